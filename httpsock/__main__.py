@@ -1,0 +1,218 @@
+"""The command line: arguments, signals, exit code.
+
+line 1 of standard output    the URL, alone, for scripts
+standard error               all else: what is served, the log, what went wrong
+exit code                    0 after a clean stop, 1 if it cannot serve, 2 for a wrong argument
+"""
+
+import argparse
+import errno
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from . import __version__
+from .accesslog import FORMATS, Exchange, Format
+from .addresses import local_addresses
+from .grammar import field_value, printable, token
+from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, url_of
+from .worker import Log
+
+CANNOT_SERVE = 1
+# A default port that is taken gives way to the next ones; a port that was asked for does not.
+_DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
+_GRACE_SECONDS = 5.0
+# What each response says by itself; given twice, or wrongly, they would break it.
+_OWN_FIELDS = frozenset(
+    """accept-ranges allow connection content-encoding content-length content-range content-type date etag
+    keep-alive last-modified location trailer transfer-encoding upgrade vary""".split()
+)
+_EPILOG = """examples:
+  httpsock                         serve www/ if there is one, else the current folder
+  httpsock ~/site --port 8080      serve a folder at http://127.0.0.1:8080/
+  httpsock --lan                   let other devices on the network see it
+  httpsock --cache 3600 --header 'Access-Control-Allow-Origin: *'
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve as *arguments* say until a signal ends it; return the exit code."""
+    options = _parser().parse_args(arguments)
+    directory = options.directory or ("www" if os.path.isdir("www") else ".")
+    try:
+        server = _open_server(options, directory)
+    except (OSError, ValueError) as error:
+        print(f"httpsock: {_cannot_serve(error, options, directory)}", file=sys.stderr)
+        return CANNOT_SERVE
+    _stop_on_signals(server)
+    _announce(server, options)
+    server.serve(_GRACE_SECONDS)
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with an argument in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with exit code 2."""
+        self.exit(2, f"httpsock: {message}; see httpsock --help.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="httpsock",
+        usage="httpsock [DIR] [options]",
+        description="Serve the files of a folder over HTTP/1.1, to this machine alone unless told otherwise.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("directory", metavar="DIR", nargs="?", help="the folder (default: www/ if it exists, else the current folder)")
+    where = parser.add_argument_group("where to listen")
+    port_help = "the TCP port; 0 takes a free one (default: 8000, or the next free one up to 8009)"
+    where.add_argument("--port", type=_port, metavar="N", help=port_help)
+    reach = where.add_mutually_exclusive_group()
+    reach.add_argument("--bind", metavar="ADDR", help="listen on this numeric address only (default: 127.0.0.1 and ::1)")
+    reach.add_argument("--lan", action="store_true", help="listen on all addresses, so that other devices can connect")
+    what = parser.add_argument_group("what to serve")
+    what.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")
+    what.add_argument("--follow-links", action="store_true", help="follow symlinks that lead out of the folder, too")
+    cache_help = "let caches use a file for so long without asking (default: they ask each time)"
+    what.add_argument("--cache", type=_seconds, metavar="SECONDS", help=cache_help)
+    header_help = "add this field to every response; may be repeated"
+    what.add_argument("--header", type=_field, action="append", default=[], metavar="'NAME: VALUE'", help=header_help)
+    log = parser.add_argument_group("what to say")
+    log.add_argument("--log", choices=FORMATS, default="text", help="how the access log is written to standard error (default: text)")
+    log.add_argument("--quiet", action="store_true", help="no access log")
+    how = parser.add_argument_group("how to run")
+    how.add_argument("--threads", type=_threads, default=2, metavar="N", help="worker threads (default: 2)")
+    how.add_argument("--version", action="version", version=f"httpsock {__version__}")
+    return parser
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text[-9:]) <= 65535 and len(text) <= 9:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 0 to 65535")
+
+
+def _seconds(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 9:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+
+
+def _threads(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 128:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 128")
+
+
+def _field(text: str) -> tuple[str, str]:
+    """Return the name and value of a field line that may be added to every response."""
+    name, colon, value = text.partition(":")
+    value = value.strip(" \t")
+    octets = value.encode("utf-8", "surrogateescape")
+    if not colon or not token.fullmatch(name.encode("utf-8", "surrogateescape")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not 'Name: value' with a token for a name (RFC 9110 §5.1)")
+    if not field_value.fullmatch(octets):
+        raise argparse.ArgumentTypeError(f'the value "{printable(octets)}" has a control character (RFC 9110 §5.5)')
+    if name.lower() in _OWN_FIELDS:
+        raise argparse.ArgumentTypeError(f"{name} is for each response to say by itself")
+    return name, octets.decode("latin-1")
+
+
+def _open_server(options: argparse.Namespace, directory: str) -> Server:
+    """Return the server, bound to its port: the one asked for, or the first free one of the default ports."""
+    ports = _DEFAULT_PORTS if options.port is None else [options.port]
+    fields: list[tuple[str, str]] = options.header
+    cache_controls = [value for name, value in fields if name.lower() == "cache-control"]
+    lifetime = "no-cache" if not options.cache else f"max-age={options.cache}"
+    for port in ports:
+        try:
+            return Server(
+                directory,
+                hosts=ANY if options.lan else [options.bind] if options.bind else LOOPBACK,
+                port=port,
+                threads=options.threads,
+                show_hidden=options.hidden,
+                follow_links=options.follow_links,
+                cache_control=", ".join(cache_controls) or lifetime,
+                fields=[field for field in fields if field[0].lower() != "cache-control"],
+                log=None if options.quiet else _writer(FORMATS[options.log]),
+            )
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port == ports[-1]:
+                raise
+    raise AssertionError("there is always a port to try")
+
+
+def _writer(format_line: Format) -> Log:
+    """Return a log that writes a batch of lines to standard error at once, and is content if nobody reads it."""
+
+    def write(exchanges: Sequence[Exchange]) -> None:
+        try:
+            sys.stderr.write("".join(map(format_line, exchanges)))
+            sys.stderr.flush()
+        except (OSError, ValueError, AttributeError):
+            # Standard error is closed, or was never there; serving goes on.
+            pass
+
+    return write
+
+
+def _cannot_serve(error: Exception, options: argparse.Namespace, directory: str) -> str:
+    """Return one sentence on why the server can't start."""
+    if not isinstance(error, OSError):
+        return f"{error}."
+    match error.errno:
+        case errno.EADDRINUSE if options.port is None:
+            return f"all ports from {_DEFAULT_PORTS[0]} to {_DEFAULT_PORTS[-1]} are in use; choose another with --port."
+        case errno.EADDRINUSE:
+            return f"port {options.port} is in use; choose another with --port, or leave it to the system with --port 0."
+        case errno.EACCES if error.filename is None:
+            return f"port {options.port} may not be bound by this user; ports from 1024 on may."
+        case errno.EADDRNOTAVAIL:
+            return f"{options.bind} is not an address of this machine."
+        case errno.ENOENT:
+            return f"there is no folder {directory!r}."
+        case errno.ENOTDIR:
+            return f"{directory!r} is not a folder."
+        case errno.EACCES:
+            return f"the folder {directory!r} may not be read by this user."
+    return f"{error}."
+
+
+def _announce(server: Server, options: argparse.Namespace) -> None:
+    """Say where the folder is: the URL alone on standard output, all else on standard error."""
+    said = [f"Serving {server.directory} at {' and '.join(server.urls)} (Ctrl-C to stop)"]
+    if options.port is None and server.port != DEFAULT_PORT:
+        said.insert(0, f"Port {DEFAULT_PORT} is in use, so this is port {server.port}.")
+    if options.lan:
+        said[-1:] = [f"Serving {server.directory} to the whole network (Ctrl-C to stop). On other devices type:"]
+        said += [f"  {url_of(address, server.port)}" for address in local_addresses()]
+    try:
+        print(server.url, flush=True)
+        print("\n".join(said), file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        # Whoever started it has closed the pipe; it serves all the same.
+        pass
+
+
+def _stop_on_signals(server: Server) -> None:
+    """Let SIGINT and SIGTERM drain the server; a second one leaves at once."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if server.is_stopping:
+            os._exit(128 + number)
+        server.ask_to_stop(_GRACE_SECONDS)
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

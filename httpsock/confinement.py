@@ -1,0 +1,109 @@
+"""Confinement: open what lies below a folder, and nothing that does not.
+
+Takes a folder and a name relative to it, gives a file descriptor. A check of the name alone is not enough:
+between the check and the opening a symlink may be swapped in. So the kernel is told to follow none. When one
+stands in the way, its real path is computed; if that lies within the folder, it is opened the same way, from the
+folder down, again without following. Whoever swaps a link in between gets a refusal, never a file from outside.
+
+RFC 9110 §17.3 (attacks based on file and path names).
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Where the system has no such flag, there is nothing to switch on.
+_ANY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+# O_PATH: to pass through a folder takes permission to search it, not to read it.
+_FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", os.O_RDONLY)
+
+# What open() says of a symlink under O_NOFOLLOW, for a file and for a folder; EMLINK is FreeBSD's.
+_LINK_ERRORS = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
+
+CAN_WALK = os.open in os.supports_dir_fd and bool(_NO_LINK)
+
+
+def open_below(root: str, relative: str, *, follow_links: bool) -> int:
+    """Return a descriptor of *relative*, a name below the folder *root*, without waiting for it to be ready.
+
+    With *follow_links* symlinks may lead anywhere; without, to what lies below *root*.
+    Raises FileNotFoundError if they lead elsewhere, else OSError as the system says.
+    """
+    return _open(root, relative, _ANY, follow_links=follow_links)
+
+
+def check_folder_below(root: str, relative: str, *, follow_links: bool) -> None:
+    """Return if *relative* is a folder below *root* that may be passed through; else raise as ``open_below`` does."""
+    if CAN_WALK:
+        os.close(_open(root, relative, _FOLDER, follow_links=follow_links))
+    elif not follow_links:
+        _real_relative(root, relative)
+
+
+@contextmanager
+def scandir_below(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """Give the entries of *relative*, a folder below *root*, while the context lasts; else raise as ``open_below`` does."""
+    if not CAN_WALK:
+        below = relative if follow_links else _real_relative(root, relative)
+        with os.scandir(os.path.join(root, below)) as entries:
+            yield entries
+        return
+    descriptor = _open(root, relative, _ANY, follow_links=follow_links)
+    try:
+        with os.scandir(descriptor) as entries:
+            yield entries
+    finally:
+        os.close(descriptor)
+
+
+def _open(root: str, relative: str, flags: int, *, follow_links: bool) -> int:
+    if follow_links:
+        return os.open(os.path.join(root, relative), flags)
+    if not CAN_WALK:
+        return _open_checked(root, relative)
+    try:
+        return _walk(root, relative, flags)
+    except OSError as error:
+        if error.errno not in _LINK_ERRORS:
+            raise
+    return _walk(root, _real_relative(root, relative), flags)
+
+
+def _walk(root: str, relative: str, flags: int) -> int:
+    """Return a descriptor of *relative*, reached from *root* folder by folder; no symlink on the way is followed."""
+    *folders, name = relative.split(os.sep)
+    if not folders:
+        return os.open(os.path.join(root, name), flags | _NO_LINK)
+    here = os.open(root, _FOLDER)
+    try:
+        for folder in folders:
+            below = os.open(folder, _FOLDER | _NO_LINK, dir_fd=here)
+            os.close(here)
+            here = below
+        return os.open(name, flags | _NO_LINK, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _real_relative(root: str, relative: str) -> str:
+    """Return the name below *root* that *relative* really has. Raises FileNotFoundError if it has none."""
+    real_root = os.path.join(os.path.realpath(root), "")
+    real = os.path.realpath(os.path.join(root, relative))
+    if not os.path.join(real, "").startswith(real_root):
+        raise FileNotFoundError(errno.ENOENT, "leads out of the document root", relative)
+    return real[len(real_root) :]
+
+
+def _open_checked(root: str, relative: str) -> int:
+    """Return a descriptor of *relative* on a system that can't walk: opened, then compared with its real path.
+
+    This is the weaker way, for Windows: where links may be swapped while it runs, it can be deceived.
+    """
+    real = os.path.join(os.path.realpath(root), _real_relative(root, relative))
+    descriptor = os.open(real, _ANY)
+    if os.path.realpath(real) == real and os.path.samestat(os.fstat(descriptor), os.stat(real)):
+        return descriptor
+    os.close(descriptor)
+    raise FileNotFoundError(errno.ENOENT, "changed while it was opened", relative)

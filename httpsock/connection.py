@@ -1,0 +1,293 @@
+"""The connection: one client's conversation from its first octet to the tear-down.
+
+Takes a connected socket, gives a generator that reads as if it blocked: each ``yield`` says what the conversation
+waits for and until when, and the worker resumes it then. The only place where octets meet sockets.
+
+RFC 9112 §9 (connection management); RFC 9110 §10.1.1 (Expect), §6.6.1 (Date).
+
+    repeat
+      receive a request      recv() until the parser has one        or until the deadline: 408
+      discard its content    recv() within a bound                  or leave it, and close afterwards
+      respond                no socket is known there
+      send the response      send(), sendfile()
+    until one side wants no more
+    tear down                shutdown(), recv() what is under way, close()
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from io import FileIO
+
+from .accesslog import Exchange
+from .explanations import explain
+from .framing import too_large
+from .grammar import accept_line, format_http_date
+from .messages import FileSlice, Request, RequestError, Response, Status
+from .origin import respond
+from .parser import EndOfContent, Limits, Pause, RequestParser
+from .poller import READABLE, WRITABLE
+from .resources import DocumentRoot
+
+# What a conversation waits for (READABLE or WRITABLE) and until when (on the monotonic clock, in seconds).
+Wait = tuple[int, float]
+# It yields waits and is sent the time at which they are over; TimeoutError is thrown in at the deadline.
+Conversation = Generator[Wait, float, None]
+
+_RECEIVE_OCTETS = 64 * 1024
+# How much of a file goes out before others get their turn.
+_TURN_OCTETS = 4 * 1024 * 1024
+# Lets a head wait in the kernel for the first octets of its file, so that both leave in one segment.
+_MORE = getattr(socket, "MSG_MORE", 0)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long a client may take, in seconds. There is no limit on a whole exchange: long downloads are honest."""
+
+    # From the first octet of a head to its last. h2o and Caddy allow the same.
+    head: float = 10.0
+    # Between two requests, and before the first: a browser opens connections ahead.
+    idle: float = 20.0
+    # Between two reads of content, and between two writes.
+    stall: float = 30.0
+    # For all of a request's content, which is bounded.
+    content: float = 60.0
+    # After the last response: between two reads, and in all (RFC 9112 §9.6 names no time; nginx waits 5 and 30).
+    linger: float = 2.0
+    linger_total: float = 10.0
+
+
+@dataclass
+class Service:
+    """What all connections of a server share. Nothing in it changes but *is_stopping*, once, to true.
+
+    *field_lines* are added to every response. *log* is told of each exchange.
+    """
+
+    root: DocumentRoot
+    field_lines: bytes = b""
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    is_stopping: bool = False
+
+
+class Connection:
+    """One client. The worker that accepted it resumes its conversation; nobody else touches it."""
+
+    __slots__ = (
+        "_client", "_content_is_unread", "_log", "_now", "_parser", "_sent", "_service", "_socket",
+        "awaited", "conversation", "deadline", "is_idle",
+    )  # fmt: skip
+
+    def __init__(self, connected: socket.socket, client: str, service: Service, log: Callable[[Exchange], object] | None, now: float) -> None:
+        self._socket = connected
+        self._client = client
+        self._service = service
+        self._log = log
+        self._now = now
+        self._parser = RequestParser(service.limits)
+        self._sent = 0
+        self._content_is_unread = False
+        # For the worker: what the conversation waits for, until when, and whether to cut it short loses nothing.
+        self.awaited = 0
+        self.deadline = 0.0
+        self.is_idle = False
+        self.conversation = self._serve()
+
+    def _serve(self) -> Conversation:
+        """Converse, then tear down, whatever happens."""
+        try:
+            client_ends = yield from self._converse()
+            if not client_ends:
+                yield from self._linger()
+        except OSError:
+            # The peer is gone (reset, timed out, unreachable), or a file can't be read to its end. In either case
+            # what was promised can't be sent; closing is the only way left to say so (RFC 9112 §8).
+            pass
+        finally:
+            self._socket.close()
+
+    def _converse(self) -> Generator[Wait, float, bool]:
+        """Answer one request after the other. Return whether the client, by its own word, sends no more."""
+        while True:
+            request = None
+            try:
+                request = yield from self._receive_request()
+                if request is None:
+                    return True
+                if request.content_length != 0:
+                    yield from self._discard_content(request)
+                response = self._respond(request)
+            except RequestError as error:
+                yield from self._refuse(error, request)
+                return False
+            is_persistent = request.is_persistent and not self._content_is_unread and not self._service.is_stopping
+            yield from self._send(response, request.request_line, _connection_option(request, is_persistent=is_persistent))
+            if not is_persistent:
+                return not (request.is_persistent or self._content_is_unread or self._parser.unread)
+
+    def _receive_request(self) -> Generator[Wait, float, Request | None]:
+        """Return the next request, or None if the client has none. Raises RequestError when it is too late."""
+        timeouts = self._service.timeouts
+        deadline = self._now + timeouts.idle
+        while (event := self._parser.next_event()) is Pause.NEED_DATA:
+            self.is_idle = not self._parser.unread
+            try:
+                self._now = yield READABLE, deadline
+            except TimeoutError:
+                if self.is_idle:
+                    return None
+                reason = f"the head was not complete {timeouts.head:g} seconds after its first octet"
+                raise RequestError(Status.REQUEST_TIMEOUT, reason, "RFC 9110 §15.5.9") from None
+            octets = self._receive()
+            if octets is None:
+                continue
+            if self.is_idle:
+                deadline = self._now + timeouts.head
+                self.is_idle = False
+            self._parser.receive(octets)
+        return event if isinstance(event, Request) else None
+
+    def _respond(self, request: Request) -> Response:
+        """Return the response to *request*; no socket is known below here."""
+        response = respond(request, self._service.root, time.time())
+        limit = self._service.limits.content.content
+        if (request.content_length or 0) > limit and response.status < Status.BAD_REQUEST:
+            response.close()
+            raise too_large(limit)
+        return response
+
+    def _discard_content(self, request: Request) -> Conversation:
+        """Receive the content of *request* to its end, a folder having no use for it; or leave it unread."""
+        # RFC 9110 §10.1.1: instead of 100 (Continue) the final response is sent; the client may then send the content
+        # or not, and what follows could be taken for either: the connection closes.
+        expects = b"expect" in request.fields and request.minor_version == 1
+        if expects or (request.content_length or 0) > self._service.limits.content.content:
+            self._content_is_unread = True
+            return
+        timeouts = self._service.timeouts
+        latest = self._now + timeouts.content
+        while not isinstance(event := self._parser.next_event(), EndOfContent):
+            if event is not Pause.NEED_DATA:
+                continue
+            try:
+                self._now = yield READABLE, min(latest, self._now + timeouts.stall)
+            except TimeoutError:
+                raise RequestError(Status.REQUEST_TIMEOUT, "the content did not come in time", "RFC 9110 §15.5.9") from None
+            octets = self._receive()
+            if octets is not None:
+                self._parser.receive(octets)
+
+    def _receive(self) -> bytes | None:
+        """Return octets from the peer, none at all if it has ended its side, or None if there are none yet."""
+        try:
+            return self._socket.recv(_RECEIVE_OCTETS)
+        except BlockingIOError:
+            return None
+
+    def _refuse(self, error: RequestError, request: Request | None) -> Conversation:
+        """Send what was wrong with a request, which may be no more than the octets received."""
+        unread = self._parser.unread
+        accept = request.fields.get(b"accept") if request else accept_line(unread)
+        request_line = request.request_line if request else unread.partition(b"\n")[0].removesuffix(b"\r")
+        yield from self._send(explain(error.refusal, accept), request_line, "close")
+
+    def _send(self, response: Response, request_line: bytes, connection_option: str | None) -> Conversation:
+        """Send *response*, and tell the log how far it came."""
+        began = self._now
+        self._sent = 0
+        head = response.head + _shared_fields(int(time.time()), connection_option, self._service.field_lines)
+        # RFC 9110 §9.3.2: the response to HEAD has the same fields, and no content.
+        content = () if request_line.startswith(b"HEAD ") else response.content
+        pending = head
+        try:
+            for part in content:
+                if isinstance(part, bytes):
+                    pending += part
+                else:
+                    yield from self._send_octets(pending, _MORE)
+                    yield from self._send_file(part)
+                    pending = b""
+            yield from self._send_octets(pending)
+        finally:
+            response.close()
+            if self._log:
+                sent = max(0, self._sent - len(head))
+                length = response.content_length if content else 0
+                self._log(Exchange(time.time(), self._client, request_line, response.status, sent, length, time.monotonic() - began))
+
+    def _send_octets(self, octets: bytes, flags: int = 0) -> Conversation:
+        """Send all of *octets*; where the peer does not read, wait for it."""
+        sent = self._try_to_send(octets, flags)
+        if sent == len(octets):
+            return
+        remaining = memoryview(octets)[sent:]
+        while remaining:
+            self._now = yield WRITABLE, self._now + self._service.timeouts.stall
+            remaining = remaining[self._try_to_send(remaining, flags) :]
+
+    def _try_to_send(self, octets: bytes | memoryview, flags: int) -> int:
+        """Return how many of *octets* the system took; the rest must wait."""
+        try:
+            sent = self._socket.send(octets, flags)
+        except BlockingIOError:
+            return 0
+        self._sent += sent
+        return sent
+
+    def _send_file(self, part: FileSlice) -> Conversation:
+        """Send a slice of a file, in turns with the other connections. Raises OSError if the file ends before it."""
+        offset = part.offset
+        stop = part.offset + part.length
+        while offset < stop:
+            wanted = min(stop - offset, _TURN_OCTETS)
+            try:
+                sent = _send_slice(self._socket, part.file, offset, wanted)
+            except BlockingIOError:
+                sent = 0
+            else:
+                if sent == 0:
+                    raise ConnectionAbortedError("the file ended before the length that was promised")
+            self._sent += sent
+            offset += sent
+            if offset < stop:
+                self._now = yield WRITABLE, self._now + self._service.timeouts.stall
+
+    def _linger(self) -> Conversation:
+        """End our side, and read what is still under way, so that no reset destroys the response (RFC 9112 §9.6)."""
+        timeouts = self._service.timeouts
+        self._socket.shutdown(socket.SHUT_WR)
+        self.is_idle = True
+        latest = self._now + timeouts.linger_total
+        try:
+            while self._now < latest and self._receive() != b"":
+                self._now = yield READABLE, min(latest, self._now + timeouts.linger)
+        except TimeoutError:
+            return
+
+
+def _send_slice(connected: socket.socket, file: FileIO, offset: int, length: int) -> int:
+    """Return how many octets of *file* from *offset* on the system took; 0 means that the file ends there."""
+    if hasattr(os, "sendfile"):
+        return os.sendfile(connected.fileno(), file.fileno(), offset, length)
+    file.seek(offset)
+    octets = file.read(min(length, _RECEIVE_OCTETS))
+    return connected.send(octets) if octets else 0
+
+
+def _connection_option(request: Request, *, is_persistent: bool) -> str | None:
+    """Return what the Connection field must say (RFC 9112 §9.3, §9.6): 1.1 persists unsaid, 1.0 wants it confirmed."""
+    if not is_persistent:
+        return "close"
+    return "keep-alive" if request.minor_version == 0 else None
+
+
+@lru_cache(maxsize=8)
+def _shared_fields(second: int, connection_option: str | None, field_lines: bytes) -> bytes:
+    """Return the end of a head: the field lines that every response of this second has, and the empty line."""
+    connection = f"Connection: {connection_option}\r\n" if connection_option else ""
+    return f"Date: {format_http_date(second)}\r\n{connection}".encode("ascii") + field_lines + b"\r\n"

@@ -1,0 +1,256 @@
+"""Framing: where a request's content ends, and its decoding.
+
+Takes the fields of a head and then octets, gives the content without its framing.
+Every doubt is an error: two readings of where a request ends are how requests are smuggled.
+Knows nothing of targets, files or sockets.
+
+RFC 9112 §6 (message body), §7 (transfer codings); RFC 9110 §8.6 (Content-Length).
+
+    Content-Length: 5            Transfer-Encoding: chunked
+                                 5;extension=1 CRLF
+    hello                        hello         CRLF
+                                 0             CRLF
+                                 Trailer: x    CRLF
+                                 CRLF
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from . import grammar
+from .messages import RequestError, Status
+
+_DIGITS = re.compile(rb"[0-9]++")
+# 18 digits count more octets than any file system holds, and fit into 64 bits wherever they are passed on.
+_MAX_DIGITS = 18
+_MAX_HEX_DIGITS = 15
+
+
+@dataclass(frozen=True)
+class ContentLimits:
+    """What a request's content may take up, in octets. A folder has no use for content; it is read to be discarded."""
+
+    # Enough for a stray form or JSON document, so that its sender may keep its connection.
+    content: int = 1024 * 1024
+    # RFC 9112 §7.1.1: extensions have no use here, and their total ought to be limited.
+    chunk_line: int = 4096
+    chunk_extensions: int = 16 * 1024
+    # Trailers are fields; they get what a head gets.
+    trailers: int = 32 * 1024
+
+
+def parse_content_length(fields: Mapping[bytes, bytes], minor_version: int) -> int | None:
+    """Return how many octets of content follow the head, or None if it is chunked (RFC 9112 §6.3).
+
+    Raises RequestError when the fields leave any doubt.
+    """
+    transfer_encoding = fields.get(b"transfer-encoding")
+    content_length = fields.get(b"content-length")
+    if transfer_encoding is not None:
+        _check_chunked(transfer_encoding, content_length, minor_version)
+        return None
+    if content_length is None:
+        return 0
+    if not _DIGITS.fullmatch(content_length):
+        reason = f'Content-Length is "{grammar.printable(content_length)}", not one decimal number'
+        raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")
+    significant = content_length.lstrip(b"0")
+    if len(significant) > _MAX_DIGITS:
+        raise RequestError(Status.CONTENT_TOO_LARGE, f"Content-Length has {len(significant)} digits", "RFC 9110 §8.6")
+    return int(significant or b"0")
+
+
+def _check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_version: int) -> None:
+    """Raise RequestError unless the content is framed by the chunked coding and by nothing else."""
+    if minor_version == 0:
+        raise RequestError(Status.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request", "RFC 9112 §6.1")
+    # RFC 9112 §6.1: a request framed twice may be smuggling; we may trust the coding or reject. We reject.
+    if content_length is not None:
+        raise RequestError(Status.BAD_REQUEST, "both Transfer-Encoding and Content-Length", "RFC 9112 §6.1")
+    codings = [coding.lower() for coding in grammar.list_members(transfer_encoding)]
+    shown = grammar.printable(transfer_encoding)
+    if not codings or codings[-1] != b"chunked":
+        reason = f'Transfer-Encoding is "{shown}"; the last coding is not exactly "chunked", so the content has no end'
+        raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")
+    if b"chunked" in codings[:-1]:
+        raise RequestError(Status.BAD_REQUEST, f'Transfer-Encoding "{shown}" applies chunked twice', "RFC 9112 §6.1")
+    if len(codings) > 1:
+        reason = f'Transfer-Encoding "{shown}" has a coding that is not implemented'
+        raise RequestError(Status.NOT_IMPLEMENTED, reason, "RFC 9112 §6.1")
+
+
+class Decoded(NamedTuple):
+    """What a decoder made of some octets: the *content* in them, and how many octets it *used*."""
+
+    content: bytes
+    used: int
+
+
+class LengthDecoder:
+    """Content of a length known beforehand (RFC 9112 §6.2)."""
+
+    def __init__(self, content_length: int) -> None:
+        self._remaining = content_length
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last octet of the content has been decoded."""
+        return self._remaining == 0
+
+    def decode(self, octets: bytes) -> Decoded:
+        """Return the part of *octets* that is content."""
+        content = octets[: self._remaining]
+        self._remaining -= len(content)
+        return Decoded(content, len(content))
+
+
+class ChunkState(Enum):
+    """What a chunked decoder expects next (RFC 9112 §7.1)."""
+
+    SIZE = "a chunk's line: its size and extensions"
+    DATA = "a chunk's data"
+    DATA_END = "the CRLF after a chunk's data"
+    TRAILERS = "a trailer field line, or the empty line that ends the content"
+    COMPLETE = "nothing more"
+
+
+class ChunkedDecoder:
+    """Content in chunks. Trailer fields are checked and dropped, never merged into the head (RFC 9110 §6.5.1)."""
+
+    def __init__(self, limits: ContentLimits) -> None:
+        self._limits = limits
+        self._state = ChunkState.SIZE
+        self._remaining = 0
+        self._content_octets = 0
+        self._extension_octets = 0
+        self._trailer_octets = 0
+        self._lines = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the empty line after the last chunk has been decoded."""
+        return self._state is ChunkState.COMPLETE
+
+    def decode(self, octets: bytes) -> Decoded:
+        """Return the content in *octets*; what is not used is the start of something not yet complete.
+
+        Raises RequestError at the first octet that breaks the framing.
+        """
+        content = []
+        position = 0
+        while self._state is not ChunkState.COMPLETE:
+            before = position
+            match self._state:
+                case ChunkState.SIZE:
+                    position = self._decode_size(octets, position)
+                case ChunkState.DATA:
+                    data = octets[position : position + self._remaining]
+                    content.append(data)
+                    position += len(data)
+                    self._remaining -= len(data)
+                    if self._remaining == 0:
+                        self._state = ChunkState.DATA_END
+                case ChunkState.DATA_END:
+                    position = self._decode_data_end(octets, position)
+                case ChunkState.TRAILERS:
+                    position = self._decode_trailer(octets, position)
+            if position == before:
+                break
+        return Decoded(b"".join(content), position)
+
+    def _decode_size(self, octets: bytes, position: int) -> int:
+        line = _line(octets, position, self._limits.chunk_line, "chunk line", "RFC 9112 §7.1.1")
+        if not line:
+            return position
+        match = grammar.chunk_line.fullmatch(line)
+        if match is None:
+            reason = f'chunk line "{grammar.printable(line)}" is not a hexadecimal size, extensions and CRLF'
+            raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §7.1")
+        self._extension_octets += len(match["extensions"])
+        if self._extension_octets > self._limits.chunk_extensions:
+            reason = f"chunk extensions take more than {self._limits.chunk_extensions} octets"
+            raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §7.1.1")
+        size = match["size"].lstrip(b"0") or b"0"
+        self._remaining = int(size, 16) if len(size) <= _MAX_HEX_DIGITS else self._limits.content + 1
+        self._content_octets += self._remaining
+        if self._content_octets > self._limits.content:
+            raise too_large(self._limits.content)
+        self._state = ChunkState.DATA if self._remaining else ChunkState.TRAILERS
+        return position + len(line)
+
+    def _decode_data_end(self, octets: bytes, position: int) -> int:
+        crlf = octets[position : position + 2]
+        if not b"\r\n".startswith(crlf):
+            reason = f'chunk data is followed by "{grammar.printable(crlf)}", not by CRLF'
+            raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §7.1")
+        if len(crlf) < 2:
+            return position
+        self._state = ChunkState.SIZE
+        return position + 2
+
+    def _decode_trailer(self, octets: bytes, position: int) -> int:
+        allowed = self._limits.trailers - self._trailer_octets
+        line = _line(octets, position, allowed, "trailer section", "RFC 9112 §7.1.2")
+        if not line:
+            return position
+        self._trailer_octets += len(line)
+        self._lines += 1
+        if line == b"\r\n":
+            self._state = ChunkState.COMPLETE
+        elif fault := field_line_fault(line, f"trailer field line {self._lines}"):
+            raise fault
+        return position + len(line)
+
+
+def _line(octets: bytes, position: int, most: int, name: str, clause: str) -> bytes:
+    """Return the line of *octets* that starts at *position*, with its line end; nothing if it is not complete."""
+    stop = octets.find(b"\n", position, position + most) + 1
+    if stop:
+        return octets[position:stop]
+    if len(octets) - position >= most:
+        status = Status.FIELDS_TOO_LARGE if name == "trailer section" else Status.BAD_REQUEST
+        raise RequestError(status, f"the {name} is longer than {most} octets", clause)
+    return b""
+
+
+def too_large(limit: int) -> RequestError:
+    """Return the error for content of more than *limit* octets."""
+    return RequestError(Status.CONTENT_TOO_LARGE, f"the content is longer than the {limit} octets read to be discarded", "RFC 9110 §15.5.14")
+
+
+def field_line_fault(line: bytes, name: str) -> RequestError | None:
+    """Return what is wrong with a field line that ends in LF, called *name*, or None if nothing is."""
+    text = line.removesuffix(b"\n").removesuffix(b"\r")
+    if line.endswith(b"\r\n") and grammar.field_line.fullmatch(text):
+        return None
+    reason, clause = _field_line_reason(line, text)
+    return RequestError(Status.BAD_REQUEST, f"{name} {reason}", clause)
+
+
+def _field_line_reason(line: bytes, text: bytes) -> tuple[str, str]:
+    """Return why *line* is no field line, with the clause that it breaks."""
+    if not line.endswith(b"\r\n"):
+        return "ends with a bare LF, not with CRLF", "RFC 9112 §2.2"
+    if text.startswith((b" ", b"\t")):
+        return "starts with whitespace: folded lines are obsolete", "RFC 9112 §5.2"
+    name, colon, value = text.partition(b":")
+    if not colon:
+        return f'"{grammar.printable(text)}" has no colon', "RFC 9112 §5"
+    if name.endswith((b" ", b"\t")):
+        return "has a space before its colon", "RFC 9112 §5.1"
+    if not grammar.token.fullmatch(name):
+        return f'has the name "{grammar.printable(name)}", which is not a token', "RFC 9110 §5.1"
+    return _value_reason(value)
+
+
+def _value_reason(value: bytes) -> tuple[str, str]:
+    """Return which octet a field value may not hold."""
+    if b"\r" in value:
+        return "has a bare CR in its value", "RFC 9112 §2.2"
+    if b"\0" in value:
+        return "has a NUL in its value", "RFC 9110 §5.5"
+    control = next(octet for octet in value if (octet < 0x20 and octet != 0x09) or octet == 0x7F)
+    return f"has the control character \\x{control:02x} in its value", "RFC 9110 §5.5"

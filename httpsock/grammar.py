@@ -1,0 +1,188 @@
+"""The grammar: the ABNF of RFC 9110 and RFC 9112 as patterns over octets, and HTTP-date both ways.
+
+Takes octets, gives matches and plain values. Knows nothing of messages, files or sockets.
+Each rule stands above its pattern as the RFC prints it. Every repetition whose end is certain is
+possessive (``*+``), so that no octets, however hostile, make a pattern go back over them.
+
+RFC 9110 §5.6 (tokens, quoted strings, dates), §12.4.2 (weights); RFC 9112 §2.2, §3, §5, §7.1;
+RFC 3986 §2.1, §3.2 (percent-encoding, hosts).
+"""
+
+import re
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+
+# --- RFC 9110 §5.6: what all fields are made of ---------------------------------------------------
+
+# tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~"
+#       / DIGIT / ALPHA
+# token = 1*tchar
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+# OWS = *( SP / HTAB )      BWS = OWS
+OWS = rb"[ \t]*+"
+# quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE
+QUOTED_STRING = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+
+# --- RFC 9112 §3, §5: the head --------------------------------------------------------------------
+
+# HTTP-version = HTTP-name "/" DIGIT "." DIGIT      HTTP-name = %s"HTTP"
+HTTP_VERSION = rb"HTTP/([0-9])\.([0-9])"
+# request-line = method SP request-target SP HTTP-version
+# The target is judged by its own grammar afterwards; here it is whatever holds no space and no control.
+REQUEST_LINE = rb"(" + TOKEN + rb") ([!-~\x80-\xff]++) " + HTTP_VERSION
+# field-line = field-name ":" OWS field-value OWS
+# field-value = *field-content      field-vchar = VCHAR / obs-text
+FIELD_VALUE = rb"[\t -~\x80-\xff]*+"
+FIELD_LINE = TOKEN + rb":" + FIELD_VALUE
+
+token = re.compile(TOKEN)
+request_line = re.compile(REQUEST_LINE)
+http_version = re.compile(HTTP_VERSION)
+field_line = re.compile(FIELD_LINE)
+field_value = re.compile(FIELD_VALUE)
+# HTTP-message = start-line CRLF *( field-line CRLF ) CRLF
+head = re.compile(REQUEST_LINE + rb"\r\n(?:" + FIELD_LINE + rb"\r\n)*+\r\n")
+# The name and value of each field line of a head that the pattern above has passed.
+name_and_value = re.compile(rb"\r\n([^\r:]++):[ \t]*+([^\r]*+)")
+
+# --- RFC 3986 §3.2.2, RFC 9110 §4.2, §7.2: hosts and targets --------------------------------------
+
+# dec-octet: 0 to 255 without leading zeros
+_DEC_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = rb"(?:" + _DEC_OCTET + rb"\.){3}" + _DEC_OCTET
+_H16 = rb"[0-9A-Fa-f]{1,4}"
+_LS32 = rb"(?:" + _H16 + rb":" + _H16 + rb"|" + _IPV4 + rb")"
+# IPv6address =                            6( h16 ":" ) ls32
+#             /                       "::" 5( h16 ":" ) ls32
+#             / [               h16 ] "::" 4( h16 ":" ) ls32      and so on, to
+#             / [ *6( h16 ":" ) h16 ] "::"
+_IPV6 = b"|".join(
+    [rb"(?:%b:){6}%b" % (_H16, _LS32), rb"::(?:%b:){5}%b" % (_H16, _LS32)]
+    + [rb"(?:(?:%b:){0,%d}%b)?::(?:%b:){%d}%b" % (_H16, n, _H16, _H16, 4 - n, _LS32) for n in range(5)]
+    + [rb"(?:(?:%b:){0,5}%b)?::%b" % (_H16, _H16, _H16), rb"(?:(?:%b:){0,6}%b)?::" % (_H16, _H16)]
+)
+# IP-literal = "[" ( IPv6address / IPvFuture ) "]"
+_IP_LITERAL = rb"\[(?:" + _IPV6 + rb"|v[0-9A-Fa-f]++\.[!$&'()*+,;=:\-._~0-9A-Za-z]++)\]"
+# reg-name = *( unreserved / pct-encoded / sub-delims ), which an http URI may not leave empty
+_REG_NAME = rb"(?:[!$&'()*+,;=\-._~0-9A-Za-z]|%[0-9A-Fa-f]{2})++"
+# Host = uri-host [ ":" port ]      port = *DIGIT
+host = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb")(?::(?P<port>[0-9]*+))?")
+
+# absolute-form = scheme "://" authority path-abempty [ "?" query ]
+absolute_form = re.compile(rb"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*+)://(?P<authority>[^/?]*+)(?P<path>[^?]*+)(?:\?(?P<query>.*+))?", re.DOTALL)
+# Octets that neither a path nor a query may hold as they are, but that people type and browsers send.
+unencoded = re.compile(rb'["<>\[\]^`{|}\x80-\xff]')
+# pct-encoded = "%" HEXDIG HEXDIG
+broken_percent = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+# --- RFC 9112 §7.1: chunks ------------------------------------------------------------------------
+
+# chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
+_CHUNK_EXT = rb"(?:%b;%b%b(?:%b=%b(?:%b|%b))?+)*+" % (OWS, OWS, TOKEN, OWS, OWS, TOKEN, QUOTED_STRING)
+# chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF      chunk-size = 1*HEXDIG
+chunk_line = re.compile(rb"(?P<size>[0-9A-Fa-f]++)(?P<extensions>" + _CHUNK_EXT + rb")\r\n")
+
+# --- RFC 9110 §5.6.1, §8.8.3, §12.4.2: lists, entity-tags, weights --------------------------------
+
+# A member of a comma-separated list; a comma within quotes does not end it.
+list_member = re.compile(rb'(?:"(?:[^"\\]|\\.)*+"|[^",])++', re.DOTALL)
+# entity-tag = [ weak ] opaque-tag      opaque-tag = DQUOTE *etagc DQUOTE
+ENTITY_TAG = rb'(?:W/)?"[!#-~\x80-\xff]*+"'
+entity_tag = re.compile(ENTITY_TAG)
+entity_tags = re.compile(rb"(?:[ \t,]*+" + ENTITY_TAG + rb"[ \t]*+(?=,|$))++[ \t,]*+")
+# weight = OWS ";" OWS "q=" qvalue
+# qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
+qvalue = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+
+
+def list_members(field_value: bytes) -> list[bytes]:
+    """Return the members of a comma-separated list, empty ones skipped (RFC 9110 §5.6.1.2)."""
+    members = (member.strip(b" \t") for member in list_member.findall(field_value))
+    return [member for member in members if member]
+
+
+def printable(octets: bytes, most: int = 60) -> str:
+    r"""Return *octets* for a person to read: what is not printable ASCII as ``\xNN``, at most *most* of them."""
+    shown = "".join(chr(o) if 0x20 <= o < 0x7F and o not in b'"\\' else f"\\x{o:02x}" for o in octets[:most])
+    return shown + "…" if len(octets) > most else shown
+
+
+_percent_encoded = re.compile(rb"%([0-9A-Fa-f]{2})")
+_reserved = re.compile(rb"[^0-9A-Za-z\-._~]")
+
+
+def percent_decode(octets: bytes) -> bytes:
+    """Return *octets* with each percent-encoded octet decoded, once (RFC 3986 §2.4)."""
+    return _percent_encoded.sub(lambda match: bytes.fromhex(match[1].decode("ascii")), octets)
+
+
+def percent_encode(octets: bytes) -> str:
+    """Return *octets* with all but unreserved characters percent-encoded (RFC 3986 §2.1, §2.3)."""
+    return _reserved.sub(lambda match: b"%%%02X" % match[0][0], octets).decode("ascii")
+
+
+def accept_line(octets: bytes) -> bytes | None:
+    """Return the value of a field line Accept among *octets* that are no valid head, or None."""
+    match = _accept_line.search(octets)
+    return match[1] if match else None
+
+
+_accept_line = re.compile(rb"\naccept:[ \t]*+([\t -~]*+)", re.IGNORECASE)
+
+# --- RFC 9110 §5.6.7: HTTP-date -------------------------------------------------------------------
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAY = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+_LONG_DAY = rb"(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)"
+_MONTH = rb"(?P<month>" + "|".join(_MONTHS).encode() + rb")"
+_TIME = rb"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
+_DATES = (
+    # IMF-fixdate  = day-name "," SP date1 SP time-of-day SP GMT       Sun, 06 Nov 1994 08:49:37 GMT
+    re.compile(_DAY + rb", (?P<day>[0-9]{2}) " + _MONTH + rb" (?P<year>[0-9]{4}) " + _TIME + rb" GMT"),
+    # rfc850-date  = day-name-l "," SP date2 SP time-of-day SP GMT     Sunday, 06-Nov-94 08:49:37 GMT
+    re.compile(_LONG_DAY + rb", (?P<day>[0-9]{2})-" + _MONTH + rb"-(?P<year>[0-9]{2}) " + _TIME + rb" GMT"),
+    # asctime-date = day-name SP date3 SP time-of-day SP year          Sun Nov  6 08:49:37 1994
+    re.compile(_DAY + b" " + _MONTH + rb" (?P<day>[0-9]{2}| [0-9]) " + _TIME + rb" (?P<year>[0-9]{4})"),
+)
+_LAST_SECOND_OF_9999 = 253_402_300_799
+
+
+@lru_cache(maxsize=1024)
+def format_http_date(seconds: int) -> str:
+    """Return the IMF-fixdate of *seconds* since 1970 UTC, which must lie in the years 1970 to 9999."""
+    year, month, day, hour, minute, second, weekday, *_ = time.gmtime(seconds)
+    return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
+
+
+def can_be_http_date(seconds: int) -> bool:
+    """Return whether *seconds* since 1970 can be written with a four-digit year (a file's time may not)."""
+    return 0 <= seconds <= _LAST_SECOND_OF_9999
+
+
+def parse_http_date(field_value: bytes, now: float) -> int | None:
+    """Return the seconds since 1970 of an HTTP-date in any of its three forms, or None if it is none.
+
+    *now* places a two-digit year: one that seems more than 50 years ahead lies in the past (RFC 9110 §5.6.7).
+    """
+    for form in _DATES:
+        if match := form.fullmatch(field_value):
+            break
+    else:
+        return None
+    year = int(match["year"])
+    if len(match["year"]) == 2:
+        this_year = time.gmtime(now).tm_year
+        year += this_year - this_year % 100
+        if year > this_year + 50:
+            year -= 100
+    month = 1 + _MONTHS.index(match["month"].decode())
+    # second = 2DIGIT counts to 60: a leap second, which POSIX time folds into the next one.
+    second = int(match["second"])
+    leap = second == 60
+    try:
+        date = datetime(year, month, int(match["day"]), int(match["hour"]), int(match["minute"]), second - leap, tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(date.timestamp()) + leap

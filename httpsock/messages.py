@@ -1,0 +1,157 @@
+"""What is said: requests and responses as values, and the one error that means "this cannot be understood".
+
+Takes and gives plain values; a request never changes once made, so it may be kept and shared between threads.
+Knows nothing of files' names, sockets or threads.
+
+RFC 9110 §5 (fields), §6 (message data), §15 (status codes); RFC 9112 §3, §4.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from functools import cached_property
+from typing import NamedTuple, Self
+
+
+class Status(IntEnum):
+    """The status codes that httpsock sends, with the reason phrases of RFC 9110 §15 (431: RFC 6585 §5)."""
+
+    def __new__(cls, code: int, phrase: str) -> Self:
+        """Return the member *code*, which has a *phrase*."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.phrase = phrase
+        return member
+
+    phrase: str
+
+    OK = 200, "OK"
+    NO_CONTENT = 204, "No Content"
+    PARTIAL_CONTENT = 206, "Partial Content"
+    MOVED_PERMANENTLY = 301, "Moved Permanently"
+    NOT_MODIFIED = 304, "Not Modified"
+    BAD_REQUEST = 400, "Bad Request"
+    FORBIDDEN = 403, "Forbidden"
+    NOT_FOUND = 404, "Not Found"
+    METHOD_NOT_ALLOWED = 405, "Method Not Allowed"
+    REQUEST_TIMEOUT = 408, "Request Timeout"
+    PRECONDITION_FAILED = 412, "Precondition Failed"
+    CONTENT_TOO_LARGE = 413, "Content Too Large"
+    URI_TOO_LONG = 414, "URI Too Long"
+    RANGE_NOT_SATISFIABLE = 416, "Range Not Satisfiable"
+    EXPECTATION_FAILED = 417, "Expectation Failed"
+    MISDIRECTED_REQUEST = 421, "Misdirected Request"
+    FIELDS_TOO_LARGE = 431, "Request Header Fields Too Large"
+    INTERNAL_SERVER_ERROR = 500, "Internal Server Error"
+    NOT_IMPLEMENTED = 501, "Not Implemented"
+    SERVICE_UNAVAILABLE = 503, "Service Unavailable"
+    VERSION_NOT_SUPPORTED = 505, "HTTP Version Not Supported"
+
+
+class Refusal(NamedTuple):
+    """Why a request is not answered with what it asks for.
+
+    *reason* is a clause that names the fault and where it is; *clause* the section that says so.
+    """
+
+    status: Status
+    reason: str
+    clause: str
+
+
+class RequestError(Exception):
+    """The octets received are no request that can be answered; the connection says so and closes."""
+
+    def __init__(self, status: Status, reason: str, clause: str) -> None:
+        super().__init__(f"{status} {status.phrase}: {reason} ({clause})")
+        self.refusal = Refusal(status, reason, clause)
+
+
+class TargetForm(Enum):
+    """The four forms of a request-target (RFC 9112 §3.2)."""
+
+    ORIGIN = "origin-form"
+    ABSOLUTE = "absolute-form"
+    AUTHORITY = "authority-form"
+    ASTERISK = "asterisk-form"
+
+
+class Target(NamedTuple):
+    """A request-target taken apart; *path* and *query* are still percent-encoded.
+
+    *is_encoded* is false when path or query hold octets that had to be percent-encoded and were not.
+    """
+
+    form: TargetForm
+    path: bytes
+    query: bytes | None
+    is_encoded: bool
+
+
+class Request(NamedTuple):
+    """One request's head, understood.
+
+    *request_line* is as received, for the log. *field_lines* are all the lines as received, names in lower case; *fields* has each name once, the values
+    of its lines joined with commas (RFC 9110 §5.3). *content_length* is in octets; None means chunked.
+    """
+
+    request_line: bytes
+    method: str
+    target: Target
+    minor_version: int
+    field_lines: tuple[tuple[bytes, bytes], ...]
+    fields: Mapping[bytes, bytes]
+    content_length: int | None
+    is_persistent: bool
+
+    @property
+    def has_content(self) -> bool:
+        """Whether octets of content follow the head."""
+        return self.content_length != 0
+
+
+class FileSlice(NamedTuple):
+    """*length* octets of an open file, from *offset* on."""
+
+    file: io.FileIO
+    offset: int
+    length: int
+
+
+Part = bytes | FileSlice
+
+
+@dataclass(frozen=True)
+class Response:
+    """One response: what is sent, but for the fields that all responses share (Date, Server, Connection).
+
+    *content* is a sequence of octets and slices of *file*; the response owns *file* and closes it.
+    """
+
+    status: Status
+    fields: tuple[tuple[str, str], ...]
+    content: tuple[Part, ...] = ()
+    file: io.FileIO | None = None
+
+    @cached_property
+    def content_length(self) -> int:
+        """The number of octets of content that a GET would be sent."""
+        return sum(part.length if isinstance(part, FileSlice) else len(part) for part in self.content)
+
+    @cached_property
+    def head(self) -> bytes:
+        """The status line and this response's own field lines; a kept response renders them once.
+
+        RFC 9110 §8.6: a 204 must not say a length, and what a 304 could say is the length of something else.
+        """
+        lines = [f"HTTP/1.1 {self.status} {self.status.phrase}"]
+        lines += [f"{name}: {value}" for name, value in self.fields]
+        if self.status not in (Status.NO_CONTENT, Status.NOT_MODIFIED):
+            lines.append(f"Content-Length: {self.content_length}")
+        return "\r\n".join([*lines, ""]).encode("ascii")
+
+    def close(self) -> None:
+        """Close the file that the content comes from, if it comes from one."""
+        if self.file is not None:
+            self.file.close()

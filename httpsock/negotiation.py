@@ -1,0 +1,71 @@
+"""Proactive negotiation: which of the representations on offer a client prefers.
+
+Takes the values of Accept and Accept-Encoding, gives choices. Knows nothing of files or sockets.
+
+RFC 9110 §12.4 (quality values), §12.5.1 (Accept), §12.5.3 (Accept-Encoding).
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from . import grammar
+
+
+def _weights(field_value: bytes) -> dict[str, int]:
+    """Return each listed choice, in lower case, with its weight in thousandths; a malformed member is skipped."""
+    weights: dict[str, int] = {}
+    for member in grammar.list_members(field_value):
+        choice, *parameters = (part.strip(b" \t").lower() for part in member.split(b";"))
+        weight = 1000
+        for parameter in parameters:
+            name, _, value = parameter.partition(b"=")
+            if name == b"q":
+                weight = _thousandths(value)
+        if weight >= 0:
+            weights.setdefault(choice.decode("latin-1"), weight)
+    return weights
+
+
+def _thousandths(qvalue: bytes) -> int:
+    """Return a qvalue in thousandths, or -1 if it is none."""
+    return round(float(qvalue) * 1000) if grammar.qvalue.fullmatch(qvalue) else -1
+
+
+@lru_cache(maxsize=256)
+def preferred_media_type(accept: bytes | None, offers: Sequence[str]) -> str:
+    """Return the one of *offers* that *accept* prefers; in doubt, or when it accepts none, the first.
+
+    RFC 9110 §12.5.1: the most specific range that matches a type gives its weight. To answer although
+    nothing is acceptable, instead of 406, is the server's choice.
+    """
+    if accept is None:
+        return offers[0]
+    weights = _weights(accept)
+
+    def weight(offer: str) -> int:
+        for media_range in (offer, offer.partition("/")[0] + "/*", "*/*"):
+            if media_range in weights:
+                return weights[media_range]
+        return 0
+
+    return max(offers, key=weight)
+
+
+@lru_cache(maxsize=256)
+def accepted_codings(accept_encoding: bytes | None, offers: Sequence[str]) -> tuple[str, ...]:
+    """Return those of *offers* that are to be preferred to sending octets unencoded, best first.
+
+    RFC 9110 §12.5.3: a coding of weight 0 is not acceptable; "*" stands for each coding not listed; equal
+    weights leave the choice to the server, which takes the order of *offers*. Without the field a client
+    accepts any coding, but what it did not ask for it may not understand: it gets none.
+    """
+    if accept_encoding is None:
+        return ()
+    weights = _weights(accept_encoding)
+    anything = weights.get("*", 0)
+    # "x-gzip" is "gzip" (RFC 9110 §8.4.1.3).
+    weights.setdefault("gzip", weights.get("x-gzip", anything))
+    # An identity that is not listed is acceptable, and comes last.
+    least = max(weights.get("identity", 0), 1)
+    wanted = [coding for coding in offers if weights.get(coding, anything) >= least]
+    return tuple(sorted(wanted, key=lambda coding: -weights.get(coding, anything)))

@@ -1,0 +1,149 @@
+"""The origin: what the origin server answers.
+
+Takes a Request, gives a Response. A refusal is a response like any other: the connection goes on.
+Knows nothing of sockets, threads or who asked.
+
+RFC 9110 §9 (methods), §10.1.1 (Expect), §13.2 (preconditions), §14.2 (Range), §15 (status codes).
+"""
+
+import hashlib
+import os
+
+from . import explanations, listing, preconditions
+from .grammar import printable, unencoded
+from .messages import Part, Refusal, Request, Response, Status, Target
+from .negotiation import preferred_media_type
+from .paths import NOT_FOUND, location_of
+from .preconditions import Validators, Verdict
+from .ranges import ByteRange, format_content_range, parse_ranges, select_ranges
+from .resources import Directory, DocumentRoot, Redirect, Representation
+
+_ALLOW = ("Allow", "GET, HEAD, OPTIONS")
+# RFC 9110 §9.3 and RFC 5789: known, but a folder has no use for them. Any other method is unknown.
+_NOT_ALLOWED = frozenset(("POST", "PUT", "DELETE", "CONNECT", "TRACE", "PATCH"))
+_CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"range"))
+
+
+def respond(request: Request, root: DocumentRoot, now: float) -> Response:
+    """Return the response to *request* from the files below *root*, at *now*, seconds since 1970."""
+    if request.method not in ("GET", "HEAD"):
+        return _respond_to_other_method(request)
+    if b"expect" in request.fields and (fault := _expectation_fault(request)):
+        return _explain(fault, request)
+    if not request.target.is_encoded:
+        return _redirect(_encoded(request.target))
+    found = root.find(request.target.path, request.fields.get(b"accept-encoding"), now)
+    match found:
+        case Representation():
+            # Most requests have no condition; a kept file's response is then ready made.
+            return found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, now)
+        case Redirect():
+            return _redirect(location_of(found.name, request.target.query))
+        case Directory():
+            return _select(request, _list(request, found), now)
+        case Refusal():
+            return _refuse(found, request, root, now)
+
+
+def _respond_to_other_method(request: Request) -> Response:
+    """Return the response to a method that is not GET or HEAD; it is the same for all resources."""
+    if request.method == "OPTIONS":
+        return Response(Status.NO_CONTENT, (_ALLOW,))
+    if request.method in _NOT_ALLOWED:
+        reason = f"{request.method} is not for files; {_ALLOW[1]} are"
+        return _explain(Refusal(Status.METHOD_NOT_ALLOWED, reason, "RFC 9110 §15.5.6"), request, (_ALLOW,))
+    reason = f'the method "{request.method[:40]}" is not known here (methods are case-sensitive)'
+    return _explain(Refusal(Status.NOT_IMPLEMENTED, reason, "RFC 9110 §9.1"), request)
+
+
+def _expectation_fault(request: Request) -> Refusal | None:
+    """Return why the Expect field can't be met; HTTP/1.0 has no such field (RFC 9110 §10.1.1)."""
+    if request.minor_version == 0 or request.fields[b"expect"].lower() == b"100-continue":
+        return None
+    return Refusal(Status.EXPECTATION_FAILED, "the only expectation known is 100-continue", "RFC 9110 §10.1.1")
+
+
+def _select(request: Request, representation: Representation, now: float) -> Response:
+    """Return what the preconditions and the Range of a GET or HEAD leave of *representation*."""
+    match preconditions.evaluate(request, representation.validators, now):
+        case Verdict.NOT_MODIFIED:
+            representation.close()
+            return Response(Status.NOT_MODIFIED, representation.caching_fields)
+        case Verdict.FAILED:
+            representation.close()
+            name = "If-Match" if b"if-match" in request.fields else "If-Unmodified-Since"
+            reason = f"{name} does not hold for the current representation"
+            return _explain(Refusal(Status.PRECONDITION_FAILED, reason, "RFC 9110 §15.5.13"), request)
+    range_field = request.fields.get(b"range")
+    # RFC 9110 §14.2: Range is defined for GET alone.
+    if range_field is None or request.method != "GET" or not preconditions.range_applies(request, representation.validators, now):
+        return representation.whole
+    specs = parse_ranges(range_field)
+    if specs is None:
+        return representation.whole
+    byte_ranges = select_ranges(specs, representation.length)
+    if byte_ranges:
+        return _partial(representation, byte_ranges)
+    representation.close()
+    reason = f"none of the ranges lies within the {representation.length} octets"
+    content_range = ("Content-Range", format_content_range(None, representation.length))
+    return _explain(Refusal(Status.RANGE_NOT_SATISFIABLE, reason, "RFC 9110 §15.5.17"), request, (content_range,))
+
+
+def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Response:
+    """Return a 206 with the selected ranges: one as it is, several as multipart/byteranges (RFC 9110 §15.3.7)."""
+    if len(byte_ranges) == 1:
+        (byte_range,) = byte_ranges
+        content_range = ("Content-Range", format_content_range(byte_range, representation.length))
+        part = representation.part(byte_range.first, byte_range.length)
+        return Response(Status.PARTIAL_CONTENT, (*representation.fields, content_range), (part,), representation.file)
+    # Random, so that no file can hold it on purpose.
+    boundary = os.urandom(12).hex()
+    parts: list[Part] = []
+    for byte_range in byte_ranges:
+        content_range_line = f"Content-Range: {format_content_range(byte_range, representation.length)}"
+        head = f"--{boundary}\r\nContent-Type: {representation.media_type}\r\n{content_range_line}\r\n\r\n"
+        parts += [head.encode("ascii"), representation.part(byte_range.first, byte_range.length), b"\r\n"]
+    parts.append(f"--{boundary}--\r\n".encode("ascii"))
+    content_type = ("Content-Type", f"multipart/byteranges; boundary={boundary}")
+    fields = (content_type, *(field for field in representation.fields if field[0] != "Content-Type"))
+    return Response(Status.PARTIAL_CONTENT, fields, tuple(parts), representation.file)
+
+
+def _list(request: Request, directory: Directory) -> Representation:
+    """Return the listing of *directory* in the form that the client prefers."""
+    media_type = preferred_media_type(request.fields.get(b"accept"), listing.MEDIA_TYPES)
+    octets = listing.render(directory, request.target.query, media_type)
+    etag = f'"{hashlib.blake2b(octets, digest_size=12).hexdigest()}"'.encode("ascii")
+    content_type = media_type if media_type == "application/json" else f"{media_type}; charset=utf-8"
+    return Representation(content_type, None, "no-cache", Validators(etag, None), len(octets), octets, vary="Accept")
+
+
+def _redirect(location: str) -> Response:
+    """Return a 301 to *location*, not to be kept: a folder may be a file tomorrow."""
+    content = f"{location}\n".encode("ascii")
+    fields = (("Location", location), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-cache"))
+    return Response(Status.MOVED_PERMANENTLY, fields, (content,))
+
+
+def _encoded(target: Target) -> str:
+    """Return the reference that *target* should have been (RFC 9112 §3.2); it starts with one slash, never a host."""
+    path_and_query = target.path.lstrip(b"/") + (b"" if target.query is None else b"?" + target.query)
+    return "/" + unencoded.sub(lambda match: b"%%%02X" % match[0][0], path_and_query).decode("ascii")
+
+
+def _refuse(refusal: Refusal, request: Request, root: DocumentRoot, now: float) -> Response:
+    """Return the refusal; for a file that is not there the folder's own 404.html, if a page is what is wanted."""
+    wants_page = preferred_media_type(request.fields.get(b"accept"), explanations.MEDIA_TYPES) == "text/html"
+    if refusal is NOT_FOUND and wants_page:
+        page = root.find(b"/404.html", None, now)
+        if isinstance(page, Representation):
+            fields = (("Content-Type", page.media_type), ("Cache-Control", "no-store"), ("Vary", "Accept"))
+            return Response(Status.NOT_FOUND, fields, (page.part(0, page.length),), page.file)
+    if refusal is NOT_FOUND:
+        refusal = refusal._replace(reason=f'there is no "{printable(request.target.path)}" here')
+    return _explain(refusal, request)
+
+
+def _explain(refusal: Refusal, request: Request, fields: tuple[tuple[str, str], ...] = ()) -> Response:
+    return explanations.explain(refusal, request.fields.get(b"accept"), fields)

@@ -1,0 +1,307 @@
+"""The parser: octets in, events out, within limits.
+
+Takes the octets of a connection as they come, however they are cut; gives requests and their content.
+"Need more" is an event, not an error. Knows nothing of files, sockets or time.
+
+RFC 9112 §2.2 (message parsing), §3 (request line), §5 (field syntax), §9.3 (persistence).
+
+    GET /hello.txt?x=1 HTTP/1.1 CRLF      request line: method SP request-target SP HTTP-version
+    Host: localhost:8000 CRLF             field line
+    CRLF                                  the head ends
+
+One pattern passes a whole head. Only a head that it does not pass is walked line by line, to say why.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
+
+from . import grammar
+from .framing import ChunkedDecoder, ContentLimits, LengthDecoder, field_line_fault, parse_content_length
+from .messages import Request, RequestError, Status
+from .target import check_host, parse_target
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client can make grow, in octets unless the name says otherwise."""
+
+    # RFC 9112 §3 asks for at least 8000.
+    request_line: int = 8192
+    # A browser with many cookies stays below 16 KiB; other servers allow 8 to 64 KiB.
+    head: int = 32 * 1024
+    field_lines: int = 100
+    # RFC 9112 §2.2 asks for one at least; some old clients sent one CRLF too many after a POST.
+    empty_lines: int = 4
+    content: ContentLimits = field(default_factory=ContentLimits)
+
+
+class Pause(Enum):
+    """Why there is no event yet."""
+
+    NEED_DATA = "more octets are needed"
+    CLOSED = "the peer has ended its side, between two requests"
+
+
+class Content(NamedTuple):
+    """Some octets of the content of the request before."""
+
+    octets: bytes
+
+
+class EndOfContent(NamedTuple):
+    """The content of the request before is complete."""
+
+
+Event = Request | Content | EndOfContent | Pause
+
+
+class _Passed(NamedTuple):
+    """How much of a head that is not yet complete has been found good."""
+
+    octets: int = 0
+    lines: int = 0
+    empty_lines: int = 0
+
+
+_NOTHING_PASSED = _Passed()
+
+# A longer head is parsed anew each time, so that what is kept stays below 512 times a few such heads.
+_MAX_KEPT_HEAD = 2048
+
+
+class RequestParser:
+    """The requests of one connection: ``receive`` octets, then ask for ``next_event`` until it is a Pause.
+
+    ``next_event`` raises RequestError at octets that are no request; the parser is of no use after that.
+    """
+
+    __slots__ = ("_buffer", "_decoder", "_has_ended", "_limits", "_passed")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._buffer = b""
+        self._has_ended = False
+        self._passed = _NOTHING_PASSED
+        self._decoder: LengthDecoder | ChunkedDecoder | None = None
+
+    @property
+    def unread(self) -> bytes:
+        """The octets received that no event has used."""
+        return self._buffer
+
+    def receive(self, octets: bytes) -> None:
+        """Take octets received from the peer; none at all means that it will send no more."""
+        if not octets:
+            self._has_ended = True
+        self._buffer = self._buffer + octets if self._buffer else octets
+
+    def next_event(self) -> Event:
+        """Return what comes next in the octets received."""
+        if self._decoder is not None:
+            return self._next_content(self._decoder)
+        if not self._buffer:
+            return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
+        stop = self._buffer.find(b"\r\n\r\n") + len(b"\r\n\r\n")
+        if stop < len(b"\r\n\r\n") or stop > self._limits.request_line or self._buffer.startswith(b"\r"):
+            return self._next_unusual(stop)
+        return self._request(stop)
+
+    def _request(self, stop: int) -> Request:
+        """Return the request whose head is the buffer's first *stop* octets."""
+        head = self._buffer[:stop]
+        # Memoised because a client repeats one head over and over, and a Request never changes.
+        parse = parse_head_memoised if stop <= _MAX_KEPT_HEAD else parse_head
+        request = parse(head, self._limits.field_lines)
+        self._buffer = self._buffer[stop:]
+        self._passed = _NOTHING_PASSED
+        if request.content_length is None:
+            self._decoder = ChunkedDecoder(self._limits.content)
+        elif request.content_length:
+            self._decoder = LengthDecoder(request.content_length)
+        return request
+
+    def _next_unusual(self, stop: int) -> Event:
+        """Return what comes next when it is not a head of usual length, all there, right at the start."""
+        if self._buffer.startswith(b"\r\n"):
+            self._skip_empty_line()
+            return self.next_event()
+        self._check_partial_head()
+        if len(b"\r\n\r\n") <= stop <= self._limits.head:
+            return self._request(stop)
+        if len(self._buffer) > self._limits.head:
+            raise RequestError(Status.FIELDS_TOO_LARGE, f"the head is longer than {self._limits.head} octets", "RFC 6585 §5")
+        if self._has_ended:
+            raise RequestError(Status.BAD_REQUEST, "the connection ended before the head was complete", "RFC 9112 §8")
+        return Pause.NEED_DATA
+
+    def _skip_empty_line(self) -> None:
+        """Drop an empty line before a request line (RFC 9112 §2.2)."""
+        self._buffer = self._buffer[len(b"\r\n") :]
+        self._passed = self._passed._replace(empty_lines=self._passed.empty_lines + 1)
+        if self._passed.empty_lines > self._limits.empty_lines:
+            reason = f"more than {self._limits.empty_lines} empty lines before the request line"
+            raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
+
+    def _check_partial_head(self) -> None:
+        """Raise RequestError for what can't become a head any more, so that its sender need not wait for it.
+
+        Each line is looked at once, when it is complete; the first one also before, for its method and length.
+        """
+        octets, lines, empty_lines = self._passed
+        if lines == 0:
+            _check_first_line(self._buffer, self._limits.request_line)
+        stop = self._buffer.rfind(b"\n", octets, self._limits.head) + 1
+        if stop <= octets:
+            return
+        complete = self._buffer[octets:stop]
+        if fault := next(_line_faults(complete, lines, self._limits.field_lines), None):
+            raise fault
+        self._passed = _Passed(stop, lines + complete.count(b"\n"), empty_lines)
+
+    def _next_content(self, decoder: LengthDecoder | ChunkedDecoder) -> Event:
+        """Return some content, its end, or a Pause."""
+        decoded = decoder.decode(self._buffer)
+        self._buffer = self._buffer[decoded.used :]
+        if decoded.content:
+            return Content(decoded.content)
+        if decoder.is_complete:
+            self._decoder = None
+            return EndOfContent()
+        if self._has_ended:
+            raise RequestError(Status.BAD_REQUEST, "the connection ended before the content was complete", "RFC 9112 §8")
+        return Pause.NEED_DATA
+
+
+def parse_head(head: bytes, max_field_lines: int) -> Request:
+    """Return the request whose head is *head*, from its first octet to its empty line.
+
+    Raises RequestError when it is none. Depends on its arguments alone, and its result can't change.
+    """
+    match = grammar.head.fullmatch(head)
+    if match is None:
+        raise next(_line_faults(head, 0, max_field_lines))
+    method, request_target, major_version, minor_digit = match.groups()
+    if major_version != b"1":
+        raise _version_fault(major_version + b"." + minor_digit)
+    found = grammar.name_and_value.findall(head, match.end(4))
+    if len(found) > max_field_lines:
+        raise _too_many_fault(max_field_lines)
+    field_lines = tuple((name.lower(), value.rstrip(b" \t")) for name, value in found)
+    fields: dict[bytes, bytes] = {}
+    for name, value in field_lines:
+        fields[name] = _join(name, fields[name], value) if name in fields else value
+    # RFC 9110 §2.5, §6.2: a higher minor version is processed as the highest one known.
+    minor_version = min(int(minor_digit), 1)
+    check_host(fields.get(b"host"), minor_version)
+    return Request(
+        head[: match.end(4)],
+        method.decode("ascii"),
+        parse_target(method, request_target),
+        minor_version,
+        field_lines,
+        fields,
+        parse_content_length(fields, minor_version),
+        # What follows a CONNECT may be meant for the tunnel that we don't open (RFC 9110 §9.3.6).
+        method != b"CONNECT" and _is_persistent(fields.get(b"connection"), minor_version),
+    )
+
+
+parse_head_memoised = lru_cache(maxsize=512)(parse_head)
+
+
+def _join(name: bytes, first: bytes, second: bytes) -> bytes:
+    """Return two values of one field as one (RFC 9110 §5.3), unless a second value leaves the request in doubt."""
+    if name == b"host":
+        raise RequestError(Status.BAD_REQUEST, "there is more than one Host field line", "RFC 9112 §3.2")
+    if name == b"content-length":
+        raise RequestError(Status.BAD_REQUEST, "there is more than one Content-Length field line", "RFC 9112 §6.3")
+    return first + b", " + second
+
+
+def _is_persistent(connection: bytes | None, minor_version: int) -> bool:
+    """Return whether the client lets the connection go on after this exchange (RFC 9112 §9.3)."""
+    if connection is None:
+        return minor_version == 1
+    options = [option.lower() for option in grammar.list_members(connection)]
+    return b"close" not in options and (minor_version == 1 or b"keep-alive" in options)
+
+
+# --- What is wrong with a head --------------------------------------------------------------------
+
+
+def _line_faults(lines: bytes, passed_lines: int, max_field_lines: int) -> Iterator[RequestError]:
+    """Yield what is wrong with complete lines of a head, of which *passed_lines* came before, up to its empty line."""
+    for number, line in enumerate(lines.split(b"\n")[:-1], start=passed_lines):
+        if number == 0:
+            fault = _request_line_fault(line + b"\n")
+        elif line == b"\r":
+            return
+        elif number > max_field_lines:
+            fault = _too_many_fault(max_field_lines)
+        elif number == 1 and line.startswith((b" ", b"\t")):
+            reason = "there is whitespace between the request line and the first field line"
+            fault = RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
+        else:
+            fault = field_line_fault(line + b"\n", f"field line {number}")
+        if fault:
+            yield fault
+
+
+def _too_many_fault(max_field_lines: int) -> RequestError:
+    return RequestError(Status.FIELDS_TOO_LARGE, f"there are more than {max_field_lines} field lines", "RFC 6585 §5")
+
+
+def _version_fault(version: bytes) -> RequestError:
+    reason = f"HTTP/{version.decode('ascii')} is not spoken here; HTTP/1.1 is"
+    return RequestError(Status.VERSION_NOT_SUPPORTED, reason, "RFC 9110 §15.6.6")
+
+
+def _check_first_line(octets: bytes, most: int) -> None:
+    """Raise RequestError when *octets*, the start of a head, hold what no method holds, or no line end in time."""
+    stop = octets.find(b"\n", 0, most + len(b"\r\n"))
+    method, space, _ = octets[: stop if stop >= 0 else None].partition(b" ")
+    method = method.removesuffix(b"\r")
+    passed = grammar.token.match(method)
+    valid = passed.end() if passed else 0
+    if valid < len(method):
+        reason = f"the method has the octet \\x{method[valid]:02x} at position {valid}, and is no token"
+        if octets.startswith(b"\x16"):
+            reason = "the first octet is \\x16, as in a TLS handshake; http is spoken here, not https"
+        raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §3.1")
+    if stop >= 0 or len(octets) < most + len(b"\r\n"):
+        return
+    if not space:
+        raise RequestError(Status.NOT_IMPLEMENTED, f"the method is longer than {most} octets", "RFC 9112 §3")
+    raise RequestError(Status.URI_TOO_LONG, f"the request line is longer than {most} octets", "RFC 9110 §15.5.15")
+
+
+def _request_line_fault(line: bytes) -> RequestError | None:
+    """Return what is wrong with a request line that ends in LF, or None if nothing is."""
+    text = line.removesuffix(b"\n").removesuffix(b"\r")
+    match = grammar.request_line.fullmatch(text)
+    if match and match[3] != b"1":
+        return _version_fault(match[3] + b"." + match[4])
+    if match and line.endswith(b"\r\n"):
+        return None
+    return RequestError(Status.BAD_REQUEST, _request_line_reason(line, text), "RFC 9112 §3")
+
+
+def _request_line_reason(line: bytes, text: bytes) -> str:
+    """Return why *line* is no request line."""
+    if not line.endswith(b"\r\n"):
+        return "the request line ends with a bare LF, not with CRLF"
+    if b"\r" in text:
+        return "the request line has a bare CR"
+    method, *rest = text.split(b" ")
+    if not grammar.token.fullmatch(method):
+        return f'the method "{grammar.printable(method)}" is not a token'
+    if len(rest) < 2:
+        return f"the request line has {len(rest) + 1} of its three parts: method, request-target, HTTP-version"
+    if len(rest) > 2 or not rest[0]:
+        return "the request line has more than two spaces"
+    if not grammar.http_version.fullmatch(rest[1]):
+        return f'the HTTP-version is "{grammar.printable(rest[1])}", not HTTP/1.1'
+    return f'the request-target "{grammar.printable(rest[0])}" has a control character'

@@ -1,0 +1,118 @@
+"""Byte ranges: parse a Range field, select against a length, describe what was selected.
+
+Takes octets and lengths, gives positions. Knows nothing of files or sockets.
+
+RFC 9110 §14 (range requests), §15.3.7 (206), §17.15 (too many ranges).
+
+    bytes=0-499      the first 500 octets       bytes=-500     the last 500
+    bytes=500-       all but the first 500      bytes=0-0,-1   the first and the last
+"""
+
+import re
+from typing import NamedTuple
+
+from . import grammar
+
+# RFC 9110 §17.15: many small ranges cost more than they are worth. No player or downloader asks for so many.
+MAX_RANGES = 16
+
+# range-set = 1#range-spec      range-spec = int-range / suffix-range
+# int-range = first-pos "-" [ last-pos ]      suffix-range = "-" suffix-length
+_RANGE_SPEC = re.compile(rb"(?P<first>[0-9]*+)-(?P<last>[0-9]*+)")
+# More digits than any position has; int() is kept from numerals of thousands of digits.
+_MAX_DIGITS = 19
+
+
+class ByteRange(NamedTuple):
+    """Positions within a representation, both inclusive, as Content-Range gives them."""
+
+    first: int
+    last: int
+
+    @property
+    def length(self) -> int:
+        """The number of octets."""
+        return self.last - self.first + 1
+
+
+class RangeSpec(NamedTuple):
+    """A range as asked for: from *first* to *last* inclusive, to the end, or (no *first*) the last *last* octets."""
+
+    first: int | None
+    last: int | None
+
+
+def parse_ranges(field_value: bytes) -> list[RangeSpec] | None:
+    """Return the ranges that a Range field asks for, or None if it is to be ignored (RFC 9110 §14.2).
+
+    Ignored are other units, anything malformed, and more ranges than MAX_RANGES.
+    """
+    unit, equals, range_set = field_value.partition(b"=")
+    if unit.lower() != b"bytes" or not equals or range_set.count(b",") > 4 * MAX_RANGES:
+        return None
+    specs = [_parse_spec(member) for member in grammar.list_members(range_set)]
+    if not 1 <= len(specs) <= MAX_RANGES:
+        return None
+    valid = [spec for spec in specs if spec is not None]
+    return valid if len(valid) == len(specs) else None
+
+
+def _parse_spec(member: bytes) -> RangeSpec | None:
+    """Return one range-spec, or None if it is none."""
+    match = _RANGE_SPEC.fullmatch(member)
+    if match is None or member == b"-":
+        return None
+    first = _position(match["first"])
+    last = _position(match["last"])
+    # RFC 9110 §14.1.1: an int-range whose last position lies before its first is invalid.
+    if first is not None and last is not None and last < first:
+        return None
+    return RangeSpec(first, last)
+
+
+def _position(digits: bytes) -> int | None:
+    """Return a position or length; one too long to be real counts as beyond everything."""
+    significant = digits.lstrip(b"0")
+    if len(significant) > _MAX_DIGITS:
+        return int(10**_MAX_DIGITS)
+    return int(significant or b"0") if digits else None
+
+
+def select_ranges(specs: list[RangeSpec], length: int) -> list[ByteRange]:
+    """Return the satisfiable ones of *specs* within *length* octets, clipped and joined where they touch.
+
+    None at all means that the range is not satisfiable (RFC 9110 §14.1.2).
+    """
+    clipped = (_clip(spec, length) for spec in specs)
+    return _coalesce([byte_range for byte_range in clipped if byte_range is not None])
+
+
+def _clip(spec: RangeSpec, length: int) -> ByteRange | None:
+    """Return the part of *spec* that lies within *length* octets, or None if none does."""
+    if spec.first is None:
+        suffix_length = min(spec.last or 0, length)
+        return ByteRange(length - suffix_length, length - 1) if suffix_length else None
+    if spec.first >= length:
+        return None
+    # RFC 9110 §14.1.2: a missing last position, or one past the end, means the last octet.
+    return ByteRange(spec.first, length - 1 if spec.last is None else min(spec.last, length - 1))
+
+
+def _coalesce(byte_ranges: list[ByteRange]) -> list[ByteRange]:
+    """Return the ranges with those joined that overlap or touch (RFC 9110 §15.3.7.2); the others keep their order."""
+    joined: list[ByteRange] = []
+    for byte_range in byte_ranges:
+        touching = [other for other in joined if other.first <= byte_range.last + 1 and byte_range.first <= other.last + 1]
+        if not touching:
+            joined.append(byte_range)
+            continue
+        union = [*touching, byte_range]
+        place = joined.index(touching[0])
+        joined = [other for other in joined if other not in touching]
+        joined.insert(place, ByteRange(min(r.first for r in union), max(r.last for r in union)))
+    return joined
+
+
+def format_content_range(byte_range: ByteRange | None, length: int) -> str:
+    """Return the Content-Range of a part of *length* octets, or of none of them (RFC 9110 §14.4)."""
+    return f"bytes {byte_range.first}-{byte_range.last}/{length}" if byte_range else f"bytes */{length}"

@@ -1,0 +1,270 @@
+"""Resources: which resource a path names under the document root, opened as its representation.
+
+Takes a path as it stands in a request-target, gives a Representation, a Directory, a Redirect or a Refusal.
+Knows nothing of requests, methods, ranges or sockets.
+
+RFC 9110 §3.1, §3.2 (resources, representations), §8 (representation data and metadata), §12.5.3.
+
+    one regular file    → Representation: its octets if it is small, else the open file, to be closed
+    a folder            → Directory, or the Representation of its index, or a Redirect to its name with a slash
+    anything else       → Refusal: 404, 403 where the system forbids, 503 where descriptors have run out
+"""
+
+import errno
+import hashlib
+import io
+import os
+import stat
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from .confinement import check_folder_below, open_below, scandir_below
+from .grammar import can_be_http_date, format_http_date
+from .kept import KeptFiles, file_state
+from .mediatypes import media_type_of
+from .messages import FileSlice, Part, Refusal, Response, Status
+from .negotiation import accepted_codings
+from .paths import NOT_FOUND, Name, is_hidden_name, parse_path
+from .preconditions import Validators
+
+INDEX_NAMES = ("index.html", "index.htm")
+# Content codings of siblings made beforehand, best first, with what is added to the name.
+CODINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
+_CODING_NAMES = tuple(CODINGS)
+
+# A file up to this length is read whole: its entity-tag is a digest of its octets, and it may be kept.
+SMALL_FILE = 64 * 1024
+# What all kept files may take up in memory, and what one takes up besides its content, in octets.
+_MAX_KEPT = 32 * 1024 * 1024
+_KEPT_OVERHEAD = 1024
+# No file system in use keeps times coarser than this (FAT: 2 s). A file changed within this time could change
+# again and keep its times, so it is not kept in memory.
+_COARSEST_SECONDS = 2.0
+# Linux stamps files with a clock that ticks every 1 to 10 ms. A large file changed within a few ticks has a weak
+# entity-tag: a strong one would let a client splice two versions (RFC 9110 §8.8.1).
+_TICKS_SECONDS = 0.05
+# A sibling older than its file was made from another version of it; copying may have taken up to 2 s.
+_SIBLING_SLACK_NS = 2_000_000_000
+
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO, errno.ESTALE, errno.EISDIR)
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+@dataclass(frozen=True)
+class Representation:
+    """A file as it is sent: its metadata, and either its octets or the open file."""
+
+    media_type: str
+    coding: str | None
+    cache_control: str
+    validators: Validators
+    length: int
+    octets: bytes = b""
+    file: io.FileIO | None = None
+    vary: str = "Accept-Encoding"
+
+    @cached_property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """The fields that describe it (RFC 9110 §8), which a 200 sends all."""
+        encoding = (("Content-Encoding", self.coding),) if self.coding else ()
+        return (("Content-Type", self.media_type), *encoding, ("Accept-Ranges", "bytes"), *self.caching_fields)
+
+    @cached_property
+    def caching_fields(self) -> tuple[tuple[str, str], ...]:
+        """The fields that a cache goes by, which a 304 repeats (RFC 9110 §15.4.5)."""
+        last_modified = self.validators.last_modified
+        dated = () if last_modified is None else (("Last-Modified", format_http_date(last_modified)),)
+        etag = ("ETag", self.validators.etag.decode("ascii"))
+        return (etag, *dated, ("Cache-Control", self.cache_control), ("Vary", self.vary))
+
+    @cached_property
+    def whole(self) -> Response:
+        """The response that sends all of it; made once for a file that is kept."""
+        return Response(Status.OK, self.fields, (self.part(0, self.length),), self.file)
+
+    def part(self, offset: int, length: int) -> Part:
+        """Return *length* octets from *offset* on, to be sent."""
+        if self.file is None:
+            return self.octets[offset : offset + length]
+        return FileSlice(self.file, offset, length)
+
+    def close(self) -> None:
+        """Close the file, if one is open."""
+        if self.file is not None:
+            self.file.close()
+
+
+class Entry(NamedTuple):
+    """One name in a folder; *modified* in seconds since 1970."""
+
+    name: str
+    is_folder: bool
+    length: int
+    modified: float
+
+
+class Directory(NamedTuple):
+    """A folder without an index, and the entries that may be seen."""
+
+    name: Name
+    entries: list[Entry]
+
+
+class Redirect(NamedTuple):
+    """A folder whose name was given without its slash."""
+
+    name: Name
+
+
+Found = Representation | Directory | Redirect | Refusal
+
+
+class DocumentRoot:
+    """The folder that is served. Any number of threads may ask at once: nothing in it changes but what is kept."""
+
+    def __init__(
+        self, directory: str | os.PathLike[str], *, show_hidden: bool = False, follow_links: bool = False, cache_control: str = "no-cache"
+    ) -> None:
+        """Serve *directory*. Raises NotADirectoryError, FileNotFoundError or PermissionError if it can't be."""
+        self.directory = os.path.abspath(directory)
+        os.scandir(self.directory).close()
+        self._show_hidden = show_hidden
+        self._follow_links = follow_links
+        self._cache_control = cache_control
+        self._kept: KeptFiles[Representation] = KeptFiles(_MAX_KEPT)
+
+    def find(self, path: bytes, accept_encoding: bytes | None, now: float) -> Found:
+        """Return what *path* names, for a client with this Accept-Encoding, at *now*, seconds since 1970."""
+        name = parse_path(path)
+        if isinstance(name, Refusal):
+            return name
+        if name.is_hidden and not self._show_hidden:
+            return NOT_FOUND
+        try:
+            return self._find(name, accept_encoding, now)
+        except OSError as error:
+            return _refusal(error)
+
+    def _find(self, name: Name, accept_encoding: bytes | None, now: float) -> Found:
+        relative = name.relative
+        status = os.stat(self._path(relative))
+        if stat.S_ISREG(status.st_mode):
+            return NOT_FOUND if name.is_folder else self._represent(relative, status, accept_encoding, now)
+        if not stat.S_ISDIR(status.st_mode):
+            return NOT_FOUND
+        if not name.is_folder and relative:
+            check_folder_below(self.directory, relative, follow_links=self._follow_links)
+            return Redirect(name)
+        for index_name in INDEX_NAMES:
+            index = os.path.join(relative, index_name)
+            if status_of_index := self._stat_regular(index):
+                return self._represent(index, status_of_index, accept_encoding, now)
+        return Directory(name, self._entries(relative))
+
+    def _represent(self, relative: str, status: os.stat_result, accept_encoding: bytes | None, now: float) -> Representation:
+        """Return the representation of a regular file: one of its siblings if the client prefers its coding."""
+        for coding in accepted_codings(accept_encoding, _CODING_NAMES):
+            status_of_sibling = self._stat_regular(relative + CODINGS[coding])
+            if status_of_sibling and status_of_sibling.st_mtime_ns >= status.st_mtime_ns - _SIBLING_SLACK_NS:
+                return self._kept_or_opened(relative, coding, status_of_sibling, now)
+        return self._kept_or_opened(relative, None, status, now)
+
+    def _kept_or_opened(self, name: str, coding: str | None, status: os.stat_result, now: float) -> Representation:
+        """Return the file called *name*, or its sibling in *coding*, whose stat() was *status* just now."""
+        return self._kept.get((name, coding), file_state(status)) or self._open(name, coding, now)
+
+    def _open(self, name: str, coding: str | None, now: float) -> Representation:
+        """Return the file called *name*, or its sibling in *coding*, opened or read, and kept if that is safe."""
+        relative = name + CODINGS[coding] if coding else name
+        media_type = media_type_of(name)
+        descriptor = open_below(self.directory, relative, follow_links=self._follow_links)
+        try:
+            opened = os.fstat(descriptor)
+            if not stat.S_ISREG(opened.st_mode):
+                raise FileNotFoundError(errno.ENOENT, "no regular file any more", relative)
+            if opened.st_size > SMALL_FILE:
+                return self._large(io.FileIO(os.dup(descriptor)), opened, media_type, coding, now)
+            octets = _read(descriptor, opened.st_size)
+        finally:
+            os.close(descriptor)
+        etag = f'"{hashlib.blake2b(octets, digest_size=12).hexdigest()}"'
+        small = Representation(media_type, coding, self._cache_control, _validators(etag, opened, now), len(octets), octets)
+        if max(opened.st_mtime, opened.st_ctime) + _COARSEST_SECONDS < now:
+            self._kept.keep((name, coding), file_state(opened), small, len(octets) + _KEPT_OVERHEAD)
+        return small
+
+    def _large(self, file: io.FileIO, opened: os.stat_result, media_type: str, coding: str | None, now: float) -> Representation:
+        """Return the open *file* as a representation; its entity-tag is made of all that changes when the file does."""
+        weak = "W/" if opened.st_ctime + _TICKS_SECONDS > now else ""
+        etag = f'{weak}"{opened.st_ino:x}-{opened.st_size:x}-{opened.st_mtime_ns:x}-{opened.st_ctime_ns:x}"'
+        return Representation(media_type, coding, self._cache_control, _validators(etag, opened, now), opened.st_size, file=file)
+
+    def _entries(self, relative: str) -> list[Entry]:
+        """Return the entries of a folder that a client could ask for."""
+        with scandir_below(self.directory, relative, follow_links=self._follow_links) as entries:
+            seen = [self._entry(relative, entry) for entry in entries if self._is_nameable(relative, entry.name)]
+        return [entry for entry in seen if entry is not None]
+
+    def _entry(self, relative: str, entry: os.DirEntry[str]) -> Entry | None:
+        """Return *entry* as it is listed, or None if it is gone, leads outside, or is neither file nor folder."""
+        try:
+            status = self._stat_link(os.path.join(relative, entry.name)) if entry.is_symlink() else entry.stat()
+        except OSError:
+            return None
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if not is_folder and not stat.S_ISREG(status.st_mode):
+            return None
+        return Entry(entry.name, is_folder, status.st_size, status.st_mtime)
+
+    def _is_nameable(self, relative: str, name: str) -> bool:
+        """Return whether a path can spell *name*, and may."""
+        if "\\" in name:
+            return False
+        return self._show_hidden or not is_hidden_name(name, is_top=not relative)
+
+    def _stat_link(self, relative: str) -> os.stat_result:
+        """Return what a symlink leads to. Raises OSError if that lies outside."""
+        status = os.stat(self._path(relative))
+        if stat.S_ISDIR(status.st_mode):
+            check_folder_below(self.directory, relative, follow_links=self._follow_links)
+        elif stat.S_ISREG(status.st_mode):
+            os.close(open_below(self.directory, relative, follow_links=self._follow_links))
+        return status
+
+    def _stat_regular(self, relative: str) -> os.stat_result | None:
+        """Return what stat() says of *relative* if it is a regular file, else None."""
+        try:
+            status = os.stat(self._path(relative))
+        except OSError:
+            return None
+        return status if stat.S_ISREG(status.st_mode) else None
+
+    def _path(self, relative: str) -> str:
+        return f"{self.directory}{os.sep}{relative}"
+
+
+def _read(descriptor: int, length: int) -> bytes:
+    """Return the first *length* octets of a file, or all there are by now."""
+    parts = []
+    while length and (part := os.read(descriptor, length)):
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def _validators(etag: str, opened: os.stat_result, now: float) -> Validators:
+    """Return the validators of a file; Last-Modified is never later than Date (RFC 9110 §8.8.2.1)."""
+    last_modified = int(min(opened.st_mtime, now))
+    return Validators(etag.encode("ascii"), last_modified if can_be_http_date(last_modified) else None)
+
+
+def _refusal(error: OSError) -> Refusal:
+    """Return what an error of the file system means to a client."""
+    if error.errno in _MISSING:
+        return NOT_FOUND
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Refusal(Status.FORBIDDEN, "the file may not be read by the server", "RFC 9110 §15.5.4")
+    if error.errno in _EXHAUSTED:
+        return Refusal(Status.SERVICE_UNAVAILABLE, "the server has no file descriptor left", "RFC 9110 §15.6.4")
+    return Refusal(Status.INTERNAL_SERVER_ERROR, f"the file system failed ({os.strerror(error.errno or 0)})", "RFC 9110 §15.6.1")

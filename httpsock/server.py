@@ -1,0 +1,221 @@
+"""The server: the listening sockets, the workers, and a clean stop.
+
+This is the file to read for what a TCP server does:
+
+    1  create         socket()
+       configure      setsockopt()
+    2  bind           bind()
+    3  listen         listen()
+    4  accept         accept()        worker.py, one for each connection
+    5  communicate    recv(), send()  connection.py
+    6  close          close()
+
+RFC 9293 (TCP), POSIX.1 (the calls).
+"""
+
+import errno
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from .connection import Service, Timeouts
+from .parser import Limits
+from .resources import DocumentRoot
+from .worker import Log, Report, Worker
+
+LOOPBACK = ("127.0.0.1", "::1")
+ANY = ("0.0.0.0", "::")
+DEFAULT_PORT = 8000
+# Fields that are sent with every response unless others of their names are given.
+DEFAULT_FIELDS = {"Server": "httpsock", "X-Content-Type-Options": "nosniff"}
+
+# Connections that the system completes while the workers are busy; more clients than that must try again.
+_BACKLOG = 1024
+# What a system without IPv6, or without an address for it, says.
+_NO_SUCH_ADDRESS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+# With port 0 the system picks a port for the first address, which may be taken on the second.
+_PORT_TRIES = 16
+
+
+def _say(text: str) -> None:
+    """Report on standard error, if there still is one."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError, AttributeError):
+        pass
+
+
+class Server:
+    """Serves the files below a folder over HTTP/1.1.
+
+    ``with Server("folder", port=0) as server:`` serves at ``server.url`` from threads of its own until the
+    block ends. Any number of servers may live side by side.
+
+    *hosts* are numeric addresses; by default loopback, of IPv6 only if the system has it. *port* 0 takes a free one.
+    *fields* are sent with every response. *log* is called with the exchanges of each batch, from the workers' threads.
+    Raises OSError if the folder can't be read or the address can't be bound, ValueError for an invalid address.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str] = ".",
+        *,
+        hosts: Sequence[str] = LOOPBACK,
+        port: int = DEFAULT_PORT,
+        threads: int = 2,
+        show_hidden: bool = False,
+        follow_links: bool = False,
+        cache_control: str = "no-cache",
+        fields: Iterable[tuple[str, str]] = (),
+        log: Log | None = None,
+        report: Report = _say,
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        root = DocumentRoot(directory, show_hidden=show_hidden, follow_links=follow_links, cache_control=cache_control)
+        self._service = Service(root, _field_lines(fields), limits or Limits(), timeouts or Timeouts())
+        self._log = log
+        self._report = report
+        self._thread_count = threads
+        self._workers: list[Worker] = []
+        self._threads: list[threading.Thread] = []
+        self._listeners = _listen_on(hosts, port)
+        self.directory = root.directory
+        self.port: int = self._listeners[0].getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        """The URL of the folder at the first address."""
+        return self.urls[0]
+
+    @property
+    def urls(self) -> list[str]:
+        """The URL of the folder at each address that is listened on."""
+        return [url_of(listener.getsockname()[0], self.port) for listener in self._listeners]
+
+    def start(self) -> None:
+        """Start to serve, on threads of its own, and return."""
+        self._workers = [Worker(self._listeners, self._service, self._log, self._report) for _ in range(self._thread_count)]
+        self._threads = [threading.Thread(target=worker.run, name=f"httpsock-{n}", daemon=True) for n, worker in enumerate(self._workers, 1)]
+        for thread in self._threads:
+            thread.start()
+
+    def ask_to_stop(self, grace_seconds: float) -> None:
+        """Ask the workers to accept no more and to finish what they are sending; return at once. For signal handlers."""
+        self._service.is_stopping = True
+        for worker in self._workers:
+            worker.stop(grace_seconds)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it has been asked to stop."""
+        return self._service.is_stopping
+
+    def serve(self, grace_seconds: float = 5.0) -> None:
+        """Start, and return when the workers have returned, which they do once they have been asked to stop."""
+        self.start()
+        self._wait()
+        self.stop(grace_seconds)
+
+    def _wait(self) -> None:
+        """Return when all workers have returned."""
+        for thread in self._threads:
+            while thread.is_alive():
+                # With a time limit, since without one Windows lets no signal through.
+                thread.join(timeout=1.0)
+
+    def stop(self, grace_seconds: float = 5.0) -> None:
+        """Accept no more, finish what is being sent for at most *grace_seconds*, close all sockets."""
+        self.ask_to_stop(grace_seconds)
+        for listener in self._listeners:
+            listener.close()
+        self._wait()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL of the folder at a numeric address, IPv6 in brackets (RFC 3986 §3.2.2)."""
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def _field_lines(fields: Iterable[tuple[str, str]]) -> bytes:
+    """Return the field lines of every response: the default ones unless replaced, and the given ones."""
+    given = list(fields)
+    replaced = {name.lower() for name, _ in given}
+    kept = [field for field in DEFAULT_FIELDS.items() if field[0].lower() not in replaced]
+    return "".join(f"{name}: {value}\r\n" for name, value in [*kept, *given]).encode("latin-1")
+
+
+def _listen_on(hosts: Sequence[str], port: int) -> list[socket.socket]:
+    """Return listening sockets for all *hosts* on one port."""
+    for tries_left in reversed(range(_PORT_TRIES)):
+        listeners: list[socket.socket] = []
+        try:
+            for host in hosts:
+                listeners += _listen_if_present(host, listeners[0].getsockname()[1] if listeners else port, is_optional=bool(listeners))
+        except OSError as error:
+            for listener in listeners:
+                listener.close()
+            if port != 0 or not listeners or error.errno != errno.EADDRINUSE or not tries_left:
+                raise
+        else:
+            return listeners
+    raise AssertionError("unreachable")
+
+
+def _listen_if_present(host: str, port: int, *, is_optional: bool) -> list[socket.socket]:
+    """Return a listening socket, or none if the system has no such address and another one is listened on."""
+    try:
+        return [_listen(host, port)]
+    except OSError as error:
+        if is_optional and error.errno in _NO_SUCH_ADDRESS:
+            return []
+        raise
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on a numeric address: the first three steps of a server."""
+    family, address = _address(host, port)
+    # 1. Create: a descriptor for one end of TCP connections, of IPv4 or IPv6.
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "nt":  # pragma: no cover (Windows: SO_REUSEADDR there would share a busy port silently)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]
+        else:
+            # Else a restart would have to wait until the connections of before have left TIME-WAIT.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # IPv4 has a socket of its own.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # Accepted sockets inherit it: what is sent is sent at once, not held back until the last was acknowledged.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # 2. Bind: take the address and the port.
+        listener.bind(address)
+        # 3. Listen: let the system complete connections, up to so many ahead of accept().
+        listener.listen(_BACKLOG)
+        # accept() must not wait: another worker may have been faster.
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _address(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
+    """Return the family and the socket address of a numeric host. Never looks up a name. Raises ValueError for one."""
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise ValueError(f"{host!r} is not an IPv4 or IPv6 address") from None
+    family, _, _, _, address = infos[0]
+    return family, address

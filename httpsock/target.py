@@ -1,0 +1,92 @@
+"""The request-target: its four forms, and the host that the request is for.
+
+Takes octets of a request line or of a Host field that hold no space and no control, gives a Target or an error.
+Nothing is decoded here: what a path names is for the document root to say.
+
+RFC 9112 §3.2 (request-target), §3.2.4 (Host); RFC 9110 §4.2 (http URIs), §7.1, §7.2; RFC 3986 §3.
+
+    /where?q=now                          origin-form, all methods but CONNECT
+    http://www.example.org/where?q=now    absolute-form, the same
+    www.example.com:80                    authority-form, CONNECT only
+    *                                     asterisk-form, OPTIONS only
+"""
+
+from . import grammar
+from .messages import RequestError, Status, Target, TargetForm
+
+
+def parse_target(method: bytes, request_target: bytes) -> Target:
+    """Return *request_target* taken apart. Raises RequestError when *method* can't have such a target."""
+    if method == b"CONNECT":
+        _check_authority_form(request_target)
+        return Target(TargetForm.AUTHORITY, b"", None, is_encoded=True)
+    if request_target == b"*":
+        if method != b"OPTIONS":
+            reason = f"the request-target * belongs to OPTIONS, not to {grammar.printable(method)}"
+            raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §3.2.4")
+        return Target(TargetForm.ASTERISK, b"*", None, is_encoded=True)
+    if request_target.startswith(b"/"):
+        path, mark, query = request_target.partition(b"?")
+        return _path_target(TargetForm.ORIGIN, path, query if mark else None)
+    return _parse_absolute_form(request_target)
+
+
+def check_host(value: bytes | None, minor_version: int) -> None:
+    """Raise RequestError unless there is a valid Host, or an HTTP/1.0 request has none (RFC 9112 §3.2)."""
+    if value is None:
+        if minor_version == 0:
+            return
+        raise RequestError(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
+    if _port(value) is None:
+        reason = f'Host is "{grammar.printable(value)}", not a host with an optional port'
+        raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §3.2")
+
+
+def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
+    """Return a Target for *path* and *query*. Raises RequestError at octets that no encoding would explain."""
+    for part in (path, query or b""):
+        for octet, name in ((b"#", "a fragment (#), which clients keep to themselves"), (b"\\", "a backslash")):
+            if octet in part:
+                raise RequestError(Status.BAD_REQUEST, f"the request-target has {name}", "RFC 9112 §3.2")
+    if broken := grammar.broken_percent.search(path):
+        shown = grammar.printable(path[broken.start() : broken.start() + 3])
+        reason = f'the request-target has "{shown}", a percent sign without two hexadecimal digits'
+        raise RequestError(Status.BAD_REQUEST, reason, "RFC 3986 §2.1")
+    is_encoded = not grammar.unencoded.search(path) and not (query and grammar.unencoded.search(query))
+    return Target(form, path, query, is_encoded)
+
+
+def _parse_absolute_form(request_target: bytes) -> Target:
+    """Return the Target of an absolute-form; its authority stands for Host and names nothing more here."""
+    match = grammar.absolute_form.fullmatch(request_target)
+    if match is None:
+        reason = f'the request-target "{grammar.printable(request_target)}" starts with neither / nor http://'
+        raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §3.2")
+    scheme = match["scheme"].lower()
+    if scheme != b"http":
+        reason = f"this connection is not for the scheme {grammar.printable(scheme)}"
+        raise RequestError(Status.MISDIRECTED_REQUEST, reason, "RFC 9110 §7.4")
+    if b"@" in match["authority"]:
+        raise RequestError(Status.BAD_REQUEST, "the request-target has userinfo", "RFC 9110 §4.2.4")
+    if _port(match["authority"]) is None:
+        reason = f'the request-target has "{grammar.printable(match["authority"])}" for a host'
+        raise RequestError(Status.BAD_REQUEST, reason, "RFC 9110 §4.2.1")
+    # RFC 9110 §4.2.3: an empty path is the same as "/".
+    return _path_target(TargetForm.ABSOLUTE, match["path"] or b"/", match["query"])
+
+
+def _check_authority_form(request_target: bytes) -> None:
+    """Raise RequestError unless *request_target* is a host and a port to connect to (RFC 9110 §9.3.6)."""
+    if _port(request_target) in (None, 0):
+        reason = f'CONNECT to "{grammar.printable(request_target)}", which is not a host and a port'
+        raise RequestError(Status.BAD_REQUEST, reason, "RFC 9110 §9.3.6")
+
+
+def _port(authority: bytes) -> int | None:
+    """Return the port of ``uri-host [ ":" port ]``, 0 for none, or None when *authority* is nothing such."""
+    match = grammar.host.fullmatch(authority)
+    if match is None:
+        return None
+    port = (match["port"] or b"").lstrip(b"0") or b"0"
+    # A port has 16 bits; one that TCP can't have is no port.
+    return int(port) if len(port) <= 5 and int(port) <= 65535 else None

@@ -1,0 +1,182 @@
+"""The worker: one thread, with a poller, its connections and their deadlines.
+
+Takes listening sockets of its own (duplicates, so that one thread alone closes each descriptor), accepts from them
+and resumes each conversation when what it waits for is there, or its deadline is. Knows nothing of HTTP.
+
+    poll → accept, resume, resume, ... → end what is overdue → write the log → poll
+"""
+
+import contextlib
+import errno
+import socket
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .accesslog import Exchange
+from .connection import Connection, Service, Wait
+from .poller import ACCEPTABLE, READABLE, SelectorPoller, open_poller
+
+Log = Callable[[Sequence[Exchange]], object]
+Report = Callable[[str], object]
+
+# The system is out of something that a closed connection gives back.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# Then the listening sockets are left alone for this long, instead of being asked over and over.
+_REST_SECONDS = 0.5
+# How many are accepted before those that are accepted already get their turn.
+_ACCEPTS_PER_TURN = 16
+# Deadlines are looked at no more often than this, so that many connections cost little.
+_SWEEP_SECONDS = 0.05
+_NEVER = float("inf")
+
+
+class Worker:
+    """Serves connections in the thread that calls ``run``, until ``stop`` is called from any other."""
+
+    def __init__(self, listeners: Sequence[socket.socket], service: Service, log: Log | None, report: Report) -> None:
+        self._service = service
+        self._log = log
+        self._report = report
+        self._listeners = {listener.fileno(): listener for listener in (listener.dup() for listener in listeners)}
+        self._connections: dict[int, Connection] = {}
+        self._exchanges: list[Exchange] = []
+        self._poller = open_poller()
+        # A byte through this pair of sockets ends a poll early.
+        self._awakened, self._awakener = socket.socketpair()
+        self._awakened.setblocking(False)
+        self._awakener.setblocking(False)
+        self._next_sweep = _NEVER
+        self._rest_ends = _NEVER
+        self._latest = _NEVER
+
+    def run(self) -> None:
+        """Serve until stopped, and until what was being sent then is sent."""
+        try:
+            self._poller.register(self._awakened.fileno(), READABLE)
+            self._listen()
+            while self._listeners or self._connections:
+                self._turn()
+        finally:
+            self._poller.close()
+            self._awakened.close()
+            self._awakener.close()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Ask the worker to accept no more, finish what it is sending for at most *grace_seconds*, and return.
+
+        May be called from a signal handler: it writes one attribute and one octet, and waits for nothing.
+        """
+        self._latest = time.monotonic() + grace_seconds
+        # It may have been asked before and not have looked yet, or have returned already.
+        with contextlib.suppress(OSError):
+            self._awakener.send(b"\0")
+
+    def _turn(self) -> None:
+        """Wait until something is ready, or due, and see to it."""
+        due = min(self._next_sweep, self._rest_ends, self._latest)
+        ready = self._poller.poll(None if due == _NEVER else max(0.0, due - time.monotonic()))
+        now = time.monotonic()
+        for descriptor, _ in ready:
+            connection = self._connections.get(descriptor)
+            if connection is not None:
+                self._resume(descriptor, connection, connection.conversation.send, now)
+            elif descriptor in self._listeners:
+                self._accept(self._listeners[descriptor], now)
+            else:
+                self._wake()
+        if now >= due:
+            self._keep_time(now)
+        if self._log and self._exchanges:
+            self._log(self._exchanges)
+            self._exchanges.clear()
+
+    def _accept(self, listener: socket.socket, now: float) -> None:
+        """Accept who is waiting, and start their conversations."""
+        for _ in range(_ACCEPTS_PER_TURN):
+            try:
+                connected, address = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                self._report(f"cannot accept for now: {error.strerror}; {len(self._connections)} connections are open")
+                self._ignore_listeners()
+                self._rest_ends = now + _REST_SECONDS
+                return
+            connected.setblocking(False)
+            connection = Connection(connected, address[0], self._service, self._exchanges.append if self._log else None, now)
+            connection.awaited, connection.deadline = next(connection.conversation)
+            self._next_sweep = min(self._next_sweep, connection.deadline)
+            self._connections[connected.fileno()] = connection
+            self._poller.register(connected.fileno(), connection.awaited)
+
+    def _resume(self, descriptor: int, connection: Connection, step: Callable[[Any], Wait], argument: object) -> None:
+        """Let a conversation go on, by sending it the time or throwing an exception into it, until it waits again."""
+        try:
+            awaited, connection.deadline = step(argument)
+        except StopIteration:
+            self._forget(descriptor)
+            return
+        except Exception:
+            # Whatever the peer or a file did is dealt with below; this is a fault of our own. It ends one connection.
+            self._report(traceback.format_exc())
+            self._forget(descriptor)
+            return
+        if awaited != connection.awaited:
+            connection.awaited = awaited
+            self._poller.modify(descriptor, awaited)
+        self._next_sweep = min(self._next_sweep, connection.deadline)
+
+    def _forget(self, descriptor: int) -> None:
+        """Drop a connection whose conversation has ended; it has closed its socket, which epoll notices by itself."""
+        del self._connections[descriptor]
+        if isinstance(self._poller, SelectorPoller):
+            self._poller.unregister(descriptor)
+
+    def _end(self, connections: dict[int, Connection]) -> None:
+        """Cut conversations short where they wait."""
+        for descriptor, connection in connections.items():
+            connection.conversation.close()
+            self._forget(descriptor)
+
+    def _keep_time(self, now: float) -> None:
+        """See to what is due: the end of the grace, of a rest, and deadlines of connections."""
+        if now >= self._latest:
+            self._end(dict(self._connections))
+        if now >= self._rest_ends:
+            self._listen()
+        if now < self._next_sweep:
+            return
+        for descriptor, connection in list(self._connections.items()):
+            if now >= connection.deadline:
+                self._resume(descriptor, connection, connection.conversation.throw, TimeoutError())
+        earliest = min((connection.deadline for connection in self._connections.values()), default=_NEVER)
+        self._next_sweep = max(earliest, now + _SWEEP_SECONDS)
+
+    def _listen(self) -> None:
+        """Watch the listening sockets."""
+        self._rest_ends = _NEVER
+        for descriptor in self._listeners:
+            self._poller.register(descriptor, ACCEPTABLE)
+
+    def _ignore_listeners(self) -> None:
+        """Watch the listening sockets no longer, if they are watched."""
+        if self._rest_ends == _NEVER:
+            for descriptor in self._listeners:
+                self._poller.unregister(descriptor)
+
+    def _wake(self) -> None:
+        """Begin to stop, if that is why we were awakened: accept no more, and close who waits for nothing."""
+        with contextlib.suppress(BlockingIOError):
+            self._awakened.recv(64)
+        if not self._service.is_stopping:
+            return
+        self._ignore_listeners()
+        self._rest_ends = _NEVER
+        for listener in self._listeners.values():
+            listener.close()
+        self._listeners.clear()
+        self._end({descriptor: connection for descriptor, connection in self._connections.items() if connection.is_idle})
