@@ -70,12 +70,16 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("directory", metavar="DIR", nargs="?", help="the folder (default: www/ if it exists, else the current folder)")
+    parser.add_argument(
+        "directory", metavar="DIR", nargs="?", help="the folder (default: www/ if it exists, else the current folder)"
+    )
     where = parser.add_argument_group("where to listen")
     port_help = "the TCP port; 0 takes a free one (default: 8000, or the next free one up to 8009)"
     where.add_argument("--port", type=_port, metavar="N", help=port_help)
     reach = where.add_mutually_exclusive_group()
-    reach.add_argument("--bind", metavar="ADDR", help="listen on this numeric address only (default: 127.0.0.1 and ::1)")
+    reach.add_argument(
+        "--bind", metavar="ADDR", help="listen on this numeric address only (default: 127.0.0.1 and ::1)"
+    )
     reach.add_argument("--lan", action="store_true", help="listen on all addresses, so that other devices can connect")
     what = parser.add_argument_group("what to serve")
     what.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")
@@ -85,7 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     header_help = "add this field to every response; may be repeated"
     what.add_argument("--header", type=_field, action="append", default=[], metavar="'NAME: VALUE'", help=header_help)
     log = parser.add_argument_group("what to say")
-    log.add_argument("--log", choices=FORMATS, default="text", help="how the access log is written to standard error (default: text)")
+    log.add_argument(
+        "--log", choices=FORMATS, default="text", help="how the access log is written to standard error (default: text)"
+    )
     log.add_argument("--quiet", action="store_true", help="no access log")
     how = parser.add_argument_group("how to run")
     how.add_argument("--threads", type=_threads, default=2, metavar="N", help="worker threads (default: 2)")
@@ -172,7 +178,9 @@ def _cannot_serve(error: Exception, options: argparse.Namespace, directory: str)
         case errno.EADDRINUSE if options.port is None:
             return f"all ports from {_DEFAULT_PORTS[0]} to {_DEFAULT_PORTS[-1]} are in use; choose another with --port."
         case errno.EADDRINUSE:
-            return f"port {options.port} is in use; choose another with --port, or leave it to the system with --port 0."
+            return (
+                f"port {options.port} is in use; choose another with --port, or leave it to the system with --port 0."
+            )
         case errno.EACCES if error.filename is None:
             return f"port {options.port} may not be bound by this user; ports from 1024 on may."
         case errno.EADDRNOTAVAIL:

@@ -9,7 +9,8 @@ import socket
 # Addresses of documentation (RFC 5737, RFC 3849): where a route would leave towards them tells which of our
 # addresses the network sees. connect() on a datagram socket sends nothing.
 _ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
-# linux/sockios.h: the address of an interface, in a struct ifreq: 16 octets of name, 4 of family and port, 4 of address.
+# linux/sockios.h: the address of an interface, in a struct ifreq: 16 octets of name, 4 of family and port,
+# 4 of address.
 _SIOCGIFADDR = 0x8915
 
 

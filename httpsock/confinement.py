@@ -44,7 +44,7 @@ def check_folder_below(root: str, relative: str, *, follow_links: bool) -> None:
 
 @contextmanager
 def scandir_below(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """Give the entries of *relative*, a folder below *root*, while the context lasts; else raise as ``open_below`` does."""
+    """Give the entries of *relative*, a folder below *root*, while the context lasts. Raises as ``open_below`` does."""
     if not CAN_WALK:
         below = relative if follow_links else _real_relative(root, relative)
         with os.scandir(os.path.join(root, below)) as entries:

@@ -83,7 +83,14 @@ class Connection:
         "awaited", "conversation", "deadline", "is_idle",
     )  # fmt: skip
 
-    def __init__(self, connected: socket.socket, client: str, service: Service, log: Callable[[Exchange], object] | None, now: float) -> None:
+    def __init__(
+        self,
+        connected: socket.socket,
+        client: str,
+        service: Service,
+        log: Callable[[Exchange], object] | None,
+        now: float,
+    ) -> None:
         self._socket = connected
         self._client = client
         self._service = service
@@ -126,7 +133,9 @@ class Connection:
                 yield from self._refuse(error, request)
                 return False
             is_persistent = request.is_persistent and not self._content_is_unread and not self._service.is_stopping
-            yield from self._send(response, request.request_line, _connection_option(request, is_persistent=is_persistent))
+            yield from self._send(
+                response, request.request_line, _connection_option(request, is_persistent=is_persistent)
+            )
             if not is_persistent:
                 return not (request.is_persistent or self._content_is_unread or self._parser.unread)
 
@@ -177,7 +186,9 @@ class Connection:
             try:
                 self._now = yield READABLE, min(latest, self._now + timeouts.stall)
             except TimeoutError:
-                raise RequestError(Status.REQUEST_TIMEOUT, "the content did not come in time", "RFC 9110 §15.5.9") from None
+                raise RequestError(
+                    Status.REQUEST_TIMEOUT, "the content did not come in time", "RFC 9110 §15.5.9"
+                ) from None
             octets = self._receive()
             if octets is not None:
                 self._parser.receive(octets)
@@ -218,7 +229,11 @@ class Connection:
             if self._log:
                 sent = max(0, self._sent - len(head))
                 length = response.content_length if content else 0
-                self._log(Exchange(time.time(), self._client, request_line, response.status, sent, length, time.monotonic() - began))
+                self._log(
+                    Exchange(
+                        time.time(), self._client, request_line, response.status, sent, length, time.monotonic() - began
+                    )
+                )
 
     def _send_octets(self, octets: bytes, flags: int = 0) -> Conversation:
         """Send all of *octets*; where the peer does not read, wait for it."""

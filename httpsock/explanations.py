@@ -18,7 +18,8 @@ SAFE_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 """
@@ -49,9 +50,18 @@ def explain(refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str
     media_type = preferred_media_type(accept, MEDIA_TYPES)
     title = f"{refusal.status} {refusal.status.phrase}"
     if media_type == "text/html":
-        content = _PAGE.format(title=escape(title), reason=escape(refusal.reason[:1].upper() + refusal.reason[1:]), clause=escape(refusal.clause))
+        content = _PAGE.format(
+            title=escape(title),
+            reason=escape(refusal.reason[:1].upper() + refusal.reason[1:]),
+            clause=escape(refusal.clause),
+        )
     elif media_type == "application/json":
-        said = {"status": refusal.status, "error": refusal.status.phrase, "reason": refusal.reason, "clause": refusal.clause}
+        said = {
+            "status": refusal.status,
+            "error": refusal.status.phrase,
+            "reason": refusal.reason,
+            "clause": refusal.clause,
+        }
         content = json.dumps(said) + "\n"
     else:
         content = f"{title}: {refusal.reason} ({refusal.clause})\n"

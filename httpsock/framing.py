@@ -218,7 +218,11 @@ def _line(octets: bytes, position: int, most: int, name: str, clause: str) -> by
 
 def too_large(limit: int) -> RequestError:
     """Return the error for content of more than *limit* octets."""
-    return RequestError(Status.CONTENT_TOO_LARGE, f"the content is longer than the {limit} octets read to be discarded", "RFC 9110 §15.5.14")
+    return RequestError(
+        Status.CONTENT_TOO_LARGE,
+        f"the content is longer than the {limit} octets read to be discarded",
+        "RFC 9110 §15.5.14",
+    )
 
 
 def field_line_fault(line: bytes, name: str) -> RequestError | None:

@@ -70,7 +70,9 @@ _REG_NAME = rb"(?:[!$&'()*+,;=\-._~0-9A-Za-z]|%[0-9A-Fa-f]{2})++"
 host = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb")(?::(?P<port>[0-9]*+))?")
 
 # absolute-form = scheme "://" authority path-abempty [ "?" query ]
-absolute_form = re.compile(rb"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*+)://(?P<authority>[^/?]*+)(?P<path>[^?]*+)(?:\?(?P<query>.*+))?", re.DOTALL)
+absolute_form = re.compile(
+    rb"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*+)://(?P<authority>[^/?]*+)(?P<path>[^?]*+)(?:\?(?P<query>.*+))?", re.DOTALL
+)
 # Octets that neither a path nor a query may hold as they are, but that people type and browsers send.
 unencoded = re.compile(rb'["<>\[\]^`{|}\x80-\xff]')
 # pct-encoded = "%" HEXDIG HEXDIG
@@ -182,7 +184,9 @@ def parse_http_date(field_value: bytes, now: float) -> int | None:
     second = int(match["second"])
     leap = second == 60
     try:
-        date = datetime(year, month, int(match["day"]), int(match["hour"]), int(match["minute"]), second - leap, tzinfo=UTC)
+        date = datetime(
+            year, month, int(match["day"]), int(match["hour"]), int(match["minute"]), second - leap, tzinfo=UTC
+        )
     except ValueError:
         return None
     return int(date.timestamp()) + leap

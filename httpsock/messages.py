@@ -92,8 +92,9 @@ class Target(NamedTuple):
 class Request(NamedTuple):
     """One request's head, understood.
 
-    *request_line* is as received, for the log. *field_lines* are all the lines as received, names in lower case; *fields* has each name once, the values
-    of its lines joined with commas (RFC 9110 §5.3). *content_length* is in octets; None means chunked.
+    *request_line* is as received, for the log. *field_lines* are all the lines as received, names in lower case;
+    *fields* has each name once, the values of its lines joined with commas (RFC 9110 §5.3).
+    *content_length* is in octets; None means chunked.
     """
 
     request_line: bytes

@@ -76,7 +76,11 @@ def _select(request: Request, representation: Representation, now: float) -> Res
             return _explain(Refusal(Status.PRECONDITION_FAILED, reason, "RFC 9110 §15.5.13"), request)
     range_field = request.fields.get(b"range")
     # RFC 9110 §14.2: Range is defined for GET alone.
-    if range_field is None or request.method != "GET" or not preconditions.range_applies(request, representation.validators, now):
+    if (
+        range_field is None
+        or request.method != "GET"
+        or not preconditions.range_applies(request, representation.validators, now)
+    ):
         return representation.whole
     specs = parse_ranges(range_field)
     if specs is None:

@@ -132,7 +132,9 @@ class RequestParser:
         if len(b"\r\n\r\n") <= stop <= self._limits.head:
             return self._request(stop)
         if len(self._buffer) > self._limits.head:
-            raise RequestError(Status.FIELDS_TOO_LARGE, f"the head is longer than {self._limits.head} octets", "RFC 6585 §5")
+            raise RequestError(
+                Status.FIELDS_TOO_LARGE, f"the head is longer than {self._limits.head} octets", "RFC 6585 §5"
+            )
         if self._has_ended:
             raise RequestError(Status.BAD_REQUEST, "the connection ended before the head was complete", "RFC 9112 §8")
         return Pause.NEED_DATA
@@ -171,7 +173,9 @@ class RequestParser:
             self._decoder = None
             return EndOfContent()
         if self._has_ended:
-            raise RequestError(Status.BAD_REQUEST, "the connection ended before the content was complete", "RFC 9112 §8")
+            raise RequestError(
+                Status.BAD_REQUEST, "the connection ended before the content was complete", "RFC 9112 §8"
+            )
         return Pause.NEED_DATA
 
 

@@ -21,7 +21,8 @@ NOT_FOUND = Refusal(Status.NOT_FOUND, "there is no such file here", "RFC 9110 §
 
 # What Windows takes for a device, whatever follows a full stop, and what it drops or splits at.
 _WINDOWS_TRAP = re.compile(
-    r'(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\..*)?|.*[. ]|.*[<>:"|?*\x00-\x1f].*', re.IGNORECASE | re.DOTALL
+    r'(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\..*)?|.*[. ]|.*[<>:"|?*\x00-\x1f].*',
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -71,7 +72,9 @@ def _segment_fault(segment: bytes, number: int) -> Refusal | None:
     """Return why the decoded path segment can't name anything, or None if it can."""
     for octet, shown in ((b"\0", "a NUL (%00)"), (b"/", "an encoded slash (%2F)"), (b"\\", "a backslash (%5C)")):
         if octet in segment:
-            return Refusal(Status.BAD_REQUEST, f"path segment {number} has {shown}, which no name here has", "RFC 3986 §3.3")
+            return Refusal(
+                Status.BAD_REQUEST, f"path segment {number} has {shown}, which no name here has", "RFC 3986 §3.3"
+            )
     if segment in (b".", b".."):
         reason = f'path segment {number} is "{segment.decode()}", which a client resolves before it sends'
         return Refusal(Status.BAD_REQUEST, reason, "RFC 3986 §5.2.4")

@@ -54,7 +54,10 @@ class SelectorPoller:
 
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
         """Return the descriptors that are ready, and for what, after at most *seconds*, or None for any time."""
-        return [(key.fd, READABLE if events & selectors.EVENT_READ else WRITABLE) for key, events in self._selector.select(seconds)]
+        return [
+            (key.fd, READABLE if events & selectors.EVENT_READ else WRITABLE)
+            for key, events in self._selector.select(seconds)
+        ]
 
     def close(self) -> None:
         """Give up the selector itself."""

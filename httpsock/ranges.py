@@ -102,7 +102,9 @@ def _coalesce(byte_ranges: list[ByteRange]) -> list[ByteRange]:
     """Return the ranges with those joined that overlap or touch (RFC 9110 §15.3.7.2); the others keep their order."""
     joined: list[ByteRange] = []
     for byte_range in byte_ranges:
-        touching = [other for other in joined if other.first <= byte_range.last + 1 and byte_range.first <= other.last + 1]
+        touching = [
+            other for other in joined if other.first <= byte_range.last + 1 and byte_range.first <= other.last + 1
+        ]
         if not touching:
             joined.append(byte_range)
             continue

@@ -47,7 +47,16 @@ _TICKS_SECONDS = 0.05
 # A sibling older than its file was made from another version of it; copying may have taken up to 2 s.
 _SIBLING_SLACK_NS = 2_000_000_000
 
-_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.ENXIO, errno.ESTALE, errno.EISDIR)
+_MISSING = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.ENXIO,
+    errno.ESTALE,
+    errno.EISDIR,
+)
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -124,7 +133,12 @@ class DocumentRoot:
     """The folder that is served. Any number of threads may ask at once: nothing in it changes but what is kept."""
 
     def __init__(
-        self, directory: str | os.PathLike[str], *, show_hidden: bool = False, follow_links: bool = False, cache_control: str = "no-cache"
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        show_hidden: bool = False,
+        follow_links: bool = False,
+        cache_control: str = "no-cache",
     ) -> None:
         """Serve *directory*. Raises NotADirectoryError, FileNotFoundError or PermissionError if it can't be."""
         self.directory = os.path.abspath(directory)
@@ -162,7 +176,9 @@ class DocumentRoot:
                 return self._represent(index, status_of_index, accept_encoding, now)
         return Directory(name, self._entries(relative))
 
-    def _represent(self, relative: str, status: os.stat_result, accept_encoding: bytes | None, now: float) -> Representation:
+    def _represent(
+        self, relative: str, status: os.stat_result, accept_encoding: bytes | None, now: float
+    ) -> Representation:
         """Return the representation of a regular file: one of its siblings if the client prefers its coding."""
         for coding in accepted_codings(accept_encoding, _CODING_NAMES):
             status_of_sibling = self._stat_regular(relative + CODINGS[coding])
@@ -189,16 +205,22 @@ class DocumentRoot:
         finally:
             os.close(descriptor)
         etag = f'"{hashlib.blake2b(octets, digest_size=12).hexdigest()}"'
-        small = Representation(media_type, coding, self._cache_control, _validators(etag, opened, now), len(octets), octets)
+        small = Representation(
+            media_type, coding, self._cache_control, _validators(etag, opened, now), len(octets), octets
+        )
         if max(opened.st_mtime, opened.st_ctime) + _COARSEST_SECONDS < now:
             self._kept.keep((name, coding), file_state(opened), small, len(octets) + _KEPT_OVERHEAD)
         return small
 
-    def _large(self, file: io.FileIO, opened: os.stat_result, media_type: str, coding: str | None, now: float) -> Representation:
+    def _large(
+        self, file: io.FileIO, opened: os.stat_result, media_type: str, coding: str | None, now: float
+    ) -> Representation:
         """Return the open *file* as a representation; its entity-tag is made of all that changes when the file does."""
         weak = "W/" if opened.st_ctime + _TICKS_SECONDS > now else ""
         etag = f'{weak}"{opened.st_ino:x}-{opened.st_size:x}-{opened.st_mtime_ns:x}-{opened.st_ctime_ns:x}"'
-        return Representation(media_type, coding, self._cache_control, _validators(etag, opened, now), opened.st_size, file=file)
+        return Representation(
+            media_type, coding, self._cache_control, _validators(etag, opened, now), opened.st_size, file=file
+        )
 
     def _entries(self, relative: str) -> list[Entry]:
         """Return the entries of a folder that a client could ask for."""
@@ -267,4 +289,6 @@ def _refusal(error: OSError) -> Refusal:
         return Refusal(Status.FORBIDDEN, "the file may not be read by the server", "RFC 9110 §15.5.4")
     if error.errno in _EXHAUSTED:
         return Refusal(Status.SERVICE_UNAVAILABLE, "the server has no file descriptor left", "RFC 9110 §15.6.4")
-    return Refusal(Status.INTERNAL_SERVER_ERROR, f"the file system failed ({os.strerror(error.errno or 0)})", "RFC 9110 §15.6.1")
+    return Refusal(
+        Status.INTERNAL_SERVER_ERROR, f"the file system failed ({os.strerror(error.errno or 0)})", "RFC 9110 §15.6.1"
+    )

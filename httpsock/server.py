@@ -99,13 +99,21 @@ class Server:
 
     def start(self) -> None:
         """Start to serve, on threads of its own, and return."""
-        self._workers = [Worker(self._listeners, self._service, self._log, self._report) for _ in range(self._thread_count)]
-        self._threads = [threading.Thread(target=worker.run, name=f"httpsock-{n}", daemon=True) for n, worker in enumerate(self._workers, 1)]
+        self._workers = [
+            Worker(self._listeners, self._service, self._log, self._report) for _ in range(self._thread_count)
+        ]
+        self._threads = [
+            threading.Thread(target=worker.run, name=f"httpsock-{n}", daemon=True)
+            for n, worker in enumerate(self._workers, 1)
+        ]
         for thread in self._threads:
             thread.start()
 
     def ask_to_stop(self, grace_seconds: float) -> None:
-        """Ask the workers to accept no more and to finish what they are sending; return at once. For signal handlers."""
+        """Ask the workers to accept no more and to finish what they are sending; return at once.
+
+        May be called from a signal handler.
+        """
         self._service.is_stopping = True
         for worker in self._workers:
             worker.stop(grace_seconds)
@@ -139,7 +147,9 @@ class Server:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
 
@@ -162,7 +172,9 @@ def _listen_on(hosts: Sequence[str], port: int) -> list[socket.socket]:
         listeners: list[socket.socket] = []
         try:
             for host in hosts:
-                listeners += _listen_if_present(host, listeners[0].getsockname()[1] if listeners else port, is_optional=bool(listeners))
+                listeners += _listen_if_present(
+                    host, listeners[0].getsockname()[1] if listeners else port, is_optional=bool(listeners)
+                )
         except OSError as error:
             for listener in listeners:
                 listener.close()

@@ -107,7 +107,9 @@ class Worker:
                 self._rest_ends = now + _REST_SECONDS
                 return
             connected.setblocking(False)
-            connection = Connection(connected, address[0], self._service, self._exchanges.append if self._log else None, now)
+            connection = Connection(
+                connected, address[0], self._service, self._exchanges.append if self._log else None, now
+            )
             connection.awaited, connection.deadline = next(connection.conversation)
             self._next_sweep = min(self._next_sweep, connection.deadline)
             self._connections[connected.fileno()] = connection
@@ -179,4 +181,6 @@ class Worker:
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()
-        self._end({descriptor: connection for descriptor, connection in self._connections.items() if connection.is_idle})
+        self._end(
+            {descriptor: connection for descriptor, connection in self._connections.items() if connection.is_idle}
+        )
