@@ -214,45 +214,33 @@ class Connection:
         head = response.head + _shared_fields(int(time.time()), connection_option, self._service.field_lines)
         # RFC 9110 §9.3.2: the response to HEAD has the same fields, and no content.
         content = () if request_line.startswith(b"HEAD ") else response.content
-        pending = head
+        pending: bytes | memoryview = head
         try:
             for part in content:
                 if isinstance(part, bytes):
-                    pending += part
-                else:
-                    yield from self._send_octets(pending, _MORE)
-                    yield from self._send_file(part)
-                    pending = b""
-            yield from self._send_octets(pending)
+                    pending = b"".join((pending, part))
+                    continue
+                while pending := self._send_some(pending, _MORE):
+                    self._now = yield WRITABLE, self._now + self._service.timeouts.stall
+                yield from self._send_file(part)
+            while pending and (pending := self._send_some(pending)):
+                self._now = yield WRITABLE, self._now + self._service.timeouts.stall
         finally:
             response.close()
             if self._log:
                 sent = max(0, self._sent - len(head))
                 length = response.content_length if content else 0
-                self._log(
-                    Exchange(
-                        time.time(), self._client, request_line, response.status, sent, length, time.monotonic() - began
-                    )
-                )
+                seconds = time.monotonic() - began
+                self._log(Exchange(time.time(), self._client, request_line, response.status, sent, length, seconds))
 
-    def _send_octets(self, octets: bytes, flags: int = 0) -> Conversation:
-        """Send all of *octets*; where the peer does not read, wait for it."""
-        sent = self._try_to_send(octets, flags)
-        if sent == len(octets):
-            return
-        remaining = memoryview(octets)[sent:]
-        while remaining:
-            self._now = yield WRITABLE, self._now + self._service.timeouts.stall
-            remaining = remaining[self._try_to_send(remaining, flags) :]
-
-    def _try_to_send(self, octets: bytes | memoryview, flags: int) -> int:
-        """Return how many of *octets* the system took; the rest must wait."""
+    def _send_some(self, octets: bytes | memoryview, flags: int = 0) -> bytes | memoryview:
+        """Send what the system takes of *octets* now; return the rest, which must wait."""
         try:
             sent = self._socket.send(octets, flags)
         except BlockingIOError:
-            return 0
+            return octets
         self._sent += sent
-        return sent
+        return b"" if sent == len(octets) else memoryview(octets)[sent:]
 
     def _send_file(self, part: FileSlice) -> Conversation:
         """Send a slice of a file, in turns with the other connections. Raises OSError if the file ends before it."""

@@ -156,39 +156,35 @@ class DocumentRoot:
         if name.is_hidden and not self._show_hidden:
             return NOT_FOUND
         try:
-            return self._find(name, accept_encoding, now)
+            status = os.stat(self._path(name.relative))
+            if stat.S_ISREG(status.st_mode) and not name.is_folder:
+                return self._represent(name.relative, status, accept_encoding, now)
+            if stat.S_ISDIR(status.st_mode):
+                return self._find_in_folder(name, accept_encoding, now)
         except OSError as error:
             return _refusal(error)
+        return NOT_FOUND
 
-    def _find(self, name: Name, accept_encoding: bytes | None, now: float) -> Found:
-        relative = name.relative
-        status = os.stat(self._path(relative))
-        if stat.S_ISREG(status.st_mode):
-            return NOT_FOUND if name.is_folder else self._represent(relative, status, accept_encoding, now)
-        if not stat.S_ISDIR(status.st_mode):
-            return NOT_FOUND
-        if not name.is_folder and relative:
-            check_folder_below(self.directory, relative, follow_links=self._follow_links)
+    def _find_in_folder(self, name: Name, accept_encoding: bytes | None, now: float) -> Found:
+        """Return what a folder is represented by: its index, or the list of its entries."""
+        if not name.is_folder:
+            check_folder_below(self.directory, name.relative, follow_links=self._follow_links)
             return Redirect(name)
         for index_name in INDEX_NAMES:
-            index = os.path.join(relative, index_name)
+            index = os.path.join(name.relative, index_name)
             if status_of_index := self._stat_regular(index):
                 return self._represent(index, status_of_index, accept_encoding, now)
-        return Directory(name, self._entries(relative))
+        return Directory(name, self._entries(name.relative))
 
     def _represent(
-        self, relative: str, status: os.stat_result, accept_encoding: bytes | None, now: float
+        self, name: str, status: os.stat_result, accept_encoding: bytes | None, now: float
     ) -> Representation:
         """Return the representation of a regular file: one of its siblings if the client prefers its coding."""
-        for coding in accepted_codings(accept_encoding, _CODING_NAMES):
-            status_of_sibling = self._stat_regular(relative + CODINGS[coding])
-            if status_of_sibling and status_of_sibling.st_mtime_ns >= status.st_mtime_ns - _SIBLING_SLACK_NS:
-                return self._kept_or_opened(relative, coding, status_of_sibling, now)
-        return self._kept_or_opened(relative, None, status, now)
-
-    def _kept_or_opened(self, name: str, coding: str | None, status: os.stat_result, now: float) -> Representation:
-        """Return the file called *name*, or its sibling in *coding*, whose stat() was *status* just now."""
-        return self._kept.get((name, coding), file_state(status)) or self._open(name, coding, now)
+        for coding in accepted_codings(accept_encoding, _CODING_NAMES) if accept_encoding else ():
+            of_sibling = self._stat_regular(name + CODINGS[coding])
+            if of_sibling and of_sibling.st_mtime_ns >= status.st_mtime_ns - _SIBLING_SLACK_NS:
+                return self._kept.get((name, coding), file_state(of_sibling)) or self._open(name, coding, now)
+        return self._kept.get((name, None), file_state(status)) or self._open(name, None, now)
 
     def _open(self, name: str, coding: str | None, now: float) -> Representation:
         """Return the file called *name*, or its sibling in *coding*, opened or read, and kept if that is safe."""

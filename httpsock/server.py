@@ -100,7 +100,8 @@ class Server:
     def start(self) -> None:
         """Start to serve, on threads of its own, and return."""
         self._workers = [
-            Worker(self._listeners, self._service, self._log, self._report) for _ in range(self._thread_count)
+            Worker(self._listeners, self._service, self._log, self._report, is_first=number == 0)
+            for number in range(self._thread_count)
         ]
         self._threads = [
             threading.Thread(target=worker.run, name=f"httpsock-{n}", daemon=True)
