@@ -132,12 +132,14 @@ class Connection:
             except RequestError as error:
                 yield from self._refuse(error, request)
                 return False
-            is_persistent = request.is_persistent and not self._content_is_unread and not self._service.is_stopping
+            # What follows a CONNECT may be meant for the tunnel that was not opened (RFC 9110 §9.3.6).
+            is_in_doubt = self._content_is_unread or request.method == "CONNECT"
+            is_persistent = request.is_persistent and not is_in_doubt and not self._service.is_stopping
             yield from self._send(
                 response, request.request_line, _connection_option(request, is_persistent=is_persistent)
             )
             if not is_persistent:
-                return not (request.is_persistent or self._content_is_unread or self._parser.unread)
+                return not (request.is_persistent or is_in_doubt or self._parser.unread)
 
     def _receive_request(self) -> Generator[Wait, float, Request | None]:
         """Return the next request, or None if the client has none. Raises RequestError when it is too late."""

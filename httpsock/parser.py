@@ -208,8 +208,7 @@ def parse_head(head: bytes, max_field_lines: int) -> Request:
         field_lines,
         fields,
         parse_content_length(fields, minor_version),
-        # What follows a CONNECT may be meant for the tunnel that we don't open (RFC 9110 §9.3.6).
-        method != b"CONNECT" and _is_persistent(fields.get(b"connection"), minor_version),
+        _is_persistent(fields.get(b"connection"), minor_version),
     )
 
 
