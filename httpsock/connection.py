@@ -128,7 +128,10 @@ class Connection:
                     return True
                 if request.content_length != 0:
                     yield from self._discard_content(request)
-                response = self._respond(request)
+                # From here to the response no socket is known.
+                response = respond(request, self._service.root, time.time())
+                if self._content_is_unread:
+                    self._check_content_length(request, response)
             except RequestError as error:
                 yield from self._refuse(error, request)
                 return False
@@ -163,14 +166,12 @@ class Connection:
             self._parser.receive(octets)
         return event if isinstance(event, Request) else None
 
-    def _respond(self, request: Request) -> Response:
-        """Return the response to *request*; no socket is known below here."""
-        response = respond(request, self._service.root, time.time())
+    def _check_content_length(self, request: Request, response: Response) -> None:
+        """Raise RequestError if *request* has too much content, and nothing else is said against it."""
         limit = self._service.limits.content.content
         if (request.content_length or 0) > limit and response.status < Status.BAD_REQUEST:
             response.close()
             raise too_large(limit)
-        return response
 
     def _discard_content(self, request: Request) -> Conversation:
         """Receive the content of *request* to its end, a folder having no use for it; or leave it unread."""

@@ -90,8 +90,7 @@ class Worker:
         ready = self._poller.poll(None if due == _NEVER else max(0.0, due - time.monotonic()))
         now = time.monotonic()
         for descriptor, _ in ready:
-            connection = self._connections.get(descriptor)
-            if connection is not None:
+            if connection := self._connections.get(descriptor):
                 self._resume(descriptor, connection, connection.conversation.send, now)
             elif descriptor in self._listeners:
                 self._greet(self._listeners[descriptor], now)
