@@ -10,6 +10,7 @@ RFC 9110 §17.3 (attacks based on file and path names).
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,8 +39,20 @@ def check_folder_below(root: str, relative: str, *, follow_links: bool) -> None:
     """Return if *relative* is a folder below *root* that may be passed through; else raise as ``open_below`` does."""
     if CAN_WALK:
         os.close(_open(root, relative, _FOLDER, follow_links=follow_links))
-    elif not follow_links:
-        _real_relative(root, relative)
+    else:
+        below = relative if follow_links else _real_relative(root, relative)
+        if not stat.S_ISDIR(os.stat(os.path.join(root, below)).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder", relative)
+
+
+def has_link_above(root: str, relative: str) -> bool:
+    """Return whether one of the folders between *root* and *relative* is a symlink now."""
+    folder = root
+    for name in relative.split(os.sep)[:-1]:
+        folder = f"{folder}{os.sep}{name}"
+        if os.path.islink(folder):
+            return True
+    return False
 
 
 @contextmanager

@@ -155,7 +155,7 @@ class ChunkedDecoder:
                         self._state = ChunkState.DATA_END
                 case ChunkState.DATA_END:
                     position = self._decode_data_end(octets, position)
-                case ChunkState.TRAILERS:
+                case _:
                     position = self._decode_trailer(octets, position)
             if position == before:
                 break
@@ -184,7 +184,8 @@ class ChunkedDecoder:
     def _decode_data_end(self, octets: bytes, position: int) -> int:
         crlf = octets[position : position + 2]
         if not b"\r\n".startswith(crlf):
-            reason = f'chunk data is followed by "{grammar.printable(crlf)}", not by CRLF'
+            shown = crlf if crlf.startswith(b"\r") else crlf[:1]
+            reason = f'chunk data is followed by "{grammar.printable(shown)}", not by CRLF'
             raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §7.1")
         if len(crlf) < 2:
             return position
@@ -193,7 +194,11 @@ class ChunkedDecoder:
 
     def _decode_trailer(self, octets: bytes, position: int) -> int:
         allowed = self._limits.trailers - self._trailer_octets
-        line = _line(octets, position, allowed, "trailer section", "RFC 9112 §7.1.2")
+        stop = octets.find(b"\n", position, position + allowed) + 1
+        if not stop and len(octets) - position >= allowed:
+            reason = f"the trailer section is longer than {self._limits.trailers} octets"
+            raise RequestError(Status.FIELDS_TOO_LARGE, reason, "RFC 9112 §7.1.2")
+        line = octets[position:stop]
         if not line:
             return position
         self._trailer_octets += len(line)

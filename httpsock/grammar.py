@@ -63,7 +63,7 @@ _IPV6 = b"|".join(
     + [rb"(?:(?:%b:){0,5}%b)?::%b" % (_H16, _H16, _H16), rb"(?:(?:%b:){0,6}%b)?::" % (_H16, _H16)]
 )
 # IP-literal = "[" ( IPv6address / IPvFuture ) "]"
-_IP_LITERAL = rb"\[(?:" + _IPV6 + rb"|v[0-9A-Fa-f]++\.[!$&'()*+,;=:\-._~0-9A-Za-z]++)\]"
+_IP_LITERAL = rb"\[(?:" + _IPV6 + rb"|[vV][0-9A-Fa-f]++\.[!$&'()*+,;=:\-._~0-9A-Za-z]++)\]"
 # reg-name = *( unreserved / pct-encoded / sub-delims ), which an http URI may not leave empty
 _REG_NAME = rb"(?:[!$&'()*+,;=\-._~0-9A-Za-z]|%[0-9A-Fa-f]{2})++"
 # Host = uri-host [ ":" port ]      port = *DIGIT
@@ -88,7 +88,7 @@ chunk_line = re.compile(rb"(?P<size>[0-9A-Fa-f]++)(?P<extensions>" + _CHUNK_EXT 
 # --- RFC 9110 §5.6.1, §8.8.3, §12.4.2: lists, entity-tags, weights --------------------------------
 
 # A member of a comma-separated list; a comma within quotes does not end it.
-list_member = re.compile(rb'(?:"(?:[^"\\]|\\.)*+"|[^",])++', re.DOTALL)
+list_member = re.compile(rb'(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^",])++', re.DOTALL)
 # entity-tag = [ weak ] opaque-tag      opaque-tag = DQUOTE *etagc DQUOTE
 ENTITY_TAG = rb'(?:W/)?"[!#-~\x80-\xff]*+"'
 entity_tag = re.compile(ENTITY_TAG)
@@ -173,15 +173,16 @@ def parse_http_date(field_value: bytes, now: float) -> int | None:
             break
     else:
         return None
-    year = int(match["year"])
-    if len(match["year"]) == 2:
-        this_year = time.gmtime(now).tm_year
-        year += this_year - this_year % 100
-        if year > this_year + 50:
-            year -= 100
     month = 1 + _MONTHS.index(match["month"].decode())
     # second = 2DIGIT counts to 60: a leap second, which POSIX time folds into the next one.
     second = int(match["second"])
+    year = int(match["year"])
+    if len(match["year"]) == 2:
+        today = time.gmtime(now)
+        year += today.tm_year - today.tm_year % 100
+        moment = (year - 50, month, int(match["day"]), int(match["hour"]), int(match["minute"]), second)
+        if moment > today[:6]:
+            year -= 100
     leap = second == 60
     try:
         date = datetime(

@@ -10,7 +10,7 @@ import hashlib
 import os
 
 from . import explanations, listing, preconditions
-from .grammar import printable, unencoded
+from .grammar import broken_percent, printable, unencoded
 from .messages import Part, Refusal, Request, Response, Status, Target
 from .negotiation import preferred_media_type
 from .paths import NOT_FOUND, location_of
@@ -133,7 +133,8 @@ def _redirect(location: str) -> Response:
 def _encoded(target: Target) -> str:
     """Return the reference that *target* should have been (RFC 9112 §3.2); it starts with one slash, never a host."""
     path_and_query = target.path.lstrip(b"/") + (b"" if target.query is None else b"?" + target.query)
-    return "/" + unencoded.sub(lambda match: b"%%%02X" % match[0][0], path_and_query).decode("ascii")
+    whole = broken_percent.sub(b"%25", path_and_query)
+    return "/" + unencoded.sub(lambda match: b"%%%02X" % match[0][0], whole).decode("ascii")
 
 
 def _refuse(refusal: Refusal, request: Request, root: DocumentRoot, now: float) -> Response:

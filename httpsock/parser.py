@@ -264,21 +264,27 @@ def _version_fault(version: bytes) -> RequestError:
 
 def _check_first_line(octets: bytes, most: int) -> None:
     """Raise RequestError when *octets*, the start of a head, hold what no method holds, or no line end in time."""
-    stop = octets.find(b"\n", 0, most + len(b"\r\n"))
-    method, space, _ = octets[: stop if stop >= 0 else None].partition(b" ")
-    method = method.removesuffix(b"\r")
-    passed = grammar.token.match(method)
-    valid = passed.end() if passed else 0
-    if valid < len(method):
-        reason = f"the method has the octet \\x{method[valid]:02x} at position {valid}, and is no token"
-        if octets.startswith(b"\x16"):
-            reason = "the first octet is \\x16, as in a TLS handshake; http is spoken here, not https"
-        raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §3.1")
-    if stop >= 0 or len(octets) < most + len(b"\r\n"):
+    first = octets[: most + len(b"\r\n")]
+    if fault := _method_fault(first):
+        raise fault
+    if b"\n" in first or len(first) < most + len(b"\r\n"):
         return
-    if not space:
+    if b" " not in first:
         raise RequestError(Status.NOT_IMPLEMENTED, f"the method is longer than {most} octets", "RFC 9112 §3")
     raise RequestError(Status.URI_TOO_LONG, f"the request line is longer than {most} octets", "RFC 9110 §15.5.15")
+
+
+def _method_fault(octets: bytes) -> RequestError | None:
+    """Return what is wrong with the method that *octets*, the start of a head, begin with, as far as it goes."""
+    method = octets.partition(b"\n")[0].removesuffix(b"\r").partition(b" ")[0]
+    passed = grammar.token.match(method)
+    valid = passed.end() if passed else 0
+    if valid == len(method):
+        return None
+    reason = f"the method has the octet \\x{method[valid]:02x} at position {valid}, and is no token"
+    if octets.startswith(b"\x16"):
+        reason = "the first octet is \\x16, as in a TLS handshake; http is spoken here, not https"
+    return RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §3.1")
 
 
 def _request_line_fault(line: bytes) -> RequestError | None:
@@ -289,7 +295,7 @@ def _request_line_fault(line: bytes) -> RequestError | None:
         return _version_fault(match[3] + b"." + match[4])
     if match and line.endswith(b"\r\n"):
         return None
-    return RequestError(Status.BAD_REQUEST, _request_line_reason(line, text), "RFC 9112 §3")
+    return _method_fault(line) or RequestError(Status.BAD_REQUEST, _request_line_reason(line, text), "RFC 9112 §3")
 
 
 def _request_line_reason(line: bytes, text: bytes) -> str:
@@ -298,12 +304,14 @@ def _request_line_reason(line: bytes, text: bytes) -> str:
         return "the request line ends with a bare LF, not with CRLF"
     if b"\r" in text:
         return "the request line has a bare CR"
-    method, *rest = text.split(b" ")
-    if not grammar.token.fullmatch(method):
-        return f'the method "{grammar.printable(method)}" is not a token'
+    if text.startswith(b" "):
+        return "the request line starts with a space"
+    _, *rest = text.split(b" ")
     if len(rest) < 2:
         return f"the request line has {len(rest) + 1} of its three parts: method, request-target, HTTP-version"
-    if len(rest) > 2 or not rest[0]:
+    if len(rest) == 2 and not rest[0]:
+        return "the request-target is empty"
+    if len(rest) > 2:
         return "the request line has more than two spaces"
     if not grammar.http_version.fullmatch(rest[1]):
         return f'the HTTP-version is "{grammar.printable(rest[1])}", not HTTP/1.1'

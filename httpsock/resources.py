@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from .confinement import check_folder_below, open_below, scandir_below
+from .confinement import check_folder_below, has_link_above, open_below, scandir_below
 from .grammar import can_be_http_date, format_http_date
 from .kept import KeptFiles, file_state
 from .mediatypes import media_type_of
@@ -57,7 +57,8 @@ _MISSING = (
     errno.ESTALE,
     errno.EISDIR,
 )
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+# What may be otherwise in a moment; EAGAIN: another process holds a lease on the file.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
 @dataclass(frozen=True)
@@ -183,8 +184,23 @@ class DocumentRoot:
         for coding in accepted_codings(accept_encoding, _CODING_NAMES) if accept_encoding else ():
             of_sibling = self._stat_regular(name + CODINGS[coding])
             if of_sibling and of_sibling.st_mtime_ns >= status.st_mtime_ns - _SIBLING_SLACK_NS:
-                return self._kept.get((name, coding), file_state(of_sibling)) or self._open(name, coding, now)
-        return self._kept.get((name, None), file_state(status)) or self._open(name, None, now)
+                try:
+                    return self._kept_file(name, coding, of_sibling) or self._open(name, coding, now)
+                except OSError as error:
+                    # A sibling that may not be read, or leads outside, does not hide the file itself.
+                    if error.errno in _EXHAUSTED:
+                        raise
+        return self._kept_file(name, None, status) or self._open(name, None, now)
+
+    def _kept_file(self, name: str, coding: str | None, status: os.stat_result) -> Representation | None:
+        """Return what is kept of a file whose stat() was *status* just now, unless a symlink leads to it by now.
+
+        Its folder may have been moved out of the root and a link put in its place; the file itself is the same then.
+        """
+        kept = self._kept.get((name, coding), file_state(status))
+        if kept is None or (os.sep in name and not self._follow_links and has_link_above(self.directory, name)):
+            return None
+        return kept
 
     def _open(self, name: str, coding: str | None, now: float) -> Representation:
         """Return the file called *name*, or its sibling in *coding*, opened or read, and kept if that is safe."""
@@ -204,7 +220,8 @@ class DocumentRoot:
         small = Representation(
             media_type, coding, self._cache_control, _validators(etag, opened, now), len(octets), octets
         )
-        if max(opened.st_mtime, opened.st_ctime) + _COARSEST_SECONDS < now:
+        is_settled = max(opened.st_mtime, opened.st_ctime) + _COARSEST_SECONDS < now
+        if is_settled and not os.path.islink(self._path(relative)):
             self._kept.keep((name, coding), file_state(opened), small, len(octets) + _KEPT_OVERHEAD)
         return small
 
@@ -279,12 +296,11 @@ def _validators(etag: str, opened: os.stat_result, now: float) -> Validators:
 
 def _refusal(error: OSError) -> Refusal:
     """Return what an error of the file system means to a client."""
+    said = os.strerror(error.errno or 0)
     if error.errno in _MISSING:
         return NOT_FOUND
     if error.errno in (errno.EACCES, errno.EPERM):
         return Refusal(Status.FORBIDDEN, "the file may not be read by the server", "RFC 9110 §15.5.4")
     if error.errno in _EXHAUSTED:
-        return Refusal(Status.SERVICE_UNAVAILABLE, "the server has no file descriptor left", "RFC 9110 §15.6.4")
-    return Refusal(
-        Status.INTERNAL_SERVER_ERROR, f"the file system failed ({os.strerror(error.errno or 0)})", "RFC 9110 §15.6.1"
-    )
+        return Refusal(Status.SERVICE_UNAVAILABLE, f"the file can't be opened for now ({said})", "RFC 9110 §15.6.4")
+    return Refusal(Status.INTERNAL_SERVER_ERROR, f"the file system failed ({said})", "RFC 9110 §15.6.1")

@@ -52,7 +52,10 @@ def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
         shown = grammar.printable(path[broken.start() : broken.start() + 3])
         reason = f'the request-target has "{shown}", a percent sign without two hexadecimal digits'
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 3986 §2.1")
-    is_encoded = not grammar.unencoded.search(path) and not (query and grammar.unencoded.search(query))
+    # In a query people leave a percent sign as it is; like other octets it is answered with its encoded form.
+    is_encoded = not grammar.unencoded.search(path + b"?" + (query or b"")) and not grammar.broken_percent.search(
+        query or b""
+    )
     return Target(form, path, query, is_encoded)
 
 

@@ -1,0 +1,87 @@
+"""Each case of the corpus, before both judges, however its octets are cut."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from .cases import FOLDER, Case, load_cases
+from .judges import JUDGES, judge_by_h11, judge_by_httpsock
+
+CASES = load_cases()
+each_case = pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+
+# A longer case is cut round its line ends and at some places between, not everywhere.
+_LONG_OCTETS = 2048
+
+
+def cut_positions(octets: bytes) -> Iterator[int]:
+    """Yield the positions at which *octets* are cut in two."""
+    for position in range(1, len(octets)):
+        is_at_a_line_end = b"\n" in octets[position - 2 : position + 2] or b"\r" in octets[position - 2 : position + 2]
+        if len(octets) <= _LONG_OCTETS or is_at_a_line_end or position % 1021 == 0:
+            yield position
+
+
+@each_case
+def test_httpsock_makes_of_a_case_what_the_table_says(case: Case) -> None:
+    """The defendant: the requests understood and the status of the refusal are as written down."""
+    assert judge_by_httpsock([case.octets]) == case.expected["httpsock"]
+
+
+@each_case
+def test_h11_makes_of_a_case_what_the_table_says(case: Case) -> None:
+    """The oracle: a new version of h11 that judges otherwise is noticed."""
+    verdict = judge_by_h11([case.octets])
+    assert verdict.agrees_with(case.expected["h11"]), verdict
+
+
+@each_case
+def test_a_difference_is_explained_and_nothing_else_is(case: Case) -> None:
+    """Where the two differ the table says why, by section; where they agree it says nothing."""
+    httpsock, h11 = judge_by_httpsock([case.octets]), judge_by_h11([case.octets])
+    if httpsock.agrees_with(h11):
+        assert case.why is None, "both agree: there is nothing to explain"
+    else:
+        assert case.why, f"not explained: httpsock says {httpsock}, h11 {h11}"
+        assert re.search(r"RFC [0-9]{4} §[0-9]+(\.[0-9]+)*", case.why), "the explanation names no section"
+        assert case.why.endswith(".")
+
+
+@each_case
+def test_octet_by_octet_the_verdict_is_the_same(case: Case) -> None:
+    """R001: a message is octets, however they are cut into reads."""
+    assert judge_by_httpsock([bytes([octet]) for octet in case.octets]) == case.expected["httpsock"]
+
+
+@each_case
+def test_cut_in_two_anywhere_the_verdict_is_the_same(case: Case) -> None:
+    """R001: the same, with every place of the case at the border of two reads."""
+    for position in cut_positions(case.octets):
+        verdict = judge_by_httpsock([case.octets[:position], case.octets[position:]])
+        assert verdict == case.expected["httpsock"], f"cut at {position}"
+
+
+def test_each_file_of_the_corpus_is_in_the_table_and_nothing_else_is() -> None:
+    """Neither a file nor an entry is forgotten."""
+    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(f"{case.name}.http" for case in CASES)
+
+
+def test_no_two_cases_have_the_same_octets() -> None:
+    """Each case tries something of its own."""
+    names: dict[bytes, str] = {}
+    for case in CASES:
+        assert names.setdefault(case.octets, case.name) == case.name
+
+
+@each_case
+def test_a_case_is_named_by_a_sentence_and_says_what_it_tries(case: Case) -> None:
+    """The table can be read without the files."""
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", case.name)
+    assert re.fullmatch(r"R(?!000)(0[0-9]{2}|1[0-3][0-9]|14[0-5])", case.requirement)
+    assert re.fullmatch(r"RFC [0-9]{4} §[0-9]+(\.[0-9]+)*", case.section)
+
+
+def test_every_judge_is_in_the_table() -> None:
+    """A new judge needs its column."""
+    assert all(case.expected.keys() == JUDGES.keys() for case in CASES)

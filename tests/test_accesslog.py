@@ -1,0 +1,131 @@
+"""The access log: one response as one line that nobody can forge."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from httpsock import accesslog
+from httpsock.accesslog import FORMATS, Exchange, format_clf, format_json, format_text
+
+# 2026-11-22 14:03:59.125 UTC
+ENDED = 1_795_356_239.125
+HELLO = Exchange(ENDED, "127.0.0.1", b"GET /hello.txt HTTP/1.1", 200, 312, 312, 0.000_4)
+
+TEXT_LINE = re.compile(
+    r'[0-9:]{8} [0-9a-f.:]+ "(?P<request>[^"\n]*)" [0-9]{3} [0-9]+(?: of [0-9]+)? [0-9]+\.[0-9] ms\n'
+)
+CLF_LINE = re.compile(
+    r"[0-9a-f.:]+ - - \[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} [+-][0-9]{4}\]"
+    r' "(?P<request>[^"\n]*)" [0-9]{3} [0-9]+\n'
+)
+
+
+@pytest.fixture(autouse=True)
+def two_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Local time is two hours ahead of UTC, wherever the tests run."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "EET-2")
+        time.tzset()
+        accesslog._clock.cache_clear()
+        yield
+    time.tzset()
+    accesslog._clock.cache_clear()
+
+
+def test_a_person_reads_local_time_octets_and_milliseconds() -> None:
+    assert format_text(HELLO) == '16:03:59 127.0.0.1 "GET /hello.txt HTTP/1.1" 200 312 0.4 ms\n'
+
+
+def test_the_common_log_format_has_local_time_and_its_offset() -> None:
+    assert format_clf(HELLO) == ('127.0.0.1 - - [22/Nov/2026:16:03:59 +0200] "GET /hello.txt HTTP/1.1" 200 312\n')
+
+
+def test_json_has_utc_and_everything_by_name() -> None:
+    line = format_json(HELLO)
+    assert line.endswith("}\n")
+    assert json.loads(line) == {
+        "time": "2026-11-22T14:03:59.125Z",
+        "client": "127.0.0.1",
+        "request": "GET /hello.txt HTTP/1.1",
+        "status": 200,
+        "sent": 312,
+        "length": 312,
+        "milliseconds": 0.4,
+    }
+
+
+def test_a_response_cut_short_says_how_much_was_promised() -> None:
+    cut = HELLO._replace(sent=100)
+    assert format_text(cut) == '16:03:59 127.0.0.1 "GET /hello.txt HTTP/1.1" 200 100 of 312 0.4 ms\n'
+    assert format_clf(cut).endswith(" 200 100\n")
+    assert json.loads(format_json(cut))["sent"] == 100
+    assert json.loads(format_json(cut))["length"] == 312
+
+
+def test_a_response_without_content_says_zero() -> None:
+    nothing = HELLO._replace(status=304, sent=0, length=0)
+    assert format_text(nothing).endswith(" 304 0 0.4 ms\n")
+    assert format_clf(nothing).endswith(" 304 0\n")
+
+
+def test_a_client_is_shown_by_its_ipv6_address() -> None:
+    assert format_text(HELLO._replace(client="::1")).startswith('16:03:59 ::1 "GET ')
+
+
+@pytest.mark.parametrize("ended", [0.0, 0.999_999_9, 1_795_356_239.0, 4_102_444_799.999_9])
+def test_milliseconds_in_json_are_three_digits(ended: float) -> None:
+    assert re.fullmatch(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z",
+        json.loads(format_json(HELLO._replace(ended=ended)))["time"],
+    )
+
+
+FORGERIES = [
+    pytest.param(b"GET /\n127.0.0.1 - -", r"GET /\x0a127.0.0.1 - -", id="a line feed does not start a line"),
+    pytest.param(b"GET /\r\x00", r"GET /\x0d\x00", id="a carriage return and a NUL"),
+    pytest.param(b"GET /\x1b[2J\x1b]0;x\x07", r"GET /\x1b[2J\x1b]0;x\x07", id="escape sequences move no cursor"),
+    pytest.param(b"GET /\xc2\x9b2J\x7f", r"GET /\xc2\x9b2J\x7f", id="control characters beyond ASCII"),
+    pytest.param(b'GET /" 200 1\\', r"GET /\x22 200 1\x5c", id="quotes and backslashes do not end the request line"),
+    pytest.param(b"GET /%0a%22 HTTP/1.1", "GET /%0a%22 HTTP/1.1", id="what is percent-encoded is not decoded"),
+    pytest.param("GET /ü\u202e".encode(), r"GET /\xc3\xbc\xe2\x80\xae", id="no letters that run backwards"),
+    pytest.param(b"", "", id="nothing understood"),
+    pytest.param(b"a" * 1024, "a" * 1024, id="the longest shown whole"),
+    pytest.param(b"a" * 1025, "a" * 1024 + "…", id="one octet more is cut, and said to be"),
+]
+
+
+@pytest.mark.parametrize(("request_line", "shown"), FORGERIES)
+def test_a_request_line_cannot_forge_a_log_line(request_line: bytes, shown: str) -> None:
+    """R143."""
+    exchange = HELLO._replace(request_line=request_line)
+    text = TEXT_LINE.fullmatch(format_text(exchange))
+    clf = CLF_LINE.fullmatch(format_clf(exchange))
+    assert text
+    assert text["request"] == shown
+    assert clf
+    assert clf["request"] == shown
+    assert json.loads(format_json(exchange))["request"] == shown
+
+
+@given(request_line=st.binary(max_size=1100))
+@settings(derandomize=True, deadline=None, max_examples=100)
+def test_any_octets_give_one_line_that_can_be_read_back(request_line: bytes) -> None:
+    exchange = HELLO._replace(request_line=request_line)
+    assert TEXT_LINE.fullmatch(format_text(exchange))
+    assert CLF_LINE.fullmatch(format_clf(exchange))
+    assert set(json.loads(format_json(exchange))) == {
+        "time", "client", "request", "status", "sent", "length", "milliseconds",
+    }  # fmt: skip
+    for format_line in FORMATS.values():
+        line = format_line(exchange)
+        assert line.endswith("\n")
+        assert line[:-1].isprintable()
+
+
+def test_the_formats_are_known_by_name() -> None:
+    assert list(FORMATS.items()) == [("text", format_text), ("clf", format_clf), ("json", format_json)]

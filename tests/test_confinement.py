@@ -1,0 +1,504 @@
+"""No name leads out of the folder that is served (R138, R144), however links are placed, and whenever they are swapped.
+
+Every rule holds on systems that can walk from folder to folder, and on those that compare real paths instead.
+"""
+
+import errno
+import os
+import pathlib
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from httpsock import confinement
+from httpsock.confinement import check_folder_below, open_below, scandir_below
+from httpsock.messages import Refusal, Status
+from httpsock.paths import NOT_FOUND
+from httpsock.resources import DocumentRoot, Representation
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="there, to make a symlink takes a privilege")
+
+# All files are long unchanged by then, so that the small ones are kept.
+LATER = 4_000_000_000.0
+# In a thread, a link is swapped so many times.
+SWAPS = 2000
+
+
+class Moment:
+    """The moment right before the system opens a file: what was looked at can still change.
+
+    Python tells its audit hooks of each opening before it happens. A hook stays for good, so there is one for all.
+    """
+
+    def __init__(self) -> None:
+        self._changes: dict[str, Callable[[], object]] = {}
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self._changes and event == "open" and isinstance(arguments[0], str):
+            change = self._changes.pop(os.path.basename(arguments[0]), None)
+            if change is not None:
+                change()
+
+    @contextmanager
+    def before_opening(self, name: str, change: Callable[[], object]) -> Iterator[None]:
+        """Call *change* once, right before anything called *name* is opened, which must happen in this context."""
+        self._changes[name] = change
+        try:
+            yield
+            assert name not in self._changes, f"{name} was never opened"
+        finally:
+            self._changes.clear()
+
+
+@pytest.fixture(scope="session")
+def moment() -> Moment:
+    return Moment()
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(True, id="walking"),
+        pytest.param(False, id="comparing real paths"),
+    ]
+)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways in turn: the one of POSIX, and the one of systems that cannot walk."""
+    if request.param and not confinement.CAN_WALK:
+        pytest.skip("this system cannot walk")
+    monkeypatch.setattr(confinement, "CAN_WALK", request.param)
+
+
+@pytest.fixture
+def root(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A document root with links of every kind, and its surroundings."""
+    root = tmp_path / "root"
+    (root / "folder" / "deep").mkdir(parents=True)
+    (root / "inside.txt").write_bytes(b"inside")
+    (root / "folder" / "inside.txt").write_bytes(b"inside")
+    (root / "folder" / "deep" / "inside.txt").write_bytes(b"inside")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "inside.txt").write_bytes(b"outside")
+    # Its name begins like the root's.
+    (tmp_path / "root-2").mkdir()
+    (tmp_path / "root-2" / "inside.txt").write_bytes(b"outside")
+    links = {
+        "link": "inside.txt",
+        "absolute": str(root / "inside.txt"),
+        "roundabout": "folder/../inside.txt",
+        "chain": "link",
+        "folder-link": "folder",
+        "deep-link": "folder-link/deep",
+        "folder/up": "..",
+        "self": ".",
+        "self-absolute": str(root),
+        "returning": "../root/inside.txt",
+        "out": "../outside/inside.txt",
+        "out-absolute": str(tmp_path / "outside" / "inside.txt"),
+        "out-chain": "out",
+        "out-folder": "../outside",
+        "out-folder-chain": "folder/up/out-folder",
+        "out-similar": "../root-2/inside.txt",
+        "parent": "..",
+        "system": "/",
+        "broken": "missing.txt",
+        "broken-folder": "missing",
+        "loop": "loop",
+        "loop-1": "loop-2",
+        "loop-2": "loop-1",
+    }
+    for name, target in links.items():
+        (root / name).symlink_to(target)
+    return root
+
+
+def lowest_free_descriptor() -> int:
+    """Return the number that the next descriptor to be opened will have."""
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    return descriptor
+
+
+@pytest.fixture(autouse=True)
+def every_descriptor_is_closed() -> Iterator[None]:
+    before = lowest_free_descriptor()
+    yield
+    assert lowest_free_descriptor() == before
+
+
+def read_below(root: pathlib.Path, relative: str, *, follow_links: bool = False) -> bytes:
+    """Return the first octets of *relative*, opened below *root*."""
+    descriptor = open_below(str(root), relative, follow_links=follow_links)
+    try:
+        return os.read(descriptor, 100)
+    finally:
+        os.close(descriptor)
+
+
+def names_below(root: pathlib.Path, relative: str, *, follow_links: bool = False) -> list[str]:
+    """Return the sorted names in the folder *relative* below *root*."""
+    with scandir_below(str(root), relative, follow_links=follow_links) as entries:
+        return sorted(entry.name for entry in entries)
+
+
+INSIDE = [
+    pytest.param("inside.txt", id="a file"),
+    pytest.param("folder/inside.txt", id="a file in a folder"),
+    pytest.param("folder/deep/inside.txt", id="a file in a folder in a folder"),
+    pytest.param("link", id="R144: a link"),
+    pytest.param("absolute", id="R144: a link with an absolute name"),
+    pytest.param("roundabout", id="R144: a link that goes into a folder and back"),
+    pytest.param("chain", id="R144: a link to a link"),
+    pytest.param("folder-link/inside.txt", id="R144: a link in the middle of the name"),
+    pytest.param("folder-link/deep/inside.txt", id="R144: a link before the middle"),
+    pytest.param("deep-link/inside.txt", id="R144: a link through a link"),
+    pytest.param("folder/up/inside.txt", id="R144: a link up, not above the root"),
+    pytest.param("folder/up/folder-link/up/link", id="R144: many links in one name"),
+    pytest.param("self/inside.txt", id="R144: a link to the root itself"),
+    pytest.param("self/self-absolute/self/link", id="R144: links to the root itself, time and again"),
+    pytest.param("returning", id="R144: a link out of the root and back"),
+    pytest.param("parent/root/inside.txt", id="R144: a link above the root, and back by name"),
+]
+OUTSIDE = [
+    pytest.param("out", id="R144: a link"),
+    pytest.param("out-absolute", id="R144: a link with an absolute name"),
+    pytest.param("out-chain", id="R144: a link to a link"),
+    pytest.param("out-folder/inside.txt", id="R144: a link in the middle of the name"),
+    pytest.param("out-folder-chain/inside.txt", id="R144: a link through a link"),
+    pytest.param("self/out", id="R144: a link to the root, then out"),
+    pytest.param("folder/up/out-folder/inside.txt", id="R144: a link up, then out"),
+    pytest.param("out-similar", id="R138: a link to a folder whose name begins like the root's"),
+    pytest.param("parent/root-2/inside.txt", id="R138: a link above the root"),
+]
+
+
+@pytest.mark.parametrize("relative", INSIDE)
+def test_what_lies_below_is_opened(relative: str, root: pathlib.Path, way: None) -> None:
+    assert read_below(root, relative) == b"inside"
+
+
+@pytest.mark.parametrize("relative", INSIDE)
+def test_the_root_may_be_reached_through_a_link_itself(relative: str, root: pathlib.Path, way: None) -> None:
+    linked_root = root.with_name("linked-root")
+    linked_root.symlink_to("root")
+    assert read_below(linked_root, relative) == b"inside"
+
+
+@pytest.mark.parametrize("relative", OUTSIDE)
+def test_what_lies_elsewhere_is_not_opened(relative: str, root: pathlib.Path, way: None) -> None:
+    with pytest.raises(FileNotFoundError, match="leads out of the document root"):
+        read_below(root, relative)
+
+
+@pytest.mark.parametrize("relative", OUTSIDE)
+def test_what_lies_elsewhere_is_opened_when_links_are_followed(relative: str, root: pathlib.Path, way: None) -> None:
+    assert read_below(root, relative, follow_links=True) == b"outside"
+
+
+@pytest.mark.parametrize(
+    ("relative", "numbers"),
+    [
+        pytest.param("missing.txt", {errno.ENOENT}, id="no such file"),
+        pytest.param("missing/inside.txt", {errno.ENOENT}, id="no such folder"),
+        pytest.param("inside.txt/inside.txt", {errno.ENOTDIR}, id="a file taken for a folder (R141)"),
+        pytest.param("link/inside.txt", {errno.ENOTDIR}, id="a link to a file taken for a folder (R141)"),
+        pytest.param("broken", {errno.ENOENT}, id="R144: a broken link"),
+        pytest.param("broken-folder/inside.txt", {errno.ENOENT}, id="R144: a broken link in the middle"),
+        pytest.param("loop", {errno.ELOOP}, id="R144: a link to itself"),
+        pytest.param("loop/inside.txt", {errno.ELOOP, errno.ENOTDIR}, id="R144: a link to itself in the middle"),
+        pytest.param("loop-1", {errno.ELOOP}, id="R144: two links to each other"),
+        pytest.param("n" * 300, {errno.ENAMETOOLONG}, id="R145: a name longer than the system's"),
+    ],
+)
+@pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
+def test_what_is_not_there_is_told_as_the_system_does(
+    relative: str, numbers: set[int], follow_links: bool, root: pathlib.Path, way: None
+) -> None:
+    with pytest.raises(OSError, match=r".") as raised:
+        read_below(root, relative, follow_links=follow_links)
+    assert raised.value.errno in numbers
+
+
+def test_a_pipe_without_a_writer_is_opened_without_waiting(root: pathlib.Path, way: None) -> None:
+    os.mkfifo(root / "pipe")
+    assert read_below(root, "pipe") == b""
+
+
+def test_a_socket_is_not_opened(root: pathlib.Path, way: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    bind_socket(root, "socket", monkeypatch)
+    with pytest.raises(OSError, match=r".") as raised:
+        read_below(root, "socket")
+    assert raised.value.errno in (errno.ENXIO, errno.EOPNOTSUPP)
+
+
+def bind_socket(folder: pathlib.Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave a socket called *name* in *folder*; by a short name, since the system takes no long one."""
+    monkeypatch.chdir(folder)
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(name)
+
+
+@pytest.mark.parametrize(
+    "relative",
+    [
+        pytest.param("folder", id="a folder"),
+        pytest.param("folder/deep", id="a folder in a folder"),
+        pytest.param("folder-link", id="R144: a link"),
+        pytest.param("folder-link/deep", id="R144: a link in the middle of the name"),
+        pytest.param("self", id="R144: a link to the root itself"),
+    ],
+)
+@pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
+def test_a_folder_below_passes_the_check(relative: str, follow_links: bool, root: pathlib.Path, way: None) -> None:
+    check_folder_below(str(root), relative, follow_links=follow_links)
+
+
+@pytest.mark.parametrize(
+    "relative",
+    [
+        pytest.param("out-folder", id="R144: a link"),
+        pytest.param("out-folder-chain", id="R144: a link through a link"),
+        pytest.param("parent", id="R144: a link above the root"),
+        pytest.param("parent/root-2", id="R138: a folder whose name begins like the root's"),
+        pytest.param("system", id="R138: a link to the root of the file system"),
+    ],
+)
+def test_a_folder_elsewhere_fails_the_check(relative: str, root: pathlib.Path, way: None) -> None:
+    with pytest.raises(FileNotFoundError, match="leads out of the document root"):
+        check_folder_below(str(root), relative, follow_links=False)
+    check_folder_below(str(root), relative, follow_links=True)
+
+
+@pytest.mark.parametrize(
+    ("relative", "number"),
+    [
+        pytest.param("inside.txt", errno.ENOTDIR, id="a file"),
+        pytest.param("missing", errno.ENOENT, id="nothing"),
+        pytest.param("broken-folder", errno.ENOENT, id="R144: a broken link"),
+    ],
+)
+@pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
+def test_what_is_no_folder_fails_the_check(
+    relative: str, number: int, follow_links: bool, root: pathlib.Path, way: None
+) -> None:
+    with pytest.raises(OSError, match=r".") as raised:
+        check_folder_below(str(root), relative, follow_links=follow_links)
+    assert raised.value.errno == number
+
+
+@pytest.mark.parametrize(
+    ("relative", "names"),
+    [
+        pytest.param("folder", ["deep", "inside.txt", "up"], id="a folder"),
+        pytest.param("folder/deep", ["inside.txt"], id="a folder in a folder"),
+        pytest.param("deep-link", ["inside.txt"], id="R144: a link through a link"),
+        pytest.param("folder-link/deep", ["inside.txt"], id="R144: a link in the middle of the name"),
+    ],
+)
+@pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
+def test_a_folder_below_is_listed(
+    relative: str, names: list[str], follow_links: bool, root: pathlib.Path, way: None
+) -> None:
+    assert names_below(root, relative, follow_links=follow_links) == names
+
+
+@pytest.mark.parametrize("relative", ["", "self", "folder/up", "parent/root"])
+def test_the_root_itself_is_listed(relative: str, root: pathlib.Path, way: None) -> None:
+    assert names_below(root, relative) == sorted(os.listdir(root))
+
+
+@pytest.mark.parametrize("relative", ["out-folder", "out-folder-chain", "self/out-folder"])
+def test_a_folder_elsewhere_is_listed_only_when_links_are_followed(
+    relative: str, root: pathlib.Path, way: None
+) -> None:
+    with pytest.raises(FileNotFoundError, match="leads out of the document root"):
+        names_below(root, relative)
+    assert names_below(root, relative, follow_links=True) == ["inside.txt"]
+
+
+def test_a_file_is_not_listed(root: pathlib.Path, way: None) -> None:
+    with pytest.raises(NotADirectoryError):
+        names_below(root, "inside.txt")
+
+
+def test_a_listing_that_is_given_up_is_closed(root: pathlib.Path, way: None) -> None:
+    with pytest.raises(KeyError), scandir_below(str(root), "folder", follow_links=False) as entries:
+        raise KeyError(next(entries).name)
+
+
+def point(link: pathlib.Path, target: str) -> None:
+    """Make *link* lead to *target* in one step, in the place of what it was."""
+    new = link.with_name(f"{link.name}-new")
+    new.symlink_to(target)
+    new.replace(link)
+
+
+def test_a_file_that_becomes_a_link_out_before_it_is_opened(moment: Moment, root: pathlib.Path, way: None) -> None:
+    with (
+        moment.before_opening("inside.txt", lambda: point(root / "inside.txt", "../outside/inside.txt")),
+        pytest.raises(FileNotFoundError, match=r"leads out of the document root|changed while it was opened"),
+    ):
+        read_below(root, "inside.txt")
+
+
+def test_a_link_whose_target_becomes_a_link_out_before_it_is_opened(
+    moment: Moment, root: pathlib.Path, way: None
+) -> None:
+    with (
+        moment.before_opening("inside.txt", lambda: point(root / "inside.txt", "../outside/inside.txt")),
+        pytest.raises(OSError, match=r".") as raised,
+    ):
+        read_below(root, "link")
+    # The kernel says that a link stands where there was none, or we that it is not what it was.
+    assert raised.value.errno in (errno.ELOOP, errno.EMLINK, errno.ENOENT)
+
+
+@pytest.mark.skipif(not confinement.CAN_WALK, reason="this system cannot walk")
+def test_a_link_that_leads_out_by_the_time_it_is_resolved(moment: Moment, root: pathlib.Path) -> None:
+    with (
+        moment.before_opening("link", lambda: point(root / "link", "../outside/inside.txt")),
+        pytest.raises(FileNotFoundError, match="leads out of the document root"),
+    ):
+        read_below(root, "link")
+
+
+@pytest.mark.skipif(not confinement.CAN_WALK, reason="this system cannot walk")
+def test_a_folder_that_becomes_a_link_out_before_it_is_entered(moment: Moment, root: pathlib.Path) -> None:
+    def swap() -> None:
+        (root / "folder").rename(root / "elsewhere")
+        (root / "folder").symlink_to("../outside")
+
+    with (
+        moment.before_opening("folder", swap),
+        pytest.raises(FileNotFoundError, match="leads out of the document root"),
+    ):
+        read_below(root, "folder/inside.txt")
+
+
+@pytest.mark.skipif(not confinement.CAN_WALK, reason="this system cannot walk")
+def test_a_folder_that_becomes_a_link_out_once_entered_is_still_the_folder(moment: Moment, root: pathlib.Path) -> None:
+    def swap() -> None:
+        (root / "folder").rename(root / "elsewhere")
+        (root / "folder").symlink_to("../outside")
+
+    with moment.before_opening("inside.txt", swap):
+        assert read_below(root, "folder/inside.txt") == b"inside"
+
+
+def test_a_file_replaced_by_another_while_it_is_opened_is_one_of_them(
+    moment: Moment, root: pathlib.Path, way: None
+) -> None:
+    def swap() -> None:
+        (root / "new").write_bytes(b"inside, too")
+        (root / "new").replace(root / "inside.txt")
+
+    with moment.before_opening("inside.txt", swap):
+        assert read_below(root, "inside.txt") == b"inside, too"
+
+
+def test_a_file_that_becomes_a_pipe_before_it_is_opened_is_not_found(moment: Moment, root: pathlib.Path) -> None:
+    def swap() -> None:
+        os.mkfifo(root / "pipe")
+        (root / "pipe").replace(root / "inside.txt")
+
+    with moment.before_opening("inside.txt", swap):
+        assert DocumentRoot(root).find(b"/inside.txt", None, LATER) == NOT_FOUND
+
+
+def test_a_file_that_is_gone_before_it_is_opened_is_not_found(moment: Moment, root: pathlib.Path) -> None:
+    with moment.before_opening("inside.txt", (root / "inside.txt").unlink):
+        assert DocumentRoot(root).find(b"/inside.txt", None, LATER) == NOT_FOUND
+
+
+def test_a_folder_that_is_gone_before_it_is_listed_is_not_found(moment: Moment, root: pathlib.Path) -> None:
+    (root / "empty").mkdir()
+    with moment.before_opening("empty", (root / "empty").rmdir):
+        assert DocumentRoot(root).find(b"/empty/", None, LATER) == NOT_FOUND
+
+
+def test_a_folder_that_becomes_a_link_out_before_it_is_listed_is_not_found(moment: Moment, root: pathlib.Path) -> None:
+    (root / "empty").mkdir()
+
+    def swap() -> None:
+        (root / "empty").rmdir()
+        (root / "empty").symlink_to("../outside")
+
+    with moment.before_opening("empty", swap):
+        assert DocumentRoot(root).find(b"/empty/", None, LATER) == NOT_FOUND
+
+
+@pytest.mark.skipif(not confinement.CAN_WALK, reason="where links are swapped, the other way can be deceived")
+@pytest.mark.parametrize(
+    ("link", "targets", "path"),
+    [
+        pytest.param("swapped", ("inside.txt", "../outside/inside.txt"), b"/swapped", id="the link is the name"),
+        pytest.param("swapped", ("folder", "../outside"), b"/swapped/inside.txt", id="the link is in the middle"),
+        pytest.param(
+            "swapped", ("folder/deep", "out-folder-chain"), b"/deep-2/inside.txt", id="the link is behind a link"
+        ),
+    ],
+)
+def test_no_octet_from_outside_while_a_link_is_swapped(
+    link: str, targets: tuple[str, str], path: bytes, root: pathlib.Path
+) -> None:
+    (root / "deep-2").symlink_to("swapped")
+    point(root / link, targets[0])
+    served = DocumentRoot(root)
+
+    def swap() -> None:
+        for n in range(SWAPS):
+            point(root / link, targets[n % 2])
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    found = []
+    try:
+        while swapping.is_alive():
+            found.append(served.find(path, None, LATER))
+    finally:
+        swapping.join()
+    for answer in found:
+        if isinstance(answer, Representation):
+            assert answer.octets == b"inside"
+        else:
+            assert isinstance(answer, Refusal)
+            assert answer.status is Status.NOT_FOUND
+
+
+@pytest.mark.skipif(not confinement.CAN_WALK, reason="where links are swapped, the other way can be deceived")
+def test_no_name_from_outside_while_a_link_is_swapped(root: pathlib.Path) -> None:
+    point(root / "swapped", "folder")
+
+    def swap() -> None:
+        for n in range(SWAPS):
+            point(root / "swapped", ("folder", "../root-2")[n % 2])
+
+    (root.parent / "root-2" / "secret.txt").touch()
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    listed: list[list[str]] = []
+    refused: list[int | None] = []
+    try:
+        while swapping.is_alive():
+            try:
+                listed.append(names_below(root, "swapped"))
+            except OSError as error:
+                refused.append(error.errno)
+    finally:
+        swapping.join()
+    assert not any("secret.txt" in names for names in listed)
+    assert set(refused) <= {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
+
+
+def test_a_file_kept_in_memory_is_gone_once_its_folder_is_a_link_out(root: pathlib.Path) -> None:
+    served = DocumentRoot(root)
+    found = served.find(b"/folder/inside.txt", None, LATER)
+    assert isinstance(found, Representation)
+    # Moved out as a whole: the file itself is what it was, but it is no longer below the root.
+    (root / "folder").rename(root.parent / "moved")
+    (root / "folder").symlink_to("../moved")
+    assert served.find(b"/folder/inside.txt", None, LATER) == NOT_FOUND

@@ -1,0 +1,657 @@
+"""Framing: the length of content, chunks and trailers, each whole and cut into octets."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from httpsock.framing import ChunkedDecoder, ContentLimits, LengthDecoder, field_line_fault, parse_content_length
+from httpsock.messages import Refusal, RequestError, Status
+
+bounded = settings(derandomize=True, deadline=None, max_examples=200)
+LIMITS = ContentLimits()
+SMALL = ContentLimits(content=20, chunk_line=16, chunk_extensions=24, trailers=24)
+ONE_MIB = 1024 * 1024
+
+# --- Content-Length and Transfer-Encoding ---------------------------------------------------------
+
+
+def refusal_of_fields(fields: dict[bytes, bytes], minor_version: int = 1) -> Refusal:
+    with pytest.raises(RequestError) as caught:
+        parse_content_length(fields, minor_version)
+    return caught.value.refusal
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param({}, 0, id="R052: without either field there is no content"),
+        pytest.param({b"content-length": b"0"}, 0, id="R052: no content, said so"),
+        pytest.param({b"content-length": b"5"}, 5, id="R052: five octets"),
+        pytest.param({b"content-length": b"000"}, 0, id="R051: many zeros are zero"),
+        pytest.param({b"content-length": b"010"}, 10, id="R051: leading zeros are decimal"),
+        pytest.param({b"content-length": b"0" * 100 + b"7"}, 7, id="R051: a hundred leading zeros count for nothing"),
+        pytest.param({b"content-length": b"4294967296"}, 1 << 32, id="R051: more than 32 bits"),
+        pytest.param({b"content-length": b"9" * 18}, 10**18 - 1, id="R051: eighteen digits, the most there may be"),
+        pytest.param({b"content_length": b"5"}, 0, id="R042: Content_Length is another field"),
+    ],
+)
+@pytest.mark.parametrize("minor_version", [0, 1])
+def test_content_length_decides(fields: dict[bytes, bytes], expected: int, minor_version: int) -> None:
+    assert parse_content_length(fields, minor_version) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        pytest.param(b"", "", id="R048: nothing"),
+        pytest.param(b"five", "five", id="R048: a word"),
+        pytest.param(b"-1", "-1", id="R048: a minus sign"),
+        pytest.param(b"+5", "+5", id="R048: a plus sign"),
+        pytest.param(b"5.0", "5.0", id="R048: a point"),
+        pytest.param(b"0x5", "0x5", id="R048: hexadecimal"),
+        pytest.param(b"5e1", "5e1", id="R048: an exponent"),
+        pytest.param(b"1_0", "1_0", id="R048: an underscore"),
+        pytest.param(b"5 5", "5 5", id="R048: two numbers"),
+        pytest.param(b'"5"', r"\x225\x22", id="R048: quotes"),
+        pytest.param(b"5;a=b", "5;a=b", id="R048: a parameter"),
+        pytest.param(b"\xb2", r"\xb2", id="R048: a digit that is not ASCII"),
+        pytest.param(b"\xd9\xa5", r"\xd9\xa5", id="R048: a digit in UTF-8"),
+        pytest.param(b"5\n", r"5\x0a", id="R048: a line end"),
+        pytest.param(b"5, 6", "5, 6", id="R049: a list of different lengths"),
+        pytest.param(b"5,5", "5,5", id="R050: a list of equal lengths"),
+        pytest.param(b"5,", "5,", id="R050: a list with an empty member"),
+    ],
+)
+def test_an_invalid_content_length_is_refused(value: bytes, shown: str) -> None:
+    reason = f'Content-Length is "{shown}", not one decimal number'
+    for minor_version in (0, 1):
+        refusal = refusal_of_fields({b"content-length": value}, minor_version)
+        assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")
+
+
+@pytest.mark.parametrize(
+    ("value", "digits"),
+    [
+        pytest.param(b"1" + b"0" * 18, 19, id="R051: one digit more than there may be"),
+        pytest.param(b"000" + b"1" * 19, 19, id="R051: leading zeros do not count"),
+        pytest.param(b"18446744073709551621", 20, id="R051: five, if 64 bits overflowed"),
+        pytest.param(b"9" * 5000, 5000, id="R051: more digits than an int may be made of"),
+    ],
+)
+def test_a_content_length_beyond_all_measure_is_too_large(value: bytes, digits: int) -> None:
+    refusal = refusal_of_fields({b"content-length": value})
+    assert refusal == Refusal(Status.CONTENT_TOO_LARGE, f"Content-Length has {digits} digits", "RFC 9110 §8.6")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(b"chunked", id="R055: chunked"),
+        pytest.param(b"Chunked", id="R056: its name ignores case"),
+        pytest.param(b"CHUNKED", id="R056: all of it"),
+        pytest.param(b" \tchunked\t ", id="R035: whitespace round it is dropped"),
+        pytest.param(b", chunked ,,", id="R041: empty members are skipped"),
+    ],
+)
+def test_chunked_content_has_no_length(value: bytes) -> None:
+    assert parse_content_length({b"transfer-encoding": value}, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        pytest.param(b"", "", id="R057: nothing"),
+        pytest.param(b" , ", " , ", id="R057: an empty list"),
+        pytest.param(b"gzip", "gzip", id="R057: another coding alone"),
+        pytest.param(b"identity", "identity", id="R057: identity, which is no coding any more"),
+        pytest.param(b"chunked, gzip", "chunked, gzip", id="R057: chunked not last"),
+        pytest.param(b"chunked;q=1", "chunked;q=1", id="R063: a parameter"),
+        pytest.param(b"chunked;", "chunked;", id="R063: an empty parameter"),
+        pytest.param(b'"chunked"', r"\x22chunked\x22", id="R062: quotes"),
+        pytest.param(b'"chunked', r"\x22chunked", id="R062: a quote before it"),
+        pytest.param(b'chunked"', r"chunked\x22", id="R062: a quote after it"),
+        pytest.param(b'a"chunked', r"a\x22chunked", id="R062: a quote between it and something else"),
+        pytest.param(b'gzip,"chunked', r"gzip,\x22chunked", id="R062: a quote before it, as the last of a list"),
+        pytest.param(b"\x0bchunked", r"\x0bchunked", id="R062: VT before it"),
+        pytest.param(b"chunked\x0c", r"chunked\x0c", id="R062: FF after it"),
+        pytest.param(b"\x85chunked", r"\x85chunked", id="R062: NEL before it"),
+        pytest.param(b"chunked\xa0", r"chunked\xa0", id="R062: a no-break space after it"),
+        pytest.param(b"chunked\0", r"chunked\x00", id="R062: NUL after it"),
+        pytest.param(b"chun ked", "chun ked", id="R062: a space within"),
+        pytest.param(b"gzip chunked", "gzip chunked", id="R062: a space for a comma"),
+        pytest.param(b"xchunked", "xchunked", id="R062: a longer name"),
+        pytest.param(b"chunke", "chunke", id="R062: a shorter name"),
+    ],
+)
+def test_what_does_not_end_in_chunked_has_no_end(value: bytes, shown: str) -> None:
+    reason = f'Transfer-Encoding is "{shown}"; the last coding is not exactly "chunked", so the content has no end'
+    refusal = refusal_of_fields({b"transfer-encoding": value})
+    assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")
+
+
+@pytest.mark.parametrize("value", ["chunked, chunked", "chunked,Chunked", "chunked, gzip, chunked"])
+def test_chunked_is_not_applied_twice(value: str) -> None:
+    """R061: RFC 9112 §6.1."""
+    refusal = refusal_of_fields({b"transfer-encoding": value.encode()})
+    reason = f'Transfer-Encoding "{value}" applies chunked twice'
+    assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.1")
+
+
+@pytest.mark.parametrize("value", ["gzip, chunked", "deflate,gzip,chunked", "identity, chunked", "a;b=c, chunked"])
+def test_an_unknown_coding_before_chunked_is_not_implemented(value: str) -> None:
+    """R058: RFC 9112 §6.1."""
+    refusal = refusal_of_fields({b"transfer-encoding": value.encode()})
+    reason = f'Transfer-Encoding "{value}" has a coding that is not implemented'
+    assert refusal == Refusal(Status.NOT_IMPLEMENTED, reason, "RFC 9112 §6.1")
+
+
+@pytest.mark.parametrize("length", [b"0", b"5", b"x"])
+@pytest.mark.parametrize("coding", [b"chunked", b"gzip", b""])
+def test_a_request_framed_twice_is_refused(length: bytes, coding: bytes) -> None:
+    """R059: RFC 9112 §6.1."""
+    refusal = refusal_of_fields({b"content-length": length, b"transfer-encoding": coding})
+    reason = "both Transfer-Encoding and Content-Length"
+    assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.1")
+
+
+@pytest.mark.parametrize("coding", [b"chunked", b"gzip", b""])
+def test_http_1_0_has_no_transfer_encoding(coding: bytes) -> None:
+    """R060: RFC 9112 §6.1."""
+    refusal = refusal_of_fields({b"transfer-encoding": coding}, minor_version=0)
+    assert refusal == Refusal(Status.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request", "RFC 9112 §6.1")
+
+
+# --- Decoding -------------------------------------------------------------------------------------
+
+
+class Outcome(NamedTuple):
+    """What became of octets that a decoder was given."""
+
+    content: bytes
+    is_complete: bool
+    left: bytes
+    refusal: Refusal | None = None
+
+
+def decode(decoder: LengthDecoder | ChunkedDecoder, pieces: list[bytes]) -> Outcome:
+    """Give *pieces* to *decoder* as a connection does: what is not used comes again, with what follows."""
+    content = left = b""
+    for piece in pieces:
+        left += piece
+        try:
+            decoded = decoder.decode(left)
+        except RequestError as error:
+            # How much content came before the fault depends on the cut; that it is refused, and why, does not.
+            return Outcome(b"", is_complete=False, left=b"", refusal=error.refusal)
+        content += decoded.content
+        left = left[decoded.used :]
+    return Outcome(content, decoder.is_complete, left)
+
+
+def whole(octets: bytes) -> Iterator[list[bytes]]:
+    yield [octets] if octets else []
+
+
+def octet_by_octet(octets: bytes) -> Iterator[list[bytes]]:
+    yield [octets[position : position + 1] for position in range(len(octets))]
+
+
+def in_two(octets: bytes) -> Iterator[list[bytes]]:
+    for position in range(0, len(octets) or 1, 1 + len(octets) // 200):
+        yield [piece for piece in (octets[:position], octets[position:]) if piece]
+
+
+Cut = Callable[[bytes], Iterator[list[bytes]]]
+however_cut = pytest.mark.parametrize(
+    "cut",
+    [
+        pytest.param(whole, id="whole"),
+        pytest.param(octet_by_octet, id="octet by octet"),
+        pytest.param(in_two, id="in two, wherever"),
+    ],
+)
+
+
+@however_cut
+@pytest.mark.parametrize(
+    ("length", "octets", "expected"),
+    [
+        pytest.param(0, b"abc", Outcome(b"", True, b"abc"), id="R052: none of it is content"),
+        pytest.param(2, b"abc", Outcome(b"ab", True, b"c"), id="R052: the rest is not content"),
+        pytest.param(3, b"abc", Outcome(b"abc", True, b""), id="R052: all of it is content"),
+        pytest.param(4, b"abc", Outcome(b"abc", False, b""), id="R053: there is more to come"),
+    ],
+)
+def test_content_of_known_length_is_decoded(cut: Cut, length: int, octets: bytes, expected: Outcome) -> None:
+    for pieces in cut(octets):
+        assert decode(LengthDecoder(length), pieces) == expected
+
+
+@however_cut
+@pytest.mark.parametrize(
+    ("octets", "content", "left"),
+    [
+        pytest.param(b"0\r\n\r\n", b"", b"", id="R065: an empty content"),
+        pytest.param(b"000000000000000000000\r\n\r\n", b"", b"", id="R065: a last chunk of many zeros"),
+        pytest.param(b"5\r\nhello\r\n0\r\n\r\n", b"hello", b"", id="R065: one chunk"),
+        pytest.param(b"1\r\na\r\n2\r\nbc\r\n0\r\n\r\n", b"abc", b"", id="R065: two chunks"),
+        pytest.param(b"a\r\n0123456789\r\n0\r\n\r\n", b"0123456789", b"", id="R065: a size in lower case"),
+        pytest.param(b"A\r\n0123456789\r\n0\r\n\r\n", b"0123456789", b"", id="R065: a size in upper case"),
+        pytest.param(b"00000000000000000005\r\nhello\r\n0\r\n\r\n", b"hello", b"", id="R065: leading zeros"),
+        pytest.param(b"4\r\n\r\n\r\n\r\n0\r\n\r\n", b"\r\n\r\n", b"", id="R068: chunk data may look like line ends"),
+        pytest.param(
+            b"5\r\n0\r\n\r\n\r\n0\r\n\r\n", b"0\r\n\r\n", b"", id="R068: chunk data may look like the last chunk"
+        ),
+        pytest.param(b"5;a;b=c\r\nhello\r\n0;d\r\n\r\n", b"hello", b"", id="R069: extensions are ignored"),
+        pytest.param(b'5;a="\\";\t0"\r\nhello\r\n0\r\n\r\n', b"hello", b"", id="R069: quoted values too"),
+        pytest.param(b"5 ; a = b\r\nhello\r\n0\r\n\r\n", b"hello", b"", id="R069: bad whitespace too"),
+        pytest.param(b"0\r\nA: b\r\nC:\r\n\r\n", b"", b"", id="R072: trailers are read"),
+        pytest.param(b"0\r\nContent-Length: 9\r\n\r\n", b"", b"", id="R073: and mean nothing"),
+        pytest.param(b"0\r\n\r\nGET / HTTP/1.1\r\n", b"", b"GET / HTTP/1.1\r\n", id="R089: what follows is left"),
+    ],
+)
+def test_chunked_content_is_decoded(cut: Cut, octets: bytes, content: bytes, left: bytes) -> None:
+    for pieces in cut(octets):
+        assert decode(ChunkedDecoder(LIMITS), pieces) == Outcome(content, is_complete=True, left=left)
+
+
+@however_cut
+def test_every_beginning_of_chunked_content_waits_for_more(cut: Cut) -> None:
+    """R053: what is cut short is not complete."""
+    octets = b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nA: b\r\n\r\n"
+    for stop in range(1, len(octets)):
+        for pieces in cut(octets[:stop]):
+            outcome = decode(ChunkedDecoder(LIMITS), pieces)
+            assert not outcome.is_complete
+            assert outcome.refusal is None
+            assert b"hello!".startswith(outcome.content)
+
+
+@however_cut
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        pytest.param(b"\r\n", r"\x0d\x0a", id="R066: no size"),
+        pytest.param(b"g\r\n", r"g\x0d\x0a", id="R066: a letter that is no digit"),
+        pytest.param(b"-5\r\n", r"-5\x0d\x0a", id="R066: a minus sign"),
+        pytest.param(b"+5\r\n", r"+5\x0d\x0a", id="R066: a plus sign"),
+        pytest.param(b"0x5\r\n", r"0x5\x0d\x0a", id="R066: a prefix"),
+        pytest.param(b"5_0\r\n", r"5_0\x0d\x0a", id="R066: an underscore"),
+        pytest.param(b"5h\r\n", r"5h\x0d\x0a", id="R066: a suffix"),
+        pytest.param(b" 5\r\n", r" 5\x0d\x0a", id="R066: a space before it"),
+        pytest.param(b"5 \r\n", r"5 \x0d\x0a", id="R066: a space after it"),
+        pytest.param(b"5 5\r\n", r"5 5\x0d\x0a", id="R066: two sizes"),
+        pytest.param(b"5,5\r\n", r"5,5\x0d\x0a", id="R066: a list"),
+        pytest.param(b"\0005\r\n", r"\x005\x0d\x0a", id="R066: NUL"),
+        pytest.param(b"\xb2\r\n", r"\xb2\x0d\x0a", id="R066: a digit that is not ASCII"),
+        pytest.param(b"5\n", r"5\x0a", id="R003: a bare LF"),
+        pytest.param(b"5\r\r\n", r"5\x0d\x0d\x0a", id="R002: a bare CR before the line end"),
+        pytest.param(b"5\rX\n", r"5\x0dX\x0a", id="R002: a bare CR, and something for its LF"),
+        pytest.param(b"5;\r\n", r"5;\x0d\x0a", id="R070: an extension without name"),
+        pytest.param(b"5;a;\r\n", r"5;a;\x0d\x0a", id="R070: a second one without name"),
+        pytest.param(b"5;=b\r\n", r"5;=b\x0d\x0a", id="R070: a value without name"),
+        pytest.param(b"5;a=\r\n", r"5;a=\x0d\x0a", id="R070: an equals sign without value"),
+        pytest.param(b"5;a=b=c\r\n", r"5;a=b=c\x0d\x0a", id="R070: two values"),
+        pytest.param(b"5;a b\r\n", r"5;a b\x0d\x0a", id="R070: a space within a name"),
+        pytest.param(b"5;a \r\n", r"5;a \x0d\x0a", id="R070: a space at the end"),
+        pytest.param(b'5;a="b\r\n', r"5;a=\x22b\x0d\x0a", id="R070: quotes that are not closed"),
+        pytest.param(b'5;a="b"c\r\n', r"5;a=\x22b\x22c\x0d\x0a", id="R070: something after the quotes"),
+        pytest.param(b'5;"a"\r\n', r"5;\x22a\x22\x0d\x0a", id="R070: a quoted name"),
+        pytest.param(b"5;a=b\rc\r\n", r"5;a=b\x0dc\x0d\x0a", id="R070: a bare CR within"),
+        pytest.param(b'5;a="\0"\r\n', r"5;a=\x22\x00\x22\x0d\x0a", id="R070: NUL within quotes"),
+        pytest.param(b"5;a\n", r"5;a\x0a", id="R070: a bare LF after a name"),
+        pytest.param(b'5;a="\n"\r\n', r"5;a=\x22\x0a", id="R070: a bare LF within quotes"),
+    ],
+)
+def test_what_is_no_chunk_line_breaks_the_framing(cut: Cut, line: bytes, shown: str) -> None:
+    reason = f'chunk line "{shown}" is not a hexadecimal size, extensions and CRLF'
+    for start in (b"", b"1\r\na\r\n"):
+        for pieces in cut(start + line + b"hello\r\n0\r\n\r\n"):
+            outcome = decode(ChunkedDecoder(LIMITS), pieces)
+            assert outcome.refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §7.1")
+
+
+@however_cut
+@pytest.mark.parametrize(
+    ("octets", "shown"),
+    [
+        pytest.param(b"5\r\nhello0\r\n\r\n", "0", id="R068: the next size"),
+        pytest.param(b"5\r\nhello!\r\n0\r\n\r\n", "!", id="R068: data longer than its size"),
+        pytest.param(b"5\r\nhell\r\n0\r\n\r\n", r"\x0a", id="R068: data shorter than its size"),
+        pytest.param(b"5\r\nhello\n0\r\n\r\n", r"\x0a", id="R003: a bare LF"),
+        pytest.param(b"5\r\nhello\r0\r\n\r\n", r"\x0d0", id="R002: a bare CR"),
+        pytest.param(b"5\r\nhello\r\r\n0\r\n\r\n", r"\x0d\x0d", id="R002: two CRs"),
+        pytest.param(b"5\r\nhello \r\n0\r\n\r\n", " ", id="R068: a space"),
+    ],
+)
+def test_chunk_data_ends_with_crlf_exactly_at_its_size(cut: Cut, octets: bytes, shown: str) -> None:
+    for pieces in cut(octets):
+        outcome = decode(ChunkedDecoder(LIMITS), pieces)
+        reason = f'chunk data is followed by "{shown}", not by CRLF'
+        assert outcome.refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §7.1")
+
+
+@however_cut
+@pytest.mark.parametrize(
+    ("trailers", "reason", "clause"),
+    [
+        pytest.param(
+            b"A: b\nC: d\r\n\r\n",
+            "trailer field line 1 ends with a bare LF, not with CRLF",
+            "RFC 9112 §2.2",
+            id="R003: a bare LF",
+        ),
+        pytest.param(
+            b"A: b\r\n\n",
+            "trailer field line 2 ends with a bare LF, not with CRLF",
+            "RFC 9112 §2.2",
+            id="R003: a bare LF for the empty line",
+        ),
+        pytest.param(
+            b"A: b\r\n c\r\n\r\n",
+            "trailer field line 2 starts with whitespace: folded lines are obsolete",
+            "RFC 9112 §5.2",
+            id="R074: a folded line",
+        ),
+        pytest.param(
+            b"A\r\n\r\n", 'trailer field line 1 "A" has no colon', "RFC 9112 §5", id="R074: a line without colon"
+        ),
+        pytest.param(
+            b"A : b\r\n\r\n",
+            "trailer field line 1 has a space before its colon",
+            "RFC 9112 §5.1",
+            id="R074: a space before the colon",
+        ),
+        pytest.param(
+            b"A: b\0\r\n\r\n",
+            "trailer field line 1 has a NUL in its value",
+            "RFC 9110 §5.5",
+            id="R074: NUL in a value",
+        ),
+        pytest.param(
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            'trailer field line 1 "GET / HTTP/1.1" has no colon',
+            "RFC 9112 §5",
+            id="R074: the next request where the empty line is missing",
+        ),
+    ],
+)
+def test_trailers_obey_field_syntax(cut: Cut, trailers: bytes, reason: str, clause: str) -> None:
+    for pieces in cut(b"0\r\n" + trailers):
+        outcome = decode(ChunkedDecoder(LIMITS), pieces)
+        assert outcome.refusal == Refusal(Status.BAD_REQUEST, reason, clause)
+
+
+# --- Limits, each at its value and one past it ----------------------------------------------------
+
+
+@however_cut
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(b"14\r\n" + b"x" * 20 + b"\r\n0\r\n\r\n", id="content, in one chunk"),
+        pytest.param(b"a\r\n0123456789\r\n" * 2 + b"0\r\n\r\n", id="content, in two chunks"),
+        pytest.param(b"0" * 14 + b"\r\n\r\n", id="R071: a chunk line"),
+        pytest.param(b"1;" + b"a" * 11 + b"\r\n!\r\n0;" + b"b" * 11 + b"\r\n\r\n", id="R071: extensions, in all"),
+        pytest.param(b"0\r\nA: " + b"b" * 17 + b"\r\n\r\n", id="R074: trailers, in one line"),
+        pytest.param(b"0\r\nA: 45678\r\nB: 4567890\r\n\r\n", id="R074: trailers, in two lines"),
+    ],
+)
+def test_what_is_just_within_a_limit_passes(cut: Cut, octets: bytes) -> None:
+    for pieces in cut(octets):
+        outcome = decode(ChunkedDecoder(SMALL), pieces)
+        assert outcome.refusal is None
+        assert outcome.is_complete
+
+
+TOO_LARGE = Refusal(
+    Status.CONTENT_TOO_LARGE, "the content is longer than the 20 octets read to be discarded", "RFC 9110 §15.5.14"
+)
+TRAILERS_TOO_LARGE = Refusal(Status.FIELDS_TOO_LARGE, "the trailer section is longer than 24 octets", "RFC 9112 §7.1.2")
+
+
+@however_cut
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        pytest.param(b"15\r\n", TOO_LARGE, id="content, in one chunk"),
+        pytest.param(b"14\r\n" + b"x" * 20 + b"\r\n1\r\n", TOO_LARGE, id="content, one octet in a second chunk"),
+        pytest.param(b"100000000\r\n", TOO_LARGE, id="R067: a size of more than 32 bits"),
+        pytest.param(b"fffffffffffff\r\n", TOO_LARGE, id="R067: a size of 52 bits"),
+        pytest.param(
+            b"0" * 15 + b"\r\n",
+            Refusal(Status.BAD_REQUEST, "the chunk line is longer than 16 octets", "RFC 9112 §7.1.1"),
+            id="R071: a chunk line",
+        ),
+        pytest.param(
+            b"0;" + b"a" * 1000,
+            Refusal(Status.BAD_REQUEST, "the chunk line is longer than 16 octets", "RFC 9112 §7.1.1"),
+            id="R071: a chunk line without end",
+        ),
+        pytest.param(
+            b"1;" + b"a" * 11 + b"\r\n!\r\n0;" + b"b" * 12 + b"\r\n",
+            Refusal(Status.BAD_REQUEST, "chunk extensions take more than 24 octets", "RFC 9112 §7.1.1"),
+            id="R071: extensions, in all",
+        ),
+        pytest.param(b"0\r\nA: " + b"b" * 18 + b"\r\n\r\n", TRAILERS_TOO_LARGE, id="R074: trailers, in one line"),
+        pytest.param(b"0\r\nA: " + b"b" * 1000, TRAILERS_TOO_LARGE, id="R074: trailers, in a line without end"),
+        pytest.param(b"0\r\n" + b"A: 45\r\n" * 4, TRAILERS_TOO_LARGE, id="R074: trailers, in several lines"),
+        pytest.param(
+            b"0\r\nA: 45678\r\nB: 45678901\r\n\r\n",
+            TRAILERS_TOO_LARGE,
+            id="R074: the empty line counts",
+        ),
+    ],
+)
+def test_what_is_one_past_a_limit_is_refused(cut: Cut, octets: bytes, expected: Refusal) -> None:
+    for pieces in cut(octets):
+        assert decode(ChunkedDecoder(SMALL), pieces).refusal == expected
+
+
+@however_cut
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(b"100001", id="one octet past a mebibyte"),
+        pytest.param(b"7fffffffffffffff", id="R067: the most of 63 bits"),
+        pytest.param(b"ffffffffffffffff", id="R067: minus one in 64 bits"),
+        pytest.param(b"10000000000000005", id="R067: five, if 64 bits overflowed"),
+        pytest.param(b"f" * 4000, id="R067: four thousand digits"),
+    ],
+)
+def test_chunk_sizes_do_not_overflow(cut: Cut, size: bytes) -> None:
+    reason = f"the content is longer than the {ONE_MIB} octets read to be discarded"
+    for pieces in cut(size + b"\r\n"):
+        outcome = decode(ChunkedDecoder(LIMITS), pieces)
+        assert outcome.refusal == Refusal(Status.CONTENT_TOO_LARGE, reason, "RFC 9110 §15.5.14")
+
+
+# --- A field line's fault -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"A:\r\n", id="R035: no value"),
+        pytest.param(b"A:b\r\n", id="R035: no whitespace"),
+        pytest.param(b"A: \t b \t\r\n", id="R035: much whitespace"),
+        pytest.param(b"!#$%&'*+-.^_`|~09azAZ: b\r\n", id="R039: any token for a name"),
+        pytest.param(b"A: b\t\x80\xff:\r\n", id="R040: obs-text in a value"),
+    ],
+)
+def test_a_field_line_has_no_fault(line: bytes) -> None:
+    assert field_line_fault(line, "it") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "clause"),
+    [
+        pytest.param(b"A: b\n", "it ends with a bare LF, not with CRLF", "RFC 9112 §2.2", id="R003: a bare LF"),
+        pytest.param(b"\n", "it ends with a bare LF, not with CRLF", "RFC 9112 §2.2", id="R003: a bare LF alone"),
+        pytest.param(
+            b" A: b\r\n",
+            "it starts with whitespace: folded lines are obsolete",
+            "RFC 9112 §5.2",
+            id="R037: a space first",
+        ),
+        pytest.param(
+            b"\t\r\n", "it starts with whitespace: folded lines are obsolete", "RFC 9112 §5.2", id="R037: a tab alone"
+        ),
+        pytest.param(b"A b\r\n", 'it "A b" has no colon', "RFC 9112 §5", id="R038: no colon"),
+        pytest.param(
+            b"A : b\r\n", "it has a space before its colon", "RFC 9112 §5.1", id="R036: a space before the colon"
+        ),
+        pytest.param(
+            b"A\t: b\r\n", "it has a space before its colon", "RFC 9112 §5.1", id="R036: a tab before the colon"
+        ),
+        pytest.param(b": b\r\n", 'it has the name "", which is not a token', "RFC 9110 §5.1", id="R038: no name"),
+        pytest.param(
+            b"A b: c\r\n",
+            'it has the name "A b", which is not a token',
+            "RFC 9110 §5.1",
+            id="R038: a space in the name",
+        ),
+        pytest.param(
+            b"A\0: b\r\n", r'it has the name "A\x00", which is not a token', "RFC 9110 §5.1", id="R038: NUL in the name"
+        ),
+        pytest.param(
+            b"\xc3\xa4: b\r\n",
+            r'it has the name "\xc3\xa4", which is not a token',
+            "RFC 9110 §5.1",
+            id="R038: obs-text in the name",
+        ),
+        pytest.param(
+            b"A: b\rc\r\n", "it has a bare CR in its value", "RFC 9112 §2.2", id="R002: a bare CR in the value"
+        ),
+        pytest.param(
+            b"A: b\r\r\n", "it has a bare CR in its value", "RFC 9112 §2.2", id="R002: a bare CR before the CRLF"
+        ),
+        pytest.param(b"A: \0\x01\r\n", "it has a NUL in its value", "RFC 9110 §5.5", id="R032: NUL in the value"),
+        pytest.param(
+            b"A: b\x01\r\n",
+            r"it has the control character \x01 in its value",
+            "RFC 9110 §5.5",
+            id="R032: another control in the value",
+        ),
+        pytest.param(
+            b"A: \t\x7f\x01\r\n",
+            r"it has the control character \x7f in its value",
+            "RFC 9110 §5.5",
+            id="R032: DEL in the value, and it is the first",
+        ),
+    ],
+)
+def test_a_field_lines_fault_is_named(line: bytes, reason: str, clause: str) -> None:
+    fault = field_line_fault(line, "it")
+    assert fault is not None
+    assert fault.refusal == Refusal(Status.BAD_REQUEST, reason, clause)
+
+
+# --- Properties -----------------------------------------------------------------------------------
+
+_whitespace = st.sampled_from([b"", b"", b" ", b"\t "])
+_token = st.text("!#$%&'*+-.^_`|~09azAZ", min_size=1, max_size=5).map(str.encode)
+_quoted = st.lists(st.sampled_from([b"a", b";", b",", b" ", b"\t", b"\\\\", b'\\"', b"\x80"]), max_size=5).map(
+    lambda parts: b'"' + b"".join(parts) + b'"'
+)
+_value = st.builds(
+    lambda before, after, value: before + b"=" + after + value, _whitespace, _whitespace, _token | _quoted
+)
+_extension = st.builds(
+    lambda before, after, name, value: before + b";" + after + name + value,
+    _whitespace,
+    _whitespace,
+    _token,
+    st.just(b"") | _value,
+)
+_extensions = st.lists(_extension, max_size=2).map(b"".join)
+_trailer = st.builds(
+    lambda name, before, value: name + b":" + before + value + b"\r\n",
+    _token,
+    _whitespace,
+    st.lists(st.sampled_from([b"a", b" ", b":", b'"', b"\xff"]), max_size=4).map(b"".join),
+)
+
+
+@st.composite
+def chunked_contents(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """Some content, and one of the ways to say it in chunks."""
+    chunks = draw(st.lists(st.binary(min_size=1, max_size=40), max_size=4))
+    encoded = b""
+    for chunk in [*chunks, b""]:
+        size = f"{len(chunk):x}" if draw(st.booleans()) else f"{len(chunk):X}"
+        encoded += b"0" * draw(st.integers(0, 20)) + size.encode() + draw(_extensions) + b"\r\n"
+        encoded += chunk + b"\r\n" if chunk else b""
+    return b"".join(chunks), encoded + b"".join(draw(st.lists(_trailer, max_size=3))) + b"\r\n"
+
+
+def cut_at(octets: bytes, positions: list[int]) -> list[bytes]:
+    """The pieces of *octets* between *positions*, none of them empty."""
+    borders = sorted({0, len(octets), *(position % (len(octets) + 1) for position in positions)})
+    return [octets[start:stop] for start, stop in itertools.pairwise(borders)]
+
+
+@bounded
+@given(chunked_contents(), st.binary(max_size=5), st.lists(st.integers(0, 1000), max_size=8))
+def test_any_content_in_any_chunks_cut_anyhow_is_decoded(
+    chunked_content: tuple[bytes, bytes], rest: bytes, positions: list[int]
+) -> None:
+    content, encoded = chunked_content
+    outcome = decode(ChunkedDecoder(LIMITS), cut_at(encoded + rest, positions))
+    assert outcome == Outcome(content, is_complete=True, left=rest)
+
+
+_fragments = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [b"0", b"1", b"2", b"a", b"fffffffffffffffff", b";", b"=", b'"', b" ", b"\r", b"\n", b"\r\n", b":"]
+        ),
+        st.sampled_from([b"0\r\n", b"1\r\na\r\n", b"A: b\r\n", b";a=b", b"\0"]),
+        st.binary(max_size=3),
+    ),
+    max_size=12,
+).map(b"".join)
+
+
+@st.composite
+def damaged_contents(draw: st.DrawFn) -> bytes:
+    """Chunked content with some octets left out, put in or replaced."""
+    _, encoded = draw(chunked_contents())
+    position = draw(st.integers(0, len(encoded) - 1))
+    replacement = draw(st.sampled_from([b"", b"\r", b"\n", b"\r\n", b"0", b"ab", b";", b"\0"]))
+    return encoded[:position] + replacement + encoded[position + draw(st.integers(0, 2)) :]
+
+
+@bounded
+@given(_fragments | damaged_contents(), st.lists(st.integers(0, 1000), max_size=6))
+def test_how_any_octets_are_cut_does_not_change_what_they_mean(octets: bytes, positions: list[int]) -> None:
+    at_once = decode(ChunkedDecoder(SMALL), [octets])
+    assert decode(ChunkedDecoder(SMALL), cut_at(octets, positions)) == at_once
+    for pieces in octet_by_octet(octets):
+        assert decode(ChunkedDecoder(SMALL), pieces) == at_once
+
+
+@pytest.mark.parametrize(
+    ("octets", "status"),
+    [
+        pytest.param(b"0" * ONE_MIB, Status.BAD_REQUEST, id="a size without end"),
+        pytest.param(b'0;a="' + b'\\"' * (ONE_MIB // 2), Status.BAD_REQUEST, id="an extension without end"),
+        pytest.param(b"1;a\r\n!\r\n" * (ONE_MIB // 8), Status.BAD_REQUEST, id="many chunks with extensions"),
+        pytest.param(b"0\r\nA:" + b" " * ONE_MIB, Status.FIELDS_TOO_LARGE, id="a trailer without end"),
+        pytest.param(b"0\r\n" + b"A:\r\n" * (ONE_MIB // 4), Status.FIELDS_TOO_LARGE, id="trailers without end"),
+    ],
+)
+def test_a_mebibyte_of_hostile_framing_is_refused(octets: bytes, status: Status) -> None:
+    refusal = decode(ChunkedDecoder(LIMITS), [octets]).refusal
+    assert refusal is not None
+    assert refusal.status is status
+
+
+def test_a_mebibyte_of_small_chunks_is_decoded() -> None:
+    count = ONE_MIB // 6
+    outcome = decode(ChunkedDecoder(LIMITS), [b"1\r\na\r\n" * count + b"0\r\n\r\n"])
+    assert outcome == Outcome(b"a" * count, is_complete=True, left=b"")

@@ -1,0 +1,540 @@
+"""The grammar: each pattern against what it must take and what it must not, and HTTP-date both ways."""
+
+import calendar
+import ipaddress
+import itertools
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from httpsock import grammar
+
+bounded = settings(derandomize=True, deadline=None, max_examples=200)
+every_octet = [bytes([octet]) for octet in range(256)]
+ONE_MIB = 1024 * 1024
+
+
+def takes(pattern: re.Pattern[bytes] | bytes, octets: bytes) -> bool:
+    """Whether *pattern* takes all of *octets*."""
+    return re.fullmatch(pattern, octets) is not None
+
+
+# --- What all fields are made of ------------------------------------------------------------------
+
+
+def test_a_token_holds_fifteen_signs_digits_and_letters_and_nothing_else() -> None:
+    taken = b"".join(octet for octet in every_octet if takes(grammar.token, octet))
+    assert taken == b"!#$%&'*+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcdefghijklmnopqrstuvwxyz|~"
+    assert takes(grammar.token, taken)
+    assert not takes(grammar.token, b"")
+
+
+def test_a_field_value_holds_tabs_spaces_visible_octets_and_obs_text() -> None:
+    """R032, R040: RFC 9110 §5.5."""
+    refused = b"".join(octet for octet in every_octet if not takes(grammar.field_value, octet))
+    assert refused == bytes(range(9)) + bytes(range(10, 32)) + b"\x7f"
+    assert takes(grammar.field_value, b"")
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        pytest.param(b'""', True, id="an empty one"),
+        pytest.param(b'"a b\t!#[]~\x80\xff"', True, id="qdtext"),
+        pytest.param(rb'"\"\\\a"', True, id="quoted pairs"),
+        pytest.param(b'"\\\t\\ \\\xff"', True, id="quoted tab, space and obs-text"),
+        pytest.param(b'"', False, id="one quote alone"),
+        pytest.param(b'"a', False, id="no closing quote"),
+        pytest.param(b'a"', False, id="no opening quote"),
+        pytest.param(b'"a"b"', False, id="a quote inside"),
+        pytest.param(rb'"\"', False, id="the closing quote is quoted"),
+        pytest.param(b'"\\\0"', False, id="a quoted NUL"),
+        pytest.param(b'"\r\n"', False, id="line ends"),
+        pytest.param(b'"\x7f"', False, id="DEL"),
+    ],
+)
+def test_a_quoted_string_is_told_from_what_is_none(octets: bytes, expected: bool) -> None:
+    """RFC 9110 §5.6.4."""
+    assert takes(grammar.QUOTED_STRING, octets) is expected
+
+
+# --- Lists ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field_value", "expected"),
+    [
+        pytest.param(b"", [], id="nothing has no members"),
+        pytest.param(b"a", [b"a"], id="one member"),
+        pytest.param(b"a,b", [b"a", b"b"], id="two members"),
+        pytest.param(b" a \t,\t b ", [b"a", b"b"], id="whitespace round members is dropped"),
+        pytest.param(b",, a,,\t,b,", [b"a", b"b"], id="R041: empty members are skipped"),
+        pytest.param(b" , \t,", [], id="R041: nothing but empty members"),
+        pytest.param(b'"a,b",c', [b'"a,b"', b"c"], id="a comma within quotes does not end a member"),
+        pytest.param(rb'"a\",b",c', [rb'"a\",b"', b"c"], id="nor does it after a quoted quote"),
+        pytest.param(b'a;b="c,d", e', [b'a;b="c,d"', b"e"], id="quotes may stand in the middle"),
+        pytest.param(b"\x0ba\x0c,\xa0b\x85", [b"\x0ba\x0c", b"\xa0b\x85"], id="R062: other spaces are no whitespace"),
+        pytest.param(b'"a', [b'"a'], id="R062: a quote that opens nothing stays in its member"),
+        pytest.param(b'a"', [b'a"'], id="R062: a quote that closes nothing stays in its member"),
+        pytest.param(b'a, b"c', [b"a", b'b"c'], id="R062: a quote in the middle stays in its member"),
+    ],
+)
+def test_a_list_is_split_into_its_members(field_value: bytes, expected: list[bytes]) -> None:
+    assert grammar.list_members(field_value) == expected
+
+
+@bounded
+@given(st.lists(st.sampled_from([b"a", b",", b" ", b"\t", b'"', b"\\", b'"b,c"', b"\xff", b"\n"])).map(b"".join))
+def test_splitting_a_list_loses_nothing_but_commas_and_whitespace(field_value: bytes) -> None:
+    kept = b"".join(grammar.list_members(field_value))
+    assert re.sub(rb"[\t ,]", b"", kept) == re.sub(rb"[\t ,]", b"", field_value)
+
+
+# --- Octets for people, and percent-encoding ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        pytest.param(b"plain text ~!", "plain text ~!", id="printable ASCII is shown as it is"),
+        pytest.param(b'"\\', r"\x22\x5c", id="quotes and backslashes are escaped, so that escapes are unambiguous"),
+        pytest.param(b"\x00\r\n\x1f\x7f\x80\xff", r"\x00\x0d\x0a\x1f\x7f\x80\xff", id="all else is escaped"),
+        pytest.param(b"a" * 60, "a" * 60, id="sixty octets are shown whole"),
+        pytest.param(b"a" * 61, "a" * 60 + "…", id="the sixty-first is left out"),
+    ],
+)
+def test_octets_are_shown_to_people(octets: bytes, expected: str) -> None:
+    assert grammar.printable(octets) == expected
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        pytest.param(b"/a%20b", b"/a b", id="an encoded octet is decoded"),
+        pytest.param(b"%c3%A4", b"\xc3\xa4", id="either case"),
+        pytest.param(b"%2541", b"%41", id="R139: only once"),
+        pytest.param(b"%00", b"\0", id="NUL too: to refuse it is for others"),
+        pytest.param(b"%4%zz%", b"%4%zz%", id="what is no encoding stays"),
+    ],
+)
+def test_percent_encoded_octets_are_decoded(octets: bytes, expected: bytes) -> None:
+    assert grammar.percent_decode(octets) == expected
+
+
+def test_all_but_unreserved_characters_are_percent_encoded() -> None:
+    unreserved = "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~"
+    unchanged = [octet.decode() for octet in every_octet if grammar.percent_encode(octet) == octet.decode("latin-1")]
+    assert "".join(unchanged) == unreserved
+    assert grammar.percent_encode(b"a/\xe4\n") == "a%2F%E4%0A"
+
+
+@bounded
+@given(st.binary())
+def test_decoding_undoes_encoding(octets: bytes) -> None:
+    assert grammar.percent_decode(grammar.percent_encode(octets).encode()) == octets
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        pytest.param(b"GET / HTTP/1.1\r\nAccept: text/html\r\n", b"text/html", id="the value"),
+        pytest.param(b"G T\naCCEPT:\t a, b", b"a, b", id="any case, any line end, even none"),
+        pytest.param(b"GET / HTTP/1.1\r\nX-Accept: a\r\nAccept-Encoding: b\r\n", None, id="no other field"),
+        pytest.param(b"Accept: a\r\n", None, id="not where the request line stands"),
+        pytest.param(b"", None, id="nothing"),
+    ],
+)
+def test_the_accept_line_is_found_even_in_a_broken_head(octets: bytes, expected: bytes | None) -> None:
+    assert grammar.accept_line(octets) == expected
+
+
+# --- Hosts ----------------------------------------------------------------------------------------
+
+
+def is_ipv6(text: str) -> bool:
+    """Whether the standard library takes *text* for an IPv6 address."""
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def host_takes_ipv6(text: str) -> bool:
+    return takes(grammar.host, f"[{text}]".encode())
+
+
+def test_ipv6_addresses_of_every_shape_are_judged_as_the_standard_library_judges_them() -> None:
+    """R031, R033: up to nine groups on either side of ``::`` or without it, ending in IPv4 or not."""
+    verdicts = set()
+    for before, after, gap, tail in itertools.product(range(10), range(10), ("::", ":", ""), ("", "192.0.2.1")):
+        groups_after = ["ab12"] * after + ([tail] if tail else [])
+        text = ":".join(["1"] * before) + gap + ":".join(groups_after)
+        verdicts.add(is_ipv6(text))
+        assert host_takes_ipv6(text) is is_ipv6(text), text
+    assert verdicts == {True, False}
+
+
+_group = st.text("09afAF", min_size=1, max_size=4)
+_piece = st.one_of(
+    _group, _group, _group, st.sampled_from(["", "00000", "g", "1.2.3.4", "1.2.3.256", "1.2.3", "01.2.3.4"])
+)
+_address = st.ip_addresses(v=6).flatmap(lambda a: st.sampled_from([str(a), a.exploded, str(a).upper()]))
+
+
+@st.composite
+def damaged_addresses(draw: st.DrawFn) -> str:
+    """An address with a few of its characters left out, doubled or replaced."""
+    text = draw(_address)
+    for _ in range(draw(st.integers(0, 2))):
+        position = draw(st.integers(0, len(text) - 1))
+        text = text[:position] + draw(st.sampled_from(["", ":", "::", "0", "f", ".", "1.2.3.4"])) + text[position + 1 :]
+    return text
+
+
+@bounded
+@given(st.one_of(st.lists(_piece, min_size=1, max_size=9).map(":".join), damaged_addresses()))
+def test_ipv6_addresses_are_judged_as_the_standard_library_judges_them(text: str) -> None:
+    """R031, R033: RFC 3986 §3.2.2."""
+    assert host_takes_ipv6(text) is is_ipv6(text)
+
+
+@bounded
+@given(st.ip_addresses(v=6))
+def test_every_ipv6_address_is_a_host_however_it_is_written(address: ipaddress.IPv6Address) -> None:
+    assert host_takes_ipv6(str(address))
+    assert host_takes_ipv6(address.exploded)
+    assert host_takes_ipv6(str(address).upper())
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(b"localhost", id="R033: a name"),
+        pytest.param(b"www.Example.ORG.", id="R033: a name with dots"),
+        pytest.param(b"a:80", id="R033: a port"),
+        pytest.param(b"a:", id="R033: an empty port"),
+        pytest.param(b"192.0.2.1:8000", id="R033: IPv4"),
+        pytest.param(b"999.1.1.1", id="R033: what is no IPv4 address is still a name"),
+        pytest.param(b"a-b_c~d!$&'()*+,;=e", id="R033: unreserved characters and sub-delims"),
+        pytest.param(b"%C3%a4.example", id="R033: percent-encoded octets"),
+        pytest.param(b"[::1]:80", id="R033: IPv6 and a port"),
+        pytest.param(b"[::ffff:192.0.2.255]", id="R033: IPv6 that ends as IPv4"),
+        pytest.param(b"[vF.a:b-~!$&'()*+,;=]", id="R033: an address of a version to come"),
+        pytest.param(b"[V1.x]", id="R033: its v in upper case, as literals of ABNF ignore case"),
+    ],
+)
+def test_a_host_is_taken(octets: bytes) -> None:
+    assert takes(grammar.host, octets)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(b"", id="R031: nothing"),
+        pytest.param(b":80", id="R031: a port alone"),
+        pytest.param(b"a b", id="R031: a space"),
+        pytest.param(b"a:8o", id="R031: a port that is no number"),
+        pytest.param(b"a:-1", id="R031: a negative port"),
+        pytest.param(b"a:1:2", id="R031: two ports"),
+        pytest.param(b"a@b", id="R031: userinfo"),
+        pytest.param(b"a/", id="R031: a path"),
+        pytest.param(b"a?b", id="R031: a query"),
+        pytest.param(b"a#b", id="R031: a fragment"),
+        pytest.param(b"a\\b", id="R031: a backslash"),
+        pytest.param(b'"a"', id="R031: quotes"),
+        pytest.param(b"<a>", id="R031: angle brackets"),
+        pytest.param(b"%", id="R031: a percent sign alone"),
+        pytest.param(b"%4", id="R031: half an encoding"),
+        pytest.param(b"%zz", id="R031: no encoding"),
+        pytest.param(b"\xc3\xa4", id="R031: obs-text"),
+        pytest.param(b"::1", id="R031: IPv6 without brackets"),
+        pytest.param(b"[::1", id="R031: no closing bracket"),
+        pytest.param(b"::1]", id="R031: no opening bracket"),
+        pytest.param(b"[]", id="R031: empty brackets"),
+        pytest.param(b"[a]", id="R031: a name in brackets"),
+        pytest.param(b"[192.0.2.1]", id="R031: IPv4 in brackets"),
+        pytest.param(b"[fe80::1%25eth0]", id="R031: a zone"),
+        pytest.param(b"[::1]a", id="R031: something after the brackets"),
+        pytest.param(b"[v1.]", id="R031: a version without address"),
+        pytest.param(b"[v.x]", id="R031: no version"),
+        pytest.param(b"[vg.x]", id="R031: a version that is not hexadecimal"),
+        pytest.param(b"a\n", id="R031: a line end"),
+    ],
+)
+def test_what_is_no_host_is_not_taken(octets: bytes) -> None:
+    assert not takes(grammar.host, octets)
+
+
+# --- Chunk lines ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("octets", "size", "extensions"),
+    [
+        pytest.param(b"5\r\n", b"5", b"", id="R065: a digit"),
+        pytest.param(b"00aF\r\n", b"00aF", b"", id="R065: leading zeros, either case"),
+        pytest.param(b"5;a\r\n", b"5", b";a", id="R069: a name"),
+        pytest.param(b"5;a=b;c\r\n", b"5", b";a=b;c", id="R069: a value, and another name"),
+        pytest.param(b'5;a="b;\\"\t,c"\r\n', b"5", b';a="b;\\"\t,c"', id="R069: a quoted value"),
+        pytest.param(b'5 ;\ta = "" ;b\t=\tc\r\n', b"5", b' ;\ta = "" ;b\t=\tc', id="R069: bad whitespace"),
+    ],
+)
+def test_a_chunk_line_is_taken_apart(octets: bytes, size: bytes, extensions: bytes) -> None:
+    match = grammar.chunk_line.fullmatch(octets)
+    assert match
+    assert (match["size"], match["extensions"]) == (size, extensions)
+
+
+# --- Entity-tags and weights ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        pytest.param(b'"a"', True, id="a strong one"),
+        pytest.param(b'W/"a"', True, id="a weak one"),
+        pytest.param(b'""', True, id="an empty one"),
+        pytest.param(b'"!#,\\~\x80\xff"', True, id="a comma, a backslash and obs-text within"),
+        pytest.param(b'w/"a"', False, id="the W is case-sensitive"),
+        pytest.param(b'W/ "a"', False, id="a space after the W"),
+        pytest.param(b"a", False, id="no quotes"),
+        pytest.param(b'"a', False, id="no closing quote"),
+        pytest.param(b'"a b"', False, id="a space within"),
+        pytest.param(b'"a"b"', False, id="a quote within"),
+        pytest.param(b'"\x7f"', False, id="DEL within"),
+    ],
+)
+def test_an_entity_tag_is_told_from_what_is_none(octets: bytes, expected: bool) -> None:
+    """RFC 9110 §8.8.3."""
+    assert takes(grammar.entity_tag, octets) is expected
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        pytest.param(b'"a"', True, id="one"),
+        pytest.param(b'"a","b",W/"c"', True, id="several"),
+        pytest.param(b',, "a"\t,,W/"b" ,', True, id="R041: empty members are skipped"),
+        pytest.param(b'"a" "b"', False, id="no comma"),
+        pytest.param(b'"a",b', False, id="one without quotes"),
+        pytest.param(b'"a",*', False, id="the star stands alone"),
+        pytest.param(b" , ", False, id="none at all"),
+        pytest.param(b"", False, id="nothing"),
+    ],
+)
+def test_a_list_of_entity_tags_is_told_from_what_is_none(octets: bytes, expected: bool) -> None:
+    assert takes(grammar.entity_tags, octets) is expected
+
+
+@pytest.mark.parametrize("octets", [b"0", b"0.", b"0.5", b"0.123", b"1", b"1.", b"1.000"])
+def test_a_weight_is_taken(octets: bytes) -> None:
+    """RFC 9110 §12.4.2."""
+    assert takes(grammar.qvalue, octets)
+
+
+@pytest.mark.parametrize(
+    "octets", [b"", b".5", b"0.1234", b"1.001", b"1.0000", b"2", b"00", b"-0", b"0,5", b" 1", b"1e0"]
+)
+def test_what_is_no_weight_is_not_taken(octets: bytes) -> None:
+    assert not takes(grammar.qvalue, octets)
+
+
+# --- HTTP-date ------------------------------------------------------------------------------------
+
+# The example of RFC 9110 §5.6.7, and a moment to look at two-digit years from.
+EXAMPLE = 784_111_777
+JUNE_2026 = calendar.timegm((2026, 6, 15, 12, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("field_value", "expected"),
+    [
+        pytest.param(b"Sun, 06 Nov 1994 08:49:37 GMT", EXAMPLE, id="R120: IMF-fixdate"),
+        pytest.param(b"Sunday, 06-Nov-94 08:49:37 GMT", EXAMPLE, id="R120: rfc850-date"),
+        pytest.param(b"Sun Nov  6 08:49:37 1994", EXAMPLE, id="R120: asctime-date"),
+        pytest.param(b"Sun Nov 06 08:49:37 1994", EXAMPLE, id="R120: asctime-date, two digits for the day"),
+        pytest.param(b"Wed Nov 16 08:49:37 1994", EXAMPLE + 10 * 86400, id="R120: asctime-date later in the month"),
+        pytest.param(b"Mon, 06 Nov 1994 08:49:37 GMT", EXAMPLE, id="the name of the day is not verified"),
+        pytest.param(b"Thu, 01 Jan 1970 00:00:00 GMT", 0, id="the first second of 1970"),
+        pytest.param(b"Wed, 31 Dec 1969 23:59:59 GMT", -1, id="the second before it"),
+        pytest.param(b"Fri, 31 Dec 9999 23:59:59 GMT", 253_402_300_799, id="the last second of four-digit years"),
+        pytest.param(b"Mon, 01 Jan 0001 00:00:00 GMT", -62_135_596_800, id="the first year"),
+        pytest.param(b"Tue, 29 Feb 2000 00:00:00 GMT", 951_782_400, id="2000 was a leap year"),
+        pytest.param(b"Sat, 31 Dec 2016 23:59:60 GMT", 1_483_228_800, id="a leap second is folded into the next"),
+        pytest.param(b"Saturday, 31-Dec-16 23:59:60 GMT", 1_483_228_800, id="a leap second in an rfc850-date"),
+        pytest.param(b"Sat Dec 31 23:59:60 2016", 1_483_228_800, id="a leap second in an asctime-date"),
+        pytest.param(b"Fri, 31 Dec 9999 23:59:60 GMT", 253_402_300_800, id="a leap second at the end of all"),
+    ],
+)
+def test_a_date_is_understood(field_value: bytes, expected: int) -> None:
+    assert grammar.parse_http_date(field_value, JUNE_2026) == expected
+
+
+@pytest.mark.parametrize(
+    "field_value",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"0", id="a number"),
+        pytest.param(b"1994-11-06T08:49:37Z", id="ISO 8601"),
+        pytest.param(b"Sun, 6 Nov 1994 08:49:37 GMT", id="one digit for the day"),
+        pytest.param(b"Sun, 06 Nov 94 08:49:37 GMT", id="two digits for the year"),
+        pytest.param(b"Sun, 06 Nov 1994 8:49:37 GMT", id="one digit for the hour"),
+        pytest.param(b"Sun, 06 Nov 1994 08:49 GMT", id="no seconds"),
+        pytest.param(b"Sun, 06 Nov 1994 08:49:37", id="no zone"),
+        pytest.param(b"Sun, 06 Nov 1994 08:49:37 UTC", id="a zone that is not GMT"),
+        pytest.param(b"Sun, 06 Nov 1994 08:49:37 +0000", id="a zone in digits"),
+        pytest.param(b"sun, 06 Nov 1994 08:49:37 GMT", id="the day in lower case"),
+        pytest.param(b"Sun, 06 nov 1994 08:49:37 GMT", id="the month in lower case"),
+        pytest.param(b"Sun, 06 Nov 1994 08:49:37 gmt", id="GMT in lower case"),
+        pytest.param(b"Son, 06 Nov 1994 08:49:37 GMT", id="the day in another language"),
+        pytest.param(b"Sun 06 Nov 1994 08:49:37 GMT", id="no comma"),
+        pytest.param(b"Sun,  06 Nov 1994 08:49:37 GMT", id="two spaces"),
+        pytest.param(b"Sun, 06 Nov 1994 08:49:37 GMT ", id="a space after it"),
+        pytest.param(b"Sun, 06 Nov 1994 08:49:37 GMT; length=5", id="something after it"),
+        pytest.param(b"Sun, 06-Nov-94 08:49:37 GMT", id="rfc850-date with a short day"),
+        pytest.param(b"Sunday, 06-Nov-1994 08:49:37 GMT", id="rfc850-date with a long year"),
+        pytest.param(b"Sun Nov 6 08:49:37 1994", id="asctime-date with one space"),
+        pytest.param(b"Sun Nov  6 08:49:37 1994 GMT", id="asctime-date with a zone"),
+        pytest.param(b"Mon, 31 Apr 2000 00:00:00 GMT", id="no April has 31 days"),
+        pytest.param(b"Mon, 30 Feb 2000 00:00:00 GMT", id="no February has 30 days"),
+        pytest.param(b"Mon, 29 Feb 1900 00:00:00 GMT", id="1900 was no leap year"),
+        pytest.param(b"Monday, 29-Feb-23 00:00:00 GMT", id="nor was 2023"),
+        pytest.param(b"Mon, 00 Jan 2000 00:00:00 GMT", id="there is no day 0"),
+        pytest.param(b"Mon Jan  0 00:00:00 2000", id="there is no day 0 in asctime either"),
+        pytest.param(b"Mon, 32 Jan 2000 00:00:00 GMT", id="there is no day 32"),
+        pytest.param(b"Sat, 01 Jan 0000 00:00:00 GMT", id="there is no year 0"),
+        pytest.param(b"Sat, 01 Jan 2000 24:00:00 GMT", id="there is no hour 24"),
+        pytest.param(b"Sat, 01 Jan 2000 00:60:00 GMT", id="there is no minute 60"),
+        pytest.param(b"Sat, 01 Jan 2000 00:00:61 GMT", id="there is no second 61"),
+    ],
+)
+def test_what_is_no_date_is_not_understood(field_value: bytes) -> None:
+    assert grammar.parse_http_date(field_value, JUNE_2026) is None
+
+
+@pytest.mark.parametrize(
+    ("field_value", "year"),
+    [
+        pytest.param(b"Monday, 15-Jun-26 12:00:00 GMT", 2026, id="R120: this very second"),
+        pytest.param(b"Thursday, 31-Dec-26 23:59:59 GMT", 2026, id="R120: the end of this year"),
+        pytest.param(b"Wednesday, 15-Jun-00 12:00:00 GMT", 2000, id="R120: the past of this century"),
+        pytest.param(b"Saturday, 15-Jun-30 12:00:00 GMT", 2030, id="R120: the near future"),
+        pytest.param(
+            b"Monday, 15-Jun-76 12:00:00 GMT", 2076, id="R120: exactly fifty years ahead is not more than that"
+        ),
+        pytest.param(
+            b"Monday, 15-Jun-76 12:00:01 GMT", 1976, id="R120: fifty years and a second are more, so in the past"
+        ),
+        pytest.param(b"Friday, 31-Dec-76 23:59:59 GMT", 1976, id="R120: fifty years and a half lie in the past"),
+        pytest.param(b"Saturday, 01-Jan-77 00:00:00 GMT", 1977, id="R120: the fifty-first year lies in the past"),
+        pytest.param(b"Friday, 31-Dec-99 23:59:59 GMT", 1999, id="R120: the end of the last century"),
+    ],
+)
+def test_a_year_of_two_digits_more_than_fifty_years_ahead_lies_in_the_past(field_value: bytes, year: int) -> None:
+    """RFC 9110 §5.6.7."""
+    seconds = grammar.parse_http_date(field_value, JUNE_2026 + 0.5)
+    assert seconds is not None
+    assert grammar.format_http_date(seconds)[12:16] == str(year)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        pytest.param(EXAMPLE, "Sun, 06 Nov 1994 08:49:37 GMT", id="the RFC's example"),
+        pytest.param(0, "Thu, 01 Jan 1970 00:00:00 GMT", id="the first second"),
+        pytest.param(253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT", id="the last second"),
+    ],
+)
+def test_a_date_is_written_as_imf_fixdate(seconds: int, expected: str) -> None:
+    """R107: RFC 9110 §5.6.7."""
+    assert grammar.can_be_http_date(seconds)
+    assert grammar.format_http_date(seconds) == expected
+
+
+@pytest.mark.parametrize("seconds", [-1, 253_402_300_800])
+def test_a_time_outside_the_years_1970_to_9999_can_not_be_written(seconds: int) -> None:
+    assert not grammar.can_be_http_date(seconds)
+
+
+@bounded
+@given(st.integers(0, 253_402_300_799), st.integers(0, 253_402_300_799))
+def test_a_date_that_is_written_is_understood_again(seconds: int, now: int) -> None:
+    assert grammar.parse_http_date(grammar.format_http_date(seconds).encode(), now) == seconds
+
+
+@bounded
+@given(st.binary(max_size=40), st.integers(0, 253_402_300_799))
+def test_no_octets_make_the_date_parser_fail(octets: bytes, now: int) -> None:
+    assert grammar.parse_http_date(octets, now) is None
+
+
+@bounded
+@given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 9999))
+def test_any_digits_give_the_date_of_the_calendar_or_none(
+    day: int, hour: int, minute: int, second: int, year: int
+) -> None:
+    text = f"Mon, {day:02} Feb {year:04} {hour:02}:{minute:02}:{second:02} GMT"
+    last = 28 + calendar.isleap(year)
+    exists = 1 <= day <= last and hour < 24 and minute < 60 and second <= 60 and year > 0
+    expected = calendar.timegm((year, 2, day, hour, minute, second)) if exists else None
+    assert grammar.parse_http_date(text.encode(), JUNE_2026) == expected
+
+
+# --- Hostile octets -------------------------------------------------------------------------------
+
+
+def fill(start: bytes, repeated: bytes, stop: bytes = b"") -> bytes:
+    """One mebibyte: *start*, then *repeated* as often as fits, then *stop*."""
+    return start + repeated * ((ONE_MIB - len(start) - len(stop)) // len(repeated)) + stop
+
+
+@pytest.mark.parametrize(
+    ("pattern", "start", "repeated", "stop"),
+    [
+        pytest.param(grammar.head, b"GET ", b"a", b"", id="a head that is one target"),
+        pytest.param(grammar.head, b"GET / HTTP/1.1\r\n", b"a: b\r\n", b"a", id="a head of many field lines"),
+        pytest.param(grammar.head, b"GET / HTTP/1.1\r\na:", b" \t", b"\0", id="a head with much whitespace"),
+        pytest.param(grammar.request_line, b"", b"a", b" / HTTP/1.1\r", id="a method"),
+        pytest.param(grammar.field_line, b"a:", b"\t ", b"\x7f", id="a value of whitespace"),
+        pytest.param(grammar.host, b"[", b"1:", b"", id="an IPv6 address"),
+        pytest.param(grammar.host, b"[::", b":1", b"", id="an IPv6 address after its gap"),
+        pytest.param(grammar.host, b"[v1.", b":", b"", id="an address of a version to come"),
+        pytest.param(grammar.host, b"", b"%41", b"%", id="an encoded name"),
+        pytest.param(grammar.host, b"a:", b"0", b"x", id="a port"),
+        pytest.param(grammar.absolute_form, b"", b"a+", b":/", id="a scheme"),
+        pytest.param(grammar.chunk_line, b"", b"0", b"x", id="a chunk's size"),
+        pytest.param(grammar.chunk_line, b"0", b";a", b" ", id="many chunk extensions"),
+        pytest.param(grammar.chunk_line, b"0", b" \t", b"x", id="bad whitespace"),
+        pytest.param(grammar.chunk_line, b'0;a="', b'\\"', b"", id="a quoted value of quoted quotes"),
+        pytest.param(grammar.entity_tags, b"", b'"a", ', b"x", id="many entity-tags"),
+        pytest.param(grammar.entity_tags, b"", b", \t", b"x", id="many empty members"),
+        pytest.param(grammar.entity_tag, b'"', b"a", b"", id="an entity-tag without end"),
+    ],
+)
+def test_a_pattern_gets_to_the_end_of_a_mebibyte_of_hostile_octets(
+    pattern: re.Pattern[bytes], start: bytes, repeated: bytes, stop: bytes
+) -> None:
+    assert not takes(pattern, fill(start, repeated, stop))
+
+
+@pytest.mark.parametrize(
+    ("start", "repeated"),
+    [
+        pytest.param(b'"', b"a", id="a quote that is never closed"),
+        pytest.param(b"", b'"\\', id="quotes and backslashes in turn"),
+        pytest.param(b"", b'\\"', id="backslashes and quotes in turn"),
+        pytest.param(b'"', b'\\"', id="a quote that is never closed, full of quoted quotes"),
+        pytest.param(b"", b"a b", id="no quotes at all"),
+    ],
+)
+def test_a_mebibyte_without_comma_is_one_member_of_a_list(start: bytes, repeated: bytes) -> None:
+    # The short one comes first: a pattern that goes back fails there, and does not reach the long one.
+    for field_value in (start + repeated * 4, fill(start, repeated)):
+        assert grammar.list_members(field_value) == [field_value]
+
+
+def test_a_mebibyte_of_commas_has_no_members() -> None:
+    assert grammar.list_members(fill(b"", b", \t")) == []

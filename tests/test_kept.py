@@ -1,0 +1,175 @@
+"""What is kept of files in memory, under which condition it is given back, and what makes room for the next."""
+
+import os
+import pathlib
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from httpsock.kept import FileState, KeptFiles, file_state
+
+STATE = (1, 2, 3, 4, 5)
+KEY = ("hello.txt", None)
+
+
+def test_what_is_kept_is_given_back_as_it_is() -> None:
+    kept: KeptFiles[list[str]] = KeptFiles(100)
+    value = ["Hello"]
+    kept.keep(KEY, STATE, value, 5)
+    assert kept.get(KEY, STATE) is value
+
+
+def test_what_was_never_kept_is_not_found() -> None:
+    kept: KeptFiles[str] = KeptFiles(100)
+    assert kept.get(KEY, STATE) is None
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param((9, 2, 3, 4, 5), id="another inode: replaced by a rename"),
+        pytest.param((1, 9, 3, 4, 5), id="another length"),
+        pytest.param((1, 2, 9, 4, 5), id="another time of modification"),
+        pytest.param((1, 2, 3, 9, 5), id="another time of change: modified, and its time set back"),
+        pytest.param((1, 2, 3, 4, 9), id="another device: something was mounted here"),
+    ],
+)
+def test_a_file_that_changed_in_any_way_is_not_found(state: FileState) -> None:
+    kept: KeptFiles[str] = KeptFiles(100)
+    kept.keep(KEY, STATE, "Hello", 5)
+    assert kept.get(KEY, state) is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(("hello.txt", "gzip"), id="another coding"),
+        pytest.param(("hello.txt.gz", None), id="another name"),
+    ],
+)
+def test_the_same_state_under_another_key_is_not_found(key: tuple[str, str | None]) -> None:
+    kept: KeptFiles[str] = KeptFiles(100)
+    kept.keep(KEY, STATE, "Hello", 5)
+    assert kept.get(key, STATE) is None
+
+
+def test_a_newer_state_takes_the_place_of_the_older() -> None:
+    kept: KeptFiles[str] = KeptFiles(100)
+    newer = (1, 2, 3, 5, 5)
+    kept.keep(KEY, STATE, "old", 60)
+    kept.keep(KEY, newer, "new", 60)
+    assert kept.get(KEY, newer) == "new"
+    assert kept.get(KEY, STATE) is None
+
+
+def test_the_one_kept_longest_makes_room() -> None:
+    kept: KeptFiles[str] = KeptFiles(100)
+    for name in ("a", "b", "c"):
+        kept.keep((name, None), STATE, name, 40)
+    assert [kept.get((name, None), STATE) for name in ("a", "b", "c")] == [None, "b", "c"]
+
+
+def test_what_is_kept_anew_is_the_last_to_make_room() -> None:
+    kept: KeptFiles[str] = KeptFiles(100)
+    for name in ("a", "b", "a", "c"):
+        kept.keep((name, None), STATE, name, 40)
+    assert [kept.get((name, None), STATE) for name in ("a", "b", "c")] == ["a", None, "c"]
+
+
+def test_as_many_make_room_as_it_takes() -> None:
+    kept: KeptFiles[str] = KeptFiles(100)
+    for name in ("a", "b", "c"):
+        kept.keep((name, None), STATE, name, 30)
+    kept.keep(KEY, STATE, "Hello", 70)
+    assert [kept.get((name, None), STATE) for name in ("a", "b", "c")] == [None, None, "c"]
+    assert kept.get(KEY, STATE) == "Hello"
+
+
+def test_the_capacity_itself_still_fits() -> None:
+    kept: KeptFiles[str] = KeptFiles(100)
+    kept.keep(("a", None), STATE, "a", 60)
+    kept.keep(("b", None), STATE, "b", 40)
+    assert [kept.get((name, None), STATE) for name in ("a", "b")] == ["a", "b"]
+
+
+def test_what_is_larger_than_the_capacity_is_not_kept() -> None:
+    kept: KeptFiles[str] = KeptFiles(100)
+    kept.keep(KEY, STATE, "Hello", 101)
+    assert kept.get(KEY, STATE) is None
+
+
+def test_many_threads_keep_no_more_than_the_capacity() -> None:
+    kept: KeptFiles[int] = KeptFiles(50)
+    together = threading.Barrier(4)
+
+    def keep(number: int) -> None:
+        together.wait()
+        for n in range(500):
+            kept.keep((str((n + number) % 20), None), STATE, n, 10)
+
+    threads = [threading.Thread(target=keep, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # Had the threads disturbed each other's sums, there would be more or fewer than fit.
+    assert sum(kept.get((str(n), None), STATE) is not None for n in range(20)) == 5
+
+
+def rewritten(file: pathlib.Path) -> None:
+    file.write_bytes(b"HELLO")
+
+
+def lengthened(file: pathlib.Path) -> None:
+    file.write_bytes(b"Hello!")
+
+
+def set_back(file: pathlib.Path) -> None:
+    before = file.stat()
+    file.write_bytes(b"HELLO")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replaced(file: pathlib.Path) -> None:
+    before = file.stat()
+    other = file.with_name("other")
+    other.write_bytes(b"HELLO")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(file)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(rewritten, id="rewritten in its length"),
+        pytest.param(lengthened, id="lengthened"),
+        pytest.param(set_back, id="rewritten, its time of modification set back"),
+        pytest.param(replaced, id="replaced by another of the same length and time"),
+    ],
+)
+def test_the_state_of_a_file_tells_that_it_was(change: Callable[[pathlib.Path], None], tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "hello.txt"
+    file.write_bytes(b"Hello")
+    before = file_state(file.stat())
+    change(file)
+    # A file system's clock stands still between its ticks; some ticks later the state differs for good.
+    while file.stat().st_ctime_ns == before[3] and file.stat().st_ino == before[0]:
+        change(file)
+    assert file_state(file.stat()) != before
+
+
+def test_the_state_of_a_file_that_is_only_read_stays(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "hello.txt"
+    file.write_bytes(b"Hello")
+    before = file_state(file.stat())
+    assert file.read_bytes() == b"Hello"
+    assert file_state(file.stat()) == before
+
+
+def test_the_state_is_all_that_tells_one_file_from_another(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "hello.txt"
+    file.write_bytes(b"Hello")
+    os.utime(file, ns=(1, 1_700_000_000_123_456_789))
+    status = file.stat()
+    assert file_state(status) == (status.st_ino, 5, status.st_mtime_ns, status.st_ctime_ns, status.st_dev)

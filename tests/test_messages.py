@@ -1,0 +1,103 @@
+"""Messages: requests and responses as values (RFC 9110 §6, §8.6, §15; RFC 9112 §4)."""
+
+import io
+import pathlib
+
+import pytest
+
+from httpsock.messages import FileSlice, Part, Refusal, RequestError, Response, Status
+from httpsock.parser import parse_head
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        pytest.param(Status.OK, b"HTTP/1.1 200 OK", id="RFC 9110 §15.3.1"),
+        pytest.param(Status.NO_CONTENT, b"HTTP/1.1 204 No Content", id="RFC 9110 §15.3.5"),
+        pytest.param(Status.PARTIAL_CONTENT, b"HTTP/1.1 206 Partial Content", id="RFC 9110 §15.3.7"),
+        pytest.param(Status.MOVED_PERMANENTLY, b"HTTP/1.1 301 Moved Permanently", id="RFC 9110 §15.4.2"),
+        pytest.param(Status.NOT_MODIFIED, b"HTTP/1.1 304 Not Modified", id="RFC 9110 §15.4.5"),
+        pytest.param(Status.BAD_REQUEST, b"HTTP/1.1 400 Bad Request", id="RFC 9110 §15.5.1"),
+        pytest.param(Status.FORBIDDEN, b"HTTP/1.1 403 Forbidden", id="RFC 9110 §15.5.4"),
+        pytest.param(Status.NOT_FOUND, b"HTTP/1.1 404 Not Found", id="RFC 9110 §15.5.5"),
+        pytest.param(Status.METHOD_NOT_ALLOWED, b"HTTP/1.1 405 Method Not Allowed", id="RFC 9110 §15.5.6"),
+        pytest.param(Status.REQUEST_TIMEOUT, b"HTTP/1.1 408 Request Timeout", id="RFC 9110 §15.5.9"),
+        pytest.param(Status.PRECONDITION_FAILED, b"HTTP/1.1 412 Precondition Failed", id="RFC 9110 §15.5.13"),
+        pytest.param(Status.CONTENT_TOO_LARGE, b"HTTP/1.1 413 Content Too Large", id="RFC 9110 §15.5.14"),
+        pytest.param(Status.URI_TOO_LONG, b"HTTP/1.1 414 URI Too Long", id="RFC 9110 §15.5.15"),
+        pytest.param(Status.RANGE_NOT_SATISFIABLE, b"HTTP/1.1 416 Range Not Satisfiable", id="RFC 9110 §15.5.17"),
+        pytest.param(Status.EXPECTATION_FAILED, b"HTTP/1.1 417 Expectation Failed", id="RFC 9110 §15.5.18"),
+        pytest.param(Status.MISDIRECTED_REQUEST, b"HTTP/1.1 421 Misdirected Request", id="RFC 9110 §15.5.20"),
+        pytest.param(Status.FIELDS_TOO_LARGE, b"HTTP/1.1 431 Request Header Fields Too Large", id="RFC 6585 §5"),
+        pytest.param(Status.INTERNAL_SERVER_ERROR, b"HTTP/1.1 500 Internal Server Error", id="RFC 9110 §15.6.1"),
+        pytest.param(Status.NOT_IMPLEMENTED, b"HTTP/1.1 501 Not Implemented", id="RFC 9110 §15.6.2"),
+        pytest.param(Status.SERVICE_UNAVAILABLE, b"HTTP/1.1 503 Service Unavailable", id="RFC 9110 §15.6.4"),
+        pytest.param(Status.VERSION_NOT_SUPPORTED, b"HTTP/1.1 505 HTTP Version Not Supported", id="RFC 9110 §15.6.6"),
+    ],
+)
+def test_a_status_line_has_the_code_and_its_phrase(status: Status, line: bytes) -> None:
+    assert Response(status, ()).head.split(b"\r\n")[0] == line
+
+
+def test_a_head_is_a_status_line_and_field_lines_in_their_order() -> None:
+    response = Response(Status.OK, (("Content-Type", "text/plain"), ("ETag", '"x"')), (b"some", b"thing"))
+    assert response.head == b'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nETag: "x"\r\nContent-Length: 9\r\n'
+
+
+@pytest.mark.parametrize("status", [Status.NO_CONTENT, Status.NOT_MODIFIED])
+def test_a_response_that_can_have_no_content_says_no_length(status: Status) -> None:
+    """R126, RFC 9110 §8.6."""
+    assert Response(status, (("ETag", '"x"'),)).head == f'HTTP/1.1 {status} {status.phrase}\r\nETag: "x"\r\n'.encode()
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s not in (Status.NO_CONTENT, Status.NOT_MODIFIED)])
+def test_any_other_response_says_its_length_even_if_it_is_nothing(status: Status) -> None:
+    """R114, RFC 9112 §6.3."""
+    assert Response(status, ()).head.endswith(b"\r\nContent-Length: 0\r\n")
+
+
+def test_the_content_length_counts_octets_and_slices(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_bytes(b"abcdefghij")
+    with io.FileIO(tmp_path / "file") as file:
+        content: tuple[Part, ...] = (b"12", FileSlice(file, 0, 3), b"", FileSlice(file, 7, 0), "ü".encode())
+        assert Response(Status.OK, (), content, file).content_length == 7
+
+
+def test_a_head_is_rendered_once() -> None:
+    response = Response(Status.OK, (), (b"x",))
+    assert response.head is response.head
+
+
+def test_closing_a_response_closes_its_file(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    file = io.FileIO(tmp_path / "file")
+    response = Response(Status.OK, (), (FileSlice(file, 0, 3),), file)
+    response.close()
+    assert file.closed
+    response.close()
+
+
+def test_closing_a_response_from_memory_leaves_it_as_it_was() -> None:
+    response = Response(Status.OK, (), (b"abc",))
+    response.close()
+    assert response.content == (b"abc",)
+
+
+def test_an_error_holds_its_refusal_and_reads_as_a_sentence() -> None:
+    error = RequestError(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
+    assert error.refusal == Refusal(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
+    assert str(error) == "400 Bad Request: there is no Host field line (RFC 9112 §3.2)"
+
+
+@pytest.mark.parametrize(
+    ("field_line", "expected"),
+    [
+        pytest.param("X: y", False, id="R052: neither length nor coding means no content"),
+        pytest.param("Content-Length: 0", False, id="a length of 0 means no content"),
+        pytest.param("Content-Length: 1", True, id="a length"),
+        pytest.param("Transfer-Encoding: chunked", True, id="chunked has at least its last chunk"),
+    ],
+)
+def test_a_request_knows_whether_content_follows(field_line: str, expected: bool) -> None:
+    request = parse_head(f"POST / HTTP/1.1\r\nHost: a\r\n{field_line}\r\n\r\n".encode(), 100)
+    assert request.has_content is expected

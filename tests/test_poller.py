@@ -1,0 +1,183 @@
+"""Which sockets are ready, asked of epoll and of what stands in for it elsewhere; the answers are the same."""
+
+import contextlib
+import select
+import selectors
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from httpsock.poller import ACCEPTABLE, READABLE, WRITABLE, Poller, SelectorPoller, open_poller
+from tests.support import PATIENCE_SECONDS
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(None, id="the best that this system has"),
+        pytest.param("DefaultSelector", id="the selectors of a system without epoll"),
+        pytest.param("PollSelector", id="poll()"),
+        pytest.param("SelectSelector", id="select(), as on Windows"),
+    ]
+)
+def poller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Poller]:
+    """Each kind of poller in turn."""
+    if request.param is not None:
+        if not hasattr(selectors, request.param):
+            pytest.skip(f"this system has no {request.param}")
+        monkeypatch.setattr(selectors, "DefaultSelector", getattr(selectors, request.param))
+        monkeypatch.delattr(select, "epoll", raising=False)
+    opened = open_poller()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """Two connected sockets: ours, which is watched, and the peer's."""
+    ours, peer = socket.socketpair()
+    with ours, peer:
+        yield ours, peer
+
+
+def fill(sender: socket.socket) -> None:
+    """Send until there is no room left."""
+    sender.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sender.send(bytes(65536))
+
+
+def drain(receiver: socket.socket) -> None:
+    """Read all that was sent."""
+    receiver.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            receiver.recv(65536)
+
+
+def test_without_epoll_the_selectors_of_the_standard_library_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(select, "epoll", raising=False)
+    opened = open_poller()
+    opened.close()
+    assert isinstance(opened, SelectorPoller)
+
+
+@pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
+def test_with_epoll_nothing_is_translated() -> None:
+    opened = open_poller()
+    opened.close()
+    assert isinstance(opened, select.epoll)
+    assert (READABLE, WRITABLE) == (select.EPOLLIN, select.EPOLLOUT)
+
+
+def test_a_silent_socket_is_not_readable(poller: Poller, pair: Pair) -> None:
+    poller.register(pair[0].fileno(), READABLE)
+    assert poller.poll(0) == []
+
+
+def test_a_socket_is_readable_once_octets_arrive(poller: Poller, pair: Pair) -> None:
+    ours, peer = pair
+    poller.register(ours.fileno(), READABLE)
+    peer.sendall(b"G")
+    assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), READABLE)]
+
+
+def test_a_socket_stays_readable_until_its_octets_are_read(poller: Poller, pair: Pair) -> None:
+    ours, peer = pair
+    poller.register(ours.fileno(), READABLE)
+    peer.sendall(b"GET")
+    assert poller.poll(None) == poller.poll(None) == [(ours.fileno(), READABLE)]
+    ours.recv(3)
+    assert poller.poll(0) == []
+
+
+def test_a_socket_with_room_is_writable(poller: Poller, pair: Pair) -> None:
+    poller.register(pair[0].fileno(), WRITABLE)
+    assert poller.poll(PATIENCE_SECONDS) == [(pair[0].fileno(), WRITABLE)]
+
+
+def test_a_socket_without_room_is_not_writable_until_the_peer_reads(poller: Poller, pair: Pair) -> None:
+    ours, peer = pair
+    fill(ours)
+    poller.register(ours.fileno(), WRITABLE)
+    assert poller.poll(0) == []
+    drain(peer)
+    assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), WRITABLE)]
+
+
+def test_only_what_is_awaited_is_reported(poller: Poller, pair: Pair) -> None:
+    ours, peer = pair
+    poller.register(ours.fileno(), READABLE)
+    assert poller.poll(0) == [], "there is room to write, but nobody asked"
+    poller.modify(ours.fileno(), WRITABLE)
+    peer.sendall(b"G")
+    assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), WRITABLE)]
+    poller.modify(ours.fileno(), READABLE)
+    assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), READABLE)]
+
+
+@pytest.mark.parametrize("awaited", [pytest.param(READABLE, id="reading"), pytest.param(WRITABLE, id="writing")])
+def test_a_peer_that_hangs_up_wakes_whoever_waits(poller: Poller, pair: Pair, awaited: int) -> None:
+    ours, peer = pair
+    poller.register(ours.fileno(), awaited)
+    peer.close()
+    ((descriptor, events),) = poller.poll(PATIENCE_SECONDS)
+    assert descriptor == ours.fileno()
+    assert events & awaited
+
+
+def test_the_end_of_what_a_peer_sends_is_readable(poller: Poller, pair: Pair) -> None:
+    ours, peer = pair
+    poller.register(ours.fileno(), READABLE)
+    peer.shutdown(socket.SHUT_WR)
+    assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), READABLE)]
+
+
+def test_all_that_is_ready_is_reported_at_once(poller: Poller) -> None:
+    first, second = socket.socketpair()
+    with first, second:
+        for each in (first, second):
+            poller.register(each.fileno(), WRITABLE)
+        assert sorted(poller.poll(PATIENCE_SECONDS)) == sorted((each.fileno(), WRITABLE) for each in (first, second))
+
+
+def test_what_is_unregistered_is_no_longer_watched(poller: Poller, pair: Pair) -> None:
+    ours, peer = pair
+    poller.register(ours.fileno(), READABLE)
+    peer.sendall(b"G")
+    poller.unregister(ours.fileno())
+    assert poller.poll(0) == []
+
+
+def test_a_descriptor_may_be_watched_again(poller: Poller, pair: Pair) -> None:
+    poller.register(pair[0].fileno(), READABLE)
+    poller.unregister(pair[0].fileno())
+    poller.register(pair[0].fileno(), WRITABLE)
+    assert poller.poll(PATIENCE_SECONDS) == [(pair[0].fileno(), WRITABLE)]
+
+
+def test_a_client_that_connects_makes_a_listening_socket_readable(poller: Poller) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        poller.register(listening.fileno(), ACCEPTABLE)
+        assert poller.poll(0) == []
+        with socket.create_connection(listening.getsockname(), timeout=PATIENCE_SECONDS):
+            assert poller.poll(PATIENCE_SECONDS) == [(listening.fileno(), READABLE)]
+        poller.unregister(listening.fileno())
+
+
+def test_several_pollers_may_watch_one_listening_socket(poller: Poller) -> None:
+    other = open_poller()
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            for each in (poller, other):
+                each.register(listening.fileno(), ACCEPTABLE)
+            with socket.create_connection(listening.getsockname(), timeout=PATIENCE_SECONDS):
+                # Which of them is woken is for the system to choose; one that looks sees the client, too.
+                assert (listening.fileno(), READABLE) in poller.poll(PATIENCE_SECONDS) + other.poll(0)
+            for each in (poller, other):
+                each.unregister(listening.fileno())
+    finally:
+        other.close()

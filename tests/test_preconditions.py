@@ -1,0 +1,197 @@
+"""Preconditions: the five conditional fields (RFC 9110 §13)."""
+
+import itertools
+
+import pytest
+
+from httpsock.grammar import format_http_date
+from httpsock.messages import Request
+from httpsock.parser import parse_head
+from httpsock.preconditions import Validators, Verdict, evaluate, range_applies
+
+# Sun, 06 Nov 1994 08:49:37 GMT, and a moment long after it.
+MODIFIED = 784_111_777
+NOW = 800_000_000.0
+STRONG = Validators(b'"abc"', MODIFIED)
+WEAK = Validators(b'W/"abc"', MODIFIED)
+UNDATED = Validators(b'"abc"', None)
+MODIFIED_DATE = format_http_date(MODIFIED)
+EARLIER_DATE = format_http_date(MODIFIED - 1)
+LATER_DATE = format_http_date(MODIFIED + 1)
+
+
+def request(*field_lines: str, method: str = "GET") -> Request:
+    """Return a request with these field lines besides Host."""
+    return parse_head("\r\n".join([f"{method} / HTTP/1.1", "Host: a", *field_lines, "", ""]).encode("latin-1"), 100)
+
+
+@pytest.mark.parametrize(
+    ("if_match", "validators", "expected"),
+    [
+        pytest.param('"abc"', STRONG, Verdict.PROCEED, id="R121: the entity-tag itself"),
+        pytest.param('"x", "abc"', STRONG, Verdict.PROCEED, id="R121: one of a list"),
+        pytest.param(' ,, "x" ,"abc",', STRONG, Verdict.PROCEED, id="R041: empty members are skipped"),
+        pytest.param("*", STRONG, Verdict.PROCEED, id="§13.1.1: * is any state"),
+        pytest.param("*", WEAK, Verdict.PROCEED, id="§13.1.1: * is any state, of a weak entity-tag too"),
+        pytest.param('"abd"', STRONG, Verdict.FAILED, id="R121: another entity-tag"),
+        pytest.param('"ABC"', STRONG, Verdict.FAILED, id="§8.8.3: entity-tags do not ignore case"),
+        pytest.param('W/"abc"', STRONG, Verdict.FAILED, id="R121: a weak one never matches strongly"),
+        pytest.param('W/"abc"', WEAK, Verdict.FAILED, id="§8.8.3.2: not even when both are weak"),
+        pytest.param('"abc"', WEAK, Verdict.FAILED, id="§8.8.3.2: nor when the current one is weak"),
+        pytest.param("abc", STRONG, Verdict.FAILED, id="without quotes it is no entity-tag"),
+        pytest.param('w/"abc"', WEAK, Verdict.FAILED, id="§8.8.3: the W of a weak one is large"),
+        pytest.param('"abc" "x"', STRONG, Verdict.FAILED, id="a list without its comma matches nothing"),
+        pytest.param('*, "abc"', STRONG, Verdict.FAILED, id="§13.1.1: * stands alone"),
+        pytest.param("", STRONG, Verdict.FAILED, id="an empty list names no state"),
+        pytest.param('"x"\r\nIf-Match: "abc"', STRONG, Verdict.PROCEED, id="§5.3: two lines are one list"),
+    ],
+)
+def test_if_match_compares_strongly(if_match: str, validators: Validators, expected: Verdict) -> None:
+    assert evaluate(request(f"If-Match: {if_match}"), validators, NOW) is expected
+
+
+@pytest.mark.parametrize(
+    ("if_none_match", "validators", "expected"),
+    [
+        pytest.param('"abc"', STRONG, Verdict.NOT_MODIFIED, id="R117: the entity-tag itself"),
+        pytest.param('W/"abc"', STRONG, Verdict.NOT_MODIFIED, id="R117: a weak one matches weakly"),
+        pytest.param('"abc"', WEAK, Verdict.NOT_MODIFIED, id="R117: so it does the other way round"),
+        pytest.param('W/"abc"', WEAK, Verdict.NOT_MODIFIED, id="R117: and both weak"),
+        pytest.param('"x", W/"abc"', STRONG, Verdict.NOT_MODIFIED, id="R117: one of a list"),
+        pytest.param('"a,b", "abc"', STRONG, Verdict.NOT_MODIFIED, id="a comma in an entity-tag ends nothing"),
+        pytest.param("*", STRONG, Verdict.NOT_MODIFIED, id="R117: * is any state"),
+        pytest.param('"x"\r\nIf-None-Match: "abc"', STRONG, Verdict.NOT_MODIFIED, id="§5.3: two lines are one list"),
+        pytest.param('"abd", "ab"', STRONG, Verdict.PROCEED, id="R117: other entity-tags"),
+        pytest.param('"x,"abc"', STRONG, Verdict.PROCEED, id="a list with broken quotes matches nothing"),
+        pytest.param("abc", STRONG, Verdict.PROCEED, id="without quotes it is no entity-tag"),
+        pytest.param('"*"', STRONG, Verdict.PROCEED, id="an asterisk in quotes is an entity-tag"),
+        pytest.param("**", STRONG, Verdict.PROCEED, id="two asterisks are nothing"),
+        pytest.param("", STRONG, Verdict.PROCEED, id="an empty list names no state"),
+        pytest.param('"\xff"', STRONG, Verdict.PROCEED, id="R040: other octets are opaque"),
+    ],
+)
+def test_if_none_match_compares_weakly(if_none_match: str, validators: Validators, expected: Verdict) -> None:
+    assert evaluate(request(f"If-None-Match: {if_none_match}"), validators, NOW) is expected
+
+
+@pytest.mark.parametrize(
+    ("date", "validators", "expected"),
+    [
+        pytest.param(MODIFIED_DATE, STRONG, Verdict.NOT_MODIFIED, id="R119: the very date"),
+        pytest.param(LATER_DATE, STRONG, Verdict.NOT_MODIFIED, id="R119: a later date"),
+        pytest.param(EARLIER_DATE, STRONG, Verdict.PROCEED, id="R119: a second before"),
+        pytest.param("Sunday, 06-Nov-94 08:49:37 GMT", STRONG, Verdict.NOT_MODIFIED, id="R120: rfc850-date"),
+        pytest.param("Sun Nov  6 08:49:37 1994", STRONG, Verdict.NOT_MODIFIED, id="R120: asctime-date"),
+        pytest.param("Sun, 06 Nov 1994 08:49:37 CET", STRONG, Verdict.PROCEED, id="R118: another zone is no date"),
+        pytest.param("Sun, 32 Nov 1994 08:49:37 GMT", STRONG, Verdict.PROCEED, id="R118: a day that is none"),
+        pytest.param("2094-11-06", STRONG, Verdict.PROCEED, id="R118: another form is no date"),
+        pytest.param(f"{MODIFIED_DATE}; length=3", STRONG, Verdict.PROCEED, id="R118: parameters are no date"),
+        pytest.param("", STRONG, Verdict.PROCEED, id="R118: nothing is no date"),
+        pytest.param(LATER_DATE, UNDATED, Verdict.PROCEED, id="§13.1.3: ignored without Last-Modified"),
+    ],
+)
+def test_if_modified_since_is_a_date_or_ignored(date: str, validators: Validators, expected: Verdict) -> None:
+    assert evaluate(request(f"If-Modified-Since: {date}"), validators, NOW) is expected
+
+
+@pytest.mark.parametrize(
+    ("date", "validators", "expected"),
+    [
+        pytest.param(MODIFIED_DATE, STRONG, Verdict.PROCEED, id="R122: the very date"),
+        pytest.param(LATER_DATE, STRONG, Verdict.PROCEED, id="R122: a later date"),
+        pytest.param(EARLIER_DATE, STRONG, Verdict.FAILED, id="R122: a second before"),
+        pytest.param("Sunday, 06-Nov-94 08:49:36 GMT", STRONG, Verdict.FAILED, id="R120: rfc850-date"),
+        pytest.param("Sun Nov  6 08:49:36 1994", STRONG, Verdict.FAILED, id="R120: asctime-date"),
+        pytest.param("yesterday", STRONG, Verdict.PROCEED, id="R122: ignored when invalid"),
+        pytest.param(EARLIER_DATE, UNDATED, Verdict.PROCEED, id="§13.1.4: ignored without Last-Modified"),
+    ],
+)
+def test_if_unmodified_since_is_a_date_or_ignored(date: str, validators: Validators, expected: Verdict) -> None:
+    assert evaluate(request(f"If-Unmodified-Since: {date}"), validators, NOW) is expected
+
+
+# Each condition absent (None), true, or false.
+LINES: dict[str, dict[bool | None, tuple[str, ...]]] = {
+    "If-Match": {None: (), True: ('If-Match: "abc"',), False: ('If-Match: "x"',)},
+    "If-Unmodified-Since": {
+        None: (),
+        True: (f"If-Unmodified-Since: {MODIFIED_DATE}",),
+        False: (f"If-Unmodified-Since: {EARLIER_DATE}",),
+    },
+    "If-None-Match": {None: (), True: ('If-None-Match: "x"',), False: ('If-None-Match: "abc"',)},
+    "If-Modified-Since": {
+        None: (),
+        True: (f"If-Modified-Since: {EARLIER_DATE}",),
+        False: (f"If-Modified-Since: {MODIFIED_DATE}",),
+    },
+}
+# RFC 9110 §13.2.2, steps 1 and 2: what If-Match and If-Unmodified-Since say together.
+FIRST_STEPS = {
+    (None, None): True,
+    (None, True): True,
+    (None, False): False,
+    (True, None): True,
+    (True, True): True,
+    (True, False): True,
+    (False, None): False,
+    (False, True): False,
+    (False, False): False,
+}
+# Steps 3 and 4: what If-None-Match and If-Modified-Since say together, by the very same table.
+LAST_STEPS = FIRST_STEPS
+COMBINATIONS = [
+    pytest.param(dict(zip(LINES, held, strict=True)), id=" ".join({None: "-", True: "T", False: "F"}[h] for h in held))
+    for held in itertools.product((None, True, False), repeat=4)
+]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("held", COMBINATIONS)
+def test_the_fields_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool | None], method: str) -> None:
+    """R123, RFC 9110 §13.2.2: the id says -, T(rue) or F(alse) for IM, IUS, INM and IMS."""
+    field_lines = [line for name, holds in held.items() for line in LINES[name][holds]]
+    if not FIRST_STEPS[held["If-Match"], held["If-Unmodified-Since"]]:
+        expected = Verdict.FAILED
+    elif not LAST_STEPS[held["If-None-Match"], held["If-Modified-Since"]]:
+        expected = Verdict.NOT_MODIFIED
+    else:
+        expected = Verdict.PROCEED
+    assert evaluate(request(*field_lines, method=method), STRONG, NOW) is expected
+    # The order of the lines says nothing.
+    assert evaluate(request(*reversed(field_lines), method=method), STRONG, NOW) is expected
+
+
+def test_an_invalid_if_none_match_still_puts_if_modified_since_aside() -> None:
+    """R118."""
+    asked = request("If-None-Match: broken", f"If-Modified-Since: {MODIFIED_DATE}")
+    assert evaluate(asked, STRONG, NOW) is Verdict.PROCEED
+
+
+@pytest.mark.parametrize(
+    ("if_range", "validators", "now", "expected"),
+    [
+        pytest.param('"abc"', STRONG, NOW, True, id="R137: the entity-tag itself"),
+        pytest.param('"x"', STRONG, NOW, False, id="R137: another entity-tag"),
+        pytest.param('W/"abc"', STRONG, NOW, False, id="R137: a weak entity-tag"),
+        pytest.param('W/"abc"', WEAK, NOW, False, id="R137: a weak entity-tag, even the same"),
+        pytest.param('"abc"', WEAK, NOW, False, id="R137: a strong one against a weak one"),
+        pytest.param('"abc", "x"', STRONG, NOW, False, id="§13.1.5: a list is not one entity-tag"),
+        pytest.param("*", STRONG, NOW, False, id="§13.1.5: * is not one entity-tag"),
+        pytest.param("abc", STRONG, NOW, False, id="neither entity-tag nor date"),
+        pytest.param("", STRONG, NOW, False, id="nothing at all"),
+        pytest.param(MODIFIED_DATE, STRONG, NOW, True, id="R137: the very date"),
+        pytest.param("Sun Nov  6 08:49:37 1994", STRONG, NOW, True, id="R120: the very date in another form"),
+        pytest.param(EARLIER_DATE, STRONG, NOW, False, id="R137: an earlier date is not exact"),
+        pytest.param(LATER_DATE, STRONG, NOW, False, id="R137: a later date is not exact"),
+        pytest.param(MODIFIED_DATE, UNDATED, NOW, False, id="a date against none"),
+        pytest.param(MODIFIED_DATE, STRONG, MODIFIED + 1.0, False, id="§8.8.2.2: a date of the last second is weak"),
+        pytest.param(MODIFIED_DATE, STRONG, MODIFIED + 1.5, True, id="§8.8.2.2: a date before it is strong"),
+    ],
+)
+def test_if_range_must_match_exactly(if_range: str, validators: Validators, now: float, expected: bool) -> None:
+    asked = request("Range: bytes=0-1", f"If-Range: {if_range}")
+    assert range_applies(asked, validators, now) is expected
+
+
+def test_a_range_applies_without_if_range() -> None:
+    assert range_applies(request("Range: bytes=0-1"), WEAK, NOW)

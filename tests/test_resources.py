@@ -1,0 +1,1030 @@
+"""What a path names under the document root, and how a file becomes the representation that is sent.
+
+The clock is passed in: LATER is long after anything here was made, so that what may be kept in memory is kept.
+"""
+
+import errno
+import functools
+import os
+import pathlib
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from httpsock import confinement, resources
+from httpsock.messages import FileSlice, Refusal, Status
+from httpsock.paths import NOT_FOUND
+from httpsock.resources import SMALL_FILE, Directory, DocumentRoot, Entry, Redirect, Representation
+from tests.conftest import LONG_AGO
+
+LATER = 4_000_000_000.0
+
+needs_posix = pytest.mark.skipif(os.name == "nt", reason="there, names and links are other than here")
+
+
+def represent(
+    root: DocumentRoot | pathlib.Path, path: bytes, accept_encoding: bytes | None = None, now: float = LATER
+) -> Representation:
+    """Return the representation of what *path* names, which must be a file."""
+    served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
+    found = served.find(path, accept_encoding, now)
+    assert isinstance(found, Representation), found
+    return found
+
+
+def read(
+    root: DocumentRoot | pathlib.Path, path: bytes, accept_encoding: bytes | None = None, now: float = LATER
+) -> bytes:
+    """Return all octets of the file that *path* names, wherever they are held."""
+    with closing(represent(root, path, accept_encoding, now)) as found:
+        return found.octets if found.file is None else found.file.readall()
+
+
+def listed(root: DocumentRoot | pathlib.Path, path: bytes = b"/") -> dict[str, Entry]:
+    """Return the entries of the folder that *path* names, which must have no index, by name."""
+    served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
+    found = served.find(path, None, LATER)
+    assert isinstance(found, Directory), found
+    return {entry.name: entry for entry in found.entries}
+
+
+def etag_of(root: DocumentRoot | pathlib.Path, path: bytes, now: float = LATER) -> bytes:
+    """Return the entity-tag of the file that *path* names."""
+    with closing(represent(root, path, None, now)) as found:
+        return found.validators.etag
+
+
+def make(file: pathlib.Path, octets: bytes, *, modified: float = LONG_AGO) -> pathlib.Path:
+    """Return *file*, made anew with these *octets* and this time."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(octets)
+    os.utime(file, (modified, modified))
+    return file
+
+
+def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> None:
+    """Call *change*, which rewrites *file*, until the file system's clock has gone on since the last change."""
+    before = file.stat()
+    change()
+    while (file.stat().st_ctime_ns, file.stat().st_ino) == (before.st_ctime_ns, before.st_ino):
+        change()
+
+
+# --- The document root ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        pytest.param("hello.txt", NotADirectoryError, id="a file"),
+        pytest.param("missing", FileNotFoundError, id="nothing"),
+    ],
+)
+def test_what_is_no_folder_is_not_served(name: str, error: type[OSError], folder: pathlib.Path) -> None:
+    with pytest.raises(error):
+        DocumentRoot(folder / name)
+
+
+def test_a_folder_is_served_from_where_it_was_when_the_program_began(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    served = DocumentRoot(".")
+    monkeypatch.chdir(folder / "sub")
+    assert read(served, b"/hello.txt") == b"Hello, socket.\n"
+
+
+@needs_posix
+def test_the_root_of_the_file_system_can_be_served(folder: pathlib.Path) -> None:
+    assert read(DocumentRoot("/"), os.fsencode(folder / "hello.txt")) == b"Hello, socket.\n"
+
+
+@needs_posix
+def test_a_document_root_that_is_replaced_is_served_anew(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    assert read(served, b"/hello.txt") == b"Hello, socket.\n"
+    folder.rename(folder.with_name("old"))
+    assert served.find(b"/hello.txt", None, LATER) == NOT_FOUND
+    assert served.find(b"/", None, LATER) == NOT_FOUND
+    make(folder / "hello.txt", b"Hello, again.\n")
+    assert read(served, b"/hello.txt") == b"Hello, again.\n"
+
+
+# --- What a path names ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(b"/missing.txt", id="R142: no such file"),
+        pytest.param(b"/missing/", id="R142: no such folder"),
+        pytest.param(b"/missing/hello.txt", id="R142: a file in no such folder"),
+        pytest.param(b"/hello.txt/", id="R141: a file taken for a folder"),
+        pytest.param(b"/hello.txt/x", id="R141: a file below a file"),
+        pytest.param(b"/sub//index.html", id="R141: an empty segment"),
+        pytest.param(b"/" + b"n" * 300, id="R145: a name longer than the system's"),
+        pytest.param(b"/" + b"folder/" * 1000, id="R145: a path longer than the system's"),
+    ],
+)
+def test_what_is_not_there_is_not_found(path: bytes, folder: pathlib.Path) -> None:
+    assert DocumentRoot(folder).find(path, None, LATER) == NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        pytest.param(b"/../root/hello.txt", "which a client resolves before it sends", id="R138: a dot-segment"),
+        pytest.param(
+            b"/sub/%2e%2e/hello.txt", "which a client resolves before it sends", id="R138: a dot-segment, encoded"
+        ),
+        pytest.param(b"/hello.txt%00", "a NUL (%00)", id="R139: a NUL"),
+        pytest.param(b"/sub%2findex.html", "an encoded slash (%2F)", id="R140: a slash, encoded"),
+    ],
+)
+def test_what_spells_no_name_is_refused(path: bytes, reason: str, folder: pathlib.Path) -> None:
+    found = DocumentRoot(folder).find(path, None, LATER)
+    assert isinstance(found, Refusal)
+    assert found.status is Status.BAD_REQUEST
+    assert found.clause.startswith("RFC 3986")
+    assert reason in found.reason
+
+
+@needs_posix
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        pytest.param(b"hello.txt", b"/%68ello.txt", id="R140: a letter, escaped though it need not be"),
+        pytest.param(b"two words.txt", b"/two%20words.txt", id="R140: a space"),
+        pytest.param(b"100%.txt", b"/100%25.txt", id="R140: a percent sign"),
+        pytest.param(b"%41.txt", b"/%2541.txt", id="R139: decoded once, not twice"),
+        pytest.param("š.txt".encode(), b"/%C5%A1.txt", id="R140: a letter beyond ASCII"),
+        pytest.param(b"\xff.txt", b"/%FF.txt", id="R145: an octet that is not UTF-8"),
+        pytest.param(b"two\nlines.txt", b"/two%0Alines.txt", id="R145: a line feed"),
+        pytest.param(b"a;b=c&d?e#f.txt", b"/a;b=c&d%3Fe%23f.txt", id="R140: delimiters of other places"),
+        pytest.param(b"-rf", b"/-rf", id="R145: what a command line would misread"),
+        pytest.param(b"~", b"/~", id="R145: what a shell would replace"),
+        pytest.param(b"...txt", b"/...txt", id="a hidden name of three full stops"),
+    ],
+)
+def test_a_name_is_reached_by_its_encoded_form(name: bytes, path: bytes, folder: pathlib.Path) -> None:
+    try:
+        descriptor = os.open(os.path.join(os.fsencode(folder), name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    except OSError as error:
+        pytest.skip(f"this file system has no such name ({error})")
+    os.write(descriptor, b"reached")
+    os.close(descriptor)
+    assert read(DocumentRoot(folder, show_hidden=True), path) == b"reached"
+
+
+def test_the_case_of_a_name_counts(folder: pathlib.Path) -> None:
+    if (folder / "HELLO.TXT").exists():
+        pytest.skip("this file system has one name for both")
+    assert DocumentRoot(folder).find(b"/HELLO.TXT", None, LATER) == NOT_FOUND
+
+
+def test_a_folder_without_its_slash_is_redirected(folder: pathlib.Path) -> None:
+    found = DocumentRoot(folder).find(b"/sub", None, LATER)
+    assert isinstance(found, Redirect)
+    assert found.name.segments == ("sub",)
+
+
+def test_a_folder_with_its_slash_is_represented_by_its_index(folder: pathlib.Path) -> None:
+    found = represent(folder, b"/sub/")
+    assert found.octets == b"<!DOCTYPE html><title>sub</title>\n"
+    assert found.media_type == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        pytest.param(["index.htm"], b"index.htm", id="the shorter name will do"),
+        pytest.param(["index.htm", "index.html"], b"index.html", id="the longer name comes first"),
+    ],
+)
+def test_an_index_has_one_of_two_names(names: list[str], shown: bytes, tmp_path: pathlib.Path) -> None:
+    for name in names:
+        make(tmp_path / name, name.encode())
+    assert read(tmp_path, b"/") == shown
+
+
+def test_a_folder_called_index_is_no_index(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "index.html").mkdir()
+    assert list(listed(tmp_path)) == ["index.html"]
+
+
+def test_a_folder_without_an_index_is_given_with_its_entries(folder: pathlib.Path) -> None:
+    found = DocumentRoot(folder).find(b"/", None, LATER)
+    assert isinstance(found, Directory)
+    assert found.name.segments == ()
+    assert sorted(found.entries) == sorted(
+        [
+            Entry("alphabet.txt", False, 26, LONG_AGO),
+            Entry("empty.txt", False, 0, LONG_AGO),
+            Entry("hello.txt", False, 15, LONG_AGO),
+            Entry("large.bin", False, 262144, LONG_AGO),
+            Entry("sub", True, (folder / "sub").stat().st_size, LONG_AGO),
+        ]
+    )
+
+
+def test_an_empty_folder_has_no_entries(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert listed(tmp_path, b"/empty/") == {}
+
+
+# --- What is hidden -------------------------------------------------------------------------------
+
+HIDDEN = [b"/.env", b"/.git/config", b"/sub/.env", b"/sub/.well-known/x", b"/.well-known/.env", b"/.well-known.txt"]
+
+
+@pytest.fixture
+def with_hidden(folder: pathlib.Path) -> pathlib.Path:
+    """The folder, with files in it that are not meant for everyone."""
+    for path in [*HIDDEN, b"/.well-known/x"]:
+        make(folder / os.fsdecode(path[1:]), b"secret")
+    return folder
+
+
+@pytest.mark.parametrize("path", HIDDEN)
+def test_a_name_that_starts_with_a_full_stop_is_hidden(path: bytes, with_hidden: pathlib.Path) -> None:
+    assert DocumentRoot(with_hidden).find(path, None, LATER) == NOT_FOUND
+
+
+@pytest.mark.parametrize("path", HIDDEN)
+def test_a_hidden_name_is_shown_on_demand(path: bytes, with_hidden: pathlib.Path) -> None:
+    assert read(DocumentRoot(with_hidden, show_hidden=True), path) == b"secret"
+
+
+def test_the_folder_of_well_known_names_is_shown(with_hidden: pathlib.Path) -> None:
+    assert read(with_hidden, b"/.well-known/x") == b"secret"
+
+
+@pytest.mark.parametrize(
+    ("path", "shown", "on_demand"),
+    [
+        pytest.param(
+            b"/",
+            {".well-known", "alphabet.txt", "empty.txt", "hello.txt", "large.bin", "sub"},
+            {".env", ".git", ".well-known.txt"},
+            id="in the root, all but /.well-known/",
+        ),
+        pytest.param(b"/.well-known/", {"x"}, {".env"}, id="in /.well-known/"),
+        pytest.param(b"/sub/", set(), {".env", ".well-known"}, id="in a folder, .well-known too (RFC 8615 §3)"),
+    ],
+)
+def test_a_hidden_name_is_not_listed(
+    path: bytes, shown: set[str], on_demand: set[str], with_hidden: pathlib.Path
+) -> None:
+    (with_hidden / "sub" / "index.html").unlink()
+    assert set(listed(with_hidden, path)) == shown
+    assert set(listed(DocumentRoot(with_hidden, show_hidden=True), path)) == shown | on_demand
+
+
+# --- Links ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def linked(folder: pathlib.Path) -> pathlib.Path:
+    """The folder, with links in it that lead inside, outside and nowhere."""
+    make(folder.parent / "outside" / "secret.txt", b"secret")
+    for name, target in {
+        "link.txt": "hello.txt",
+        "link.gz": "alphabet.txt",
+        "sub-link": "sub",
+        "self": ".",
+        "out.txt": "../outside/secret.txt",
+        "out": "../outside",
+        "broken": "missing",
+        "loop": "loop",
+    }.items():
+        (folder / name).symlink_to(target)
+    return folder
+
+
+@needs_posix
+@pytest.mark.parametrize("can_walk", [True, False], ids=["walking", "comparing real paths"])
+class TestLinks:
+    """Symlinks within the document root are followed, all others are not there (R144)."""
+
+    @pytest.fixture(autouse=True)
+    def way(self, can_walk: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        if can_walk and not confinement.CAN_WALK:
+            pytest.skip("this system cannot walk")
+        monkeypatch.setattr(confinement, "CAN_WALK", can_walk)
+
+    def test_a_link_inside_gives_what_it_leads_to(self, linked: pathlib.Path) -> None:
+        assert read(linked, b"/link.txt") == b"Hello, socket.\n"
+        assert read(linked, b"/self/self/link.txt") == b"Hello, socket.\n"
+        assert read(linked, b"/sub-link/") == b"<!DOCTYPE html><title>sub</title>\n"
+
+    def test_a_link_has_the_type_of_its_own_name(self, linked: pathlib.Path) -> None:
+        assert represent(linked, b"/link.gz").media_type == "application/gzip"
+
+    def test_a_link_to_a_folder_is_redirected_to_its_own_name(self, linked: pathlib.Path) -> None:
+        found = DocumentRoot(linked).find(b"/sub-link", None, LATER)
+        assert isinstance(found, Redirect)
+        assert found.name.segments == ("sub-link",)
+
+    @pytest.mark.parametrize(
+        "path", [b"/out.txt", b"/out", b"/out/", b"/out/secret.txt", b"/self/out.txt", b"/self/out/secret.txt"]
+    )
+    def test_a_link_outside_is_not_found(self, path: bytes, linked: pathlib.Path) -> None:
+        assert DocumentRoot(linked).find(path, None, LATER) == NOT_FOUND
+
+    @pytest.mark.parametrize("path", [b"/broken", b"/broken/", b"/broken/x", b"/loop", b"/loop/", b"/loop/x"])
+    @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
+    def test_a_link_nowhere_is_not_found(self, path: bytes, follow_links: bool, linked: pathlib.Path) -> None:
+        assert DocumentRoot(linked, follow_links=follow_links).find(path, None, LATER) == NOT_FOUND
+
+    def test_a_link_outside_is_followed_on_demand(self, linked: pathlib.Path) -> None:
+        served = DocumentRoot(linked, follow_links=True)
+        assert read(served, b"/out.txt") == b"secret"
+        assert read(served, b"/out/secret.txt") == b"secret"
+        assert isinstance(served.find(b"/out", None, LATER), Redirect)
+        assert list(listed(served, b"/out/")) == ["secret.txt"]
+
+    def test_only_links_that_lead_inside_are_listed(self, linked: pathlib.Path) -> None:
+        links = {name for name in listed(linked) if (linked / name).is_symlink()}
+        assert links == {"link.txt", "link.gz", "sub-link", "self"}
+
+    def test_links_that_lead_anywhere_are_listed_on_demand(self, linked: pathlib.Path) -> None:
+        links = {name for name in listed(DocumentRoot(linked, follow_links=True)) if (linked / name).is_symlink()}
+        assert links == {"link.txt", "link.gz", "sub-link", "self", "out.txt", "out"}
+
+    def test_a_link_is_listed_as_what_it_leads_to(self, linked: pathlib.Path) -> None:
+        entries = listed(linked)
+        assert entries["link.txt"] == entries["hello.txt"]._replace(name="link.txt")
+        assert entries["sub-link"] == entries["sub"]._replace(name="sub-link")
+
+    def test_an_index_that_leads_inside_is_shown(self, linked: pathlib.Path) -> None:
+        (linked / "index.html").symlink_to("hello.txt")
+        assert read(linked, b"/") == b"Hello, socket.\n"
+
+    def test_an_index_that_leads_outside_is_never_shown(self, linked: pathlib.Path) -> None:
+        (linked / "index.html").symlink_to("../outside/secret.txt")
+        found = DocumentRoot(linked).find(b"/", None, LATER)
+        assert found == NOT_FOUND or isinstance(found, Directory)
+
+    def test_a_link_that_is_changed_leads_to_where_it_leads_now(self, linked: pathlib.Path) -> None:
+        served = DocumentRoot(linked)
+        assert read(served, b"/link.txt") == b"Hello, socket.\n"
+        (linked / "link.txt").unlink()
+        (linked / "link.txt").symlink_to("alphabet.txt")
+        assert read(served, b"/link.txt") == b"abcdefghijklmnopqrstuvwxyz"
+        (linked / "link.txt").unlink()
+        (linked / "link.txt").symlink_to("../outside/secret.txt")
+        assert served.find(b"/link.txt", None, LATER) == NOT_FOUND
+
+
+# --- Odd objects ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_odd_objects(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """The folder, with a pipe that nobody writes to, a socket that nobody listens on, and links to devices."""
+    os.mkfifo(folder / "pipe")
+    (folder / "pipe-link").symlink_to("pipe")
+    # Of a socket's name the system takes no more than about 100 octets.
+    monkeypatch.chdir(folder)
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind("socket")
+    (folder / "endless").symlink_to("/dev/zero")
+    (folder / "terminal").symlink_to("/dev/tty")
+    return folder
+
+
+@needs_posix
+@pytest.mark.parametrize("path", [b"/pipe", b"/pipe-link", b"/pipe/", b"/socket", b"/endless", b"/terminal"])
+@pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
+def test_what_is_neither_file_nor_folder_is_not_found(
+    path: bytes, follow_links: bool, with_odd_objects: pathlib.Path
+) -> None:
+    assert DocumentRoot(with_odd_objects, follow_links=follow_links).find(path, None, LATER) == NOT_FOUND
+
+
+@needs_posix
+@pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
+def test_what_is_neither_file_nor_folder_is_not_listed(follow_links: bool, with_odd_objects: pathlib.Path) -> None:
+    served = DocumentRoot(with_odd_objects, follow_links=follow_links)
+    assert set(listed(served)) == {"alphabet.txt", "empty.txt", "hello.txt", "large.bin", "sub"}
+
+
+@needs_posix
+def test_a_device_below_the_root_is_not_found() -> None:
+    assert DocumentRoot("/dev").find(b"/zero", None, LATER) == NOT_FOUND
+
+
+@needs_posix
+@pytest.mark.parametrize("suffix", [".br", ".zst", ".gz"])
+def test_a_pipe_is_no_sibling(suffix: str, folder: pathlib.Path) -> None:
+    os.mkfifo(folder / f"hello.txt{suffix}")
+    assert read(folder, b"/hello.txt", b"br, zstd, gzip") == b"Hello, socket.\n"
+
+
+@needs_posix
+def test_a_name_that_no_path_can_spell_is_not_listed(tmp_path: pathlib.Path) -> None:
+    for name in ("a\\b.txt", "\\", "plain.txt"):
+        make(tmp_path / name, b"")
+    assert set(listed(tmp_path)) == {"plain.txt"}
+    found = DocumentRoot(tmp_path).find(b"/a%5Cb.txt", None, LATER)
+    assert isinstance(found, Refusal)
+    assert "a backslash (%5C)" in found.reason
+
+
+@needs_posix
+@pytest.mark.parametrize("name", [b"two words", b"100%", "š".encode(), b"\xff", b"two\nlines", b"<b>&quot;", b"-"])
+def test_a_name_that_a_path_can_spell_is_listed(name: bytes, tmp_path: pathlib.Path) -> None:
+    try:
+        os.close(os.open(os.path.join(os.fsencode(tmp_path), name), os.O_WRONLY | os.O_CREAT))
+    except OSError as error:
+        pytest.skip(f"this file system has no such name ({error})")
+    assert [os.fsencode(entry) for entry in listed(tmp_path)] == [name]
+
+
+# --- When the system refuses ----------------------------------------------------------------------
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Be an ordinary user, to whom permissions apply, while the context lasts."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def reachable() -> Iterator[pathlib.Path]:
+    """A folder that ordinary users reach, with a file in it."""
+    with tempfile.TemporaryDirectory() as name:
+        root = pathlib.Path(name)
+        root.chmod(0o755)
+        make(root / "hello.txt", b"Hello")
+        yield root
+        for path in (root, *root.rglob("*")):
+            path.chmod(0o755)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions are something else there")
+class TestPermissions:
+    """What the system forbids the server to read is forbidden to its clients."""
+
+    def test_a_file_that_may_not_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
+        (reachable / "hello.txt").chmod(0)
+        with without_privileges():
+            found = DocumentRoot(reachable).find(b"/hello.txt", None, LATER)
+        assert found == Refusal(Status.FORBIDDEN, "the file may not be read by the server", "RFC 9110 §15.5.4")
+
+    def test_a_kept_file_that_may_no_longer_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
+        served = DocumentRoot(reachable)
+        with without_privileges():
+            assert read(served, b"/hello.txt") == b"Hello"
+        until_the_clock_ticks(reachable / "hello.txt", functools.partial((reachable / "hello.txt").chmod, 0))
+        with without_privileges():
+            found = served.find(b"/hello.txt", None, LATER)
+        assert isinstance(found, Refusal)
+        assert found.status is Status.FORBIDDEN
+
+    @pytest.mark.parametrize("path", [b"/sub/hello.txt", b"/sub/", b"/sub/missing.txt"])
+    def test_a_folder_that_may_not_be_entered_is_forbidden(self, path: bytes, reachable: pathlib.Path) -> None:
+        make(reachable / "sub" / "hello.txt", b"Hello")
+        (reachable / "sub").chmod(0)
+        with without_privileges():
+            found = DocumentRoot(reachable).find(path, None, LATER)
+        assert isinstance(found, Refusal)
+        assert found.status is Status.FORBIDDEN
+
+    @pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="this system takes reading for passing through")
+    def test_a_folder_that_may_be_entered_but_not_read_serves_its_files(self, reachable: pathlib.Path) -> None:
+        make(reachable / "sub" / "deep" / "hello.txt", b"Hello")
+        (reachable / "sub").chmod(0o111)
+        with without_privileges():
+            found = DocumentRoot(reachable).find(b"/sub/deep/hello.txt", None, LATER)
+            redirected = DocumentRoot(reachable).find(b"/sub", None, LATER)
+            forbidden = DocumentRoot(reachable).find(b"/sub/", None, LATER)
+        assert isinstance(found, Representation)
+        assert isinstance(redirected, Redirect)
+        assert isinstance(forbidden, Refusal)
+        assert forbidden.status is Status.FORBIDDEN
+
+    def test_a_sibling_that_may_not_be_read_is_not_used(self, reachable: pathlib.Path) -> None:
+        make(reachable / "hello.txt.gz", b"compressed").chmod(0)
+        with without_privileges():
+            found = DocumentRoot(reachable).find(b"/hello.txt", b"gzip", LATER)
+        assert isinstance(found, Representation), found
+        assert (found.octets, found.coding) == (b"Hello", None)
+
+    def test_a_folder_that_may_not_be_read_is_not_served(self, reachable: pathlib.Path) -> None:
+        reachable.chmod(0)
+        with without_privileges(), pytest.raises(PermissionError):
+            DocumentRoot(reachable)
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """Let only so many more descriptors be opened while the context lasts, and none of them stay open."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.open(os.devnull, os.O_RDONLY)
+    os.close(spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    assert lowest == spare, "a descriptor was left open"
+
+
+EXHAUSTED = Refusal(
+    Status.SERVICE_UNAVAILABLE, "the file can't be opened for now (Too many open files)", "RFC 9110 §15.6.4"
+)
+
+
+@needs_posix
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        pytest.param(b"/hello.txt", 0, id="to open a file"),
+        pytest.param(b"/sub/index.html", 0, id="to open a folder on the way"),
+        pytest.param(b"/large.bin", 1, id="to hold a large file open"),
+        pytest.param(b"/", 0, id="to open a folder to list"),
+    ],
+)
+def test_without_a_descriptor_the_server_is_unavailable(path: bytes, left: int, folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    with descriptors_left(left):
+        found = served.find(path, None, LATER)
+    assert found == EXHAUSTED
+    again = served.find(path, None, LATER)
+    assert isinstance(again, Representation | Directory)
+    if isinstance(again, Representation):
+        again.close()
+
+
+@needs_posix
+def test_a_kept_file_takes_no_descriptor(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    kept = represent(served, b"/hello.txt")
+    with descriptors_left(0):
+        found = served.find(b"/hello.txt", None, LATER)
+    assert found is kept
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        pytest.param(errno.ENOENT, Status.NOT_FOUND, id="ENOENT: there is nothing"),
+        pytest.param(errno.ENOTDIR, Status.NOT_FOUND, id="ENOTDIR: a file stands where a folder should"),
+        pytest.param(errno.ELOOP, Status.NOT_FOUND, id="ELOOP: links lead in a circle"),
+        pytest.param(errno.ENAMETOOLONG, Status.NOT_FOUND, id="ENAMETOOLONG: no name is that long"),
+        pytest.param(errno.EINVAL, Status.NOT_FOUND, id="EINVAL: no name is written like that"),
+        pytest.param(errno.ENXIO, Status.NOT_FOUND, id="ENXIO: a socket"),
+        pytest.param(errno.ESTALE, Status.NOT_FOUND, id="ESTALE: gone from the network's file system"),
+        pytest.param(errno.EISDIR, Status.NOT_FOUND, id="EISDIR: a folder stands where a file stood"),
+        pytest.param(errno.EACCES, Status.FORBIDDEN, id="EACCES: no permission"),
+        pytest.param(errno.EPERM, Status.FORBIDDEN, id="EPERM: no permission, whoever asks"),
+        pytest.param(errno.EMFILE, Status.SERVICE_UNAVAILABLE, id="EMFILE: the process has no descriptor left"),
+        pytest.param(errno.ENFILE, Status.SERVICE_UNAVAILABLE, id="ENFILE: the system has no descriptor left"),
+        pytest.param(errno.ENOMEM, Status.SERVICE_UNAVAILABLE, id="ENOMEM: no memory is left"),
+        pytest.param(errno.EIO, Status.INTERNAL_SERVER_ERROR, id="EIO: the disk fails"),
+        pytest.param(None, Status.INTERNAL_SERVER_ERROR, id="an error without a number"),
+    ],
+)
+def test_each_error_of_the_file_system_has_its_status(number: int | None, status: Status) -> None:
+    error = OSError() if number is None else OSError(number, os.strerror(number), "/srv/secret/name")
+    refusal = resources._refusal(error)
+    assert refusal.status is status
+    assert "secret" not in refusal.reason
+
+
+def test_an_unforeseen_error_is_named_but_not_its_file() -> None:
+    refusal = resources._refusal(OSError(errno.EIO, os.strerror(errno.EIO), "/srv/secret/name"))
+    assert refusal.reason == f"the file system failed ({os.strerror(errno.EIO)})"
+    assert refusal.clause == "RFC 9110 §15.6.1"
+
+
+# --- Small and large files ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        pytest.param(0, id="no octet"),
+        pytest.param(1, id="one octet"),
+        pytest.param(SMALL_FILE, id="the longest small file"),
+    ],
+)
+def test_a_small_file_is_represented_by_its_octets(length: int, tmp_path: pathlib.Path) -> None:
+    octets = bytes(n % 251 for n in range(length))
+    make(tmp_path / "file", octets)
+    found = represent(tmp_path, b"/file")
+    assert (found.octets, found.length, found.file) == (octets, length, None)
+    assert found.part(0, length) == octets
+    assert found.part(length // 2, 10) == octets[length // 2 : length // 2 + 10]
+    assert found.whole.content == (octets,)
+    found.close()
+
+
+def test_a_large_file_is_represented_by_the_open_file(tmp_path: pathlib.Path) -> None:
+    octets = bytes(n % 251 for n in range(SMALL_FILE + 1))
+    make(tmp_path / "file", octets)
+    with closing(represent(tmp_path, b"/file")) as found:
+        assert found.file is not None
+        assert (found.octets, found.length) == (b"", SMALL_FILE + 1)
+        assert found.part(7, 10) == FileSlice(found.file, 7, 10)
+        assert found.whole.content == (FileSlice(found.file, 0, SMALL_FILE + 1),)
+        assert found.whole.file is found.file
+        assert found.file.readall() == octets
+    assert found.file.closed
+
+
+def test_a_file_of_more_than_4_gib_is_represented(tmp_path: pathlib.Path) -> None:
+    length = 2**32 + 5
+    make(tmp_path / "sparse", b"")
+    os.truncate(tmp_path / "sparse", length)
+    with (tmp_path / "sparse").open("r+b") as file:
+        file.seek(2**32)
+        file.write(b"after")
+    with closing(represent(tmp_path, b"/sparse")) as found:
+        assert found.file is not None
+        assert found.length == length
+        assert found.part(2**32, 5) == FileSlice(found.file, 2**32, 5)
+        found.file.seek(2**32)
+        assert found.file.read() == b"after"
+
+
+def test_a_file_that_is_cut_short_while_it_is_read_gives_what_there_is(tmp_path: pathlib.Path) -> None:
+    make(tmp_path / "file", b"Hello")
+    descriptor = os.open(tmp_path / "file", os.O_RDONLY)
+    try:
+        assert resources._read(descriptor, 10) == b"Hello"
+    finally:
+        os.close(descriptor)
+
+
+def test_a_file_that_grows_while_it_is_read_gives_what_there_was(tmp_path: pathlib.Path) -> None:
+    make(tmp_path / "file", b"Hello, socket.")
+    descriptor = os.open(tmp_path / "file", os.O_RDONLY)
+    try:
+        assert resources._read(descriptor, 5) == b"Hello"
+    finally:
+        os.close(descriptor)
+
+
+# --- The fields -----------------------------------------------------------------------------------
+
+
+def test_a_representation_is_described_by_its_fields(folder: pathlib.Path) -> None:
+    found = represent(folder, b"/hello.txt")
+    assert found.fields == (
+        ("Content-Type", "text/plain; charset=utf-8"),
+        ("Accept-Ranges", "bytes"),
+        ("ETag", found.validators.etag.decode()),
+        ("Last-Modified", "Tue, 14 Nov 2023 22:13:20 GMT"),
+        ("Cache-Control", "no-cache"),
+        ("Vary", "Accept-Encoding"),
+    )
+    assert found.whole.status is Status.OK
+    assert found.whole.fields == found.fields
+
+
+def test_an_encoded_representation_names_its_coding(folder: pathlib.Path) -> None:
+    make(folder / "hello.txt.gz", b"compressed")
+    found = represent(folder, b"/hello.txt", b"gzip")
+    assert found.fields[:2] == (("Content-Type", "text/plain; charset=utf-8"), ("Content-Encoding", "gzip"))
+
+
+def test_a_304_repeats_what_a_cache_goes_by(folder: pathlib.Path) -> None:
+    # R125, RFC 9110 §15.4.5.
+    names = [name for name, _ in represent(folder, b"/hello.txt").caching_fields]
+    assert names == ["ETag", "Last-Modified", "Cache-Control", "Vary"]
+
+
+def test_the_cache_control_is_the_one_that_was_asked_for(folder: pathlib.Path) -> None:
+    found = represent(DocumentRoot(folder, cache_control="max-age=60"), b"/hello.txt")
+    assert ("Cache-Control", "max-age=60") in found.caching_fields
+
+
+@pytest.mark.parametrize("name", ["hello.txt", "large.bin"])
+@pytest.mark.parametrize(
+    ("modified", "now", "expected"),
+    [
+        pytest.param(LONG_AGO + 0.75, LATER, LONG_AGO, id="seconds are whole"),
+        pytest.param(LONG_AGO, LONG_AGO - 10.5, LONG_AGO - 11, id="R108: never later than now"),
+        pytest.param(0, LATER, 0, id="the first second of 1970"),
+        pytest.param(-1, LATER, None, id="before 1970 there is none"),
+    ],
+)
+def test_last_modified_is_the_time_of_the_file(
+    name: str, modified: float, now: float, expected: int | None, folder: pathlib.Path
+) -> None:
+    os.utime(folder / name, (modified, modified))
+    with closing(represent(folder, b"/" + name.encode(), None, now)) as found:
+        assert found.validators.last_modified == expected
+        assert ("Last-Modified" in dict(found.caching_fields)) == (expected is not None)
+
+
+# --- Entity-tags ----------------------------------------------------------------------------------
+
+
+def test_small_files_with_equal_octets_have_equal_entity_tags(folder: pathlib.Path) -> None:
+    make(folder / "other.txt", b"Hello, socket.\n", modified=LONG_AGO + 1000)
+    assert etag_of(folder, b"/other.txt") == etag_of(folder, b"/hello.txt")
+
+
+def test_small_files_with_other_octets_have_other_entity_tags(folder: pathlib.Path) -> None:
+    make(folder / "other.txt", b"Hello, socket!\n")
+    assert etag_of(folder, b"/other.txt") != etag_of(folder, b"/hello.txt")
+
+
+def test_the_entity_tag_of_a_small_file_is_strong_however_fresh_it_is(folder: pathlib.Path) -> None:
+    etag = etag_of(folder, b"/hello.txt", now=(folder / "hello.txt").stat().st_ctime)
+    assert etag == etag_of(folder, b"/hello.txt")
+    assert etag.startswith(b'"')
+    assert etag.endswith(b'"')
+
+
+def test_each_coding_has_an_entity_tag_of_its_own(folder: pathlib.Path) -> None:
+    # RFC 9110 §8.8.3.3: representations that differ only in their coding are told apart.
+    make(folder / "hello.txt.gz", b"compressed")
+    make(folder / "hello.txt.br", b"compressed harder")
+    served = DocumentRoot(folder)
+    etags = {represent(served, b"/hello.txt", coding).validators.etag for coding in (None, b"gzip", b"br")}
+    assert len(etags) == 3
+
+
+def test_the_entity_tag_of_a_large_file_is_stable(folder: pathlib.Path) -> None:
+    assert etag_of(folder, b"/large.bin") == etag_of(DocumentRoot(folder), b"/large.bin")
+
+
+def rewrite(file: pathlib.Path, octets: bytes) -> None:
+    file.write_bytes(octets)
+
+
+def rewrite_and_set_back(file: pathlib.Path, octets: bytes) -> None:
+    make(file, octets)
+
+
+def replace(file: pathlib.Path, octets: bytes) -> None:
+    make(file.with_name("new"), octets).replace(file)
+
+
+changes = pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(rewrite, id="rewritten in place"),
+        pytest.param(rewrite_and_set_back, id="rewritten in place, its time set back"),
+        pytest.param(replace, id="replaced by another with the same time"),
+    ],
+)
+Change = Callable[[pathlib.Path, bytes], None]
+
+
+@changes
+def test_a_large_file_that_changes_gets_another_entity_tag(change: Change, folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    before = etag_of(served, b"/large.bin")
+    octets = (folder / "large.bin").read_bytes()[::-1]
+    until_the_clock_ticks(folder / "large.bin", functools.partial(change, folder / "large.bin", octets))
+    assert etag_of(served, b"/large.bin") != before
+
+
+@pytest.mark.parametrize(
+    ("seconds", "weak"),
+    [
+        pytest.param(0.0, True, id="at the moment of its change"),
+        pytest.param(-10.0, True, id="before it, by a clock that is behind"),
+        pytest.param(0.04, True, id="a few ticks later"),
+        pytest.param(0.06, False, id="once the clock has ticked for sure"),
+    ],
+)
+def test_the_entity_tag_of_a_large_file_just_changed_is_weak(seconds: float, weak: bool, folder: pathlib.Path) -> None:
+    # RFC 9110 §8.8.1: what could change again and keep its tag must not be called a strong validator.
+    changed = (folder / "large.bin").stat().st_ctime
+    etag = etag_of(folder, b"/large.bin", now=changed + seconds)
+    assert etag.startswith(b"W/") is weak
+    assert etag.removeprefix(b"W/") == etag_of(folder, b"/large.bin")
+
+
+# --- What is kept in memory -----------------------------------------------------------------------
+
+
+def test_a_small_file_is_kept_once_it_is_read(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    assert represent(served, b"/hello.txt") is represent(served, b"/%68ello.txt")
+    assert represent(served, b"/sub/") is represent(served, b"/sub/index.html")
+
+
+def test_a_large_file_is_opened_each_time(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    with (
+        closing(represent(served, b"/large.bin")) as first,
+        closing(represent(served, b"/large.bin")) as second,
+    ):
+        assert first.file is not None
+        assert second.file is not None
+        assert first.file.fileno() != second.file.fileno()
+
+
+@changes
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(b"HELLO, SOCKET.\n", id="in its length"),
+        pytest.param(b"Hello\n", id="shortened"),
+        pytest.param(b"Hello, sockets.\n", id="lengthened"),
+        pytest.param(b"", id="emptied"),
+        pytest.param(bytes(SMALL_FILE + 1), id="grown large"),
+    ],
+)
+def test_a_kept_file_that_changes_is_read_anew(change: Change, octets: bytes, folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    assert read(served, b"/hello.txt") == b"Hello, socket.\n"
+    until_the_clock_ticks(folder / "hello.txt", functools.partial(change, folder / "hello.txt", octets))
+    assert read(served, b"/hello.txt") == octets
+
+
+def test_a_kept_file_that_is_deleted_is_not_found(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    assert read(served, b"/hello.txt") == b"Hello, socket.\n"
+    (folder / "hello.txt").unlink()
+    assert served.find(b"/hello.txt", None, LATER) == NOT_FOUND
+
+
+def test_a_kept_file_whose_folder_is_deleted_is_not_found(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    assert read(served, b"/sub/index.html") == b"<!DOCTYPE html><title>sub</title>\n"
+    shutil.rmtree(folder / "sub")
+    for path in (b"/sub/index.html", b"/sub/", b"/sub"):
+        assert served.find(path, None, LATER) == NOT_FOUND
+
+
+def test_a_kept_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    assert read(served, b"/hello.txt") == b"Hello, socket.\n"
+    (folder / "hello.txt").unlink()
+    (folder / "hello.txt").mkdir()
+    assert isinstance(served.find(b"/hello.txt", None, LATER), Redirect)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_kept"),
+    [
+        pytest.param(0.0, False, id="changed just now"),
+        pytest.param(-60.0, False, id="changed in the future, by a clock that is behind"),
+        pytest.param(1.9, False, id="changed within what the coarsest file system tells apart"),
+        pytest.param(2.1, True, id="changed longer ago"),
+    ],
+)
+def test_a_file_that_could_change_and_keep_its_times_is_not_kept(
+    seconds: float, is_kept: bool, folder: pathlib.Path
+) -> None:
+    # Its time of modification is long ago: what counts is when anything about it changed.
+    now = (folder / "hello.txt").stat().st_ctime + seconds
+    served = DocumentRoot(folder)
+    first = represent(served, b"/hello.txt", None, now)
+    assert (represent(served, b"/hello.txt", None, now) is first) is is_kept
+
+
+def test_a_file_modified_in_the_future_is_not_kept(folder: pathlib.Path) -> None:
+    os.utime(folder / "hello.txt", (LATER, LATER))
+    served = DocumentRoot(folder)
+    assert represent(served, b"/hello.txt") is not represent(served, b"/hello.txt")
+
+
+def test_what_is_kept_takes_no_more_memory_than_it_may(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "_MAX_KEPT", 3 * (1000 + resources._KEPT_OVERHEAD))
+    served = DocumentRoot(tmp_path)
+    for name in "abcd":
+        make(tmp_path / name, name.encode() * 1000)
+    first = [represent(served, b"/" + name) for name in (b"a", b"b", b"c", b"d")]
+    second = [represent(served, b"/" + name) for name in (b"d", b"c", b"b", b"a")]
+    assert [again is before for again, before in zip(second[::-1], first, strict=True)] == [False, True, True, True]
+
+
+# --- Siblings in content codings ------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_siblings(folder: pathlib.Path) -> pathlib.Path:
+    """The folder, with hello.txt in each content coding."""
+    for suffix in (".br", ".zst", ".gz"):
+        make(folder / f"hello.txt{suffix}", suffix.encode())
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "coding", "octets"),
+    [
+        pytest.param(None, None, b"Hello, socket.\n", id="no field: no coding was asked for"),
+        pytest.param(b"", None, b"Hello, socket.\n", id="an empty field: none is wanted"),
+        pytest.param(b"gzip", "gzip", b".gz", id="gzip"),
+        pytest.param(b"zstd", "zstd", b".zst", id="zstd"),
+        pytest.param(b"br", "br", b".br", id="br"),
+        pytest.param(b"GZip", "gzip", b".gz", id="codings ignore case"),
+        pytest.param(b"x-gzip", "gzip", b".gz", id="x-gzip is gzip (RFC 9110 §8.4.1.3)"),
+        pytest.param(b"gzip, zstd, br", "br", b".br", id="among equals the server chooses"),
+        pytest.param(b"gzip, br;q=0.5, zstd;q=0.7", "gzip", b".gz", id="the greatest weight"),
+        pytest.param(b"gzip;q=0.2, zstd;q=0.3", "zstd", b".zst", id="weights below those of others"),
+        pytest.param(b"br;q=0, gzip;q=0.001", "gzip", b".gz", id="weight 0: not acceptable"),
+        pytest.param(b"*", "br", b".br", id="any coding"),
+        pytest.param(b"*, br;q=0", "zstd", b".zst", id="any coding but one"),
+        pytest.param(b"*;q=0", None, b"Hello, socket.\n", id="no coding"),
+        pytest.param(b"identity", None, b"Hello, socket.\n", id="unencoded"),
+        pytest.param(b"identity, gzip;q=0.5", None, b"Hello, socket.\n", id="better unencoded"),
+        pytest.param(b"deflate, compress", None, b"Hello, socket.\n", id="codings that are not offered"),
+        pytest.param(b"gzip;q=2", None, b"Hello, socket.\n", id="a weight that is none"),
+    ],
+)
+def test_the_sibling_is_sent_that_the_client_prefers(
+    accept_encoding: bytes | None, coding: str | None, octets: bytes, with_siblings: pathlib.Path
+) -> None:
+    # R111, RFC 9110 §12.5.3.
+    found = represent(with_siblings, b"/hello.txt", accept_encoding)
+    assert (found.coding, found.octets) == (coding, octets)
+    assert found.media_type == "text/plain; charset=utf-8", "the type is that of the file itself"
+    assert found.vary == "Accept-Encoding"
+
+
+def test_the_next_best_is_sent_where_the_best_is_missing(with_siblings: pathlib.Path) -> None:
+    (with_siblings / "hello.txt.br").unlink()
+    assert represent(with_siblings, b"/hello.txt", b"br, gzip;q=0.5").coding == "gzip"
+
+
+def test_an_index_has_siblings_too(folder: pathlib.Path) -> None:
+    make(folder / "sub" / "index.html.gz", b"compressed")
+    found = represent(folder, b"/sub/", b"gzip")
+    assert (found.coding, found.octets) == ("gzip", b"compressed")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "coding"),
+    [
+        pytest.param(0, "gzip", id="as old as the file"),
+        pytest.param(100, "gzip", id="younger"),
+        pytest.param(-2, "gzip", id="older by what copying may take"),
+        pytest.param(-3, None, id="older: made from another version"),
+    ],
+)
+def test_a_sibling_older_than_its_file_is_not_used(seconds: int, coding: str | None, folder: pathlib.Path) -> None:
+    make(folder / "hello.txt.gz", b"compressed", modified=LONG_AGO + seconds)
+    assert represent(folder, b"/hello.txt", b"gzip").coding == coding
+
+
+def test_a_kept_sibling_is_not_used_once_its_file_changes(with_siblings: pathlib.Path) -> None:
+    served = DocumentRoot(with_siblings)
+    assert read(served, b"/hello.txt", b"gzip") == b".gz"
+    make(with_siblings / "hello.txt", b"changed", modified=LONG_AGO + 100)
+    assert read(served, b"/hello.txt", b"gzip") == b"changed"
+
+
+def test_a_sibling_of_no_file_is_not_sent_in_its_place(folder: pathlib.Path) -> None:
+    make(folder / "lonely.txt.gz", b"compressed")
+    assert DocumentRoot(folder).find(b"/lonely.txt", b"gzip", LATER) == NOT_FOUND
+
+
+def test_a_sibling_is_a_file_of_its_own(with_siblings: pathlib.Path) -> None:
+    served = DocumentRoot(with_siblings)
+    assert represent(served, b"/hello.txt", b"gzip").coding == "gzip"
+    found = represent(served, b"/hello.txt.gz", b"gzip")
+    assert (found.coding, found.media_type, found.octets) == (None, "application/gzip", b".gz")
+    assert "Content-Encoding" not in dict(found.fields)
+
+
+def test_a_large_sibling_is_opened(folder: pathlib.Path) -> None:
+    make(folder / "large.bin.zst", bytes(SMALL_FILE + 1))
+    with closing(represent(folder, b"/large.bin", b"zstd")) as found:
+        assert found.file is not None
+        assert (found.coding, found.length) == ("zstd", SMALL_FILE + 1)
+        assert found.media_type == "application/octet-stream"
+
+
+def test_a_folder_is_no_sibling(folder: pathlib.Path) -> None:
+    (folder / "hello.txt.gz").mkdir()
+    assert represent(folder, b"/hello.txt", b"gzip").coding is None
+
+
+@needs_posix
+def test_a_sibling_that_leads_inside_is_used(folder: pathlib.Path) -> None:
+    make(folder / "packed", b"compressed")
+    (folder / "hello.txt.gz").symlink_to("packed")
+    assert represent(folder, b"/hello.txt", b"gzip").octets == b"compressed"
+
+
+@needs_posix
+def test_a_sibling_that_leads_outside_is_not_used(folder: pathlib.Path) -> None:
+    # R144: the link is not followed; the file itself is there all the same.
+    make(folder.parent / "outside.gz", b"secret")
+    (folder / "hello.txt.gz").symlink_to("../outside.gz")
+    found = represent(folder, b"/hello.txt", b"gzip")
+    assert (found.coding, found.octets) == (None, b"Hello, socket.\n")
