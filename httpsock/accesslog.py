@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from .grammar import printable
+from .grammar import MONTHS, printable
 
 # A request line longer than this is cut short in the log.
 _MOST = 1024
@@ -54,7 +54,8 @@ def format_text(exchange: Exchange) -> str:
 
 def format_clf(exchange: Exchange) -> str:
     """Return a line in the Common Log Format, which log analysers read."""
-    clock = _clock("%d/%b/%Y:%H:%M:%S %z", int(exchange.ended))
+    day, month, rest = _clock("%d %m %Y:%H:%M:%S %z", int(exchange.ended)).split(" ", 2)
+    clock = f"{day}/{MONTHS[int(month) - 1]}/{rest}"
     return f'{exchange.client} - - [{clock}] "{_shown(exchange.request_line)}" {exchange.status:d} {exchange.sent}\n'
 
 

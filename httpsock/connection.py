@@ -177,8 +177,7 @@ class Connection:
         """Receive the content of *request* to its end, a folder having no use for it; or leave it unread."""
         # RFC 9110 §10.1.1: instead of 100 (Continue) the final response is sent; the client may then send the content
         # or not, and what follows could be taken for either: the connection closes.
-        expects = b"expect" in request.fields and request.minor_version == 1
-        if expects or (request.content_length or 0) > self._service.limits.content.content:
+        if request.expectations or (request.content_length or 0) > self._service.limits.content.content:
             self._content_is_unread = True
             return
         timeouts = self._service.timeouts

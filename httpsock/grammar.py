@@ -89,6 +89,8 @@ chunk_line = re.compile(rb"(?P<size>[0-9A-Fa-f]++)(?P<extensions>" + _CHUNK_EXT 
 
 # A member of a comma-separated list; a comma within quotes does not end it.
 list_member = re.compile(rb'(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^",])++', re.DOTALL)
+# What a semicolon ends: a value and its parameters; one within quotes ends nothing.
+parameter = re.compile(rb'(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^";])++', re.DOTALL)
 # entity-tag = [ weak ] opaque-tag      opaque-tag = DQUOTE *etagc DQUOTE
 ENTITY_TAG = rb'(?:W/)?"[!#-~\x80-\xff]*+"'
 entity_tag = re.compile(ENTITY_TAG)
@@ -135,10 +137,10 @@ _accept_line = re.compile(rb"\naccept:[ \t]*+([\t -~]*+)", re.IGNORECASE)
 # --- RFC 9110 §5.6.7: HTTP-date -------------------------------------------------------------------
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAY = rb"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _LONG_DAY = rb"(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)"
-_MONTH = rb"(?P<month>" + "|".join(_MONTHS).encode() + rb")"
+_MONTH = rb"(?P<month>" + "|".join(MONTHS).encode() + rb")"
 _TIME = rb"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 _DATES = (
     # IMF-fixdate  = day-name "," SP date1 SP time-of-day SP GMT       Sun, 06 Nov 1994 08:49:37 GMT
@@ -155,7 +157,7 @@ _LAST_SECOND_OF_9999 = 253_402_300_799
 def format_http_date(seconds: int) -> str:
     """Return the IMF-fixdate of *seconds* since 1970 UTC, which must lie in the years 1970 to 9999."""
     year, month, day, hour, minute, second, weekday, *_ = time.gmtime(seconds)
-    return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
+    return f"{_DAYS[weekday]}, {day:02} {MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
 
 
 def can_be_http_date(seconds: int) -> bool:
@@ -173,7 +175,7 @@ def parse_http_date(field_value: bytes, now: float) -> int | None:
             break
     else:
         return None
-    month = 1 + _MONTHS.index(match["month"].decode())
+    month = 1 + MONTHS.index(match["month"].decode())
     # second = 2DIGIT counts to 60: a leap second, which POSIX time folds into the next one.
     second = int(match["second"])
     year = int(match["year"])

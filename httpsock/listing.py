@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime
 from enum import Enum
 from html import escape
+from unicodedata import category
 
 from .explanations import SAFE_PAGE
 from .grammar import percent_encode
@@ -82,7 +83,7 @@ def sort(entries: list[Entry], order: Order, *, is_descending: bool) -> list[Ent
     """Return the entries in *order*, equal ones by name, folders before files either way."""
     by_name = sorted(entries, key=lambda entry: _natural(entry.name), reverse=is_descending and order is Order.NAME)
     if order is Order.SIZE:
-        by_name.sort(key=lambda entry: entry.length, reverse=is_descending)
+        by_name.sort(key=lambda entry: 0 if entry.is_folder else entry.length, reverse=is_descending)
     elif order is Order.DATE:
         by_name.sort(key=lambda entry: entry.modified, reverse=is_descending)
     return sorted(by_name, key=lambda entry: not entry.is_folder)
@@ -98,7 +99,7 @@ def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
 def _shown(name: str) -> str:
     """Return a name as text: what is not UTF-8 as U+FFFD, and on one line."""
     text = os.fsencode(name).decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(c if c.isprintable() or category(c) == "Zs" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _line(entry: Entry) -> str:
@@ -165,6 +166,6 @@ def _size(length: int) -> str:
     """Return a length for a person: 999, 1.0 KiB, 12 MiB."""
     if length < 1000:
         return str(length)
-    thousands = next(n for n in (1, 2, 3, 4, 5) if length < 1000 * 1024**n or n == 5)
-    size = length / 1024**thousands
-    return f"{size:.{1 if size < 10 else 0}f} {'KMGTP'[thousands - 1]}iB"
+    power = next(n for n in (1, 2, 3, 4, 5) if length < 999.5 * 1024**n or n == 5)
+    size = length / 1024**power
+    return f"{size:.{1 if size < 9.95 else 0}f} {'KMGTP'[power - 1]}iB"

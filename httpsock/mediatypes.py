@@ -3,7 +3,7 @@
 A table of our own, the same on every system: an operating system's registry says what its last
 installer left there. Takes a name, gives a field value.
 
-RFC 9110 §8.3 (Content-Type); the IANA media type registry; RFC 9239 (JavaScript), RFC 6648 (no "x-").
+RFC 9110 §8.3 (Content-Type); the IANA media type registry; RFC 9239 (JavaScript).
 """
 
 # UTF-8, unless the file says otherwise within; source code is shown as plain text.
@@ -34,7 +34,7 @@ _TEXT = {
     "md": "text/markdown",
     "mjs": "text/javascript",
     "patch": "text/x-diff",
-    "py": "text/x-python",
+    "py": "text/plain",
     "rb": "text/plain",
     "rs": "text/plain",
     "rst": "text/x-rst",

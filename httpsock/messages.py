@@ -13,6 +13,8 @@ from enum import Enum, IntEnum
 from functools import cached_property
 from typing import NamedTuple, Self
 
+from .grammar import list_members
+
 
 class Status(IntEnum):
     """The status codes that httpsock sends, with the reason phrases of RFC 9110 §15 (431: RFC 6585 §5)."""
@@ -107,9 +109,10 @@ class Request(NamedTuple):
     is_persistent: bool
 
     @property
-    def has_content(self) -> bool:
-        """Whether octets of content follow the head."""
-        return self.content_length != 0
+    def expectations(self) -> list[bytes]:
+        """What the Expect field asks for, in lower case; HTTP/1.0 has no such field (RFC 9110 §10.1.1)."""
+        members = list_members(self.fields.get(b"expect", b"")) if self.minor_version else []
+        return [member.lower() for member in members]
 
 
 class FileSlice(NamedTuple):

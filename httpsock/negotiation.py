@@ -14,16 +14,17 @@ from . import grammar
 def _weights(field_value: bytes) -> dict[str, int]:
     """Return each listed choice, in lower case, with its weight in thousandths; a malformed member is skipped."""
     weights: dict[str, int] = {}
+    # RFC 9110 §12.5.1: a media range with parameters is for a more special type; what is on offer here has none
+    # to speak of, so such a range counts only where the type is not listed without.
+    special: dict[str, int] = {}
     for member in grammar.list_members(field_value):
-        choice, *parameters = (part.strip(b" \t").lower() for part in member.split(b";"))
-        weight = 1000
-        for parameter in parameters:
-            name, _, value = parameter.partition(b"=")
-            if name == b"q":
-                weight = _thousandths(value)
+        choice, *parameters = (part.strip(b" \t").lower() for part in grammar.parameter.findall(member))
+        qvalues = [parameter[2:] for parameter in parameters if parameter.startswith(b"q=")]
+        weight = _thousandths(qvalues[0]) if qvalues else 1000
         if weight >= 0:
-            weights.setdefault(choice.decode("latin-1"), weight)
-    return weights
+            found = special if len(parameters) > len(qvalues) else weights
+            found.setdefault(choice.decode("latin-1"), weight)
+    return special | weights
 
 
 def _thousandths(qvalue: bytes) -> int:
@@ -66,6 +67,6 @@ def accepted_codings(accept_encoding: bytes | None, offers: Sequence[str]) -> tu
     # "x-gzip" is "gzip" (RFC 9110 §8.4.1.3).
     weights.setdefault("gzip", weights.get("x-gzip", anything))
     # An identity that is not listed is acceptable, and comes last.
-    least = max(weights.get("identity", 0), 1)
+    least = max(weights.get("identity", anything), 1)
     wanted = [coding for coding in offers if weights.get(coding, anything) >= least]
     return tuple(sorted(wanted, key=lambda coding: -weights.get(coding, anything)))

@@ -28,7 +28,8 @@ def respond(request: Request, root: DocumentRoot, now: float) -> Response:
     """Return the response to *request* from the files below *root*, at *now*, seconds since 1970."""
     if request.method not in ("GET", "HEAD"):
         return _respond_to_other_method(request)
-    if b"expect" in request.fields and (fault := _expectation_fault(request)):
+    if b"expect" in request.fields and any(expected != b"100-continue" for expected in request.expectations):
+        fault = Refusal(Status.EXPECTATION_FAILED, "the only expectation known is 100-continue", "RFC 9110 §10.1.1")
         return _explain(fault, request)
     if not request.target.is_encoded:
         return _redirect(_encoded(request.target))
@@ -41,7 +42,7 @@ def respond(request: Request, root: DocumentRoot, now: float) -> Response:
             return _redirect(location_of(found.name, request.target.query))
         case Directory():
             return _select(request, _list(request, found), now)
-        case Refusal():
+        case _:
             return _refuse(found, request, root, now)
 
 
@@ -54,13 +55,6 @@ def _respond_to_other_method(request: Request) -> Response:
         return _explain(Refusal(Status.METHOD_NOT_ALLOWED, reason, "RFC 9110 §15.5.6"), request, (_ALLOW,))
     reason = f'the method "{request.method[:40]}" is not known here (methods are case-sensitive)'
     return _explain(Refusal(Status.NOT_IMPLEMENTED, reason, "RFC 9110 §9.1"), request)
-
-
-def _expectation_fault(request: Request) -> Refusal | None:
-    """Return why the Expect field can't be met; HTTP/1.0 has no such field (RFC 9110 §10.1.1)."""
-    if request.minor_version == 0 or request.fields[b"expect"].lower() == b"100-continue":
-        return None
-    return Refusal(Status.EXPECTATION_FAILED, "the only expectation known is 100-continue", "RFC 9110 §10.1.1")
 
 
 def _select(request: Request, representation: Representation, now: float) -> Response:
@@ -84,6 +78,9 @@ def _select(request: Request, representation: Representation, now: float) -> Res
         return representation.whole
     specs = parse_ranges(range_field)
     if specs is None:
+        return representation.whole
+    if representation.length == 0 and any(spec.first is None and spec.last for spec in specs):
+        # RFC 9110 §14.1.2: the last octets of nothing are all of it, which no Content-Range can say.
         return representation.whole
     byte_ranges = select_ranges(specs, representation.length)
     if byte_ranges:

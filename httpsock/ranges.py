@@ -62,20 +62,18 @@ def _parse_spec(member: bytes) -> RangeSpec | None:
     match = _RANGE_SPEC.fullmatch(member)
     if match is None or member == b"-":
         return None
-    first = _position(match["first"])
-    last = _position(match["last"])
+    first, last = (digits and (digits.lstrip(b"0") or b"0") for digits in match.groups())
     # RFC 9110 §14.1.1: an int-range whose last position lies before its first is invalid.
-    if first is not None and last is not None and last < first:
+    if first and last and (len(last), last) < (len(first), first):
         return None
-    return RangeSpec(first, last)
+    return RangeSpec(_position(first), _position(last))
 
 
 def _position(digits: bytes) -> int | None:
-    """Return a position or length; one too long to be real counts as beyond everything."""
-    significant = digits.lstrip(b"0")
-    if len(significant) > _MAX_DIGITS:
-        return int(10**_MAX_DIGITS)
-    return int(significant or b"0") if digits else None
+    """Return a position or length, if there is one; one too long to be real counts as beyond everything."""
+    if not digits:
+        return None
+    return int(digits) if len(digits) <= _MAX_DIGITS else int(10**_MAX_DIGITS)
 
 
 def select_ranges(specs: list[RangeSpec], length: int) -> list[ByteRange]:

@@ -87,17 +87,3 @@ def test_an_error_holds_its_refusal_and_reads_as_a_sentence() -> None:
     error = RequestError(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
     assert error.refusal == Refusal(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
     assert str(error) == "400 Bad Request: there is no Host field line (RFC 9112 §3.2)"
-
-
-@pytest.mark.parametrize(
-    ("field_line", "expected"),
-    [
-        pytest.param("X: y", False, id="R052: neither length nor coding means no content"),
-        pytest.param("Content-Length: 0", False, id="a length of 0 means no content"),
-        pytest.param("Content-Length: 1", True, id="a length"),
-        pytest.param("Transfer-Encoding: chunked", True, id="chunked has at least its last chunk"),
-    ],
-)
-def test_a_request_knows_whether_content_follows(field_line: str, expected: bool) -> None:
-    request = parse_head(f"POST / HTTP/1.1\r\nHost: a\r\n{field_line}\r\n\r\n".encode(), 100)
-    assert request.has_content is expected
