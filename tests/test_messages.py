@@ -6,7 +6,6 @@ import pathlib
 import pytest
 
 from httpsock.messages import FileSlice, Part, Refusal, RequestError, Response, Status
-from httpsock.parser import parse_head
 
 
 @pytest.mark.parametrize(
