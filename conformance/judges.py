@@ -104,7 +104,7 @@ JUDGES: Mapping[str, Judge] = {"httpsock": judge_by_httpsock, "h11": judge_by_h1
 
 def _is_last_event(event: Event) -> bool:
     """Return whether *event* completes a request."""
-    return not (isinstance(event, Content) or (isinstance(event, Request) and event.has_content))
+    return not (isinstance(event, Content) or (isinstance(event, Request) and event.content_length != 0))
 
 
 def _understood(request: Request, content_octets: int) -> Understood:

@@ -6,6 +6,7 @@ exit code                    0 after a clean stop, 1 if it cannot serve, 2 for a
 """
 
 import argparse
+import contextlib
 import errno
 import os
 import signal
@@ -17,19 +18,13 @@ from typing import NoReturn
 from . import __version__
 from .accesslog import FORMATS, Exchange, Format
 from .addresses import local_addresses
-from .grammar import field_value, printable, token
-from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, url_of
+from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, check_field, say, url_of
 from .worker import Log
 
 CANNOT_SERVE = 1
 # A default port that is taken gives way to the next ones; a port that was asked for does not.
 _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
 _GRACE_SECONDS = 5.0
-# What each response says by itself; given twice, or wrongly, they would break it.
-_OWN_FIELDS = frozenset(
-    """accept-ranges allow connection content-encoding content-length content-range content-type date etag
-    keep-alive last-modified location trailer transfer-encoding upgrade vary""".split()
-)
 _EPILOG = """examples:
   httpsock                         serve www/ if there is one, else the current folder
   httpsock ~/site --port 8080      serve a folder at http://127.0.0.1:8080/
@@ -41,15 +36,17 @@ _EPILOG = """examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve as *arguments* say until a signal ends it; return the exit code."""
     options = _parser().parse_args(arguments)
-    directory = options.directory or ("www" if os.path.isdir("www") else ".")
+    directory = options.directory
+    if directory is None:
+        directory = "www" if os.path.isdir("www") else "."
     try:
         server = _open_server(options, directory)
     except (OSError, ValueError) as error:
-        print(f"httpsock: {_cannot_serve(error, options, directory)}", file=sys.stderr)
+        say(f"httpsock: {_cannot_serve(error, options, directory)}")
         return CANNOT_SERVE
     _stop_on_signals(server)
     _announce(server, options)
-    server.serve(_GRACE_SECONDS)
+    server.serve()
     return 0
 
 
@@ -120,14 +117,14 @@ def _threads(text: str) -> int:
 def _field(text: str) -> tuple[str, str]:
     """Return the name and value of a field line that may be added to every response."""
     name, colon, value = text.partition(":")
-    value = value.strip(" \t")
-    octets = value.encode("utf-8", "surrogateescape")
-    if not colon or not token.fullmatch(name.encode("utf-8", "surrogateescape")):
-        raise argparse.ArgumentTypeError(f"{text!r} is not 'Name: value' with a token for a name (RFC 9110 §5.1)")
-    if not field_value.fullmatch(octets):
-        raise argparse.ArgumentTypeError(f'the value "{printable(octets)}" has a control character (RFC 9110 §5.5)')
-    if name.lower() in _OWN_FIELDS:
-        raise argparse.ArgumentTypeError(f"{name} is for each response to say by itself")
+    # Values are octets; they travel within text as Latin-1 (RFC 9110 §5.5).
+    octets = value.strip(" \t").encode("utf-8", "surrogateescape")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 'Name: value'")
+    try:
+        check_field(name, octets.decode("latin-1"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return name, octets.decode("latin-1")
 
 
@@ -141,7 +138,7 @@ def _open_server(options: argparse.Namespace, directory: str) -> Server:
         try:
             return Server(
                 directory,
-                hosts=ANY if options.lan else [options.bind] if options.bind else LOOPBACK,
+                hosts=ANY if options.lan else [options.bind] if options.bind is not None else LOOPBACK,
                 port=port,
                 threads=options.threads,
                 show_hidden=options.hidden,
@@ -202,12 +199,10 @@ def _announce(server: Server, options: argparse.Namespace) -> None:
     if options.lan:
         said[-1:] = [f"Serving {server.directory} to the whole network (Ctrl-C to stop). On other devices type:"]
         said += [f"  {url_of(address, server.port)}" for address in local_addresses()]
-    try:
+    # Whoever started it may have closed the pipe; it serves all the same.
+    with contextlib.suppress(OSError, ValueError):
         print(server.url, flush=True)
-        print("\n".join(said), file=sys.stderr, flush=True)
-    except (OSError, ValueError):
-        # Whoever started it has closed the pipe; it serves all the same.
-        pass
+    say("\n".join(said))
 
 
 def _stop_on_signals(server: Server) -> None:

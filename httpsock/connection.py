@@ -39,7 +39,7 @@ Conversation = Generator[Wait, float, None]
 
 _RECEIVE_OCTETS = 64 * 1024
 # How much of a file goes out before others get their turn.
-_TURN_OCTETS = 4 * 1024 * 1024
+_TURN_OCTETS = 1024 * 1024
 # Lets a head wait in the kernel for the first octets of its file, so that both leave in one segment.
 _MORE = getattr(socket, "MSG_MORE", 0)
 
@@ -79,7 +79,7 @@ class Connection:
     """One client. The worker that accepted it resumes its conversation; nobody else touches it."""
 
     __slots__ = (
-        "_client", "_content_is_unread", "_log", "_now", "_parser", "_sent", "_service", "_socket",
+        "_client", "_content_is_unread", "_log", "_now", "_parser", "_sent", "_sent_when_late", "_service", "_socket",
         "awaited", "conversation", "deadline", "is_idle",
     )  # fmt: skip
 
@@ -97,7 +97,9 @@ class Connection:
         self._log = log
         self._now = now
         self._parser = RequestParser(service.limits)
+        # Of the response that is being sent: octets that the system took, and how many they were at a deadline.
         self._sent = 0
+        self._sent_when_late = -1
         self._content_is_unread = False
         # For the worker: what the conversation waits for, until when, and whether to cut it short loses nothing.
         self.awaited = 0
@@ -108,8 +110,7 @@ class Connection:
     def _serve(self) -> Conversation:
         """Converse, then tear down, whatever happens."""
         try:
-            client_ends = yield from self._converse()
-            if not client_ends:
+            if (yield from self._converse()):
                 yield from self._linger()
         except OSError:
             # The peer is gone (reset, timed out, unreachable), or a file can't be read to its end. In either case
@@ -119,13 +120,13 @@ class Connection:
             self._socket.close()
 
     def _converse(self) -> Generator[Wait, float, bool]:
-        """Answer one request after the other. Return whether the client, by its own word, sends no more."""
+        """Answer one request after the other. Return whether a response was the last word, or nobody asked for more."""
         while True:
             request = None
             try:
                 request = yield from self._receive_request()
                 if request is None:
-                    return True
+                    return False
                 if request.content_length != 0:
                     yield from self._discard_content(request)
                 # From here to the response no socket is known.
@@ -134,7 +135,7 @@ class Connection:
                     self._check_content_length(request, response)
             except RequestError as error:
                 yield from self._refuse(error, request)
-                return False
+                return True
             # What follows a CONNECT may be meant for the tunnel that was not opened (RFC 9110 §9.3.6).
             is_in_doubt = self._content_is_unread or request.method == "CONNECT"
             is_persistent = request.is_persistent and not is_in_doubt and not self._service.is_stopping
@@ -142,23 +143,28 @@ class Connection:
                 response, request.request_line, _connection_option(request, is_persistent=is_persistent)
             )
             if not is_persistent:
-                return not (request.is_persistent or is_in_doubt or self._parser.unread)
+                return True
 
     def _receive_request(self) -> Generator[Wait, float, Request | None]:
         """Return the next request, or None if the client has none. Raises RequestError when it is too late."""
         timeouts = self._service.timeouts
-        deadline = self._now + timeouts.idle
+        deadline = self._now + (timeouts.head if self._parser.unread else timeouts.idle)
         while (event := self._parser.next_event()) is Pause.NEED_DATA:
             self.is_idle = not self._parser.unread
             try:
-                self._now = yield READABLE, deadline
+                # When the server stops, what has not arrived by now is not waited for.
+                if not (self.is_idle and self._service.is_stopping):
+                    self._now = yield READABLE, deadline
             except TimeoutError:
+                self._now = deadline
                 if self.is_idle:
                     return None
                 reason = f"the head was not complete {timeouts.head:g} seconds after its first octet"
                 raise RequestError(Status.REQUEST_TIMEOUT, reason, "RFC 9110 §15.5.9") from None
             octets = self._receive()
             if octets is None:
+                if self.is_idle and self._service.is_stopping:
+                    return None
                 continue
             if self.is_idle:
                 deadline = self._now + timeouts.head
@@ -185,9 +191,11 @@ class Connection:
         while not isinstance(event := self._parser.next_event(), EndOfContent):
             if event is not Pause.NEED_DATA:
                 continue
+            deadline = min(latest, self._now + timeouts.stall)
             try:
-                self._now = yield READABLE, min(latest, self._now + timeouts.stall)
+                self._now = yield READABLE, deadline
             except TimeoutError:
+                self._now = deadline
                 raise RequestError(
                     Status.REQUEST_TIMEOUT, "the content did not come in time", "RFC 9110 §15.5.9"
                 ) from None
@@ -223,10 +231,10 @@ class Connection:
                     pending = b"".join((pending, part))
                     continue
                 while pending := self._send_some(pending, _MORE):
-                    self._now = yield WRITABLE, self._now + self._service.timeouts.stall
+                    yield from self._wait_to_send()
                 yield from self._send_file(part)
             while pending and (pending := self._send_some(pending)):
-                self._now = yield WRITABLE, self._now + self._service.timeouts.stall
+                yield from self._wait_to_send()
         finally:
             response.close()
             if self._log:
@@ -244,6 +252,22 @@ class Connection:
         self._sent += sent
         return b"" if sent == len(octets) else memoryview(octets)[sent:]
 
+    def _wait_to_send(self) -> Conversation:
+        """Wait until more can be sent. Raises TimeoutError when the peer has read nothing for too long.
+
+        The system wakes us only when a good part of its buffer is free. Who reads slowly may have freed less by the
+        deadline, so that one more attempt is due before we give up.
+        """
+        if self._sent == self._sent_when_late:
+            raise TimeoutError("the peer reads nothing")
+        deadline = self._now + self._service.timeouts.stall
+        try:
+            self._now = yield WRITABLE, deadline
+            self._sent_when_late = -1
+        except TimeoutError:
+            self._now = deadline
+            self._sent_when_late = self._sent
+
     def _send_file(self, part: FileSlice) -> Conversation:
         """Send a slice of a file, in turns with the other connections. Raises OSError if the file ends before it."""
         offset = part.offset
@@ -260,7 +284,7 @@ class Connection:
             self._sent += sent
             offset += sent
             if offset < stop:
-                self._now = yield WRITABLE, self._now + self._service.timeouts.stall
+                yield from self._wait_to_send()
 
     def _linger(self) -> Conversation:
         """End our side, and read what is still under way, so that no reset destroys the response (RFC 9112 §9.6)."""
@@ -269,7 +293,9 @@ class Connection:
         self.is_idle = True
         latest = self._now + timeouts.linger_total
         try:
-            while self._now < latest and self._receive() != b"":
+            while (octets := self._receive()) != b"" and self._now < latest:
+                if octets is None and self._service.is_stopping:
+                    return
                 self._now = yield READABLE, min(latest, self._now + timeouts.linger)
         except TimeoutError:
             return

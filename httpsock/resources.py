@@ -143,7 +143,8 @@ class DocumentRoot:
     ) -> None:
         """Serve *directory*. Raises NotADirectoryError, FileNotFoundError or PermissionError if it can't be."""
         self.directory = os.path.abspath(directory)
-        os.scandir(self.directory).close()
+        # An empty name is no folder, also where abspath() would take it for the current one.
+        os.scandir(self.directory if os.fspath(directory) else "").close()
         self._show_hidden = show_hidden
         self._follow_links = follow_links
         self._cache_control = cache_control

@@ -13,6 +13,7 @@ This is the file to read for what a TCP server does:
 RFC 9293 (TCP), POSIX.1 (the calls).
 """
 
+import contextlib
 import errno
 import os
 import socket
@@ -23,6 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .connection import Service, Timeouts
+from .grammar import field_value, token
 from .parser import Limits
 from .resources import DocumentRoot
 from .worker import Log, Report, Worker
@@ -33,6 +35,12 @@ DEFAULT_PORT = 8000
 # Fields that are sent with every response unless others of their names are given.
 DEFAULT_FIELDS = {"Server": "httpsock", "X-Content-Type-Options": "nosniff"}
 
+# What each response says by itself; said twice, or wrongly, it would break.
+_OWN_FIELDS = frozenset(
+    """accept-ranges allow connection content-encoding content-length content-range content-type date etag
+    keep-alive last-modified location trailer transfer-encoding upgrade vary""".split()
+)
+
 # Connections that the system completes while the workers are busy; more clients than that must try again.
 _BACKLOG = 1024
 # What a system without IPv6, or without an address for it, says.
@@ -41,12 +49,11 @@ _NO_SUCH_ADDRESS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPO
 _PORT_TRIES = 16
 
 
-def _say(text: str) -> None:
-    """Report on standard error, if there still is one."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
-        pass
+def say(text: str) -> None:
+    """Print on standard error, if there is one and it still takes something."""
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            print(text, file=sys.stderr, flush=True)
 
 
 class Server:
@@ -57,7 +64,8 @@ class Server:
 
     *hosts* are numeric addresses; by default loopback, of IPv6 only if the system has it. *port* 0 takes a free one.
     *fields* are sent with every response. *log* is called with the exchanges of each batch, from the workers' threads.
-    Raises OSError if the folder can't be read or the address can't be bound, ValueError for an invalid address.
+    Raises OSError if the folder can't be read or the address can't be bound, ValueError for an invalid address,
+    port or field.
     """
 
     def __init__(
@@ -72,7 +80,7 @@ class Server:
         cache_control: str = "no-cache",
         fields: Iterable[tuple[str, str]] = (),
         log: Log | None = None,
-        report: Report = _say,
+        report: Report = say,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
@@ -86,19 +94,15 @@ class Server:
         self._listeners = _listen_on(hosts, port)
         self.directory = root.directory
         self.port: int = self._listeners[0].getsockname()[1]
+        self.urls = [url_of(listener.getsockname()[0], self.port) for listener in self._listeners]
 
     @property
     def url(self) -> str:
         """The URL of the folder at the first address."""
         return self.urls[0]
 
-    @property
-    def urls(self) -> list[str]:
-        """The URL of the folder at each address that is listened on."""
-        return [url_of(listener.getsockname()[0], self.port) for listener in self._listeners]
-
     def start(self) -> None:
-        """Start to serve, on threads of its own, and return."""
+        """Start to serve, on threads of its own, and return. The listening sockets are the workers' from now on."""
         self._workers = [
             Worker(self._listeners, self._service, self._log, self._report, is_first=number == 0)
             for number in range(self._thread_count)
@@ -109,6 +113,7 @@ class Server:
         ]
         for thread in self._threads:
             thread.start()
+        self._close_listeners()
 
     def ask_to_stop(self, grace_seconds: float) -> None:
         """Ask the workers to accept no more and to finish what they are sending; return at once.
@@ -124,11 +129,21 @@ class Server:
         """Whether it has been asked to stop."""
         return self._service.is_stopping
 
-    def serve(self, grace_seconds: float = 5.0) -> None:
+    def serve(self) -> None:
         """Start, and return when the workers have returned, which they do once they have been asked to stop."""
         self.start()
         self._wait()
-        self.stop(grace_seconds)
+
+    def stop(self, grace_seconds: float = 5.0) -> None:
+        """Accept no more, finish what is being sent for at most *grace_seconds*, close all sockets."""
+        self.ask_to_stop(grace_seconds)
+        self._close_listeners()
+        self._wait()
+
+    def _close_listeners(self) -> None:
+        """Close our own descriptors of the listening sockets; each worker has, and closes, one of its own."""
+        for listener in self._listeners:
+            listener.close()
 
     def _wait(self) -> None:
         """Return when all workers have returned."""
@@ -136,13 +151,6 @@ class Server:
             while thread.is_alive():
                 # With a time limit, since without one Windows lets no signal through.
                 thread.join(timeout=1.0)
-
-    def stop(self, grace_seconds: float = 5.0) -> None:
-        """Accept no more, finish what is being sent for at most *grace_seconds*, close all sockets."""
-        self.ask_to_stop(grace_seconds)
-        for listener in self._listeners:
-            listener.close()
-        self._wait()
 
     def __enter__(self) -> Self:
         self.start()
@@ -159,9 +167,21 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
+def check_field(name: str, value: str) -> None:
+    """Raise ValueError unless the field may be added to every response: well formed, and none that each says itself."""
+    if not token.fullmatch(name.encode("utf-8", "surrogateescape")):
+        raise ValueError(f"the field name {name!r} is not a token (RFC 9110 §5.1)")
+    if not field_value.fullmatch(value.encode("latin-1", "replace")):
+        raise ValueError(f"the value of {name} has a control character (RFC 9110 §5.5)")
+    if name.lower() in _OWN_FIELDS:
+        raise ValueError(f"the field {name} is for each response to say by itself")
+
+
 def _field_lines(fields: Iterable[tuple[str, str]]) -> bytes:
     """Return the field lines of every response: the default ones unless replaced, and the given ones."""
     given = list(fields)
+    for name, value in given:
+        check_field(name, value)
     replaced = {name.lower() for name, _ in given}
     kept = [field for field in DEFAULT_FIELDS.items() if field[0].lower() not in replaced]
     return "".join(f"{name}: {value}\r\n" for name, value in [*kept, *given]).encode("latin-1")
@@ -169,6 +189,8 @@ def _field_lines(fields: Iterable[tuple[str, str]]) -> bytes:
 
 def _listen_on(hosts: Sequence[str], port: int) -> list[socket.socket]:
     """Return listening sockets for all *hosts* on one port."""
+    if not hosts or not 0 <= port <= 65535:
+        raise ValueError(f"there is no address, or {port} is not a port (0 to 65535)")
     for tries_left in reversed(range(_PORT_TRIES)):
         listeners: list[socket.socket] = []
         try:
@@ -176,10 +198,11 @@ def _listen_on(hosts: Sequence[str], port: int) -> list[socket.socket]:
                 listeners += _listen_if_present(
                     host, listeners[0].getsockname()[1] if listeners else port, is_optional=bool(listeners)
                 )
-        except OSError as error:
+        except (OSError, ValueError) as error:
             for listener in listeners:
                 listener.close()
-            if port != 0 or not listeners or error.errno != errno.EADDRINUSE or not tries_left:
+            is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+            if port != 0 or not listeners or not is_taken or not tries_left:
                 raise
         else:
             return listeners

@@ -21,10 +21,12 @@ from .poller import ACCEPTABLE, READABLE, SelectorPoller, open_poller
 Log = Callable[[Sequence[Exchange]], object]
 Report = Callable[[str], object]
 
-# The system is out of something that a closed connection gives back.
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-# Then the listening sockets are left alone for this long, instead of being asked over and over.
+# What accept() says when it is we who are wrong, and no time mends it.
+_OUR_FAULTS = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
+# When the system can't accept, the listening sockets are left alone for this long, not asked over and over,
+# and no more often than this it is reported.
 _REST_SECONDS = 0.5
+_REPORT_SECONDS = 1.0
 # Under the interpreter lock two busy workers are slower than one: the lock changes hands at every system call
 # (measured with wrk, 32 connections, 1 KiB: 39,000 responses a second from two, 72,000 from one). So the first worker
 # accepts all that it can, and the others only what has waited this long, because the first is held up.
@@ -60,6 +62,7 @@ class Worker:
         self._awakener.setblocking(False)
         self._next_sweep = _NEVER
         self._rest_ends = _NEVER
+        self._next_report = 0.0
         self._latest = _NEVER
 
     def run(self) -> None:
@@ -67,9 +70,15 @@ class Worker:
         try:
             self._poller.register(self._awakened.fileno(), READABLE)
             self._listen()
+            # It may have been asked to stop before it began.
+            self._wake(time.monotonic())
             while self._listeners or self._connections:
                 self._turn()
         finally:
+            for connection in self._connections.values():
+                connection.conversation.close()
+            for listener in self._listeners.values():
+                listener.close()
             self._poller.close()
             self._awakened.close()
             self._awakener.close()
@@ -95,12 +104,20 @@ class Worker:
             elif descriptor in self._listeners:
                 self._greet(self._listeners[descriptor], now)
             else:
-                self._wake()
+                self._wake(now)
         if now >= due:
             self._keep_time(now)
         if self._log and self._exchanges:
-            self._log(self._exchanges)
-            self._exchanges.clear()
+            self._write_log(self._log)
+
+    def _write_log(self, log: Log) -> None:
+        """Tell the log of the exchanges since the last time, all at once; its faults are not the clients'."""
+        batch = tuple(self._exchanges)
+        self._exchanges.clear()
+        try:
+            log(batch)
+        except Exception:
+            self._report(traceback.format_exc())
 
     def _greet(self, listener: socket.socket, now: float) -> None:
         """Accept who is waiting, or see whether the first worker does."""
@@ -119,19 +136,25 @@ class Worker:
                 self._is_eager = self._is_first
                 return
             except OSError as error:
-                if error.errno not in _EXHAUSTED:
+                if error.errno in _OUR_FAULTS:
                     raise
-                self._report(f"cannot accept for now: {error.strerror}; {len(self._connections)} connections are open")
+                # Out of descriptors or memory, or the network is down: what a little time mends.
                 self._rest(now, _REST_SECONDS)
+                if now >= self._next_report:
+                    self._next_report = now + _REPORT_SECONDS
+                    self._report(
+                        f"cannot accept for now: {error.strerror}; {len(self._connections)} connections are open"
+                    )
                 return
             connected.setblocking(False)
             connection = Connection(
                 connected, address[0], self._service, self._exchanges.append if self._log else None, now
             )
-            connection.awaited, connection.deadline = next(connection.conversation)
-            self._next_sweep = min(self._next_sweep, connection.deadline)
-            self._connections[connected.fileno()] = connection
-            self._poller.register(connected.fileno(), connection.awaited)
+            connection.awaited = READABLE
+            descriptor = connected.fileno()
+            self._connections[descriptor] = connection
+            self._poller.register(descriptor, READABLE)
+            self._resume(descriptor, connection, connection.conversation.send, None)
 
     def _resume(self, descriptor: int, connection: Connection, step: Callable[[Any], Wait], argument: object) -> None:
         """Let a conversation go on, by sending it the time or throwing an exception into it, until it waits again."""
@@ -156,20 +179,17 @@ class Worker:
         if isinstance(self._poller, SelectorPoller):
             self._poller.unregister(descriptor)
 
-    def _end(self, connections: dict[int, Connection]) -> None:
-        """Cut conversations short where they wait."""
-        for descriptor, connection in connections.items():
-            connection.conversation.close()
-            self._forget(descriptor)
-
     def _keep_time(self, now: float) -> None:
         """See to what is due: the end of the grace, of a rest, and deadlines of connections."""
         if now >= self._latest:
-            self._end(dict(self._connections))
+            for descriptor, connection in list(self._connections.items()):
+                connection.conversation.close()
+                self._forget(descriptor)
         if now >= self._rest_ends:
             self._listen()
             for listener in self._listeners.values():
-                self._accept(listener, now)
+                if self._rest_ends == _NEVER:
+                    self._accept(listener, now)
         if now < self._next_sweep:
             return
         for descriptor, connection in list(self._connections.items()):
@@ -191,8 +211,8 @@ class Worker:
                 self._poller.unregister(descriptor)
         self._rest_ends = now + seconds
 
-    def _wake(self) -> None:
-        """Begin to stop, if that is why we were awakened: accept no more, and close who waits for nothing."""
+    def _wake(self, now: float) -> None:
+        """Begin to stop, if that is why we were awakened: accept no more, and let the idle see that they may go."""
         with contextlib.suppress(BlockingIOError):
             self._awakened.recv(64)
         if not self._service.is_stopping:
@@ -201,6 +221,6 @@ class Worker:
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()
-        self._end(
-            {descriptor: connection for descriptor, connection in self._connections.items() if connection.is_idle}
-        )
+        for descriptor, connection in list(self._connections.items()):
+            if connection.is_idle:
+                self._resume(descriptor, connection, connection.conversation.send, now)

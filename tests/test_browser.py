@@ -1,0 +1,227 @@
+"""A browser, headless Chromium, against the real server and its own site: what a person would see, is there."""
+
+import os
+import pathlib
+import re
+import struct
+from collections.abc import Callable
+
+import pytest
+
+import httpsock
+from httpsock.accesslog import Exchange
+from tests.support_tools import run, tool
+
+SITE = pathlib.Path(__file__).parents[1] / "www"
+# No traffic of its own, no sandbox (which root has not), and a profile that goes with the folder of the test.
+OPTIONS = """--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run
+    --disable-background-networking --disable-component-update --disable-default-apps --disable-extensions
+    --disable-sync --no-proxy-server --mute-audio""".split()
+# The site's pages go on for a moment once they are loaded; a clock that runs ahead while nothing is under way costs no
+# time. It does not wait for media, so the pages made for a test hold their load event until they have an outcome.
+AHEAD = "--virtual-time-budget=10000"
+
+Visit = Callable[..., tuple[str, list[Exchange]]]
+
+
+@pytest.fixture
+def visit(tmp_path: pathlib.Path) -> Visit:
+    """Serve a folder, let the browser load a path of it, return the document as it then stands, and the log."""
+    browser = [tool("chromium", "chromium-browser", "google-chrome"), *OPTIONS]
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+
+    def load(folder: pathlib.Path, path: str, *more: str) -> tuple[str, list[Exchange]]:
+        log: list[Exchange] = []
+        with httpsock.Server(folder, port=0, log=log.extend) as server:
+            done = run([*browser, profile, *more, "--dump-dom", server.url + path], tmp_path)
+        assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
+        return done.stdout.decode("utf-8"), log
+
+    return load
+
+
+def paths_of(log: list[Exchange]) -> list[str]:
+    """Return what was asked for."""
+    return [exchange.request_line.decode("ascii").split()[1] for exchange in log]
+
+
+def statuses_of(log: list[Exchange], path: str) -> list[int]:
+    """Return the statuses of the responses to requests for *path*."""
+    return [int(exchange.status) for exchange, asked in zip(log, paths_of(log), strict=True) if asked == path]
+
+
+def outcome(document: str) -> str:
+    """Return what the script of a test's page has written into its paragraph."""
+    match = re.search(r'<p id="outcome">(.*?)</p>', document, re.DOTALL)
+    assert match, f"no outcome in {document!r}"
+    return match[1]
+
+
+# --- the site -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", ["", "sockets.html", "http.html", "try.html"])
+def test_a_page_of_the_site_comes_with_all_that_it_needs(visit: Visit, page: str) -> None:
+    document, log = visit(SITE, page, AHEAD)
+    assert "<h1>" in document
+    paths = paths_of(log)
+    assert {"/" + page, "/style.css", "/script.js", "/favicon.svg"} <= set(paths)
+    assert any(path.startswith("/img/") for path in paths)
+    assert [exchange for exchange in log if exchange.status not in (200, 206, 304)] == []
+    assert [exchange for exchange in log if exchange.sent != exchange.length and exchange.status != 206] == []
+
+
+def test_the_start_page_shows_how_its_files_travelled(visit: Visit) -> None:
+    document, _ = visit(SITE, "", AHEAD)
+    assert "and the protocol was http/1.1." in document
+    assert "<td>/style.css</td>" in document
+
+
+def test_a_missing_page_is_answered_by_the_page_of_the_site(visit: Visit) -> None:
+    document, log = visit(SITE, "no/such%20page", AHEAD)
+    assert re.search(r"<title>(.*)</title>", document)
+    assert "<code>/no/such%20page</code>" in document, "the page's own script names what was asked for"
+    assert statuses_of(log, "/no/such%20page") == [404]
+    others = [exchange for exchange in log if b"such%20page" not in exchange.request_line]
+    assert "/style.css" in paths_of(others)
+    assert [exchange for exchange in others if exchange.status not in (200, 304)] == []
+
+
+def test_a_folder_without_an_index_is_shown_as_a_listing(visit: Visit) -> None:
+    document, log = visit(SITE, "files", AHEAD)
+    assert statuses_of(log, "/files") == [301]
+    assert statuses_of(log, "/files/") == [200]
+    assert "<title>/files/</title>" in document
+    for reference, text in (
+        ("../", "../"),
+        ("deeper/", "deeper/"),
+        ("a%20name%20with%20spaces.txt", "a name with spaces.txt"),
+        ("gr%C3%BC%C3%9Fe%2C%20%E4%B8%96%E7%95%8C.txt", "grüße, 世界.txt"),
+    ):
+        assert f'<a href="{reference}">{text}</a>' in document
+    assert document.index(">deeper/<") < document.index(">a name with spaces.txt<"), "folders come first"
+
+
+# --- pages made for a test, with a script that acts as a person would ------------------------------------------------
+
+
+def page_with(script: str) -> str:
+    """Return a page with a paragraph for the outcome, into which *script* writes; it is loaded when that is done."""
+    return f"""<!DOCTYPE html>
+<meta charset="utf-8"><title>test</title><link rel="icon" href="data:,">
+<p id="outcome">nothing has happened</p>
+<iframe></iframe>
+<script>
+// A page is not loaded before its frames are, and this one is not until it is closed.
+const frame = document.querySelector("iframe").contentDocument;
+frame.open();
+const outcome = document.getElementById("outcome");
+const say = (text) => {{ outcome.textContent = text; }};
+const act = async () => {{
+{script}
+}};
+act().catch((error) => say(`failed: ${{error.message}}`)).finally(() => frame.close());
+</script>
+"""
+
+
+FOLLOW_ALL_LINKS = """
+const listing = new URL("names/", location.href);
+const page = new DOMParser().parseFromString(await (await fetch(listing)).text(), "text/html");
+const lines = [];
+for (const link of page.querySelectorAll("tbody a")) {
+  if (link.textContent === "../") continue;
+  const response = await fetch(new URL(link.getAttribute("href"), listing));
+  lines.push(`${link.textContent} ${response.status} ${await response.text()}`);
+}
+say(lines.join("; "));
+"""
+
+
+def test_each_link_of_a_listing_leads_to_its_file(visit: Visit, tmp_path: pathlib.Path) -> None:
+    names = tmp_path / "root" / "names"
+    names.mkdir(parents=True)
+    for number, name in enumerate(["100% #1?.txt", "http:x.txt", "grüße.txt", "a\nb.txt"]):
+        (names / name).write_text(str(number))
+    (names / os.fsdecode(b"\xff.txt")).write_text("4")
+    (tmp_path / "root" / "index.html").write_text(page_with(FOLLOW_ALL_LINKS))
+    document, _ = visit(tmp_path / "root", "")
+    followed = dict.fromkeys(outcome(document).split("; "))
+    assert set(followed) == {
+        "100% #1?.txt 200 0",
+        "http:x.txt 200 1",
+        "grüße.txt 200 2",
+        "a\N{REPLACEMENT CHARACTER}b.txt 200 3",
+        "\N{REPLACEMENT CHARACTER}.txt 200 4",
+    }
+
+
+FETCH_TWICE = """
+const first = await fetch("hello.txt"), text = await first.text();
+const second = await fetch("hello.txt"), again = await second.text();
+say(`${first.status} ${text}, ${second.status} ${again}`);
+"""
+
+
+def test_a_second_fetch_only_asks_whether_the_copy_is_still_good(visit: Visit, folder: pathlib.Path) -> None:
+    (folder / "index.html").write_text(page_with(FETCH_TWICE))
+    document, log = visit(folder, "")
+    assert outcome(document) == "200 Hello, socket.\n, 200 Hello, socket.\n", "the browser shows its copy as 200"
+    assert statuses_of(log, "/hello.txt") == [200, 304], "R117"
+
+
+SEEK = """
+const media = document.createElement("%s");
+media.muted = true;
+media.preload = "%s";
+const seen = (name) => new Promise((resolve, reject) => {
+  media.addEventListener(name, resolve, { once: true });
+  media.addEventListener("error", () => reject(media.error), { once: true });
+});
+const known = seen("loadedmetadata");
+media.src = "%s";
+document.body.append(media);
+await known;
+const found = seen("seeked");
+media.currentTime = media.duration - 1;
+await found;
+const is_present = media.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+say(`at ${media.currentTime.toFixed(1)} of ${media.duration.toFixed(1)}, ${is_present ? "present" : "absent"}`);
+"""
+
+
+def test_a_film_can_be_sought_near_its_end(visit: Visit, tmp_path: pathlib.Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "clock.webm").write_bytes((SITE / "clock.webm").read_bytes())
+    (root / "index.html").write_text(page_with(SEEK % ("video", "auto", "clock.webm")))
+    document, log = visit(root, "")
+    assert outcome(document) == "at 15.0 of 16.0, present"
+    statuses = statuses_of(log, "/clock.webm")
+    assert statuses
+    assert set(statuses) == {206}, "R127: a browser asks for a film by ranges"
+
+
+def wave_head(length: int) -> bytes:
+    """Return the head of a sound of *length* octets: one channel, 8000 samples a second of 16 bits."""
+    return (
+        b"RIFF" + struct.pack("<I", 36 + length) + b"WAVE"
+        + b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)
+        + b"data" + struct.pack("<I", length)
+    )  # fmt: skip
+
+
+def test_a_long_sound_is_sought_by_asking_for_its_end_alone(visit: Visit, tmp_path: pathlib.Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    length = 16000 * 6000
+    with (root / "silence.wav").open("wb") as sound:
+        sound.write(wave_head(length))
+        sound.truncate(len(wave_head(length)) + length)
+    (root / "index.html").write_text(page_with(SEEK % ("audio", "metadata", "silence.wav")))
+    document, log = visit(root, "")
+    assert outcome(document) == "at 5999.0 of 6000.0, present"
+    parts = [exchange for exchange in log if exchange.request_line == b"GET /silence.wav HTTP/1.1"]
+    assert {int(part.status) for part in parts} == {206}
+    assert min(part.length for part in parts) < length // 2, "a range that starts far into the file"
+    assert sum(part.sent for part in parts) < length, "what lies between was never sent"

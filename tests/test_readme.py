@@ -1,0 +1,148 @@
+"""What README promises a newcomer, done as a newcomer would: from a fresh clone, command by command."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+import httpsock
+from httpsock.ranges import MAX_RANGES
+from tests.support_tools import tool
+
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def code_blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def clone(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A clone of the last commit, with nothing of this folder but what git keeps."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    copy = tmp_path / "clone"
+    command = [tool("git"), "-c", "safe.directory=*", "clone", "--quiet", "--local", str(ROOT), str(copy)]
+    subprocess.run(command, check=True, timeout=60)
+    return copy
+
+
+def test_the_first_command_serves_a_fresh_clone(clone: pathlib.Path) -> None:
+    command = code_blocks("console")[0].splitlines()[0].removeprefix("$ ")
+    assert command == "python3 -m httpsock"
+    # Isolated from whatever this test's own interpreter has installed; port 0, since 8000 may be taken here.
+    arguments = [sys.executable, "-S", *command.split()[1:], "--port", "0"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    with subprocess.Popen(arguments, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        url = run.stdout.readline().decode().strip()
+        try:
+            with urllib.request.urlopen(url, timeout=20) as answer:
+                assert answer.status == 200
+                assert answer.read() == (clone / "www" / "index.html").read_bytes()
+        finally:
+            run.send_signal(signal.SIGTERM)
+        _, errors = run.communicate(timeout=20)
+    assert run.returncode == 0
+    assert errors.decode().startswith(f"Serving {clone / 'www'} at {url}")
+
+
+def test_the_test_command_passes_in_a_fresh_clone(clone: pathlib.Path) -> None:
+    command = next(block for block in code_blocks("sh") if "pytest" in block)
+    # The command as it stands; all of the suite would run itself again and again, so one file stands for it.
+    environment = os.environ | {"PYTEST_ADDOPTS": "tests/test_ranges.py", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    for name in [name for name in environment if name.startswith(("COV_", "COVERAGE", "VIRTUAL_ENV"))]:
+        del environment[name]
+    python = pathlib.Path(shutil.which("python3", path=os.path.dirname(sys.executable)) or sys.executable)
+    environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command], check=False, cwd=clone, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\d+ passed", done.stdout)
+
+
+def test_the_installed_command_serves_and_needs_nothing_else(clone: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))}
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=120)
+    scripts = tmp_path / "venv" / "bin"
+    subprocess.run([scripts / "pip", "install", "--quiet", clone], check=True, timeout=300, env=environment)
+    listed = subprocess.run(
+        [scripts / "pip", "list", "--format=freeze"], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert {line.partition("==")[0] for line in listed.stdout.split()} <= {"httpsock", "pip", "setuptools"}
+    said = subprocess.run([scripts / "httpsock", "--version"], check=True, capture_output=True, text=True, timeout=60)
+    assert said.stdout == f"httpsock {httpsock.__version__}\n"
+
+
+def test_the_example_of_embedding_runs() -> None:
+    (example,) = code_blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == (ROOT / "www" / "hello.txt").read_text() + "\n"
+    assert done.stderr == ""
+
+
+def test_the_commands_to_try_do_what_is_said_beside_them(tmp_path: pathlib.Path) -> None:
+    tool("curl")
+    block = next(block for block in code_blocks("sh") if "multipart/byteranges" in block)
+    said = []
+    with httpsock.Server(ROOT / "www", port=0) as server:
+        for line in block.splitlines():
+            if line.startswith("curl"):
+                command = line.replace("http://127.0.0.1:8000/", server.url).replace("curl ", "curl -s ", 1)
+                done = subprocess.run(
+                    ["bash", "-c", command], check=False, cwd=tmp_path, capture_output=True, timeout=60
+                )
+                assert done.returncode == 0, command
+                said.append(done.stdout)
+    whole, head, five, two, resumed, listing, outside = said
+    hello = (ROOT / "www" / "hello.txt").read_bytes()
+    assert whole.endswith(b"\r\n\r\n" + hello)
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert head.endswith(b"\r\n\r\n")
+    assert five == hello[:5]
+    assert b"Content-Type: multipart/byteranges" in two
+    assert resumed == b""
+    assert (tmp_path / "clock.webm").read_bytes() == (ROOT / "www" / "clock.webm").read_bytes()
+    assert listing.startswith(b"[")
+    assert outside.startswith(b"HTTP/1.1 400")
+    assert b"dot" in outside or b'".."' in outside
+
+
+def test_the_list_of_files_is_complete() -> None:
+    listed = set(re.findall(r"`(\w+\.py)`", README.partition("## Read it in this order")[2]))
+    present = {path.name for path in (ROOT / "httpsock").glob("*.py")} - {"__init__.py"}
+    assert listed == present
+
+
+def test_the_table_of_limits_says_what_the_limits_are() -> None:
+    limits, timeouts = httpsock.Limits(), httpsock.Timeouts()
+    table = README.partition("## Limits")[2].partition("\n## ")[0]
+    content = limits.content
+    for row in (
+        f"| request line | {limits.request_line:,} octets | 414",
+        f"| head | {limits.head // 1024} KiB, {limits.field_lines} field lines | 431 |",
+        f"| empty lines before a request | {limits.empty_lines} | 400 |",
+        f"| request content, which is read and discarded | {content.content // 2**20} MiB | 413",
+        f"| {content.chunk_line // 1024} KiB; {content.chunk_extensions // 1024} KiB; {content.trailers // 1024} KiB |",
+        f"| ranges in one request | {MAX_RANGES}, joined",
+        f"| a head, from its first octet | {timeouts.head:g} s | 408 |",
+        f"| between two requests | {timeouts.idle:g} s |",
+        f"| request content | {timeouts.stall:g} s between two reads, {timeouts.content:g} s in all | 408 |",
+        f"| a response | {timeouts.stall:g} s between two writes, none in all |",
+    ):
+        assert row in table, row

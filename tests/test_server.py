@@ -1,0 +1,374 @@
+"""The server: where it listens, what it adds to every response, and that nothing of it is left when it has stopped."""
+
+import contextlib
+import errno
+import gc
+import io
+import os
+import pathlib
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+
+from httpsock import Server, server
+from tests.support import PATIENCE_SECONDS, connect, get, read_answer, read_answers, receive_all, talk
+
+HELLO = b"Hello, socket.\n"
+# Longer than any test waits.
+AN_HOUR = 3600.0
+NO_DESCRIPTORS = pytest.mark.skipif(sys.platform == "win32", reason="there are no descriptors to count")
+
+Serve = Callable[..., Server]
+
+
+def system_has_ipv6() -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
+IPV6 = pytest.mark.skipif(not system_has_ipv6(), reason="the system has no IPv6")
+
+
+def open_descriptors() -> list[str]:
+    gc.collect()
+    return sorted(os.listdir("/dev/fd"))
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """Assert that a test leaves no thread and no descriptor behind."""
+    threads, descriptors = threading.active_count(), open_descriptors()
+    yield
+    assert threading.active_count() == threads
+    assert open_descriptors() == descriptors
+
+
+def first_content(url: str) -> bytes:
+    """Return the content of hello.txt at the server of *url*."""
+    parts = urlsplit(url)
+    assert parts.hostname
+    assert parts.port
+    with connect(parts.port, parts.hostname) as client:
+        client.sendall(get("/hello.txt", "Connection: close"))
+        (answer,) = read_answers(receive_all(client))
+        return answer.content
+
+
+# --- Where it listens -----------------------------------------------------------------------------
+
+
+def test_by_default_it_serves_this_machine_at_all_its_loopback_addresses(folder: pathlib.Path, serve: Serve) -> None:
+    served = serve(folder)
+
+    expected = [f"http://127.0.0.1:{served.port}/", f"http://[::1]:{served.port}/"]
+    assert served.urls == expected[: 1 + system_has_ipv6()]
+    assert served.url == served.urls[0]
+    assert [first_content(url) for url in served.urls] == [HELLO] * len(served.urls)
+
+
+@IPV6
+def test_it_can_serve_ipv6_alone(folder: pathlib.Path, serve: Serve) -> None:
+    served = serve(folder, hosts=("::1",))
+
+    assert served.urls == [f"http://[::1]:{served.port}/"]
+    assert first_content(served.url) == HELLO
+    with pytest.raises(ConnectionRefusedError):
+        connect(served.port)
+
+
+@IPV6
+def test_all_addresses_of_both_families_can_be_listened_on_at_one_port(folder: pathlib.Path, serve: Serve) -> None:
+    served = serve(folder, hosts=server.ANY)
+
+    assert served.urls == [f"http://0.0.0.0:{served.port}/", f"http://[::]:{served.port}/"]
+    assert first_content(f"http://127.0.0.1:{served.port}/") == HELLO
+    assert first_content(f"http://[::1]:{served.port}/") == HELLO
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        pytest.param("192.0.2.1", "http://192.0.2.1:80/", id="IPv4"),
+        pytest.param("2001:db8::1", "http://[2001:db8::1]:80/", id="IPv6 in brackets (RFC 3986 §3.2.2)"),
+    ],
+)
+def test_an_address_is_shown_as_a_url(host: str, url: str) -> None:
+    assert server.url_of(host, 80) == url
+
+
+def test_an_address_that_the_system_lacks_is_passed_over_beside_another(folder: pathlib.Path, serve: Serve) -> None:
+    """192.0.2.1 is an address of documentation (RFC 5737), which no system has."""
+    served = serve(folder, hosts=("127.0.0.1", "192.0.2.1"))
+
+    assert served.urls == [f"http://127.0.0.1:{served.port}/"]
+
+
+@NO_DESCRIPTORS
+def test_an_address_that_the_system_lacks_is_an_error_alone(folder: pathlib.Path, nothing_left: None) -> None:
+    with pytest.raises(OSError, match=r".") as raised:
+        Server(folder, hosts=("192.0.2.1",), port=0)
+
+    assert raised.value.errno == errno.EADDRNOTAVAIL
+
+
+@NO_DESCRIPTORS
+@pytest.mark.parametrize("first", [(), ("127.0.0.1",)], ids=["alone", "after an address that is one"])
+@pytest.mark.parametrize("host", ["localhost", "example.com", "300.1.1.1", "::g", "[::1]", "", "a" * 70, "ä"])
+def test_what_is_no_numeric_address_is_refused(
+    folder: pathlib.Path, nothing_left: None, host: str, first: tuple[str, ...]
+) -> None:
+    """No name is ever looked up."""
+    with pytest.raises(ValueError, match="is not an IPv4 or IPv6 address") as raised:
+        Server(folder, hosts=(*first, host), port=0)
+
+    assert repr(host) in str(raised.value)
+    # What was opened before must not hang on to the traceback.
+    del raised
+
+
+@NO_DESCRIPTORS
+@pytest.mark.parametrize("port", [-1, 65536, 70000])
+def test_what_is_no_port_is_refused(folder: pathlib.Path, nothing_left: None, port: int) -> None:
+    """Some systems would take the lower 16 bits of it."""
+    with pytest.raises((ValueError, OverflowError), match="port"):
+        Server(folder, hosts=("127.0.0.1",), port=port).stop()
+
+
+@NO_DESCRIPTORS
+def test_a_port_that_is_in_use_is_an_error(folder: pathlib.Path, server: Server, nothing_left: None) -> None:
+    with pytest.raises(OSError, match=r".") as raised:
+        Server(folder, port=server.port)
+
+    assert raised.value.errno == errno.EADDRINUSE
+
+
+@NO_DESCRIPTORS
+def test_a_port_that_is_free_at_one_address_only_is_an_error(folder: pathlib.Path, nothing_left: None) -> None:
+    """Of one address twice, the second finds each port taken; that is tried several times, then said."""
+    with pytest.raises(OSError, match=r".") as raised:
+        Server(folder, hosts=("127.0.0.1", "127.0.0.1"), port=0)
+
+    assert raised.value.errno == errno.EADDRINUSE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an address of its own, where no port is taken by chance")
+def test_a_port_is_free_again_as_soon_as_its_server_has_stopped(folder: pathlib.Path) -> None:
+    with Server(folder, hosts=("127.0.0.2",), port=0) as before:
+        client = connect(before.port, "127.0.0.2")
+    with client, Server(folder, hosts=("127.0.0.2",), port=before.port) as after:
+        assert receive_all(client) == b""
+        assert first_content(after.url) == HELLO
+
+
+@NO_DESCRIPTORS
+def test_a_folder_that_is_none_is_an_error(folder: pathlib.Path, nothing_left: None) -> None:
+    with pytest.raises(FileNotFoundError):
+        Server(folder / "nothing", port=0)
+    with pytest.raises(NotADirectoryError):
+        Server(folder / "hello.txt", port=0)
+
+
+def test_the_folder_is_known_by_its_absolute_name(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    with Server(port=0) as served:
+        monkeypatch.chdir("/")
+        assert served.directory == str(folder)
+        assert first_content(served.url) == HELLO
+
+
+# --- What every response carries ------------------------------------------------------------------
+
+
+EVERY_ANSWER = get("/hello.txt") + get("/nothing") + get("/hello.txt", "If-None-Match: *") + b"nonsense\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([], {"Server": "httpsock", "X-Content-Type-Options": "nosniff"}, id="the default fields"),
+        pytest.param(
+            [("X-Frame-Options", "DENY")],
+            {"Server": "httpsock", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY"},
+            id="another field beside them",
+        ),
+        pytest.param(
+            [("SERVER", "mine")],
+            {"SERVER": "mine", "X-Content-Type-Options": "nosniff"},
+            id="R115: one of them replaced, whatever its case",
+        ),
+    ],
+)
+def test_fields_are_sent_with_every_response(
+    folder: pathlib.Path, serve: Serve, fields: list[tuple[str, str]], expected: dict[str, str]
+) -> None:
+    served = serve(folder, fields=iter(fields))
+
+    answers = read_answers(talk(served.port, EVERY_ANSWER))
+
+    assert [answer.status for answer in answers] == [200, 404, 304, 400]
+    for answer in answers:
+        added = {name: value for name, value in answer.fields if name.lower() in ("server", "x-frame-options")}
+        assert added | {"X-Content-Type-Options": answer.field("X-Content-Type-Options")} == expected
+
+
+def test_a_field_may_be_sent_on_several_lines(folder: pathlib.Path, serve: Serve) -> None:
+    served = serve(folder, fields=[("Link", "</a>"), ("Link", "</b>")])
+
+    (answer,) = read_answers(talk(served.port, get("/hello.txt")))
+
+    assert [value for name, value in answer.fields if name == "Link"] == ["</a>", "</b>"]
+
+
+# --- Starting and stopping ------------------------------------------------------------------------
+
+
+@NO_DESCRIPTORS
+def test_a_server_that_has_stopped_leaves_nothing(folder: pathlib.Path, nothing_left: None) -> None:
+    for threads in (1, 2, 5) * 5:
+        with Server(folder, port=0, threads=threads) as served:
+            assert threading.active_count() >= 1 + threads
+            assert first_content(served.url) == HELLO
+
+
+@NO_DESCRIPTORS
+def test_servers_live_side_by_side(folder: pathlib.Path, tmp_path: pathlib.Path, nothing_left: None) -> None:
+    with ExitStack() as stack:
+        servers = []
+        for number in range(20):
+            own = tmp_path / str(number)
+            own.mkdir()
+            (own / "hello.txt").write_text(f"number {number}")
+            servers.append(stack.enter_context(Server(own, port=0, threads=1)))
+
+        assert len({served.port for served in servers}) == 20
+        contents = [first_content(served.url) for served in servers]
+        assert contents == [f"number {number}".encode() for number in range(20)]
+
+
+@NO_DESCRIPTORS
+def test_a_server_that_was_never_started_leaves_nothing(folder: pathlib.Path, nothing_left: None) -> None:
+    served = Server(folder, port=0)
+    assert not served.is_stopping
+
+    served.stop()
+    served.stop()
+
+    assert served.is_stopping
+
+
+def test_a_server_stops_when_its_block_fails(folder: pathlib.Path) -> None:
+    with pytest.raises(ZeroDivisionError), Server(folder, port=0) as served:
+        raise ZeroDivisionError
+
+    with pytest.raises(ConnectionRefusedError):
+        connect(served.port)
+
+
+def test_stopping_closes_connections_that_wait_for_nothing(folder: pathlib.Path) -> None:
+    with ExitStack() as stack:
+        with Server(folder, port=0) as served:
+            clients = [stack.enter_context(connect(served.port)) for _ in range(10)]
+            for client in clients[5:]:
+                client.sendall(get("*", method="OPTIONS"))
+                assert read_answer(client.recv(65536))[0].status == 204
+
+        assert [receive_all(client) for client in clients] == [b""] * 10
+
+
+def test_downloads_under_way_are_finished_and_then_answers_say_close(folder: pathlib.Path) -> None:
+    """R085, R086: each request received before is still answered."""
+    large = os.urandom(1 << 20) * 16
+    (folder / "larger.bin").write_bytes(large)
+    served = Server(folder, port=0)
+    served.start()
+    with ExitStack() as stack:
+        stack.callback(served.stop, 0)
+        clients = [stack.enter_context(connect(served.port)) for _ in range(6)]
+        beginnings = []
+        for client in clients:
+            client.sendall(get("/larger.bin") + get("/hello.txt"))
+            beginnings.append(client.recv(1))
+        served.ask_to_stop(AN_HOUR)
+        assert served.is_stopping
+
+        for client, beginning in zip(clients, beginnings, strict=True):
+            first, second = read_answers(beginning + receive_all(client))
+            assert (first.content, first.field("Connection")) == (large, None)
+            assert (second.content, second.field("Connection")) == (HELLO, "close")
+
+
+def test_downloads_not_finished_when_the_grace_ends_are_cut(folder: pathlib.Path) -> None:
+    with open(folder / "huge.bin", "wb") as file:
+        file.truncate(1 << 30)
+    served = Server(folder, port=0)
+    served.start()
+    with connect(served.port) as client:
+        client.sendall(get("/huge.bin"))
+        beginning = client.recv(1)
+        served.stop(0.1)
+
+        received = len(beginning) + len(receive_all(client))
+
+    assert received < 1 << 30
+
+
+def test_serve_returns_when_it_has_been_asked_to_stop(folder: pathlib.Path) -> None:
+    served = Server(folder, port=0)
+    serving = threading.Thread(target=served.serve)
+    serving.start()
+    assert first_content(served.url) == HELLO
+
+    served.ask_to_stop(AN_HOUR)
+
+    serving.join(PATIENCE_SECONDS)
+    assert not serving.is_alive()
+    with pytest.raises(ConnectionRefusedError):
+        connect(served.port)
+
+
+def test_serve_returns_when_it_was_asked_to_stop_before_it_began(folder: pathlib.Path) -> None:
+    """A signal may come at any time."""
+    served = Server(folder, port=0)
+    serving = threading.Thread(target=served.serve)
+    served.ask_to_stop(AN_HOUR)
+    serving.start()
+
+    serving.join(PATIENCE_SECONDS)
+
+    has_returned = not serving.is_alive()
+    served.stop()
+    serving.join()
+    assert has_returned
+
+
+# --- What it reports ------------------------------------------------------------------------------
+
+
+def test_reports_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    server.say("out of descriptors")
+
+    assert capsys.readouterr() == ("", "out of descriptors\n")
+
+
+def test_reports_are_dropped_when_standard_error_is_closed(capsys: pytest.CaptureFixture[str]) -> None:
+    closed = io.StringIO()
+    closed.close()
+    with contextlib.redirect_stderr(closed):
+        server.say("out of descriptors")
+
+    assert capsys.readouterr() == ("", "")
+
+
+def test_reports_are_dropped_when_there_is_no_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """They must not find their way to standard output, which others read."""
+    with contextlib.redirect_stderr(None):
+        server.say("out of descriptors")
+
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,413 @@
+"""The worker: one thread that accepts, resumes, keeps deadlines and stops, whatever its connections do."""
+
+import errno
+import os
+import pathlib
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import pytest
+
+from httpsock import Server, Timeouts, origin
+from httpsock.accesslog import Exchange
+from httpsock.connection import Service
+from httpsock.messages import Request, Response
+from httpsock.resources import DocumentRoot
+from httpsock.worker import Log, Report, Worker
+from tests.support import PATIENCE_SECONDS, connect, get, read_answer, read_answers, receive_all, talk
+
+HELLO = b"Hello, socket.\n"
+# Longer than any test waits.
+AN_HOUR = 3600.0
+
+
+def open_worker(listener: socket.socket, service: Service, log: Log | None, report: Report) -> Worker:
+    """Return the worker under test, alone at its listening socket; the one place that knows how it is made."""
+    return Worker([listener], service, log, report, is_first=True)
+
+
+class Employment:
+    """A worker at work in a thread of its own, and what it has said."""
+
+    def __init__(self, root: pathlib.Path, timeouts: Timeouts, log: Log | None) -> None:
+        self.service = Service(DocumentRoot(root), timeouts=timeouts)
+        self.reports: list[str] = []
+        with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+            listener.setblocking(False)
+            self.port: int = listener.getsockname()[1]
+            self.worker = open_worker(listener, self.service, log, self.reports.append)
+        self.thread = threading.Thread(target=self.worker.run)
+        self.thread.start()
+
+    def ask_to_stop(self, grace_seconds: float = PATIENCE_SECONDS) -> None:
+        self.service.is_stopping = True
+        self.worker.stop(grace_seconds)
+
+    def has_returned(self) -> bool:
+        """Return whether the worker returns within the time that a test waits for anything."""
+        self.thread.join(PATIENCE_SECONDS)
+        return not self.thread.is_alive()
+
+    def end(self) -> None:
+        self.ask_to_stop(0)
+        self.thread.join()
+
+
+Employ = Callable[..., Employment]
+
+
+@pytest.fixture
+def employ(folder: pathlib.Path) -> Iterator[Employ]:
+    """Let a worker work; it has returned when the test ends."""
+    with ExitStack() as stack:
+
+        def start(timeouts: Timeouts | None = None, log: Log | None = None) -> Employment:
+            employment = Employment(folder, timeouts or Timeouts(), log)
+            stack.callback(employment.end)
+            return employment
+
+        yield start
+
+
+def receive_answer(client: socket.socket) -> bytes:
+    """Return the content of the next response on a connection that goes on."""
+    octets = b""
+    while b"\r\n\r\n" not in octets:
+        octets += client.recv(65536)
+    length = int(octets.partition(b"Content-Length: ")[2].partition(b"\r")[0])
+    while len(octets.partition(b"\r\n\r\n")[2]) < length:
+        octets += client.recv(65536)
+    answer, rest = read_answer(octets)
+    assert rest == b""
+    return answer.content
+
+
+def is_refused(port: int) -> bool:
+    """Return whether, within the time that a test waits for anything, new clients are refused."""
+    latest = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < latest:
+        try:
+            connect(port).close()
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
+# --- Accepting, and turns -------------------------------------------------------------------------
+
+
+def test_more_clients_than_are_accepted_at_a_time_are_all_served(employ: Employ) -> None:
+    employment = employ()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(employment.port)) for _ in range(60)]
+        for client in reversed(clients):
+            client.sendall(get("/hello.txt"))
+
+        assert [receive_answer(client) for client in clients] == [HELLO] * 60
+
+
+def test_silent_and_unfinished_clients_keep_nobody_waiting(employ: Employ) -> None:
+    """R093."""
+    employment = employ()
+    with ExitStack() as stack:
+        for beginning in (b"", b"GET /hel", get("/", "Content-Length: 9"), get("/large.bin") * 50, b"nonsense\r\n\r\n"):
+            for _ in range(4):
+                stack.enter_context(connect(employment.port)).sendall(beginning)
+
+        answers = read_answers(talk(employment.port, get("/hello.txt") * 3))
+
+        assert [answer.content for answer in answers] == [HELLO] * 3
+
+
+def test_clients_that_leave_at_once_are_forgotten(employ: Employ) -> None:
+    """R093: whether they say nothing, or reset."""
+    employment = employ()
+    for _ in range(5):
+        connect(employment.port).close()
+        with connect(employment.port) as client:
+            client.sendall(get("/hello.txt"))
+            # Closing at once, with no time to wait for what is under way, resets the connection.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    assert read_answers(talk(employment.port, get("/hello.txt")))[0].content == HELLO
+    assert employment.reports == []
+
+
+# --- Deadlines ------------------------------------------------------------------------------------
+
+
+def test_each_client_has_a_deadline_of_its_own(employ: Employ) -> None:
+    """R094: who is silent is left, who is slow is told, and both do not touch the third."""
+    employment = employ(Timeouts(head=0.5, idle=1.0, stall=PATIENCE_SECONDS, linger=0.1))
+    with connect(employment.port) as reader, connect(employment.port) as silent, connect(employment.port) as slow:
+        reader.sendall(get("/large.bin", "Content-Length: 1"))
+        slow.sendall(b"GET /")
+
+        assert receive_all(silent) == b""
+        (late,) = read_answers(receive_all(slow))
+        assert late.status == 408
+        assert "the head was not complete 0.5 seconds after its first octet" in late.text
+        reader.sendall(b"x")
+        assert receive_answer(reader) == bytes(range(256)) * 1024
+
+
+# --- A fault of our own ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a fault of our own lie on the way to one path."""
+
+    def respond(request: Request, root: DocumentRoot, now: float) -> Response:
+        if request.target.path == b"/fault":
+            raise ZeroDivisionError("a fault of our own")
+        return origin.respond(request, root, now)
+
+    monkeypatch.setattr("httpsock.connection.respond", respond)
+
+
+@pytest.mark.parametrize("has_epoll", [True, False], ids=["epoll", "selectors"])
+def test_a_fault_is_reported_and_ends_one_connection(
+    employ: Employ, faulty: None, monkeypatch: pytest.MonkeyPatch, *, has_epoll: bool
+) -> None:
+    """R116: the octets give no clue, and the other clients notice nothing."""
+    if not has_epoll:
+        monkeypatch.delattr(select, "epoll", raising=False)
+    employment = employ()
+    with connect(employment.port) as other:
+        other.sendall(get("/hello.txt"))
+        assert receive_answer(other) == HELLO
+
+        assert talk(employment.port, get("/fault"), ends=False) == b""
+
+        other.sendall(get("/hello.txt"))
+        assert receive_answer(other) == HELLO
+        (report,) = employment.reports
+        assert report.startswith("Traceback (most recent call last):")
+        assert report.endswith("ZeroDivisionError: a fault of our own\n")
+
+
+# --- The log --------------------------------------------------------------------------------------
+
+
+def test_the_log_is_given_each_exchange_once_in_order(employ: Employ) -> None:
+    seen: list[Exchange] = []
+    employment = employ(log=seen.extend)
+    began, clock_began = time.time(), time.monotonic()
+    talk(employment.port, get("/hello.txt") + get("/nothing") + get("/hello.txt", method="HEAD"))
+    talk(employment.port, b"nonsense\r\n\r\n")
+    employment.end()
+    ended, clock_ended = time.time(), time.monotonic()
+
+    assert [(exchange.request_line, exchange.status) for exchange in seen] == [
+        (b"GET /hello.txt HTTP/1.1", 200),
+        (b"GET /nothing HTTP/1.1", 404),
+        (b"HEAD /hello.txt HTTP/1.1", 200),
+        (b"nonsense", 400),
+    ]
+    assert {exchange.client for exchange in seen} == {"127.0.0.1"}
+    assert all(0 <= exchange.seconds <= clock_ended - clock_began for exchange in seen)
+    assert all(began <= exchange.ended <= ended for exchange in seen)
+
+
+def test_an_exchange_cut_short_at_the_end_is_logged(employ: Employ, folder: pathlib.Path) -> None:
+    with open(folder / "huge.bin", "wb") as file:
+        file.truncate(1 << 30)
+    seen: list[Exchange] = []
+    employment = employ(log=seen.extend)
+    with connect(employment.port) as client:
+        client.sendall(get("/huge.bin"))
+        assert client.recv(1) == b"H"
+        employment.end()
+
+    (exchange,) = seen
+    assert exchange.sent < exchange.length == 1 << 30
+
+
+def test_a_batch_of_exchanges_may_be_kept_by_the_log(employ: Employ) -> None:
+    batches: list[Sequence[Exchange]] = []
+    employment = employ(log=batches.append)
+    talk(employment.port, get("/hello.txt"))
+    talk(employment.port, get("/hello.txt"))
+    employment.end()
+
+    assert sum(map(len, batches)) == 2
+
+
+# --- Stopping -------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_stopped_closes_who_waits_for_nothing(employ: Employ) -> None:
+    employment = employ()
+    with connect(employment.port) as silent, connect(employment.port) as served:
+        served.sendall(get("/hello.txt"))
+        assert receive_answer(served) == HELLO
+        employment.ask_to_stop()
+
+        assert receive_all(silent) == receive_all(served) == b""
+        assert employment.has_returned()
+
+
+def test_a_worker_that_is_stopped_finishes_what_it_sends(employ: Employ, folder: pathlib.Path) -> None:
+    """R085: and then waits for no other request."""
+    large = os.urandom(1 << 20) * 16
+    (folder / "larger.bin").write_bytes(large)
+    employment = employ(Timeouts(idle=AN_HOUR))
+    with connect(employment.port) as client:
+        client.sendall(get("/larger.bin"))
+        beginning = client.recv(1)
+        employment.ask_to_stop(AN_HOUR)
+
+        (answer,) = read_answers(beginning + receive_all(client))
+
+        assert answer.content == large
+        assert employment.has_returned()
+
+
+def test_a_worker_that_is_stopped_accepts_no_more(employ: Employ, folder: pathlib.Path) -> None:
+    """While it finishes what it sends, new clients are refused at once and may try elsewhere."""
+    large = bytes(1 << 26)
+    (folder / "larger.bin").write_bytes(large)
+    employment = employ()
+    with connect(employment.port) as client:
+        client.sendall(get("/larger.bin") + get("/hello.txt"))
+        beginning = client.recv(1)
+        employment.ask_to_stop()
+
+        assert is_refused(employment.port)
+
+        first, second = read_answers(beginning + receive_all(client))
+        assert (first.content, first.field("Connection")) == (large, None)
+        assert (second.content, second.field("Connection")) == (HELLO, "close")
+
+
+def test_what_is_not_finished_when_the_grace_ends_is_cut(employ: Employ, folder: pathlib.Path) -> None:
+    with open(folder / "huge.bin", "wb") as file:
+        file.truncate(1 << 30)
+    employment = employ()
+    with connect(employment.port) as client, connect(employment.port) as unfinished:
+        client.sendall(get("/huge.bin"))
+        assert client.recv(1) == b"H"
+        unfinished.sendall(b"GET /")
+        employment.ask_to_stop(0.1)
+
+        assert employment.has_returned()
+        assert receive_all(unfinished) == b""
+
+
+def test_a_worker_may_be_stopped_before_it_runs_and_after_it_has_returned(folder: pathlib.Path) -> None:
+    service = Service(DocumentRoot(folder), is_stopping=True)
+    reports: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        worker = open_worker(listener, service, None, reports.append)
+    worker.stop(PATIENCE_SECONDS)
+
+    worker.run()
+    worker.stop(0)
+
+    assert reports == []
+
+
+def test_an_awakening_for_nothing_changes_nothing(employ: Employ) -> None:
+    """A stop is asked for by the service; the worker is only awakened to see it."""
+    employment = employ()
+    employment.worker.stop(PATIENCE_SECONDS)
+
+    assert read_answers(talk(employment.port, get("/hello.txt")))[0].content == HELLO
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no descriptors to count")
+def test_a_worker_whose_listening_socket_fails_ends_and_holds_nothing(folder: pathlib.Path) -> None:
+    """That is a fault of our own: accepting on it again and again would help nobody."""
+    service = Service(DocumentRoot(folder))
+    reports: list[str] = []
+    before = sorted(os.listdir("/dev/fd"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        worker = open_worker(listener, service, None, reports.append)
+        listener.shutdown(socket.SHUT_RDWR)
+
+        with pytest.raises(OSError, match="Invalid argument") as raised:
+            worker.run()
+
+    assert raised.value.errno == errno.EINVAL
+    assert sorted(os.listdir("/dev/fd")) == before
+
+
+# --- The first worker and the others --------------------------------------------------------------
+
+
+def test_other_workers_serve_while_the_first_is_held_up(folder: pathlib.Path) -> None:
+    """R093: the first accepts all it can, and what it cannot is not kept waiting for it."""
+    held_up = threading.Event()
+    may_go_on = threading.Event()
+
+    def log(exchanges: Sequence[Exchange]) -> None:
+        if any(exchange.request_line == b"GET /nothing HTTP/1.1" for exchange in exchanges):
+            held_up.set()
+            assert may_go_on.wait(PATIENCE_SECONDS)
+
+    with Server(folder, port=0, threads=2, log=log) as server, connect(server.port) as holding:
+        holding.sendall(get("/nothing"))
+        assert held_up.wait(PATIENCE_SECONDS)
+        try:
+            for _ in range(20):
+                assert read_answers(talk(server.port, get("/hello.txt")))[0].content == HELLO
+        finally:
+            may_go_on.set()
+
+
+# --- The system runs out of descriptors -----------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit to lower")
+@pytest.mark.parametrize(
+    ("options", "workers"),
+    [
+        pytest.param("--threads 1 --bind 127.0.0.1", 1, id="one worker, one address"),
+        pytest.param("--threads 2", 2, id="two workers, all addresses of this machine"),
+    ],
+)
+def test_running_out_of_descriptors_is_survived_and_reported_now_and_then(
+    folder: pathlib.Path, options: str, workers: int
+) -> None:
+    """R093: those that are accepted go on, the others wait, and nothing turns in circles."""
+    program = f"ulimit -n 40; exec '{sys.executable}' -m httpsock '{folder}' --port 0 --quiet {options}"
+    with (
+        subprocess.Popen(["/bin/sh", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
+        ExitStack() as stack,
+    ):
+        stack.callback(process.terminate)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith(b"Serving ")
+        port = urlsplit(process.stdout.readline()).port
+        assert port
+        served = stack.enter_context(connect(port))
+        served.sendall(get("/hello.txt"))
+        assert receive_answer(served) == HELLO
+        began = time.monotonic()
+        others = [stack.enter_context(connect(port)) for _ in range(60)]
+
+        reports = [process.stderr.readline() for _ in range(3 * workers)]
+
+        # Each worker reports once, then rests for half a second.
+        assert time.monotonic() - began >= 2 * 0.5
+        assert {report.split(b";")[0] for report in reports} == {b"cannot accept for now: Too many open files"}
+        served.sendall(get("/large.bin"))
+        assert receive_answer(served).startswith(b"503 Service Unavailable: ")
+        for client in others:
+            client.sendall(get("/nothing", "Connection: close"))
+        for client in others:
+            assert [answer.status for answer in read_answers(receive_all(client))] == [404]
+        served.sendall(get("/large.bin"))
+        assert receive_answer(served) == bytes(range(256)) * 1024
+        process.terminate()
+        assert process.wait() == 0
