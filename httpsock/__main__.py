@@ -143,7 +143,7 @@ def _open_server(options: argparse.Namespace, directory: str) -> Server:
                 threads=options.threads,
                 show_hidden=options.hidden,
                 follow_links=options.follow_links,
-                cache_control=", ".join(cache_controls) or lifetime,
+                cache_control=", ".join(cache_controls) if cache_controls else lifetime,
                 fields=[field for field in fields if field[0].lower() != "cache-control"],
                 log=None if options.quiet else _writer(FORMATS[options.log]),
             )
@@ -188,7 +188,7 @@ def _cannot_serve(error: Exception, options: argparse.Namespace, directory: str)
             return f"{directory!r} is not a folder."
         case errno.EACCES:
             return f"the folder {directory!r} may not be read by this user."
-    return f"{error}."
+    return f"{directory!r} can't be served at {options.bind or LOOPBACK[0]}: {error.strerror or error}."
 
 
 def _announce(server: Server, options: argparse.Namespace) -> None:

@@ -143,6 +143,7 @@ class DocumentRoot:
     ) -> None:
         """Serve *directory*. Raises NotADirectoryError, FileNotFoundError or PermissionError if it can't be."""
         self.directory = os.path.abspath(directory)
+        self._prefix = os.path.join(self.directory, "")
         # An empty name is no folder, also where abspath() would take it for the current one.
         os.scandir(self.directory if os.fspath(directory) else "").close()
         self._show_hidden = show_hidden
@@ -277,7 +278,7 @@ class DocumentRoot:
         return status if stat.S_ISREG(status.st_mode) else None
 
     def _path(self, relative: str) -> str:
-        return f"{self.directory}{os.sep}{relative}"
+        return self._prefix + relative
 
 
 def _read(descriptor: int, length: int) -> bytes:

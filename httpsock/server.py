@@ -163,7 +163,11 @@ class Server:
 
 
 def url_of(host: str, port: int) -> str:
-    """Return the URL of the folder at a numeric address, IPv6 in brackets (RFC 3986 §3.2.2)."""
+    """Return the URL of the folder at a numeric address, IPv6 in brackets (RFC 3986 §3.2.2).
+
+    Where all addresses are listened on, loopback is one that can be connected to.
+    """
+    host = dict(zip(ANY, LOOPBACK, strict=True)).get(host, host)
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
@@ -250,8 +254,10 @@ def _listen(host: str, port: int) -> socket.socket:
 def _address(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
     """Return the family and the socket address of a numeric host. Never looks up a name. Raises ValueError for one."""
     try:
+        # Stricter than getaddrinfo(), to which "0" and "127.1" are addresses, too; a zone may follow (fe80::1%eth0).
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0])
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_PASSIVE)
-    except (socket.gaierror, UnicodeError):
+    except (OSError, ValueError):
         raise ValueError(f"{host!r} is not an IPv4 or IPv6 address") from None
     family, _, _, _, address = infos[0]
     return family, address

@@ -572,6 +572,15 @@ def test_without_a_descriptor_the_server_is_unavailable(path: bytes, left: int, 
 
 
 @needs_posix
+def test_without_a_descriptor_a_sibling_is_not_passed_over(folder: pathlib.Path) -> None:
+    """Which form a client gets does not depend on how busy the server is."""
+    make(folder / "hello.txt.gz", b"compressed")
+    served = DocumentRoot(folder)
+    with descriptors_left(0):
+        assert served.find(b"/hello.txt", b"gzip", LATER) == EXHAUSTED
+
+
+@needs_posix
 def test_a_kept_file_takes_no_descriptor(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     kept = represent(served, b"/hello.txt")

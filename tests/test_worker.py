@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
@@ -339,6 +340,37 @@ def test_a_worker_whose_listening_socket_fails_ends_and_holds_nothing(folder: pa
 
     assert raised.value.errno == errno.EINVAL
     assert sorted(os.listdir("/dev/fd")) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a listening socket is not shut down there")
+def test_a_worker_that_ends_leaves_no_client_waiting(folder: pathlib.Path) -> None:
+    service = Service(DocumentRoot(folder))
+    reports: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
+        listener.setblocking(False)
+        worker = open_worker(listener, service, None, reports.append)
+        client = stack.enter_context(connect(listener.getsockname()[1]))
+        client.sendall(get("/hello.txt"))
+        with ThreadPoolExecutor() as pool:
+            ends = pool.submit(worker.run)
+            assert receive_answer(client) == HELLO
+            listener.shutdown(socket.SHUT_RDWR)
+            assert isinstance(ends.exception(PATIENCE_SECONDS), OSError)
+        assert client.recv(1) == b""
+    assert reports == []
+
+
+def test_a_log_that_fails_is_reported_and_costs_no_client(employ: Employ) -> None:
+    def log(exchanges: Sequence[Exchange]) -> None:
+        raise ZeroDivisionError("the log is at fault")
+
+    employment = employ(log=log)
+    for _ in range(2):
+        assert read_answers(talk(employment.port, get("/hello.txt")))[0].content == HELLO
+    employment.end()
+
+    assert len(employment.reports) == 2
+    assert all(report.endswith("ZeroDivisionError: the log is at fault\n") for report in employment.reports)
 
 
 # --- The first worker and the others --------------------------------------------------------------
