@@ -11,14 +11,14 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn
 
 from . import __version__
 from .accesslog import FORMATS, Exchange, Format
 from .addresses import local_addresses
-from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, check_field, say, url_of
+from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, check_field, check_host, say, url_of
 from .worker import Log
 
 CANNOT_SERVE = 1
@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _stop_on_signals(server)
     _announce(server, options)
     server.serve()
-    return 0
+    # If it has ended by itself, it has said why.
+    return 0 if server.is_stopping else CANNOT_SERVE
 
 
 class _Parser(argparse.ArgumentParser):
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     where = parser.add_argument_group("where to listen")
     port_help = "the TCP port; 0 takes a free one (default: 8000, or the next free one up to 8009)"
-    where.add_argument("--port", type=_port, metavar="N", help=port_help)
+    where.add_argument("--port", type=_number(0, 65535, "a port"), metavar="N", help=port_help)
     reach = where.add_mutually_exclusive_group()
     reach.add_argument(
         "--bind", metavar="ADDR", help="listen on this numeric address only (default: 127.0.0.1 and ::1)"
@@ -82,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")
     what.add_argument("--follow-links", action="store_true", help="follow symlinks that lead out of the folder, too")
     cache_help = "let caches use a file for so long without asking (default: they ask each time)"
-    what.add_argument("--cache", type=_seconds, metavar="SECONDS", help=cache_help)
+    what.add_argument(
+        "--cache", type=_number(0, 999_999_999, "a number of seconds"), metavar="SECONDS", help=cache_help
+    )
     header_help = "add this field to every response; may be repeated"
     what.add_argument("--header", type=_field, action="append", default=[], metavar="'NAME: VALUE'", help=header_help)
     log = parser.add_argument_group("what to say")
@@ -91,27 +94,32 @@ def _parser() -> argparse.ArgumentParser:
     )
     log.add_argument("--quiet", action="store_true", help="no access log")
     how = parser.add_argument_group("how to run")
-    how.add_argument("--threads", type=_threads, default=2, metavar="N", help="worker threads (default: 2)")
+    how.add_argument(
+        "--threads", type=_number(1, 128, "a number"), default=2, metavar="N", help="worker threads (default: 2)"
+    )
     how.add_argument("--version", action="version", version=f"httpsock {__version__}")
     return parser
 
 
-def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and int(text[-9:]) <= 65535 and len(text) <= 9:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 0 to 65535")
+def _number(least: int, most: int, name: str) -> Callable[[str], int]:
+    """Return what turns an argument into a number from *least* to *most*."""
+
+    def number(text: str) -> int:
+        # Nine digits are more than any limit here, and int() would take signs, spaces and other scripts' digits.
+        if text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not {name} from {least} to {most}")
+
+    return number
 
 
-def _seconds(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) <= 9:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-
-
-def _threads(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= 128:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 128")
+def _host(text: str) -> str:
+    """Return a numeric address."""
+    try:
+        check_host(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _field(text: str) -> tuple[str, str]:
@@ -131,9 +139,6 @@ def _field(text: str) -> tuple[str, str]:
 def _open_server(options: argparse.Namespace, directory: str) -> Server:
     """Return the server, bound to its port: the one asked for, or the first free one of the default ports."""
     ports = _DEFAULT_PORTS if options.port is None else [options.port]
-    fields: list[tuple[str, str]] = options.header
-    cache_controls = [value for name, value in fields if name.lower() == "cache-control"]
-    lifetime = "no-cache" if not options.cache else f"max-age={options.cache}"
     for port in ports:
         try:
             return Server(
@@ -143,8 +148,8 @@ def _open_server(options: argparse.Namespace, directory: str) -> Server:
                 threads=options.threads,
                 show_hidden=options.hidden,
                 follow_links=options.follow_links,
-                cache_control=", ".join(cache_controls) if cache_controls else lifetime,
-                fields=[field for field in fields if field[0].lower() != "cache-control"],
+                cache_control=f"max-age={options.cache}" if options.cache else "no-cache",
+                fields=options.header,
                 log=None if options.quiet else _writer(FORMATS[options.log]),
             )
         except OSError as error:
@@ -181,7 +186,7 @@ def _cannot_serve(error: Exception, options: argparse.Namespace, directory: str)
         case errno.EACCES if error.filename is None:
             return f"port {options.port} may not be bound by this user; ports from 1024 on may."
         case errno.EADDRNOTAVAIL:
-            return f"{options.bind} is not an address of this machine."
+            return f"{options.bind or LOOPBACK[0]} is not an address of this machine."
         case errno.ENOENT:
             return f"there is no folder {directory!r}."
         case errno.ENOTDIR:
@@ -193,12 +198,14 @@ def _cannot_serve(error: Exception, options: argparse.Namespace, directory: str)
 
 def _announce(server: Server, options: argparse.Namespace) -> None:
     """Say where the folder is: the URL alone on standard output, all else on standard error."""
-    said = [f"Serving {server.directory} at {' and '.join(server.urls)} (Ctrl-C to stop)"]
+    said = []
     if options.port is None and server.port != DEFAULT_PORT:
-        said.insert(0, f"Port {DEFAULT_PORT} is in use, so this is port {server.port}.")
+        said.append(f"Port {DEFAULT_PORT} is in use, so this is port {server.port}.")
     if options.lan:
-        said[-1:] = [f"Serving {server.directory} to the whole network (Ctrl-C to stop). On other devices type:"]
+        said.append(f"Serving {server.directory} to the whole network (Ctrl-C to stop). On other devices type:")
         said += [f"  {url_of(address, server.port)}" for address in local_addresses()]
+    else:
+        said.append(f"Serving {server.directory} at {' and '.join(server.urls)} (Ctrl-C to stop)")
     # Whoever started it may have closed the pipe; it serves all the same.
     with contextlib.suppress(OSError, ValueError):
         print(server.url, flush=True)

@@ -65,7 +65,7 @@ class Timeouts:
 class Service:
     """What all connections of a server share. Nothing in it changes but *is_stopping*, once, to true.
 
-    *field_lines* are added to every response. *log* is told of each exchange.
+    *field_lines* are added to every response.
     """
 
     root: DocumentRoot
@@ -79,8 +79,18 @@ class Connection:
     """One client. The worker that accepted it resumes its conversation; nobody else touches it."""
 
     __slots__ = (
-        "_client", "_content_is_unread", "_log", "_now", "_parser", "_sent", "_sent_when_late", "_service", "_socket",
-        "awaited", "conversation", "deadline", "is_idle",
+        "_client",
+        "_is_last_try",
+        "_log",
+        "_now",
+        "_parser",
+        "_sent",
+        "_service",
+        "_socket",
+        "awaited",
+        "conversation",
+        "deadline",
+        "is_idle",
     )  # fmt: skip
 
     def __init__(
@@ -97,12 +107,11 @@ class Connection:
         self._log = log
         self._now = now
         self._parser = RequestParser(service.limits)
-        # Of the response that is being sent: octets that the system took, and how many they were at a deadline.
+        # Of the response that is being sent: octets that the system took; whether a deadline passed without any more.
         self._sent = 0
-        self._sent_when_late = -1
-        self._content_is_unread = False
+        self._is_last_try = False
         # For the worker: what the conversation waits for, until when, and whether to cut it short loses nothing.
-        self.awaited = 0
+        self.awaited = READABLE
         self.deadline = 0.0
         self.is_idle = False
         self.conversation = self._serve()
@@ -127,18 +136,17 @@ class Connection:
                 request = yield from self._receive_request()
                 if request is None:
                     return False
-                if request.content_length != 0:
-                    yield from self._discard_content(request)
+                is_read = request.content_length == 0 or (yield from self._discard_content(request))
                 # From here to the response no socket is known.
                 response = respond(request, self._service.root, time.time())
-                if self._content_is_unread:
+                if not is_read:
                     self._check_content_length(request, response)
             except RequestError as error:
                 yield from self._refuse(error, request)
                 return True
             # What follows a CONNECT may be meant for the tunnel that was not opened (RFC 9110 §9.3.6).
-            is_in_doubt = self._content_is_unread or request.method == "CONNECT"
-            is_persistent = request.is_persistent and not is_in_doubt and not self._service.is_stopping
+            is_framed = is_read and request.method != "CONNECT"
+            is_persistent = request.is_persistent and is_framed and not self._service.is_stopping
             yield from self._send(
                 response, request.request_line, _connection_option(request, is_persistent=is_persistent)
             )
@@ -179,13 +187,12 @@ class Connection:
             response.close()
             raise too_large(limit)
 
-    def _discard_content(self, request: Request) -> Conversation:
-        """Receive the content of *request* to its end, a folder having no use for it; or leave it unread."""
+    def _discard_content(self, request: Request) -> Generator[Wait, float, bool]:
+        """Receive the content of *request* to its end, a folder having no use for it. Return whether it was read."""
         # RFC 9110 §10.1.1: instead of 100 (Continue) the final response is sent; the client may then send the content
         # or not, and what follows could be taken for either: the connection closes.
         if request.expectations or (request.content_length or 0) > self._service.limits.content.content:
-            self._content_is_unread = True
-            return
+            return False
         timeouts = self._service.timeouts
         latest = self._now + timeouts.content
         while not isinstance(event := self._parser.next_event(), EndOfContent):
@@ -202,6 +209,7 @@ class Connection:
             octets = self._receive()
             if octets is not None:
                 self._parser.receive(octets)
+        return True
 
     def _receive(self) -> bytes | None:
         """Return octets from the peer, none at all if it has ended its side, or None if there are none yet."""
@@ -250,6 +258,7 @@ class Connection:
         except BlockingIOError:
             return octets
         self._sent += sent
+        self._is_last_try = False
         return b"" if sent == len(octets) else memoryview(octets)[sent:]
 
     def _wait_to_send(self) -> Conversation:
@@ -258,15 +267,14 @@ class Connection:
         The system wakes us only when a good part of its buffer is free. Who reads slowly may have freed less by the
         deadline, so that one more attempt is due before we give up.
         """
-        if self._sent == self._sent_when_late:
+        if self._is_last_try:
             raise TimeoutError("the peer reads nothing")
         deadline = self._now + self._service.timeouts.stall
         try:
             self._now = yield WRITABLE, deadline
-            self._sent_when_late = -1
         except TimeoutError:
             self._now = deadline
-            self._sent_when_late = self._sent
+            self._is_last_try = True
 
     def _send_file(self, part: FileSlice) -> Conversation:
         """Send a slice of a file, in turns with the other connections. Raises OSError if the file ends before it."""
@@ -281,6 +289,7 @@ class Connection:
             else:
                 if sent == 0:
                     raise ConnectionAbortedError("the file ended before the length that was promised")
+                self._is_last_try = False
             self._sent += sent
             offset += sent
             if offset < stop:

@@ -9,6 +9,7 @@ RFC 9110 §15.5 (a 4xx explains itself), §12.5.1 (Accept).
 import json
 from html import escape
 
+from .mediatypes import in_utf8
 from .messages import Refusal, Response
 from .negotiation import preferred_media_type
 
@@ -66,7 +67,7 @@ def explain(refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str
     else:
         content = f"{title}: {refusal.reason} ({refusal.clause})\n"
     described = (
-        ("Content-Type", media_type if media_type == "application/json" else f"{media_type}; charset=utf-8"),
+        ("Content-Type", in_utf8(media_type)),
         # What is missing now may be there with the next request.
         ("Cache-Control", "no-store"),
         ("Vary", "Accept"),

@@ -162,7 +162,11 @@ class ChunkedDecoder:
         return Decoded(b"".join(content), position)
 
     def _decode_size(self, octets: bytes, position: int) -> int:
-        line = _line(octets, position, self._limits.chunk_line, "chunk line", "RFC 9112 §7.1.1")
+        limit = self._limits.chunk_line
+        stop = octets.find(b"\n", position, position + limit) + 1
+        if not stop and len(octets) - position >= limit:
+            raise RequestError(Status.BAD_REQUEST, f"the chunk line is longer than {limit} octets", "RFC 9112 §7.1.1")
+        line = octets[position:stop]
         if not line:
             return position
         match = grammar.chunk_line.fullmatch(line)
@@ -208,17 +212,6 @@ class ChunkedDecoder:
         elif fault := field_line_fault(line, f"trailer field line {self._lines}"):
             raise fault
         return position + len(line)
-
-
-def _line(octets: bytes, position: int, most: int, name: str, clause: str) -> bytes:
-    """Return the line of *octets* that starts at *position*, with its line end; nothing if it is not complete."""
-    stop = octets.find(b"\n", position, position + most) + 1
-    if stop:
-        return octets[position:stop]
-    if len(octets) - position >= most:
-        status = Status.FIELDS_TOO_LARGE if name == "trailer section" else Status.BAD_REQUEST
-        raise RequestError(status, f"the {name} is longer than {most} octets", clause)
-    return b""
 
 
 def too_large(limit: int) -> RequestError:

@@ -1,7 +1,7 @@
 """Kept files: small files held in memory, each trusted only while the file system says it is what it was.
 
 Takes a name and what stat() says now, gives what was kept under just that. Knows nothing of HTTP.
-A kept file costs one stat(), not open(), fstat(), read() and close(); it is never staler than the file.
+A kept file costs a stat(), not open(), fstat(), read() and close(); it is never staler than the file.
 """
 
 import os

@@ -122,7 +122,14 @@ _BINARY = {
     "zst": "application/zstd",
 }
 _UNKNOWN = "application/octet-stream"
-_TYPES = _BINARY | {suffix: f"{media_type}; charset=utf-8" for suffix, media_type in _TEXT.items()}
+
+
+def in_utf8(media_type: str) -> str:
+    """Return the Content-Type of text in UTF-8."""
+    return f"{media_type}; charset=utf-8"
+
+
+_TYPES = _BINARY | {suffix: in_utf8(media_type) for suffix, media_type in _TEXT.items()}
 
 
 def media_type_of(name: str) -> str:

@@ -10,6 +10,9 @@ from functools import lru_cache
 
 from . import grammar
 
+# A longer list is read up to here; no client has so many preferences, and each costs time.
+_MAX_MEMBERS = 64
+
 
 def _weights(field_value: bytes) -> dict[str, int]:
     """Return each listed choice, in lower case, with its weight in thousandths; a malformed member is skipped."""
@@ -17,7 +20,9 @@ def _weights(field_value: bytes) -> dict[str, int]:
     # RFC 9110 §12.5.1: a media range with parameters is for a more special type; what is on offer here has none
     # to speak of, so such a range counts only where the type is not listed without.
     special: dict[str, int] = {}
-    for member in grammar.list_members(field_value):
+    for member in grammar.list_members(field_value)[:_MAX_MEMBERS]:
+        if member.startswith(b";"):
+            continue
         choice, *parameters = (part.strip(b" \t").lower() for part in grammar.parameter.findall(member))
         qvalues = [parameter[2:] for parameter in parameters if parameter.startswith(b"q=")]
         weight = _thousandths(qvalues[0]) if qvalues else 1000

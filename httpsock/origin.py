@@ -6,15 +6,15 @@ Knows nothing of sockets, threads or who asked.
 RFC 9110 §9 (methods), §10.1.1 (Expect), §13.2 (preconditions), §14.2 (Range), §15 (status codes).
 """
 
-import hashlib
 import os
 
 from . import explanations, listing, preconditions
 from .grammar import broken_percent, printable, unencoded
+from .mediatypes import in_utf8
 from .messages import Part, Refusal, Request, Response, Status, Target
 from .negotiation import preferred_media_type
-from .paths import NOT_FOUND, location_of
-from .preconditions import Validators, Verdict
+from .paths import location_of
+from .preconditions import Validators, Verdict, etag_of
 from .ranges import ByteRange, format_content_range, parse_ranges, select_ranges
 from .resources import Directory, DocumentRoot, Redirect, Representation
 
@@ -31,7 +31,8 @@ def respond(request: Request, root: DocumentRoot, now: float) -> Response:
     if b"expect" in request.fields and any(expected != b"100-continue" for expected in request.expectations):
         fault = Refusal(Status.EXPECTATION_FAILED, "the only expectation known is 100-continue", "RFC 9110 §10.1.1")
         return _explain(fault, request)
-    if not request.target.is_encoded:
+    # A path that starts with two slashes would lead to another host.
+    if not request.target.is_encoded and not request.target.path.startswith(b"//"):
         return _redirect(_encoded(request.target))
     found = root.find(request.target.path, request.fields.get(b"accept-encoding"), now)
     match found:
@@ -115,9 +116,8 @@ def _list(request: Request, directory: Directory) -> Representation:
     """Return the listing of *directory* in the form that the client prefers."""
     media_type = preferred_media_type(request.fields.get(b"accept"), listing.MEDIA_TYPES)
     octets = listing.render(directory, request.target.query, media_type)
-    etag = f'"{hashlib.blake2b(octets, digest_size=12).hexdigest()}"'.encode("ascii")
-    content_type = media_type if media_type == "application/json" else f"{media_type}; charset=utf-8"
-    return Representation(content_type, None, "no-cache", Validators(etag, None), len(octets), octets, vary="Accept")
+    validators = Validators(etag_of(octets), None)
+    return Representation(in_utf8(media_type), None, "no-cache", validators, len(octets), octets, vary="Accept")
 
 
 def _redirect(location: str) -> Response:
@@ -128,21 +128,21 @@ def _redirect(location: str) -> Response:
 
 
 def _encoded(target: Target) -> str:
-    """Return the reference that *target* should have been (RFC 9112 §3.2); it starts with one slash, never a host."""
-    path_and_query = target.path.lstrip(b"/") + (b"" if target.query is None else b"?" + target.query)
+    """Return the reference that *target* should have been (RFC 9112 §3.2); it starts with its one slash."""
+    path_and_query = target.path + (b"" if target.query is None else b"?" + target.query)
     whole = broken_percent.sub(b"%25", path_and_query)
-    return "/" + unencoded.sub(lambda match: b"%%%02X" % match[0][0], whole).decode("ascii")
+    return unencoded.sub(lambda match: b"%%%02X" % match[0][0], whole).decode("ascii")
 
 
 def _refuse(refusal: Refusal, request: Request, root: DocumentRoot, now: float) -> Response:
     """Return the refusal; for a file that is not there the folder's own 404.html, if a page is what is wanted."""
     wants_page = preferred_media_type(request.fields.get(b"accept"), explanations.MEDIA_TYPES) == "text/html"
-    if refusal is NOT_FOUND and wants_page:
+    if refusal.status is Status.NOT_FOUND and wants_page:
         page = root.find(b"/404.html", None, now)
         if isinstance(page, Representation):
             fields = (("Content-Type", page.media_type), ("Cache-Control", "no-store"), ("Vary", "Accept"))
             return Response(Status.NOT_FOUND, fields, (page.part(0, page.length),), page.file)
-    if refusal is NOT_FOUND:
+    if refusal.status is Status.NOT_FOUND:
         refusal = refusal._replace(reason=f'there is no "{printable(request.target.path)}" here')
     return _explain(refusal, request)
 

@@ -78,10 +78,12 @@ class RequestParser:
     ``next_event`` raises RequestError at octets that are no request; the parser is of no use after that.
     """
 
-    __slots__ = ("_buffer", "_decoder", "_has_ended", "_limits", "_passed")
+    __slots__ = ("_buffer", "_decoder", "_has_ended", "_limits", "_passed", "_usual_head")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        # A head below both limits needs no look at either.
+        self._usual_head = min(limits.request_line, limits.head - len(b"\r\n\r\n"))
         self._buffer = b""
         self._has_ended = False
         self._passed = _NOTHING_PASSED
@@ -104,10 +106,10 @@ class RequestParser:
             return self._next_content(self._decoder)
         if not self._buffer:
             return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
-        stop = self._buffer.find(b"\r\n\r\n") + len(b"\r\n\r\n")
-        if stop < len(b"\r\n\r\n") or stop > self._limits.request_line or self._buffer.startswith(b"\r"):
-            return self._next_unusual(stop)
-        return self._request(stop)
+        last_line = self._buffer.find(b"\r\n\r\n")
+        if 0 <= last_line < self._usual_head and not self._buffer.startswith(b"\r"):
+            return self._request(last_line + len(b"\r\n\r\n"))
+        return self._next_unusual(last_line)
 
     def _request(self, stop: int) -> Request:
         """Return the request whose head is the buffer's first *stop* octets."""
@@ -123,14 +125,17 @@ class RequestParser:
             self._decoder = LengthDecoder(request.content_length)
         return request
 
-    def _next_unusual(self, stop: int) -> Event:
-        """Return what comes next when it is not a head of usual length, all there, right at the start."""
+    def _next_unusual(self, last_line: int) -> Event:
+        """Return what comes next when it is not a head of usual length, all there, right at the start.
+
+        *last_line* is where the head's last line ends, or -1.
+        """
         if self._buffer.startswith(b"\r\n"):
             self._skip_empty_line()
             return self.next_event()
         self._check_partial_head()
-        if len(b"\r\n\r\n") <= stop <= self._limits.head:
-            return self._request(stop)
+        if 0 <= last_line <= self._limits.head - len(b"\r\n\r\n"):
+            return self._request(last_line + len(b"\r\n\r\n"))
         if len(self._buffer) > self._limits.head:
             raise RequestError(
                 Status.FIELDS_TOO_LARGE, f"the head is longer than {self._limits.head} octets", "RFC 6585 §5"

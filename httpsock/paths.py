@@ -44,17 +44,17 @@ def parse_path(path: bytes) -> Name | Refusal:
     """Return the Name that *path*, which starts with a slash, spells, or why it can't be one."""
     *folders, last = path[1:].split(b"/")
     encoded = [*folders, last] if last else folders
-    segments = []
+    segments: list[str] = []
     for number, raw in enumerate(encoded, start=1):
         segment = percent_decode(raw)
         if fault := _segment_fault(segment, number):
             return fault
-        segments.append(_file_name(segment))
-    names = [segment for segment in segments if segment is not None]
-    if len(names) < len(segments):
-        return NOT_FOUND
-    is_hidden = any(is_hidden_name(name, is_top=number == 0) for number, name in enumerate(names))
-    return Name(tuple(names), os.sep.join(names), not last, is_hidden)
+        name = _file_name(segment)
+        if name is None:
+            return NOT_FOUND
+        segments.append(name)
+    is_hidden = any(is_hidden_name(name, is_top=number == 0) for number, name in enumerate(segments))
+    return Name(tuple(segments), os.sep.join(segments), not last, is_hidden)
 
 
 def is_hidden_name(name: str, *, is_top: bool) -> bool:

@@ -6,6 +6,7 @@ Knows nothing of files or sockets. Each field has one small function; ``evaluate
 RFC 9110 §8.8 (validators), §13 (conditional requests).
 """
 
+import hashlib
 from enum import Enum
 from typing import NamedTuple
 
@@ -18,6 +19,11 @@ class Validators(NamedTuple):
 
     etag: bytes
     last_modified: int | None
+
+
+def etag_of(octets: bytes) -> bytes:
+    """Return the strong entity-tag of octets that are at hand: a digest of them (RFC 9110 §8.8.3)."""
+    return f'"{hashlib.blake2b(octets, digest_size=12).hexdigest()}"'.encode("ascii")
 
 
 class Verdict(Enum):
@@ -56,8 +62,8 @@ def range_applies(request: Request, validators: Validators, now: float) -> bool:
         return True
     if grammar.entity_tag.fullmatch(if_range):
         return _is_strong(if_range) and if_range == validators.etag
-    # A date must be the very date, and a strong validator: a file that changed within the last second could
-    # change again and keep its date (RFC 9110 §8.8.2.2).
+    # A date must be the very date, and that of a second which is over. That the client got its part after that second
+    # is its own duty (RFC 9110 §13.1.5, §8.8.2.2).
     date = grammar.parse_http_date(if_range, now)
     return date is not None and date == validators.last_modified and date < now - 1
 

@@ -45,7 +45,7 @@ class RangeSpec(NamedTuple):
 def parse_ranges(field_value: bytes) -> list[RangeSpec] | None:
     """Return the ranges that a Range field asks for, or None if it is to be ignored (RFC 9110 §14.2).
 
-    Ignored are other units, anything malformed, and more ranges than MAX_RANGES.
+    Ignored are other units, anything malformed, and more ranges (or far more commas) than MAX_RANGES.
     """
     unit, equals, range_set = field_value.partition(b"=")
     if unit.lower() != b"bytes" or not equals or range_set.count(b",") > 4 * MAX_RANGES:

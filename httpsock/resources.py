@@ -10,8 +10,8 @@ RFC 9110 §3.1, §3.2 (resources, representations), §8 (representation data and
     anything else       → Refusal: 404, 403 where the system forbids, 503 where descriptors have run out
 """
 
+import contextlib
 import errno
-import hashlib
 import io
 import os
 import stat
@@ -26,7 +26,7 @@ from .mediatypes import media_type_of
 from .messages import FileSlice, Part, Refusal, Response, Status
 from .negotiation import accepted_codings
 from .paths import NOT_FOUND, Name, is_hidden_name, parse_path
-from .preconditions import Validators
+from .preconditions import Validators, etag_of
 
 INDEX_NAMES = ("index.html", "index.htm")
 # Content codings of siblings made beforehand, best first, with what is added to the name.
@@ -176,7 +176,9 @@ class DocumentRoot:
         for index_name in INDEX_NAMES:
             index = os.path.join(name.relative, index_name)
             if status_of_index := self._stat_regular(index):
-                return self._represent(index, status_of_index, accept_encoding, now)
+                # One that leads out of the root is none.
+                with contextlib.suppress(FileNotFoundError):
+                    return self._represent(index, status_of_index, accept_encoding, now)
         return Directory(name, self._entries(name.relative))
 
     def _represent(
@@ -218,10 +220,8 @@ class DocumentRoot:
             octets = _read(descriptor, opened.st_size)
         finally:
             os.close(descriptor)
-        etag = f'"{hashlib.blake2b(octets, digest_size=12).hexdigest()}"'
-        small = Representation(
-            media_type, coding, self._cache_control, _validators(etag, opened, now), len(octets), octets
-        )
+        validators = _validators(etag_of(octets), opened, now)
+        small = Representation(media_type, coding, self._cache_control, validators, len(octets), octets)
         is_settled = max(opened.st_mtime, opened.st_ctime) + _COARSEST_SECONDS < now
         if is_settled and not os.path.islink(self._path(relative)):
             self._kept.keep((name, coding), file_state(opened), small, len(octets) + _KEPT_OVERHEAD)
@@ -233,9 +233,8 @@ class DocumentRoot:
         """Return the open *file* as a representation; its entity-tag is made of all that changes when the file does."""
         weak = "W/" if opened.st_ctime + _TICKS_SECONDS > now else ""
         etag = f'{weak}"{opened.st_ino:x}-{opened.st_size:x}-{opened.st_mtime_ns:x}-{opened.st_ctime_ns:x}"'
-        return Representation(
-            media_type, coding, self._cache_control, _validators(etag, opened, now), opened.st_size, file=file
-        )
+        validators = _validators(etag.encode("ascii"), opened, now)
+        return Representation(media_type, coding, self._cache_control, validators, opened.st_size, file=file)
 
     def _entries(self, relative: str) -> list[Entry]:
         """Return the entries of a folder that a client could ask for."""
@@ -290,10 +289,10 @@ def _read(descriptor: int, length: int) -> bytes:
     return b"".join(parts)
 
 
-def _validators(etag: str, opened: os.stat_result, now: float) -> Validators:
+def _validators(etag: bytes, opened: os.stat_result, now: float) -> Validators:
     """Return the validators of a file; Last-Modified is never later than Date (RFC 9110 §8.8.2.1)."""
     last_modified = int(min(opened.st_mtime, now))
-    return Validators(etag.encode("ascii"), last_modified if can_be_http_date(last_modified) else None)
+    return Validators(etag, last_modified if can_be_http_date(last_modified) else None)
 
 
 def _refusal(error: OSError) -> Refusal:

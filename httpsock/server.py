@@ -21,7 +21,7 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from .connection import Service, Timeouts
 from .grammar import field_value, token
@@ -63,7 +63,8 @@ class Server:
     block ends. Any number of servers may live side by side.
 
     *hosts* are numeric addresses; by default loopback, of IPv6 only if the system has it. *port* 0 takes a free one.
-    *fields* are sent with every response. *log* is called with the exchanges of each batch, from the workers' threads.
+    *fields* are sent with every response, but Cache-Control with files only. *log* is called with the exchanges of
+    each batch, from the workers' threads.
     Raises OSError if the folder can't be read or the address can't be bound, ValueError for an invalid address,
     port or field.
     """
@@ -84,6 +85,11 @@ class Server:
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
+        if threads < 1:
+            raise ValueError(f"{threads} threads are too few to serve")
+        fields = list(fields)
+        replaced = [value for name, value in fields if name.lower() == "cache-control"]
+        cache_control = ", ".join(replaced) if replaced else cache_control
         root = DocumentRoot(directory, show_hidden=show_hidden, follow_links=follow_links, cache_control=cache_control)
         self._service = Service(root, _field_lines(fields), limits or Limits(), timeouts or Timeouts())
         self._log = log
@@ -181,11 +187,11 @@ def check_field(name: str, value: str) -> None:
         raise ValueError(f"the field {name} is for each response to say by itself")
 
 
-def _field_lines(fields: Iterable[tuple[str, str]]) -> bytes:
+def _field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
     """Return the field lines of every response: the default ones unless replaced, and the given ones."""
-    given = list(fields)
-    for name, value in given:
+    for name, value in fields:
         check_field(name, value)
+    given = [field for field in fields if field[0].lower() != "cache-control"]
     replaced = {name.lower() for name, _ in given}
     kept = [field for field in DEFAULT_FIELDS.items() if field[0].lower() not in replaced]
     return "".join(f"{name}: {value}\r\n" for name, value in [*kept, *given]).encode("latin-1")
@@ -195,22 +201,28 @@ def _listen_on(hosts: Sequence[str], port: int) -> list[socket.socket]:
     """Return listening sockets for all *hosts* on one port."""
     if not hosts or not 0 <= port <= 65535:
         raise ValueError(f"there is no address, or {port} is not a port (0 to 65535)")
-    for tries_left in reversed(range(_PORT_TRIES)):
-        listeners: list[socket.socket] = []
+    tries = _PORT_TRIES if port == 0 else 1
+    while True:
+        tries -= 1
         try:
-            for host in hosts:
-                listeners += _listen_if_present(
-                    host, listeners[0].getsockname()[1] if listeners else port, is_optional=bool(listeners)
-                )
-        except (OSError, ValueError) as error:
-            for listener in listeners:
-                listener.close()
-            is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-            if port != 0 or not listeners or not is_taken or not tries_left:
+            return _listen_once(hosts, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not tries:
                 raise
-        else:
-            return listeners
-    raise AssertionError("unreachable")
+
+
+def _listen_once(hosts: Sequence[str], port: int) -> list[socket.socket]:
+    """Return listening sockets for all *hosts* on *port*, or, if it is 0, on the one that the first gets."""
+    listeners: list[socket.socket] = []
+    try:
+        for host in hosts:
+            listeners += _listen_if_present(host, port, is_optional=bool(listeners))
+            port = listeners[0].getsockname()[1]
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
 
 
 def _listen_if_present(host: str, port: int, *, is_optional: bool) -> list[socket.socket]:
@@ -225,7 +237,9 @@ def _listen_if_present(host: str, port: int, *, is_optional: bool) -> list[socke
 
 def _listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on a numeric address: the first three steps of a server."""
-    family, address = _address(host, port)
+    check_host(host)
+    flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)[0]
     # 1. Create: a descriptor for one end of TCP connections, of IPv4 or IPv6.
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -251,13 +265,10 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _address(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
-    """Return the family and the socket address of a numeric host. Never looks up a name. Raises ValueError for one."""
+def check_host(host: str) -> None:
+    """Raise ValueError unless *host* is a numeric address, written in full: no name is ever looked up."""
     try:
         # Stricter than getaddrinfo(), to which "0" and "127.1" are addresses, too; a zone may follow (fe80::1%eth0).
         socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0])
-        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_PASSIVE)
     except (OSError, ValueError):
         raise ValueError(f"{host!r} is not an IPv4 or IPv6 address") from None
-    family, _, _, _, address = infos[0]
-    return family, address

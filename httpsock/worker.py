@@ -33,6 +33,8 @@ _REPORT_SECONDS = 1.0
 _PATIENCE_SECONDS = 0.05
 # How many are accepted before those that are accepted already get their turn.
 _ACCEPTS_PER_TURN = 16
+# And when they have waited already.
+_ACCEPTS_IN_ONE_GO = 1024
 # Deadlines are looked at no more often than this, so that many connections cost little.
 _SWEEP_SECONDS = 0.05
 _NEVER = float("inf")
@@ -48,7 +50,6 @@ class Worker:
         self, listeners: Sequence[socket.socket], service: Service, log: Log | None, report: Report, *, is_first: bool
     ) -> None:
         self._is_first = is_first
-        self._is_eager = is_first
         self._service = service
         self._log = log
         self._report = report
@@ -61,7 +62,9 @@ class Worker:
         self._awakened.setblocking(False)
         self._awakener.setblocking(False)
         self._next_sweep = _NEVER
-        self._rest_ends = _NEVER
+        # Whether the listening sockets are polled; if not, when they will be again.
+        self._is_watching = False
+        self._watches_again = _NEVER
         self._next_report = 0.0
         self._latest = _NEVER
 
@@ -69,7 +72,7 @@ class Worker:
         """Serve until stopped, and until what was being sent then is sent."""
         try:
             self._poller.register(self._awakened.fileno(), READABLE)
-            self._listen()
+            self._watch_listeners()
             # It may have been asked to stop before it began.
             self._wake(time.monotonic())
             while self._listeners or self._connections:
@@ -84,8 +87,9 @@ class Worker:
             self._awakener.close()
 
     def stop(self, grace_seconds: float) -> None:
-        """Ask the worker to accept no more, finish what it is sending for at most *grace_seconds*, and return.
+        """Wake the worker, which sees that the service is stopping: it accepts no more and finishes what it is sending.
 
+        After *grace_seconds* it cuts off what is left.
         May be called from a signal handler: it writes one attribute and one octet, and waits for nothing.
         """
         self._latest = time.monotonic() + grace_seconds
@@ -95,7 +99,7 @@ class Worker:
 
     def _turn(self) -> None:
         """Wait until something is ready, or due, and see to it."""
-        due = min(self._next_sweep, self._rest_ends, self._latest)
+        due = min(self._next_sweep, self._watches_again, self._latest)
         ready = self._poller.poll(None if due == _NEVER else max(0.0, due - time.monotonic()))
         now = time.monotonic()
         for descriptor, _ in ready:
@@ -121,25 +125,25 @@ class Worker:
 
     def _greet(self, listener: socket.socket, now: float) -> None:
         """Accept who is waiting, or see whether the first worker does."""
-        if self._is_eager:
-            self._accept(listener, now)
+        if self._is_first:
+            self._accept(listener, now, _ACCEPTS_PER_TURN)
         else:
-            self._rest(now, _PATIENCE_SECONDS)
-            self._is_eager = True
+            self._leave_listeners()
+            self._watches_again = now + _PATIENCE_SECONDS
 
-    def _accept(self, listener: socket.socket, now: float) -> None:
-        """Accept who is waiting, and start their conversations."""
-        for _ in range(_ACCEPTS_PER_TURN):
+    def _accept(self, listener: socket.socket, now: float, most: int) -> None:
+        """Accept who is waiting, but no more than *most*, and start their conversations."""
+        for _ in range(most):
             try:
                 connected, address = listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
-                self._is_eager = self._is_first
                 return
             except OSError as error:
                 if error.errno in _OUR_FAULTS:
                     raise
                 # Out of descriptors or memory, or the network is down: what a little time mends.
-                self._rest(now, _REST_SECONDS)
+                self._leave_listeners()
+                self._watches_again = now + _REST_SECONDS
                 if now >= self._next_report:
                     self._next_report = now + _REPORT_SECONDS
                     self._report(
@@ -150,7 +154,6 @@ class Worker:
             connection = Connection(
                 connected, address[0], self._service, self._exchanges.append if self._log else None, now
             )
-            connection.awaited = READABLE
             descriptor = connected.fileno()
             self._connections[descriptor] = connection
             self._poller.register(descriptor, READABLE)
@@ -185,11 +188,11 @@ class Worker:
             for descriptor, connection in list(self._connections.items()):
                 connection.conversation.close()
                 self._forget(descriptor)
-        if now >= self._rest_ends:
-            self._listen()
+        if now >= self._watches_again:
+            self._watch_listeners()
             for listener in self._listeners.values():
-                if self._rest_ends == _NEVER:
-                    self._accept(listener, now)
+                if self._is_watching:
+                    self._accept(listener, now, _ACCEPTS_IN_ONE_GO)
         if now < self._next_sweep:
             return
         for descriptor, connection in list(self._connections.items()):
@@ -198,18 +201,19 @@ class Worker:
         earliest = min((connection.deadline for connection in self._connections.values()), default=_NEVER)
         self._next_sweep = max(earliest, now + _SWEEP_SECONDS)
 
-    def _listen(self) -> None:
-        """Watch the listening sockets."""
-        self._rest_ends = _NEVER
+    def _watch_listeners(self) -> None:
+        """Be told when somebody waits to be accepted."""
+        self._is_watching = True
+        self._watches_again = _NEVER
         for descriptor in self._listeners:
             self._poller.register(descriptor, ACCEPTABLE)
 
-    def _rest(self, now: float, seconds: float) -> None:
-        """Do not watch the listening sockets for so many seconds."""
-        if self._rest_ends == _NEVER:
+    def _leave_listeners(self) -> None:
+        """Be told no longer, if we are."""
+        if self._is_watching:
             for descriptor in self._listeners:
                 self._poller.unregister(descriptor)
-        self._rest_ends = now + seconds
+        self._is_watching = False
 
     def _wake(self, now: float) -> None:
         """Begin to stop, if that is why we were awakened: accept no more, and let the idle see that they may go."""
@@ -217,7 +221,8 @@ class Worker:
             self._awakened.recv(64)
         if not self._service.is_stopping:
             return
-        self._rest(0.0, _NEVER)
+        self._leave_listeners()
+        self._watches_again = _NEVER
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()

@@ -414,7 +414,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         pytest.param(["--thread", "2"], "unrecognized arguments: --thread 2", id="an option cut short"),
         pytest.param(["second"], "unrecognized arguments: second", id="a second folder"),
         pytest.param(["--port"], "argument --port: expected one argument", id="an option without its value"),
-        pytest.param(["--port", "http"], "'http' is not a port: a number from 0 to 65535", id="a port by name"),
+        pytest.param(["--port", "http"], "'http' is not a port from 0 to 65535", id="a port by name"),
         pytest.param(["--port", "65536"], "'65536' is not a port", id="a port too high"),
         pytest.param(["--port=-1"], "'-1' is not a port", id="a port too low"),
         pytest.param(["--port", "9" * 5000], "is not a port", id="a port of thousands of digits"),
@@ -467,7 +467,7 @@ def test_a_wrong_argument_ends_the_program_with_exit_code_2(start: Start) -> Non
     code, out, error = start("--port", "x").end()
     assert (code, out) == (2, "")
     assert error == (
-        "httpsock: argument --port: 'x' is not a port: a number from 0 to 65535; see httpsock --help.\n"
+        "httpsock: argument --port: 'x' is not a port from 0 to 65535; see httpsock --help.\n"
     )  # fmt: skip
 
 

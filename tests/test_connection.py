@@ -706,7 +706,7 @@ def test_a_refusal_speaks_the_language_of_who_asks(dialogue: Dialogue) -> None:
     """R113: even where the head could not be understood whole."""
     dialogue.say(b"GET / HTTP/1.1\r\nAccept: application/json\r\nHost: a\r\nHost: b\r\n\r\n")
 
-    assert dialogue.answer().field("Content-Type") == "application/json"
+    assert dialogue.answer().field("Content-Type") == "application/json; charset=utf-8"
 
 
 def test_requests_before_the_one_that_is_refused_are_answered(dialogue: Dialogue) -> None:

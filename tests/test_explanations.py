@@ -85,7 +85,7 @@ def test_a_page_asks_for_nothing_and_runs_nothing() -> None:
 
 def test_a_program_is_told_in_json() -> None:
     response = explain(REFUSAL, b"application/json")
-    assert ("Content-Type", "application/json") in response.fields
+    assert ("Content-Type", "application/json; charset=utf-8") in response.fields
     assert json.loads(content_of(response)) == {
         "status": 400,
         "error": "Bad Request",

@@ -94,3 +94,16 @@ def test_the_preferred_media_type_is_chosen(accept: bytes | None, expected: str)
 )
 def test_codings_are_accepted_by_weight(accept_encoding: bytes | None, expected: tuple[str, ...]) -> None:
     assert accepted_codings(accept_encoding, CODINGS) == expected
+
+
+@pytest.mark.parametrize("field_value", [b";", b";q=1", b" ; ,;;", b'";"', b";;;;,text/html"])
+def test_a_member_that_names_nothing_is_skipped(field_value: bytes) -> None:
+    """R116: it is nobody's fault but the client's, and no reason to fail."""
+    assert preferred_media_type(field_value, ("text/plain", "text/html")) in ("text/plain", "text/html")
+    assert accepted_codings(field_value, ("br", "gzip")) == ()
+
+
+def test_of_a_very_long_list_only_the_beginning_counts() -> None:
+    field_value = b"a/a;q=0.1," * 64 + b"text/html"
+    assert preferred_media_type(field_value, ("text/plain", "text/html")) == "text/plain"
+    assert preferred_media_type(field_value[10:], ("text/plain", "text/html")) == "text/html"

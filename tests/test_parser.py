@@ -879,3 +879,17 @@ def test_a_mebibyte_of_requests_is_understood() -> None:
     """R090: RFC 9112 §9.3.2."""
     count = 4096
     assert outcome_of_pieces([get() * count]) == [PLAIN] * count + [Pause.NEED_DATA]
+
+
+@pytest.mark.parametrize("length", [100, 101])
+def test_a_limit_on_the_head_below_that_on_the_request_line_holds(length: int) -> None:
+    """R043: every limit counts, whichever is the lower."""
+    head = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
+    octets = head + b"x" * (length - len(head) - 4) + b"\r\n\r\n"
+    parser = RequestParser(Limits(head=100))
+    parser.receive(octets)
+    if length <= 100:
+        assert isinstance(parser.next_event(), Request)
+    else:
+        with pytest.raises(RequestError, match="the head is longer than 100 octets"):
+            parser.next_event()

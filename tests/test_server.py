@@ -374,3 +374,16 @@ def test_reports_are_dropped_when_there_is_no_standard_error(capsys: pytest.Capt
         server.say("out of descriptors")
 
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_field_for_caches_is_that_of_files(folder: pathlib.Path, serve: Serve) -> None:
+    """R115: it is said once."""
+    served = serve(folder, fields=[("cache-control", "max-age=5"), ("Cache-Control", "public")])
+    file, missing = read_answers(talk(served.port, get("/hello.txt") + get("/nothing")))
+    assert file.field("Cache-Control") == "max-age=5, public"
+    assert missing.field("Cache-Control") == "no-store"
+
+
+def test_a_server_without_a_thread_is_refused(folder: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="0 threads are too few to serve"):
+        Server(folder, port=0, threads=0)
