@@ -45,12 +45,12 @@ def check_folder_below(root: str, relative: str, *, follow_links: bool) -> None:
             raise NotADirectoryError(errno.ENOTDIR, "not a folder", relative)
 
 
-def has_link_above(root: str, relative: str) -> bool:
-    """Return whether one of the folders between *root* and *relative* is a symlink now."""
-    folder = root
-    for name in relative.split(os.sep)[:-1]:
-        folder = f"{folder}{os.sep}{name}"
-        if os.path.islink(folder):
+def has_link(root: str, relative: str) -> bool:
+    """Return whether *relative*, or a folder between it and *root*, is a symlink now."""
+    below = root
+    for name in relative.split(os.sep):
+        below = os.path.join(below, name)
+        if os.path.islink(below):
             return True
     return False
 

@@ -38,8 +38,11 @@ Wait = tuple[int, float]
 Conversation = Generator[Wait, float, None]
 
 _RECEIVE_OCTETS = 64 * 1024
-# How much of a file goes out before others get their turn.
+# How long responses to pipelined requests go out, and how much of a file, before others get their turn.
+_TURN_SECONDS = 0.02
 _TURN_OCTETS = 1024 * 1024
+# A head and content up to this length leave in one call; more is not copied for that.
+_JOINED_OCTETS = 64 * 1024
 # Lets a head wait in the kernel for the first octets of its file, so that both leave in one segment.
 _MORE = getattr(socket, "MSG_MORE", 0)
 
@@ -116,8 +119,12 @@ class Connection:
         self.is_idle = False
         self.conversation = self._serve()
 
+    def close(self) -> None:
+        """Close the socket, which the worker does once it polls it no more."""
+        self._socket.close()
+
     def _serve(self) -> Conversation:
-        """Converse, then tear down, whatever happens."""
+        """Converse, then let the client have the last response whole."""
         try:
             if (yield from self._converse()):
                 yield from self._linger()
@@ -125,8 +132,6 @@ class Connection:
             # The peer is gone (reset, timed out, unreachable), or a file can't be read to its end. In either case
             # what was promised can't be sent; closing is the only way left to say so (RFC 9112 §8).
             pass
-        finally:
-            self._socket.close()
 
     def _converse(self) -> Generator[Wait, float, bool]:
         """Answer one request after the other. Return whether a response was the last word, or nobody asked for more."""
@@ -152,6 +157,9 @@ class Connection:
             )
             if not is_persistent:
                 return True
+            # Who sends many requests at once gets their responses one by one, and lets the others have a turn.
+            if self._parser.unread and (now := time.monotonic()) > self._now + _TURN_SECONDS:
+                self._now = yield WRITABLE, now + self._service.timeouts.stall
 
     def _receive_request(self) -> Generator[Wait, float, Request | None]:
         """Return the next request, or None if the client has none. Raises RequestError when it is too late."""
@@ -235,12 +243,15 @@ class Connection:
         pending: bytes | memoryview = head
         try:
             for part in content:
-                if isinstance(part, bytes):
+                if isinstance(part, bytes) and len(part) <= _JOINED_OCTETS:
                     pending = b"".join((pending, part))
                     continue
-                while pending := self._send_some(pending, _MORE):
+                while pending and (pending := self._send_some(pending, _MORE)):
                     yield from self._wait_to_send()
-                yield from self._send_file(part)
+                if isinstance(part, bytes):
+                    pending = part
+                else:
+                    yield from self._send_file(part)
             while pending and (pending := self._send_some(pending)):
                 yield from self._wait_to_send()
         finally:

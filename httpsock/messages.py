@@ -153,7 +153,7 @@ class Response:
         lines += [f"{name}: {value}" for name, value in self.fields]
         if self.status not in (Status.NO_CONTENT, Status.NOT_MODIFIED):
             lines.append(f"Content-Length: {self.content_length}")
-        return "\r\n".join([*lines, ""]).encode("ascii")
+        return "\r\n".join([*lines, ""]).encode("latin-1")
 
     def close(self) -> None:
         """Close the file that the content comes from, if it comes from one."""

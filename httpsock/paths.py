@@ -17,6 +17,9 @@ from typing import NamedTuple
 from .grammar import percent_decode, percent_encode
 from .messages import Refusal, Status
 
+# A longer path is parsed anew each time: what it is made of takes up many times its own length.
+_MAX_MEMOISED = 256
+
 NOT_FOUND = Refusal(Status.NOT_FOUND, "there is no such file here", "RFC 9110 §15.5.5")
 
 # What Windows takes for a device, whatever follows a full stop, and what it drops or splits at.
@@ -39,9 +42,13 @@ class Name(NamedTuple):
     is_hidden: bool
 
 
-@lru_cache(maxsize=2048)
 def parse_path(path: bytes) -> Name | Refusal:
     """Return the Name that *path*, which starts with a slash, spells, or why it can't be one."""
+    return _memoised_parse_path(path) if len(path) <= _MAX_MEMOISED else _parse_path(path)
+
+
+def _parse_path(path: bytes) -> Name | Refusal:
+    """Return the Name that *path* spells, or why it can't be one; depends on *path* alone."""
     *folders, last = path[1:].split(b"/")
     encoded = [*folders, last] if last else folders
     segments: list[str] = []
@@ -55,6 +62,9 @@ def parse_path(path: bytes) -> Name | Refusal:
         segments.append(name)
     is_hidden = any(is_hidden_name(name, is_top=number == 0) for number, name in enumerate(segments))
     return Name(tuple(segments), os.sep.join(segments), not last, is_hidden)
+
+
+_memoised_parse_path = lru_cache(maxsize=2048)(_parse_path)
 
 
 def is_hidden_name(name: str, *, is_top: bool) -> bool:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from .confinement import check_folder_below, has_link_above, open_below, scandir_below
+from .confinement import check_folder_below, has_link, open_below, scandir_below
 from .grammar import can_be_http_date, format_http_date
 from .kept import KeptFiles, file_state
 from .mediatypes import media_type_of
@@ -37,7 +37,7 @@ _CODING_NAMES = tuple(CODINGS)
 SMALL_FILE = 64 * 1024
 # What all kept files may take up in memory, and what one takes up besides its content, in octets.
 _MAX_KEPT = 32 * 1024 * 1024
-_KEPT_OVERHEAD = 1024
+_KEPT_OVERHEAD = 2048
 # No file system in use keeps times coarser than this (FAT: 2 s). A file changed within this time could change
 # again and keep its times, so it is not kept in memory.
 _COARSEST_SECONDS = 2.0
@@ -165,6 +165,9 @@ class DocumentRoot:
             if stat.S_ISDIR(status.st_mode):
                 return self._find_in_folder(name, accept_encoding, now)
         except OSError as error:
+            # What the system forbids behind a link may lie outside, and nothing is said of what there is outside.
+            if isinstance(error, PermissionError) and self._may_lead_out(name.relative):
+                return NOT_FOUND
             return _refusal(error)
         return NOT_FOUND
 
@@ -202,9 +205,13 @@ class DocumentRoot:
         Its folder may have been moved out of the root and a link put in its place; the file itself is the same then.
         """
         kept = self._kept.get((name, coding), file_state(status))
-        if kept is None or (os.sep in name and not self._follow_links and has_link_above(self.directory, name)):
+        if kept is None or (os.sep in name and self._may_lead_out(os.path.dirname(name))):
             return None
         return kept
+
+    def _may_lead_out(self, relative: str) -> bool:
+        """Return whether there is a symlink on the way to *relative*, where links are not to lead outside."""
+        return not self._follow_links and has_link(self.directory, relative)
 
     def _open(self, name: str, coding: str | None, now: float) -> Representation:
         """Return the file called *name*, or its sibling in *coding*, opened or read, and kept if that is safe."""
@@ -223,8 +230,8 @@ class DocumentRoot:
         validators = _validators(etag_of(octets), opened, now)
         small = Representation(media_type, coding, self._cache_control, validators, len(octets), octets)
         is_settled = max(opened.st_mtime, opened.st_ctime) + _COARSEST_SECONDS < now
-        if is_settled and not os.path.islink(self._path(relative)):
-            self._kept.keep((name, coding), file_state(opened), small, len(octets) + _KEPT_OVERHEAD)
+        if is_settled and not has_link(self.directory, relative):
+            self._kept.keep((name, coding), file_state(opened), small, len(octets) + len(name) + _KEPT_OVERHEAD)
         return small
 
     def _large(

@@ -90,6 +90,7 @@ class Server:
         fields = list(fields)
         replaced = [value for name, value in fields if name.lower() == "cache-control"]
         cache_control = ", ".join(replaced) if replaced else cache_control
+        check_field("Cache-Control", cache_control)
         root = DocumentRoot(directory, show_hidden=show_hidden, follow_links=follow_links, cache_control=cache_control)
         self._service = Service(root, _field_lines(fields), limits or Limits(), timeouts or Timeouts())
         self._log = log

@@ -16,7 +16,7 @@ from typing import Any
 
 from .accesslog import Exchange
 from .connection import Connection, Service, Wait
-from .poller import ACCEPTABLE, READABLE, SelectorPoller, open_poller
+from .poller import ACCEPTABLE, READABLE, open_poller
 
 Log = Callable[[Sequence[Exchange]], object]
 Report = Callable[[str], object]
@@ -78,8 +78,7 @@ class Worker:
             while self._listeners or self._connections:
                 self._turn()
         finally:
-            for connection in self._connections.values():
-                connection.conversation.close()
+            self._cut_all()
             for listener in self._listeners.values():
                 listener.close()
             self._poller.close()
@@ -144,11 +143,9 @@ class Worker:
                 # Out of descriptors or memory, or the network is down: what a little time mends.
                 self._leave_listeners()
                 self._watches_again = now + _REST_SECONDS
-                if now >= self._next_report:
+                if self._is_first and now >= self._next_report:
                     self._next_report = now + _REPORT_SECONDS
-                    self._report(
-                        f"cannot accept for now: {error.strerror}; {len(self._connections)} connections are open"
-                    )
+                    self._report(f"cannot accept for now: {error.strerror}")
                 return
             connected.setblocking(False)
             connection = Connection(
@@ -177,17 +174,24 @@ class Worker:
         self._next_sweep = min(self._next_sweep, connection.deadline)
 
     def _forget(self, descriptor: int) -> None:
-        """Drop a connection whose conversation has ended; it has closed its socket, which epoll notices by itself."""
-        del self._connections[descriptor]
-        if isinstance(self._poller, SelectorPoller):
-            self._poller.unregister(descriptor)
+        """Drop a connection whose conversation has ended.
+
+        It is unregistered although epoll forgets a closed socket by itself: it does not where a forked process has
+        the socket open, too, and would then call for ever.
+        """
+        self._poller.unregister(descriptor)
+        self._connections.pop(descriptor).close()
+
+    def _cut_all(self) -> None:
+        """Cut all conversations short where they wait."""
+        for descriptor, connection in list(self._connections.items()):
+            connection.conversation.close()
+            self._forget(descriptor)
 
     def _keep_time(self, now: float) -> None:
         """See to what is due: the end of the grace, of a rest, and deadlines of connections."""
         if now >= self._latest:
-            for descriptor, connection in list(self._connections.items()):
-                connection.conversation.close()
-                self._forget(descriptor)
+            self._cut_all()
         if now >= self._watches_again:
             self._watch_listeners()
             for listener in self._listeners.values():

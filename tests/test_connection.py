@@ -63,6 +63,7 @@ class Dialogue:
             self.connection.awaited, self.connection.deadline = step(argument)
         except StopIteration:
             self.goes_on = False
+            self.connection.close()
 
     def resume(self) -> None:
         """Let the conversation go on whether what it waits for is there or not."""
@@ -142,6 +143,7 @@ class Dialogue:
     def close(self) -> None:
         """Cut the conversation short, as the worker does in the end, and let the client go."""
         self.connection.conversation.close()
+        self.connection.close()
         self.goes_on = False
         self.client.close()
 
@@ -1091,6 +1093,7 @@ def test_an_exchange_cut_short_is_logged_with_what_was_sent(begin: Begin) -> Non
     dialogue.say(get("/large.bin"))
 
     dialogue.connection.conversation.close()
+    dialogue.connection.close()
 
     (exchange,) = dialogue.exchanges
     content = dialogue.client.recv(len(LARGE)).partition(b"\r\n\r\n")[2]
@@ -1145,3 +1148,32 @@ def test_a_range_of_a_large_file_is_sent_exactly(
     assert (first.content, second.content) == (LARGE[1000:2000], LARGE[-3:])
     assert first.field("Content-Range") == f"bytes 1000-1999/{len(LARGE)}"
     assert_goes_on(dialogue)
+
+
+def test_who_sends_many_requests_at_once_lets_others_have_a_turn(dialogue: Dialogue) -> None:
+    """R093: responses that take long to make, and no time to send, keep nobody waiting for all of them."""
+    dialogue.client.sendall(get("/", method="HEAD") * 3)
+
+    for turn in range(1, 4):
+        # By the clock of this conversation every response takes longer than a turn.
+        dialogue.resume()
+        octets = dialogue.client.recv(65536)
+        assert len(read_answers(octets, "HEAD")) == 1
+        assert dialogue.connection.awaited == (WRITABLE if turn < 3 else READABLE)
+
+
+def test_a_reader_that_is_late_once_has_all_its_time_for_the_next_response(begin: Begin) -> None:
+    """R095: what was read of one response counts, and is forgotten, before the next."""
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/large.bin") * 2)
+    heard = dialogue.client.recv(4096)
+    dialogue.pass_time(TIMEOUTS.stall)
+    assert dialogue.goes_on
+    heard += dialogue.hear(len(LARGE))
+    heard += dialogue.client.recv(4096)
+    dialogue.pass_time(TIMEOUTS.stall)
+    assert dialogue.goes_on
+
+    first, second = read_answers(heard + dialogue.hear())
+
+    assert first.content == second.content == LARGE

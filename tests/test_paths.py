@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from httpsock import paths
 from httpsock.messages import Refusal, Status
 from httpsock.paths import NOT_FOUND, Name, is_hidden_name, is_windows_trap, location_of, parse_path
 
@@ -164,12 +165,19 @@ def test_an_ordinary_name_is_no_trap(name: str) -> None:
 
 def test_on_windows_a_trap_names_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """R145."""
-    # Around the memory of earlier paths, which is of this system.
-    parse = parse_path.__wrapped__
+    # Paths so long that none is remembered from another system.
+    folder = b"/" + b"a" * 300
     with monkeypatch.context() as windows:
         windows.setattr(os, "name", "nt")
-        trapped = parse(b"/a/nul.txt")
-        ordinary = parse(b"/a/null.txt")
+        trapped = parse_path(folder + b"/nul.txt")
+        ordinary = parse_path(folder + b"/null.txt")
     assert trapped is NOT_FOUND
     assert isinstance(ordinary, Name)
-    assert ordinary.segments == ("a", "null.txt")
+    assert ordinary.segments == ("a" * 300, "null.txt")
+
+
+def test_a_long_path_is_not_remembered() -> None:
+    """A client that sends many long paths makes nothing grow."""
+    before = paths._memoised_parse_path.cache_info()
+    assert isinstance(parse_path(b"/" + b"a/" * 200), Name)
+    assert paths._memoised_parse_path.cache_info() == before

@@ -522,6 +522,16 @@ class TestPermissions:
         assert isinstance(found, Representation), found
         assert (found.octets, found.coding) == (b"Hello", None)
 
+    def test_nothing_is_said_of_what_there_is_outside(self, reachable: pathlib.Path) -> None:
+        """R144: what is forbidden there looks like what is not there."""
+        make(reachable.parent / "outside" / "private" / "file", b"").parent.chmod(0o700)
+        (reachable / "link").symlink_to(reachable.parent / "outside")
+        with without_privileges():
+            served = DocumentRoot(reachable)
+            forbidden = served.find(b"/link/private/file", None, LATER)
+            missing = served.find(b"/link/missing/file", None, LATER)
+        assert forbidden == missing == NOT_FOUND
+
     def test_a_folder_that_may_not_be_read_is_not_served(self, reachable: pathlib.Path) -> None:
         reachable.chmod(0)
         with without_privileges(), pytest.raises(PermissionError):
@@ -912,7 +922,7 @@ def test_a_file_modified_in_the_future_is_not_kept(folder: pathlib.Path) -> None
 
 
 def test_what_is_kept_takes_no_more_memory_than_it_may(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources, "_MAX_KEPT", 3 * (1000 + resources._KEPT_OVERHEAD))
+    monkeypatch.setattr(resources, "_MAX_KEPT", 3 * (1001 + resources._KEPT_OVERHEAD))
     served = DocumentRoot(tmp_path)
     for name in "abcd":
         make(tmp_path / name, name.encode() * 1000)

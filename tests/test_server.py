@@ -387,3 +387,13 @@ def test_a_field_for_caches_is_that_of_files(folder: pathlib.Path, serve: Serve)
 def test_a_server_without_a_thread_is_refused(folder: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="0 threads are too few to serve"):
         Server(folder, port=0, threads=0)
+
+
+def test_a_field_for_caches_is_checked(folder: pathlib.Path, serve: Serve) -> None:
+    """R143: nothing is injected by it, and any octets that a value may have arrive."""
+    with pytest.raises(ValueError, match="the value of Cache-Control has a control character"):
+        Server(folder, port=0, cache_control="a\r\nX: y")
+    served = serve(folder, cache_control="private, x=é")
+    with connect(served.port) as client:
+        client.sendall(get("/hello.txt", "Connection: close"))
+        assert b"\r\nCache-Control: private, x=\xe9\r\n" in receive_all(client)

@@ -98,6 +98,9 @@ def is_refused(port: int) -> bool:
             connect(port).close()
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:
+            # The listening socket was closed in between.
+            continue
     return False
 
 
@@ -401,15 +404,13 @@ def test_other_workers_serve_while_the_first_is_held_up(folder: pathlib.Path) ->
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no limit to lower")
 @pytest.mark.parametrize(
-    ("options", "workers"),
+    "options",
     [
-        pytest.param("--threads 1 --bind 127.0.0.1", 1, id="one worker, one address"),
-        pytest.param("--threads 2", 2, id="two workers, all addresses of this machine"),
+        pytest.param("--threads 1 --bind 127.0.0.1", id="one worker, one address"),
+        pytest.param("--threads 2", id="two workers, all addresses of this machine"),
     ],
 )
-def test_running_out_of_descriptors_is_survived_and_reported_now_and_then(
-    folder: pathlib.Path, options: str, workers: int
-) -> None:
+def test_running_out_of_descriptors_is_survived_and_reported_now_and_then(folder: pathlib.Path, options: str) -> None:
     """R093: those that are accepted go on, the others wait, and nothing turns in circles."""
     program = f"ulimit -n 40; exec '{sys.executable}' -m httpsock '{folder}' --port 0 --quiet {options}"
     with (
@@ -428,11 +429,11 @@ def test_running_out_of_descriptors_is_survived_and_reported_now_and_then(
         began = time.monotonic()
         others = [stack.enter_context(connect(port)) for _ in range(60)]
 
-        reports = [process.stderr.readline() for _ in range(3 * workers)]
+        reports = [process.stderr.readline() for _ in range(3)]
 
-        # Each worker reports once, then rests for half a second.
-        assert time.monotonic() - began >= 2 * 0.5
-        assert {report.split(b";")[0] for report in reports} == {b"cannot accept for now: Too many open files"}
+        # One worker reports, once a second at most.
+        assert time.monotonic() - began >= 2
+        assert set(reports) == {b"cannot accept for now: Too many open files\n"}
         served.sendall(get("/large.bin"))
         assert receive_answer(served).startswith(b"503 Service Unavailable: ")
         for client in others:
