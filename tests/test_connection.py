@@ -1166,11 +1166,11 @@ def test_a_reader_that_is_late_once_has_all_its_time_for_the_next_response(begin
     """R095: what was read of one response counts, and is forgotten, before the next."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin") * 2)
-    heard = dialogue.client.recv(65536)
+    heard = dialogue.client.recv(1 << 20)
     dialogue.pass_time(TIMEOUTS.stall)
     assert dialogue.goes_on
     heard += dialogue.hear(len(LARGE))
-    heard += dialogue.client.recv(65536)
+    heard += dialogue.client.recv(1 << 20)
     dialogue.pass_time(TIMEOUTS.stall)
     assert dialogue.goes_on
 
