@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         directory = "www" if os.path.isdir("www") else "."
     try:
         server = _open_server(options, directory)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         say(f"httpsock: {_cannot_serve(error, options, directory)}")
         return CANNOT_SERVE
     _stop_on_signals(server)
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--port", type=_number(0, 65535, "a port"), metavar="N", help=port_help)
     reach = where.add_mutually_exclusive_group()
     reach.add_argument(
-        "--bind", metavar="ADDR", help="listen on this numeric address only (default: 127.0.0.1 and ::1)"
+        "--bind", type=_host, metavar="ADDR", help="listen on this numeric address only (default: 127.0.0.1 and ::1)"
     )
     reach.add_argument("--lan", action="store_true", help="listen on all addresses, so that other devices can connect")
     what = parser.add_argument_group("what to serve")
@@ -172,10 +172,8 @@ def _writer(format_line: Format) -> Log:
     return write
 
 
-def _cannot_serve(error: Exception, options: argparse.Namespace, directory: str) -> str:
+def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -> str:
     """Return one sentence on why the server can't start."""
-    if not isinstance(error, OSError):
-        return f"{error}."
     match error.errno:
         case errno.EADDRINUSE if options.port is None:
             return f"all ports from {_DEFAULT_PORTS[0]} to {_DEFAULT_PORTS[-1]} are in use; choose another with --port."

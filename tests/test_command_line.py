@@ -222,8 +222,6 @@ def test_the_folder_is_the_one_that_is_named(serving: Start, folder: pathlib.Pat
         pytest.param(["nowhere"], "there is no folder 'nowhere'.", id="no such folder"),
         pytest.param(["hello.txt"], "'hello.txt' is not a folder.", id="a file"),
         pytest.param([""], "there is no folder ''.", id="an empty name, as of a variable that is not set"),
-        pytest.param(["--bind", "localhost"], "'localhost' is not an IPv4 or IPv6 address.", id="a name for --bind"),
-        pytest.param(["--bind", ""], "'' is not an IPv4 or IPv6 address.", id="an empty address"),
         pytest.param(["--bind", "192.0.2.1"], "192.0.2.1 is not an address of this machine.", id="not our address"),
     ],
 )
@@ -426,6 +424,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         pytest.param(["--threads", "0"], "'0' is not a number from 1 to 128", id="no thread"),
         pytest.param(["--threads", "129"], "'129' is not a number from 1 to 128", id="too many threads"),
         pytest.param(["--log", "xml"], "invalid choice: 'xml'", id="an unknown log"),
+        pytest.param(["--bind", "localhost"], "'localhost' is not an IPv4 or IPv6 address", id="a name for --bind"),
+        pytest.param(["--bind", ""], "'' is not an IPv4 or IPv6 address", id="an empty address"),
         pytest.param(["--lan", "--bind", "::1"], "not allowed with argument", id="one address, and all"),
     ],
 )

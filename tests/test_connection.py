@@ -1177,3 +1177,29 @@ def test_a_reader_that_is_late_once_has_all_its_time_for_the_next_response(begin
     first, second = read_answers(heard + dialogue.hear())
 
     assert first.content == second.content == LARGE
+
+
+def test_a_long_listing_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:
+    """R095: what is too long to be joined to its head arrives whole behind it."""
+    for number in range(700):
+        (folder / f"{number:0200}").touch()
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/"))
+    assert dialogue.connection.awaited == WRITABLE
+
+    answer = dialogue.answer()
+
+    assert len(answer.content) > 65536
+    assert answer.text.count('<tr><td><a href="0') == 700
+
+
+def test_the_head_of_a_long_listing_waits_too(begin: Begin, folder: pathlib.Path) -> None:
+    for number in range(700):
+        (folder / f"{number:0200}").touch()
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/large.bin") + get("/"))
+
+    first, second = dialogue.answers()
+
+    assert first.content == LARGE
+    assert second.text.count('<tr><td><a href="0') == 700
