@@ -233,7 +233,8 @@ def _is_persistent(connection: bytes | None, minor_version: int) -> bool:
     """Return whether the client lets the connection go on after this exchange (RFC 9112 §9.3)."""
     if connection is None:
         return minor_version == 1
-    options = [option.lower() for option in grammar.list_members(connection)]
+    # Options are tokens, so that a quote hides no comma: "close" is seen whatever stands before it.
+    options = [option.strip(b" \t").lower() for option in connection.split(b",")]
     return b"close" not in options and (minor_version == 1 or b"keep-alive" in options)
 
 

@@ -28,7 +28,7 @@ def parse_target(method: bytes, request_target: bytes) -> Target:
     if request_target.startswith(b"/"):
         path, mark, query = request_target.partition(b"?")
         return _path_target(TargetForm.ORIGIN, path, query if mark else None)
-    return _parse_absolute_form(request_target)
+    return _parse_absolute_form(method, request_target)
 
 
 def check_host(value: bytes | None, minor_version: int) -> None:
@@ -59,7 +59,7 @@ def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
     return Target(form, path, query, is_encoded)
 
 
-def _parse_absolute_form(request_target: bytes) -> Target:
+def _parse_absolute_form(method: bytes, request_target: bytes) -> Target:
     """Return the Target of an absolute-form; its authority stands for Host and names nothing more here."""
     match = grammar.absolute_form.fullmatch(request_target)
     if match is None:
@@ -74,8 +74,9 @@ def _parse_absolute_form(request_target: bytes) -> Target:
     if _port(match["authority"]) is None:
         reason = f'the request-target has "{grammar.printable(match["authority"])}" for a host'
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 9110 §4.2.1")
-    # RFC 9110 §4.2.3: an empty path is the same as "/".
-    return _path_target(TargetForm.ABSOLUTE, match["path"] or b"/", match["query"])
+    # RFC 9110 §4.2.3: an empty path is the same as "/", but OPTIONS means the whole server by it (RFC 9112 §3.2.4).
+    is_whole_server = method == b"OPTIONS" and match["query"] is None
+    return _path_target(TargetForm.ABSOLUTE, match["path"] or (b"*" if is_whole_server else b"/"), match["query"])
 
 
 def _check_authority_form(request_target: bytes) -> None:

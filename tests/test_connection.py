@@ -1203,3 +1203,22 @@ def test_the_head_of_a_long_listing_waits_too(begin: Begin, folder: pathlib.Path
 
     assert first.content == LARGE
     assert second.text.count('<tr><td><a href="0') == 700
+
+
+@pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/"])
+def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path, path: str) -> None:
+    """R095: whatever follows it."""
+    for number in range(700):
+        (folder / f"{number:0200}").touch()
+    dialogue = begin(buffered_octets=4096)
+    filling = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            filling += dialogue._connected.send(b"\0")
+    dialogue.say(get(path))
+    assert dialogue.connection.awaited == WRITABLE
+
+    heard = dialogue.hear()
+
+    assert heard[:filling] == bytes(filling)
+    assert read_answers(heard[filling:])[0].status == 200

@@ -893,3 +893,12 @@ def test_a_limit_on_the_head_below_that_on_the_request_line_holds(length: int) -
     else:
         with pytest.raises(RequestError, match="the head is longer than 100 octets"):
             parser.next_event()
+
+
+@pytest.mark.parametrize(
+    "connection", ['a",close', '"close', '"a, close, b"', 'a="\\", close', "close,", ",CLOSE", "a, b\t,\tclose"]
+)
+def test_no_quote_hides_that_the_client_closes(connection: str) -> None:
+    """R084: options are tokens (RFC 9110 §7.6.1), among which a quote means nothing."""
+    head = f"GET / HTTP/1.1\r\nHost: a\r\nConnection: {connection}\r\n\r\n".encode()
+    assert parse_head(head, 100).is_persistent is (connection == '"close')
