@@ -124,8 +124,14 @@ def test_octets_that_no_encoding_explains_are_refused(
     ],
 )
 def test_an_absolute_form_is_taken_apart(request_target: bytes, path: bytes, query: bytes | None) -> None:
-    for method in (b"GET", b"OPTIONS"):
+    for method in (b"GET", b"BREW"):
         assert parse_target(method, request_target) == Target(TargetForm.ABSOLUTE, path, query, is_encoded=True)
+
+
+def test_an_options_without_a_path_is_for_the_whole_server() -> None:
+    """R026: that is what a proxy makes an asterisk of (RFC 9112 §3.2.4)."""
+    for request_target, path in ((b"http://a", b"*"), (b"http://a?", b"/"), (b"http://a/", b"/")):
+        assert parse_target(b"OPTIONS", request_target).path == path
 
 
 @pytest.mark.parametrize(
