@@ -4,8 +4,11 @@ A case is one file ``corpus/<name>.http``, whose name says what is in it, and on
 
     [a-space-before-the-colon]                                what the octets are
     requirement = "R036"                                      which requirement they try
-    section = "RFC 9112 §5.1"                                 and where that is written
+    also = ["R035"]                                           and which others, from their other side
+    section = "RFC 9112 §5.1"                                 where that is written
+    level = "MUST"                                            if it is not the requirement's
     httpsock = { refused = 400 }                              or { accepted = [{ method, path, fields, content }, ...] }
+    allowed = [400]                                           what another server may do, as Case.allowed says
     h11 = "refused"                                           or "accepted": whether h11 takes all of it
     h11_accepted = [...]                                      what h11 understands, where that is something else
     why = "One sentence with its section."                    if, and only if, the two differ
@@ -14,10 +17,12 @@ A request accepted has ``closes = true`` if nothing behind it is read.
 """
 
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .judges import Understood, Verdict
+from .requirements import load_requirements
 
 FOLDER = Path(__file__).parent / "corpus"
 TABLE = Path(__file__).parent / "corpus.toml"
@@ -25,35 +30,59 @@ TABLE = Path(__file__).parent / "corpus.toml"
 # What h11 hints at where it says nothing more exact; verdicts are compared without it.
 _ANY_STATUS = 400
 
+_REQUIRED_KEYS = {"requirement", "section", "httpsock", "h11"}
+_OPTIONAL_KEYS = {"also", "level", "allowed", "h11_accepted", "why"}
+
 
 class Case(NamedTuple):
-    """One case: its octets, what it tries, and the verdicts expected."""
+    """One case: its octets, what it tries, the verdicts expected, and what any server may do.
+
+    *allowed* has one member or more of: "accepted" (each request gets a final response, and the connection goes on
+    unless the request said otherwise), "refused" (any 4xx or 5xx, or no response at all, and the connection closes),
+    or a status (that one, and the connection closes). A server that does none of these breaks the case.
+    """
 
     name: str
     octets: bytes
     requirement: str
+    also: tuple[str, ...]
     section: str
+    level: str
     expected: dict[str, Verdict]
+    allowed: tuple[str | int, ...]
     why: str | None
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether httpsock refuses something in it."""
+        return self.expected["httpsock"].is_refused
 
-def load_cases() -> list[Case]:
+
+@cache
+def load_cases() -> tuple[Case, ...]:
     """Return all cases of the table, in its order. Raises an error at an entry that lacks something or has too much."""
     with TABLE.open("rb") as table:
-        return [_case(name, entry) for name, entry in tomllib.load(table).items()]
+        return tuple(_case(name, entry) for name, entry in tomllib.load(table).items())
 
 
 def _case(name: str, entry: dict[str, Any]) -> Case:
     """Return the case that *entry* of the table describes."""
-    unknown = entry.keys() - {"requirement", "section", "httpsock", "h11", "h11_accepted", "why"}
-    if unknown:
-        raise ValueError(f"the case {name} has {', '.join(sorted(unknown))}")
+    if wrong := (entry.keys() - _REQUIRED_KEYS - _OPTIONAL_KEYS) | (_REQUIRED_KEYS - entry.keys()):
+        raise ValueError(f"the case {name} lacks, or has too much: {', '.join(sorted(wrong))}")
     httpsock = Verdict(_accepted(entry["httpsock"].get("accepted", [])), entry["httpsock"].get("refused"))
     h11_accepted = _accepted(entry["h11_accepted"]) if "h11_accepted" in entry else httpsock.accepted
     h11 = Verdict(h11_accepted, {"accepted": None, "refused": _ANY_STATUS}[entry["h11"]])
-    octets = (FOLDER / f"{name}.http").read_bytes()
-    expected = {"httpsock": httpsock, "h11": h11}
-    return Case(name, octets, entry["requirement"], entry["section"], expected, entry.get("why"))
+    return Case(
+        name,
+        (FOLDER / f"{name}.http").read_bytes(),
+        entry["requirement"],
+        tuple(entry.get("also", ())),
+        entry["section"],
+        entry.get("level") or load_requirements()[entry["requirement"]].level,
+        {"httpsock": httpsock, "h11": h11},
+        tuple(entry.get("allowed", ("refused",) if httpsock.is_refused else ("accepted",))),
+        entry.get("why"),
+    )
 
 
 def _accepted(entries: list[dict[str, Any]]) -> tuple[Understood, ...]:

@@ -88,7 +88,7 @@ def judge_by_h11(parts: Iterable[bytes]) -> Verdict:
                     content_octets += len(event.data)
                 elif isinstance(event, h11.EndOfMessage) and request is not None:
                     persists = _answer(connection)
-                    method, path = _cut(request.method.decode()), _cut(_path(request.target))
+                    method, path = _cut(request.method.decode()), _cut(_path(request.method, request.target))
                     accepted.append(Understood(method, path, len(request.headers), content_octets, not persists))
                     if not persists:
                         return Verdict(tuple(accepted))
@@ -125,12 +125,16 @@ def _answer(connection: h11.Connection) -> bool:
     return True
 
 
-def _path(request_target: bytes) -> str:
-    """Return the path in *request_target*, which h11 leaves whole; a host and port alone have none."""
+def _path(method: bytes, request_target: bytes) -> str:
+    """Return the path in *request_target*, which h11 leaves whole; a host and port alone have none.
+
+    RFC 9112 §3.2.4: an OPTIONS with neither path nor query is for the server as a whole.
+    """
     before_query = request_target.decode("ascii").partition("?")[0]
     scheme, separator, rest = before_query.partition("://")
     if separator and "/" not in scheme:
-        return "/" + rest.partition("/")[2]
+        is_whole_server = method == b"OPTIONS" and "/" not in rest and b"?" not in request_target
+        return "*" if is_whole_server else "/" + rest.partition("/")[2]
     return before_query if before_query.startswith("/") or before_query == "*" else ""
 
 

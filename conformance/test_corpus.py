@@ -6,10 +6,20 @@ from collections.abc import Iterator
 import pytest
 
 from .cases import FOLDER, Case, load_cases
-from .judges import JUDGES, judge_by_h11, judge_by_httpsock
+from .judges import JUDGES, Understood, Verdict, judge_by_h11, judge_by_httpsock
+from .requirements import LEVELS, load_requirements
 
 CASES = load_cases()
 each_case = pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CASES])
+each_accepted_case = pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.name) for case in CASES if not case.is_refused]
+)
+each_refused_case = pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.name) for case in CASES if case.is_refused]
+)
+
+SENTINEL = b"GET /sentinel HTTP/1.1\r\nHost: localhost\r\n\r\n"
+UNDERSTOOD_SENTINEL = Understood("GET", "/sentinel", 1, 0)
 
 # A longer case is cut round its line ends and at some places between, not everywhere.
 _LONG_OCTETS = 2048
@@ -62,6 +72,21 @@ def test_cut_in_two_anywhere_the_verdict_is_the_same(case: Case) -> None:
         assert verdict == case.expected["httpsock"], f"cut at {position}"
 
 
+@each_accepted_case
+def test_a_request_behind_an_accepted_case_is_understood_as_itself(case: Case) -> None:
+    """R052, R055: no octet of the case is left for the next request, and none of that is taken for the case."""
+    accepted = case.expected["httpsock"].accepted
+    is_last = bool(accepted) and accepted[-1].closes
+    expected = Verdict(accepted if is_last else (*accepted, UNDERSTOOD_SENTINEL))
+    assert judge_by_httpsock([case.octets + SENTINEL]) == expected
+
+
+@each_refused_case
+def test_a_request_behind_a_refused_case_is_never_understood(case: Case) -> None:
+    """R007: nothing comes after a fault; and what only lacks its end takes octets of the sentinel into it."""
+    assert UNDERSTOOD_SENTINEL not in judge_by_httpsock([case.octets + SENTINEL]).accepted
+
+
 def test_each_file_of_the_corpus_is_in_the_table_and_nothing_else_is() -> None:
     """Neither a file nor an entry is forgotten."""
     assert sorted(path.name for path in FOLDER.iterdir()) == sorted(f"{case.name}.http" for case in CASES)
@@ -80,6 +105,31 @@ def test_a_case_is_named_by_a_sentence_and_says_what_it_tries(case: Case) -> Non
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", case.name)
     assert re.fullmatch(r"R(?!000)(0[0-9]{2}|1[0-3][0-9]|14[0-5])", case.requirement)
     assert re.fullmatch(r"RFC [0-9]{4} §[0-9]+(\.[0-9]+)*", case.section)
+    assert case.level in LEVELS
+    assert set(case.also) <= load_requirements().keys() - {case.requirement}
+
+
+@each_case
+def test_what_httpsock_makes_of_a_case_is_among_what_is_allowed(case: Case) -> None:
+    """Nobody else is asked for more than httpsock does."""
+    status = case.expected["httpsock"].status
+    assert set(case.allowed) <= {"accepted", "last", "refused"} | set(range(400, 600))
+    if status is None:
+        assert "accepted" in case.allowed
+    else:
+        assert "refused" in case.allowed or status in case.allowed
+
+
+def test_no_explanation_is_longer_than_a_sentence_or_two() -> None:
+    """The table is read by people."""
+    assert [case.name for case in CASES if case.why and len(case.why) > 200] == []
+
+
+def test_there_are_as_many_cases_as_promised() -> None:
+    """Of each kind, too."""
+    refused = [case for case in CASES if case.is_refused]
+    assert len(CASES) >= 460
+    assert 200 <= len(refused) <= len(CASES) - 150
 
 
 def test_every_judge_is_in_the_table() -> None:

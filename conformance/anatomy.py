@@ -1,0 +1,103 @@
+"""The anatomy of a request: its parts, read leniently, so that what is wrong with one can be looked for.
+
+Lines may end with LF, folded lines are joined, and what a chunk line or a target holds is not checked. Nothing of
+httpsock's grammar is used, so that neither excuses what the other gets wrong.
+"""
+
+import re
+from functools import cached_property
+
+_REQUEST_LINE = re.compile(rb"([^ ]+) ([^ ]+) HTTP/([0-9]\.[0-9])\r?")
+
+
+class Anatomy:
+    """The parts of one request, leniently: what they are if lines may end with LF and nothing else is checked."""
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+        self.head, self._body = _split_at_empty_line(octets.lstrip(b"\r\n"))
+        self._first, *lines = self.head.split(b"\n")
+        self.field_lines = _without_empty(lines)
+        match = _REQUEST_LINE.fullmatch(self._first)
+        self.method, self.target, self.version = match.groups() if match else (b"", b"", b"")
+
+    @property
+    def head_octets(self) -> int:
+        """The length of the head."""
+        return len(self.head)
+
+    @property
+    def first_line_octets(self) -> int:
+        """The length of the request line without its line end."""
+        return len(self._first.removesuffix(b"\r"))
+
+    @cached_property
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Names in lower case, and values, of all field lines that have a colon; folds are joined."""
+        joined = re.sub(rb"\r?\n[ \t]+", b" ", b"\n".join(self.field_lines))
+        split = (line.partition(b":") for line in joined.split(b"\n") if b":" in line)
+        return [(name.lower(), value.strip(b" \t\r")) for name, _, value in split]
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of the field lines called *name*."""
+        return [value for other, value in self.fields if other == name]
+
+    @cached_property
+    def _chunked(self) -> tuple[list[bytes], bytes]:
+        """The chunk lines, without their CRLF, and the trailer section with its empty line."""
+        lines: list[bytes] = []
+        rest = self._body if self.values(b"transfer-encoding") else b""
+        while rest:
+            line, crlf, rest = rest.partition(b"\r\n")
+            size = re.match(rb"[0-9A-Fa-f]+", line)
+            if not size or not crlf:
+                break
+            lines.append(line)
+            if not int(size[0], 16):
+                # The empty line may come at once.
+                return lines, _split_at_empty_line(b"\n" + rest)[0][1:]
+            rest = rest[int(size[0], 16) + 2 :]
+        return lines, b""
+
+    @property
+    def chunk_lines(self) -> list[bytes]:
+        """The chunk lines, without their CRLF, as far as they have a size."""
+        return self._chunked[0]
+
+    @property
+    def trailer_lines(self) -> list[bytes]:
+        """The trailer field lines."""
+        return _without_empty(self.trailers.split(b"\n"))
+
+    @property
+    def trailers(self) -> bytes:
+        """The trailer section with its empty line."""
+        return self._chunked[1]
+
+    @cached_property
+    def content_octets(self) -> int:
+        """The sum of all chunk sizes."""
+        return sum(int(size[0], 16) for line in self.chunk_lines if (size := re.match(rb"[0-9A-Fa-f]+", line)))
+
+    @cached_property
+    def trailer_fields(self) -> list[tuple[bytes, bytes]]:
+        """Names in lower case, and values, of all trailer field lines that have a colon."""
+        split = (line.partition(b":") for line in self.trailer_lines if b":" in line)
+        return [(name.lower(), value.strip(b" \t\r")) for name, _, value in split]
+
+    @property
+    def all_field_lines(self) -> list[bytes]:
+        """The field lines of head and trailers; those that end with CRLF still have the CR."""
+        return self.field_lines + self.trailer_lines
+
+
+def _split_at_empty_line(octets: bytes) -> tuple[bytes, bytes]:
+    """Return the lines up to the first empty line, with that, and what follows."""
+    match = re.search(rb"\n\r?\n", octets)
+    stop = match.end() if match else len(octets)
+    return octets[:stop], octets[stop:]
+
+
+def _without_empty(lines: list[bytes]) -> list[bytes]:
+    """Return *lines*, which may end with CR, but for the empty ones."""
+    return [line for line in lines if line not in {b"", b"\r"}]

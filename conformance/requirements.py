@@ -1,0 +1,72 @@
+"""The requirements: what the RFCs ask of a server of static files, numbered, in a table of their own.
+
+One entry of ``requirements.toml``:
+
+    [R036]
+    section = "RFC 9112 §5.1"                 where it is written; "practice" or "policy" where no RFC says it
+    level = "MUST"                            or SHOULD, MAY; SECURITY where the text leaves room and an attack is known
+    says = "What is asked, in one sentence."
+    one_sided = "Why no client breaks it."    if only a server can: there is no case of octets that break it
+    untestable = "Why not."                   if nothing on the wire shows whether it is kept
+"""
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+TABLE = Path(__file__).parent / "requirements.toml"
+
+LEVELS = ("MUST", "SHOULD", "MAY", "SECURITY")
+
+_CHAPTERS = {
+    "RFC 3986 §2": "Characters of a URI",
+    "RFC 6585 §5": "Request Header Fields Too Large",
+    "RFC 9110 §2": "Conformance",
+    "RFC 9110 §4": "Identifiers",
+    "RFC 9110 §5": "Fields",
+    "RFC 9110 §6": "Message abstraction",
+    "RFC 9110 §7": "Routing",
+    "RFC 9110 §8": "Representation data and metadata",
+    "RFC 9110 §9": "Methods",
+    "RFC 9110 §10": "Message context",
+    "RFC 9110 §12": "Content negotiation",
+    "RFC 9110 §13": "Conditional requests",
+    "RFC 9110 §14": "Range requests",
+    "RFC 9110 §15": "Status codes",
+    "RFC 9110 §17": "Security considerations",
+    "RFC 9112 §2": "Message",
+    "RFC 9112 §3": "Request line",
+    "RFC 9112 §5": "Field syntax",
+    "RFC 9112 §6": "Message body",
+    "RFC 9112 §7": "Transfer codings",
+    "RFC 9112 §8": "Incomplete messages",
+    "RFC 9112 §9": "Connection management",
+}
+
+
+class Requirement(NamedTuple):
+    """One requirement; *untestable* and *one_sided* are reasons, where there are any."""
+
+    id: str
+    section: str
+    level: str
+    says: str
+    untestable: str | None = None
+    one_sided: str | None = None
+
+
+@cache
+def load_requirements() -> dict[str, Requirement]:
+    """Return all requirements by number. Raises TypeError at an entry that lacks something or has too much."""
+    with TABLE.open("rb") as table:
+        return {number: Requirement(number, **entry) for number, entry in tomllib.load(table).items()}
+
+
+def chapter_of(section: str) -> str:
+    """Return the chapter that *section* is in, with its title: "RFC 9112 §5 Field syntax" for "RFC 9112 §5.1"."""
+    match = re.match(r"RFC [0-9]{4} §[0-9]+", section)
+    if match is None:
+        return f"Beyond the RFCs: {section}"
+    return f"{match[0]} {_CHAPTERS.get(match[0], '')}".rstrip()

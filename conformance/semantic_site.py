@@ -1,0 +1,97 @@
+"""The known folder: the files that the static-semantics checks ask for, made with fixed content and fixed dates.
+
+A system that cannot hold one of the odd ones (a sparse file, a FIFO, a name that is no UTF-8) gets a folder without it;
+the checks that need it then find nothing and do not apply.
+"""
+
+import contextlib
+import gzip
+import os
+import socket
+from pathlib import Path
+
+DIGITS = b"0123456789"
+BIG = b"".join(b"%07d\n" % number for number in range(0, 3 << 20, 8))
+SPARSE_OCTETS = (5 << 30) + 3
+STYLE = b"body { margin: 0; padding: 0; color: black }\n" * 40
+# What tells that a file of the system was served: each Unix has it, with the same first words.
+OUTSIDE = "/etc/passwd"
+OUTSIDE_MARK = b"root:"
+MODIFIED = 1_614_834_367
+FUTURE = 4_102_444_800
+
+_FILES: dict[bytes, bytes] = {
+    b"index.html": b"<!doctype html><title>The root</title>\n",
+    b"digits.txt": DIGITS,
+    b"letters.txt": b"abcdefghij",
+    b"empty.txt": b"",
+    b"big.bin": BIG,
+    b"style.css": STYLE,
+    b"style.css.gz": gzip.compress(STYLE, mtime=0),
+    b"script.js": b"void 0;\n",
+    b"data.json": b"{}\n",
+    b"picture.png": b"\x89PNG\r\n\x1a\n",
+    b"drawing.svg": b'<svg xmlns="http://www.w3.org/2000/svg"/>\n',
+    b"page.html": b"<!doctype html><title>A page</title>\n",
+    b"future.txt": b"from tomorrow\n",
+    b"folder/index.html": b"<!doctype html><title>A folder</title>\n",
+    b"folder/inner.txt": b"inner\n",
+    b"listing/<b>bold.txt": b"bold\n",
+    b"listing/plain.txt": b"plain\n",
+    b".hidden": b"hidden: nobody shall read this\n",
+    b".folder/config": b"hidden: nobody shall read this\n",
+    b"with space.txt": b"a space\n",
+    b"a+b.txt": b"a plus\n",
+    b"%41.txt": b"a percent sign\n",
+    b"A.txt": b"no percent sign\n",
+    b"what?.txt": b"a question mark\n",
+    b"num#ber.txt": b"a number sign\n",
+    b"semi;colon=1,2.txt": b"reserved characters\n",
+    b"it's(a)~!$&*@:x.txt": b"more reserved characters\n",
+    "caf\N{LATIN SMALL LETTER E WITH ACUTE}.txt".encode(): b"an accent\n",
+    "\N{HIRAGANA LETTER A}.txt".encode(): b"a kana\n",
+    b"stops...txt": b"three full stops\n",
+    b"two..stops.txt": b"two full stops\n",
+    b"latin-\xe9.txt": b"a name that is no UTF-8\n",
+}
+
+_LINKS = {
+    "inner-link.txt": "digits.txt",
+    "inner-folder": "folder",
+    "broken-link.txt": "nothing-here",
+    "loop": "loop",
+    "outside-link.txt": OUTSIDE,
+    "outside-folder": "/etc",
+}
+
+
+def site(root: Path) -> None:
+    """Make the known folder in *root*, which is there and empty."""
+    for name, octets in _FILES.items():
+        path = os.fsencode(root) + b"/" + name
+        # A system may not know such a name.
+        with contextlib.suppress(OSError):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(octets)
+            os.utime(path, (MODIFIED, MODIFIED))
+    _make_odd_objects(root)
+    os.utime(root / "future.txt", (FUTURE, FUTURE))
+
+
+def _make_odd_objects(root: Path) -> None:
+    """Make in *root* what is no plain file, as far as the system has it."""
+    for name, target in _LINKS.items():
+        with contextlib.suppress(OSError):
+            (root / name).symlink_to(target)
+    with contextlib.suppress(OSError), open(root / "sparse.bin", "wb") as file:
+        file.truncate(SPARSE_OCTETS - 3)
+        file.seek(SPARSE_OCTETS - 3)
+        file.write(b"end")
+    with contextlib.suppress(OSError, AttributeError):
+        os.mkfifo(root / "fifo")
+    with contextlib.suppress(OSError, AttributeError), socket.socket(socket.AF_UNIX) as unix_socket:
+        unix_socket.bind(str(root / "socket"))
+    with contextlib.suppress(OSError):
+        (root / "unreadable.txt").write_bytes(b"unreadable\n")
+        (root / "unreadable.txt").chmod(0)

@@ -1,0 +1,213 @@
+"""The wire: the strict reader on responses good and bad, and the exchange with servers good and hostile."""
+
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from .start import Program
+from .wire import Reading, exchange, judge_by_h11_client, read_responses, reproduce
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+def read(octets: bytes, *methods: str) -> Reading:
+    """Return what the reader makes of *octets* after the server has closed."""
+    return read_responses(octets, methods or ("GET",), True)
+
+
+GOOD = {
+    "a length": ("GET", OK, [b"hello"]),
+    "two responses": ("GET", OK + OK, [b"hello", b"hello"]),
+    "an interim response": ("GET", b"HTTP/1.1 100 Continue\r\n\r\n" + OK, [b"hello"]),
+    "content until the close": ("GET", b"HTTP/1.1 200 OK\r\n\r\nhello", [b"hello"]),
+    "no phrase": ("GET", b"HTTP/1.1 404 \r\nContent-Length: 0\r\n\r\n", [b""]),
+    "HEAD": ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", [b""]),
+    "204": ("GET", b"HTTP/1.1 204 No Content\r\n\r\n" + OK, [b"", b"hello"]),
+    "304 with the length of the 200": ("GET", b"HTTP/1.1 304 x\r\nContent-Length: 5\r\n\r\n", [b""]),
+    "a tunnel": ("CONNECT", b"HTTP/1.1 200 OK\r\n\r\n", [b""]),
+    "chunks": (
+        "GET",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n",
+        [b"hello"],
+    ),
+    "empty values": ("GET", b"HTTP/1.1 200 OK\r\nX:\r\nY: \t\r\nContent-Length:0\r\n\r\n", [b""]),
+}
+
+
+@pytest.mark.parametrize(("method", "octets", "contents"), GOOD.values(), ids=GOOD.keys())
+def test_a_well_formed_response_is_read_whole(method: str, octets: bytes, contents: list[bytes]) -> None:
+    """Neither reader finds a fault, and both ends are where they are."""
+    reading = read(octets, method)
+    assert [response.content for response in reading.responses] == contents
+    assert (reading.leftover, reading.faults) == (b"", [])
+    assert judge_by_h11_client(octets, [method, "GET"]) == []
+
+
+BAD = {
+    "no status line": (b"hello\r\n\r\n", "status line"),
+    "another protocol": (b"ICY 200 OK\r\n\r\n", "status line"),
+    "a status of two digits": (b"HTTP/1.1 20 OK\r\n\r\n", "status line"),
+    "no space behind the status": (b"HTTP/1.1 200\r\n\r\n", "status line"),
+    "a control character in the phrase": (b"HTTP/1.1 200 O\x00K\r\n\r\n", "status line"),
+    "a simple response": (b"<html>", "no start of a response"),
+    "a head without end": (b"HTTP/1.1 200 OK\r\nX: y\r\n", "no end"),
+    "a space before a colon": (b"HTTP/1.1 204 x\r\nX : y\r\n\r\n", "no field line"),
+    "a fold": (b"HTTP/1.1 204 x\r\nX: y\r\n z\r\n\r\n", "no field line"),
+    "a NUL in a value": (b"HTTP/1.1 204 x\r\nX: \x00\r\n\r\n", "no field line"),
+    "two lengths": (b"HTTP/1.1 200 x\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n", "2 times"),
+    "a length and chunks": (
+        b"HTTP/1.1 200 x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "beside",
+    ),
+    "a length in 204": (b"HTTP/1.1 204 x\r\nContent-Length: 0\r\n\r\n", "in a 204"),
+    "a length that is none": (b"HTTP/1.1 200 x\r\nContent-Length: -1\r\n\r\n", "Content-Length is"),
+    "content in 304": (b"HTTP/1.1 304 x\r\n\r\nhello", "has no content"),
+    "content cut short": (OK[:-1], "promised"),
+    "chunks cut short": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", "no end"),
+    "no last chunk": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "no end"),
+    "a trailer cut short": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX", "no end"),
+    "a size that is none": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n", "chunk size"),
+    "a chunk too long": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello!\r\n", "its size"),
+    "a trailer that is none": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX\r\n\r\n", "trailer"),
+    "405 without Allow": (b"HTTP/1.1 405 x\r\nContent-Length: 0\r\n\r\n", "Allow"),
+    "401 without a challenge": (b"HTTP/1.1 401 x\r\nContent-Length: 0\r\n\r\n", "WWW-Authenticate"),
+    "426 without Upgrade": (b"HTTP/1.1 426 x\r\nContent-Length: 0\r\n\r\n", "Upgrade"),
+    "206 without a range": (b"HTTP/1.1 206 x\r\nContent-Length: 0\r\n\r\n", "Content-Range"),
+    "a multipart 206 with a range": (
+        b"HTTP/1.1 206 x\r\nContent-Type: multipart/byteranges; boundary=x\r\nContent-Range: bytes 0-0/1\r\n\r\n",
+        "outside its parts",
+    ),
+    "a date of another form": (b"HTTP/1.1 204 x\r\nDate: Sunday, 06-Nov-94 08:49:37 GMT\r\n\r\n", "date is"),
+    "an entity-tag without quotes": (b"HTTP/1.1 204 x\r\nETag: abc\r\n\r\n", "etag is"),
+}
+
+
+@pytest.mark.parametrize(("octets", "fault"), BAD.values(), ids=BAD.keys())
+def test_what_no_server_may_send_is_a_fault_with_its_section(octets: bytes, fault: str) -> None:
+    """One sentence for one fault."""
+    found, *_ = read(octets).faults
+    assert fault in found
+    assert "(RFC 9" in found
+
+
+def test_nothing_that_a_server_sends_raises_an_error() -> None:
+    """Each good response with each octet in turn replaced, and cut at each place."""
+    for method, octets, _ in GOOD.values():
+        for position in range(len(octets)):
+            for replaced in (b"", b"\x00", b"\r", b"\n", b"\xff", b" ", b"9"):
+                changed = octets[:position] + replaced + octets[position + 1 :]
+                reading = read(changed, method)
+                octets_read = sum(len(part.octets) for part in (*reading.responses, *reading.interim))
+                assert octets_read + len(reading.leftover) == len(changed)
+                judge_by_h11_client(changed, [method])
+            # What may still come is no fault.
+            assert read_responses(octets[:position], [method], False).faults == []
+
+
+@contextmanager
+def server(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
+    """Listen, and let *converse* have each connection, until the block ends."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            connected, _ = listener.accept()
+            with connected:
+                if is_over.is_set():
+                    return
+                try:
+                    converse(connected)
+                except OSError:
+                    pass  # The client has closed.
+
+    is_over = threading.Event()
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[:2]
+    finally:
+        is_over.set()
+        socket.create_connection(listener.getsockname()).close()
+        thread.join()
+        listener.close()
+
+
+def test_an_exchange_has_what_was_sent_and_received_and_how_it_ended() -> None:
+    """Parts are sent in order; the server's close is the end."""
+
+    def converse(connected: socket.socket) -> None:
+        with connected.makefile("rb") as stream:
+            connected.sendall(b"<" + stream.read(4) + b">")
+
+    with server(converse) as address:
+        transcript = exchange(address, [b"a", b"", b"bc", b"d"], seconds=5.0, ends=False)
+    assert transcript == (b"abcd", b"<abcd>", "closed", False)
+
+
+def test_our_side_ends_at_once_if_asked() -> None:
+    """A server that waits for the end gets it."""
+
+    def converse(connected: socket.socket) -> None:
+        with connected.makefile("rb") as stream:
+            connected.sendall(b"<" + stream.read() + b">")
+
+    with server(converse) as address:
+        assert exchange(address, [b"ab"], seconds=5.0, ends=True) == (b"ab", b"<ab>", "closed", True)
+        assert exchange(address, [b"ab"], seconds=5.0, ends=False, patience=0.05) == (b"ab", b"<ab>", "closed", True)
+
+
+def test_a_server_that_never_answers_costs_its_time_and_no_more() -> None:
+    """The connection is given up."""
+    is_over = threading.Event()
+    with server(lambda _: is_over.wait(10.0)) as address:
+        assert exchange(address, [b"x"], seconds=0.1, ends=False) == (b"x", b"", "timed out", False)
+        is_over.set()
+
+
+def test_a_server_that_never_ends_is_cut_off() -> None:
+    """However fast it sends."""
+
+    def converse(connected: socket.socket) -> None:
+        while True:
+            connected.sendall(b"x" * 65536)
+
+    with server(converse) as address:
+        transcript = exchange(address, [b"x"], seconds=5.0, ends=False, most_octets=100_000)
+    assert transcript.ended == "flooded"
+    assert len(transcript.received) > 100_000
+
+
+def test_a_server_that_reads_nothing_doesnt_block_the_exchange() -> None:
+    """What it has said before it closed is received all the same."""
+
+    def converse(connected: socket.socket) -> None:
+        connected.sendall(b"no")
+
+    with server(converse) as address:
+        transcript = exchange(address, (b"x" * 65536 for _ in range(1000)), seconds=5.0, ends=False)
+    assert transcript.ended in ("closed", "reset")
+    assert transcript.received in (b"no", b"")
+
+
+def test_a_closed_port_is_told_from_a_close() -> None:
+    """There is no server."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()[:2]
+    assert exchange(address, [b"x"], seconds=1.0, ends=False) == (b"", b"", "refused", False)
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="there is no shell")
+def test_the_line_that_reproduces_a_case_prints_its_octets() -> None:
+    """A shell's printf makes of the line what was sent."""
+    octets = b"-n%d\\x41'\"`$HOME`" + bytes(range(256)) + b"7\x007"
+    line = reproduce("127.0.0.1", 80, octets)
+    assert "\n" not in line
+    command, separator, rest = line.rpartition(" | ")
+    assert (separator, rest) == (" | ", "nc 127.0.0.1 80")
+    with Program(["sh", "-c", command], stdout=subprocess.PIPE) as shell:
+        assert shell.communicate()[0] == octets

@@ -1,0 +1,199 @@
+"""The wire: octets sent to a server, octets that come back, and a strict reader of responses.
+
+It knows sockets and RFC 9112 §4 to §8, and neither the corpus nor any server. What a server sends is data here:
+nothing that arrives raises an error. A *fault* is a sentence about octets that no server may send, with its section.
+
+    sent --> exchange() --> received --> read_responses() --> responses, leftover, faults
+"""
+
+import re
+import selectors
+import socket
+import time
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import h11
+
+from .responses import Reading, Response, read_responses
+
+__all__ = ["Reading", "Response", "Transcript", "exchange", "judge_by_h11_client", "read_responses", "reproduce"]
+
+_RECEIVE_OCTETS = 64 * 1024
+_MOST_OCTETS = 64 * 1024 * 1024
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+class Transcript(NamedTuple):
+    """One connection: the octets that were *sent* and *received*, and how it ended.
+
+    *ended* is "closed", "reset", "timed out", "refused" (never connected) or "flooded" (more octets than are kept).
+    *ended_first* says whether our side had ended before the server's.
+    """
+
+    sent: bytes
+    received: bytes
+    ended: str
+    ended_first: bool = False
+
+
+class _Exchange:
+    """One connection while it lasts."""
+
+    def __init__(self, connected: socket.socket, parts: Iterable[bytes]) -> None:
+        self._socket = connected
+        self._parts = iter(parts)
+        self._unsent = b""
+        self._writes = True
+        self._sent = bytearray()
+        self.received = bytearray()
+        self.ended_first = False
+
+    def transcript(self, ended: str) -> Transcript:
+        """Return what happened."""
+        return Transcript(bytes(self._sent), bytes(self.received), ended, self.ended_first)
+
+    def has_more(self) -> bool:
+        """Return whether there is something left to send."""
+        while self._writes and not self._unsent:
+            part = next(self._parts, None)
+            if part is None:
+                self._writes = False
+            else:
+                self._unsent = part
+        return self._writes
+
+    def send(self) -> None:
+        """Send as much as the system takes. A server that has closed may still have said why, so reading goes on."""
+        try:
+            count = self._socket.send(self._unsent)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._writes, self._unsent = False, b""
+            return
+        self._sent += self._unsent[:count]
+        self._unsent = self._unsent[count:]
+
+    def end(self) -> None:
+        """End our side of the connection."""
+        self.ended_first = True
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # The server was faster.
+
+    def receive(self) -> str | None:
+        """Receive what is there, and return how the connection ended, or None if it goes on."""
+        try:
+            octets = self._socket.recv(_RECEIVE_OCTETS)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return "reset"
+        self.received += octets
+        return None if octets else "closed"
+
+
+def exchange(
+    address: tuple[str, int],
+    parts: Iterable[bytes],
+    *,
+    seconds: float,
+    ends: bool,
+    patience: float | None = None,
+    most_octets: int = _MOST_OCTETS,
+) -> Transcript:
+    """Connect to *address*, send *parts* one after the other, and return what came back until the server closed.
+
+    *ends* says whether our side is ended as soon as all is sent. With *patience* it is ended after that many seconds of
+    silence. After *seconds* in all, or *most_octets* received, nothing more is waited for.
+    """
+    deadline = time.monotonic() + seconds
+    try:
+        connected = socket.create_connection(address, timeout=seconds)
+    except OSError:
+        return Transcript(b"", b"", "refused")
+    with connected, selectors.DefaultSelector() as selector:
+        connected.setblocking(False)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        selector.register(connected, selectors.EVENT_READ)
+        state = _Exchange(connected, parts)
+        ended = None
+        while ended is None:
+            has_more = state.has_more()
+            if ends and not has_more and not state.ended_first:
+                state.end()
+            selector.modify(connected, selectors.EVENT_READ | (selectors.EVENT_WRITE if has_more else 0))
+            left = deadline - time.monotonic()
+            is_patient = patience is None or state.ended_first
+            events = 0
+            for _, mask in selector.select(max(0.0, left if is_patient else min(left, patience or 0.0))):
+                events = mask
+            if events & selectors.EVENT_READ:
+                ended = state.receive()
+            if events & selectors.EVENT_WRITE:
+                state.send()
+            if ended is None:
+                ended = _limit(most_octets - len(state.received), deadline)
+            if not events and ended is None and not is_patient:
+                state.end()
+        return state.transcript(ended)
+
+
+def _limit(spare_octets: int, deadline: float) -> str | None:
+    """Return how a connection ends that has reached a limit of ours, or None."""
+    if spare_octets < 0:
+        return "flooded"
+    return "timed out" if time.monotonic() >= deadline else None
+
+
+def reproduce(host: str, port: int, octets: bytes) -> str:
+    """Return one line for a shell that sends *octets* to a server and prints what it answers."""
+    return f"printf '{_printf_format(octets)}' | nc {host} {port}"
+
+
+def _printf_format(octets: bytes) -> str:
+    """Return *octets* as the format of printf(1) within single quotes; what a terminal doesn't show is in octal."""
+    known = {0x0D: r"\r", 0x0A: r"\n", 0x09: r"\t", 0x5C: r"\\", 0x25: "%%", 0x27: r"\047"}
+    shown = [known.get(octet) or (chr(octet) if 0x20 <= octet < 0x7F else f"\\{octet:03o}") for octet in octets]
+    # A format that starts with a hyphen would be taken for an option.
+    if shown and shown[0] == "-":
+        shown[0] = r"\055"
+    return "".join(shown)
+
+
+def judge_by_h11_client(octets: bytes, methods: Sequence[str]) -> list[str]:
+    """Return what h11 finds wrong with *octets*, all that came until the server closed, as answers to *methods*.
+
+    Fewer answers than *methods* are no fault of form. Octets behind the last one are.
+    """
+    for count, method in enumerate(methods, 1):
+        if not octets:
+            return []
+        connection = h11.Connection(h11.CLIENT)
+        asked = method if _TOKEN.fullmatch(method) else "GET"
+        connection.send(h11.Request(method=asked, target="*", headers=[("Host", "localhost")]))
+        connection.send(h11.EndOfMessage())
+        try:
+            connection.receive_data(octets)
+            rest = _rest_after_response(connection)
+            if rest is None:
+                connection.receive_data(b"")
+                rest = _rest_after_response(connection) or b""
+        except h11.RemoteProtocolError as error:
+            return [f"h11 says of answer {count}: {error}"]
+        octets = rest
+    return ["h11 says that octets follow the last answer"] if octets else []
+
+
+def _rest_after_response(connection: h11.Connection) -> bytes | None:
+    """Return the octets behind the response that *connection* has received, or None if it has no end yet."""
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            return None
+        if isinstance(event, h11.EndOfMessage):
+            return connection.trailing_data[0]
+        if event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
+            return b""
