@@ -153,7 +153,7 @@ def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes 
         if method == b"OPTIONS" and not mark and b"/" not in rest:
             return b"*", None
         before_query = b"/" + rest.partition(b"/")[2]
-    elif not before_query.startswith((b"/", b"*")):
+    elif not (before_query.startswith(b"/") or before_query == b"*"):
         return b"", None
     return before_query, query if mark else None
 

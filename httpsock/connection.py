@@ -124,42 +124,36 @@ class Connection:
         self._socket.close()
 
     def _serve(self) -> Conversation:
-        """Converse, then let the client have the last response whole."""
+        """Answer one request after the other until either side wants no more, then let the last response arrive."""
+        is_persistent = True
         try:
-            if (yield from self._converse()):
-                yield from self._linger()
+            while is_persistent:
+                request = None
+                try:
+                    request = yield from self._receive_request()
+                    if request is None:
+                        return
+                    is_read = request.content_length == 0 or (yield from self._discard_content(request))
+                    # From here to the response no socket is known.
+                    response = respond(request, self._service.root, time.time())
+                    if not is_read:
+                        self._check_content_length(request, response)
+                except RequestError as error:
+                    yield from self._refuse(error, request)
+                    break
+                # What follows a CONNECT may be meant for the tunnel that was not opened (RFC 9110 §9.3.6).
+                is_framed = is_read and request.method != "CONNECT"
+                is_persistent = request.is_persistent and is_framed and not self._service.is_stopping
+                connection_option = _connection_option(request, is_persistent=is_persistent)
+                yield from self._send(response, request.request_line, connection_option)
+                # Who sends many requests at once gets their responses one by one, and lets the others have a turn.
+                if self._parser.unread and (now := time.monotonic()) > self._now + _TURN_SECONDS:
+                    self._now = yield WRITABLE, now + self._service.timeouts.stall
+            yield from self._linger()
         except OSError:
             # The peer is gone (reset, timed out, unreachable), or a file can't be read to its end. In either case
             # what was promised can't be sent; closing is the only way left to say so (RFC 9112 §8).
             pass
-
-    def _converse(self) -> Generator[Wait, float, bool]:
-        """Answer one request after the other. Return whether a response was the last word, or nobody asked for more."""
-        while True:
-            request = None
-            try:
-                request = yield from self._receive_request()
-                if request is None:
-                    return False
-                is_read = request.content_length == 0 or (yield from self._discard_content(request))
-                # From here to the response no socket is known.
-                response = respond(request, self._service.root, time.time())
-                if not is_read:
-                    self._check_content_length(request, response)
-            except RequestError as error:
-                yield from self._refuse(error, request)
-                return True
-            # What follows a CONNECT may be meant for the tunnel that was not opened (RFC 9110 §9.3.6).
-            is_framed = is_read and request.method != "CONNECT"
-            is_persistent = request.is_persistent and is_framed and not self._service.is_stopping
-            yield from self._send(
-                response, request.request_line, _connection_option(request, is_persistent=is_persistent)
-            )
-            if not is_persistent:
-                return True
-            # Who sends many requests at once gets their responses one by one, and lets the others have a turn.
-            if self._parser.unread and (now := time.monotonic()) > self._now + _TURN_SECONDS:
-                self._now = yield WRITABLE, now + self._service.timeouts.stall
 
     def _receive_request(self) -> Generator[Wait, float, Request | None]:
         """Return the next request, or None if the client has none. Raises RequestError when it is too late."""
@@ -240,20 +234,21 @@ class Connection:
         head = response.head + _shared_fields(int(time.time()), connection_option, self._service.field_lines)
         # RFC 9110 §9.3.2: the response to HEAD has the same fields, and no content.
         content = () if request_line.startswith(b"HEAD ") else response.content
-        pending: bytes | memoryview = head
+        pending = head
         try:
             for part in content:
                 if isinstance(part, bytes) and len(part) <= _JOINED_OCTETS:
-                    pending = b"".join((pending, part))
+                    pending += part
                     continue
-                while pending and (pending := self._send_some(pending, _MORE)):
-                    yield from self._wait_to_send()
+                yield from self._send_octets(pending, _MORE)
                 if isinstance(part, bytes):
                     pending = part
                 else:
                     yield from self._send_file(part)
-            while pending and (pending := self._send_some(pending)):
-                yield from self._wait_to_send()
+                    pending = b""
+            # Nearly always the system takes all at once, and nothing is left to wait for.
+            if pending and (rest := self._send_some(pending, 0)):
+                yield from self._send_octets(rest, 0)
         finally:
             response.close()
             if self._log:
@@ -262,7 +257,12 @@ class Connection:
                 seconds = time.monotonic() - began
                 self._log(Exchange(time.time(), self._client, request_line, response.status, sent, length, seconds))
 
-    def _send_some(self, octets: bytes | memoryview, flags: int = 0) -> bytes | memoryview:
+    def _send_octets(self, octets: bytes | memoryview, flags: int) -> Conversation:
+        """Send all of *octets*; wait where the peer does not read."""
+        while octets and (octets := self._send_some(octets, flags)):
+            yield from self._wait_to_send()
+
+    def _send_some(self, octets: bytes | memoryview, flags: int) -> bytes | memoryview:
         """Send what the system takes of *octets* now; return the rest, which must wait."""
         try:
             sent = self._socket.send(octets, flags)

@@ -159,7 +159,7 @@ class DocumentRoot:
         if name.is_hidden and not self._show_hidden:
             return NOT_FOUND
         try:
-            status = os.stat(self._path(name.relative))
+            status = os.stat(self._prefix + name.relative)
             if stat.S_ISREG(status.st_mode) and not name.is_folder:
                 return self._represent(name.relative, status, accept_encoding, now)
             if stat.S_ISDIR(status.st_mode):
@@ -268,7 +268,7 @@ class DocumentRoot:
 
     def _stat_link(self, relative: str) -> os.stat_result:
         """Return what a symlink leads to. Raises OSError if that lies outside."""
-        status = os.stat(self._path(relative))
+        status = os.stat(self._prefix + relative)
         if stat.S_ISDIR(status.st_mode):
             check_folder_below(self.directory, relative, follow_links=self._follow_links)
         elif stat.S_ISREG(status.st_mode):
@@ -278,13 +278,10 @@ class DocumentRoot:
     def _stat_regular(self, relative: str) -> os.stat_result | None:
         """Return what stat() says of *relative* if it is a regular file, else None."""
         try:
-            status = os.stat(self._path(relative))
+            status = os.stat(self._prefix + relative)
         except OSError:
             return None
         return status if stat.S_ISREG(status.st_mode) else None
-
-    def _path(self, relative: str) -> str:
-        return self._prefix + relative
 
 
 def _read(descriptor: int, length: int) -> bytes:
