@@ -11,7 +11,7 @@ RFC 9112 §9 (connection management); RFC 9110 §10.1.1 (Expect), §6.6.1 (Date)
       respond                no socket is known there
       send the response      send(), sendfile()
     until one side wants no more
-    tear down                shutdown(), recv() what is under way, close()
+    tear down                shutdown(), recv() what is under way; the worker, which polls the socket, does close()
 """
 
 import os
