@@ -8,9 +8,7 @@ RFC 9110 §5 (fields), §6 (message data), §15 (status codes); RFC 9112 §3, §
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, IntEnum
-from functools import cached_property
 from typing import NamedTuple, Self
 
 from .grammar import list_members
@@ -27,6 +25,11 @@ class Status(IntEnum):
         return member
 
     phrase: str
+
+    @property
+    def line(self) -> str:
+        """The status line (RFC 9112 §4)."""
+        return f"HTTP/1.1 {self.value} {self.phrase}\r\n"
 
     OK = 200, "OK"
     NO_CONTENT = 204, "No Content"
@@ -126,36 +129,51 @@ class FileSlice(NamedTuple):
 Part = bytes | FileSlice
 
 
-@dataclass(frozen=True)
+# Content up to this length leaves in one call with the head before it; more is not copied for that.
+_JOINED_OCTETS = 64 * 1024
+
+
 class Response:
     """One response: what is sent, but for the fields that all responses share (Date, Server, Connection).
 
-    *content* is a sequence of octets and slices of *file*; the response owns *file* and closes it.
+    *content* is a sequence of octets and slices of *file*; the response owns *file* and closes it. It is put together
+    once, here: the response of a kept file is sent over and over, and never changes.
+
+    *content_length* is the number of octets of content that a GET is sent. *field_lines* end with the empty line after
+    the head. *opening* is these, and the first part of the content if that is short; *rest* the parts that follow it.
     """
 
-    status: Status
-    fields: tuple[tuple[str, str], ...]
-    content: tuple[Part, ...] = ()
-    file: io.FileIO | None = None
+    __slots__ = ("content", "content_length", "field_lines", "fields", "file", "opening", "rest", "status")
 
-    @cached_property
-    def content_length(self) -> int:
-        """The number of octets of content that a GET would be sent."""
-        return sum(part.length if isinstance(part, FileSlice) else len(part) for part in self.content)
-
-    @cached_property
-    def head(self) -> bytes:
-        """The status line and this response's own field lines; a kept response renders them once.
-
-        RFC 9110 §8.6: a 204 must not say a length, and what a 304 could say is the length of something else.
-        """
-        lines = [f"HTTP/1.1 {self.status} {self.status.phrase}"]
-        lines += [f"{name}: {value}" for name, value in self.fields]
-        if self.status not in (Status.NO_CONTENT, Status.NOT_MODIFIED):
-            lines.append(f"Content-Length: {self.content_length}")
-        return "\r\n".join([*lines, ""]).encode("latin-1")
+    def __init__(
+        self,
+        status: Status,
+        fields: tuple[tuple[str, str], ...],
+        content: tuple[Part, ...] = (),
+        file: io.FileIO | None = None,
+    ) -> None:
+        self.status = status
+        self.fields = fields
+        self.content = content
+        self.file = file
+        self.content_length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in content)
+        self.field_lines = _field_lines(status, fields, self.content_length)
+        self.opening, self.rest = self.field_lines, content
+        if content and isinstance(content[0], bytes) and len(content[0]) <= _JOINED_OCTETS:
+            self.opening, self.rest = self.field_lines + content[0], content[1:]
 
     def close(self) -> None:
         """Close the file that the content comes from, if it comes from one."""
         if self.file is not None:
             self.file.close()
+
+
+def _field_lines(status: Status, fields: tuple[tuple[str, str], ...], content_length: int) -> bytes:
+    """Return the lines of *fields* and of Content-Length, and the empty line.
+
+    RFC 9110 §8.6: a 204 must not say a length, and what a 304 could say is the length of something else.
+    """
+    lines = [f"{name}: {value}\r\n" for name, value in fields]
+    if status not in (Status.NO_CONTENT, Status.NOT_MODIFIED):
+        lines.append(f"Content-Length: {content_length}\r\n")
+    return "".join([*lines, "\r\n"]).encode("latin-1")

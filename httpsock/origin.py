@@ -16,7 +16,7 @@ from .negotiation import preferred_media_type
 from .paths import location_of
 from .preconditions import Validators, Verdict, etag_of
 from .ranges import ByteRange, format_content_range, parse_ranges, select_ranges
-from .resources import Directory, DocumentRoot, Redirect, Representation
+from .resources import Directory, Moment, Redirect, Representation
 
 _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 # RFC 9110 §9.3 and RFC 5789: known, but a folder has no use for them. Any other method is unknown.
@@ -24,8 +24,8 @@ _NOT_ALLOWED = frozenset(("POST", "PUT", "DELETE", "CONNECT", "TRACE", "PATCH"))
 _CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"range"))
 
 
-def respond(request: Request, root: DocumentRoot, now: float) -> Response:
-    """Return the response to *request* from the files below *root*, at *now*, seconds since 1970."""
+def respond(request: Request, moment: Moment) -> Response:
+    """Return the response to *request* from the files as they are at this *moment*."""
     if request.method not in ("GET", "HEAD"):
         return _respond_to_other_method(request)
     if b"expect" in request.fields and any(expected != b"100-continue" for expected in request.expectations):
@@ -34,17 +34,17 @@ def respond(request: Request, root: DocumentRoot, now: float) -> Response:
     # A path that starts with two slashes would lead to another host.
     if not request.target.is_encoded and not request.target.path.startswith(b"//"):
         return _redirect(_encoded(request.target))
-    found = root.find(request.target.path, request.fields.get(b"accept-encoding"), now)
+    found = moment.find(request.target.path, request.fields.get(b"accept-encoding"))
     match found:
         case Representation():
             # Most requests have no condition; a kept file's response is then ready made.
-            return found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, now)
+            return found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, moment.time)
         case Redirect():
             return _redirect(location_of(found.name, request.target.query))
         case Directory():
-            return _select(request, _list(request, found), now)
+            return _select(request, _list(request, found), moment.time)
         case _:
-            return _refuse(found, request, root, now)
+            return _refuse(found, request, moment)
 
 
 def _respond_to_other_method(request: Request) -> Response:
@@ -63,7 +63,7 @@ def _select(request: Request, representation: Representation, now: float) -> Res
     match preconditions.evaluate(request, representation.validators, now):
         case Verdict.NOT_MODIFIED:
             representation.close()
-            return Response(Status.NOT_MODIFIED, representation.caching_fields)
+            return representation.not_modified
         case Verdict.FAILED:
             representation.close()
             name = "If-Match" if b"if-match" in request.fields else "If-Unmodified-Since"
@@ -134,11 +134,11 @@ def _encoded(target: Target) -> str:
     return unencoded.sub(lambda match: b"%%%02X" % match[0][0], whole).decode("ascii")
 
 
-def _refuse(refusal: Refusal, request: Request, root: DocumentRoot, now: float) -> Response:
+def _refuse(refusal: Refusal, request: Request, moment: Moment) -> Response:
     """Return the refusal; for a file that is not there the folder's own 404.html, if a page is what is wanted."""
     wants_page = preferred_media_type(request.fields.get(b"accept"), explanations.MEDIA_TYPES) == "text/html"
     if refusal.status is Status.NOT_FOUND and wants_page:
-        page = root.find(b"/404.html", None, now)
+        page = moment.find(b"/404.html", None)
         if isinstance(page, Representation):
             fields = (("Content-Type", page.media_type), ("Cache-Control", "no-store"), ("Vary", "Accept"))
             return Response(Status.NOT_FOUND, fields, (page.part(0, page.length),), page.file)

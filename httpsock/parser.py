@@ -67,6 +67,7 @@ class _Passed(NamedTuple):
 
 
 _NOTHING_PASSED = _Passed()
+_CR = ord(b"\r")
 
 # A longer head is parsed anew each time, so that what is kept stays below 512 times a few such heads.
 _MAX_KEPT_HEAD = 2048
@@ -102,12 +103,13 @@ class RequestParser:
 
     def next_event(self) -> Event:
         """Return what comes next in the octets received."""
+        buffer = self._buffer
         if self._decoder is not None:
             return self._next_content(self._decoder)
-        if not self._buffer:
+        if not buffer:
             return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
-        last_line = self._buffer.find(b"\r\n\r\n")
-        if 0 <= last_line < self._usual_head and not self._buffer.startswith(b"\r"):
+        last_line = buffer.find(b"\r\n\r\n")
+        if 0 < last_line < self._usual_head and buffer[0] != _CR:
             return self._request(last_line + len(b"\r\n\r\n"))
         return self._next_unusual(last_line)
 

@@ -74,13 +74,13 @@ class Representation:
     file: io.FileIO | None = None
     vary: str = "Accept-Encoding"
 
-    @cached_property
+    @property
     def fields(self) -> tuple[tuple[str, str], ...]:
         """The fields that describe it (RFC 9110 §8), which a 200 sends all."""
         encoding = (("Content-Encoding", self.coding),) if self.coding else ()
         return (("Content-Type", self.media_type), *encoding, ("Accept-Ranges", "bytes"), *self.caching_fields)
 
-    @cached_property
+    @property
     def caching_fields(self) -> tuple[tuple[str, str], ...]:
         """The fields that a cache goes by, which a 304 repeats (RFC 9110 §15.4.5)."""
         last_modified = self.validators.last_modified
@@ -92,6 +92,11 @@ class Representation:
     def whole(self) -> Response:
         """The response that sends all of it; made once for a file that is kept."""
         return Response(Status.OK, self.fields, (self.part(0, self.length),), self.file)
+
+    @cached_property
+    def not_modified(self) -> Response:
+        """The response that says that the client has it already; it sends nothing of it."""
+        return Response(Status.NOT_MODIFIED, self.caching_fields)
 
     def part(self, offset: int, length: int) -> Part:
         """Return *length* octets from *offset* on, to be sent."""
@@ -128,6 +133,34 @@ class Redirect(NamedTuple):
 
 
 Found = Representation | Directory | Redirect | Refusal
+
+
+class Moment:
+    """One turn of a worker, as seen from below: what time it is, and what was found in it.
+
+    All requests that are answered in a turn had arrived before it began: what was found for the first of them holds
+    for all. So a file that many ask for at once is looked up once, and yet nobody sees it as it was before they asked.
+    """
+
+    __slots__ = ("_found", "_root", "monotonic", "time")
+
+    def __init__(self, root: "DocumentRoot", now: float, monotonic: float) -> None:
+        """*now* in seconds since 1970, for fields; *monotonic* in seconds since some time or other, for deadlines."""
+        self.time = now
+        self.monotonic = monotonic
+        self._root = root
+        self._found: dict[tuple[bytes, bytes | None], Found] = {}
+
+    def find(self, path: bytes, accept_encoding: bytes | None) -> Found:
+        """Return what *path* names, for a client with this Accept-Encoding."""
+        asked = path, accept_encoding
+        found = self._found.get(asked)
+        if found is None:
+            found = self._root.find(path, accept_encoding, self.time)
+            # An open file has one reader, who closes it.
+            if not (isinstance(found, Representation) and found.file):
+                self._found[asked] = found
+        return found
 
 
 class DocumentRoot:

@@ -12,11 +12,11 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from .accesslog import Exchange
-from .connection import Connection, Service, Wait
+from .connection import Connection, Service
 from .poller import ACCEPTABLE, READABLE, open_poller
+from .resources import Moment
 
 Log = Callable[[Sequence[Exchange]], object]
 Report = Callable[[str], object]
@@ -55,6 +55,8 @@ class Worker:
         self._report = report
         self._listeners = {listener.fileno(): listener for listener in (listener.dup() for listener in listeners)}
         self._connections: dict[int, Connection] = {}
+        # Those that have received a request and are to answer it.
+        self._answering: list[tuple[int, Connection]] = []
         self._exchanges: list[Exchange] = []
         self._poller = open_poller()
         # A byte through this pair of sockets ends a poll early.
@@ -74,7 +76,7 @@ class Worker:
             self._poller.register(self._awakened.fileno(), READABLE)
             self._watch_listeners()
             # It may have been asked to stop before it began.
-            self._wake(time.monotonic())
+            self._wake(self._moment())
             while self._listeners or self._connections:
                 self._turn()
         finally:
@@ -97,21 +99,32 @@ class Worker:
             self._awakener.send(b"\0")
 
     def _turn(self) -> None:
-        """Wait until something is ready, or due, and see to it."""
+        """Wait until something is ready, or due, and see to it: first all receive, then all answer."""
         due = min(self._next_sweep, self._watches_again, self._latest)
-        ready = self._poller.poll(None if due == _NEVER else max(0.0, due - time.monotonic()))
-        now = time.monotonic()
+        seconds = 0.0 if self._answering else due - time.monotonic()
+        ready = self._poller.poll(None if seconds == _NEVER else max(0.0, seconds))
+        moment = self._moment()
         for descriptor, _ in ready:
             if connection := self._connections.get(descriptor):
-                self._resume(descriptor, connection, connection.conversation.send, now)
+                # Who is to be answered has its turn below, whatever else has come.
+                if connection.awaited:
+                    self._resume(descriptor, connection, moment)
             elif descriptor in self._listeners:
-                self._greet(self._listeners[descriptor], now)
+                self._greet(self._listeners[descriptor], moment)
             else:
-                self._wake(now)
-        if now >= due:
-            self._keep_time(now)
+                self._wake(moment)
+        if moment.monotonic >= due:
+            self._keep_time(moment)
+        if self._answering:
+            answering, self._answering = self._answering, []
+            moment = self._moment()
+            for descriptor, connection in answering:
+                self._resume(descriptor, connection, moment)
         if self._log and self._exchanges:
             self._write_log(self._log)
+
+    def _moment(self) -> Moment:
+        return Moment(self._service.root, time.time(), time.monotonic())
 
     def _write_log(self, log: Log) -> None:
         """Tell the log of the exchanges since the last time, all at once; its faults are not the clients'."""
@@ -122,15 +135,15 @@ class Worker:
         except Exception:
             self._report(traceback.format_exc())
 
-    def _greet(self, listener: socket.socket, now: float) -> None:
+    def _greet(self, listener: socket.socket, moment: Moment) -> None:
         """Accept who is waiting, or see whether the first worker does."""
         if self._is_first:
-            self._accept(listener, now, _ACCEPTS_PER_TURN)
+            self._accept(listener, moment, _ACCEPTS_PER_TURN)
         else:
             self._leave_listeners()
-            self._watches_again = now + _PATIENCE_SECONDS
+            self._watches_again = moment.monotonic + _PATIENCE_SECONDS
 
-    def _accept(self, listener: socket.socket, now: float, most: int) -> None:
+    def _accept(self, listener: socket.socket, moment: Moment, most: int) -> None:
         """Accept who is waiting, but no more than *most*, and start their conversations."""
         for _ in range(most):
             try:
@@ -142,24 +155,26 @@ class Worker:
                     raise
                 # Out of descriptors or memory, or the network is down: what a little time mends.
                 self._leave_listeners()
-                self._watches_again = now + _REST_SECONDS
-                if self._is_first and now >= self._next_report:
-                    self._next_report = now + _REPORT_SECONDS
+                self._watches_again = moment.monotonic + _REST_SECONDS
+                if self._is_first and moment.monotonic >= self._next_report:
+                    self._next_report = moment.monotonic + _REPORT_SECONDS
                     self._report(f"cannot accept for now: {error.strerror}")
                 return
             connected.setblocking(False)
             connection = Connection(
-                connected, address[0], self._service, self._exchanges.append if self._log else None, now
+                connected, address[0], self._service, self._exchanges.append if self._log else None, moment
             )
             descriptor = connected.fileno()
             self._connections[descriptor] = connection
             self._poller.register(descriptor, READABLE)
-            self._resume(descriptor, connection, connection.conversation.send, None)
+            self._resume(descriptor, connection, moment)
 
-    def _resume(self, descriptor: int, connection: Connection, step: Callable[[Any], Wait], argument: object) -> None:
-        """Let a conversation go on, by sending it the time or throwing an exception into it, until it waits again."""
+    def _resume(self, descriptor: int, connection: Connection, moment: Moment, thrown: Exception | None = None) -> None:
+        """Let a conversation go on, until it waits again; *thrown* is the exception that it is to meet with."""
+        connection.moment = moment
+        conversation = connection.conversation
         try:
-            awaited, connection.deadline = step(argument)
+            wait = conversation.send(None) if thrown is None else conversation.throw(thrown)
         except StopIteration:
             self._forget(descriptor)
             return
@@ -168,10 +183,16 @@ class Worker:
             self._report(traceback.format_exc())
             self._forget(descriptor)
             return
-        if awaited != connection.awaited:
-            connection.awaited = awaited
-            self._poller.modify(descriptor, awaited)
-        self._next_sweep = min(self._next_sweep, connection.deadline)
+        if wait is None:
+            connection.awaited, connection.deadline = 0, _NEVER
+            self._answering.append((descriptor, connection))
+            return
+        connection.awaited, connection.deadline = wait
+        if connection.awaited != connection.polled:
+            connection.polled = connection.awaited
+            self._poller.modify(descriptor, connection.polled)
+        if connection.deadline < self._next_sweep:  # noqa: PLR1730 (min() would cost 0.1 µs, and change it hardly ever)
+            self._next_sweep = connection.deadline
 
     def _forget(self, descriptor: int) -> None:
         """Drop a connection whose conversation has ended.
@@ -187,21 +208,23 @@ class Worker:
         for descriptor, connection in list(self._connections.items()):
             connection.conversation.close()
             self._forget(descriptor)
+        self._answering.clear()
 
-    def _keep_time(self, now: float) -> None:
+    def _keep_time(self, moment: Moment) -> None:
         """See to what is due: the end of the grace, of a rest, and deadlines of connections."""
+        now = moment.monotonic
         if now >= self._latest:
             self._cut_all()
         if now >= self._watches_again:
             self._watch_listeners()
             for listener in self._listeners.values():
                 if self._is_watching:
-                    self._accept(listener, now, _ACCEPTS_IN_ONE_GO)
+                    self._accept(listener, moment, _ACCEPTS_IN_ONE_GO)
         if now < self._next_sweep:
             return
         for descriptor, connection in list(self._connections.items()):
             if now >= connection.deadline:
-                self._resume(descriptor, connection, connection.conversation.throw, TimeoutError())
+                self._resume(descriptor, connection, moment, TimeoutError())
         earliest = min((connection.deadline for connection in self._connections.values()), default=_NEVER)
         self._next_sweep = max(earliest, now + _SWEEP_SECONDS)
 
@@ -219,7 +242,7 @@ class Worker:
                 self._poller.unregister(descriptor)
         self._is_watching = False
 
-    def _wake(self, now: float) -> None:
+    def _wake(self, moment: Moment) -> None:
         """Begin to stop, if that is why we were awakened: accept no more, and let the idle see that they may go."""
         with contextlib.suppress(BlockingIOError):
             self._awakened.recv(64)
@@ -232,4 +255,4 @@ class Worker:
         self._listeners.clear()
         for descriptor, connection in list(self._connections.items()):
             if connection.is_idle:
-                self._resume(descriptor, connection, connection.conversation.send, now)
+                self._resume(descriptor, connection, moment)

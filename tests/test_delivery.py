@@ -207,7 +207,7 @@ def test_a_file_cut_short_while_it_is_sent_breaks_the_connection_off(
     os.truncate(folder / "huge.bin", 64 * MEBIBYTE)
 
     head, _, content = (beginning + receive_all(client)).partition(b"\r\n\r\n")
-    assert f"\r\nContent-Length: {128 * MEBIBYTE}\r\n".encode() in head
+    assert head.endswith(f"\r\nContent-Length: {128 * MEBIBYTE}".encode())
     assert content == bytes(64 * MEBIBYTE)
 
 
@@ -312,5 +312,5 @@ def test_a_file_of_more_than_4_gib_has_its_whole_length(vast: pathlib.Path, serv
             received += client.recv(1000)
 
     head, _, content = received.partition(b"\r\n\r\n")
-    assert b"\r\nContent-Length: 5368709120\r\n" in head
+    assert head.endswith(b"\r\nContent-Length: 5368709120")
     assert content.rstrip(b"\0") == b"start"

@@ -35,24 +35,24 @@ from httpsock.messages import FileSlice, Part, Refusal, RequestError, Response, 
     ],
 )
 def test_a_status_line_has_the_code_and_its_phrase(status: Status, line: bytes) -> None:
-    assert Response(status, ()).head.split(b"\r\n")[0] == line
+    assert status.line == f"{line.decode()}\r\n"
 
 
-def test_a_head_is_a_status_line_and_field_lines_in_their_order() -> None:
+def test_the_field_lines_are_in_their_order_and_end_with_the_empty_line() -> None:
     response = Response(Status.OK, (("Content-Type", "text/plain"), ("ETag", '"x"')), (b"some", b"thing"))
-    assert response.head == b'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nETag: "x"\r\nContent-Length: 9\r\n'
+    assert response.field_lines == b'Content-Type: text/plain\r\nETag: "x"\r\nContent-Length: 9\r\n\r\n'
 
 
 @pytest.mark.parametrize("status", [Status.NO_CONTENT, Status.NOT_MODIFIED])
 def test_a_response_that_can_have_no_content_says_no_length(status: Status) -> None:
     """R126, RFC 9110 §8.6."""
-    assert Response(status, (("ETag", '"x"'),)).head == f'HTTP/1.1 {status} {status.phrase}\r\nETag: "x"\r\n'.encode()
+    assert Response(status, (("ETag", '"x"'),)).field_lines == b'ETag: "x"\r\n\r\n'
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s not in (Status.NO_CONTENT, Status.NOT_MODIFIED)])
 def test_any_other_response_says_its_length_even_if_it_is_nothing(status: Status) -> None:
     """R114, RFC 9112 §6.3."""
-    assert Response(status, ()).head.endswith(b"\r\nContent-Length: 0\r\n")
+    assert Response(status, ()).field_lines == b"Content-Length: 0\r\n\r\n"
 
 
 def test_the_content_length_counts_octets_and_slices(tmp_path: pathlib.Path) -> None:
@@ -62,9 +62,23 @@ def test_the_content_length_counts_octets_and_slices(tmp_path: pathlib.Path) -> 
         assert Response(Status.OK, (), content, file).content_length == 7
 
 
-def test_a_head_is_rendered_once() -> None:
-    response = Response(Status.OK, (), (b"x",))
-    assert response.head is response.head
+@pytest.mark.parametrize(
+    ("content", "joined", "rest"),
+    [
+        pytest.param((), b"", (), id="none"),
+        pytest.param((b"abc",), b"abc", (), id="short"),
+        pytest.param((b"x" * 65536,), b"x" * 65536, (), id="as long as may be joined"),
+        pytest.param((b"x" * 65537,), b"", (b"x" * 65537,), id="longer"),
+        pytest.param((b"abc", b"def"), b"abc", (b"def",), id="two parts"),
+    ],
+)
+def test_the_opening_is_the_field_lines_and_what_little_content_can_leave_with_them(
+    content: tuple[bytes, ...], joined: bytes, rest: tuple[bytes, ...]
+) -> None:
+    response = Response(Status.OK, (), content)
+
+    assert response.opening == response.field_lines + joined
+    assert response.rest == rest
 
 
 def test_closing_a_response_closes_its_file(tmp_path: pathlib.Path) -> None:

@@ -19,7 +19,7 @@ from httpsock.messages import FileSlice, RequestError, Response
 from httpsock.origin import respond
 from httpsock.parser import parse_head
 from httpsock.ranges import MAX_RANGES
-from httpsock.resources import DocumentRoot
+from httpsock.resources import DocumentRoot, Moment
 from tests.conftest import LONG_AGO
 from tests.support import Answer, get, read_answer
 
@@ -53,9 +53,10 @@ def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
 
     The Date and what becomes of the content of an answer to HEAD are the connection's affair.
     """
-    response = respond(parse_head(octets, 100), root, now)
+    response = respond(parse_head(octets, 100), Moment(root, now, 0.0))
     content = octets_of(response)
-    answer, rest = read_answer(response.head + f"Date: {formatdate(now, usegmt=True)}\r\n\r\n".encode() + content)
+    beginning = f"{response.status.line}Date: {formatdate(now, usegmt=True)}\r\n".encode()
+    answer, rest = read_answer(beginning + response.field_lines + content)
     assert rest == b"", "the content is as long as its head says"
     return answer
 
@@ -909,7 +910,7 @@ def test_a_file_is_open_no_longer_than_its_response(
 ) -> None:
     (folder / "404.html").write_bytes(LARGE)
     before = open_descriptors()
-    with contextlib.closing(respond(parse_head(octets, 100), root, NOW)) as response:
+    with contextlib.closing(respond(parse_head(octets, 100), Moment(root, NOW, 0.0))) as response:
         assert response.status == status
         assert (response.file is not None) is holds_file
         held = {response.file.fileno()} if response.file else set()
@@ -919,7 +920,7 @@ def test_a_file_is_open_no_longer_than_its_response(
 
 def test_a_kept_file_has_its_response_ready(root: DocumentRoot) -> None:
     request = parse_head(get("/alphabet.txt"), 100)
-    assert respond(request, root, NOW) is respond(request, root, NOW)
+    assert respond(request, Moment(root, NOW, 0.0)) is respond(request, Moment(root, NOW, 0.0))
 
 
 _TARGETS = st.text(alphabet=[chr(octet) for octet in range(0x21, 0x7F)], max_size=20) | st.lists(

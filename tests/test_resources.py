@@ -5,6 +5,7 @@ The clock is passed in: LATER is long after anything here was made, so that what
 
 import errno
 import functools
+import gzip
 import os
 import pathlib
 import shutil
@@ -18,7 +19,7 @@ import pytest
 from httpsock import confinement, resources
 from httpsock.messages import FileSlice, Refusal, Status
 from httpsock.paths import NOT_FOUND
-from httpsock.resources import SMALL_FILE, Directory, DocumentRoot, Entry, Redirect, Representation
+from httpsock.resources import SMALL_FILE, Directory, DocumentRoot, Entry, Moment, Redirect, Representation
 from tests.conftest import LONG_AGO
 
 LATER = 4_000_000_000.0
@@ -1047,3 +1048,40 @@ def test_a_sibling_that_leads_outside_is_not_used(folder: pathlib.Path) -> None:
     (folder / "hello.txt.gz").symlink_to("../outside.gz")
     found = represent(folder, b"/hello.txt", b"gzip")
     assert (found.coding, found.octets) == (None, b"Hello, socket.\n")
+
+
+# --- A moment -------------------------------------------------------------------------------------
+
+
+def test_what_was_found_holds_for_the_moment_and_no_longer(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    moment = Moment(served, LATER, 0.0)
+    found = moment.find(b"/hello.txt", None)
+    assert isinstance(found, Representation)
+    (folder / "new.txt").write_bytes(b"changed")
+    (folder / "new.txt").replace(folder / "hello.txt")
+
+    assert moment.find(b"/hello.txt", None) is found
+    changed = Moment(served, LATER, 0.0).find(b"/hello.txt", None)
+    assert isinstance(changed, Representation)
+    assert changed.octets == b"changed"
+
+
+def test_an_open_file_is_found_anew_each_time(folder: pathlib.Path) -> None:
+    """It has one reader, who closes it."""
+    moment = Moment(DocumentRoot(folder), LATER, 0.0)
+    first, second = moment.find(b"/large.bin", None), moment.find(b"/large.bin", None)
+    assert isinstance(first, Representation)
+    assert isinstance(second, Representation)
+
+    with closing(first), closing(second):
+        assert first.file is not second.file
+
+
+def test_a_moment_tells_codings_apart(folder: pathlib.Path) -> None:
+    (folder / "hello.txt.gz").write_bytes(gzip.compress(b"Hello, socket.\n"))
+    moment = Moment(DocumentRoot(folder), LATER, 0.0)
+
+    found = [moment.find(b"/hello.txt", accepted) for accepted in (b"gzip", None, b"br", b"gzip")]
+
+    assert [each.coding for each in found if isinstance(each, Representation)] == ["gzip", None, None, "gzip"]

@@ -20,7 +20,7 @@ from httpsock import Server, Timeouts, origin
 from httpsock.accesslog import Exchange
 from httpsock.connection import Service
 from httpsock.messages import Request, Response
-from httpsock.resources import DocumentRoot
+from httpsock.resources import DocumentRoot, Moment
 from httpsock.worker import Log, Report, Worker
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, read_answers, receive_all, talk
 
@@ -169,10 +169,10 @@ def test_each_client_has_a_deadline_of_its_own(employ: Employ) -> None:
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a fault of our own lie on the way to one path."""
 
-    def respond(request: Request, root: DocumentRoot, now: float) -> Response:
+    def respond(request: Request, moment: Moment) -> Response:
         if request.target.path == b"/fault":
             raise ZeroDivisionError("a fault of our own")
-        return origin.respond(request, root, now)
+        return origin.respond(request, moment)
 
     monkeypatch.setattr("httpsock.connection.respond", respond)
 
@@ -196,6 +196,45 @@ def test_a_fault_is_reported_and_ends_one_connection(
         (report,) = employment.reports
         assert report.startswith("Traceback (most recent call last):")
         assert report.endswith("ZeroDivisionError: a fault of our own\n")
+
+
+# --- A turn: what has arrived when it begins, and what has not ------------------------------------
+
+
+def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
+    employ: Employ, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ask for the same file in one turn, and although it is looked up once for all of them."""
+    employment = employ()
+    with connect(employment.port) as first, connect(employment.port) as second:
+
+        def respond(request: Request, moment: Moment) -> Response:
+            response = origin.respond(request, moment)
+            if request.target.query == b"first":
+                # In the middle of a turn the file is replaced, and then asked for.
+                (folder / "new.txt").write_bytes(b"changed")
+                (folder / "new.txt").replace(folder / "hello.txt")
+                second.sendall(get("/hello.txt"))
+            return response
+
+        monkeypatch.setattr("httpsock.connection.respond", respond)
+        first.sendall(get("/hello.txt?first"))
+
+        assert receive_answer(first) == HELLO
+        assert receive_answer(second) == b"changed"
+
+
+def test_many_who_pipeline_are_answered_each_in_order(employ: Employ) -> None:
+    """R089: whatever turns their answers take."""
+    employment = employ()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(employment.port)) for _ in range(8)]
+        for client in clients:
+            client.sendall((get("/hello.txt") + get("/alphabet.txt")) * 20)
+
+        for client in clients:
+            client.shutdown(socket.SHUT_WR)
+            assert [answer.content[:5] for answer in read_answers(receive_all(client))] == [b"Hello", b"abcde"] * 20
 
 
 # --- The log --------------------------------------------------------------------------------------
