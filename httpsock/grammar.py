@@ -43,7 +43,7 @@ field_line = re.compile(FIELD_LINE)
 field_value = re.compile(FIELD_VALUE)
 # HTTP-message = start-line CRLF *( field-line CRLF ) CRLF
 head = re.compile(REQUEST_LINE + rb"\r\n(?:" + FIELD_LINE + rb"\r\n)*+\r\n")
-# The name and value of each field line of a head that the pattern above has passed.
+# Of a head that the pattern above has passed: the name and value of each field line.
 name_and_value = re.compile(rb"\r\n([^\r:]++):[ \t]*+([^\r]*+)")
 
 # --- RFC 3986 §3.2.2, RFC 9110 §4.2, §7.2: hosts and targets --------------------------------------
@@ -65,7 +65,7 @@ _IPV6 = b"|".join(
 # IP-literal = "[" ( IPv6address / IPvFuture ) "]"
 _IP_LITERAL = rb"\[(?:" + _IPV6 + rb"|[vV][0-9A-Fa-f]++\.[!$&'()*+,;=:\-._~0-9A-Za-z]++)\]"
 # reg-name = *( unreserved / pct-encoded / sub-delims ), which an http URI may not leave empty
-_REG_NAME = rb"(?:[!$&'()*+,;=\-._~0-9A-Za-z]|%[0-9A-Fa-f]{2})++"
+_REG_NAME = rb"(?:[!$&'()*+,;=\-._~0-9A-Za-z]++|%[0-9A-Fa-f]{2})++"
 # Host = uri-host [ ":" port ]      port = *DIGIT
 host = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb")(?::(?P<port>[0-9]*+))?")
 
@@ -73,6 +73,10 @@ host = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb")(?::(?P<port>[
 absolute_form = re.compile(
     rb"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*+)://(?P<authority>[^/?]*+)(?P<path>[^?]*+)(?:\?(?P<query>.*+))?", re.DOTALL
 )
+# origin-form = absolute-path [ "?" query ]      query = *( pchar / "/" / "?" )
+# pchar = unreserved / pct-encoded / sub-delims / ":" / "@", here but for what is percent-encoded: nearly every target.
+_PLAIN = rb"[!$&'()*+,\-./0-9:;=@A-Z_a-z~"
+plain_origin_form = re.compile(rb"(/" + _PLAIN + rb"]*+)(?:\?(" + _PLAIN + rb"?]*+))?")
 # Octets that neither a path nor a query may hold as they are, but that people type and browsers send.
 unencoded = re.compile(rb'["<>\[\]^`{|}\x80-\xff]')
 # pct-encoded = "%" HEXDIG HEXDIG

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import Enum, IntEnum
 from typing import NamedTuple, Self
 
-from .grammar import list_members
+from .grammar import list_members, name_and_value
 
 
 class Status(IntEnum):
@@ -97,19 +97,25 @@ class Target(NamedTuple):
 class Request(NamedTuple):
     """One request's head, understood.
 
-    *request_line* is as received, for the log. *field_lines* are all the lines as received, names in lower case;
-    *fields* has each name once, the values of its lines joined with commas (RFC 9110 §5.3).
+    *head* is as received, and *request_line* its first line, for the log. *fields* has those fields that mean something
+    here: each name once, in lower case, the values of its lines joined with commas (RFC 9110 §5.3).
     *content_length* is in octets; None means chunked.
     """
 
+    head: bytes
     request_line: bytes
     method: str
     target: Target
     minor_version: int
-    field_lines: tuple[tuple[bytes, bytes], ...]
     fields: Mapping[bytes, bytes]
     content_length: int | None
     is_persistent: bool
+
+    @property
+    def field_lines(self) -> tuple[tuple[bytes, bytes], ...]:
+        """All field lines in the order received: names in lower case, values without whitespace around them."""
+        found = name_and_value.findall(self.head, len(self.request_line))
+        return tuple((name.lower(), value.rstrip(b" \t")) for name, value in found)
 
     @property
     def expectations(self) -> list[bytes]:

@@ -12,6 +12,7 @@ RFC 9112 §2.2 (message parsing), §3 (request line), §5 (field syntax), §9.3 
 One pattern passes a whole head. Only a head that it does not pass is walked line by line, to say why.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -68,6 +69,18 @@ class _Passed(NamedTuple):
 
 _NOTHING_PASSED = _Passed()
 _CR = ord(b"\r")
+
+# The fields that mean something to a server of files. The lines of all others are checked like these, but no more is
+# made of them: that would take half the time of a browser's head (measured: 7 of 15 µs), and nobody would look at it.
+MEANINGFUL_FIELDS = (
+    *(b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"range", b"accept"),
+    *(b"accept-encoding", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"),
+)
+_initials = {initial for name in MEANINGFUL_FIELDS for initial in (name[:1], name[:1].upper())}
+# A look at the first letter passes over most other fields at once.
+_meaningful_field = re.compile(
+    rb"\r\n(?=[%b])((?i:%b)):[ \t]*+([^\r]*+)" % (b"".join(sorted(_initials)), b"|".join(MEANINGFUL_FIELDS))
+)
 
 # A longer head is parsed anew each time, so that what is kept stays below 512 times a few such heads.
 _MAX_KEPT_HEAD = 2048
@@ -197,22 +210,22 @@ def parse_head(head: bytes, max_field_lines: int) -> Request:
     method, request_target, major_version, minor_digit = match.groups()
     if major_version != b"1":
         raise _version_fault(major_version + b"." + minor_digit)
-    found = grammar.name_and_value.findall(head, match.end(4))
-    if len(found) > max_field_lines:
+    # The other two lines are the request line and the empty line.
+    if head.count(b"\n") - 2 > max_field_lines:
         raise _too_many_fault(max_field_lines)
-    field_lines = tuple((name.lower(), value.rstrip(b" \t")) for name, value in found)
     fields: dict[bytes, bytes] = {}
-    for name, value in field_lines:
-        fields[name] = _join(name, fields[name], value) if name in fields else value
+    for name, value in _meaningful_field.findall(head, match.end(4)):
+        key, text = name.lower(), value.rstrip(b" \t")
+        fields[key] = _join(key, fields[key], text) if key in fields else text
     # RFC 9110 §2.5, §6.2: a higher minor version is processed as the highest one known.
-    minor_version = min(int(minor_digit), 1)
+    minor_version = 0 if minor_digit == b"0" else 1
     check_host(fields.get(b"host"), minor_version)
     return Request(
+        head,
         head[: match.end(4)],
         method.decode("ascii"),
         parse_target(method, request_target),
         minor_version,
-        field_lines,
         fields,
         parse_content_length(fields, minor_version),
         _is_persistent(fields.get(b"connection"), minor_version),

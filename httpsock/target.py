@@ -11,12 +11,17 @@ RFC 9112 §3.2 (request-target), §3.2.4 (Host); RFC 9110 §4.2 (http URIs), §7
     *                                     asterisk-form, OPTIONS only
 """
 
+from functools import lru_cache
+
 from . import grammar
 from .messages import RequestError, Status, Target, TargetForm
 
 
 def parse_target(method: bytes, request_target: bytes) -> Target:
     """Return *request_target* taken apart. Raises RequestError when *method* can't have such a target."""
+    plain = grammar.plain_origin_form.fullmatch(request_target)
+    if plain and method != b"CONNECT":
+        return Target(TargetForm.ORIGIN, plain[1], plain[2], True)
     if method == b"CONNECT":
         _check_authority_form(request_target)
         return Target(TargetForm.AUTHORITY, b"", None, is_encoded=True)
@@ -86,6 +91,7 @@ def _check_authority_form(request_target: bytes) -> None:
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 9110 §9.3.6")
 
 
+@lru_cache(maxsize=64)
 def _port(authority: bytes) -> int | None:
     """Return the port of ``uri-host [ ":" port ]``, 0 for none, or None when *authority* is nothing such."""
     match = grammar.host.fullmatch(authority)

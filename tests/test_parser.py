@@ -1,16 +1,28 @@
 """The parser: octets in, events out; every exchange whole, octet by octet, and in two pieces cut wherever."""
 
 import itertools
+import pathlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock import grammar
+from httpsock import grammar, parser
 from httpsock.framing import ContentLimits
 from httpsock.messages import Refusal, Request, RequestError, Status, Target, TargetForm
-from httpsock.parser import Content, EndOfContent, Event, Limits, Pause, RequestParser, _line_faults, parse_head
+from httpsock.parser import (
+    MEANINGFUL_FIELDS,
+    Content,
+    EndOfContent,
+    Event,
+    Limits,
+    Pause,
+    RequestParser,
+    _line_faults,
+    parse_head,
+)
 
 bounded = settings(derandomize=True, deadline=None, max_examples=200)
 LIMITS = Limits()
@@ -104,8 +116,7 @@ def get(*field_lines: bytes, version: bytes = b"HTTP/1.1") -> bytes:
 
 ROOT = Target(TargetForm.ORIGIN, b"/", None, is_encoded=True)
 HOST = ((b"host", b"a"),)
-PLAIN = Request(b"GET / HTTP/1.1", "GET", ROOT, 1, HOST, dict(HOST), 0, is_persistent=True)
-POST = PLAIN._replace(request_line=b"POST / HTTP/1.1", method="POST")
+PLAIN = Request(get(), b"GET / HTTP/1.1", "GET", ROOT, 1, dict(HOST), 0, is_persistent=True)
 
 
 # --- A request ------------------------------------------------------------------------------------
@@ -115,12 +126,18 @@ POST = PLAIN._replace(request_line=b"POST / HTTP/1.1", method="POST")
 def test_a_request_is_understood_however_it_is_cut(cut: Cut) -> None:
     """R001: RFC 9112 §2.2."""
     octets = b"GET /a%20b?c=d HTTP/1.1\r\nHost: localhost:8000\r\nAccept:  text/html\t\r\nACCEPT:image/png\r\n\r\n"
-    assert request_of(cut, octets) == Request(
+    request = request_of(cut, octets)
+    assert request.field_lines == (
+        (b"host", b"localhost:8000"),
+        (b"accept", b"text/html"),
+        (b"accept", b"image/png"),
+    )
+    assert request == Request(
+        head=octets,
         request_line=b"GET /a%20b?c=d HTTP/1.1",
         method="GET",
         target=Target(TargetForm.ORIGIN, b"/a%20b", b"c=d", is_encoded=True),
         minor_version=1,
-        field_lines=((b"host", b"localhost:8000"), (b"accept", b"text/html"), (b"accept", b"image/png")),
         fields={b"host": b"localhost:8000", b"accept": b"text/html, image/png"},
         content_length=0,
         is_persistent=True,
@@ -160,15 +177,16 @@ def test_a_peer_that_ends_its_side_within_a_head_is_refused(cut: Cut) -> None:
 @however_cut
 def test_requests_are_given_in_their_order(cut: Cut) -> None:
     """R089, R090: RFC 9112 §9.3.2."""
-    octets = get() + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" + b"\r\n" + get(b"b: c") + b"GE"
-    length = (b"content-length", b"3")
-    last = PLAIN._replace(field_lines=(*HOST, (b"b", b"c")), fields={b"host": b"a", b"b": b"c"})
-    assert outcome_of(cut, octets) == [
+    post_line = b"POST / HTTP/1.1"
+    post_head = post_line + b"\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
+    fields = {b"host": b"a", b"content-length": b"3"}
+    post = Request(post_head, post_line, "POST", ROOT, 1, fields, 3, is_persistent=True)
+    assert outcome_of(cut, get() + post_head + b"abc" + b"\r\n" + get(b"b: c") + b"GE") == [
         PLAIN,
-        POST._replace(field_lines=(*HOST, length), fields=dict([*HOST, length]), content_length=3),
+        post,
         Content(b"abc"),
         EndOfContent(),
-        last,
+        PLAIN._replace(head=get(b"b: c")),
         Pause.NEED_DATA,
     ]
 
@@ -365,8 +383,26 @@ def test_what_no_method_holds_is_refused_before_the_line_is_complete(cut: Cut, s
 def test_a_field_line_is_taken_apart(cut: Cut, line: bytes, name: bytes, value: bytes) -> None:
     request = request_of(cut, get(line))
     assert request.field_lines == (*HOST, (name, value))
-    assert request.fields == {b"host": b"a", name: value}
+    assert request.fields == {b"host": b"a"}
     assert request.content_length == 0
+
+
+@pytest.mark.parametrize("name", MEANINGFUL_FIELDS[4:])
+@pytest.mark.parametrize("spelling", [bytes.lower, bytes.title, bytes.upper])
+def test_the_fields_that_mean_something_are_at_hand(name: bytes, spelling: Callable[[bytes], bytes]) -> None:
+    """R041, R043: however they are spelled, and wherever they stand."""
+    head = get(b"A: b", spelling(name) + b": \tc d \t", b"X-" + name + b": e", name + b"-x: f", name + b":g")
+    assert parse_head(head, 100).fields == {b"host": b"a", name: b"c d, g"}
+
+
+def test_no_field_is_looked_for_that_is_not_at_hand() -> None:
+    """Every name of a field in the source is one that the parser gives."""
+    named: set[str] = set()
+    for path in pathlib.Path(parser.__file__).parent.glob("*.py"):
+        named.update(re.findall(r'fields(?:\.get\(|\[)b"([a-z-]+)"', path.read_text(encoding="utf-8")))
+        named.update(re.findall(r'b"([a-z-]+)" in (?:request\.)?fields', path.read_text(encoding="utf-8")))
+    assert len(named) > 8
+    assert named <= {name.decode() for name in MEANINGFUL_FIELDS}
 
 
 @however_cut
@@ -847,7 +883,7 @@ def test_field_lines_are_given_as_they_were_sent(sent: list[tuple[bytes, bytes]]
     allowed = [(name, bytes(o for o in value if o >= 0x20 and o != 0x7F)) for name, value in sent]
     request = parse_head(get(*(name + b":" + value for name, value in allowed)), 100)
     assert request.field_lines == (*HOST, *((name.lower(), value.strip(b" ")) for name, value in allowed))
-    assert list(request.fields) == list(dict(request.field_lines))
+    assert request.fields == dict(HOST)
 
 
 @pytest.mark.parametrize(
