@@ -11,6 +11,7 @@ A case is one file ``corpus/<name>.http``, whose name says what is in it, and on
     allowed = [400]                                           what another server may do, as Case.allowed says
     h11 = "refused"                                           or "accepted": whether h11 takes all of it
     h11_accepted = [...]                                      what h11 understands, where that is something else
+    h11_in_parts = "One sentence with its section."           why h11 may refuse in parts what it takes whole
     why = "One sentence with its section."                    if, and only if, the two differ
 
 A request accepted has ``closes = true`` if nothing behind it is read.
@@ -31,7 +32,7 @@ TABLE = Path(__file__).parent / "corpus.toml"
 _ANY_STATUS = 400
 
 _REQUIRED_KEYS = {"requirement", "section", "httpsock", "h11"}
-_OPTIONAL_KEYS = {"also", "level", "allowed", "h11_accepted", "why"}
+_OPTIONAL_KEYS = {"also", "level", "allowed", "h11_accepted", "h11_in_parts", "why"}
 
 
 class Case(NamedTuple):
@@ -39,7 +40,8 @@ class Case(NamedTuple):
 
     *allowed* has one member or more of: "accepted" (each request gets a final response, and the connection goes on
     unless the request said otherwise), "refused" (any 4xx or 5xx, or no response at all, and the connection closes),
-    or a status (that one, and the connection closes). A server that does none of these breaks the case.
+    or a status (that one, and the connection closes), or "last" (as accepted, but nothing behind it is answered).
+    A server that does none of these breaks the case.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Case(NamedTuple):
     expected: dict[str, Verdict]
     allowed: tuple[str | int, ...]
     why: str | None
+    h11_in_parts: str | None = None
 
     @property
     def is_refused(self) -> bool:
@@ -82,6 +85,7 @@ def _case(name: str, entry: dict[str, Any]) -> Case:
         {"httpsock": httpsock, "h11": h11},
         tuple(entry.get("allowed", ("refused",) if httpsock.is_refused else ("accepted",))),
         entry.get("why"),
+        entry.get("h11_in_parts"),
     )
 
 

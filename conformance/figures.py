@@ -79,6 +79,15 @@ def _order(chapter: str) -> tuple[int, int, int, str]:
     return (rank, int(match[1]), int(match[2].partition(".")[0]), chapter)
 
 
+def load_excuses() -> dict[str, list[Case]]:
+    """Return the cases that h11 takes whole and may refuse in parts, by the argument why."""
+    found: dict[str, list[Case]] = {}
+    for case in load_cases():
+        if case.h11_in_parts is not None:
+            found.setdefault(case.h11_in_parts, []).append(case)
+    return found
+
+
 def load_coverages() -> list[Coverage]:
     """Return for each requirement what tries it."""
     return cover(load_cases(), load_checks())

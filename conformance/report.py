@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .cases import Case
 from .coverage import load_checks
 from .differences import CLASSES
-from .figures import SECTION, Chapter, address_of, describe, load_chapters, load_coverages
+from .figures import SECTION, Chapter, address_of, describe, load_chapters, load_coverages, load_excuses
 from .report_page import render_page
 
 BEGIN = "<!-- conformance -->"
@@ -104,6 +105,8 @@ def render_markdown() -> str:
         render_summary().strip("\n"),
         "## Where h11 differs, case by case",
         *(_arguments(chapter) for chapter in load_chapters() if chapter.differences),
+        "## What h11 takes whole, and may refuse in parts",
+        *(f"- {_linked(why)} {_names(cases)}." for why, cases in load_excuses().items()),
         "## Where h11 differs, whatever the octets",
         "The classes that differences in generated octets fall into.",
         _class_table(),
@@ -123,6 +126,10 @@ def _arguments(chapter: Chapter) -> str:
             theirs = describe(case.expected["h11"], has_status=False)
             lines.append(f"  - `{case.name}`: httpsock {_cell(ours)}; h11 {_cell(theirs)}")
     return "\n".join(lines)
+
+
+def _names(cases: list[Case]) -> str:
+    return ", ".join(f"`{case.name}`" for case in cases)
 
 
 def _class_table() -> str:

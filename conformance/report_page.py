@@ -6,7 +6,17 @@ from httpsock import __version__
 
 from .cases import Case
 from .differences import CLASSES
-from .figures import H11_VERSION, SECTION, Chapter, address_of, describe, load_chapters, load_coverages, show
+from .figures import (
+    H11_VERSION,
+    SECTION,
+    Chapter,
+    address_of,
+    describe,
+    load_chapters,
+    load_coverages,
+    load_excuses,
+    show,
+)
 from .requirements import Requirement
 
 _STYLE = """
@@ -44,6 +54,8 @@ def render_page() -> str:
         _chapter_table(chapters),
         "<h2>Where h11 differs, case by case</h2>",
         *(_arguments(chapter) for chapter in chapters if chapter.differences),
+        "<h2>What h11 takes whole, and may refuse in parts</h2>",
+        *(f"<p>{_linked(why)} {_names(cases)}.</p>" for why, cases in load_excuses().items()),
         "<h2>Where h11 differs, whatever the octets</h2>",
         "<p>The classes that differences in generated octets fall into, each with the shortest example.</p>",
         _class_table(),
@@ -111,6 +123,10 @@ def _case(case: Case) -> str:
     verdicts = f"httpsock {escape(ours)}; h11 {escape(theirs)}"
     name = case.name.replace("-", " ")
     return f"<details><summary>{name}: {verdicts}</summary>\n<pre>{escape(show(case.octets))}</pre></details>"
+
+
+def _names(cases: list[Case]) -> str:
+    return ", ".join(case.name.replace("-", " ") for case in cases)
 
 
 def _class_table() -> str:

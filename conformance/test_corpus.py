@@ -21,16 +21,22 @@ each_refused_case = pytest.mark.parametrize(
 SENTINEL = b"GET /sentinel HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UNDERSTOOD_SENTINEL = Understood("GET", "/sentinel", 1, 0)
 
-# A longer case is cut round its line ends and at some places between, not everywhere.
-_LONG_OCTETS = 2048
 
+def cut_positions(octets: bytes, most_octets: int) -> Iterator[int]:
+    """Yield the positions at which *octets* are cut in two: all, up to *most_octets*.
 
-def cut_positions(octets: bytes) -> Iterator[int]:
-    """Yield the positions at which *octets* are cut in two."""
+    Longer cases are one octet thousands of times, and cutting these everywhere would take half a minute. They are cut
+    round their line ends, and at each 61st position between.
+    """
     for position in range(1, len(octets)):
-        is_at_a_line_end = b"\n" in octets[position - 2 : position + 2] or b"\r" in octets[position - 2 : position + 2]
-        if len(octets) <= _LONG_OCTETS or is_at_a_line_end or position % 1021 == 0:
+        around = octets[max(position - 2, 0) : position + 2]
+        if len(octets) <= most_octets or b"\n" in around or b"\r" in around or position % 61 == 0:
             yield position
+
+
+def in_octets(octets: bytes) -> list[bytes]:
+    """Return *octets* one by one."""
+    return [bytes([octet]) for octet in octets]
 
 
 @each_case
@@ -61,15 +67,36 @@ def test_a_difference_is_explained_and_nothing_else_is(case: Case) -> None:
 @each_case
 def test_octet_by_octet_the_verdict_is_the_same(case: Case) -> None:
     """R001: a message is octets, however they are cut into reads."""
-    assert judge_by_httpsock([bytes([octet]) for octet in case.octets]) == case.expected["httpsock"]
+    assert judge_by_httpsock(in_octets(case.octets)) == case.expected["httpsock"]
 
 
 @each_case
 def test_cut_in_two_anywhere_the_verdict_is_the_same(case: Case) -> None:
     """R001: the same, with every place of the case at the border of two reads."""
-    for position in cut_positions(case.octets):
+    for position in cut_positions(case.octets, 10_000):
         verdict = judge_by_httpsock([case.octets[:position], case.octets[position:]])
         assert verdict == case.expected["httpsock"], f"cut at {position}"
+
+
+@each_case
+def test_octet_by_octet_h11_gives_the_same_verdict_or_the_table_says_why(case: Case) -> None:
+    """The oracle is asked as the defendant is; and an excuse that is no longer needed is taken back."""
+    verdict = judge_by_h11(in_octets(case.octets))
+    if case.h11_in_parts is None:
+        assert verdict.agrees_with(case.expected["h11"]), verdict
+    else:
+        assert verdict.is_refused
+        assert not case.expected["h11"].is_refused
+        assert re.search(r"RFC [0-9]{4} §[0-9]+(\.[0-9]+)*", case.h11_in_parts)
+
+
+@each_case
+def test_cut_in_two_anywhere_h11_gives_the_same_verdict(case: Case) -> None:
+    """Where h11 limits what is incomplete, it depends on the place of the cut whether it is."""
+    for position in cut_positions(case.octets, 1000):
+        verdict = judge_by_h11([case.octets[:position], case.octets[position:]])
+        is_excused = case.h11_in_parts is not None and verdict.is_refused
+        assert is_excused or verdict.agrees_with(case.expected["h11"]), f"cut at {position}: {verdict}"
 
 
 @each_accepted_case

@@ -73,6 +73,7 @@ def test_the_page_has_each_difference_each_class_and_each_requirement() -> None:
     differing = [case for case in load_cases() if case.why is not None]
     assert names == {case.name.replace("-", " ") for case in differing}
     assert all(case.why in text for case in differing if case.why is not None)
+    assert all(case.h11_in_parts in text for case in load_cases() if case.h11_in_parts is not None)
     for name, entry in CLASSES.items():
         assert name.replace("-", " ") in text
         assert entry.says in text
@@ -147,7 +148,8 @@ def test_the_markdown_has_each_difference() -> None:
     """What the page has, for those who read it as text."""
     markdown = render_markdown()
     for case in load_cases():
-        assert (f"`{case.name}`" in markdown) == (case.why is not None), case.name
+        is_there = case.why is not None or case.h11_in_parts is not None
+        assert (f"`{case.name}`" in markdown) == is_there, case.name
 
 
 def test_each_row_of_a_table_has_as_many_cells_as_its_head() -> None:
