@@ -36,7 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     """Return what reads the options of check."""
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance check",
-        description="Play the corpus and the static semantics against a server. Exits with 1 if a MUST is broken.",
+        description="Play the corpus and the static semantics against a server. Exits with 0 if no MUST is broken, "
+        "with 1 if one is or there was no time for all, with 2 if nothing could be tried.",
     )
     parser.add_argument("url", nargs="?", help="where the server is: http://127.0.0.1:8000/")
     parser.add_argument("--start", metavar="COMMAND", help="start it, with {port} and {root} filled in, and stop it")
@@ -64,6 +65,19 @@ def check(arguments: Sequence[str]) -> int:
         print("conformance: nothing matches", file=sys.stderr)
         return 2
     print(outputs.as_table(results), end="")
+    try:
+        _write(results, options)
+    except OSError as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return 2
+    untried = sum(result.why == live.NO_TIME for result in results)
+    if untried:
+        print(f"conformance: the server is so slow that there was no time for {untried} of these", file=sys.stderr)
+    return 1 if untried or live.breaks_a_must(results) else 0
+
+
+def _write(results: list[live.Result], options: argparse.Namespace) -> None:
+    """Write *results* into the files that *options* name."""
     title = f"HTTP/1.1 conformance of {options.url or options.start}"
     for path, text in (
         (options.json, outputs.as_json),
@@ -72,7 +86,6 @@ def check(arguments: Sequence[str]) -> int:
     ):
         if path is not None:
             path.write_text(text(results), encoding="utf-8")
-    return 1 if live.breaks_a_must(results) else 0
 
 
 def _address(url: str) -> tuple[str, int]:
@@ -80,6 +93,8 @@ def _address(url: str) -> tuple[str, int]:
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         raise ValueError(f"{url} is no http URL")
+    if parts.path not in {"", "/"} or parts.query:
+        raise ValueError(f"{url} names more than a server, and the cases ask for paths of their own")
     return parts.hostname, parts.port or 80
 
 

@@ -1,7 +1,8 @@
 """The live check: the corpus and the static semantics, played against any running server.
 
 A few connections at a time, each with a time limit that follows how fast the server answers a plain request, so that
-one that answers nothing costs seconds, not minutes. Whatever the server sends becomes a Result.
+one that answers nothing costs seconds, not minutes; and one limit for all, behind which nothing more is tried: what
+was not, or was cut off by it, is skipped and no fault. Whatever the server sends becomes a Result.
 """
 
 import threading
@@ -22,9 +23,14 @@ FIRST = "the-server-answers-a-plain-request"
 
 _CONNECTIONS = 8
 _FIRST_SECONDS = 5.0
-_CORPUS_SECONDS = 15.0
-_SEMANTICS_SECONDS = 10.0
+# From the start of the check to the end of each part.
+_CORPUS_SECONDS = 16.0
+_SEMANTICS_SECONDS = 27.0
+_LEAST_SECONDS = 0.05
 _MOST_OCTETS = 4 * 1024 * 1024
+# What a Result keeps of what was received: of a server that never ends, not megabytes for each case.
+_MOST_KEPT_OCTETS = 64 * 1024
+NO_TIME = "no time was left"
 # After so many connections that were waited for in vain, less patience for the rest.
 _MANY_TIMEOUTS = 12
 
@@ -51,14 +57,14 @@ class Result(NamedTuple):
 
 
 class _Player:
-    """Plays cases against the server at *address*, which answers a plain request after *seconds*."""
+    """Plays cases against the server at *address*, which answers a plain request after *seconds*, until *deadline*."""
 
-    def __init__(self, address: tuple[str, int], plain: Plain, seconds: float) -> None:
+    def __init__(self, address: tuple[str, int], plain: Plain, seconds: float, deadline: float) -> None:
         self._address = address
         self._plain = plain
         self._patience = min(max(10 * seconds, 0.5), 1.5)
         self._seconds = min(max(50 * seconds, 2.0), 4.0)
-        self._deadline = time.monotonic() + _CORPUS_SECONDS
+        self._deadline = deadline
         self._lock = threading.Lock()
         self._timeouts = 0
 
@@ -66,9 +72,13 @@ class _Player:
         """Return what the server makes of *case*."""
         play = play_of(case, number)
         if time.monotonic() > self._deadline:
-            return self._result(play, wire.Transcript(b"", b"", "timed out"), Outcome.SKIPPED, "", "no time was left")
+            return self._result(play, wire.Transcript(b"", b"", "timed out"), Outcome.SKIPPED, "", NO_TIME)
         transcript = self._exchange(play)
-        reading = wire.read_responses(transcript.received, play.methods, is_ended=transcript.ended == "closed")
+        if transcript.ended == "timed out" and time.monotonic() > self._deadline:
+            return self._result(play, transcript, Outcome.SKIPPED, "", NO_TIME)
+        # What never ends is not read either: that would take longer than it took to send.
+        received = b"" if transcript.ended == "flooded" else transcript.received
+        reading = wire.read_responses(received, play.methods, is_ended=transcript.ended == "closed")
         if speaks_http_2(transcript):
             return self._result(play, transcript, Outcome.SKIPPED, "", "the server speaks HTTP/2, which is no fault")
         verdict = _verdict(play, number, transcript, reading, self._plain)
@@ -83,10 +93,11 @@ class _Player:
     def _exchange(self, play: Play) -> wire.Transcript:
         """Play *play*; a server that never closes has less and less time for it."""
         is_slow = self._timeouts >= _MANY_TIMEOUTS
+        left = max(self._deadline - time.monotonic(), _LEAST_SECONDS)
         transcript = wire.exchange(
             self._address,
             [play.octets],
-            seconds=0.5 if is_slow else self._seconds,
+            seconds=min(0.5 if is_slow else self._seconds, left),
             ends=play.is_cut_short,
             patience=0.25 if is_slow else self._patience,
             most_octets=_MOST_OCTETS,
@@ -100,8 +111,8 @@ class _Player:
         host, port = self._address
         again = wire.reproduce(host, port, play.octets)
         level = level or play.case.level
-        requirement = play.case.requirement
-        return Result(play.case.name, requirement, level, outcome, why, transcript.sent, transcript.received, again)
+        received = transcript.received[:_MOST_KEPT_OCTETS]
+        return Result(play.case.name, play.case.requirement, level, outcome, why, transcript.sent, received, again)
 
 
 def speaks_http_2(transcript: wire.Transcript) -> bool:
@@ -115,16 +126,22 @@ def _verdict(play: Play, number: int, transcript: wire.Transcript, reading: wire
         return Verdict("the connection is refused")
     if transcript.ended == "flooded":
         return Verdict(f"more than {_MOST_OCTETS} octets, and no end")
-    if reading.faults:
-        # What is no response at all may be one of HTTP/0.9 to what is no request; RFC 9112 §2.2 has no MUST on that.
-        is_simple = play.case.is_refused and all("no start of a response" in fault for fault in reading.faults)
-        broken = "R100" if all("Allow" in fault for fault in reading.faults) else "R115"
-        return Verdict("; ".join(reading.faults), is_simple, None if is_simple else broken)
-    return judge(play, number, reading, transcript.ended, plain)
+    faults = list(dict.fromkeys(reading.faults))
+    lacks_allow = all("Allow" in fault for fault in faults)
+    is_simple = all("no start of a response" in fault for fault in faults)
+    verdict = judge(play, number, reading, transcript.ended, plain)
+    # Responses that are whole show what the server has made of the case, whatever is wrong with them or behind them.
+    is_judged = not faults or lacks_allow or (is_simple and bool(reading.responses))
+    if not faults or (is_judged and verdict.why is not None and not verdict.is_should):
+        return verdict
+    if is_simple and play.case.is_refused:
+        # It may be a response of HTTP/0.9 to what is no request of HTTP/1; RFC 9112 §2.2 has no MUST on that.
+        return Verdict("; ".join(faults), is_should=True)
+    return Verdict("; ".join(faults), requirement="R100" if lacks_allow else "R115")
 
 
-def check_corpus(address: tuple[str, int]) -> Iterator[Result]:
-    """Yield what the server at *address* makes of each case, in the order of the table."""
+def check_corpus(address: tuple[str, int], deadline: float | None = None) -> Iterator[Result]:
+    """Yield what the server at *address* makes of each case until *deadline*, in the order of the table."""
     started = time.monotonic()
     first = wire.exchange(address, [sentinel(0)], seconds=_FIRST_SECONDS, ends=False, patience=2.0, most_octets=2**22)
     seconds = time.monotonic() - started
@@ -132,33 +149,36 @@ def check_corpus(address: tuple[str, int]) -> Iterator[Result]:
     if not answers:
         again = wire.reproduce(*address, sentinel(0))
         why = f"a plain request gets no answer that is a response: {first.ended}"
-        yield Result(FIRST, "R097", "MUST", Outcome.FAILED, why, sentinel(0), first.received, again)
+        received = first.received[:_MOST_KEPT_OCTETS]
+        yield Result(FIRST, "R097", "MUST", Outcome.FAILED, why, sentinel(0), received, again)
         return
     # A server that closes only when we have ended is not slow.
     plain = Plain(answers[0].status, b"/sentinel-0" in answers[0].content)
-    player = _Player(address, plain, seconds)
+    player = _Player(address, plain, seconds, deadline or started + _CORPUS_SECONDS)
     cases = load_cases()
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         yield from pool.map(player.play, cases, range(1, len(cases) + 1))
 
 
-def check_semantics(address: tuple[str, int]) -> Iterator[Result]:
-    """Yield what each check of the static semantics says of the server at *address*; skipped for another folder."""
-    if not semantics.is_served(semantics.Talk(address)):
+def check_semantics(address: tuple[str, int], deadline: float) -> Iterator[Result]:
+    """Yield what each check of the static semantics says of the server at *address* until *deadline*.
+
+    All are skipped for another folder than the known one.
+    """
+    if not semantics.is_served(semantics.Talk(address, deadline=deadline)):
         why = "the server doesn't serve the known folder: see --start"
         for check_ in semantics.CHECKS:
             yield Result(check_.name, check_.requirement, check_.level, Outcome.SKIPPED, why, b"", b"", "")
         return
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        yield from pool.map(partial(_semantic, address, time.monotonic() + _SEMANTICS_SECONDS), semantics.CHECKS)
+        yield from pool.map(partial(_semantic, address, deadline), semantics.CHECKS)
 
 
 def _semantic(address: tuple[str, int], deadline: float, check_: semantics.Check) -> Result:
     """Return what *check_* says of the server at *address*; after *deadline* it is not asked."""
     if time.monotonic() > deadline:
-        why = "no time was left"
-        return Result(check_.name, check_.requirement, check_.level, Outcome.SKIPPED, why, b"", b"", "")
-    talk = semantics.Talk(address)
+        return Result(check_.name, check_.requirement, check_.level, Outcome.SKIPPED, NO_TIME, b"", b"", "")
+    talk = semantics.Talk(address, deadline=deadline)
     outcome = Outcome.FAILED
     try:
         why = check_.run(talk) or ""
@@ -168,11 +188,12 @@ def _semantic(address: tuple[str, int], deadline: float, check_: semantics.Check
     except Exception as error:
         # The checks read what may be anything. That they can't is for their author to mend, and no reason to stop.
         why = f"the answer is none that the check can read ({type(error).__name__}: {error})"
+    if outcome is Outcome.FAILED and time.monotonic() > deadline:
+        outcome, why = Outcome.SKIPPED, NO_TIME
     transcript = talk.transcript or wire.Transcript(b"", b"", "refused")
     again = wire.reproduce(*address, transcript.sent)
-    return Result(
-        check_.name, check_.requirement, check_.level, outcome, why, transcript.sent, transcript.received, again
-    )
+    received = transcript.received[:_MOST_KEPT_OCTETS]
+    return Result(check_.name, check_.requirement, check_.level, outcome, why, transcript.sent, received, again)
 
 
 def chapter_of_result(result: Result) -> str:
@@ -199,10 +220,12 @@ def matches(result: Result, only: str | None) -> bool:
 
 def check(address: tuple[str, int], only: str | None = None) -> list[Result]:
     """Return all results for the server at *address*, or those that match *only*."""
-    results = [result for result in check_corpus(address) if matches(result, only)]
-    if results and results[0].name == FIRST:
+    started = time.monotonic()
+    results = list(check_corpus(address, started + _CORPUS_SECONDS))
+    if results[0].name == FIRST:
         return results
-    return results + [result for result in check_semantics(address) if matches(result, only)]
+    results += check_semantics(address, started + _SEMANTICS_SECONDS)
+    return [result for result in results if matches(result, only)]
 
 
 def breaks_a_must(results: list[Result]) -> bool:

@@ -24,6 +24,9 @@ _SINGLETONS = frozenset(
     b"content-length content-type content-range content-location date etag last-modified location age retry-after "
     b"expires server".split()
 )
+# More than this, and how many there are tells nothing new: what a server sends without end is not read without end.
+_MOST_SURPLUS = 100
+_MOST_CHUNKS = 100_000
 
 
 class Response(NamedTuple):
@@ -75,11 +78,12 @@ class _Framed(NamedTuple):
 def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> Reading:
     """Return the responses in *octets* that a server sent to requests of *methods*, in their order.
 
-    *is_ended* says whether these are all octets until the server closed. Beyond *methods*, GET is assumed.
+    *is_ended* says whether these are all octets until the server closed. Beyond *methods*, GET is assumed, for some
+    surplus responses: what a server sends without end is left over.
     """
     reading = Reading([], b"", [], [])
     at = 0
-    while at < len(octets):
+    while at < len(octets) and len(reading.responses) + len(reading.interim) < len(methods) + _MOST_SURPLUS:
         number = len(reading.responses)
         method = methods[number] if number < len(methods) else "GET"
         response, faults, stop = _read_response(octets, at, method, is_ended=bool(is_ended))
@@ -214,7 +218,7 @@ def _chunks(octets: bytes, at: int, *, is_ended: bool) -> _Framed:
     """Return chunked content, which starts at *at* (RFC 9112 §7.1)."""
     content = bytearray()
     cut = _Framed(b"", at, "chunked content has no end (RFC 9112 §8)" if is_ended else None, is_whole=False)
-    while True:
+    for _ in range(_MOST_CHUNKS):
         line_stop = octets.find(b"\r\n", at)
         if line_stop < 0:
             return cut
@@ -230,6 +234,8 @@ def _chunks(octets: bytes, at: int, *, is_ended: bool) -> _Framed:
         if octets[at + size : at + size + 2] != b"\r\n":
             return cut._replace(fault="chunk data doesn't end at its size (RFC 9112 §7.1)")
         at += size + 2
+    else:
+        return cut._replace(fault=f"more than {_MOST_CHUNKS} chunks, and no end")
     while octets[at : at + 2] != b"\r\n":
         line_stop = octets.find(b"\r\n", at)
         if line_stop < 0:

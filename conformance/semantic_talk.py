@@ -5,7 +5,9 @@ the server has chosen, as the RFC lets it, not to do the thing at all: no ranges
 """
 
 import functools
+import math
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -20,6 +22,11 @@ _IMF_FIXDATE = re.compile(
 )
 
 
+_LEAST_SECONDS = 0.05
+# More than twice what the largest file has.
+_MOST_OCTETS = 8 * 1024 * 1024
+
+
 class InapplicableError(Exception):
     """There is nothing to check: the server need not do this, and does not. Says what it does not do."""
 
@@ -29,11 +36,15 @@ class FaultError(Exception):
 
 
 class Talk:
-    """The talk of one check with the server at *address*; the last exchange is kept in ``transcript``."""
+    """The talk of one check with the server at *address*; the last exchange is kept in ``transcript``.
 
-    def __init__(self, address: tuple[str, int], seconds: float = 2.0) -> None:
+    An exchange has *seconds*, and less when *deadline* is near.
+    """
+
+    def __init__(self, address: tuple[str, int], seconds: float = 2.0, deadline: float = math.inf) -> None:
         self.address = address
         self.seconds = seconds
+        self.deadline = deadline
         self.transcript: wire.Transcript | None = None
         self.faults: list[str] = []
 
@@ -43,7 +54,10 @@ class Talk:
 
     def send(self, parts: Iterable[bytes], methods: list[str], *, ends: bool = False) -> list[Response]:
         """Return the final responses to *parts*, which make requests with *methods*; *ends* our side then if asked."""
-        self.transcript = wire.exchange(self.address, parts, seconds=self.seconds, ends=ends)
+        seconds = max(min(self.seconds, self.deadline - time.monotonic()), _LEAST_SECONDS)
+        self.transcript = wire.exchange(self.address, parts, seconds=seconds, ends=ends, most_octets=_MOST_OCTETS)
+        if self.transcript.ended == "flooded":
+            raise FaultError(f"no response: more than {_MOST_OCTETS} octets came, and no end")
         is_ended = self.transcript.ended == "closed"
         reading = wire.read_responses(self.transcript.received, methods, is_ended)
         self.faults = list(reading.faults)

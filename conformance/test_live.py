@@ -5,8 +5,9 @@ import shutil
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 import httpsock
 
-from . import outputs
+from . import live, outputs
 from .__main__ import main
 from .cases import load_cases
 from .leeway import may_refuse
@@ -161,6 +162,77 @@ def test_a_server_that_speaks_no_http_fails_at_once(converse: Callable[[socket.s
     assert outputs.as_table([result])
 
 
+def test_a_server_that_is_not_there_is_said_to_be_whatever_was_asked_for() -> None:
+    """Also where the one result is not among what was asked for."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()[:2]
+    (result,) = check(address, "R036")
+    assert "refused" in result.why
+
+
+_PLAIN = (b"GET /sentinel-0 ", b"GET /digits.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+
+
+def _wait(connected: socket.socket) -> None:
+    while connected.recv(65536):
+        pass
+
+
+def _send_interim_responses_endlessly(connected: socket.socket) -> None:
+    while True:
+        connected.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 3000)
+
+
+def _send_small_chunks_endlessly(connected: socket.socket) -> None:
+    connected.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        connected.sendall(b"1\r\na\r\n" * 3000)
+
+
+def _send_slowly(connected: socket.socket) -> None:
+    connected.settimeout(0.02)
+    for octet in b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9000:
+        connected.sendall(bytes([octet]))
+        with suppress(TimeoutError):
+            connected.recv(65536)
+
+
+@pytest.mark.parametrize(
+    "converse",
+    [
+        pytest.param(_wait, id="never answers"),
+        pytest.param(socket.socket.close, id="closes at once"),
+        pytest.param(lambda connected: connected.sendall(bytes(range(256)) * 9), id="answers garbage"),
+        pytest.param(_send_endlessly, id="never ends"),
+        pytest.param(_send_interim_responses_endlessly, id="never comes to the point"),
+        pytest.param(_send_small_chunks_endlessly, id="never ends, in small pieces"),
+        pytest.param(_send_slowly, id="answers octet by octet"),
+    ],
+)
+def test_a_server_that_is_polite_once_and_hostile_then_costs_its_time_and_no_more(
+    converse: Callable[[socket.socket], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it does, each case and each check has its result, and what there was no time for is no fault."""
+    monkeypatch.setattr(live, "_CORPUS_SECONDS", 0.2)
+    monkeypatch.setattr(live, "_SEMANTICS_SECONDS", 0.4)
+
+    def be_polite_once(connected: socket.socket) -> None:
+        if connected.recv(65536).startswith(_PLAIN):
+            connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n0123456789")
+            connected.shutdown(socket.SHUT_WR)
+        else:
+            converse(connected)
+
+    started = time.monotonic()
+    with hostile(be_polite_once) as address:
+        results = check(address)
+    assert time.monotonic() - started < 5.0
+    assert len(results) == len(_CASES) + len(CHECKS)
+    assert any(result.outcome is Outcome.FAILED or result.why == live.NO_TIME for result in results)
+    assert max(len(result.received) for result in results) <= 65536
+    assert outputs.as_table(results)
+
+
 def _answer(octets: bytes) -> Callable[[socket.socket], None]:
     """Return a server that says *octets* whatever it is asked, and closes when its client does."""
 
@@ -280,6 +352,8 @@ def test_a_should_is_reported_and_breaks_no_must() -> None:
         ["check", "--start", f"{sys.executable} -c 'raise SystemExit(3)'"],
         ["check", "--start", ""],
         ["check", "https://127.0.0.1/"],
+        ["check", "http://127.0.0.1:99999/"],
+        ["check", "http://127.0.0.1/folder/"],
         ["nothing"],
         [],
     ],

@@ -149,6 +149,16 @@ def test_an_exchange_has_what_was_sent_and_received_and_how_it_ended() -> None:
     assert transcript == (b"abcd", b"<abcd>", "closed", False)
 
 
+def test_what_never_ends_is_not_read_without_end() -> None:
+    """What is behind a hundred surplus responses, or a hundred thousand chunks, is left over."""
+    assert len(read(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, "GET").interim) < 110
+    assert len(read(OK * 1000, "GET").responses) < 110
+    chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 200_000
+    reading = read(chunks, "GET")
+    assert (reading.responses, reading.leftover) == ([], chunks)
+    assert reading.faults == ["more than 100000 chunks, and no end"]
+
+
 def test_our_side_ends_at_once_if_asked() -> None:
     """A server that waits for the end gets it."""
 
@@ -202,12 +212,21 @@ def test_a_closed_port_is_told_from_a_close() -> None:
 
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="there is no shell")
-def test_the_line_that_reproduces_a_case_prints_its_octets() -> None:
-    """A shell's printf makes of the line what was sent."""
-    octets = b"-n%d\\x41'\"`$HOME`" + bytes(range(256)) + b"7\x007"
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(b"-n%d\\x41'\"`$HOME`" + bytes(range(256)) + b"7\x007", id="all octets"),
+        pytest.param(b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", id="long runs"),
+        pytest.param(b"-%'\x00" * 500, id="nothing but a run"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_the_line_that_reproduces_a_case_prints_its_octets(octets: bytes) -> None:
+    """A shell's printf makes of the line what was sent, and a long case has no long line."""
     line = reproduce("127.0.0.1", 80, octets)
     assert "\n" not in line
     command, separator, rest = line.rpartition(" | ")
     assert (separator, rest) == (" | ", "nc 127.0.0.1 80")
+    assert len(line) < 1200
     with Program(["sh", "-c", command], stdout=subprocess.PIPE) as shell:
         assert shell.communicate()[0] == octets

@@ -21,6 +21,8 @@ __all__ = ["Reading", "Response", "Transcript", "exchange", "judge_by_h11_client
 
 _RECEIVE_OCTETS = 64 * 1024
 _MOST_OCTETS = 64 * 1024 * 1024
+# A few octets that come a hundred times.
+_RUN = re.compile(rb"(.{1,8}?)\1{99,}", re.DOTALL)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -149,8 +151,21 @@ def _limit(spare_octets: int, deadline: float) -> str | None:
 
 
 def reproduce(host: str, port: int, octets: bytes) -> str:
-    """Return one line for a shell that sends *octets* to a server and prints what it answers."""
-    return f"printf '{_printf_format(octets)}' | nc {host} {port}"
+    """Return one line for a shell that sends *octets* to a server and prints what it answers.
+
+    What is repeated many times is written once: ``printf 'a%.0s' $(seq 9000)``.
+    """
+    commands = []
+    position = 0
+    for run in _RUN.finditer(octets):
+        before, count = octets[position : run.start()], len(run[0]) // len(run[1])
+        commands += [f"printf '{_printf_format(before)}'"] if before else []
+        commands.append(f"printf '{_printf_format(run[1])}%.0s' $(seq {count})")
+        position = run.end()
+    if position < len(octets) or not commands:
+        commands.append(f"printf '{_printf_format(octets[position:])}'")
+    said = commands[0] if len(commands) == 1 else f"{{ {'; '.join(commands)}; }}"
+    return f"{said} | nc {host} {port}"
 
 
 def _printf_format(octets: bytes) -> str:
