@@ -26,6 +26,9 @@ _HOSTS_OF_DOUBTFUL_USE = frozenset((
 ))  # fmt: skip
 # RFC 9112 §6.1: a server may process these, and has to close behind them.
 _PROCESSED_LAST = frozenset(("R059", "R060"))
+# RFC 9112 §3.2: what the grammar of the request line doesn't cover may be redirected to its encoded form.
+_MAY_REDIRECT = frozenset(("R017", "R027", "R140"))
+_REDIRECTS = frozenset((301, 302, 307, 308))
 _SPACE = b" \t\v\f\r"
 
 
@@ -52,6 +55,25 @@ def has_to_close(case: Case) -> bool:
     if "accepted" in case.allowed:
         return False
     return "last" in case.allowed or case.requirement in _PROCESSED_LAST
+
+
+def may_go_on(case: Case) -> bool:
+    """Return whether it is open if the last request of *case* asks to close."""
+    return {"accepted", "last"} <= set(case.allowed)
+
+
+def may_turn_away(case: Case, status: int) -> bool:
+    """Return whether *status* keeps the request line of *case* from being processed, as a refusal of its form would."""
+    if case.requirement in _MAY_REDIRECT and status in _REDIRECTS:
+        return True
+    # RFC 9110 §7.1: GET of an asterisk names nothing that is there, and no text says that 404 is the wrong word.
+    return case.requirement == "R027" and status == 404
+
+
+def has_no_end(case: Case) -> bool:
+    """Return whether *case* ends within a head that is too long for httpsock: others may wait for the rest of it."""
+    status = case.expected["httpsock"].status
+    return b"\r\n\r\n" not in case.octets and status in (501, *_LIMIT_STATUSES)
 
 
 def may_refuse(case: Case) -> bool:

@@ -7,11 +7,31 @@ import html
 import json
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 from .live import Outcome, Result, chapter_of_result, section_of_result
+from .requirements import load_requirements
 
 _MOST_SHOWN = 1200
+# The levels, the gravest first, and what each means for the server that breaks it.
+LEVELS = {
+    "MUST": "the RFC's word",
+    "SHOULD": "the RFC's word: there may be reasons not to follow it",
+    "MAY": "the RFC's word: only the way in which it is done is wrong",
+    "SECURITY": "the RFC leaves room here, and an attack is known",
+    "POLICY": "a choice of httpsock's, which others need not make",
+}
+
+
+class Cause(NamedTuple):
+    """What some failures have in common: one requirement, at one level."""
+
+    level: str
+    requirement: str
+    section: str
+    failures: int
+    says: str
 
 
 def show(octets: bytes) -> str:
@@ -44,17 +64,40 @@ def _row(title: str, counts: Counter[Outcome], width: int) -> str:
     return f"{title:<{width}}{figures}"
 
 
+def causes(results: Sequence[Result]) -> list[Cause]:
+    """Return what has failed by requirement, the gravest first."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for result in results:
+        if result.outcome is Outcome.FAILED:
+            counts[result.level, result.requirement, section_of_result(result)] += 1
+    order = list(LEVELS)
+    return [
+        Cause(level, number, section, count, load_requirements()[number].says)
+        for (level, number, section), count in sorted(counts.items(), key=lambda item: (order.index(item[0][0]), item))
+    ]
+
+
+def _summary(results: Sequence[Result]) -> str:
+    """Return what has failed, a line for each requirement, by level."""
+    found = causes(results)
+    lines = []
+    for level, meaning in LEVELS.items():
+        mine = [cause for cause in found if cause.level == level]
+        if mine:
+            lines.append(f"{level}: {sum(cause.failures for cause in mine)} failures ({meaning})")
+            lines += [f"{cause.failures:>5}  {cause.requirement}  {cause.section:<19}  {cause.says}" for cause in mine]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def as_table(results: Sequence[Result]) -> str:
-    """Return all failures with their octets, then the figures of each chapter."""
+    """Return all failures with their octets, what they come to by requirement, and the figures of each chapter."""
     parts = [_failure(result) for result in results if result.outcome is Outcome.FAILED]
+    parts += [_summary(results)] if parts else []
     counts = chapters(results)
     width = max([len(chapter) for chapter in counts] + [30]) + 2
     lines = [f"{'':<{width}}{''.join(f'{outcome.value:>9}' for outcome in Outcome)}"]
     lines += [_row(chapter, figures, width) for chapter, figures in counts.items()]
     lines.append(_row("all", sum(counts.values(), Counter()), width))
-    broken = Counter(result.level for result in results if result.outcome is Outcome.FAILED)
-    if broken:
-        lines.append("broken: " + ", ".join(f"{count} {level}" for level, count in sorted(broken.items())))
     return "\n".join([*parts, *lines]) + "\n"
 
 
@@ -117,12 +160,13 @@ def as_html(results: Sequence[Result], title: str) -> str:
         for chapter in counts
     )  # fmt: skip
     heads = "".join(f"<th>{outcome.value}</th>" for outcome in Outcome)
+    summary = f"<pre>{html.escape(_summary(results))}</pre>\n"
     failures = "".join(_section(result) for result in results if result.outcome is Outcome.FAILED)
     failures = failures or "<p>Nothing is broken.</p>"
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width">\n<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n'
-        f"<table>\n<tr><th>chapter</th>{heads}</tr>\n{rows}</table>\n{failures}\n</html>\n"
+        f"<table>\n<tr><th>chapter</th>{heads}</tr>\n{rows}</table>\n{summary}{failures}\n</html>\n"
     )
 
 

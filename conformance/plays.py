@@ -13,7 +13,7 @@ from httpsock.messages import RequestError
 from httpsock.parser import Limits, Pause, RequestParser
 
 from .cases import Case
-from .leeway import has_to_close, may_accept, may_refuse
+from .leeway import has_no_end, has_to_close, may_accept, may_go_on, may_refuse, may_turn_away
 from .responses import Reading, Response
 
 # What refuses a request for its form, whatever it asks for.
@@ -86,7 +86,7 @@ def play_of(case: Case, number: int) -> Play:
         may_accept=may_accept(case),
         may_refuse=may_refuse(case),
         statuses=frozenset() if is_any_error else statuses,
-        closes=bool(expected.accepted) and expected.accepted[-1].closes,
+        closes=bool(expected.accepted) and expected.accepted[-1].closes and not may_go_on(case),
         is_cut_short=is_cut_short,
     )
 
@@ -113,15 +113,16 @@ def judge(play: Play, number: int, reading: Reading, ended: str, plain: Plain) -
         return _judge_tunnel(reading)
     if play.is_cut_short:
         return _judge_cut_short(play, reading, ended)
-    # The table's own outcome first: a server that has neither is told of that one.
-    verdicts: list[Verdict] = []
-    is_refused = play.case.expected["httpsock"].status is not None
-    for refusal in (is_refused, not is_refused):
-        if refusal and play.may_refuse:
-            verdicts.append(_judge_refused(play, number, reading, plain))
-        elif not refusal and play.may_accept:
-            verdicts.append(_judge_accepted(play, number, reading, ended, plain))
-    return next((verdict for verdict in verdicts if verdict.why is None), verdicts[0])
+    verdicts: dict[bool, Verdict] = {}
+    if play.may_refuse:
+        verdicts[True] = _judge_refused(play, number, reading, plain)
+    if play.may_accept:
+        verdicts[False] = _judge_accepted(play, number, reading, ended, plain)
+    passed = next((verdict for verdict in verdicts.values() if verdict.why is None), None)
+    # A server that has done neither rightly is told of the one that it has tried.
+    own = reading.responses[: len(play.methods) - 1]
+    has_refused = any(_refuses(answer, play, index) for index, answer in enumerate(own))
+    return passed or verdicts.get(has_refused) or verdicts[not has_refused]
 
 
 def _judge_tunnel(reading: Reading) -> Verdict:
@@ -129,7 +130,7 @@ def _judge_tunnel(reading: Reading) -> Verdict:
     if not reading.responses:
         return Verdict("CONNECT is not answered", is_should=True)
     status = reading.responses[0].status
-    return Verdict(f"CONNECT is answered with {status}" if status < 300 else None)
+    return Verdict(f"CONNECT is answered with {status}, which opens a tunnel" if status < 300 else None)
 
 
 def _judge_cut_short(play: Play, reading: Reading, ended: str) -> Verdict:
@@ -174,11 +175,14 @@ def _judge_accepted(play: Play, number: int, reading: Reading, ended: str, plain
             # RFC 9110 §9.1: GET and HEAD have to be known; any other method may be refused, best with 405 or 501.
             why = f"request {index + 1} is to be taken, and is refused with {answer.status}"
             return Verdict(why, is_should=play.methods[index] not in ("GET", "HEAD", "POST"))
+    if has_no_end(play.case):
+        # What follows is part of the same line.
+        return Verdict("octets of one line are taken for two requests" if len(answers) > count else None)
+    if len(answers) > count and (play.closes or (count > play.accepted_count and has_to_close(play.case))):
+        return Verdict("the connection has to be closed behind the last of these requests, and the next is answered")
     if len(answers) > count + 1:
         return Verdict(f"{len(answers)} answers to {count + 1} requests: the next request starts at the wrong octet")
     if len(answers) == count + 1:
-        if play.closes or (count > play.accepted_count and has_to_close(play.case)):
-            return Verdict("a request behind the last one that the connection may carry is answered")
         if not _is_sentinels(answers[-1], number, plain):
             return Verdict(f"the request behind it is answered with {answers[-1].status}, alone with {plain.status}")
         return Verdict(None)
@@ -210,6 +214,8 @@ def _judge_refused(play: Play, number: int, reading: Reading, plain: Plain) -> V
     fault = _fault_of_refusal(refusal, play, is_last=not behind)
     if fault.why is not None or not behind:
         return fault
+    if may_turn_away(play.case, refusal[0].status) and _is_sentinels(behind[0], number, plain):
+        return Verdict(None)
     if play.case.requirement in _FRAMING:
         return Verdict(f"refused with {refusal[0].status}, and the octets behind it are taken for a request")
     if refusal[0].status in (405, 501) or _is_sentinels(behind[0], number, plain):
@@ -221,15 +227,20 @@ def _judge_refused(play: Play, number: int, reading: Reading, plain: Plain) -> V
 def _fault_of_refusal(refusal: list[Response], play: Play, *, is_last: bool) -> Verdict:
     """Judge the one answer, or none, that refuses something, which *is_last* on the connection or isn't."""
     is_given = play.case.requirement in _STATUS_IS_GIVEN
-    wanted = " or ".join(map(str, sorted(play.statuses))) or "an error"
+    wanted = " or ".join(map(str, sorted(play.statuses)))
     if not refusal:
-        why = f"closed without an answer, which should be {wanted}" if play.statuses else None
+        why = f"closed without an answer, which should be {wanted}" if wanted else None
         return Verdict(why, is_should=not is_given)
     status = refusal[0].status
     is_error = status >= 400 and (is_last or status not in (403, 404, 405))
-    if status in play.statuses or (is_error and not play.statuses) or _refuses_the_method(refusal[0], play):
+    if status in play.statuses or (is_error and not wanted) or _refuses_the_method(refusal[0], play):
         return Verdict(None)
-    return Verdict(f"answered with {status}, not with {wanted}", is_should=is_error and not is_given)
+    if may_turn_away(play.case, status):
+        return Verdict(None)
+    if is_error:
+        return Verdict(f"refused with {status}, not with {wanted}", is_should=not is_given)
+    due = f"refused with {wanted}" if wanted else "refused"
+    return Verdict(f"taken for a request and answered with {status}; it is to be {due}")
 
 
 def _refuses_the_method(refusal: Response, play: Play) -> bool:

@@ -127,9 +127,9 @@ for _target in (
     "/digits.txt%20",
     "/digits.txt%2f",
 ):
-    CHECKS.add(f"{_target} is not /digits.txt", "R141", "SHOULD", partial(_is_not, target=_target, content=DIGITS))
-CHECKS.add("/?digits.txt is not /digits.txt", "R141", "SHOULD", partial(_is_not, target="/?digits.txt", content=DIGITS))
-CHECKS.add("An escaped ? begins no query", "R141", "SHOULD", partial(_is_not, target="/digits.txt%3Fa", content=DIGITS))
+    CHECKS.add(f"{_target} is not /digits.txt", "R141", "POLICY", partial(_is_not, target=_target, content=DIGITS))
+CHECKS.add("/?digits.txt is not /digits.txt", "R141", "POLICY", partial(_is_not, target="/?digits.txt", content=DIGITS))
+CHECKS.add("An escaped ? begins no query", "R141", "POLICY", partial(_is_not, target="/digits.txt%3Fa", content=DIGITS))
 
 
 def _location_fault(response: Response) -> str | None:
@@ -141,7 +141,7 @@ def _location_fault(response: Response) -> str | None:
     return unless(is_here, f"Location is {location}")
 
 
-@CHECKS.check("A folder without slash redirects to the one with it", "R142", "SHOULD")
+@CHECKS.check("A folder without slash redirects to the one with it", "R142", "POLICY")
 def _folder_redirects(talk: Talk) -> str | None:
     talk.whole("/folder/")
     response = talk.one(get("/folder"))
@@ -156,13 +156,13 @@ def _folder_redirects(talk: Talk) -> str | None:
 CHECKS.add(
     "A folder shows its index",
     "R142",
-    "SHOULD",
+    "POLICY",
     partial(_reaches, target="/folder/", content=b"<!doctype html><title>A folder</title>\n"),
 )
 CHECKS.add(
     "The root shows its index",
     "R142",
-    "SHOULD",
+    "POLICY",
     partial(_reaches, target="/", content=b"<!doctype html><title>The root</title>\n"),
 )
 for _target in ("/missing", "/missing/", "/folder/missing", "/missing/../missing", "/folder/missing/"):
