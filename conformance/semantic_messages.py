@@ -151,13 +151,13 @@ def _unread_content_does_not_destroy_the_answer(talk: Talk) -> str | None:
     return unless(responses, "no response: it was lost with a reset, or never sent")
 
 
-@CHECKS.check("A client that ends its side gets its answer", "R092", "SHOULD")
+@CHECKS.check("A client that ends its side gets its answer", "R092", "POLICY")
 def _half_close(talk: Talk) -> str | None:
     responses = talk.send([get("/digits.txt")], ["GET"], ends=True)
     return unless(responses and responses[0].content == DIGITS, "no answer after half-close")
 
 
-@CHECKS.check("A connection whose client has ended its side is closed after the answer", "R092", "SHOULD")
+@CHECKS.check("A connection whose client has ended its side is closed after the answer", "R092", "POLICY")
 def _half_close_ends(talk: Talk) -> str | None:
     talk.send([get("/digits.txt")], ["GET"], ends=True)
     ended = talk.transcript.ended if talk.transcript else ""
