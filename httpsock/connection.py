@@ -90,6 +90,7 @@ class Connection:
         "awaited",
         "conversation",
         "deadline",
+        "descriptor",
         "is_idle",
         "moment",
         "polled",
@@ -104,6 +105,7 @@ class Connection:
         moment: Moment,
     ) -> None:
         self._socket = connected
+        self.descriptor = connected.fileno()
         self._client = client
         self._service = service
         self._log = log
@@ -222,7 +224,7 @@ class Connection:
         # RFC 9112 §9.3, §9.6: 1.1 persists unsaid, 1.0 wants it confirmed.
         confirmed = "keep-alive" if request and request.minor_version == 0 else None
         connection_option = confirmed if is_persistent else "close"
-        beginning = _beginning(response.status, int(began.time), self._service.field_lines, connection_option)
+        beginning = _beginning(response.status, began.second, self._service.field_lines, connection_option)
         # RFC 9110 §9.3.2: the response to HEAD has the same fields, and no content.
         is_head = request_line.startswith(b"HEAD ")
         octets, parts = (response.field_lines, ()) if is_head else (response.opening, response.rest)
@@ -234,7 +236,8 @@ class Connection:
             raise
         if unsent or parts:
             return self._send_rest(unsent, parts, response, request_line, began)
-        self._conclude(response, request_line, began)
+        if self._log or response.file:
+            self._conclude(response, request_line, began)
         return None
 
     def _conclude(self, response: Response, request_line: bytes, began: Moment) -> None:

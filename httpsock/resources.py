@@ -142,11 +142,12 @@ class Moment:
     for all. So a file that many ask for at once is looked up once, and yet nobody sees it as it was before they asked.
     """
 
-    __slots__ = ("_found", "_root", "monotonic", "time")
+    __slots__ = ("_found", "_root", "monotonic", "second", "time")
 
     def __init__(self, root: "DocumentRoot", now: float, monotonic: float) -> None:
         """*now* in seconds since 1970, for fields; *monotonic* in seconds since some time or other, for deadlines."""
         self.time = now
+        self.second = int(now)
         self.monotonic = monotonic
         self._root = root
         self._found: dict[tuple[bytes, bytes | None], Found] = {}

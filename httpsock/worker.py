@@ -56,7 +56,7 @@ class Worker:
         self._listeners = {listener.fileno(): listener for listener in (listener.dup() for listener in listeners)}
         self._connections: dict[int, Connection] = {}
         # Those that have received a request and are to answer it.
-        self._answering: list[tuple[int, Connection]] = []
+        self._answering: list[Connection] = []
         self._exchanges: list[Exchange] = []
         self._poller = open_poller()
         # A byte through this pair of sockets ends a poll early.
@@ -108,7 +108,7 @@ class Worker:
             if connection := self._connections.get(descriptor):
                 # Who is to be answered has its turn below, whatever else has come.
                 if connection.awaited:
-                    self._resume(descriptor, connection, moment)
+                    self._resume(connection, moment)
             elif descriptor in self._listeners:
                 self._greet(self._listeners[descriptor], moment)
             else:
@@ -118,8 +118,8 @@ class Worker:
         if self._answering:
             answering, self._answering = self._answering, []
             moment = self._moment()
-            for descriptor, connection in answering:
-                self._resume(descriptor, connection, moment)
+            for connection in answering:
+                self._resume(connection, moment)
         if self._log and self._exchanges:
             self._write_log(self._log)
 
@@ -167,32 +167,35 @@ class Worker:
             descriptor = connected.fileno()
             self._connections[descriptor] = connection
             self._poller.register(descriptor, READABLE)
-            self._resume(descriptor, connection, moment)
+            self._resume(connection, moment)
 
-    def _resume(self, descriptor: int, connection: Connection, moment: Moment, thrown: Exception | None = None) -> None:
+    def _resume(self, connection: Connection, moment: Moment, thrown: Exception | None = None) -> None:
         """Let a conversation go on, until it waits again; *thrown* is the exception that it is to meet with."""
         connection.moment = moment
         conversation = connection.conversation
         try:
             wait = conversation.send(None) if thrown is None else conversation.throw(thrown)
         except StopIteration:
-            self._forget(descriptor)
+            self._forget(connection.descriptor)
             return
         except Exception:
             # Whatever the peer or a file did is dealt with below; this is a fault of our own. It ends one connection.
             self._report(traceback.format_exc())
-            self._forget(descriptor)
+            self._forget(connection.descriptor)
             return
         if wait is None:
-            connection.awaited, connection.deadline = 0, _NEVER
-            self._answering.append((descriptor, connection))
+            connection.awaited = 0
+            connection.deadline = _NEVER
+            self._answering.append(connection)
             return
-        connection.awaited, connection.deadline = wait
-        if connection.awaited != connection.polled:
-            connection.polled = connection.awaited
-            self._poller.modify(descriptor, connection.polled)
-        if connection.deadline < self._next_sweep:  # noqa: PLR1730 (min() would cost 0.1 µs, and change it hardly ever)
-            self._next_sweep = connection.deadline
+        awaited, deadline = wait
+        connection.awaited = awaited
+        connection.deadline = deadline
+        if awaited != connection.polled:
+            connection.polled = awaited
+            self._poller.modify(connection.descriptor, awaited)
+        if deadline < self._next_sweep:  # noqa: PLR1730 (min() would cost 0.1 µs, and change it hardly ever)
+            self._next_sweep = deadline
 
     def _forget(self, descriptor: int) -> None:
         """Drop a connection whose conversation has ended.
@@ -207,7 +210,7 @@ class Worker:
         """Cut all conversations short where they wait."""
         for descriptor, connection in list(self._connections.items()):
             connection.conversation.close()
-            self._forget(descriptor)
+            self._forget(connection.descriptor)
         self._answering.clear()
 
     def _keep_time(self, moment: Moment) -> None:
@@ -224,7 +227,7 @@ class Worker:
             return
         for descriptor, connection in list(self._connections.items()):
             if now >= connection.deadline:
-                self._resume(descriptor, connection, moment, TimeoutError())
+                self._resume(connection, moment, TimeoutError())
         earliest = min((connection.deadline for connection in self._connections.values()), default=_NEVER)
         self._next_sweep = max(earliest, now + _SWEEP_SECONDS)
 
@@ -255,4 +258,4 @@ class Worker:
         self._listeners.clear()
         for descriptor, connection in list(self._connections.items()):
             if connection.is_idle:
-                self._resume(descriptor, connection, moment)
+                self._resume(connection, moment)
