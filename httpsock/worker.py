@@ -176,12 +176,12 @@ class Worker:
         try:
             wait = conversation.send(None) if thrown is None else conversation.throw(thrown)
         except StopIteration:
-            self._forget(connection.descriptor)
+            self._forget(connection)
             return
         except Exception:
             # Whatever the peer or a file did is dealt with below; this is a fault of our own. It ends one connection.
             self._report(traceback.format_exc())
-            self._forget(connection.descriptor)
+            self._forget(connection)
             return
         if wait is None:
             connection.awaited = 0
@@ -197,20 +197,20 @@ class Worker:
         if deadline < self._next_sweep:  # noqa: PLR1730 (min() would cost 0.1 µs, and change it hardly ever)
             self._next_sweep = deadline
 
-    def _forget(self, descriptor: int) -> None:
+    def _forget(self, connection: Connection) -> None:
         """Drop a connection whose conversation has ended.
 
         It is unregistered although epoll forgets a closed socket by itself: it does not where a forked process has
         the socket open, too, and would then call for ever.
         """
-        self._poller.unregister(descriptor)
-        self._connections.pop(descriptor).close()
+        self._poller.unregister(connection.descriptor)
+        self._connections.pop(connection.descriptor).close()
 
     def _cut_all(self) -> None:
         """Cut all conversations short where they wait."""
-        for descriptor, connection in list(self._connections.items()):
+        for connection in list(self._connections.values()):
             connection.conversation.close()
-            self._forget(connection.descriptor)
+            self._forget(connection)
         self._answering.clear()
 
     def _keep_time(self, moment: Moment) -> None:
@@ -225,7 +225,7 @@ class Worker:
                     self._accept(listener, moment, _ACCEPTS_IN_ONE_GO)
         if now < self._next_sweep:
             return
-        for descriptor, connection in list(self._connections.items()):
+        for connection in list(self._connections.values()):
             if now >= connection.deadline:
                 self._resume(connection, moment, TimeoutError())
         earliest = min((connection.deadline for connection in self._connections.values()), default=_NEVER)
@@ -256,6 +256,6 @@ class Worker:
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()
-        for descriptor, connection in list(self._connections.items()):
+        for connection in list(self._connections.values()):
             if connection.is_idle:
                 self._resume(connection, moment)
