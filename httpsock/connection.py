@@ -18,9 +18,9 @@ import os
 import socket
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from io import FileIO
+from typing import NamedTuple
 
 from .accesslog import Exchange
 from .explanations import explain
@@ -45,8 +45,7 @@ _TURN_OCTETS = 1024 * 1024
 _MORE = getattr(socket, "MSG_MORE", 0)
 
 
-@dataclass(frozen=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """How long a client may take, in seconds. There is no limit on a whole exchange: long downloads are honest."""
 
     # From the first octet of a head to its last. h2o and Caddy allow the same.
@@ -62,18 +61,24 @@ class Timeouts:
     linger_total: float = 10.0
 
 
-@dataclass
 class Service:
     """What all connections of a server share. Nothing in it changes but *is_stopping*, once, to true.
 
     *field_lines* are added to every response.
     """
 
-    root: DocumentRoot
-    field_lines: bytes = b""
-    limits: Limits = field(default_factory=Limits)
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    is_stopping: bool = False
+    def __init__(
+        self,
+        root: DocumentRoot,
+        field_lines: bytes = b"",
+        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self.root = root
+        self.field_lines = field_lines
+        self.limits = limits or Limits()
+        self.timeouts = timeouts or Timeouts()
+        self.is_stopping = False
 
 
 class Connection:

@@ -6,7 +6,6 @@ Knows nothing of files or sockets. What a client sent is in the reason, escaped 
 RFC 9110 §15.5 (a 4xx explains itself), §12.5.1 (Accept).
 """
 
-import json
 from html import escape
 
 from .mediatypes import in_utf8
@@ -63,6 +62,8 @@ def explain(refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str
             "reason": refusal.reason,
             "clause": refusal.clause,
         }
+        import json  # 3 ms of start-up, and seldom wanted
+
         content = json.dumps(said) + "\n"
     else:
         content = f"{title}: {refusal.reason} ({refusal.clause})\n"

@@ -16,7 +16,6 @@ RFC 9112 §6 (message body), §7 (transfer codings); RFC 9110 §8.6 (Content-Len
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
@@ -29,8 +28,7 @@ _MAX_DIGITS = 18
 _MAX_HEX_DIGITS = 15
 
 
-@dataclass(frozen=True)
-class ContentLimits:
+class ContentLimits(NamedTuple):
     """What a request's content may take up, in octets. A folder has no use for content; it is read to be discarded."""
 
     # Enough for a stray form or JSON document, so that its sender may keep its connection.

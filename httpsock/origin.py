@@ -117,7 +117,9 @@ def _list(request: Request, directory: Directory) -> Representation:
     media_type = preferred_media_type(request.fields.get(b"accept"), listing.MEDIA_TYPES)
     octets = listing.render(directory, request.target.query, media_type)
     validators = Validators(etag_of(octets), None)
-    return Representation(in_utf8(media_type), None, "no-cache", validators, len(octets), octets, vary="Accept")
+    return Representation(
+        in_utf8(media_type), None, "no-cache", validators, length=len(octets), octets=octets, vary="Accept"
+    )
 
 
 def _redirect(location: str) -> Response:

@@ -14,7 +14,6 @@ One pattern passes a whole head. Only a head that it does not pass is walked lin
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
@@ -25,8 +24,7 @@ from .messages import Request, RequestError, Status
 from .target import check_host, parse_target
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What a client can make grow, in octets unless the name says otherwise."""
 
     # RFC 9112 §3 asks for at least 8000.
@@ -36,7 +34,7 @@ class Limits:
     field_lines: int = 100
     # RFC 9112 §2.2 asks for one at least; some old clients sent one CRLF too many after a POST.
     empty_lines: int = 4
-    content: ContentLimits = field(default_factory=ContentLimits)
+    content: ContentLimits = ContentLimits()
 
 
 class Pause(Enum):

@@ -15,7 +15,6 @@ import errno
 import io
 import os
 import stat
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -61,18 +60,29 @@ _MISSING = (
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
-@dataclass(frozen=True)
 class Representation:
-    """A file as it is sent: its metadata, and either its octets or the open file."""
+    """A file as it is sent: its metadata, and either its octets or the open file. It never changes."""
 
-    media_type: str
-    coding: str | None
-    cache_control: str
-    validators: Validators
-    length: int
-    octets: bytes = b""
-    file: io.FileIO | None = None
-    vary: str = "Accept-Encoding"
+    def __init__(
+        self,
+        media_type: str,
+        coding: str | None,
+        cache_control: str,
+        validators: Validators,
+        *,
+        length: int,
+        octets: bytes = b"",
+        file: io.FileIO | None = None,
+        vary: str = "Accept-Encoding",
+    ) -> None:
+        self.media_type = media_type
+        self.coding = coding
+        self.cache_control = cache_control
+        self.validators = validators
+        self.length = length
+        self.octets = octets
+        self.file = file
+        self.vary = vary
 
     @property
     def fields(self) -> tuple[tuple[str, str], ...]:
@@ -262,7 +272,7 @@ class DocumentRoot:
         finally:
             os.close(descriptor)
         validators = _validators(etag_of(octets), opened, now)
-        small = Representation(media_type, coding, self._cache_control, validators, len(octets), octets)
+        small = Representation(media_type, coding, self._cache_control, validators, length=len(octets), octets=octets)
         is_settled = max(opened.st_mtime, opened.st_ctime) + _COARSEST_SECONDS < now
         if is_settled and not has_link(self.directory, relative):
             self._kept.keep((name, coding), file_state(opened), small, len(octets) + len(name) + _KEPT_OVERHEAD)
@@ -275,7 +285,7 @@ class DocumentRoot:
         weak = "W/" if opened.st_ctime + _TICKS_SECONDS > now else ""
         etag = f'{weak}"{opened.st_ino:x}-{opened.st_size:x}-{opened.st_mtime_ns:x}-{opened.st_ctime_ns:x}"'
         validators = _validators(etag.encode("ascii"), opened, now)
-        return Representation(media_type, coding, self._cache_control, validators, opened.st_size, file=file)
+        return Representation(media_type, coding, self._cache_control, validators, length=opened.st_size, file=file)
 
     def _entries(self, relative: str) -> list[Entry]:
         """Return the entries of a folder that a client could ask for."""

@@ -92,7 +92,7 @@ class Server:
         cache_control = ", ".join(replaced) if replaced else cache_control
         check_field("Cache-Control", cache_control)
         root = DocumentRoot(directory, show_hidden=show_hidden, follow_links=follow_links, cache_control=cache_control)
-        self._service = Service(root, _field_lines(fields), limits or Limits(), timeouts or Timeouts())
+        self._service = Service(root, _field_lines(fields), limits, timeouts)
         self._log = log
         self._report = report
         self._thread_count = threads

@@ -346,7 +346,8 @@ def test_what_is_not_finished_when_the_grace_ends_is_cut(employ: Employ, folder:
 
 
 def test_a_worker_may_be_stopped_before_it_runs_and_after_it_has_returned(folder: pathlib.Path) -> None:
-    service = Service(DocumentRoot(folder), is_stopping=True)
+    service = Service(DocumentRoot(folder))
+    service.is_stopping = True
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         worker = open_worker(listener, service, None, reports.append)
