@@ -5,6 +5,7 @@
 The files, in the order of a request; an import only points downwards:
 
     __main__        the command line: arguments, signals, exit code
+    supervisor      several processes, each replaced when it ends
     addresses       at which addresses this machine is reached
     server          the listening sockets, the workers, and a clean stop
     worker          one thread: a poller, its connections, their deadlines

@@ -10,8 +10,9 @@ import contextlib
 import errno
 import os
 import signal
+import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -22,6 +23,7 @@ from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, check_field, check_host
 from .worker import Log
 
 CANNOT_SERVE = 1
+WRONG_ARGUMENT = 2
 # A default port that is taken gives way to the next ones; a port that was asked for does not.
 _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
 _GRACE_SECONDS = 5.0
@@ -44,11 +46,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         say(f"httpsock: {_cannot_serve(error, options, directory)}")
         return CANNOT_SERVE
+    if options.processes > 1 and not hasattr(os, "fork"):
+        say("httpsock: this system can't share listening sockets between processes; leave out --processes.")
+        return WRONG_ARGUMENT
     _stop_on_signals(server)
     _announce(server, options)
+    if options.processes > 1:
+        return _supervise(
+            [server, *(_server(options, directory, 0, server.share()) for _ in range(1, options.processes))]
+        )
+    return _serve(server)
+
+
+def _serve(server: Server) -> int:
+    """Serve until stopped; return the exit code."""
     server.serve()
     # If it has ended by itself, it has said why.
     return 0 if server.is_stopping else CANNOT_SERVE
+
+
+def _supervise(servers: Sequence[Server]) -> int:
+    """Serve in as many processes as there are servers until a signal ends them; return the exit code."""
+    # Not on Windows, and wanted by few.
+    from .supervisor import Supervisor
+
+    def serve(number: int) -> int:
+        close(server for server in servers if server is not servers[number])
+        return _serve(servers[number])
+
+    def close(servers: Iterable[Server] = servers) -> None:
+        for server in servers:
+            server.stop()
+
+    return Supervisor(
+        len(servers),
+        serve=serve,
+        stop=lambda number: servers[number].ask_to_stop(_GRACE_SECONDS),
+        close=close,
+        report=say,
+    ).run()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--threads", type=_number(1, 128, "a number"), default=2, metavar="N", help="worker threads (default: 2)"
     )
+    processes_help = "serving processes, each with threads of its own (default: 1)"
+    how.add_argument("--processes", type=_number(1, 64, "a number"), default=1, metavar="N", help=processes_help)
     how.add_argument("--version", action="version", version=f"httpsock {__version__}")
     return parser
 
@@ -141,21 +179,29 @@ def _open_server(options: argparse.Namespace, directory: str) -> Server:
     ports = _DEFAULT_PORTS if options.port is None else [options.port]
     for port in ports:
         try:
-            return Server(
-                directory,
-                hosts=ANY if options.lan else [options.bind] if options.bind is not None else LOOPBACK,
-                port=port,
-                threads=options.threads,
-                show_hidden=options.hidden,
-                follow_links=options.follow_links,
-                cache_control=f"max-age={options.cache}" if options.cache else "no-cache",
-                fields=options.header,
-                log=None if options.quiet else _writer(FORMATS[options.log]),
-            )
+            return _server(options, directory, port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or port == ports[-1]:
                 raise
     raise AssertionError("there is always a port to try")
+
+
+def _server(
+    options: argparse.Namespace, directory: str, port: int, listeners: Sequence[socket.socket] | None = None
+) -> Server:
+    """Return a server, bound to *port* or serving at *listeners*."""
+    return Server(
+        directory,
+        hosts=ANY if options.lan else [options.bind] if options.bind is not None else LOOPBACK,
+        port=port,
+        threads=options.threads,
+        show_hidden=options.hidden,
+        follow_links=options.follow_links,
+        cache_control=f"max-age={options.cache}" if options.cache else "no-cache",
+        fields=options.header,
+        log=None if options.quiet else _writer(FORMATS[options.log]),
+        listeners=listeners,
+    )
 
 
 def _writer(format_line: Format) -> Log:

@@ -64,7 +64,8 @@ class Server:
 
     *hosts* are numeric addresses; by default loopback, of IPv6 only if the system has it. *port* 0 takes a free one.
     *fields* are sent with every response, but Cache-Control with files only. *log* is called with the exchanges of
-    each batch, from the workers' threads.
+    each batch, from the workers' threads. *listeners* are listening sockets to serve at, in the place of *hosts* and
+    *port*; they are the server's from then on.
     Raises OSError if the folder can't be read or the address can't be bound, ValueError for an invalid address,
     port or field.
     """
@@ -84,6 +85,7 @@ class Server:
         report: Report = say,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
+        listeners: Sequence[socket.socket] | None = None,
     ) -> None:
         if threads < 1:
             raise ValueError(f"{threads} threads are too few to serve")
@@ -98,7 +100,7 @@ class Server:
         self._thread_count = threads
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
-        self._listeners = _listen_on(hosts, port)
+        self._listeners = _listen_on(hosts, port) if listeners is None else list(listeners)
         self.directory = root.directory
         self.port: int = self._listeners[0].getsockname()[1]
         self.urls = [url_of(listener.getsockname()[0], self.port) for listener in self._listeners]
@@ -121,6 +123,10 @@ class Server:
         for thread in self._threads:
             thread.start()
         self._close_listeners()
+
+    def share(self) -> list[socket.socket]:
+        """Return listening sockets for another process, at the addresses of this server, which has not started yet."""
+        return [_share(listener) for listener in self._listeners]
 
     def ask_to_stop(self, grace_seconds: float) -> None:
         """Ask the workers to accept no more and to finish what they are sending; return at once.
@@ -236,7 +242,7 @@ def _listen_if_present(host: str, port: int, *, is_optional: bool) -> list[socke
         raise
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
     """Return a socket that listens on a numeric address: the first three steps of a server."""
     check_host(host)
     flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
@@ -252,6 +258,8 @@ def _listen(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             # IPv4 has a socket of its own.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if is_shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # Accepted sockets inherit it: what is sent is sent at once, not held back until the last was acknowledged.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # 2. Bind: take the address and the port.
@@ -264,6 +272,20 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _share(listener: socket.socket) -> socket.socket:
+    """Return another listening socket at the address of *listener*, for another process.
+
+    The system spreads new connections over both; but for Linux it does not, and the queue is one.
+    Of one queue a process takes all that arrives in a burst, and leaves the others nothing to do.
+    """
+    if not sys.platform.startswith("linux"):
+        return listener.dup()
+    # Only now: had the first one been bound with it, nobody would have noticed that the port was in use.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    host, port = listener.getsockname()[:2]
+    return _listen(host, port, is_shared=True)
 
 
 def check_host(host: str) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 import pytest
 
 import httpsock
+from tests.support import PATIENCE_SECONDS
+from tests.support_program import COMMAND, ENVIRONMENT, Program, Start
 
 # A time stamp long enough ago that a file with it may be kept in memory and has a date that is a strong validator.
 LONG_AGO = 1_700_000_000
@@ -44,3 +48,39 @@ def serve() -> Iterator[Callable[..., httpsock.Server]]:
 def server(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> httpsock.Server:
     """A server for the folder above, with its default settings."""
     return serve(folder)
+
+
+@pytest.fixture
+def start(folder: pathlib.Path) -> Iterator[Start]:
+    """Start the program in the folder of the tests; it does not outlive the test, nor the patience of its reader."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str, command: list[str] = COMMAND, **settings: Any) -> Program:
+            given: dict[str, Any] = {
+                "cwd": folder,
+                "env": ENVIRONMENT,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+            } | settings
+            # Without a buffer, what follows line 1 is still there for who reads the rest.
+            process = stack.enter_context(subprocess.Popen([*command, *arguments], bufsize=0, **given))
+            stack.callback(process.kill)
+            watchdog = threading.Timer(2 * PATIENCE_SECONDS, process.kill)
+            watchdog.start()
+            stack.callback(watchdog.join)
+            stack.callback(watchdog.cancel)
+            return Program(process)
+
+        yield start
+
+
+@pytest.fixture
+def serving(start: Start) -> Start:
+    """Start the program on a free port, and return when it has printed its URL."""
+
+    def begin(*arguments: str, **settings: Any) -> Program:
+        program = start(*arguments, "--port", "0", **settings)
+        program.read_url()
+        return program
+
+    return begin

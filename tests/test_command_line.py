@@ -8,107 +8,28 @@ import re
 import shlex
 import signal
 import socket
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 import httpsock
 from httpsock.__main__ import _DEFAULT_PORTS, _parser, main
 from httpsock.addresses import local_addresses
-from tests.support import PATIENCE_SECONDS, Answer, connect, get, read_answer, receive_all, talk
+from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all, talk
+from tests.support_program import COMMAND, PACKAGE, Program, Start
 from tests.support_tools import run, tool
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
 
-PACKAGE = pathlib.Path(httpsock.__file__).parent
 README = PACKAGE.parent / "README.md"
-COMMAND = [sys.executable, "-m", "httpsock"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 # What each response says by itself; given twice, or wrongly, they would break it.
 OWN_FIELDS = """accept-ranges allow connection content-encoding content-length content-range content-type date etag
     keep-alive last-modified location trailer transfer-encoding upgrade vary""".split()
 # More than the sockets of a connection can hold, so that a download is under way until its client has read it.
 FILM_OCTETS = 64 * 1024 * 1024
 STOPPING = [pytest.param(signal.SIGINT, id="SIGINT"), pytest.param(signal.SIGTERM, id="SIGTERM")]
-
-
-class Program:
-    """The program, running."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process = process
-        self.url = ""
-
-    def read_url(self) -> None:
-        """Read line 1 of standard output."""
-        assert self.process.stdout
-        self.url = self.process.stdout.readline().decode("ascii").removesuffix("\n")
-
-    @property
-    def port(self) -> int:
-        """The port in the URL that it has printed."""
-        return int(self.url.removesuffix("/").rpartition(":")[2])
-
-    def ask(self, path: str, *field_lines: str) -> Answer:
-        """Return the answer to a request for *path*, on a connection of its own."""
-        answer, rest = read_answer(talk(self.port, get(path, *field_lines, "Connection: close")))
-        assert rest == b""
-        return answer
-
-    def end(self) -> tuple[int, str, str]:
-        """Return the exit code, and what else it said on standard output and on standard error."""
-        out, error = self.process.communicate(timeout=PATIENCE_SECONDS)
-        return self.process.returncode, (out or b"").decode(), (error or b"").decode()
-
-    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
-        """Send it a signal; return how it ended."""
-        self.process.send_signal(number)
-        return self.end()
-
-
-Start = Callable[..., Program]
-
-
-@pytest.fixture
-def start(folder: pathlib.Path) -> Iterator[Start]:
-    """Start the program in the folder of the tests; it does not outlive the test, nor the patience of its reader."""
-    with ExitStack() as stack:
-
-        def start(*arguments: str, command: list[str] = COMMAND, **settings: Any) -> Program:
-            given: dict[str, Any] = {
-                "cwd": folder,
-                "env": ENVIRONMENT,
-                "stdout": subprocess.PIPE,
-                "stderr": subprocess.PIPE,
-            } | settings
-            # Without a buffer, what follows line 1 is still there for who reads the rest.
-            process = stack.enter_context(subprocess.Popen([*command, *arguments], bufsize=0, **given))
-            stack.callback(process.kill)
-            watchdog = threading.Timer(2 * PATIENCE_SECONDS, process.kill)
-            watchdog.start()
-            stack.callback(watchdog.join)
-            stack.callback(watchdog.cancel)
-            return Program(process)
-
-        yield start
-
-
-@pytest.fixture
-def serving(start: Start) -> Start:
-    """Start the program on a free port, and return when it has printed its URL."""
-
-    def begin(*arguments: str, **settings: Any) -> Program:
-        program = start(*arguments, "--port", "0", **settings)
-        program.read_url()
-        return program
-
-    return begin
 
 
 @contextlib.contextmanager

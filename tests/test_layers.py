@@ -51,6 +51,7 @@ WITHOUT_SECTION = {
     "listing",
     "poller",
     "server",
+    "supervisor",
     "worker",
 }
 SECTION = re.compile(r"RFC \d{4,5} (?:§§?|section )[\dA-Z]")

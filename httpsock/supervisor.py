@@ -1,0 +1,117 @@
+"""Several processes: each has an interpreter lock of its own, so that together they use more than one processor.
+
+Takes what a process is to do, forks as many as are wanted, and puts a new one in the place of one that ends.
+What a process listens on was made before and stays open here: who is replaced leaves its queue to the next.
+Knows nothing of sockets or HTTP.
+
+    fork, fork, ... → wait: who has ended is replaced → a signal: pass it on, wait for all
+"""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+Report = Callable[[str], object]
+# No process is put in the place of another more often than this: what ended one may end the next.
+_REST_SECONDS = 1.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Supervisor:
+    """Keeps *count* processes at work: ``serve(number)`` in each of them, until a signal says that it is enough.
+
+    *serve* returns an exit code, and *stop*, called with the same number in the same process, makes it return in time.
+    *close* gives up, in the supervising process, what it holds for the others.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        serve: Callable[[int], int],
+        stop: Callable[[int], object],
+        close: Callable[[], object],
+        report: Report,
+    ) -> None:
+        self._count = count
+        self._serve = serve
+        self._stop = stop
+        self._close = close
+        self._report = report
+        self._children: dict[int, int] = {}
+        self._is_stopping = False
+        # Its writing end is open in this process alone: when this process is gone, the others read the end of it.
+        self._lifeline, self._held = os.pipe()
+
+    def run(self) -> int:
+        """Fork, replace who ends, and return the exit code when all have ended after a signal."""
+        for ending in _SIGNALS:
+            signal.signal(ending, self._on_signal)
+        for number in range(self._count):
+            self._fork(number)
+        while self._children:
+            process, status = os.wait()
+            number = self._children.pop(process)
+            if not self._is_stopping:
+                self._replace(number, process, status)
+        os.close(self._held)
+        os.close(self._lifeline)
+        return 0
+
+    def _replace(self, number: int, process: int, status: int) -> None:
+        """Put another process in the place of one that has ended, after a rest."""
+        code = os.waitstatus_to_exitcode(status)
+        how = f"exit code {code}" if code >= 0 else f"signal {-code} ({signal.strsignal(-code)})"
+        self._report(f"httpsock: process {process} ended with {how}; another takes its place.")
+        time.sleep(_REST_SECONDS)
+        if not self._is_stopping:
+            self._fork(number)
+
+    def _fork(self, number: int) -> None:
+        """Start one process. A signal waits meanwhile, so that it reaches the new one, too."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        process = os.fork()
+        if process == 0:
+            self._work(number)
+        self._children[process] = number
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def _work(self, number: int) -> NoReturn:
+        """Serve, in a process of its own, and end it."""
+        code = 1
+        try:
+            os.close(self._held)
+            # Ctrl-C goes to all processes of a terminal; the supervisor passes it on, once.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, lambda *_: self._stop(number))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            threading.Thread(target=self._watch_lifeline, args=(number,), name="httpsock-lifeline", daemon=True).start()
+            code = self._serve(number)
+        except BaseException:
+            import traceback  # takes 3 ms of start-up, and there should never be a fault
+
+            self._report(traceback.format_exc())
+            raise
+        finally:
+            # Whatever happened, nothing of what the supervisor has still to do is done here.
+            os._exit(code)
+
+    def _watch_lifeline(self, number: int) -> None:
+        """Stop when the supervisor is gone, however it went."""
+        os.read(self._lifeline, 1)
+        self._stop(number)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        """Let all processes end in time; at the second signal, end all at once."""
+        for process in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL if self._is_stopping else signal.SIGTERM)
+        if self._is_stopping:
+            os._exit(128 + number)
+        self._is_stopping = True
+        self._close()

@@ -1,0 +1,52 @@
+"""The real program, started as a person or a script would start it."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import httpsock
+from tests.support import PATIENCE_SECONDS, Answer, get, read_answer, talk
+
+PACKAGE = pathlib.Path(httpsock.__file__).parent
+COMMAND = [sys.executable, "-m", "httpsock"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+
+
+class Program:
+    """The program, running."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.url = ""
+
+    def read_url(self) -> None:
+        """Read line 1 of standard output."""
+        assert self.process.stdout
+        self.url = self.process.stdout.readline().decode("ascii").removesuffix("\n")
+
+    @property
+    def port(self) -> int:
+        """The port in the URL that it has printed."""
+        return int(self.url.removesuffix("/").rpartition(":")[2])
+
+    def ask(self, path: str, *field_lines: str) -> Answer:
+        """Return the answer to a request for *path*, on a connection of its own."""
+        answer, rest = read_answer(talk(self.port, get(path, *field_lines, "Connection: close")))
+        assert rest == b""
+        return answer
+
+    def end(self) -> tuple[int, str, str]:
+        """Return the exit code, and what else it said on standard output and on standard error."""
+        out, error = self.process.communicate(timeout=PATIENCE_SECONDS)
+        return self.process.returncode, (out or b"").decode(), (error or b"").decode()
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+        """Send it a signal; return how it ended."""
+        self.process.send_signal(number)
+        return self.end()
+
+
+Start = Callable[..., Program]

@@ -1,0 +1,211 @@
+"""Several processes: each serves, who ends is replaced, and a signal ends them all in time."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all
+from tests.support_program import ENVIRONMENT, Program, Start
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process has which sockets")
+
+HELLO = b"Hello, socket.\n"
+# More than the sockets of a connection can hold, so that a download is under way until its client has read it.
+FILM_OCTETS = 64 * 1024 * 1024
+
+
+def serving_processes(program: Program) -> list[int]:
+    """Return the processes that serve."""
+    found = subprocess.run(["pgrep", "-P", str(program.process.pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Return whether *condition* holds within the time that a test waits for anything."""
+    latest = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < latest:
+        if condition():
+            return True
+    return False
+
+
+def is_alive(process: int) -> bool:
+    """Return whether there is such a process, a zombie being none."""
+    try:
+        return pathlib.Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def sockets_of(process: int) -> int:
+    """Return how many sockets a process has open."""
+    links = list(pathlib.Path(f"/proc/{process}/fd").iterdir())
+    return sum(os.readlink(link).startswith("socket:") for link in links)
+
+
+# --- Serving --------------------------------------------------------------------------------------
+
+
+def test_several_processes_serve_at_one_port(serving: Start) -> None:
+    program = serving("--processes", "3", "--quiet")
+
+    assert [program.ask("/hello.txt").content for _ in range(20)] == [HELLO] * 20
+    code, _, said = program.stop()
+
+    assert code == 0
+    assert len(said.splitlines()) == 1
+    assert said.startswith("Serving ")
+
+
+@on_linux
+def test_connections_are_spread_over_the_processes(serving: Start) -> None:
+    program = serving("--processes", "2", "--quiet")
+    program.ask("/hello.txt")
+    processes = serving_processes(program)
+    assert len(processes) == 2
+    before = sum(sockets_of(process) for process in processes)
+    least = min(sockets_of(process) for process in processes)
+    with ExitStack() as stack:
+        for _ in range(64):
+            client = stack.enter_context(connect(program.port))
+            client.sendall(get("/hello.txt"))
+            client.recv(1)
+
+        having = [sockets_of(process) for process in processes]
+
+    assert sum(having) - before >= 64
+    # One without any would be a coin that fell on the same side 64 times.
+    assert min(having) > least
+
+
+def test_a_port_that_is_in_use_is_not_shared_with_a_stranger(serving: Start, start: Start) -> None:
+    first = serving("--processes", "2", "--quiet")
+    second = start("--processes", "2", "--port", str(first.port))
+
+    code, out, said = second.end()
+
+    assert (code, out) == (1, "")
+    assert said.startswith(f"httpsock: port {first.port} is in use")
+
+
+# --- Ending ---------------------------------------------------------------------------------------
+
+
+@on_linux
+def test_a_process_that_is_killed_is_replaced(serving: Start) -> None:
+    program = serving("--processes", "2", "--quiet")
+    program.ask("/hello.txt")
+    killed, left = serving_processes(program)
+    os.kill(killed, signal.SIGKILL)
+
+    assert eventually(lambda: len(serving_processes(program)) == 2 and killed not in serving_processes(program))
+    assert left in serving_processes(program)
+    assert [program.ask("/hello.txt").content for _ in range(20)] == [HELLO] * 20
+    code, _, said = program.stop()
+
+    assert code == 0
+    assert re.search(rf"httpsock: process {killed} ended with signal 9 \(.*\); another takes its place\.", said)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_all_processes_finish_what_they_send(
+    serving: Start, folder: pathlib.Path, number: signal.Signals
+) -> None:
+    film = os.urandom(1024) * (FILM_OCTETS // 1024)
+    (folder / "film.bin").write_bytes(film)
+    program = serving("--processes", "2", "--quiet", start_new_session=True)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(program.port)) for _ in range(4)]
+        for client in clients:
+            client.sendall(get("/film.bin"))
+        beginnings = [client.recv(1) for client in clients]
+        # As Ctrl-C does: all processes of the group get it.
+        os.killpg(program.process.pid, number)
+        for beginning, client in zip(beginnings, clients, strict=True):
+            answer, _ = read_answer(beginning + receive_all(client))
+            assert answer.content == film
+
+    assert program.end()[0] == 0
+
+
+@on_linux
+def test_a_second_signal_ends_all_at_once(serving: Start, folder: pathlib.Path) -> None:
+    with open(folder / "film.bin", "wb") as file:
+        file.truncate(FILM_OCTETS * 16)
+    program = serving("--processes", "2", "--quiet")
+    with connect(program.port) as client:
+        client.sendall(get("/film.bin"))
+        client.recv(1)
+        processes = serving_processes(program)
+        program.process.send_signal(signal.SIGTERM)
+        # The process that does not send ends: the first signal has been seen.
+        assert eventually(lambda: sum(map(is_alive, processes)) == 1)
+        program.process.send_signal(signal.SIGTERM)
+
+        assert program.end()[0] == 128 + signal.SIGTERM
+        assert eventually(lambda: not any(map(is_alive, processes)))
+
+
+@on_linux
+def test_no_process_outlives_a_supervisor_that_is_killed(serving: Start) -> None:
+    program = serving("--processes", "2", "--quiet")
+    program.ask("/hello.txt")
+    processes = serving_processes(program)
+    assert len(processes) == 2
+
+    program.process.kill()
+
+    assert eventually(lambda: not any(map(is_alive, processes)))
+
+
+# --- A fault of our own ---------------------------------------------------------------------------
+
+FAULTY = """
+import os, signal
+from httpsock.supervisor import Supervisor
+
+def serve(number):
+    # The first time each fails in its own way; the replacement of either ends everything.
+    if os.path.exists(f"{number}.tried"):
+        os.kill(os.getppid(), signal.SIGTERM)
+        signal.pause()
+    open(f"{number}.tried", "w").close()
+    if number == 0:
+        raise ZeroDivisionError("a fault of our own")
+    return 3
+
+def stop(number):
+    os._exit(0)
+
+raise SystemExit(
+    Supervisor(2, serve=serve, stop=stop, close=lambda: print("closed"), report=lambda text: print(text)).run()
+)
+"""
+
+
+def test_a_fault_is_reported_and_its_process_replaced(tmp_path: pathlib.Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-u", "-c", FAULTY],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "ZeroDivisionError: a fault of our own\n" in ran.stdout
+    assert re.search(r"httpsock: process \d+ ended with exit code 1; another takes its place\.\n", ran.stdout) or (
+        re.search(r"httpsock: process \d+ ended with exit code 3; another takes its place\.\n", ran.stdout)
+    )
+    assert ran.stdout.endswith("closed\n")
