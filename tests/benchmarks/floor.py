@@ -1,19 +1,32 @@
 """The floor: what a Python loop of epoll, recv and send of fixed octets reaches when nothing is parsed.
 
-Run as ``python3 -m tests.benchmarks.floor PORT LENGTH``; answers anything with LENGTH octets of content. Linux only.
+Run as ``python3 -m tests.benchmarks.floor PORT FILE``; answers anything with the content of FILE. Linux only.
 """
 
+import pathlib
 import select
 import socket
 import sys
 
+# As many fields as a server for files sends.
+_HEAD = (
+    "HTTP/1.1 200 OK\r\n"
+    "Date: Sun, 22 Nov 2026 14:03:59 GMT\r\n"
+    "Content-Type: application/octet-stream\r\n"
+    "Content-Length: {length}\r\n"
+    "Last-Modified: Tue, 14 Nov 2023 22:13:20 GMT\r\n"
+    'ETag: "6553f100-400"\r\n'
+    "Accept-Ranges: bytes\r\n"
+    "\r\n"
+)
 
-def main(port: int, length: int) -> None:
+
+def main(port: int, content: bytes) -> None:
     """Answer every read with the same octets, for ever."""
-    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+    listener = socket.create_server(("127.0.0.1", port), backlog=4096)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setblocking(False)
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (length, bytes(length))
+    answer = _HEAD.format(length=len(content)).encode("ascii") + content
     poller = select.epoll()
     poller.register(listener.fileno(), select.EPOLLIN)
     clients: dict[int, socket.socket] = {}
@@ -37,4 +50,4 @@ def main(port: int, length: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), pathlib.Path(sys.argv[2]).read_bytes())

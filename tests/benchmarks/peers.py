@@ -1,126 +1,162 @@
-"""The servers that are compared: each with the command that starts it for a folder and a port."""
+"""The servers that are compared, as a table: the command that starts each, what it needs, and how to get that."""
 
-import contextlib
-import os
 import pathlib
 import shutil
-import signal
-import socket
-import subprocess
 import sys
-import threading
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
-# As fast as nginx gets for files: one worker, no log, descriptors kept open and believed for a minute.
-_NGINX_TUNED = """\
-daemon off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/error.log;
-events {{ worker_connections 8192; multi_accept on; }}
-http {{
-  access_log off; sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 100000000;
-  open_file_cache max=10000 inactive=60s; open_file_cache_valid 60s;
-  client_body_temp_path {work}/b; proxy_temp_path {work}/p; fastcgi_temp_path {work}/f;
-  uwsgi_temp_path {work}/u; scgi_temp_path {work}/s;
-  server {{ listen 127.0.0.1:{port} backlog=4096; root {root}; }}
-}}
-"""
-_PATIENCE_SECONDS = 10.0
+from . import configurations
+from .environment import Environment
+
+_HERE = pathlib.Path(__file__).resolve().parent
+CLONE = _HERE.parent.parent
+
+
+class Site(NamedTuple):
+    """What a server is started for: the folder it serves, its port, a folder of its own, its access log or none."""
+
+    root: pathlib.Path
+    port: int
+    folder: pathlib.Path
+    log: pathlib.Path | None
+    environment: Environment
 
 
 class Peer(NamedTuple):
-    """A server in the comparison: its name, the command for (root, port, work folder), and what it needs."""
+    """A server in the comparison.
+
+    It needs *program* on the PATH, or the distributions *packages* in the environment that the benchmarks make,
+    of which the first gives its version. *streams*: it writes its access log to standard error, or can't be silenced.
+    """
 
     name: str
-    command: Callable[[pathlib.Path, int, pathlib.Path], list[str]]
-    program: str = sys.executable
+    command: Callable[[Site], list[str]]
+    program: str = ""
     install: str = ""
+    packages: tuple[str, ...] = ()
+    version: tuple[str, ...] = ()
+    logs: bool = True
+    streams: bool = False
+    folder: pathlib.Path = CLONE
 
-    @property
-    def is_present(self) -> bool:
-        """Whether its program is on this machine."""
-        return shutil.which(self.program) is not None
-
-
-def _httpsock(root: pathlib.Path, port: int, work: pathlib.Path) -> list[str]:
-    return [sys.executable, "-m", "httpsock", str(root), "--port", str(port), "--bind", "127.0.0.1", "--quiet"]
-
-
-def _http_server(root: pathlib.Path, port: int, work: pathlib.Path) -> list[str]:
-    # Its log goes to standard error, which is thrown away here; HTTP/1.1 lets it keep connections.
-    http11 = ["--protocol", "HTTP/1.1"] if sys.version_info >= (3, 11) else []
-    return [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(root), *http11]
-
-
-def _nginx(root: pathlib.Path, port: int, work: pathlib.Path) -> list[str]:
-    configuration = work / "nginx.conf"
-    configuration.write_text(_NGINX_TUNED.format(root=root, port=port, work=work))
-    return ["nginx", "-p", str(work), "-c", str(configuration)]
+    def missing(self, environment: Environment) -> str:
+        """Return what is missing and how to install it; "" if nothing is."""
+        if self.program and not shutil.which(self.program):
+            return f"{self.program} is not installed: {self.install}"
+        for package in self.packages:
+            if package not in environment.versions:
+                return f"{package} is not in {environment.folder}: {environment.why(package)}"
+        return ""
 
 
-def _floor(root: pathlib.Path, port: int, work: pathlib.Path) -> list[str]:
-    return [sys.executable, "-m", "tests.benchmarks.floor", str(port), "1024"]
+def httpsock(*options: str, name: str = "httpsock", folder: pathlib.Path = CLONE) -> Peer:
+    """Return httpsock with *options*, from the clone in *folder*."""
+
+    def command(site: Site) -> list[str]:
+        quiet = [] if site.log else ["--quiet"]
+        where = [str(site.root), "--port", str(site.port), "--bind", "127.0.0.1"]
+        return [sys.executable, "-m", "httpsock", *where, *quiet, *options]
+
+    return Peer(name, command, streams=True, folder=folder)
 
 
-NGINX = Peer("nginx, tuned", _nginx, "nginx", "apt-get install nginx")
-HTTPSOCK = Peer("httpsock", _httpsock)
-HTTP_SERVER = Peer("http.server", _http_server)
-FLOOR = Peer("floor", _floor)
+def _floor(site: Site) -> list[str]:
+    return [sys.executable, "-m", "tests.benchmarks.floor", str(site.port), str(site.root / "1k.bin")]
 
 
-class Running(NamedTuple):
-    """A server that is being measured."""
-
-    peer: Peer
-    process: subprocess.Popen[bytes]
-    port: int
-
-    def cpu_seconds(self) -> float:
-        """Return the processor time, user and system, that the server and its children have used (from /proc)."""
-        return sum(_cpu_ticks(pid) for pid in _tree(self.process.pid)) / os.sysconf("SC_CLK_TCK")
+def _http_server(site: Site) -> list[str]:
+    where = [str(site.port), "--bind", "127.0.0.1", "--directory", str(site.root)]
+    # Without HTTP/1.1 it closes the connection after each response.
+    return [sys.executable, "-m", "http.server", *where, "--protocol", "HTTP/1.1"]
 
 
-def _tree(pid: int) -> list[int]:
-    """Return *pid* and all below it."""
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(below for child in children for below in _tree(int(child)))]
+def _configured(site: Site, text: str, log: str) -> str:
+    """Return the path of the configuration *text*, filled in; *log* is its part for the access log."""
+    file = site.folder / "configuration"
+    log = log.format(log=site.log) if site.log else ""
+    file.write_text(text.format(root=site.root, port=site.port, folder=site.folder, log=log))
+    return str(file)
 
 
-def _cpu_ticks(pid: int) -> int:
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+def _nginx_tuned(site: Site) -> list[str]:
+    log = configurations.NGINX_TUNED_LOG if site.log else ""
+    text = configurations.NGINX_TUNED if site.log else configurations.NGINX_TUNED.replace("{log}", "access_log off;")
+    return ["nginx", "-p", str(site.folder), "-c", _configured(site, text, log)]
 
 
-@contextlib.contextmanager
-def running(peer: Peer, root: pathlib.Path, work: pathlib.Path) -> Iterator[Running]:
-    """Start *peer* for *root* on a free port, give it once it answers, and stop it in the end."""
-    folder = work / peer.name.replace(" ", "-")
-    folder.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = peer.command(root, port, folder)
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            _wait_until_it_answers(port)
-            yield Running(peer, process, port)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
+def _nginx_stock(site: Site) -> list[str]:
+    return ["nginx", "-p", str(site.folder), "-c", _configured(site, configurations.NGINX_STOCK, "")]
 
 
-def _wait_until_it_answers(port: int) -> None:
-    """Return when the server on *port* answers, looking again a few times a second."""
-    latest = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/1k.bin", timeout=1) as answer:
-                answer.read()
-                return
-        except OSError:
-            if time.monotonic() > latest:
-                raise
-            threading.Event().wait(0.02)
+def _darkhttpd(site: Site) -> list[str]:
+    log = ["--log", str(site.log)] if site.log else []
+    return ["darkhttpd", str(site.root), "--addr", "127.0.0.1", "--port", str(site.port), *log]
+
+
+def _lighttpd(site: Site) -> list[str]:
+    return ["lighttpd", "-D", "-f", _configured(site, configurations.LIGHTTPD, configurations.LIGHTTPD_LOG)]
+
+
+def _caddy(site: Site) -> list[str]:
+    configuration = _configured(site, configurations.CADDY, configurations.CADDY_LOG)
+    return ["caddy", "run", "--adapter", "caddyfile", "--config", configuration]
+
+
+def _application(name: str) -> Callable[[Site], list[str]]:
+    """Return what starts one of the servers in applications.py."""
+
+    def command(site: Site) -> list[str]:
+        log = [str(site.log)] if site.log else []
+        script = str(_HERE / "applications.py")
+        return [site.environment.python, script, name, str(site.port), str(site.root), *log]
+
+    return command
+
+
+def _gunicorn(site: Site) -> list[str]:
+    how = ["-k", "gthread", "--workers", "1", "--threads", "4", "--keep-alive", "75", "--no-control-socket"]
+    how += ["--worker-connections", "8192", "--worker-tmp-dir", str(site.folder), "--log-level", "error"]
+    log = ["--access-logfile", str(site.log)] if site.log else []
+    where = ["--bind", f"127.0.0.1:{site.port}", "--chdir", str(_HERE), f"applications:whitenoise({str(site.root)!r})"]
+    return [site.environment.python, "-m", "gunicorn", *how, *log, *where]
+
+
+def _granian(site: Site) -> list[str]:
+    static = ["--static-path-route", "/", "--static-path-mount", str(site.root), "--static-path-expires", "0"]
+    log = ["--access-log"] if site.log else ["--no-log"]
+    application = ["--interface", "wsgi", "--working-dir", str(_HERE), "granian_nothing:application"]
+    where = ["--host", "127.0.0.1", "--port", str(site.port)]
+    return [site.environment.python, "-m", "granian", *where, *static, *log, *application]
+
+
+def _servery(site: Site) -> list[str]:
+    log = ["--access-log", str(site.log)] if site.log else []
+    where = [str(site.root), "-b", "127.0.0.1", "-p", str(site.port), "--max-connections", "8192"]
+    return [site.environment.python, "-m", "servery", *where, "-q", *log]
+
+
+NGINX = Peer("nginx, tuned", _nginx_tuned, "nginx", "apt-get install nginx", version=("nginx", "-v"))
+HTTPSOCK = httpsock()
+HTTP_SERVER = Peer("http.server", _http_server, streams=True)
+FLOOR = Peer("floor", _floor, logs=False)
+
+# The first that is present is what the others are compared to.
+PEERS = (
+    NGINX,
+    HTTPSOCK,
+    Peer("nginx, stock", _nginx_stock, "nginx", "apt-get install nginx", version=("nginx", "-v")),
+    Peer("darkhttpd", _darkhttpd, "darkhttpd", "apt-get install darkhttpd", version=("darkhttpd", "--version")),
+    Peer("lighttpd", _lighttpd, "lighttpd", "apt-get install lighttpd", version=("lighttpd", "-v")),
+    Peer("Caddy", _caddy, "caddy", "apt-get install caddy", version=("caddy", "version")),
+    HTTP_SERVER,
+    Peer("cheroot", _application("cheroot"), packages=("cheroot", "whitenoise"), logs=False),
+    Peer("waitress", _application("waitress"), packages=("waitress", "whitenoise"), logs=False),
+    Peer("gunicorn", _gunicorn, packages=("gunicorn", "whitenoise")),
+    Peer("uvicorn", _application("uvicorn"), packages=("uvicorn", "starlette", "httptools", "uvloop"), streams=True),
+    Peer("aiohttp", _application("aiohttp"), packages=("aiohttp",)),
+    Peer("granian", _granian, packages=("granian",), streams=True),
+    Peer("servery", _servery, packages=("servery",)),
+    FLOOR,
+)
+QUICK = ("nginx, tuned", "httpsock", "http.server", "floor")

@@ -1,0 +1,136 @@
+"""One answer, read octet for octet: what each server must say before it is measured.
+
+A server that doesn't give the right answer is left out of the workload, with the reason.
+"""
+
+import contextlib
+import pathlib
+import socket
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from .workloads import Workload, numbered, requests_of
+
+_PATIENCE_SECONDS = 30.0
+# All numbers that stand for {n} have seven digits, so that all heads are equally long.
+FIRST_NUMBER = 1_000_000
+
+
+class WrongAnswerError(Exception):
+    """A server does not answer as the workload asks; says how."""
+
+
+class Answer(NamedTuple):
+    """A response: *octets* is all that came, head and framing included. Names of fields are in lower case."""
+
+    status: int
+    fields: dict[str, str]
+    content: bytes
+    octets: int
+
+
+class Expected(NamedTuple):
+    """What wrk shall send, and what must come back: status, length of the content, octets of the whole answer."""
+
+    requests: list[str]
+    status: int
+    length: int
+    least_octets: int
+    most_octets: int
+
+
+def read_answer(stream: BinaryIO, method: str = "GET") -> Answer:
+    """Return the response that comes next. Raises WrongAnswerError if it ends too early."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        line = stream.readline()
+        if not line:
+            raise WrongAnswerError("closed the connection before its answer was complete")
+        head += line
+    status_line, *lines = head.decode("latin-1").split("\r\n")[:-2]
+    fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    status = int(status_line.split()[1])
+    if method == "HEAD" or status in (204, 304):
+        content, framing = b"", 0
+    elif fields.get("transfer-encoding", "").lower() == "chunked":
+        content, framing = _read_chunks(stream)
+    else:
+        content, framing = stream.read(int(fields.get("content-length", -1))), 0
+    if method != "HEAD" and status != 304 and len(content) < int(fields.get("content-length", 0)):
+        raise WrongAnswerError("closed the connection before its content was complete")
+    return Answer(status, fields, content, len(head) + len(content) + framing)
+
+
+def _read_chunks(stream: BinaryIO) -> tuple[bytes, int]:
+    """Return chunked content, and how many octets its framing took."""
+    content, framing = b"", 0
+    while True:
+        line = stream.readline()
+        size = int(line.partition(b";")[0], 16)
+        content += stream.read(size)
+        framing += len(line) + len(stream.readline())
+        if not size:
+            return content, framing
+
+
+@contextlib.contextmanager
+def connection(port: int) -> Iterator[tuple[socket.socket, BinaryIO]]:
+    """Give a connection to *port* and the stream of what it answers."""
+    with (
+        socket.create_connection(("127.0.0.1", port), _PATIENCE_SECONDS) as connected,
+        connected.makefile("rb") as stream,
+    ):
+        yield connected, stream
+
+
+def ask(port: int, request: str) -> Answer:
+    """Return the answer to one request on a connection of its own."""
+    with connection(port) as (connected, stream):
+        connected.sendall(numbered(request, FIRST_NUMBER))
+        return read_answer(stream, request.partition(" ")[0])
+
+
+def expect(workload: Workload, port: int, root: pathlib.Path) -> Expected:
+    """Return what must be answered to *workload*, once each different request has been answered right."""
+    requests = requests_of(workload, port, _validators(workload, port))
+    lengths, octets = set(), set()
+    for request in requests:
+        answer = ask(port, request)
+        _check(workload, request, answer, root)
+        lengths.add(len(answer.content))
+        octets.add(answer.octets)
+    return Expected(requests, workload.status, max(lengths), min(octets), max(octets))
+
+
+def _validators(workload: Workload, port: int) -> str:
+    """Return the conditional field line that the server lets a client send, if *workload* has one."""
+    if "{validators}" not in workload.fields:
+        return ""
+    answer = ask(port, requests_of(workload, port)[0])
+    if etag := answer.fields.get("etag"):
+        return f"If-None-Match: {etag}\r\n"
+    if last_modified := answer.fields.get("last-modified"):
+        return f"If-Modified-Since: {last_modified}\r\n"
+    raise WrongAnswerError("sends neither ETag nor Last-Modified")
+
+
+def _check(workload: Workload, request: str, answer: Answer, root: pathlib.Path) -> None:
+    """Raise WrongAnswerError unless *answer* is the right one, octet for octet."""
+    if answer.status != workload.status:
+        raise WrongAnswerError(f"answers {answer.status}, not {workload.status}")
+    path = request.split()[1].partition("?")[0]
+    if workload.coding != answer.fields.get("content-encoding", ""):
+        raise WrongAnswerError(f"sends Content-Encoding: {answer.fields.get('content-encoding', 'none')}")
+    if path.endswith("/"):
+        last = max((root / path.strip("/")).iterdir()).name
+        if last.encode() not in answer.content:
+            raise WrongAnswerError(f"does not list {last}")
+    elif workload.method == "HEAD":
+        if answer.fields.get("content-length") != str(workload.length):
+            raise WrongAnswerError(f"promises {answer.fields.get('content-length')} octets, not {workload.length}")
+    elif answer.status != 304:
+        file = root / (path.strip("/") + (".gz" if workload.coding else ""))
+        with file.open("rb") as opened:
+            opened.seek(workload.first)
+            if answer.content != opened.read(-1 if workload.length is None else workload.length):
+                raise WrongAnswerError("sends other octets than the file's")

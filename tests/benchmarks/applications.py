@@ -1,0 +1,70 @@
+"""Servers that are libraries, each started as its documentation says: ``python applications.py NAME PORT ROOT [LOG]``.
+
+Run by the environment that holds them, not by the one of httpsock.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+# With Python's own threads, more of them only wait for each other.
+_THREADS = 4
+
+
+def whitenoise(root: str) -> Any:
+    """Return WhiteNoise for *root*, over an application that knows nothing."""
+    from whitenoise import WhiteNoise
+
+    def nothing(environ: Any, start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("404 Not Found", [("Content-Length", "0")])
+        return []
+
+    return WhiteNoise(nothing, root=root)
+
+
+def cheroot(port: int, root: str, log: str | None) -> None:
+    """Serve *root* by WhiteNoise on cheroot."""
+    from cheroot import wsgi
+
+    server = wsgi.Server(("127.0.0.1", port), whitenoise(root), numthreads=_THREADS, request_queue_size=1024)
+    server.safe_start()
+
+
+def waitress(port: int, root: str, log: str | None) -> None:
+    """Serve *root* by WhiteNoise on waitress."""
+    from waitress import serve
+
+    serve(whitenoise(root), host="127.0.0.1", port=port, threads=_THREADS, backlog=1024, connection_limit=8192)
+
+
+def uvicorn(port: int, root: str, log: str | None) -> None:
+    """Serve *root* by Starlette on uvicorn."""
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
+    from uvicorn import run
+
+    application = Starlette(routes=[Mount("/", StaticFiles(directory=root))])
+    run(application, host="127.0.0.1", port=port, access_log=log is not None, log_level="info" if log else "error")
+
+
+def aiohttp(port: int, root: str, log: str | None) -> None:
+    """Serve *root* by aiohttp."""
+    from aiohttp import web
+
+    if log:
+        logging.basicConfig(filename=log, level=logging.INFO)
+    application = web.Application()
+    application.router.add_static("/", root, show_index=True)
+    # A log that nothing reads costs nothing: only a level that is enabled is formatted.
+    web.run_app(
+        application, host="127.0.0.1", port=port, print=lambda *_: None, backlog=1024, loop=asyncio.new_event_loop()
+    )
+
+
+if __name__ == "__main__":
+    name, port_text, root_folder, *log_file = sys.argv[1:]
+    serve_with = {"cheroot": cheroot, "waitress": waitress, "uvicorn": uvicorn, "aiohttp": aiohttp}[name]
+    serve_with(int(port_text), root_folder, log_file[0] if log_file else None)

@@ -1,0 +1,77 @@
+"""A client for what wrk can't ask: ``client.py PORT CONNECTIONS SECONDS STATUS OCTETS REQUEST``.
+
+Each connection sends REQUEST again once the whole answer of OCTETS octets is there. Prints what wrk's script prints.
+"""
+
+import json
+import select
+import socket
+import sys
+import time
+from typing import NamedTuple
+
+
+class Run(NamedTuple):
+    """What to ask, how long, and what is the right answer."""
+
+    port: int
+    connections: int
+    seconds: int
+    status: int
+    octets: int
+    request: bytes
+
+
+def main(run: Run) -> None:
+    """Ask for so long, and print one line of figures."""
+    poller = select.epoll()
+    clients = {}
+    for _ in range(run.connections):
+        client = socket.create_connection(("127.0.0.1", run.port))
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        clients[client.fileno()] = client
+        poller.register(client.fileno(), select.EPOLLIN)
+    right_start = b"HTTP/1.1 %d " % run.status
+    asked = dict.fromkeys(clients, time.perf_counter())
+    for client in clients.values():
+        client.send(run.request)
+    latencies = []
+    wrong = 0
+    begun = time.perf_counter()
+    now = begun
+    while now - begun < run.seconds:
+        for descriptor, _ in poller.poll(1):
+            client = clients[descriptor]
+            answer = client.recv(65536)
+            now = time.perf_counter()
+            latencies.append(now - asked[descriptor])
+            if len(answer) != run.octets or not answer.startswith(right_start):
+                wrong += 1
+                if not answer:
+                    poller.unregister(descriptor)
+                    continue
+            asked[descriptor] = now
+            client.send(run.request)
+        now = time.perf_counter()
+    report(latencies, now - begun, run.octets, wrong)
+
+
+def report(latencies: list[float], elapsed: float, octets: int, wrong: int) -> None:
+    """Print the figures of a run of *elapsed* seconds."""
+    count = len(latencies)
+    ordered = sorted(latencies) or [0.0]
+    figures = {
+        "requests": count,
+        "microseconds": int(elapsed * 1e6),
+        "octets": count * octets,
+        "errors": wrong,
+        "right": count - wrong,
+        "p50": int(ordered[len(ordered) // 2] * 1e6),
+        "p99": int(ordered[len(ordered) * 99 // 100] * 1e6),
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    port, connections, seconds, status, octets = map(int, sys.argv[1:6])
+    main(Run(port, connections, seconds, status, octets, sys.argv[6].encode("ascii")))

@@ -1,0 +1,59 @@
+"""What has to be known to judge the figures: machine, system, versions, how it was measured."""
+
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+import time
+
+from .environment import Environment
+from .peers import CLONE, Peer
+from .processes import Processors
+
+
+def conditions(
+    peers: list[Peer], environment: Environment, processors: Processors, seconds: int, turns: int
+) -> dict[str, str]:
+    """Return the conditions by their names."""
+    return {
+        "command": shlex.join(["python3", "-m", "tests.benchmarks", *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        "machine": f"{_processor()}, {os.cpu_count()} processors, {_memory_gib():.0f} GiB",
+        "system": f"{platform.system()} {platform.release()}, loopback",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "httpsock": _said(["git", "-C", str(CLONE), "describe", "--always", "--dirty"]) or "no clone",
+        "wrk": _said(["wrk", "-v"]).partition(" Copyright")[0].removeprefix("wrk ") or "not installed",
+        "peers": ", ".join(filter(None, (_version(peer, environment) for peer in peers))),
+        "turns": f"{turns} of {seconds} s for each server, one server after the other",
+        "processors": str(processors),
+    }
+
+
+def _version(peer: Peer, environment: Environment) -> str:
+    """Return a peer's name and version, "" if it has none but Python's."""
+    if peer.version:
+        version = _said(list(peer.version)).removeprefix("nginx version: ").partition(" - ")[0].strip()
+        return f"{peer.name} ({version})"
+    return " + ".join(f"{package} {environment.versions[package]}" for package in peer.packages)
+
+
+def _said(command: list[str]) -> str:
+    """Return the first line that a command says."""
+    try:
+        finished = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    except OSError:
+        return ""
+    return finished.stdout.partition("\n")[0].strip()
+
+
+def _processor() -> str:
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

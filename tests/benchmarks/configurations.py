@@ -1,0 +1,74 @@
+"""The configuration files of the servers that want one. Double braces are single ones in the file."""
+
+# As fast as nginx gets for files: one worker, no log, descriptors kept open and believed for a minute, connections
+# kept for ever. What costs it something (siblings, listings) is only on where it is asked for.
+NGINX_TUNED = """\
+daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 16384; multi_accept on; }}
+http {{
+  {log}
+  types {{ application/octet-stream bin; text/javascript js; text/plain txt; }}
+  sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 75s;
+  open_file_cache max=10000 inactive=60s; open_file_cache_valid 60s; open_file_cache_errors on;
+  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096; root {root};
+    location /sibling/ {{ gzip_static on; }}
+    location /names/ {{ autoindex on; }}
+  }}
+}}
+"""
+NGINX_TUNED_LOG = "access_log {log} combined buffer=64k flush=1s;"
+
+# What a distribution ships, with this folder and port, and with siblings and listings where they are asked for.
+NGINX_STOCK = """\
+daemon off; worker_processes auto; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{ worker_connections 768; }}
+http {{
+  types {{ application/octet-stream bin; text/javascript js; text/plain txt; }}
+  sendfile on; tcp_nopush on; gzip on; access_log {folder}/access.log;
+  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{
+    listen 127.0.0.1:{port}; root {root};
+    location /sibling/ {{ gzip_static on; }}
+    location /names/ {{ autoindex on; }}
+  }}
+}}
+"""
+
+LIGHTTPD = """\
+server.document-root = "{root}"
+server.bind = "127.0.0.1"
+server.port = {port}
+server.modules = ("mod_dirlisting", "mod_accesslog")
+server.max-connections = 8192
+server.max-fds = 20000
+server.listen-backlog = 4096
+server.max-keep-alive-requests = 1000000000
+server.max-keep-alive-idle = 75
+mimetype.assign = (".bin" => "application/octet-stream", ".js" => "text/javascript", ".txt" => "text/plain")
+$HTTP["url"] =~ "^/names/" {{ dir-listing.activate = "enable" }}
+{log}
+"""
+LIGHTTPD_LOG = 'accesslog.filename = "{log}"'
+
+CADDY = """\
+{{
+  admin off
+  auto_https off
+  persist_config off
+}}
+http://127.0.0.1:{port} {{
+  bind 127.0.0.1
+  root * {root}
+  file_server browse {{
+    precompressed gzip
+  }}
+  {log}
+}}
+"""
+CADDY_LOG = """log {{
+    output file {log}
+  }}"""

@@ -1,0 +1,96 @@
+"""Start a server, wait until it answers, and stop it in the end."""
+
+import contextlib
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .environment import Environment
+from .peers import Peer, Site
+from .processes import Processors, pinned
+
+_PATIENCE_SECONDS = 15.0
+_GRACE_SECONDS = 5.0
+
+
+class Stage(NamedTuple):
+    """Where servers are started: the folder they serve, one for their own files, their environment, processors."""
+
+    root: pathlib.Path
+    work: pathlib.Path
+    environment: Environment
+    processors: Processors
+
+
+class Running(NamedTuple):
+    """A server that can be measured."""
+
+    peer: Peer
+    pid: int
+    port: int
+    command: list[str]
+
+
+class NotStartedError(Exception):
+    """A server did not start; says what it said."""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def running(peer: Peer, stage: Stage, *, is_logged: bool = False) -> Iterator[Running]:
+    """Start *peer* on a free port, give it once it answers, and stop it in the end."""
+    folder = stage.work / f"{peer.name}{' with log' if is_logged else ''}".replace(" ", "-").replace("/", "-")
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+    log = folder / "access.log" if is_logged else None
+    site = Site(stage.root, free_port(), folder, log, stage.environment)
+    command = peer.command(site)
+    with (folder / "output").open("wb") as output:
+        # What is written for each response is thrown away unless that is what is measured.
+        said = subprocess.DEVNULL if peer.streams and not is_logged else output
+        with pinned(stage.processors.server):
+            process = subprocess.Popen(command, cwd=peer.folder, stdout=said, stderr=said)
+        try:
+            _wait_until_it_answers(process, site.port, folder / "output")
+            yield Running(peer, process.pid, site.port, command)
+        finally:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process, by force if it doesn't end when it is asked to."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, output: pathlib.Path) -> None:
+    """Return when the server on *port* answers. Raises NotStartedError if it doesn't in time."""
+    latest = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/1k.bin", timeout=_PATIENCE_SECONDS) as answer:
+                answer.read()
+                return
+        except urllib.error.HTTPError as error:
+            raise NotStartedError(f"answers {error.code} to the first request") from None
+        except OSError:
+            if process.poll() is not None or time.monotonic() > latest:
+                lines = output.read_text(errors="replace").split("\n")
+                raise NotStartedError(f"did not start: {' '.join(lines).strip()[-200:]}") from None
+            time.sleep(0.02)

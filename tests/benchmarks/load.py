@@ -1,0 +1,154 @@
+"""Play a workload to one server for some seconds, check every answer, and count.
+
+wrk does it. Its latency is that of a closed loop: a connection asks again once it is answered. What wrk can't read
+(it waits for the content of an answer to HEAD) is asked by client.py, which is slower than wrk.
+"""
+
+import json
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+from typing import NamedTuple
+
+from .answers import FIRST_NUMBER, Expected, WrongAnswerError
+from .launch import Running
+from .peers import CLONE
+from .processes import Processors, cpu_seconds, pinned
+from .workloads import Workload, numbered
+
+# An answer whose status and length are looked at costs wrk a copy of its content: nothing if that is small.
+_MOST_COUNTED = 4096
+_MOST_CHECKED = 2 * 2**20
+_PATIENCE_SECONDS = 30
+
+# Ends each of wrk's scripts: exact counts instead of rounded words.
+_REPORT = """
+local threads = {}
+setup = function(thread) table.insert(threads, thread) end
+done = function(summary, latency)
+  local errors = summary.errors
+  local counted = -1
+  for _, thread in ipairs(threads) do counted = thread:get("right") or -1 end
+  io.write(string.format(
+    '{"requests": %d, "microseconds": %d, "octets": %d, "errors": %d, "right": %d, "p50": %d, "p99": %d}\\n',
+    summary.requests, summary.duration, summary.bytes,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout, counted,
+    latency:percentile(50), latency:percentile(99)))
+end
+"""
+
+
+class Counts(NamedTuple):
+    """What a client says in the end. *right* answers are counted one by one, or -1 if not."""
+
+    requests: int
+    microseconds: int
+    octets: int
+    errors: int
+    right: int
+    p50: int
+    p99: int
+
+
+class Sample(NamedTuple):
+    """One turn of one server: what is reported. *busy* are shares of one processor's time."""
+
+    rate: float
+    cpu_microseconds: float
+    p50_microseconds: float
+    p99_microseconds: float
+    server_busy: float
+    client_busy: float
+    ratio_to_own: float | None = None
+
+
+def play(workload: Workload, server: Running, expected: Expected, processors: Processors, seconds: int) -> Sample:
+    """Return one sample. Raises WrongAnswerError if any answer was wrong."""
+    before, client_before = cpu_seconds(server.pid), _children_seconds()
+    counts = ask_again_and_again(workload, server.port, expected, processors, seconds)
+    used, client_used = cpu_seconds(server.pid) - before, _children_seconds() - client_before
+    check(workload, counts, expected)
+    # A large answer that is under way when the time is over has cost its part: it counts with its octets.
+    is_large = expected.length >= 2**20
+    responses = counts.octets / expected.most_octets if is_large else counts.requests
+    elapsed = counts.microseconds / 1e6
+    return Sample(
+        rate=responses / elapsed,
+        cpu_microseconds=used * 1e6 / responses,
+        p50_microseconds=counts.p50,
+        p99_microseconds=counts.p99,
+        server_busy=used / elapsed,
+        client_busy=client_used / elapsed,
+    )
+
+
+def ask_again_and_again(
+    workload: Workload, port: int, expected: Expected, processors: Processors, seconds: int, *, thoroughly: bool = False
+) -> Counts:
+    """Return what the client of *workload* counted; *thoroughly* looks at each answer even where that takes time."""
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, pinned(processors.client):
+        if workload.method == "HEAD":
+            command = [sys.executable, "-m", "tests.benchmarks.client"]
+            command += map(str, [port, workload.connections, seconds, workload.status, expected.most_octets])
+            command.append(numbered(expected.requests[0], FIRST_NUMBER).decode("ascii"))
+        else:
+            script.write(lua(workload, expected, _MOST_CHECKED if thoroughly else _MOST_COUNTED))
+            script.flush()
+            command = ["wrk", "-t1", f"-c{workload.connections}", f"-d{seconds}", "--timeout", str(_PATIENCE_SECONDS)]
+            command += ["-s", script.name, f"http://127.0.0.1:{port}/"]
+        try:
+            patience = seconds + 2 * _PATIENCE_SECONDS
+            finished = subprocess.run(command, cwd=CLONE, capture_output=True, text=True, check=True, timeout=patience)
+        except subprocess.SubprocessError as error:
+            raise WrongAnswerError(f"could not be asked: {error}") from None
+    return parse(finished.stdout)
+
+
+def _children_seconds() -> float:
+    """Return the processor time of the clients that have ended; servers still run, and so are not in it."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def lua(workload: Workload, expected: Expected, most_counted: int) -> str:
+    """Return wrk's script. Statuses and lengths are counted if the content has at most *most_counted* octets."""
+    if len(expected.requests) > 1:
+        listed = ", ".join(map(json.dumps, expected.requests))
+        script = f"local all = {{{listed}}}\nrequest = function() return all[math.random(#all)] end\n"
+    elif "{n}" in expected.requests[0]:
+        pieces = ", ".join(map(json.dumps, expected.requests[0].split("{n}")))
+        script = f"local pieces, n = {{{pieces}}}, {FIRST_NUMBER}\n"
+        script += "request = function() n = n + 1; return table.concat(pieces, n) end\n"
+    else:
+        script = f"local all = {json.dumps(expected.requests[0] * workload.pipelined)}\n"
+        script += "request = function() return all end\n"
+    if expected.length <= most_counted:
+        right = f"status == {expected.status} and #content == {expected.length}"
+        script += f"right = 0\nresponse = function(status, _, content) if {right} then right = right + 1 end end\n"
+    return script + _REPORT
+
+
+def parse(said: str) -> Counts:
+    """Return what the last line of figures in a client's output says. Raises WrongAnswerError if there is none."""
+    lines = re.findall(r"^\{.*\}$", said, re.MULTILINE)
+    if not lines:
+        raise WrongAnswerError(f"no figures: {said[-200:]}")
+    return Counts(**json.loads(lines[-1]))
+
+
+def check(workload: Workload, counts: Counts, expected: Expected) -> None:
+    """Raise WrongAnswerError unless there were answers, and all of them were right, as far as *counts* tell."""
+    if counts.errors:
+        raise WrongAnswerError(f"{counts.errors} of {counts.requests} answers were lost, late or errors")
+    if not counts.octets:
+        raise WrongAnswerError("no answer at all")
+    if counts.right not in (-1, counts.requests):
+        raise WrongAnswerError(f"only {counts.right} of {counts.requests} answers had the right status and length")
+    # What is under way in the end has been read in part. A field may be shorter where a connection is to close.
+    under_way = workload.connections * workload.pipelined
+    least = counts.requests * (expected.least_octets - 1)
+    most = (counts.requests + under_way) * (expected.most_octets + 1)
+    if not least <= counts.octets <= most:
+        raise WrongAnswerError(f"{counts.octets} octets for {counts.requests} answers of {expected.most_octets}")

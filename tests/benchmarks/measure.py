@@ -1,0 +1,116 @@
+"""Take the samples of a workload: all servers turn by turn, A B C A B C, so that a slow minute hurts all alike."""
+
+import contextlib
+import pathlib
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .answers import Expected, WrongAnswerError, connection, expect, read_answer
+from .launch import NotStartedError, Running, Stage, running
+from .load import Sample, ask_again_and_again, check, play
+from .peers import Peer
+from .processes import memory_octets
+from .workloads import BY_KEY, Workload, numbered, requests_of
+
+# After a turn with thousands of connections the server has as many to close.
+_SETTLE_SECONDS = 0.3
+
+
+class Entrant(NamedTuple):
+    """A server that takes part in a workload, and perhaps one (the same, or one without log) to compare itself to."""
+
+    server: Running
+    expected: Expected
+    own: Running
+    own_expected: Expected | None
+
+
+class Row(NamedTuple):
+    """What was measured of one workload, by the names of the servers; *left_out* says why others are not in it."""
+
+    workload: Workload
+    samples: dict[str, list[Sample]]
+    peak_octets: dict[str, int]
+    commands: dict[str, list[str]]
+    left_out: dict[str, str]
+
+
+def measure(workload: Workload, peers: list[Peer], stage: Stage, seconds: int, turns: int) -> Row:
+    """Return the samples of all *peers* that can do what *workload* asks."""
+    row = Row(workload, {}, {}, {}, {})
+    with contextlib.ExitStack() as stack:
+        work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=stage.work)))
+        work.chmod(0o755)
+        entrants = {}
+        for peer in peers:
+            with _left_out_if_wrong(row, peer.name):
+                entrants[peer.name] = _enter(workload, peer, stage._replace(work=work), stack)
+                row.samples[peer.name] = []
+        for _ in range(turns):
+            for name, entrant in entrants.items():
+                if name not in row.left_out:
+                    with _left_out_if_wrong(row, name):
+                        row.samples[name].append(_turn(workload, entrant, stage, seconds))
+        for name in row.samples.keys() - row.left_out.keys():
+            row.peak_octets[name] = memory_octets(entrants[name].server.pid, "VmHWM")
+            row.commands[name] = entrants[name].server.command
+    for name in row.left_out:
+        row.samples.pop(name, None)
+    return row
+
+
+@contextlib.contextmanager
+def _left_out_if_wrong(row: Row, name: str) -> Iterator[None]:
+    """Note the reason if a server does not do what is asked, and go on without it."""
+    try:
+        yield
+    except (WrongAnswerError, NotStartedError, OSError) as error:
+        row.left_out[name] = str(error) or type(error).__name__
+        print(f"  {name} is left out: {row.left_out[name]}", file=sys.stderr, flush=True)
+
+
+def _enter(workload: Workload, peer: Peer, stage: Stage, stack: contextlib.ExitStack) -> Entrant:
+    """Start *peer*, ask it each request once, then for a second while every answer is looked at."""
+    if peer.name == "floor" and not workload.has_floor:
+        raise WrongAnswerError("always sends the same octets")
+    if workload.is_logged and not peer.logs:
+        raise WrongAnswerError("has no access log of its own")
+    server = stack.enter_context(running(peer, stage, is_logged=workload.is_logged))
+    expected = expect(workload, server.port, stage.root)
+    counts = ask_again_and_again(workload, server.port, expected, stage.processors, 1, thoroughly=True)
+    check(workload, counts, expected)
+    if not workload.beside:
+        return Entrant(server, expected, server, None)
+    own = stack.enter_context(running(peer, stage)) if workload.is_logged else server
+    return Entrant(server, expected, own, expect(BY_KEY[workload.beside], own.port, stage.root))
+
+
+def _turn(workload: Workload, entrant: Entrant, stage: Stage, seconds: int) -> Sample:
+    """Return one sample of one server."""
+    own_rate = None
+    if entrant.own_expected:
+        own = BY_KEY[workload.beside]
+        own_rate = play(own, entrant.own, entrant.own_expected, stage.processors, seconds).rate
+    with idle_connections(entrant.server.port, workload.idle):
+        sample = play(workload, entrant.server, entrant.expected, stage.processors, seconds)
+    if workload.idle or workload.connections > 32:
+        time.sleep(_SETTLE_SECONDS)
+    return sample._replace(ratio_to_own=sample.rate / own_rate if own_rate else None)
+
+
+@contextlib.contextmanager
+def idle_connections(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """Keep *count* connections open that have asked once and ask no more."""
+    request = numbered(requests_of(BY_KEY["1k"], port)[0], 0)
+    with contextlib.ExitStack() as stack:
+        connections = []
+        for _ in range(count):
+            connected, stream = stack.enter_context(connection(port))
+            connected.sendall(request)
+            read_answer(stream)
+            connections.append(connected)
+        yield connections

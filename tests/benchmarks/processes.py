@@ -1,0 +1,106 @@
+"""What the system knows of a server: its processor time, its memory, where it may run. Reads /proc: Linux only.
+
+All figures are those of a whole tree of processes, so that a server with a master and workers hides nothing.
+"""
+
+import contextlib
+import os
+import pathlib
+import resource
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class Processors(NamedTuple):
+    """Which processors the servers and which one the clients may use."""
+
+    server: frozenset[int]
+    client: frozenset[int]
+
+    def __str__(self) -> str:
+        if self.server == self.client:
+            return f"servers and clients share processors {_names(self.server)}"
+        return f"servers pinned to processor {_names(self.server)}, clients to {_names(self.client)}"
+
+
+def _names(processors: frozenset[int]) -> str:
+    return ", ".join(map(str, sorted(processors)))
+
+
+def divide_processors(*, pin: bool) -> Processors:
+    """Return one processor for the server measured and one for its client, or all for both where that can't be."""
+    usable = sorted(os.sched_getaffinity(0))
+    if not pin or len(usable) < 2:
+        return Processors(frozenset(usable), frozenset(usable))
+    # Interrupts tend to arrive at the first processor.
+    return Processors(frozenset(usable[-1:]), frozenset(usable[:1]))
+
+
+@contextlib.contextmanager
+def pinned(processors: frozenset[int]) -> Iterator[None]:
+    """Let what is started within this context run on *processors* only; a child inherits where it may run."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, processors)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def raise_descriptor_limit() -> int:
+    """Return how many descriptors a process may have open, after raising it as far as the system lets us."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+def tree(pid: int) -> list[int]:
+    """Return *pid* and all processes below it that are running now."""
+    below = [pid]
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except FileNotFoundError:
+        return []
+    for task in tasks:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            children = pathlib.Path(f"/proc/{pid}/task/{task}/children").read_text().split()
+            below += [process for child in children for process in tree(int(child))]
+    return below
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time, user and system, that a tree of processes has used, ended children included."""
+    ticks = 0
+    for process in tree(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            ticks += cpu_ticks(pathlib.Path(f"/proc/{process}/stat").read_text())
+    return ticks / _TICKS_A_SECOND
+
+
+def cpu_ticks(stat: str) -> int:
+    """Return utime, stime, cutime and cstime in all, from the text of /proc/PID/stat."""
+    # The name of the program comes second, in brackets, and may hold spaces and brackets itself.
+    after_name = stat.rpartition(")")[2].split()
+    return sum(map(int, after_name[11:15]))
+
+
+def memory_octets(pid: int, kind: str) -> int:
+    """Return what the processes of a tree hold in memory: *kind* is VmHWM for the peak, VmRSS for now.
+
+    Pages that processes share count once for each of them.
+    """
+    octets = 0
+    for process in tree(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            octets += status_octets(pathlib.Path(f"/proc/{process}/status").read_text(), kind)
+    return octets
+
+
+def status_octets(status: str, kind: str) -> int:
+    """Return one figure of the text of /proc/PID/status, in octets; 0 if it isn't there."""
+    for line in status.splitlines():
+        if line.startswith(f"{kind}:"):
+            return int(line.split()[1]) * 1024
+    return 0

@@ -1,0 +1,121 @@
+"""What is asked for: the workloads as a table, and the octets of their requests.
+
+In a target or a field line, {n} becomes another number for each request, {port} the server's port, {validators}
+the conditional field line that the server's own answer allows, and {name} one of *names*, taken at random.
+"""
+
+from typing import NamedTuple
+
+from .files import LARGE_OCTETS, MANY
+
+# What wrk sends when it is told nothing.
+_PLAIN = "Host: 127.0.0.1:{port}\r\n"
+# Chromium's for a subresource; the whole head has some 600 octets.
+_BROWSER = (
+    "Host: 127.0.0.1:{port}\r\n"
+    "Connection: keep-alive\r\n"
+    'sec-ch-ua: "Chromium";v="136", "Not.A/Brand";v="99"\r\n'
+    "sec-ch-ua-mobile: ?0\r\n"
+    'sec-ch-ua-platform: "Linux"\r\n'
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/136.0.0.0 "
+    "Safari/537.36\r\n"
+    "Accept: image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8\r\n"
+    "Sec-Fetch-Site: same-origin\r\n"
+    "Sec-Fetch-Mode: no-cors\r\n"
+    "Sec-Fetch-Dest: image\r\n"
+    "Referer: http://127.0.0.1:{port}/index.html\r\n"
+    "Accept-Encoding: gzip, deflate, br, zstd\r\n"
+    "Accept-Language: en-GB,en;q=0.9\r\n"
+)
+_DISTINCT = (
+    "Host: 127.0.0.1:{port}\r\nUser-Agent: wrk/{n}\r\nAccept: */*\r\nCookie: visitor={n}\r\nX-Request-Id: {n}\r\n"
+)
+_RANGE_FIRST = 50 * 2**20
+_RANGE_OCTETS = 2**20
+
+
+class Workload(NamedTuple):
+    """What is asked for, by how many connections, and what is the right answer.
+
+    *length* is that of the content, or None where it is the server's choice. *beside* is the workload that each
+    server also plays in each turn, to which its rate is a ratio of its own.
+    """
+
+    key: str
+    title: str
+    target: str = "/1k.bin"
+    names: tuple[str, ...] = ()
+    method: str = "GET"
+    fields: str = _PLAIN
+    status: int = 200
+    length: int | None = 1024
+    first: int = 0
+    coding: str = ""
+    connections: int = 32
+    idle: int = 0
+    pipelined: int = 1
+    is_logged: bool = False
+    has_floor: bool = False
+    beside: str = ""
+
+
+WORKLOADS = (
+    Workload("1k", "1 KiB file, keep-alive, 32 connections", has_floor=True),
+    Workload("browser", "1 KiB file, a browser's head of some 600 octets", fields=_BROWSER, has_floor=True),
+    Workload(
+        "distinct",
+        "1 KiB file, no two heads alike (another query and other field values each time)",
+        target="/1k.bin?visit={n}",
+        fields=_DISTINCT,
+        has_floor=True,
+    ),
+    Workload(
+        "files",
+        "1,000 files of 1 KiB at random",
+        target="/many/{name}.bin",
+        names=tuple(f"{number:04}" for number in range(MANY)),
+    ),
+    Workload("304", "304 (Not Modified)", fields=_PLAIN + "{validators}", status=304, length=0),
+    Workload("64k", "64 KiB file", target="/64k.bin", length=64 * 1024),
+    Workload("100m", "100 MiB file, 2 connections", target="/100m.bin", length=LARGE_OCTETS, connections=2),
+    Workload(
+        "range",
+        "1 MiB in the middle of a 100 MiB file",
+        target="/100m.bin",
+        fields=f"{_PLAIN}Range: bytes={_RANGE_FIRST}-{_RANGE_FIRST + _RANGE_OCTETS - 1}\r\n",
+        status=206,
+        length=_RANGE_OCTETS,
+        first=_RANGE_FIRST,
+    ),
+    Workload("close", "1 KiB file, a new connection for each request", fields=_PLAIN + "Connection: close\r\n"),
+    Workload("c256", "1 KiB file, 256 connections", connections=256, has_floor=True, beside="1k"),
+    Workload("c1000", "1 KiB file, 1,000 connections", connections=1000, has_floor=True, beside="1k"),
+    Workload("idle", "1 KiB file, 32 connections, 5,000 idle ones beside", idle=5000, has_floor=True, beside="1k"),
+    Workload("pipelined", "1 KiB file, 16 requests pipelined", pipelined=16),
+    Workload("log", "1 KiB file, access log on (to a file)", is_logged=True, beside="1k"),
+    Workload("head", "HEAD of a 1 KiB file", method="HEAD"),
+    Workload(
+        "sibling",
+        "pre-compressed sibling of a script of 16 KiB",
+        target="/sibling/app.js",
+        fields=_PLAIN + "Accept-Encoding: gzip\r\n",
+        length=None,
+        coding="gzip",
+    ),
+    Workload("listing", "listing of 1,000 names", target="/names/", length=None),
+)
+BY_KEY = {workload.key: workload for workload in WORKLOADS}
+# What --quick plays.
+QUICK = ("1k", "browser", "distinct", "files", "304", "64k", "100m", "close", "log")
+
+
+def requests_of(workload: Workload, port: int, validators: str = "") -> list[str]:
+    """Return the different requests of *workload*, in which {n} is left to be filled."""
+    head = f"{workload.method} {workload.target} HTTP/1.1\r\n{workload.fields}\r\n"
+    head = head.replace("{port}", str(port)).replace("{validators}", validators)
+    return [head.replace("{name}", name) for name in workload.names] or [head]
+
+
+def numbered(request: str, number: int) -> bytes:
+    """Return the octets of *request* with *number* for {n}."""
+    return request.replace("{n}", str(number)).encode("ascii")
