@@ -23,6 +23,7 @@ def conditions(
         "machine": f"{_processor()}, {os.cpu_count()} processors, {_memory_gib():.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, loopback",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Python of the peers from PyPI": _said([environment.python, "--version"]).removeprefix("Python ") or "none",
         "httpsock": _said(["git", "-C", str(CLONE), "describe", "--always", "--dirty"]) or "no clone",
         "wrk": _said(["wrk", "-v"]).partition(" Copyright")[0].removeprefix("wrk ") or "not installed",
         "peers": ", ".join(filter(None, (_version(peer, environment) for peer in peers))),

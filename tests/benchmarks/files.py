@@ -19,11 +19,11 @@ def make_root(folder: pathlib.Path) -> pathlib.Path:
     folder.chmod(0o755)
     root = folder / "root"
     chance = random.Random(1)
-    for name in ("many", "names", "sibling"):
+    for name in ("large", "many", "names", "sibling"):
         (root / name).mkdir(parents=True)
     (root / "1k.bin").write_bytes(chance.randbytes(1024))
-    (root / "64k.bin").write_bytes(chance.randbytes(64 * 1024))
-    with (root / "100m.bin").open("wb") as large:
+    (root / "large" / "64k.bin").write_bytes(chance.randbytes(64 * 1024))
+    with (root / "large" / "100m.bin").open("wb") as large:
         for _ in range(LARGE_OCTETS // 2**20):
             large.write(chance.randbytes(2**20))
     for number in range(MANY):

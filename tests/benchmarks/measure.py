@@ -3,7 +3,6 @@
 import contextlib
 import pathlib
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import NamedTuple
 from .answers import Expected, WrongAnswerError, connection, expect, read_answer
 from .launch import NotStartedError, Running, Stage, running
 from .load import Sample, ask_again_and_again, check, play
-from .peers import Peer
+from .peers import FLOOR, Peer
 from .processes import memory_octets
 from .workloads import BY_KEY, Workload, numbered, requests_of
 
@@ -47,6 +46,8 @@ def measure(workload: Workload, peers: list[Peer], stage: Stage, seconds: int, t
         work.chmod(0o755)
         entrants = {}
         for peer in peers:
+            if peer is FLOOR and not workload.has_floor:
+                continue
             with _left_out_if_wrong(row, peer.name):
                 entrants[peer.name] = _enter(workload, peer, stage._replace(work=work), stack)
                 row.samples[peer.name] = []
@@ -56,8 +57,11 @@ def measure(workload: Workload, peers: list[Peer], stage: Stage, seconds: int, t
                     with _left_out_if_wrong(row, name):
                         row.samples[name].append(_turn(workload, entrant, stage, seconds))
         for name in row.samples.keys() - row.left_out.keys():
-            row.peak_octets[name] = memory_octets(entrants[name].server.pid, "VmHWM")
-            row.commands[name] = entrants[name].server.command
+            with _left_out_if_wrong(row, name):
+                row.peak_octets[name] = memory_octets(entrants[name].server.pid, "VmHWM")
+                row.commands[name] = entrants[name].server.command
+                if not row.peak_octets[name]:
+                    raise WrongAnswerError("has ended by itself")
     for name in row.left_out:
         row.samples.pop(name, None)
     return row
@@ -70,13 +74,10 @@ def _left_out_if_wrong(row: Row, name: str) -> Iterator[None]:
         yield
     except (WrongAnswerError, NotStartedError, OSError) as error:
         row.left_out[name] = str(error) or type(error).__name__
-        print(f"  {name} is left out: {row.left_out[name]}", file=sys.stderr, flush=True)
 
 
 def _enter(workload: Workload, peer: Peer, stage: Stage, stack: contextlib.ExitStack) -> Entrant:
     """Start *peer*, ask it each request once, then for a second while every answer is looked at."""
-    if peer.name == "floor" and not workload.has_floor:
-        raise WrongAnswerError("always sends the same octets")
     if workload.is_logged and not peer.logs:
         raise WrongAnswerError("has no access log of its own")
     server = stack.enter_context(running(peer, stage, is_logged=workload.is_logged))
@@ -100,6 +101,16 @@ def _turn(workload: Workload, entrant: Entrant, stage: Stage, seconds: int) -> S
     if workload.idle or workload.connections > 32:
         time.sleep(_SETTLE_SECONDS)
     return sample._replace(ratio_to_own=sample.rate / own_rate if own_rate else None)
+
+
+def load_generator(stage: Stage, seconds: int) -> str:
+    """Return how fast the load generator is, whatever the server: measured with the floor, the fastest one."""
+    (sample,) = measure(BY_KEY["1k"], [FLOOR], stage, seconds, 1).samples["floor"]
+    needed = sample.client_busy / sample.rate
+    return (
+        f"{needed * 1e6:.1f} µs of its processor for each answer: {1 / needed:,.0f} in a second "
+        f"(the floor, the fastest server possible, needs {sample.cpu_microseconds:.1f} µs)"
+    )
 
 
 @contextlib.contextmanager

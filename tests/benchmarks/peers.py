@@ -28,6 +28,7 @@ class Peer(NamedTuple):
 
     It needs *program* on the PATH, or the distributions *packages* in the environment that the benchmarks make,
     of which the first gives its version. *streams*: it writes its access log to standard error, or can't be silenced.
+    *announces*: the first line on its standard output says that it is ready.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Peer(NamedTuple):
     version: tuple[str, ...] = ()
     logs: bool = True
     streams: bool = False
+    announces: bool = False
     folder: pathlib.Path = CLONE
 
     def missing(self, environment: Environment) -> str:
@@ -58,7 +60,7 @@ def httpsock(*options: str, name: str = "httpsock", folder: pathlib.Path = CLONE
         where = [str(site.root), "--port", str(site.port), "--bind", "127.0.0.1"]
         return [sys.executable, "-m", "httpsock", *where, *quiet, *options]
 
-    return Peer(name, command, streams=True, folder=folder)
+    return Peer(name, command, streams=True, announces=True, folder=folder)
 
 
 def _floor(site: Site) -> list[str]:
@@ -100,7 +102,9 @@ def _lighttpd(site: Site) -> list[str]:
 
 def _caddy(site: Site) -> list[str]:
     configuration = _configured(site, configurations.CADDY, configurations.CADDY_LOG)
-    return ["caddy", "run", "--adapter", "caddyfile", "--config", configuration]
+    # It writes down its configuration and its state where these say.
+    own = ["env", f"XDG_CONFIG_HOME={site.folder}", f"XDG_DATA_HOME={site.folder}"]
+    return [*own, "caddy", "run", "--adapter", "caddyfile", "--config", configuration]
 
 
 def _application(name: str) -> Callable[[Site], list[str]]:
@@ -123,7 +127,7 @@ def _gunicorn(site: Site) -> list[str]:
 
 
 def _granian(site: Site) -> list[str]:
-    static = ["--static-path-route", "/", "--static-path-mount", str(site.root), "--static-path-expires", "0"]
+    static = ["--static-path-route", "", "--static-path-mount", str(site.root), "--static-path-expires", "0"]
     log = ["--access-log"] if site.log else ["--no-log"]
     application = ["--interface", "wsgi", "--working-dir", str(_HERE), "granian_nothing:application"]
     where = ["--host", "127.0.0.1", "--port", str(site.port)]

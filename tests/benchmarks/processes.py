@@ -79,6 +79,13 @@ def cpu_seconds(pid: int) -> float:
     return ticks / _TICKS_A_SECOND
 
 
+def busy_seconds() -> float:
+    """Return the processor time that all of this machine has used, and that its host has taken away."""
+    # user nice system idle iowait irq softirq steal ...
+    figures = list(map(int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]))
+    return (sum(figures) - figures[3] - figures[4]) / _TICKS_A_SECOND
+
+
 def cpu_ticks(stat: str) -> int:
     """Return utime, stime, cutime and cstime in all, from the text of /proc/PID/stat."""
     # The name of the program comes second, in brackets, and may hold spaces and brackets itself.

@@ -23,6 +23,7 @@ HEADINGS = [
     "peak MiB",
     "server busy",
     "client busy",
+    "others busy",
 ]
 OWN_HEADING = "ratio to own"
 # Above this share of its processor the client may be what limits the rate; the server has nothing to prove above it.
@@ -30,13 +31,16 @@ _BUSY = 0.95
 LEGEND = (
     "Rate: responses in a second, the median of all turns, with the lowest and the highest. CPU: the server's time of\n"
     "processor, user and system, for one response. Ratios: the median of those to the first server in the same turn.\n"
-    "Peak: VmHWM of all processes of the server. Busy: share of one processor. * the client was at its limit before\n"
-    "the server was: the rate is no more than a lower bound, and the CPU time is what counts."
+    "Peak: VmHWM of all processes of the server. Busy: share of one processor; others: all else on this machine,\n"
+    "which should be nothing. * the client was at its limit before the server was: the rate is no more than a lower\n"
+    "bound, and the CPU time is what counts."
 )
 
 
 def shown(figure: float) -> str:
-    """Return a figure with three digits or more, as a person reads it."""
+    """Return a figure with three digits or more, as a person reads it; nothing is ever 0."""
+    if not figure:
+        return "–"
     if figure >= 100:
         return f"{figure:,.0f}"
     return f"{figure:.1f}" if figure >= 10 else f"{figure:.2f}"
@@ -68,7 +72,7 @@ def table(row: Row) -> Table:
     for name, samples in row.samples.items():
         line = [name, *_figures(samples, first, row.peak_octets[name])]
         if row.workload.beside:
-            line.append(_ratio_shown(statistics.median(sample.ratio_to_own or 0 for sample in samples)))
+            line.append(ratio_shown(statistics.median(sample.ratio_to_own or 0 for sample in samples)))
         lines.append(line)
     return lines
 
@@ -78,19 +82,21 @@ def _figures(samples: Sequence[Sample], first: Sequence[Sample], peak_octets: in
     return [
         shown(median(samples, "rate")) + ("*" if client_limits(samples) else ""),
         f"{shown(min(rates))}–{shown(max(rates))}",
-        _ratio_shown(ratio(samples, first, "rate")),
+        ratio_shown(ratio(samples, first, "rate")),
         shown(median(samples, "cpu_microseconds")),
-        _ratio_shown(ratio(samples, first, "cpu_microseconds")),
+        ratio_shown(ratio(samples, first, "cpu_microseconds")),
         shown(median(samples, "p50_microseconds")),
         shown(median(samples, "p99_microseconds")),
-        _ratio_shown(ratio(samples, first, "p99_microseconds")),
+        ratio_shown(ratio(samples, first, "p99_microseconds")),
         f"{peak_octets / 2**20:.1f}",
         f"{median(samples, 'server_busy'):.2f}",
         f"{median(samples, 'client_busy'):.2f}",
+        f"{median(samples, 'others_busy'):.2f}",
     ]
 
 
-def _ratio_shown(figure: float | None) -> str:
+def ratio_shown(figure: float | None) -> str:
+    """Return a ratio, or a dash for none."""
     if figure is None:
         return "–"
     # Two digits that mean something, also of a server that is a hundred times slower.
@@ -105,7 +111,7 @@ def summary(rows: Sequence[Row], figure: str) -> Table:
         first = next(iter(row.samples.values()), [])
         lines.append([row.workload.key])
         for name in names:
-            lines[-1].append(_ratio_shown(ratio(row.samples.get(name, []), first, figure)))
+            lines[-1].append(ratio_shown(ratio(row.samples.get(name, []), first, figure)))
     return lines
 
 

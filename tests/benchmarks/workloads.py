@@ -38,7 +38,7 @@ class Workload(NamedTuple):
     """What is asked for, by how many connections, and what is the right answer.
 
     *length* is that of the content, or None where it is the server's choice. *beside* is the workload that each
-    server also plays in each turn, to which its rate is a ratio of its own.
+    server also plays in each turn, to which its rate is a ratio of its own. A turn lasts *least_seconds* or more.
     """
 
     key: str
@@ -57,6 +57,7 @@ class Workload(NamedTuple):
     is_logged: bool = False
     has_floor: bool = False
     beside: str = ""
+    least_seconds: int = 1
 
 
 WORKLOADS = (
@@ -76,12 +77,12 @@ WORKLOADS = (
         names=tuple(f"{number:04}" for number in range(MANY)),
     ),
     Workload("304", "304 (Not Modified)", fields=_PLAIN + "{validators}", status=304, length=0),
-    Workload("64k", "64 KiB file", target="/64k.bin", length=64 * 1024),
-    Workload("100m", "100 MiB file, 2 connections", target="/100m.bin", length=LARGE_OCTETS, connections=2),
+    Workload("64k", "64 KiB file", target="/large/64k.bin", length=64 * 1024),
+    Workload("100m", "100 MiB file, 2 connections", target="/large/100m.bin", length=LARGE_OCTETS, connections=2),
     Workload(
         "range",
         "1 MiB in the middle of a 100 MiB file",
-        target="/100m.bin",
+        target="/large/100m.bin",
         fields=f"{_PLAIN}Range: bytes={_RANGE_FIRST}-{_RANGE_FIRST + _RANGE_OCTETS - 1}\r\n",
         status=206,
         length=_RANGE_OCTETS,
@@ -106,7 +107,7 @@ WORKLOADS = (
 )
 BY_KEY = {workload.key: workload for workload in WORKLOADS}
 # What --quick plays.
-QUICK = ("1k", "browser", "distinct", "files", "304", "64k", "100m", "close", "log")
+QUICK = ("1k", "browser", "distinct", "files", "304", "64k", "100m", "close", "log", "start", "import")
 
 
 def requests_of(workload: Workload, port: int, validators: str = "") -> list[str]:

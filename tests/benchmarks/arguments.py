@@ -1,0 +1,78 @@
+"""The command line of the benchmarks: what to measure, how, and where to write it."""
+
+import argparse
+import pathlib
+import shlex
+import sys
+
+from .environment import DEFAULT_FOLDER, Environment, open_environment
+from .peers import PEERS, QUICK, Peer, httpsock
+from .workloads import BY_KEY
+from .workloads import QUICK as QUICK_WORKLOADS
+
+# Not played by wrk, and so no workloads, but measured like them.
+START, IMPORT = "start", "import"
+_KEYS = (*BY_KEY, START, IMPORT)
+_GROWING = ("nginx, tuned", "httpsock", "floor")
+
+
+def parse_arguments(description: str) -> argparse.Namespace:
+    """Return the arguments, with what --quick means filled in."""
+    options = _parser(description).parse_args()
+    options.seconds = options.seconds or (1 if options.quick else 2)
+    options.turns = options.turns or (2 if options.quick else 5)
+    options.only = options.only or (QUICK_WORKLOADS if options.quick else _KEYS)
+    options.servers = options.servers or (_GROWING if options.growth else QUICK if options.quick else ())
+    return options
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.benchmarks",
+        description=description,
+        epilog=f"workloads: {' '.join(_KEYS)}; servers: {', '.join(peer.name for peer in PEERS)}",
+    )
+    what = parser.add_argument_group("what to measure")
+    what.add_argument("--quick", action="store_true", help="few workloads, few servers, under 2 minutes")
+    what.add_argument("--growth", action="store_true", help="curves instead: connections, sizes, names in a folder")
+    what.add_argument("--only", nargs="+", choices=_KEYS, metavar="WORKLOAD", help="these workloads alone")
+    what.add_argument("--servers", nargs="+", metavar="SERVER", help="these servers alone, by the start of their names")
+    variant_help = "httpsock once more, with these options too; may be repeated"
+    what.add_argument("--variant", action="append", default=[], metavar="'OPTIONS'", help=variant_help)
+    against_help = "the httpsock of another clone, too; may be repeated"
+    what.add_argument("--against", action="append", default=[], type=pathlib.Path, metavar="CLONE", help=against_help)
+    how = parser.add_argument_group("how to measure")
+    how.add_argument("--seconds", type=int, metavar="N", help="how long a turn lasts (default: 2; quick: 1)")
+    how.add_argument("--turns", type=int, metavar="N", help="how many turns each server has (default: 5; quick: 2)")
+    how.add_argument("--no-pin", dest="pin", action="store_false", help="let servers and clients run on all processors")
+    how.add_argument(
+        "--environment",
+        type=pathlib.Path,
+        default=DEFAULT_FOLDER,
+        metavar="FOLDER",
+        help="where the servers from PyPI are installed (default: %(default)s)",
+    )
+    how.add_argument("--python", default=sys.executable, help="the Python of those servers (default: this one)")
+    how.add_argument("--no-install", dest="install", action="store_false", help="install nothing")
+    where = parser.add_argument_group("what to write")
+    where.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all samples to FILE")
+    where.add_argument("--out", type=pathlib.Path, metavar="FOLDER", help="write JSON, Markdown and charts to FOLDER")
+    return parser
+
+
+def choose_peers(options: argparse.Namespace) -> tuple[list[Peer], Environment]:
+    """Return the servers that are asked for and present, and the environment of those from PyPI; say what lacks."""
+    wanted = [peer for peer in PEERS if not options.servers or peer.name.startswith(tuple(options.servers))]
+    packages = list(dict.fromkeys(package for peer in wanted for package in peer.packages))
+    environment = open_environment(options.environment, options.python, packages, install=options.install)
+    present = []
+    for peer in wanted:
+        if missing := peer.missing(environment):
+            print(f"{peer.name} is left out: {missing}", file=sys.stderr)
+        else:
+            present.append(peer)
+    present += [httpsock(*shlex.split(variant), name=f"httpsock {variant}") for variant in options.variant]
+    for clone in options.against:
+        folder = clone.resolve()
+        present.append(httpsock(name=f"httpsock of {folder.name}", folder=folder))
+    return present, environment

@@ -1,0 +1,161 @@
+"""What a server costs before it is asked: time until it answers, memory, time to import, memory of idle connections."""
+
+import contextlib
+import pathlib
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from .answers import WrongAnswerError
+from .launch import NotStartedError, Running, Stage, free_port, running
+from .measure import idle_connections
+from .peers import CLONE, Peer, Site
+from .processes import memory_octets, pinned
+from .report import Table, shown
+
+_IDLE_CONNECTIONS = 5_000
+_PATIENCE_SECONDS = 15.0
+_SETTLE_SECONDS = 0.3
+# Beside httpsock: what Python itself needs, and what a program that serves HTTP can hardly do without.
+IMPORTED = ("httpsock", "httpsock.__main__", "http.server", "asyncio", "socket", "sys")
+
+
+class Start(NamedTuple):
+    """One start of one server, in seconds from the command on; *ready* is the first line that it prints."""
+
+    answered: float
+    ready: float | None
+
+
+def start_up(peers: Sequence[Peer], stage: Stage, turns: int) -> Table:
+    """Return a table of the time from the command to the first answer, and of memory at rest."""
+    starts: dict[str, list[Start]] = {peer.name: [] for peer in peers}
+    for _ in range(turns):
+        for peer in peers:
+            with contextlib.suppress(NotStartedError):
+                starts[peer.name].append(_start(peer, stage))
+    headings = [
+        "server",
+        "first answer ms",
+        "lowest–highest",
+        "first line ms",
+        "at rest MiB",
+        "KiB for an idle connection",
+    ]
+    lines = [headings]
+    for peer in peers:
+        if taken := starts[peer.name]:
+            answered = [start.answered * 1e3 for start in taken]
+            ready = [start.ready * 1e3 for start in taken if start.ready is not None]
+            lines.append(
+                [
+                    peer.name,
+                    shown(statistics.median(answered)),
+                    f"{shown(min(answered))}–{shown(max(answered))}",
+                    shown(statistics.median(ready)) if ready else "–",
+                    *_memory(peer, stage),
+                ]
+            )
+    return lines
+
+
+@contextlib.contextmanager
+def _site(stage: Stage) -> Iterator[Site]:
+    with tempfile.TemporaryDirectory(dir=stage.work) as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        yield Site(stage.root, free_port(), folder, None, stage.environment)
+
+
+def _start(peer: Peer, stage: Stage) -> Start:
+    """Return how long *peer* takes to answer; raise NotStartedError if it doesn't."""
+    with _site(stage) as site:
+        command = peer.command(site)
+        with pinned(stage.processors.server):
+            begun = time.perf_counter()
+            process = subprocess.Popen(command, cwd=peer.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            # It would be written too late if waiting for it came after asking: the line is waited for first.
+            ready = _first_line(process, begun) if peer.announces else None
+            _wait_for_answer(site.port, begun)
+            return Start(time.perf_counter() - begun, ready)
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def _first_line(process: subprocess.Popen[bytes], begun: float) -> float:
+    assert process.stdout is not None
+    process.stdout.readline()
+    return time.perf_counter() - begun
+
+
+def _wait_for_answer(port: int, begun: float) -> None:
+    """Return when the server on *port* has answered, asking every millisecond."""
+    request = b"GET /1k.bin HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), _PATIENCE_SECONDS) as connected:
+                connected.sendall(request)
+                if connected.recv(64).split()[1:2] == [b"200"]:
+                    return
+                raise NotStartedError("answers something else")
+        except OSError:
+            if time.perf_counter() - begun > _PATIENCE_SECONDS:
+                raise NotStartedError("does not answer") from None
+            time.sleep(0.001)
+
+
+def _memory(peer: Peer, stage: Stage) -> list[str]:
+    """Return the MiB that a server holds at rest, and the KiB more for each of many idle connections."""
+    try:
+        with _site(stage) as site, running(peer, stage._replace(work=site.folder)) as server:
+            time.sleep(_SETTLE_SECONDS)
+            at_rest = memory_octets(server.pid, "VmRSS")
+            more = _octets_with_idle_connections(server)
+            for_each = (
+                f"cannot hold {_IDLE_CONNECTIONS:,}"
+                if more is None
+                else shown((more - at_rest) / 1024 / _IDLE_CONNECTIONS)
+            )
+            return [shown(at_rest / 2**20), for_each]
+    except NotStartedError as error:
+        return [str(error), "–"]
+
+
+def _octets_with_idle_connections(server: Running) -> int | None:
+    """Return the octets that *server* holds with many idle connections; None if it can't or closes some."""
+    try:
+        with idle_connections(server.port, _IDLE_CONNECTIONS) as connections:
+            time.sleep(_SETTLE_SECONDS)
+            return memory_octets(server.pid, "VmRSS") if all(map(_is_open, connections)) else None
+    except (OSError, WrongAnswerError):
+        return None
+
+
+def _is_open(connected: socket.socket) -> bool:
+    """Return whether the server has left *connected* open."""
+    try:
+        return connected.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+
+
+def import_time(stage: Stage, turns: int) -> Table:
+    """Return a table of the time that importing a module takes in a new interpreter."""
+    taken: dict[str, list[float]] = {name: [] for name in IMPORTED}
+    for _ in range(turns):
+        for name in IMPORTED:
+            code = f"import time; begun = time.perf_counter(); import {name}; print(time.perf_counter() - begun)"
+            with pinned(stage.processors.server):
+                said = subprocess.run([sys.executable, "-c", code], cwd=CLONE, capture_output=True, check=True)
+            taken[name].append(float(said.stdout) * 1e3)
+    lines = [["import", "median ms", "lowest–highest"]]
+    for name, times in taken.items():
+        lines.append([name, f"{statistics.median(times):.1f}", f"{min(times):.1f}–{max(times):.1f}"])
+    return lines
