@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import select
 import socket
 import statistics
 import subprocess
@@ -133,17 +134,17 @@ def _octets_with_idle_connections(server: Running) -> int | None:
     try:
         with idle_connections(server.port, _IDLE_CONNECTIONS) as connections:
             time.sleep(_SETTLE_SECONDS)
-            return memory_octets(server.pid, "VmRSS") if all(map(_is_open, connections)) else None
+            return memory_octets(server.pid, "VmRSS") if _are_open(connections) else None
     except (OSError, WrongAnswerError):
         return None
 
 
-def _is_open(connected: socket.socket) -> bool:
-    """Return whether the server has left *connected* open."""
-    try:
-        return connected.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) != b""
-    except BlockingIOError:
-        return True
+def _are_open(connections: Sequence[socket.socket]) -> bool:
+    """Return whether the server has left all *connections* open: nothing is to be read, not even an end."""
+    poller = select.poll()
+    for connected in connections:
+        poller.register(connected, select.POLLIN)
+    return not poller.poll(0)
 
 
 def import_time(stage: Stage, turns: int) -> Table:
