@@ -60,7 +60,7 @@ def _bars(panel: Any, row: Row, figure: str) -> None:
         panel.set_xscale("log")
     panel.margins(x=0.15)
     panel.invert_yaxis()
-    panel.set_title(textwrap.shorten(row.workload.title, 62, placeholder="…"))
+    panel.set_title(textwrap.shorten(row.workload.title, 54, placeholder="…"))
 
 
 def _label(row: Row, name: str, value: float) -> str:

@@ -149,7 +149,8 @@ def parse(said: str) -> Counts:
 def check(workload: Workload, counts: Counts, expected: Expected) -> None:
     """Raise WrongAnswerError unless there were answers, and all of them were right, as far as *counts* tell."""
     if counts.errors:
-        raise WrongAnswerError(f"{counts.errors} of {counts.requests} answers were lost, late or errors")
+        what = "closed without saying so, lost, late, or a status of 400 or more"
+        raise WrongAnswerError(f"{counts.errors} errors in {counts.requests} answers: {what}")
     if not counts.octets:
         raise WrongAnswerError("no answer at all")
     if counts.right not in (-1, counts.requests):

@@ -107,7 +107,7 @@ WORKLOADS = (
 )
 BY_KEY = {workload.key: workload for workload in WORKLOADS}
 # What --quick plays.
-QUICK = ("1k", "browser", "distinct", "files", "304", "64k", "100m", "close", "log", "start", "import")
+QUICK = ("1k", "browser", "distinct", "files", "304", "64k", "100m", "close", "start", "import")
 
 
 def requests_of(workload: Workload, port: int, validators: str = "") -> list[str]:
