@@ -42,7 +42,7 @@ def main() -> int:
     told = conditions(peers, environment, processors, options.seconds, options.turns)
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
-        stage = Stage(make_root(work), work, environment, processors)
+        stage = Stage(make_root(work), work, environment, processors, options.attempts)
         told["load generator"] = load_generator(stage, options.seconds)
         _say("\n".join(f"{name}: {text}" for name, text in told.items()))
         _say(report.LEGEND)

@@ -21,6 +21,7 @@ def parse_arguments(description: str) -> argparse.Namespace:
     options = _parser(description).parse_args()
     options.seconds = options.seconds or (1 if options.quick else 2)
     options.turns = options.turns or (2 if options.quick else 5)
+    options.attempts = options.attempts or (1 if options.quick else 3)
     options.only = options.only or (QUICK_WORKLOADS if options.quick else _KEYS)
     options.servers = options.servers or (_GROWING if options.growth else QUICK if options.quick else ())
     return options
@@ -44,6 +45,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
     how = parser.add_argument_group("how to measure")
     how.add_argument("--seconds", type=int, metavar="N", help="how long a turn lasts (default: 2; quick: 1)")
     how.add_argument("--turns", type=int, metavar="N", help="how many turns each server has (default: 5; quick: 2)")
+    attempts_help = "how often a turn is taken while something else disturbs it (default: 3; quick: 1)"
+    how.add_argument("--attempts", type=int, metavar="N", help=attempts_help)
     how.add_argument("--no-pin", dest="pin", action="store_false", help="let servers and clients run on all processors")
     how.add_argument(
         "--environment",

@@ -20,12 +20,16 @@ _GRACE_SECONDS = 5.0
 
 
 class Stage(NamedTuple):
-    """Where servers are started: the folder they serve, one for their own files, their environment, processors."""
+    """Where servers are started: the folder they serve, one for their own files, their environment, processors.
+
+    A sample is taken up to *attempts* times while something else disturbs it.
+    """
 
     root: pathlib.Path
     work: pathlib.Path
     environment: Environment
     processors: Processors
+    attempts: int = 3
 
 
 class Running(NamedTuple):

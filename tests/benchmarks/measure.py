@@ -19,7 +19,6 @@ from .workloads import BY_KEY, Workload, numbered, requests_of
 _SETTLE_SECONDS = 0.3
 # Above this share of a processor for anything else, a sample says more of that than of the server.
 _DISTURBED = 0.15
-_ATTEMPTS = 3
 
 
 class Entrant(NamedTuple):
@@ -109,7 +108,7 @@ def _turn(workload: Workload, entrant: Entrant, stage: Stage, seconds: int) -> S
 def _play_in_peace(workload: Workload, server: Running, expected: Expected, stage: Stage, seconds: int) -> Sample:
     """Return one sample, taken again a few times while something else keeps the machine busy: the least disturbed."""
     samples: list[Sample] = []
-    while len(samples) < _ATTEMPTS:
+    while len(samples) < stage.attempts:
         samples.append(play(workload, server, expected, stage.processors, seconds))
         if samples[-1].others_busy < _DISTURBED:
             break

@@ -32,7 +32,7 @@ LEGEND = (
     "Rate: responses in a second, the median of all turns, with the lowest and the highest. CPU: the server's time of\n"
     "processor, user and system, for one response. Ratios: the median of those to the first server in the same turn.\n"
     "Peak: VmHWM of all processes of the server. Busy: share of one processor; others: all else on this machine,\n"
-    "which should be next to nothing. * the client was at its limit before the server was: the rate is no more than a lower\n"
+    "which should be nothing. * the client was at its limit before the server was: the rate is no more than a lower\n"
     "bound, and the CPU time is what counts."
 )
 
