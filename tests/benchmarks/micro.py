@@ -22,7 +22,7 @@ from httpsock.grammar import format_http_date
 from httpsock.messages import Request
 from httpsock.origin import respond
 from httpsock.parser import Limits, RequestParser
-from httpsock.resources import DocumentRoot
+from httpsock.resources import DocumentRoot, Moment
 
 from .answers import FIRST_NUMBER
 from .files import age
@@ -180,7 +180,7 @@ def origin_tasks(folder: pathlib.Path) -> Iterator[Task]:
     age(folder)
     root = DocumentRoot(folder)
     whole = _request(_CURL)
-    etag = dict(respond(whole, root, _NOW).fields)["ETag"]
+    etag = dict(respond(whole, Moment(root, _NOW, 0.0)).fields)["ETag"]
     requests = {
         "200": whole,
         "304": _request(_CURL.replace("\r\n\r\n", f"\r\nIf-None-Match: {etag}\r\n\r\n")),
@@ -192,7 +192,7 @@ def origin_tasks(folder: pathlib.Path) -> Iterator[Task]:
 
 
 def _respond(request: Request, root: DocumentRoot) -> None:
-    respond(request, root, _NOW).close()
+    respond(request, Moment(root, _NOW, 0.0)).close()
 
 
 def _request(text: str) -> Request:
