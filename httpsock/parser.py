@@ -80,7 +80,7 @@ _meaningful_field = re.compile(
     rb"\r\n(?=[%b])((?i:%b)):[ \t]*+([^\r]*+)" % (b"".join(sorted(_initials)), b"|".join(MEANINGFUL_FIELDS))
 )
 
-# A longer head is parsed anew each time, so that what is kept stays below 512 times a few such heads.
+# A longer head is parsed anew each time, so that what is kept stays below 2048 times two such heads.
 _MAX_KEPT_HEAD = 2048
 
 
@@ -230,7 +230,7 @@ def parse_head(head: bytes, max_field_lines: int) -> Request:
     )
 
 
-parse_head_memoised = lru_cache(maxsize=512)(parse_head)
+parse_head_memoised = lru_cache(maxsize=2048)(parse_head)
 
 
 def _join(name: bytes, first: bytes, second: bytes) -> bytes:

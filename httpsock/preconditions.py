@@ -77,6 +77,9 @@ def _matches_strongly(field_value: bytes, etag: bytes) -> bool:
 
 def _matches_weakly(field_value: bytes, etag: bytes) -> bool:
     """Return whether If-None-Match names *etag*, weakness aside (RFC 9110 §8.8.3.2), or any state at all."""
+    # Nearly always it is the one that was sent.
+    if field_value == etag:
+        return True
     return field_value == b"*" or _opaque(etag) in (_opaque(listed) for listed in _entity_tags(field_value))
 
 

@@ -152,7 +152,7 @@ class Moment:
     for all. So a file that many ask for at once is looked up once, and yet nobody sees it as it was before they asked.
     """
 
-    __slots__ = ("_found", "_root", "monotonic", "second", "time")
+    __slots__ = ("_found", "_root", "linked_folders", "monotonic", "second", "time")
 
     def __init__(self, root: "DocumentRoot", now: float, monotonic: float) -> None:
         """*now* in seconds since 1970, for fields; *monotonic* in seconds since some time or other, for deadlines."""
@@ -161,13 +161,15 @@ class Moment:
         self.monotonic = monotonic
         self._root = root
         self._found: dict[tuple[bytes, bytes | None], Found] = {}
+        # For the root: whether a symlink is on the way to a folder.
+        self.linked_folders: dict[str, bool] = {}
 
     def find(self, path: bytes, accept_encoding: bytes | None) -> Found:
         """Return what *path* names, for a client with this Accept-Encoding."""
         asked = path, accept_encoding
         found = self._found.get(asked)
         if found is None:
-            found = self._root.find(path, accept_encoding, self.time)
+            found = self._root.find(path, accept_encoding, self)
             # An open file has one reader, who closes it.
             if not (isinstance(found, Representation) and found.file):
                 self._found[asked] = found
@@ -195,8 +197,8 @@ class DocumentRoot:
         self._cache_control = cache_control
         self._kept: KeptFiles[Representation] = KeptFiles(_MAX_KEPT)
 
-    def find(self, path: bytes, accept_encoding: bytes | None, now: float) -> Found:
-        """Return what *path* names, for a client with this Accept-Encoding, at *now*, seconds since 1970."""
+    def find(self, path: bytes, accept_encoding: bytes | None, moment: Moment) -> Found:
+        """Return what *path* names at this *moment*, for a client with this Accept-Encoding."""
         name = parse_path(path)
         if isinstance(name, Refusal):
             return name
@@ -205,9 +207,9 @@ class DocumentRoot:
         try:
             status = os.stat(self._prefix + name.relative)
             if stat.S_ISREG(status.st_mode) and not name.is_folder:
-                return self._represent(name.relative, status, accept_encoding, now)
+                return self._represent(name.relative, status, accept_encoding, moment)
             if stat.S_ISDIR(status.st_mode):
-                return self._find_in_folder(name, accept_encoding, now)
+                return self._find_in_folder(name, accept_encoding, moment)
         except OSError as error:
             # What the system forbids behind a link may lie outside, and nothing is said of what there is outside.
             if isinstance(error, PermissionError) and self._may_lead_out(name.relative):
@@ -215,7 +217,7 @@ class DocumentRoot:
             return _refusal(error)
         return NOT_FOUND
 
-    def _find_in_folder(self, name: Name, accept_encoding: bytes | None, now: float) -> Found:
+    def _find_in_folder(self, name: Name, accept_encoding: bytes | None, moment: Moment) -> Found:
         """Return what a folder is represented by: its index, or the list of its entries."""
         if not name.is_folder:
             check_folder_below(self.directory, name.relative, follow_links=self._follow_links)
@@ -225,33 +227,39 @@ class DocumentRoot:
             if status_of_index := self._stat_regular(index):
                 # One that leads out of the root is none.
                 with contextlib.suppress(FileNotFoundError):
-                    return self._represent(index, status_of_index, accept_encoding, now)
+                    return self._represent(index, status_of_index, accept_encoding, moment)
         return Directory(name, self._entries(name.relative))
 
     def _represent(
-        self, name: str, status: os.stat_result, accept_encoding: bytes | None, now: float
+        self, name: str, status: os.stat_result, accept_encoding: bytes | None, moment: Moment
     ) -> Representation:
         """Return the representation of a regular file: one of its siblings if the client prefers its coding."""
         for coding in accepted_codings(accept_encoding, _CODING_NAMES) if accept_encoding else ():
             of_sibling = self._stat_regular(name + CODINGS[coding])
             if of_sibling and of_sibling.st_mtime_ns >= status.st_mtime_ns - _SIBLING_SLACK_NS:
                 try:
-                    return self._kept_file(name, coding, of_sibling) or self._open(name, coding, now)
+                    return self._kept_file(name, coding, of_sibling, moment) or self._open(name, coding, moment.time)
                 except OSError as error:
                     # A sibling that may not be read, or leads outside, does not hide the file itself.
                     if error.errno in _EXHAUSTED:
                         raise
-        return self._kept_file(name, None, status) or self._open(name, None, now)
+        return self._kept_file(name, None, status, moment) or self._open(name, None, moment.time)
 
-    def _kept_file(self, name: str, coding: str | None, status: os.stat_result) -> Representation | None:
+    def _kept_file(
+        self, name: str, coding: str | None, status: os.stat_result, moment: Moment
+    ) -> Representation | None:
         """Return what is kept of a file whose stat() was *status* just now, unless a symlink leads to it by now.
 
         Its folder may have been moved out of the root and a link put in its place; the file itself is the same then.
         """
         kept = self._kept.get((name, coding), file_state(status))
-        if kept is None or (os.sep in name and self._may_lead_out(os.path.dirname(name))):
-            return None
-        return kept
+        folder = name.rpartition(os.sep)[0]
+        if kept is None or not folder:
+            return kept
+        is_linked = moment.linked_folders.get(folder)
+        if is_linked is None:
+            is_linked = moment.linked_folders[folder] = self._may_lead_out(folder)
+        return None if is_linked else kept
 
     def _may_lead_out(self, relative: str) -> bool:
         """Return whether there is a symlink on the way to *relative*, where links are not to lead outside."""

@@ -18,7 +18,7 @@ from httpsock import confinement
 from httpsock.confinement import check_folder_below, open_below, scandir_below
 from httpsock.messages import Refusal, Status
 from httpsock.paths import NOT_FOUND
-from httpsock.resources import DocumentRoot, Representation
+from httpsock.resources import DocumentRoot, Moment, Representation
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there, to make a symlink takes a privilege")
 
@@ -28,7 +28,7 @@ LATER = 4_000_000_000.0
 SWAPS = 2000
 
 
-class Moment:
+class Opening:
     """The moment right before the system opens a file: what was looked at can still change.
 
     Python tells its audit hooks of each opening before it happens. A hook stays for good, so there is one for all.
@@ -56,8 +56,8 @@ class Moment:
 
 
 @pytest.fixture(scope="session")
-def moment() -> Moment:
-    return Moment()
+def moment() -> Opening:
+    return Opening()
 
 
 @pytest.fixture(
@@ -337,7 +337,7 @@ def point(link: pathlib.Path, target: str) -> None:
     new.replace(link)
 
 
-def test_a_file_that_becomes_a_link_out_before_it_is_opened(moment: Moment, root: pathlib.Path, way: None) -> None:
+def test_a_file_that_becomes_a_link_out_before_it_is_opened(moment: Opening, root: pathlib.Path, way: None) -> None:
     with (
         moment.before_opening("inside.txt", lambda: point(root / "inside.txt", "../outside/inside.txt")),
         pytest.raises(FileNotFoundError, match=r"leads out of the document root|changed while it was opened"),
@@ -346,7 +346,7 @@ def test_a_file_that_becomes_a_link_out_before_it_is_opened(moment: Moment, root
 
 
 def test_a_link_whose_target_becomes_a_link_out_before_it_is_opened(
-    moment: Moment, root: pathlib.Path, way: None
+    moment: Opening, root: pathlib.Path, way: None
 ) -> None:
     with (
         moment.before_opening("inside.txt", lambda: point(root / "inside.txt", "../outside/inside.txt")),
@@ -358,7 +358,7 @@ def test_a_link_whose_target_becomes_a_link_out_before_it_is_opened(
 
 
 @pytest.mark.skipif(not confinement.CAN_WALK, reason="this system cannot walk")
-def test_a_link_that_leads_out_by_the_time_it_is_resolved(moment: Moment, root: pathlib.Path) -> None:
+def test_a_link_that_leads_out_by_the_time_it_is_resolved(moment: Opening, root: pathlib.Path) -> None:
     with (
         moment.before_opening("link", lambda: point(root / "link", "../outside/inside.txt")),
         pytest.raises(FileNotFoundError, match="leads out of the document root"),
@@ -367,7 +367,7 @@ def test_a_link_that_leads_out_by_the_time_it_is_resolved(moment: Moment, root: 
 
 
 @pytest.mark.skipif(not confinement.CAN_WALK, reason="this system cannot walk")
-def test_a_folder_that_becomes_a_link_out_before_it_is_entered(moment: Moment, root: pathlib.Path) -> None:
+def test_a_folder_that_becomes_a_link_out_before_it_is_entered(moment: Opening, root: pathlib.Path) -> None:
     def swap() -> None:
         (root / "folder").rename(root / "elsewhere")
         (root / "folder").symlink_to("../outside")
@@ -380,7 +380,7 @@ def test_a_folder_that_becomes_a_link_out_before_it_is_entered(moment: Moment, r
 
 
 @pytest.mark.skipif(not confinement.CAN_WALK, reason="this system cannot walk")
-def test_a_folder_that_becomes_a_link_out_once_entered_is_still_the_folder(moment: Moment, root: pathlib.Path) -> None:
+def test_a_folder_that_becomes_a_link_out_once_entered_is_still_the_folder(moment: Opening, root: pathlib.Path) -> None:
     def swap() -> None:
         (root / "folder").rename(root / "elsewhere")
         (root / "folder").symlink_to("../outside")
@@ -390,7 +390,7 @@ def test_a_folder_that_becomes_a_link_out_once_entered_is_still_the_folder(momen
 
 
 def test_a_file_replaced_by_another_while_it_is_opened_is_one_of_them(
-    moment: Moment, root: pathlib.Path, way: None
+    moment: Opening, root: pathlib.Path, way: None
 ) -> None:
     def swap() -> None:
         (root / "new").write_bytes(b"inside, too")
@@ -400,27 +400,27 @@ def test_a_file_replaced_by_another_while_it_is_opened_is_one_of_them(
         assert read_below(root, "inside.txt") == b"inside, too"
 
 
-def test_a_file_that_becomes_a_pipe_before_it_is_opened_is_not_found(moment: Moment, root: pathlib.Path) -> None:
+def test_a_file_that_becomes_a_pipe_before_it_is_opened_is_not_found(moment: Opening, root: pathlib.Path) -> None:
     def swap() -> None:
         os.mkfifo(root / "pipe")
         (root / "pipe").replace(root / "inside.txt")
 
     with moment.before_opening("inside.txt", swap):
-        assert DocumentRoot(root).find(b"/inside.txt", None, LATER) == NOT_FOUND
+        assert Moment(DocumentRoot(root), LATER, 0.0).find(b"/inside.txt", None) == NOT_FOUND
 
 
-def test_a_file_that_is_gone_before_it_is_opened_is_not_found(moment: Moment, root: pathlib.Path) -> None:
+def test_a_file_that_is_gone_before_it_is_opened_is_not_found(moment: Opening, root: pathlib.Path) -> None:
     with moment.before_opening("inside.txt", (root / "inside.txt").unlink):
-        assert DocumentRoot(root).find(b"/inside.txt", None, LATER) == NOT_FOUND
+        assert Moment(DocumentRoot(root), LATER, 0.0).find(b"/inside.txt", None) == NOT_FOUND
 
 
-def test_a_folder_that_is_gone_before_it_is_listed_is_not_found(moment: Moment, root: pathlib.Path) -> None:
+def test_a_folder_that_is_gone_before_it_is_listed_is_not_found(moment: Opening, root: pathlib.Path) -> None:
     (root / "empty").mkdir()
     with moment.before_opening("empty", (root / "empty").rmdir):
-        assert DocumentRoot(root).find(b"/empty/", None, LATER) == NOT_FOUND
+        assert Moment(DocumentRoot(root), LATER, 0.0).find(b"/empty/", None) == NOT_FOUND
 
 
-def test_a_folder_that_becomes_a_link_out_before_it_is_listed_is_not_found(moment: Moment, root: pathlib.Path) -> None:
+def test_a_folder_that_becomes_a_link_out_before_it_is_listed_is_not_found(moment: Opening, root: pathlib.Path) -> None:
     (root / "empty").mkdir()
 
     def swap() -> None:
@@ -428,7 +428,7 @@ def test_a_folder_that_becomes_a_link_out_before_it_is_listed_is_not_found(momen
         (root / "empty").symlink_to("../outside")
 
     with moment.before_opening("empty", swap):
-        assert DocumentRoot(root).find(b"/empty/", None, LATER) == NOT_FOUND
+        assert Moment(DocumentRoot(root), LATER, 0.0).find(b"/empty/", None) == NOT_FOUND
 
 
 @pytest.mark.skipif(not confinement.CAN_WALK, reason="where links are swapped, the other way can be deceived")
@@ -458,7 +458,7 @@ def test_no_octet_from_outside_while_a_link_is_swapped(
     found = []
     try:
         while swapping.is_alive():
-            found.append(served.find(path, None, LATER))
+            found.append(Moment(served, LATER, 0.0).find(path, None))
     finally:
         swapping.join()
     for answer in found:
@@ -496,9 +496,9 @@ def test_no_name_from_outside_while_a_link_is_swapped(root: pathlib.Path) -> Non
 
 def test_a_file_kept_in_memory_is_gone_once_its_folder_is_a_link_out(root: pathlib.Path) -> None:
     served = DocumentRoot(root)
-    found = served.find(b"/folder/inside.txt", None, LATER)
+    found = Moment(served, LATER, 0.0).find(b"/folder/inside.txt", None)
     assert isinstance(found, Representation)
     # Moved out as a whole: the file itself is what it was, but it is no longer below the root.
     (root / "folder").rename(root.parent / "moved")
     (root / "folder").symlink_to("../moved")
-    assert served.find(b"/folder/inside.txt", None, LATER) == NOT_FOUND
+    assert Moment(served, LATER, 0.0).find(b"/folder/inside.txt", None) == NOT_FOUND

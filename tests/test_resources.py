@@ -32,7 +32,7 @@ def represent(
 ) -> Representation:
     """Return the representation of what *path* names, which must be a file."""
     served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
-    found = served.find(path, accept_encoding, now)
+    found = Moment(served, now, 0.0).find(path, accept_encoding)
     assert isinstance(found, Representation), found
     return found
 
@@ -48,7 +48,7 @@ def read(
 def listed(root: DocumentRoot | pathlib.Path, path: bytes = b"/") -> dict[str, Entry]:
     """Return the entries of the folder that *path* names, which must have no index, by name."""
     served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
-    found = served.find(path, None, LATER)
+    found = Moment(served, LATER, 0.0).find(path, None)
     assert isinstance(found, Directory), found
     return {entry.name: entry for entry in found.entries}
 
@@ -109,8 +109,8 @@ def test_a_document_root_that_is_replaced_is_served_anew(folder: pathlib.Path) -
     served = DocumentRoot(folder)
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     folder.rename(folder.with_name("old"))
-    assert served.find(b"/hello.txt", None, LATER) == NOT_FOUND
-    assert served.find(b"/", None, LATER) == NOT_FOUND
+    assert Moment(served, LATER, 0.0).find(b"/hello.txt", None) == NOT_FOUND
+    assert Moment(served, LATER, 0.0).find(b"/", None) == NOT_FOUND
     make(folder / "hello.txt", b"Hello, again.\n")
     assert read(served, b"/hello.txt") == b"Hello, again.\n"
 
@@ -132,7 +132,7 @@ def test_a_document_root_that_is_replaced_is_served_anew(folder: pathlib.Path) -
     ],
 )
 def test_what_is_not_there_is_not_found(path: bytes, folder: pathlib.Path) -> None:
-    assert DocumentRoot(folder).find(path, None, LATER) == NOT_FOUND
+    assert Moment(DocumentRoot(folder), LATER, 0.0).find(path, None) == NOT_FOUND
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_what_is_not_there_is_not_found(path: bytes, folder: pathlib.Path) -> No
     ],
 )
 def test_what_spells_no_name_is_refused(path: bytes, reason: str, folder: pathlib.Path) -> None:
-    found = DocumentRoot(folder).find(path, None, LATER)
+    found = Moment(DocumentRoot(folder), LATER, 0.0).find(path, None)
     assert isinstance(found, Refusal)
     assert found.status is Status.BAD_REQUEST
     assert found.clause.startswith("RFC 3986")
@@ -184,11 +184,11 @@ def test_a_name_is_reached_by_its_encoded_form(name: bytes, path: bytes, folder:
 def test_the_case_of_a_name_counts(folder: pathlib.Path) -> None:
     if (folder / "HELLO.TXT").exists():
         pytest.skip("this file system has one name for both")
-    assert DocumentRoot(folder).find(b"/HELLO.TXT", None, LATER) == NOT_FOUND
+    assert Moment(DocumentRoot(folder), LATER, 0.0).find(b"/HELLO.TXT", None) == NOT_FOUND
 
 
 def test_a_folder_without_its_slash_is_redirected(folder: pathlib.Path) -> None:
-    found = DocumentRoot(folder).find(b"/sub", None, LATER)
+    found = Moment(DocumentRoot(folder), LATER, 0.0).find(b"/sub", None)
     assert isinstance(found, Redirect)
     assert found.name.segments == ("sub",)
 
@@ -218,7 +218,7 @@ def test_a_folder_called_index_is_no_index(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_folder_without_an_index_is_given_with_its_entries(folder: pathlib.Path) -> None:
-    found = DocumentRoot(folder).find(b"/", None, LATER)
+    found = Moment(DocumentRoot(folder), LATER, 0.0).find(b"/", None)
     assert isinstance(found, Directory)
     assert found.name.segments == ()
     assert sorted(found.entries) == sorted(
@@ -252,7 +252,7 @@ def with_hidden(folder: pathlib.Path) -> pathlib.Path:
 
 @pytest.mark.parametrize("path", HIDDEN)
 def test_a_name_that_starts_with_a_full_stop_is_hidden(path: bytes, with_hidden: pathlib.Path) -> None:
-    assert DocumentRoot(with_hidden).find(path, None, LATER) == NOT_FOUND
+    assert Moment(DocumentRoot(with_hidden), LATER, 0.0).find(path, None) == NOT_FOUND
 
 
 @pytest.mark.parametrize("path", HIDDEN)
@@ -326,7 +326,7 @@ class TestLinks:
         assert represent(linked, b"/link.gz").media_type == "application/gzip"
 
     def test_a_link_to_a_folder_is_redirected_to_its_own_name(self, linked: pathlib.Path) -> None:
-        found = DocumentRoot(linked).find(b"/sub-link", None, LATER)
+        found = Moment(DocumentRoot(linked), LATER, 0.0).find(b"/sub-link", None)
         assert isinstance(found, Redirect)
         assert found.name.segments == ("sub-link",)
 
@@ -334,18 +334,18 @@ class TestLinks:
         "path", [b"/out.txt", b"/out", b"/out/", b"/out/secret.txt", b"/self/out.txt", b"/self/out/secret.txt"]
     )
     def test_a_link_outside_is_not_found(self, path: bytes, linked: pathlib.Path) -> None:
-        assert DocumentRoot(linked).find(path, None, LATER) == NOT_FOUND
+        assert Moment(DocumentRoot(linked), LATER, 0.0).find(path, None) == NOT_FOUND
 
     @pytest.mark.parametrize("path", [b"/broken", b"/broken/", b"/broken/x", b"/loop", b"/loop/", b"/loop/x"])
     @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
     def test_a_link_nowhere_is_not_found(self, path: bytes, follow_links: bool, linked: pathlib.Path) -> None:
-        assert DocumentRoot(linked, follow_links=follow_links).find(path, None, LATER) == NOT_FOUND
+        assert Moment(DocumentRoot(linked, follow_links=follow_links), LATER, 0.0).find(path, None) == NOT_FOUND
 
     def test_a_link_outside_is_followed_on_demand(self, linked: pathlib.Path) -> None:
         served = DocumentRoot(linked, follow_links=True)
         assert read(served, b"/out.txt") == b"secret"
         assert read(served, b"/out/secret.txt") == b"secret"
-        assert isinstance(served.find(b"/out", None, LATER), Redirect)
+        assert isinstance(Moment(served, LATER, 0.0).find(b"/out", None), Redirect)
         assert list(listed(served, b"/out/")) == ["secret.txt"]
 
     def test_only_links_that_lead_inside_are_listed(self, linked: pathlib.Path) -> None:
@@ -367,7 +367,7 @@ class TestLinks:
 
     def test_an_index_that_leads_outside_is_never_shown(self, linked: pathlib.Path) -> None:
         (linked / "index.html").symlink_to("../outside/secret.txt")
-        found = DocumentRoot(linked).find(b"/", None, LATER)
+        found = Moment(DocumentRoot(linked), LATER, 0.0).find(b"/", None)
         assert found == NOT_FOUND or isinstance(found, Directory)
 
     def test_a_link_that_is_changed_leads_to_where_it_leads_now(self, linked: pathlib.Path) -> None:
@@ -378,7 +378,7 @@ class TestLinks:
         assert read(served, b"/link.txt") == b"abcdefghijklmnopqrstuvwxyz"
         (linked / "link.txt").unlink()
         (linked / "link.txt").symlink_to("../outside/secret.txt")
-        assert served.find(b"/link.txt", None, LATER) == NOT_FOUND
+        assert Moment(served, LATER, 0.0).find(b"/link.txt", None) == NOT_FOUND
 
 
 # --- Odd objects ----------------------------------------------------------------------------------
@@ -404,7 +404,7 @@ def with_odd_objects(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> p
 def test_what_is_neither_file_nor_folder_is_not_found(
     path: bytes, follow_links: bool, with_odd_objects: pathlib.Path
 ) -> None:
-    assert DocumentRoot(with_odd_objects, follow_links=follow_links).find(path, None, LATER) == NOT_FOUND
+    assert Moment(DocumentRoot(with_odd_objects, follow_links=follow_links), LATER, 0.0).find(path, None) == NOT_FOUND
 
 
 @needs_posix
@@ -416,7 +416,7 @@ def test_what_is_neither_file_nor_folder_is_not_listed(follow_links: bool, with_
 
 @needs_posix
 def test_a_device_below_the_root_is_not_found() -> None:
-    assert DocumentRoot("/dev").find(b"/zero", None, LATER) == NOT_FOUND
+    assert Moment(DocumentRoot("/dev"), LATER, 0.0).find(b"/zero", None) == NOT_FOUND
 
 
 @needs_posix
@@ -431,7 +431,7 @@ def test_a_name_that_no_path_can_spell_is_not_listed(tmp_path: pathlib.Path) -> 
     for name in ("a\\b.txt", "\\", "plain.txt"):
         make(tmp_path / name, b"")
     assert set(listed(tmp_path)) == {"plain.txt"}
-    found = DocumentRoot(tmp_path).find(b"/a%5Cb.txt", None, LATER)
+    found = Moment(DocumentRoot(tmp_path), LATER, 0.0).find(b"/a%5Cb.txt", None)
     assert isinstance(found, Refusal)
     assert "a backslash (%5C)" in found.reason
 
@@ -481,7 +481,7 @@ class TestPermissions:
     def test_a_file_that_may_not_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
         (reachable / "hello.txt").chmod(0)
         with without_privileges():
-            found = DocumentRoot(reachable).find(b"/hello.txt", None, LATER)
+            found = Moment(DocumentRoot(reachable), LATER, 0.0).find(b"/hello.txt", None)
         assert found == Refusal(Status.FORBIDDEN, "the file may not be read by the server", "RFC 9110 §15.5.4")
 
     def test_a_kept_file_that_may_no_longer_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
@@ -490,7 +490,7 @@ class TestPermissions:
             assert read(served, b"/hello.txt") == b"Hello"
         until_the_clock_ticks(reachable / "hello.txt", functools.partial((reachable / "hello.txt").chmod, 0))
         with without_privileges():
-            found = served.find(b"/hello.txt", None, LATER)
+            found = Moment(served, LATER, 0.0).find(b"/hello.txt", None)
         assert isinstance(found, Refusal)
         assert found.status is Status.FORBIDDEN
 
@@ -499,7 +499,7 @@ class TestPermissions:
         make(reachable / "sub" / "hello.txt", b"Hello")
         (reachable / "sub").chmod(0)
         with without_privileges():
-            found = DocumentRoot(reachable).find(path, None, LATER)
+            found = Moment(DocumentRoot(reachable), LATER, 0.0).find(path, None)
         assert isinstance(found, Refusal)
         assert found.status is Status.FORBIDDEN
 
@@ -508,9 +508,9 @@ class TestPermissions:
         make(reachable / "sub" / "deep" / "hello.txt", b"Hello")
         (reachable / "sub").chmod(0o111)
         with without_privileges():
-            found = DocumentRoot(reachable).find(b"/sub/deep/hello.txt", None, LATER)
-            redirected = DocumentRoot(reachable).find(b"/sub", None, LATER)
-            forbidden = DocumentRoot(reachable).find(b"/sub/", None, LATER)
+            found = Moment(DocumentRoot(reachable), LATER, 0.0).find(b"/sub/deep/hello.txt", None)
+            redirected = Moment(DocumentRoot(reachable), LATER, 0.0).find(b"/sub", None)
+            forbidden = Moment(DocumentRoot(reachable), LATER, 0.0).find(b"/sub/", None)
         assert isinstance(found, Representation)
         assert isinstance(redirected, Redirect)
         assert isinstance(forbidden, Refusal)
@@ -519,7 +519,7 @@ class TestPermissions:
     def test_a_sibling_that_may_not_be_read_is_not_used(self, reachable: pathlib.Path) -> None:
         make(reachable / "hello.txt.gz", b"compressed").chmod(0)
         with without_privileges():
-            found = DocumentRoot(reachable).find(b"/hello.txt", b"gzip", LATER)
+            found = Moment(DocumentRoot(reachable), LATER, 0.0).find(b"/hello.txt", b"gzip")
         assert isinstance(found, Representation), found
         assert (found.octets, found.coding) == (b"Hello", None)
 
@@ -529,8 +529,8 @@ class TestPermissions:
         (reachable / "link").symlink_to(reachable.parent / "outside")
         with without_privileges():
             served = DocumentRoot(reachable)
-            forbidden = served.find(b"/link/private/file", None, LATER)
-            missing = served.find(b"/link/missing/file", None, LATER)
+            forbidden = Moment(served, LATER, 0.0).find(b"/link/private/file", None)
+            missing = Moment(served, LATER, 0.0).find(b"/link/missing/file", None)
         assert forbidden == missing == NOT_FOUND
 
     def test_a_folder_that_may_not_be_read_is_not_served(self, reachable: pathlib.Path) -> None:
@@ -574,9 +574,9 @@ EXHAUSTED = Refusal(
 def test_without_a_descriptor_the_server_is_unavailable(path: bytes, left: int, folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     with descriptors_left(left):
-        found = served.find(path, None, LATER)
+        found = Moment(served, LATER, 0.0).find(path, None)
     assert found == EXHAUSTED
-    again = served.find(path, None, LATER)
+    again = Moment(served, LATER, 0.0).find(path, None)
     assert isinstance(again, Representation | Directory)
     if isinstance(again, Representation):
         again.close()
@@ -588,7 +588,7 @@ def test_without_a_descriptor_a_sibling_is_not_passed_over(folder: pathlib.Path)
     make(folder / "hello.txt.gz", b"compressed")
     served = DocumentRoot(folder)
     with descriptors_left(0):
-        assert served.find(b"/hello.txt", b"gzip", LATER) == EXHAUSTED
+        assert Moment(served, LATER, 0.0).find(b"/hello.txt", b"gzip") == EXHAUSTED
 
 
 @needs_posix
@@ -596,7 +596,7 @@ def test_a_kept_file_takes_no_descriptor(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     kept = represent(served, b"/hello.txt")
     with descriptors_left(0):
-        found = served.find(b"/hello.txt", None, LATER)
+        found = Moment(served, LATER, 0.0).find(b"/hello.txt", None)
     assert found is kept
 
 
@@ -878,7 +878,7 @@ def test_a_kept_file_that_is_deleted_is_not_found(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     (folder / "hello.txt").unlink()
-    assert served.find(b"/hello.txt", None, LATER) == NOT_FOUND
+    assert Moment(served, LATER, 0.0).find(b"/hello.txt", None) == NOT_FOUND
 
 
 def test_a_kept_file_whose_folder_is_deleted_is_not_found(folder: pathlib.Path) -> None:
@@ -886,7 +886,7 @@ def test_a_kept_file_whose_folder_is_deleted_is_not_found(folder: pathlib.Path) 
     assert read(served, b"/sub/index.html") == b"<!DOCTYPE html><title>sub</title>\n"
     shutil.rmtree(folder / "sub")
     for path in (b"/sub/index.html", b"/sub/", b"/sub"):
-        assert served.find(path, None, LATER) == NOT_FOUND
+        assert Moment(served, LATER, 0.0).find(path, None) == NOT_FOUND
 
 
 def test_a_kept_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -> None:
@@ -894,7 +894,7 @@ def test_a_kept_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     (folder / "hello.txt").unlink()
     (folder / "hello.txt").mkdir()
-    assert isinstance(served.find(b"/hello.txt", None, LATER), Redirect)
+    assert isinstance(Moment(served, LATER, 0.0).find(b"/hello.txt", None), Redirect)
 
 
 @pytest.mark.parametrize(
@@ -1010,7 +1010,7 @@ def test_a_kept_sibling_is_not_used_once_its_file_changes(with_siblings: pathlib
 
 def test_a_sibling_of_no_file_is_not_sent_in_its_place(folder: pathlib.Path) -> None:
     make(folder / "lonely.txt.gz", b"compressed")
-    assert DocumentRoot(folder).find(b"/lonely.txt", b"gzip", LATER) == NOT_FOUND
+    assert Moment(DocumentRoot(folder), LATER, 0.0).find(b"/lonely.txt", b"gzip") == NOT_FOUND
 
 
 def test_a_sibling_is_a_file_of_its_own(with_siblings: pathlib.Path) -> None:
