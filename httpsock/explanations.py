@@ -6,8 +6,6 @@ Knows nothing of files or sockets. What a client sent is in the reason, escaped 
 RFC 9110 §15.5 (a 4xx explains itself), §12.5.1 (Accept).
 """
 
-from html import escape
-
 from .mediatypes import in_utf8
 from .messages import Refusal, Response
 from .negotiation import preferred_media_type
@@ -50,6 +48,8 @@ def explain(refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str
     media_type = preferred_media_type(accept, MEDIA_TYPES)
     title = f"{refusal.status} {refusal.status.phrase}"
     if media_type == "text/html":
+        from html import escape  # 2 ms of start-up
+
         content = _PAGE.format(
             title=escape(title),
             reason=escape(refusal.reason[:1].upper() + refusal.reason[1:]),
