@@ -38,6 +38,9 @@ _EPILOG = """examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve as *arguments* say until a signal ends it; return the exit code."""
     options = _parser().parse_args(arguments)
+    if options.processes > 1 and not hasattr(os, "fork"):
+        say("httpsock: this system can't share listening sockets between processes; leave out --processes.")
+        return WRONG_ARGUMENT
     directory = options.directory
     if directory is None:
         directory = "www" if os.path.isdir("www") else "."
@@ -46,9 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         say(f"httpsock: {_cannot_serve(error, options, directory)}")
         return CANNOT_SERVE
-    if options.processes > 1 and not hasattr(os, "fork"):
-        say("httpsock: this system can't share listening sockets between processes; leave out --processes.")
-        return WRONG_ARGUMENT
     _stop_on_signals(server)
     _announce(server, options)
     if options.processes > 1:

@@ -1085,3 +1085,24 @@ def test_a_moment_tells_codings_apart(folder: pathlib.Path) -> None:
     found = [moment.find(b"/hello.txt", accepted) for accepted in (b"gzip", None, b"br", b"gzip")]
 
     assert [each.coding for each in found if isinstance(each, Representation)] == ["gzip", None, None, "gzip"]
+
+
+def test_a_folder_is_looked_at_once_in_a_moment_and_again_in_the_next(folder: pathlib.Path) -> None:
+    """Whether a symlink leads to it now: its files are kept, and would be given unread."""
+    served = DocumentRoot(folder)
+    paths = [b"/sub/a.txt", b"/sub/b.txt"]
+    for name in ("a.txt", "b.txt"):
+        (folder / "sub" / name).write_bytes(b"inside")
+        os.utime(folder / "sub" / name, (LONG_AGO, LONG_AGO))
+    for _ in range(2):
+        moment = Moment(served, LATER, 0.0)
+        assert [found.octets for path in paths if isinstance(found := moment.find(path, None), Representation)] == [
+            b"inside",
+            b"inside",
+        ]
+
+    if os.name != "nt":
+        (folder / "sub").rename(folder.parent / "outside")
+        (folder / "sub").symlink_to(folder.parent / "outside")
+        moment = Moment(served, LATER, 0.0)
+        assert [moment.find(path, None) for path in paths] == [NOT_FOUND, NOT_FOUND]

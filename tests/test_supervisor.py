@@ -12,6 +12,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from httpsock import Server
+from httpsock.__main__ import main
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all
 from tests.support_program import ENVIRONMENT, Program, Start
 
@@ -209,3 +211,33 @@ def test_a_fault_is_reported_and_its_process_replaced(tmp_path: pathlib.Path) ->
         re.search(r"httpsock: process \d+ ended with exit code 3; another takes its place\.\n", ran.stdout)
     )
     assert ran.stdout.endswith("closed\n")
+
+
+def test_where_nothing_can_be_forked_it_says_so(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delattr(os, "fork")
+
+    assert main([str(folder), "--port", "0", "--processes", "2"]) == 2
+
+    out, said = capfd.readouterr()
+    assert out == ""
+    assert said == "httpsock: this system can't share listening sockets between processes; leave out --processes.\n"
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_a_server_shares_its_addresses(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    """Whether the system spreads connections over two sockets, or both have one queue."""
+    if platform == "linux" and sys.platform != "linux":
+        pytest.skip("only Linux spreads them")
+    with Server(folder, port=0) as idle:
+        pass
+    monkeypatch.setattr(sys, "platform", platform)
+    first = Server(folder, port=0)
+    second = Server(folder, listeners=first.share())
+    assert idle.port != first.port == second.port
+
+    first.stop(0)
+    with second, connect(second.port) as client:
+        client.sendall(get("/hello.txt", "Connection: close"))
+        assert read_answer(receive_all(client))[0].content == HELLO
