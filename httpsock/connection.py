@@ -41,6 +41,9 @@ Conversation = Generator[Wait, None, None]
 _RECEIVE_OCTETS = 64 * 1024
 # How much of a file goes out before others get their turn.
 _TURN_OCTETS = 1024 * 1024
+# Up to this length it takes less time to copy octets behind a head than to hand over both (measured: 64 KiB take 19 µs
+# of processor time when copied, and 16.7 when not). Windows can't hand over both.
+_COPIED_OCTETS = 32 * 1024 if hasattr(socket.socket, "sendmsg") else 64 * 1024
 # Tells the kernel to wait for more before it sends a segment.
 _MORE = getattr(socket, "MSG_MORE", 0)
 
@@ -235,7 +238,10 @@ class Connection:
         octets, parts = (response.field_lines, ()) if is_head else (response.opening, response.rest)
         self._sent = -len(beginning) - len(response.field_lines)
         try:
-            unsent = self._send_some(beginning + octets, _MORE if parts else 0)
+            if len(octets) > _COPIED_OCTETS and not parts:
+                unsent = self._send_both(beginning, octets)
+            else:
+                unsent = self._send_some(beginning + octets, _MORE if parts else 0)
         except OSError:
             self._conclude(response, request_line, began)
             raise
@@ -290,6 +296,16 @@ class Connection:
         self._sent += sent
         self._is_last_try = False
         return b"" if sent == len(octets) else memoryview(octets)[sent:]
+
+    def _send_both(self, first: bytes, second: bytes) -> bytes | memoryview:
+        """Send what the system takes of both now, without putting them together first; return the rest."""
+        try:
+            sent = self._socket.sendmsg((first, second))
+        except BlockingIOError:
+            return first + second
+        self._sent += sent
+        self._is_last_try = False
+        return b"" if sent == len(first) + len(second) else memoryview(first + second)[sent:]
 
     def _wait_to_send(self) -> Conversation:
         """Wait until more can be sent. Raises TimeoutError when the peer has read nothing for too long.

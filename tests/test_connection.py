@@ -932,6 +932,21 @@ def test_a_client_that_does_not_read_is_given_up(begin: Begin) -> None:
     assert LARGE.startswith(content)
 
 
+@pytest.mark.parametrize("length", [1, 16384, 32768, 32769, 65536, 65537])
+@pytest.mark.parametrize("buffered_octets", [None, 4096])
+def test_a_file_of_any_length_arrives_whole(
+    begin: Begin, folder: pathlib.Path, length: int, buffered_octets: int | None
+) -> None:
+    """However it is handed over, and whatever the system takes of it at once, or that it takes nothing."""
+    octets = os.urandom(length)
+    (folder / "some.bin").write_bytes(octets)
+    dialogue = begin(buffered_octets=buffered_octets)
+
+    dialogue.say(get("/some.bin") * 12)
+
+    assert [answer.content for answer in dialogue.answers()] == [octets] * 12
+
+
 def test_a_client_that_reads_slowly_gets_it_all(begin: Begin, folder: pathlib.Path) -> None:
     """R095: there is no limit on a whole exchange."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
