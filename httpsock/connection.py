@@ -168,6 +168,8 @@ class Connection:
                     response, is_persistent = self._refuse(error, request), False
                 if unsent := self._send(response, request, is_persistent=is_persistent):
                     yield from unsent
+                # The next request may be long in coming, and a listing is long.
+                del response, unsent
             yield from self._linger()
         except OSError:
             # The peer has nothing to ask, or is gone (reset, timed out, unreachable), or a file can't be read to its

@@ -175,6 +175,11 @@ class Moment:
                 self._found[asked] = found
         return found
 
+    def end(self) -> None:
+        """Forget what was found: the turn is over, but who is connected may hold on to its moment for long."""
+        self._found.clear()
+        self.linked_folders.clear()
+
 
 class DocumentRoot:
     """The folder that is served. Any number of threads may ask at once: nothing in it changes but what is kept."""

@@ -119,6 +119,7 @@ class Worker:
             moment = self._moment()
             for connection in answering:
                 self._resume(connection, moment)
+            moment.end()
         if self._log and self._exchanges:
             self._write_log(self._log)
 

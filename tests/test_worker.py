@@ -224,6 +224,27 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
         assert receive_answer(second) == b"changed"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory is in use")
+def test_who_stays_connected_holds_on_to_nothing_that_was_found(employ: Employ, folder: pathlib.Path) -> None:
+    """A file that has just changed is not kept; each of its readers would hold a copy."""
+    employment = employ()
+    with ExitStack() as stack:
+        before = resident_octets()
+        for number in range(400):
+            (folder / "new.bin").write_bytes(bytes([number % 256]) * 65536)
+            client = stack.enter_context(connect(employment.port))
+            client.sendall(get("/new.bin"))
+            receive_answer(client)
+
+        # 25 MiB have been sent.
+        assert resident_octets() - before < 12 * 1024 * 1024
+
+
+def resident_octets() -> int:
+    """Return how much memory this process has in use."""
+    return int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def test_many_who_pipeline_are_answered_each_in_order(employ: Employ) -> None:
     """R089: whatever turns their answers take."""
     employment = employ()
