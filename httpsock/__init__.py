@@ -6,10 +6,12 @@ The files, in the order of a request; an import only points downwards:
 
     __main__        the command line: arguments, signals, exit code
     supervisor      several processes, each replaced when it ends
+    lines           standard error, which nobody waits for
     addresses       at which addresses this machine is reached
     server          the listening sockets, the workers, and a clean stop
     worker          one thread: a poller, its connections, their deadlines
     connection      one client's conversation, from first octet to tear-down
+    service         what all connections share, and how long a client may take
     accesslog       one response as one line
     origin          what the origin server answers
     listing         a folder's names as a page
@@ -27,12 +29,13 @@ The files, in the order of a request; an import only points downwards:
     mediatypes      the Content-Type of a name
     messages        what is said: requests and responses as values
     poller          which sockets are ready
+    process         what the system lets us have, and who we are
     grammar         the ABNF of the RFCs as patterns
 """
 
-from .connection import Timeouts
 from .parser import Limits
 from .server import Server
+from .service import Timeouts
 
 __all__ = ["Limits", "Server", "Timeouts", "__version__"]
 __version__ = "0.1.0"

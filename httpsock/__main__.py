@@ -19,14 +19,18 @@ from typing import NoReturn
 from . import __version__
 from .accesslog import FORMATS, Exchange, Format
 from .addresses import local_addresses
-from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, check_field, check_host, say, url_of
+from .lines import LineWriter
+from .process import become_user, raise_descriptor_limit
+from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, check_field, check_host, import_the_rest, say, url_of
 from .worker import Log
 
 CANNOT_SERVE = 1
 WRONG_ARGUMENT = 2
 # A default port that is taken gives way to the next ones; a port that was asked for does not.
 _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
-_GRACE_SECONDS = 5.0
+_DEFAULT_GRACE = 5
+# How long the last lines of the log may take to be written when all else has ended.
+_LAST_LINES_SECONDS = 1.0
 _EPILOG = """examples:
   httpsock                         serve www/ if there is one, else the current folder
   httpsock ~/site --port 8080      serve a folder at http://127.0.0.1:8080/
@@ -44,44 +48,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     directory = options.directory
     if directory is None:
         directory = "www" if os.path.isdir("www") else "."
+    raise_descriptor_limit()
+    lines = LineWriter()
     try:
-        server = _open_server(options, directory)
+        server = _open_server(options, directory, lines)
+        others = [_server(options, directory, lines, 0, server.share()) for _ in range(1, options.processes)]
     except OSError as error:
         say(f"httpsock: {_cannot_serve(error, options, directory)}")
         return CANNOT_SERVE
-    _stop_on_signals(server)
+    if fault := _give_up_root(options, directory):
+        for each in (server, *others):
+            each.stop(0)
+        say(f"httpsock: {fault}")
+        return CANNOT_SERVE
+    _stop_on_signals(server, options.grace)
     _announce(server, options)
-    if options.processes > 1:
-        return _supervise(
-            [server, *(_server(options, directory, 0, server.share()) for _ in range(1, options.processes))]
-        )
-    return _serve(server)
+    if others:
+        return _supervise([server, *others], lines, options.grace)
+    return _serve(server, lines)
 
 
-def _serve(server: Server) -> int:
+def _serve(server: Server, lines: LineWriter) -> int:
     """Serve until stopped; return the exit code."""
     server.serve()
+    lines.close(_LAST_LINES_SECONDS)
     # If it has ended by itself, it has said why.
     return 0 if server.is_stopping else CANNOT_SERVE
 
 
-def _supervise(servers: Sequence[Server]) -> int:
+def _supervise(servers: Sequence[Server], lines: LineWriter, grace: float) -> int:
     """Serve in as many processes as there are servers until a signal ends them; return the exit code."""
     # Not on Windows, and wanted by few.
     from .supervisor import Supervisor
 
     def serve(number: int) -> int:
         close(server for server in servers if server is not servers[number])
-        return _serve(servers[number])
+        return _serve(servers[number], lines)
 
     def close(servers: Iterable[Server] = servers) -> None:
         for server in servers:
-            server.stop()
+            server.stop(0)
 
     return Supervisor(
         len(servers),
         serve=serve,
-        stop=lambda number: servers[number].ask_to_stop(_GRACE_SECONDS),
+        stop=lambda number: servers[number].ask_to_stop(grace),
         close=close,
         report=say,
     ).run()
@@ -129,14 +140,25 @@ def _parser() -> argparse.ArgumentParser:
         "--log", choices=FORMATS, default="text", help="how the access log is written to standard error (default: text)"
     )
     log.add_argument("--quiet", action="store_true", help="no access log")
-    how = parser.add_argument_group("how to run")
+    _add_how_to_run(parser.add_argument_group("how to run"))
+    return parser
+
+
+def _add_how_to_run(how: argparse._ArgumentGroup) -> None:
     how.add_argument(
         "--threads", type=_number(1, 128, "a number"), default=2, metavar="N", help="worker threads (default: 2)"
     )
     processes_help = "serving processes, each with threads of its own (default: 1)"
     how.add_argument("--processes", type=_number(1, 64, "a number"), default=1, metavar="N", help=processes_help)
+    how.add_argument(
+        "--grace",
+        type=_number(0, 86_400, "a number of seconds"),
+        default=_DEFAULT_GRACE,
+        metavar="SECONDS",
+        help="how long running responses may take to finish when it is to stop (default: 5)",
+    )
+    how.add_argument("--user", metavar="NAME", help="give up root for this user once the port is bound")
     how.add_argument("--version", action="version", version=f"httpsock {__version__}")
-    return parser
 
 
 def _number(least: int, most: int, name: str) -> Callable[[str], int]:
@@ -174,12 +196,12 @@ def _field(text: str) -> tuple[str, str]:
     return name, octets.decode("latin-1")
 
 
-def _open_server(options: argparse.Namespace, directory: str) -> Server:
+def _open_server(options: argparse.Namespace, directory: str, lines: LineWriter) -> Server:
     """Return the server, bound to its port: the one asked for, or the first free one of the default ports."""
     ports = _DEFAULT_PORTS if options.port is None else [options.port]
     for port in ports:
         try:
-            return _server(options, directory, port)
+            return _server(options, directory, lines, port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or port == ports[-1]:
                 raise
@@ -187,7 +209,11 @@ def _open_server(options: argparse.Namespace, directory: str) -> Server:
 
 
 def _server(
-    options: argparse.Namespace, directory: str, port: int, listeners: Sequence[socket.socket] | None = None
+    options: argparse.Namespace,
+    directory: str,
+    lines: LineWriter,
+    port: int,
+    listeners: Sequence[socket.socket] | None = None,
 ) -> Server:
     """Return a server, bound to *port* or serving at *listeners*."""
     return Server(
@@ -199,23 +225,36 @@ def _server(
         follow_links=options.follow_links,
         cache_control=f"max-age={options.cache}" if options.cache else "no-cache",
         fields=options.header,
-        log=None if options.quiet else _writer(FORMATS[options.log]),
+        log=None if options.quiet else _log(FORMATS[options.log], lines),
+        report=lines.say,
         listeners=listeners,
     )
 
 
-def _writer(format_line: Format) -> Log:
-    """Return a log that writes a batch of lines to standard error at once, and is content if nobody reads it."""
+def _log(format_line: Format, lines: LineWriter) -> Log:
+    """Return a log that has a batch of lines written at once."""
 
-    def write(exchanges: Sequence[Exchange]) -> None:
-        try:
-            sys.stderr.write("".join(map(format_line, exchanges)))
-            sys.stderr.flush()
-        except (OSError, ValueError, AttributeError):
-            # Standard error is closed, or was never there; serving goes on.
-            pass
+    def log(exchanges: Sequence[Exchange]) -> None:
+        lines.write("".join(map(format_line, exchanges)))
 
-    return write
+    return log
+
+
+def _give_up_root(options: argparse.Namespace, directory: str) -> str | None:
+    """Become the user that was asked for, if one was; return why that can't be, or None."""
+    if options.user is None:
+        return None
+    import_the_rest()
+    try:
+        become_user(options.user)
+        os.scandir(directory).close()
+    except ValueError as error:
+        return f"{error}; --user takes a name of this system."
+    except PermissionError as error:
+        if error.filename is None:
+            return "--user gives up root, and this process is not root."
+        return f"the folder {directory!r} may not be read by {options.user}."
+    return None
 
 
 def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -> str:
@@ -256,13 +295,13 @@ def _announce(server: Server, options: argparse.Namespace) -> None:
     say("\n".join(said))
 
 
-def _stop_on_signals(server: Server) -> None:
+def _stop_on_signals(server: Server, grace_seconds: int) -> None:
     """Let SIGINT and SIGTERM drain the server; a second one leaves at once."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         if server.is_stopping:
             os._exit(128 + number)
-        server.ask_to_stop(_GRACE_SECONDS)
+        server.ask_to_stop(grace_seconds)
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)

@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable, Generator
 from functools import lru_cache
 from io import FileIO
-from typing import NamedTuple
 
 from .accesslog import Exchange
 from .explanations import explain
@@ -28,9 +27,10 @@ from .framing import too_large
 from .grammar import accept_line, format_http_date
 from .messages import FileSlice, Part, Request, RequestError, Response, Status
 from .origin import respond
-from .parser import EndOfContent, Limits, Pause, RequestParser
+from .parser import EndOfContent, Pause, RequestParser
 from .poller import READABLE, WRITABLE
-from .resources import DocumentRoot, Moment
+from .resources import Moment
+from .service import Service
 
 # What a conversation waits for (READABLE or WRITABLE) and until when (on the monotonic clock, in seconds); or None:
 # for the requests of all others that are there to be received, before its own is answered.
@@ -39,6 +39,8 @@ Wait = tuple[int, float] | None
 Conversation = Generator[Wait, None, None]
 
 _RECEIVE_OCTETS = 64 * 1024
+# When there is room for no more connections, who has connected has this long to ask for something.
+_SECONDS_TO_ASK = 1.0
 # How much of a file goes out before others get their turn.
 _TURN_OCTETS = 1024 * 1024
 # Up to this length it takes less time to copy octets behind a head than to hand over both (measured: 64 KiB take 19 µs
@@ -48,47 +50,12 @@ _COPIED_OCTETS = 32 * 1024 if hasattr(socket.socket, "sendmsg") else 64 * 1024
 _MORE = getattr(socket, "MSG_MORE", 0)
 
 
-class Timeouts(NamedTuple):
-    """How long a client may take, in seconds. There is no limit on a whole exchange: long downloads are honest."""
-
-    # From the first octet of a head to its last. h2o and Caddy allow the same.
-    head: float = 10.0
-    # Between two requests, and before the first: a browser opens connections ahead.
-    idle: float = 20.0
-    # Between two reads of content, and between two writes.
-    stall: float = 30.0
-    # For all of a request's content, which is bounded.
-    content: float = 60.0
-    # After the last response: between two reads, and in all (RFC 9112 §9.6 names no time; nginx waits 5 and 30).
-    linger: float = 2.0
-    linger_total: float = 10.0
-
-
-class Service:
-    """What all connections of a server share. Nothing in it changes but *is_stopping*, once, to true.
-
-    *field_lines* are added to every response.
-    """
-
-    def __init__(
-        self,
-        root: DocumentRoot,
-        field_lines: bytes = b"",
-        limits: Limits | None = None,
-        timeouts: Timeouts | None = None,
-    ) -> None:
-        self.root = root
-        self.field_lines = field_lines
-        self.limits = limits or Limits()
-        self.timeouts = timeouts or Timeouts()
-        self.is_stopping = False
-
-
 class Connection:
     """One client. The worker that accepted it resumes its conversation; nobody else touches it."""
 
     __slots__ = (
-        "_client",
+        "_credit_until",
+        "_credited",
         "_is_last_try",
         "_log",
         "_parser",
@@ -96,6 +63,7 @@ class Connection:
         "_service",
         "_socket",
         "awaited",
+        "client",
         "conversation",
         "deadline",
         "descriptor",
@@ -114,13 +82,17 @@ class Connection:
     ) -> None:
         self._socket = connected
         self.descriptor = connected.fileno()
-        self._client = client
+        self.client = client
         self._service = service
         self._log = log
         self._parser = RequestParser(service.limits)
-        # Of the response that is being sent: octets of content that the system took, negative as long as there are
-        # octets of the head that it did not take; whether a deadline passed without any more.
-        self._sent = 0
+        # Of the response that is being sent, or was last: octets of content that the system took, negative as long as
+        # there are octets of the head that it did not take, and before the first response.
+        self._sent = -1
+        # Until when its reader may be slow, and how much of what was sent is accounted for in that; whether a deadline
+        # has passed since then.
+        self._credit_until = 0.0
+        self._credited = 0
         self._is_last_try = False
         # Set by the worker: when it is, what its poller watches for, what the conversation waits for and until when.
         self.moment = moment
@@ -133,6 +105,18 @@ class Connection:
     def close(self) -> None:
         """Close the socket, which the worker does once it polls it no more."""
         self._socket.close()
+
+    def may_be_given_up(self, now: float) -> bool:
+        """Return whether room may be made by closing it: it is idle, and has had an answer, or time to ask."""
+        has_had_time = self.deadline - now <= self._service.timeouts.idle - _SECONDS_TO_ASK
+        return self.is_idle and (self._sent >= 0 or has_had_time)
+
+    def is_silent(self) -> bool:
+        """Return whether nothing has arrived from the peer that was not received yet."""
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except OSError as error:
+            return isinstance(error, BlockingIOError)
 
     def _serve(self) -> Conversation:
         """Answer one request after the other until either side wants no more, then let the last response arrive."""
@@ -260,7 +244,7 @@ class Connection:
             length = 0 if request_line.startswith(b"HEAD ") else response.content_length
             seconds = time.monotonic() - began.monotonic
             sent = max(0, self._sent)
-            self._log(Exchange(time.time(), self._client, request_line, response.status, sent, length, seconds))
+            self._log(Exchange(time.time(), self.client, request_line, response.status, sent, length, seconds))
 
     def _send_rest(
         self,
@@ -271,6 +255,8 @@ class Connection:
         began: Moment,
     ) -> Conversation:
         """Send what is left of *response*: *unsent* octets, then *parts*."""
+        self._credited, self._is_last_try = self._sent, False
+        self._credit_until = began.monotonic + self._service.timeouts.slow
         try:
             for part in parts:
                 # Octets wait in the kernel for the octets of the file that follow them, to leave in one segment.
@@ -296,7 +282,6 @@ class Connection:
         except BlockingIOError:
             return octets
         self._sent += sent
-        self._is_last_try = False
         return b"" if sent == len(octets) else memoryview(octets)[sent:]
 
     def _send_both(self, first: bytes, second: bytes) -> bytes | memoryview:
@@ -306,19 +291,23 @@ class Connection:
         except BlockingIOError:
             return first + second
         self._sent += sent
-        self._is_last_try = False
         return b"" if sent == len(first) + len(second) else memoryview(first + second)[sent:]
 
     def _wait_to_send(self) -> Conversation:
-        """Wait until more can be sent. Raises TimeoutError when the peer has read nothing for too long.
+        """Wait until more can be sent. Raises TimeoutError when the peer reads nothing for too long, or too slowly.
 
+        Each octet taken gives the reader a little time, up to a bound: so a pause is forgiven, but no crawl.
         The system wakes us only when a good part of its buffer is free. Who reads slowly may have freed less by the
         deadline, so that one more attempt is due before we give up.
         """
-        if self._is_last_try:
-            raise TimeoutError("the peer reads nothing")
+        timeouts, now = self._service.timeouts, self.moment.monotonic
+        taken, self._credited = self._sent - self._credited, self._sent
+        self._credit_until = min(self._credit_until + taken / timeouts.least_rate, now + timeouts.slow)
+        if now >= self._credit_until or (self._is_last_try and not taken):
+            raise TimeoutError("the peer reads nothing, or too slowly")
         try:
-            yield WRITABLE, self.moment.monotonic + self._service.timeouts.stall
+            yield WRITABLE, min(self._credit_until, now + timeouts.stall)
+            self._is_last_try = False
         except TimeoutError:
             self._is_last_try = True
 
@@ -335,7 +324,6 @@ class Connection:
             else:
                 if sent == 0:
                     raise ConnectionAbortedError("the file ended before the length that was promised")
-                self._is_last_try = False
             self._sent += sent
             offset += sent
             if offset < stop:

@@ -20,13 +20,14 @@ import socket
 import sys
 import threading
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from types import TracebackType
 from typing import Self
 
-from .connection import Service, Timeouts
 from .grammar import field_value, token
 from .parser import Limits
 from .resources import DocumentRoot
+from .service import Service, Timeouts
 from .worker import Log, Report, Worker
 
 LOOPBACK = ("127.0.0.1", "::1")
@@ -123,6 +124,7 @@ class Server:
         for thread in self._threads:
             thread.start()
         self._close_listeners()
+        import_the_rest()
 
     def share(self) -> list[socket.socket]:
         """Return listening sockets for another process, at the addresses of this server, which has not started yet."""
@@ -173,6 +175,15 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def import_the_rest() -> None:
+    """Import what is otherwise imported when it is first wanted, so that start-up takes a third less.
+
+    It is not left until then: descriptors may have run out, or the modules' folder be closed to who is root no more.
+    """
+    for name in ("datetime", "hashlib", "html", "json", "traceback", "httpsock.listing"):
+        import_module(name)
 
 
 def url_of(host: str, port: int) -> str:

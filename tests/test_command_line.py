@@ -632,3 +632,89 @@ def test_it_is_stopped_as_the_first_process_of_a_container(start: Start, tmp_pat
     code, more, error = program.end()
     assert (code, more) == (0, "")
     assert "Traceback" not in error
+
+
+# --- stopping in time, and giving up root ---------------------------------------------------------------------------
+
+
+def test_what_is_not_finished_in_the_grace_is_cut_and_counted(serving: Start, film: str) -> None:
+    program = serving("--grace", "0")
+    with connect(program.port) as idle, connect(program.port) as client:
+        begin(idle, get("/empty.txt"))
+        begin(client, get(film))
+        code, _, error = program.stop()
+    assert code == 0
+    assert "cut off when the time to stop was over: 1\n" in error
+    assert re.search(rf'"GET {film} HTTP/1\.1" 200 \d+ of {FILM_OCTETS} ', error), "each is logged with what was sent"
+
+
+def test_a_blocked_standard_error_stops_nobody(serving: Start) -> None:
+    """A pager that is not scrolled: more is logged than the pipe and the waiting lines can hold."""
+    program = serving()
+    octets = get("/nothing?" + "x" * 900) * 500
+    for _ in range(8):
+        with connect(program.port) as client:
+            client.sendall(octets + get("/hello.txt", "Connection: close"))
+            assert receive_all(client).endswith(b"Hello, socket.\n")
+    code, _, error = program.stop()
+    assert code == 0
+    assert len(error) < 3 << 20
+    assert "lines dropped, since standard error took no more: " in error
+
+
+as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give up root")
+
+
+@as_root
+def test_root_is_given_up_once_the_port_is_bound(start: Start, folder: pathlib.Path) -> None:
+    # Others may pass through the temporary folders.
+    for parent in [folder, *folder.parents][:4]:
+        parent.chmod(parent.stat().st_mode | 0o055)
+    secret = folder / "secret.txt"
+    secret.write_bytes(b"for root alone")
+    secret.chmod(0o600)
+    program = start("--user", "nobody", "--port", str(free_low_port()))
+    program.read_url()
+    assert program.ask("/hello.txt").status == 200
+    assert program.ask("/secret.txt").status == 403
+    status = pathlib.Path(f"/proc/{program.process.pid}/status").read_text()
+    assert re.search(r"^Uid:\t(\d+)\t\1\t\1\t\1$", status, re.MULTILINE)
+    assert "Uid:\t0" not in status
+    assert "Gid:\t0" not in status
+    assert program.stop()[0] == 0
+
+
+def free_low_port() -> int:
+    """Return a port that only root may bind."""
+    for port in range(600, 1024):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    pytest.skip("no port below 1024 is free")
+
+
+def test_a_user_that_is_none_is_said_in_a_sentence(start: Start) -> None:
+    sentence = cannot_serve(start("--user", "no such user", "--port", "0"))
+    assert sentence == "there is no user 'no such user'; --user takes a name of this system."
+
+
+def test_only_root_can_become_another_user(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "initgroups", refuse)
+    assert main(["--port", "0", "--user", "nobody"]) == 1
+    assert capsys.readouterr().err == "httpsock: --user gives up root, and this process is not root.\n"
+
+
+def test_a_folder_that_the_user_may_not_read_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: pathlib.Path
+) -> None:
+    def become(name: str) -> None:
+        def refuse(directory: str) -> None:
+            raise PermissionError(13, "Permission denied", directory)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+
+    monkeypatch.setattr("httpsock.__main__.become_user", become)
+    assert main([str(folder), "--port", "0", "--user", "somebody"]) == 1
+    assert capsys.readouterr().err == f"httpsock: the folder '{folder}' may not be read by somebody.\n"

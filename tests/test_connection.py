@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from httpsock.accesslog import Exchange
-from httpsock.connection import Connection, Service, Timeouts, Wait
+from httpsock.connection import Connection, Wait
 from httpsock.framing import ContentLimits
 from httpsock.parser import Limits
 from httpsock.poller import READABLE, WRITABLE
 from httpsock.resources import DocumentRoot, Moment
+from httpsock.service import Service, Timeouts
 from tests.support import Answer, get, read_answer, read_answers
 
 TIMEOUTS = Timeouts(head=10, idle=20, stall=30, content=60, linger=2, linger_total=10)
@@ -978,6 +979,48 @@ def test_a_client_that_reads_a_little_now_and_then_gets_it_all(begin: Begin, fol
     answer, rest = read_answer(heard)
 
     assert (answer.content, rest) == (LARGE * 8, b"")
+
+
+def read_at(dialogue: Dialogue, octets_a_second: int) -> int:
+    """Read what comes in at a rate, while more comes, for an hour at most; return how many seconds."""
+    began = dialogue.now
+    while dialogue.goes_on and dialogue.now - began < 3600:
+        dialogue.pass_time(1)
+        if not dialogue.hear(octets_a_second):
+            break
+    return round(dialogue.now - began)
+
+
+@pytest.fixture
+def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
+    """A dialogue in which a client has asked for much, and hardly anything is buffered."""
+    (folder / "larger.bin").write_bytes(LARGE * 12)
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/larger.bin"))
+    return dialogue
+
+
+def test_a_client_that_reads_an_octet_now_and_then_is_given_up(crawling: Dialogue) -> None:
+    """However regularly: what it takes gives it less time than has passed."""
+    assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
+    (exchange,) = crawling.exchanges
+    assert exchange.sent < exchange.length
+
+
+def test_a_client_that_reads_slowly_but_steadily_gets_it_all(crawling: Dialogue) -> None:
+    """R095: a long honest download is never cut."""
+    assert read_at(crawling, 4096) > 10 * TIMEOUTS.slow
+    (exchange,) = crawling.exchanges
+    assert exchange.sent == exchange.length
+
+
+def test_who_has_read_fast_may_not_crawl_for_long(crawling: Dialogue) -> None:
+    """The time that it has gained is bounded."""
+    assert crawling.hear(len(LARGE) * 10)
+
+    assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
+
+    assert crawling.exchanges[0].sent < len(LARGE) * 12
 
 
 def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:

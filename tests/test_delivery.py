@@ -3,8 +3,11 @@
 import hashlib
 import os
 import pathlib
+import re
 import select
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,7 +15,7 @@ from contextlib import ExitStack
 import pytest
 
 from httpsock import Server
-from tests.support import Answer, connect, get, read_answer, read_answers, receive_all, talk
+from tests.support import PATIENCE_SECONDS, Answer, connect, get, read_answer, read_answers, receive_all, talk
 
 PORTABLE = "selectors, read and send"
 MEBIBYTE = 1 << 20
@@ -314,3 +317,39 @@ def test_a_file_of_more_than_4_gib_has_its_whole_length(vast: pathlib.Path, serv
     head, _, content = received.partition(b"\r\n\r\n")
     assert head.endswith(b"\r\nContent-Length: 5368709120")
     assert content.rstrip(b"\0") == b"start"
+
+
+# --- What is imported on demand -------------------------------------------------------------------
+
+EVERYTHING = """
+import pathlib, sys
+import httpsock
+from tests.support import get, read_answers, talk
+
+with httpsock.Server(sys.argv[1], port=0, log=print) as server:
+    before = set(sys.modules)
+    answers = talk(server.port, b"".join([
+        get("/"),
+        get("/", "Accept: text/html"),
+        get("/", "Accept: application/json"),
+        get("/hello.txt", "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT"),
+        get("/large.bin", "Range: bytes=0-1,3-4"),
+        get("/nothing", "Accept: text/html"),
+        get("/nothing", "Accept: application/json"),
+        b"nonsense",
+    ]))
+    print(len(answers), sorted(set(sys.modules) - before), file=sys.stderr)
+"""
+
+
+def test_nothing_is_imported_once_it_serves(folder: pathlib.Path) -> None:
+    """Descriptors may have run out by then, or the modules be out of reach for who is root no more."""
+    done = subprocess.run(
+        [sys.executable, "-c", EVERYTHING, str(folder)],
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=True,
+    )
+    assert re.fullmatch(r"[1-9]\d{3,} \[\]\n", done.stderr)

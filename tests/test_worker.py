@@ -5,22 +5,20 @@ import os
 import pathlib
 import select
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from urllib.parse import urlsplit
 
 import pytest
 
 from httpsock import Server, Timeouts, origin
 from httpsock.accesslog import Exchange
-from httpsock.connection import Service
 from httpsock.messages import Request, Response
 from httpsock.resources import DocumentRoot, Moment
+from httpsock.service import Service
 from httpsock.worker import Log, Report, Worker
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, read_answers, receive_all, talk
 
@@ -364,6 +362,7 @@ def test_what_is_not_finished_when_the_grace_ends_is_cut(employ: Employ, folder:
 
         assert employment.has_returned()
         assert receive_all(unfinished) == b""
+        assert employment.reports == ["cut off when the time to stop was over: 2"]
 
 
 def test_a_worker_may_be_stopped_before_it_runs_and_after_it_has_returned(folder: pathlib.Path) -> None:
@@ -458,50 +457,3 @@ def test_other_workers_serve_while_the_first_is_held_up(folder: pathlib.Path) ->
                 assert read_answers(talk(server.port, get("/hello.txt")))[0].content == HELLO
         finally:
             may_go_on.set()
-
-
-# --- The system runs out of descriptors -----------------------------------------------------------
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit to lower")
-@pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param("--threads 1 --bind 127.0.0.1", id="one worker, one address"),
-        pytest.param("--threads 2", id="two workers, all addresses of this machine"),
-    ],
-)
-def test_running_out_of_descriptors_is_survived_and_reported_now_and_then(folder: pathlib.Path, options: str) -> None:
-    """R093: those that are accepted go on, the others wait, and nothing turns in circles."""
-    program = f"ulimit -n 40; exec '{sys.executable}' -m httpsock '{folder}' --port 0 --quiet {options}"
-    with (
-        subprocess.Popen(["/bin/sh", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
-        ExitStack() as stack,
-    ):
-        stack.callback(process.terminate)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stderr.readline().startswith(b"Serving ")
-        port = urlsplit(process.stdout.readline()).port
-        assert port
-        served = stack.enter_context(connect(port))
-        served.sendall(get("/hello.txt"))
-        assert receive_answer(served) == HELLO
-        began = time.monotonic()
-        others = [stack.enter_context(connect(port)) for _ in range(60)]
-
-        reports = [process.stderr.readline() for _ in range(3)]
-
-        # One worker reports, once a second at most.
-        assert time.monotonic() - began >= 2
-        assert set(reports) == {b"cannot accept for now: Too many open files\n"}
-        served.sendall(get("/large.bin"))
-        assert receive_answer(served).startswith(b"503 Service Unavailable: ")
-        for client in others:
-            client.sendall(get("/nothing", "Connection: close"))
-        for client in others:
-            assert [answer.status for answer in read_answers(receive_all(client))] == [404]
-        served.sendall(get("/large.bin"))
-        assert receive_answer(served) == bytes(range(256)) * 1024
-        process.terminate()
-        assert process.wait() == 0

@@ -1,0 +1,53 @@
+"""The process: what the system lets it have, and who it is.
+
+Takes limits and names of users, changes the process. Knows nothing of sockets or HTTP. Windows has neither.
+"""
+
+import contextlib
+import os
+
+# More than this is no use to one process here, and some systems allow a billion.
+MOST_DESCRIPTORS = 65_536
+
+
+def descriptor_limit() -> int:
+    """Return how many descriptors this process may have open at a time."""
+    try:
+        import resource
+    except ImportError:  # pragma: no cover (Windows)
+        return MOST_DESCRIPTORS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process have as many descriptors as it may allow itself, up to MOST_DESCRIPTORS."""
+    try:
+        import resource
+    except ImportError:  # pragma: no cover (Windows)
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # macOS allows less than it says.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def become_user(name: str) -> None:
+    """Give up root for the user called *name*, with the groups that user has.
+
+    Raises ValueError if there is no such user, PermissionError if this process is not root.
+    """
+    try:
+        import pwd
+    except ImportError:  # pragma: no cover (Windows)
+        raise ValueError("this system has no users to change to") from None
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        raise ValueError(f"there is no user {name!r}") from None
+    # The groups first: who is no longer root can't change them.
+    os.initgroups(name, user.pw_gid)
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
