@@ -1,6 +1,7 @@
 """Lines for standard error: nobody waits for whoever reads them."""
 
 import os
+import re
 import threading
 import types
 from collections.abc import Iterator
@@ -50,17 +51,16 @@ def test_nobody_waits_for_a_reader_that_does_not_read(pipe: IO[bytes]) -> None:
         lines.write(LINE)
     lines.close(0.0)
 
-    read: list[bytes] = []
-    latest = threading.Timer(PATIENCE_SECONDS, lines.write, ["too late\n"])
-    latest.start()
-    while not (read and read[-1].startswith((b"lines dropped", b"too late"))):
-        read.append(pipe.readline())
-    latest.cancel()
-    *whole, said = read
-    assert set(whole) == {LINE.encode()}
-    assert len(whole) * len(LINE) <= MUCH / 2
-    dropped = MUCH // len(LINE) - len(whole)
-    assert said == f"lines dropped, since standard error took no more: {dropped}\n".encode()
+    written = dropped = 0
+    while written + dropped < MUCH // len(LINE):
+        read = pipe.readline()
+        if read == LINE.encode():
+            written += 1
+        else:
+            said = re.fullmatch(rb"lines dropped, since standard error took no more: (\d+)\n", read)
+            assert said
+            dropped += int(said[1])
+    assert written * len(LINE) <= MUCH * 3 / 4
 
 
 @pytest.mark.parametrize("way", ["closed", "none", "dead pipe"])

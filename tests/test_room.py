@@ -101,7 +101,8 @@ def limited(folder: pathlib.Path) -> Iterator[Limit]:
             watchdog.start()
             stack.callback(watchdog.join)
             stack.callback(watchdog.cancel)
-            stack.callback(process.terminate)
+            # The one ends at a signal, the other with its standard input.
+            stack.callback(process.stdin.close if arguments and process.stdin else process.terminate)
             return Limited(process, stack)
 
         yield start

@@ -1,0 +1,49 @@
+"""``python3 -m tests.reliability [NAME ...] [--long] [--server NAME]``: exit code 1 if something does not hold."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from . import changing, escapes, full, fuzz, hostile, leaving, machine, slow, smuggling, stopping
+from .subject import SERVERS, Row
+
+EXPERIMENTS: dict[str, Callable[..., list[Row]]] = {
+    "slow": slow.run,
+    "full": full.run,
+    "leaving": leaving.run,
+    "stopping": stopping.run,
+    "changing": changing.run,
+    "hostile": hostile.run,
+    "fuzz": fuzz.run,
+    "escapes": escapes.run,
+    "smuggling": smuggling.run,
+    "machine": machine.run,
+}
+
+
+def main() -> int:
+    """Run the experiments that are asked for; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python3 -m tests.reliability", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(EXPERIMENTS)} (default: all)")
+    parser.add_argument("--long", action="store_true", help="the full numbers, for minutes")
+    parser.add_argument("--server", choices=SERVERS, default="httpsock", help="another server, as a yardstick")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(EXPERIMENTS):
+        parser.error(f"there is no experiment {', '.join(sorted(unknown))}")
+    all_hold = True
+    for name in options.names or EXPERIMENTS:
+        began = time.monotonic()
+        rows = EXPERIMENTS[name](options.server, is_long=options.long)
+        sys.stdout.write(f"\n{name}: {options.server}, {time.monotonic() - began:.0f} s\n")
+        width = max(len(row.what) for row in rows)
+        for row in rows:
+            verdict = "ok  " if row.holds else "FAIL"
+            sys.stdout.write(f"  {verdict} {row.what:{width}}  {row.measured}  (must: {row.must})\n")
+        sys.stdout.flush()
+        all_hold = all_hold and all(row.holds for row in rows)
+    return 0 if all_hold else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""Fuzzing with coverage for a guide: inputs that reach new lines are kept and changed further.
+
+The line tracer of the interpreter is the guide, so that nothing has to be installed: the tracer is on for one input in
+eight, which finds the new lines; the others run at full speed. Besides: what an input may cost at most.
+"""
+
+import random
+import sys
+import time
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+from httpsock import grammar
+from httpsock.messages import Refusal, Request, RequestError
+from httpsock.negotiation import accepted_codings, preferred_media_type
+from httpsock.parser import Limits, Pause, RequestParser
+from httpsock.paths import parse_path
+from httpsock.preconditions import Validators, evaluate, range_applies
+from httpsock.ranges import parse_ranges, select_ranges
+
+from .hostile import _SEEDS, mutate
+from .subject import Row
+
+_TRACED_EVERY = 8
+_REPEATED = (
+    *(bytes([octet]) for octet in range(256)),
+    *(b"\r\n", b"a:", b": ", b"a=b;", b';a="', b'"\\', b"%2e", b"../", b"//", b"0-1,", b"-1,", b'"x",', b'W/"', b"a, "),
+    *(b"text/html;q=0.5,", b"A: b\r\n", b"0\r\n", b"1\r\nx\r\n", b"1;a=b\r\nx\r\n", b" ,", b"\t\r\n ", b"Host: x\r\n"),
+    *(b"bytes=0-,", b"Sun, 06 Nov 1994 ", b"chunked,", b"[::1]", b"a.b:", b"@", b"GET / HTTP/1.1\r\n", b"\xc3\xa9"),
+)  # fmt: skip
+
+
+class Target(NamedTuple):
+    """What is fuzzed: a function of octets, seeds for it, and what it may raise."""
+
+    run: Callable[[bytes], object]
+    seeds: tuple[bytes, ...]
+
+
+def parse_all(octets: bytes) -> list[object]:
+    """Return all events of a connection on which *octets* came, whole and then to the end."""
+    parser = RequestParser(Limits())
+    events: list[object] = []
+    for part in (octets, b""):
+        parser.receive(part)
+        while (event := parser.next_event()) is not Pause.NEED_DATA and event is not Pause.CLOSED:
+            events.append(event)
+    return events
+
+
+def _field(name: bytes) -> Callable[[bytes], Request]:
+    """Return a function that gives the request in which the field *name* has the value that is given."""
+
+    def request(octets: bytes) -> Request:
+        (first, *_) = parse_all(b"GET / HTTP/1.1\r\nHost: x\r\n" + name + b": " + octets + b"\r\n\r\n")
+        assert isinstance(first, Request)
+        return first
+
+    return request
+
+
+def _ranges(octets: bytes) -> None:
+    specs = parse_ranges(octets)
+    if specs is not None:
+        for chosen in select_ranges(specs, 1000):
+            assert 0 <= chosen.first <= chosen.last < 1000
+
+
+def _conditions(octets: bytes) -> None:
+    validators = Validators(b'"x"', 784_111_777)
+    for name in (b"If-None-Match", b"If-Match", b"If-Modified-Since", b"If-Unmodified-Since"):
+        evaluate(_field(name)(octets), validators, 1e9)
+    range_applies(_field(b"If-Range")(octets), validators, 1e9)
+
+
+def _negotiation(octets: bytes) -> None:
+    assert preferred_media_type(octets, ("text/html", "application/json")) in ("text/html", "application/json")
+    accepted_codings(octets, ("br", "gzip"))
+
+
+def _path(octets: bytes) -> None:
+    name = parse_path(b"/" + octets)
+    if not isinstance(name, Refusal):
+        assert not {"..", "."} & set(name.segments)
+        assert not any("/" in segment or "\0" in segment for segment in name.segments)
+
+
+_DATES = (b"Sun, 06 Nov 1994 08:49:37 GMT", b"Sunday, 06-Nov-94 08:49:37 GMT", b"Sun Nov  6 08:49:37 1994")
+
+
+def _target(octets: bytes) -> None:
+    parse_all(b"GET " + octets + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+def _host(octets: bytes) -> None:
+    parse_all(b"GET / HTTP/1.1\r\nHost: " + octets + b"\r\n\r\n")
+
+
+def _printable(octets: bytes) -> None:
+    assert grammar.printable(octets, 99).isprintable()
+
+
+TARGETS = {
+    "parser and framing": Target(parse_all, _SEEDS),
+    "paths": Target(_path, (b"a/b/../c%20d", b"%2e%2e/%2f", b".well-known/x", b"a//b/")),
+    "request-target": Target(_target, (b"/a?b", b"*", b"http://a:1/b", b"[::1]:80")),
+    "host": Target(_host, (b"localhost:80", b"[::1]", b"a.b")),
+    "ranges": Target(_ranges, (b"bytes=0-1,3-,-5", b"bytes = 1-", b"items=0-1", b"bytes=9-8")),
+    "preconditions and dates": Target(_conditions, (b'"x", W/"y"', b"*", *_DATES)),
+    "negotiation": Target(_negotiation, (b"text/html;q=0.5, */*;q=0", b'br;q=1.0, gzip;x="a,b", *')),
+    "what is logged": Target(_printable, (b"GET / \x1b[2J",)),
+}
+
+
+def run(server: str, *, is_long: bool) -> list[Row]:
+    """1,000,000 inputs for each target in turn as far as 20 seconds go; in short 2,000. Then what inputs cost."""
+    rows = []
+    for name, target in TARGETS.items():
+        count, kept, fault = fuzz(target, 1_000_000 if is_long else 2000, 20.0)
+        rows.append(Row(f"{name}: inputs", f"{count:,}, {kept} kept; {fault or 'no fault'}", "no fault", not fault))
+    worst, octets = cost(1 << 20 if is_long else 1 << 14)
+    rows.append(Row("the costliest of repeated octets", f"{worst:.2f} ms per KiB ({octets!r})", "< 10 ms", worst < 10))
+    return rows
+
+
+def fuzz(target: Target, most: int, seconds: float) -> tuple[int, int, str]:
+    """Return how many inputs were tried and kept, and the first fault, if there is one."""
+    chance = random.Random(2)
+    corpus = list(target.seeds)
+    seen: set[tuple[CodeType, int]] = set()
+    latest = time.monotonic() + seconds
+    for count in range(most):
+        octets = mutate(chance.choice(corpus), chance)[:4096]
+        lines: set[tuple[CodeType, int]] = set()
+        try:
+            if count % _TRACED_EVERY:
+                target.run(octets)
+            else:
+                _traced(target.run, octets, lines)
+        except RequestError:
+            pass
+        except Exception as error:
+            return count + 1, len(corpus), f"{octets!r}: {error!r}"
+        if not lines <= seen:
+            seen |= lines
+            corpus.append(octets)
+        if count % 256 == 0 and time.monotonic() > latest:
+            break
+    return count + 1, len(corpus), ""
+
+
+def _traced(run: Callable[[bytes], object], octets: bytes, lines: set[tuple[CodeType, int]]) -> None:
+    """Run with *octets*, noting each line of the package that is reached."""
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        if "httpsock" not in frame.f_code.co_filename:
+            return None
+        lines.add((frame.f_code, frame.f_lineno))
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run(octets)
+    finally:
+        sys.settrace(before)
+
+
+def cost(length: int) -> tuple[float, bytes]:
+    """Return the most milliseconds that a KiB of any repeated octets takes any target, and which octets they are."""
+    worst, which = 0.0, b""
+    for target in TARGETS.values():
+        for part in _REPEATED:
+            for octets in ((part * length)[:length], target.seeds[0] + (part * length)[:length]):
+                began = time.perf_counter()
+                try:
+                    target.run(octets)
+                except RequestError:
+                    pass
+                spent = (time.perf_counter() - began) * 1000 / (length / 1024)
+                if spent > worst:
+                    worst, which = spent, part
+    return worst, which

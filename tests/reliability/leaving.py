@@ -1,0 +1,46 @@
+"""Clients that leave: in the middle of a download, with half a connection, before they are accepted."""
+
+import socket
+
+from .subject import Row, Subject, ask, connect, get, reset, serving, site, until
+
+
+def run(server: str, *, is_long: bool) -> list[Row]:
+    """2,000 downloads reset midway, and as many that leave in other ways; a tenth in short."""
+    count = 2000 if is_long else 200
+    with site() as root, serving(root, server) as subject:
+        ask(subject.port, get("/hello.txt") * 100)
+        settled = subject.descriptors(), subject.threads()
+        memory = subject.memory_kib()
+        for _ in range(count):
+            client = connect(subject.port, get("/large.bin"))
+            client.recv(1)
+            reset(client)
+        for _ in range(count):
+            reset(connect(subject.port))
+        halves = sum(_half_closed(subject) for _ in range(count // 10))
+        until(lambda: (subject.descriptors(), subject.threads()) == settled)
+        after = subject.descriptors(), subject.threads()
+        grown = subject.memory_kib() - memory
+        rows = [
+            Row("descriptors and threads", f"{settled} before, {after} after", "the same", settled == after),
+            Row("memory", f"{grown:+} KiB", "< 2 MiB more", grown < 2048),
+            Row("half-closed senders", f"{halves} of {count // 10} answered whole", "all", halves == count // 10),
+        ]
+        if server == "httpsock":
+            until(lambda: subject.log().count("/large.bin") == count)
+            lines = subject.log().count("GET /large.bin")
+            rows += [
+                Row("one log line each", f"{lines} lines for {count} resets", "one each", lines == count),
+                Row("tracebacks", str(subject.log().count("Traceback")), "0", "Traceback" not in subject.log()),
+            ]
+        return rows
+
+
+def _half_closed(subject: Subject) -> bool:
+    with connect(subject.port, get("/hello.txt") * 3) as client:
+        client.shutdown(socket.SHUT_WR)
+        octets = b""
+        while part := client.recv(65536):
+            octets += part
+    return octets.count(b"Hello, socket.\n") == 3

@@ -1,0 +1,108 @@
+"""Time and machine: clocks that jump, threads that switch at every step, and a soak that must leave nothing behind."""
+
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
+
+import httpsock
+
+from .subject import PYTHON, Row, Subject, ask, connect, get, reset, serving, site
+
+_SWITCHING = (
+    PYTHON + " -c 'import sys; sys.setswitchinterval(1e-6); from httpsock.__main__ import main; sys.exit(main())'"
+    " {root} --port {port} --bind 127.0.0.1 --quiet --threads 4"
+)
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def run(server: str, *, is_long: bool) -> list[Row]:
+    """Clock steps and forced switches; a soak of three minutes, in short three seconds."""
+    return [*_clock(), _switching(20.0 if is_long else 1.5), *_soak(server, 180.0 if is_long else 3.0)]
+
+
+def _clock() -> list[Row]:
+    """Set the clock a day forward and back while a client is connected, in a server of this process."""
+    dates = []
+    now = time.time
+    with site() as root, httpsock.Server(root, port=0) as server, connect(server.port) as client:
+        for step in (0, 86_400, -86_400, 86_400 * 365):
+            with mock.patch("httpsock.worker.time.time", lambda step=step: now() + step):
+                client.sendall(get("/hello.txt"))
+                octets = b""
+                while not octets.endswith(b"socket.\n") and (part := client.recv(4096)):
+                    octets += part
+                dates.append(octets.partition(b"Date: ")[2][:16])
+    different = len(set(dates))
+    return [
+        Row(
+            "the clock is set three times",
+            f"{len(dates)} answers, {different} dates",
+            "4 answers, 4 dates",
+            different == 4,
+        )
+    ]
+
+
+def _load(subject: Subject, latest: float, seed: int) -> tuple[int, int]:
+    """Be all kinds of clients until *latest*; return how many answers were right and how many wrong."""
+    chance = random.Random(seed)
+    right = wrong = 0
+    while time.monotonic() < latest:
+        match chance.randrange(6):
+            case 0:
+                client = connect(subject.port, get("/large.bin"))
+                client.recv(1000)
+                reset(client)
+                continue
+            case 1:
+                good = ask(subject.port, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
+            case 2:
+                good = len(ask(subject.port, get("/large.bin", "Range: bytes=0-999999"))) > 1_000_000
+            case 3:
+                good = ask(subject.port, get("/")).startswith(b"HTTP/1.1 200")
+            case _:
+                good = ask(subject.port, get("/hello.txt") * 20).count(b"Hello, socket.\n") == 20
+        right, wrong = right + good, wrong + (not good)
+    return right, wrong
+
+
+def _switching(seconds: float) -> Row:
+    with site() as root, serving(root, _SWITCHING) as subject, ThreadPoolExecutor(4) as pool:
+        latest = time.monotonic() + seconds
+        loads = [pool.submit(_load, subject, latest, seed).result for seed in range(4)]
+        right, wrong = map(sum, zip(*(load() for load in loads), strict=True))
+        said = "Traceback" in subject.log()
+    return Row(
+        "threads that switch at every step", f"{right} right, {wrong} wrong", "0 wrong", right > 0 and not wrong + said
+    )
+
+
+def _soak(server: str, seconds: float) -> list[Row]:
+    """Load it with all kinds of clients; look at it once in a while."""
+    samples: list[tuple[int, int, int]] = []
+    with site() as root, serving(root, server, "" if server != "httpsock" else "--quiet") as subject:
+        latest = time.monotonic() + seconds
+        with ThreadPoolExecutor(4) as pool:
+            loads = [pool.submit(_load, subject, latest, seed) for seed in range(4)]
+            pause = threading.Event()
+            while time.monotonic() < latest:
+                pause.wait(seconds / 30)
+                samples.append((subject.memory_kib(), subject.descriptors(), subject.threads()))
+            right, wrong = map(sum, zip(*(load.result() for load in loads), strict=True))
+    memory, descriptors, threads = (list(column) for column in zip(*samples, strict=True))
+    third = len(memory) // 3
+    grown = max(memory[-third:]) - max(memory[third : 2 * third])
+    return [
+        Row("a soak", f"{right} right, {wrong} wrong in {seconds:.0f} s", "0 wrong", right > 0 and not wrong),
+        Row("memory over time", f"{plot(memory)} {min(memory)} to {max(memory)} KiB", "flat", grown < 1024),
+        Row("descriptors over time", f"{plot(descriptors)} up to {max(descriptors)}", "< 40", max(descriptors) < 40),
+        Row("threads over time", f"{plot(threads)} up to {max(threads)}", "the same", len(set(threads)) == 1),
+    ]
+
+
+def plot(values: list[int]) -> str:
+    """Return *values* as a line of bars."""
+    least, most = min(values), max(values)
+    return "".join(_BARS[(value - least) * 7 // max(1, most - least)] for value in values)

@@ -1,0 +1,195 @@
+"""The server that is tried: started for a folder, watched from outside, stopped in the end."""
+
+import contextlib
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+PATIENCE_SECONDS = 20.0
+PYTHON = shlex.quote(sys.executable)
+SERVERS = {
+    "httpsock": f"{PYTHON} -m httpsock {{root}} --port {{port}} --bind 127.0.0.1 --log json",
+    "nginx": "nginx -p {work} -c {work}/nginx.conf",
+    "caddy": "caddy file-server --root {root} --listen 127.0.0.1:{port}",
+}
+_NGINX = """daemon off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/error.log;
+events {{ worker_connections 8192; }}
+http {{ access_log off; sendfile on; client_body_temp_path {work}/b; proxy_temp_path {work}/p;
+  fastcgi_temp_path {work}/f; uwsgi_temp_path {work}/u; scgi_temp_path {work}/s;
+  server {{ listen 127.0.0.1:{port} backlog=4096; root {root}; autoindex on; }} }}
+"""
+
+
+class Row(NamedTuple):
+    """One line of a table: what was tried, what came of it, what must hold, and whether it does.
+
+    *is_timed*: how it comes out depends on how busy the machine is; tests do not go by it.
+    """
+
+    what: str
+    measured: str
+    must: str
+    holds: bool
+    is_timed: bool = False
+
+
+class Subject:
+    """A running server."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: pathlib.Path) -> None:
+        self.process = process
+        self.port = port
+        self._log = log
+
+    def log(self) -> str:
+        """Return what it has said on standard error so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def _tree(self) -> list[int]:
+        waiting, found = [self.process.pid], []
+        while waiting:
+            pid = waiting.pop()
+            found.append(pid)
+            waiting += map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return found
+
+    def memory_kib(self) -> int:
+        """Return how much memory it has of its own, with its children."""
+        rolled = [pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self._tree()]
+        return sum(int(line.split()[1]) for text in rolled for line in text.splitlines() if line.startswith("Pss:"))
+
+    def descriptors(self) -> int:
+        """Return how many descriptors it has open."""
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self._tree())
+
+    def threads(self) -> int:
+        """Return how many threads it has."""
+        return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self._tree())
+
+    def cpu_seconds(self) -> float:
+        """Return how long it has been on a processor."""
+        stats = [pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._tree()]
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> int:
+        """Ask it to stop; return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def serving(
+    root: pathlib.Path, server: str = "httpsock", options: str = "", *, descriptors: int = 0, port: int = 0
+) -> Iterator[Subject]:
+    """Start *server* for *root*; give it once it accepts, and end it."""
+    port = port or free_port()
+    with tempfile.TemporaryDirectory() as work, open(f"{work}/stderr", "wb") as log:
+        pathlib.Path(work, "nginx.conf").write_text(_NGINX.format(work=work, port=port, root=root))
+        command = f"exec {SERVERS.get(server, server).format(root=root, port=port, work=work)} {options}"
+        if descriptors:
+            command = f"ulimit -n {descriptors}; {command}"
+        with subprocess.Popen(["/bin/sh", "-c", command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log) as process:
+            try:
+                _wait_until_it_accepts(process, port)
+                yield Subject(process, port, pathlib.Path(work, "stderr"))
+            finally:
+                process.kill()
+
+
+def _wait_until_it_accepts(process: subprocess.Popen[bytes], port: int) -> None:
+    latest = time.monotonic() + PATIENCE_SECONDS
+    while process.poll() is None and time.monotonic() < latest:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+    raise RuntimeError("the server does not start")
+
+
+@contextlib.contextmanager
+def site() -> Iterator[pathlib.Path]:
+    """A folder with a few files, small and large, on a file system of its own kind: that of temporary files."""
+    with tempfile.TemporaryDirectory() as work:
+        root = pathlib.Path(work, "root")
+        root.mkdir()
+        (root / "hello.txt").write_bytes(b"Hello, socket.\n")
+        with open(root / "large.bin", "wb") as file:
+            file.truncate(64 << 20)
+        yield root
+
+
+def get(path: str, *field_lines: str) -> bytes:
+    """Return the octets of a request for *path*."""
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *field_lines, "", ""]).encode()
+
+
+def connect(port: int, octets: bytes = b"", *, buffered: int = 0) -> socket.socket:
+    """Return a connection on which *octets* were sent; *buffered* octets make a small window."""
+    client = socket.socket()
+    client.settimeout(PATIENCE_SECONDS)
+    if buffered:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffered)
+    client.connect(("127.0.0.1", port))
+    client.sendall(octets)
+    return client
+
+
+def receive_all(client: socket.socket) -> bytes:
+    """Return all that comes until the peer ends its side or resets."""
+    parts = []
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        while part := client.recv(1 << 18):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def ask(port: int, octets: bytes, *, quiet_seconds: float = 0.0) -> bytes:
+    """Return all that a server sends to who connects, sends *octets* and ends its side.
+
+    With *quiet_seconds* it does not end its side, but listens until nothing has come for so long.
+    """
+    with connect(port) as client:
+        with contextlib.suppress(ConnectionError):
+            client.sendall(octets)
+            if not quiet_seconds:
+                client.shutdown(socket.SHUT_WR)
+        client.settimeout(quiet_seconds or PATIENCE_SECONDS)
+        return receive_all(client)
+
+
+def reset(client: socket.socket) -> None:
+    """Close a connection so that the peer is told that it broke off."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
+
+
+def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
+    """Return whether *condition*, a function, is true before so many *seconds* have passed."""
+    latest = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > latest:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def is_installed(program: str) -> bool:
+    """Return whether *program* is on this machine."""
+    return shutil.which(program) is not None
