@@ -158,7 +158,7 @@ def unmemoised() -> Iterator[None]:
     [
         pytest.param("parser.check_host", lambda *_: None, b"GET / HTTP/1.0\r\nHost:\r\n\r\n", id="any Host taken"),
         pytest.param(
-            "parser._is_persistent",
+            "parser.is_persistent",
             lambda _, minor_version: minor_version == 1,
             b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
             id="close overlooked",

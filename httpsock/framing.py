@@ -52,6 +52,14 @@ def parse_content_length(fields: Mapping[bytes, bytes], minor_version: int) -> i
         return None
     if content_length is None:
         return 0
+    return parse_length(content_length)
+
+
+def parse_length(content_length: bytes) -> int:
+    """Return the number of octets that a value of Content-Length says (RFC 9110 §8.6).
+
+    Raises RequestError when it is not one decimal number, or is more than any content has.
+    """
     if not _DIGITS.fullmatch(content_length):
         reason = f'Content-Length is "{grammar.printable(content_length)}", not one decimal number'
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")
@@ -78,6 +86,18 @@ def _check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor
     if len(codings) > 1:
         reason = f'Transfer-Encoding "{shown}" has a coding that is not implemented'
         raise RequestError(Status.NOT_IMPLEMENTED, reason, "RFC 9112 §6.1")
+
+
+def is_persistent(connection: bytes | None, minor_version: int) -> bool:
+    """Return whether the sender of a message lets the connection go on after this exchange (RFC 9112 §9.3).
+
+    *connection* is the value of its field Connection, if it has one.
+    """
+    if connection is None:
+        return minor_version == 1
+    # Options are tokens, so that a quote hides no comma: "close" is seen whatever stands before it.
+    options = [option.strip(b" \t").lower() for option in connection.split(b",")]
+    return b"close" not in options and (minor_version == 1 or b"keep-alive" in options)
 
 
 class Decoded(NamedTuple):
@@ -116,7 +136,10 @@ class ChunkState(Enum):
 
 
 class ChunkedDecoder:
-    """Content in chunks. Trailer fields are checked and dropped, never merged into the head (RFC 9110 §6.5.1)."""
+    """Content in chunks. Trailer fields are checked and kept apart, never merged into the head (RFC 9110 §6.5.1).
+
+    *trailers* are their lines as received.
+    """
 
     def __init__(self, limits: ContentLimits) -> None:
         self._limits = limits
@@ -125,6 +148,7 @@ class ChunkedDecoder:
         self._content_octets = 0
         self._extension_octets = 0
         self._trailer_octets = 0
+        self.trailers = bytearray()
         self._lines = 0
 
     @property
@@ -209,6 +233,8 @@ class ChunkedDecoder:
             self._state = ChunkState.COMPLETE
         elif fault := field_line_fault(line, f"trailer field line {self._lines}"):
             raise fault
+        else:
+            self.trailers += line
         return position + len(line)
 
 

@@ -19,7 +19,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from . import grammar
-from .framing import ChunkedDecoder, ContentLimits, LengthDecoder, field_line_fault, parse_content_length
+from .framing import (
+    ChunkedDecoder,
+    ContentLimits,
+    LengthDecoder,
+    field_line_fault,
+    is_persistent,
+    parse_content_length,
+)
 from .messages import Request, RequestError, Status
 from .target import check_host, parse_target
 
@@ -226,7 +233,7 @@ def parse_head(head: bytes, max_field_lines: int) -> Request:
         minor_version,
         fields,
         parse_content_length(fields, minor_version),
-        _is_persistent(fields.get(b"connection"), minor_version),
+        is_persistent(fields.get(b"connection"), minor_version),
     )
 
 
@@ -240,15 +247,6 @@ def _join(name: bytes, first: bytes, second: bytes) -> bytes:
     if name == b"content-length":
         raise RequestError(Status.BAD_REQUEST, "there is more than one Content-Length field line", "RFC 9112 §6.3")
     return first + b", " + second
-
-
-def _is_persistent(connection: bytes | None, minor_version: int) -> bool:
-    """Return whether the client lets the connection go on after this exchange (RFC 9112 §9.3)."""
-    if connection is None:
-        return minor_version == 1
-    # Options are tokens, so that a quote hides no comma: "close" is seen whatever stands before it.
-    options = [option.strip(b" \t").lower() for option in connection.split(b",")]
-    return b"close" not in options and (minor_version == 1 or b"keep-alive" in options)
 
 
 # --- What is wrong with a head --------------------------------------------------------------------

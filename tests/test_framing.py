@@ -386,6 +386,14 @@ def test_trailers_obey_field_syntax(cut: Cut, trailers: bytes, reason: str, clau
         assert outcome.refusal == Refusal(Status.BAD_REQUEST, reason, clause)
 
 
+@however_cut
+def test_trailers_are_kept_apart_as_they_were_received(cut: Cut) -> None:
+    for pieces in cut(b"1\r\n!\r\n0\r\nDigest: abc\r\nX:\ty \r\n\r\n"):
+        decoder = ChunkedDecoder(LIMITS)
+        assert decode(decoder, pieces).content == b"!"
+        assert decoder.trailers == b"Digest: abc\r\nX:\ty \r\n"
+
+
 # --- Limits, each at its value and one past it ----------------------------------------------------
 
 
