@@ -42,7 +42,11 @@ field_line = re.compile(FIELD_LINE)
 field_value = re.compile(FIELD_VALUE)
 # HTTP-message = start-line CRLF *( field-line CRLF ) CRLF
 head = re.compile(REQUEST_LINE + rb"\r\n(?:" + FIELD_LINE + rb"\r\n)*+\r\n")
-# Of a head that the pattern above has passed: the name and value of each field line.
+# status-line = HTTP-version SP status-code SP [ reason-phrase ]      status-code = 3DIGIT
+# reason-phrase = 1*( HTAB / SP / VCHAR / obs-text )
+# Some servers leave out the second space with the phrase; that can be read in one way only, and is taken.
+status_line = re.compile(HTTP_VERSION + rb" ([0-9]{3})(?: (" + FIELD_VALUE + rb"))?")
+# Of a request's head that the pattern for all of it has passed: the name and value of each field line.
 name_and_value = re.compile(rb"\r\n([^\r:]++):[ \t]*+([^\r]*+)")
 
 # --- RFC 3986 §3.2.2, RFC 9110 §4.2, §7.2: hosts and targets --------------------------------------
@@ -98,6 +102,8 @@ parameter = re.compile(rb'(?:"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[^";])++', re.DOTALL)
 ENTITY_TAG = rb'(?:W/)?"[!#-~\x80-\xff]*+"'
 entity_tag = re.compile(ENTITY_TAG)
 entity_tags = re.compile(rb"(?:[ \t,]*+" + ENTITY_TAG + rb"[ \t]*+(?=,|$))++[ \t,]*+")
+# Content-Range = "bytes" SP ( first-pos "-" last-pos "/" ( complete-length / "*" ) / "*/" complete-length )
+content_range = re.compile(rb"(?i:bytes) (?:(?P<first>[0-9]++)-(?P<last>[0-9]++)|\*)/(?:(?P<length>[0-9]++)|\*)")
 # weight = OWS ";" OWS "q=" qvalue
 # qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
 qvalue = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
