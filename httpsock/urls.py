@@ -1,0 +1,104 @@
+"""URLs: where an http URL leads, and where a redirect leads from there.
+
+Takes what a person typed or a server sent, gives a value or says what is wrong with it. What may be repaired without
+guessing (a space, a letter beyond ASCII) is percent-encoded; what could break a request apart is refused.
+Knows nothing of sockets.
+
+RFC 9110 §4.2 (http URIs), §15.4 (redirection); RFC 3986 §3 (parts), §5 (references).
+
+    http://www.example.org:8080/where?q=now#part
+           host            port target      the fragment is never sent
+"""
+
+import re
+from typing import NamedTuple
+from urllib.parse import urljoin
+
+from . import grammar
+
+DEFAULT_PORT = 80
+# RFC 9110 §4.1 asks for 8000 at least.
+_MOST_OCTETS = 16 * 1024
+# What a path or query may hold as it is: pchar, "/", "?" and the percent sign of what is encoded already.
+_not_in_target = re.compile(rb"[^!$&'()*+,\-./0-9:;=?@A-Z_a-z~%]")
+_control = re.compile(rb"[\x00-\x1f\x7f]")
+
+
+class UrlError(ValueError):
+    """The text is no URL that can be asked for here."""
+
+
+class Url(NamedTuple):
+    """An http URL taken apart. *host* is in lower case, an IPv6 address without its brackets."""
+
+    host: str
+    port: int
+    target: str
+
+    @property
+    def authority(self) -> str:
+        """What the field Host says: the port only if it is not the default one (RFC 9110 §4.2.3, §7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORT else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> tuple[str, int]:
+        """Host and port: whom to connect to (RFC 9110 §4.3.1)."""
+        return self.host, self.port
+
+    def __str__(self) -> str:
+        return f"http://{self.authority}{self.target}"
+
+
+def parse_url(text: str) -> Url:
+    """Return *text* as a Url. Raises UrlError, with a sentence, if it is none that can be asked for here."""
+    octets = text.encode("utf-8", "surrogateescape")
+    shown = grammar.printable(octets)
+    if len(octets) > _MOST_OCTETS:
+        raise UrlError(f"the URL has {len(octets)} octets; {_MOST_OCTETS} are the most")
+    if control := _control.search(octets):
+        raise UrlError(f'the URL "{shown}" has the control character \\x{control[0][0]:02x}')
+    match = grammar.absolute_form.fullmatch(octets.partition(b"#")[0])
+    if match is None:
+        raise UrlError(f'the URL "{shown}" does not begin with http://')
+    if match["scheme"].lower() != b"http":
+        raise UrlError(f'the URL "{shown}" is not one of http, the only scheme that is spoken here')
+    host, port = _parse_authority(match["authority"])
+    # RFC 9110 §4.2.3: an empty path is the same as "/".
+    target = (match["path"] or b"/") + (b"" if match["query"] is None else b"?" + match["query"])
+    return Url(host, port, _not_in_target.sub(lambda octet: b"%%%02X" % octet[0][0], target).decode("ascii"))
+
+
+def _parse_authority(authority: bytes) -> tuple[str, int]:
+    """Return host and port. Raises UrlError where there is none to connect to, or more than that."""
+    shown = grammar.printable(authority)
+    if b"@" in authority:
+        # RFC 9110 §4.2.4: a password would end up in logs and histories, and what stands before "@" deceives.
+        raise UrlError("a URL with a user's name or password is not asked for; give them with --header, if at all")
+    match = grammar.host.fullmatch(authority)
+    if match is None:
+        hint = "; write a name beyond ASCII in its form xn--" if any(octet > 0x7F for octet in authority) else ""
+        raise UrlError(f'the URL has "{shown}" for a host{hint}')
+    digits = (match["port"] or b"").lstrip(b"0")
+    if match["port"] and not (digits and len(digits) <= 5 and int(digits) <= 65535):
+        raise UrlError(f'the URL has "{shown}" for host and port; ports are 1 to 65535')
+    host = authority[: match.start("port") - 1] if match["port"] is not None else authority
+    return host.strip(b"[]").decode("ascii").lower(), int(digits or DEFAULT_PORT)
+
+
+def redirected(method: str, url: Url, status: int, location: bytes | None) -> tuple[str, Url] | None:
+    """Return the method and the URL with which a response sends its client elsewhere, or None if it does not.
+
+    Raises UrlError if it sends it where this client can't go.
+    """
+    if location is None or status not in (301, 302, 303, 307, 308):
+        return None
+    if _control.search(location):
+        # A tabulator would be dropped without a word by what resolves the reference.
+        raise UrlError(f'the redirect to "{grammar.printable(location)}" has a control character')
+    # RFC 3986 §5.2; octets beyond ASCII are taken as they are, and encoded by parse_url().
+    reference = location.decode("utf-8", "surrogateescape")
+    elsewhere = parse_url(urljoin(str(url), reference))
+    # RFC 9110 §15.4: a 303 asks for a GET, and a POST becomes one by custom; HEAD stays HEAD.
+    becomes_get = (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST")
+    return ("GET" if becomes_get else method), elsewhere

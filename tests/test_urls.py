@@ -1,0 +1,152 @@
+"""Where an http URL leads, what is repaired in one and what refused, and where a redirect leads from there."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from httpsock.messages import RequestError
+from httpsock.target import parse_target
+from httpsock.urls import Url, UrlError, parse_url, redirected
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "target", "authority"),
+    [
+        pytest.param("http://a/", "a", 80, "/", "a", id="the default port goes unsaid (RFC 9110 §4.2.3)"),
+        pytest.param("http://a:80/", "a", 80, "/", "a", id="also if it was given"),
+        pytest.param("http://a:/", "a", 80, "/", "a", id="or left empty"),
+        pytest.param(
+            "HTTP://A.Example:08080/B", "a.example", 8080, "/B", "a.example:8080", id="case of scheme and host"
+        ),
+        pytest.param("http://a", "a", 80, "/", "a", id="an empty path is /"),
+        pytest.param("http://a?q=1", "a", 80, "/?q=1", "a", id="also before a query"),
+        pytest.param("http://a/?", "a", 80, "/?", "a", id="an empty query is one"),
+        pytest.param("http://a/b#c?d", "a", 80, "/b", "a", id="a fragment is never sent"),
+        pytest.param("http://a/b?c?d//e", "a", 80, "/b?c?d//e", "a", id="a query may hold ? and /"),
+        pytest.param("http://[::1]:8000/", "::1", 8000, "/", "[::1]:8000", id="IPv6"),
+        pytest.param("http://[FE80::1]/", "fe80::1", 80, "/", "[fe80::1]", id="IPv6, default port"),
+        pytest.param("http://a/ä b", "a", 80, "/%C3%A4%20b", "a", id="what must be encoded is"),
+        pytest.param("http://a/\udcff", "a", 80, "/%FF", "a", id="octets that are no text"),
+        pytest.param("http://a/%e4%", "a", 80, "/%e4%", "a", id="what is encoded already stays"),
+        pytest.param(
+            'http://a/{"x"}[1]|\\', "a", 80, "/%7B%22x%22%7D%5B1%5D%7C%5C", "a", id="all that a path can't hold"
+        ),
+    ],
+)
+def test_a_url_is_taken_apart(text: str, host: str, port: int, target: str, authority: str) -> None:
+    url = parse_url(text)
+    assert url == Url(host, port, target)
+    assert url.authority == authority
+    assert str(url) == f"http://{authority}{target}"
+    assert url.origin == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("", 'the URL "" does not begin with http://', id="nothing"),
+        pytest.param("a:8000/b", 'the URL "a:8000/b" does not begin with http://', id="no scheme"),
+        pytest.param("mailto:a", 'the URL "mailto:a" does not begin with http://', id="no authority"),
+        pytest.param("https://a/", 'the URL "https://a/" is not one of http, the only scheme', id="https"),
+        pytest.param("ftp://a/", 'the URL "ftp://a/" is not one of http', id="another scheme"),
+        pytest.param("http:///b", 'the URL has "" for a host', id="no host"),
+        pytest.param("http://a b/", 'the URL has "a b" for a host', id="a space in the host"),
+        pytest.param("http://a:x/", 'the URL has "a:x" for a host', id="no number for a port"),
+        pytest.param("http://a:0/", 'the URL has "a:0" for host and port; ports are 1 to 65535', id="port 0"),
+        pytest.param("http://a:65536/", "ports are 1 to 65535", id="a port of more than 16 bits"),
+        pytest.param("http://a:999999/", "ports are 1 to 65535", id="a port of six digits"),
+        pytest.param("http://ä/", "write a name beyond ASCII in its form xn--", id="a host beyond ASCII"),
+        pytest.param("http://me:secret@a/", "a URL with a user's name or password is not asked for", id="credentials"),
+        pytest.param("http://a@b/", "a URL with a user's name or password is not asked for", id="a user's name"),
+        pytest.param("http://a/\r\nX: y", "has the control character \\x0d", id="a line of its own"),
+        pytest.param("http://a/\0", "has the control character \\x00", id="NUL"),
+        pytest.param("http://a/" + "b" * 16384, "the URL has 16393 octets; 16384 are the most", id="too long"),
+    ],
+)
+def test_what_can_not_be_asked_for_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(UrlError) as caught:
+        parse_url(text)
+    assert reason in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.text(max_size=30))
+def test_whatever_is_typed_makes_one_request_target(text: str) -> None:
+    try:
+        url = parse_url("http://a/" + text)
+    except UrlError:
+        return
+    assert url.target.isascii()
+    assert " " not in url.target
+    fault = ""
+    try:
+        parse_target(b"GET", url.target.encode("ascii"))
+    except RequestError as error:
+        fault = str(error)
+    # What was typed as if it were encoded is sent as it is.
+    assert fault == "" or "percent sign" in fault
+
+
+BASE = parse_url("http://a:8000/b/c?d")
+
+
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        pytest.param(b"http://e/f", "http://e/f", id="absolute"),
+        pytest.param(b"/f", "http://a:8000/f", id="a path"),
+        pytest.param(b"f", "http://a:8000/b/f", id="a relative path"),
+        pytest.param(b"../f", "http://a:8000/f", id="upwards"),
+        pytest.param(b"//e/f", "http://e/f", id="a host and a path"),
+        pytest.param(b"?q", "http://a:8000/b/c?q", id="a query"),
+        pytest.param(b"#x", "http://a:8000/b/c?d", id="a fragment"),
+        pytest.param("/ä".encode(), "http://a:8000/%C3%A4", id="UTF-8, as some servers send it"),
+        pytest.param(b"/\xe4", "http://a:8000/%E4", id="Latin-1, as others do"),
+    ],
+)
+def test_a_location_is_relative_to_where_it_came_from(location: bytes, expected: str) -> None:
+    onward = redirected("GET", BASE, 301, location)
+    assert onward is not None
+    assert str(onward[1]) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "expected"),
+    [
+        (301, "GET", "GET"),
+        (301, "POST", "GET"),
+        (302, "POST", "GET"),
+        (302, "PUT", "PUT"),
+        (303, "POST", "GET"),
+        (303, "PUT", "GET"),
+        (303, "HEAD", "HEAD"),
+        (307, "POST", "POST"),
+        (308, "POST", "POST"),
+        (301, "HEAD", "HEAD"),
+    ],
+)
+def test_the_status_says_with_which_method_to_go_on(status: int, method: str, expected: str) -> None:
+    assert redirected(method, BASE, status, b"/f") == (expected, parse_url("http://a:8000/f"))
+
+
+@pytest.mark.parametrize(("status", "location"), [(200, b"/f"), (201, b"/f"), (300, b"/f"), (304, b"/f"), (301, None)])
+def test_what_is_no_redirect_leads_nowhere(status: int, location: bytes | None) -> None:
+    assert redirected("GET", BASE, status, location) is None
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        pytest.param(b"https://a/", "the only scheme that is spoken here", id="https"),
+        pytest.param(b"file:///etc/passwd", "the only scheme that is spoken here", id="a file"),
+        pytest.param(b"javascript:alert(1)", "does not begin with http://", id="a script"),
+        pytest.param(b"http://u:p@a/", "a user's name", id="credentials"),
+        pytest.param(b"/a\tb", 'the redirect to "/a\\x09b" has a control character', id="a tabulator"),
+    ],
+)
+def test_a_redirect_to_where_nobody_can_go_is_an_error(location: bytes, reason: str) -> None:
+    with pytest.raises(UrlError) as caught:
+        redirected("GET", BASE, 302, location)
+    assert reason in str(caught.value)
