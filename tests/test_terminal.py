@@ -1,0 +1,111 @@
+"""What a terminal is shown of what anybody sends, and the bar for what takes long."""
+
+import io
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from httpsock.terminal import Progress, TerminalText, visible
+
+
+def shown(*pieces: bytes) -> str:
+    stream = io.StringIO(newline="")
+    text = TerminalText(stream)
+    for piece in pieces:
+        text.write(piece)
+    text.write(b"", is_last=True)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        pytest.param(b"a\tb\nc", "a\tb\nc", id="text, lines and tabulators are as they are"),
+        pytest.param("Öl, 水, 😀".encode(), "Öl, 水, 😀", id="letters of all scripts"),
+        pytest.param(b"a\r\nb", "a\nb", id="CRLF is a line's end"),
+        pytest.param(b"safe\rforged", "safe\nforged", id="a lone CR overwrites nothing"),
+        pytest.param(b"\x1b[2J\x07\x08", "\\x1b[2J\\x07\\x08", id="controls"),
+        pytest.param(b"\xc2\x9b2J", "\\x9b2J", id="C1 controls in UTF-8"),
+        pytest.param(b"\x9b2J\xff", "\\x9b2J\\xff", id="octets that are no UTF-8"),
+        pytest.param("a\u202eb\u2028".encode(), "a\\u202eb\\u2028", id="marks of direction, other line ends"),
+        pytest.param("\U000e0041".encode(), "\\U000e0041", id="invisible marks beyond 16 bits"),
+    ],
+)
+def test_what_would_do_something_to_a_terminal_is_escaped(octets: bytes, expected: str) -> None:
+    assert shown(octets) == expected
+    assert shown(*(bytes([octet]) for octet in octets)) == expected
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.binary(max_size=60))
+def test_nothing_but_printable_text_lines_and_tabulators_reaches_it(octets: bytes) -> None:
+    assert all(character.isprintable() or character in "\n\t" for character in shown(octets))
+
+
+def test_a_line_stays_one_line() -> None:
+    assert visible("a\tb\r\n\x1b\x85") == "a\\x09b\\x0d\\x0a\\x1b\\x85"
+    assert visible("as it is") == "as it is"
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[io.TextIOWrapper, int]]:
+    """The stream of a program on a terminal, and the descriptor of who watches it."""
+    watching, watched = os.openpty()
+    with os.fdopen(watched, "w", newline="") as stream:
+        yield stream, watching
+    os.close(watching)
+
+
+def test_a_transfer_that_is_soon_done_has_no_bar() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, 0, 10, clock=iter([0.0, 0.4]).__next__)
+    progress.advance(10)
+    progress.conclude()
+    assert stream.getvalue() == ""
+
+
+def test_a_bar_is_drawn_when_it_takes_long_and_not_too_often() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, 0, 4096, clock=iter([0.0, 1.0, 1.05, 2.0, 2.0]).__next__)
+    progress.advance(1024)
+    progress.advance(1024)
+    progress.advance(2048)
+    progress.conclude()
+    first, second, last = stream.getvalue().removeprefix("\r").split("\r")
+    assert first == " 25% [######..................] 1.0 KiB  1.0 KiB/s  3 s left\x1b[K"
+    assert second == "100% [########################] 4.0 KiB  2.0 KiB/s  0 s left\x1b[K"
+    assert last == second + "\n"
+
+
+def test_what_was_there_before_counts_for_the_share_and_not_for_the_rate() -> None:
+    stream = io.StringIO()
+    Progress(stream, 100, 200, clock=iter([0.0, 1.0]).__next__).advance(0)
+    assert stream.getvalue() == "\r 50% [############............] 100 B  0 B/s  0 s left\x1b[K"
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1536 * 1024, "1.5 MiB"),
+        (1 << 30, "1.0 GiB"),
+        (3 << 40, "3.0 TiB"),
+        (5000 << 40, "5000.0 TiB"),
+    ],
+)
+def test_without_a_total_the_octets_are_said(octets: int, expected: str) -> None:
+    stream = io.StringIO()
+    Progress(stream, 0, None, clock=iter([0.0, 1.0]).__next__).advance(octets)
+    assert stream.getvalue() == f"\r{expected}  {expected}/s\x1b[K"
+
+
+def test_a_bar_stays_on_one_line_of_a_narrow_terminal(terminal: tuple[io.TextIOWrapper, int]) -> None:
+    stream, watching = terminal
+    termios = pytest.importorskip("termios")
+    termios.tcsetwinsize(stream.fileno(), (24, 20))
+    Progress(stream, 0, 100, clock=iter([0.0, 1.0]).__next__).advance(50)
+    assert os.read(watching, 1000) == b"\r 50% [############.\x1b[K"
