@@ -1,0 +1,44 @@
+"""What a person typed, as values or as one sentence; the programs that use it are tested as programs."""
+
+import argparse
+from collections.abc import Callable
+
+import pytest
+
+from httpsock.arguments import Parser, field, number
+
+
+def anything(name: str, value: str) -> None:
+    """Refuse only what is called "bad"."""
+    if name == "bad":
+        raise ValueError("it is bad")
+
+
+@pytest.mark.parametrize("text", ["1", "5", "010"])
+def test_a_number_within_its_bounds_is_taken(text: str) -> None:
+    assert number(1, 10, "a number")(text) == int(text)
+
+
+@pytest.mark.parametrize("text", ["", "0", "11", "+5", " 5", "5.0", "٥", "1_0", "5" * 10])
+def test_what_is_no_number_or_out_of_bounds_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a number from 1 to 10"):
+        number(1, 10, "a number")(text)
+
+
+def test_a_field_is_split_at_its_first_colon_and_kept_as_octets() -> None:
+    assert field(anything)("X: \ta:b ") == ("X", "a:b")
+    assert field(anything)("X:ä") == ("X", "ä".encode().decode("latin-1"))
+
+
+@pytest.mark.parametrize(("text", "reason"), [("X", "'X' is not 'Name: value'"), ("bad: x", "it is bad")])
+def test_what_is_no_field_is_refused(text: str, reason: str) -> None:
+    parse: Callable[[str], tuple[str, str]] = field(anything)
+    with pytest.raises(argparse.ArgumentTypeError, match=reason):
+        parse(text)
+
+
+def test_a_wrong_argument_is_one_sentence_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        Parser(prog="httpsock this").parse_args(["--that"])
+    assert left.value.code == 2
+    assert capsys.readouterr().err == "httpsock this: unrecognized arguments: --that; see httpsock this --help.\n"
