@@ -1,0 +1,306 @@
+"""The connection as its client sees it: from the first call to the last.
+
+This is the file to read for what a TCP client does:
+
+    1  create         socket()
+    2  connect        connect()            to each address of the host, until one answers
+    3  communicate    sendall(), recv()
+    4  close          close()
+
+There is no bind(): the system picks the local port; no listen(), no accept(): nobody is waited for.
+All calls wait, but none past its deadline. Octets that came are understood by the response parser, not here.
+
+RFC 9293 (TCP); RFC 8305 (which address first); RFC 9112 §9 (connection management).
+"""
+
+import errno
+import os
+import selectors
+import socket
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from typing import Any
+
+from .parser import Content, Pause
+from .response_parser import ResponseHead, ResponseLimits, ResponseParser
+from .steps import Observer, Step, Way
+from .terminal import visible
+
+# The family of an address and the address itself, as the system writes it.
+Address = tuple[socket.AddressFamily, Any]
+
+_RECEIVE_OCTETS = 256 * 1024
+_SEND_OCTETS = 64 * 1024
+# RFC 8305 §5, §8: an attempt that has not succeeded for so long gets company from the next address.
+_ATTEMPT_SECONDS = 0.25
+_CALLS_TOLD = 8
+_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
+
+
+@dataclass(frozen=True)
+class ClientTimeouts:
+    """How long a server may take, in seconds."""
+
+    # To complete a connection, whichever address it is to. The look-up of a name is not counted: only the system can
+    # end it.
+    connect: float = 10.0
+    # From the request's last octet to the end of the final head, interim responses included.
+    response: float = 60.0
+    # Between two reads of content, or for a piece of ours to be taken.
+    stall: float = 30.0
+    # For one request with all its redirects, to the last octet of content; or None for any time.
+    whole: float | None = None
+
+
+def look_up(host: str, port: int) -> list[Address]:
+    """Return the addresses of *host*, a numeric address or a name. Raises socket.gaierror if it has none."""
+    # As octets, so that nothing is made of the name before the system sees it.
+    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+    return in_turn([(family, address) for family, *_, address in found])
+
+
+def in_turn(addresses: Sequence[Address]) -> list[Address]:
+    """Return *addresses* with their families in turn, first the one that the system prefers (RFC 8305 §4)."""
+    first = [each for each in addresses if each[0] == addresses[0][0]]
+    others = [each for each in addresses if each[0] != addresses[0][0]]
+    return [each for each in chain.from_iterable(zip_longest(first, others)) if each is not None]
+
+
+def connect(addresses: Sequence[Address], deadline: float, observe: Observer | None) -> socket.socket:
+    """Return a socket that is connected to one of *addresses*: the first to answer, each being tried in its turn.
+
+    Raises TimeoutError at *deadline* (on the monotonic clock), or the OSError of the last address that refused.
+    """
+    waiting = deque(addresses)
+    attempts: dict[socket.socket, Any] = {}
+    fault = OSError("it has no address")
+    next_attempt = 0.0
+    try:
+        while waiting or attempts:
+            now = time.monotonic()
+            if now >= deadline:
+                raise TimeoutError("no address answered in time")
+            if waiting and (now >= next_attempt or not attempts):
+                next_attempt = now + _ATTEMPT_SECONDS
+                family, address = waiting.popleft()
+                try:
+                    attempts[_begin_to_connect(family, address, observe)] = address
+                except OSError as error:
+                    fault = error
+                continue
+            until = min(deadline, next_attempt) if waiting else deadline
+            for attempt in _ready(attempts, selectors.EVENT_WRITE, until - now):
+                address = attempts.pop(attempt)
+                code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if not code:
+                    tell(observe, "connect", f"{shown_address(address)} from {shown_address(attempt.getsockname())}")
+                    return attempt
+                attempt.close()
+                fault = _refused(code, address, observe)
+                next_attempt = 0.0
+    finally:
+        for attempt in attempts:
+            attempt.close()
+    raise fault
+
+
+def _begin_to_connect(family: socket.AddressFamily, address: Any, observe: Observer | None) -> socket.socket:
+    """Return a socket that is being connected to *address*. Raises OSError if the system knows no way there."""
+    # 1. Create: a descriptor for one end of a TCP connection, of IPv4 or IPv6.
+    created = socket.socket(family, socket.SOCK_STREAM)
+    tell(observe, "socket", "IPv6, TCP" if family == socket.AF_INET6 else "IPv4, TCP")
+    # What is sent is sent at once, not held back until the last was acknowledged.
+    created.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # connect() must not wait: another address may be faster.
+    created.setblocking(False)
+    # 2. Connect: the system sends SYN and picks a local port; it is done when the peer's SYN and ACK are here.
+    code = created.connect_ex(address)
+    if code not in (0, *_UNDER_WAY):
+        created.close()
+        raise _refused(code, address, observe)
+    return created
+
+
+def _refused(code: int, address: Any, observe: Observer | None) -> OSError:
+    error = OSError(code, os.strerror(code))
+    tell(observe, "connect", f"{shown_address(address)}: {error.strerror}")
+    return error
+
+
+def _ready(sockets: Iterable[socket.socket], awaited: int, seconds: float) -> list[socket.socket]:
+    """Return those of *sockets* on which what is *awaited* would not wait any more, after at most *seconds*."""
+    with selectors.DefaultSelector() as selector:
+        for each in sockets:
+            selector.register(each, awaited, each)
+        return [key.data for key, _ in selector.select(seconds)]
+
+
+def shown_address(address: Any) -> str:
+    """Return an address of the system's for a person: ``127.0.0.1:8000``, ``[::1]:8000``."""
+    host, port, *_ = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def tell(observe: Observer | None, call: str, detail: str, head: bytes = b"", way: Way = Way.OUT) -> None:
+    """Let *observe*, if there is one, know of a step that is taken now."""
+    if observe:
+        observe(Step(time.monotonic(), call, detail, head, way))
+
+
+class ClientConnection:
+    """A connection to a server: one request goes out, its response comes in, then the next."""
+
+    def __init__(
+        self, connected: socket.socket, limits: ResponseLimits, timeouts: ClientTimeouts, observe: Observer | None
+    ) -> None:
+        self._socket = connected
+        self._timeouts = timeouts
+        self._observe = observe
+        self._parser = ResponseParser(limits)
+        self._until = 0.0
+        # The head that came before all of our content was sent; the number of recv() calls and octets for content.
+        self._early: ResponseHead | None = None
+        self._calls = self._octets = 0
+        self._is_last = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is open, and no response is awaited on it."""
+        return not self.is_closed and self._parser.is_idle
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its socket is closed."""
+        return self._socket.fileno() < 0
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether another request may be sent: the server has ended nothing, and nothing unasked has come."""
+        return self.is_idle and self._parser.can_go_on and not self._has_octets()
+
+    @property
+    def has_begun_to_answer(self) -> bool:
+        """Whether anything of the response has come: if not, the request may not have arrived."""
+        return self._parser.has_begun
+
+    @property
+    def content_length(self) -> int | None:
+        """The octets of content that the last head has promised, or None if it has promised no number."""
+        return self._parser.content_length
+
+    @property
+    def trailers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The trailer fields of the last response."""
+        return self._parser.trailers
+
+    def send(self, method: str, head: bytes, content: bytes, until: float) -> None:
+        """Send a request, which is to be answered to the last octet *until* then (on the monotonic clock)."""
+        self._until = until
+        self._early = None
+        self._calls = self._octets = 0
+        self._parser.expect(method)
+        # A small request leaves in one call, and mostly in one segment.
+        beginning, rest = content[:_SEND_OCTETS], memoryview(content)[_SEND_OCTETS:]
+        # 3. Communicate: sendall() returns when the system has taken all octets, not when the peer has them.
+        try:
+            self._send_all(head + beginning)
+            tell(self._observe, "send", f"{len(head) + len(beginning)}", head)
+            while rest and not self._is_refused():
+                self._send_all(rest[:_SEND_OCTETS])
+                rest = rest[_SEND_OCTETS:]
+        except ConnectionError as error:
+            # RFC 9112 §9.5: the server may have said why before it closed.
+            tell(self._observe, "send", str(error.strerror))
+            self._is_last = True
+
+    def _send_all(self, octets: bytes | memoryview) -> None:
+        stall = self._timeouts.stall
+        try:
+            self._wait_at_most(time.monotonic() + stall)
+            self._socket.sendall(octets)
+        except TimeoutError:
+            raise self._late(f"the server did not take what was sent for {stall:g} s") from None
+
+    def _is_refused(self) -> bool:
+        """Return whether the server has said, while content is being sent, that it does not want it.
+
+        RFC 9112 §9.3: what would have to follow on this connection is the rest of the content, so it can't go on.
+        """
+        if self._early is None and self._has_octets():
+            self._receive(time.monotonic() + self._timeouts.stall)
+            self._early = self._final_head()
+        self._is_last = self._is_last or (self._early is not None and self._early.is_error)
+        return self._is_last
+
+    def receive_head(self) -> ResponseHead:
+        """Return the head of the final response. Raises ResponseError, TimeoutError."""
+        deadline = time.monotonic() + self._timeouts.response
+        head = self._early or self._final_head()
+        while head is None:
+            self._receive(deadline)
+            head = self._final_head()
+        return head
+
+    def _final_head(self) -> ResponseHead | None:
+        """Return the final head if it is there, past the interim ones."""
+        while isinstance(event := self._parser.next_event(), ResponseHead):
+            status_line = event.octets.partition(b"\r\n")[0].partition(b" ")[2]
+            tell(self._observe, "parse", visible(status_line.decode("utf-8", "backslashreplace")), event.octets, Way.IN)
+            if not event.is_interim:
+                return event
+        return None
+
+    def receive_content(self) -> bytes:
+        """Return some content, or nothing at its end. Raises ResponseError, TimeoutError."""
+        while (event := self._parser.next_event()) is Pause.NEED_DATA:
+            self._receive(time.monotonic() + self._timeouts.stall)
+        if isinstance(event, Content):
+            self._octets += len(event.octets)
+            return event.octets
+        tell(self._observe, "parse", f"{self._octets} octets of content, whole, by {self._calls} recv")
+        if self._is_last or not self._parser.can_go_on:
+            self.close()
+        return b""
+
+    def _receive(self, deadline: float) -> None:
+        """Give the parser what the server sends; wait for it until *deadline*."""
+        began = time.monotonic()
+        try:
+            self._wait_at_most(deadline)
+            octets = self._socket.recv(_RECEIVE_OCTETS)
+        except TimeoutError:
+            raise self._late(f"nothing came from the server within {deadline - began:.3g} s") from None
+        except ConnectionError as error:
+            raise self._parser.incomplete("was reset") from error
+        self._calls += 1
+        # Of long content, not every call is told.
+        if self._calls <= _CALLS_TOLD:
+            tell(self._observe, "recv", f"{len(octets)}" if octets else "0: the server has ended its side")
+        self._parser.receive(octets)
+
+    def _has_octets(self) -> bool:
+        """Return whether there is anything to receive now, be it the end or a failure."""
+        return bool(_ready([self._socket], selectors.EVENT_READ, 0.0))
+
+    def _wait_at_most(self, deadline: float) -> None:
+        """Let the next call wait until *deadline*, but not longer than the whole exchange may take."""
+        seconds = min(deadline, self._until) - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        self._socket.settimeout(seconds)
+
+    def _late(self, reason: str) -> TimeoutError:
+        """Return the error for a deadline that has passed: that of the whole exchange, or the one with a *reason*."""
+        if time.monotonic() >= self._until:
+            reason = f"the exchange was not complete within {self._timeouts.whole:g} s"
+        return TimeoutError(reason)
+
+    def close(self) -> None:
+        """Close the socket; twice does no harm."""
+        if not self.is_closed:
+            # 4. Close: the system sends FIN once all is sent; or a reset if we leave octets unread.
+            self._socket.close()
+            tell(self._observe, "close", "")

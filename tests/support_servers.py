@@ -1,0 +1,72 @@
+"""Servers made by hand, for what no real one would send: each connection is answered as the test says."""
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+
+from tests.support import PATIENCE_SECONDS
+
+Conversation = Callable[[socket.socket], object]
+
+
+@contextlib.contextmanager
+def playing(*conversations: Conversation, host: str = "127.0.0.1") -> Iterator[str]:
+    """Serve, with one conversation after the other, those who connect; give the URL. All must have been held."""
+    faults: list[BaseException] = []
+    with socket.create_server((host, 0)) as listener:
+        listener.settimeout(PATIENCE_SECONDS)
+
+        def play() -> None:
+            try:
+                for conversation in conversations:
+                    connected, _ = listener.accept()
+                    with connected:
+                        connected.settimeout(PATIENCE_SECONDS)
+                        conversation(connected)
+            except BaseException as fault:
+                faults.append(fault)
+                # Nobody else is answered: who connects is told at once.
+                listener.close()
+
+        thread = threading.Thread(target=play)
+        thread.start()
+        try:
+            yield f"http://{host}:{listener.getsockname()[1]}/"
+        finally:
+            thread.join()
+    assert not faults, faults
+
+
+def receive_head(connected: socket.socket) -> bytes:
+    """Return one request without content, or what came until the client ended."""
+    octets = b""
+    while not octets.endswith(b"\r\n\r\n") and (more := connected.recv(1)):
+        octets += more
+    return octets
+
+
+def answering(*answers: bytes, seen: list[bytes] | None = None) -> Conversation:
+    """Return a conversation that answers one request without content after the other, and notes what it has seen."""
+
+    def converse(connected: socket.socket) -> None:
+        for answer in answers:
+            octets = receive_head(connected)
+            if seen is not None:
+                seen.append(octets)
+            connected.sendall(answer)
+
+    return converse
+
+
+def reset(connected: socket.socket) -> None:
+    """Close a connection with a reset, as a program that crashes may."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connected.close()
+
+
+def ok(content: bytes = b"", *field_lines: str, status: str = "200 OK") -> bytes:
+    """Return a response with its length."""
+    lines = [f"HTTP/1.1 {status}", *field_lines, f"Content-Length: {len(content)}", "", ""]
+    return "\r\n".join(lines).encode("latin-1") + content
