@@ -1,0 +1,323 @@
+"""What becomes a file and when; which part is gone on with, and that two versions are never spliced."""
+
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from httpsock.client import ClientResponse
+from httpsock.client_connection import ClientConnection, ClientTimeouts
+from httpsock.download import Download, OutputError, strong_validator
+from httpsock.response_parser import IncompleteError, ResponseError, ResponseLimits
+from httpsock.urls import parse_url
+from tests.support_servers import ok
+
+URL = "http://a/film"
+DATE = "Date: Sun, 06 Nov 1994 08:49:37 GMT"
+BEFORE = "Sun, 06 Nov 1994 08:48:37 GMT"
+JUST_BEFORE = "Sun, 06 Nov 1994 08:48:38 GMT"
+WHOLE = b"abcdefghij"
+
+
+@contextlib.contextmanager
+def respond(octets: bytes, url: str = URL) -> Iterator[ClientResponse]:
+    """Give the response that a client makes of *octets*."""
+    ours, server = socket.socketpair()
+    connection = ClientConnection(ours, ResponseLimits(), ClientTimeouts(), None)
+    with contextlib.closing(connection):
+        with server:
+            connection.send("GET", b"GET / HTTP/1.1\r\n\r\n", b"", float("inf"))
+            server.recv(1000)
+            server.sendall(octets)
+        yield ClientResponse(parse_url(url), connection.receive_head(), connection)
+
+
+def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
+    """Return whether the file takes such a response for what follows its part."""
+    with respond(octets, url) as response:
+        return download.accepts(response)
+
+
+def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str | None = None) -> bytes:
+    """Return a 206 with what follows *first* octets of WHOLE."""
+    said = content_range or f"bytes {first}-{len(WHOLE) - 1}/{len(WHOLE)}"
+    content = content or WHOLE[first:]
+    return ok(content, f"Content-Range: {said}", *(field_lines or ['ETag: "v1"']), status="206 Partial Content")
+
+
+def receive(download: Download, octets: bytes, url: str = URL) -> None:
+    """Take a response into the file, as the command does."""
+    with respond(octets, url) as response:
+        download.begin(response)
+        try:
+            for part in response:
+                download.write(part)
+            download.conclude()
+        finally:
+            download.close()
+
+
+def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
+    """Leave a part of WHOLE behind, as a connection that breaks off does."""
+    download = Download(str(path), URL, resumes=False)
+    with pytest.raises(IncompleteError):
+        receive(download, ok(WHOLE, *(field_lines or ['ETag: "v1"']))[: octets - len(WHOLE)])
+    assert download.octets == octets
+
+
+def names(folder: pathlib.Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- what becomes a file, and when ----------------------------------------------------------------------------------
+
+
+def test_content_becomes_the_file_when_it_is_whole(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "film"
+    path.write_bytes(b"the old one")
+    download = Download(str(path), URL, resumes=False)
+    with respond(ok(WHOLE, 'ETag: "v1"')) as response:
+        download.begin(response)
+        for part in response:
+            download.write(part)
+            assert path.read_bytes() == b"the old one"
+            assert names(tmp_path) == ["film", "film.part", "film.resume"]
+        download.conclude()
+    assert path.read_bytes() == WHOLE
+    assert names(tmp_path) == ["film"]
+
+
+def test_what_breaks_off_leaves_the_file_alone_and_a_part_beside_it(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "film"
+    path.write_bytes(b"the old one")
+    broken_off(path)
+    assert path.read_bytes() == b"the old one"
+    assert (tmp_path / "film.part").read_bytes() == WHOLE[:4]
+    assert json.loads((tmp_path / "film.resume").read_text()) == {
+        "url": URL, "source": URL, "validator": '"v1"', "octets": 0
+    }  # fmt: skip
+
+
+def test_without_a_validator_there_is_a_part_but_no_going_on(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film", 'ETag: W/"v1"')
+    assert names(tmp_path) == ["film.part"]
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert not download.is_resumable
+    assert download.fields == []
+    receive(download, ok(b"all of another version"))
+    assert (tmp_path / "film").read_bytes() == b"all of another version"
+    assert names(tmp_path) == ["film"]
+
+
+def test_a_link_stays_one(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder/film")
+    receive(Download(str(tmp_path / "link"), URL, resumes=False), ok(WHOLE))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "folder" / "film").read_bytes() == WHOLE
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="there is no /dev/null")
+def test_what_is_no_file_is_written_to_as_it_is() -> None:
+    download = Download("/dev/null", URL, resumes=True)
+    assert not download.is_resumable
+    receive(download, ok(WHOLE, 'ETag: "v1"'))
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert not os.path.exists("/dev/null.part")
+    assert not os.path.exists("/dev/null.resume")
+
+
+def test_nothing_is_written_before_it_is_begun(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match=r"begin\(\) comes first"):
+        Download(str(tmp_path / "film"), URL, resumes=False).write(b"x")
+
+
+# --- where it can't be written --------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_not_written_to(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(OutputError, match="can't be written: Is a directory"):
+        receive(Download(str(tmp_path), URL, resumes=False), ok(WHOLE))
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(OutputError, match=r"film\.part can't be written: No such file"):
+        receive(Download(str(tmp_path / "no" / "film"), URL, resumes=False), ok(WHOLE))
+
+
+def test_a_note_that_can_not_be_written_is_an_error(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "film.resume").symlink_to("no/note")
+    download = Download(str(tmp_path / "film"), URL, resumes=False)
+    (tmp_path / "no").mkdir()
+    receive(download, ok(WHOLE, 'ETag: "v1"'))
+    (tmp_path / "deep").mkdir()
+    os.mkdir(tmp_path / "deep" / "film.resume")
+    with pytest.raises(OutputError, match=r"film\.resume can't be written"):
+        receive(Download(str(tmp_path / "deep" / "film"), URL, resumes=False), ok(WHOLE, 'ETag: "v1"'))
+
+
+def test_a_file_that_became_a_folder_is_not_replaced(tmp_path: pathlib.Path) -> None:
+    download = Download(str(tmp_path / "film"), URL, resumes=False)
+    (tmp_path / "film").mkdir()
+    with pytest.raises(OutputError, match="film can't be written: Is a directory"):
+        receive(download, ok(WHOLE))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+@pytest.mark.parametrize("octets", [10, 100_000], ids=["when it is closed", "while it is written"])
+def test_a_full_disk_is_an_error(octets: int) -> None:
+    with pytest.raises(OutputError, match="/dev/full can't be written: No space left"):
+        receive(Download("/dev/full", URL, resumes=False), ok(bytes(octets)))
+
+
+# --- going on -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("validator", ["ETag", "Last-Modified"])
+def test_a_part_is_gone_on_with(tmp_path: pathlib.Path, validator: str) -> None:
+    value = '"v1"' if validator == "ETag" else BEFORE
+    broken_off(tmp_path / "film", f"{validator}: {value}", DATE)
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert download.is_resumable
+    assert download.fields == [("Range", "bytes=4-"), ("If-Range", value)]
+    octets = rest(4, f"{validator}: {value}")
+    assert accepts(download, octets)
+    receive(download, octets)
+    assert (tmp_path / "film").read_bytes() == WHOLE
+    assert names(tmp_path) == ["film"]
+
+
+def test_a_206_need_not_repeat_last_modified(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film", f"Last-Modified: {BEFORE}", DATE)
+    receive(Download(str(tmp_path / "film"), URL, resumes=True), rest(4, "X: y"))
+    assert (tmp_path / "film").read_bytes() == WHOLE
+
+
+def test_a_part_that_breaks_off_again_is_gone_on_with_again(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    with pytest.raises(IncompleteError):
+        receive(download, rest(4)[:-3])
+    assert download.octets == 7
+    again = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert again.fields[0] == ("Range", "bytes=7-")
+    receive(again, rest(7))
+    assert (tmp_path / "film").read_bytes() == WHOLE
+
+
+def test_a_206_of_less_than_the_rest_is_not_the_whole(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    with pytest.raises(IncompleteError, match="7 octets of 10 are here, and the server sends no more"):
+        receive(
+            Download(str(tmp_path / "film"), URL, resumes=True),
+            rest(4, content=WHOLE[4:7], content_range="bytes 4-6/10"),
+        )
+    assert names(tmp_path) == ["film.part", "film.resume"]
+
+
+def test_another_version_is_taken_whole(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    octets = ok(b"ABC", 'ETag: "v2"')
+    assert accepts(download, octets)
+    receive(download, octets)
+    assert (tmp_path / "film").read_bytes() == b"ABC"
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        pytest.param(rest(4, 'ETag: "v2"'), "than the part: its validator is \\x22v2\\x22", id="another ETag"),
+        pytest.param(rest(4, "X: y"), "of another version than the part: its validator is none", id="no ETag"),
+        pytest.param(rest(4, content_range="bytes 3-9/10"), "octets from 4 on were asked for", id="from elsewhere"),
+        pytest.param(rest(4, content_range="bytes 4-9/9"), "octets from 4 on were asked for", id="past the end"),
+        pytest.param(rest(4, content_range="bytes 4-3/10"), "octets from 4 on were asked for", id="backwards"),
+        pytest.param(rest(4, content_range="bytes 4-9/*"), "not which part of how much", id="of an unknown length"),
+        pytest.param(rest(4, content_range="bytes */10"), "not which part of how much", id="of no part"),
+        pytest.param(rest(4, content_range="lines 4-9/10"), "not which part of how much", id="of another unit"),
+        pytest.param(rest(4, content_range=f"bytes 4-9/{'9' * 5000}"), "numbers that no file has", id="5000 digits"),
+        pytest.param(rest(4, content=b"efg"), "and a content of 3 octets", id="with less content than it says"),
+        pytest.param(ok(b"efghij", 'ETag: "v1"', status="206 Partial Content"), 'Content-Range "", not', id="none"),
+    ],
+)  # fmt: skip
+def test_what_is_not_just_the_rest_is_refused_and_the_part_kept(
+    tmp_path: pathlib.Path, octets: bytes, reason: str
+) -> None:
+    broken_off(tmp_path / "film")
+    with pytest.raises(ResponseError) as caught:
+        receive(Download(str(tmp_path / "film"), URL, resumes=True), octets)
+    assert reason in str(caught.value)
+    assert (tmp_path / "film.part").read_bytes() == WHOLE[:4]
+    assert Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
+
+
+def test_a_date_that_differs_is_another_version(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film", f"Last-Modified: {BEFORE}", DATE)
+    with pytest.raises(ResponseError, match="of another version"):
+        receive(Download(str(tmp_path / "film"), URL, resumes=True), rest(4, f"Last-Modified: {JUST_BEFORE}"))
+
+
+def test_a_part_from_elsewhere_or_of_nothing_more_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert not accepts(download, rest(4), "http://mirror/film")
+    assert not accepts(download, ok(status="416 Range Not Satisfiable"))
+    download.forget()
+    assert download.fields == []
+    assert accepts(download, ok(status="416 Range Not Satisfiable"))
+
+
+def test_a_part_of_another_url_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    assert not Download(str(tmp_path / "film"), URL + "?", resumes=True).is_resumable
+    assert not Download(str(tmp_path / "film"), URL, resumes=False).is_resumable
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "", "{", "[]", "{}", '{"url": "http://a/film"}',
+        pytest.param('{"url": "http://a/film", "source": "x", "validator": 1}', id="a number"),
+        pytest.param('{"url": "http://a/film", "source": "x", "validator": "W/\\"a\\""}', id="a weak validator"),
+        pytest.param('{"url": "http://a/film", "source": "x", "validator": "\\"a\\"\\r\\nX: y"}', id="another line"),
+        pytest.param('{"url": "http://a/film", "source": "x", "validator": "\\"\\u00e4\\""}', id="beyond ASCII"),
+        pytest.param("\xff", id="no ASCII"),
+    ],
+)  # fmt: skip
+def test_a_note_that_says_nothing_is_as_good_as_none(tmp_path: pathlib.Path, note: str) -> None:
+    broken_off(tmp_path / "film")
+    (tmp_path / "film.resume").write_text(note, encoding="latin-1")
+    assert not Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
+
+
+def test_a_part_without_octets_or_that_is_gone_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    (tmp_path / "film.part").write_bytes(b"")
+    assert not Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
+    (tmp_path / "film.part").unlink()
+    assert not Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
+
+
+@pytest.mark.parametrize(
+    ("field_lines", "expected"),
+    [
+        pytest.param(['ETag: "a"', f"Last-Modified: {BEFORE}", DATE], '"a"', id="an entity-tag comes first"),
+        pytest.param(['ETag: W/"a"', f"Last-Modified: {BEFORE}", DATE], None, id="a weak one says so of the date, too"),
+        pytest.param(["ETag: a"], None, id="no entity-tag"),
+        pytest.param(['ETag: "\xe4"'], None, id="one that can't be sent back as it is"),
+        pytest.param([f"Last-Modified: {BEFORE}", DATE], BEFORE, id="a date a minute ago"),
+        pytest.param([f"Last-Modified: {JUST_BEFORE}", DATE], None, id="a date a moment ago (RFC 9110 §8.8.2.2)"),
+        pytest.param([f"Last-Modified: {BEFORE}"], None, id="a date that is compared to nothing"),
+        pytest.param(["Last-Modified: yesterday", DATE], None, id="no date"),
+        pytest.param([], None, id="neither"),
+    ],
+)
+def test_a_validator_is_strong_or_none(field_lines: list[str], expected: str | None) -> None:
+    with respond(ok(b"", *field_lines)) as response:
+        assert strong_validator(response) == expected
