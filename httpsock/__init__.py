@@ -1,10 +1,21 @@
-"""httpsock: an HTTP/1.1 server for a folder, from the socket up.
+"""httpsock: an HTTP/1.1 server for a folder, and a client, from the socket up.
 
-``Server`` is what a program embeds; ``python3 -m httpsock`` is what a person runs.
+``Server`` and ``Client`` are what a program embeds; ``python3 -m httpsock`` is what a person runs.
 
 The files, in the order of a request; an import only points downwards:
 
     __main__        the command line: arguments, signals, exit code
+
+    get                  the client: its command
+    download             content that becomes a file when it is whole
+    client               a URL in, a response out
+    client_connection    the connection as its client sees it: socket(), connect(), sendall(), recv(), close()
+    response_parser      octets in, events out, of responses
+    urls                 where an http URL leads
+    steps                what a program does with its sockets, as lines
+    terminal             what may be written to a terminal
+    arguments            what a person typed, as values
+
     supervisor      several processes, each replaced when it ends
     lines           standard error, which nobody waits for
     addresses       at which addresses this machine is reached
@@ -33,9 +44,23 @@ The files, in the order of a request; an import only points downwards:
     grammar         the ABNF of the RFCs as patterns
 """
 
+from typing import TYPE_CHECKING
+
 from .parser import Limits
 from .server import Server
 from .service import Timeouts
 
-__all__ = ["Limits", "Server", "Timeouts", "__version__"]
+__all__ = ["Client", "Limits", "Server", "Timeouts", "__version__"]
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .client import Client
+else:
+
+    def __getattr__(name: str) -> object:
+        """Return the client when it is asked for: a server has no use for it, and starts sooner without it."""
+        if name == "Client":
+            from .client import Client
+
+            return Client
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,13 +12,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from types import FrameType
-from typing import NoReturn
 
 from . import __version__
 from .accesslog import FORMATS, Exchange, Format
 from .addresses import local_addresses
+from .arguments import Parser, field, number
 from .lines import LineWriter
 from .process import become_user, raise_descriptor_limit
 from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, check_field, check_host, import_the_rest, say, url_of
@@ -36,11 +36,18 @@ _EPILOG = """examples:
   httpsock ~/site --port 8080      serve a folder at http://127.0.0.1:8080/
   httpsock --lan                   let other devices on the network see it
   httpsock --cache 3600 --header 'Access-Control-Allow-Origin: *'
+  httpsock get --help              the client: what it can do
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve as *arguments* say until a signal ends it; return the exit code."""
+    """Serve as *arguments* say until a signal ends it, or do what a sub-command does; return the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["get"]:
+        # Loaded only now: a server has no use for it. A folder of that name is served as ./get.
+        from .get import main as get
+
+        return get(arguments[1:])
     options = _parser().parse_args(arguments)
     if options.processes > 1 and not hasattr(os, "fork"):
         say("httpsock: this system can't share listening sockets between processes; leave out --processes.")
@@ -98,16 +105,8 @@ def _supervise(servers: Sequence[Server], lines: LineWriter, grace: float) -> in
     ).run()
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with an argument in one sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        """Leave with exit code 2."""
-        self.exit(2, f"httpsock: {message}; see httpsock --help.\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="httpsock",
         usage="httpsock [DIR] [options]",
         description="Serve the files of a folder over HTTP/1.1, to this machine alone unless told otherwise.",
@@ -120,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     where = parser.add_argument_group("where to listen")
     port_help = "the TCP port; 0 takes a free one (default: 8000, or the next free one up to 8009)"
-    where.add_argument("--port", type=_number(0, 65535, "a port"), metavar="N", help=port_help)
+    where.add_argument("--port", type=number(0, 65535, "a port"), metavar="N", help=port_help)
     reach = where.add_mutually_exclusive_group()
     reach.add_argument(
         "--bind", type=_host, metavar="ADDR", help="listen on this numeric address only (default: 127.0.0.1 and ::1)"
@@ -130,11 +129,11 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")
     what.add_argument("--follow-links", action="store_true", help="follow symlinks that lead out of the folder, too")
     cache_help = "let caches use a file for so long without asking (default: they ask each time)"
-    what.add_argument(
-        "--cache", type=_number(0, 999_999_999, "a number of seconds"), metavar="SECONDS", help=cache_help
-    )
+    what.add_argument("--cache", type=number(0, 999_999_999, "a number of seconds"), metavar="SECONDS", help=cache_help)
     header_help = "add this field to every response; may be repeated"
-    what.add_argument("--header", type=_field, action="append", default=[], metavar="'NAME: VALUE'", help=header_help)
+    what.add_argument(
+        "--header", type=field(check_field), action="append", default=[], metavar="'NAME: VALUE'", help=header_help
+    )
     log = parser.add_argument_group("what to say")
     log.add_argument(
         "--log", choices=FORMATS, default="text", help="how the access log is written to standard error (default: text)"
@@ -146,31 +145,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_how_to_run(how: argparse._ArgumentGroup) -> None:
     how.add_argument(
-        "--threads", type=_number(1, 128, "a number"), default=2, metavar="N", help="worker threads (default: 2)"
+        "--threads", type=number(1, 128, "a number"), default=2, metavar="N", help="worker threads (default: 2)"
     )
     processes_help = "serving processes, each with threads of its own (default: 1)"
-    how.add_argument("--processes", type=_number(1, 64, "a number"), default=1, metavar="N", help=processes_help)
+    how.add_argument("--processes", type=number(1, 64, "a number"), default=1, metavar="N", help=processes_help)
     how.add_argument(
         "--grace",
-        type=_number(0, 86_400, "a number of seconds"),
+        type=number(0, 86_400, "a number of seconds"),
         default=_DEFAULT_GRACE,
         metavar="SECONDS",
         help="how long running responses may take to finish when it is to stop (default: 5)",
     )
     how.add_argument("--user", metavar="NAME", help="give up root for this user once the port is bound")
     how.add_argument("--version", action="version", version=f"httpsock {__version__}")
-
-
-def _number(least: int, most: int, name: str) -> Callable[[str], int]:
-    """Return what turns an argument into a number from *least* to *most*."""
-
-    def number(text: str) -> int:
-        # Nine digits are more than any limit here, and int() would take signs, spaces and other scripts' digits.
-        if text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most:
-            return int(text)
-        raise argparse.ArgumentTypeError(f"{text!r} is not {name} from {least} to {most}")
-
-    return number
 
 
 def _host(text: str) -> str:
@@ -180,20 +167,6 @@ def _host(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
-
-
-def _field(text: str) -> tuple[str, str]:
-    """Return the name and value of a field line that may be added to every response."""
-    name, colon, value = text.partition(":")
-    # Values are octets; they travel within text as Latin-1 (RFC 9110 §5.5).
-    octets = value.strip(" \t").encode("utf-8", "surrogateescape")
-    if not colon:
-        raise argparse.ArgumentTypeError(f"{text!r} is not 'Name: value'")
-    try:
-        check_field(name, octets.decode("latin-1"))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return name, octets.decode("latin-1")
 
 
 def _open_server(options: argparse.Namespace, directory: str, lines: LineWriter) -> Server:

@@ -33,7 +33,11 @@ CORE = [
     "preconditions",
     "ranges",
     "resources",
+    "response_parser",
+    "steps",
     "target",
+    "terminal",
+    "urls",
 ]
 NETWORK = {"asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
 CONCURRENCY = {"_thread", "concurrent", "multiprocessing", "queue", "threading"}
@@ -47,6 +51,7 @@ WITHOUT_SECTION = {
     "__main__",
     "accesslog",
     "addresses",
+    "arguments",
     "kept",
     "lines",
     "listing",
@@ -54,6 +59,7 @@ WITHOUT_SECTION = {
     "process",
     "server",
     "supervisor",
+    "terminal",
     "worker",
 }
 SECTION = re.compile(r"RFC \d{4,5} (?:§§?|section )[\dA-Z]")

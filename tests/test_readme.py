@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 import httpsock
+from httpsock.__main__ import main
 from httpsock.ranges import MAX_RANGES
 from tests.support_tools import tool
 
@@ -82,8 +83,40 @@ def test_the_installed_command_serves_and_needs_nothing_else(clone: pathlib.Path
     assert said.stdout == f"httpsock {httpsock.__version__}\n"
 
 
+def test_the_example_of_the_client_runs() -> None:
+    _, example = code_blocks("python")
+    command = [sys.executable, "-W", "error", "-c", example]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    hello = (ROOT / "www" / "hello.txt").read_text()
+    assert (done.stdout, done.stderr) == (f"200 text/plain; charset=utf-8\n{hello}\n", "")
+
+
+def test_the_client_says_what_is_printed_here(capfd: pytest.CaptureFixture[str]) -> None:
+    """But for times, ports and dates."""
+    command, *printed = next(block for block in code_blocks("console") if "httpsock get" in block).splitlines()
+    with httpsock.Server(ROOT / "www", port=0) as server:
+        assert main(command.replace("http://127.0.0.1:8000/", server.url).split()[2:]) == 0
+        out, error = capfd.readouterr()
+        said = error.replace(f"127.0.0.1:{server.port}", "127.0.0.1:8000")
+    assert out == (ROOT / "www" / "hello.txt").read_text()
+    changes = r"[0-9.]+ ms|from 127\.0\.0\.1:\d+|(send|recv) +\d+|(Date|Last-Modified): .*"
+    expected = re.sub(changes, "...", "\n".join(printed)).replace(out, "")
+    assert re.sub(changes, "...", said).split() == expected.split()
+
+
+def test_the_options_and_exit_codes_of_the_client_are_all_there(capsys: pytest.CaptureFixture[str]) -> None:
+    section = README.partition("## The client")[2].partition("\n## ")[0]
+    with pytest.raises(SystemExit):
+        main(["get", "--help"])
+    for option in set(re.findall(r"(?<![\w-])--?[a-zA-Z]+", capsys.readouterr().out)) - {"-h", "--help"}:
+        if option not in ("--include", "--head", "--verbose", "--output", "--continue"):
+            assert f"`{option}" in section, option
+    for code in (2, 6, 7, 8, 18, 22, 23, 28, 47, 130):
+        assert re.search(rf"\b{code}\b", section), code
+
+
 def test_the_example_of_embedding_runs() -> None:
-    (example,) = code_blocks("python")
+    example, _ = code_blocks("python")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", example],
         check=False,
