@@ -36,7 +36,8 @@ _EPILOG = """examples:
   httpsock ~/site --port 8080      serve a folder at http://127.0.0.1:8080/
   httpsock --lan                   let other devices on the network see it
   httpsock --cache 3600 --header 'Access-Control-Allow-Origin: *'
-  httpsock get --help              the client: what it can do
+
+httpsock get URL... is the client; see httpsock get --help
 """
 
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from .arguments import WRONG_ARGUMENT, Parser, field, number
+from .arguments import Parser, field, number
 from .client import MOST_REDIRECTS, Client, ClientResponse, RedirectError, check_request_field, format_head
 from .client_connection import ClientTimeouts
 from .download import Download, OutputError
@@ -160,7 +160,7 @@ def _try_to_get(client: Client, options: argparse.Namespace, url: str, path: str
     """Get one URL; return its exit code, having said what went wrong, if anything did."""
     try:
         return _get(client, options, url, path)
-    except (UrlError, RedirectError, ResponseError, OutputError, OSError) as error:
+    except (RedirectError, ResponseError, OutputError, OSError) as error:
         code, sentence = _explain(error)
     _say(f"{printable(url.encode('utf-8', 'surrogateescape'), 200)}: {sentence}")
     return code
@@ -182,10 +182,8 @@ def _explain(error: Exception) -> tuple[int, str]:
             return UNKNOWN_HOST, f"the host has no address: {error.strerror}"
         case TimeoutError():
             return TOO_LATE, sentence
-        case OSError():
-            return NOT_CONNECTED, f"no connection: {error.strerror or sentence}"
         case _:
-            return WRONG_ARGUMENT, sentence
+            return NOT_CONNECTED, f"no connection: {getattr(error, 'strerror', None) or sentence}"
 
 
 def _get(client: Client, options: argparse.Namespace, url: str, path: str | None) -> int:

@@ -393,6 +393,7 @@ def test_an_interrupt_is_130_and_keeps_the_part(tmp_path: pathlib.Path) -> None:
         command = [*COMMAND, "get", "-o", str(tmp_path / "file"), url]
         with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE) as program:
             while not os.path.exists(tmp_path / "file.part") or not os.path.getsize(tmp_path / "file.part"):
+                assert not done.wait(0.01)
                 assert program.poll() is None
             program.send_signal(signal.SIGINT)
             _, error = program.communicate(timeout=PATIENCE_SECONDS)
@@ -448,28 +449,33 @@ def test_on_a_terminal_nothing_from_a_server_is_obeyed() -> None:
 
 
 @needs_terminal
+@pytest.mark.parametrize("ends", ["whole", "broken off"])
 @pytest.mark.parametrize("to_file", [True, False])
-def test_a_long_transfer_has_a_bar(to_file: bool, tmp_path: pathlib.Path) -> None:
+def test_a_long_transfer_has_a_bar(to_file: bool, ends: str, tmp_path: pathlib.Path) -> None:
     seen = threading.Event()
+    answer = ok(bytes(4_000_000))
 
     def drip(connected: socket.socket) -> None:
         receive_head(connected)
-        connected.sendall(ok(bytes(100_000_000))[:1000])
-        # Octets come as long as no bar is drawn; then the connection ends.
-        while not seen.is_set():
-            connected.sendall(b"\0" * 100)
-            seen.wait(0.01)
+        sent = 0
+        # Octets come as long as no bar is drawn; then all of them, or the connection ends.
+        while not seen.wait(0.01):
+            connected.sendall(answer[sent : sent + 100])
+            sent += 100
+        connected.sendall(answer[sent:] if ends == "whole" else b"")
 
     with playing(drip) as url:
         watched = Watched(*(["-o", str(tmp_path / "file")] if to_file else []), url, streams=("stderr",))
-        reader = threading.Thread(target=watched.program.stdout.read if watched.program.stdout else None)
-        reader.start()
+        content = b""
         while b"left" not in watched.drawn:
             assert watched.watch()
         seen.set()
-        while watched.watch():
-            pass
-        reader.join()
-        watched.program.communicate(timeout=PATIENCE_SECONDS)
-    assert watched.program.returncode == 18
-    assert re.search(rb"\r  0% \[\.{24}\] [0-9.]+ KiB  [0-9.]+ KiB/s  [0-9]+ s left\x1b\[K", watched.drawn)
+        if watched.program.stdout:
+            # Else the program could not go on writing to the pipe.
+            content = watched.program.stdout.read()
+        watched.end()
+    assert watched.program.returncode == (0 if ends == "whole" else 18)
+    assert re.search(rb"\r  0% \[\.{24}\] [0-9.]+ K?i?B  [0-9.]+ K?i?B/s  [0-9]+ s left\x1b\[K", watched.drawn)
+    if ends == "whole":
+        assert b"\r100% [########################] 3.8 MiB" in watched.drawn
+        assert len(content) == (0 if to_file else 4_000_000)
