@@ -16,6 +16,7 @@ RFC 9112 §9 (connection management); RFC 9110 §10.1.1 (Expect), §6.6.1 (Date)
 
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable, Generator
 from functools import lru_cache
@@ -48,6 +49,8 @@ _TURN_OCTETS = 1024 * 1024
 _COPIED_OCTETS = 32 * 1024 if hasattr(socket.socket, "sendmsg") else 64 * 1024
 # Tells the kernel to wait for more before it sends a segment.
 _MORE = getattr(socket, "MSG_MORE", 0)
+# Linger on closing: yes, for no time; the system's structure of two numbers.
+_RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class Connection:
@@ -304,6 +307,8 @@ class Connection:
         taken, self._credited = self._sent - self._credited, self._sent
         self._credit_until = min(self._credit_until + taken / timeouts.least_rate, now + timeouts.slow)
         if now >= self._credit_until or (self._is_last_try and not taken):
+            # By closing, what the system has taken is dropped at once: it would keep it for minutes, for nobody.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             raise TimeoutError("the peer reads nothing, or too slowly")
         try:
             yield WRITABLE, min(self._credit_until, now + timeouts.stall)

@@ -13,7 +13,12 @@ import pytest
 
 import httpsock
 from httpsock.__main__ import main
+from httpsock.lines import _MOST_WAITING
+from httpsock.process import MOST_DESCRIPTORS
 from httpsock.ranges import MAX_RANGES
+from httpsock.resources import _MAX_KEPT, SMALL_FILE
+from httpsock.server import _BACKLOG
+from httpsock.worker import _RESERVED_DESCRIPTORS
 from tests.support_tools import tool
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -177,5 +182,11 @@ def test_the_table_of_limits_says_what_the_limits_are() -> None:
         f"| between two requests | {timeouts.idle:g} s |",
         f"| request content | {timeouts.stall:g} s between two reads, {timeouts.content:g} s in all | 408 |",
         f"| a response | {timeouts.stall:g} s between two writes, none in all |",
+        f"| {timeouts.least_rate:g} octets a second, or less for {timeouts.slow:g} s |",
+        f"| after the last response | {timeouts.linger:g} s between two reads, {timeouts.linger_total:g} s in all |",
+        f"| half of the descriptors but {_RESERVED_DESCRIPTORS}, of at most {MOST_DESCRIPTORS:,} |",
+        f"| connections that wait to be accepted | {_BACKLOG:,} |",
+        f"| small files kept in memory | {_MAX_KEPT // 2**20} MiB in all, {SMALL_FILE // 1024} KiB each |",
+        f"| log that waits to be written | {_MOST_WAITING // 2**20} MiB |",
     ):
         assert row in table, row

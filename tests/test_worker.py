@@ -160,6 +160,20 @@ def test_each_client_has_a_deadline_of_its_own(employ: Employ) -> None:
         assert receive_answer(reader) == bytes(range(256)) * 1024
 
 
+def test_a_reader_that_is_given_up_is_reset(employ: Employ, folder: pathlib.Path) -> None:
+    """R094: what the system has buffered for it is dropped at once, and not kept for nobody."""
+    with open(folder / "huge.bin", "wb") as file:
+        file.truncate(1 << 30)
+    over = threading.Event()
+    employment = employ(Timeouts(stall=0.2), log=lambda exchanges: over.set())
+    with connect(employment.port) as client:
+        client.sendall(get("/huge.bin"))
+        assert over.wait(PATIENCE_SECONDS)
+
+        with pytest.raises(ConnectionResetError):
+            receive_all(client)
+
+
 # --- A fault of our own ---------------------------------------------------------------------------
 
 

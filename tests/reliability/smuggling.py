@@ -90,17 +90,17 @@ http {{ log_format own '$request'; access_log {work}/access.log own; client_body
 
 def _haproxy(work: pathlib.Path, port: int, behind: int) -> list[str]:
     (work / "haproxy.cfg").write_text(f"""global
-  log stderr format raw local0
+  log fd@2 format raw local0 info
   nbthread 1
 defaults
   mode http
-  log global
   log-format "%r"
   timeout client 5s
   timeout server 5s
   timeout connect 5s
   http-reuse always
 frontend own
+  log global
   bind 127.0.0.1:{port}
   default_backend own
 backend own
@@ -113,7 +113,6 @@ def _caddy(work: pathlib.Path, port: int, behind: int) -> list[str]:
     (work / "Caddyfile").write_text(f"""{{
   admin off
   auto_https off
-  persist_config off
 }}
 http://:{port} {{
   bind 127.0.0.1
@@ -146,8 +145,9 @@ def _alone(made: list[bytes]) -> Row:
     with _backend() as subject:
         for octets in made:
             answers = ask(subject.port, octets).split(b"HTTP/1.1 ")[1:]
-            # Whoever gets two answers had framing without any doubt: then none of them is a refusal.
-            if len(answers) > 1 and answers[0].startswith((b"400", b"501", b"413")):
+            # Who gets two answers left no doubt about the framing. A method that is not known, "get", is no doubt.
+            refused = answers[0].startswith((b"400", b"501", b"413")) and not octets.startswith(b"get ")
+            if len(answers) > 1 and refused:
                 wrong.append(octets)
     return Row(f"{len(made)} variants, alone", f"{len(wrong)} answered on after a doubt", "0", not wrong)
 
@@ -176,11 +176,13 @@ def _behind(name: str, made: list[bytes]) -> Row:
                 finally:
                     process.terminate()
         subject.stop()
-        before = _count(subject.log())
-        seen = _count("".join((work / log).read_text() for log in ("stderr", "access.log") if (work / log).exists()))
-    measured = f"{poisoned} poisoned; hidden requests seen: {seen} before, {before} behind"
+        logged = "".join((work / log).read_text() for log in ("stderr", "access.log") if (work / log).exists())
+        # HAProxy says each line twice here; those about known requests tell.
+        before = _count(logged, "hidden") * len(made) // max(1, _count(logged, "own1"))
+        behind = _count(subject.log(), "hidden")
+    measured = f"{poisoned} poisoned; hidden requests seen: {before} before, {behind} behind"
     # What a front end answers itself never gets behind it.
-    return Row(f"{len(made)} variants, behind {name}", measured, "0, no more behind", not poisoned and before <= seen)
+    return Row(f"{len(made)} variants, behind {name}", measured, "0, no more behind", not poisoned and behind <= before)
 
 
 def _wait_for(port: int) -> None:
@@ -205,6 +207,6 @@ def _own(port: int, number: int) -> bytes:
     return ask(port, get(f"/own{number}.txt", "Connection: close"), quiet_seconds=PATIENCE_SECONDS)
 
 
-def _count(log: str) -> int:
-    """Return how many hidden requests a log tells of, in whatever format."""
-    return log.count("GET /hidden.txt") + log.count('"uri":"/hidden.txt"')
+def _count(log: str, name: str) -> int:
+    """Return how many requests for the file *name* a log tells of, in whatever format."""
+    return log.count(f"GET /{name}.txt") + log.count(f'"uri":"/{name}.txt"')

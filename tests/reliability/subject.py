@@ -146,8 +146,12 @@ def connect(port: int, octets: bytes = b"", *, buffered: int = 0) -> socket.sock
     client.settimeout(PATIENCE_SECONDS)
     if buffered:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffered)
-    client.connect(("127.0.0.1", port))
-    client.sendall(octets)
+    try:
+        client.connect(("127.0.0.1", port))
+        client.sendall(octets)
+    except OSError:
+        client.close()
+        raise
     return client
 
 

@@ -1,0 +1,42 @@
+"""The experiments of tests/reliability in their quick forms; what depends on how busy the machine is, is left out."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.reliability import fuzz
+from tests.reliability.subject import Row
+from tests.support_tools import tool
+
+if sys.platform != "linux":
+    pytest.skip("the server is watched through /proc", allow_module_level=True)
+
+from tests.reliability.__main__ import EXPERIMENTS
+from tests.reliability.smuggling import FRONT_ENDS, variants
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_must_hold_holds(name: str) -> None:
+    if name == "smuggling":
+        for front_end in FRONT_ENDS:
+            tool(front_end)
+    experiment: Callable[..., list[Row]] = EXPERIMENTS[name]
+    rows = experiment("httpsock", is_long=False)
+    assert [row for row in rows if not row.holds and not row.is_timed] == []
+
+
+def test_there_are_variants_enough() -> None:
+    assert len(set(variants())) > 80
+
+
+def test_the_search_finds_a_fault() -> None:
+    """A search that can't find one shows nothing."""
+
+    def faulty(octets: bytes) -> None:
+        if octets.startswith(b"bytes=") and octets.count(b",") > 4:
+            raise ZeroDivisionError
+
+    count, _, fault = fuzz.fuzz(fuzz.Target(faulty, (b"bytes=0-1,2-3",)), 20_000, 20.0)
+    assert count < 20_000
+    assert "ZeroDivisionError" in fault
