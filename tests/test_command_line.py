@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 import httpsock
-from httpsock.__main__ import _DEFAULT_PORTS, _parser, main
+from httpsock.__main__ import _DEFAULT_PORTS, _give_up_root, _parser, main
 from httpsock.addresses import local_addresses
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all, talk
 from tests.support_program import COMMAND, PACKAGE, Program, Start
@@ -695,6 +695,15 @@ def free_low_port() -> int:
 def test_a_user_that_is_none_is_said_in_a_sentence(start: Start) -> None:
     sentence = cannot_serve(start("--user", "no such user", "--port", "0"))
     assert sentence == "there is no user 'no such user'; --user takes a name of this system."
+
+
+def test_root_may_be_given_up_for_a_user_who_may_read_the_folder(
+    monkeypatch: pytest.MonkeyPatch, folder: pathlib.Path
+) -> None:
+    become: list[str] = []
+    monkeypatch.setattr("httpsock.__main__.become_user", become.append)
+    assert _give_up_root(_parser().parse_args(["--user", "somebody"]), str(folder)) is None
+    assert become == ["somebody"]
 
 
 def test_only_root_can_become_another_user(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
