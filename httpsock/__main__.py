@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import errno
 import os
+import select
 import signal
 import socket
 import sys
@@ -22,6 +23,7 @@ from .arguments import Parser, field, number
 from .lines import LineWriter
 from .process import become_user, raise_descriptor_limit
 from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, check_field, check_host, import_the_rest, say, url_of
+from .supervisor import Supervisor
 from .worker import Log
 
 CANNOT_SERVE = 1
@@ -69,10 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             each.stop(0)
         say(f"httpsock: {fault}")
         return CANNOT_SERVE
+    if others:
+        supervisor = _supervisor([server, *others], lines, options.grace)
+        _announce(server, options)
+        return supervisor.run()
     _stop_on_signals(server, options.grace)
     _announce(server, options)
-    if others:
-        return _supervise([server, *others], lines, options.grace)
     return _serve(server, lines)
 
 
@@ -84,10 +88,8 @@ def _serve(server: Server, lines: LineWriter) -> int:
     return 0 if server.is_stopping else CANNOT_SERVE
 
 
-def _supervise(servers: Sequence[Server], lines: LineWriter, grace: float) -> int:
-    """Serve in as many processes as there are servers until a signal ends them; return the exit code."""
-    # Not on Windows, and wanted by few.
-    from .supervisor import Supervisor
+def _supervisor(servers: Sequence[Server], lines: LineWriter, grace: float) -> Supervisor:
+    """Return what serves in as many processes as there are servers until a signal ends them."""
 
     def serve(number: int) -> int:
         close(server for server in servers if server is not servers[number])
@@ -102,8 +104,15 @@ def _supervise(servers: Sequence[Server], lines: LineWriter, grace: float) -> in
         serve=serve,
         stop=lambda number: servers[number].ask_to_stop(grace),
         close=close,
-        report=say,
-    ).run()
+        report=_say_if_it_is_taken,
+    )
+
+
+def _say_if_it_is_taken(text: str) -> None:
+    """Print on standard error, unless that would have to wait for whoever reads it."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if select.select([], [sys.stderr], [], 0)[1]:
+            say(text)
 
 
 def _parser() -> argparse.ArgumentParser:

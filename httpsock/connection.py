@@ -46,7 +46,7 @@ _SECONDS_TO_ASK = 1.0
 _TURN_OCTETS = 1024 * 1024
 # Up to this length it takes less time to copy octets behind a head than to hand over both (measured: 64 KiB take 19 µs
 # of processor time when copied, and 16.7 when not). Windows can't hand over both.
-_COPIED_OCTETS = 32 * 1024 if hasattr(socket.socket, "sendmsg") else 64 * 1024
+_COPIED_OCTETS = 32 * 1024 if hasattr(socket.socket, "sendmsg") else 1 << 62
 # Tells the kernel to wait for more before it sends a segment.
 _MORE = getattr(socket, "MSG_MORE", 0)
 # Linger on closing: yes, for no time; the system's structure of two numbers.
@@ -305,7 +305,9 @@ class Connection:
         """
         timeouts, now = self._service.timeouts, self.moment.monotonic
         taken, self._credited = self._sent - self._credited, self._sent
-        self._credit_until = min(self._credit_until + taken / timeouts.least_rate, now + timeouts.slow)
+        earned = taken / timeouts.least_rate if timeouts.least_rate else float("inf")
+        most = timeouts.slow if timeouts.least_rate else float("inf")
+        self._credit_until = min(self._credit_until + earned, now + most)
         if now >= self._credit_until or (self._is_last_try and not taken):
             # By closing, what the system has taken is dropped at once: it would keep it for minutes, for nobody.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -136,8 +136,8 @@ def percent_encode(octets: bytes) -> str:
 
 
 def accept_line(octets: bytes) -> bytes | None:
-    """Return the value of a field line Accept among *octets* that are no valid head, or None."""
-    match = _accept_line.search(octets)
+    """Return the value of a field line Accept in the head that *octets* begin with, which is no valid one, or None."""
+    match = _accept_line.search(octets.partition(b"\r\n\r\n")[0])
     return match[1] if match else None
 
 

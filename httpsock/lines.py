@@ -10,6 +10,8 @@ import threading
 
 # What waits to be written may take up so many characters.
 _MOST_WAITING = 1 << 20
+# POSIX promises at least this of PIPE_BUF on the systems in use.
+_MOST_AT_ONCE = 4096
 # Lines are gathered for so long, so that the thread is awakened, and the system called, now and then only.
 _GATHERING_SECONDS = 0.05
 
@@ -72,10 +74,13 @@ class LineWriter:
 
 def _write_all(text: str) -> None:
     """Write *text*; drop it where standard error is closed, was never there, or is full."""
-    octets = memoryview(text.encode("utf-8", "backslashreplace"))
+    octets = text.encode("utf-8", "backslashreplace")
+    start = 0
     try:
-        while octets:
+        while start < len(octets):
+            # Whole lines, and no more than a pipe takes at once, so that those of several processes stay apart.
+            stop = octets.rfind(b"\n", start, start + _MOST_AT_ONCE) + 1 or start + _MOST_AT_ONCE
             # Not by sys.stderr itself: a thread that waits within it would keep the interpreter from ending.
-            octets = octets[os.write(sys.stderr.fileno(), octets) :]
+            start += os.write(sys.stderr.fileno(), octets[start:stop])
     except (OSError, ValueError, AttributeError):
         pass

@@ -34,7 +34,8 @@ _CODING_NAMES = tuple(CODINGS)
 
 # A file up to this length is read whole: its entity-tag is a digest of its octets, and it may be kept.
 SMALL_FILE = 64 * 1024
-# What all kept files may take up in memory, and what one takes up besides its content, in octets.
+# What all kept files may take up in memory, and what one takes up besides its content, in octets. Its content is there
+# twice: by itself for ranges, and behind the head of its response.
 _MAX_KEPT = 32 * 1024 * 1024
 _KEPT_OVERHEAD = 2048
 # No file system in use keeps times coarser than this (FAT: 2 s). A file changed within this time could change
@@ -288,7 +289,7 @@ class DocumentRoot:
         small = Representation(media_type, coding, self._cache_control, validators, length=len(octets), octets=octets)
         is_settled = max(opened.st_mtime, opened.st_ctime) + _COARSEST_SECONDS < now
         if is_settled and not has_link(self.directory, relative):
-            self._kept.keep((name, coding), file_state(opened), small, len(octets) + len(name) + _KEPT_OVERHEAD)
+            self._kept.keep((name, coding), file_state(opened), small, 2 * len(octets) + len(name) + _KEPT_OVERHEAD)
         return small
 
     def _large(

@@ -22,7 +22,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from .grammar import field_value, token
 from .parser import Limits
@@ -253,11 +253,16 @@ def _listen_if_present(host: str, port: int, *, is_optional: bool) -> list[socke
         raise
 
 
-def _listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
-    """Return a socket that listens on a numeric address: the first three steps of a server."""
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on a numeric address."""
     check_host(host)
     flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)[0]
+    return _open_listener(family, address)
+
+
+def _open_listener(family: int, address: tuple[Any, ...], *, is_shared: bool = False) -> socket.socket:
+    """Return a socket that listens on *address*: the first three steps of a server."""
     # 1. Create: a descriptor for one end of TCP connections, of IPv4 or IPv6.
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -295,8 +300,7 @@ def _share(listener: socket.socket) -> socket.socket:
         return listener.dup()
     # Only now: had the first one been bound with it, nobody would have noticed that the port was in use.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    host, port = listener.getsockname()[:2]
-    return _listen(host, port, is_shared=True)
+    return _open_listener(listener.family, listener.getsockname(), is_shared=True)
 
 
 def check_host(host: str) -> None:

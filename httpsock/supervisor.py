@@ -17,7 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 Report = Callable[[str], object]
-# No process is put in the place of another more often than this: what ended one may end the next.
+# A process that lived less long than this is replaced only when so much time is over: what ended it may end the next.
 _REST_SECONDS = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -26,7 +26,8 @@ class Supervisor:
     """Keeps *count* processes at work: ``serve(number)`` in each of them, until a signal says that it is enough.
 
     *serve* returns an exit code, and *stop*, called with the same number in the same process, makes it return in time.
-    *close* gives up, in the supervising process, what it holds for the others.
+    *close* gives up, in the supervising process, what it holds for the others. From the beginning on a signal is meant
+    for all of them, also before there are any.
     """
 
     def __init__(
@@ -44,42 +45,57 @@ class Supervisor:
         self._close = close
         self._report = report
         self._children: dict[int, int] = {}
+        # When each was forked, on the monotonic clock.
+        self._forked = [0.0] * count
         self._is_stopping = False
         # Its writing end is open in this process alone: when this process is gone, the others read the end of it.
         self._lifeline, self._held = os.pipe()
+        for ending in _SIGNALS:
+            signal.signal(ending, self._on_signal)
 
     def run(self) -> int:
         """Fork, replace who ends, and return the exit code when all have ended after a signal."""
-        for ending in _SIGNALS:
-            signal.signal(ending, self._on_signal)
         for number in range(self._count):
             self._fork(number)
         while self._children:
             process, status = os.wait()
-            number = self._children.pop(process)
-            if not self._is_stopping:
-                self._replace(number, process, status)
+            # Others' orphans may be among ours: as process 1, or where another program became this one.
+            ours = self._children.pop(process, None)
+            if ours is not None and not self._is_stopping:
+                self._replace(ours, process, status)
         os.close(self._held)
         os.close(self._lifeline)
         return 0
 
     def _replace(self, number: int, process: int, status: int) -> None:
-        """Put another process in the place of one that has ended, after a rest."""
+        """Put another process in the place of one that has ended; of one that did so at once, after a rest."""
         code = os.waitstatus_to_exitcode(status)
         how = f"exit code {code}" if code >= 0 else f"signal {-code} ({signal.strsignal(-code)})"
         self._report(f"httpsock: process {process} ended with {how}; another takes its place.")
-        time.sleep(_REST_SECONDS)
-        if not self._is_stopping:
-            self._fork(number)
+        time.sleep(max(0.0, self._forked[number] + _REST_SECONDS - time.monotonic()))
+        self._fork(number)
 
     def _fork(self, number: int) -> None:
-        """Start one process. A signal waits meanwhile, so that it reaches the new one, too."""
+        """Start one process, as soon as the system can, unless all are to end."""
+        while not (self._is_stopping or self._has_forked(number)):
+            time.sleep(_REST_SECONDS)
+
+    def _has_forked(self, number: int) -> bool:
+        """Return whether a process was started, or none is wanted. A signal waits meanwhile, so as to reach it, too."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        process = os.fork()
-        if process == 0:
-            self._work(number)
-        self._children[process] = number
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        try:
+            if not self._is_stopping:
+                self._forked[number] = time.monotonic()
+                process = os.fork()
+                if process == 0:
+                    self._work(number)
+                self._children[process] = number
+        except OSError as error:
+            self._report(f"httpsock: cannot start another process for now: {error.strerror}")
+            return False
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        return True
 
     def _work(self, number: int) -> NoReturn:
         """Serve, in a process of its own, and end it."""
@@ -96,7 +112,6 @@ class Supervisor:
             import traceback  # takes 3 ms of start-up, and there should never be a fault
 
             self._report(traceback.format_exc())
-            raise
         finally:
             # Whatever happened, nothing of what the supervisor has still to do is done here.
             os._exit(code)

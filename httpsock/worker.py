@@ -112,7 +112,8 @@ class Worker:
         After *grace_seconds* it cuts off what is left.
         May be called from a signal handler: it writes one attribute and one octet, and waits for nothing.
         """
-        self._latest = time.monotonic() + grace_seconds
+        # Asked again, it takes no longer.
+        self._latest = min(self._latest, time.monotonic() + grace_seconds)
         # It may have been asked before and not have looked yet, or have returned already.
         with contextlib.suppress(OSError):
             self._awakener.send(b"\0")

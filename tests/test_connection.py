@@ -1014,6 +1014,19 @@ def test_a_client_that_reads_slowly_but_steadily_gets_it_all(crawling: Dialogue)
     assert exchange.sent == exchange.length
 
 
+def test_without_a_least_rate_only_who_reads_nothing_is_given_up(
+    begin: Begin, service: Service, folder: pathlib.Path
+) -> None:
+    service.timeouts = TIMEOUTS._replace(least_rate=0.0, stall=600)
+    (folder / "larger.bin").write_bytes(LARGE)
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/larger.bin"))
+
+    assert read_at(dialogue, 400) > 4 * TIMEOUTS.slow
+    (exchange,) = dialogue.exchanges
+    assert exchange.sent == exchange.length
+
+
 def test_who_has_read_fast_may_not_crawl_for_long(crawling: Dialogue) -> None:
     """The time that it has gained is bounded."""
     assert crawling.hear(len(LARGE) * 10)

@@ -923,7 +923,7 @@ def test_a_file_modified_in_the_future_is_not_kept(folder: pathlib.Path) -> None
 
 
 def test_what_is_kept_takes_no_more_memory_than_it_may(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources, "_MAX_KEPT", 3 * (1001 + resources._KEPT_OVERHEAD))
+    monkeypatch.setattr(resources, "_MAX_KEPT", 3 * (2001 + resources._KEPT_OVERHEAD))
     served = DocumentRoot(tmp_path)
     for name in "abcd":
         make(tmp_path / name, name.encode() * 1000)

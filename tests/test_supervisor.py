@@ -1,5 +1,6 @@
 """Several processes: each serves, who ends is replaced, and a signal ends them all in time."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -15,7 +16,7 @@ import pytest
 from httpsock import Server
 from httpsock.__main__ import main
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all
-from tests.support_program import ENVIRONMENT, Program, Start
+from tests.support_program import COMMAND, ENVIRONMENT, Program, Start
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process has which sockets")
@@ -169,6 +170,49 @@ def test_no_process_outlives_a_supervisor_that_is_killed(serving: Start) -> None
     assert eventually(lambda: not any(map(is_alive, processes)))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_as_soon_as_it_has_said_where_it_is(start: Start, number: signal.Signals) -> None:
+    for _ in range(5):
+        program = start("--processes", "3", "--quiet", "--port", "0")
+        program.read_url()
+
+        assert program.stop(number)[0] == 0
+
+
+@on_linux
+def test_who_is_not_ours_is_none_of_its_business(serving: Start) -> None:
+    """As process 1 of a container it is given orphans; and a shell that became it may have left children."""
+    with_child = ["sh", "-c", 'true & exec "$@"', "sh", *COMMAND]
+    program = serving("--processes", "2", "--quiet", command=with_child)
+    program.ask("/hello.txt")
+    assert eventually(lambda: len(serving_processes(program)) == 2)
+
+    assert [program.ask("/hello.txt").content for _ in range(5)] == [HELLO] * 5
+    code, _, said = program.stop()
+    assert (code, len(said.splitlines())) == (0, 1)
+
+
+@on_linux
+def test_a_full_standard_error_holds_up_neither_a_replacement_nor_the_end(serving: Start) -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb"), open(writing, "wb", buffering=0) as full:
+        program = serving("--processes", "2", "--quiet", stderr=full)
+        program.ask("/hello.txt")
+        os.set_blocking(writing, False)
+        for octets in (b"x" * 4096, b"x"):
+            with contextlib.suppress(BlockingIOError):
+                while os.write(writing, octets):
+                    pass
+        os.set_blocking(writing, True)
+        (killed, left) = serving_processes(program)
+        os.kill(killed, signal.SIGKILL)
+
+        assert eventually(lambda: len({*serving_processes(program)} - {killed}) == 2)
+        assert left in serving_processes(program)
+        program.process.terminate()
+        assert program.process.wait(PATIENCE_SECONDS) == 0
+
+
 # --- A fault of our own ---------------------------------------------------------------------------
 
 FAULTY = """
@@ -241,3 +285,71 @@ def test_a_server_shares_its_addresses(folder: pathlib.Path, monkeypatch: pytest
     with second, connect(second.port) as client:
         client.sendall(get("/hello.txt", "Connection: close"))
         assert read_answer(receive_all(client))[0].content == HELLO
+
+
+LATE = """
+import os, signal
+from httpsock.supervisor import Supervisor
+
+class Signalled(Supervisor):
+    def _has_forked(self, number):
+        has_forked = super()._has_forked(number)
+        if number == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return has_forked
+
+def serve(number):
+    os.write(1, b"%d" % number)
+    return 0
+
+raise SystemExit(Signalled(3, serve=serve, stop=print, close=int, report=print).run())
+"""
+
+RETRIED = """
+import os, signal
+from httpsock import supervisor
+
+fork, tried = os.fork, []
+def fails_once():
+    tried.append(1)
+    if len(tried) == 1:
+        raise BlockingIOError(11, "no process to spare")
+    return fork()
+os.fork = fails_once
+supervisor._REST_SECONDS = 0.01
+
+def serve(number):
+    os.kill(os.getppid(), signal.SIGTERM)
+    signal.pause()
+
+raise SystemExit(
+    supervisor.Supervisor(1, serve=serve, stop=lambda number: os._exit(0), close=int, report=print).run()
+)
+"""
+
+
+def run_python(program: str) -> "subprocess.CompletedProcess[str]":
+    """Run *program*, in this Python, and return how it ended."""
+    return subprocess.run(
+        [sys.executable, "-u", "-c", program],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def test_no_process_is_started_after_the_signal() -> None:
+    ran = run_python(LATE)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "1" not in ran.stdout
+    assert "2" not in ran.stdout
+
+
+def test_a_process_that_cannot_be_started_is_tried_again() -> None:
+    ran = run_python(RETRIED)
+
+    said = "httpsock: cannot start another process for now: no process to spare\n"
+    assert (ran.returncode, ran.stderr, ran.stdout) == (0, "", said)
