@@ -158,12 +158,14 @@ def _swapped(server: str, seconds: float) -> list[Row]:
         with serving(root, server) as subject:
             thread.start()
             latest = time.monotonic() + seconds
-            with connect(subject.port) as client:
-                while time.monotonic() < latest:
-                    status, _, content = _exchange(client, get("/swapped/file.txt"))
-                    answers += 1
-                    leaks += b"OUTSIDE" in content
-                    errors += status >= 500
-            is_over.set()
-            thread.join()
+            try:
+                with connect(subject.port) as client:
+                    while time.monotonic() < latest:
+                        status, _, content = _exchange(client, get("/swapped/file.txt"))
+                        answers += 1
+                        leaks += b"OUTSIDE" in content
+                        errors += status >= 500
+            finally:
+                is_over.set()
+                thread.join()
     return [Row("a link swapped in a loop", f"{leaks} leaks, {errors} 5xx, {answers} answers", "0", not leaks + errors)]

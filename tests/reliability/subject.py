@@ -24,7 +24,8 @@ SERVERS = {
 }
 _NGINX = """daemon off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/error.log;
 events {{ worker_connections 8192; }}
-http {{ access_log off; sendfile on; client_body_temp_path {work}/b; proxy_temp_path {work}/p;
+http {{ access_log off; sendfile on; keepalive_requests 100000000;
+  client_body_temp_path {work}/b; proxy_temp_path {work}/p;
   fastcgi_temp_path {work}/f; uwsgi_temp_path {work}/u; scgi_temp_path {work}/s;
   server {{ listen 127.0.0.1:{port} backlog=4096; root {root}; autoindex on; }} }}
 """
@@ -101,6 +102,7 @@ def serving(
     """Start *server* for *root*; give it once it accepts, and end it."""
     port = port or free_port()
     with tempfile.TemporaryDirectory() as work, open(f"{work}/stderr", "wb") as log:
+        pathlib.Path(work).chmod(0o755)
         pathlib.Path(work, "nginx.conf").write_text(_NGINX.format(work=work, port=port, root=root))
         command = f"exec {SERVERS.get(server, server).format(root=root, port=port, work=work)} {options}"
         if descriptors:
@@ -127,6 +129,8 @@ def _wait_until_it_accepts(process: subprocess.Popen[bytes], port: int) -> None:
 def site() -> Iterator[pathlib.Path]:
     """A folder with a few files, small and large, on a file system of its own kind: that of temporary files."""
     with tempfile.TemporaryDirectory() as work:
+        # Some servers read as another user.
+        pathlib.Path(work).chmod(0o755)
         root = pathlib.Path(work, "root")
         root.mkdir()
         (root / "hello.txt").write_bytes(b"Hello, socket.\n")
