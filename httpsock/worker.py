@@ -3,7 +3,7 @@
 Takes listening sockets of its own (duplicates, so that one thread alone closes each descriptor), accepts from them
 and resumes each conversation when what it waits for is there, or its deadline is. Knows nothing of HTTP.
 
-    poll → accept, resume, resume, ... → end what is overdue → write the log → poll
+    poll → accept, receive, receive, ... → end what is overdue → answer, answer, ... → write the log → poll
 """
 
 import contextlib
@@ -194,7 +194,7 @@ class Worker:
 
     def _admit(self, connected: socket.socket, client: str, moment: Moment) -> None:
         """Start a conversation, or close the connection where its address alone has taken all the room."""
-        if self._is_full() and self._has_its_share(client):
+        if self._is_full() and self._has_more_than_its_share(client):
             connected.close()
             return
         connected.setblocking(False)
@@ -229,9 +229,11 @@ class Worker:
 
         If none is idle, but one address has more than its share, others need not wait for that one.
         """
-        return not self._is_full() or self._give_up_idle(moment) or any(map(self._has_its_share, self._clients))
+        return (
+            not self._is_full() or self._give_up_idle(moment) or any(map(self._has_more_than_its_share, self._clients))
+        )
 
-    def _has_its_share(self, client: str) -> bool:
+    def _has_more_than_its_share(self, client: str) -> bool:
         """Return whether an address has more than half of the connections; this machine itself may have all."""
         is_loopback = client.startswith("127.") or client == "::1"
         return not is_loopback and self._clients.get(client, 0) * 2 > len(self._connections)
