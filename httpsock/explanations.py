@@ -43,7 +43,17 @@ p {{ margin: 0 0 .5rem; overflow-wrap: anywhere; }}
 )
 
 
-def explain(refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str], ...] = ()) -> Response:
+class Explanation(Response):
+    """A response that says why, and *refusal*, which is what it says."""
+
+    __slots__ = ("refusal",)
+
+    def __init__(self, refusal: Refusal, fields: tuple[tuple[str, str], ...], content: bytes) -> None:
+        super().__init__(refusal.status, fields, (content,))
+        self.refusal = refusal
+
+
+def explain(refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str], ...] = ()) -> Explanation:
     """Return the response that says why, in the form that *accept*, the value of Accept, prefers."""
     media_type = preferred_media_type(accept, MEDIA_TYPES)
     title = f"{refusal.status} {refusal.status.phrase}"
@@ -73,4 +83,4 @@ def explain(refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str
         ("Cache-Control", "no-store"),
         ("Vary", "Accept"),
     )
-    return Response(refusal.status, described + fields, (content.encode("utf-8"),))
+    return Explanation(refusal, described + fields, content.encode("utf-8"))

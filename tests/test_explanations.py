@@ -99,6 +99,7 @@ def test_an_explanation_is_not_to_be_kept_and_varies_with_accept(accept: bytes |
     """R111."""
     response = explain(REFUSAL, accept, (("Allow", "GET"),))
     assert response.status is Status.BAD_REQUEST
+    assert response.refusal is REFUSAL
     assert [name for name, _ in response.fields] == ["Content-Type", "Cache-Control", "Vary", "Allow"]
     assert dict(response.fields)["Cache-Control"] == "no-store"
     assert dict(response.fields)["Vary"] == "Accept"
