@@ -325,7 +325,7 @@ class Connection:
         while offset < stop:
             wanted = min(stop - offset, _TURN_OCTETS)
             try:
-                sent = _send_slice(self._socket, part.file, offset, wanted)
+                sent = self._send_slice(part.file, offset, wanted)
             except BlockingIOError:
                 sent = 0
             else:
@@ -335,6 +335,14 @@ class Connection:
             offset += sent
             if offset < stop:
                 yield from self._wait_to_send()
+
+    def _send_slice(self, file: FileIO, offset: int, length: int) -> int:
+        """Return how many octets of *file* from *offset* on the system took; 0 means that the file ends there."""
+        if hasattr(os, "sendfile"):
+            return os.sendfile(self.descriptor, file.fileno(), offset, length)
+        file.seek(offset)
+        octets = file.read(min(length, _RECEIVE_OCTETS))
+        return self._socket.send(octets) if octets else 0
 
     def _linger(self) -> Conversation:
         """End our side, and read what is still under way, so that no reset destroys the response (RFC 9112 §9.6)."""
@@ -350,15 +358,6 @@ class Connection:
                 if self._service.is_stopping:
                     return
             yield READABLE, min(latest, self.moment.monotonic + timeouts.linger)
-
-
-def _send_slice(connected: socket.socket, file: FileIO, offset: int, length: int) -> int:
-    """Return how many octets of *file* from *offset* on the system took; 0 means that the file ends there."""
-    if hasattr(os, "sendfile"):
-        return os.sendfile(connected.fileno(), file.fileno(), offset, length)
-    file.seek(offset)
-    octets = file.read(min(length, _RECEIVE_OCTETS))
-    return connected.send(octets) if octets else 0
 
 
 def _first_line(octets: bytes) -> bytes:

@@ -15,6 +15,7 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -202,6 +203,8 @@ class DocumentRoot:
         self._follow_links = follow_links
         self._cache_control = cache_control
         self._kept: KeptFiles[Representation] = KeptFiles(_MAX_KEPT)
+        # A root that is traced has another.
+        self._stat: Callable[[str], os.stat_result] = os.stat
 
     def find(self, path: bytes, accept_encoding: bytes | None, moment: Moment) -> Found:
         """Return what *path* names at this *moment*, for a client with this Accept-Encoding."""
@@ -211,7 +214,7 @@ class DocumentRoot:
         if name.is_hidden and not self._show_hidden:
             return NOT_FOUND
         try:
-            status = os.stat(self._prefix + name.relative)
+            status = self._stat(self._prefix + name.relative)
             if stat.S_ISREG(status.st_mode) and not name.is_folder:
                 return self._represent(name.relative, status, accept_encoding, moment)
             if stat.S_ISDIR(status.st_mode):
@@ -326,7 +329,7 @@ class DocumentRoot:
 
     def _stat_link(self, relative: str) -> os.stat_result:
         """Return what a symlink leads to. Raises OSError if that lies outside."""
-        status = os.stat(self._prefix + relative)
+        status = self._stat(self._prefix + relative)
         if stat.S_ISDIR(status.st_mode):
             check_folder_below(self.directory, relative, follow_links=self._follow_links)
         elif stat.S_ISREG(status.st_mode):
@@ -336,7 +339,7 @@ class DocumentRoot:
     def _stat_regular(self, relative: str) -> os.stat_result | None:
         """Return what stat() says of *relative* if it is a regular file, else None."""
         try:
-            status = os.stat(self._prefix + relative)
+            status = self._stat(self._prefix + relative)
         except OSError:
             return None
         return status if stat.S_ISREG(status.st_mode) else None

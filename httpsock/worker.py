@@ -22,6 +22,7 @@ from .resources import Moment
 from .service import Service
 
 Log = Callable[[Sequence[Exchange]], object]
+Connect = Callable[[socket.socket, str, Service, Callable[[Exchange], object] | None, Moment], Connection]
 Report = Callable[[str], object]
 
 # What accept() says when it is we who are wrong, and no time mends it.
@@ -66,6 +67,8 @@ class Worker:
         self._log = log
         self._report = report
         self._listeners = {listener.fileno(): listener for listener in (listener.dup() for listener in listeners)}
+        # What makes a connection: a worker that is traced has another.
+        self._connect: Connect = Connection
         self._connections: dict[int, Connection] = {}
         # Those that have received a request and are to answer it.
         self._answering: list[Connection] = []
@@ -199,7 +202,7 @@ class Worker:
             return
         connected.setblocking(False)
         log = self._exchanges.append if self._log else None
-        connection = Connection(connected, client, self._service, log, moment)
+        connection = self._connect(connected, client, self._service, log, moment)
         try:
             self._poller.register(connection.descriptor, READABLE)
         except OSError as error:
