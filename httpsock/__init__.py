@@ -24,6 +24,10 @@ The files, in the order of a request; an import only points downwards:
     connection      one client's conversation, from first octet to tear-down
     service         what all connections share, and how long a client may take
     accesslog       one response as one line
+    trace           what is told, in order, to be written by a thread of its own
+    timeline        an event as text or as JSON
+    tcpinfo         what the kernel knows of a connection
+    masking         credentials that are not shown
     origin          what the origin server answers
     listing         a folder's names as a page
     explanations    a refusal as a response that says why

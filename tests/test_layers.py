@@ -60,6 +60,8 @@ WITHOUT_SECTION = {
     "server",
     "supervisor",
     "terminal",
+    "timeline",
+    "trace",
     "worker",
 }
 SECTION = re.compile(r"RFC \d{4,5} (?:§§?|section )[\dA-Z]")

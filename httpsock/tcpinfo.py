@@ -1,0 +1,48 @@
+"""The kernel's view of a TCP connection: what flow control and congestion control have come to.
+
+Takes a connected socket, gives what Linux says in TCP_INFO (struct tcp_info in linux/tcp.h), or nothing elsewhere.
+
+RFC 9293 §3.8 (the window that a receiver offers), RFC 5681 (congestion window), RFC 6298 (round trip).
+"""
+
+import contextlib
+import socket
+import struct
+import sys
+
+# Where in the structure each number stands, and how it is written; Linux has had them all since 5.4.
+_NUMBERS = {
+    "segment_octets": (16, "I"),
+    "round_trip_us": (68, "I"),
+    "round_trip_variation_us": (72, "I"),
+    "congestion_window_segments": (80, "I"),
+    "retransmits": (100, "I"),
+    "octets_acknowledged": (120, "Q"),
+    "least_round_trip_us": (148, "I"),
+    "held_back_by_window_us": (176, "Q"),
+    "peer_window_octets": (228, "I"),
+}
+_SIZE = 232
+
+
+def tcp_info(connected: socket.socket) -> dict[str, int] | None:
+    """Return what the kernel knows of a connection, or None where it does not say."""
+    if not sys.platform.startswith("linux"):
+        return None
+    told = b""
+    # The socket may be no TCP socket.
+    with contextlib.suppress(OSError):
+        told = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    if len(told) < _SIZE:
+        return None
+    return {name: struct.unpack_from(f"={kind}", told, offset)[0] for name, (offset, kind) in _NUMBERS.items()}
+
+
+def described(info: dict[str, int]) -> tuple[str, str]:
+    """Return the same in two lines for a person."""
+    return (
+        "round trip {round_trip_us:,} ± {round_trip_variation_us:,} µs, least {least_round_trip_us:,}; "
+        "retransmits {retransmits:,}; acknowledged {octets_acknowledged:,}".format(**info),
+        "congestion window {congestion_window_segments:,} × {segment_octets:,}; "
+        "peer's window {peer_window_octets:,}, held back by it {held_back_by_window_us:,} µs".format(**info),
+    )

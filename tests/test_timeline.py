@@ -1,0 +1,142 @@
+"""The timeline: how each event reads, as text and as JSON, and that nothing in it harms a terminal."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from httpsock.timeline import EXTRA_FACTS, SENTENCES, Event, Text, format_json, visible
+
+HEAD = b'GET / HTTP/1.1\r\nHost: localhost\r\nX: "\\\x1b[2J\xff\r\n\r\n'
+TCP = dict.fromkeys(
+    """segment_octets round_trip_us round_trip_variation_us congestion_window_segments retransmits octets_acknowledged
+    least_round_trip_us held_back_by_window_us peer_window_octets""".split(),
+    1,
+)
+
+
+def event(name: str, facts: dict[str, Any], head: bytes = b"", octets: bytes = b"", seconds: float = 0.0012) -> Event:
+    return Event(1795000000.25, 4711, 3, "127.0.0.1:52814", seconds, name, facts, head, octets)
+
+
+# --- Text ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "0 µs"),
+        (0.000_041, "41 µs"),
+        (0.001_2, "1.200 ms"),
+        (0.999_999_1, "999.999 ms"),
+        (20.0, "20.000 s"),
+        (1234.567, "1234.567 s"),
+    ],
+)
+def test_a_time_is_shown_in_the_unit_that_suits_it(seconds: float, shown: str) -> None:
+    assert Text()(event("accept", {}, seconds=seconds)) == f"#3 127.0.0.1:52814  {shown:>10}  accept\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "sentence"),
+    [
+        ("socket", {"family": "AF_INET", "type": "SOCK_STREAM"}, "socket AF_INET, SOCK_STREAM"),
+        ("bind", {"address": "[::1]:80"}, "bind [::1]:80"),
+        ("bind", {"address": "[::1]:80", "error": "EACCES", "said": "No"}, "bind [::1]:80: EACCES, No"),
+        ("listen", {"backlog": 5, "address": "[::1]:80"}, "listen 5 at [::1]:80"),
+        ("wait", {"for": "a request", "seconds": 0.5}, "wait for a request, at most 0.5 s"),
+        ("timeout", {"for": "a request", "seconds": 20.0}, "timeout after 20 s of waiting for a request"),
+        ("recv", {"octets": 78}, "recv 78"),
+        ("recv", {"octets": 0}, "recv 0: the peer has ended its side"),
+        ("recv", {"error": "ECONNRESET", "said": "Reset"}, "recv: ECONNRESET, Reset"),
+        ("stat", {"name": "a", "kind": "file", "octets": 5}, "stat a: file, 5 octets"),
+        ("stat", {"name": "a", "error": "ENOENT", "said": "No"}, "stat a: ENOENT, No"),
+        ("kept", {"name": "a", "octets": 5}, "kept a: unchanged, its 5 octets are in memory"),
+        ("scandir", {"name": "a", "error": "ENOENT", "said": "No"}, "scandir a: ENOENT, No"),
+        ("sendfile", {"octets": 1048576}, "sendfile 1048576"),
+        ("close", {}, "close"),
+        ("close", {"address": "[::1]:80"}, "close [::1]:80"),
+        ("lost", {"events": 5}, "lost 5 events: they came faster than they could be written"),
+    ],
+)
+def test_a_call_reads_as_the_system_knows_it(name: str, facts: dict[str, Any], sentence: str) -> None:
+    assert Text()(event(name, facts)) == f"#3 127.0.0.1:52814    1.200 ms  {sentence}\n"
+
+
+def test_what_comes_in_and_goes_out_stands_below() -> None:
+    parsed = Text()(event("parse", {"method": "GET", "target": "/"}, HEAD))
+    sent = Text()(event("send", {"octets": 30, "content": 1234}, b"HTTP/1.1 200 OK\r\n\r\n"))
+    assert parsed.splitlines()[1:] == [
+        "      > GET / HTTP/1.1",
+        "      > Host: localhost",
+        r'      > X: "\x5c\x1b[2J\xff',
+        "      >",
+    ]
+    assert sent.splitlines()[1:] == ["      < HTTP/1.1 200 OK", "      <", "      < (1,234 octets of content)"]
+
+
+def test_a_refusal_says_why_and_shows_what_was_refused() -> None:
+    facts = {"status": 400, "phrase": "Bad Request", "reason": "it is wrong", "clause": "RFC 9112 §3"}
+    assert Text()(event("refuse", facts, b"GET")).splitlines() == [
+        "#3 127.0.0.1:52814    1.200 ms  refuse 400 Bad Request",
+        "      ! it is wrong (RFC 9112 §3)",
+        "      > GET",
+    ]
+
+
+def test_octets_are_dumped_in_rows_that_fit_80_columns() -> None:
+    told = Text()(event("recv", {"octets": 20}, octets=b"GET / HTTP/1.1\r\nHost"))
+    rows = told.splitlines()[1:]
+    assert rows == [
+        "      > 0000  47 45 54 20 2f 20 48 54 54 50 2f 31 2e 31 0d 0a  GET / HTTP/1.1..",
+        "      > 0010  48 6f 73 74                                      Host",
+    ]
+    assert max(map(len, rows)) <= 80
+
+
+def test_the_process_is_named_where_there_are_several() -> None:
+    assert Text(shows_process=True)(event("accept", {})) == "4711 #3 127.0.0.1:52814   1.200 ms  accept\n"
+
+
+def test_colours_change_nothing_but_the_colour() -> None:
+    facts = {"status": 400, "phrase": "Bad Request", "reason": "it is wrong", "clause": "RFC 9112 §3"}
+    for told in (event("refuse", facts, HEAD), event("send", {"octets": 4}, HEAD), event("close", {"tcp": TCP})):
+        coloured = Text(is_coloured=True)(told)
+        assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == Text()(told)
+        # Each line ends as plain as it began, so that whatever else is printed is plain.
+        for line in coloured.splitlines():
+            assert line.endswith("\x1b[0m")
+
+
+def test_nothing_invisible_is_left() -> None:
+    assert visible(bytes(range(256))).isprintable()
+    assert visible(b"\x1b[0m \\ \x9b") == r"\x1b[0m \x5c \x9b"
+
+
+# --- JSON ---------------------------------------------------------------------------------------------------------
+
+
+def test_json_is_one_object_a_line() -> None:
+    line = format_json(event("parse", {"method": "GET", "target": "/"}, HEAD))
+    assert line.count("\n") == 1
+    assert json.loads(line) == {
+        "time": "2026-11-18T11:06:40.250000Z",
+        "process": 4711,
+        "connection": 3,
+        "peer": "127.0.0.1:52814",
+        "microseconds": 1200,
+        "event": "parse",
+        "method": "GET",
+        "target": "/",
+        "head": ["GET / HTTP/1.1", "Host: localhost", 'X: "\\\x1b[2J\xff', ""],
+    }
+    assert line.isascii()
+
+
+def test_json_names_what_the_kernel_knows() -> None:
+    assert json.loads(format_json(event("close", {"tcp": TCP})))["tcp"] == TCP
+
+
+def test_extra_facts_are_those_of_events() -> None:
+    assert set(EXTRA_FACTS) <= set(SENTENCES)
