@@ -20,10 +20,12 @@ The files, in the order of a request; an import only points downwards:
     lines           standard error, which nobody waits for
     addresses       at which addresses this machine is reached
     server          the listening sockets, the workers, and a clean stop
+    traced          the variants that tell of what they do, for --trace
     worker          one thread: a poller, its connections, their deadlines
     connection      one client's conversation, from first octet to tear-down
     service         what all connections share, and how long a client may take
     accesslog       one response as one line
+    tracedsocket    sockets that tell of each call
     trace           what is told, in order, to be written by a thread of its own
     timeline        an event as text or as JSON
     tcpinfo         what the kernel knows of a connection

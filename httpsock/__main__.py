@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import Iterable, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from . import __version__
 from .accesslog import FORMATS, Exchange, Format
@@ -26,6 +27,9 @@ from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, check_field, check_host
 from .supervisor import Supervisor
 from .worker import Log
 
+if TYPE_CHECKING:
+    from .traced import Tracing
+
 CANNOT_SERVE = 1
 WRONG_ARGUMENT = 2
 # A default port that is taken gives way to the next ones; a port that was asked for does not.
@@ -33,6 +37,7 @@ _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
 _DEFAULT_GRACE = 5
 # How long the last lines of the log may take to be written when all else has ended.
 _LAST_LINES_SECONDS = 1.0
+_TRACE_FORMS = ("text", "octets", "json")
 _EPILOG = """examples:
   httpsock                         serve www/ if there is one, else the current folder
   httpsock ~/site --port 8080      serve a folder at http://127.0.0.1:8080/
@@ -51,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from .get import main as get
 
         return get(arguments[1:])
-    options = _parser().parse_args(arguments)
+    # Its form only follows an equals sign, so that in "--trace www" a folder can follow.
+    options = _parser().parse_args(["--trace=text" if argument == "--trace" else argument for argument in arguments])
     if options.processes > 1 and not hasattr(os, "fork"):
         say("httpsock: this system can't share listening sockets between processes; leave out --processes.")
         return WRONG_ARGUMENT
@@ -145,10 +151,13 @@ def _parser() -> argparse.ArgumentParser:
         "--header", type=field(check_field), action="append", default=[], metavar="'NAME: VALUE'", help=header_help
     )
     log = parser.add_argument_group("what to say")
-    log.add_argument(
-        "--log", choices=FORMATS, default="text", help="how the access log is written to standard error (default: text)"
-    )
+    log_help = "how the access log is written to standard error (default: text)"
+    log.add_argument("--log", choices=FORMATS, default="text", help=log_help)
     log.add_argument("--quiet", action="store_true", help="no access log")
+    trace_help = "instead, tell each call at each socket; =octets: with all octets; =json: one object an event"
+    log.add_argument("--trace", choices=_TRACE_FORMS, nargs="?", metavar="FORM", help=trace_help)
+    only_help = "trace only requests whose path starts so (/img/), or one client, given as its address"
+    log.add_argument("--trace-only", type=_path_or_host, metavar="WHAT", help=only_help)
     _add_how_to_run(parser.add_argument_group("how to run"))
     return parser
 
@@ -177,6 +186,15 @@ def _host(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def _path_or_host(text: str) -> str:
+    """Return the beginning of a path, or a numeric address as the system writes it."""
+    if text.startswith("/"):
+        return text
+    host, percent, zone = _host(text).partition("%")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.inet_ntop(family, socket.inet_pton(family, host)) + percent + zone
 
 
 def _open_server(options: argparse.Namespace, directory: str, lines: LineWriter) -> Server:
@@ -208,9 +226,31 @@ def _server(
         follow_links=options.follow_links,
         cache_control=f"max-age={options.cache}" if options.cache else "no-cache",
         fields=options.header,
-        log=None if options.quiet else _log(FORMATS[options.log], lines),
+        log=None if options.quiet or options.trace or options.trace_only else _log(FORMATS[options.log], lines),
         report=lines.say,
         listeners=listeners,
+        tracing=_tracing(options) if options.trace or options.trace_only else None,
+    )
+
+
+def _tracing(options: argparse.Namespace) -> "Tracing":
+    """Return what a server is made of that is traced on standard error."""
+    # Wanted by few.
+    from .timeline import Text, format_json
+    from .trace import Trace
+    from .traced import Tracing
+
+    descriptor = 2
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not os.isatty(descriptor)
+    text = Text(is_coloured=not is_plain, shows_process=options.processes > 1)
+    return Tracing(
+        Trace(
+            format_json if options.trace == "json" else text,
+            descriptor,
+            only=options.trace_only or "",
+            encoding=getattr(sys.stderr, "encoding", "utf-8"),
+            wants_octets=options.trace == "octets",
+        )
     )
 
 

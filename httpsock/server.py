@@ -19,16 +19,23 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .grammar import field_value, token
 from .parser import Limits
 from .resources import DocumentRoot
 from .service import Service, Timeouts
 from .worker import Log, Report, Worker
+
+if TYPE_CHECKING:
+    # Loaded by who wants it.
+    from .traced import Tracing
+
+# Makes a socket of a family and a type, as ``socket.socket`` does.
+Create = Callable[[int, int], socket.socket]
 
 LOOPBACK = ("127.0.0.1", "::1")
 ANY = ("0.0.0.0", "::")
@@ -65,7 +72,8 @@ class Server:
 
     *hosts* are numeric addresses; by default loopback, of IPv6 only if the system has it. *port* 0 takes a free one.
     *fields* are sent with every response, but Cache-Control with files only. *log* is called with the exchanges of
-    each batch, from the workers' threads. *listeners* are listening sockets to serve at, in the place of *hosts* and
+    each batch, from the workers' threads. *tracing* is what tells of each call that is made, and of all else that
+    happens. *listeners* are listening sockets to serve at, in the place of *hosts* and
     *port*; they are the server's from then on.
     Raises OSError if the folder can't be read or the address can't be bound, ValueError for an invalid address,
     port or field.
@@ -87,6 +95,7 @@ class Server:
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         listeners: Sequence[socket.socket] | None = None,
+        tracing: "Tracing | None" = None,
     ) -> None:
         if threads < 1:
             raise ValueError(f"{threads} threads are too few to serve")
@@ -101,7 +110,11 @@ class Server:
         self._thread_count = threads
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
-        self._listeners = _listen_on(hosts, port) if listeners is None else list(listeners)
+        self._tracing = tracing
+        # What it is made of is chosen here, once.
+        self._create: Create = tracing.listener if tracing else socket.socket
+        self._employ = tracing.worker if tracing else Worker
+        self._listeners = _listen_on(hosts, port, self._create) if listeners is None else list(listeners)
         self.directory = root.directory
         self.port: int = self._listeners[0].getsockname()[1]
         self.urls = [url_of(listener.getsockname()[0], self.port) for listener in self._listeners]
@@ -113,8 +126,10 @@ class Server:
 
     def start(self) -> None:
         """Start to serve, on threads of its own, and return. The listening sockets are the workers' from now on."""
+        if self._tracing:
+            self._tracing.start()
         self._workers = [
-            Worker(self._listeners, self._service, self._log, self._report, is_first=number == 0)
+            self._employ(self._listeners, self._service, self._log, self._report, is_first=number == 0)
             for number in range(self._thread_count)
         ]
         self._threads = [
@@ -128,7 +143,7 @@ class Server:
 
     def share(self) -> list[socket.socket]:
         """Return listening sockets for another process, at the addresses of this server, which has not started yet."""
-        return [_share(listener) for listener in self._listeners]
+        return [_share(listener, self._create) for listener in self._listeners]
 
     def ask_to_stop(self, grace_seconds: float) -> None:
         """Ask the workers to accept no more and to finish what they are sending; return at once.
@@ -166,6 +181,8 @@ class Server:
             while thread.is_alive():
                 # With a time limit, since without one Windows lets no signal through.
                 thread.join(timeout=1.0)
+        if self._tracing:
+            self._tracing.finish()
 
     def __enter__(self) -> Self:
         self.start()
@@ -215,7 +232,7 @@ def _field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
     return "".join(f"{name}: {value}\r\n" for name, value in [*kept, *given]).encode("latin-1")
 
 
-def _listen_on(hosts: Sequence[str], port: int) -> list[socket.socket]:
+def _listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
     """Return listening sockets for all *hosts* on one port."""
     if not hosts or not 0 <= port <= 65535:
         raise ValueError(f"there is no address, or {port} is not a port (0 to 65535)")
@@ -223,18 +240,18 @@ def _listen_on(hosts: Sequence[str], port: int) -> list[socket.socket]:
     while True:
         tries -= 1
         try:
-            return _listen_once(hosts, port)
+            return _listen_once(hosts, port, create)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or not tries:
                 raise
 
 
-def _listen_once(hosts: Sequence[str], port: int) -> list[socket.socket]:
+def _listen_once(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
     """Return listening sockets for all *hosts* on *port*, or, if it is 0, on the one that the first gets."""
     listeners: list[socket.socket] = []
     try:
         for host in hosts:
-            listeners += _listen_if_present(host, port, is_optional=bool(listeners))
+            listeners += _listen_if_present(host, port, create, is_optional=bool(listeners))
             port = listeners[0].getsockname()[1]
     except BaseException:
         for listener in listeners:
@@ -243,28 +260,28 @@ def _listen_once(hosts: Sequence[str], port: int) -> list[socket.socket]:
     return listeners
 
 
-def _listen_if_present(host: str, port: int, *, is_optional: bool) -> list[socket.socket]:
+def _listen_if_present(host: str, port: int, create: Create, *, is_optional: bool) -> list[socket.socket]:
     """Return a listening socket, or none if the system has no such address and another one is listened on."""
     try:
-        return [_listen(host, port)]
+        return [_listen(host, port, create)]
     except OSError as error:
         if is_optional and error.errno in _NO_SUCH_ADDRESS:
             return []
         raise
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, create: Create) -> socket.socket:
     """Return a socket that listens on a numeric address."""
     check_host(host)
     flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)[0]
-    return _open_listener(family, address)
+    return _open_listener(family, address, create)
 
 
-def _open_listener(family: int, address: tuple[Any, ...], *, is_shared: bool = False) -> socket.socket:
+def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_shared: bool = False) -> socket.socket:
     """Return a socket that listens on *address*: the first three steps of a server."""
     # 1. Create: a descriptor for one end of TCP connections, of IPv4 or IPv6.
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = create(family, socket.SOCK_STREAM)
     try:
         if os.name == "nt":  # pragma: no cover (Windows: SO_REUSEADDR there would share a busy port silently)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]
@@ -290,7 +307,7 @@ def _open_listener(family: int, address: tuple[Any, ...], *, is_shared: bool = F
     return listener
 
 
-def _share(listener: socket.socket) -> socket.socket:
+def _share(listener: socket.socket, create: Create) -> socket.socket:
     """Return another listening socket at the address of *listener*, for another process.
 
     The system spreads new connections over both; but for Linux it does not, and the queue is one.
@@ -300,7 +317,7 @@ def _share(listener: socket.socket) -> socket.socket:
         return listener.dup()
     # Only now: had the first one been bound with it, nobody would have noticed that the port was in use.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    return _open_listener(listener.family, listener.getsockname(), is_shared=True)
+    return _open_listener(listener.family, listener.getsockname(), create, is_shared=True)
 
 
 def check_host(host: str) -> None:

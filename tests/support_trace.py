@@ -1,0 +1,79 @@
+"""Traces of real exchanges, with what differs from run to run made the same."""
+
+import pathlib
+import re
+import tempfile
+from collections.abc import Callable
+from typing import Any, Self
+
+import httpsock
+from httpsock.timeline import Format, Text
+from httpsock.trace import Trace
+from httpsock.traced import Tracing
+
+_ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
+    # The port of a peer and the time; the gutter is as wide as it was.
+    (r"^(#\d+ 127\.0\.0\.1):\d+ +[\d.]+ (?:µs|ms|s)  ", r"\1:PORT  TIME  "),
+    (r"^server +[\d.]+ (?:µs|ms|s)  ", "server  TIME  "),
+    (r"(127\.0\.0\.1|\[::1\]):\d+", r"\1:PORT"),
+    (r"< Date: [^\n]+", "< Date: DATE"),
+    (r"< Last-Modified: [^\n]+", "< Last-Modified: DATE"),
+    # The entity-tag of a large file holds its inode and times.
+    (r'< ETag: (?:W/)?"[0-9a-f]+-[0-9a-f]+-[^\n]+', '< ETag: "INODE-SIZE-TIMES"'),
+    # What a folder takes up is the file system's affair.
+    (r": folder, \d+ octets", ": folder, N octets"),
+    # The peer's end may be there already when it is first looked for.
+    (r"^#.*recv: EAGAIN.*\n#.*wait for the peer's end.*\n", ""),
+    (r"User-Agent: curl/[\d.]+", "User-Agent: curl/VERSION"),
+    (r"(?m)^      = .*$", lambda match: re.sub(r"\d+(?:,\d+)*", "N", match[0])),
+]
+
+
+def alike(trace: str) -> str:
+    """Return *trace* without what differs from run to run."""
+    for pattern, replacement in _ALIKE:
+        trace = re.sub(pattern, replacement, trace, flags=re.MULTILINE)
+    return trace
+
+
+class Traced:
+    """A server that is traced, until the block ends; then *told* is what it has told."""
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        format_event: Format | None = None,
+        *,
+        only: str = "",
+        wants_octets: bool = False,
+        descriptor: int | None = None,
+        **settings: Any,
+    ) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the block)
+        if descriptor is None:
+            descriptor = self._file.fileno()
+        trace = Trace(format_event or Text(), descriptor, only=only, wants_octets=wants_octets)
+        given: dict[str, Any] = {"hosts": ["127.0.0.1"], "port": 0, "threads": 1} | settings
+        self._server = httpsock.Server(folder, tracing=Tracing(trace), **given)
+        self.port = self._server.port
+        self.told = ""
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def stop_now(self) -> None:
+        """Cut off whatever is being sent."""
+        self._server.stop(grace_seconds=0)
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+        with self._file as file:
+            file.seek(0)
+            self.told = file.read().decode()
+
+    @property
+    def conversations(self) -> str:
+        """What it has told but of itself, from run to run the same."""
+        lines = alike(self.told).splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith("server"))
