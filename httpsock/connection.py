@@ -14,6 +14,7 @@ RFC 9112 §9 (connection management); RFC 9110 §10.1.1 (Expect), §6.6.1 (Date)
     tear down                shutdown(), recv() what is under way; the worker, which polls the socket, does close()
 """
 
+import contextlib
 import os
 import socket
 import struct
@@ -29,7 +30,7 @@ from .grammar import accept_line, format_http_date
 from .messages import FileSlice, Part, Request, RequestError, Response, Status
 from .origin import respond
 from .parser import EndOfContent, Pause, RequestParser
-from .poller import READABLE, WRITABLE
+from .poller import READABLE, WRITABLE, held_octets
 from .resources import Moment
 from .service import Service
 
@@ -57,14 +58,13 @@ class Connection:
     """One client. The worker that accepted it resumes its conversation; nobody else touches it."""
 
     __slots__ = (
-        "_credit_until",
-        "_credited",
-        "_is_last_try",
         "_log",
         "_parser",
         "_sent",
         "_service",
+        "_slow_until",
         "_socket",
+        "_taken",
         "awaited",
         "client",
         "conversation",
@@ -92,11 +92,9 @@ class Connection:
         # Of the response that is being sent, or was last: octets of content that the system took, negative as long as
         # there are octets of the head that it did not take, and before the first response.
         self._sent = -1
-        # Until when its reader may be slow, and how much of what was sent is accounted for in that; whether a deadline
-        # has passed since then.
-        self._credit_until = 0.0
-        self._credited = 0
-        self._is_last_try = False
+        # Until when its reader may be slow, and how much it had taken when that was reckoned.
+        self._slow_until = 0.0
+        self._taken = 0
         # Set by the worker: when it is, what its poller watches for, what the conversation waits for and until when.
         self.moment = moment
         self.polled = self.awaited = READABLE
@@ -258,8 +256,8 @@ class Connection:
         began: Moment,
     ) -> Conversation:
         """Send what is left of *response*: *unsent* octets, then *parts*."""
-        self._credited, self._is_last_try = self._sent, False
-        self._credit_until = began.monotonic + self._service.timeouts.slow
+        self._taken = self._sent - held_octets(self.descriptor)
+        self._slow_until = began.monotonic + self._service.timeouts.slow
         try:
             for part in parts:
                 # Octets wait in the kernel for the octets of the file that follow them, to leave in one segment.
@@ -299,24 +297,21 @@ class Connection:
     def _wait_to_send(self) -> Conversation:
         """Wait until more can be sent. Raises TimeoutError when the peer reads nothing for too long, or too slowly.
 
-        Each octet taken gives the reader a little time, up to a bound: so a pause is forgiven, but no crawl.
-        The system wakes us only when a good part of its buffer is free. Who reads slowly may have freed less by the
-        deadline, so that one more attempt is due before we give up.
+        Each octet that it takes gives it a little time, up to a bound: so a pause is forgiven, but no crawl. What
+        counts is what its system has taken, not ours: ours holds megabytes, and wakes us when a third of them is gone.
         """
         timeouts, now = self._service.timeouts, self.moment.monotonic
-        taken, self._credited = self._sent - self._credited, self._sent
-        earned = taken / timeouts.least_rate if timeouts.least_rate else float("inf")
+        taken = self._sent - held_octets(self.descriptor)
+        gained = (taken - self._taken) / timeouts.least_rate if timeouts.least_rate else float("inf")
         most = timeouts.slow if timeouts.least_rate else float("inf")
-        self._credit_until = min(self._credit_until + earned, now + most)
-        if now >= self._credit_until or (self._is_last_try and not taken):
-            # By closing, what the system has taken is dropped at once: it would keep it for minutes, for nobody.
+        self._taken = taken
+        self._slow_until = min(self._slow_until + gained, now + most)
+        if now >= self._slow_until:
+            # By closing, what our system holds is dropped at once: it would keep it for minutes, for nobody.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             raise TimeoutError("the peer reads nothing, or too slowly")
-        try:
-            yield WRITABLE, min(self._credit_until, now + timeouts.stall)
-            self._is_last_try = False
-        except TimeoutError:
-            self._is_last_try = True
+        with contextlib.suppress(TimeoutError):
+            yield WRITABLE, self._slow_until
 
     def _send_file(self, part: FileSlice) -> Conversation:
         """Send a slice of a file, in turns with the other connections. Raises OSError if the file ends before it."""

@@ -1,4 +1,4 @@
-"""The poller: which sockets can be read from or written to now.
+"""The poller: which sockets can be read from or written to now, and how much they hold.
 
 epoll where there is one, else what the standard library's selectors find: kqueue on macOS, select on Windows.
 Both are asked the same way. Knows nothing of connections or HTTP.
@@ -6,6 +6,7 @@ Both are asked the same way. Knows nothing of connections or HTTP.
 
 import select
 import selectors
+import sys
 from typing import Protocol
 
 # The numbers are epoll's own, so that where there is epoll nothing is translated.
@@ -71,3 +72,14 @@ def _selector_events(awaited: int) -> int:
 def open_poller() -> Poller:
     """Return the best poller that this system has."""
     return select.epoll() if hasattr(select, "epoll") else SelectorPoller()
+
+
+def held_octets(descriptor: int) -> int:
+    """Return how many octets the system holds that the peer's has not taken; 0 where it does not tell."""
+    try:
+        import fcntl
+        import termios
+
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (ImportError, OSError):
+        return 0

@@ -21,7 +21,7 @@ class Timeouts(NamedTuple):
     head: float = 10.0
     # Between two requests, and before the first: a browser opens connections ahead.
     idle: float = 20.0
-    # Between two reads of content, and between two writes.
+    # Between two reads of content.
     stall: float = 30.0
     # For how long a reader may take fewer octets a second than *least_rate*, so that a byte now and then holds no
     # connection for ever. The rate is that of Apache's mod_reqtimeout; a modem of the last century was faster.

@@ -921,9 +921,10 @@ def test_a_client_that_does_not_read_is_given_up(begin: Begin) -> None:
     dialogue.say(get("/large.bin"))
     assert dialogue.connection.awaited == WRITABLE
     assert not dialogue.connection.is_idle
-    assert dialogue.seconds_left == TIMEOUTS.stall
+    # Our system counts what it needs besides, in a pair of local sockets.
+    assert 0.9 * TIMEOUTS.slow < dialogue.seconds_left <= TIMEOUTS.slow
 
-    dialogue.pass_time(TIMEOUTS.stall)
+    dialogue.pass_time(TIMEOUTS.slow)
 
     assert not dialogue.goes_on
     (exchange,) = dialogue.exchanges
@@ -956,13 +957,13 @@ def test_a_client_that_reads_slowly_gets_it_all(begin: Begin, folder: pathlib.Pa
     heard = b""
     while len(heard) < len(LARGE) * 7:
         heard += dialogue.hear(len(LARGE))
-        dialogue.pass_time(TIMEOUTS.stall - 1)
+        dialogue.pass_time(TIMEOUTS.slow / 2)
         assert dialogue.goes_on
 
     answer, rest = read_answer(heard + dialogue.hear())
 
     assert (answer.content, rest) == (LARGE * 8, b"")
-    assert dialogue.now - STARTED > 6 * TIMEOUTS.stall
+    assert dialogue.now - STARTED > 3 * TIMEOUTS.slow
     assert_goes_on(dialogue)
 
 
@@ -974,7 +975,7 @@ def test_a_client_that_reads_a_little_now_and_then_gets_it_all(begin: Begin, fol
     heard = b""
     while not dialogue.has_heard_the_end:
         heard += dialogue.hear(100_000)
-        dialogue.pass_time(TIMEOUTS.stall - 1)
+        dialogue.pass_time(TIMEOUTS.slow / 2)
 
     answer, rest = read_answer(heard)
 
@@ -1043,8 +1044,8 @@ def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/small.bin"))
     assert dialogue.connection.awaited == WRITABLE
-    assert dialogue.seconds_left == TIMEOUTS.stall
-    dialogue.pass_time(TIMEOUTS.stall - 1)
+    assert dialogue.seconds_left <= TIMEOUTS.slow
+    dialogue.pass_time(TIMEOUTS.slow / 2)
 
     assert dialogue.answer().content == small
     assert_goes_on(dialogue)
@@ -1243,11 +1244,11 @@ def test_a_reader_that_is_late_once_has_all_its_time_for_the_next_response(begin
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin") * 2)
     heard = dialogue.client.recv(1 << 20)
-    dialogue.pass_time(TIMEOUTS.stall)
+    dialogue.pass_time(TIMEOUTS.slow)
     assert dialogue.goes_on
     heard += dialogue.hear(len(LARGE))
     heard += dialogue.client.recv(1 << 20)
-    dialogue.pass_time(TIMEOUTS.stall)
+    dialogue.pass_time(TIMEOUTS.slow)
     assert dialogue.goes_on
 
     first, second = read_answers(heard + dialogue.hear())

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -380,8 +381,16 @@ def test_a_server_does_not_load_the_client() -> None:
         assert f"'httpsock.{name}'" not in done.stdout
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let programs be interrupted, also where these tests run in the background of a shell, which ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_an_interrupt_is_130_and_keeps_the_part(tmp_path: pathlib.Path) -> None:
+def test_an_interrupt_is_130_and_keeps_the_part(tmp_path: pathlib.Path, interruptible: None) -> None:
     done = threading.Event()
 
     def begin(connected: socket.socket) -> None:

@@ -1,6 +1,7 @@
 """Which sockets are ready, asked of epoll and of what stands in for it elsewhere; the answers are the same."""
 
 import contextlib
+import pathlib
 import select
 import selectors
 import socket
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from httpsock.poller import ACCEPTABLE, READABLE, WRITABLE, Poller, SelectorPoller, open_poller
+from httpsock.poller import ACCEPTABLE, READABLE, WRITABLE, Poller, SelectorPoller, held_octets, open_poller
 from tests.support import PATIENCE_SECONDS
 
 Pair = tuple[socket.socket, socket.socket]
@@ -181,3 +182,27 @@ def test_several_pollers_may_watch_one_listening_socket(poller: Poller) -> None:
                 each.unregister(listening.fileno())
     finally:
         other.close()
+
+
+def test_what_the_system_holds_for_a_peer_is_told() -> None:
+    """So that a peer that takes a little at a time is told from one that takes nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        connected, _ = listener.accept()
+        with connected:
+            connected.setblocking(False)
+            sent = 0
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sent += connected.send(bytes(65536))
+            held = held_octets(connected.fileno())
+            if not held:
+                pytest.skip("this system does not tell")
+            assert held <= sent
+            while sent:
+                sent -= len(client.recv(1 << 20))
+            assert held_octets(connected.fileno()) < held
+
+
+def test_what_can_hold_nothing_holds_nothing(tmp_path: pathlib.Path) -> None:
+    with open(tmp_path / "file", "wb") as file:
+        assert held_octets(file.fileno()) == 0

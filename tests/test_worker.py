@@ -165,7 +165,7 @@ def test_a_reader_that_is_given_up_is_reset(employ: Employ, folder: pathlib.Path
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(1 << 30)
     over = threading.Event()
-    employment = employ(Timeouts(stall=0.2), log=lambda exchanges: over.set())
+    employment = employ(Timeouts(slow=0.2), log=lambda exchanges: over.set())
     with connect(employment.port) as client:
         client.sendall(get("/huge.bin"))
         assert over.wait(PATIENCE_SECONDS)
