@@ -4,6 +4,7 @@ The line tracer of the interpreter is the guide, so that nothing has to be insta
 eight, which finds the new lines; the others run at full speed. Besides: what an input may cost at most.
 """
 
+import contextlib
 import random
 import sys
 import time
@@ -124,7 +125,15 @@ def run(server: str, *, is_long: bool) -> list[Row]:
         count, kept, fault = fuzz(target, 1_000_000 if is_long else 2000, 20.0)
         rows.append(Row(f"{name}: inputs", f"{count:,}, {kept} kept; {fault or 'no fault'}", "no fault", not fault))
     worst, octets = cost(1 << 20 if is_long else 1 << 14)
-    rows.append(Row("the costliest of repeated octets", f"{worst:.2f} ms per KiB ({octets!r})", "< 10 ms", worst < 10))
+    rows.append(
+        Row(
+            "the costliest of repeated octets",
+            f"{worst:.2f} ms per KiB ({octets!r})",
+            "< 10 ms",
+            worst < 10,
+            is_timed=True,
+        )
+    )
     return rows
 
 
@@ -178,12 +187,17 @@ def cost(most: int) -> tuple[float, bytes]:
         length = min(most, target.longest)
         for part in _REPEATED:
             for octets in ((part * length)[:length], target.seeds[0] + (part * length)[:length]):
-                began = time.perf_counter()
-                try:
-                    target.run(octets)
-                except RequestError:
-                    pass
-                spent = (time.perf_counter() - began) * 1000 / (length / 1024)
+                spent = _milliseconds(target, octets) / (length / 1024)
+                if spent > worst:
+                    # Unless it was the machine.
+                    spent = min(spent, _milliseconds(target, octets) / (length / 1024))
                 if spent > worst:
                     worst, which = spent, part
     return worst, which
+
+
+def _milliseconds(target: Target, octets: bytes) -> float:
+    began = time.perf_counter()
+    with contextlib.suppress(RequestError):
+        target.run(octets)
+    return (time.perf_counter() - began) * 1000

@@ -112,6 +112,10 @@ def serving(
                 _wait_until_it_accepts(process, port)
                 yield Subject(process, port, pathlib.Path(work, "stderr"))
             finally:
+                # To be asked first lets nginx take its workers along.
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(1)
                 process.kill()
 
 
