@@ -77,7 +77,7 @@ class Supervisor:
 
     def _fork(self, number: int) -> None:
         """Start one process, as soon as the system can, unless all are to end."""
-        while not (self._is_stopping or self._has_forked(number)):
+        while not self._has_forked(number):
             time.sleep(_REST_SECONDS)
 
     def _has_forked(self, number: int) -> bool:

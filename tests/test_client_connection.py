@@ -316,6 +316,19 @@ def test_a_server_that_refuses_content_is_not_sent_the_rest() -> None:
         assert not client.is_reusable
 
 
+def test_a_server_that_is_gone_is_not_used_again() -> None:
+    gone = threading.Event()
+
+    def leave(connected: socket.socket) -> None:
+        reset(connected)
+        gone.set()
+
+    with playing(leave) as url, contextlib.closing(tcp(url)) as client:
+        assert gone.wait(PATIENCE_SECONDS)
+        client.send("GET", REQUEST, b"", FOREVER)
+        assert not client.is_reusable
+
+
 def test_a_server_that_answers_early_and_well_is_sent_all_the_same() -> None:
     def answer_early(connected: socket.socket) -> None:
         receive_head(connected)

@@ -141,11 +141,15 @@ def test_a_connection_that_the_peer_resets(folder: pathlib.Path) -> None:
 def test_a_client_that_stops_reading(folder: pathlib.Path) -> None:
     (folder / "film.webm").write_bytes(bytes(64 * 1024 * 1024))
     has_given_up = threading.Event()
-    settings: dict[str, Any] = {"timeouts": Timeouts(stall=0.05), "log": lambda exchanges: has_given_up.set()}
+    settings: dict[str, Any] = {"timeouts": Timeouts(slow=0.05), "log": lambda exchanges: has_given_up.set()}
     with Traced(folder, **settings) as server, connect(server.port) as client:
         client.sendall(get("/film.webm"))
         assert has_given_up.wait(PATIENCE_SECONDS)
-    assert collapsed(server.conversations) == golden("stalled")
+    # Before it is given up one more attempt is made, and what comes of that differs from run to run.
+    last_attempt = (
+        r"(?m)^#1 127\.0\.0\.1:PORT  TIME  sendfile(?:: EAGAIN.*| MUCH)\n(?=#1 127\.0\.0\.1:PORT  TIME  close)"
+    )
+    assert re.sub(last_attempt, "", collapsed(server.conversations)) == golden("stalled")
 
 
 def test_what_is_not_there_and_what_is_a_folder(folder: pathlib.Path) -> None:
