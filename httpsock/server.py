@@ -199,8 +199,10 @@ def import_the_rest() -> None:
 
     It is not left until then: descriptors may have run out, or the modules' folder be closed to who is root no more.
     """
-    for name in ("datetime", "hashlib", "html", "json", "traceback", "httpsock.listing"):
-        import_module(name)
+    for name in ("datetime", "fcntl", "hashlib", "html", "json", "termios", "traceback", "httpsock.listing"):
+        # Windows has not all of them.
+        with contextlib.suppress(ImportError):
+            import_module(name)
 
 
 def url_of(host: str, port: int) -> str:

@@ -29,7 +29,7 @@ from .resources import CODINGS, DocumentRoot, Entry, Moment, Representation
 from .service import Service
 from .timeline import visible
 from .trace import Teller, Trace
-from .tracedsocket import Tell, TracedListener, TracedSocket, address_of, failure, nobody
+from .tracedsocket import Tell, TracedListener, TracedSocket, address_of, failure, nobody, telling_failure
 from .worker import Log, Report, Worker
 
 # So much is shown of octets that are no request.
@@ -187,11 +187,8 @@ class TracedConnection(Connection):
         if not hasattr(os, "sendfile"):
             # It is read and sent, which the socket tells of.
             return super()._send_slice(file, offset, length)
-        try:
+        with telling_failure(self.tell, "sendfile"):
             sent = super()._send_slice(file, offset, length)
-        except OSError as error:
-            self.tell("sendfile", failure(error))
-            raise
         octets = os.pread(file.fileno(), sent, offset) if self.tell.wants_octets else b""
         self.tell("sendfile", {"octets": sent}, octets=octets)
         return sent

@@ -38,7 +38,7 @@ class TracedListener(socket.socket):
         self._tell = tell
         self._tells_end = fileno is not None
         facts = {"family": socket.AddressFamily(family).name, "type": socket.SocketKind(kind).name}
-        with _telling_failure(tell, "socket", facts):
+        with telling_failure(tell, "socket", facts):
             super().__init__(family, kind, protocol, fileno)
         if not self._tells_end:
             tell("socket", facts)
@@ -46,14 +46,14 @@ class TracedListener(socket.socket):
     def bind(self, address: Any, /) -> None:
         """Take an address and a port."""
         facts = {"address": address_of(address)}
-        with _telling_failure(self._tell, "bind", facts):
+        with telling_failure(self._tell, "bind", facts):
             super().bind(address)
         self._tell("bind", facts)
 
     def listen(self, backlog: int = 128, /) -> None:
         """Let clients connect."""
         facts = {"address": address_of(self.getsockname()), "backlog": backlog}
-        with _telling_failure(self._tell, "listen", facts):
+        with telling_failure(self._tell, "listen", facts):
             super().listen(backlog)
         self._tell("listen", facts)
 
@@ -88,7 +88,7 @@ class TracedSocket(socket.socket):
 
     def recv(self, most: int, flags: int = 0, /) -> bytes:
         """Receive what there is, at most so many octets."""
-        with _telling_failure(self._tell, "recv"):
+        with telling_failure(self._tell, "recv"):
             octets = super().recv(most, flags)
         self._tell("recv", {"octets": len(octets)}, octets=octets)
         return octets
@@ -96,7 +96,7 @@ class TracedSocket(socket.socket):
     def send(self, octets: Any, flags: int = 0, /) -> int:
         """Send what the system takes of *octets*; return how many it took."""
         head_octets = self._head_octets()
-        with _telling_failure(self._tell, "send"):
+        with telling_failure(self._tell, "send"):
             sent = super().send(octets, flags)
         head = bytes(octets[: min(head_octets, sent)])
         facts = {"octets": sent, "content": sent - len(head)}
@@ -109,7 +109,7 @@ class TracedSocket(socket.socket):
 
     def shutdown(self, how: int, /) -> None:
         """End our side."""
-        with _telling_failure(self._tell, "shutdown"):
+        with telling_failure(self._tell, "shutdown"):
             super().shutdown(how)
         self.has_ended = True
         self._tell("shutdown")
@@ -122,7 +122,7 @@ class TracedSocket(socket.socket):
 
 
 @contextlib.contextmanager
-def _telling_failure(tell: Tell, name: str, facts: Mapping[str, Any] | None = None) -> Iterator[None]:
+def telling_failure(tell: Tell, name: str, facts: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Tell of a call that fails, which it does all the same."""
     try:
         yield
