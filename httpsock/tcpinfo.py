@@ -44,5 +44,5 @@ def described(info: dict[str, int]) -> tuple[str, str]:
         "round trip {round_trip_us:,} ± {round_trip_variation_us:,} µs, least {least_round_trip_us:,}; "
         "retransmits {retransmits:,}; acknowledged {octets_acknowledged:,}".format(**info),
         "congestion window {congestion_window_segments:,} × {segment_octets:,}; "
-        "peer's window {peer_window_octets:,}, held back by it {held_back_by_window_us:,} µs".format(**info),
+        "peer's window {peer_window_octets:,}, waited for {held_back_by_window_us:,} µs".format(**info),
     )

@@ -85,6 +85,8 @@ _INDENT = "      "
 _NAME, _FAINT, _IN, _OUT, _WRONG, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[32m", "\x1b[1;31m", "\x1b[0m"
 _COLOURS = {">": _IN, "<": _OUT, "!": _WRONG, "=": _FAINT}
 _WRONG_EVENTS = ("timeout", "refuse", "cut", "lost")
+# What a dump shows of each octet.
+_PRINTABLE = bytes(octet if 0x20 <= octet < 0x7F else ord(".") for octet in range(256))
 _not_visible = re.compile(rb"[^ -\[\]-~]")
 
 
@@ -174,12 +176,11 @@ def _lines(head: bytes) -> list[bytes]:
 
 def _dump(octets: bytes) -> list[str]:
     """Return *octets* in lines of sixteen: where they stand, in hexadecimal, and as text."""
-    lines = []
-    for offset in range(0, len(octets), 16):
-        row = octets[offset : offset + 16]
-        text = "".join(chr(octet) if 0x20 <= octet < 0x7F else "." for octet in row)
-        lines.append(f"{offset:04x}  {row[:8].hex(' '):<23} {row[8:].hex(' '):<23}  {text}")
-    return lines
+    digits, text = octets.hex(" "), octets.translate(_PRINTABLE).decode("ascii")
+    return [
+        f"{offset:04x}  {digits[offset * 3 : offset * 3 + 47]:<47}  {text[offset : offset + 16]}"
+        for offset in range(0, len(octets), 16)
+    ]
 
 
 def _elapsed(seconds: float) -> str:

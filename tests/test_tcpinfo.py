@@ -54,5 +54,5 @@ def test_two_lines_say_it_to_a_person() -> None:
     }
     assert described(info) == (
         "round trip 20,123 ± 81 µs, least 19,870; retransmits 3; acknowledged 1,048,900",
-        "congestion window 32 × 1,448; peer's window 65,536, held back by it 1,500 µs",
+        "congestion window 32 × 1,448; peer's window 65,536, waited for 1,500 µs",
     )
