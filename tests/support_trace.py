@@ -3,13 +3,15 @@
 import pathlib
 import re
 import tempfile
+import threading
 from collections.abc import Callable
 from typing import Any, Self
 
 import httpsock
-from httpsock.timeline import Format, Text
+from httpsock.timeline import Event, Format, Text
 from httpsock.trace import Trace
 from httpsock.traced import Tracing
+from tests.support import PATIENCE_SECONDS
 
 _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     # The port of a peer and the time; the gutter is as wide as it was.
@@ -52,9 +54,14 @@ class Traced:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the block)
         if descriptor is None:
             descriptor = self._file.fileno()
-        trace = Trace(format_event or Text(), descriptor, only=only, wants_octets=wants_octets)
+        self._format = format_event or Text()
+        self._trace = Trace(self._count, descriptor, only=only, wants_octets=wants_octets)
+        self._closed = 0
+        self._has_closed = threading.Condition()
+        # Of which connections the end is told, so that it can be waited for.
+        self._waits = not only
         given: dict[str, Any] = {"hosts": ["127.0.0.1"], "port": 0, "threads": 1} | settings
-        self._server = httpsock.Server(folder, tracing=Tracing(trace), **given)
+        self._server = httpsock.Server(folder, tracing=Tracing(self._trace), **given)
         self.port = self._server.port
         self.told = ""
 
@@ -62,11 +69,21 @@ class Traced:
         self._server.start()
         return self
 
+    def _count(self, event: Event) -> str:
+        if event.connection and event.name == "close":
+            with self._has_closed:
+                self._closed += 1
+                self._has_closed.notify()
+        return self._format(event)
+
     def stop_now(self) -> None:
         """Cut off whatever is being sent."""
         self._server.stop(grace_seconds=0)
 
     def __exit__(self, *_: object) -> None:
+        # What happens when the server stops is not what is traced.
+        with self._has_closed:
+            self._has_closed.wait_for(lambda: not self._waits or self._closed == self._trace._count, PATIENCE_SECONDS)
         self._server.stop()
         with self._file as file:
             file.seek(0)
