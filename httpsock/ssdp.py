@@ -1,0 +1,173 @@
+"""SSDP: HTTP in datagrams, as values.
+
+Takes the octets of one datagram, gives what it says; and the other way round. A datagram is whole or nothing: there is
+no stream, so nothing to wait for, no content, no connection. Knows nothing of sockets or time.
+
+UPnP Device Architecture 2.0 §1.2 (advertisement), §1.3 (search); RFC 9110 §5 (fields), RFC 9112 §2.1 (message format).
+
+    M-SEARCH * HTTP/1.1 CRLF              NOTIFY * HTTP/1.1 CRLF               HTTP/1.1 200 OK CRLF
+    HOST: 239.255.255.250:1900 CRLF       HOST: 239.255.255.250:1900 CRLF      CACHE-CONTROL: max-age=1800 CRLF
+    MAN: "ssdp:discover" CRLF             NTS: ssdp:alive CRLF                 ST: upnp:rootdevice CRLF
+    MX: 2 CRLF                            NT: upnp:rootdevice CRLF             USN: uuid:...::upnp:rootdevice CRLF
+    ST: ssdp:all CRLF CRLF                LOCATION: http://... CRLF CRLF       LOCATION: http://... CRLF CRLF
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from . import grammar
+from .framing import field_line_fault
+
+GROUP = "239.255.255.250"
+PORT = 1900
+MAX_AGE_SECONDS = 1800
+ALL = "ssdp:all"
+ROOT_DEVICE = "upnp:rootdevice"
+DEVICE_TYPE = "urn:schemas-upnp-org:device:Basic:1"
+
+# One that fits into an Ethernet frame is what UDA asks for; this leaves room for what others send.
+_MOST_OCTETS = 8192
+_MOST_FIELD_LINES = 64
+# UDA 2.0 §1.3.2: a device may take any larger MX for 5.
+_MOST_MX = 5
+
+
+class DatagramError(Exception):
+    """The octets are no message of SSDP; nobody is told, since an answer could be for somebody else."""
+
+    def __init__(self, reason: str, clause: str) -> None:
+        super().__init__(f"{reason} ({clause})")
+
+
+class Datagram(NamedTuple):
+    """One message: its start line, and its fields: names in lower case, the last line of each name."""
+
+    start_line: bytes
+    fields: Mapping[bytes, bytes]
+
+    def field(self, name: str) -> str:
+        """Return the value of a field as text, or nothing if there is none."""
+        return self.fields.get(name.encode("ascii"), b"").decode("utf-8", "backslashreplace")
+
+
+class Search(NamedTuple):
+    """Somebody looks for *target*, and wants answers at a random moment within *seconds*."""
+
+    target: str
+    seconds: int
+
+
+def parse_datagram(octets: bytes) -> Datagram:
+    """Return what *octets* say. Raises DatagramError, naming what is wrong, when that is no message."""
+    if len(octets) > _MOST_OCTETS:
+        raise DatagramError(f"the datagram has {len(octets)} octets; {_MOST_OCTETS} are the most", "UDA 2.0 §1.1.2")
+    start_line, crlf, rest = octets.partition(b"\r\n")
+    if not crlf or not (grammar.request_line.fullmatch(start_line) or grammar.status_line.fullmatch(start_line)):
+        shown = grammar.printable(start_line)
+        raise DatagramError(f'the start line "{shown}" is neither that of a request nor of a response', "RFC 9112 §2.1")
+    lines = rest.removesuffix(b"\r\n").split(b"\r\n")[:-1]
+    if not (b"\r\n" + rest).endswith(b"\r\n\r\n") or len(lines) > _MOST_FIELD_LINES:
+        reason = f"there is no empty line after at most {_MOST_FIELD_LINES} field lines"
+        raise DatagramError(reason, "RFC 9112 §2.1")
+    fields: dict[bytes, bytes] = {}
+    for number, line in enumerate(lines, start=1):
+        if fault := field_line_fault(line + b"\r\n", f"field line {number}"):
+            raise DatagramError(fault.refusal.reason, fault.refusal.clause)
+        name, _, value = line.partition(b":")
+        fields[name.lower()] = value.strip(b" \t")
+    return Datagram(start_line, fields)
+
+
+def search_of(datagram: Datagram) -> Search | None:
+    """Return the search that *datagram* is, or None if it is none that is to be answered (UDA 2.0 §1.3.2)."""
+    if datagram.start_line != b"M-SEARCH * HTTP/1.1" or datagram.field("man") != '"ssdp:discover"':
+        return None
+    seconds, target = datagram.field("mx"), datagram.field("st")
+    # A search without MX is sent to one device, which answers at once (§1.3.2); MX 0 counts as 1.
+    if not seconds:
+        return Search(target, 0) if target else None
+    if not (seconds.isascii() and seconds.isdigit() and len(seconds) < 10 and target):
+        return None
+    return Search(target, max(1, min(int(seconds), _MOST_MX)))
+
+
+class Device(NamedTuple):
+    """What is announced: a folder at one address. *booted* is when, in seconds since 1970."""
+
+    identity: uuid.UUID
+    location: str
+    server: str
+    booted: int
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What it is found as: a root device, itself, a device of its type (UDA 2.0 §1.2.2, table 1-1)."""
+        return (ROOT_DEVICE, f"uuid:{self.identity}", DEVICE_TYPE)
+
+    def name_of(self, target: str) -> str:
+        """Return the USN, which is unique for what is found."""
+        own = f"uuid:{self.identity}"
+        return own if target == own else f"{own}::{target}"
+
+    def answers(self, search: Search) -> Iterator[bytes]:
+        """Give the datagrams that answer *search*: none if it is for something else."""
+        for target in self.targets:
+            if search.target in (ALL, target):
+                yield _format(
+                    "HTTP/1.1 200 OK",
+                    ("CACHE-CONTROL", f"max-age={MAX_AGE_SECONDS}"),
+                    ("EXT", ""),
+                    ("LOCATION", self.location),
+                    ("SERVER", self.server),
+                    ("ST", target),
+                    ("USN", self.name_of(target)),
+                    *self._numbers(),
+                )
+
+    def alive(self) -> Iterator[bytes]:
+        """Give the datagrams that say that it is there."""
+        for target in self.targets:
+            yield _format(
+                "NOTIFY * HTTP/1.1",
+                ("HOST", f"{GROUP}:{PORT}"),
+                ("CACHE-CONTROL", f"max-age={MAX_AGE_SECONDS}"),
+                ("LOCATION", self.location),
+                ("NT", target),
+                ("NTS", "ssdp:alive"),
+                ("SERVER", self.server),
+                ("USN", self.name_of(target)),
+                *self._numbers(),
+            )
+
+    def byebye(self) -> Iterator[bytes]:
+        """Give the datagrams that say that it is there no longer."""
+        for target in self.targets:
+            yield _format(
+                "NOTIFY * HTTP/1.1",
+                ("HOST", f"{GROUP}:{PORT}"),
+                ("NT", target),
+                ("NTS", "ssdp:byebye"),
+                ("USN", self.name_of(target)),
+                *self._numbers(),
+            )
+
+    def _numbers(self) -> tuple[tuple[str, str], ...]:
+        return (("BOOTID.UPNP.ORG", str(self.booted)), ("CONFIGID.UPNP.ORG", "1"))
+
+
+def format_search(target: str, seconds: int) -> bytes:
+    """Return the datagram that looks for *target*, to be answered within *seconds*."""
+    return _format(
+        "M-SEARCH * HTTP/1.1",
+        ("HOST", f"{GROUP}:{PORT}"),
+        ("MAN", '"ssdp:discover"'),
+        ("MX", str(seconds)),
+        ("ST", target),
+        ("USER-AGENT", "httpsock UPnP/2.0"),
+    )
+
+
+def _format(start_line: str, *fields: tuple[str, str]) -> bytes:
+    lines = [start_line, *(f"{name}: {value}" for name, value in fields), "", ""]
+    return "\r\n".join(lines).encode("utf-8")

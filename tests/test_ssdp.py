@@ -1,0 +1,132 @@
+"""SSDP: what a datagram says, and what is said in one."""
+
+import uuid
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from httpsock.ssdp import Datagram, DatagramError, Device, Search, format_search, parse_datagram, search_of
+
+IDENTITY = uuid.UUID("12345678-1234-5678-1234-567812345678")
+DEVICE = Device(IDENTITY, "http://192.0.2.1:8001/device.xml", "Linux/6 UPnP/2.0 httpsock/0.1.0", 1_700_000_000)
+
+
+def search(*fields: bytes, start: bytes = b"M-SEARCH * HTTP/1.1") -> bytes:
+    return b"\r\n".join([start, *fields, b"", b""])
+
+
+def test_a_search_reads_back_as_itself() -> None:
+    octets = format_search("ssdp:all", 2)
+    assert octets.startswith(b'M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: "ssdp:discover"\r\nMX: 2\r\n')
+    assert octets.endswith(b"\r\n\r\n")
+    assert search_of(parse_datagram(octets)) == Search("ssdp:all", 2)
+
+
+MAN = b'MAN: "ssdp:discover"'
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param([MAN, b"MX: 3", b"ST: a"], Search("a", 3), id="as it should be"),
+        pytest.param([b'man:"ssdp:discover"', b"mx:3", b"st:a"], Search("a", 3), id="in any case"),
+        pytest.param([MAN, b"MX: 0", b"ST: a"], Search("a", 1), id="less than a second"),
+        pytest.param([MAN, b"MX: 120", b"ST: a"], Search("a", 5), id="more than 5"),
+        pytest.param([MAN, b"ST: a"], Search("a", 0), id="without MX, to one device"),
+        pytest.param([MAN], None, id="for nothing"),
+        pytest.param([MAN, b"MX: 1"], None, id="for nothing, with MX"),
+        pytest.param([MAN, b"MX: -1", b"ST: a"], None, id="a sign"),
+        pytest.param([MAN, b"MX: " + b"9" * 10, b"ST: a"], None, id="ten digits"),
+        pytest.param([MAN, "MX: ٣".encode(), b"ST: a"], None, id="digits of another script"),
+        pytest.param([b"MAN: ssdp:discover", b"MX: 1", b"ST: a"], None, id="without quotes"),
+        pytest.param([b"MX: 1", b"ST: a"], None, id="without MAN"),
+    ],
+)
+def test_a_search_is_one_that_is_to_be_answered_or_none(fields: list[bytes], expected: Search | None) -> None:
+    assert search_of(parse_datagram(search(*fields))) == expected
+
+
+def test_another_method_is_no_search() -> None:
+    assert search_of(parse_datagram(search(MAN, b"MX: 1", b"ST: a", start=b"NOTIFY * HTTP/1.1"))) is None
+
+
+def test_a_response_is_taken_apart() -> None:
+    datagram = parse_datagram(b"HTTP/1.1 200 OK\r\nLOCATION:  http://a/\t\r\nX: \xff\r\nEXT:\r\n\r\n")
+    assert datagram == Datagram(b"HTTP/1.1 200 OK", {b"location": b"http://a/", b"x": b"\xff", b"ext": b""})
+    assert (datagram.field("location"), datagram.field("x"), datagram.field("none")) == ("http://a/", "\\xff", "")
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        (b"", 'the start line "" is neither that of a request nor of a response (RFC 9112 §2.1)'),
+        (b"M-SEARCH * HTTP/1.1", "is neither"),
+        (b"M-SEARCH *\r\n\r\n", 'the start line "M-SEARCH *" is neither'),
+        (b"\0\r\n\r\n", 'the start line "\\x00" is neither'),
+        (search()[:-2], "there is no empty line"),
+        (search(b"A: b")[:-1], "there is no empty line"),
+        (search() + b"more", "there is no empty line"),
+        (search(*[b"A: b"] * 65), "there is no empty line after at most 64 field lines"),
+        (search(b"A b"), 'field line 1 "A b" has no colon (RFC 9112 §5)'),
+        (search(b"A: b", b"C: \x1b"), "field line 2 has the control character \\x1b in its value"),
+        (search(b"A: b", b" c"), "field line 2 starts with whitespace"),
+        (search(b"A: b\nC: d"), "field line 1 has the control character \\x0a"),
+        (search(b"A: " + b"b" * 8192), "octets; 8192 are the most (UDA 2.0 §1.1.2)"),
+    ],
+)
+def test_what_is_no_message_is_refused(octets: bytes, reason: str) -> None:
+    with pytest.raises(DatagramError) as caught:
+        parse_datagram(octets)
+    assert reason in str(caught.value)
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(st.binary(max_size=120), st.integers(0, 200), st.booleans())
+def test_any_octets_are_a_message_or_an_error(octets: bytes, at: int, whole: bool) -> None:
+    valid = format_search("ssdp:all", 2)
+    altered = octets if whole else valid[:at] + octets[:3] + valid[at + 3 :]
+    try:
+        search_of(parse_datagram(altered))
+    except DatagramError as error:
+        assert str(error).endswith(")")  # noqa: PT017
+
+
+def test_a_device_answers_for_all_that_it_is() -> None:
+    answers = [parse_datagram(octets) for octets in DEVICE.answers(Search("ssdp:all", 1))]
+    own = f"uuid:{IDENTITY}"
+    assert [answer.field("st") for answer in answers] == [
+        "upnp:rootdevice",
+        own,
+        "urn:schemas-upnp-org:device:Basic:1",
+    ]
+    assert [answer.field("usn") for answer in answers] == [
+        f"{own}::upnp:rootdevice",
+        own,
+        f"{own}::urn:schemas-upnp-org:device:Basic:1",
+    ]
+    for answer in answers:
+        assert answer.start_line == b"HTTP/1.1 200 OK"
+        assert answer.field("location") == DEVICE.location
+        assert answer.field("cache-control") == "max-age=1800"
+        assert b"ext" in answer.fields
+        assert answer.field("bootid.upnp.org") == "1700000000"
+
+
+@pytest.mark.parametrize(("target", "count"), [("upnp:rootdevice", 1), (f"uuid:{IDENTITY}", 1), ("urn:else", 0)])
+def test_a_device_answers_for_nothing_else(target: str, count: int) -> None:
+    assert len(list(DEVICE.answers(Search(target, 1)))) == count
+
+
+def test_a_device_says_that_it_is_there_and_that_it_leaves() -> None:
+    alive = [parse_datagram(octets) for octets in DEVICE.alive()]
+    byebye = [parse_datagram(octets) for octets in DEVICE.byebye()]
+    assert {datagram.start_line for datagram in alive + byebye} == {b"NOTIFY * HTTP/1.1"}
+    assert {datagram.field("nts") for datagram in alive} == {"ssdp:alive"}
+    assert {datagram.field("nts") for datagram in byebye} == {"ssdp:byebye"}
+    assert [datagram.field("nt") for datagram in alive] == [datagram.field("nt") for datagram in byebye]
+    assert all(datagram.field("location") == DEVICE.location for datagram in alive)
+
+
+def test_what_is_sent_fits_into_one_frame() -> None:
+    assert max(map(len, [*DEVICE.answers(Search("ssdp:all", 1)), *DEVICE.alive()])) < 512
