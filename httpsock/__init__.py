@@ -6,6 +6,9 @@ The files, in the order of a request; an import only points downwards:
 
     __main__        the command line: arguments, signals, exit code
 
+    announcer            says on the local network that a folder is served: recvfrom(), sendto()
+    find                 who announces itself there
+    ssdp                 HTTP in datagrams, as values
     get                  the client: its command
     download             content that becomes a file when it is whole
     client               a URL in, a response out

@@ -13,7 +13,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -45,19 +45,16 @@ _EPILOG = """examples:
   httpsock --cache 3600 --header 'Access-Control-Allow-Origin: *'
 
 httpsock get URL... is the client; see httpsock get --help
+httpsock find is the search for what --announce announces; see httpsock find --help
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve as *arguments* say until a signal ends it, or do what a sub-command does; return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["get"]:
-        # Loaded only now: a server has no use for it. A folder of that name is served as ./get.
-        from .get import main as get
-
-        return get(arguments[1:])
-    # Its form only follows an equals sign, so that in "--trace www" a folder can follow.
-    options = _parser().parse_args(["--trace=text" if argument == "--trace" else argument for argument in arguments])
+    if command := _sub_command(arguments[0] if arguments else ""):
+        return command(arguments[1:])
+    options = _options(arguments)
     if options.processes > 1 and not hasattr(os, "fork"):
         say("httpsock: this system can't share listening sockets between processes; leave out --processes.")
         return WRONG_ARGUMENT
@@ -83,7 +80,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return supervisor.run()
     _stop_on_signals(server, options.grace)
     _announce(server, options)
-    return _serve(server, lines)
+    with _announcing(server, options):
+        return _serve(server, lines)
+
+
+def _sub_command(word: str) -> Callable[[Sequence[str]], int] | None:
+    """Return what else the program does, if *word* names it; a folder of that name is served as ./get or ./find."""
+    # Loaded only now: a server has no use for them.
+    if word == "get":
+        from .get import main as get
+
+        return get
+    if word == "find":
+        from .find import main as find
+
+        return find
+    return None
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return what *arguments* mean. Leaves with exit code 2 if they mean nothing."""
+    parser = _parser()
+    # Its form only follows an equals sign, so that in "--trace www" a folder can follow.
+    options = parser.parse_args(["--trace=text" if argument == "--trace" else argument for argument in arguments])
+    if options.announce and not (options.lan or options.bind):
+        parser.error("--announce needs --lan or --bind: what is served on loopback alone is for nobody else")
+    if options.announce and options.processes > 1:
+        # What announces has a thread, and processes are made of one thread.
+        parser.error("--announce goes with one process, not with --processes")
+    return options
 
 
 def _serve(server: Server, lines: LineWriter) -> int:
@@ -141,6 +166,8 @@ def _parser() -> argparse.ArgumentParser:
         "--bind", type=_host, metavar="ADDR", help="listen on this numeric address only (default: 127.0.0.1 and ::1)"
     )
     reach.add_argument("--lan", action="store_true", help="listen on all addresses, so that other devices can connect")
+    announce_help = "announce it on the local network by SSDP; needs --lan or --bind"
+    where.add_argument("--announce", action="store_true", help=announce_help)
     what = parser.add_argument_group("what to serve")
     what.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")
     what.add_argument("--follow-links", action="store_true", help="follow symlinks that lead out of the folder, too")
@@ -316,6 +343,22 @@ def _announce(server: Server, options: argparse.Namespace) -> None:
     with contextlib.suppress(OSError, ValueError):
         print(server.url, flush=True)
     say("\n".join(said))
+
+
+def _announcing(server: Server, options: argparse.Namespace) -> contextlib.AbstractContextManager[object]:
+    """Return what announces the folder on the local network while it is entered, if that is asked for and possible."""
+    if not options.announce:
+        return contextlib.nullcontext()
+    # Loaded only now: most servers announce nothing.
+    from .announcer import Announcer
+
+    addresses = [address for address in (local_addresses() if options.lan else [options.bind]) if ":" not in address]
+    try:
+        return Announcer(server.directory, addresses, server.port)
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)) if addresses else "there is no IPv4 address for it"
+        say(f"httpsock: the folder can't be announced: {reason}; it is served all the same.")
+        return contextlib.nullcontext()
 
 
 def _stop_on_signals(server: Server, grace_seconds: int) -> None:

@@ -17,8 +17,8 @@ from httpsock.announcer import Announcer, Rate, description, is_near
 from httpsock.client import Client
 from httpsock.ssdp import GROUP, Datagram, Device, format_search, parse_datagram
 from tests.support import PATIENCE_SECONDS
+from tests.support_program import ENVIRONMENT
 from tests.support_tools import TOOL_SECONDS, tool
-from tests.test_command_line import ENVIRONMENT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="multicast on loopback is Linux's")
 

@@ -94,6 +94,37 @@ def test_help_tells_of_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(option in said for option in action.option_strings)
 
 
+def test_what_is_on_loopback_alone_is_not_announced(start: Start) -> None:
+    code, out, error = start("--announce").end()
+    assert (code, out) == (2, "")
+    assert error == (
+        "httpsock: --announce needs --lan or --bind: what is served on loopback alone is for nobody else;"
+        " see httpsock --help.\n"
+    )
+
+
+def test_what_has_several_processes_is_not_announced(start: Start) -> None:
+    code, _, error = start("--announce", "--lan", "--processes", "2").end()
+    assert code == 2
+    assert "--announce goes with one process, not with --processes" in error
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        pytest.param("::1", "there is no IPv4 address for it", id="IPv6"),
+        pytest.param("127.0.0.1", None, id="loopback, when it is asked for"),
+    ],
+)
+def test_what_can_not_be_announced_is_served_all_the_same(serving: Start, host: str, reason: str | None) -> None:
+    need_address(host)
+    program = serving("--bind", host, "--announce")
+    code, _, error = program.stop()
+    assert code == 0
+    said = "httpsock: the folder can't be announced: "
+    assert (f"{said}{reason}; it is served all the same.\n" in error) is (reason is not None)
+
+
 def test_the_examples_of_help_are_valid() -> None:
     parser = _parser()
     examples = [line for line in (parser.epilog or "").splitlines() if line.startswith("  httpsock")]

@@ -34,6 +34,7 @@ CORE = [
     "ranges",
     "resources",
     "response_parser",
+    "ssdp",
     "steps",
     "target",
     "terminal",

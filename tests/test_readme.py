@@ -120,6 +120,14 @@ def test_the_options_and_exit_codes_of_the_client_are_all_there(capsys: pytest.C
         assert re.search(rf"\b{code}\b", section), code
 
 
+def test_the_options_of_find_are_all_there(capsys: pytest.CaptureFixture[str]) -> None:
+    section = README.partition("## On the local network")[2].partition("\n## ")[0]
+    with pytest.raises(SystemExit):
+        main(["find", "--help"])
+    for option in set(re.findall(r"(?<![\w-])--[a-z]+", capsys.readouterr().out)) - {"--help"}:
+        assert f"`{option}" in section or option == "--announce", option
+
+
 def test_the_example_of_embedding_runs() -> None:
     example, _ = code_blocks("python")
     done = subprocess.run(

@@ -1,0 +1,87 @@
+"""A relay of datagrams on loopback that treats them as a bad network does: it drops, doubles and reorders."""
+
+import contextlib
+import random
+import select
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+
+class Relay:
+    """Passes datagrams on from whoever sends to its *port*, and back what comes in return.
+
+    *fates* says of one after the other whether it is passed, dropped, doubled or reordered; *done* counts them.
+    """
+
+    def __init__(self, to: tuple[str, int], fates: Iterator[str]) -> None:
+        self._to = to
+        self._fates = fates
+        self._front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._front.bind(("127.0.0.1", 0))
+        self._back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._awakened, self._awakener = socket.socketpair()
+        self._held: list[tuple[socket.socket, bytes, tuple[str, int]]] = []
+        self._client = ("", 0)
+        self.port: int = self._front.getsockname()[1]
+        self.done: Counter[str] = Counter()
+
+    def run(self) -> None:
+        """Relay until asked to stop."""
+        while True:
+            ready, _, _ = select.select([self._front, self._back, self._awakened], [], [])
+            if self._awakened in ready:
+                return
+            if self._front in ready:
+                octets, self._client = self._front.recvfrom(65536)
+                self._pass_on(self._back, octets, self._to)
+            if self._back in ready:
+                self._pass_on(self._front, self._back.recv(65536), self._client)
+
+    def _pass_on(self, by: socket.socket, octets: bytes, to: tuple[str, int]) -> None:
+        fate = next(self._fates)
+        self.done[fate] += 1
+        if fate == "reordered":
+            # It waits until the next one has gone by.
+            self._held.append((by, octets, to))
+            return
+        for _ in range({"dropped": 0, "doubled": 2}.get(fate, 1)):
+            by.sendto(octets, to)
+        for each in self._held:
+            each[0].sendto(each[1], each[2])
+        self._held.clear()
+
+    def stop(self) -> None:
+        """Ask it to stop."""
+        self._awakener.send(b"\0")
+
+    def close(self) -> None:
+        """Close its sockets."""
+        for each in (self._front, self._back, self._awakened, self._awakener):
+            each.close()
+
+
+def fates_of_a_bad_network(
+    seed: int, *, drops: float = 0.3, doubles: float = 0.1, reorders: float = 0.1
+) -> Iterator[str]:
+    """Give what becomes of each datagram, by chance, but by the same chance for the same *seed*."""
+    chance = random.Random(seed)
+    while True:
+        yield chance.choices(
+            ["passed", "dropped", "doubled", "reordered"], [1 - drops - doubles - reorders, drops, doubles, reorders]
+        )[0]
+
+
+@contextlib.contextmanager
+def relaying(to: tuple[str, int], fates: Iterator[str]) -> Iterator[Relay]:
+    """Relay datagrams *to* an address until the block ends."""
+    relay = Relay(to, fates)
+    thread = threading.Thread(target=relay.run)
+    thread.start()
+    try:
+        yield relay
+    finally:
+        relay.stop()
+        thread.join()
+        relay.close()
