@@ -1,0 +1,32 @@
+"""What UDP loses on a bad path, TCP delivers: both over the same one, in a network that the test makes."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.support_tools import TOOL_SECONDS, tool
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def test_tcp_arrives_whole_where_udp_is_lost_doubled_and_overtaken() -> None:
+    tool("ip")
+    make = "ip tuntap add dev try0 mode tun && test -w /dev/net/tun"
+    made = subprocess.run(
+        [tool("unshare"), "--map-root-user", "--net", "sh", "-c", make], check=False, capture_output=True
+    )
+    if made.returncode:
+        pytest.skip("networks can't be made here")
+    command = [sys.executable, "-m", "tests.lossy_path"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=TOOL_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    udp, tcp = said["UDP"], said["TCP"]
+    assert udp["lost"] > 0
+    assert udp["came twice"] > 0
+    assert udp["overtaken"] > 0
+    assert tcp["whole"] is True
+    assert set(tcp["packets on the path"]) == {"passed", "dropped", "doubled", "reordered"}
