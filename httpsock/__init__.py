@@ -4,7 +4,8 @@
 
 The files, in the order of a request; an import only points downwards:
 
-    __main__        the command line: arguments, signals, exit code
+    __main__        the command line: what its options set up, signals, exit code
+    options         the options of the command that serves
 
     announcer            says on the local network that a folder is served: recvfrom(), sendto()
     find                 who announces itself there

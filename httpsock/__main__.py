@@ -1,4 +1,4 @@
-"""The command line: arguments, signals, exit code.
+"""The command line: what its options set up, signals, exit code.
 
 line 1 of standard output    the URL, alone, for scripts
 standard error               all else: what is served, the log, what went wrong
@@ -17,13 +17,12 @@ from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from . import __version__
 from .accesslog import FORMATS, Exchange, Format
 from .addresses import local_addresses
-from .arguments import Parser, field, number
 from .lines import LineWriter
+from .options import options_of
 from .process import become_user, raise_descriptor_limit
-from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, check_field, check_host, import_the_rest, say, url_of
+from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, import_the_rest, say, url_of
 from .supervisor import Supervisor
 from .worker import Log
 
@@ -34,19 +33,8 @@ CANNOT_SERVE = 1
 WRONG_ARGUMENT = 2
 # A default port that is taken gives way to the next ones; a port that was asked for does not.
 _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
-_DEFAULT_GRACE = 5
 # How long the last lines of the log may take to be written when all else has ended.
 _LAST_LINES_SECONDS = 1.0
-_TRACE_FORMS = ("text", "octets", "json")
-_EPILOG = """examples:
-  httpsock                         serve www/ if there is one, else the current folder
-  httpsock ~/site --port 8080      serve a folder at http://127.0.0.1:8080/
-  httpsock --lan                   let other devices on the network see it
-  httpsock --cache 3600 --header 'Access-Control-Allow-Origin: *'
-
-httpsock get URL... is the client; see httpsock get --help
-httpsock find is the search for what --announce announces; see httpsock find --help
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if command := _sub_command(arguments[0] if arguments else ""):
         return command(arguments[1:])
-    options = _options(arguments)
+    options = options_of(arguments)
     if options.processes > 1 and not hasattr(os, "fork"):
         say("httpsock: this system can't share listening sockets between processes; leave out --processes.")
         return WRONG_ARGUMENT
@@ -98,19 +86,6 @@ def _sub_command(word: str) -> Callable[[Sequence[str]], int] | None:
     return None
 
 
-def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return what *arguments* mean. Leaves with exit code 2 if they mean nothing."""
-    parser = _parser()
-    # Its form only follows an equals sign, so that in "--trace www" a folder can follow.
-    options = parser.parse_args(["--trace=text" if argument == "--trace" else argument for argument in arguments])
-    if options.announce and not (options.lan or options.bind):
-        parser.error("--announce needs --lan or --bind: what is served on loopback alone is for nobody else")
-    if options.announce and options.processes > 1:
-        # What announces has a thread, and processes are made of one thread.
-        parser.error("--announce goes with one process, not with --processes")
-    return options
-
-
 def _serve(server: Server, lines: LineWriter) -> int:
     """Serve until stopped; return the exit code."""
     server.serve()
@@ -144,84 +119,6 @@ def _say_if_it_is_taken(text: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if select.select([], [sys.stderr], [], 0)[1]:
             say(text)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="httpsock",
-        usage="httpsock [DIR] [options]",
-        description="Serve the files of a folder over HTTP/1.1, to this machine alone unless told otherwise.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "directory", metavar="DIR", nargs="?", help="the folder (default: www/ if it exists, else the current folder)"
-    )
-    where = parser.add_argument_group("where to listen")
-    port_help = "the TCP port; 0 takes a free one (default: 8000, or the next free one up to 8009)"
-    where.add_argument("--port", type=number(0, 65535, "a port"), metavar="N", help=port_help)
-    reach = where.add_mutually_exclusive_group()
-    reach.add_argument(
-        "--bind", type=_host, metavar="ADDR", help="listen on this numeric address only (default: 127.0.0.1 and ::1)"
-    )
-    reach.add_argument("--lan", action="store_true", help="listen on all addresses, so that other devices can connect")
-    announce_help = "announce it on the local network by SSDP; needs --lan or --bind"
-    where.add_argument("--announce", action="store_true", help=announce_help)
-    what = parser.add_argument_group("what to serve")
-    what.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")
-    what.add_argument("--follow-links", action="store_true", help="follow symlinks that lead out of the folder, too")
-    cache_help = "let caches use a file for so long without asking (default: they ask each time)"
-    what.add_argument("--cache", type=number(0, 999_999_999, "a number of seconds"), metavar="SECONDS", help=cache_help)
-    header_help = "add this field to every response; may be repeated"
-    what.add_argument(
-        "--header", type=field(check_field), action="append", default=[], metavar="'NAME: VALUE'", help=header_help
-    )
-    log = parser.add_argument_group("what to say")
-    log_help = "how the access log is written to standard error (default: text)"
-    log.add_argument("--log", choices=FORMATS, default="text", help=log_help)
-    log.add_argument("--quiet", action="store_true", help="no access log")
-    trace_help = "instead, tell each call at each socket; =octets: with all octets; =json: one object an event"
-    log.add_argument("--trace", choices=_TRACE_FORMS, nargs="?", metavar="FORM", help=trace_help)
-    only_help = "trace only requests whose path starts so (/img/), or one client, given as its address"
-    log.add_argument("--trace-only", type=_path_or_host, metavar="WHAT", help=only_help)
-    _add_how_to_run(parser.add_argument_group("how to run"))
-    return parser
-
-
-def _add_how_to_run(how: argparse._ArgumentGroup) -> None:
-    how.add_argument(
-        "--threads", type=number(1, 128, "a number"), default=2, metavar="N", help="worker threads (default: 2)"
-    )
-    processes_help = "serving processes, each with threads of its own (default: 1)"
-    how.add_argument("--processes", type=number(1, 64, "a number"), default=1, metavar="N", help=processes_help)
-    how.add_argument(
-        "--grace",
-        type=number(0, 86_400, "a number of seconds"),
-        default=_DEFAULT_GRACE,
-        metavar="SECONDS",
-        help="how long running responses may take to finish when it is to stop (default: 5)",
-    )
-    how.add_argument("--user", metavar="NAME", help="give up root for this user once the port is bound")
-    how.add_argument("--version", action="version", version=f"httpsock {__version__}")
-
-
-def _host(text: str) -> str:
-    """Return a numeric address."""
-    try:
-        check_host(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
-
-
-def _path_or_host(text: str) -> str:
-    """Return the beginning of a path, or a numeric address as the system writes it."""
-    if text.startswith("/"):
-        return text
-    host, percent, zone = _host(text).partition("%")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.inet_ntop(family, socket.inet_pton(family, host)) + percent + zone
 
 
 def _open_server(options: argparse.Namespace, directory: str, lines: LineWriter) -> Server:

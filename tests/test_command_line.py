@@ -15,8 +15,9 @@ from collections.abc import Iterator
 import pytest
 
 import httpsock
-from httpsock.__main__ import _DEFAULT_PORTS, _give_up_root, _parser, main
+from httpsock.__main__ import _DEFAULT_PORTS, _give_up_root, main
 from httpsock.addresses import local_addresses
+from httpsock.options import _parser
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all, talk
 from tests.support_program import COMMAND, PACKAGE, Program, Start
 from tests.support_tools import run, tool

@@ -60,7 +60,6 @@ def connections_of(process: int, port: int) -> int:
     return sum(row[1].endswith(f":{port:04X}") and f"socket:[{row[9]}]" in links for row in established)
 
 
-
 # --- Serving --------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from httpsock.__main__ import _parser
+from httpsock.options import _parser
 from httpsock.tcpinfo import _NUMBERS
 from httpsock.timeline import EXTRA_FACTS, SENTENCES
 from tests.support import get, talk
