@@ -13,7 +13,7 @@ The files, in the order of a request; an import only points downwards:
     get                  the client: its command
     download             content that becomes a file when it is whole
     client               a URL in, a response out
-    client_connection    the connection as its client sees it: socket(), connect(), sendall(), recv(), close()
+    client_connection    the connection as its client sees it: socket(), connect(), send(), recv(), close()
     response_parser      octets in, events out, of responses
     urls                 where an http URL leads
     steps                what a program does with its sockets, as lines

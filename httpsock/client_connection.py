@@ -4,7 +4,7 @@ This is the file to read for what a TCP client does:
 
     1  create         socket()
     2  connect        connect()            to each address of the host, until one answers
-    3  communicate    sendall(), recv()
+    3  communicate    send(), recv()
     4  close          close()
 
 There is no bind(): the system picks the local port; no listen(), no accept(): nobody is waited for.
@@ -204,35 +204,47 @@ class ClientConnection:
         self._parser.expect(method)
         # A small request leaves in one call, and mostly in one segment.
         beginning, rest = content[:_SEND_OCTETS], memoryview(content)[_SEND_OCTETS:]
-        # 3. Communicate: sendall() returns when the system has taken all octets, not when the peer has them.
+        # 3. Communicate: send() returns when the system has taken some octets, not when the peer has them.
         try:
-            self._send_all(head + beginning)
-            tell(self._observe, "send", f"{len(head) + len(beginning)}", head)
-            while rest and not self._is_refused():
-                self._send_all(rest[:_SEND_OCTETS])
-                rest = rest[_SEND_OCTETS:]
+            _ = self._send_all(memoryview(head + beginning), head) and self._send_all(rest)
         except ConnectionError as error:
             # RFC 9112 §9.5: the server may have said why before it closed.
             tell(self._observe, "send", str(error.strerror))
             self._is_last = True
 
-    def _send_all(self, octets: bytes | memoryview) -> None:
-        stall = self._timeouts.stall
-        try:
-            self._wait_at_most(time.monotonic() + stall)
-            self._socket.sendall(octets)
-        except TimeoutError:
-            raise self._late(f"the server did not take what was sent for {stall:g} s") from None
+    def _send_all(self, octets: memoryview, head: bytes = b"") -> bool:
+        """Send *octets* unless the server says meanwhile that it does not want them; return whether they are sent.
+
+        A server that refuses may read no more: to wait for it to take the rest would be to wait for ever.
+        """
+        stall, length = self._timeouts.stall, len(octets)
+        with selectors.DefaultSelector() as selector:
+            key = selector.register(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
+            while octets:
+                seconds = min(stall, self._until - time.monotonic())
+                ready = selector.select(seconds) if seconds > 0 else []
+                if not ready:
+                    raise self._late(f"the server did not take what was sent for {stall:g} s")
+                if ready[0][1] & selectors.EVENT_WRITE:
+                    octets = octets[self._socket.send(octets[:_SEND_OCTETS]) :]
+                if octets and ready[0][1] & selectors.EVENT_READ:
+                    if self._is_refused():
+                        return False
+                    if self._early:
+                        # It wants the content all the same; what else it says is for later.
+                        key = selector.modify(key.fileobj, selectors.EVENT_WRITE)
+        if length:
+            tell(self._observe, "send", f"{length}", head)
+        return True
 
     def _is_refused(self) -> bool:
-        """Return whether the server has said, while content is being sent, that it does not want it.
+        """Receive what the server says while content is being sent; return whether it does not want it.
 
         RFC 9112 §9.3: what would have to follow on this connection is the rest of the content, so it can't go on.
         """
-        if self._early is None and self._has_octets():
-            self._receive(time.monotonic() + self._timeouts.stall)
-            self._early = self._final_head()
-        self._is_last = self._is_last or (self._early is not None and self._early.is_error)
+        self._receive(time.monotonic() + self._timeouts.stall)
+        self._early = self._final_head()
+        self._is_last = self._early is not None and self._early.is_error
         return self._is_last
 
     def receive_head(self) -> ResponseHead:

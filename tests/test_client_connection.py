@@ -270,10 +270,12 @@ def test_a_server_that_takes_nothing_is_given_up() -> None:
 
 def test_the_whole_exchange_ends_at_its_deadline_whatever_comes() -> None:
     with paired(ClientTimeouts(whole=BRIEFLY)) as pair:
-        pair.client.send("GET", REQUEST, b"", time.monotonic() + BRIEFLY)
+        pair.client.send("GET", REQUEST, b"", FOREVER)
         pair.server.sendall(ok(b"hello")[:-1])
         pair.client.receive_head()
         assert pair.client.receive_content() == b"hell"
+        # Now it has passed, as it would have by then.
+        pair.client._until = time.monotonic()
         with pytest.raises(TimeoutError, match=r"the exchange was not complete within 0\.05 s"):
             pair.client.receive_content()
         with pytest.raises(TimeoutError, match="the exchange was not complete"):
@@ -317,13 +319,16 @@ def test_a_server_that_refuses_content_is_not_sent_the_rest() -> None:
 
 
 def test_a_server_that_is_gone_is_not_used_again() -> None:
-    gone = threading.Event()
+    here, gone = threading.Event(), threading.Event()
 
     def leave(connected: socket.socket) -> None:
+        # A reset before connect() has returned would be its failure.
+        assert here.wait(PATIENCE_SECONDS)
         reset(connected)
         gone.set()
 
     with playing(leave) as url, contextlib.closing(tcp(url)) as client:
+        here.set()
         assert gone.wait(PATIENCE_SECONDS)
         client.send("GET", REQUEST, b"", FOREVER)
         assert not client.is_reusable
