@@ -144,6 +144,9 @@ class Connection:
                     yield None
                     # From here to the response no socket is known.
                     response = respond(request, self.moment)
+                    # What takes long is done in pieces, and between them others have their turn.
+                    if not isinstance(response, Response):
+                        response = yield from response
                     if not is_read:
                         self._check_content_length(request, response)
                     is_persistent = request.is_persistent and is_read and not service.is_stopping

@@ -7,6 +7,7 @@ and shown with U+FFFD where it is not UTF-8. Links are relative, so that a listi
 
 import os
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import Enum
 from html import escape
@@ -15,6 +16,7 @@ from unicodedata import category
 from .explanations import SAFE_PAGE
 from .grammar import percent_encode
 from .paths import Name
+from .pieces import Pieces, in_pieces
 from .resources import Directory, Entry
 
 MEDIA_TYPES = ("text/html", "application/json", "text/plain")
@@ -63,36 +65,47 @@ a:hover {{ text-decoration: underline; }}
 )
 
 
-def render(directory: Directory, query: bytes | None, media_type: str) -> bytes:
-    """Return the listing of *directory* in one of MEDIA_TYPES, sorted as *query* says (``sort=size-desc``)."""
+def render(directory: Directory, query: bytes | None, media_type: str) -> Pieces[bytes]:
+    """Return the listing of *directory* in one of MEDIA_TYPES, sorted as *query* says (``sort=size-desc``).
+
+    Raises OSError if the folder can't be read to its end.
+    """
     match = _QUERY.fullmatch(query or b"")
     order = Order(match[1].decode()) if match else Order.NAME
     is_descending = bool(match and match[2])
-    entries = sort(directory.entries, order, is_descending=is_descending)
+    entries = yield from sort(directory.entries, order, is_descending=is_descending)
     if media_type == "application/json":
-        text = _render_json(entries)
+        text = yield from _render_json(entries)
     elif media_type == "text/plain":
-        text = "".join(f"{_line(entry)}\n" for entry in entries)
+        text = "".join((yield from in_pieces(f"{_line(entry)}\n" for entry in entries)))
     else:
-        text = _render_page(directory.name, entries, order, is_descending=is_descending)
+        text = yield from _render_page(directory.name, entries, order, is_descending=is_descending)
     return text.encode("utf-8")
 
 
-def sort(entries: list[Entry], order: Order, *, is_descending: bool) -> list[Entry]:
+def sort(entries: Iterable[Entry], order: Order, *, is_descending: bool) -> Pieces[list[Entry]]:
     """Return the entries in *order*, equal ones by name, folders before files either way."""
-    by_name = sorted(entries, key=lambda entry: _natural(entry.name), reverse=is_descending and order is Order.NAME)
+    keyed = yield from in_pieces((_natural(entry.name), entry.name, entry) for entry in entries)
+    keyed.sort(reverse=is_descending and order is Order.NAME)
+    by_name = [entry for _, _, entry in keyed]
     if order is Order.SIZE:
         by_name.sort(key=lambda entry: 0 if entry.is_folder else entry.length, reverse=is_descending)
     elif order is Order.DATE:
         by_name.sort(key=lambda entry: entry.modified, reverse=is_descending)
-    return sorted(by_name, key=lambda entry: not entry.is_folder)
+    return [entry for entry in by_name if entry.is_folder] + [entry for entry in by_name if not entry.is_folder]
 
 
-def _natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Return a key that sorts numbers within names by their value, and letters whatever their case."""
-    parts = _DIGITS.split(name.casefold())
-    # int() takes no numeral of thousands of digits, and no name has more than 255.
-    return [(0, int(part), "") if i % 2 else (1, 0, part) for i, part in enumerate(parts)], name
+def _natural(name: str) -> str:
+    """Return a key that sorts numbers within names by their value, before all else, and letters whatever their case.
+
+    A number becomes NUL, which is in no name, the number of its digits, and these.
+    """
+    return _DIGITS.sub(_number_key, name.casefold())
+
+
+def _number_key(match: re.Match[str]) -> str:
+    digits = match[0].lstrip("0")
+    return f"\0{len(digits):03}{digits}"
 
 
 def _shown(name: str) -> str:
@@ -120,28 +133,29 @@ def _time(entry: Entry) -> datetime | None:
         return None
 
 
-def _render_json(entries: list[Entry]) -> str:
-    """Return an array of objects: name, href, type, and for files size in octets; modified in UTC."""
-    listed = []
-    for entry in entries:
-        time = _time(entry)
-        listed.append(
-            {
-                "name": _shown(entry.name),
-                "href": _reference(entry),
-                "type": "folder" if entry.is_folder else "file",
-                "size": None if entry.is_folder else entry.length,
-                "modified": time and time.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            }
-        )
+def _render_json(entries: list[Entry]) -> Pieces[str]:
+    """Return an array of objects, one a line: name, href, type, and for files size in octets; modified in UTC."""
+    lines = yield from in_pieces(map(_object, entries))
+    return "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n"
+
+
+def _object(entry: Entry) -> str:
     import json  # 3 ms of start-up, and seldom wanted
 
-    return json.dumps(listed, ensure_ascii=False, indent=1) + "\n"
+    time = _time(entry)
+    members = {
+        "name": _shown(entry.name),
+        "href": _reference(entry),
+        "type": "folder" if entry.is_folder else "file",
+        "size": None if entry.is_folder else entry.length,
+        "modified": time and time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    return json.dumps(members, ensure_ascii=False)
 
 
-def _render_page(name: Name, entries: list[Entry], order: Order, *, is_descending: bool) -> str:
+def _render_page(name: Name, entries: list[Entry], order: Order, *, is_descending: bool) -> Pieces[str]:
     title = escape("/" + "".join(f"{_shown(segment)}/" for segment in name.segments))
-    rows = [_row(entry) for entry in entries]
+    rows = yield from in_pieces(map(_row, entries))
     if name.segments:
         rows.insert(0, '<tr><td><a href="../">../</a></td><td></td><td></td></tr>\n')
     columns = "".join(_column(column, order, is_descending=is_descending) for column in Order)

@@ -1,6 +1,7 @@
 """The origin: what the origin server answers.
 
-Takes a Request, gives a Response. A refusal is a response like any other: the connection goes on.
+Takes a Request, gives a Response, or pieces of work that end in one where there is much to do: a listing.
+A refusal is a response like any other: the connection goes on.
 Knows nothing of sockets, threads or who asked.
 
 RFC 9110 §9 (methods), §10.1.1 (Expect), §13.2 (preconditions), §14.2 (Range), §15 (status codes).
@@ -14,9 +15,10 @@ from .mediatypes import in_utf8
 from .messages import Part, Refusal, Request, Response, Status, Target
 from .negotiation import preferred_media_type
 from .paths import location_of
+from .pieces import Pieces
 from .preconditions import Validators, Verdict, etag_of
 from .ranges import ByteRange, format_content_range, parse_ranges, select_ranges
-from .resources import Directory, Moment, Redirect, Representation
+from .resources import Directory, Moment, Redirect, Representation, refusal_of
 
 _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 # RFC 9110 §9.3 and RFC 5789: known, but a folder has no use for them. Any other method is unknown.
@@ -24,7 +26,7 @@ _NOT_ALLOWED = frozenset(("POST", "PUT", "DELETE", "CONNECT", "TRACE", "PATCH"))
 _CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"range"))
 
 
-def respond(request: Request, moment: Moment) -> Response:
+def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
     """Return the response to *request* from the files as they are at this *moment*."""
     if request.method not in ("GET", "HEAD"):
         return _respond_to_other_method(request)
@@ -42,7 +44,7 @@ def respond(request: Request, moment: Moment) -> Response:
         case Redirect():
             return _redirect(location_of(found.name, request.target.query))
         case Directory():
-            return _select(request, _list(request, found), moment.time)
+            return _list(request, found, moment)
         case _:
             return _refuse(found, request, moment)
 
@@ -112,16 +114,20 @@ def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Re
     return Response(Status.PARTIAL_CONTENT, fields, tuple(parts), representation.file)
 
 
-def _list(request: Request, directory: Directory) -> Representation:
-    """Return the listing of *directory* in the form that the client prefers."""
+def _list(request: Request, directory: Directory, moment: Moment) -> Pieces[Response]:
+    """Return the listing of *directory*, or what is selected of it, in the form that the client prefers."""
     from . import listing  # with what it imports 3 ms of start-up, and many a folder has an index
 
     media_type = preferred_media_type(request.fields.get(b"accept"), listing.MEDIA_TYPES)
-    octets = listing.render(directory, request.target.query, media_type)
+    try:
+        octets = yield from listing.render(directory, request.target.query, media_type)
+    except OSError as error:
+        return _refuse(refusal_of(error), request, moment)
     validators = Validators(etag_of(octets), None)
-    return Representation(
+    listed = Representation(
         in_utf8(media_type), None, "no-cache", validators, length=len(octets), octets=octets, vary="Accept"
     )
+    return _select(request, listed, moment.time)
 
 
 def _redirect(location: str) -> Response:

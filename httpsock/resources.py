@@ -15,7 +15,7 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -132,10 +132,13 @@ class Entry(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """A folder without an index, and the entries that may be seen."""
+    """A folder without an index, and the entries that may be seen, which are looked up as they are iterated over.
+
+    They can be iterated over once, and must be; OSError is raised there if the folder can't be read to its end.
+    """
 
     name: Name
-    entries: list[Entry]
+    entries: Iterable[Entry]
 
 
 class Redirect(NamedTuple):
@@ -172,8 +175,8 @@ class Moment:
         found = self._found.get(asked)
         if found is None:
             found = self._root.find(path, accept_encoding, self)
-            # An open file has one reader, who closes it.
-            if not (isinstance(found, Representation) and found.file):
+            # An open file or folder has one reader, who closes it.
+            if not (isinstance(found, Directory) or (isinstance(found, Representation) and found.file)):
                 self._found[asked] = found
         return found
 
@@ -223,7 +226,7 @@ class DocumentRoot:
             # What the system forbids behind a link may lie outside, and nothing is said of what there is outside.
             if isinstance(error, PermissionError) and self._may_lead_out(name.relative):
                 return NOT_FOUND
-            return _refusal(error)
+            return refusal_of(error)
         return NOT_FOUND
 
     def _find_in_folder(self, name: Name, accept_encoding: bytes | None, moment: Moment) -> Found:
@@ -304,11 +307,18 @@ class DocumentRoot:
         validators = _validators(etag.encode("ascii"), opened, now)
         return Representation(media_type, coding, self._cache_control, validators, length=opened.st_size, file=file)
 
-    def _entries(self, relative: str) -> list[Entry]:
-        """Return the entries of a folder that a client could ask for."""
-        with scandir_below(self.directory, relative, follow_links=self._follow_links) as entries:
-            seen = [self._entry(relative, entry) for entry in entries if self._is_nameable(relative, entry.name)]
-        return [entry for entry in seen if entry is not None]
+    def _entries(self, relative: str) -> Iterator[Entry]:
+        """Return the entries of a folder that a client could ask for. Raises OSError if it can't be opened."""
+        opened = contextlib.ExitStack()
+        entries = opened.enter_context(scandir_below(self.directory, relative, follow_links=self._follow_links))
+
+        def look_up() -> Iterator[Entry]:
+            with opened:
+                for entry in entries:
+                    if self._is_nameable(relative, entry.name) and (seen := self._entry(relative, entry)):
+                        yield seen
+
+        return look_up()
 
     def _entry(self, relative: str, entry: os.DirEntry[str]) -> Entry | None:
         """Return *entry* as it is listed, or None if it is gone, leads outside, or is neither file nor folder."""
@@ -360,7 +370,7 @@ def _validators(etag: bytes, opened: os.stat_result, now: float) -> Validators:
     return Validators(etag, last_modified if can_be_http_date(last_modified) else None)
 
 
-def _refusal(error: OSError) -> Refusal:
+def refusal_of(error: OSError) -> Refusal:
     """Return what an error of the file system means to a client."""
     said = os.strerror(error.errno or 0)
     if error.errno in _MISSING:

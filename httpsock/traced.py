@@ -14,7 +14,7 @@ RFC 9112 §9 (connection management): what a connection waits for.
 import os
 import socket
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import FileIO
 
 from .accesslog import Exchange
@@ -265,15 +265,22 @@ class TracedRoot(DocumentRoot):
             self.tell("read", {"octets": opened.length})
         return opened
 
-    def _entries(self, relative: str) -> list[Entry]:
+    def _entries(self, relative: str) -> Iterator[Entry]:
         facts = {"name": _shown(relative)}
         try:
             entries = super()._entries(relative)
         except OSError as error:
             self.tell("scandir", {**facts, **failure(error)})
             raise
-        self.tell("scandir", {**facts, "entries": len(entries)})
-        return entries
+        return self._counted(entries, facts)
+
+    def _counted(self, entries: Iterator[Entry], facts: dict[str, str]) -> Iterator[Entry]:
+        """Return *entries*; tell how many they were when there are no more."""
+        count = 0
+        for entry in entries:
+            yield entry
+            count += 1
+        self.tell("scandir", {**facts, "entries": count})
 
 
 def _shown(name: str) -> str:

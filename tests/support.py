@@ -2,13 +2,28 @@
 
 import re
 import socket
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+from httpsock.pieces import Pieces
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) ([\t -~]*)")
 _FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ([!-~](?:[\t -~]*[!-~])?)")
 _WITHOUT_CONTENT = (204, 304)
 # A test that waits longer than this for octets has failed.
 PATIENCE_SECONDS = 20
+
+
+Result = TypeVar("Result")
+
+
+def finish(work: Pieces[Result]) -> Result:
+    """Return the result of *work*, done without a pause."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
 
 
 class Answer(NamedTuple):

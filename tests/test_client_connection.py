@@ -318,6 +318,17 @@ def test_a_server_that_refuses_content_is_not_sent_the_rest() -> None:
         assert not client.is_reusable
 
 
+def test_a_refusal_is_noticed_when_nothing_more_can_be_sent() -> None:
+    with paired() as pair:
+        pair.client._socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                pair.client._socket.send(bytes(MANY_OCTETS))
+        pair.server.sendall(ok(b"no", "Connection: close", status="413 Content Too Large"))
+        pair.client.send("POST", REQUEST, b"content", FOREVER)
+        assert pair.client.receive_head().status == 413
+
+
 def test_a_server_that_is_gone_is_not_used_again() -> None:
     here, gone = threading.Event(), threading.Event()
 

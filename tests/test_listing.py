@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from httpsock.listing import MEDIA_TYPES, Order, render, sort
 from httpsock.paths import Name
 from httpsock.resources import Directory, Entry
+from tests.support import finish
 
 ROOT = Name((), "", is_folder=True, is_hidden=False)
 SUB = Name(("sub", "a & b"), os.path.join("sub", "a & b"), is_folder=True, is_hidden=False)
@@ -72,7 +73,7 @@ class Page(HTMLParser):
 
 
 def page_of(*entries: Entry, name: Name = ROOT, query: bytes | None = None) -> Page:
-    return Page(render(Directory(name, list(entries)), query, "text/html").decode())
+    return Page(finish(render(Directory(name, list(entries)), query, "text/html")).decode())
 
 
 def names(entries: list[Entry]) -> list[str]:
@@ -83,12 +84,12 @@ def names(entries: list[Entry]) -> list[str]:
 
 
 def test_as_text_each_name_is_a_line_and_folders_end_with_a_slash() -> None:
-    octets = render(Directory(SUB, [file("b.txt"), folder("c"), file("ä <1>.txt")]), None, "text/plain")
+    octets = finish(render(Directory(SUB, [file("b.txt"), folder("c"), file("ä <1>.txt")]), None, "text/plain"))
     assert octets.decode() == "c/\nb.txt\nä <1>.txt\n"
 
 
 def test_as_json_each_name_is_an_object() -> None:
-    octets = render(Directory(SUB, [file("ä b.txt", 312), folder("c")]), None, "application/json")
+    octets = finish(render(Directory(SUB, [file("ä b.txt", 312), folder("c")]), None, "application/json"))
     assert json.loads(octets) == [
         {"name": "c", "href": "c/", "type": "folder", "size": None, "modified": "2026-08-22T10:20:30Z"},
         {"name": "ä b.txt", "href": "%C3%A4%20b.txt", "type": "file", "size": 312, "modified": "2026-08-22T10:20:30Z"},
@@ -106,7 +107,7 @@ def test_as_a_page_each_name_is_a_link_with_its_size_and_date() -> None:
     ("media_type", "expected"), [("text/plain", b""), ("application/json", b"[]\n")], ids=["as text", "as JSON"]
 )
 def test_an_empty_folder_lists_nothing(media_type: str, expected: bytes) -> None:
-    assert render(Directory(ROOT, []), None, media_type) == expected
+    assert finish(render(Directory(ROOT, []), None, media_type)) == expected
 
 
 def test_an_empty_root_is_a_page_without_entries() -> None:
@@ -122,7 +123,7 @@ def test_a_folder_below_the_root_links_to_the_one_above() -> None:
 
 
 def test_a_page_runs_no_script_and_loads_nothing() -> None:
-    octets = render(Directory(ROOT, [file("x")]), None, "text/html").decode()
+    octets = finish(render(Directory(ROOT, [file("x")]), None, "text/html")).decode()
     assert octets.startswith("<!DOCTYPE html>\n")
     assert "default-src 'none'" in octets
     page = Page(octets)
@@ -153,7 +154,7 @@ def test_a_length_is_shown_for_a_person(length: int, shown: str) -> None:
 
 
 def test_the_exact_length_is_told_on_demand() -> None:
-    octets = render(Directory(ROOT, [file("x", 123_456)]), None, "text/html")
+    octets = finish(render(Directory(ROOT, [file("x", 123_456)]), None, "text/html"))
     assert b'<span title="123456 octets">121 KiB</span>' in octets
 
 
@@ -161,13 +162,13 @@ def test_the_exact_length_is_told_on_demand() -> None:
 def test_a_date_that_no_calendar_says_is_left_out(modified: float) -> None:
     """R145."""
     directory = Directory(ROOT, [file("x", 1, modified)])
-    assert json.loads(render(directory, None, "application/json"))[0]["modified"] is None
+    assert json.loads(finish(render(directory, None, "application/json")))[0]["modified"] is None
     assert page_of(file("x", 1, modified)).texts["td"] == ["x", "1", ""]
-    assert render(directory, None, "text/plain") == b"x\n"
+    assert finish(render(directory, None, "text/plain")) == b"x\n"
 
 
 def test_a_date_before_1970_is_a_date() -> None:
-    listed = json.loads(render(Directory(ROOT, [file("x", 1, -1.0)]), None, "application/json"))
+    listed = json.loads(finish(render(Directory(ROOT, [file("x", 1, -1.0)]), None, "application/json")))
     assert listed[0]["modified"] == "1969-12-31T23:59:59Z"
 
 
@@ -191,8 +192,8 @@ def test_a_date_before_1970_is_a_date() -> None:
 )
 def test_names_are_in_natural_order(in_order: list[str]) -> None:
     shuffled = [file(name) for name in reversed(in_order)]
-    assert names(sort(shuffled, Order.NAME, is_descending=False)) == in_order
-    assert names(sort(shuffled, Order.NAME, is_descending=True)) == in_order[::-1]
+    assert names(finish(sort(shuffled, Order.NAME, is_descending=False))) == in_order
+    assert names(finish(sort(shuffled, Order.NAME, is_descending=True))) == in_order[::-1]
 
 
 ENTRIES = [
@@ -223,10 +224,10 @@ ENTRIES = [
 )
 def test_a_query_sorts_a_listing(query: bytes | None, expected: list[str]) -> None:
     directory = Directory(ROOT, ENTRIES)
-    listed = render(directory, query, "text/plain").decode().split()
+    listed = finish(render(directory, query, "text/plain")).decode().split()
     assert [name.rstrip("/") for name in listed] == expected
-    assert [entry["name"] for entry in json.loads(render(directory, query, "application/json"))] == expected
-    page = Page(render(directory, query, "text/html").decode())
+    assert [entry["name"] for entry in json.loads(finish(render(directory, query, "application/json")))] == expected
+    page = Page(finish(render(directory, query, "text/html")).decode())
     assert [text.rstrip("/") for _, text in page.entries] == expected
 
 
@@ -234,7 +235,7 @@ def test_a_query_sorts_a_listing(query: bytes | None, expected: list[str]) -> No
 def test_folders_have_no_size_to_be_sorted_by(query: bytes) -> None:
     """What a file system says of a folder's length is its own affair; no listing shows it."""
     directory = Directory(ROOT, [folder("c", 4096), folder("a", 12_288), folder("b", 40)])
-    assert render(directory, query, "text/plain") == b"a/\nb/\nc/\n"
+    assert finish(render(directory, query, "text/plain")) == b"a/\nb/\nc/\n"
 
 
 @pytest.mark.parametrize(
@@ -286,8 +287,8 @@ def test_a_hostile_name_is_shown_and_linked_as_a_name(name: str, shown: str | No
     assert page.elements == page_of(file("x")).elements
     assert page.attributes == page_of(file("x")).attributes
     directory = Directory(ROOT, [file(name)])
-    assert render(directory, None, "text/plain").decode() == f"{name if shown is None else shown}\n"
-    (listed,) = json.loads(render(directory, None, "application/json"))
+    assert finish(render(directory, None, "text/plain")).decode() == f"{name if shown is None else shown}\n"
+    (listed,) = json.loads(finish(render(directory, None, "application/json")))
     assert listed["href"] == href
     assert listed["name"] == (name if shown is None else shown)
 
@@ -319,9 +320,9 @@ def test_any_name_is_linked_from_where_it_is_and_leads_back_to_it(name: str, is_
     target = urlsplit(urljoin("http://host/some/folder/", href))
     assert (target.scheme, target.netloc, target.query, target.fragment) == ("http", "host", "", "")
     assert unquote_to_bytes(target.path) == b"/some/folder/" + os.fsencode(name) + (b"/" if is_folder else b"")
-    (listed,) = json.loads(render(Directory(ROOT, [entry]), None, "application/json"))
+    (listed,) = json.loads(finish(render(Directory(ROOT, [entry]), None, "application/json")))
     assert listed["href"] == href
-    assert render(Directory(ROOT, [entry]), None, "text/plain").decode() == f"{shown}\n"
+    assert finish(render(Directory(ROOT, [entry]), None, "text/plain")).decode() == f"{shown}\n"
 
 
 def test_the_first_form_is_the_page() -> None:

@@ -1,12 +1,14 @@
 """The origin: what the origin server answers (RFC 9110 §9, §10.1.1, §13.2, §14.2, §15)."""
 
 import contextlib
+import errno
 import gzip
 import itertools
 import json
 import os
 import pathlib
 import re
+from collections.abc import Iterator
 from email.utils import formatdate
 from urllib.parse import urljoin, urlsplit
 
@@ -15,13 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from httpsock.grammar import format_http_date
-from httpsock.messages import FileSlice, RequestError, Response
+from httpsock.messages import FileSlice, Request, RequestError, Response
 from httpsock.origin import respond
 from httpsock.parser import parse_head
 from httpsock.ranges import MAX_RANGES
-from httpsock.resources import DocumentRoot, Moment
+from httpsock.resources import DocumentRoot, Entry, Moment
 from tests.conftest import LONG_AGO
-from tests.support import Answer, get, read_answer
+from tests.support import Answer, finish, get, read_answer
 
 # Long after any file of a test was made, so that all of them have strong validators and may be kept.
 NOW = 4_000_000_000.0
@@ -48,12 +50,18 @@ def octets_of(response: Response) -> bytes:
     return b"".join(parts)
 
 
+def respond_to(request: Request, moment: Moment) -> Response:
+    """Return the response, all pieces of it done."""
+    responded = respond(request, moment)
+    return responded if isinstance(responded, Response) else finish(responded)
+
+
 def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
     """Return the answer to the request whose head is *octets*, held against the grammar.
 
     The Date and what becomes of the content of an answer to HEAD are the connection's affair.
     """
-    response = respond(parse_head(octets, 100), Moment(root, now, 0.0))
+    response = respond_to(parse_head(octets, 100), Moment(root, now, 0.0))
     content = octets_of(response)
     beginning = f"{response.status.line}Date: {formatdate(now, usegmt=True)}\r\n".encode()
     answer, rest = read_answer(beginning + response.field_lines + content)
@@ -781,6 +789,19 @@ def test_a_hostile_folder_is_redirected_to_and_listed(tmp_path: pathlib.Path) ->
     assert "<h1>/&lt;b&gt;\ufffd\ufffdX: y/</h1>" in page.text
 
 
+def test_a_folder_that_cant_be_read_to_its_end_is_refused(root: DocumentRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of a listing would be taken for all of it."""
+
+    def entries(relative: str) -> Iterator[Entry]:
+        yield Entry("hello.txt", False, 1, NOW)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(root, "_entries", entries)
+    answer = ask(root, get("/"))
+    assert answer.status == 500
+    assert "the file system failed (Input/output error)" in answer.text
+
+
 # --- Refusals -------------------------------------------------------------------------------------
 
 
@@ -910,7 +931,7 @@ def test_a_file_is_open_no_longer_than_its_response(
 ) -> None:
     (folder / "404.html").write_bytes(LARGE)
     before = open_descriptors()
-    with contextlib.closing(respond(parse_head(octets, 100), Moment(root, NOW, 0.0))) as response:
+    with contextlib.closing(respond_to(parse_head(octets, 100), Moment(root, NOW, 0.0))) as response:
         assert response.status == status
         assert (response.file is not None) is holds_file
         held = {response.file.fileno()} if response.file else set()

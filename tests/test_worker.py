@@ -17,6 +17,7 @@ import pytest
 from httpsock import Server, Timeouts, origin
 from httpsock.accesslog import Exchange
 from httpsock.messages import Request, Response
+from httpsock.pieces import Pieces
 from httpsock.resources import DocumentRoot, Moment
 from httpsock.service import Service
 from httpsock.worker import Log, Report, Worker
@@ -181,7 +182,7 @@ def test_a_reader_that_is_given_up_is_reset(employ: Employ, folder: pathlib.Path
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a fault of our own lie on the way to one path."""
 
-    def respond(request: Request, moment: Moment) -> Response:
+    def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
         if request.target.path == b"/fault":
             raise ZeroDivisionError("a fault of our own")
         return origin.respond(request, moment)
@@ -220,7 +221,7 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
     employment = employ()
     with connect(employment.port) as first, connect(employment.port) as second:
 
-        def respond(request: Request, moment: Moment) -> Response:
+        def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
             response = origin.respond(request, moment)
             if request.target.query == b"first":
                 # In the middle of a turn the file is replaced, and then asked for.
@@ -234,6 +235,53 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
 
         assert receive_answer(first) == HELLO
         assert receive_answer(second) == b"changed"
+
+
+def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for a huge listing holds up nobody who is connected to the same worker."""
+    other_is_answered = threading.Event()
+
+    def work(request: Request, moment: Moment) -> Pieces[Response]:
+        while not other_is_answered.is_set():
+            yield
+        response = origin.respond(request, moment)
+        assert isinstance(response, Response)
+        return response
+
+    def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
+        return work(request, moment) if request.target.query == b"long" else origin.respond(request, moment)
+
+    monkeypatch.setattr("httpsock.connection.respond", respond)
+    employment = employ()
+    with connect(employment.port) as first, connect(employment.port) as second:
+        first.sendall(get("/hello.txt?long"))
+        second.sendall(get("/hello.txt"))
+
+        assert receive_answer(second) == HELLO
+        other_is_answered.set()
+        assert receive_answer(first) == HELLO
+
+
+def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, cut = threading.Event(), threading.Event()
+
+    def respond(request: Request, moment: Moment) -> Pieces[Response]:
+        try:
+            while True:
+                begun.set()
+                yield
+        finally:
+            cut.set()
+
+    monkeypatch.setattr("httpsock.connection.respond", respond)
+    employment = employ()
+    with connect(employment.port) as client:
+        client.sendall(get("/hello.txt"))
+        assert begun.wait(PATIENCE_SECONDS)
+        employment.ask_to_stop(0)
+
+        assert cut.wait(PATIENCE_SECONDS)
+        assert client.recv(1) == b""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory is in use")

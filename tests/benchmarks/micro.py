@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from httpsock import accesslog
 from httpsock.grammar import format_http_date
-from httpsock.messages import Request
+from httpsock.messages import Request, Response
 from httpsock.origin import respond
 from httpsock.parser import Limits, RequestParser
 from httpsock.resources import DocumentRoot, Moment
@@ -181,7 +181,9 @@ def origin_tasks(folder: pathlib.Path) -> Iterator[Task]:
     age(folder)
     root = DocumentRoot(folder)
     whole = _request(_CURL)
-    etag = dict(respond(whole, Moment(root, _NOW, 0.0)).fields)["ETag"]
+    response = respond(whole, Moment(root, _NOW, 0.0))
+    assert isinstance(response, Response)
+    etag = dict(response.fields)["ETag"]
     requests = {
         "200": whole,
         "304": _request(_CURL.replace("\r\n\r\n", f"\r\nIf-None-Match: {etag}\r\n\r\n")),
