@@ -23,9 +23,11 @@ The files, in the order of a request; an import only points downwards:
     supervisor      several processes, each replaced when it ends
     lines           standard error, which nobody waits for
     addresses       at which addresses this machine is reached
-    server          the listening sockets, the workers, and a clean stop
+    server          the listening sockets, the worker and its threads, and a clean stop
     traced          the variants that tell of what they do, for --trace
-    worker          one thread: a poller, its connections, their deadlines
+    worker          a poller, its connections, their deadlines, turn by turn
+    crew            the threads that take the turns, one at a time
+    room            how many connections there may be, and of whom
     connection      one client's conversation, from first octet to tear-down
     service         what all connections share, and how long a client may take
     accesslog       one response as one line

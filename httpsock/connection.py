@@ -107,6 +107,12 @@ class Connection:
         """Close the socket, which the worker does once it polls it no more."""
         self._socket.close()
 
+    def shut_down(self) -> None:
+        """Let every call that uses the socket fail from now on, in another thread too; it is not closed by this."""
+        self.is_idle = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def may_be_given_up(self, now: float) -> bool:
         """Return whether room may be made by closing it: it is idle, and has had an answer, or time to ask."""
         has_had_time = self.deadline - now <= self._service.timeouts.idle - _SECONDS_TO_ASK

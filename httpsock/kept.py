@@ -24,7 +24,7 @@ def file_state(status: os.stat_result) -> FileState:
 class KeptFiles(Generic[Value]):
     """What was made of files, up to *capacity* octets in all; the one kept longest makes room.
 
-    Shared by all workers. Reading is one look-up in a dict, which is safe on every Python; what is found never
+    Shared by all threads. Reading is one look-up in a dict, which is safe on every Python; what is found never
     changes. Writing changes dict and total together, so it holds the lock.
     """
 

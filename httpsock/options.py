@@ -79,9 +79,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_how_to_run(how: argparse._ArgumentGroup) -> None:
-    how.add_argument(
-        "--threads", type=number(1, 128, "a number"), default=2, metavar="N", help="worker threads (default: 2)"
-    )
+    threads_help = "threads: one serves, the others are there for when a slow disk keeps it (default: 4)"
+    how.add_argument("--threads", type=number(1, 128, "a number"), default=4, metavar="N", help=threads_help)
     processes_help = "serving processes, each with threads of its own (default: 1)"
     how.add_argument("--processes", type=number(1, 64, "a number"), default=1, metavar="N", help=processes_help)
     how.add_argument(

@@ -1,4 +1,4 @@
-"""The server: the listening sockets, the workers, and a clean stop.
+"""The server: the listening sockets, the worker and its threads, and a clean stop.
 
 This is the file to read for what a TCP server does:
 
@@ -49,7 +49,7 @@ _OWN_FIELDS = frozenset(
     keep-alive last-modified location trailer transfer-encoding upgrade vary""".split()
 )
 
-# Connections that the system completes while the workers are busy; more clients than that must try again.
+# Connections that the system completes while the worker is busy; more clients than that must try again.
 _BACKLOG = 1024
 # What a system without IPv6, or without an address for it, says.
 _NO_SUCH_ADDRESS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
@@ -68,11 +68,12 @@ class Server:
     """Serves the files below a folder over HTTP/1.1.
 
     ``with Server("folder", port=0) as server:`` serves at ``server.url`` from threads of its own until the
-    block ends. Any number of servers may live side by side.
+    block ends. Any number of servers may live side by side. One of the *threads* serves; the others are there for
+    when a slow disk keeps it.
 
     *hosts* are numeric addresses; by default loopback, of IPv6 only if the system has it. *port* 0 takes a free one.
     *fields* are sent with every response, but Cache-Control with files only. *log* is called with the exchanges of
-    each batch, from the workers' threads. *tracing* is what tells of each call that is made, and of all else that
+    each batch, from the threads that serve. *tracing* is what tells of each call that is made, and of all else that
     happens. *listeners* are listening sockets to serve at, in the place of *hosts* and
     *port*; they are the server's from then on.
     Raises OSError if the folder can't be read or the address can't be bound, ValueError for an invalid address,
@@ -85,7 +86,7 @@ class Server:
         *,
         hosts: Sequence[str] = LOOPBACK,
         port: int = DEFAULT_PORT,
-        threads: int = 2,
+        threads: int = 4,
         show_hidden: bool = False,
         follow_links: bool = False,
         cache_control: str = "no-cache",
@@ -108,7 +109,7 @@ class Server:
         self._log = log
         self._report = report
         self._thread_count = threads
-        self._workers: list[Worker] = []
+        self._worker: Worker | None = None
         self._threads: list[threading.Thread] = []
         self._tracing = tracing
         # What it is made of is chosen here, once.
@@ -125,16 +126,13 @@ class Server:
         return self.urls[0]
 
     def start(self) -> None:
-        """Start to serve, on threads of its own, and return. The listening sockets are the workers' from now on."""
+        """Start to serve, on threads of its own, and return. The listening sockets are the worker's from now on."""
         if self._tracing:
             self._tracing.start()
-        self._workers = [
-            self._employ(self._listeners, self._service, self._log, self._report, is_first=number == 0)
-            for number in range(self._thread_count)
-        ]
+        self._worker = self._employ(self._listeners, self._service, self._log, self._report)
         self._threads = [
-            threading.Thread(target=worker.run, name=f"httpsock-{n}", daemon=True)
-            for n, worker in enumerate(self._workers, 1)
+            threading.Thread(target=self._worker.run, name=f"httpsock-{number}", daemon=True)
+            for number in range(1, self._thread_count + 1)
         ]
         for thread in self._threads:
             thread.start()
@@ -146,13 +144,13 @@ class Server:
         return [_share(listener, self._create) for listener in self._listeners]
 
     def ask_to_stop(self, grace_seconds: float) -> None:
-        """Ask the workers to accept no more and to finish what they are sending; return at once.
+        """Ask the worker to accept no more and to finish what it is sending; return at once.
 
         May be called from a signal handler.
         """
         self._service.is_stopping = True
-        for worker in self._workers:
-            worker.stop(grace_seconds)
+        if self._worker:
+            self._worker.stop(grace_seconds)
 
     @property
     def is_stopping(self) -> bool:
@@ -160,7 +158,7 @@ class Server:
         return self._service.is_stopping
 
     def serve(self) -> None:
-        """Start, and return when the workers have returned, which they do once they have been asked to stop."""
+        """Start, and return when all threads have returned, which they do once it has been asked to stop."""
         self.start()
         self._wait()
 
@@ -171,12 +169,12 @@ class Server:
         self._wait()
 
     def _close_listeners(self) -> None:
-        """Close our own descriptors of the listening sockets; each worker has, and closes, one of its own."""
+        """Close our own descriptors of the listening sockets; the worker has, and closes, its own."""
         for listener in self._listeners:
             listener.close()
 
     def _wait(self) -> None:
-        """Return when all workers have returned."""
+        """Return when all threads have returned."""
         for thread in self._threads:
             while thread.is_alive():
                 # With a time limit, since without one Windows lets no signal through.
@@ -199,7 +197,7 @@ def import_the_rest() -> None:
 
     It is not left until then: descriptors may have run out, or the modules' folder be closed to who is root no more.
     """
-    for name in ("datetime", "fcntl", "hashlib", "html", "json", "termios", "traceback", "httpsock.listing"):
+    for name in ("datetime", "fcntl", "html", "json", "termios", "traceback", "httpsock.listing"):
         # Windows has not all of them.
         with contextlib.suppress(ImportError):
             import_module(name)
@@ -301,7 +299,7 @@ def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_
         listener.bind(address)
         # 3. Listen: let the system complete connections, up to so many ahead of accept().
         listener.listen(_BACKLOG)
-        # accept() must not wait: another worker may have been faster.
+        # accept() must not wait: another process may have been faster.
         listener.setblocking(False)
     except BaseException:
         listener.close()

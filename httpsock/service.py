@@ -35,9 +35,9 @@ class Timeouts(NamedTuple):
 
 
 class Service:
-    """What all connections of a server share. Nothing in it changes but *is_stopping*, once, to true, and *connected*.
+    """What all connections of a server share. Nothing in it changes but *is_stopping*, once, to true.
 
-    *field_lines* are added to every response. *connected* has the descriptors of all connections.
+    *field_lines* are added to every response.
     """
 
     def __init__(
@@ -52,4 +52,3 @@ class Service:
         self.limits = limits or Limits()
         self.timeouts = timeouts or Timeouts()
         self.is_stopping = False
-        self.connected: set[int] = set()

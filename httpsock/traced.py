@@ -14,6 +14,7 @@ RFC 9112 §9 (connection management): what a connection waits for.
 import os
 import socket
 import stat
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from io import FileIO
 
@@ -48,11 +49,9 @@ class Tracing:
         """Create a socket that is to listen."""
         return TracedListener(family, kind, tell=self._trace.server)
 
-    def worker(
-        self, listeners: Sequence[socket.socket], service: Service, log: Log | None, report: Report, *, is_first: bool
-    ) -> Worker:
+    def worker(self, listeners: Sequence[socket.socket], service: Service, log: Log | None, report: Report) -> Worker:
         """Make a worker."""
-        return TracedWorker(listeners, service, log, report, is_first=is_first, trace=self._trace)
+        return TracedWorker(listeners, service, log, report, trace=self._trace)
 
 
 class TracedWorker(Worker):
@@ -65,21 +64,18 @@ class TracedWorker(Worker):
         log: Log | None,
         report: Report,
         *,
-        is_first: bool,
         trace: Trace,
     ) -> None:
-        super().__init__(listeners, service, log, report, is_first=is_first)
+        super().__init__(listeners, service, log, report)
         self._trace = trace
         self._connect = self._connect_traced
         self._root = TracedRoot(service.root)
-        if is_first:
-            # Each worker has descriptors of the listening sockets; that the first closes its own tells of the end.
-            self._listeners = {
-                descriptor: TracedListener(
-                    listener.family, listener.type, listener.proto, listener.detach(), tell=trace.server
-                )
-                for descriptor, listener in self._listeners.items()
-            }
+        self._listeners = {
+            descriptor: TracedListener(
+                listener.family, listener.type, listener.proto, listener.detach(), tell=trace.server
+            )
+            for descriptor, listener in self._listeners.items()
+        }
 
     def _moment(self) -> Moment:
         moment = super()._moment()
@@ -231,8 +227,20 @@ class TracedRoot(DocumentRoot):
 
     def __init__(self, root: DocumentRoot) -> None:
         self.__dict__.update(vars(root))
-        self.tell: Tell = nobody
+        # Who is kept by a slow disk goes on with its own look-up while another thread does others.
+        self._of_thread = threading.local()
         self._stat = self._traced_stat
+
+    @property
+    def tell(self) -> Tell:
+        """Whom to tell what this thread looks at."""
+        tell: Tell = getattr(self._of_thread, "tell", nobody)
+        return tell
+
+    @tell.setter
+    def tell(self, tell: Tell) -> None:
+        """Tell *tell* from now on."""
+        self._of_thread.tell = tell
 
     def _traced_stat(self, path: str) -> os.stat_result:
         name = _shown(path.removeprefix(self._prefix))

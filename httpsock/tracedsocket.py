@@ -28,7 +28,7 @@ def nothing() -> int:
 class TracedListener(socket.socket):
     """A listening socket that tells *tell* of each call.
 
-    A duplicate of it tells nobody. A server gives its workers duplicates and closes its own socket, which ends nothing
+    A duplicate of it tells nobody. A server gives its worker duplicates and closes its own socket, which ends nothing
     and is not told; what ends the listening is told by a socket that was made of a descriptor, *fileno*.
     """
 

@@ -1,24 +1,24 @@
-"""The worker: one thread, with a poller, its connections and their deadlines.
+"""The worker: a poller, its connections and their deadlines, turn by turn.
 
-Takes listening sockets of its own (duplicates, so that one thread alone closes each descriptor), accepts from them
-and resumes each conversation when what it waits for is there, or its deadline is. Knows nothing of HTTP.
+Takes listening sockets of its own (duplicates, so that it alone closes each descriptor), accepts from them and resumes
+each conversation when what it waits for is there, or its deadline is. Knows nothing of HTTP. One thread at a time takes
+its turns; where a conversation keeps that one for long, another of the crew goes on with all others.
 
     poll → accept, receive, receive, ... → end what is overdue → answer, answer, ... → write the log → poll
 """
 
 import contextlib
 import errno
-import os
 import socket
 import time
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 
 from .accesslog import Exchange
-from .connection import Connection
+from .connection import Connection, Wait
+from .crew import Crew, Relieved
 from .poller import ACCEPTABLE, READABLE, open_poller
-from .process import descriptor_limit
 from .resources import Moment
+from .room import Room, idle_longest
 from .service import Service
 
 Log = Callable[[Sequence[Exchange]], object]
@@ -31,17 +31,6 @@ _OUR_FAULTS = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 # our connections ends. No more often than this it is reported.
 _REST_SECONDS = 0.1
 _REPORT_SECONDS = 1.0
-# What is left for folders on the way to a file, other workers, and whatever else is open in this process.
-_RESERVED_DESCRIPTORS = 16
-# Room is made by this part of the idle connections at a time, and at most so many, as nginx does it.
-_GIVEN_UP_PART = 8
-_MOST_GIVEN_UP = 32
-# What may be polled at once: on Windows select() takes 512 sockets, listening ones among them.
-_MOST_CONNECTIONS = 480 if os.name == "nt" else 1 << 30
-# Under the interpreter lock two busy workers are slower than one: the lock changes hands at every system call
-# (measured with wrk, 32 connections, 1 KiB: 39,000 responses a second from two, 72,000 from one). So the first worker
-# accepts all that it can, and the others only what has waited this long, because the first is held up.
-_PATIENCE_SECONDS = 0.05
 # How many are accepted before those that are accepted already get their turn.
 _ACCEPTS_PER_TURN = 16
 # And when they have waited already.
@@ -49,20 +38,16 @@ _ACCEPTS_IN_ONE_GO = 1024
 # Deadlines are looked at no more often than this, so that many connections cost little.
 _SWEEP_SECONDS = 0.05
 _NEVER = float("inf")
+# A conversation that has ended waits for nothing.
+_ENDED = (0, _NEVER)
 # No poll lasts longer, since the system takes no number of any size.
 _LONGEST_POLL_SECONDS = 86_400.0
 
 
 class Worker:
-    """Serves connections in the thread that calls ``run``, until ``stop`` is called from any other.
+    """Serves connections in the threads that call ``run``, until ``stop`` is called from any other."""
 
-    A worker that is not the first leaves new connections to the first, unless they are kept waiting.
-    """
-
-    def __init__(
-        self, listeners: Sequence[socket.socket], service: Service, log: Log | None, report: Report, *, is_first: bool
-    ) -> None:
-        self._is_first = is_first
+    def __init__(self, listeners: Sequence[socket.socket], service: Service, log: Log | None, report: Report) -> None:
         self._service = service
         self._log = log
         self._report = report
@@ -70,10 +55,16 @@ class Worker:
         # What makes a connection: a worker that is traced has another.
         self._connect: Connect = Connection
         self._connections: dict[int, Connection] = {}
-        # Those that have received a request and are to answer it.
+        # Those that have received a request and are to answer it; and those that do so in this turn.
         self._answering: list[Connection] = []
+        self._answers: Iterator[Connection] = iter(())
         self._exchanges: list[Exchange] = []
         self._poller = open_poller()
+        self._crew: Crew[Connection] = Crew(self._poller)
+        self._resumed = self._crew.doing
+        # Those that have kept a thread for so long that another has gone on, and what came of them when they let it go.
+        self._set_aside: set[Connection] = set()
+        self._returned: list[tuple[Connection, Wait]] = []
         # A byte through this pair of sockets ends a poll early.
         self._awakened, self._awakener = socket.socketpair()
         self._awakened.setblocking(False)
@@ -84,35 +75,46 @@ class Worker:
         self._watches_again = _NEVER
         self._next_report = 0.0
         self._latest = _NEVER
-        # Connections may take half of the descriptors that are left: then every response finds another for its file.
-        left = descriptor_limit() - self._awakener.fileno() - _RESERVED_DESCRIPTORS
-        self._most_connections = max(1, min(_MOST_CONNECTIONS, left // 2))
-        # How many connections each address has.
-        self._clients: dict[str, int] = {}
+        self._room = Room(self._awakener.fileno())
         # When no connection could be given up, in case that it is asked again in the same turn.
         self._found_none_idle = _NEVER
 
     def run(self) -> None:
-        """Serve until stopped, and until what was being sent then is sent."""
+        """Serve until stopped, and until what was being sent then is sent; or stand by while another thread does."""
+        self._crew.run(self._work)
+
+    def _work(self, kept: Sequence[Connection]) -> None:
+        """Take turns until there is nothing left to do. Raises Relieved if another thread has gone on with them."""
         try:
-            self._poller.register(self._awakened.fileno(), READABLE)
-            self._watch_listeners()
-            # It may have been asked to stop before it began.
-            self._wake(self._moment())
+            if kept:
+                self._set_aside_what_keeps(*kept)
+            else:
+                self._poller.register(self._awakened.fileno(), READABLE)
+                self._watch_listeners()
+                # It may have been asked to stop before it began.
+                self._wake(self._moment())
             while self._listeners or self._connections:
                 self._turn()
-        finally:
-            self._cut_all()
-            for listener in self._listeners.values():
-                listener.close()
-            self._poller.close()
-            self._awakened.close()
-            self._awakener.close()
+        except Relieved:
+            raise
+        except BaseException:
+            self._close()
+            raise
+        self._close()
+
+    def _close(self) -> None:
+        """Close all that is open."""
+        self._crew.end()
+        self._cut_all()
+        for listener in self._listeners.values():
+            listener.close()
+        self._poller.close()
+        self._awakened.close()
+        self._awakener.close()
 
     def stop(self, grace_seconds: float) -> None:
-        """Wake the worker, which sees that the service is stopping: it accepts no more and finishes what it is sending.
+        """Wake the worker, which sees that the service is stopping, and cuts off after *grace_seconds* what is left.
 
-        After *grace_seconds* it cuts off what is left.
         May be called from a signal handler: it writes one attribute and one octet, and waits for nothing.
         """
         # Asked again, it takes no longer.
@@ -123,27 +125,32 @@ class Worker:
 
     def _turn(self) -> None:
         """Wait until something is ready, or due, and see to it: first all receive, then all answer."""
+        crew = self._crew
+        crew.turn_began = None
         due = min(self._next_sweep, self._watches_again, self._latest)
         seconds = 0.0 if self._answering else due - time.monotonic()
         ready = self._poller.poll(_LONGEST_POLL_SECONDS if seconds > _LONGEST_POLL_SECONDS else max(0.0, seconds))
         moment = self._moment()
+        crew.turn_began = moment.monotonic
         for descriptor, _ in ready:
             if connection := self._connections.get(descriptor):
                 # Who is to be answered has its turn below, whatever else has come.
                 if connection.awaited:
                     self._resume(connection, moment)
             elif descriptor in self._listeners:
-                self._greet(self._listeners[descriptor], moment)
+                self._accept(self._listeners[descriptor], moment, _ACCEPTS_PER_TURN)
             else:
                 self._wake(moment)
         if moment.monotonic >= due:
             self._keep_time(moment)
         if self._answering:
-            answering, self._answering = self._answering, []
+            self._answers, self._answering = iter(self._answering), []
             moment = self._moment()
-            for connection in answering:
-                self._resume(connection, moment)
-            moment.end()
+            try:
+                for connection in self._answers:
+                    self._resume(connection, moment)
+            finally:
+                moment.end()
         if self._log and self._exchanges:
             self._write_log(self._log)
 
@@ -153,7 +160,8 @@ class Worker:
     def _write_log(self, log: Log) -> None:
         """Tell the log of the exchanges since the last time, all at once; its faults are not the clients'."""
         batch = tuple(self._exchanges)
-        self._exchanges.clear()
+        # Who is set aside may just have added another one.
+        del self._exchanges[: len(batch)]
         try:
             log(batch)
         except Exception:
@@ -164,21 +172,13 @@ class Worker:
         with contextlib.suppress(Exception):
             self._report(text)
 
-    def _greet(self, listener: socket.socket, moment: Moment) -> None:
-        """Accept who is waiting, or see whether the first worker does."""
-        if self._is_first:
-            self._accept(listener, moment, _ACCEPTS_PER_TURN)
-        else:
-            self._leave_listeners()
-            self._watches_again = moment.monotonic + _PATIENCE_SECONDS
-
     def _accept(self, listener: socket.socket, moment: Moment, most: int) -> None:
         """Accept who is waiting, but no more than *most*, and start their conversations."""
         for number in range(most):
             if not self._has_room(moment):
                 # Only of the first one is it known that somebody waits.
                 if number == 0:
-                    self._rest(moment, f"{self._most_connections} connections are as many as there is room for")
+                    self._rest(moment, f"{self._room.most} connections are as many as there is room for")
                 return
             try:
                 connected, address = listener.accept()
@@ -197,7 +197,7 @@ class Worker:
 
     def _admit(self, connected: socket.socket, client: str, moment: Moment) -> None:
         """Start a conversation, or close the connection where its address alone has taken all the room."""
-        if self._is_full() and self._has_more_than_its_share(client):
+        if self._room.is_full and self._room.has_more_than_its_share(client):
             connected.close()
             return
         connected.setblocking(False)
@@ -210,8 +210,7 @@ class Worker:
             self._rest(moment, error.strerror)
             return
         self._connections[connection.descriptor] = connection
-        self._service.connected.add(connection.descriptor)
-        self._clients[client] = self._clients.get(client, 0) + 1
+        self._room.take(client)
         self._resume(connection, moment)
 
     def _rest(self, moment: Moment, reason: str | None) -> None:
@@ -219,27 +218,13 @@ class Worker:
         now = moment.monotonic
         self._leave_listeners()
         self._watches_again = now + _REST_SECONDS
-        if reason and self._is_first and now >= self._next_report:
+        if reason and now >= self._next_report:
             self._next_report = now + _REPORT_SECONDS
             self._say(f"cannot accept for now: {reason}")
 
-    def _is_full(self) -> bool:
-        """Return whether all workers together have as many connections as there is room for."""
-        return len(self._service.connected) >= self._most_connections
-
     def _has_room(self, moment: Moment) -> bool:
-        """Return whether to accept: if need be, idle connections make room.
-
-        If none is idle, but one address has more than its share, others need not wait for that one.
-        """
-        return (
-            not self._is_full() or self._give_up_idle(moment) or any(map(self._has_more_than_its_share, self._clients))
-        )
-
-    def _has_more_than_its_share(self, client: str) -> bool:
-        """Return whether an address has more than half of the connections; this machine itself may have all."""
-        is_loopback = client.startswith("127.") or client == "::1"
-        return not is_loopback and self._clients.get(client, 0) * 2 > len(self._connections)
+        """Return whether to accept: idle connections make room, and others need not wait for who has too many."""
+        return not self._room.is_full or self._give_up_idle(moment) or self._room.is_taken_by_one()
 
     def _give_up_idle(self, moment: Moment) -> bool:
         """Give up some of the connections that have been idle longest; return whether there were any.
@@ -249,11 +234,7 @@ class Worker:
         now = moment.monotonic
         if now == self._found_none_idle:
             return False
-        idle = [connection for connection in self._connections.values() if connection.may_be_given_up(now)]
-        # Who has been idle longest would be given up next anyway.
-        idle.sort(key=lambda connection: connection.deadline)
-        most = min(_MOST_GIVEN_UP, max(1, len(idle) // _GIVEN_UP_PART))
-        given_up = list(islice((connection for connection in idle if connection.is_silent()), most))
+        given_up = idle_longest((each for each in self._connections.values() if each.awaited), now)
         for connection in given_up:
             self._resume(connection, moment, TimeoutError())
         if not given_up:
@@ -264,20 +245,34 @@ class Worker:
         """Let a conversation go on, until it waits again; *thrown* is the exception that it is to meet with."""
         connection.moment = moment
         conversation = connection.conversation
+        self._resumed.append(connection)
         try:
             wait = conversation.send(None) if thrown is None else conversation.throw(thrown)
         except StopIteration:
-            self._forget(connection)
-            return
+            wait = _ENDED
         except Exception:
             # Whatever the peer or a file did is dealt with below; this is a fault of our own. It ends one connection.
             self._say(_fault())
-            self._forget(connection)
-            return
+            wait = _ENDED
+        try:
+            self._resumed.remove(connection)
+        except ValueError:
+            # Another thread has gone on with the turns, and sees to this one too.
+            self._returned.append((connection, wait))
+            with contextlib.suppress(OSError):
+                self._awakener.send(b"\0")
+            raise Relieved from None
+        self._settle(connection, wait)
+
+    def _settle(self, connection: Connection, wait: Wait) -> None:
+        """See to it that a conversation is resumed when what it waits for is there."""
         if wait is None:
             connection.awaited = 0
             connection.deadline = _NEVER
             self._answering.append(connection)
+            return
+        if wait is _ENDED:
+            self._forget(connection)
             return
         awaited, deadline = wait
         connection.awaited = awaited
@@ -288,29 +283,43 @@ class Worker:
         if deadline < self._next_sweep:  # noqa: PLR1730 (min() would cost 0.1 µs, and change it hardly ever)
             self._next_sweep = deadline
 
-    def _forget(self, connection: Connection) -> None:
-        """Drop a connection whose conversation has ended.
+    def _set_aside_what_keeps(self, connection: Connection) -> None:
+        """Go on with the turns where another thread was kept by *connection*, and with what it had not come to."""
+        connection.awaited = 0
+        connection.deadline = _NEVER
+        self._poller.unregister(connection.descriptor)
+        self._set_aside.add(connection)
+        self._answering = [*self._answers, *self._answering]
 
-        It is unregistered although epoll forgets a closed socket by itself: it does not where a forked process has
-        the socket open, too, and would then call for ever.
-        """
+    def _take_back(self) -> None:
+        """Go on with the conversations that have let their threads go."""
+        while self._returned:
+            connection, wait = self._returned.pop()
+            self._set_aside.discard(connection)
+            connection.polled = READABLE
+            self._poller.register(connection.descriptor, READABLE)
+            self._settle(connection, wait)
+
+    def _forget(self, connection: Connection) -> None:
+        """Drop a connection whose conversation has ended."""
+        # epoll forgets a closed socket by itself, but not where a forked process has it open, too.
         self._poller.unregister(connection.descriptor)
         del self._connections[connection.descriptor]
-        self._service.connected.discard(connection.descriptor)
+        self._room.leave(connection.client)
         # After this its number may be another one's, in another thread.
         connection.close()
-        count = self._clients.pop(connection.client) - 1
-        if count:
-            self._clients[connection.client] = count
-        if self._is_first and not self._is_watching:
+        if not self._is_watching:
             # There is room for another one.
             self._watches_again = 0.0
 
     def _cut_all(self) -> None:
-        """Cut all conversations short where they wait."""
+        """Cut all conversations short where they wait, or, if set aside, where they find their sockets shut down."""
         for connection in list(self._connections.values()):
-            connection.conversation.close()
-            self._forget(connection)
+            if connection in self._set_aside:
+                connection.shut_down()
+            else:
+                connection.conversation.close()
+                self._forget(connection)
         self._answering.clear()
 
     def _keep_time(self, moment: Moment) -> None:
@@ -332,6 +341,7 @@ class Worker:
         """Cut off what is left, and say how much that is."""
         count = sum(not connection.is_idle for connection in self._connections.values())
         self._cut_all()
+        self._latest = _NEVER
         if count:
             self._say(f"cut off when the time to stop was over: {count}")
 
@@ -363,6 +373,7 @@ class Worker:
         """Begin to stop, if that is why we were awakened: accept no more, and let the idle see that they may go."""
         with contextlib.suppress(BlockingIOError):
             self._awakened.recv(64)
+        self._take_back()
         if not self._service.is_stopping:
             return
         self._leave_listeners()
@@ -371,7 +382,7 @@ class Worker:
             listener.close()
         self._listeners.clear()
         for connection in list(self._connections.values()):
-            if connection.is_idle:
+            if connection.is_idle and connection.awaited:
                 self._resume(connection, moment)
 
 

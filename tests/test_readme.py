@@ -17,8 +17,8 @@ from httpsock.lines import _MOST_WAITING
 from httpsock.process import MOST_DESCRIPTORS
 from httpsock.ranges import MAX_RANGES
 from httpsock.resources import _MAX_KEPT, SMALL_FILE
+from httpsock.room import _RESERVED_DESCRIPTORS
 from httpsock.server import _BACKLOG
-from httpsock.worker import _RESERVED_DESCRIPTORS
 from tests.support_tools import tool
 
 ROOT = pathlib.Path(__file__).parent.parent

@@ -238,7 +238,7 @@ def working(
         listener.bind(("127.0.0.1", 0))
         listener.listen(100)
         listener.setblocking(False)
-        worker = Worker([listener], service, None, reports.append, is_first=True)
+        worker = Worker([listener], service, None, reports.append)
         port = listener.getsockname()[1]
         thread = threading.Thread(target=worker.run)
     thread.start()
@@ -254,7 +254,7 @@ def working(
 @pytest.fixture
 def room_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each connection but the first be one too many."""
-    monkeypatch.setattr("httpsock.worker._MOST_CONNECTIONS", 1)
+    monkeypatch.setattr("httpsock.room._MOST_CONNECTIONS", 1)
 
 
 def is_closed_on(port: int) -> bool:
@@ -296,7 +296,7 @@ def test_a_request_that_has_arrived_is_not_given_up(folder: pathlib.Path) -> Non
     service = Service(DocumentRoot(folder))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
-        worker = Worker([listener], service, None, print, is_first=True)
+        worker = Worker([listener], service, None, print)
         clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(3)]
         moment = worker._moment()
         worker._accept(next(iter(worker._listeners.values())), moment, 3)
@@ -361,7 +361,7 @@ def test_a_report_that_fails_costs_no_worker(folder: pathlib.Path, monkeypatch: 
     service = Service(DocumentRoot(folder))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        worker = Worker([listener], service, None, fail, is_first=True)
+        worker = Worker([listener], service, None, fail)
         port = listener.getsockname()[1]
     thread = threading.Thread(target=worker.run)
     thread.start()

@@ -317,7 +317,7 @@ def test_only_requests_for_some_paths_are_traced(folder: pathlib.Path) -> None:
 def test_a_peer_that_is_gone_before_it_is_looked_at_has_no_port(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     service = Service(DocumentRoot(folder))
     with (tmp_path / "told").open("wb") as file:
-        worker = Tracing(Trace(Text(), file.fileno())).worker([], service, None, print, is_first=True)
+        worker = Tracing(Trace(Text(), file.fileno())).worker([], service, None, print)
         connection = worker._connect(socket.socket(), "192.0.2.7", service, None, Moment(service.root, 0, 0))
     connection.close()
     service.is_stopping = True

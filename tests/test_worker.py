@@ -30,7 +30,7 @@ AN_HOUR = 3600.0
 
 def open_worker(listener: socket.socket, service: Service, log: Log | None, report: Report) -> Worker:
     """Return the worker under test, alone at its listening socket; the one place that knows how it is made."""
-    return Worker([listener], service, log, report, is_first=True)
+    return Worker([listener], service, log, report)
 
 
 class Employment:

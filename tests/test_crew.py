@@ -1,0 +1,214 @@
+"""The crew: a thread that is kept by one connection is relieved, and nothing is lost on the way."""
+
+import selectors
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from httpsock import Server, origin
+from httpsock.crew import Crew, Relieved
+from httpsock.messages import Request, Response
+from httpsock.pieces import Pieces
+from httpsock.poller import SelectorPoller
+from httpsock.resources import Moment
+from tests.support import PATIENCE_SECONDS, connect, get, receive_all
+
+HELLO = b"Hello, socket.\n"
+
+
+class SlowDisk:
+    """Keeps whoever asks for ``?slow``, until it is released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.keeps = threading.Semaphore(0)
+        self.released = threading.Event()
+        monkeypatch.setattr("httpsock.connection.respond", self.respond)
+
+    def respond(self, request: Request, moment: Moment) -> Response | Pieces[Response]:
+        if request.target.query == b"slow":
+            self.keeps.release()
+            assert self.released.wait(PATIENCE_SECONDS)
+        return origin.respond(request, moment)
+
+    def has_kept_another(self) -> bool:
+        return self.keeps.acquire(timeout=PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
+    slow = SlowDisk(monkeypatch)
+    yield slow
+    slow.released.set()
+
+
+@pytest.fixture
+def serve(folder: object) -> Callable[..., Server]:
+    """Return what makes a server of the folder."""
+    return lambda **options: Server(str(folder), port=0, **options)
+
+
+def receive_hello(client: socket.socket) -> None:
+    octets = b""
+    while not octets.endswith(HELLO):
+        part = client.recv(65536)
+        assert part, octets
+        octets += part
+
+
+def test_who_is_connected_already_is_served_while_a_disk_keeps_another(
+    disk: SlowDisk, serve: Callable[..., Server]
+) -> None:
+    with serve() as server, connect(server.port) as slow, connect(server.port) as other:
+        other.sendall(get("/hello.txt"))
+        receive_hello(other)
+        slow.sendall(get("/hello.txt?slow"))
+        assert disk.has_kept_another()
+
+        for _ in range(10):
+            other.sendall(get("/hello.txt"))
+            receive_hello(other)
+        with connect(server.port) as new:
+            new.sendall(get("/hello.txt"))
+            receive_hello(new)
+
+        disk.released.set()
+        receive_hello(slow)
+        # It is a connection like any other again.
+        slow.sendall(get("/hello.txt"))
+        receive_hello(slow)
+
+
+def test_what_was_to_be_answered_in_the_same_turn_is_answered(disk: SlowDisk, serve: Callable[..., Server]) -> None:
+    """Whoever comes after the one that keeps the thread: before them, with them, and pipelined behind."""
+    with ExitStack() as stack:
+        server = stack.enter_context(serve(threads=3))
+        clients = [stack.enter_context(connect(server.port)) for _ in range(20)]
+        for number, client in enumerate(clients):
+            client.sendall(get("/hello.txt?slow") + get("/hello.txt") if number in (3, 11) else get("/hello.txt"))
+        assert disk.has_kept_another()
+        assert disk.has_kept_another()
+
+        for number, client in enumerate(clients):
+            if number not in (3, 11):
+                receive_hello(client)
+
+        disk.released.set()
+        for number in (3, 11):
+            clients[number].shutdown(socket.SHUT_WR)
+            assert receive_all(clients[number]).count(HELLO) == 2
+
+
+def test_one_that_is_kept_and_fails_ends_alone(serve: Callable[..., Server], disk: SlowDisk) -> None:
+    reports: list[str] = []
+    with serve(report=reports.append) as server, connect(server.port) as slow, connect(server.port) as other:
+        slow.sendall(get("/hello.txt?slow"))
+        assert disk.has_kept_another()
+        other.sendall(get("/hello.txt"))
+        receive_hello(other)
+        # Its client leaves meanwhile: what it would have sent fails.
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))
+        slow.close()
+        disk.released.set()
+
+        other.sendall(get("/hello.txt"))
+        receive_hello(other)
+    assert reports == []
+
+
+def test_at_the_end_of_the_grace_who_is_kept_is_cut_off(serve: Callable[..., Server], disk: SlowDisk) -> None:
+    reports: list[str] = []
+    server = serve(report=reports.append)
+    server.start()
+    with connect(server.port) as slow, connect(server.port) as other:
+        other.sendall(get("/hello.txt"))
+        receive_hello(other)
+        slow.sendall(get("/hello.txt?slow"))
+        assert disk.has_kept_another()
+        # That it is answered shows that the thread has been relieved.
+        other.sendall(get("/hello.txt"))
+        receive_hello(other)
+        server.ask_to_stop(0)
+
+        assert slow.recv(1) == b""
+        disk.released.set()
+        server.stop(0)
+    assert reports == ["cut off when the time to stop was over: 1"]
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_nothing_is_lost_however_often_threads_relieve_each_other(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """Without patience who is at work is relieved though nothing keeps it, at every place where that can be."""
+    monkeypatch.setattr("httpsock.crew._PATIENCE_SECONDS", 0.0)
+    logged: list[object] = []
+    with serve(threads=threads, log=logged.extend) as server, switching_often():
+
+        def ask(number: int) -> int:
+            with connect(server.port) as client:
+                for _ in range(20):
+                    client.sendall(get("/hello.txt") * (1 + number % 3))
+                    for _ in range(1 + number % 3):
+                        receive_exactly(client)
+            return 20 * (1 + number % 3)
+
+        with ThreadPoolExecutor(16) as clients:
+            asked = sum(clients.map(ask, range(48)))
+    assert len(logged) == asked
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Let the interpreter switch threads as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def receive_exactly(client: socket.socket) -> None:
+    """Receive one response, and nothing of the next."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        octet = client.recv(1)
+        assert octet, head
+        head += octet
+    content = b""
+    while len(content) < len(HELLO):
+        content += client.recv(len(HELLO) - len(content))
+    assert content == HELLO
+
+
+def test_where_a_poller_cant_be_polled_it_is_looked_at_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with select() on Windows."""
+    monkeypatch.setattr("httpsock.crew.open_poller", SelectorPoller)
+    monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
+    crew: Crew[str] = Crew(SelectorPoller())
+    is_relieved = threading.Event()
+    done = []
+
+    def work(kept: object) -> None:
+        if not kept:
+            crew.turn_began = 1.0
+            crew.doing.append("slow")
+            assert is_relieved.wait(PATIENCE_SECONDS)
+            assert crew.doing == []
+            raise Relieved
+        done.append(kept)
+        is_relieved.set()
+        crew.end()
+
+    threads = [threading.Thread(target=crew.run, args=(work,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert done == [["slow"]]
+    assert SelectorPoller().fileno() == -1
