@@ -7,7 +7,6 @@ import errno
 import os
 import pathlib
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,36 +27,27 @@ LATER = 4_000_000_000.0
 SWAPS = 2000
 
 
-class Opening:
-    """The moment right before the system opens a file: what was looked at can still change.
+@contextmanager
+def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
+    """Call *change* once, right before the system opens anything called *name*, which must happen in this context.
 
-    Python tells its audit hooks of each opening before it happens. A hook stays for good, so there is one for all.
+    What was looked at can still change in that moment. No audit hook does it: it would stay for good, and while one
+    hears that a thread sets a trace function, no other thread can set one (a debugger's, or that of a coverage tool).
     """
+    system_open = os.open
+    is_opened = False
 
-    def __init__(self) -> None:
-        self._changes: dict[str, Callable[[], object]] = {}
-        sys.addaudithook(self._hear)
+    def opening(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        nonlocal is_opened
+        if not is_opened and os.path.basename(path) == name:
+            is_opened = True
+            change()
+        return system_open(path, flags, mode, dir_fd=dir_fd)
 
-    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
-        if self._changes and event == "open" and isinstance(arguments[0], str):
-            change = self._changes.pop(os.path.basename(arguments[0]), None)
-            if change is not None:
-                change()
-
-    @contextmanager
-    def before_opening(self, name: str, change: Callable[[], object]) -> Iterator[None]:
-        """Call *change* once, right before anything called *name* is opened, which must happen in this context."""
-        self._changes[name] = change
-        try:
-            yield
-            assert name not in self._changes, f"{name} was never opened"
-        finally:
-            self._changes.clear()
-
-
-@pytest.fixture(scope="session")
-def moment() -> Opening:
-    return Opening()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "open", opening)
+        yield
+    assert is_opened, f"{name} was never opened"
 
 
 @pytest.fixture(
@@ -337,19 +327,17 @@ def point(link: pathlib.Path, target: str) -> None:
     new.replace(link)
 
 
-def test_a_file_that_becomes_a_link_out_before_it_is_opened(moment: Opening, root: pathlib.Path, way: None) -> None:
+def test_a_file_that_becomes_a_link_out_before_it_is_opened(root: pathlib.Path, way: None) -> None:
     with (
-        moment.before_opening("inside.txt", lambda: point(root / "inside.txt", "../outside/inside.txt")),
+        before_opening("inside.txt", lambda: point(root / "inside.txt", "../outside/inside.txt")),
         pytest.raises(FileNotFoundError, match=r"leads out of the document root|changed while it was opened"),
     ):
         read_below(root, "inside.txt")
 
 
-def test_a_link_whose_target_becomes_a_link_out_before_it_is_opened(
-    moment: Opening, root: pathlib.Path, way: None
-) -> None:
+def test_a_link_whose_target_becomes_a_link_out_before_it_is_opened(root: pathlib.Path, way: None) -> None:
     with (
-        moment.before_opening("inside.txt", lambda: point(root / "inside.txt", "../outside/inside.txt")),
+        before_opening("inside.txt", lambda: point(root / "inside.txt", "../outside/inside.txt")),
         pytest.raises(OSError, match=r".") as raised,
     ):
         read_below(root, "link")
@@ -358,76 +346,74 @@ def test_a_link_whose_target_becomes_a_link_out_before_it_is_opened(
 
 
 @pytest.mark.skipif(not confinement.CAN_WALK, reason="this system cannot walk")
-def test_a_link_that_leads_out_by_the_time_it_is_resolved(moment: Opening, root: pathlib.Path) -> None:
+def test_a_link_that_leads_out_by_the_time_it_is_resolved(root: pathlib.Path) -> None:
     with (
-        moment.before_opening("link", lambda: point(root / "link", "../outside/inside.txt")),
+        before_opening("link", lambda: point(root / "link", "../outside/inside.txt")),
         pytest.raises(FileNotFoundError, match="leads out of the document root"),
     ):
         read_below(root, "link")
 
 
 @pytest.mark.skipif(not confinement.CAN_WALK, reason="this system cannot walk")
-def test_a_folder_that_becomes_a_link_out_before_it_is_entered(moment: Opening, root: pathlib.Path) -> None:
+def test_a_folder_that_becomes_a_link_out_before_it_is_entered(root: pathlib.Path) -> None:
     def swap() -> None:
         (root / "folder").rename(root / "elsewhere")
         (root / "folder").symlink_to("../outside")
 
     with (
-        moment.before_opening("folder", swap),
+        before_opening("folder", swap),
         pytest.raises(FileNotFoundError, match="leads out of the document root"),
     ):
         read_below(root, "folder/inside.txt")
 
 
 @pytest.mark.skipif(not confinement.CAN_WALK, reason="this system cannot walk")
-def test_a_folder_that_becomes_a_link_out_once_entered_is_still_the_folder(moment: Opening, root: pathlib.Path) -> None:
+def test_a_folder_that_becomes_a_link_out_once_entered_is_still_the_folder(root: pathlib.Path) -> None:
     def swap() -> None:
         (root / "folder").rename(root / "elsewhere")
         (root / "folder").symlink_to("../outside")
 
-    with moment.before_opening("inside.txt", swap):
+    with before_opening("inside.txt", swap):
         assert read_below(root, "folder/inside.txt") == b"inside"
 
 
-def test_a_file_replaced_by_another_while_it_is_opened_is_one_of_them(
-    moment: Opening, root: pathlib.Path, way: None
-) -> None:
+def test_a_file_replaced_by_another_while_it_is_opened_is_one_of_them(root: pathlib.Path, way: None) -> None:
     def swap() -> None:
         (root / "new").write_bytes(b"inside, too")
         (root / "new").replace(root / "inside.txt")
 
-    with moment.before_opening("inside.txt", swap):
+    with before_opening("inside.txt", swap):
         assert read_below(root, "inside.txt") == b"inside, too"
 
 
-def test_a_file_that_becomes_a_pipe_before_it_is_opened_is_not_found(moment: Opening, root: pathlib.Path) -> None:
+def test_a_file_that_becomes_a_pipe_before_it_is_opened_is_not_found(root: pathlib.Path) -> None:
     def swap() -> None:
         os.mkfifo(root / "pipe")
         (root / "pipe").replace(root / "inside.txt")
 
-    with moment.before_opening("inside.txt", swap):
+    with before_opening("inside.txt", swap):
         assert Moment(DocumentRoot(root), LATER, 0.0).find(b"/inside.txt", None) == NOT_FOUND
 
 
-def test_a_file_that_is_gone_before_it_is_opened_is_not_found(moment: Opening, root: pathlib.Path) -> None:
-    with moment.before_opening("inside.txt", (root / "inside.txt").unlink):
+def test_a_file_that_is_gone_before_it_is_opened_is_not_found(root: pathlib.Path) -> None:
+    with before_opening("inside.txt", (root / "inside.txt").unlink):
         assert Moment(DocumentRoot(root), LATER, 0.0).find(b"/inside.txt", None) == NOT_FOUND
 
 
-def test_a_folder_that_is_gone_before_it_is_listed_is_not_found(moment: Opening, root: pathlib.Path) -> None:
+def test_a_folder_that_is_gone_before_it_is_listed_is_not_found(root: pathlib.Path) -> None:
     (root / "empty").mkdir()
-    with moment.before_opening("empty", (root / "empty").rmdir):
+    with before_opening("empty", (root / "empty").rmdir):
         assert Moment(DocumentRoot(root), LATER, 0.0).find(b"/empty/", None) == NOT_FOUND
 
 
-def test_a_folder_that_becomes_a_link_out_before_it_is_listed_is_not_found(moment: Opening, root: pathlib.Path) -> None:
+def test_a_folder_that_becomes_a_link_out_before_it_is_listed_is_not_found(root: pathlib.Path) -> None:
     (root / "empty").mkdir()
 
     def swap() -> None:
         (root / "empty").rmdir()
         (root / "empty").symlink_to("../outside")
 
-    with moment.before_opening("empty", swap):
+    with before_opening("empty", swap):
         assert Moment(DocumentRoot(root), LATER, 0.0).find(b"/empty/", None) == NOT_FOUND
 
 
