@@ -1,29 +1,45 @@
-"""Fuzzing with coverage for a guide: inputs that reach new lines are kept and changed further.
+"""Fuzzing with coverage for a guide: inputs that get somewhere new are kept and changed further.
 
-The line tracer of the interpreter is the guide, so that nothing has to be installed: the tracer is on for one input in
-eight, which finds the new lines; the others run at full speed. Besides: what an input may cost at most.
+Somewhere new is a step from one line to another that none took before, or a reason to refuse that was not given before.
+The line tracer of the interpreter tells the steps, so that nothing has to be installed: it is on for one input in
+eight; the others run at full speed, and tell by their refusals. Besides: what an input may cost at most.
+
+``python3 -m tests.reliability.fuzz SECONDS [SEED]`` gives each target so many seconds, and prints as they end.
 """
 
 import contextlib
+import pathlib
 import random
+import re
+import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+import httpsock
 from httpsock import grammar
+from httpsock.connection import Connection
 from httpsock.messages import Refusal, Request, RequestError
 from httpsock.negotiation import accepted_codings, preferred_media_type
 from httpsock.parser import Limits, Pause, RequestParser
 from httpsock.paths import parse_path
 from httpsock.preconditions import Validators, evaluate, range_applies
 from httpsock.ranges import parse_ranges, select_ranges
+from httpsock.resources import DocumentRoot, Moment
+from httpsock.service import Service
 
 from .hostile import _SEEDS, mutate
-from .subject import Row
+from .subject import ROOT, Row
 
 _TRACED_EVERY = 8
+_PACKAGE = str(pathlib.Path(httpsock.__file__).parent)
+# A conversation with so few octets that waits more often than this goes in circles.
+_MOST_WAITS = 10_000
+# A line that was reached, of which code, after which line of it; or a refusal.
+Place = tuple[CodeType, int, int] | str
 _REPEATED = (
     *(bytes([octet]) for octet in range(256)),
     *(b"\r\n", b"a:", b": ", b"a=b;", b';a="', b'"\\', b"%2e", b"../", b"//", b"0-1,", b"-1,", b'"x",', b'W/"', b"a, "),
@@ -91,6 +107,32 @@ def _path(octets: bytes) -> None:
         assert not any("/" in segment or "\0" in segment for segment in name.segments)
 
 
+@cache
+def _service() -> Service:
+    return Service(DocumentRoot(ROOT / "www"))
+
+
+def _connection(octets: bytes) -> None:
+    """Hold a whole conversation, over sockets, with who sends *octets* and ends its side."""
+    service = _service()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    answers = []
+    with theirs, contextlib.closing(Connection(ours, "::1", service, None, Moment(service.root, 2e9, 0.0))) as talk:
+        theirs.sendall(octets)
+        theirs.shutdown(socket.SHUT_WR)
+        for waits, _ in enumerate(talk.conversation):
+            assert waits < _MOST_WAITS
+            with contextlib.suppress(BlockingIOError):
+                answers.append(theirs.recv(1 << 20))
+        with contextlib.suppress(BlockingIOError):
+            answers.append(theirs.recv(1 << 20))
+    said = b"".join(answers)
+    assert not said or said.startswith(b"HTTP/1.1 ")
+    assert not said.startswith(b"HTTP/1.1 500 ")
+
+
 _DATES = (b"Sun, 06 Nov 1994 08:49:37 GMT", b"Sunday, 06-Nov-94 08:49:37 GMT", b"Sun Nov  6 08:49:37 1994")
 
 
@@ -114,6 +156,7 @@ TARGETS = {
     "ranges": Target(_ranges, (b"bytes=0-1,3-,-5", b"bytes = 1-", b"items=0-1", b"bytes=9-8")),
     "preconditions and dates": Target(_conditions, (b'"x", W/"y"', b"*", *_DATES)),
     "negotiation": Target(_negotiation, (b"text/html;q=0.5, */*;q=0", b'br;q=1.0, gzip;x="a,b", *')),
+    "a live connection": Target(_connection, (*_SEEDS, b"GET / HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1,4-\r\n\r\n")),
     "what is logged": Target(_printable, (b"GET / \x1b[2J",), 1 << 20),
 }
 
@@ -137,40 +180,50 @@ def run(server: str, *, is_long: bool) -> list[Row]:
     return rows
 
 
-def fuzz(target: Target, most: int, seconds: float) -> tuple[int, int, str]:
+def fuzz(target: Target, most: int, seconds: float, seed: int = 2) -> tuple[int, int, str]:
     """Return how many inputs were tried and kept, and the first fault, if there is one."""
-    chance = random.Random(2)
+    chance = random.Random(seed)
     corpus = list(target.seeds)
-    seen: set[tuple[CodeType, int]] = set()
+    seen: set[Place] = set()
     latest = time.monotonic() + seconds
     for count in range(most):
         octets = mutate(chance.choice(corpus), chance)[:4096]
-        lines: set[tuple[CodeType, int]] = set()
+        reached: set[Place] = set()
         try:
             if count % _TRACED_EVERY:
                 target.run(octets)
             else:
-                _traced(target.run, octets, lines)
-        except RequestError:
-            pass
+                _traced(target.run, octets, reached)
+        except RequestError as error:
+            # Its first words, without what it quotes and counts.
+            words = re.sub(r"[bB]?(['\"]).*\1|[0-9]+", "", error.refusal.reason).split()
+            reached.add(" ".join((error.refusal.clause, *words[:5])))
         except Exception as error:
             return count + 1, len(corpus), f"{octets!r}: {error!r}"
-        if not lines <= seen:
-            seen |= lines
+        if not reached <= seen:
+            seen |= reached
             corpus.append(octets)
         if count % 256 == 0 and time.monotonic() > latest:
             break
     return count + 1, len(corpus), ""
 
 
-def _traced(run: Callable[[bytes], object], octets: bytes, lines: set[tuple[CodeType, int]]) -> None:
-    """Run with *octets*, noting each line of the package that is reached."""
+def _traced(run: Callable[[bytes], object], octets: bytes, reached: set[Place]) -> None:
+    """Run with *octets*, noting each step from line to line of the package."""
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
-        if "httpsock" not in frame.f_code.co_filename:
+        code = frame.f_code
+        if not code.co_filename.startswith(_PACKAGE):
             return None
-        lines.add((frame.f_code, frame.f_lineno))
-        return trace
+        before = 0
+
+        def step(frame: FrameType, event: str, argument: object) -> Any:
+            nonlocal before
+            reached.add((code, before, frame.f_lineno))
+            before = frame.f_lineno
+            return step
+
+        return step
 
     before = sys.gettrace()
     sys.settrace(trace)
@@ -201,3 +254,18 @@ def _milliseconds(target: Target, octets: bytes) -> float:
     with contextlib.suppress(RequestError):
         target.run(octets)
     return (time.perf_counter() - began) * 1000
+
+
+def main(seconds: float, seed: int) -> int:
+    """Fuzz each target for so many seconds; return the exit code."""
+    total, faults = 0, 0
+    for name, target in TARGETS.items():
+        count, kept, fault = fuzz(target, 1 << 62, seconds, seed)
+        total, faults = total + count, faults + bool(fault)
+        print(f"{name}: {count:,} inputs, {kept:,} kept; {fault or 'no fault'}", flush=True)
+    print(f"{total:,} inputs, seed {seed}", flush=True)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 2))
