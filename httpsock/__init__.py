@@ -21,6 +21,7 @@ The files, in the order of a request; an import only points downwards:
     arguments            what a person typed, as values
 
     supervisor      several processes, each replaced when it ends
+    handover        a new process serves in the place of this one
     lines           standard error, which nobody waits for
     addresses       at which addresses this machine is reached
     server          the listening sockets, the worker and its threads, and a clean stop

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from .accesslog import FORMATS, Exchange, Format
 from .addresses import local_addresses
+from .handover import Handover, Inheritance, inherit
 from .lines import LineWriter
 from .options import options_of
 from .process import become_user, raise_descriptor_limit
@@ -27,6 +28,7 @@ from .supervisor import Supervisor
 from .worker import Log
 
 if TYPE_CHECKING:
+    from .announcer import Announcer
     from .traced import Tracing
 
 CANNOT_SERVE = 1
@@ -52,24 +54,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     raise_descriptor_limit()
     lines = LineWriter()
     try:
-        server = _open_server(options, directory, lines)
-        others = [_server(options, directory, lines, 0, server.share()) for _ in range(1, options.processes)]
+        inheritance = inherit()
+    except (OSError, ValueError) as error:
+        say(f"httpsock: the listening sockets that it was started with can't be used: {error}.")
+        return CANNOT_SERVE
+    try:
+        servers = _open_servers(options, directory, lines, inheritance)
     except OSError as error:
         say(f"httpsock: {_cannot_serve(error, options, directory)}")
         return CANNOT_SERVE
-    if fault := _give_up_root(options, directory):
-        for each in (server, *others):
-            each.stop(0)
+    # Who takes over is no longer root already.
+    if not inheritance.predecessor and (fault := _give_up_root(options, directory)):
+        for server in servers:
+            server.stop(0)
         say(f"httpsock: {fault}")
         return CANNOT_SERVE
-    if others:
-        supervisor = _supervisor([server, *others], lines, options.grace)
-        _announce(server, options)
-        return supervisor.run()
-    _stop_on_signals(server, options.grace)
-    _announce(server, options)
-    with _announcing(server, options):
-        return _serve(server, lines)
+    if len(servers) > 1:
+        return _serve_in_processes(servers, lines, options, inheritance)
+    return _serve_here(servers[0], lines, options, inheritance)
 
 
 def _sub_command(word: str) -> Callable[[Sequence[str]], int] | None:
@@ -94,23 +96,68 @@ def _serve(server: Server, lines: LineWriter) -> int:
     return 0 if server.is_stopping else CANNOT_SERVE
 
 
-def _supervisor(servers: Sequence[Server], lines: LineWriter, grace: float) -> Supervisor:
-    """Return what serves in as many processes as there are servers until a signal ends them."""
+def _serve_here(server: Server, lines: LineWriter, options: argparse.Namespace, inheritance: Inheritance) -> int:
+    """Serve in this process until a signal ends it, or another process has taken over and ended; return the code."""
+    # Windows has no such signals.
+    handover = _handover([server], server.ask_to_retire, options) if hasattr(signal, "SIGHUP") else None
+    _stop_on_signals(server, options.grace, handover.stop if handover else int)
+    _announce(server, options, inheritance)
+    inheritance.watch(os.getpid())
+    inheritance.is_served()
+    with _announcing(server, options) as announcer:
+        code = _serve(server, lines)
+        if announcer:
+            announcer.is_replaced = server.is_retiring
+    return handover.wait(code) if handover else code
+
+
+def _serve_in_processes(
+    servers: Sequence[Server], lines: LineWriter, options: argparse.Namespace, inheritance: Inheritance
+) -> int:
+    """Serve in as many processes as there are servers until a signal ends them, or others have taken over and ended."""
 
     def serve(number: int) -> int:
-        close(server for server in servers if server is not servers[number])
+        handover.close()
+        close_all(server for server in servers if server is not servers[number])
+        if number == 0:
+            inheritance.watch(os.getppid())
         return _serve(servers[number], lines)
 
-    def close(servers: Iterable[Server] = servers) -> None:
+    def close_all(servers: Iterable[Server]) -> None:
         for server in servers:
             server.stop(0)
 
-    return Supervisor(
+    def close(signal_number: int) -> None:
+        handover.stop(signal_number)
+        close_all(servers)
+
+    def retire() -> None:
+        supervisor.retire()
+
+    handover = _handover(servers, retire, options)
+    supervisor = Supervisor(
         len(servers),
         serve=serve,
-        stop=lambda number: servers[number].ask_to_stop(grace),
+        stop=lambda number: servers[number].ask_to_stop(options.grace),
+        retire=lambda number: servers[number].ask_to_retire(),
         close=close,
+        ended=handover.ended,
         report=_say_if_it_is_taken,
+        grace_seconds=options.grace,
+    )
+    _announce(servers[0], options, inheritance)
+    inheritance.is_served()
+    return handover.wait(supervisor.run())
+
+
+def _handover(servers: Sequence[Server], retire: Callable[[], object], options: argparse.Namespace) -> Handover:
+    """Return what starts, at SIGHUP, a process that serves in the place of *servers*, which are to *retire* then."""
+    return Handover(
+        [server.descriptors() for server in servers],
+        retire=retire,
+        report=_say_if_it_is_taken,
+        grace_seconds=options.grace,
+        waits_elsewhere=len(servers) > 1,
     )
 
 
@@ -119,6 +166,17 @@ def _say_if_it_is_taken(text: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if select.select([], [sys.stderr], [], 0)[1]:
             say(text)
+
+
+def _open_servers(
+    options: argparse.Namespace, directory: str, lines: LineWriter, inheritance: Inheritance
+) -> list[Server]:
+    """Return a server for each process, bound to its port, or serving at the sockets that were inherited."""
+    if inheritance.groups:
+        groups = inheritance.for_processes(options.processes)
+        return [_server(options, directory, lines, 0, group) for group in groups]
+    first = _open_server(options, directory, lines)
+    return [first, *(_server(options, directory, lines, 0, first.share()) for _ in range(1, options.processes))]
 
 
 def _open_server(options: argparse.Namespace, directory: str, lines: LineWriter) -> Server:
@@ -226,10 +284,12 @@ def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -
     return f"{directory!r} can't be served at {options.bind or LOOPBACK[0]}: {error.strerror or error}."
 
 
-def _announce(server: Server, options: argparse.Namespace) -> None:
-    """Say where the folder is: the URL alone on standard output, all else on standard error."""
+def _announce(server: Server, options: argparse.Namespace, inheritance: Inheritance) -> None:
+    """Say where the folder is, unless that was said before: the URL alone on standard output, else standard error."""
+    if inheritance.predecessor:
+        return
     said = []
-    if options.port is None and server.port != DEFAULT_PORT:
+    if options.port is None and server.port != DEFAULT_PORT and not inheritance.groups:
         said.append(f"Port {DEFAULT_PORT} is in use, so this is port {server.port}.")
     if options.lan:
         said.append(f"Serving {server.directory} to the whole network (Ctrl-C to stop). On other devices type:")
@@ -242,7 +302,7 @@ def _announce(server: Server, options: argparse.Namespace) -> None:
     say("\n".join(said))
 
 
-def _announcing(server: Server, options: argparse.Namespace) -> contextlib.AbstractContextManager[object]:
+def _announcing(server: Server, options: argparse.Namespace) -> contextlib.AbstractContextManager["Announcer | None"]:
     """Return what announces the folder on the local network while it is entered, if that is asked for and possible."""
     if not options.announce:
         return contextlib.nullcontext()
@@ -258,11 +318,12 @@ def _announcing(server: Server, options: argparse.Namespace) -> contextlib.Abstr
         return contextlib.nullcontext()
 
 
-def _stop_on_signals(server: Server, grace_seconds: int) -> None:
-    """Let SIGINT and SIGTERM drain the server; a second one leaves at once."""
+def _stop_on_signals(server: Server, grace_seconds: int, pass_on: Callable[[int], object]) -> None:
+    """Let SIGINT and SIGTERM drain the server, and *pass_on* the number; a second one leaves at once."""
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if server.is_stopping:
+        pass_on(number)
+        if server.is_stopping and not server.is_retiring:
             os._exit(128 + number)
         server.ask_to_stop(grace_seconds)
 

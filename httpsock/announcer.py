@@ -108,6 +108,8 @@ class Announcer:
         identity = uuid.uuid5(uuid.NAMESPACE_URL, f"httpsock:{platform.node()}:{uuid.getnode()}:{directory}:{port}")
         server = f"{platform.system()}/{platform.release()} UPnP/2.0 httpsock"
         self.devices: dict[str, Device] = {}
+        # Whether another process announces the same by now: then nobody takes leave.
+        self.is_replaced = False
         with contextlib.ExitStack() as opened:
             files = opened.enter_context(tempfile.TemporaryDirectory(prefix="httpsock-"))
             self._socket = opened.enter_context(_open_socket(addresses, group_port))
@@ -130,7 +132,7 @@ class Announcer:
         self._thread = threading.Thread(target=self._run, name="httpsock-announcer", daemon=True)
 
     def _run(self) -> None:
-        """Announce, answer, announce again, until stopped; then take leave."""
+        """Announce, answer, announce again, until stopped; then take leave, unless somebody goes on."""
         again = 0.0
         while True:
             now = time.monotonic()
@@ -145,7 +147,7 @@ class Announcer:
             if self._socket in ready:
                 self._receive(time.monotonic())
             self._send_what_is_due(time.monotonic())
-        for _ in range(_TIMES):
+        for _ in range(0 if self.is_replaced else _TIMES):
             self._announce(Device.byebye)
 
     def _announce(self, what: Callable[[Device], Iterable[bytes]]) -> None:

@@ -138,7 +138,7 @@ class Connection:
                     while (event := parser.next_event()) is Pause.NEED_DATA:
                         deadline = self._request_deadline(deadline)
                         # When the server stops, what has not arrived by now is not waited for.
-                        if not (self.is_idle and service.is_stopping):
+                        if not (self.is_idle and service.is_stopping and not service.waits_for_idle):
                             yield READABLE, deadline
                         self._receive()
                     self.is_idle = False
@@ -183,7 +183,7 @@ class Connection:
         try:
             self._parser.receive(self._socket.recv(_RECEIVE_OCTETS))
         except BlockingIOError:
-            if self.is_idle and self._service.is_stopping:
+            if self.is_idle and self._service.is_stopping and not self._service.waits_for_idle:
                 raise ConnectionAbortedError("the server stops, and there is no request") from None
 
     def _discard_content(self, request: Request) -> Generator[Wait, None, bool]:
@@ -359,7 +359,7 @@ class Connection:
                 if not self._socket.recv(_RECEIVE_OCTETS):
                     return
             except BlockingIOError:
-                if self._service.is_stopping:
+                if self._service.is_stopping and not self._service.waits_for_idle:
                     return
             yield READABLE, min(latest, self.moment.monotonic + timeouts.linger)
 

@@ -15,6 +15,7 @@ RFC 9293 (TCP), POSIX.1 (the calls).
 
 import contextlib
 import errno
+import math
 import os
 import socket
 import sys
@@ -143,19 +144,39 @@ class Server:
         """Return listening sockets for another process, at the addresses of this server, which has not started yet."""
         return [_share(listener, self._create) for listener in self._listeners]
 
+    def descriptors(self) -> list[int]:
+        """Return the descriptors of the listening sockets of this server, which has not started yet."""
+        return [listener.fileno() for listener in self._listeners]
+
     def ask_to_stop(self, grace_seconds: float) -> None:
         """Ask the worker to accept no more and to finish what it is sending; return at once.
 
         May be called from a signal handler.
         """
+        self._service.waits_for_idle = False
         self._service.is_stopping = True
         if self._worker:
             self._worker.stop(grace_seconds)
 
+    def ask_to_retire(self) -> None:
+        """Ask the worker to accept no more, since somebody else does, and to answer who is connected, each once more.
+
+        Nothing is cut off: who has not asked may still ask, for as long as ever. May be called from a signal handler.
+        """
+        self._service.waits_for_idle = not self._service.is_stopping
+        self._service.is_stopping = True
+        if self._worker:
+            self._worker.stop(math.inf)
+
     @property
     def is_stopping(self) -> bool:
-        """Whether it has been asked to stop."""
+        """Whether it has been asked to stop, or to retire."""
         return self._service.is_stopping
+
+    @property
+    def is_retiring(self) -> bool:
+        """Whether it has been asked to retire, and not to stop since."""
+        return self._service.waits_for_idle
 
     def serve(self) -> None:
         """Start, and return when all threads have returned, which they do once it has been asked to stop."""

@@ -35,9 +35,10 @@ class Timeouts(NamedTuple):
 
 
 class Service:
-    """What all connections of a server share. Nothing in it changes but *is_stopping*, once, to true.
+    """What all connections of a server share. Nothing in it changes but how it stops.
 
-    *field_lines* are added to every response.
+    *field_lines* are added to every response. When it *is_stopping* each response is the last of its connection; those
+    without a request are closed at once unless it *waits_for_idle*.
     """
 
     def __init__(
@@ -52,3 +53,4 @@ class Service:
         self.limits = limits or Limits()
         self.timeouts = timeouts or Timeouts()
         self.is_stopping = False
+        self.waits_for_idle = False

@@ -142,6 +142,19 @@ def test_it_says_twice_that_it_is_there_and_twice_that_it_leaves(
     assert len({datagram.field("usn") for datagram in alive + leaving}) == 3
 
 
+def test_it_does_not_take_leave_when_another_process_goes_on(tmp_path: pathlib.Path) -> None:
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
+    with listening(running.group_port) as listener:
+        with running:
+            receive(listener, 6)
+            running.is_replaced = True
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+            last.sendto(b"NOTIFY * HTTP/1.1\r\nHost: x\r\nNTS: the last\r\n\r\n", (GROUP, running.group_port))
+        (after,) = receive(listener, 1)
+    assert after.field("nts") == "the last"
+
+
 def test_it_says_so_again_before_it_is_forgotten(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(announcer, "_AGAIN_SECONDS", 0.01)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)

@@ -55,6 +55,7 @@ WITHOUT_SECTION = {
     "addresses",
     "arguments",
     "crew",
+    "handover",
     "kept",
     "lines",
     "listing",

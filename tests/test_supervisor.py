@@ -216,6 +216,19 @@ def test_a_full_standard_error_holds_up_neither_a_replacement_nor_the_end(servin
         assert program.process.wait(PATIENCE_SECONDS) == 0
 
 
+@on_linux
+def test_a_process_that_is_stopped_does_not_hold_up_the_end(serving: Start) -> None:
+    code = "import sys, httpsock.supervisor; httpsock.supervisor._MORE_SECONDS = 1"
+    run = f"{code}\nfrom httpsock.__main__ import main\nsys.exit(main())"
+    program = serving("--processes", "2", "--quiet", "--grace", "0", command=[sys.executable, "-c", run])
+    program.ask("/hello.txt")
+    stopped, _ = serving_processes(program)
+    os.kill(stopped, signal.SIGSTOP)
+
+    assert program.stop()[0] == 0
+    assert not is_alive(stopped)
+
+
 # --- A fault of our own ---------------------------------------------------------------------------
 
 FAULTY = """
@@ -236,7 +249,10 @@ def stop(number):
     os._exit(0)
 
 raise SystemExit(
-    Supervisor(2, serve=serve, stop=stop, close=lambda: print("closed"), report=lambda text: print(text)).run()
+    Supervisor(
+        2, serve=serve, stop=stop, retire=stop, close=lambda number: print("closed"), ended=print,
+        report=lambda text: print(text), grace_seconds=5,
+    ).run()
 )
 """
 
@@ -305,7 +321,9 @@ def serve(number):
     os.write(1, b"%d" % number)
     return 0
 
-raise SystemExit(Signalled(3, serve=serve, stop=print, close=int, report=print).run())
+raise SystemExit(
+    Signalled(3, serve=serve, stop=print, retire=print, close=int, ended=print, report=print, grace_seconds=5).run()
+)
 """
 
 RETRIED = """
@@ -325,8 +343,13 @@ def serve(number):
     os.kill(os.getppid(), signal.SIGTERM)
     signal.pause()
 
+def stop(number):
+    os._exit(0)
+
 raise SystemExit(
-    supervisor.Supervisor(1, serve=serve, stop=lambda number: os._exit(0), close=int, report=print).run()
+    supervisor.Supervisor(
+        1, serve=serve, stop=stop, retire=stop, close=int, ended=print, report=print, grace_seconds=5
+    ).run()
 )
 """
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from . import changing, escapes, full, fuzz, hostile, leaving, machine, slow, smuggling, stopping
+from . import changing, escapes, full, fuzz, handover, hostile, leaving, machine, slow, smuggling, stopping
 from .subject import SERVERS, Row
 
 EXPERIMENTS: dict[str, Callable[..., list[Row]]] = {
@@ -13,6 +13,7 @@ EXPERIMENTS: dict[str, Callable[..., list[Row]]] = {
     "full": full.run,
     "leaving": leaving.run,
     "stopping": stopping.run,
+    "handover": handover.run,
     "changing": changing.run,
     "hostile": hostile.run,
     "fuzz": fuzz.run,
