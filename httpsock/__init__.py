@@ -23,7 +23,6 @@ The files, in the order of a request; an import only points downwards:
     supervisor      several processes, each replaced when it ends
     handover        a new process serves in the place of this one
     lines           standard error, which nobody waits for
-    addresses       at which addresses this machine is reached
     server          the listening sockets, the worker and its threads, and a clean stop
     traced          the variants that tell of what they do, for --trace
     worker          a poller, its connections, their deadlines, turn by turn
@@ -54,6 +53,7 @@ The files, in the order of a request; an import only points downwards:
     mediatypes      the Content-Type of a name
     messages        what is said: requests and responses as values
     poller          which sockets are ready
+    addresses       which of them are one client, and at which this machine is reached
     process         what the system lets us have, and who we are
     grammar         the ABNF of the RFCs as patterns
 """

@@ -1,10 +1,11 @@
-"""Addresses: at which addresses this machine is reached, without looking up any name.
+"""Addresses: which of them count as one client, and at which this machine is reached; no name is looked up.
 
-Takes nothing, gives numeric addresses. Used to print what to type on another device.
+Takes and gives numeric addresses. The second is for printing what to type on another device.
 """
 
 import contextlib
 import socket
+from functools import lru_cache
 
 # Addresses of documentation (RFC 5737, RFC 3849): where a route would leave towards them tells which of our
 # addresses the network sees. connect() on a datagram socket sends nothing.
@@ -12,6 +13,19 @@ _ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 # linux/sockios.h: the address of an interface, in a struct ifreq: 16 octets of name, 4 of family and port,
 # 4 of address.
 _SIOCGIFADDR = 0x8915
+
+
+@lru_cache(maxsize=1024)
+def network_of(client: str) -> str:
+    """Return what counts as one client: an address; of IPv6 its first 64 bits, all of which one subscriber has."""
+    if ":" not in client or client == "::1":
+        return client
+    mapped = client.removeprefix("::ffff:")
+    if "." in mapped:
+        # An IPv4 address, at a socket for both.
+        return mapped
+    octets = socket.inet_pton(socket.AF_INET6, client.partition("%")[0])
+    return socket.inet_ntop(socket.AF_INET6, octets[:8] + bytes(8))
 
 
 def local_addresses() -> list[str]:

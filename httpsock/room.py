@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from itertools import islice
 
+from .addresses import network_of
 from .connection import Connection
 from .process import descriptor_limit
 
@@ -27,7 +28,8 @@ class Room:
         left = descriptor_limit() - used_descriptors - _RESERVED_DESCRIPTORS
         self.most = max(1, min(_MOST_CONNECTIONS, left // 2))
         self._taken = 0
-        self._clients: dict[str, int] = {}
+        # How many connections each address has, or each network of IPv6.
+        self._networks: dict[str, int] = {}
 
     @property
     def is_full(self) -> bool:
@@ -36,24 +38,26 @@ class Room:
 
     def take(self, client: str) -> None:
         """Count a connection of *client*."""
+        network = network_of(client)
         self._taken += 1
-        self._clients[client] = self._clients.get(client, 0) + 1
+        self._networks[network] = self._networks.get(network, 0) + 1
 
     def leave(self, client: str) -> None:
         """Count it no more."""
+        network = network_of(client)
         self._taken -= 1
-        count = self._clients.pop(client) - 1
+        count = self._networks.pop(network) - 1
         if count:
-            self._clients[client] = count
+            self._networks[network] = count
 
     def has_more_than_its_share(self, client: str) -> bool:
-        """Return whether an address has more than half of the connections; this machine itself may have all."""
+        """Return whether *client* has more than half of the connections; this machine itself may have all."""
         is_loopback = client.startswith("127.") or client == "::1"
-        return not is_loopback and self._clients.get(client, 0) * 2 > self._taken
+        return not is_loopback and self._networks.get(network_of(client), 0) * 2 > self._taken
 
     def is_taken_by_one(self) -> bool:
         """Return whether any address has more than its share."""
-        return any(map(self.has_more_than_its_share, self._clients))
+        return any(map(self.has_more_than_its_share, self._networks))
 
 
 def idle_longest(connections: Iterable[Connection], now: float) -> list[Connection]:

@@ -376,6 +376,10 @@ class Worker:
         self._take_back()
         if not self._service.is_stopping:
             return
+        if not self._service.waits_for_idle:
+            # Who is in the system's queue by now would be reset with the listening socket, having asked or not.
+            for listener in self._listeners.values():
+                self._accept(listener, moment, _ACCEPTS_IN_ONE_GO)
         self._leave_listeners()
         self._watches_again = _NEVER
         for listener in self._listeners.values():

@@ -277,7 +277,27 @@ def test_when_there_is_no_room_an_address_with_more_than_its_share_is_closed_on(
         assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1"])
+@pytest.mark.parametrize(
+    ("hog", "same", "other"),
+    [
+        pytest.param("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1", id="the first 64 bits count"),
+        pytest.param("fe80::1%eth0", "fe80::2%eth0", "2001:db8::1", id="without the zone"),
+        pytest.param("::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.2", id="IPv4 at a socket for both"),
+    ],
+)
+def test_a_network_of_ipv6_counts_as_one_address(
+    folder: pathlib.Path, room_for_one: None, hog: str, same: str, other: str
+) -> None:
+    """Whoever has one address of it has them all, and could come from another each time."""
+    with working(folder, [hog, same, other]) as (port, _), ExitStack() as stack:
+        holding = stack.enter_context(connect(port))
+        holding.sendall(b"GET /unfinished")
+
+        assert is_closed_on(port)
+        assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"])
 def test_this_machine_may_have_all_the_room(folder: pathlib.Path, room_for_one: None, address: str) -> None:
     with working(folder, [address] * 3) as (port, reports), connect(port) as first, connect(port) as second:
         first.sendall(get("/hello.txt") + b"GET /unfinished")

@@ -432,12 +432,32 @@ def test_a_worker_may_be_stopped_before_it_runs_and_after_it_has_returned(folder
     service.is_stopping = True
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
         worker = open_worker(listener, service, None, reports.append)
     worker.stop(PATIENCE_SECONDS)
 
     worker.run()
     worker.stop(0)
 
+    assert reports == []
+
+
+def test_who_waits_to_be_accepted_at_the_end_is_answered(folder: pathlib.Path) -> None:
+    service = Service(DocumentRoot(folder))
+    service.is_stopping = True
+    reports: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        worker = open_worker(listener, service, None, reports.append)
+        with connect(listener.getsockname()[1]) as silent, connect(listener.getsockname()[1]) as asking:
+            asking.sendall(get("/hello.txt"))
+            listener.close()
+
+            worker.run()
+
+            (answer,) = read_answers(receive_all(asking))
+            assert (answer.content, answer.field("Connection")) == (HELLO, "close")
+            assert receive_all(silent) == b""
     assert reports == []
 
 
