@@ -18,8 +18,8 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Clock steps and forced switches; a soak of three minutes, in short three seconds."""
-    return [*_clock(), _switching(20.0 if is_long else 1.5), *_soak(server, 180.0 if is_long else 3.0)]
+    """Clock steps and forced switches; a soak of ten minutes, in short three seconds."""
+    return [*_clock(), _switching(20.0 if is_long else 1.5), *_soak(server, 600.0 if is_long else 3.0)]
 
 
 def _clock() -> list[Row]:
@@ -88,7 +88,7 @@ def _soak(server: str, seconds: float) -> list[Row]:
             loads = [pool.submit(_load, subject, latest, seed) for seed in range(4)]
             pause = threading.Event()
             while time.monotonic() < latest:
-                pause.wait(seconds / 30)
+                pause.wait(seconds / 60)
                 samples.append((subject.memory_kib(), subject.descriptors(), subject.threads()))
             right, wrong = map(sum, zip(*(load.result() for load in loads), strict=True))
     memory, descriptors, threads = (list(column) for column in zip(*samples, strict=True))
