@@ -4,8 +4,9 @@
 
 The files, in the order of a request; an import only points downwards:
 
-    __main__        the command line: what its options set up, signals, exit code
-    options         the options of the command that serves
+    __main__        the program: which of its commands is wanted
+    serve           the command that serves: what its options set up, signals, exit code
+    options         its options
 
     announcer            says on the local network that a folder is served: recvfrom(), sendto()
     find                 who announces itself there
@@ -60,21 +61,22 @@ The files, in the order of a request; an import only points downwards:
 
 from typing import TYPE_CHECKING
 
-from .parser import Limits
-from .server import Server
-from .service import Timeouts
-
 __all__ = ["Client", "Limits", "Server", "Timeouts", "__version__"]
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .client import Client
+    from .parser import Limits
+    from .server import Server
+    from .service import Timeouts
 else:
+    from importlib import import_module
+
+    _HOMES = {"Client": "client", "Limits": "parser", "Server": "server", "Timeouts": "service"}
 
     def __getattr__(name: str) -> object:
-        """Return the client when it is asked for: a server has no use for it, and starts sooner without it."""
-        if name == "Client":
-            from .client import Client
-
-            return Client
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        """Load what is asked for when it is asked for: a client has no use for a server, nor a server for a client."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        return value

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 import pytest
 
 import httpsock
-from httpsock.__main__ import _DEFAULT_PORTS, _give_up_root, main
+from httpsock.__main__ import main
 from httpsock.addresses import local_addresses
 from httpsock.options import _parser
+from httpsock.serve import _DEFAULT_PORTS, _give_up_root
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all, talk
 from tests.support_program import COMMAND, PACKAGE, Program, Start
 from tests.support_tools import run, tool
@@ -217,7 +218,8 @@ def test_a_port_that_may_not_be_bound_is_said_in_a_sentence(start: Start) -> Non
 def with_default_ports(*ports: int) -> list[str]:
     """Return the command for the program with other default ports, since 8000 may be anybody's."""
     set_ports = f"program._DEFAULT_PORTS = {ports}; program.DEFAULT_PORT = {ports[0]}"
-    return [sys.executable, "-c", f"import sys, httpsock.__main__ as program; {set_ports}; sys.exit(program.main())"]
+    start = f"import sys, httpsock.serve as program; {set_ports}; sys.exit(program.main(sys.argv[1:]))"
+    return [sys.executable, "-c", start]
 
 
 def test_the_default_ports_are_8000_to_8009() -> None:
@@ -733,7 +735,7 @@ def test_root_may_be_given_up_for_a_user_who_may_read_the_folder(
     monkeypatch: pytest.MonkeyPatch, folder: pathlib.Path
 ) -> None:
     become: list[str] = []
-    monkeypatch.setattr("httpsock.__main__.become_user", become.append)
+    monkeypatch.setattr("httpsock.serve.become_user", become.append)
     assert _give_up_root(_parser().parse_args(["--user", "somebody"]), str(folder)) is None
     assert become == ["somebody"]
 
@@ -756,6 +758,6 @@ def test_a_folder_that_the_user_may_not_read_is_said_in_a_sentence(
 
         monkeypatch.setattr(os, "scandir", refuse)
 
-    monkeypatch.setattr("httpsock.__main__.become_user", become)
+    monkeypatch.setattr("httpsock.serve.become_user", become)
     assert main([str(folder), "--port", "0", "--user", "somebody"]) == 1
     assert capsys.readouterr().err == f"httpsock: the folder '{folder}' may not be read by somebody.\n"

@@ -371,14 +371,34 @@ def test_it_is_a_program_that_pipes(server: httpsock.Server) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"abcdefghijklmnopqrstuvwxyz", b"")
 
 
-def test_a_server_does_not_load_the_client() -> None:
-    code = "import sys, httpsock.__main__; print([name for name in sys.modules if name.startswith('httpsock.')])"
+def loaded(*arguments: str) -> set[str]:
+    """Return the modules of the package that the program with these arguments has loaded when it ends."""
+    code = f"""if True:
+        import atexit, sys
+        from httpsock.__main__ import main
+        atexit.register(lambda: print(*[name for name in sys.modules if name.startswith("httpsock.")]))
+        sys.exit(main({arguments!r}))"""
     done = subprocess.run(
-        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
     )
-    assert "httpsock.server" in done.stdout
-    for name in ("get", "client", "client_connection", "response_parser", "urls", "download"):
-        assert f"'httpsock.{name}'" not in done.stdout
+    return {name.removeprefix("httpsock.") for name in done.stdout.splitlines()[-1].split()}
+
+
+CLIENT = {"get", "client", "client_connection", "response_parser", "urls", "download"}
+SERVER = {"serve", "options", "server", "supervisor", "worker", "connection", "origin", "resources", "listing"}
+
+
+def test_a_server_does_not_load_the_client() -> None:
+    modules = loaded("--version")
+    assert modules >= {"serve", "server", "worker"}
+    assert not modules & CLIENT
+
+
+@pytest.mark.parametrize("arguments", [["get", "--help"], ["get", "http://127.0.0.1:1/"], ["find", "--help"]])
+def test_a_client_does_not_load_the_server(arguments: list[str]) -> None:
+    modules = loaded(*arguments)
+    assert modules >= {arguments[0], "client_connection"}
+    assert not modules & SERVER
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ WITHOUT_SECTION = {
     "poller",
     "process",
     "room",
+    "serve",
     "server",
     "supervisor",
     "terminal",
