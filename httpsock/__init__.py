@@ -17,7 +17,6 @@ The files, in the order of a request; an import only points downwards:
     client_connection    the connection as its client sees it: socket(), connect(), send(), recv(), close()
     response_parser      octets in, events out, of responses
     urls                 where an http URL leads
-    steps                what a program does with its sockets, as lines
     terminal             what may be written to a terminal
     arguments            what a person typed, as values
 

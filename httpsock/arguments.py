@@ -4,10 +4,11 @@ What the command line of the server and those of its sub-commands share.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 WRONG_ARGUMENT = 2
+TRACE_FORMS = ("text", "octets", "json")
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,6 +17,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Leave with exit code 2."""
         self.exit(WRONG_ARGUMENT, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
+def with_trace_form(arguments: Sequence[str]) -> list[str]:
+    """Return *arguments* with the form of --trace, which only follows an equals sign: after it, others can follow."""
+    return ["--trace=text" if argument == "--trace" else argument for argument in arguments]
 
 
 def number(least: int, most: int, name: str) -> Callable[[str], int]:

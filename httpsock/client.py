@@ -16,13 +16,17 @@ RFC 9110 §7.2 (Host), §8.6 (Content-Length), §9.2.2 (idempotent methods), §1
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from . import grammar
-from .client_connection import ClientConnection, ClientTimeouts, connect, look_up, tell
+from .client_connection import ClientConnection, ClientTimeouts, connect, look_up
 from .response_parser import ResponseError, ResponseHead, ResponseLimits
-from .steps import Observer
+from .tracedsocket import address_of, nobody
 from .urls import Url, UrlError, parse_url, redirected
+
+if TYPE_CHECKING:
+    # Loaded by who wants it.
+    from .trace import Trace
 
 Fields = Iterable[tuple[str, str]]
 
@@ -119,8 +123,8 @@ class Client:
     """Asks servers over HTTP/1.1.
 
     ``with Client() as client, client.get(url) as response: ...`` For one thread at a time.
-    *redirects* are followed up to that number; with 0 a redirect is a response like any other. *observe* is called
-    with each Step that is taken.
+    *redirects* are followed up to that number; with 0 a redirect is a response like any other. *trace* is told of
+    each call that is made.
     """
 
     def __init__(
@@ -129,12 +133,12 @@ class Client:
         timeouts: ClientTimeouts | None = None,
         limits: ResponseLimits | None = None,
         redirects: int = MOST_REDIRECTS,
-        observe: Observer | None = None,
+        trace: "Trace | None" = None,
     ) -> None:
         self._timeouts = timeouts or ClientTimeouts()
         self._limits = limits or ResponseLimits()
         self._redirects = redirects
-        self._observe = observe
+        self._trace = trace
         self._connections: list[tuple[tuple[str, int], ClientConnection]] = []
 
     def get(self, url: str, *, fields: Fields = ()) -> ClientResponse:
@@ -183,13 +187,12 @@ class Client:
             except ResponseError:
                 if connection.has_begun_to_answer or request.method not in _IDEMPOTENT:
                     raise
-        host, port = request.url.origin
-        addresses = look_up(host, port)
-        tell(self._observe, "look up", f"{host}: {', '.join(str(address[0]) for _, address in addresses)}")
+        origin = request.url.origin
+        tell = self._trace.teller(address_of(origin)) if self._trace else nobody
+        addresses = look_up(*origin, tell)
         deadline = min(request.until, time.monotonic() + self._timeouts.connect)
-        connected = connect(addresses, deadline, self._observe)
-        connection = ClientConnection(connected, self._limits, self._timeouts, self._observe)
-        self._connections.append((request.url.origin, connection))
+        connection = ClientConnection(connect(addresses, deadline, tell), self._limits, self._timeouts, tell)
+        self._connections.append((origin, connection))
         return self._converse(connection, request)
 
     def _idle_connection(self, origin: tuple[str, int]) -> ClientConnection | None:

@@ -26,8 +26,9 @@ from typing import Any
 
 from .parser import Content, Pause
 from .response_parser import ResponseHead, ResponseLimits, ResponseParser
-from .steps import Observer, Step, Way
-from .terminal import visible
+from .tcpinfo import tcp_info
+from .timeline import visible
+from .tracedsocket import Tell, address_of, failure, nobody, telling_failure
 
 # The family of an address and the address itself, as the system writes it.
 Address = tuple[socket.AddressFamily, Any]
@@ -36,7 +37,6 @@ _RECEIVE_OCTETS = 256 * 1024
 _SEND_OCTETS = 64 * 1024
 # RFC 8305 §5, §8: an attempt that has not succeeded for so long gets company from the next address.
 _ATTEMPT_SECONDS = 0.25
-_CALLS_TOLD = 8
 _UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 
 
@@ -55,11 +55,14 @@ class ClientTimeouts:
     whole: float | None = None
 
 
-def look_up(host: str, port: int) -> list[Address]:
+def look_up(host: str, port: int, tell: Tell = nobody) -> list[Address]:
     """Return the addresses of *host*, a numeric address or a name. Raises socket.gaierror if it has none."""
     # As octets, so that nothing is made of the name before the system sees it.
-    found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
-    return in_turn([(family, address) for family, *_, address in found])
+    with telling_failure(tell, "getaddrinfo", {"host": host}):
+        found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+    addresses = in_turn([(family, address) for family, *_, address in found])
+    tell("getaddrinfo", {"host": host, "addresses": ", ".join(str(address[0]) for _, address in addresses)})
+    return addresses
 
 
 def in_turn(addresses: Sequence[Address]) -> list[Address]:
@@ -69,7 +72,7 @@ def in_turn(addresses: Sequence[Address]) -> list[Address]:
     return [each for each in chain.from_iterable(zip_longest(first, others)) if each is not None]
 
 
-def connect(addresses: Sequence[Address], deadline: float, observe: Observer | None) -> socket.socket:
+def connect(addresses: Sequence[Address], deadline: float, tell: Tell = nobody) -> socket.socket:
     """Return a socket that is connected to one of *addresses*: the first to answer, each being tried in its turn.
 
     Raises TimeoutError at *deadline* (on the monotonic clock), or the OSError of the last address that refused.
@@ -77,17 +80,18 @@ def connect(addresses: Sequence[Address], deadline: float, observe: Observer | N
     waiting = deque(addresses)
     attempts: dict[socket.socket, Any] = {}
     fault = OSError("it has no address")
-    next_attempt = 0.0
+    next_attempt, began = 0.0, time.monotonic()
     try:
         while waiting or attempts:
             now = time.monotonic()
             if now >= deadline:
+                tell("timeout", {"for": "an address to answer", "seconds": round(now - began, 3)})
                 raise TimeoutError("no address answered in time")
             if waiting and (now >= next_attempt or not attempts):
                 next_attempt = now + _ATTEMPT_SECONDS
                 family, address = waiting.popleft()
                 try:
-                    attempts[_begin_to_connect(family, address, observe)] = address
+                    attempts[_begin_to_connect(family, address, tell)] = address
                 except OSError as error:
                     fault = error
                 continue
@@ -96,10 +100,10 @@ def connect(addresses: Sequence[Address], deadline: float, observe: Observer | N
                 address = attempts.pop(attempt)
                 code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if not code:
-                    tell(observe, "connect", f"{shown_address(address)} from {shown_address(attempt.getsockname())}")
+                    tell("connect", {"address": address_of(address), "local": address_of(attempt.getsockname())})
                     return attempt
                 attempt.close()
-                fault = _refused(code, address, observe)
+                fault = _refused(code, address, tell)
                 next_attempt = 0.0
     finally:
         for attempt in attempts:
@@ -107,11 +111,11 @@ def connect(addresses: Sequence[Address], deadline: float, observe: Observer | N
     raise fault
 
 
-def _begin_to_connect(family: socket.AddressFamily, address: Any, observe: Observer | None) -> socket.socket:
+def _begin_to_connect(family: socket.AddressFamily, address: Any, tell: Tell) -> socket.socket:
     """Return a socket that is being connected to *address*. Raises OSError if the system knows no way there."""
     # 1. Create: a descriptor for one end of a TCP connection, of IPv4 or IPv6.
     created = socket.socket(family, socket.SOCK_STREAM)
-    tell(observe, "socket", "IPv6, TCP" if family == socket.AF_INET6 else "IPv4, TCP")
+    tell("socket", {"family": created.family.name, "type": created.type.name})
     # What is sent is sent at once, not held back until the last was acknowledged.
     created.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # connect() must not wait: another address may be faster.
@@ -120,13 +124,13 @@ def _begin_to_connect(family: socket.AddressFamily, address: Any, observe: Obser
     code = created.connect_ex(address)
     if code not in (0, *_UNDER_WAY):
         created.close()
-        raise _refused(code, address, observe)
+        raise _refused(code, address, tell)
     return created
 
 
-def _refused(code: int, address: Any, observe: Observer | None) -> OSError:
+def _refused(code: int, address: Any, tell: Tell) -> OSError:
     error = OSError(code, os.strerror(code))
-    tell(observe, "connect", f"{shown_address(address)}: {error.strerror}")
+    tell("connect", {"address": address_of(address), **failure(error)})
     return error
 
 
@@ -138,32 +142,22 @@ def _ready(sockets: Iterable[socket.socket], awaited: int, seconds: float) -> li
         return [key.data for key, _ in selector.select(seconds)]
 
 
-def shown_address(address: Any) -> str:
-    """Return an address of the system's for a person: ``127.0.0.1:8000``, ``[::1]:8000``."""
-    host, port, *_ = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def tell(observe: Observer | None, call: str, detail: str, head: bytes = b"", way: Way = Way.OUT) -> None:
-    """Let *observe*, if there is one, know of a step that is taken now."""
-    if observe:
-        observe(Step(time.monotonic(), call, detail, head, way))
-
-
 class ClientConnection:
     """A connection to a server: one request goes out, its response comes in, then the next."""
 
     def __init__(
-        self, connected: socket.socket, limits: ResponseLimits, timeouts: ClientTimeouts, observe: Observer | None
+        self, connected: socket.socket, limits: ResponseLimits, timeouts: ClientTimeouts, tell: Tell = nobody
     ) -> None:
         self._socket = connected
         self._timeouts = timeouts
-        self._observe = observe
+        self._tell = tell
         self._parser = ResponseParser(limits)
         self._until = 0.0
-        # The head that came before all of our content was sent; the number of recv() calls and octets for content.
+        # The head that came before all of our content was sent; the octets of content that have come.
         self._early: ResponseHead | None = None
-        self._calls = self._octets = 0
+        self._octets = 0
+        # What of our head the system has not taken yet.
+        self._head = b""
         self._is_last = False
 
     @property
@@ -200,42 +194,49 @@ class ClientConnection:
         """Send a request, which is to be answered to the last octet *until* then (on the monotonic clock)."""
         self._until = until
         self._early = None
-        self._calls = self._octets = 0
+        self._octets = 0
+        self._head = head
         self._parser.expect(method)
         # A small request leaves in one call, and mostly in one segment.
         beginning, rest = content[:_SEND_OCTETS], memoryview(content)[_SEND_OCTETS:]
         # 3. Communicate: send() returns when the system has taken some octets, not when the peer has them.
         try:
-            _ = self._send_all(memoryview(head + beginning), head) and self._send_all(rest)
+            _ = self._send_all(memoryview(head + beginning)) and self._send_all(rest)
         except ConnectionError as error:
             # RFC 9112 §9.5: the server may have said why before it closed.
-            tell(self._observe, "send", str(error.strerror))
+            self._tell("send", failure(error))
             self._is_last = True
 
-    def _send_all(self, octets: memoryview, head: bytes = b"") -> bool:
+    def _send_all(self, octets: memoryview) -> bool:
         """Send *octets* unless the server says meanwhile that it does not want them; return whether they are sent.
 
         A server that refuses may read no more: to wait for it to take the rest would be to wait for ever.
         """
-        stall, length = self._timeouts.stall, len(octets)
+        stall = self._timeouts.stall
         with selectors.DefaultSelector() as selector:
             key = selector.register(self._socket, selectors.EVENT_READ | selectors.EVENT_WRITE)
             while octets:
                 seconds = min(stall, self._until - time.monotonic())
                 ready = selector.select(seconds) if seconds > 0 else []
                 if not ready:
-                    raise self._late(f"the server did not take what was sent for {stall:g} s")
+                    raise self._late("room to send", seconds, f"the server did not take what was sent for {stall:g} s")
                 if ready[0][1] & selectors.EVENT_WRITE:
-                    octets = octets[self._socket.send(octets[:_SEND_OCTETS]) :]
+                    octets = octets[self._send_some(octets[:_SEND_OCTETS]) :]
                 if octets and ready[0][1] & selectors.EVENT_READ:
                     if self._is_refused():
                         return False
                     if self._early:
                         # It wants the content all the same; what else it says is for later.
                         key = selector.modify(key.fileobj, selectors.EVENT_WRITE)
-        if length:
-            tell(self._observe, "send", f"{length}", head)
         return True
+
+    def _send_some(self, octets: memoryview) -> int:
+        """Send what the system takes of *octets*; return how many it took."""
+        sent = self._socket.send(octets)
+        # The head is told whole, since a part of it might show what the whole does not.
+        head, self._head = self._head, b""
+        self._tell("send", {"octets": sent, "content": max(0, sent - len(head))}, head=head, octets=octets[:sent])
+        return sent
 
     def _is_refused(self) -> bool:
         """Receive what the server says while content is being sent; return whether it does not want it.
@@ -259,8 +260,7 @@ class ClientConnection:
     def _final_head(self) -> ResponseHead | None:
         """Return the final head if it is there, past the interim ones."""
         while isinstance(event := self._parser.next_event(), ResponseHead):
-            status_line = event.octets.partition(b"\r\n")[0].partition(b" ")[2]
-            tell(self._observe, "parse", visible(status_line.decode("utf-8", "backslashreplace")), event.octets, Way.IN)
+            self._tell("parse", {"status": event.status, "phrase": visible(event.phrase)}, head=event.octets)
             if not event.is_interim:
                 return event
         return None
@@ -272,7 +272,7 @@ class ClientConnection:
         if isinstance(event, Content):
             self._octets += len(event.octets)
             return event.octets
-        tell(self._observe, "parse", f"{self._octets} octets of content, whole, by {self._calls} recv")
+        self._tell("content", {"octets": self._octets})
         if self._is_last or not self._parser.can_go_on:
             self.close()
         return b""
@@ -284,13 +284,12 @@ class ClientConnection:
             self._wait_at_most(deadline)
             octets = self._socket.recv(_RECEIVE_OCTETS)
         except TimeoutError:
-            raise self._late(f"nothing came from the server within {deadline - began:.3g} s") from None
+            reason = f"nothing came from the server within {deadline - began:.3g} s"
+            raise self._late("the server", time.monotonic() - began, reason) from None
         except ConnectionError as error:
+            self._tell("recv", failure(error))
             raise self._parser.incomplete("was reset") from error
-        self._calls += 1
-        # Of long content, not every call is told.
-        if self._calls <= _CALLS_TOLD:
-            tell(self._observe, "recv", f"{len(octets)}" if octets else "0: the server has ended its side")
+        self._tell("recv", {"octets": len(octets)}, octets=octets)
         self._parser.receive(octets)
 
     def _has_octets(self) -> bool:
@@ -304,8 +303,9 @@ class ClientConnection:
             raise TimeoutError
         self._socket.settimeout(seconds)
 
-    def _late(self, reason: str) -> TimeoutError:
+    def _late(self, awaited: str, seconds: float, reason: str) -> TimeoutError:
         """Return the error for a deadline that has passed: that of the whole exchange, or the one with a *reason*."""
+        self._tell("timeout", {"for": awaited, "seconds": round(max(seconds, 0.0), 3)})
         if time.monotonic() >= self._until:
             reason = f"the exchange was not complete within {self._timeouts.whole:g} s"
         return TimeoutError(reason)
@@ -313,6 +313,7 @@ class ClientConnection:
     def close(self) -> None:
         """Close the socket; twice does no harm."""
         if not self.is_closed:
+            known = None if self._tell is nobody else tcp_info(self._socket)
             # 4. Close: the system sends FIN once all is sent; or a reset if we leave octets unread.
             self._socket.close()
-            tell(self._observe, "close", "")
+            self._tell("close", {"tcp": known} if known else {})

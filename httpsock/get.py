@@ -16,19 +16,20 @@ RFC 9110 §9 (methods), §14 (ranges), §15 (status codes).
 import argparse
 import socket
 import sys
-import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from typing import TYPE_CHECKING
 
-from .arguments import Parser, field, number
+from .arguments import TRACE_FORMS, Parser, field, number, with_trace_form
 from .client import MOST_REDIRECTS, Client, ClientResponse, RedirectError, check_request_field, format_head
 from .client_connection import ClientTimeouts
 from .download import Download, OutputError
 from .grammar import printable
 from .response_parser import IncompleteError, ResponseError
-from .steps import Step, format_step
 from .terminal import Progress, TerminalText, visible
 from .urls import UrlError, parse_url
+
+if TYPE_CHECKING:
+    from .trace import Trace
 
 UNKNOWN_HOST = 6
 NOT_CONNECTED = 7
@@ -57,11 +58,10 @@ def main(arguments: Sequence[str]) -> int:
     """Get what *arguments* ask for; return the exit code."""
     options = _options(arguments)
     outputs: list[str | None] = [*options.output, *[None] * (len(options.url) - len(options.output))]
-    observe = partial(_write_step, time.monotonic()) if options.verbose else None
     timeouts = ClientTimeouts(whole=options.timeout)
     code = 0
     try:
-        with Client(timeouts=timeouts, redirects=options.redirects, observe=observe) as client:
+        with Client(timeouts=timeouts, redirects=options.redirects, trace=_trace(options.trace)) as client:
             for url, path in zip(options.url, outputs, strict=True):
                 result = _try_to_get(client, options, url, None if path == "-" else path)
                 code = code or result
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     """Return what *arguments* mean. Leaves with exit code 2 if they mean nothing."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(with_trace_form(arguments))
     if len(options.output) > len(options.url):
         parser.error(f"{len(options.output)} files for {len(options.url)} URLs")
     if options.resume and (len(options.output) < len(options.url) or "-" in options.output):
@@ -105,9 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     say = parser.add_argument_group("what to write")
     say.add_argument("-i", "--include", action="store_true", help="the response's head before its content")
     say.add_argument("-I", "--head", action="store_true", help="the head alone: ask with HEAD")
-    say.add_argument(
-        "-v", "--verbose", "--trace", action="store_true", help="each call and both heads, to standard error"
-    )
+    trace_help = "each call and both heads, to standard error; =octets: with all octets; =json: one object an event"
+    say.add_argument("--trace", choices=TRACE_FORMS, nargs="?", metavar="FORM", help=trace_help)
+    say.add_argument("-v", "--verbose", dest="trace", action="store_const", const="text", help="the same as --trace")
     output_help = (
         "write the content there once it is whole; the first for the first URL, and so on; - is standard output"
     )
@@ -274,18 +274,19 @@ def _is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def _write_step(began: float, step: Step) -> None:
-    """Write a step to standard error, if it takes it."""
-    _write_error(format_step(step, began))
+def _trace(form: str | None) -> "Trace | None":
+    """Return what tells of each call on standard error, if that is wanted."""
+    if form is None:
+        return None
+    # Wanted by few.
+    from .trace import trace_on_standard_error
+
+    return trace_on_standard_error(form, is_client=True)
 
 
 def _say(sentence: str) -> None:
-    _write_error(f"httpsock get: {sentence}\n")
-
-
-def _write_error(text: str) -> None:
     try:
-        sys.stderr.write(text)
+        sys.stderr.write(f"httpsock get: {sentence}\n")
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         # Standard error is closed, or was never there; the exit code still speaks.

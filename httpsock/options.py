@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from . import __version__
 from .accesslog import FORMATS
-from .arguments import Parser, field, number
+from .arguments import TRACE_FORMS, Parser, field, number, with_trace_form
 from .server import check_field, check_host
 
 _DEFAULT_GRACE = 5
-_TRACE_FORMS = ("text", "octets", "json")
 _EPILOG = """examples:
   httpsock                         serve www/ if there is one, else the current folder
   httpsock ~/site --port 8080      serve a folder at http://127.0.0.1:8080/
@@ -25,8 +24,7 @@ httpsock find is the search for what --announce announces; see httpsock find --h
 def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     """Return what *arguments* mean, as attributes. Leaves with exit code 2 if they mean nothing."""
     parser = _parser()
-    # Its form only follows an equals sign, so that in "--trace www" a folder can follow.
-    options = parser.parse_args(["--trace=text" if argument == "--trace" else argument for argument in arguments])
+    options = parser.parse_args(with_trace_form(arguments))
     if options.announce and not (options.lan or options.bind):
         parser.error("--announce needs --lan or --bind: what is served on loopback alone is for nobody else")
     if options.announce and options.processes > 1:
@@ -71,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     log.add_argument("--log", choices=FORMATS, default="text", help=log_help)
     log.add_argument("--quiet", action="store_true", help="no access log")
     trace_help = "instead, tell each call at each socket; =octets: with all octets; =json: one object an event"
-    log.add_argument("--trace", choices=_TRACE_FORMS, nargs="?", metavar="FORM", help=trace_help)
+    log.add_argument("--trace", choices=TRACE_FORMS, nargs="?", metavar="FORM", help=trace_help)
     only_help = "trace only requests whose path starts so (/img/), or one client, given as its address"
     log.add_argument("--trace-only", type=_path_or_host, metavar="WHAT", help=only_help)
     _add_how_to_run(parser.add_argument_group("how to run"))

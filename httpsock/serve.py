@@ -201,22 +201,11 @@ def _server(
 def _tracing(options: argparse.Namespace) -> "Tracing":
     """Return what a server is made of that is traced on standard error."""
     # Wanted by few.
-    from .timeline import Text, format_json
-    from .trace import Trace
+    from .trace import trace_on_standard_error
     from .traced import Tracing
 
-    descriptor = 2
-    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not os.isatty(descriptor)
-    text = Text(is_coloured=not is_plain, shows_process=options.processes > 1)
-    return Tracing(
-        Trace(
-            format_json if options.trace == "json" else text,
-            descriptor,
-            only=options.trace_only or "",
-            encoding=getattr(sys.stderr, "encoding", "utf-8"),
-            wants_octets=options.trace == "octets",
-        )
-    )
+    form, only = options.trace or "text", options.trace_only or ""
+    return Tracing(trace_on_standard_error(form, only=only, shows_process=options.processes > 1))
 
 
 def _log(format_line: Format, lines: LineWriter) -> Log:

@@ -4,13 +4,13 @@ Takes events, gives lines. Nothing in them can move a cursor: what is not printa
 
     #1 127.0.0.1:52814       412 µs  recv 78                     the call, and how many octets it moved
     #1 127.0.0.1:52814       433 µs  parse GET /hello.txt
-          > GET /hello.txt HTTP/1.1                              > what came in
+          > GET /hello.txt HTTP/1.1                              > what goes to the server
           > Host: 127.0.0.1:8000
           >
     #1 127.0.0.1:52814       611 µs  send 312
-          < HTTP/1.1 200 OK                                      < what went out
+          < HTTP/1.1 200 OK                                      < what comes from it
 
-A server tells of itself with the connection number 0.
+The connection number 0 is that of what happens on no connection.
 """
 
 import re
@@ -24,8 +24,9 @@ from .tcpinfo import described
 class Event(NamedTuple):
     """One thing that happened: when, to whose connection, and what.
 
-    *seconds* since the connection was accepted. *facts* are what JSON says of it. *head* is the head of a message, and
-    *octets* all that went over, if that is wanted; both have their credentials masked already.
+    *seconds* since the connection was accepted, or a client began to make it. *facts* are what JSON says of it. *head*
+    is the head of a message, and *octets* all that went over, if that is wanted; both have their credentials masked
+    already.
     """
 
     time: float
@@ -47,11 +48,13 @@ SENTENCES = {
     "bind": "bind {address}",
     "listen": "listen {backlog} at {address}",
     "accept": "accept",
+    "getaddrinfo": "getaddrinfo {host}: {addresses}",
+    "connect": "connect {address} from {local}",
     "wait": "wait for {for}, at most {seconds:g} s",
     "timeout": "timeout after {seconds:g} s of waiting for {for}",
     "recv": "recv {octets}",
     "parse": "parse {method} {target}",
-    "content": "content {octets}, read and discarded",
+    "content": "content {octets}, complete",
     "stat": "stat {name}: {kind}, {octets} octets",
     "kept": "kept {name}: unchanged, its {octets} octets are in memory",
     "open": "open {name}",
@@ -66,7 +69,7 @@ SENTENCES = {
     "lost": "lost {events} events: they came faster than they could be written",
 }
 EXTRA_FACTS = {
-    "parse": ("head",),
+    "parse": ("head", "status", "phrase"),
     "refuse": ("reason", "clause", "head"),
     "send": ("head", "content"),
     "close": ("address", "tcp"),
@@ -75,11 +78,15 @@ EXTRA_FACTS = {
 _FAILED = {
     "bind": "bind {address}",
     "listen": "listen",
+    "getaddrinfo": "getaddrinfo {host}",
+    "connect": "connect {address}",
     "stat": "stat {name}",
     "open": "open {name}",
     "scandir": "scandir {name}",
 }
 _DIRECTIONS = {"send": "<", "sendfile": "<"}
+# At the other end, what is sent goes to the server.
+_AT_THE_CLIENT = {"<": ">", ">": "<"}
 _INDENT = "      "
 
 _NAME, _FAINT, _IN, _OUT, _WRONG, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[32m", "\x1b[1;31m", "\x1b[0m"
@@ -91,22 +98,24 @@ _not_visible = re.compile(rb"[^ -\[\]-~]")
 
 
 class Text:
-    """Events as lines for a person: coloured or not, with the process or not."""
+    """Events as lines for a person: coloured or not, with the process or not, those of a server or of a client."""
 
-    def __init__(self, *, is_coloured: bool = False, shows_process: bool = False) -> None:
+    def __init__(self, *, is_coloured: bool = False, shows_process: bool = False, is_client: bool = False) -> None:
         self._is_coloured = is_coloured
         self._shows_process = shows_process
+        self._itself = "client" if is_client else "server"
+        self._marks = _AT_THE_CLIENT if is_client else {}
 
     def __call__(self, event: Event) -> str:
         """Return the lines that tell of *event*."""
-        who = f"#{event.connection} {event.peer}" if event.connection else "server"
+        who = f"#{event.connection} {event.peer}" if event.connection else self._itself
         if self._shows_process:
             who = f"{event.process} {who}"
         sentence = _sentence(event)
         is_wrong = event.name in _WRONG_EVENTS or "error" in event.facts
         gutter = self._coloured(f"{who:<19} {_elapsed(event.seconds):>10}", _FAINT)
         lines = [f"{gutter}  {self._coloured(sentence, _WRONG if is_wrong else _NAME)}"]
-        lines += [self._below(mark, line) for mark, line in _details(event)]
+        lines += [self._below(self._marks.get(mark, mark), line) for mark, line in _details(event)]
         return "\n".join([*lines, ""])
 
     def _below(self, mark: str, line: str) -> str:
@@ -149,6 +158,8 @@ def _sentence(event: Event) -> str:
         return "recv 0: the peer has ended its side"
     if event.name == "close" and "address" in event.facts:
         return f"close {event.facts['address']}"
+    if event.name == "parse" and "status" in event.facts:
+        return "parse {status} {phrase}".format(**event.facts).rstrip()
     return SENTENCES[event.name].format(**event.facts)
 
 

@@ -9,6 +9,7 @@ were told, so that those of one connection stand in the order in which they happ
 
 import os
 import select
+import sys
 import threading
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .masking import Masker, mask
-from .timeline import Event, Format
+from .timeline import Event, Format, Text, format_json
 
 # What may wait to be written, and what an event takes up besides the octets that it holds.
 _MOST_OCTETS = 16 * 1024 * 1024
@@ -27,6 +28,32 @@ _BATCH = 64
 _FINISH_SECONDS = 1.0
 # What is held back of one exchange until it is known what it asks for.
 _MOST_HELD_BACK = 1000
+
+
+def trace_on_standard_error(
+    form: str, *, only: str = "", shows_process: bool = False, is_client: bool = False
+) -> "Trace":
+    """Return a trace that is written to standard error in one of the forms of --trace, coloured where that is welcome.
+
+    Where a program was started without standard error, its descriptor may be anything by now: nothing is written then.
+    """
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        descriptor = -1
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not _is_terminal(descriptor)
+    text = Text(is_coloured=not is_plain, shows_process=shows_process, is_client=is_client)
+    return Trace(
+        format_json if form == "json" else text,
+        descriptor,
+        only=only,
+        encoding=getattr(sys.stderr, "encoding", "utf-8"),
+        wants_octets=form == "octets",
+    )
+
+
+def _is_terminal(descriptor: int) -> bool:
+    return descriptor >= 0 and os.isatty(descriptor)
 
 
 class Trace:

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -13,10 +14,11 @@ from httpsock.trace import Trace
 from httpsock.traced import Tracing
 from tests.support import PATIENCE_SECONDS
 
+_TRACES = pathlib.Path(__file__).parent / "traces"
 _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     # The port of a peer and the time; the gutter is as wide as it was.
     (r"^(#\d+ 127\.0\.0\.1):\d+ +[\d.]+ (?:µs|ms|s)  ", r"\1:PORT  TIME  "),
-    (r"^server +[\d.]+ (?:µs|ms|s)  ", "server  TIME  "),
+    (r"^(server|client) +[\d.]+ (?:µs|ms|s)  ", r"\1  TIME  "),
     (r"(127\.0\.0\.1|\[::1\]):\d+", r"\1:PORT"),
     (r"< Date: [^\n]+", "< Date: DATE"),
     (r"< Last-Modified: [^\n]+", "< Last-Modified: DATE"),
@@ -36,6 +38,36 @@ def alike(trace: str) -> str:
     for pattern, replacement in _ALIKE:
         trace = re.sub(pattern, replacement, trace, flags=re.MULTILINE)
     return trace
+
+
+def golden(name: str) -> str:
+    """Return the trace that tells of *name*."""
+    told = (_TRACES / f"{name}.txt").read_text(encoding="utf-8")
+    # Only Linux tells what the kernel knows.
+    return told if sys.platform.startswith("linux") else re.sub(r"(?m)^      = .*\n", "", told)
+
+
+class Told(Trace):
+    """A trace that keeps what it is told."""
+
+    def __init__(self, *, wants_octets: bool = False, is_client: bool = True) -> None:
+        self.events: list[Event] = []
+        self._text = Text(is_client=is_client)
+        super().__init__(self._keep, -1, wants_octets=wants_octets)
+
+    def _keep(self, event: Event) -> str:
+        self.events.append(event)
+        return ""
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the events."""
+        return [event.name for event in self.events]
+
+    @property
+    def text(self) -> str:
+        """What a person would read, from run to run the same."""
+        return alike("".join(map(self._text, self.events)))
 
 
 class Traced:

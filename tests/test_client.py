@@ -14,10 +14,10 @@ import httpsock
 from httpsock.client import Client, RedirectError, check_request_field, format_head
 from httpsock.client_connection import ClientTimeouts
 from httpsock.response_parser import IncompleteError, ResponseError, ResponseLimits
-from httpsock.steps import Step
 from httpsock.urls import UrlError, parse_url
 from tests.support import PATIENCE_SECONDS
 from tests.support_servers import Conversation, answering, ok, playing, receive_head
+from tests.support_trace import Told, golden
 
 HERE = parse_url("http://127.0.0.1:8000/where?q=now")
 
@@ -215,11 +215,11 @@ def test_what_can_not_be_asked_for_is_not(url: str) -> None:
 
 
 def test_one_connection_serves_several_requests() -> None:
-    steps: list[Step] = []
-    with playing(answering(ok(b"a"), ok(b"b"), ok(b"c"))) as url, Client(observe=steps.append) as client:
+    told = Told()
+    with playing(answering(ok(b"a"), ok(b"b"), ok(b"c"))) as url, Client(trace=told) as client:
         assert [client.get(url).read() for _ in range(3)] == [b"a", b"b", b"c"]
-    assert [step.call for step in steps].count("connect") == 1
-    assert [step.call for step in steps][-1] == "close"
+    assert told.names.count("connect") == 1
+    assert told.names[-1] == "close"
 
 
 def test_a_connection_whose_response_is_not_read_is_not_taken() -> None:
@@ -268,12 +268,29 @@ def test_a_request_that_was_answered_in_part_is_not_sent_again() -> None:
 
 def test_only_a_few_idle_connections_are_kept(serve: Callable[..., httpsock.Server], folder: str) -> None:
     servers = [serve(folder, threads=1) for _ in range(9)]
-    steps: list[Step] = []
-    with Client(observe=steps.append) as client:
+    told = Told()
+    with Client(trace=told) as client:
         for server in servers:
             assert client.get(server.url + "hello.txt").read() == b"Hello, socket.\n"
-        assert [step.call for step in steps].count("close") == 1
-    assert [step.call for step in steps].count("close") == 9
+        assert told.names.count("close") == 1
+    assert told.names.count("close") == 9
+
+
+def test_a_trace_tells_of_a_request_as_the_server_would(server: httpsock.Server) -> None:
+    told = Told()
+    with Client(trace=told) as client:
+        client.get(server.url + "hello.txt", fields=[("Authorization", "Basic secret")]).read()
+    assert told.text == golden("get")
+
+
+def test_a_trace_shows_all_octets_but_secrets() -> None:
+    told = Told(wants_octets=True)
+    with playing(answering(ok(b"hello", "Set-Cookie: a=secret"))) as url, Client(trace=told) as client:
+        client.request("POST", url, fields=[("Authorization", "Basic secret")], content=b"content").read()
+    octets = {event.name: event.octets for event in told.events}
+    assert octets["send"].endswith(b"\r\nAuthorization: Basic ******\r\nContent-Length: 7\r\n\r\ncontent")
+    assert b"\r\nSet-Cookie: ********\r\n" in octets["recv"]
+    assert "      > 0000  50 4f 53 54 20 2f 20 48 54 54 50 2f 31 2e 31 0d  POST / HTTP/1.1.\n" in told.text
 
 
 # --- where redirects lead -------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import re
 import socket
 import sys
 import threading
@@ -12,9 +13,10 @@ import pytest
 
 from httpsock.client_connection import ClientConnection, ClientTimeouts, connect, in_turn, look_up
 from httpsock.response_parser import IncompleteError, ResponseError, ResponseLimits
-from httpsock.steps import Step
+from httpsock.tracedsocket import nobody
 from tests.support import PATIENCE_SECONDS
 from tests.support_servers import answering, ok, playing, receive_head, reset
+from tests.support_trace import Told
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -77,49 +79,53 @@ def refusing() -> tuple[str, int]:
 
 
 def test_an_address_that_refuses_gives_way_to_the_next_at_once(refusing: tuple[str, int]) -> None:
-    steps: list[Step] = []
+    told = Told()
     with listening() as listener:
         # The broadcast address is refused by the system itself.
         addresses = [(V4, ("255.255.255.255", 9)), (V4, refusing), (V4, listener.getsockname())]
-        with connect(addresses, soon(), steps.append) as connected:
+        with connect(addresses, soon(), told.teller("a:80")) as connected:
             assert connected.getpeername() == listener.getsockname()
             assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-    assert [step.call for step in steps] == ["socket", "connect"] * 3
-    assert "Connection refused" in steps[3].detail
+    assert told.names == ["socket", "connect"] * 3
+    assert "connect 127.0.0.1:PORT: ECONNREFUSED, Connection refused\n" in told.text
 
 
 def test_an_address_that_says_nothing_gets_company(silent: tuple[str, int]) -> None:
-    with listening() as listener, connect([(V4, silent), (V4, listener.getsockname())], soon(), None) as connected:
+    with listening() as listener, connect([(V4, silent), (V4, listener.getsockname())], soon()) as connected:
         assert connected.getpeername() == listener.getsockname()
 
 
 def test_where_no_address_answers_the_deadline_ends_it(silent: tuple[str, int]) -> None:
+    told = Told()
     with pytest.raises(TimeoutError, match="no address answered in time"):
-        connect([(V4, silent)], time.monotonic() + BRIEFLY, None)
+        connect([(V4, silent)], time.monotonic() + BRIEFLY, told.teller("a:80"))
+    assert told.names[-1] == "timeout"
 
 
 def test_where_all_refuse_the_last_says_why(refusing: tuple[str, int]) -> None:
     with pytest.raises(ConnectionRefusedError) as caught:
-        connect([(V4, refusing), (V4, refusing)], soon(), None)
+        connect([(V4, refusing), (V4, refusing)], soon())
     assert caught.value.errno == errno.ECONNREFUSED
 
 
 def test_without_an_address_there_is_no_connection() -> None:
     with pytest.raises(OSError, match="it has no address"):
-        connect([], soon(), None)
+        connect([], soon())
 
 
 def test_ipv6_is_connected_to_like_ipv4() -> None:
-    steps: list[Step] = []
+    told = Told()
     try:
         listener = socket.create_server(("::1", 0), family=V6)
     except OSError as error:
         pytest.skip(f"this system has no ::1: {error}")
     port = listener.getsockname()[1]
-    with listener, connect(look_up("::1", port), soon(), steps.append):
+    with listener, connect(look_up("::1", port), soon(), told.teller("a:80")):
         pass
-    assert steps[0].detail == "IPv6, TCP"
-    assert steps[1].detail.startswith(f"[::1]:{port} from [::1]:")
+    family, connected = told.events
+    assert family.facts == {"family": "AF_INET6", "type": "SOCK_STREAM"}
+    assert connected.facts["address"] == f"[::1]:{port}"
+    assert connected.facts["local"].startswith("[::1]:")
 
 
 # --- one exchange ---------------------------------------------------------------------------------------------------
@@ -131,11 +137,12 @@ class Pair:
     def __init__(self, timeouts: ClientTimeouts, *, tells: bool = True) -> None:
         ours, self.server = socket.socketpair()
         self.server.settimeout(PATIENCE_SECONDS)
-        self.steps: list[Step] = []
-        self.client = ClientConnection(ours, ResponseLimits(), timeouts, self.steps.append if tells else None)
+        self.told = Told()
+        tell = self.told.teller("127.0.0.1:80") if tells else nobody
+        self.client = ClientConnection(ours, ResponseLimits(), timeouts, tell)
 
-    def told(self) -> list[tuple[str, str]]:
-        return [(step.call, step.detail) for step in self.steps]
+    def sentences(self) -> list[str]:
+        return re.findall("^#1 .*TIME  (.*)", self.told.text, re.MULTILINE)
 
     def content(self) -> bytes:
         return b"".join(iter(self.client.receive_content, b""))
@@ -165,28 +172,16 @@ def test_a_request_goes_out_and_its_response_comes_in() -> None:
         pair.client.close()
         pair.client.close()
         assert not pair.client.is_idle
-        assert pair.told() == [
-            ("send", "34"),
-            ("recv", "62"),
-            ("parse", "100 \\x09\\xff"),
-            ("parse", "200 OK"),
-            ("parse", "5 octets of content, whole, by 1 recv"),
-            ("close", ""),
+        assert pair.sentences() == [
+            "send 34",
+            "recv 62",
+            "parse 100 \\x09\\xff",
+            "parse 200 OK",
+            "content 5, complete",
+            "close",
         ]
-        assert pair.steps[0].head == REQUEST
-
-
-def test_of_long_content_not_every_call_is_told() -> None:
-    with paired() as pair:
-        pair.client.send("GET", REQUEST, b"", FOREVER)
-        pair.server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
-        pair.client.receive_head()
-        for _ in range(100):
-            pair.server.sendall(b"x")
-            assert pair.client.receive_content() == b"x"
-        assert pair.client.receive_content() == b""
-        assert [call for call, _ in pair.told()].count("recv") == 8
-        assert pair.told()[-1] == ("parse", "100 octets of content, whole, by 101 recv")
+        assert pair.told.events[0].head == REQUEST
+        assert pair.told.events[0].facts["content"] == 7
 
 
 def test_a_connection_that_the_server_ends_is_closed_and_not_used_again() -> None:
@@ -239,7 +234,7 @@ def test_the_end_of_the_connection_is_told_and_an_error() -> None:
         pair.server.close()
         with pytest.raises(IncompleteError, match="ended before any octet"):
             pair.client.receive_head()
-        assert pair.told()[-1] == ("recv", "0: the server has ended its side")
+        assert pair.sentences()[-1] == "recv 0: the peer has ended its side"
 
 
 # --- time-outs ------------------------------------------------------------------------------------------------------
@@ -260,12 +255,15 @@ def test_content_that_stalls_ends_at_its_deadline() -> None:
         assert pair.client.receive_content() == b"hell"
         with pytest.raises(TimeoutError, match=r"nothing came from the server within 0\.05 s"):
             pair.client.receive_content()
+        assert re.fullmatch(r"timeout after 0\.\d+ s of waiting for the server", pair.sentences()[-1])
 
 
 def test_a_server_that_takes_nothing_is_given_up() -> None:
     late = pytest.raises(TimeoutError, match=r"the server did not take what was sent for 0\.05 s")
-    with paired(ClientTimeouts(stall=BRIEFLY)) as pair, late:
-        pair.client.send("POST", REQUEST, bytes(MANY_OCTETS), FOREVER)
+    with paired(ClientTimeouts(stall=BRIEFLY)) as pair:
+        with late:
+            pair.client.send("POST", REQUEST, bytes(MANY_OCTETS), FOREVER)
+        assert pair.sentences()[-1] == "timeout after 0.05 s of waiting for room to send"
 
 
 def test_the_whole_exchange_ends_at_its_deadline_whatever_comes() -> None:
@@ -287,8 +285,8 @@ def test_the_whole_exchange_ends_at_its_deadline_whatever_comes() -> None:
 
 def tcp(url: str, timeouts: ClientTimeouts | None = None) -> ClientConnection:
     port = int(url.removesuffix("/").rpartition(":")[2])
-    connected = connect([(V4, ("127.0.0.1", port))], soon(), None)
-    return ClientConnection(connected, ResponseLimits(), timeouts or ClientTimeouts(), None)
+    connected = connect([(V4, ("127.0.0.1", port))], soon())
+    return ClientConnection(connected, ResponseLimits(), timeouts or ClientTimeouts())
 
 
 def send_and_receive(client: ClientConnection, content: bytes) -> None:

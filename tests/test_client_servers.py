@@ -13,9 +13,9 @@ import pytest
 import httpsock
 from httpsock.client import Client
 from httpsock.download import Download
-from httpsock.steps import Step
 from tests.support import PATIENCE_SECONDS
 from tests.support_tools import run, tool
+from tests.support_trace import Told
 
 LARGE = bytes(range(256)) * 4096
 
@@ -102,14 +102,14 @@ def test_files_arrive_whole(served: str) -> None:
 
 
 def test_several_requests_go_over_one_connection_if_the_server_lets_them(served: str) -> None:
-    steps: list[Step] = []
-    with Client(observe=steps.append) as client:
+    told = Told()
+    with Client(trace=told) as client:
         versions = []
         for _ in range(3):
             with client.get(served + "hello.txt") as response:
                 versions.append(response.head.minor_version)
                 assert response.read() == b"Hello, socket.\n"
-    connections = [step.call for step in steps].count("connect")
+    connections = told.names.count("connect")
     assert connections == (1 if versions == [1, 1, 1] else 3)
 
 

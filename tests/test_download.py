@@ -29,7 +29,7 @@ WHOLE = b"abcdefghij"
 def respond(octets: bytes, url: str = URL) -> Iterator[ClientResponse]:
     """Give the response that a client makes of *octets*."""
     ours, server = socket.socketpair()
-    connection = ClientConnection(ours, ResponseLimits(), ClientTimeouts(), None)
+    connection = ClientConnection(ours, ResponseLimits(), ClientTimeouts())
     with contextlib.closing(connection):
         with server:
             connection.send("GET", b"GET / HTTP/1.1\r\n\r\n", b"", float("inf"))

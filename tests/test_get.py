@@ -62,35 +62,52 @@ def test_with_capital_i_the_head_comes_alone(server: httpsock.Server, capfdbinar
     assert error == ""
 
 
-@pytest.mark.parametrize("option", ["-v", "--verbose", "--trace"])
+@pytest.mark.parametrize("option", ["-v", "--verbose", "--trace", "--trace=text"])
 def test_with_v_each_call_and_both_heads_are_told(option: str, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello", "Set-Cookie: secret"))) as url:
         assert get(option, url, "--header", "Authorization: secret") == 0
     out, error = said(capfdbinary)
     assert out == b"hello"
-    told = re.sub(r"^\*  +[0-9.]+ ms  ", "* ", error, flags=re.MULTILINE).splitlines()
     address = url.removeprefix("http://").removesuffix("/")
-    assert re.fullmatch(rf"\* connect  {address} from 127\.0\.0\.1:\d+", told.pop(2))
-    assert told == [
-        "* look up  127.0.0.1: 127.0.0.1",
-        "* socket   IPv4, TCP",
-        f"* send     {len(address) + 111}",
-        "> GET / HTTP/1.1",
-        f"> Host: {address}",
-        "> User-Agent: httpsock",
-        "> Accept: */*",
-        "> Accept-Encoding: identity",
-        "> Authorization: (not shown)",
-        ">",
-        "* recv     63",
-        "* parse    200 OK",
-        "< HTTP/1.1 200 OK",
-        "< Set-Cookie: (not shown)",
-        "< Content-Length: 5",
-        "<",
-        "* parse    5 octets of content, whole, by 1 recv",
-        "* close",
+    told = [re.sub(rf"^#1 {address} +[0-9.]+ (µs|ms)  ", "", line) for line in error.splitlines()]
+    assert re.fullmatch(rf"connect {address} from 127\.0\.0\.1:\d+", told.pop(2))
+    assert [line for line in told if not line.startswith("      =")] == [
+        "getaddrinfo 127.0.0.1: 127.0.0.1",
+        "socket AF_INET, SOCK_STREAM",
+        f"send {len(address) + 111}",
+        "      > GET / HTTP/1.1",
+        f"      > Host: {address}",
+        "      > User-Agent: httpsock",
+        "      > Accept: */*",
+        "      > Accept-Encoding: identity",
+        "      > Authorization: ***",
+        "      >",
+        "recv 63",
+        "parse 200 OK",
+        "      < HTTP/1.1 200 OK",
+        "      < Set-Cookie: ***",
+        "      < Content-Length: 5",
+        "      <",
+        "content 5, complete",
+        "close",
     ]
+
+
+def test_as_json_each_call_is_one_object(server: httpsock.Server, capfdbinary: Captured) -> None:
+    assert get("--trace=json", server.url + "hello.txt") == 0
+    events = [json.loads(line) for line in said(capfdbinary)[1].splitlines()]
+    calls = ["getaddrinfo", "socket", "connect", "send", "recv", "parse", "content", "close"]
+    assert [event["event"] for event in events] == calls
+    assert {event["connection"] for event in events} == {1}
+
+
+def test_a_trace_without_standard_error_goes_nowhere(server: httpsock.Server, tmp_path: pathlib.Path) -> None:
+    """Whatever has its descriptor by now is spared: here, the file."""
+    command = [*COMMAND, "get", "--trace", "-o", "hello.txt", server.url + "hello.txt"]
+    without = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
+    done = subprocess.run(without, cwd=tmp_path, env=ENVIRONMENT, timeout=60, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "hello.txt").read_bytes() == b"Hello, socket.\n"
 
 
 def test_content_goes_to_files_in_turn(server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
@@ -259,6 +276,7 @@ def test_a_closed_standard_error_changes_nothing_else(monkeypatch: pytest.Monkey
     with playing(answering(ok(b"hello"))) as url, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", None)
         assert get("-v", "-o", str(tmp_path / "file"), url) == 0
+        assert get("http://127.0.0.1:1/") == 7
     assert (tmp_path / "file").read_bytes() == b"hello"
 
 

@@ -36,7 +36,6 @@ CORE = [
     "resources",
     "response_parser",
     "ssdp",
-    "steps",
     "target",
     "terminal",
     "urls",

@@ -23,6 +23,7 @@ ROOT = PACKAGE.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("## See the sockets\n")[2].partition("\n## ")[0]
 CLOSE = "Connection: close"
+OF_CLIENTS = {"getaddrinfo", "connect"}
 
 
 def test_a_folder_may_follow_the_option(serving: Start) -> None:
@@ -81,7 +82,7 @@ def test_json_is_one_object_an_event_with_the_facts_that_readme_names(serving: S
         documented = set(re.findall(r"`(\w+)`", rows[event["event"]]))
         assert facts <= documented | failing, event
         seen.add(event["event"])
-    assert seen == set(SENTENCES) - {"kept", "timeout", "cut", "lost"}
+    assert seen == set(SENTENCES) - {"kept", "timeout", "cut", "lost", *OF_CLIENTS}
 
 
 def test_readme_names_every_event_and_fact() -> None:
@@ -166,3 +167,12 @@ def essence(trace: str) -> str:
     lines = [line for line in alike(trace).splitlines() if not other.match(line)]
     sizes = r'ETag: "\w+"|\d+ octets|(?<=send )\d+|(?<=recv )\d+|(?<=read )\d+|(?<=Range: bytes 0-4/)\d+'
     return re.sub(sizes, "N", "\n".join(lines))
+
+
+def test_without_standard_error_nothing_is_written_into_what_has_its_descriptor(
+    serving: Start,
+) -> None:
+    """Whatever is opened next has number 2, be it a file or a connection."""
+    program = serving(command=["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, "--trace"])
+    assert program.ask("/hello.txt").text == "Hello, socket.\n"
+    assert program.stop()[0] == 0
