@@ -12,27 +12,36 @@ answers that come twice are told once, and after a deadline no more are waited f
 standard output    one line for each device: its name, its URL, its address; with --json one object each
 exit code          0 if any was found, 1 if none was, 2 for a wrong argument
 
-UPnP Device Architecture 2.0 §1.3 (search), §2 (description); RFC 1112 §6 (multicast).
+UPnP Device Architecture 2.0 §1.3 (search), §2 (description), §A.3 (IPv6); RFC 1112 §6 (multicast).
 """
 
 import argparse
+import contextlib
 import html
+import ipaddress
 import json
 import re
+import select
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .addresses import local_addresses
-from .arguments import Parser, number
+from .arguments import TRACE_FORMS, Parser, number, with_trace_form
 from .client import Client
 from .client_connection import ClientTimeouts
+from .multicast import Interface, announcing_hosts, interface, sender
 from .response_parser import ResponseError
-from .ssdp import ALL, GROUP, PORT, ROOT_DEVICE, Datagram, DatagramError, format_search, parse_datagram
+from .ssdp import ALL, GROUP, GROUP_IPV6, PORT, ROOT_DEVICE, Datagram, DatagramError, format_search, parse_datagram
 from .terminal import visible
-from .urls import UrlError, parse_url
+from .tracedsocket import Tell, TracedDatagramSocket, nobody
+from .urls import Url, UrlError, parse_url
+
+if TYPE_CHECKING:
+    # Loaded by who wants it.
+    from .trace import Trace
 
 NOTHING_FOUND = 1
 _MOST_OCTETS = 8193
@@ -54,49 +63,88 @@ class Found(NamedTuple):
     identity: str
 
 
-def search(
-    target: str, to: tuple[str, int], interfaces: Sequence[str], seconds: float
-) -> Iterator[tuple[str, Datagram]]:
-    """Give the answers to a search for *target*, each with whence it came, until *seconds* are over.
+# Who is asked: all on the network of an interface, or one address.
+Asked = Interface | tuple[Any, ...]
 
-    *interfaces* are the addresses of ours on whose networks it is sent, if it is sent to a group.
-    Raises OSError if it can be sent on none.
+
+def search(
+    target: str, asked: Sequence[Asked], seconds: float, trace: "Trace | None" = None
+) -> Iterator[tuple[str, Datagram]]:
+    """Ask all of *asked* for *target*; give the answers, each with whence it came, until *seconds* are over.
+
+    *trace* is told of each call that is made. Raises OSError if nobody can be asked.
     """
+    tell: Tell = trace.server if trace else nobody
+    create: Callable[[int, int], socket.socket] = partial(TracedDatagramSocket, tell=tell) if trace else socket.socket
     deadline = time.monotonic() + seconds
-    # Who answers may wait so long; the rest is for the way.
-    octets = format_search(target, max(1, int(seconds) - 1))
-    # 1. Create: a descriptor for datagrams of UDP over IPv4; the system picks a port when the first is sent.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+    with contextlib.ExitStack() as opened:
+        sockets: dict[int, socket.socket] = {}
         # 2. Communicate: nobody says whether it arrived, so it is sent again.
         for _ in range(_TIMES):
-            _ask(asking, octets, to, interfaces)
+            _ask(
+                target, asked, seconds, sockets, lambda family: opened.enter_context(create(family, socket.SOCK_DGRAM))
+            )
+        tell("wait", {"for": "answers", "seconds": seconds})
         while (left := deadline - time.monotonic()) > 0:
-            asking.settimeout(left)
-            try:
-                octets, peer = asking.recvfrom(_MOST_OCTETS)
-                datagram = parse_datagram(octets)
-            except TimeoutError:
-                return
-            except (OSError, DatagramError):
-                # What says nothing, or that one port is closed, says nothing of the others.
-                continue
-            if datagram.start_line.startswith(b"HTTP/1.1 200") and datagram.field("usn"):
-                yield peer[0], datagram
+            ready, _, _ = select.select(list(sockets.values()), [], [], left)
+            for each in ready:
+                yield from _answer(each, tell)
+        tell("timeout", {"for": "answers", "seconds": seconds})
 
 
-def _ask(asking: socket.socket, octets: bytes, to: tuple[str, int], interfaces: Sequence[str]) -> None:
-    """Send *octets* on each network. Raises the OSError of the last one if none took them."""
+def _ask(
+    target: str,
+    asked: Sequence[Asked],
+    seconds: float,
+    sockets: dict[int, socket.socket],
+    create: Callable[[int], socket.socket],
+) -> None:
+    """Ask all of *asked* once. Raises the OSError of the last one if none could be asked."""
     fault: OSError | None = None
-    has_sent = False
-    for interface in interfaces or ["0.0.0.0"]:
+    has_asked = False
+    for each in asked:
+        family = each.family if isinstance(each, Interface) else socket.AF_INET6 if len(each) > 2 else socket.AF_INET
+        is_ipv6 = family == socket.AF_INET6
+        # Who answers may wait so long; the rest is for the way.
+        octets = format_search(target, max(1, int(seconds) - 1), is_ipv6=is_ipv6)
         try:
-            asking.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(interface))
-            asking.sendto(octets, to)
-            has_sent = True
+            if family not in sockets:
+                # 1. Create: a descriptor for datagrams of UDP; the system picks a port when the first is sent.
+                sockets[family] = create(family)
+                # What select() has promised may be dropped before it is received.
+                sockets[family].setblocking(False)
+            if isinstance(each, Interface):
+                each.send(sockets[family], octets, GROUP_IPV6 if is_ipv6 else GROUP, PORT)
+            else:
+                sockets[family].sendto(octets, each)
+            has_asked = True
         except OSError as error:
             fault = error
-    if fault and not has_sent:
+    if fault and not has_asked:
         raise fault
+
+
+def _answer(hearing: socket.socket, tell: Tell) -> Iterator[tuple[str, Datagram]]:
+    """Receive one datagram; give it if it is an answer."""
+    try:
+        octets, peer = hearing.recvfrom(_MOST_OCTETS)
+        datagram = _parse_answer(octets, tell)
+    except DatagramError as error:
+        tell("ignore", error.facts)
+    except OSError:
+        # That one port is closed, or one datagram broken, says nothing of the others.
+        pass
+    else:
+        yield sender(peer), datagram
+
+
+def _parse_answer(octets: bytes, tell: Tell) -> Datagram:
+    """Return the answer that *octets* are. Raises DatagramError if they are none."""
+    datagram = parse_datagram(octets)
+    tell("parse", datagram.summary, head=octets)
+    if not datagram.start_line.startswith(b"HTTP/1.1 200") or not datagram.field("usn"):
+        raise DatagramError("it is no answer to a search", "UDA 2.0 §1.3.3")
+    return datagram
 
 
 def identify(client: Client, address: str, datagram: Datagram) -> Found:
@@ -107,7 +155,7 @@ def identify(client: Client, address: str, datagram: Datagram) -> Found:
     url = _element(text, "presentationURL")
     try:
         # Some give a path only; where it leads is beside the description (UDA 2.0 §2.3).
-        url = str(parse_url(url)) if "://" in url else location
+        url = str(_seen_from_here(parse_url(url if "://" in url else location), address))
     except UrlError:
         url = location
     return Found(name, url, address, datagram.field("server"), usn.partition("::")[0])
@@ -119,9 +167,10 @@ def _description(client: Client, address: str, location: str) -> str:
     It is asked for only where the answer came from: nobody is to send us to somebody else.
     """
     try:
-        if parse_url(location).host != address:
+        url = _seen_from_here(parse_url(location), address)
+        if not _is_same(url.host, address):
             return ""
-        with client.get(location) as response:
+        with client.get(str(url)) as response:
             octets = b""
             for part in response:
                 octets += part
@@ -132,6 +181,23 @@ def _description(client: Client, address: str, location: str) -> str:
     return octets.decode("utf-8", "replace")
 
 
+def _seen_from_here(url: Url, address: str) -> Url:
+    """Return *url* with the zone of *address* if it needs one: the device can't know how we call its network.
+
+    RFC 4007 §6: a link-local address says nothing without it.
+    """
+    _, percent, zone = address.partition("%")
+    return url._replace(host=url.host + percent + zone) if url.host.startswith("fe80:") else url
+
+
+def _is_same(host: str, address: str) -> bool:
+    """Return whether *host* is *address*, however it is written."""
+    try:
+        return ipaddress.ip_address(host) == ipaddress.ip_address(address)
+    except ValueError:
+        return False
+
+
 def _element(text: str, name: str) -> str:
     """Return the text of the first element *name*. A parser of XML would do more for a stranger than this needs."""
     match = re.search(_ELEMENT.format(name), text)
@@ -140,19 +206,38 @@ def _element(text: str, name: str) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Search as *arguments* say, and print what is found; return the exit code."""
-    options = _parser().parse_args(arguments)
-    interfaces = [options.bind] if options.bind else [address for address in local_addresses() if ":" not in address]
+    options = _parser().parse_args(with_trace_form(arguments))
+    trace = _trace(options.trace)
     answers: dict[str, tuple[str, Datagram]] = {}
     try:
-        for address, datagram in search(options.target, options.to, interfaces, options.seconds):
-            if len(answers) < _MOST_DEVICES:
-                answers.setdefault(datagram.field("usn").partition("::")[0], (address, datagram))
+        asked = [options.to] if options.to else [options.bind] if options.bind else _networks()
+        for address, datagram in search(options.target, asked, options.seconds, trace):
+            identity = datagram.field("usn").partition("::")[0]
+            if identity in answers and trace:
+                trace.server("repeated", {"identity": visible(identity)})
+            elif len(answers) < _MOST_DEVICES:
+                answers.setdefault(identity, (address, datagram))
     except OSError as error:
         print(f"httpsock find: nothing can be sent: {error.strerror}.", file=sys.stderr)
-    with Client(timeouts=ClientTimeouts(whole=_DESCRIPTION_SECONDS), redirects=0) as client:
+    with Client(timeouts=ClientTimeouts(whole=_DESCRIPTION_SECONDS), redirects=0, trace=trace) as client:
         for address, datagram in answers.values():
             _print(identify(client, address, datagram), as_json=options.json)
     return 0 if answers else NOTHING_FOUND
+
+
+def _networks() -> list[Interface]:
+    """Return the interfaces by which others may be reached, or what the system takes for one if it has none."""
+    return [interface(host) for host in announcing_hosts()] or [Interface("0.0.0.0")]
+
+
+def _trace(form: str | None) -> "Trace | None":
+    """Return what tells of each call on standard error, if that is wanted."""
+    if form is None:
+        return None
+    # Wanted by few.
+    from .trace import trace_on_standard_error
+
+    return trace_on_standard_error(form, is_client=True)
 
 
 def _print(found: Found, *, as_json: bool) -> None:
@@ -177,22 +262,44 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--all", dest="target", action="store_const", const=ALL, default=ROOT_DEVICE, help="also services"
     )
-    parser.add_argument("--bind", metavar="ADDR", type=_address, help="search from this address of ours only")
+    whom = parser.add_mutually_exclusive_group()
+    whom.add_argument("--bind", metavar="ADDR", type=_interface, help="ask on the network of this address of ours only")
     to_help = "ask this address alone, at the port of SSDP or another (default: all of the group)"
-    parser.add_argument("--to", metavar="ADDR[:PORT]", type=_peer, default=(GROUP, PORT), help=to_help)
+    whom.add_argument("--to", metavar="ADDR[:PORT]", type=_peer, help=to_help)
+    trace_help = "each call and each datagram, to standard error; =octets: with all octets; =json: one object an event"
+    parser.add_argument("--trace", choices=TRACE_FORMS, nargs="?", metavar="FORM", help=trace_help)
+    parser.add_argument("-v", "--verbose", dest="trace", action="store_const", const="text", help="the same as --trace")
     return parser
 
 
-def _address(text: str) -> str:
-    """Return a numeric IPv4 address."""
+def _interface(text: str) -> Interface:
+    """Return the interface of a numeric address."""
+    _numeric(text)
     try:
-        socket.inet_pton(socket.AF_INET, text)
-    except OSError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an IPv4 address") from None
+        return interface(text)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address of ours: {error.strerror}") from None
+
+
+def _numeric(text: str) -> str:
+    """Return a numeric address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IPv4 or IPv6 address") from None
     return text
 
 
-def _peer(text: str) -> tuple[str, int]:
-    """Return a numeric IPv4 address and a port."""
-    host, colon, port = text.partition(":")
-    return _address(host), number(1, 65535, "a port")(port) if colon else PORT
+def _peer(text: str) -> tuple[Any, ...]:
+    """Return a numeric address, of IPv6 in brackets if a port follows, and a port, as the system takes them."""
+    host, port = text, ""
+    if text.startswith("["):
+        host, bracket, port = text[1:].partition("]:")
+        host = host if bracket else host.removesuffix("]")
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    at = number(1, 65535, "a port")(port) if port else PORT
+    try:
+        return socket.getaddrinfo(_numeric(host), at, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0][4]
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{host!r} can't be asked: {error.strerror}") from None

@@ -84,10 +84,11 @@ def _serve_here(server: Server, lines: LineWriter, options: argparse.Namespace, 
     # Windows has no such signals.
     handover = _handover([server], server.ask_to_retire, options) if hasattr(signal, "SIGHUP") else None
     _stop_on_signals(server, options.grace, handover.stop if handover else int)
-    _announce(server, options, inheritance)
-    inheritance.watch(os.getpid())
-    inheritance.is_served()
     with _announcing(server, options) as announcer:
+        # Who reads the URL finds all that was asked for at work.
+        _announce(server, options, inheritance)
+        inheritance.watch(os.getpid())
+        inheritance.is_served()
         code = _serve(server, lines)
         if announcer:
             announcer.is_replaced = server.is_retiring
@@ -280,12 +281,15 @@ def _announcing(server: Server, options: argparse.Namespace) -> contextlib.Abstr
         return contextlib.nullcontext()
     # Loaded only now: most servers announce nothing.
     from .announcer import Announcer
+    from .multicast import announcing_hosts
 
-    addresses = [address for address in (local_addresses() if options.lan else [options.bind]) if ":" not in address]
+    # Of a trace of some paths only, no datagram is a part.
+    trace = server.tracing.trace if server.tracing and not server.tracing.trace.path else None
+    hosts = announcing_hosts() if options.lan else [options.bind]
     try:
-        return Announcer(server.directory, addresses, server.port)
+        return Announcer(server.directory, hosts, server.port, trace=trace)
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)) if addresses else "there is no IPv4 address for it"
+        reason = (getattr(error, "strerror", None) or str(error)) if hosts else "there is no network"
         say(f"httpsock: the folder can't be announced: {reason}; it is served all the same.")
         return contextlib.nullcontext()
 

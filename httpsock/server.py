@@ -112,7 +112,7 @@ class Server:
         self._thread_count = threads
         self._worker: Worker | None = None
         self._threads: list[threading.Thread] = []
-        self._tracing = tracing
+        self.tracing = tracing
         # What it is made of is chosen here, once.
         self._create: Create = tracing.listener if tracing else socket.socket
         self._employ = tracing.worker if tracing else Worker
@@ -128,8 +128,8 @@ class Server:
 
     def start(self) -> None:
         """Start to serve, on threads of its own, and return. The listening sockets are the worker's from now on."""
-        if self._tracing:
-            self._tracing.start()
+        if self.tracing:
+            self.tracing.start()
         self._worker = self._employ(self._listeners, self._service, self._log, self._report)
         self._threads = [
             threading.Thread(target=self._worker.run, name=f"httpsock-{number}", daemon=True)
@@ -200,8 +200,8 @@ class Server:
             while thread.is_alive():
                 # With a time limit, since without one Windows lets no signal through.
                 thread.join(timeout=1.0)
-        if self._tracing:
-            self._tracing.finish()
+        if self.tracing:
+            self.tracing.finish()
 
     def __enter__(self) -> Self:
         self.start()

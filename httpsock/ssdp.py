@@ -18,8 +18,10 @@ from typing import NamedTuple
 
 from . import grammar
 from .framing import field_line_fault
+from .terminal import visible
 
 GROUP = "239.255.255.250"
+GROUP_IPV6 = "ff02::c"
 PORT = 1900
 MAX_AGE_SECONDS = 1800
 ALL = "ssdp:all"
@@ -38,6 +40,13 @@ class DatagramError(Exception):
 
     def __init__(self, reason: str, clause: str) -> None:
         super().__init__(f"{reason} ({clause})")
+        self.reason = reason
+        self.clause = clause
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a trace tells of it."""
+        return {"reason": self.reason, "clause": self.clause}
 
 
 class Datagram(NamedTuple):
@@ -49,6 +58,16 @@ class Datagram(NamedTuple):
     def field(self, name: str) -> str:
         """Return the value of a field as text, or nothing if there is none."""
         return self.fields.get(name.encode("ascii"), b"").decode("utf-8", "backslashreplace")
+
+    @property
+    def summary(self) -> dict[str, str | int]:
+        """What its start line says, as a trace tells it: method and target, or status and phrase."""
+        first, second, third = visible(self.start_line.decode("utf-8", "backslashreplace")).split(" ", 2)
+        return (
+            {"status": int(second), "phrase": third}
+            if first.startswith("HTTP/")
+            else {"method": first, "target": second}
+        )
 
 
 class Search(NamedTuple):
@@ -79,16 +98,18 @@ def parse_datagram(octets: bytes) -> Datagram:
     return Datagram(start_line, fields)
 
 
-def search_of(datagram: Datagram) -> Search | None:
-    """Return the search that *datagram* is, or None if it is none that is to be answered (UDA 2.0 §1.3.2)."""
+def search_of(datagram: Datagram) -> Search:
+    """Return the search that *datagram* is. Raises DatagramError if it is none that is to be answered."""
     if datagram.start_line != b"M-SEARCH * HTTP/1.1" or datagram.field("man") != '"ssdp:discover"':
-        return None
+        raise DatagramError("it is no search", "UDA 2.0 §1.3.2")
     seconds, target = datagram.field("mx"), datagram.field("st")
+    if not target:
+        raise DatagramError("the search does not say for what", "UDA 2.0 §1.3.2")
     # A search without MX is sent to one device, which answers at once (§1.3.2); MX 0 counts as 1.
     if not seconds:
-        return Search(target, 0) if target else None
-    if not (seconds.isascii() and seconds.isdigit() and len(seconds) < 10 and target):
-        return None
+        return Search(target, 0)
+    if not (seconds.isascii() and seconds.isdigit() and len(seconds) < 10):
+        raise DatagramError("MX is no number of seconds", "UDA 2.0 §1.3.2")
     return Search(target, max(1, min(int(seconds), _MOST_MX)))
 
 
@@ -130,7 +151,7 @@ class Device(NamedTuple):
         for target in self.targets:
             yield _format(
                 "NOTIFY * HTTP/1.1",
-                ("HOST", f"{GROUP}:{PORT}"),
+                ("HOST", self._group),
                 ("CACHE-CONTROL", f"max-age={MAX_AGE_SECONDS}"),
                 ("LOCATION", self.location),
                 ("NT", target),
@@ -145,27 +166,36 @@ class Device(NamedTuple):
         for target in self.targets:
             yield _format(
                 "NOTIFY * HTTP/1.1",
-                ("HOST", f"{GROUP}:{PORT}"),
+                ("HOST", self._group),
                 ("NT", target),
                 ("NTS", "ssdp:byebye"),
                 ("USN", self.name_of(target)),
                 *self._numbers(),
             )
 
+    @property
+    def _group(self) -> str:
+        """Whom it says so, which is of the family of the address that it speaks of (UDA 2.0 §A.3)."""
+        return _host_of(is_ipv6=self.location.startswith("http://["))
+
     def _numbers(self) -> tuple[tuple[str, str], ...]:
         return (("BOOTID.UPNP.ORG", str(self.booted)), ("CONFIGID.UPNP.ORG", "1"))
 
 
-def format_search(target: str, seconds: int) -> bytes:
+def format_search(target: str, seconds: int, *, is_ipv6: bool = False) -> bytes:
     """Return the datagram that looks for *target*, to be answered within *seconds*."""
     return _format(
         "M-SEARCH * HTTP/1.1",
-        ("HOST", f"{GROUP}:{PORT}"),
+        ("HOST", _host_of(is_ipv6=is_ipv6)),
         ("MAN", '"ssdp:discover"'),
         ("MX", str(seconds)),
         ("ST", target),
         ("USER-AGENT", "httpsock UPnP/2.0"),
     )
+
+
+def _host_of(*, is_ipv6: bool) -> str:
+    return f"[{GROUP_IPV6}]:{PORT}" if is_ipv6 else f"{GROUP}:{PORT}"
 
 
 def _format(start_line: str, *fields: tuple[str, str]) -> bytes:

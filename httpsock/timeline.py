@@ -47,12 +47,14 @@ SENTENCES = {
     "socket": "socket {family}, {type}",
     "bind": "bind {address}",
     "listen": "listen {backlog} at {address}",
+    "join": "setsockopt IP_ADD_MEMBERSHIP: join {group} at {address}",
     "accept": "accept",
     "getaddrinfo": "getaddrinfo {host}: {addresses}",
     "connect": "connect {address} from {local}",
     "wait": "wait for {for}, at most {seconds:g} s",
     "timeout": "timeout after {seconds:g} s of waiting for {for}",
     "recv": "recv {octets}",
+    "recvfrom": "recvfrom {octets} from {address}",
     "parse": "parse {method} {target}",
     "content": "content {octets}, complete",
     "stat": "stat {name}: {kind}, {octets} octets",
@@ -61,7 +63,10 @@ SENTENCES = {
     "read": "read {octets}",
     "scandir": "scandir {name}: {entries} entries",
     "refuse": "refuse {status} {phrase}",
+    "ignore": "ignore it",
+    "repeated": "repeated: {identity} has answered already",
     "send": "send {octets}",
+    "sendto": "sendto {octets} to {address}",
     "sendfile": "sendfile {octets}",
     "shutdown": "shutdown: our side has ended",
     "close": "close",
@@ -71,7 +76,9 @@ SENTENCES = {
 EXTRA_FACTS = {
     "parse": ("head", "status", "phrase"),
     "refuse": ("reason", "clause", "head"),
+    "ignore": ("reason", "clause", "head"),
     "send": ("head", "content"),
+    "sendto": ("head",),
     "close": ("address", "tcp"),
 }
 # A call that failed says instead what the system said.
@@ -80,18 +87,20 @@ _FAILED = {
     "listen": "listen",
     "getaddrinfo": "getaddrinfo {host}",
     "connect": "connect {address}",
+    "join": "setsockopt IP_ADD_MEMBERSHIP: join {group} at {address}",
+    "sendto": "sendto {address}",
     "stat": "stat {name}",
     "open": "open {name}",
     "scandir": "scandir {name}",
 }
-_DIRECTIONS = {"send": "<", "sendfile": "<"}
+_DIRECTIONS = {"send": "<", "sendfile": "<", "sendto": "<"}
 # At the other end, what is sent goes to the server.
 _AT_THE_CLIENT = {"<": ">", ">": "<"}
 _INDENT = "      "
 
 _NAME, _FAINT, _IN, _OUT, _WRONG, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[32m", "\x1b[1;31m", "\x1b[0m"
 _COLOURS = {">": _IN, "<": _OUT, "!": _WRONG, "=": _FAINT}
-_WRONG_EVENTS = ("timeout", "refuse", "cut", "lost")
+_WRONG_EVENTS = ("timeout", "refuse", "ignore", "cut", "lost")
 # What a dump shows of each octet.
 _PRINTABLE = bytes(octet if 0x20 <= octet < 0x7F else ord(".") for octet in range(256))
 _not_visible = re.compile(rb"[^ -\[\]-~]")
@@ -167,7 +176,7 @@ def _details(event: Event) -> list[tuple[str, str]]:
     """Return the lines below that of an event, each with the mark that stands before it."""
     mark = _DIRECTIONS.get(event.name, ">")
     details = []
-    if event.name == "refuse":
+    if "reason" in event.facts:
         details.append(("!", f"{event.facts['reason']} ({event.facts['clause']})"))
     if event.octets:
         return details + [(mark, line) for line in _dump(event.octets)]

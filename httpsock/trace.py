@@ -123,6 +123,9 @@ class Trace:
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(_FINISH_SECONDS)
+            if not self._thread.is_alive():
+                # What is still told is written at once, as before the start.
+                self._thread = None
 
     def _queue(self, event: Event) -> None:
         self._octets += _weight(event)

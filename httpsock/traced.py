@@ -41,17 +41,17 @@ class Tracing:
     """What a server is made of that tells *trace* what it does. One belongs to one server."""
 
     def __init__(self, trace: Trace) -> None:
-        self._trace = trace
+        self.trace = trace
         self.start = trace.start
         self.finish = trace.finish
 
     def listener(self, family: int, kind: int) -> socket.socket:
         """Create a socket that is to listen."""
-        return TracedListener(family, kind, tell=self._trace.server)
+        return TracedListener(family, kind, tell=self.trace.server)
 
     def worker(self, listeners: Sequence[socket.socket], service: Service, log: Log | None, report: Report) -> Worker:
         """Make a worker."""
-        return TracedWorker(listeners, service, log, report, trace=self._trace)
+        return TracedWorker(listeners, service, log, report, trace=self.trace)
 
 
 class TracedWorker(Worker):

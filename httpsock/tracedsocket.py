@@ -20,6 +20,11 @@ def nobody(*_: object, **__: object) -> None:
     """Tell nobody."""
 
 
+def everybody(host: str) -> bool:
+    """Return that whoever is at *host* is told of."""
+    return bool(host)
+
+
 def nothing() -> int:
     """Return that nothing of what is sent next is the head of a message."""
     return 0
@@ -119,6 +124,50 @@ class TracedSocket(socket.socket):
         info = tcp_info(self)
         super().close()
         self._tell("close", {"tcp": info} if info else {})
+
+
+class TracedDatagramSocket(socket.socket):
+    """A socket for datagrams that tells *tell* of each call, but of datagrams only if *wants* their other end."""
+
+    def __init__(
+        self, family: int, kind: int, *, tell: Tell = nobody, wants: Callable[[str], bool] = everybody
+    ) -> None:
+        self._tell = tell
+        self._wants = wants
+        facts = {"family": socket.AddressFamily(family).name, "type": socket.SocketKind(kind).name}
+        with telling_failure(tell, "socket", facts):
+            super().__init__(family, kind)
+        tell("socket", facts)
+
+    def bind(self, address: Any, /) -> None:
+        """Take an address and a port."""
+        facts = {"address": address_of(address)}
+        with telling_failure(self._tell, "bind", facts):
+            super().bind(address)
+        self._tell("bind", {"address": address_of(self.getsockname())})
+
+    def recvfrom(self, most: int, flags: int = 0, /) -> tuple[bytes, Any]:
+        """Receive one datagram; return it, and whose it is."""
+        with telling_failure(self._tell, "recvfrom"):
+            octets, address = super().recvfrom(most, flags)
+        if self._wants(str(address[0])):
+            self._tell("recvfrom", {"octets": len(octets), "address": address_of(address)}, octets=octets)
+        return octets, address
+
+    def sendto(self, octets: Any, address: Any, /) -> int:  # type: ignore[override]
+        """Send one datagram."""
+        tell = self._tell if self._wants(str(address[0])) else nobody
+        facts = {"address": address_of(address)}
+        with telling_failure(tell, "sendto", facts):
+            sent = super().sendto(octets, address)
+        tell("sendto", {"octets": sent, **facts}, head=octets, octets=octets)
+        return sent
+
+    def close(self) -> None:
+        """Give up the descriptor; twice does no harm."""
+        if self.fileno() >= 0:
+            self._tell("close", {"address": address_of(self.getsockname())})
+        super().close()
 
 
 @contextlib.contextmanager

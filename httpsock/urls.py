@@ -19,6 +19,10 @@ from . import grammar
 DEFAULT_PORT = 80
 # RFC 9110 §4.1 asks for 8000 at least.
 _MOST_OCTETS = 16 * 1024
+# An address of one network among several, and the interface that leads there (RFC 6874 §2).
+_zone = re.compile(
+    rb"(?P<before>\[fe80:[^%\]]*+)%25(?P<zone>[0-9A-Za-z._~-]+)(?P<after>\].*)", re.IGNORECASE | re.DOTALL
+)
 # What a path or query may hold as it is: pchar, "/", "?" and the percent sign of what is encoded already.
 _not_in_target = re.compile(rb"[^!$&'()*+,\-./0-9:;=?@A-Z_a-z~%]")
 _control = re.compile(rb"[\x00-\x1f\x7f]")
@@ -29,7 +33,7 @@ class UrlError(ValueError):
 
 
 class Url(NamedTuple):
-    """An http URL taken apart. *host* is in lower case, an IPv6 address without its brackets."""
+    """An http URL taken apart. *host* is in lower case, an IPv6 address without its brackets, its zone after %."""
 
     host: str
     port: int
@@ -38,8 +42,8 @@ class Url(NamedTuple):
     @property
     def authority(self) -> str:
         """What the field Host says: the port only if it is not the default one (RFC 9110 §4.2.3, §7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == DEFAULT_PORT else f"{host}:{self.port}"
+        # RFC 6874 §4: a zone means nothing to anybody else.
+        return self._written(self.host.partition("%")[0])
 
     @property
     def origin(self) -> tuple[str, int]:
@@ -47,7 +51,11 @@ class Url(NamedTuple):
         return self.host, self.port
 
     def __str__(self) -> str:
-        return f"http://{self.authority}{self.target}"
+        return f"http://{self._written(self.host.replace('%', '%25'))}{self.target}"
+
+    def _written(self, host: str) -> str:
+        host = f"[{host}]" if ":" in host else host
+        return host if self.port == DEFAULT_PORT else f"{host}:{self.port}"
 
 
 def parse_url(text: str) -> Url:
@@ -75,6 +83,9 @@ def _parse_authority(authority: bytes) -> tuple[str, int]:
     if b"@" in authority:
         # RFC 9110 §4.2.4: a password would end up in logs and histories, and what stands before "@" deceives.
         raise UrlError("a URL with a user's name or password is not asked for; give them with --header, if at all")
+    zone = b""
+    if match := _zone.fullmatch(authority):
+        authority, zone = match["before"] + match["after"], b"%" + match["zone"]
     match = grammar.host.fullmatch(authority)
     if match is None:
         hint = "; write a name beyond ASCII in its form xn--" if any(octet > 0x7F for octet in authority) else ""
@@ -83,7 +94,7 @@ def _parse_authority(authority: bytes) -> tuple[str, int]:
     if match["port"] and not (digits and len(digits) <= 5 and int(digits) <= 65535):
         raise UrlError(f'the URL has "{shown}" for host and port; ports are 1 to 65535')
     host = authority[: match.start("port") - 1] if match["port"] is not None else authority
-    return host.strip(b"[]").decode("ascii").lower(), int(digits or DEFAULT_PORT)
+    return host.strip(b"[]").decode("ascii").lower() + zone.decode("ascii"), int(digits or DEFAULT_PORT)
 
 
 def redirected(method: str, url: Url, status: int, location: bytes | None) -> tuple[str, Url] | None:

@@ -19,11 +19,16 @@ _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     # The port of a peer and the time; the gutter is as wide as it was.
     (r"^(#\d+ 127\.0\.0\.1):\d+ +[\d.]+ (?:µs|ms|s)  ", r"\1:PORT  TIME  "),
     (r"^(server|client) +[\d.]+ (?:µs|ms|s)  ", r"\1  TIME  "),
-    (r"(127\.0\.0\.1|\[::1\]):\d+", r"\1:PORT"),
+    (r"(127\.0\.0\.1|0\.0\.0\.0|\[::1\]):\d+", r"\1:PORT"),
     (r"< Date: [^\n]+", "< Date: DATE"),
     (r"< Last-Modified: [^\n]+", "< Last-Modified: DATE"),
     # The entity-tag of a large file holds its inode and times.
     (r'< ETag: (?:W/)?"[0-9a-f]+-[0-9a-f]+-[^\n]+', '< ETag: "INODE-SIZE-TIMES"'),
+    # What tells one device from another, and where it is described.
+    (r"(sendto|recvfrom) \d+ ", r"\1 N "),
+    (r"[0-9a-f]{8}-[0-9a-f-]{27}", "UUID"),
+    (r"BOOTID\.UPNP\.ORG: \d+", "BOOTID.UPNP.ORG: N"),
+    (r"SERVER: .* UPnP/2.0 httpsock", "SERVER: SYSTEM UPnP/2.0 httpsock"),
     # What a folder takes up is the file system's affair.
     (r": folder, \d+ octets", ": folder, N octets"),
     # The peer's end may be there already when it is first looked for.
@@ -50,10 +55,10 @@ def golden(name: str) -> str:
 class Told(Trace):
     """A trace that keeps what it is told."""
 
-    def __init__(self, *, wants_octets: bool = False, is_client: bool = True) -> None:
+    def __init__(self, *, wants_octets: bool = False, is_client: bool = True, only: str = "") -> None:
         self.events: list[Event] = []
         self._text = Text(is_client=is_client)
-        super().__init__(self._keep, -1, wants_octets=wants_octets)
+        super().__init__(self._keep, -1, only=only, wants_octets=wants_octets)
 
     def _keep(self, event: Event) -> str:
         self.events.append(event)

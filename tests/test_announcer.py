@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import re
+import shlex
 import socket
 import struct
 import subprocess
@@ -13,16 +14,19 @@ from collections.abc import Iterator
 import pytest
 
 from httpsock import announcer
-from httpsock.announcer import Announcer, Rate, description, is_near
+from httpsock.announcer import Announcer, Rate, _neighbours_search, description
 from httpsock.client import Client
-from httpsock.ssdp import GROUP, Datagram, Device, format_search, parse_datagram
+from httpsock.multicast import Interface
+from httpsock.ssdp import GROUP, Datagram, DatagramError, Device, format_search, parse_datagram
 from tests.support import PATIENCE_SECONDS
 from tests.support_program import ENVIRONMENT
 from tests.support_tools import TOOL_SECONDS, tool
+from tests.support_trace import Told, golden
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="multicast on loopback is Linux's")
 
 DEVICE = Device(uuid.UUID(int=1), "http://127.0.0.1:1/0.xml", "a", 1)
+HERE = Interface("127.0.0.1")
 # Without MX: answered at once.
 SEARCH = b'M-SEARCH * HTTP/1.1\r\nMAN: "ssdp:discover"\r\nST: %b\r\n\r\n'
 
@@ -34,12 +38,13 @@ def announcing(tmp_path: pathlib.Path) -> Iterator[Announcer]:
 
 
 @contextlib.contextmanager
-def asking(*datagrams: bytes, port: int) -> Iterator[socket.socket]:
+def asking(*datagrams: bytes, port: int, host: str = "127.0.0.1") -> Iterator[socket.socket]:
     """A socket from which the announcer at *port* has been sent *datagrams*."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as created:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as created:
         created.settimeout(PATIENCE_SECONDS)
         for datagram in datagrams:
-            created.sendto(datagram, ("127.0.0.1", port))
+            created.sendto(datagram, (host, port))
         yield created
 
 
@@ -54,7 +59,7 @@ def test_a_search_is_answered_to_who_asks(announcing: Announcer) -> None:
     with asking(SEARCH % b"ssdp:all", port=announcing.group_port) as client:
         answers = receive(client, 3)
     assert {answer.field("st").partition(":")[0] for answer in answers} == {"upnp", "uuid", "urn"}
-    assert {answer.field("location") for answer in answers} == {announcing.devices["127.0.0.1"].location}
+    assert {answer.field("location") for answer in answers} == {announcing.devices[HERE].location}
 
 
 def test_a_search_with_mx_is_answered_in_time(announcing: Announcer) -> None:
@@ -85,6 +90,13 @@ def test_a_flood_of_searches_is_answered_a_little(announcing: Announcer) -> None
     assert answers < 300
 
 
+def test_a_datagram_that_is_gone_when_it_is_received_is_none(announcing: Announcer) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as idle:
+        idle.setblocking(False)
+        announcing._receive(idle, 0.0)
+    assert not announcing._waiting
+
+
 def test_a_rate_grants_so_many_at_once_and_so_many_a_second() -> None:
     rate = Rate(2, 0.0)
     assert [rate.grants(0.0) for _ in range(3)] == [True, True, False]
@@ -92,20 +104,34 @@ def test_a_rate_grants_so_many_at_once_and_so_many_a_second() -> None:
     assert [rate.grants(100.0) for _ in range(3)] == [True, True, False]
 
 
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("127.0.0.1", True),
-        ("10.1.2.3", True),
-        ("192.168.1.1", True),
-        ("172.16.0.1", True),
-        ("169.254.1.1", True),
-        ("8.8.8.8", False),
-        ("172.32.0.1", False),
-    ],
-)
-def test_only_neighbours_are_answered(host: str, expected: bool) -> None:
-    assert is_near(host) is expected
+def test_a_stranger_is_not_answered() -> None:
+    with pytest.raises(DatagramError, match=r"8\.8\.8\.8 is not of this network"):
+        _neighbours_search(parse_datagram(SEARCH % b"ssdp:all"), "8.8.8.8")
+
+
+def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As searches get lost they are sent twice; and who floods in the name of somebody gets them one answer a while."""
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    told = Told(is_client=False)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
+    search = format_search("ssdp:all", 1)
+    with running, asking(search, search, SEARCH % b"urn:else", port=running.group_port) as client:
+        assert len(receive(client, 3)) == 3
+    ignored = [(event.facts["reason"], event.facts["clause"]) for event in told.events if event.name == "ignore"]
+    assert [each for each in ignored if each[0] != "it is no search"] == [
+        ("who sent it is being answered already", "UDA 2.0 §1.3.2"),
+        ('"urn:else" is nothing of ours', "UDA 2.0 §1.3.3"),
+    ]
+
+
+def test_a_search_over_ipv6_is_answered_with_an_address_of_ipv6(tmp_path: pathlib.Path) -> None:
+    running = Announcer(str(tmp_path), ["127.0.0.1", "::1"], 8000, group_port=0)
+    if len(running.devices) < 2:
+        running._opened.close()
+        pytest.skip("this system has no ::1")
+    with running, asking(SEARCH % b"upnp:rootdevice", port=running.group_port, host="::1") as client:
+        location = receive(client, 1)[0].field("location")
+    assert re.fullmatch(r"http://\[::1\]:\d+/1\.xml", location)
 
 
 def test_who_reaches_us_at_no_announced_address_is_told_the_first(tmp_path: pathlib.Path) -> None:
@@ -166,17 +192,17 @@ def test_the_same_folder_is_the_same_device(tmp_path: pathlib.Path) -> None:
     identities = set()
     for port in (8000, 8000, 8001):
         with Announcer(str(tmp_path), ["127.0.0.1"], port, group_port=0) as running:
-            identities.add(running.devices["127.0.0.1"].identity)
+            identities.add(running.devices[HERE].identity)
     assert len(identities) == 2
 
 
 def test_the_description_says_where_the_folder_is(announcing: Announcer) -> None:
-    with Client() as client, client.get(announcing.devices["127.0.0.1"].location) as response:
+    with Client() as client, client.get(announcing.devices[HERE].location) as response:
         assert response.field("Content-Type") in ("application/xml", "text/xml; charset=utf-8", "text/xml")
         text = response.read().decode()
     assert "<friendlyName>my &amp; folder on " in text
     assert "<presentationURL>http://127.0.0.1:8000/</presentationURL>" in text
-    assert f"<UDN>uuid:{announcing.devices['127.0.0.1'].identity}</UDN>" in text
+    assert f"<UDN>uuid:{announcing.devices[HERE].identity}</UDN>" in text
 
 
 def test_nothing_in_a_name_is_markup() -> None:
@@ -186,34 +212,112 @@ def test_nothing_in_a_name_is_markup() -> None:
     assert "http://a/?a&amp;b" in text
 
 
-@pytest.mark.parametrize("addresses", [["192.0.2.1"], []])
+@pytest.mark.parametrize("hosts", [["192.0.2.1"], []])
 def test_what_can_not_be_announced_is_an_error_and_leaves_nothing_open(
-    addresses: list[str], tmp_path: pathlib.Path
+    hosts: list[str], tmp_path: pathlib.Path
 ) -> None:
     with pytest.raises((OSError, ValueError)):
-        Announcer(str(tmp_path), addresses, 8000, group_port=0)
+        Announcer(str(tmp_path), hosts, 8000, group_port=0)
+
+
+def test_a_network_that_is_missing_is_said_and_the_others_are_announced(tmp_path: pathlib.Path) -> None:
+    said: list[str] = []
+    told = Told(is_client=False)
+    hosts = ["192.0.2.1", "127.0.0.1", "fe80::1%no-such-interface"]
+    with Announcer(str(tmp_path), hosts, 8000, group_port=0, report=said.append, trace=told) as running:
+        assert list(running.devices) == [HERE]
+    assert len(said) == 2
+    assert said[0] == "httpsock: the folder can't be announced at 192.0.2.1: No such device."
+    assert said[1].startswith("httpsock: the folder can't be announced at fe80::1%no-such-interface: ")
+    assert "join 239.255.255.250 at 192.0.2.1: ENODEV, No such device\n" in told.text
+
+
+# --- what is traced -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be said that nobody has asked for."""
+    for what in ("alive", "byebye"):
+        monkeypatch.setattr(Device, what, lambda device: ())
+
+
+def test_a_search_as_it_is_traced(tmp_path: pathlib.Path, silent: None) -> None:
+    """Beside that of a GET: nobody connects, and nobody is told whether what was sent has arrived."""
+    told = Told(is_client=False)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
+    with running, asking(format_search("upnp:rootdevice", 1), port=running.group_port) as client:
+        receive(client, 1)
+    assert told.text == golden("search")
+
+
+def test_what_is_ignored_is_told_with_its_reason(tmp_path: pathlib.Path, silent: None) -> None:
+    told = Told(is_client=False)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
+    datagrams = [b"\x1b[2J\r\n\r\n", b"NOTIFY * HTTP/1.1\r\n\r\n", SEARCH % b"upnp:rootdevice"]
+    with running, asking(*datagrams, port=running.group_port) as client:
+        receive(client, 1)
+    begun = told.text.index("server  TIME  recvfrom")
+    assert told.text[begun:].partition("server  TIME  recvfrom N from 127.0.0.1:PORT\nserver  TIME  parse M-S")[0] == (
+        "server  TIME  recvfrom N from 127.0.0.1:PORT\n"
+        "server  TIME  ignore it\n"
+        '      ! the start line "\\x1b[2J" is neither that of a request nor of a response (RFC 9112 §2.1)\n'
+        "      > \\x1b[2J\n"
+        "      >\n"
+        "server  TIME  recvfrom N from 127.0.0.1:PORT\n"
+        "server  TIME  parse NOTIFY *\n"
+        "      > NOTIFY * HTTP/1.1\n"
+        "      >\n"
+        "server  TIME  ignore it\n"
+        "      ! it is no search (UDA 2.0 §1.3.2)\n"
+    )
+
+
+def test_a_trace_of_others_tells_of_no_datagram(tmp_path: pathlib.Path, silent: None) -> None:
+    told = Told(is_client=False, only="192.0.2.7")
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
+    with running, asking(SEARCH % b"upnp:rootdevice", port=running.group_port) as client:
+        receive(client, 1)
+    assert told.names == ["socket", "bind", "join", "close"]
 
 
 # --- the real tools, in a network of their own ----------------------------------------------------------------------
 
 
+# Loopback with multicast, and two ends of a cable, each of which has a link-local address at once.
+UP = """
+set -e
+ip link set lo up multicast on
+ip route add 239.0.0.0/8 dev lo
+ip link add near0 type veth peer name near1
+sysctl -qw net.ipv6.conf.near0.accept_dad=0 net.ipv6.conf.near1.accept_dad=0 || true
+ip addr add 10.8.0.1/24 dev near0
+ip addr add 8.8.8.8/32 dev lo
+ip link set near0 up
+ip link set near1 up
+set +e
+"""
+
+
 def in_a_network_of_its_own(commands: str) -> str:
-    """Return what *commands* of a shell print where there is nothing but loopback, and multicast on it."""
+    """Return what *commands* of a shell print in a network where nobody else is."""
     prefix = [tool("unshare"), "--map-root-user", "--net", "bash", "-c"]
     tool("ip")
-    up = "ip link set lo up && ip link set lo multicast on && ip route add 239.0.0.0/8 dev lo"
-    if subprocess.run([*prefix, up], capture_output=True, timeout=TOOL_SECONDS, check=False).returncode:
+    if subprocess.run([*prefix, UP], capture_output=True, timeout=TOOL_SECONDS, check=False).returncode:
         pytest.skip("networks can't be made here")
     done = subprocess.run(
-        [*prefix, f"{up}\n{commands}"], env=ENVIRONMENT, capture_output=True, timeout=TOOL_SECONDS, check=False
+        [*prefix, f"{UP}\n{commands}"], env=ENVIRONMENT, capture_output=True, timeout=TOOL_SECONDS, check=False
     )
     return (done.stdout + done.stderr).decode()
 
 
-START = f"""
-exec 3< <({sys.executable} -m httpsock --bind 127.0.0.1 --announce --port 8123 2>/dev/null & echo $!; wait)
-read pid <&3; read url <&3
-"""
+def start(*arguments: str) -> str:
+    """Return the commands that start the program, until it has printed its URL."""
+    command = f"{sys.executable} -m httpsock {' '.join(arguments)} --announce --port 8123"
+    return f"exec 3< <({command} 2>&4 & echo $!; wait)\nread pid <&3; read url <&3\n"
+
+
+FIND = f"{sys.executable} -m httpsock find"
 
 
 @pytest.mark.parametrize(
@@ -221,15 +325,56 @@ read pid <&3; read url <&3
     [
         (
             "gssdp-discover",
-            "gssdp-discover -i lo -n 2 --target upnp:rootdevice",
+            "gssdp-discover -i lo -n 4 --target upnp:rootdevice",
             r"resource available\n  USN:      uuid:[0-9a-f-]{36}::upnp:rootdevice\n  Location: http://127\.0\.0\.1:\d+/0\.xml",
         ),
         ("upnpc", "upnpc -m 127.0.0.1 -l", r"desc: http://127\.0\.0\.1:\d+/0\.xml\n st: upnp:rootdevice"),
-        ("ip", f"{sys.executable} -m httpsock find --bind 127.0.0.1", r" on .*  http://127\.0\.0\.1:8123/  127\."),
+        ("ip", f"{FIND} --bind 127.0.0.1", r" on .*  http://127\.0\.0\.1:8123/  127\."),
     ],
     ids=["gssdp-discover", "upnpc", "httpsock find"],
 )  # fmt: skip
 def test_others_find_what_is_announced(program: str, command: str, expected: str) -> None:
     tool(program)
-    said = in_a_network_of_its_own(f"{START}\n{command}\nkill $pid")
+    said = in_a_network_of_its_own(f"exec 4>/dev/null\n{start('--bind 127.0.0.1')}\n{command}\nkill $pid")
     assert re.search(expected, said), said
+
+
+def test_over_ipv6_it_is_found_by_its_link_local_address() -> None:
+    get = f"{sys.executable} -m httpsock get"
+    said = in_a_network_of_its_own(
+        f"""
+        address=$(ip -6 -o addr show dev near1 | sed 's/.*inet6 //; s,/.*,,')
+        exec 4>/dev/null
+        {start("--lan")}
+        found=$({FIND} --bind "$address%near1")
+        echo "$found"
+        {get} "$(echo "$found" | grep -o 'http://[^ ]*')hello.txt" -o /dev/null && echo got
+        kill $pid
+        """
+    )
+    if "inet6" in said or not said.strip():
+        pytest.skip("networks have no IPv6 here")
+    assert re.search(r" on .*  http://\[fe80::[0-9a-f:]+%25\d+\]:8123/  fe80::[0-9a-f:]+%\d+\n", said), said
+    assert said.endswith("got\n"), said
+
+
+def test_who_asks_from_elsewhere_is_not_answered() -> None:
+    """Not even where the network lets the source of a datagram be anybody's."""
+    ask = f"""if True:
+        import socket
+        with socket.socket(type=socket.SOCK_DGRAM) as asking:
+            asking.bind(("8.8.8.8", 0))
+            asking.sendto({SEARCH % b"ssdp:all"!r}, ("10.8.0.1", 1900))
+        """
+    said = in_a_network_of_its_own(
+        f"""
+        exec 4>&1
+        {start("--bind 10.8.0.1 --trace")}
+        {sys.executable} -c {shlex.quote(ask)}
+        {FIND} --to 10.8.0.1 --seconds 1
+        kill $pid
+        """
+    )
+    assert "! 8.8.8.8 is not of this network (UDA 2.0 §1.3.3)\n" in said
+    assert "sendto" in said
+    assert not re.search(r"sendto \d+ to 8\.8", said)

@@ -15,10 +15,11 @@ from collections.abc import Iterator
 import pytest
 
 import httpsock
+from httpsock import multicast
 from httpsock.__main__ import main
 from httpsock.addresses import local_addresses
-from httpsock.options import _parser
-from httpsock.serve import _DEFAULT_PORTS, _give_up_root
+from httpsock.options import _parser, options_of
+from httpsock.serve import _DEFAULT_PORTS, _announcing, _give_up_root
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all, talk
 from tests.support_program import COMMAND, PACKAGE, Program, Start
 from tests.support_tools import run, tool
@@ -111,20 +112,41 @@ def test_what_has_several_processes_is_not_announced(start: Start) -> None:
     assert "--announce goes with one process, not with --processes" in error
 
 
+@pytest.mark.parametrize("host", ["::1", "127.0.0.1"])
+def test_a_folder_is_announced_also_on_loopback_when_that_is_asked_for(serving: Start, host: str) -> None:
+    need_address(host)
+    code, _, error = serving("--bind", host, "--announce").stop()
+    assert code == 0
+    assert error.count("\n") == 1, error
+
+
 @pytest.mark.parametrize(
-    ("host", "reason"),
+    ("options", "reason"),
     [
-        pytest.param("::1", "there is no IPv4 address for it", id="IPv6"),
-        pytest.param("127.0.0.1", None, id="loopback, when it is asked for"),
+        (["--bind", "192.0.2.1"], "No such device"),
+        (["--lan"], "there is no network"),
     ],
 )
-def test_what_can_not_be_announced_is_served_all_the_same(serving: Start, host: str, reason: str | None) -> None:
-    need_address(host)
-    program = serving("--bind", host, "--announce")
-    code, _, error = program.stop()
-    assert code == 0
-    said = "httpsock: the folder can't be announced: "
-    assert (f"{said}{reason}; it is served all the same.\n" in error) is (reason is not None)
+def test_what_can_not_be_announced_is_served_all_the_same(
+    server: httpsock.Server,
+    options: list[str],
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(multicast, "local_addresses", list)
+    monkeypatch.setattr(multicast, "_TABLE", "/nowhere")
+    with _announcing(server, options_of([*options, "--announce"])):
+        pass
+    said = f"httpsock: the folder can't be announced: {reason}; it is served all the same.\n"
+    assert capsys.readouterr().err == said
+
+
+def test_what_is_announced_is_traced_unless_paths_are_asked_for(serving: Start) -> None:
+    for option, expected in (("--trace", True), ("--trace-only=/a", False)):
+        _, _, error = serving("--bind", "127.0.0.1", "--announce", option).stop()
+        assert ("join 239.255.255.250 at 127.0.0.1" in error) is expected
+        assert ("< NTS: ssdp:byebye\n" in error) is expected, "also after the server has ended"
 
 
 def test_the_examples_of_help_are_valid() -> None:

@@ -6,7 +6,7 @@ import pathlib
 import re
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,10 +15,13 @@ from httpsock.__main__ import main
 from httpsock.announcer import Announcer
 from httpsock.client import Client
 from httpsock.find import Found, identify, search
+from httpsock.multicast import Interface
 from httpsock.ssdp import Datagram, parse_datagram
+from httpsock.tracedsocket import nobody
 from tests.support import PATIENCE_SECONDS
 from tests.support_relay import fates_of_a_bad_network, relaying
 from tests.support_servers import answering, ok, playing
+from tests.support_trace import Told, golden
 
 Captured = pytest.CaptureFixture[str]
 NAMELESS = b"HTTP/1.1 200 OK\r\nST: a\r\nUSN: uuid:1::a\r\nLOCATION: nowhere\r\nSERVER: b\r\n\r\n"
@@ -26,11 +29,11 @@ TO = "127.0.0.1"
 
 
 @contextlib.contextmanager
-def devices(*answers: bytes) -> Iterator[int]:
+def devices(*answers: bytes, host: str = TO) -> Iterator[int]:
     """Somebody who answers the first search with datagrams; give the port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as device:
         device.settimeout(PATIENCE_SECONDS)
-        device.bind((TO, 0))
+        device.bind((host, 0))
 
         def answer() -> None:
             octets, peer = device.recvfrom(8192)
@@ -44,8 +47,8 @@ def devices(*answers: bytes) -> Iterator[int]:
         thread.join()
 
 
-def found(port: int, seconds: float = 0.3, interfaces: Sequence[str] = ("127.0.0.1",)) -> list[tuple[str, Datagram]]:
-    return list(search("upnp:rootdevice", (TO, port), interfaces, seconds))
+def found(port: int, seconds: float = 0.3, trace: Told | None = None) -> list[tuple[str, Datagram]]:
+    return list(search("upnp:rootdevice", [(TO, port)], seconds, trace))
 
 
 def test_answers_are_given_with_whence_they_came() -> None:
@@ -59,6 +62,12 @@ def test_what_is_no_answer_is_passed_over() -> None:
         assert [datagram.field("usn") for _, datagram in found(port)] == ["uuid:1::a"]
 
 
+def test_a_datagram_that_is_gone_when_it_is_received_is_none() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as idle:
+        idle.setblocking(False)
+        assert list(find_module._answer(idle, nobody)) == []
+
+
 def test_where_nobody_is_nothing_is_found() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
         closed.bind((TO, 0))
@@ -67,11 +76,28 @@ def test_where_nobody_is_nothing_is_found() -> None:
     assert found(port, seconds=0.0) == []
 
 
-def test_an_interface_that_is_not_ours_is_an_error_unless_another_is() -> None:
+def test_a_network_that_is_missing_is_an_error_unless_there_is_another() -> None:
+    missing = Interface("192.0.2.1")
     with pytest.raises(OSError, match=r"Cannot assign|not valid|No such device"):
-        found(9, interfaces=["192.0.2.1"])
+        list(search("a", [missing], 0.05))
     with devices(NAMELESS) as port:
-        assert found(port, interfaces=["192.0.2.1", "127.0.0.1"])
+        assert list(search("a", [missing, (TO, port)], 0.3))
+
+
+def test_a_device_is_asked_over_ipv6() -> None:
+    try:
+        device = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError as error:
+        pytest.skip(f"this system has no ::1: {error}")
+    with device, devices(NAMELESS, host="::1") as port:
+        assert list(search("a", [("::1", port, 0, 0)], 0.3)) == [("::1", parse_datagram(NAMELESS))]
+
+
+def test_a_search_as_it_is_traced() -> None:
+    told = Told()
+    with devices(NAMELESS, b"\0", b"NOTIFY * HTTP/1.1\r\nUSN: a\r\n\r\n") as port:
+        assert len(found(port, seconds=1, trace=told)) == 1
+    assert told.text == golden("find")
 
 
 # --- what is said of a device ---------------------------------------------------------------------------------------
@@ -79,6 +105,12 @@ def test_an_interface_that_is_not_ours_is_an_error_unless_another_is() -> None:
 
 def device(location: str) -> Datagram:
     return parse_datagram(NAMELESS.replace(b"nowhere", location.encode()))
+
+
+def test_a_link_local_url_gets_the_zone_of_who_answered() -> None:
+    """What it is called at the other end says nothing here."""
+    found = identified("http://[FE80::1]:1/", "fe80::1%1")
+    assert found == Found("uuid:1::a", "http://[fe80::1%251]:1/", "fe80::1%1", "b", "uuid:1")
 
 
 def identified(location: str, address: str = TO) -> Found:
@@ -108,6 +140,7 @@ def test_the_description_says_its_name_and_where_to_look(text: str, name: str, u
 
 def test_nobody_is_sent_to_somebody_else() -> None:
     """The description is asked for only where the answer came from: here, nobody is asked at all."""
+    assert identified("http://localhost:1/").name == "uuid:1::a"
     assert identified("http://127.0.0.2:1/") == Found("uuid:1::a", "http://127.0.0.2:1/", TO, "b", "uuid:1")
 
 
@@ -131,7 +164,7 @@ def find(port: int, *arguments: str) -> int:
 def test_each_device_is_printed_once_and_never_obeyed(capsys: Captured) -> None:
     evil = NAMELESS.replace(b"uuid:1::a", b"uuid:2\xc2\x9b2J")
     with devices(NAMELESS, evil, NAMELESS) as port:
-        assert find(port, "--bind", "127.0.0.1") == 0
+        assert find(port) == 0
     out, error = capsys.readouterr()
     assert out == "uuid:1::a  nowhere  127.0.0.1\nuuid:2\\x9b2J  nowhere  127.0.0.1\n"
     assert error == ""
@@ -159,16 +192,20 @@ def test_where_nothing_is_found_it_is_1(capsys: Captured) -> None:
 
 
 def test_what_can_not_be_sent_is_said(capsys: Captured) -> None:
-    assert find(9, "--bind", "192.0.2.1") == 1
+    assert main(["find", "--bind", "192.0.2.1"]) == 1
     assert re.fullmatch(r"httpsock find: nothing can be sent: .*\.\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--to", "nobody"], "'nobody' is not an IPv4 address"),
+        (["--to", "nobody"], "'nobody' is not an IPv4 or IPv6 address"),
         (["--to", "127.0.0.1:0"], "'0' is not a port from 1 to 65535"),
-        (["--bind", "::1"], "'::1' is not an IPv4 address"),
+        (["--to", "[::1]1900"], "'::1]1900' is not an IPv4 or IPv6 address"),
+        (["--to", "::1", "--bind", "::1"], "not allowed with"),
+        (["--to", "fe80::1%no-such-interface"], "'fe80::1%no-such-interface' can't be asked: "),
+        (["--bind", "here"], "'here' is not an IPv4 or IPv6 address"),
+        (["--bind", "fe80::1%no-such-interface"], "'fe80::1%no-such-interface' is no address of ours: "),
         (["--seconds", "0"], "'0' is not a number of seconds from 1 to 60"),
     ],
 )
@@ -177,6 +214,47 @@ def test_a_wrong_argument_is_2(arguments: list[str], reason: str, capsys: Captur
         main(["find", *arguments])
     assert left.value.code == 2
     assert reason in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1", ("127.0.0.1", 1900)),
+        ("127.0.0.1:80", ("127.0.0.1", 80)),
+        ("::1", ("::1", 1900, 0, 0)),
+        ("[::1]", ("::1", 1900, 0, 0)),
+        ("[::1]:80", ("::1", 80, 0, 0)),
+        ("[fe80::1%1]:80", ("fe80::1", 80, 0, 1)),
+    ],
+)
+def test_one_device_is_given_by_its_address(text: str, expected: tuple[object, ...]) -> None:
+    assert find_module._peer(text) == expected
+
+
+def test_a_search_beside_a_get_in_one_trace(tmp_path: pathlib.Path, capfd: Captured) -> None:
+    with Announcer(str(tmp_path / "folder"), [TO], 8000, group_port=0) as running:
+        assert find(running.group_port, "--trace=json") == 0
+    events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    calls = [(event["connection"], event["event"]) for event in events]
+    asked = [(0, "socket"), (0, "sendto"), (0, "sendto"), (0, "wait")]
+    assert calls[:4] == asked
+    assert set(calls[4:-10]) <= {(0, "recvfrom"), (0, "parse"), (0, "repeated")}
+    described = ["getaddrinfo", "socket", "connect", "send", "recv", "parse", "content", "close"]
+    assert calls[-10:-8] == [(0, "timeout"), (0, "close")]
+    assert calls[-8:] == [(1, name) for name in described]
+
+
+def test_without_a_network_the_system_is_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find_module, "announcing_hosts", list)
+    assert find_module._networks() == [Interface("0.0.0.0")]
+    monkeypatch.setattr(find_module, "announcing_hosts", lambda: ["127.0.0.1"])
+    assert find_module._networks() == [Interface("127.0.0.1")]
+
+
+def test_who_answers_twice_is_told_of(capfd: Captured) -> None:
+    with devices(NAMELESS, NAMELESS) as port:
+        assert find(port, "-v") == 0
+    assert re.search(r"  repeated: uuid:1 has answered already\n", capfd.readouterr().err)
 
 
 # --- where datagrams are lost, doubled and overtaken ----------------------------------------------------------------

@@ -34,21 +34,27 @@ MAN = b'MAN: "ssdp:discover"'
         pytest.param([MAN, b"MX: 0", b"ST: a"], Search("a", 1), id="less than a second"),
         pytest.param([MAN, b"MX: 120", b"ST: a"], Search("a", 5), id="more than 5"),
         pytest.param([MAN, b"ST: a"], Search("a", 0), id="without MX, to one device"),
-        pytest.param([MAN], None, id="for nothing"),
-        pytest.param([MAN, b"MX: 1"], None, id="for nothing, with MX"),
-        pytest.param([MAN, b"MX: -1", b"ST: a"], None, id="a sign"),
-        pytest.param([MAN, b"MX: " + b"9" * 10, b"ST: a"], None, id="ten digits"),
-        pytest.param([MAN, "MX: ٣".encode(), b"ST: a"], None, id="digits of another script"),
-        pytest.param([b"MAN: ssdp:discover", b"MX: 1", b"ST: a"], None, id="without quotes"),
-        pytest.param([b"MX: 1", b"ST: a"], None, id="without MAN"),
+        pytest.param([MAN], "does not say for what", id="for nothing"),
+        pytest.param([MAN, b"MX: 1"], "does not say for what", id="for nothing, with MX"),
+        pytest.param([MAN, b"MX: -1", b"ST: a"], "MX is no number", id="a sign"),
+        pytest.param([MAN, b"MX: " + b"9" * 10, b"ST: a"], "MX is no number", id="ten digits"),
+        pytest.param([MAN, "MX: ٣".encode(), b"ST: a"], "MX is no number", id="digits of another script"),
+        pytest.param([b"MAN: ssdp:discover", b"MX: 1", b"ST: a"], "it is no search", id="without quotes"),
+        pytest.param([b"MX: 1", b"ST: a"], "it is no search", id="without MAN"),
     ],
 )
-def test_a_search_is_one_that_is_to_be_answered_or_none(fields: list[bytes], expected: Search | None) -> None:
-    assert search_of(parse_datagram(search(*fields))) == expected
+def test_a_search_is_one_that_is_to_be_answered_or_none(fields: list[bytes], expected: Search | str) -> None:
+    datagram = parse_datagram(search(*fields))
+    if isinstance(expected, Search):
+        assert search_of(datagram) == expected
+    else:
+        with pytest.raises(DatagramError, match=expected):
+            search_of(datagram)
 
 
 def test_another_method_is_no_search() -> None:
-    assert search_of(parse_datagram(search(MAN, b"MX: 1", b"ST: a", start=b"NOTIFY * HTTP/1.1"))) is None
+    with pytest.raises(DatagramError, match="it is no search"):
+        search_of(parse_datagram(search(MAN, b"MX: 1", b"ST: a", start=b"NOTIFY * HTTP/1.1")))
 
 
 def test_a_response_is_taken_apart() -> None:
@@ -130,3 +136,22 @@ def test_a_device_says_that_it_is_there_and_that_it_leaves() -> None:
 
 def test_what_is_sent_fits_into_one_frame() -> None:
     assert max(map(len, [*DEVICE.answers(Search("ssdp:all", 1)), *DEVICE.alive()])) < 512
+
+
+def test_over_ipv6_the_group_is_another_one() -> None:
+    device = Device(uuid.UUID(int=1), "http://[fe80::1]:1/0.xml", "a", 1)
+    datagrams = [*device.alive(), *device.byebye(), format_search("a", 1, is_ipv6=True)]
+    assert {parse_datagram(datagram).field("host") for datagram in datagrams} == {"[ff02::c]:1900"}
+
+
+@pytest.mark.parametrize(
+    ("start_line", "summary"),
+    [
+        (b"M-SEARCH * HTTP/1.1", {"method": "M-SEARCH", "target": "*"}),
+        (b"HTTP/1.1 200 OK", {"status": 200, "phrase": "OK"}),
+        (b"HTTP/1.1 200 ", {"status": 200, "phrase": ""}),
+        (b"HTTP/1.1 200 \xc2\x9b2J", {"status": 200, "phrase": "\\x9b2J"}),
+    ],
+)
+def test_a_message_is_summarised_for_people(start_line: bytes, summary: dict[str, str | int]) -> None:
+    assert parse_datagram(start_line + b"\r\n\r\n").summary == summary

@@ -115,8 +115,27 @@ def test_when_nobody_reads_any_more_it_is_content() -> None:
     trace.teller("a")("accept")
     trace.finish()
     os.close(writing)
-    assert trace._thread
-    assert not trace._thread.is_alive()
+    assert trace._thread is None
+
+
+def test_a_terminal_that_stalls_does_not_hold_up_the_end(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("httpsock.trace._FINISH_SECONDS", 0.01)
+    reading, writing = pipe
+    trace = Trace(brief, writing)
+    trace.start()
+    tell = trace.teller("a")
+    # The pipe takes some hundred lines, and nobody reads.
+    for number in range(2000):
+        tell("recv", {"octets": number})
+    trace.finish()
+    # What is told after that waits for nobody, either.
+    tell("close")
+    writer = trace._thread
+    assert writer is not None
+    read_lines(reading, 2000)
+    writer.join(PATIENCE_SECONDS)
 
 
 def test_a_client_is_served_while_the_terminal_stalls(folder: pathlib.Path, pipe: tuple[int, int]) -> None:

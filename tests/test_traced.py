@@ -21,9 +21,9 @@ from httpsock.service import Service
 from httpsock.timeline import Text
 from httpsock.trace import Trace
 from httpsock.traced import Tracing
-from httpsock.tracedsocket import TracedListener, TracedSocket
+from httpsock.tracedsocket import TracedDatagramSocket, TracedListener, TracedSocket
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all, talk
-from tests.support_trace import Traced, alike, golden
+from tests.support_trace import Told, Traced, alike, golden
 
 CLOSE = "Connection: close"
 
@@ -314,3 +314,31 @@ def test_a_peer_that_is_gone_before_it_is_looked_at_has_no_port(folder: pathlib.
     service.is_stopping = True
     worker.run()
     assert re.findall(r"^#1 192\.0\.2\.7 ", (tmp_path / "told").read_text(), re.MULTILINE) != []
+
+
+def test_calls_of_a_socket_for_datagrams_that_fail_are_told() -> None:
+    told = Told(is_client=False)
+    with TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, tell=told.server) as first:
+        first.bind(("127.0.0.1", 0))
+        second = TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, tell=told.server)
+        second.setblocking(False)
+        for call in (
+            lambda: second.bind(first.getsockname()),
+            lambda: second.sendto(b"octets", ("127.0.0.1", 0)),
+            lambda: second.recvfrom(100),
+        ):
+            with pytest.raises(OSError, match=r"\d"):
+                call()
+        second.close()
+        second.close()
+    with pytest.raises(OSError, match=r"\d"):
+        TracedDatagramSocket(socket.AF_INET, socket.SOCK_SEQPACKET, tell=told.server)
+    sentences = [line.partition("  TIME  ")[2].partition(",")[0] for line in told.text.splitlines()]
+    assert sentences[3:] == [
+        "bind 127.0.0.1:PORT: EADDRINUSE",
+        "sendto 127.0.0.1:PORT: EINVAL",
+        "recvfrom: EAGAIN",
+        "close 0.0.0.0:PORT",
+        "close 127.0.0.1:PORT",
+        "socket: ESOCKTNOSUPPORT",
+    ]

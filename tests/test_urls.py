@@ -41,10 +41,20 @@ def test_a_url_is_taken_apart(text: str, host: str, port: int, target: str, auth
     assert url.origin == (host, port)
 
 
+def test_a_zone_is_for_us_alone() -> None:
+    """RFC 6874: it says by which interface a link-local address is reached, which the server has no use for."""
+    url = parse_url("http://[FE80::1%25Eth0]:8000/a")
+    assert url == Url("fe80::1%Eth0", 8000, "/a")
+    assert url.authority == "[fe80::1]:8000"
+    assert str(url) == "http://[fe80::1%25Eth0]:8000/a"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         pytest.param("", 'the URL "" does not begin with http://', id="nothing"),
+        pytest.param("http://[fe80::1%25a b]/", 'has "[fe80::1%25a b]" for a host', id="a zone that is none"),
+        pytest.param("http://[fd00::1%251]/", 'has "[fd00::1%251]" for a host', id="a zone where there are none"),
         pytest.param("a:8000/b", 'the URL "a:8000/b" does not begin with http://', id="no scheme"),
         pytest.param("mailto:a", 'the URL "mailto:a" does not begin with http://', id="no authority"),
         pytest.param("https://a/", 'the URL "https://a/" is not one of http, the only scheme', id="https"),
