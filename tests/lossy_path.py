@@ -83,6 +83,7 @@ def by_udp(done: Counter[str]) -> dict[str, object]:
         "lost": DATAGRAMS - len(set(arrived)),
         "came twice": len(arrived) - len(set(arrived)),
         "overtaken": sum(later < earlier for earlier, later in itertools.pairwise(arrived)),
+        "arrived": " ".join(map(str, arrived)),
         "packets on the path": dict(done),
     }
 

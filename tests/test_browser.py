@@ -1,16 +1,23 @@
 """A browser, headless Chromium, against the real server and its own site: what a person would see, is there."""
 
+import html
+import http.server
 import os
 import pathlib
 import re
+import shutil
 import struct
+import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 import httpsock
 from httpsock.accesslog import Exchange
+from httpsock.timeline import Event, Text, format_json
 from tests.support_tools import run, tool
+from tests.support_trace import Traced
 
 SITE = pathlib.Path(__file__).parents[1] / "www"
 # No traffic of its own, no sandbox (which root has not), and a profile that goes with the folder of the test.
@@ -21,21 +28,33 @@ OPTIONS = """--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-
 # time. It does not wait for media, so the pages made for a test hold their load event until they have an outcome.
 AHEAD = "--virtual-time-budget=10000"
 
+Browse = Callable[..., str]
 Visit = Callable[..., tuple[str, list[Exchange]]]
 
 
 @pytest.fixture
-def visit(tmp_path: pathlib.Path) -> Visit:
-    """Serve a folder, let the browser load a path of it, return the document as it then stands, and the log."""
+def browse(tmp_path: pathlib.Path) -> Browse:
+    """Let the browser load a URL, return the document as it then stands."""
     browser = [tool("chromium", "chromium-browser", "google-chrome"), *OPTIONS]
     profile = f"--user-data-dir={tmp_path / 'profile'}"
+
+    def load(url: str, *more: str) -> str:
+        done = run([*browser, profile, *more, "--dump-dom", url], tmp_path)
+        assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
+        return done.stdout.decode("utf-8")
+
+    return load
+
+
+@pytest.fixture
+def visit(browse: Browse) -> Visit:
+    """Serve a folder, let the browser load a path of it, return the document as it then stands, and the log."""
 
     def load(folder: pathlib.Path, path: str, *more: str) -> tuple[str, list[Exchange]]:
         log: list[Exchange] = []
         with httpsock.Server(folder, port=0, log=log.extend) as server:
-            done = run([*browser, profile, *more, "--dump-dom", server.url + path], tmp_path)
-        assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
-        return done.stdout.decode("utf-8"), log
+            document = browse(server.url + path, *more)
+        return document, log
 
     return load
 
@@ -60,13 +79,13 @@ def outcome(document: str) -> str:
 # --- the site -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", ["", "sockets.html", "http.html", "try.html"])
+@pytest.mark.parametrize("page", ["", "tcp.html", "udp.html", "http.html", "try.html", "code.html"])
 def test_a_page_of_the_site_comes_with_all_that_it_needs(visit: Visit, page: str) -> None:
     document, log = visit(SITE, page, AHEAD)
     assert "<h1>" in document
     paths = paths_of(log)
     assert {"/" + page, "/style.css", "/script.js", "/favicon.svg"} <= set(paths)
-    assert any(path.startswith("/img/") for path in paths)
+    assert any(path.startswith("/img/") for path in paths) or page == "code.html"
     assert [exchange for exchange in log if exchange.status not in (200, 206, 304)] == []
     assert [exchange for exchange in log if exchange.sent != exchange.length and exchange.status != 206] == []
 
@@ -100,6 +119,82 @@ def test_a_folder_without_an_index_is_shown_as_a_listing(visit: Visit) -> None:
     ):
         assert f'<a href="{reference}">{text}</a>' in document
     assert document.index(">deeper/<") < document.index(">a name with spaces.txt<"), "folders come first"
+
+
+NARROW = """
+const frame = document.createElement("iframe");
+frame.style.cssText = "width: 390px; height: 800px; border: 0";
+document.body.append(frame);
+const widths = [];
+for (const page of ["index", "tcp", "udp", "http", "try", "code"]) {
+  const seen = new Promise((resolve) => { frame.onload = resolve; });
+  frame.src = `site/${page}.html`;
+  await seen;
+  const { scrollWidth, clientWidth } = frame.contentDocument.documentElement;
+  widths.push(`${page} ${scrollWidth <= clientWidth ? "fits" : "is too wide"}`);
+}
+say(widths.join(", "));
+"""
+
+
+def test_the_pages_of_the_site_fit_a_phone(visit: Visit, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(SITE, tmp_path / "root" / "site")
+    (tmp_path / "root" / "index.html").write_text(page_with(NARROW))
+    document, _ = visit(tmp_path / "root", "")
+    assert outcome(document) == "index fits, tcp fits, udp fits, http fits, try fits, code fits"
+
+
+WATCH_LIVE = """
+const site = document.createElement("iframe");
+const seen = new Promise((resolve) => { site.onload = resolve; });
+site.src = "site/tcp.html";
+document.body.append(site);
+await seen;
+const shown = site.contentDocument;
+shown.getElementById("watch").click();
+while (shown.querySelectorAll(".live-now").length < 6) await new Promise((again) => setTimeout(again, 20));
+say([...shown.querySelectorAll(".live-now b, .live-now i")].map((line) => line.textContent).join("\\n"));
+"""
+
+
+class Static(http.server.SimpleHTTPRequestHandler):
+    """What serves a folder as it is; a file without a suffix is a stream of events."""
+
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, "": "text/event-stream"}  # noqa: RUF012
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_the_steps_of_a_page_become_those_of_its_own_request(browse: Browse, tmp_path: pathlib.Path) -> None:
+    """The site is served by another server, and the events stand in a file, as the inspector would tell them."""
+    root = tmp_path / "root"
+    shutil.copytree(SITE, root / "site")
+    (root / "index.html").write_text(page_with(WATCH_LIVE))
+    told: list[Event] = []
+
+    def tell(event: Event) -> str:
+        told.append(event)
+        return ""
+
+    with Traced(root, tell) as server, httpsock.Client() as client:
+        for name in ("style.css", "tcp.html", "script.js"):
+            client.get(f"http://127.0.0.1:{server.port}/site/{name}").read()
+    (root / ".httpsock").mkdir()
+    (root / ".httpsock" / "events").write_text("".join(f"data: {format_json(event)}\n" for event in told))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Static, directory=str(root))) as other:
+        thread = threading.Thread(target=other.serve_forever)
+        thread.start()
+        document = browse(f"http://127.0.0.1:{other.server_port}/index.html")
+        other.shutdown()
+        thread.join()
+    lines = html.unescape(outcome(document)).split("\n")
+    said = [line.strip() for event in told for line in Text()(event).splitlines()]
+    named = {re.sub(r"^(?:server|#1 \S+) +[\d.]+ (?:µs|ms|s)  ", "", line) for line in said}
+    shown = set(lines)
+    assert shown <= named
+    assert {"bind 127.0.0.1:0", "accept", "parse GET /site/tcp.html", "> GET /site/tcp.html HTTP/1.1"} <= shown
+    assert not [line for line in shown if "style.css" in line], "not of another request"
 
 
 # --- pages made for a test, with a script that acts as a person would ------------------------------------------------

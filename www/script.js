@@ -85,6 +85,183 @@ if (travel && performance.getEntriesByType) {
   }, 100));
 }
 
+/* A trace: rows of when, what, and the lines below. */
+const row = (time, what, below = []) => {
+  const made = element("li");
+  made.append(element("span", time), " ", element("b", what));
+  if (below.length) {
+    const sides = { ">": "of-client", "<": "of-server", "!": "of-server", "=": "note" };
+    const lines = below.flatMap((line) => ["\n", element("i", line, sides[line[0]])]).slice(1);
+    const block = element("pre");
+    block.append(...lines);
+    made.append(block);
+  }
+  return made;
+};
+
+/* tcp: the client's steps, as this browser took them for this page. */
+const [navigation] = performance.getEntriesByType ? performance.getEntriesByType("navigation") : [];
+const yours = document.getElementById("yours");
+if (yours && navigation && location.protocol === "http:") {
+  addEventListener("load", () => setTimeout(() => {
+    const { fetchStart, domainLookupStart, domainLookupEnd, connectStart, connectEnd } = navigation;
+    const { requestStart, responseStart, responseEnd, encodedBodySize, transferSize } = navigation;
+    if (!requestStart || !transferSize) return;   // from a store of the browser's own: nobody was asked
+    const at = (moment) => `${(moment - fetchStart).toFixed(2)} ms`;
+    const isNew = connectEnd > connectStart;
+    const steps = {
+      look: domainLookupEnd > domainLookupStart
+        ? [row(at(domainLookupStart), `look up ${location.hostname}`)] : [],
+      connect: isNew
+        ? [row(at(connectStart), `connect ${location.host}`), row(at(connectEnd), "connected")]
+        : [row(at(connectStart), "no need: a connection was open")],
+      send: [row(at(requestStart), `send GET ${location.pathname}`)],
+      receive: [row(at(responseStart), "recv: the first byte is here"),
+        row(at(responseEnd), transferSize < encodedBodySize ? "the last: 304, our copy is good"
+          : `the last of ${encodedBodySize} bytes of content`)],
+    };
+    for (const slot of document.querySelectorAll("[data-browser]")) {
+      const rows = steps[slot.dataset.browser];
+      if (!rows.length) continue;
+      const list = element("ol", "", "trace browser");
+      list.setAttribute("aria-label", "What your browser did");
+      list.append(...rows);
+      slot.after(list);
+    }
+    yours.hidden = false;
+  }, 100));
+}
+
+/* Live: what the inspector tells of this page's own request takes the place of the recording. */
+const sentences = {
+  socket: "socket {family}, {type}",
+  bind: "bind {address}",
+  listen: "listen {backlog} at {address}",
+  accept: "accept",
+  wait: "wait for {for}, at most {seconds} s",
+  timeout: "timeout after {seconds} s of waiting for {for}",
+  recv: "recv {octets}",
+  parse: "parse {method} {target}",
+  content: "content {octets}, complete",
+  stat: "stat {name}: {kind}, {octets} octets",
+  kept: "kept {name}: unchanged, its {octets} octets are in memory",
+  open: "open {name}",
+  read: "read {octets}",
+  scandir: "scandir {name}: {entries} entries",
+  refuse: "refuse {status} {phrase}",
+  send: "send {octets}",
+  sendfile: "sendfile {octets}",
+  shutdown: "shutdown: our side has ended",
+  close: "close",
+  cut: "cut short: the server stops",
+  lost: "lost {events} events: they came faster than they could be written",
+};
+const tcpLines = [
+  "round trip {round_trip_us} ± {round_trip_variation_us} µs, least {least_round_trip_us}; retransmits {retransmits}; acknowledged {octets_acknowledged}",
+  "congestion window {congestion_window_segments} × {segment_octets}; peer's window {peer_window_octets}, waited for {held_back_by_window_us} µs",
+];
+const grouped = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
+const filled = (sentence, facts, show = String) =>
+  sentence.replace(/\{(\w+)\}/g, (_, name) => show(facts[name]));
+const elapsed = (microseconds) => microseconds < 1000 ? `${microseconds} µs`
+  : microseconds < 1e6 ? `${(microseconds / 1000).toFixed(3)} ms` : `${(microseconds / 1e6).toFixed(3)} s`;
+
+const rowOf = (event) => {
+  let what = filled(sentences[event.event] || event.event, event);
+  if (event.error) {
+    const of = event.name || (event.event === "bind" ? event.address : "");
+    what = `${event.event}${of && " "}${of}: ${event.error}, ${event.said}`;
+  }
+  else if (event.event === "recv" && event.octets === 0) what = "recv 0: the peer has ended its side";
+  else if (event.event === "close" && event.address) what = `close ${event.address}`;
+  const mark = event.event === "send" ? "<" : ">";
+  const below = event.reason ? [`! ${event.reason} (${event.clause})`] : [];
+  below.push(...(event.head || []).map((line) => `${mark} ${line}`.trimEnd()));
+  if (event.event === "send" && event.content) below.push(`< (${grouped(event.content)} octets of content)`);
+  if (event.tcp) below.push(...tcpLines.map((line) => `= ${filled(line, event.tcp, grouped)}`));
+  return row(elapsed(event.microseconds), what, below);
+};
+
+/* The turns of a connection: each after the first begins when a request is waited for. */
+const turnsOf = (events) => {
+  const turns = [[]];
+  for (const event of events) {
+    if (event.event === "wait" && event.for === "a request") turns.push([]);
+    turns[turns.length - 1].push(event);
+  }
+  return turns;
+};
+
+const live = document.getElementById("live");
+if (live && window.EventSource && location.protocol === "http:") {
+  const told = new Map();   // the events of each connection that is remembered
+  const said = document.getElementById("live-said");
+  const watch = document.getElementById("watch");
+  const slots = [...document.querySelectorAll("[data-live]")];
+  let wanted = location.pathname;
+  let isDue = false;
+
+  const isMine = (event) => event.event === "parse" && event.target.split("?")[0] === wanted;
+  const show = () => {
+    isDue = false;
+    let mine, at, latest = "";
+    for (const events of told.values()) {
+      const turns = turnsOf(events);
+      turns.forEach((turn, number) => {
+        const parsed = turn.find(isMine);
+        if (parsed && parsed.time >= latest) [mine, at, latest] = [turns, number, parsed.time];
+      });
+    }
+    const ours = [...told].find(([key]) => key.endsWith("/0"));
+    for (const slot of slots) {
+      const { connection, turn, calls } = slot.dataset;
+      let events = [];
+      if (connection === "0") events = ours ? ours[1] : [];
+      else if (mine && turn === "1") events = mine[at];
+      else if (mine && turn === "0") events = mine[0];
+      else if (mine && turn === "-1") events = at < mine.length - 1 ? mine[mine.length - 1] : [];
+      else if (mine) events = [...mine[0], ...mine[at], ...(at < mine.length - 1 ? mine[mine.length - 1] : [])];
+      if (calls) events = events.filter((event) => calls.split(" ").includes(event.event));
+      if (!events.length) continue;
+      slot.replaceChildren(...events.map(rowOf));
+      slot.classList.add("live-now");
+      slot.closest(".said")?.removeAttribute("hidden");
+    }
+  };
+  const take = (message) => {
+    const event = JSON.parse(message.data);
+    const key = `${event.process}/${event.connection}`;
+    if (!told.has(key)) told.set(key, []);
+    told.get(key).push(event);
+    if (told.get(key).length > 400) told.get(key).shift();
+    if (told.size > 60) told.delete([...told.keys()].find((each) => !each.endsWith("/0")));
+    if (!isDue) setTimeout(show, 60);
+    isDue = true;
+  };
+
+  const begin = () => {
+    const source = new EventSource("/.httpsock/events");
+    source.onopen = () => {
+      live.classList.add("on");
+      watch.hidden = true;
+      said.replaceChildren(element("b", "Live."), " The server tells what it does for you, as it happens. Load this page again, and see its connection close after 20 idle seconds.");
+      sessionStorage.setItem("live", "yes");
+    };
+    source.onmessage = take;
+    source.onerror = () => {
+      if (source.readyState !== EventSource.CLOSED) return;   // it tries again by itself
+      live.classList.remove("on");
+      watch.hidden = false;
+      sessionStorage.removeItem("live");
+      said.replaceChildren(element("b", "Nobody tells."), " The inspector is off here. Start ", element("code", "python3 -m httpsock --inspect"), ", and");
+    };
+  };
+  watch.addEventListener("click", begin);
+  if (location.hash === "#live" || sessionStorage.getItem("live")) begin();
+  addEventListener("asked", (event) => { wanted = event.detail; });
+  live.hidden = false;
+}
+
 /* try it: ask the server. */
 const ask = document.getElementById("ask");
 if (ask) {
@@ -116,6 +293,7 @@ if (ask) {
       if (mine !== turn) return;
       asked.replaceChildren(element("b", `${method} ${url.pathname} HTTP/1.1`),
         lines.length ? "\n" + lines.join("\n") : "");
+      dispatchEvent(new CustomEvent("asked", { detail: url.pathname }));
       const response = await fetch(url, { method, headers, cache: "no-store" });
       const content = await response.text();
       if (mine !== turn) return;

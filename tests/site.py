@@ -1,0 +1,403 @@
+"""What in ``www/`` is not written by hand: real recordings, the programs, and excerpts of the code that is cited.
+
+    python3 -m tests.site             write into the pages what they show of recordings, programs and code
+    python3 -m tests.site --record    before that, record anew: play the exchanges, keep what was told of them
+
+A page says what it wants, and what stands there is replaced:
+
+    <ol class="trace" data-from="server" data-connection="1" data-turn="2" data-calls="recv parse">
+        the events of a recording: of one connection (0: the server itself), of one turn (0 ends when a request is
+        first waited for, -1 is the last), by these calls; data-below: by which of them with the lines below
+    <pre data-said="receiver" data-line="0">
+        what a program says, or one line of it
+    <code data-program="tcp_server.py">, <code data-datagram="search">
+        a program of www/code; a datagram of SSDP
+    <a class="source" href="code.html#server/_open_listener/bind">
+        where that call stands: module, function, call
+    <b data-figure="UDP lost">, <!-- datagrams -->
+        a figure of the bad path, and its picture
+
+``tests/test_site.py`` holds that the pages are what this makes of them, and that the recordings are still told so.
+"""
+
+import ast
+import html
+import itertools
+import json
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import httpsock
+from httpsock.announcer import Announcer
+from httpsock.find import search
+from httpsock.ssdp import ROOT_DEVICE, format_search
+from httpsock.timeline import Text
+from tests.support_trace import Told as Heard
+from tests.support_trace import Traced, alike
+
+ROOT = pathlib.Path(__file__).parent.parent
+WWW = ROOT / "www"
+PAGES = sorted(WWW.glob("*.html"))
+TRACES = WWW / "traces"
+PATIENCE_SECONDS = 60
+
+
+# --- Recording ----------------------------------------------------------------------------------------------------
+
+
+def get(*arguments: str) -> str:
+    """Return what ``httpsock get`` says of its calls, besides what it gets."""
+    command = [sys.executable, "-m", "httpsock", "get", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_SECONDS, check=True)
+    return done.stderr.decode()
+
+
+def record_tcp(port: int) -> dict[str, str]:
+    """Return what server and client tell of some exchanges on *port*, each on a connection of its own."""
+    with Traced(WWW, port=port) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        hello = url + "hello.txt"
+        client = get("-v", hello)
+        get(hello, url + "files/colours.csv")
+        get("-I", hello)
+        get("-H", "Range: bytes=0-4", hello)
+        get("-H", f"If-None-Match: {etag_of('hello.txt')}", hello)
+        ask(server.port, b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nAccept : text/plain\r\n\r\n")
+    with Traced(WWW, port=port, wants_octets=True) as other:
+        ask(other.port, b"GET /hello.txt HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nConnection: close\r\n\r\n")
+    return {"server": server.told, "client": client, "octets": other.told}
+
+
+def etag_of(name: str) -> str:
+    """Return the entity-tag of a file of www; a small one's depends on its octets alone."""
+    with httpsock.Server(WWW, port=0) as server, httpsock.Client() as client, client.get(server.url + name) as response:
+        return str(response.field("ETag"))
+
+
+def ask(port: int, octets: bytes) -> bytes:
+    """Send *octets* as they are; return all that comes back."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as client:
+        client.sendall(octets)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+class Silent(Announcer):
+    """An announcer that answers, and says nothing by itself."""
+
+    def _announce(self, what: object) -> None:
+        pass
+
+
+def record_search() -> dict[str, str]:
+    """Return what an announcer and who searches tell of one search."""
+    server, client = Heard(is_client=False), Heard()
+    with Silent(str(WWW), ["127.0.0.1"], 8000, group_port=0, trace=server) as running:
+        port = running.group_port
+        assert list(search(ROOT_DEVICE, [("127.0.0.1", port)], 3.0, client))
+    told = {"search": "".join(map(Text(), server.events)), "find": "".join(map(Text(is_client=True), client.events))}
+    # What this machine is, is its own affair.
+    told = {name: re.sub(r"SERVER: \S+", "SERVER: Linux/6.1", text) for name, text in told.items()}
+    return {name: text.replace(f":{port}\n", ":1900\n") for name, text in told.items()}
+
+
+def record_udp() -> dict[str, str]:
+    """Return what the two programs of www/code that send datagrams say: with a receiver there, and with none."""
+    port = free_port()
+    sender = on_port("udp_sender.py", port)
+    with subprocess.Popen(on_port("udp_receiver.py", port), stdout=subprocess.PIPE, text=True) as receiver:
+        # Until it has its port, nobody hears.
+        while (answered := run(sender)).count("from") == 0:
+            pass
+        assert receiver.stdout
+        received = "".join(receiver.stdout.readline() for _ in range(2))
+        receiver.terminate()
+    told = {"receiver": received, "sender": answered, "nobody": run(sender)}
+    return {name: re.sub(rf"\b{port}\b", "9001", text) for name, text in told.items()}
+
+
+def free_port() -> str:
+    """Return a port for datagrams that nobody has."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def on_port(name: str, port: str) -> list[str]:
+    """Return how to run a program of www/code, but on this port of 127.0.0.1."""
+    source = (WWW / "code" / name).read_text(encoding="utf-8")
+    assert len(re.findall(r"\b(?:8000|900[01])\b", source)) > 0
+    return [sys.executable, "-u", "-c", re.sub(r"\b(?:8000|900[01])\b", port, source)]
+
+
+def run(command: list[str]) -> str:
+    """Return what a program says."""
+    return subprocess.run(command, capture_output=True, timeout=PATIENCE_SECONDS, check=True, text=True).stdout
+
+
+def record_bad_path() -> str:
+    """Return the figures of the bad path, as JSON."""
+    command = [sys.executable, "-m", "tests.lossy_path"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_SECONDS, check=True, text=True)
+    return done.stdout
+
+
+# --- Recordings as values -----------------------------------------------------------------------------------------
+
+
+class Told(NamedTuple):
+    """One event of a recording: of which connection, when, what, and the lines below it."""
+
+    connection: int
+    time: str
+    what: str
+    below: list[str]
+
+    @property
+    def call(self) -> str:
+        """The name of the call."""
+        return self.what.split()[0].rstrip(":")
+
+
+_EVENT = re.compile(r"(?:server|client|#(\d+) \S+) +([\d.]+ (?:µs|ms|s)|TIME)  (.*)")
+
+
+def events_of(text: str) -> list[Told]:
+    """Return the events of a trace, as server or client write it."""
+    events: list[Told] = []
+    for line in text.splitlines():
+        if match := _EVENT.fullmatch(line):
+            events.append(Told(int(match[1] or 0), match[2], " ".join(match[3].split()), []))
+        elif events and line.strip()[:1] in (">", "<", "=", "!"):
+            events[-1].below.append(line.strip())
+    return events
+
+
+def turns_of(events: list[Told]) -> list[list[Told]]:
+    """Return the events of one connection in turns: each after the first begins when a request is waited for."""
+    turns: list[list[Told]] = [[]]
+    for event in events:
+        if event.what.startswith("wait for a request"):
+            turns.append([])
+        turns[-1].append(event)
+    return turns
+
+
+def normalised(text: str) -> dict[int, list[Told]]:
+    """Return the events of each connection without what differs from run to run."""
+    text = alike(text)
+    # What goes out byte by byte has the date in it; a port has four digits or five.
+    text = re.sub(r"(?m)^ +< [0-9a-f]{4}  .*\n", "", text)
+    text = re.sub(r"\b(recv|send) +[1-9]\d*", r"\1 N", text)
+    by_connection: dict[int, list[Told]] = {}
+    for event in events_of(text):
+        by_connection.setdefault(event.connection, []).append(event)
+    return by_connection
+
+
+# --- What stands in the pages -------------------------------------------------------------------------------------
+
+
+def trace(attributes: dict[str, str]) -> str:
+    """Return the events that *attributes* ask for, as items of a list."""
+    name = attributes["data-from"]
+    events = events_of((TRACES / f"{name}.txt").read_text(encoding="utf-8"))
+    if "data-connection" in attributes:
+        events = [event for event in events if event.connection == int(attributes["data-connection"])]
+    if "data-turn" in attributes:
+        events = turns_of(events)[int(attributes["data-turn"])]
+    if calls := attributes.get("data-calls"):
+        events = [event for event in events if event.call in calls.split()]
+    if "data-below" in attributes:
+        shown = attributes["data-below"].split()
+        events = [event if event.call in shown else event._replace(below=[]) for event in events]
+    assert events, f"nothing in {name} is asked for by {attributes}"
+    return "\n".join(["", *map(item, events), ""])
+
+
+def item(event: Told) -> str:
+    """Return one event as an item of a list: when, what, and the lines below."""
+    time, what = html.escape(event.time), html.escape(event.what, quote=False)
+    below = "\n".join(f'<i class="{_SIDES[line[0]]}">{html.escape(line, quote=False)}</i>' for line in event.below)
+    return f"<li><span>{time}</span> <b>{what}</b>{f'<pre>{below}</pre>' if below else ''}</li>"
+
+
+_SIDES = {">": "of-client", "<": "of-server", "=": "note", "!": "of-server"}
+
+
+def said(name: str, line: str) -> str:
+    """Return what a program says, or one line of it."""
+    lines = (TRACES / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return html.escape("\n".join(lines) if line == "" else lines[int(line)], quote=False)
+
+
+def datagram(name: str) -> str:
+    """Return a datagram of SSDP."""
+    octets = {"search": format_search(ROOT_DEVICE, 1)}[name]
+    return html.escape(octets.decode().replace("\r\n", "\n").rstrip("\n"), quote=False)
+
+
+def program(name: str) -> str:
+    """Return a program with its comments marked."""
+    return marked((WWW / "code" / name).read_text(encoding="utf-8").rstrip("\n"))
+
+
+def marked(source: str) -> str:
+    """Return Python *source* as HTML with comments and docstrings marked, and the numbers of steps in them."""
+    escaped = html.escape(source, quote=False)
+    escaped = re.sub(r'(?s)"""(.*?)"""', lambda match: f'<i>"""{match[1]}"""</i>', escaped)
+    escaped = re.sub(r"(?m)(?:(?<=\s)|^)(# .*)$", r"<i>\1</i>", escaped)
+    return re.sub(r"<i># ([0-9])(?=[. ])", r"<i># <b>\1</b>", escaped)
+
+
+class Cited(NamedTuple):
+    """A call in a function of a module."""
+
+    module: str
+    function: str
+    call: str
+
+    @property
+    def anchor(self) -> str:
+        """Where it stands in the page of excerpts."""
+        return "/".join(self)
+
+
+def cited_in(pages: dict[str, str]) -> list[Cited]:
+    """Return what the pages cite, in the order of the first time."""
+    order = ("index.html", "tcp.html", "udp.html", "http.html", "try.html")
+    text = "".join(pages[name] for name in order if name in pages)
+    return [Cited(*found) for found in dict.fromkeys(re.findall(r'href="code\.html#([^/"]+)/([^/"]+)/([^/"]+)"', text))]
+
+
+def excerpt(module: str, function: str, calls: list[str]) -> str:
+    """Return a function as it stands in its file, with its *calls* marked. Raises KeyError if one is not there."""
+    source = (ROOT / "httpsock" / f"{module}.py").read_text(encoding="utf-8")
+    node = find(ast.parse(source), function)
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    lines = source.splitlines()[first - 1 : node.end_lineno]
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    written = marked("\n".join(line[indent:] for line in lines)).split("\n")
+    for call in calls:
+        at = line_of(node, call) - first
+        anchor = Cited(module, function, call).anchor
+        written[at] = f'<mark id="{anchor}">{written[at]}</mark>'
+    return "\n".join(written)
+
+
+def find(tree: ast.AST, function: str) -> ast.FunctionDef:
+    """Return the function or method of that name."""
+    node: ast.AST = tree
+    for name in function.split("."):
+        body = [child for child in ast.iter_child_nodes(node) if getattr(child, "name", "") == name]
+        if not body:
+            raise KeyError(f"there is no {function}")
+        node = body[0]
+    assert isinstance(node, ast.FunctionDef)
+    return node
+
+
+def line_of(function: ast.FunctionDef, call: str) -> int:
+    """Return the first line on which *function* makes a *call*, or takes hold of what makes it."""
+    lines = [node.lineno for node in ast.walk(function) if isinstance(node, ast.Call) and name_of(node.func) == call]
+    if not lines:
+        raise KeyError(f"{function.name} makes no call of {call}")
+    return min(lines)
+
+
+def name_of(called: ast.expr) -> str:
+    """Return the last name of what is called."""
+    if isinstance(called, ast.Attribute):
+        return called.attr
+    return called.id if isinstance(called, ast.Name) else ""
+
+
+def excerpts(cited: list[Cited]) -> str:
+    """Return all that is cited, file by file."""
+    parts = []
+    for module in dict.fromkeys(each.module for each in cited):
+        source = (ROOT / "httpsock" / f"{module}.py").read_text(encoding="utf-8")
+        purpose = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+        functions = dict.fromkeys(each.function for each in cited if each.module == module)
+        title = html.escape(purpose, quote=False)
+        parts.append(f'<section class="part" id="{module}" aria-labelledby="{module}-h">')
+        parts.append(f'<p class="tag">{module}.py</p>\n<div class="body">\n<h2 id="{module}-h">{title}</h2>')
+        tree = ast.parse(source)
+        for function in sorted(functions, key=lambda name, tree=tree: find(tree, name).lineno):  # type: ignore[misc]
+            calls = [each.call for each in cited if (each.module, each.function) == (module, function)]
+            parts.append(f'<h3 id="{module}/{function}"><code>{function}</code></h3>')
+            parts.append(f'<div class="code"><pre><code>{excerpt(module, function, calls)}</code></pre></div>')
+        parts.append("</div>\n</section>")
+    return "\n".join(["", *parts, ""])
+
+
+def figure(path: dict[str, object], name: str) -> str:
+    """Return the figure of that name: the way to it, with spaces between."""
+    value: object = path
+    for part in name.split("/"):
+        assert isinstance(value, dict)
+        value = value[part]
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def datagrams(sent: int, arrived: list[int]) -> str:
+    """Return the picture of what became of each datagram: a row of cells, in the order of sending."""
+    overtaken = {later for earlier, later in itertools.pairwise(arrived) if later < earlier}
+    cells = []
+    for number in range(sent):
+        column, row = number % 40, number // 40
+        count = arrived.count(number)
+        fate = "lost" if not count else "twice" if count > 1 else "late" if number in overtaken else "once"
+        cells.append(f'<use href="#{fate}" x="{column * 16}" y="{row * 20}"/>')
+    return "\n" + "\n".join("".join(cells[row : row + 20]) for row in range(0, sent, 20)) + "\n"
+
+
+_TRACE = re.compile(r'(<ol class="trace"( data-from=[^>]*)>)(?s:.*?)(?=</ol>)')
+_SAID = re.compile(r'(<pre [^>]*data-said="([^"]*)"(?: data-line="([^"]*)")?[^>]*>)(?s:.*?)(?=</pre>)')
+_DATAGRAM = re.compile(r'(<code data-datagram="([^"]*)">)(?s:.*?)(?=</code>)')
+_PROGRAM = re.compile(r'(<code data-program="([^"]*)">)(?s:.*?)(?=</code>)')
+_SOURCE = re.compile(r'(<a class="source" href="code\.html#([^/"]+)/([^/"]+)/[^/"]+">).*?(?=</a>)')
+_FIGURE = re.compile(r'(<b data-figure="([^"]*)">).*?(?=</b>)')
+_DATAGRAMS = re.compile(r"(<!-- datagrams -->)(?s:.*?)(?=<!-- /datagrams -->)")
+_EXCERPTS = re.compile(r"(<!-- excerpts -->)(?s:.*?)(?=<!-- /excerpts -->)")
+
+
+def built(pages: dict[str, str]) -> dict[str, str]:
+    """Return the pages with all that is not written by hand as it should be."""
+    path = json.loads((TRACES / "bad-path.json").read_text())
+    code = excerpts(cited_in(pages))
+    fillings: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]] = [
+        (_TRACE, lambda found: trace(dict(re.findall(r'([\w-]+)="([^"]*)"', found[2])))),
+        (_SAID, lambda found: said(found[2], found[3] or "")),
+        (_DATAGRAM, lambda found: datagram(found[2])),
+        (_PROGRAM, lambda found: program(found[2])),
+        (_SOURCE, lambda found: f"<code>{found[2]}.py</code> {found[3]}"),
+        (_FIGURE, lambda found: figure(path, found[2])),
+        (_DATAGRAMS, lambda _: datagrams(path["UDP"]["sent"], [int(each) for each in path["UDP"]["arrived"].split()])),
+        (_EXCERPTS, lambda _: code),
+    ]
+    done = {}
+    for name, page in pages.items():
+        done[name] = page
+        for pattern, fill in fillings:
+            done[name] = pattern.sub(lambda found, fill=fill: found[1] + fill(found), done[name])  # type: ignore[misc]
+    return done
+
+
+def main() -> None:
+    """Write the pages; before that, if asked, the recordings."""
+    TRACES.mkdir(exist_ok=True)
+    if "--record" in sys.argv:
+        for name, text in {**record_tcp(8000), **record_search(), **record_udp()}.items():
+            (TRACES / f"{name}.txt").write_text(text, encoding="utf-8")
+        (TRACES / "bad-path.json").write_text(record_bad_path(), encoding="utf-8")
+    for name, page in built({path.name: path.read_text(encoding="utf-8") for path in PAGES}).items():
+        (WWW / name).write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

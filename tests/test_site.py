@@ -1,0 +1,228 @@
+"""The site in www/: what it shows was recorded, what it cites is there, its programs run, and its pages are sound."""
+
+import itertools
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import urllib.parse
+from collections import Counter
+from html.parser import HTMLParser
+
+import pytest
+
+import httpsock
+from httpsock import resources
+from httpsock.timeline import SENTENCES
+from tests import site
+from tests.site import PAGES, TRACES, WWW
+
+STYLE = (WWW / "style.css").read_text(encoding="utf-8")
+SCRIPT = (WWW / "script.js").read_text(encoding="utf-8")
+MOST_OCTETS = 60 * 1024
+VOID = {"br", "img", "link", "meta", "source"}
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+# --- what is not written by hand ------------------------------------------------------------------------------------
+
+
+def test_the_pages_show_the_recordings_the_programs_and_the_code_as_they_are() -> None:
+    pages = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+    built = site.built(pages)
+    for name, page in pages.items():
+        assert page == built[name], f"{name} is stale: python3 -m tests.site"
+
+
+def test_what_is_cited_must_be_there() -> None:
+    assert '<mark id="server/_open_listener/bind">' in site.excerpt("server", "_open_listener", ["bind"])
+    with pytest.raises(KeyError, match="there is no _no_such_function"):
+        site.excerpt("server", "_no_such_function", ["bind"])
+    with pytest.raises(KeyError, match="_open_listener makes no call of connect"):
+        site.excerpt("server", "_open_listener", ["connect"])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="recorded on Linux, which tells what the kernel knows")
+def test_the_recordings_are_what_is_told_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for times, ports and dates: python3 -m tests.site --record."""
+    # A file that was checked out just now is kept in memory all the same.
+    monkeypatch.setattr(resources, "_COARSEST_SECONDS", -3600)
+    for name, told in site.record_tcp(0).items():
+        recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")
+        assert site.normalised(told) == site.normalised(recorded), name
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="multicast on loopback is Linux's")
+def test_a_search_is_told_as_it_was_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The random moment to answer is the last one: the search that comes twice is seen to be the same.
+    monkeypatch.setattr("httpsock.announcer.random.uniform", lambda first, last: last)
+    for name, told in site.record_search().items():
+        recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")
+        assert site.normalised(told) == site.normalised(recorded), name
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows tells a datagram's sender that nobody is there")
+def test_the_datagrams_are_still_sent_and_answered_as_recorded() -> None:
+    for name, told in site.record_udp().items():
+        recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")
+        assert re.sub(r"port \d+", "port", told) == re.sub(r"port \d+", "port", recorded), name
+
+
+def test_the_figures_of_the_bad_path_agree_with_what_arrived() -> None:
+    path = json.loads((TRACES / "bad-path.json").read_text())
+    arrived = Counter(path["UDP"]["arrived"].split())
+    assert len(arrived) == path["UDP"]["sent"] - path["UDP"]["lost"]
+    assert arrived.total() - len(arrived) == path["UDP"]["came twice"]
+    assert path["TCP"]["whole"] is True
+    cells = re.findall(r'<use href="#(\w+)" x=', (WWW / "udp.html").read_text(encoding="utf-8"))
+    assert len(cells) == path["UDP"]["sent"]
+    assert cells.count("lost") == path["UDP"]["lost"]
+    assert cells.count("twice") == path["UDP"]["came twice"]
+
+
+def test_live_events_read_as_those_on_the_terminal_do() -> None:
+    table = SCRIPT.partition("const sentences = {")[2].partition("};")[0]
+    written = dict(re.findall(r'^  (\w+): "(.*)",$', table, re.MULTILINE))
+    assert written == {name: SENTENCES[name].replace(":g}", "}") for name in written}
+    told = site.events_of((TRACES / "server.txt").read_text(encoding="utf-8"))
+    assert {event.call for event in told} <= set(written)
+
+
+# --- the programs ---------------------------------------------------------------------------------------------------
+
+
+def test_the_server_of_six_steps_answers_the_client_of_five() -> None:
+    port = free_port()
+    with subprocess.Popen(site.on_port("tcp_server.py", port), stdout=subprocess.PIPE, text=True) as server:
+        client = site.on_port("tcp_client.py", port)
+        # Until it listens, connections are refused.
+        while (done := subprocess.run(client, capture_output=True, text=True, timeout=60, check=False)).returncode:
+            assert "ConnectionRefusedError" in done.stderr
+            assert server.poll() is None
+        said, _ = server.communicate(timeout=60)
+    assert done.stdout == "HELLO, SOCKET\n"
+    assert said.startswith("connection from ('127.0.0.1', ")
+
+
+def free_port() -> str:
+    """Return a TCP port that was free just now."""
+    with httpsock.Server(WWW, hosts=["127.0.0.1"], port=0) as server:
+        return str(server.port)
+
+
+def test_a_request_written_by_hand_is_answered() -> None:
+    with httpsock.Server(WWW, port=0) as server:
+        said = site.run(site.on_port("http_by_hand.py", str(server.port)))
+    assert said.startswith("HTTP/1.1 200 OK")
+    assert said.endswith((WWW / "hello.txt").read_text() + "\n")
+
+
+# --- the pages ------------------------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """What is in a page: its elements, and what is wrong with their nesting."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.faults: list[str] = []
+        self._open: list[str] = []
+        self._is_drawing = False
+        self.feed(path.read_text(encoding="utf-8"))
+        self.faults += self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self._open or self._open.pop() != tag:
+            self.faults.append(f"</{tag}> at {self.getpos()}")
+
+    def all(self, name: str) -> list[str]:
+        """Return the values of an attribute."""
+        return [attributes[name] for _, attributes in self.elements if name in attributes]
+
+
+@each_page
+def test_a_page_is_nested_rightly_and_small(page: pathlib.Path) -> None:
+    assert Page(page).faults == []
+    assert page.stat().st_size < MOST_OCTETS
+
+
+@each_page
+def test_headings_descend_step_by_step(page: pathlib.Path) -> None:
+    levels = [int(tag[1]) for tag, _ in Page(page).elements if re.fullmatch("h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(later <= earlier + 1 for earlier, later in itertools.pairwise(levels))
+
+
+@each_page
+def test_what_is_seen_can_be_heard(page: pathlib.Path) -> None:
+    elements = Page(page).elements
+    for tag, attributes in elements:
+        if tag == "img":
+            assert "alt" in attributes
+        if attributes.get("role") in ("img", "region") or tag in ("video", "nav"):
+            assert attributes.keys() & {"aria-label", "aria-labelledby"}, attributes
+    assert ("html", {"lang": "en"}) in elements
+
+
+@each_page
+def test_each_link_leads_somewhere_and_nowhere_else(page: pathlib.Path) -> None:
+    parsed = Page(page)
+    ids = parsed.all("id")
+    assert [name for name, count in Counter(ids).items() if count > 1] == []
+    for attribute in ("aria-labelledby", "aria-describedby"):
+        assert {part for value in parsed.all(attribute) for part in value.split()} <= set(ids)
+    for link in [*parsed.all("href"), *parsed.all("src"), *parsed.all("srcset"), *parsed.all("poster")]:
+        path, _, fragment = link.partition("#")
+        assert ":" not in path, f"{link} leads out of the site"
+        assert page.name == "404.html" or not path.startswith("/"), f"{link} fails where the site lies in a folder"
+        target = WWW / urllib.parse.unquote(path.removeprefix("/")) if path else page
+        target = target / "index.html" if path in ("./", "/") else target
+        assert target.exists() or link == "no-such-page", link
+        assert not fragment or urllib.parse.unquote(fragment) in Page(target).all("id"), link
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    assert not re.search(r"@import|url\(|https?://", STYLE)
+    assert re.findall(r"https?://[^\"/]*", SCRIPT) == ["http://127.0.0.1:8000"], "only what stands in commands"
+
+
+def test_whoever_wants_no_motion_has_none() -> None:
+    moving = re.sub(r"@media \(prefers-reduced-motion: no-preference\) \{.*?\n\}", "", STYLE, flags=re.DOTALL)
+    assert not re.search(r"animation|transition|scroll-behavior", moving)
+
+
+def contrast(first: str, second: str) -> float:
+    """Return the contrast of two colours as WCAG 2 reckons it."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    dark, light = sorted((luminance(first), luminance(second)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("ground", ["paper", "panel"])
+@pytest.mark.parametrize("text", ["ink", "soft", "client", "server"])
+def test_text_stands_out_from_its_ground(scheme: int, ground: str, text: str) -> None:
+    blocks = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", blocks[scheme]))
+    assert contrast(colours[text], colours[ground]) >= 4.5
+    # A marked line of code, and white on a bar.
+    assert contrast(colours[text if text in ("ink", "soft") else "ink"], colours["server-wash"]) >= 4.5
+    assert contrast(colours["panel"], colours["server"]) >= 4.5
