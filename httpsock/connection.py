@@ -43,6 +43,8 @@ Conversation = Generator[Wait, None, None]
 _RECEIVE_OCTETS = 64 * 1024
 # When there is room for no more connections, who has connected has this long to ask for something.
 _SECONDS_TO_ASK = 1.0
+# Who is overdue by so much has met nobody who looked: deadlines are looked at twenty times a second.
+_HALT_SECONDS = 1.0
 # How much of a file goes out before others get their turn.
 _TURN_OCTETS = 1024 * 1024
 # Up to this length it takes less time to copy octets behind a head than to hand over both (measured: 64 KiB take 19 µs
@@ -124,6 +126,13 @@ class Connection:
             return not self._socket.recv(1, socket.MSG_PEEK)
         except OSError as error:
             return isinstance(error, BlockingIOError)
+
+    def is_excused(self, now: float) -> bool:
+        """Return whether, although it is overdue, it is to be heard first, since it was we who did not listen.
+
+        After a halt of the machine all are overdue, and no poll tells of all that have sent something meanwhile.
+        """
+        return now > self.deadline + _HALT_SECONDS and self.awaited == READABLE and not self.is_silent()
 
     def _serve(self) -> Conversation:
         """Answer one request after the other until either side wants no more, then let the last response arrive."""

@@ -332,7 +332,7 @@ class Worker:
         if now < self._next_sweep:
             return
         for connection in list(self._connections.values()):
-            if now >= connection.deadline:
+            if now >= connection.deadline and not connection.is_excused(now):
                 self._resume(connection, moment, TimeoutError())
         earliest = min((connection.deadline for connection in self._connections.values()), default=_NEVER)
         self._next_sweep = max(earliest, now + _SWEEP_SECONDS)

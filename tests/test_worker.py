@@ -11,13 +11,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from httpsock import Server, Timeouts, origin
+from httpsock import worker as worker_module
 from httpsock.accesslog import Exchange
 from httpsock.messages import Request, Response
 from httpsock.pieces import Pieces
+from httpsock.poller import Poller
 from httpsock.resources import DocumentRoot, Moment
 from httpsock.service import Service
 from httpsock.worker import Log, Report, Worker
@@ -363,6 +367,62 @@ def test_a_batch_of_exchanges_may_be_kept_by_the_log(employ: Employ) -> None:
     employment.end()
 
     assert sum(map(len, batches)) == 2
+
+
+class FewAtOnce:
+    """A poller that tells of two ready sockets at once, and in the next turn of others, as epoll does of 1,023."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self._turn = 0
+        self._told: dict[int, int] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._poller, name)
+
+    def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
+        # Who has not been told of for longest comes first.
+        ready = sorted(self._poller.poll(seconds), key=lambda each: self._told.get(each[0], 0))[:2]
+        self._turn += 1
+        self._told |= {descriptor: self._turn for descriptor, _ in ready}
+        return ready
+
+
+def test_after_a_halt_of_the_machine_who_has_asked_meanwhile_is_answered(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although all are overdue, and no poll tells of all of them."""
+    now = [100.0]
+    monkeypatch.setattr(worker_module, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
+    service = Service(DocumentRoot(folder))
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
+        listener.setblocking(False)
+        worker = open_worker(listener, service, None, print)
+        worker._poller = FewAtOnce(worker._poller)
+        worker._watch_listeners()
+        stack.callback(worker.run)
+        stack.callback(setattr, service, "is_stopping", True)
+        stack.callback(worker._leave_listeners)
+        clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(7)]
+        while len(worker._connections) < 7:
+            worker._turn()
+        clients[0].sendall(b"GET /hello.txt HTTP/1.1\r\n")
+        worker._turn()
+
+        now[0] += AN_HOUR
+        clients[0].sendall(b"Host: x\r\n\r\n")
+        for client in clients[1:6]:
+            client.sendall(get("/hello.txt"))
+        while len(worker._connections) == 7:
+            worker._turn()
+
+        # The one that has sent nothing is gone.
+        assert clients[6].recv(1) == b""
+        for client in clients[:6]:
+            client.settimeout(PATIENCE_SECONDS)
+            while not select.select([client], [], [], 0)[0]:
+                worker._turn()
+            assert receive_answer(client) == HELLO
 
 
 # --- Stopping -------------------------------------------------------------------------------------
