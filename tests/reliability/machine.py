@@ -1,9 +1,15 @@
 """Time and machine: clocks that jump, threads that switch at every step, and a soak that must leave nothing behind."""
 
+import contextlib
+import os
 import random
+import signal
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from types import SimpleNamespace
 from unittest import mock
 
 import httpsock
@@ -14,12 +20,24 @@ _SWITCHING = (
     PYTHON + " -c 'import sys; sys.setswitchinterval(1e-6); from httpsock.__main__ import main; sys.exit(main())'"
     " {root} --port {port} --bind 127.0.0.1 --quiet --threads 4"
 )
+# Waits three seconds at most for anything.
+_IMPATIENT = (
+    PYTHON + " -c 'import sys, threading, httpsock; from httpsock.process import raise_descriptor_limit;"
+    " raise_descriptor_limit(); timeouts = httpsock.Timeouts(head=3.0, idle=3.0, stall=3.0);"
+    ' server = httpsock.Server("{root}", hosts=["127.0.0.1"], port={port}, timeouts=timeouts); server.serve()\''
+)
 _BARS = "▁▂▃▄▅▆▇█"
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Clock steps and forced switches; a soak of ten minutes, in short three seconds."""
-    return [*_clock(), _switching(20.0 if is_long else 1.5), *_soak(server, 600.0 if is_long else 3.0)]
+    """Clock steps, a day, a halt, and forced switches; a soak of ten minutes, in short three seconds."""
+    return [
+        *_clock(),
+        _day(),
+        _halt(4000 if is_long else 100),
+        _switching(20.0 if is_long else 1.5),
+        *_soak(server, 600.0 if is_long else 3.0),
+    ]
 
 
 def _clock() -> list[Row]:
@@ -29,11 +47,7 @@ def _clock() -> list[Row]:
     with site() as root, httpsock.Server(root, port=0) as server, connect(server.port) as client:
         for step in (0, 86_400, -86_400, 86_400 * 365):
             with mock.patch("httpsock.worker.time.time", lambda step=step: now() + step):
-                client.sendall(get("/hello.txt"))
-                octets = b""
-                while not octets.endswith(b"socket.\n") and (part := client.recv(4096)):
-                    octets += part
-                dates.append(octets.partition(b"Date: ")[2][:16])
+                dates.append(_answer(client).partition(b"Date: ")[2][:16])
     different = len(set(dates))
     return [
         Row(
@@ -43,6 +57,64 @@ def _clock() -> list[Row]:
             different == 4,
         )
     ]
+
+
+def _answer(client: socket.socket) -> bytes:
+    """Ask, and return the answer; what there is of it if the connection ends."""
+    octets = b""
+    with contextlib.suppress(ConnectionError):
+        client.sendall(get("/hello.txt"))
+        while not octets.endswith(b"socket.\n") and (part := client.recv(4096)):
+            octets += part
+    return octets
+
+
+def _day() -> Row:
+    """Let a day pass in steps of ten minutes, for a server of this process: the clock that its worker has is ours.
+
+    In each step somebody connects, asks, and keeps the connection: it is closed in the next step, having been idle.
+    """
+    began = int(time.time()) // 86_400 * 86_400
+    passed = 0.0
+    clock = SimpleNamespace(time=lambda: began + passed, monotonic=lambda: 1000.0 + passed)
+    right = 0
+    patched = mock.patch("httpsock.worker.time", clock)
+    with site() as root, patched, httpsock.Server(root, port=0) as server, ExitStack() as stack:
+        before = None
+        descriptors = []
+        for step in range(144):
+            passed = 600.0 * step
+            client = stack.enter_context(connect(server.port))
+            date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(began + passed))
+            right += f"Date: {date}\r\n".encode() in _answer(client)
+            if before:
+                right += before.recv(1) == b""
+                before.close()
+            before = client
+            descriptors.append(len(os.listdir("/proc/self/fd")))
+        flat = max(descriptors[10:]) <= max(descriptors[:10])
+    return Row(
+        "a day in steps of ten minutes",
+        f"{right} of 287 dates and ends right, descriptors flat: {flat}",
+        "all",
+        right == 287 and flat,
+    )
+
+
+def _halt(count: int) -> Row:
+    """Stop the server for longer than it waits for anybody, while all send what it waits for."""
+    with site() as root, serving(root, _IMPATIENT) as subject, ExitStack() as stack:
+        clients = [stack.enter_context(connect(subject.port, b"GET /hello.txt HTTP/1.1\r\n")) for _ in range(count)]
+        # Connected later, accepted later: by then it knows all of them.
+        ask(subject.port, get("/hello.txt"))
+        subject.process.send_signal(signal.SIGSTOP)
+        for client in clients:
+            client.sendall(b"Host: x\r\n\r\n")
+        threading.Event().wait(5.0)
+        subject.process.send_signal(signal.SIGCONT)
+        answered = sum(client.recv(4096).startswith(b"HTTP/1.1 200 ") for client in clients)
+    measured = f"{answered} of {count} answered"
+    return Row("a halt of 5 s, time-outs of 3 s", measured, "all", answered == count, is_timed=True)
 
 
 def _load(subject: Subject, latest: float, seed: int) -> tuple[int, int]:
