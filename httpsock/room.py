@@ -52,8 +52,9 @@ class Room:
 
     def has_more_than_its_share(self, client: str) -> bool:
         """Return whether *client* has more than half of the connections; this machine itself may have all."""
-        is_loopback = client.startswith("127.") or client == "::1"
-        return not is_loopback and self._networks.get(network_of(client), 0) * 2 > self._taken
+        network = network_of(client)
+        is_loopback = network.startswith("127.") or network == "::1"
+        return not is_loopback and self._networks.get(network, 0) * 2 > self._taken
 
     def is_taken_by_one(self) -> bool:
         """Return whether any address has more than its share."""

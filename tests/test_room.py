@@ -19,6 +19,7 @@ import pytest
 from httpsock import Timeouts
 from httpsock.poller import open_poller
 from httpsock.resources import DocumentRoot
+from httpsock.room import Room
 from httpsock.service import Service
 from httpsock.worker import Worker
 from tests.support import PATIENCE_SECONDS, connect, get, read_answers, receive_all, talk
@@ -309,6 +310,14 @@ def test_this_machine_may_have_all_the_room(folder: pathlib.Path, room_for_one: 
 
         assert receive_one(second).endswith(HELLO)
         assert "1 connections are as many as there is room for" in reports[0]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_this_machine_never_has_more_than_its_share(address: str) -> None:
+    room = Room(0)
+    room.take(address)
+    assert not room.has_more_than_its_share(address)
+    assert not room.is_taken_by_one()
 
 
 def test_a_request_that_has_arrived_is_not_given_up(folder: pathlib.Path) -> None:
