@@ -40,6 +40,11 @@ def _writing(path: str) -> Iterator[None]:
         raise OutputError(f"{path} can't be written: {error.strerror}") from error
 
 
+def _open_no_link(path: str, flags: int) -> int:
+    """Open a file whose name is ours: where others may write, too, a link of that name would lead to what is theirs."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 class _Part(NamedTuple):
     """What is known of a part: the URL asked for, the one it came from, and what names the version there."""
 
@@ -57,9 +62,9 @@ class Download:
     """
 
     def __init__(self, path: str, url: str, *, resumes: bool) -> None:
-        # A link is followed, so that what it leads to is replaced, not the link.
-        self._path = os.path.realpath(path)
         self._is_direct = os.path.exists(path) and not os.path.isfile(path)
+        # A link is followed, so that what it leads to is replaced, not the link; what a link to a pipe says is no path.
+        self._path = path if self._is_direct else os.path.realpath(path)
         self.part_path = self._path if self._is_direct else self._path + ".part"
         self._note_path = self._path + ".resume"
         self._url = url
@@ -138,10 +143,10 @@ class Download:
 
     def _open(self, mode: Literal["ab", "wb"]) -> io.BufferedWriter:
         with _writing(self.part_path):
-            return open(self.part_path, mode)
+            return open(self.part_path, mode, opener=None if self._is_direct else _open_no_link)
 
     def _write_note(self, part: _Part) -> None:
-        with _writing(self._note_path), open(self._note_path, "w", encoding="ascii") as note:
+        with _writing(self._note_path), open(self._note_path, "w", encoding="ascii", opener=_open_no_link) as note:
             json.dump(part._asdict(), note)
 
     def _drop_note(self) -> None:

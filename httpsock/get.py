@@ -200,6 +200,7 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
         download.forget()
         response = client.request(options.method, url, fields=options.header)
     with response:
+        _check_is_asked_for(response, [*options.header, *(download.fields if download else [])])
         if options.include or options.head:
             _write_out(response.head.octets, is_text=True)
         is_unwanted = response.head.is_error and options.fail
@@ -212,6 +213,12 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
         else:
             _write_content(response)
     return 0
+
+
+def _check_is_asked_for(response: ClientResponse, fields: Sequence[tuple[str, str]]) -> None:
+    """Raise ResponseError if it is a part and the request, with *fields*, has asked for the whole."""
+    if response.status == 206 and not any(name.lower() == "range" for name, _ in fields):
+        raise ResponseError("a part is sent, and the whole was asked for", "RFC 9110 §15.3.7")
 
 
 def _write_file(response: ClientResponse, download: Download) -> None:

@@ -87,7 +87,8 @@ def _parse_authority(authority: bytes) -> tuple[str, int]:
     if match := _zone.fullmatch(authority):
         authority, zone = match["before"] + match["after"], b"%" + match["zone"]
     match = grammar.host.fullmatch(authority)
-    if match is None:
+    # RFC 3986 §3.2.2: what is to come after IPv6 is not known here.
+    if match is None or authority[:2] in (b"[v", b"[V"):
         hint = "; write a name beyond ASCII in its form xn--" if any(octet > 0x7F for octet in authority) else ""
         raise UrlError(f'the URL has "{shown}" for a host{hint}')
     digits = (match["port"] or b"").lstrip(b"0")
@@ -109,7 +110,11 @@ def redirected(method: str, url: Url, status: int, location: bytes | None) -> tu
         raise UrlError(f'the redirect to "{grammar.printable(location)}" has a control character')
     # RFC 3986 §5.2; octets beyond ASCII are taken as they are, and encoded by parse_url().
     reference = location.decode("utf-8", "surrogateescape")
-    elsewhere = parse_url(urljoin(str(url), reference))
+    try:
+        joined = urljoin(str(url), reference)
+    except ValueError as error:
+        raise UrlError(f'the redirect to "{grammar.printable(location)}" leads nowhere: {error}') from None
+    elsewhere = parse_url(joined)
     # RFC 9110 §15.4: a 303 asks for a GET, and a POST becomes one by custom; HEAD stays HEAD.
     becomes_get = (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST")
     return ("GET" if becomes_get else method), elsewhere

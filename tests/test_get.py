@@ -297,6 +297,43 @@ def test_too_many_redirects_are_47(capfdbinary: Captured) -> None:
         fails(capfdbinary, url, 47, reason, "--redirects", "1")
 
 
+def test_a_redirect_to_what_is_no_url_is_47(capfdbinary: Captured) -> None:
+    with playing(answering(ok(b"", "Location: http://[::1", status="302 Found"))) as url:
+        assert get(url) == 47
+    assert 'the redirect to "http://[::1" leads nowhere: ' in said(capfdbinary)[1]
+
+
+def test_a_part_that_nobody_asked_for_is_8_and_no_file(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+    """It would be called whole."""
+    part = ok(b"hello", "Content-Range: bytes 0-4/100", status="206 Partial Content")
+    for arguments in ([], ["-o", str(tmp_path / "file")]):
+        with playing(answering(part)) as url:
+            assert get(url, *arguments) == 8
+    assert "a part is sent, and the whole was asked for (RFC 9110 §15.3.7)" in said(capfdbinary)[1]
+    assert list(tmp_path.iterdir()) == []
+    with playing(answering(part)) as url:
+        assert get(url, "--header", "Range: bytes=0-4") == 0
+
+
+def test_a_pipe_may_be_named(server: httpsock.Server) -> None:
+    command = [*COMMAND, "get", server.url + "hello.txt", "-o", "/dev/stdout"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, b"Hello, socket.\n")
+
+
+@pytest.mark.parametrize("name", ["file.part", "file.resume"])
+def test_a_link_that_somebody_has_put_there_is_not_followed(
+    name: str, server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
+) -> None:
+    """In a folder where others may write, too, names that can be guessed may lead to what is ours."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"ours")
+    (tmp_path / name).symlink_to(victim)
+    code = get(server.url + "hello.txt", "-o", str(tmp_path / "file"))
+    assert victim.read_bytes() == b"ours"
+    assert code == (23 if name == "file.part" else 0)
+
+
 def test_a_redirect_to_https_is_47(capfdbinary: Captured) -> None:
     with playing(answering(ok(b"", "Location: https://a/", status="301 Moved"))) as url:
         reason = 'the URL "https://a/" is not one of http, the only scheme that is spoken here'

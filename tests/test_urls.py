@@ -54,6 +54,7 @@ def test_a_zone_is_for_us_alone() -> None:
     [
         pytest.param("", 'the URL "" does not begin with http://', id="nothing"),
         pytest.param("http://[fe80::1%25a b]/", 'has "[fe80::1%25a b]" for a host', id="a zone that is none"),
+        pytest.param("http://[v1.a]/", 'has "[v1.a]" for a host', id="an address of the future"),
         pytest.param("http://[fd00::1%251]/", 'has "[fd00::1%251]" for a host', id="a zone where there are none"),
         pytest.param("a:8000/b", 'the URL "a:8000/b" does not begin with http://', id="no scheme"),
         pytest.param("mailto:a", 'the URL "mailto:a" does not begin with http://', id="no authority"),
@@ -160,3 +161,20 @@ def test_a_redirect_to_where_nobody_can_go_is_an_error(location: bytes, reason: 
     with pytest.raises(UrlError) as caught:
         redirected("GET", BASE, 302, location)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "//[", "http://[x]/", "http://a\N{ACCOUNT OF}b/"])
+def test_a_redirect_that_is_no_url_leads_nowhere(location: str) -> None:
+    with pytest.raises(UrlError, match="leads nowhere: "):
+        redirected("GET", Url("a", 80, "/"), 302, location.encode())
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(st.text("htp:/[]@%.?#1fe8\\v\N{ACCOUNT OF} \udcff", max_size=20))
+def test_whatever_a_redirect_says_it_is_a_url_or_an_error(location: str) -> None:
+    try:
+        onward = redirected("GET", Url("a", 80, "/"), 302, location.encode("utf-8", "surrogateescape"))
+    except UrlError:
+        return
+    assert onward is not None
+    assert parse_url(str(onward[1])) == onward[1]
