@@ -27,7 +27,7 @@ _BATCH = 64
 # A terminal that stalls holds up the end no longer than this.
 _FINISH_SECONDS = 1.0
 # What is held back of one exchange until it is known what it asks for.
-_MOST_HELD_BACK = 1000
+_MOST_HELD_BACK = 100
 
 
 def trace_on_standard_error(
@@ -200,8 +200,11 @@ class Teller:
         event = Event(time.time(), os.getpid(), self._connection, self._peer, seconds, name, facts)
         if not self.wants_octets:
             return event._replace(head=mask(head)) if head else event
-        masker = self._sent if name.startswith("send") else self._received
-        return event._replace(octets=masker.mask(bytes(octets))) if octets else event
+        if not octets:
+            return event
+        # What is on no connection are datagrams, and none goes on with another.
+        ways = (self._sent, self._received) if self._connection else (Masker(), Masker())
+        return event._replace(octets=ways[not name.startswith("send")].mask(bytes(octets)))
 
     def asks_for(self, path: bytes) -> None:
         """Tell which path the exchange that is under way asks for."""
@@ -229,4 +232,5 @@ class Teller:
 
 def _weight(event: Event) -> int:
     """Return about how many octets of memory an event takes up."""
-    return _EVENT_OCTETS + len(event.head) + len(event.octets)
+    texts = sum(len(fact) for fact in event.facts.values() if isinstance(fact, str))
+    return _EVENT_OCTETS + texts + len(event.head) + len(event.octets)

@@ -1,5 +1,6 @@
 """The trace: nothing told waits for a terminal, nothing is lost but what is counted, and all comes in order."""
 
+import contextlib
 import os
 import pathlib
 import threading
@@ -10,7 +11,7 @@ import pytest
 from httpsock.timeline import Event
 from httpsock.trace import Trace
 from tests.support import PATIENCE_SECONDS, get, read_answers, talk
-from tests.support_trace import Traced
+from tests.support_trace import Told, Traced
 
 CLOSE = "Connection: close"
 
@@ -84,6 +85,29 @@ def test_whoever_tells_is_not_kept_waiting_and_what_is_lost_is_counted() -> None
         expected += 1 if what == "recv" else int(count)
     assert expected == 5000
     assert len(told) < 5000
+
+
+def test_long_names_count_as_what_they_take_up(pipe: tuple[int, int]) -> None:
+    trace = Trace(brief, pipe[1], most_octets=100 * 1024)
+    trace.start()
+    tell = trace.teller("a")
+    for _ in range(200):
+        tell("stat", {"name": "x" * 50_000})
+    waiting = sum(len(event.facts["name"]) for event in trace._waiting if "name" in event.facts)
+    assert waiting <= 100 * 1024
+    read_lines(pipe[0], 1)
+    os.set_blocking(pipe[0], False)
+    while trace._waiting:
+        with contextlib.suppress(BlockingIOError):
+            os.read(pipe[0], 65536)
+    trace.finish()
+
+
+def test_one_datagram_does_not_go_on_with_another() -> None:
+    told = Told(wants_octets=True)
+    for octets in (b"no line", b"Authorization: Basic secret\r\n"):
+        told.server("recvfrom", {"octets": len(octets), "address": "a"}, octets=octets)
+    assert told.events[1].octets == b"Authorization: Basic ******\r\n"
 
 
 def test_what_is_lost_at_the_end_is_counted(pipe: tuple[int, int]) -> None:
