@@ -73,14 +73,15 @@ _MOST_SHOWN = 2048
 def description(device: Device, name: str, url: str) -> bytes:
     """Return what control points ask for at a device's location: its name, and where it is to be looked at.
 
-    UDA 2.0 §2.3; there is no service (§2.1: the list may be left out).
+    UDA 2.0 §2.3; there is no service (§2.1: the list may be left out). What is not printable is escaped, since XML has
+    no other way to hold it.
     """
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <root xmlns="urn:schemas-upnp-org:device-1-0" configId="1">
   <specVersion><major>2</major><minor>0</minor></specVersion>
   <device>
     <deviceType>{DEVICE_TYPE}</deviceType>
-    <friendlyName>{escape(name[:63])}</friendlyName>
+    <friendlyName>{escape(visible(name)[:63])}</friendlyName>
     <manufacturer>httpsock</manufacturer>
     <modelName>httpsock</modelName>
     <UDN>uuid:{device.identity}</UDN>
@@ -139,7 +140,9 @@ class Announcer:
     ) -> None:
         name = f"{os.path.basename(directory) or directory} on {platform.node()}"
         # The same folder of the same machine is the same device, whenever it is served.
-        identity = uuid.uuid5(uuid.NAMESPACE_URL, f"httpsock:{platform.node()}:{uuid.getnode()}:{directory}:{port}")
+        identity = uuid.uuid5(
+            uuid.NAMESPACE_URL, f"httpsock:{platform.node()}:{uuid.getnode()}:{visible(directory)}:{port}"
+        )
         server = f"{platform.system()}/{platform.release()} UPnP/2.0 httpsock"
         # Whether another process announces the same by now: then nobody takes leave.
         self.is_replaced = False
@@ -262,7 +265,7 @@ class Announcer:
         longest = search.seconds / 2
         answers = list(self._device_towards(peer, sending.family).answers(search))
         if not answers:
-            raise DatagramError(f'"{visible(search.target)}" is nothing of ours', "UDA 2.0 §1.3.3")
+            raise DatagramError(f'"{visible(search.target[:80])}" is nothing of ours', "UDA 2.0 §1.3.3")
         for datagram in answers:
             if any(each.datagram == datagram and each.peer == peer for each in self._waiting):
                 raise DatagramError("who sent it is being answered already", "UDA 2.0 §1.3.2")

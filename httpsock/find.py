@@ -49,6 +49,7 @@ _MOST_OCTETS = 8193
 _MOST_DEVICES = 256
 _DESCRIPTION_OCTETS = 64 * 1024
 _DESCRIPTION_SECONDS = 2.0
+_ALL_DESCRIPTIONS_SECONDS = 10.0
 _TIMES = 2
 _ELEMENT = r"<(?:\w+:)?{0}(?:\s[^<>]*)?>([^<>]*)</(?:\w+:)?{0}\s*>"
 
@@ -147,10 +148,10 @@ def _parse_answer(octets: bytes, tell: Tell) -> Datagram:
     return datagram
 
 
-def identify(client: Client, address: str, datagram: Datagram) -> Found:
-    """Return what *datagram* and the description that it names say of the device at *address*."""
+def identify(client: Client | None, address: str, datagram: Datagram) -> Found:
+    """Return what *datagram* says of the device at *address*, and what the description says that *client* gets."""
     location, usn = datagram.field("location"), datagram.field("usn")
-    text = _description(client, address, location)
+    text = _description(client, address, location) if client else ""
     name = _element(text, "friendlyName") or usn
     url = _element(text, "presentationURL")
     try:
@@ -220,8 +221,11 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         print(f"httpsock find: nothing can be sent: {error.strerror}.", file=sys.stderr)
     with Client(timeouts=ClientTimeouts(whole=_DESCRIPTION_SECONDS), redirects=0, trace=trace) as client:
+        until = time.monotonic() + _ALL_DESCRIPTIONS_SECONDS
         for address, datagram in answers.values():
-            _print(identify(client, address, datagram), as_json=options.json)
+            # Many slow ones together would take too long.
+            asking = client if time.monotonic() < until else None
+            _print(identify(asking, address, datagram), as_json=options.json)
     return 0 if answers else NOTHING_FOUND
 
 

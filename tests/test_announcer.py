@@ -1,6 +1,7 @@
 """The announcer: who is answered, what is announced, how little a stranger can make it say; gssdp and upnpc find it."""
 
 import contextlib
+import os
 import pathlib
 import re
 import shlex
@@ -9,6 +10,7 @@ import struct
 import subprocess
 import sys
 import uuid
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
 import pytest
@@ -203,6 +205,16 @@ def test_the_description_says_where_the_folder_is(announcing: Announcer) -> None
     assert "<friendlyName>my &amp; folder on " in text
     assert "<presentationURL>http://127.0.0.1:8000/</presentationURL>" in text
     assert f"<UDN>uuid:{announcing.devices[HERE].identity}</UDN>" in text
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"a\x01\n", "\N{RIGHT-TO-LEFT OVERRIDE}".encode()])
+def test_any_folder_has_a_description_that_is_xml(name: bytes, tmp_path: pathlib.Path) -> None:
+    directory = os.path.join(tmp_path, os.fsdecode(name))
+    with Announcer(directory, ["127.0.0.1"], 8000, group_port=0) as running, Client() as client:
+        text = client.get(running.devices[HERE].location).read().decode()
+    friendly = ET.fromstring(text)[1].findtext("{urn:schemas-upnp-org:device-1-0}friendlyName")
+    assert friendly is not None
+    assert friendly.isprintable()
 
 
 def test_nothing_in_a_name_is_markup() -> None:

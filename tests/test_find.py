@@ -185,6 +185,19 @@ def test_more_devices_than_a_network_has_are_not_kept(capsys: Captured, monkeypa
     assert capsys.readouterr().out.count("\n") == 3
 
 
+def test_slow_descriptions_do_not_add_up(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who answers for many devices would keep us waiting for each."""
+    monkeypatch.setattr(find_module, "_ALL_DESCRIPTIONS_SECONDS", -1.0)
+    with socket.create_server((TO, 0)) as silent:
+        location = f"http://{TO}:{silent.getsockname()[1]}/".encode()
+        with devices(NAMELESS.replace(b"nowhere", location)) as port:
+            assert find(port) == 0
+        silent.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert capsys.readouterr().out == f"uuid:1::a  {location.decode()}  {TO}\n"
+
+
 def test_where_nothing_is_found_it_is_1(capsys: Captured) -> None:
     with devices() as port:
         assert find(port) == 1
