@@ -105,10 +105,13 @@ def by_tcp(done: Counter[str]) -> dict[str, object]:
 
 def main() -> None:
     """Print what UDP and TCP make of the same path, as JSON."""
-    if "inside" not in sys.argv:
-        os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, "-m", "tests.lossy_path", "inside"])
-    with bad_path(fates_of_a_bad_network(1, drops=0.1, doubles=0.05, reorders=0.05)) as done:
-        print(json.dumps({"UDP": by_udp(done), "TCP": by_tcp(done)}, indent=2))
+    try:
+        if "inside" not in sys.argv:
+            os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, "-m", "tests.lossy_path", "inside"])
+        with bad_path(fates_of_a_bad_network(1, drops=0.1, doubles=0.05, reorders=0.05)) as done:
+            print(json.dumps({"UDP": by_udp(done), "TCP": by_tcp(done)}, indent=2))
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"the path can't be made here, which takes Linux, unshare, ip, and the right to use them: {error}")
 
 
 if __name__ == "__main__":

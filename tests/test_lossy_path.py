@@ -1,7 +1,9 @@
 """What UDP loses on a bad path, TCP delivers: both over the same one, in a network that the test makes."""
 
 import json
+import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -10,6 +12,20 @@ import pytest
 from tests.support_tools import TOOL_SECONDS, tool
 
 ROOT = pathlib.Path(__file__).parent.parent
+
+
+def test_where_the_path_can_not_be_made_it_says_so() -> None:
+    command = [sys.executable, "-m", "tests.lossy_path"]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PATH": "/nowhere"},
+        capture_output=True,
+        timeout=TOOL_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"the path can't be made here, which takes Linux, .*\n", done.stderr.decode())
 
 
 def test_tcp_arrives_whole_where_udp_is_lost_doubled_and_overtaken() -> None:
