@@ -197,6 +197,9 @@ class Announcer:
                 faults[host] = error
             else:
                 joined.append(each)
+        # Where nothing is announced nobody is answered.
+        for family in set(self._sockets) - {each.family for each in joined}:
+            del self._sockets[family]
         for host, fault in faults.items():
             if not joined:
                 raise fault

@@ -285,7 +285,9 @@ def _announcing(server: Server, options: argparse.Namespace) -> contextlib.Abstr
 
     # Of a trace of some paths only, no datagram is a part.
     trace = server.tracing.trace if server.tracing and not server.tracing.trace.path else None
-    hosts = announcing_hosts() if options.lan else [options.bind]
+    hosts = [options.bind]
+    if options.lan or options.bind in ANY:
+        hosts = [host for host in announcing_hosts() if options.lan or (":" in host) == (":" in options.bind)]
     try:
         return Announcer(server.directory, hosts, server.port, trace=trace)
     except (OSError, ValueError) as error:

@@ -244,6 +244,13 @@ def test_a_network_that_is_missing_is_said_and_the_others_are_announced(tmp_path
     assert "join 239.255.255.250 at 192.0.2.1: ENODEV, No such device\n" in told.text
 
 
+def test_where_no_network_can_be_joined_nobody_is_heard(tmp_path: pathlib.Path) -> None:
+    """A search there would find no device to answer for."""
+    hosts = ["127.0.0.1", "fe80::1%99999"]
+    with Announcer(str(tmp_path), hosts, 8000, group_port=0, report=lambda text: None) as running:
+        assert list(running._sockets) == [socket.AF_INET]
+
+
 # --- what is traced -------------------------------------------------------------------------------------------------
 
 

@@ -142,6 +142,30 @@ def test_what_can_not_be_announced_is_served_all_the_same(
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--lan"], ["127.0.0.1", "fe80::1%1"]),
+        (["--bind", "0.0.0.0"], ["127.0.0.1"]),
+        (["--bind", "::"], ["fe80::1%1"]),
+        (["--bind", "127.0.0.2"], ["127.0.0.2"]),
+    ],
+)
+def test_what_is_served_at_all_addresses_is_announced_at_each(
+    server: httpsock.Server, options: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced: list[str] = []
+
+    def announce(directory: str, hosts: list[str], *rest: object, **more: object) -> contextlib.nullcontext[None]:
+        announced.extend(hosts)
+        return contextlib.nullcontext()
+
+    monkeypatch.setattr("httpsock.announcer.Announcer", announce)
+    monkeypatch.setattr(multicast, "announcing_hosts", lambda: ["127.0.0.1", "fe80::1%1"])
+    with _announcing(server, options_of([*options, "--announce"])):
+        assert announced == expected
+
+
 def test_what_is_announced_is_traced_unless_paths_are_asked_for(serving: Start) -> None:
     for option, expected in (("--trace", True), ("--trace-only=/a", False)):
         _, _, error = serving("--bind", "127.0.0.1", "--announce", option).stop()
