@@ -4,10 +4,15 @@ What the command line of the server and those of its sub-commands share.
 """
 
 import argparse
+import contextlib
+import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 WRONG_ARGUMENT = 2
+# Of the clients; the numbers are curl's, or those of shells.
+NOT_WRITTEN = 23
+INTERRUPTED = 130
 TRACE_FORMS = ("text", "octets", "json")
 
 
@@ -17,6 +22,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Leave with exit code 2."""
         self.exit(WRONG_ARGUMENT, f"{self.prog}: {message}; see {self.prog} --help.\n")
+
+
+def complain(sentence: str) -> None:
+    """Write a line to standard error; if that is closed, or was never there, the exit code still speaks."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
 
 
 def with_trace_form(arguments: Sequence[str]) -> list[str]:

@@ -10,7 +10,8 @@ There is no connect(): nobody is connected to, so that nobody can be known to ha
 answers that come twice are told once, and after a deadline no more are waited for.
 
 standard output    one line for each device: its name, its URL, its address; with --json one object each
-exit code          0 if any was found, 1 if none was, 2 for a wrong argument
+exit code          0 if any was found, 1 if none was, 2 for a wrong argument, 23 if it can't be printed, 130
+                   if it was interrupted
 
 UPnP Device Architecture 2.0 §1.3 (search), §2 (description), §A.3 (IPv6); RFC 1112 §6 (multicast).
 """
@@ -29,7 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .arguments import TRACE_FORMS, Parser, number, with_trace_form
+from .arguments import INTERRUPTED, NOT_WRITTEN, TRACE_FORMS, Parser, complain, number, with_trace_form
 from .client import Client
 from .client_connection import ClientTimeouts
 from .multicast import Interface, announcing_hosts, interface, sender
@@ -51,6 +52,8 @@ _DESCRIPTION_OCTETS = 64 * 1024
 _DESCRIPTION_SECONDS = 2.0
 _ALL_DESCRIPTIONS_SECONDS = 10.0
 _TIMES = 2
+# UDA 2.0 §2.3: a name has fewer than 64.
+_MOST_CHARACTERS = 100
 _ELEMENT = r"<(?:\w+:)?{0}(?:\s[^<>]*)?>([^<>]*)</(?:\w+:)?{0}\s*>"
 
 
@@ -152,7 +155,7 @@ def identify(client: Client | None, address: str, datagram: Datagram) -> Found:
     """Return what *datagram* says of the device at *address*, and what the description says that *client* gets."""
     location, usn = datagram.field("location"), datagram.field("usn")
     text = _description(client, address, location) if client else ""
-    name = _element(text, "friendlyName") or usn
+    name = (_element(text, "friendlyName") or usn)[:_MOST_CHARACTERS]
     url = _element(text, "presentationURL")
     try:
         # Some give a path only; where it leads is beside the description (UDA 2.0 §2.3).
@@ -208,7 +211,15 @@ def _element(text: str, name: str) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Search as *arguments* say, and print what is found; return the exit code."""
     options = _parser().parse_args(with_trace_form(arguments))
-    trace = _trace(options.trace)
+    try:
+        return _find(options, _trace(options.trace))
+    except KeyboardInterrupt:
+        complain("httpsock find: interrupted.")
+        return INTERRUPTED
+
+
+def _find(options: argparse.Namespace, trace: "Trace | None") -> int:
+    """Search, and print what is found; return the exit code."""
     answers: dict[str, tuple[str, Datagram]] = {}
     try:
         asked = [options.to] if options.to else [options.bind] if options.bind else _networks()
@@ -219,13 +230,18 @@ def main(arguments: Sequence[str]) -> int:
             elif len(answers) < _MOST_DEVICES:
                 answers.setdefault(identity, (address, datagram))
     except OSError as error:
-        print(f"httpsock find: nothing can be sent: {error.strerror}.", file=sys.stderr)
+        complain(f"httpsock find: nothing can be sent: {error.strerror}.")
     with Client(timeouts=ClientTimeouts(whole=_DESCRIPTION_SECONDS), redirects=0, trace=trace) as client:
         until = time.monotonic() + _ALL_DESCRIPTIONS_SECONDS
         for address, datagram in answers.values():
             # Many slow ones together would take too long.
             asking = client if time.monotonic() < until else None
-            _print(identify(asking, address, datagram), as_json=options.json)
+            found = identify(asking, address, datagram)
+            try:
+                _print(found, as_json=options.json)
+            except OSError as error:
+                complain(f"httpsock find: standard output takes no more: {error.strerror}.")
+                return NOT_WRITTEN
     return 0 if answers else NOTHING_FOUND
 
 
@@ -245,11 +261,11 @@ def _trace(form: str | None) -> "Trace | None":
 
 
 def _print(found: Found, *, as_json: bool) -> None:
-    """Print one device: what it says of itself is shown, never obeyed."""
-    if as_json:
-        print(json.dumps(found._asdict()), flush=True)
-    else:
-        print(f"{visible(found.name)}  {visible(found.url)}  {found.address}", flush=True)
+    """Print one device: what it says of itself is shown, never obeyed. Raises OSError."""
+    line = json.dumps(found._asdict()) if as_json else f"{visible(found.name)}  {visible(found.url)}  {found.address}"
+    # What standard output has no letter for is escaped, too.
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

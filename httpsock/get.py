@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .arguments import TRACE_FORMS, Parser, field, number, with_trace_form
+from .arguments import INTERRUPTED, NOT_WRITTEN, TRACE_FORMS, Parser, complain, field, number, with_trace_form
 from .client import MOST_REDIRECTS, Client, ClientResponse, RedirectError, check_request_field, format_head
 from .client_connection import ClientTimeouts
 from .download import Download, OutputError
@@ -36,10 +36,8 @@ NOT_CONNECTED = 7
 MALFORMED = 8
 INCOMPLETE = 18
 FAILED = 22
-NOT_WRITTEN = 23
 TOO_LATE = 28
 NOT_REDIRECTED = 47
-INTERRUPTED = 130
 
 Write = Callable[[bytes], object]
 
@@ -292,9 +290,4 @@ def _trace(form: str | None) -> "Trace | None":
 
 
 def _say(sentence: str) -> None:
-    try:
-        sys.stderr.write(f"httpsock get: {sentence}\n")
-        sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):
-        # Standard error is closed, or was never there; the exit code still speaks.
-        pass
+    complain(f"httpsock get: {sentence}")

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -84,3 +85,11 @@ def serving(start: Start) -> Start:
         return program
 
     return begin
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let programs be interrupted, also where these tests run in the background of a shell, which ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

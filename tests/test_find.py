@@ -2,9 +2,12 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import re
+import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 
@@ -19,6 +22,7 @@ from httpsock.multicast import Interface
 from httpsock.ssdp import Datagram, parse_datagram
 from httpsock.tracedsocket import nobody
 from tests.support import PATIENCE_SECONDS
+from tests.support_program import COMMAND, ENVIRONMENT
 from tests.support_relay import fates_of_a_bad_network, relaying
 from tests.support_servers import answering, ok, playing
 from tests.support_trace import Told, golden
@@ -130,6 +134,7 @@ def identified(location: str, address: str = TO) -> Found:
         pytest.param("<presentationURL>/page</presentationURL>", "uuid:1::a", None, id="a path"),
         pytest.param("<presentationURL>https://c/</presentationURL>", "uuid:1::a", None, id="https"),
         pytest.param("", "uuid:1::a", None, id="nothing"),
+        pytest.param(f"<friendlyName>{'x' * 9999}</friendlyName>", "x" * 100, None, id="a long name"),
         pytest.param("<friendlyName>A</friendlyName>" + "x" * 70_000, "uuid:1::a", None, id="far too much"),
     ],
 )  # fmt: skip
@@ -196,6 +201,40 @@ def test_slow_descriptions_do_not_add_up(capsys: Captured, monkeypatch: pytest.M
         with pytest.raises(BlockingIOError):
             silent.accept()
     assert capsys.readouterr().out == f"uuid:1::a  {location.decode()}  {TO}\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is always full")
+def test_what_can_not_be_printed_is_23() -> None:
+    with devices(NAMELESS) as port, open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "find", "--to", f"{TO}:{port}", "--seconds", "1"],
+            env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 23
+    assert done.stderr.startswith(b"httpsock find: standard output takes no more: ")
+    assert b"Traceback" not in done.stderr
+
+
+def test_letters_that_standard_output_has_not_are_escaped() -> None:
+    named = NAMELESS.replace(b"uuid:1::a", "uuid:ä".encode())
+    environment = ENVIRONMENT | {"PYTHONIOENCODING": "ascii"}
+    with devices(named) as port:
+        command = [*COMMAND, "find", "--to", f"{TO}:{port}", "--seconds", "1"]
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, f"uuid:\\xe4  nowhere  {TO}\n".encode())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_an_interrupt_is_130(interruptible: None) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        asked.settimeout(PATIENCE_SECONDS)
+        asked.bind((TO, 0))
+        command = [*COMMAND, "find", "--to", f"{TO}:{asked.getsockname()[1]}", "--seconds", "60"]
+        with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE) as program:
+            asked.recv(1000)
+            program.send_signal(signal.SIGINT)
+            _, error = program.communicate(timeout=PATIENCE_SECONDS)
+    assert (program.returncode, error) == (130, b"httpsock find: interrupted.\n")
 
 
 def test_where_nothing_is_found_it_is_1(capsys: Captured) -> None:

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -454,14 +453,6 @@ def test_a_client_does_not_load_the_server(arguments: list[str]) -> None:
     modules = loaded(*arguments)
     assert modules >= {arguments[0], "client_connection"}
     assert not modules & SERVER
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Let programs be interrupted, also where these tests run in the background of a shell, which ignores SIGINT."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
