@@ -2,6 +2,7 @@
 
     python3 -m tests.site             write into the pages what they show of recordings, programs and code
     python3 -m tests.site --record    before that, record anew: play the exchanges, keep what was told of them
+                                      (Linux; port 8000 has to be free)
 
 A page says what it wants, and what stands there is replaced:
 
