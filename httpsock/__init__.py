@@ -25,6 +25,9 @@ The files, in the order of a request; an import only points downwards:
     handover        a new process serves in the place of this one
     lines           standard error, which nobody waits for
     server          the listening sockets, the worker and its threads, and a clean stop
+    inspected       the variants that answer the inspector's page, too, for --inspect
+    inspection      who may inspect, and what is answered to them
+    inspector       the last events and all counts, remembered for pages
     traced          the variants that tell of what they do, for --trace
     worker          a poller, its connections, their deadlines, turn by turn
     crew            the threads that take the turns, one at a time

@@ -105,6 +105,9 @@ class Connection:
         self.is_idle = False
         self.conversation = self._serve()
 
+    # What answers a request: a function, unless a variant of this class has an answer of its own.
+    _respond = staticmethod(respond)
+
     def close(self) -> None:
         """Close the socket, which the worker does once it polls it no more."""
         self._socket.close()
@@ -136,7 +139,7 @@ class Connection:
 
     def _serve(self) -> Conversation:
         """Answer one request after the other until either side wants no more, then let the last response arrive."""
-        parser, service = self._parser, self._service
+        parser, service, answer_to = self._parser, self._service, self._respond
         is_persistent = True
         try:
             while is_persistent:
@@ -158,7 +161,7 @@ class Connection:
                     # The requests of others are received before this one is answered: see Moment.
                     yield None
                     # From here to the response no socket is known.
-                    response = respond(request, self.moment)
+                    response = answer_to(request, self.moment)
                     # What takes long is done in pieces, and between them others have their turn.
                     if not isinstance(response, Response):
                         response = yield from response

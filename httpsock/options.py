@@ -30,6 +30,11 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     if options.announce and options.processes > 1:
         # What announces has a thread, and processes are made of one thread.
         parser.error("--announce goes with one process, not with --processes")
+    if options.inspect and options.processes > 1:
+        # A page is answered by one of them, and would show that one alone.
+        parser.error("--inspect goes with one process, not with --processes")
+    if options.inspect and options.bind and not options.bind.startswith("127.") and options.bind != "::1":
+        parser.error("--inspect is for this machine alone: leave out --bind, bind a loopback address, or use --lan")
     return options
 
 
@@ -72,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     log.add_argument("--trace", choices=TRACE_FORMS, nargs="?", metavar="FORM", help=trace_help)
     only_help = "trace only requests whose path starts so (/img/), or one client, given as its address"
     log.add_argument("--trace-only", type=_path_or_host, metavar="WHAT", help=only_help)
+    inspect_help = "serve a page to this machine alone, at /.httpsock/, that shows the connections as they live"
+    log.add_argument("--inspect", action="store_true", help=inspect_help)
     _add_how_to_run(parser.add_argument_group("how to run"))
     return parser
 

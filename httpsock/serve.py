@@ -195,18 +195,27 @@ def _server(
         log=None if options.quiet or options.trace or options.trace_only else _log(FORMATS[options.log], lines),
         report=lines.say,
         listeners=listeners,
-        tracing=_tracing(options) if options.trace or options.trace_only else None,
+        tracing=_tracing(options) if options.trace or options.trace_only or options.inspect else None,
     )
 
 
 def _tracing(options: argparse.Namespace) -> "Tracing":
-    """Return what a server is made of that is traced on standard error."""
+    """Return what a server is made of that is traced on standard error, inspected, or both."""
+    trace = None
     # Wanted by few.
-    from .trace import trace_on_standard_error
+    if options.trace or options.trace_only:
+        from .trace import trace_on_standard_error
+
+        form, only = options.trace or "text", options.trace_only or ""
+        trace = trace_on_standard_error(form, only=only, shows_process=options.processes > 1)
+    if options.inspect or trace is None:
+        from .inspected import Inspecting
+        from .inspector import Inspector
+
+        return Inspecting(Inspector(trace))
     from .traced import Tracing
 
-    form, only = options.trace or "text", options.trace_only or ""
-    return Tracing(trace_on_standard_error(form, only=only, shows_process=options.processes > 1))
+    return Tracing(trace)
 
 
 def _log(format_line: Format, lines: LineWriter) -> Log:
@@ -269,6 +278,8 @@ def _announce(server: Server, options: argparse.Namespace, inheritance: Inherita
         said += [f"  {url_of(address, server.port)}" for address in local_addresses()]
     else:
         said.append(f"Serving {server.directory} at {' and '.join(server.urls)} (Ctrl-C to stop)")
+    if options.inspect:
+        said.append(f"See the sockets at {server.url}.httpsock/")
     # Whoever started it may have closed the pipe; it serves all the same.
     with contextlib.suppress(OSError, ValueError):
         print(server.url, flush=True)

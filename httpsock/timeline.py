@@ -68,6 +68,7 @@ SENTENCES = {
     "send": "send {octets}",
     "sendto": "sendto {octets} to {address}",
     "sendfile": "sendfile {octets}",
+    "tcp": "so far the kernel says",
     "shutdown": "shutdown: our side has ended",
     "close": "close",
     "cut": "cut short: the server stops",
@@ -79,6 +80,7 @@ EXTRA_FACTS = {
     "ignore": ("reason", "clause", "head"),
     "send": ("head", "content"),
     "sendto": ("head",),
+    "tcp": ("tcp",),
     "close": ("address", "tcp"),
 }
 # A call that failed says instead what the system said.

@@ -69,6 +69,8 @@ class TracedWorker(Worker):
         super().__init__(listeners, service, log, report)
         self._trace = trace
         self._connect = self._connect_traced
+        # Which variant of a connection it makes.
+        self.connection: type[TracedConnection] = TracedConnection
         self._root = TracedRoot(service.root)
         self._listeners = {
             descriptor: TracedListener(
@@ -101,7 +103,7 @@ class TracedWorker(Worker):
         except OSError:
             # It is gone already.
             peer = client
-        return TracedConnection(connected, client, service, log, moment, tell=self._trace.teller(peer))
+        return self.connection(connected, client, service, log, moment, tell=self._trace.teller(peer))
 
 
 class TracedConnection(Connection):

@@ -27,7 +27,7 @@ class SlowDisk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.keeps = threading.Semaphore(0)
         self.released = threading.Event()
-        monkeypatch.setattr("httpsock.connection.respond", self.respond)
+        monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(self.respond))
 
     def respond(self, request: Request, moment: Moment) -> Response | Pieces[Response]:
         if request.target.query == b"slow":

@@ -55,6 +55,7 @@ WITHOUT_SECTION = {
     "arguments",
     "crew",
     "handover",
+    "inspector",
     "kept",
     "lines",
     "listing",

@@ -87,6 +87,8 @@ def test_the_installed_command_serves_and_needs_nothing_else(clone: pathlib.Path
     assert {line.partition("==")[0] for line in listed.stdout.split()} <= {"httpsock", "pip", "setuptools"}
     said = subprocess.run([scripts / "httpsock", "--version"], check=True, capture_output=True, text=True, timeout=60)
     assert said.stdout == f"httpsock {httpsock.__version__}\n"
+    (page,) = (tmp_path / "venv").glob("lib/*/site-packages/httpsock/inspect.html")
+    assert page.read_bytes() == (clone / "httpsock" / "inspect.html").read_bytes()
 
 
 def test_the_example_of_the_client_runs() -> None:

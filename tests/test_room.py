@@ -386,7 +386,7 @@ def test_a_report_that_fails_costs_no_worker(folder: pathlib.Path, monkeypatch: 
     def fail(*arguments: object) -> None:
         raise ZeroDivisionError("the report is at fault")
 
-    monkeypatch.setattr("httpsock.connection.respond", fail)
+    monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(fail))
     service = Service(DocumentRoot(folder))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)

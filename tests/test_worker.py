@@ -191,7 +191,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ZeroDivisionError("a fault of our own")
         return origin.respond(request, moment)
 
-    monkeypatch.setattr("httpsock.connection.respond", respond)
+    monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(respond))
 
 
 @pytest.mark.parametrize("has_epoll", [True, False], ids=["epoll", "selectors"])
@@ -222,19 +222,19 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
     employ: Employ, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many ask for the same file in one turn, and although it is looked up once for all of them."""
+
+    def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
+        response = origin.respond(request, moment)
+        if request.target.query == b"first":
+            # In the middle of a turn the file is replaced, and then asked for.
+            (folder / "new.txt").write_bytes(b"changed")
+            (folder / "new.txt").replace(folder / "hello.txt")
+            second.sendall(get("/hello.txt"))
+        return response
+
+    monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(respond))
     employment = employ()
     with connect(employment.port) as first, connect(employment.port) as second:
-
-        def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
-            response = origin.respond(request, moment)
-            if request.target.query == b"first":
-                # In the middle of a turn the file is replaced, and then asked for.
-                (folder / "new.txt").write_bytes(b"changed")
-                (folder / "new.txt").replace(folder / "hello.txt")
-                second.sendall(get("/hello.txt"))
-            return response
-
-        monkeypatch.setattr("httpsock.connection.respond", respond)
         first.sendall(get("/hello.txt?first"))
 
         assert receive_answer(first) == HELLO
@@ -255,7 +255,7 @@ def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, mon
     def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
         return work(request, moment) if request.target.query == b"long" else origin.respond(request, moment)
 
-    monkeypatch.setattr("httpsock.connection.respond", respond)
+    monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(respond))
     employment = employ()
     with connect(employment.port) as first, connect(employment.port) as second:
         first.sendall(get("/hello.txt?long"))
@@ -277,7 +277,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatc
         finally:
             cut.set()
 
-    monkeypatch.setattr("httpsock.connection.respond", respond)
+    monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(respond))
     employment = employ()
     with connect(employment.port) as client:
         client.sendall(get("/hello.txt"))

@@ -1,0 +1,164 @@
+"""Who may inspect, and what is answered to them; to all others it must look as if there were no inspector."""
+
+import pathlib
+import re
+from base64 import b64encode
+from hashlib import sha256
+
+import pytest
+
+import httpsock
+from httpsock.inspection import Stream, is_loopback, may_inspect, respond
+from httpsock.messages import Request
+from httpsock.parser import parse_head
+
+PACKAGE = pathlib.Path(httpsock.__file__).parent
+PAGE = (PACKAGE / "inspect.html").read_text(encoding="utf-8")
+
+
+def request(
+    *field_lines: str, target: str = "/.httpsock/", method: str = "GET", host: str = "localhost:8000"
+) -> Request:
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *field_lines, "", ""]
+    return parse_head("\r\n".join(lines).encode(), 100)
+
+
+# --- Who may ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("client", ["127.0.0.1", "127.8.9.10", "::1"])
+@pytest.mark.parametrize("host", ["localhost", "LocalHost:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000", "[::1]"])
+def test_a_person_on_this_machine_may(client: str, host: str) -> None:
+    assert may_inspect(request(host=host), client)
+
+
+@pytest.mark.parametrize("path", ["/.httpsock", "/.httpsock/", "/.httpsock/events?x=1", "/.httpsock/nothing"])
+def test_what_is_below_its_path_is_for_the_inspector(path: str) -> None:
+    assert may_inspect(request(target=path), "::1")
+
+
+@pytest.mark.parametrize("path", ["/", "/.httpsocket/", "/httpsock/", "/%2Ehttpsock/", "//.httpsock/", "/x/.httpsock/"])
+def test_all_other_paths_are_for_the_origin(path: str) -> None:
+    assert not may_inspect(request(target=path), "::1")
+
+
+@pytest.mark.parametrize(
+    "client", ["192.168.1.7", "10.0.0.1", "fe80::1%eth0", "::ffff:127.0.0.1", "::", "1270.0.0.1", "unknown"]
+)
+def test_another_machine_may_not(client: str) -> None:
+    assert not is_loopback(client)
+    assert not may_inspect(request(), client)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "x.localhost", "192.168.1.7", "[::2]"],
+)
+def test_a_name_that_only_leads_here_may_not(host: str) -> None:
+    assert not may_inspect(request(host=host), "127.0.0.1")
+
+
+def test_a_request_without_host_may_not() -> None:
+    assert not may_inspect(parse_head(b"GET /.httpsock/ HTTP/1.0\r\n\r\n", 100), "127.0.0.1")
+
+
+def test_a_request_for_a_proxy_may_not() -> None:
+    assert not may_inspect(request(target="http://localhost:8000/.httpsock/"), "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("Sec-Fetch-Site: same-origin", True),
+        ("Sec-Fetch-Site: none", True),
+        ("Sec-Fetch-Site: same-site", False),
+        ("Sec-Fetch-Site: cross-site", False),
+        ("sec-fetch-site: CROSS-SITE", False),
+        ("Origin: http://localhost:8000", True),
+        ("Origin: http://localhost:3000", False),
+        ("Origin: https://localhost:8000", False),
+        ("Origin: http://evil.example", False),
+        ("Origin: null", False),
+        ("X-Forwarded-For: 127.0.0.1", False),
+        ("Forwarded: for=127.0.0.1", False),
+        ("Via: 1.1 proxy", False),
+        ("X-Real-IP: 127.0.0.1", False),
+        ("Referer: http://evil.example/", True),
+    ],
+)
+def test_a_foreign_page_or_a_proxy_may_not(line: str, *, expected: bool) -> None:
+    assert may_inspect(request(line), "127.0.0.1") == expected
+
+
+def test_one_field_line_among_many_is_enough_to_be_foreign() -> None:
+    lines = ("Sec-Fetch-Site: none", "Accept: */*", "Sec-Fetch-Site: cross-site")
+    assert not may_inspect(request(*lines), "127.0.0.1")
+
+
+# --- What is answered -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"])
+@pytest.mark.parametrize("path", ["/.httpsock/", "/.httpsock/events", "/.httpsock/nothing"])
+def test_only_get_and_head_are_for_the_inspector(path: str, method: str) -> None:
+    response = respond(request(target=path, method=method))
+    assert response.status == 405
+    assert ("Allow", "GET, HEAD") in response.fields
+
+
+def test_without_its_slash_it_is_redirected() -> None:
+    response = respond(request(target="/.httpsock"))
+    assert (response.status, response.fields[0]) == (301, ("Location", "/.httpsock/"))
+
+
+def test_there_is_nothing_else() -> None:
+    assert respond(request(target="/.httpsock/nothing")).status == 404
+
+
+def test_the_stream_goes_on_behind_what_was_seen() -> None:
+    response = respond(request("Last-Event-ID: 12ab-7", target="/.httpsock/events"))
+    assert isinstance(response, Stream)
+    assert response.last_event_id == b"12ab-7"
+    assert b"\r\nTransfer-Encoding: chunked\r\n" in response.opening
+    assert b"Content-Length" not in response.opening
+
+
+def test_who_does_not_know_chunks_gets_no_stream() -> None:
+    old = parse_head(b"GET /.httpsock/events HTTP/1.0\r\nHost: localhost\r\n\r\n", 100)
+    assert respond(old).status == 505
+
+
+# --- The page ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_browser_runs_the_script_of_the_page_and_nothing_else() -> None:
+    response = respond(request())
+    fields = dict(response.fields)
+    policy = dict(part.split(" ", 1) for part in fields["Content-Security-Policy"].split("; "))
+    hashes = {
+        kind: b64encode(sha256(content.encode()).digest()).decode()
+        for kind, content in re.findall(r"<(script|style)>(.*?)</\1>", PAGE, re.DOTALL)
+    }
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": f"'sha256-{hashes['script']}'",
+        "style-src": f"'sha256-{hashes['style']}'",
+        "img-src": "data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+        "require-trusted-types-for": "'script'",
+    }
+    assert fields["Cache-Control"] == "no-store"
+    assert fields["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Access-Control-Allow-Origin" not in fields
+    assert response.content == (PAGE.encode(),)
+
+
+def test_the_page_loads_nothing_and_takes_no_markup_from_anybody() -> None:
+    assert set(re.findall(r"\bhttps?://[^\s'\"`]+", PAGE)) == {"http://www.w3.org/2000/svg"}
+    assert not re.search(
+        r"\bsrc=|@import|url\((?!#)|innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", PAGE
+    )
+    assert not re.search(r"<[^>]* (style|on\w+)=", PAGE), "neither would be let through"

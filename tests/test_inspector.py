@@ -1,0 +1,269 @@
+"""The inspector: what is remembered, what is forgotten and told to be, what is counted, and what is nobody's event."""
+
+import os
+import pathlib
+from typing import Any
+
+import pytest
+
+from httpsock.accesslog import Exchange
+from httpsock.inspector import _BATCH, _HEARTBEAT_SECONDS, _SHOWN_OCTETS, Feed, InspectedTeller, Inspector
+from httpsock.timeline import Event
+from httpsock.trace import Trace
+from tests.support_inspect import Message, read_messages
+
+
+def told(inspector: Inspector, last_event_id: bytes = b"") -> list[Message]:
+    """Return all that a new reader is sent at once."""
+    return read_messages(Feed(inspector, last_event_id, 0).next(0).decode())
+
+
+def names(inspector: Inspector) -> list[str]:
+    return [message.data["event"] for message in told(inspector) if message.event == ""]
+
+
+def tell_some(inspector: Inspector, count: int) -> None:
+    tell = inspector.teller("127.0.0.1:5000")
+    for number in range(count):
+        tell("send", {"octets": number})
+
+
+def exchange(request_line: bytes, status: int = 200, seconds: float = 0.001) -> Exchange:
+    return Exchange(0.0, "127.0.0.1", request_line, status, 1, 1, seconds)
+
+
+# --- What is remembered ---------------------------------------------------------------------------------------------
+
+
+def test_who_comes_late_sees_the_recent_past() -> None:
+    inspector = Inspector(most_events=3)
+    tell_some(inspector, 5)
+    messages = told(inspector)
+    assert [message.data.get("octets") for message in messages[:3]] == [2, 3, 4]
+    assert [message.id for message in messages[:3]] == [f"{inspector.name}-{number}" for number in (3, 4, 5)]
+
+
+def test_what_is_remembered_is_bounded_in_octets() -> None:
+    inspector = Inspector(most_octets=10 * 1024)
+    tell = inspector.teller("")
+    for _ in range(100):
+        tell("send", {"octets": 3000}, b"x" * 3000, b"x" * 3000)
+    assert len(inspector._events) == 2
+    assert inspector._weight <= 10 * 1024
+
+
+def test_an_event_is_the_object_of_the_trace_and_the_first_of_its_octets() -> None:
+    inspector = Inspector()
+    inspector.teller("127.0.0.1:5000")(
+        "send", {"octets": 2000, "content": 1981}, b"HTTP/1.1 200 OK\r\n\r\n", b"a" * 2000
+    )
+    (event,) = [message.data for message in told(inspector) if message.event == ""]
+    del event["time"], event["microseconds"]
+    assert event == {
+        "process": os.getpid(),
+        "connection": 1,
+        "peer": "127.0.0.1:5000",
+        "event": "send",
+        "octets": 2000,
+        "content": 1981,
+        "head": ["HTTP/1.1 200 OK", ""],
+        "hex": "61" * _SHOWN_OCTETS,
+    }
+
+
+def test_what_goes_out_at_a_time_is_bounded() -> None:
+    inspector = Inspector()
+    tell_some(inspector, _BATCH + 1)
+    feed = Feed(inspector, b"", 0)
+    assert feed.next(0).count(b"id: ") == _BATCH
+    assert feed.next(0).count(b"id: ") == 1
+    assert feed.next(0) == b""
+
+
+# --- What a reader has missed ---------------------------------------------------------------------------------------
+
+
+def test_who_reads_too_slowly_is_told_how_much_is_missing() -> None:
+    inspector = Inspector(most_events=3)
+    tell_some(inspector, 2)
+    feed = Feed(inspector, b"", 0)
+    feed.next(0)
+    tell_some(inspector, 5)
+    lost, *rest = read_messages(feed.next(0).decode())
+    assert (lost.id, lost.data["event"], lost.data["events"]) == ("", "lost", 2)
+    assert [message.data.get("octets") for message in rest if not message.event] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("last_event_id", "expected"),
+    [
+        pytest.param("{}-3", [4, 5], id="goes on behind the last one seen"),
+        pytest.param("{}-5", [], id="has seen all"),
+        pytest.param("{}-6", [1, 2, 3, 4, 5], id="of the future"),
+        pytest.param("{}-", [1, 2, 3, 4, 5], id="without a number"),
+        pytest.param("{}-" + "9" * 30, [1, 2, 3, 4, 5], id="absurd"),
+        pytest.param("{}-\xb2", [1, 2, 3, 4, 5], id="no ASCII digit"),
+        pytest.param("0000-3", [1, 2, 3, 4, 5], id="of the server before"),
+    ],
+)
+def test_who_comes_again_goes_on_there(last_event_id: str, expected: list[int]) -> None:
+    inspector = Inspector()
+    tell_some(inspector, 5)
+    messages = told(inspector, last_event_id.format(inspector.name).encode("latin-1"))
+    assert [int(message.id.partition("-")[2]) for message in messages if message.id] == expected
+
+
+def test_who_comes_again_too_late_is_told_what_is_missing() -> None:
+    inspector = Inspector(most_events=2)
+    tell_some(inspector, 5)
+    lost, *_ = told(inspector, f"{inspector.name}-1".encode())
+    assert lost.data["events"] == 2
+
+
+def test_when_nothing_happens_a_comment_says_that_it_is_alive() -> None:
+    feed = Feed(Inspector(), b"", 0)
+    assert feed.next(0).startswith(b"event: counters\n")
+    assert feed.next(_HEARTBEAT_SECONDS / 2) == b""
+    assert feed.next(_HEARTBEAT_SECONDS) == b":\n\n"
+    assert feed.next(_HEARTBEAT_SECONDS + 1) == b""
+
+
+# --- What is counted ------------------------------------------------------------------------------------------------
+
+
+def test_all_is_counted_also_what_is_forgotten() -> None:
+    inspector = Inspector(most_events=1)
+    one, other = inspector.teller("a:1"), inspector.teller("b:2")
+    for tell in (one, other):
+        tell("accept")
+        tell("recv", {"octets": 100}, b"", b"x")
+        tell("recv", {"error": "EAGAIN", "said": "it would have to wait"})
+        tell("send", {"octets": 10})
+        tell("sendfile", {"octets": 1000})
+    one("close")
+    inspector.counting(None)([exchange(b"GET / HTTP/1.1", 200, 0.0000005), exchange(b"GET /x HTTP/1.1", 404, 1e9)])
+    counters = inspector.counters()
+    latencies = counters.pop("latencies")
+    assert (latencies[0], latencies[-1], sum(latencies)) == (1, 1, 2)
+    assert counters.pop("started") > 0
+    assert counters == {
+        "process": os.getpid(),
+        "accepted": 2,
+        "open": 1,
+        "connections": [2],
+        "streams": [],
+        "requests": 2,
+        "statuses": {200: 1, 404: 1},
+        "received": 200,
+        "sent": 2020,
+    }
+
+
+def test_a_log_is_handed_what_is_counted_and_requests_of_the_page_are_not_counted() -> None:
+    logged: list[Any] = []
+    inspector = Inspector()
+    batch = [exchange(b"GET /.httpsock/ HTTP/1.1"), exchange(b"GET / HTTP/1.1"), exchange(b"\x16\x03")]
+    inspector.counting(logged.extend)(batch)
+    assert logged == batch
+    assert inspector.counters()["requests"] == 2
+
+
+def test_counters_are_sent_when_they_have_changed() -> None:
+    inspector = Inspector()
+    feed = Feed(inspector, b"", 0)
+    feed.next(0)
+    inspector.streaming(7, is_on=True)
+    (message,) = read_messages(feed.next(0).decode())
+    assert (message.event, message.data["streams"]) == ("counters", [7])
+    inspector.streaming(7, is_on=False)
+    assert read_messages(feed.next(0).decode())[0].data["streams"] == []
+
+
+# --- What is told ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_asked_of_the_inspector_is_not_told() -> None:
+    inspector = Inspector()
+    tell = inspector.teller("a:1")
+    for name in ("accept", "wait", "recv", "parse"):
+        tell(name, {"octets": 1})
+    tell.decide(is_own=True)
+    tell("send", {"octets": 1})
+    tell("wait")
+    assert names(inspector) == ["accept", "wait"]
+    # The next request on the same connection is another matter.
+    tell("recv", {"octets": 1})
+    tell("parse")
+    tell.decide(is_own=False)
+    tell("send", {"octets": 1})
+    assert names(inspector) == ["accept", "wait", "recv", "parse", "send"]
+
+
+def test_who_has_seen_a_connection_begin_sees_it_end() -> None:
+    inspector = Inspector()
+    tell = inspector.teller("a:1")
+    tell("accept")
+    tell.decide(is_own=True)
+    tell("send", {"octets": 1})
+    tell("close")
+    assert names(inspector) == ["accept", "close"]
+
+
+def test_a_head_that_is_not_complete_is_told_before_it_is_known_what_it_asks_for() -> None:
+    inspector = Inspector()
+    tell = inspector.teller("a:1")
+    tell("recv", {"octets": 1})
+    assert names(inspector) == []
+    tell("wait", {"for": "the rest of the head"})
+    assert names(inspector) == ["recv", "wait"]
+
+
+def test_credentials_are_masked_however_they_are_cut() -> None:
+    inspector = Inspector()
+    tell = inspector.teller("a:1")
+    head = b"GET / HTTP/1.1\r\nCookie: secret=" + b"s" * 2000 + b"\r\nHost: localhost\r\n\r\n"
+    for offset in range(0, len(head), 700):
+        tell("recv", {"octets": 700}, b"", head[offset : offset + 700])
+    tell("parse", {}, head)
+    tell("wait")
+    messages = [message.data for message in told(inspector) if message.event == ""]
+    shown = b"".join(bytes.fromhex(event.get("hex", "")) for event in messages)
+    assert b"s" * 5 not in shown
+    assert shown.endswith(b"\r\nHost: localhost\r\n\r\n")
+    assert "Cookie: ***" in messages[-2]["head"]
+
+
+def test_a_trace_is_told_the_same_and_all_but_the_stream(tmp_path: pathlib.Path) -> None:
+    written = []
+
+    def note(event: Event) -> str:
+        written.append((event.connection, event.name))
+        return ""
+
+    with (tmp_path / "trace").open("wb") as file:
+        trace = Trace(note, file.fileno(), only="192.0.2.7")
+        inspector = Inspector(trace)
+        inspector.start()
+        inspector.server("listen")
+        ours, theirs = inspector.teller("192.0.2.7:1"), inspector.teller("[2001:db8::1]:2")
+        assert isinstance(ours, InspectedTeller)
+        for tell in (ours, theirs):
+            tell("recv", {"octets": 1})
+            tell.asks_for(b"/.httpsock/events")
+            tell("parse")
+            tell.decide(is_own=True)
+            tell("send", {"octets": 1})
+            tell.is_silent = True
+            tell("send", {"octets": 1})
+            tell.is_silent = False
+            tell("close")
+        inspector.finish()
+    assert written == [(0, "listen"), (1, "recv"), (1, "parse"), (1, "send"), (1, "close")]
+    assert names(inspector) == ["listen", "close", "close"]
+
+
+def test_without_a_trace_there_is_nothing_to_start_or_to_finish() -> None:
+    inspector = Inspector()
+    inspector.start()
+    inspector.finish()
+    assert names(inspector) == []
