@@ -86,11 +86,10 @@ class InspectedConnection(TracedConnection):
         tell.inspector.streaming(tell.connection, is_on=True)
         try:
             while not self._service.is_stopping:
-                if octets := feed.next(self.moment.monotonic):
-                    # How slow the reader may be is reckoned from now on.
-                    self._taken = self._sent - held_octets(self.descriptor)
-                    self._slow_until = self.moment.monotonic + self._service.timeouts.slow
-                    yield from self._send_octets(b"%x\r\n%b\r\n" % (len(octets), octets), 0)
+                # How slow the reader may be is reckoned from now on.
+                self._taken = self._sent - held_octets(self.descriptor)
+                self._slow_until = self.moment.monotonic + self._service.timeouts.slow
+                yield from self._send_octets(_chunk(feed.next(self.moment.monotonic)), 0)
                 yield from self._gather()
             yield from self._send_octets(b"0\r\n\r\n", 0)
         finally:
@@ -147,3 +146,8 @@ class InspectedConnection(TracedConnection):
                     raise
             else:
                 return
+
+
+def _chunk(octets: bytes) -> bytes:
+    """Return *octets* as a chunk; for none nothing, since an empty chunk would be the last."""
+    return b"%x\r\n%b\r\n" % (len(octets), octets) if octets else b""
