@@ -253,4 +253,5 @@ def _object(event: Event) -> str:
 
 def _weight(event: Event) -> int:
     """Return about how many octets of memory an event takes up."""
-    return _EVENT_OCTETS + len(event.head) + len(event.octets)
+    said = sum(len(fact) for fact in event.facts.values() if isinstance(fact, str))
+    return _EVENT_OCTETS + said + len(event.head) + len(event.octets)

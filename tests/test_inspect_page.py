@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import httpsock
+from httpsock.inspector import Inspector
 from tests.support import connect, get, talk
 from tests.support_browser import Browser
 from tests.support_inspect import inspected
@@ -171,3 +172,29 @@ def test_it_is_readable_on_a_telephone_and_on_a_desk(
     for number, (left, right, top, bottom) in enumerate(boxes):
         for other in boxes[number + 1 :]:
             assert right < other[0] or other[1] < left or bottom < other[2] or other[3] < top, "no two states overlap"
+
+
+def test_what_was_missed_is_said_and_who_has_gone_meanwhile_is_not_shown_as_open(
+    browser: Browser, folder: pathlib.Path
+) -> None:
+    with inspected(folder, Inspector(most_events=12)) as server:
+        watch(browser, server)
+        with connect(server.port) as client:
+            client.sendall(get("/hello.txt"))
+            peer = f"127.0.0.1:{client.getsockname()[1]}"
+            browser.until(row("connections", peer) + "?.textContent.includes('idle')")
+        # Its end is forgotten before it can be sent.
+        talk(server.port, get("/hello.txt") * 100 + get("/hello.txt", CLOSE))
+        browser.until(row("connections", peer) + "?.textContent.includes('closed')")
+        assert "too fast for this page" in browser.until(
+            f"!document.getElementById('missed').hidden && {text_of('#missed')}"
+        )
+        assert browser.until(text_of("#c-requests") + " === '102'")
+
+
+def test_the_server_shows_its_own_calls(browser: Browser, server: httpsock.Server) -> None:
+    watch(browser, server)
+    browser.until(row("connections", "the server") + "?.textContent.includes('listening')")
+    browser.evaluate(row("connections", "the server") + ".click()")
+    for call in ("socket AF_INET, SOCK_STREAM", "bind 127.0.0.1:0", f"listen 1024 at 127.0.0.1:{server.port}"):
+        browser.until(row("events", call) + "?.textContent")

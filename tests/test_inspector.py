@@ -47,7 +47,7 @@ def test_what_is_remembered_is_bounded_in_octets() -> None:
     inspector = Inspector(most_octets=10 * 1024)
     tell = inspector.teller("")
     for _ in range(100):
-        tell("send", {"octets": 3000}, b"x" * 3000, b"x" * 3000)
+        tell("stat", {"name": "y" * 1000, "octets": 3}, b"x" * 3000)
     assert len(inspector._events) == 2
     assert inspector._weight <= 10 * 1024
 
