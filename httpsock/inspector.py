@@ -32,6 +32,8 @@ PREFIX = b"/.httpsock/"
 # So much is remembered: a few hundred requests.
 _MOST_EVENTS = 1000
 _MOST_OCTETS = 4 * 1024 * 1024
+# So many of the server's own events, how it came to listen, are never forgotten.
+_MOST_OWN = 16
 # So many of the octets of a call are shown, and so much memory an event takes up besides them and a head.
 _SHOWN_OCTETS = 1024
 _EVENT_OCTETS = 1024
@@ -58,6 +60,7 @@ class Inspector(Trace):
         # Holds all that follows.
         self._lock = threading.Lock()
         self._events: deque[Event] = deque()
+        self._own: list[tuple[int, Event]] = []
         self._last = 0
         self._weight = 0
         self._most_events = most_events
@@ -82,6 +85,8 @@ class Inspector(Trace):
         with self._lock:
             self._tally(event)
             self._last += 1
+            if not event.connection and len(self._own) < _MOST_OWN:
+                self._own.append((self._last, event))
             self._events.append(event)
             self._weight += _weight(event)
             while len(self._events) > self._most_events or self._weight > self._most_weight:
@@ -113,6 +118,11 @@ class Inspector(Trace):
             first = self._last - len(self._events) + 1
             start = first if number is None or number > self._last else max(first, number + 1)
             return start, list(islice(self._events, start - first, start - first + _BATCH))
+
+    def own_before(self, number: int) -> list[Event]:
+        """Return how the server came to listen, as far as event *number* and those behind it do not tell."""
+        with self._lock:
+            return [event for own, event in self._own if own < number]
 
     def streaming(self, connection: int, *, is_on: bool) -> None:
         """Remember that a connection carries a stream of events, or does so no longer."""
@@ -182,7 +192,8 @@ class InspectedTeller(Teller):
         if self._also:
             self._also(name, facts, head, octets)
         event = self.event(name, facts or {}, head, octets)
-        if name in ("recv", "parse"):
+        # The server itself is asked nothing by its pages.
+        if self.connection and name in ("recv", "parse"):
             self._undecided.append(event)
             return
         if self._undecided:
@@ -194,7 +205,7 @@ class InspectedTeller(Teller):
     def event(self, name: str, facts: Mapping[str, Any], head: bytes = b"", octets: bytes | memoryview = b"") -> Event:
         """Return what happens now as an event with its head, and with the first of its octets."""
         event = super().event(name, facts)
-        masker = self._sent if name == "send" else self._received
+        masker = self._sent if name.startswith("send") else self._received
         # All go through the masker, or it would not know in which line it is.
         shown = masker.mask(bytes(octets))[:_SHOWN_OCTETS] if octets else b""
         return event._replace(head=mask(head), octets=shown)
@@ -228,7 +239,9 @@ class Feed:
         inspector = self._inspector
         first, events = inspector.after(self._last)
         lines = []
-        if self._last is not None and first > self._last + 1:
+        if self._last is None:
+            lines = [f"data: {_object(event)}\n\n" for event in inspector.own_before(first)]
+        elif first > self._last + 1:
             lost = inspector.server.event("lost", {"events": first - self._last - 1})
             lines.append(f"data: {format_json(lost)}\n")
         for number, event in enumerate(events, first):

@@ -178,7 +178,9 @@ def test_what_was_missed_is_said_and_who_has_gone_meanwhile_is_not_shown_as_open
     browser: Browser, folder: pathlib.Path
 ) -> None:
     with inspected(folder, Inspector(most_events=12)) as server:
+        talk(server.port, get("/hello.txt") * 5)
         watch(browser, server)
+        assert browser.until(row("connections", "the server") + "?.textContent"), "also who comes late is told of it"
         with connect(server.port) as client:
             client.sendall(get("/hello.txt"))
             peer = f"127.0.0.1:{client.getsockname()[1]}"
@@ -189,7 +191,7 @@ def test_what_was_missed_is_said_and_who_has_gone_meanwhile_is_not_shown_as_open
         assert "too fast for this page" in browser.until(
             f"!document.getElementById('missed').hidden && {text_of('#missed')}"
         )
-        assert browser.until(text_of("#c-requests") + " === '102'")
+        assert browser.until(text_of("#c-requests") + " === '107'")
 
 
 def test_the_server_shows_its_own_calls(browser: Browser, server: httpsock.Server) -> None:

@@ -43,6 +43,25 @@ def test_who_comes_late_sees_the_recent_past() -> None:
     assert [message.id for message in messages[:3]] == [f"{inspector.name}-{number}" for number in (3, 4, 5)]
 
 
+def test_how_the_server_came_to_listen_is_never_forgotten() -> None:
+    inspector = Inspector(most_events=3)
+    for _ in range(20):
+        inspector.server("listen", {"address": "127.0.0.1:8000", "backlog": 1024})
+    tell_some(inspector, 5)
+    events = [message for message in told(inspector) if not message.event]
+    assert [event.data["event"] for event in events] == ["listen"] * 16 + ["send"] * 3
+    assert [event.id for event in events[:16]] == [""] * 16
+    again = [message for message in told(inspector, events[-1].id.encode()) if not message.event]
+    assert again == [], "who comes again has seen it"
+
+
+def test_what_the_server_itself_receives_is_told_at_once() -> None:
+    inspector = Inspector()
+    inspector.server("recvfrom", {"octets": 3, "address": "192.0.2.1:1900"}, b"", b"abc")
+    inspector.server("parse", {"method": "M-SEARCH", "target": "*"}, b"M-SEARCH * HTTP/1.1\r\n\r\n")
+    assert names(inspector) == ["recvfrom", "parse"]
+
+
 def test_what_is_remembered_is_bounded_in_octets() -> None:
     inspector = Inspector(most_octets=10 * 1024)
     tell = inspector.teller("")
