@@ -1,23 +1,19 @@
 """A browser, headless Chromium, against the real server and its own site: what a person would see, is there."""
 
-import html
-import http.server
 import os
 import pathlib
 import re
 import shutil
 import struct
-import threading
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 
 import httpsock
 from httpsock.accesslog import Exchange
-from httpsock.timeline import Event, Text, format_json
+from tests.support_browser import Browser
+from tests.support_inspect import inspected
 from tests.support_tools import run, tool
-from tests.support_trace import Traced
 
 SITE = pathlib.Path(__file__).parents[1] / "www"
 # No traffic of its own, no sandbox (which root has not), and a profile that goes with the folder of the test.
@@ -144,57 +140,31 @@ def test_the_pages_of_the_site_fit_a_phone(visit: Visit, tmp_path: pathlib.Path)
     assert outcome(document) == "index fits, tcp fits, udp fits, http fits, try fits, code fits"
 
 
-WATCH_LIVE = """
-const site = document.createElement("iframe");
-const seen = new Promise((resolve) => { site.onload = resolve; });
-site.src = "site/tcp.html";
-document.body.append(site);
-await seen;
-const shown = site.contentDocument;
-shown.getElementById("watch").click();
-while (shown.querySelectorAll(".live-now").length < 6) await new Promise((again) => setTimeout(again, 20));
-say([...shown.querySelectorAll(".live-now b, .live-now i")].map((line) => line.textContent).join("\\n"));
-"""
-
-
-class Static(http.server.SimpleHTTPRequestHandler):
-    """What serves a folder as it is; a file without a suffix is a stream of events."""
-
-    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, "": "text/event-stream"}  # noqa: RUF012
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-def test_the_steps_of_a_page_become_those_of_its_own_request(browse: Browse, tmp_path: pathlib.Path) -> None:
-    """The site is served by another server, and the events stand in a file, as the inspector would tell them."""
-    root = tmp_path / "root"
-    shutil.copytree(SITE, root / "site")
-    (root / "index.html").write_text(page_with(WATCH_LIVE))
-    told: list[Event] = []
-
-    def tell(event: Event) -> str:
-        told.append(event)
-        return ""
-
-    with Traced(root, tell) as server, httpsock.Client() as client:
-        for name in ("style.css", "tcp.html", "script.js"):
-            client.get(f"http://127.0.0.1:{server.port}/site/{name}").read()
-    (root / ".httpsock").mkdir()
-    (root / ".httpsock" / "events").write_text("".join(f"data: {format_json(event)}\n" for event in told))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Static, directory=str(root))) as other:
-        thread = threading.Thread(target=other.serve_forever)
-        thread.start()
-        document = browse(f"http://127.0.0.1:{other.server_port}/index.html")
-        other.shutdown()
-        thread.join()
-    lines = html.unescape(outcome(document)).split("\n")
-    said = [line.strip() for event in told for line in Text()(event).splitlines()]
-    named = {re.sub(r"^(?:server|#1 \S+) +[\d.]+ (?:µs|ms|s)  ", "", line) for line in said}
-    shown = set(lines)
-    assert shown <= named
-    assert {"bind 127.0.0.1:0", "accept", "parse GET /site/tcp.html", "> GET /site/tcp.html HTTP/1.1"} <= shown
-    assert not [line for line in shown if "style.css" in line], "not of another request"
+def test_the_steps_of_a_page_become_those_of_its_own_request(tmp_path: pathlib.Path) -> None:
+    with inspected(SITE) as server, Browser(tmp_path) as browser:
+        browser.command("Page.navigate", url=server.url + "tcp.html#live")
+        browser.until("document.querySelectorAll('.live-now').length === 6")
+        shown = browser.evaluate(
+            "[...document.querySelectorAll('.live-now b, .live-now i')].map((it) => it.textContent)"
+        )
+        assert {
+            "socket AF_INET, SOCK_STREAM",
+            "bind 127.0.0.1:0",
+            "accept",
+            "wait for a request, at most 20 s",
+            "parse GET /tcp.html",
+            "> GET /tcp.html HTTP/1.1",
+            f"stat tcp.html: file, {(SITE / 'tcp.html').stat().st_size} octets",
+            "< HTTP/1.1 200 OK",
+        } <= set(shown)
+        assert not [line for line in shown if "style.css" in line], "not of another request"
+        assert "Live." in browser.evaluate("document.getElementById('live-said').textContent")
+        # Other pages of the site go on so; what a button asks for is told beneath.
+        browser.command("Page.navigate", url=server.url + "try.html")
+        browser.until("document.querySelector('.live.on')")
+        browser.evaluate("document.querySelector('[data-method=HEAD]').click()")
+        browser.until("document.getElementById('traced').textContent.includes('parse HEAD /hello.txt')")
+        assert browser.faults == []
 
 
 # --- pages made for a test, with a script that acts as a person would ------------------------------------------------
