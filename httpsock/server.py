@@ -153,20 +153,20 @@ class Server:
 
         May be called from a signal handler.
         """
-        self._service.waits_for_idle = False
-        self._service.is_stopping = True
-        if self._worker:
-            self._worker.stop(grace_seconds)
+        self._finish(grace_seconds, waits_for_idle=False)
 
     def ask_to_retire(self) -> None:
         """Ask the worker to accept no more, since somebody else does, and to answer who is connected, each once more.
 
         Nothing is cut off: who has not asked may still ask, for as long as ever. May be called from a signal handler.
         """
-        self._service.waits_for_idle = not self._service.is_stopping
+        self._finish(math.inf, waits_for_idle=not self._service.is_stopping)
+
+    def _finish(self, grace_seconds: float, *, waits_for_idle: bool) -> None:
+        self._service.waits_for_idle = waits_for_idle
         self._service.is_stopping = True
         if self._worker:
-            self._worker.stop(math.inf)
+            self._worker.stop(grace_seconds)
 
     @property
     def is_stopping(self) -> bool:
