@@ -24,7 +24,7 @@ from typing import Any
 from .accesslog import Exchange
 from .masking import mask
 from .timeline import Event, format_json
-from .trace import Teller, Trace
+from .trace import Teller, Trace, weight_of
 from .worker import Log
 
 # Where the inspector is; what is asked for there is nobody's event.
@@ -34,9 +34,8 @@ _MOST_EVENTS = 1000
 _MOST_OCTETS = 4 * 1024 * 1024
 # So many of the server's own events, how it came to listen, are never forgotten.
 _MOST_OWN = 16
-# So many of the octets of a call are shown, and so much memory an event takes up besides them and a head.
+# So many of the octets of a call are shown.
 _SHOWN_OCTETS = 1024
-_EVENT_OCTETS = 1024
 # So many events go out at a time: 256 take 3 ms to write, for which others wait.
 _BATCH = 256
 _HEARTBEAT_SECONDS = 10.0
@@ -88,9 +87,9 @@ class Inspector(Trace):
             if not event.connection and len(self._own) < _MOST_OWN:
                 self._own.append((self._last, event))
             self._events.append(event)
-            self._weight += _weight(event)
+            self._weight += weight_of(event)
             while len(self._events) > self._most_events or self._weight > self._most_weight:
-                self._weight -= _weight(self._events.popleft())
+                self._weight -= weight_of(self._events.popleft())
 
     def start(self) -> None:
         """Let what is told the same begin to write."""
@@ -205,9 +204,8 @@ class InspectedTeller(Teller):
     def event(self, name: str, facts: Mapping[str, Any], head: bytes = b"", octets: bytes | memoryview = b"") -> Event:
         """Return what happens now as an event with its head, and with the first of its octets."""
         event = super().event(name, facts)
-        masker = self._sent if name.startswith("send") else self._received
-        # All go through the masker, or it would not know in which line it is.
-        shown = masker.mask(bytes(octets))[:_SHOWN_OCTETS] if octets else b""
+        # All are masked, since where one call ends the line of a field may go on.
+        shown = self._masked(name, octets)[:_SHOWN_OCTETS] if octets else b""
         return event._replace(head=mask(head), octets=shown)
 
     def asks_for(self, path: bytes) -> None:
@@ -262,9 +260,3 @@ def _object(event: Event) -> str:
     """Return an event as the trace writes it as JSON, and its octets in hexadecimal."""
     said = format_json(event).removesuffix("}\n")
     return f'{said}, "hex": "{event.octets.hex()}"}}' if event.octets else f"{said}}}"
-
-
-def _weight(event: Event) -> int:
-    """Return about how many octets of memory an event takes up."""
-    said = sum(len(fact) for fact in event.facts.values() if isinstance(fact, str))
-    return _EVENT_OCTETS + said + len(event.head) + len(event.octets)

@@ -104,7 +104,7 @@ class Trace:
         with self._changed:
             if self._thread is None:
                 self._write([event])
-            elif self._octets + _weight(event) > self._most_octets:
+            elif self._octets + weight_of(event) > self._most_octets:
                 self._lost += 1
             else:
                 self._queue_lost()
@@ -128,7 +128,7 @@ class Trace:
                 self._thread = None
 
     def _queue(self, event: Event) -> None:
-        self._octets += _weight(event)
+        self._octets += weight_of(event)
         self._waiting.append(event)
         self._changed.notify()
 
@@ -143,7 +143,7 @@ class Trace:
         while batch := self._next():
             self._write(batch)
             with self._changed:
-                self._octets -= sum(map(_weight, batch))
+                self._octets -= sum(map(weight_of, batch))
 
     def _next(self) -> list[Event]:
         """Return the next events when there are some, or none when there are no more to come."""
@@ -200,11 +200,7 @@ class Teller:
         event = Event(time.time(), os.getpid(), self._connection, self._peer, seconds, name, facts)
         if not self.wants_octets:
             return event._replace(head=mask(head)) if head else event
-        if not octets:
-            return event
-        # What is on no connection are datagrams, and none goes on with another.
-        ways = (self._sent, self._received) if self._connection else (Masker(), Masker())
-        return event._replace(octets=ways[not name.startswith("send")].mask(bytes(octets)))
+        return event._replace(octets=self._masked(name, octets)) if octets else event
 
     def asks_for(self, path: bytes) -> None:
         """Tell which path the exchange that is under way asks for."""
@@ -214,6 +210,12 @@ class Teller:
                 self._trace.put(event)
             self._held_back.clear()
             self._is_answered = False
+
+    def _masked(self, name: str, octets: bytes | memoryview) -> bytes:
+        """Return octets that were sent or received without the credentials in them."""
+        # What is on no connection are datagrams, and none goes on with another.
+        ways = (self._sent, self._received) if self._connection else (Masker(), Masker())
+        return ways[not name.startswith("send")].mask(bytes(octets))
 
     def _sort(self, event: Event) -> None:
         """Tell of *event*, hold it back, or forget it."""
@@ -230,7 +232,7 @@ class Teller:
             self._held_back.append(event)
 
 
-def _weight(event: Event) -> int:
+def weight_of(event: Event) -> int:
     """Return about how many octets of memory an event takes up."""
     texts = sum(len(fact) for fact in event.facts.values() if isinstance(fact, str))
     return _EVENT_OCTETS + texts + len(event.head) + len(event.octets)

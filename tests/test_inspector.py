@@ -62,6 +62,14 @@ def test_what_the_server_itself_receives_is_told_at_once() -> None:
     assert names(inspector) == ["recvfrom", "parse"]
 
 
+def test_a_datagram_goes_on_with_no_other() -> None:
+    inspector = Inspector()
+    for octets in (b"NOTIFY * HTTP/1.1\r\nCookie: se", b"M-SEARCH * HTTP/1.1\r\n"):
+        inspector.server("recvfrom", {"octets": len(octets)}, b"", octets)
+    shown = [bytes.fromhex(message.data["hex"]) for message in told(inspector) if not message.event]
+    assert shown == [b"NOTIFY * HTTP/1.1\r\nCookie: **", b"M-SEARCH * HTTP/1.1\r\n"]
+
+
 def test_what_is_remembered_is_bounded_in_octets() -> None:
     inspector = Inspector(most_octets=10 * 1024)
     tell = inspector.teller("")
