@@ -53,7 +53,9 @@ class Inheritance(NamedTuple):
 
         def watch() -> None:
             os.read(self.lifeline, 1)
-            os.kill(process, signal.SIGTERM)
+            # It may have been faster.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
 
         if self.predecessor:
             threading.Thread(target=watch, name="httpsock-predecessor", daemon=True).start()

@@ -16,7 +16,7 @@ from typing import Self
 import pytest
 
 from httpsock.__main__ import main
-from httpsock.handover import inherit
+from httpsock.handover import Inheritance, inherit
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all
 from tests.support_program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
 
@@ -446,3 +446,14 @@ def test_what_is_no_socket_is_told_of(
     said = capfd.readouterr().err
     assert said.startswith("httpsock: the listening sockets that it was started with can't be used: ")
     assert reason in said
+
+
+def test_a_process_that_has_ended_already_is_not_asked_to_stop() -> None:
+    lifeline, end = os.pipe()
+    # More than any system counts processes to.
+    Inheritance([], predecessor=1, lifeline=lifeline).watch(2**30)
+    (watching,) = (thread for thread in threading.enumerate() if thread.name == "httpsock-predecessor")
+    os.close(end)
+    watching.join(PATIENCE_SECONDS)
+    assert not watching.is_alive()
+    os.close(lifeline)
