@@ -366,6 +366,15 @@ def test_it_ends_with_its_terminal(folder: pathlib.Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
 
 
+def test_it_ends_where_its_terminal_is_gone(serving: Start) -> None:
+    """As above, but what it has covered is written down for sure."""
+    gone = "import httpsock.handover; found = [False, True]; httpsock.handover._has_terminal = found.pop"
+    program = serving("--quiet", command=program_with(gone))
+    line(program)
+
+    assert program.stop(signal.SIGHUP) == (0, "", "")
+
+
 def test_where_it_is_ignored_it_stays_so(serving: Start) -> None:
     program = serving("--quiet", command=["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *COMMAND])
     line(program)

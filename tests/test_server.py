@@ -338,6 +338,15 @@ def test_serve_returns_when_it_has_been_asked_to_stop(folder: pathlib.Path) -> N
         connect(served.port)
 
 
+def test_serve_returns_when_it_was_asked_to_retire_before_it_began(folder: pathlib.Path) -> None:
+    served = Server(folder, port=0)
+    served.ask_to_retire()
+
+    served.serve()
+
+    assert (served.is_stopping, served.is_retiring) == (True, True)
+
+
 def test_serve_returns_when_it_was_asked_to_stop_before_it_began(folder: pathlib.Path) -> None:
     """A signal may come at any time."""
     served = Server(folder, port=0)
