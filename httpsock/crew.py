@@ -40,13 +40,19 @@ class Crew(Generic[Item]):
         """Relieve who is kept, if *poller* has something to tell meanwhile."""
         self.doing: list[Item] = []
         self.turn_began: float | None = None
-        self._poller = poller
         self._has_begun = False
         self._has_ended = threading.Event()
         # Who holds it stands by; or sees that there is nothing left to do.
         self._standing_by = threading.Lock()
         # An octet through this pair of sockets tells who stands by of the end.
         self._bell, self._ringer = socket.socketpair()
+        # What who stands by sleeps at. Opened now, for all of them: later, descriptors may have run out.
+        self._monitor = open_poller()
+        self._monitor.register(self._bell.fileno(), READABLE)
+        self._sleep_seconds = _PATIENCE_SECONDS
+        if poller.fileno() >= 0:
+            self._monitor.register(poller.fileno(), READABLE)
+            self._sleep_seconds = _LONGEST_SLEEP_SECONDS
 
     def run(self, work: Callable[[Sequence[Item]], None]) -> None:
         """Do *work* when it is this thread's turn. It is given what keeps the thread before, and raises Relieved."""
@@ -59,6 +65,7 @@ class Crew(Generic[Item]):
         self._has_ended.set()
         self._ringer.send(b"\0")
         with self._standing_by:
+            self._monitor.close()
             self._bell.close()
             self._ringer.close()
 
@@ -70,16 +77,10 @@ class Crew(Generic[Item]):
                 return []
             if self._has_ended.is_set():
                 return None
-            with contextlib.closing(open_poller()) as monitor:
-                monitor.register(self._bell.fileno(), READABLE)
-                descriptor = self._poller.fileno()
-                if descriptor < 0:
-                    return self._stand_by(monitor, _PATIENCE_SECONDS)
-                monitor.register(descriptor, READABLE)
-                return self._stand_by(monitor, _LONGEST_SLEEP_SECONDS)
+            return self._stand_by()
 
-    def _stand_by(self, monitor: Poller, seconds: float) -> list[Item] | None:
-        """Wait as above. While nobody is at work it sleeps until there is something to do, or for some *seconds*."""
+    def _stand_by(self) -> list[Item] | None:
+        """Wait as above. While nobody is at work it sleeps until there is something to do, or for some time."""
         while True:
             began = None
             while not self._has_ended.wait(_PATIENCE_SECONDS):
@@ -91,4 +92,4 @@ class Crew(Generic[Item]):
                 began = self.turn_began
             else:
                 return None
-            monitor.poll(seconds)
+            self._monitor.poll(self._sleep_seconds)

@@ -4,7 +4,7 @@ import selectors
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
@@ -14,9 +14,10 @@ from httpsock import Server, origin
 from httpsock.crew import Crew, Relieved
 from httpsock.messages import Request, Response
 from httpsock.pieces import Pieces
-from httpsock.poller import SelectorPoller
+from httpsock.poller import SelectorPoller, open_poller
 from httpsock.resources import Moment
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all
+from tests.test_resources import descriptors_left
 
 HELLO = b"Hello, socket.\n"
 
@@ -212,3 +213,32 @@ def test_where_a_poller_cant_be_polled_it_is_looked_at_from_time_to_time(monkeyp
         thread.join()
     assert done == [["slow"]]
     assert SelectorPoller().fileno() == -1
+
+
+def test_who_stands_by_opens_nothing() -> None:
+    """By then descriptors may have run out, which would end one thread after the other."""
+    poller = open_poller()
+    crew: Crew[str] = Crew(poller)
+    turns = [threading.Event() for _ in range(3)]
+    may_end = threading.Event()
+
+    def work(kept: Sequence[str]) -> None:
+        number = [turn.is_set() for turn in turns].index(False)
+        turns[number].set()
+        if number == 2:
+            assert may_end.wait(PATIENCE_SECONDS)
+            crew.end()
+            return
+        crew.turn_began = float(number)
+        crew.doing.append("slow")
+        assert turns[number + 1].wait(PATIENCE_SECONDS)
+        raise Relieved
+
+    with ThreadPoolExecutor(2) as pool:
+        with descriptors_left(0):
+            threads = [pool.submit(crew.run, work) for _ in range(2)]
+            was_relieved_twice = turns[2].wait(PATIENCE_SECONDS)
+        may_end.set()
+    assert [thread.exception() for thread in threads] == [None, None]
+    assert was_relieved_twice
+    poller.close()
