@@ -74,9 +74,9 @@ class Server:
 
     *hosts* are numeric addresses; by default loopback, of IPv6 only if the system has it. *port* 0 takes a free one.
     *fields* are sent with every response, but Cache-Control with files only. *log* is called with the exchanges of
-    each batch, from the threads that serve. *tracing* is what tells of each call that is made, and of all else that
-    happens. *listeners* are listening sockets to serve at, in the place of *hosts* and
-    *port*; they are the server's from then on.
+    each batch, in order, from the thread that serves; while it waits for anything, nobody is served. *tracing* is what
+    tells of each call that is made, and of all else that happens. *listeners* are listening sockets to serve at, in
+    the place of *hosts* and *port*; they are the server's from then on.
     Raises OSError if the folder can't be read or the address can't be bound, ValueError for an invalid address,
     port or field.
     """

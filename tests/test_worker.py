@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from httpsock import Server, Timeouts, origin
+from httpsock import Timeouts, origin
 from httpsock import worker as worker_module
 from httpsock.accesslog import Exchange
 from httpsock.messages import Request, Response
@@ -576,26 +576,3 @@ def test_a_log_that_fails_is_reported_and_costs_no_client(employ: Employ) -> Non
 
     assert len(employment.reports) == 2
     assert all(report.endswith("ZeroDivisionError: the log is at fault\n") for report in employment.reports)
-
-
-# --- The first worker and the others --------------------------------------------------------------
-
-
-def test_other_workers_serve_while_the_first_is_held_up(folder: pathlib.Path) -> None:
-    """R093: the first accepts all it can, and what it cannot is not kept waiting for it."""
-    held_up = threading.Event()
-    may_go_on = threading.Event()
-
-    def log(exchanges: Sequence[Exchange]) -> None:
-        if any(exchange.request_line == b"GET /nothing HTTP/1.1" for exchange in exchanges):
-            held_up.set()
-            assert may_go_on.wait(PATIENCE_SECONDS)
-
-    with Server(folder, port=0, threads=2, log=log) as server, connect(server.port) as holding:
-        holding.sendall(get("/nothing"))
-        assert held_up.wait(PATIENCE_SECONDS)
-        try:
-            for _ in range(20):
-                assert read_answers(talk(server.port, get("/hello.txt")))[0].content == HELLO
-        finally:
-            may_go_on.set()
