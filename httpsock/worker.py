@@ -95,10 +95,9 @@ class Worker:
                 self._wake(self._moment())
             while self._listeners or self._connections:
                 self._turn()
-        except Relieved:
-            raise
-        except BaseException:
-            self._close()
+        except BaseException as error:
+            if not isinstance(error, Relieved):
+                self._close()
             raise
         self._close()
 
@@ -290,15 +289,19 @@ class Worker:
         self._poller.unregister(connection.descriptor)
         self._set_aside.add(connection)
         self._answering = [*self._answers, *self._answering]
+        # Of who was answered before it; nothing else may happen for long.
+        if self._log and self._exchanges:
+            self._write_log(self._log)
 
-    def _take_back(self) -> None:
-        """Go on with the conversations that have let their threads go."""
+    def _take_back(self, moment: Moment) -> None:
+        """Go on with the conversations that have let their threads go; their clients have as long as if it were now."""
         while self._returned:
             connection, wait = self._returned.pop()
             self._set_aside.discard(connection)
             connection.polled = READABLE
             self._poller.register(connection.descriptor, READABLE)
             self._settle(connection, wait)
+            connection.deadline += moment.monotonic - connection.moment.monotonic
 
     def _forget(self, connection: Connection) -> None:
         """Drop a connection whose conversation has ended."""
@@ -309,8 +312,7 @@ class Worker:
         # After this its number may be another one's, in another thread.
         connection.close()
         if not self._is_watching:
-            # There is room for another one.
-            self._watches_again = 0.0
+            self._watches_again = 0.0  # there is room for another one
 
     def _cut_all(self) -> None:
         """Cut all conversations short where they wait, or, if set aside, where they find their sockets shut down."""
@@ -373,7 +375,7 @@ class Worker:
         """Begin to stop, if that is why we were awakened: accept no more, and let the idle see that they may go."""
         with contextlib.suppress(BlockingIOError):
             self._awakened.recv(64)
-        self._take_back()
+        self._take_back(moment)
         if not self._service.is_stopping:
             return
         if not self._service.waits_for_idle:

@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from httpsock import Server, origin
+from httpsock import Server, Timeouts, origin
+from httpsock.accesslog import Exchange
 from httpsock.crew import Crew, Relieved
 from httpsock.messages import Request, Response
 from httpsock.pieces import Pieces
@@ -28,12 +29,15 @@ class SlowDisk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.keeps = threading.Semaphore(0)
         self.released = threading.Event()
+        # For how long it is as if it had kept them.
+        self.seconds = 0.0
         monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(self.respond))
 
     def respond(self, request: Request, moment: Moment) -> Response | Pieces[Response]:
         if request.target.query == b"slow":
             self.keeps.release()
             assert self.released.wait(PATIENCE_SECONDS)
+            moment.monotonic -= self.seconds
         return origin.respond(request, moment)
 
     def has_kept_another(self) -> bool:
@@ -102,6 +106,54 @@ def test_what_was_to_be_answered_in_the_same_turn_is_answered(disk: SlowDisk, se
         for number in (3, 11):
             clients[number].shutdown(socket.SHUT_WR)
             assert receive_all(clients[number]).count(HELLO) == 2
+
+
+def test_who_was_kept_for_long_has_as_long_to_ask_again_as_others(disk: SlowDisk, serve: Callable[..., Server]) -> None:
+    disk.seconds = 3600.0
+    with serve() as server, connect(server.port) as slow, connect(server.port) as other:
+        slow.sendall(get("/hello.txt?slow"))
+        assert disk.has_kept_another()
+        other.sendall(get("/hello.txt"))
+        receive_hello(other)
+        disk.released.set()
+        receive_hello(slow)
+        # These are turns enough to see who is overdue.
+        for _ in range(3):
+            other.sendall(get("/hello.txt"))
+            receive_hello(other)
+
+        slow.sendall(get("/hello.txt"))
+        receive_hello(slow)
+
+
+def test_who_was_answered_before_is_logged_at_once(disk: SlowDisk, serve: Callable[..., Server]) -> None:
+    """Not only when something happens again."""
+    is_logging, may_go_on, has_logged = (threading.Event() for _ in range(3))
+
+    def log(exchanges: Sequence[Exchange]) -> None:
+        for exchange in exchanges:
+            if b"first" in exchange.request_line:
+                is_logging.set()
+                assert may_go_on.wait(PATIENCE_SECONDS)
+            elif b"second" in exchange.request_line:
+                has_logged.set()
+
+    with ExitStack() as stack:
+        server = stack.enter_context(serve(log=log, timeouts=Timeouts(idle=3600.0)))
+        first, second, slow = (stack.enter_context(connect(server.port)) for _ in range(3))
+        for client in (first, second, slow):
+            client.sendall(get("/hello.txt"))
+            receive_hello(client)
+        first.sendall(get("/hello.txt?first"))
+        assert is_logging.wait(PATIENCE_SECONDS)
+        # Meanwhile these come, for the same turn.
+        second.sendall(get("/hello.txt?second"))
+        slow.sendall(get("/hello.txt?slow"))
+        may_go_on.set()
+        assert disk.has_kept_another()
+
+        assert has_logged.wait(PATIENCE_SECONDS)
+        disk.released.set()
 
 
 def test_one_that_is_kept_and_fails_ends_alone(serve: Callable[..., Server], disk: SlowDisk) -> None:
