@@ -46,6 +46,7 @@ The files, in the order of a request; an import only points downwards:
     resources       which resource a path names, opened as its representation
     kept            small files held in memory
     confinement     open what lies below a folder, and nothing else
+    claims          how many names all listings may hold
     pieces          long work done a piece at a time
     paths           the name that a path spells
     preconditions   the five conditional fields

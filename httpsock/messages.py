@@ -9,7 +9,7 @@ RFC 9110 §5 (fields), §6 (message data), §15 (status codes); RFC 9112 §3, §
 import io
 from collections.abc import Mapping
 from enum import Enum, IntEnum
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from .grammar import list_members, name_and_value
 
@@ -139,11 +139,19 @@ Part = bytes | FileSlice
 _JOINED_OCTETS = 64 * 1024
 
 
+class Closable(Protocol):
+    """What is to be closed: an open file, say."""
+
+    def close(self) -> None:
+        """Close it; twice does no harm."""
+
+
 class Response:
     """One response: what is sent, but for the fields that all responses share (Date, Server, Connection).
 
-    *content* is a sequence of octets and slices of *file*; the response owns *file* and closes it. It is put together
-    once, here: the response of a kept file is sent over and over, and never changes.
+    *content* is a sequence of octets and slices of files. The response owns *file*, which its content comes from or
+    is held by, and closes it when it is sent. It is put together once, here: the response of a kept file is sent over
+    and over, and never changes.
 
     *content_length* is the number of octets of content that a GET is sent. *field_lines* end with the empty line after
     the head. *opening* is these, and the first part of the content if that is short; *rest* the parts that follow it.
@@ -156,7 +164,7 @@ class Response:
         status: Status,
         fields: tuple[tuple[str, str], ...],
         content: tuple[Part, ...] = (),
-        file: io.FileIO | None = None,
+        file: Closable | None = None,
     ) -> None:
         self.status = status
         self.fields = fields
@@ -169,7 +177,7 @@ class Response:
             self.opening, self.rest = self.field_lines + content[0], content[1:]
 
     def close(self) -> None:
-        """Close the file that the content comes from, if it comes from one."""
+        """Close what the content comes from, if that is to be closed."""
         if self.file is not None:
             self.file.close()
 

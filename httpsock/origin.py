@@ -8,6 +8,7 @@ RFC 9110 §9 (methods), §10.1.1 (Expect), §13.2 (preconditions), §14.2 (Range
 """
 
 import os
+from contextlib import ExitStack
 
 from . import explanations, preconditions
 from .grammar import broken_percent, printable, unencoded
@@ -119,15 +120,22 @@ def _list(request: Request, directory: Directory, moment: Moment) -> Pieces[Resp
     from . import listing  # with what it imports 3 ms of start-up, and many a folder has an index
 
     media_type = preferred_media_type(request.fields.get(b"accept"), listing.MEDIA_TYPES)
-    try:
-        octets = yield from listing.render(directory, request.target.query, media_type)
-    except OSError as error:
-        return _refuse(refusal_of(error), request, moment)
-    validators = Validators(etag_of(octets), None)
-    listed = Representation(
-        in_utf8(media_type), None, "no-cache", validators, length=len(octets), octets=octets, vary="Accept"
-    )
-    return _select(request, listed, moment.time)
+    with ExitStack() as ending:
+        ending.callback(directory.claim.close)
+        try:
+            octets = yield from listing.render(directory, request.target.query, media_type)
+        except OSError as error:
+            return _refuse(refusal_of(error), request, moment)
+        validators = Validators(etag_of(octets), None)
+        listed = Representation(
+            in_utf8(media_type), None, "no-cache", validators, length=len(octets), octets=octets, vary="Accept"
+        )
+        response = _select(request, listed, moment.time)
+        if response.status in (Status.OK, Status.PARTIAL_CONTENT):
+            # Its page is there until it is sent.
+            response.file = directory.claim
+            ending.pop_all()
+        return response
 
 
 def _redirect(location: str) -> Response:

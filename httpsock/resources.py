@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
+from .claims import Claim, Claims
 from .confinement import check_folder_below, has_link, open_below, scandir_below
 from .grammar import can_be_http_date, format_http_date
 from .kept import KeptFiles, file_state
@@ -39,6 +40,8 @@ SMALL_FILE = 64 * 1024
 # twice: by itself for ranges, and behind the head of its response.
 _MAX_KEPT = 32 * 1024 * 1024
 _KEPT_OVERHEAD = 2048
+# How many names all listings that are made or read at one time may hold: each takes up to 1 KiB.
+_MOST_LISTED = 500_000
 # No file system in use keeps times coarser than this (FAT: 2 s). A file changed within this time could change
 # again and keep its times, so it is not kept in memory.
 _COARSEST_SECONDS = 2.0
@@ -134,11 +137,13 @@ class Entry(NamedTuple):
 class Directory(NamedTuple):
     """A folder without an index, and the entries that may be seen, which are looked up as they are iterated over.
 
-    They can be iterated over once, and must be; OSError is raised there if the folder can't be read to its end.
+    They can be iterated over once, and must be; OSError is raised there if the folder can't be read to its end. What
+    is made of them takes up memory until *claim* is closed.
     """
 
     name: Name
     entries: Iterable[Entry]
+    claim: Claim = Claim(Claims(0))
 
 
 class Redirect(NamedTuple):
@@ -206,6 +211,7 @@ class DocumentRoot:
         self._follow_links = follow_links
         self._cache_control = cache_control
         self._kept: KeptFiles[Representation] = KeptFiles(_MAX_KEPT)
+        self._claims = Claims(_MOST_LISTED)
         # A root that is traced has another.
         self._stat: Callable[[str], os.stat_result] = os.stat
 
@@ -240,7 +246,8 @@ class DocumentRoot:
                 # One that leads out of the root is none.
                 with contextlib.suppress(FileNotFoundError):
                     return self._represent(index, status_of_index, accept_encoding, moment)
-        return Directory(name, self._entries(name.relative))
+        claim = Claim(self._claims)
+        return Directory(name, claim.count(self._entries(name.relative)), claim)
 
     def _represent(
         self, name: str, status: os.stat_result, accept_encoding: bytes | None, moment: Moment
