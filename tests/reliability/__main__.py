@@ -28,7 +28,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests.reliability", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(EXPERIMENTS)} (default: all)")
     parser.add_argument("--long", action="store_true", help="the full numbers, for minutes")
-    parser.add_argument("--server", choices=SERVERS, default="httpsock", help="another server, as a yardstick")
+    server_help = f"another one, as a yardstick: {', '.join(SERVERS)}, or a command with {{root}} and {{port}}"
+    parser.add_argument("--server", default="httpsock", help=server_help)
     options = parser.parse_args()
     if unknown := set(options.names) - set(EXPERIMENTS):
         parser.error(f"there is no experiment {', '.join(sorted(unknown))}")
