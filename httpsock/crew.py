@@ -1,9 +1,10 @@
 """The crew: threads that take a worker's turns, one at a time, so that who is kept by a slow disk keeps nobody else.
 
-All of them run the same work. One stands by; when it sees that the one at work is kept for long by a single item, it
-relieves it and goes on with all others. Who was kept joins those who wait. So no second thread is ever busy beside the
-first: under the interpreter lock both would be slower than one, since it changes hands at each system call (measured
-with wrk, 32 connections, 1 KiB: 39,000 responses a second from two busy threads, 72,000 from one).
+All of them run the same work. One stands by; when it sees that a turn lasts for long, it relieves the one at work of
+all but the item that it is doing just then, and goes on with the others. Who was kept joins those who wait. So no
+second thread is ever busy beside the first: under the interpreter lock both would be slower than one, since it changes
+hands at each system call (measured with wrk, 32 connections, 1 KiB: 39,000 responses a second from two busy threads,
+72,000 from one).
 
 Both agree by a list of at most one item: it holds what is being done. Taking the item out is atomic, with an
 interpreter lock and without one: whoever gets it goes on with the turns.
@@ -12,7 +13,7 @@ interpreter lock and without one: whoever gets it goes on with the turns.
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from .poller import READABLE, Poller, open_poller
@@ -54,8 +55,8 @@ class Crew(Generic[Item]):
             self._monitor.register(poller.fileno(), READABLE)
             self._sleep_seconds = _LONGEST_SLEEP_SECONDS
 
-    def run(self, work: Callable[[Sequence[Item]], None]) -> None:
-        """Do *work* when it is this thread's turn. It is given what keeps the thread before, and raises Relieved."""
+    def run(self, work: Callable[[list[Item]], None]) -> None:
+        """Do *work* when it is this thread's turn. It takes what keeps the thread before, and raises Relieved."""
         while (kept := self._take_over()) is not None:
             with contextlib.suppress(Relieved):
                 work(kept)

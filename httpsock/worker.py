@@ -83,11 +83,11 @@ class Worker:
         """Serve until stopped, and until what was being sent then is sent; or stand by while another thread does."""
         self._crew.run(self._work)
 
-    def _work(self, kept: Sequence[Connection]) -> None:
+    def _work(self, kept: list[Connection]) -> None:
         """Take turns until there is nothing left to do. Raises Relieved if another thread has gone on with them."""
         try:
             if kept:
-                self._set_aside_what_keeps(*kept)
+                self._set_aside_what_keeps(kept.pop())
             else:
                 self._poller.register(self._awakened.fileno(), READABLE)
                 self._watch_listeners()

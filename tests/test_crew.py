@@ -1,9 +1,11 @@
 """The crew: a thread that is kept by one connection is relieved, and nothing is lost on the way."""
 
+import gc
 import selectors
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -12,6 +14,7 @@ import pytest
 
 from httpsock import Server, Timeouts, origin
 from httpsock.accesslog import Exchange
+from httpsock.connection import Connection
 from httpsock.crew import Crew, Relieved
 from httpsock.messages import Request, Response
 from httpsock.pieces import Pieces
@@ -124,6 +127,30 @@ def test_who_was_kept_for_long_has_as_long_to_ask_again_as_others(disk: SlowDisk
 
         slow.sendall(get("/hello.txt"))
         receive_hello(slow)
+
+
+def test_nothing_is_left_of_who_was_kept(disk: SlowDisk, serve: Callable[..., Server]) -> None:
+    """Not even with the thread that has gone on, which may do so for days."""
+    gc.collect()
+    before = count_connections()
+    with serve() as server, connect(server.port) as other:
+        with connect(server.port) as slow:
+            slow.sendall(get("/hello.txt?slow"))
+            assert disk.has_kept_another()
+            other.sendall(get("/hello.txt"))
+            receive_hello(other)
+            disk.released.set()
+            receive_hello(slow)
+        latest = time.monotonic() + PATIENCE_SECONDS
+        while count_connections() > before + 1 and time.monotonic() < latest:
+            other.sendall(get("/hello.txt"))
+            receive_hello(other)
+        assert count_connections() <= before + 1
+
+
+def count_connections() -> int:
+    """Return how many connections are in memory, closed ones too."""
+    return sum(isinstance(each, Connection) for each in gc.get_objects())
 
 
 def test_who_was_answered_before_is_logged_at_once(disk: SlowDisk, serve: Callable[..., Server]) -> None:
@@ -274,7 +301,7 @@ def test_who_stands_by_opens_nothing() -> None:
     turns = [threading.Event() for _ in range(3)]
     may_end = threading.Event()
 
-    def work(kept: Sequence[str]) -> None:
+    def work(kept: list[str]) -> None:
         number = [turn.is_set() for turn in turns].index(False)
         turns[number].set()
         if number == 2:
