@@ -20,8 +20,8 @@ from .poller import READABLE, Poller, open_poller
 
 # Who is kept for longer than this is relieved.
 _PATIENCE_SECONDS = 0.05
-# Work could begin, and keep somebody, between a look at it and the sleep.
-_LONGEST_SLEEP_SECONDS = 1.0
+# That there is something to do is often missed: whoever is at work has received it by then.
+_LONGEST_SLEEP_SECONDS = 0.1
 
 Item = TypeVar("Item")
 
