@@ -11,17 +11,14 @@ interpreter lock and without one: whoever gets it goes on with the turns.
 """
 
 import contextlib
-import socket
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from .poller import READABLE, Poller, open_poller
-
-# Who is kept for longer than this is relieved.
+# Whose turn lasts for longer than this is relieved.
 _PATIENCE_SECONDS = 0.05
-# That there is something to do is often missed: whoever is at work has received it by then.
-_LONGEST_SLEEP_SECONDS = 0.1
+# An interpreter without a lock may let a thread miss, once in a long time, that another has just begun.
+_LONGEST_SLEEP_SECONDS = 10.0
 
 Item = TypeVar("Item")
 
@@ -33,27 +30,19 @@ class Relieved(Exception):  # noqa: N818 (it is no error)
 class Crew(Generic[Item]):
     """The threads that call ``run``.
 
-    Who is at work has what may keep it in *doing*, as long as it does, and says when its turn has begun; None means
-    that it waits for *poller*.
+    Who is at work has what may keep it in *doing*, as long as it does, and says when a turn begins. While it waits for
+    something to do, *turn_began* is None.
     """
 
-    def __init__(self, poller: Poller) -> None:
-        """Relieve who is kept, if *poller* has something to tell meanwhile."""
+    def __init__(self) -> None:
         self.doing: list[Item] = []
         self.turn_began: float | None = None
+        self._is_asleep = False
         self._has_begun = False
         self._has_ended = threading.Event()
+        self._is_awakened = threading.Event()
         # Who holds it stands by; or sees that there is nothing left to do.
         self._standing_by = threading.Lock()
-        # An octet through this pair of sockets tells who stands by of the end.
-        self._bell, self._ringer = socket.socketpair()
-        # What who stands by sleeps at. Opened now, for all of them: later, descriptors may have run out.
-        self._monitor = open_poller()
-        self._monitor.register(self._bell.fileno(), READABLE)
-        self._sleep_seconds = _PATIENCE_SECONDS
-        if poller.fileno() >= 0:
-            self._monitor.register(poller.fileno(), READABLE)
-            self._sleep_seconds = _LONGEST_SLEEP_SECONDS
 
     def run(self, work: Callable[[list[Item]], None]) -> None:
         """Do *work* when it is this thread's turn. It takes what keeps the thread before, and raises Relieved."""
@@ -61,14 +50,16 @@ class Crew(Generic[Item]):
             with contextlib.suppress(Relieved):
                 work(kept)
 
+    def begin(self, now: float) -> None:
+        """Say that a turn begins *now*."""
+        self.turn_began = now
+        if self._is_asleep:
+            self._is_awakened.set()
+
     def end(self) -> None:
         """Let all threads return: there is nothing left to do. Called by the one at work."""
         self._has_ended.set()
-        self._ringer.send(b"\0")
-        with self._standing_by:
-            self._monitor.close()
-            self._bell.close()
-            self._ringer.close()
+        self._is_awakened.set()
 
     def _take_over(self) -> list[Item] | None:
         """Wait until this thread is to take turns; return what keeps the one before, or None at the end."""
@@ -76,21 +67,22 @@ class Crew(Generic[Item]):
             if not self._has_begun:
                 self._has_begun = True
                 return []
-            if self._has_ended.is_set():
-                return None
-            return self._stand_by()
-
-    def _stand_by(self) -> list[Item] | None:
-        """Wait as above. While nobody is at work it sleeps until there is something to do, or for some time."""
-        while True:
             began = None
             while not self._has_ended.wait(_PATIENCE_SECONDS):
                 if self.turn_began is None:
-                    break
-                if self.turn_began == began:
+                    self._sleep()
+                elif self.turn_began == began:
+                    # It may be between two items just now.
                     with contextlib.suppress(IndexError):
                         return [self.doing.pop()]
                 began = self.turn_began
-            else:
-                return None
-            self._monitor.poll(self._sleep_seconds)
+        return None
+
+    def _sleep(self) -> None:
+        """Sleep until a turn begins, so that who waits for nothing costs nothing."""
+        self._is_awakened.clear()
+        self._is_asleep = True
+        # It may have begun just before.
+        is_needed = self.turn_began is not None or self._has_ended.is_set()
+        self._is_awakened.wait(0.0 if is_needed else _LONGEST_SLEEP_SECONDS)
+        self._is_asleep = False

@@ -31,9 +31,6 @@ class Poller(Protocol):
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
         """Return the descriptors that are ready, and for what, after at most *seconds*, or None for any time."""
 
-    def fileno(self) -> int:
-        """Return the descriptor that is readable while ``poll`` would not wait, or -1 if there is none."""
-
     def close(self) -> None:
         """Give up the poller itself."""
 
@@ -62,10 +59,6 @@ class SelectorPoller:
             (key.fd, READABLE if events & selectors.EVENT_READ else WRITABLE)
             for key, events in self._selector.select(seconds)
         ]
-
-    def fileno(self) -> int:
-        """Return the selector's descriptor, or -1: select() has none."""
-        return self._selector.fileno() if hasattr(self._selector, "fileno") else -1
 
     def close(self) -> None:
         """Give up the selector itself."""

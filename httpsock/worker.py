@@ -60,7 +60,7 @@ class Worker:
         self._answers: Iterator[Connection] = iter(())
         self._exchanges: list[Exchange] = []
         self._poller = open_poller()
-        self._crew: Crew[Connection] = Crew(self._poller)
+        self._crew: Crew[Connection] = Crew()
         self._resumed = self._crew.doing
         # Those that have kept a thread for so long that another has gone on, and what came of them when they let it go.
         self._set_aside: set[Connection] = set()
@@ -130,7 +130,7 @@ class Worker:
         seconds = 0.0 if self._answering else due - time.monotonic()
         ready = self._poller.poll(_LONGEST_POLL_SECONDS if seconds > _LONGEST_POLL_SECONDS else max(0.0, seconds))
         moment = self._moment()
-        crew.turn_began = moment.monotonic
+        crew.begin(moment.monotonic)
         for descriptor, _ in ready:
             if connection := self._connections.get(descriptor):
                 # Who is to be answered has its turn below, whatever else has come.

@@ -1,7 +1,6 @@
 """The crew: a thread that is kept by one connection is relieved, and nothing is lost on the way."""
 
 import gc
-import selectors
 import socket
 import sys
 import threading
@@ -18,7 +17,6 @@ from httpsock.connection import Connection
 from httpsock.crew import Crew, Relieved
 from httpsock.messages import Request, Response
 from httpsock.pieces import Pieces
-from httpsock.poller import SelectorPoller, open_poller
 from httpsock.resources import Moment
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all
 from tests.test_resources import descriptors_left
@@ -266,17 +264,16 @@ def receive_exactly(client: socket.socket) -> None:
     assert content == HELLO
 
 
-def test_where_a_poller_cant_be_polled_it_is_looked_at_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with select() on Windows."""
-    monkeypatch.setattr("httpsock.crew.open_poller", SelectorPoller)
-    monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
-    crew: Crew[str] = Crew(SelectorPoller())
+def test_who_is_asleep_wakes_when_a_turn_begins_and_relieves_who_is_kept() -> None:
+    crew: Crew[str] = Crew()
     is_relieved = threading.Event()
     done = []
 
-    def work(kept: object) -> None:
+    def work(kept: list[str]) -> None:
         if not kept:
-            crew.turn_began = 1.0
+            while not crew._is_asleep:
+                pass
+            crew.begin(1.0)
             crew.doing.append("slow")
             assert is_relieved.wait(PATIENCE_SECONDS)
             assert crew.doing == []
@@ -291,13 +288,20 @@ def test_where_a_poller_cant_be_polled_it_is_looked_at_from_time_to_time(monkeyp
     for thread in threads:
         thread.join()
     assert done == [["slow"]]
-    assert SelectorPoller().fileno() == -1
+
+
+def test_while_nothing_happens_nobody_looks(serve: Callable[..., Server]) -> None:
+    with serve() as server:
+        assert server._worker
+        crew = server._worker._crew
+        while not crew._is_asleep:
+            pass
+        assert crew.turn_began is None
 
 
 def test_who_stands_by_opens_nothing() -> None:
     """By then descriptors may have run out, which would end one thread after the other."""
-    poller = open_poller()
-    crew: Crew[str] = Crew(poller)
+    crew: Crew[str] = Crew()
     turns = [threading.Event() for _ in range(3)]
     may_end = threading.Event()
 
@@ -308,7 +312,7 @@ def test_who_stands_by_opens_nothing() -> None:
             assert may_end.wait(PATIENCE_SECONDS)
             crew.end()
             return
-        crew.turn_began = float(number)
+        crew.begin(float(number))
         crew.doing.append("slow")
         assert turns[number + 1].wait(PATIENCE_SECONDS)
         raise Relieved
@@ -320,4 +324,3 @@ def test_who_stands_by_opens_nothing() -> None:
         may_end.set()
     assert [thread.exception() for thread in threads] == [None, None]
     assert was_relieved_twice
-    poller.close()
