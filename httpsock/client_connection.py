@@ -284,7 +284,7 @@ class ClientConnection:
             self._wait_at_most(deadline)
             octets = self._socket.recv(_RECEIVE_OCTETS)
         except TimeoutError:
-            reason = f"nothing came from the server within {deadline - began:.3g} s"
+            reason = f"nothing came from the server within {round(deadline - began, 2):g} s"
             raise self._late("the server", time.monotonic() - began, reason) from None
         except ConnectionError as error:
             self._tell("recv", failure(error))

@@ -100,6 +100,7 @@ def with_zone(address: str, number: int) -> str:
 def is_near(host: str) -> bool:
     """Return whether *host* is an address of a local network: of IPv6, of the link itself."""
     address = ipaddress.ip_address(host)
-    if address.version == 6:
-        return address.is_link_local or address.is_loopback
+    if isinstance(address, ipaddress.IPv6Address):
+        # An address of IPv4 in the form of one of IPv6 comes to no socket of ours.
+        return (address.is_link_local or address.is_loopback) and not address.ipv4_mapped
     return address.is_private or address.is_link_local
