@@ -273,6 +273,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="httpsock find",
         usage="httpsock find [options]",
         description="Find what announces itself on the local network by SSDP: httpsock --announce, and other devices.",
+        epilog="exit codes: 0 found; 1 nothing found; 2 wrong argument; 23 can't be written; 130 interrupted",
         allow_abbrev=False,
     )
     parser.add_argument(

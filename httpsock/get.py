@@ -48,7 +48,7 @@ _EPILOG = """examples:
   httpsock get --fail --timeout 3 -o /dev/null http://127.0.0.1:8000/    a health check: exit code 0 or not
 
 exit codes: 0 done; 2 wrong argument; 6 unknown host; 7 not connected; 8 malformed response; 18 broken off;
-  22 status of 400 or more, with --fail or -C; 23 can't be written; 28 too late; 47 redirects
+  22 status of 400 or more, with --fail or -C; 23 can't be written; 28 too late; 47 redirects; 130 interrupted
 """
 
 

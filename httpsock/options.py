@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     log.add_argument("--quiet", action="store_true", help="no access log")
     trace_help = "instead, tell each call at each socket; =octets: with all octets; =json: one object an event"
     log.add_argument("--trace", choices=TRACE_FORMS, nargs="?", metavar="FORM", help=trace_help)
-    only_help = "trace only requests whose path starts so (/img/), or one client, given as its address"
+    only_help = "--trace, but only of requests whose path starts so (/img/), or one client, given as its address"
     log.add_argument("--trace-only", type=_path_or_host, metavar="WHAT", help=only_help)
     inspect_help = "serve a page to this machine alone, at /.httpsock/, that shows the connections as they live"
     log.add_argument("--inspect", action="store_true", help=inspect_help)
