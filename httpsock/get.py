@@ -188,7 +188,7 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
     """Get one URL into the file *path*, or to standard output; return 0, or FAILED."""
     download = Download(path, url, resumes=options.resume) if path else None
     if options.resume and download and not download.is_resumable:
-        _say(f"{download.part_path}: there is none to go on with; from the beginning.")
+        _say(f"{download.part_path}: no part of a known version to go on with; from the beginning.")
     response = client.request(
         options.method, url, fields=[*options.header, *(download.fields if download else [])],
         content=options.data or b"",

@@ -395,7 +395,10 @@ def test_without_a_part_it_says_that_it_begins(
 ) -> None:
     path = str(tmp_path / "file")
     assert get("-C", "-o", path, server.url + "hello.txt") == 0
-    assert said(capfdbinary)[1] == f"httpsock get: {path}.part: there is none to go on with; from the beginning.\n"
+    assert (
+        said(capfdbinary)[1]
+        == f"httpsock get: {path}.part: no part of a known version to go on with; from the beginning.\n"
+    )
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "204 No Content", "503 Later"])
