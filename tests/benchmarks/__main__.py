@@ -7,6 +7,7 @@ Every answer is checked: its status, its length, and that no connection failed.
 """
 
 import argparse
+import os
 import pathlib
 import shutil
 import sys
@@ -37,6 +38,8 @@ def main() -> int:
         print("too few descriptors for 5,000 connections: see ulimit -Hn", file=sys.stderr)
     if options.out and not charts.are_possible():
         print("there will be no charts: pip install '.[bench]'", file=sys.stderr)
+    # What is started over and over is compiled once, as when it is installed.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     peers, environment = choose_peers(options)
     processors = divide_processors(pin=options.pin)
     told = conditions(peers, environment, processors, options.seconds, options.turns)
