@@ -94,7 +94,7 @@ def test_readme_names_every_event_and_fact() -> None:
         for name, sentence in SENTENCES.items()
     }
     assert documented == told
-    assert set(re.findall(r"`(\w+)`", SECTION.partition("`tcp` has")[2].partition(":\nhow")[0])) == set(_NUMBERS)
+    assert set(re.findall(r"`(\w+)`", SECTION.partition("`tcp` has")[2].partition("Names")[0])) == set(_NUMBERS)
 
 
 def test_each_event_says_which_process_tells(serving: Start) -> None:
