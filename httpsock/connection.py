@@ -57,7 +57,7 @@ _RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class Connection:
-    """One client. The worker that accepted it resumes its conversation; nobody else touches it."""
+    """One client. Its worker resumes its conversation, in one thread at a time."""
 
     __slots__ = (
         "_log",

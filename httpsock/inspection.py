@@ -18,7 +18,6 @@ from .explanations import explain
 from .inspector import PREFIX
 from .messages import Refusal, Request, Response, Status, TargetForm
 
-EVENTS = PREFIX + b"events"
 _ALLOW = ("Allow", "GET, HEAD")
 # Nobody else's page may show it or have it, and no cache.
 _PRIVATE = (("Cache-Control", "no-store"), ("Cross-Origin-Resource-Policy", "same-origin"))
