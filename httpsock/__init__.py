@@ -21,8 +21,12 @@ The files, in the order of a request; an import only points downwards:
     terminal             what may be written to a terminal
     arguments            what a person typed, as values
 
-    supervisor      several processes, each replaced when it ends
-    handover        a new process serves in the place of this one
+    process_loop    signals, child processes and the parent, handled one at a time
+    supervisor      several processes, each replaced when it exits
+    threaded        the server's threads, as that loop sees them
+    restart         a new process takes over the listening sockets
+    activation      the listening sockets that a process was started with
+    children        child processes, and the parent as a child sees it
     lines           standard error, which nobody waits for
     server          the listening sockets, the worker and its threads, and a clean stop
     inspected       the variants that answer the inspector's page, too, for --inspect

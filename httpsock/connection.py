@@ -26,7 +26,7 @@ from io import FileIO
 from .accesslog import Exchange
 from .explanations import explain
 from .framing import too_large
-from .grammar import accept_line, format_http_date
+from .grammar import accept_line, format_http_date, printable
 from .messages import FileSlice, Part, Request, RequestError, Response, Status
 from .origin import respond
 from .parser import EndOfContent, Pause, RequestParser
@@ -117,6 +117,13 @@ class Connection:
         self.is_idle = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+
+    def describe(self) -> str:
+        """Return the request that is being answered, and its client, for a report."""
+        # Read from the frame where the generator has stopped: so it costs a request nothing.
+        frame = getattr(self.conversation, "gi_frame", None)
+        request: Request | None = frame.f_locals.get("request") if frame else None
+        return f"{printable(request.request_line) if request else 'a connection'} from {self.client}"
 
     def may_be_given_up(self, now: float) -> bool:
         """Return whether room may be made by closing it: it is idle, and has had an answer, or time to ask."""

@@ -4,9 +4,12 @@ Takes text from any thread, writes it in order, some dozen times a second at mos
 full pipe or a full disk stops the lines and nothing else: what there is no room for is dropped, counted, and told of.
 """
 
+import contextlib
 import os
 import sys
 import threading
+
+from .process import start_thread
 
 # What waits to be written may take up so many characters.
 _MOST_WAITING = 1 << 20
@@ -38,8 +41,9 @@ class LineWriter:
             self._waiting.append(text)
             self._length += len(text)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="httpsock-lines", daemon=True)
-                self._thread.start()
+                # Without a thread, lines wait for the next try, or for ``close``.
+                with contextlib.suppress(OSError):
+                    self._thread = start_thread(self._run, "httpsock-lines")
         if not self._has_some.is_set():
             self._has_some.set()
 
@@ -53,6 +57,8 @@ class LineWriter:
         self._has_some.set()
         if self._thread is not None:
             self._thread.join(seconds)
+        else:
+            _write_all(self._take())
 
     def _run(self) -> None:
         while not (self._is_closing.is_set() and not self._waiting):

@@ -4,7 +4,10 @@ Takes limits and names of users, changes the process. Knows nothing of sockets o
 """
 
 import contextlib
+import errno
 import os
+import threading
+from collections.abc import Callable
 
 # More than this is no use to one process here, and some systems allow a billion.
 MOST_DESCRIPTORS = 65_536
@@ -51,3 +54,14 @@ def become_user(name: str) -> None:
     os.initgroups(name, user.pw_gid)
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)
+
+
+def start_thread(run: Callable[[], object], name: str) -> threading.Thread:
+    """Return a thread that runs *run*, started. Raises OSError if the system allows no more threads."""
+    # A daemon, so that a thread which a disk blocks does not keep the process from exiting.
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        raise OSError(errno.EAGAIN, "the system allows no more threads") from None
+    return thread

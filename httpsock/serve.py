@@ -13,18 +13,20 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from types import FrameType
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from .accesslog import FORMATS, Exchange, Format
+from .activation import InheritedSockets, inherit_sockets
 from .addresses import local_addresses
-from .handover import Handover, Inheritance, inherit
+from .children import Parent
 from .lines import LineWriter
 from .options import options_of
 from .process import become_user, raise_descriptor_limit
+from .process_loop import ProcessLoop, Served
+from .restart import GracefulRestart
 from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, import_the_rest, say, url_of
-from .supervisor import Supervisor
+from .threaded import ThreadedServer
 from .worker import Log
 
 if TYPE_CHECKING:
@@ -51,98 +53,77 @@ def main(arguments: Sequence[str]) -> int:
     raise_descriptor_limit()
     lines = LineWriter()
     try:
-        inheritance = inherit()
+        inherited = inherit_sockets()
     except (OSError, ValueError) as error:
-        say(f"httpsock: the listening sockets that it was started with can't be used: {error}.")
+        say(f"httpsock: cannot use the inherited listening sockets: {error}.")
         return CANNOT_SERVE
     try:
-        servers = _open_servers(options, directory, lines, inheritance)
+        servers = _open_servers(options, directory, lines, inherited)
     except OSError as error:
         say(f"httpsock: {_cannot_serve(error, options, directory)}")
         return CANNOT_SERVE
-    # Who takes over is no longer root already.
-    if not inheritance.predecessor and (fault := _give_up_root(options, directory)):
+    # A process that takes over has inherited its user.
+    if not inherited.parent and (fault := _give_up_root(options, directory)):
         for server in servers:
             server.stop(0)
         say(f"httpsock: {fault}")
         return CANNOT_SERVE
+    return _run(servers, lines, options, inherited)
+
+
+def _run(servers: Sequence[Server], lines: LineWriter, options: argparse.Namespace, inherited: InheritedSockets) -> int:
+    """Serve in as many processes as there are servers until a signal ends it; return the exit code."""
+    # Windows has no SIGHUP, and no descriptors to inherit.
+    groups = [server.descriptors() for server in servers] if hasattr(signal, "SIGHUP") else []
+    restart = GracefulRestart(groups, _say_if_it_is_taken)
+    served: Served = ThreadedServer(servers[0], options.grace)
     if len(servers) > 1:
-        return _serve_in_processes(servers, lines, options, inheritance)
-    return _serve_here(servers[0], lines, options, inheritance)
-
-
-def _serve(server: Server, lines: LineWriter) -> int:
-    """Serve until stopped; return the exit code."""
-    server.serve()
-    lines.close(_LAST_LINES_SECONDS)
-    # If it has ended by itself, it has said why.
-    return 0 if server.is_stopping else CANNOT_SERVE
-
-
-def _serve_here(server: Server, lines: LineWriter, options: argparse.Namespace, inheritance: Inheritance) -> int:
-    """Serve in this process until a signal ends it, or another process has taken over and ended; return the code."""
-    # Windows has no such signals.
-    handover = _handover([server], server.ask_to_retire, options) if hasattr(signal, "SIGHUP") else None
-    _stop_on_signals(server, options.grace, handover.stop if handover else int)
-    with _announcing(server, options) as announcer:
-        # Who reads the URL finds all that was asked for at work.
-        _announce(server, options, inheritance)
-        inheritance.watch(os.getpid())
-        inheritance.is_served()
-        code = _serve(server, lines)
+        served = _supervisor(servers, lines, options, restart)
+    loop = ProcessLoop(
+        served, restart=restart, parent=inherited.parent, grace_seconds=options.grace, report=_say_if_it_is_taken
+    )
+    with _announcing(servers[0], options) as announcer:
+        # When the URL is printed, everything that was asked for works.
+        _announce(servers[0], options, inherited)
+        code = _run_loop(loop, lines)
         if announcer:
-            announcer.is_replaced = server.is_retiring
-    return handover.wait(code) if handover else code
+            announcer.is_replaced = servers[0].is_retiring
+    return code
 
 
-def _serve_in_processes(
-    servers: Sequence[Server], lines: LineWriter, options: argparse.Namespace, inheritance: Inheritance
-) -> int:
-    """Serve in as many processes as there are servers until a signal ends them, or others have taken over and ended."""
+def _run_loop(loop: ProcessLoop, lines: LineWriter) -> int:
+    """Run *loop* and write the last lines of the log; return the exit code."""
+    try:
+        code = loop.run()
+    except OSError as error:
+        say(f"httpsock: cannot serve: {error.strerror}.")
+        code = CANNOT_SERVE
+    lines.close(_LAST_LINES_SECONDS)
+    return code
 
-    def serve(number: int) -> int:
-        handover.close()
+
+def _supervisor(
+    servers: Sequence[Server], lines: LineWriter, options: argparse.Namespace, restart: GracefulRestart
+) -> Served:
+    """Return what runs each of *servers* in a process of its own."""
+    # Most servers run in one process.
+    from .supervisor import Supervisor
+
+    def serve(number: int, parent: Parent) -> int:
+        restart.close()
         close_all(server for server in servers if server is not servers[number])
-        if number == 0:
-            inheritance.watch(os.getppid())
-        return _serve(servers[number], lines)
+        served = ThreadedServer(servers[number], options.grace)
+        none = GracefulRestart([], lines.say)
+        loop = ProcessLoop(
+            served, restart=none, parent=parent, grace_seconds=options.grace, report=lines.say, is_forked=True
+        )
+        return _run_loop(loop, lines)
 
     def close_all(servers: Iterable[Server]) -> None:
         for server in servers:
             server.stop(0)
 
-    def close(signal_number: int) -> None:
-        handover.stop(signal_number)
-        close_all(servers)
-
-    def retire() -> None:
-        supervisor.retire()
-
-    handover = _handover(servers, retire, options)
-    supervisor = Supervisor(
-        len(servers),
-        serve=serve,
-        stop=lambda number: servers[number].ask_to_stop(options.grace),
-        retire=lambda number: servers[number].ask_to_retire(),
-        close=close,
-        ended=handover.ended,
-        report=_say_if_it_is_taken,
-        grace_seconds=options.grace,
-    )
-    _announce(servers[0], options, inheritance)
-    inheritance.is_served()
-    return handover.wait(supervisor.run())
-
-
-def _handover(servers: Sequence[Server], retire: Callable[[], object], options: argparse.Namespace) -> Handover:
-    """Return what starts, at SIGHUP, a process that serves in the place of *servers*, which are to *retire* then."""
-    return Handover(
-        [server.descriptors() for server in servers],
-        retire=retire,
-        report=_say_if_it_is_taken,
-        grace_seconds=options.grace,
-        waits_elsewhere=len(servers) > 1,
-    )
+    return Supervisor(len(servers), serve=serve, close=lambda: close_all(servers), report=_say_if_it_is_taken)
 
 
 def _say_if_it_is_taken(text: str) -> None:
@@ -153,11 +134,11 @@ def _say_if_it_is_taken(text: str) -> None:
 
 
 def _open_servers(
-    options: argparse.Namespace, directory: str, lines: LineWriter, inheritance: Inheritance
+    options: argparse.Namespace, directory: str, lines: LineWriter, inherited: InheritedSockets
 ) -> list[Server]:
     """Return a server for each process, bound to its port, or serving at the sockets that were inherited."""
-    if inheritance.groups:
-        groups = inheritance.for_processes(options.processes)
+    if inherited.groups:
+        groups = inherited.for_processes(options.processes)
         return [_server(options, directory, lines, 0, group) for group in groups]
     first = _open_server(options, directory, lines)
     return [first, *(_server(options, directory, lines, 0, first.share()) for _ in range(1, options.processes))]
@@ -266,12 +247,12 @@ def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -
     return f"{directory!r} can't be served at {options.bind or LOOPBACK[0]}: {error.strerror or error}."
 
 
-def _announce(server: Server, options: argparse.Namespace, inheritance: Inheritance) -> None:
+def _announce(server: Server, options: argparse.Namespace, inherited: InheritedSockets) -> None:
     """Say where the folder is, unless that was said before: the URL alone on standard output, else standard error."""
-    if inheritance.predecessor:
+    if inherited.parent:
         return
     said = []
-    if options.port is None and server.port != DEFAULT_PORT and not inheritance.groups:
+    if options.port is None and server.port != DEFAULT_PORT and not inherited.groups:
         said.append(f"Port {DEFAULT_PORT} is in use, so this is port {server.port}.")
     if options.lan:
         said.append(f"Serving {server.directory} to the whole network (Ctrl-C to stop). On other devices type:")
@@ -305,16 +286,3 @@ def _announcing(server: Server, options: argparse.Namespace) -> contextlib.Abstr
         reason = (getattr(error, "strerror", None) or str(error)) if hosts else "there is no network"
         say(f"httpsock: the folder can't be announced: {reason}; it is served all the same.")
         return contextlib.nullcontext()
-
-
-def _stop_on_signals(server: Server, grace_seconds: int, pass_on: Callable[[int], object]) -> None:
-    """Let SIGINT and SIGTERM drain the server, and *pass_on* the number; a second one leaves at once."""
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        pass_on(number)
-        if server.is_stopping and not server.is_retiring:
-            os._exit(128 + number)
-        server.ask_to_stop(grace_seconds)
-
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGTERM, on_signal)

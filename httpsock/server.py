@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .grammar import field_value, token
 from .parser import Limits
+from .process import start_thread
 from .resources import DocumentRoot
 from .service import Service, Timeouts
 from .worker import Log, Report, Worker
@@ -112,6 +113,8 @@ class Server:
         self._thread_count = threads
         self._worker: Worker | None = None
         self._threads: list[threading.Thread] = []
+        # One item for each thread that has returned, or is about to.
+        self._returned: list[None] = []
         self.tracing = tracing
         # What it is made of is chosen here, once.
         self._create: Create = tracing.listener if tracing else socket.socket
@@ -126,19 +129,42 @@ class Server:
         """The URL of the folder at the first address."""
         return self.urls[0]
 
-    def start(self) -> None:
-        """Start to serve, on threads of its own, and return. The listening sockets are the worker's from now on."""
-        if self.tracing:
-            self.tracing.start()
+    def start(self, wake: Callable[[], object] | None = None) -> None:
+        """Start to serve, on threads of its own, and return. The listening sockets are the worker's from now on.
+
+        Each thread calls *wake* when it returns. Fewer threads than wanted are reported; if there can be none, all is
+        closed and OSError raised.
+        """
         self._worker = self._employ(self._listeners, self._service, self._log, self._report)
-        self._threads = [
-            threading.Thread(target=self._worker.run, name=f"httpsock-{number}", daemon=True)
-            for number in range(1, self._thread_count + 1)
-        ]
-        for thread in self._threads:
-            thread.start()
         self._close_listeners()
+        try:
+            if self.tracing:
+                self.tracing.start()
+            self._start_threads(self._worker, wake)
+        except OSError:
+            self._worker.close()
+            raise
         import_the_rest()
+
+    def _start_threads(self, worker: Worker, wake: Callable[[], object] | None) -> None:
+        """Start the threads, as many as the system allows. Raises OSError if that is none."""
+
+        def run() -> None:
+            try:
+                worker.run()
+            finally:
+                self._returned.append(None)
+                if wake:
+                    wake()
+
+        for number in range(1, self._thread_count + 1):
+            try:
+                self._threads.append(start_thread(run, f"httpsock-{number}"))
+            except OSError as error:
+                if not self._threads:
+                    raise
+                self._report(f"{number - 1} of {self._thread_count} threads started: {error.strerror}")
+                return
 
     def share(self) -> list[socket.socket]:
         """Return listening sockets for another process, at the addresses of this server, which has not started yet."""
@@ -178,23 +204,32 @@ class Server:
         """Whether it has been asked to retire, and not to stop since."""
         return self._service.waits_for_idle
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a thread of its own still serves, or is blocked."""
+        return len(self._returned) < len(self._threads)
+
+    def blocked(self) -> list[str]:
+        """Return the requests whose answers block threads now, as a slow disk does, each with its client."""
+        return self._worker.blocked() if self._worker and self.is_running else []
+
     def serve(self) -> None:
         """Start, and return when all threads have returned, which they do once it has been asked to stop."""
         self.start()
-        self._wait()
+        self.join()
 
     def stop(self, grace_seconds: float = 5.0) -> None:
         """Accept no more, finish what is being sent for at most *grace_seconds*, close all sockets."""
         self.ask_to_stop(grace_seconds)
         self._close_listeners()
-        self._wait()
+        self.join()
 
     def _close_listeners(self) -> None:
         """Close our own descriptors of the listening sockets; the worker has, and closes, its own."""
         for listener in self._listeners:
             listener.close()
 
-    def _wait(self) -> None:
+    def join(self) -> None:
         """Return when all threads have returned."""
         for thread in self._threads:
             while thread.is_alive():

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .masking import Masker, mask
+from .process import start_thread
 from .timeline import Event, Format, Text, format_json
 
 # What may wait to be written, and what an event takes up besides the octets that it holds.
@@ -111,9 +112,8 @@ class Trace:
                 self._queue(event)
 
     def start(self) -> None:
-        """Write from a thread from now on."""
-        self._thread = threading.Thread(target=self._run, name="httpsock-trace", daemon=True)
-        self._thread.start()
+        """Write from a thread from now on. Raises OSError if the system allows none."""
+        self._thread = start_thread(self._run, "httpsock-trace")
 
     def finish(self) -> None:
         """Return when all is written, or nothing can be."""

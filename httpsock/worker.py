@@ -97,11 +97,11 @@ class Worker:
                 self._turn()
         except BaseException as error:
             if not isinstance(error, Relieved):
-                self._close()
+                self.close()
             raise
-        self._close()
+        self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
         """Close all that is open."""
         self._crew.end()
         self._cut_all()
@@ -121,6 +121,10 @@ class Worker:
         # It may have been asked before and not have looked yet, or have returned already.
         with contextlib.suppress(OSError):
             self._awakener.send(b"\0")
+
+    def blocked(self) -> list[str]:
+        """Return the requests whose answers block threads now, as a slow disk does, each with its client."""
+        return [connection.describe() for connection in [*self._set_aside, *self._resumed]]
 
     def _turn(self) -> None:
         """Wait until something is ready, or due, and see to it: first all receive, then all answer."""

@@ -119,7 +119,7 @@ def test_a_process_that_is_killed_is_replaced(serving: Start) -> None:
     code, _, said = program.stop()
 
     assert code == 0
-    assert re.search(rf"httpsock: process {killed} ended with signal 9 \(.*\); another takes its place\.", said)
+    assert re.search(rf"httpsock: process {killed} exited with signal 9 \(.*\); restarting\.", said)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -218,7 +218,7 @@ def test_a_full_standard_error_holds_up_neither_a_replacement_nor_the_end(servin
 
 @on_linux
 def test_a_process_that_is_stopped_does_not_hold_up_the_end(serving: Start) -> None:
-    code = "import sys, httpsock.supervisor; httpsock.supervisor._MORE_SECONDS = 1"
+    code = "import sys, httpsock.process_loop; httpsock.process_loop.KILL_SECONDS = 1"
     run = f"{code}\nfrom httpsock.__main__ import main\nsys.exit(main())"
     program = serving("--processes", "2", "--quiet", "--grace", "0", command=[sys.executable, "-c", run])
     program.ask("/hello.txt")
@@ -231,48 +231,47 @@ def test_a_process_that_is_stopped_does_not_hold_up_the_end(serving: Start) -> N
 
 # --- A fault of our own ---------------------------------------------------------------------------
 
-FAULTY = """
-import os, signal
-from httpsock.supervisor import Supervisor
+SUPERVISED = """
+import os, signal, sys
+from httpsock import supervisor
+from httpsock.process_loop import ProcessLoop
+from httpsock.restart import GracefulRestart
 
-def serve(number):
-    # The first time each fails in its own way; the replacement of either ends everything.
+def run(count, serve):
+    def report(text):
+        print(text, flush=True)
+    served = supervisor.Supervisor(count, serve=serve, close=lambda: report("closed"), report=report)
+    loop = ProcessLoop(
+        served, restart=GracefulRestart([], report), parent=None, grace_seconds=5, report=report
+    )
+    raise SystemExit(loop.run())
+"""
+
+FAULTY = """
+def serve(number, parent):
+    # The first time each fails in its own way; the replacement of the first ends everything.
     if os.path.exists(f"{number}.tried"):
-        os.kill(os.getppid(), signal.SIGTERM)
-        signal.pause()
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        if number == 0:
+            os.kill(os.getppid(), signal.SIGTERM)
+        while True:
+            signal.pause()
     open(f"{number}.tried", "w").close()
     if number == 0:
         raise ZeroDivisionError("a fault of our own")
     return 3
 
-def stop(number):
-    os._exit(0)
-
-raise SystemExit(
-    Supervisor(
-        2, serve=serve, stop=stop, retire=stop, close=lambda number: print("closed"), ended=print,
-        report=lambda text: print(text), grace_seconds=5,
-    ).run()
-)
+run(2, serve)
 """
 
 
 def test_a_fault_is_reported_and_its_process_replaced(tmp_path: pathlib.Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-u", "-c", FAULTY],
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    ran = run_python(SUPERVISED + FAULTY, tmp_path)
 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "ZeroDivisionError: a fault of our own\n" in ran.stdout
-    assert re.search(r"httpsock: process \d+ ended with exit code 1; another takes its place\.\n", ran.stdout) or (
-        re.search(r"httpsock: process \d+ ended with exit code 3; another takes its place\.\n", ran.stdout)
-    )
+    assert re.search(r"httpsock: process \d+ exited with code [13]; restarting\.\n", ran.stdout)
     assert ran.stdout.endswith("closed\n")
 
 
@@ -307,29 +306,24 @@ def test_a_server_shares_its_addresses(folder: pathlib.Path, monkeypatch: pytest
 
 
 LATE = """
-import os, signal
-from httpsock.supervisor import Supervisor
+try_fork = supervisor.Supervisor._try_fork
+def try_fork_and_stop(self, number):
+    # The signal arrives while the processes are being forked.
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return try_fork(self, number)
+supervisor.Supervisor._try_fork = try_fork_and_stop
 
-class Signalled(Supervisor):
-    def _has_forked(self, number):
-        has_forked = super()._has_forked(number)
-        if number == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return has_forked
+def serve(number, parent):
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+    while True:
+        signal.pause()
 
-def serve(number):
-    os.write(1, b"%d" % number)
-    return 0
-
-raise SystemExit(
-    Signalled(3, serve=serve, stop=print, retire=print, close=int, ended=print, report=print, grace_seconds=5).run()
-)
+run(3, serve)
 """
 
 RETRIED = """
-import os, signal
-from httpsock import supervisor
-
 fork, tried = os.fork, []
 def fails_once():
     tried.append(1)
@@ -337,27 +331,39 @@ def fails_once():
         raise BlockingIOError(11, "no process to spare")
     return fork()
 os.fork = fails_once
-supervisor._REST_SECONDS = 0.01
+supervisor._RESPAWN_DELAY_SECONDS = 0.01
 
-def serve(number):
+def serve(number, parent):
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     os.kill(os.getppid(), signal.SIGTERM)
-    signal.pause()
+    while True:
+        signal.pause()
 
-def stop(number):
-    os._exit(0)
+run(1, serve)
+"""
 
-raise SystemExit(
-    supervisor.Supervisor(
-        1, serve=serve, stop=stop, retire=stop, close=int, ended=print, report=print, grace_seconds=5
-    ).run()
-)
+WITHOUT_SOCKETS = """
+import errno, socket
+tried = []
+def fails_once():
+    tried.append(1)
+    if len(tried) == 1:
+        raise OSError(errno.EMFILE, "no descriptor to spare")
+    os.kill(os.getpid(), signal.SIGTERM)
+    return pair()
+pair = supervisor.socket.socketpair
+supervisor.socket = type("Sockets", (), {"socketpair": staticmethod(fails_once)})
+supervisor._RESPAWN_DELAY_SECONDS = 0.01
+run(1, lambda number, parent: signal.sigwait([signal.SIGTERM]) and 0)
 """
 
 
-def run_python(program: str) -> "subprocess.CompletedProcess[str]":
+def run_python(program: str, directory: pathlib.Path | None = None) -> "subprocess.CompletedProcess[str]":
     """Run *program*, in this Python, and return how it ended."""
     return subprocess.run(
         [sys.executable, "-u", "-c", program],
+        cwd=directory,
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
@@ -366,16 +372,68 @@ def run_python(program: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_no_process_is_started_after_the_signal() -> None:
-    ran = run_python(LATE)
+def test_a_signal_that_arrives_while_processes_are_forked_reaches_all_of_them() -> None:
+    ran = run_python(SUPERVISED + LATE)
+
+    assert (ran.returncode, ran.stderr, ran.stdout) == (0, "", "closed\n")
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        pytest.param(RETRIED, "no process to spare", id="no process"),
+        pytest.param(WITHOUT_SOCKETS, "no descriptor to spare", id="no descriptor"),
+    ],
+)
+def test_a_process_that_cannot_be_forked_is_tried_again(program: str, reason: str) -> None:
+    ran = run_python(SUPERVISED + program)
 
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert "1" not in ran.stdout
-    assert "2" not in ran.stdout
+    assert ran.stdout == f"httpsock: cannot fork a process: {reason}; trying again.\nclosed\n"
 
 
-def test_a_process_that_cannot_be_started_is_tried_again() -> None:
-    ran = run_python(RETRIED)
+@on_linux
+def test_processes_are_replaced_where_child_signals_were_ignored(serving: Start) -> None:
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    program = serving("--processes", "2", "--quiet", command=[sys.executable, "-c", ignoring, *COMMAND])
+    program.ask("/hello.txt")
+    killed, _ = serving_processes(program)
+    os.kill(killed, signal.SIGKILL)
 
-    said = "httpsock: cannot start another process for now: no process to spare\n"
-    assert (ran.returncode, ran.stderr, ran.stdout) == (0, "", said)
+    assert eventually(lambda: len({*serving_processes(program)} - {killed}) == 2)
+    assert program.stop()[0] == 0
+
+
+@on_linux
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_adopted_orphans_do_not_stay_zombies(serving: Start, processes: str) -> None:
+    """Process 1 of a container adopts them; so does a process that a shell with children has become."""
+    with_children = ["sh", "-c", '(true) & sleep 0.01 & exec "$@"', "sh", *COMMAND]
+    program = serving("--processes", processes, "--quiet", command=with_children)
+    program.ask("/hello.txt")
+    expected = 0 if processes == "1" else 2
+
+    assert eventually(lambda: len(serving_processes(program)) == expected)
+    assert program.stop()[0] == 0
+
+
+@on_linux
+def test_signals_to_the_processes_themselves_cut_no_response(serving: Start, folder: pathlib.Path) -> None:
+    """A service manager may signal the processes itself, besides their supervisor."""
+    film = os.urandom(1024) * (FILM_OCTETS // 1024)
+    (folder / "film.bin").write_bytes(film)
+    program = serving("--processes", "2", "--quiet")
+    with connect(program.port) as client:
+        client.sendall(get("/film.bin"))
+        beginning = client.recv(1)
+        for _ in range(2):
+            for pid in serving_processes(program):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+        program.process.terminate()
+        answer, _ = read_answer(beginning + receive_all(client))
+
+    assert answer.content == film
+    assert program.end()[0] == 0

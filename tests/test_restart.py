@@ -1,4 +1,4 @@
-"""A new process takes over at SIGHUP: no request fails, the number stays, and what goes wrong changes nothing."""
+"""SIGHUP: a new process takes over, no request fails, the PID stays, and a failure changes nothing."""
 
 import contextlib
 import http.client
@@ -16,7 +16,7 @@ from typing import Self
 import pytest
 
 from httpsock.__main__ import main
-from httpsock.handover import Inheritance, inherit
+from httpsock.activation import inherit_sockets
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all
 from tests.support_program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
 
@@ -230,7 +230,8 @@ def test_a_new_process_that_ends_before_it_serves_changes_nothing(serving: Start
     said = line(program), line(program)
 
     assert said[0] == "a fault of the new one\n"
-    assert said[1].endswith(", which was to take over, has ended; all stays as it is.\n")
+    assert said[1].startswith("httpsock: new process ")
+    assert said[1].endswith(" exited before it was ready; still serving.\n")
     assert program.ask("/hello.txt").content == HELLO
     (folder / "started").unlink()
     hand_over(program)
@@ -244,7 +245,7 @@ def test_where_no_process_can_be_started_it_says_so(serving: Start) -> None:
     for _ in range(3):
         program.process.send_signal(signal.SIGHUP)
 
-        assert line(program) == "httpsock: no process can be started to take over: No such file or directory\n"
+        assert line(program) == "httpsock: cannot start a new process: No such file or directory; still serving.\n"
         assert program.ask("/hello.txt").content == HELLO
     assert program.stop()[0] == 0
 
@@ -265,6 +266,85 @@ def test_while_one_begins_no_other_is_started(serving: Start, folder: pathlib.Pa
     # It ends although it does not serve yet.
     assert program.stop()[0] == 0
     assert not any(map(is_alive, beginning))
+
+
+# Kills the process that should take over, or this one, in the middle of the call that starts it.
+DURING_THE_START = """
+import os, signal
+spawn = os.posix_spawn
+def spawn_and(*arguments, **keywords):
+    pid = spawn(*arguments, **keywords)
+    {}
+    return pid
+os.posix_spawn = spawn_and
+"""
+
+
+def test_a_stop_that_arrives_while_a_process_is_started_reaches_it_too(serving: Start) -> None:
+    during = DURING_THE_START.format("os.kill(os.getpid(), signal.SIGTERM); open('started', 'w').write(str(pid))")
+    program = serving("--quiet", command=program_with(during))
+    line(program)
+
+    code, _, said = program.stop(signal.SIGHUP)
+
+    assert (code, said) in ((0, ""), (128 + signal.SIGTERM, ""))
+    assert is_refused(program.port)
+
+
+def test_an_exit_that_happens_while_the_process_is_started_is_noticed(serving: Start) -> None:
+    killed = "os.kill(pid, signal.SIGKILL); os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)"
+    program = serving("--quiet", command=program_with(DURING_THE_START.format(killed)))
+    line(program)
+    for _ in range(2):
+        program.process.send_signal(signal.SIGHUP)
+
+        assert line(program).endswith(" exited before it was ready; still serving.\n")
+        assert program.ask("/hello.txt").content == HELLO
+    assert program.stop() == (0, "", "")
+
+
+def test_a_new_process_that_hangs_is_killed_and_does_not_block_the_next(serving: Start, folder: pathlib.Path) -> None:
+    os.mkfifo(folder / "gate")
+    impatient = "import httpsock.restart; httpsock.restart.START_SECONDS = 0.2\n"
+    program = serving("--quiet", command=program_with(impatient + AFTER_THE_FIRST.format("open('gate').close()")))
+    line(program)
+    (folder / "started").touch()
+    program.process.send_signal(signal.SIGHUP)
+
+    assert line(program).endswith(" was not ready after 0.2 s: killed.\n")
+    assert line(program).endswith(" exited before it was ready; still serving.\n")
+    assert program.ask("/hello.txt").content == HELLO
+    assert program.stop() == (0, "", "")
+
+
+def test_a_burst_of_signals_starts_one_process_at_a_time(serving: Start) -> None:
+    program = serving("--quiet")
+    line(program)
+    for _ in range(50):
+        program.process.send_signal(signal.SIGHUP)
+
+    while "has taken over" not in line(program):
+        pass
+    assert program.ask("/hello.txt").content == HELLO
+    assert program.stop()[0] == 0
+    assert is_refused(program.port)
+
+
+@on_linux
+@in_each_form
+def test_a_stray_user_signal_changes_nothing(serving: Start, processes: str) -> None:
+    program = serving("--quiet", "--processes", processes)
+    line(program)
+    program.ask("/hello.txt")
+    for pid in [program.process.pid, *children(program.process.pid)]:
+        os.kill(pid, signal.SIGUSR1)
+    assert program.ask("/hello.txt").content == HELLO
+    successor = hand_over(program)
+    for pid in (program.process.pid, successor):
+        os.kill(pid, signal.SIGUSR1)
+
+    assert program.ask("/hello.txt").content == HELLO
+    assert program.stop() == (0, "", "")
 
 
 # --- Ending ---------------------------------------------------------------------------------------
@@ -292,7 +372,7 @@ def test_if_the_new_one_ends_all_end_as_it_did(serving: Start, processes: str) -
     code, _, said = program.end()
 
     assert code == 128 + signal.SIGKILL
-    assert said.endswith(", which has taken over, ended with exit code 137.\n")
+    assert said.endswith(", which had taken over, exited with code 137.\n")
 
 
 @on_linux
@@ -337,7 +417,7 @@ def test_a_second_signal_ends_all_at_once(serving: Start, folder: pathlib.Path, 
 
 
 def test_who_is_stopped_does_not_hold_up_the_end(serving: Start) -> None:
-    short = "import httpsock.handover; httpsock.handover.MORE_SECONDS = 1"
+    short = "import httpsock.process_loop; httpsock.process_loop.KILL_SECONDS = 1"
     program = serving("--quiet", "--grace", "0", command=program_with(short))
     line(program)
     successor = hand_over(program)
@@ -369,7 +449,7 @@ def test_it_ends_with_its_terminal(folder: pathlib.Path) -> None:
 
 def test_it_ends_where_its_terminal_is_gone(serving: Start) -> None:
     """As above, but what it has covered is written down for sure."""
-    gone = "import httpsock.handover; found = [False, True]; httpsock.handover._has_terminal = found.pop"
+    gone = "import httpsock.process_loop; found = [False, True]; httpsock.process_loop._has_terminal = found.pop"
     program = serving("--quiet", command=program_with(gone))
     line(program)
 
@@ -422,30 +502,35 @@ def test_what_does_not_listen_is_told_of(start: Start) -> None:
         command = [sys.executable, "-c", GIVEN, str(other.fileno()), *COMMAND]
         code, out, said = start(command=command, pass_fds=[other.fileno()]).end()
 
-    reason = "descriptor 3 is no TCP socket that listens"
+    reason = "descriptor 3 is not a listening TCP socket"
     assert (code, out) == (1, "")
-    assert said == f"httpsock: the listening sockets that it was started with can't be used: {reason}.\n"
+    assert said == f"httpsock: cannot use the inherited listening sockets: {reason}.\n"
 
 
 def test_what_another_process_was_given_is_none_of_its_business(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LISTEN_FDS", "1")
     monkeypatch.setenv("LISTEN_PID", str(os.getppid()))
 
-    assert inherit().groups == []
+    assert inherit_sockets().groups == []
     assert "LISTEN_FDS" not in os.environ
 
 
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        pytest.param("HTTPSOCK_HANDOVER", f"{os.getppid()} 99999 5", "Bad file descriptor", id="no lifeline"),
-        pytest.param("HTTPSOCK_HANDOVER", "1 2 3", "the process that is to be replaced has ended", id="another's"),
-        pytest.param("HTTPSOCK_HANDOVER", "x", "not enough values", id="too few"),
-        pytest.param("LISTEN_FDS", "x", "invalid literal", id="no number"),
+        pytest.param("HTTPSOCK_RESTART", f"{os.getppid()} 99999 5", "Bad file descriptor", id="no channel"),
+        pytest.param(
+            "HTTPSOCK_RESTART", "1 2 3", "process 1, which this one should replace, has ended", id="another's"
+        ),
+        pytest.param("HTTPSOCK_RESTART", "x", "HTTPSOCK_RESTART is 'x'", id="malformed"),
+        pytest.param("LISTEN_FDS", "x", "LISTEN_FDS is 'x', not a number of sockets", id="not a number"),
+        pytest.param("LISTEN_FDS", "-1", "LISTEN_FDS is '-1', not a number of sockets", id="negative"),
+        pytest.param("LISTEN_FDS", "+1", "LISTEN_FDS is '+1', not a number of sockets", id="signed"),
+        pytest.param("LISTEN_FDS", "", "LISTEN_FDS is '', not a number of sockets", id="empty"),
         pytest.param("LISTEN_FDS", "99999", "", id="no sockets"),
     ],
 )
-def test_what_is_no_socket_is_told_of(
+def test_malformed_activation_is_refused_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, value: str, reason: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -454,16 +539,9 @@ def test_what_is_no_socket_is_told_of(
     assert main([]) == 1
 
     said = capfd.readouterr().err
-    assert said.startswith("httpsock: the listening sockets that it was started with can't be used: ")
+    assert said.startswith("httpsock: cannot use the inherited listening sockets: ")
     assert reason in said
 
 
-def test_a_process_that_has_ended_already_is_not_asked_to_stop() -> None:
-    lifeline, end = os.pipe()
-    # More than any system counts processes to.
-    Inheritance([], predecessor=1, lifeline=lifeline).watch(2**30)
-    (watching,) = (thread for thread in threading.enumerate() if thread.name == "httpsock-predecessor")
-    os.close(end)
-    watching.join(PATIENCE_SECONDS)
-    assert not watching.is_alive()
-    os.close(lifeline)
+def test_no_sockets_means_that_the_server_opens_its_own() -> None:
+    assert inherit_sockets({"LISTEN_FDS": "0", "LISTEN_PID": str(os.getpid())}).groups == []

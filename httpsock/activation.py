@@ -1,0 +1,81 @@
+"""Socket activation: the listening sockets that a process was started with.
+
+Two programs pass them: an older process of this server that restarts (see restart.py), and any that follows the
+protocol of sd_listen_fds(3), as systemd does: LISTEN_FDS sockets from descriptor 3 on, for the process LISTEN_PID.
+Knows nothing of HTTP.
+"""
+
+import os
+import re
+import socket
+from collections.abc import MutableMapping
+from typing import NamedTuple
+
+from .children import Parent
+
+# The parent's PID, the descriptor of the control channel, and for each process the descriptors of its listeners.
+RESTART_VARIABLE = "HTTPSOCK_RESTART"
+_RESTART_VALUE = re.compile(r"([0-9]{1,10}) ([0-9]{1,9})((?: [0-9]{1,9}(?:,[0-9]{1,9})*)+)")
+_FIRST_DESCRIPTOR = 3
+_COUNT = re.compile(r"[0-9]{1,6}")
+
+
+class InheritedSockets(NamedTuple):
+    """Listening sockets in groups, one group for each process, and the process that is to be replaced, if any."""
+
+    groups: list[list[socket.socket]]
+    parent: Parent | None = None
+
+    def for_processes(self, count: int) -> list[list[socket.socket]]:
+        """Return the listening sockets of each of *count* processes; all of them for each if the groups do not fit."""
+        if len(self.groups) in (0, count):
+            return self.groups
+        together = [listener for group in self.groups for listener in group]
+        return [together, *([listener.dup() for listener in together] for _ in range(1, count))]
+
+
+def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> InheritedSockets:
+    """Return the sockets that *environment* names, and remove their variables from it.
+
+    Raises ValueError for a malformed variable, ValueError or OSError if a descriptor is not a listening TCP socket.
+    """
+    restart = environment.pop(RESTART_VARIABLE, "")
+    count, pid = environment.pop("LISTEN_FDS", ""), environment.pop("LISTEN_PID", "")
+    environment.pop("LISTEN_FDNAMES", None)
+    if restart:
+        return _inherit_from_parent(restart)
+    if pid != str(os.getpid()):
+        return InheritedSockets([])
+    if not _COUNT.fullmatch(count):
+        raise ValueError(f"LISTEN_FDS is {count!r}, not a number of sockets")
+    descriptors = range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))
+    return InheritedSockets([_open_listeners(descriptors)] if descriptors else [])
+
+
+def _inherit_from_parent(value: str) -> InheritedSockets:
+    """Return the sockets and the control channel that an older process names in *value*."""
+    match = _RESTART_VALUE.fullmatch(value)
+    if match is None:
+        raise ValueError(f"{RESTART_VARIABLE} is {value!r}, not what a restarting process sets")
+    pid, control, groups = match.groups()
+    if pid != str(os.getppid()):
+        raise ValueError(f"process {pid}, which this one should replace, has ended")
+    parent = Parent(socket.socket(fileno=int(control)))
+    return InheritedSockets([_open_listeners(map(int, group.split(","))) for group in groups.split()], parent)
+
+
+def _open_listeners(descriptors: "range | map[int]") -> list[socket.socket]:
+    return [_open_listener(descriptor) for descriptor in descriptors]
+
+
+def _open_listener(descriptor: int) -> socket.socket:
+    """Return the listening TCP socket at *descriptor*. Raises ValueError or OSError if it is none."""
+    listener = socket.socket(fileno=descriptor)
+    is_tcp = listener.family in (socket.AF_INET, socket.AF_INET6) and listener.type == socket.SOCK_STREAM
+    if not is_tcp or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        listener.close()
+        raise ValueError(f"descriptor {descriptor} is not a listening TCP socket")
+    listener.set_inheritable(False)
+    listener.setblocking(False)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
