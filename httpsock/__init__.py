@@ -11,6 +11,7 @@ The files, in the order of a request; an import only points downwards:
     announcer            says on the local network that a folder is served: recvfrom(), sendto()
     find                 who announces itself there
     multicast            datagrams to a group, network by network
+    description          what a device says of itself
     ssdp                 HTTP in datagrams, as values
     get                  the client: its command
     download             content that becomes a file when it is whole

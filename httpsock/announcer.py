@@ -11,7 +11,7 @@ This is the file to read for what a UDP server does:
 There is no listen() and no accept(): nobody connects. What is sent may be lost, doubled or overtaken, and nobody is
 told; so it is said twice, and again before it is forgotten.
 
-UPnP Device Architecture 2.0 §1.1.2, §1.2 (advertisement), §1.3 (search), §2 (description); RFC 1112 §6, §7 (multicast).
+UPnP Device Architecture 2.0 §1.1.2, §1.2 (advertisement), §1.3 (search); RFC 1112 §6, §7 (multicast).
 """
 
 import contextlib
@@ -28,14 +28,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from .description import format_description
 from .multicast import Interface, interface, is_near
 from .server import Server, say, url_of
 from .ssdp import (
-    DEVICE_TYPE,
     GROUP,
     GROUP_IPV6,
     MAX_AGE_SECONDS,
@@ -68,27 +67,6 @@ _MOST_WAITING = 90
 _STOP_SECONDS = 5.0
 # So much is shown of a datagram that is ignored.
 _MOST_SHOWN = 2048
-
-
-def description(device: Device, name: str, url: str) -> bytes:
-    """Return what control points ask for at a device's location: its name, and where it is to be looked at.
-
-    UDA 2.0 §2.3; there is no service (§2.1: the list may be left out). What is not printable is escaped, since XML has
-    no other way to hold it.
-    """
-    return f"""<?xml version="1.0" encoding="utf-8"?>
-<root xmlns="urn:schemas-upnp-org:device-1-0" configId="1">
-  <specVersion><major>2</major><minor>0</minor></specVersion>
-  <device>
-    <deviceType>{DEVICE_TYPE}</deviceType>
-    <friendlyName>{escape(visible(name)[:63])}</friendlyName>
-    <manufacturer>httpsock</manufacturer>
-    <modelName>httpsock</modelName>
-    <UDN>uuid:{device.identity}</UDN>
-    <presentationURL>{escape(url)}</presentationURL>
-  </device>
-</root>
-""".encode()
 
 
 class Rate:
@@ -163,7 +141,7 @@ class Announcer:
                 location = f"{url_of(each.address, self._server.port)}{number}.xml"
                 self.devices[each] = device = Device(identity, location, server, int(time.time()))
                 with open(os.path.join(files, f"{number}.xml"), "wb") as file:
-                    file.write(description(device, name, url_of(each.address, port)))
+                    file.write(format_description(device, name, url_of(each.address, port)))
             awakened, awakener = socket.socketpair()
             self._awakened, self._awakener = opened.enter_context(awakened), opened.enter_context(awakener)
             # What has been opened is closed when the announcer is left.

@@ -13,15 +13,13 @@ standard output    one line for each device: its name, its URL, its address; wit
 exit code          0 if any was found, 1 if none was, 2 for a wrong argument, 23 if it can't be printed, 130
                    if it was interrupted
 
-UPnP Device Architecture 2.0 §1.3 (search), §2 (description), §A.3 (IPv6); RFC 1112 §6 (multicast).
+UPnP Device Architecture 2.0 §1.3 (search), §A.3 (IPv6); RFC 1112 §6 (multicast).
 """
 
 import argparse
 import contextlib
-import html
 import ipaddress
 import json
-import re
 import select
 import socket
 import sys
@@ -33,7 +31,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .arguments import INTERRUPTED, NOT_WRITTEN, TRACE_FORMS, Parser, complain, number, with_trace_form
 from .client import Client
 from .client_connection import ClientTimeouts
-from .multicast import Interface, announcing_hosts, interface, sender
+from .description import parse_description
+from .multicast import Interface, announcing_hosts, interface, is_near, sender
 from .response_parser import ResponseError
 from .ssdp import ALL, GROUP, GROUP_IPV6, PORT, ROOT_DEVICE, Datagram, DatagramError, format_search, parse_datagram
 from .terminal import visible
@@ -52,9 +51,7 @@ _DESCRIPTION_OCTETS = 64 * 1024
 _DESCRIPTION_SECONDS = 2.0
 _ALL_DESCRIPTIONS_SECONDS = 10.0
 _TIMES = 2
-# UDA 2.0 §2.3: a name has fewer than 64.
 _MOST_CHARACTERS = 100
-_ELEMENT = r"<(?:\w+:)?{0}(?:\s[^<>]*)?>([^<>]*)</(?:\w+:)?{0}\s*>"
 
 
 class Found(NamedTuple):
@@ -146,43 +143,39 @@ def _parse_answer(octets: bytes, tell: Tell) -> Datagram:
     """Return the answer that *octets* are. Raises DatagramError if they are none."""
     datagram = parse_datagram(octets)
     tell("parse", datagram.summary, head=octets)
-    if not datagram.start_line.startswith(b"HTTP/1.1 200") or not datagram.field("usn"):
+    if not datagram.is_answer:
         raise DatagramError("it is no answer to a search", "UDA 2.0 §1.3.3")
     return datagram
 
 
 def identify(client: Client | None, address: str, datagram: Datagram) -> Found:
     """Return what *datagram* says of the device at *address*, and what the description says that *client* gets."""
-    location, usn = datagram.field("location"), datagram.field("usn")
-    text = _description(client, address, location) if client else ""
-    name = (_element(text, "friendlyName") or usn)[:_MOST_CHARACTERS]
-    url = _element(text, "presentationURL")
+    name, shown = datagram.field("usn"), datagram.field("location")
     try:
-        # Some give a path only; where it leads is beside the description (UDA 2.0 §2.3).
-        url = str(_seen_from_here(parse_url(url if "://" in url else location), address))
+        location = _seen_from_here(parse_url(shown), address)
     except UrlError:
-        url = location
-    return Found(name, url, address, datagram.field("server"), usn.partition("::")[0])
+        pass
+    else:
+        # A stranger is not to send us to somebody else, nor beyond the local network.
+        is_trusted = is_near(address) and _is_same(location.host, address)
+        described = parse_description(_get(client, location) if client and is_trusted else b"")
+        name = described.name or name
+        shown = str(_seen_from_here(described.page(location) or location, address))
+    return Found(name[:_MOST_CHARACTERS], shown, address, datagram.field("server"), datagram.identity)
 
 
-def _description(client: Client, address: str, location: str) -> str:
-    """Return the description at *location*, or nothing.
-
-    It is asked for only where the answer came from: nobody is to send us to somebody else.
-    """
+def _get(client: Client, location: Url) -> bytes:
+    """Return the description at *location*, or nothing if there is none, or it is too long or too slow."""
+    octets = b""
     try:
-        url = _seen_from_here(parse_url(location), address)
-        if not _is_same(url.host, address):
-            return ""
-        with client.get(str(url)) as response:
-            octets = b""
-            for part in response:
+        with client.get(str(location)) as response:
+            for part in response if response.status == 200 else ():
                 octets += part
                 if len(octets) > _DESCRIPTION_OCTETS:
-                    return ""
+                    return b""
     except (OSError, ResponseError, UrlError):
-        return ""
-    return octets.decode("utf-8", "replace")
+        return b""
+    return octets
 
 
 def _seen_from_here(url: Url, address: str) -> Url:
@@ -191,21 +184,16 @@ def _seen_from_here(url: Url, address: str) -> Url:
     RFC 4007 §6: a link-local address says nothing without it.
     """
     _, percent, zone = address.partition("%")
-    return url._replace(host=url.host + percent + zone) if url.host.startswith("fe80:") else url
+    host = url.host.partition("%")[0]
+    return url._replace(host=host + percent + zone) if host.startswith("fe80:") else url
 
 
 def _is_same(host: str, address: str) -> bool:
-    """Return whether *host* is *address*, however it is written."""
+    """Return whether *host* is *address*, however it is written. A name is looked up nowhere, and is none."""
     try:
         return ipaddress.ip_address(host) == ipaddress.ip_address(address)
     except ValueError:
         return False
-
-
-def _element(text: str, name: str) -> str:
-    """Return the text of the first element *name*. A parser of XML would do more for a stranger than this needs."""
-    match = re.search(_ELEMENT.format(name), text)
-    return html.unescape(match[1]).strip() if match else ""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -224,7 +212,7 @@ def _find(options: argparse.Namespace, trace: "Trace | None") -> int:
     try:
         asked = [options.to] if options.to else [options.bind] if options.bind else _networks()
         for address, datagram in search(options.target, asked, options.seconds, trace):
-            identity = datagram.field("usn").partition("::")[0]
+            identity = datagram.identity
             if identity in answers and trace:
                 trace.server("repeated", {"identity": visible(identity)})
             elif len(answers) < _MOST_DEVICES:

@@ -18,6 +18,12 @@ from .addresses import local_addresses
 # Linux: our addresses of IPv6, a line each: 32 hexadecimal digits, the number of the interface, and so on.
 _TABLE = "/proc/net/if_inet6"
 
+# Private use (RFC 1918), link-local (RFC 3927, RFC 4291 §2.5.6) and loopback.
+_NEAR = [
+    *(ipaddress.ip_network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")),
+    *(ipaddress.ip_network(block) for block in ("169.254.0.0/16", "fe80::/10", "127.0.0.0/8", "::1")),
+]
+
 
 class Interface(NamedTuple):
     """An interface of ours: an address that we have there, and of IPv6 its number."""
@@ -98,9 +104,7 @@ def with_zone(address: str, number: int) -> str:
 
 
 def is_near(host: str) -> bool:
-    """Return whether *host* is an address of a local network: of IPv6, of the link itself."""
-    address = ipaddress.ip_address(host)
-    if isinstance(address, ipaddress.IPv6Address):
-        # An address of IPv4 in the form of one of IPv6 comes to no socket of ours.
-        return (address.is_link_local or address.is_loopback) and not address.ipv4_mapped
-    return address.is_private or address.is_link_local
+    """Return whether *host* is an address of a local network (of IPv6: of the link itself) or of this machine."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    # An address of IPv4 in the form of one of IPv6 comes to no socket of ours.
+    return any(address in network for network in _NEAR)

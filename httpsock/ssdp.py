@@ -12,6 +12,7 @@ UPnP Device Architecture 2.0 §1.2 (advertisement), §1.3 (search); RFC 9110 §5
     ST: ssdp:all CRLF CRLF                LOCATION: http://... CRLF CRLF       LOCATION: http://... CRLF CRLF
 """
 
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -33,6 +34,7 @@ _MOST_OCTETS = 8192
 _MOST_FIELD_LINES = 64
 # UDA 2.0 §1.3.2: a device may take any larger MX for 5.
 _MOST_MX = 5
+_mx = re.compile(r"[0-9]{1,9}")
 
 
 class DatagramError(Exception):
@@ -50,24 +52,43 @@ class DatagramError(Exception):
 
 
 class Datagram(NamedTuple):
-    """One message: its start line, and its fields: names in lower case, the last line of each name."""
+    """One message: its start line taken apart, and its fields: names in lower case, the last line of each name.
+
+    The start line is read once, by ``parse_datagram``: everything computed from these values is defined for all of
+    them. A request has a *method* and a *target*; a response has a *status*, else 0, and a *phrase*.
+    """
 
     start_line: bytes
     fields: Mapping[bytes, bytes]
+    method: str = ""
+    target: str = ""
+    status: int = 0
+    phrase: str = ""
 
     def field(self, name: str) -> str:
         """Return the value of a field as text, or nothing if there is none."""
-        return self.fields.get(name.encode("ascii"), b"").decode("utf-8", "backslashreplace")
+        return _text(self.fields.get(name.encode("ascii"), b""))
+
+    @property
+    def identity(self) -> str:
+        """The device that sent it: its USN up to the first "::" (UDA 2.0 §1.2.2)."""
+        return self.field("usn").partition("::")[0]
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it answers a search, and names the device that does (UDA 2.0 §1.3.3)."""
+        return self.status == 200 and bool(self.identity)
 
     @property
     def summary(self) -> dict[str, str | int]:
-        """What its start line says, as a trace tells it: method and target, or status and phrase."""
-        first, second, third = visible(self.start_line.decode("utf-8", "backslashreplace")).split(" ", 2)
-        return (
-            {"status": int(second), "phrase": third}
-            if first.startswith("HTTP/")
-            else {"method": first, "target": second}
-        )
+        """The start line as a trace shows it: method and target, or status and phrase."""
+        if self.method:
+            return {"method": self.method, "target": visible(self.target)}
+        return {"status": self.status, "phrase": visible(self.phrase)}
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "backslashreplace")
 
 
 class Search(NamedTuple):
@@ -82,7 +103,8 @@ def parse_datagram(octets: bytes) -> Datagram:
     if len(octets) > _MOST_OCTETS:
         raise DatagramError(f"the datagram has {len(octets)} octets; {_MOST_OCTETS} are the most", "UDA 2.0 §1.1.2")
     start_line, crlf, rest = octets.partition(b"\r\n")
-    if not crlf or not (grammar.request_line.fullmatch(start_line) or grammar.status_line.fullmatch(start_line)):
+    empty = _parse_start_line(start_line) if crlf else None
+    if empty is None:
         shown = grammar.printable(start_line)
         raise DatagramError(f'the start line "{shown}" is neither that of a request nor of a response', "RFC 9112 §2.1")
     lines = rest.removesuffix(b"\r\n").split(b"\r\n")[:-1]
@@ -95,7 +117,16 @@ def parse_datagram(octets: bytes) -> Datagram:
             raise DatagramError(fault.refusal.reason, fault.refusal.clause)
         name, _, value = line.partition(b":")
         fields[name.lower()] = value.strip(b" \t")
-    return Datagram(start_line, fields)
+    return empty._replace(fields=fields)
+
+
+def _parse_start_line(octets: bytes) -> Datagram | None:
+    """Return a message that has this start line and no fields, or None if it is no start line."""
+    if match := grammar.request_line.fullmatch(octets):
+        return Datagram(octets, {}, method=_text(match[1]), target=_text(match[2]))
+    if match := grammar.status_line.fullmatch(octets):
+        return Datagram(octets, {}, status=int(match[3]), phrase=_text(match[4] or b""))
+    return None
 
 
 def search_of(datagram: Datagram) -> Search:
@@ -108,7 +139,7 @@ def search_of(datagram: Datagram) -> Search:
     # A search without MX is sent to one device, which answers at once (§1.3.2); MX 0 counts as 1.
     if not seconds:
         return Search(target, 0)
-    if not (seconds.isascii() and seconds.isdigit() and len(seconds) < 10):
+    if not _mx.fullmatch(seconds):
         raise DatagramError("MX is no number of seconds", "UDA 2.0 §1.3.2")
     return Search(target, max(1, min(int(seconds), _MOST_MX)))
 

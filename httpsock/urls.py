@@ -32,6 +32,10 @@ class UrlError(ValueError):
     """The text is no URL that can be asked for here."""
 
 
+class _ReferenceError(UrlError):
+    """The text is no reference that can be resolved; the message says why, without what the text was."""
+
+
 class Url(NamedTuple):
     """An http URL taken apart. *host* is in lower case, an IPv6 address without its brackets, its zone after %."""
 
@@ -98,6 +102,21 @@ def _parse_authority(authority: bytes) -> tuple[str, int]:
     return host.strip(b"[]").decode("ascii").lower() + zone.decode("ascii"), int(digits or DEFAULT_PORT)
 
 
+def resolve(base: Url, reference: str) -> Url:
+    """Return the URL that *reference* names where *base* is the URL of its document (RFC 3986 §5.2).
+
+    Raises UrlError if it is none that can be asked for here.
+    """
+    if _control.search(reference.encode("utf-8", "surrogateescape")):
+        # A tabulator would be dropped without a word by what resolves the reference.
+        raise _ReferenceError("has a control character")
+    try:
+        joined = urljoin(str(base), reference)
+    except ValueError as error:
+        raise _ReferenceError(f"leads nowhere: {error}") from None
+    return parse_url(joined)
+
+
 def redirected(method: str, url: Url, status: int, location: bytes | None) -> tuple[str, Url] | None:
     """Return the method and the URL with which a response sends its client elsewhere, or None if it does not.
 
@@ -105,16 +124,11 @@ def redirected(method: str, url: Url, status: int, location: bytes | None) -> tu
     """
     if location is None or status not in (301, 302, 303, 307, 308):
         return None
-    if _control.search(location):
-        # A tabulator would be dropped without a word by what resolves the reference.
-        raise UrlError(f'the redirect to "{grammar.printable(location)}" has a control character')
-    # RFC 3986 §5.2; octets beyond ASCII are taken as they are, and encoded by parse_url().
-    reference = location.decode("utf-8", "surrogateescape")
     try:
-        joined = urljoin(str(url), reference)
-    except ValueError as error:
-        raise UrlError(f'the redirect to "{grammar.printable(location)}" leads nowhere: {error}') from None
-    elsewhere = parse_url(joined)
+        # Octets beyond ASCII are taken as they are, and encoded by parse_url().
+        elsewhere = resolve(url, location.decode("utf-8", "surrogateescape"))
+    except _ReferenceError as error:
+        raise UrlError(f'the redirect to "{grammar.printable(location)}" {error}') from None
     # RFC 9110 §15.4: a 303 asks for a GET, and a POST becomes one by custom; HEAD stays HEAD.
     becomes_get = (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST")
     return ("GET" if becomes_get else method), elsewhere

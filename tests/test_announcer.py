@@ -16,8 +16,9 @@ from collections.abc import Iterator
 import pytest
 
 from httpsock import announcer
-from httpsock.announcer import Announcer, Rate, _neighbours_search, description
+from httpsock.announcer import Announcer, Rate, _neighbours_search
 from httpsock.client import Client
+from httpsock.description import format_description
 from httpsock.multicast import Interface
 from httpsock.ssdp import GROUP, Datagram, DatagramError, Device, format_search, parse_datagram
 from tests.support import PATIENCE_SECONDS
@@ -218,7 +219,7 @@ def test_any_folder_has_a_description_that_is_xml(name: bytes, tmp_path: pathlib
 
 
 def test_nothing_in_a_name_is_markup() -> None:
-    text = description(DEVICE, '<b>&"' + "x" * 100, "http://a/?a&b").decode()
+    text = format_description(DEVICE, '<b>&"' + "x" * 100, "http://a/?a&b").decode()
     assert "<friendlyName>&lt;b&gt;&amp;&quot;xxx" in text
     assert "x" * 59 not in text
     assert "http://a/?a&amp;b" in text

@@ -12,15 +12,20 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from httpsock import find as find_module
 from httpsock.__main__ import main
 from httpsock.announcer import Announcer
 from httpsock.client import Client
+from httpsock.client_connection import ClientTimeouts
+from httpsock.description import parse_description
 from httpsock.find import Found, identify, search
 from httpsock.multicast import Interface
 from httpsock.ssdp import Datagram, parse_datagram
 from httpsock.tracedsocket import nobody
+from httpsock.urls import parse_url
 from tests.support import PATIENCE_SECONDS
 from tests.support_program import COMMAND, ENVIRONMENT
 from tests.support_relay import fates_of_a_bad_network, relaying
@@ -30,6 +35,24 @@ from tests.support_trace import Told, golden
 Captured = pytest.CaptureFixture[str]
 NAMELESS = b"HTTP/1.1 200 OK\r\nST: a\r\nUSN: uuid:1::a\r\nLOCATION: nowhere\r\nSERVER: b\r\n\r\n"
 TO = "127.0.0.1"
+TAGS = [
+    *(b"<friendlyName>", b"</friendlyName>", b"<presentationURL>", b"</presentationURL>", b"<URLBase>", b"</URLBase>"),
+    *(
+        b"<![CDATA[",
+        b"]]>",
+        b"&#1",
+        b"&amp;",
+        b";",
+        b"<?xml encoding='",
+        b"'?>",
+        b"\xff\xfe",
+        b"//",
+        b"[",
+        b"]",
+        b"%25",
+    ),
+    *(b"http://127.0.0.1:1/", b"[fe80::1]:1/", b"::", b"9" * 5000, b"%25"),
+]
 
 
 @contextlib.contextmanager
@@ -62,7 +85,8 @@ def test_answers_are_given_with_whence_they_came() -> None:
 
 def test_what_is_no_answer_is_passed_over() -> None:
     notify = b"NOTIFY * HTTP/1.1\r\nUSN: a\r\n\r\n"
-    with devices(b"", b"\0" * 100, notify, b"HTTP/1.1 200 OK\r\n\r\n", NAMELESS, b"x" * 20_000) as port:
+    bare = b"HTTP/1.1 200\r\n\r\n"
+    with devices(b"", b"\0" * 100, notify, bare, b"HTTP/1.1 200 OK\r\n\r\n", NAMELESS, b"x" * 20_000) as port:
         assert [datagram.field("usn") for _, datagram in found(port)] == ["uuid:1::a"]
 
 
@@ -122,25 +146,119 @@ def identified(location: str, address: str = TO) -> Found:
         return identify(client, address, device(location))
 
 
+def described(*answers: bytes, at: str = "description.xml") -> Found:
+    """Return what is found of a device whose description is the response *answers*; its port is left out."""
+    with playing(*map(answering, answers)) as url:
+        found = identified(url + at)
+        port = url.rpartition(":")[2].rstrip("/")
+        return found._replace(url=found.url.replace(f":{port}/", ":PORT/"))
+
+
 @pytest.mark.parametrize(
-    ("text", "name", "url"),
+    ("page", "url"),
+    [
+        pytest.param("http://c/", "http://c/", id="as UDA 2.0 has it"),
+        pytest.param("/page?a&amp;b", "http://127.0.0.1:PORT/page?a&b", id="a path"),
+        pytest.param("page", "http://127.0.0.1:PORT/dir/page", id="a name beside the description"),
+        pytest.param("../", "http://127.0.0.1:PORT/", id="the folder above"),
+        pytest.param("//c:81/x", "http://c:81/x", id="another host"),
+        pytest.param("?q", "http://127.0.0.1:PORT/dir/d.xml?q", id="a query"),
+        pytest.param("", "http://127.0.0.1:PORT/dir/d.xml", id="nothing"),
+        pytest.param("https://c/", "http://127.0.0.1:PORT/dir/d.xml", id="https"),
+        pytest.param("javascript:alert(1)", "http://127.0.0.1:PORT/dir/d.xml", id="no page"),
+        pytest.param("http://[", "http://127.0.0.1:PORT/dir/d.xml", id="brackets that break urljoin"),
+        pytest.param("http://c:99999/", "http://127.0.0.1:PORT/dir/d.xml", id="no port"),
+        pytest.param("/a&#9;b", "http://127.0.0.1:PORT/dir/d.xml", id="a control character"),
+    ],
+)
+def test_a_presentation_url_is_resolved_beside_the_description(page: str, url: str) -> None:
+    text = f"<presentationURL>{page}</presentationURL>"
+    assert described(ok(text.encode()), at="dir/d.xml").url == url
+
+
+def test_a_base_that_the_description_gives_is_used() -> None:
+    text = b"<URLBase>/base/</URLBase><presentationURL>page</presentationURL>"
+    assert described(ok(text), at="dir/d.xml").url == "http://127.0.0.1:PORT/base/page"
+
+
+LAUGHS = (
+    "<!DOCTYPE l ["
+    + "".join(f'<!ENTITY {chr(98 + n)} "{f"&{chr(97 + n)};" * 10}">' for n in range(20))
+    + "]><friendlyName>&z;</friendlyName>"
+)
+
+
+@pytest.mark.parametrize(
+    ("octets", "name"),
+    [
+        pytest.param(b"<friendlyName> A &amp; B </friendlyName>", "A & B", id="as UDA 2.0 has it"),
+        pytest.param(b"<d:friendlyName x='y'>A</d:friendlyName >", "A", id="with a prefix"),
+        pytest.param(b"<friendlyName><![CDATA[A & B]]></friendlyName>", "A & B", id="as character data"),
+        pytest.param(b"<friendlyName>A<b/></friendlyName>", None, id="markup within"),
+        pytest.param(b"", None, id="nothing"),
+        pytest.param(b"<friendlyName>" + b"x" * 9999 + b"</friendlyName>", "x" * 100, id="a long name"),
+        pytest.param(b"<friendlyName>A</friendlyName>" + b"x" * 70_000, None, id="far too much"),
+        pytest.param(LAUGHS.encode(), "&z;", id="a billion laughs"),
+        pytest.param(b"<a>" * 20_000, None, id="deep nesting"),
+        pytest.param(b"<friendlyName " * 4_000, None, id="a start without an end"),
+        pytest.param(b"<friendlyName>&#65;&#x42;&#xD800;&#9999999;</friendlyName>", "AB\ufffd\ufffd", id="references"),
+        pytest.param(
+            b"<friendlyName>&#" + b"1" * 5000 + b";</friendlyName>", "&#" + "1" * 98, id="a number of 5,000 digits"
+        ),
+        pytest.param("\ufeff<friendlyName>\xe4</friendlyName>".encode("utf-16-le"), "\xe4", id="UTF-16"),
+        pytest.param("\ufeff<friendlyName>\xe4</friendlyName>".encode("utf-16-be"), "\xe4", id="UTF-16, the other way"),
+        pytest.param("\ufeff<friendlyName>\xe4</friendlyName>".encode(), "\xe4", id="UTF-8 with a mark"),
+        pytest.param(
+            b"<?xml version='1.0' encoding='ISO-8859-1'?><friendlyName>\xe4</friendlyName>", "\xe4", id="Latin-1"
+        ),
+        pytest.param(b'<?xml encoding="zip"?><friendlyName>\xe4</friendlyName>', "\ufffd", id="an encoding of no text"),
+        pytest.param(b"\xff\xfe\x00\xd8x", None, id="half a surrogate"),
+    ],
+)
+def test_a_description_gives_a_name_whatever_it_holds(octets: bytes, name: str | None) -> None:
+    assert described(ok(octets)).name == (name or "uuid:1::a")
+
+
+@pytest.mark.parametrize(
+    "response",
     [
         pytest.param(
-            "<friendlyName> A &amp; B </friendlyName><presentationURL>http://c/</presentationURL>",
-            "A & B", "http://c/", id="as UDA has it",
+            b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", id="a redirect"
         ),
-        pytest.param("<d:friendlyName x='y'>A</d:friendlyName >", "A", None, id="with a prefix"),
-        pytest.param("<friendlyName>A<b/></friendlyName>", "uuid:1::a", None, id="markup within"),
-        pytest.param("<presentationURL>/page</presentationURL>", "uuid:1::a", None, id="a path"),
-        pytest.param("<presentationURL>https://c/</presentationURL>", "uuid:1::a", None, id="https"),
-        pytest.param("", "uuid:1::a", None, id="nothing"),
-        pytest.param(f"<friendlyName>{'x' * 9999}</friendlyName>", "x" * 100, None, id="a long name"),
-        pytest.param("<friendlyName>A</friendlyName>" + "x" * 70_000, "uuid:1::a", None, id="far too much"),
+        pytest.param(
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 30\r\n\r\n<friendlyName>B</friendlyName>", id="an error"
+        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<friendlyName>B</friendlyName>", id="a part"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", id="no framing"),
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000, id="interim responses without end"),
+        pytest.param(b"what?\r\n", id="no response"),
     ],
-)  # fmt: skip
-def test_the_description_says_its_name_and_where_to_look(text: str, name: str, url: str | None) -> None:
-    with playing(answering(ok(text.encode()))) as location:
-        assert identified(location) == Found(name, url or location, TO, "b", "uuid:1")
+)
+def test_what_is_no_description_gives_no_name(response: bytes) -> None:
+    assert described(response).name == "uuid:1::a"
+
+
+def test_a_description_without_end_is_given_up() -> None:
+    def trickle(connected: socket.socket) -> None:
+        connected.recv(1000)
+        connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n<friendlyName>A</friendlyName>")
+        # Until the client closes.
+        connected.recv(1000)
+
+    with playing(trickle) as location, Client(redirects=0, timeouts=ClientTimeouts(whole=0.2)) as client:
+        assert identify(client, TO, device(location)).name == "uuid:1::a"
+
+
+@settings(derandomize=True, deadline=None, max_examples=1000)
+@given(st.lists(st.sampled_from(TAGS) | st.binary(max_size=20)), st.sampled_from([TO, "fe80::1%2", "8.8.8.8", "::1"]))
+def test_any_answer_and_any_description_make_a_device(parts: list[bytes], address: str) -> None:
+    octets = b"".join(parts)
+    value = re.sub(rb"[\x00-\x08\x0a-\x1f\x7f]", b"", octets)[:4000]
+    answer = parse_datagram(b"HTTP/1.1 200\r\nUSN: uuid:1%b\r\nLOCATION: http://%b\r\n\r\n" % (value, value))
+    assert identify(None, address, answer).address == address
+    found = parse_description(octets)
+    page = found.page(parse_url("http://[fe80::1%251]:1/a/b"))
+    assert page is None or parse_url(str(page)) == page
 
 
 def test_nobody_is_sent_to_somebody_else() -> None:
@@ -154,9 +272,19 @@ def test_a_device_without_a_description_is_named_by_its_number(location: str) ->
     assert identified(location).name == "uuid:1::a"
 
 
-def test_a_description_that_is_no_response_is_none() -> None:
-    with playing(answering(b"what?\r\n")) as location:
-        assert identified(location).name == "uuid:1::a"
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "192.0.2.1", "0.0.0.0", "fd00::1"])
+def test_a_description_beyond_the_local_network_is_not_asked_for(address: str) -> None:
+    """Anybody can write any address into a datagram as its sender's."""
+    host = f"[{address}]" if ":" in address else address
+    told = Told()
+    with Client(redirects=0, trace=told) as client:
+        found = identify(client, address, device(f"http://{host}:1/"))
+    assert (found.name, found.url) == ("uuid:1::a", f"http://{host}:1/")
+    assert told.events == []
+
+
+def test_a_zone_that_a_device_gives_is_replaced_by_ours() -> None:
+    assert identified("http://[fe80::1%25eth7]:1/", "fe80::1%1").url == "http://[fe80::1%251]:1/"
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
@@ -173,6 +301,14 @@ def test_each_device_is_printed_once_and_never_obeyed(capsys: Captured) -> None:
     out, error = capsys.readouterr()
     assert out == "uuid:1::a  nowhere  127.0.0.1\nuuid:2\\x9b2J  nowhere  127.0.0.1\n"
     assert error == ""
+
+
+def test_a_status_line_without_a_phrase_is_found_and_traced(capfd: Captured) -> None:
+    with devices(b"HTTP/1.1 200\r\n\r\n", NAMELESS.replace(b" OK", b"")) as port:
+        assert find(port, "--trace") == 0
+    out, error = capfd.readouterr()
+    assert out == "uuid:1::a  nowhere  127.0.0.1\n"
+    assert "Traceback" not in error
 
 
 def test_as_json_each_device_is_one_object(capsys: Captured) -> None:

@@ -19,6 +19,7 @@ TABLE = re.findall(r"^    (\w+) {2,}\S.*$", httpsock.__doc__ or "", re.MULTILINE
 # What turns octets into answers: it can be understood and tested without a network.
 CORE = [
     "confinement",
+    "description",
     "explanations",
     "framing",
     "grammar",

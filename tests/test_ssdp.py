@@ -59,7 +59,8 @@ def test_another_method_is_no_search() -> None:
 
 def test_a_response_is_taken_apart() -> None:
     datagram = parse_datagram(b"HTTP/1.1 200 OK\r\nLOCATION:  http://a/\t\r\nX: \xff\r\nEXT:\r\n\r\n")
-    assert datagram == Datagram(b"HTTP/1.1 200 OK", {b"location": b"http://a/", b"x": b"\xff", b"ext": b""})
+    fields = {b"location": b"http://a/", b"x": b"\xff", b"ext": b""}
+    assert datagram == Datagram(b"HTTP/1.1 200 OK", fields, status=200, phrase="OK")
     assert (datagram.field("location"), datagram.field("x"), datagram.field("none")) == ("http://a/", "\\xff", "")
 
 
@@ -150,8 +151,90 @@ def test_over_ipv6_the_group_is_another_one() -> None:
         (b"M-SEARCH * HTTP/1.1", {"method": "M-SEARCH", "target": "*"}),
         (b"HTTP/1.1 200 OK", {"status": 200, "phrase": "OK"}),
         (b"HTTP/1.1 200 ", {"status": 200, "phrase": ""}),
+        (b"HTTP/1.1 200", {"status": 200, "phrase": ""}),
+        (b"HTTP/9.9 000", {"status": 0, "phrase": ""}),
+        (b"HTTP/1.1 204 No  Content ", {"status": 204, "phrase": "No  Content "}),
+        (b"HTTP/ \xff HTTP/1.1", None),
+        (b"HTTP / HTTP/1.1", {"method": "HTTP", "target": "/"}),
         (b"HTTP/1.1 200 \xc2\x9b2J", {"status": 200, "phrase": "\\x9b2J"}),
     ],
 )
-def test_a_message_is_summarised_for_people(start_line: bytes, summary: dict[str, str | int]) -> None:
-    assert parse_datagram(start_line + b"\r\n\r\n").summary == summary
+def test_a_message_is_summarised_for_people(start_line: bytes, summary: dict[str, str | int] | None) -> None:
+    if summary is None:
+        with pytest.raises(DatagramError, match="is neither"):
+            parse_datagram(start_line + b"\r\n\r\n")
+    else:
+        assert parse_datagram(start_line + b"\r\n\r\n").summary == summary
+
+
+@pytest.mark.parametrize(
+    ("octets", "is_answer", "identity"),
+    [
+        (b"HTTP/1.1 200 OK\r\nUSN: uuid:1::upnp:rootdevice\r\n\r\n", True, "uuid:1"),
+        (b"HTTP/1.1 200\r\nUSN: uuid:1\r\n\r\n", True, "uuid:1"),
+        (b"HTTP/1.1 200\r\n\r\n", False, ""),
+        (b"HTTP/1.1 200 OK\r\nUSN: ::upnp:rootdevice\r\n\r\n", False, ""),
+        (b"HTTP/1.1 404 Not Found\r\nUSN: uuid:1\r\n\r\n", False, "uuid:1"),
+        (b"NOTIFY * HTTP/1.1\r\nUSN: uuid:1\r\n\r\n", False, "uuid:1"),
+    ],
+)
+def test_an_answer_has_status_200_and_names_its_device(octets: bytes, is_answer: bool, identity: str) -> None:
+    datagram = parse_datagram(octets)
+    assert (datagram.is_answer, datagram.identity) == (is_answer, identity)
+
+
+def computed(octets: bytes) -> list[object]:
+    """Compute everything that a datagram offers, as the announcer, a search and a trace do."""
+    try:
+        datagram = parse_datagram(octets)
+    except DatagramError as error:
+        return [error.facts, str(error)]
+    values: list[object] = [getattr(datagram, name) for name in dir(datagram) if not name.startswith("_")]
+    values += [datagram.field(name) for name in ("location", "usn", "st", "mx", "server", "cache-control", "host")]
+    try:
+        values.append(list(DEVICE.answers(search_of(datagram))))
+    except DatagramError as error:
+        values.append(error.facts)
+    return values
+
+
+SEEDS = [
+    format_search("ssdp:all", 2),
+    *DEVICE.answers(Search("ssdp:all", 1)),
+    *DEVICE.alive(),
+    *DEVICE.byebye(),
+    b"HTTP/1.1 200\r\n\r\n",
+    b"HTTP/1.1 200 \r\nUSN: \xff\r\n\r\n",
+]
+PIECES = [
+    b" ",
+    b"\t",
+    b"\r\n",
+    b":",
+    b"::",
+    b"HTTP/1.1",
+    b"200",
+    b"\xff",
+    b"\0",
+    b"%",
+    b"[",
+    b"9" * 5000,
+    b"\xc2\x9b",
+    b"",
+]
+
+
+@settings(derandomize=True, deadline=None, max_examples=2000)
+@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 40), st.sampled_from(PIECES))))
+def test_everything_computed_of_a_datagram_is_defined_for_every_datagram(
+    valid: bytes, changes: list[tuple[int, int, bytes]]
+) -> None:
+    for at, length, piece in changes:
+        valid = valid[:at] + piece + valid[at + length :]
+    assert computed(valid)
+
+
+@settings(derandomize=True, deadline=None, max_examples=1000)
+@given(st.sampled_from([b"HTTP/1.1 200", b"HTTP/1.1 ", b"NOTIFY * HTTP/1.1", b"M-SEARCH"]), st.binary(max_size=40))
+def test_every_start_line_that_is_accepted_is_taken_apart(beginning: bytes, rest: bytes) -> None:
+    assert computed(beginning + rest + b"\r\nUSN: uuid:1\r\n\r\n")
