@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from . import inspection
 from .accesslog import Exchange
 from .connection import Conversation
-from .inspection import Stream, may_inspect
+from .inspection import Stream, announce, is_shown, may_inspect
 from .inspector import Feed, InspectedTeller, Inspector
 from .messages import Request, Response
 from .origin import respond
@@ -69,7 +69,10 @@ class InspectedConnection(TracedConnection):
         """Return the inspector's response to who may inspect, else the origin's."""
         is_own = may_inspect(request, self.client)
         self.tell.decide(is_own=is_own)
-        return inspection.respond(request) if is_own else respond(request, moment)
+        if is_own:
+            return inspection.respond(request)
+        response = respond(request, moment)
+        return announce(response) if isinstance(response, Response) and is_shown(request, self.client) else response
 
     def _send(self, response: Response, request: Request | None, *, is_persistent: bool) -> Conversation | None:
         unsent = super()._send(response, request, is_persistent=is_persistent)

@@ -53,7 +53,26 @@ def may_inspect(request: Request, client: str) -> bool:
     To all others it looks as if there were no inspector.
     """
     target = request.target
-    if not (target.path + b"/").startswith(PREFIX) or target.form is not TargetForm.ORIGIN or not is_loopback(client):
+    if not (target.path + b"/").startswith(PREFIX) or target.form is not TargetForm.ORIGIN:
+        return False
+    return _is_trusted(request, client)
+
+
+def is_shown(request: Request, client: str) -> bool:
+    """Return whether *request* is for a page, from a person who may inspect."""
+    return b"text/html" in request.fields.get(b"accept", b"") and _is_trusted(request, client)
+
+
+def announce(response: Response) -> Response:
+    """Return *response* with a field that tells the script of a page that this server is inspected."""
+    # Server-Timing (W3C) is the one response field of a page that its own script can read.
+    fields = (*response.fields, ("Server-Timing", f'inspector;desc="{PREFIX.decode()}"'))
+    return Response(response.status, fields, response.content, response.file)
+
+
+def _is_trusted(request: Request, client: str) -> bool:
+    """Return whether *request* comes from a person on this machine, and not from a foreign page or a proxy."""
+    if not is_loopback(client):
         return False
     host = request.fields.get(b"host", b"")
     if not _own_host.fullmatch(host):

@@ -319,7 +319,7 @@ def name_of(called: ast.expr) -> str:
 
 def excerpts(cited: list[Cited]) -> str:
     """Return all that is cited, file by file."""
-    parts = []
+    parts = [contents(cited)]
     for module in dict.fromkeys(each.module for each in cited):
         source = (ROOT / "httpsock" / f"{module}.py").read_text(encoding="utf-8")
         purpose = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
@@ -334,6 +334,16 @@ def excerpts(cited: list[Cited]) -> str:
             parts.append(f'<div class="code"><pre><code>{excerpt(module, function, calls)}</code></pre></div>')
         parts.append("</div>\n</section>")
     return "\n".join(["", *parts, ""])
+
+
+def contents(cited: list[Cited]) -> str:
+    """Return the list of contents: each file with its functions."""
+    items = []
+    for module in dict.fromkeys(each.module for each in cited):
+        functions = dict.fromkeys(each.function for each in cited if each.module == module)
+        links = " ".join(f'<a href="#{module}/{function}">{function}</a>' for function in functions)
+        items.append(f'<li><a href="#{module}">{module}.py</a> <span>{links}</span></li>')
+    return "\n".join(['<nav class="contents" aria-label="Contents">', "<ul>", *items, "</ul>", "</nav>"])
 
 
 def figure(path: dict[str, object], name: str) -> str:

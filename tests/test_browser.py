@@ -11,6 +11,7 @@ import pytest
 
 import httpsock
 from httpsock.accesslog import Exchange
+from tests.support import get, talk
 from tests.support_browser import Browser
 from tests.support_inspect import inspected
 from tests.support_tools import run, tool
@@ -92,6 +93,22 @@ def test_the_start_page_shows_how_its_files_travelled(visit: Visit) -> None:
     assert "<td>/style.css</td>" in document
 
 
+def test_where_the_server_is_not_inspected_the_pages_ask_for_nothing_and_say_how(visit: Visit) -> None:
+    document, log = visit(SITE, "tcp.html", AHEAD)
+    assert "<b>Recorded.</b> These steps are those of another request." in document
+    assert not [path for path in paths_of(log) if path.startswith("/.httpsock/")]
+    # Where a fresh browser does not say that it opened a connection, the page claims nothing.
+    assert "no need" not in document
+
+
+def test_a_program_is_told_the_port_that_the_page_came_from(visit: Visit) -> None:
+    document, log = visit(SITE, "http.html", AHEAD)
+    port = re.search(r"http_by_hand\.py (\d+)</code>", document)
+    assert port
+    assert int(port[1]) != 8000
+    assert log
+
+
 def test_a_missing_page_is_answered_by_the_page_of_the_site(visit: Visit) -> None:
     document, log = visit(SITE, "no/such%20page", AHEAD)
     assert re.search(r"<title>(.*)</title>", document)
@@ -141,9 +158,12 @@ def test_the_pages_of_the_site_fit_a_phone(visit: Visit, tmp_path: pathlib.Path)
 
 
 def test_the_steps_of_a_page_become_those_of_its_own_request(tmp_path: pathlib.Path) -> None:
+    """Without being asked to, where the server is inspected, and although others ask for the same page."""
     with inspected(SITE) as server, Browser(tmp_path) as browser:
-        browser.command("Page.navigate", url=server.url + "tcp.html#live")
+        talk(server.port, get("/tcp.html", "Connection: close"))
+        browser.command("Page.navigate", url=server.url + "tcp.html")
         browser.until("document.querySelectorAll('.live-now').length === 6")
+        talk(server.port, get("/tcp.html", "User-Agent: another", "Connection: close"))
         shown = browser.evaluate(
             "[...document.querySelectorAll('.live-now b, .live-now i')].map((it) => it.textContent)"
         )
@@ -158,7 +178,11 @@ def test_the_steps_of_a_page_become_those_of_its_own_request(tmp_path: pathlib.P
             "< HTTP/1.1 200 OK",
         } <= set(shown)
         assert not [line for line in shown if "style.css" in line], "not of another request"
+        assert "> User-Agent: another" not in shown
+        accepted = browser.evaluate("document.querySelector('#accept .live-now').textContent")
+        assert accepted.endswith("accept")
         assert "Live." in browser.evaluate("document.getElementById('live-said').textContent")
+        assert browser.evaluate("document.querySelector('#live-said a').pathname") == "/.httpsock/"
         # Other pages of the site go on so; what a button asks for is told beneath.
         browser.command("Page.navigate", url=server.url + "try.html")
         browser.until("document.querySelector('.live.on')")

@@ -59,6 +59,25 @@ def test_to_who_may_not_it_looks_as_if_there_were_none(folder: pathlib.Path, pat
             assert refused.content == missing.content
 
 
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        pytest.param(["Accept: text/html,*/*"], 'inspector;desc="/.httpsock/"', id="a page"),
+        pytest.param(["Accept: text/css"], None, id="a part of a page"),
+        pytest.param(["Accept: text/html", "Via: 1.1 proxy"], None, id="behind a proxy"),
+    ],
+)
+def test_a_page_is_told_that_the_server_is_inspected(
+    folder: pathlib.Path, lines: list[str], expected: str | None
+) -> None:
+    (folder / "page.html").write_text("<title>page</title>")
+    with inspected(folder) as server:
+        for path, status in (("/page.html", 200), ("/missing", 404)):
+            answer, _ = read_answer(talk(server.port, get(path, *lines)))
+
+            assert (answer.status, answer.field("Server-Timing")) == (status, expected)
+
+
 def test_a_folder_of_that_name_is_hidden_only_from_who_may_inspect(folder: pathlib.Path) -> None:
     (folder / ".httpsock").mkdir()
     (folder / ".httpsock" / "events").write_text("a file")

@@ -71,6 +71,19 @@ def test_the_datagrams_are_still_sent_and_answered_as_recorded() -> None:
         assert re.sub(r"port \d+", "port", told) == re.sub(r"port \d+", "port", recorded), name
 
 
+def test_the_readme_tells_of_the_same_run_of_the_bad_path() -> None:
+    path = json.loads((TRACES / "bad-path.json").read_text())
+    udp, tcp = path["UDP"], path["TCP"]
+    on_the_path = tcp["packets on the path"]
+    readme = " ".join((site.ROOT / "README.md").read_text(encoding="utf-8").split())
+
+    assert (
+        f"of {udp['sent']} datagrams {udp['lost']} were lost, {udp['came twice']} came twice, {udp['overtaken']} were "
+        f"overtaken; over TCP {tcp['octets']:,} bytes arrived whole, in {tcp['seconds']} s, although "
+        f"{on_the_path['dropped']} of {sum(on_the_path.values())} packets were dropped."
+    ) in readme
+
+
 def test_the_figures_of_the_bad_path_agree_with_what_arrived() -> None:
     path = json.loads((TRACES / "bad-path.json").read_text())
     arrived = Counter(path["UDP"]["arrived"].split())

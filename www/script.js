@@ -16,6 +16,7 @@ if (location.protocol === "http:" && plain) {
   const port = location.port || "80";
   for (const code of document.querySelectorAll(".cmd code")) {
     code.textContent = code.textContent
+      .replaceAll("http_by_hand.py", port === "8000" ? "http_by_hand.py" : `http_by_hand.py ${port}`)
       .replaceAll("http://127.0.0.1:8000/", base.href)
       .replaceAll("nc 127.0.0.1 8000", `nc ${name} ${port}`)
       .replaceAll("127.0.0.1:8000", location.host)
@@ -63,6 +64,7 @@ if (travel && performance.getEntriesByType) {
     }
     const entries = [...seen.values()];
     if (!entries.length) return;
+    /* A connection that was kept, and one that the browser opened ahead, look the same from here. */
     const opened = (entry) =>
       entry.connectEnd > entry.connectStart || entry.connectStart > entry.fetchStart;
     for (const entry of entries) {
@@ -75,7 +77,7 @@ if (travel && performance.getEntriesByType) {
         element("td", path),
         element("td", unasked ? "kept" : unchanged ? "304" : `${entry.decodedBodySize} bytes`, "num"),
         unasked ? element("td", "not needed")
-          : opened(entry) ? element("td", "opened for it", "now") : element("td", "already open"));
+          : opened(entry) ? element("td", "opened for it", "now") : element("td", "ready: kept or opened ahead"));
       document.getElementById("travel-rows").append(row);
     }
     const protocol = page.length ? page[0].nextHopProtocol : "";
@@ -114,7 +116,7 @@ if (yours && navigation && location.protocol === "http:") {
         ? [row(at(domainLookupStart), `look up ${location.hostname}`)] : [],
       connect: isNew
         ? [row(at(connectStart), `connect ${location.host}`), row(at(connectEnd), "connected")]
-        : [row(at(connectStart), "no need: a connection was open")],
+        : [row(at(connectStart), "no wait: the connection was kept, or opened ahead")],
       send: [row(at(requestStart), `send GET ${location.pathname}`)],
       receive: [row(at(responseStart), "recv: the first byte is here"),
         row(at(responseEnd), transferSize < encodedBodySize ? "the last: 304, our copy is good"
@@ -198,29 +200,37 @@ if (live && window.EventSource && location.protocol === "http:") {
   const said = document.getElementById("live-said");
   const watch = document.getElementById("watch");
   const slots = [...document.querySelectorAll("[data-live]")];
-  let wanted = location.pathname;
+  let wanted = { path: location.pathname, time: performance.timeOrigin + (navigation ? navigation.requestStart : 0) };
   let isDue = false;
 
-  const isMine = (event) => event.event === "parse" && event.target.split("?")[0] === wanted;
+  /* Others may ask for the same path: ours has our User-Agent, and was asked at the time that we remember. */
+  const distance = (event) => {
+    const isOurs = event.event === "parse" && event.target.split("?")[0] === wanted.path &&
+      (event.head || []).some((line) => line === `User-Agent: ${navigator.userAgent}`);
+    return isOurs ? Math.abs(Date.parse(event.time) - wanted.time) : Infinity;
+  };
   const show = () => {
     isDue = false;
-    let mine, at, latest = "";
+    let mine, at, least = 10_000;
     for (const events of told.values()) {
       const turns = turnsOf(events);
       turns.forEach((turn, number) => {
-        const parsed = turn.find(isMine);
-        if (parsed && parsed.time >= latest) [mine, at, latest] = [turns, number, parsed.time];
+        const away = Math.min(...turn.map(distance));
+        if (away < least) [mine, at, least] = [turns, number, away];
       });
     }
     const ours = [...told].find(([key]) => key.endsWith("/0"));
+    /* Of a connection that is old the beginning may be forgotten. */
+    const accepted = mine && mine[0].some((event) => event.event === "accept") ? mine[0] : [];
+    const ended = mine && at < mine.length - 1 ? mine[mine.length - 1] : [];
     for (const slot of slots) {
       const { connection, turn, calls } = slot.dataset;
       let events = [];
       if (connection === "0") events = ours ? ours[1] : [];
       else if (mine && turn === "1") events = mine[at];
-      else if (mine && turn === "0") events = mine[0];
-      else if (mine && turn === "-1") events = at < mine.length - 1 ? mine[mine.length - 1] : [];
-      else if (mine) events = [...mine[0], ...mine[at], ...(at < mine.length - 1 ? mine[mine.length - 1] : [])];
+      else if (mine && turn === "0") events = accepted;
+      else if (mine && turn === "-1") events = ended;
+      else if (mine) events = at === 0 ? mine[at] : [...accepted, ...mine[at], ...ended];
       if (calls) events = events.filter((event) => calls.split(" ").includes(event.event));
       if (!events.length) continue;
       slot.replaceChildren(...events.map(rowOf));
@@ -239,12 +249,17 @@ if (live && window.EventSource && location.protocol === "http:") {
     isDue = true;
   };
 
+  const inspector = () => {
+    const link = element("a", "the inspector");
+    link.href = "/.httpsock/";
+    return link;
+  };
   const begin = () => {
     const source = new EventSource("/.httpsock/events");
     source.onopen = () => {
       live.classList.add("on");
       watch.hidden = true;
-      said.replaceChildren(element("b", "Live."), " The server tells what it does for you, as it happens. Load this page again, and see its connection close after 20 idle seconds.");
+      said.replaceChildren(element("b", "Live."), " The server reports what it does for you, as it happens. Load this page again, or see every connection in ", inspector(), ".");
       sessionStorage.setItem("live", "yes");
     };
     source.onmessage = take;
@@ -253,12 +268,14 @@ if (live && window.EventSource && location.protocol === "http:") {
       live.classList.remove("on");
       watch.hidden = false;
       sessionStorage.removeItem("live");
-      said.replaceChildren(element("b", "Nobody tells."), " The inspector is off here. Start ", element("code", "python3 -m httpsock --inspect"), ", and");
+      said.replaceChildren(element("b", "Recorded."), " The inspector is off here. Start ", element("code", "python3 -m httpsock --inspect"), ", and");
     };
   };
   watch.addEventListener("click", begin);
-  if (location.hash === "#live" || sessionStorage.getItem("live")) begin();
-  addEventListener("asked", (event) => { wanted = event.detail; });
+  /* A server that is inspected says so with each page, to this machine alone. */
+  const isInspected = navigation && (navigation.serverTiming || []).some(({ name }) => name === "inspector");
+  if (isInspected || location.hash === "#live" || sessionStorage.getItem("live")) begin();
+  addEventListener("asked", (event) => { wanted = { path: event.detail, time: Date.now() }; });
   live.hidden = false;
 }
 
