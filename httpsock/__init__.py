@@ -4,7 +4,8 @@
 
 The files, in the order of a request; an import only points downwards:
 
-    __main__        the program: which of its commands is wanted
+    __main__        the program that python3 -m httpsock starts
+    commands        which command is wanted
     serve           the command that serves: what its options set up, signals, exit code
     options         its options
 
@@ -66,9 +67,37 @@ The files, in the order of a request; an import only points downwards:
     addresses       which of them are one client, and at which this machine is reached
     process         what the system lets us have, and who we are
     grammar         the ABNF of the RFCs as patterns
+
+This file and ``__main__`` also parse on Python 2.7 and 3.6, so that an old Python gets one sentence, not a traceback.
 """
 
-from typing import TYPE_CHECKING
+import sys
+
+# The interpreter puts the current folder first on the module path for "python3 -m": in a folder of downloads a file
+# named socket.py would run. The interpreter has found this package already, and needs that folder for nothing else.
+# While it imports the package of a program, the program's name is still "-m" ("-c" in Python 2.7).
+_is_program = sys.argv[:1] in (["-m"], ["-c"]) and "runpy" in sys.modules
+
+if sys.version_info < (3, 11):  # noqa: UP036  # pragma: no cover (an older Python runs this in a test)
+    _FAULT = "httpsock needs Python 3.11 or newer; this is Python %d.%d" % sys.version_info[:2]  # noqa: UP031
+    if not _is_program:
+        raise ImportError(_FAULT)
+    sys.stderr.write(_FAULT + "; try python3.11 -m httpsock.\n")
+    sys.exit(2)
+
+if _is_program:
+    # The interpreter itself has loaded it.
+    import os
+
+    try:
+        _folder = os.path.realpath(os.getcwd())
+    except OSError:  # pragma: no cover (the folder is gone, and nothing can be imported from it)
+        _folder = ""
+    # Started in the folder of the standard library, the interpreter needs it.
+    if not (_folder + os.sep).startswith(os.path.dirname(os.path.realpath(os.__file__)) + os.sep):
+        sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != _folder]
+
+from typing import TYPE_CHECKING  # noqa: E402 (only from here on no module of the current folder is imported)
 
 __all__ = ["Client", "Limits", "Server", "Timeouts", "__version__"]
 __version__ = "0.1.0"
@@ -83,9 +112,9 @@ else:
 
     _HOMES = {"Client": "client", "Limits": "parser", "Server": "server", "Timeouts": "service"}
 
-    def __getattr__(name: str) -> object:
+    def __getattr__(name):
         """Load what is asked for when it is asked for: a client has no use for a server, nor a server for a client."""
         if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+            raise AttributeError("module %r has no attribute %r" % (__name__, name))  # noqa: UP031
+        value = globals()[name] = getattr(import_module("." + _HOMES[name], __name__), name)
         return value

@@ -1,33 +1,13 @@
-"""The program: which of its commands is wanted.
-
-    httpsock [DIR] [options]    serve      the server
-    httpsock get URL...         get        the client
-    httpsock find               find       the search on the local network
-
-Each is loaded alone: a client has no use for a server, and starts sooner without it.
-"""
+"""The program that ``python3 -m httpsock`` starts."""
 
 import sys
-from collections.abc import Sequence
 
+if not __package__:
+    # Started as a file or a folder, it would import its own modules by the names of the standard library's.
+    sys.stderr.write("httpsock: start it as python3 -m httpsock, with Python 3.11 or newer.\n")
+    sys.exit(2)
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what *arguments* say; return the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    # A folder of that name is served as ./get or ./find.
-    match arguments[:1]:
-        case ["get"]:
-            from .get import main as get
-
-            return get(arguments[1:])
-        case ["find"]:
-            from .find import main as find
-
-            return find(arguments[1:])
-    from .serve import main as serve
-
-    return serve(arguments)
-
+from .commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -57,6 +57,7 @@ WITHOUT_SECTION = {
     "arguments",
     "children",
     "claims",
+    "commands",
     "crew",
     "inspector",
     "kept",

@@ -1,0 +1,29 @@
+"""Commands: which one is wanted.
+
+    httpsock [DIR] [options]    serve      the server
+    httpsock get URL...         get        the client
+    httpsock find               find       the search on the local network
+
+Each is loaded alone: a client has no use for a server, and starts sooner without it.
+"""
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what *arguments* say; return the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # A folder of that name is served as ./get or ./find.
+    match arguments[:1]:
+        case ["get"]:
+            from .get import main as get
+
+            return get(arguments[1:])
+        case ["find"]:
+            from .find import main as find
+
+            return find(arguments[1:])
+    from .serve import main as serve
+
+    return serve(arguments)
