@@ -29,7 +29,7 @@ The files, in the order of a request; an import only points downwards:
     restart         a new process takes over the listening sockets
     activation      the listening sockets that a process was started with
     children        child processes, and the parent as a child sees it
-    lines           standard error, which nobody waits for
+    lines           standard error, written by its own thread
     server          the listening sockets, the worker and its threads, and a clean stop
     inspected       the variants that answer the inspector's page, too, for --inspect
     inspection      who may inspect, and what is answered to them
@@ -44,6 +44,7 @@ The files, in the order of a request; an import only points downwards:
     tracedsocket    sockets that tell of each call
     trace           what is told, in order, to be written by a thread of its own
     timeline        an event as text or as JSON
+    output          octets written whole to a descriptor that may be full
     tcpinfo         what the kernel knows of a connection
     masking         credentials that are not shown
     origin          what the origin server answers

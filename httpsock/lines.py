@@ -1,26 +1,26 @@
-"""Lines for standard error, written by a thread of their own, so that nobody waits for whoever reads them.
+"""Lines: writes standard error from its own thread, so that a blocked reader never blocks the server.
 
-Takes text from any thread, writes it in order, some dozen times a second at most. A pager that is not scrolled, a
-full pipe or a full disk stops the lines and nothing else: what there is no room for is dropped, counted, and told of.
+Takes text from any thread, writes it in order, at most some dozen times a second. A pager that is not scrolled, a
+full pipe or a full disk delays the lines and nothing else: lines beyond a limit are dropped, and their number is told.
 """
 
 import contextlib
-import os
+import math
 import sys
 import threading
+import time
 
+from .output import write_whole
 from .process import start_thread
 
-# What waits to be written may take up so many characters.
+# At most this many characters wait to be written.
 _MOST_WAITING = 1 << 20
-# POSIX promises at least this of PIPE_BUF on the systems in use.
-_MOST_AT_ONCE = 4096
-# Lines are gathered for so long, so that the thread is awakened, and the system called, now and then only.
+# Lines are gathered for this long, so that the thread wakes up, and calls the system, only now and then.
 _GATHERING_SECONDS = 0.05
 
 
 class LineWriter:
-    """What is given to ``write`` stands on standard error soon, or never, if that takes no more."""
+    """Queues text for standard error; drops and counts it when the queue is full."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,13 +29,16 @@ class LineWriter:
         self._dropped = 0
         self._has_some = threading.Event()
         self._is_closing = threading.Event()
+        # Until when to retry a standard error that is full, on the monotonic clock.
+        self._latest = math.inf
         # Started with the first line: until then there may be a fork, which leaves all threads behind.
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> None:
-        """Have *text*, some whole lines, written; or count them, where too much waits already. Waits for nothing."""
+        """Queue *text*, some whole lines, or drop and count them if the queue is full. Never blocks."""
         with self._lock:
-            if self._length + len(text) > _MOST_WAITING:
+            # Once some are dropped, so are all up to the report, which stands where they are missing.
+            if self._dropped or self._length + len(text) > _MOST_WAITING:
                 self._dropped += text.count("\n")
                 return
             self._waiting.append(text)
@@ -48,45 +51,48 @@ class LineWriter:
             self._has_some.set()
 
     def say(self, text: str) -> None:
-        """Have *text* written as a line."""
+        """Queue *text* as a line."""
         self.write(f"{text}\n")
 
     def close(self, seconds: float) -> None:
-        """Write what waits, for at most so many *seconds*."""
+        """Write what is queued, for at most *seconds*."""
+        self._latest = time.monotonic() + seconds
         self._is_closing.set()
         self._has_some.set()
         if self._thread is not None:
             self._thread.join(seconds)
         else:
-            _write_all(self._take())
+            self._write_out(self._take())
 
     def _run(self) -> None:
-        while not (self._is_closing.is_set() and not self._waiting):
+        while not (self._is_closing.is_set() and not self._waiting and not self._dropped):
             self._has_some.wait()
             self._has_some.clear()
-            _write_all(self._take())
+            if not self._write_out(self._take()) and self._is_closing.is_set():
+                # What is lost now can't be told any more.
+                return
             self._is_closing.wait(_GATHERING_SECONDS)
 
     def _take(self) -> str:
-        """Return all that waits, and how much was dropped since the last time."""
+        """Return all that is queued, and how many lines were dropped since the last time."""
         with self._lock:
             if self._dropped:
-                self._waiting.append(f"lines dropped, since standard error took no more: {self._dropped}\n")
+                self._waiting.append(f"{self._dropped} log lines dropped: standard error is blocked\n")
             text = "".join(self._waiting)
             self._waiting.clear()
             self._length = self._dropped = 0
         return text
 
-
-def _write_all(text: str) -> None:
-    """Write *text*; drop it where standard error is closed, was never there, or is full."""
-    octets = text.encode("utf-8", "backslashreplace")
-    start = 0
-    try:
-        while start < len(octets):
-            # Whole lines, and no more than a pipe takes at once, so that those of several processes stay apart.
-            stop = octets.rfind(b"\n", start, start + _MOST_AT_ONCE) + 1 or start + _MOST_AT_ONCE
-            # Not by sys.stderr itself: a thread that waits within it would keep the interpreter from ending.
-            start += os.write(sys.stderr.fileno(), octets[start:stop])
-    except (OSError, ValueError, AttributeError):
-        pass
+    def _write_out(self, text: str) -> bool:
+        """Write *text*; return whether it was written. Lines that can't be written, for good, are counted."""
+        octets = text.encode("utf-8", "backslashreplace")
+        try:
+            descriptor = sys.stderr.fileno()
+        except (OSError, ValueError, AttributeError):
+            # It is closed, or was never there.
+            return False
+        written = write_whole(descriptor, octets, lambda: time.monotonic() < self._latest)
+        lost = octets.count(b"\n", written)
+        with self._lock:
+            self._dropped += lost
+        return not lost

@@ -7,8 +7,8 @@ were told, so that those of one connection stand in the order in which they happ
     tell, tell, ... → queue, bounded → the writer: format, write, ...
 """
 
+import math
 import os
-import select
 import sys
 import threading
 import time
@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .masking import Masker, mask
+from .output import write_whole
 from .process import start_thread
 from .timeline import Event, Format, Text, format_json
 
@@ -88,6 +89,8 @@ class Trace:
         self._lost = 0
         self._count = 0
         self._is_over = False
+        # Until when to retry a standard error that is full, on the monotonic clock.
+        self._latest = math.inf
         self.server = Teller(self, 0, "")
 
     def wants(self, client: str) -> bool:
@@ -120,6 +123,7 @@ class Trace:
         with self._changed:
             self._queue_lost()
             self._is_over = True
+            self._latest = time.monotonic() + _FINISH_SECONDS
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(_FINISH_SECONDS)
@@ -152,17 +156,16 @@ class Trace:
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
 
     def _write(self, events: list[Event]) -> None:
-        """Write events, however long it takes; if nobody reads them any more, serving goes on."""
+        """Write events, from the thread however long it takes; count as lost those that can't be written."""
         octets = "".join(map(self._format, events)).encode(self._encoding, "backslashreplace")
-        try:
-            while octets:
-                try:
-                    octets = octets[os.write(self._descriptor, octets) :]
-                except BlockingIOError:
-                    # Somebody who shares the terminal has made it so.
-                    select.select([], [self._descriptor], [])
-        except OSError:
-            pass
+        may_go_on = self._may_go_on if self._thread else bool
+        if write_whole(self._descriptor, octets, may_go_on) < len(octets):
+            with self._changed:
+                self._lost += len(events)
+
+    def _may_go_on(self) -> bool:
+        """Return whether to retry a standard error that is full."""
+        return time.monotonic() < self._latest
 
 
 class Teller:

@@ -64,6 +64,7 @@ WITHOUT_SECTION = {
     "lines",
     "listing",
     "options",
+    "output",
     "pieces",
     "poller",
     "process",
