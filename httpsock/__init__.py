@@ -51,6 +51,8 @@ The files, in the order of a request; an import only points downwards:
     listing         a folder's names as a page
     explanations    a refusal as a response that says why
     resources       which resource a path names, opened as its representation
+    representation  a file as it is sent: its fields and validators
+    siblings        whether a compressed file beside another is that file
     kept            small files held in memory
     confinement     open what lies below a folder, and nothing else
     claims          how many names all listings may hold
@@ -62,7 +64,8 @@ The files, in the order of a request; an import only points downwards:
     framing         where a request's content ends
     ranges          byte ranges
     negotiation     which representation a client prefers
-    mediatypes      the Content-Type of a name
+    mediatypes      the Content-Type of a file
+    charsets        whether octets are text, and in which charset
     messages        what is said: requests and responses as values
     poller          which sockets are ready
     addresses       which of them are one client, and at which this machine is reached

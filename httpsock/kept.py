@@ -1,7 +1,8 @@
-"""Kept files: small files held in memory, each trusted only while the file system says it is what it was.
+"""File cache: small files in memory, valid only while stat() is unchanged, and for a second after they were read.
 
 Takes a name and what stat() says now, gives what was kept under just that. Knows nothing of HTTP.
-A kept file costs a stat(), not open(), fstat(), read() and close(); it is never staler than the file.
+A kept file costs a stat(), not open(), fstat(), read() and close(). A program that writes through mmap() changes a file
+long before its times; some file systems keep times in whole seconds. So a kept file is read again after a second.
 """
 
 import os
@@ -12,8 +13,12 @@ Value = TypeVar("Value")
 Key = tuple[str, str | None]
 
 
-# What changes when a file does: its inode, length, time of modification, time of change (ns), and device.
-FileState = tuple[int, int, int, int, int]
+# What changes when a file does: its inode, length, time of modification, time of change (ns), and device; the same of
+# a second file, if the value depends on both.
+FileState = tuple[int, ...]
+
+# How long a value is given without reading the file again.
+FRESH_SECONDS = 1.0
 
 
 def file_state(status: os.stat_result) -> FileState:
@@ -30,20 +35,29 @@ class KeptFiles(Generic[Value]):
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._kept: dict[Key, tuple[FileState, Value, int]] = {}
+        # By key: the state, the value, until when it is fresh, and the memory that it takes up.
+        self._kept: dict[Key, tuple[FileState, Value, float, int]] = {}
         self._total = 0
         self._writing = threading.Lock()
 
-    def get(self, key: Key, state: FileState) -> Value | None:
-        """Return what is kept under *key*, or None unless it was made of the file in this very *state*."""
+    def get(self, key: Key, state: FileState, now: float) -> Value | None:
+        """Return the value under *key*, or None unless the file was read in this very *state*, less than a second ago.
+
+        *now* in seconds of the monotonic clock.
+        """
+        kept = self._kept.get(key)
+        return kept[1] if kept is not None and kept[0] == state and now < kept[2] else None
+
+    def get_stale(self, key: Key, state: FileState) -> Value | None:
+        """Return the value under *key* however long ago the file was read in this very *state*, or None."""
         kept = self._kept.get(key)
         return kept[1] if kept is not None and kept[0] == state else None
 
-    def keep(self, key: Key, state: FileState, value: Value, octets: int) -> None:
-        """Keep *value*, which takes up *octets* of memory, in the place of what was kept under *key*."""
+    def keep(self, key: Key, state: FileState, value: Value, octets: int, now: float) -> None:
+        """Keep *value*, read *now*, which takes up *octets* of memory, in the place of the one under *key*."""
         with self._writing:
             self._drop(key)
-            self._kept[key] = (state, value, octets)
+            self._kept[key] = (state, value, now + FRESH_SECONDS, octets)
             self._total += octets
             while self._total > self._capacity:
                 self._drop(next(iter(self._kept)))
@@ -51,4 +65,4 @@ class KeptFiles(Generic[Value]):
     def _drop(self, key: Key) -> None:
         dropped = self._kept.pop(key, None)
         if dropped is not None:
-            self._total -= dropped[2]
+            self._total -= dropped[3]

@@ -63,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_argument_group("what to serve")
     what.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")
     what.add_argument("--follow-links", action="store_true", help="follow symlinks that lead out of the folder, too")
+    siblings_help = "send no compressed siblings (app.js.gz) in place of files"
+    what.add_argument("--no-siblings", dest="siblings", action="store_false", help=siblings_help)
     cache_help = "let caches use a file for so long without asking (default: they ask each time)"
     what.add_argument("--cache", type=number(0, 999_999_999, "a number of seconds"), metavar="SECONDS", help=cache_help)
     header_help = "add this field to every response; may be repeated"

@@ -19,7 +19,8 @@ from .paths import location_of
 from .pieces import Pieces
 from .preconditions import Validators, Verdict, etag_of
 from .ranges import ByteRange, format_content_range, parse_ranges, select_ranges
-from .resources import Directory, Moment, Redirect, Representation, refusal_of
+from .representation import Representation
+from .resources import Directory, Moment, Redirect, refusal_of
 
 _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 # RFC 9110 §9.3 and RFC 5789: known, but a folder has no use for them. Any other method is unknown.

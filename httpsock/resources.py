@@ -16,23 +16,20 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 from typing import NamedTuple
 
 from .claims import Claim, Claims
 from .confinement import check_folder_below, has_link, open_below, scandir_below
-from .grammar import can_be_http_date, format_http_date
-from .kept import KeptFiles, file_state
-from .mediatypes import media_type_of
-from .messages import FileSlice, Part, Refusal, Response, Status
+from .kept import FileState, KeptFiles, file_state
+from .mediatypes import content_type_of, depends_on_content
+from .messages import Refusal, Status
 from .negotiation import accepted_codings
 from .paths import NOT_FOUND, Name, is_hidden_name, parse_path
-from .preconditions import Validators, etag_of
+from .preconditions import etag_of
+from .representation import COARSEST_SECONDS, Representation, etag_of_state, validators_of
+from .siblings import CODING_NAMES, CODINGS, Original, is_proved, may_be_used
 
 INDEX_NAMES = ("index.html", "index.htm")
-# Content codings of siblings made beforehand, best first, with what is added to the name.
-CODINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
-_CODING_NAMES = tuple(CODINGS)
 
 # A file up to this length is read whole: its entity-tag is a digest of its octets, and it may be kept.
 SMALL_FILE = 64 * 1024
@@ -40,16 +37,13 @@ SMALL_FILE = 64 * 1024
 # twice: by itself for ranges, and behind the head of its response.
 _MAX_KEPT = 32 * 1024 * 1024
 _KEPT_OVERHEAD = 2048
+# The same for what was found out about siblings.
+_MAX_PROOFS = 1024 * 1024
+_PROOF_OVERHEAD = 768
+# So much of a large file is read to tell its charset.
+_LOOKED_AT = 8 * 1024
 # How many names all listings that are made or read at one time may hold: each takes up to 1 KiB.
 _MOST_LISTED = 500_000
-# No file system in use keeps times coarser than this (FAT: 2 s). A file changed within this time could change
-# again and keep its times, so it is not kept in memory.
-_COARSEST_SECONDS = 2.0
-# Linux stamps files with a clock that ticks every 1 to 10 ms. A large file changed within a few ticks has a weak
-# entity-tag: a strong one would let a client splice two versions (RFC 9110 §8.8.1).
-_TICKS_SECONDS = 0.05
-# A sibling older than its file was made from another version of it; copying may have taken up to 2 s.
-_SIBLING_SLACK_NS = 2_000_000_000
 
 _MISSING = (
     errno.ENOENT,
@@ -63,66 +57,6 @@ _MISSING = (
 )
 # What may be otherwise in a moment; EAGAIN: another process holds a lease on the file.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
-
-
-class Representation:
-    """A file as it is sent: its metadata, and either its octets or the open file. It never changes."""
-
-    def __init__(
-        self,
-        media_type: str,
-        coding: str | None,
-        cache_control: str,
-        validators: Validators,
-        *,
-        length: int,
-        octets: bytes = b"",
-        file: io.FileIO | None = None,
-        vary: str = "Accept-Encoding",
-    ) -> None:
-        self.media_type = media_type
-        self.coding = coding
-        self.cache_control = cache_control
-        self.validators = validators
-        self.length = length
-        self.octets = octets
-        self.file = file
-        self.vary = vary
-
-    @property
-    def fields(self) -> tuple[tuple[str, str], ...]:
-        """The fields that describe it (RFC 9110 §8), which a 200 sends all."""
-        encoding = (("Content-Encoding", self.coding),) if self.coding else ()
-        return (("Content-Type", self.media_type), *encoding, ("Accept-Ranges", "bytes"), *self.caching_fields)
-
-    @property
-    def caching_fields(self) -> tuple[tuple[str, str], ...]:
-        """The fields that a cache goes by, which a 304 repeats (RFC 9110 §15.4.5)."""
-        last_modified = self.validators.last_modified
-        dated = () if last_modified is None else (("Last-Modified", format_http_date(last_modified)),)
-        etag = ("ETag", self.validators.etag.decode("ascii"))
-        return (etag, *dated, ("Cache-Control", self.cache_control), ("Vary", self.vary))
-
-    @cached_property
-    def whole(self) -> Response:
-        """The response that sends all of it; made once for a file that is kept."""
-        return Response(Status.OK, self.fields, (self.part(0, self.length),), self.file)
-
-    @cached_property
-    def not_modified(self) -> Response:
-        """The response that says that the client has it already; it sends nothing of it."""
-        return Response(Status.NOT_MODIFIED, self.caching_fields)
-
-    def part(self, offset: int, length: int) -> Part:
-        """Return *length* octets from *offset* on, to be sent."""
-        if self.file is None:
-            return self.octets[offset : offset + length]
-        return FileSlice(self.file, offset, length)
-
-    def close(self) -> None:
-        """Close the file, if one is open."""
-        if self.file is not None:
-            self.file.close()
 
 
 class Entry(NamedTuple):
@@ -200,17 +134,25 @@ class DocumentRoot:
         *,
         show_hidden: bool = False,
         follow_links: bool = False,
+        siblings: bool = True,
         cache_control: str = "no-cache",
     ) -> None:
-        """Serve *directory*. Raises NotADirectoryError, FileNotFoundError or PermissionError if it can't be."""
+        """Serve *directory*; *siblings*: send compressed siblings in the place of files.
+
+        Raises NotADirectoryError, FileNotFoundError or PermissionError if the folder can't be served.
+        """
         self.directory = os.path.abspath(directory)
         self._prefix = os.path.join(self.directory, "")
         # An empty name is no folder, also where abspath() would take it for the current one.
         os.scandir(self.directory if os.fspath(directory) else "").close()
         self._show_hidden = show_hidden
         self._follow_links = follow_links
+        self._siblings = siblings
+        self._vary = "Accept-Encoding" if siblings else None
         self._cache_control = cache_control
         self._kept: KeptFiles[Representation] = KeptFiles(_MAX_KEPT)
+        # Of siblings: the Content-Type, or "" if it is no sibling.
+        self._proofs: KeptFiles[str] = KeptFiles(_MAX_PROOFS)
         self._claims = Claims(_MOST_LISTED)
         # A root that is traced has another.
         self._stat: Callable[[str], os.stat_result] = os.stat
@@ -253,25 +195,57 @@ class DocumentRoot:
         self, name: str, status: os.stat_result, accept_encoding: bytes | None, moment: Moment
     ) -> Representation:
         """Return the representation of a regular file: one of its siblings if the client prefers its coding."""
-        for coding in accepted_codings(accept_encoding, _CODING_NAMES) if accept_encoding else ():
-            of_sibling = self._stat_regular(name + CODINGS[coding])
-            if of_sibling and of_sibling.st_mtime_ns >= status.st_mtime_ns - _SIBLING_SLACK_NS:
-                try:
-                    return self._kept_file(name, coding, of_sibling, moment) or self._open(name, coding, moment.time)
-                except OSError as error:
-                    # A sibling that may not be read, or leads outside, does not hide the file itself.
-                    if error.errno in _EXHAUSTED:
-                        raise
-        return self._kept_file(name, None, status, moment) or self._open(name, None, moment.time)
+        if accept_encoding and self._siblings:
+            for coding in accepted_codings(accept_encoding, CODING_NAMES):
+                if sibling := self._sibling(name, coding, status, moment):
+                    return sibling
+        return self._plain(name, status, moment)
 
-    def _kept_file(
-        self, name: str, coding: str | None, status: os.stat_result, moment: Moment
-    ) -> Representation | None:
-        """Return what is kept of a file whose stat() was *status* just now, unless a symlink leads to it by now.
+    def _plain(self, name: str, status: os.stat_result, moment: Moment) -> Representation:
+        """Return the representation of a regular file as it is."""
+        return self._kept_file(name, None, file_state(status), moment) or self._open(name, None, moment)
+
+    def _sibling(self, name: str, coding: str, status: os.stat_result, moment: Moment) -> Representation | None:
+        """Return the representation of a file in *coding*, or None if no file beside it is proved to be that."""
+        of_sibling = self._stat_regular(name + CODINGS[coding])
+        if of_sibling is None or not may_be_used(of_sibling, status, moment.time):
+            return None
+        key, state = (name, coding), file_state(of_sibling) + file_state(status)
+        try:
+            if kept := self._kept_file(name, coding, state, moment):
+                return kept
+            media_type = self._proofs.get(key, state, moment.monotonic)
+            if media_type is None:
+                media_type = self._prove(name, coding, status, moment)
+                if _is_settled(of_sibling, moment) and _is_settled(status, moment):
+                    self._proofs.keep(key, state, media_type, len(name) + _PROOF_OVERHEAD, moment.monotonic)
+            return self._open(name, coding, moment, state, media_type) if media_type else None
+        except OSError as error:
+            # A sibling that may not be read, or leads outside, does not hide the file itself.
+            if error.errno in _EXHAUSTED:
+                raise
+            return None
+
+    def _prove(self, name: str, coding: str, status: os.stat_result, moment: Moment) -> str:
+        """Return the Content-Type of a file that a sibling holds in *coding*, or "" if it is not proved to hold it."""
+        with contextlib.closing(self._plain(name, status, moment)) as plain:
+            original = Original(plain.length, None if plain.file else plain.octets)
+            descriptor = open_below(self.directory, name + CODINGS[coding], follow_links=self._follow_links)
+            with io.FileIO(descriptor) as sibling:
+
+                def read(offset: int, length: int) -> bytes:
+                    sibling.seek(offset)
+                    return _read(descriptor, length)
+
+                is_its_sibling = is_proved(coding, read, os.fstat(descriptor).st_size, original)
+            return plain.media_type if is_its_sibling else ""
+
+    def _kept_file(self, name: str, coding: str | None, state: FileState, moment: Moment) -> Representation | None:
+        """Return the cached file if stat() still shows this *state*, unless a symlink leads to it now.
 
         Its folder may have been moved out of the root and a link put in its place; the file itself is the same then.
         """
-        kept = self._kept.get((name, coding), file_state(status))
+        kept = self._kept.get((name, coding), state, moment.monotonic)
         folder = name.rpartition(os.sep)[0]
         if kept is None or not folder:
             return kept
@@ -284,35 +258,57 @@ class DocumentRoot:
         """Return whether there is a symlink on the way to *relative*, where links are not to lead outside."""
         return not self._follow_links and has_link(self.directory, relative)
 
-    def _open(self, name: str, coding: str | None, now: float) -> Representation:
-        """Return the file called *name*, or its sibling in *coding*, opened or read, and kept if that is safe."""
+    def _open(
+        self, name: str, coding: str | None, moment: Moment, proved: FileState = (), media_type: str = ""
+    ) -> Representation:
+        """Return the file called *name*, or its sibling in *coding*, opened or read, and kept if that is safe.
+
+        The sibling has this *media_type*, and must be in the state in which it was *proved* to be one.
+        """
         relative = name + CODINGS[coding] if coding else name
-        media_type = media_type_of(name)
         descriptor = open_below(self.directory, relative, follow_links=self._follow_links)
         try:
             opened = os.fstat(descriptor)
-            if not stat.S_ISREG(opened.st_mode):
-                raise FileNotFoundError(errno.ENOENT, "no regular file any more", relative)
+            state = proved or file_state(opened)
+            if not stat.S_ISREG(opened.st_mode) or state[: len(file_state(opened))] != file_state(opened):
+                raise FileNotFoundError(errno.ENOENT, "another file by now", relative)
             if opened.st_size > SMALL_FILE:
-                return self._large(io.FileIO(os.dup(descriptor)), opened, media_type, coding, now)
+                media_type = media_type or _type_of_large(name, descriptor)
+                return self._represented(media_type, coding, opened, moment, file=io.FileIO(os.dup(descriptor)))
             octets = _read(descriptor, opened.st_size)
         finally:
             os.close(descriptor)
-        validators = _validators(etag_of(octets), opened, now)
-        small = Representation(media_type, coding, self._cache_control, validators, length=len(octets), octets=octets)
-        is_settled = max(opened.st_mtime, opened.st_ctime) + _COARSEST_SECONDS < now
-        if is_settled and not has_link(self.directory, relative):
-            self._kept.keep((name, coding), file_state(opened), small, 2 * len(octets) + len(name) + _KEPT_OVERHEAD)
+        small = self._kept.get_stale((name, coding), state)
+        # Read again, it is mostly the same.
+        if small is None or small.octets != octets or small.media_type != (media_type or small.media_type):
+            media_type = media_type or content_type_of(name, octets, is_whole=True)
+            small = self._represented(media_type, coding, opened, moment, octets=octets)
+        if _is_settled(opened, moment) and not has_link(self.directory, relative):
+            memory = 2 * len(octets) + len(name) + _KEPT_OVERHEAD
+            self._kept.keep((name, coding), state, small, memory, moment.monotonic)
         return small
 
-    def _large(
-        self, file: io.FileIO, opened: os.stat_result, media_type: str, coding: str | None, now: float
+    def _represented(
+        self,
+        media_type: str,
+        coding: str | None,
+        opened: os.stat_result,
+        moment: Moment,
+        *,
+        octets: bytes = b"",
+        file: io.FileIO | None = None,
     ) -> Representation:
-        """Return the open *file* as a representation; its entity-tag is made of all that changes when the file does."""
-        weak = "W/" if opened.st_ctime + _TICKS_SECONDS > now else ""
-        etag = f'{weak}"{opened.st_ino:x}-{opened.st_size:x}-{opened.st_mtime_ns:x}-{opened.st_ctime_ns:x}"'
-        validators = _validators(etag.encode("ascii"), opened, now)
-        return Representation(media_type, coding, self._cache_control, validators, length=opened.st_size, file=file)
+        """Return the representation of a file that was *opened*: of its *octets*, or of the open *file*."""
+        return Representation(
+            media_type,
+            coding,
+            self._cache_control,
+            validators_of(etag_of_state(opened, moment.time) if file else etag_of(octets), opened, moment.time),
+            length=opened.st_size if file else len(octets),
+            octets=octets,
+            file=file,
+            vary=self._vary,
+        )
 
     def _entries(self, relative: str) -> Iterator[Entry]:
         """Return the entries of a folder that a client could ask for. Raises OSError if it can't be opened."""
@@ -371,10 +367,18 @@ def _read(descriptor: int, length: int) -> bytes:
     return b"".join(parts)
 
 
-def _validators(etag: bytes, opened: os.stat_result, now: float) -> Validators:
-    """Return the validators of a file; Last-Modified is never later than Date (RFC 9110 §8.8.2.1)."""
-    last_modified = int(min(opened.st_mtime, now))
-    return Validators(etag, last_modified if can_be_http_date(last_modified) else None)
+def _is_settled(status: os.stat_result, moment: Moment) -> bool:
+    """Return whether a file can't change any more and keep its times, so that it may be kept."""
+    return max(status.st_mtime, status.st_ctime) + COARSEST_SECONDS < moment.time
+
+
+def _type_of_large(name: str, descriptor: int) -> str:
+    """Return the Content-Type of a file whose first octets are read only if it depends on them."""
+    if not depends_on_content(name):
+        return content_type_of(name, b"", is_whole=False)
+    octets = _read(descriptor, _LOOKED_AT)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return content_type_of(name, octets, is_whole=False)
 
 
 def refusal_of(error: OSError) -> Refusal:

@@ -171,6 +171,7 @@ def _server(
         threads=options.threads,
         show_hidden=options.hidden,
         follow_links=options.follow_links,
+        siblings=options.siblings,
         cache_control=f"max-age={options.cache}" if options.cache else "no-cache",
         fields=options.header,
         log=None if options.quiet or options.trace or options.trace_only else _log(FORMATS[options.log], lines),

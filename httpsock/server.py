@@ -73,6 +73,7 @@ class Server:
     block ends. Any number of servers may live side by side. One of the *threads* serves; the others are there for
     when a slow disk keeps it.
 
+    *siblings*: answer with ``app.js.gz`` in the place of ``app.js`` if the client accepts it.
     *hosts* are numeric addresses; by default loopback, of IPv6 only if the system has it. *port* 0 takes a free one.
     *fields* are sent with every response, but Cache-Control with files only. *log* is called with the exchanges of
     each batch, in order, from the thread that serves; while it waits for anything, nobody is served. *tracing* is what
@@ -91,6 +92,7 @@ class Server:
         threads: int = 4,
         show_hidden: bool = False,
         follow_links: bool = False,
+        siblings: bool = True,
         cache_control: str = "no-cache",
         fields: Iterable[tuple[str, str]] = (),
         log: Log | None = None,
@@ -106,7 +108,8 @@ class Server:
         replaced = [value for name, value in fields if name.lower() == "cache-control"]
         cache_control = ", ".join(replaced) if replaced else cache_control
         check_field("Cache-Control", cache_control)
-        root = DocumentRoot(directory, show_hidden=show_hidden, follow_links=follow_links, cache_control=cache_control)
+        shown = {"show_hidden": show_hidden, "follow_links": follow_links, "siblings": siblings}
+        root = DocumentRoot(directory, **shown, cache_control=cache_control)
         self._service = Service(root, _field_lines(fields), limits, timeouts)
         self._log = log
         self._report = report

@@ -22,12 +22,15 @@ from .accesslog import Exchange
 from .connection import Connection, Conversation
 from .explanations import Explanation
 from .framing import ChunkedDecoder, LengthDecoder
+from .kept import FileState
 from .masking import mask
 from .messages import Request, Response
 from .parser import Content, EndOfContent, Event, Limits, RequestParser
 from .poller import WRITABLE
-from .resources import CODINGS, DocumentRoot, Entry, Moment, Representation
+from .representation import Representation
+from .resources import DocumentRoot, Entry, Moment
 from .service import Service
+from .siblings import CODINGS
 from .timeline import visible
 from .trace import Teller, Trace
 from .tracedsocket import Tell, TracedListener, TracedSocket, address_of, failure, nobody, telling_failure
@@ -255,18 +258,18 @@ class TracedRoot(DocumentRoot):
         self.tell("stat", {"name": name, "kind": kind, "octets": status.st_size})
         return status
 
-    def _kept_file(
-        self, name: str, coding: str | None, status: os.stat_result, moment: Moment
-    ) -> Representation | None:
-        kept = super()._kept_file(name, coding, status, moment)
+    def _kept_file(self, name: str, coding: str | None, state: FileState, moment: Moment) -> Representation | None:
+        kept = super()._kept_file(name, coding, state, moment)
         if kept:
             self.tell("kept", {"name": _shown(name), "octets": kept.length})
         return kept
 
-    def _open(self, name: str, coding: str | None, now: float) -> Representation:
+    def _open(
+        self, name: str, coding: str | None, moment: Moment, proved: FileState = (), media_type: str = ""
+    ) -> Representation:
         facts = {"name": _shown(name + CODINGS[coding] if coding else name)}
         try:
-            opened = super()._open(name, coding, now)
+            opened = super()._open(name, coding, moment, proved, media_type)
         except OSError as error:
             self.tell("open", {**facts, **failure(error)})
             raise

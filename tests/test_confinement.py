@@ -17,7 +17,8 @@ from httpsock import confinement
 from httpsock.confinement import check_folder_below, open_below, scandir_below
 from httpsock.messages import Refusal, Status
 from httpsock.paths import NOT_FOUND
-from httpsock.resources import DocumentRoot, Moment, Representation
+from httpsock.representation import Representation
+from httpsock.resources import DocumentRoot, Moment
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there, to make a symlink takes a privilege")
 

@@ -11,18 +11,19 @@ from httpsock.kept import FileState, KeptFiles, file_state
 
 STATE = (1, 2, 3, 4, 5)
 KEY = ("hello.txt", None)
+NOW = 1000.0
 
 
 def test_what_is_kept_is_given_back_as_it_is() -> None:
     kept: KeptFiles[list[str]] = KeptFiles(100)
     value = ["Hello"]
-    kept.keep(KEY, STATE, value, 5)
-    assert kept.get(KEY, STATE) is value
+    kept.keep(KEY, STATE, value, 5, NOW)
+    assert kept.get(KEY, STATE, NOW) is value
 
 
 def test_what_was_never_kept_is_not_found() -> None:
     kept: KeptFiles[str] = KeptFiles(100)
-    assert kept.get(KEY, STATE) is None
+    assert kept.get(KEY, STATE, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -37,8 +38,8 @@ def test_what_was_never_kept_is_not_found() -> None:
 )
 def test_a_file_that_changed_in_any_way_is_not_found(state: FileState) -> None:
     kept: KeptFiles[str] = KeptFiles(100)
-    kept.keep(KEY, STATE, "Hello", 5)
-    assert kept.get(KEY, state) is None
+    kept.keep(KEY, STATE, "Hello", 5, NOW)
+    assert kept.get(KEY, state, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -50,53 +51,83 @@ def test_a_file_that_changed_in_any_way_is_not_found(state: FileState) -> None:
 )
 def test_the_same_state_under_another_key_is_not_found(key: tuple[str, str | None]) -> None:
     kept: KeptFiles[str] = KeptFiles(100)
-    kept.keep(KEY, STATE, "Hello", 5)
-    assert kept.get(key, STATE) is None
+    kept.keep(KEY, STATE, "Hello", 5, NOW)
+    assert kept.get(key, STATE, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_fresh"),
+    [
+        pytest.param(0.0, True, id="at the same moment"),
+        pytest.param(0.99, True, id="within a second"),
+        pytest.param(1.0, False, id="after a second"),
+        pytest.param(3600.0, False, id="long after"),
+    ],
+)
+def test_a_value_is_fresh_for_a_second(seconds: float, is_fresh: bool) -> None:
+    kept: KeptFiles[str] = KeptFiles(100)
+    kept.keep(KEY, STATE, "Hello", 5, NOW)
+    assert kept.get(KEY, STATE, NOW + seconds) == ("Hello" if is_fresh else None)
+    assert kept.get_stale(KEY, STATE) == "Hello"
+
+
+def test_a_stale_value_is_that_of_the_same_state() -> None:
+    kept: KeptFiles[str] = KeptFiles(100)
+    assert kept.get_stale(KEY, STATE) is None
+    kept.keep(KEY, STATE, "Hello", 5, NOW)
+    assert kept.get_stale(KEY, (9, 2, 3, 4, 5)) is None
+
+
+def test_a_value_that_is_kept_again_is_fresh_again() -> None:
+    kept: KeptFiles[str] = KeptFiles(100)
+    kept.keep(KEY, STATE, "Hello", 5, NOW)
+    kept.keep(KEY, STATE, "Hello", 5, NOW + 10)
+    assert kept.get(KEY, STATE, NOW + 10.5) == "Hello"
 
 
 def test_a_newer_state_takes_the_place_of_the_older() -> None:
     kept: KeptFiles[str] = KeptFiles(100)
     newer = (1, 2, 3, 5, 5)
-    kept.keep(KEY, STATE, "old", 60)
-    kept.keep(KEY, newer, "new", 60)
-    assert kept.get(KEY, newer) == "new"
-    assert kept.get(KEY, STATE) is None
+    kept.keep(KEY, STATE, "old", 60, NOW)
+    kept.keep(KEY, newer, "new", 60, NOW)
+    assert kept.get(KEY, newer, NOW) == "new"
+    assert kept.get(KEY, STATE, NOW) is None
 
 
 def test_the_one_kept_longest_makes_room() -> None:
     kept: KeptFiles[str] = KeptFiles(100)
     for name in ("a", "b", "c"):
-        kept.keep((name, None), STATE, name, 40)
-    assert [kept.get((name, None), STATE) for name in ("a", "b", "c")] == [None, "b", "c"]
+        kept.keep((name, None), STATE, name, 40, NOW)
+    assert [kept.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == [None, "b", "c"]
 
 
 def test_what_is_kept_anew_is_the_last_to_make_room() -> None:
     kept: KeptFiles[str] = KeptFiles(100)
     for name in ("a", "b", "a", "c"):
-        kept.keep((name, None), STATE, name, 40)
-    assert [kept.get((name, None), STATE) for name in ("a", "b", "c")] == ["a", None, "c"]
+        kept.keep((name, None), STATE, name, 40, NOW)
+    assert [kept.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == ["a", None, "c"]
 
 
 def test_as_many_make_room_as_it_takes() -> None:
     kept: KeptFiles[str] = KeptFiles(100)
     for name in ("a", "b", "c"):
-        kept.keep((name, None), STATE, name, 30)
-    kept.keep(KEY, STATE, "Hello", 70)
-    assert [kept.get((name, None), STATE) for name in ("a", "b", "c")] == [None, None, "c"]
-    assert kept.get(KEY, STATE) == "Hello"
+        kept.keep((name, None), STATE, name, 30, NOW)
+    kept.keep(KEY, STATE, "Hello", 70, NOW)
+    assert [kept.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == [None, None, "c"]
+    assert kept.get(KEY, STATE, NOW) == "Hello"
 
 
 def test_the_capacity_itself_still_fits() -> None:
     kept: KeptFiles[str] = KeptFiles(100)
-    kept.keep(("a", None), STATE, "a", 60)
-    kept.keep(("b", None), STATE, "b", 40)
-    assert [kept.get((name, None), STATE) for name in ("a", "b")] == ["a", "b"]
+    kept.keep(("a", None), STATE, "a", 60, NOW)
+    kept.keep(("b", None), STATE, "b", 40, NOW)
+    assert [kept.get((name, None), STATE, NOW) for name in ("a", "b")] == ["a", "b"]
 
 
 def test_what_is_larger_than_the_capacity_is_not_kept() -> None:
     kept: KeptFiles[str] = KeptFiles(100)
-    kept.keep(KEY, STATE, "Hello", 101)
-    assert kept.get(KEY, STATE) is None
+    kept.keep(KEY, STATE, "Hello", 101, NOW)
+    assert kept.get(KEY, STATE, NOW) is None
 
 
 def test_many_threads_keep_no_more_than_the_capacity() -> None:
@@ -106,7 +137,7 @@ def test_many_threads_keep_no_more_than_the_capacity() -> None:
     def keep(number: int) -> None:
         together.wait()
         for n in range(500):
-            kept.keep((str((n + number) % 20), None), STATE, n, 10)
+            kept.keep((str((n + number) % 20), None), STATE, n, 10, NOW)
 
     threads = [threading.Thread(target=keep, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -114,7 +145,7 @@ def test_many_threads_keep_no_more_than_the_capacity() -> None:
     for thread in threads:
         thread.join()
     # Had the threads disturbed each other's sums, there would be more or fewer than fit.
-    assert sum(kept.get((str(n), None), STATE) is not None for n in range(20)) == 5
+    assert sum(kept.get((str(n), None), STATE, NOW) is not None for n in range(20)) == 5
 
 
 def rewritten(file: pathlib.Path) -> None:

@@ -18,6 +18,7 @@ TABLE = re.findall(r"^    (\w+) {2,}\S.*$", httpsock.__doc__ or "", re.MULTILINE
 
 # What turns octets into answers: it can be understood and tested without a network.
 CORE = [
+    "charsets",
     "confinement",
     "description",
     "explanations",
@@ -34,8 +35,10 @@ CORE = [
     "pieces",
     "preconditions",
     "ranges",
+    "representation",
     "resources",
     "response_parser",
+    "siblings",
     "ssdp",
     "target",
     "terminal",

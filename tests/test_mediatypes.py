@@ -1,11 +1,14 @@
-"""Media types: the Content-Type that goes with a name (RFC 9110 §8.3)."""
+"""Media types: the Content-Type that goes with a name and with what was read of the file (RFC 9110 §8.3)."""
 
 import re
 
 import pytest
 
 from httpsock import mediatypes
-from httpsock.mediatypes import media_type_of
+from httpsock.mediatypes import content_type_of, depends_on_content
+
+LATIN_1 = "Grüße".encode("latin-1")
+BINARY = b"\x00\x01\x02\xff"
 
 
 @pytest.mark.parametrize(
@@ -16,41 +19,152 @@ from httpsock.mediatypes import media_type_of
         pytest.param("script.js", "text/javascript; charset=utf-8", id="RFC 9239: JavaScript is text/javascript"),
         pytest.param("module.mjs", "text/javascript; charset=utf-8", id="RFC 9239: so is a module"),
         pytest.param("logo.svg", "image/svg+xml; charset=utf-8", id="a drawing is text"),
-        pytest.param("feed.xml", "application/xml", id="XML names its charset within"),
+        pytest.param("feed.xml", "application/xml; charset=utf-8", id="XML is text"),
         pytest.param("a.tar.gz", "application/gzip", id="what follows the last full stop counts"),
         pytest.param("clock.webm", "video/webm", id="a film has no charset"),
         pytest.param(".txt", "text/plain; charset=utf-8", id="a hidden file has a suffix too"),
-        pytest.param("file.txt ", "application/octet-stream", id="a space is part of the suffix"),
-        pytest.param("file.", "application/octet-stream", id="an empty suffix"),
-        pytest.param("txt", "application/octet-stream", id="a suffix without its full stop is a name"),
-        pytest.param("", "application/octet-stream", id="no name at all"),
-        pytest.param("file.unheard-of", "application/octet-stream", id="§8.3: a type not known"),
-        pytest.param("v1.txt/file", "application/octet-stream", id="the suffix of a folder does not count"),
-        pytest.param("file.tx\udcff", "application/octet-stream", id="a suffix that is no UTF-8"),
+        pytest.param("file.txt ", "text/plain; charset=utf-8", id="a space is part of the suffix"),
+        pytest.param("html", "text/plain; charset=utf-8", id="a suffix without its full stop is a name"),
+        pytest.param("", "text/plain; charset=utf-8", id="no name at all"),
+        pytest.param("v1.html/file", "text/plain; charset=utf-8", id="the suffix of a folder does not count"),
+        pytest.param("file.tx\udcff", "text/plain; charset=utf-8", id="a suffix that is no UTF-8"),
+        pytest.param("data.bin", "application/octet-stream", id="a name for binary data"),
     ],
 )
 def test_a_name_has_a_content_type(name: str, expected: str) -> None:
-    assert media_type_of(name) == expected
+    assert content_type_of(name, b"text", is_whole=True) == expected
 
 
-@pytest.mark.parametrize("suffix", ["c", "cpp", "go", "h", "hpp", "java", "lua", "py", "rb", "rs", "sh", "sql", "tex"])
-def test_source_code_is_shown_as_plain_text(suffix: str) -> None:
-    assert media_type_of(f"source.{suffix}") == "text/plain; charset=utf-8"
+@pytest.mark.parametrize(
+    "name",
+    """LICENSE Makefile README Dockerfile .gitignore cert.pem main.kt App.vue a.c b.cpp c.go d.h e.rs f.py g.rb h.sh
+    i.sql j.tex k.jsx l.tsx m.cts n.ts o.mts p.conf q.ini r.unheard-of s. t.scss u.lock v.proto""".split(),
+)
+def test_a_name_that_tells_nothing_is_judged_by_its_content(name: str) -> None:
+    assert content_type_of(name, b"<script>alert(1)</script>\n", is_whole=True) == "text/plain; charset=utf-8"
+    assert content_type_of(name, b"", is_whole=True) == "text/plain; charset=utf-8"
+    assert content_type_of(name, LATIN_1, is_whole=True) == "text/plain"
+    assert content_type_of(name, "Grüße".encode("utf-16"), is_whole=True) == "text/plain"
+    assert content_type_of(name, BINARY, is_whole=True) == "application/octet-stream"
 
 
-# content-type = type "/" subtype *( OWS ";" OWS parameter )
-CONTENT_TYPE = re.compile(r"(?P<type>[a-z]+)/[a-z0-9][a-z0-9.+-]*(?P<charset>; charset=utf-8)?")
+@pytest.mark.parametrize("name", ["a.html", "a.css", "a.js", "a.json", "a.csv", "a.svg", "a.xml", "a.xhtml", "a.txt"])
+def test_a_charset_is_stated_of_utf8_alone(name: str) -> None:
+    # R147.
+    assert content_type_of(name, "Grüße".encode(), is_whole=True).endswith("; charset=utf-8")
+    for octets in (
+        LATIN_1,
+        "Привет".encode("windows-1251"),
+        "日本語".encode("shift_jis"),
+        "中文".encode("gbk"),
+        BINARY,
+    ):
+        assert "charset" not in content_type_of(name, octets, is_whole=True)
 
 
-@pytest.mark.parametrize(("suffix", "content_type"), sorted(mediatypes._TYPES.items()))
-def test_every_type_is_well_formed(suffix: str, content_type: str) -> None:
-    match = CONTENT_TYPE.fullmatch(content_type)
-    assert match
+@pytest.mark.parametrize(
+    ("name", "octets"),
+    [
+        pytest.param("a.html", b"<meta charset=iso-8859-1>", id="HTML"),
+        pytest.param("a.shtml", b"<?xml version='1.0' encoding='gbk'?>", id="HTML with an XML declaration"),
+        pytest.param("a.xhtml", b"<meta charset='gbk'/>", id="XHTML, where a meta tag counts for nothing"),
+        pytest.param("a.svg", b"<?xml version='1.0' encoding='ISO-8859-1'?>", id="SVG"),
+        pytest.param("a.rss", b'<?xml version="1.0" encoding="windows-1251"?>', id="a feed"),
+        pytest.param("a.xml", b'<?xml version="1.0" encoding="koi8-r"?>', id="XML"),
+        pytest.param("a.css", b'@charset "iso-8859-1";', id="CSS"),
+        pytest.param("a.py", b"# coding: latin-1\n", id="Python"),
+        pytest.param("a.el", b";; -*- coding: iso-2022-7bit -*-\n", id="an Emacs cookie"),
+    ],
+)
+def test_no_charset_is_stated_beside_another_that_the_content_declares(name: str, octets: bytes) -> None:
+    assert "charset" not in content_type_of(name, octets, is_whole=True)
+
+
+def test_a_prefix_that_ends_within_a_character_is_utf8() -> None:
+    assert content_type_of("a.txt", "é".encode()[:1], is_whole=False) == "text/plain; charset=utf-8"
+    assert content_type_of("a.txt", "é".encode()[:1], is_whole=True) == "text/plain"
+
+
+def packets(period: int, lead: int, count: int) -> bytes:
+    """Return *count* packets of an MPEG stream, each with *lead* octets before it."""
+    return (bytes(lead) + b"\x47\x40\x00\x10" + bytes(period - lead - 4)) * count
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mts", "m2ts", "m2t"])
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        pytest.param(packets(188, 0, 1), "video/mp2t", id="one packet"),
+        pytest.param(packets(188, 0, 9), "video/mp2t", id="packets"),
+        pytest.param(packets(192, 4, 9), "video/mp2t", id="packets with their times, of a camera"),
+        pytest.param(packets(188, 0, 9)[100:], "video/mp2t", id="a recording that begins within a packet"),
+        pytest.param(b"export const GROUP: number = 1;\n", "text/plain; charset=utf-8", id="TypeScript"),
+        pytest.param(b"G" * 1000, "text/plain; charset=utf-8", id="text full of the octet that starts a packet"),
+        pytest.param(b'<?xml version="1.0"?><!DOCTYPE TS>', "text/plain; charset=utf-8", id="translations of Qt"),
+        pytest.param(b"\x47\x00", "application/octet-stream", id="less than a packet"),
+        pytest.param(bytes(1000), "application/octet-stream", id="neither"),
+        pytest.param(packets(188, 0, 2)[:300] + bytes(700), "application/octet-stream", id="packets that don't go on"),
+    ],
+)
+def test_typescript_and_mpeg_streams_are_told_apart(suffix: str, octets: bytes, expected: str) -> None:
+    assert content_type_of(f"a.{suffix}", octets, is_whole=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "octets", "expected"),
+    [
+        pytest.param("ca.crt", b"\x30\x82\x03\x00", "application/pkix-cert", id="a certificate"),
+        pytest.param("ca.crt", b"-----BEGIN CERTIFICATE-----\n", "text/plain; charset=utf-8", id="armoured"),
+        pytest.param("talk.key", b"PK\x03\x04\x00", "application/vnd.apple.keynote", id="slides"),
+        pytest.param("tls.key", b"-----BEGIN PRIVATE KEY-----\n", "text/plain; charset=utf-8", id="a key"),
+        pytest.param("tls.key", BINARY, "application/octet-stream", id="neither"),
+    ],
+)
+def test_names_that_two_formats_share_are_told_apart(name: str, octets: bytes, expected: str) -> None:
+    assert content_type_of(name, octets, is_whole=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("suffix", "media_type"),
+    [
+        ("geojson", "application/geo+json"),
+        ("ndjson", "application/x-ndjson"),
+        ("jsonl", "application/jsonl"),
+        ("ipynb", "application/x-ipynb+json"),
+        ("cjs", "text/javascript"),
+        ("m3u", "audio/x-mpegurl"),
+        ("m3u8", "application/vnd.apple.mpegurl"),
+        ("m4b", "audio/mp4"),
+        ("mka", "audio/matroska"),
+        ("usdz", "model/vnd.usdz+zip"),
+        ("webmanifest", "application/manifest+json"),
+        ("gpx", "application/gpx+xml"),
+        ("3mf", "model/3mf"),
+        ("parquet", "application/vnd.apache.parquet"),
+        ("torrent", "application/x-bittorrent"),
+    ],
+)
+def test_names_of_today_have_types(suffix: str, media_type: str) -> None:
+    assert content_type_of(f"a.{suffix}", b"text", is_whole=True).partition(";")[0] == media_type
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a.png", False), ("a.bin", False), ("a.html", True), ("a.ts", True), ("LICENSE", True)]
+)
+def test_a_file_is_read_only_if_its_type_depends_on_it(name: str, expected: bool) -> None:
+    assert depends_on_content(name) is expected
+
+
+MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]*")
+
+
+@pytest.mark.parametrize(("suffix", "media_type"), sorted((mediatypes._TEXT | mediatypes._BINARY).items()))
+def test_every_type_is_well_formed(suffix: str, media_type: str) -> None:
+    assert MEDIA_TYPE.fullmatch(media_type)
     assert suffix == suffix.lower()
     assert "." not in suffix
-    if match["type"] == "text":
-        assert match["charset"], "text without a charset is left to the client's guess"
 
 
-def test_no_suffix_is_both_text_and_binary() -> None:
+def test_no_suffix_is_in_two_tables() -> None:
     assert not mediatypes._TEXT.keys() & mediatypes._BINARY.keys()
+    assert not mediatypes._SHARED.keys() & (mediatypes._TEXT | mediatypes._BINARY).keys()

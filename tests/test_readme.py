@@ -197,7 +197,7 @@ def test_the_table_of_limits_says_what_the_limits_are() -> None:
         f"| after the last response | {timeouts.linger:g} s between two reads, {timeouts.linger_total:g} s in all |",
         f"| half of the descriptors but {_RESERVED_DESCRIPTORS}, of at most {MOST_DESCRIPTORS:,} |",
         f"| connections that wait to be accepted | {_BACKLOG:,} |",
-        f"| small files kept in memory | {_MAX_KEPT // 2**20} MiB in all, {SMALL_FILE // 1024} KiB each |",
+        f"| small files kept in memory | {_MAX_KEPT // 2**20} MiB in all, {SMALL_FILE // 1024} KiB each, for a second",
         f"| log that waits to be written | {_MOST_WAITING // 2**20} MiB |",
     ):
         assert row in table, row

@@ -6,6 +6,7 @@ The clock is passed in: LATER is long after anything here was made, so that what
 import errno
 import functools
 import gzip
+import mmap
 import os
 import pathlib
 import shutil
@@ -13,26 +14,34 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import pytest
 
 from httpsock import confinement, resources
 from httpsock.messages import FileSlice, Refusal, Status
 from httpsock.paths import NOT_FOUND
-from httpsock.resources import SMALL_FILE, Directory, DocumentRoot, Entry, Moment, Redirect, Representation
+from httpsock.representation import Representation
+from httpsock.resources import SMALL_FILE, Directory, DocumentRoot, Entry, Moment, Redirect
 from tests.conftest import LONG_AGO
+from tests.support_siblings import FORMS, gzipped, zstandard
 
 LATER = 4_000_000_000.0
+HELLO = b"Hello, socket.\n"
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="there, names and links are other than here")
 
 
 def represent(
-    root: DocumentRoot | pathlib.Path, path: bytes, accept_encoding: bytes | None = None, now: float = LATER
+    root: DocumentRoot | pathlib.Path,
+    path: bytes,
+    accept_encoding: bytes | None = None,
+    now: float = LATER,
+    monotonic: float = 0.0,
 ) -> Representation:
     """Return the representation of what *path* names, which must be a file."""
     served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
-    found = Moment(served, now, 0.0).find(path, accept_encoding)
+    found = Moment(served, now, monotonic).find(path, accept_encoding)
     assert isinstance(found, Representation), found
     return found
 
@@ -721,7 +730,7 @@ def test_a_representation_is_described_by_its_fields(folder: pathlib.Path) -> No
 
 
 def test_an_encoded_representation_names_its_coding(folder: pathlib.Path) -> None:
-    make(folder / "hello.txt.gz", b"compressed")
+    make(folder / "hello.txt.gz", gzipped(HELLO))
     found = represent(folder, b"/hello.txt", b"gzip")
     assert found.fields[:2] == (("Content-Type", "text/plain; charset=utf-8"), ("Content-Encoding", "gzip"))
 
@@ -778,8 +787,8 @@ def test_the_entity_tag_of_a_small_file_is_strong_however_fresh_it_is(folder: pa
 
 def test_each_coding_has_an_entity_tag_of_its_own(folder: pathlib.Path) -> None:
     # RFC 9110 §8.8.3.3: representations that differ only in their coding are told apart.
-    make(folder / "hello.txt.gz", b"compressed")
-    make(folder / "hello.txt.br", b"compressed harder")
+    make(folder / "hello.txt.gz", gzipped(HELLO))
+    make(folder / "hello.txt.br", FORMS[".br"](HELLO))
     served = DocumentRoot(folder)
     etags = {represent(served, b"/hello.txt", coding).validators.etag for coding in (None, b"gzip", b"br")}
     assert len(etags) == 3
@@ -819,23 +828,6 @@ def test_a_large_file_that_changes_gets_another_entity_tag(change: Change, folde
     octets = (folder / "large.bin").read_bytes()[::-1]
     until_the_clock_ticks(folder / "large.bin", functools.partial(change, folder / "large.bin", octets))
     assert etag_of(served, b"/large.bin") != before
-
-
-@pytest.mark.parametrize(
-    ("seconds", "weak"),
-    [
-        pytest.param(0.0, True, id="at the moment of its change"),
-        pytest.param(-10.0, True, id="before it, by a clock that is behind"),
-        pytest.param(0.04, True, id="a few ticks later"),
-        pytest.param(0.06, False, id="once the clock has ticked for sure"),
-    ],
-)
-def test_the_entity_tag_of_a_large_file_just_changed_is_weak(seconds: float, weak: bool, folder: pathlib.Path) -> None:
-    # RFC 9110 §8.8.1: what could change again and keep its tag must not be called a strong validator.
-    changed = (folder / "large.bin").stat().st_ctime
-    etag = etag_of(folder, b"/large.bin", now=changed + seconds)
-    assert etag.startswith(b"W/") is weak
-    assert etag.removeprefix(b"W/") == etag_of(folder, b"/large.bin")
 
 
 # --- What is kept in memory -----------------------------------------------------------------------
@@ -940,40 +932,41 @@ def test_what_is_kept_takes_no_more_memory_than_it_may(tmp_path: pathlib.Path, m
 @pytest.fixture
 def with_siblings(folder: pathlib.Path) -> pathlib.Path:
     """The folder, with hello.txt in each content coding."""
-    for suffix in (".br", ".zst", ".gz"):
-        make(folder / f"hello.txt{suffix}", suffix.encode())
+    for suffix, form in FORMS.items():
+        make(folder / f"hello.txt{suffix}", form(HELLO))
     return folder
 
 
 @pytest.mark.parametrize(
-    ("accept_encoding", "coding", "octets"),
+    ("accept_encoding", "coding"),
     [
-        pytest.param(None, None, b"Hello, socket.\n", id="no field: no coding was asked for"),
-        pytest.param(b"", None, b"Hello, socket.\n", id="an empty field: none is wanted"),
-        pytest.param(b"gzip", "gzip", b".gz", id="gzip"),
-        pytest.param(b"zstd", "zstd", b".zst", id="zstd"),
-        pytest.param(b"br", "br", b".br", id="br"),
-        pytest.param(b"GZip", "gzip", b".gz", id="codings ignore case"),
-        pytest.param(b"x-gzip", "gzip", b".gz", id="x-gzip is gzip (RFC 9110 §8.4.1.3)"),
-        pytest.param(b"gzip, zstd, br", "br", b".br", id="among equals the server chooses"),
-        pytest.param(b"gzip, br;q=0.5, zstd;q=0.7", "gzip", b".gz", id="the greatest weight"),
-        pytest.param(b"gzip;q=0.2, zstd;q=0.3", "zstd", b".zst", id="weights below those of others"),
-        pytest.param(b"br;q=0, gzip;q=0.001", "gzip", b".gz", id="weight 0: not acceptable"),
-        pytest.param(b"*", "br", b".br", id="any coding"),
-        pytest.param(b"*, br;q=0", "zstd", b".zst", id="any coding but one"),
-        pytest.param(b"*;q=0", None, b"Hello, socket.\n", id="no coding"),
-        pytest.param(b"identity", None, b"Hello, socket.\n", id="unencoded"),
-        pytest.param(b"identity, gzip;q=0.5", None, b"Hello, socket.\n", id="better unencoded"),
-        pytest.param(b"deflate, compress", None, b"Hello, socket.\n", id="codings that are not offered"),
-        pytest.param(b"gzip;q=2", None, b"Hello, socket.\n", id="a weight that is none"),
+        pytest.param(None, None, id="no field: no coding was asked for"),
+        pytest.param(b"", None, id="an empty field: none is wanted"),
+        pytest.param(b"gzip", "gzip", id="gzip"),
+        pytest.param(b"zstd", "zstd", id="zstd"),
+        pytest.param(b"br", "br", id="br"),
+        pytest.param(b"GZip", "gzip", id="codings ignore case"),
+        pytest.param(b"x-gzip", "gzip", id="x-gzip is gzip (RFC 9110 §8.4.1.3)"),
+        pytest.param(b"gzip, zstd, br", "br", id="among equals the server chooses"),
+        pytest.param(b"gzip, br;q=0.5, zstd;q=0.7", "gzip", id="the greatest weight"),
+        pytest.param(b"gzip;q=0.2, zstd;q=0.3", "zstd", id="weights below those of others"),
+        pytest.param(b"br;q=0, gzip;q=0.001", "gzip", id="weight 0: not acceptable"),
+        pytest.param(b"*", "br", id="any coding"),
+        pytest.param(b"*, br;q=0", "zstd", id="any coding but one"),
+        pytest.param(b"*;q=0", None, id="no coding"),
+        pytest.param(b"identity", None, id="unencoded"),
+        pytest.param(b"identity, gzip;q=0.5", None, id="better unencoded"),
+        pytest.param(b"deflate, compress", None, id="codings that are not offered"),
+        pytest.param(b"gzip;q=2", None, id="a weight that is none"),
     ],
 )
 def test_the_sibling_is_sent_that_the_client_prefers(
-    accept_encoding: bytes | None, coding: str | None, octets: bytes, with_siblings: pathlib.Path
+    accept_encoding: bytes | None, coding: str | None, with_siblings: pathlib.Path
 ) -> None:
     # R111, RFC 9110 §12.5.3.
     found = represent(with_siblings, b"/hello.txt", accept_encoding)
-    assert (found.coding, found.octets) == (coding, octets)
+    forms = {None: HELLO, "br": FORMS[".br"](HELLO), "zstd": FORMS[".zst"](HELLO), "gzip": FORMS[".gz"](HELLO)}
+    assert (found.coding, found.octets) == (coding, forms[coding])
     assert found.media_type == "text/plain; charset=utf-8", "the type is that of the file itself"
     assert found.vary == "Accept-Encoding"
 
@@ -984,9 +977,10 @@ def test_the_next_best_is_sent_where_the_best_is_missing(with_siblings: pathlib.
 
 
 def test_an_index_has_siblings_too(folder: pathlib.Path) -> None:
-    make(folder / "sub" / "index.html.gz", b"compressed")
+    page = gzipped(b"<!DOCTYPE html><title>sub</title>\n")
+    make(folder / "sub" / "index.html.gz", page)
     found = represent(folder, b"/sub/", b"gzip")
-    assert (found.coding, found.octets) == ("gzip", b"compressed")
+    assert (found.coding, found.octets) == ("gzip", page)
 
 
 @pytest.mark.parametrize(
@@ -999,13 +993,13 @@ def test_an_index_has_siblings_too(folder: pathlib.Path) -> None:
     ],
 )
 def test_a_sibling_older_than_its_file_is_not_used(seconds: int, coding: str | None, folder: pathlib.Path) -> None:
-    make(folder / "hello.txt.gz", b"compressed", modified=LONG_AGO + seconds)
+    make(folder / "hello.txt.gz", gzipped(HELLO), modified=LONG_AGO + seconds)
     assert represent(folder, b"/hello.txt", b"gzip").coding == coding
 
 
 def test_a_kept_sibling_is_not_used_once_its_file_changes(with_siblings: pathlib.Path) -> None:
     served = DocumentRoot(with_siblings)
-    assert read(served, b"/hello.txt", b"gzip") == b".gz"
+    assert read(served, b"/hello.txt", b"gzip") == gzipped(HELLO)
     make(with_siblings / "hello.txt", b"changed", modified=LONG_AGO + 100)
     assert read(served, b"/hello.txt", b"gzip") == b"changed"
 
@@ -1019,15 +1013,16 @@ def test_a_sibling_is_a_file_of_its_own(with_siblings: pathlib.Path) -> None:
     served = DocumentRoot(with_siblings)
     assert represent(served, b"/hello.txt", b"gzip").coding == "gzip"
     found = represent(served, b"/hello.txt.gz", b"gzip")
-    assert (found.coding, found.media_type, found.octets) == (None, "application/gzip", b".gz")
+    assert (found.coding, found.media_type, found.octets) == (None, "application/gzip", gzipped(HELLO))
     assert "Content-Encoding" not in dict(found.fields)
 
 
 def test_a_large_sibling_is_opened(folder: pathlib.Path) -> None:
-    make(folder / "large.bin.zst", bytes(SMALL_FILE + 1))
+    large = zstandard((folder / "large.bin").read_bytes())
+    make(folder / "large.bin.zst", large)
     with closing(represent(folder, b"/large.bin", b"zstd")) as found:
         assert found.file is not None
-        assert (found.coding, found.length) == ("zstd", SMALL_FILE + 1)
+        assert (found.coding, found.length) == ("zstd", len(large))
         assert found.media_type == "application/octet-stream"
 
 
@@ -1038,18 +1033,172 @@ def test_a_folder_is_no_sibling(folder: pathlib.Path) -> None:
 
 @needs_posix
 def test_a_sibling_that_leads_inside_is_used(folder: pathlib.Path) -> None:
-    make(folder / "packed", b"compressed")
+    make(folder / "packed", gzipped(HELLO))
     (folder / "hello.txt.gz").symlink_to("packed")
-    assert represent(folder, b"/hello.txt", b"gzip").octets == b"compressed"
+    assert represent(folder, b"/hello.txt", b"gzip").octets == gzipped(HELLO)
 
 
 @needs_posix
 def test_a_sibling_that_leads_outside_is_not_used(folder: pathlib.Path) -> None:
     # R144: the link is not followed; the file itself is there all the same.
-    make(folder.parent / "outside.gz", b"secret")
+    make(folder.parent / "outside.gz", gzipped(HELLO))
     (folder / "hello.txt.gz").symlink_to("../outside.gz")
     found = represent(folder, b"/hello.txt", b"gzip")
     assert (found.coding, found.octets) == (None, b"Hello, socket.\n")
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(gzipped(HELLO)[:-1], id="cut"),
+        pytest.param(gzipped(b"HELLO, SOCKET.\n"), id="of another file of the same length"),
+        pytest.param(HELLO, id="not compressed"),
+    ],
+)
+def test_a_sibling_that_is_not_proved_is_not_used(octets: bytes, folder: pathlib.Path) -> None:
+    make(folder / "hello.txt.gz", octets)
+    served = DocumentRoot(folder)
+    for _ in range(2):
+        found = represent(served, b"/hello.txt", b"gzip")
+        assert (found.coding, found.octets, found.vary) == (None, HELLO, "Accept-Encoding")
+
+
+def test_a_sibling_that_is_mended_is_used(folder: pathlib.Path) -> None:
+    make(folder / "hello.txt.gz", gzipped(HELLO)[:-1])
+    served = DocumentRoot(folder)
+    assert represent(served, b"/hello.txt", b"gzip").coding is None
+    make(folder / "hello.txt.gz", gzipped(HELLO))
+    assert represent(served, b"/hello.txt", b"gzip").coding == "gzip"
+
+
+def test_a_sibling_is_not_proved_twice_within_a_second(folder: pathlib.Path) -> None:
+    """What is known of it is dropped with the state in which it was found, or after a second."""
+    large = (folder / "large.bin").read_bytes()
+    make(folder / "large.bin.gz", gzipped(bytes(len(large))))
+    make(folder / "large.bin.zst", b"foreign")
+    served = DocumentRoot(folder)
+    with closing(represent(served, b"/large.bin", b"gzip, zstd")) as found:
+        assert found.coding == "gzip"
+    known = {key[1]: served._proofs.get(key, entry[0], 0.5) for key, entry in served._proofs._kept.items()}
+    assert known == {"gzip": "application/octet-stream", "zstd": ""}
+    with closing(represent(served, b"/large.bin", b"gzip, zstd", monotonic=0.5)) as found:
+        assert found.coding == "gzip"
+
+
+def test_a_sibling_written_just_now_is_not_used(folder: pathlib.Path) -> None:
+    make(folder / "hello.txt.gz", gzipped(HELLO), modified=LATER - 1.9)
+    served = DocumentRoot(folder)
+    assert represent(served, b"/hello.txt", b"gzip").coding is None
+    assert represent(served, b"/hello.txt", b"gzip", LATER + 0.2).coding == "gzip"
+
+
+def test_a_sibling_that_changes_once_it_is_proved_is_not_used(folder: pathlib.Path) -> None:
+    make(folder / "hello.txt.gz", gzipped(HELLO))
+    served = DocumentRoot(folder)
+    prove = served._prove
+
+    def prove_and_change(*arguments: Any) -> str:
+        proved = prove(*arguments)
+        make(folder / "new", b"changed").replace(folder / "hello.txt.gz")
+        return proved
+
+    served._prove = prove_and_change  # type: ignore[assignment, method-assign]
+    assert represent(served, b"/hello.txt", b"gzip").octets == HELLO
+
+
+def test_a_file_replaced_by_an_older_one_is_not_represented_by_its_kept_sibling(with_siblings: pathlib.Path) -> None:
+    served = DocumentRoot(with_siblings)
+    assert represent(served, b"/hello.txt", b"gzip").coding == "gzip"
+    make(with_siblings / "new", b"HELLO, SOCKET.\n", modified=LONG_AGO - 100).replace(with_siblings / "hello.txt")
+    assert read(served, b"/hello.txt", b"gzip") == b"HELLO, SOCKET.\n"
+
+
+def test_siblings_can_be_turned_off(with_siblings: pathlib.Path) -> None:
+    found = represent(DocumentRoot(with_siblings, siblings=False), b"/hello.txt", b"br, gzip")
+    assert (found.coding, found.octets, found.vary) == (None, HELLO, None)
+    assert "Vary" not in dict(found.fields)
+    assert "Vary" not in dict(found.caching_fields)
+
+
+def test_a_sibling_has_the_charset_of_its_file(folder: pathlib.Path) -> None:
+    page = b"<meta charset=iso-8859-1>Gr\xf6\xdfe"
+    make(folder / "a.html", page)
+    make(folder / "a.html.gz", gzipped(page))
+    assert [represent(folder, b"/a.html", coding).media_type for coding in (None, b"gzip")] == ["text/html"] * 2
+
+
+# --- What was read of a file ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [100, SMALL_FILE + 100], ids=["a small file", "a large file"])
+@pytest.mark.parametrize(
+    ("name", "start", "expected"),
+    [
+        pytest.param("LICENSE", b"Permission is granted", "text/plain; charset=utf-8", id="text of an unknown name"),
+        pytest.param("core", b"\x7fELF\x02\x01\x01\x00", "application/octet-stream", id="binary of an unknown name"),
+        pytest.param("a.html", b"<meta charset=iso-8859-1>", "text/html", id="a page that declares its charset"),
+        pytest.param("a.css", b"/* \xe9 */", "text/css", id="a style sheet in Latin-1"),
+        pytest.param("a.js", "/* é */".encode(), "text/javascript; charset=utf-8", id="a script in UTF-8"),
+        pytest.param("a.png", b"\x89PNG", "image/png", id="a picture, which is not looked at"),
+    ],
+)
+def test_the_type_is_what_was_read(name: str, start: bytes, expected: str, length: int, tmp_path: pathlib.Path) -> None:
+    octets = start.ljust(length, b"x")
+    make(tmp_path / name, octets)
+    with closing(represent(tmp_path, b"/" + name.encode())) as found:
+        assert found.media_type == expected
+        assert (found.octets if found.file is None else found.file.readall()) == octets
+
+
+def test_a_large_file_may_be_cut_within_a_character_where_the_look_at_it_ends(tmp_path: pathlib.Path) -> None:
+    for lead in range(4):
+        make(tmp_path / "a.txt", b"x" * lead + "😀".encode() * SMALL_FILE)
+        with closing(represent(tmp_path, b"/a.txt")) as found:
+            assert found.media_type == "text/plain; charset=utf-8"
+
+
+# --- What changes unseen --------------------------------------------------------------------------
+
+
+def test_a_small_file_changed_through_memory_is_read_again_after_a_second(folder: pathlib.Path) -> None:
+    """The first write to a mapped page changes the file's times, later ones do not."""
+    file = folder / "hello.txt"
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as mapped:
+        mapped[:5] = b"Hallo"
+        os.utime(file, (LONG_AGO, LONG_AGO))
+        served = DocumentRoot(folder)
+        before = represent(served, b"/hello.txt")
+        mapped[:5] = b"HELLO"
+        after = represent(served, b"/hello.txt", monotonic=1.0)
+    assert (before.octets, after.octets) == (b"Hallo, socket.\n", b"HELLO, socket.\n")
+    assert before.validators.etag != after.validators.etag
+
+
+def unchanged(file: pathlib.Path, status: os.stat_result) -> Callable[[str], os.stat_result]:
+    """Return a stat() that sees *file* as it was."""
+    return lambda path: status if path == str(file) else os.stat(path)
+
+
+def test_a_file_read_again_is_the_same_representation_if_it_is_unchanged(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    first = represent(served, b"/hello.txt")
+    assert represent(served, b"/hello.txt", monotonic=1.0) is first
+    assert represent(served, b"/hello.txt", monotonic=1.9) is first
+
+
+def test_a_file_that_changes_and_keeps_all_its_times_is_read_again_after_a_second(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on exFAT, rewritten in place in its length and within the same two seconds."""
+    status = (folder / "hello.txt").stat()
+    monkeypatch.setattr(os, "fstat", lambda descriptor: status)
+    served = DocumentRoot(folder)
+    served._stat = unchanged(folder / "hello.txt", status)
+    first = represent(served, b"/hello.txt")
+    (folder / "hello.txt").write_bytes(b"HELLO, SOCKET.\n")
+    assert represent(served, b"/hello.txt", monotonic=0.9) is first
+    assert represent(served, b"/hello.txt", monotonic=1.0).octets == b"HELLO, SOCKET.\n"
 
 
 # --- A moment -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 import pytest
 
 import httpsock
-from httpsock import resources
+from httpsock import kept, resources
 from httpsock.timeline import SENTENCES
 from tests import site
 from tests.site import PAGES, TRACES, WWW
@@ -49,7 +49,8 @@ def test_what_is_cited_must_be_there() -> None:
 def test_the_recordings_are_what_is_told_today(monkeypatch: pytest.MonkeyPatch) -> None:
     """But for times, ports and dates: python3 -m tests.site --record."""
     # A file that was checked out just now is kept in memory all the same.
-    monkeypatch.setattr(resources, "_COARSEST_SECONDS", -3600)
+    monkeypatch.setattr(resources, "COARSEST_SECONDS", -3600)
+    monkeypatch.setattr(kept, "FRESH_SECONDS", 3600)
     for name, told in site.record_tcp(0).items():
         recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")
         assert site.normalised(told) == site.normalised(recorded), name

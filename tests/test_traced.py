@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import httpsock
-from httpsock import Timeouts, resources
+from httpsock import Timeouts, kept, resources
 from httpsock.resources import DocumentRoot, Moment
 from httpsock.service import Service
 from httpsock.timeline import Text
@@ -54,7 +54,8 @@ def collapsed(told: str) -> str:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let files be kept in memory although they are new."""
-    monkeypatch.setattr(resources, "_COARSEST_SECONDS", -3600)
+    monkeypatch.setattr(resources, "COARSEST_SECONDS", -3600)
+    monkeypatch.setattr(kept, "FRESH_SECONDS", 3600)
 
 
 # --- Stories ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,153 @@
+"""Charsets: whether octets are text, whether they are UTF-8, and whether they declare another charset.
+
+Takes the first octets of a file, or all of them. A charset parameter overrides each declaration within the content
+(RFC 9110 §8.3.2, RFC 7303 §3.2, CSS Syntax §3.2), so a server may state only a charset that it has checked.
+
+    <meta charset=...>, <meta http-equiv=content-type content="...; charset=...">    HTML §13.2.3.2
+    <?xml version="1.0" encoding="..."?>                                             XML 1.0 §2.8, §4.3.3
+    @charset "...";                                                                  CSS Syntax §3.2
+    # -*- coding: ... -*-                                                            Emacs, Python (PEP 263), Ruby
+"""
+
+import codecs
+import re
+from enum import Enum
+
+# MIME Sniffing §3: text has none of these. Tab, LF, FF, CR and ESC are text.
+_BINARY = bytes(octet for octet in range(0x20) if octet not in b"\t\n\f\r\x1b")
+_UTF16_MARKS = (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)
+# PDF is a binary format, although it starts with a line of text.
+_PDF = b"%PDF-"
+# ISO 2022 (ISO-2022-JP, -KR, -CN) and HZ write other charsets in octets that are ASCII: they switch by these.
+_SHIFTED = re.compile(rb"\x1b[$%(-/]|~\{(?:[\x21-\x7d][\x21-\x7e])+~\}")
+# All labels of UTF-8 in the Encoding Standard §4.2.
+_UTF8_LABELS = frozenset(b"utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 x-unicode20utf8".split())
+
+_XML_DECLARATION = re.compile(rb"\s*+<\?xml\s[^>]*?\bencoding\s*+=\s*+[\"']([^\"'>]*)")
+_CSS_DECLARATION = re.compile(rb"\s*+@charset\s++[\"']([^\"'\n]*)", re.IGNORECASE)
+# One of the first two lines, which may be cut: no line with a declaration is longer.
+_SOURCE_OCTETS = 512
+_COMMENT_DECLARATION = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-_.A-Za-z0-9]+)")
+_EMACS_DECLARATION = re.compile(rb".*?-\*-.*?coding[:=][ \t]*([-_.A-Za-z0-9]+)")
+
+# The prescan of HTML §13.2.3.2: comments, other tags with their attributes, and declarations are passed over.
+_ATTRIBUTE = rb"""[\t\n\f\r /]*+(?P<name>[^\t\n\f\r />][^\t\n\f\r />=]*+)
+    (?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"(?P<double>[^"]*+)"?|'(?P<single>[^']*+)'?|(?P<bare>[^\t\n\f\r >]*+)))?+"""
+_META_ATTRIBUTE = re.compile(_ATTRIBUTE, re.VERBOSE)
+_UP_TO_META = re.compile(
+    rb"""(?: [^<]++
+        | <!-- (?: -?> | .*? (?: --> | \Z ))
+        | (?! <meta[\t\n\f\r /] ) </?[a-z][^\t\n\f\r />]*+ (?:%s)*+
+        | <[!/?][^>]*+
+        | <(?! meta[\t\n\f\r /] )
+    )*+ <meta"""
+    % re.sub(rb"\?P<\w+>", b"?:", _ATTRIBUTE),
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_IN_CONTENT = re.compile(rb"charset[\t\n\f\r ]*+=[\t\n\f\r ]*+[\"']?([^\"';\t\n\f\r ]*)")
+
+
+class Syntax(Enum):
+    """Where content of a type declares its charset."""
+
+    HTML = "in a meta tag or an XML declaration"
+    XML = "in an XML declaration"
+    CSS = "in an @charset rule"
+    SCRIPT = "in a comment in the first two lines"
+    PLAIN = "in an Emacs cookie in the first two lines"
+
+
+def is_text(octets: bytes) -> bool:
+    """Return whether *octets* are text, in whichever charset: they hold no octet that only binary data has."""
+    if octets.startswith(_UTF16_MARKS):
+        return True
+    return not octets.startswith(_PDF) and len(octets.translate(None, _BINARY)) == len(octets)
+
+
+def is_utf8(octets: bytes, *, is_whole: bool) -> bool:
+    """Return whether *octets* are text in UTF-8; the prefix of a file, not *is_whole*, may end within a character."""
+    if b"\0" in octets:
+        # UTF-16 and UTF-32 of Latin letters are valid UTF-8, but for the meaning.
+        return False
+    if octets.isascii():
+        return not (b"\x1b" in octets or b"~{" in octets) or _SHIFTED.search(octets) is None
+    try:
+        codecs.utf_8_decode(octets, "strict", is_whole)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def declares_other(octets: bytes, syntax: Syntax) -> bool:
+    """Return whether *octets* declare a charset, and the first that they declare is not UTF-8."""
+    octets = octets.removeprefix(codecs.BOM_UTF8)
+    # <meta charset=utf-8/> has the slash in its value.
+    label = _declared(octets, syntax).strip(b"\t\n\f\r /").lower()
+    if syntax in (Syntax.SCRIPT, Syntax.PLAIN):
+        # Emacs and Python know more names: utf-8-unix, utf_8, utf-8-sig.
+        return bool(label) and not label.replace(b"_", b"-").startswith((b"utf-8", b"utf8", b"mule-utf-8"))
+    return bool(label) and label not in _UTF8_LABELS
+
+
+def _declared(octets: bytes, syntax: Syntax) -> bytes:
+    """Return the first charset that *octets* declare, as it is written, or b"" if they declare none."""
+    match syntax:
+        case Syntax.HTML:
+            return _first(_XML_DECLARATION, octets) or _declared_in_html(octets)
+        case Syntax.XML:
+            return _first(_XML_DECLARATION, octets)
+        case Syntax.CSS:
+            return _first(_CSS_DECLARATION, octets)
+        case Syntax.SCRIPT:
+            return _declared_in_source(octets, (_COMMENT_DECLARATION, _EMACS_DECLARATION))
+        case _:
+            return _declared_in_source(octets, (_EMACS_DECLARATION,))
+
+
+def _declared_in_source(octets: bytes, patterns: tuple[re.Pattern[bytes], ...]) -> bytes:
+    """Return the charset that a comment in one of the first two lines declares, as editors and interpreters read it."""
+    lines = octets[:_SOURCE_OCTETS].split(b"\n", 2)[:2]
+    return next((label for line in lines for pattern in patterns if (label := _first(pattern, line))), b"")
+
+
+def _first(pattern: re.Pattern[bytes], octets: bytes) -> bytes:
+    match = pattern.match(octets)
+    return match[1] if match else b""
+
+
+def _declared_in_html(octets: bytes) -> bytes:
+    """Return the first charset that a meta tag declares.
+
+    A browser's prescan ends after 1,024 octets, but its parser still obeys a later meta tag: all that was read counts.
+    """
+    # The pattern is tried only where it can match.
+    lowered = octets.lower()
+    if lowered.find(b"charset", lowered.find(b"<meta")) < 0:
+        return b""
+    position = 0
+    while meta := _UP_TO_META.match(octets, position):
+        attributes, position = _attributes(octets, meta.end())
+        if label := _declared_in_meta(attributes):
+            return label
+    return b""
+
+
+def _attributes(octets: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
+    """Return the attributes that start at *position*, by name in lower case, and where they end."""
+    attributes: dict[bytes, bytes] = {}
+    while found := _META_ATTRIBUTE.match(octets, position):
+        value = found["double"] or found["single"] or found["bare"] or b""
+        # The first of a name counts.
+        attributes.setdefault(found["name"].lower(), value)
+        position = found.end()
+    return attributes, position
+
+
+def _declared_in_meta(attributes: dict[bytes, bytes]) -> bytes:
+    """Return the charset that a meta tag with these *attributes* declares, or b"" if it declares none."""
+    if charset := attributes.get(b"charset"):
+        return charset
+    if attributes.get(b"http-equiv", b"").strip(b"\t\n\f\r ").lower() != b"content-type":
+        return b""
+    found = _IN_CONTENT.search(attributes.get(b"content", b"").lower())
+    return found[1] if found else b""

@@ -1,0 +1,112 @@
+"""Representations: the validators of a file, of which a strong entity-tag never stands for two versions."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from httpsock.messages import Response, Status
+from httpsock.origin import respond
+from httpsock.parser import parse_head
+from httpsock.representation import Representation, etag_of_state
+from httpsock.resources import SMALL_FILE, DocumentRoot, Moment
+from tests.conftest import LONG_AGO
+from tests.support import get
+
+CHANGED_NS = LONG_AGO * 10**9
+
+
+def status_of(file: pathlib.Path, changed_ns: int) -> os.stat_result:
+    """Return what stat() says of *file*, if it had been changed at *changed_ns*."""
+    status = list(file.stat())
+    seconds = [changed_ns // 10**9] * 3
+    fractions = [changed_ns / 10**9] * 3
+    return os.stat_result([*status[:7], *seconds], dict(zip(_TIMES, [*fractions, *[changed_ns] * 3], strict=True)))
+
+
+_TIMES = ("st_atime", "st_mtime", "st_ctime", "st_atime_ns", "st_mtime_ns", "st_ctime_ns")
+
+
+@pytest.mark.parametrize(
+    ("fraction_ns", "seconds", "weak"),
+    [
+        pytest.param(123_456_789, 0.0, True, id="a fine clock, at the moment of the change"),
+        pytest.param(123_456_789, -10.0, True, id="a fine clock, before it, by a clock that is behind"),
+        pytest.param(123_456_789, 0.04, True, id="a fine clock, a few ticks later"),
+        pytest.param(123_456_789, 0.06, False, id="a fine clock, once it has ticked for sure"),
+        pytest.param(10_000_000, 0.06, False, id="a clock of 10 ms, as exFAT has it"),
+        pytest.param(0, 0.06, True, id="whole seconds: it may change again within this one"),
+        pytest.param(0, 1.99, True, id="whole seconds, or two of them"),
+        pytest.param(0, 2.01, False, id="whole seconds, when they are over"),
+    ],
+)
+def test_an_entity_tag_is_weak_while_a_change_may_leave_the_times(
+    fraction_ns: int, seconds: float, weak: bool, folder: pathlib.Path
+) -> None:
+    # RFC 9110 §8.8.1: what could change again and keep its tag must not be called a strong validator.
+    status = status_of(folder / "large.bin", CHANGED_NS + fraction_ns)
+    tag = etag_of_state(status, status.st_ctime + seconds)
+    assert tag.startswith(b"W/") is weak
+    assert tag.removeprefix(b"W/") == etag_of_state(status, LONG_AGO + 1000)
+
+
+def test_a_file_on_a_coarse_clock_is_never_spliced_of_two_versions(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R137: both versions have one length and one time; If-Range of the first gets the second whole."""
+    status = status_of(folder / "large.bin", CHANGED_NS)
+    monkeypatch.setattr(os, "fstat", lambda descriptor: status)
+    root = DocumentRoot(folder)
+    with closing(find(root, LONG_AGO + 0.5)) as first:
+        tag = first.validators.etag
+    assert tag.startswith(b"W/")
+    for now in (LONG_AGO + 1.5, LONG_AGO + 60):
+        request = get("/large.bin", "Range: bytes=100-", f"If-Range: {tag.decode()}")
+        response = respond(parse_head(request, 100), Moment(root, now, 0.0))
+        assert isinstance(response, Response)
+        response.close()
+        assert response.status is Status.OK
+
+
+def find(root: DocumentRoot, now: float) -> Representation:
+    """Return the representation of large.bin as it is *now*."""
+    found = Moment(root, now, 0.0).find(b"/large.bin", None)
+    assert isinstance(found, Representation)
+    return found
+
+
+@pytest.fixture(params=["ext4", "vfat"])
+def coarse(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file system that keeps times in whole seconds, or two of them."""
+    make = {
+        "ext4": ["mkfs.ext4", "-q", "-F", "-I", "128", "-O", "^metadata_csum"],
+        "vfat": ["mkfs.vfat"],
+    }[request.param]
+    if not sys.platform.startswith("linux") or not shutil.which(make[0], path="/usr/sbin:/sbin:/usr/bin"):
+        pytest.skip(f"{make[0]} is not installed")
+    image, folder = tmp_path / "image", tmp_path / "mounted"
+    image.touch()
+    os.truncate(image, 16 << 20)
+    folder.mkdir()
+    environment = os.environ | {"PATH": "/usr/sbin:/sbin:" + os.environ["PATH"]}
+    subprocess.run([*make, image], check=True, env=environment, capture_output=True)
+    mount = ["mount", "-t", request.param, "-o", "loop", image, folder]
+    if subprocess.run(mount, check=False, env=environment, capture_output=True).returncode:
+        pytest.skip(f"this user or kernel can't mount a {request.param} image")
+    yield folder
+    subprocess.run(["umount", folder], check=True, env=environment)
+
+
+def test_on_a_coarse_file_system_a_fresh_tag_is_weak(coarse: pathlib.Path) -> None:
+    file = coarse / "large.bin"
+    file.write_bytes(bytes(SMALL_FILE + 1))
+    status = file.stat()
+    assert status.st_ctime_ns % 10**9 == 0, "the clock of this file system is fine"
+    root = DocumentRoot(coarse)
+    with closing(find(root, status.st_ctime + 1.9)) as fresh, closing(find(root, status.st_ctime + 2.1)) as settled:
+        assert fresh.validators.etag == b"W/" + settled.validators.etag
