@@ -11,11 +11,11 @@ import os
 from contextlib import ExitStack
 
 from . import explanations, preconditions
-from .grammar import broken_percent, printable, unencoded
+from .grammar import printable
 from .mediatypes import in_utf8
-from .messages import Part, Refusal, Request, Response, Status, Target
+from .messages import Part, Refusal, Request, Response, Status
 from .negotiation import preferred_media_type
-from .paths import location_of
+from .paths import encoded_reference, folder_reference
 from .pieces import Pieces
 from .preconditions import Validators, Verdict, etag_of
 from .ranges import ByteRange, format_content_range, parse_ranges, select_ranges
@@ -35,16 +35,16 @@ def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
     if b"expect" in request.fields and any(expected != b"100-continue" for expected in request.expectations):
         fault = Refusal(Status.EXPECTATION_FAILED, "the only expectation known is 100-continue", "RFC 9110 §10.1.1")
         return _explain(fault, request)
-    # A path that starts with two slashes would lead to another host.
-    if not request.target.is_encoded and not request.target.path.startswith(b"//"):
-        return _redirect(_encoded(request.target))
-    found = moment.find(request.target.path, request.fields.get(b"accept-encoding"))
+    target = request.target
+    if not target.is_encoded:
+        return _redirect(encoded_reference(target.path, target.query))
+    found = moment.find(target.path, request.fields.get(b"accept-encoding"))
     match found:
         case Representation():
             # Most requests have no condition; a kept file's response is then ready made.
             return found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, moment.time)
         case Redirect():
-            return _redirect(location_of(found.name, request.target.query))
+            return _redirect(folder_reference(target.path, target.query))
         case Directory():
             return _list(request, found, moment)
         case _:
@@ -144,13 +144,6 @@ def _redirect(location: str) -> Response:
     content = f"{location}\n".encode("ascii")
     fields = (("Location", location), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-cache"))
     return Response(Status.MOVED_PERMANENTLY, fields, (content,))
-
-
-def _encoded(target: Target) -> str:
-    """Return the reference that *target* should have been (RFC 9112 §3.2); it starts with its one slash."""
-    path_and_query = target.path + (b"" if target.query is None else b"?" + target.query)
-    whole = broken_percent.sub(b"%25", path_and_query)
-    return unencoded.sub(lambda match: b"%%%02X" % match[0][0], whole).decode("ascii")
 
 
 def _refuse(refusal: Refusal, request: Request, moment: Moment) -> Response:

@@ -1,12 +1,14 @@
 """Paths: the name that the path of a request-target spells.
 
-Takes a path's octets, gives the segments of a name, or why it can name no file. Decoded once, then split,
-then checked, in this order: what is checked is what will be opened. Knows nothing of what files there are.
+Takes a path's octets, gives the segments of a name, or why it can name no file. Equivalent paths give one name: a path
+is percent-decoded once, then split, then its dot-segments and empty segments are removed, all as text, before any file
+is looked at. What is judged afterwards is what will be opened. Knows nothing of what files there are.
 
-RFC 3986 §2.4 (when to decode), §3.3 (path), §5.2.4 (dot-segments); RFC 9110 §4.2.3, §17.3.
+RFC 3986 §2.4 (when to decode), §3.3 (path), §5.2.4 and §6.2.2.3 (dot-segments); RFC 9110 §4.2.3, §17.3.
 
-    /a%20b/c.txt    segments "a b", "c.txt"          /a/../b    refused: a dot-segment, in any spelling
-    /a/             segment "a", as a folder          /a%2fb     refused: no name holds a slash
+    /a%20b/c.txt     "a b", "c.txt"                  /./a//b/../c    "a", "c"
+    /a/  /a/.        "a", as a folder                /a%2Fb          "a", "b": a slash, once decoded
+    /%252F           "%2F": decoded once             /a/../..        refused: it would leave the root
 """
 
 import os
@@ -14,7 +16,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from .grammar import percent_decode, percent_encode
+from .grammar import broken_percent, percent_decode, unencoded
 from .messages import Refusal, Status
 
 # A longer path is parsed anew each time: what it is made of takes up many times its own length.
@@ -24,7 +26,7 @@ NOT_FOUND = Refusal(Status.NOT_FOUND, "there is no such file here", "RFC 9110 §
 
 # What Windows takes for a device, whatever follows a full stop, and what it drops or splits at.
 _WINDOWS_TRAP = re.compile(
-    r'(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\..*)?|.*[. ]|.*[<>:"|?*\x00-\x1f].*',
+    r'(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\..*)?|.*[. ]|.*[<>:"|?*\\\x00-\x1f].*',
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -32,8 +34,8 @@ _WINDOWS_TRAP = re.compile(
 class Name(NamedTuple):
     """The name of a file or folder below the document root.
 
-    *relative* has the system's separators; *is_folder* if the path ended with a slash; *is_hidden* if a segment
-    starts with a full stop, but for /.well-known/, which is meant to be seen (RFC 8615).
+    *relative* has the system's separators; *is_folder* if the path ended with a slash or a dot-segment; *is_hidden* if
+    a segment starts with a full stop, but for /.well-known/, which is meant to be seen (RFC 8615).
     """
 
     segments: tuple[str, ...]
@@ -49,19 +51,28 @@ def parse_path(path: bytes) -> Name | Refusal:
 
 def _parse_path(path: bytes) -> Name | Refusal:
     """Return the Name that *path* spells, or why it can't be one; depends on *path* alone."""
-    *folders, last = path[1:].split(b"/")
-    encoded = [*folders, last] if last else folders
+    decoded = percent_decode(path)
+    if b"\0" in decoded:
+        number = decoded[: decoded.index(b"\0")].count(b"/")
+        reason = f"path segment {number} has a NUL (%00), which no name has"
+        return Refusal(Status.BAD_REQUEST, reason, "RFC 3986 §3.3")
+    try:
+        parts = os.fsdecode(decoded).split("/")
+    except UnicodeDecodeError:  # pragma: no cover (Windows: its names are UTF-16, so not any octets will do)
+        return NOT_FOUND
     segments: list[str] = []
-    for number, raw in enumerate(encoded, start=1):
-        segment = percent_decode(raw)
-        if fault := _segment_fault(segment, number):
-            return fault
-        name = _file_name(segment)
-        if name is None:
-            return NOT_FOUND
-        segments.append(name)
+    for number, part in enumerate(parts):
+        if part == "..":
+            if not segments:
+                reason = f'path segment {number} is "..", which leads out of the root'
+                return Refusal(Status.BAD_REQUEST, reason, "RFC 3986 §5.2.4")
+            segments.pop()
+        elif part not in ("", "."):
+            segments.append(part)
+    if os.name == "nt" and any(map(is_windows_trap, segments)):
+        return NOT_FOUND
     is_hidden = any(is_hidden_name(name, is_top=number == 0) for number, name in enumerate(segments))
-    return Name(tuple(segments), os.sep.join(segments), not last, is_hidden)
+    return Name(tuple(segments), os.sep.join(segments), parts[-1] in ("", ".", ".."), is_hidden)
 
 
 _memoised_parse_path = lru_cache(maxsize=2048)(_parse_path)
@@ -72,32 +83,26 @@ def is_hidden_name(name: str, *, is_top: bool) -> bool:
     return name.startswith(".") and not (is_top and name == ".well-known")
 
 
-def location_of(name: Name, query: bytes | None) -> str:
-    """Return the reference to *name* as a folder: from one slash on, so that it never leads to another host."""
-    path = "".join(f"/{percent_encode(os.fsencode(segment))}" for segment in name.segments)
-    return f"{path}/" if query is None else f"{path}/?{query.decode('ascii')}"
+def folder_reference(path: bytes, query: bytes | None) -> str:
+    """Return the relative reference that leads from *path*, a folder's without its slash, to the folder.
+
+    It is the last segment as it was sent, so it resolves right whatever stands before: dot-segments, empty segments, or
+    a prefix that a proxy has stripped. It has no slash but its last, so it can name no other host.
+    """
+    last = path.rpartition(b"/")[2]
+    # A colon in the first segment would end a scheme (RFC 3986 §4.2).
+    before = b"./" if b":" in last else b""
+    return (before + last + b"/" + (b"" if query is None else b"?" + query)).decode("ascii")
 
 
-def _segment_fault(segment: bytes, number: int) -> Refusal | None:
-    """Return why the decoded path segment can't name anything, or None if it can."""
-    for octet, shown in ((b"\0", "a NUL (%00)"), (b"/", "an encoded slash (%2F)"), (b"\\", "a backslash (%5C)")):
-        if octet in segment:
-            return Refusal(
-                Status.BAD_REQUEST, f"path segment {number} has {shown}, which no name here has", "RFC 3986 §3.3"
-            )
-    if segment in (b".", b".."):
-        reason = f'path segment {number} is "{segment.decode()}", which a client resolves before it sends'
-        return Refusal(Status.BAD_REQUEST, reason, "RFC 3986 §5.2.4")
-    return None if segment else NOT_FOUND
+def encoded_reference(path: bytes, query: bytes | None) -> str:
+    """Return the reference to what *path* and *query* should have been: with each octet encoded that has to be.
 
-
-def _file_name(segment: bytes) -> str | None:
-    """Return *segment* as the file system's names are written, or None if it can't be one."""
-    try:
-        name = os.fsdecode(segment)
-    except UnicodeDecodeError:  # pragma: no cover (Windows: its names are UTF-16, so not any octets will do)
-        return None
-    return None if os.name == "nt" and is_windows_trap(name) else name
+    It starts with one slash, so it names no other host.
+    """
+    whole = path.lstrip(b"/") + (b"" if query is None else b"?" + query)
+    encoded = unencoded.sub(lambda match: b"%%%02X" % match[0][0], broken_percent.sub(b"%25", whole))
+    return "/" + encoded.decode("ascii")
 
 
 def is_windows_trap(name: str) -> bool:

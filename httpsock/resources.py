@@ -335,9 +335,7 @@ class DocumentRoot:
         return Entry(entry.name, is_folder, status.st_size, status.st_mtime)
 
     def _is_nameable(self, relative: str, name: str) -> bool:
-        """Return whether a path can spell *name*, and may."""
-        if "\\" in name:
-            return False
+        """Return whether a path may spell *name*."""
         return self._show_hidden or not is_hidden_name(name, is_top=not relative)
 
     def _stat_link(self, relative: str) -> os.stat_result:

@@ -111,7 +111,7 @@ def test_a_folder_with_an_index_sends_it(root: DocumentRoot) -> None:
 @pytest.mark.parametrize("accept", ["*/*", "text/html", "application/json"])
 @pytest.mark.parametrize(
     "path",
-    ["/alphabet.txt", "/empty.txt", "/large.bin", "/", "/sub/", "/sub", '/a"', "/missing", "/a/../b", "/%00"],
+    ["/alphabet.txt", "/empty.txt", "/large.bin", "/", "/sub/", "/sub", '/a"', "/missing", "/a/../../b", "/%00"],
 )
 def test_head_has_the_head_of_get(root: DocumentRoot, path: str, accept: str) -> None:
     """R102, R103, RFC 9110 §9.3.2."""
@@ -238,11 +238,16 @@ def test_a_method_is_judged_before_an_expectation(root: DocumentRoot) -> None:
 @pytest.mark.parametrize(
     ("target", "location"),
     [
-        pytest.param("/sub", "/sub/", id="R142: a folder without its slash"),
-        pytest.param("/sub?", "/sub/?", id="with an empty query"),
-        pytest.param("/sub?a=b/c&d=%20?", "/sub/?a=b/c&d=%20?", id="the query is kept as it is"),
-        pytest.param("/%73ub", "/sub/", id="R140: an encoded name"),
-        pytest.param("http://evil.example/sub?q", "/sub/?q", id="R143: absolute-form leads nowhere else"),
+        pytest.param("/sub", "sub/", id="R142: a folder without its slash"),
+        pytest.param("/sub?", "sub/?", id="with an empty query"),
+        pytest.param("/sub?a=b/c&d=%20?", "sub/?a=b/c&d=%20?", id="the query is kept as it is"),
+        pytest.param("/%73ub", "%73ub/", id="R140: an encoded name"),
+        pytest.param("http://evil.example/sub?q", "sub/?q", id="R143: absolute-form leads nowhere else"),
+        pytest.param("//sub", "sub/", id="R143, R146: an empty segment is no host"),
+        pytest.param("/./alphabet.txt/../sub", "sub/", id="R146: dot-segments"),
+        pytest.param("/sub%2F..%2fsub", "sub%2F..%2fsub/", id="R146: encoded slashes"),
+        pytest.param('//evil.example/"', "/evil.example/%22", id="R143: no host before what is to be encoded"),
+        pytest.param('http://localhost//evil.example/"', "/evil.example/%22", id="R143: nor in absolute-form"),
         pytest.param('/a"b', "/a%22b", id="R017: a quote that was not encoded"),
         pytest.param("/a<b>?{c}|^`[d]", "/a%3Cb%3E?%7Bc%7D%7C%5E%60%5Bd%5D", id="R017: all that people type"),
         pytest.param("/sub?q=[1]", "/sub?q=%5B1%5D", id="R017: first encoded, then the slash"),
@@ -264,30 +269,29 @@ def test_a_redirect_stays_on_the_host_and_keeps_the_query(root: DocumentRoot, ta
     assert answer.field("Content-Range") is None
 
 
-@pytest.mark.parametrize(
-    "request_target", ['//evil.example/"', '////evil.example"', 'http://localhost//evil.example/"']
-)
-def test_no_redirect_starts_with_a_host(root: DocumentRoot, request_target: str) -> None:
-    """R143: two slashes would be one."""
-    response = ask(root, get(request_target))
-    assert response.status == 404
-    assert "Location" not in dict(response.fields)
-
-
 def test_a_redirect_writes_no_line_of_its_own(root: DocumentRoot, folder: pathlib.Path) -> None:
     """R143."""
     (folder / "a\r\nSet-Cookie: x").mkdir()
     answer = ask(root, get("/a%0D%0ASet-Cookie:%20x"))
-    assert answer.field("Location") == "/a%0D%0ASet-Cookie%3A%20x/"
+    assert answer.field("Location") == "./a%0D%0ASet-Cookie:%20x/"
     assert answer.field("Set-Cookie") is None
 
 
-@pytest.mark.parametrize("path", ["//sub", "//evil.example/sub", "//evil.example/", "/sub//"])
-def test_empty_segments_do_not_redirect(root: DocumentRoot, path: str) -> None:
-    """R143."""
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//alphabet.txt",
+        "/./alphabet.txt",
+        "/sub/../alphabet.txt",
+        "/sub/%2e%2E//alphabet.txt",
+        "/missing/..%2falphabet.txt",
+    ],
+)
+def test_equivalent_paths_have_one_answer_without_a_redirect(root: DocumentRoot, path: str) -> None:
+    """R146."""
     answer = ask(root, get(path))
-    assert answer.status == 404
-    assert answer.field("Location") is None
+    assert answer.status == 200
+    assert answer.field("ETag") == ask(root, get("/alphabet.txt")).field("ETag")
 
 
 def test_a_redirect_leads_to_what_was_meant(root: DocumentRoot, folder: pathlib.Path) -> None:
@@ -408,7 +412,7 @@ def test_a_failed_precondition_is_named(
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/missing", 404), ("/sub", 301), ("/a/../b", 400), ('/a"', 301), ("/.hidden", 404)],
+    [("/missing", 404), ("/sub", 301), ("/a/../../b", 400), ('/a"', 301), ("/.hidden", 404)],
 )
 @pytest.mark.parametrize("condition", ['If-Match: "x"', "If-None-Match: *", f"If-Unmodified-Since: {EARLIER}"])
 def test_preconditions_do_not_replace_another_answer(
@@ -784,8 +788,8 @@ def test_a_hostile_folder_is_redirected_to_and_listed(tmp_path: pathlib.Path) ->
     (tmp_path / "<b>\r\nX: y").mkdir()
     root = DocumentRoot(tmp_path)
     redirect = ask(root, get("/%3Cb%3E%0d%0aX:%20y"))
-    assert redirect.field("Location") == "/%3Cb%3E%0D%0AX%3A%20y/"
-    page = ask(root, get(redirect.field("Location") or "", BROWSER))
+    assert redirect.field("Location") == "./%3Cb%3E%0d%0aX:%20y/"
+    page = ask(root, get(urljoin("/", redirect.field("Location") or ""), BROWSER))
     assert page.status == 200
     assert "<h1>/&lt;b&gt;\ufffd\ufffdX: y/</h1>" in page.text
 
@@ -817,7 +821,6 @@ def test_a_folder_that_cant_be_read_to_its_end_is_refused(root: DocumentRoot, mo
         pytest.param("/.hidden", "/.hidden", id="R144: a hidden file is not there"),
         pytest.param("/%3Cb%3E%22%0a", "/%3Cb%3E%22%0a", id="R143: shown as it was received, not decoded"),
         pytest.param("/" + "a" * 100, "/" + "a" * 59 + "…", id="a long name is cut"),
-        pytest.param("//hello.txt", "//hello.txt", id="an empty segment"),
     ],
 )
 def test_what_is_not_there_is_said_not_to_be(root: DocumentRoot, folder: pathlib.Path, path: str, shown: str) -> None:
@@ -834,7 +837,7 @@ def test_a_path_that_can_name_nothing_is_a_bad_request(root: DocumentRoot, accep
     """R138, R139."""
     answer = ask(root, get("/sub/%2e%2e/%2e%2e/etc/passwd", f"Accept: {accept}"))
     assert answer.status == 400
-    assert "ath segment 2 is " in answer.text
+    assert "ath segment 3 is " in answer.text
     assert "RFC 3986 §5.2.4" in answer.text
 
 
@@ -970,8 +973,11 @@ def test_any_target_has_an_answer_that_stays_on_the_host(root: DocumentRoot, tar
     assert answer.status in (200, 204, 301, 400, 404, 405)
     if answer.status == 301:
         location = answer.field("Location") or ""
-        assert urlsplit(urljoin("http://localhost/x/y", location)).netloc == "localhost"
-        assert ask(root, get(location)).field("Location") != location, "it leads on"
+        assert re.match(r"(?:/(?![/\\])|[^/\\:]+/)", location)
+        onward = (
+            location if location.startswith("/") else f"/{target}".partition("?")[0].rpartition("/")[0] + "/" + location
+        )
+        assert ask(root, get(onward)).field("Location") != location, "it leads on"
 
 
 _PIECES = (

@@ -1,15 +1,25 @@
 """Paths: the name that a path spells (RFC 3986 §2.4, §3.3; RFC 9110 §17.3)."""
 
+import itertools
 import os
-from urllib.parse import urljoin, urlsplit
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from httpsock import paths
+from httpsock.grammar import broken_percent, unencoded
 from httpsock.messages import Refusal, Status
-from httpsock.paths import NOT_FOUND, Name, is_hidden_name, is_windows_trap, location_of, parse_path
+from httpsock.paths import (
+    NOT_FOUND,
+    Name,
+    encoded_reference,
+    folder_reference,
+    is_hidden_name,
+    is_windows_trap,
+    parse_path,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +42,24 @@ from httpsock.paths import NOT_FOUND, Name, is_hidden_name, is_windows_trap, loc
         pytest.param(b"/%0a%0D%1b", ("\n\r\x1b",), False, id="control characters, which a name may have"),
         pytest.param(b"/%ff", (os.fsdecode(b"\xff"),), False, id="octets that are no UTF-8, which a name may have"),
         pytest.param(b"/A", ("A",), False, id="R141: case counts"),
+        pytest.param(b"/./x", ("x",), False, id="R146: a dot-segment"),
+        pytest.param(b"/a/../b", ("b",), False, id="R146: two dots"),
+        pytest.param(b"/a/%2e/f", ("a", "f"), False, id="R146: an encoded dot-segment"),
+        pytest.param(b"/a/%2E%2e/f", ("f",), False, id="R146: encoded dots"),
+        pytest.param(b"/a/.%2e/f", ("f",), False, id="R146: half encoded dots"),
+        pytest.param(b"//x", ("x",), False, id="R146: an empty segment"),
+        pytest.param(b"/a//f", ("a", "f"), False, id="R146: an empty segment within"),
+        pytest.param(b"///", (), True, id="R146: empty segments alone"),
+        pytest.param(b"/a//", ("a",), True, id="R146: an empty segment at the end"),
+        pytest.param(b"/a/.", ("a",), True, id="R146: a dot-segment at the end is a folder"),
+        pytest.param(b"/a/b/..", ("a",), True, id="R146: two dots at the end are a folder"),
+        pytest.param(b"/@scope%2fname", ("@scope", "name"), False, id="R146: an encoded slash is a slash"),
+        pytest.param(b"/a%2F", ("a",), True, id="R146: an encoded slash at the end"),
+        pytest.param(b"/a%2f..%2Fb", ("b",), False, id="R146: dots between encoded slashes"),
+        pytest.param(b"/.git/../x", ("x",), False, id="R146: what is removed is not judged"),
+        pytest.param(b"/%252F", ("%2F",), False, id="R139: an escaped slash is decoded once"),
+        pytest.param(b"/a/b..;/c", ("a", "b..;", "c"), False, id="dots with parameters are a name"),
+        pytest.param(b"/%c0%ae%c0%ae/x", (os.fsdecode(b"\xc0\xae\xc0\xae"), "x"), False, id="no overlong dots"),
     ],
 )
 def test_a_path_spells_a_name(path: bytes, segments: tuple[str, ...], is_folder: bool) -> None:
@@ -42,20 +70,21 @@ def test_a_path_spells_a_name(path: bytes, segments: tuple[str, ...], is_folder:
 @pytest.mark.parametrize(
     ("path", "reason", "clause"),
     [
-        pytest.param(b"/%00", "path segment 1 has a NUL (%00)", "RFC 3986 §3.3", id="R139: NUL"),
-        pytest.param(b"/a/b%00.txt", "path segment 2 has a NUL (%00)", "RFC 3986 §3.3", id="R139: NUL in a name"),
-        pytest.param(b"/a%2fb", "path segment 1 has an encoded slash (%2F)", "RFC 3986 §3.3", id="R138: %2f"),
-        pytest.param(b"/..%2Fb", "path segment 1 has an encoded slash (%2F)", "RFC 3986 §3.3", id="R138: ..%2F"),
-        pytest.param(b"/..%5cb", "path segment 1 has a backslash (%5C)", "RFC 3986 §3.3", id="R138: ..%5c"),
-        pytest.param(b"/a/\\b", "path segment 2 has a backslash (%5C)", "RFC 3986 §3.3", id="R138: a backslash"),
-        pytest.param(b"/..", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R138: .."),
-        pytest.param(b"/a/../b", 'path segment 2 is ".."', "RFC 3986 §5.2.4", id="R138: .. within"),
-        pytest.param(b"/a/b/..", 'path segment 3 is ".."', "RFC 3986 §5.2.4", id="R138: .. at the end"),
-        pytest.param(b"/../", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R138: ../"),
-        pytest.param(b"/%2e%2E/x", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R138: .. encoded"),
-        pytest.param(b"/.%2e/x", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R138: .. half encoded"),
-        pytest.param(b"/./a", 'path segment 1 is "."', "RFC 3986 §5.2.4", id="."),
-        pytest.param(b"/a/%2e", 'path segment 2 is "."', "RFC 3986 §5.2.4", id=". encoded"),
+        pytest.param(b"/%00", "path segment 1 has a NUL (%00), which no name has", "RFC 3986 §3.3", id="R139: NUL"),
+        pytest.param(
+            b"/a/b%00.txt",
+            "path segment 2 has a NUL (%00), which no name has",
+            "RFC 3986 §3.3",
+            id="R139: NUL in a name",
+        ),
+        pytest.param(b"/..", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R146: out of the root"),
+        pytest.param(b"/../", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R146: out of the root, a folder"),
+        pytest.param(b"/a/../../a", 'path segment 3 is ".."', "RFC 3986 §5.2.4", id="R146: out and in again"),
+        pytest.param(b"/%2e%2E/x", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R146: encoded"),
+        pytest.param(b"/.%2e/x", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R146: half encoded"),
+        pytest.param(b"/..%2Fx", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R146: an encoded slash"),
+        pytest.param(b"//..//x", 'path segment 2 is ".."', "RFC 3986 §5.2.4", id="R146: empty segments are no folders"),
+        pytest.param(b"/./../x", 'path segment 2 is ".."', "RFC 3986 §5.2.4", id="R146: a dot-segment is no folder"),
     ],
 )
 def test_a_path_that_can_name_nothing_is_refused(path: bytes, reason: str, clause: str) -> None:
@@ -66,9 +95,10 @@ def test_a_path_that_can_name_nothing_is_refused(path: bytes, reason: str, claus
     assert refusal.clause == clause
 
 
-@pytest.mark.parametrize("path", [b"//", b"//a", b"/a//b", b"/a//", b"///"])
-def test_an_empty_segment_names_nothing(path: bytes) -> None:
-    assert parse_path(path) is NOT_FOUND
+@pytest.mark.skipif(os.name == "nt", reason="on Windows it separates names")
+def test_an_encoded_backslash_is_part_of_a_name() -> None:
+    assert parse_path(b"/back%5Cslash.txt") == Name(("back\\slash.txt",), "back\\slash.txt", False, is_hidden=False)
+    assert parse_path(b"/a/..%5c..%5cb") == Name(("a", "..\\..\\b"), "a/..\\..\\b", False, is_hidden=True)
 
 
 @pytest.mark.parametrize(
@@ -101,22 +131,108 @@ def test_hidden_names_are_told_by_their_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "query", "location"),
+    ("path", "query", "reference"),
     [
-        pytest.param(b"/sub", None, "/sub/", id="R142: with a slash"),
-        pytest.param(b"/sub", b"", "/sub/?", id="an empty query is a query"),
-        pytest.param(b"/sub", b"a=b&c=%20", "/sub/?a=b&c=%20", id="the query is kept as it is"),
-        pytest.param(b"/a%20b/c", None, "/a%20b/c/", id="spaces stay encoded"),
-        pytest.param(b"/a%0d%0aSet-Cookie:x", None, "/a%0D%0ASet-Cookie%3Ax/", id="R143: no header injection"),
-        pytest.param(b"/javascript:alert(1)", None, "/javascript%3Aalert%281%29/", id="R143: no scheme"),
-        pytest.param(b"/%ff", None, "/%FF/", id="octets that are no UTF-8"),
-        pytest.param("/ü".encode(), None, "/%C3%BC/", id="letters beyond ASCII are encoded"),
+        pytest.param(b"/sub", None, "sub/", id="R142: with a slash"),
+        pytest.param(b"/sub", b"", "sub/?", id="an empty query is a query"),
+        pytest.param(b"/sub", b"a=b&c=%20", "sub/?a=b&c=%20", id="the query is kept as it is"),
+        pytest.param(b"/a%20b/c", None, "c/", id="only the last segment"),
+        pytest.param(b"/a:b", None, "./a:b/", id="R143: a colon ends no scheme"),
+        pytest.param(b"/javascript:alert(1)", None, "./javascript:alert(1)/", id="R143: no scheme"),
+        pytest.param(b"//evil.example", None, "evil.example/", id="R143: no host"),
+        pytest.param(b"/a%2Fsub", None, "a%2Fsub/", id="R146: an encoded slash is in the last segment"),
+        pytest.param(b"/%ff", None, "%ff/", id="octets that are no UTF-8"),
+        pytest.param(b"/%5C%5Cevil.example", None, "%5C%5Cevil.example/", id="R143: backslashes stay encoded"),
     ],
 )
-def test_a_folder_has_a_location(path: bytes, query: bytes | None, location: str) -> None:
+def test_a_folder_without_its_slash_is_referred_to_relatively(path: bytes, query: bytes | None, reference: str) -> None:
+    assert folder_reference(path, query) == reference
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "reference"),
+    [
+        pytest.param(b'/a"b', None, "/a%22b", id="a quote"),
+        pytest.param(b"/x/a<b", b"q=<", "/x/a%3Cb?q=%3C", id="with a query"),
+        pytest.param(b'//evil.example/"', None, "/evil.example/%22", id="R143: no host"),
+        pytest.param(b"/", b"100%", "/?100%25", id="a broken escape in a query"),
+    ],
+)
+def test_what_should_have_been_encoded_is_referred_to(path: bytes, query: bytes | None, reference: str) -> None:
+    assert encoded_reference(path, query) == reference
+
+
+def resolve(base: str, reference: str) -> str:
+    """Return the path of a *reference* without a host against the path *base* (RFC 3986 §5.2.2 to §5.2.4)."""
+    path = reference if reference.startswith("/") else base.rpartition("/")[0] + "/" + reference
+    kept: list[str] = []
+    *folders, last = path.split("/")[1:]
+    for segment in folders:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    assert last not in (".", "..")
+    return "".join(f"/{segment}" for segment in [*kept, last])
+
+
+PIECES = ["/", ".", "%2e", "..", "%2f", "%5c", "a", "b:c", ".git", "\xff", '"', "%61", ";", "%25", "%"]
+spelled = st.lists(st.sampled_from(PIECES), max_size=9).map(lambda pieces: ("/" + "".join(pieces)).encode("latin-1"))
+
+
+@given(path=spelled)
+@settings(derandomize=True, deadline=None, max_examples=3000)
+def test_a_reference_leads_to_what_was_asked_for(path: bytes) -> None:
+    """R142, R143: resolved as clients do, it names the same folder or file."""
     name = parse_path(path)
-    assert isinstance(name, Name)
-    assert location_of(name, query) == location
+    if isinstance(name, Refusal) or name.is_folder:
+        return
+    base = path.decode("latin-1")
+    if broken_percent.search(path) or unencoded.search(path):
+        reference, is_folder = encoded_reference(path, None), False
+        assert re.match(r"/(?![/\\])", reference)
+    else:
+        reference, is_folder = folder_reference(path, None), True
+        assert not reference.startswith(("/", "\\"))
+        assert ":" not in reference.partition("/")[0]
+        # A proxy that strips a prefix sees to neither path nor reference.
+        assert resolve("/prefix" + base, reference) == "/prefix" + resolve(base, reference) or ".." in base
+    assert parse_path(resolve(base, reference).encode("latin-1")) == name._replace(is_folder=is_folder)
+
+
+def normalise(path: bytes) -> list[bytes] | None:
+    """Return the segments of *path* by the plainest reading of RFC 3986 §5.2.4, or None if it leaves the root."""
+    decoded, rest = b"", path
+    while rest:
+        size = 3 if re.match(rb"%[0-9A-Fa-f]{2}", rest) else 1
+        decoded += bytes([int(rest[1:3], 16)]) if size == 3 else rest[:1]
+        rest = rest[size:]
+    segments: list[bytes] = []
+    for segment in decoded.split(b"/"):
+        if segment == b"..":
+            if not segments:
+                return None
+            segments.pop()
+        elif segment not in (b"", b"."):
+            segments.append(segment)
+    return segments
+
+
+@pytest.mark.parametrize("length", range(6))
+def test_equivalent_paths_are_one_and_lead_nowhere_else(length: int) -> None:
+    """R138, R146: all paths of a few pieces, against another reading of the same text."""
+    pieces = [b"/", b".", b"%2e", b"%2F", b"%5C", b"a", b".git"]
+    for chosen in itertools.product(pieces, repeat=length):
+        path = b"/" + b"".join(chosen)
+        name, expected = parse_path(path), normalise(path)
+        if expected is None:
+            assert isinstance(name, Refusal)
+            assert name.clause == "RFC 3986 §5.2.4"
+            continue
+        assert isinstance(name, Name)
+        assert [os.fsencode(segment) for segment in name.segments] == expected
+        assert os.path.normpath("/root/" + name.relative) == "/root/" + name.relative or not name.segments
+        assert name.is_hidden == any(segment.startswith(b".") for segment in expected)
 
 
 @given(path=st.binary(max_size=30).map(lambda octets: b"/" + octets))
@@ -129,14 +245,13 @@ def test_whatever_a_path_holds_its_name_stays_below_the_root(path: bytes) -> Non
         return
     for segment in name.segments:
         assert segment not in ("", ".", "..")
-        assert not set(segment) & set("\0/\\")
-    location = location_of(name, None)
-    assert urlsplit(urljoin("http://a/x/y", location)).netloc == "a"
-    assert parse_path(location.encode()) == name._replace(is_folder=True)
+        assert not set(segment) & set("\0/")
 
 
 WINDOWS_TRAPS = ["con", "CON", "nul.txt", "Aux", "prn", "com1", "COM9.log", "com¹", "lpt0", "conin$", "CONOUT$", "con "]
 WINDOWS_TRAPS += [
+    "a\\b",
+    "..\\b",
     "con .txt",
     "name.",
     "name ",

@@ -187,7 +187,7 @@ def test_host_is_no_part_of_a_path(server: Server, host: bytes) -> None:
 def test_a_redirect_stays_here(server: Server, target: str) -> None:
     (answer,) = read_answers(talk(server.port, get(target)))
     location = answer.field("Location")
-    assert location is None or re.fullmatch(r"/[^/\\][!-~]*", location)
+    assert location is None or re.fullmatch(r"(?:/[^/\\]|[^/\\:]+/)[!-~]*", location)
     assert answer.field("X-Injected") is None
 
 
