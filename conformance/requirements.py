@@ -22,6 +22,7 @@ LEVELS = ("MUST", "SHOULD", "MAY", "SECURITY")
 
 _CHAPTERS = {
     "RFC 3986 §2": "Characters of a URI",
+    "RFC 3986 §6": "Equivalence of URIs",
     "RFC 6585 §5": "Request Header Fields Too Large",
     "RFC 9110 §2": "Conformance",
     "RFC 9110 §4": "Identifiers",

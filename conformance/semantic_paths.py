@@ -132,6 +132,55 @@ CHECKS.add("/?digits.txt is not /digits.txt", "R141", "POLICY", partial(_is_not,
 CHECKS.add("An escaped ? begins no query", "R141", "POLICY", partial(_is_not, target="/digits.txt%3Fa", content=DIGITS))
 
 
+def _is_equivalent(talk: Talk, target: str, canonical: str) -> str | None:
+    """Return a fault unless *target* gives what *canonical* gives, or redirects there."""
+    known = talk.whole(canonical)
+    response = talk.one(get(target))
+    if 300 <= response.status < 400:
+        location = re.sub(r"^https?://[^/]+", "", field(response, "location"))
+        return unless(location == canonical, f"Location is {location!r}, not {canonical}")
+    return expect(response, 200) or unless(response.content == known.content, "another file is served")
+
+
+for _target in (
+    "/./digits.txt",
+    "/folder/../digits.txt",
+    "/missing/../digits.txt",
+    "/%2e/digits.txt",
+    "/folder/%2E%2e/digits.txt",
+    "/folder/.%2e/digits.txt",
+    "/folder/./../digits.txt",
+    "http://localhost/./digits.txt",
+):
+    CHECKS.add(
+        f"{_target} is /digits.txt", "R146", "SHOULD", partial(_is_equivalent, target=_target, canonical="/digits.txt")
+    )
+# Nothing but custom says so of empty segments and of escaped slashes: most servers for folders take them so.
+for _target in (
+    "//digits.txt",
+    "///digits.txt",
+    "/folder//../digits.txt",
+    "/folder%2f..%2fdigits.txt",
+    "/%2Fdigits.txt",
+):
+    CHECKS.add(
+        f"{_target} is /digits.txt", "R146", "POLICY", partial(_is_equivalent, target=_target, canonical="/digits.txt")
+    )
+for _target in ("/folder/.", "/folder/../folder/", "/folder/%2e/"):
+    CHECKS.add(
+        f"{_target} is /folder/", "R146", "SHOULD", partial(_is_equivalent, target=_target, canonical="/folder/")
+    )
+# RFC 3986 §5.2.4 keeps such a path at the root, and whether a server does or refuses it is its choice.
+for _target in ("/..", "/../digits.txt", "/%2e%2e/digits.txt", "/folder/../../digits.txt", "/..%2fdigits.txt"):
+
+    def _stays_in_root(talk: Talk, target: str = _target) -> str | None:
+        response = talk.one(get(target))
+        is_root = response.status in (200, 301, 302, 307, 308)
+        return unless(is_root or 400 <= response.status < 500, f"it is answered {response.status}")
+
+    CHECKS.add(f"{_target} leaves no root", "R146", "SHOULD", _stays_in_root)
+
+
 def _location_fault(response: Response) -> str | None:
     """Return a fault if *response* sends the client to another host."""
     location = field(response, "location")

@@ -1,6 +1,7 @@
 """Files that change while they are read: replaced, rewritten, cut short; folders that become links."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import re
@@ -155,13 +156,17 @@ def _swapped(server: str, seconds: float) -> list[Row]:
 
         thread = threading.Thread(target=swap)
         answers = leaks = errors = 0
+        # Equivalent paths to the same name.
+        forms = itertools.cycle(
+            ("/swapped/file.txt", "//swapped//file.txt", "/inside/../swapped/./file.txt", "/swapped%2Ffile.txt")
+        )
         with serving(root, server) as subject:
             thread.start()
             latest = time.monotonic() + seconds
             try:
                 with connect(subject.port) as client:
                     while time.monotonic() < latest:
-                        status, _, content = _exchange(client, get("/swapped/file.txt"))
+                        status, _, content = _exchange(client, get(next(forms)))
                         answers += 1
                         leaks += b"OUTSIDE" in content
                         errors += status >= 500

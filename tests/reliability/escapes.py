@@ -10,8 +10,8 @@ from .subject import Row, ask, connect, get, serving, site
 
 _SECRET = b"OUTSIDE-THE-ROOT"
 _DOTS = ("..", "%2e%2e", ".%2e", "%2E.", "%252e%252e", "..;", "...", "%c0%ae%c0%ae", "%u002e%u002e", "..%00", "\xff..")
-_SLASHES = ("/", "%2f", "%5c", "\\", "//", "/./", "%252f", "%c0%af", "/%00/")
-_STARTS = ("", "sub/", "/")
+_SLASHES = ("/", "%2f", "%5c", "\\", "//", "/./", "%252f", "%c0%af", "/%00/", "%2F%2e/", "/sub/../")
+_STARTS = ("", "sub/", "/", "sub/../", "%2e/", "sub%2f..%2f", "linked/../", "link.txt/../", ".%2f/")
 _HOSTILE_NAMES = (
     "<script>alert(1)<script>.txt",
     '"onmouseover="x',
