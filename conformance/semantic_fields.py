@@ -220,6 +220,40 @@ for _path, _types in {
     CHECKS.add(f"Content-Type of {_path} fits", "R110", "SHOULD", partial(_type, path=_path, types=_types))
 
 
+def _charset(talk: Talk, path: str, *, is_utf8: bool) -> str | None:
+    """Return a fault if Content-Type names a charset that the file at *path* is not in, or does not declare."""
+    found = field(talk.whole(path), "content-type")
+    match = re.search(r';[ \t]*charset="?([^";\s]+)', found, re.IGNORECASE)
+    if match is None:
+        return None
+    return unless((match[1].lower() == "utf-8") is is_utf8, f"Content-Type is {found!r}")
+
+
+for _path, _what in {
+    "/charset/latin-1.html": "a page in Latin-1",
+    "/charset/latin-1.txt": "a text in Latin-1",
+    "/charset/latin-1.css": "a style sheet in Latin-1",
+    "/charset/latin-1.js": "a script in Latin-1",
+    "/charset/latin-1.svg": "a drawing in Latin-1",
+    "/charset/windows-1251.xml": "XML in windows-1251",
+    "/charset/shift-jis.html": "a page in Shift_JIS",
+    "/charset/gbk.csv": "a table in GBK",
+    "/charset/iso-2022-jp.html": "a page in ISO-2022-JP",
+    "/charset/utf-16.html": "a page in UTF-16",
+    "/charset/declared.html": "a page that declares another charset",
+    "/charset/declared-as-field.html": "a page that declares another charset as a field",
+    "/charset/declared.css": "a style sheet that declares another charset",
+    "/charset/declared.xml": "XML that declares another charset",
+}.items():
+    CHECKS.add(f"UTF-8 is not said of {_what}", "R147", "SHOULD", partial(_charset, path=_path, is_utf8=False))
+CHECKS.add(
+    "No charset but UTF-8 is said of a page in UTF-8",
+    "R147",
+    "SHOULD",
+    partial(_charset, path="/charset/utf-8.html", is_utf8=True),
+)
+
+
 def _encoding(talk: Talk, value: str, allowed: list[str]) -> str | None:
     response = talk.one(get("/style.css", *([f"Accept-Encoding: {value}"] if value != "-" else [])))
     coding = field(response, "content-encoding").lower()

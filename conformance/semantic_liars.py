@@ -20,7 +20,7 @@ _LEAKS = DIGITS + OUTSIDE_MARK + b"nobody shall read this <script>alert <b>bold 
 _TRUE_FIELDS = {
     "ETag": '"tag"',
     "Last-Modified": formatdate(MODIFIED, usegmt=True),
-    "Content-Type": "text/plain",
+    "Content-Type": "text/plain; charset=utf-8",
     "Vary": "Accept-Encoding",
     "Cache-Control": "no-cache",
     "Expires": formatdate(MODIFIED, usegmt=True),
@@ -35,7 +35,7 @@ _FALSE_FIELDS = {
     "Content-Encoding": "compress",
     "Allow": "POST, PUT, DELETE, PATCH",
     "Content-Range": "bytes 0-0/1",
-    "Content-Type": "text/html",
+    "Content-Type": "text/html; charset=iso-8859-1",
 }
 
 

@@ -1,6 +1,7 @@
 """The command line: the real program, started as a person or a script would start it, and stopped by signals."""
 
 import contextlib
+import gzip
 import json
 import os
 import pathlib
@@ -20,6 +21,7 @@ from httpsock.__main__ import main
 from httpsock.addresses import local_addresses
 from httpsock.options import _parser, options_of
 from httpsock.serve import _DEFAULT_PORTS, _announcing, _give_up_root
+from tests.conftest import LONG_AGO
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all, talk
 from tests.support_program import COMMAND, PACKAGE, Program, Start
 from tests.support_tools import run, tool
@@ -352,6 +354,22 @@ def test_links_that_lead_out_are_followed_on_demand(
     program = serving(*options)
     assert program.ask("/out.txt").status == status
     assert program.ask("/in.txt").status == 200, "a link that stays inside is followed either way"
+
+
+@pytest.mark.parametrize(
+    ("options", "coding", "vary"),
+    [
+        pytest.param([], "gzip", "Accept-Encoding", id="R111: by default"),
+        pytest.param(["--no-siblings"], None, None, id="--no-siblings"),
+    ],
+)
+def test_siblings_are_turned_off_on_demand(
+    serving: Start, folder: pathlib.Path, options: list[str], coding: str | None, vary: str | None
+) -> None:
+    (folder / "hello.txt.gz").write_bytes(gzip.compress(b"Hello, socket.\n"))
+    os.utime(folder / "hello.txt.gz", (LONG_AGO, LONG_AGO))
+    answer = serving(*options).ask("/hello.txt", "Accept-Encoding: gzip")
+    assert (answer.field("Content-Encoding"), answer.field("Vary")) == (coding, vary)
 
 
 @pytest.mark.parametrize(
