@@ -31,6 +31,8 @@ _SETTLED_SECONDS = 2.0
 
 _GZIP = b"\x1f\x8b\x08"
 _GZIP_LEAST = 18
+# What gzip may add to octets that can't be compressed, the file's name and comment included.
+_GZIP_MOST_ADDED = 4096
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_HEAD_MOST = 18
 _ZSTD_RLE, _ZSTD_RESERVED = 1, 3
@@ -81,7 +83,9 @@ def _proves_gzip(read: Read, length: int, original: Original) -> bool:
         return False
     if int.from_bytes(read(length - 4, 4), "little") != original.length & 0xFFFFFFFF:
         return False
-    return original.octets is None or _decompresses_to(read(0, length), original.octets)
+    if original.octets is None:
+        return True
+    return length <= original.length + _GZIP_MOST_ADDED and _decompresses_to(read(0, length), original.octets)
 
 
 def _decompresses_to(compressed: bytes, octets: bytes) -> bool:

@@ -654,6 +654,28 @@ def test_a_date_of_the_last_second_splices_nothing(root: DocumentRoot, folder: p
     assert ask(root, octets, LONG_AGO + 60).status == 206
 
 
+@pytest.mark.parametrize("name", ["small.html", "large.html"])
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        pytest.param(b"<meta charset=iso-8859-1>Gr\xf6\xdfe", "text/html", id="a page that declares Latin-1"),
+        pytest.param("Größe".encode(), "text/html; charset=utf-8", id="a page in UTF-8"),
+    ],
+)
+def test_each_answer_from_a_file_has_one_content_type(
+    name: str, start: bytes, expected: str, root: DocumentRoot, folder: pathlib.Path
+) -> None:
+    """R102, R147: of HEAD, of GET, of one part, and of each of several parts."""
+    path = f"/{name}"
+    (folder / name).write_bytes(start.ljust(100_000 if name == "large.html" else 100, b"x"))
+    whole, head = ask(root, get(path)), respond_to(parse_head(get(path, method="HEAD"), 100), Moment(root, NOW, 0.0))
+    head.close()
+    part, parts = ask(root, get(path, "Range: bytes=50-59")), ask(root, get(path, "Range: bytes=50-59,70-79"))
+    assert [whole.field("Content-Type"), part.field("Content-Type")] == [expected] * 2
+    assert dict(head.fields)["Content-Type"] == expected
+    assert parts.content.count(f"Content-Type: {expected}\r\n".encode()) == 2
+
+
 # --- Codings --------------------------------------------------------------------------------------
 
 

@@ -1083,6 +1083,14 @@ def test_a_sibling_is_not_proved_twice_within_a_second(folder: pathlib.Path) -> 
         assert found.coding == "gzip"
 
 
+def test_what_is_known_of_a_sibling_that_could_change_unseen_is_not_kept(folder: pathlib.Path) -> None:
+    make(folder / "hello.txt.gz", gzipped(HELLO))
+    now = (folder / "hello.txt.gz").stat().st_ctime + 0.5
+    served = DocumentRoot(folder)
+    assert represent(served, b"/hello.txt", b"gzip", now).coding == "gzip"
+    assert served._proofs._kept == {}
+
+
 def test_a_sibling_written_just_now_is_not_used(folder: pathlib.Path) -> None:
     make(folder / "hello.txt.gz", gzipped(HELLO), modified=LATER - 1.9)
     served = DocumentRoot(folder)

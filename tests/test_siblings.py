@@ -1,15 +1,20 @@
 """Siblings: which compressed files are proved to be their file in a content coding, and which are not."""
 
+import gzip
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import zlib
+from collections.abc import Callable
 
 import pytest
 
+import httpsock
 from httpsock.siblings import CODINGS, Original, is_proved, may_be_used
 from tests.conftest import LONG_AGO
+from tests.support import get, read_answer, talk
 from tests.support_siblings import FORMS, brotli, gzipped, zstandard
 
 CONTENT = b"".join(b"line %d of a file\n" % number for number in range(1000))
@@ -89,11 +94,24 @@ def test_gzip_says_the_length_modulo_two_to_the_32() -> None:
 def test_gzip_of_a_small_file_is_compared_with_it() -> None:
     assert not proved("gzip", gzipped(CONTENT[::-1]), SMALL)
     assert proved("gzip", gzipped(CONTENT[::-1]), LARGE), "the limit of what is proved of a large file"
-    damaged = bytearray(gzipped(CONTENT))
-    damaged[len(damaged) // 2] ^= 0xFF
-    assert not proved("gzip", bytes(damaged), SMALL)
+    for place in (10, -5):
+        damaged = bytearray(gzipped(CONTENT))
+        damaged[place] ^= 0xFF
+        assert not proved("gzip", bytes(damaged), SMALL), "its first block, or its checksum"
     bomb = gzipped(bytes(10**7))
     assert not proved("gzip", bomb[:-4] + len(CONTENT).to_bytes(4, "little"), SMALL)
+
+
+def test_gzip_that_is_much_longer_than_its_file_is_not_read() -> None:
+    longer = gzipped(CONTENT)[:10] + bytes(len(CONTENT) + 4096) + len(CONTENT).to_bytes(4, "little")
+    read: list[int] = []
+
+    def read_and_note(offset: int, length: int) -> bytes:
+        read.append(length)
+        return longer[offset : offset + length]
+
+    assert not is_proved("gzip", read_and_note, len(longer), SMALL)
+    assert max(read) == 4
 
 
 def test_gzip_with_a_reserved_flag_is_not_proved() -> None:
@@ -205,6 +223,30 @@ def test_a_sibling_is_neither_too_old_nor_too_new(
         os.utime(tmp_path / name, (modified, modified))
         statuses.append((tmp_path / name).stat())
     assert may_be_used(statuses[0], statuses[1], LONG_AGO + 100) is expected
+
+
+def test_a_sibling_is_never_sent_while_it_is_written(
+    serve: Callable[..., httpsock.Server], tmp_path: pathlib.Path
+) -> None:
+    """gzip writes beside a server that is asked: each answer is the whole file, in whichever coding."""
+    if not shutil.which("gzip"):
+        pytest.skip("gzip is not installed")
+    octets = random.Random(1).randbytes(2 << 20)
+    (tmp_path / "a.js").write_bytes(octets)
+    os.utime(tmp_path / "a.js", (LONG_AGO, LONG_AGO))
+    server = serve(tmp_path)
+
+    def ask() -> str | None:
+        answer, _ = read_answer(talk(server.port, get("/a.js", "Accept-Encoding: gzip", "Connection: close")))
+        coding = answer.field("Content-Encoding")
+        assert (gzip.decompress(answer.content) if coding else answer.content) == octets
+        return coding
+
+    with subprocess.Popen(["gzip", "-k", "-9", tmp_path / "a.js"]) as writing:
+        while writing.poll() is None:
+            ask()
+    # gzip gives it the time of its file.
+    assert ask() == "gzip"
 
 
 @pytest.mark.parametrize("level", ["-1", "-19", "--no-check"])
