@@ -10,7 +10,10 @@ The files, in the order of a request; an import only points downwards:
     options         its options
 
     announcer            says on the local network that a folder is served: recvfrom(), sendto()
+    description_server   serves what the announced device says of itself
     find                 who announces itself there
+    networks             the interfaces and addresses that this machine has now
+    answers              answers to searches, and each neighbour's share of them
     multicast            datagrams to a group, network by network
     description          what a device says of itself
     ssdp                 HTTP in datagrams, as values

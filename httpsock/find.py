@@ -32,7 +32,8 @@ from .arguments import INTERRUPTED, NOT_WRITTEN, TRACE_FORMS, Parser, complain, 
 from .client import Client
 from .client_connection import ClientTimeouts
 from .description import parse_description
-from .multicast import Interface, announcing_hosts, interface, is_near, sender
+from .multicast import Interface, is_near, sender
+from .networks import announcing_interfaces, interface
 from .response_parser import ResponseError
 from .ssdp import ALL, GROUP, GROUP_IPV6, PORT, ROOT_DEVICE, Datagram, DatagramError, format_search, parse_datagram
 from .terminal import visible
@@ -235,7 +236,7 @@ def _find(options: argparse.Namespace, trace: "Trace | None") -> int:
 
 def _networks() -> list[Interface]:
     """Return the interfaces by which others may be reached, or what the system takes for one if it has none."""
-    return [interface(host) for host in announcing_hosts()] or [Interface("0.0.0.0")]
+    return announcing_interfaces() or [Interface("0.0.0.0")]
 
 
 def _trace(form: str | None) -> "Trace | None":

@@ -6,17 +6,10 @@ interface by one of its addresses, IPv6 by a number, which its link-local addres
 RFC 1112 §6, §7 (IPv4); RFC 3493 §5.2 (IPv6); RFC 4007 §6, §11 (link-local addresses and their zones).
 """
 
-import errno
 import ipaddress
-import os
 import socket
 import struct
 from typing import Any, NamedTuple
-
-from .addresses import local_addresses
-
-# Linux: our addresses of IPv6, a line each: 32 hexadecimal digits, the number of the interface, and so on.
-_TABLE = "/proc/net/if_inet6"
 
 # Private use (RFC 1918), link-local (RFC 3927, RFC 4291 §2.5.6) and loopback.
 _NEAR = [
@@ -26,7 +19,10 @@ _NEAR = [
 
 
 class Interface(NamedTuple):
-    """An interface of ours: an address that we have there, and of IPv6 its number."""
+    """An interface of ours: an address that we have there, and its number, 0 if that is not known.
+
+    An interface that is deleted and made again has another number.
+    """
 
     address: str
     number: int = 0
@@ -35,6 +31,11 @@ class Interface(NamedTuple):
     def family(self) -> socket.AddressFamily:
         """The family of its address."""
         return socket.AF_INET6 if ":" in self.address else socket.AF_INET
+
+    @property
+    def is_link_local(self) -> bool:
+        """Whether the address is one of IPv6 that each network has alike."""
+        return self.family == socket.AF_INET6 and ipaddress.ip_address(self.address).is_link_local
 
     @property
     def host(self) -> str:
@@ -47,8 +48,13 @@ class Interface(NamedTuple):
             wanted = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", self.number)
             hearing.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, wanted)
         else:
-            wanted = socket.inet_aton(group) + socket.inet_aton(self.address)
+            wanted = socket.inet_aton(group) + self._ipv4
             hearing.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, wanted)
+
+    @property
+    def _ipv4(self) -> bytes:
+        """What names it among those of IPv4: an address that it has, and on Linux its number, which decides."""
+        return socket.inet_aton(self.address) + (struct.pack("@i", self.number) if self.number else b"")
 
     def send(self, sending: socket.socket, octets: bytes, group: str, port: int) -> None:
         """Send one datagram to *group* there. Raises OSError."""
@@ -56,39 +62,10 @@ class Interface(NamedTuple):
             sending.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, self.number)
             sending.sendto(octets, (group, port, 0, self.number))
         else:
-            sending.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(self.address))
+            # struct ip_mreqn, of which the group is not used here; or the address alone.
+            named = bytes(4) + self._ipv4 if self.number else self._ipv4
+            sending.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, named)
             sending.sendto(octets, (group, port))
-
-
-def interface(host: str) -> Interface:
-    """Return the interface that has *host*, a numeric address of ours. Raises OSError if there is none."""
-    address = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0][4]
-    if len(address) < 4:
-        return Interface(str(address[0]))
-    known = [each.number for each in _ipv6_interfaces() if each.address == address[0]]
-    number = int(address[3]) or (known or [0])[0]
-    if not number:
-        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-    return Interface(str(address[0]), number)
-
-
-def announcing_hosts() -> list[str]:
-    """Return the addresses under which this machine is known on each of its networks."""
-    hosts = [host for host in local_addresses() if ":" not in host]
-    return hosts + [each.host for each in _ipv6_interfaces() if "%" in each.host]
-
-
-def _ipv6_interfaces() -> list[Interface]:
-    """Return our addresses of IPv6 with their interfaces, where the system can be asked (Linux)."""
-    try:
-        with open(_TABLE, encoding="ascii") as table:
-            rows = [line.split() for line in table]
-    except OSError:
-        return []
-    return [
-        Interface(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(address)), int(number, 16))
-        for address, number, *_ in rows
-    ]
 
 
 def sender(address: tuple[Any, ...]) -> str:

@@ -274,16 +274,13 @@ def _announcing(server: Server, options: argparse.Namespace) -> contextlib.Abstr
         return contextlib.nullcontext()
     # Loaded only now: most servers announce nothing.
     from .announcer import Announcer
-    from .multicast import announcing_hosts
 
     # Of a trace of some paths only, no datagram is a part.
     trace = server.tracing.trace if server.tracing and not server.tracing.trace.path else None
-    hosts = [options.bind]
-    if options.lan or options.bind in ANY:
-        hosts = [host for host in announcing_hosts() if options.lan or (":" in host) == (":" in options.bind)]
+    hosts = ANY if options.lan else [options.bind]
     try:
         return Announcer(server.directory, hosts, server.port, trace=trace)
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)) if hosts else "there is no network"
+        reason = getattr(error, "strerror", None) or str(error)
         say(f"httpsock: the folder can't be announced: {reason}; it is served all the same.")
         return contextlib.nullcontext()

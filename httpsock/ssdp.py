@@ -192,6 +192,20 @@ class Device(NamedTuple):
                 *self._numbers(),
             )
 
+    def update(self, booted: int) -> Iterator[bytes]:
+        """Give the datagrams that say that *booted* is its number from now on, since another network has come."""
+        for target in self.targets:
+            yield _format(
+                "NOTIFY * HTTP/1.1",
+                ("HOST", self._group),
+                ("LOCATION", self.location),
+                ("NT", target),
+                ("NTS", "ssdp:update"),
+                ("USN", self.name_of(target)),
+                *self._numbers(),
+                ("NEXTBOOTID.UPNP.ORG", str(booted)),
+            )
+
     def byebye(self) -> Iterator[bytes]:
         """Give the datagrams that say that it is there no longer."""
         for target in self.targets:

@@ -433,9 +433,9 @@ def test_a_search_beside_a_get_in_one_trace(tmp_path: pathlib.Path, capfd: Captu
 
 
 def test_without_a_network_the_system_is_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(find_module, "announcing_hosts", list)
+    monkeypatch.setattr(find_module, "announcing_interfaces", list)
     assert find_module._networks() == [Interface("0.0.0.0")]
-    monkeypatch.setattr(find_module, "announcing_hosts", lambda: ["127.0.0.1"])
+    monkeypatch.setattr(find_module, "announcing_interfaces", lambda: [Interface("127.0.0.1")])
     assert find_module._networks() == [Interface("127.0.0.1")]
 
 

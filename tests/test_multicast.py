@@ -1,57 +1,17 @@
 """Multicast: which interface an address is of, how each family names it, and who is of the same network."""
 
-import ipaddress
 import socket
 import sys
 
 import pytest
 
-from httpsock import multicast
-from httpsock.multicast import Interface, announcing_hosts, interface, is_near, sender, with_zone
+from httpsock.multicast import Interface, is_near, sender, with_zone
 from httpsock.ssdp import GROUP, GROUP_IPV6
 from tests.support import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="multicast on loopback is Linux's")
 
 LOOPBACK = socket.if_nametoindex("lo") if sys.platform == "linux" else 1
-
-
-def test_an_address_of_ipv4_is_its_interface() -> None:
-    each = interface("127.0.0.1")
-    assert (each, each.family, each.host) == (Interface("127.0.0.1"), socket.AF_INET, "127.0.0.1")
-
-
-def test_a_link_local_address_comes_with_its_interface() -> None:
-    each = interface(f"fe80::1%{LOOPBACK}")
-    assert (each, each.family) == (Interface("fe80::1", LOOPBACK), socket.AF_INET6)
-    assert each.host == f"fe80::1%{LOOPBACK}"
-
-
-def test_the_interface_of_another_address_of_ipv6_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multicast, "_ipv6_interfaces", lambda: [Interface("fd00::2", 7)])
-    assert interface("fd00::2") == Interface("fd00::2", 7)
-    with pytest.raises(OSError, match="No such device"):
-        interface("fd00::3")
-
-
-@pytest.mark.parametrize("host", ["nobody", "fe80::1%no-such-interface"])
-def test_what_is_no_address_has_no_interface(host: str) -> None:
-    with pytest.raises(OSError, match=r"not known|not supported|No address"):
-        interface(host)
-
-
-def test_it_is_announced_where_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [host for host in announcing_hosts() if ipaddress.ip_address(host).is_loopback] == []
-    monkeypatch.setattr(multicast, "local_addresses", lambda: ["192.0.2.1", "2001:db8::1"])
-    ours = [Interface("::1", 1), Interface("fe80::1", 2), Interface("fd00::1", 2)]
-    monkeypatch.setattr(multicast, "_ipv6_interfaces", lambda: ours)
-    assert announcing_hosts() == ["192.0.2.1", "fe80::1%2"]
-
-
-def test_each_interface_of_ipv6_has_an_address_that_is_ours() -> None:
-    for each in multicast._ipv6_interfaces():
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-            probe.bind((each.address, 0, 0, each.number))
 
 
 @pytest.mark.parametrize(
@@ -130,8 +90,3 @@ def test_a_sender_is_named_with_its_zone_if_it_has_one(address: tuple[str, int],
 def test_only_a_link_local_address_has_a_zone() -> None:
     assert with_zone("fd00::1", 2) == "fd00::1"
     assert with_zone("fe80::1", 0) == "fe80::1"
-
-
-def test_without_ipv6_there_are_no_such_interfaces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multicast, "_TABLE", "/nowhere")
-    assert multicast._ipv6_interfaces() == []

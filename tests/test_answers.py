@@ -1,0 +1,111 @@
+"""Answers to searches: each for its moment, few in all, and a share for each neighbour."""
+
+import math
+
+import pytest
+
+from httpsock import answers
+from httpsock.answers import Answers, Rate, Shares
+from httpsock.multicast import Interface
+from httpsock.ssdp import DatagramError
+
+HERE, THERE = Interface("127.0.0.1", 1), Interface("127.0.0.2", 1)
+PEER = ("127.0.0.9", 5000)
+
+
+def granted(rate: Rate, now: float) -> bool:
+    if rate.has_one(now):
+        rate.take()
+        return True
+    return False
+
+
+def test_a_rate_grants_so_many_at_once_and_so_many_a_second() -> None:
+    rate = Rate(2, 3, 0.0)
+    assert [granted(rate, 0.0) for _ in range(4)] == [True, True, True, False]
+    assert [granted(rate, 0.5) for _ in range(2)] == [True, False]
+    assert [granted(rate, 100.0) for _ in range(4)] == [True, True, True, False]
+
+
+def served(shares: Shares, neighbour: str, now: float) -> str:
+    try:
+        shares.grant(neighbour, now)
+    except DatagramError as error:
+        return error.reason
+    return "granted"
+
+
+def test_fifty_searches_a_second_of_one_neighbour_leave_the_others_theirs() -> None:
+    shares = Shares(0.0)
+    greedy = [served(shares, "10.0.0.1", second + tick / 50) for second in range(60) for tick in range(50)]
+    assert greedy.count("granted") <= 9 + 60 * 3
+    assert greedy[-1] in ("granted", "3 answers a second are given to one neighbour")
+    assert [served(shares, f"10.0.0.{host}", 60.0) for host in (2, 3) for _ in range(9)] == ["granted"] * 18
+
+
+def test_many_neighbours_together_have_no_more_than_all_may() -> None:
+    """Against somebody that searches in the name of many."""
+    shares = Shares(0.0)
+    outcomes = [served(shares, f"10.0.{n // 250}.{n % 250}", n / 1000) for n in range(10_000)]
+    assert 30 * 9 < outcomes.count("granted") <= 30 + 30 * 10
+    assert set(outcomes) == {"granted", "30 answers a second are given to all neighbours"}
+    assert len(shares._each) == 1024
+
+
+def test_the_neighbour_that_was_silent_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "_MOST_NEIGHBOURS", 2)
+    shares = Shares(0.0)
+    for neighbour in ("a", "b", "a", "c"):
+        shares.grant(neighbour, 0.0)
+    assert list(shares._each) == ["a", "c"]
+
+
+def test_a_neighbour_whose_share_is_used_up_costs_the_others_nothing() -> None:
+    shares = Shares(0.0)
+    for _ in range(1000):
+        served(shares, "a", 0.0)
+    assert [served(shares, neighbour, 0.0) for neighbour in ("b", "c") for _ in range(9)] == ["granted"] * 18
+
+
+def test_answers_are_given_when_their_moment_has_come() -> None:
+    waiting = Answers(0.0)
+    assert (len(waiting), waiting.next_moment) == (0, math.inf)
+    waiting.add([b"1", b"2"], PEER, (HERE, HERE), 2.0, 1.0)
+    assert len(waiting) == 2
+    assert 1.0 <= waiting.next_moment <= 3.0
+    assert waiting.take_due(0.9) == []
+    assert {each.datagram for each in waiting.take_due(3.0)} == {b"1", b"2"}
+    assert len(waiting) == 0
+
+
+def test_an_answer_that_waits_is_not_given_twice() -> None:
+    waiting = Answers(0.0)
+    waiting.add([b"1"], PEER, (HERE, HERE), 2.0, 0.0)
+    with pytest.raises(DatagramError, match="is being answered already"):
+        waiting.add([b"1"], PEER, (HERE, HERE), 2.0, 0.0)
+    waiting.add([b"1"], ("127.0.0.9", 5001), (HERE, HERE), 2.0, 0.0)
+
+
+def test_the_ports_of_a_neighbour_share_its_share() -> None:
+    waiting = Answers(0.0)
+    for port in range(9):
+        waiting.add([b"1"], ("127.0.0.9", port), (HERE, HERE), 2.0, 0.0)
+    with pytest.raises(DatagramError, match="to one neighbour"):
+        waiting.add([b"1"], ("127.0.0.9", 9), (HERE, HERE), 2.0, 0.0)
+
+
+def test_no_more_wait_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "_MOST_WAITING", 1)
+    waiting = Answers(0.0)
+    with pytest.raises(DatagramError, match="1 answers are waiting already"):
+        waiting.add([b"1", b"2"], PEER, (HERE, HERE), 2.0, 0.0)
+    assert len(waiting) == 1
+
+
+def test_what_would_tell_of_an_interface_that_is_gone_is_dropped() -> None:
+    waiting = Answers(0.0)
+    waiting.add([b"1"], PEER, (HERE, THERE), 2.0, 0.0)
+    waiting.add([b"2"], PEER, (THERE, HERE), 2.0, 0.0)
+    waiting.add([b"3"], PEER, (HERE, HERE), 2.0, 0.0)
+    waiting.forget(THERE)
+    assert [each.datagram for each in waiting.take_due(9.0)] == [b"3"]

@@ -1,0 +1,132 @@
+"""Networks: which interfaces and addresses there are, with netlink and without, and that changes are noticed."""
+
+import errno
+import ipaddress
+import pathlib
+import socket
+import sys
+
+import pytest
+
+from httpsock import networks
+from httpsock.multicast import Interface
+from httpsock.networks import Hosts, announcing_interfaces, discard_changes, interface, interfaces, open_changes
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="netlink is Linux's")
+
+LOOPBACK = socket.if_nametoindex("lo") if sys.platform == "linux" else 1
+
+
+def test_an_address_comes_with_its_interface() -> None:
+    each = interface("127.0.0.1")
+    assert (each, each.family, each.host) == (Interface("127.0.0.1", LOOPBACK), socket.AF_INET, "127.0.0.1")
+    assert interface("192.0.2.77") == Interface("192.0.2.77")
+
+
+def test_a_link_local_address_names_its_interface() -> None:
+    each = interface(f"fe80::1%{LOOPBACK}")
+    assert (each, each.family, each.host) == (Interface("fe80::1", LOOPBACK), socket.AF_INET6, f"fe80::1%{LOOPBACK}")
+
+
+def test_an_address_of_ipv6_that_is_not_ours_has_no_interface() -> None:
+    with pytest.raises(OSError, match="No such device"):
+        interface("2001:db8::3")
+
+
+@pytest.mark.parametrize("host", ["nobody", "fe80::1%no-such-interface"])
+def test_what_is_no_address_has_no_interface(host: str) -> None:
+    with pytest.raises(OSError, match=r"not known|not supported|No address"):
+        interface(host)
+
+
+def test_each_interface_has_an_address_that_is_ours() -> None:
+    found = interfaces(with_loopback=True)
+    assert Interface("127.0.0.1", LOOPBACK) in found
+    for each in found:
+        with socket.socket(each.family, socket.SOCK_DGRAM) as probe:
+            probe.bind((each.address, 0, 0, each.number) if each.family == socket.AF_INET6 else (each.address, 0))
+
+
+def test_all_addresses_of_ipv6_that_the_kernel_lists_are_found() -> None:
+    table = pathlib.Path("/proc/net/if_inet6")
+    if not table.exists():
+        pytest.skip("this system has no IPv6")
+    rows = [line.split() for line in table.read_text(encoding="ascii").splitlines()]
+    on_loopback = {
+        Interface(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(address)), int(number, 16))
+        for address, number, _, _, _, name in rows
+        if name == "lo"
+    }
+    found = interfaces(with_loopback=True)
+    assert {each for each in found if each.family == socket.AF_INET6 and each.number == LOOPBACK} == on_loopback
+
+
+def test_announcements_are_for_ipv4_and_link_local_ipv6_beyond_loopback() -> None:
+    for each in announcing_interfaces():
+        assert each.number != LOOPBACK
+        assert each.family == socket.AF_INET or ipaddress.ip_address(each.address).is_link_local
+
+
+def test_without_netlink_the_routes_tell_of_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "AF_NETLINK")
+    monkeypatch.setattr(networks, "local_addresses", lambda: ["192.0.2.1", "2001:db8::1"])
+    assert interfaces() == [Interface("192.0.2.1")]
+    assert open_changes() is None
+
+
+def test_a_kernel_that_refuses_is_like_one_without_netlink_and_one_that_fails_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(networks, "_GET_LINKS", 9999)
+    with pytest.raises(OSError, match="not supported"):
+        interfaces()
+    monkeypatch.setattr(networks, "_NO_NETLINK", (errno.EOPNOTSUPP,))
+    monkeypatch.setattr(networks, "local_addresses", lambda: ["192.0.2.1"])
+    assert interfaces() == [Interface("192.0.2.1")]
+
+
+def test_changes_are_received_until_there_are_none() -> None:
+    told, changes = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with told, changes:
+        changes.setblocking(False)
+        told.send(b"one")
+        told.send(b"two")
+        discard_changes(changes)
+        with pytest.raises(BlockingIOError):
+            changes.recv(1)
+
+
+def test_a_socket_for_changes_does_not_block() -> None:
+    changes = open_changes()
+    assert changes
+    with changes:
+        discard_changes(changes)
+
+
+def test_hosts_are_those_that_were_given_and_are_here_now() -> None:
+    hosts = Hosts(["192.0.2.77", "127.0.0.1", "127.0.0.2", "fe80::1%no-such-interface"])
+    faults: dict[str, OSError] = {}
+    first = hosts.first(faults)
+    assert [each.address for each in first] == ["192.0.2.77", "127.0.0.1", "127.0.0.2"]
+    assert list(faults) == ["fe80::1%no-such-interface"]
+    hosts.keep(first)
+    assert [each.address for each in hosts.interfaces()] == ["127.0.0.1", "127.0.0.2"]
+    assert hosts.all == ["192.0.2.77", "127.0.0.1", "127.0.0.2"]
+
+
+def test_hosts_that_were_not_joined_are_forgotten() -> None:
+    hosts = Hosts(["192.0.2.77", "127.0.0.1"])
+    hosts.keep([Interface("127.0.0.1", LOOPBACK)])
+    assert hosts.all == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(("host", "family"), [("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6)])
+def test_all_addresses_are_those_of_one_family(host: str, family: int) -> None:
+    hosts = Hosts([host])
+    assert hosts.interfaces() == [each for each in announcing_interfaces() if each.family == family]
+    assert hosts.all == hosts.of_all == [host]
+
+
+def test_what_can_not_be_known_of_an_address_is_an_error() -> None:
+    with pytest.raises(OSError, match="not known"):
+        networks._is_ours("nobody")
