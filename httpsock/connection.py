@@ -15,6 +15,7 @@ RFC 9112 §9 (connection management); RFC 9110 §10.1.1 (Expect), §6.6.1 (Date)
 """
 
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -52,6 +53,8 @@ _TURN_OCTETS = 1024 * 1024
 _COPIED_OCTETS = 32 * 1024 if hasattr(socket.socket, "sendmsg") else 1 << 62
 # Tells the kernel to wait for more before it sends a segment.
 _MORE = getattr(socket, "MSG_MORE", 0)
+# sendfile() on a file system or kernel that lacks it: FUSE, LXC, WSL 1, or a filter of system calls.
+_SENDFILE_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM)
 # Linger on closing: yes, for no time; the system's structure of two numbers.
 _RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
@@ -362,10 +365,18 @@ class Connection:
     def _send_slice(self, file: FileIO, offset: int, length: int) -> int:
         """Return how many octets of *file* from *offset* on the system took; 0 means that the file ends there."""
         if hasattr(os, "sendfile"):
-            return os.sendfile(self.descriptor, file.fileno(), offset, length)
+            try:
+                return self._sendfile(file, offset, length)
+            except OSError as error:
+                if error.errno not in _SENDFILE_NOT_SUPPORTED:
+                    raise
         file.seek(offset)
         octets = file.read(min(length, _RECEIVE_OCTETS))
         return self._socket.send(octets) if octets else 0
+
+    def _sendfile(self, file: FileIO, offset: int, length: int) -> int:
+        """Let the kernel send octets of *file*; return how many it took."""
+        return os.sendfile(self.descriptor, file.fileno(), offset, length)
 
     def _linger(self) -> Conversation:
         """End our side, and read what is still under way, so that no reset destroys the response (RFC 9112 §9.6)."""

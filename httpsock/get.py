@@ -190,7 +190,7 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
     if options.resume and download and not download.is_resumable:
         _say(f"{download.part_path}: no part of a known version to go on with; from the beginning.")
     response = client.request(
-        options.method, url, fields=[*options.header, *(download.fields if download else [])],
+        options.method, url, fields=[*_fields(options, path), *(download.fields if download else [])],
         content=options.data or b"",
     )  # fmt: skip
     if download and download.is_resumable and not download.accepts(response):
@@ -211,6 +211,13 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
         else:
             _write_content(response)
     return 0
+
+
+def _fields(options: argparse.Namespace, path: str | None) -> list[tuple[str, str]]:
+    """Return the request fields; a terminal prefers the listing of a folder as text."""
+    names = {name.lower() for name, _ in options.header}
+    prefers_text = path is None and _is_terminal() and "accept" not in names
+    return [*options.header, *([("Accept", "text/plain, */*;q=0.8")] if prefers_text else [])]
 
 
 def _check_is_asked_for(response: ClientResponse, fields: Sequence[tuple[str, str]]) -> None:

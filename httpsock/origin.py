@@ -108,9 +108,12 @@ def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Re
     parts: list[Part] = []
     for byte_range in byte_ranges:
         content_range_line = f"Content-Range: {format_content_range(byte_range, representation.length)}"
-        head = f"--{boundary}\r\nContent-Type: {representation.media_type}\r\n{content_range_line}\r\n\r\n"
-        parts += [head.encode("ascii"), representation.part(byte_range.first, byte_range.length), b"\r\n"]
-    parts.append(f"--{boundary}--\r\n".encode("ascii"))
+        # CRLF before the first delimiter too, as an empty preamble (RFC 2046 §5.1.1): zsync looks for it.
+        head = f"\r\n--{boundary}\r\nContent-Type: {representation.media_type}\r\n{content_range_line}\r\n\r\n"
+        parts += [head.encode("ascii"), representation.part(byte_range.first, byte_range.length)]
+    parts.append(f"\r\n--{boundary}--\r\n".encode("ascii"))
+    if representation.file is None:
+        parts = [b"".join(part for part in parts if isinstance(part, bytes))]
     content_type = ("Content-Type", f"multipart/byteranges; boundary={boundary}")
     fields = (content_type, *(field for field in representation.fields if field[0] != "Content-Type"))
     return Response(Status.PARTIAL_CONTENT, fields, tuple(parts), representation.file)

@@ -184,12 +184,9 @@ class TracedConnection(Connection):
             self.tell("refuse", facts, head=unread[:_MOST_UNREAD])
         return super()._send(response, request, is_persistent=is_persistent)
 
-    def _send_slice(self, file: FileIO, offset: int, length: int) -> int:
-        if not hasattr(os, "sendfile"):
-            # It is read and sent, which the socket tells of.
-            return super()._send_slice(file, offset, length)
+    def _sendfile(self, file: FileIO, offset: int, length: int) -> int:
         with telling_failure(self.tell, "sendfile"):
-            sent = super()._send_slice(file, offset, length)
+            sent = super()._sendfile(file, offset, length)
         octets = os.pread(file.fileno(), sent, offset) if self.tell.wants_octets else b""
         self.tell("sendfile", {"octets": sent}, octets=octets)
         return sent

@@ -5,6 +5,8 @@ or tells it that its time is over.
 """
 
 import contextlib
+import errno
+import itertools
 import os
 import pathlib
 import select
@@ -1226,6 +1228,43 @@ def test_a_range_of_a_large_file_is_sent_exactly(
     assert (first.content, second.content) == (LARGE[1000:2000], LARGE[-3:])
     assert first.field("Content-Range") == f"bytes 1000-1999/{len(LARGE)}"
     assert_goes_on(dialogue)
+
+
+@pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile()")
+@pytest.mark.parametrize("before", [0, 1, 2], ids=["at once", "after one call", "after two calls"])
+@pytest.mark.parametrize("refusal", ["EINVAL", "ENOSYS", "EOPNOTSUPP", "EPERM"])
+def test_where_sendfile_is_refused_the_file_is_read_and_sent(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, refusal: str, before: int
+) -> None:
+    """LXC, WSL 1, FUSE and filters of system calls refuse it, and not always from the beginning."""
+    sendfile, calls = os.sendfile, itertools.count()
+
+    def refuse(out: int, file: int, offset: int, length: int) -> int:
+        if next(calls) < before:
+            return sendfile(out, file, offset, length)
+        raise OSError(getattr(errno, refusal), "not supported here")
+
+    monkeypatch.setattr(os, "sendfile", refuse)
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/large.bin", "Range: bytes=5-199999") + get("/hello.txt"))
+
+    first, second = dialogue.answers()
+
+    assert (first.status, first.content) == (206, LARGE[5:200000])
+    assert second.content == b"Hello, socket.\n"
+    assert next(calls) > before
+
+
+@pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile()")
+def test_a_disk_that_fails_is_no_refusal_of_sendfile(dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: int) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "sendfile", fail)
+    dialogue.say(get("/large.bin"))
+
+    assert dialogue.hear().partition(b"\r\n\r\n")[2] == b""
+    assert not dialogue.goes_on
 
 
 def test_who_sends_many_requests_at_once_gets_one_answered_in_each_turn(dialogue: Dialogue) -> None:

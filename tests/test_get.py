@@ -527,6 +527,27 @@ def test_on_a_terminal_nothing_from_a_server_is_obeyed() -> None:
 
 
 @needs_terminal
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param([], b"text/plain, */*;q=0.8", id="a folder is listed as text"),
+        pytest.param(["-H", "Accept: text/html"], b"text/html", id="unless asked otherwise"),
+    ],
+)
+def test_on_a_terminal_text_is_preferred(options: list[str], expected: bytes) -> None:
+    heads: list[bytes] = []
+
+    def answer(connected: socket.socket) -> None:
+        heads.append(receive_head(connected))
+        connected.sendall(ok(b"hello\n"))
+
+    with playing(answer) as url:
+        watched = Watched(*options, url, streams=("stdout",))
+        watched.end()
+    assert re.findall(rb"(?m)^Accept: (.*)\r$", heads[0]) == [expected]
+
+
+@needs_terminal
 @pytest.mark.parametrize("ends", ["whole", "broken off"])
 @pytest.mark.parametrize("to_file", [True, False])
 def test_a_long_transfer_has_a_bar(to_file: bool, ends: str, tmp_path: pathlib.Path) -> None:

@@ -481,7 +481,8 @@ def parts_of(answer: Answer) -> list[tuple[dict[str, str], bytes]]:
     """Return the fields and the content of each part of a multipart/byteranges (RFC 9110 §14.6, RFC 2046 §5.1.1)."""
     match = re.fullmatch(r"multipart/byteranges; boundary=([0-9A-Za-z]{1,70})", answer.field("Content-Type") or "")
     assert match
-    delimiter = b"--" + match[1].encode()
+    # zsync looks for the CRLF before the first delimiter, too.
+    delimiter = b"\r\n--" + match[1].encode()
     parts = []
     rest = answer.content
     while rest != delimiter + b"--\r\n":
@@ -496,9 +497,7 @@ def parts_of(answer: Answer) -> list[tuple[dict[str, str], bytes]]:
         content, rest = rest[:length], rest[length:]
         assert len(content) == length
         assert delimiter not in content
-        assert rest.startswith(b"\r\n")
         parts.append((fields, content))
-        rest = rest.removeprefix(b"\r\n")
     return parts
 
 

@@ -87,6 +87,14 @@ def test_one_range_more_is_ignored() -> None:
     assert parse_ranges(b"bytes=" + b",".join(b"%d-%d" % (n * 3, n * 3) for n in range(MAX_RANGES + 1))) is None
 
 
+def test_many_overlapping_ranges_are_joined_into_no_more_than_there_is() -> None:
+    """R136: in any order, each where its first part was asked for."""
+    specs = [RangeSpec(first, first + 10) for first in (*range(500, 600, 5), *range(0, 100, 10), *range(95, 300, 7))]
+    assert select_ranges(specs, 10_000) == [ByteRange(500, 605), ByteRange(0, 308)]
+    touching = [RangeSpec(first, first + 1) for first in range(2 * MAX_RANGES - 2, -1, -2)]
+    assert select_ranges(touching, 10_000) == [ByteRange(0, 2 * MAX_RANGES - 1)]
+
+
 def test_some_empty_members_are_skipped_and_many_are_ignored() -> None:
     """R136, RFC 9110 §5.6.1.2: a reasonable number of empty members is to be borne, no more."""
     assert parse_ranges(b"bytes=0-1" + b"," * 4 * MAX_RANGES) == [RangeSpec(0, 1)]

@@ -1,0 +1,23 @@
+"""Real clients against the real server: each does the job that people use it for.
+
+    client           job                                                           where
+    curl             ranges, resumption, conditions, uploads refused, --compressed tests/test_clients.py
+    requests         sessions, redirects, streams                                  tests/test_clients.py
+    Chromium         the site, players, listings                                   tests/test_browser.py
+    h11              every framing, as the oracle                                  conformance/
+    wget             a file, -c, -N                                                test_downloads.py
+    aria2c, axel     a file in several parts at a time                             test_downloads.py
+    lftp             mirror a folder by its listing, continue a file               test_downloads.py
+    zsync, zckdl     only the parts that changed: many ranges in one request       test_downloads.py
+    rclone           copy a folder by its listing, names with colons               test_downloads.py
+    ab               keep-alive in HTTP/1.0                                        test_downloads.py
+    ffprobe, mpv     seek in a film; a playlist of ./names                         test_media.py
+    apt              a flat repository, whose URL ends with ./                     test_packages.py
+    pip              a folder of wheels                                            test_packages.py
+    npm              a scoped package of a static registry, @scope%2fname          test_packages.py
+    git              clone over the dumb protocol                                  test_packages.py
+    ostree           pull from an archive repository                               test_packages.py
+
+A client that is not installed skips its tests by name; CI installs all of them. Tried by hand, and not run here: dnf,
+uv, cargo, go, hey, Firefox, Safari's engine.
+"""

@@ -1,0 +1,124 @@
+"""Clients that download files and folders: whole, in parts, again, and only what has changed."""
+
+import os
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+import httpsock
+from httpsock.accesslog import Exchange
+from tests.support_tools import run, tool
+
+LONG_AGO = 1_600_000_000
+FILM = bytes(range(256)) * 8192
+
+
+@pytest.fixture
+def served(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A folder with a large file, a folder below it, and names that clients trip over."""
+    folder = tmp_path / "served"
+    (folder / "sub").mkdir(parents=True)
+    files = {"film.bin": FILM, "hello.txt": b"hello\n", "sub/a:b.txt": b"colon\n", "sub/two words.txt": b"words\n"}
+    files |= {"sub/100%.txt": b"percent\n", "sub/café.txt": b"accent\n"}
+    for name, octets in files.items():
+        (folder / name).write_bytes(octets)
+        os.utime(folder / name, (LONG_AGO, LONG_AGO))
+    return folder
+
+
+def succeed(done: subprocess.CompletedProcess[bytes]) -> None:
+    assert done.returncode == 0, (done.stdout + done.stderr).decode("utf-8", "replace")[-2000:]
+
+
+def names_below(folder: pathlib.Path) -> dict[str, bytes]:
+    """Return the files below *folder* with their content."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_wget_gets_a_file_goes_on_with_it_and_asks_whether_it_is_newer(
+    served: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    wget, log = tool("wget"), list[Exchange]()
+    with httpsock.Server(served, port=0, log=log.extend) as server:
+        (tmp_path / "film.bin").write_bytes(FILM[:1000])
+        succeed(run([wget, "-nv", "-c", server.url + "film.bin"], tmp_path))
+        assert (tmp_path / "film.bin").read_bytes() == FILM
+        succeed(run([wget, "-nv", "-c", server.url + "film.bin"], tmp_path))
+        succeed(run([wget, "-nv", "-N", server.url + "hello.txt"], tmp_path))
+        succeed(run([wget, "-nv", "-N", server.url + "hello.txt"], tmp_path))
+    assert [int(exchange.status) for exchange in log] == [206, 416, 200, 304]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["aria2c", "-q", "-x4", "-s4", "-k1M", "--file-allocation=none"], id="aria2c"),
+        pytest.param(["axel", "-q", "-n4"], id="axel"),
+    ],
+)
+def test_a_file_is_fetched_in_parts_at_a_time(served: pathlib.Path, tmp_path: pathlib.Path, command: list[str]) -> None:
+    program, *options = command
+    log = list[Exchange]()
+    (served / "film.bin").write_bytes(FILM * 4)
+    os.utime(served / "film.bin", (LONG_AGO, LONG_AGO))
+    with httpsock.Server(served, port=0, log=log.extend) as server:
+        succeed(run([tool(program), *options, server.url + "film.bin"], tmp_path))
+    assert (tmp_path / "film.bin").read_bytes() == FILM * 4
+    assert sum(exchange.status == 206 for exchange in log) >= 2
+
+
+def test_lftp_mirrors_a_folder_by_its_listing(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with httpsock.Server(served, port=0) as server:
+        succeed(run([tool("lftp"), "-c", f"open {server.url}; mirror / mirrored"], tmp_path))
+    assert names_below(tmp_path / "mirrored") == names_below(served)
+
+
+def test_rclone_copies_a_folder_with_all_its_names(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    command = [tool("rclone"), "--config", os.devnull, "copy", "--http-url"]
+    with httpsock.Server(served, port=0) as server:
+        succeed(run([*command, server.url, ":http:", str(tmp_path / "copied")], tmp_path))
+    assert names_below(tmp_path / "copied") == names_below(served)
+
+
+def test_zsync_fetches_only_what_has_changed(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """It reads a multipart/byteranges only if a CRLF stands before the first delimiter, and else loops for ever."""
+    zsync, log = tool("zsync"), list[Exchange]()
+    old, new = bytearray(os.urandom(1 << 20)), bytearray()
+    new[:] = old
+    for position in range(20_000, len(new), 50_000):
+        new[position : position + 10] = b"0123456789"
+    (served / "new.bin").write_bytes(new)
+    (tmp_path / "old.bin").write_bytes(old)
+    succeed(run([tool("zsyncmake"), "-b", "2048", "-u", "new.bin", "-o", "new.zsync", "new.bin"], served))
+    with httpsock.Server(served, port=0, log=log.extend) as server:
+        succeed(run([zsync, "-q", "-i", "old.bin", "-o", "new.bin", server.url + "new.zsync"], tmp_path))
+    assert (tmp_path / "new.bin").read_bytes() == new
+    parts = [exchange for exchange in log if exchange.status == 206]
+    assert 1 <= len(parts) <= 5
+    assert sum(exchange.sent for exchange in parts) < len(new) // 4
+
+
+def test_zchunk_fetches_only_what_has_changed(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """It asks for up to 255 ranges at a time."""
+    zck, log = tool("zck"), list[Exchange]()
+    lines = [b"line %06d of a file that changes a little\n" % number for number in range(60_000)]
+    (served / "new").write_bytes(b"".join(lines))
+    for number in range(0, len(lines), 500):
+        lines[number] = b"line %06d was another one before\n" % number
+    (tmp_path / "old").write_bytes(b"".join(lines))
+    succeed(run([zck, "-o", "new.zck", "new"], served))
+    succeed(run([zck, "-o", "old.zck", "old"], tmp_path))
+    with httpsock.Server(served, port=0, log=log.extend) as server:
+        succeed(run([tool("zckdl"), "-s", "old.zck", server.url + "new.zck"], tmp_path))
+    assert (tmp_path / "new.zck").read_bytes() == (served / "new.zck").read_bytes()
+    assert {int(exchange.status) for exchange in log} <= {200, 206}
+
+
+def test_ab_keeps_a_connection_of_http_1_0(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with httpsock.Server(served, port=0) as server:
+        done = run([tool("ab"), "-q", "-k", "-n", "50", "-c", "2", server.url + "hello.txt"], tmp_path)
+    succeed(done)
+    assert re.search(rb"Keep-Alive requests: +50\n", done.stdout)
+    assert re.search(rb"Failed requests: +0\n", done.stdout)
