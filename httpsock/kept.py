@@ -1,6 +1,6 @@
 """File cache: small files in memory, valid only while stat() is unchanged, and for a second after they were read.
 
-Takes a name and what stat() says now, gives what was kept under just that. Knows nothing of HTTP.
+Takes a name and its current stat(), gives the value cached for exactly these. Knows no HTTP.
 A kept file costs a stat(), not open(), fstat(), read() and close(). A program that writes through mmap() changes a file
 long before its times; some file systems keep times in whole seconds. So a kept file is read again after a second.
 """
@@ -13,8 +13,8 @@ Value = TypeVar("Value")
 Key = tuple[str, str | None]
 
 
-# What changes when a file does: its inode, length, time of modification, time of change (ns), and device; the same of
-# a second file, if the value depends on both.
+# The parts of stat() that change when a file does: its inode, length, time of modification, time of change (ns), and
+# device; the same of a second file, if the value depends on both.
 FileState = tuple[int, ...]
 
 # How long a value is given without reading the file again.
@@ -27,9 +27,9 @@ def file_state(status: os.stat_result) -> FileState:
 
 
 class KeptFiles(Generic[Value]):
-    """What was made of files, up to *capacity* octets in all; the one kept longest makes room.
+    """A cache of values made from files, up to *capacity* octets in all; the oldest entry is evicted.
 
-    Shared by all threads. Reading is one look-up in a dict, which is safe on every Python; what is found never
+    Shared by all threads. Reading is one look-up in a dict, which is safe on every Python; a value never
     changes. Writing changes dict and total together, so it holds the lock.
     """
 

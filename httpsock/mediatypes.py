@@ -1,6 +1,6 @@
-"""Media types: the Content-Type of a file, by its name and by what was read of it.
+"""Media types: the Content-Type of a file, by its name and its first octets.
 
-A table of our own, the same on every system: an operating system's registry depends on what was installed last.
+A table of our own, the same on every system: an operating system's registry depends on the programs installed there.
 Takes a name and the first octets of the file, or all of them; gives a field value. The table holds registered types
 where there are any. A name that is not in it is text/plain if its content is text, as source code and LICENSE are.
 
@@ -320,12 +320,12 @@ def in_utf8(media_type: str) -> str:
 
 
 def _suffix_of(name: str) -> str:
-    """Return what follows the last full stop of *name*, in lower case; no suffix in the tables holds a separator."""
+    """Return the part of *name* after its last full stop, in lower case; it may hold a separator, as no suffix does."""
     return name.rpartition(".")[2].lower() if "." in name else ""
 
 
 def _binary_type_of(suffix: str, octets: bytes) -> str:
-    """Return the Content-Type of a file that is not text and whose name tells nothing for certain."""
+    """Return the Content-Type of a file that is not text and whose name leaves its type open."""
     media_type, signature = _SHARED.get(suffix, (_UNKNOWN, b""))
     is_it = _is_mpeg_stream(octets) if media_type == _MPEG_STREAM else octets.startswith(signature)
     return media_type if is_it else _UNKNOWN

@@ -1,6 +1,6 @@
 """Representations: a file as it is sent, with the metadata that describes it.
 
-Takes what stat() says of an open file, gives validators and fields. Opens nothing; knows nothing of requests.
+Takes the status of an open file, gives validators and fields. Knows neither paths nor requests.
 
 RFC 9110 §8 (representation data and metadata), §8.8 (validators), §15.4.5 (the fields of a 304).
 """

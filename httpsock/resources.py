@@ -37,10 +37,10 @@ SMALL_FILE = 64 * 1024
 # twice: by itself for ranges, and behind the head of its response.
 _MAX_KEPT = 32 * 1024 * 1024
 _KEPT_OVERHEAD = 2048
-# The same for what was found out about siblings.
+# The same for verdicts on siblings.
 _MAX_PROOFS = 1024 * 1024
 _PROOF_OVERHEAD = 768
-# So much of a large file is read to tell its charset.
+# Octets of a large file that are read to tell its type and charset.
 _LOOKED_AT = 8 * 1024
 # How many names all listings that are made or read at one time may hold: each takes up to 1 KiB.
 _MOST_LISTED = 500_000
@@ -279,7 +279,7 @@ class DocumentRoot:
         finally:
             os.close(descriptor)
         small = self._kept.get_stale((name, coding), state)
-        # Read again, it is mostly the same.
+        # A file that is read again has mostly not changed: then its digest need not be computed.
         if small is None or small.octets != octets or small.media_type != (media_type or small.media_type):
             media_type = media_type or content_type_of(name, octets, is_whole=True)
             small = self._represented(media_type, coding, opened, moment, octets=octets)

@@ -1,14 +1,14 @@
 """Siblings: whether a compressed file beside another, made beforehand, is that file in a content coding.
 
-Takes a reader of the sibling and what is known of the file, gives a verdict. A sibling may be empty, cut, still being
-written, or the compressed form of something else: it is used only if its own octets prove what they can.
+Takes a reader of the sibling and the length of the file, gives a verdict. A sibling may be empty, cut, still being
+written, or the compressed form of another file: it is used only if its own octets prove it, as far as they can.
 
     gzip    RFC 1952 §2.3    decompressed and compared if the file is small; else its signature and ISIZE, the length
                              modulo 2^32 in the last four octets, which a cut file has lost
     zstd    RFC 8878 §3.1    its signature, its Frame_Content_Size if it has one, a window that clients take (RFC 9659
                              §3), and all of its blocks up to the last
     br      RFC 7932 §9      no signature, and its end can't be found without decoding it: its window and the length of
-                             its first meta-block fit, and it is nothing else that has a signature
+                             its first meta-block fit, and no other format's signature does
 
 RFC 9110 §8.4 (Content-Encoding).
 """
@@ -31,7 +31,7 @@ _SETTLED_SECONDS = 2.0
 
 _GZIP = b"\x1f\x8b\x08"
 _GZIP_LEAST = 18
-# What gzip may add to octets that can't be compressed, the file's name and comment included.
+# The most that gzip adds to octets that can't be compressed; names and comments are shorter.
 _GZIP_MOST_ADDED = 4096
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_HEAD_MOST = 18
@@ -100,7 +100,7 @@ def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
 
 
 def _proves_zstd(read: Read, length: int, original: Original) -> bool:
-    """Return whether a Zstandard file is one whole frame that says nothing else than the length of *original*."""
+    """Return whether a Zstandard file is one whole frame, and has the length of *original* if it states one."""
     head = read(0, _ZSTD_HEAD_MOST)
     if len(head) < 6 or not head.startswith(_ZSTD):
         return False
@@ -146,7 +146,7 @@ def _end_of_zstd_blocks(read: Read, offset: int) -> int | None:
 
 
 def _proves_brotli(read: Read, length: int, original: Original) -> bool:
-    """Return whether a file may be Brotli of *original*: nothing shows that it is not."""
+    """Return whether a file may be Brotli of *original*: no octet looked at contradicts it."""
     head = read(0, _BROTLI_HEAD)
     if head.startswith(_OTHER_FORMATS):
         return False
