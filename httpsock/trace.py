@@ -155,9 +155,16 @@ class Trace:
             self._changed.wait_for(lambda: self._waiting or self._is_over)
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
 
+    def _formatted(self, event: Event) -> str:
+        """Return an event as text; a fault of ours costs this one, never the thread that writes."""
+        try:
+            return self._format(event)
+        except Exception as error:
+            return f"an event could not be shown: {error!r}\n"
+
     def _write(self, events: list[Event]) -> None:
         """Write events, from the thread however long it takes; count as lost those that can't be written."""
-        octets = "".join(map(self._format, events)).encode(self._encoding, "backslashreplace")
+        octets = "".join(map(self._formatted, events)).encode(self._encoding, "backslashreplace")
         may_go_on = self._may_go_on if self._thread else bool
         if write_whole(self._descriptor, octets, may_go_on) < len(octets):
             with self._changed:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import tempfile
 import threading
 from collections.abc import Iterator
 
@@ -212,3 +213,19 @@ def test_connections_of_all_threads_are_counted_together(folder: pathlib.Path) -
             talk(server.port, get("/hello.txt", CLOSE))
     accepted = [line for line in server.conversations.splitlines() if line.endswith("accept")]
     assert [line.partition(" ")[0] for line in accepted] == ["#1", "#2", "#3"]
+
+
+def test_an_event_that_can_not_be_shown_costs_itself_alone() -> None:
+    def show(event: Event) -> str:
+        if event.name == "broken":
+            raise ZeroDivisionError("a fault of ours")
+        return f"{event.name}\n"
+
+    with tempfile.TemporaryFile() as file:
+        trace = Trace(show, file.fileno())
+        trace.start()
+        for name in ("one", "broken", "two"):
+            trace.server(name)
+        trace.finish()
+        file.seek(0)
+        assert file.read() == b"one\nan event could not be shown: ZeroDivisionError('a fault of ours')\ntwo\n"

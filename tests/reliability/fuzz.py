@@ -14,6 +14,7 @@ import re
 import socket
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from functools import cache
 from types import CodeType, FrameType
@@ -22,6 +23,8 @@ from typing import Any, NamedTuple
 import httpsock
 from httpsock import grammar
 from httpsock.connection import Connection
+from httpsock.description import format_description, parse_description
+from httpsock.find import identify
 from httpsock.messages import Refusal, Request, RequestError
 from httpsock.negotiation import accepted_codings, preferred_media_type
 from httpsock.parser import Limits, Pause, RequestParser
@@ -30,6 +33,8 @@ from httpsock.preconditions import Validators, evaluate, range_applies
 from httpsock.ranges import parse_ranges, select_ranges
 from httpsock.resources import DocumentRoot, Moment
 from httpsock.service import Service
+from httpsock.ssdp import DatagramError, Device, Search, format_search, parse_datagram, search_of
+from httpsock.urls import parse_url
 
 from .hostile import _SEEDS, mutate
 from .subject import ROOT, Row
@@ -133,6 +138,35 @@ def _connection(octets: bytes) -> None:
     assert not said.startswith(b"HTTP/1.1 500 ")
 
 
+_DEVICE = Device(uuid.UUID(int=1), "http://127.0.0.1:1/0.xml", "a", 1)
+
+
+def _datagram(octets: bytes) -> None:
+    """Compute all that is computed of a datagram by who announces, who searches, and a trace."""
+    try:
+        datagram = parse_datagram(octets)
+    except DatagramError:
+        return
+    for name in dir(datagram):
+        if not name.startswith("_"):
+            getattr(datagram, name)
+    identify(None, "fe80::1%2", datagram)
+    with contextlib.suppress(DatagramError):
+        list(_DEVICE.answers(search_of(datagram)))
+
+
+def _description(octets: bytes) -> None:
+    described = parse_description(octets)
+    page = described.page(parse_url("http://[fe80::1%251]:1/a/b"))
+    assert page is None or parse_url(str(page)) == page
+
+
+_DATAGRAMS = (
+    format_search("ssdp:all", 2),
+    *_DEVICE.answers(Search("ssdp:all", 1)),
+    *_DEVICE.byebye(),
+    b"HTTP/1.1 200\r\n\r\n",
+)
 _DATES = (b"Sun, 06 Nov 1994 08:49:37 GMT", b"Sunday, 06-Nov-94 08:49:37 GMT", b"Sun Nov  6 08:49:37 1994")
 
 
@@ -157,6 +191,8 @@ TARGETS = {
     "preconditions and dates": Target(_conditions, (b'"x", W/"y"', b"*", *_DATES)),
     "negotiation": Target(_negotiation, (b"text/html;q=0.5, */*;q=0", b'br;q=1.0, gzip;x="a,b", *')),
     "a live connection": Target(_connection, (*_SEEDS, b"GET / HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1,4-\r\n\r\n")),
+    "datagrams": Target(_datagram, _DATAGRAMS, 8192),
+    "descriptions": Target(_description, (format_description(_DEVICE, "a & b", "/page?a&b"),)),
     "what is logged": Target(_printable, (b"GET / \x1b[2J",), 1 << 20),
 }
 
