@@ -204,3 +204,10 @@ def parse_http_date(field_value: bytes, now: float) -> int | None:
     except ValueError:
         return None
     return int(date.timestamp()) + leap
+
+
+# Fields whose ABNF is no list and whose value decides something (RFC 9110 §5.3, §5.5).
+SINGLETONS = frozenset(
+    b"""content-location content-range content-type date etag if-modified-since if-range if-unmodified-since
+    last-modified location range retry-after""".split()
+)

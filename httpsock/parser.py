@@ -241,12 +241,16 @@ parse_head_memoised = lru_cache(maxsize=2048)(parse_head)
 
 
 def _join(name: bytes, first: bytes, second: bytes) -> bytes:
-    """Return two values of one field as one (RFC 9110 §5.3), unless a second value leaves the request in doubt."""
+    """Return two values of one field as one (RFC 9110 §5.3). Raises RequestError if they leave the framing in doubt."""
     if name == b"host":
         raise RequestError(Status.BAD_REQUEST, "there is more than one Host field line", "RFC 9112 §3.2")
     if name == b"content-length":
         raise RequestError(Status.BAD_REQUEST, "there is more than one Content-Length field line", "RFC 9112 §6.3")
-    return first + b", " + second
+    if name not in grammar.SINGLETONS:
+        return first + b", " + second
+    # RFC 9110 §13.1.3, §13.1.4, §14.2: dates that contradict each other are ignored, and so may Range be. The empty
+    # value has that effect; the two joined could be a date or ranges that neither line has.
+    return first if first == second else b""
 
 
 # --- What is wrong with a head --------------------------------------------------------------------

@@ -31,6 +31,8 @@ from .messages import RequestError
 from .parser import Content, EndOfContent, Pause
 
 _BEGINNING = b"HTTP/"
+# Fields that are no lists: the first value counts (RFC 9111 §4.2.1, §5.1), and singletons have only one.
+_FIRST_COUNTS = grammar.SINGLETONS | {b"age", b"expires", b"server"}
 # How much of something else is awaited, so that it can be named.
 _SHOWN_OCTETS = 40
 
@@ -75,9 +77,9 @@ class ResponseHead(NamedTuple):
     field_lines: tuple[tuple[bytes, bytes], ...]
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the values of the field *name* (in lower case) joined with commas, or None (RFC 9110 §5.3)."""
+        """Return the value of the field *name* (in lower case) or None; lists are joined by commas (RFC 9110 §5.3)."""
         values = [value for key, value in self.field_lines if key == name]
-        return b", ".join(values) if values else None
+        return b", ".join(values[:1] if name in _FIRST_COUNTS else values) if values else None
 
     @property
     def is_interim(self) -> bool:
@@ -245,6 +247,7 @@ class ResponseParser:
 
     def _end_head(self) -> ResponseHead:
         """Return the head that is now complete, and settle what follows it (RFC 9112 §6.3)."""
+        _check_singletons(self._field_lines)
         head = ResponseHead(b"".join(self._head), *self._status_line, tuple(self._field_lines))
         self._begin_head()
         if head.is_interim:
@@ -327,7 +330,7 @@ def _check_beginning(octets: bytes, *, is_all: bool) -> None:
     if _BEGINNING.startswith(octets[: len(_BEGINNING)]):
         return
     if octets.startswith(b"\x15"):
-        reason = "the first octet is \\x15, as in a TLS alert; https may be spoken there, and is not spoken here"
+        reason = "the first octet is \\x15, as in a TLS alert; the server may want https, which is not supported"
         raise ResponseError(reason, "RFC 9112 §4")
     line, lf, _ = octets[:_SHOWN_OCTETS].partition(b"\n")
     if lf or is_all or len(octets) >= _SHOWN_OCTETS:
@@ -346,9 +349,19 @@ def _parse_status_line(line: bytes) -> _StatusLine:
         raise ResponseError(reason, "RFC 9112 §4")
     if match[1] != b"1":
         version = grammar.printable(match[1] + b"." + match[2])
-        raise ResponseError(f"the response is HTTP/{version}; HTTP/1.1 is spoken here", "RFC 9110 §2.5")
+        raise ResponseError(f"the response is HTTP/{version}; only HTTP/1.1 is supported", "RFC 9110 §2.5")
     # RFC 9110 §2.5: a higher minor version is understood as the highest one known.
     return _StatusLine(0 if match[2] == b"0" else 1, int(match[3]), match[4] or b"")
+
+
+def _check_singletons(field_lines: list[tuple[bytes, bytes]]) -> None:
+    """Raise ResponseError if a field that must stand once has two different values (RFC 9110 §5.3)."""
+    found: dict[bytes, bytes] = {}
+    for name, value in field_lines:
+        if name in grammar.SINGLETONS and found.setdefault(name, value) != value:
+            spelled = "ETag" if name == b"etag" else name.decode("ascii").title()
+            shown = f'"{grammar.printable(found[name])}" and "{grammar.printable(value)}"'
+            raise ResponseError(f"there are two different {spelled} field lines, {shown}", "RFC 9110 §5.3")
 
 
 def _check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_version: int) -> None:

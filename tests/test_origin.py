@@ -364,6 +364,11 @@ def test_all_combinations_of_conditions_are_answered_in_order(
         (("Range: bytes=999999-",), "GET", 416),
         (("Range: bytes=999999-", 'If-Range: "x"'), "GET", 200),
         ((f"If-Range: {etag}",), "GET", 200),
+        # R148: what stands twice and differs is neither value, nor both joined.
+        (("Range: bytes=1-2", "Range: 3-4"), "GET", 200),
+        (("Range: bytes=1-2", "Range: bytes=1-2"), "GET", 206),
+        (("Range: bytes=1-2", f"If-Range: {etag}", 'If-Range: "x"'), "GET", 200),
+        (("Range: bytes=1-2", f"If-Range: {etag}", f"If-Range: {etag}"), "GET", 206),
     ]
     for range_lines, method, otherwise in ranges:
         answer = ask(root, get(path, *conditions, *range_lines, method=method))
@@ -435,6 +440,13 @@ def test_a_listing_is_a_representation_with_preconditions(root: DocumentRoot) ->
     # It has no date that a condition could be held against.
     assert ask(root, get("/", f"If-Modified-Since: {format_http_date(int(NOW))}")).status == 200
     assert ask(root, get("/", f"If-Unmodified-Since: {EARLIER}")).status == 200
+
+
+def test_two_parts_of_a_date_are_no_date(root: DocumentRoot) -> None:
+    """R148: RFC 9110 §13.1.3."""
+    day, _, rest = MODIFIED.partition(", ")
+    assert ask(root, get("/hello.txt", f"If-Modified-Since: {MODIFIED}")).status == 304
+    assert ask(root, get("/hello.txt", f"If-Modified-Since: {day}", f"If-Modified-Since: {rest}")).status == 200
 
 
 def test_a_file_with_a_later_time_is_last_modified_now(root: DocumentRoot) -> None:

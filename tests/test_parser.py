@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from httpsock import grammar, parser
 from httpsock.framing import ContentLimits
+from httpsock.grammar import SINGLETONS
 from httpsock.messages import Refusal, Request, RequestError, Status, Target, TargetForm
 from httpsock.parser import (
     MEANINGFUL_FIELDS,
@@ -391,8 +392,9 @@ def test_a_field_line_is_taken_apart(cut: Cut, line: bytes, name: bytes, value: 
 @pytest.mark.parametrize("spelling", [bytes.lower, bytes.title, bytes.upper])
 def test_the_fields_that_mean_something_are_at_hand(name: bytes, spelling: Callable[[bytes], bytes]) -> None:
     """R041, R043: however they are spelled, and wherever they stand."""
-    head = get(b"A: b", spelling(name) + b": \tc d \t", b"X-" + name + b": e", name + b"-x: f", name + b":g")
-    assert parse_head(head, 100).fields == {b"host": b"a", name: b"c d, g"}
+    second, joined = (b"c d", b"c d") if name in SINGLETONS else (b"g", b"c d, g")
+    head = get(b"A: b", spelling(name) + b": \tc d \t", b"X-" + name + b": e", name + b"-x: f", name + b":" + second)
+    assert parse_head(head, 100).fields == {b"host": b"a", name: joined}
 
 
 def test_no_field_is_looked_for_that_is_not_at_hand() -> None:
@@ -938,3 +940,20 @@ def test_no_quote_hides_that_the_client_closes(connection: str) -> None:
     """R084: options are tokens (RFC 9110 §7.6.1), among which a quote means nothing."""
     head = f"GET / HTTP/1.1\r\nHost: a\r\nConnection: {connection}\r\n\r\n".encode()
     assert parse_head(head, 100).is_persistent is (connection == '"close')
+
+
+@however_cut
+@pytest.mark.parametrize("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
+def test_a_singleton_that_stands_twice_is_one_if_both_say_the_same(cut: Cut, name: str) -> None:
+    """R148."""
+    request = request_of(cut, get(f"{name}: a, b".encode(), b"Accept: c", f"{name.lower()}:a, b\t".encode()))
+    assert request.fields[name.lower().encode()] == b"a, b"
+
+
+@however_cut
+@pytest.mark.parametrize("values", [("Sun", "06 Nov 1994 08:49:37 GMT"), ("", "a"), ("a", "b", "a"), ("a", "b", "")])
+@pytest.mark.parametrize("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
+def test_a_singleton_with_two_values_says_neither_nor_both_joined(cut: Cut, name: str, values: tuple[str, ...]) -> None:
+    """R148: RFC 9110 §13.1.3, §13.1.4 ("appears to be a list of dates": ignored)."""
+    request = request_of(cut, get(*(f"{name}: {value}".encode() for value in values)))
+    assert request.fields[name.lower().encode()] == b""

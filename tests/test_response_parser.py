@@ -152,7 +152,7 @@ NOT_A_HEAD = [
     ),
     pytest.param(
         b"\x15\x03\x01",
-        "the first octet is \\x15, as in a TLS alert; https may be spoken there, and is not spoken here",
+        "the first octet is \\x15, as in a TLS alert; the server may want https, which is not supported",
         "RFC 9112 §4",
         id="TLS",
     ),
@@ -199,7 +199,7 @@ NOT_A_HEAD = [
         id="bare CR in the phrase",
     ),
     pytest.param(
-        b"HTTP/2.0 200 OK\r\n", "the response is HTTP/2.0; HTTP/1.1 is spoken here", "RFC 9110 §2.5", id="HTTP/2.0"
+        b"HTTP/2.0 200 OK\r\n", "the response is HTTP/2.0; only HTTP/1.1 is supported", "RFC 9110 §2.5", id="HTTP/2.0"
     ),
     pytest.param(
         ok(b" A: b"),
@@ -394,6 +394,44 @@ def test_broken_chunks_are_an_error() -> None:
     outcome = both_ways(ok(CHUNKED, content=b"1\r\n!!\r\n"))
     assert outcome.error == 'chunk data is followed by "!", not by CRLF (RFC 9112 §7.1)'
     assert not outcome.is_whole
+
+
+# --- a field that must stand once (RFC 9110 §5.3) -------------------------------------------------------------------
+
+SINGLETONS = (
+    "Content-Location", "Content-Range", "Content-Type", "Date", "ETag", "Last-Modified", "Location", "Retry-After"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SINGLETONS)
+def test_a_singleton_with_two_values_is_an_error_that_names_it(name: str) -> None:
+    """R148."""
+    error = f'there are two different {name} field lines, "a" and "b" (RFC 9110 §5.3)'
+    head = [f"{name}: a".encode(), b"Content-Length: 0"]
+    assert both_ways(ok(*head, f"{name.upper()}: b".encode())).error == error
+    assert both_ways(ok(*head, f"{name}:".encode())).error == error.replace('"b"', '""')
+    # An interim response is not an exception.
+    assert both_ways(b"HTTP/1.1 103 Early\r\n" + head[0] + f"\r\n{name}: b\r\n\r\n".encode()).error == error
+
+
+@pytest.mark.parametrize("name", [*SINGLETONS, "Age", "Expires", "Server"])
+def test_the_same_value_twice_is_one(name: str) -> None:
+    """R148."""
+    line = f"{name}: a, b".encode()
+    _, (head,), _ = parse([ok(line, b"Content-Length: 0", line + b" \t")])
+    assert head.field(name.lower().encode()) == b"a, b"
+
+
+@pytest.mark.parametrize("name", [b"age", b"expires", b"server"])
+def test_a_field_that_decides_nothing_has_its_first_value(name: bytes) -> None:
+    """RFC 9111 §4.2.1, §5.1; R148: never joined."""
+    _, (head,), _ = parse([ok(name + b": 1", name + b": 2", b"Content-Length: 0")])
+    assert head.field(name) == b"1"
+
+
+def test_a_list_is_joined() -> None:
+    _, (head,), _ = parse([ok(b"Vary: a", b"vary: b", b"Content-Length: 0")])
+    assert head.field(b"vary") == b"a, b"
 
 
 # --- what is cut short is never whole (RFC 9112 §8) -----------------------------------------------------------------
