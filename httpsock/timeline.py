@@ -59,6 +59,7 @@ SENTENCES = {
     "content": "content {octets}, complete",
     "stat": "stat {name}: {kind}, {octets} octets",
     "kept": "kept {name}: unchanged, its {octets} octets are in memory",
+    "unproved": "unproved {name}: its octets are not proved to be the file in {coding}",
     "open": "open {name}",
     "read": "read {octets}",
     "scandir": "scandir {name}: {entries} entries",

@@ -261,6 +261,12 @@ class TracedRoot(DocumentRoot):
             self.tell("kept", {"name": _shown(name), "octets": kept.length})
         return kept
 
+    def _prove(self, name: str, coding: str, status: os.stat_result, moment: Moment) -> str:
+        media_type = super()._prove(name, coding, status, moment)
+        if not media_type:
+            self.tell("unproved", {"name": _shown(name + CODINGS[coding]), "coding": coding})
+        return media_type
+
     def _open(
         self, name: str, coding: str | None, moment: Moment, proved: FileState = (), media_type: str = ""
     ) -> Representation:

@@ -53,6 +53,11 @@ def test_a_time_is_shown_in_the_unit_that_suits_it(seconds: float, shown: str) -
         ("stat", {"name": "a", "kind": "file", "octets": 5}, "stat a: file, 5 octets"),
         ("stat", {"name": "a", "error": "ENOENT", "said": "No"}, "stat a: ENOENT, No"),
         ("kept", {"name": "a", "octets": 5}, "kept a: unchanged, its 5 octets are in memory"),
+        (
+            "unproved",
+            {"name": "a.gz", "coding": "gzip"},
+            "unproved a.gz: its octets are not proved to be the file in gzip",
+        ),
         ("scandir", {"name": "a", "error": "ENOENT", "said": "No"}, "scandir a: ENOENT, No"),
         ("sendfile", {"octets": 1048576}, "sendfile 1048576"),
         ("close", {}, "close"),

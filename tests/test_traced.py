@@ -22,6 +22,7 @@ from httpsock.timeline import Text
 from httpsock.trace import Trace
 from httpsock.traced import Tracing
 from httpsock.tracedsocket import TracedDatagramSocket, TracedListener, TracedSocket
+from tests.conftest import LONG_AGO
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all, talk
 from tests.support_trace import Told, Traced, alike, golden
 
@@ -142,6 +143,14 @@ def test_a_client_that_stops_reading(folder: pathlib.Path) -> None:
         r"(?m)^#1 127\.0\.0\.1:PORT  TIME  sendfile(?:: EAGAIN.*| MUCH)\n(?=#1 127\.0\.0\.1:PORT  TIME  close)"
     )
     assert re.sub(last_attempt, "", collapsed(server.conversations)) == golden("stalled")
+
+
+def test_a_sibling_that_is_not_proved_is_named(folder: pathlib.Path) -> None:
+    (folder / "hello.txt.gz").write_bytes(b"")
+    os.utime(folder / "hello.txt.gz", (LONG_AGO, LONG_AGO))
+    with Traced(folder) as server:
+        talk(server.port, get("/hello.txt", "Accept-Encoding: gzip", CLOSE))
+    assert "unproved hello.txt.gz: its octets are not proved to be the file in gzip\n" in server.conversations
 
 
 def test_what_is_not_there_and_what_is_a_folder(folder: pathlib.Path) -> None:
