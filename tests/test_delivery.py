@@ -1,5 +1,6 @@
 """Delivery: what is promised arrives whole and right over real connections, however clients and files behave."""
 
+import errno
 import hashlib
 import os
 import pathlib
@@ -263,6 +264,137 @@ def test_a_file_removed_while_it_is_sent_is_sent_whole(
     first, second = read_answers(beginning + receive_all(client))
     assert first.content == content
     assert second.status == 404
+
+
+# --- Systems that refuse sendfile() ----------------------------------------------------------------
+
+REFUSALS = ["EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "EPERM", "EACCES", "ENODEV", "ESPIPE"]
+Sendfile = Callable[[int, int, int, int], int]
+
+
+def refuse_sendfile(monkeypatch: pytest.MonkeyPatch, name: str, after: int) -> list[int]:
+    """Let sendfile() fail with the error *name* after *after* calls; return the offsets at which it has failed."""
+    refused: list[int] = []
+    real: Sendfile = os.sendfile
+    calls = iter(range(1 << 30))
+
+    def sendfile(target: int, source: int, offset: int, count: int) -> int:
+        if next(calls) < after:
+            return real(target, source, offset, min(count, 100_000))
+        refused.append(offset)
+        raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
+
+    monkeypatch.setattr(os, "sendfile", sendfile)
+    return refused
+
+
+needs_sendfile = pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile()")
+
+
+@needs_sendfile
+@pytest.mark.parametrize("after", [pytest.param(0, id="from the first call on"), pytest.param(3, id="midway")])
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_file_is_read_and_sent_where_sendfile_is_refused(
+    folder: pathlib.Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str, after: int
+) -> None:
+    content = octets_of(name, MEBIBYTE + 7)
+    (folder / "film.bin").write_bytes(content)
+    refused = refuse_sendfile(monkeypatch, name, after)
+
+    requests = get("/film.bin") + get("/film.bin", "Range: bytes=5-900000") + get("/hello.txt")
+    whole, part, hello = read_answers(talk(serve(folder).port, requests))
+
+    assert whole.content == content
+    assert part.content == content[5:900001]
+    assert hello.content == b"Hello, socket.\n"
+    assert refused[0] == after * 100_000
+
+
+@needs_sendfile
+def test_a_slow_reader_gets_all_of_a_file_where_sendfile_is_refused(
+    folder: pathlib.Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, slow_client: SlowClient
+) -> None:
+    content = octets_of("film", 8 * MEBIBYTE)
+    (folder / "film.bin").write_bytes(content)
+    refuse_sendfile(monkeypatch, "EINVAL", 0)
+    served = serve(folder)
+    client = slow_client(served.port)
+    client.sendall(get("/film.bin", "Connection: close"))
+
+    # The other client is answered while the first one has read nothing.
+    (other,) = read_answers(talk(served.port, get("/hello.txt", "Connection: close")))
+    (answer,) = read_answers(receive_all(client))
+
+    assert other.content == b"Hello, socket.\n"
+    assert answer.content == content
+
+
+@needs_sendfile
+@pytest.mark.parametrize("name", ["EIO", "ENOMEM"])
+def test_a_file_that_fails_is_broken_off_and_not_read_again(
+    folder: pathlib.Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """RFC 9112 §8."""
+    content = octets_of("film", MEBIBYTE)
+    (folder / "film.bin").write_bytes(content)
+    refuse_sendfile(monkeypatch, name, 2)
+
+    head, _, sent = talk(serve(folder).port, get("/film.bin") + get("/hello.txt")).partition(b"\r\n\r\n")
+
+    assert b"\r\nContent-Length: 1048576" in head
+    assert sent == content[:200_000]
+
+
+# --- Many parts -------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("platform")
+@pytest.mark.parametrize("length", [1, 100, 16 * 1024, 16 * 1024 + 1, 40_000])
+def test_256_parts_of_a_large_file_are_sent_exactly(folder: pathlib.Path, serve: Serve, length: int) -> None:
+    """R136: zchunk asks for 255 parts of any length at once."""
+    content = octets_of("parts", 256 * (length + 1) + 100_000)
+    (folder / "parts.bin").write_bytes(content)
+    starts = [place * (length + 1) for place in range(256)]
+    asked = ",".join(f"{first}-{first + length - 1}" for first in reversed(starts))
+    request = get("/parts.bin", f"Range: bytes={asked}") + get("/hello.txt")
+
+    answer, hello = read_answers(talk(serve(folder).port, request))
+
+    assert answer.status == 206
+    boundary = (answer.field("Content-Type") or "").partition("boundary=")[2]
+    preamble, *parts, epilogue = answer.content.split(f"\r\n--{boundary}".encode())
+    assert (preamble, epilogue) == (b"", b"--\r\n")
+    for first, part in zip(reversed(starts), parts, strict=True):
+        head, _, octets = part.partition(b"\r\n\r\n")
+        assert head.endswith(f"Content-Range: bytes {first}-{first + length - 1}/{len(content)}".encode())
+        assert octets == content[first : first + length]
+    assert hello.content == b"Hello, socket.\n"
+
+
+@pytest.mark.usefixtures("platform")
+@pytest.mark.parametrize("length", [100, 40_000])
+def test_a_file_cut_short_between_its_parts_breaks_the_connection_off(
+    folder: pathlib.Path, serve: Serve, slow_client: SlowClient, length: int
+) -> None:
+    """RFC 9112 §8: fewer octets than promised, and no other response after them."""
+    film = folder / "film.bin"
+    film.write_bytes(octets_of("film", 16 * MEBIBYTE))
+    client = slow_client(serve(folder).port)
+    asked = [
+        "0-8388607",
+        *(f"{9_000_000 + place}-{9_000_000 + place + length - 1}" for place in range(0, 90_000, 45_000)),
+    ]
+    client.sendall(get("/film.bin", f"Range: bytes={','.join(asked)}") + get("/hello.txt"))
+    received = client.recv(1000)
+
+    os.truncate(film, 8 * MEBIBYTE)
+    while part := client.recv(MEBIBYTE):
+        received += part
+
+    head, _, sent = received.partition(b"\r\n\r\n")
+    (promised,) = (int(line[16:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length: "))
+    assert len(sent) < promised
+    assert b"Hello, socket." not in received
 
 
 # --- Large files ----------------------------------------------------------------------------------

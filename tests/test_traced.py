@@ -4,6 +4,7 @@ A trace is right if who reads it alone can say what happened. The other tests ho
 what it sends untraced, and that what fails is told, too.
 """
 
+import errno
 import os
 import pathlib
 import re
@@ -177,6 +178,19 @@ def test_a_system_without_sendfile_reads_and_sends(folder: pathlib.Path, monkeyp
         talk(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
     assert "  send 100\n      < (100 octets of content)\n" in server.told
     assert "sendfile" not in server.told
+
+
+def test_a_sendfile_that_is_refused_is_told_and_made_up_for(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> int:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "sendfile", refuse, raising=False)
+    with Traced(folder) as server:
+        talk(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
+    assert "  sendfile: EINVAL, Invalid argument\n" in server.told
+    assert "  send 100\n      < (100 octets of content)\n" in server.told
 
 
 def test_content_that_nobody_wants(folder: pathlib.Path) -> None:
