@@ -9,6 +9,7 @@ import ipaddress
 import re
 import tomllib
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -196,7 +197,15 @@ def _long_extensions(request: Anatomy) -> bool:
 
 
 def _long_trailers(request: Anatomy) -> bool:
-    return len(request.trailers) > 32 * 1024
+    return len(request.trailers) > 32 * 1024 or len(request.trailer_lines) > 100
+
+
+def _much_framing(request: Anatomy) -> bool:
+    excess = accumulate(
+        len(line) + len(b"\r\n\r\n") - int((re.match(rb"[0-9A-Fa-f]+", line) or [b"0"])[0], 16)
+        for line in request.chunk_lines
+    )
+    return max(excess, default=0) > 16 * 1024
 
 
 def _much_content(request: Anatomy) -> bool:
@@ -272,6 +281,7 @@ PREDICATES: dict[str, Callable[[Anatomy], bool]] = {
     "a-long-head": _long_head,
     "long-chunk-extensions": _long_extensions,
     "a-long-trailer-section": _long_trailers,
+    "chunks-of-framing": _much_framing,
     "content-beyond-the-limit": _much_content,
     "an-empty-line-first": _empty_line_first,
     "obs-text-in-the-target": _obs_text_in_the_target,

@@ -46,8 +46,11 @@ class ResponseLimits:
     field_lines: int = 1000
     # RFC 9110 §15.2: any number of interim responses may come. One for each second of a minute is enough.
     interim_responses: int = 60
-    # Content is given away as it comes, so that its length costs nothing here: as much as 18 digits count.
-    content: ContentLimits = field(default_factory=lambda: ContentLimits(content=10**18 - 1))
+    # Content is given away as it comes, so that its length costs nothing here: as much as 18 digits count. A server
+    # that sends events as they happen has many small chunks.
+    content: ContentLimits = field(
+        default_factory=lambda: ContentLimits(content=10**18 - 1, chunk_framing=10**18, trailer_lines=1000)
+    )
 
 
 class ResponseError(Exception):

@@ -399,6 +399,49 @@ def test_trailers_are_kept_apart_as_they_were_received(cut: Cut) -> None:
 
 @however_cut
 @pytest.mark.parametrize(
+    ("chunks", "passes"),
+    [
+        # Each chunk of one octet has four octets of framing more than content.
+        pytest.param(b"1\r\na\r\n" * 8, True, id="just as many small chunks as may be"),
+        pytest.param(b"1\r\na\r\n" * 9, False, id="one more"),
+        pytest.param(b"5\r\nhello\r\n" * 400, True, id="as much framing as content, however often"),
+        pytest.param(b"14\r\n" + b"a" * 20 + b"\r\n" + b"1\r\na\r\n" * 11, True, id="content pays for framing"),
+        pytest.param(b"1\r\na\r\n" * 9 + b"14\r\n" + b"a" * 20 + b"\r\n", False, id="but not afterwards"),
+        pytest.param(b"1" + b";a=bc" * 5 + b"\r\na\r\n", True, id="extensions are framing"),
+        pytest.param(b"1" + b";a=bc" * 6 + b"\r\na\r\n", False, id="and so are more of them"),
+        pytest.param(b"0" * 29 + b"1\r\na\r\n", False, id="zeros in front of a size"),
+    ],
+)
+def test_framing_may_exceed_the_content_by_its_limit(cut: Cut, chunks: bytes, passes: bool) -> None:
+    limits = ContentLimits(chunk_framing=32)
+    for pieces in cut(chunks):
+        refusal = decode(ChunkedDecoder(limits), pieces).refusal
+        if passes:
+            assert refusal is None
+        else:
+            reason = "the chunks take 32 octets more than their content, and go on"
+            assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9110 §17.5")
+
+
+@however_cut
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        pytest.param(3, None, id="as many as there may be"),
+        pytest.param(4, "the trailer section has more than 3 field lines", id="one more"),
+    ],
+)
+def test_trailer_lines_are_limited_in_number(cut: Cut, count: int, expected: str | None) -> None:
+    limits = ContentLimits(trailer_lines=3)
+    for pieces in cut(b"0\r\n" + b"A: b\r\n" * count + b"\r\n"):
+        outcome = decode(ChunkedDecoder(limits), pieces)
+        assert outcome.is_complete is (expected is None)
+        if expected:
+            assert outcome.refusal == Refusal(Status.FIELDS_TOO_LARGE, expected, "RFC 9112 §7.1.2")
+
+
+@however_cut
+@pytest.mark.parametrize(
     "octets",
     [
         pytest.param(b"14\r\n" + b"x" * 20 + b"\r\n0\r\n\r\n", id="content, in one chunk"),
@@ -660,6 +703,6 @@ def test_a_mebibyte_of_hostile_framing_is_refused(octets: bytes, status: Status)
 
 
 def test_a_mebibyte_of_small_chunks_is_decoded() -> None:
-    count = ONE_MIB // 6
-    outcome = decode(ChunkedDecoder(LIMITS), [b"1\r\na\r\n" * count + b"0\r\n\r\n"])
-    assert outcome == Outcome(b"a" * count, is_complete=True, left=b"")
+    count = ONE_MIB // 5
+    outcome = decode(ChunkedDecoder(LIMITS), [b"5\r\nhello\r\n" * count + b"0\r\n\r\n"])
+    assert outcome == Outcome(b"hello" * count, is_complete=True, left=b"")

@@ -189,6 +189,7 @@ def test_the_table_of_limits_says_what_the_limits_are() -> None:
         f"| empty lines before a request | {limits.empty_lines} | 400 |",
         f"| request content, which is read and discarded | {content.content // 2**20} MiB | 413",
         f"| {content.chunk_line // 1024} KiB; {content.chunk_extensions // 1024} KiB; {content.trailers // 1024} KiB |",
+        f"of the content; trailer lines | {content.chunk_framing // 1024} KiB; {content.trailer_lines} | 400; 431 |",
         f"| ranges in one request | {MAX_RANGES}, joined",
         f"| a head, from its first octet | {timeouts.head:g} s | 408 |",
         f"| between two requests | {timeouts.idle:g} s |",
