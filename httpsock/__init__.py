@@ -40,6 +40,7 @@ The files, in the order of a request; an import only points downwards:
     traced          the variants that tell of what they do, for --trace
     worker          a poller, its connections, their deadlines, turn by turn
     crew            the threads that take the turns, one at a time
+    fairness        how long the connections of one network may take in a turn
     room            how many connections there may be, and of whom
     connection      one client's conversation, from first octet to tear-down
     service         what all connections share, and how long a client may take

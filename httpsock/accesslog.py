@@ -38,9 +38,12 @@ class Exchange(NamedTuple):
 Format = Callable[[Exchange], str]
 
 
-@lru_cache(maxsize=256)
 def _shown(request_line: bytes) -> str:
-    return printable(request_line, _MOST)
+    # The memo holds no more of a line than is shown.
+    return _memoised_printable(request_line[: _MOST + 1], _MOST)
+
+
+_memoised_printable = lru_cache(maxsize=256)(printable)
 
 
 def format_text(exchange: Exchange) -> str:

@@ -41,7 +41,11 @@ Wait = tuple[int, float] | None
 # It yields waits; TimeoutError is thrown in at the deadline. What time it is stands in ``Connection.moment``.
 Conversation = Generator[Wait, None, None]
 
-_RECEIVE_OCTETS = 64 * 1024
+# How much is received at a time. It bounds how much a turn parses for one connection, and how much is held of
+# pipelined requests while a response waits for its reader.
+_RECEIVE_OCTETS = 8 * 1024
+# How much at a time where it is discarded.
+_DISCARD_OCTETS = 64 * 1024
 # When there is room for no more connections, who has connected has this long to ask for something.
 _SECONDS_TO_ASK = 1.0
 # Who is overdue by so much has met nobody who looked: deadlines are looked at twenty times a second.
@@ -175,21 +179,21 @@ class Connection:
                     is_read = request.content_length == 0 or (yield from self._discard_content(request))
                     # The requests of others are received before this one is answered: see Moment.
                     yield None
-                    # From here to the response no socket is known.
                     response = answer_to(request, self.moment)
                     # What takes long is done in pieces, and between them others have their turn.
                     if not isinstance(response, Response):
                         response = yield from response
                     if not is_read:
                         self._check_content_length(request, response)
-                    is_persistent = request.is_persistent and is_read and not service.is_stopping
                     # What follows a CONNECT may be meant for the tunnel that was not opened (RFC 9110 §9.3.6).
-                    is_persistent = is_persistent and request.method != "CONNECT"
+                    is_last = service.is_stopping or request.method == "CONNECT"
+                    is_persistent = request.is_persistent and is_read and not is_last
                 except (RequestError, TimeoutError) as error:
                     response, is_persistent = self._refuse(error, request), False
                 if unsent := self._send(response, request, is_persistent=is_persistent):
+                    # A head is long, and so may a response be: neither is held longer than it is needed.
+                    request, event = None, Pause.NEED_DATA
                     yield from unsent
-                # The next request may be long in coming, and a listing is long.
                 del response, unsent
             yield from self._linger()
         except OSError:
@@ -205,10 +209,10 @@ class Connection:
         timeouts = self._service.timeouts
         return self.moment.monotonic + (timeouts.idle if self.is_idle else timeouts.head)
 
-    def _receive(self) -> None:
-        """Give the parser what octets there are from the peer; none at all if it has ended its side."""
+    def _receive(self, most: int = _RECEIVE_OCTETS) -> None:
+        """Give the parser at most *most* octets from the peer; none at all if it has ended its side."""
         try:
-            self._parser.receive(self._socket.recv(_RECEIVE_OCTETS))
+            self._parser.receive(self._socket.recv(most))
         except BlockingIOError:
             if self.is_idle and self._service.is_stopping and not self._service.waits_for_idle:
                 raise ConnectionAbortedError("the server stops, and there is no request") from None
@@ -225,7 +229,8 @@ class Connection:
             if event is not Pause.NEED_DATA:
                 continue
             yield READABLE, min(latest, self.moment.monotonic + timeouts.stall)
-            self._receive()
+            # Content leaves no more behind it than a head does.
+            self._receive(min(_DISCARD_OCTETS, self._parser.content_left + _RECEIVE_OCTETS))
         return True
 
     def _check_content_length(self, request: Request, response: Response) -> None:
@@ -380,7 +385,7 @@ class Connection:
                 if error.errno not in _SENDFILE_NOT_SUPPORTED:
                     raise
         file.seek(offset)
-        octets = file.read(min(length, _RECEIVE_OCTETS))
+        octets = file.read(min(length, _DISCARD_OCTETS))
         return self._socket.send(octets) if octets else 0
 
     def _sendfile(self, file: FileIO, offset: int, length: int) -> int:
@@ -395,7 +400,7 @@ class Connection:
         latest = self.moment.monotonic + timeouts.linger_total
         while self.moment.monotonic < latest:
             try:
-                if not self._socket.recv(_RECEIVE_OCTETS):
+                if not self._socket.recv(_DISCARD_OCTETS):
                     return
             except BlockingIOError:
                 if self._service.is_stopping and not self._service.waits_for_idle:

@@ -80,7 +80,7 @@ def _check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor
     # RFC 9112 §6.1: a request framed twice may be smuggling; we may trust the coding or reject. We reject.
     if content_length is not None:
         raise RequestError(Status.BAD_REQUEST, "both Transfer-Encoding and Content-Length", "RFC 9112 §6.1")
-    codings = [coding.lower() for coding in grammar.list_members(transfer_encoding)]
+    codings = grammar.list_members(transfer_encoding.lower())
     shown = grammar.printable(transfer_encoding)
     if not codings or codings[-1] != b"chunked":
         reason = f'Transfer-Encoding is "{shown}"; the last coding is not exactly "chunked", so the content has no end'
@@ -100,8 +100,9 @@ def is_persistent(connection: bytes | None, minor_version: int) -> bool:
     if connection is None:
         return minor_version == 1
     # Options are tokens, so that a quote hides no comma: "close" is seen whatever stands before it.
-    options = [option.strip(b" \t").lower() for option in connection.split(b",")]
-    return b"close" not in options and (minor_version == 1 or b"keep-alive" in options)
+    if grammar.close_option.search(connection):
+        return False
+    return minor_version == 1 or grammar.keep_alive_option.search(connection) is not None
 
 
 class Decoded(NamedTuple):
@@ -115,17 +116,18 @@ class LengthDecoder:
     """Content of a length known beforehand (RFC 9112 §6.2)."""
 
     def __init__(self, content_length: int) -> None:
-        self._remaining = content_length
+        # How many octets are still to come.
+        self.remaining = content_length
 
     @property
     def is_complete(self) -> bool:
         """Whether the last octet of the content has been decoded."""
-        return self._remaining == 0
+        return self.remaining == 0
 
     def decode(self, octets: bytes) -> Decoded:
         """Return the part of *octets* that is content."""
-        content = octets[: self._remaining]
-        self._remaining -= len(content)
+        content = octets[: self.remaining]
+        self.remaining -= len(content)
         return Decoded(content, len(content))
 
 
@@ -148,7 +150,8 @@ class ChunkedDecoder:
     def __init__(self, limits: ContentLimits) -> None:
         self._limits = limits
         self._state = ChunkState.SIZE
-        self._remaining = 0
+        # How many octets of this chunk are still to come.
+        self.remaining = 0
         self._content_octets = 0
         self._extension_octets = 0
         # How many octets of framing there are more than octets of content; often less than none.
@@ -176,11 +179,11 @@ class ChunkedDecoder:
                     position = self._decode_whole_chunks(octets, position, content)
                     position = self._decode_size(octets, position)
                 case ChunkState.DATA:
-                    data = octets[position : position + self._remaining]
+                    data = octets[position : position + self.remaining]
                     content.append(data)
                     position += len(data)
-                    self._remaining -= len(data)
-                    if self._remaining == 0:
+                    self.remaining -= len(data)
+                    if self.remaining == 0:
                         self._state = ChunkState.DATA_END
                 case ChunkState.DATA_END:
                     position = self._decode_data_end(octets, position)
@@ -197,20 +200,24 @@ class ChunkedDecoder:
         """
         while match := grammar.chunk_line.match(octets, position):
             digits, extensions = match.groups()
-            if extensions or len(digits) > _MAX_HEX_DIGITS:
-                break
             start = match.end()
+            if len(digits) > _MAX_HEX_DIGITS or start - position > self._limits.chunk_line:
+                break
             size = int(digits, 16)
             stop = start + size
             if octets[stop : stop + 2] != b"\r\n" or not size:
                 break
-            self._count(size, start - position)
+            self._count(size, start - position, len(extensions))
             content.append(octets[start:stop])
             position = stop + 2
         return position
 
-    def _count(self, size: int, line_octets: int) -> None:
+    def _count(self, size: int, line_octets: int, extension_octets: int) -> None:
         """Raise RequestError if a chunk of *size* octets makes the content, or its framing, too long."""
+        self._extension_octets += extension_octets
+        if self._extension_octets > self._limits.chunk_extensions:
+            reason = f"chunk extensions take more than {self._limits.chunk_extensions} octets"
+            raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §7.1.1")
         self._content_octets += size
         if self._content_octets > self._limits.content:
             raise too_large(self._limits.content)
@@ -231,14 +238,10 @@ class ChunkedDecoder:
         if match is None:
             reason = f'chunk line "{grammar.printable(line)}" is not a hexadecimal size, extensions and CRLF'
             raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §7.1")
-        self._extension_octets += len(match["extensions"])
-        if self._extension_octets > self._limits.chunk_extensions:
-            reason = f"chunk extensions take more than {self._limits.chunk_extensions} octets"
-            raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §7.1.1")
         size = match["size"].lstrip(b"0") or b"0"
-        self._remaining = int(size, 16) if len(size) <= _MAX_HEX_DIGITS else self._limits.content + 1
-        self._count(self._remaining, len(line))
-        self._state = ChunkState.DATA if self._remaining else ChunkState.TRAILERS
+        self.remaining = int(size, 16) if len(size) <= _MAX_HEX_DIGITS else self._limits.content + 1
+        self._count(self.remaining, len(line), len(match["extensions"]))
+        self._state = ChunkState.DATA if self.remaining else ChunkState.TRAILERS
         return position + len(line)
 
     def _decode_data_end(self, octets: bytes, position: int) -> int:

@@ -69,6 +69,9 @@ class Inspector(Trace):
         self._received = self._sent = 0
         self._statuses: Counter[int] = Counter()
         self._latencies = [0] * _LATENCIES
+        # The last events as they are sent, and the counts, so that many streams cost hardly more than one.
+        self._messages: dict[int, str] = {}
+        self._counters: tuple[dict[str, Any], str] = ({}, "")
         self._facts = {"process": os.getpid(), "started": time.time()}
 
     def teller(self, peer: str) -> "InspectedTeller":
@@ -118,6 +121,15 @@ class Inspector(Trace):
             start = first if number is None or number > self._last else max(first, number + 1)
             return start, list(islice(self._events, start - first, start - first + _BATCH))
 
+    def message(self, number: int, event: Event) -> str:
+        """Return event *number* as part of an event stream: formatted once for all streams that keep up."""
+        message = self._messages.get(number)
+        if message is None:
+            message = self._messages[number] = f"id: {self.name}-{number}\ndata: {_object(event)}\n\n"
+            if len(self._messages) > _BATCH:
+                self._messages.pop(next(iter(self._messages)), None)
+        return message
+
     def own_before(self, number: int) -> list[Event]:
         """Return how the server came to listen, as far as event *number* and those behind it do not tell."""
         with self._lock:
@@ -127,6 +139,15 @@ class Inspector(Trace):
         """Remember that a connection carries a stream of events, or does so no longer."""
         with self._lock:
             (self._streams.add if is_on else self._streams.discard)(connection)
+
+    def counters_message(self) -> tuple[dict[str, Any], str]:
+        """Return all counts, and the same as part of an event stream: formatted once for all streams."""
+        counters = self.counters()
+        known, message = self._counters
+        if counters != known:
+            message = f"event: counters\ndata: {json.dumps(counters)}\n\n"
+            self._counters = counters, message
+        return counters, message
 
     def counters(self) -> dict[str, Any]:
         """Return all counts, and the numbers of the newest open connections."""
@@ -242,13 +263,12 @@ class Feed:
         elif first > self._last + 1:
             lost = inspector.server.event("lost", {"events": first - self._last - 1})
             lines.append(f"data: {format_json(lost)}\n")
-        for number, event in enumerate(events, first):
-            lines.append(f"id: {inspector.name}-{number}\ndata: {_object(event)}\n\n")
+        lines += [inspector.message(number, event) for number, event in enumerate(events, first)]
         self._last = first + len(events) - 1
-        counters = inspector.counters()
+        counters, message = inspector.counters_message()
         if counters != self._counters:
             self._counters = counters
-            lines.append(f"event: counters\ndata: {json.dumps(counters)}\n\n")
+            lines.append(message)
         if not lines and now - self._latest >= _HEARTBEAT_SECONDS:
             lines.append(":\n\n")
         if lines:

@@ -9,9 +9,12 @@ RFC 9110 §5 (fields), §6 (message data), §15 (status codes); RFC 9112 §3, §
 import io
 from collections.abc import Mapping
 from enum import Enum, IntEnum
+from itertools import islice
 from typing import NamedTuple, Protocol, Self
 
-from .grammar import list_members, name_and_value
+from .grammar import each_member, name_and_value
+
+_MAX_EXPECTATIONS = 16
 
 
 class Status(IntEnum):
@@ -119,9 +122,12 @@ class Request(NamedTuple):
 
     @property
     def expectations(self) -> list[bytes]:
-        """What the Expect field asks for, in lower case; HTTP/1.0 has no such field (RFC 9110 §10.1.1)."""
-        members = list_members(self.fields.get(b"expect", b"")) if self.minor_version else []
-        return [member.lower() for member in members]
+        """What the Expect field asks for, in lower case; HTTP/1.0 has no such field (RFC 9110 §10.1.1).
+
+        A longer list is read up to the sixteenth member: only one expectation is defined.
+        """
+        members = each_member(self.fields.get(b"expect", b"")) if self.minor_version else iter(())
+        return [member.lower() for member in islice(members, _MAX_EXPECTATIONS)]
 
 
 class FileSlice(NamedTuple):

@@ -7,11 +7,14 @@ RFC 9110 §12.4 (quality values), §12.5.1 (Accept), §12.5.3 (Accept-Encoding).
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import islice
 
 from . import grammar
 
 # A longer list is read up to here; no client has so many preferences, and each costs time.
 _MAX_MEMBERS = 64
+# A longer value is read anew each time, so that memos hold no more than some dozen KiB.
+_MAX_MEMOISED = 256
 
 
 def _weights(field_value: bytes) -> dict[str, int]:
@@ -20,7 +23,7 @@ def _weights(field_value: bytes) -> dict[str, int]:
     # RFC 9110 §12.5.1: a media range with parameters is for a more special type; what is on offer here has none
     # to speak of, so such a range counts only where the type is not listed without.
     special: dict[str, int] = {}
-    for member in grammar.list_members(field_value)[:_MAX_MEMBERS]:
+    for member in islice(grammar.each_member(field_value), _MAX_MEMBERS):
         if member.startswith(b";"):
             continue
         choice, *parameters = (part.strip(b" \t").lower() for part in grammar.parameter.findall(member))
@@ -37,7 +40,6 @@ def _thousandths(qvalue: bytes) -> int:
     return round(float(qvalue) * 1000) if grammar.qvalue.fullmatch(qvalue) else -1
 
 
-@lru_cache(maxsize=256)
 def preferred_media_type(accept: bytes | None, offers: Sequence[str]) -> str:
     """Return the one of *offers* that *accept* prefers; in doubt, or when it accepts none, the first.
 
@@ -46,6 +48,10 @@ def preferred_media_type(accept: bytes | None, offers: Sequence[str]) -> str:
     """
     if accept is None:
         return offers[0]
+    return (_memoised_media_type if len(accept) <= _MAX_MEMOISED else _media_type)(accept, offers)
+
+
+def _media_type(accept: bytes, offers: Sequence[str]) -> str:
     weights = _weights(accept)
 
     def weight(offer: str) -> int:
@@ -57,7 +63,9 @@ def preferred_media_type(accept: bytes | None, offers: Sequence[str]) -> str:
     return max(offers, key=weight)
 
 
-@lru_cache(maxsize=256)
+_memoised_media_type = lru_cache(maxsize=256)(_media_type)
+
+
 def accepted_codings(accept_encoding: bytes | None, offers: Sequence[str]) -> tuple[str, ...]:
     """Return those of *offers* that are to be preferred to sending octets unencoded, best first.
 
@@ -67,6 +75,10 @@ def accepted_codings(accept_encoding: bytes | None, offers: Sequence[str]) -> tu
     """
     if accept_encoding is None:
         return ()
+    return (_memoised_codings if len(accept_encoding) <= _MAX_MEMOISED else _codings)(accept_encoding, offers)
+
+
+def _codings(accept_encoding: bytes, offers: Sequence[str]) -> tuple[str, ...]:
     weights = _weights(accept_encoding)
     anything = weights.get("*", 0)
     # "x-gzip" is "gzip" (RFC 9110 §8.4.1.3).
@@ -75,3 +87,6 @@ def accepted_codings(accept_encoding: bytes | None, offers: Sequence[str]) -> tu
     least = max(weights.get("identity", anything), 1)
     wanted = [coding for coding in offers if weights.get(coding, anything) >= least]
     return tuple(sorted(wanted, key=lambda coding: -weights.get(coding, anything)))
+
+
+_memoised_codings = lru_cache(maxsize=256)(_codings)

@@ -87,7 +87,7 @@ _meaningful_field = re.compile(
     rb"\r\n(?=[%b])((?i:%b)):[ \t]*+([^\r]*+)" % (b"".join(sorted(_initials)), b"|".join(MEANINGFUL_FIELDS))
 )
 
-# A longer head is parsed anew each time, so that what is kept stays below 2048 times two such heads.
+# A longer head is parsed anew each time, so that the memo stays below 1,024 times three such heads.
 _MAX_KEPT_HEAD = 2048
 
 
@@ -97,31 +97,32 @@ class RequestParser:
     ``next_event`` raises RequestError at octets that are no request; the parser is of no use after that.
     """
 
-    __slots__ = ("_buffer", "_decoder", "_has_ended", "_limits", "_passed", "_usual_head")
+    __slots__ = ("_decoder", "_has_ended", "_limits", "_passed", "_usual_head", "unread")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         # A head below both limits needs no look at either.
         self._usual_head = min(limits.request_line, limits.head - len(b"\r\n\r\n"))
-        self._buffer = b""
+        # The octets received that no event has used.
+        self.unread = b""
         self._has_ended = False
         self._passed = _NOTHING_PASSED
         self._decoder: LengthDecoder | ChunkedDecoder | None = None
 
     @property
-    def unread(self) -> bytes:
-        """The octets received that no event has used."""
-        return self._buffer
+    def content_left(self) -> int:
+        """How many octets of content are still to come, as far as a length or a chunk's size tells."""
+        return self._decoder.remaining if self._decoder else 0
 
     def receive(self, octets: bytes) -> None:
         """Take octets received from the peer; none at all means that it will send no more."""
         if not octets:
             self._has_ended = True
-        self._buffer = self._buffer + octets if self._buffer else octets
+        self.unread = self.unread + octets if self.unread else octets
 
     def next_event(self) -> Event:
         """Return what comes next in the octets received."""
-        buffer = self._buffer
+        buffer = self.unread
         if self._decoder is not None:
             return self._next_content(self._decoder)
         if not buffer:
@@ -133,11 +134,11 @@ class RequestParser:
 
     def _request(self, stop: int) -> Request:
         """Return the request whose head is the buffer's first *stop* octets."""
-        head = self._buffer[:stop]
+        head = self.unread[:stop]
         # Memoised because a client repeats one head over and over, and a Request never changes.
         parse = parse_head_memoised if stop <= _MAX_KEPT_HEAD else parse_head
         request = parse(head, self._limits.field_lines)
-        self._buffer = self._buffer[stop:]
+        self.unread = self.unread[stop:]
         self._passed = _NOTHING_PASSED
         if request.content_length is None:
             self._decoder = ChunkedDecoder(self._limits.content)
@@ -150,13 +151,13 @@ class RequestParser:
 
         *last_line* is where the head's last line ends, or -1.
         """
-        if self._buffer.startswith(b"\r\n"):
+        if self.unread.startswith(b"\r\n"):
             self._skip_empty_line()
             return self.next_event()
         self._check_partial_head()
         if 0 <= last_line <= self._limits.head - len(b"\r\n\r\n"):
             return self._request(last_line + len(b"\r\n\r\n"))
-        if len(self._buffer) > self._limits.head:
+        if len(self.unread) > self._limits.head:
             raise RequestError(
                 Status.FIELDS_TOO_LARGE, f"the head is longer than {self._limits.head} octets", "RFC 6585 §5"
             )
@@ -166,7 +167,7 @@ class RequestParser:
 
     def _skip_empty_line(self) -> None:
         """Drop an empty line before a request line (RFC 9112 §2.2)."""
-        self._buffer = self._buffer[len(b"\r\n") :]
+        self.unread = self.unread[len(b"\r\n") :]
         self._passed = self._passed._replace(empty_lines=self._passed.empty_lines + 1)
         if self._passed.empty_lines > self._limits.empty_lines:
             reason = f"more than {self._limits.empty_lines} empty lines before the request line"
@@ -179,19 +180,19 @@ class RequestParser:
         """
         octets, lines, empty_lines = self._passed
         if lines == 0:
-            _check_first_line(self._buffer, self._limits.request_line)
-        stop = self._buffer.rfind(b"\n", octets, self._limits.head) + 1
+            _check_first_line(self.unread, self._limits.request_line)
+        stop = self.unread.rfind(b"\n", octets, self._limits.head) + 1
         if stop <= octets:
             return
-        complete = self._buffer[octets:stop]
+        complete = self.unread[octets:stop]
         if fault := next(_line_faults(complete, lines, self._limits.field_lines), None):
             raise fault
         self._passed = _Passed(stop, lines + complete.count(b"\n"), empty_lines)
 
     def _next_content(self, decoder: LengthDecoder | ChunkedDecoder) -> Event:
         """Return some content, its end, or a Pause."""
-        decoded = decoder.decode(self._buffer)
-        self._buffer = self._buffer[decoded.used :]
+        decoded = decoder.decode(self.unread)
+        self.unread = self.unread[decoded.used :]
         if decoded.content:
             return Content(decoded.content)
         if decoder.is_complete:
@@ -237,7 +238,7 @@ def parse_head(head: bytes, max_field_lines: int) -> Request:
     )
 
 
-parse_head_memoised = lru_cache(maxsize=2048)(parse_head)
+parse_head_memoised = lru_cache(maxsize=1024)(parse_head)
 
 
 def _join(name: bytes, first: bytes, second: bytes) -> bytes:

@@ -16,7 +16,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from .grammar import broken_percent, percent_decode, unencoded
+from .grammar import encode_unencoded, percent_decode
 from .messages import Refusal, Status
 
 # A longer path is parsed anew each time: what it is made of takes up many times its own length.
@@ -101,8 +101,7 @@ def encoded_reference(path: bytes, query: bytes | None) -> str:
     It starts with one slash, so it names no other host.
     """
     whole = path.lstrip(b"/") + (b"" if query is None else b"?" + query)
-    encoded = unencoded.sub(lambda match: b"%%%02X" % match[0][0], broken_percent.sub(b"%25", whole))
-    return "/" + encoded.decode("ascii")
+    return "/" + encode_unencoded(whole)
 
 
 def is_windows_trap(name: str) -> bool:

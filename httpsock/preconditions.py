@@ -75,15 +75,17 @@ def range_applies(request: Request, validators: Validators, now: float) -> bool:
 
 def _matches_strongly(field_value: bytes, etag: bytes) -> bool:
     """Return whether If-Match names *etag*, both being strong (RFC 9110 §8.8.3.2), or any state at all."""
-    return field_value == b"*" or (_is_strong(etag) and etag in _entity_tags(field_value))
+    return field_value == b"*" or (_is_strong(etag) and etag in _entity_tags(field_value, etag))
 
 
 def _matches_weakly(field_value: bytes, etag: bytes) -> bool:
     """Return whether If-None-Match names *etag*, weakness aside (RFC 9110 §8.8.3.2), or any state at all."""
     # Nearly always it is the one that was sent.
-    if field_value == etag:
+    if field_value in (etag, b"*"):
         return True
-    return field_value == b"*" or _opaque(etag) in (_opaque(listed) for listed in _entity_tags(field_value))
+    opaque_tag = _opaque(etag)
+    listed = _entity_tags(field_value, opaque_tag)
+    return opaque_tag in listed or b"W/" + opaque_tag in listed
 
 
 def _is_modified_since(field_value: bytes, last_modified: int | None, now: float) -> bool | None:
@@ -94,9 +96,10 @@ def _is_modified_since(field_value: bytes, last_modified: int | None, now: float
     return last_modified > date
 
 
-def _entity_tags(field_value: bytes) -> list[bytes]:
-    """Return the entity-tags listed; none at all if the field is malformed, so that it matches nothing."""
-    if not grammar.entity_tags.fullmatch(field_value):
+def _entity_tags(field_value: bytes, opaque_tag: bytes) -> list[bytes]:
+    """Return the entity-tags listed; none at all if the field is malformed, or can't match *opaque_tag*."""
+    # To search for the tag takes no time; to parse thousands of others does.
+    if opaque_tag not in field_value or not grammar.entity_tags.fullmatch(field_value):
         return []
     return grammar.entity_tag.findall(field_value)
 

@@ -16,6 +16,9 @@ from functools import lru_cache
 from . import grammar
 from .messages import RequestError, Status, Target, TargetForm
 
+# A longer authority is parsed anew each time: no name in use has more octets.
+_MAX_MEMOISED = 261
+
 
 def parse_target(method: bytes, request_target: bytes) -> Target:
     """Return *request_target* taken apart. Raises RequestError when *method* can't have such a target."""
@@ -91,12 +94,18 @@ def _check_authority_form(request_target: bytes) -> None:
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 9110 §9.3.6")
 
 
-@lru_cache(maxsize=64)
 def _port(authority: bytes) -> int | None:
     """Return the port of ``uri-host [ ":" port ]``, 0 for none, or None when *authority* is nothing such."""
+    return (_memoised_port if len(authority) <= _MAX_MEMOISED else _parse_port)(authority)
+
+
+def _parse_port(authority: bytes) -> int | None:
     match = grammar.host.fullmatch(authority)
     if match is None:
         return None
     port = (match["port"] or b"").lstrip(b"0") or b"0"
     # A port has 16 bits; one that TCP can't have is no port.
     return int(port) if len(port) <= 5 and int(port) <= 65535 else None
+
+
+_memoised_port = lru_cache(maxsize=64)(_parse_port)

@@ -12,10 +12,12 @@ import errno
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from .accesslog import Exchange
 from .connection import Connection, Wait
 from .crew import Crew, Relieved
+from .fairness import Fairness, least_recently_resumed
 from .poller import ACCEPTABLE, READABLE, open_poller
 from .resources import Moment
 from .room import Room, idle_longest
@@ -33,6 +35,8 @@ _REST_SECONDS = 0.1
 _REPORT_SECONDS = 1.0
 # How many are accepted before those that are accepted already get their turn.
 _ACCEPTS_PER_TURN = 16
+# How many are resumed before the clock is read again.
+_UNCHECKED = 15
 # And when they have waited already.
 _ACCEPTS_IN_ONE_GO = 1024
 # Deadlines are looked at no more often than this, so that many connections cost little.
@@ -58,6 +62,7 @@ class Worker:
         # Those that have received a request and are to answer it; and those that do so in this turn.
         self._answering: list[Connection] = []
         self._answers: Iterator[Connection] = iter(())
+        self._fair_receiving, self._fair_answering = Fairness(), Fairness()
         self._exchanges: list[Exchange] = []
         self._poller = open_poller()
         self._crew: Crew[Connection] = Crew()
@@ -135,27 +140,51 @@ class Worker:
         ready = self._poller.poll(_LONGEST_POLL_SECONDS if seconds > _LONGEST_POLL_SECONDS else max(0.0, seconds))
         moment = self._moment()
         crew.begin(moment.monotonic)
-        for descriptor, _ in ready:
-            if connection := self._connections.get(descriptor):
-                # Who is to be answered has its turn below, whatever else has come.
-                if connection.awaited:
-                    self._resume(connection, moment)
-            elif descriptor in self._listeners:
-                self._accept(self._listeners[descriptor], moment, _ACCEPTS_PER_TURN)
-            else:
-                self._wake(moment)
+        self._receive(ready, moment)
         if moment.monotonic >= due:
             self._keep_time(moment)
         if self._answering:
             self._answers, self._answering = iter(self._answering), []
             moment = self._moment()
             try:
-                for connection in self._answers:
-                    self._resume(connection, moment)
+                self._resume_each(self._answers, self._fair_answering, moment)
             finally:
                 moment.end()
+            if self._fair_answering.postponed:
+                self._answering[:0] = self._fair_answering.take_postponed()
         if self._log and self._exchanges:
             self._write_log(self._log)
+
+    def _receive(self, ready: Sequence[tuple[int, int]], moment: Moment) -> None:
+        """Resume the connections that are *ready*, then accept new ones, and see whether to stop."""
+        get = self._connections.get
+        # A connection that is to be answered has its turn later, whatever else has arrived.
+        arrived = [connection for descriptor, _ in ready if (connection := get(descriptor)) and connection.awaited]
+        others = [descriptor for descriptor, _ in ready if not get(descriptor)] if len(arrived) < len(ready) else ()
+        if self._fair_receiving.postponed:
+            # The poller reports them again; those that have waited longest come first.
+            self._fair_receiving.take_postponed()
+            arrived.sort(key=least_recently_resumed)
+        self._resume_each(iter(arrived), self._fair_receiving, moment)
+        for descriptor in others:
+            if descriptor in self._listeners:
+                self._accept(self._listeners[descriptor], moment, _ACCEPTS_PER_TURN)
+            else:
+                self._wake(moment)
+
+    def _resume_each(self, connections: Iterator[Connection], fairness: Fairness, moment: Moment) -> None:
+        """Resume *connections* in order; once that takes long, as far as the share of each one's network goes."""
+        if moment.monotonic >= fairness.measures_until:
+            for connection in connections:
+                self._resume(connection, moment)
+                for next_connection in islice(connections, _UNCHECKED):
+                    self._resume(next_connection, moment)
+                if fairness.has_become_long(moment.monotonic):
+                    break
+            else:
+                return
+        for connection in fairness.select(connections):
+            self._resume(connection, moment)
 
     def _moment(self) -> Moment:
         return Moment(self._service.root, time.time(), time.monotonic())
@@ -292,7 +321,7 @@ class Worker:
         connection.deadline = _NEVER
         self._poller.unregister(connection.descriptor)
         self._set_aside.add(connection)
-        self._answering = [*self._answers, *self._answering]
+        self._answering = [*self._fair_answering.take_postponed(), *self._answers, *self._answering]
         # Of who was answered before it; nothing else may happen for long.
         if self._log and self._exchanges:
             self._write_log(self._log)
@@ -337,11 +366,13 @@ class Worker:
             self._watch_again(moment)
         if now < self._next_sweep:
             return
-        for connection in list(self._connections.values()):
-            if now >= connection.deadline and not connection.is_excused(now):
-                self._resume(connection, moment, TimeoutError())
+        overdue = [each for each in self._connections.values() if now >= each.deadline and not each.is_excused(now)]
+        fairness = Fairness()
+        for connection in fairness.select(iter(overdue)):
+            self._resume(connection, moment, TimeoutError())
         earliest = min((connection.deadline for connection in self._connections.values()), default=_NEVER)
-        self._next_sweep = max(earliest, now + _SWEEP_SECONDS)
+        # The postponed ones are still overdue.
+        self._next_sweep = now if fairness.postponed else max(earliest, now + _SWEEP_SECONDS)
 
     def _end_grace(self) -> None:
         """Cut off what is left, and say how much that is."""

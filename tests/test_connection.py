@@ -1338,3 +1338,41 @@ def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: path
 
     assert heard[:filling] == bytes(filling)
     assert read_answers(heard[filling:])[0].status == 200
+
+
+def overwhelm(dialogue: Dialogue, octets: bytes) -> None:
+    """Send *octets* until the conversation takes no more of them."""
+    waiting = memoryview(octets)
+    with contextlib.suppress(BlockingIOError):
+        while waiting:
+            waiting = waiting[dialogue.client.send(waiting) :]
+            dialogue.run()
+    assert waiting, "it has taken all"
+
+
+def test_while_a_response_waits_for_its_reader_little_is_held(folder: pathlib.Path) -> None:
+    """Requests sent ahead stay in the kernel, which makes the client wait; the head that was answered is dropped."""
+    with contextlib.closing(Dialogue(Service(DocumentRoot(folder)), buffered_octets=4096)) as dialogue:
+        overwhelm(dialogue, get("/large.bin", f"X: {'y' * 20_000}") + get("/hello.txt") * 10_000)
+
+        assert dialogue.connection.awaited == WRITABLE
+        assert len(dialogue.connection._parser.unread) <= 8 * 1024
+        assert dialogue.connection.conversation.gi_frame.f_locals["request"] is None
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(get("/large.bin", "Content-Length: 100000") + bytes(100_000), id="of a length"),
+        pytest.param(
+            get("/large.bin", "Transfer-Encoding: chunked") + b"186a0\r\n" + bytes(100_000) + b"\r\n0\r\n\r\n",
+            id="in one chunk",
+        ),
+    ],
+)
+def test_content_that_is_discarded_leaves_little_behind_it(octets: bytes, folder: pathlib.Path) -> None:
+    with contextlib.closing(Dialogue(Service(DocumentRoot(folder)), buffered_octets=4096)) as dialogue:
+        overwhelm(dialogue, octets + get("/hello.txt") * 10_000)
+
+        assert dialogue.connection.awaited == WRITABLE
+        assert len(dialogue.connection._parser.unread) <= 8 * 1024

@@ -324,3 +324,63 @@ def test_who_stands_by_opens_nothing() -> None:
         may_end.set()
     assert [thread.exception() for thread in threads] == [None, None]
     assert was_relieved_twice
+
+
+def test_a_thread_that_computes_is_not_relieved_until_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that compute are slower than one."""
+    monkeypatch.setattr("httpsock.crew._PATIENCE_SECONDS", 0.001)
+    crew: Crew[str] = Crew()
+    # What the clock of the thread at work says, each time that the other one looks: it computes 12 times, then waits.
+    seen = [0.05 * min(look, 12) for look in range(1, 100)]
+    looks = iter(seen)
+    monkeypatch.setattr(crew, "_used_seconds", lambda: next(looks))
+    is_relieved = threading.Event()
+
+    def work(kept: list[str]) -> None:
+        if kept:
+            is_relieved.set()
+            crew.end()
+            return
+        crew.begin(1.0)
+        crew.doing.append("computing")
+        assert is_relieved.wait(PATIENCE_SECONDS)
+        raise Relieved
+
+    threads = [threading.Thread(target=crew.run, args=(work,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert next(looks) == seen[13], "it was relieved at the 13th look"
+
+
+@pytest.mark.skipif(
+    not hasattr(time, "pthread_getcpuclockid"), reason="no clock tells how long another thread computes"
+)
+def test_the_clock_of_the_thread_at_work_goes_on_while_it_computes() -> None:
+    crew: Crew[str] = Crew()
+    looked = []
+
+    def work(kept: list[str]) -> None:
+        before = crew._used_seconds()
+        while crew._used_seconds() == before:
+            pass
+        looked.append(before)
+        crew.end()
+
+    crew.run(work)
+    assert looked[0] > 0.0
+
+
+def test_a_clock_that_is_no_more_tells_nothing() -> None:
+    """The thread at work may have ended when the other one looks."""
+    crew: Crew[str] = Crew()
+    crew._clock = -1
+    assert crew._used_seconds() == 0.0
+
+
+def test_where_there_is_no_such_clock_a_thread_counts_as_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(time, "pthread_getcpuclockid", raising=False)
+    crew: Crew[str] = Crew()
+    crew.run(lambda _: crew.end())
+    assert crew._used_seconds() == 0.0

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from httpsock import inspector as inspector_module
 from httpsock.accesslog import Exchange
 from httpsock.inspector import _BATCH, _HEARTBEAT_SECONDS, _SHOWN_OCTETS, Feed, InspectedTeller, Inspector
 from httpsock.timeline import Event
@@ -294,3 +295,31 @@ def test_without_a_trace_there_is_nothing_to_start_or_to_finish() -> None:
     inspector.start()
     inspector.finish()
     assert names(inspector) == []
+
+
+# --- Many readers ---------------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_formatted_once_for_all_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    inspector = Inspector()
+    tell_some(inspector, 10)
+    formatted: list[Event] = []
+    written = inspector_module._object
+
+    def counting(event: Event) -> str:
+        formatted.append(event)
+        return written(event)
+
+    monkeypatch.setattr(inspector_module, "_object", counting)
+    streams = [Feed(inspector, b"", 0).next(0) for _ in range(100)]
+    assert len(formatted) == 10
+    assert len(set(streams)) == 1
+
+
+def test_formatted_events_are_forgotten_with_their_turn() -> None:
+    inspector = Inspector()
+    tell_some(inspector, 3 * _BATCH)
+    feed = Feed(inspector, b"", 0)
+    for _ in range(3):
+        feed.next(0)
+    assert len(inspector._messages) == _BATCH

@@ -62,6 +62,7 @@ WITHOUT_SECTION = {
     "claims",
     "commands",
     "crew",
+    "fairness",
     "inspector",
     "kept",
     "lines",
