@@ -6,6 +6,7 @@ or tells it that its time is over.
 
 import contextlib
 import errno
+import inspect
 import itertools
 import os
 import pathlib
@@ -1357,7 +1358,7 @@ def test_while_a_response_waits_for_its_reader_little_is_held(folder: pathlib.Pa
 
         assert dialogue.connection.awaited == WRITABLE
         assert len(dialogue.connection._parser.unread) <= 8 * 1024
-        assert dialogue.connection.conversation.gi_frame.f_locals["request"] is None
+        assert inspect.getgeneratorlocals(dialogue.connection.conversation)["request"] is None
 
 
 @pytest.mark.parametrize(
