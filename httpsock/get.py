@@ -14,6 +14,7 @@ RFC 9110 §9 (methods), §14 (ranges), §15 (status codes).
 """
 
 import argparse
+import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -77,6 +78,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(f"{len(options.output)} files for {len(options.url)} URLs")
     if options.resume and (len(options.output) < len(options.url) or "-" in options.output):
         parser.error("-C goes on with a file, so each URL needs one: -o FILE")
+    if options.resume and any(name.lower() in ("range", "if-range") for name, _ in options.header):
+        parser.error("-C asks for a range of its own")
     if options.head and options.output:
         parser.error("-I brings no content for -o")
     method = "HEAD" if options.head else "POST" if options.data is not None else "GET"
@@ -109,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     output_help = (
         "write the content there once it is whole; the first for the first URL, and so on; - is standard output"
     )
-    say.add_argument("-o", "--output", action="append", default=[], metavar="FILE", help=output_help)
+    say.add_argument("-o", "--output", type=_output, action="append", default=[], metavar="FILE", help=output_help)
     resume_help = "go on with FILE.part, if the server still has the same version; else begin anew"
     say.add_argument("-C", "--continue", dest="resume", action="store_true", help=resume_help)
     ask = parser.add_argument_group("what to ask")
@@ -138,6 +141,15 @@ def _url(text: str) -> str:
         parse_url(text)
     except UrlError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _output(text: str) -> str:
+    """Return *text* if it can name a file."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of the file is empty")
+    if text.endswith(tuple(filter(None, (os.sep, os.altsep)))) or os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder; name a file")
     return text
 
 
@@ -188,7 +200,7 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
     """Get one URL into the file *path*, or to standard output; return 0, or FAILED."""
     download = Download(path, url, resumes=options.resume) if path else None
     if options.resume and download and not download.is_resumable:
-        _say(f"{download.part_path}: no part of a known version to go on with; from the beginning.")
+        _say(f"{download.obstacle}; from the beginning.")
     response = client.request(
         options.method, url, fields=[*_fields(options, path), *(download.fields if download else [])],
         content=options.data or b"",

@@ -4,10 +4,11 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import socket
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -23,6 +24,9 @@ DATE = "Date: Sun, 06 Nov 1994 08:49:37 GMT"
 BEFORE = "Sun, 06 Nov 1994 08:48:37 GMT"
 JUST_BEFORE = "Sun, 06 Nov 1994 08:48:38 GMT"
 WHOLE = b"abcdefghij"
+
+# Puts something at a path.
+Put = Callable[[pathlib.Path], None]
 
 
 @contextlib.contextmanager
@@ -71,6 +75,11 @@ def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
     assert download.octets == octets
 
 
+def note_with(**said: object) -> str:
+    """Return a note that is good but for what is *said*."""
+    return json.dumps({"url": URL, "source": URL, "validator": '"v1"', "coding": "", "length": 10, **said})
+
+
 def names(folder: pathlib.Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -100,7 +109,7 @@ def test_what_breaks_off_leaves_the_file_alone_and_a_part_beside_it(tmp_path: pa
     assert path.read_bytes() == b"the old one"
     assert (tmp_path / "film.part").read_bytes() == WHOLE[:4]
     assert json.loads((tmp_path / "film.resume").read_text()) == {
-        "url": URL, "source": URL, "validator": '"v1"', "octets": 0
+        "url": URL, "source": URL, "validator": '"v1"', "coding": "", "length": 10
     }  # fmt: skip
 
 
@@ -242,6 +251,8 @@ def test_another_version_is_taken_whole(tmp_path: pathlib.Path) -> None:
         pytest.param(rest(4, content_range="bytes */10"), "not which part of how much", id="of no part"),
         pytest.param(rest(4, content_range="lines 4-9/10"), "not which part of how much", id="of another unit"),
         pytest.param(rest(4, content_range=f"bytes 4-9/{'9' * 5000}"), "numbers that no file has", id="5000 digits"),
+        pytest.param(rest(4, content_range="bytes 4-9/11"), "and the part is of 10 octets", id="of another length"),
+        pytest.param(rest(4, 'ETag: "v1"', "Content-Encoding: gzip"), "is gzip, that of the part none", id="coded"),
         pytest.param(rest(4, content=b"efg"), "and a content of 3 octets", id="with less content than it says"),
         pytest.param(ok(b"efghij", 'ETag: "v1"', status="206 Partial Content"), 'Content-Range "", not', id="none"),
     ],
@@ -287,6 +298,14 @@ def test_a_part_of_another_url_is_not_gone_on_with(tmp_path: pathlib.Path) -> No
         pytest.param('{"url": "http://a/film", "source": "x", "validator": "W/\\"a\\""}', id="a weak validator"),
         pytest.param('{"url": "http://a/film", "source": "x", "validator": "\\"a\\"\\r\\nX: y"}', id="another line"),
         pytest.param('{"url": "http://a/film", "source": "x", "validator": "\\"\\u00e4\\""}', id="beyond ASCII"),
+        pytest.param(note_with(validator='"\ud800"'), id="half a character"),
+        pytest.param(note_with(length=-1), id="a negative length"),
+        pytest.param(note_with(length=True), id="a length that is none"),
+        pytest.param(note_with(length=3), id="a length below that of the part"),
+        pytest.param(note_with(coding=None), id="no coding"),
+        pytest.param(note_with(source=["x"]), id="a source that is no text"),
+        pytest.param("9" * 5000, id="5000 digits"),
+        pytest.param("[" * 60_000, id="60,000 brackets"),
         pytest.param("\xff", id="no ASCII"),
     ],
 )  # fmt: skip
@@ -294,6 +313,155 @@ def test_a_note_that_says_nothing_is_as_good_as_none(tmp_path: pathlib.Path, not
     broken_off(tmp_path / "film")
     (tmp_path / "film.resume").write_text(note, encoding="latin-1")
     assert not Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip, br"])
+def test_a_coded_part_is_gone_on_with_in_the_same_coding(tmp_path: pathlib.Path, coding: str) -> None:
+    broken_off(tmp_path / "film", 'ETag: "v1"', f"Content-Encoding: {coding}")
+    with pytest.raises(ResponseError, match="its Content-Encoding is none, that of the part"):
+        receive(Download(str(tmp_path / "film"), URL, resumes=True), rest(4))
+    receive(
+        Download(str(tmp_path / "film"), URL, resumes=True),
+        rest(4, 'ETag: "v1"', f"Content-Encoding: {coding.lower().replace(' ', '')}"),
+    )
+    assert (tmp_path / "film").read_bytes() == WHOLE
+
+
+def test_a_part_of_unknown_length_is_gone_on_with(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    (tmp_path / "film.resume").write_text(note_with(length=None))
+    receive(Download(str(tmp_path / "film"), URL, resumes=True), rest(4))
+    assert (tmp_path / "film").read_bytes() == WHOLE
+
+
+def test_a_range_that_the_user_asked_for_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:
+    """The part's octets would be taken for the first ones."""
+    with pytest.raises(IncompleteError):
+        receive(Download(str(tmp_path / "film"), URL, resumes=False), rest(4)[:-3])
+    assert names(tmp_path) == ["film.part"]
+
+
+def test_a_part_that_grew_meanwhile_is_not_written_to(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    (tmp_path / "film.part").write_bytes(WHOLE[:5])
+    with pytest.raises(OutputError, match="another program writes to it"):
+        receive(download, rest(4))
+    assert (tmp_path / "film.part").read_bytes() == WHOLE[:5]
+
+
+# --- what somebody else may have put beside the file ----------------------------------------------------------------
+
+
+def a_pipe(path: pathlib.Path) -> None:
+    os.mkfifo(path)
+
+
+def a_socket(path: pathlib.Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+
+
+def a_link(path: pathlib.Path) -> None:
+    (path.parent / "elsewhere").write_text(note_with())
+    path.symlink_to("elsewhere")
+
+
+def a_link_to_a_device(path: pathlib.Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def a_second_name(path: pathlib.Path) -> None:
+    (path.parent / "elsewhere").write_text(note_with())
+    os.link(path.parent / "elsewhere", path)
+
+
+def too_much(path: pathlib.Path) -> None:
+    path.write_text(note_with() + " " * 65536)
+
+
+def brackets(path: pathlib.Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+on_posix = pytest.mark.skipif(os.name != "posix", reason="of POSIX")
+
+
+@on_posix
+@pytest.mark.parametrize(
+    ("put", "reason"),
+    [
+        (a_pipe, "it is not a regular file"),
+        (a_socket, "No such device or address|Operation not supported"),
+        (pathlib.Path.mkdir, "it is not a regular file"),
+        (a_link, "Too many levels of symbolic links"),
+        (a_link_to_a_device, "Too many levels of symbolic links"),
+        (a_second_name, "it has another name, too"),
+        (too_much, "it has 65536 bytes or more"),
+        (brackets, "it has 65536 bytes or more"),
+    ],
+)
+def test_only_a_note_of_our_own_is_believed(tmp_path: pathlib.Path, put: Put, reason: str) -> None:
+    broken_off(tmp_path / "film")
+    (tmp_path / "film.resume").unlink()
+    put(tmp_path / "film.resume")
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert not download.is_resumable
+    assert re.fullmatch(rf".*film\.resume is not believed: ({reason})", download.obstacle)
+
+
+@on_posix
+@pytest.mark.parametrize(
+    ("put", "written"),
+    [
+        (a_pipe, "No such device or address"),
+        (a_socket, "No such device or address|Operation not supported"),
+        (pathlib.Path.mkdir, "Is a directory"),
+        (a_link, "Too many levels of symbolic links"),
+        (a_link_to_a_device, "Too many levels of symbolic links"),
+        (a_second_name, "it has another name, too"),
+    ],
+)
+def test_only_a_part_of_our_own_is_gone_on_with_or_written_to(tmp_path: pathlib.Path, put: Put, written: str) -> None:
+    broken_off(tmp_path / "film")
+    (tmp_path / "film.part").unlink()
+    put(tmp_path / "film.part")
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert not download.is_resumable
+    reason = "it has another name, too" if put is a_second_name else "it is not a regular file"
+    assert download.obstacle == f"{os.path.realpath(tmp_path)}/film.part is not believed: {reason}"
+    with pytest.raises(OutputError, match=rf"film\.part can't be written: ({written})"):
+        receive(download, ok(WHOLE, 'ETag: "v1"'))
+    for kept in tmp_path.glob("elsewhere"):
+        assert kept.read_text() == note_with()
+
+
+@on_posix
+def test_a_pipe_with_a_reader_is_no_part(tmp_path: pathlib.Path) -> None:
+    a_pipe(tmp_path / "film.part")
+    reader = os.open(tmp_path / "film.part", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(OutputError, match=r"film\.part can't be written: it is not a regular file"):
+            receive(Download(str(tmp_path / "film"), URL, resumes=False), ok(WHOLE))
+    finally:
+        os.close(reader)
+
+
+@on_posix
+@pytest.mark.parametrize("name", ["film.part", "film.resume"])
+def test_what_belongs_to_another_user_is_not_believed(tmp_path: pathlib.Path, name: str) -> None:
+    """In /tmp, say, where the sticky bit keeps us from replacing it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    broken_off(tmp_path / "film")
+    os.chown(tmp_path / name, 12345, 12345)
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert not download.is_resumable
+    assert download.obstacle.endswith(f"{name} is not believed: it belongs to another user")
+    if name == "film.part":
+        with pytest.raises(OutputError, match="it belongs to another user"):
+            receive(download, ok(WHOLE, 'ETag: "v1"'))
+        assert (tmp_path / name).read_bytes() == WHOLE[:4]
 
 
 def test_a_part_without_octets_or_that_is_gone_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:

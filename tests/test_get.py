@@ -177,6 +177,12 @@ def test_content_is_sent(data: str, tmp_path: pathlib.Path, monkeypatch: pytest.
         pytest.param(["-C", "http://a/"], "each URL needs one: -o FILE", id="nothing to go on with"),
         pytest.param(["-C", "-o", "-", "http://a/"], "each URL needs one: -o FILE", id="nor on standard output"),
         pytest.param(["-C", "-o", "x", "-d", "y", "http://a/"], "-C goes on with what GET brings", id="-C and POST"),
+        pytest.param(["-o", "", "http://a/"], "the name of the file is empty", id="no name"),
+        pytest.param(["-o", "new/", "http://a/"], "'new/' is a folder; name a file", id="a folder that is not there"),
+        pytest.param(["-o", ".", "http://a/"], "'.' is a folder; name a file", id="a folder"),
+        pytest.param(
+            ["-C", "-o", "x", "-H", "range: bytes=0-1", "http://a/"], "-C asks for a range of its own", id="two ranges"
+        ),
         pytest.param(["-I", "-o", "x", "http://a/"], "-I brings no content for -o", id="a head into a file"),
         pytest.param(["-X", "G T", "http://a/"], "the method 'G T' is not a token", id="no method"),
         pytest.param(["-X", "CONNECT", "http://a/"], "CONNECT asks for a tunnel", id="CONNECT"),
@@ -257,10 +263,9 @@ def test_a_health_check_is_0_or_22(server: httpsock.Server, capfdbinary: Capture
     assert said(capfdbinary)[0] == b""
 
 
-@pytest.mark.parametrize("path", ["no/file", "."])
-def test_what_can_not_be_written_is_23(path: str, tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_what_can_not_be_written_is_23(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello"))) as url:
-        assert get("-o", str(tmp_path / path), url) == 23
+        assert get("-o", str(tmp_path / "no" / "file"), url) == 23
     assert "can't be written" in said(capfdbinary)[1]
 
 
@@ -358,7 +363,7 @@ def test_a_download_goes_on_where_it_broke_off(
         tag = client.request("HEAD", whole).field("ETag") or ""
     path = str(tmp_path / "file")
     pathlib.Path(path + ".part").write_bytes(b"abcdefghij")
-    note = {"url": whole, "source": whole, "validator": tag, "octets": 0}
+    note = {"url": whole, "source": whole, "validator": tag, "coding": "", "length": 26}
     pathlib.Path(path + ".resume").write_text(json.dumps(note))
     assert get("-C", "-v", "-o", path, whole) == 0
     error = said(capfdbinary)[1]
