@@ -17,7 +17,9 @@
     npm              a scoped package of a static registry, @scope%2fname          test_packages.py
     git              clone over the dumb protocol                                  test_packages.py
     ostree           pull from an archive repository                               test_packages.py
+    uv               an index that consists of listings; metadata by ranges        test_more_packages.py
+    cargo            a sparse registry                                             test_more_packages.py
 
-A client that is not installed skips its tests by name; CI installs all of them. Tried by hand, and not run here: dnf,
-uv, cargo, go, hey, Firefox, Safari's engine.
+A client that is not installed skips its tests by name; CI installs all of them but cargo, which comes with a compiler
+of 500 MB. Tried by hand, and not run here: dnf, go, hey, Firefox, Safari's engine.
 """

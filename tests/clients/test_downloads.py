@@ -1,5 +1,6 @@
 """Clients that download files and folders: whole, in parts, again, and only what has changed."""
 
+import hashlib
 import os
 import pathlib
 import re
@@ -101,19 +102,22 @@ def test_zsync_fetches_only_what_has_changed(served: pathlib.Path, tmp_path: pat
 
 
 def test_zchunk_fetches_only_what_has_changed(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """It asks for up to 255 ranges at a time."""
+    """It asks for up to 255 ranges at a time, and for fewer after a 200."""
     zck, log = tool("zck"), list[Exchange]()
-    lines = [b"line %06d of a file that changes a little\n" % number for number in range(60_000)]
-    (served / "new").write_bytes(b"".join(lines))
-    for number in range(0, len(lines), 500):
-        lines[number] = b"line %06d was another one before\n" % number
+    lines = [b"<package>%s\n" % (hashlib.sha256(b"%d" % number).hexdigest() * 20).encode() for number in range(1200)]
     (tmp_path / "old").write_bytes(b"".join(lines))
-    succeed(run([zck, "-o", "new.zck", "new"], served))
-    succeed(run([zck, "-o", "old.zck", "old"], tmp_path))
+    for number in range(0, 900, 3):
+        lines[number] = lines[number].upper().replace(b"<PACKAGE>", b"<package>")
+    (served / "new").write_bytes(b"".join(lines))
+    for name, folder in (("new", served), ("old", tmp_path)):
+        succeed(run([zck, "-m", "-s", "<package>", "-o", f"{name}.zck", name], folder))
     with httpsock.Server(served, port=0, log=log.extend) as server:
         succeed(run([tool("zckdl"), "-s", "old.zck", server.url + "new.zck"], tmp_path))
     assert (tmp_path / "new.zck").read_bytes() == (served / "new.zck").read_bytes()
-    assert {int(exchange.status) for exchange in log} <= {200, 206}
+    # The head of the file, 255 chunks that have changed, and the other 45.
+    assert {int(exchange.status) for exchange in log} == {206}
+    assert len(log) <= 5
+    assert sum(exchange.sent for exchange in log) < (served / "new.zck").stat().st_size
 
 
 def test_ab_keeps_a_connection_of_http_1_0(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
