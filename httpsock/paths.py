@@ -13,6 +13,7 @@ RFC 3986 §2.4 (when to decode), §3.3 (path), §5.2.4 and §6.2.2.3 (dot-segmen
 
 import os
 import re
+import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -30,18 +31,26 @@ _WINDOWS_TRAP = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+# The end of a name of eight characters and three that a file system made of a longer one: GIT~1, GI2D57~2.
+_SHORT_NAME = re.compile("~[0-9]")
+# Format characters, combining marks, what is not assigned or no UTF-8; and letters that Unicode calls ignorable.
+_IGNORABLE_CATEGORIES = frozenset(("Cf", "Cc", "Cn", "Co", "Cs", "Mn", "Me", "Zl", "Zp"))
+_FILLERS = "\u115f\u1160\u3164\uffa0"
+
 
 class Name(NamedTuple):
     """The name of a file or folder below the document root.
 
     *relative* has the system's separators; *is_folder* if the path ended with a slash or a dot-segment; *is_hidden* if
-    a segment starts with a full stop, but for /.well-known/, which is meant to be seen (RFC 8615).
+    a segment starts with a full stop, but for /.well-known/, which is meant to be seen (RFC 8615); *may_be_alias* if
+    a file system may take a segment for such a name.
     """
 
     segments: tuple[str, ...]
     relative: str
     is_folder: bool
     is_hidden: bool
+    may_be_alias: bool = False
 
 
 def parse_path(path: bytes) -> Name | Refusal:
@@ -72,7 +81,13 @@ def _parse_path(path: bytes) -> Name | Refusal:
     if os.name == "nt" and any(map(is_windows_trap, segments)):
         return NOT_FOUND
     is_hidden = any(is_hidden_name(name, is_top=number == 0) for number, name in enumerate(segments))
-    return Name(tuple(segments), os.sep.join(segments), parts[-1] in ("", ".", ".."), is_hidden)
+    return Name(
+        tuple(segments),
+        os.sep.join(segments),
+        parts[-1] in ("", ".", ".."),
+        is_hidden,
+        any(map(may_be_alias, segments)),
+    )
 
 
 _memoised_parse_path = lru_cache(maxsize=2048)(_parse_path)
@@ -81,6 +96,23 @@ _memoised_parse_path = lru_cache(maxsize=2048)(_parse_path)
 def is_hidden_name(name: str, *, is_top: bool) -> bool:
     """Return whether a name is shown only on demand; *is_top* if it lies right below the root."""
     return name.startswith(".") and not (is_top and name == ".well-known")
+
+
+def may_be_alias(name: str) -> bool:
+    """Return whether some file system may open a file whose name starts with a full stop when asked for *name*.
+
+    NTFS and FAT call .git GIT~1, too. Where case does not count, HFS+ and ext4 also ignore some characters, and a few
+    file systems take a character that stands for a full stop for one.
+    """
+    if name.isascii():
+        return _SHORT_NAME.search(name) is not None
+    letters = (c for c in unicodedata.normalize("NFKC", name) if not _is_ignorable(c))
+    return next(letters, "") == "." or _SHORT_NAME.search(name) is not None
+
+
+def _is_ignorable(character: str) -> bool:
+    """Return whether a file system may ignore *character*; a few more than Unicode calls ignorable."""
+    return unicodedata.category(character) in _IGNORABLE_CATEGORIES or character in _FILLERS
 
 
 def folder_reference(path: bytes, query: bytes | None) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from .claims import Claim, Claims
-from .confinement import check_folder_below, has_link, open_below, scandir_below
+from .confinement import check_folder_below, has_link, is_alias_of_hidden, open_below, scandir_below
 from .kept import FileState, KeptFiles, file_state
 from .mediatypes import content_type_of, depends_on_content
 from .messages import Refusal, Status
@@ -162,9 +162,9 @@ class DocumentRoot:
         name = parse_path(path)
         if isinstance(name, Refusal):
             return name
-        if name.is_hidden and not self._show_hidden:
-            return NOT_FOUND
         try:
+            if not self._show_hidden and self._is_hidden(name):
+                return NOT_FOUND
             status = self._stat(self._prefix + name.relative)
             if stat.S_ISREG(status.st_mode) and not name.is_folder:
                 return self._represent(name.relative, status, accept_encoding, moment)
@@ -176,6 +176,12 @@ class DocumentRoot:
                 return NOT_FOUND
             return refusal_of(error)
         return NOT_FOUND
+
+    def _is_hidden(self, name: Name) -> bool:
+        """Return whether a segment of *name*, or another name of the file that it leads to, is hidden."""
+        return name.is_hidden or (
+            name.may_be_alias and is_alias_of_hidden(self.directory, name.segments, follow_links=self._follow_links)
+        )
 
     def _find_in_folder(self, name: Name, accept_encoding: bytes | None, moment: Moment) -> Found:
         """Return what a folder is represented by: its index, or the list of its entries."""
