@@ -273,6 +273,8 @@ class Connection:
         except OSError:
             self._conclude(response, request_line, began)
             raise
+        if unsent:
+            unsent, parts = _without_copy(beginning, octets, len(unsent), parts)
         if unsent or parts:
             return self._send_rest(unsent, parts, response, request_line, began)
         if self._log or response.file:
@@ -431,6 +433,18 @@ def _join_short(parts: tuple[Part, ...]) -> Iterator[Part]:
             yield bytes(joined)
             joined.clear()
     yield bytes(joined)
+
+
+def _without_copy(
+    first: bytes, second: bytes, length: int, rest: tuple[Part, ...]
+) -> tuple[bytes | memoryview, tuple[Part, ...]]:
+    """Return the last *length* octets of *first* and *second*, and the parts after them.
+
+    Nothing is copied of *second*: a cached file is one for all connections that wait for their readers.
+    """
+    if length > len(second):
+        return first[len(first) + len(second) - length :], (second, *rest)
+    return memoryview(second)[len(second) - length :], rest
 
 
 def _first_line(octets: bytes) -> bytes:

@@ -5,7 +5,21 @@ import sys
 import time
 from collections.abc import Callable
 
-from . import changing, escapes, full, fuzz, handover, hostile, leaving, machine, slow, smuggling, stopping
+from . import (
+    changing,
+    escapes,
+    footprint,
+    full,
+    fuzz,
+    handover,
+    hostile,
+    leaving,
+    machine,
+    slow,
+    smuggling,
+    stopping,
+    work,
+)
 from .subject import SERVERS, Row
 
 EXPERIMENTS: dict[str, Callable[..., list[Row]]] = {
@@ -20,6 +34,8 @@ EXPERIMENTS: dict[str, Callable[..., list[Row]]] = {
     "escapes": escapes.run,
     "smuggling": smuggling.run,
     "machine": machine.run,
+    "work": work.run,
+    "footprint": footprint.run,
 }
 
 

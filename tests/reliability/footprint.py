@@ -1,0 +1,60 @@
+"""Footprint: how much memory a connection takes that sends much and reads nothing."""
+
+import contextlib
+import os
+import socket
+import time
+from contextlib import ExitStack
+
+from .subject import Row, Subject, connect, get, serving, site
+
+_LONG = f"X: {'y' * 30_000}"
+# What each connection sends before it falls silent, as much of it as the kernel takes; and the most KiB it may take.
+_HELD = {
+    "idle": (b"", 24),
+    "64 KiB pipelined behind an unread file": (get("/large.bin") + get("/hello.txt") * 1500, 24),
+    "the same behind a long head": (get("/large.bin", _LONG) + get("/hello.txt") * 1500, 24),
+    "the same behind a small file": (get("/small.bin") * 1500, 24),
+    "content that does not end": (get("/hello.txt", "Content-Length: 100000") + bytes(90_000), 24),
+    "a chunk that does not end": (get("/hello.txt", "Transfer-Encoding: chunked") + b"ffff\r\n" + bytes(60_000), 24),
+    "a head that does not end": (get("/hello.txt", _LONG)[:-2], 40),
+    "trailers that do not end": (get("/hello.txt", "Transfer-Encoding: chunked") + b"0\r\n" + _LONG.encode(), 40),
+}
+
+
+def run(server: str, *, is_long: bool) -> list[Row]:
+    """400 connections of each kind, in short 100."""
+    count = 400 if is_long else 100
+    rows = []
+    with site() as root:
+        (root / "small.bin").write_bytes(os.urandom(60_000))
+        # What has not changed for some time is cached.
+        os.utime(root / "small.bin", (1e9, 1e9))
+        time.sleep(2.5)
+        for what, (octets, most) in _HELD.items():
+            with serving(root, server) as subject:
+                each = _footprint(subject, octets, count)
+            rows.append(Row(f"a connection, {what}", f"{each:.1f} KiB", f"<= {most} KiB", each <= most))
+    return rows
+
+
+def _footprint(subject: Subject, octets: bytes, count: int) -> float:
+    """Return how many KiB a connection takes on which *octets* were sent, and nothing is read."""
+    with ExitStack() as stack:
+        # The first one has everything loaded that is needed.
+        _hold(stack.enter_context(connect(subject.port)), octets)
+        time.sleep(0.3)
+        before = subject.memory_kib()
+        clients = [stack.enter_context(connect(subject.port, buffered=4096)) for _ in range(count)]
+        for client in clients:
+            _hold(client, octets)
+        # Until the server takes no more.
+        time.sleep(1)
+        return (subject.memory_kib() - before) / count
+
+
+def _hold(client: socket.socket, octets: bytes) -> None:
+    client.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while octets:
+            octets = octets[client.send(octets) :]

@@ -1,0 +1,115 @@
+"""Work: what 200 connections of one address make the server do, and how long another client waits meanwhile.
+
+Each construct that can be repeated is sent over and over, as fast as the server takes it, from 127.0.0.2; a client at
+127.0.0.3 asks for a small file, with a connection for each request. The same for another server is a yardstick:
+``python3 -m tests.reliability work --long --server nginx``.
+"""
+
+import contextlib
+import multiprocessing
+import pathlib
+import select
+import socket
+import statistics
+import time
+
+from .constructs import CONSTRUCTS, Construct
+from .subject import Row, Subject, ask, get, receive_all, serving, site
+
+_ATTACKER, _CLIENT = "127.0.0.2", "127.0.0.3"
+_CONNECTIONS = 200
+_SECONDS = 2.0
+_MEDIAN_MS, _WORST_MS = 50, 300
+_SMALL = get("/hello.txt", "Connection: close")
+
+
+def run(server: str, *, is_long: bool) -> list[Row]:
+    """Each construct from 200 connections for 2 s; in short one of each, and what is answered to it."""
+    with site() as root:
+        _fill(root / "many", 2000 if is_long else 20)
+        with serving(root, server) as subject:
+            if not is_long:
+                return [_answered(subject, what, construct, server) for what, construct in CONSTRUCTS.items()]
+            return [_delays(subject, what, construct) for what, construct in CONSTRUCTS.items()]
+
+
+def _fill(folder: pathlib.Path, count: int) -> None:
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"file-{number:05}.txt").touch()
+
+
+def _answered(subject: Subject, what: str, construct: Construct, server: str) -> Row:
+    """Send *construct* once; another client is answered after it."""
+    answer = ask(subject.port, construct.octets)
+    status = answer[9:12].decode() or "closed"
+    is_served = ask(subject.port, _SMALL).endswith(b"Hello, socket.\n")
+    holds = is_served and (server != "httpsock" or status == str(construct.status))
+    return Row(what, f"{status}, serves: {is_served}", str(construct.status), holds)
+
+
+def _delays(subject: Subject, what: str, construct: Construct) -> Row:
+    """Return how long requests of another client take while *construct* comes from many connections."""
+    attacker = multiprocessing.get_context("spawn").Process(target=attack, args=(subject.port, construct), daemon=True)
+    attacker.start()
+    try:
+        # Until all of them are connected, and have sent something.
+        time.sleep(1)
+        before, latest, delays = subject.cpu_seconds(), time.monotonic() + _SECONDS, []
+        while time.monotonic() < latest:
+            delays.append(_delay(subject.port))
+            time.sleep(0.01)
+        busy = (subject.cpu_seconds() - before) / (time.monotonic() - latest + _SECONDS)
+    finally:
+        attacker.terminate()
+        attacker.join()
+    # What is under way is answered, so that it does not count for the next one.
+    _delay(subject.port)
+    median, worst = statistics.median(delays), max(delays)
+    measured = f"median {median:6.1f}, worst {worst:6.1f} ms; {len(delays)} requests, server {busy:.0%} busy"
+    holds = median < _MEDIAN_MS and worst < _WORST_MS
+    return Row(what, measured, f"< {_MEDIAN_MS}, < {_WORST_MS} ms", holds, is_timed=True)
+
+
+def _delay(port: int) -> float:
+    """Return how many milliseconds a small request takes, with its connection."""
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), 60, (_CLIENT, 0)) as client:
+        client.sendall(_SMALL)
+        answer = receive_all(client)
+    assert answer.endswith(b"Hello, socket.\n"), answer
+    return (time.monotonic() - began) * 1000
+
+
+def attack(port: int, construct: Construct) -> None:
+    """Send *construct* over and over from many connections, each renewed when it ends, until this process is ended."""
+    octets = memoryview(construct.octets * (1 + (1 << 17) // len(construct.octets)))
+    length, poller = len(construct.octets), select.epoll()
+    attackers: dict[int, tuple[socket.socket, int]] = {}
+    while True:
+        while len(attackers) < _CONNECTIONS:
+            client = _begin(port)
+            attackers[client.fileno()] = client, 0
+            poller.register(client.fileno(), select.EPOLLIN | select.EPOLLOUT)
+        for descriptor, events in poller.poll():
+            client, sent = attackers[descriptor]
+            try:
+                with contextlib.suppress(BlockingIOError):
+                    if events & ~select.EPOLLOUT and not client.recv(1 << 18):
+                        raise ConnectionError
+                    if events & select.EPOLLOUT:
+                        sent += client.send(octets[sent : sent + construct.step])
+                        attackers[descriptor] = client, sent % length
+            except OSError:
+                poller.unregister(descriptor)
+                del attackers[descriptor]
+                client.close()
+
+
+def _begin(port: int) -> socket.socket:
+    client = socket.socket()
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client.bind((_ATTACKER, 0))
+    client.setblocking(False)
+    client.connect_ex(("127.0.0.1", port))
+    return client
