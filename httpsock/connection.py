@@ -28,7 +28,7 @@ from .accesslog import Exchange
 from .explanations import explain
 from .framing import too_large
 from .grammar import accept_line, format_http_date, printable
-from .messages import FileSlice, Part, Request, RequestError, Response, Status
+from .messages import FileSlice, Part, Request, RequestError, Response, Status, unsent_parts
 from .origin import respond
 from .parser import EndOfContent, Pause, RequestParser
 from .poller import READABLE, WRITABLE, held_octets
@@ -41,8 +41,7 @@ Wait = tuple[int, float] | None
 # It yields waits; TimeoutError is thrown in at the deadline. What time it is stands in ``Connection.moment``.
 Conversation = Generator[Wait, None, None]
 
-# How much is received at a time. It bounds how much a turn parses for one connection, and how much is held of
-# pipelined requests while a response waits for its reader.
+# How much is received at a time: so much a turn parses, and a connection holds of pipelined requests.
 _RECEIVE_OCTETS = 8 * 1024
 # How much at a time where it is discarded.
 _DISCARD_OCTETS = 64 * 1024
@@ -274,7 +273,7 @@ class Connection:
             self._conclude(response, request_line, began)
             raise
         if unsent:
-            unsent, parts = _without_copy(beginning, octets, len(unsent), parts)
+            unsent, parts = unsent_parts(beginning, octets, len(unsent), parts)
         if unsent or parts:
             return self._send_rest(unsent, parts, response, request_line, began)
         if self._log or response.file:
@@ -433,18 +432,6 @@ def _join_short(parts: tuple[Part, ...]) -> Iterator[Part]:
             yield bytes(joined)
             joined.clear()
     yield bytes(joined)
-
-
-def _without_copy(
-    first: bytes, second: bytes, length: int, rest: tuple[Part, ...]
-) -> tuple[bytes | memoryview, tuple[Part, ...]]:
-    """Return the last *length* octets of *first* and *second*, and the parts after them.
-
-    Nothing is copied of *second*: a cached file is one for all connections that wait for their readers.
-    """
-    if length > len(second):
-        return first[len(first) + len(second) - length :], (second, *rest)
-    return memoryview(second)[len(second) - length :], rest
 
 
 def _first_line(octets: bytes) -> bytes:

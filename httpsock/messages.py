@@ -141,6 +141,18 @@ class FileSlice(NamedTuple):
 Part = bytes | FileSlice
 
 
+def unsent_parts(
+    first: bytes, second: bytes, length: int, rest: tuple[Part, ...]
+) -> tuple[bytes | memoryview, tuple[Part, ...]]:
+    """Return the last *length* octets of *first* and *second*, and the parts after them.
+
+    Nothing is copied of *second*: a cached file is one for all connections that wait for their readers.
+    """
+    if length > len(second):
+        return first[len(first) + len(second) - length :], (second, *rest)
+    return memoryview(second)[len(second) - length :], rest
+
+
 # Content up to this length leaves in one call with the head before it; more is not copied for that.
 _JOINED_OCTETS = 64 * 1024
 

@@ -34,7 +34,7 @@ _OUR_FAULTS = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 _REST_SECONDS = 0.1
 _REPORT_SECONDS = 1.0
 # How many are accepted before those that are accepted already get their turn.
-_ACCEPTS_PER_TURN = 16
+_ACCEPTS_PER_TURN = 64
 # How many are resumed before the clock is read again.
 _UNCHECKED = 15
 # And when they have waited already.

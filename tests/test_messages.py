@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from httpsock.messages import FileSlice, Part, Refusal, RequestError, Response, Status
+from httpsock.messages import FileSlice, Part, Refusal, RequestError, Response, Status, unsent_parts
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,19 @@ def test_an_error_holds_its_refusal_and_reads_as_a_sentence() -> None:
     error = RequestError(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
     assert error.refusal == Refusal(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
     assert str(error) == "400 Bad Request: there is no Host field line (RFC 9112 §3.2)"
+
+
+@pytest.mark.parametrize(
+    ("length", "unsent", "parts"),
+    [
+        pytest.param(7, b"abc", (b"defg", b"rest"), id="nothing is sent"),
+        pytest.param(5, b"c", (b"defg", b"rest"), id="a part of the first"),
+        pytest.param(4, b"defg", (b"rest",), id="just the first"),
+        pytest.param(1, b"g", (b"rest",), id="a part of the second"),
+    ],
+)
+def test_what_is_left_of_two_is_not_copied(length: int, unsent: bytes, parts: tuple[bytes, ...]) -> None:
+    second = b"defg"
+    left, after = unsent_parts(b"abc", second, length, (b"rest",))
+    assert (bytes(left), after) == (unsent, parts)
+    assert second is (left.obj if isinstance(left, memoryview) else after[0])
