@@ -50,7 +50,6 @@ The files, in the order of a request; an import only points downwards:
     timeline        an event as text or as JSON
     output          octets written whole to a descriptor that may be full
     tcpinfo         what the kernel knows of a connection
-    masking         credentials that are not shown
     origin          what the origin server answers
     listing         a folder's names as a page
     explanations    a refusal as a response that says why
@@ -65,6 +64,7 @@ The files, in the order of a request; an import only points downwards:
     preconditions   the five conditional fields
     parser          octets in, events out
     target          the request-target and the host
+    protocols       what octets are that are no HTTP
     framing         where a request's content ends
     ranges          byte ranges
     negotiation     which representation a client prefers
@@ -75,6 +75,7 @@ The files, in the order of a request; an import only points downwards:
     addresses       which of them are one client, and at which this machine is reached
     process         what the system lets us have, and who we are
     grammar         the ABNF of the RFCs as patterns
+    masking         credentials that are not shown
 
 This file and ``__main__`` also parse on Python 2.7 and 3.6, so that an old Python gets one sentence, not a traceback.
 """

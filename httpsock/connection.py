@@ -287,7 +287,8 @@ class Connection:
             length = 0 if request_line.startswith(b"HEAD ") else response.content_length
             seconds = time.monotonic() - began.monotonic
             sent = max(0, self._sent)
-            self._log(Exchange(time.time(), self.client, request_line, response.status, sent, length, seconds))
+            reason = response.refusal.reason if response.refusal else ""
+            self._log(Exchange(time.time(), self.client, request_line, response.status, sent, length, seconds, reason))
 
     def _send_rest(
         self,

@@ -46,7 +46,9 @@ p {{ margin: 0 0 .5rem; overflow-wrap: anywhere; }}
 class Explanation(Response):
     """A response that says why, and *refusal*, which is what it says."""
 
-    __slots__ = ("refusal",)
+    __slots__ = ()
+
+    refusal: Refusal
 
     def __init__(self, refusal: Refusal, fields: tuple[tuple[str, str], ...], content: bytes) -> None:
         super().__init__(refusal.status, fields, (content,))

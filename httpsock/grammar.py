@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from functools import lru_cache
 
+from .masking import mask
+
 # --- RFC 9110 §5.6: what all fields are made of ---------------------------------------------------
 
 # tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~"
@@ -129,7 +131,11 @@ def each_member(field_value: bytes) -> Iterator[bytes]:
 
 
 def printable(octets: bytes, most: int = 60) -> str:
-    r"""Return *octets* for a person to read: what is not printable ASCII as ``\xNN``, at most *most* of them."""
+    r"""Return *octets* for a person to read: what is not printable ASCII as ``\xNN``, at most *most* of them.
+
+    Credentials in them are masked (RFC 9110 §17.9, §17.16): what is read may be a log that others read, too.
+    """
+    octets = mask(octets)
     shown = "".join(chr(o) if 0x20 <= o < 0x7F and o not in b'"\\' else f"\\x{o:02x}" for o in octets[:most])
     return shown + "…" if len(octets) > most else shown
 

@@ -6,11 +6,10 @@ full pipe or a full disk delays the lines and nothing else: lines beyond a limit
 
 import contextlib
 import math
-import sys
 import threading
 import time
 
-from .output import write_whole
+from .output import standard_error, write_whole
 from .process import start_thread
 
 # At most this many characters wait to be written.
@@ -86,10 +85,8 @@ class LineWriter:
     def _write_out(self, text: str) -> bool:
         """Write *text*; return whether it was written. Lines that can't be written, for good, are counted."""
         octets = text.encode("utf-8", "backslashreplace")
-        try:
-            descriptor = sys.stderr.fileno()
-        except (OSError, ValueError, AttributeError):
-            # It is closed, or was never there.
+        descriptor = standard_error()
+        if descriptor < 0:
             return False
         written = write_whole(descriptor, octets, lambda: time.monotonic() < self._latest)
         lost = octets.count(b"\n", written)

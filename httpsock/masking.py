@@ -1,61 +1,120 @@
-"""Masking: what proves who a client is does not show in a trace.
+"""Masking: credentials do not show in anything that is written: the access log, traces, reasons, error messages.
 
-Takes octets as they went over a connection, gives them with asterisks in the place of credentials: the values of
-Authorization (but for its scheme), Proxy-Authorization, Cookie and Set-Cookie, and the userinfo of a URI. Whatever is
-in doubt is masked. Knows nothing of requests: a line of content that looks like such a field is masked, too.
+Takes octets as they went over a connection, gives them with asterisks in place of credentials. Knows nothing of
+requests: a line of content that looks like such a field is masked, too, and so is whatever is in doubt. Masked are
 
-RFC 9110 §11.6.2, §11.7.2 (credentials), §4.2.4 (userinfo); RFC 6265 §4 (cookies).
+    the values of Authorization (but for a known scheme), Proxy-Authorization, Cookie, Set-Cookie,
+      and of fields whose names end in token, secret, password, api-key, session-id
+    the userinfo of a URI: what stands before "@"
+    query parameters whose names end in token, secret, password, pwd, api-key, signature, sig, credential
+
+RFC 9110 §11.6.2, §11.7.2 (credentials), §4.2.4 (userinfo); RFC 6265 §4 (cookies); RFC 6750 §2.3 (tokens in queries).
 
     Authorization: Basic dXNlcjpzZWNyZXQ=       →   Authorization: Basic ***
     GET http://user:secret@localhost/ HTTP/1.1  →   GET http://***@localhost/ HTTP/1.1
+    GET /?access_token=secret HTTP/1.1          →   GET /?access_token=*** HTTP/1.1
+
+Each pattern begins at an octet that the repetition before it can't hold, so that the work grows with the length alone.
 """
 
 import re
 
-# What comes before a secret, and the secret: a field's value with the lines that continue it; userinfo up to its "@",
-# or to where the octets received so far end, since the "@" may be still to come.
-_secret = re.compile(
-    rb"((?:^|[\r\n])(?:(?:proxy-)?authorization[ \t]*:[ \t]*(?:[0-9a-z-]+[ \t]+)?|(?:set-)?cookie[ \t]*:[ \t]*))"
-    rb"((?:[^\r\n]|\r?\n[ \t])+)"
-    rb"|(//|^connect[ \t]+|(?:^|[\r\n])host[ \t]*:[ \t]*)([^/?#\s]+)(?=@|\Z)",
-    re.IGNORECASE,
+_TOKEN = rb"!#$%&'*+.^_`|~0-9A-Za-z-"
+# Before the name there may be what makes the line malformed, and its colon may be missing.
+_START = rb"(?:^|[\r\n])[^\r\n%b]*+" % _TOKEN
+_END_OF_NAME = rb"(?![%b])[ \t:=]*+" % _TOKEN
+_SCHEME = (
+    rb"(?:(?:basic|bearer|digest|negotiate|ntlm|dpop|hoba|mutual|token|apikey|aws4-hmac-sha256|scram-sha-[0-9]+|vapid"
+    rb"|oauth|signature)[ \t]++(?=[^\s]))?"
 )
-# A line longer than this is no field line; of its beginning so much is kept as holds the name of a field.
-_LONGEST_LINE = 32 * 1024
-_LONGEST_NAME = 64
+_FIELD = rb"%b(?:(?:proxy-)?authorization%b%b|(?:(?:set-)?cookie2?|[%b]{0,40}%b)%b)" % (
+    *(_START, _END_OF_NAME, _SCHEME),
+    *(_TOKEN, rb"(?:api-?key|token|secret|passw(?:or)?d|session-?id)", _END_OF_NAME),
+)
+# A value goes on in the lines that are folded.
+_VALUE = rb"(?:[^\r\n]|(?:\r\n?|\n)[ \t])++"
+_PARAMETER = rb"(?:^|[\r\n?&;])[\w.-]{0,40}(?:token|secret|passw(?:or)?d|pwd|api[_-]?key|sig(?:nature)?|credential)="
+# What userinfo may follow: "//"; CONNECT; Host and its colon; or, where it has a colon, a scheme or the beginning of
+# any word.
+_BEFORE_USERINFO = (
+    rb"//|^connect[ \t]++|(?:^|[\r\n])host[ \t]*+:[ \t]*+"
+    rb"|(?:^|\s)[\"'<(]*+(?:[a-z][a-z0-9+.-]*+:/?)?(?=[^\s/?#@:]*+:[^\s/?#])"
+)
+
+
+def _pattern(before_userinfo: bytes, after_userinfo: bytes) -> re.Pattern[bytes]:
+    """Return the pattern of all secrets, each as the second of two groups."""
+    userinfo = rb"(%b)([^/?#\s]+)(?=%b)" % (before_userinfo, after_userinfo)
+    return re.compile(
+        rb"(%b)(%b)|%b|(%b)([^&\s#]++)" % (_FIELD, _VALUE, userinfo, _PARAMETER), re.IGNORECASE
+    )  # fmt: skip
+
+
+# Of a whole text, which may be a request line or an authority alone; and of octets whose "@" may be still to come.
+_whole = _pattern(_BEFORE_USERINFO + rb"|^[%b]++[ \t]++|^" % _TOKEN, rb"@|%40")
+_begun = _pattern(_BEFORE_USERINFO, rb"@|%40|\Z")
+_field = re.compile(_FIELD, re.IGNORECASE)
+_open_parameter = re.compile(_PARAMETER + rb"[^&\s#]*+\Z", re.IGNORECASE)
+_start_of_line = re.compile(rb"(?:\r\n?|\n)(?=[^ \t\r\n])")
+_line_ends = re.compile(rb"[\r\n]{1,4}\Z")
+# This much of a line is remembered as it is; of more, only what decides about the octets that follow.
+_REMEMBERED = 64
 
 
 def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
     """Return *octets* with their secrets masked, by three asterisks or by as many as there were octets."""
+    return _masked(_whole, octets, keeps_length=keeps_length)
 
+
+def _masked(pattern: re.Pattern[bytes], octets: bytes, *, keeps_length: bool) -> bytes:
     def hide(match: re.Match[bytes]) -> bytes:
-        before, secret = (match[1], match[2]) if match[3] is None else (match[3], match[4])
-        return before + b"*" * (len(secret) if keeps_length else 3)
+        secret = match.lastindex or 0
+        return match[secret - 1] + b"*" * (len(match[secret]) if keeps_length else 3)
 
-    return _secret.sub(hide, octets)
+    return pattern.sub(hide, octets)
 
 
 class Masker:
-    """Masks what goes one way over a connection, however it is cut."""
+    """Masks what goes one way over a connection, however it is cut, with the same work for each octet."""
 
     def __init__(self) -> None:
-        # The line that is not known to have ended.
-        self._line = b""
+        # Octets after which the next ones mean the same as after all that came.
+        self._context = b""
 
     def mask(self, octets: bytes) -> bytes:
         """Return *octets*, which follow those of the last time, with their secrets masked; the length stays."""
-        joined = self._line + octets
-        masked = mask(joined, keeps_length=True)[len(self._line) :]
-        line = joined[_start_of_last_line(joined) :]
-        self._line = line if len(line) <= _LONGEST_LINE else line[:_LONGEST_NAME]
+        joined = self._context + octets
+        masked = _masked(_begun, joined, keeps_length=True)[len(self._context) :]
+        start = 0
+        for match in _start_of_line.finditer(joined):
+            start = match.end()
+        line = joined[start:]
+        self._context = line if len(line) <= _REMEMBERED else _context(line)
         return masked
 
 
-def _start_of_last_line(octets: bytes) -> int:
-    """Return where the last line starts that may go on; one that begins with a space goes on with the line before."""
-    stop = len(octets)
-    while (newline := octets.rfind(b"\n", 0, stop)) >= 0:
-        if octets[newline + 1 : newline + 2] not in (b"", b" ", b"\t"):
-            break
-        stop = newline
-    return newline + 1
+def _context(line: bytes) -> bytes:
+    """Return a short beginning of a line after which octets mean the same as after *line*."""
+    ends = _line_ends.search(line)
+    if _field.match(line):
+        return b"cookie: x" + (ends[0] if ends else b"")
+    if ends:
+        return b"x\\" + ends[0]
+    # The last word, and whether it is the second, as a request-target is. The backslash is part of no name.
+    space = max(line.rfind(b" "), line.rfind(b"\t"), line.rfind(b"\v"), line.rfind(b"\f"), line.rfind(b"\n"))
+    word = line[space + 1 :]
+    before = b"" if space < 0 else b"x\\ " if len(line.split(None, 2)) > (2 if word else 1) else b"CONNECT "
+    return before + (word if len(word) <= _REMEMBERED else _context_of_word(word))
+
+
+def _context_of_word(word: bytes) -> bytes:
+    """Return a short beginning of a word after which octets mean the same as after *word*."""
+    if _open_parameter.search(word):
+        return b"/?token=x"
+    _, slashes, authority = word.rpartition(b"//")
+    if slashes and not re.search(rb"[/?#]", authority):
+        return b"x//a" + authority[-2:]
+    if not re.search(rb"[/?#]", word):
+        return (b"a:" if b":" in word else b"a") + word[-2:]
+    parameter = word[max(word.rfind(b"?"), word.rfind(b"&"), word.rfind(b";"), 0) :]
+    return b"/" + (parameter if len(parameter) <= _REMEMBERED else b"/" if word.endswith(b"/") else b"x")

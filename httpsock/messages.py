@@ -175,7 +175,7 @@ class Response:
     the head. *opening* is these, and the first part of the content if that is short; *rest* the parts that follow it.
     """
 
-    __slots__ = ("content", "content_length", "field_lines", "fields", "file", "opening", "rest", "status")
+    __slots__ = ("content", "content_length", "field_lines", "fields", "file", "opening", "refusal", "rest", "status")
 
     def __init__(
         self,
@@ -188,6 +188,8 @@ class Response:
         self.fields = fields
         self.content = content
         self.file = file
+        # Why it is an error, for the log.
+        self.refusal: Refusal | None = None
         self.content_length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in content)
         self.field_lines = _field_lines(status, fields, self.content_length)
         self.opening, self.rest = self.field_lines, content

@@ -156,10 +156,16 @@ def _refuse(refusal: Refusal, request: Request, moment: Moment) -> Response:
         page = moment.find(b"/404.html", None)
         if isinstance(page, Representation):
             fields = (("Content-Type", page.media_type), ("Cache-Control", "no-store"), ("Vary", "Accept"))
-            return Response(Status.NOT_FOUND, fields, (page.part(0, page.length),), page.file)
+            response = Response(Status.NOT_FOUND, fields, (page.part(0, page.length),), page.file)
+            response.refusal = refusal._replace(reason=_not_here(request))
+            return response
     if refusal.status is Status.NOT_FOUND:
-        refusal = refusal._replace(reason=f'there is no "{printable(request.target.path)}" here')
+        refusal = refusal._replace(reason=_not_here(request))
     return _explain(refusal, request)
+
+
+def _not_here(request: Request) -> str:
+    return f'there is no "{printable(request.target.path)}" here'
 
 
 def _explain(refusal: Refusal, request: Request, fields: tuple[tuple[str, str], ...] = ()) -> Response:

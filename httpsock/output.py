@@ -1,12 +1,13 @@
 """Output: octets written whole to a descriptor that may be full, non-blocking, or gone.
 
-Takes octets, writes them or says how many it could not. Standard error may be a pipe that another program made
-non-blocking, or a file on a full disk: both take more later, and what was begun is then completed.
+Takes octets, writes them or says how many it could not; knows what a terminal shows. Standard error may be a pipe that
+another program made non-blocking, or a file on a full disk: both take more later, and a line begun is then completed.
 """
 
 import errno
 import os
 import select
+import sys
 import time
 from collections.abc import Callable
 
@@ -43,3 +44,32 @@ def _wait(descriptor: int, *, is_disk: bool) -> None:
     if not is_disk:
         select.select([], [descriptor], [], _RETRY_SECONDS)
     time.sleep(_RETRY_SECONDS if is_disk else _PAUSE_SECONDS)
+
+
+def is_terminal(descriptor: int) -> bool:
+    """Return whether *descriptor*, or none if it is negative, is a terminal."""
+    return descriptor >= 0 and os.isatty(descriptor)
+
+
+def shows_colours(descriptor: int) -> bool:
+    """Return whether *descriptor* is a terminal that shows colours, for a person who wants them (no-color.org)."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not is_terminal(descriptor):
+        return False
+    # The console of Windows shows the codes themselves, unless it is one of the newer ones, which set these.
+    return os.name != "nt" or any(name in os.environ for name in ("WT_SESSION", "ANSICON", "TERM"))
+
+
+def width_of(descriptor: int) -> int | None:
+    """Return how many columns a terminal has, or None if *descriptor* is none."""
+    try:
+        return os.get_terminal_size(descriptor).columns or 80 if is_terminal(descriptor) else None
+    except (OSError, ValueError):
+        return None
+
+
+def standard_error() -> int:
+    """Return the descriptor of standard error, or -1 without one: its number may be that of anything by now."""
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return -1

@@ -28,6 +28,7 @@ from .framing import (
     parse_content_length,
 )
 from .messages import Request, RequestError, Status
+from .protocols import foreign_protocol
 from .target import check_host, parse_target
 
 
@@ -280,7 +281,7 @@ def _too_many_fault(max_field_lines: int) -> RequestError:
 
 
 def _version_fault(version: bytes) -> RequestError:
-    reason = f"HTTP/{version.decode('ascii')} is not spoken here; HTTP/1.1 is"
+    reason = f"HTTP/{version.decode('ascii')} is not supported; use HTTP/1.1"
     return RequestError(Status.VERSION_NOT_SUPPORTED, reason, "RFC 9110 §15.6.6")
 
 
@@ -304,9 +305,7 @@ def _method_fault(octets: bytes) -> RequestError | None:
     if valid == len(method):
         return None
     reason = f"the method has the octet \\x{method[valid]:02x} at position {valid}, and is no token"
-    if octets.startswith(b"\x16"):
-        reason = "the first octet is \\x16, as in a TLS handshake; http is spoken here, not https"
-    return RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §3.1")
+    return RequestError(Status.BAD_REQUEST, foreign_protocol(octets) or reason, "RFC 9112 §3.1")
 
 
 def _request_line_fault(line: bytes) -> RequestError | None:
@@ -322,6 +321,8 @@ def _request_line_fault(line: bytes) -> RequestError | None:
 
 def _request_line_reason(line: bytes, text: bytes) -> str:
     """Return why *line* is no request line."""
+    if protocol := foreign_protocol(line):
+        return protocol
     if not line.endswith(b"\r\n"):
         return "the request line ends with a bare LF, not with CRLF"
     if b"\r" in text:

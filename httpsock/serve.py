@@ -16,12 +16,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from .accesslog import FORMATS, Exchange, Format
+from .accesslog import FORMATS, Exchange, Format, TextFormat
 from .activation import InheritedSockets, inherit_sockets
 from .addresses import local_addresses
 from .children import Parent
 from .lines import LineWriter
 from .options import options_of
+from .output import shows_colours, standard_error, width_of
 from .process import become_user, raise_descriptor_limit
 from .process_loop import ProcessLoop, Served
 from .restart import GracefulRestart
@@ -174,7 +175,7 @@ def _server(
         siblings=options.siblings,
         cache_control=f"max-age={options.cache}" if options.cache else "no-cache",
         fields=options.header,
-        log=None if options.quiet or options.trace or options.trace_only else _log(FORMATS[options.log], lines),
+        log=None if options.quiet or options.trace or options.trace_only else _log(_format(options.log), lines),
         report=lines.say,
         listeners=listeners,
         tracing=_tracing(options) if options.trace or options.trace_only or options.inspect else None,
@@ -198,6 +199,14 @@ def _tracing(options: argparse.Namespace) -> "Tracing":
     from .traced import Tracing
 
     return Tracing(trace)
+
+
+def _format(name: str) -> Format:
+    """Return the format of that name, as wide and colourful as standard error is."""
+    if name != "text":
+        return FORMATS[name]
+    descriptor = standard_error()
+    return TextFormat(width_of(descriptor), is_coloured=shows_colours(descriptor))
 
 
 def _log(format_line: Format, lines: LineWriter) -> Log:

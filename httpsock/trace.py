@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .masking import Masker, mask
-from .output import write_whole
+from .output import shows_colours, standard_error, write_whole
 from .process import start_thread
 from .timeline import Event, Format, Text, format_json
 
@@ -39,12 +39,8 @@ def trace_on_standard_error(
 
     Where a program was started without standard error, its descriptor may be anything by now: nothing is written then.
     """
-    try:
-        descriptor = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):
-        descriptor = -1
-    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not _is_terminal(descriptor)
-    text = Text(is_coloured=not is_plain, shows_process=shows_process, is_client=is_client)
+    descriptor = standard_error()
+    text = Text(is_coloured=shows_colours(descriptor), shows_process=shows_process, is_client=is_client)
     return Trace(
         format_json if form == "json" else text,
         descriptor,
@@ -52,10 +48,6 @@ def trace_on_standard_error(
         encoding=getattr(sys.stderr, "encoding", "utf-8"),
         wants_octets=form == "octets",
     )
-
-
-def _is_terminal(descriptor: int) -> bool:
-    return descriptor >= 0 and os.isatty(descriptor)
 
 
 class Trace:

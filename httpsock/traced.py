@@ -177,7 +177,6 @@ class TracedConnection(Connection):
         if isinstance(response, Explanation):
             unread = b"" if request else self._parser.unread
             status, reason, clause = response.refusal
-            reason = mask(reason.encode()).decode()
             facts = {"status": int(status), "phrase": status.phrase, "reason": reason, "clause": clause}
             if not request:
                 self.tell.asks_for(unread.partition(b" ")[2])
@@ -210,8 +209,9 @@ class TracedParser(RequestParser):
     def _request(self, stop: int) -> Request:
         request = super()._request(stop)
         self._tell.asks_for(request.target.path)
-        method, target, _ = visible(mask(request.request_line)).split(" ")
-        self._tell("parse", {"method": method, "target": target}, head=request.head)
+        # Of a method that reads like the name of a secret field, all that follows is masked.
+        method, _, rest = visible(mask(request.request_line)).partition(" ")
+        self._tell("parse", {"method": method, "target": rest.rpartition(" ")[0] or rest}, head=request.head)
         self._octets = 0
         return request
 

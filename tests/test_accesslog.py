@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from httpsock import accesslog
-from httpsock.accesslog import FORMATS, Exchange, format_clf, format_json, format_text
+from httpsock.accesslog import FORMATS, Exchange, TextFormat, format_clf, format_json, format_text, shorten
 
 # 2026-11-22 14:03:59.125 UTC
 ENDED = 1_795_356_239.125
@@ -94,8 +94,17 @@ FORGERIES = [
     pytest.param(b"GET /%0a%22 HTTP/1.1", "GET /%0a%22 HTTP/1.1", id="what is percent-encoded is not decoded"),
     pytest.param("GET /ü\u202e".encode(), r"GET /\xc3\xbc\xe2\x80\xae", id="no letters that run backwards"),
     pytest.param(b"", "", id="nothing understood"),
-    pytest.param(b"a" * 1024, "a" * 1024, id="the longest shown whole"),
-    pytest.param(b"a" * 1025, "a" * 1024 + "…", id="one octet more is cut, and said to be"),
+    pytest.param(b"a" * 1015 + b" HTTP/1.1", "a" * 1015 + " HTTP/1.1", id="the longest shown whole"),
+    pytest.param(b"a" * 1016 + b" HTTP/1.1", "a" * 1016 + " HTTP/1.…", id="one octet more is cut, and said to be"),
+    pytest.param(b"a" * 61, "a" * 60 + "…", id="what is no request line is cut sooner"),
+    pytest.param(
+        b"\x16\x03\x01" + b"\0" * 99, r"\x16\x03\x01" + r"\x00" * 9 + "…", id="and binary octets sooner still"
+    ),
+    pytest.param(b"GET http://u:p@a/ HTTP/1.1", "GET http://***@a/ HTTP/1.1", id="a password in a URI"),
+    pytest.param(b"GET //u:p@h/ HTTP/1.1", "GET //***@h/ HTTP/1.1", id="a password in a reference"),
+    pytest.param(b"CONNECT u:p@h:80 HTTP/1.1", "CONNECT ***@h:80 HTTP/1.1", id="a password in an authority"),
+    pytest.param(b"GET /?token=p HTTP/1.1", "GET /?token=*** HTTP/1.1", id="a token in a query"),
+    pytest.param(b"Authorization: Basic p", "Authorization: Basic ***", id="a field line where a request line was due"),
 ]
 
 
@@ -125,6 +134,47 @@ def test_any_octets_give_one_line_that_can_be_read_back(request_line: bytes) -> 
         line = format_line(exchange)
         assert line.endswith("\n")
         assert line[:-1].isprintable()
+
+
+REFUSED = HELLO._replace(status=400, reason='there is no "/x" here')
+
+
+def test_a_refusal_says_why_in_all_formats() -> None:
+    assert '"GET /hello.txt HTTP/1.1" 400 there is no "/x" here; 312 0.4 ms\n' in format_text(REFUSED)
+    assert format_clf(REFUSED).endswith(r'"GET /hello.txt HTTP/1.1" 400 312 "there is no \"/x\" here"' + "\n")
+    assert json.loads(format_json(REFUSED))["reason"] == 'there is no "/x" here'
+
+
+@pytest.mark.parametrize("width", [72, 80, 100, 132])
+@pytest.mark.parametrize("client", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize(
+    "reason", ["", "a TLS handshake on a plain HTTP port", 'there is no "/' + "x" * 60 + '…" here']
+)
+def test_a_line_is_as_wide_as_the_terminal_at_most(width: int, client: str, reason: str) -> None:
+    exchange = HELLO._replace(request_line=b"GET /" + b"y" * 500 + b"z HTTP/1.1", client=client, reason=reason)
+    line = TextFormat(width)(exchange).removesuffix("\n")
+    assert len(line) <= width
+    assert re.search(r'"GET /y+…\S*z? ?HTTP/1\.1"|"GET /y+….*" 200', line), "both ends are shown"
+    assert line.endswith("312 0.4 ms")
+
+
+def test_a_line_that_fits_is_shown_whole() -> None:
+    line = format_text(HELLO)
+    assert TextFormat(len(line) - 1)(HELLO) == line
+    assert len(TextFormat(len(line) - 2)(HELLO)) == len(line) - 1
+
+
+@pytest.mark.parametrize(("status", "colour"), [(200, "32"), (206, "32"), (304, "36"), (404, "33"), (503, "1;31")])
+def test_on_a_terminal_the_status_has_the_colour_of_its_class(status: int, colour: str) -> None:
+    exchange = HELLO._replace(status=status)
+    line = TextFormat(80, is_coloured=True)(exchange)
+    assert f'" \x1b[{colour}m{status}\x1b[0m 312 ' in line
+    assert re.sub(r"\x1b\[[0-9;]*m", "", line) == TextFormat(80)(exchange)
+
+
+@pytest.mark.parametrize(("text", "most", "short"), [("abc", 3, "abc"), ("abcdefgh", 7, "abcd…gh"), ("abcd", 2, "a…")])
+def test_what_is_too_long_is_cut_in_its_middle(text: str, most: int, short: str) -> None:
+    assert shorten(text, most) == short
 
 
 def test_the_formats_are_known_by_name() -> None:

@@ -686,8 +686,8 @@ def test_a_client_that_is_gone_while_it_is_sent_a_file_is_let_go(begin: Begin) -
             "field line 1 has a space before its colon (RFC 9112 §5.1)",
             id="R036: space before the colon",
         ),
-        pytest.param(b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "HTTP/2.0 is not spoken here", id="R013: HTTP/2"),
-        pytest.param(b"\x16\x03\x01\x00", 400, "as in a TLS handshake", id="R096: a TLS handshake"),
+        pytest.param(b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "HTTP/2.0 is not supported", id="R013: HTTP/2"),
+        pytest.param(b"\x16\x03\x01\x00", 400, "a TLS handshake on a plain HTTP port", id="R096: a TLS handshake"),
         pytest.param(b"GET /" + b"a" * 8300, 414, "RFC 9110 §15.5.15", id="R015: an endless target"),
     ],
 )

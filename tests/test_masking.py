@@ -20,7 +20,9 @@ BROWSER = (
     [
         pytest.param(b"\r\nAuthorization: Basic c2U=\r\n", b"\r\nAuthorization: Basic ***\r\n", id="but its scheme"),
         pytest.param(b"\nAUTHORIZATION:c2VjcmV0\n", b"\nAUTHORIZATION:***\n", id="without a scheme"),
-        pytest.param(b"\r\nProxy-Authorization:  A b c\r\n", b"\r\nProxy-Authorization:  A ***\r\n", id="proxy"),
+        pytest.param(
+            b"\r\nProxy-Authorization:  Digest b c\r\n", b"\r\nProxy-Authorization:  Digest ***\r\n", id="proxy"
+        ),
         pytest.param(b"\r\nCookie: a=b; c=d\r\nX: y", b"\r\nCookie: ***\r\nX: y", id="all cookies"),
         pytest.param(b"\r\nSet-Cookie: a=b\r\n", b"\r\nSet-Cookie: ***\r\n", id="a cookie that is set"),
         pytest.param(b"\r\nCookie : a=b\r\n", b"\r\nCookie : ***\r\n", id="a field line that is refused"),
@@ -28,6 +30,23 @@ BROWSER = (
         pytest.param(b"GET http://a:b@c/ HTTP/1.1", b"GET http://***@c/ HTTP/1.1", id="userinfo in the target"),
         pytest.param(b"CONNECT a:b@c:80 HTTP/1.1", b"CONNECT ***@c:80 HTTP/1.1", id="userinfo of an authority"),
         pytest.param(b"\r\nHost: a:b@c\r\n", b"\r\nHost: ***@c\r\n", id="userinfo in Host"),
+        pytest.param(b"//u:p@h/", b"//***@h/", id="a reference without a scheme"),
+        pytest.param(b"u:p@h/", b"***@h/", id="an authority alone"),
+        pytest.param(b"p@h:80", b"***@h:80", id="a name alone"),
+        pytest.param(b"GET u:p@h/ HTTP/1.1", b"GET ***@h/ HTTP/1.1", id="userinfo without a scheme"),
+        pytest.param(b"GET http:u:p@h/ HTTP/1.1", b"GET ***@h/ HTTP/1.1", id="a scheme without slashes"),
+        pytest.param(b"GET http:/u:p@h/ HTTP/1.1", b"GET http:/***@h/ HTTP/1.1", id="a scheme with one slash"),
+        pytest.param(b"GET http://u:p%40h/ HTTP/1.1", b"GET http://***%40h/ HTTP/1.1", id="an @ that is encoded"),
+        pytest.param(b"Authorization Basic p", b"Authorization Basic ***", id="no colon"),
+        pytest.param(b'"Authorization" p', b'"Authorization***', id="in quotes"),
+        pytest.param(b"Authorization: p  \r\n", b"Authorization: ***\r\n", id="an unknown scheme is no scheme"),
+        pytest.param(b"Authorization: p q\r\n", b"Authorization: ***\r\n", id="nor with something behind it"),
+        pytest.param(b"Authorization: Basic\r\n p\r\n", b"Authorization: ***\r\n", id="folded behind its scheme"),
+        pytest.param(b"Cookie: a\r b\r\n", b"Cookie: ***\r\n", id="folded with a bare CR"),
+        pytest.param(b"X-Api-Key: p", b"X-Api-Key: ***", id="a key"),
+        pytest.param(b"X-Amz-Security-Token: p", b"X-Amz-Security-Token: ***", id="a token"),
+        pytest.param(b"GET /?a=1&access_token=p&b=2 X", b"GET /?a=1&access_token=***&b=2 X", id="a token in a query"),
+        pytest.param(b"user=me&password=p;q", b"user=me&password=***", id="a password in a form"),
         pytest.param(b"\r\nReferer: http://a@b@c/\r\n", b"\r\nReferer: http://***@c/\r\n", id="up to the last @"),
     ],
 )
@@ -76,8 +95,50 @@ def test_a_folded_line_is_masked_when_it_comes_later() -> None:
     assert masker.mask(b" c=d\r\nX: y\r\n") == b"****\r\nX: y\r\n"
 
 
-def test_a_line_without_end_is_not_kept_for_ever() -> None:
+# Lines longer than what a masker remembers, each with a secret behind it.
+LONG = [
+    b"Cookie: " + b"x" * 200 + b"secret\r\n",
+    b"Cookie" + b" " * 200 + b": secret\r\n",
+    b"Cookie: " + b"x" * 200 + b"\r\n secret\r\n",
+    b"X-Api-Key:" + b"x" * 200 + b"secret\r\n",
+    b"X: " + b"x" * 200 + b"\r\nCookie: secret\r\n",
+    b"X: " + b"x" * 200 + b"\rCookie: secret\r\n",
+    b"CONNECT " + b"x" * 200 + b"secret@h:80 HTTP/1.1\r\n",
+    b"CONNECT" + b" " * 200 + b"secret@h:80 HTTP/1.1\r\n",
+    b"GET http://" + b"x" * 200 + b":secret@h/ HTTP/1.1\r\n",
+    b"GET /" + b"x" * 200 + b"//u:secret@h/ HTTP/1.1\r\n",
+    b"GET u:" + b"x" * 200 + b"secret@h/ HTTP/1.1\r\n",
+    b"GET /" + b"x" * 200 + b"?token=secret HTTP/1.1\r\n",
+    b"GET /?a=" + b"x" * 200 + b"&token=secret HTTP/1.1\r\n",
+    b"GET /?token=" + b"x;" * 100 + b"secret HTTP/1.1\r\n",
+    b"GET /?" + b"x" * 200 + b"&token=secret HTTP/1.1\r\n",
+    b"Host: " + b"x" * 200 + b"secret@h\r\n",
+]
+
+
+@pytest.mark.parametrize("octets", LONG)
+def test_a_secret_is_masked_however_much_of_its_line_came_before(octets: bytes) -> None:
+    assert b"secret" not in mask(octets)
+    for cut in range(1, len(octets)):
+        masker = Masker()
+        assert b"secret" not in masker.mask(octets[:cut]) + masker.mask(octets[cut:]), cut
     masker = Masker()
-    masker.mask(b"Cookie: " + b"x" * 100_000)
-    assert len(masker._line) == 64
-    assert masker.mask(b"secret\r\nX: y") == b"******\r\nX: y"
+    assert b"secret" not in b"".join(masker.mask(octets[at : at + 1]) for at in range(len(octets)))
+
+
+REPEATED = [
+    b"x", b" ", b"/", b"//", b":", b"@", b"?", b"&", b"&token", b"a=", b"\r\n", b"\r\n ", b"\r", b"\n", b"'",
+    b'"', b"%40", b"cookie", b"cookie: ", b"\r\nhost:", b"\r\ncookie:", b"a:", b" a:", b"basic ", b"//a@",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("repeated", REPEATED)
+@pytest.mark.parametrize("before", [b"", b"CONNECT ", b"Authorization: ", b"GET /?token=", b"X: ", b"cookie", b"//"])
+def test_the_work_for_an_octet_does_not_grow_with_what_came_before(before: bytes, repeated: bytes) -> None:
+    """What a masker looks at again with each octet is bounded, whatever has come."""
+    masker = Masker()
+    masker.mask(before)
+    for _ in range(10):
+        masker.mask(repeated * 50)
+        assert len(masker._context) <= 150
+    assert len(mask(before + repeated * 20_000, keeps_length=True)) == len(before + repeated * 20_000)

@@ -257,7 +257,7 @@ def test_a_version_is_understood(cut: Cut, version: bytes, minor_version: int) -
 @pytest.mark.parametrize("field_lines", [(), (b"no field line",)])
 def test_another_major_version_is_not_spoken(cut: Cut, version: str, field_lines: tuple[bytes, ...]) -> None:
     """R013: RFC 9110 §15.6.6."""
-    reason = f"HTTP/{version} is not spoken here; HTTP/1.1 is"
+    reason = f"HTTP/{version} is not supported; use HTTP/1.1"
     expected = Refusal(Status.VERSION_NOT_SUPPORTED, reason, "RFC 9110 §15.6.6")
     assert refusal_of(cut, get(*field_lines, version=f"HTTP/{version}".encode())) == expected
 
@@ -267,7 +267,7 @@ def test_the_preface_of_http_2_is_another_version(cut: Cut) -> None:
     """R096: RFC 9113 §3.4."""
     refusal = refusal_of(cut, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert refusal.status is Status.VERSION_NOT_SUPPORTED
-    assert refusal.reason == "HTTP/2.0 is not spoken here; HTTP/1.1 is"
+    assert refusal.reason == "HTTP/2.0 is not supported; use HTTP/1.1"
 
 
 @however_cut
@@ -349,7 +349,7 @@ def test_a_request_line_without_its_grammar_is_refused(cut: Cut, line: bytes, re
         pytest.param(b'{"a":1}', r"the method has the octet \x7b at position 0, and is no token", id="R006: JSON"),
         pytest.param(
             b"\x16\x03\x01\x02\x00\x01",
-            r"the first octet is \x16, as in a TLS handshake; http is spoken here, not https",
+            "a TLS handshake on a plain HTTP port",
             id="R096: TLS",
         ),
     ],
@@ -424,7 +424,7 @@ def test_no_field_is_looked_for_that_is_not_at_hand() -> None:
         ),
         pytest.param(b"B", '"B" has no colon', "RFC 9112 §5", id="R038: no colon"),
         pytest.param(b": c", 'has the name "", which is not a token', "RFC 9110 §5.1", id="R038: no name"),
-        pytest.param(b"B@: c", 'has the name "B@", which is not a token', "RFC 9110 §5.1", id="R038: no token"),
+        pytest.param(b"B@: c", 'has the name "***@", which is not a token', "RFC 9110 §5.1", id="R038: no token"),
         pytest.param(
             b"B\r: c", r'has the name "B\x0d", which is not a token', "RFC 9110 §5.1", id="R002: CR in a name"
         ),

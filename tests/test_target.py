@@ -283,7 +283,7 @@ def test_connect_names_a_host_and_a_port(request_target: bytes) -> None:
     ],
 )
 def test_connect_to_anything_else_is_refused(request_target: bytes) -> None:
-    reason = f'CONNECT to "{request_target.decode()}", which is not a host and a port'
+    reason = f'CONNECT to "{request_target.decode().replace("user@", "***@")}", which is not a host and a port'
     assert refusal_of_target(b"CONNECT", request_target) == Refusal(Status.BAD_REQUEST, reason, "RFC 9110 §9.3.6")
 
 
@@ -319,7 +319,7 @@ def test_a_valid_host_is_taken_in_any_version(value: bytes, minor_version: int) 
         pytest.param(b"a, b", "a, b", id="R031: two hosts"),
         pytest.param(b"a/b", "a/b", id="R031: a path"),
         pytest.param(b"http://a", "http://a", id="R031: a URI"),
-        pytest.param(b"user@a", "user@a", id="R031: userinfo"),
+        pytest.param(b"user@a", "***@a", id="R031: userinfo"),
         pytest.param(b"a:b", "a:b", id="R031: a port by name"),
         pytest.param(b"a:65536", "a:65536", id="R031: a port of more than 16 bits"),
         pytest.param(b"a:100000000000000000000", "a:100000000000000000000", id="R031: a port of more than 64 bits"),
