@@ -17,7 +17,7 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
-from .grammar import encode_unencoded, percent_decode
+from .grammar import encode_unencoded, percent_decode, percent_encode
 from .messages import Refusal, Status
 
 # A longer path is parsed anew each time: what it is made of takes up many times its own length.
@@ -31,6 +31,8 @@ _WINDOWS_TRAP = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+# Stands for a prefix that a proxy has stripped; no path that names a file has such a segment.
+_PREFIX = b"/%00"
 # The end of a name of eight characters and three that a file system made of a longer one: GIT~1, GI2D57~2.
 _SHORT_NAME = re.compile("~[0-9]")
 # Format characters, combining marks, what is not assigned or no UTF-8; and letters that Unicode calls ignorable.
@@ -116,15 +118,19 @@ def _is_ignorable(character: str) -> bool:
 
 
 def folder_reference(path: bytes, query: bytes | None) -> str:
-    """Return the relative reference that leads from *path*, a folder's without its slash, to the folder.
+    """Return the reference that leads from *path*, a folder's without its slash, to the folder.
 
-    It is the last segment as it was sent, so it resolves right whatever stands before: dot-segments, empty segments, or
-    a prefix that a proxy has stripped. It has no slash but its last, so it can name no other host.
+    It is the last segment as it was sent, so that it holds whatever stands before, even a prefix that a proxy has
+    stripped. It has no slash but its last, so it can name no other host. Where clients would resolve that to something
+    else, since they count empty segments and see no encoded slash, the reference is the whole path.
     """
     last = path.rpartition(b"/")[2]
     # A colon in the first segment would end a scheme (RFC 3986 §4.2).
-    before = b"./" if b":" in last else b""
-    return (before + last + b"/" + (b"" if query is None else b"?" + query)).decode("ascii")
+    reference = (b"./" if b":" in last else b"") + last + b"/"
+    folder = parse_path(path + b"/")
+    if isinstance(folder, Name) and not _leads_to(path[: -len(last)] + reference, folder):
+        reference = _whole(folder)
+    return _with_query(reference, query)
 
 
 def encoded_reference(path: bytes, query: bytes | None) -> str:
@@ -132,8 +138,50 @@ def encoded_reference(path: bytes, query: bytes | None) -> str:
 
     It starts with one slash, so it names no other host.
     """
-    whole = path.lstrip(b"/") + (b"" if query is None else b"?" + query)
-    return "/" + encode_unencoded(whole)
+    reference = b"/" + encode_unencoded(path.lstrip(b"/")).encode("ascii")
+    name = parse_path(path)
+    if isinstance(name, Name) and not _leads_to(reference, name):
+        reference = _whole(name)
+    return _with_query(reference, query and encode_unencoded(query).encode("ascii"))
+
+
+def _leads_to(path: bytes, name: Name) -> bool:
+    """Return whether all clients that resolve *path*, below whatever prefix, ask for *name* there."""
+    # Only two full stops make a difference; without them a long path costs no more work.
+    if b".." not in percent_decode(path):
+        return True
+    for is_browser in (False, True):
+        prefix, *segments = _resolved(_PREFIX + path, is_browser=is_browser)
+        if prefix != _PREFIX[1:] or parse_path(b"/" + b"/".join(segments)) != name:
+            return False
+    return True
+
+
+def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
+    """Return the segments of *path* as clients resolve it (RFC 3986 §5.2.4): an empty segment is one like others.
+
+    Browsers also take %2E for a full stop in it, as WHATWG's URL Standard has it.
+    """
+    segments: list[bytes] = []
+    dots = b""
+    for segment in path.split(b"/")[1:]:
+        dots = percent_decode(segment) if is_browser else segment
+        if dots == b"..":
+            del segments[-1:]
+        elif dots != b".":
+            segments.append(segment)
+    # What ends with a dot-segment ends with a slash.
+    return [*segments, b""] if dots in (b".", b"..") else segments
+
+
+def _whole(name: Name) -> bytes:
+    """Return the path of *name*, which starts with one slash."""
+    path = b"".join(b"/" + percent_encode(os.fsencode(segment)).encode("ascii") for segment in name.segments)
+    return path + b"/" if name.is_folder else path
+
+
+def _with_query(reference: bytes, query: bytes | None) -> str:
+    return (reference if query is None else reference + b"?" + query).decode("ascii")
 
 
 def is_windows_trap(name: str) -> bool:

@@ -143,6 +143,12 @@ def test_hidden_names_are_told_by_their_place() -> None:
         pytest.param(b"/a%2Fsub", None, "a%2Fsub/", id="R146: an encoded slash is in the last segment"),
         pytest.param(b"/%ff", None, "%ff/", id="octets that are no UTF-8"),
         pytest.param(b"/%5C%5Cevil.example", None, "%5C%5Cevil.example/", id="R143: backslashes stay encoded"),
+        pytest.param(b"/x/../sub", None, "sub/", id="R146: behind a dot-segment"),
+        pytest.param(b"//x//sub", None, "sub/", id="R146: behind empty segments"),
+        pytest.param(b"/x//../sub", b"q", "/sub/?q", id="R146: two full stops would remove an empty segment"),
+        pytest.param(b"/x//%2e%2e/sub", None, "/sub/", id="R146: in browsers they would"),
+        pytest.param(b"/a%2Fb/../sub", None, "/a/sub/", id="R146: two full stops would remove two folders"),
+        pytest.param(b"/a%2Fb/../../sub", None, "/sub/", id="R146: and would leave a prefix"),
     ],
 )
 def test_a_folder_without_its_slash_is_referred_to_relatively(path: bytes, query: bytes | None, reference: str) -> None:
@@ -156,6 +162,10 @@ def test_a_folder_without_its_slash_is_referred_to_relatively(path: bytes, query
         pytest.param(b"/x/a<b", b"q=<", "/x/a%3Cb?q=%3C", id="with a query"),
         pytest.param(b'//evil.example/"', None, "/evil.example/%22", id="R143: no host"),
         pytest.param(b"/", b"100%", "/?100%25", id="a broken escape in a query"),
+        pytest.param(b'/x//../"', b"", "/%22?", id="R146: two full stops would remove an empty segment"),
+        pytest.param(b'/x//../"/.', None, "/%22/", id="R146: a folder behind them"),
+        pytest.param(b'/x/../"/..', None, "/x/../%22/..", id="R146: clients resolve it as it is"),
+        pytest.param(b'/../"', None, "/../%22", id="R146: what will be refused"),
     ],
 )
 def test_what_should_have_been_encoded_is_referred_to(path: bytes, query: bytes | None, reference: str) -> None:
