@@ -51,7 +51,8 @@ The files, in the order of a request; an import only points downwards:
     output          octets written whole to a descriptor that may be full
     tcpinfo         what the kernel knows of a connection
     origin          what the origin server answers
-    listing         a folder's names as a page
+    listing         a folder's names as a page, as JSON or as text
+    listing_page    what stands around the names on the page
     explanations    a refusal as a response that says why
     resources       which resource a path names, opened as its representation
     representation  a file as it is sent: its fields and validators

@@ -25,6 +25,7 @@ from functools import lru_cache
 from io import FileIO
 
 from .accesslog import Exchange
+from .addresses import network_of
 from .explanations import explain
 from .framing import too_large
 from .grammar import accept_line, format_http_date, printable
@@ -181,7 +182,7 @@ class Connection:
                     response = answer_to(request, self.moment)
                     # What takes long is done in pieces, and between them others have their turn.
                     if not isinstance(response, Response):
-                        response = yield from response
+                        response = yield from response(network_of(self.client))
                     if not is_read:
                         self._check_content_length(request, response)
                     # What follows a CONNECT may be meant for the tunnel that was not opened (RFC 9110 §9.3.6).

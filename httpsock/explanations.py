@@ -11,13 +11,13 @@ from .messages import Refusal, Response
 from .negotiation import preferred_media_type
 
 MEDIA_TYPES = ("text/plain", "text/html", "application/json")
-# A page that asks for nothing and runs nothing, whatever is shown on it.
+# A page that loads nothing, and runs and sends only what *policy* allows, whatever is shown on it.
 SAFE_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
+ content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; {policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 """
@@ -36,7 +36,7 @@ p {{ margin: 0 0 .5rem; overflow-wrap: anywhere; }}
 <h1>{title}</h1>
 <p>{reason}.</p>
 <p class="clause">{clause}</p>
-</main>
+{above}</main>
 </body>
 </html>
 """
@@ -55,14 +55,21 @@ class Explanation(Response):
         self.refusal = refusal
 
 
-def explain(refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str], ...] = ()) -> Explanation:
-    """Return the response that says why, in the form that *accept*, the value of Accept, prefers."""
+def explain(
+    refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str], ...] = (), above: str = ""
+) -> Explanation:
+    """Return the response that says why, in the form that *accept*, the value of Accept, prefers.
+
+    A page links to the folder *above*, a relative reference, if there is one.
+    """
     media_type = preferred_media_type(accept, MEDIA_TYPES)
     title = f"{refusal.status} {refusal.status.phrase}"
     if media_type == "text/html":
         from html import escape  # 2 ms of start-up
 
         content = _PAGE.format(
+            policy="form-action 'none'",
+            above=f'<p><a href="{above}">Go to the folder above</a></p>\n' if above else "",
             title=escape(title),
             reason=escape(refusal.reason[:1].upper() + refusal.reason[1:]),
             clause=escape(refusal.clause),

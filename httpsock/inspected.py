@@ -17,7 +17,7 @@ from .inspection import Stream, announce, is_shown, may_inspect
 from .inspector import Feed, InspectedTeller, Inspector
 from .messages import Request, Response
 from .origin import respond
-from .pieces import Pieces
+from .pieces import Work
 from .poller import READABLE, WRITABLE, held_octets
 from .resources import Moment
 from .service import Service
@@ -65,7 +65,7 @@ class InspectedConnection(TracedConnection):
         self._next_sample = 0.0
         super().__init__(connected, client, service, log, moment, tell=tell)
 
-    def _respond(self, request: Request, moment: Moment) -> Response | Pieces[Response]:
+    def _respond(self, request: Request, moment: Moment) -> Response | Work[Response]:
         """Return the inspector's response to who may inspect, else the origin's."""
         is_own = may_inspect(request, self.client)
         self.tell.decide(is_own=is_own)

@@ -1,22 +1,28 @@
 """Listings: a folder's names as a page, as JSON or as text; safe against hostile names.
 
-Takes a Directory, gives octets. Knows nothing of requests, files or sockets.
-A name is any octets but NUL and slash: it is percent-encoded where it is a reference, escaped where it is text,
+Takes a Directory, gives bytes in parts. Knows nothing of requests, files or sockets.
+A name is any bytes but NUL and slash: it is percent-encoded where it is a reference, escaped where it is text,
 and shown with U+FFFD where it is not UTF-8. Links are relative, so that a listing works below any prefix.
+
+No step grows with the folder: each entry becomes its row when it is read, rows are sorted in short runs, the runs are
+merged lazily, and between any two steps other connections have their turn.
 """
 
 import os
 import re
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
+from heapq import merge
 from html import escape
+from itertools import chain, islice
+from typing import NamedTuple
 from unicodedata import category
 
-from .explanations import SAFE_PAGE
-from .grammar import percent_encode
-from .paths import Name
-from .pieces import Pieces, in_pieces
+from . import listing_page
+from .grammar import percent_decode, percent_encode
+from .pieces import PIECE, Pieces
 from .resources import Directory, Entry
 
 MEDIA_TYPES = ("text/html", "application/json", "text/plain")
@@ -30,69 +36,119 @@ class Order(Enum):
     DATE = "date"
 
 
-_QUERY = re.compile(rb"sort=(name|size|date)(-desc)?")
+class View(NamedTuple):
+    """Which entries a listing shows and in which order; *text* is in each name, whatever the case of its letters."""
+
+    order: Order = Order.NAME
+    is_descending: bool = False
+    text: str = ""
+
+    @property
+    def sort(self) -> str:
+        """The order as a query says it: size-desc."""
+        return self.order.value + ("-desc" if self.is_descending else "")
+
+
+# A row stands behind all that decides its place: the key of the order, the natural key of its name, and the name.
+Key = tuple[float, str, str, bytes]
+_Row = Callable[[Entry], bytes]
+
+_SORT = re.compile(rb"(name|size|date)(-desc)?")
 _DIGITS = re.compile(r"([0-9]+)")
-_PAGE = (
-    SAFE_PAGE
-    + """<style>
-:root {{ color-scheme: light dark; --line: color-mix(in srgb, currentColor 15%, transparent); }}
-body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2.5rem auto; padding: 0 1.25rem; }}
-h1 {{ font-size: 1.35rem; font-weight: 600; overflow-wrap: anywhere; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th {{ text-align: left; font-weight: 500; font-size: .85rem; }}
-th, td {{ padding: .4rem .6rem .4rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }}
-td:first-child {{ overflow-wrap: anywhere; }}
-th + th, td + td {{ text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }}
-td + td {{ opacity: .75; }}
-tbody tr:hover {{ background: color-mix(in srgb, currentColor 6%, transparent); }}
-a {{ text-decoration: none; }}
-a:hover {{ text-decoration: underline; }}
-@media (max-width: 34rem) {{ th:last-child, td:last-child {{ display: none; }} }}
-</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<table>
-<thead><tr>{columns}</tr></thead>
-<tbody>
-{rows}</tbody>
-</table>
-</main>
-</body>
-</html>
-"""
-)
+# The usual name is its own reference and its own text.
+_PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Sorting a run takes about 1 ms, and so does joining this many rows.
+_RUN = 1024
+_JOINED_ROWS = 256
 
 
-def render(directory: Directory, query: bytes | None, media_type: str) -> Pieces[bytes]:
-    """Return the listing of *directory* in one of MEDIA_TYPES, sorted as *query* says (``sort=size-desc``).
+def parse_view(query: bytes | None) -> View:
+    """Return what *query* asks for (``sort=size-desc&filter=text``); anything else in it is ignored."""
+    view = View()
+    for parameter in (query or b"").split(b"&"):
+        name, _, value = parameter.partition(b"=")
+        if name == b"sort" and (match := _SORT.fullmatch(value)):
+            view = view._replace(order=Order(match[1].decode()), is_descending=match[2] is not None)
+        elif name == b"filter":
+            # A form encodes a space as a plus sign.
+            view = view._replace(text=os.fsdecode(percent_decode(value.replace(b"+", b" "))))
+    return view
+
+
+def render(directory: Directory, query: bytes | None, media_type: str) -> Pieces[tuple[bytes, ...]]:
+    """Return the listing of *directory* in one of MEDIA_TYPES, as *query* asks for it, in parts of some 64 KiB.
 
     Raises OSError if the folder can't be read to its end.
     """
-    match = _QUERY.fullmatch(query or b"")
-    order = Order(match[1].decode()) if match else Order.NAME
-    is_descending = bool(match and match[2])
-    entries = yield from sort(directory.entries, order, is_descending=is_descending)
+    view = parse_view(query)
+    row = {"text/html": _page_row, "application/json": _json_row, "text/plain": _text_row}[media_type]
+    folders, files = _Runs(view), _Runs(view)
+    text, found = view.text.casefold(), 0
+    for found, entry in enumerate(directory.entries, start=1):
+        if not text or text in entry.name.casefold():
+            (folders if entry.is_folder else files).add(entry, row)
+        if found % PIECE == 0:
+            yield
+    parts: list[bytes] = []
+    rows = chain(folders.take_all(), files.take_all())
+    while part := b"".join(islice(rows, _JOINED_ROWS)):
+        parts.append(part)
+        yield
+    if media_type == "text/html":
+        counts = listing_page.Counts(found, folders.count, files.count, format_size(files.length))
+        path = [_shown(name) for name in (directory.served, *directory.name.segments)]
+        beginning = listing_page.beginning(path, view.sort, _shown(view.text), counts)
+        return (beginning.encode("utf-8", "replace"), *parts, listing_page.END)
     if media_type == "application/json":
-        text = yield from _render_json(entries)
-    elif media_type == "text/plain":
-        text = "".join((yield from in_pieces(f"{_line(entry)}\n" for entry in entries)))
-    else:
-        text = yield from _render_page(directory.name, entries, order, is_descending=is_descending)
-    return text.encode("utf-8")
+        # Each object begins with the comma that ends the line before it; the first begins the array instead.
+        return (b"[", parts[0][1:], *parts[1:], b"\n]\n") if parts else (b"[]\n",)
+    return tuple(parts) or (b"No name matches the filter.\n" if found else b"This folder is empty.\n",)
 
 
-def sort(entries: Iterable[Entry], order: Order, *, is_descending: bool) -> Pieces[list[Entry]]:
-    """Return the entries in *order*, equal ones by name, folders before files either way."""
-    keyed = yield from in_pieces((_natural(entry.name), entry.name, entry) for entry in entries)
-    keyed.sort(reverse=is_descending and order is Order.NAME)
-    by_name = [entry for _, _, entry in keyed]
-    if order is Order.SIZE:
-        by_name.sort(key=lambda entry: 0 if entry.is_folder else entry.length, reverse=is_descending)
-    elif order is Order.DATE:
-        by_name.sort(key=lambda entry: entry.modified, reverse=is_descending)
-    return [entry for entry in by_name if entry.is_folder] + [entry for entry in by_name if not entry.is_folder]
+class _Runs:
+    """Rows in the order of *view*: sorted in runs as they are added, merged as they are taken."""
+
+    def __init__(self, view: View) -> None:
+        self.count = 0
+        self.length = 0
+        self._runs: list[list[Key]] = []
+        self._newest: list[Key] = []
+        self._order = view.order
+        # Entries of equal size or date are in the order of their names either way.
+        self._is_reversed = view.is_descending and view.order is Order.NAME
+        self._sign = -1 if view.is_descending else 1
+
+    def add(self, entry: Entry, row: _Row) -> None:
+        """Add the row of *entry*."""
+        self.count += 1
+        self.length += entry.length
+        value: float = 0
+        if self._order is Order.SIZE and not entry.is_folder:
+            value = self._sign * entry.length
+        elif self._order is Order.DATE:
+            value = self._sign * entry.modified
+        self._newest.append((value, _natural(entry.name), entry.name, row(entry)))
+        if len(self._newest) == _RUN:
+            self._end_run()
+
+    def _end_run(self) -> None:
+        # The first row is last, so that each is dropped as it is taken: all at once would take long.
+        self._newest.sort(reverse=not self._is_reversed)
+        self._runs.append(self._newest)
+        self._newest = []
+
+    def take_all(self) -> Iterator[bytes]:
+        """Give all rows in order; this can be done once."""
+        self._end_run()
+        runs = [_drain(run) for run in self._runs]
+        in_order = merge(*runs, reverse=self._is_reversed) if len(runs) > 1 else runs[0]
+        return (row for _, _, _, row in in_order)
+
+
+def _drain(run: list[Key]) -> Iterator[Key]:
+    while run:
+        yield run.pop()
 
 
 def _natural(name: str) -> str:
@@ -116,76 +172,77 @@ def _shown(name: str) -> str:
     return "".join(c if c.isprintable() or category(c) == "Zs" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def _line(entry: Entry) -> str:
-    return _shown(entry.name) + ("/" if entry.is_folder else "")
+def _reference(name: str) -> str:
+    """Return the relative reference to a name; every reserved character encoded, so that it is never a scheme."""
+    return percent_encode(os.fsencode(name))
 
 
-def _reference(entry: Entry) -> str:
-    """Return the relative reference to an entry; every reserved octet encoded, so that it is never a scheme."""
-    return percent_encode(os.fsencode(entry.name)) + ("/" if entry.is_folder else "")
-
-
-def _time(entry: Entry) -> datetime | None:
+def _time(modified: float) -> datetime | None:
     """Return when an entry was modified, or None if no calendar says it."""
     try:
-        return datetime.fromtimestamp(int(entry.modified), UTC)
-    except (OverflowError, ValueError, OSError):
+        return _EPOCH + timedelta(seconds=int(modified))
+    except (OverflowError, ValueError):
         return None
 
 
-def _render_json(entries: list[Entry]) -> Pieces[str]:
-    """Return an array of objects, one a line: name, href, type, and for files size in octets; modified in UTC."""
-    lines = yield from in_pieces(map(_object, entries))
-    return "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n"
+def _page_row(entry: Entry) -> bytes:
+    name = entry.name
+    reference, text = (name, name) if _PLAIN.fullmatch(name) else (_reference(name), escape(_shown(name)))
+    date = _page_date(entry.modified // 60)
+    if entry.is_folder:
+        return f'<tr class="d"><td><a href="{reference}/">{text}/</a></td><td></td><td>{date}</td></tr>\n'.encode()
+    size = _page_size(entry.length)
+    return f'<tr><td><a href="{reference}">{text}</a></td><td>{size}</td><td>{date}</td></tr>\n'.encode()
 
 
-def _object(entry: Entry) -> str:
+# A folder has many files of one minute, or of one size.
+@lru_cache(maxsize=4096)
+def _page_date(minutes: float) -> str:
+    if (time := _time(minutes * 60)) is None:
+        return ""
+    # As 2026-11-22T14:03:00+00:00.
+    text = time.isoformat()
+    return f'<time datetime="{text[:16]}Z">{text[:10]} {text[11:16]}</time>'
+
+
+@lru_cache(maxsize=4096)
+def _page_size(length: int) -> str:
+    shown = format_size(length)
+    return shown if length < 1000 else f'<span title="{length:,} bytes">{shown}</span>'
+
+
+def _text_row(entry: Entry) -> bytes:
+    """Return a line for a terminal: size, time, name."""
+    size = "-" if entry.is_folder else format_size(entry.length)
+    slash = "/" if entry.is_folder else ""
+    return f"{size:>9}  {_text_date(entry.modified // 60)}  {_shown(entry.name)}{slash}\n".encode()
+
+
+@lru_cache(maxsize=4096)
+def _text_date(minutes: float) -> str:
+    time = _time(minutes * 60)
+    return f"{time.isoformat(' ')[:16]} UTC" if time else " " * 20
+
+
+def _json_row(entry: Entry) -> bytes:
+    """Return a line with an object: name, href, type, for a file its size in bytes, and when modified in UTC."""
     import json  # 3 ms of start-up, and seldom wanted
 
-    time = _time(entry)
+    time = _time(entry.modified)
     members = {
         "name": _shown(entry.name),
-        "href": _reference(entry),
+        "href": _reference(entry.name) + ("/" if entry.is_folder else ""),
         "type": "folder" if entry.is_folder else "file",
         "size": None if entry.is_folder else entry.length,
-        "modified": time and time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "modified": time and f"{time.isoformat()[:19]}Z",
     }
-    return json.dumps(members, ensure_ascii=False)
+    return f",\n{json.dumps(members, ensure_ascii=False)}".encode()
 
 
-def _render_page(name: Name, entries: list[Entry], order: Order, *, is_descending: bool) -> Pieces[str]:
-    title = escape("/" + "".join(f"{_shown(segment)}/" for segment in name.segments))
-    rows = yield from in_pieces(map(_row, entries))
-    if name.segments:
-        rows.insert(0, '<tr><td><a href="../">../</a></td><td></td><td></td></tr>\n')
-    columns = "".join(_column(column, order, is_descending=is_descending) for column in Order)
-    return _PAGE.format(title=title, columns=columns, rows="".join(rows))
-
-
-def _column(column: Order, order: Order, *, is_descending: bool) -> str:
-    """Return a column's heading, a link that sorts by it, or the other way round if it does already."""
-    label = column.value.capitalize()
-    if column is not order:
-        return f'<th><a href="?sort={column.value}">{label}</a></th>'
-    towards, sign = ("", "↓") if is_descending else ("-desc", "↑")
-    sorting = "descending" if is_descending else "ascending"
-    return f'<th aria-sort="{sorting}"><a href="?sort={column.value}{towards}">{label} {sign}</a></th>'
-
-
-def _row(entry: Entry) -> str:
-    date = ""
-    if time := _time(entry):
-        # As 2026-11-22T14:03:59+00:00; strftime() would take half of the time of the whole row.
-        text = time.isoformat()
-        date = f'<time datetime="{text[:19]}Z">{text[:10]} {text[11:16]}</time>'
-    size = "" if entry.is_folder else f'<span title="{entry.length} octets">{_size(entry.length)}</span>'
-    return f'<tr><td><a href="{_reference(entry)}">{escape(_line(entry))}</a></td><td>{size}</td><td>{date}</td></tr>\n'
-
-
-def _size(length: int) -> str:
-    """Return a length for a person: 999, 1.0 KiB, 12 MiB."""
+def format_size(length: int) -> str:
+    """Return a length for a person: 1 byte, 999 bytes, 1.0 KiB, 12 MiB."""
     if length < 1000:
-        return str(length)
+        return "1 byte" if length == 1 else f"{length} bytes"
     power = next(n for n in (1, 2, 3, 4, 5) if length < 999.5 * 1024**n or n == 5)
     size = length / 1024**power
     return f"{size:.{1 if size < 9.95 else 0}f} {'KMGTP'[power - 1]}iB"

@@ -171,6 +171,8 @@ class Response:
     is held by, and closes it when it is sent. It is put together once, here: the response of a kept file is sent over
     and over, and never changes.
 
+    Only the response to HEAD may leave its length unsaid (RFC 9110 §9.3.2).
+
     *content_length* is the number of octets of content that a GET is sent. *field_lines* end with the empty line after
     the head. *opening* is these, and the first part of the content if that is short; *rest* the parts that follow it.
     """
@@ -183,6 +185,8 @@ class Response:
         fields: tuple[tuple[str, str], ...],
         content: tuple[Part, ...] = (),
         file: Closable | None = None,
+        *,
+        says_length: bool = True,
     ) -> None:
         self.status = status
         self.fields = fields
@@ -191,7 +195,7 @@ class Response:
         # Why it is an error, for the log.
         self.refusal: Refusal | None = None
         self.content_length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in content)
-        self.field_lines = _field_lines(status, fields, self.content_length)
+        self.field_lines = _field_lines(status, fields, self.content_length if says_length else None)
         self.opening, self.rest = self.field_lines, content
         if content and isinstance(content[0], bytes) and len(content[0]) <= _JOINED_OCTETS:
             self.opening, self.rest = self.field_lines + content[0], content[1:]
@@ -202,12 +206,12 @@ class Response:
             self.file.close()
 
 
-def _field_lines(status: Status, fields: tuple[tuple[str, str], ...], content_length: int) -> bytes:
-    """Return the lines of *fields* and of Content-Length, and the empty line.
+def _field_lines(status: Status, fields: tuple[tuple[str, str], ...], content_length: int | None) -> bytes:
+    """Return the lines of *fields* and of Content-Length, unless it is None, and the empty line.
 
     RFC 9110 §8.6: a 204 must not say a length, and what a 304 could say is the length of something else.
     """
     lines = [f"{name}: {value}\r\n" for name, value in fields]
-    if status not in (Status.NO_CONTENT, Status.NOT_MODIFIED):
+    if content_length is not None and status not in (Status.NO_CONTENT, Status.NOT_MODIFIED):
         lines.append(f"Content-Length: {content_length}\r\n")
     return "".join([*lines, "\r\n"]).encode("latin-1")

@@ -9,6 +9,7 @@ RFC 9110 §9 (methods), §10.1.1 (Expect), §13.2 (preconditions), §14.2 (Range
 
 import os
 from contextlib import ExitStack
+from functools import partial
 
 from . import explanations, preconditions
 from .grammar import printable
@@ -16,8 +17,8 @@ from .mediatypes import in_utf8
 from .messages import Part, Refusal, Request, Response, Status
 from .negotiation import preferred_media_type
 from .paths import encoded_reference, folder_reference
-from .pieces import Pieces
-from .preconditions import Validators, Verdict, etag_of
+from .pieces import Pieces, Work
+from .preconditions import Validators, Verdict, tag_digest, tag_of
 from .ranges import ByteRange, format_content_range, parse_ranges, select_ranges
 from .representation import Representation
 from .resources import Directory, Moment, Redirect, refusal_of
@@ -26,9 +27,10 @@ _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 # RFC 9110 §9.3 and RFC 5789: known, but a folder has no use for them. Any other method is unknown.
 _NOT_ALLOWED = frozenset(("POST", "PUT", "DELETE", "CONNECT", "TRACE", "PATCH"))
 _CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"range"))
+_PRECONDITIONS = _CONDITIONAL - {b"range"}
 
 
-def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
+def respond(request: Request, moment: Moment) -> Response | Work[Response]:
     """Return the response to *request* from the files as they are at this *moment*."""
     if request.method not in ("GET", "HEAD"):
         return _respond_to_other_method(request)
@@ -46,7 +48,7 @@ def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
         case Redirect():
             return _redirect(folder_reference(target.path, target.query))
         case Directory():
-            return _list(request, found, moment)
+            return partial(_list, request, found, moment)
         case _:
             return _refuse(found, request, moment)
 
@@ -64,6 +66,11 @@ def _respond_to_other_method(request: Request) -> Response:
 
 def _select(request: Request, representation: Representation, now: float) -> Response:
     """Return what the preconditions and the Range of a GET or HEAD leave of *representation*."""
+    return _check(request, representation, now) or _select_ranges(request, representation, now)
+
+
+def _check(request: Request, representation: Representation, now: float) -> Response | None:
+    """Return the 304 or 412 that the preconditions of *request* call for, or None."""
     match preconditions.evaluate(request, representation.validators, now):
         case Verdict.NOT_MODIFIED:
             representation.close()
@@ -73,6 +80,11 @@ def _select(request: Request, representation: Representation, now: float) -> Res
             name = "If-Match" if b"if-match" in request.fields else "If-Unmodified-Since"
             reason = f"{name} does not hold for the current representation"
             return _explain(Refusal(Status.PRECONDITION_FAILED, reason, "RFC 9110 §15.5.13"), request)
+    return None
+
+
+def _select_ranges(request: Request, representation: Representation, now: float) -> Response:
+    """Return what the Range of *request* leaves of *representation*."""
     range_field = request.fields.get(b"range")
     # RFC 9110 §14.2: Range is defined for GET alone.
     if (
@@ -119,27 +131,41 @@ def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Re
     return Response(Status.PARTIAL_CONTENT, fields, tuple(parts), representation.file)
 
 
-def _list(request: Request, directory: Directory, moment: Moment) -> Pieces[Response]:
-    """Return the listing of *directory*, or what is selected of it, in the form that the client prefers."""
+def _list(request: Request, directory: Directory, moment: Moment, network: str) -> Pieces[Response]:
+    """Return the listing of *directory* in the form that the client prefers, made on behalf of *network*.
+
+    A listing is made anew for each request, since no folder says reliably that it is unchanged. Two kinds of request
+    would then cost the whole of it and get nothing. So HEAD without a condition is answered from the folder alone,
+    without the fields that only the page determines (RFC 9110 §9.3.2); and Range, which is optional (§14.2), selects
+    nothing of a listing.
+    """
     from . import listing  # with what it imports 3 ms of start-up, and many a folder has an index
 
     media_type = preferred_media_type(request.fields.get(b"accept"), listing.MEDIA_TYPES)
+    directory.claim.network = network
+    content_type = ("Content-Type", in_utf8(media_type))
     with ExitStack() as ending:
         ending.callback(directory.claim.close)
         try:
-            octets = yield from listing.render(directory, request.target.query, media_type)
+            if request.method == "HEAD" and _PRECONDITIONS.isdisjoint(request.fields):
+                # The first entries tell whether the folder can be read.
+                next(iter(directory.entries), None)
+                fields = (content_type, ("Cache-Control", "no-cache"), ("Vary", "Accept"))
+                return Response(Status.OK, fields, says_length=False)
+            parts = yield from listing.render(directory, request.target.query, media_type)
         except OSError as error:
             return _refuse(refusal_of(error), request, moment)
-        validators = Validators(etag_of(octets), None)
-        listed = Representation(
-            in_utf8(media_type), None, "no-cache", validators, length=len(octets), octets=octets, vary="Accept"
-        )
-        response = _select(request, listed, moment.time)
-        if response.status in (Status.OK, Status.PARTIAL_CONTENT):
-            # Its page is there until it is sent.
-            response.file = directory.claim
-            ending.pop_all()
-        return response
+        digest = tag_digest()
+        for part in parts:
+            digest.update(part)
+            yield
+        validators = Validators(tag_of(digest), None)
+        listed = Representation(in_utf8(media_type), None, "no-cache", validators, length=0, vary="Accept")
+        if (checked := _check(request, listed, moment.time)) is not None:
+            return checked
+        # The claim lasts until the page is sent.
+        ending.pop_all()
+        return Response(Status.OK, (content_type, *listed.caching_fields), parts, directory.claim)
 
 
 def _redirect(location: str) -> Response:
@@ -161,11 +187,23 @@ def _refuse(refusal: Refusal, request: Request, moment: Moment) -> Response:
             return response
     if refusal.status is Status.NOT_FOUND:
         refusal = refusal._replace(reason=_not_here(request))
+        return explanations.explain(refusal, request.fields.get(b"accept"), above=_above(request.target.path))
     return _explain(refusal, request)
 
 
 def _not_here(request: Request) -> str:
     return f'there is no "{printable(request.target.path)}" here'
+
+
+def _above(path: bytes) -> str:
+    """Return the reference to the folder above *path*, or "" for the root.
+
+    It is relative to the path that the client asked for: so it keeps the prefix that a proxy has removed, and can't
+    name another host, whatever that path is (RFC 3986 §5.2.2).
+    """
+    if not path.strip(b"/"):
+        return ""
+    return "../" if path.endswith(b"/") else "./"
 
 
 def _explain(refusal: Refusal, request: Request, fields: tuple[tuple[str, str], ...] = ()) -> Response:

@@ -7,7 +7,7 @@ A thread of its own would not do: under the interpreter lock each call at a sock
 it, 5 ms each time.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from itertools import islice
 from typing import TypeVar
 
@@ -15,6 +15,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 # Long work: it may pause any number of times, and then returns its result.
 Pieces = Generator[None, None, Result]
+# Long work that a client asks for; the argument is its network, which answers for what the work takes up.
+Work = Callable[[str], Pieces[Result]]
 
 # Of a folder, so many names take 0.3 ms at a time.
 PIECE = 64

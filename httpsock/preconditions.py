@@ -28,7 +28,19 @@ class Validators(NamedTuple):
 
 def etag_of(octets: bytes) -> bytes:
     """Return the strong entity-tag of octets that are at hand: a digest of them (RFC 9110 §8.8.3)."""
-    return f'"{blake2b(octets, digest_size=12).hexdigest()}"'.encode("ascii")
+    digest = tag_digest()
+    digest.update(octets)
+    return tag_of(digest)
+
+
+def tag_digest() -> blake2b:
+    """Return the digest that a strong entity-tag is made of, to be given the octets part by part."""
+    return blake2b(digest_size=12)
+
+
+def tag_of(digest: blake2b) -> bytes:
+    """Return the strong entity-tag of the octets that *digest* was given."""
+    return f'"{digest.hexdigest()}"'.encode("ascii")
 
 
 class Verdict(Enum):

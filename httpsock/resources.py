@@ -42,7 +42,7 @@ _MAX_PROOFS = 1024 * 1024
 _PROOF_OVERHEAD = 768
 # Octets of a large file that are read to tell its type and charset.
 _LOOKED_AT = 8 * 1024
-# How many names all listings that are made or read at one time may hold: each takes up to 1 KiB.
+# How many names all listings that are made or read at one time may hold: each takes up to 1 KiB. See Claims.
 _MOST_LISTED = 500_000
 
 _MISSING = (
@@ -78,6 +78,8 @@ class Directory(NamedTuple):
     name: Name
     entries: Iterable[Entry]
     claim: Claim = Claim(Claims(0))
+    # The name of the document root itself, for the page.
+    served: str = "/"
 
 
 class Redirect(NamedTuple):
@@ -195,7 +197,8 @@ class DocumentRoot:
                 with contextlib.suppress(FileNotFoundError):
                     return self._represent(index, status_of_index, accept_encoding, moment)
         claim = Claim(self._claims)
-        return Directory(name, claim.count(self._entries(name.relative)), claim)
+        served = os.path.basename(self.directory) or self.directory
+        return Directory(name, claim.count(self._entries(name.relative)), claim, served)
 
     def _represent(
         self, name: str, status: os.stat_result, accept_encoding: bytes | None, moment: Moment

@@ -67,10 +67,10 @@ def read_answer(octets: bytes, method: str = "GET") -> tuple[Answer, bytes]:
     if answer.status in _WITHOUT_CONTENT:
         assert answer.field("Content-Length") is None
         return answer, rest
-    length = int(answer.field("Content-Length") or "-1")
-    assert length >= 0, "a response with content says its length"
     if method == "HEAD":
         return answer, rest
+    length = int(answer.field("Content-Length") or "-1")
+    assert length >= 0, "a response with content says its length"
     assert len(rest) >= length, f"{len(rest)} octets of content, {length} promised"
     return answer._replace(content=rest[:length]), rest[length:]
 

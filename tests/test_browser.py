@@ -123,7 +123,7 @@ def test_a_folder_without_an_index_is_shown_as_a_listing(visit: Visit) -> None:
     document, log = visit(SITE, "files", AHEAD)
     assert statuses_of(log, "/files") == [301]
     assert statuses_of(log, "/files/") == [200]
-    assert "<title>/files/</title>" in document
+    assert "<title>www/files/</title>" in document
     for reference, text in (
         ("../", "../"),
         ("deeper/", "deeper/"),
@@ -131,6 +131,7 @@ def test_a_folder_without_an_index_is_shown_as_a_listing(visit: Visit) -> None:
         ("gr%C3%BC%C3%9Fe%2C%20%E4%B8%96%E7%95%8C.txt", "grüße, 世界.txt"),
     ):
         assert f'<a href="{reference}">{text}</a>' in document
+    assert "<bdi>www</bdi></a><i>/</i><bdi>files</bdi></h1>" in document
     assert document.index(">deeper/<") < document.index(">a name with spaces.txt<"), "folders come first"
 
 
@@ -225,6 +226,45 @@ for (const link of page.querySelectorAll("tbody a")) {
 }
 say(lines.join("; "));
 """
+
+
+def test_a_listing_shows_times_in_the_zone_of_the_visitor_and_filters_by_itself(
+    visit: Visit, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page's policy allows this one script."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    folder = tmp_path / "names"
+    folder.mkdir()
+    (folder / "x.txt").touch()
+    os.utime(folder / "x.txt", (1_787_394_030, 1_787_394_030))
+    document, _ = visit(tmp_path, "names/", AHEAD)
+    assert re.search(r'<time datetime="2026-08-22T10:20Z" title="[^"]*">2026-08-22 19:20</time>', document)
+    assert '<span id="zone">Asia/Tokyo</span>' in document
+
+
+def test_a_listing_filters_while_one_types(visit: Visit, tmp_path: pathlib.Path) -> None:
+    names = tmp_path / "site" / "names"
+    names.mkdir(parents=True)
+    for number in range(30):
+        (names / f"Note {number}.txt").touch()
+    (tmp_path / "site" / "index.html").write_text(
+        """<!DOCTYPE html><p id="outcome"></p><iframe src="names/"></iframe><script>
+onload = () => {
+  const page = frames[0].document;
+  const shown = () => page.querySelectorAll("tbody tr:not(.up):not([hidden])").length;
+  const counts = [shown()];
+  for (const text of ["note 2", "NOTE 29", "nothing"]) {
+    page.querySelector("input").value = text;
+    page.querySelector("input").dispatchEvent(new frames[0].Event("input"));
+    counts.push(shown());
+  }
+  counts.push(page.getElementById("none").hidden);
+  document.getElementById("outcome").textContent = counts.join(" ");
+};
+</script>"""
+    )
+    document, _ = visit(tmp_path / "site", "", AHEAD)
+    assert outcome(document) == "30 11 1 0 false"
 
 
 def test_each_link_of_a_listing_leads_to_its_file(visit: Visit, tmp_path: pathlib.Path) -> None:

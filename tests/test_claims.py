@@ -1,76 +1,130 @@
-"""What listings hold at one time: claimed piece by piece, given back when they are closed."""
+"""What listings hold at one time: claimed piece by piece, given back when they are closed, a share for each network."""
 
 import pathlib
+import socket
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from httpsock.claims import Claim, Claims
+import httpsock
+from httpsock.claims import UNCOUNTED, Claim, Claims
 from httpsock.messages import Response
 from httpsock.origin import respond
 from httpsock.parser import parse_head
 from httpsock.pieces import PIECE, Pieces
 from httpsock.resources import DocumentRoot, Moment
-from tests.support import finish, get
+from tests.support import PATIENCE_SECONDS, finish, get, read_answer
 
 
-def test_one_claim_alone_may_hold_any_number() -> None:
-    claim = Claim(Claims(1))
-    assert list(claim.count(range(10 * PIECE))) == list(range(10 * PIECE))
+def claim(claims: Claims, network: str, names: int) -> Claim:
+    """Return a claim that holds as many *names*, besides those that are not counted."""
+    claimed = Claim(claims)
+    claimed.network = network
+    assert len(list(claimed.count(range(UNCOUNTED + names)))) == UNCOUNTED + names
+    return claimed
 
 
-def test_others_are_refused_what_is_too_much_until_it_is_given_back() -> None:
-    claims = Claims(3 * PIECE)
-    first, second = Claim(claims), Claim(claims)
-    assert len(list(first.count(range(2 * PIECE)))) == 2 * PIECE
-    assert len(list(second.count(range(PIECE)))) == PIECE
-    for claim in (first, second):
-        with pytest.raises(OSError, match="Cannot allocate memory"):
-            list(claim.count(range(1)))
+def is_refused(claims: Claims, network: str, names: int) -> bool:
+    """Return whether a network can't have a listing of as many *names*, and give back what it got."""
+    claimed = Claim(claims)
+    claimed.network = network
+    try:
+        list(claimed.count(range(UNCOUNTED + names)))
+    except OSError:
+        return True
+    finally:
+        claimed.close()
+    return False
 
-    first.close()
-    first.close()
-    assert len(list(second.count(range(2 * PIECE)))) == 2 * PIECE
+
+def test_one_listing_alone_may_hold_any_number() -> None:
+    claims = Claims(1)
+    longest = claim(claims, "a", 100 * PIECE)
+    assert is_refused(claims, "b", PIECE), "there is one such listing at a time"
+    longest.close()
+    longest.close()
+    claim(claims, "b", PIECE)
+
+
+def test_the_one_long_listing_takes_nothing_from_others() -> None:
+    claims = Claims(4 * PIECE)
+    claim(claims, "a", 100 * PIECE)
+    assert not is_refused(claims, "b", 2 * PIECE)
+
+
+def test_one_network_gets_half_however_many_listings_it_asks_for() -> None:
+    claims = Claims(8 * PIECE)
+    held = [claim(claims, "a", PIECE) for _ in range(4)]
+    assert is_refused(claims, "a", PIECE)
+    assert not is_refused(claims, "b", 2 * PIECE)
+    held[0].close()
+    assert not is_refused(claims, "a", PIECE)
+
+
+def test_something_is_left_for_the_next_network_however_many_there_are() -> None:
+    claims = Claims(100 * PIECE)
+    for number in range(9):
+        while not is_refused(claims, f"{number}", PIECE):
+            claim(claims, f"{number}", PIECE)
+    assert not is_refused(claims, "another", 0)
+    assert claims._left > 0, "what all hold together is bounded"
+
+
+def test_short_listings_always_pass() -> None:
+    claims = Claims(0)
+    claim(claims, "a", PIECE)
+    assert is_refused(claims, "a", 1)
+    for _ in range(1000):
+        claim(claims, "a", 0)
 
 
 def test_claims_of_many_threads_add_up() -> None:
-    claims = Claims(1)
+    claims = Claims(10_000)
 
     def claim_and_close() -> None:
         for _ in range(200):
-            claims.change(3, claims._held)
-            claims.change(-3, 3)
+            claim(claims, "a", 3).close()
 
     threads = [threading.Thread(target=claim_and_close) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert claims._held == 0
+    assert claims._left == 10_000
+    assert claims._networks == {}
+
+
+NAMES = UNCOUNTED + PIECE
 
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> DocumentRoot:
-    """A folder of ten names, of which fifteen may be listed at one time."""
-    monkeypatch.setattr("httpsock.resources._MOST_LISTED", 15)
-    for number in range(10):
+    """A folder that one listing of a network can list at one time, and no second one; and a short one."""
+    monkeypatch.setattr("httpsock.resources._MOST_LISTED", 3 * PIECE)
+    (tmp_path / "short").mkdir()
+    for number in range(NAMES - 1):
         (tmp_path / f"{number}.txt").touch()
     return DocumentRoot(tmp_path)
 
 
-def begin(root: DocumentRoot, *field_lines: str) -> Pieces[Response]:
-    responded = respond(parse_head(get("/", *field_lines), 100), Moment(root, 4e9, 0.0))
+def begin(root: DocumentRoot, *field_lines: str, target: str = "/", network: str = "a") -> Pieces[Response]:
+    responded = respond(parse_head(get(target, *field_lines), 100), Moment(root, 4e9, 0.0))
     assert not isinstance(responded, Response)
-    return responded
+    return responded(network)
 
 
-@pytest.mark.parametrize(("field_line", "status"), [("Accept: text/plain", 200), ("Range: bytes=0-9", 206)])
-def test_a_listing_that_is_not_sent_yet_holds_its_names(root: DocumentRoot, field_line: str, status: int) -> None:
-    first = finish(begin(root, field_line))
-    assert first.status == status
+def test_a_listing_that_is_not_sent_yet_holds_its_names(root: DocumentRoot) -> None:
+    first = finish(begin(root, "Accept: text/plain"))
+    assert first.status == 200
     refused = finish(begin(root))
     assert refused.status == 503
     assert b"Cannot allocate memory" in b"".join(part for part in refused.content if isinstance(part, bytes))
+    assert finish(begin(root, target="/short/")).status == 200
+    other = finish(begin(root, network="b"))
+    assert other.status == 200
+    other.close()
 
     first.close()
     assert finish(begin(root)).status == 200
@@ -85,11 +139,46 @@ def test_a_response_without_the_page_holds_nothing(root: DocumentRoot) -> None:
     assert finish(begin(root)).status == 200
 
 
-def test_a_listing_that_is_given_up_while_it_is_made_holds_nothing(root: DocumentRoot, tmp_path: pathlib.Path) -> None:
-    for number in range(2 * PIECE):
-        (tmp_path / f"more{number}").touch()
+def test_a_listing_that_is_given_up_while_it_is_made_holds_nothing(root: DocumentRoot) -> None:
     work = begin(root)
-    next(work)
+    for _ in range(NAMES // PIECE):
+        next(work)
     assert finish(begin(root)).status == 503
     work.close()
     assert finish(begin(root)).status == 200
+
+
+@pytest.fixture
+def server(root: DocumentRoot, tmp_path: pathlib.Path) -> Iterator[httpsock.Server]:
+    for number in range(2000):
+        (tmp_path / "short" / f"{number:0240}").touch()
+    with httpsock.Server(tmp_path, hosts=("127.0.0.1",), port=0) as running:
+        yield running
+
+
+def asked(stack: ExitStack, port: int, source: str, target: str) -> socket.socket:
+    """Return a connection from the address *source* that has asked for *target*; it takes little at a time."""
+    client = stack.enter_context(socket.socket())
+    client.settimeout(PATIENCE_SECONDS)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.bind((source, 0))
+    client.connect(("127.0.0.1", port))
+    client.sendall(get(target, "Accept: text/plain", "Connection: close"))
+    return client
+
+
+def status_of(client: socket.socket) -> int:
+    return int(client.recv(12)[9:])
+
+
+def test_slow_readers_of_one_address_leave_listings_to_another(
+    server: httpsock.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as stack:
+        # Pages that the sockets' buffers can't hold, of readers that read no further than the status.
+        slow = [asked(stack, server.port, "127.0.0.2", "/short/") for _ in range(25)]
+        assert {status_of(client) for client in slow} == {200, 503}
+        other = asked(stack, server.port, "127.0.0.3", "/")
+        octets = b"".join(iter(lambda: other.recv(65536), b""))
+        answer, _ = read_answer(octets)
+        assert (answer.status, answer.content.count(b"\n")) == (200, NAMES)

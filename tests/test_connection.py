@@ -397,7 +397,18 @@ def test_nothing_is_answered_before_the_head_ends(dialogue: Dialogue) -> None:
     assert dialogue.answer().content == HELLO
 
 
-@pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/sub/", "/", "/nothing"])
+def test_head_of_a_listing_leaves_out_what_only_the_page_determines(dialogue: Dialogue) -> None:
+    """RFC 9110 §9.3.2."""
+    dialogue.say(get("/") + get("/", method="HEAD"))
+
+    got, head = dialogue.answers("GET", "HEAD")
+
+    assert head.fields == [field for field in got.fields if field[0] not in ("ETag", "Content-Length")]
+    assert head.content == b""
+    assert_goes_on(dialogue)
+
+
+@pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/sub/", "/nothing"])
 def test_head_has_the_fields_of_get_and_no_content(dialogue: Dialogue, path: str) -> None:
     """R101, R102, R103."""
     dialogue.say(get(path) + get(path, method="HEAD"))

@@ -16,7 +16,7 @@ from httpsock.accesslog import Exchange
 from httpsock.connection import Connection
 from httpsock.crew import Crew, Relieved
 from httpsock.messages import Request, Response
-from httpsock.pieces import Pieces
+from httpsock.pieces import Work
 from httpsock.resources import Moment
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all
 from tests.test_resources import descriptors_left
@@ -34,7 +34,7 @@ class SlowDisk:
         self.seconds = 0.0
         monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(self.respond))
 
-    def respond(self, request: Request, moment: Moment) -> Response | Pieces[Response]:
+    def respond(self, request: Request, moment: Moment) -> Response | Work[Response]:
         if request.target.query == b"slow":
             self.keeps.release()
             assert self.released.wait(PATIENCE_SECONDS)

@@ -21,6 +21,7 @@ from httpsock.grammar import format_http_date
 from httpsock.messages import FileSlice, Request, RequestError, Response
 from httpsock.origin import respond
 from httpsock.parser import parse_head
+from httpsock.pieces import PIECE
 from httpsock.ranges import MAX_RANGES
 from httpsock.resources import DocumentRoot, Entry, Moment
 from tests.conftest import LONG_AGO
@@ -54,7 +55,7 @@ def octets_of(response: Response) -> bytes:
 def respond_to(request: Request, moment: Moment) -> Response:
     """Return the response, all pieces of it done."""
     responded = respond(request, moment)
-    return responded if isinstance(responded, Response) else finish(responded)
+    return responded if isinstance(responded, Response) else finish(responded("127.0.0.1"))
 
 
 def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
@@ -65,7 +66,9 @@ def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
     response = respond_to(parse_head(octets, 100), Moment(root, now, 0.0))
     content = octets_of(response)
     beginning = f"{response.status.line}Date: {formatdate(now, usegmt=True)}\r\n".encode()
-    answer, rest = read_answer(beginning + response.field_lines + content)
+    # The response to HEAD of a listing says no length.
+    method = "GET" if b"\r\nContent-Length:" in response.field_lines else "HEAD"
+    answer, rest = read_answer(beginning + response.field_lines + content, method)
     assert rest == b"", "the content is as long as its head says"
     return answer
 
@@ -111,7 +114,7 @@ def test_a_folder_with_an_index_sends_it(root: DocumentRoot) -> None:
 @pytest.mark.parametrize("accept", ["*/*", "text/html", "application/json"])
 @pytest.mark.parametrize(
     "path",
-    ["/alphabet.txt", "/empty.txt", "/large.bin", "/", "/sub/", "/sub", '/a"', "/missing", "/a/../../b", "/%00"],
+    ["/alphabet.txt", "/empty.txt", "/large.bin", "/sub/", "/sub", '/a"', "/missing", "/a/../../b", "/%00"],
 )
 def test_head_has_the_head_of_get(root: DocumentRoot, path: str, accept: str) -> None:
     """R102, R103, RFC 9110 §9.3.2."""
@@ -639,12 +642,12 @@ def test_a_missing_file_has_no_ranges(root: DocumentRoot) -> None:
     assert answer.field("Content-Range") is None
 
 
-def test_a_listing_has_ranges(root: DocumentRoot) -> None:
+def test_a_range_selects_nothing_of_a_listing(root: DocumentRoot) -> None:
+    """RFC 9110 §14.2: ranges are optional; one byte of a listing would cost as much as all of it."""
     whole = ask(root, get("/", "Accept: text/plain"))
-    answer = ask(root, get("/", "Accept: text/plain", "Range: bytes=0-3", f"If-Range: {whole.field('ETag')}"))
-    assert answer.status == 206
-    assert answer.content == whole.content[:4]
-    assert answer.field("Vary") == "Accept"
+    assert whole.field("Accept-Ranges") is None
+    assert ask(root, get("/", "Accept: text/plain", "Range: bytes=0-0")) == whole
+    assert ask(root, get("/", "Accept: text/plain", "Range: bytes=999999-")) == whole
 
 
 def test_a_file_that_may_still_change_is_not_spliced(root: DocumentRoot, folder: pathlib.Path) -> None:
@@ -769,7 +772,57 @@ def test_a_listing_has_an_entity_tag_that_changes_with_it(root: DocumentRoot, fo
 
 def test_the_query_sorts_a_listing(root: DocumentRoot) -> None:
     answer = ask(root, get("/?sort=size-desc", "Accept: text/plain"))
-    assert answer.text == "sub/\nlarge.bin\nalphabet.txt\nhello.txt\nempty.txt\n"
+    names = [line.split()[-1] for line in answer.text.splitlines()]
+    assert names == ["sub/", "large.bin", "alphabet.txt", "hello.txt", "empty.txt"]
+
+
+def test_the_head_of_a_listing_costs_no_listing(root: DocumentRoot, folder: pathlib.Path) -> None:
+    """RFC 9110 §9.3.2: fields that only the content determines may be left out."""
+    for number in range(10 * PIECE):
+        (folder / f"{number}").touch()
+    work = respond(parse_head(get("/", method="HEAD"), 100), Moment(root, NOW, 0.0))
+    assert not isinstance(work, Response)
+    with pytest.raises(StopIteration) as stopped:
+        next(work("127.0.0.1"))
+    fields = dict(stopped.value.value.fields)
+    assert fields == {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-cache", "Vary": "Accept"}
+    assert b"Content-Length" not in stopped.value.value.field_lines
+
+
+def test_the_head_of_a_listing_with_a_condition_is_that_of_the_page(root: DocumentRoot) -> None:
+    etag = ask(root, get("/")).field("ETag")
+    assert ask(root, get("/", f"If-None-Match: {etag}", method="HEAD")).status == 304
+    assert ask(root, get("/", 'If-Match: "x"', method="HEAD")).status == 412
+    assert ask(root, get("/", 'If-None-Match: "x"', method="HEAD")).field("ETag") == etag
+
+
+@pytest.mark.parametrize(
+    ("path", "above"),
+    [
+        ("/missing", "./"),
+        ("/missing/", "../"),
+        ("/sub/missing", "./"),
+        ("/sub/a/b/", "../"),
+        ("//missing", "./"),
+        ("/a%20b%3Fc", "./"),
+        ("/http:x", "./"),
+    ],
+)
+def test_the_page_for_a_missing_file_links_to_the_folder_above(root: DocumentRoot, path: str, above: str) -> None:
+    """A relative reference: it keeps a proxy's prefix, and can't lead to another host."""
+    answer = ask(root, get(path, BROWSER))
+    assert answer.status == 404
+    assert re.findall('href="(.*?)"', answer.text) == [above]
+    assert "href" not in ask(root, get(path)).text
+
+
+def test_above_the_root_there_is_no_folder_to_link_to(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "root").mkdir()
+    root = DocumentRoot(tmp_path / "root")
+    (tmp_path / "root").rmdir()
+    answer = ask(root, get("/", BROWSER))
+    assert answer.status == 404
+    assert "href" not in answer.text
 
 
 HOSTILE_NAMES = [
@@ -809,7 +862,7 @@ def test_every_hostile_name_is_listed_and_its_link_leads_to_it(tmp_path: pathlib
         found.add(answer.content.removeprefix(b"This is "))
     assert found == made
     page = ask(root, get("/", BROWSER)).text
-    assert "<script" not in page
+    assert page.count("<script") == 1, "the page's own"
     assert "<img" not in page
     assert 'href="javascript:' not in page
     assert "\x1b" not in page
@@ -824,7 +877,7 @@ def test_a_hostile_folder_is_redirected_to_and_listed(tmp_path: pathlib.Path) ->
     assert redirect.field("Location") == "./%3Cb%3E%0d%0aX:%20y/"
     page = ask(root, get(urljoin("/", redirect.field("Location") or ""), BROWSER))
     assert page.status == 200
-    assert "<h1>/&lt;b&gt;\ufffd\ufffdX: y/</h1>" in page.text
+    assert "<bdi>&lt;b&gt;\ufffd\ufffdX: y</bdi></h1>" in page.text
 
 
 def test_a_folder_that_cant_be_read_to_its_end_is_refused(root: DocumentRoot, monkeypatch: pytest.MonkeyPatch) -> None:

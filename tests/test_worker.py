@@ -20,7 +20,7 @@ from httpsock import Timeouts, origin
 from httpsock import worker as worker_module
 from httpsock.accesslog import Exchange
 from httpsock.messages import Request, Response
-from httpsock.pieces import Pieces
+from httpsock.pieces import Pieces, Work
 from httpsock.poller import Poller
 from httpsock.resources import DocumentRoot, Moment
 from httpsock.service import Service
@@ -186,7 +186,7 @@ def test_a_reader_that_is_given_up_is_reset(employ: Employ, folder: pathlib.Path
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a fault of our own lie on the way to one path."""
 
-    def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
+    def respond(request: Request, moment: Moment) -> Response | Work[Response]:
         if request.target.path == b"/fault":
             raise ZeroDivisionError("a fault of our own")
         return origin.respond(request, moment)
@@ -223,7 +223,7 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
 ) -> None:
     """However many ask for the same file in one turn, and although it is looked up once for all of them."""
 
-    def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
+    def respond(request: Request, moment: Moment) -> Response | Work[Response]:
         response = origin.respond(request, moment)
         if request.target.query == b"first":
             # In the middle of a turn the file is replaced, and then asked for.
@@ -252,8 +252,10 @@ def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, mon
         assert isinstance(response, Response)
         return response
 
-    def respond(request: Request, moment: Moment) -> Response | Pieces[Response]:
-        return work(request, moment) if request.target.query == b"long" else origin.respond(request, moment)
+    def respond(request: Request, moment: Moment) -> Response | Work[Response]:
+        if request.target.query == b"long":
+            return lambda network: work(request, moment)
+        return origin.respond(request, moment)
 
     monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(respond))
     employment = employ()
@@ -269,7 +271,7 @@ def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, mon
 def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, cut = threading.Event(), threading.Event()
 
-    def respond(request: Request, moment: Moment) -> Pieces[Response]:
+    def work(network: str) -> Pieces[Response]:
         try:
             while True:
                 begun.set()
@@ -277,7 +279,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatc
         finally:
             cut.set()
 
-    monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(respond))
+    monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(lambda request, moment: work))
     employment = employ()
     with connect(employment.port) as client:
         client.sendall(get("/hello.txt"))

@@ -6,6 +6,7 @@
     Chromium         the site, players, listings                                   tests/test_browser.py
     h11              every framing, as the oracle                                  conformance/
     wget             a file, -c, -N                                                test_downloads.py
+    wget -r          a folder, without the pages that only sort it                 test_wget_recursive.py
     aria2c, axel     a file in several parts at a time                             test_downloads.py
     lftp             mirror a folder by its listing, continue a file               test_downloads.py
     zsync, zckdl     only the parts that changed: many ranges in one request       test_downloads.py
