@@ -195,7 +195,9 @@ def origin_tasks(folder: pathlib.Path) -> Iterator[Task]:
 
 
 def _respond(request: Request, root: DocumentRoot) -> None:
-    respond(request, Moment(root, _NOW, 0.0)).close()
+    response = respond(request, Moment(root, _NOW, 0.0))
+    assert isinstance(response, Response)
+    response.close()
 
 
 def _request(text: str) -> Request:
