@@ -42,8 +42,7 @@ Wait = tuple[int, float] | None
 # It yields waits; TimeoutError is thrown in at the deadline. What time it is stands in ``Connection.moment``.
 Conversation = Generator[Wait, None, None]
 
-# How much is received at a time: so much a turn parses, and a connection holds of pipelined requests; and where it is
-# discarded.
+# How much is received at a time, which bounds what a turn parses and a connection holds; and how much is discarded.
 _RECEIVE_OCTETS, _DISCARD_OCTETS = 8 * 1024, 64 * 1024
 # When there is room for no more connections, who has connected has this long to ask for something.
 _SECONDS_TO_ASK = 1.0
