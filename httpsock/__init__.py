@@ -77,6 +77,7 @@ The files, in the order of a request; an import only points downwards:
     process         what the system lets us have, and who we are
     grammar         the ABNF of the RFCs as patterns
     masking         credentials that are not shown
+    checks          the arguments that a program passes, or a sentence on what is wrong with them
 
 This file and ``__main__`` also parse on Python 2.7 and 3.6, so that an old Python gets one sentence, not a traceback.
 """
@@ -109,18 +110,49 @@ if _is_program:
 
 from typing import TYPE_CHECKING  # noqa: E402 (only from here on no module of the current folder is imported)
 
-__all__ = ["Client", "Limits", "Server", "Timeouts", "__version__"]
+__all__ = [
+    "Client",
+    "ClientResponse",
+    "ClientTimeouts",
+    "Exchange",
+    "IncompleteError",
+    "Limits",
+    "RedirectError",
+    "ResponseError",
+    "ResponseLimits",
+    "Server",
+    "Timeouts",
+    "UrlError",
+    "__version__",
+]
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .accesslog import Exchange
+    from .client import Client, ClientResponse, RedirectError
+    from .client_connection import ClientTimeouts
     from .parser import Limits
+    from .response_parser import IncompleteError, ResponseError, ResponseLimits
     from .server import Server
     from .service import Timeouts
+    from .urls import UrlError
 else:
     from importlib import import_module
 
-    _HOMES = {"Client": "client", "Limits": "parser", "Server": "server", "Timeouts": "service"}
+    _HOMES = {
+        "Client": "client",
+        "ClientResponse": "client",
+        "ClientTimeouts": "client_connection",
+        "Exchange": "accesslog",
+        "IncompleteError": "response_parser",
+        "Limits": "parser",
+        "RedirectError": "client",
+        "ResponseError": "response_parser",
+        "ResponseLimits": "response_parser",
+        "Server": "server",
+        "Timeouts": "service",
+        "UrlError": "urls",
+    }
 
     def __getattr__(name):
         """Load what is asked for when it is asked for: a client has no use for a server, nor a server for a client."""

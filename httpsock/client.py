@@ -13,12 +13,14 @@ RFC 9110 §7.2 (Host), §8.6 (Content-Length), §9.2.2 (idempotent methods), §1
     → ClientResponse: iterate over it for the content
 """
 
+import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from . import grammar
+from .checks import check_kind, check_number, field_list
 from .client_connection import ClientConnection, ClientTimeouts, connect, look_up
 from .response_parser import ResponseError, ResponseHead, ResponseLimits
 from .tracedsocket import address_of, nobody
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     # Loaded by who wants it.
     from .trace import Trace
 
-Fields = Iterable[tuple[str, str]]
+Fields = Iterable[tuple[str, str]] | Mapping[str, str]
 
 # What is sent unless the caller says otherwise. Without Accept-Encoding any coding would do (RFC 9110 §12.5.3), and
 # content is given, and kept in files, as it comes.
@@ -44,6 +46,7 @@ _WITH_CONTENT = frozenset("POST PUT PATCH".split())
 _MOST_CONNECTIONS = 8
 # A redirect's content up to this length is read, so that the connection can be used again.
 _DISCARDED_OCTETS = 64 * 1024
+_DISCARD_SECONDS = 2.0
 MOST_REDIRECTS = 10
 
 
@@ -66,7 +69,8 @@ class ClientResponse:
 
     Iterate over it for the content in pieces of any size, or ``read()`` it whole, then or else ``close()`` it, best
     by ``with``. *url* is where it came from, after redirects. Content raises IncompleteError if the connection
-    ends before it is whole (RFC 9112 §8), ResponseError if its framing is broken, TimeoutError.
+    ends before it is whole (RFC 9112 §8), ResponseError if its framing is broken, TimeoutError; each later attempt
+    to read raises it again. After ``close()``, content that was not read raises ValueError.
     """
 
     def __init__(self, url: Url, head: ResponseHead, connection: ClientConnection) -> None:
@@ -77,6 +81,8 @@ class ClientResponse:
         self.content_length = connection.content_length
         self.trailers: tuple[tuple[bytes, bytes], ...] = ()
         self._connection: ClientConnection | None = connection
+        # Why no more content comes, although it is not whole.
+        self._fault: Exception | None = None
         if self.content_length == 0:
             # There is nothing to wait for: the connection is the client's again.
             self.read()
@@ -88,10 +94,15 @@ class ClientResponse:
 
     def __iter__(self) -> Iterator[bytes]:
         while self._connection is not None:
+            if self._connection.is_closed:
+                # With its client.
+                self.close()
+                break
             try:
                 octets = self._connection.receive_content()
-            except BaseException:
+            except BaseException as error:
                 self.close()
+                self._fault = error if isinstance(error, Exception) else self._fault
                 raise
             if octets:
                 yield octets
@@ -99,6 +110,8 @@ class ClientResponse:
                 # The connection is the client's again.
                 self.trailers = self._connection.trailers
                 self._connection = None
+        if self._fault is not None:
+            raise self._fault
 
     def read(self) -> bytes:
         """Return all of the content that has not been given yet, whatever memory it takes."""
@@ -109,6 +122,20 @@ class ClientResponse:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._fault = ValueError("the response was closed before its content was whole")
+
+    def discard(self) -> None:
+        """Read the content, so that the connection can be used again, unless to close it is cheaper."""
+        if self._connection is not None:
+            self._connection.hasten(_DISCARD_SECONDS)
+        octets = 0
+        # It is of no use to anybody: whether it is whole does not matter.
+        with contextlib.suppress(ResponseError, OSError):
+            for part in self:
+                octets += len(part)
+                if octets > _DISCARDED_OCTETS:
+                    break
+        self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -135,8 +162,11 @@ class Client:
         redirects: int = MOST_REDIRECTS,
         trace: "Trace | None" = None,
     ) -> None:
-        self._timeouts = timeouts or ClientTimeouts()
-        self._limits = limits or ResponseLimits()
+        self._timeouts = ClientTimeouts() if timeouts is None else timeouts
+        self._limits = ResponseLimits() if limits is None else limits
+        check_kind("timeouts", self._timeouts, ClientTimeouts, "ClientTimeouts")
+        check_kind("limits", self._limits, ResponseLimits, "ResponseLimits")
+        check_number("redirects", redirects, 0, 1000)
         self._redirects = redirects
         self._trace = trace
         self._connections: list[tuple[tuple[str, int], ClientConnection]] = []
@@ -145,18 +175,25 @@ class Client:
         """Return the response to a GET for *url*; see ``request``."""
         return self.request("GET", url, fields=fields)
 
-    def request(self, method: str, url: str, *, fields: Fields = (), content: bytes = b"") -> ClientResponse:
+    def request(
+        self, method: str, url: str, *, fields: Fields = (), content: bytes | bytearray | memoryview = b""
+    ) -> ClientResponse:
         """Return the final response to a request with *method*, *fields* and *content* for *url*.
 
-        Raises UrlError (a ValueError) or ValueError for what can't be asked for; socket.gaierror for a name without
-        address, other OSError if no connection can be made; TimeoutError; ResponseError for octets that are no
+        *fields* are pairs of name and value, or a mapping.
+        Raises UrlError (a ValueError), ValueError or TypeError for what can't be asked for; socket.gaierror for a name
+        without address, other OSError if no connection can be made; TimeoutError; ResponseError for octets that are no
         response; IncompleteError if the connection ends before one; RedirectError.
         """
+        check_kind("method", method, str, "a str")
+        check_kind("url", url, str, "a str")
+        check_kind("content", content, (bytes, bytearray, memoryview), "bytes; a str has to be encoded first")
+        octets = bytes(content)
         until = time.monotonic() + (float("inf") if self._timeouts.whole is None else self._timeouts.whole)
-        at, fields = parse_url(url), list(fields)
+        at, fields = parse_url(url), field_list(fields)
         for _ in range(self._redirects + 1):
-            head = format_head(method, at, fields, content)
-            response = self._exchange(_Outgoing(method, at, head, content, until))
+            head = format_head(method, at, fields, octets)
+            response = self._exchange(_Outgoing(method, at, head, octets, until))
             if not self._redirects:
                 return response
             try:
@@ -166,11 +203,11 @@ class Client:
                 raise RedirectError(str(error)) from None
             if onward is None:
                 return response
-            self._discard(response)
+            response.discard()
             if onward[1].origin != at.origin:
                 fields = [field for field in fields if field[0].lower() not in _CREDENTIALS | {"host"}]
             if onward[0] != method:
-                content = b""
+                octets = b""
                 fields = [field for field in fields if not field[0].lower().startswith("content-")]
             method, at = onward
         raise RedirectError(f"there are more than {self._redirects} redirects; the last one leads to {at}")
@@ -217,14 +254,6 @@ class Client:
             connection.close()
             raise
 
-    def _discard(self, response: ClientResponse) -> None:
-        """Read the content of a redirect, so that its connection can be used again; or close it, if that is cheaper."""
-        octets = 0
-        for part in response:
-            octets += len(part)
-            if octets > _DISCARDED_OCTETS:
-                response.close()
-
     def close(self) -> None:
         """Close all connections, also those from which content is still coming."""
         for _, connection in self._connections:
@@ -246,7 +275,7 @@ def format_head(method: str, url: Url, fields: Fields, content: bytes) -> bytes:
         raise ValueError(f"the method {method!r} is not a token (RFC 9110 §9.1)")
     if method == "CONNECT":
         raise ValueError("CONNECT asks for a tunnel, which is not made here (RFC 9110 §9.3.6)")
-    given = list(fields)
+    given = field_list(fields)
     for name, value in given:
         check_request_field(name, value)
     names = {name.lower() for name, _ in given}

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
+from .checks import check_seconds
 from .parser import Content, Pause
 from .response_parser import ResponseHead, ResponseLimits, ResponseParser
 from .tcpinfo import tcp_info
@@ -53,6 +54,12 @@ class ClientTimeouts:
     stall: float = 30.0
     # For one request with all its redirects, to the last octet of content; or None for any time.
     whole: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise TypeError or ValueError for what is no time."""
+        for name, value in vars(self).items():
+            if name != "whole" or value is not None:
+                check_seconds(name, value)
 
 
 def look_up(host: str, port: int, tell: Tell = nobody) -> list[Address]:
@@ -86,7 +93,7 @@ def connect(addresses: Sequence[Address], deadline: float, tell: Tell = nobody) 
             now = time.monotonic()
             if now >= deadline:
                 tell("timeout", {"for": "an address to answer", "seconds": round(now - began, 3)})
-                raise TimeoutError("no address answered in time")
+                raise TimeoutError(f"no connection was made within {round(deadline - began, 2):g} s")
             if waiting and (now >= next_attempt or not attempts):
                 next_attempt = now + _ATTEMPT_SECONDS
                 family, address = waiting.popleft()
@@ -207,6 +214,10 @@ class ClientConnection:
             self._tell("send", failure(error))
             self._is_last = True
 
+    def hasten(self, seconds: float) -> None:
+        """Let the rest of the response take at most *seconds*."""
+        self._until = min(self._until, time.monotonic() + seconds)
+
     def _send_all(self, octets: memoryview) -> bool:
         """Send *octets* unless the server says meanwhile that it does not want them; return whether they are sent.
 
@@ -243,17 +254,18 @@ class ClientConnection:
 
         RFC 9112 §9.3: what would have to follow on this connection is the rest of the content, so it can't go on.
         """
-        self._receive(time.monotonic() + self._timeouts.stall)
+        self._receive(*self._stall())
         self._early = self._final_head()
         self._is_last = self._early is not None and self._early.is_error
         return self._is_last
 
     def receive_head(self) -> ResponseHead:
         """Return the head of the final response. Raises ResponseError, TimeoutError."""
-        deadline = time.monotonic() + self._timeouts.response
+        seconds = self._timeouts.response
+        deadline = time.monotonic() + seconds
         head = self._early or self._final_head()
         while head is None:
-            self._receive(deadline)
+            self._receive(deadline, f"the head of the response was not there within {seconds:g} s")
             head = self._final_head()
         return head
 
@@ -268,7 +280,7 @@ class ClientConnection:
     def receive_content(self) -> bytes:
         """Return some content, or nothing at its end. Raises ResponseError, TimeoutError."""
         while (event := self._parser.next_event()) is Pause.NEED_DATA:
-            self._receive(time.monotonic() + self._timeouts.stall)
+            self._receive(*self._stall())
         if isinstance(event, Content):
             self._octets += len(event.octets)
             return event.octets
@@ -277,14 +289,18 @@ class ClientConnection:
             self.close()
         return b""
 
-    def _receive(self, deadline: float) -> None:
-        """Give the parser what the server sends; wait for it until *deadline*."""
+    def _stall(self) -> tuple[float, str]:
+        """Return until when some octets must come, and the reason if none do."""
+        seconds = self._timeouts.stall
+        return time.monotonic() + seconds, f"nothing came from the server for {seconds:g} s"
+
+    def _receive(self, deadline: float, reason: str) -> None:
+        """Give the parser what the server sends; wait for it until *deadline*, which passes for *reason*."""
         began = time.monotonic()
         try:
             self._wait_at_most(deadline)
             octets = self._socket.recv(_RECEIVE_OCTETS)
         except TimeoutError:
-            reason = f"nothing came from the server within {round(deadline - began, 2):g} s"
             raise self._late("the server", time.monotonic() - began, reason) from None
         except ConnectionError as error:
             self._tell("recv", failure(error))
@@ -306,7 +322,7 @@ class ClientConnection:
     def _late(self, awaited: str, seconds: float, reason: str) -> TimeoutError:
         """Return the error for a deadline that has passed: that of the whole exchange, or the one with a *reason*."""
         self._tell("timeout", {"for": awaited, "seconds": round(max(seconds, 0.0), 3)})
-        if time.monotonic() >= self._until:
+        if self._timeouts.whole is not None and time.monotonic() >= self._until:
             reason = f"the exchange was not complete within {self._timeouts.whole:g} s"
         return TimeoutError(reason)
 

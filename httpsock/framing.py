@@ -15,11 +15,12 @@ RFC 9112 §6 (message body), §7 (transfer codings); RFC 9110 §8.6 (Content-Len
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from . import grammar
+from .checks import check_kind, check_number
 from .messages import RequestError, Status
 
 _DIGITS = re.compile(rb"[0-9]++")
@@ -42,6 +43,22 @@ class ContentLimits(NamedTuple):
     # Trailers are fields; they get what a head gets.
     trailers: int = 32 * 1024
     trailer_lines: int = 100
+
+
+class _Limits(Protocol):
+    @property
+    def content(self) -> ContentLimits: ...
+
+
+def check_limits(limits: _Limits) -> None:
+    """Raise TypeError or ValueError unless all *limits*, and those of their content, are numbers of octets or such."""
+    check_kind("content", limits.content, ContentLimits, "ContentLimits")
+    names: Iterable[str] = getattr(limits, "_fields", None) or vars(limits)
+    for name in names:
+        if name != "content":
+            check_number(name, getattr(limits, name), 0, 10**18)
+    for name, value in limits.content._asdict().items():
+        check_number(f"content.{name}", value, 0, 10**18)
 
 
 def parse_content_length(fields: Mapping[bytes, bytes], minor_version: int) -> int | None:

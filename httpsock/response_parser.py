@@ -23,6 +23,7 @@ from .framing import (
     ContentLimits,
     Decoded,
     LengthDecoder,
+    check_limits,
     field_line_fault,
     is_persistent,
     parse_length,
@@ -51,6 +52,10 @@ class ResponseLimits:
     content: ContentLimits = field(
         default_factory=lambda: ContentLimits(content=10**18 - 1, chunk_framing=10**18, trailer_lines=1000)
     )
+
+    def __post_init__(self) -> None:
+        """Raise TypeError or ValueError for what is no limit."""
+        check_limits(self)
 
 
 class ResponseError(Exception):

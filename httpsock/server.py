@@ -20,11 +20,13 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from .checks import check_callable, check_kind, check_number, check_seconds, field_list
+from .framing import check_limits
 from .grammar import field_value, token
 from .parser import Limits
 from .process import start_thread
@@ -57,6 +59,8 @@ _BACKLOG = 1024
 _NO_SUCH_ADDRESS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 # With port 0 the system picks a port for the first address, which may be taken on the second.
 _PORT_TRIES = 16
+_CHECK_SECONDS = 0.1
+_MOST_THREADS = 1000
 
 
 def say(text: str) -> None:
@@ -74,27 +78,30 @@ class Server:
     when a slow disk keeps it.
 
     *siblings*: answer with ``app.js.gz`` in the place of ``app.js`` if the client accepts it.
-    *hosts* are numeric addresses; by default loopback, of IPv6 only if the system has it. *port* 0 takes a free one.
-    *fields* are sent with every response, but Cache-Control with files only. *log* is called with the exchanges of
-    each batch, in order, from the thread that serves; while it waits for anything, nobody is served. *tracing* is what
+    *hosts* are numeric addresses, or one; by default loopback, of IPv6 only if the system has it. *port* 0
+    takes a free one.
+    *fields*, pairs or a mapping, are sent with every response, but Cache-Control with files only. *log* is called with
+    the exchanges of each batch, in order, from the thread that serves; while it waits, no client is served. That is
+    after their last octets are sent: a client may have its response before *log* is called, so that a test waits with
+    ``wait_for_log()``. *tracing* is what
     tells of each call that is made, and of all else that happens. *listeners* are listening sockets to serve at, in
     the place of *hosts* and *port*; they are the server's from then on.
-    Raises OSError if the folder can't be read or the address can't be bound, ValueError for an invalid address,
-    port or field.
+    Raises OSError if the folder can't be read or the address can't be bound, ValueError or TypeError for an argument
+    that is none; the message names it.
     """
 
     def __init__(
         self,
         directory: str | os.PathLike[str] = ".",
         *,
-        hosts: Sequence[str] = LOOPBACK,
+        hosts: Sequence[str] | str = LOOPBACK,
         port: int = DEFAULT_PORT,
         threads: int = 4,
         show_hidden: bool = False,
         follow_links: bool = False,
         siblings: bool = True,
         cache_control: str = "no-cache",
-        fields: Iterable[tuple[str, str]] = (),
+        fields: Iterable[tuple[str, str]] | Mapping[str, str] = (),
         log: Log | None = None,
         report: Report = say,
         limits: Limits | None = None,
@@ -102,17 +109,19 @@ class Server:
         listeners: Sequence[socket.socket] | None = None,
         tracing: "Tracing | None" = None,
     ) -> None:
-        if threads < 1:
-            raise ValueError(f"{threads} threads are too few to serve")
-        fields = list(fields)
+        switches = {"show_hidden": show_hidden, "follow_links": follow_links, "siblings": siblings}
+        limits = Limits() if limits is None else limits
+        timeouts = Timeouts() if timeouts is None else timeouts
+        hosts = [hosts] if isinstance(hosts, str) else hosts
+        _check_arguments(directory, hosts, port, threads, switches)
+        _check_service(cache_control, log, report, limits, timeouts)
+        fields = field_list(fields)
         replaced = [value for name, value in fields if name.lower() == "cache-control"]
         cache_control = ", ".join(replaced) if replaced else cache_control
         check_field("Cache-Control", cache_control)
-        shown = {"show_hidden": show_hidden, "follow_links": follow_links, "siblings": siblings}
-        root = DocumentRoot(directory, **shown, cache_control=cache_control)
+        root = DocumentRoot(directory, **switches, cache_control=cache_control)
         self._service = Service(root, _field_lines(fields), limits, timeouts)
-        self._log = log
-        self._report = report
+        self._log, self._report = log, report
         self._thread_count = threads
         self._worker: Worker | None = None
         self._threads: list[threading.Thread] = []
@@ -136,8 +145,10 @@ class Server:
         """Start to serve, on threads of its own, and return. The listening sockets are the worker's from now on.
 
         Each thread calls *wake* when it returns. Fewer threads than wanted are reported; if there can be none, all is
-        closed and OSError raised.
+        closed and OSError raised. Raises RuntimeError if it has started before, or been stopped: it serves once.
         """
+        if self._worker or self._listeners[0].fileno() < 0:
+            raise RuntimeError(f"the server has been {'started' if self._worker else 'stopped'}; make another one")
         self._worker = self._employ(self._listeners, self._service, self._log, self._report)
         self._close_listeners()
         try:
@@ -182,6 +193,7 @@ class Server:
 
         May be called from a signal handler.
         """
+        check_seconds("grace_seconds", grace_seconds)
         self._finish(grace_seconds, waits_for_idle=False)
 
     def ask_to_retire(self) -> None:
@@ -220,6 +232,16 @@ class Server:
         """Start, and return when all threads have returned, which they do once it has been asked to stop."""
         self.start()
         self.join()
+
+    def wait_for_log(self) -> None:
+        """Return once all exchanges whose last octets have been sent by now have been passed to *log*."""
+        if threading.current_thread() in self._threads:
+            raise RuntimeError("wait_for_log() is for other threads than the one that calls the log")
+        if self._worker:
+            is_logged = self._worker.when_logged()
+            # Once no thread is left, all is logged.
+            while self.is_running and not is_logged.wait(_CHECK_SECONDS):
+                pass
 
     def stop(self, grace_seconds: float = 5.0) -> None:
         """Accept no more, finish what is being sent for at most *grace_seconds*, close all sockets."""
@@ -271,6 +293,33 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
+def _check_arguments(directory: object, hosts: object, port: int, threads: int, switches: Mapping[str, bool]) -> None:
+    """Raise TypeError or ValueError for what can't be served, or where it can't be."""
+    check_kind("directory", directory, (str, os.PathLike), "a str or a path")
+    check_kind("hosts", hosts, Sequence, "addresses")
+    if not hosts:
+        raise ValueError("hosts must have one address at least")
+    for host in hosts:  # type: ignore[attr-defined]
+        check_kind("each of hosts", host, str, "a str")
+    check_number("port", port, 0, 65535)
+    check_number("threads", threads, 1, _MOST_THREADS)
+    for name, switch in switches.items():
+        check_kind(name, switch, bool, "a bool")
+
+
+def _check_service(cache_control: object, log: object, report: object, limits: Limits, timeouts: Timeouts) -> None:
+    """Raise TypeError or ValueError for what is no way to serve."""
+    check_kind("cache_control", cache_control, str, "a str")
+    if log is not None:
+        check_callable("log", log)
+    check_callable("report", report)
+    check_kind("limits", limits, Limits, "Limits")
+    check_limits(limits)
+    check_kind("timeouts", timeouts, Timeouts, "Timeouts")
+    for name, value in timeouts._asdict().items():
+        check_seconds(name, value)
+
+
 def check_field(name: str, value: str) -> None:
     """Raise ValueError unless the field may be added to every response: well formed, and none that each says itself."""
     if not token.fullmatch(name.encode("utf-8", "surrogateescape")):
@@ -293,8 +342,6 @@ def _field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
 
 def _listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
     """Return listening sockets for all *hosts* on one port."""
-    if not hosts or not 0 <= port <= 65535:
-        raise ValueError(f"there is no address, or {port} is not a port (0 to 65535)")
     tries = _PORT_TRIES if port == 0 else 1
     while True:
         tries -= 1

@@ -10,6 +10,7 @@ its turns; where a conversation keeps that one for long, another of the crew goe
 import contextlib
 import errno
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -64,6 +65,7 @@ class Worker:
         self._answers: Iterator[Connection] = iter(())
         self._fair_receiving, self._fair_answering = Fairness(), Fairness()
         self._exchanges: list[Exchange] = []
+        self._waits_for_log: list[threading.Event] = []
         self._poller = open_poller()
         self._crew: Crew[Connection] = Crew()
         self._resumed = self._crew.doing
@@ -188,6 +190,14 @@ class Worker:
 
     def _moment(self) -> Moment:
         return Moment(self._service.root, time.time(), time.monotonic())
+
+    def when_logged(self) -> threading.Event:
+        """Return an event that is set once all exchanges which have ended by now have been passed to the log."""
+        is_logged = threading.Event()
+        self._waits_for_log.append(is_logged)
+        with contextlib.suppress(OSError):
+            self._awakener.send(b"\0")
+        return is_logged
 
     def _write_log(self, log: Log) -> None:
         """Tell the log of the exchanges since the last time, all at once; its faults are not the clients'."""
@@ -411,6 +421,10 @@ class Worker:
         with contextlib.suppress(BlockingIOError):
             self._awakened.recv(64)
         self._take_back(moment)
+        if self._waits_for_log and self._log and self._exchanges:
+            self._write_log(self._log)
+        while self._waits_for_log:
+            self._waits_for_log.pop().set()
         if not self._service.is_stopping:
             return
         if not self._service.waits_for_idle:

@@ -389,3 +389,57 @@ def test_the_package_gives_the_client_when_it_is_asked_for() -> None:
     assert httpsock.Client is Client
     with pytest.raises(AttributeError, match="has no attribute 'Klient'"):
         _ = httpsock.Klient  # type: ignore[attr-defined]
+
+
+# --- content that is not whole --------------------------------------------------------------------------------------
+
+
+def test_reading_after_an_end_that_was_not_whole_raises_again() -> None:
+    with playing(answering(ok(b"hello")[:-2])) as url, Client() as client:
+        response = client.get(url)
+        for _ in range(3):
+            with pytest.raises(IncompleteError, match="after 3 octets of content of the 5"):
+                response.read()
+        with pytest.raises(IncompleteError):
+            next(iter(response))
+
+
+@pytest.mark.parametrize("closes", ["the response", "the client"])
+def test_reading_what_was_closed_before_it_was_whole_raises(closes: str) -> None:
+    with playing(answering(ok(b"hello"))) as url, Client() as client:
+        response = client.get(url)
+        (response if closes == "the response" else client).close()
+        for _ in range(2):
+            with pytest.raises(ValueError, match="the response was closed before its content was whole"):
+                response.read()
+        response.close()
+
+
+def test_reading_after_the_whole_gives_nothing_more() -> None:
+    with playing(answering(ok(b"hello"))) as url, Client() as client:
+        response = client.get(url)
+        assert (response.read(), response.read()) == (b"hello", b"")
+        response.close()
+        response.discard()
+        assert response.read() == b""
+
+
+@pytest.mark.parametrize(
+    "broken", [redirect("/b")[:-2], redirect("/b").replace(b"Content-Length: 5", b"Transfer-Encoding: chunked")]
+)
+def test_a_redirect_whose_content_breaks_off_is_followed(broken: bytes) -> None:
+    with playing(answering(broken), answering(ok(b"there"))) as url, Client() as client:
+        assert client.get(url).read() == b"there"
+
+
+def test_a_redirect_whose_content_stalls_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("httpsock.client._DISCARD_SECONDS", 0.05)
+
+    def stall(connected: socket.socket) -> None:
+        receive_head(connected)
+        connected.sendall(redirect("/b")[:-2])
+        with contextlib.suppress(ConnectionResetError):
+            assert connected.recv(1) == b""
+
+    with playing(stall, answering(ok(b"there"))) as url, Client() as client:
+        assert client.get(url).read() == b"there"

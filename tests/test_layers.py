@@ -53,6 +53,7 @@ SHARED = {"kept", "claims"}
 # Modules that follow no section of an RFC: the package and its command line, what belongs to this server alone,
 # and what follows the system's calls.
 WITHOUT_SECTION = {
+    "checks",
     "__init__",
     "__main__",
     "accesslog",

@@ -397,7 +397,7 @@ def test_a_field_for_caches_is_that_of_files(folder: pathlib.Path, serve: Serve)
 
 
 def test_a_server_without_a_thread_is_refused(folder: pathlib.Path) -> None:
-    with pytest.raises(ValueError, match="0 threads are too few to serve"):
+    with pytest.raises(ValueError, match="threads must be from 1 to 1000, not 0"):
         Server(folder, port=0, threads=0)
 
 

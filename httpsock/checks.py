@@ -1,0 +1,56 @@
+"""Checks of the arguments that a program passes: one sentence that names the argument, before anything is done.
+
+Knows nothing of what the arguments are for. Each raises TypeError for a value of the wrong kind, ValueError for a
+value out of range.
+"""
+
+from collections.abc import Iterable, Mapping
+
+# More than eleven days; the system's calls take no time of any length.
+MOST_SECONDS = 1_000_000
+
+
+def check_kind(name: str, value: object, kinds: type | tuple[type, ...], wanted: str) -> None:
+    """Raise TypeError unless *value* is one of *kinds*, which are *wanted* in words."""
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
+        raise TypeError(f"{name} must be {wanted}, not {_named(value)}")
+
+
+def check_callable(name: str, value: object) -> None:
+    """Raise TypeError unless *value* can be called."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function, not {_named(value)}")
+
+
+def check_number(name: str, value: object, least: int, most: int) -> None:
+    """Raise TypeError or ValueError unless *value* is a whole number from *least* to *most*."""
+    check_kind(name, value, int, "a whole number")
+    if not least <= value <= most:  # type: ignore[operator]
+        raise ValueError(f"{name} must be from {least} to {most}, not {value}")
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raise TypeError or ValueError unless *value* is a time that can be waited for: neither negative nor infinite."""
+    check_kind(name, value, (int, float), "a number of seconds")
+    # Not a number is in no range.
+    if not 0 <= value <= MOST_SECONDS:  # type: ignore[operator]
+        raise ValueError(f"{name} must be from 0 to {MOST_SECONDS} seconds, not {value}")
+
+
+def field_list(fields: object) -> list[tuple[str, str]]:
+    """Return *fields*, pairs of name and value or a mapping, as a list of pairs."""
+    if isinstance(fields, Mapping):
+        fields = fields.items()
+    if isinstance(fields, str | bytes) or not isinstance(fields, Iterable):
+        raise TypeError(f"fields must be pairs of name and value, or a mapping, not {_named(fields)}")
+    pairs = list(fields)
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"fields must be pairs of name and value; {_named(pair)} is no pair")
+        for part, said in zip(("name", "value"), pair, strict=True):
+            check_kind(f"the {part} of a field", said, str, "a str")
+    return [(name, value) for name, value in pairs]
+
+
+def _named(value: object) -> str:
+    return "None" if value is None else f"a value of type {type(value).__name__}"
