@@ -189,8 +189,8 @@ class Connection:
                 except (RequestError, TimeoutError) as error:
                     response, is_persistent = self._refuse(error, request), False
                 if unsent := self._send(response, request, is_persistent=is_persistent):
-                    # A head is long, and so may a response be: neither is held longer than it is needed.
-                    request, event = None, Pause.NEED_DATA
+                    # The head and its fields may be long: while the reader takes its time, the request line does.
+                    request, event = request and request._replace(head=b"", fields={}), Pause.NEED_DATA
                     yield from unsent
                 del response, unsent
             yield from self._linger()

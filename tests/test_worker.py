@@ -147,6 +147,33 @@ def test_clients_that_leave_at_once_are_forgotten(employ: Employ) -> None:
     assert employment.reports == []
 
 
+def test_connections_that_are_postponed_are_all_served_in_the_end(
+    employ: Employ, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every turn is long, and the share of a network is used up by one connection, in receiving and in answering."""
+    monkeypatch.setattr(worker_module, "_UNCHECKED", 0)
+    for name in ("_LONG_SECONDS", "_SHARE_SECONDS", "_CHEAP_SECONDS"):
+        monkeypatch.setattr(f"httpsock.fairness.{name}", -1.0)
+    employment = employ()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(employment.port)) for _ in range(30)]
+        for client in clients:
+            client.sendall(get("/hello.txt"))
+        assert [receive_answer(client) for client in clients] == [HELLO] * 30
+        for client in clients:
+            client.sendall(get("/hello.txt") * 3 + get("/hello.txt", "Connection: close"))
+        assert [receive_all(client).count(HELLO) for client in clients] == [4] * 30
+
+
+def test_overdue_connections_that_are_postponed_end_soon_after(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_LONG_SECONDS", "_SHARE_SECONDS", "_CHEAP_SECONDS"):
+        monkeypatch.setattr(f"httpsock.fairness.{name}", -1.0)
+    employment = employ(Timeouts(idle=0.1))
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(employment.port)) for _ in range(30)]
+        assert [receive_all(client) for client in clients] == [b""] * 30
+
+
 # --- Deadlines ------------------------------------------------------------------------------------
 
 
