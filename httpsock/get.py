@@ -159,6 +159,8 @@ def _data(text: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     try:
         if text == "@-":
+            if sys.stdin is None:
+                raise argparse.ArgumentTypeError("standard input is closed")
             return sys.stdin.buffer.read()
         with open(text[1:], "rb") as file:
             return file.read()
@@ -284,14 +286,17 @@ def _write_content(response: ClientResponse) -> None:
 
 def _write_out(octets: bytes, *, is_text: bool = False) -> None:
     """Write *octets* to standard output; *is_text*: as text, if that is a terminal."""
+    if sys.stdout is None:
+        raise OutputError("standard output takes no more: it is closed")
     try:
         if is_text and _is_terminal():
             TerminalText(sys.stdout).write(octets, is_last=True)
             return
         sys.stdout.buffer.write(octets)
         sys.stdout.buffer.flush()
-    except (OSError, ValueError, AttributeError) as error:
-        raise OutputError(f"standard output takes no more: {error}") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"standard output takes no more: {reason}") from error
 
 
 def _is_terminal() -> bool:

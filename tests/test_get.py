@@ -1,10 +1,12 @@
 """The command ``httpsock get``: what it writes where, and which exit code says what; also on a terminal."""
 
 import io
+import itertools
 import json
 import os
 import pathlib
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -274,6 +276,24 @@ def test_a_closed_standard_output_is_23(capfdbinary: Captured, monkeypatch: pyte
         patch.setattr(sys, "stdout", None)
         assert get(url) == 23
     assert "standard output takes no more" in said(capfdbinary)[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the shell is POSIX's")
+@pytest.mark.parametrize("closed", list(itertools.product(["", "<&-"], ["", ">&-"], ["", "2>&-"])), ids="".join)
+def test_closed_streams_get_the_documented_code(closed: tuple[str, ...], server: httpsock.Server) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = f"{shlex.join([*COMMAND, 'get', *arguments])} {' '.join(closed)}"
+        return subprocess.run(
+            ["sh", "-c", command], env=ENVIRONMENT, input="", capture_output=True, text=True, timeout=60, check=False
+        )
+
+    _, is_silent, is_mute = map(bool, closed)
+    got, sent = run(server.url + "hello.txt"), run("-d", "@-", server.url)
+    assert got.returncode == (23 if is_silent else 0)
+    assert sent.returncode == (2 if closed[0] else 23 if is_silent else 0)
+    assert ("standard output takes no more: it is closed" in got.stderr) == (is_silent and not is_mute)
+    assert ("standard input is closed" in sent.stderr) == (bool(closed[0]) and not is_mute)
+    assert "Traceback" not in got.stderr + sent.stderr
 
 
 def test_a_closed_standard_error_changes_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
