@@ -23,8 +23,8 @@ The files, in the order of a request; an import only points downwards:
     client_connection    the connection as its client sees it: socket(), connect(), send(), recv(), close()
     response_parser      octets in, events out, of responses
     urls                 where an http URL leads
-    terminal             what may be written to a terminal
     arguments            what a person typed, as values
+    terminal             what may be written to a terminal
 
     process_loop    signals, child processes and the parent, handled one at a time
     supervisor      several processes, each replaced when it exits

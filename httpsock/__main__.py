@@ -9,5 +9,7 @@ if not __package__:
 
 from .commands import main
 
+__all__ = ["main"]
+
 if __name__ == "__main__":
     sys.exit(main())

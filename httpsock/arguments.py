@@ -6,22 +6,69 @@ What the command line of the server and those of its sub-commands share.
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from .masking import mask
+from .terminal import visible
 
 WRONG_ARGUMENT = 2
 # Of the clients; the numbers are curl's, or those of shells.
 NOT_WRITTEN = 23
 INTERRUPTED = 130
-TRACE_FORMS = ("text", "octets", "json")
+# "octets" is what "hex" was called first.
+TRACE_FORMS = ("text", "hex", "octets", "json")
+_FEWEST_ALIKE = 0.6
+
+
+def command_name() -> str:
+    """Return how a person starts this program again: by its command, or as a module if it was started so."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    return "python3 -m httpsock" if spec and spec.name == "httpsock.__main__" else "httpsock"
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong with an argument in one sentence."""
+    """Says what is wrong with an argument in one sentence, and what it may have been meant for.
+
+    *elsewhere* has options of other programs, each with what does the same here.
+    """
+
+    def __init__(self, name: str, usage: str, elsewhere: Mapping[str, str], **settings: Any) -> None:
+        self._name = name
+        self._elsewhere = elsewhere
+        self._command = name.replace("httpsock", command_name(), 1)
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(
+            prog=name, usage=f"{self._command} {usage}", formatter_class=formatter, allow_abbrev=False, **settings
+        )
 
     def error(self, message: str) -> NoReturn:
-        """Leave with exit code 2."""
-        self.exit(WRONG_ARGUMENT, f"{self.prog}: {message}; see {self.prog} --help.\n")
+        """Leave with exit code 2. Credentials in a mistyped argument do not show."""
+        shown = visible(mask(message.encode("utf-8", "surrogateescape")).decode("utf-8", "backslashreplace"))
+        self.exit(WRONG_ARGUMENT, f"{self._name}: {shown}; see {self._command} --help.\n")
+
+    def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
+        """Return what *arguments* mean, as attributes. Leaves with exit code 2 if they mean nothing."""
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            option = next((each for each in unknown if each.startswith("-")), "")
+            hint = self._hint(option.partition("=")[0]) if option else None
+            self.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {hint}?" if hint else ""))
+        return options
+
+    def _hint(self, option: str) -> str | None:
+        """Return the option that *option* was probably meant for, or None."""
+        known = [each for action in self._actions for each in action.option_strings]
+        if option in self._elsewhere:
+            return self._elsewhere[option]
+        if not option.startswith("--"):
+            # -p8080x, -P: the letter decides.
+            return next((each for each in known if each.lower() == option[:2].lower()), None)
+        from difflib import get_close_matches  # wanted by few
+
+        begun = [each for each in known if len(option) > len("--") + 1 and each.startswith(option)]
+        near = begun or get_close_matches(option, [each for each in known if each.startswith("--")], 1, _FEWEST_ALIKE)
+        return near[0] if near else None
 
 
 def complain(sentence: str) -> None:
@@ -32,8 +79,17 @@ def complain(sentence: str) -> None:
 
 
 def with_trace_form(arguments: Sequence[str]) -> list[str]:
-    """Return *arguments* with the form of --trace, which only follows an equals sign: after it, others can follow."""
-    return ["--trace=text" if argument == "--trace" else argument for argument in arguments]
+    """Return *arguments* with the form of --trace behind an equals sign: any other word after it is no form."""
+    given: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        if argument == "--":
+            return [*given, argument, *waiting]
+        if argument == "--trace":
+            argument = f"--trace={waiting.pop(0)}" if waiting and waiting[0] in TRACE_FORMS else "--trace=text"
+        given.append("--trace=octets" if argument == "--trace=hex" else argument)
+    return given
 
 
 def number(least: int, most: int, name: str) -> Callable[[str], int]:

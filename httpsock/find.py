@@ -259,11 +259,11 @@ def _print(found: Found, *, as_json: bool) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="httpsock find",
-        usage="httpsock find [options]",
-        description="Find what announces itself on the local network by SSDP: httpsock --announce, and other devices.",
-        epilog="exit codes: 0 found; 1 nothing found; 2 wrong argument; 23 can't be written; 130 interrupted",
-        allow_abbrev=False,
+        "httpsock find",
+        "find [options]",
+        {"--timeout": "--seconds", "-t": "--seconds", "--host": "--to"},
+        description="Find servers and devices that announce themselves by SSDP.",
+        epilog="exit codes: 0 found; 1 nothing found; 2 wrong argument;\n  23 can't be written; 130 interrupted",
     )
     parser.add_argument(
         "--seconds", type=number(1, 60, "a number of seconds"), default=2, metavar="N", help="wait so long (default: 2)"
@@ -276,7 +276,7 @@ def _parser() -> argparse.ArgumentParser:
     whom.add_argument("--bind", metavar="ADDR", type=_interface, help="ask on the network of this address of ours only")
     to_help = "ask this address alone, at the port of SSDP or another (default: all of the group)"
     whom.add_argument("--to", metavar="ADDR[:PORT]", type=_peer, help=to_help)
-    trace_help = "each call and each datagram, to standard error; =octets: with all octets; =json: one object an event"
+    trace_help = "print every call and datagram; =hex adds a dump, =json prints one object per event"
     parser.add_argument("--trace", choices=TRACE_FORMS, nargs="?", metavar="FORM", help=trace_help)
     parser.add_argument("-v", "--verbose", dest="trace", action="store_const", const="text", help="the same as --trace")
     return parser

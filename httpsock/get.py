@@ -20,7 +20,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .arguments import INTERRUPTED, NOT_WRITTEN, TRACE_FORMS, Parser, complain, field, number, with_trace_form
+from .arguments import (
+    INTERRUPTED,
+    NOT_WRITTEN,
+    TRACE_FORMS,
+    Parser,
+    command_name,
+    complain,
+    field,
+    number,
+    with_trace_form,
+)
 from .client import MOST_REDIRECTS, Client, ClientResponse, RedirectError, check_request_field, format_head
 from .client_connection import ClientTimeouts
 from .download import Download, OutputError
@@ -40,16 +50,23 @@ FAILED = 22
 TOO_LATE = 28
 NOT_REDIRECTED = 47
 
+# What curl and wget call it.
+_OF_OTHERS = {
+    "-O": "-o FILE", "--request": "--method", "-L": "--redirects", "--location": "--redirects", "-m": "--timeout",
+    "--max-time": "--timeout", "--max-redirs": "--redirects", "--post-data": "--data", "-c": "-C",
+    "--output-document": "--output", "--head-only": "--head", "-S": "--include",
+}  # fmt: skip
 Write = Callable[[bytes], object]
 
 _EPILOG = """examples:
-  httpsock get http://127.0.0.1:8000/                          the content, to standard output
-  httpsock get -v http://127.0.0.1:8000/hello.txt              and each call, and both heads
-  httpsock get -o clock.webm http://127.0.0.1:8000/clock.webm  into a file; -C goes on with what broke off
-  httpsock get --fail --timeout 3 -o /dev/null http://127.0.0.1:8000/    a health check: exit code 0 or not
+  httpsock get http://127.0.0.1:8000/      write the content
+  httpsock get -v http://127.0.0.1:8000/   and each call
+  httpsock get -C -o clock.webm http://127.0.0.1:8000/clock.webm
+  httpsock get --fail --timeout 3 -o /dev/null http://127.0.0.1:8000/
 
-exit codes: 0 done; 2 wrong argument; 6 unknown host; 7 not connected; 8 malformed response; 18 broken off;
-  22 status of 400 or more, with --fail or -C; 23 can't be written; 28 too late; 47 redirects; 130 interrupted
+exit codes: 0 done; 2 wrong argument; 6 unknown host; 7 not connected;
+  8 malformed response; 18 broken off; 22 status of 400 or more, with --fail
+  or -C; 23 can't be written; 28 too late; 47 redirects; 130 interrupted
 """
 
 
@@ -95,25 +112,24 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
-        prog="httpsock get",
-        usage="httpsock get [options] URL...",
-        description="Get what http URLs lead to. Several of one host and port share a connection.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        "httpsock get",
+        "get [options] URL...",
+        _OF_OTHERS,
+        description="Download http URLs. URLs with the same host and port share a connection.",
+        epilog=_EPILOG.replace("  httpsock", f"  {command_name()}"),
     )
     parser.add_argument("url", type=_url, metavar="URL", nargs="+", help="http://HOST[:PORT]/...")
     say = parser.add_argument_group("what to write")
     say.add_argument("-i", "--include", action="store_true", help="the response's head before its content")
     say.add_argument("-I", "--head", action="store_true", help="the head alone: ask with HEAD")
-    trace_help = "each call and both heads, to standard error; =octets: with all octets; =json: one object an event"
+    trace_help = "print every call and both heads; =hex adds a dump, =json prints one object per event"
     say.add_argument("--trace", choices=TRACE_FORMS, nargs="?", metavar="FORM", help=trace_help)
     say.add_argument("-v", "--verbose", dest="trace", action="store_const", const="text", help="the same as --trace")
     output_help = (
         "write the content there once it is whole; the first for the first URL, and so on; - is standard output"
     )
     say.add_argument("-o", "--output", type=_output, action="append", default=[], metavar="FILE", help=output_help)
-    resume_help = "go on with FILE.part, if the server still has the same version; else begin anew"
+    resume_help = "resume FILE.part if the file is unchanged on the server, else start over"
     say.add_argument("-C", "--continue", dest="resume", action="store_true", help=resume_help)
     ask = parser.add_argument_group("what to ask")
     ask.add_argument("-X", "--method", metavar="METHOD", help="instead of GET, of HEAD with -I, or of POST with --data")

@@ -60,6 +60,7 @@ def main(arguments: Sequence[str]) -> int:
         return CANNOT_SERVE
     try:
         servers = _open_servers(options, directory, lines, inherited)
+        _check_all_are_bound(servers, options, inherited)
     except OSError as error:
         say(f"httpsock: {_cannot_serve(error, options, directory)}")
         return CANNOT_SERVE
@@ -157,6 +158,14 @@ def _open_server(options: argparse.Namespace, directory: str, lines: LineWriter)
     raise AssertionError("there is always a port to try")
 
 
+def _check_all_are_bound(servers: Sequence[Server], options: argparse.Namespace, inherited: InheritedSockets) -> None:
+    """Raise OSError if an address that was asked for is missing: of several, a server takes those there are."""
+    if options.bind and not inherited.groups and len(servers[0].urls) < len(options.bind):
+        for server in servers:
+            server.stop(0)
+        raise OSError(errno.EADDRNOTAVAIL, "no such address")
+
+
 def _server(
     options: argparse.Namespace,
     directory: str,
@@ -167,7 +176,7 @@ def _server(
     """Return a server, bound to *port* or serving at *listeners*."""
     return Server(
         directory,
-        hosts=ANY if options.lan else [options.bind] if options.bind is not None else LOOPBACK,
+        hosts=ANY if options.lan else options.bind or LOOPBACK,
         port=port,
         threads=options.threads,
         show_hidden=options.hidden,
@@ -247,14 +256,14 @@ def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -
         case errno.EACCES if error.filename is None:
             return f"port {options.port} may not be bound by this user; ports from 1024 on may."
         case errno.EADDRNOTAVAIL:
-            return f"{options.bind or LOOPBACK[0]} is not an address of this machine."
+            return f"{' or '.join(options.bind or LOOPBACK[:1])} is not an address of this machine."
         case errno.ENOENT:
             return f"there is no folder {directory!r}."
         case errno.ENOTDIR:
             return f"{directory!r} is not a folder."
         case errno.EACCES:
             return f"the folder {directory!r} may not be read by this user."
-    return f"{directory!r} can't be served at {options.bind or LOOPBACK[0]}: {error.strerror or error}."
+    return f"{directory!r} can't be served at {' or '.join(options.bind or LOOPBACK[:1])}: {error.strerror or error}."
 
 
 def _announce(server: Server, options: argparse.Namespace, inherited: InheritedSockets) -> None:
@@ -269,6 +278,8 @@ def _announce(server: Server, options: argparse.Namespace, inherited: InheritedS
         said += [f"  {url_of(address, server.port)}" for address in local_addresses()]
     else:
         said.append(f"Serving {server.directory} at {' and '.join(server.urls)} (Ctrl-C to stop)")
+    if any("%25" in url for url in server.urls):
+        said.append("Browsers open no address with a zone, such as %eth0; curl and httpsock get do.")
     if options.inspect:
         said.append(f"See the sockets at {server.url}.httpsock/")
     # Whoever started it may have closed the pipe; it serves all the same.
@@ -286,7 +297,7 @@ def _announcing(server: Server, options: argparse.Namespace) -> contextlib.Abstr
 
     # Of a trace of some paths only, no datagram is a part.
     trace = server.tracing.trace if server.tracing and not server.tracing.trace.path else None
-    hosts = ANY if options.lan else [options.bind]
+    hosts = ANY if options.lan else options.bind
     try:
         return Announcer(server.directory, hosts, server.port, trace=trace)
     except (OSError, ValueError) as error:

@@ -290,7 +290,8 @@ def url_of(host: str, port: int) -> str:
     Where all addresses are listened on, loopback is one that can be connected to.
     """
     host = dict(zip(ANY, LOOPBACK, strict=True)).get(host, host)
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    # A zone is written after an encoded percent sign (RFC 6874 §2): curl opens it, browsers do not.
+    return f"http://[{host.replace('%', '%25')}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def _check_arguments(directory: object, hosts: object, port: int, threads: int, switches: Mapping[str, bool]) -> None:

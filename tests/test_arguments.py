@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from httpsock.arguments import Parser, field, number
+from httpsock.arguments import Parser, field, number, with_trace_form
 
 
 def anything(name: str, value: str) -> None:
@@ -39,6 +39,42 @@ def test_what_is_no_field_is_refused(text: str, reason: str) -> None:
 
 def test_a_wrong_argument_is_one_sentence_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        Parser(prog="httpsock this").parse_args(["--that"])
+        Parser("httpsock this", "", {"--theirs": "--ours"}).parse_args(["--that"])
     assert left.value.code == 2
     assert capsys.readouterr().err == "httpsock this: unrecognized arguments: --that; see httpsock this --help.\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [("--prot", "--port"), ("--por=1", "--port"), ("-P", "-p"), ("--theirs", "--ours"), ("--xyz", None), ("-z", None)],
+)
+def test_an_unknown_option_gets_the_nearest_as_a_hint(
+    capsys: pytest.CaptureFixture[str], given: str, hint: str | None
+) -> None:
+    parser = Parser("httpsock", "", {"--theirs": "--ours"})
+    parser.add_argument("-p", "--port")
+    with pytest.raises(SystemExit):
+        parser.parse_args([given])
+    asked = f"; did you mean {hint}?" if hint else ""
+    assert capsys.readouterr().err == f"httpsock: unrecognized arguments: {given}{asked}; see httpsock --help.\n"
+
+
+def test_a_mistyped_password_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        Parser("httpsock", "", {}).parse_args(["http://u:p@h/\x1b[2J"])
+    assert "http://***@h/\\x1b[2J;" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        (["--trace"], ["--trace=text"]),
+        (["--trace", "octets"], ["--trace=octets"]),
+        (["--trace", "hex", "www"], ["--trace=octets", "www"]),
+        (["--trace=hex"], ["--trace=octets"]),
+        (["--trace", "www"], ["--trace=text", "www"]),
+        (["--", "--trace"], ["--", "--trace"]),
+    ],
+)
+def test_the_form_of_a_trace_may_follow_a_space(given: list[str], taken: list[str]) -> None:
+    assert with_trace_form(given) == taken

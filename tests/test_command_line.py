@@ -22,7 +22,7 @@ from httpsock.options import _parser, options_of
 from httpsock.serve import _DEFAULT_PORTS, _announcing, _give_up_root
 from tests.conftest import LONG_AGO
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all, talk
-from tests.support_program import COMMAND, PACKAGE, Program, Start
+from tests.support_program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
 from tests.support_tools import run, tool
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
@@ -102,8 +102,7 @@ def test_what_is_on_loopback_alone_is_not_announced(start: Start) -> None:
     code, out, error = start("--announce").end()
     assert (code, out) == (2, "")
     assert error == (
-        "httpsock: --announce needs --lan or --bind: what is served on loopback alone is for nobody else;"
-        " see httpsock --help.\n"
+        "httpsock: a loopback-only server cannot be announced; add --lan or --bind; see python3 -m httpsock --help.\n"
     )
 
 
@@ -243,6 +242,59 @@ def test_a_port_that_may_not_be_bound_is_said_in_a_sentence(start: Start) -> Non
         pytest.skip("this system lets anybody bind any port")
     program = start("--port", "1", command=without_privileges())
     assert cannot_serve(program) == "port 1 may not be bound by this user; ports from 1024 on may."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "port", "directory"),
+    [
+        (["8080"], 8080, None),
+        (["8080", "sub"], 8080, "sub"),
+        (["sub", "8080"], 8080, "sub"),
+        (["-p", "8080", "-d", "sub"], 8080, "sub"),
+        (["--directory", "sub", "8080"], 8080, "sub"),
+        (["2024"], None, "2024"),
+        (["2024", "8080"], 8080, "2024"),
+        (["-p", "1", "8080"], 1, "8080"),
+    ],
+)
+def test_a_bare_number_that_is_no_folder_is_the_port(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], port: int | None, directory: str | None
+) -> None:
+    (folder / "2024").mkdir()
+    monkeypatch.chdir(folder)
+    options = options_of(arguments)
+    assert (options.port, options.directory) == (port, directory)
+
+
+def test_a_bare_number_that_is_no_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        options_of(["80800"])
+    assert "'80800' is not a port from 0 to 65535" in capsys.readouterr().err
+
+
+def test_bind_may_be_repeated(serving: Start) -> None:
+    need_address("::1")
+    program = serving("-b", "127.0.0.1", "--bind", "::1", "-b", "::1")
+    for host in ("127.0.0.1", "::1"):
+        connect(program.port, host).close()
+    assert f"http://127.0.0.1:{program.port}/ and http://[::1]:{program.port}/ " in program.stop()[2]
+
+
+def test_each_address_that_is_asked_for_must_be_there(start: Start) -> None:
+    sentence = cannot_serve(start("--bind", "127.0.0.1", "--bind", "2001:db8::1", "--port", "0"))
+    assert sentence == "127.0.0.1 or 2001:db8::1 is not an address of this machine."
+
+
+def test_a_zone_is_encoded_in_the_url() -> None:
+    assert httpsock.server.url_of("fe80::1%eth0", 8000) == "http://[fe80::1%25eth0]:8000/"
+
+
+def test_help_fits_a_terminal_of_80_columns(start: Start) -> None:
+    for arguments in (["--help"], ["get", "--help"], ["find", "--help"]):
+        code, out, _ = start(*arguments, env={**ENVIRONMENT, "COLUMNS": "80"}).end()
+        assert code == 0
+        assert out.startswith("usage: python3 -m httpsock ")
+        assert [line for line in out.splitlines() if len(line) > 80] == []
 
 
 # --- which port -----------------------------------------------------------------------------------------------------
@@ -415,7 +467,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         pytest.param(["--nothing"], "unrecognized arguments: --nothing", id="an unknown option"),
         pytest.param(["--thread", "2"], "unrecognized arguments: --thread 2", id="an option cut short"),
         pytest.param(["second"], "unrecognized arguments: second", id="a second folder"),
-        pytest.param(["--port"], "argument --port: expected one argument", id="an option without its value"),
+        pytest.param(["--port"], "argument -p/--port: expected one argument", id="an option without its value"),
         pytest.param(["--port", "http"], "'http' is not a port from 0 to 65535", id="a port by name"),
         pytest.param(["--port", "65536"], "'65536' is not a port", id="a port too high"),
         pytest.param(["--port=-1"], "'-1' is not a port", id="a port too low"),
@@ -471,7 +523,7 @@ def test_a_wrong_argument_ends_the_program_with_exit_code_2(start: Start) -> Non
     code, out, error = start("--port", "x").end()
     assert (code, out) == (2, "")
     assert error == (
-        "httpsock: argument --port: 'x' is not a port from 0 to 65535; see httpsock --help.\n"
+        "httpsock: argument -p/--port: 'x' is not a port from 0 to 65535; see python3 -m httpsock --help.\n"
     )  # fmt: skip
 
 

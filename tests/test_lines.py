@@ -13,8 +13,8 @@ from typing import IO
 
 import pytest
 
-import httpsock.output
 from httpsock.lines import LineWriter
+from httpsock.output import standard_error
 from tests.support import PATIENCE_SECONDS
 from tests.support_tools import tool
 
@@ -34,7 +34,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[bytes]]:
 
 def writer_of() -> int:
     """Return the descriptor of what is standard error in the test."""
-    return httpsock.output.sys.stderr.fileno()
+    return standard_error()
 
 
 def test_lines_are_written_in_order(pipe: IO[bytes]) -> None:
