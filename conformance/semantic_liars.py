@@ -140,6 +140,9 @@ def lies(root: Path) -> dict[str, Lie]:
     always["no octets"] = tell_nothing
     always["wrong octets"] = partial(tell_wrong_ranges, "bytes 1-2/10", b"ab")
     always["a part without the end"] = partial(tell_multipart, b"--edge\r\nContent-Range: bytes 1-2/10\r\n\r\n12\r\n")
+    always["two lines joined"] = partial(
+        tell_multipart, b"--edge\r\nContent-Range: bytes 1-2/10\r\n\r\n12\r\n--edge--\r\n"
+    )
     always["a hundred times the file"] = partial(tell_wrong_ranges, "bytes 0-9/10", bytes(7 << 20))
     return always | {f"{name}, if not plain": partial(tell_plain, lie, root) for name, lie in always.items()}
 

@@ -366,3 +366,25 @@ for _value, _first, _last, _octets in (
     _content_range = f"bytes {_first}-{_last}/{SPARSE_OCTETS}"
     _run = partial(_of_sparse, value=_value, content_range=_content_range, octets=_octets)
     CHECKS.add(f"Range: {_value} of 5 GiB has its octets", "R134", "MUST", _run)
+
+
+# RFC 9110 §5.3 lets a recipient combine the lines of any field, but Range and the dates are not lists: two lines are
+# two requests in one, and a server that reads them as one more of their values serves what nobody asked for.
+def _not_joined(talk: Talk, first: str, second: str) -> str | None:
+    """Return a fault if two Range lines are answered as one with the ranges of both."""
+    _ask(talk, "bytes=1-2")
+    response = talk.one(get(_PATH, f"Range: {first}", f"Range: {second}"))
+    if 400 <= response.status < 500:
+        return None
+    if response.status == 206:
+        return unless("multipart" not in field(response, "content-type"), "the two lines are answered as one list")
+    return expect(response, 200)
+
+
+for _first, _second in (("bytes=0-0", "2-2"), ("bytes=0-0", "bytes=2-2"), ("bytes=0-0,", "4-5")):
+    CHECKS.add(
+        f"Range: {_first} and Range: {_second} are not joined",
+        "R148",
+        "SECURITY",
+        partial(_not_joined, first=_first, second=_second),
+    )
