@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 # More than this is no use to one process here, and some systems allow a billion.
 MOST_DESCRIPTORS = 65_536
+_STANDARD_ERROR = 2
 
 
 def descriptor_limit() -> int:
@@ -37,6 +38,19 @@ def raise_descriptor_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def fill_standard_descriptors() -> None:
+    """Open the null device in the place of each standard stream that is closed.
+
+    Else a socket would get its number: a client would read what is meant for standard error, and a process that
+    inherits the socket would take it for a standard stream.
+    """
+    # Without a descriptor to spare nothing else can be opened either, and that is reported there.
+    with contextlib.suppress(OSError):
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+            pass
+        os.close(descriptor)
+
+
 def become_user(name: str) -> None:
     """Give up root for the user called *name*, with the groups that user has.
 
@@ -50,7 +64,7 @@ def become_user(name: str) -> None:
         user = pwd.getpwnam(name)
     except KeyError:
         raise ValueError(f"there is no user {name!r}") from None
-    # The groups first: who is no longer root can't change them.
+    # The groups first: without root they can't be changed.
     os.initgroups(name, user.pw_gid)
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)

@@ -237,6 +237,7 @@ class ProcessLoop:
         """Do what the parent asks for; stop if it is gone."""
         if parent.read_order() is Order.DRAIN:
             self._served.drain()
+            self._restart.drain()
             return
         self._poller.unregister(parent.descriptor)
         self._parent = None

@@ -43,6 +43,8 @@ class GracefulRestart:
         # The exit code of the last successor: 128 + the signal's number if a signal killed it.
         self.exit_code: int | None = None
         self._is_stopping = False
+        # The parent has replaced this process: its successors must not accept beside the new one.
+        self._is_draining = False
 
     @property
     def is_running(self) -> bool:
@@ -50,8 +52,8 @@ class GracefulRestart:
         return len(self._children) > 0
 
     def start(self, now: float) -> None:
-        """Start a process that is to take over, unless one is starting already."""
-        if self.starting:
+        """Start a process that is to take over, unless one is starting already, or this process was replaced."""
+        if self.starting or self._is_draining:
             return
         try:
             self.starting = self._spawn()
@@ -73,19 +75,25 @@ class GracefulRestart:
         previous.drain()
         return False
 
+    def drain(self) -> None:
+        """Start no more processes, and have those that run accept no more: the parent has replaced all of them."""
+        self._is_draining = True
+        self._children.drain()
+
     def on_exit(self, pid: int, code: int) -> bool:
         """Record that *pid* has exited, if it was started here. Return whether nothing accepts connections any more."""
         child = self._children.remove(pid)
         if child is None:
             return False
+        is_expected = self._is_stopping or self._is_draining
         if child is self.starting:
             self.starting, self.deadline = None, _NEVER
-            if not self._is_stopping:
+            if not is_expected:
                 self._report(f"httpsock: new process {pid} exited before it was ready; still serving.")
         if child is not self._successor:
             return False
         self._successor, self.exit_code = None, code if code >= 0 else 128 - code
-        if not self._is_stopping:
+        if not is_expected:
             self._report(f"httpsock: process {pid}, which had taken over, exited with code {self.exit_code}.")
         return True
 

@@ -23,7 +23,7 @@ from .children import Parent
 from .lines import LineWriter
 from .options import options_of
 from .output import shows_colours, standard_error, width_of
-from .process import become_user, raise_descriptor_limit
+from .process import become_user, fill_standard_descriptors, raise_descriptor_limit
 from .process_loop import ProcessLoop, Served
 from .restart import GracefulRestart
 from .server import ANY, DEFAULT_PORT, LOOPBACK, Server, import_the_rest, say, url_of
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     directory = options.directory
     if directory is None:
         directory = "www" if os.path.isdir("www") else "."
+    fill_standard_descriptors()
     raise_descriptor_limit()
     lines = LineWriter()
     try:
@@ -75,15 +76,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(servers: Sequence[Server], lines: LineWriter, options: argparse.Namespace, inherited: InheritedSockets) -> int:
     """Serve in as many processes as there are servers until a signal ends it; return the exit code."""
-    # Windows has no SIGHUP, and no descriptors to inherit.
-    groups = [server.descriptors() for server in servers] if hasattr(signal, "SIGHUP") else []
-    restart = GracefulRestart(groups, _say_if_it_is_taken)
-    served: Served = ThreadedServer(servers[0], options.grace)
-    if len(servers) > 1:
-        served = _supervisor(servers, lines, options, restart)
-    loop = ProcessLoop(
-        served, restart=restart, parent=inherited.parent, grace_seconds=options.grace, report=_say_if_it_is_taken
-    )
+    try:
+        loop = _process_loop(servers, lines, options, inherited)
+    except OSError as error:
+        for server in servers:
+            server.stop(0)
+        say(f"httpsock: cannot serve: {error.strerror}.")
+        return CANNOT_SERVE
     with _announcing(servers[0], options) as announcer:
         # When the URL is printed, everything that was asked for works.
         _announce(servers[0], options, inherited)
@@ -91,6 +90,21 @@ def _run(servers: Sequence[Server], lines: LineWriter, options: argparse.Namespa
         if announcer:
             announcer.is_replaced = servers[0].is_retiring
     return code
+
+
+def _process_loop(
+    servers: Sequence[Server], lines: LineWriter, options: argparse.Namespace, inherited: InheritedSockets
+) -> ProcessLoop:
+    """Return the main thread's loop, which runs *servers*. Raises OSError if too few descriptors are left for it."""
+    # Windows has no SIGHUP, and no descriptors to inherit.
+    groups = [server.descriptors() for server in servers] if hasattr(signal, "SIGHUP") else []
+    restart = GracefulRestart(groups, _say_if_it_is_taken)
+    served: Served = ThreadedServer(servers[0], options.grace)
+    if len(servers) > 1:
+        served = _supervisor(servers, lines, options, restart)
+    return ProcessLoop(
+        served, restart=restart, parent=inherited.parent, grace_seconds=options.grace, report=_say_if_it_is_taken
+    )
 
 
 def _run_loop(loop: ProcessLoop, lines: LineWriter) -> int:
@@ -129,9 +143,10 @@ def _supervisor(
 
 
 def _say_if_it_is_taken(text: str) -> None:
-    """Print on standard error, unless that would have to wait for whoever reads it."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        if select.select([], [sys.stderr], [], 0)[1]:
+    """Print on standard error, unless that is closed or would block."""
+    with contextlib.suppress(OSError, ValueError):
+        # Python has no standard error if that was closed when it started.
+        if sys.stderr and select.select([], [sys.stderr], [], 0)[1]:
             say(text)
 
 

@@ -219,6 +219,30 @@ def test_any_other_fault_is_a_sentence_too(start: Start) -> None:
     assert "File name too long" in cannot_serve(start("x" * 300))
 
 
+# Leaves only so many descriptors when the sockets are bound.
+FEW_DESCRIPTORS = """
+import os, resource, sys
+import httpsock.serve
+run = httpsock.serve._run
+def run_with_few(*arguments):
+    lowest = os.dup(2)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + {}, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    return run(*arguments)
+httpsock.serve._run = run_with_few
+sys.exit(httpsock.serve.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("spare", range(4))
+def test_too_few_descriptors_are_said_in_a_sentence(start: Start, processes: str, spare: int) -> None:
+    command = [sys.executable, "-c", FEW_DESCRIPTORS.format(spare)]
+    program = start("--bind", "127.0.0.1", "--port", "0", "--processes", processes, command=command)
+
+    assert cannot_serve(program) == "cannot serve: Too many open files."
+
+
 def without_privileges() -> list[str]:
     """Return the command for the program where the owner of everything may do no more than other owners."""
     if os.geteuid() != 0:

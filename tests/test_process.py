@@ -65,6 +65,19 @@ def test_the_program_raises_its_limit() -> None:
     assert int(done.stdout) == min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] % (1 << 63), MOST_DESCRIPTORS)
 
 
+@pytest.mark.parametrize("closed", ["", "<&-", "2>&-", "<&- 2>&-"])
+def test_no_socket_takes_the_place_of_a_closed_standard_stream(closed: str) -> None:
+    program = (
+        "import os, socket, httpsock.process as p; p.fill_standard_descriptors(); s = socket.socket(); "
+        "print(s.fileno() > 2, [os.fstat(d).st_rdev == os.stat(os.devnull).st_rdev for d in (0, 2)])"
+    )
+    command = f'exec "$0" -c "{program}" {closed}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable], cwd=ROOT, stdin=subprocess.PIPE, capture_output=True, check=True
+    )
+    assert done.stdout.decode() == f"True {['<' in closed, '2' in closed]}\n"
+
+
 def test_root_is_given_up_with_all_its_groups_and_these_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is no longer root can't change its groups."""
     done: list[tuple[object, ...]] = []

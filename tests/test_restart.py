@@ -17,6 +17,7 @@ import pytest
 
 from httpsock.__main__ import main
 from httpsock.activation import inherit_sockets
+from httpsock.restart import GracefulRestart
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all
 from tests.support_program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
 
@@ -345,6 +346,49 @@ def test_a_stray_user_signal_changes_nothing(serving: Start, processes: str) -> 
 
     assert program.ask("/hello.txt").content == HELLO
     assert program.stop() == (0, "", "")
+
+
+@on_linux
+@in_each_form
+def test_successors_of_a_replaced_process_accept_no_more(serving: Start, processes: str) -> None:
+    program = serving("--quiet", "--processes", processes)
+    line(program)
+    replaced = hand_over(program)
+    os.kill(replaced, signal.SIGHUP)
+    successor = int(line(program).split()[2])
+    assert children(replaced)[-1] == successor
+
+    last = hand_over(program)
+
+    assert eventually(lambda: not is_alive(successor))
+    assert eventually(lambda: not is_alive(replaced))
+    assert children(program.process.pid)[-1] == last
+    assert program.ask("/hello.txt").content == HELLO
+    assert program.stop() == (0, "", "")
+    assert is_refused(program.port)
+
+
+def test_a_replaced_process_starts_none() -> None:
+    said: list[str] = []
+    restart = GracefulRestart([], said.append)
+    restart.drain()
+
+    restart.start(time.monotonic())
+
+    assert (restart.is_running, said) == (False, [])
+
+
+@on_linux
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-"])
+def test_a_new_process_takes_over_without_standard_error(serving: Start, closed: str) -> None:
+    program = serving(command=["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND])
+    with connect(program.port) as client:
+        program.process.send_signal(signal.SIGHUP)
+
+        assert is_answered_for_the_last_time(client)
+    assert len(children(program.process.pid)) == 1
+    assert program.ask("/hello.txt").content == HELLO
+    assert program.stop()[:2] == (0, "")
 
 
 # --- Ending ---------------------------------------------------------------------------------------
