@@ -381,10 +381,10 @@ def _not_joined(talk: Talk, first: str, second: str) -> str | None:
     return expect(response, 200)
 
 
-for _first, _second in (("bytes=0-0", "2-2"), ("bytes=0-0", "bytes=2-2"), ("bytes=0-0,", "4-5")):
+for _one, _other in (("bytes=0-0", "2-2"), ("bytes=0-0", "bytes=2-2"), ("bytes=0-0,", "4-5")):
     CHECKS.add(
-        f"Range: {_first} and Range: {_second} are not joined",
+        f"Range: {_one} and Range: {_other} are not joined",
         "R148",
         "SECURITY",
-        partial(_not_joined, first=_first, second=_second),
+        partial(_not_joined, first=_one, second=_other),
     )

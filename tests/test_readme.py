@@ -159,7 +159,7 @@ def test_the_commands_to_try_do_what_is_said_beside_them(tmp_path: pathlib.Path)
                 )
                 assert done.returncode == 0, command
                 said.append(done.stdout)
-    whole, head, five, two, resumed, listing, outside = said
+    whole, head, five, two, resumed, text, listing, outside = said
     hello = (ROOT / "www" / "hello.txt").read_bytes()
     assert whole.endswith(b"\r\n\r\n" + hello)
     assert head.startswith(b"HTTP/1.1 200 OK")
@@ -168,6 +168,7 @@ def test_the_commands_to_try_do_what_is_said_beside_them(tmp_path: pathlib.Path)
     assert b"Content-Type: multipart/byteranges" in two
     assert resumed == b""
     assert (tmp_path / "clock.webm").read_bytes() == (ROOT / "www" / "clock.webm").read_bytes()
+    assert b" colours.csv\n" in text
     assert listing.startswith(b"[")
     assert outside.startswith(b"HTTP/1.1 400")
     assert b"dot" in outside or b'".."' in outside
