@@ -109,7 +109,8 @@ def test_a_large_file(folder: pathlib.Path) -> None:
             pass
     with Traced(folder) as traced:
         talk(traced.port, get("/film.webm", CLOSE))
-    told = traced.conversations
+    # How long the entity-tag is depends on the number of the inode.
+    told = re.sub(r"  send [0-9]+\n", "  send N\n", traced.conversations)
     assert sum(map(int, re.findall(r"  sendfile (\d+)\n", told))) == length
     assert collapsed(told) == golden("large-file")
 
