@@ -118,19 +118,30 @@ def _is_ignorable(character: str) -> bool:
 
 
 def folder_reference(path: bytes, query: bytes | None) -> str:
-    """Return the reference that leads from *path*, a folder's without its slash, to the folder.
+    """Return the reference that leads from *path*, from which none leads into its folder, to the folder.
 
     It is the last segment as it was sent, so that it holds whatever stands before, even a prefix that a proxy has
     stripped. It has no slash but its last, so it can name no other host. Where clients would resolve that to something
     else, since they count empty segments and see no encoded slash, the reference is the whole path.
     """
-    last = path.rpartition(b"/")[2]
+    before, _, last = path.rpartition(b"/")
     # A colon in the first segment would end a scheme (RFC 3986 §4.2).
     reference = (b"./" if b":" in last else b"") + last + b"/"
     folder = parse_path(path + b"/")
-    if isinstance(folder, Name) and not _leads_to(path[: -len(last)] + reference, folder):
+    if isinstance(folder, Name) and not (last and _leads_to(before + b"/" + reference, folder)):
         reference = _whole(folder)
     return _with_query(reference, query)
+
+
+def holds_references(path: bytes, folder: Name) -> bool:
+    """Return whether relative references against *path*, which names *folder*, lead into it.
+
+    They lead elsewhere if the last slash is encoded, or if what clients remove as a segment is none here.
+    """
+    if path.endswith(b"/") and b"%" not in path and b".." not in path:
+        return True
+    before, _, last = path.rpartition(b"/")
+    return percent_decode(last) in (b"", b".") and _leads_to(before + b"/", folder)
 
 
 def encoded_reference(path: bytes, query: bytes | None) -> str:

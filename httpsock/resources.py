@@ -24,7 +24,7 @@ from .kept import FileState, KeptFiles, file_state
 from .mediatypes import content_type_of, depends_on_content
 from .messages import Refusal, Status
 from .negotiation import accepted_codings
-from .paths import NOT_FOUND, Name, is_hidden_name, parse_path
+from .paths import NOT_FOUND, Name, holds_references, is_hidden_name, parse_path
 from .preconditions import etag_of
 from .representation import COARSEST_SECONDS, Representation, etag_of_state, validators_of
 from .siblings import CODING_NAMES, CODINGS, Original, is_proved, may_be_used
@@ -83,7 +83,7 @@ class Directory(NamedTuple):
 
 
 class Redirect(NamedTuple):
-    """A folder whose name was given without its slash."""
+    """A folder whose path has no slash at its end, or one from which relative references lead elsewhere."""
 
     name: Name
 
@@ -171,7 +171,7 @@ class DocumentRoot:
             if stat.S_ISREG(status.st_mode) and not name.is_folder:
                 return self._represent(name.relative, status, accept_encoding, moment)
             if stat.S_ISDIR(status.st_mode):
-                return self._find_in_folder(name, accept_encoding, moment)
+                return self._find_in_folder(path, name, accept_encoding, moment)
         except OSError as error:
             # What the system forbids behind a link may lie outside, and nothing is said of what there is outside.
             if isinstance(error, PermissionError) and self._may_lead_out(name.relative):
@@ -185,9 +185,9 @@ class DocumentRoot:
             name.may_be_alias and is_alias_of_hidden(self.directory, name.segments, follow_links=self._follow_links)
         )
 
-    def _find_in_folder(self, name: Name, accept_encoding: bytes | None, moment: Moment) -> Found:
+    def _find_in_folder(self, path: bytes, name: Name, accept_encoding: bytes | None, moment: Moment) -> Found:
         """Return what a folder is represented by: its index, or the list of its entries."""
-        if not name.is_folder:
+        if not name.is_folder or not holds_references(path, name):
             check_folder_below(self.directory, name.relative, follow_links=self._follow_links)
             return Redirect(name)
         for index_name in INDEX_NAMES:

@@ -79,7 +79,9 @@ def _proves_gzip(read: Read, length: int, original: Original) -> bool:
     Several members are one file to gzip, but many clients read the first only.
     """
     # RFC 1952 §2.3.1.2: a reserved flag changes the format.
-    if length < _GZIP_LEAST or read(0, 3) != _GZIP or read(3, 1)[0] & 0b11100000:
+    head = read(0, 4)
+    # It may have been cut since its length was taken.
+    if length < _GZIP_LEAST or len(head) < 4 or not head.startswith(_GZIP) or head[3] & 0b11100000:
         return False
     if int.from_bytes(read(length - 4, 4), "little") != original.length & 0xFFFFFFFF:
         return False

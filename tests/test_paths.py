@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from httpsock import paths
-from httpsock.grammar import broken_percent, unencoded
+from httpsock.grammar import broken_percent, percent_encode, unencoded
 from httpsock.messages import Refusal, Status
 from httpsock.paths import (
     NOT_FOUND,
     Name,
     encoded_reference,
     folder_reference,
+    holds_references,
     is_hidden_name,
     is_windows_trap,
     parse_path,
@@ -208,6 +209,30 @@ def test_a_reference_leads_to_what_was_asked_for(path: bytes) -> None:
         # A proxy that strips a prefix sees to neither path nor reference.
         assert resolve("/prefix" + base, reference) == "/prefix" + resolve(base, reference) or ".." in base
     assert parse_path(resolve(base, reference).encode("latin-1")) == name._replace(is_folder=is_folder)
+
+
+@given(path=spelled)
+@settings(derandomize=True, deadline=None, max_examples=3000)
+def test_references_in_a_folder_lead_into_it(path: bytes) -> None:
+    """R142, R146: a path from which they lead elsewhere is redirected, once, to one from which they lead into it."""
+    name = parse_path(path)
+    if isinstance(name, Refusal) or not name.is_folder or broken_percent.search(path) or unencoded.search(path):
+        return
+    base = path.decode("ascii")
+    if not holds_references(path, name):
+        base = resolve_folder(base, folder_reference(path, None))
+        assert parse_path(base.encode()) == name
+        assert holds_references(base.encode(), name)
+    assert parse_path(resolve(base, "x").encode()) == parse_path(b"/" + b"/".join([*_encoded(name), b"x"]))
+
+
+def resolve_folder(base: str, reference: str) -> str:
+    """Return the path of *reference*, which ends with a slash, against *base*."""
+    return resolve(base, reference + "x").removesuffix("x")
+
+
+def _encoded(name: Name) -> list[bytes]:
+    return [percent_encode(os.fsencode(segment)).encode() for segment in name.segments]
 
 
 def normalise(path: bytes) -> list[bytes] | None:

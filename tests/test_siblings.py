@@ -114,6 +114,13 @@ def test_gzip_that_is_much_longer_than_its_file_is_not_read() -> None:
     assert max(read) == 4
 
 
+@pytest.mark.parametrize("left", range(20))
+def test_gzip_that_is_cut_while_it_is_read_is_not_proved(left: int) -> None:
+    octets = gzipped(CONTENT)
+    cut = octets[:left]
+    assert not is_proved("gzip", lambda offset, length: cut[offset : offset + length], len(octets), LARGE)
+
+
 def test_gzip_with_a_reserved_flag_is_not_proved() -> None:
     octets = bytearray(gzipped(CONTENT))
     octets[3] = 0x20
