@@ -11,9 +11,21 @@ import sys
 from collections.abc import Sequence
 
 
+# 128 + SIGINT, as a shell says it.
+_INTERRUPTED = 130
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what *arguments* say; return the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        # Ctrl-C came before the command handles it, mostly while modules are imported.
+        return _INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Import the command that *arguments* name, and run it."""
     # A folder of that name is served as ./get or ./find.
     match arguments[:1]:
         case ["get"]:

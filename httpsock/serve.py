@@ -115,6 +115,9 @@ def _run_loop(loop: ProcessLoop, lines: LineWriter) -> int:
         say(f"httpsock: cannot serve: {error.strerror}.")
         code = CANNOT_SERVE
     lines.close(_LAST_LINES_SECONDS)
+    # As it exits, the interpreter restores the default actions: a late SIGHUP would change the exit code.
+    with contextlib.suppress(AttributeError):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return code
 
 

@@ -665,6 +665,36 @@ def test_a_fault_is_not_said_on_standard_output(start: Start, arguments: list[st
 # --- signals --------------------------------------------------------------------------------------------------------
 
 
+# Ctrl-C is pressed while this module is looked for.
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "httpsock.{}":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+import httpsock.commands
+sys.exit(httpsock.commands.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"), [("options", []), ("get", ["get", "http://127.0.0.1/"]), ("find", ["find"])]
+)
+def test_ctrl_c_before_it_serves_ends_it_without_a_traceback(start: Start, module: str, arguments: list[str]) -> None:
+    program = start(*arguments, command=[sys.executable, "-c", INTERRUPTED_IMPORT.format(module)])
+    assert program.end() == (130, "", "")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_a_hangup_while_it_exits_does_not_change_the_exit_code(serving: Start) -> None:
+    program = serving("--quiet")
+    program.process.send_signal(signal.SIGTERM)
+    while program.process.poll() is None:
+        program.process.send_signal(signal.SIGHUP)
+    assert program.end()[0] == 0
+
+
 @pytest.fixture
 def film(folder: pathlib.Path) -> str:
     """A long file, which takes no room on the disk; its path."""
