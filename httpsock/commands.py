@@ -10,7 +10,6 @@ Each is loaded alone: a client has no use for a server, and starts sooner withou
 import sys
 from collections.abc import Sequence
 
-
 # 128 + SIGINT, as a shell says it.
 _INTERRUPTED = 130
 
