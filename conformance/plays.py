@@ -9,8 +9,8 @@ It knows the table and the strict reader, no socket. It judges by the RFC: where
 
 from typing import NamedTuple
 
-from httpsock.messages import RequestError
-from httpsock.parser import Limits, Pause, RequestParser
+from httpsock.http.messages import RequestError
+from httpsock.http.request_parser import Limits, Pause, RequestParser
 
 from .cases import Case
 from .leeway import has_no_end, has_to_close, may_accept, may_go_on, may_refuse, may_turn_away

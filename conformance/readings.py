@@ -10,8 +10,8 @@ from typing import NamedTuple
 import h11
 
 from httpsock import Limits
-from httpsock.messages import Request, RequestError
-from httpsock.parser import Content, Pause, RequestParser
+from httpsock.http.messages import Request, RequestError
+from httpsock.http.request_parser import Content, Pause, RequestParser
 
 
 class Whole(NamedTuple):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock import parser
+from httpsock.http import request_parser
 
 from . import fuzz
 from .anatomy import Anatomy
@@ -147,30 +147,32 @@ def test_taking_what_the_table_says_is_refused_is_a_finding() -> None:
 @pytest.fixture
 def unmemoised() -> Iterator[None]:
     """Let the parser parse each head anew, before a test with another parser and after it."""
-    parser.parse_head_memoised.cache_clear()
+    request_parser.parse_head_memoised.cache_clear()
     yield
-    parser.parse_head_memoised.cache_clear()
+    request_parser.parse_head_memoised.cache_clear()
 
 
 @pytest.mark.usefixtures("unmemoised")
 @pytest.mark.parametrize(
     ("name", "wrong", "octets"),
     [
-        pytest.param("parser.check_host", lambda *_: None, b"GET / HTTP/1.0\r\nHost:\r\n\r\n", id="any Host taken"),
         pytest.param(
-            "parser.is_persistent",
+            "http.request_parser.check_host", lambda *_: None, b"GET / HTTP/1.0\r\nHost:\r\n\r\n", id="any Host taken"
+        ),
+        pytest.param(
+            "http.request_parser.is_persistent",
             lambda _, minor_version: minor_version == 1,
             b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
             id="close overlooked",
         ),
         pytest.param(
-            "grammar.chunk_line",
+            "http.grammar.chunk_line",
             re.compile(rb"(?P<size>[0-9A-F]+)(?P<extensions>)\r\n"),
             b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
             id="sizes in lower case refused",
         ),
         pytest.param(
-            "target._check_authority_form",
+            "http.target._check_authority_form",
             lambda _: None,
             b"CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n",
             id="no port asked for",
@@ -182,7 +184,7 @@ def test_a_parser_that_errs_is_found_out(
 ) -> None:
     """By the octets that show it, and by generated ones: the classes excuse none of these."""
     assert Findings().try_octets(octets) is None
-    parser.parse_head_memoised.cache_clear()
+    request_parser.parse_head_memoised.cache_clear()
     monkeypatch.setattr(f"httpsock.{name}", wrong)
     assert Findings().try_octets(octets) is not None
     findings, generator = Findings(), Generator(SeededRandom(SEED), CORPUS)

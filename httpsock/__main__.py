@@ -7,7 +7,7 @@ if not __package__:
     sys.stderr.write("httpsock: start it as python3 -m httpsock, with Python 3.11 or newer.\n")
     sys.exit(2)
 
-from .commands import main
+from httpsock.cli.commands import main
 
 __all__ = ["main"]
 

@@ -13,7 +13,7 @@ A page says what it wants, and what stands there is replaced:
         what a program says, or one line of it
     <code data-program="tcp_server.py">, <code data-datagram="search">
         a program of www/code; a datagram of SSDP
-    <a class="source" href="code.html#server/_open_listener/bind">
+    <a class="source" href="code.html#server.server/_open_listener/bind">
         where that call stands: module, function, call
     <b data-figure="UDP lost">, <!-- datagrams -->
         a figure of the bad path, and its picture
@@ -34,10 +34,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import httpsock
-from httpsock.announcer import Announcer
-from httpsock.find import search
-from httpsock.ssdp import ROOT_DEVICE, format_search
-from httpsock.timeline import Text
+from httpsock.cli.find import search
+from httpsock.discovery.announcer import Announcer
+from httpsock.discovery.ssdp import ROOT_DEVICE, format_search
+from httpsock.tracing.events import Text
 from tests.support_trace import Told as Heard
 from tests.support_trace import Traced, alike
 
@@ -275,9 +275,19 @@ def cited_in(pages: dict[str, str]) -> list[Cited]:
     return [Cited(*found) for found in dict.fromkeys(re.findall(r'href="code\.html#([^/"]+)/([^/"]+)/([^/"]+)"', text))]
 
 
+def file_of(module: str) -> pathlib.Path:
+    """Return the file of a module, given as wing and name: server.connection."""
+    return (ROOT / "httpsock").joinpath(*module.split(".")).with_suffix(".py")
+
+
+def path_of(module: str) -> str:
+    """Return the path of a module within the package."""
+    return module.replace(".", "/") + ".py"
+
+
 def excerpt(module: str, function: str, calls: list[str]) -> str:
     """Return a function as it stands in its file, with its *calls* marked. Raises KeyError if one is not there."""
-    source = (ROOT / "httpsock" / f"{module}.py").read_text(encoding="utf-8")
+    source = file_of(module).read_text(encoding="utf-8")
     node = find(ast.parse(source), function)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     lines = source.splitlines()[first - 1 : node.end_lineno]
@@ -321,12 +331,12 @@ def excerpts(cited: list[Cited]) -> str:
     """Return all that is cited, file by file."""
     parts = [contents(cited)]
     for module in dict.fromkeys(each.module for each in cited):
-        source = (ROOT / "httpsock" / f"{module}.py").read_text(encoding="utf-8")
+        source = file_of(module).read_text(encoding="utf-8")
         purpose = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
         functions = dict.fromkeys(each.function for each in cited if each.module == module)
         title = html.escape(purpose, quote=False)
         parts.append(f'<section class="part" id="{module}" aria-labelledby="{module}-h">')
-        parts.append(f'<p class="tag">{module}.py</p>\n<div class="body">\n<h2 id="{module}-h">{title}</h2>')
+        parts.append(f'<p class="tag">{path_of(module)}</p>\n<div class="body">\n<h2 id="{module}-h">{title}</h2>')
         tree = ast.parse(source)
         for function in sorted(functions, key=lambda name, tree=tree: find(tree, name).lineno):  # type: ignore[misc]
             calls = [each.call for each in cited if (each.module, each.function) == (module, function)]
@@ -342,7 +352,7 @@ def contents(cited: list[Cited]) -> str:
     for module in dict.fromkeys(each.module for each in cited):
         functions = dict.fromkeys(each.function for each in cited if each.module == module)
         links = " ".join(f'<a href="#{module}/{function}">{function}</a>' for function in functions)
-        items.append(f'<li><a href="#{module}">{module}.py</a> <span>{links}</span></li>')
+        items.append(f'<li><a href="#{module}">{path_of(module)}</a> <span>{links}</span></li>')
     return "\n".join(['<nav class="contents" aria-label="Contents">', "<ul>", *items, "</ul>", "</nav>"])
 
 
@@ -386,7 +396,7 @@ def built(pages: dict[str, str]) -> dict[str, str]:
         (_SAID, lambda found: said(found[2], found[3] or "")),
         (_DATAGRAM, lambda found: datagram(found[2])),
         (_PROGRAM, lambda found: program(found[2])),
-        (_SOURCE, lambda found: f"<code>{found[2]}.py</code> {found[3]}"),
+        (_SOURCE, lambda found: f"<code>{path_of(found[2])}</code> {found[3]}"),
         (_FIGURE, lambda found: figure(path, found[2])),
         (_DATAGRAMS, lambda _: datagrams(path["UDP"]["sent"], [int(each) for each in path["UDP"]["arrived"].split()])),
         (_EXCERPTS, lambda _: code),

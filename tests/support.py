@@ -4,7 +4,7 @@ import re
 import socket
 from typing import NamedTuple, TypeVar
 
-from httpsock.pieces import Pieces
+from httpsock.http.steps import Pieces
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) ([\t -~]*)")
 _FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ([!-~](?:[\t -~]*[!-~])?)")

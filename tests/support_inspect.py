@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import httpsock
-from httpsock.framing import ChunkedDecoder, ContentLimits
-from httpsock.inspected import Inspecting
-from httpsock.inspector import Inspector
+from httpsock.http.framing import ChunkedDecoder, ContentLimits
+from httpsock.observe.inspected import Inspecting
+from httpsock.observe.recorder import Inspector
 from tests.support import connect, get
 
 EVENTS = "/.httpsock/events"

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import httpsock
-from httpsock.timeline import Event, Format, Text
-from httpsock.trace import Trace
-from httpsock.traced import Tracing
+from httpsock.observe.traced import Tracing
+from httpsock.tracing.events import Event, Format, Text
+from httpsock.tracing.trace import Trace
 from tests.support import PATIENCE_SECONDS
 
 _TRACES = pathlib.Path(__file__).parent / "traces"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock import accesslog
-from httpsock.accesslog import FORMATS, Exchange, TextFormat, format_clf, format_json, format_text, shorten
+from httpsock.server import access_log
+from httpsock.server.access_log import FORMATS, Exchange, TextFormat, format_clf, format_json, format_text, shorten
 
 # 2026-11-22 14:03:59.125 UTC
 ENDED = 1_795_356_239.125
@@ -31,10 +31,10 @@ def two_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patched:
         patched.setenv("TZ", "EET-2")
         time.tzset()
-        accesslog._clock.cache_clear()
+        access_log._clock.cache_clear()
         yield
     time.tzset()
-    accesslog._clock.cache_clear()
+    access_log._clock.cache_clear()
 
 
 def test_a_person_reads_local_time_octets_and_milliseconds() -> None:

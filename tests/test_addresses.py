@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from httpsock import addresses
-from httpsock.addresses import local_addresses
+from httpsock.server import addresses
+from httpsock.server.addresses import local_addresses
 
 
 def test_each_address_is_numeric_and_given_once() -> None:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from httpsock import confinement
-from httpsock.messages import Refusal
-from httpsock.paths import NOT_FOUND, may_be_alias
-from httpsock.representation import Representation
-from httpsock.resources import Directory, DocumentRoot, Found, Moment, Redirect
+from httpsock.files import confinement
+from httpsock.files.document_root import Directory, DocumentRoot, Found, Moment, Redirect
+from httpsock.files.paths import NOT_FOUND, may_be_alias
+from httpsock.files.representation import Representation
+from httpsock.http.messages import Refusal
 from tests.support_tools import run, tool
 
 LATER = 2_000_000_000.0

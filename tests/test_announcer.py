@@ -15,13 +15,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from httpsock import announcer
-from httpsock.announcer import Announcer, _neighbours_search
-from httpsock.client import Client
-from httpsock.description import format_description
-from httpsock.multicast import Interface
-from httpsock.networks import interface
-from httpsock.ssdp import GROUP, Datagram, DatagramError, Device, format_search, parse_datagram
+from httpsock.client.client import Client
+from httpsock.discovery import announcer
+from httpsock.discovery.announcer import Announcer, _neighbours_search
+from httpsock.discovery.description import format_description
+from httpsock.discovery.multicast import Interface
+from httpsock.discovery.networks import interface
+from httpsock.discovery.ssdp import GROUP, Datagram, DatagramError, Device, format_search, parse_datagram
 from tests.support import PATIENCE_SECONDS
 from tests.support_program import ENVIRONMENT
 from tests.support_tools import TOOL_SECONDS, tool
@@ -236,7 +236,7 @@ def test_where_a_new_network_can_not_be_described_it_is_tried_again(tmp_path: pa
 
 def test_without_a_network_it_waits_for_one(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Interface] = []
-    monkeypatch.setattr("httpsock.networks.announcing_interfaces", lambda: found)
+    monkeypatch.setattr("httpsock.discovery.networks.announcing_interfaces", lambda: found)
     said: list[str] = []
     running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, group_port=0, report=said.append)
     assert said == ["httpsock: there is no network to announce the folder on; it is announced when there is one."]
@@ -250,7 +250,7 @@ def test_without_a_network_it_waits_for_one(tmp_path: pathlib.Path, monkeypatch:
 def test_who_is_reached_from_an_address_that_is_not_announced_yet_is_not_told_of_another(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("httpsock.networks.announcing_interfaces", lambda: [Interface("127.0.0.2")])
+    monkeypatch.setattr("httpsock.discovery.networks.announcing_interfaces", lambda: [Interface("127.0.0.2")])
     running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, group_port=0)
     with pytest.raises(DatagramError, match="the network has changed, and is not announced yet"):
         running._interface_towards(("127.0.0.1", 5000), Interface("127.0.0.2"))

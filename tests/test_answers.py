@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from httpsock import answers
-from httpsock.answers import Answers, Rate, Shares
-from httpsock.multicast import Interface
-from httpsock.ssdp import DatagramError
+from httpsock.discovery import answers
+from httpsock.discovery.answers import Answers, Rate, Shares
+from httpsock.discovery.multicast import Interface
+from httpsock.discovery.ssdp import DatagramError
 
 HERE, THERE = Interface("127.0.0.1", 1), Interface("127.0.0.2", 1)
 PEER = ("127.0.0.9", 5000)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from httpsock.arguments import Parser, field, number, with_trace_form
+from httpsock.cli.arguments import Parser, field, number, with_trace_form
 
 
 def anything(name: str, value: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 import httpsock
-from httpsock.accesslog import Exchange
+from httpsock.server.access_log import Exchange
 from tests.support import get, talk
 from tests.support_browser import Browser
 from tests.support_inspect import inspected

@@ -2,7 +2,7 @@
 
 import pytest
 
-from httpsock.charsets import Syntax, declares_other, is_text, is_utf8
+from httpsock.http.charsets import Syntax, declares_other, is_text, is_utf8
 
 
 @pytest.mark.parametrize(

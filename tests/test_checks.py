@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import httpsock
-from httpsock.checks import check_callable, check_kind, check_number, check_seconds, field_list
-from httpsock.framing import ContentLimits
+from httpsock.http.checks import check_callable, check_kind, check_number, check_seconds, field_list
+from httpsock.http.framing import ContentLimits
 from tests.support_servers import answering, ok, playing
 
 NO_TIMES: list[Any] = [float("inf"), float("nan"), -1, -0.5, 1e9, "5", None, True, b"1", [1]]

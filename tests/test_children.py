@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from httpsock.children import Child, Children, Order, Parent, reap
+from httpsock.server.children import Child, Children, Order, Parent, reap
 
 if not hasattr(os, "posix_spawn"):
     pytest.skip("this system has no such processes", allow_module_level=True)

@@ -9,12 +9,12 @@ from contextlib import ExitStack
 import pytest
 
 import httpsock
-from httpsock.claims import UNCOUNTED, Claim, Claims
-from httpsock.messages import Response
-from httpsock.origin import respond
-from httpsock.parser import parse_head
-from httpsock.pieces import PIECE, Pieces
-from httpsock.resources import DocumentRoot, Moment
+from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.files.handler import respond
+from httpsock.files.listing_budget import UNCOUNTED, Claim, Claims
+from httpsock.http.messages import Response
+from httpsock.http.request_parser import parse_head
+from httpsock.http.steps import PIECE, Pieces
 from tests.support import PATIENCE_SECONDS, finish, get, read_answer
 
 
@@ -102,7 +102,7 @@ NAMES = UNCOUNTED + PIECE
 @pytest.fixture
 def root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> DocumentRoot:
     """A folder that one listing of a network can list at one time, and no second one; and a short one."""
-    monkeypatch.setattr("httpsock.resources._MOST_LISTED", 3 * PIECE)
+    monkeypatch.setattr("httpsock.files.document_root._MOST_LISTED", 3 * PIECE)
     (tmp_path / "short").mkdir()
     for number in range(NAMES - 1):
         (tmp_path / f"{number}.txt").touch()

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import httpsock
-from httpsock.client import Client, RedirectError, check_request_field, format_head
-from httpsock.client_connection import ClientTimeouts
-from httpsock.response_parser import IncompleteError, ResponseError, ResponseLimits
-from httpsock.urls import UrlError, parse_url
+from httpsock.client.client import Client, RedirectError, check_request_field, format_head
+from httpsock.client.connection import ClientTimeouts
+from httpsock.client.url import UrlError, parse_url
+from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
 from tests.support import PATIENCE_SECONDS
 from tests.support_servers import Conversation, answering, ok, playing, receive_head
 from tests.support_trace import Told, golden
@@ -433,7 +433,7 @@ def test_a_redirect_whose_content_breaks_off_is_followed(broken: bytes) -> None:
 
 
 def test_a_redirect_whose_content_stalls_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("httpsock.client._DISCARD_SECONDS", 0.05)
+    monkeypatch.setattr("httpsock.client.client._DISCARD_SECONDS", 0.05)
 
     def stall(connected: socket.socket) -> None:
         receive_head(connected)

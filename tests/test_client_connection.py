@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from httpsock.client_connection import ClientConnection, ClientTimeouts, connect, in_turn, look_up
-from httpsock.response_parser import IncompleteError, ResponseError, ResponseLimits
-from httpsock.tracedsocket import nobody
+from httpsock.client.connection import ClientConnection, ClientTimeouts, connect, in_turn, look_up
+from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
+from httpsock.tracing.sockets import nobody
 from tests.support import PATIENCE_SECONDS
 from tests.support_servers import answering, ok, playing, receive_head, reset
 from tests.support_trace import Told

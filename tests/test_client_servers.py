@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import httpsock
-from httpsock.client import Client
-from httpsock.download import Download
+from httpsock.client.client import Client
+from httpsock.client.download import Download
 from tests.support import PATIENCE_SECONDS
 from tests.support_tools import run, tool
 from tests.support_trace import Told

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 import httpsock
-from httpsock.accesslog import Exchange
+from httpsock.server.access_log import Exchange
 from tests.conftest import LONG_AGO
 from tests.support import PATIENCE_SECONDS
 from tests.support_tools import run, tool

@@ -17,10 +17,10 @@ import pytest
 
 import httpsock
 from httpsock.__main__ import main
-from httpsock.addresses import local_addresses
-from httpsock.options import _parser, options_of
-from httpsock.serve import _DEFAULT_PORTS, _announcing, _give_up_root
-from httpsock.server import url_of
+from httpsock.cli.options import _parser, options_of
+from httpsock.cli.serve import _DEFAULT_PORTS, _announcing, _give_up_root
+from httpsock.server.addresses import local_addresses
+from httpsock.server.server import url_of
 from tests.conftest import LONG_AGO
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all, talk
 from tests.support_program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
@@ -148,7 +148,7 @@ def test_what_is_served_at_all_addresses_is_announced_at_each(
         announced.extend(hosts)
         return contextlib.nullcontext()
 
-    monkeypatch.setattr("httpsock.announcer.Announcer", announce)
+    monkeypatch.setattr("httpsock.discovery.announcer.Announcer", announce)
     with _announcing(server, options_of([*options, "--announce"])):
         assert announced == expected
 
@@ -223,15 +223,15 @@ def test_any_other_fault_is_a_sentence_too(start: Start) -> None:
 # Leaves only so many descriptors when the sockets are bound.
 FEW_DESCRIPTORS = """
 import os, resource, sys
-import httpsock.serve
-run = httpsock.serve._run
+import httpsock.cli.serve
+run = httpsock.cli.serve._run
 def run_with_few(*arguments):
     lowest = os.dup(2)
     os.close(lowest)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + {}, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     return run(*arguments)
-httpsock.serve._run = run_with_few
-sys.exit(httpsock.serve.main(sys.argv[1:]))
+httpsock.cli.serve._run = run_with_few
+sys.exit(httpsock.cli.serve.main(sys.argv[1:]))
 """
 
 
@@ -328,7 +328,7 @@ def test_help_fits_a_terminal_of_80_columns(start: Start) -> None:
 def with_default_ports(*ports: int) -> list[str]:
     """Return the command for the program with other default ports, since 8000 may be anybody's."""
     set_ports = f"program._DEFAULT_PORTS = {ports}; program.DEFAULT_PORT = {ports[0]}"
-    start = f"import sys, httpsock.serve as program; {set_ports}; sys.exit(program.main(sys.argv[1:]))"
+    start = f"import sys, httpsock.cli.serve as program; {set_ports}; sys.exit(program.main(sys.argv[1:]))"
     return [sys.executable, "-c", start]
 
 
@@ -894,7 +894,7 @@ def test_root_may_be_given_up_for_a_user_who_may_read_the_folder(
     monkeypatch: pytest.MonkeyPatch, folder: pathlib.Path
 ) -> None:
     become: list[str] = []
-    monkeypatch.setattr("httpsock.serve.become_user", become.append)
+    monkeypatch.setattr("httpsock.cli.serve.become_user", become.append)
     assert _give_up_root(_parser().parse_args(["--user", "somebody"]), str(folder)) is None
     assert become == ["somebody"]
 
@@ -917,6 +917,6 @@ def test_a_folder_that_the_user_may_not_read_is_said_in_a_sentence(
 
         monkeypatch.setattr(os, "scandir", refuse)
 
-    monkeypatch.setattr("httpsock.serve.become_user", become)
+    monkeypatch.setattr("httpsock.cli.serve.become_user", become)
     assert main([str(folder), "--port", "0", "--user", "somebody"]) == 1
     assert capsys.readouterr().err == f"httpsock: the folder '{folder}' may not be read by somebody.\n"

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from httpsock import confinement
-from httpsock.confinement import check_folder_below, open_below, scandir_below
-from httpsock.messages import Refusal, Status
-from httpsock.paths import NOT_FOUND
-from httpsock.representation import Representation
-from httpsock.resources import DocumentRoot, Moment
+from httpsock.files import confinement
+from httpsock.files.confinement import check_folder_below, open_below, scandir_below
+from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.files.paths import NOT_FOUND
+from httpsock.files.representation import Representation
+from httpsock.http.messages import Refusal, Status
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there, to make a symlink takes a privilege")
 

@@ -19,13 +19,13 @@ from typing import Any
 
 import pytest
 
-from httpsock.accesslog import Exchange
-from httpsock.connection import Connection, Wait
-from httpsock.framing import ContentLimits
-from httpsock.parser import Limits
-from httpsock.poller import READABLE, WRITABLE
-from httpsock.resources import DocumentRoot, Moment
-from httpsock.service import Service, Timeouts
+from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.http.framing import ContentLimits
+from httpsock.http.request_parser import Limits
+from httpsock.server.access_log import Exchange
+from httpsock.server.connection import Connection, Wait
+from httpsock.server.poller import READABLE, WRITABLE
+from httpsock.server.settings import Service, Timeouts
 from tests.support import Answer, get, read_answer, read_answers
 
 TIMEOUTS = Timeouts(head=10, idle=20, stall=30, content=60, linger=2, linger_total=10)

@@ -11,13 +11,14 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from httpsock import Server, Timeouts, origin
-from httpsock.accesslog import Exchange
-from httpsock.connection import Connection
-from httpsock.crew import Crew, Relieved
-from httpsock.messages import Request, Response
-from httpsock.pieces import Work
-from httpsock.resources import Moment
+from httpsock import Server, Timeouts
+from httpsock.files import handler
+from httpsock.files.document_root import Moment
+from httpsock.http.messages import Request, Response
+from httpsock.http.steps import Work
+from httpsock.server.access_log import Exchange
+from httpsock.server.connection import Connection
+from httpsock.server.leader import Crew, Relieved
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all
 from tests.test_resources import descriptors_left
 
@@ -32,14 +33,14 @@ class SlowDisk:
         self.released = threading.Event()
         # For how long it is as if it had kept them.
         self.seconds = 0.0
-        monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(self.respond))
+        monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(self.respond))
 
     def respond(self, request: Request, moment: Moment) -> Response | Work[Response]:
         if request.target.query == b"slow":
             self.keeps.release()
             assert self.released.wait(PATIENCE_SECONDS)
             moment.monotonic -= self.seconds
-        return origin.respond(request, moment)
+        return handler.respond(request, moment)
 
     def has_kept_another(self) -> bool:
         return self.keeps.acquire(timeout=PATIENCE_SECONDS)
@@ -223,7 +224,7 @@ def test_nothing_is_lost_however_often_threads_relieve_each_other(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     """Without patience who is at work is relieved though nothing keeps it, at every place where that can be."""
-    monkeypatch.setattr("httpsock.crew._PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("httpsock.server.leader._PATIENCE_SECONDS", 0.0)
     logged: list[object] = []
     with serve(threads=threads, log=logged.extend) as server, switching_often():
 
@@ -328,7 +329,7 @@ def test_who_stands_by_opens_nothing() -> None:
 
 def test_a_thread_that_computes_is_not_relieved_until_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads that compute are slower than one."""
-    monkeypatch.setattr("httpsock.crew._PATIENCE_SECONDS", 0.001)
+    monkeypatch.setattr("httpsock.server.leader._PATIENCE_SECONDS", 0.001)
     crew: Crew[str] = Crew()
     # What the clock of the thread at work says, each time that the other one looks: it computes 12 times, then waits.
     seen = [0.05 * min(look, 12) for look in range(1, 100)]

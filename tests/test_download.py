@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from httpsock.client import ClientResponse
-from httpsock.client_connection import ClientConnection, ClientTimeouts
-from httpsock.download import Download, OutputError, strong_validator
-from httpsock.response_parser import IncompleteError, ResponseError, ResponseLimits
-from httpsock.urls import parse_url
+from httpsock.client.client import ClientResponse
+from httpsock.client.connection import ClientConnection, ClientTimeouts
+from httpsock.client.download import Download, OutputError, strong_validator
+from httpsock.client.url import parse_url
+from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
 from tests.support_servers import ok
 
 URL = "http://a/film"

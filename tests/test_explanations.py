@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from httpsock.explanations import explain
-from httpsock.messages import Refusal, Response, Status
+from httpsock.http.error_response import explain
+from httpsock.http.messages import Refusal, Response, Status
 
 REFUSAL = Refusal(Status.BAD_REQUEST, 'field line 3 has "<b>&" in it', "RFC 9112 §5.1")
 

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from httpsock.connection import Connection
-from httpsock.fairness import Fairness, least_recently_resumed
-from httpsock.resources import DocumentRoot, Moment
-from httpsock.service import Service
+from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.server.connection import Connection
+from httpsock.server.fairness import Fairness, least_recently_resumed
+from httpsock.server.settings import Service
 
 HEAVY, LIGHT = "192.0.2.1", "192.0.2.2"
 

@@ -15,17 +15,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock import find as find_module
 from httpsock.__main__ import main
-from httpsock.announcer import Announcer
-from httpsock.client import Client
-from httpsock.client_connection import ClientTimeouts
-from httpsock.description import parse_description
-from httpsock.find import Found, identify, search
-from httpsock.multicast import Interface
-from httpsock.ssdp import Datagram, parse_datagram
-from httpsock.tracedsocket import nobody
-from httpsock.urls import parse_url
+from httpsock.cli import find as find_module
+from httpsock.cli.find import Found, identify, search
+from httpsock.client.client import Client
+from httpsock.client.connection import ClientTimeouts
+from httpsock.client.url import parse_url
+from httpsock.discovery.announcer import Announcer
+from httpsock.discovery.description import parse_description
+from httpsock.discovery.multicast import Interface
+from httpsock.discovery.ssdp import Datagram, parse_datagram
+from httpsock.tracing.sockets import nobody
 from tests.support import PATIENCE_SECONDS
 from tests.support_program import COMMAND, ENVIRONMENT
 from tests.support_relay import fates_of_a_bad_network, relaying

@@ -59,11 +59,15 @@ def test_started_as_a_file_it_says_how_to_start_it(version: str, name: str) -> N
     assert error == "httpsock: start it as python3 -m httpsock, with Python 3.11 or newer.\n"
 
 
+# Without what an environment starts besides, which may have loaded anything.
+WITHOUT_SITE = [sys.executable, "-S", "-m", "httpsock"]
+
+
 def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
     """Return the modules that the interpreter imports for "-m" before any program; only its option -P can help that."""
     (folder / "nothing.py").write_text("import sys; print(*sys.modules)")
     done = subprocess.run(
-        [sys.executable, "-m", "nothing"], check=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
+        [sys.executable, "-S", "-m", "nothing"], check=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
     )
     return {name.partition(".")[0] for name in done.stdout.split()}
 
@@ -86,7 +90,7 @@ def test_no_file_of_the_current_folder_is_run(serving: Start, downloads: pathlib
     if is_clone:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PACKAGE, downloads / "httpsock", ignore=ignored)
-    program = serving(command=[sys.executable, "-c", LAUNCH] if is_clone else COMMAND)
+    program = serving(command=[sys.executable, "-S", "-c", LAUNCH] if is_clone else WITHOUT_SITE)
     for accept in ("text/html", "application/json", "text/plain"):
         assert program.ask("/", f"Accept: {accept}").status == 200
         assert program.ask("/nothing", f"Accept: {accept}").status == 404
@@ -100,7 +104,7 @@ LAUNCH = """import sys
 sys.path.pop(0)
 import os
 os.environ.pop("PYTHONPATH", None)
-os.execv(sys.executable, [sys.executable, "-m", "httpsock", *sys.argv[1:]])
+os.execv(sys.executable, [sys.executable, "-S", "-m", "httpsock", *sys.argv[1:]])
 """
 
 
@@ -108,7 +112,13 @@ os.execv(sys.executable, [sys.executable, "-m", "httpsock", *sys.argv[1:]])
 def test_no_command_runs_a_file_of_the_current_folder(downloads: pathlib.Path, command: str) -> None:
     arguments = ["--help"] if command == "serve" else [command, "--help"]
     done = subprocess.run(
-        [*COMMAND, *arguments], check=False, cwd=downloads, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+        [*WITHOUT_SITE, *arguments],
+        check=False,
+        cwd=downloads,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert not (downloads.parent / "marks").exists()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock.framing import ChunkedDecoder, ContentLimits, LengthDecoder, field_line_fault, parse_content_length
-from httpsock.messages import Refusal, RequestError, Status
+from httpsock.http.framing import ChunkedDecoder, ContentLimits, LengthDecoder, field_line_fault, parse_content_length
+from httpsock.http.messages import Refusal, RequestError, Status
 
 bounded = settings(derandomize=True, deadline=None, max_examples=200)
 LIMITS = ContentLimits()

@@ -466,20 +466,21 @@ def loaded(*arguments: str) -> set[str]:
     return {name.removeprefix("httpsock.") for name in done.stdout.splitlines()[-1].split()}
 
 
-CLIENT = {"get", "client", "client_connection", "response_parser", "urls", "download"}
-SERVER = {"serve", "options", "server", "supervisor", "worker", "connection", "origin", "resources", "listing"}
+CLIENT = {"cli.get", "client.client", "client.connection", "client.download", "client.url", "http.response_parser"}
+SERVER = {"cli.serve", "cli.options", "server.server", "server.supervisor", "server.event_loop", "server.connection"}
+SERVER |= {"files.handler", "files.document_root", "files.listing"}
 
 
 def test_a_server_does_not_load_the_client() -> None:
     modules = loaded("--version")
-    assert modules >= {"serve", "server", "worker"}
+    assert modules >= {"cli.serve", "server.server", "server.event_loop"}
     assert not modules & CLIENT
 
 
 @pytest.mark.parametrize("arguments", [["get", "--help"], ["get", "http://127.0.0.1:1/"], ["find", "--help"]])
 def test_a_client_does_not_load_the_server(arguments: list[str]) -> None:
     modules = loaded(*arguments)
-    assert modules >= {arguments[0], "client_connection"}
+    assert modules >= {f"cli.{arguments[0]}", "client.connection"}
     assert not modules & SERVER
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock import grammar
+from httpsock.http import grammar
 
 bounded = settings(derandomize=True, deadline=None, max_examples=200)
 every_octet = [bytes([octet]) for octet in range(256)]

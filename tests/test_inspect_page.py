@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import httpsock
-from httpsock.inspector import Inspector
+from httpsock.observe.recorder import Inspector
 from tests.support import connect, get, talk
 from tests.support_browser import Browser
 from tests.support_inspect import inspected

@@ -14,11 +14,11 @@ import pytest
 
 import httpsock
 from httpsock import Timeouts
-from httpsock.inspected import _GATHER_SECONDS, _SAMPLE_SECONDS, InspectedConnection
-from httpsock.inspector import Inspector
-from httpsock.poller import READABLE, WRITABLE
-from httpsock.resources import DocumentRoot, Moment
-from httpsock.service import Service
+from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.observe.inspected import _GATHER_SECONDS, _SAMPLE_SECONDS, InspectedConnection
+from httpsock.observe.recorder import Inspector
+from httpsock.server.poller import READABLE, WRITABLE
+from httpsock.server.settings import Service
 from tests.support import PATIENCE_SECONDS, Answer, connect, get, read_answer, receive_all, talk
 from tests.support_inspect import EVENTS, Watching, inspected, small_buffer_client
 from tests.support_program import Start
@@ -104,7 +104,7 @@ def test_a_request_is_told_call_by_call(folder: pathlib.Path) -> None:
 
 
 def test_events_are_the_objects_of_the_trace(folder: pathlib.Path) -> None:
-    from httpsock.timeline import format_json
+    from httpsock.tracing.events import format_json
 
     with Traced(folder, format_json) as traced:
         talk(traced.port, get("/large.bin", CLOSE))

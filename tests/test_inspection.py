@@ -8,12 +8,12 @@ from hashlib import sha256
 import pytest
 
 import httpsock
-from httpsock.inspection import Stream, is_loopback, may_inspect, respond
-from httpsock.messages import Request
-from httpsock.parser import parse_head
+from httpsock.http.messages import Request
+from httpsock.http.request_parser import parse_head
+from httpsock.observe.routes import Stream, is_loopback, may_inspect, respond
 
 PACKAGE = pathlib.Path(httpsock.__file__).parent
-PAGE = (PACKAGE / "inspect.html").read_text(encoding="utf-8")
+PAGE = (PACKAGE / "observe" / "page.html").read_text(encoding="utf-8")
 
 
 def request(

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from httpsock import inspector as inspector_module
-from httpsock.accesslog import Exchange
-from httpsock.inspector import _BATCH, _HEARTBEAT_SECONDS, _SHOWN_OCTETS, Feed, InspectedTeller, Inspector
-from httpsock.timeline import Event
-from httpsock.trace import Trace
+from httpsock.observe import recorder as inspector_module
+from httpsock.observe.recorder import _BATCH, _HEARTBEAT_SECONDS, _SHOWN_OCTETS, Feed, InspectedTeller, Inspector
+from httpsock.server.access_log import Exchange
+from httpsock.tracing.events import Event
+from httpsock.tracing.trace import Trace
 from tests.support_inspect import Message, read_messages
 
 

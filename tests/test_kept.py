@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from httpsock.kept import FileState, KeptFiles, file_state
+from httpsock.files.cache import FileState, KeptFiles, file_state
 
 STATE = (1, 2, 3, 4, 5)
 KEY = ("hello.txt", None)

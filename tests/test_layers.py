@@ -1,4 +1,4 @@
-"""The shape of the package, read from its source: what may import what, what is explained, how long things are."""
+"""The shape of the package, read from its source: which wing may import what, what is explained, how long things are."""
 
 import ast
 import pathlib
@@ -11,114 +11,99 @@ import pytest
 import httpsock
 
 PACKAGE = pathlib.Path(httpsock.__file__).parent
-SOURCES = {file.stem: file.read_text(encoding="utf-8") for file in sorted(PACKAGE.glob("*.py"))}
-TREES = {name: ast.parse(source) for name, source in SOURCES.items()}
-# One row of the table in the package's docstring: a module's name, then what it is for.
-TABLE = re.findall(r"^    (\w+) {2,}\S.*$", httpsock.__doc__ or "", re.MULTILINE)
 
-# What turns octets into answers: it can be understood and tested without a network.
-CORE = [
-    "charsets",
-    "confinement",
-    "description",
-    "explanations",
-    "framing",
-    "grammar",
-    "kept",
-    "listing",
-    "listing_page",
-    "mediatypes",
-    "messages",
-    "negotiation",
-    "origin",
-    "parser",
-    "paths",
-    "pieces",
-    "preconditions",
-    "ranges",
-    "representation",
-    "resources",
-    "response_parser",
-    "siblings",
-    "ssdp",
-    "target",
-    "terminal",
-    "urls",
-]
+
+def name_of(file: pathlib.Path) -> str:
+    """Return the dotted name of a module within the package: ``http.grammar``; ``http`` for a wing itself."""
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+SOURCES = {name_of(file): file.read_text(encoding="utf-8") for file in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(source) for name, source in SOURCES.items()}
+
+# One row for each wing: the wings that it may import besides itself.
+WINGS = {
+    "http": set[str](),
+    "tracing": {"http"},
+    "files": {"http"},
+    "client": {"http", "tracing"},
+    "server": {"http"},
+    "discovery": {"http", "tracing", "client", "server"},
+    "observe": {"http", "tracing", "files", "server"},
+    "cli": {"http", "tracing", "files", "client", "server", "discovery", "observe"},
+}
+# The seam that issue after issue leans on: these files of the server alone know the folder that is served.
+KNOWS_FILES = {"server.server", "server.settings", "server.connection", "server.event_loop"}
+# The modules of the standard library that a wing must not see, with all that it loads.
 NETWORK = {"asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
 CONCURRENCY = {"_thread", "concurrent", "multiprocessing", "queue", "threading"}
-# The core modules whose values all threads share.
-SHARED = {"kept", "claims"}
-
-# Modules that follow no section of an RFC: the package and its command line, what belongs to this server alone,
-# and what follows the system's calls.
-WITHOUT_SECTION = {
-    "checks",
-    "__init__",
-    "__main__",
-    "accesslog",
-    "activation",
-    "addresses",
-    "arguments",
-    "children",
-    "claims",
-    "commands",
-    "crew",
-    "fairness",
-    "inspector",
-    "kept",
-    "lines",
-    "listing",
-    "listing_page",
-    "options",
-    "output",
-    "pieces",
-    "poller",
-    "process",
-    "process_loop",
-    "restart",
-    "room",
-    "serve",
-    "server",
-    "supervisor",
-    "terminal",
-    "threaded",
-    "timeline",
-    "trace",
-    "worker",
+UNSEEN = {
+    "http": NETWORK | CONCURRENCY | {"os", "signal"},
+    "files": NETWORK | {"signal"},
+    "client": CONCURRENCY | {"signal"},
 }
+# Wings and files that follow no section of an RFC: what belongs to this package alone, and the system's calls.
+WITHOUT_SECTION = re.compile(
+    r"__init__|__main__|cli\..*|http\.(?:checks|masking|steps)|files\.(?:cache|listing.*|steps)|observe\.recorder|"
+    r"tracing\.(?:events|trace|output)|"
+    r"server\.(?:access_log|activation|addresses|children|connection_limit|event_loop|fairness|leader|poller|process|"
+    r"process_loop|restart|server|supervisor|threaded)"
+)
 SECTION = re.compile(r"RFC \d{4,5} (?:§§?|section )[\dA-Z]")
 # HTTP/1.1 as it was defined before RFC 9110 to 9112.
 OBSOLETE = re.compile(r"(?:RFC *)?\b(?:2068|2616|723[0-5])\b")
 
 LONGEST_FUNCTION = 45
+# A file is one chapter, a wing one volume.
 LONGEST_MODULE = 450
+LONGEST_WING = 3600
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 each_module = pytest.mark.parametrize("module", SOURCES)
+each_wing = pytest.mark.parametrize("wing", WINGS)
 
 
-def imports_of_package(module: str) -> set[str]:
+def imports_of_package(module: str, *, also_for_types: bool = True) -> set[str]:
     """Return the modules of the package that *module* imports, anywhere in it."""
+    tree = TREES[module]
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
     found = set()
-    for node in ast.walk(TREES[module]):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            # ``from .a import x`` names the module a, ``from . import a`` too; what else the package has is its own.
-            named = [node.module] if node.module else [alias.name for alias in node.names]
-            found |= {name if name in SOURCES else "__init__" for name in named}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or (id(node) in for_types and not also_for_types):
+            continue
+        if node.level:
+            base = [*module.split(".")[:1], *((node.module or "").split(".") if node.module else [])]
+        elif (node.module or "").split(".")[0] == "httpsock":
+            base = (node.module or "").split(".")[1:]
+        else:
+            continue
+        for alias in node.names:
+            # ``from .a import x`` names the module a, ``from . import a`` too.
+            whole, part = ".".join([*base, alias.name]), ".".join(base)
+            found.add(whole if whole in SOURCES else part if part in SOURCES else "__init__")
     return found
 
 
 def imports_from_elsewhere(module: str) -> set[str]:
-    """Return the first names of all that *module* imports absolutely."""
+    """Return the first names of all that *module* imports from outside the package."""
     found = set()
     for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             found.add(str(node.module).partition(".")[0])
-    return found
+    return found - {"httpsock"}
+
+
+def files_of(wing: str) -> list[str]:
+    return [name for name in SOURCES if name.split(".")[0] == wing]
 
 
 def all_below(module: str) -> set[str]:
@@ -128,7 +113,7 @@ def all_below(module: str) -> set[str]:
     while waiting:
         name = waiting.pop()
         found.add(name)
-        waiting |= imports_of_package(name) - found
+        waiting |= imports_of_package(name, also_for_types=False) - found
     return found
 
 
@@ -142,36 +127,57 @@ def public_definitions(module: str) -> Iterator[tuple[str, ast.ClassDef | Functi
                     yield f"{node.name}.{member.name}", member
 
 
-def test_every_module_has_one_row_in_the_table() -> None:
-    assert sorted(TABLE) == sorted(set(SOURCES) - {"__init__"})
+def test_every_file_is_in_a_wing() -> None:
+    assert {name.split(".")[0] for name in SOURCES} == {*WINGS, "__init__", "__main__"}
+
+
+@each_wing
+def test_a_wing_imports_only_what_it_may(wing: str) -> None:
+    for name in files_of(wing):
+        allowed = WINGS[wing] | {wing} | ({"files"} if name in KNOWS_FILES else set())
+        # What a program is called and its version stand in the package itself.
+        allowed |= {"__init__"} if wing == "cli" else set()
+        imported = {each.split(".")[0] for each in imports_of_package(name, also_for_types=False)}
+        assert imported <= allowed, f"{name} imports {imported - allowed}"
+
+
+@pytest.mark.parametrize("wing", UNSEEN)
+def test_a_wing_does_not_see_what_it_must_not(wing: str) -> None:
+    for name in files_of(wing):
+        own = [each for each in all_below(name) if each.split(".")[0] in (wing, "http")]
+        seen = {each: imports_from_elsewhere(each) & UNSEEN[wing] for each in own}
+        assert not any(seen.values()), {each: names for each, names in seen.items() if names}
 
 
 @each_module
-def test_an_import_only_points_downwards(module: str) -> None:
-    # The package itself stands above the table; from it, only what it is called or its version is asked for.
-    rows = {name: row for row, name in enumerate(TABLE)} | {"__init__": -1}
-    assert module in rows, f"{module} is not in the table"
-    imported = imports_of_package(module) - ({"__init__"} if module in ("__main__", "options") else set())
-    assert imported <= set(rows), f"not in the table: {sorted(imported - set(rows))}"
-    upwards = sorted(name for name in imported if rows[name] <= rows[module])
-    assert not upwards, f"{module} imports {upwards}, which the table has above it"
+def test_no_file_is_loaded_for_its_own_sake(module: str) -> None:
+    """No circle between files; between wings the table has none."""
+    for name in imports_of_package(module, also_for_types=False):
+        assert module not in all_below(name), f"{module} and {name} import each other"
+
+
+@each_wing
+def test_a_wing_tells_of_each_of_its_files_once(wing: str) -> None:
+    """One row in its docstring: a file's name, then what it is for."""
+    rows = re.findall(r"^    (\w+)(?:\.html)? {2,}\S.*$", SOURCES[wing], re.MULTILINE)
+    files = [name.partition(".")[2] for name in files_of(wing) if "." in name]
+    assert sorted(set(rows) - {"page"}) == sorted(files)
+    assert len(rows) == len(set(rows))
+
+
+@each_wing
+def test_a_wing_re_exports_nothing(wing: str) -> None:
+    assert [type(node) for node in TREES[wing].body] == [ast.Expr]
+
+
+def test_the_package_tells_of_each_wing_once() -> None:
+    rows = re.findall(r"^    (\w+) {2,}\S.*$", SOURCES["__init__"], re.MULTILINE)
+    assert sorted(rows) == sorted(WINGS)
 
 
 @each_module
 def test_nothing_but_the_standard_library_is_imported(module: str) -> None:
     assert imports_from_elsewhere(module) <= sys.stdlib_module_names
-
-
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_knows_no_socket(module: str) -> None:
-    for name in all_below(module):
-        assert not imports_from_elsewhere(name) & NETWORK, f"{module} loads {name}"
-
-
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_knows_no_thread_but_where_something_is_shared(module: str) -> None:
-    for name in all_below(module) - SHARED:
-        assert not imports_from_elsewhere(name) & CONCURRENCY, f"{module} loads {name}"
 
 
 @each_module
@@ -184,7 +190,7 @@ def test_every_public_class_and_function_has_a_docstring(module: str) -> None:
     assert [name for name, node in public_definitions(module) if not ast.get_docstring(node)] == []
 
 
-@pytest.mark.parametrize("module", sorted(set(SOURCES) - WITHOUT_SECTION))
+@pytest.mark.parametrize("module", [name for name in SOURCES if "." in name and not WITHOUT_SECTION.fullmatch(name)])
 def test_a_module_that_follows_an_rfc_names_the_section(module: str) -> None:
     assert SECTION.search(ast.get_docstring(TREES[module]) or "")
 
@@ -207,3 +213,8 @@ def test_no_function_is_long(module: str) -> None:
 @each_module
 def test_no_module_is_long(module: str) -> None:
     assert len(SOURCES[module].splitlines()) <= LONGEST_MODULE
+
+
+@each_wing
+def test_no_wing_is_long(wing: str) -> None:
+    assert sum(len(SOURCES[name].splitlines()) for name in files_of(wing)) <= LONGEST_WING

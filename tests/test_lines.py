@@ -13,8 +13,8 @@ from typing import IO
 
 import pytest
 
-from httpsock.lines import LineWriter
-from httpsock.output import standard_error
+from httpsock.cli.stderr import LineWriter
+from httpsock.tracing.output import standard_error
 from tests.support import PATIENCE_SECONDS
 from tests.support_tools import tool
 
@@ -28,7 +28,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[bytes]]:
     """The reading end of a pipe that is standard error."""
     reading, writing = os.pipe()
     with open(reading, "rb") as reader, open(writing, "w", encoding="utf-8") as writer:
-        monkeypatch.setattr("httpsock.output.sys", types.SimpleNamespace(stderr=writer))
+        monkeypatch.setattr("httpsock.tracing.output.sys", types.SimpleNamespace(stderr=writer))
         yield reader
 
 
@@ -79,7 +79,9 @@ def test_lines_that_nobody_can_read_are_dropped(monkeypatch: pytest.MonkeyPatch,
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w", encoding="utf-8") as writer:
-        monkeypatch.setattr("httpsock.output.sys", types.SimpleNamespace(stderr=None if way == "none" else writer))
+        monkeypatch.setattr(
+            "httpsock.tracing.output.sys", types.SimpleNamespace(stderr=None if way == "none" else writer)
+        )
         if way == "closed":
             writer.close()
         lines = LineWriter()
@@ -157,7 +159,7 @@ def test_on_a_full_disk_lines_wait_until_there_is_room(
     (small_disk / "ballast").write_bytes(bytes(56 * 1024))
     expected = [f"{number} {'x' * 300}\n" for number in range(100)]
     with (small_disk / "log").open("w", encoding="utf-8") as log:
-        monkeypatch.setattr("httpsock.output.sys", types.SimpleNamespace(stderr=log))
+        monkeypatch.setattr("httpsock.tracing.output.sys", types.SimpleNamespace(stderr=log))
         lines = LineWriter()
         for line in expected:
             lines.write(line)
@@ -172,7 +174,7 @@ def test_on_a_full_disk_lines_wait_until_there_is_room(
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_a_disk_that_stays_full_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
-        monkeypatch.setattr("httpsock.output.sys", types.SimpleNamespace(stderr=full))
+        monkeypatch.setattr("httpsock.tracing.output.sys", types.SimpleNamespace(stderr=full))
         lines = LineWriter()
         lines.write("one\ntwo\n")
         lines.close(0.0)

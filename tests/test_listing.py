@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock.listing import MEDIA_TYPES, render
-from httpsock.listing_page import FILTERED_FROM
-from httpsock.paths import Name
-from httpsock.pieces import PIECE
-from httpsock.resources import Directory, Entry
+from httpsock.files.document_root import Directory, Entry
+from httpsock.files.listing import MEDIA_TYPES, render
+from httpsock.files.listing_page import FILTERED_FROM
+from httpsock.files.paths import Name
+from httpsock.http.steps import PIECE
 from tests.support import finish
 
 ROOT = Name((), "", is_folder=True, is_hidden=False)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from httpsock import Limits, Server
-from httpsock.messages import Refusal, RequestError
-from httpsock.parser import Pause, RequestParser
+from httpsock.http.messages import Refusal, RequestError
+from httpsock.http.request_parser import Pause, RequestParser
 from tests.support import Answer, connect, read_answer, read_answers, receive_all
 
 POISON = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"

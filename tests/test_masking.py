@@ -2,7 +2,7 @@
 
 import pytest
 
-from httpsock.masking import Masker, mask
+from httpsock.http.masking import Masker, mask
 
 BROWSER = (
     b"GET http://me:secret@localhost/ HTTP/1.1\r\n"

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from httpsock import mediatypes
-from httpsock.mediatypes import content_type_of, depends_on_content
+from httpsock.http import media_types
+from httpsock.http.media_types import content_type_of, depends_on_content
 
 LATIN_1 = "Grüße".encode("latin-1")
 BINARY = b"\x00\x01\x02\xff"
@@ -158,7 +158,7 @@ def test_a_file_is_read_only_if_its_type_depends_on_it(name: str, expected: bool
 MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]*")
 
 
-@pytest.mark.parametrize(("suffix", "media_type"), sorted((mediatypes._TEXT | mediatypes._BINARY).items()))
+@pytest.mark.parametrize(("suffix", "media_type"), sorted((media_types._TEXT | media_types._BINARY).items()))
 def test_every_type_is_well_formed(suffix: str, media_type: str) -> None:
     assert MEDIA_TYPE.fullmatch(media_type)
     assert suffix == suffix.lower()
@@ -166,5 +166,5 @@ def test_every_type_is_well_formed(suffix: str, media_type: str) -> None:
 
 
 def test_no_suffix_is_in_two_tables() -> None:
-    assert not mediatypes._TEXT.keys() & mediatypes._BINARY.keys()
-    assert not mediatypes._SHARED.keys() & (mediatypes._TEXT | mediatypes._BINARY).keys()
+    assert not media_types._TEXT.keys() & media_types._BINARY.keys()
+    assert not media_types._SHARED.keys() & (media_types._TEXT | media_types._BINARY).keys()

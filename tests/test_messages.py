@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from httpsock.messages import FileSlice, Part, Refusal, RequestError, Response, Status, unsent_parts
+from httpsock.http.messages import FileSlice, Part, Refusal, RequestError, Response, Status, unsent_parts
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from httpsock.multicast import Interface, is_near, sender, with_zone
-from httpsock.ssdp import GROUP, GROUP_IPV6
+from httpsock.discovery.multicast import Interface, is_near, sender, with_zone
+from httpsock.discovery.ssdp import GROUP, GROUP_IPV6
 from tests.support import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="multicast on loopback is Linux's")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from httpsock.negotiation import accepted_codings, preferred_media_type
+from httpsock.http.negotiation import accepted_codings, preferred_media_type
 
 FORMS = ("text/plain", "text/html", "application/json")
 CODINGS = ("br", "zstd", "gzip")

@@ -8,9 +8,16 @@ import sys
 
 import pytest
 
-from httpsock import networks
-from httpsock.multicast import Interface
-from httpsock.networks import Hosts, announcing_interfaces, discard_changes, interface, interfaces, open_changes
+from httpsock.discovery import networks
+from httpsock.discovery.multicast import Interface
+from httpsock.discovery.networks import (
+    Hosts,
+    announcing_interfaces,
+    discard_changes,
+    interface,
+    interfaces,
+    open_changes,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="netlink is Linux's")
 

@@ -17,13 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from httpsock.grammar import format_http_date
-from httpsock.messages import FileSlice, Request, RequestError, Response
-from httpsock.origin import respond
-from httpsock.parser import parse_head
-from httpsock.pieces import PIECE
-from httpsock.ranges import MAX_RANGES
-from httpsock.resources import DocumentRoot, Entry, Moment
+from httpsock.files.document_root import DocumentRoot, Entry, Moment
+from httpsock.files.handler import respond
+from httpsock.http.grammar import format_http_date
+from httpsock.http.messages import FileSlice, Request, RequestError, Response
+from httpsock.http.ranges import MAX_RANGES
+from httpsock.http.request_parser import parse_head
+from httpsock.http.steps import PIECE
 from tests.conftest import LONG_AGO
 from tests.support import Answer, finish, get, read_answer
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock import grammar, parser
-from httpsock.framing import ContentLimits
-from httpsock.grammar import SINGLETONS
-from httpsock.messages import Refusal, Request, RequestError, Status, Target, TargetForm
-from httpsock.parser import (
+from httpsock.http import grammar, request_parser
+from httpsock.http.framing import ContentLimits
+from httpsock.http.grammar import SINGLETONS
+from httpsock.http.messages import Refusal, Request, RequestError, Status, Target, TargetForm
+from httpsock.http.request_parser import (
     MEANINGFUL_FIELDS,
     Content,
     EndOfContent,
@@ -71,13 +71,13 @@ def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outco
 
     A refusal is the last there is. How much of the content before it was given depends on the cut: it is left out.
     """
-    parser = RequestParser(limits)
+    request_parser = RequestParser(limits)
     outcome: Outcome = []
     last: Event = Pause.NEED_DATA
     for piece in pieces:
-        parser.receive(piece)
+        request_parser.receive(piece)
         try:
-            while not isinstance(last := parser.next_event(), Pause):
+            while not isinstance(last := request_parser.next_event(), Pause):
                 if isinstance(last, Content) and isinstance(before := outcome[-1], Content):
                     outcome[-1] = Content(before.octets + last.octets)
                 else:
@@ -193,12 +193,12 @@ def test_requests_are_given_in_their_order(cut: Cut) -> None:
 
 
 def test_what_no_event_has_used_can_be_read() -> None:
-    parser = RequestParser(LIMITS)
-    parser.receive(get() + b"GET /b")
-    assert parser.next_event() == PLAIN
-    assert parser.unread == b"GET /b"
-    assert parser.next_event() is Pause.NEED_DATA
-    assert parser.unread == b"GET /b"
+    request_parser = RequestParser(LIMITS)
+    request_parser.receive(get() + b"GET /b")
+    assert request_parser.next_event() == PLAIN
+    assert request_parser.unread == b"GET /b"
+    assert request_parser.next_event() is Pause.NEED_DATA
+    assert request_parser.unread == b"GET /b"
 
 
 def test_a_head_is_the_same_kept_or_not() -> None:
@@ -400,7 +400,7 @@ def test_the_fields_that_mean_something_are_at_hand(name: bytes, spelling: Calla
 def test_no_field_is_looked_for_that_is_not_at_hand() -> None:
     """Every name of a field in the source is one that the parser gives."""
     named: set[str] = set()
-    for path in pathlib.Path(parser.__file__).parent.glob("*.py"):
+    for path in pathlib.Path(request_parser.__file__).parent.glob("*.py"):
         named.update(re.findall(r'fields(?:\.get\(|\[)b"([a-z-]+)"', path.read_text(encoding="utf-8")))
         named.update(re.findall(r'b"([a-z-]+)" in (?:request\.)?fields', path.read_text(encoding="utf-8")))
     assert len(named) > 8
@@ -924,13 +924,13 @@ def test_a_limit_on_the_head_below_that_on_the_request_line_holds(length: int) -
     """R043: every limit counts, whichever is the lower."""
     head = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
     octets = head + b"x" * (length - len(head) - 4) + b"\r\n\r\n"
-    parser = RequestParser(Limits(head=100))
-    parser.receive(octets)
+    request_parser = RequestParser(Limits(head=100))
+    request_parser.receive(octets)
     if length <= 100:
-        assert isinstance(parser.next_event(), Request)
+        assert isinstance(request_parser.next_event(), Request)
     else:
         with pytest.raises(RequestError, match="the head is longer than 100 octets"):
-            parser.next_event()
+            request_parser.next_event()
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock import paths
-from httpsock.grammar import broken_percent, percent_encode, unencoded
-from httpsock.messages import Refusal, Status
-from httpsock.paths import (
+from httpsock.files import paths
+from httpsock.files.paths import (
     NOT_FOUND,
     Name,
     encoded_reference,
@@ -21,6 +19,8 @@ from httpsock.paths import (
     is_windows_trap,
     parse_path,
 )
+from httpsock.http.grammar import broken_percent, percent_encode, unencoded
+from httpsock.http.messages import Refusal, Status
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from httpsock.poller import ACCEPTABLE, READABLE, WRITABLE, Poller, SelectorPoller, held_octets, open_poller
+from httpsock.server.poller import ACCEPTABLE, READABLE, WRITABLE, Poller, SelectorPoller, held_octets, open_poller
 from tests.support import PATIENCE_SECONDS
 
 Pair = tuple[socket.socket, socket.socket]

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from httpsock.grammar import format_http_date
-from httpsock.messages import Request
-from httpsock.parser import parse_head
-from httpsock.preconditions import Validators, Verdict, evaluate, range_applies
+from httpsock.http.grammar import format_http_date
+from httpsock.http.messages import Request
+from httpsock.http.preconditions import Validators, Verdict, evaluate, range_applies
+from httpsock.http.request_parser import parse_head
 
 # Sun, 06 Nov 1994 08:49:37 GMT, and a moment long after it.
 MODIFIED = 784_111_777

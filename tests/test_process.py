@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from httpsock.process import MOST_DESCRIPTORS, become_user, descriptor_limit, raise_descriptor_limit
+from httpsock.server.process import MOST_DESCRIPTORS, become_user, descriptor_limit, raise_descriptor_limit
 
 resource = pytest.importorskip("resource")
 
@@ -57,7 +57,7 @@ def test_a_limit_that_can_not_be_raised_is_left(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_program_raises_its_limit() -> None:
     program = (
-        "import resource, httpsock.process as p; p.raise_descriptor_limit(); "
+        "import resource, httpsock.server.process as p; p.raise_descriptor_limit(); "
         "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     command = f'ulimit -Sn 40; exec "$0" -c "{program}"'
@@ -68,7 +68,7 @@ def test_the_program_raises_its_limit() -> None:
 @pytest.mark.parametrize("closed", ["", "<&-", "2>&-", "<&- 2>&-"])
 def test_no_socket_takes_the_place_of_a_closed_standard_stream(closed: str) -> None:
     program = (
-        "import os, socket, httpsock.process as p; p.fill_standard_descriptors(); s = socket.socket(); "
+        "import os, socket, httpsock.server.process as p; p.fill_standard_descriptors(); s = socket.socket(); "
         "print(s.fileno() > 2, [os.fstat(d).st_rdev == os.stat(os.devnull).st_rdev for d in (0, 2)])"
     )
     command = f'exec "$0" -c "{program}" {closed}'

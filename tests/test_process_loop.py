@@ -18,7 +18,8 @@ in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
 # Looking up one file blocks, as on a disk that hangs, until the writer closes the FIFO.
 HANGING_DISK = """
 import os, sys
-from httpsock import process_loop, resources
+from httpsock.files import document_root as resources
+from httpsock.server import process_loop
 look_up = os.stat
 def hang(path, **keywords):
     if path.endswith("slow.txt"):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from httpsock.messages import RequestError
-from httpsock.parser import Limits, RequestParser
-from httpsock.protocols import foreign_protocol
+from httpsock.http.messages import RequestError
+from httpsock.http.protocols import foreign_protocol
+from httpsock.http.request_parser import Limits, RequestParser
 
 TLS = "a TLS handshake on a plain HTTP port"
 PROXY = "a header of the PROXY protocol, which is not supported"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock.ranges import (
+from httpsock.http.ranges import (
     MAX_RANGES,
     ByteRange,
     RangeSpec,

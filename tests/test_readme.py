@@ -13,12 +13,12 @@ import pytest
 
 import httpsock
 from httpsock.__main__ import main
-from httpsock.lines import _MOST_WAITING
-from httpsock.process import MOST_DESCRIPTORS
-from httpsock.ranges import MAX_RANGES
-from httpsock.resources import _MAX_KEPT, SMALL_FILE
-from httpsock.room import _RESERVED_DESCRIPTORS
-from httpsock.server import _BACKLOG
+from httpsock.cli.stderr import _MOST_WAITING
+from httpsock.files.document_root import _MAX_KEPT, SMALL_FILE
+from httpsock.http.ranges import MAX_RANGES
+from httpsock.server.connection_limit import _RESERVED_DESCRIPTORS
+from httpsock.server.process import MOST_DESCRIPTORS
+from httpsock.server.server import _BACKLOG
 from tests.support_tools import tool
 from tests.support_trace import alike
 
@@ -87,8 +87,8 @@ def test_the_installed_command_serves_and_needs_nothing_else(clone: pathlib.Path
     assert {line.partition("==")[0] for line in listed.stdout.split()} <= {"httpsock", "pip", "setuptools"}
     said = subprocess.run([scripts / "httpsock", "--version"], check=True, capture_output=True, text=True, timeout=60)
     assert said.stdout == f"httpsock {httpsock.__version__}\n"
-    (page,) = (tmp_path / "venv").glob("lib/*/site-packages/httpsock/inspect.html")
-    assert page.read_bytes() == (clone / "httpsock" / "inspect.html").read_bytes()
+    (page,) = (tmp_path / "venv").glob("lib/*/site-packages/httpsock/observe/page.html")
+    assert page.read_bytes() == (clone / "httpsock" / "observe" / "page.html").read_bytes()
 
 
 def test_the_example_of_the_client_runs() -> None:

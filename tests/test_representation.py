@@ -10,11 +10,11 @@ from contextlib import closing
 
 import pytest
 
-from httpsock.messages import Response, Status
-from httpsock.origin import respond
-from httpsock.parser import parse_head
-from httpsock.representation import Representation, etag_of_state
-from httpsock.resources import SMALL_FILE, DocumentRoot, Moment
+from httpsock.files.document_root import SMALL_FILE, DocumentRoot, Moment
+from httpsock.files.handler import respond
+from httpsock.files.representation import Representation, etag_of_state
+from httpsock.http.messages import Response, Status
+from httpsock.http.request_parser import parse_head
 from tests.conftest import LONG_AGO
 from tests.support import get
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from httpsock import confinement, resources
-from httpsock.messages import FileSlice, Refusal, Status
-from httpsock.paths import NOT_FOUND
-from httpsock.representation import Representation
-from httpsock.resources import SMALL_FILE, Directory, DocumentRoot, Entry, Moment, Redirect
+from httpsock.files import confinement, document_root
+from httpsock.files.document_root import SMALL_FILE, Directory, DocumentRoot, Entry, Moment, Redirect
+from httpsock.files.paths import NOT_FOUND
+from httpsock.files.representation import Representation
+from httpsock.http.messages import FileSlice, Refusal, Status
 from tests.conftest import LONG_AGO
 from tests.support_siblings import FORMS, gzipped, zstandard
 
@@ -630,13 +630,13 @@ def test_a_kept_file_takes_no_descriptor(folder: pathlib.Path) -> None:
 )
 def test_each_error_of_the_file_system_has_its_status(number: int | None, status: Status) -> None:
     error = OSError() if number is None else OSError(number, os.strerror(number), "/srv/secret/name")
-    refusal = resources.refusal_of(error)
+    refusal = document_root.refusal_of(error)
     assert refusal.status is status
     assert "secret" not in refusal.reason
 
 
 def test_an_unforeseen_error_is_named_but_not_its_file() -> None:
-    refusal = resources.refusal_of(OSError(errno.EIO, os.strerror(errno.EIO), "/srv/secret/name"))
+    refusal = document_root.refusal_of(OSError(errno.EIO, os.strerror(errno.EIO), "/srv/secret/name"))
     assert refusal.reason == f"the file system failed ({os.strerror(errno.EIO)})"
     assert refusal.clause == "RFC 9110 §15.6.1"
 
@@ -695,7 +695,7 @@ def test_a_file_that_is_cut_short_while_it_is_read_gives_what_there_is(tmp_path:
     make(tmp_path / "file", b"Hello")
     descriptor = os.open(tmp_path / "file", os.O_RDONLY)
     try:
-        assert resources._read(descriptor, 10) == b"Hello"
+        assert document_root._read(descriptor, 10) == b"Hello"
     finally:
         os.close(descriptor)
 
@@ -704,7 +704,7 @@ def test_a_file_that_grows_while_it_is_read_gives_what_there_was(tmp_path: pathl
     make(tmp_path / "file", b"Hello, socket.")
     descriptor = os.open(tmp_path / "file", os.O_RDONLY)
     try:
-        assert resources._read(descriptor, 5) == b"Hello"
+        assert document_root._read(descriptor, 5) == b"Hello"
     finally:
         os.close(descriptor)
 
@@ -914,7 +914,7 @@ def test_a_file_modified_in_the_future_is_not_kept(folder: pathlib.Path) -> None
 
 
 def test_what_is_kept_takes_no_more_memory_than_it_may(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resources, "_MAX_KEPT", 3 * (2001 + resources._KEPT_OVERHEAD))
+    monkeypatch.setattr(document_root, "_MAX_KEPT", 3 * (2001 + document_root._KEPT_OVERHEAD))
     served = DocumentRoot(tmp_path)
     for name in "abcd":
         make(tmp_path / name, name.encode() * 1000)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock.framing import ContentLimits
-from httpsock.parser import Content, EndOfContent, Pause
-from httpsock.response_parser import IncompleteError, ResponseError, ResponseHead, ResponseLimits, ResponseParser
+from httpsock.http.framing import ContentLimits
+from httpsock.http.request_parser import Content, EndOfContent, Pause
+from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseHead, ResponseLimits, ResponseParser
 
 bounded = settings(derandomize=True, deadline=None, max_examples=300)
 LIMITS = ResponseLimits()

@@ -16,8 +16,8 @@ from typing import Self
 import pytest
 
 from httpsock.__main__ import main
-from httpsock.activation import inherit_sockets
-from httpsock.restart import GracefulRestart
+from httpsock.server.activation import inherit_sockets
+from httpsock.server.restart import GracefulRestart
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all
 from tests.support_program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
 
@@ -208,8 +208,8 @@ def test_the_new_process_is_of_the_code_as_it_is_by_now(serving: Start, replacea
     program = serving("--quiet", env=running(replaceable))
     line(program)
     assert program.ask("/").field("Server") == "httpsock"
-    source = (replaceable / "server.py").read_text(encoding="utf-8")
-    (replaceable / "server.py").write_text(
+    source = (replaceable / "server" / "server.py").read_text(encoding="utf-8")
+    (replaceable / "server" / "server.py").write_text(
         source.replace('"Server": "httpsock"', '"Server": "newer"'), encoding="utf-8"
     )
 
@@ -306,7 +306,7 @@ def test_an_exit_that_happens_while_the_process_is_started_is_noticed(serving: S
 
 def test_a_new_process_that_hangs_is_killed_and_does_not_block_the_next(serving: Start, folder: pathlib.Path) -> None:
     os.mkfifo(folder / "gate")
-    impatient = "import httpsock.restart; httpsock.restart.START_SECONDS = 0.2\n"
+    impatient = "import httpsock.server.restart; httpsock.server.restart.START_SECONDS = 0.2\n"
     program = serving("--quiet", command=program_with(impatient + AFTER_THE_FIRST.format("open('gate').close()")))
     line(program)
     (folder / "started").touch()
@@ -461,7 +461,7 @@ def test_a_second_signal_ends_all_at_once(serving: Start, folder: pathlib.Path, 
 
 
 def test_who_is_stopped_does_not_hold_up_the_end(serving: Start) -> None:
-    short = "import httpsock.process_loop; httpsock.process_loop.KILL_SECONDS = 1"
+    short = "import httpsock.server.process_loop; httpsock.server.process_loop.KILL_SECONDS = 1"
     program = serving("--quiet", "--grace", "0", command=program_with(short))
     line(program)
     successor = hand_over(program)
@@ -493,7 +493,7 @@ def test_it_ends_with_its_terminal(folder: pathlib.Path) -> None:
 
 def test_it_ends_where_its_terminal_is_gone(serving: Start) -> None:
     """As above, but what it has covered is written down for sure."""
-    gone = "import httpsock.process_loop; found = [False, True]; httpsock.process_loop._has_terminal = found.pop"
+    gone = "from httpsock.server import process_loop; process_loop._has_terminal = [False, True].pop"
     program = serving("--quiet", command=program_with(gone))
     line(program)
 

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from httpsock import Timeouts
-from httpsock.poller import open_poller
-from httpsock.resources import DocumentRoot
-from httpsock.room import Room
-from httpsock.service import Service
-from httpsock.worker import Worker
+from httpsock.files.document_root import DocumentRoot
+from httpsock.server.connection_limit import Room
+from httpsock.server.event_loop import Worker
+from httpsock.server.poller import open_poller
+from httpsock.server.settings import Service
 from tests.support import PATIENCE_SECONDS, connect, get, read_answers, receive_all, talk
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of descriptors to lower")
@@ -255,7 +255,7 @@ def working(
 @pytest.fixture
 def room_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each connection but the first be one too many."""
-    monkeypatch.setattr("httpsock.room._MOST_CONNECTIONS", 1)
+    monkeypatch.setattr("httpsock.server.connection_limit._MOST_CONNECTIONS", 1)
 
 
 def is_closed_on(port: int) -> bool:
@@ -375,7 +375,7 @@ def test_a_poller_that_takes_no_more_costs_one_connection(
             self._poller.register(descriptor, awaited)
 
     registered: list[int] = []
-    monkeypatch.setattr("httpsock.worker.open_poller", FullPoller)
+    monkeypatch.setattr("httpsock.server.event_loop.open_poller", FullPoller)
     with working(folder, ["192.0.2.1"] * 2) as (port, reports):
         assert talk(port, b"", ends=False) == b""
         assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
@@ -386,7 +386,7 @@ def test_a_report_that_fails_costs_no_worker(folder: pathlib.Path, monkeypatch: 
     def fail(*arguments: object) -> None:
         raise ZeroDivisionError("the report is at fault")
 
-    monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(fail))
+    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(fail))
     service = Service(DocumentRoot(folder))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)

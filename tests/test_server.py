@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from httpsock import Server, server
+from httpsock import Server
+from httpsock.server import server
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, read_answers, receive_all, talk
 
 HELLO = b"Hello, socket.\n"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 import httpsock
-from httpsock.siblings import CODINGS, Original, is_proved, may_be_used
+from httpsock.files.siblings import CODINGS, Original, is_proved, may_be_used
 from tests.conftest import LONG_AGO
 from tests.support import get, read_answer, talk
 from tests.support_siblings import FORMS, brotli, gzipped, zstandard

@@ -14,8 +14,8 @@ from html.parser import HTMLParser
 import pytest
 
 import httpsock
-from httpsock import kept, resources
-from httpsock.timeline import SENTENCES
+from httpsock.files import cache, document_root
+from httpsock.tracing.events import SENTENCES
 from tests import site
 from tests.site import PAGES, TRACES, WWW
 
@@ -38,19 +38,19 @@ def test_the_pages_show_the_recordings_the_programs_and_the_code_as_they_are() -
 
 
 def test_what_is_cited_must_be_there() -> None:
-    assert '<mark id="server/_open_listener/bind">' in site.excerpt("server", "_open_listener", ["bind"])
+    assert '<mark id="server.server/_open_listener/bind">' in site.excerpt("server.server", "_open_listener", ["bind"])
     with pytest.raises(KeyError, match="there is no _no_such_function"):
-        site.excerpt("server", "_no_such_function", ["bind"])
+        site.excerpt("server.server", "_no_such_function", ["bind"])
     with pytest.raises(KeyError, match="_open_listener makes no call of connect"):
-        site.excerpt("server", "_open_listener", ["connect"])
+        site.excerpt("server.server", "_open_listener", ["connect"])
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="recorded on Linux, which tells what the kernel knows")
 def test_the_recordings_are_what_is_told_today(monkeypatch: pytest.MonkeyPatch) -> None:
     """But for times, ports and dates: python3 -m tests.site --record."""
     # A file that was checked out just now is kept in memory all the same.
-    monkeypatch.setattr(resources, "COARSEST_SECONDS", -3600)
-    monkeypatch.setattr(kept, "FRESH_SECONDS", 3600)
+    monkeypatch.setattr(document_root, "COARSEST_SECONDS", -3600)
+    monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
     for name, told in site.record_tcp(0).items():
         recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")
         assert site.normalised(told) == site.normalised(recorded), name
@@ -59,7 +59,7 @@ def test_the_recordings_are_what_is_told_today(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="multicast on loopback is Linux's")
 def test_a_search_is_told_as_it_was_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     # The random moment to answer is the last one: the search that comes twice is seen to be the same.
-    monkeypatch.setattr("httpsock.announcer.random.uniform", lambda first, last: last)
+    monkeypatch.setattr("httpsock.discovery.announcer.random.uniform", lambda first, last: last)
     for name, told in site.record_search().items():
         recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")
         assert site.normalised(told) == site.normalised(recorded), name

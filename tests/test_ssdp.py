@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock.ssdp import Datagram, DatagramError, Device, Search, format_search, parse_datagram, search_of
+from httpsock.discovery.ssdp import Datagram, DatagramError, Device, Search, format_search, parse_datagram, search_of
 
 IDENTITY = uuid.UUID("12345678-1234-5678-1234-567812345678")
 DEVICE = Device(IDENTITY, "http://192.0.2.1:8001/device.xml", "Linux/6 UPnP/2.0 httpsock/0.1.0", 1_700_000_000)

@@ -218,7 +218,7 @@ def test_a_full_standard_error_holds_up_neither_a_replacement_nor_the_end(servin
 
 @on_linux
 def test_a_process_that_is_stopped_does_not_hold_up_the_end(serving: Start) -> None:
-    code = "import sys, httpsock.process_loop; httpsock.process_loop.KILL_SECONDS = 1"
+    code = "import sys, httpsock.server.process_loop; httpsock.server.process_loop.KILL_SECONDS = 1"
     run = f"{code}\nfrom httpsock.__main__ import main\nsys.exit(main())"
     program = serving("--processes", "2", "--quiet", "--grace", "0", command=[sys.executable, "-c", run])
     program.ask("/hello.txt")
@@ -233,9 +233,9 @@ def test_a_process_that_is_stopped_does_not_hold_up_the_end(serving: Start) -> N
 
 SUPERVISED = """
 import os, signal, sys
-from httpsock import supervisor
-from httpsock.process_loop import ProcessLoop
-from httpsock.restart import GracefulRestart
+from httpsock.server import supervisor
+from httpsock.server.process_loop import ProcessLoop
+from httpsock.server.restart import GracefulRestart
 
 def run(count, serve):
     def report(text):

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock.messages import Refusal, RequestError, Status, Target, TargetForm
-from httpsock.target import check_host, parse_target
+from httpsock.http.messages import Refusal, RequestError, Status, Target, TargetForm
+from httpsock.http.target import check_host, parse_target
 
 bounded = settings(derandomize=True, deadline=None, max_examples=200)
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from httpsock.tcpinfo import described, tcp_info
+from httpsock.tracing.tcp_info import described, tcp_info
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells")

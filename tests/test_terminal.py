@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock.terminal import Progress, TerminalText, visible
+from httpsock.cli.terminal import Progress, TerminalText, visible
 
 
 def shown(*pieces: bytes) -> str:

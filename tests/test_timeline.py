@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from httpsock.timeline import EXTRA_FACTS, SENTENCES, Event, Text, format_json, visible
+from httpsock.tracing.events import EXTRA_FACTS, SENTENCES, Event, Text, format_json, visible
 
 HEAD = b'GET / HTTP/1.1\r\nHost: localhost\r\nX: "\\\x1b[2J\xff\r\n\r\n'
 TCP = dict.fromkeys(

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from httpsock.timeline import Event
-from httpsock.trace import Trace
+from httpsock.tracing.events import Event
+from httpsock.tracing.trace import Trace
 from tests.support import PATIENCE_SECONDS, get, read_answers, talk
 from tests.support_trace import Told, Traced
 
@@ -146,7 +146,7 @@ def test_when_nobody_reads_any_more_it_is_content() -> None:
 def test_a_terminal_that_stalls_does_not_hold_up_the_end(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("httpsock.trace._FINISH_SECONDS", 0.01)
+    monkeypatch.setattr("httpsock.tracing.trace._FINISH_SECONDS", 0.01)
     reading, writing = pipe
     trace = Trace(brief, writing)
     trace.start()

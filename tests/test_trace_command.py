@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from httpsock.options import _parser
-from httpsock.tcpinfo import _NUMBERS
-from httpsock.timeline import EXTRA_FACTS, SENTENCES
+from httpsock.cli.options import _parser
+from httpsock.tracing.events import EXTRA_FACTS, SENTENCES
+from httpsock.tracing.tcp_info import _NUMBERS
 from tests.support import get, talk
 from tests.support_program import COMMAND, ENVIRONMENT, PACKAGE, Start
 from tests.support_tools import run, tool

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 
 import httpsock
-from httpsock import Timeouts, kept, resources
-from httpsock.resources import DocumentRoot, Moment
-from httpsock.service import Service
-from httpsock.timeline import Text
-from httpsock.trace import Trace
-from httpsock.traced import Tracing
-from httpsock.tracedsocket import TracedDatagramSocket, TracedListener, TracedSocket
+from httpsock import Timeouts
+from httpsock.files import cache, document_root
+from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.observe.traced import Tracing
+from httpsock.server.settings import Service
+from httpsock.tracing.events import Text
+from httpsock.tracing.sockets import TracedDatagramSocket, TracedListener, TracedSocket
+from httpsock.tracing.trace import Trace
 from tests.conftest import LONG_AGO
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all, talk
 from tests.support_trace import Told, Traced, alike, golden
@@ -56,8 +57,8 @@ def collapsed(told: str) -> str:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let files be kept in memory although they are new."""
-    monkeypatch.setattr(resources, "COARSEST_SECONDS", -3600)
-    monkeypatch.setattr(kept, "FRESH_SECONDS", 3600)
+    monkeypatch.setattr(document_root, "COARSEST_SECONDS", -3600)
+    monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
 
 
 # --- Stories ------------------------------------------------------------------------------------------------------

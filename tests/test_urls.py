@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock.messages import RequestError
-from httpsock.target import parse_target
-from httpsock.urls import Url, UrlError, parse_url, redirected
+from httpsock.client.url import Url, UrlError, parse_url, redirected
+from httpsock.http.messages import RequestError
+from httpsock.http.target import parse_target
 
 
 @pytest.mark.parametrize(

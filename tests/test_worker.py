@@ -16,15 +16,16 @@ from typing import Any
 
 import pytest
 
-from httpsock import Timeouts, origin
-from httpsock import worker as worker_module
-from httpsock.accesslog import Exchange
-from httpsock.messages import Request, Response
-from httpsock.pieces import Pieces, Work
-from httpsock.poller import Poller
-from httpsock.resources import DocumentRoot, Moment
-from httpsock.service import Service
-from httpsock.worker import Log, Report, Worker
+from httpsock import Timeouts
+from httpsock.files import handler
+from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.http.messages import Request, Response
+from httpsock.http.steps import Pieces, Work
+from httpsock.server import event_loop as worker_module
+from httpsock.server.access_log import Exchange
+from httpsock.server.event_loop import Log, Report, Worker
+from httpsock.server.poller import Poller
+from httpsock.server.settings import Service
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, read_answers, receive_all, talk
 
 HELLO = b"Hello, socket.\n"
@@ -153,7 +154,7 @@ def test_connections_that_are_postponed_are_all_served_in_the_end(
     """Every turn is long, and the share of a network is used up by one connection, in receiving and in answering."""
     monkeypatch.setattr(worker_module, "_UNCHECKED", 0)
     for name in ("_LONG_SECONDS", "_SHARE_SECONDS", "_CHEAP_SECONDS"):
-        monkeypatch.setattr(f"httpsock.fairness.{name}", -1.0)
+        monkeypatch.setattr(f"httpsock.server.fairness.{name}", -1.0)
     employment = employ()
     with ExitStack() as stack:
         clients = [stack.enter_context(connect(employment.port)) for _ in range(30)]
@@ -167,7 +168,7 @@ def test_connections_that_are_postponed_are_all_served_in_the_end(
 
 def test_overdue_connections_that_are_postponed_end_soon_after(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_LONG_SECONDS", "_SHARE_SECONDS", "_CHEAP_SECONDS"):
-        monkeypatch.setattr(f"httpsock.fairness.{name}", -1.0)
+        monkeypatch.setattr(f"httpsock.server.fairness.{name}", -1.0)
     employment = employ(Timeouts(idle=0.1))
     with ExitStack() as stack:
         clients = [stack.enter_context(connect(employment.port)) for _ in range(30)]
@@ -216,9 +217,9 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     def respond(request: Request, moment: Moment) -> Response | Work[Response]:
         if request.target.path == b"/fault":
             raise ZeroDivisionError("a fault of our own")
-        return origin.respond(request, moment)
+        return handler.respond(request, moment)
 
-    monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(respond))
+    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(respond))
 
 
 @pytest.mark.parametrize("has_epoll", [True, False], ids=["epoll", "selectors"])
@@ -251,7 +252,7 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
     """However many ask for the same file in one turn, and although it is looked up once for all of them."""
 
     def respond(request: Request, moment: Moment) -> Response | Work[Response]:
-        response = origin.respond(request, moment)
+        response = handler.respond(request, moment)
         if request.target.query == b"first":
             # In the middle of a turn the file is replaced, and then asked for.
             (folder / "new.txt").write_bytes(b"changed")
@@ -259,7 +260,7 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
             second.sendall(get("/hello.txt"))
         return response
 
-    monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(respond))
+    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(respond))
     employment = employ()
     with connect(employment.port) as first, connect(employment.port) as second:
         first.sendall(get("/hello.txt?first"))
@@ -275,16 +276,16 @@ def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, mon
     def work(request: Request, moment: Moment) -> Pieces[Response]:
         while not other_is_answered.is_set():
             yield
-        response = origin.respond(request, moment)
+        response = handler.respond(request, moment)
         assert isinstance(response, Response)
         return response
 
     def respond(request: Request, moment: Moment) -> Response | Work[Response]:
         if request.target.query == b"long":
             return lambda network: work(request, moment)
-        return origin.respond(request, moment)
+        return handler.respond(request, moment)
 
-    monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(respond))
+    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(respond))
     employment = employ()
     with connect(employment.port) as first, connect(employment.port) as second:
         first.sendall(get("/hello.txt?long"))
@@ -306,7 +307,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatc
         finally:
             cut.set()
 
-    monkeypatch.setattr("httpsock.connection.Connection._respond", staticmethod(lambda request, moment: work))
+    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(lambda request, moment: work))
     employment = employ()
     with connect(employment.port) as client:
         client.sendall(get("/hello.txt"))

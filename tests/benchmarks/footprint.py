@@ -23,7 +23,16 @@ _IDLE_CONNECTIONS = 5_000
 _PATIENCE_SECONDS = 15.0
 _SETTLE_SECONDS = 0.3
 # Beside httpsock: what Python itself needs, and what a program that serves HTTP can hardly do without.
-IMPORTED = ("httpsock", "httpsock.server", "httpsock.serve", "httpsock.get", "http.server", "asyncio", "socket", "sys")
+IMPORTED = (
+    "httpsock",
+    "httpsock.server.server",
+    "httpsock.cli.serve",
+    "httpsock.cli.get",
+    "http.server",
+    "asyncio",
+    "socket",
+    "sys",
+)
 
 
 class Start(NamedTuple):

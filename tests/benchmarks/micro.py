@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from httpsock import accesslog
-from httpsock.grammar import format_http_date
-from httpsock.messages import Request, Response
-from httpsock.origin import respond
-from httpsock.parser import Limits, RequestParser
-from httpsock.resources import DocumentRoot, Moment
+from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.files.handler import respond
+from httpsock.http.grammar import format_http_date
+from httpsock.http.messages import Request, Response
+from httpsock.http.request_parser import Limits, RequestParser
+from httpsock.server import access_log
 
 from .answers import FIRST_NUMBER
 from .files import age
@@ -213,16 +213,16 @@ def line_tasks() -> Iterator[Task]:
     seconds = iter(range(1_000_000_000, 2_000_000_000))
     yield Task("date", "httpsock", _again(lambda: format_http_date(next(seconds))))
     yield Task("date", "email.utils.formatdate", _again(lambda: email.utils.formatdate(next(seconds), usegmt=True)))
-    for kind, name_format in accesslog.FORMATS.items():
+    for kind, name_format in access_log.FORMATS.items():
         yield Task("log line", kind, _again(_line_step(name_format)))
 
 
-def _line_step(form: Callable[[accesslog.Exchange], str]) -> Callable[[], object]:
+def _line_step(form: Callable[[access_log.Exchange], str]) -> Callable[[], object]:
     numbers = iter(range(FIRST_NUMBER, 10 * FIRST_NUMBER))
 
     def step() -> object:
         request_line = b"GET /1k.bin?visit=%d HTTP/1.1" % next(numbers)
-        return form(accesslog.Exchange(_NOW, "127.0.0.1", request_line, 200, 1024, 1024, 0.0004))
+        return form(access_log.Exchange(_NOW, "127.0.0.1", request_line, 200, 1024, 1024, 0.0004))
 
     return step
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import httpsock
-from httpsock.accesslog import Exchange
+from httpsock.server.access_log import Exchange
 from tests.support_tools import run, tool
 
 LONG_AGO = 1_600_000_000

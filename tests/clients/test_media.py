@@ -4,7 +4,7 @@ import pathlib
 import shutil
 
 import httpsock
-from httpsock.accesslog import Exchange
+from httpsock.server.access_log import Exchange
 from tests.support_tools import run, tool
 
 FILM = pathlib.Path(__file__).parents[2] / "www" / "clock.webm"

@@ -14,7 +14,7 @@ import zipfile
 import pytest
 
 import httpsock
-from httpsock.accesslog import Exchange
+from httpsock.server.access_log import Exchange
 from tests.support_tools import TOOL_SECONDS, tool
 
 

@@ -21,20 +21,20 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import httpsock
-from httpsock import grammar
-from httpsock.connection import Connection
-from httpsock.description import format_description, parse_description
-from httpsock.find import identify
-from httpsock.messages import Refusal, Request, RequestError
-from httpsock.negotiation import accepted_codings, preferred_media_type
-from httpsock.parser import Limits, Pause, RequestParser
-from httpsock.paths import parse_path
-from httpsock.preconditions import Validators, evaluate, range_applies
-from httpsock.ranges import parse_ranges, select_ranges
-from httpsock.resources import DocumentRoot, Moment
-from httpsock.service import Service
-from httpsock.ssdp import DatagramError, Device, Search, format_search, parse_datagram, search_of
-from httpsock.urls import parse_url
+from httpsock.cli.find import identify
+from httpsock.client.url import parse_url
+from httpsock.discovery.description import format_description, parse_description
+from httpsock.discovery.ssdp import DatagramError, Device, Search, format_search, parse_datagram, search_of
+from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.files.paths import parse_path
+from httpsock.http import grammar
+from httpsock.http.messages import Refusal, Request, RequestError
+from httpsock.http.negotiation import accepted_codings, preferred_media_type
+from httpsock.http.preconditions import Validators, evaluate, range_applies
+from httpsock.http.ranges import parse_ranges, select_ranges
+from httpsock.http.request_parser import Limits, Pause, RequestParser
+from httpsock.server.connection import Connection
+from httpsock.server.settings import Service
 
 from .hostile import _SEEDS, mutate
 from .subject import ROOT, Row

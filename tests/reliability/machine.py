@@ -22,7 +22,7 @@ _SWITCHING = (
 )
 # Waits three seconds at most for anything.
 _IMPATIENT = (
-    PYTHON + " -c 'import sys, threading, httpsock; from httpsock.process import raise_descriptor_limit;"
+    PYTHON + " -c 'import sys, threading, httpsock; from httpsock.server.process import raise_descriptor_limit;"
     " raise_descriptor_limit(); timeouts = httpsock.Timeouts(head=3.0, idle=3.0, stall=3.0);"
     ' server = httpsock.Server("{root}", hosts=["127.0.0.1"], port={port}, timeouts=timeouts); server.serve()\''
 )
@@ -46,7 +46,7 @@ def _clock() -> list[Row]:
     now = time.time
     with site() as root, httpsock.Server(root, port=0) as server, connect(server.port) as client:
         for step in (0, 86_400, -86_400, 86_400 * 365):
-            with mock.patch("httpsock.worker.time.time", lambda step=step: now() + step):
+            with mock.patch("httpsock.server.event_loop.time.time", lambda step=step: now() + step):
                 dates.append(_answer(client).partition(b"Date: ")[2][:16])
     different = len(set(dates))
     return [
@@ -78,7 +78,7 @@ def _day() -> Row:
     passed = 0.0
     clock = SimpleNamespace(time=lambda: began + passed, monotonic=lambda: 1000.0 + passed)
     right = 0
-    patched = mock.patch("httpsock.worker.time", clock)
+    patched = mock.patch("httpsock.server.event_loop.time", clock)
     with site() as root, patched, httpsock.Server(root, port=0) as server, ExitStack() as stack:
         before = None
         descriptors = []

@@ -1,0 +1,148 @@
+"""The options of the command that serves: their names, what each takes, and which go together."""
+
+import argparse
+import os
+import socket
+from collections.abc import Sequence
+
+from httpsock import __version__
+from httpsock.server.access_log import FORMATS
+from httpsock.server.server import check_field, check_host
+
+from .arguments import TRACE_FORMS, Parser, command_name, field, number, with_trace_form
+
+_DEFAULT_GRACE = 5
+_port = number(0, 65535, "a port")
+# What other servers call it.
+_OF_OTHERS = {
+    "--host": "--bind", "--address": "--bind", "-a": "--bind", "-i": "--bind", "--listen": "--bind", "-l": "--port",
+    "--cors": "--header 'Access-Control-Allow-Origin: *'",
+    "-H": "--header", "--root": "--directory", "--dir": "--directory", "--public": "--lan", "-c": "--cache",
+    "-v": "--trace", "--verbose": "--trace", "-s": "--quiet", "-q": "--quiet", "--silent": "--quiet",
+    "-V": "--version", "--dotfiles": "--hidden", "--all": "--hidden", "-L": "--follow-links", "-w": "--threads",
+    "--workers": "--processes", "--max-age": "--cache", "--interface": "--bind", "--interfaces": "--bind",
+}  # fmt: skip
+_EPILOG = """examples:
+  httpsock                   serve www/, or else the current folder
+  httpsock ~/site 8080       serve a folder at http://127.0.0.1:8080/
+  httpsock --lan             let other devices on the network see it
+  httpsock --cache 3600 --header 'Access-Control-Allow-Origin: *'
+
+httpsock get URL...   download over HTTP (see get --help)
+httpsock find   search the network for announced servers
+"""
+
+
+def options_of(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return what *arguments* mean, as attributes. Leaves with exit code 2 if they mean nothing."""
+    parser = _parser()
+    options = parser.parse_args(with_trace_form(arguments))
+    _place(parser, options)
+    options.bind = list(dict.fromkeys(options.bind)) if options.bind else None
+    if options.announce and not (options.lan or options.bind):
+        parser.error("a loopback-only server cannot be announced; add --lan or --bind")
+    if options.announce and options.processes > 1:
+        # What announces has a thread, and processes are made of one thread.
+        parser.error("--announce goes with one process, not with --processes")
+    if options.inspect and options.processes > 1:
+        # A page is answered by one of them, and would show that one alone.
+        parser.error("--inspect goes with one process, not with --processes")
+    if options.inspect and any(not host.startswith("127.") and host != "::1" for host in options.bind or ()):
+        parser.error("--inspect is for this machine alone: leave out --bind, bind a loopback address, or use --lan")
+    return options
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "httpsock",
+        "[DIR] [PORT] [options]",
+        _OF_OTHERS,
+        description="Serve a folder over HTTP/1.1, to this machine alone by default.",
+        epilog=_EPILOG.replace("  httpsock", f"  {command_name()}").replace("\nhttpsock", f"\n{command_name()}"),
+    )
+    directory_help = "the folder (default: www/ if it exists, else the current folder)"
+    parser.add_argument("places", metavar="DIR", nargs="*", help=f"{directory_help}; a bare number is the port")
+    parser.add_argument("-d", "--directory", metavar="DIR", help="the same")
+    where = parser.add_argument_group("where to listen")
+    port_help = "the TCP port; 0 takes a free one (default: 8000, or the next free one up to 8009)"
+    where.add_argument("-p", "--port", type=_port, metavar="N", help=port_help)
+    reach = where.add_mutually_exclusive_group()
+    bind_help = "listen on this numeric address only; may be repeated (default: 127.0.0.1 and ::1)"
+    reach.add_argument("-b", "--bind", type=_host, action="append", metavar="ADDR", help=bind_help)
+    reach.add_argument("--lan", action="store_true", help="listen on all addresses, so that other devices can connect")
+    announce_help = "announce it on the local network by SSDP; needs --lan or --bind"
+    where.add_argument("--announce", action="store_true", help=announce_help)
+    what = parser.add_argument_group("what to serve")
+    what.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")
+    what.add_argument("--follow-links", action="store_true", help="follow symlinks that lead out of the folder, too")
+    siblings_help = "send no compressed siblings (app.js.gz) in place of files"
+    what.add_argument("--no-siblings", dest="siblings", action="store_false", help=siblings_help)
+    cache_help = "let caches reuse files for SECONDS (default: revalidate every time)"
+    what.add_argument("--cache", type=number(0, 999_999_999, "a number of seconds"), metavar="SECONDS", help=cache_help)
+    header_help = "add this field to every response; may be repeated"
+    what.add_argument(
+        "--header", type=field(check_field), action="append", default=[], metavar="'NAME: VALUE'", help=header_help
+    )
+    log = parser.add_argument_group("what to say")
+    log_help = "how the access log is written to standard error (default: text)"
+    log.add_argument("--log", choices=FORMATS, default="text", help=log_help)
+    log.add_argument("--quiet", action="store_true", help="no access log")
+    trace_help = (
+        "print every socket call instead of the access log; =hex adds a dump, =json prints one object per event"
+    )
+    log.add_argument("--trace", choices=TRACE_FORMS, nargs="?", metavar="FORM", help=trace_help)
+    only_help = "trace only requests below a path (/img/), or one client (its IP address)"
+    log.add_argument("--trace-only", type=_path_or_host, metavar="WHAT", help=only_help)
+    inspect_help = "live view of all connections at /.httpsock/, for this machine only"
+    log.add_argument("--inspect", action="store_true", help=inspect_help)
+    _add_how_to_run(parser.add_argument_group("how to run"))
+    return parser
+
+
+def _add_how_to_run(how: argparse._ArgumentGroup) -> None:
+    threads_help = "threads (default: 4): one serves, the others take over when a slow disk blocks it"
+    how.add_argument("--threads", type=number(1, 128, "a number"), default=4, metavar="N", help=threads_help)
+    processes_help = "serving processes, each with threads of its own (default: 1)"
+    how.add_argument("--processes", type=number(1, 64, "a number"), default=1, metavar="N", help=processes_help)
+    how.add_argument(
+        "--grace",
+        type=number(0, 86_400, "a number of seconds"),
+        default=_DEFAULT_GRACE,
+        metavar="SECONDS",
+        help="on shutdown, time for running responses to finish (default: 5)",
+    )
+    how.add_argument("--user", metavar="NAME", help="give up root for this user once the port is bound")
+    how.add_argument("--version", action="version", version=f"httpsock {__version__}")
+
+
+def _place(parser: Parser, options: argparse.Namespace) -> None:
+    """Take what was given without an option as the folder and the port, in either order."""
+    for place in options.places:
+        # A folder of that name is served all the same.
+        if place.isascii() and place.isdigit() and options.port is None and not os.path.isdir(place):
+            try:
+                options.port = _port(place)
+            except argparse.ArgumentTypeError as error:
+                parser.error(str(error))
+        elif options.directory is None:
+            options.directory = place
+        else:
+            parser.error(f"unrecognized arguments: {place}")
+
+
+def _host(text: str) -> str:
+    """Return a numeric address."""
+    try:
+        check_host(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _path_or_host(text: str) -> str:
+    """Return the beginning of a path, or a numeric address as the system writes it."""
+    if text.startswith("/"):
+        return text
+    host, percent, zone = _host(text).partition("%")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.inet_ntop(family, socket.inet_pton(family, host)) + percent + zone

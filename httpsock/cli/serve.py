@@ -1,0 +1,325 @@
+"""The command that serves: what its options set up, signals, exit code.
+
+line 1 of standard output    the URL, alone, for scripts
+standard error               all else: what is served, the log, what went wrong
+exit code                    0 after a clean stop, 1 if it cannot serve, 2 for a wrong argument
+"""
+
+import argparse
+import contextlib
+import errno
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from httpsock.server.access_log import FORMATS, Exchange, Format, TextFormat
+from httpsock.server.activation import InheritedSockets, inherit_sockets
+from httpsock.server.addresses import local_addresses
+from httpsock.server.children import Parent
+from httpsock.server.event_loop import Log
+from httpsock.server.process import become_user, fill_standard_descriptors, raise_descriptor_limit
+from httpsock.server.process_loop import ProcessLoop, Served
+from httpsock.server.restart import GracefulRestart
+from httpsock.server.server import ANY, DEFAULT_PORT, LOOPBACK, Server, import_the_rest, say, url_of
+from httpsock.server.threaded import ThreadedServer
+from httpsock.tracing.output import shows_colours, standard_error, width_of
+
+from .options import options_of
+from .stderr import LineWriter
+
+if TYPE_CHECKING:
+    from httpsock.discovery.announcer import Announcer
+    from httpsock.observe.traced import Tracing
+
+CANNOT_SERVE = 1
+WRONG_ARGUMENT = 2
+# A default port that is taken gives way to the next ones; a port that was asked for does not.
+_DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
+# How long the last lines of the log may take to be written when all else has ended.
+_LAST_LINES_SECONDS = 1.0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve as *arguments* say until a signal ends it; return the exit code."""
+    options = options_of(arguments)
+    if options.processes > 1 and not hasattr(os, "fork"):
+        say("httpsock: this system can't share listening sockets between processes; leave out --processes.")
+        return WRONG_ARGUMENT
+    directory = options.directory
+    if directory is None:
+        directory = "www" if os.path.isdir("www") else "."
+    fill_standard_descriptors()
+    raise_descriptor_limit()
+    lines = LineWriter()
+    try:
+        inherited = inherit_sockets()
+    except (OSError, ValueError) as error:
+        say(f"httpsock: cannot use the inherited listening sockets: {error}.")
+        return CANNOT_SERVE
+    try:
+        servers = _open_servers(options, directory, lines, inherited)
+        _check_all_are_bound(servers, options, inherited)
+    except OSError as error:
+        say(f"httpsock: {_cannot_serve(error, options, directory)}")
+        return CANNOT_SERVE
+    # A process that takes over has inherited its user.
+    if not inherited.parent and (fault := _give_up_root(options, directory)):
+        for server in servers:
+            server.stop(0)
+        say(f"httpsock: {fault}")
+        return CANNOT_SERVE
+    return _run(servers, lines, options, inherited)
+
+
+def _run(servers: Sequence[Server], lines: LineWriter, options: argparse.Namespace, inherited: InheritedSockets) -> int:
+    """Serve in as many processes as there are servers until a signal ends it; return the exit code."""
+    try:
+        loop = _process_loop(servers, lines, options, inherited)
+    except OSError as error:
+        for server in servers:
+            server.stop(0)
+        say(f"httpsock: cannot serve: {error.strerror}.")
+        return CANNOT_SERVE
+    with _announcing(servers[0], options) as announcer:
+        # When the URL is printed, everything that was asked for works.
+        _announce(servers[0], options, inherited)
+        code = _run_loop(loop, lines)
+        if announcer:
+            announcer.is_replaced = servers[0].is_retiring
+    return code
+
+
+def _process_loop(
+    servers: Sequence[Server], lines: LineWriter, options: argparse.Namespace, inherited: InheritedSockets
+) -> ProcessLoop:
+    """Return the main thread's loop, which runs *servers*. Raises OSError if too few descriptors are left for it."""
+    # Windows has no SIGHUP, and no descriptors to inherit.
+    groups = [server.descriptors() for server in servers] if hasattr(signal, "SIGHUP") else []
+    restart = GracefulRestart(groups, _say_if_it_is_taken)
+    served: Served = ThreadedServer(servers[0], options.grace)
+    if len(servers) > 1:
+        served = _supervisor(servers, lines, options, restart)
+    return ProcessLoop(
+        served, restart=restart, parent=inherited.parent, grace_seconds=options.grace, report=_say_if_it_is_taken
+    )
+
+
+def _run_loop(loop: ProcessLoop, lines: LineWriter) -> int:
+    """Run *loop* and write the last lines of the log; return the exit code."""
+    try:
+        code = loop.run()
+    except OSError as error:
+        say(f"httpsock: cannot serve: {error.strerror}.")
+        code = CANNOT_SERVE
+    lines.close(_LAST_LINES_SECONDS)
+    # As it exits, the interpreter restores the default actions: a late SIGHUP would change the exit code.
+    with contextlib.suppress(AttributeError):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return code
+
+
+def _supervisor(
+    servers: Sequence[Server], lines: LineWriter, options: argparse.Namespace, restart: GracefulRestart
+) -> Served:
+    """Return what runs each of *servers* in a process of its own."""
+    # Most servers run in one process.
+    from httpsock.server.supervisor import Supervisor
+
+    def serve(number: int, parent: Parent) -> int:
+        restart.close()
+        close_all(server for server in servers if server is not servers[number])
+        served = ThreadedServer(servers[number], options.grace)
+        none = GracefulRestart([], lines.say)
+        loop = ProcessLoop(
+            served, restart=none, parent=parent, grace_seconds=options.grace, report=lines.say, is_forked=True
+        )
+        return _run_loop(loop, lines)
+
+    def close_all(servers: Iterable[Server]) -> None:
+        for server in servers:
+            server.stop(0)
+
+    return Supervisor(len(servers), serve=serve, close=lambda: close_all(servers), report=_say_if_it_is_taken)
+
+
+def _say_if_it_is_taken(text: str) -> None:
+    """Print on standard error, unless that is closed or would block."""
+    with contextlib.suppress(OSError, ValueError):
+        # Python has no standard error if that was closed when it started.
+        if sys.stderr and select.select([], [sys.stderr], [], 0)[1]:
+            say(text)
+
+
+def _open_servers(
+    options: argparse.Namespace, directory: str, lines: LineWriter, inherited: InheritedSockets
+) -> list[Server]:
+    """Return a server for each process, bound to its port, or serving at the sockets that were inherited."""
+    if inherited.groups:
+        groups = inherited.for_processes(options.processes)
+        return [_server(options, directory, lines, 0, group) for group in groups]
+    first = _open_server(options, directory, lines)
+    return [first, *(_server(options, directory, lines, 0, first.share()) for _ in range(1, options.processes))]
+
+
+def _open_server(options: argparse.Namespace, directory: str, lines: LineWriter) -> Server:
+    """Return the server, bound to its port: the one asked for, or the first free one of the default ports."""
+    ports = _DEFAULT_PORTS if options.port is None else [options.port]
+    for port in ports:
+        try:
+            return _server(options, directory, lines, port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port == ports[-1]:
+                raise
+    raise AssertionError("there is always a port to try")
+
+
+def _check_all_are_bound(servers: Sequence[Server], options: argparse.Namespace, inherited: InheritedSockets) -> None:
+    """Raise OSError if an address that was asked for is missing: of several, a server takes those there are."""
+    if options.bind and not inherited.groups and len(servers[0].urls) < len(options.bind):
+        for server in servers:
+            server.stop(0)
+        raise OSError(errno.EADDRNOTAVAIL, "no such address")
+
+
+def _server(
+    options: argparse.Namespace,
+    directory: str,
+    lines: LineWriter,
+    port: int,
+    listeners: Sequence[socket.socket] | None = None,
+) -> Server:
+    """Return a server, bound to *port* or serving at *listeners*."""
+    return Server(
+        directory,
+        hosts=ANY if options.lan else options.bind or LOOPBACK,
+        port=port,
+        threads=options.threads,
+        show_hidden=options.hidden,
+        follow_links=options.follow_links,
+        siblings=options.siblings,
+        cache_control=f"max-age={options.cache}" if options.cache else "no-cache",
+        fields=options.header,
+        log=None if options.quiet or options.trace or options.trace_only else _log(_format(options.log), lines),
+        report=lines.say,
+        listeners=listeners,
+        tracing=_tracing(options) if options.trace or options.trace_only or options.inspect else None,
+    )
+
+
+def _tracing(options: argparse.Namespace) -> "Tracing":
+    """Return what a server is made of that is traced on standard error, inspected, or both."""
+    trace = None
+    # Wanted by few.
+    if options.trace or options.trace_only:
+        from httpsock.tracing.trace import trace_on_standard_error
+
+        form, only = options.trace or "text", options.trace_only or ""
+        trace = trace_on_standard_error(form, only=only, shows_process=options.processes > 1)
+    if options.inspect or trace is None:
+        from httpsock.observe.inspected import Inspecting
+        from httpsock.observe.recorder import Inspector
+
+        return Inspecting(Inspector(trace))
+    from httpsock.observe.traced import Tracing
+
+    return Tracing(trace)
+
+
+def _format(name: str) -> Format:
+    """Return the format of that name, as wide and colourful as standard error is."""
+    if name != "text":
+        return FORMATS[name]
+    descriptor = standard_error()
+    return TextFormat(width_of(descriptor), is_coloured=shows_colours(descriptor))
+
+
+def _log(format_line: Format, lines: LineWriter) -> Log:
+    """Return a log that has a batch of lines written at once."""
+
+    def log(exchanges: Sequence[Exchange]) -> None:
+        lines.write("".join(map(format_line, exchanges)))
+
+    return log
+
+
+def _give_up_root(options: argparse.Namespace, directory: str) -> str | None:
+    """Become the user that was asked for, if one was; return why that can't be, or None."""
+    if options.user is None:
+        return None
+    import_the_rest()
+    try:
+        become_user(options.user)
+        os.scandir(directory).close()
+    except ValueError as error:
+        return f"{error}; --user takes a name of this system."
+    except PermissionError as error:
+        if error.filename is None:
+            return "--user gives up root, and this process is not root."
+        return f"the folder {directory!r} may not be read by {options.user}."
+    return None
+
+
+def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -> str:
+    """Return one sentence on why the server can't start."""
+    match error.errno:
+        case errno.EADDRINUSE if options.port is None:
+            return f"all ports from {_DEFAULT_PORTS[0]} to {_DEFAULT_PORTS[-1]} are in use; choose another with --port."
+        case errno.EADDRINUSE:
+            return (
+                f"port {options.port} is in use; choose another with --port, or leave it to the system with --port 0."
+            )
+        case errno.EACCES if error.filename is None:
+            return f"port {options.port} may not be bound by this user; ports from 1024 on may."
+        case errno.EADDRNOTAVAIL:
+            return f"{' or '.join(options.bind or LOOPBACK[:1])} is not an address of this machine."
+        case errno.ENOENT:
+            return f"there is no folder {directory!r}."
+        case errno.ENOTDIR:
+            return f"{directory!r} is not a folder."
+        case errno.EACCES:
+            return f"the folder {directory!r} may not be read by this user."
+    return f"{directory!r} can't be served at {' or '.join(options.bind or LOOPBACK[:1])}: {error.strerror or error}."
+
+
+def _announce(server: Server, options: argparse.Namespace, inherited: InheritedSockets) -> None:
+    """Say where the folder is, unless that was said before: the URL alone on standard output, else standard error."""
+    if inherited.parent:
+        return
+    said = []
+    if options.port is None and server.port != DEFAULT_PORT and not inherited.groups:
+        said.append(f"Port {DEFAULT_PORT} is in use, so this is port {server.port}.")
+    if options.lan:
+        said.append(f"Serving {server.directory} to the whole network (Ctrl-C to stop). On other devices type:")
+        said += [f"  {url_of(address, server.port)}" for address in local_addresses()]
+    else:
+        said.append(f"Serving {server.directory} at {' and '.join(server.urls)} (Ctrl-C to stop)")
+    if any("%25" in url for url in server.urls):
+        said.append("Browsers open no address with a zone, such as %eth0; curl and httpsock get do.")
+    if options.inspect:
+        said.append(f"See the sockets at {server.url}.httpsock/")
+    # Whoever started it may have closed the pipe; it serves all the same.
+    with contextlib.suppress(OSError, ValueError):
+        print(server.url, flush=True)
+    say("\n".join(said))
+
+
+def _announcing(server: Server, options: argparse.Namespace) -> contextlib.AbstractContextManager["Announcer | None"]:
+    """Return what announces the folder on the local network while it is entered, if that is asked for and possible."""
+    if not options.announce:
+        return contextlib.nullcontext()
+    # Loaded only now: most servers announce nothing.
+    from httpsock.discovery.announcer import Announcer
+
+    # Of a trace of some paths only, no datagram is a part.
+    trace = server.tracing.trace if server.tracing and not server.tracing.trace.path else None
+    hosts = ANY if options.lan else options.bind
+    try:
+        return Announcer(server.directory, hosts, server.port, trace=trace)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        say(f"httpsock: the folder can't be announced: {reason}; it is served all the same.")
+        return contextlib.nullcontext()

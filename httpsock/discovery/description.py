@@ -1,0 +1,106 @@
+"""The description of a device: its name, and the page to look at; written for ours, read from others.
+
+A control point gets it by HTTP from the LOCATION that a device announces. Others' descriptions come from strangers: two
+elements are read by patterns that take linear time. No entity is defined, nothing nested is followed, no encoding but
+four is decoded. Knows nothing of sockets.
+
+UPnP Device Architecture 2.0 §2.3 (description), 1.0 §2.1 (URLBase); XML 1.0 §4.1 (references), §4.3.3 (encodings);
+RFC 3986 §5 (relative references).
+"""
+
+import re
+from html import escape
+from typing import NamedTuple
+
+from httpsock.cli.terminal import visible
+from httpsock.client.url import Url, UrlError, resolve
+
+from .ssdp import DEVICE_TYPE, Device
+
+# UDA 2.0 §2.3: a name has fewer than 64 characters.
+_OUR_CHARACTERS = 63
+_THEIR_CHARACTERS = 100
+# XML 1.0 §4.3.3 and its appendix F: a mark at the beginning, else a declaration, else UTF-8.
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_ENCODINGS = {b"iso-8859-1": "latin-1", b"us-ascii": "latin-1", b"windows-1252": "cp1252"}
+_declaration = re.compile(rb"""<\?xml[^<>]{1,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_ELEMENT = r"<(?:[\w.-]{1,40}:)?%s(?:\s[^<>]*+)?>(?:\s*+<!\[CDATA\[([^<>\]]*+)\]\]>\s*+|([^<>]*+))</"
+_ELEMENTS = {name: re.compile(_ELEMENT % name) for name in ("friendlyName", "presentationURL", "URLBase")}
+_reference = re.compile(r"&(?:#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot|apos));")
+_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def format_description(device: Device, name: str, url: str) -> bytes:
+    """Return the description of *device*: its *name*, and the *url* of the folder.
+
+    There is no service (UDA 2.0 §2.1: the list may be left out). What is not printable is escaped, since XML has no
+    other way to hold it.
+    """
+    return f"""<?xml version="1.0" encoding="utf-8"?>
+<root xmlns="urn:schemas-upnp-org:device-1-0" configId="1">
+  <specVersion><major>2</major><minor>0</minor></specVersion>
+  <device>
+    <deviceType>{DEVICE_TYPE}</deviceType>
+    <friendlyName>{escape(visible(name)[:_OUR_CHARACTERS])}</friendlyName>
+    <manufacturer>httpsock</manufacturer>
+    <modelName>httpsock</modelName>
+    <UDN>uuid:{device.identity}</UDN>
+    <presentationURL>{escape(url)}</presentationURL>
+  </device>
+</root>
+""".encode()
+
+
+class Description(NamedTuple):
+    """What is read of a description; each is empty if it is missing."""
+
+    name: str
+    presentation: str
+    base: str
+
+    def page(self, location: Url) -> Url | None:
+        """Return the URL of the page to look at, or None if there is none that is http.
+
+        It may be relative, to the URLBase of UDA 1.0 if there is one, else to *location*, the description's own URL.
+        """
+        if not self.presentation:
+            return None
+        try:
+            return resolve(resolve(location, self.base) if self.base else location, self.presentation)
+        except UrlError:
+            return None
+
+
+def parse_description(octets: bytes) -> Description:
+    """Return what *octets* say of a device. Any octets are a description, if an empty one."""
+    text = _decoded(octets)
+    name, presentation, base = (_first(pattern, text) for pattern in _ELEMENTS.values())
+    return Description(name[:_THEIR_CHARACTERS], presentation, base)
+
+
+def _decoded(octets: bytes) -> str:
+    for mark, encoding in _MARKS:
+        if octets.startswith(mark):
+            return octets[len(mark) :].decode(encoding, "replace")
+    declared = _declaration.match(octets)
+    encoding = _ENCODINGS.get(declared[1].lower(), "utf-8") if declared else "utf-8"
+    return octets.decode(encoding, "replace")
+
+
+def _first(pattern: re.Pattern[str], text: str) -> str:
+    """Return the text of the first such element, or nothing if there is none."""
+    match = pattern.search(text)
+    if match is None:
+        return ""
+    verbatim, escaped = match.groups()
+    return (verbatim if escaped is None else _reference.sub(_character, escaped)).strip()
+
+
+def _character(reference: re.Match[str]) -> str:
+    decimal, hexadecimal, name = reference.groups()
+    if name:
+        return _NAMED[name]
+    number = int(decimal) if decimal else int(hexadecimal, 16)
+    # XML 1.0 §2.2: no surrogate, nothing beyond Unicode.
+    return _REPLACEMENT if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF else chr(number)

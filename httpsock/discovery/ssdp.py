@@ -1,0 +1,248 @@
+"""SSDP: HTTP in datagrams, as values.
+
+Takes the octets of one datagram, gives what it says; and the other way round. A datagram is whole or nothing: there is
+no stream, so nothing to wait for, no content, no connection. Knows nothing of sockets or time.
+
+UPnP Device Architecture 2.0 §1.2 (advertisement), §1.3 (search); RFC 9110 §5 (fields), RFC 9112 §2.1 (message format).
+
+    M-SEARCH * HTTP/1.1 CRLF              NOTIFY * HTTP/1.1 CRLF               HTTP/1.1 200 OK CRLF
+    HOST: 239.255.255.250:1900 CRLF       HOST: 239.255.255.250:1900 CRLF      CACHE-CONTROL: max-age=1800 CRLF
+    MAN: "ssdp:discover" CRLF             NTS: ssdp:alive CRLF                 ST: upnp:rootdevice CRLF
+    MX: 2 CRLF                            NT: upnp:rootdevice CRLF             USN: uuid:...::upnp:rootdevice CRLF
+    ST: ssdp:all CRLF CRLF                LOCATION: http://... CRLF CRLF       LOCATION: http://... CRLF CRLF
+"""
+
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from httpsock.cli.terminal import visible
+from httpsock.http import grammar
+from httpsock.http.framing import field_line_fault
+
+GROUP = "239.255.255.250"
+GROUP_IPV6 = "ff02::c"
+PORT = 1900
+MAX_AGE_SECONDS = 1800
+ALL = "ssdp:all"
+ROOT_DEVICE = "upnp:rootdevice"
+DEVICE_TYPE = "urn:schemas-upnp-org:device:Basic:1"
+
+# One that fits into an Ethernet frame is what UDA asks for; this leaves room for what others send.
+_MOST_OCTETS = 8192
+_MOST_FIELD_LINES = 64
+# UDA 2.0 §1.3.2: a device may take any larger MX for 5.
+_MOST_MX = 5
+_mx = re.compile(r"[0-9]{1,9}")
+
+
+class DatagramError(Exception):
+    """The octets are no message of SSDP; nobody is told, since an answer could be for somebody else."""
+
+    def __init__(self, reason: str, clause: str) -> None:
+        super().__init__(f"{reason} ({clause})")
+        self.reason = reason
+        self.clause = clause
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a trace tells of it."""
+        return {"reason": self.reason, "clause": self.clause}
+
+
+class Datagram(NamedTuple):
+    """One message: its start line taken apart, and its fields: names in lower case, the last line of each name.
+
+    The start line is read once, by ``parse_datagram``: everything computed from these values is defined for all of
+    them. A request has a *method* and a *target*; a response has a *status*, else 0, and a *phrase*.
+    """
+
+    start_line: bytes
+    fields: Mapping[bytes, bytes]
+    method: str = ""
+    target: str = ""
+    status: int = 0
+    phrase: str = ""
+
+    def field(self, name: str) -> str:
+        """Return the value of a field as text, or nothing if there is none."""
+        return _text(self.fields.get(name.encode("ascii"), b""))
+
+    @property
+    def identity(self) -> str:
+        """The device that sent it: its USN up to the first "::" (UDA 2.0 §1.2.2)."""
+        return self.field("usn").partition("::")[0]
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it answers a search, and names the device that does (UDA 2.0 §1.3.3)."""
+        return self.status == 200 and bool(self.identity)
+
+    @property
+    def summary(self) -> dict[str, str | int]:
+        """The start line as a trace shows it: method and target, or status and phrase."""
+        if self.method:
+            return {"method": self.method, "target": visible(self.target)}
+        return {"status": self.status, "phrase": visible(self.phrase)}
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "backslashreplace")
+
+
+class Search(NamedTuple):
+    """Somebody looks for *target*, and wants answers at a random moment within *seconds*."""
+
+    target: str
+    seconds: int
+
+
+def parse_datagram(octets: bytes) -> Datagram:
+    """Return what *octets* say. Raises DatagramError, naming what is wrong, when that is no message."""
+    if len(octets) > _MOST_OCTETS:
+        raise DatagramError(f"the datagram has {len(octets)} octets; {_MOST_OCTETS} are the most", "UDA 2.0 §1.1.2")
+    start_line, crlf, rest = octets.partition(b"\r\n")
+    empty = _parse_start_line(start_line) if crlf else None
+    if empty is None:
+        shown = grammar.printable(start_line)
+        raise DatagramError(f'the start line "{shown}" is neither that of a request nor of a response', "RFC 9112 §2.1")
+    lines = rest.removesuffix(b"\r\n").split(b"\r\n")[:-1]
+    if not (b"\r\n" + rest).endswith(b"\r\n\r\n") or len(lines) > _MOST_FIELD_LINES:
+        reason = f"there is no empty line after at most {_MOST_FIELD_LINES} field lines"
+        raise DatagramError(reason, "RFC 9112 §2.1")
+    fields: dict[bytes, bytes] = {}
+    for number, line in enumerate(lines, start=1):
+        if fault := field_line_fault(line + b"\r\n", f"field line {number}"):
+            raise DatagramError(fault.refusal.reason, fault.refusal.clause)
+        name, _, value = line.partition(b":")
+        fields[name.lower()] = value.strip(b" \t")
+    return empty._replace(fields=fields)
+
+
+def _parse_start_line(octets: bytes) -> Datagram | None:
+    """Return a message that has this start line and no fields, or None if it is no start line."""
+    if match := grammar.request_line.fullmatch(octets):
+        return Datagram(octets, {}, method=_text(match[1]), target=_text(match[2]))
+    if match := grammar.status_line.fullmatch(octets):
+        return Datagram(octets, {}, status=int(match[3]), phrase=_text(match[4] or b""))
+    return None
+
+
+def search_of(datagram: Datagram) -> Search:
+    """Return the search that *datagram* is. Raises DatagramError if it is none that is to be answered."""
+    if datagram.start_line != b"M-SEARCH * HTTP/1.1" or datagram.field("man") != '"ssdp:discover"':
+        raise DatagramError("it is no search", "UDA 2.0 §1.3.2")
+    seconds, target = datagram.field("mx"), datagram.field("st")
+    if not target:
+        raise DatagramError("the search does not say for what", "UDA 2.0 §1.3.2")
+    # A search without MX is sent to one device, which answers at once (§1.3.2); MX 0 counts as 1.
+    if not seconds:
+        return Search(target, 0)
+    if not _mx.fullmatch(seconds):
+        raise DatagramError("MX is no number of seconds", "UDA 2.0 §1.3.2")
+    return Search(target, max(1, min(int(seconds), _MOST_MX)))
+
+
+class Device(NamedTuple):
+    """What is announced: a folder at one address. *booted* is when, in seconds since 1970."""
+
+    identity: uuid.UUID
+    location: str
+    server: str
+    booted: int
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What it is found as: a root device, itself, a device of its type (UDA 2.0 §1.2.2, table 1-1)."""
+        return (ROOT_DEVICE, f"uuid:{self.identity}", DEVICE_TYPE)
+
+    def name_of(self, target: str) -> str:
+        """Return the USN, which is unique for what is found."""
+        own = f"uuid:{self.identity}"
+        return own if target == own else f"{own}::{target}"
+
+    def answers(self, search: Search) -> Iterator[bytes]:
+        """Give the datagrams that answer *search*: none if it is for something else."""
+        for target in self.targets:
+            if search.target in (ALL, target):
+                yield _format(
+                    "HTTP/1.1 200 OK",
+                    ("CACHE-CONTROL", f"max-age={MAX_AGE_SECONDS}"),
+                    ("EXT", ""),
+                    ("LOCATION", self.location),
+                    ("SERVER", self.server),
+                    ("ST", target),
+                    ("USN", self.name_of(target)),
+                    *self._numbers(),
+                )
+
+    def alive(self) -> Iterator[bytes]:
+        """Give the datagrams that say that it is there."""
+        for target in self.targets:
+            yield _format(
+                "NOTIFY * HTTP/1.1",
+                ("HOST", self._group),
+                ("CACHE-CONTROL", f"max-age={MAX_AGE_SECONDS}"),
+                ("LOCATION", self.location),
+                ("NT", target),
+                ("NTS", "ssdp:alive"),
+                ("SERVER", self.server),
+                ("USN", self.name_of(target)),
+                *self._numbers(),
+            )
+
+    def update(self, booted: int) -> Iterator[bytes]:
+        """Give the datagrams that say that *booted* is its number from now on, since another network has come."""
+        for target in self.targets:
+            yield _format(
+                "NOTIFY * HTTP/1.1",
+                ("HOST", self._group),
+                ("LOCATION", self.location),
+                ("NT", target),
+                ("NTS", "ssdp:update"),
+                ("USN", self.name_of(target)),
+                *self._numbers(),
+                ("NEXTBOOTID.UPNP.ORG", str(booted)),
+            )
+
+    def byebye(self) -> Iterator[bytes]:
+        """Give the datagrams that say that it is there no longer."""
+        for target in self.targets:
+            yield _format(
+                "NOTIFY * HTTP/1.1",
+                ("HOST", self._group),
+                ("NT", target),
+                ("NTS", "ssdp:byebye"),
+                ("USN", self.name_of(target)),
+                *self._numbers(),
+            )
+
+    @property
+    def _group(self) -> str:
+        """Whom it says so, which is of the family of the address that it speaks of (UDA 2.0 §A.3)."""
+        return _host_of(is_ipv6=self.location.startswith("http://["))
+
+    def _numbers(self) -> tuple[tuple[str, str], ...]:
+        return (("BOOTID.UPNP.ORG", str(self.booted)), ("CONFIGID.UPNP.ORG", "1"))
+
+
+def format_search(target: str, seconds: int, *, is_ipv6: bool = False) -> bytes:
+    """Return the datagram that looks for *target*, to be answered within *seconds*."""
+    return _format(
+        "M-SEARCH * HTTP/1.1",
+        ("HOST", _host_of(is_ipv6=is_ipv6)),
+        ("MAN", '"ssdp:discover"'),
+        ("MX", str(seconds)),
+        ("ST", target),
+        ("USER-AGENT", "httpsock UPnP/2.0"),
+    )
+
+
+def _host_of(*, is_ipv6: bool) -> str:
+    return f"[{GROUP_IPV6}]:{PORT}" if is_ipv6 else f"{GROUP}:{PORT}"
+
+
+def _format(start_line: str, *fields: tuple[str, str]) -> bytes:
+    lines = [start_line, *(f"{name}: {value}" for name, value in fields), "", ""]
+    return "\r\n".join(lines).encode("utf-8")

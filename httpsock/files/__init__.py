@@ -1,0 +1,15 @@
+"""Files: a folder as resources.
+
+Takes the path of a request-target, gives a representation. Knows no socket.
+
+    paths             the name that a path spells
+    confinement       open what lies beneath a folder, and nothing else
+    document_root     which resource a path names
+    representation    a file as it is sent, with its validators
+    siblings          compressed siblings, and the proof of them
+    cache             small files in memory
+    listing           a folder's names, sorted and filtered
+    listing_page      the listing as a page
+    listing_budget    how many names all listings may hold
+    handler           the response to a request for a file
+"""

@@ -1,0 +1,401 @@
+"""Resources: which resource a path names under the document root, opened as its representation.
+
+Takes a path as it stands in a request-target, gives a Representation, a Directory, a Redirect or a Refusal.
+Knows nothing of requests, methods, ranges or sockets.
+
+RFC 9110 §3.1, §3.2 (resources, representations), §8 (representation data and metadata), §12.5.3.
+
+    one regular file    → Representation: its octets if it is small, else the open file, to be closed
+    a folder            → Directory, or the Representation of its index, or a Redirect to its name with a slash
+    anything else       → Refusal: 404, 403 where the system forbids, 503 where descriptors have run out
+"""
+
+import contextlib
+import errno
+import io
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from httpsock.http.media_types import content_type_of, depends_on_content
+from httpsock.http.messages import Refusal, Status
+from httpsock.http.negotiation import accepted_codings
+from httpsock.http.preconditions import etag_of
+
+from .cache import FileState, KeptFiles, file_state
+from .confinement import check_folder_below, has_link, is_alias_of_hidden, open_below, scandir_below
+from .listing_budget import Claim, Claims
+from .paths import NOT_FOUND, Name, holds_references, is_hidden_name, parse_path
+from .representation import COARSEST_SECONDS, Representation, etag_of_state, validators_of
+from .siblings import CODING_NAMES, CODINGS, Original, is_proved, may_be_used
+
+INDEX_NAMES = ("index.html", "index.htm")
+
+# A file up to this length is read whole: its entity-tag is a digest of its octets, and it may be kept.
+SMALL_FILE = 64 * 1024
+# What all kept files may take up in memory, and what one takes up besides its content, in octets. Its content is there
+# twice: by itself for ranges, and behind the head of its response.
+_MAX_KEPT = 32 * 1024 * 1024
+_KEPT_OVERHEAD = 2048
+# The same for verdicts on siblings.
+_MAX_PROOFS = 1024 * 1024
+_PROOF_OVERHEAD = 768
+# Octets of a large file that are read to tell its type and charset.
+_LOOKED_AT = 8 * 1024
+# How many names all listings that are made or read at one time may hold: each takes up to 1 KiB. See Claims.
+_MOST_LISTED = 500_000
+
+_MISSING = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.ENXIO,
+    errno.ESTALE,
+    errno.EISDIR,
+)
+# What may be otherwise in a moment; EAGAIN: another process holds a lease on the file.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+
+
+class Entry(NamedTuple):
+    """One name in a folder; *modified* in seconds since 1970."""
+
+    name: str
+    is_folder: bool
+    length: int
+    modified: float
+
+
+class Directory(NamedTuple):
+    """A folder without an index, and the entries that may be seen, which are looked up as they are iterated over.
+
+    They can be iterated over once, and must be; OSError is raised there if the folder can't be read to its end. What
+    is made of them takes up memory until *claim* is closed.
+    """
+
+    name: Name
+    entries: Iterable[Entry]
+    claim: Claim = Claim(Claims(0))
+    # The name of the document root itself, for the page.
+    served: str = "/"
+
+
+class Redirect(NamedTuple):
+    """A folder whose path has no slash at its end, or one from which relative references lead elsewhere."""
+
+    name: Name
+
+
+Found = Representation | Directory | Redirect | Refusal
+
+
+class Moment:
+    """One turn of a worker, as seen from below: what time it is, and what was found in it.
+
+    All requests that are answered in a turn had arrived before it began: what was found for the first of them holds
+    for all. So a file that many ask for at once is looked up once, and yet nobody sees it as it was before they asked.
+    """
+
+    __slots__ = ("_found", "_root", "linked_folders", "monotonic", "second", "time")
+
+    def __init__(self, root: "DocumentRoot", now: float, monotonic: float) -> None:
+        """*now* in seconds since 1970, for fields; *monotonic* in seconds since some time or other, for deadlines."""
+        self.time = now
+        self.second = int(now)
+        self.monotonic = monotonic
+        self._root = root
+        self._found: dict[tuple[bytes, bytes | None], Found] = {}
+        # For the root: whether a symlink is on the way to a folder.
+        self.linked_folders: dict[str, bool] = {}
+
+    def find(self, path: bytes, accept_encoding: bytes | None) -> Found:
+        """Return what *path* names, for a client with this Accept-Encoding."""
+        asked = path, accept_encoding
+        found = self._found.get(asked)
+        if found is None:
+            found = self._root.find(path, accept_encoding, self)
+            # An open file or folder has one reader, who closes it.
+            if not (isinstance(found, Directory) or (isinstance(found, Representation) and found.file)):
+                self._found[asked] = found
+        return found
+
+    def end(self) -> None:
+        """Forget what was found: the turn is over, but who is connected may hold on to its moment for long."""
+        self._found.clear()
+        self.linked_folders.clear()
+
+
+class DocumentRoot:
+    """The folder that is served. Any number of threads may ask at once: nothing in it changes but what is kept."""
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        show_hidden: bool = False,
+        follow_links: bool = False,
+        siblings: bool = True,
+        cache_control: str = "no-cache",
+    ) -> None:
+        """Serve *directory*; *siblings*: send compressed siblings in the place of files.
+
+        Raises NotADirectoryError, FileNotFoundError or PermissionError if the folder can't be served.
+        """
+        self.directory = os.path.abspath(directory)
+        self._prefix = os.path.join(self.directory, "")
+        # An empty name is no folder, also where abspath() would take it for the current one.
+        os.scandir(self.directory if os.fspath(directory) else "").close()
+        self._show_hidden = show_hidden
+        self._follow_links = follow_links
+        self._siblings = siblings
+        self._vary = "Accept-Encoding" if siblings else None
+        self._cache_control = cache_control
+        self._kept: KeptFiles[Representation] = KeptFiles(_MAX_KEPT)
+        # Of siblings: the Content-Type, or "" if it is no sibling.
+        self._proofs: KeptFiles[str] = KeptFiles(_MAX_PROOFS)
+        self._claims = Claims(_MOST_LISTED)
+        # A root that is traced has another.
+        self._stat: Callable[[str], os.stat_result] = os.stat
+
+    def find(self, path: bytes, accept_encoding: bytes | None, moment: Moment) -> Found:
+        """Return what *path* names at this *moment*, for a client with this Accept-Encoding."""
+        name = parse_path(path)
+        if isinstance(name, Refusal):
+            return name
+        try:
+            if not self._show_hidden and self._is_hidden(name):
+                return NOT_FOUND
+            status = self._stat(self._prefix + name.relative)
+            if stat.S_ISREG(status.st_mode) and not name.is_folder:
+                return self._represent(name.relative, status, accept_encoding, moment)
+            if stat.S_ISDIR(status.st_mode):
+                return self._find_in_folder(path, name, accept_encoding, moment)
+        except OSError as error:
+            # What the system forbids behind a link may lie outside, and nothing is said of what there is outside.
+            if isinstance(error, PermissionError) and self._may_lead_out(name.relative):
+                return NOT_FOUND
+            return refusal_of(error)
+        return NOT_FOUND
+
+    def _is_hidden(self, name: Name) -> bool:
+        """Return whether a segment of *name*, or another name of the file that it leads to, is hidden."""
+        return name.is_hidden or (
+            name.may_be_alias and is_alias_of_hidden(self.directory, name.segments, follow_links=self._follow_links)
+        )
+
+    def _find_in_folder(self, path: bytes, name: Name, accept_encoding: bytes | None, moment: Moment) -> Found:
+        """Return what a folder is represented by: its index, or the list of its entries."""
+        if not name.is_folder or not holds_references(path, name):
+            check_folder_below(self.directory, name.relative, follow_links=self._follow_links)
+            return Redirect(name)
+        for index_name in INDEX_NAMES:
+            index = os.path.join(name.relative, index_name)
+            if status_of_index := self._stat_regular(index):
+                # One that leads out of the root is none.
+                with contextlib.suppress(FileNotFoundError):
+                    return self._represent(index, status_of_index, accept_encoding, moment)
+        claim = Claim(self._claims)
+        served = os.path.basename(self.directory) or self.directory
+        return Directory(name, claim.count(self._entries(name.relative)), claim, served)
+
+    def _represent(
+        self, name: str, status: os.stat_result, accept_encoding: bytes | None, moment: Moment
+    ) -> Representation:
+        """Return the representation of a regular file: one of its siblings if the client prefers its coding."""
+        if accept_encoding and self._siblings:
+            for coding in accepted_codings(accept_encoding, CODING_NAMES):
+                if sibling := self._sibling(name, coding, status, moment):
+                    return sibling
+        return self._plain(name, status, moment)
+
+    def _plain(self, name: str, status: os.stat_result, moment: Moment) -> Representation:
+        """Return the representation of a regular file as it is."""
+        return self._kept_file(name, None, file_state(status), moment) or self._open(name, None, moment)
+
+    def _sibling(self, name: str, coding: str, status: os.stat_result, moment: Moment) -> Representation | None:
+        """Return the representation of a file in *coding*, or None if no file beside it is proved to be that."""
+        of_sibling = self._stat_regular(name + CODINGS[coding])
+        if of_sibling is None or not may_be_used(of_sibling, status, moment.time):
+            return None
+        key, state = (name, coding), file_state(of_sibling) + file_state(status)
+        try:
+            if kept := self._kept_file(name, coding, state, moment):
+                return kept
+            media_type = self._proofs.get(key, state, moment.monotonic)
+            if media_type is None:
+                media_type = self._prove(name, coding, status, moment)
+                if _is_settled(of_sibling, moment) and _is_settled(status, moment):
+                    self._proofs.keep(key, state, media_type, len(name) + _PROOF_OVERHEAD, moment.monotonic)
+            return self._open(name, coding, moment, state, media_type) if media_type else None
+        except OSError as error:
+            # A sibling that may not be read, or leads outside, does not hide the file itself.
+            if error.errno in _EXHAUSTED:
+                raise
+            return None
+
+    def _prove(self, name: str, coding: str, status: os.stat_result, moment: Moment) -> str:
+        """Return the Content-Type of a file that a sibling holds in *coding*, or "" if it is not proved to hold it."""
+        with contextlib.closing(self._plain(name, status, moment)) as plain:
+            original = Original(plain.length, None if plain.file else plain.octets)
+            descriptor = open_below(self.directory, name + CODINGS[coding], follow_links=self._follow_links)
+            with io.FileIO(descriptor) as sibling:
+
+                def read(offset: int, length: int) -> bytes:
+                    sibling.seek(offset)
+                    return _read(descriptor, length)
+
+                is_its_sibling = is_proved(coding, read, os.fstat(descriptor).st_size, original)
+            return plain.media_type if is_its_sibling else ""
+
+    def _kept_file(self, name: str, coding: str | None, state: FileState, moment: Moment) -> Representation | None:
+        """Return the cached file if stat() still shows this *state*, unless a symlink leads to it now.
+
+        Its folder may have been moved out of the root and a link put in its place; the file itself is the same then.
+        """
+        kept = self._kept.get((name, coding), state, moment.monotonic)
+        folder = name.rpartition(os.sep)[0]
+        if kept is None or not folder:
+            return kept
+        is_linked = moment.linked_folders.get(folder)
+        if is_linked is None:
+            is_linked = moment.linked_folders[folder] = self._may_lead_out(folder)
+        return None if is_linked else kept
+
+    def _may_lead_out(self, relative: str) -> bool:
+        """Return whether there is a symlink on the way to *relative*, where links are not to lead outside."""
+        return not self._follow_links and has_link(self.directory, relative)
+
+    def _open(
+        self, name: str, coding: str | None, moment: Moment, proved: FileState = (), media_type: str = ""
+    ) -> Representation:
+        """Return the file called *name*, or its sibling in *coding*, opened or read, and kept if that is safe.
+
+        The sibling has this *media_type*, and must be in the state in which it was *proved* to be one.
+        """
+        relative = name + CODINGS[coding] if coding else name
+        descriptor = open_below(self.directory, relative, follow_links=self._follow_links)
+        try:
+            opened = os.fstat(descriptor)
+            state = proved or file_state(opened)
+            if not stat.S_ISREG(opened.st_mode) or state[: len(file_state(opened))] != file_state(opened):
+                raise FileNotFoundError(errno.ENOENT, "another file by now", relative)
+            if opened.st_size > SMALL_FILE:
+                media_type = media_type or _type_of_large(name, descriptor)
+                return self._represented(media_type, coding, opened, moment, file=io.FileIO(os.dup(descriptor)))
+            octets = _read(descriptor, opened.st_size)
+        finally:
+            os.close(descriptor)
+        small = self._kept.get_stale((name, coding), state)
+        # A file that is read again has mostly not changed: then its digest need not be computed.
+        if small is None or small.octets != octets or small.media_type != (media_type or small.media_type):
+            media_type = media_type or content_type_of(name, octets, is_whole=True)
+            small = self._represented(media_type, coding, opened, moment, octets=octets)
+        if _is_settled(opened, moment) and not has_link(self.directory, relative):
+            memory = 2 * len(octets) + len(name) + _KEPT_OVERHEAD
+            self._kept.keep((name, coding), state, small, memory, moment.monotonic)
+        return small
+
+    def _represented(
+        self,
+        media_type: str,
+        coding: str | None,
+        opened: os.stat_result,
+        moment: Moment,
+        *,
+        octets: bytes = b"",
+        file: io.FileIO | None = None,
+    ) -> Representation:
+        """Return the representation of a file that was *opened*: of its *octets*, or of the open *file*."""
+        return Representation(
+            media_type,
+            coding,
+            self._cache_control,
+            validators_of(etag_of_state(opened, moment.time) if file else etag_of(octets), opened, moment.time),
+            length=opened.st_size if file else len(octets),
+            octets=octets,
+            file=file,
+            vary=self._vary,
+        )
+
+    def _entries(self, relative: str) -> Iterator[Entry]:
+        """Return the entries of a folder that a client could ask for. Raises OSError if it can't be opened."""
+        opened = contextlib.ExitStack()
+        entries = opened.enter_context(scandir_below(self.directory, relative, follow_links=self._follow_links))
+
+        def look_up() -> Iterator[Entry]:
+            with opened:
+                for entry in entries:
+                    if self._is_nameable(relative, entry.name) and (seen := self._entry(relative, entry)):
+                        yield seen
+
+        return look_up()
+
+    def _entry(self, relative: str, entry: os.DirEntry[str]) -> Entry | None:
+        """Return *entry* as it is listed, or None if it is gone, leads outside, or is neither file nor folder."""
+        try:
+            status = self._stat_link(os.path.join(relative, entry.name)) if entry.is_symlink() else entry.stat()
+        except OSError:
+            return None
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if not is_folder and not stat.S_ISREG(status.st_mode):
+            return None
+        return Entry(entry.name, is_folder, status.st_size, status.st_mtime)
+
+    def _is_nameable(self, relative: str, name: str) -> bool:
+        """Return whether a path may spell *name*."""
+        return self._show_hidden or not is_hidden_name(name, is_top=not relative)
+
+    def _stat_link(self, relative: str) -> os.stat_result:
+        """Return what a symlink leads to. Raises OSError if that lies outside."""
+        status = self._stat(self._prefix + relative)
+        if stat.S_ISDIR(status.st_mode):
+            check_folder_below(self.directory, relative, follow_links=self._follow_links)
+        elif stat.S_ISREG(status.st_mode):
+            os.close(open_below(self.directory, relative, follow_links=self._follow_links))
+        return status
+
+    def _stat_regular(self, relative: str) -> os.stat_result | None:
+        """Return what stat() says of *relative* if it is a regular file, else None."""
+        try:
+            status = self._stat(self._prefix + relative)
+        except OSError:
+            return None
+        return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _read(descriptor: int, length: int) -> bytes:
+    """Return the first *length* octets of a file, or all there are by now."""
+    parts = []
+    while length and (part := os.read(descriptor, length)):
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def _is_settled(status: os.stat_result, moment: Moment) -> bool:
+    """Return whether a file can't change any more and keep its times, so that it may be kept."""
+    return max(status.st_mtime, status.st_ctime) + COARSEST_SECONDS < moment.time
+
+
+def _type_of_large(name: str, descriptor: int) -> str:
+    """Return the Content-Type of a file whose first octets are read only if it depends on them."""
+    if not depends_on_content(name):
+        return content_type_of(name, b"", is_whole=False)
+    octets = _read(descriptor, _LOOKED_AT)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return content_type_of(name, octets, is_whole=False)
+
+
+def refusal_of(error: OSError) -> Refusal:
+    """Return what an error of the file system means to a client."""
+    said = os.strerror(error.errno or 0)
+    if error.errno in _MISSING:
+        return NOT_FOUND
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Refusal(Status.FORBIDDEN, "the file may not be read by the server", "RFC 9110 §15.5.4")
+    if error.errno in _EXHAUSTED:
+        return Refusal(Status.SERVICE_UNAVAILABLE, f"the file can't be opened for now ({said})", "RFC 9110 §15.6.4")
+    return Refusal(Status.INTERNAL_SERVER_ERROR, f"the file system failed ({said})", "RFC 9110 §15.6.1")

@@ -1,0 +1,211 @@
+"""The origin: what the origin server answers.
+
+Takes a Request, gives a Response, or pieces of work that end in one where there is much to do: a listing.
+A refusal is a response like any other: the connection goes on.
+Knows nothing of sockets, threads or who asked.
+
+RFC 9110 §9 (methods), §10.1.1 (Expect), §13.2 (preconditions), §14.2 (Range), §15 (status codes).
+"""
+
+import os
+from contextlib import ExitStack
+from functools import partial
+
+from httpsock.http import error_response, preconditions
+from httpsock.http.grammar import printable
+from httpsock.http.media_types import in_utf8
+from httpsock.http.messages import Part, Refusal, Request, Response, Status
+from httpsock.http.negotiation import preferred_media_type
+from httpsock.http.preconditions import Validators, Verdict, tag_digest, tag_of
+from httpsock.http.ranges import ByteRange, format_content_range, parse_ranges, select_ranges
+from httpsock.http.steps import Pieces, Work
+
+from .document_root import Directory, Moment, Redirect, refusal_of
+from .paths import encoded_reference, folder_reference
+from .representation import Representation
+
+_ALLOW = ("Allow", "GET, HEAD, OPTIONS")
+# RFC 9110 §9.3 and RFC 5789: known, but a folder has no use for them. Any other method is unknown.
+_NOT_ALLOWED = frozenset(("POST", "PUT", "DELETE", "CONNECT", "TRACE", "PATCH"))
+_CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"range"))
+_PRECONDITIONS = _CONDITIONAL - {b"range"}
+
+
+def respond(request: Request, moment: Moment) -> Response | Work[Response]:
+    """Return the response to *request* from the files as they are at this *moment*."""
+    if request.method not in ("GET", "HEAD"):
+        return _respond_to_other_method(request)
+    if b"expect" in request.fields and any(expected != b"100-continue" for expected in request.expectations):
+        fault = Refusal(Status.EXPECTATION_FAILED, "the only expectation known is 100-continue", "RFC 9110 §10.1.1")
+        return _explain(fault, request)
+    target = request.target
+    if not target.is_encoded:
+        return _redirect(encoded_reference(target.path, target.query))
+    found = moment.find(target.path, request.fields.get(b"accept-encoding"))
+    match found:
+        case Representation():
+            # Most requests have no condition; a kept file's response is then ready made.
+            return found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, moment.time)
+        case Redirect():
+            return _redirect(folder_reference(target.path, target.query))
+        case Directory():
+            return partial(_list, request, found, moment)
+        case _:
+            return _refuse(found, request, moment)
+
+
+def _respond_to_other_method(request: Request) -> Response:
+    """Return the response to a method that is not GET or HEAD; it is the same for all resources."""
+    if request.method == "OPTIONS":
+        return Response(Status.NO_CONTENT, (_ALLOW,))
+    if request.method in _NOT_ALLOWED:
+        reason = f"{request.method} is not for files; {_ALLOW[1]} are"
+        return _explain(Refusal(Status.METHOD_NOT_ALLOWED, reason, "RFC 9110 §15.5.6"), request, (_ALLOW,))
+    reason = f'the method "{request.method[:40]}" is not known here (methods are case-sensitive)'
+    return _explain(Refusal(Status.NOT_IMPLEMENTED, reason, "RFC 9110 §9.1"), request)
+
+
+def _select(request: Request, representation: Representation, now: float) -> Response:
+    """Return what the preconditions and the Range of a GET or HEAD leave of *representation*."""
+    return _check(request, representation, now) or _select_ranges(request, representation, now)
+
+
+def _check(request: Request, representation: Representation, now: float) -> Response | None:
+    """Return the 304 or 412 that the preconditions of *request* call for, or None."""
+    match preconditions.evaluate(request, representation.validators, now):
+        case Verdict.NOT_MODIFIED:
+            representation.close()
+            return representation.not_modified
+        case Verdict.FAILED:
+            representation.close()
+            name = "If-Match" if b"if-match" in request.fields else "If-Unmodified-Since"
+            reason = f"{name} does not hold for the current representation"
+            return _explain(Refusal(Status.PRECONDITION_FAILED, reason, "RFC 9110 §15.5.13"), request)
+    return None
+
+
+def _select_ranges(request: Request, representation: Representation, now: float) -> Response:
+    """Return what the Range of *request* leaves of *representation*."""
+    range_field = request.fields.get(b"range")
+    # RFC 9110 §14.2: Range is defined for GET alone.
+    if (
+        range_field is None
+        or request.method != "GET"
+        or not preconditions.range_applies(request, representation.validators, now)
+    ):
+        return representation.whole
+    specs = parse_ranges(range_field)
+    if specs is None:
+        return representation.whole
+    if representation.length == 0 and any(spec.first is None and spec.last for spec in specs):
+        # RFC 9110 §14.1.2: the last octets of nothing are all of it, which no Content-Range can say.
+        return representation.whole
+    byte_ranges = select_ranges(specs, representation.length)
+    if byte_ranges:
+        return _partial(representation, byte_ranges)
+    representation.close()
+    reason = f"none of the ranges lies within the {representation.length} octets"
+    content_range = ("Content-Range", format_content_range(None, representation.length))
+    return _explain(Refusal(Status.RANGE_NOT_SATISFIABLE, reason, "RFC 9110 §15.5.17"), request, (content_range,))
+
+
+def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Response:
+    """Return a 206 with the selected ranges: one as it is, several as multipart/byteranges (RFC 9110 §15.3.7)."""
+    if len(byte_ranges) == 1:
+        (byte_range,) = byte_ranges
+        content_range = ("Content-Range", format_content_range(byte_range, representation.length))
+        part = representation.part(byte_range.first, byte_range.length)
+        return Response(Status.PARTIAL_CONTENT, (*representation.fields, content_range), (part,), representation.file)
+    # Random, so that no file can hold it on purpose.
+    boundary = os.urandom(12).hex()
+    parts: list[Part] = []
+    for byte_range in byte_ranges:
+        content_range_line = f"Content-Range: {format_content_range(byte_range, representation.length)}"
+        # CRLF before the first delimiter too, as an empty preamble (RFC 2046 §5.1.1): zsync looks for it.
+        head = f"\r\n--{boundary}\r\nContent-Type: {representation.media_type}\r\n{content_range_line}\r\n\r\n"
+        parts += [head.encode("ascii"), representation.part(byte_range.first, byte_range.length)]
+    parts.append(f"\r\n--{boundary}--\r\n".encode("ascii"))
+    if representation.file is None:
+        parts = [b"".join(part for part in parts if isinstance(part, bytes))]
+    content_type = ("Content-Type", f"multipart/byteranges; boundary={boundary}")
+    fields = (content_type, *(field for field in representation.fields if field[0] != "Content-Type"))
+    return Response(Status.PARTIAL_CONTENT, fields, tuple(parts), representation.file)
+
+
+def _list(request: Request, directory: Directory, moment: Moment, network: str) -> Pieces[Response]:
+    """Return the listing of *directory* in the form that the client prefers, made on behalf of *network*.
+
+    A listing is made anew for each request, since no folder says reliably that it is unchanged. Two kinds of request
+    would then cost the whole of it and get nothing. So HEAD without a condition is answered from the folder alone,
+    without the fields that only the page determines (RFC 9110 §9.3.2); and Range, which is optional (§14.2), selects
+    nothing of a listing.
+    """
+    from . import listing  # with what it imports 3 ms of start-up, and many a folder has an index
+
+    media_type = preferred_media_type(request.fields.get(b"accept"), listing.MEDIA_TYPES)
+    directory.claim.network = network
+    content_type = ("Content-Type", in_utf8(media_type))
+    with ExitStack() as ending:
+        ending.callback(directory.claim.close)
+        try:
+            if request.method == "HEAD" and _PRECONDITIONS.isdisjoint(request.fields):
+                # The first entries tell whether the folder can be read.
+                next(iter(directory.entries), None)
+                fields = (content_type, ("Cache-Control", "no-cache"), ("Vary", "Accept"))
+                return Response(Status.OK, fields, says_length=False)
+            parts = yield from listing.render(directory, request.target.query, media_type)
+        except OSError as error:
+            return _refuse(refusal_of(error), request, moment)
+        digest = tag_digest()
+        for part in parts:
+            digest.update(part)
+            yield
+        validators = Validators(tag_of(digest), None)
+        listed = Representation(in_utf8(media_type), None, "no-cache", validators, length=0, vary="Accept")
+        if (checked := _check(request, listed, moment.time)) is not None:
+            return checked
+        # The claim lasts until the page is sent.
+        ending.pop_all()
+        return Response(Status.OK, (content_type, *listed.caching_fields), parts, directory.claim)
+
+
+def _redirect(location: str) -> Response:
+    """Return a 301 to *location*, not to be kept: a folder may be a file tomorrow."""
+    content = f"{location}\n".encode("ascii")
+    fields = (("Location", location), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-cache"))
+    return Response(Status.MOVED_PERMANENTLY, fields, (content,))
+
+
+def _refuse(refusal: Refusal, request: Request, moment: Moment) -> Response:
+    """Return the refusal; for a file that is not there the folder's own 404.html, if a page is what is wanted."""
+    wants_page = preferred_media_type(request.fields.get(b"accept"), error_response.MEDIA_TYPES) == "text/html"
+    if refusal.status is Status.NOT_FOUND and wants_page:
+        page = moment.find(b"/404.html", None)
+        if isinstance(page, Representation):
+            fields = (("Content-Type", page.media_type), ("Cache-Control", "no-store"), ("Vary", "Accept"))
+            response = Response(Status.NOT_FOUND, fields, (page.part(0, page.length),), page.file)
+            response.refusal = refusal._replace(reason=_not_here(request))
+            return response
+    if refusal.status is Status.NOT_FOUND:
+        refusal = refusal._replace(reason=_not_here(request))
+        return error_response.explain(refusal, request.fields.get(b"accept"), above=_above(request.target.path))
+    return _explain(refusal, request)
+
+
+def _not_here(request: Request) -> str:
+    return f'there is no "{printable(request.target.path)}" here'
+
+
+def _above(path: bytes) -> str:
+    """Return the reference to the folder above *path*, or "" for the root.
+
+    It is relative to the path that the client asked for: so it keeps the prefix that a proxy has removed, and can't
+    name another host, whatever that path is (RFC 3986 §5.2.2).
+    """
+    if not path.strip(b"/"):
+        return ""
+    return "../" if path.endswith(b"/") else "./"
+
+
+def _explain(refusal: Refusal, request: Request, fields: tuple[tuple[str, str], ...] = ()) -> Response:
+    return error_response.explain(refusal, request.fields.get(b"accept"), fields)

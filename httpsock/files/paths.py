@@ -1,0 +1,200 @@
+"""Paths: the name that the path of a request-target spells.
+
+Takes a path's octets, gives the segments of a name, or why it can name no file. Equivalent paths give one name: a path
+is percent-decoded once, then split, then its dot-segments and empty segments are removed, all as text, before any file
+is looked at. What is judged afterwards is what will be opened. Knows nothing of what files there are.
+
+RFC 3986 §2.4 (when to decode), §3.3 (path), §5.2.4 and §6.2.2.3 (dot-segments); RFC 9110 §4.2.3, §17.3.
+
+    /a%20b/c.txt     "a b", "c.txt"                  /./a//b/../c    "a", "c"
+    /a/  /a/.        "a", as a folder                /a%2Fb          "a", "b": a slash, once decoded
+    /%252F           "%2F": decoded once             /a/../..        refused: it would leave the root
+"""
+
+import os
+import re
+import unicodedata
+from functools import lru_cache
+from typing import NamedTuple
+
+from httpsock.http.grammar import encode_unencoded, percent_decode, percent_encode
+from httpsock.http.messages import Refusal, Status
+
+# A longer path is parsed anew each time: what it is made of takes up many times its own length.
+_MAX_MEMOISED = 256
+
+NOT_FOUND = Refusal(Status.NOT_FOUND, "there is no such file here", "RFC 9110 §15.5.5")
+
+# What Windows takes for a device, whatever follows a full stop, and what it drops or splits at.
+_WINDOWS_TRAP = re.compile(
+    r'(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\..*)?|.*[. ]|.*[<>:"|?*\\\x00-\x1f].*',
+    re.IGNORECASE | re.DOTALL,
+)
+
+# Stands for a prefix that a proxy has stripped; no path that names a file has such a segment.
+_PREFIX = b"/%00"
+# The end of a name of eight characters and three that a file system made of a longer one: GIT~1, GI2D57~2.
+_SHORT_NAME = re.compile("~[0-9]")
+# Format characters, combining marks, what is not assigned or no UTF-8; and letters that Unicode calls ignorable.
+_IGNORABLE_CATEGORIES = frozenset(("Cf", "Cc", "Cn", "Co", "Cs", "Mn", "Me", "Zl", "Zp"))
+_FILLERS = "\u115f\u1160\u3164\uffa0"
+
+
+class Name(NamedTuple):
+    """The name of a file or folder below the document root.
+
+    *relative* has the system's separators; *is_folder* if the path ended with a slash or a dot-segment; *is_hidden* if
+    a segment starts with a full stop, but for /.well-known/, which is meant to be seen (RFC 8615); *may_be_alias* if
+    a file system may take a segment for such a name.
+    """
+
+    segments: tuple[str, ...]
+    relative: str
+    is_folder: bool
+    is_hidden: bool
+    may_be_alias: bool = False
+
+
+def parse_path(path: bytes) -> Name | Refusal:
+    """Return the Name that *path*, which starts with a slash, spells, or why it can't be one."""
+    return _memoised_parse_path(path) if len(path) <= _MAX_MEMOISED else _parse_path(path)
+
+
+def _parse_path(path: bytes) -> Name | Refusal:
+    """Return the Name that *path* spells, or why it can't be one; depends on *path* alone."""
+    decoded = percent_decode(path)
+    if b"\0" in decoded:
+        number = decoded[: decoded.index(b"\0")].count(b"/")
+        reason = f"path segment {number} has a NUL (%00), which no name has"
+        return Refusal(Status.BAD_REQUEST, reason, "RFC 3986 §3.3")
+    try:
+        parts = os.fsdecode(decoded).split("/")
+    except UnicodeDecodeError:  # pragma: no cover (Windows: its names are UTF-16, so not any octets will do)
+        return NOT_FOUND
+    segments: list[str] = []
+    for number, part in enumerate(parts):
+        if part == "..":
+            if not segments:
+                reason = f'path segment {number} is "..", which leads out of the root'
+                return Refusal(Status.BAD_REQUEST, reason, "RFC 3986 §5.2.4")
+            segments.pop()
+        elif part not in ("", "."):
+            segments.append(part)
+    if os.name == "nt" and any(map(is_windows_trap, segments)):
+        return NOT_FOUND
+    is_hidden = any(is_hidden_name(name, is_top=number == 0) for number, name in enumerate(segments))
+    return Name(
+        tuple(segments),
+        os.sep.join(segments),
+        parts[-1] in ("", ".", ".."),
+        is_hidden,
+        any(map(may_be_alias, segments)),
+    )
+
+
+_memoised_parse_path = lru_cache(maxsize=2048)(_parse_path)
+
+
+def is_hidden_name(name: str, *, is_top: bool) -> bool:
+    """Return whether a name is shown only on demand; *is_top* if it lies right below the root."""
+    return name.startswith(".") and not (is_top and name == ".well-known")
+
+
+def may_be_alias(name: str) -> bool:
+    """Return whether some file system may open a file whose name starts with a full stop when asked for *name*.
+
+    NTFS and FAT call .git GIT~1, too. Where case does not count, HFS+ and ext4 also ignore some characters, and a few
+    file systems take a character that stands for a full stop for one.
+    """
+    if name.isascii():
+        return _SHORT_NAME.search(name) is not None
+    letters = (c for c in unicodedata.normalize("NFKC", name) if not _is_ignorable(c))
+    return next(letters, "") == "." or _SHORT_NAME.search(name) is not None
+
+
+def _is_ignorable(character: str) -> bool:
+    """Return whether a file system may ignore *character*; a few more than Unicode calls ignorable."""
+    return unicodedata.category(character) in _IGNORABLE_CATEGORIES or character in _FILLERS
+
+
+def folder_reference(path: bytes, query: bytes | None) -> str:
+    """Return the reference that leads from *path*, from which none leads into its folder, to the folder.
+
+    It is the last segment as it was sent, so that it holds whatever stands before, even a prefix that a proxy has
+    stripped. It has no slash but its last, so it can name no other host. Where clients would resolve that to something
+    else, since they count empty segments and see no encoded slash, the reference is the whole path.
+    """
+    before, _, last = path.rpartition(b"/")
+    # A colon in the first segment would end a scheme (RFC 3986 §4.2).
+    reference = (b"./" if b":" in last else b"") + last + b"/"
+    folder = parse_path(path + b"/")
+    if isinstance(folder, Name) and not (last and _leads_to(before + b"/" + reference, folder)):
+        reference = _whole(folder)
+    return _with_query(reference, query)
+
+
+def holds_references(path: bytes, folder: Name) -> bool:
+    """Return whether relative references against *path*, which names *folder*, lead into it.
+
+    They lead elsewhere if the last slash is encoded, or if what clients remove as a segment is none here.
+    """
+    if path.endswith(b"/") and b"%" not in path and b".." not in path:
+        return True
+    before, _, last = path.rpartition(b"/")
+    return percent_decode(last) in (b"", b".") and _leads_to(before + b"/", folder)
+
+
+def encoded_reference(path: bytes, query: bytes | None) -> str:
+    """Return the reference to what *path* and *query* should have been: with each octet encoded that has to be.
+
+    It starts with one slash, so it names no other host.
+    """
+    reference = b"/" + encode_unencoded(path.lstrip(b"/")).encode("ascii")
+    name = parse_path(path)
+    if isinstance(name, Name) and not _leads_to(reference, name):
+        reference = _whole(name)
+    return _with_query(reference, query and encode_unencoded(query).encode("ascii"))
+
+
+def _leads_to(path: bytes, name: Name) -> bool:
+    """Return whether all clients that resolve *path*, below whatever prefix, ask for *name* there."""
+    # Only two full stops make a difference; without them a long path costs no more work.
+    if b".." not in percent_decode(path):
+        return True
+    for is_browser in (False, True):
+        prefix, *segments = _resolved(_PREFIX + path, is_browser=is_browser)
+        if prefix != _PREFIX[1:] or parse_path(b"/" + b"/".join(segments)) != name:
+            return False
+    return True
+
+
+def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
+    """Return the segments of *path* as clients resolve it (RFC 3986 §5.2.4): an empty segment is one like others.
+
+    Browsers also take %2E for a full stop in it, as WHATWG's URL Standard has it.
+    """
+    segments: list[bytes] = []
+    dots = b""
+    for segment in path.split(b"/")[1:]:
+        dots = percent_decode(segment) if is_browser else segment
+        if dots == b"..":
+            del segments[-1:]
+        elif dots != b".":
+            segments.append(segment)
+    # What ends with a dot-segment ends with a slash.
+    return [*segments, b""] if dots in (b".", b"..") else segments
+
+
+def _whole(name: Name) -> bytes:
+    """Return the path of *name*, which starts with one slash."""
+    path = b"".join(b"/" + percent_encode(os.fsencode(segment)).encode("ascii") for segment in name.segments)
+    return path + b"/" if name.is_folder else path
+
+
+def _with_query(reference: bytes, query: bytes | None) -> str:
+    return (reference if query is None else reference + b"?" + query).decode("ascii")
+
+
+def is_windows_trap(name: str) -> bool:
+    """Return whether Windows would open something other than a file of this very name."""
+    return _WINDOWS_TRAP.fullmatch(name) is not None

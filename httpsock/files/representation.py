@@ -1,0 +1,107 @@
+"""Representations: a file as it is sent, with the metadata that describes it.
+
+Takes the status of an open file, gives validators and fields. Knows neither paths nor requests.
+
+RFC 9110 §8 (representation data and metadata), §8.8 (validators), §15.4.5 (the fields of a 304).
+"""
+
+import io
+import os
+from functools import cached_property
+
+from httpsock.http.grammar import can_be_http_date, format_http_date
+from httpsock.http.messages import FileSlice, Part, Response, Status
+from httpsock.http.preconditions import Validators
+
+# Linux stamps files with a clock that ticks every 1 to 10 ms; other systems with a finer one.
+_TICKS_NS = 50_000_000
+# No file system in use keeps times coarser than this (FAT: 2 s; ext4 with inodes of 128 bytes and HFS+: 1 s).
+COARSEST_SECONDS = 2.0
+_SECOND_NS = 1_000_000_000
+
+
+class Representation:
+    """A file as it is sent: its metadata, and either its octets or the open file. It never changes."""
+
+    def __init__(
+        self,
+        media_type: str,
+        coding: str | None,
+        cache_control: str,
+        validators: Validators,
+        *,
+        length: int,
+        octets: bytes = b"",
+        file: io.FileIO | None = None,
+        vary: str | None,
+    ) -> None:
+        self.media_type = media_type
+        self.coding = coding
+        self.cache_control = cache_control
+        self.validators = validators
+        self.length = length
+        self.octets = octets
+        self.file = file
+        self.vary = vary
+
+    @property
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """The fields that describe it (RFC 9110 §8), which a 200 sends all."""
+        encoding = (("Content-Encoding", self.coding),) if self.coding else ()
+        return (("Content-Type", self.media_type), *encoding, ("Accept-Ranges", "bytes"), *self.caching_fields)
+
+    @property
+    def caching_fields(self) -> tuple[tuple[str, str], ...]:
+        """The fields that a cache goes by, which a 304 repeats (RFC 9110 §15.4.5)."""
+        last_modified = self.validators.last_modified
+        dated = () if last_modified is None else (("Last-Modified", format_http_date(last_modified)),)
+        etag = ("ETag", self.validators.etag.decode("ascii"))
+        varying = () if self.vary is None else (("Vary", self.vary),)
+        return (etag, *dated, ("Cache-Control", self.cache_control), *varying)
+
+    @cached_property
+    def whole(self) -> Response:
+        """The response that sends all of it; made once for a file that is kept."""
+        return Response(Status.OK, self.fields, (self.part(0, self.length),), self.file)
+
+    @cached_property
+    def not_modified(self) -> Response:
+        """The response that says that the client has it already; it sends nothing of it."""
+        return Response(Status.NOT_MODIFIED, self.caching_fields)
+
+    def part(self, offset: int, length: int) -> Part:
+        """Return *length* octets from *offset* on, to be sent."""
+        if self.file is None:
+            return self.octets[offset : offset + length]
+        return FileSlice(self.file, offset, length)
+
+    def close(self) -> None:
+        """Close the file, if one is open."""
+        if self.file is not None:
+            self.file.close()
+
+
+def validators_of(etag: bytes, opened: os.stat_result, now: float) -> Validators:
+    """Return the validators of a file; Last-Modified is never later than Date (RFC 9110 §8.8.2.1)."""
+    last_modified = int(min(opened.st_mtime, now))
+    return Validators(etag, last_modified if can_be_http_date(last_modified) else None)
+
+
+def etag_of_state(opened: os.stat_result, now: float) -> bytes:
+    """Return the entity-tag of a file whose octets are not at hand: all that changes when the file does.
+
+    It is weak while the file could change again and keep its times: a strong one would let a client splice two
+    versions (RFC 9110 §8.8.1).
+    """
+    weak = "W/" if _could_keep_its_times(opened, now) else ""
+    tag = f'{weak}"{opened.st_ino:x}-{opened.st_size:x}-{opened.st_mtime_ns:x}-{opened.st_ctime_ns:x}"'
+    return tag.encode("ascii")
+
+
+def _could_keep_its_times(opened: os.stat_result, now: float) -> bool:
+    """Return whether a change of a file now could leave its times as they are."""
+    # On Windows st_ctime is when the file was made, and does not change.
+    changed_ns = opened.st_mtime_ns if os.name == "nt" else opened.st_ctime_ns
+    # A fraction of a second proves that the file system keeps them.
+    unseen_ns = _TICKS_NS if changed_ns % _SECOND_NS else int(COARSEST_SECONDS * _SECOND_NS)
+    return changed_ns + unseen_ns > now * _SECOND_NS

@@ -1,0 +1,194 @@
+"""Siblings: whether a compressed file beside another, made beforehand, is that file in a content coding.
+
+Takes a reader of the sibling and the length of the file, gives a verdict. A sibling may be empty, cut, still being
+written, or the compressed form of another file: it is used only if its own octets prove it, as far as they can.
+
+    gzip    RFC 1952 §2.3    decompressed and compared if the file is small; else its signature and ISIZE, the length
+                             modulo 2^32 in the last four octets, which a cut file has lost
+    zstd    RFC 8878 §3.1    its signature, its Frame_Content_Size if it has one, a window that clients take (RFC 9659
+                             §3), and all of its blocks up to the last
+    br      RFC 7932 §9      no signature, and its end can't be found without decoding it: its window and the length of
+                             its first meta-block fit, and no other format's signature does
+
+RFC 9110 §8.4 (Content-Encoding).
+"""
+
+import os
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from httpsock.http.charsets import is_text, is_utf8
+
+# Content codings, best first, with their suffix.
+CODINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
+CODING_NAMES = tuple(CODINGS)
+
+# A sibling older than its file was made from another version of it; copying may have taken up to 2 s.
+_SLACK_NS = 2_000_000_000
+# A sibling changed within this time may still be written.
+_SETTLED_SECONDS = 2.0
+
+_GZIP = b"\x1f\x8b\x08"
+_GZIP_LEAST = 18
+# The most that gzip adds to octets that can't be compressed; names and comments are shorter.
+_GZIP_MOST_ADDED = 4096
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_ZSTD_HEAD_MOST = 18
+_ZSTD_RLE, _ZSTD_RESERVED = 1, 3
+# RFC 9659 §3: a decoder of the content coding need not have a larger window.
+_ZSTD_MOST_WINDOW = 8 * 1024 * 1024
+# Each block is read by its head: this many, for up to 512 MiB of content, take some milliseconds.
+_ZSTD_MOST_BLOCKS = 4096
+
+_BROTLI_HEAD = 64
+# Short Brotli may look like text.
+_BROTLI_LEAST = 16
+# A file that was to become longer, and did not, ends in zeros.
+_BROTLI_TAIL = 8
+_OTHER_FORMATS = (_GZIP, _ZSTD, b"PK\x03\x04", b"\x89PNG", b"\x7fELF", b"BZh", b"\xfd7zXZ", b"\xff\xd8\xff")
+
+# Return at most this many octets of the sibling, from this offset on.
+Read = Callable[[int, int], bytes]
+
+
+class Original(NamedTuple):
+    """The file of a sibling: its length, and its octets if they are at hand."""
+
+    length: int
+    octets: bytes | None
+
+
+def may_be_used(sibling: os.stat_result, original: os.stat_result, now: float) -> bool:
+    """Return whether *sibling* is no older than its file, and was not written to just now."""
+    # The time of modification alone: a file that is still written to has a recent one, and a copy that was given the
+    # time of its source is complete.
+    is_settled = sibling.st_mtime + _SETTLED_SECONDS < now
+    return is_settled and sibling.st_mtime_ns >= original.st_mtime_ns - _SLACK_NS
+
+
+def is_proved(coding: str, read: Read, length: int, original: Original) -> bool:
+    """Return whether a sibling of *length* octets holds *original* in *coding*, as far as its octets can prove it."""
+    prove = {"gzip": _proves_gzip, "zstd": _proves_zstd, "br": _proves_brotli}[coding]
+    return prove(read, length, original)
+
+
+def _proves_gzip(read: Read, length: int, original: Original) -> bool:
+    """Return whether a gzip file of one member is whole and of the length of *original*, or equals it if that is small.
+
+    Several members are one file to gzip, but many clients read the first only.
+    """
+    # RFC 1952 §2.3.1.2: a reserved flag changes the format.
+    head = read(0, 4)
+    # It may have been cut since its length was taken.
+    if length < _GZIP_LEAST or len(head) < 4 or not head.startswith(_GZIP) or head[3] & 0b11100000:
+        return False
+    if int.from_bytes(read(length - 4, 4), "little") != original.length & 0xFFFFFFFF:
+        return False
+    if original.octets is None:
+        return True
+    return length <= original.length + _GZIP_MOST_ADDED and _decompresses_to(read(0, length), original.octets)
+
+
+def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
+    """Return whether *compressed* is one gzip member that holds just *octets*."""
+    decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        # One octet more than there may be: enough to see that there are too many, and to reach the end if not.
+        content = decompressor.decompress(compressed, len(octets) + 1)
+    except zlib.error:
+        return False
+    return content == octets and decompressor.eof and not decompressor.unused_data
+
+
+def _proves_zstd(read: Read, length: int, original: Original) -> bool:
+    """Return whether a Zstandard file is one whole frame, and has the length of *original* if it states one."""
+    head = read(0, _ZSTD_HEAD_MOST)
+    if len(head) < 6 or not head.startswith(_ZSTD):
+        return False
+    # RFC 8878 §3.1.1.1: descriptor, window unless it is a single segment, dictionary, length of the content.
+    descriptor = head[4]
+    is_single_segment = descriptor >> 5 & 1
+    size_octets = (is_single_segment, 2, 4, 8)[descriptor >> 6]
+    offset = 5
+    window = 0
+    if not is_single_segment:
+        exponent, mantissa = head[5] >> 3, head[5] & 7
+        window = (1 << 10 + exponent) * (8 + mantissa) // 8
+        offset += 1
+    # Neither a dictionary, which no client has, nor the reserved bit.
+    if descriptor & 0b1011:
+        return False
+    if size_octets:
+        content_length = int.from_bytes(head[offset : offset + size_octets], "little") + 256 * (size_octets == 2)
+        if content_length != original.length:
+            return False
+        window = window or content_length
+        offset += size_octets
+    if window > _ZSTD_MOST_WINDOW:
+        return False
+    end = _end_of_zstd_blocks(read, offset)
+    return end is not None and end + 4 * (descriptor >> 2 & 1) == length
+
+
+def _end_of_zstd_blocks(read: Read, offset: int) -> int | None:
+    """Return where the blocks that start at *offset* end, or None if they don't (RFC 8878 §3.1.1.2)."""
+    for _ in range(_ZSTD_MOST_BLOCKS):
+        head = read(offset, 3)
+        if len(head) < 3:
+            return None
+        fields = int.from_bytes(head, "little")
+        is_last, kind, size = fields & 1, fields >> 1 & 3, fields >> 3
+        if kind == _ZSTD_RESERVED:
+            return None
+        offset += 3 + (1 if kind == _ZSTD_RLE else size)
+        if is_last:
+            return offset
+    return None
+
+
+def _proves_brotli(read: Read, length: int, original: Original) -> bool:
+    """Return whether a file may be Brotli of *original*: no octet looked at contradicts it."""
+    head = read(0, _BROTLI_HEAD)
+    if head.startswith(_OTHER_FORMATS):
+        return False
+    if len(head) >= _BROTLI_LEAST and is_text(head) and is_utf8(head, is_whole=False):
+        return False
+    if length > _BROTLI_TAIL and not any(read(length - _BROTLI_TAIL, _BROTLI_TAIL)):
+        return False
+    return bool(head) and _fits_brotli(int.from_bytes(head[:8], "little"), original.length)
+
+
+def _fits_brotli(bits: int, content_length: int) -> bool:
+    """Return whether a stream that starts with *bits*, from the lowest on, may hold so many octets (RFC 7932 §9).
+
+    Its first meta-block is no longer than that; if it is the last one, it is just as long.
+    """
+    window_bits = _brotli_window_bits(bits)
+    if window_bits is None:
+        return False
+    bits >>= window_bits
+    is_last = bits & 1
+    bits >>= 1
+    if is_last:
+        if bits & 1:
+            # An empty meta-block: all of the content is empty.
+            return content_length == 0
+        bits >>= 1
+    nibbles = 4 + (bits & 3)
+    if nibbles == 7:
+        # It holds metadata; no encoder starts so.
+        return False
+    last_position = bits >> 2 & (1 << 4 * nibbles) - 1
+    if nibbles > 4 and last_position < 1 << 4 * (nibbles - 1):
+        return False
+    return last_position + 1 == content_length if is_last else last_position < content_length
+
+
+def _brotli_window_bits(bits: int) -> int | None:
+    """Return how many bits the size of the window takes up, or None if it is that of Large Window Brotli."""
+    if not bits & 1:
+        return 1
+    if bits & 0b1110:
+        return 4
+    return None if bits & 0b1110000 == 0b0010000 else 7

@@ -1,0 +1,95 @@
+"""Explanations: a refusal as a response that says what was wrong, where, and by which clause.
+
+Takes a Refusal, gives a Response: text to curl, a page to a browser, JSON to who asks for it.
+Knows nothing of files or sockets. What a client sent is in the reason, escaped already; markup is escaped here.
+
+RFC 9110 §15.5 (a 4xx explains itself), §12.5.1 (Accept).
+"""
+
+from .media_types import in_utf8
+from .messages import Refusal, Response
+from .negotiation import preferred_media_type
+
+MEDIA_TYPES = ("text/plain", "text/html", "application/json")
+# A page that loads nothing, and runs and sends only what *policy* allows, whatever is shown on it.
+SAFE_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; {policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+"""
+_PAGE = (
+    SAFE_PAGE
+    + """<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 1.05rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 18vh auto 0; padding: 0 1.25rem; }}
+h1 {{ font-size: 1.6rem; line-height: 1.25; margin: 0 0 .75rem; }}
+p {{ margin: 0 0 .5rem; overflow-wrap: anywhere; }}
+.clause {{ opacity: .7; }}
+</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+<p>{reason}.</p>
+<p class="clause">{clause}</p>
+{above}</main>
+</body>
+</html>
+"""
+)
+
+
+class Explanation(Response):
+    """A response that says why, and *refusal*, which is what it says."""
+
+    __slots__ = ()
+
+    refusal: Refusal
+
+    def __init__(self, refusal: Refusal, fields: tuple[tuple[str, str], ...], content: bytes) -> None:
+        super().__init__(refusal.status, fields, (content,))
+        self.refusal = refusal
+
+
+def explain(
+    refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str], ...] = (), above: str = ""
+) -> Explanation:
+    """Return the response that says why, in the form that *accept*, the value of Accept, prefers.
+
+    A page links to the folder *above*, a relative reference, if there is one.
+    """
+    media_type = preferred_media_type(accept, MEDIA_TYPES)
+    title = f"{refusal.status} {refusal.status.phrase}"
+    if media_type == "text/html":
+        from html import escape  # 2 ms of start-up
+
+        content = _PAGE.format(
+            policy="form-action 'none'",
+            above=f'<p><a href="{above}">Go to the folder above</a></p>\n' if above else "",
+            title=escape(title),
+            reason=escape(refusal.reason[:1].upper() + refusal.reason[1:]),
+            clause=escape(refusal.clause),
+        )
+    elif media_type == "application/json":
+        said = {
+            "status": refusal.status,
+            "error": refusal.status.phrase,
+            "reason": refusal.reason,
+            "clause": refusal.clause,
+        }
+        import json  # 3 ms of start-up, and seldom wanted
+
+        content = json.dumps(said) + "\n"
+    else:
+        content = f"{title}: {refusal.reason} ({refusal.clause})\n"
+    described = (
+        ("Content-Type", in_utf8(media_type)),
+        # What is missing now may be there with the next request.
+        ("Cache-Control", "no-store"),
+        ("Vary", "Accept"),
+    )
+    return Explanation(refusal, described + fields, content.encode("utf-8"))

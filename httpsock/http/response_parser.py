@@ -1,0 +1,407 @@
+"""The parser of responses: octets in, events out, within limits.
+
+Takes the octets that a server sends, however they are cut; gives heads, content and its end. Where one reading of
+the octets would be a guess, it is an error: what is called complete is complete. Knows nothing of sockets or files.
+
+RFC 9112 §4 (status line), §5 (field syntax), §6.3 (where content ends), §8 (incomplete messages), §9.3 (persistence).
+
+    HTTP/1.1 100 Continue CRLF       interim responses, any number of them within a limit
+    CRLF
+    HTTP/1.1 200 OK CRLF             status line: HTTP-version SP status-code SP [ reason-phrase ]
+    Content-Length: 5 CRLF           field line
+    CRLF                             the head ends
+    hello                            content: of that length, or chunked, or up to the end of the connection
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from . import grammar
+from .framing import (
+    ChunkedDecoder,
+    ContentLimits,
+    Decoded,
+    LengthDecoder,
+    check_limits,
+    field_line_fault,
+    is_persistent,
+    parse_length,
+)
+from .messages import RequestError
+from .request_parser import Content, EndOfContent, Pause
+
+_BEGINNING = b"HTTP/"
+# Fields that are no lists: the first value counts (RFC 9111 §4.2.1, §5.1), and singletons have only one.
+_FIRST_COUNTS = grammar.SINGLETONS | {b"age", b"expires", b"server"}
+# How much of something else is awaited, so that it can be named.
+_SHOWN_OCTETS = 40
+
+
+@dataclass(frozen=True)
+class ResponseLimits:
+    """What a server can make grow, in octets unless the name says otherwise."""
+
+    # Servers that set many long cookies stay below it; curl takes 300 KiB, browsers 256.
+    head: int = 256 * 1024
+    field_lines: int = 1000
+    # RFC 9110 §15.2: any number of interim responses may come. One for each second of a minute is enough.
+    interim_responses: int = 60
+    # Content is given away as it comes, so that its length costs nothing here: as much as 18 digits count. A server
+    # that sends events as they happen has many small chunks.
+    content: ContentLimits = field(
+        default_factory=lambda: ContentLimits(content=10**18 - 1, chunk_framing=10**18, trailer_lines=1000)
+    )
+
+    def __post_init__(self) -> None:
+        """Raise TypeError or ValueError for what is no limit."""
+        check_limits(self)
+
+
+class ResponseError(Exception):
+    """The octets received are no response; *reason* names the fault and where it is, *clause* what says so."""
+
+    def __init__(self, reason: str, clause: str) -> None:
+        super().__init__(f"{reason} ({clause})")
+        self.reason = reason
+        self.clause = clause
+
+
+class IncompleteError(ResponseError):
+    """The connection ended before the response was complete; what came of it may be good."""
+
+
+class ResponseHead(NamedTuple):
+    """A response's head, understood.
+
+    *octets* are as received. *phrase* is for people only. *field_lines* has the field lines in the order received:
+    names in lower case, values without whitespace around them.
+    """
+
+    octets: bytes
+    minor_version: int
+    status: int
+    phrase: bytes
+    field_lines: tuple[tuple[bytes, bytes], ...]
+
+    def field(self, name: bytes) -> bytes | None:
+        """Return the value of the field *name* (in lower case) or None; lists are joined by commas (RFC 9110 §5.3)."""
+        values = [value for key, value in self.field_lines if key == name]
+        return b", ".join(values[:1] if name in _FIRST_COUNTS else values) if values else None
+
+    @property
+    def is_interim(self) -> bool:
+        """Whether a final response is still to come (RFC 9110 §15.2)."""
+        return 100 <= self.status <= 199
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it says that the request failed; a code out of the range counts as a 5xx (RFC 9110 §15)."""
+        return self.status >= 400 or self.status < 100
+
+
+Event = ResponseHead | Content | EndOfContent | Pause
+
+
+class CloseDecoder:
+    """Content that ends with the connection (RFC 9112 §6.3, the last case)."""
+
+    is_complete = False
+
+    def decode(self, octets: bytes) -> Decoded:
+        """Return all of *octets*."""
+        return Decoded(octets, len(octets))
+
+
+class _StatusLine(NamedTuple):
+    minor_version: int
+    status: int
+    phrase: bytes
+
+
+class Awaited(Enum):
+    """What comes next on the connection."""
+
+    NOTHING = "nothing: no request has been sent that is not answered"
+    HEAD = "the head of a response"
+    CONTENT = "its content"
+
+
+class ResponseParser:
+    """The responses on one connection: ``expect`` one, ``receive`` octets, and ask for ``next_event``.
+
+    ``next_event`` raises ResponseError at octets that are no response; the parser is of no use after that.
+    """
+
+    def __init__(self, limits: ResponseLimits) -> None:
+        self._limits = limits
+        self._buffer = b""
+        self._has_ended = False
+        self._awaited = Awaited.NOTHING
+        self._method = ""
+        self._interim_responses = 0
+        self._begin_head()
+        self._decoder: LengthDecoder | ChunkedDecoder | CloseDecoder = LengthDecoder(0)
+        self._content_octets = 0
+        self._content_length: int | None = None
+        self._is_persistent = True
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether another request may be sent: the last response is complete, and nothing came that nobody asked for.
+
+        RFC 9112 §9.3: octets that follow a response answer no request, and must not be taken for the next response.
+        """
+        is_quiet = not self._buffer and not self._has_ended
+        return self._awaited is Awaited.NOTHING and self._is_persistent and is_quiet
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no response is awaited, nor part of one."""
+        return self._awaited is Awaited.NOTHING
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any octet has come of the response that is awaited."""
+        return bool(self._head or self._buffer or self._interim_responses) or self._awaited is not Awaited.HEAD
+
+    @property
+    def content_length(self) -> int | None:
+        """The octets of content that the head before has promised, or None if it has promised no number."""
+        return self._content_length
+
+    @property
+    def trailers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The trailer fields of the last response, names in lower case; never merged into its head."""
+        if not isinstance(self._decoder, ChunkedDecoder):
+            return ()
+        lines = bytes(self._decoder.trailers).split(b"\r\n")[:-1]
+        return tuple(_name_and_value(line) for line in lines)
+
+    def expect(self, method: str) -> None:
+        """Await the response to a request with *method*, which settles whether it has content."""
+        self._method = method
+        self._awaited = Awaited.HEAD
+        self._interim_responses = 0
+        self._begin_head()
+
+    def receive(self, octets: bytes) -> None:
+        """Take octets received from the server; none at all means that it will send no more."""
+        if not octets:
+            self._has_ended = True
+        self._buffer = self._buffer + octets if self._buffer else octets
+
+    def next_event(self) -> Event:
+        """Return what comes next in the octets received."""
+        match self._awaited:
+            case Awaited.NOTHING:
+                return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
+            case Awaited.HEAD:
+                return self._next_head()
+            case _:
+                return self._next_content()
+
+    # --- The head ---------------------------------------------------------------------------------
+
+    def _begin_head(self) -> None:
+        self._head: list[bytes] = []
+        self._head_octets = 0
+        self._field_lines: list[tuple[bytes, bytes]] = []
+        self._status_line = _StatusLine(1, 0, b"")
+
+    def _next_head(self) -> ResponseHead | Pause:
+        """Return the head once its empty line is there. Each line is judged as soon as it is complete."""
+        if not self._head:
+            _check_beginning(self._buffer, is_all=self._has_ended)
+        while line := self._next_line():
+            self._head.append(line)
+            self._head_octets += len(line)
+            if line == b"\r\n" and len(self._head) > 1:
+                return self._end_head()
+            self._take_line(line)
+        if self._has_ended:
+            raise self.incomplete("ended")
+        return Pause.NEED_DATA
+
+    def _next_line(self) -> bytes:
+        """Return the next line with its LF, or nothing if it is not complete. Raises ResponseError past the limit."""
+        allowed = self._limits.head - self._head_octets
+        stop = self._buffer.find(b"\n", 0, allowed) + 1
+        if not stop and len(self._buffer) >= allowed:
+            raise ResponseError(f"the head is longer than {self._limits.head} octets", "RFC 9110 §5.4")
+        line, self._buffer = self._buffer[:stop], self._buffer[stop:]
+        return line
+
+    def _take_line(self, line: bytes) -> None:
+        """Check one line of the head, and note the field that it has, or goes on with."""
+        number = len(self._head) - 1
+        if number == 0:
+            self._status_line = _parse_status_line(line)
+        elif number > self._limits.field_lines:
+            raise ResponseError(f"there are more than {self._limits.field_lines} field lines", "RFC 9110 §5.4")
+        elif not line.startswith((b" ", b"\t")):
+            if fault := field_line_fault(line, f"field line {number}"):
+                raise ResponseError(fault.refusal.reason, fault.refusal.clause)
+            self._field_lines.append(_name_and_value(line))
+        elif number == 1:
+            reason = "there is whitespace between the status line and the first field line"
+            raise ResponseError(reason, "RFC 9112 §2.2")
+        else:
+            # RFC 9112 §5.2: unlike a server, a client has to take a folded line, as if it were spaces.
+            if fault := field_line_fault(b"folded:" + line, f"field line {number}"):
+                raise ResponseError(fault.refusal.reason, fault.refusal.clause)
+            name, value = self._field_lines[-1]
+            self._field_lines[-1] = name, (value + b" " + line.strip(b" \t\r\n")).strip(b" ")
+
+    def _end_head(self) -> ResponseHead:
+        """Return the head that is now complete, and settle what follows it (RFC 9112 §6.3)."""
+        _check_singletons(self._field_lines)
+        head = ResponseHead(b"".join(self._head), *self._status_line, tuple(self._field_lines))
+        self._begin_head()
+        if head.is_interim:
+            self._count_interim(head)
+            return head
+        self._is_persistent = is_persistent(head.field(b"connection"), head.minor_version)
+        self._content_octets = 0
+        self._content_length = None
+        self._decoder = self._content_decoder(head)
+        self._awaited = Awaited.CONTENT
+        return head
+
+    def _count_interim(self, head: ResponseHead) -> None:
+        """Raise ResponseError at too many interim responses, or at one that nobody asked for."""
+        if head.status == 101:
+            raise ResponseError("the server switches protocols (101), which was not asked for", "RFC 9110 §15.2.2")
+        self._interim_responses += 1
+        if self._interim_responses > self._limits.interim_responses:
+            reason = f"there are more than {self._limits.interim_responses} interim responses"
+            raise ResponseError(reason, "RFC 9110 §15.2")
+
+    # --- The content ------------------------------------------------------------------------------
+
+    def _content_decoder(self, head: ResponseHead) -> LengthDecoder | ChunkedDecoder | CloseDecoder:
+        """Return what tells where the content ends. Raises ResponseError when the fields leave any doubt."""
+        transfer_encoding, content_length = head.field(b"transfer-encoding"), head.field(b"content-length")
+        length = None if content_length is None else _parse_lengths(content_length)
+        if self._method == "HEAD" or head.status in (204, 304):
+            # What the fields say is of the response to a GET; none of it comes here.
+            self._content_length = 0
+            return LengthDecoder(0)
+        if transfer_encoding is not None:
+            _check_chunked(transfer_encoding, content_length, head.minor_version)
+            return ChunkedDecoder(self._limits.content)
+        if length is None:
+            self._is_persistent = False
+            return CloseDecoder()
+        if length > self._limits.content.content:
+            raise _too_long(self._limits)
+        self._content_length = length
+        return LengthDecoder(length)
+
+    def _next_content(self) -> Event:
+        """Return some content, its end, or a Pause."""
+        try:
+            decoded = self._decoder.decode(self._buffer)
+        except RequestError as error:
+            if error.refusal.status == 413:
+                raise _too_long(self._limits) from None
+            # The reason and the clause are those of requests: chunks are the same both ways.
+            raise ResponseError(error.refusal.reason, error.refusal.clause) from None
+        self._buffer = self._buffer[decoded.used :]
+        self._content_octets += len(decoded.content)
+        if decoded.content:
+            return Content(decoded.content)
+        if self._decoder.is_complete or (self._has_ended and isinstance(self._decoder, CloseDecoder)):
+            self._awaited = Awaited.NOTHING
+            return EndOfContent()
+        if self._has_ended:
+            raise self.incomplete("ended")
+        return Pause.NEED_DATA
+
+    def incomplete(self, how: str) -> IncompleteError:
+        """Return the error for a connection that is no more (*how*: "ended"), in the middle of a response."""
+        if self._awaited is Awaited.HEAD:
+            what = "within the head" if self.has_begun else "before any octet"
+            return IncompleteError(f"the connection {how} {what} of the response", "RFC 9112 §8")
+        promised = "" if self._content_length is None else f" of the {self._content_length} that were promised"
+        reason = f"the connection {how} after {self._content_octets} octets of content{promised}"
+        if isinstance(self._decoder, ChunkedDecoder):
+            reason += ", before the last chunk"
+        return IncompleteError(reason, "RFC 9112 §8")
+
+
+# --- What is wrong with a response ----------------------------------------------------------------
+
+
+def _check_beginning(octets: bytes, *, is_all: bool) -> None:
+    """Raise ResponseError when *octets*, the first of a response, do not begin as one, and are enough to say how."""
+    if _BEGINNING.startswith(octets[: len(_BEGINNING)]):
+        return
+    if octets.startswith(b"\x15"):
+        reason = "the first octet is \\x15, as in a TLS alert; the server may want https, which is not supported"
+        raise ResponseError(reason, "RFC 9112 §4")
+    line, lf, _ = octets[:_SHOWN_OCTETS].partition(b"\n")
+    if lf or is_all or len(octets) >= _SHOWN_OCTETS:
+        shown = grammar.printable(line.removesuffix(b"\r"))
+        raise ResponseError(f'the response begins with "{shown}", not with "HTTP/"', "RFC 9112 §4")
+
+
+def _parse_status_line(line: bytes) -> _StatusLine:
+    """Return what *line*, which ends in LF, says. Raises ResponseError unless it is the status line of HTTP/1."""
+    text = line.removesuffix(b"\n").removesuffix(b"\r")
+    if not line.endswith(b"\r\n"):
+        raise ResponseError("the status line ends with a bare LF, not with CRLF", "RFC 9112 §2.2")
+    match = grammar.status_line.fullmatch(text)
+    if match is None:
+        reason = f'the status line "{grammar.printable(text)}" is not HTTP-version, three digits and a phrase'
+        raise ResponseError(reason, "RFC 9112 §4")
+    if match[1] != b"1":
+        version = grammar.printable(match[1] + b"." + match[2])
+        raise ResponseError(f"the response is HTTP/{version}; only HTTP/1.1 is supported", "RFC 9110 §2.5")
+    # RFC 9110 §2.5: a higher minor version is understood as the highest one known.
+    return _StatusLine(0 if match[2] == b"0" else 1, int(match[3]), match[4] or b"")
+
+
+def _check_singletons(field_lines: list[tuple[bytes, bytes]]) -> None:
+    """Raise ResponseError if a field that must stand once has two different values (RFC 9110 §5.3)."""
+    found: dict[bytes, bytes] = {}
+    for name, value in field_lines:
+        if name in grammar.SINGLETONS and found.setdefault(name, value) != value:
+            spelled = "ETag" if name == b"etag" else name.decode("ascii").title()
+            shown = f'"{grammar.printable(found[name])}" and "{grammar.printable(value)}"'
+            raise ResponseError(f"there are two different {spelled} field lines, {shown}", "RFC 9110 §5.3")
+
+
+def _check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_version: int) -> None:
+    """Raise ResponseError unless the content is framed by the chunked coding and by nothing else."""
+    if minor_version == 0:
+        raise ResponseError("there is Transfer-Encoding in an HTTP/1.0 response", "RFC 9112 §6.1")
+    # RFC 9112 §6.3: it might be an attempt at response splitting, and ought to be handled as an error.
+    if content_length is not None:
+        raise ResponseError("there are both Transfer-Encoding and Content-Length", "RFC 9112 §6.3")
+    if [coding.lower() for coding in grammar.list_members(transfer_encoding)] != [b"chunked"]:
+        shown = grammar.printable(transfer_encoding)
+        raise ResponseError(f'Transfer-Encoding is "{shown}", and only chunked was offered', "RFC 9112 §7.4")
+
+
+def _parse_lengths(content_length: bytes) -> int:
+    """Return the one number that Content-Length says, be it several times (RFC 9112 §6.3, the invalid case)."""
+    members = [member.strip(b" \t") for member in content_length.split(b",")]
+    try:
+        lengths = {parse_length(member) for member in members}
+    except RequestError as error:
+        raise ResponseError(error.refusal.reason, error.refusal.clause) from None
+    if len(lengths) > 1:
+        reason = f'Content-Length is "{grammar.printable(content_length)}", which are different lengths'
+        raise ResponseError(reason, "RFC 9112 §6.3")
+    return lengths.pop()
+
+
+def _too_long(limits: ResponseLimits) -> ResponseError:
+    return ResponseError(f"the content is longer than {limits.content.content} octets", "RFC 9110 §8.6")
+
+
+def _name_and_value(line: bytes) -> tuple[bytes, bytes]:
+    """Return the name, in lower case, and the value of a field line that has been checked."""
+    name, _, value = line.partition(b":")
+    return name.lower(), value.strip(b" \t\r\n")

@@ -1,0 +1,282 @@
+"""The inspector: the last events, remembered for whoever comes to see them, and counts of all of them.
+
+It is told what a trace is told, and keeps the last of it, up to a bound: who reads too slowly misses some, and is told
+how many, but holds up nobody. What it gives is an event stream ("Server-sent events" in the HTML standard):
+
+    id: 5f3a9c01-57                        event 57 of this server; who comes again tells it as Last-Event-ID
+    data: {"time": ..., "event": "recv", "octets": 78, "hex": "474554...", ...}
+
+    event: counters                        whenever they have changed
+    data: {"accepted": 12, "open": 2, "requests": 31, ...}
+
+    :                                      nothing has happened for some time
+"""
+
+import json
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from httpsock.http.masking import mask
+from httpsock.server.access_log import Exchange
+from httpsock.server.event_loop import Log
+from httpsock.tracing.events import Event, format_json
+from httpsock.tracing.trace import Teller, Trace, weight_of
+
+# Where the inspector is; what is asked for there is nobody's event.
+PREFIX = b"/.httpsock/"
+# So much is remembered: a few hundred requests.
+_MOST_EVENTS = 1000
+_MOST_OCTETS = 4 * 1024 * 1024
+# So many of the server's own events, how it came to listen, are never forgotten.
+_MOST_OWN = 16
+# So many of the octets of a call are shown.
+_SHOWN_OCTETS = 1024
+# So many events go out at a time: 256 take 3 ms to write, for which others wait.
+_BATCH = 256
+_HEARTBEAT_SECONDS = 10.0
+# The newest of the open connections that are named.
+_MOST_NAMED = 256
+# Responses that took up to a microsecond, two, four, ... and the last for all that took longer than a minute.
+_LATENCIES = 28
+
+
+class Inspector(Trace):
+    """A trace that is remembered instead of written. What it is told, *also* is told, too."""
+
+    def __init__(
+        self, also: Trace | None = None, *, most_events: int = _MOST_EVENTS, most_octets: int = _MOST_OCTETS
+    ) -> None:
+        super().__init__(format_json, -1)
+        self._also = also
+        self.server = InspectedTeller(self, 0, "", also.server if also else None)
+        # Tells this server's events from those of the one before it.
+        self.name = os.urandom(4).hex()
+        # Holds all that follows.
+        self._lock = threading.Lock()
+        self._events: deque[Event] = deque()
+        self._own: list[tuple[int, Event]] = []
+        self._last = 0
+        self._weight = 0
+        self._most_events = most_events
+        self._most_weight = most_octets
+        self._open: dict[int, None] = {}
+        self._streams: set[int] = set()
+        self._received = self._sent = 0
+        self._statuses: Counter[int] = Counter()
+        self._latencies = [0] * _LATENCIES
+        # The last events as they are sent, and the counts, so that many streams cost hardly more than one.
+        self._messages: dict[int, str] = {}
+        self._counters: tuple[dict[str, Any], str] = ({}, "")
+        self._facts = {"process": os.getpid(), "started": time.time()}
+
+    def teller(self, peer: str) -> "InspectedTeller":
+        """Return what tells of the next connection."""
+        with self._lock:
+            self._count += 1
+            client = peer.rpartition(":")[0].strip("[]") or peer
+            also = self._also.teller(peer) if self._also and self._also.wants(client) else None
+            return InspectedTeller(self, self._count, peer, also)
+
+    def put(self, event: Event) -> None:
+        """Remember an event, and forget the oldest if there are too many."""
+        with self._lock:
+            self._tally(event)
+            self._last += 1
+            if not event.connection and len(self._own) < _MOST_OWN:
+                self._own.append((self._last, event))
+            self._events.append(event)
+            self._weight += weight_of(event)
+            while len(self._events) > self._most_events or self._weight > self._most_weight:
+                self._weight -= weight_of(self._events.popleft())
+
+    def start(self) -> None:
+        """Let what is told the same begin to write."""
+        if self._also:
+            self._also.start()
+
+    def finish(self) -> None:
+        """Let what is told the same come to its end."""
+        if self._also:
+            self._also.finish()
+
+    def counting(self, log: Log | None) -> Log:
+        """Return a log that counts exchanges, and hands them on to *log*."""
+
+        def count(exchanges: Sequence[Exchange]) -> None:
+            self._count_exchanges(exchanges)
+            if log:
+                log(exchanges)
+
+        return count
+
+    def after(self, number: int | None) -> tuple[int, list[Event]]:
+        """Return the number of the first event remembered behind *number*, and the events from there on, not all."""
+        with self._lock:
+            first = self._last - len(self._events) + 1
+            start = first if number is None or number > self._last else max(first, number + 1)
+            return start, list(islice(self._events, start - first, start - first + _BATCH))
+
+    def message(self, number: int, event: Event) -> str:
+        """Return event *number* as part of an event stream: formatted once for all streams that keep up."""
+        message = self._messages.get(number)
+        if message is None:
+            message = self._messages[number] = f"id: {self.name}-{number}\ndata: {_object(event)}\n\n"
+            if len(self._messages) > _BATCH:
+                self._messages.pop(next(iter(self._messages)), None)
+        return message
+
+    def own_before(self, number: int) -> list[Event]:
+        """Return how the server came to listen, as far as event *number* and those behind it do not tell."""
+        with self._lock:
+            return [event for own, event in self._own if own < number]
+
+    def streaming(self, connection: int, *, is_on: bool) -> None:
+        """Remember that a connection carries a stream of events, or does so no longer."""
+        with self._lock:
+            (self._streams.add if is_on else self._streams.discard)(connection)
+
+    def counters_message(self) -> tuple[dict[str, Any], str]:
+        """Return all counts, and the same as part of an event stream: formatted once for all streams."""
+        counters = self.counters()
+        known, message = self._counters
+        if counters != known:
+            message = f"event: counters\ndata: {json.dumps(counters)}\n\n"
+            self._counters = counters, message
+        return counters, message
+
+    def counters(self) -> dict[str, Any]:
+        """Return all counts, and the numbers of the newest open connections."""
+        with self._lock:
+            return {
+                **self._facts,
+                "accepted": self._count,
+                "open": len(self._open),
+                "connections": list(islice(reversed(self._open), _MOST_NAMED)),
+                "streams": sorted(self._streams),
+                "requests": self._statuses.total(),
+                "statuses": dict(sorted(self._statuses.items())),
+                "received": self._received,
+                "sent": self._sent,
+                "latencies": list(self._latencies),
+            }
+
+    def _tally(self, event: Event) -> None:
+        """Count what an event says."""
+        match event.name:
+            case "accept":
+                self._open[event.connection] = None
+            case "close":
+                self._open.pop(event.connection, None)
+            case "recv":
+                self._received += event.facts.get("octets", 0)
+            case "send" | "sendfile":
+                self._sent += event.facts.get("octets", 0)
+
+    def _count_exchanges(self, exchanges: Sequence[Exchange]) -> None:
+        with self._lock:
+            for exchange in exchanges:
+                if not exchange.request_line.partition(b" ")[2].startswith(PREFIX):
+                    self._statuses[int(exchange.status)] += 1
+                    power = int(exchange.seconds * 1_000_000).bit_length()
+                    self._latencies[min(power, _LATENCIES - 1)] += 1
+
+
+class InspectedTeller(Teller):
+    """Tells an inspector of one connection, but for what is asked of the inspector itself; and *also* of all.
+
+    What is received is held back until it is known whom it is for.
+    """
+
+    def __init__(self, inspector: Inspector, connection: int, peer: str, also: Teller | None) -> None:
+        super().__init__(inspector, connection, peer)
+        self.wants_octets = also is not None and also.wants_octets
+        self.inspector = inspector
+        self.connection = connection
+        self._also = also
+        self._undecided: list[Event] = []
+        self._is_own = False
+        # While a stream of events goes out nobody is told of it, or there would be no end.
+        self.is_silent = False
+
+    def __call__(
+        self, name: str, facts: Mapping[str, Any] | None = None, head: bytes = b"", octets: bytes | memoryview = b""
+    ) -> None:
+        """Tell of what happens now."""
+        if self.is_silent:
+            return
+        if self._also:
+            self._also(name, facts, head, octets)
+        event = self.event(name, facts or {}, head, octets)
+        # The server itself is asked nothing by its pages.
+        if self.connection and name in ("recv", "parse"):
+            self._undecided.append(event)
+            return
+        if self._undecided:
+            self.decide(is_own=False)
+        # Who has seen it begin sees it end.
+        if not self._is_own or name == "close":
+            self.inspector.put(event)
+
+    def event(self, name: str, facts: Mapping[str, Any], head: bytes = b"", octets: bytes | memoryview = b"") -> Event:
+        """Return what happens now as an event with its head, and with the first of its octets."""
+        event = super().event(name, facts)
+        # All are masked, since where one call ends the line of a field may go on.
+        shown = self._masked(name, octets)[:_SHOWN_OCTETS] if octets else b""
+        return event._replace(head=mask(head), octets=shown)
+
+    def asks_for(self, path: bytes) -> None:
+        """Tell which path the exchange that is under way asks for."""
+        if self._also:
+            self._also.asks_for(path)
+
+    def decide(self, *, is_own: bool) -> None:
+        """Tell of what was received, or forget it if it is for the inspector, and what follows with it."""
+        self._is_own = is_own
+        for event in () if is_own else self._undecided:
+            self.inspector.put(event)
+        self._undecided.clear()
+
+
+class Feed:
+    """What one reader is sent: all that it has not seen yet, as far as it is remembered."""
+
+    def __init__(self, inspector: Inspector, last_event_id: bytes, now: float) -> None:
+        name, _, number = last_event_id.partition(b"-")
+        is_ours = name == inspector.name.encode() and len(number) < 20 and number.isdigit()
+        self._inspector = inspector
+        self._last = int(number) if is_ours else None
+        self._counters: dict[str, Any] = {}
+        self._latest = now
+
+    def next(self, now: float) -> bytes:
+        """Return what is new as part of an event stream; at times a comment, if nothing is."""
+        inspector = self._inspector
+        first, events = inspector.after(self._last)
+        lines = []
+        if self._last is None:
+            lines = [f"data: {_object(event)}\n\n" for event in inspector.own_before(first)]
+        elif first > self._last + 1:
+            lost = inspector.server.event("lost", {"events": first - self._last - 1})
+            lines.append(f"data: {format_json(lost)}\n")
+        lines += [inspector.message(number, event) for number, event in enumerate(events, first)]
+        self._last = first + len(events) - 1
+        counters, message = inspector.counters_message()
+        if counters != self._counters:
+            self._counters = counters
+            lines.append(message)
+        if not lines and now - self._latest >= _HEARTBEAT_SECONDS:
+            lines.append(":\n\n")
+        if lines:
+            self._latest = now
+        return "".join(lines).encode("ascii")
+
+
+def _object(event: Event) -> str:
+    """Return an event as the trace writes it as JSON, and its octets in hexadecimal."""
+    said = format_json(event).removesuffix("}\n")
+    return f'{said}, "hex": "{event.octets.hex()}"}}' if event.octets else f"{said}}}"

@@ -1,0 +1,214 @@
+r"""The timeline: what happens at a socket, event by event, as text or as JSON.
+
+Takes events, gives lines. Nothing in them can move a cursor: what is not printable ASCII is shown as ``\xNN``.
+
+    #1 127.0.0.1:52814       412 µs  recv 78                     the call, and how many octets it moved
+    #1 127.0.0.1:52814       433 µs  parse GET /hello.txt
+          > GET /hello.txt HTTP/1.1                              > what goes to the server
+          > Host: 127.0.0.1:8000
+          >
+    #1 127.0.0.1:52814       611 µs  send 312
+          < HTTP/1.1 200 OK                                      < what comes from it
+
+The connection number 0 is that of what happens on no connection.
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from .tcp_info import described
+
+
+class Event(NamedTuple):
+    """One thing that happened: when, to whose connection, and what.
+
+    *seconds* since the connection was accepted, or a client began to make it. *facts* are what JSON says of it. *head*
+    is the head of a message, and *octets* all that went over, if that is wanted; both have their credentials masked
+    already.
+    """
+
+    time: float
+    process: int
+    connection: int
+    peer: str
+    seconds: float
+    name: str
+    facts: Mapping[str, Any]
+    head: bytes = b""
+    octets: bytes = b""
+
+
+Format = Callable[[Event], str]
+
+# How an event reads. What it says in JSON are the names in braces, and those in EXTRA_FACTS.
+SENTENCES = {
+    "socket": "socket {family}, {type}",
+    "bind": "bind {address}",
+    "listen": "listen {backlog} at {address}",
+    "join": "setsockopt IP_ADD_MEMBERSHIP: join {group} at {address}",
+    "accept": "accept",
+    "getaddrinfo": "getaddrinfo {host}: {addresses}",
+    "connect": "connect {address} from {local}",
+    "wait": "wait for {for}, at most {seconds:g} s",
+    "timeout": "timeout after {seconds:g} s of waiting for {for}",
+    "recv": "recv {octets}",
+    "recvfrom": "recvfrom {octets} from {address}",
+    "parse": "parse {method} {target}",
+    "content": "content {octets}, complete",
+    "stat": "stat {name}: {kind}, {octets} octets",
+    "kept": "kept {name}: unchanged, its {octets} octets are in memory",
+    "unproved": "unproved {name}: its octets are not proved to be the file in {coding}",
+    "open": "open {name}",
+    "read": "read {octets}",
+    "scandir": "scandir {name}: {entries} entries",
+    "refuse": "refuse {status} {phrase}",
+    "ignore": "ignore it",
+    "repeated": "repeated: {identity} has answered already",
+    "send": "send {octets}",
+    "sendto": "sendto {octets} to {address}",
+    "sendfile": "sendfile {octets}",
+    "tcp": "so far the kernel says",
+    "shutdown": "shutdown: our side has ended",
+    "close": "close",
+    "cut": "cut short: the server stops",
+    "lost": "lost {events} events: they came faster than they could be written",
+}
+EXTRA_FACTS = {
+    "parse": ("head", "status", "phrase"),
+    "refuse": ("reason", "clause", "head"),
+    "ignore": ("reason", "clause", "head"),
+    "send": ("head", "content"),
+    "sendto": ("head",),
+    "tcp": ("tcp",),
+    "close": ("address", "tcp"),
+}
+# A call that failed says instead what the system said.
+_FAILED = {
+    "bind": "bind {address}",
+    "listen": "listen",
+    "getaddrinfo": "getaddrinfo {host}",
+    "connect": "connect {address}",
+    "join": "setsockopt IP_ADD_MEMBERSHIP: join {group} at {address}",
+    "sendto": "sendto {address}",
+    "stat": "stat {name}",
+    "open": "open {name}",
+    "scandir": "scandir {name}",
+}
+_DIRECTIONS = {"send": "<", "sendfile": "<", "sendto": "<"}
+# At the other end, what is sent goes to the server.
+_AT_THE_CLIENT = {"<": ">", ">": "<"}
+_INDENT = "      "
+
+_NAME, _FAINT, _IN, _OUT, _WRONG, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[32m", "\x1b[1;31m", "\x1b[0m"
+_COLOURS = {">": _IN, "<": _OUT, "!": _WRONG, "=": _FAINT}
+_WRONG_EVENTS = ("timeout", "refuse", "ignore", "cut", "lost")
+# What a dump shows of each octet.
+_PRINTABLE = bytes(octet if 0x20 <= octet < 0x7F else ord(".") for octet in range(256))
+_not_visible = re.compile(rb"[^ -\[\]-~]")
+
+
+class Text:
+    """Events as lines for a person: coloured or not, with the process or not, those of a server or of a client."""
+
+    def __init__(self, *, is_coloured: bool = False, shows_process: bool = False, is_client: bool = False) -> None:
+        self._is_coloured = is_coloured
+        self._shows_process = shows_process
+        self._itself = "client" if is_client else "server"
+        self._marks = _AT_THE_CLIENT if is_client else {}
+
+    def __call__(self, event: Event) -> str:
+        """Return the lines that tell of *event*."""
+        who = f"#{event.connection} {event.peer}" if event.connection else self._itself
+        if self._shows_process:
+            who = f"{event.process} {who}"
+        sentence = _sentence(event)
+        is_wrong = event.name in _WRONG_EVENTS or "error" in event.facts
+        gutter = self._coloured(f"{who:<19} {_elapsed(event.seconds):>10}", _FAINT)
+        lines = [f"{gutter}  {self._coloured(sentence, _WRONG if is_wrong else _NAME)}"]
+        lines += [self._below(self._marks.get(mark, mark), line) for mark, line in _details(event)]
+        return "\n".join([*lines, ""])
+
+    def _below(self, mark: str, line: str) -> str:
+        return _INDENT + self._coloured(f"{mark} {line}".rstrip(), _COLOURS[mark])
+
+    def _coloured(self, text: str, colour: str) -> str:
+        return f"{colour}{text}{_PLAIN}" if self._is_coloured else text
+
+
+def format_json(event: Event) -> str:
+    """Return a line that holds one JSON object; UTC."""
+    import json  # 3 ms of start-up, and seldom wanted
+
+    microseconds = int(event.time * 1_000_000)
+    clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(microseconds // 1_000_000))
+    said = {
+        "time": f"{clock}.{microseconds % 1_000_000:06}Z",
+        "process": event.process,
+        "connection": event.connection,
+        "peer": event.peer,
+        "microseconds": int(event.seconds * 1_000_000),
+        "event": event.name,
+        **event.facts,
+    }
+    if event.head:
+        said["head"] = [line.decode("latin-1") for line in _lines(event.head)]
+    return json.dumps(said) + "\n"
+
+
+def visible(octets: bytes) -> str:
+    r"""Return *octets* as text in which control characters, backslashes and what is not ASCII show as ``\xNN``."""
+    return _not_visible.sub(lambda match: b"\\x%02x" % match[0][0], octets).decode("ascii")
+
+
+def _sentence(event: Event) -> str:
+    if "error" in event.facts:
+        call = _FAILED.get(event.name, event.name).format(**event.facts)
+        return f"{call}: {event.facts['error']}, {event.facts['said']}"
+    if event.name == "recv" and event.facts["octets"] == 0:
+        return "recv 0: the peer has ended its side"
+    if event.name == "close" and "address" in event.facts:
+        return f"close {event.facts['address']}"
+    if event.name == "parse" and "status" in event.facts:
+        return "parse {status} {phrase}".format(**event.facts).rstrip()
+    return SENTENCES[event.name].format(**event.facts)
+
+
+def _details(event: Event) -> list[tuple[str, str]]:
+    """Return the lines below that of an event, each with the mark that stands before it."""
+    mark = _DIRECTIONS.get(event.name, ">")
+    details = []
+    if "reason" in event.facts:
+        details.append(("!", f"{event.facts['reason']} ({event.facts['clause']})"))
+    if event.octets:
+        return details + [(mark, line) for line in _dump(event.octets)]
+    details += [(mark, visible(line)) for line in _lines(event.head)]
+    if content := event.facts.get("content"):
+        details.append((mark, f"({content:,} octets of content)"))
+    if tcp := event.facts.get("tcp"):
+        details += [("=", line) for line in described(tcp)]
+    return details
+
+
+def _lines(head: bytes) -> list[bytes]:
+    """Return the lines of a head; of one that is not complete what there is of the last one, too."""
+    lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
+    return lines if lines[-1] else lines[:-1]
+
+
+def _dump(octets: bytes) -> list[str]:
+    """Return *octets* in lines of sixteen: where they stand, in hexadecimal, and as text."""
+    digits, text = octets.hex(" "), octets.translate(_PRINTABLE).decode("ascii")
+    return [
+        f"{offset:04x}  {digits[offset * 3 : offset * 3 + 47]:<47}  {text[offset : offset + 16]}"
+        for offset in range(0, len(octets), 16)
+    ]
+
+
+def _elapsed(seconds: float) -> str:
+    """Return a time to the microsecond, in the unit that suits it."""
+    microseconds = int(seconds * 1_000_000)
+    if microseconds < 1000:
+        return f"{microseconds} µs"
+    return f"{microseconds / 1000:.3f} ms" if microseconds < 1_000_000 else f"{microseconds / 1_000_000:.3f} s"

@@ -1,0 +1,193 @@
+"""Sockets that tell: each call as the system knows it, and what came of it.
+
+They are sockets like any other, and do the same; who has one need not know. Know nothing of HTTP.
+
+RFC 9293 §3.9.1 (the calls of a user of TCP), POSIX.1.
+"""
+
+import contextlib
+import errno
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from .tcp_info import tcp_info
+
+Tell = Callable[..., object]
+
+
+def nobody(*_: object, **__: object) -> None:
+    """Tell nobody."""
+
+
+def everybody(host: str) -> bool:
+    """Return that whoever is at *host* is told of."""
+    return bool(host)
+
+
+def nothing() -> int:
+    """Return that nothing of what is sent next is the head of a message."""
+    return 0
+
+
+class TracedListener(socket.socket):
+    """A listening socket that tells *tell* of each call.
+
+    A duplicate of it tells nobody. A server gives its worker duplicates and closes its own socket, which ends nothing
+    and is not told; what ends the listening is told by a socket that was made of a descriptor, *fileno*.
+    """
+
+    def __init__(
+        self, family: int, kind: int, protocol: int = 0, fileno: int | None = None, *, tell: Tell = nobody
+    ) -> None:
+        self._tell = tell
+        self._tells_end = fileno is not None
+        facts = {"family": socket.AddressFamily(family).name, "type": socket.SocketKind(kind).name}
+        with telling_failure(tell, "socket", facts):
+            super().__init__(family, kind, protocol, fileno)
+        if not self._tells_end:
+            tell("socket", facts)
+
+    def bind(self, address: Any, /) -> None:
+        """Take an address and a port."""
+        facts = {"address": address_of(address)}
+        with telling_failure(self._tell, "bind", facts):
+            super().bind(address)
+        self._tell("bind", facts)
+
+    def listen(self, backlog: int = 128, /) -> None:
+        """Let clients connect."""
+        facts = {"address": address_of(self.getsockname()), "backlog": backlog}
+        with telling_failure(self._tell, "listen", facts):
+            super().listen(backlog)
+        self._tell("listen", facts)
+
+    def close(self) -> None:
+        """Give up the descriptor."""
+        if self._tells_end:
+            self._tell("close", {"address": address_of(self.getsockname())})
+        super().close()
+
+
+class TracedSocket(socket.socket):
+    """A connected socket that tells *tell* of each call.
+
+    *head_octets* returns how many of the octets that are sent next are the head of a message, which is shown.
+    """
+
+    def __init__(
+        self,
+        family: int,
+        kind: int,
+        protocol: int = 0,
+        fileno: int | None = None,
+        *,
+        tell: Tell = nobody,
+        head_octets: Callable[[], int] = nothing,
+    ) -> None:
+        self._tell = tell
+        self._head_octets = head_octets
+        # Whether our side has ended.
+        self.has_ended = False
+        super().__init__(family, kind, protocol, fileno)
+
+    def recv(self, most: int, flags: int = 0, /) -> bytes:
+        """Receive what there is, at most so many octets."""
+        with telling_failure(self._tell, "recv"):
+            octets = super().recv(most, flags)
+        self._tell("recv", {"octets": len(octets)}, octets=octets)
+        return octets
+
+    def send(self, octets: Any, flags: int = 0, /) -> int:
+        """Send what the system takes of *octets*; return how many it took."""
+        head_octets = self._head_octets()
+        with telling_failure(self._tell, "send"):
+            sent = super().send(octets, flags)
+        head = bytes(octets[: min(head_octets, sent)])
+        facts = {"octets": sent, "content": sent - len(head)}
+        self._tell("send", facts, head=head, octets=memoryview(octets)[:sent])
+        return sent
+
+    def sendmsg(self, buffers: Iterable[Any], *_: Any) -> int:
+        """Send what the system takes of *buffers*, one behind the other; return how many octets it took."""
+        return self.send(b"".join(buffers))
+
+    def shutdown(self, how: int, /) -> None:
+        """End our side."""
+        with telling_failure(self._tell, "shutdown"):
+            super().shutdown(how)
+        self.has_ended = True
+        self._tell("shutdown")
+
+    def close(self) -> None:
+        """Give up the descriptor; tell what the kernel knows of the connection."""
+        info = tcp_info(self)
+        super().close()
+        self._tell("close", {"tcp": info} if info else {})
+
+
+class TracedDatagramSocket(socket.socket):
+    """A socket for datagrams that tells *tell* of each call, but of datagrams only if *wants* their other end."""
+
+    def __init__(
+        self, family: int, kind: int, *, tell: Tell = nobody, wants: Callable[[str], bool] = everybody
+    ) -> None:
+        self._tell = tell
+        self._wants = wants
+        facts = {"family": socket.AddressFamily(family).name, "type": socket.SocketKind(kind).name}
+        with telling_failure(tell, "socket", facts):
+            super().__init__(family, kind)
+        tell("socket", facts)
+
+    def bind(self, address: Any, /) -> None:
+        """Take an address and a port."""
+        facts = {"address": address_of(address)}
+        with telling_failure(self._tell, "bind", facts):
+            super().bind(address)
+        self._tell("bind", {"address": address_of(self.getsockname())})
+
+    def recvfrom(self, most: int, flags: int = 0, /) -> tuple[bytes, Any]:
+        """Receive one datagram; return it, and whose it is."""
+        with telling_failure(self._tell, "recvfrom"):
+            octets, address = super().recvfrom(most, flags)
+        if self._wants(str(address[0])):
+            self._tell("recvfrom", {"octets": len(octets), "address": address_of(address)}, octets=octets)
+        return octets, address
+
+    def sendto(self, octets: Any, address: Any, /) -> int:  # type: ignore[override]
+        """Send one datagram."""
+        tell = self._tell if self._wants(str(address[0])) else nobody
+        facts = {"address": address_of(address)}
+        with telling_failure(tell, "sendto", facts):
+            sent = super().sendto(octets, address)
+        tell("sendto", {"octets": sent, **facts}, head=octets, octets=octets)
+        return sent
+
+    def close(self) -> None:
+        """Give up the descriptor; twice does no harm."""
+        if self.fileno() >= 0:
+            self._tell("close", {"address": address_of(self.getsockname())})
+        super().close()
+
+
+@contextlib.contextmanager
+def telling_failure(tell: Tell, name: str, facts: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Tell of a call that fails, which it does all the same."""
+    try:
+        yield
+    except OSError as error:
+        tell(name, {**(facts or {}), **failure(error)})
+        raise
+
+
+def failure(error: OSError) -> dict[str, str]:
+    """Return what the system says of a call that failed: the name of the error, and a sentence."""
+    # "Resource temporarily unavailable" puzzles whoever hears it first.
+    said = "it would have to wait" if isinstance(error, BlockingIOError) else error.strerror or str(error)
+    return {"error": errno.errorcode.get(error.errno or 0, type(error).__name__), "said": said}
+
+
+def address_of(address: tuple[Any, ...]) -> str:
+    """Return an address and a port, IPv6 in brackets (RFC 3986 §3.2.2)."""
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
