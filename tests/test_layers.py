@@ -1,4 +1,4 @@
-"""The shape of the package, read from its source: which wing may import what, what is explained, how long things are."""
+"""The shape of the package, read from its source: what a wing may import, what is explained, how long things are."""
 
 import ast
 import pathlib

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock.cli.terminal import Progress, TerminalText, visible
+from httpsock.cli.terminal import Progress, TerminalText
+from httpsock.http.text import visible
 
 
 def shown(*pieces: bytes) -> str:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from httpsock.http.masking import mask
-
-from .terminal import visible
+from httpsock.http.text import visible
 
 WRONG_ARGUMENT = 2
 # Of the clients; the numbers are curl's, or those of shells.

@@ -46,10 +46,10 @@ from httpsock.discovery.ssdp import (
     parse_datagram,
 )
 from httpsock.http.response_parser import ResponseError
+from httpsock.http.text import visible
 from httpsock.tracing.sockets import Tell, TracedDatagramSocket, nobody
 
 from .arguments import INTERRUPTED, NOT_WRITTEN, TRACE_FORMS, Parser, complain, number, with_trace_form
-from .terminal import visible
 
 if TYPE_CHECKING:
     # Loaded by who wants it.

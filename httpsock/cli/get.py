@@ -33,6 +33,7 @@ from httpsock.client.download import Download, OutputError
 from httpsock.client.url import UrlError, parse_url
 from httpsock.http.grammar import printable
 from httpsock.http.response_parser import IncompleteError, ResponseError
+from httpsock.http.text import visible
 
 from .arguments import (
     INTERRUPTED,
@@ -45,7 +46,7 @@ from .arguments import (
     number,
     with_trace_form,
 )
-from .terminal import Progress, TerminalText, visible
+from .terminal import Progress, TerminalText
 
 if TYPE_CHECKING:
     from httpsock.tracing.trace import Trace

@@ -13,22 +13,12 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from httpsock.http.text import visible_character
+
 # A transfer that is done sooner needs no bar; the bar is not drawn more often than that.
 _LONG_SECONDS = 0.5
 _REDRAW_SECONDS = 0.1
 _BAR_CHARACTERS = 24
-
-
-def visible(text: str) -> str:
-    r"""Return *text* with what is not printable escaped, as ``\\xNN``: controls, marks of direction, line ends."""
-    return text if text.isprintable() else "".join(map(_visible_character, text))
-
-
-def _visible_character(character: str) -> str:
-    if character.isprintable():
-        return character
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 class TerminalText:
@@ -43,7 +33,7 @@ class TerminalText:
     def write(self, octets: bytes, *, is_last: bool = False) -> None:
         """Write *octets* as far as they make whole characters."""
         text = self._decoder.decode(octets, final=is_last)
-        self._stream.write("".join(c if c in "\n\t" else _visible_character(c) for c in text))
+        self._stream.write("".join(c if c in "\n\t" else visible_character(c) for c in text))
         self._stream.flush()
 
 

@@ -31,7 +31,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from httpsock.cli.terminal import visible
+from httpsock.http.text import visible
 from httpsock.server.poller import READABLE, open_poller
 from httpsock.server.server import say
 from httpsock.tracing.sockets import Tell, TracedDatagramSocket, everybody, failure, nobody

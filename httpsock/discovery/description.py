@@ -12,8 +12,8 @@ import re
 from html import escape
 from typing import NamedTuple
 
-from httpsock.cli.terminal import visible
 from httpsock.client.url import Url, UrlError, resolve
+from httpsock.http.text import visible
 
 from .ssdp import DEVICE_TYPE, Device
 

@@ -17,9 +17,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from httpsock.cli.terminal import visible
 from httpsock.http import grammar
 from httpsock.http.framing import field_line_fault
+from httpsock.http.text import visible
 
 GROUP = "239.255.255.250"
 GROUP_IPV6 = "ff02::c"

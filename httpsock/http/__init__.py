@@ -15,6 +15,7 @@ Knows no socket, no file, no thread: everything here can be tried with octets al
     media_types       the Content-Type of a name and its content
     error_response    a refusal as a response that says why
     steps             long work in steps, between which other connections run
+    text              text that a person may be shown
     masking           credentials that are not shown
     protocols         other protocols, told by their first bytes
     checks            arguments that a program passes, checked in words

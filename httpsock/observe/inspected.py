@@ -17,7 +17,7 @@ from httpsock.http.steps import Work
 from httpsock.server.access_log import Exchange
 from httpsock.server.connection import Conversation
 from httpsock.server.event_loop import Log, Report, Worker
-from httpsock.server.poller import READABLE, WRITABLE, held_octets
+from httpsock.server.poller import READABLE, WRITABLE
 from httpsock.server.settings import Service
 from httpsock.tracing.tcp_info import tcp_info
 
@@ -91,8 +91,7 @@ class InspectedConnection(TracedConnection):
         try:
             while not self._service.is_stopping:
                 # How slow the reader may be is reckoned from now on.
-                self._taken = self._sent - held_octets(self.descriptor)
-                self._slow_until = self.moment.monotonic + self._service.timeouts.slow
+                self._start_rate(self.moment.monotonic)
                 yield from self._send_octets(_chunk(feed.next(self.moment.monotonic)), 0)
                 yield from self._gather()
             yield from self._send_octets(b"0\r\n\r\n", 0)

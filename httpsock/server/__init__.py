@@ -8,6 +8,7 @@ The connection is the only place where octets meet sockets; what a request means
     leader            threads that run the event loop, one at a time
     fairness          a share of each tick for each network
     connection        one client's requests, from the first octet to the tear-down
+    send_rate         how slowly a peer may read
     connection_limit  how many connections there may be, and which to evict
     poller            which sockets are ready
     addresses         which addresses are one client, and at which this machine is reached

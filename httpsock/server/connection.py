@@ -35,6 +35,7 @@ from httpsock.http.request_parser import EndOfContent, Pause, RequestParser
 from .access_log import Exchange
 from .addresses import network_of
 from .poller import READABLE, WRITABLE, held_octets
+from .send_rate import SendRate
 from .settings import Service
 
 # What a conversation waits for (READABLE or WRITABLE) and until when (on the monotonic clock, in seconds); or None:
@@ -73,11 +74,10 @@ class Connection:
     __slots__ = (
         "_log",
         "_parser",
+        "_rate",
         "_sent",
         "_service",
-        "_slow_until",
         "_socket",
-        "_taken",
         "awaited",
         "client",
         "conversation",
@@ -105,9 +105,6 @@ class Connection:
         # Of the response that is being sent, or was last: octets of content that the system took, negative as long as
         # there are octets of the head that it did not take, and before the first response.
         self._sent = -1
-        # Until when its reader may be slow, and how much it had taken when that was reckoned.
-        self._slow_until = 0.0
-        self._taken = 0
         # Set by the worker: when it is, what its poller watches for, what the conversation waits for and until when.
         self.moment = moment
         self.polled = self.awaited = READABLE
@@ -299,8 +296,7 @@ class Connection:
         began: Moment,
     ) -> Conversation:
         """Send what is left of *response*: *unsent* octets, then *parts*."""
-        self._taken = self._sent - held_octets(self.descriptor)
-        self._slow_until = began.monotonic + self._service.timeouts.slow
+        self._start_rate(began.monotonic)
         try:
             is_multipart = len(parts) > 1
             for part in _join_short(parts) if is_multipart else parts:
@@ -341,24 +337,20 @@ class Connection:
         self._sent += sent
         return b"" if sent == len(first) + len(second) else memoryview(first + second)[sent:]
 
-    def _wait_to_send(self) -> Conversation:
-        """Wait until more can be sent. Raises TimeoutError when the peer reads nothing for too long, or too slowly.
+    def _start_rate(self, now: float) -> None:
+        """Measure from *now* on how fast the peer reads."""
+        timeouts = self._service.timeouts
+        acknowledged = self._sent - held_octets(self.descriptor)
+        self._rate = SendRate(timeouts.least_rate, timeouts.slow, now=now, acknowledged=acknowledged)
 
-        Each octet that it takes gives it a little time, up to a bound: so a pause is forgiven, but no crawl. What
-        counts is what its system has taken, not ours: ours holds megabytes, and wakes us when a third of them is gone.
-        """
-        timeouts, now = self._service.timeouts, self.moment.monotonic
-        taken = self._sent - held_octets(self.descriptor)
-        gained = (taken - self._taken) / timeouts.least_rate if timeouts.least_rate else float("inf")
-        most = timeouts.slow if timeouts.least_rate else float("inf")
-        self._taken = taken
-        self._slow_until = min(self._slow_until + gained, now + most)
-        if now >= self._slow_until:
-            # By closing, what our system holds is dropped at once: it would keep it for minutes, for nobody.
+    def _wait_to_send(self) -> Conversation:
+        """Wait until more can be sent. Raises TimeoutError when the peer reads nothing for too long, or too slowly."""
+        if self._rate.is_too_slow(self.moment.monotonic, self._sent - held_octets(self.descriptor)):
+            # Reset, so that the kernel drops its send buffer instead of retrying for minutes.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             raise TimeoutError("the peer reads nothing, or too slowly")
         with contextlib.suppress(TimeoutError):
-            yield WRITABLE, self._slow_until
+            yield WRITABLE, self._rate.deadline
 
     def _send_file(self, part: FileSlice) -> Conversation:
         """Send a slice of a file, in turns with the other connections. Raises OSError if the file ends before it."""

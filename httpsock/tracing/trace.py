@@ -7,6 +7,7 @@ were told, so that those of one connection stand in the order in which they happ
     tell, tell, ... → queue, bounded → the writer: format, write, ...
 """
 
+import errno
 import math
 import os
 import sys
@@ -17,7 +18,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from httpsock.http.masking import Masker, mask
-from httpsock.server.process import start_thread
 
 from .events import Event, Format, Text, format_json
 from .output import shows_colours, standard_error, write_whole
@@ -109,7 +109,11 @@ class Trace:
 
     def start(self) -> None:
         """Write from a thread from now on. Raises OSError if the system allows none."""
-        self._thread = start_thread(self._run, "httpsock-trace")
+        self._thread = threading.Thread(target=self._run, name="httpsock-trace", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            raise OSError(errno.EAGAIN, "the system allows no more threads") from None
 
     def finish(self) -> None:
         """Return when all is written, or nothing can be."""

@@ -1,0 +1,41 @@
+"""The send rate: a pause is tolerated, a crawl is not."""
+
+import pytest
+
+from httpsock.server.send_rate import SendRate
+
+
+def start() -> SendRate:
+    return SendRate(500.0, 60.0, now=1000.0, acknowledged=100)
+
+
+def test_a_reader_that_takes_nothing_has_its_time_and_no_more() -> None:
+    rate = start()
+    assert not rate.is_too_slow(1059.9, 100)
+    assert rate.is_too_slow(1060.0, 100)
+
+
+def test_each_acknowledged_octet_extends_the_deadline() -> None:
+    rate = start()
+    assert not rate.is_too_slow(1030.0, 100 + 5000)
+    assert rate.deadline == 1070.0
+
+
+def test_no_reader_gains_more_than_the_bound() -> None:
+    rate = start()
+    assert not rate.is_too_slow(1030.0, 10**9)
+    assert rate.deadline == 1090.0
+
+
+def test_a_crawl_ends_however_long_it_goes_on() -> None:
+    rate = start()
+    seconds = next(second for second in range(1, 1000) if rate.is_too_slow(1000.0 + second, 100 + 250 * second))
+    # At half the rate each second costs half a second.
+    assert seconds == 120
+
+
+@pytest.mark.parametrize("acknowledged", [100, 10**9])
+def test_without_a_least_rate_there_is_no_deadline(acknowledged: int) -> None:
+    rate = SendRate(0.0, 60.0, now=1000.0, acknowledged=100)
+    assert not rate.is_too_slow(1e9, acknowledged)
+    assert rate.deadline == float("inf")
