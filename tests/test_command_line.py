@@ -670,11 +670,11 @@ INTERRUPTED_IMPORT = """
 import os, signal, sys
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
-        if name == "httpsock.{}":
+        if name == "httpsock.cli.{}":
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Interrupting())
-import httpsock.commands
-sys.exit(httpsock.commands.main(sys.argv[1:]))
+from httpsock.cli.commands import main
+sys.exit(main(sys.argv[1:]))
 """
 
 
