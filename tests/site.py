@@ -37,7 +37,7 @@ import httpsock
 from httpsock.cli.find import search
 from httpsock.discovery.announcer import Announcer
 from httpsock.discovery.ssdp import ROOT_DEVICE, format_search
-from httpsock.tracing.events import Text
+from httpsock.tracing.events import TextFormatter
 from tests.support_trace import Told as Heard
 from tests.support_trace import Traced, alike
 
@@ -100,7 +100,10 @@ def record_search() -> dict[str, str]:
     with Silent(str(WWW), ["127.0.0.1"], 8000, group_port=0, trace=server) as running:
         port = running.group_port
         assert list(search(ROOT_DEVICE, [("127.0.0.1", port)], 3.0, client))
-    told = {"search": "".join(map(Text(), server.events)), "find": "".join(map(Text(is_client=True), client.events))}
+    told = {
+        "search": "".join(map(TextFormatter(), server.events)),
+        "find": "".join(map(TextFormatter(is_client=True), client.events)),
+    }
     # What this machine is, is its own affair.
     told = {name: re.sub(r"SERVER: \S+", "SERVER: Linux/6.1", text) for name, text in told.items()}
     return {name: text.replace(f":{port}\n", ":1900\n") for name, text in told.items()}

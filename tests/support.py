@@ -4,7 +4,7 @@ import re
 import socket
 from typing import NamedTuple, TypeVar
 
-from httpsock.http.steps import Pieces
+from httpsock.http.steps import Steps
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) ([\t -~]*)")
 _FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ([!-~](?:[\t -~]*[!-~])?)")
@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 20
 Result = TypeVar("Result")
 
 
-def finish(work: Pieces[Result]) -> Result:
+def finish(work: Steps[Result]) -> Result:
     """Return the result of *work*, done without a pause."""
     while True:
         try:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Self
 
 import httpsock
 from httpsock.http.framing import ChunkedDecoder, ContentLimits
-from httpsock.observe.inspected import Inspecting
-from httpsock.observe.recorder import Inspector
+from httpsock.observe.inspected import Inspection
+from httpsock.observe.recorder import Recorder
 from tests.support import connect, get
 
 EVENTS = "/.httpsock/events"
@@ -102,10 +102,10 @@ class Watching:
         self.messages += read_messages(whole + mark)
 
 
-def inspected(folder: pathlib.Path, inspector: Inspector | None = None, **settings: Any) -> httpsock.Server:
+def inspected(folder: pathlib.Path, recorder: Recorder | None = None, **settings: Any) -> httpsock.Server:
     """Return a server for *folder* that is inspected, on a free port."""
     given: dict[str, Any] = {"hosts": ["127.0.0.1"], "port": 0, "threads": 1} | settings
-    return httpsock.Server(folder, tracing=Inspecting(inspector or Inspector()), **given)
+    return httpsock.Server(folder, tracing=Inspection(recorder or Recorder()), **given)
 
 
 def small_buffer_client(port: int) -> socket.socket:

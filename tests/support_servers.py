@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 
 from tests.support import PATIENCE_SECONDS
 
-Conversation = Callable[[socket.socket], object]
+Coroutine = Callable[[socket.socket], object]
 
 
 @contextlib.contextmanager
-def playing(*conversations: Conversation, host: str = "127.0.0.1") -> Iterator[str]:
+def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]:
     """Serve, with one conversation after the other, those who connect; give the URL. All must have been held."""
     faults: list[BaseException] = []
     with socket.create_server((host, 0)) as listener:
@@ -20,11 +20,11 @@ def playing(*conversations: Conversation, host: str = "127.0.0.1") -> Iterator[s
 
         def play() -> None:
             try:
-                for conversation in conversations:
+                for coroutine in conversations:
                     connected, _ = listener.accept()
                     with connected:
                         connected.settimeout(PATIENCE_SECONDS)
-                        conversation(connected)
+                        coroutine(connected)
             except BaseException as fault:
                 faults.append(fault)
                 # Nobody else is answered: who connects is told at once.
@@ -47,7 +47,7 @@ def receive_head(connected: socket.socket) -> bytes:
     return octets
 
 
-def answering(*answers: bytes, seen: list[bytes] | None = None) -> Conversation:
+def answering(*answers: bytes, seen: list[bytes] | None = None) -> Coroutine:
     """Return a conversation that answers one request without content after the other, and notes what it has seen."""
 
     def converse(connected: socket.socket) -> None:

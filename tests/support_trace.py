@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import httpsock
-from httpsock.observe.traced import Tracing
-from httpsock.tracing.events import Event, Format, Text
-from httpsock.tracing.trace import Trace
+from httpsock.observe.traced import Instrumentation
+from httpsock.tracing.events import Event, Format, TextFormatter
+from httpsock.tracing.trace import TraceWriter
 from tests.support import PATIENCE_SECONDS
 
 _TRACES = pathlib.Path(__file__).parent / "traces"
@@ -30,7 +30,7 @@ _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"BOOTID\.UPNP\.ORG: \d+", "BOOTID.UPNP.ORG: N"),
     (r"SERVER: .* UPnP/2.0 httpsock", "SERVER: SYSTEM UPnP/2.0 httpsock"),
     # What a folder takes up is the file system's affair.
-    (r": folder, \d+ octets", ": folder, N octets"),
+    (r": folder, \d+ bytes", ": folder, N bytes"),
     # The peer's end may be there already when it is first looked for.
     (r"^#.*recv: EAGAIN.*\n#.*wait for the peer's end.*\n", ""),
     (r"User-Agent: curl/[\d.]+", "User-Agent: curl/VERSION"),
@@ -52,12 +52,12 @@ def golden(name: str) -> str:
     return told if sys.platform.startswith("linux") else re.sub(r"(?m)^      = .*\n", "", told)
 
 
-class Told(Trace):
+class Told(TraceWriter):
     """A trace that keeps what it is told."""
 
     def __init__(self, *, wants_octets: bool = False, is_client: bool = True, only: str = "") -> None:
         self.events: list[Event] = []
-        self._text = Text(is_client=is_client)
+        self._text = TextFormatter(is_client=is_client)
         super().__init__(self._keep, -1, only=only, wants_octets=wants_octets)
 
     def _keep(self, event: Event) -> str:
@@ -91,14 +91,14 @@ class Traced:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the block)
         if descriptor is None:
             descriptor = self._file.fileno()
-        self._format = format_event or Text()
-        self._trace = Trace(self._count, descriptor, only=only, wants_octets=wants_octets)
+        self._format = format_event or TextFormatter()
+        self._trace = TraceWriter(self._count, descriptor, only=only, wants_octets=wants_octets)
         self._closed = 0
         self._has_closed = threading.Condition()
         # Of which connections the end is told, so that it can be waited for.
         self._waits = not only
         given: dict[str, Any] = {"hosts": ["127.0.0.1"], "port": 0, "threads": 1} | settings
-        self._server = httpsock.Server(folder, tracing=Tracing(self._trace), **given)
+        self._server = httpsock.Server(folder, tracing=Instrumentation(self._trace), **given)
         self.port = self._server.port
         self.told = ""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from httpsock.files import confinement
-from httpsock.files.document_root import Directory, DocumentRoot, Found, Moment, Redirect
+from httpsock.files.document_root import Directory, DocumentRoot, Found, Redirect, Tick
 from httpsock.files.paths import NOT_FOUND, may_be_alias
 from httpsock.files.representation import Representation
 from httpsock.http.messages import Refusal
@@ -25,10 +25,10 @@ SPELLED = ["/SECRET~1", "/secret%7e1/../SECRET~1", "/./SECRET%7E1", "/sub/SECRET
 
 
 def find(root: DocumentRoot, path: str) -> Found:
-    found = Moment(root, LATER, 0.0).find(path.encode(), None)
+    found = Tick(root, LATER, 0.0).find(path.encode(), None)
     if isinstance(found, Directory):
         list(found.entries)
-        found.claim.close()
+        found.allotment.close()
     return found
 
 
@@ -47,14 +47,14 @@ def test_an_ordinary_name_costs_nothing(name: str) -> None:
 @pytest.fixture
 def aliased(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """A folder whose listings leave out all names with a tilde or a ZWNJ: a stand-in for one on NTFS, FAT or HFS+."""
-    listed = confinement.scandir_below
+    listed = confinement.scandir_beneath
 
     @contextlib.contextmanager
-    def scandir_below(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
+    def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
         with listed(root, relative, follow_links=follow_links) as entries:
             yield (entry for entry in entries if not set("~\u200c") & set(entry.name))
 
-    monkeypatch.setattr(confinement, "scandir_below", scandir_below)
+    monkeypatch.setattr(confinement, "scandir_beneath", scandir_beneath)
     for name in ("secret", "plain.text", "well"):
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "sub").mkdir()
@@ -114,10 +114,10 @@ def test_entries_are_looked_at_where_their_numbers_say_nothing(
     aliased: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.contextmanager
-    def scandir_below(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[Entry]]:
+    def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[Entry]]:
         yield map(Entry, ["gone", "plain.text", ".secret"])
 
-    monkeypatch.setattr(confinement, "scandir_below", scandir_below)
+    monkeypatch.setattr(confinement, "scandir_beneath", scandir_beneath)
     assert find(DocumentRoot(aliased), "/SECRET~1") == NOT_FOUND
     assert isinstance(find(DocumentRoot(aliased), "/PLAIN~1.TEX"), Representation)
 

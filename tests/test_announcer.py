@@ -118,7 +118,9 @@ def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monk
     search = format_search("ssdp:all", 1)
     with running, asking(search, search, SEARCH % b"urn:else", port=running.group_port) as client:
         assert len(receive(client, 3)) == 3
-    ignored = [(event.facts["reason"], event.facts["clause"]) for event in told.events if event.name == "ignore"]
+    ignored = [
+        (event.attributes["reason"], event.attributes["section"]) for event in told.events if event.name == "ignore"
+    ]
     assert [each for each in ignored if each[0] != "it is no search"] == [
         ("who sent it is being answered already", "UDA 2.0 §1.3.2"),
         ('"urn:else" is nothing of ours', "UDA 2.0 §1.3.3"),

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from httpsock.discovery import answers
-from httpsock.discovery.answers import Answers, Rate, Shares
+from httpsock.discovery.answers import Answers, RateLimit, Shares
 from httpsock.discovery.multicast import Interface
 from httpsock.discovery.ssdp import DatagramError
 
@@ -13,7 +13,7 @@ HERE, THERE = Interface("127.0.0.1", 1), Interface("127.0.0.2", 1)
 PEER = ("127.0.0.9", 5000)
 
 
-def granted(rate: Rate, now: float) -> bool:
+def granted(rate: RateLimit, now: float) -> bool:
     if rate.has_one(now):
         rate.take()
         return True
@@ -21,7 +21,7 @@ def granted(rate: Rate, now: float) -> bool:
 
 
 def test_a_rate_grants_so_many_at_once_and_so_many_a_second() -> None:
-    rate = Rate(2, 3, 0.0)
+    rate = RateLimit(2, 3, 0.0)
     assert [granted(rate, 0.0) for _ in range(4)] == [True, True, True, False]
     assert [granted(rate, 0.5) for _ in range(2)] == [True, False]
     assert [granted(rate, 100.0) for _ in range(4)] == [True, True, True, False]

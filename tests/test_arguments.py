@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from httpsock.cli.arguments import Parser, field, number, with_trace_form
+from httpsock.cli.arguments import Parser, expand_trace_option, field, number
 
 
 def anything(name: str, value: str) -> None:
@@ -77,4 +77,4 @@ def test_a_mistyped_password_is_masked(capsys: pytest.CaptureFixture[str]) -> No
     ],
 )
 def test_the_form_of_a_trace_may_follow_a_space(given: list[str], taken: list[str]) -> None:
-    assert with_trace_form(given) == taken
+    assert expand_trace_option(given) == taken

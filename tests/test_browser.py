@@ -175,7 +175,7 @@ def test_the_steps_of_a_page_become_those_of_its_own_request(tmp_path: pathlib.P
             "wait for a request, at most 20 s",
             "parse GET /tcp.html",
             "> GET /tcp.html HTTP/1.1",
-            f"stat tcp.html: file, {(SITE / 'tcp.html').stat().st_size} octets",
+            f"stat tcp.html: file, {(SITE / 'tcp.html').stat().st_size} bytes",
             "< HTTP/1.1 200 OK",
         } <= set(shown)
         assert not [line for line in shown if "style.css" in line], "not of another request"

@@ -9,29 +9,29 @@ from contextlib import ExitStack
 import pytest
 
 import httpsock
-from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.files.handler import respond
-from httpsock.files.listing_budget import UNCOUNTED, Claim, Claims
+from httpsock.files.listing_budget import UNCOUNTED, Allotment, ListingBudget
 from httpsock.http.messages import Response
 from httpsock.http.request_parser import parse_head
-from httpsock.http.steps import PIECE, Pieces
+from httpsock.http.steps import BATCH, Steps
 from tests.support import PATIENCE_SECONDS, finish, get, read_answer
 
 
-def claim(claims: Claims, network: str, names: int) -> Claim:
+def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
     """Return a claim that holds as many *names*, besides those that are not counted."""
-    claimed = Claim(claims)
+    claimed = Allotment(budget)
     claimed.network = network
-    assert len(list(claimed.count(range(UNCOUNTED + names)))) == UNCOUNTED + names
+    assert len(list(claimed.charge(range(UNCOUNTED + names)))) == UNCOUNTED + names
     return claimed
 
 
-def is_refused(claims: Claims, network: str, names: int) -> bool:
+def is_refused(budget: ListingBudget, network: str, names: int) -> bool:
     """Return whether a network can't have a listing of as many *names*, and give back what it got."""
-    claimed = Claim(claims)
+    claimed = Allotment(budget)
     claimed.network = network
     try:
-        list(claimed.count(range(UNCOUNTED + names)))
+        list(claimed.charge(range(UNCOUNTED + names)))
     except OSError:
         return True
     finally:
@@ -40,77 +40,77 @@ def is_refused(claims: Claims, network: str, names: int) -> bool:
 
 
 def test_one_listing_alone_may_hold_any_number() -> None:
-    claims = Claims(1)
-    longest = claim(claims, "a", 100 * PIECE)
-    assert is_refused(claims, "b", PIECE), "there is one such listing at a time"
+    budget = ListingBudget(1)
+    longest = allotment(budget, "a", 100 * BATCH)
+    assert is_refused(budget, "b", BATCH), "there is one such listing at a time"
     longest.close()
     longest.close()
-    claim(claims, "b", PIECE)
+    allotment(budget, "b", BATCH)
 
 
 def test_the_one_long_listing_takes_nothing_from_others() -> None:
-    claims = Claims(4 * PIECE)
-    claim(claims, "a", 100 * PIECE)
-    assert not is_refused(claims, "b", 2 * PIECE)
+    budget = ListingBudget(4 * BATCH)
+    allotment(budget, "a", 100 * BATCH)
+    assert not is_refused(budget, "b", 2 * BATCH)
 
 
 def test_one_network_gets_half_however_many_listings_it_asks_for() -> None:
-    claims = Claims(8 * PIECE)
-    held = [claim(claims, "a", PIECE) for _ in range(4)]
-    assert is_refused(claims, "a", PIECE)
-    assert not is_refused(claims, "b", 2 * PIECE)
+    budget = ListingBudget(8 * BATCH)
+    held = [allotment(budget, "a", BATCH) for _ in range(4)]
+    assert is_refused(budget, "a", BATCH)
+    assert not is_refused(budget, "b", 2 * BATCH)
     held[0].close()
-    assert not is_refused(claims, "a", PIECE)
+    assert not is_refused(budget, "a", BATCH)
 
 
 def test_something_is_left_for_the_next_network_however_many_there_are() -> None:
-    claims = Claims(100 * PIECE)
+    budget = ListingBudget(100 * BATCH)
     for number in range(9):
-        while not is_refused(claims, f"{number}", PIECE):
-            claim(claims, f"{number}", PIECE)
-    assert not is_refused(claims, "another", 0)
-    assert claims._left > 0, "what all hold together is bounded"
+        while not is_refused(budget, f"{number}", BATCH):
+            allotment(budget, f"{number}", BATCH)
+    assert not is_refused(budget, "another", 0)
+    assert budget._left > 0, "what all hold together is bounded"
 
 
 def test_short_listings_always_pass() -> None:
-    claims = Claims(0)
-    claim(claims, "a", PIECE)
-    assert is_refused(claims, "a", 1)
+    budget = ListingBudget(0)
+    allotment(budget, "a", BATCH)
+    assert is_refused(budget, "a", 1)
     for _ in range(1000):
-        claim(claims, "a", 0)
+        allotment(budget, "a", 0)
 
 
 def test_claims_of_many_threads_add_up() -> None:
-    claims = Claims(10_000)
+    budget = ListingBudget(10_000)
 
     def claim_and_close() -> None:
         for _ in range(200):
-            claim(claims, "a", 3).close()
+            allotment(budget, "a", 3).close()
 
     threads = [threading.Thread(target=claim_and_close) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert claims._left == 10_000
-    assert claims._networks == {}
+    assert budget._left == 10_000
+    assert budget._networks == {}
 
 
-NAMES = UNCOUNTED + PIECE
+NAMES = UNCOUNTED + BATCH
 
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> DocumentRoot:
     """A folder that one listing of a network can list at one time, and no second one; and a short one."""
-    monkeypatch.setattr("httpsock.files.document_root._MOST_LISTED", 3 * PIECE)
+    monkeypatch.setattr("httpsock.files.document_root._MAX_LISTED", 3 * BATCH)
     (tmp_path / "short").mkdir()
     for number in range(NAMES - 1):
         (tmp_path / f"{number}.txt").touch()
     return DocumentRoot(tmp_path)
 
 
-def begin(root: DocumentRoot, *field_lines: str, target: str = "/", network: str = "a") -> Pieces[Response]:
-    responded = respond(parse_head(get(target, *field_lines), 100), Moment(root, 4e9, 0.0))
+def begin(root: DocumentRoot, *field_lines: str, target: str = "/", network: str = "a") -> Steps[Response]:
+    responded = respond(parse_head(get(target, *field_lines), 100), Tick(root, 4e9, 0.0))
     assert not isinstance(responded, Response)
     return responded(network)
 
@@ -141,7 +141,7 @@ def test_a_response_without_the_page_holds_nothing(root: DocumentRoot) -> None:
 
 def test_a_listing_that_is_given_up_while_it_is_made_holds_nothing(root: DocumentRoot) -> None:
     work = begin(root)
-    for _ in range(NAMES // PIECE):
+    for _ in range(NAMES // BATCH):
         next(work)
     assert finish(begin(root)).status == 503
     work.close()

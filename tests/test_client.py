@@ -16,7 +16,7 @@ from httpsock.client.connection import ClientTimeouts
 from httpsock.client.url import UrlError, parse_url
 from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
 from tests.support import PATIENCE_SECONDS
-from tests.support_servers import Conversation, answering, ok, playing, receive_head
+from tests.support_servers import Coroutine, answering, ok, playing, receive_head
 from tests.support_trace import Told, golden
 
 HERE = parse_url("http://127.0.0.1:8000/where?q=now")
@@ -236,7 +236,7 @@ def test_a_response_that_is_closed_early_ends_its_connection() -> None:
         assert client.get(url).read() == b"second"
 
 
-def close_at_the_second_request(answer: bytes) -> Conversation:
+def close_at_the_second_request(answer: bytes) -> Coroutine:
     """Answer one request, and close at the next: the client can't know whether it was acted on."""
 
     def converse(connected: socket.socket) -> None:
@@ -324,7 +324,7 @@ def test_credentials_do_not_go_elsewhere() -> None:
     assert b"\r\nX: y\r\n" in seen[1]
 
 
-def received_with_content(seen: list[bytes], *answers: bytes) -> Conversation:
+def received_with_content(seen: list[bytes], *answers: bytes) -> Coroutine:
     """Answer requests that have two octets of content if they say so."""
 
     def converse(connected: socket.socket) -> None:

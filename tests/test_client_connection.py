@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from httpsock.client.connection import ClientConnection, ClientTimeouts, connect, in_turn, look_up
+from httpsock.client.connection import ClientConnection, ClientTimeouts, connect, interleave_families, resolve
 from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
-from httpsock.tracing.sockets import nobody
+from httpsock.tracing.sockets import discard
 from tests.support import PATIENCE_SECONDS
 from tests.support_servers import answering, ok, playing, receive_head, reset
 from tests.support_trace import Told
@@ -35,17 +35,17 @@ def soon() -> float:
 
 def test_families_take_turns() -> None:
     addresses = [(V6, "a"), (V6, "b"), (V4, "c"), (V6, "d")]
-    assert in_turn(addresses) == [(V6, "a"), (V4, "c"), (V6, "b"), (V6, "d")]
-    assert in_turn([]) == []
+    assert interleave_families(addresses) == [(V6, "a"), (V4, "c"), (V6, "b"), (V6, "d")]
+    assert interleave_families([]) == []
 
 
 def test_a_numeric_address_is_its_own() -> None:
-    assert look_up("127.0.0.1", 80) == [(V4, ("127.0.0.1", 80))]
+    assert resolve("127.0.0.1", 80) == [(V4, ("127.0.0.1", 80))]
 
 
 def test_a_name_that_can_have_no_address_has_none() -> None:
     with pytest.raises(socket.gaierror):
-        look_up("a" * 64, 80)
+        resolve("a" * 64, 80)
 
 
 @contextlib.contextmanager
@@ -120,12 +120,12 @@ def test_ipv6_is_connected_to_like_ipv4() -> None:
     except OSError as error:
         pytest.skip(f"this system has no ::1: {error}")
     port = listener.getsockname()[1]
-    with listener, connect(look_up("::1", port), soon(), told.teller("a:80")):
+    with listener, connect(resolve("::1", port), soon(), told.teller("a:80")):
         pass
     family, connected = told.events
-    assert family.facts == {"family": "AF_INET6", "type": "SOCK_STREAM"}
-    assert connected.facts["address"] == f"[::1]:{port}"
-    assert connected.facts["local"].startswith("[::1]:")
+    assert family.attributes == {"family": "AF_INET6", "type": "SOCK_STREAM"}
+    assert connected.attributes["address"] == f"[::1]:{port}"
+    assert connected.attributes["local"].startswith("[::1]:")
 
 
 # --- one exchange ---------------------------------------------------------------------------------------------------
@@ -138,8 +138,8 @@ class Pair:
         ours, self.server = socket.socketpair()
         self.server.settimeout(PATIENCE_SECONDS)
         self.told = Told()
-        tell = self.told.teller("127.0.0.1:80") if tells else nobody
-        self.client = ClientConnection(ours, ResponseLimits(), timeouts, tell)
+        emit = self.told.teller("127.0.0.1:80") if tells else discard
+        self.client = ClientConnection(ours, ResponseLimits(), timeouts, emit)
 
     def sentences(self) -> list[str]:
         return re.findall("^#1 .*TIME  (.*)", self.told.text, re.MULTILINE)
@@ -181,7 +181,7 @@ def test_a_request_goes_out_and_its_response_comes_in() -> None:
             "close",
         ]
         assert pair.told.events[0].head == REQUEST
-        assert pair.told.events[0].facts["content"] == 7
+        assert pair.told.events[0].attributes["content"] == 7
 
 
 def test_a_connection_that_the_server_ends_is_closed_and_not_used_again() -> None:

@@ -151,7 +151,7 @@ def test_a_download_that_broke_off_goes_on_or_begins_anew(served: str, tmp_path:
             second.begin(response)
             for octets in response:
                 second.write(octets)
-            second.conclude()
+            second.finish()
     assert path.read_bytes() == LARGE
 
 

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 import pytest
 
 from httpsock.files import confinement
-from httpsock.files.confinement import check_folder_below, open_below, scandir_below
-from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.files.confinement import check_folder_beneath, open_beneath, scandir_beneath
+from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.files.paths import NOT_FOUND
 from httpsock.files.representation import Representation
 from httpsock.http.messages import Refusal, Status
@@ -59,9 +59,9 @@ def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
 )
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways in turn: the one of POSIX, and the one of systems that cannot walk."""
-    if request.param and not confinement.CAN_WALK:
+    if request.param and not confinement.HAS_OPENAT:
         pytest.skip("this system cannot walk")
-    monkeypatch.setattr(confinement, "CAN_WALK", request.param)
+    monkeypatch.setattr(confinement, "HAS_OPENAT", request.param)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def every_descriptor_is_closed() -> Iterator[None]:
 
 def read_below(root: pathlib.Path, relative: str, *, follow_links: bool = False) -> bytes:
     """Return the first octets of *relative*, opened below *root*."""
-    descriptor = open_below(str(root), relative, follow_links=follow_links)
+    descriptor = open_beneath(str(root), relative, follow_links=follow_links)
     try:
         return os.read(descriptor, 100)
     finally:
@@ -132,7 +132,7 @@ def read_below(root: pathlib.Path, relative: str, *, follow_links: bool = False)
 
 def names_below(root: pathlib.Path, relative: str, *, follow_links: bool = False) -> list[str]:
     """Return the sorted names in the folder *relative* below *root*."""
-    with scandir_below(str(root), relative, follow_links=follow_links) as entries:
+    with scandir_beneath(str(root), relative, follow_links=follow_links) as entries:
         return sorted(entry.name for entry in entries)
 
 
@@ -245,7 +245,7 @@ def bind_socket(folder: pathlib.Path, name: str, monkeypatch: pytest.MonkeyPatch
 )
 @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
 def test_a_folder_below_passes_the_check(relative: str, follow_links: bool, root: pathlib.Path, way: None) -> None:
-    check_folder_below(str(root), relative, follow_links=follow_links)
+    check_folder_beneath(str(root), relative, follow_links=follow_links)
 
 
 @pytest.mark.parametrize(
@@ -260,8 +260,8 @@ def test_a_folder_below_passes_the_check(relative: str, follow_links: bool, root
 )
 def test_a_folder_elsewhere_fails_the_check(relative: str, root: pathlib.Path, way: None) -> None:
     with pytest.raises(FileNotFoundError, match="leads out of the document root"):
-        check_folder_below(str(root), relative, follow_links=False)
-    check_folder_below(str(root), relative, follow_links=True)
+        check_folder_beneath(str(root), relative, follow_links=False)
+    check_folder_beneath(str(root), relative, follow_links=True)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_what_is_no_folder_fails_the_check(
     relative: str, number: int, follow_links: bool, root: pathlib.Path, way: None
 ) -> None:
     with pytest.raises(OSError, match=r".") as raised:
-        check_folder_below(str(root), relative, follow_links=follow_links)
+        check_folder_beneath(str(root), relative, follow_links=follow_links)
     assert raised.value.errno == number
 
 
@@ -317,7 +317,7 @@ def test_a_file_is_not_listed(root: pathlib.Path, way: None) -> None:
 
 
 def test_a_listing_that_is_given_up_is_closed(root: pathlib.Path, way: None) -> None:
-    with pytest.raises(KeyError), scandir_below(str(root), "folder", follow_links=False) as entries:
+    with pytest.raises(KeyError), scandir_beneath(str(root), "folder", follow_links=False) as entries:
         raise KeyError(next(entries).name)
 
 
@@ -346,7 +346,7 @@ def test_a_link_whose_target_becomes_a_link_out_before_it_is_opened(root: pathli
     assert raised.value.errno in (errno.ELOOP, errno.EMLINK, errno.ENOENT)
 
 
-@pytest.mark.skipif(not confinement.CAN_WALK, reason="this system cannot walk")
+@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="this system cannot walk")
 def test_a_link_that_leads_out_by_the_time_it_is_resolved(root: pathlib.Path) -> None:
     with (
         before_opening("link", lambda: point(root / "link", "../outside/inside.txt")),
@@ -355,7 +355,7 @@ def test_a_link_that_leads_out_by_the_time_it_is_resolved(root: pathlib.Path) ->
         read_below(root, "link")
 
 
-@pytest.mark.skipif(not confinement.CAN_WALK, reason="this system cannot walk")
+@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="this system cannot walk")
 def test_a_folder_that_becomes_a_link_out_before_it_is_entered(root: pathlib.Path) -> None:
     def swap() -> None:
         (root / "folder").rename(root / "elsewhere")
@@ -368,7 +368,7 @@ def test_a_folder_that_becomes_a_link_out_before_it_is_entered(root: pathlib.Pat
         read_below(root, "folder/inside.txt")
 
 
-@pytest.mark.skipif(not confinement.CAN_WALK, reason="this system cannot walk")
+@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="this system cannot walk")
 def test_a_folder_that_becomes_a_link_out_once_entered_is_still_the_folder(root: pathlib.Path) -> None:
     def swap() -> None:
         (root / "folder").rename(root / "elsewhere")
@@ -393,18 +393,18 @@ def test_a_file_that_becomes_a_pipe_before_it_is_opened_is_not_found(root: pathl
         (root / "pipe").replace(root / "inside.txt")
 
     with before_opening("inside.txt", swap):
-        assert Moment(DocumentRoot(root), LATER, 0.0).find(b"/inside.txt", None) == NOT_FOUND
+        assert Tick(DocumentRoot(root), LATER, 0.0).find(b"/inside.txt", None) == NOT_FOUND
 
 
 def test_a_file_that_is_gone_before_it_is_opened_is_not_found(root: pathlib.Path) -> None:
     with before_opening("inside.txt", (root / "inside.txt").unlink):
-        assert Moment(DocumentRoot(root), LATER, 0.0).find(b"/inside.txt", None) == NOT_FOUND
+        assert Tick(DocumentRoot(root), LATER, 0.0).find(b"/inside.txt", None) == NOT_FOUND
 
 
 def test_a_folder_that_is_gone_before_it_is_listed_is_not_found(root: pathlib.Path) -> None:
     (root / "empty").mkdir()
     with before_opening("empty", (root / "empty").rmdir):
-        assert Moment(DocumentRoot(root), LATER, 0.0).find(b"/empty/", None) == NOT_FOUND
+        assert Tick(DocumentRoot(root), LATER, 0.0).find(b"/empty/", None) == NOT_FOUND
 
 
 def test_a_folder_that_becomes_a_link_out_before_it_is_listed_is_not_found(root: pathlib.Path) -> None:
@@ -415,10 +415,10 @@ def test_a_folder_that_becomes_a_link_out_before_it_is_listed_is_not_found(root:
         (root / "empty").symlink_to("../outside")
 
     with before_opening("empty", swap):
-        assert Moment(DocumentRoot(root), LATER, 0.0).find(b"/empty/", None) == NOT_FOUND
+        assert Tick(DocumentRoot(root), LATER, 0.0).find(b"/empty/", None) == NOT_FOUND
 
 
-@pytest.mark.skipif(not confinement.CAN_WALK, reason="where links are swapped, the other way can be deceived")
+@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="where links are swapped, the other way can be deceived")
 @pytest.mark.parametrize(
     ("link", "targets", "path"),
     [
@@ -445,7 +445,7 @@ def test_no_octet_from_outside_while_a_link_is_swapped(
     found = []
     try:
         while swapping.is_alive():
-            found.append(Moment(served, LATER, 0.0).find(path, None))
+            found.append(Tick(served, LATER, 0.0).find(path, None))
     finally:
         swapping.join()
     for answer in found:
@@ -456,7 +456,7 @@ def test_no_octet_from_outside_while_a_link_is_swapped(
             assert answer.status is Status.NOT_FOUND
 
 
-@pytest.mark.skipif(not confinement.CAN_WALK, reason="where links are swapped, the other way can be deceived")
+@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="where links are swapped, the other way can be deceived")
 def test_no_name_from_outside_while_a_link_is_swapped(root: pathlib.Path) -> None:
     point(root / "swapped", "folder")
 
@@ -483,9 +483,9 @@ def test_no_name_from_outside_while_a_link_is_swapped(root: pathlib.Path) -> Non
 
 def test_a_file_kept_in_memory_is_gone_once_its_folder_is_a_link_out(root: pathlib.Path) -> None:
     served = DocumentRoot(root)
-    found = Moment(served, LATER, 0.0).find(b"/folder/inside.txt", None)
+    found = Tick(served, LATER, 0.0).find(b"/folder/inside.txt", None)
     assert isinstance(found, Representation)
     # Moved out as a whole: the file itself is what it was, but it is no longer below the root.
     (root / "folder").rename(root.parent / "moved")
     (root / "folder").symlink_to("../moved")
-    assert Moment(served, LATER, 0.0).find(b"/folder/inside.txt", None) == NOT_FOUND
+    assert Tick(served, LATER, 0.0).find(b"/folder/inside.txt", None) == NOT_FOUND

@@ -19,13 +19,13 @@ from typing import Any
 
 import pytest
 
-from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.http.framing import ContentLimits
 from httpsock.http.request_parser import Limits
 from httpsock.server.access_log import Exchange
 from httpsock.server.connection import Connection, Wait
 from httpsock.server.poller import READABLE, WRITABLE
-from httpsock.server.settings import Service, Timeouts
+from httpsock.server.settings import Settings, Timeouts
 from tests.support import Answer, get, read_answer, read_answers
 
 TIMEOUTS = Timeouts(head=10, idle=20, stall=30, content=60, linger=2, linger_total=10)
@@ -37,39 +37,39 @@ LARGE = bytes(range(256)) * 1024
 
 
 def open_connection(
-    connected: socket.socket, service: Service, log: Callable[[Exchange], object] | None, now: float
+    connected: socket.socket, settings: Settings, log: Callable[[Exchange], object] | None, now: float
 ) -> Connection:
     """Return the connection under test; the one place that knows how it is made."""
-    return Connection(connected, "192.0.2.7", service, log, Moment(service.root, time.time(), now))
+    return Connection(connected, "192.0.2.7", settings, log, Tick(settings.root, time.time(), now))
 
 
 class Dialogue:
     """A client, the conversation with it, and the clock of both."""
 
-    def __init__(self, service: Service, *, is_logged: bool = True, buffered_octets: int | None = None) -> None:
+    def __init__(self, settings: Settings, *, is_logged: bool = True, buffered_octets: int | None = None) -> None:
         self.client, self._connected = socket.socketpair()
         self.client.setblocking(False)
         self._connected.setblocking(False)
         if buffered_octets is not None:
             # Little is under way at any time, so that a large response has to wait for who does not read.
             self._connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffered_octets)
-        self.service = service
+        self.settings = settings
         self.exchanges: list[Exchange] = []
         self.now = STARTED
         self.goes_on = True
         self.has_heard_the_end = False
         self.connection = open_connection(
-            self._connected, service, self.exchanges.append if is_logged else None, self.now
+            self._connected, settings, self.exchanges.append if is_logged else None, self.now
         )
-        self._step(next, self.connection.conversation)
+        self._step(next, self.connection.coroutine)
 
     def _step(self, step: Callable[[Any], Wait], argument: object) -> None:
-        self.connection.moment = Moment(self.service.root, time.time(), self.now)
+        self.connection.tick = Tick(self.settings.root, time.time(), self.now)
         try:
             wait = step(argument)
             while wait is None:
                 # Nobody else is there to be heard first.
-                wait = self.connection.conversation.send(None)
+                wait = self.connection.coroutine.send(None)
             self.connection.awaited, self.connection.deadline = wait
         except StopIteration:
             self.goes_on = False
@@ -77,7 +77,7 @@ class Dialogue:
 
     def resume(self) -> None:
         """Let the conversation go on whether what it waits for is there or not."""
-        self._step(self.connection.conversation.send, None)
+        self._step(self.connection.coroutine.send, None)
 
     def run(self) -> None:
         """Let the conversation go on for as long as what it waits for is there."""
@@ -95,7 +95,7 @@ class Dialogue:
         """Set the clock forward; who is overdue then learns it."""
         self.now += seconds
         if self.goes_on and self.now >= self.connection.deadline:
-            self._step(self.connection.conversation.throw, TimeoutError())
+            self._step(self.connection.coroutine.throw, TimeoutError())
 
     @property
     def seconds_left(self) -> float:
@@ -152,7 +152,7 @@ class Dialogue:
 
     def close(self) -> None:
         """Cut the conversation short, as the worker does in the end, and let the client go."""
-        self.connection.conversation.close()
+        self.connection.coroutine.close()
         self.connection.close()
         self.goes_on = False
         self.client.close()
@@ -162,18 +162,18 @@ Begin = Callable[..., Dialogue]
 
 
 @pytest.fixture
-def service(folder: pathlib.Path) -> Service:
+def settings(folder: pathlib.Path) -> Settings:
     limits = Limits(content=ContentLimits(content=MOST_CONTENT))
-    return Service(DocumentRoot(folder), b"Server: httpsock\r\n", limits, TIMEOUTS)
+    return Settings(DocumentRoot(folder), b"Server: httpsock\r\n", limits, TIMEOUTS)
 
 
 @pytest.fixture
-def begin(service: Service) -> Iterator[Begin]:
+def begin(settings: Settings) -> Iterator[Begin]:
     """Begin a dialogue; it is closed when the test ends."""
     with ExitStack() as stack:
 
-        def start(**settings: Any) -> Dialogue:
-            dialogue = Dialogue(service, **settings)
+        def start(**options: Any) -> Dialogue:
+            dialogue = Dialogue(settings, **options)
             stack.callback(dialogue.close)
             return dialogue
 
@@ -316,7 +316,7 @@ def test_what_comes_late_does_not_destroy_the_last_response(begin: Begin, reques
 def test_a_server_about_to_stop_says_so(dialogue: Dialogue) -> None:
     """R086, RFC 9112 §9.6."""
     dialogue.say(get("/hello.txt"))
-    dialogue.service.is_stopping = True
+    dialogue.settings.is_stopping = True
     dialogue.say(get("/hello.txt"))
 
     first, second = dialogue.answers()
@@ -329,7 +329,7 @@ def test_a_response_under_way_when_the_server_stops_is_sent_whole_and_is_the_las
     """R085: nobody waits for another request then."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
-    dialogue.service.is_stopping = True
+    dialogue.settings.is_stopping = True
 
     answer = dialogue.answer()
 
@@ -340,7 +340,7 @@ def test_a_response_under_way_when_the_server_stops_is_sent_whole_and_is_the_las
 def test_a_request_received_before_the_server_stops_is_answered_after_the_one_under_way(begin: Begin) -> None:
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin") + get("/hello.txt"))
-    dialogue.service.is_stopping = True
+    dialogue.settings.is_stopping = True
 
     first, second = dialogue.answers()
 
@@ -1030,9 +1030,9 @@ def test_a_client_that_reads_slowly_but_steadily_gets_it_all(crawling: Dialogue)
 
 
 def test_without_a_least_rate_only_who_reads_nothing_is_given_up(
-    begin: Begin, service: Service, folder: pathlib.Path
+    begin: Begin, settings: Settings, folder: pathlib.Path
 ) -> None:
-    service.timeouts = TIMEOUTS._replace(least_rate=0.0, stall=600)
+    settings.timeouts = TIMEOUTS._replace(least_rate=0.0, stall=600)
     (folder / "larger.bin").write_bytes(LARGE)
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/larger.bin"))
@@ -1184,7 +1184,7 @@ def test_an_exchange_cut_short_is_logged_with_what_was_sent(begin: Begin) -> Non
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
 
-    dialogue.connection.conversation.close()
+    dialogue.connection.coroutine.close()
     dialogue.connection.close()
 
     (exchange,) = dialogue.exchanges
@@ -1282,11 +1282,11 @@ def test_a_disk_that_fails_is_no_refusal_of_sendfile(dialogue: Dialogue, monkeyp
 def test_who_sends_many_requests_at_once_gets_one_answered_in_each_turn(dialogue: Dialogue) -> None:
     """R093: responses that take long to make, and no time to send, keep nobody waiting for all of them."""
     dialogue.client.sendall(get("/", method="HEAD") * 3)
-    conversation = dialogue.connection.conversation
-    assert conversation.send(None) is None
+    coroutine = dialogue.connection.coroutine
+    assert coroutine.send(None) is None
 
     for expected in (None, None, (READABLE, STARTED + TIMEOUTS.idle)):
-        assert conversation.send(None) == expected
+        assert coroutine.send(None) == expected
         assert len(read_answers(dialogue.client.recv(65536), "HEAD")) == 1
 
 
@@ -1364,12 +1364,12 @@ def overwhelm(dialogue: Dialogue, octets: bytes) -> None:
 
 def test_while_a_response_waits_for_its_reader_little_is_held(folder: pathlib.Path) -> None:
     """Requests sent ahead stay in the kernel, which makes the client wait; the head that was answered is dropped."""
-    with contextlib.closing(Dialogue(Service(DocumentRoot(folder)), buffered_octets=4096)) as dialogue:
+    with contextlib.closing(Dialogue(Settings(DocumentRoot(folder)), buffered_octets=4096)) as dialogue:
         overwhelm(dialogue, get("/large.bin", f"X: {'y' * 20_000}") + get("/hello.txt") * 10_000)
 
         assert dialogue.connection.awaited == WRITABLE
         assert len(dialogue.connection._parser.unread) <= 8 * 1024
-        held = inspect.getgeneratorlocals(dialogue.connection.conversation)["request"]
+        held = inspect.getgeneratorlocals(dialogue.connection.coroutine)["request"]
         assert (held.head, held.fields) == (b"", {})
 
 
@@ -1384,7 +1384,7 @@ def test_while_a_response_waits_for_its_reader_little_is_held(folder: pathlib.Pa
     ],
 )
 def test_content_that_is_discarded_leaves_little_behind_it(octets: bytes, folder: pathlib.Path) -> None:
-    with contextlib.closing(Dialogue(Service(DocumentRoot(folder)), buffered_octets=4096)) as dialogue:
+    with contextlib.closing(Dialogue(Settings(DocumentRoot(folder)), buffered_octets=4096)) as dialogue:
         overwhelm(dialogue, octets + get("/hello.txt") * 10_000)
 
         assert dialogue.connection.awaited == WRITABLE

@@ -13,12 +13,12 @@ import pytest
 
 from httpsock import Server, Timeouts
 from httpsock.files import handler
-from httpsock.files.document_root import Moment
+from httpsock.files.document_root import Tick
 from httpsock.http.messages import Request, Response
 from httpsock.http.steps import Work
 from httpsock.server.access_log import Exchange
 from httpsock.server.connection import Connection
-from httpsock.server.leader import Crew, Relieved
+from httpsock.server.leader import LeaderThreads, Superseded
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all
 from tests.test_resources import descriptors_left
 
@@ -35,12 +35,12 @@ class SlowDisk:
         self.seconds = 0.0
         monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(self.respond))
 
-    def respond(self, request: Request, moment: Moment) -> Response | Work[Response]:
+    def respond(self, request: Request, tick: Tick) -> Response | Work[Response]:
         if request.target.query == b"slow":
             self.keeps.release()
             assert self.released.wait(PATIENCE_SECONDS)
-            moment.monotonic -= self.seconds
-        return handler.respond(request, moment)
+            tick.monotonic -= self.seconds
+        return handler.respond(request, tick)
 
     def has_kept_another(self) -> bool:
         return self.keeps.acquire(timeout=PATIENCE_SECONDS)
@@ -224,7 +224,7 @@ def test_nothing_is_lost_however_often_threads_relieve_each_other(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     """Without patience who is at work is relieved though nothing keeps it, at every place where that can be."""
-    monkeypatch.setattr("httpsock.server.leader._PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.0)
     logged: list[object] = []
     with serve(threads=threads, log=logged.extend) as server, switching_often():
 
@@ -266,7 +266,7 @@ def receive_exactly(client: socket.socket) -> None:
 
 
 def test_who_is_asleep_wakes_when_a_turn_begins_and_relieves_who_is_kept() -> None:
-    crew: Crew[str] = Crew()
+    crew: LeaderThreads[str] = LeaderThreads()
     is_relieved = threading.Event()
     done = []
 
@@ -274,11 +274,11 @@ def test_who_is_asleep_wakes_when_a_turn_begins_and_relieves_who_is_kept() -> No
         if not kept:
             while not crew._is_asleep:
                 pass
-            crew.begin(1.0)
-            crew.doing.append("slow")
+            crew.begin_tick(1.0)
+            crew.current.append("slow")
             assert is_relieved.wait(PATIENCE_SECONDS)
-            assert crew.doing == []
-            raise Relieved
+            assert crew.current == []
+            raise Superseded
         done.append(kept)
         is_relieved.set()
         crew.end()
@@ -294,15 +294,15 @@ def test_who_is_asleep_wakes_when_a_turn_begins_and_relieves_who_is_kept() -> No
 def test_while_nothing_happens_nobody_looks(serve: Callable[..., Server]) -> None:
     with serve() as server:
         assert server._worker
-        crew = server._worker._crew
+        crew = server._worker._leaders
         while not crew._is_asleep:
             pass
-        assert crew.turn_began is None
+        assert crew.tick_began is None
 
 
 def test_who_stands_by_opens_nothing() -> None:
     """By then descriptors may have run out, which would end one thread after the other."""
-    crew: Crew[str] = Crew()
+    crew: LeaderThreads[str] = LeaderThreads()
     turns = [threading.Event() for _ in range(3)]
     may_end = threading.Event()
 
@@ -313,10 +313,10 @@ def test_who_stands_by_opens_nothing() -> None:
             assert may_end.wait(PATIENCE_SECONDS)
             crew.end()
             return
-        crew.begin(float(number))
-        crew.doing.append("slow")
+        crew.begin_tick(float(number))
+        crew.current.append("slow")
         assert turns[number + 1].wait(PATIENCE_SECONDS)
-        raise Relieved
+        raise Superseded
 
     with ThreadPoolExecutor(2) as pool:
         with descriptors_left(0):
@@ -329,8 +329,8 @@ def test_who_stands_by_opens_nothing() -> None:
 
 def test_a_thread_that_computes_is_not_relieved_until_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads that compute are slower than one."""
-    monkeypatch.setattr("httpsock.server.leader._PATIENCE_SECONDS", 0.001)
-    crew: Crew[str] = Crew()
+    monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.001)
+    crew: LeaderThreads[str] = LeaderThreads()
     # What the clock of the thread at work says, each time that the other one looks: it computes 12 times, then waits.
     seen = [0.05 * min(look, 12) for look in range(1, 100)]
     looks = iter(seen)
@@ -342,10 +342,10 @@ def test_a_thread_that_computes_is_not_relieved_until_it_waits(monkeypatch: pyte
             is_relieved.set()
             crew.end()
             return
-        crew.begin(1.0)
-        crew.doing.append("computing")
+        crew.begin_tick(1.0)
+        crew.current.append("computing")
         assert is_relieved.wait(PATIENCE_SECONDS)
-        raise Relieved
+        raise Superseded
 
     threads = [threading.Thread(target=crew.run, args=(work,)) for _ in range(2)]
     for thread in threads:
@@ -359,7 +359,7 @@ def test_a_thread_that_computes_is_not_relieved_until_it_waits(monkeypatch: pyte
     not hasattr(time, "pthread_getcpuclockid"), reason="no clock tells how long another thread computes"
 )
 def test_the_clock_of_the_thread_at_work_goes_on_while_it_computes() -> None:
-    crew: Crew[str] = Crew()
+    crew: LeaderThreads[str] = LeaderThreads()
     looked = []
 
     def work(kept: list[str]) -> None:
@@ -375,13 +375,13 @@ def test_the_clock_of_the_thread_at_work_goes_on_while_it_computes() -> None:
 
 def test_a_clock_that_is_no_more_tells_nothing() -> None:
     """The thread at work may have ended when the other one looks."""
-    crew: Crew[str] = Crew()
+    crew: LeaderThreads[str] = LeaderThreads()
     crew._clock = -1
     assert crew._used_seconds() == 0.0
 
 
 def test_where_there_is_no_such_clock_a_thread_counts_as_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(time, "pthread_getcpuclockid", raising=False)
-    crew: Crew[str] = Crew()
+    crew: LeaderThreads[str] = LeaderThreads()
     crew.run(lambda _: crew.end())
     assert crew._used_seconds() == 0.0

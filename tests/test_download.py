@@ -62,7 +62,7 @@ def receive(download: Download, octets: bytes, url: str = URL) -> None:
         try:
             for part in response:
                 download.write(part)
-            download.conclude()
+            download.finish()
         finally:
             download.close()
 
@@ -97,7 +97,7 @@ def test_content_becomes_the_file_when_it_is_whole(tmp_path: pathlib.Path) -> No
             download.write(part)
             assert path.read_bytes() == b"the old one"
             assert names(tmp_path) == ["film", "film.part", "film.resume"]
-        download.conclude()
+        download.finish()
     assert path.read_bytes() == WHOLE
     assert names(tmp_path) == ["film"]
 

@@ -63,7 +63,7 @@ def test_markup_in_a_reason_is_shown_and_not_obeyed() -> None:
     [
         Refusal(Status.BAD_REQUEST, "</p><script>alert(1)</script>", "x"),
         Refusal(Status.BAD_REQUEST, "x", "<script>alert(1)</script>"),
-        Refusal(Status.BAD_REQUEST, "{title} {0} %s", "{clause}"),
+        Refusal(Status.BAD_REQUEST, "{title} {0} %s", "{section}"),
         Refusal(Status.BAD_REQUEST, "", ""),
     ],
     ids=["markup in the reason", "markup in the clause", "braces and percents", "nothing to say"],
@@ -73,7 +73,7 @@ def test_a_page_has_the_same_elements_whatever_is_shown(refusal: Refusal) -> Non
     page = _Page(content_of(explain(refusal, b"text/html")).decode())
     assert page.elements == _Page(content_of(explain(REFUSAL, b"text/html")).decode()).elements
     assert refusal.reason[1:] in page.text
-    assert refusal.clause in page.text
+    assert refusal.section in page.text
 
 
 def test_a_page_asks_for_nothing_and_runs_nothing() -> None:
@@ -90,7 +90,7 @@ def test_a_program_is_told_in_json() -> None:
         "status": 400,
         "error": "Bad Request",
         "reason": 'field line 3 has "<b>&" in it',
-        "clause": "RFC 9112 §5.1",
+        "section": "RFC 9112 §5.1",
     }
 
 

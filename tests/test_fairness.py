@@ -8,10 +8,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.server.connection import Connection
 from httpsock.server.fairness import Fairness, least_recently_resumed
-from httpsock.server.settings import Service
+from httpsock.server.settings import Settings
 
 HEAVY, LIGHT = "192.0.2.1", "192.0.2.2"
 
@@ -30,7 +30,7 @@ class Peers:
     """Makes connections of given clients."""
 
     def __init__(self, root: pathlib.Path, stack: ExitStack) -> None:
-        self._service = Service(DocumentRoot(root))
+        self._settings = Settings(DocumentRoot(root))
         self._stack = stack
 
     def of(self, *clients: str) -> list[Connection]:
@@ -38,8 +38,8 @@ class Peers:
         for client in clients:
             ours, theirs = socket.socketpair()
             self._stack.enter_context(theirs)
-            moment = Moment(self._service.root, time.time(), 0.0)
-            connections.append(Connection(ours, client, self._service, None, moment))
+            tick = Tick(self._settings.root, time.time(), 0.0)
+            connections.append(Connection(ours, client, self._settings, None, tick))
             self._stack.callback(connections[-1].close)
         return connections
 
@@ -112,5 +112,5 @@ def test_shares_are_measured_once_a_turn_is_long_and_until_none_was_exceeded_for
 
 def test_the_connection_that_has_waited_longest_comes_first(peers: Peers) -> None:
     first, second = peers.of(HEAVY, LIGHT)
-    first.moment.monotonic, second.moment.monotonic = 2.0, 1.0
+    first.tick.monotonic, second.tick.monotonic = 2.0, 1.0
     assert sorted([first, second], key=least_recently_resumed) == [second, first]

@@ -25,7 +25,7 @@ from httpsock.discovery.announcer import Announcer
 from httpsock.discovery.description import parse_description
 from httpsock.discovery.multicast import Interface
 from httpsock.discovery.ssdp import Datagram, parse_datagram
-from httpsock.tracing.sockets import nobody
+from httpsock.tracing.sockets import discard
 from tests.support import PATIENCE_SECONDS
 from tests.support_program import COMMAND, ENVIRONMENT
 from tests.support_relay import fates_of_a_bad_network, relaying
@@ -93,7 +93,7 @@ def test_what_is_no_answer_is_passed_over() -> None:
 def test_a_datagram_that_is_gone_when_it_is_received_is_none() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as idle:
         idle.setblocking(False)
-        assert list(find_module._answer(idle, nobody)) == []
+        assert list(find_module._answer(idle, discard)) == []
 
 
 def test_where_nobody_is_nothing_is_found() -> None:

@@ -337,7 +337,7 @@ def test_chunk_data_ends_with_crlf_exactly_at_its_size(cut: Cut, octets: bytes, 
 
 @however_cut
 @pytest.mark.parametrize(
-    ("trailers", "reason", "clause"),
+    ("trailers", "reason", "section"),
     [
         pytest.param(
             b"A: b\nC: d\r\n\r\n",
@@ -380,10 +380,10 @@ def test_chunk_data_ends_with_crlf_exactly_at_its_size(cut: Cut, octets: bytes, 
         ),
     ],
 )
-def test_trailers_obey_field_syntax(cut: Cut, trailers: bytes, reason: str, clause: str) -> None:
+def test_trailers_obey_field_syntax(cut: Cut, trailers: bytes, reason: str, section: str) -> None:
     for pieces in cut(b"0\r\n" + trailers):
         outcome = decode(ChunkedDecoder(LIMITS), pieces)
-        assert outcome.refusal == Refusal(Status.BAD_REQUEST, reason, clause)
+        assert outcome.refusal == Refusal(Status.BAD_REQUEST, reason, section)
 
 
 @however_cut
@@ -539,7 +539,7 @@ def test_a_field_line_has_no_fault(line: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "reason", "clause"),
+    ("line", "reason", "section"),
     [
         pytest.param(b"A: b\n", "it ends with a bare LF, not with CRLF", "RFC 9112 §2.2", id="R003: a bare LF"),
         pytest.param(b"\n", "it ends with a bare LF, not with CRLF", "RFC 9112 §2.2", id="R003: a bare LF alone"),
@@ -596,10 +596,10 @@ def test_a_field_line_has_no_fault(line: bytes) -> None:
         ),
     ],
 )
-def test_a_field_lines_fault_is_named(line: bytes, reason: str, clause: str) -> None:
+def test_a_field_lines_fault_is_named(line: bytes, reason: str, section: str) -> None:
     fault = field_line_fault(line, "it")
     assert fault is not None
-    assert fault.refusal == Refusal(Status.BAD_REQUEST, reason, clause)
+    assert fault.refusal == Refusal(Status.BAD_REQUEST, reason, section)
 
 
 # --- Properties -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import httpsock
-from httpsock.observe.recorder import Inspector
+from httpsock.observe.recorder import Recorder
 from tests.support import connect, get, talk
 from tests.support_browser import Browser
 from tests.support_inspect import inspected
@@ -177,7 +177,7 @@ def test_it_is_readable_on_a_telephone_and_on_a_desk(
 def test_what_was_missed_is_said_and_who_has_gone_meanwhile_is_not_shown_as_open(
     browser: Browser, folder: pathlib.Path
 ) -> None:
-    with inspected(folder, Inspector(most_events=12)) as server:
+    with inspected(folder, Recorder(most_events=12)) as server:
         talk(server.port, get("/hello.txt") * 5)
         watch(browser, server)
         assert browser.until(row("connections", "the server") + "?.textContent"), "also who comes late is told of it"

@@ -14,11 +14,11 @@ import pytest
 
 import httpsock
 from httpsock import Timeouts
-from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.observe.inspected import _GATHER_SECONDS, _SAMPLE_SECONDS, InspectedConnection
-from httpsock.observe.recorder import Inspector
+from httpsock.observe.recorder import Recorder
 from httpsock.server.poller import READABLE, WRITABLE
-from httpsock.server.settings import Service
+from httpsock.server.settings import Settings
 from tests.support import PATIENCE_SECONDS, Answer, connect, get, read_answer, receive_all, talk
 from tests.support_inspect import EVENTS, Watching, inspected, small_buffer_client
 from tests.support_program import Start
@@ -189,8 +189,8 @@ def test_a_reader_that_asks_for_more_is_let_go(folder: pathlib.Path) -> None:
 
 
 def test_a_reader_that_reads_nothing_holds_up_nobody_and_misses_what_is_too_much(folder: pathlib.Path) -> None:
-    inspector = Inspector(most_events=50)
-    with inspected(folder, inspector) as server, small_buffer_client(server.port) as client:
+    recorder = Recorder(most_events=50)
+    with inspected(folder, recorder) as server, small_buffer_client(server.port) as client:
         client.sendall(get(EVENTS))
         with Watching(server.port) as watching:
             watching.counters_until(lambda counters: len(counters["streams"]) == 2)
@@ -200,7 +200,7 @@ def test_a_reader_that_reads_nothing_holds_up_nobody_and_misses_what_is_too_much
                     assert receive_all(other).count(b"HTTP/1.1 200 OK") == 101
             watching.counters_until(lambda counters: counters["requests"] == 3030)
             assert watching.events_until("lost")
-    assert len(inspector._events) <= 50
+    assert len(recorder._events) <= 50
 
 
 def test_a_reader_that_never_reads_is_given_up(folder: pathlib.Path) -> None:
@@ -266,32 +266,32 @@ def test_a_download_that_stalls_is_given_up_as_without_an_inspector(folder: path
 
 
 @pytest.fixture
-def conversing(folder: pathlib.Path) -> Iterator[Callable[..., tuple[InspectedConnection, socket.socket, Service]]]:
+def conversing(folder: pathlib.Path) -> Iterator[Callable[..., tuple[InspectedConnection, socket.socket, Settings]]]:
     """A connection that no worker resumes, its other end, and the service."""
     ends: list[Any] = []
 
-    def begin(client: str = "127.0.0.1") -> tuple[InspectedConnection, socket.socket, Service]:
+    def begin(client: str = "127.0.0.1") -> tuple[InspectedConnection, socket.socket, Settings]:
         ours, theirs = socket.socketpair()
         theirs.settimeout(PATIENCE_SECONDS)
         ours.setblocking(False)
-        service = Service(DocumentRoot(folder))
-        moment = Moment(service.root, 0.0, 0.0)
-        inspector = Inspector()
-        connection = InspectedConnection(ours, client, service, None, moment, tell=inspector.teller(f"{client}:1"))
+        settings = Settings(DocumentRoot(folder))
+        tick = Tick(settings.root, 0.0, 0.0)
+        recorder = Recorder()
+        connection = InspectedConnection(ours, client, settings, None, tick, emit=recorder.teller(f"{client}:1"))
         ends.extend((connection, theirs))
-        return connection, theirs, service
+        return connection, theirs, settings
 
     yield begin
     for end in ends:
         if isinstance(end, InspectedConnection):
-            end.conversation.close()
+            end.coroutine.close()
         end.close()
 
 
 def start_stream(connection: InspectedConnection, client: socket.socket) -> None:
     """Let the client ask for the stream, and the conversation go on until it gathers events."""
     client.sendall(get(EVENTS))
-    waits = [next(connection.conversation) for _ in range(3)]
+    waits = [next(connection.coroutine) for _ in range(3)]
     assert waits == [(READABLE, 20.0), None, (READABLE, _GATHER_SECONDS)]
 
 
@@ -300,7 +300,7 @@ def test_another_machine_is_answered_as_if_there_were_no_inspector(conversing: A
     client.sendall(get("/.httpsock/"))
     # For octets, for others, and for the next request.
     for _ in range(3):
-        next(connection.conversation)
+        next(connection.coroutine)
     assert client.recv(65536).startswith(b"HTTP/1.1 404 Not Found\r\n")
 
 
@@ -309,18 +309,18 @@ def test_a_stream_that_gathers_events_may_be_given_up_to_make_room(conversing: A
     start_stream(connection, client)
     assert connection.is_idle
     connection.deadline = 0.1
-    assert connection.may_be_given_up(0.0)
+    assert connection.is_evictable(0.0)
     with pytest.raises(StopIteration):
-        connection.conversation.throw(TimeoutError())
-    assert connection.tell.inspector.counters()["streams"] == []
+        connection.coroutine.throw(TimeoutError())
+    assert connection.emit.recorder.counters()["streams"] == []
 
 
 def test_when_nothing_happens_nothing_is_sent(conversing: Any) -> None:
-    connection, client, service = conversing()
+    connection, client, settings = conversing()
     start_stream(connection, client)
     assert client.recv(65536).endswith(b"\n\n\r\n")
-    connection.moment = Moment(service.root, 0.0, _GATHER_SECONDS)
-    assert connection.conversation.throw(TimeoutError()) == (READABLE, 2 * _GATHER_SECONDS)
+    connection.tick = Tick(settings.root, 0.0, _GATHER_SECONDS)
+    assert connection.coroutine.throw(TimeoutError()) == (READABLE, 2 * _GATHER_SECONDS)
     client.setblocking(False)
     with pytest.raises(BlockingIOError):
         client.recv(1)
@@ -329,17 +329,17 @@ def test_when_nothing_happens_nothing_is_sent(conversing: Any) -> None:
 def test_a_stream_is_cut_short_where_it_waits(conversing: Any) -> None:
     connection, client, _ = conversing()
     start_stream(connection, client)
-    connection.conversation.close()
-    assert connection.tell.inspector.counters()["streams"] == []
-    assert not connection.tell.is_silent
+    connection.coroutine.close()
+    assert connection.emit.recorder.counters()["streams"] == []
+    assert not connection.emit.is_silent
 
 
 def test_a_stream_that_is_awakened_since_the_server_stops_ends_at_once(conversing: Any) -> None:
-    connection, client, service = conversing()
+    connection, client, settings = conversing()
     start_stream(connection, client)
-    service.is_stopping = True
+    settings.is_stopping = True
     with pytest.raises(StopIteration):
-        next(connection.conversation)
+        next(connection.coroutine)
     assert client.recv(65536).endswith(b"\r\n0\r\n\r\n")
 
 
@@ -350,12 +350,12 @@ def test_a_head_that_there_is_no_room_for_comes_before_the_events(conversing: An
         while True:
             connection._socket.send(b"x" * 4096)
     client.sendall(get(EVENTS))
-    waits = [next(connection.conversation) for _ in range(3)]
+    waits = [next(connection.coroutine) for _ in range(3)]
     assert waits[2] == (WRITABLE, pytest.approx(_SAMPLE_SECONDS))
     client.setblocking(False)
     octets = b""
     while b"event: counters" not in octets:
-        next(connection.conversation)
+        next(connection.coroutine)
         with contextlib.suppress(BlockingIOError):
             octets = (octets + client.recv(1 << 22)).lstrip(b"x")
     assert re.match(rb"HTTP/1\.1 200 OK\r\n(.+\r\n)+\r\n[0-9a-f]+\r\nid: ", octets)

@@ -119,8 +119,8 @@ def test_the_stream_goes_on_behind_what_was_seen() -> None:
     response = respond(request("Last-Event-ID: 12ab-7", target="/.httpsock/events"))
     assert isinstance(response, Stream)
     assert response.last_event_id == b"12ab-7"
-    assert b"\r\nTransfer-Encoding: chunked\r\n" in response.opening
-    assert b"Content-Length" not in response.opening
+    assert b"\r\nTransfer-Encoding: chunked\r\n" in response.first_write
+    assert b"Content-Length" not in response.first_write
 
 
 def test_who_does_not_know_chunks_gets_no_stream() -> None:

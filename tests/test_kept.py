@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from httpsock.files.cache import FileState, KeptFiles, file_state
+from httpsock.files.cache import FileCache, FileStamp, file_stamp
 
 STATE = (1, 2, 3, 4, 5)
 KEY = ("hello.txt", None)
@@ -15,14 +15,14 @@ NOW = 1000.0
 
 
 def test_what_is_kept_is_given_back_as_it_is() -> None:
-    kept: KeptFiles[list[str]] = KeptFiles(100)
+    kept: FileCache[list[str]] = FileCache(100)
     value = ["Hello"]
-    kept.keep(KEY, STATE, value, 5, NOW)
+    kept.put(KEY, STATE, value, 5, NOW)
     assert kept.get(KEY, STATE, NOW) is value
 
 
 def test_what_was_never_kept_is_not_found() -> None:
-    kept: KeptFiles[str] = KeptFiles(100)
+    kept: FileCache[str] = FileCache(100)
     assert kept.get(KEY, STATE, NOW) is None
 
 
@@ -36,9 +36,9 @@ def test_what_was_never_kept_is_not_found() -> None:
         pytest.param((1, 2, 3, 4, 9), id="another device: something was mounted here"),
     ],
 )
-def test_a_file_that_changed_in_any_way_is_not_found(state: FileState) -> None:
-    kept: KeptFiles[str] = KeptFiles(100)
-    kept.keep(KEY, STATE, "Hello", 5, NOW)
+def test_a_file_that_changed_in_any_way_is_not_found(state: FileStamp) -> None:
+    kept: FileCache[str] = FileCache(100)
+    kept.put(KEY, STATE, "Hello", 5, NOW)
     assert kept.get(KEY, state, NOW) is None
 
 
@@ -50,8 +50,8 @@ def test_a_file_that_changed_in_any_way_is_not_found(state: FileState) -> None:
     ],
 )
 def test_the_same_state_under_another_key_is_not_found(key: tuple[str, str | None]) -> None:
-    kept: KeptFiles[str] = KeptFiles(100)
-    kept.keep(KEY, STATE, "Hello", 5, NOW)
+    kept: FileCache[str] = FileCache(100)
+    kept.put(KEY, STATE, "Hello", 5, NOW)
     assert kept.get(key, STATE, NOW) is None
 
 
@@ -65,79 +65,79 @@ def test_the_same_state_under_another_key_is_not_found(key: tuple[str, str | Non
     ],
 )
 def test_a_value_is_fresh_for_a_second(seconds: float, is_fresh: bool) -> None:
-    kept: KeptFiles[str] = KeptFiles(100)
-    kept.keep(KEY, STATE, "Hello", 5, NOW)
+    kept: FileCache[str] = FileCache(100)
+    kept.put(KEY, STATE, "Hello", 5, NOW)
     assert kept.get(KEY, STATE, NOW + seconds) == ("Hello" if is_fresh else None)
     assert kept.get_stale(KEY, STATE) == "Hello"
 
 
 def test_a_stale_value_is_that_of_the_same_state() -> None:
-    kept: KeptFiles[str] = KeptFiles(100)
+    kept: FileCache[str] = FileCache(100)
     assert kept.get_stale(KEY, STATE) is None
-    kept.keep(KEY, STATE, "Hello", 5, NOW)
+    kept.put(KEY, STATE, "Hello", 5, NOW)
     assert kept.get_stale(KEY, (9, 2, 3, 4, 5)) is None
 
 
 def test_a_value_that_is_kept_again_is_fresh_again() -> None:
-    kept: KeptFiles[str] = KeptFiles(100)
-    kept.keep(KEY, STATE, "Hello", 5, NOW)
-    kept.keep(KEY, STATE, "Hello", 5, NOW + 10)
+    kept: FileCache[str] = FileCache(100)
+    kept.put(KEY, STATE, "Hello", 5, NOW)
+    kept.put(KEY, STATE, "Hello", 5, NOW + 10)
     assert kept.get(KEY, STATE, NOW + 10.5) == "Hello"
 
 
 def test_a_newer_state_takes_the_place_of_the_older() -> None:
-    kept: KeptFiles[str] = KeptFiles(100)
+    kept: FileCache[str] = FileCache(100)
     newer = (1, 2, 3, 5, 5)
-    kept.keep(KEY, STATE, "old", 60, NOW)
-    kept.keep(KEY, newer, "new", 60, NOW)
+    kept.put(KEY, STATE, "old", 60, NOW)
+    kept.put(KEY, newer, "new", 60, NOW)
     assert kept.get(KEY, newer, NOW) == "new"
     assert kept.get(KEY, STATE, NOW) is None
 
 
 def test_the_one_kept_longest_makes_room() -> None:
-    kept: KeptFiles[str] = KeptFiles(100)
+    kept: FileCache[str] = FileCache(100)
     for name in ("a", "b", "c"):
-        kept.keep((name, None), STATE, name, 40, NOW)
+        kept.put((name, None), STATE, name, 40, NOW)
     assert [kept.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == [None, "b", "c"]
 
 
 def test_what_is_kept_anew_is_the_last_to_make_room() -> None:
-    kept: KeptFiles[str] = KeptFiles(100)
+    kept: FileCache[str] = FileCache(100)
     for name in ("a", "b", "a", "c"):
-        kept.keep((name, None), STATE, name, 40, NOW)
+        kept.put((name, None), STATE, name, 40, NOW)
     assert [kept.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == ["a", None, "c"]
 
 
 def test_as_many_make_room_as_it_takes() -> None:
-    kept: KeptFiles[str] = KeptFiles(100)
+    kept: FileCache[str] = FileCache(100)
     for name in ("a", "b", "c"):
-        kept.keep((name, None), STATE, name, 30, NOW)
-    kept.keep(KEY, STATE, "Hello", 70, NOW)
+        kept.put((name, None), STATE, name, 30, NOW)
+    kept.put(KEY, STATE, "Hello", 70, NOW)
     assert [kept.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == [None, None, "c"]
     assert kept.get(KEY, STATE, NOW) == "Hello"
 
 
 def test_the_capacity_itself_still_fits() -> None:
-    kept: KeptFiles[str] = KeptFiles(100)
-    kept.keep(("a", None), STATE, "a", 60, NOW)
-    kept.keep(("b", None), STATE, "b", 40, NOW)
+    kept: FileCache[str] = FileCache(100)
+    kept.put(("a", None), STATE, "a", 60, NOW)
+    kept.put(("b", None), STATE, "b", 40, NOW)
     assert [kept.get((name, None), STATE, NOW) for name in ("a", "b")] == ["a", "b"]
 
 
 def test_what_is_larger_than_the_capacity_is_not_kept() -> None:
-    kept: KeptFiles[str] = KeptFiles(100)
-    kept.keep(KEY, STATE, "Hello", 101, NOW)
+    kept: FileCache[str] = FileCache(100)
+    kept.put(KEY, STATE, "Hello", 101, NOW)
     assert kept.get(KEY, STATE, NOW) is None
 
 
 def test_many_threads_keep_no_more_than_the_capacity() -> None:
-    kept: KeptFiles[int] = KeptFiles(50)
+    kept: FileCache[int] = FileCache(50)
     together = threading.Barrier(4)
 
     def keep(number: int) -> None:
         together.wait()
         for n in range(500):
-            kept.keep((str((n + number) % 20), None), STATE, n, 10, NOW)
+            kept.put((str((n + number) % 20), None), STATE, n, 10, NOW)
 
     threads = [threading.Thread(target=keep, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -182,20 +182,20 @@ def replaced(file: pathlib.Path) -> None:
 def test_the_state_of_a_file_tells_that_it_was(change: Callable[[pathlib.Path], None], tmp_path: pathlib.Path) -> None:
     file = tmp_path / "hello.txt"
     file.write_bytes(b"Hello")
-    before = file_state(file.stat())
+    before = file_stamp(file.stat())
     change(file)
     # A file system's clock stands still between its ticks; some ticks later the state differs for good.
     while file.stat().st_ctime_ns == before[3] and file.stat().st_ino == before[0]:
         change(file)
-    assert file_state(file.stat()) != before
+    assert file_stamp(file.stat()) != before
 
 
 def test_the_state_of_a_file_that_is_only_read_stays(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "hello.txt"
     file.write_bytes(b"Hello")
-    before = file_state(file.stat())
+    before = file_stamp(file.stat())
     assert file.read_bytes() == b"Hello"
-    assert file_state(file.stat()) == before
+    assert file_stamp(file.stat()) == before
 
 
 def test_the_state_is_all_that_tells_one_file_from_another(tmp_path: pathlib.Path) -> None:
@@ -203,4 +203,4 @@ def test_the_state_is_all_that_tells_one_file_from_another(tmp_path: pathlib.Pat
     file.write_bytes(b"Hello")
     os.utime(file, ns=(1, 1_700_000_000_123_456_789))
     status = file.stat()
-    assert file_state(status) == (status.st_ino, 5, status.st_mtime_ns, status.st_ctime_ns, status.st_dev)
+    assert file_stamp(status) == (status.st_ino, 5, status.st_mtime_ns, status.st_ctime_ns, status.st_dev)

@@ -13,7 +13,7 @@ from typing import IO
 
 import pytest
 
-from httpsock.cli.stderr import LineWriter
+from httpsock.cli.stderr import StderrWriter
 from httpsock.tracing.output import standard_error
 from tests.support import PATIENCE_SECONDS
 from tests.support_tools import tool
@@ -38,7 +38,7 @@ def writer_of() -> int:
 
 
 def test_lines_are_written_in_order(pipe: IO[bytes]) -> None:
-    lines = LineWriter()
+    lines = StderrWriter()
     lines.write("one\ntwo\n")
     lines.say("three \udcff")
     lines.write("four\n")
@@ -48,7 +48,7 @@ def test_lines_are_written_in_order(pipe: IO[bytes]) -> None:
 
 
 def test_a_line_is_written_without_waiting_for_the_next(pipe: IO[bytes]) -> None:
-    lines = LineWriter()
+    lines = StderrWriter()
     for line in (b"one\n", b"two\n"):
         lines.write(line.decode())
         assert pipe.readline() == line
@@ -57,7 +57,7 @@ def test_a_line_is_written_without_waiting_for_the_next(pipe: IO[bytes]) -> None
 
 def test_nobody_waits_for_a_reader_that_does_not_read(pipe: IO[bytes]) -> None:
     """What there is no room for is dropped, counted and told of."""
-    lines = LineWriter()
+    lines = StderrWriter()
     for _ in range(MUCH // len(LINE)):
         lines.write(LINE)
     lines.close(0.0)
@@ -84,7 +84,7 @@ def test_lines_that_nobody_can_read_are_dropped(monkeypatch: pytest.MonkeyPatch,
         )
         if way == "closed":
             writer.close()
-        lines = LineWriter()
+        lines = StderrWriter()
         lines.write("one\n")
         lines.close(PATIENCE_SECONDS)
     assert lines._waiting == []
@@ -93,14 +93,14 @@ def test_lines_that_nobody_can_read_are_dropped(monkeypatch: pytest.MonkeyPatch,
 
 def test_without_a_line_there_is_nothing_to_close() -> None:
     before = threading.active_count()
-    LineWriter().close(PATIENCE_SECONDS)
+    StderrWriter().close(PATIENCE_SECONDS)
     assert threading.active_count() == before
 
 
 def test_a_full_pipe_that_does_not_block_loses_no_line(pipe: IO[bytes]) -> None:
     """Another program that shares it has set O_NONBLOCK: EAGAIN means "later"."""
     os.set_blocking(writer_of(), False)
-    lines = LineWriter()
+    lines = StderrWriter()
     expected = [f"{number} {'x' * 200}\n".encode() for number in range(3001)]
     for line in expected:
         lines.write(line.decode())
@@ -113,7 +113,7 @@ def test_a_full_pipe_that_does_not_block_loses_no_line(pipe: IO[bytes]) -> None:
 
 def test_what_does_not_fit_beside_a_full_pipe_is_counted_exactly(pipe: IO[bytes]) -> None:
     os.set_blocking(writer_of(), False)
-    lines = LineWriter()
+    lines = StderrWriter()
     total = MUCH // len(LINE)
     for _ in range(total):
         lines.write(LINE)
@@ -130,7 +130,7 @@ def test_what_does_not_fit_beside_a_full_pipe_is_counted_exactly(pipe: IO[bytes]
 
 def test_a_blocked_standard_error_does_not_delay_the_end(pipe: IO[bytes]) -> None:
     os.set_blocking(writer_of(), False)
-    lines = LineWriter()
+    lines = StderrWriter()
     for _ in range(1000):
         lines.write(LINE)
     lines.close(0.1)
@@ -160,7 +160,7 @@ def test_on_a_full_disk_lines_wait_until_there_is_room(
     expected = [f"{number} {'x' * 300}\n" for number in range(100)]
     with (small_disk / "log").open("w", encoding="utf-8") as log:
         monkeypatch.setattr("httpsock.tracing.output.sys", types.SimpleNamespace(stderr=log))
-        lines = LineWriter()
+        lines = StderrWriter()
         for line in expected:
             lines.write(line)
         latest = time.monotonic() + PATIENCE_SECONDS
@@ -175,7 +175,7 @@ def test_on_a_full_disk_lines_wait_until_there_is_room(
 def test_a_disk_that_stays_full_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         monkeypatch.setattr("httpsock.tracing.output.sys", types.SimpleNamespace(stderr=full))
-        lines = LineWriter()
+        lines = StderrWriter()
         lines.write("one\ntwo\n")
         lines.close(0.0)
         assert lines._thread

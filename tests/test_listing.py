@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from httpsock.files.document_root import Directory, Entry
 from httpsock.files.listing import MEDIA_TYPES, render
 from httpsock.files.listing_page import FILTERED_FROM
-from httpsock.files.paths import Name
-from httpsock.http.steps import PIECE
+from httpsock.files.paths import ResourceName
+from httpsock.http.steps import BATCH
 from tests.support import finish
 
-ROOT = Name((), "", is_folder=True, is_hidden=False)
-SUB = Name(("sub", "a & b"), os.path.join("sub", "a & b"), is_folder=True, is_hidden=False)
+ROOT = ResourceName((), "", is_folder=True, is_hidden=False)
+SUB = ResourceName(("sub", "a & b"), os.path.join("sub", "a & b"), is_folder=True, is_hidden=False)
 # Sat, 22 Aug 2026 10:20:30 GMT
 MODIFIED = 1_787_394_030.75
 
@@ -87,7 +87,7 @@ def octets_of(directory: Directory, query: bytes | None = None, media_type: str 
     return b"".join(finish(render(directory, query, media_type)))
 
 
-def page_of(*entries: Entry, name: Name = ROOT, query: bytes | None = None) -> Page:
+def page_of(*entries: Entry, name: ResourceName = ROOT, query: bytes | None = None) -> Page:
     return Page(octets_of(Directory(name, list(entries), served="www"), query).decode())
 
 
@@ -147,7 +147,7 @@ def test_a_folder_below_the_root_links_to_the_one_above() -> None:
 def test_the_path_to_a_deep_folder_is_shortened_in_the_middle() -> None:
     """Each link is as long as its way up: thousands of them would be megabytes."""
     segments = tuple(f"{number}" for number in range(1000))
-    page = page_of(name=Name(segments, "/".join(segments), is_folder=True, is_hidden=False))
+    page = page_of(name=ResourceName(segments, "/".join(segments), is_folder=True, is_hidden=False))
     assert page.texts["h1"] == ["www/…/" + "/".join(segments[-12:])]
     assert page.links[:2] == [("../" * 1000, "www"), ("../" * 11, "988")]
 
@@ -301,7 +301,7 @@ def test_many_names_are_sorted_in_steps(query: bytes) -> None:
 
     work = render(Directory(ROOT, entries), query, "application/json")
     steps = sum(1 for _ in work)
-    assert steps >= 5000 // PIECE
+    assert steps >= 5000 // BATCH
     expected = [entry.name for entry in sorted(entries, key=place)]
     listed = json.loads(octets_of(Directory(ROOT, entries), query, "application/json"))
     assert [entry["name"] for entry in listed] == expected
@@ -409,7 +409,7 @@ def test_a_hostile_name_is_shown_and_linked_as_a_name(name: str, shown: str | No
 def test_a_hostile_name_of_the_folder_itself_is_shown_as_text() -> None:
     """R143."""
     hostile = "</title><script>\n\udcff"
-    page = page_of(name=Name((hostile,), hostile, is_folder=True, is_hidden=False))
+    page = page_of(name=ResourceName((hostile,), hostile, is_folder=True, is_hidden=False))
     assert page.texts["title"] == ["www/</title><script>\ufffd\ufffd/"]
     assert page.texts["h1"] == ["www/</title><script>\ufffd\ufffd"]
     assert page.elements.count("script") == 1

@@ -20,13 +20,13 @@ HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
 class Row(NamedTuple):
-    """Octets that are no request; the sentence that answers them holds *reason* and ends with *clause*."""
+    """Octets that are no request; the sentence that answers them holds *reason* and ends with *section*."""
 
     name: str
     octets: bytes
     status: int
     reason: str
-    clause: str
+    section: str
 
 
 def line(octets: bytes) -> bytes:
@@ -533,8 +533,8 @@ CHUNKS = (
 )
 
 TRAILERS = [
-    Row(f"R074: {name}", chunked(b"0\r\n" + octets), 400, f"trailer field line {reason}", clause)
-    for name, octets, reason, clause in [
+    Row(f"R074: {name}", chunked(b"0\r\n" + octets), 400, f"trailer field line {reason}", section)
+    for name, octets, reason, section in [
         ("a request in place of trailers", b"GET /x HTTP/1.1\r\n\r\n", '1 "GET /x HTTP/1.1" has no', "RFC 9112 §5"),
         ("a trailer without a colon", b"X: y\r\ncolonless\r\n\r\n", '2 "colonless" has no', "RFC 9112 §5"),
         ("a space before the colon", b"X : y\r\n\r\n", "1 has a space before its colon", "RFC 9112 §5.1"),
@@ -662,7 +662,7 @@ def assert_refused(answer: Answer, row: Row) -> None:
     assert answer.field("Content-Type") == "text/plain; charset=utf-8"
     assert answer.text.startswith(f"{answer.status} {answer.phrase}: ")
     assert row.reason in answer.text
-    assert answer.text.endswith(f"{row.clause})\n")
+    assert answer.text.endswith(f"{row.section})\n")
 
 
 @each_row
@@ -680,7 +680,7 @@ def test_the_refusal_is_the_same_octet_by_octet(row: Row) -> None:
     refusal = refusal_of([bytes([octet]) for octet in row.octets])
     assert refusal.status == row.status
     assert row.reason in refusal.reason
-    assert refusal.clause.endswith(row.clause)
+    assert refusal.section.endswith(row.section)
     assert refusal == refusal_of([row.octets])
     assert refusal == refusal_of([row.octets + POISON])
 

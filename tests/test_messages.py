@@ -77,7 +77,7 @@ def test_the_opening_is_the_field_lines_and_what_little_content_can_leave_with_t
 ) -> None:
     response = Response(Status.OK, (), content)
 
-    assert response.opening == response.field_lines + joined
+    assert response.first_write == response.field_lines + joined
     assert response.rest == rest
 
 

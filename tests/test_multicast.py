@@ -26,19 +26,19 @@ def test_who_has_joined_hears_what_is_said_to_the_group(each: Interface, group: 
     if each.family == socket.AF_INET6 and not socket.has_ipv6:
         pytest.skip("this system has no IPv6")
     with (
-        socket.socket(each.family, socket.SOCK_DGRAM) as hearing,
-        socket.socket(each.family, socket.SOCK_DGRAM) as sending,
+        socket.socket(each.family, socket.SOCK_DGRAM) as receiver,
+        socket.socket(each.family, socket.SOCK_DGRAM) as sender,
     ):
-        hearing.bind(("", 0))
-        hearing.settimeout(PATIENCE_SECONDS)
-        each.join(hearing, group)
+        receiver.bind(("", 0))
+        receiver.settimeout(PATIENCE_SECONDS)
+        each.join(receiver, group)
         try:
-            each.send(sending, b"all", group, hearing.getsockname()[1])
+            each.send(sender, b"all", group, receiver.getsockname()[1])
         except OSError:
             # Linux has no way to ff02::/16 over loopback unless it is told of one.
             assert each.family == socket.AF_INET6
         else:
-            octets, peer = hearing.recvfrom(100)
+            octets, peer = receiver.recvfrom(100)
             assert octets == b"all"
             assert is_near(peer[0])
 

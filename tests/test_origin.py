@@ -17,13 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from httpsock.files.document_root import DocumentRoot, Entry, Moment
+from httpsock.files.document_root import DocumentRoot, Entry, Tick
 from httpsock.files.handler import respond
 from httpsock.http.grammar import format_http_date
 from httpsock.http.messages import FileSlice, Request, RequestError, Response
 from httpsock.http.ranges import MAX_RANGES
 from httpsock.http.request_parser import parse_head
-from httpsock.http.steps import PIECE
+from httpsock.http.steps import BATCH
 from tests.conftest import LONG_AGO
 from tests.support import Answer, finish, get, read_answer
 
@@ -52,9 +52,9 @@ def octets_of(response: Response) -> bytes:
     return b"".join(parts)
 
 
-def respond_to(request: Request, moment: Moment) -> Response:
+def respond_to(request: Request, tick: Tick) -> Response:
     """Return the response, all pieces of it done."""
-    responded = respond(request, moment)
+    responded = respond(request, tick)
     return responded if isinstance(responded, Response) else finish(responded("127.0.0.1"))
 
 
@@ -63,7 +63,7 @@ def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
 
     The Date and what becomes of the content of an answer to HEAD are the connection's affair.
     """
-    response = respond_to(parse_head(octets, 100), Moment(root, now, 0.0))
+    response = respond_to(parse_head(octets, 100), Tick(root, now, 0.0))
     content = octets_of(response)
     beginning = f"{response.status.line}Date: {formatdate(now, usegmt=True)}\r\n".encode()
     # The response to HEAD of a listing says no length.
@@ -687,7 +687,7 @@ def test_each_answer_from_a_file_has_one_content_type(
     """R102, R147: of HEAD, of GET, of one part, and of each of several parts."""
     path = f"/{name}"
     (folder / name).write_bytes(start.ljust(100_000 if name == "large.html" else 100, b"x"))
-    whole, head = ask(root, get(path)), respond_to(parse_head(get(path, method="HEAD"), 100), Moment(root, NOW, 0.0))
+    whole, head = ask(root, get(path)), respond_to(parse_head(get(path, method="HEAD"), 100), Tick(root, NOW, 0.0))
     head.close()
     part, parts = ask(root, get(path, "Range: bytes=50-59")), ask(root, get(path, "Range: bytes=50-59,70-79"))
     assert [whole.field("Content-Type"), part.field("Content-Type")] == [expected] * 2
@@ -783,9 +783,9 @@ def test_the_query_sorts_a_listing(root: DocumentRoot) -> None:
 
 def test_the_head_of_a_listing_costs_no_listing(root: DocumentRoot, folder: pathlib.Path) -> None:
     """RFC 9110 §9.3.2: fields that only the content determines may be left out."""
-    for number in range(10 * PIECE):
+    for number in range(10 * BATCH):
         (folder / f"{number}").touch()
-    work = respond(parse_head(get("/", method="HEAD"), 100), Moment(root, NOW, 0.0))
+    work = respond(parse_head(get("/", method="HEAD"), 100), Tick(root, NOW, 0.0))
     assert not isinstance(work, Response)
     with pytest.raises(StopIteration) as stopped:
         next(work("127.0.0.1"))
@@ -1026,7 +1026,7 @@ def test_a_file_is_open_no_longer_than_its_response(
 ) -> None:
     (folder / "404.html").write_bytes(LARGE)
     before = open_descriptors()
-    with contextlib.closing(respond_to(parse_head(octets, 100), Moment(root, NOW, 0.0))) as response:
+    with contextlib.closing(respond_to(parse_head(octets, 100), Tick(root, NOW, 0.0))) as response:
         assert response.status == status
         held = {response.file.fileno()} if isinstance(response.file, io.FileIO) else set()
         assert bool(held) is holds_file
@@ -1036,7 +1036,7 @@ def test_a_file_is_open_no_longer_than_its_response(
 
 def test_a_kept_file_has_its_response_ready(root: DocumentRoot) -> None:
     request = parse_head(get("/alphabet.txt"), 100)
-    assert respond(request, Moment(root, NOW, 0.0)) is respond(request, Moment(root, NOW, 0.0))
+    assert respond(request, Tick(root, NOW, 0.0)) is respond(request, Tick(root, NOW, 0.0))
 
 
 _TARGETS = st.text(alphabet=[chr(octet) for octet in range(0x21, 0x7F)], max_size=20) | st.lists(

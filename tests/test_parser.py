@@ -328,9 +328,9 @@ def test_the_preface_of_http_2_is_another_version(cut: Cut) -> None:
 )
 def test_a_request_line_without_its_grammar_is_refused(cut: Cut, line: bytes, reason: str) -> None:
     """RFC 9112 §3; a method is judged before the rest of its line has come (§3.1)."""
-    clause = "RFC 9112 §3.1" if "position" in reason else "RFC 9112 §3"
+    section = "RFC 9112 §3.1" if "position" in reason else "RFC 9112 §3"
     for limits in (LIMITS, SMALL):
-        assert refusal_of(cut, line + b"Host: a\r\n\r\n", limits) == Refusal(Status.BAD_REQUEST, reason, clause)
+        assert refusal_of(cut, line + b"Host: a\r\n\r\n", limits) == Refusal(Status.BAD_REQUEST, reason, section)
 
 
 @however_cut
@@ -409,7 +409,7 @@ def test_no_field_is_looked_for_that_is_not_at_hand() -> None:
 
 @however_cut
 @pytest.mark.parametrize(
-    ("line", "reason", "clause"),
+    ("line", "reason", "section"),
     [
         pytest.param(b"B : c", "has a space before its colon", "RFC 9112 §5.1", id="R036: a space before the colon"),
         pytest.param(b"B\t: c", "has a space before its colon", "RFC 9112 §5.1", id="R036: a tab before the colon"),
@@ -443,8 +443,8 @@ def test_no_field_is_looked_for_that_is_not_at_hand() -> None:
         ),
     ],
 )
-def test_a_field_line_without_its_grammar_is_refused(cut: Cut, line: bytes, reason: str, clause: str) -> None:
-    expected = Refusal(Status.BAD_REQUEST, f"field line 2 {reason}", clause)
+def test_a_field_line_without_its_grammar_is_refused(cut: Cut, line: bytes, reason: str, section: str) -> None:
+    expected = Refusal(Status.BAD_REQUEST, f"field line 2 {reason}", section)
     for limits in (LIMITS, SMALL):
         assert refusal_of(cut, get(line, b"E: f"), limits) == expected
 
@@ -838,7 +838,7 @@ def cut_at(octets: bytes, positions: list[int]) -> list[bytes]:
 def test_any_octets_are_taken_or_refused_for_a_reason(octets: bytes, positions: list[int], limits: Limits) -> None:
     """R006, R116: nothing but RequestError is ever raised."""
     last = outcome_of_pieces([*cut_at(octets, positions), b""], limits)[-1]
-    assert last is Pause.CLOSED or (isinstance(last, Refusal) and last.reason and last.clause.startswith("RFC "))
+    assert last is Pause.CLOSED or (isinstance(last, Refusal) and last.reason and last.section.startswith("RFC "))
 
 
 @settings(bounded, max_examples=400)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from httpsock.files import paths
 from httpsock.files.paths import (
     NOT_FOUND,
-    Name,
+    ResourceName,
     encoded_reference,
     folder_reference,
     holds_references,
     is_hidden_name,
-    is_windows_trap,
+    is_reserved_on_windows,
     parse_path,
 )
 from httpsock.http.grammar import broken_percent, percent_encode, unencoded
@@ -65,11 +65,11 @@ from httpsock.http.messages import Refusal, Status
 )
 def test_a_path_spells_a_name(path: bytes, segments: tuple[str, ...], is_folder: bool) -> None:
     name = parse_path(path)
-    assert name == Name(segments, os.sep.join(segments), is_folder, is_hidden=False)
+    assert name == ResourceName(segments, os.sep.join(segments), is_folder, is_hidden=False)
 
 
 @pytest.mark.parametrize(
-    ("path", "reason", "clause"),
+    ("path", "reason", "section"),
     [
         pytest.param(b"/%00", "path segment 1 has a NUL (%00), which no name has", "RFC 3986 §3.3", id="R139: NUL"),
         pytest.param(
@@ -88,18 +88,20 @@ def test_a_path_spells_a_name(path: bytes, segments: tuple[str, ...], is_folder:
         pytest.param(b"/./../x", 'path segment 2 is ".."', "RFC 3986 §5.2.4", id="R146: a dot-segment is no folder"),
     ],
 )
-def test_a_path_that_can_name_nothing_is_refused(path: bytes, reason: str, clause: str) -> None:
+def test_a_path_that_can_name_nothing_is_refused(path: bytes, reason: str, section: str) -> None:
     refusal = parse_path(path)
     assert isinstance(refusal, Refusal)
     assert refusal.status is Status.BAD_REQUEST
     assert refusal.reason.startswith(reason)
-    assert refusal.clause == clause
+    assert refusal.section == section
 
 
 @pytest.mark.skipif(os.name == "nt", reason="on Windows it separates names")
 def test_an_encoded_backslash_is_part_of_a_name() -> None:
-    assert parse_path(b"/back%5Cslash.txt") == Name(("back\\slash.txt",), "back\\slash.txt", False, is_hidden=False)
-    assert parse_path(b"/a/..%5c..%5cb") == Name(("a", "..\\..\\b"), "a/..\\..\\b", False, is_hidden=True)
+    assert parse_path(b"/back%5Cslash.txt") == ResourceName(
+        ("back\\slash.txt",), "back\\slash.txt", False, is_hidden=False
+    )
+    assert parse_path(b"/a/..%5c..%5cb") == ResourceName(("a", "..\\..\\b"), "a/..\\..\\b", False, is_hidden=True)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_an_encoded_backslash_is_part_of_a_name() -> None:
 )
 def test_names_that_start_with_a_full_stop_are_hidden(path: bytes, is_hidden: bool) -> None:
     name = parse_path(path)
-    assert isinstance(name, Name)
+    assert isinstance(name, ResourceName)
     assert name.is_hidden is is_hidden
 
 
@@ -231,7 +233,7 @@ def resolve_folder(base: str, reference: str) -> str:
     return resolve(base, reference + "x").removesuffix("x")
 
 
-def _encoded(name: Name) -> list[bytes]:
+def _encoded(name: ResourceName) -> list[bytes]:
     return [percent_encode(os.fsencode(segment)).encode() for segment in name.segments]
 
 
@@ -262,9 +264,9 @@ def test_equivalent_paths_are_one_and_lead_nowhere_else(length: int) -> None:
         name, expected = parse_path(path), normalise(path)
         if expected is None:
             assert isinstance(name, Refusal)
-            assert name.clause == "RFC 3986 §5.2.4"
+            assert name.section == "RFC 3986 §5.2.4"
             continue
-        assert isinstance(name, Name)
+        assert isinstance(name, ResourceName)
         assert [os.fsencode(segment) for segment in name.segments] == expected
         assert os.path.normpath("/root/" + name.relative) == "/root/" + name.relative or not name.segments
         assert name.is_hidden == any(segment.startswith(b".") for segment in expected)
@@ -305,12 +307,12 @@ WINDOWS_TRAPS += [
 @pytest.mark.parametrize("name", WINDOWS_TRAPS)
 def test_a_name_that_windows_would_take_for_another_is_a_trap(name: str) -> None:
     """R145."""
-    assert is_windows_trap(name)
+    assert is_reserved_on_windows(name)
 
 
 @pytest.mark.parametrize("name", ["console", "a", "a.txt", "com", "com10", "nullify.txt", "aux-1", "ü", ".git", "a b"])
 def test_an_ordinary_name_is_no_trap(name: str) -> None:
-    assert not is_windows_trap(name)
+    assert not is_reserved_on_windows(name)
 
 
 def test_on_windows_a_trap_names_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,12 +324,12 @@ def test_on_windows_a_trap_names_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
         trapped = parse_path(folder + b"/nul.txt")
         ordinary = parse_path(folder + b"/null.txt")
     assert trapped is NOT_FOUND
-    assert isinstance(ordinary, Name)
+    assert isinstance(ordinary, ResourceName)
     assert ordinary.segments == ("a" * 300, "null.txt")
 
 
 def test_a_long_path_is_not_remembered() -> None:
     """A client that sends many long paths makes nothing grow."""
     before = paths._memoised_parse_path.cache_info()
-    assert isinstance(parse_path(b"/" + b"a/" * 200), Name)
+    assert isinstance(parse_path(b"/" + b"a/" * 200), ResourceName)
     assert paths._memoised_parse_path.cache_info() == before

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from httpsock.server.poller import ACCEPTABLE, READABLE, WRITABLE, Poller, SelectorPoller, held_octets, open_poller
+from httpsock.server.poller import ACCEPTABLE, READABLE, WRITABLE, Poller, SelectorPoller, open_poller, unsent_octets
 from tests.support import PATIENCE_SECONDS
 
 Pair = tuple[socket.socket, socket.socket]
@@ -194,15 +194,15 @@ def test_what_the_system_holds_for_a_peer_is_told() -> None:
             with contextlib.suppress(BlockingIOError):
                 while True:
                     sent += connected.send(bytes(65536))
-            held = held_octets(connected.fileno())
+            held = unsent_octets(connected.fileno())
             if not held:
                 pytest.skip("this system does not tell")
             assert held <= sent
             while sent:
                 sent -= len(client.recv(1 << 20))
-            assert held_octets(connected.fileno()) < held
+            assert unsent_octets(connected.fileno()) < held
 
 
 def test_what_can_hold_nothing_holds_nothing(tmp_path: pathlib.Path) -> None:
     with open(tmp_path / "file", "wb") as file:
-        assert held_octets(file.fileno()) == 0
+        assert unsent_octets(file.fileno()) == 0

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from httpsock.server.process import MOST_DESCRIPTORS, become_user, descriptor_limit, raise_descriptor_limit
+from httpsock.server.process import MAX_DESCRIPTORS, become_user, descriptor_limit, raise_descriptor_limit
 
 resource = pytest.importorskip("resource")
 
@@ -17,18 +17,18 @@ NOBODY = "nobody"
 
 
 def test_the_limit_is_that_of_the_system() -> None:
-    assert descriptor_limit() in (resource.getrlimit(resource.RLIMIT_NOFILE)[0], MOST_DESCRIPTORS)
+    assert descriptor_limit() in (resource.getrlimit(resource.RLIMIT_NOFILE)[0], MAX_DESCRIPTORS)
 
 
 @pytest.mark.parametrize(
     ("soft", "hard", "expected"),
     [
         pytest.param(40, 1000, 1000, id="as many as it may allow itself"),
-        pytest.param(40, 1_000_000, MOST_DESCRIPTORS, id="but no more than are of use"),
-        pytest.param(40, -1, MOST_DESCRIPTORS, id="also where there is no limit"),
+        pytest.param(40, 1_000_000, MAX_DESCRIPTORS, id="but no more than are of use"),
+        pytest.param(40, -1, MAX_DESCRIPTORS, id="also where there is no limit"),
         pytest.param(100, 100, 100, id="not more than it may"),
         pytest.param(1_000_000, 1_000_000, 1_000_000, id="never less than it has"),
-        pytest.param(-1, -1, MOST_DESCRIPTORS, id="nothing to raise"),
+        pytest.param(-1, -1, MAX_DESCRIPTORS, id="nothing to raise"),
     ],
 )
 def test_the_limit_is_raised(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, expected: int) -> None:
@@ -62,7 +62,7 @@ def test_the_program_raises_its_limit() -> None:
     )
     command = f'ulimit -Sn 40; exec "$0" -c "{program}"'
     done = subprocess.run(["/bin/sh", "-c", command, sys.executable], cwd=ROOT, capture_output=True, check=True)
-    assert int(done.stdout) == min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] % (1 << 63), MOST_DESCRIPTORS)
+    assert int(done.stdout) == min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] % (1 << 63), MAX_DESCRIPTORS)
 
 
 @pytest.mark.parametrize("closed", ["", "<&-", "2>&-", "<&- 2>&-"])

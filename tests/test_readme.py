@@ -14,10 +14,10 @@ import pytest
 import httpsock
 from httpsock.__main__ import main
 from httpsock.cli.stderr import _MOST_WAITING
-from httpsock.files.document_root import _MAX_KEPT, SMALL_FILE
+from httpsock.files.document_root import _CACHE_OCTETS, SMALL_FILE
 from httpsock.http.ranges import MAX_RANGES
 from httpsock.server.connection_limit import _RESERVED_DESCRIPTORS
-from httpsock.server.process import MOST_DESCRIPTORS
+from httpsock.server.process import MAX_DESCRIPTORS
 from httpsock.server.server import _BACKLOG
 from tests.support_tools import tool
 from tests.support_trace import alike
@@ -196,9 +196,12 @@ def test_the_table_of_limits_says_what_the_limits_are() -> None:
         f"| request content | {timeouts.stall:g} s between two reads, {timeouts.content:g} s in all | 408 |",
         f"| a response | {timeouts.least_rate:g} octets a second, or less for {timeouts.slow:g} s; no limit in all |",
         f"| after the last response | {timeouts.linger:g} s between two reads, {timeouts.linger_total:g} s in all |",
-        f"| half of the descriptors but {_RESERVED_DESCRIPTORS}, of at most {MOST_DESCRIPTORS:,} |",
+        f"| half of the descriptors but {_RESERVED_DESCRIPTORS}, of at most {MAX_DESCRIPTORS:,} |",
         f"| connections that wait to be accepted | {_BACKLOG:,} |",
-        f"| small files kept in memory | {_MAX_KEPT // 2**20} MiB in all, {SMALL_FILE // 1024} KiB each, for a second",
+        (
+            f"| small files kept in memory | {_CACHE_OCTETS // 2**20} MiB in all, "
+            f"{SMALL_FILE // 1024} KiB each, for a second"
+        ),
         f"| log that waits to be written | {_MOST_WAITING // 2**20} MiB |",
     ):
         assert row in table, row

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from httpsock.files.document_root import SMALL_FILE, DocumentRoot, Moment
+from httpsock.files.document_root import SMALL_FILE, DocumentRoot, Tick
 from httpsock.files.handler import respond
 from httpsock.files.representation import Representation, etag_of_state
 from httpsock.http.messages import Response, Status
@@ -67,7 +67,7 @@ def test_a_file_on_a_coarse_clock_is_never_spliced_of_two_versions(
     assert tag.startswith(b"W/")
     for now in (LONG_AGO + 1.5, LONG_AGO + 60):
         request = get("/large.bin", "Range: bytes=100-", f"If-Range: {tag.decode()}")
-        response = respond(parse_head(request, 100), Moment(root, now, 0.0))
+        response = respond(parse_head(request, 100), Tick(root, now, 0.0))
         assert isinstance(response, Response)
         response.close()
         assert response.status is Status.OK
@@ -75,7 +75,7 @@ def test_a_file_on_a_coarse_clock_is_never_spliced_of_two_versions(
 
 def find(root: DocumentRoot, now: float) -> Representation:
     """Return the representation of large.bin as it is *now*."""
-    found = Moment(root, now, 0.0).find(b"/large.bin", None)
+    found = Tick(root, now, 0.0).find(b"/large.bin", None)
     assert isinstance(found, Representation)
     return found
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from httpsock.files import confinement, document_root
-from httpsock.files.document_root import SMALL_FILE, Directory, DocumentRoot, Entry, Moment, Redirect
+from httpsock.files.document_root import SMALL_FILE, Directory, DocumentRoot, Entry, Redirect, Tick
 from httpsock.files.paths import NOT_FOUND
 from httpsock.files.representation import Representation
 from httpsock.http.messages import FileSlice, Refusal, Status
@@ -41,7 +41,7 @@ def represent(
 ) -> Representation:
     """Return the representation of what *path* names, which must be a file."""
     served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
-    found = Moment(served, now, monotonic).find(path, accept_encoding)
+    found = Tick(served, now, monotonic).find(path, accept_encoding)
     assert isinstance(found, Representation), found
     return found
 
@@ -57,7 +57,7 @@ def read(
 def listed(root: DocumentRoot | pathlib.Path, path: bytes = b"/") -> dict[str, Entry]:
     """Return the entries of the folder that *path* names, which must have no index, by name."""
     served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
-    found = Moment(served, LATER, 0.0).find(path, None)
+    found = Tick(served, LATER, 0.0).find(path, None)
     assert isinstance(found, Directory), found
     return {entry.name: entry for entry in found.entries}
 
@@ -118,8 +118,8 @@ def test_a_document_root_that_is_replaced_is_served_anew(folder: pathlib.Path) -
     served = DocumentRoot(folder)
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     folder.rename(folder.with_name("old"))
-    assert Moment(served, LATER, 0.0).find(b"/hello.txt", None) == NOT_FOUND
-    assert Moment(served, LATER, 0.0).find(b"/", None) == NOT_FOUND
+    assert Tick(served, LATER, 0.0).find(b"/hello.txt", None) == NOT_FOUND
+    assert Tick(served, LATER, 0.0).find(b"/", None) == NOT_FOUND
     make(folder / "hello.txt", b"Hello, again.\n")
     assert read(served, b"/hello.txt") == b"Hello, again.\n"
 
@@ -140,7 +140,7 @@ def test_a_document_root_that_is_replaced_is_served_anew(folder: pathlib.Path) -
     ],
 )
 def test_what_is_not_there_is_not_found(path: bytes, folder: pathlib.Path) -> None:
-    assert Moment(DocumentRoot(folder), LATER, 0.0).find(path, None) == NOT_FOUND
+    assert Tick(DocumentRoot(folder), LATER, 0.0).find(path, None) == NOT_FOUND
 
 
 @pytest.mark.parametrize(
@@ -152,10 +152,10 @@ def test_what_is_not_there_is_not_found(path: bytes, folder: pathlib.Path) -> No
     ],
 )
 def test_what_spells_no_name_is_refused(path: bytes, reason: str, folder: pathlib.Path) -> None:
-    found = Moment(DocumentRoot(folder), LATER, 0.0).find(path, None)
+    found = Tick(DocumentRoot(folder), LATER, 0.0).find(path, None)
     assert isinstance(found, Refusal)
     assert found.status is Status.BAD_REQUEST
-    assert found.clause.startswith("RFC 3986")
+    assert found.section.startswith("RFC 3986")
     assert reason in found.reason
 
 
@@ -189,11 +189,11 @@ def test_a_name_is_reached_by_its_encoded_form(name: bytes, path: bytes, folder:
 def test_the_case_of_a_name_counts(folder: pathlib.Path) -> None:
     if (folder / "HELLO.TXT").exists():
         pytest.skip("this file system has one name for both")
-    assert Moment(DocumentRoot(folder), LATER, 0.0).find(b"/HELLO.TXT", None) == NOT_FOUND
+    assert Tick(DocumentRoot(folder), LATER, 0.0).find(b"/HELLO.TXT", None) == NOT_FOUND
 
 
 def test_a_folder_without_its_slash_is_redirected(folder: pathlib.Path) -> None:
-    found = Moment(DocumentRoot(folder), LATER, 0.0).find(b"/sub", None)
+    found = Tick(DocumentRoot(folder), LATER, 0.0).find(b"/sub", None)
     assert isinstance(found, Redirect)
     assert found.name.segments == ("sub",)
 
@@ -223,7 +223,7 @@ def test_a_folder_called_index_is_no_index(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_folder_without_an_index_is_given_with_its_entries(folder: pathlib.Path) -> None:
-    found = Moment(DocumentRoot(folder), LATER, 0.0).find(b"/", None)
+    found = Tick(DocumentRoot(folder), LATER, 0.0).find(b"/", None)
     assert isinstance(found, Directory)
     assert found.name.segments == ()
     assert sorted(found.entries) == sorted(
@@ -257,7 +257,7 @@ def with_hidden(folder: pathlib.Path) -> pathlib.Path:
 
 @pytest.mark.parametrize("path", HIDDEN)
 def test_a_name_that_starts_with_a_full_stop_is_hidden(path: bytes, with_hidden: pathlib.Path) -> None:
-    assert Moment(DocumentRoot(with_hidden), LATER, 0.0).find(path, None) == NOT_FOUND
+    assert Tick(DocumentRoot(with_hidden), LATER, 0.0).find(path, None) == NOT_FOUND
 
 
 @pytest.mark.parametrize("path", HIDDEN)
@@ -318,9 +318,9 @@ class TestLinks:
 
     @pytest.fixture(autouse=True)
     def way(self, can_walk: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-        if can_walk and not confinement.CAN_WALK:
+        if can_walk and not confinement.HAS_OPENAT:
             pytest.skip("this system cannot walk")
-        monkeypatch.setattr(confinement, "CAN_WALK", can_walk)
+        monkeypatch.setattr(confinement, "HAS_OPENAT", can_walk)
 
     def test_a_link_inside_gives_what_it_leads_to(self, linked: pathlib.Path) -> None:
         assert read(linked, b"/link.txt") == b"Hello, socket.\n"
@@ -331,7 +331,7 @@ class TestLinks:
         assert represent(linked, b"/link.gz").media_type == "application/gzip"
 
     def test_a_link_to_a_folder_is_redirected_to_its_own_name(self, linked: pathlib.Path) -> None:
-        found = Moment(DocumentRoot(linked), LATER, 0.0).find(b"/sub-link", None)
+        found = Tick(DocumentRoot(linked), LATER, 0.0).find(b"/sub-link", None)
         assert isinstance(found, Redirect)
         assert found.name.segments == ("sub-link",)
 
@@ -339,18 +339,18 @@ class TestLinks:
         "path", [b"/out.txt", b"/out", b"/out/", b"/out/secret.txt", b"/self/out.txt", b"/self/out/secret.txt"]
     )
     def test_a_link_outside_is_not_found(self, path: bytes, linked: pathlib.Path) -> None:
-        assert Moment(DocumentRoot(linked), LATER, 0.0).find(path, None) == NOT_FOUND
+        assert Tick(DocumentRoot(linked), LATER, 0.0).find(path, None) == NOT_FOUND
 
     @pytest.mark.parametrize("path", [b"/broken", b"/broken/", b"/broken/x", b"/loop", b"/loop/", b"/loop/x"])
     @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
     def test_a_link_nowhere_is_not_found(self, path: bytes, follow_links: bool, linked: pathlib.Path) -> None:
-        assert Moment(DocumentRoot(linked, follow_links=follow_links), LATER, 0.0).find(path, None) == NOT_FOUND
+        assert Tick(DocumentRoot(linked, follow_links=follow_links), LATER, 0.0).find(path, None) == NOT_FOUND
 
     def test_a_link_outside_is_followed_on_demand(self, linked: pathlib.Path) -> None:
         served = DocumentRoot(linked, follow_links=True)
         assert read(served, b"/out.txt") == b"secret"
         assert read(served, b"/out/secret.txt") == b"secret"
-        assert isinstance(Moment(served, LATER, 0.0).find(b"/out", None), Redirect)
+        assert isinstance(Tick(served, LATER, 0.0).find(b"/out", None), Redirect)
         assert list(listed(served, b"/out/")) == ["secret.txt"]
 
     def test_only_links_that_lead_inside_are_listed(self, linked: pathlib.Path) -> None:
@@ -372,7 +372,7 @@ class TestLinks:
 
     def test_an_index_that_leads_outside_is_never_shown(self, linked: pathlib.Path) -> None:
         (linked / "index.html").symlink_to("../outside/secret.txt")
-        found = Moment(DocumentRoot(linked), LATER, 0.0).find(b"/", None)
+        found = Tick(DocumentRoot(linked), LATER, 0.0).find(b"/", None)
         assert found == NOT_FOUND or (isinstance(found, Directory) and list(found.entries) is not None)
 
     def test_a_link_that_is_changed_leads_to_where_it_leads_now(self, linked: pathlib.Path) -> None:
@@ -383,7 +383,7 @@ class TestLinks:
         assert read(served, b"/link.txt") == b"abcdefghijklmnopqrstuvwxyz"
         (linked / "link.txt").unlink()
         (linked / "link.txt").symlink_to("../outside/secret.txt")
-        assert Moment(served, LATER, 0.0).find(b"/link.txt", None) == NOT_FOUND
+        assert Tick(served, LATER, 0.0).find(b"/link.txt", None) == NOT_FOUND
 
 
 # --- Odd objects ----------------------------------------------------------------------------------
@@ -409,7 +409,7 @@ def with_odd_objects(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> p
 def test_what_is_neither_file_nor_folder_is_not_found(
     path: bytes, follow_links: bool, with_odd_objects: pathlib.Path
 ) -> None:
-    assert Moment(DocumentRoot(with_odd_objects, follow_links=follow_links), LATER, 0.0).find(path, None) == NOT_FOUND
+    assert Tick(DocumentRoot(with_odd_objects, follow_links=follow_links), LATER, 0.0).find(path, None) == NOT_FOUND
 
 
 @needs_posix
@@ -421,7 +421,7 @@ def test_what_is_neither_file_nor_folder_is_not_listed(follow_links: bool, with_
 
 @needs_posix
 def test_a_device_below_the_root_is_not_found() -> None:
-    assert Moment(DocumentRoot("/dev"), LATER, 0.0).find(b"/zero", None) == NOT_FOUND
+    assert Tick(DocumentRoot("/dev"), LATER, 0.0).find(b"/zero", None) == NOT_FOUND
 
 
 @needs_posix
@@ -437,7 +437,7 @@ def test_a_name_with_a_backslash_is_listed_and_reached(tmp_path: pathlib.Path) -
     for name in ("a\\b.txt", "\\", "plain.txt"):
         make(tmp_path / name, name.encode())
     assert set(listed(tmp_path)) == {"a\\b.txt", "\\", "plain.txt"}
-    found = Moment(DocumentRoot(tmp_path), LATER, 0.0).find(b"/a%5Cb.txt", None)
+    found = Tick(DocumentRoot(tmp_path), LATER, 0.0).find(b"/a%5Cb.txt", None)
     assert isinstance(found, Representation)
     assert found.octets == b"a\\b.txt"
 
@@ -487,7 +487,7 @@ class TestPermissions:
     def test_a_file_that_may_not_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
         (reachable / "hello.txt").chmod(0)
         with without_privileges():
-            found = Moment(DocumentRoot(reachable), LATER, 0.0).find(b"/hello.txt", None)
+            found = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/hello.txt", None)
         assert found == Refusal(Status.FORBIDDEN, "the file may not be read by the server", "RFC 9110 §15.5.4")
 
     def test_a_kept_file_that_may_no_longer_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
@@ -496,7 +496,7 @@ class TestPermissions:
             assert read(served, b"/hello.txt") == b"Hello"
         until_the_clock_ticks(reachable / "hello.txt", functools.partial((reachable / "hello.txt").chmod, 0))
         with without_privileges():
-            found = Moment(served, LATER, 0.0).find(b"/hello.txt", None)
+            found = Tick(served, LATER, 0.0).find(b"/hello.txt", None)
         assert isinstance(found, Refusal)
         assert found.status is Status.FORBIDDEN
 
@@ -505,7 +505,7 @@ class TestPermissions:
         make(reachable / "sub" / "hello.txt", b"Hello")
         (reachable / "sub").chmod(0)
         with without_privileges():
-            found = Moment(DocumentRoot(reachable), LATER, 0.0).find(path, None)
+            found = Tick(DocumentRoot(reachable), LATER, 0.0).find(path, None)
         assert isinstance(found, Refusal)
         assert found.status is Status.FORBIDDEN
 
@@ -514,9 +514,9 @@ class TestPermissions:
         make(reachable / "sub" / "deep" / "hello.txt", b"Hello")
         (reachable / "sub").chmod(0o111)
         with without_privileges():
-            found = Moment(DocumentRoot(reachable), LATER, 0.0).find(b"/sub/deep/hello.txt", None)
-            redirected = Moment(DocumentRoot(reachable), LATER, 0.0).find(b"/sub", None)
-            forbidden = Moment(DocumentRoot(reachable), LATER, 0.0).find(b"/sub/", None)
+            found = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/sub/deep/hello.txt", None)
+            redirected = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/sub", None)
+            forbidden = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/sub/", None)
         assert isinstance(found, Representation)
         assert isinstance(redirected, Redirect)
         assert isinstance(forbidden, Refusal)
@@ -525,7 +525,7 @@ class TestPermissions:
     def test_a_sibling_that_may_not_be_read_is_not_used(self, reachable: pathlib.Path) -> None:
         make(reachable / "hello.txt.gz", b"compressed").chmod(0)
         with without_privileges():
-            found = Moment(DocumentRoot(reachable), LATER, 0.0).find(b"/hello.txt", b"gzip")
+            found = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/hello.txt", b"gzip")
         assert isinstance(found, Representation), found
         assert (found.octets, found.coding) == (b"Hello", None)
 
@@ -535,8 +535,8 @@ class TestPermissions:
         (reachable / "link").symlink_to(reachable.parent / "outside")
         with without_privileges():
             served = DocumentRoot(reachable)
-            forbidden = Moment(served, LATER, 0.0).find(b"/link/private/file", None)
-            missing = Moment(served, LATER, 0.0).find(b"/link/missing/file", None)
+            forbidden = Tick(served, LATER, 0.0).find(b"/link/private/file", None)
+            missing = Tick(served, LATER, 0.0).find(b"/link/missing/file", None)
         assert forbidden == missing == NOT_FOUND
 
     def test_a_folder_that_may_not_be_read_is_not_served(self, reachable: pathlib.Path) -> None:
@@ -580,9 +580,9 @@ EXHAUSTED = Refusal(
 def test_without_a_descriptor_the_server_is_unavailable(path: bytes, left: int, folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     with descriptors_left(left):
-        found = Moment(served, LATER, 0.0).find(path, None)
+        found = Tick(served, LATER, 0.0).find(path, None)
     assert found == EXHAUSTED
-    again = Moment(served, LATER, 0.0).find(path, None)
+    again = Tick(served, LATER, 0.0).find(path, None)
     assert isinstance(again, Representation | Directory)
     if isinstance(again, Representation):
         again.close()
@@ -596,7 +596,7 @@ def test_without_a_descriptor_a_sibling_is_not_passed_over(folder: pathlib.Path)
     make(folder / "hello.txt.gz", b"compressed")
     served = DocumentRoot(folder)
     with descriptors_left(0):
-        assert Moment(served, LATER, 0.0).find(b"/hello.txt", b"gzip") == EXHAUSTED
+        assert Tick(served, LATER, 0.0).find(b"/hello.txt", b"gzip") == EXHAUSTED
 
 
 @needs_posix
@@ -604,7 +604,7 @@ def test_a_kept_file_takes_no_descriptor(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     kept = represent(served, b"/hello.txt")
     with descriptors_left(0):
-        found = Moment(served, LATER, 0.0).find(b"/hello.txt", None)
+        found = Tick(served, LATER, 0.0).find(b"/hello.txt", None)
     assert found is kept
 
 
@@ -638,7 +638,7 @@ def test_each_error_of_the_file_system_has_its_status(number: int | None, status
 def test_an_unforeseen_error_is_named_but_not_its_file() -> None:
     refusal = document_root.refusal_of(OSError(errno.EIO, os.strerror(errno.EIO), "/srv/secret/name"))
     assert refusal.reason == f"the file system failed ({os.strerror(errno.EIO)})"
-    assert refusal.clause == "RFC 9110 §15.6.1"
+    assert refusal.section == "RFC 9110 §15.6.1"
 
 
 # --- Small and large files ------------------------------------------------------------------------
@@ -869,7 +869,7 @@ def test_a_kept_file_that_is_deleted_is_not_found(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     (folder / "hello.txt").unlink()
-    assert Moment(served, LATER, 0.0).find(b"/hello.txt", None) == NOT_FOUND
+    assert Tick(served, LATER, 0.0).find(b"/hello.txt", None) == NOT_FOUND
 
 
 def test_a_kept_file_whose_folder_is_deleted_is_not_found(folder: pathlib.Path) -> None:
@@ -877,7 +877,7 @@ def test_a_kept_file_whose_folder_is_deleted_is_not_found(folder: pathlib.Path) 
     assert read(served, b"/sub/index.html") == b"<!DOCTYPE html><title>sub</title>\n"
     shutil.rmtree(folder / "sub")
     for path in (b"/sub/index.html", b"/sub/", b"/sub"):
-        assert Moment(served, LATER, 0.0).find(path, None) == NOT_FOUND
+        assert Tick(served, LATER, 0.0).find(path, None) == NOT_FOUND
 
 
 def test_a_kept_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -> None:
@@ -885,7 +885,7 @@ def test_a_kept_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     (folder / "hello.txt").unlink()
     (folder / "hello.txt").mkdir()
-    assert isinstance(Moment(served, LATER, 0.0).find(b"/hello.txt", None), Redirect)
+    assert isinstance(Tick(served, LATER, 0.0).find(b"/hello.txt", None), Redirect)
 
 
 @pytest.mark.parametrize(
@@ -914,7 +914,7 @@ def test_a_file_modified_in_the_future_is_not_kept(folder: pathlib.Path) -> None
 
 
 def test_what_is_kept_takes_no_more_memory_than_it_may(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document_root, "_MAX_KEPT", 3 * (2001 + document_root._KEPT_OVERHEAD))
+    monkeypatch.setattr(document_root, "_CACHE_OCTETS", 3 * (2001 + document_root._KEPT_OVERHEAD))
     served = DocumentRoot(tmp_path)
     for name in "abcd":
         make(tmp_path / name, name.encode() * 1000)
@@ -1003,7 +1003,7 @@ def test_a_kept_sibling_is_not_used_once_its_file_changes(with_siblings: pathlib
 
 def test_a_sibling_of_no_file_is_not_sent_in_its_place(folder: pathlib.Path) -> None:
     make(folder / "lonely.txt.gz", b"compressed")
-    assert Moment(DocumentRoot(folder), LATER, 0.0).find(b"/lonely.txt", b"gzip") == NOT_FOUND
+    assert Tick(DocumentRoot(folder), LATER, 0.0).find(b"/lonely.txt", b"gzip") == NOT_FOUND
 
 
 def test_a_sibling_is_a_file_of_its_own(with_siblings: pathlib.Path) -> None:
@@ -1077,7 +1077,7 @@ def test_a_sibling_is_not_proved_twice_within_a_second(folder: pathlib.Path) -> 
     served = DocumentRoot(folder)
     with closing(represent(served, b"/large.bin", b"gzip, zstd")) as found:
         assert found.coding == "gzip"
-    known = {key[1]: served._proofs.get(key, entry[0], 0.5) for key, entry in served._proofs._kept.items()}
+    known = {key[1]: served._proofs.get(key, entry[0], 0.5) for key, entry in served._proofs._cache.items()}
     assert known == {"gzip": "application/octet-stream", "zstd": ""}
     with closing(represent(served, b"/large.bin", b"gzip, zstd", monotonic=0.5)) as found:
         assert found.coding == "gzip"
@@ -1088,7 +1088,7 @@ def test_what_is_known_of_a_sibling_that_could_change_unseen_is_not_kept(folder:
     now = (folder / "hello.txt.gz").stat().st_ctime + 0.5
     served = DocumentRoot(folder)
     assert represent(served, b"/hello.txt", b"gzip", now).coding == "gzip"
-    assert served._proofs._kept == {}
+    assert served._proofs._cache == {}
 
 
 def test_a_sibling_written_just_now_is_not_used(folder: pathlib.Path) -> None:
@@ -1211,22 +1211,22 @@ def test_a_file_that_changes_and_keeps_all_its_times_is_read_again_after_a_secon
 
 def test_what_was_found_holds_for_the_moment_and_no_longer(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
-    moment = Moment(served, LATER, 0.0)
-    found = moment.find(b"/hello.txt", None)
+    tick = Tick(served, LATER, 0.0)
+    found = tick.find(b"/hello.txt", None)
     assert isinstance(found, Representation)
     (folder / "new.txt").write_bytes(b"changed")
     (folder / "new.txt").replace(folder / "hello.txt")
 
-    assert moment.find(b"/hello.txt", None) is found
-    changed = Moment(served, LATER, 0.0).find(b"/hello.txt", None)
+    assert tick.find(b"/hello.txt", None) is found
+    changed = Tick(served, LATER, 0.0).find(b"/hello.txt", None)
     assert isinstance(changed, Representation)
     assert changed.octets == b"changed"
 
 
 def test_an_open_file_is_found_anew_each_time(folder: pathlib.Path) -> None:
     """It has one reader, who closes it."""
-    moment = Moment(DocumentRoot(folder), LATER, 0.0)
-    first, second = moment.find(b"/large.bin", None), moment.find(b"/large.bin", None)
+    tick = Tick(DocumentRoot(folder), LATER, 0.0)
+    first, second = tick.find(b"/large.bin", None), tick.find(b"/large.bin", None)
     assert isinstance(first, Representation)
     assert isinstance(second, Representation)
 
@@ -1236,9 +1236,9 @@ def test_an_open_file_is_found_anew_each_time(folder: pathlib.Path) -> None:
 
 def test_a_moment_tells_codings_apart(folder: pathlib.Path) -> None:
     (folder / "hello.txt.gz").write_bytes(gzip.compress(b"Hello, socket.\n"))
-    moment = Moment(DocumentRoot(folder), LATER, 0.0)
+    tick = Tick(DocumentRoot(folder), LATER, 0.0)
 
-    found = [moment.find(b"/hello.txt", accepted) for accepted in (b"gzip", None, b"br", b"gzip")]
+    found = [tick.find(b"/hello.txt", accepted) for accepted in (b"gzip", None, b"br", b"gzip")]
 
     assert [each.coding for each in found if isinstance(each, Representation)] == ["gzip", None, None, "gzip"]
 
@@ -1251,8 +1251,8 @@ def test_a_folder_is_looked_at_once_in_a_moment_and_again_in_the_next(folder: pa
         (folder / "sub" / name).write_bytes(b"inside")
         os.utime(folder / "sub" / name, (LONG_AGO, LONG_AGO))
     for _ in range(2):
-        moment = Moment(served, LATER, 0.0)
-        assert [found.octets for path in paths if isinstance(found := moment.find(path, None), Representation)] == [
+        tick = Tick(served, LATER, 0.0)
+        assert [found.octets for path in paths if isinstance(found := tick.find(path, None), Representation)] == [
             b"inside",
             b"inside",
         ]
@@ -1260,5 +1260,5 @@ def test_a_folder_is_looked_at_once_in_a_moment_and_again_in_the_next(folder: pa
     if os.name != "nt":
         (folder / "sub").rename(folder.parent / "outside")
         (folder / "sub").symlink_to(folder.parent / "outside")
-        moment = Moment(served, LATER, 0.0)
-        assert [moment.find(path, None) for path in paths] == [NOT_FOUND, NOT_FOUND]
+        tick = Tick(served, LATER, 0.0)
+        assert [tick.find(path, None) for path in paths] == [NOT_FOUND, NOT_FOUND]

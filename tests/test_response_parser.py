@@ -232,9 +232,9 @@ NOT_A_HEAD = [
 ]
 
 
-@pytest.mark.parametrize(("octets", "reason", "clause"), NOT_A_HEAD)
-def test_what_is_no_head_is_refused_as_soon_as_that_is_certain(octets: bytes, reason: str, clause: str) -> None:
-    assert both_ways(octets).error == f"{reason} ({clause})"
+@pytest.mark.parametrize(("octets", "reason", "section"), NOT_A_HEAD)
+def test_what_is_no_head_is_refused_as_soon_as_that_is_certain(octets: bytes, reason: str, section: str) -> None:
+    assert both_ways(octets).error == f"{reason} ({section})"
 
 
 # --- where content ends (RFC 9112 §6.3) -----------------------------------------------------------------------------
@@ -380,9 +380,9 @@ DOUBTFUL = [
 ]
 
 
-@pytest.mark.parametrize(("field_lines", "reason", "clause"), DOUBTFUL)
-def test_doubt_where_content_ends_is_an_error(field_lines: list[bytes], reason: str, clause: str) -> None:
-    assert both_ways(ok(*field_lines), ends=True).error == f"{reason} ({clause})"
+@pytest.mark.parametrize(("field_lines", "reason", "section"), DOUBTFUL)
+def test_doubt_where_content_ends_is_an_error(field_lines: list[bytes], reason: str, section: str) -> None:
+    assert both_ways(ok(*field_lines), ends=True).error == f"{reason} ({section})"
 
 
 def test_a_transfer_coding_in_http_1_0_is_an_error() -> None:

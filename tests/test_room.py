@@ -18,10 +18,10 @@ import pytest
 
 from httpsock import Timeouts
 from httpsock.files.document_root import DocumentRoot
-from httpsock.server.connection_limit import Room
-from httpsock.server.event_loop import Worker
+from httpsock.server.connection_limit import ConnectionLimit
+from httpsock.server.event_loop import EventLoop
 from httpsock.server.poller import open_poller
-from httpsock.server.settings import Service
+from httpsock.server.settings import Settings
 from tests.support import PATIENCE_SECONDS, connect, get, read_answers, receive_all, talk
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of descriptors to lower")
@@ -232,14 +232,14 @@ def working(
     folder: pathlib.Path, addresses: list[str | None], timeouts: Timeouts | None = None
 ) -> Iterator[tuple[int, list[str]]]:
     """A worker in a thread, its clients coming from *addresses* in turn; its port and what it reports."""
-    service = Service(DocumentRoot(folder), timeouts=timeouts or Timeouts())
+    settings = Settings(DocumentRoot(folder), timeouts=timeouts or Timeouts())
     reports: list[str] = []
     with FromAfar() as listener:
         listener.addresses = addresses
         listener.bind(("127.0.0.1", 0))
         listener.listen(100)
         listener.setblocking(False)
-        worker = Worker([listener], service, None, reports.append)
+        worker = EventLoop([listener], settings, None, reports.append)
         port = listener.getsockname()[1]
         thread = threading.Thread(target=worker.run)
     thread.start()
@@ -247,7 +247,7 @@ def working(
         yield port, reports
     finally:
         assert thread.is_alive(), "nothing has ended the worker"
-        service.is_stopping = True
+        settings.is_stopping = True
         worker.stop(0)
         thread.join()
 
@@ -255,7 +255,7 @@ def working(
 @pytest.fixture
 def room_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each connection but the first be one too many."""
-    monkeypatch.setattr("httpsock.server.connection_limit._MOST_CONNECTIONS", 1)
+    monkeypatch.setattr("httpsock.server.connection_limit._MAX_CONNECTIONS", 1)
 
 
 def is_closed_on(port: int) -> bool:
@@ -314,23 +314,23 @@ def test_this_machine_may_have_all_the_room(folder: pathlib.Path, room_for_one: 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 def test_this_machine_never_has_more_than_its_share(address: str) -> None:
-    room = Room(0)
-    room.take(address)
-    assert not room.has_more_than_its_share(address)
-    assert not room.is_taken_by_one()
+    room = ConnectionLimit(0)
+    room.add(address)
+    assert not room.exceeds_share(address)
+    assert not room.has_client_over_share()
 
 
 def test_a_request_that_has_arrived_is_not_given_up(folder: pathlib.Path) -> None:
     """Whoever has been idle longest may just have asked; it is looked before it is let go."""
-    service = Service(DocumentRoot(folder))
+    settings = Settings(DocumentRoot(folder))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
-        worker = Worker([listener], service, None, print)
+        worker = EventLoop([listener], settings, None, print)
         clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(3)]
-        moment = worker._moment()
-        worker._accept(next(iter(worker._listeners.values())), moment, 3)
+        tick = worker._tick()
+        worker._accept(next(iter(worker._listeners.values())), tick, 3)
         stack.callback(worker.run)
-        stack.callback(setattr, service, "is_stopping", True)
+        stack.callback(setattr, settings, "is_stopping", True)
         first, second, third = worker._connections.values()
         for connection in (first, second, third):
             connection._sent = 0
@@ -338,11 +338,11 @@ def test_a_request_that_has_arrived_is_not_given_up(folder: pathlib.Path) -> Non
         clients[2].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         clients[2].close()
 
-        assert worker._give_up_idle(moment)
+        assert worker._evict_idle(tick)
         assert list(worker._connections.values()) == [first, third], "the second was silent, and the third came later"
         # Who is gone is about to be forgotten anyway.
-        assert not worker._give_up_idle(moment)
-        assert not worker._give_up_idle(moment), "asked again in the same turn"
+        assert not worker._evict_idle(tick)
+        assert not worker._evict_idle(tick), "asked again in the same turn"
 
 
 # --- What could end a worker, and must not --------------------------------------------------------
@@ -387,10 +387,10 @@ def test_a_report_that_fails_costs_no_worker(folder: pathlib.Path, monkeypatch: 
         raise ZeroDivisionError("the report is at fault")
 
     monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(fail))
-    service = Service(DocumentRoot(folder))
+    settings = Settings(DocumentRoot(folder))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        worker = Worker([listener], service, None, fail)
+        worker = EventLoop([listener], settings, None, fail)
         port = listener.getsockname()[1]
     thread = threading.Thread(target=worker.run)
     thread.start()
@@ -398,7 +398,7 @@ def test_a_report_that_fails_costs_no_worker(folder: pathlib.Path, monkeypatch: 
         assert talk(port, get("/hello.txt"), ends=False) == b""
         assert talk(port, get("/hello.txt"), ends=False) == b""
     finally:
-        service.is_stopping = True
+        settings.is_stopping = True
         worker.stop(PATIENCE_SECONDS)
         thread.join()
 

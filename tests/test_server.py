@@ -341,11 +341,11 @@ def test_serve_returns_when_it_has_been_asked_to_stop(folder: pathlib.Path) -> N
 
 def test_serve_returns_when_it_was_asked_to_retire_before_it_began(folder: pathlib.Path) -> None:
     served = Server(folder, port=0)
-    served.ask_to_retire()
+    served.drain()
 
     served.serve()
 
-    assert (served.is_stopping, served.is_retiring) == (True, True)
+    assert (served.is_stopping, served.is_draining) == (True, True)
 
 
 def test_serve_returns_when_it_was_asked_to_stop_before_it_began(folder: pathlib.Path) -> None:
@@ -367,7 +367,7 @@ def test_serve_returns_when_it_was_asked_to_stop_before_it_began(folder: pathlib
 
 
 def test_reports_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    server.say("out of descriptors")
+    server.print_stderr("out of descriptors")
 
     assert capsys.readouterr() == ("", "out of descriptors\n")
 
@@ -376,7 +376,7 @@ def test_reports_are_dropped_when_standard_error_is_closed(capsys: pytest.Captur
     closed = io.StringIO()
     closed.close()
     with contextlib.redirect_stderr(closed):
-        server.say("out of descriptors")
+        server.print_stderr("out of descriptors")
 
     assert capsys.readouterr() == ("", "")
 
@@ -384,7 +384,7 @@ def test_reports_are_dropped_when_standard_error_is_closed(capsys: pytest.Captur
 def test_reports_are_dropped_when_there_is_no_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     """They must not find their way to standard output, which others read."""
     with contextlib.redirect_stderr(None):
-        server.say("out of descriptors")
+        server.print_stderr("out of descriptors")
 
     assert capsys.readouterr() == ("", "")
 

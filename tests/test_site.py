@@ -15,7 +15,7 @@ import pytest
 
 import httpsock
 from httpsock.files import cache, document_root
-from httpsock.tracing.events import SENTENCES
+from httpsock.tracing.events import FORMATS
 from tests import site
 from tests.site import PAGES, TRACES, WWW
 
@@ -49,7 +49,7 @@ def test_what_is_cited_must_be_there() -> None:
 def test_the_recordings_are_what_is_told_today(monkeypatch: pytest.MonkeyPatch) -> None:
     """But for times, ports and dates: python3 -m tests.site --record."""
     # A file that was checked out just now is kept in memory all the same.
-    monkeypatch.setattr(document_root, "COARSEST_SECONDS", -3600)
+    monkeypatch.setattr(document_root, "MTIME_GRANULARITY_SECONDS", -3600)
     monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
     for name, told in site.record_tcp(0).items():
         recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")
@@ -100,7 +100,7 @@ def test_the_figures_of_the_bad_path_agree_with_what_arrived() -> None:
 def test_live_events_read_as_those_on_the_terminal_do() -> None:
     table = SCRIPT.partition("const sentences = {")[2].partition("};")[0]
     written = dict(re.findall(r'^  (\w+): "(.*)",$', table, re.MULTILINE))
-    assert written == {name: SENTENCES[name].replace(":g}", "}") for name in written}
+    assert written == {name: FORMATS[name].replace(":g}", "}") for name in written}
     told = site.events_of((TRACES / "server.txt").read_text(encoding="utf-8"))
     assert {event.call for event in told} <= set(written)
 

@@ -188,13 +188,13 @@ def computed(octets: bytes) -> list[object]:
     try:
         datagram = parse_datagram(octets)
     except DatagramError as error:
-        return [error.facts, str(error)]
+        return [error.attributes, str(error)]
     values: list[object] = [getattr(datagram, name) for name in dir(datagram) if not name.startswith("_")]
     values += [datagram.field(name) for name in ("location", "usn", "st", "mx", "server", "cache-control", "host")]
     try:
         values.append(list(DEVICE.answers(search_of(datagram))))
     except DatagramError as error:
-        values.append(error.facts)
+        values.append(error.attributes)
     return values
 
 

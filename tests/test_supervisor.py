@@ -296,7 +296,7 @@ def test_a_server_shares_its_addresses(folder: pathlib.Path, monkeypatch: pytest
         pass
     monkeypatch.setattr(sys, "platform", platform)
     first = Server(folder, port=0)
-    second = Server(folder, listeners=first.share())
+    second = Server(folder, listeners=first.clone_listeners())
     assert idle.port != first.port == second.port
 
     first.stop(0)

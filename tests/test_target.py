@@ -53,7 +53,7 @@ def test_what_had_to_be_encoded_and_was_not_is_noted(octet: bytes) -> None:
 
 @pytest.mark.parametrize("start", [b"", b"http://example.org"])
 @pytest.mark.parametrize(
-    ("request_target", "reason", "clause"),
+    ("request_target", "reason", "section"),
     [
         pytest.param(
             b"/a#b",
@@ -100,9 +100,9 @@ def test_what_had_to_be_encoded_and_was_not_is_noted(octet: bytes) -> None:
     ],
 )
 def test_octets_that_no_encoding_explains_are_refused(
-    start: bytes, request_target: bytes, reason: str, clause: str
+    start: bytes, request_target: bytes, reason: str, section: str
 ) -> None:
-    assert refusal_of_target(b"GET", start + request_target) == Refusal(Status.BAD_REQUEST, reason, clause)
+    assert refusal_of_target(b"GET", start + request_target) == Refusal(Status.BAD_REQUEST, reason, section)
 
 
 # --- absolute-form --------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_an_options_without_a_path_is_for_the_whole_server() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_target", "status", "reason", "clause"),
+    ("request_target", "status", "reason", "section"),
     [
         pytest.param(
             b"https://a/",
@@ -210,9 +210,9 @@ def test_an_options_without_a_path_is_for_the_whole_server() -> None:
     ],
 )
 def test_an_absolute_form_for_nobody_here_is_refused(
-    request_target: bytes, status: Status, reason: str, clause: str
+    request_target: bytes, status: Status, reason: str, section: str
 ) -> None:
-    assert refusal_of_target(b"GET", request_target) == Refusal(status, reason, clause)
+    assert refusal_of_target(b"GET", request_target) == Refusal(status, reason, section)
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_any_target_is_taken_apart_or_refused_for_a_reason(method: bytes, reques
         target, refusal = None, error.refusal
     if target is None:
         assert refusal.reason
-        assert refusal.clause.startswith("RFC ")
+        assert refusal.section.startswith("RFC ")
         return
     assert target.path.startswith((b"/", b"*")) or target.form is TargetForm.AUTHORITY
     assert b"#" not in target.path + (target.query or b"")

@@ -64,7 +64,7 @@ def test_a_transfer_that_is_soon_done_has_no_bar() -> None:
     stream = io.StringIO()
     progress = Progress(stream, 0, 10, clock=iter([0.0, 0.4]).__next__)
     progress.advance(10)
-    progress.conclude()
+    progress.finish()
     assert stream.getvalue() == ""
 
 
@@ -74,7 +74,7 @@ def test_a_bar_is_drawn_when_it_takes_long_and_not_too_often() -> None:
     progress.advance(1024)
     progress.advance(1024)
     progress.advance(2048)
-    progress.conclude()
+    progress.finish()
     first, second, last = stream.getvalue().removeprefix("\r").split("\r")
     assert first == " 25% [######..................] 1.0 KiB  1.0 KiB/s  3 s left\x1b[K"
     assert second == "100% [########################] 4.0 KiB  2.0 KiB/s  0 s left\x1b[K"

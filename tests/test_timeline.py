@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from httpsock.tracing.events import EXTRA_FACTS, SENTENCES, Event, Text, format_json, visible
+from httpsock.tracing.events import EXTRA_FACTS, FORMATS, Event, TextFormatter, format_json, visible
 
 HEAD = b'GET / HTTP/1.1\r\nHost: localhost\r\nX: "\\\x1b[2J\xff\r\n\r\n'
 TCP = dict.fromkeys(
@@ -16,8 +16,10 @@ TCP = dict.fromkeys(
 )
 
 
-def event(name: str, facts: dict[str, Any], head: bytes = b"", octets: bytes = b"", seconds: float = 0.0012) -> Event:
-    return Event(1795000000.25, 4711, 3, "127.0.0.1:52814", seconds, name, facts, head, octets)
+def event(
+    name: str, attributes: dict[str, Any], head: bytes = b"", octets: bytes = b"", seconds: float = 0.0012
+) -> Event:
+    return Event(1795000000.25, 4711, 3, "127.0.0.1:52814", seconds, name, attributes, head, octets)
 
 
 # --- Text ---------------------------------------------------------------------------------------------------------
@@ -35,55 +37,55 @@ def event(name: str, facts: dict[str, Any], head: bytes = b"", octets: bytes = b
     ],
 )
 def test_a_time_is_shown_in_the_unit_that_suits_it(seconds: float, shown: str) -> None:
-    assert Text()(event("accept", {}, seconds=seconds)) == f"#3 127.0.0.1:52814  {shown:>10}  accept\n"
+    assert TextFormatter()(event("accept", {}, seconds=seconds)) == f"#3 127.0.0.1:52814  {shown:>10}  accept\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "facts", "sentence"),
+    ("name", "attributes", "sentence"),
     [
         ("socket", {"family": "AF_INET", "type": "SOCK_STREAM"}, "socket AF_INET, SOCK_STREAM"),
         ("bind", {"address": "[::1]:80"}, "bind [::1]:80"),
-        ("bind", {"address": "[::1]:80", "error": "EACCES", "said": "No"}, "bind [::1]:80: EACCES, No"),
+        ("bind", {"address": "[::1]:80", "error": "EACCES", "message": "No"}, "bind [::1]:80: EACCES, No"),
         ("listen", {"backlog": 5, "address": "[::1]:80"}, "listen 5 at [::1]:80"),
         ("wait", {"for": "a request", "seconds": 0.5}, "wait for a request, at most 0.5 s"),
         ("timeout", {"for": "a request", "seconds": 20.0}, "timeout after 20 s of waiting for a request"),
         ("recv", {"octets": 78}, "recv 78"),
         ("recv", {"octets": 0}, "recv 0: the peer has ended its side"),
-        ("recv", {"error": "ECONNRESET", "said": "Reset"}, "recv: ECONNRESET, Reset"),
-        ("stat", {"name": "a", "kind": "file", "octets": 5}, "stat a: file, 5 octets"),
-        ("stat", {"name": "a", "error": "ENOENT", "said": "No"}, "stat a: ENOENT, No"),
-        ("kept", {"name": "a", "octets": 5}, "kept a: unchanged, its 5 octets are in memory"),
+        ("recv", {"error": "ECONNRESET", "message": "Reset"}, "recv: ECONNRESET, Reset"),
+        ("stat", {"name": "a", "kind": "file", "octets": 5}, "stat a: file, 5 bytes"),
+        ("stat", {"name": "a", "error": "ENOENT", "message": "No"}, "stat a: ENOENT, No"),
+        ("cache", {"name": "a", "octets": 5}, "cache hit a, 5 bytes"),
         (
             "unproved",
             {"name": "a.gz", "coding": "gzip"},
-            "unproved a.gz: its octets are not proved to be the file in gzip",
+            "unproved a.gz: its bytes are not proved to be the file in gzip",
         ),
-        ("scandir", {"name": "a", "error": "ENOENT", "said": "No"}, "scandir a: ENOENT, No"),
+        ("scandir", {"name": "a", "error": "ENOENT", "message": "No"}, "scandir a: ENOENT, No"),
         ("sendfile", {"octets": 1048576}, "sendfile 1048576"),
         ("close", {}, "close"),
         ("close", {"address": "[::1]:80"}, "close [::1]:80"),
         ("lost", {"events": 5}, "lost 5 events: they came faster than they could be written"),
     ],
 )
-def test_a_call_reads_as_the_system_knows_it(name: str, facts: dict[str, Any], sentence: str) -> None:
-    assert Text()(event(name, facts)) == f"#3 127.0.0.1:52814    1.200 ms  {sentence}\n"
+def test_a_call_reads_as_the_system_knows_it(name: str, attributes: dict[str, Any], sentence: str) -> None:
+    assert TextFormatter()(event(name, attributes)) == f"#3 127.0.0.1:52814    1.200 ms  {sentence}\n"
 
 
 def test_what_comes_in_and_goes_out_stands_below() -> None:
-    parsed = Text()(event("parse", {"method": "GET", "target": "/"}, HEAD))
-    sent = Text()(event("send", {"octets": 30, "content": 1234}, b"HTTP/1.1 200 OK\r\n\r\n"))
+    parsed = TextFormatter()(event("parse", {"method": "GET", "target": "/"}, HEAD))
+    sent = TextFormatter()(event("send", {"octets": 30, "content": 1234}, b"HTTP/1.1 200 OK\r\n\r\n"))
     assert parsed.splitlines()[1:] == [
         "      > GET / HTTP/1.1",
         "      > Host: localhost",
         r'      > X: "\x5c\x1b[2J\xff',
         "      >",
     ]
-    assert sent.splitlines()[1:] == ["      < HTTP/1.1 200 OK", "      <", "      < (1,234 octets of content)"]
+    assert sent.splitlines()[1:] == ["      < HTTP/1.1 200 OK", "      <", "      < (1,234 bytes of content)"]
 
 
 def test_a_refusal_says_why_and_shows_what_was_refused() -> None:
-    facts = {"status": 400, "phrase": "Bad Request", "reason": "it is wrong", "clause": "RFC 9112 §3"}
-    assert Text()(event("refuse", facts, b"GET")).splitlines() == [
+    attributes = {"status": 400, "phrase": "Bad Request", "reason": "it is wrong", "section": "RFC 9112 §3"}
+    assert TextFormatter()(event("refuse", attributes, b"GET")).splitlines() == [
         "#3 127.0.0.1:52814    1.200 ms  refuse 400 Bad Request",
         "      ! it is wrong (RFC 9112 §3)",
         "      > GET",
@@ -91,7 +93,7 @@ def test_a_refusal_says_why_and_shows_what_was_refused() -> None:
 
 
 def test_octets_are_dumped_in_rows_that_fit_80_columns() -> None:
-    told = Text()(event("recv", {"octets": 20}, octets=b"GET / HTTP/1.1\r\nHost"))
+    told = TextFormatter()(event("recv", {"octets": 20}, octets=b"GET / HTTP/1.1\r\nHost"))
     rows = told.splitlines()[1:]
     assert rows == [
         "      > 0000  47 45 54 20 2f 20 48 54 54 50 2f 31 2e 31 0d 0a  GET / HTTP/1.1..",
@@ -101,14 +103,14 @@ def test_octets_are_dumped_in_rows_that_fit_80_columns() -> None:
 
 
 def test_the_process_is_named_where_there_are_several() -> None:
-    assert Text(shows_process=True)(event("accept", {})) == "4711 #3 127.0.0.1:52814   1.200 ms  accept\n"
+    assert TextFormatter(shows_process=True)(event("accept", {})) == "4711 #3 127.0.0.1:52814   1.200 ms  accept\n"
 
 
 def test_colours_change_nothing_but_the_colour() -> None:
-    facts = {"status": 400, "phrase": "Bad Request", "reason": "it is wrong", "clause": "RFC 9112 §3"}
-    for told in (event("refuse", facts, HEAD), event("send", {"octets": 4}, HEAD), event("close", {"tcp": TCP})):
-        coloured = Text(is_coloured=True)(told)
-        assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == Text()(told)
+    attributes = {"status": 400, "phrase": "Bad Request", "reason": "it is wrong", "section": "RFC 9112 §3"}
+    for told in (event("refuse", attributes, HEAD), event("send", {"octets": 4}, HEAD), event("close", {"tcp": TCP})):
+        coloured = TextFormatter(is_coloured=True)(told)
+        assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == TextFormatter()(told)
         # Each line ends as plain as it began, so that whatever else is printed is plain.
         for line in coloured.splitlines():
             assert line.endswith("\x1b[0m")
@@ -144,4 +146,4 @@ def test_json_names_what_the_kernel_knows() -> None:
 
 
 def test_extra_facts_are_those_of_events() -> None:
-    assert set(EXTRA_FACTS) <= set(SENTENCES)
+    assert set(EXTRA_FACTS) <= set(FORMATS)

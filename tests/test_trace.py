@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from httpsock.tracing.events import Event
-from httpsock.tracing.trace import Trace
+from httpsock.tracing.trace import TraceWriter
 from tests.support import PATIENCE_SECONDS, get, read_answers, talk
 from tests.support_trace import Told, Traced
 
@@ -19,7 +19,7 @@ CLOSE = "Connection: close"
 
 def brief(event: Event) -> str:
     """Return an event as a line of a known length."""
-    return f"{event.connection} {event.name} {' '.join(map(str, event.facts.values()))}".strip().ljust(99) + "\n"
+    return f"{event.connection} {event.name} {' '.join(map(str, event.attributes.values()))}".strip().ljust(99) + "\n"
 
 
 def lines(told: bytes) -> list[str]:
@@ -44,13 +44,13 @@ def read_lines(reading: int, count: int) -> list[str]:
 
 def test_before_the_start_all_is_written_at_once(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
-    Trace(brief, writing).server("bind", {"address": "a"})
+    TraceWriter(brief, writing).server("bind", {"address": "a"})
     assert read_lines(reading, 1) == ["0 bind a"]
 
 
 def test_events_come_in_the_order_in_which_they_are_told(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
-    trace = Trace(brief, writing)
+    trace = TraceWriter(brief, writing)
     trace.start()
     one, other = trace.teller("a"), trace.teller("b")
     for number in range(200):
@@ -64,12 +64,12 @@ def test_events_come_in_the_order_in_which_they_are_told(pipe: tuple[int, int]) 
 
 def test_whoever_tells_is_not_kept_waiting_and_what_is_lost_is_counted() -> None:
     reading, writing = os.pipe()
-    trace = Trace(brief, writing, most_octets=100 * 1024)
+    trace = TraceWriter(brief, writing, most_octets=100 * 1024)
     trace.start()
-    tell = trace.teller("a")
+    emit = trace.teller("a")
     # Nobody reads: the pipe takes some hundred lines, the queue a hundred.
     for number in range(5000):
-        tell("recv", {"octets": number})
+        emit("recv", {"octets": number})
     told: list[bytes] = []
     with open(reading, "rb") as terminal:
         reader = threading.Thread(target=lambda: told.extend(terminal))
@@ -89,12 +89,12 @@ def test_whoever_tells_is_not_kept_waiting_and_what_is_lost_is_counted() -> None
 
 
 def test_long_names_count_as_what_they_take_up(pipe: tuple[int, int]) -> None:
-    trace = Trace(brief, pipe[1], most_octets=100 * 1024)
+    trace = TraceWriter(brief, pipe[1], most_octets=100 * 1024)
     trace.start()
-    tell = trace.teller("a")
+    emit = trace.teller("a")
     for _ in range(200):
-        tell("stat", {"name": "x" * 50_000})
-    waiting = sum(len(event.facts["name"]) for event in trace._waiting if "name" in event.facts)
+        emit("stat", {"name": "x" * 50_000})
+    waiting = sum(len(event.attributes["name"]) for event in trace._waiting if "name" in event.attributes)
     assert waiting <= 100 * 1024
     read_lines(pipe[0], 1)
     os.set_blocking(pipe[0], False)
@@ -113,7 +113,7 @@ def test_one_datagram_does_not_go_on_with_another() -> None:
 
 def test_what_is_lost_at_the_end_is_counted(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
-    trace = Trace(brief, writing, most_octets=0)
+    trace = TraceWriter(brief, writing, most_octets=0)
     trace.start()
     trace.teller("a")("accept")
     trace.finish()
@@ -123,11 +123,11 @@ def test_what_is_lost_at_the_end_is_counted(pipe: tuple[int, int]) -> None:
 def test_a_terminal_that_does_not_wait_is_waited_for(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     os.set_blocking(writing, False)
-    trace = Trace(brief, writing)
+    trace = TraceWriter(brief, writing)
     trace.start()
-    tell = trace.teller("a")
+    emit = trace.teller("a")
     for number in range(2000):
-        tell("recv", {"octets": number})
+        emit("recv", {"octets": number})
     assert read_lines(reading, 2000) == [f"1 recv {number}" for number in range(2000)]
     trace.finish()
 
@@ -135,7 +135,7 @@ def test_a_terminal_that_does_not_wait_is_waited_for(pipe: tuple[int, int]) -> N
 def test_when_nobody_reads_any_more_it_is_content() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    trace = Trace(brief, writing)
+    trace = TraceWriter(brief, writing)
     trace.start()
     trace.teller("a")("accept")
     trace.finish()
@@ -148,15 +148,15 @@ def test_a_terminal_that_stalls_does_not_hold_up_the_end(
 ) -> None:
     monkeypatch.setattr("httpsock.tracing.trace._FINISH_SECONDS", 0.01)
     reading, writing = pipe
-    trace = Trace(brief, writing)
+    trace = TraceWriter(brief, writing)
     trace.start()
-    tell = trace.teller("a")
+    emit = trace.teller("a")
     # The pipe takes some hundred lines, and nobody reads.
     for number in range(2000):
-        tell("recv", {"octets": number})
+        emit("recv", {"octets": number})
     trace.finish()
     # What is told after that waits for nobody, either.
-    tell("close")
+    emit("close")
     writer = trace._thread
     assert writer is not None
     read_lines(reading, 2000)
@@ -222,7 +222,7 @@ def test_an_event_that_can_not_be_shown_costs_itself_alone() -> None:
         return f"{event.name}\n"
 
     with tempfile.TemporaryFile() as file:
-        trace = Trace(show, file.fileno())
+        trace = TraceWriter(show, file.fileno())
         trace.start()
         for name in ("one", "broken", "two"):
             trace.server(name)

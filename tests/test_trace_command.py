@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from httpsock.cli.options import _parser
-from httpsock.tracing.events import EXTRA_FACTS, SENTENCES
+from httpsock.tracing.events import EXTRA_FACTS, FORMATS
 from httpsock.tracing.tcp_info import _NUMBERS
 from tests.support import get, talk
 from tests.support_program import COMMAND, ENVIRONMENT, PACKAGE, Start
@@ -32,7 +32,7 @@ def test_a_folder_may_follow_the_option(serving: Start) -> None:
     program.ask("/")
     _, _, error = program.stop()
     assert "  parse GET /\n" in error
-    assert "  stat index.html: file, 34 octets\n" in error
+    assert "  stat index.html: file, 34 bytes\n" in error
     assert " 200 34 " not in error, "it takes the place of the log"
 
 
@@ -76,22 +76,22 @@ def test_json_is_one_object_an_event_with_the_facts_that_readme_names(serving: S
     always = re.findall(r"`(\w+)`", SECTION.partition("Each object has")[2].partition(".")[0])
     assert always == ["time", "process", "connection", "peer", "microseconds", "event"]
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \| .* \|$", SECTION, re.MULTILINE))
-    failing = {"error", "said"}
+    failing = {"error", "message"}
     seen = set()
     for event in events:
-        facts = set(event) - set(always)
+        attributes = set(event) - set(always)
         documented = set(re.findall(r"`(\w+)`", rows[event["event"]]))
-        assert facts <= documented | failing, event
+        assert attributes <= documented | failing, event
         seen.add(event["event"])
-    assert seen == set(SENTENCES) - {"kept", "unproved", "timeout", "cut", "lost", "tcp", *OF_CLIENTS, *OF_DATAGRAMS}
+    assert seen == set(FORMATS) - {"cache", "unproved", "timeout", "cut", "lost", "tcp", *OF_CLIENTS, *OF_DATAGRAMS}
 
 
 def test_readme_names_every_event_and_fact() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*) \| .* \|$", SECTION, re.MULTILINE)
-    documented = {name: set(re.findall(r"`(\w+)`", facts)) for name, facts in rows}
+    documented = {name: set(re.findall(r"`(\w+)`", attributes)) for name, attributes in rows}
     told = {
         name: set(re.findall(r"\{(\w+)", sentence)) | set(EXTRA_FACTS.get(name, ()))
-        for name, sentence in SENTENCES.items()
+        for name, sentence in FORMATS.items()
     }
     assert documented == told
     assert set(re.findall(r"`(\w+)`", SECTION.partition("`tcp` has")[2].partition("Names")[0])) == set(_NUMBERS)
@@ -166,7 +166,7 @@ def essence(trace: str) -> str:
     """Return *trace* without what is no event, depends on the system's addresses, or on what the file is just now."""
     other = re.compile(r"http|Serving|\^C|server .*(AF_INET6|::1)")
     lines = [line for line in alike(trace).splitlines() if not other.match(line)]
-    sizes = r'ETag: "\w+"|\d+ octets|(?<=send )\d+|(?<=recv )\d+|(?<=read )\d+|(?<=Range: bytes 0-4/)\d+'
+    sizes = r'ETag: "\w+"|\d+ bytes|(?<=send )\d+|(?<=recv )\d+|(?<=read )\d+|(?<=Range: bytes 0-4/)\d+'
     return re.sub(sizes, "N", "\n".join(lines))
 
 

@@ -18,12 +18,12 @@ import pytest
 import httpsock
 from httpsock import Timeouts
 from httpsock.files import cache, document_root
-from httpsock.files.document_root import DocumentRoot, Moment
-from httpsock.observe.traced import Tracing
-from httpsock.server.settings import Service
-from httpsock.tracing.events import Text
+from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.observe.traced import Instrumentation
+from httpsock.server.settings import Settings
+from httpsock.tracing.events import TextFormatter
 from httpsock.tracing.sockets import TracedDatagramSocket, TracedListener, TracedSocket
-from httpsock.tracing.trace import Trace
+from httpsock.tracing.trace import TraceWriter
 from tests.conftest import LONG_AGO
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all, talk
 from tests.support_trace import Told, Traced, alike, golden
@@ -57,7 +57,7 @@ def collapsed(told: str) -> str:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let files be kept in memory although they are new."""
-    monkeypatch.setattr(document_root, "COARSEST_SECONDS", -3600)
+    monkeypatch.setattr(document_root, "MTIME_GRANULARITY_SECONDS", -3600)
     monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
 
 
@@ -157,7 +157,7 @@ def test_a_sibling_that_is_not_proved_is_named(folder: pathlib.Path) -> None:
     os.utime(folder / "hello.txt.gz", (LONG_AGO, LONG_AGO))
     with Traced(folder) as server:
         talk(server.port, get("/hello.txt", "Accept-Encoding: gzip", CLOSE))
-    assert "unproved hello.txt.gz: its octets are not proved to be the file in gzip\n" in server.conversations
+    assert "unproved hello.txt.gz: its bytes are not proved to be the file in gzip\n" in server.conversations
 
 
 def test_what_is_not_there_and_what_is_a_folder(folder: pathlib.Path) -> None:
@@ -182,7 +182,7 @@ def test_a_system_without_sendfile_reads_and_sends(folder: pathlib.Path, monkeyp
     monkeypatch.delattr(os, "sendfile", raising=False)
     with Traced(folder) as server:
         talk(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
-    assert "  send 100\n      < (100 octets of content)\n" in server.told
+    assert "  send 100\n      < (100 bytes of content)\n" in server.told
     assert "sendfile" not in server.told
 
 
@@ -196,7 +196,7 @@ def test_a_sendfile_that_is_refused_is_told_and_made_up_for(
     with Traced(folder) as server:
         talk(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
     assert "  sendfile: EINVAL, Invalid argument\n" in server.told
-    assert "  send 100\n      < (100 octets of content)\n" in server.told
+    assert "  send 100\n      < (100 bytes of content)\n" in server.told
 
 
 def test_content_that_nobody_wants(folder: pathlib.Path) -> None:
@@ -254,7 +254,12 @@ def test_an_address_that_is_taken_is_told(folder: pathlib.Path, tmp_path: pathli
     with socket.create_server(("127.0.0.1", 0)) as taken, (tmp_path / "told").open("wb") as file:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match="in use"):
-            httpsock.Server(folder, hosts=["127.0.0.1"], port=port, tracing=Tracing(Trace(Text(), file.fileno())))
+            httpsock.Server(
+                folder,
+                hosts=["127.0.0.1"],
+                port=port,
+                tracing=Instrumentation(TraceWriter(TextFormatter(), file.fileno())),
+            )
     assert f"  bind 127.0.0.1:{port}: EADDRINUSE, Address already in use\n" in (tmp_path / "told").read_text()
 
 
@@ -262,7 +267,7 @@ def test_without_heads_all_that_is_sent_is_content() -> None:
     told: list[Any] = []
     one, other = socket.socketpair()
     family, kind = one.family, one.type
-    with other, TracedSocket(family, kind, 0, one.detach(), tell=lambda *event, **octets: told.append(event)) as traced:
+    with other, TracedSocket(family, kind, 0, one.detach(), emit=lambda *event, **octets: told.append(event)) as traced:
         traced.send(b"abc")
     assert told == [("send", {"octets": 3, "content": 3}), ("close", {})]
 
@@ -270,8 +275,8 @@ def test_without_heads_all_that_is_sent_is_content() -> None:
 def test_a_socket_that_can_not_be_made_is_told() -> None:
     told = []
     with pytest.raises(OSError, match="not supported"):
-        TracedListener(socket.AF_INET, socket.SOCK_SEQPACKET, tell=lambda *event: told.append(event))
-    assert [(name, facts["error"]) for name, facts in told] == [("socket", "ESOCKTNOSUPPORT")]
+        TracedListener(socket.AF_INET, socket.SOCK_SEQPACKET, emit=lambda *event: told.append(event))
+    assert [(name, attributes["error"]) for name, attributes in told] == [("socket", "ESOCKTNOSUPPORT")]
 
 
 def test_conversations_that_are_cut_short_are_told(folder: pathlib.Path) -> None:
@@ -311,7 +316,7 @@ def test_only_requests_for_some_paths_are_traced(folder: pathlib.Path) -> None:
     assert told == [
         ("#1", "recv 47"),
         ("#1", "parse GET /alphabet.txt"),
-        ("#1", "stat alphabet.txt: file, 26 octets"),
+        ("#1", "stat alphabet.txt: file, 26 bytes"),
         ("#1", "open alphabet.txt"),
         ("#1", "read 26"),
         ("#1", "send 344"),
@@ -336,21 +341,21 @@ def test_only_requests_for_some_paths_are_traced(folder: pathlib.Path) -> None:
 
 
 def test_a_peer_that_is_gone_before_it_is_looked_at_has_no_port(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    service = Service(DocumentRoot(folder))
+    settings = Settings(DocumentRoot(folder))
     with (tmp_path / "told").open("wb") as file:
-        worker = Tracing(Trace(Text(), file.fileno())).worker([], service, None, print)
-        connection = worker._connect(socket.socket(), "192.0.2.7", service, None, Moment(service.root, 0, 0))
+        worker = Instrumentation(TraceWriter(TextFormatter(), file.fileno())).worker([], settings, None, print)
+        connection = worker._connect(socket.socket(), "192.0.2.7", settings, None, Tick(settings.root, 0, 0))
     connection.close()
-    service.is_stopping = True
+    settings.is_stopping = True
     worker.run()
     assert re.findall(r"^#1 192\.0\.2\.7 ", (tmp_path / "told").read_text(), re.MULTILINE) != []
 
 
 def test_calls_of_a_socket_for_datagrams_that_fail_are_told() -> None:
     told = Told(is_client=False)
-    with TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, tell=told.server) as first:
+    with TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, emit=told.server) as first:
         first.bind(("127.0.0.1", 0))
-        second = TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, tell=told.server)
+        second = TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, emit=told.server)
         second.setblocking(False)
         for call in (
             lambda: second.bind(first.getsockname()),
@@ -362,7 +367,7 @@ def test_calls_of_a_socket_for_datagrams_that_fail_are_told() -> None:
         second.close()
         second.close()
     with pytest.raises(OSError, match=r"\d"):
-        TracedDatagramSocket(socket.AF_INET, socket.SOCK_SEQPACKET, tell=told.server)
+        TracedDatagramSocket(socket.AF_INET, socket.SOCK_SEQPACKET, emit=told.server)
     sentences = [line.partition("  TIME  ")[2].partition(",")[0] for line in told.text.splitlines()]
     assert sentences[3:] == [
         "bind 127.0.0.1:PORT: EADDRINUSE",

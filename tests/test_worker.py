@@ -18,14 +18,14 @@ import pytest
 
 from httpsock import Timeouts
 from httpsock.files import handler
-from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.http.messages import Request, Response
-from httpsock.http.steps import Pieces, Work
+from httpsock.http.steps import Steps, Work
 from httpsock.server import event_loop as worker_module
 from httpsock.server.access_log import Exchange
-from httpsock.server.event_loop import Log, Report, Worker
+from httpsock.server.event_loop import EventLoop, Log, Report
 from httpsock.server.poller import Poller
-from httpsock.server.settings import Service
+from httpsock.server.settings import Settings
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, read_answers, receive_all, talk
 
 HELLO = b"Hello, socket.\n"
@@ -33,26 +33,26 @@ HELLO = b"Hello, socket.\n"
 AN_HOUR = 3600.0
 
 
-def open_worker(listener: socket.socket, service: Service, log: Log | None, report: Report) -> Worker:
+def open_worker(listener: socket.socket, settings: Settings, log: Log | None, report: Report) -> EventLoop:
     """Return the worker under test, alone at its listening socket; the one place that knows how it is made."""
-    return Worker([listener], service, log, report)
+    return EventLoop([listener], settings, log, report)
 
 
 class Employment:
     """A worker at work in a thread of its own, and what it has said."""
 
     def __init__(self, root: pathlib.Path, timeouts: Timeouts, log: Log | None) -> None:
-        self.service = Service(DocumentRoot(root), timeouts=timeouts)
+        self.settings = Settings(DocumentRoot(root), timeouts=timeouts)
         self.reports: list[str] = []
         with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
             listener.setblocking(False)
             self.port: int = listener.getsockname()[1]
-            self.worker = open_worker(listener, self.service, log, self.reports.append)
+            self.worker = open_worker(listener, self.settings, log, self.reports.append)
         self.thread = threading.Thread(target=self.worker.run)
         self.thread.start()
 
     def ask_to_stop(self, grace_seconds: float = PATIENCE_SECONDS) -> None:
-        self.service.is_stopping = True
+        self.settings.is_stopping = True
         self.worker.stop(grace_seconds)
 
     def has_returned(self) -> bool:
@@ -214,10 +214,10 @@ def test_a_reader_that_is_given_up_is_reset(employ: Employ, folder: pathlib.Path
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a fault of our own lie on the way to one path."""
 
-    def respond(request: Request, moment: Moment) -> Response | Work[Response]:
+    def respond(request: Request, tick: Tick) -> Response | Work[Response]:
         if request.target.path == b"/fault":
             raise ZeroDivisionError("a fault of our own")
-        return handler.respond(request, moment)
+        return handler.respond(request, tick)
 
     monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(respond))
 
@@ -251,8 +251,8 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
 ) -> None:
     """However many ask for the same file in one turn, and although it is looked up once for all of them."""
 
-    def respond(request: Request, moment: Moment) -> Response | Work[Response]:
-        response = handler.respond(request, moment)
+    def respond(request: Request, tick: Tick) -> Response | Work[Response]:
+        response = handler.respond(request, tick)
         if request.target.query == b"first":
             # In the middle of a turn the file is replaced, and then asked for.
             (folder / "new.txt").write_bytes(b"changed")
@@ -273,17 +273,17 @@ def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, mon
     """Who asks for a huge listing holds up nobody who is connected to the same worker."""
     other_is_answered = threading.Event()
 
-    def work(request: Request, moment: Moment) -> Pieces[Response]:
+    def work(request: Request, tick: Tick) -> Steps[Response]:
         while not other_is_answered.is_set():
             yield
-        response = handler.respond(request, moment)
+        response = handler.respond(request, tick)
         assert isinstance(response, Response)
         return response
 
-    def respond(request: Request, moment: Moment) -> Response | Work[Response]:
+    def respond(request: Request, tick: Tick) -> Response | Work[Response]:
         if request.target.query == b"long":
-            return lambda network: work(request, moment)
-        return handler.respond(request, moment)
+            return lambda network: work(request, tick)
+        return handler.respond(request, tick)
 
     monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(respond))
     employment = employ()
@@ -299,7 +299,7 @@ def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, mon
 def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, cut = threading.Event(), threading.Event()
 
-    def work(network: str) -> Pieces[Response]:
+    def work(network: str) -> Steps[Response]:
         try:
             while True:
                 begun.set()
@@ -307,7 +307,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatc
         finally:
             cut.set()
 
-    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(lambda request, moment: work))
+    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(lambda request, tick: work))
     employment = employ()
     with connect(employment.port) as client:
         client.sendall(get("/hello.txt"))
@@ -404,7 +404,7 @@ class FewAtOnce:
 
     def __init__(self, poller: Poller) -> None:
         self._poller = poller
-        self._turn = 0
+        self._run_once = 0
         self._told: dict[int, int] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -413,8 +413,8 @@ class FewAtOnce:
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
         # Who has not been told of for longest comes first.
         ready = sorted(self._poller.poll(seconds), key=lambda each: self._told.get(each[0], 0))[:2]
-        self._turn += 1
-        self._told |= {descriptor: self._turn for descriptor, _ in ready}
+        self._run_once += 1
+        self._told |= {descriptor: self._run_once for descriptor, _ in ready}
         return ready
 
 
@@ -424,34 +424,34 @@ def test_after_a_halt_of_the_machine_who_has_asked_meanwhile_is_answered(
     """Although all are overdue, and no poll tells of all of them."""
     now = [100.0]
     monkeypatch.setattr(worker_module, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
-    service = Service(DocumentRoot(folder))
+    settings = Settings(DocumentRoot(folder))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
-        worker = open_worker(listener, service, None, print)
+        worker = open_worker(listener, settings, None, print)
         worker._poller = FewAtOnce(worker._poller)
-        worker._watch_listeners()
+        worker._start_accepting()
         stack.callback(worker.run)
-        stack.callback(setattr, service, "is_stopping", True)
-        stack.callback(worker._leave_listeners)
+        stack.callback(setattr, settings, "is_stopping", True)
+        stack.callback(worker._stop_accepting)
         clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(7)]
         while len(worker._connections) < 7:
-            worker._turn()
+            worker._run_once()
         clients[0].sendall(b"GET /hello.txt HTTP/1.1\r\n")
-        worker._turn()
+        worker._run_once()
 
         now[0] += AN_HOUR
         clients[0].sendall(b"Host: x\r\n\r\n")
         for client in clients[1:6]:
             client.sendall(get("/hello.txt"))
         while len(worker._connections) == 7:
-            worker._turn()
+            worker._run_once()
 
         # The one that has sent nothing is gone.
         assert clients[6].recv(1) == b""
         for client in clients[:6]:
             client.settimeout(PATIENCE_SECONDS)
             while not select.select([client], [], [], 0)[0]:
-                worker._turn()
+                worker._run_once()
             assert receive_answer(client) == HELLO
 
 
@@ -518,12 +518,12 @@ def test_what_is_not_finished_when_the_grace_ends_is_cut(employ: Employ, folder:
 
 
 def test_a_worker_may_be_stopped_before_it_runs_and_after_it_has_returned(folder: pathlib.Path) -> None:
-    service = Service(DocumentRoot(folder))
-    service.is_stopping = True
+    settings = Settings(DocumentRoot(folder))
+    settings.is_stopping = True
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        worker = open_worker(listener, service, None, reports.append)
+        worker = open_worker(listener, settings, None, reports.append)
     worker.stop(PATIENCE_SECONDS)
 
     worker.run()
@@ -533,12 +533,12 @@ def test_a_worker_may_be_stopped_before_it_runs_and_after_it_has_returned(folder
 
 
 def test_who_waits_to_be_accepted_at_the_end_is_answered(folder: pathlib.Path) -> None:
-    service = Service(DocumentRoot(folder))
-    service.is_stopping = True
+    settings = Settings(DocumentRoot(folder))
+    settings.is_stopping = True
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        worker = open_worker(listener, service, None, reports.append)
+        worker = open_worker(listener, settings, None, reports.append)
         with connect(listener.getsockname()[1]) as silent, connect(listener.getsockname()[1]) as asking:
             asking.sendall(get("/hello.txt"))
             listener.close()
@@ -562,12 +562,12 @@ def test_an_awakening_for_nothing_changes_nothing(employ: Employ) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no descriptors to count")
 def test_a_worker_whose_listening_socket_fails_ends_and_holds_nothing(folder: pathlib.Path) -> None:
     """That is a fault of our own: accepting on it again and again would help nobody."""
-    service = Service(DocumentRoot(folder))
+    settings = Settings(DocumentRoot(folder))
     reports: list[str] = []
     before = sorted(os.listdir("/dev/fd"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        worker = open_worker(listener, service, None, reports.append)
+        worker = open_worker(listener, settings, None, reports.append)
         listener.shutdown(socket.SHUT_RDWR)
 
         with pytest.raises(OSError, match="Invalid argument") as raised:
@@ -579,11 +579,11 @@ def test_a_worker_whose_listening_socket_fails_ends_and_holds_nothing(folder: pa
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a listening socket is not shut down there")
 def test_a_worker_that_ends_leaves_no_client_waiting(folder: pathlib.Path) -> None:
-    service = Service(DocumentRoot(folder))
+    settings = Settings(DocumentRoot(folder))
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
-        worker = open_worker(listener, service, None, reports.append)
+        worker = open_worker(listener, settings, None, reports.append)
         client = stack.enter_context(connect(listener.getsockname()[1]))
         client.sendall(get("/hello.txt"))
         with ThreadPoolExecutor() as pool:

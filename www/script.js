@@ -145,8 +145,8 @@ const sentences = {
   recv: "recv {octets}",
   parse: "parse {method} {target}",
   content: "content {octets}, complete",
-  stat: "stat {name}: {kind}, {octets} octets",
-  kept: "kept {name}: unchanged, its {octets} octets are in memory",
+  stat: "stat {name}: {kind}, {octets} bytes",
+  cache: "cache hit {name}, {octets} bytes",
   open: "open {name}",
   read: "read {octets}",
   scandir: "scandir {name}: {entries} entries",
@@ -172,14 +172,14 @@ const rowOf = (event) => {
   let what = filled(sentences[event.event] || event.event, event);
   if (event.error) {
     const of = event.name || (event.event === "bind" ? event.address : "");
-    what = `${event.event}${of && " "}${of}: ${event.error}, ${event.said}`;
+    what = `${event.event}${of && " "}${of}: ${event.error}, ${event.message}`;
   }
   else if (event.event === "recv" && event.octets === 0) what = "recv 0: the peer has ended its side";
   else if (event.event === "close" && event.address) what = `close ${event.address}`;
   const mark = event.event === "send" ? "<" : ">";
-  const below = event.reason ? [`! ${event.reason} (${event.clause})`] : [];
+  const below = event.reason ? [`! ${event.reason} (${event.section})`] : [];
   below.push(...(event.head || []).map((line) => `${mark} ${line}`.trimEnd()));
-  if (event.event === "send" && event.content) below.push(`< (${grouped(event.content)} octets of content)`);
+  if (event.event === "send" && event.content) below.push(`< (${grouped(event.content)} bytes of content)`);
   if (event.tcp) below.push(...tcpLines.map((line) => `= ${filled(line, event.tcp, grouped)}`));
   return row(elapsed(event.microseconds), what, below);
 };

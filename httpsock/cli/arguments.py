@@ -71,14 +71,14 @@ class Parser(argparse.ArgumentParser):
         return near[0] if near else None
 
 
-def complain(sentence: str) -> None:
+def print_error(sentence: str) -> None:
     """Write a line to standard error; if that is closed, or was never there, the exit code still speaks."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"{sentence}\n")
         sys.stderr.flush()
 
 
-def with_trace_form(arguments: Sequence[str]) -> list[str]:
+def expand_trace_option(arguments: Sequence[str]) -> list[str]:
     """Return *arguments* with the form of --trace behind an equals sign: any other word after it is no form."""
     given: list[str] = []
     waiting = list(arguments)

@@ -47,13 +47,13 @@ from httpsock.discovery.ssdp import (
 )
 from httpsock.http.response_parser import ResponseError
 from httpsock.http.text import visible
-from httpsock.tracing.sockets import Tell, TracedDatagramSocket, nobody
+from httpsock.tracing.sockets import Emit, TracedDatagramSocket, discard
 
-from .arguments import INTERRUPTED, NOT_WRITTEN, TRACE_FORMS, Parser, complain, number, with_trace_form
+from .arguments import INTERRUPTED, NOT_WRITTEN, TRACE_FORMS, Parser, expand_trace_option, number, print_error
 
 if TYPE_CHECKING:
     # Loaded by who wants it.
-    from httpsock.tracing.trace import Trace
+    from httpsock.tracing.trace import TraceWriter
 
 NOTHING_FOUND = 1
 _MOST_OCTETS = 8193
@@ -81,14 +81,14 @@ Asked = Interface | tuple[Any, ...]
 
 
 def search(
-    target: str, asked: Sequence[Asked], seconds: float, trace: "Trace | None" = None
+    target: str, asked: Sequence[Asked], seconds: float, trace: "TraceWriter | None" = None
 ) -> Iterator[tuple[str, Datagram]]:
     """Ask all of *asked* for *target*; give the answers, each with whence it came, until *seconds* are over.
 
     *trace* is told of each call that is made. Raises OSError if nobody can be asked.
     """
-    tell: Tell = trace.server if trace else nobody
-    create: Callable[[int, int], socket.socket] = partial(TracedDatagramSocket, tell=tell) if trace else socket.socket
+    emit: Emit = trace.server if trace else discard
+    create: Callable[[int, int], socket.socket] = partial(TracedDatagramSocket, emit=emit) if trace else socket.socket
     deadline = time.monotonic() + seconds
     with contextlib.ExitStack() as opened:
         sockets: dict[int, socket.socket] = {}
@@ -97,12 +97,12 @@ def search(
             _ask(
                 target, asked, seconds, sockets, lambda family: opened.enter_context(create(family, socket.SOCK_DGRAM))
             )
-        tell("wait", {"for": "answers", "seconds": seconds})
+        emit("wait", {"for": "answers", "seconds": seconds})
         while (left := deadline - time.monotonic()) > 0:
             ready, _, _ = select.select(list(sockets.values()), [], [], left)
             for each in ready:
-                yield from _answer(each, tell)
-        tell("timeout", {"for": "answers", "seconds": seconds})
+                yield from _answer(each, emit)
+        emit("timeout", {"for": "answers", "seconds": seconds})
 
 
 def _ask(
@@ -137,13 +137,13 @@ def _ask(
         raise fault
 
 
-def _answer(hearing: socket.socket, tell: Tell) -> Iterator[tuple[str, Datagram]]:
+def _answer(receiver: socket.socket, emit: Emit) -> Iterator[tuple[str, Datagram]]:
     """Receive one datagram; give it if it is an answer."""
     try:
-        octets, peer = hearing.recvfrom(_MOST_OCTETS)
-        datagram = _parse_answer(octets, tell)
+        octets, peer = receiver.recvfrom(_MOST_OCTETS)
+        datagram = _parse_answer(octets, emit)
     except DatagramError as error:
-        tell("ignore", error.facts)
+        emit("ignore", error.attributes)
     except OSError:
         # That one port is closed, or one datagram broken, says nothing of the others.
         pass
@@ -151,10 +151,10 @@ def _answer(hearing: socket.socket, tell: Tell) -> Iterator[tuple[str, Datagram]
         yield sender(peer), datagram
 
 
-def _parse_answer(octets: bytes, tell: Tell) -> Datagram:
+def _parse_answer(octets: bytes, emit: Emit) -> Datagram:
     """Return the answer that *octets* are. Raises DatagramError if they are none."""
     datagram = parse_datagram(octets)
-    tell("parse", datagram.summary, head=octets)
+    emit("parse", datagram.summary, head=octets)
     if not datagram.is_answer:
         raise DatagramError("it is no answer to a search", "UDA 2.0 §1.3.3")
     return datagram
@@ -210,15 +210,15 @@ def _is_same(host: str, address: str) -> bool:
 
 def main(arguments: Sequence[str]) -> int:
     """Search as *arguments* say, and print what is found; return the exit code."""
-    options = _parser().parse_args(with_trace_form(arguments))
+    options = _parser().parse_args(expand_trace_option(arguments))
     try:
         return _find(options, _trace(options.trace))
     except KeyboardInterrupt:
-        complain("httpsock find: interrupted.")
+        print_error("httpsock find: interrupted.")
         return INTERRUPTED
 
 
-def _find(options: argparse.Namespace, trace: "Trace | None") -> int:
+def _find(options: argparse.Namespace, trace: "TraceWriter | None") -> int:
     """Search, and print what is found; return the exit code."""
     answers: dict[str, tuple[str, Datagram]] = {}
     try:
@@ -230,7 +230,7 @@ def _find(options: argparse.Namespace, trace: "Trace | None") -> int:
             elif len(answers) < _MOST_DEVICES:
                 answers.setdefault(identity, (address, datagram))
     except OSError as error:
-        complain(f"httpsock find: nothing can be sent: {error.strerror}.")
+        print_error(f"httpsock find: nothing can be sent: {error.strerror}.")
     with Client(timeouts=ClientTimeouts(whole=_DESCRIPTION_SECONDS), redirects=0, trace=trace) as client:
         until = time.monotonic() + _ALL_DESCRIPTIONS_SECONDS
         for address, datagram in answers.values():
@@ -240,7 +240,7 @@ def _find(options: argparse.Namespace, trace: "Trace | None") -> int:
             try:
                 _print(found, as_json=options.json)
             except OSError as error:
-                complain(f"httpsock find: standard output takes no more: {error.strerror}.")
+                print_error(f"httpsock find: standard output takes no more: {error.strerror}.")
                 return NOT_WRITTEN
     return 0 if answers else NOTHING_FOUND
 
@@ -250,7 +250,7 @@ def _networks() -> list[Interface]:
     return announcing_interfaces() or [Interface("0.0.0.0")]
 
 
-def _trace(form: str | None) -> "Trace | None":
+def _trace(form: str | None) -> "TraceWriter | None":
     """Return what tells of each call on standard error, if that is wanted."""
     if form is None:
         return None

@@ -41,15 +41,15 @@ from .arguments import (
     TRACE_FORMS,
     Parser,
     command_name,
-    complain,
+    expand_trace_option,
     field,
     number,
-    with_trace_form,
+    print_error,
 )
 from .terminal import Progress, TerminalText
 
 if TYPE_CHECKING:
-    from httpsock.tracing.trace import Trace
+    from httpsock.tracing.trace import TraceWriter
 
 UNKNOWN_HOST = 6
 NOT_CONNECTED = 7
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     """Return what *arguments* mean. Leaves with exit code 2 if they mean nothing."""
     parser = _parser()
-    options = parser.parse_args(with_trace_form(arguments))
+    options = parser.parse_args(expand_trace_option(arguments))
     if len(options.output) > len(options.url):
         parser.error(f"{len(options.output)} files for {len(options.url)} URLs")
     if options.resume and (len(options.output) < len(options.url) or "-" in options.output):
@@ -276,8 +276,8 @@ def _write_file(response: ClientResponse, download: Download) -> None:
             if progress:
                 progress.advance(len(octets))
         if progress:
-            progress.conclude()
-        download.conclude()
+            progress.finish()
+        download.finish()
     except (IncompleteError, TimeoutError, KeyboardInterrupt):
         download.close()
         if download.is_kept:
@@ -306,7 +306,7 @@ def _write_content(response: ClientResponse) -> None:
         if progress:
             progress.advance(len(octets))
     if progress:
-        progress.conclude()
+        progress.finish()
 
 
 def _write_out(octets: bytes, *, is_text: bool = False) -> None:
@@ -328,7 +328,7 @@ def _is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def _trace(form: str | None) -> "Trace | None":
+def _trace(form: str | None) -> "TraceWriter | None":
     """Return what tells of each call on standard error, if that is wanted."""
     if form is None:
         return None
@@ -339,4 +339,4 @@ def _trace(form: str | None) -> "Trace | None":
 
 
 def _say(sentence: str) -> None:
-    complain(f"httpsock get: {sentence}")
+    print_error(f"httpsock get: {sentence}")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from httpsock import __version__
 from httpsock.server.access_log import FORMATS
-from httpsock.server.server import check_field, check_host
+from httpsock.server.server import check_field, check_numeric_address
 
-from .arguments import TRACE_FORMS, Parser, command_name, field, number, with_trace_form
+from .arguments import TRACE_FORMS, Parser, command_name, expand_trace_option, field, number
 
 _DEFAULT_GRACE = 5
 _port = number(0, 65535, "a port")
@@ -36,7 +36,7 @@ httpsock find   search the network for announced servers
 def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     """Return what *arguments* mean, as attributes. Leaves with exit code 2 if they mean nothing."""
     parser = _parser()
-    options = parser.parse_args(with_trace_form(arguments))
+    options = parser.parse_args(expand_trace_option(arguments))
     _place(parser, options)
     options.bind = list(dict.fromkeys(options.bind)) if options.bind else None
     if options.announce and not (options.lan or options.bind):
@@ -133,7 +133,7 @@ def _place(parser: Parser, options: argparse.Namespace) -> None:
 def _host(text: str) -> str:
     """Return a numeric address."""
     try:
-        check_host(text)
+        check_numeric_address(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text

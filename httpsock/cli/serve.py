@@ -24,16 +24,16 @@ from httpsock.server.event_loop import Log
 from httpsock.server.process import become_user, fill_standard_descriptors, raise_descriptor_limit
 from httpsock.server.process_loop import ProcessLoop, Served
 from httpsock.server.restart import GracefulRestart
-from httpsock.server.server import ANY, DEFAULT_PORT, LOOPBACK, Server, import_the_rest, say, url_of
+from httpsock.server.server import ANY, DEFAULT_PORT, LOOPBACK, Server, preload_lazy_imports, print_stderr, url_of
 from httpsock.server.threaded import ThreadedServer
 from httpsock.tracing.output import shows_colours, standard_error, width_of
 
 from .options import options_of
-from .stderr import LineWriter
+from .stderr import StderrWriter
 
 if TYPE_CHECKING:
     from httpsock.discovery.announcer import Announcer
-    from httpsock.observe.traced import Tracing
+    from httpsock.observe.traced import Instrumentation
 
 CANNOT_SERVE = 1
 WRONG_ARGUMENT = 2
@@ -47,54 +47,56 @@ def main(arguments: Sequence[str]) -> int:
     """Serve as *arguments* say until a signal ends it; return the exit code."""
     options = options_of(arguments)
     if options.processes > 1 and not hasattr(os, "fork"):
-        say("httpsock: this system can't share listening sockets between processes; leave out --processes.")
+        print_stderr("httpsock: this system can't share listening sockets between processes; leave out --processes.")
         return WRONG_ARGUMENT
     directory = options.directory
     if directory is None:
         directory = "www" if os.path.isdir("www") else "."
     fill_standard_descriptors()
     raise_descriptor_limit()
-    lines = LineWriter()
+    lines = StderrWriter()
     try:
         inherited = inherit_sockets()
     except (OSError, ValueError) as error:
-        say(f"httpsock: cannot use the inherited listening sockets: {error}.")
+        print_stderr(f"httpsock: cannot use the inherited listening sockets: {error}.")
         return CANNOT_SERVE
     try:
         servers = _open_servers(options, directory, lines, inherited)
         _check_all_are_bound(servers, options, inherited)
     except OSError as error:
-        say(f"httpsock: {_cannot_serve(error, options, directory)}")
+        print_stderr(f"httpsock: {_cannot_serve(error, options, directory)}")
         return CANNOT_SERVE
     # A process that takes over has inherited its user.
     if not inherited.parent and (fault := _give_up_root(options, directory)):
         for server in servers:
             server.stop(0)
-        say(f"httpsock: {fault}")
+        print_stderr(f"httpsock: {fault}")
         return CANNOT_SERVE
     return _run(servers, lines, options, inherited)
 
 
-def _run(servers: Sequence[Server], lines: LineWriter, options: argparse.Namespace, inherited: InheritedSockets) -> int:
+def _run(
+    servers: Sequence[Server], lines: StderrWriter, options: argparse.Namespace, inherited: InheritedSockets
+) -> int:
     """Serve in as many processes as there are servers until a signal ends it; return the exit code."""
     try:
         loop = _process_loop(servers, lines, options, inherited)
     except OSError as error:
         for server in servers:
             server.stop(0)
-        say(f"httpsock: cannot serve: {error.strerror}.")
+        print_stderr(f"httpsock: cannot serve: {error.strerror}.")
         return CANNOT_SERVE
     with _announcing(servers[0], options) as announcer:
         # When the URL is printed, everything that was asked for works.
         _announce(servers[0], options, inherited)
         code = _run_loop(loop, lines)
         if announcer:
-            announcer.is_replaced = servers[0].is_retiring
+            announcer.is_replaced = servers[0].is_draining
     return code
 
 
 def _process_loop(
-    servers: Sequence[Server], lines: LineWriter, options: argparse.Namespace, inherited: InheritedSockets
+    servers: Sequence[Server], lines: StderrWriter, options: argparse.Namespace, inherited: InheritedSockets
 ) -> ProcessLoop:
     """Return the main thread's loop, which runs *servers*. Raises OSError if too few descriptors are left for it."""
     # Windows has no SIGHUP, and no descriptors to inherit.
@@ -108,12 +110,12 @@ def _process_loop(
     )
 
 
-def _run_loop(loop: ProcessLoop, lines: LineWriter) -> int:
+def _run_loop(loop: ProcessLoop, lines: StderrWriter) -> int:
     """Run *loop* and write the last lines of the log; return the exit code."""
     try:
         code = loop.run()
     except OSError as error:
-        say(f"httpsock: cannot serve: {error.strerror}.")
+        print_stderr(f"httpsock: cannot serve: {error.strerror}.")
         code = CANNOT_SERVE
     lines.close(_LAST_LINES_SECONDS)
     # As it exits, the interpreter restores the default actions: a late SIGHUP would change the exit code.
@@ -123,7 +125,7 @@ def _run_loop(loop: ProcessLoop, lines: LineWriter) -> int:
 
 
 def _supervisor(
-    servers: Sequence[Server], lines: LineWriter, options: argparse.Namespace, restart: GracefulRestart
+    servers: Sequence[Server], lines: StderrWriter, options: argparse.Namespace, restart: GracefulRestart
 ) -> Served:
     """Return what runs each of *servers* in a process of its own."""
     # Most servers run in one process.
@@ -151,21 +153,24 @@ def _say_if_it_is_taken(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         # Python has no standard error if that was closed when it started.
         if sys.stderr and select.select([], [sys.stderr], [], 0)[1]:
-            say(text)
+            print_stderr(text)
 
 
 def _open_servers(
-    options: argparse.Namespace, directory: str, lines: LineWriter, inherited: InheritedSockets
+    options: argparse.Namespace, directory: str, lines: StderrWriter, inherited: InheritedSockets
 ) -> list[Server]:
     """Return a server for each process, bound to its port, or serving at the sockets that were inherited."""
     if inherited.groups:
         groups = inherited.for_processes(options.processes)
         return [_server(options, directory, lines, 0, group) for group in groups]
     first = _open_server(options, directory, lines)
-    return [first, *(_server(options, directory, lines, 0, first.share()) for _ in range(1, options.processes))]
+    return [
+        first,
+        *(_server(options, directory, lines, 0, first.clone_listeners()) for _ in range(1, options.processes)),
+    ]
 
 
-def _open_server(options: argparse.Namespace, directory: str, lines: LineWriter) -> Server:
+def _open_server(options: argparse.Namespace, directory: str, lines: StderrWriter) -> Server:
     """Return the server, bound to its port: the one asked for, or the first free one of the default ports."""
     ports = _DEFAULT_PORTS if options.port is None else [options.port]
     for port in ports:
@@ -188,7 +193,7 @@ def _check_all_are_bound(servers: Sequence[Server], options: argparse.Namespace,
 def _server(
     options: argparse.Namespace,
     directory: str,
-    lines: LineWriter,
+    lines: StderrWriter,
     port: int,
     listeners: Sequence[socket.socket] | None = None,
 ) -> Server:
@@ -210,7 +215,7 @@ def _server(
     )
 
 
-def _tracing(options: argparse.Namespace) -> "Tracing":
+def _tracing(options: argparse.Namespace) -> "Instrumentation":
     """Return what a server is made of that is traced on standard error, inspected, or both."""
     trace = None
     # Wanted by few.
@@ -220,13 +225,13 @@ def _tracing(options: argparse.Namespace) -> "Tracing":
         form, only = options.trace or "text", options.trace_only or ""
         trace = trace_on_standard_error(form, only=only, shows_process=options.processes > 1)
     if options.inspect or trace is None:
-        from httpsock.observe.inspected import Inspecting
-        from httpsock.observe.recorder import Inspector
+        from httpsock.observe.inspected import Inspection
+        from httpsock.observe.recorder import Recorder
 
-        return Inspecting(Inspector(trace))
-    from httpsock.observe.traced import Tracing
+        return Inspection(Recorder(trace))
+    from httpsock.observe.traced import Instrumentation
 
-    return Tracing(trace)
+    return Instrumentation(trace)
 
 
 def _format(name: str) -> Format:
@@ -237,7 +242,7 @@ def _format(name: str) -> Format:
     return TextFormat(width_of(descriptor), is_coloured=shows_colours(descriptor))
 
 
-def _log(format_line: Format, lines: LineWriter) -> Log:
+def _log(format_line: Format, lines: StderrWriter) -> Log:
     """Return a log that has a batch of lines written at once."""
 
     def log(exchanges: Sequence[Exchange]) -> None:
@@ -250,7 +255,7 @@ def _give_up_root(options: argparse.Namespace, directory: str) -> str | None:
     """Become the user that was asked for, if one was; return why that can't be, or None."""
     if options.user is None:
         return None
-    import_the_rest()
+    preload_lazy_imports()
     try:
         become_user(options.user)
         os.scandir(directory).close()
@@ -304,7 +309,7 @@ def _announce(server: Server, options: argparse.Namespace, inherited: InheritedS
     # Whoever started it may have closed the pipe; it serves all the same.
     with contextlib.suppress(OSError, ValueError):
         print(server.url, flush=True)
-    say("\n".join(said))
+    print_stderr("\n".join(said))
 
 
 def _announcing(server: Server, options: argparse.Namespace) -> contextlib.AbstractContextManager["Announcer | None"]:
@@ -321,5 +326,5 @@ def _announcing(server: Server, options: argparse.Namespace) -> contextlib.Abstr
         return Announcer(server.directory, hosts, server.port, trace=trace)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        say(f"httpsock: the folder can't be announced: {reason}; it is served all the same.")
+        print_stderr(f"httpsock: the folder can't be announced: {reason}; it is served all the same.")
         return contextlib.nullcontext()

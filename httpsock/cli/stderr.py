@@ -18,7 +18,7 @@ _MOST_WAITING = 1 << 20
 _GATHERING_SECONDS = 0.05
 
 
-class LineWriter:
+class StderrWriter:
     """Queues text for standard error; drops and counts it when the queue is full."""
 
     def __init__(self) -> None:

@@ -62,7 +62,7 @@ class Progress:
             self._draw(now)
             self._next = now + _REDRAW_SECONDS
 
-    def conclude(self) -> None:
+    def finish(self) -> None:
         """Leave the last state standing, if any was shown."""
         if self._is_shown:
             self._draw(self._clock())

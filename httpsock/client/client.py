@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from httpsock.http import grammar
 from httpsock.http.checks import check_kind, check_number, field_list
 from httpsock.http.response_parser import ResponseError, ResponseHead, ResponseLimits
-from httpsock.tracing.sockets import address_of, nobody
+from httpsock.tracing.sockets import address_of, discard
 
-from .connection import ClientConnection, ClientTimeouts, connect, look_up
+from .connection import ClientConnection, ClientTimeouts, connect, resolve
 from .url import Url, UrlError, parse_url, redirected
 
 if TYPE_CHECKING:
     # Loaded by who wants it.
-    from httpsock.tracing.trace import Trace
+    from httpsock.tracing.trace import TraceWriter
 
 Fields = Iterable[tuple[str, str]] | Mapping[str, str]
 
@@ -161,7 +161,7 @@ class Client:
         timeouts: ClientTimeouts | None = None,
         limits: ResponseLimits | None = None,
         redirects: int = MOST_REDIRECTS,
-        trace: "Trace | None" = None,
+        trace: "TraceWriter | None" = None,
     ) -> None:
         self._timeouts = ClientTimeouts() if timeouts is None else timeouts
         self._limits = ResponseLimits() if limits is None else limits
@@ -221,17 +221,17 @@ class Client:
         """
         if connection := self._idle_connection(request.url.origin):
             try:
-                return self._converse(connection, request)
+                return self._send_and_receive(connection, request)
             except ResponseError:
                 if connection.has_begun_to_answer or request.method not in _IDEMPOTENT:
                     raise
         origin = request.url.origin
-        tell = self._trace.teller(address_of(origin)) if self._trace else nobody
-        addresses = look_up(*origin, tell)
+        emit = self._trace.teller(address_of(origin)) if self._trace else discard
+        addresses = resolve(*origin, emit)
         deadline = min(request.until, time.monotonic() + self._timeouts.connect)
-        connection = ClientConnection(connect(addresses, deadline, tell), self._limits, self._timeouts, tell)
+        connection = ClientConnection(connect(addresses, deadline, emit), self._limits, self._timeouts, emit)
         self._connections.append((origin, connection))
-        return self._converse(connection, request)
+        return self._send_and_receive(connection, request)
 
     def _idle_connection(self, origin: tuple[str, int]) -> ClientConnection | None:
         """Return a connection to *origin* that can be used again, or None; close idle ones that are too many."""
@@ -246,7 +246,7 @@ class Client:
             connection.close()
         return None
 
-    def _converse(self, connection: ClientConnection, request: _Outgoing) -> ClientResponse:
+    def _send_and_receive(self, connection: ClientConnection, request: _Outgoing) -> ClientResponse:
         """Send *request* on *connection*; return the response. After an error the connection is closed."""
         try:
             connection.send(request.method, request.head, request.content, request.until)

@@ -28,7 +28,7 @@ from httpsock.http.checks import check_seconds
 from httpsock.http.request_parser import Content, Pause
 from httpsock.http.response_parser import ResponseHead, ResponseLimits, ResponseParser
 from httpsock.tracing.events import visible
-from httpsock.tracing.sockets import Tell, address_of, failure, nobody, telling_failure
+from httpsock.tracing.sockets import Emit, address_of, discard, error_attributes, trace_errors
 from httpsock.tracing.tcp_info import tcp_info
 
 # The family of an address and the address itself, as the system writes it.
@@ -62,24 +62,24 @@ class ClientTimeouts:
                 check_seconds(name, value)
 
 
-def look_up(host: str, port: int, tell: Tell = nobody) -> list[Address]:
+def resolve(host: str, port: int, emit: Emit = discard) -> list[Address]:
     """Return the addresses of *host*, a numeric address or a name. Raises socket.gaierror if it has none."""
     # As octets, so that nothing is made of the name before the system sees it.
-    with telling_failure(tell, "getaddrinfo", {"host": host}):
+    with trace_errors(emit, "getaddrinfo", {"host": host}):
         found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
-    addresses = in_turn([(family, address) for family, *_, address in found])
-    tell("getaddrinfo", {"host": host, "addresses": ", ".join(str(address[0]) for _, address in addresses)})
+    addresses = interleave_families([(family, address) for family, *_, address in found])
+    emit("getaddrinfo", {"host": host, "addresses": ", ".join(str(address[0]) for _, address in addresses)})
     return addresses
 
 
-def in_turn(addresses: Sequence[Address]) -> list[Address]:
+def interleave_families(addresses: Sequence[Address]) -> list[Address]:
     """Return *addresses* with their families in turn, first the one that the system prefers (RFC 8305 §4)."""
     first = [each for each in addresses if each[0] == addresses[0][0]]
     others = [each for each in addresses if each[0] != addresses[0][0]]
     return [each for each in chain.from_iterable(zip_longest(first, others)) if each is not None]
 
 
-def connect(addresses: Sequence[Address], deadline: float, tell: Tell = nobody) -> socket.socket:
+def connect(addresses: Sequence[Address], deadline: float, emit: Emit = discard) -> socket.socket:
     """Return a socket that is connected to one of *addresses*: the first to answer, each being tried in its turn.
 
     Raises TimeoutError at *deadline* (on the monotonic clock), or the OSError of the last address that refused.
@@ -92,13 +92,13 @@ def connect(addresses: Sequence[Address], deadline: float, tell: Tell = nobody) 
         while waiting or attempts:
             now = time.monotonic()
             if now >= deadline:
-                tell("timeout", {"for": "an address to answer", "seconds": round(now - began, 3)})
+                emit("timeout", {"for": "an address to answer", "seconds": round(now - began, 3)})
                 raise TimeoutError(f"no connection was made within {round(deadline - began, 2):g} s")
             if waiting and (now >= next_attempt or not attempts):
                 next_attempt = now + _ATTEMPT_SECONDS
                 family, address = waiting.popleft()
                 try:
-                    attempts[_begin_to_connect(family, address, tell)] = address
+                    attempts[_begin_to_connect(family, address, emit)] = address
                 except OSError as error:
                     fault = error
                 continue
@@ -107,10 +107,10 @@ def connect(addresses: Sequence[Address], deadline: float, tell: Tell = nobody) 
                 address = attempts.pop(attempt)
                 code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 if not code:
-                    tell("connect", {"address": address_of(address), "local": address_of(attempt.getsockname())})
+                    emit("connect", {"address": address_of(address), "local": address_of(attempt.getsockname())})
                     return attempt
                 attempt.close()
-                fault = _refused(code, address, tell)
+                fault = _refused(code, address, emit)
                 next_attempt = 0.0
     finally:
         for attempt in attempts:
@@ -118,11 +118,11 @@ def connect(addresses: Sequence[Address], deadline: float, tell: Tell = nobody) 
     raise fault
 
 
-def _begin_to_connect(family: socket.AddressFamily, address: Any, tell: Tell) -> socket.socket:
+def _begin_to_connect(family: socket.AddressFamily, address: Any, emit: Emit) -> socket.socket:
     """Return a socket that is being connected to *address*. Raises OSError if the system knows no way there."""
     # 1. Create: a descriptor for one end of a TCP connection, of IPv4 or IPv6.
     created = socket.socket(family, socket.SOCK_STREAM)
-    tell("socket", {"family": created.family.name, "type": created.type.name})
+    emit("socket", {"family": created.family.name, "type": created.type.name})
     # What is sent is sent at once, not held back until the last was acknowledged.
     created.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # connect() must not wait: another address may be faster.
@@ -131,13 +131,13 @@ def _begin_to_connect(family: socket.AddressFamily, address: Any, tell: Tell) ->
     code = created.connect_ex(address)
     if code not in (0, *_UNDER_WAY):
         created.close()
-        raise _refused(code, address, tell)
+        raise _refused(code, address, emit)
     return created
 
 
-def _refused(code: int, address: Any, tell: Tell) -> OSError:
+def _refused(code: int, address: Any, emit: Emit) -> OSError:
     error = OSError(code, os.strerror(code))
-    tell("connect", {"address": address_of(address), **failure(error)})
+    emit("connect", {"address": address_of(address), **error_attributes(error)})
     return error
 
 
@@ -153,11 +153,11 @@ class ClientConnection:
     """A connection to a server: one request goes out, its response comes in, then the next."""
 
     def __init__(
-        self, connected: socket.socket, limits: ResponseLimits, timeouts: ClientTimeouts, tell: Tell = nobody
+        self, connected: socket.socket, limits: ResponseLimits, timeouts: ClientTimeouts, emit: Emit = discard
     ) -> None:
         self._socket = connected
         self._timeouts = timeouts
-        self._tell = tell
+        self._emit = emit
         self._parser = ResponseParser(limits)
         self._until = 0.0
         # The head that came before all of our content was sent; the octets of content that have come.
@@ -211,7 +211,7 @@ class ClientConnection:
             _ = self._send_all(memoryview(head + beginning)) and self._send_all(rest)
         except ConnectionError as error:
             # RFC 9112 §9.5: the server may have said why before it closed.
-            self._tell("send", failure(error))
+            self._emit("send", error_attributes(error))
             self._is_last = True
 
     def hasten(self, seconds: float) -> None:
@@ -246,7 +246,7 @@ class ClientConnection:
         sent = self._socket.send(octets)
         # The head is told whole, since a part of it might show what the whole does not.
         head, self._head = self._head, b""
-        self._tell("send", {"octets": sent, "content": max(0, sent - len(head))}, head=head, octets=octets[:sent])
+        self._emit("send", {"octets": sent, "content": max(0, sent - len(head))}, head=head, octets=octets[:sent])
         return sent
 
     def _is_refused(self) -> bool:
@@ -272,7 +272,7 @@ class ClientConnection:
     def _final_head(self) -> ResponseHead | None:
         """Return the final head if it is there, past the interim ones."""
         while isinstance(event := self._parser.next_event(), ResponseHead):
-            self._tell("parse", {"status": event.status, "phrase": visible(event.phrase)}, head=event.octets)
+            self._emit("parse", {"status": event.status, "phrase": visible(event.phrase)}, head=event.octets)
             if not event.is_interim:
                 return event
         return None
@@ -284,7 +284,7 @@ class ClientConnection:
         if isinstance(event, Content):
             self._octets += len(event.octets)
             return event.octets
-        self._tell("content", {"octets": self._octets})
+        self._emit("content", {"octets": self._octets})
         if self._is_last or not self._parser.can_go_on:
             self.close()
         return b""
@@ -303,9 +303,9 @@ class ClientConnection:
         except TimeoutError:
             raise self._late("the server", time.monotonic() - began, reason) from None
         except ConnectionError as error:
-            self._tell("recv", failure(error))
+            self._emit("recv", error_attributes(error))
             raise self._parser.incomplete("was reset") from error
-        self._tell("recv", {"octets": len(octets)}, octets=octets)
+        self._emit("recv", {"octets": len(octets)}, octets=octets)
         self._parser.receive(octets)
 
     def _has_octets(self) -> bool:
@@ -321,7 +321,7 @@ class ClientConnection:
 
     def _late(self, awaited: str, seconds: float, reason: str) -> TimeoutError:
         """Return the error for a deadline that has passed: that of the whole exchange, or the one with a *reason*."""
-        self._tell("timeout", {"for": awaited, "seconds": round(max(seconds, 0.0), 3)})
+        self._emit("timeout", {"for": awaited, "seconds": round(max(seconds, 0.0), 3)})
         if self._timeouts.whole is not None and time.monotonic() >= self._until:
             reason = f"the exchange was not complete within {self._timeouts.whole:g} s"
         return TimeoutError(reason)
@@ -329,7 +329,7 @@ class ClientConnection:
     def close(self) -> None:
         """Close the socket; twice does no harm."""
         if not self.is_closed:
-            known = None if self._tell is nobody else tcp_info(self._socket)
+            known = None if self._emit is discard else tcp_info(self._socket)
             # 4. Close: the system sends FIN once all is sent; or a reset if we leave octets unread.
             self._socket.close()
-            self._tell("close", {"tcp": known} if known else {})
+            self._emit("close", {"tcp": known} if known else {})

@@ -169,7 +169,7 @@ class Download:
             self._file.write(octets)
         self.octets += len(octets)
 
-    def conclude(self) -> None:
+    def finish(self) -> None:
         """Make the file what it is meant to be, now that its content is whole. Raises IncompleteError if it is not."""
         self.close()
         if self._expected is not None and self.octets != self._expected:

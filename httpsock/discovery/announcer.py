@@ -33,8 +33,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from httpsock.http.text import visible
 from httpsock.server.poller import READABLE, open_poller
-from httpsock.server.server import say
-from httpsock.tracing.sockets import Tell, TracedDatagramSocket, everybody, failure, nobody
+from httpsock.server.server import print_stderr
+from httpsock.tracing.sockets import Emit, TracedDatagramSocket, discard, error_attributes, everybody
 
 from .answers import Answers
 from .description_server import DescriptionServer
@@ -55,7 +55,7 @@ from .ssdp import (
 
 if TYPE_CHECKING:
     # Loaded by who wants it.
-    from httpsock.tracing.trace import Trace
+    from httpsock.tracing.trace import TraceWriter
 
 # UDA 2.0 §1.1.2: no further than the network at hand and its next neighbour.
 _HOPS = 2
@@ -95,8 +95,8 @@ class Announcer:
         hosts: Sequence[str],
         port: int,
         *,
-        report: Callable[[str], object] = say,
-        trace: "Trace | None" = None,
+        report: Callable[[str], object] = print_stderr,
+        trace: "TraceWriter | None" = None,
         group_port: int = PORT,
     ) -> None:
         # The same folder of the same machine is the same device, whenever it is served.
@@ -111,10 +111,10 @@ class Announcer:
         self.is_replaced = False
         self._report = report
         self._faults: dict[str, str] = {}
-        self._tell: Tell = trace.server if trace else nobody
-        self._wants = trace.wants if trace else everybody
+        self._emit: Emit = trace.server if trace else discard
+        self._wants = trace.includes if trace else everybody
         self._create: Callable[[int, int], socket.socket] = (
-            partial(TracedDatagramSocket, tell=trace.server, wants=trace.wants) if trace else socket.socket
+            partial(TracedDatagramSocket, emit=trace.server, wants=trace.includes) if trace else socket.socket
         )
         self._group_port = group_port
         self._hosts = Hosts(hosts)
@@ -156,8 +156,8 @@ class Announcer:
         if not joined:
             self._report("httpsock: there is no network to announce the folder on; it is announced when there is one.")
         awakened, awakener = socket.socketpair()
-        self._awakened, self._awakener = opened.enter_context(awakened), opened.enter_context(awakener)
-        self._poller.register(self._awakened.fileno(), READABLE)
+        self._wakeup_reader, self._wakeup_writer = opened.enter_context(awakened), opened.enter_context(awakener)
+        self._poller.register(self._wakeup_reader.fileno(), READABLE)
 
     # --- the networks, as they come and go ---------------------------------------------------------------------------
 
@@ -167,27 +167,27 @@ class Announcer:
         for each in wanted:
             try:
                 with contextlib.ExitStack() as opened:
-                    hearing = opened.enter_context(self._create(each.family, socket.SOCK_DGRAM))
-                    _bind(hearing, self._group_port)
-                    self._join_one(each, hearing)
-                    self._poller.register(hearing.fileno(), READABLE)
+                    receiver = opened.enter_context(self._create(each.family, socket.SOCK_DGRAM))
+                    _bind(receiver, self._group_port)
+                    self._join_one(each, receiver)
+                    self._poller.register(receiver.fileno(), READABLE)
                     opened.pop_all()
             except OSError as error:
                 faults[each.host] = error
             else:
-                self._group_port = hearing.getsockname()[1]
-                self._sockets[each] = hearing
+                self._group_port = receiver.getsockname()[1]
+                self._sockets[each] = receiver
                 joined.append(each)
         return joined
 
-    def _join_one(self, each: Interface, hearing: socket.socket) -> None:
-        facts = {"group": _group_of(each.family), "address": each.host}
+    def _join_one(self, each: Interface, receiver: socket.socket) -> None:
+        attributes = {"group": _group_of(each.family), "address": each.host}
         try:
-            each.join(hearing, _group_of(each.family))
+            each.join(receiver, _group_of(each.family))
         except OSError as error:
-            self._tell("join", {**facts, **failure(error)})
+            self._emit("join", {**attributes, **error_attributes(error)})
             raise
-        self._tell("join", facts)
+        self._emit("join", attributes)
 
     def _follow(self) -> None:
         """Join and announce where networks have come, leave where they have gone (UDA 2.0 §1.2.2 to §1.2.4)."""
@@ -230,9 +230,9 @@ class Announcer:
         self._descriptions.remove(self.devices.pop(each))
 
     def _close(self, each: Interface) -> None:
-        hearing = self._sockets.pop(each)
-        self._poller.unregister(hearing.fileno())
-        hearing.close()
+        receiver = self._sockets.pop(each)
+        self._poller.unregister(receiver.fileno())
+        receiver.close()
 
     def _close_all(self) -> None:
         for each in list(self._sockets):
@@ -247,7 +247,7 @@ class Announcer:
             due = min(self._again, self._look, self._answers.next_moment)
             ready = self._poller.poll(max(0.0, due - time.monotonic()))
             descriptors = [descriptor for descriptor, _ in ready]
-            if self._awakened.fileno() in descriptors:
+            if self._wakeup_reader.fileno() in descriptors:
                 break
             for descriptor in descriptors:
                 self._guard(self._hear, descriptor)
@@ -317,30 +317,30 @@ class Announcer:
         if self._changes and descriptor == self._changes.fileno():
             discard_changes(self._changes)
             self._look = min(self._look, now + _SETTLING_SECONDS)
-        for each, hearing in self._sockets.items():
-            if hearing.fileno() == descriptor:
-                self._receive(each, hearing, now)
+        for each, receiver in self._sockets.items():
+            if receiver.fileno() == descriptor:
+                self._receive(each, receiver, now)
 
-    def _receive(self, each: Interface, hearing: socket.socket, now: float) -> None:
+    def _receive(self, each: Interface, receiver: socket.socket, now: float) -> None:
         """Receive one datagram; if it is a search of a neighbour's, let its answers wait for their moment."""
         try:
             # 3. Communicate: one recvfrom() is one datagram, whole, and says whose it is.
-            octets, peer = hearing.recvfrom(_MOST_OCTETS + 1)
+            octets, peer = receiver.recvfrom(_MOST_OCTETS + 1)
         except OSError:
             return
-        tell = self._tell if self._wants(peer[0]) else nobody
+        emit = self._emit if self._wants(peer[0]) else discard
         try:
             datagram = parse_datagram(octets)
         except DatagramError as error:
-            tell("ignore", error.facts, head=octets[:_MOST_SHOWN])
+            emit("ignore", error.attributes, head=octets[:_MOST_SHOWN])
             return
-        tell("parse", datagram.summary, head=octets)
+        emit("parse", datagram.summary, head=octets)
         try:
-            self._answer(_neighbours_search(datagram, peer[0]), peer, each, now, tell)
+            self._answer(_neighbours_search(datagram, peer[0]), peer, each, now, emit)
         except DatagramError as error:
-            tell("ignore", error.facts)
+            emit("ignore", error.attributes)
 
-    def _answer(self, search: Search, peer: tuple[Any, ...], heard_at: Interface, now: float, tell: Tell) -> None:
+    def _answer(self, search: Search, peer: tuple[Any, ...], heard_at: Interface, now: float, emit: Emit) -> None:
         """Let the answers to *search* wait for their moment. Raises DatagramError if there are none."""
         about = self._interface_towards(peer, heard_at)
         answers = list(self.devices[about].answers(search))
@@ -351,7 +351,7 @@ class Announcer:
         longest = search.seconds / 2
         self._answers.add(answers, peer, (heard_at, about), longest, now)
         if longest:
-            tell("wait", {"for": "a random moment to answer", "seconds": longest})
+            emit("wait", {"for": "a random moment to answer", "seconds": longest})
 
     def _send_what_is_due(self, now: float) -> None:
         for due in self._answers.take_due(now):
@@ -383,7 +383,7 @@ class Announcer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._awakener.send(b"\0")
+        self._wakeup_writer.send(b"\0")
         self._thread.join(_STOP_SECONDS)
         # 4. Close: nobody notices; that is what byebye is for.
         self._opened.close()

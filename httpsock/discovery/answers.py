@@ -26,7 +26,7 @@ _MOST_WAITING = 90
 _MOST_NEIGHBOURS = 1024
 
 
-class Rate:
+class RateLimit:
     """Grants so many a second, and so many at once."""
 
     def __init__(self, per_second: int, at_once: int, now: float) -> None:
@@ -50,15 +50,15 @@ class Shares:
     """How many answers all neighbours may have, and each of them."""
 
     def __init__(self, now: float) -> None:
-        self._all = Rate(_ALL_PER_SECOND, _ALL_AT_ONCE, now)
-        self._each: OrderedDict[str, Rate] = OrderedDict()
+        self._all = RateLimit(_ALL_PER_SECOND, _ALL_AT_ONCE, now)
+        self._each: OrderedDict[str, RateLimit] = OrderedDict()
 
     def grant(self, neighbour: str, now: float) -> None:
         """Grant one answer to *neighbour*. Raises DatagramError if its share, or that of all, is used up.
 
         A refused answer costs the others nothing.
         """
-        share = self._each.setdefault(neighbour, Rate(_EACH_PER_SECOND, _EACH_AT_ONCE, now))
+        share = self._each.setdefault(neighbour, RateLimit(_EACH_PER_SECOND, _EACH_AT_ONCE, now))
         self._each.move_to_end(neighbour)
         if len(self._each) > _MOST_NEIGHBOURS:
             self._each.popitem(last=False)

@@ -42,30 +42,30 @@ class Interface(NamedTuple):
         """Its address as others on this machine have to write it."""
         return with_zone(self.address, self.number)
 
-    def join(self, hearing: socket.socket, group: str) -> None:
+    def join(self, receiver: socket.socket, group: str) -> None:
         """Let a socket hear what is said to *group* there. Raises OSError."""
         if self.family == socket.AF_INET6:
             wanted = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", self.number)
-            hearing.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, wanted)
+            receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, wanted)
         else:
             wanted = socket.inet_aton(group) + self._ipv4
-            hearing.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, wanted)
+            receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, wanted)
 
     @property
     def _ipv4(self) -> bytes:
         """What names it among those of IPv4: an address that it has, and on Linux its number, which decides."""
         return socket.inet_aton(self.address) + (struct.pack("@i", self.number) if self.number else b"")
 
-    def send(self, sending: socket.socket, octets: bytes, group: str, port: int) -> None:
+    def send(self, sender: socket.socket, octets: bytes, group: str, port: int) -> None:
         """Send one datagram to *group* there. Raises OSError."""
         if self.family == socket.AF_INET6:
-            sending.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, self.number)
-            sending.sendto(octets, (group, port, 0, self.number))
+            sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, self.number)
+            sender.sendto(octets, (group, port, 0, self.number))
         else:
             # struct ip_mreqn, of which the group is not used here; or the address alone.
             named = bytes(4) + self._ipv4 if self.number else self._ipv4
-            sending.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, named)
-            sending.sendto(octets, (group, port))
+            sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, named)
+            sender.sendto(octets, (group, port))
 
 
 def sender(address: tuple[Any, ...]) -> str:

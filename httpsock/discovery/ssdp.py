@@ -40,15 +40,15 @@ _mx = re.compile(r"[0-9]{1,9}")
 class DatagramError(Exception):
     """The octets are no message of SSDP; nobody is told, since an answer could be for somebody else."""
 
-    def __init__(self, reason: str, clause: str) -> None:
-        super().__init__(f"{reason} ({clause})")
+    def __init__(self, reason: str, section: str) -> None:
+        super().__init__(f"{reason} ({section})")
         self.reason = reason
-        self.clause = clause
+        self.section = section
 
     @property
-    def facts(self) -> dict[str, str]:
+    def attributes(self) -> dict[str, str]:
         """What a trace tells of it."""
-        return {"reason": self.reason, "clause": self.clause}
+        return {"reason": self.reason, "section": self.section}
 
 
 class Datagram(NamedTuple):
@@ -114,7 +114,7 @@ def parse_datagram(octets: bytes) -> Datagram:
     fields: dict[bytes, bytes] = {}
     for number, line in enumerate(lines, start=1):
         if fault := field_line_fault(line + b"\r\n", f"field line {number}"):
-            raise DatagramError(fault.refusal.reason, fault.refusal.clause)
+            raise DatagramError(fault.refusal.reason, fault.refusal.section)
         name, _, value = line.partition(b":")
         fields[name.lower()] = value.strip(b" \t")
     return empty._replace(fields=fields)

@@ -15,18 +15,18 @@ Key = tuple[str, str | None]
 
 # The parts of stat() that change when a file does: its inode, length, time of modification, time of change (ns), and
 # device; the same of a second file, if the value depends on both.
-FileState = tuple[int, ...]
+FileStamp = tuple[int, ...]
 
 # How long a value is given without reading the file again.
 FRESH_SECONDS = 1.0
 
 
-def file_state(status: os.stat_result) -> FileState:
+def file_stamp(status: os.stat_result) -> FileStamp:
     """Return the state that *status* describes."""
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev
 
 
-class KeptFiles(Generic[Value]):
+class FileCache(Generic[Value]):
     """A cache of values made from files, up to *capacity* octets in all; the oldest entry is evicted.
 
     Shared by all threads. Reading is one look-up in a dict, which is safe on every Python; a value never
@@ -36,33 +36,33 @@ class KeptFiles(Generic[Value]):
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         # By key: the state, the value, until when it is fresh, and the memory that it takes up.
-        self._kept: dict[Key, tuple[FileState, Value, float, int]] = {}
+        self._cache: dict[Key, tuple[FileStamp, Value, float, int]] = {}
         self._total = 0
         self._writing = threading.Lock()
 
-    def get(self, key: Key, state: FileState, now: float) -> Value | None:
+    def get(self, key: Key, state: FileStamp, now: float) -> Value | None:
         """Return the value under *key*, or None unless the file was read in this very *state*, less than a second ago.
 
         *now* in seconds of the monotonic clock.
         """
-        kept = self._kept.get(key)
-        return kept[1] if kept is not None and kept[0] == state and now < kept[2] else None
+        cached = self._cache.get(key)
+        return cached[1] if cached is not None and cached[0] == state and now < cached[2] else None
 
-    def get_stale(self, key: Key, state: FileState) -> Value | None:
+    def get_stale(self, key: Key, state: FileStamp) -> Value | None:
         """Return the value under *key* however long ago the file was read in this very *state*, or None."""
-        kept = self._kept.get(key)
-        return kept[1] if kept is not None and kept[0] == state else None
+        cached = self._cache.get(key)
+        return cached[1] if cached is not None and cached[0] == state else None
 
-    def keep(self, key: Key, state: FileState, value: Value, octets: int, now: float) -> None:
+    def put(self, key: Key, state: FileStamp, value: Value, octets: int, now: float) -> None:
         """Keep *value*, read *now*, which takes up *octets* of memory, in the place of the one under *key*."""
         with self._writing:
             self._drop(key)
-            self._kept[key] = (state, value, now + FRESH_SECONDS, octets)
+            self._cache[key] = (state, value, now + FRESH_SECONDS, octets)
             self._total += octets
             while self._total > self._capacity:
-                self._drop(next(iter(self._kept)))
+                self._drop(next(iter(self._cache)))
 
     def _drop(self, key: Key) -> None:
-        dropped = self._kept.pop(key, None)
+        dropped = self._cache.pop(key, None)
         if dropped is not None:
             self._total -= dropped[3]

@@ -29,10 +29,10 @@ _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", os.O_RDONLY)
 # What open() says of a symlink under O_NOFOLLOW, for a file and for a folder; EMLINK is FreeBSD's.
 _LINK_ERRORS = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
 
-CAN_WALK = os.open in os.supports_dir_fd and bool(_NO_LINK)
+HAS_OPENAT = os.open in os.supports_dir_fd and bool(_NO_LINK)
 
 
-def open_below(root: str, relative: str, *, follow_links: bool) -> int:
+def open_beneath(root: str, relative: str, *, follow_links: bool) -> int:
     """Return a descriptor of *relative*, a name below the folder *root*, without waiting for it to be ready.
 
     With *follow_links* symlinks may lead anywhere; without, to what lies below *root*.
@@ -41,9 +41,9 @@ def open_below(root: str, relative: str, *, follow_links: bool) -> int:
     return _open(root, relative, _ANY, follow_links=follow_links)
 
 
-def check_folder_below(root: str, relative: str, *, follow_links: bool) -> None:
+def check_folder_beneath(root: str, relative: str, *, follow_links: bool) -> None:
     """Return if *relative* is a folder below *root* that may be passed through; else raise as ``open_below`` does."""
-    if CAN_WALK:
+    if HAS_OPENAT:
         os.close(_open(root, relative, _FOLDER, follow_links=follow_links))
     else:
         below = relative if follow_links else _real_relative(root, relative)
@@ -62,9 +62,9 @@ def has_link(root: str, relative: str) -> bool:
 
 
 @contextmanager
-def scandir_below(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
+def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
     """Give the entries of *relative*, a folder below *root*, while the context lasts. Raises as ``open_below`` does."""
-    if not CAN_WALK:
+    if not HAS_OPENAT:
         below = relative if follow_links else _real_relative(root, relative)
         with os.scandir(os.path.join(root, below)) as entries:
             yield entries
@@ -94,7 +94,7 @@ def _real_names(root: str, folder: str, name: str, *, follow_links: bool) -> lis
     """Return the names that *folder* lists for what *name* in it leads to: this very name, or others."""
     asked = os.lstat(os.path.join(root, folder, name))
     others, likely = [], []
-    with scandir_below(root, folder, follow_links=follow_links) as entries:
+    with scandir_beneath(root, folder, follow_links=follow_links) as entries:
         for entry in entries:
             if entry.name == name:
                 return [name]
@@ -114,7 +114,7 @@ def _real_names(root: str, folder: str, name: str, *, follow_links: bool) -> lis
 def _open(root: str, relative: str, flags: int, *, follow_links: bool) -> int:
     if follow_links:
         return os.open(os.path.join(root, relative), flags)
-    if not CAN_WALK:
+    if not HAS_OPENAT:
         return _open_checked(root, relative)
     try:
         return _walk(root, relative, flags)

@@ -23,11 +23,11 @@ from httpsock.http.messages import Refusal, Status
 from httpsock.http.negotiation import accepted_codings
 from httpsock.http.preconditions import etag_of
 
-from .cache import FileState, KeptFiles, file_state
-from .confinement import check_folder_below, has_link, is_alias_of_hidden, open_below, scandir_below
-from .listing_budget import Claim, Claims
-from .paths import NOT_FOUND, Name, holds_references, is_hidden_name, parse_path
-from .representation import COARSEST_SECONDS, Representation, etag_of_state, validators_of
+from .cache import FileCache, FileStamp, file_stamp
+from .confinement import check_folder_beneath, has_link, is_alias_of_hidden, open_beneath, scandir_beneath
+from .listing_budget import Allotment, ListingBudget
+from .paths import NOT_FOUND, ResourceName, holds_references, is_hidden_name, parse_path
+from .representation import MTIME_GRANULARITY_SECONDS, Representation, etag_of_state, validators_of
 from .siblings import CODING_NAMES, CODINGS, Original, is_proved, may_be_used
 
 INDEX_NAMES = ("index.html", "index.htm")
@@ -36,7 +36,7 @@ INDEX_NAMES = ("index.html", "index.htm")
 SMALL_FILE = 64 * 1024
 # What all kept files may take up in memory, and what one takes up besides its content, in octets. Its content is there
 # twice: by itself for ranges, and behind the head of its response.
-_MAX_KEPT = 32 * 1024 * 1024
+_CACHE_OCTETS = 32 * 1024 * 1024
 _KEPT_OVERHEAD = 2048
 # The same for verdicts on siblings.
 _MAX_PROOFS = 1024 * 1024
@@ -44,7 +44,7 @@ _PROOF_OVERHEAD = 768
 # Octets of a large file that are read to tell its type and charset.
 _LOOKED_AT = 8 * 1024
 # How many names all listings that are made or read at one time may hold: each takes up to 1 KiB. See Claims.
-_MOST_LISTED = 500_000
+_MAX_LISTED = 500_000
 
 _MISSING = (
     errno.ENOENT,
@@ -76,9 +76,9 @@ class Directory(NamedTuple):
     is made of them takes up memory until *claim* is closed.
     """
 
-    name: Name
+    name: ResourceName
     entries: Iterable[Entry]
-    claim: Claim = Claim(Claims(0))
+    allotment: Allotment = Allotment(ListingBudget(0))
     # The name of the document root itself, for the page.
     served: str = "/"
 
@@ -86,13 +86,13 @@ class Directory(NamedTuple):
 class Redirect(NamedTuple):
     """A folder whose path has no slash at its end, or one from which relative references lead elsewhere."""
 
-    name: Name
+    name: ResourceName
 
 
 Found = Representation | Directory | Redirect | Refusal
 
 
-class Moment:
+class Tick:
     """One turn of a worker, as seen from below: what time it is, and what was found in it.
 
     All requests that are answered in a turn had arrived before it began: what was found for the first of them holds
@@ -153,14 +153,14 @@ class DocumentRoot:
         self._siblings = siblings
         self._vary = "Accept-Encoding" if siblings else None
         self._cache_control = cache_control
-        self._kept: KeptFiles[Representation] = KeptFiles(_MAX_KEPT)
+        self._cache: FileCache[Representation] = FileCache(_CACHE_OCTETS)
         # Of siblings: the Content-Type, or "" if it is no sibling.
-        self._proofs: KeptFiles[str] = KeptFiles(_MAX_PROOFS)
-        self._claims = Claims(_MOST_LISTED)
+        self._proofs: FileCache[str] = FileCache(_MAX_PROOFS)
+        self._budget = ListingBudget(_MAX_LISTED)
         # A root that is traced has another.
         self._stat: Callable[[str], os.stat_result] = os.stat
 
-    def find(self, path: bytes, accept_encoding: bytes | None, moment: Moment) -> Found:
+    def find(self, path: bytes, accept_encoding: bytes | None, tick: Tick) -> Found:
         """Return what *path* names at this *moment*, for a client with this Accept-Encoding."""
         name = parse_path(path)
         if isinstance(name, Refusal):
@@ -170,77 +170,77 @@ class DocumentRoot:
                 return NOT_FOUND
             status = self._stat(self._prefix + name.relative)
             if stat.S_ISREG(status.st_mode) and not name.is_folder:
-                return self._represent(name.relative, status, accept_encoding, moment)
+                return self._represent(name.relative, status, accept_encoding, tick)
             if stat.S_ISDIR(status.st_mode):
-                return self._find_in_folder(path, name, accept_encoding, moment)
+                return self._find_in_folder(path, name, accept_encoding, tick)
         except OSError as error:
             # What the system forbids behind a link may lie outside, and nothing is said of what there is outside.
-            if isinstance(error, PermissionError) and self._may_lead_out(name.relative):
+            if isinstance(error, PermissionError) and self._passes_symlink(name.relative):
                 return NOT_FOUND
             return refusal_of(error)
         return NOT_FOUND
 
-    def _is_hidden(self, name: Name) -> bool:
+    def _is_hidden(self, name: ResourceName) -> bool:
         """Return whether a segment of *name*, or another name of the file that it leads to, is hidden."""
         return name.is_hidden or (
             name.may_be_alias and is_alias_of_hidden(self.directory, name.segments, follow_links=self._follow_links)
         )
 
-    def _find_in_folder(self, path: bytes, name: Name, accept_encoding: bytes | None, moment: Moment) -> Found:
+    def _find_in_folder(self, path: bytes, name: ResourceName, accept_encoding: bytes | None, tick: Tick) -> Found:
         """Return what a folder is represented by: its index, or the list of its entries."""
         if not name.is_folder or not holds_references(path, name):
-            check_folder_below(self.directory, name.relative, follow_links=self._follow_links)
+            check_folder_beneath(self.directory, name.relative, follow_links=self._follow_links)
             return Redirect(name)
         for index_name in INDEX_NAMES:
             index = os.path.join(name.relative, index_name)
             if status_of_index := self._stat_regular(index):
                 # One that leads out of the root is none.
                 with contextlib.suppress(FileNotFoundError):
-                    return self._represent(index, status_of_index, accept_encoding, moment)
-        claim = Claim(self._claims)
+                    return self._represent(index, status_of_index, accept_encoding, tick)
+        allotment = Allotment(self._budget)
         served = os.path.basename(self.directory) or self.directory
-        return Directory(name, claim.count(self._entries(name.relative)), claim, served)
+        return Directory(name, allotment.charge(self._entries(name.relative)), allotment, served)
 
     def _represent(
-        self, name: str, status: os.stat_result, accept_encoding: bytes | None, moment: Moment
+        self, name: str, status: os.stat_result, accept_encoding: bytes | None, tick: Tick
     ) -> Representation:
         """Return the representation of a regular file: one of its siblings if the client prefers its coding."""
         if accept_encoding and self._siblings:
             for coding in accepted_codings(accept_encoding, CODING_NAMES):
-                if sibling := self._sibling(name, coding, status, moment):
+                if sibling := self._sibling(name, coding, status, tick):
                     return sibling
-        return self._plain(name, status, moment)
+        return self._plain(name, status, tick)
 
-    def _plain(self, name: str, status: os.stat_result, moment: Moment) -> Representation:
+    def _plain(self, name: str, status: os.stat_result, tick: Tick) -> Representation:
         """Return the representation of a regular file as it is."""
-        return self._kept_file(name, None, file_state(status), moment) or self._open(name, None, moment)
+        return self._cached_file(name, None, file_stamp(status), tick) or self._open(name, None, tick)
 
-    def _sibling(self, name: str, coding: str, status: os.stat_result, moment: Moment) -> Representation | None:
+    def _sibling(self, name: str, coding: str, status: os.stat_result, tick: Tick) -> Representation | None:
         """Return the representation of a file in *coding*, or None if no file beside it is proved to be that."""
         of_sibling = self._stat_regular(name + CODINGS[coding])
-        if of_sibling is None or not may_be_used(of_sibling, status, moment.time):
+        if of_sibling is None or not may_be_used(of_sibling, status, tick.time):
             return None
-        key, state = (name, coding), file_state(of_sibling) + file_state(status)
+        key, state = (name, coding), file_stamp(of_sibling) + file_stamp(status)
         try:
-            if kept := self._kept_file(name, coding, state, moment):
-                return kept
-            media_type = self._proofs.get(key, state, moment.monotonic)
+            if cached := self._cached_file(name, coding, state, tick):
+                return cached
+            media_type = self._proofs.get(key, state, tick.monotonic)
             if media_type is None:
-                media_type = self._prove(name, coding, status, moment)
-                if _is_settled(of_sibling, moment) and _is_settled(status, moment):
-                    self._proofs.keep(key, state, media_type, len(name) + _PROOF_OVERHEAD, moment.monotonic)
-            return self._open(name, coding, moment, state, media_type) if media_type else None
+                media_type = self._prove(name, coding, status, tick)
+                if _is_settled(of_sibling, tick) and _is_settled(status, tick):
+                    self._proofs.put(key, state, media_type, len(name) + _PROOF_OVERHEAD, tick.monotonic)
+            return self._open(name, coding, tick, state, media_type) if media_type else None
         except OSError as error:
             # A sibling that may not be read, or leads outside, does not hide the file itself.
             if error.errno in _EXHAUSTED:
                 raise
             return None
 
-    def _prove(self, name: str, coding: str, status: os.stat_result, moment: Moment) -> str:
+    def _prove(self, name: str, coding: str, status: os.stat_result, tick: Tick) -> str:
         """Return the Content-Type of a file that a sibling holds in *coding*, or "" if it is not proved to hold it."""
-        with contextlib.closing(self._plain(name, status, moment)) as plain:
+        with contextlib.closing(self._plain(name, status, tick)) as plain:
             original = Original(plain.length, None if plain.file else plain.octets)
-            descriptor = open_below(self.directory, name + CODINGS[coding], follow_links=self._follow_links)
+            descriptor = open_beneath(self.directory, name + CODINGS[coding], follow_links=self._follow_links)
             with io.FileIO(descriptor) as sibling:
 
                 def read(offset: int, length: int) -> bytes:
@@ -250,52 +250,52 @@ class DocumentRoot:
                 is_its_sibling = is_proved(coding, read, os.fstat(descriptor).st_size, original)
             return plain.media_type if is_its_sibling else ""
 
-    def _kept_file(self, name: str, coding: str | None, state: FileState, moment: Moment) -> Representation | None:
+    def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: Tick) -> Representation | None:
         """Return the cached file if stat() still shows this *state*, unless a symlink leads to it now.
 
         Its folder may have been moved out of the root and a link put in its place; the file itself is the same then.
         """
-        kept = self._kept.get((name, coding), state, moment.monotonic)
+        cached = self._cache.get((name, coding), state, tick.monotonic)
         folder = name.rpartition(os.sep)[0]
-        if kept is None or not folder:
-            return kept
-        is_linked = moment.linked_folders.get(folder)
+        if cached is None or not folder:
+            return cached
+        is_linked = tick.linked_folders.get(folder)
         if is_linked is None:
-            is_linked = moment.linked_folders[folder] = self._may_lead_out(folder)
-        return None if is_linked else kept
+            is_linked = tick.linked_folders[folder] = self._passes_symlink(folder)
+        return None if is_linked else cached
 
-    def _may_lead_out(self, relative: str) -> bool:
+    def _passes_symlink(self, relative: str) -> bool:
         """Return whether there is a symlink on the way to *relative*, where links are not to lead outside."""
         return not self._follow_links and has_link(self.directory, relative)
 
     def _open(
-        self, name: str, coding: str | None, moment: Moment, proved: FileState = (), media_type: str = ""
+        self, name: str, coding: str | None, tick: Tick, proved: FileStamp = (), media_type: str = ""
     ) -> Representation:
         """Return the file called *name*, or its sibling in *coding*, opened or read, and kept if that is safe.
 
         The sibling has this *media_type*, and must be in the state in which it was *proved* to be one.
         """
         relative = name + CODINGS[coding] if coding else name
-        descriptor = open_below(self.directory, relative, follow_links=self._follow_links)
+        descriptor = open_beneath(self.directory, relative, follow_links=self._follow_links)
         try:
             opened = os.fstat(descriptor)
-            state = proved or file_state(opened)
-            if not stat.S_ISREG(opened.st_mode) or state[: len(file_state(opened))] != file_state(opened):
+            state = proved or file_stamp(opened)
+            if not stat.S_ISREG(opened.st_mode) or state[: len(file_stamp(opened))] != file_stamp(opened):
                 raise FileNotFoundError(errno.ENOENT, "another file by now", relative)
             if opened.st_size > SMALL_FILE:
                 media_type = media_type or _type_of_large(name, descriptor)
-                return self._represented(media_type, coding, opened, moment, file=io.FileIO(os.dup(descriptor)))
+                return self._represented(media_type, coding, opened, tick, file=io.FileIO(os.dup(descriptor)))
             octets = _read(descriptor, opened.st_size)
         finally:
             os.close(descriptor)
-        small = self._kept.get_stale((name, coding), state)
+        small = self._cache.get_stale((name, coding), state)
         # A file that is read again has mostly not changed: then its digest need not be computed.
         if small is None or small.octets != octets or small.media_type != (media_type or small.media_type):
             media_type = media_type or content_type_of(name, octets, is_whole=True)
-            small = self._represented(media_type, coding, opened, moment, octets=octets)
-        if _is_settled(opened, moment) and not has_link(self.directory, relative):
+            small = self._represented(media_type, coding, opened, tick, octets=octets)
+        if _is_settled(opened, tick) and not has_link(self.directory, relative):
             memory = 2 * len(octets) + len(name) + _KEPT_OVERHEAD
-            self._kept.keep((name, coding), state, small, memory, moment.monotonic)
+            self._cache.put((name, coding), state, small, memory, tick.monotonic)
         return small
 
     def _represented(
@@ -303,7 +303,7 @@ class DocumentRoot:
         media_type: str,
         coding: str | None,
         opened: os.stat_result,
-        moment: Moment,
+        tick: Tick,
         *,
         octets: bytes = b"",
         file: io.FileIO | None = None,
@@ -313,7 +313,7 @@ class DocumentRoot:
             media_type,
             coding,
             self._cache_control,
-            validators_of(etag_of_state(opened, moment.time) if file else etag_of(octets), opened, moment.time),
+            validators_of(etag_of_state(opened, tick.time) if file else etag_of(octets), opened, tick.time),
             length=opened.st_size if file else len(octets),
             octets=octets,
             file=file,
@@ -323,7 +323,7 @@ class DocumentRoot:
     def _entries(self, relative: str) -> Iterator[Entry]:
         """Return the entries of a folder that a client could ask for. Raises OSError if it can't be opened."""
         opened = contextlib.ExitStack()
-        entries = opened.enter_context(scandir_below(self.directory, relative, follow_links=self._follow_links))
+        entries = opened.enter_context(scandir_beneath(self.directory, relative, follow_links=self._follow_links))
 
         def look_up() -> Iterator[Entry]:
             with opened:
@@ -352,9 +352,9 @@ class DocumentRoot:
         """Return what a symlink leads to. Raises OSError if that lies outside."""
         status = self._stat(self._prefix + relative)
         if stat.S_ISDIR(status.st_mode):
-            check_folder_below(self.directory, relative, follow_links=self._follow_links)
+            check_folder_beneath(self.directory, relative, follow_links=self._follow_links)
         elif stat.S_ISREG(status.st_mode):
-            os.close(open_below(self.directory, relative, follow_links=self._follow_links))
+            os.close(open_beneath(self.directory, relative, follow_links=self._follow_links))
         return status
 
     def _stat_regular(self, relative: str) -> os.stat_result | None:
@@ -375,9 +375,9 @@ def _read(descriptor: int, length: int) -> bytes:
     return b"".join(parts)
 
 
-def _is_settled(status: os.stat_result, moment: Moment) -> bool:
+def _is_settled(status: os.stat_result, tick: Tick) -> bool:
     """Return whether a file can't change any more and keep its times, so that it may be kept."""
-    return max(status.st_mtime, status.st_ctime) + COARSEST_SECONDS < moment.time
+    return max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS < tick.time
 
 
 def _type_of_large(name: str, descriptor: int) -> str:

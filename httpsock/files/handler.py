@@ -18,9 +18,9 @@ from httpsock.http.messages import Part, Refusal, Request, Response, Status
 from httpsock.http.negotiation import preferred_media_type
 from httpsock.http.preconditions import Validators, Verdict, tag_digest, tag_of
 from httpsock.http.ranges import ByteRange, format_content_range, parse_ranges, select_ranges
-from httpsock.http.steps import Pieces, Work
+from httpsock.http.steps import Steps, Work
 
-from .document_root import Directory, Moment, Redirect, refusal_of
+from .document_root import Directory, Redirect, Tick, refusal_of
 from .paths import encoded_reference, folder_reference
 from .representation import Representation
 
@@ -31,7 +31,7 @@ _CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b
 _PRECONDITIONS = _CONDITIONAL - {b"range"}
 
 
-def respond(request: Request, moment: Moment) -> Response | Work[Response]:
+def respond(request: Request, tick: Tick) -> Response | Work[Response]:
     """Return the response to *request* from the files as they are at this *moment*."""
     if request.method not in ("GET", "HEAD"):
         return _respond_to_other_method(request)
@@ -41,17 +41,17 @@ def respond(request: Request, moment: Moment) -> Response | Work[Response]:
     target = request.target
     if not target.is_encoded:
         return _redirect(encoded_reference(target.path, target.query))
-    found = moment.find(target.path, request.fields.get(b"accept-encoding"))
+    found = tick.find(target.path, request.fields.get(b"accept-encoding"))
     match found:
         case Representation():
             # Most requests have no condition; a kept file's response is then ready made.
-            return found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, moment.time)
+            return found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, tick.time)
         case Redirect():
             return _redirect(folder_reference(target.path, target.query))
         case Directory():
-            return partial(_list, request, found, moment)
+            return partial(_list, request, found, tick)
         case _:
-            return _refuse(found, request, moment)
+            return _refuse(found, request, tick)
 
 
 def _respond_to_other_method(request: Request) -> Response:
@@ -132,7 +132,7 @@ def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Re
     return Response(Status.PARTIAL_CONTENT, fields, tuple(parts), representation.file)
 
 
-def _list(request: Request, directory: Directory, moment: Moment, network: str) -> Pieces[Response]:
+def _list(request: Request, directory: Directory, tick: Tick, network: str) -> Steps[Response]:
     """Return the listing of *directory* in the form that the client prefers, made on behalf of *network*.
 
     A listing is made anew for each request, since no folder says reliably that it is unchanged. Two kinds of request
@@ -143,10 +143,10 @@ def _list(request: Request, directory: Directory, moment: Moment, network: str) 
     from . import listing  # with what it imports 3 ms of start-up, and many a folder has an index
 
     media_type = preferred_media_type(request.fields.get(b"accept"), listing.MEDIA_TYPES)
-    directory.claim.network = network
+    directory.allotment.network = network
     content_type = ("Content-Type", in_utf8(media_type))
     with ExitStack() as ending:
-        ending.callback(directory.claim.close)
+        ending.callback(directory.allotment.close)
         try:
             if request.method == "HEAD" and _PRECONDITIONS.isdisjoint(request.fields):
                 # The first entries tell whether the folder can be read.
@@ -155,18 +155,18 @@ def _list(request: Request, directory: Directory, moment: Moment, network: str) 
                 return Response(Status.OK, fields, says_length=False)
             parts = yield from listing.render(directory, request.target.query, media_type)
         except OSError as error:
-            return _refuse(refusal_of(error), request, moment)
+            return _refuse(refusal_of(error), request, tick)
         digest = tag_digest()
         for part in parts:
             digest.update(part)
             yield
         validators = Validators(tag_of(digest), None)
         listed = Representation(in_utf8(media_type), None, "no-cache", validators, length=0, vary="Accept")
-        if (checked := _check(request, listed, moment.time)) is not None:
+        if (checked := _check(request, listed, tick.time)) is not None:
             return checked
         # The claim lasts until the page is sent.
         ending.pop_all()
-        return Response(Status.OK, (content_type, *listed.caching_fields), parts, directory.claim)
+        return Response(Status.OK, (content_type, *listed.caching_fields), parts, directory.allotment)
 
 
 def _redirect(location: str) -> Response:
@@ -176,11 +176,11 @@ def _redirect(location: str) -> Response:
     return Response(Status.MOVED_PERMANENTLY, fields, (content,))
 
 
-def _refuse(refusal: Refusal, request: Request, moment: Moment) -> Response:
+def _refuse(refusal: Refusal, request: Request, tick: Tick) -> Response:
     """Return the refusal; for a file that is not there the folder's own 404.html, if a page is what is wanted."""
     wants_page = preferred_media_type(request.fields.get(b"accept"), error_response.MEDIA_TYPES) == "text/html"
     if refusal.status is Status.NOT_FOUND and wants_page:
-        page = moment.find(b"/404.html", None)
+        page = tick.find(b"/404.html", None)
         if isinstance(page, Representation):
             fields = (("Content-Type", page.media_type), ("Cache-Control", "no-store"), ("Vary", "Accept"))
             response = Response(Status.NOT_FOUND, fields, (page.part(0, page.length),), page.file)

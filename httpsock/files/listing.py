@@ -21,7 +21,7 @@ from typing import NamedTuple
 from unicodedata import category
 
 from httpsock.http.grammar import percent_decode, percent_encode
-from httpsock.http.steps import PIECE, Pieces
+from httpsock.http.steps import BATCH, Steps
 
 from . import listing_page
 from .document_root import Directory, Entry
@@ -77,7 +77,7 @@ def parse_view(query: bytes | None) -> View:
     return view
 
 
-def render(directory: Directory, query: bytes | None, media_type: str) -> Pieces[tuple[bytes, ...]]:
+def render(directory: Directory, query: bytes | None, media_type: str) -> Steps[tuple[bytes, ...]]:
     """Return the listing of *directory* in one of MEDIA_TYPES, as *query* asks for it, in parts of some 64 KiB.
 
     Raises OSError if the folder can't be read to its end.
@@ -89,7 +89,7 @@ def render(directory: Directory, query: bytes | None, media_type: str) -> Pieces
     for found, entry in enumerate(directory.entries, start=1):
         if not text or text in entry.name.casefold():
             (folders if entry.is_folder else files).add(entry, row)
-        if found % PIECE == 0:
+        if found % BATCH == 0:
             yield
     parts: list[bytes] = []
     rows = chain(folders.take_all(), files.take_all())

@@ -40,7 +40,7 @@ _IGNORABLE_CATEGORIES = frozenset(("Cf", "Cc", "Cn", "Co", "Cs", "Mn", "Me", "Zl
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 
 
-class Name(NamedTuple):
+class ResourceName(NamedTuple):
     """The name of a file or folder below the document root.
 
     *relative* has the system's separators; *is_folder* if the path ended with a slash or a dot-segment; *is_hidden* if
@@ -55,12 +55,12 @@ class Name(NamedTuple):
     may_be_alias: bool = False
 
 
-def parse_path(path: bytes) -> Name | Refusal:
+def parse_path(path: bytes) -> ResourceName | Refusal:
     """Return the Name that *path*, which starts with a slash, spells, or why it can't be one."""
     return _memoised_parse_path(path) if len(path) <= _MAX_MEMOISED else _parse_path(path)
 
 
-def _parse_path(path: bytes) -> Name | Refusal:
+def _parse_path(path: bytes) -> ResourceName | Refusal:
     """Return the Name that *path* spells, or why it can't be one; depends on *path* alone."""
     decoded = percent_decode(path)
     if b"\0" in decoded:
@@ -80,10 +80,10 @@ def _parse_path(path: bytes) -> Name | Refusal:
             segments.pop()
         elif part not in ("", "."):
             segments.append(part)
-    if os.name == "nt" and any(map(is_windows_trap, segments)):
+    if os.name == "nt" and any(map(is_reserved_on_windows, segments)):
         return NOT_FOUND
     is_hidden = any(is_hidden_name(name, is_top=number == 0) for number, name in enumerate(segments))
-    return Name(
+    return ResourceName(
         tuple(segments),
         os.sep.join(segments),
         parts[-1] in ("", ".", ".."),
@@ -128,12 +128,12 @@ def folder_reference(path: bytes, query: bytes | None) -> str:
     # A colon in the first segment would end a scheme (RFC 3986 §4.2).
     reference = (b"./" if b":" in last else b"") + last + b"/"
     folder = parse_path(path + b"/")
-    if isinstance(folder, Name) and not (last and _leads_to(before + b"/" + reference, folder)):
+    if isinstance(folder, ResourceName) and not (last and _leads_to(before + b"/" + reference, folder)):
         reference = _whole(folder)
     return _with_query(reference, query)
 
 
-def holds_references(path: bytes, folder: Name) -> bool:
+def holds_references(path: bytes, folder: ResourceName) -> bool:
     """Return whether relative references against *path*, which names *folder*, lead into it.
 
     They lead elsewhere if the last slash is encoded, or if what clients remove as a segment is none here.
@@ -151,12 +151,12 @@ def encoded_reference(path: bytes, query: bytes | None) -> str:
     """
     reference = b"/" + encode_unencoded(path.lstrip(b"/")).encode("ascii")
     name = parse_path(path)
-    if isinstance(name, Name) and not _leads_to(reference, name):
+    if isinstance(name, ResourceName) and not _leads_to(reference, name):
         reference = _whole(name)
     return _with_query(reference, query and encode_unencoded(query).encode("ascii"))
 
 
-def _leads_to(path: bytes, name: Name) -> bool:
+def _leads_to(path: bytes, name: ResourceName) -> bool:
     """Return whether all clients that resolve *path*, below whatever prefix, ask for *name* there."""
     # Only two full stops make a difference; without them a long path costs no more work.
     if b".." not in percent_decode(path):
@@ -185,7 +185,7 @@ def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
     return [*segments, b""] if dots in (b".", b"..") else segments
 
 
-def _whole(name: Name) -> bytes:
+def _whole(name: ResourceName) -> bytes:
     """Return the path of *name*, which starts with one slash."""
     path = b"".join(b"/" + percent_encode(os.fsencode(segment)).encode("ascii") for segment in name.segments)
     return path + b"/" if name.is_folder else path
@@ -195,6 +195,6 @@ def _with_query(reference: bytes, query: bytes | None) -> str:
     return (reference if query is None else reference + b"?" + query).decode("ascii")
 
 
-def is_windows_trap(name: str) -> bool:
+def is_reserved_on_windows(name: str) -> bool:
     """Return whether Windows would open something other than a file of this very name."""
     return _WINDOWS_TRAP.fullmatch(name) is not None

@@ -16,7 +16,7 @@ from httpsock.http.preconditions import Validators
 # Linux stamps files with a clock that ticks every 1 to 10 ms; other systems with a finer one.
 _TICKS_NS = 50_000_000
 # No file system in use keeps times coarser than this (FAT: 2 s; ext4 with inodes of 128 bytes and HFS+: 1 s).
-COARSEST_SECONDS = 2.0
+MTIME_GRANULARITY_SECONDS = 2.0
 _SECOND_NS = 1_000_000_000
 
 
@@ -103,5 +103,5 @@ def _could_keep_its_times(opened: os.stat_result, now: float) -> bool:
     # On Windows st_ctime is when the file was made, and does not change.
     changed_ns = opened.st_mtime_ns if os.name == "nt" else opened.st_ctime_ns
     # A fraction of a second proves that the file system keeps them.
-    unseen_ns = _TICKS_NS if changed_ns % _SECOND_NS else int(COARSEST_SECONDS * _SECOND_NS)
+    unseen_ns = _TICKS_NS if changed_ns % _SECOND_NS else int(MTIME_GRANULARITY_SECONDS * _SECOND_NS)
     return changed_ns + unseen_ns > now * _SECOND_NS

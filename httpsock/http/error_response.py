@@ -1,4 +1,4 @@
-"""Explanations: a refusal as a response that says what was wrong, where, and by which clause.
+"""Explanations: a refusal as a response that says what was wrong, where, and by which section.
 
 Takes a Refusal, gives a Response: text to curl, a page to a browser, JSON to who asks for it.
 Knows nothing of files or sockets. What a client sent is in the reason, escaped already; markup is escaped here.
@@ -28,14 +28,14 @@ _PAGE = (
 body {{ font: 1.05rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 18vh auto 0; padding: 0 1.25rem; }}
 h1 {{ font-size: 1.6rem; line-height: 1.25; margin: 0 0 .75rem; }}
 p {{ margin: 0 0 .5rem; overflow-wrap: anywhere; }}
-.clause {{ opacity: .7; }}
+.section {{ opacity: .7; }}
 </style>
 </head>
 <body>
 <main>
 <h1>{title}</h1>
 <p>{reason}.</p>
-<p class="clause">{clause}</p>
+<p class="section">{section}</p>
 {above}</main>
 </body>
 </html>
@@ -72,20 +72,20 @@ def explain(
             above=f'<p><a href="{above}">Go to the folder above</a></p>\n' if above else "",
             title=escape(title),
             reason=escape(refusal.reason[:1].upper() + refusal.reason[1:]),
-            clause=escape(refusal.clause),
+            section=escape(refusal.section),
         )
     elif media_type == "application/json":
         said = {
             "status": refusal.status,
             "error": refusal.status.phrase,
             "reason": refusal.reason,
-            "clause": refusal.clause,
+            "section": refusal.section,
         }
         import json  # 3 ms of start-up, and seldom wanted
 
         content = json.dumps(said) + "\n"
     else:
-        content = f"{title}: {refusal.reason} ({refusal.clause})\n"
+        content = f"{title}: {refusal.reason} ({refusal.section})\n"
     described = (
         ("Content-Type", in_utf8(media_type)),
         # What is missing now may be there with the next request.

@@ -309,12 +309,12 @@ def field_line_fault(line: bytes, name: str) -> RequestError | None:
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     if line.endswith(b"\r\n") and grammar.field_line.fullmatch(text):
         return None
-    reason, clause = _field_line_reason(line, text)
-    return RequestError(Status.BAD_REQUEST, f"{name} {reason}", clause)
+    reason, section = _field_line_reason(line, text)
+    return RequestError(Status.BAD_REQUEST, f"{name} {reason}", section)
 
 
 def _field_line_reason(line: bytes, text: bytes) -> tuple[str, str]:
-    """Return why *line* is no field line, with the clause that it breaks."""
+    """Return why *line* is no field line, with the section that it breaks."""
     if not line.endswith(b"\r\n"):
         return "ends with a bare LF, not with CRLF", "RFC 9112 §2.2"
     if text.startswith((b" ", b"\t")):

@@ -60,20 +60,20 @@ class Status(IntEnum):
 class Refusal(NamedTuple):
     """Why a request is not answered with what it asks for.
 
-    *reason* is a clause that names the fault and where it is; *clause* the section that says so.
+    *reason* names the fault and where it is; *section* says so, as "RFC 9112 §5.1".
     """
 
     status: Status
     reason: str
-    clause: str
+    section: str
 
 
 class RequestError(Exception):
     """The octets received are no request that can be answered; the connection says so and closes."""
 
-    def __init__(self, status: Status, reason: str, clause: str) -> None:
-        super().__init__(f"{status} {status.phrase}: {reason} ({clause})")
-        self.refusal = Refusal(status, reason, clause)
+    def __init__(self, status: Status, reason: str, section: str) -> None:
+        super().__init__(f"{status} {status.phrase}: {reason} ({section})")
+        self.refusal = Refusal(status, reason, section)
 
 
 class TargetForm(Enum):
@@ -177,7 +177,17 @@ class Response:
     the head. *opening* is these, and the first part of the content if that is short; *rest* the parts that follow it.
     """
 
-    __slots__ = ("content", "content_length", "field_lines", "fields", "file", "opening", "refusal", "rest", "status")
+    __slots__ = (
+        "content",
+        "content_length",
+        "field_lines",
+        "fields",
+        "file",
+        "first_write",
+        "refusal",
+        "rest",
+        "status",
+    )
 
     def __init__(
         self,
@@ -196,9 +206,9 @@ class Response:
         self.refusal: Refusal | None = None
         self.content_length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in content)
         self.field_lines = _field_lines(status, fields, self.content_length if says_length else None)
-        self.opening, self.rest = self.field_lines, content
+        self.first_write, self.rest = self.field_lines, content
         if content and isinstance(content[0], bytes) and len(content[0]) <= _JOINED_OCTETS:
-            self.opening, self.rest = self.field_lines + content[0], content[1:]
+            self.first_write, self.rest = self.field_lines + content[0], content[1:]
 
     def close(self) -> None:
         """Close what the content comes from, if that is to be closed."""

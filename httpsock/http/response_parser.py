@@ -59,12 +59,12 @@ class ResponseLimits:
 
 
 class ResponseError(Exception):
-    """The octets received are no response; *reason* names the fault and where it is, *clause* what says so."""
+    """The octets received are no response; *reason* names the fault and where it is, *section* what says so."""
 
-    def __init__(self, reason: str, clause: str) -> None:
-        super().__init__(f"{reason} ({clause})")
+    def __init__(self, reason: str, section: str) -> None:
+        super().__init__(f"{reason} ({section})")
         self.reason = reason
-        self.clause = clause
+        self.section = section
 
 
 class IncompleteError(ResponseError):
@@ -241,7 +241,7 @@ class ResponseParser:
             raise ResponseError(f"there are more than {self._limits.field_lines} field lines", "RFC 9110 §5.4")
         elif not line.startswith((b" ", b"\t")):
             if fault := field_line_fault(line, f"field line {number}"):
-                raise ResponseError(fault.refusal.reason, fault.refusal.clause)
+                raise ResponseError(fault.refusal.reason, fault.refusal.section)
             self._field_lines.append(_name_and_value(line))
         elif number == 1:
             reason = "there is whitespace between the status line and the first field line"
@@ -249,7 +249,7 @@ class ResponseParser:
         else:
             # RFC 9112 §5.2: unlike a server, a client has to take a folded line, as if it were spaces.
             if fault := field_line_fault(b"folded:" + line, f"field line {number}"):
-                raise ResponseError(fault.refusal.reason, fault.refusal.clause)
+                raise ResponseError(fault.refusal.reason, fault.refusal.section)
             name, value = self._field_lines[-1]
             self._field_lines[-1] = name, (value + b" " + line.strip(b" \t\r\n")).strip(b" ")
 
@@ -305,8 +305,8 @@ class ResponseParser:
         except RequestError as error:
             if error.refusal.status == 413:
                 raise _too_long(self._limits) from None
-            # The reason and the clause are those of requests: chunks are the same both ways.
-            raise ResponseError(error.refusal.reason, error.refusal.clause) from None
+            # The reason and the section are those of requests: chunks are the same both ways.
+            raise ResponseError(error.refusal.reason, error.refusal.section) from None
         self._buffer = self._buffer[decoded.used :]
         self._content_octets += len(decoded.content)
         if decoded.content:
@@ -390,7 +390,7 @@ def _parse_lengths(content_length: bytes) -> int:
     try:
         lengths = {parse_length(member) for member in members}
     except RequestError as error:
-        raise ResponseError(error.refusal.reason, error.refusal.clause) from None
+        raise ResponseError(error.refusal.reason, error.refusal.section) from None
     if len(lengths) > 1:
         reason = f'Content-Length is "{grammar.printable(content_length)}", which are different lengths'
         raise ResponseError(reason, "RFC 9112 §6.3")

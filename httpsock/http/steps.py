@@ -11,9 +11,9 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 # Long work: it may pause any number of times, and then returns its result.
-Pieces = Generator[None, None, Result]
+Steps = Generator[None, None, Result]
 # Long work that a client asks for; the argument is its network, which answers for what the work takes up.
-Work = Callable[[str], Pieces[Result]]
+Work = Callable[[str], Steps[Result]]
 
 # This many names of a folder take about 0.6 ms.
-PIECE = 64
+BATCH = 64

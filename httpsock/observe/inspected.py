@@ -10,38 +10,40 @@ RFC 9112 §7.1 (chunked transfer coding); RFC 9293 §3.8, RFC 5681 (what the ker
 import socket
 from collections.abc import Callable, Sequence
 
-from httpsock.files.document_root import Moment
+from httpsock.files.document_root import Tick
 from httpsock.files.handler import respond
 from httpsock.http.messages import Request, Response
 from httpsock.http.steps import Work
 from httpsock.server.access_log import Exchange
-from httpsock.server.connection import Conversation
-from httpsock.server.event_loop import Log, Report, Worker
+from httpsock.server.connection import Coroutine
+from httpsock.server.event_loop import EventLoop, Log, Report
 from httpsock.server.poller import READABLE, WRITABLE
-from httpsock.server.settings import Service
+from httpsock.server.settings import Settings
 from httpsock.tracing.tcp_info import tcp_info
 
 from . import routes
-from .recorder import Feed, InspectedTeller, Inspector
+from .recorder import EventStream, InspectedTracer, Recorder
 from .routes import Stream, announce, is_shown, may_inspect
-from .traced import TracedConnection, TracedWorker, Tracing
+from .traced import Instrumentation, TracedConnection, TracedWorker
 
 # How long events are gathered before they are sent, and how often the kernel is asked about a download.
 _GATHER_SECONDS = 0.1
 _SAMPLE_SECONDS = 0.2
 
 
-class Inspecting(Tracing):
+class Inspection(Instrumentation):
     """What a server is made of that *inspector* sees. One belongs to one server."""
 
-    def __init__(self, inspector: Inspector) -> None:
-        super().__init__(inspector)
-        self._inspector = inspector
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__(recorder)
+        self._recorder = recorder
 
-    def worker(self, listeners: Sequence[socket.socket], service: Service, log: Log | None, report: Report) -> Worker:
+    def worker(
+        self, listeners: Sequence[socket.socket], settings: Settings, log: Log | None, report: Report
+    ) -> EventLoop:
         """Make a worker."""
-        counting = self._inspector.counting(log)
-        worker = TracedWorker(listeners, service, counting, report, trace=self._inspector)
+        counting = self._recorder.counting(log)
+        worker = TracedWorker(listeners, settings, counting, report, trace=self._recorder)
         worker.connection = InspectedConnection
         return worker
 
@@ -51,77 +53,77 @@ class InspectedConnection(TracedConnection):
 
     __slots__ = ("_next_sample",)
 
-    tell: InspectedTeller
+    emit: InspectedTracer
 
     def __init__(
         self,
         connected: socket.socket,
         client: str,
-        service: Service,
+        settings: Settings,
         log: Callable[[Exchange], object] | None,
-        moment: Moment,
+        tick: Tick,
         *,
-        tell: InspectedTeller,
+        emit: InspectedTracer,
     ) -> None:
         self._next_sample = 0.0
-        super().__init__(connected, client, service, log, moment, tell=tell)
+        super().__init__(connected, client, settings, log, tick, emit=emit)
 
-    def _respond(self, request: Request, moment: Moment) -> Response | Work[Response]:
+    def _respond(self, request: Request, tick: Tick) -> Response | Work[Response]:
         """Return the inspector's response to who may inspect, else the origin's."""
         is_own = may_inspect(request, self.client)
-        self.tell.decide(is_own=is_own)
+        self.emit.set_own(is_own=is_own)
         if is_own:
             return routes.respond(request)
-        response = respond(request, moment)
+        response = respond(request, tick)
         return announce(response) if isinstance(response, Response) and is_shown(request, self.client) else response
 
-    def _send(self, response: Response, request: Request | None, *, is_persistent: bool) -> Conversation | None:
+    def _send(self, response: Response, request: Request | None, *, is_persistent: bool) -> Coroutine | None:
         unsent = super()._send(response, request, is_persistent=is_persistent)
         if isinstance(response, Stream) and request and request.method == "GET":
-            return self._stream(unsent, Feed(self.tell.inspector, response.last_event_id, self.moment.monotonic))
+            return self._stream(unsent, EventStream(self.emit.recorder, response.last_event_id, self.tick.monotonic))
         return unsent
 
-    def _stream(self, unsent: Conversation | None, feed: Feed) -> Conversation:
+    def _stream(self, unsent: Coroutine | None, feed: EventStream) -> Coroutine:
         """Send what is new, over and over, until the reader leaves or the server stops."""
         if unsent:
             yield from unsent
-        tell = self.tell
-        tell.is_silent = True
-        tell.inspector.streaming(tell.connection, is_on=True)
+        emit = self.emit
+        emit.is_silent = True
+        emit.recorder.streaming(emit.connection, is_on=True)
         try:
-            while not self._service.is_stopping:
+            while not self._settings.is_stopping:
                 # How slow the reader may be is reckoned from now on.
-                self._start_rate(self.moment.monotonic)
-                yield from self._send_octets(_chunk(feed.next(self.moment.monotonic)), 0)
+                self._start_rate(self.tick.monotonic)
+                yield from self._send_octets(_chunk(feed.next(self.tick.monotonic)), 0)
                 yield from self._gather()
             yield from self._send_octets(b"0\r\n\r\n", 0)
         finally:
-            tell.inspector.streaming(tell.connection, is_on=False)
-            tell.is_silent = False
+            emit.recorder.streaming(emit.connection, is_on=False)
+            emit.is_silent = False
 
-    def _gather(self) -> Conversation:
+    def _gather(self) -> Coroutine:
         """Wait for a moment. Raises an OSError if the reader leaves, or room is made for others."""
-        deadline = self.moment.monotonic + _GATHER_SECONDS
+        deadline = self.tick.monotonic + _GATHER_SECONDS
         # Nothing is lost if it is cut short here.
         self.is_idle = True
         try:
             yield READABLE, deadline
         except TimeoutError:
-            if self.moment.monotonic < deadline:
+            if self.tick.monotonic < deadline:
                 raise
         else:
-            if not self._service.is_stopping:
+            if not self._settings.is_stopping:
                 raise ConnectionAbortedError("the reader has left, or asks for more while it is answered")
         self.is_idle = False
 
-    def _serve(self) -> Conversation:
+    def _serve(self) -> Coroutine:
         """Serve, and ask the kernel now and then while there is no room to send."""
-        conversation = super()._serve()
+        coroutine = super()._serve()
         thrown = None
         try:
             while True:
                 try:
-                    wait = conversation.send(None) if thrown is None else conversation.throw(thrown)
+                    wait = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
                 except StopIteration:
                     return
                 thrown = None
@@ -133,19 +135,19 @@ class InspectedConnection(TracedConnection):
                 except TimeoutError as error:
                     thrown = error
         finally:
-            conversation.close()
+            coroutine.close()
 
-    def _sampling(self, deadline: float) -> Conversation:
+    def _sampling(self, deadline: float) -> Coroutine:
         """Wait for room to send, and tell what the kernel knows meanwhile."""
         while True:
-            now = self.moment.monotonic
+            now = self.tick.monotonic
             if now >= self._next_sample and (info := tcp_info(self._socket)):
                 self._next_sample = now + _SAMPLE_SECONDS / 2
-                self.tell("tcp", {"tcp": info})
+                self.emit("tcp", {"tcp": info})
             try:
                 yield WRITABLE, min(deadline, now + _SAMPLE_SECONDS)
             except TimeoutError:
-                if self.moment.monotonic >= deadline:
+                if self.tick.monotonic >= deadline:
                     raise
             else:
                 return

@@ -25,7 +25,7 @@ from httpsock.http.masking import mask
 from httpsock.server.access_log import Exchange
 from httpsock.server.event_loop import Log
 from httpsock.tracing.events import Event, format_json
-from httpsock.tracing.trace import Teller, Trace, weight_of
+from httpsock.tracing.trace import ConnectionTracer, TraceWriter, memory_size
 
 # Where the inspector is; what is asked for there is nobody's event.
 PREFIX = b"/.httpsock/"
@@ -45,15 +45,15 @@ _MOST_NAMED = 256
 _LATENCIES = 28
 
 
-class Inspector(Trace):
+class Recorder(TraceWriter):
     """A trace that is remembered instead of written. What it is told, *also* is told, too."""
 
     def __init__(
-        self, also: Trace | None = None, *, most_events: int = _MOST_EVENTS, most_octets: int = _MOST_OCTETS
+        self, forward_to: TraceWriter | None = None, *, most_events: int = _MOST_EVENTS, most_octets: int = _MOST_OCTETS
     ) -> None:
         super().__init__(format_json, -1)
-        self._also = also
-        self.server = InspectedTeller(self, 0, "", also.server if also else None)
+        self._forward_to = forward_to
+        self.server = InspectedTracer(self, 0, "", forward_to.server if forward_to else None)
         # Tells this server's events from those of the one before it.
         self.name = os.urandom(4).hex()
         # Holds all that follows.
@@ -74,35 +74,37 @@ class Inspector(Trace):
         self._counters: tuple[dict[str, Any], str] = ({}, "")
         self._facts = {"process": os.getpid(), "started": time.time()}
 
-    def teller(self, peer: str) -> "InspectedTeller":
+    def teller(self, peer: str) -> "InspectedTracer":
         """Return what tells of the next connection."""
         with self._lock:
             self._count += 1
             client = peer.rpartition(":")[0].strip("[]") or peer
-            also = self._also.teller(peer) if self._also and self._also.wants(client) else None
-            return InspectedTeller(self, self._count, peer, also)
+            forward_to = (
+                self._forward_to.teller(peer) if self._forward_to and self._forward_to.includes(client) else None
+            )
+            return InspectedTracer(self, self._count, peer, forward_to)
 
     def put(self, event: Event) -> None:
         """Remember an event, and forget the oldest if there are too many."""
         with self._lock:
-            self._tally(event)
+            self._count_event(event)
             self._last += 1
             if not event.connection and len(self._own) < _MOST_OWN:
                 self._own.append((self._last, event))
             self._events.append(event)
-            self._weight += weight_of(event)
+            self._weight += memory_size(event)
             while len(self._events) > self._most_events or self._weight > self._most_weight:
-                self._weight -= weight_of(self._events.popleft())
+                self._weight -= memory_size(self._events.popleft())
 
     def start(self) -> None:
         """Let what is told the same begin to write."""
-        if self._also:
-            self._also.start()
+        if self._forward_to:
+            self._forward_to.start()
 
     def finish(self) -> None:
         """Let what is told the same come to its end."""
-        if self._also:
-            self._also.finish()
+        if self._forward_to:
+            self._forward_to.finish()
 
     def counting(self, log: Log | None) -> Log:
         """Return a log that counts exchanges, and hands them on to *log*."""
@@ -130,7 +132,7 @@ class Inspector(Trace):
                 self._messages.pop(next(iter(self._messages)), None)
         return message
 
-    def own_before(self, number: int) -> list[Event]:
+    def startup_events_before(self, number: int) -> list[Event]:
         """Return how the server came to listen, as far as event *number* and those behind it do not tell."""
         with self._lock:
             return [event for own, event in self._own if own < number]
@@ -165,7 +167,7 @@ class Inspector(Trace):
                 "latencies": list(self._latencies),
             }
 
-    def _tally(self, event: Event) -> None:
+    def _count_event(self, event: Event) -> None:
         """Count what an event says."""
         match event.name:
             case "accept":
@@ -173,9 +175,9 @@ class Inspector(Trace):
             case "close":
                 self._open.pop(event.connection, None)
             case "recv":
-                self._received += event.facts.get("octets", 0)
+                self._received += event.attributes.get("octets", 0)
             case "send" | "sendfile":
-                self._sent += event.facts.get("octets", 0)
+                self._sent += event.attributes.get("octets", 0)
 
     def _count_exchanges(self, exchanges: Sequence[Exchange]) -> None:
         with self._lock:
@@ -186,86 +188,92 @@ class Inspector(Trace):
                     self._latencies[min(power, _LATENCIES - 1)] += 1
 
 
-class InspectedTeller(Teller):
+class InspectedTracer(ConnectionTracer):
     """Tells an inspector of one connection, but for what is asked of the inspector itself; and *also* of all.
 
     What is received is held back until it is known whom it is for.
     """
 
-    def __init__(self, inspector: Inspector, connection: int, peer: str, also: Teller | None) -> None:
-        super().__init__(inspector, connection, peer)
-        self.wants_octets = also is not None and also.wants_octets
-        self.inspector = inspector
+    def __init__(self, recorder: Recorder, connection: int, peer: str, forward_to: ConnectionTracer | None) -> None:
+        super().__init__(recorder, connection, peer)
+        self.wants_octets = forward_to is not None and forward_to.wants_octets
+        self.recorder = recorder
         self.connection = connection
-        self._also = also
+        self._forward_to = forward_to
         self._undecided: list[Event] = []
         self._is_own = False
         # While a stream of events goes out nobody is told of it, or there would be no end.
         self.is_silent = False
 
     def __call__(
-        self, name: str, facts: Mapping[str, Any] | None = None, head: bytes = b"", octets: bytes | memoryview = b""
+        self,
+        name: str,
+        attributes: Mapping[str, Any] | None = None,
+        head: bytes = b"",
+        octets: bytes | memoryview = b"",
     ) -> None:
         """Tell of what happens now."""
         if self.is_silent:
             return
-        if self._also:
-            self._also(name, facts, head, octets)
-        event = self.event(name, facts or {}, head, octets)
+        if self._forward_to:
+            self._forward_to(name, attributes, head, octets)
+        event = self.event(name, attributes or {}, head, octets)
         # The server itself is asked nothing by its pages.
         if self.connection and name in ("recv", "parse"):
             self._undecided.append(event)
             return
         if self._undecided:
-            self.decide(is_own=False)
+            self.set_own(is_own=False)
         # Who has seen it begin sees it end.
         if not self._is_own or name == "close":
-            self.inspector.put(event)
+            self.recorder.put(event)
 
-    def event(self, name: str, facts: Mapping[str, Any], head: bytes = b"", octets: bytes | memoryview = b"") -> Event:
+    def event(
+        self, name: str, attributes: Mapping[str, Any], head: bytes = b"", octets: bytes | memoryview = b""
+    ) -> Event:
         """Return what happens now as an event with its head, and with the first of its octets."""
-        event = super().event(name, facts)
+        event = super().event(name, attributes)
         # All are masked, since where one call ends the line of a field may go on.
         shown = self._masked(name, octets)[:_SHOWN_OCTETS] if octets else b""
         return event._replace(head=mask(head), octets=shown)
 
-    def asks_for(self, path: bytes) -> None:
+    def set_path(self, path: bytes) -> None:
         """Tell which path the exchange that is under way asks for."""
-        if self._also:
-            self._also.asks_for(path)
+        if self._forward_to:
+            self._forward_to.set_path(path)
 
-    def decide(self, *, is_own: bool) -> None:
+    def set_own(self, *, is_own: bool) -> None:
         """Tell of what was received, or forget it if it is for the inspector, and what follows with it."""
         self._is_own = is_own
         for event in () if is_own else self._undecided:
-            self.inspector.put(event)
+            self.recorder.put(event)
         self._undecided.clear()
 
 
-class Feed:
+class EventStream:
     """What one reader is sent: all that it has not seen yet, as far as it is remembered."""
 
-    def __init__(self, inspector: Inspector, last_event_id: bytes, now: float) -> None:
+    def __init__(self, recorder: Recorder, last_event_id: bytes, now: float) -> None:
         name, _, number = last_event_id.partition(b"-")
-        is_ours = name == inspector.name.encode() and len(number) < 20 and number.isdigit()
-        self._inspector = inspector
+        is_ours = name == recorder.name.encode() and len(number) < 20 and number.isdigit()
+        self._recorder = recorder
         self._last = int(number) if is_ours else None
         self._counters: dict[str, Any] = {}
         self._latest = now
 
     def next(self, now: float) -> bytes:
         """Return what is new as part of an event stream; at times a comment, if nothing is."""
-        inspector = self._inspector
-        first, events = inspector.after(self._last)
+        recorder = self._recorder
+        first, events = recorder.after(self._last)
         lines = []
         if self._last is None:
-            lines = [f"data: {_object(event)}\n\n" for event in inspector.own_before(first)]
+            lines = [f"data: {_object(event)}\n\n" for event in recorder.startup_events_before(first)]
         elif first > self._last + 1:
-            lost = inspector.server.event("lost", {"events": first - self._last - 1})
+            lost = recorder.server.event("lost", {"events": first - self._last - 1})
             lines.append(f"data: {format_json(lost)}\n")
-        lines += [inspector.message(number, event) for number, event in enumerate(events, first)]
+        lines += [recorder.message(number, event) for number, event in enumerate(events, first)]
         self._last = first + len(events) - 1
-        counters, message = inspector.counters_message()
+        counters, message = recorder.counters_message()
         if counters != self._counters:
             self._counters = counters
             lines.append(message)

@@ -40,7 +40,7 @@ class Stream(Response):
         fields = (("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked"), *_PRIVATE)
         self.fields = fields
         self.field_lines = "".join([*(f"{name}: {value}\r\n" for name, value in fields), "\r\n"]).encode("ascii")
-        self.opening = self.field_lines
+        self.first_write = self.field_lines
 
 
 def is_loopback(address: str) -> bool:

@@ -18,8 +18,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from io import FileIO
 
-from httpsock.files.cache import FileState
-from httpsock.files.document_root import DocumentRoot, Entry, Moment
+from httpsock.files.cache import FileStamp
+from httpsock.files.document_root import DocumentRoot, Entry, Tick
 from httpsock.files.representation import Representation
 from httpsock.files.siblings import CODINGS
 from httpsock.http.error_response import Explanation
@@ -28,139 +28,149 @@ from httpsock.http.masking import mask
 from httpsock.http.messages import Request, Response
 from httpsock.http.request_parser import Content, EndOfContent, Event, Limits, RequestParser
 from httpsock.server.access_log import Exchange
-from httpsock.server.connection import Connection, Conversation
-from httpsock.server.event_loop import Log, Report, Worker
+from httpsock.server.connection import Connection, Coroutine
+from httpsock.server.event_loop import EventLoop, Log, Report
 from httpsock.server.poller import WRITABLE
-from httpsock.server.settings import Service
+from httpsock.server.settings import Settings
 from httpsock.tracing.events import visible
-from httpsock.tracing.sockets import Tell, TracedListener, TracedSocket, address_of, failure, nobody, telling_failure
-from httpsock.tracing.trace import Teller, Trace
+from httpsock.tracing.sockets import (
+    Emit,
+    TracedListener,
+    TracedSocket,
+    address_of,
+    discard,
+    error_attributes,
+    trace_errors,
+)
+from httpsock.tracing.trace import ConnectionTracer, TraceWriter
 
 # So much is shown of octets that are no request.
 _MOST_UNREAD = 2048
 
 
-class Tracing:
+class Instrumentation:
     """What a server is made of that tells *trace* what it does. One belongs to one server."""
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: TraceWriter) -> None:
         self.trace = trace
         self.start = trace.start
         self.finish = trace.finish
 
     def listener(self, family: int, kind: int) -> socket.socket:
         """Create a socket that is to listen."""
-        return TracedListener(family, kind, tell=self.trace.server)
+        return TracedListener(family, kind, emit=self.trace.server)
 
-    def worker(self, listeners: Sequence[socket.socket], service: Service, log: Log | None, report: Report) -> Worker:
+    def worker(
+        self, listeners: Sequence[socket.socket], settings: Settings, log: Log | None, report: Report
+    ) -> EventLoop:
         """Make a worker."""
-        return TracedWorker(listeners, service, log, report, trace=self.trace)
+        return TracedWorker(listeners, settings, log, report, trace=self.trace)
 
 
-class TracedWorker(Worker):
+class TracedWorker(EventLoop):
     """A worker that tells *trace* of its connections."""
 
     def __init__(
         self,
         listeners: Sequence[socket.socket],
-        service: Service,
+        settings: Settings,
         log: Log | None,
         report: Report,
         *,
-        trace: Trace,
+        trace: TraceWriter,
     ) -> None:
-        super().__init__(listeners, service, log, report)
+        super().__init__(listeners, settings, log, report)
         self._trace = trace
         self._connect = self._connect_traced
         # Which variant of a connection it makes.
         self.connection: type[TracedConnection] = TracedConnection
-        self._root = TracedRoot(service.root)
+        self._root = TracedRoot(settings.root)
         self._listeners = {
             descriptor: TracedListener(
-                listener.family, listener.type, listener.proto, listener.detach(), tell=trace.server
+                listener.family, listener.type, listener.proto, listener.detach(), emit=trace.server
             )
             for descriptor, listener in self._listeners.items()
         }
 
-    def _moment(self) -> Moment:
-        moment = super()._moment()
-        return Moment(self._root, moment.time, moment.monotonic)
+    def _tick(self) -> Tick:
+        tick = super()._tick()
+        return Tick(self._root, tick.time, tick.monotonic)
 
-    def _resume(self, connection: Connection, moment: Moment, thrown: Exception | None = None) -> None:
+    def _resume(self, connection: Connection, tick: Tick, thrown: Exception | None = None) -> None:
         # What is looked up until it waits again is looked up for this connection.
-        self._root.tell = connection.tell if isinstance(connection, TracedConnection) else nobody
-        super()._resume(connection, moment, thrown)
+        self._root.emit = connection.emit if isinstance(connection, TracedConnection) else discard
+        super()._resume(connection, tick, thrown)
 
     def _connect_traced(
         self,
         connected: socket.socket,
         client: str,
-        service: Service,
+        settings: Settings,
         log: Callable[[Exchange], object] | None,
-        moment: Moment,
+        tick: Tick,
     ) -> Connection:
-        if not self._trace.wants(client):
-            return Connection(connected, client, service, log, moment)
+        if not self._trace.includes(client):
+            return Connection(connected, client, settings, log, tick)
         try:
             peer = address_of(connected.getpeername())
         except OSError:
             # It is gone already.
             peer = client
-        return self.connection(connected, client, service, log, moment, tell=self._trace.teller(peer))
+        return self.connection(connected, client, settings, log, tick, emit=self._trace.teller(peer))
 
 
 class TracedConnection(Connection):
     """A connection that tells what it receives, waits for, answers and sends."""
 
-    __slots__ = ("tell",)
+    __slots__ = ("emit",)
 
     def __init__(
         self,
         connected: socket.socket,
         client: str,
-        service: Service,
+        settings: Settings,
         log: Callable[[Exchange], object] | None,
-        moment: Moment,
+        tick: Tick,
         *,
-        tell: Teller,
+        emit: ConnectionTracer,
     ) -> None:
-        self.tell = tell
-        tell("accept")
+        self.emit = emit
+        emit("accept")
         traced = TracedSocket(
             connected.family,
             connected.type,
             connected.proto,
             connected.detach(),
-            tell=tell,
+            emit=emit,
             # Octets of a head that are not sent yet stand in _sent as a negative number.
             head_octets=lambda: max(0, -self._sent),
         )
         traced.setblocking(False)
-        super().__init__(traced, client, service, log, moment)
-        self._parser = TracedParser(service.limits, tell)
+        super().__init__(traced, client, settings, log, tick)
+        self._parser = TracedParser(settings.limits, emit)
 
-    def _serve(self) -> Conversation:
+    def _serve(self) -> Coroutine:
         """Serve, and tell what is waited for and how the waiting ends."""
-        conversation = super()._serve()
+        coroutine = super()._serve()
         thrown = None
         while True:
             try:
-                wait = conversation.send(None) if thrown is None else conversation.throw(thrown)
+                wait = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
             except StopIteration:
                 return
-            facts = {}
+            attributes = {}
             if wait is not None:
-                facts = {"for": self._awaited(wait[0]), "seconds": round(wait[1] - self.moment.monotonic, 3)}
-                self.tell("wait", facts)
+                attributes = {"for": self._awaited(wait[0]), "seconds": round(wait[1] - self.tick.monotonic, 3)}
+                self.emit("wait", attributes)
             try:
                 yield wait
                 thrown = None
             except TimeoutError as error:
-                self.tell("timeout", facts)
+                self.emit("timeout", attributes)
                 thrown = error
             except GeneratorExit:
-                self.tell("cut")
-                conversation.close()
+                self.emit("cut")
+                coroutine.close()
                 raise
 
     def _awaited(self, awaited: int) -> str:
@@ -173,32 +183,32 @@ class TracedConnection(Connection):
             return "content"
         return "a request" if self.is_idle else "the rest of the head"
 
-    def _send(self, response: Response, request: Request | None, *, is_persistent: bool) -> Conversation | None:
+    def _send(self, response: Response, request: Request | None, *, is_persistent: bool) -> Coroutine | None:
         if isinstance(response, Explanation):
             unread = b"" if request else self._parser.unread
-            status, reason, clause = response.refusal
-            facts = {"status": int(status), "phrase": status.phrase, "reason": reason, "clause": clause}
+            status, reason, section = response.refusal
+            attributes = {"status": int(status), "phrase": status.phrase, "reason": reason, "section": section}
             if not request:
-                self.tell.asks_for(unread.partition(b" ")[2])
-            self.tell("refuse", facts, head=unread[:_MOST_UNREAD])
+                self.emit.set_path(unread.partition(b" ")[2])
+            self.emit("refuse", attributes, head=unread[:_MOST_UNREAD])
         return super()._send(response, request, is_persistent=is_persistent)
 
     def _sendfile(self, file: FileIO, offset: int, length: int) -> int:
-        with telling_failure(self.tell, "sendfile"):
+        with trace_errors(self.emit, "sendfile"):
             sent = super()._sendfile(file, offset, length)
-        octets = os.pread(file.fileno(), sent, offset) if self.tell.wants_octets else b""
-        self.tell("sendfile", {"octets": sent}, octets=octets)
+        octets = os.pread(file.fileno(), sent, offset) if self.emit.wants_octets else b""
+        self.emit("sendfile", {"octets": sent}, octets=octets)
         return sent
 
 
 class TracedParser(RequestParser):
     """A parser that tells of each request and of the end of its content."""
 
-    __slots__ = ("_octets", "_tell")
+    __slots__ = ("_emit", "_octets")
 
-    def __init__(self, limits: Limits, tell: Teller) -> None:
+    def __init__(self, limits: Limits, emit: ConnectionTracer) -> None:
         super().__init__(limits)
-        self._tell = tell
+        self._emit = emit
         self._octets = 0
 
     @property
@@ -208,10 +218,10 @@ class TracedParser(RequestParser):
 
     def _request(self, stop: int) -> Request:
         request = super()._request(stop)
-        self._tell.asks_for(request.target.path)
+        self._emit.set_path(request.target.path)
         # Of a method that reads like the name of a secret field, all that follows is masked.
         method, _, rest = visible(mask(request.request_line)).partition(" ")
-        self._tell("parse", {"method": method, "target": rest.rpartition(" ")[0] or rest}, head=request.head)
+        self._emit("parse", {"method": method, "target": rest.rpartition(" ")[0] or rest}, head=request.head)
         self._octets = 0
         return request
 
@@ -220,7 +230,7 @@ class TracedParser(RequestParser):
         if isinstance(event, Content):
             self._octets += len(event.octets)
         if isinstance(event, EndOfContent):
-            self._tell("content", {"octets": self._octets})
+            self._emit("content", {"octets": self._octets})
         return event
 
 
@@ -234,69 +244,69 @@ class TracedRoot(DocumentRoot):
         self._stat = self._traced_stat
 
     @property
-    def tell(self) -> Tell:
+    def emit(self) -> Emit:
         """Whom to tell what this thread looks at."""
-        tell: Tell = getattr(self._of_thread, "tell", nobody)
-        return tell
+        emit: Emit = getattr(self._of_thread, "emit", discard)
+        return emit
 
-    @tell.setter
-    def tell(self, tell: Tell) -> None:
+    @emit.setter
+    def emit(self, emit: Emit) -> None:
         """Tell *tell* from now on."""
-        self._of_thread.tell = tell
+        self._of_thread.emit = emit
 
     def _traced_stat(self, path: str) -> os.stat_result:
         name = _shown(path.removeprefix(self._prefix))
         try:
             status = os.stat(path)
         except OSError as error:
-            self.tell("stat", {"name": name, **failure(error)})
+            self.emit("stat", {"name": name, **error_attributes(error)})
             raise
         kind = "folder" if stat.S_ISDIR(status.st_mode) else "file" if stat.S_ISREG(status.st_mode) else "neither"
-        self.tell("stat", {"name": name, "kind": kind, "octets": status.st_size})
+        self.emit("stat", {"name": name, "kind": kind, "octets": status.st_size})
         return status
 
-    def _kept_file(self, name: str, coding: str | None, state: FileState, moment: Moment) -> Representation | None:
-        kept = super()._kept_file(name, coding, state, moment)
+    def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: Tick) -> Representation | None:
+        kept = super()._cached_file(name, coding, state, tick)
         if kept:
-            self.tell("kept", {"name": _shown(name), "octets": kept.length})
+            self.emit("cache", {"name": _shown(name), "octets": kept.length})
         return kept
 
-    def _prove(self, name: str, coding: str, status: os.stat_result, moment: Moment) -> str:
-        media_type = super()._prove(name, coding, status, moment)
+    def _prove(self, name: str, coding: str, status: os.stat_result, tick: Tick) -> str:
+        media_type = super()._prove(name, coding, status, tick)
         if not media_type:
-            self.tell("unproved", {"name": _shown(name + CODINGS[coding]), "coding": coding})
+            self.emit("unproved", {"name": _shown(name + CODINGS[coding]), "coding": coding})
         return media_type
 
     def _open(
-        self, name: str, coding: str | None, moment: Moment, proved: FileState = (), media_type: str = ""
+        self, name: str, coding: str | None, tick: Tick, proved: FileStamp = (), media_type: str = ""
     ) -> Representation:
-        facts = {"name": _shown(name + CODINGS[coding] if coding else name)}
+        attributes = {"name": _shown(name + CODINGS[coding] if coding else name)}
         try:
-            opened = super()._open(name, coding, moment, proved, media_type)
+            opened = super()._open(name, coding, tick, proved, media_type)
         except OSError as error:
-            self.tell("open", {**facts, **failure(error)})
+            self.emit("open", {**attributes, **error_attributes(error)})
             raise
-        self.tell("open", facts)
+        self.emit("open", attributes)
         if opened.file is None:
-            self.tell("read", {"octets": opened.length})
+            self.emit("read", {"octets": opened.length})
         return opened
 
     def _entries(self, relative: str) -> Iterator[Entry]:
-        facts = {"name": _shown(relative)}
+        attributes = {"name": _shown(relative)}
         try:
             entries = super()._entries(relative)
         except OSError as error:
-            self.tell("scandir", {**facts, **failure(error)})
+            self.emit("scandir", {**attributes, **error_attributes(error)})
             raise
-        return self._counted(entries, facts)
+        return self._counted(entries, attributes)
 
-    def _counted(self, entries: Iterator[Entry], facts: dict[str, str]) -> Iterator[Entry]:
+    def _counted(self, entries: Iterator[Entry], attributes: dict[str, str]) -> Iterator[Entry]:
         """Return *entries*; tell how many they were when there are no more."""
         count = 0
         for entry in entries:
             yield entry
             count += 1
-        self.tell("scandir", {**facts, "entries": count})
+        self.emit("scandir", {**attributes, "entries": count})
 
 
 def _shown(name: str) -> str:

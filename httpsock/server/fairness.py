@@ -66,4 +66,4 @@ class Fairness:
 
 def least_recently_resumed(connection: Connection) -> float:
     """Return the key that sorts *connection* by the turn in which it last ran: those that have waited longest first."""
-    return connection.moment.monotonic
+    return connection.tick.monotonic

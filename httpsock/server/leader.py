@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 # Whose turn lasts for longer than this is relieved.
-_PATIENCE_SECONDS = 0.05
+_STALL_SECONDS = 0.05
 # A thread that waits for a disk uses hardly any processor time; one that used more than this meanwhile is computing.
 _COMPUTED_SECONDS = 0.005
 # An interpreter without a lock may let a thread miss, once in a long time, that another has just begun.
@@ -27,11 +27,11 @@ _LONGEST_SLEEP_SECONDS = 10.0
 Item = TypeVar("Item")
 
 
-class Relieved(Exception):  # noqa: N818 (it is no error)
+class Superseded(Exception):  # noqa: N818 (it is no error)
     """Another thread has gone on with the turns while this one was kept."""
 
 
-class Crew(Generic[Item]):
+class LeaderThreads(Generic[Item]):
     """The threads that call ``run``.
 
     Who is at work has what may keep it in *doing*, as long as it does, and says when a turn begins. While it waits for
@@ -39,27 +39,27 @@ class Crew(Generic[Item]):
     """
 
     def __init__(self) -> None:
-        self.doing: list[Item] = []
-        self.turn_began: float | None = None
+        self.current: list[Item] = []
+        self.tick_began: float | None = None
         # The processor clock of the thread at work.
         self._clock: int | None = None
         self._is_asleep = False
-        self._has_begun = False
+        self._has_leader = False
         self._has_ended = threading.Event()
         self._is_awakened = threading.Event()
         # Who holds it stands by; or sees that there is nothing left to do.
-        self._standing_by = threading.Lock()
+        self._follower_lock = threading.Lock()
 
     def run(self, work: Callable[[list[Item]], None]) -> None:
         """Do *work* when it is this thread's turn. It takes what keeps the thread before, and raises Relieved."""
-        while (kept := self._take_over()) is not None:
+        while (stalled := self._wait_to_lead()) is not None:
             self._clock = _clock_of_this_thread()
-            with contextlib.suppress(Relieved):
-                work(kept)
+            with contextlib.suppress(Superseded):
+                work(stalled)
 
-    def begin(self, now: float) -> None:
+    def begin_tick(self, now: float) -> None:
         """Say that a turn begins *now*."""
-        self.turn_began = now
+        self.tick_began = now
         if self._is_asleep:
             self._is_awakened.set()
 
@@ -68,22 +68,22 @@ class Crew(Generic[Item]):
         self._has_ended.set()
         self._is_awakened.set()
 
-    def _take_over(self) -> list[Item] | None:
+    def _wait_to_lead(self) -> list[Item] | None:
         """Wait until this thread is to take turns; return what keeps the one before, or None at the end."""
-        with self._standing_by:
-            if not self._has_begun:
-                self._has_begun = True
+        with self._follower_lock:
+            if not self._has_leader:
+                self._has_leader = True
                 return []
             began, used = None, 0.0
-            while not self._has_ended.wait(_PATIENCE_SECONDS):
+            while not self._has_ended.wait(_STALL_SECONDS):
                 used_before, used = used, self._used_seconds()
-                if self.turn_began is None:
+                if self.tick_began is None:
                     self._sleep()
-                elif self.turn_began == began and used - used_before < _COMPUTED_SECONDS:
+                elif self.tick_began == began and used - used_before < _COMPUTED_SECONDS:
                     # It may be between two items just now.
                     with contextlib.suppress(IndexError):
-                        return [self.doing.pop()]
-                began = self.turn_began
+                        return [self.current.pop()]
+                began = self.tick_began
         return None
 
     def _used_seconds(self) -> float:
@@ -98,7 +98,7 @@ class Crew(Generic[Item]):
         self._is_awakened.clear()
         self._is_asleep = True
         # It may have begun just before.
-        is_needed = self.turn_began is not None or self._has_ended.is_set()
+        is_needed = self.tick_began is not None or self._has_ended.is_set()
         self._is_awakened.wait(0.0 if is_needed else _LONGEST_SLEEP_SECONDS)
         self._is_asleep = False
 

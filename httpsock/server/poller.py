@@ -74,7 +74,7 @@ def open_poller() -> Poller:
     return select.epoll() if hasattr(select, "epoll") else SelectorPoller()
 
 
-def held_octets(descriptor: int) -> int:
+def unsent_octets(descriptor: int) -> int:
     """Return how many octets the system holds that the peer's has not taken; 0 where it does not tell."""
     try:
         import fcntl

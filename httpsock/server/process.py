@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 # More than this is no use to one process here, and some systems allow a billion.
-MOST_DESCRIPTORS = 65_536
+MAX_DESCRIPTORS = 65_536
 _STANDARD_ERROR = 2
 
 
@@ -19,9 +19,9 @@ def descriptor_limit() -> int:
     try:
         import resource
     except ImportError:  # pragma: no cover (Windows)
-        return MOST_DESCRIPTORS
+        return MAX_DESCRIPTORS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+    return MAX_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
 
 
 def raise_descriptor_limit() -> None:
@@ -31,7 +31,7 @@ def raise_descriptor_limit() -> None:
     except ImportError:  # pragma: no cover (Windows)
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         # macOS allows less than it says.
         with contextlib.suppress(OSError, ValueError):

@@ -31,13 +31,13 @@ from httpsock.http.framing import check_limits
 from httpsock.http.grammar import field_value, token
 from httpsock.http.request_parser import Limits
 
-from .event_loop import Log, Report, Worker
+from .event_loop import EventLoop, Log, Report
 from .process import start_thread
-from .settings import Service, Timeouts
+from .settings import Settings, Timeouts
 
 if TYPE_CHECKING:
     # Loaded by who wants it.
-    from httpsock.observe.traced import Tracing
+    from httpsock.observe.traced import Instrumentation
 
 # Makes a socket of a family and a type, as ``socket.socket`` does.
 Create = Callable[[int, int], socket.socket]
@@ -64,7 +64,7 @@ _CHECK_SECONDS = 0.1
 _MOST_THREADS = 1000
 
 
-def say(text: str) -> None:
+def print_stderr(text: str) -> None:
     """Print on standard error, if there is one and it still takes something."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
@@ -104,11 +104,11 @@ class Server:
         cache_control: str = "no-cache",
         fields: Iterable[tuple[str, str]] | Mapping[str, str] = (),
         log: Log | None = None,
-        report: Report = say,
+        report: Report = print_stderr,
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
         listeners: Sequence[socket.socket] | None = None,
-        tracing: "Tracing | None" = None,
+        tracing: "Instrumentation | None" = None,
     ) -> None:
         switches = {"show_hidden": show_hidden, "follow_links": follow_links, "siblings": siblings}
         limits = Limits() if limits is None else limits
@@ -121,17 +121,17 @@ class Server:
         cache_control = ", ".join(replaced) if replaced else cache_control
         check_field("Cache-Control", cache_control)
         root = DocumentRoot(directory, **switches, cache_control=cache_control)
-        self._service = Service(root, _field_lines(fields), limits, timeouts)
+        self._settings = Settings(root, _field_lines(fields), limits, timeouts)
         self._log, self._report = log, report
         self._thread_count = threads
-        self._worker: Worker | None = None
+        self._worker: EventLoop | None = None
         self._threads: list[threading.Thread] = []
         # One item for each thread that has returned, or is about to.
         self._returned: list[None] = []
         self.tracing = tracing
         # What it is made of is chosen here, once.
         self._create: Create = tracing.listener if tracing else socket.socket
-        self._employ = tracing.worker if tracing else Worker
+        self._loop_type = tracing.worker if tracing else EventLoop
         self._listeners = _listen_on(hosts, port, self._create) if listeners is None else list(listeners)
         self.directory = root.directory
         self.port: int = self._listeners[0].getsockname()[1]
@@ -150,7 +150,7 @@ class Server:
         """
         if self._worker or self._listeners[0].fileno() < 0:
             raise RuntimeError(f"the server has been {'started' if self._worker else 'stopped'}; make another one")
-        self._worker = self._employ(self._listeners, self._service, self._log, self._report)
+        self._worker = self._loop_type(self._listeners, self._settings, self._log, self._report)
         self._close_listeners()
         try:
             if self.tracing:
@@ -159,9 +159,9 @@ class Server:
         except OSError:
             self._worker.close()
             raise
-        import_the_rest()
+        preload_lazy_imports()
 
-    def _start_threads(self, worker: Worker, wake: Callable[[], object] | None) -> None:
+    def _start_threads(self, worker: EventLoop, wake: Callable[[], object] | None) -> None:
         """Start the threads, as many as the system allows. Raises OSError if that is none."""
 
         def run() -> None:
@@ -181,7 +181,7 @@ class Server:
                 self._report(f"{number - 1} of {self._thread_count} threads started: {error.strerror}")
                 return
 
-    def share(self) -> list[socket.socket]:
+    def clone_listeners(self) -> list[socket.socket]:
         """Return listening sockets for another process, at the addresses of this server, which has not started yet."""
         return [_share(listener, self._create) for listener in self._listeners]
 
@@ -195,30 +195,30 @@ class Server:
         May be called from a signal handler.
         """
         check_seconds("grace_seconds", grace_seconds)
-        self._finish(grace_seconds, waits_for_idle=False)
+        self._finish(grace_seconds, is_draining=False)
 
-    def ask_to_retire(self) -> None:
+    def drain(self) -> None:
         """Ask the worker to accept no more, since somebody else does, and to answer who is connected, each once more.
 
         Nothing is cut off: who has not asked may still ask, for as long as ever. May be called from a signal handler.
         """
-        self._finish(math.inf, waits_for_idle=not self._service.is_stopping)
+        self._finish(math.inf, is_draining=not self._settings.is_stopping)
 
-    def _finish(self, grace_seconds: float, *, waits_for_idle: bool) -> None:
-        self._service.waits_for_idle = waits_for_idle
-        self._service.is_stopping = True
+    def _finish(self, grace_seconds: float, *, is_draining: bool) -> None:
+        self._settings.is_draining = is_draining
+        self._settings.is_stopping = True
         if self._worker:
             self._worker.stop(grace_seconds)
 
     @property
     def is_stopping(self) -> bool:
         """Whether it has been asked to stop, or to retire."""
-        return self._service.is_stopping
+        return self._settings.is_stopping
 
     @property
-    def is_retiring(self) -> bool:
+    def is_draining(self) -> bool:
         """Whether it has been asked to retire, and not to stop since."""
-        return self._service.waits_for_idle
+        return self._settings.is_draining
 
     @property
     def is_running(self) -> bool:
@@ -274,7 +274,7 @@ class Server:
         self.stop()
 
 
-def import_the_rest() -> None:
+def preload_lazy_imports() -> None:
     """Import what is otherwise imported when it is first wanted, so that start-up takes a third less.
 
     It is not left until then: descriptors may have run out, or the modules' folder be closed to who is root no more.
@@ -380,7 +380,7 @@ def _listen_if_present(host: str, port: int, create: Create, *, is_optional: boo
 
 def _listen(host: str, port: int, create: Create) -> socket.socket:
     """Return a socket that listens on a numeric address."""
-    check_host(host)
+    check_numeric_address(host)
     flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)[0]
     return _open_listener(family, address, create)
@@ -428,7 +428,7 @@ def _share(listener: socket.socket, create: Create) -> socket.socket:
     return _open_listener(listener.family, listener.getsockname(), create, is_shared=True)
 
 
-def check_host(host: str) -> None:
+def check_numeric_address(host: str) -> None:
     """Raise ValueError unless *host* is a numeric address, written in full: no name is ever looked up."""
     try:
         # Stricter than getaddrinfo(), to which "0" and "127.1" are addresses, too; a zone may follow (fe80::1%eth0).

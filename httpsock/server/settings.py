@@ -34,7 +34,7 @@ class Timeouts(NamedTuple):
     linger_total: float = 10.0
 
 
-class Service:
+class Settings:
     """What all connections of a server share. Nothing in it changes but how it stops.
 
     *field_lines* are added to every response. When it *is_stopping* each response is the last of its connection; those
@@ -53,4 +53,4 @@ class Service:
         self.limits = limits or Limits()
         self.timeouts = timeouts or Timeouts()
         self.is_stopping = False
-        self.waits_for_idle = False
+        self.is_draining = False

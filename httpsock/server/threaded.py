@@ -24,7 +24,7 @@ class ThreadedServer:
 
     def drain(self) -> None:
         """Accept no more, and close each connection after its next response."""
-        self._server.ask_to_retire()
+        self._server.drain()
 
     def kill(self) -> None:
         """Do nothing: threads end with their process."""

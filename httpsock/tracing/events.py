@@ -35,7 +35,7 @@ class Event(NamedTuple):
     peer: str
     seconds: float
     name: str
-    facts: Mapping[str, Any]
+    attributes: Mapping[str, Any]
     head: bytes = b""
     octets: bytes = b""
 
@@ -43,7 +43,7 @@ class Event(NamedTuple):
 Format = Callable[[Event], str]
 
 # How an event reads. What it says in JSON are the names in braces, and those in EXTRA_FACTS.
-SENTENCES = {
+FORMATS = {
     "socket": "socket {family}, {type}",
     "bind": "bind {address}",
     "listen": "listen {backlog} at {address}",
@@ -57,9 +57,9 @@ SENTENCES = {
     "recvfrom": "recvfrom {octets} from {address}",
     "parse": "parse {method} {target}",
     "content": "content {octets}, complete",
-    "stat": "stat {name}: {kind}, {octets} octets",
-    "kept": "kept {name}: unchanged, its {octets} octets are in memory",
-    "unproved": "unproved {name}: its octets are not proved to be the file in {coding}",
+    "stat": "stat {name}: {kind}, {octets} bytes",
+    "cache": "cache hit {name}, {octets} bytes",
+    "unproved": "unproved {name}: its bytes are not proved to be the file in {coding}",
     "open": "open {name}",
     "read": "read {octets}",
     "scandir": "scandir {name}: {entries} entries",
@@ -77,8 +77,8 @@ SENTENCES = {
 }
 EXTRA_FACTS = {
     "parse": ("head", "status", "phrase"),
-    "refuse": ("reason", "clause", "head"),
-    "ignore": ("reason", "clause", "head"),
+    "refuse": ("reason", "section", "head"),
+    "ignore": ("reason", "section", "head"),
     "send": ("head", "content"),
     "sendto": ("head",),
     "tcp": ("tcp",),
@@ -109,7 +109,7 @@ _PRINTABLE = bytes(octet if 0x20 <= octet < 0x7F else ord(".") for octet in rang
 _not_visible = re.compile(rb"[^ -\[\]-~]")
 
 
-class Text:
+class TextFormatter:
     """Events as lines for a person: coloured or not, with the process or not, those of a server or of a client."""
 
     def __init__(self, *, is_coloured: bool = False, shows_process: bool = False, is_client: bool = False) -> None:
@@ -124,7 +124,7 @@ class Text:
         if self._shows_process:
             who = f"{event.process} {who}"
         sentence = _sentence(event)
-        is_wrong = event.name in _WRONG_EVENTS or "error" in event.facts
+        is_wrong = event.name in _WRONG_EVENTS or "error" in event.attributes
         gutter = self._coloured(f"{who:<19} {_elapsed(event.seconds):>10}", _FAINT)
         lines = [f"{gutter}  {self._coloured(sentence, _WRONG if is_wrong else _NAME)}"]
         lines += [self._below(self._marks.get(mark, mark), line) for mark, line in _details(event)]
@@ -150,7 +150,7 @@ def format_json(event: Event) -> str:
         "peer": event.peer,
         "microseconds": int(event.seconds * 1_000_000),
         "event": event.name,
-        **event.facts,
+        **event.attributes,
     }
     if event.head:
         said["head"] = [line.decode("latin-1") for line in _lines(event.head)]
@@ -163,30 +163,30 @@ def visible(octets: bytes) -> str:
 
 
 def _sentence(event: Event) -> str:
-    if "error" in event.facts:
-        call = _FAILED.get(event.name, event.name).format(**event.facts)
-        return f"{call}: {event.facts['error']}, {event.facts['said']}"
-    if event.name == "recv" and event.facts["octets"] == 0:
+    if "error" in event.attributes:
+        call = _FAILED.get(event.name, event.name).format(**event.attributes)
+        return f"{call}: {event.attributes['error']}, {event.attributes['message']}"
+    if event.name == "recv" and event.attributes["octets"] == 0:
         return "recv 0: the peer has ended its side"
-    if event.name == "close" and "address" in event.facts:
-        return f"close {event.facts['address']}"
-    if event.name == "parse" and "status" in event.facts:
-        return "parse {status} {phrase}".format(**event.facts).rstrip()
-    return SENTENCES[event.name].format(**event.facts)
+    if event.name == "close" and "address" in event.attributes:
+        return f"close {event.attributes['address']}"
+    if event.name == "parse" and "status" in event.attributes:
+        return "parse {status} {phrase}".format(**event.attributes).rstrip()
+    return FORMATS[event.name].format(**event.attributes)
 
 
 def _details(event: Event) -> list[tuple[str, str]]:
     """Return the lines below that of an event, each with the mark that stands before it."""
     mark = _DIRECTIONS.get(event.name, ">")
     details = []
-    if "reason" in event.facts:
-        details.append(("!", f"{event.facts['reason']} ({event.facts['clause']})"))
+    if "reason" in event.attributes:
+        details.append(("!", f"{event.attributes['reason']} ({event.attributes['section']})"))
     if event.octets:
         return details + [(mark, line) for line in _dump(event.octets)]
     details += [(mark, visible(line)) for line in _lines(event.head)]
-    if content := event.facts.get("content"):
-        details.append((mark, f"({content:,} octets of content)"))
-    if tcp := event.facts.get("tcp"):
+    if content := event.attributes.get("content"):
+        details.append((mark, f"({content:,} bytes of content)"))
+    if tcp := event.attributes.get("tcp"):
         details += [("=", line) for line in described(tcp)]
     return details
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from .tcp_info import tcp_info
 
-Tell = Callable[..., object]
+Emit = Callable[..., object]
 
 
-def nobody(*_: object, **__: object) -> None:
+def discard(*_: object, **__: object) -> None:
     """Tell nobody."""
 
 
@@ -38,34 +38,34 @@ class TracedListener(socket.socket):
     """
 
     def __init__(
-        self, family: int, kind: int, protocol: int = 0, fileno: int | None = None, *, tell: Tell = nobody
+        self, family: int, kind: int, protocol: int = 0, fileno: int | None = None, *, emit: Emit = discard
     ) -> None:
-        self._tell = tell
+        self._emit = emit
         self._tells_end = fileno is not None
-        facts = {"family": socket.AddressFamily(family).name, "type": socket.SocketKind(kind).name}
-        with telling_failure(tell, "socket", facts):
+        attributes = {"family": socket.AddressFamily(family).name, "type": socket.SocketKind(kind).name}
+        with trace_errors(emit, "socket", attributes):
             super().__init__(family, kind, protocol, fileno)
         if not self._tells_end:
-            tell("socket", facts)
+            emit("socket", attributes)
 
     def bind(self, address: Any, /) -> None:
         """Take an address and a port."""
-        facts = {"address": address_of(address)}
-        with telling_failure(self._tell, "bind", facts):
+        attributes = {"address": address_of(address)}
+        with trace_errors(self._emit, "bind", attributes):
             super().bind(address)
-        self._tell("bind", facts)
+        self._emit("bind", attributes)
 
     def listen(self, backlog: int = 128, /) -> None:
         """Let clients connect."""
-        facts = {"address": address_of(self.getsockname()), "backlog": backlog}
-        with telling_failure(self._tell, "listen", facts):
+        attributes = {"address": address_of(self.getsockname()), "backlog": backlog}
+        with trace_errors(self._emit, "listen", attributes):
             super().listen(backlog)
-        self._tell("listen", facts)
+        self._emit("listen", attributes)
 
     def close(self) -> None:
         """Give up the descriptor."""
         if self._tells_end:
-            self._tell("close", {"address": address_of(self.getsockname())})
+            self._emit("close", {"address": address_of(self.getsockname())})
         super().close()
 
 
@@ -82,10 +82,10 @@ class TracedSocket(socket.socket):
         protocol: int = 0,
         fileno: int | None = None,
         *,
-        tell: Tell = nobody,
+        emit: Emit = discard,
         head_octets: Callable[[], int] = nothing,
     ) -> None:
-        self._tell = tell
+        self._emit = emit
         self._head_octets = head_octets
         # Whether our side has ended.
         self.has_ended = False
@@ -93,19 +93,19 @@ class TracedSocket(socket.socket):
 
     def recv(self, most: int, flags: int = 0, /) -> bytes:
         """Receive what there is, at most so many octets."""
-        with telling_failure(self._tell, "recv"):
+        with trace_errors(self._emit, "recv"):
             octets = super().recv(most, flags)
-        self._tell("recv", {"octets": len(octets)}, octets=octets)
+        self._emit("recv", {"octets": len(octets)}, octets=octets)
         return octets
 
     def send(self, octets: Any, flags: int = 0, /) -> int:
         """Send what the system takes of *octets*; return how many it took."""
         head_octets = self._head_octets()
-        with telling_failure(self._tell, "send"):
+        with trace_errors(self._emit, "send"):
             sent = super().send(octets, flags)
         head = bytes(octets[: min(head_octets, sent)])
-        facts = {"octets": sent, "content": sent - len(head)}
-        self._tell("send", facts, head=head, octets=memoryview(octets)[:sent])
+        attributes = {"octets": sent, "content": sent - len(head)}
+        self._emit("send", attributes, head=head, octets=memoryview(octets)[:sent])
         return sent
 
     def sendmsg(self, buffers: Iterable[Any], *_: Any) -> int:
@@ -114,77 +114,77 @@ class TracedSocket(socket.socket):
 
     def shutdown(self, how: int, /) -> None:
         """End our side."""
-        with telling_failure(self._tell, "shutdown"):
+        with trace_errors(self._emit, "shutdown"):
             super().shutdown(how)
         self.has_ended = True
-        self._tell("shutdown")
+        self._emit("shutdown")
 
     def close(self) -> None:
         """Give up the descriptor; tell what the kernel knows of the connection."""
         info = tcp_info(self)
         super().close()
-        self._tell("close", {"tcp": info} if info else {})
+        self._emit("close", {"tcp": info} if info else {})
 
 
 class TracedDatagramSocket(socket.socket):
     """A socket for datagrams that tells *tell* of each call, but of datagrams only if *wants* their other end."""
 
     def __init__(
-        self, family: int, kind: int, *, tell: Tell = nobody, wants: Callable[[str], bool] = everybody
+        self, family: int, kind: int, *, emit: Emit = discard, wants: Callable[[str], bool] = everybody
     ) -> None:
-        self._tell = tell
+        self._emit = emit
         self._wants = wants
-        facts = {"family": socket.AddressFamily(family).name, "type": socket.SocketKind(kind).name}
-        with telling_failure(tell, "socket", facts):
+        attributes = {"family": socket.AddressFamily(family).name, "type": socket.SocketKind(kind).name}
+        with trace_errors(emit, "socket", attributes):
             super().__init__(family, kind)
-        tell("socket", facts)
+        emit("socket", attributes)
 
     def bind(self, address: Any, /) -> None:
         """Take an address and a port."""
-        facts = {"address": address_of(address)}
-        with telling_failure(self._tell, "bind", facts):
+        attributes = {"address": address_of(address)}
+        with trace_errors(self._emit, "bind", attributes):
             super().bind(address)
-        self._tell("bind", {"address": address_of(self.getsockname())})
+        self._emit("bind", {"address": address_of(self.getsockname())})
 
     def recvfrom(self, most: int, flags: int = 0, /) -> tuple[bytes, Any]:
         """Receive one datagram; return it, and whose it is."""
-        with telling_failure(self._tell, "recvfrom"):
+        with trace_errors(self._emit, "recvfrom"):
             octets, address = super().recvfrom(most, flags)
         if self._wants(str(address[0])):
-            self._tell("recvfrom", {"octets": len(octets), "address": address_of(address)}, octets=octets)
+            self._emit("recvfrom", {"octets": len(octets), "address": address_of(address)}, octets=octets)
         return octets, address
 
     def sendto(self, octets: Any, address: Any, /) -> int:  # type: ignore[override]
         """Send one datagram."""
-        tell = self._tell if self._wants(str(address[0])) else nobody
-        facts = {"address": address_of(address)}
-        with telling_failure(tell, "sendto", facts):
+        emit = self._emit if self._wants(str(address[0])) else discard
+        attributes = {"address": address_of(address)}
+        with trace_errors(emit, "sendto", attributes):
             sent = super().sendto(octets, address)
-        tell("sendto", {"octets": sent, **facts}, head=octets, octets=octets)
+        emit("sendto", {"octets": sent, **attributes}, head=octets, octets=octets)
         return sent
 
     def close(self) -> None:
         """Give up the descriptor; twice does no harm."""
         if self.fileno() >= 0:
-            self._tell("close", {"address": address_of(self.getsockname())})
+            self._emit("close", {"address": address_of(self.getsockname())})
         super().close()
 
 
 @contextlib.contextmanager
-def telling_failure(tell: Tell, name: str, facts: Mapping[str, Any] | None = None) -> Iterator[None]:
+def trace_errors(emit: Emit, name: str, attributes: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Tell of a call that fails, which it does all the same."""
     try:
         yield
     except OSError as error:
-        tell(name, {**(facts or {}), **failure(error)})
+        emit(name, {**(attributes or {}), **error_attributes(error)})
         raise
 
 
-def failure(error: OSError) -> dict[str, str]:
+def error_attributes(error: OSError) -> dict[str, str]:
     """Return what the system says of a call that failed: the name of the error, and a sentence."""
     # "Resource temporarily unavailable" puzzles whoever hears it first.
     said = "it would have to wait" if isinstance(error, BlockingIOError) else error.strerror or str(error)
-    return {"error": errno.errorcode.get(error.errno or 0, type(error).__name__), "said": said}
+    return {"error": errno.errorcode.get(error.errno or 0, type(error).__name__), "message": said}
 
 
 def address_of(address: tuple[Any, ...]) -> str:

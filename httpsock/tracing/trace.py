@@ -19,7 +19,7 @@ from typing import Any
 
 from httpsock.http.masking import Masker, mask
 
-from .events import Event, Format, Text, format_json
+from .events import Event, Format, TextFormatter, format_json
 from .output import shows_colours, standard_error, write_whole
 
 # What may wait to be written, and what an event takes up besides the octets that it holds.
@@ -35,14 +35,14 @@ _MOST_HELD_BACK = 100
 
 def trace_on_standard_error(
     form: str, *, only: str = "", shows_process: bool = False, is_client: bool = False
-) -> "Trace":
+) -> "TraceWriter":
     """Return a trace that is written to standard error in one of the forms of --trace, coloured where that is welcome.
 
     Where a program was started without standard error, its descriptor may be anything by now: nothing is written then.
     """
     descriptor = standard_error()
-    text = Text(is_coloured=shows_colours(descriptor), shows_process=shows_process, is_client=is_client)
-    return Trace(
+    text = TextFormatter(is_coloured=shows_colours(descriptor), shows_process=shows_process, is_client=is_client)
+    return TraceWriter(
         format_json if form == "json" else text,
         descriptor,
         only=only,
@@ -51,7 +51,7 @@ def trace_on_standard_error(
     )
 
 
-class Trace:
+class TraceWriter:
     """Writes events to a file descriptor: at once until ``start`` is called, then from a thread, until ``finish``.
 
     *only* restricts it to what concerns one client, given as its address, or requests whose path starts so.
@@ -84,24 +84,24 @@ class Trace:
         self._is_over = False
         # Until when to retry a standard error that is full, on the monotonic clock.
         self._latest = math.inf
-        self.server = Teller(self, 0, "")
+        self.server = ConnectionTracer(self, 0, "")
 
-    def wants(self, client: str) -> bool:
+    def includes(self, client: str) -> bool:
         """Return whether anything is to be told of a client at this address."""
         return not self._client or client == self._client
 
-    def teller(self, peer: str) -> "Teller":
+    def teller(self, peer: str) -> "ConnectionTracer":
         """Return what tells of the next connection."""
         with self._changed:
             self._count += 1
-            return Teller(self, self._count, peer)
+            return ConnectionTracer(self, self._count, peer)
 
     def put(self, event: Event) -> None:
         """Take an event, and return at once."""
         with self._changed:
             if self._thread is None:
                 self._write([event])
-            elif self._octets + weight_of(event) > self._most_octets:
+            elif self._octets + memory_size(event) > self._most_octets:
                 self._lost += 1
             else:
                 self._queue_lost()
@@ -129,7 +129,7 @@ class Trace:
                 self._thread = None
 
     def _queue(self, event: Event) -> None:
-        self._octets += weight_of(event)
+        self._octets += memory_size(event)
         self._waiting.append(event)
         self._changed.notify()
 
@@ -144,7 +144,7 @@ class Trace:
         while batch := self._next():
             self._write(batch)
             with self._changed:
-                self._octets -= sum(map(weight_of, batch))
+                self._octets -= sum(map(memory_size, batch))
 
     def _next(self) -> list[Event]:
         """Return the next events when there are some, or none when there are no more to come."""
@@ -172,14 +172,14 @@ class Trace:
         return time.monotonic() < self._latest
 
 
-class Teller:
+class ConnectionTracer:
     """Tells a trace of one connection.
 
     Where the trace is of some paths only, the events of an exchange are held back until its path is known. An exchange
     begins when something is received after an answer.
     """
 
-    def __init__(self, trace: Trace, connection: int, peer: str) -> None:
+    def __init__(self, trace: TraceWriter, connection: int, peer: str) -> None:
         self.wants_octets = trace.wants_octets
         self._trace = trace
         self._connection = connection
@@ -192,24 +192,30 @@ class Teller:
         self._held_back: deque[Event] = deque(maxlen=_MOST_HELD_BACK)
 
     def __call__(
-        self, name: str, facts: Mapping[str, Any] | None = None, head: bytes = b"", octets: bytes | memoryview = b""
+        self,
+        name: str,
+        attributes: Mapping[str, Any] | None = None,
+        head: bytes = b"",
+        octets: bytes | memoryview = b"",
     ) -> None:
         """Tell of what happens now. Either *head* is shown, or *octets* are; credentials in them are not."""
-        event = self.event(name, facts or {}, head, octets)
+        event = self.event(name, attributes or {}, head, octets)
         if self._trace.path and self._connection:
-            self._sort(event)
+            self._route(event)
         else:
             self._trace.put(event)
 
-    def event(self, name: str, facts: Mapping[str, Any], head: bytes = b"", octets: bytes | memoryview = b"") -> Event:
+    def event(
+        self, name: str, attributes: Mapping[str, Any], head: bytes = b"", octets: bytes | memoryview = b""
+    ) -> Event:
         """Return what happens now as an event."""
         seconds = time.monotonic() - self._began
-        event = Event(time.time(), os.getpid(), self._connection, self._peer, seconds, name, facts)
+        event = Event(time.time(), os.getpid(), self._connection, self._peer, seconds, name, attributes)
         if not self.wants_octets:
             return event._replace(head=mask(head)) if head else event
         return event._replace(octets=self._masked(name, octets)) if octets else event
 
-    def asks_for(self, path: bytes) -> None:
+    def set_path(self, path: bytes) -> None:
         """Tell which path the exchange that is under way asks for."""
         if self._trace.path:
             self._is_wanted = path.startswith(self._trace.path)
@@ -224,9 +230,9 @@ class Teller:
         ways = (self._sent, self._received) if self._connection else (Masker(), Masker())
         return ways[not name.startswith("send")].mask(bytes(octets))
 
-    def _sort(self, event: Event) -> None:
+    def _route(self, event: Event) -> None:
         """Tell of *event*, hold it back, or forget it."""
-        if event.name == "recv" and self._is_answered and event.facts.get("octets"):
+        if event.name == "recv" and self._is_answered and event.attributes.get("octets"):
             self._is_wanted = None
         if event.name in ("send", "sendfile"):
             self._is_answered = True
@@ -239,7 +245,7 @@ class Teller:
             self._held_back.append(event)
 
 
-def weight_of(event: Event) -> int:
+def memory_size(event: Event) -> int:
     """Return about how many octets of memory an event takes up."""
-    texts = sum(len(fact) for fact in event.facts.values() if isinstance(fact, str))
+    texts = sum(len(fact) for fact in event.attributes.values() if isinstance(fact, str))
     return _EVENT_OCTETS + texts + len(event.head) + len(event.octets)

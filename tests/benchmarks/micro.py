@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.files.handler import respond
 from httpsock.http.grammar import format_http_date
 from httpsock.http.messages import Request, Response
@@ -181,7 +181,7 @@ def origin_tasks(folder: pathlib.Path) -> Iterator[Task]:
     age(folder)
     root = DocumentRoot(folder)
     whole = _request(_CURL)
-    response = respond(whole, Moment(root, _NOW, 0.0))
+    response = respond(whole, Tick(root, _NOW, 0.0))
     assert isinstance(response, Response)
     etag = dict(response.fields)["ETag"]
     requests = {
@@ -195,7 +195,7 @@ def origin_tasks(folder: pathlib.Path) -> Iterator[Task]:
 
 
 def _respond(request: Request, root: DocumentRoot) -> None:
-    response = respond(request, Moment(root, _NOW, 0.0))
+    response = respond(request, Tick(root, _NOW, 0.0))
     assert isinstance(response, Response)
     response.close()
 

@@ -25,7 +25,7 @@ from httpsock.cli.find import identify
 from httpsock.client.url import parse_url
 from httpsock.discovery.description import format_description, parse_description
 from httpsock.discovery.ssdp import DatagramError, Device, Search, format_search, parse_datagram, search_of
-from httpsock.files.document_root import DocumentRoot, Moment
+from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.files.paths import parse_path
 from httpsock.http import grammar
 from httpsock.http.messages import Refusal, Request, RequestError
@@ -34,7 +34,7 @@ from httpsock.http.preconditions import Validators, evaluate, range_applies
 from httpsock.http.ranges import parse_ranges, select_ranges
 from httpsock.http.request_parser import Limits, Pause, RequestParser
 from httpsock.server.connection import Connection
-from httpsock.server.settings import Service
+from httpsock.server.settings import Settings
 
 from .hostile import _SEEDS, mutate
 from .subject import ROOT, Row
@@ -113,8 +113,8 @@ def _path(octets: bytes) -> None:
 
 
 @cache
-def _service() -> Service:
-    return Service(DocumentRoot(ROOT / "www"))
+def _service() -> Settings:
+    return Settings(DocumentRoot(ROOT / "www"))
 
 
 def _connection(octets: bytes) -> None:
@@ -124,10 +124,10 @@ def _connection(octets: bytes) -> None:
     ours.setblocking(False)
     theirs.setblocking(False)
     answers = []
-    with theirs, contextlib.closing(Connection(ours, "::1", service, None, Moment(service.root, 2e9, 0.0))) as talk:
+    with theirs, contextlib.closing(Connection(ours, "::1", service, None, Tick(service.root, 2e9, 0.0))) as talk:
         theirs.sendall(octets)
         theirs.shutdown(socket.SHUT_WR)
-        for waits, _ in enumerate(talk.conversation):
+        for waits, _ in enumerate(talk.coroutine):
             assert waits < _MOST_WAITS
             with contextlib.suppress(BlockingIOError):
                 answers.append(theirs.recv(1 << 20))
@@ -233,7 +233,7 @@ def fuzz(target: Target, most: int, seconds: float, seed: int = 2) -> tuple[int,
         except RequestError as error:
             # Its first words, without what it quotes and counts.
             words = re.sub(r"[bB]?(['\"]).*\1|[0-9]+", "", error.refusal.reason).split()
-            reached.add(" ".join((error.refusal.clause, *words[:5])))
+            reached.add(" ".join((error.refusal.section, *words[:5])))
         except Exception as error:
             return count + 1, len(corpus), f"{octets!r}: {error!r}"
         if not reached <= seen:
