@@ -12,6 +12,7 @@ Takes the first octets of a file, or all of them. A charset parameter overrides 
 import codecs
 import re
 from enum import Enum
+from functools import cache
 
 # MIME Sniffing §3: text has none of these. Tab, LF, FF, CR and ESC are text.
 _BINARY = bytes(octet for octet in range(0x20) if octet not in b"\t\n\f\r\x1b")
@@ -33,17 +34,6 @@ _EMACS_DECLARATION = re.compile(rb".*?-\*-.*?coding[:=][ \t]*([-_.A-Za-z0-9]+)")
 # The prescan of HTML §13.2.3.2: comments, other tags with their attributes, and declarations are passed over.
 _ATTRIBUTE = rb"""[\t\n\f\r /]*+(?P<name>[^\t\n\f\r />][^\t\n\f\r />=]*+)
     (?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"(?P<double>[^"]*+)"?|'(?P<single>[^']*+)'?|(?P<bare>[^\t\n\f\r >]*+)))?+"""
-_META_ATTRIBUTE = re.compile(_ATTRIBUTE, re.VERBOSE)
-_UP_TO_META = re.compile(
-    rb"""(?: [^<]++
-        | <!-- (?: -?> | .*? (?: --> | \Z ))
-        | (?! <meta[\t\n\f\r /] ) </?[a-z][^\t\n\f\r />]*+ (?:%s)*+
-        | <[!/?][^>]*+
-        | <(?! meta[\t\n\f\r /] )
-    )*+ <meta"""
-    % re.sub(rb"\?P<\w+>", b"?:", _ATTRIBUTE),
-    re.VERBOSE | re.IGNORECASE | re.DOTALL,
-)
 _IN_CONTENT = re.compile(rb"charset[\t\n\f\r ]*+=[\t\n\f\r ]*+[\"']?([^\"';\t\n\f\r ]*)")
 
 
@@ -115,6 +105,25 @@ def _first(pattern: re.Pattern[bytes], octets: bytes) -> bytes:
     return match[1] if match else b""
 
 
+@cache  # compiled when it is first needed: at start-up it would take 2 ms
+def _meta_attribute() -> re.Pattern[bytes]:
+    return re.compile(_ATTRIBUTE, re.VERBOSE)
+
+
+@cache
+def _up_to_meta() -> re.Pattern[bytes]:
+    return re.compile(
+        rb"""(?: [^<]++
+            | <!-- (?: -?> | .*? (?: --> | \Z ))
+            | (?! <meta[\t\n\f\r /] ) </?[a-z][^\t\n\f\r />]*+ (?:%s)*+
+            | <[!/?][^>]*+
+            | <(?! meta[\t\n\f\r /] )
+        )*+ <meta"""
+        % re.sub(rb"\?P<\w+>", b"?:", _ATTRIBUTE),
+        re.VERBOSE | re.IGNORECASE | re.DOTALL,
+    )
+
+
 def _declared_in_html(octets: bytes) -> bytes:
     """Return the first charset that a meta tag declares.
 
@@ -125,7 +134,7 @@ def _declared_in_html(octets: bytes) -> bytes:
     if lowered.find(b"charset", lowered.find(b"<meta")) < 0:
         return b""
     position = 0
-    while meta := _UP_TO_META.match(octets, position):
+    while meta := _up_to_meta().match(octets, position):
         attributes, position = _attributes(octets, meta.end())
         if label := _declared_in_meta(attributes):
             return label
@@ -135,7 +144,7 @@ def _declared_in_html(octets: bytes) -> bytes:
 def _attributes(octets: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
     """Return the attributes that start at *position*, by name in lower case, and where they end."""
     attributes: dict[bytes, bytes] = {}
-    while found := _META_ATTRIBUTE.match(octets, position):
+    while found := _meta_attribute().match(octets, position):
         value = found["double"] or found["single"] or found["bare"] or b""
         # The first of a name counts.
         attributes.setdefault(found["name"].lower(), value)

@@ -18,6 +18,7 @@ Each pattern begins at an octet that the repetition before it can't hold, so tha
 """
 
 import re
+from functools import cache
 
 _TOKEN = rb"!#$%&'*+.^_`|~0-9A-Za-z-"
 # Before the name there may be what makes the line malformed, and its colon may be missing.
@@ -42,6 +43,7 @@ _BEFORE_USERINFO = (
 )
 
 
+@cache  # compiled when it is first needed: at start-up it would take 5 ms
 def _pattern(before_userinfo: bytes, after_userinfo: bytes) -> re.Pattern[bytes]:
     """Return the pattern of all secrets, each as the second of two groups."""
     userinfo = rb"(%b)([^/?#\s]+)(?=%b)" % (before_userinfo, after_userinfo)
@@ -51,10 +53,9 @@ def _pattern(before_userinfo: bytes, after_userinfo: bytes) -> re.Pattern[bytes]
 
 
 # Of a whole text, which may be a request line or an authority alone; and of octets whose "@" may be still to come.
-_whole = _pattern(_BEFORE_USERINFO + rb"|^[%b]++[ \t]++|^" % _TOKEN, rb"@|%40")
-_begun = _pattern(_BEFORE_USERINFO, rb"@|%40|\Z")
-_field = re.compile(_FIELD, re.IGNORECASE)
-_open_parameter = re.compile(_PARAMETER + rb"[^&\s#]*+\Z", re.IGNORECASE)
+_WHOLE = _BEFORE_USERINFO + rb"|^[%b]++[ \t]++|^" % _TOKEN, rb"@|%40"
+_BEGUN = _BEFORE_USERINFO, rb"@|%40|\Z"
+_OPEN_PARAMETER = _PARAMETER + rb"[^&\s#]*+\Z"
 _start_of_line = re.compile(rb"(?:\r\n?|\n)(?=[^ \t\r\n])")
 _line_ends = re.compile(rb"[\r\n]{1,4}\Z")
 # This much of a line is remembered as it is; of more, only what decides about the octets that follow.
@@ -63,7 +64,7 @@ _REMEMBERED = 64
 
 def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
     """Return *octets* with their secrets masked, by three asterisks or by as many as there were octets."""
-    return _masked(_whole, octets, keeps_length=keeps_length)
+    return _masked(_pattern(*_WHOLE), octets, keeps_length=keeps_length)
 
 
 def _masked(pattern: re.Pattern[bytes], octets: bytes, *, keeps_length: bool) -> bytes:
@@ -84,7 +85,7 @@ class Masker:
     def mask(self, octets: bytes) -> bytes:
         """Return *octets*, which follow those of the last time, with their secrets masked; the length stays."""
         joined = self._context + octets
-        masked = _masked(_begun, joined, keeps_length=True)[len(self._context) :]
+        masked = _masked(_pattern(*_BEGUN), joined, keeps_length=True)[len(self._context) :]
         start = 0
         for match in _start_of_line.finditer(joined):
             start = match.end()
@@ -96,7 +97,7 @@ class Masker:
 def _context(line: bytes) -> bytes:
     """Return a short beginning of a line after which octets mean the same as after *line*."""
     ends = _line_ends.search(line)
-    if _field.match(line):
+    if re.match(_FIELD, line, re.IGNORECASE):
         return b"cookie: x" + (ends[0] if ends else b"")
     if ends:
         return b"x\\" + ends[0]
@@ -109,7 +110,7 @@ def _context(line: bytes) -> bytes:
 
 def _context_of_word(word: bytes) -> bytes:
     """Return a short beginning of a word after which octets mean the same as after *word*."""
-    if _open_parameter.search(word):
+    if re.search(_OPEN_PARAMETER, word, re.IGNORECASE):
         return b"/?token=x"
     _, slashes, authority = word.rpartition(b"//")
     if slashes and not re.search(rb"[/?#]", authority):
