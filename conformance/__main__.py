@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import live, outputs
-from .start import StartError, started
+from conformance.live import check as live
+from conformance.live import outputs
+from conformance.live.start import StartError, started
 
 _USAGE = """usage: python3 -m conformance COMMAND [--help | ...]
 
@@ -19,14 +20,21 @@ _USAGE = """usage: python3 -m conformance COMMAND [--help | ...]
   report    write down where the judges stand
 """
 
+# These need more than the standard library, and are loaded only when they run.
+_MODULES = {
+    "coverage": "conformance.report.coverage",
+    "fuzz": "conformance.fuzz.search",
+    "report": "conformance.report.markdown",
+}
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command, and return what the process exits with."""
     command, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if command == "check":
         return check(rest)
-    if command in ("coverage", "fuzz", "report"):
-        return int(importlib.import_module(f".{command}", __package__).main(rest))
+    if command in _MODULES:
+        return int(importlib.import_module(_MODULES[command]).main(rest))
     is_help = command in ("-h", "--help")
     print(_USAGE, end="", file=sys.stdout if is_help else sys.stderr)
     return 0 if is_help else 2

@@ -1,0 +1,101 @@
+"""The cases: files of exact octets, and the table that says what each reader must make of them.
+
+A case is one file ``corpus/<name>.http``, whose name says what is in it, and one entry of ``corpus.toml``:
+
+    [a-space-before-the-colon]                                what the octets are
+    requirement = "R036"                                      which requirement they try
+    also = ["R035"]                                           and which others, from their other side
+    section = "RFC 9112 §5.1"                                 where that is written
+    level = "MUST"                                            if it is not the requirement's
+    httpsock = { refused = 400 }                              or { accepted = [{ method, path, fields, content }, ...] }
+    allowed = [400]                                           what another server may do, as Case.allowed says
+    h11 = "refused"                                           or "accepted": whether h11 takes all of it
+    h11_accepted = [...]                                      what h11 understands, where that is something else
+    h11_in_parts = "One sentence with its section."           why h11 may refuse in parts what it takes whole
+    why = "One sentence with its section."                    if, and only if, the two differ
+
+A request accepted has ``closes = true`` if nothing behind it is read.
+"""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from conformance.parsers.judges import Understood, Verdict
+
+from .requirements import load_requirements
+
+FOLDER = Path(__file__).parent
+# The chapters, each a folder with its table, in the order in which they are read.
+CHAPTERS = (
+    *("well-formed", "request-line", "version", "request-target", "host", "field-lines"),
+    *("content-length", "transfer-encoding", "chunks", "extensions-and-trailers", "connections", "no-http"),
+)
+
+# What h11 hints at where it says nothing more exact; verdicts are compared without it.
+_ANY_STATUS = 400
+
+_REQUIRED_KEYS = {"requirement", "section", "httpsock", "h11"}
+_OPTIONAL_KEYS = {"also", "level", "allowed", "h11_accepted", "h11_in_parts", "why"}
+
+
+class Case(NamedTuple):
+    """One case: its octets, what it tries, the verdicts expected, and what any server may do.
+
+    *allowed* has one member or more of: "accepted" (each request gets a final response, and the connection goes on
+    unless the request said otherwise), "refused" (any 4xx or 5xx, or no response at all, and the connection closes),
+    or a status (that one, and the connection closes), or "last" (as accepted, but nothing behind it is answered).
+    A server that does none of these breaks the case.
+    """
+
+    name: str
+    octets: bytes
+    requirement: str
+    also: tuple[str, ...]
+    section: str
+    level: str
+    expected: dict[str, Verdict]
+    allowed: tuple[str | int, ...]
+    why: str | None
+    h11_in_parts: str | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether httpsock refuses something in it."""
+        return self.expected["httpsock"].is_refused
+
+
+@cache
+def load_cases() -> tuple[Case, ...]:
+    """Return all cases, in the order of the tables. Raise ValueError if an entry has a wrong or missing key."""
+    cases = []
+    for chapter in CHAPTERS:
+        table = tomllib.loads((FOLDER / chapter / "cases.toml").read_text(encoding="utf-8"))
+        cases += [_case(chapter, name, entry) for name, entry in table.items()]
+    return tuple(cases)
+
+
+def _case(chapter: str, name: str, entry: dict[str, Any]) -> Case:
+    """Return the case that *entry* in the table of *chapter* describes."""
+    if wrong := (entry.keys() - _REQUIRED_KEYS - _OPTIONAL_KEYS) | (_REQUIRED_KEYS - entry.keys()):
+        raise ValueError(f"the case {name} lacks, or has too much: {', '.join(sorted(wrong))}")
+    httpsock = Verdict(_accepted(entry["httpsock"].get("accepted", [])), entry["httpsock"].get("refused"))
+    h11_accepted = _accepted(entry["h11_accepted"]) if "h11_accepted" in entry else httpsock.accepted
+    h11 = Verdict(h11_accepted, {"accepted": None, "refused": _ANY_STATUS}[entry["h11"]])
+    return Case(
+        name,
+        (FOLDER / chapter / f"{name}.http").read_bytes(),
+        entry["requirement"],
+        tuple(entry.get("also", ())),
+        entry["section"],
+        entry.get("level") or load_requirements()[entry["requirement"]].level,
+        {"httpsock": httpsock, "h11": h11},
+        tuple(entry.get("allowed", ("refused",) if httpsock.is_refused else ("accepted",))),
+        entry.get("why"),
+        entry.get("h11_in_parts"),
+    )
+
+
+def _accepted(entries: list[dict[str, Any]]) -> tuple[Understood, ...]:
+    return tuple(Understood(**entry) for entry in entries)

@@ -1,0 +1,282 @@
+"""The fuzzer: generated octets through httpsock's parser and h11; what no class of differences explains is a finding.
+
+``python3 -m conformance fuzz --minutes 10`` runs for so long; each finding is shrunk to the fewest octets that still
+show it, and written as a candidate for the corpus: ``<name>.http`` with its entry in ``candidates.toml``.
+A crash of httpsock's parser is a finding too, and so is an input that takes it long.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import re
+import secrets
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from conformance.corpus.cases import load_cases
+from conformance.parsers.readings import Reading, find_difference, read_by_h11, read_by_httpsock
+
+from .differences import contradict, explain
+from .generator import Generator, SeededRandom
+
+# The time that httpsock's parser may take for one input; the usual time is a thousandth of it.
+_MAX_SECONDS = 1.0
+_SHRINKING_STEPS = 3000
+
+
+class Finding(NamedTuple):
+    """Octets that ought not to be; *kind* is the same for what is probably the same fault, *says* what happens."""
+
+    octets: bytes
+    kind: str
+    says: str
+
+
+class Findings:
+    """What a run has found, each kind once, and how often each class of differences was met."""
+
+    def __init__(
+        self, read: Callable[[bytes], Reading] = read_by_httpsock, *, max_seconds: float = _MAX_SECONDS
+    ) -> None:
+        self._read = read
+        self._max_seconds = max_seconds
+        self.inputs = 0
+        self.differences = 0
+        self.classes: Counter[str] = Counter()
+        self.found: dict[str, Finding] = {}
+
+    def try_octets(self, octets: bytes) -> Finding | None:
+        """Let both read *octets*, and return the finding if that is of a new kind, shrunk."""
+        self.inputs += 1
+        finding = self._judge(octets, self.classes)
+        if finding is None or finding.kind in self.found:
+            return None
+        self.found[finding.kind] = finding
+        smallest = shrink(octets, lambda smaller: self._is_alike(smaller, finding.kind))
+        self.found[finding.kind] = self._judge(smallest, None) or finding
+        return self.found[finding.kind]
+
+    def _is_alike(self, octets: bytes, kind: str) -> bool:
+        finding = self._judge(octets, None)
+        return finding is not None and finding.kind == kind
+
+    def _judge(self, octets: bytes, classes: Counter[str] | None) -> Finding | None:
+        """Return what is wrong with how *octets* are read, or None; count the classes that explain it in *classes*."""
+        # The time of this thread alone: on a busy machine others' work is no finding.
+        started = time.thread_time()
+        ours = self._read(octets)
+        if time.thread_time() - started > self._max_seconds:
+            return Finding(octets, "slow", f"httpsock takes more than {self._max_seconds} s")
+        theirs = read_by_h11(octets)
+        if crash := ours.crash or theirs.crash:
+            return Finding(octets, crash, crash)
+        difference = find_difference(octets, ours, theirs)
+        if difference is None:
+            return self._contradiction(octets, ours)
+        names = explain(difference)
+        if names:
+            if classes is not None:
+                self.differences += 1
+                classes.update(names)
+            return None
+        verdicts = (f"httpsock {_verdict(ours)}", f"h11 {_verdict(theirs)}")
+        kind = ", ".join((difference.direction, _outline(difference.our_refusal), _outline(difference.their_refusal)))
+        return Finding(octets, kind, "; ".join(verdicts))
+
+    @staticmethod
+    def _contradiction(octets: bytes, reading: Reading) -> Finding | None:
+        """Return what both readers took though the table says that one refuses it, or None."""
+        start = 0
+        for request in reading.requests:
+            if names := contradict(octets[start : request.stop]):
+                kind = f"both take {', '.join(names)}"
+                return Finding(octets, kind, f"{kind}, which one refuses as differences.toml has it")
+            start = request.stop
+        return None
+
+
+def _verdict(reading: Reading) -> str:
+    """Return *reading* in words."""
+    taken = [f"{request.method.decode()} {request.path!r}" for request in reading.requests]
+    words = "takes " + ", ".join(taken) if taken else "takes nothing"
+    return f"{words}, then refuses: {reading.refusal}" if reading.refusal is not None else words
+
+
+def _outline(refusal: str | None) -> str:
+    """Return *refusal* without what it quotes and counts."""
+    return re.sub(r'".*"|(bytearray)?\(?b[\'"].*|[0-9]+', "_", refusal) if refusal else "-"
+
+
+def shrink(octets: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
+    """Return the fewest octets, as far as removing and simplifying parts of *octets* gets, that are still alike."""
+    remaining = _SHRINKING_STEPS
+
+    def is_better(smaller: bytes) -> bool:
+        nonlocal remaining
+        remaining -= 1
+        return remaining >= 0 and is_alike(smaller)
+
+    before = None
+    while octets != before and remaining > 0:
+        before = octets
+        octets = _without_lines(octets, is_better)
+        octets = _without_runs(octets, is_better)
+        octets = _simplify(octets, is_better)
+    return octets
+
+
+def _without_lines(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
+    """Return *octets* without the lines that can go."""
+    lines = octets.splitlines(keepends=True)
+    for number in reversed(range(len(lines))):
+        fewer = lines[:number] + lines[number + 1 :]
+        if is_better(b"".join(fewer)):
+            lines = fewer
+    return b"".join(lines)
+
+
+def _without_runs(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
+    """Return *octets* without the runs of them that can go, long ones first."""
+    size = max(len(octets) // 2, 1)
+    while size:
+        position = 0
+        while position < len(octets):
+            smaller = octets[:position] + octets[position + size :]
+            if is_better(smaller):
+                octets = smaller
+            else:
+                position += size
+        size //= 2
+    return octets
+
+
+def _simplify(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
+    """Return *octets* with as many of them as possible replaced by the letter a."""
+    for position, octet in enumerate(octets):
+        simpler = octets[:position] + b"a" + octets[position + 1 :]
+        if octet != ord("a") and is_better(simpler):
+            octets = simpler
+    return octets
+
+
+def write_candidate(folder: Path, finding: Finding) -> Path:
+    """Write *finding* into *folder* as a candidate for the corpus, and return its file."""
+    name = f"a-finding-{hashlib.sha256(finding.octets).hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.http"
+    is_new = not path.exists()
+    path.write_bytes(finding.octets)
+    if is_new:
+        with (folder / "candidates.toml").open("a", encoding="utf-8") as table:
+            table.write(_entry(name, finding))
+    return path
+
+
+def _entry(name: str, finding: Finding) -> str:
+    """Return the entry of *finding*, in the form of corpus.toml as far as a program can fill it in."""
+    ours, theirs = read_by_httpsock(finding.octets), read_by_h11(finding.octets)
+    accepted = ", ".join(
+        f"{{ method = {_text(request.method)}, path = {_text(request.path)}, fields = {len(request.fields)}, "
+        f"content = {len(request.content)}{', closes = true' if request.closes else ''} }}"
+        for request in ours.requests
+    )
+    refused = re.match(r"[0-9]{3}", ours.refusal or "")
+    verdict = [f"accepted = [{accepted}]"] if accepted or not refused else []
+    verdict += [f"refused = {refused[0]}"] if refused else []
+    section = re.search(r"RFC [0-9]+ §[0-9]+(\.[0-9]+)*", ours.refusal or "")
+    lines = (
+        f"# {json.dumps(finding.says, ensure_ascii=True)}",
+        f"[{name}]",
+        'requirement = "R000"',
+        f'section = "{section[0] if section else "RFC 9112 §2.2"}"',
+        f"httpsock = {{ {', '.join(verdict)} }}",
+        f'h11 = "{"accepted" if theirs.refusal is None else "refused"}"',
+    )
+    return "\n".join((*lines, "", ""))
+
+
+def _text(octets: bytes) -> str:
+    """Return *octets* as a TOML string."""
+    return json.dumps(octets.decode("utf-8", "backslashreplace"), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+# --- The command ----------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str]) -> int:
+    """Fuzz as *argv* asks, and return the exit code: 0 if nothing was found, 1 if something was."""
+    options = _parse_options(argv)
+    seed = secrets.randbits(32) if options.seed is None else options.seed
+    print(f"seed {seed}", file=sys.stderr)
+    generator = Generator(SeededRandom(seed), [case.octets for case in load_cases()])
+    findings = Findings()
+    progress = _Progress(sys.stderr, options.inputs, options.minutes * 60)
+    # Ctrl-C ends a run early; what it has found stands.
+    with contextlib.suppress(KeyboardInterrupt):
+        _run(generator, findings, progress, options.candidates)
+    progress.finish(findings)
+    for name, count in findings.classes.most_common():
+        print(f"{count:9} {name}")
+    print(
+        f"{findings.inputs} inputs, {findings.differences} differences explained, "
+        f"{len(findings.found)} kinds of findings (seed {seed})"
+    )
+    return 1 if findings.found else 0
+
+
+def _run(generator: Generator, findings: Findings, progress: "_Progress", folder: Path) -> None:
+    """Try octets until *progress* says that it is over, and write each finding into *folder*."""
+    while not progress.is_over(findings):
+        if finding := findings.try_octets(generator.octets()):
+            path = write_candidate(folder, finding)
+            print(f"\n{path}: {finding.octets[:300]!r}\n  {finding.says}", file=sys.stderr)
+
+
+def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python3 -m conformance fuzz", description="Fuzz httpsock against h11.")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how long (default: 1)")
+    parser.add_argument("--inputs", type=int, help="stop after so many inputs, however long they take")
+    parser.add_argument("--seed", type=int, help="repeat the run that had this seed (default: another each time)")
+    folder = Path("candidates")
+    parser.add_argument("--candidates", type=Path, default=folder, help="where findings go (default: ./candidates)")
+    return parser.parse_args(argv)
+
+
+class _Progress:
+    """A bar on *stream*: how much of a run is done, and how fast it is; only the last one if it is no terminal."""
+
+    def __init__(self, stream: TextIO, inputs: int | None, seconds: float) -> None:
+        self._stream = stream
+        self._inputs = inputs
+        self._seconds = seconds
+        self._started = self._shown = time.monotonic()
+
+    def is_over(self, findings: Findings) -> bool:
+        """Return whether the run is, and show how far it is from time to time."""
+        if self._inputs is not None and findings.inputs >= self._inputs:
+            return True
+        if findings.inputs % 64:
+            return False
+        now = time.monotonic()
+        if now - self._shown >= 0.2 and self._stream.isatty():
+            self._shown = now
+            self._stream.write(self._bar(findings, now))
+            self._stream.flush()
+        return self._inputs is None and now - self._started >= self._seconds
+
+    def finish(self, findings: Findings) -> None:
+        """Show the last bar."""
+        self._stream.write(self._bar(findings, time.monotonic()) + "\n")
+
+    def _bar(self, findings: Findings, now: float) -> str:
+        seconds = max(now - self._started, 0.001)
+        done = seconds / max(self._seconds, 0.001) if self._inputs is None else findings.inputs / max(self._inputs, 1)
+        full = int(min(done, 1) * 30)
+        rate = findings.inputs / seconds
+        counts = f"{findings.inputs} inputs, {rate:.0f}/s, {len(findings.found)} findings"
+        return f"\r[{'#' * full}{'.' * (30 - full)}] {min(done, 1):4.0%} {counts}"

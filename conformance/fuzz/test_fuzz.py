@@ -1,0 +1,294 @@
+"""Generated octets before both readers: no difference that the table of differences does not explain."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conformance.corpus.cases import load_cases
+from conformance.parsers.readings import Difference, Reading, Whole, find_difference, read_by_h11, read_by_httpsock
+from httpsock.http import request_parser
+
+from . import search as fuzz
+from .anatomy import Anatomy
+from .differences import CLASSES, PREDICATES, contradict, explain
+from .generator import Generator, SeededRandom
+from .search import Finding, Findings, shrink, write_candidate
+
+CORPUS = [case.octets for case in load_cases()]
+SEED = 9112
+INPUTS = 20_000
+
+each_class = pytest.mark.parametrize("name", CLASSES)
+
+
+def difference_of(octets: bytes) -> Difference | None:
+    """Return where the two readings of *octets* part."""
+    return find_difference(octets, read_by_httpsock(octets), read_by_h11(octets))
+
+
+# --- The bounded run ------------------------------------------------------------------------------
+
+
+def test_of_20000_generated_inputs_none_is_a_finding() -> None:
+    """Both readers take the same requests to the last octet, or a class says why not."""
+    generator, findings = Generator(SeededRandom(SEED), CORPUS), Findings()
+    for _ in range(INPUTS):
+        findings.try_octets(generator.octets())
+    assert not findings.found, [(finding.octets, finding.says) for finding in findings.found.values()]
+    # A run that meets few differences tries little.
+    assert findings.differences > INPUTS / 20
+    assert len(findings.classes) > 20
+
+
+def test_the_corpus_itself_has_no_finding() -> None:
+    """What its own table explains case by case falls into the classes too."""
+    findings = Findings()
+    for octets in CORPUS:
+        findings.try_octets(octets)
+    assert not findings.found, [(finding.octets, finding.says) for finding in findings.found.values()]
+
+
+@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@given(random=st.randoms(use_true_random=False), is_broken=st.booleans())
+def test_a_request_by_the_grammar_or_broken_in_one_place_is_no_finding(random: Random, *, is_broken: bool) -> None:
+    """The same generator with choices that hypothesis makes, and shrinks to the simplest request that fails."""
+    findings = Findings()
+    findings.try_octets(Generator(random, ()).pipeline(is_broken=is_broken))
+    assert not findings.found
+
+
+@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@given(st.sampled_from(CORPUS), st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=3), st.integers(0, 3))))
+def test_a_case_of_the_corpus_with_some_octets_changed_is_no_finding(
+    octets: bytes, changes: list[tuple[int, bytes, int]]
+) -> None:
+    """Any octets put in, anywhere, in place of any others."""
+    for position, added, removed in changes:
+        octets = octets[:position] + added + octets[position + removed :]
+    findings = Findings()
+    findings.try_octets(octets)
+    assert not findings.found
+
+
+# --- The generator --------------------------------------------------------------------------------
+
+
+def test_a_seed_repeats_its_inputs() -> None:
+    """A finding can be found again."""
+    first, second = (Generator(SeededRandom(SEED), CORPUS) for _ in range(2))
+    assert [first.octets() for _ in range(200)] == [second.octets() for _ in range(200)]
+
+
+def test_what_is_generated_by_the_grammar_is_taken() -> None:
+    """R033, R039, R069, R090 and others: httpsock refuses nothing that the grammar allows."""
+    generator = Generator(SeededRandom(SEED), ())
+    for _ in range(2000):
+        octets = generator.pipeline(is_broken=False)
+        reading = read_by_httpsock(octets)
+        assert reading.refusal is None, (octets, reading.refusal)
+        assert reading.requests[-1].closes or reading.requests[-1].stop == len(octets)
+
+
+# --- The classes ----------------------------------------------------------------------------------
+
+
+def test_each_class_of_the_table_is_recognised_and_nothing_else_is() -> None:
+    """Neither a predicate nor an entry is forgotten."""
+    assert CLASSES.keys() == PREDICATES.keys()
+
+
+@each_class
+def test_a_class_explains_its_example_and_no_other_does(name: str) -> None:
+    """The readers do part there: a class that no longer applies is noticed."""
+    difference = difference_of(CLASSES[name].example)
+    assert difference is not None, "both read the example alike: there is nothing to explain"
+    assert explain(difference) == [name]
+
+
+@each_class
+def test_a_class_does_not_see_itself_in_the_example_of_another(name: str) -> None:
+    """Each predicate is narrow."""
+    seen = [other for other, entry in CLASSES.items() if PREDICATES[name](Anatomy(entry.example))]
+    assert seen == [name]
+
+
+@each_class
+def test_a_class_says_its_section_and_its_reason(name: str) -> None:
+    """The table can be read without the program."""
+    entry = CLASSES[name]
+    assert re.fullmatch(r"RFC [0-9]{4} §[0-9]+(\.[0-9]+)*", entry.section)
+    assert entry.direction in {"httpsock refuses", "h11 refuses", "neither refuses"}
+    assert re.fullmatch(r"[A-Z].*; (h11|httpsock) .*\.", entry.says)
+
+
+# --- What would be found --------------------------------------------------------------------------
+
+
+def taking(octets: bytes) -> Reading:
+    """Read *octets* as h11 does: what a parser would that is no stricter."""
+    return read_by_h11(octets)
+
+
+def test_taking_what_the_table_says_is_refused_is_a_finding() -> None:
+    """Also where both are wrong alike, as the predicates know the rules themselves."""
+    finding = Findings(taking).try_octets(b"GET / HTTP/1.1\r\nHost: a/b\r\nX: y\r\n\r\n")
+    assert finding is not None
+    assert finding.kind == "both take an-invalid-host"
+    assert contradict(finding.octets) == ["an-invalid-host"]
+    assert len(finding.octets) < len(b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n")
+
+
+@pytest.fixture
+def unmemoised() -> Iterator[None]:
+    """Let the parser parse each head anew, before a test with another parser and after it."""
+    request_parser.parse_head_memoised.cache_clear()
+    yield
+    request_parser.parse_head_memoised.cache_clear()
+
+
+@pytest.mark.usefixtures("unmemoised")
+@pytest.mark.parametrize(
+    ("name", "wrong", "octets"),
+    [
+        pytest.param(
+            "http.request_parser.check_host", lambda *_: None, b"GET / HTTP/1.0\r\nHost:\r\n\r\n", id="any Host taken"
+        ),
+        pytest.param(
+            "http.request_parser.is_persistent",
+            lambda _, minor_version: minor_version == 1,
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            id="close overlooked",
+        ),
+        pytest.param(
+            "http.grammar.chunk_line",
+            re.compile(rb"(?P<size>[0-9A-F]+)(?P<extensions>)\r\n"),
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
+            id="sizes in lower case refused",
+        ),
+        pytest.param(
+            "http.target._check_authority_form",
+            lambda _: None,
+            b"CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n",
+            id="no port asked for",
+        ),
+    ],
+)
+def test_a_parser_that_errs_is_found_out(
+    monkeypatch: pytest.MonkeyPatch, name: str, wrong: object, octets: bytes
+) -> None:
+    """By the octets that show it, and by generated ones: the classes excuse none of these."""
+    assert Findings().try_octets(octets) is None
+    request_parser.parse_head_memoised.cache_clear()
+    monkeypatch.setattr(f"httpsock.{name}", wrong)
+    assert Findings().try_octets(octets) is not None
+    findings, generator = Findings(), Generator(SeededRandom(SEED), CORPUS)
+    while not findings.found and findings.inputs < INPUTS:
+        findings.try_octets(generator.octets())
+    assert findings.found
+
+
+def test_an_exception_is_a_finding() -> None:
+    """A parser raises RequestError and nothing else."""
+
+    def read(octets: bytes) -> Reading:
+        return Reading((), None, "httpsock raised ValueError()") if b"!" in octets else read_by_httpsock(octets)
+
+    finding = Findings(read).try_octets(b"GET /a!b HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert finding == Finding(b"!", "httpsock raised ValueError()", "httpsock raised ValueError()")
+
+
+def test_taking_long_is_a_finding() -> None:
+    """Whatever the verdict is."""
+    finding = Findings(max_seconds=-1.0).try_octets(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert finding is not None
+    assert (finding.kind, finding.octets) == ("slow", b"")
+
+
+def test_the_same_fault_is_found_once() -> None:
+    """A long run does not drown in one fault."""
+    findings = Findings(lambda octets: Reading((), f"never {len(octets)}"))
+    assert findings.try_octets(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") is not None
+    assert findings.try_octets(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n") is None
+    assert len(findings.found) == 1
+
+
+USUAL = Whole(b"GET", b"/", None, ((b"a", b"b"),), b"a", 10, closes=False)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(USUAL._replace(method=b"HEAD"), id="the method"),
+        pytest.param(USUAL._replace(path=b"/b"), id="the path"),
+        pytest.param(USUAL._replace(query=b""), id="no query and an empty one"),
+        pytest.param(USUAL._replace(fields=((b"a", b"c"),)), id="the value of a field"),
+        pytest.param(USUAL._replace(content=b"b"), id="the content"),
+        pytest.param(USUAL._replace(stop=11), id="where the request ends"),
+        pytest.param(USUAL._replace(closes=True), id="whether another request may follow"),
+    ],
+)
+def test_readings_are_compared_to_the_last_detail(other: Whole) -> None:
+    """Requests that look alike may still be two."""
+    usual = Reading((USUAL,))
+    assert find_difference(b"." * 20, usual, usual) is None
+    assert find_difference(b"." * 20, usual, Reading((other,))) is not None
+
+
+def test_a_difference_starts_behind_what_both_agree_on() -> None:
+    """A class looks at the request in question alone, not at those before it."""
+    good, bad = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"
+    difference = difference_of(good + bad)
+    assert difference is not None
+    assert difference.octets == bad
+    assert difference.direction == "httpsock refuses"
+
+
+# --- Shrinking and writing ------------------------------------------------------------------------
+
+
+def test_shrinking_leaves_what_matters() -> None:
+    """The fewest octets, the rest of them simple."""
+    assert shrink(b"GET / HTTP/1.1\r\nX: !\r\nY: ?\r\n\r\n", lambda octets: b"!" in octets and b"?" in octets) == b"!?"
+    assert shrink(b"hello world", lambda octets: len(octets) > 2) == b"aaa"
+
+
+def test_a_finding_becomes_a_candidate_for_the_corpus(tmp_path: Path) -> None:
+    """Its octets are a file, its verdicts an entry as in corpus.toml; written once."""
+    octets = b'GET /"\x7f HTTP/1.1\r\nHost: a\r\n\r\n'
+    finding = Finding(octets, "kind", 'says "this"')
+    path = write_candidate(tmp_path / "candidates", finding)
+    assert write_candidate(tmp_path / "candidates", finding) == path
+    assert path.read_bytes() == octets
+    table = tomllib.loads((path.parent / "candidates.toml").read_text("utf-8"))
+    expected = {"requirement": "R000", "section": "RFC 9112 §3", "httpsock": {"refused": 400}, "h11": "refused"}
+    assert table == {path.stem: expected}
+
+
+@pytest.mark.parametrize("octets", [CLASSES[name].example for name in CLASSES], ids=CLASSES)
+def test_any_verdict_can_be_written(tmp_path: Path, octets: bytes) -> None:
+    """The entry is TOML whatever the octets hold."""
+    path = write_candidate(tmp_path, Finding(octets, "kind", "says\nthis"))
+    assert tomllib.loads((tmp_path / "candidates.toml").read_text("utf-8")).keys() == {path.stem}
+
+
+def test_the_command_counts_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 0 as nothing was found, and nothing is written then."""
+    candidates = tmp_path / "candidates"
+    assert fuzz.main(["--inputs", "300", "--seed", str(SEED), "--candidates", str(candidates)]) == 0
+    output = capsys.readouterr()
+    assert f"0 kinds of findings (seed {SEED})" in output.out
+    assert output.out.splitlines()[-1].startswith("300 inputs, ")
+    assert "100%" in output.err
+    assert not candidates.exists()
+
+
+def test_a_run_ends_when_its_time_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No minute at all is over at once."""
+    assert fuzz.main(["--minutes", "0", "--seed", "1", "--candidates", str(tmp_path / "candidates")]) == 0
+    assert capsys.readouterr().out.endswith("0 inputs, 0 differences explained, 0 kinds of findings (seed 1)\n")

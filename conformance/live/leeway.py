@@ -1,0 +1,95 @@
+"""The leeway: where the RFC lets a server do something else than httpsock, by requirement, for the live check.
+
+The table says it for a case of its own, with ``allowed``; here it is said once for all cases of a kind. Nothing here
+excuses a server whose sentinel goes astray.
+"""
+
+from conformance.corpus.cases import Case
+
+# Requirements whose cases another server may take for requests:
+_MAY_ACCEPT = frozenset((
+    "R003",  # RFC 9112 §2.2: a lone LF may be taken for a line end
+    "R004",  # RFC 9112 §2.2: any number of empty lines may be passed over
+    "R014",  # RFC 9112 §3: which method is too long is the server's to say
+    "R032",  # RFC 9110 §5.5: control characters may be kept, and NUL be replaced by SP; neither can be seen
+    "R037",  # RFC 9112 §5.2: a fold may be replaced by spaces
+    "R050",  # RFC 9112 §6.3: a list of equal lengths may count once
+    "R059",  # RFC 9112 §6.1: both framings may be processed as chunked, with a close behind
+    "R060",  # the same in HTTP/1.0
+    "R071",  # RFC 9112 §7.1.1: what is too long an extension is the server's to say
+))  # fmt: skip
+# Limits are the server's choice: what is too much for one is not for another.
+_LIMIT_STATUSES = frozenset((413, 414, 431))
+# RFC 3986 §3.2.2, §3.2.3: a port is any number of digits, a host may be empty; RFC 6874 had zones.
+_HOSTS_OF_DOUBTFUL_USE = frozenset((
+    "a-host-with-port-65536", "a-host-with-a-zone", "an-empty-host", "a-port-and-no-host"
+))  # fmt: skip
+# RFC 9112 §6.1: a server may process these, and has to close behind them.
+_PROCESSED_LAST = frozenset(("R059", "R060"))
+# RFC 9112 §3.2: what the grammar of the request line doesn't cover may be redirected to its encoded form.
+_MAY_REDIRECT = frozenset(("R017", "R027", "R140"))
+_REDIRECTS = frozenset((301, 302, 307, 308))
+_SPACE = b" \t\v\f\r"
+
+
+def may_accept(case: Case) -> bool:
+    """Return whether a server may take for a request what the table has refused."""
+    if (
+        "accepted" in case.allowed
+        or "last" in case.allowed
+        or case.requirement in _MAY_ACCEPT
+        or case.name in _HOSTS_OF_DOUBTFUL_USE
+    ):
+        return True
+    if case.expected["httpsock"].status in _LIMIT_STATUSES or _is_respaced(case.octets):
+        return True
+    # RFC 9112 §2.2: lines that start with whitespace may be dropped; without the one that has Host, 400 is due then.
+    if case.requirement == "R005":
+        return b"\nHost:" in case.octets
+    # RFC 9112 §2.2: a bare CR may be replaced by SP; but not be a line end.
+    return case.requirement == "R002" and b"\n" in case.octets
+
+
+def has_to_close(case: Case) -> bool:
+    """Return whether a server that takes for a request what the table has refused may answer nothing behind it."""
+    if "accepted" in case.allowed:
+        return False
+    return "last" in case.allowed or case.requirement in _PROCESSED_LAST
+
+
+def may_go_on(case: Case) -> bool:
+    """Return whether it is open if the last request of *case* asks to close."""
+    return {"accepted", "last"} <= set(case.allowed)
+
+
+def may_turn_away(case: Case, status: int) -> bool:
+    """Return whether *status* keeps the request line of *case* from being processed, as a refusal of its form would."""
+    if case.requirement in _MAY_REDIRECT and status in _REDIRECTS:
+        return True
+    # RFC 9110 §7.1: GET of an asterisk names nothing that is there, and no text says that 404 is the wrong word.
+    return case.requirement == "R027" and status == 404
+
+
+def has_no_end(case: Case) -> bool:
+    """Return whether *case* ends within a head that is too long for httpsock: others may wait for the rest of it."""
+    status = case.expected["httpsock"].status
+    return b"\r\n\r\n" not in case.octets and status in (501, *_LIMIT_STATUSES)
+
+
+def may_refuse(case: Case) -> bool:
+    """Return whether a server may refuse what the table has accepted."""
+    if "refused" in case.allowed or any(isinstance(allowed, int) for allowed in case.allowed):
+        return True
+    # RFC 9110 §9.3.1, §9.3.2: content in GET or HEAD may lead a server to reject the request and close.
+    accepted = case.expected["httpsock"].accepted
+    return any(understood.method in ("GET", "HEAD") and understood.content for understood in accepted)
+
+
+def _is_respaced(octets: bytes) -> bool:
+    """Return whether the request line has its parts, but another whitespace than one SP round them.
+
+    RFC 9112 §3: a server may split it at any whitespace, and pass over what is before and behind.
+    """
+    line = octets.lstrip(b"\r\n").partition(b"\n")[0].removesuffix(b"\r")
+    parts = line.translate(bytes(0x20 if octet in _SPACE else octet for octet in range(256))).split()
+    return len(parts) == 3 and parts[2].startswith(b"HTTP/1.") and len(parts[2]) == 8 and line != b" ".join(parts)

@@ -1,0 +1,193 @@
+"""Fairness: no server is accused of what the RFC lets it do, and what it is accused of is what it does."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from conformance.corpus.cases import load_cases
+from conformance.semantics.checks import CHECKS
+from conformance.semantics.semantic_liars import Lie, say, tell_always, tell_the_file
+from conformance.semantics.semantic_talk import InapplicableError, Talk
+from conformance.semantics.test_semantics import running
+
+from . import check as live
+from . import outputs
+from .check import NO_TIME, Outcome, Result
+from .plays import Plain, judge, play_of
+from .responses import Reading, Response
+
+_CASES = {case.name: case for case in load_cases()}
+# What the sentinel gets when it is alone, and all other requests for what is not there.
+_MISSING = 404
+
+
+def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
+    """Return why the answers with *statuses* to the case *name* and its sentinel fail, and whether that is a SHOULD."""
+    answers = [Response(status, b"", (), b"", b"") for status in statuses]
+    verdict = judge(play_of(_CASES[name], 1), 1, Reading(answers, b"", [], []), "closed", Plain(_MISSING, echoes=False))
+    return verdict.why, verdict.is_should
+
+
+@pytest.mark.parametrize(
+    ("name", "statuses"),
+    [
+        pytest.param("a-target-with-a-fragment", [301, 404], id="a redirect to the encoded form (RFC 9112 §3.2)"),
+        pytest.param("a-target-with-a-broken-escape", [308, 404], id="the same for a broken escape"),
+        pytest.param("asterisk-form-in-a-get", [404, 404], id="404 for a GET of an asterisk"),
+        pytest.param("an-empty-length-beside-a-length", [404, 404], id="empty list members (RFC 9110 §5.6.1.2)"),
+        pytest.param("a-length-with-a-comma-first", [404, 404], id="the same in one line"),
+        pytest.param("a-length-with-a-bare-cr", [404, 404], id="a bare CR replaced by SP (RFC 9112 §2.2)"),
+        pytest.param("a-length-with-a-nul", [404, 404], id="NUL replaced by SP (RFC 9110 §5.5)"),
+        pytest.param("a-trailer-with-a-vt", [404, 404], id="another control character kept (RFC 9110 §5.5)"),
+        pytest.param("a-field-line-without-end", [200], id="more room for a line than httpsock has"),
+        pytest.param("a-host-of-a-future-address", [400], id="an address of no known version (RFC 3986 §3.2.2)"),
+        pytest.param("close-among-options-within-quotes", [200, 404], id="an option in quotes is no option"),
+        pytest.param("a-get-with-content", [400], id="content in GET may be refused (RFC 9110 §9.3.1)"),
+    ],
+)
+def test_what_the_rfc_lets_a_server_do_passes(name: str, statuses: list[int]) -> None:
+    """Each of these was an accusation once, or would be one of a server that is well known."""
+    assert verdict_on(name, *statuses) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "statuses", "why"),
+    [
+        pytest.param(
+            "a-length-before-transfer-encoding",
+            [404, 404],
+            "has to be closed",
+            id="both framings processed, and no close behind (RFC 9112 §6.1)",
+        ),
+        pytest.param(
+            "close-beside-keep-alive",
+            [200, 200, 404],
+            "has to be closed",
+            id="close is one of two options (RFC 9112 §9.6)",
+        ),
+        pytest.param(
+            "a-target-with-a-fragment",
+            [404, 404],
+            "taken for a request and answered with 404; it is to be refused",
+            id="mended in silence (RFC 9112 §3.2)",
+        ),
+        pytest.param(
+            "an-empty-length",
+            [411],
+            "refused with 411, not with 400",
+            id="another status than the one that is named (RFC 9112 §6.3)",
+        ),
+        pytest.param(
+            "a-get-with-content",
+            [200, 501],
+            "the request behind it is answered with 501",
+            id="content taken for a request (RFC 9112 §6.3)",
+        ),
+        pytest.param("a-field-line-without-end", [200, 404], "one line", id="a line that is two requests"),
+        pytest.param("connect-to-a-path", [200], "tunnel", id="a tunnel to nowhere (RFC 9110 §9.3.6)"),
+    ],
+)
+def test_a_server_is_told_what_it_does(name: str, statuses: list[int], why: str) -> None:
+    """The sentence is about what was seen, not about what the table would have done."""
+    said, is_should = verdict_on(name, *statuses)
+    assert said is not None
+    assert why in said
+    assert not is_should
+
+
+def _run(name: str, lie: Lie) -> str | None:
+    """Return what the check *name* says of a server that tells *lie*."""
+    check = next(check for check in CHECKS if check.name == name)
+    with running(lie) as address:
+        return check.run(Talk(address))
+
+
+@pytest.mark.parametrize("name", ["get is not GET", "GETT is not GET"])
+def test_a_server_that_knows_no_method_doesnt_take_one_for_another(name: str) -> None:
+    """RFC 9110 §9.1 has a SHOULD on unknown methods, which is a check of its own."""
+    with pytest.raises(InapplicableError):
+        _run(name, tell_the_file)
+    assert _run("An unknown method gets 501", tell_the_file)
+
+
+def _tell_loosely(request: bytes) -> bytes:
+    """Return the file to all that looks like GET."""
+    return tell_the_file(request) if request[:2].upper() == b"GE" else say(405, Allow="GET")
+
+
+def test_a_server_that_takes_one_method_for_another_is_caught() -> None:
+    """It knows that there are others."""
+    assert _run("get is not GET", _tell_loosely) == "get is answered 200"
+
+
+def test_a_redirect_is_no_tunnel() -> None:
+    """RFC 9110 §9.3.6: a 2xx is one."""
+    assert _run("CONNECT opens no tunnel", partial(tell_always, 301)) is None
+    assert _run("CONNECT opens no tunnel", partial(tell_always, 200))
+
+
+def test_a_type_that_is_unknown_is_not_wrong() -> None:
+    """RFC 9110 §8.3: a server need not know what a file is."""
+
+    def tell_bytes(request: bytes) -> bytes:
+        return say(200, b"body {}", Content_Type="application/octet-stream")
+
+    with pytest.raises(InapplicableError):
+        _run("Content-Type of /style.css fits", tell_bytes)
+
+
+def test_a_part_of_what_was_asked_for_is_no_wrong_part() -> None:
+    """RFC 9110 §15.3.7: a server may send less."""
+
+    def tell_less(request: bytes) -> bytes:
+        return say(206, b"2", Content_Range="bytes 2-2/10")
+
+    assert _run("Range: bytes=2-7 of ten octets is 2 to 7", tell_less) is None
+    assert _run("Range: bytes=0-1,4-5 of ten octets is understood", tell_less) is None
+    assert _run("Range: bytes=0-0 of ten octets is 0 to 0", tell_less)
+    assert _run("Range: bytes=0-1,4-5 of ten octets gives all that is asked for", tell_less)
+
+
+def _result(level: str, requirement: str, outcome: Outcome = Outcome.FAILED, why: str = "why") -> Result:
+    return Result("a-name", requirement, level, outcome, why, b"", b"", "")
+
+
+def test_failures_are_summed_up_by_requirement_the_gravest_first() -> None:
+    """Thirty failures of one cause are one line, and each level says what it means."""
+    results = [*[_result("MUST", "R031")] * 30, _result("POLICY", "R144"), _result("SHOULD", "R004"),
+               _result("MUST", "R036", Outcome.PASSED)]  # fmt: skip
+    causes = outputs.causes(results)
+    assert [(cause.level, cause.requirement, cause.failures) for cause in causes] == [
+        ("MUST", "R031", 30),
+        ("SHOULD", "R004", 1),
+        ("POLICY", "R144", 1),
+    ]
+    for text in (outputs.as_table(results), outputs.as_html(results, "title")):
+        assert "MUST: 30 failures" in text
+        assert "30  R031  RFC 9112 §3.2" in text
+        assert "A Host that is not a host with an optional port is answered with 400." in text
+        assert "which others need not make" in text
+    assert "failures" not in outputs.as_table([_result("MUST", "R036", Outcome.PASSED)])
+
+
+def test_each_level_of_a_case_or_a_check_has_its_meaning() -> None:
+    """A level that the summary doesn't know would be left out of it."""
+    levels = {case.level for case in _CASES.values()} | {check.level for check in CHECKS}
+    assert levels <= outputs.LEVELS.keys()
+
+
+def test_what_there_was_no_time_for_is_no_pass(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Exit code 1, and a sentence: nobody knows whether a MUST is broken."""
+    from conformance.__main__ import main
+
+    passed, untried = _result("MUST", "R036", Outcome.PASSED), _result("MUST", "R036", Outcome.SKIPPED, NO_TIME)
+    monkeypatch.setattr(live, "check", lambda *_: [passed, untried])
+    assert main(["check", "http://127.0.0.1:1/"]) == 1
+    assert "no time for 1 of these" in capsys.readouterr().err
+    monkeypatch.setattr(live, "check", lambda *_: [passed])
+    assert main(["check", "http://127.0.0.1:1/"]) == 0
+    assert main(["check", "http://127.0.0.1:1/", "--json", str(tmp_path / "no" / "file")]) == 2
+    assert "no/file" in capsys.readouterr().err

@@ -1,0 +1,389 @@
+"""The live check: httpsock as a running server passes whole, and no server can make the check fail, hang or lie."""
+
+import json
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+import httpsock
+from conformance.__main__ import main
+from conformance.corpus.cases import load_cases
+from conformance.semantics.checks import CHECKS, site
+
+from . import check as live
+from . import outputs
+from .check import FIRST, Outcome, Result, breaks_a_must, check, check_corpus, matches
+from .leeway import may_refuse
+from .plays import Plain, judge, play_of
+from .start import Program
+from .wire import Reading, Response, exchange, judge_by_h11_client, read_responses
+
+# Policies are httpsock's own as long as nobody asks otherwise; all of them hold.
+_CASES = load_cases()
+_START = f"{sys.executable} -m httpsock --port {{port}} {{root}}"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """Return where httpsock serves the known folder."""
+    root = tmp_path_factory.mktemp("live") / "root"
+    root.mkdir()
+    site(root)
+    with httpsock.Server(root, hosts=["127.0.0.1"], port=0) as server:
+        yield "127.0.0.1", server.port
+
+
+@pytest.fixture(scope="module")
+def results(address: tuple[str, int]) -> dict[str, Result]:
+    """Return what the live check finds."""
+    return {result.name: result for result in check_corpus(address)}
+
+
+@pytest.mark.parametrize("number", range(len(_CASES)), ids=[case.name for case in _CASES])
+def test_httpsock_as_a_server_passes_a_case(number: int, results: dict[str, Result]) -> None:
+    """The requests are answered, the sentinel behind them as itself; or the refusal is the last word."""
+    result = results[_CASES[number].name]
+    assert result.outcome is Outcome.PASSED, f"{result.why}\n{result.received!r}"
+
+
+@pytest.mark.parametrize("number", range(len(_CASES)), ids=[case.name for case in _CASES])
+def test_what_httpsock_sends_in_a_case_is_well_formed_for_both_readers(number: int, results: dict[str, Result]) -> None:
+    """h11 in its client's role, and the strict reader, find nothing."""
+    case = _CASES[number]
+    octets = results[case.name].received
+    reading = read_responses(octets, play_of(case, number).methods, is_ended=True)
+    assert (reading.leftover, reading.faults) == (b"", [])
+    methods = [*play_of(case, number).methods, "GET"]
+    assert judge_by_h11_client(octets, methods[: len(reading.responses)]) == []
+
+
+@pytest.mark.parametrize("number", range(len(_CASES)), ids=[case.name for case in _CASES])
+def test_the_refusal_of_httpsock_has_the_status_of_the_table(number: int, results: dict[str, Result]) -> None:
+    """What the RFC leaves open for others is settled for httpsock."""
+    case = _CASES[number]
+    answers = read_responses(results[case.name].received, play_of(case, number).methods, is_ended=True).responses
+    expected = case.expected["httpsock"]
+    if expected.status is not None:
+        (refusal,) = answers[len(expected.accepted) :]
+        # Content that was not waited for is not faulty yet; the method is not allowed with any.
+        assert refusal.status == expected.status or (refusal.status == 405 and case.octets.startswith(b"POST "))
+        assert answers[-1].closes
+
+
+def test_octet_by_octet_a_case_gets_the_same_answers(address: tuple[str, int], results: dict[str, Result]) -> None:
+    """R001 on the wire; longer cases would only take longer."""
+    for number, case in enumerate(_CASES, 1):
+        play = play_of(case, number)
+        if len(play.octets) < 200:
+            parts = [bytes([octet]) for octet in play.octets]
+            received = exchange(address, parts, seconds=10.0, ends=play.is_cut_short).received
+            found = [answer.status for answer in read_responses(received, play.methods, is_ended=True).responses]
+            whole = read_responses(results[case.name].received, play.methods, is_ended=True).responses
+            assert found == [answer.status for answer in whole], case.name
+
+
+def test_httpsock_passes_the_static_semantics(address: tuple[str, int]) -> None:
+    """Nothing fails, and what both parts find is one list."""
+    found = check(address, "RFC 9110 §1")
+    assert [result for result in found if result.outcome is Outcome.FAILED] == []
+    assert {result.name for result in found} & {check_.name for check_ in CHECKS}
+
+
+@contextmanager
+def hostile(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
+    """Listen, and let *converse* have each connection in a thread of its own, until the block ends."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    is_over = threading.Event()
+    threads = []
+
+    def serve_one(connected: socket.socket) -> None:
+        with connected:
+            try:
+                converse(connected)
+            except OSError:
+                pass  # The client has gone.
+
+    def serve() -> None:
+        while True:
+            connected, _ = listener.accept()
+            if is_over.is_set():
+                connected.close()
+                return
+            thread = threading.Thread(target=serve_one, args=(connected,))
+            thread.start()
+            threads.append(thread)
+
+    acceptor = threading.Thread(target=serve)
+    acceptor.start()
+    try:
+        yield listener.getsockname()[:2]
+    finally:
+        is_over.set()
+        socket.create_connection(listener.getsockname()).close()
+        acceptor.join()
+        for thread in threads:
+            thread.join()
+        listener.close()
+
+
+def _send_endlessly(connected: socket.socket) -> None:
+    while True:
+        connected.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 65536)
+
+
+def _reset(connected: socket.socket) -> None:
+    connected.recv(1)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+
+
+@pytest.mark.parametrize(
+    "converse",
+    [
+        pytest.param(lambda connected: connected.recv(65536) and connected.recv(65536), id="never answers"),
+        pytest.param(lambda connected: connected.sendall(bytes(range(256)) * 9), id="answers garbage"),
+        pytest.param(socket.socket.close, id="closes at once"),
+        pytest.param(_reset, id="resets"),
+        pytest.param(_send_endlessly, id="never ends"),
+    ],
+)
+def test_a_server_that_speaks_no_http_fails_at_once(converse: Callable[[socket.socket], object]) -> None:
+    """One sentence, and nothing more is tried."""
+    with hostile(converse) as address:
+        (result,) = check(address)
+    assert (result.name, result.outcome) == (FIRST, Outcome.FAILED)
+    assert breaks_a_must([result])
+    assert outputs.as_table([result])
+
+
+def test_a_server_that_is_not_there_is_said_to_be_whatever_was_asked_for() -> None:
+    """Also where the one result is not among what was asked for."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()[:2]
+    (result,) = check(address, "R036")
+    assert "refused" in result.why
+
+
+_PLAIN = (b"GET /sentinel-0 ", b"GET /digits.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+
+
+def _wait(connected: socket.socket) -> None:
+    while connected.recv(65536):
+        pass
+
+
+def _send_interim_responses_endlessly(connected: socket.socket) -> None:
+    while True:
+        connected.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 3000)
+
+
+def _send_small_chunks_endlessly(connected: socket.socket) -> None:
+    connected.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        connected.sendall(b"1\r\na\r\n" * 3000)
+
+
+def _send_slowly(connected: socket.socket) -> None:
+    connected.settimeout(0.02)
+    for octet in b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9000:
+        connected.sendall(bytes([octet]))
+        with suppress(TimeoutError):
+            connected.recv(65536)
+
+
+@pytest.mark.parametrize(
+    "converse",
+    [
+        pytest.param(_wait, id="never answers"),
+        pytest.param(socket.socket.close, id="closes at once"),
+        pytest.param(lambda connected: connected.sendall(bytes(range(256)) * 9), id="answers garbage"),
+        pytest.param(_send_endlessly, id="never ends"),
+        pytest.param(_send_interim_responses_endlessly, id="never comes to the point"),
+        pytest.param(_send_small_chunks_endlessly, id="never ends, in small pieces"),
+        pytest.param(_send_slowly, id="answers octet by octet"),
+    ],
+)
+def test_a_server_that_is_polite_once_and_hostile_then_costs_its_time_and_no_more(
+    converse: Callable[[socket.socket], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it does, each case and each check has its result, and what there was no time for is no fault."""
+    monkeypatch.setattr(live, "_CORPUS_SECONDS", 0.2)
+    monkeypatch.setattr(live, "_SEMANTICS_SECONDS", 0.4)
+
+    def be_polite_once(connected: socket.socket) -> None:
+        if connected.recv(65536).startswith(_PLAIN):
+            connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n0123456789")
+            connected.shutdown(socket.SHUT_WR)
+        else:
+            converse(connected)
+
+    started = time.monotonic()
+    with hostile(be_polite_once) as address:
+        results = check(address)
+    assert time.monotonic() - started < 5.0
+    assert len(results) == len(_CASES) + len(CHECKS)
+    assert any(result.outcome is Outcome.FAILED or result.why == live.NO_TIME for result in results)
+    assert max(len(result.received) for result in results) <= 65536
+    assert outputs.as_table(results)
+
+
+def _answer(octets: bytes) -> Callable[[socket.socket], None]:
+    """Return a server that says *octets* whatever it is asked, and closes when its client does."""
+
+    def converse(connected: socket.socket) -> None:
+        connected.recv(65536)
+        connected.sendall(octets)
+        connected.shutdown(socket.SHUT_WR)
+        while connected.recv(65536):
+            pass
+
+    return converse
+
+
+def _outcomes(converse: Callable[[socket.socket], object]) -> dict[str, Result]:
+    with hostile(converse) as address:
+        return {result.name: result for result in check_corpus(address)}
+
+
+def test_a_server_that_takes_everything_breaks_what_has_to_be_refused() -> None:
+    """And nothing else: it says that it closes."""
+    results = _outcomes(_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+    assert results["a-get-with-host-alone"].outcome is Outcome.PASSED
+    assert results["a-field-line-that-ends-with-lf"].outcome is Outcome.PASSED
+    for name in ("no-host", "a-length-with-a-minus", "two-different-hosts", "a-space-before-the-colon"):
+        assert results[name].outcome is Outcome.FAILED, name
+        assert results[name].level == "MUST", name
+        assert "200" in results[name].why, name
+
+
+def test_a_server_that_refuses_everything_breaks_what_has_to_be_taken() -> None:
+    """And passes where a refusal is due."""
+    results = _outcomes(_answer(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+    assert results["a-get-with-host-alone"].outcome is Outcome.FAILED
+    assert results["no-host"].outcome is Outcome.PASSED
+    assert results["chunked-content"].outcome is Outcome.FAILED
+
+
+def test_a_server_that_answers_once_too_often_has_lost_the_border_between_requests() -> None:
+    """Three answers to two requests."""
+    answer = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
+    results = _outcomes(_answer(answer * 3))
+    assert results["a-get-with-host-alone"].outcome is Outcome.FAILED
+    assert "wrong octet" in results["a-get-with-host-alone"].why
+
+
+def test_an_error_of_the_server_is_never_an_answer() -> None:
+    """R116, in each case."""
+    answer = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    assert all(result.outcome is Outcome.FAILED for result in _outcomes(_answer(answer)).values())
+
+
+@pytest.mark.parametrize("ended", ["closed", "reset", "timed out"])
+@pytest.mark.parametrize("statuses", [(), *product((200, 400, 404), repeat=2), (404, 404, 404, 404)])
+def test_there_is_a_verdict_on_every_case_whatever_the_answers_are(ended: str, statuses: tuple[int, ...]) -> None:
+    """From none to too many; and no answer at all passes only where the RFC lets a server close without one."""
+    answers = [Response(status, b"", (), b"", b"") for status in statuses]
+    for number, case in enumerate(_CASES, 1):
+        verdict = judge(play_of(case, number), number, Reading(answers, b"", [], []), ended, Plain(404, echoes=False))
+        assert verdict.why is None or len(verdict.why) > 10
+        if not statuses and verdict.why is None:
+            assert ended != "timed out", case.name
+            assert case.is_refused or may_refuse(case), case.name
+
+
+def test_what_is_no_response_is_a_fault_however_well_meant() -> None:
+    """A date that is none: whatever the case tries, the fault is the answer's."""
+    octets = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\nDate: today\r\n\r\n"
+    result = _outcomes(_answer(octets))["a-get-with-host-alone"]
+    assert "date is" in result.why
+    assert (result.requirement, result.level) == ("R115", "MUST")
+
+
+def test_the_command_starts_a_server_checks_it_and_writes_what_it_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All outputs say the same."""
+    files = [tmp_path / name for name in ("r.json", "r.xml", "r.html")]
+    options = [part for option, file in zip(("--json", "--junit", "--html"), files, strict=True)
+               for part in (option, str(file))]  # fmt: skip
+    assert main(["check", "--start", _START, "--only", "RFC 9112 §5", *options]) == 0
+    found = json.loads(files[0].read_text())
+    count = len([case for case in _CASES if case.requirement == "R036"])
+    assert len([entry for entry in found if entry["requirement"] == "R036"]) == count
+    assert {entry["outcome"] for entry in found} <= {"passed", "skipped"}
+    assert files[1].read_text().count("<testcase ") == len(found)
+    assert "Nothing is broken." in files[2].read_text()
+    assert "Field syntax" in capsys.readouterr().out
+
+
+def test_a_failure_shows_octets_clause_and_how_to_see_it_again() -> None:
+    """In each form, whatever the octets are."""
+    again = "printf 'x' | nc h 1"
+    result = Result("a-name", "R036", "MUST", Outcome.FAILED, "why <&>", b"\x00\r\n<", b"\xff" * 5000, again)
+    for text in (outputs.as_table([result]), outputs.as_junit([result]), outputs.as_html([result], "<title>")):
+        assert "RFC 9112 §5.1" in text
+        assert "nc h 1" in text
+        assert "\\x00\\r\\n" in text
+        assert "5000 octets" in text
+    assert "<title><" not in outputs.as_html([result], "<title>")
+    assert json.loads(outputs.as_json([result]))[0]["sent"] == "\x00\r\n<"
+
+
+def test_a_should_is_reported_and_breaks_no_must() -> None:
+    """The exit code is for MUST alone."""
+    result = Result("a-name", "R036", "SHOULD", Outcome.FAILED, "why", b"", b"", "")
+    assert not breaks_a_must([result])
+    assert breaks_a_must([result._replace(level="MUST")])
+    assert matches(result, "r036")
+    assert matches(result, "field syntax")
+    assert not matches(result, "R0361")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "--start", "no-such-program-anywhere {port}"],
+        ["check", "--start", f"{sys.executable} -c 'raise SystemExit(3)'"],
+        ["check", "--start", ""],
+        ["check", "https://127.0.0.1/"],
+        ["check", "http://127.0.0.1:99999/"],
+        ["check", "http://127.0.0.1/folder/"],
+        ["nothing"],
+        [],
+    ],
+)
+def test_what_cannot_be_done_is_said_and_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """No traceback."""
+    assert main(arguments) == 2
+    assert capsys.readouterr().err
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx")
+def test_nginx_is_not_accused_of_what_it_does_right(tmp_path: Path) -> None:
+    """Each MUST that it breaks in the corpus is known, and is one."""
+    configuration = tmp_path / "nginx.conf"
+    places = "".join(
+        f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    configuration.write_text(
+        f"daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/log; events {{}}\n"
+        f"http {{ access_log off; {places} server {{ listen 127.0.0.1:{port}; root {tmp_path}; }} }}\n"
+    )
+    with Program([str(shutil.which("nginx")), "-c", str(configuration), "-e", f"{tmp_path}/log"]) as nginx:
+        try:
+            assert nginx.answers(("127.0.0.1", port))
+            results = list(check_corpus(("127.0.0.1", port)))
+        finally:
+            nginx.stop()
+    broken = {result.requirement for result in results if breaks_a_must([result])}
+    # Host values, a tab before a value, 405 without Allow.
+    assert broken <= {"R031", "R035", "R100"}

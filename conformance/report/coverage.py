@@ -1,0 +1,118 @@
+"""Coverage: for each requirement, what tries it, and whether something keeps it and something breaks it.
+
+Two kinds of things try a requirement. A case of the corpus keeps it if httpsock takes all of its octets for requests,
+and breaks it if it refuses some. A check of the static semantics looks at an answer, and holds or fails: it tells a
+server that keeps the requirement from one that breaks it.
+
+A requirement is covered if it is kept and broken by something, or kept and one-sided (no octets of a client's can break
+it), or untestable: the table of requirements says why.
+"""
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TextIO
+
+from conformance.corpus.cases import Case, load_cases
+from conformance.corpus.requirements import Requirement, chapter_of, load_requirements
+from conformance.semantics.checks import CHECKS
+
+
+class Coverage(NamedTuple):
+    """What tries one requirement, by name."""
+
+    requirement: Requirement
+    keeping: tuple[str, ...]
+    breaking: tuple[str, ...]
+    checks: tuple[str, ...]
+
+    @property
+    def gap(self) -> str | None:
+        """What is missing, or None if nothing is."""
+        if self.checks or self.requirement.untestable:
+            return None
+        if not self.keeping:
+            return "nothing keeps it"
+        if not self.breaking and not self.requirement.one_sided:
+            return "nothing breaks it"
+        return None
+
+
+def cover(cases: Iterable[Case], checks: Iterable[tuple[str, str]]) -> list[Coverage]:
+    """Return the coverage of each requirement by *cases* and by *checks*, which are pairs of name and requirement."""
+    keeping: dict[str, list[str]] = defaultdict(list)
+    breaking: dict[str, list[str]] = defaultdict(list)
+    checking: dict[str, list[str]] = defaultdict(list)
+    for case in cases:
+        for number in (case.requirement, *case.also):
+            (breaking if case.is_refused else keeping)[number].append(case.name)
+    for name, number in checks:
+        checking[number].append(name)
+    return [
+        Coverage(requirement, tuple(keeping[number]), tuple(breaking[number]), tuple(checking[number]))
+        for number, requirement in load_requirements().items()
+    ]
+
+
+def load_checks() -> list[tuple[str, str]]:
+    """Return the name and requirement of each check of the static semantics."""
+    return [(check.name, check.requirement) for check in CHECKS]
+
+
+def table(coverages: Iterable[Coverage]) -> Iterator[str]:
+    """Yield the lines of a table by chapter: how many cases keep and break each requirement, and how many checks do."""
+    by_chapter: dict[str, list[Coverage]] = defaultdict(list)
+    for coverage in coverages:
+        by_chapter[chapter_of(coverage.requirement.section)].append(coverage)
+    for chapter in sorted(by_chapter, key=_chapter_order):
+        yield ""
+        yield f"{chapter:<52} keep  break  checks"
+        for coverage in by_chapter[chapter]:
+            requirement = coverage.requirement
+            counts = f"{len(coverage.keeping):>4}  {len(coverage.breaking):>5}  {len(coverage.checks):>6}"
+            line = f"  {requirement.id}  {requirement.section:<22}{requirement.level:<22}{counts}"
+            yield f"{line}  {_remark(coverage)}".rstrip()
+
+
+def report(out: TextIO) -> bool:
+    """Print the table and its sum to *out*, and return whether the coverage is complete."""
+    cases, checks = load_cases(), load_checks()
+    coverages = cover(cases, checks)
+    gaps = [coverage for coverage in coverages if coverage.gap]
+    untestable = [coverage for coverage in coverages if coverage.requirement.untestable]
+    print(f"{len(coverages)} requirements, {len(cases)} cases, {len(checks)} checks", file=out)
+    for line in table(coverages):
+        print(line, file=out)
+    covered = len(coverages) - len(gaps) - len(untestable)
+    print(f"\n{covered} covered, {len(untestable)} untestable, {len(gaps)} not covered", file=out)
+    for coverage in gaps:
+        print(f"  {coverage.requirement.id}  {coverage.gap}: {coverage.requirement.says}", file=out)
+    return not gaps
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the coverage, and return what the process exits with: 0 if it is complete."""
+    argparse.ArgumentParser(
+        prog="python3 -m conformance coverage",
+        description="Print by how much each requirement is tried. Exits with 1 if one is not covered.",
+    ).parse_args(arguments)
+    return 0 if report(sys.stdout) else 1
+
+
+def _remark(coverage: Coverage) -> str:
+    """Return what the table says behind the counts."""
+    requirement = coverage.requirement
+    if requirement.untestable:
+        return f"untestable: {requirement.untestable}"
+    if coverage.gap:
+        return f"NOT COVERED: {coverage.gap}"
+    if requirement.one_sided and not coverage.breaking and not coverage.checks:
+        return f"one-sided: {requirement.one_sided}"
+    return ""
+
+
+def _chapter_order(chapter: str) -> tuple[bool, str, int]:
+    """Return what sorts chapters by document and number, those beyond the RFCs last."""
+    document, sign, rest = chapter.partition(" §")
+    return (not sign, document, int(rest.partition(" ")[0]) if sign else 0)

@@ -1,0 +1,120 @@
+"""The figures: what the corpus, the classes of differences and the requirements come to, chapter by chapter.
+
+Counts and arguments as values, in the order in which a report shows them; nothing is run here.
+"""
+
+import re
+from collections import Counter
+from importlib.metadata import version
+from typing import NamedTuple
+
+from conformance.corpus.cases import Case, load_cases
+from conformance.corpus.requirements import Requirement, chapter_of
+from conformance.parsers.judges import Verdict
+
+from .coverage import Coverage, cover, load_checks
+
+H11_VERSION = version("h11")
+SECTION = re.compile(r"RFC ([0-9]{4}) §([0-9]+(?:\.[0-9]+)*)")
+
+
+class Chapter(NamedTuple):
+    """One chapter of an RFC; *cases* and *requirements* are those whose sections are in it.
+
+    *checks* counts the checks of a running server that look at one of the requirements.
+    """
+
+    name: str
+    cases: tuple[Case, ...]
+    requirements: tuple[Requirement, ...]
+    checks: int
+
+    @property
+    def refused(self) -> int:
+        """How many cases httpsock refuses."""
+        return sum(case.is_refused for case in self.cases)
+
+    @property
+    def accepted(self) -> int:
+        """How many cases httpsock takes whole."""
+        return len(self.cases) - self.refused
+
+    @property
+    def arguments(self) -> dict[str, list[Case]]:
+        """The cases in which h11 differs, by the argument why."""
+        found: dict[str, list[Case]] = {}
+        for case in self.cases:
+            if case.why is not None:
+                found.setdefault(case.why, []).append(case)
+        return found
+
+    @property
+    def differences(self) -> int:
+        """In how many cases h11 differs."""
+        return sum(case.why is not None for case in self.cases)
+
+
+def load_chapters() -> list[Chapter]:
+    """Return all chapters, those of RFC 9112 first."""
+    cases: dict[str, list[Case]] = {}
+    requirements: dict[str, list[Requirement]] = {}
+    checks: Counter[str] = Counter()
+    for case in load_cases():
+        cases.setdefault(chapter_of(case.section), []).append(case)
+    for coverage in load_coverages():
+        name = chapter_of(coverage.requirement.section)
+        requirements.setdefault(name, []).append(coverage.requirement)
+        checks[name] += len(coverage.checks)
+    names = sorted(cases.keys() | requirements.keys(), key=_order)
+    return [
+        Chapter(name, tuple(cases.get(name, ())), tuple(requirements.get(name, ())), checks[name]) for name in names
+    ]
+
+
+def _order(chapter: str) -> tuple[int, int, int, str]:
+    """Return what chapters are sorted by: HTTP/1.1, HTTP, other RFCs, what is in none."""
+    match = SECTION.match(chapter)
+    if match is None:
+        return (3, 0, 0, chapter)
+    rank = {"9112": 0, "9110": 1}.get(match[1], 2)
+    return (rank, int(match[1]), int(match[2].partition(".")[0]), chapter)
+
+
+def load_excuses() -> dict[str, list[Case]]:
+    """Return the cases that h11 takes whole and may refuse in parts, by the argument why."""
+    found: dict[str, list[Case]] = {}
+    for case in load_cases():
+        if case.h11_in_parts is not None:
+            found.setdefault(case.h11_in_parts, []).append(case)
+    return found
+
+
+def load_coverages() -> list[Coverage]:
+    """Return for each requirement what tries it."""
+    return cover(load_cases(), load_checks())
+
+
+def address_of(section: str) -> str | None:
+    """Return where *section* can be read, or None if it is in no RFC."""
+    match = SECTION.match(section)
+    return f"https://www.rfc-editor.org/rfc/rfc{match[1]}#section-{match[2]}" if match else None
+
+
+def describe(verdict: Verdict, *, has_status: bool) -> str:
+    """Return *verdict* in words; what h11 refuses has no status of its own."""
+    requests = ", ".join(f"{request.method} {request.path}".rstrip() for request in verdict.accepted)
+    refusal = f"refuses with {verdict.status}" if has_status else "refuses"
+    if not verdict.is_refused:
+        return f"takes {requests}" if requests else "takes nothing"
+    return f"takes {requests}, then {refusal}" if requests else refusal
+
+
+def show(octets: bytes, most: int = 400) -> str:
+    """Return *octets* for a person to read, a line for each of theirs, at most *most* of them."""
+    shown = "".join(chr(octet) if 0x20 <= octet < 0x7F and octet != 0x5C else _escape(octet) for octet in octets[:most])
+    lines = shown.replace("\\n", "\\n\n").rstrip("\n")
+    return f"{lines}…" if len(octets) > most else lines
+
+
+def _escape(octet: int) -> str:
+    return {0x0D: "\\r", 0x0A: "\\n", 0x09: "\\t", 0x5C: "\\\\"}.get(octet, f"\\x{octet:02x}")

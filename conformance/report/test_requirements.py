@@ -1,0 +1,124 @@
+"""The table of requirements is whole, and each of them is tried: kept by something, and broken by something."""
+
+import io
+import re
+
+import pytest
+
+from conformance.corpus.cases import Case, load_cases
+from conformance.corpus.requirements import LEVELS, Requirement, chapter_of, load_requirements
+from conformance.parsers.judges import Verdict
+
+from . import coverage
+from .coverage import Coverage, cover, load_checks
+
+REQUIREMENTS = load_requirements()
+COVERAGES = cover(load_cases(), load_checks())
+# The requirements from here on are about what is served, and the checks of the static semantics try them.
+FIRST_OF_SEMANTICS = "R082"
+
+
+def test_the_requirements_are_numbered_without_a_gap() -> None:
+    """All of them, in order."""
+    assert list(REQUIREMENTS) == [f"R{number:03}" for number in range(1, len(REQUIREMENTS) + 1)]
+
+
+@pytest.mark.parametrize("requirement", [pytest.param(each, id=each.id) for each in REQUIREMENTS.values()])
+def test_a_requirement_says_where_and_how_strongly_something_is_asked(requirement: Requirement) -> None:
+    """One sentence, one level, one section of a chapter that has a title."""
+    assert requirement.level in LEVELS
+    assert re.fullmatch(r"RFC [0-9]{4} §[0-9]+(\.[0-9]+)*|practice|policy", requirement.section)
+    assert re.fullmatch(r".* .*[^0-9]$", chapter_of(requirement.section)), "the chapter has no title"
+    for sentence in (requirement.says, requirement.untestable, requirement.one_sided):
+        assert sentence is None or re.fullmatch(r"[A-Z].{20,}\.", sentence)
+
+
+def test_no_two_requirements_say_the_same() -> None:
+    """Each is one of its own."""
+    assert len({requirement.says for requirement in REQUIREMENTS.values()}) == len(REQUIREMENTS)
+
+
+@pytest.mark.parametrize("covered", [pytest.param(each, id=each.requirement.id) for each in COVERAGES])
+def test_a_requirement_is_kept_and_broken_by_something(covered: Coverage) -> None:
+    """The coverage is complete, but for what the table calls untestable and why."""
+    if covered.requirement.id >= FIRST_OF_SEMANTICS and not load_checks():
+        pytest.skip("there are no checks of the static semantics")
+    assert covered.gap is None
+
+
+@pytest.mark.parametrize("covered", [pytest.param(each, id=each.requirement.id) for each in COVERAGES])
+def test_a_reason_for_a_gap_is_given_where_there_is_one_and_nowhere_else(covered: Coverage) -> None:
+    """An excuse that is no longer needed is taken back."""
+    if covered.requirement.untestable:
+        assert (covered.keeping, covered.breaking, covered.checks) == ((), (), ())
+    if covered.requirement.one_sided:
+        assert not covered.breaking
+
+
+def test_every_check_tries_a_requirement_that_there_is() -> None:
+    """A check with a wrong number would count for nothing."""
+    assert [name for name, number in load_checks() if number not in REQUIREMENTS] == []
+
+
+@pytest.mark.parametrize(
+    ("section", "chapter"),
+    [
+        pytest.param("RFC 9112 §5.1", "RFC 9112 §5 Field syntax", id="a section of a chapter"),
+        pytest.param("RFC 9112 §3", "RFC 9112 §3 Request line", id="a chapter itself"),
+        pytest.param("RFC 9110 §15.5.15", "RFC 9110 §15 Status codes", id="a chapter of two digits"),
+        pytest.param("RFC 9111 §4", "RFC 9111 §4", id="one that no requirement comes from"),
+        pytest.param("practice", "Beyond the RFCs: practice", id="no RFC"),
+    ],
+)
+def test_a_section_belongs_to_a_chapter(section: str, chapter: str) -> None:
+    """Tables are ordered by chapter."""
+    assert chapter_of(section) == chapter
+
+
+def _case(requirement: str, status: int | None, also: tuple[str, ...] = ()) -> Case:
+    """Return a case of *requirement* that is refused with *status*, or accepted."""
+    verdicts = {"httpsock": Verdict((), status)}
+    return Case("a-case", b"", requirement, also, "RFC 9112 §5", "MUST", verdicts, ("accepted",), None)
+
+
+@pytest.mark.parametrize(
+    ("cases", "checks", "gap"),
+    [
+        pytest.param([], [], "nothing keeps it", id="nothing tries it"),
+        pytest.param([_case("R036", 400)], [], "nothing keeps it", id="only broken"),
+        pytest.param([_case("R036", None)], [], "nothing breaks it", id="only kept"),
+        pytest.param([_case("R036", None), _case("R036", 400)], [], None, id="kept and broken"),
+        pytest.param([_case("R036", None), _case("R001", 400, ("R036",))], [], None, id="broken by the way"),
+        pytest.param([], [("A check", "R036")], None, id="a check tells both"),
+    ],
+)
+def test_a_requirement_is_covered_if_it_is_kept_and_broken(
+    cases: list[Case], checks: list[tuple[str, str]], gap: str | None
+) -> None:
+    """The computation itself, on a few cases."""
+    assert next(each for each in cover(cases, checks) if each.requirement.id == "R036").gap == gap
+
+
+def test_what_only_a_server_can_break_needs_no_case_that_breaks_it() -> None:
+    """The table says of R081 why it is one-sided."""
+    kept = cover([_case("R081", None)], [])
+    assert next(each for each in kept if each.requirement.id == "R081").gap is None
+
+
+def test_the_coverage_is_printed_by_chapter() -> None:
+    """Each requirement has its line, behind that of its chapter; the sum comes last."""
+    out = io.StringIO()
+    is_complete = coverage.report(out)
+    lines = out.getvalue().splitlines()
+    assert all(any(line.startswith(f"  {number}  ") for line in lines) for number in REQUIREMENTS)
+    assert "RFC 9112 §5 Field syntax" in out.getvalue()
+    assert "RFC 9110 §15 Status codes" in out.getvalue()
+    assert is_complete == lines[-1].endswith(" untestable, 0 not covered")
+
+
+def test_a_gap_is_named_and_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command exits with 1 when something is not tried."""
+    monkeypatch.setattr(coverage, "load_cases", lambda: ())
+    monkeypatch.setattr(coverage, "load_checks", list)
+    assert coverage.main([]) == 1
+    assert "NOT COVERED: nothing keeps it" in capsys.readouterr().out

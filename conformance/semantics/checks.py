@@ -1,0 +1,39 @@
+"""The static-semantics checks: what a server of files owes its clients beyond the syntax (R082 to R148).
+
+    site(root)                     makes the known folder, which the server under test is to serve
+    is_served(talk)                whether it does
+    for check in CHECKS:
+        fault = check.run(talk)    None if what check.name says holds, else a sentence on what is wrong
+
+A check raises InapplicableError, with a sentence, where the RFC leaves the server a choice and it has chosen not to;
+that is no failure. MUST and SHOULD are the RFC's; SECURITY and POLICY are ours.
+"""
+
+from conformance.live.site import DIGITS, site
+
+from . import conditions as semantic_conditions
+from . import fields as semantic_fields
+from . import messages as semantic_messages
+from . import paths as semantic_paths
+from . import ranges as semantic_ranges
+from .semantic_talk import Chapter, Check, FaultError, InapplicableError, Talk, get
+
+__all__ = ["CHAPTERS", "CHECKS", "Check", "InapplicableError", "Talk", "is_served", "site"]
+
+
+CHAPTERS: dict[str, Chapter] = {
+    "messages": semantic_messages.CHECKS,
+    "fields": semantic_fields.CHECKS,
+    "conditions": semantic_conditions.CHECKS,
+    "ranges": semantic_ranges.CHECKS,
+    "paths": semantic_paths.CHECKS,
+}
+CHECKS: list[Check] = [check for chapter in CHAPTERS.values() for check in chapter]
+
+
+def is_served(talk: Talk) -> bool:
+    """Return whether the server of *talk* serves the known folder."""
+    try:
+        return talk.one(get("/digits.txt")).content == DIGITS
+    except FaultError:
+        return False

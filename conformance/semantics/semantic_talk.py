@@ -1,0 +1,205 @@
+"""What the static-semantics checks are made of: a Check, the Talk it has with a server, and how it says its verdict.
+
+A check returns None if what its name says holds, else a sentence on what is wrong. It raises InapplicableError where
+the server has chosen, as the RFC lets it, not to do the thing at all: no ranges, no entity-tags, another folder.
+"""
+
+import functools
+import math
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from conformance.live import wire
+from conformance.live.wire import Response
+
+_IMF_FIXDATE = re.compile(
+    r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4}"
+    r" ([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60) GMT"
+)
+
+
+_LEAST_SECONDS = 0.05
+# More than twice what the largest file has.
+_MOST_OCTETS = 8 * 1024 * 1024
+
+
+class InapplicableError(Exception):
+    """There is nothing to check: the server need not do this, and does not. Says what it does not do."""
+
+
+class FaultError(Exception):
+    """A check cannot go on, and says what is wrong."""
+
+
+class Talk:
+    """The talk of one check with the server at *address*; the last exchange is kept in ``transcript``.
+
+    An exchange has *seconds*, and less when *deadline* is near.
+    """
+
+    def __init__(self, address: tuple[str, int], seconds: float = 2.0, deadline: float = math.inf) -> None:
+        self.address = address
+        self.seconds = seconds
+        self.deadline = deadline
+        self.transcript: wire.Transcript | None = None
+        self.faults: list[str] = []
+
+    def ask(self, *requests: bytes) -> list[Response]:
+        """Return the final responses to *requests*, pipelined on one connection; the last asks to close it."""
+        return self.send([b"".join((*requests[:-1], _closing(requests[-1])))], [_method(one) for one in requests])
+
+    def send(self, parts: Iterable[bytes], methods: list[str], *, ends: bool = False) -> list[Response]:
+        """Return the final responses to *parts*, which make requests with *methods*; *ends* our side then if asked."""
+        seconds = max(min(self.seconds, self.deadline - time.monotonic()), _LEAST_SECONDS)
+        self.transcript = wire.exchange(self.address, parts, seconds=seconds, ends=ends, most_octets=_MOST_OCTETS)
+        if self.transcript.ended == "flooded":
+            raise FaultError(f"no response: more than {_MOST_OCTETS} octets came, and no end")
+        is_ended = self.transcript.ended == "closed"
+        reading = wire.read_responses(self.transcript.received, methods, is_ended)
+        self.faults = list(reading.faults)
+        return [response for response in reading.responses if response.status >= 200]
+
+    def one(self, request: bytes) -> Response:
+        """Return the response to *request*; that there is none is a fault."""
+        responses = self.ask(request)
+        if not responses:
+            ended = self.transcript.ended if self.transcript else "closed"
+            raise FaultError(f"no response to {_line(request)}: the connection {_ENDED.get(ended, ended)}")
+        return responses[0]
+
+    def whole(self, path: str) -> Response:
+        """Return the 200 response to a plain GET of *path*. Raises InapplicableError if there is none."""
+        response = self.one(get(path))
+        if response.status != 200:
+            raise InapplicableError(f"GET {path} is answered {response.status}: the known folder is not served")
+        return response
+
+
+_ENDED: Mapping[str, str] = {
+    "closed": "closed",
+    "reset": "was reset",
+    "timed out": "stayed silent",
+    "refused": "refused",
+}
+
+
+class Check(NamedTuple):
+    """One check: a sentence, the requirement it tries and its level, and the talk that finds out."""
+
+    name: str
+    requirement: str
+    level: str
+    run: Callable[[Talk], str | None]
+
+
+class Chapter(list[Check]):
+    """The checks of one chapter; ``@chapter.check(...)`` adds one."""
+
+    def check(
+        self, name: str, requirement: str, level: str
+    ) -> Callable[[Callable[[Talk], str | None]], Callable[[Talk], str | None]]:
+        """Add the decorated function as the check *name* of *requirement*."""
+
+        def add(run: Callable[[Talk], str | None]) -> Callable[[Talk], str | None]:
+            self.add(name, requirement, level, run)
+            return run
+
+        return add
+
+    def add(self, name: str, requirement: str, level: str, run: Callable[[Talk], str | None]) -> None:
+        """Add the check that *run* is."""
+        self.append(Check(name, requirement, level, functools.partial(_verdict, run)))
+
+
+def _verdict(run: Callable[[Talk], str | None], talk: Talk) -> str | None:
+    """Return what *run* says is wrong, also where it could not go on."""
+    try:
+        return run(talk)
+    except FaultError as fault:
+        return str(fault)
+    except OSError as error:
+        return f"no response: {error}"
+
+
+def unless(holds: object, fault: str) -> str | None:
+    """Return *fault* unless the claim *holds*."""
+    return None if holds else fault
+
+
+def expect(response: Response, *statuses: int, whether: str = "") -> str | None:
+    """Return a fault unless *response* has one of *statuses*."""
+    wanted = " or ".join(map(str, statuses))
+    return unless(
+        response.status in statuses, f"the status is {response.status}, not {wanted}{whether and ': '}{whether}"
+    )
+
+
+def request(method: str, target: str, *fields: str, content: bytes | None = None, version: str = "HTTP/1.1") -> bytes:
+    """Return a request with *fields*, written "Name: value"; one for each character up to U+00FF is one octet."""
+    lines = [f"{method} {target} {version}", "Host: localhost", *fields]
+    if content is not None:
+        lines.append(f"Content-Length: {len(content)}")
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("latin-1") + (content or b"")
+
+
+def get(target: str, *fields: str) -> bytes:
+    """Return a GET."""
+    return request("GET", target, *fields)
+
+
+def field(response: Response, name: str) -> str:
+    """Return the value of the field *name* of *response*, "" if it has none."""
+    return (response.field(name) or b"").decode("latin-1")
+
+
+def entity_tag(talk: Talk, path: str = "/digits.txt") -> str:
+    """Return the strong entity-tag of *path*. Raises InapplicableError if it has none."""
+    tag = field(talk.whole(path), "etag")
+    if not tag or tag.startswith("W/"):
+        raise InapplicableError("the server sends no strong entity-tag")
+    return tag
+
+
+def last_modified(talk: Talk, path: str = "/digits.txt") -> str:
+    """Return the Last-Modified of *path*. Raises InapplicableError if it has none."""
+    date = field(talk.whole(path), "last-modified")
+    if not date:
+        raise InapplicableError("the server sends no Last-Modified")
+    return date
+
+
+def parse_date(text: str) -> datetime | None:
+    """Return the date that *text* has in the preferred form, IMF-fixdate, or None (RFC 9110 §5.6.7)."""
+    try:
+        return parsedate_to_datetime(text) if _IMF_FIXDATE.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def last_modified_date(talk: Talk) -> datetime:
+    """Return the Last-Modified of the known file as a date. Raises InapplicableError if it has none."""
+    text = last_modified(talk)
+    date = parse_date(text)
+    if date is None:
+        raise FaultError(f"Last-Modified is {text!r}: no IMF-fixdate")
+    return date
+
+
+def _closing(octets: bytes) -> bytes:
+    """Return the request *octets* with Connection: close, unless it says something on that already."""
+    head, end_of_head, content = octets.partition(b"\r\n\r\n")
+    if b"\nconnection:" in head.lower():
+        return octets
+    return head + b"\r\nConnection: close" + end_of_head + content
+
+
+def _method(octets: bytes) -> str:
+    return octets.partition(b" ")[0].decode("latin-1")
+
+
+def _line(octets: bytes) -> str:
+    return octets.partition(b"\r\n")[0].decode("latin-1")[:100]

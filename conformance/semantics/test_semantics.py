@@ -1,0 +1,159 @@
+"""The static-semantics checks: each holds of httpsock, and each can fail, which servers that lie on purpose show."""
+
+import contextlib
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from conformance.live.wire import Response
+from httpsock import Server
+
+from .checks import CHAPTERS, CHECKS, Check, is_served, site
+from .ranges import ranges_of
+from .semantic_liars import Liar, Lie, lies
+from .semantic_talk import InapplicableError, Talk
+
+each_check = pytest.mark.parametrize("check", [pytest.param(check, id=ascii(check.name)) for check in CHECKS])
+
+# What httpsock has chosen not to do, so that there is nothing to check.
+_NOT_DONE_BY_HTTPSOCK = 15
+
+# What these ask for is that something comes at all.
+_CAUGHT_BY_SILENCE = {
+    "The answer to a request whose content is refused can be read",
+    "A connection whose client has ended its side is closed after the answer",
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the known folder."""
+    folder = tmp_path_factory.mktemp("site")
+    site(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(root: Path) -> Iterator[tuple[str, int]]:
+    """Yield the address of an httpsock that serves the known folder."""
+    with Server(root, port=0, hosts=["127.0.0.1"]) as server:
+        yield "127.0.0.1", server.port
+
+
+@each_check
+def test_it_holds_of_httpsock(check: Check, address: tuple[str, int]) -> None:
+    """Where httpsock has chosen otherwise, as it may, there is nothing to hold."""
+    with contextlib.suppress(InapplicableError):
+        assert check.run(Talk(address, seconds=10)) is None
+
+
+def test_httpsock_does_most_of_what_is_optional(address: tuple[str, int]) -> None:
+    """That nothing fails says little if nothing applies."""
+    assert sum(_is_inapplicable(check, Talk(address, seconds=10)) for check in CHECKS) <= _NOT_DONE_BY_HTTPSOCK
+
+
+def _is_inapplicable(check: Check, talk: Talk) -> bool:
+    try:
+        check.run(talk)
+    except InapplicableError:
+        return True
+    return False
+
+
+def test_every_check_is_a_sentence_of_its_own() -> None:
+    """A name is what a report shows, and what --only selects by."""
+    names = [check.name for check in CHECKS]
+    assert len(set(names)) == len(names) >= 120
+
+
+def test_every_check_says_what_it_tries() -> None:
+    """The requirement, and how binding it is."""
+    for check in CHECKS:
+        assert re.fullmatch(r"R(041|08[2-9]|09[0-9]|1[0-3][0-9]|14[0-8])", check.requirement), check.name
+        assert check.level in {"MUST", "SHOULD", "SECURITY", "POLICY"}, check.name
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_check_catches_a_liar(chapter: str, root: Path) -> None:
+    """A check that nothing makes fail checks nothing."""
+    unfailing = {check.name: check for check in CHAPTERS[chapter] if check.name not in _CAUGHT_BY_SILENCE}
+    for lie in lies(root).values():
+        with running(lie) as address:
+            for check in list(unfailing.values()):
+                if _catches(check, Talk(address, seconds=2)):
+                    del unfailing[check.name]
+    assert sorted(unfailing) == []
+
+
+@pytest.mark.parametrize("name", sorted(_CAUGHT_BY_SILENCE))
+def test_silence_is_caught(name: str) -> None:
+    """A server that accepts and says nothing, ever."""
+    check = next(check for check in CHECKS if check.name == name)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert check.run(Talk(silent.getsockname(), seconds=0.05))
+
+
+_PART = b"--edge\r\nContent-Type: text/plain\r\nContent-Range: bytes 1-2/10\r\n\r\n12"
+
+
+def _multipart(content: bytes, *fields: tuple[bytes, bytes]) -> Response:
+    named = (b"content-type", b"multipart/byteranges; boundary=edge")
+    return Response(206, b"", (named, *fields), content, b"")
+
+
+def test_the_parts_of_a_multipart_answer_are_its_ranges() -> None:
+    """RFC 9110 §14.6."""
+    assert ranges_of(_multipart(_PART + b"\r\n" + _PART + b"\r\n--edge--\r\n")) == [(1, 2, b"12"), (1, 2, b"12")]
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "fault"),
+    [
+        pytest.param(_PART, [], "close delimiter", id="no close delimiter"),
+        pytest.param(_PART + b"\r\n--edge", [], "close delimiter", id="an unfinished close delimiter"),
+        pytest.param(b"--edge--\r\n", [], "begin", id="no part"),
+        pytest.param(b"12\r\n--edge--", [], "begin", id="no delimiter before the first part"),
+        pytest.param(_PART + b"3\r\n--edge--", [], "with 3 octets", id="more octets than the part says"),
+        pytest.param(b"--edge\r\n12\r\n--edge--", [], "no head", id="a part without a head"),
+        pytest.param(b"--edge\r\nA: b\r\n\r\n12\r\n--edge--", [], "0 Content-Range", id="a part of no place"),
+        pytest.param(_PART + b"\r\n--edge--", [(b"content-range", b"bytes 1-2/10")], "outside", id="one outside"),
+    ],
+)
+def test_a_multipart_answer_is_read_strictly(content: bytes, fields: list[tuple[bytes, bytes]], fault: str) -> None:
+    """RFC 2046 §5.1.1, RFC 9110 §15.3.7.2."""
+    with pytest.raises(ValueError, match=fault):
+        ranges_of(_multipart(content, *fields))
+
+
+def test_another_folder_is_not_taken_for_the_known_one(tmp_path: Path, address: tuple[str, int]) -> None:
+    """A server that serves something else is not accused of lacking these files."""
+    with Server(tmp_path, port=0, hosts=["127.0.0.1"]) as server:
+        assert not is_served(Talk(("127.0.0.1", server.port)))
+    assert is_served(Talk(address))
+
+
+@contextlib.contextmanager
+def running(lie: Lie) -> Iterator[tuple[str, int]]:
+    """Run a server that tells *lie*, and yield its address."""
+    with Liar(lie) as liar:
+        thread = threading.Thread(target=partial(liar.serve_forever, poll_interval=0.01))
+        thread.start()
+        try:
+            yield liar.address
+        finally:
+            liar.shutdown()
+            thread.join()
+
+
+def _catches(check: Check, talk: Talk) -> bool:
+    try:
+        fault = check.run(talk)
+    except InapplicableError:
+        return False
+    # That nothing is answered anybody can tell.
+    return fault is not None and not fault.startswith("no response")
