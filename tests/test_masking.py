@@ -2,7 +2,7 @@
 
 import pytest
 
-from httpsock.http.masking import Masker, mask
+from httpsock.http.masking import MARGIN, Masker, mask, mask_start
 
 BROWSER = (
     b"GET http://me:secret@localhost/ HTTP/1.1\r\n"
@@ -142,3 +142,29 @@ def test_the_work_for_an_octet_does_not_grow_with_what_came_before(before: bytes
         masker.mask(repeated * 50)
         assert len(masker._context) <= 150
     assert len(mask(before + repeated * 20_000, keeps_length=True)) == len(before + repeated * 20_000)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"GET http://user:" + b"secret" * 500 + b"@localhost/ HTTP/1.1",
+        b"GET http://" + b"user" * 500 + b":secret@localhost/ HTTP/1.1",
+        b"user" * 500 + b":secret%40localhost",
+        b"CONNECT " + b"secret" * 500 + b"@localhost:80 HTTP/1.1",
+        b"GET /?" + b"token=secret&" * 500 + b" HTTP/1.1",
+        b"GET /?token=" + b"secret" * 500 + b" HTTP/1.1",
+        b"Cookie: " + b"secret=secret; " * 500,
+        b"Authorization: Basic" + b" " * 500 + b"secret",
+    ],
+)
+def test_the_start_shows_no_secret_wherever_it_is_cut(octets: bytes) -> None:
+    for most in range(600):
+        shown = mask_start(octets, most)
+        assert b"secret" not in shown
+        assert len(shown) <= most + MARGIN + len(b"***")
+
+
+@pytest.mark.parametrize("octets", [b"GET /" + b"a/b:c@" * 500, b"GET /" + b"a" * 3000, b"a/?x=y&token=z " * 300])
+def test_the_start_of_octets_is_that_of_all_of_them(octets: bytes) -> None:
+    for most in (0, 1, 60, 1024):
+        assert mask_start(octets, most)[:most] == mask(octets)[:most]

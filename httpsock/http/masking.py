@@ -58,6 +58,11 @@ _BEGUN = _BEFORE_USERINFO, rb"@|%40|\Z"
 _OPEN_PARAMETER = _PARAMETER + rb"[^&\s#]*+\Z"
 _start_of_line = re.compile(rb"(?:\r\n?|\n)(?=[^ \t\r\n])")
 _line_ends = re.compile(rb"[\r\n]{1,4}\Z")
+# A reader who wants the start of octets gets it from this many more, since masking shortens them.
+MARGIN = 256
+# What follows a name that is cut, where userinfo may end later in the same word.
+_LATER_END = b":@"
+_word = re.compile(rb"[^/?#\s]*+")
 # This much of a line is remembered as it is; of more, only what decides about the octets that follow.
 _REMEMBERED = 64
 
@@ -65,6 +70,21 @@ _REMEMBERED = 64
 def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
     """Return *octets* with their secrets masked, by three asterisks or by as many as there were octets."""
     return _masked(_pattern(*_WHOLE), octets, keeps_length=keeps_length)
+
+
+def mask_start(octets: bytes, most: int) -> bytes:
+    """Return the start of ``mask(octets)``: at least *most* bytes where no secret stands before that, else maybe fewer.
+
+    The work grows with *most*, not with the length of *octets*.
+    """
+    cut = most + MARGIN
+    if len(octets) <= cut:
+        return mask(octets)
+    # The bytes "%40" may stand on both sides of the cut.
+    rest = _word.match(octets, cut - 2)
+    if rest is None or (b"@" not in rest[0] and b"%40" not in rest[0]):
+        return mask(octets[:cut])
+    return mask(octets[:cut] + _LATER_END).removesuffix(_LATER_END[1:]).removesuffix(_LATER_END[:1])
 
 
 def _masked(pattern: re.Pattern[bytes], octets: bytes, *, keeps_length: bool) -> bytes:

@@ -18,7 +18,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from httpsock.http.grammar import MONTHS, printable
-from httpsock.http.masking import mask
 
 # A request line longer than this is cut short in the log; so is, much sooner, what is no request line.
 _MOST = 1024
@@ -57,8 +56,8 @@ def _shown(request_line: bytes) -> str:
     is_binary = any(octet < 0x20 or octet >= 0x7F for octet in request_line[:4])
     most = _MOST if is_request_line else _MOST_OF_BINARY if is_binary else _MOST_OF_NONE
     if len(request_line) > most:
-        # The memo holds no more of a line than is shown; the end of a secret may be beyond that.
-        request_line = mask(request_line)[: most + 1]
+        # The memo holds no longer lines.
+        return printable(request_line, most)
     return _memoised_printable(request_line, most)
 
 
