@@ -13,7 +13,7 @@ import pytest
 
 import httpsock
 from tests.support import PATIENCE_SECONDS
-from tests.support_program import COMMAND, ENVIRONMENT, Program, Start
+from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
 
 # A time stamp long enough ago that a file with it may be kept in memory and has a date that is a strong validator.
 LONG_AGO = 1_700_000_000

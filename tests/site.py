@@ -38,8 +38,8 @@ from httpsock.cli.find import search
 from httpsock.discovery.announcer import Announcer
 from httpsock.discovery.ssdp import ROOT_DEVICE, format_search
 from httpsock.tracing.events import TextFormatter
-from tests.support_trace import Told as Heard
-from tests.support_trace import Traced, alike
+from tests.support.trace import Told as Heard
+from tests.support.trace import Traced, alike
 
 ROOT = pathlib.Path(__file__).parent.parent
 WWW = ROOT / "www"
@@ -145,7 +145,7 @@ def run(command: list[str]) -> str:
 
 def record_bad_path() -> str:
     """Return the figures of the bad path, as JSON."""
-    command = [sys.executable, "-m", "tests.lossy_path"]
+    command = [sys.executable, "-m", "tests.support.lossy_path"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_SECONDS, check=True, text=True)
     return done.stdout
 

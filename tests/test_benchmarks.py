@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support_tools import tool
+from tests.support.tools import tool
 
 from .benchmarks import charts, environment, files, load, measure, micro, peers, processes, report, workloads
 from .benchmarks.answers import Answer, Expected, WrongAnswerError, read_answer

@@ -19,8 +19,8 @@ from httpsock.http.ranges import MAX_RANGES
 from httpsock.server.connection_limit import _RESERVED_DESCRIPTORS
 from httpsock.server.process import MAX_DESCRIPTORS
 from httpsock.server.server import _BACKLOG
-from tests.support_tools import tool
-from tests.support_trace import alike
+from tests.support.tools import tool
+from tests.support.trace import alike
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ def test_the_first_command_serves_a_fresh_clone(clone: pathlib.Path) -> None:
 def test_the_test_command_passes_in_a_fresh_clone(clone: pathlib.Path) -> None:
     command = next(block for block in code_blocks("sh") if "pytest" in block)
     # The command as it stands; all of the suite would run itself again and again, so one file stands for it.
-    environment = os.environ | {"PYTEST_ADDOPTS": "tests/test_ranges.py", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environment = os.environ | {"PYTEST_ADDOPTS": "tests/http/test_ranges.py", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     for name in [name for name in environment if name.startswith(("COV_", "COVERAGE", "VIRTUAL_ENV"))]:
         del environment[name]
     python = pathlib.Path(shutil.which("python3", path=os.path.dirname(sys.executable)) or sys.executable)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.reliability import fuzz
 from tests.reliability.subject import Row
-from tests.support_tools import tool
+from tests.support.tools import tool
 
 if sys.platform != "linux":
     pytest.skip("the server is watched through /proc", allow_module_level=True)

@@ -1,9 +1,9 @@
 """Real clients against the real server: each does the job that people use it for.
 
     client           job                                                           where
-    curl             ranges, resumption, conditions, uploads refused, --compressed tests/test_clients.py
-    requests         sessions, redirects, streams                                  tests/test_clients.py
-    Chromium         the site, players, listings                                   tests/test_browser.py
+    curl             ranges, resumption, conditions, uploads refused, --compressed test_curl_and_requests.py
+    requests         sessions, redirects, streams                                  test_curl_and_requests.py
+    Chromium         the site, players, listings                                   test_browser.py
     h11              every framing, as the oracle                                  conformance/
     wget             a file, -c, -N                                                test_downloads.py
     wget -r          a folder, without the pages that only sort it                 test_wget_recursive.py

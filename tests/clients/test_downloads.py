@@ -10,7 +10,7 @@ import pytest
 
 import httpsock
 from httpsock.server.access_log import Exchange
-from tests.support_tools import run, tool
+from tests.support.tools import run, tool
 
 LONG_AGO = 1_600_000_000
 FILM = bytes(range(256)) * 8192

@@ -5,7 +5,7 @@ import shutil
 
 import httpsock
 from httpsock.server.access_log import Exchange
-from tests.support_tools import run, tool
+from tests.support.tools import run, tool
 
 FILM = pathlib.Path(__file__).parents[2] / "www" / "clock.webm"
 

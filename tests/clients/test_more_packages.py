@@ -15,7 +15,7 @@ import pytest
 
 import httpsock
 from httpsock.server.access_log import Exchange
-from tests.support_tools import TOOL_SECONDS, tool
+from tests.support.tools import TOOL_SECONDS, tool
 
 
 def run_in(home: pathlib.Path, *arguments: str, **settings: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import httpsock
 from httpsock.server.access_log import Exchange
-from tests.support_tools import TOOL_SECONDS, run, tool
+from tests.support.tools import TOOL_SECONDS, run, tool
 
 
 def succeed(done: subprocess.CompletedProcess[bytes]) -> None:

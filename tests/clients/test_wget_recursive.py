@@ -3,7 +3,7 @@
 import pathlib
 
 import httpsock
-from tests.support_tools import run, tool
+from tests.support.tools import run, tool
 
 
 def test_wget_copies_a_folder_file_by_file(tmp_path: pathlib.Path) -> None:

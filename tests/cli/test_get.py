@@ -1,0 +1,606 @@
+"""The command ``httpsock get``: what it writes where, and which exit code says what; also on a terminal."""
+
+import io
+import itertools
+import json
+import os
+import pathlib
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import httpsock
+from httpsock.__main__ import main
+from tests.support import PATIENCE_SECONDS
+from tests.support.program import COMMAND, ENVIRONMENT
+from tests.support.servers import answering, ok, playing, receive_head, reset
+
+Captured = pytest.CaptureFixture[bytes]
+
+
+def get(*arguments: str) -> int:
+    return main(["get", *arguments])
+
+
+def said(captured: Captured) -> tuple[bytes, str]:
+    """What was written since the last time: octets on standard output, text on standard error."""
+    out, error = captured.readouterr()
+    return out, error.decode()
+
+
+# --- what it writes -------------------------------------------------------------------------------------------------
+
+
+def test_the_content_goes_to_standard_output_as_it_is(server: httpsock.Server, capfdbinary: Captured) -> None:
+    assert get(server.url + "large.bin") == 0
+    assert said(capfdbinary) == (bytes(range(256)) * 1024, "")
+
+
+def test_several_urls_follow_one_another(server: httpsock.Server, capfdbinary: Captured) -> None:
+    assert get(server.url + "hello.txt", server.url + "alphabet.txt", server.url + "empty.txt") == 0
+    assert said(capfdbinary) == (b"Hello, socket.\nabcdefghijklmnopqrstuvwxyz", "")
+
+
+def test_with_i_the_head_comes_first_as_it_was_received(capfdbinary: Captured) -> None:
+    answer = ok(b"hello", "X: \xe9")
+    with playing(answering(answer)) as url:
+        assert get("-i", url) == 0
+    assert said(capfdbinary) == (answer, "")
+
+
+def test_with_capital_i_the_head_comes_alone(server: httpsock.Server, capfdbinary: Captured) -> None:
+    assert get("-I", server.url + "alphabet.txt") == 0
+    out, error = said(capfdbinary)
+    assert out.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nContent-Length: 26\r\n" in out
+    assert out.endswith(b"\r\n\r\n")
+    assert error == ""
+
+
+@pytest.mark.parametrize("option", ["-v", "--verbose", "--trace", "--trace=text"])
+def test_with_v_each_call_and_both_heads_are_told(option: str, capfdbinary: Captured) -> None:
+    with playing(answering(ok(b"hello", "Set-Cookie: secret"))) as url:
+        assert get(option, url, "--header", "Authorization: secret") == 0
+    out, error = said(capfdbinary)
+    assert out == b"hello"
+    address = url.removeprefix("http://").removesuffix("/")
+    told = [re.sub(rf"^#1 {address} +[0-9.]+ (µs|ms)  ", "", line) for line in error.splitlines()]
+    assert re.fullmatch(rf"connect {address} from 127\.0\.0\.1:\d+", told.pop(2))
+    assert [line for line in told if not line.startswith("      =")] == [
+        "getaddrinfo 127.0.0.1: 127.0.0.1",
+        "socket AF_INET, SOCK_STREAM",
+        f"send {len(address) + 111}",
+        "      > GET / HTTP/1.1",
+        f"      > Host: {address}",
+        "      > User-Agent: httpsock",
+        "      > Accept: */*",
+        "      > Accept-Encoding: identity",
+        "      > Authorization: ***",
+        "      >",
+        "recv 63",
+        "parse 200 OK",
+        "      < HTTP/1.1 200 OK",
+        "      < Set-Cookie: ***",
+        "      < Content-Length: 5",
+        "      <",
+        "content 5, complete",
+        "close",
+    ]
+
+
+def test_as_json_each_call_is_one_object(server: httpsock.Server, capfdbinary: Captured) -> None:
+    assert get("--trace=json", server.url + "hello.txt") == 0
+    events = [json.loads(line) for line in said(capfdbinary)[1].splitlines()]
+    calls = ["getaddrinfo", "socket", "connect", "send", "recv", "parse", "content", "close"]
+    assert [event["event"] for event in events] == calls
+    assert {event["connection"] for event in events} == {1}
+
+
+def test_a_trace_without_standard_error_goes_nowhere(server: httpsock.Server, tmp_path: pathlib.Path) -> None:
+    """Whatever has its descriptor by now is spared: here, the file."""
+    command = [*COMMAND, "get", "--trace", "-o", "hello.txt", server.url + "hello.txt"]
+    without = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
+    done = subprocess.run(without, cwd=tmp_path, env=ENVIRONMENT, timeout=60, check=False)
+    assert done.returncode == 0
+    assert (tmp_path / "hello.txt").read_bytes() == b"Hello, socket.\n"
+
+
+def test_content_goes_to_files_in_turn(server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+    urls = [server.url + name for name in ("hello.txt", "alphabet.txt", "empty.txt")]
+    assert get("-o", str(tmp_path / "a"), "-i", "-o", "-", *urls) == 0
+    out, error = said(capfdbinary)
+    assert (tmp_path / "a").read_bytes() == b"Hello, socket.\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "root"]
+    assert out.count(b"HTTP/1.1 200 OK\r\n") == 3
+    assert b"\r\n\r\nabcdefghijklmnopqrstuvwxyz" in out
+    assert error == ""
+
+
+def test_no_name_comes_from_the_server(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+    with playing(answering(ok(b"hello", 'Content-Disposition: attachment; filename="/etc/passwd"'))) as url:
+        assert get("-o", str(tmp_path / "mine"), url) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert said(capfdbinary) == (b"", "")
+
+
+# --- what it asks ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param([], b"GET", id="GET"),
+        pytest.param(["-I"], b"HEAD", id="HEAD"),
+        pytest.param(["--method", "DELETE"], b"DELETE", id="another"),
+        pytest.param(["-X", "OPTIONS"], b"OPTIONS", id="as curl writes it"),
+        pytest.param(["-d", ""], b"POST", id="POST, although there is no content"),
+    ],
+)
+def test_the_method_is_what_the_arguments_mean(arguments: list[str], expected: bytes) -> None:
+    seen: list[bytes] = []
+    with playing(answering(ok(), seen=seen)) as url:
+        assert get(*arguments, url) == 0
+    assert seen[0].startswith(expected + b" / HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("data", ["text", "file", "standard input"])
+def test_content_is_sent(data: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"a\0b\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\0b\n")))
+    seen: list[bytes] = []
+
+    def take(connected: socket.socket) -> None:
+        seen.append(receive_head(connected) + connected.recv(100))
+        connected.sendall(ok())
+
+    given = {"text": "ä=b", "file": f"@{tmp_path / 'file'}", "standard input": "@-"}[data]
+    with playing(take) as url:
+        assert get("--data", given, "--header", "Content-Type: text/plain", url) == 0
+    assert seen[0].startswith(b"POST / HTTP/1.1\r\n")
+    assert seen[0].endswith(b"Content-Length: 4\r\n\r\n" + ("ä=b".encode() if data == "text" else b"a\0b\n"))
+
+
+# --- exit codes -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        pytest.param([], "the following arguments are required: URL", id="no URL"),
+        pytest.param(["https://a/"], "is not one of http, the only scheme that is spoken here", id="https"),
+        pytest.param(["http://me:secret@a/"], "a URL with a user's name or password", id="credentials"),
+        pytest.param(["http://a/", "-o", "x", "-o", "y"], "2 files for 1 URLs", id="more files than URLs"),
+        pytest.param(["-C", "http://a/"], "each URL needs one: -o FILE", id="nothing to go on with"),
+        pytest.param(["-C", "-o", "-", "http://a/"], "each URL needs one: -o FILE", id="nor on standard output"),
+        pytest.param(["-C", "-o", "x", "-d", "y", "http://a/"], "-C goes on with what GET brings", id="-C and POST"),
+        pytest.param(["-o", "", "http://a/"], "the name of the file is empty", id="no name"),
+        pytest.param(["-o", "new/", "http://a/"], "'new/' is a folder; name a file", id="a folder that is not there"),
+        pytest.param(["-o", ".", "http://a/"], "'.' is a folder; name a file", id="a folder"),
+        pytest.param(
+            ["-C", "-o", "x", "-H", "range: bytes=0-1", "http://a/"], "-C asks for a range of its own", id="two ranges"
+        ),
+        pytest.param(["-I", "-o", "x", "http://a/"], "-I brings no content for -o", id="a head into a file"),
+        pytest.param(["-X", "G T", "http://a/"], "the method 'G T' is not a token", id="no method"),
+        pytest.param(["-X", "CONNECT", "http://a/"], "CONNECT asks for a tunnel", id="CONNECT"),
+        pytest.param(["-H", "a", "http://a/"], "'a' is not 'Name: value'", id="no field"),
+        pytest.param(["-H", "Content-Length: 5", "http://a/"], "for the client to say by itself", id="framing"),
+        pytest.param(["-d", "@nowhere", "http://a/"], "'nowhere' can't be read: No such file", id="no file to send"),
+        pytest.param(["--redirects", "-1", "http://a/"], "'-1' is not a number from 0 to 100", id="less than none"),
+        pytest.param(["--timeout", "0", "http://a/"], "is not a number of seconds from 1", id="no time"),
+    ],
+)
+def test_a_wrong_argument_is_2(arguments: list[str], reason: str, capfdbinary: Captured) -> None:
+    with pytest.raises(SystemExit) as left:
+        get(*arguments)
+    out, error = said(capfdbinary)
+    assert (left.value.code, out) == (2, b"")
+    assert error.startswith("httpsock get: ")
+    assert reason in error
+    assert error.endswith("; see httpsock get --help.\n")
+    assert "secret" not in error
+
+
+def fails(captured: Captured, url: str, code: int, sentence: str, *arguments: str) -> None:
+    assert get(*arguments, url) == code
+    assert said(captured)[1] == f"httpsock get: {url}: {sentence}\n"
+
+
+def test_a_host_without_address_is_6(capfdbinary: Captured) -> None:
+    assert get(f"http://{'a' * 64}/") == 6
+    assert "the host has no address" in said(capfdbinary)[1]
+
+
+def test_no_connection_is_7(capfdbinary: Captured) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    fails(capfdbinary, url, 7, "no connection: Connection refused")
+
+
+def test_a_malformed_response_is_8(capfdbinary: Captured) -> None:
+    with playing(answering(b"HTTP/1.1 200 OK\r\nA b\x1b[2J\r\n\r\n")) as url:
+        fails(capfdbinary, url, 8, 'field line 1 "A b\\x1b[2J" has no colon (RFC 9112 §5)')
+
+
+def test_content_that_breaks_off_is_18(capfdbinary: Captured) -> None:
+    reason = "the connection ended after 4 octets of content of the 5 that were promised (RFC 9112 §8)"
+    with playing(answering(ok(b"hello")[:-1])) as url:
+        fails(capfdbinary, url, 18, reason)
+
+
+def test_a_server_that_hangs_up_without_a_word_is_18(capfdbinary: Captured) -> None:
+    def hang_up(connected: socket.socket) -> None:
+        receive_head(connected)
+        reset(connected)
+
+    with playing(hang_up) as url:
+        assert get(url) == 18
+    assert "before any octet of the response" in said(capfdbinary)[1]
+
+
+@pytest.mark.parametrize("option", ["-f", "--fail"])
+def test_an_error_is_22_with_fail(option: str, server: httpsock.Server, capfdbinary: Captured) -> None:
+    fails(capfdbinary, server.url + "missing", 22, "404 Not Found.", option)
+
+
+def test_an_error_without_fail_is_a_response_like_any_other(server: httpsock.Server, capfdbinary: Captured) -> None:
+    assert get(server.url + "missing") == 0
+    assert said(capfdbinary)[0].startswith(b"404 Not Found")
+
+
+def test_an_error_with_fail_leaves_the_file_alone(server: httpsock.Server, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_bytes(b"good")
+    assert get("--fail", "-o", str(tmp_path / "file"), server.url + "missing") == 22
+    assert (tmp_path / "file").read_bytes() == b"good"
+
+
+def test_a_health_check_is_0_or_22(server: httpsock.Server, capfdbinary: Captured) -> None:
+    assert get("--fail", "--timeout", "20", "-o", os.devnull, server.url + "hello.txt") == 0
+    assert get("--fail", "--timeout", "20", "-o", os.devnull, server.url + "missing") == 22
+    assert said(capfdbinary)[0] == b""
+
+
+def test_what_can_not_be_written_is_23(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+    with playing(answering(ok(b"hello"))) as url:
+        assert get("-o", str(tmp_path / "no" / "file"), url) == 23
+    assert "can't be written" in said(capfdbinary)[1]
+
+
+def test_a_closed_standard_output_is_23(capfdbinary: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    with playing(answering(ok(b"hello"))) as url, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        assert get(url) == 23
+    assert "standard output takes no more" in said(capfdbinary)[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the shell is POSIX's")
+@pytest.mark.parametrize("closed", list(itertools.product(["", "<&-"], ["", ">&-"], ["", "2>&-"])), ids="".join)
+def test_closed_streams_get_the_documented_code(closed: tuple[str, ...], server: httpsock.Server) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = f"{shlex.join([*COMMAND, 'get', *arguments])} {' '.join(closed)}"
+        return subprocess.run(
+            ["sh", "-c", command], env=ENVIRONMENT, input="", capture_output=True, text=True, timeout=60, check=False
+        )
+
+    _, is_silent, is_mute = map(bool, closed)
+    got, sent = run(server.url + "hello.txt"), run("-d", "@-", server.url)
+    assert got.returncode == (23 if is_silent else 0)
+    assert sent.returncode == (2 if closed[0] else 23 if is_silent else 0)
+    assert ("standard output takes no more: it is closed" in got.stderr) == (is_silent and not is_mute)
+    assert ("standard input is closed" in sent.stderr) == (bool(closed[0]) and not is_mute)
+    assert "Traceback" not in got.stderr + sent.stderr
+
+
+def test_a_closed_standard_error_changes_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    with playing(answering(ok(b"hello"))) as url, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", None)
+        assert get("-v", "-o", str(tmp_path / "file"), url) == 0
+        assert get("http://127.0.0.1:1/") == 7
+    assert (tmp_path / "file").read_bytes() == b"hello"
+
+
+def test_too_late_is_28(capfdbinary: Captured) -> None:
+    with playing(receive_head_twice) as url:
+        fails(capfdbinary, url, 28, "the exchange was not complete within 1 s", "--timeout", "1")
+
+
+def receive_head_twice(connected: socket.socket) -> None:
+    receive_head(connected)
+    receive_head(connected)
+
+
+def test_too_many_redirects_are_47(capfdbinary: Captured) -> None:
+    again = ok(b"", "Location: /again", status="302 Found")
+    with playing(answering(again, again)) as url:
+        reason = f"there are more than 1 redirects; the last one leads to {url}again"
+        fails(capfdbinary, url, 47, reason, "--redirects", "1")
+
+
+def test_a_redirect_to_what_is_no_url_is_47(capfdbinary: Captured) -> None:
+    with playing(answering(ok(b"", "Location: http://[::1", status="302 Found"))) as url:
+        assert get(url) == 47
+    assert 'the redirect to "http://[::1" leads nowhere: ' in said(capfdbinary)[1]
+
+
+def test_a_part_that_nobody_asked_for_is_8_and_no_file(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+    """It would be called whole."""
+    part = ok(b"hello", "Content-Range: bytes 0-4/100", status="206 Partial Content")
+    for arguments in ([], ["-o", str(tmp_path / "file")]):
+        with playing(answering(part)) as url:
+            assert get(url, *arguments) == 8
+    assert "a part is sent, and the whole was asked for (RFC 9110 §15.3.7)" in said(capfdbinary)[1]
+    assert list(tmp_path.iterdir()) == []
+    with playing(answering(part)) as url:
+        assert get(url, "--header", "Range: bytes=0-4") == 0
+
+
+def test_a_pipe_may_be_named(server: httpsock.Server) -> None:
+    command = [*COMMAND, "get", server.url + "hello.txt", "-o", "/dev/stdout"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, b"Hello, socket.\n")
+
+
+@pytest.mark.parametrize("name", ["file.part", "file.resume"])
+def test_a_link_that_somebody_has_put_there_is_not_followed(
+    name: str, server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
+) -> None:
+    """In a folder where others may write, too, names that can be guessed may lead to what is ours."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"ours")
+    (tmp_path / name).symlink_to(victim)
+    code = get(server.url + "hello.txt", "-o", str(tmp_path / "file"))
+    assert victim.read_bytes() == b"ours"
+    assert code == (23 if name == "file.part" else 0)
+
+
+def test_a_redirect_to_https_is_47(capfdbinary: Captured) -> None:
+    with playing(answering(ok(b"", "Location: https://a/", status="301 Moved"))) as url:
+        reason = 'the URL "https://a/" is not one of http, the only scheme that is spoken here'
+        fails(capfdbinary, url, 47, reason)
+
+
+def test_the_first_failure_counts_and_ends_nothing(server: httpsock.Server, capfdbinary: Captured) -> None:
+    with playing(answering(b"what?\r\n")) as broken:
+        assert get("--fail", server.url + "missing", broken, server.url + "hello.txt") == 22
+    out, error = said(capfdbinary)
+    assert out == b"Hello, socket.\n"
+    assert error.count("\n") == 2
+
+
+# --- going on with what broke off -----------------------------------------------------------------------------------
+
+
+def test_a_download_goes_on_where_it_broke_off(
+    server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
+) -> None:
+    whole = server.url + "alphabet.txt"
+    with httpsock.Client() as client:
+        tag = client.request("HEAD", whole).field("ETag") or ""
+    path = str(tmp_path / "file")
+    pathlib.Path(path + ".part").write_bytes(b"abcdefghij")
+    note = {"url": whole, "source": whole, "validator": tag, "coding": "", "length": 26}
+    pathlib.Path(path + ".resume").write_text(json.dumps(note))
+    assert get("-C", "-v", "-o", path, whole) == 0
+    error = said(capfdbinary)[1]
+    assert "> Range: bytes=10-\n" in error
+    assert "< Content-Range: bytes 10-25/26\n" in error
+    assert pathlib.Path(path).read_bytes() == b"abcdefghijklmnopqrstuvwxyz"
+
+
+def test_what_broke_off_is_told_and_gone_on_with(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+    rest = ok(b"lo", "Content-Range: bytes 3-4/5", 'ETag: "a"', status="206 Partial Content")
+    seen: list[bytes] = []
+    with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(rest, seen=seen)) as url:
+        path = str(tmp_path / "file")
+        assert get("-o", path, url) == 18
+        assert f"httpsock get: {path}.part has 3 octets; go on with -C.\n" in said(capfdbinary)[1]
+        assert get("-C", "-o", path, url) == 0
+    assert b'\r\nRange: bytes=3-\r\nIf-Range: "a"\r\n' in seen[0]
+    assert pathlib.Path(path).read_bytes() == b"hello"
+    assert said(capfdbinary) == (b"", "")
+
+
+def test_what_is_not_there_any_more_begins_anew(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+    gone = ok(b"", "Content-Range: bytes */2", status="416 Range Not Satisfiable")
+    with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(gone), answering(ok(b"hi"))) as url:
+        path = str(tmp_path / "file")
+        assert get("-o", path, url) == 18
+        assert get("-C", "-o", path, url) == 0
+    assert pathlib.Path(path).read_bytes() == b"hi"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_without_a_part_it_says_that_it_begins(
+    server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
+) -> None:
+    path = str(tmp_path / "file")
+    assert get("-C", "-o", path, server.url + "hello.txt") == 0
+    assert (
+        said(capfdbinary)[1]
+        == f"httpsock get: {path}.part: no part of a known version to go on with; from the beginning.\n"
+    )
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "204 No Content", "503 Later"])
+def test_what_is_not_the_file_leaves_its_part_alone(status: str, tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+    with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(ok(b"", status=status))) as url:
+        path = str(tmp_path / "file")
+        assert get("-o", path, url) == 18
+        said(capfdbinary)
+        fails(capfdbinary, url, 22, f"{status}.", "-C", "-o", path)
+    assert pathlib.Path(path + ".part").read_bytes() == b"hel"
+    assert os.path.exists(path + ".resume")
+
+
+def test_content_without_a_validator_is_not_gone_on_with(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+    with playing(answering(ok(b"hello")[:-2])) as url:
+        assert get("-o", str(tmp_path / "file"), url) == 18
+    assert "-C" not in said(capfdbinary)[1]
+
+
+# --- as a program, and on a terminal --------------------------------------------------------------------------------
+
+
+def test_it_is_a_program_that_pipes(server: httpsock.Server) -> None:
+    done = subprocess.run(
+        [*COMMAND, "get", server.url + "alphabet.txt"], env=ENVIRONMENT, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"abcdefghijklmnopqrstuvwxyz", b"")
+
+
+def loaded(*arguments: str) -> set[str]:
+    """Return the modules of the package that the program with these arguments has loaded when it ends."""
+    code = f"""if True:
+        import atexit, sys
+        from httpsock.__main__ import main
+        atexit.register(lambda: print(*[name for name in sys.modules if name.startswith("httpsock.")]))
+        sys.exit(main({arguments!r}))"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+    )
+    return {name.removeprefix("httpsock.") for name in done.stdout.splitlines()[-1].split()}
+
+
+CLIENT = {"cli.get", "client.client", "client.connection", "client.download", "client.url", "http.response_parser"}
+SERVER = {"cli.serve", "cli.options", "server.server", "server.supervisor", "server.event_loop", "server.connection"}
+SERVER |= {"files.handler", "files.document_root", "files.listing"}
+
+
+def test_a_server_does_not_load_the_client() -> None:
+    modules = loaded("--version")
+    assert modules >= {"cli.serve", "server.server", "server.event_loop"}
+    assert not modules & CLIENT
+
+
+@pytest.mark.parametrize("arguments", [["get", "--help"], ["get", "http://127.0.0.1:1/"], ["find", "--help"]])
+def test_a_client_does_not_load_the_server(arguments: list[str]) -> None:
+    modules = loaded(*arguments)
+    assert modules >= {f"cli.{arguments[0]}", "client.connection"}
+    assert not modules & SERVER
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_an_interrupt_is_130_and_keeps_the_part(tmp_path: pathlib.Path, interruptible: None) -> None:
+    done = threading.Event()
+
+    def begin(connected: socket.socket) -> None:
+        receive_head(connected)
+        connected.sendall(ok(bytes(200_000), 'ETag: "a"')[:-1])
+        assert done.wait(PATIENCE_SECONDS)
+
+    with playing(begin) as url:
+        command = [*COMMAND, "get", "-o", str(tmp_path / "file"), url]
+        with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE) as program:
+            while not os.path.exists(tmp_path / "file.part") or not os.path.getsize(tmp_path / "file.part"):
+                assert not done.wait(0.01)
+                assert program.poll() is None
+            program.send_signal(signal.SIGINT)
+            _, error = program.communicate(timeout=PATIENCE_SECONDS)
+        done.set()
+    assert program.returncode == 130
+    assert error.decode().splitlines()[-1] == "httpsock get: interrupted."
+    assert "go on with -C" in error.decode()
+    assert "Traceback" not in error.decode()
+
+
+class Watched:
+    """The program with a terminal for what *streams* name, the others being pipes; what it has drawn there."""
+
+    def __init__(self, *arguments: str, streams: tuple[str, ...]) -> None:
+        self._watching, watched = os.openpty()
+        out, error = (watched if name in streams else subprocess.PIPE for name in ("stdout", "stderr"))
+        self.program = subprocess.Popen([*COMMAND, "get", *arguments], env=ENVIRONMENT, stdout=out, stderr=error)
+        os.close(watched)
+        self.drawn = b""
+
+    def watch(self) -> bool:
+        """Read more of what it draws; return whether it still may draw."""
+        try:
+            octets = os.read(self._watching, 65536)
+        except OSError:
+            # Linux's way of saying that nobody has the other end open any more.
+            octets = b""
+        self.drawn += octets
+        return bool(octets)
+
+    def end(self) -> bytes:
+        """Watch it to its end; return what it has written to the pipe."""
+        while self.watch():
+            pass
+        piped, _ = self.program.communicate(timeout=PATIENCE_SECONDS)
+        os.close(self._watching)
+        return piped or b""
+
+
+needs_terminal = pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals to be made here")
+
+
+@needs_terminal
+def test_on_a_terminal_nothing_from_a_server_is_obeyed() -> None:
+    answer = ok(b"\x1b[2J\xc3\xa4\x9b\r\nforged\r!", "X: \x9b2J\xe9")
+    with playing(answering(answer)) as url:
+        watched = Watched("-i", url, streams=("stdout",))
+        watched.end()
+    assert watched.program.returncode == 0
+    # The terminal itself makes CRLF of each line's end.
+    lines = watched.drawn.decode().split("\r\n")
+    assert lines == ["HTTP/1.1 200 OK", "X: \\x9b2J\\xe9", "Content-Length: 17", "", "\\x1b[2Jä\\x9b", "forged", "!"]
+
+
+@needs_terminal
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param([], b"text/plain, */*;q=0.8", id="a folder is listed as text"),
+        pytest.param(["-H", "Accept: text/html"], b"text/html", id="unless asked otherwise"),
+    ],
+)
+def test_on_a_terminal_text_is_preferred(options: list[str], expected: bytes) -> None:
+    heads: list[bytes] = []
+
+    def answer(connected: socket.socket) -> None:
+        heads.append(receive_head(connected))
+        connected.sendall(ok(b"hello\n"))
+
+    with playing(answer) as url:
+        watched = Watched(*options, url, streams=("stdout",))
+        watched.end()
+    assert re.findall(rb"(?m)^Accept: (.*)\r$", heads[0]) == [expected]
+
+
+@needs_terminal
+@pytest.mark.parametrize("ends", ["whole", "broken off"])
+@pytest.mark.parametrize("to_file", [True, False])
+def test_a_long_transfer_has_a_bar(to_file: bool, ends: str, tmp_path: pathlib.Path) -> None:
+    seen = threading.Event()
+    answer = ok(bytes(4_000_000))
+
+    def drip(connected: socket.socket) -> None:
+        receive_head(connected)
+        sent = 0
+        # Octets come as long as no bar is drawn; then all of them, or the connection ends.
+        while not seen.wait(0.01):
+            connected.sendall(answer[sent : sent + 100])
+            sent += 100
+        connected.sendall(answer[sent:] if ends == "whole" else b"")
+
+    with playing(drip) as url:
+        watched = Watched(*(["-o", str(tmp_path / "file")] if to_file else []), url, streams=("stderr",))
+        content = b""
+        while b"left" not in watched.drawn:
+            assert watched.watch()
+        seen.set()
+        if watched.program.stdout:
+            # Else the program could not go on writing to the pipe.
+            content = watched.program.stdout.read()
+        watched.end()
+    assert watched.program.returncode == (0 if ends == "whole" else 18)
+    assert re.search(rb"\r  0% \[\.{24}\] [0-9.]+ K?i?B  [0-9.]+ K?i?B/s  [0-9]+ s left\x1b\[K", watched.drawn)
+    if ends == "whole":
+        assert b"\r100% [########################] 3.8 MiB" in watched.drawn
+        assert len(content) == (0 if to_file else 4_000_000)

@@ -1,0 +1,184 @@
+"""Lines for standard error: a reader that is slow, full or gone blocks nothing, and no line is lost uncounted."""
+
+import os
+import pathlib
+import re
+import select
+import subprocess
+import threading
+import time
+import types
+from collections.abc import Iterator
+from typing import IO
+
+import pytest
+
+from httpsock.cli.stderr import StderrWriter
+from httpsock.tracing.output import standard_error
+from tests.support import PATIENCE_SECONDS
+from tests.support.tools import tool
+
+# More than a pipe and what waits to be written can hold.
+MUCH = 4 << 20
+LINE = "x" * 999 + "\n"
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[bytes]]:
+    """The reading end of a pipe that is standard error."""
+    reading, writing = os.pipe()
+    with open(reading, "rb") as reader, open(writing, "w", encoding="utf-8") as writer:
+        monkeypatch.setattr("httpsock.tracing.output.sys", types.SimpleNamespace(stderr=writer))
+        yield reader
+
+
+def writer_of() -> int:
+    """Return the descriptor of what is standard error in the test."""
+    return standard_error()
+
+
+def test_lines_are_written_in_order(pipe: IO[bytes]) -> None:
+    lines = StderrWriter()
+    lines.write("one\ntwo\n")
+    lines.say("three \udcff")
+    lines.write("four\n")
+    lines.close(PATIENCE_SECONDS)
+
+    assert [pipe.readline() for _ in range(4)] == [b"one\n", b"two\n", b"three \\udcff\n", b"four\n"]
+
+
+def test_a_line_is_written_without_waiting_for_the_next(pipe: IO[bytes]) -> None:
+    lines = StderrWriter()
+    for line in (b"one\n", b"two\n"):
+        lines.write(line.decode())
+        assert pipe.readline() == line
+    lines.close(PATIENCE_SECONDS)
+
+
+def test_nobody_waits_for_a_reader_that_does_not_read(pipe: IO[bytes]) -> None:
+    """What there is no room for is dropped, counted and told of."""
+    lines = StderrWriter()
+    for _ in range(MUCH // len(LINE)):
+        lines.write(LINE)
+    lines.close(0.0)
+
+    written = dropped = 0
+    while written + dropped < MUCH // len(LINE):
+        read = pipe.readline()
+        if read == LINE.encode():
+            written += 1
+        else:
+            said = re.fullmatch(rb"(\d+) log lines dropped: standard error is blocked\n", read)
+            assert said
+            dropped += int(said[1])
+    assert written * len(LINE) <= MUCH * 3 / 4
+
+
+@pytest.mark.parametrize("way", ["closed", "none", "dead pipe"])
+def test_lines_that_nobody_can_read_are_dropped(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", encoding="utf-8") as writer:
+        monkeypatch.setattr(
+            "httpsock.tracing.output.sys", types.SimpleNamespace(stderr=None if way == "none" else writer)
+        )
+        if way == "closed":
+            writer.close()
+        lines = StderrWriter()
+        lines.write("one\n")
+        lines.close(PATIENCE_SECONDS)
+    assert lines._waiting == []
+    assert lines._dropped == (0 if way in ("closed", "none") else 1)
+
+
+def test_without_a_line_there_is_nothing_to_close() -> None:
+    before = threading.active_count()
+    StderrWriter().close(PATIENCE_SECONDS)
+    assert threading.active_count() == before
+
+
+def test_a_full_pipe_that_does_not_block_loses_no_line(pipe: IO[bytes]) -> None:
+    """Another program that shares it has set O_NONBLOCK: EAGAIN means "later"."""
+    os.set_blocking(writer_of(), False)
+    lines = StderrWriter()
+    expected = [f"{number} {'x' * 200}\n".encode() for number in range(3001)]
+    for line in expected:
+        lines.write(line.decode())
+    # The pipe is full before anything is read.
+    while select.select([], [writer_of()], [], 0)[1]:
+        pass
+    assert [pipe.readline() for _ in expected] == expected
+    lines.close(PATIENCE_SECONDS)
+
+
+def test_what_does_not_fit_beside_a_full_pipe_is_counted_exactly(pipe: IO[bytes]) -> None:
+    os.set_blocking(writer_of(), False)
+    lines = StderrWriter()
+    total = MUCH // len(LINE)
+    for _ in range(total):
+        lines.write(LINE)
+    written = dropped = 0
+    while written + dropped < total:
+        read = pipe.readline()
+        said = re.fullmatch(rb"(\d+) log lines dropped: standard error is blocked\n", read)
+        assert said or read == LINE.encode(), "no line is torn"
+        dropped += int(said[1]) if said else 0
+        written += not said
+    lines.close(PATIENCE_SECONDS)
+    assert dropped
+
+
+def test_a_blocked_standard_error_does_not_delay_the_end(pipe: IO[bytes]) -> None:
+    os.set_blocking(writer_of(), False)
+    lines = StderrWriter()
+    for _ in range(1000):
+        lines.write(LINE)
+    lines.close(0.1)
+    assert lines._thread
+    lines._thread.join(PATIENCE_SECONDS)
+    assert not lines._thread.is_alive()
+
+
+@pytest.fixture
+def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file system of 64 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(
+        [tool("mount"), "-t", "tmpfs", "-o", "size=64k", "httpsock", str(disk)], check=False, capture_output=True
+    )
+    if mount.returncode:
+        pytest.skip("this system lets nobody mount a file system here")
+    yield disk
+    subprocess.run([tool("umount"), "--lazy", str(disk)], check=True)
+
+
+def test_on_a_full_disk_lines_wait_until_there_is_room(
+    small_disk: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (small_disk / "ballast").write_bytes(bytes(56 * 1024))
+    expected = [f"{number} {'x' * 300}\n" for number in range(100)]
+    with (small_disk / "log").open("w", encoding="utf-8") as log:
+        monkeypatch.setattr("httpsock.tracing.output.sys", types.SimpleNamespace(stderr=log))
+        lines = StderrWriter()
+        for line in expected:
+            lines.write(line)
+        latest = time.monotonic() + PATIENCE_SECONDS
+        while os.fstat(log.fileno()).st_size < 4096 and time.monotonic() < latest:
+            os.sched_yield()
+        (small_disk / "ballast").unlink()
+        lines.close(PATIENCE_SECONDS)
+    assert (small_disk / "log").read_text().splitlines(keepends=True) == expected, "none is lost, none is torn"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_disk_that_stays_full_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr("httpsock.tracing.output.sys", types.SimpleNamespace(stderr=full))
+        lines = StderrWriter()
+        lines.write("one\ntwo\n")
+        lines.close(0.0)
+        assert lines._thread
+        lines._thread.join(PATIENCE_SECONDS)
+        assert not lines._thread.is_alive()
+    assert lines._dropped == 2

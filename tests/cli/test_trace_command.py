@@ -1,0 +1,179 @@
+"""``--trace`` on the command line: the real program, what it says to a terminal, to a script, and in README."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import sys
+
+import pytest
+
+from httpsock.cli.options import _parser
+from httpsock.tracing.events import EXTRA_FACTS, FORMATS
+from httpsock.tracing.tcp_info import _NUMBERS
+from tests.support import get, talk
+from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Start
+from tests.support.tools import run, tool
+from tests.support.trace import alike
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
+
+ROOT = PACKAGE.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SECTION = README.partition("## See the sockets\n")[2].partition("\n## ")[0]
+CLOSE = "Connection: close"
+OF_CLIENTS = {"getaddrinfo", "connect", "repeated"}
+OF_DATAGRAMS = {"join", "recvfrom", "ignore", "sendto"}
+
+
+def test_a_folder_may_follow_the_option(serving: Start) -> None:
+    program = serving("--trace", "sub")
+    program.ask("/")
+    _, _, error = program.stop()
+    assert "  parse GET /\n" in error
+    assert "  stat index.html: file, 34 bytes\n" in error
+    assert " 200 34 " not in error, "it takes the place of the log"
+
+
+def test_one_client_or_one_path_may_be_asked_for_alone(serving: Start) -> None:
+    for option in ("--trace-only=/al", "--trace-only=127.0.0.1"):
+        program = serving(option, "--bind", "127.0.0.1")
+        program.ask("/hello.txt")
+        program.ask("/alphabet.txt")
+        _, _, error = program.stop()
+        assert "  parse GET /alphabet.txt\n" in error
+        assert ("  parse GET /hello.txt\n" in error) == (option == "--trace-only=127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("/img/", "/img/"),
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+        ("fe80:0::1%eth0", "fe80::1%eth0"),
+    ],
+)
+def test_an_address_is_taken_as_the_system_writes_it(given: str, taken: str) -> None:
+    assert _parser().parse_args(["--trace-only", given]).trace_only == taken
+
+
+def test_a_name_is_not_looked_up(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        _parser().parse_args(["--trace-only", "localhost"])
+    assert "'localhost' is not an IPv4 or IPv6 address" in capsys.readouterr().err
+
+
+def test_json_is_one_object_an_event_with_the_facts_that_readme_names(serving: Start, folder: pathlib.Path) -> None:
+    (folder / "sub" / "more").mkdir()
+    program = serving("--trace=json", "--bind", "127.0.0.1")
+    talk(program.port, get("/hello.txt") + get("/large.bin") + get("/nothing", CLOSE))
+    talk(program.port, get("/sub/more/", "Content-Length: 3", CLOSE) + b"abc")
+    talk(program.port, b"G T\r\n\r\n")
+    _, _, error = program.stop()
+    events = [json.loads(line) for line in error.splitlines() if line.startswith("{")]
+    always = re.findall(r"`(\w+)`", SECTION.partition("Each object has")[2].partition(".")[0])
+    assert always == ["time", "process", "connection", "peer", "microseconds", "event"]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \| .* \|$", SECTION, re.MULTILINE))
+    failing = {"error", "message"}
+    seen = set()
+    for event in events:
+        attributes = set(event) - set(always)
+        documented = set(re.findall(r"`(\w+)`", rows[event["event"]]))
+        assert attributes <= documented | failing, event
+        seen.add(event["event"])
+    assert seen == set(FORMATS) - {"cache", "unproved", "timeout", "cut", "lost", "tcp", *OF_CLIENTS, *OF_DATAGRAMS}
+
+
+def test_readme_names_every_event_and_fact() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \| .* \|$", SECTION, re.MULTILINE)
+    documented = {name: set(re.findall(r"`(\w+)`", attributes)) for name, attributes in rows}
+    told = {
+        name: set(re.findall(r"\{(\w+)", sentence)) | set(EXTRA_FACTS.get(name, ()))
+        for name, sentence in FORMATS.items()
+    }
+    assert documented == told
+    assert set(re.findall(r"`(\w+)`", SECTION.partition("`tcp` has")[2].partition("Names")[0])) == set(_NUMBERS)
+
+
+def test_each_event_says_which_process_tells(serving: Start) -> None:
+    program = serving("--trace", "--processes", "2", "--bind", "127.0.0.1")
+    for _ in range(8):
+        program.ask("/hello.txt")
+    _, _, error = program.stop()
+    lines = [line for line in error.splitlines() if line[:1].isdigit()]
+    telling = {line.split()[0] for line in lines if line.endswith("accept")}
+    assert telling
+    assert str(program.process.pid) not in telling, "the one that supervises serves nobody"
+    assert sum(line.endswith("accept") for line in lines) == 8
+    assert sum("close 127.0.0.1" in line for line in lines) == 2
+
+
+def told_on_a_terminal(start: Start, **environment: str) -> str:
+    """Return what is traced on a terminal of one request."""
+    master, slave = os.openpty()
+    program = start("--trace", "--port", "0", stderr=slave, env=ENVIRONMENT | {"TERM": "xterm"} | environment)
+    os.close(slave)
+    program.read_url()
+    program.ask("/hello.txt")
+    program.process.send_signal(signal.SIGTERM)
+    told = b""
+    try:
+        while part := os.read(master, 65536):
+            told += part
+    except OSError:
+        # Linux says so when the last one who has the terminal open has gone.
+        pass
+    os.close(master)
+    program.end()
+    return told.decode()
+
+
+def test_a_terminal_has_colours(start: Start) -> None:
+    told = told_on_a_terminal(start, NO_COLOR="")
+    assert "\x1b[1mparse GET /hello.txt\x1b[0m" in told
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_has_no_colours_where_they_are_not_wanted(start: Start, environment: dict[str, str]) -> None:
+    assert "\x1b" not in told_on_a_terminal(start, **environment)
+
+
+def test_a_pipe_has_no_colours(serving: Start) -> None:
+    program = serving("--trace")
+    program.ask("/hello.txt")
+    assert "\x1b" not in program.stop()[2]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells what the kernel knows")
+def test_the_screen_in_readme_is_what_the_program_says(start: Start, tmp_path: pathlib.Path) -> None:
+    ((command, expected),) = re.findall(r"^```console\n\$ (.*)\n((?:.*\n)*?)^```$", SECTION, re.MULTILINE)
+    assert command.startswith("python3 -m httpsock ")
+    program = start(*command.split()[3:], "--port", "0", command=COMMAND, cwd=ROOT)
+    program.read_url()
+    request = re.findall(r"`curl ([^`]*)`", SECTION)[0].replace("127.0.0.1:8000", f"127.0.0.1:{program.port}")
+    done = run([tool("curl"), "-s", *request.split()], tmp_path)
+    assert done.returncode == 0
+    # Whoever comes after it is answered after it has ended.
+    program.ask("/hello.txt")
+    _, _, said = program.stop()
+    first = re.sub(r"^#2 .*\n(?:      .*\n)*", "", said, flags=re.MULTILINE)
+    assert essence(first) == essence(expected)
+
+
+def essence(trace: str) -> str:
+    """Return *trace* without what is no event, depends on the system's addresses, or on what the file is just now."""
+    other = re.compile(r"http|Serving|\^C|server .*(AF_INET6|::1)")
+    lines = [line for line in alike(trace).splitlines() if not other.match(line)]
+    sizes = r'ETag: "\w+"|\d+ bytes|(?<=send )\d+|(?<=recv )\d+|(?<=read )\d+|(?<=Range: bytes 0-4/)\d+'
+    return re.sub(sizes, "N", "\n".join(lines))
+
+
+def test_without_standard_error_nothing_is_written_into_what_has_its_descriptor(
+    serving: Start,
+) -> None:
+    """Whatever is opened next has number 2, be it a file or a connection."""
+    program = serving(command=["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, "--trace"])
+    assert program.ask("/hello.txt").text == "Hello, socket.\n"
+    assert program.stop()[0] == 0

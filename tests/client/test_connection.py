@@ -1,0 +1,400 @@
+"""The connection as its client sees it: which address answers, what goes out, what comes in, and what goes wrong."""
+
+import contextlib
+import errno
+import re
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from httpsock.client.connection import ClientConnection, ClientTimeouts, connect, interleave_families, resolve
+from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
+from httpsock.tracing.sockets import discard
+from tests.support import PATIENCE_SECONDS
+from tests.support.servers import answering, ok, playing, receive_head, reset
+from tests.support.trace import Told
+
+V4, V6 = socket.AF_INET, socket.AF_INET6
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+# More than the sockets of a connection can hold.
+MANY_OCTETS = 24 * 1024 * 1024
+FOREVER = float("inf")
+BRIEFLY = 0.05
+
+
+def soon() -> float:
+    return time.monotonic() + PATIENCE_SECONDS
+
+
+# --- which address answers (RFC 8305) -------------------------------------------------------------------------------
+
+
+def test_families_take_turns() -> None:
+    addresses = [(V6, "a"), (V6, "b"), (V4, "c"), (V6, "d")]
+    assert interleave_families(addresses) == [(V6, "a"), (V4, "c"), (V6, "b"), (V6, "d")]
+    assert interleave_families([]) == []
+
+
+def test_a_numeric_address_is_its_own() -> None:
+    assert resolve("127.0.0.1", 80) == [(V4, ("127.0.0.1", 80))]
+
+
+def test_a_name_that_can_have_no_address_has_none() -> None:
+    with pytest.raises(socket.gaierror):
+        resolve("a" * 64, 80)
+
+
+@contextlib.contextmanager
+def listening(backlog: int = 8) -> Iterator[socket.socket]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(backlog)
+        yield listener
+
+
+@pytest.fixture
+def silent() -> Iterator[tuple[str, int]]:
+    """An address that answers nothing: the queue of its listener is full, and the system drops what comes."""
+    if sys.platform != "linux":
+        pytest.skip("elsewhere a full queue refuses")
+    with listening(0) as listener, contextlib.ExitStack() as waiting:
+        for _ in range(4):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(listener.getsockname())
+        yield listener.getsockname()
+
+
+@pytest.fixture
+def refusing() -> tuple[str, int]:
+    """An address where nobody listens."""
+    with socket.socket() as unbound:
+        unbound.bind(("127.0.0.1", 0))
+        address: tuple[str, int] = unbound.getsockname()
+    return address
+
+
+def test_an_address_that_refuses_gives_way_to_the_next_at_once(refusing: tuple[str, int]) -> None:
+    told = Told()
+    with listening() as listener:
+        # The broadcast address is refused by the system itself.
+        addresses = [(V4, ("255.255.255.255", 9)), (V4, refusing), (V4, listener.getsockname())]
+        with connect(addresses, soon(), told.teller("a:80")) as connected:
+            assert connected.getpeername() == listener.getsockname()
+            assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert told.names == ["socket", "connect"] * 3
+    assert "connect 127.0.0.1:PORT: ECONNREFUSED, Connection refused\n" in told.text
+
+
+def test_an_address_that_says_nothing_gets_company(silent: tuple[str, int]) -> None:
+    with listening() as listener, connect([(V4, silent), (V4, listener.getsockname())], soon()) as connected:
+        assert connected.getpeername() == listener.getsockname()
+
+
+def test_where_no_address_answers_the_deadline_ends_it(silent: tuple[str, int]) -> None:
+    told = Told()
+    with pytest.raises(TimeoutError, match=r"no connection was made within 0\.\d+ s"):
+        connect([(V4, silent)], time.monotonic() + BRIEFLY, told.teller("a:80"))
+    assert told.names[-1] == "timeout"
+
+
+def test_where_all_refuse_the_last_says_why(refusing: tuple[str, int]) -> None:
+    with pytest.raises(ConnectionRefusedError) as caught:
+        connect([(V4, refusing), (V4, refusing)], soon())
+    assert caught.value.errno == errno.ECONNREFUSED
+
+
+def test_without_an_address_there_is_no_connection() -> None:
+    with pytest.raises(OSError, match="it has no address"):
+        connect([], soon())
+
+
+def test_ipv6_is_connected_to_like_ipv4() -> None:
+    told = Told()
+    try:
+        listener = socket.create_server(("::1", 0), family=V6)
+    except OSError as error:
+        pytest.skip(f"this system has no ::1: {error}")
+    port = listener.getsockname()[1]
+    with listener, connect(resolve("::1", port), soon(), told.teller("a:80")):
+        pass
+    family, connected = told.events
+    assert family.attributes == {"family": "AF_INET6", "type": "SOCK_STREAM"}
+    assert connected.attributes["address"] == f"[::1]:{port}"
+    assert connected.attributes["local"].startswith("[::1]:")
+
+
+# --- one exchange ---------------------------------------------------------------------------------------------------
+
+
+class Pair:
+    """A connection whose other end the test holds."""
+
+    def __init__(self, timeouts: ClientTimeouts, *, tells: bool = True) -> None:
+        ours, self.server = socket.socketpair()
+        self.server.settimeout(PATIENCE_SECONDS)
+        self.told = Told()
+        emit = self.told.teller("127.0.0.1:80") if tells else discard
+        self.client = ClientConnection(ours, ResponseLimits(), timeouts, emit)
+
+    def sentences(self) -> list[str]:
+        return re.findall("^#1 .*TIME  (.*)", self.told.text, re.MULTILINE)
+
+    def content(self) -> bytes:
+        return b"".join(iter(self.client.receive_content, b""))
+
+    def close(self) -> None:
+        self.client.close()
+        self.server.close()
+
+
+@contextlib.contextmanager
+def paired(timeouts: ClientTimeouts | None = None, *, tells: bool = True) -> Iterator[Pair]:
+    pair = Pair(timeouts or ClientTimeouts(), tells=tells)
+    with contextlib.closing(pair):
+        yield pair
+
+
+def test_a_request_goes_out_and_its_response_comes_in() -> None:
+    with paired() as pair:
+        pair.client.send("POST", REQUEST, b"content", FOREVER)
+        assert pair.server.recv(1000) == REQUEST + b"content"
+        pair.server.sendall(b"HTTP/1.1 100 \t\xff\r\n\r\n" + ok(b"hello"))
+        assert pair.client.receive_head().status == 200
+        assert pair.client.content_length == 5
+        assert pair.content() == b"hello"
+        assert pair.client.is_reusable
+        assert pair.client.trailers == ()
+        pair.client.close()
+        pair.client.close()
+        assert not pair.client.is_idle
+        assert pair.sentences() == [
+            "send 34",
+            "recv 62",
+            "parse 100 \\x09\\xff",
+            "parse 200 OK",
+            "content 5, complete",
+            "close",
+        ]
+        assert pair.told.events[0].head == REQUEST
+        assert pair.told.events[0].attributes["content"] == 7
+
+
+def test_a_connection_that_the_server_ends_is_closed_and_not_used_again() -> None:
+    with paired(tells=False) as pair:
+        pair.client.send("GET", REQUEST, b"", FOREVER)
+        pair.server.sendall(b"HTTP/1.1 200 OK\r\n\r\nto the end")
+        pair.client.receive_head()
+        pair.server.shutdown(socket.SHUT_WR)
+        assert pair.client.content_length is None
+        assert pair.content() == b"to the end"
+        assert not pair.client.is_reusable
+
+
+def test_a_connection_that_ends_between_two_requests_is_not_used_again() -> None:
+    with paired() as pair:
+        pair.client.send("GET", REQUEST, b"", FOREVER)
+        pair.server.sendall(ok())
+        assert pair.client.receive_head().status == 200
+        assert pair.content() == b""
+        assert pair.client.is_reusable
+        pair.server.close()
+        assert not pair.client.is_reusable
+
+
+def test_a_connection_on_which_something_comes_unasked_is_not_used_again() -> None:
+    """RFC 9112 §9.3: it must not be taken for the response to the next request."""
+    with paired() as pair:
+        pair.client.send("GET", REQUEST, b"", FOREVER)
+        pair.server.sendall(ok())
+        pair.client.receive_head()
+        assert pair.content() == b""
+        pair.server.sendall(ok(b"forged"))
+        assert not pair.client.is_reusable
+
+
+def test_what_is_no_response_is_an_error() -> None:
+    with paired() as pair:
+        pair.client.send("GET", REQUEST, b"", FOREVER)
+        assert not pair.client.has_begun_to_answer
+        pair.server.sendall(b"220 mail.example ESMTP\r\n")
+        with pytest.raises(ResponseError, match="begins with"):
+            pair.client.receive_head()
+        assert pair.client.has_begun_to_answer
+
+
+def test_the_end_of_the_connection_is_told_and_an_error() -> None:
+    with paired() as pair:
+        pair.client.send("GET", REQUEST, b"", FOREVER)
+        pair.server.recv(1000)
+        pair.server.close()
+        with pytest.raises(IncompleteError, match="ended before any octet"):
+            pair.client.receive_head()
+        assert pair.sentences()[-1] == "recv 0: the peer has ended its side"
+
+
+# --- time-outs ------------------------------------------------------------------------------------------------------
+
+
+def test_a_response_that_does_not_come_ends_at_its_deadline() -> None:
+    with paired(ClientTimeouts(response=BRIEFLY)) as pair:
+        pair.client.send("GET", REQUEST, b"", FOREVER)
+        with pytest.raises(TimeoutError, match=r"the head of the response was not there within 0\.05 s"):
+            pair.client.receive_head()
+
+
+def test_content_that_stalls_ends_at_its_deadline() -> None:
+    with paired(ClientTimeouts(stall=BRIEFLY)) as pair:
+        pair.client.send("GET", REQUEST, b"", FOREVER)
+        pair.server.sendall(ok(b"hello")[:-1])
+        pair.client.receive_head()
+        assert pair.client.receive_content() == b"hell"
+        with pytest.raises(TimeoutError, match=r"nothing came from the server for 0\.05 s"):
+            pair.client.receive_content()
+        assert re.fullmatch(r"timeout after 0\.\d+ s of waiting for the server", pair.sentences()[-1])
+
+
+def test_a_server_that_takes_nothing_is_given_up() -> None:
+    late = pytest.raises(TimeoutError, match=r"the server did not take what was sent for 0\.05 s")
+    with paired(ClientTimeouts(stall=BRIEFLY)) as pair:
+        with late:
+            pair.client.send("POST", REQUEST, bytes(MANY_OCTETS), FOREVER)
+        assert pair.sentences()[-1] == "timeout after 0.05 s of waiting for room to send"
+
+
+def test_the_whole_exchange_ends_at_its_deadline_whatever_comes() -> None:
+    with paired(ClientTimeouts(whole=BRIEFLY)) as pair:
+        pair.client.send("GET", REQUEST, b"", FOREVER)
+        pair.server.sendall(ok(b"hello")[:-1])
+        pair.client.receive_head()
+        assert pair.client.receive_content() == b"hell"
+        # Now it has passed, as it would have by then.
+        pair.client._until = time.monotonic()
+        with pytest.raises(TimeoutError, match=r"the exchange was not complete within 0\.05 s"):
+            pair.client.receive_content()
+        with pytest.raises(TimeoutError, match="the exchange was not complete"):
+            pair.client.send("GET", REQUEST, b"", time.monotonic() - 1)
+
+
+# --- content that goes out while something comes in ----------------------------------------------------------------
+
+
+def tcp(url: str, timeouts: ClientTimeouts | None = None) -> ClientConnection:
+    port = int(url.removesuffix("/").rpartition(":")[2])
+    connected = connect([(V4, ("127.0.0.1", port))], soon())
+    return ClientConnection(connected, ResponseLimits(), timeouts or ClientTimeouts())
+
+
+def send_and_receive(client: ClientConnection, content: bytes) -> None:
+    client.send("POST", REQUEST, content, FOREVER)
+    client.receive_head()
+
+
+def receive_exactly(connected: socket.socket, octets: int) -> None:
+    while octets:
+        octets -= len(connected.recv(min(octets, 1 << 20)))
+
+
+def test_a_server_that_refuses_content_is_not_sent_the_rest() -> None:
+    refused = threading.Event()
+
+    def refuse(connected: socket.socket) -> None:
+        receive_head(connected)
+        connected.sendall(ok(b"no", "Connection: close", status="413 Content Too Large"))
+        # It reads no more until the client has given up sending; a reset would then lose nothing.
+        assert refused.wait(PATIENCE_SECONDS)
+
+    with playing(refuse) as url, contextlib.closing(tcp(url)) as client:
+        client.send("POST", REQUEST, bytes(MANY_OCTETS), FOREVER)
+        refused.set()
+        assert client.receive_head().status == 413
+        assert client.receive_content() == b"no"
+        assert not client.is_reusable
+
+
+def test_a_refusal_is_noticed_when_nothing_more_can_be_sent() -> None:
+    with paired() as pair:
+        pair.client._socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                pair.client._socket.send(bytes(MANY_OCTETS))
+        pair.server.sendall(ok(b"no", "Connection: close", status="413 Content Too Large"))
+        pair.client.send("POST", REQUEST, b"content", FOREVER)
+        assert pair.client.receive_head().status == 413
+
+
+def test_a_server_that_is_gone_is_not_used_again() -> None:
+    here, gone = threading.Event(), threading.Event()
+
+    def leave(connected: socket.socket) -> None:
+        # A reset before connect() has returned would be its failure.
+        assert here.wait(PATIENCE_SECONDS)
+        reset(connected)
+        gone.set()
+
+    with playing(leave) as url, contextlib.closing(tcp(url)) as client:
+        here.set()
+        assert gone.wait(PATIENCE_SECONDS)
+        client.send("GET", REQUEST, b"", FOREVER)
+        assert not client.is_reusable
+
+
+def test_a_server_that_answers_early_and_well_is_sent_all_the_same() -> None:
+    def answer_early(connected: socket.socket) -> None:
+        receive_head(connected)
+        connected.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+        receive_exactly(connected, MANY_OCTETS // 2)
+        connected.sendall(ok(b"early"))
+        receive_exactly(connected, MANY_OCTETS // 2)
+
+    with playing(answer_early) as url, contextlib.closing(tcp(url)) as client:
+        client.send("POST", REQUEST, bytes(MANY_OCTETS), FOREVER)
+        assert client.receive_head().status == 200
+        assert client.receive_content() == b"early"
+
+
+def test_a_server_that_is_gone_while_content_is_sent_is_an_error() -> None:
+    def leave(connected: socket.socket) -> None:
+        receive_head(connected)
+        reset(connected)
+
+    gone = pytest.raises(IncompleteError, match="before any octet")
+    with playing(leave) as url, contextlib.closing(tcp(url)) as client, gone:
+        send_and_receive(client, bytes(MANY_OCTETS))
+
+
+def test_a_reset_within_content_is_told_with_what_is_missing() -> None:
+    def break_off(connected: socket.socket) -> None:
+        answering(ok(b"hello")[:-1])(connected)
+        assert taken.wait(PATIENCE_SECONDS)
+        reset(connected)
+
+    taken = threading.Event()
+    with playing(break_off) as url, contextlib.closing(tcp(url)) as client:
+        client.send("GET", REQUEST, b"", FOREVER)
+        client.receive_head()
+        assert client.receive_content() == b"hell"
+        taken.set()
+        with pytest.raises(IncompleteError, match="was reset after 4 octets of content of the 5 that were promised"):
+            client.receive_content()
+
+
+def test_a_connection_that_was_reset_while_idle_is_not_used_again() -> None:
+    def reset_later(connected: socket.socket) -> None:
+        answering(ok())(connected)
+        assert idle.wait(PATIENCE_SECONDS)
+        reset(connected)
+
+    idle = threading.Event()
+    with playing(reset_later) as url, contextlib.closing(tcp(url)) as client:
+        client.send("GET", REQUEST, b"", FOREVER)
+        client.receive_head()
+        assert client.receive_content() == b""
+        assert client.is_reusable
+        idle.set()
+        while client.is_reusable:
+            pass

@@ -1,0 +1,491 @@
+"""What becomes a file and when; which part is gone on with, and that two versions are never spliced."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import socket
+import stat
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from httpsock.client.client import ClientResponse
+from httpsock.client.connection import ClientConnection, ClientTimeouts
+from httpsock.client.download import Download, OutputError, strong_validator
+from httpsock.client.url import parse_url
+from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
+from tests.support.servers import ok
+
+URL = "http://a/film"
+DATE = "Date: Sun, 06 Nov 1994 08:49:37 GMT"
+BEFORE = "Sun, 06 Nov 1994 08:48:37 GMT"
+JUST_BEFORE = "Sun, 06 Nov 1994 08:48:38 GMT"
+WHOLE = b"abcdefghij"
+
+# Puts something at a path.
+Put = Callable[[pathlib.Path], None]
+
+
+@contextlib.contextmanager
+def respond(octets: bytes, url: str = URL) -> Iterator[ClientResponse]:
+    """Give the response that a client makes of *octets*."""
+    ours, server = socket.socketpair()
+    connection = ClientConnection(ours, ResponseLimits(), ClientTimeouts())
+    with contextlib.closing(connection):
+        with server:
+            connection.send("GET", b"GET / HTTP/1.1\r\n\r\n", b"", float("inf"))
+            server.recv(1000)
+            server.sendall(octets)
+        yield ClientResponse(parse_url(url), connection.receive_head(), connection)
+
+
+def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
+    """Return whether the file takes such a response for what follows its part."""
+    with respond(octets, url) as response:
+        return download.accepts(response)
+
+
+def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str | None = None) -> bytes:
+    """Return a 206 with what follows *first* octets of WHOLE."""
+    said = content_range or f"bytes {first}-{len(WHOLE) - 1}/{len(WHOLE)}"
+    content = content or WHOLE[first:]
+    return ok(content, f"Content-Range: {said}", *(field_lines or ['ETag: "v1"']), status="206 Partial Content")
+
+
+def receive(download: Download, octets: bytes, url: str = URL) -> None:
+    """Take a response into the file, as the command does."""
+    with respond(octets, url) as response:
+        download.begin(response)
+        try:
+            for part in response:
+                download.write(part)
+            download.finish()
+        finally:
+            download.close()
+
+
+def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
+    """Leave a part of WHOLE behind, as a connection that breaks off does."""
+    download = Download(str(path), URL, resumes=False)
+    with pytest.raises(IncompleteError):
+        receive(download, ok(WHOLE, *(field_lines or ['ETag: "v1"']))[: octets - len(WHOLE)])
+    assert download.octets == octets
+
+
+def note_with(**said: object) -> str:
+    """Return a note that is good but for what is *said*."""
+    return json.dumps({"url": URL, "source": URL, "validator": '"v1"', "coding": "", "length": 10, **said})
+
+
+def names(folder: pathlib.Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- what becomes a file, and when ----------------------------------------------------------------------------------
+
+
+def test_content_becomes_the_file_when_it_is_whole(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "film"
+    path.write_bytes(b"the old one")
+    download = Download(str(path), URL, resumes=False)
+    with respond(ok(WHOLE, 'ETag: "v1"')) as response:
+        download.begin(response)
+        for part in response:
+            download.write(part)
+            assert path.read_bytes() == b"the old one"
+            assert names(tmp_path) == ["film", "film.part", "film.resume"]
+        download.finish()
+    assert path.read_bytes() == WHOLE
+    assert names(tmp_path) == ["film"]
+
+
+def test_what_breaks_off_leaves_the_file_alone_and_a_part_beside_it(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "film"
+    path.write_bytes(b"the old one")
+    broken_off(path)
+    assert path.read_bytes() == b"the old one"
+    assert (tmp_path / "film.part").read_bytes() == WHOLE[:4]
+    assert json.loads((tmp_path / "film.resume").read_text()) == {
+        "url": URL, "source": URL, "validator": '"v1"', "coding": "", "length": 10
+    }  # fmt: skip
+
+
+def test_without_a_validator_there_is_a_part_but_no_going_on(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film", 'ETag: W/"v1"')
+    assert names(tmp_path) == ["film.part"]
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert not download.is_resumable
+    assert download.fields == []
+    receive(download, ok(b"all of another version"))
+    assert (tmp_path / "film").read_bytes() == b"all of another version"
+    assert names(tmp_path) == ["film"]
+
+
+def test_a_link_stays_one(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder/film")
+    receive(Download(str(tmp_path / "link"), URL, resumes=False), ok(WHOLE))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "folder" / "film").read_bytes() == WHOLE
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/null"), reason="there is no /dev/null")
+def test_what_is_no_file_is_written_to_as_it_is() -> None:
+    download = Download("/dev/null", URL, resumes=True)
+    assert not download.is_resumable
+    receive(download, ok(WHOLE, 'ETag: "v1"'))
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert not os.path.exists("/dev/null.part")
+    assert not os.path.exists("/dev/null.resume")
+
+
+def test_nothing_is_written_before_it_is_begun(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match=r"begin\(\) comes first"):
+        Download(str(tmp_path / "film"), URL, resumes=False).write(b"x")
+
+
+# --- where it can't be written --------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_not_written_to(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(OutputError, match="can't be written: Is a directory"):
+        receive(Download(str(tmp_path), URL, resumes=False), ok(WHOLE))
+
+
+def test_a_folder_that_is_not_there_is_not_made(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(OutputError, match=r"film\.part can't be written: No such file"):
+        receive(Download(str(tmp_path / "no" / "film"), URL, resumes=False), ok(WHOLE))
+
+
+def test_a_note_that_can_not_be_written_is_an_error(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "film.resume").symlink_to("no/note")
+    download = Download(str(tmp_path / "film"), URL, resumes=False)
+    (tmp_path / "no").mkdir()
+    receive(download, ok(WHOLE, 'ETag: "v1"'))
+    (tmp_path / "deep").mkdir()
+    os.mkdir(tmp_path / "deep" / "film.resume")
+    with pytest.raises(OutputError, match=r"film\.resume can't be written"):
+        receive(Download(str(tmp_path / "deep" / "film"), URL, resumes=False), ok(WHOLE, 'ETag: "v1"'))
+
+
+def test_a_file_that_became_a_folder_is_not_replaced(tmp_path: pathlib.Path) -> None:
+    download = Download(str(tmp_path / "film"), URL, resumes=False)
+    (tmp_path / "film").mkdir()
+    with pytest.raises(OutputError, match="film can't be written: Is a directory"):
+        receive(download, ok(WHOLE))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+@pytest.mark.parametrize("octets", [10, 100_000], ids=["when it is closed", "while it is written"])
+def test_a_full_disk_is_an_error(octets: int) -> None:
+    with pytest.raises(OutputError, match="/dev/full can't be written: No space left"):
+        receive(Download("/dev/full", URL, resumes=False), ok(bytes(octets)))
+
+
+# --- going on -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("validator", ["ETag", "Last-Modified"])
+def test_a_part_is_gone_on_with(tmp_path: pathlib.Path, validator: str) -> None:
+    value = '"v1"' if validator == "ETag" else BEFORE
+    broken_off(tmp_path / "film", f"{validator}: {value}", DATE)
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert download.is_resumable
+    assert download.fields == [("Range", "bytes=4-"), ("If-Range", value)]
+    octets = rest(4, f"{validator}: {value}")
+    assert accepts(download, octets)
+    receive(download, octets)
+    assert (tmp_path / "film").read_bytes() == WHOLE
+    assert names(tmp_path) == ["film"]
+
+
+def test_a_206_need_not_repeat_last_modified(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film", f"Last-Modified: {BEFORE}", DATE)
+    receive(Download(str(tmp_path / "film"), URL, resumes=True), rest(4, "X: y"))
+    assert (tmp_path / "film").read_bytes() == WHOLE
+
+
+def test_a_part_that_breaks_off_again_is_gone_on_with_again(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    with pytest.raises(IncompleteError):
+        receive(download, rest(4)[:-3])
+    assert download.octets == 7
+    again = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert again.fields[0] == ("Range", "bytes=7-")
+    receive(again, rest(7))
+    assert (tmp_path / "film").read_bytes() == WHOLE
+
+
+def test_a_206_of_less_than_the_rest_is_not_the_whole(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    with pytest.raises(IncompleteError, match="7 octets of 10 are here, and the server sends no more"):
+        receive(
+            Download(str(tmp_path / "film"), URL, resumes=True),
+            rest(4, content=WHOLE[4:7], content_range="bytes 4-6/10"),
+        )
+    assert names(tmp_path) == ["film.part", "film.resume"]
+
+
+def test_another_version_is_taken_whole(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    octets = ok(b"ABC", 'ETag: "v2"')
+    assert accepts(download, octets)
+    receive(download, octets)
+    assert (tmp_path / "film").read_bytes() == b"ABC"
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        pytest.param(rest(4, 'ETag: "v2"'), "than the part: its validator is \\x22v2\\x22", id="another ETag"),
+        pytest.param(rest(4, "X: y"), "of another version than the part: its validator is none", id="no ETag"),
+        pytest.param(rest(4, content_range="bytes 3-9/10"), "octets from 4 on were asked for", id="from elsewhere"),
+        pytest.param(rest(4, content_range="bytes 4-9/9"), "octets from 4 on were asked for", id="past the end"),
+        pytest.param(rest(4, content_range="bytes 4-3/10"), "octets from 4 on were asked for", id="backwards"),
+        pytest.param(rest(4, content_range="bytes 4-9/*"), "not which part of how much", id="of an unknown length"),
+        pytest.param(rest(4, content_range="bytes */10"), "not which part of how much", id="of no part"),
+        pytest.param(rest(4, content_range="lines 4-9/10"), "not which part of how much", id="of another unit"),
+        pytest.param(rest(4, content_range=f"bytes 4-9/{'9' * 5000}"), "numbers that no file has", id="5000 digits"),
+        pytest.param(rest(4, content_range="bytes 4-9/11"), "and the part is of 10 octets", id="of another length"),
+        pytest.param(rest(4, 'ETag: "v1"', "Content-Encoding: gzip"), "is gzip, that of the part none", id="coded"),
+        pytest.param(rest(4, content=b"efg"), "and a content of 3 octets", id="with less content than it says"),
+        pytest.param(ok(b"efghij", 'ETag: "v1"', status="206 Partial Content"), 'Content-Range "", not', id="none"),
+    ],
+)  # fmt: skip
+def test_what_is_not_just_the_rest_is_refused_and_the_part_kept(
+    tmp_path: pathlib.Path, octets: bytes, reason: str
+) -> None:
+    broken_off(tmp_path / "film")
+    with pytest.raises(ResponseError) as caught:
+        receive(Download(str(tmp_path / "film"), URL, resumes=True), octets)
+    assert reason in str(caught.value)
+    assert (tmp_path / "film.part").read_bytes() == WHOLE[:4]
+    assert Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
+
+
+def test_a_date_that_differs_is_another_version(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film", f"Last-Modified: {BEFORE}", DATE)
+    with pytest.raises(ResponseError, match="of another version"):
+        receive(Download(str(tmp_path / "film"), URL, resumes=True), rest(4, f"Last-Modified: {JUST_BEFORE}"))
+
+
+def test_a_part_from_elsewhere_or_of_nothing_more_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert not accepts(download, rest(4), "http://mirror/film")
+    assert not accepts(download, ok(status="416 Range Not Satisfiable"))
+    download.forget()
+    assert download.fields == []
+    assert accepts(download, ok(status="416 Range Not Satisfiable"))
+
+
+def test_a_part_of_another_url_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    assert not Download(str(tmp_path / "film"), URL + "?", resumes=True).is_resumable
+    assert not Download(str(tmp_path / "film"), URL, resumes=False).is_resumable
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "", "{", "[]", "{}", '{"url": "http://a/film"}',
+        pytest.param('{"url": "http://a/film", "source": "x", "validator": 1}', id="a number"),
+        pytest.param('{"url": "http://a/film", "source": "x", "validator": "W/\\"a\\""}', id="a weak validator"),
+        pytest.param('{"url": "http://a/film", "source": "x", "validator": "\\"a\\"\\r\\nX: y"}', id="another line"),
+        pytest.param('{"url": "http://a/film", "source": "x", "validator": "\\"\\u00e4\\""}', id="beyond ASCII"),
+        pytest.param(note_with(validator='"\ud800"'), id="half a character"),
+        pytest.param(note_with(length=-1), id="a negative length"),
+        pytest.param(note_with(length=True), id="a length that is none"),
+        pytest.param(note_with(length=3), id="a length below that of the part"),
+        pytest.param(note_with(coding=None), id="no coding"),
+        pytest.param(note_with(source=["x"]), id="a source that is no text"),
+        pytest.param("9" * 5000, id="5000 digits"),
+        pytest.param("[" * 60_000, id="60,000 brackets"),
+        pytest.param("\xff", id="no ASCII"),
+    ],
+)  # fmt: skip
+def test_a_note_that_says_nothing_is_as_good_as_none(tmp_path: pathlib.Path, note: str) -> None:
+    broken_off(tmp_path / "film")
+    (tmp_path / "film.resume").write_text(note, encoding="latin-1")
+    assert not Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip, br"])
+def test_a_coded_part_is_gone_on_with_in_the_same_coding(tmp_path: pathlib.Path, coding: str) -> None:
+    broken_off(tmp_path / "film", 'ETag: "v1"', f"Content-Encoding: {coding}")
+    with pytest.raises(ResponseError, match="its Content-Encoding is none, that of the part"):
+        receive(Download(str(tmp_path / "film"), URL, resumes=True), rest(4))
+    receive(
+        Download(str(tmp_path / "film"), URL, resumes=True),
+        rest(4, 'ETag: "v1"', f"Content-Encoding: {coding.lower().replace(' ', '')}"),
+    )
+    assert (tmp_path / "film").read_bytes() == WHOLE
+
+
+def test_a_part_of_unknown_length_is_gone_on_with(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    (tmp_path / "film.resume").write_text(note_with(length=None))
+    receive(Download(str(tmp_path / "film"), URL, resumes=True), rest(4))
+    assert (tmp_path / "film").read_bytes() == WHOLE
+
+
+def test_a_range_that_the_user_asked_for_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:
+    """The part's octets would be taken for the first ones."""
+    with pytest.raises(IncompleteError):
+        receive(Download(str(tmp_path / "film"), URL, resumes=False), rest(4)[:-3])
+    assert names(tmp_path) == ["film.part"]
+
+
+def test_a_part_that_grew_meanwhile_is_not_written_to(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    (tmp_path / "film.part").write_bytes(WHOLE[:5])
+    with pytest.raises(OutputError, match="another program writes to it"):
+        receive(download, rest(4))
+    assert (tmp_path / "film.part").read_bytes() == WHOLE[:5]
+
+
+# --- what somebody else may have put beside the file ----------------------------------------------------------------
+
+
+def a_pipe(path: pathlib.Path) -> None:
+    os.mkfifo(path)
+
+
+def a_socket(path: pathlib.Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+
+
+def a_link(path: pathlib.Path) -> None:
+    (path.parent / "elsewhere").write_text(note_with())
+    path.symlink_to("elsewhere")
+
+
+def a_link_to_a_device(path: pathlib.Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def a_second_name(path: pathlib.Path) -> None:
+    (path.parent / "elsewhere").write_text(note_with())
+    os.link(path.parent / "elsewhere", path)
+
+
+def too_much(path: pathlib.Path) -> None:
+    path.write_text(note_with() + " " * 65536)
+
+
+def brackets(path: pathlib.Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+on_posix = pytest.mark.skipif(os.name != "posix", reason="of POSIX")
+
+
+@on_posix
+@pytest.mark.parametrize(
+    ("put", "reason"),
+    [
+        (a_pipe, "it is not a regular file"),
+        (a_socket, "No such device or address|Operation not supported"),
+        (pathlib.Path.mkdir, "it is not a regular file"),
+        (a_link, "Too many levels of symbolic links"),
+        (a_link_to_a_device, "Too many levels of symbolic links"),
+        (a_second_name, "it has another name, too"),
+        (too_much, "it has 65536 bytes or more"),
+        (brackets, "it has 65536 bytes or more"),
+    ],
+)
+def test_only_a_note_of_our_own_is_believed(tmp_path: pathlib.Path, put: Put, reason: str) -> None:
+    broken_off(tmp_path / "film")
+    (tmp_path / "film.resume").unlink()
+    put(tmp_path / "film.resume")
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert not download.is_resumable
+    assert re.fullmatch(rf".*film\.resume is not believed: ({reason})", download.obstacle)
+
+
+@on_posix
+@pytest.mark.parametrize(
+    ("put", "written"),
+    [
+        (a_pipe, "No such device or address"),
+        (a_socket, "No such device or address|Operation not supported"),
+        (pathlib.Path.mkdir, "Is a directory"),
+        (a_link, "Too many levels of symbolic links"),
+        (a_link_to_a_device, "Too many levels of symbolic links"),
+        (a_second_name, "it has another name, too"),
+    ],
+)
+def test_only_a_part_of_our_own_is_gone_on_with_or_written_to(tmp_path: pathlib.Path, put: Put, written: str) -> None:
+    broken_off(tmp_path / "film")
+    (tmp_path / "film.part").unlink()
+    put(tmp_path / "film.part")
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert not download.is_resumable
+    reason = "it has another name, too" if put is a_second_name else "it is not a regular file"
+    assert download.obstacle == f"{os.path.realpath(tmp_path)}/film.part is not believed: {reason}"
+    with pytest.raises(OutputError, match=rf"film\.part can't be written: ({written})"):
+        receive(download, ok(WHOLE, 'ETag: "v1"'))
+    for kept in tmp_path.glob("elsewhere"):
+        assert kept.read_text() == note_with()
+
+
+@on_posix
+def test_a_pipe_with_a_reader_is_no_part(tmp_path: pathlib.Path) -> None:
+    a_pipe(tmp_path / "film.part")
+    reader = os.open(tmp_path / "film.part", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(OutputError, match=r"film\.part can't be written: it is not a regular file"):
+            receive(Download(str(tmp_path / "film"), URL, resumes=False), ok(WHOLE))
+    finally:
+        os.close(reader)
+
+
+@on_posix
+@pytest.mark.parametrize("name", ["film.part", "film.resume"])
+def test_what_belongs_to_another_user_is_not_believed(tmp_path: pathlib.Path, name: str) -> None:
+    """In /tmp, say, where the sticky bit keeps us from replacing it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    broken_off(tmp_path / "film")
+    os.chown(tmp_path / name, 12345, 12345)
+    download = Download(str(tmp_path / "film"), URL, resumes=True)
+    assert not download.is_resumable
+    assert download.obstacle.endswith(f"{name} is not believed: it belongs to another user")
+    if name == "film.part":
+        with pytest.raises(OutputError, match="it belongs to another user"):
+            receive(download, ok(WHOLE, 'ETag: "v1"'))
+        assert (tmp_path / name).read_bytes() == WHOLE[:4]
+
+
+def test_a_part_without_octets_or_that_is_gone_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:
+    broken_off(tmp_path / "film")
+    (tmp_path / "film.part").write_bytes(b"")
+    assert not Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
+    (tmp_path / "film.part").unlink()
+    assert not Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
+
+
+@pytest.mark.parametrize(
+    ("field_lines", "expected"),
+    [
+        pytest.param(['ETag: "a"', f"Last-Modified: {BEFORE}", DATE], '"a"', id="an entity-tag comes first"),
+        pytest.param(['ETag: W/"a"', f"Last-Modified: {BEFORE}", DATE], None, id="a weak one says so of the date, too"),
+        pytest.param(["ETag: a"], None, id="no entity-tag"),
+        pytest.param(['ETag: "\xe4"'], None, id="one that can't be sent back as it is"),
+        pytest.param([f"Last-Modified: {BEFORE}", DATE], BEFORE, id="a date a minute ago"),
+        pytest.param([f"Last-Modified: {JUST_BEFORE}", DATE], None, id="a date a moment ago (RFC 9110 §8.8.2.2)"),
+        pytest.param([f"Last-Modified: {BEFORE}"], None, id="a date that is compared to nothing"),
+        pytest.param(["Last-Modified: yesterday", DATE], None, id="no date"),
+        pytest.param([], None, id="neither"),
+    ],
+)
+def test_a_validator_is_strong_or_none(field_lines: list[str], expected: str | None) -> None:
+    with respond(ok(b"", *field_lines)) as response:
+        assert strong_validator(response) == expected

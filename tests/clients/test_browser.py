@@ -1,0 +1,356 @@
+"""A browser, headless Chromium, against the real server and its own site: what a person would see, is there."""
+
+import os
+import pathlib
+import re
+import shutil
+import struct
+from collections.abc import Callable
+
+import pytest
+
+import httpsock
+from httpsock.server.access_log import Exchange
+from tests.support import get, talk
+from tests.support.browser import Browser
+from tests.support.inspect import inspected
+from tests.support.tools import run, tool
+
+SITE = pathlib.Path(__file__).parents[2] / "www"
+# No traffic of its own, no sandbox (which root has not), and a profile that goes with the folder of the test.
+OPTIONS = """--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run
+    --disable-background-networking --disable-component-update --disable-default-apps --disable-extensions
+    --disable-sync --no-proxy-server --mute-audio""".split()
+# The site's pages go on for a moment once they are loaded; a clock that runs ahead while nothing is under way costs no
+# time. It does not wait for media, so the pages made for a test hold their load event until they have an outcome.
+AHEAD = "--virtual-time-budget=10000"
+
+Browse = Callable[..., str]
+Visit = Callable[..., tuple[str, list[Exchange]]]
+
+
+@pytest.fixture
+def browse(tmp_path: pathlib.Path) -> Browse:
+    """Let the browser load a URL, return the document as it then stands."""
+    browser = [tool("chromium", "chromium-browser", "google-chrome"), *OPTIONS]
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+
+    def load(url: str, *more: str) -> str:
+        done = run([*browser, profile, *more, "--dump-dom", url], tmp_path)
+        assert done.returncode == 0, done.stderr.decode("utf-8", "replace")
+        return done.stdout.decode("utf-8")
+
+    return load
+
+
+@pytest.fixture
+def visit(browse: Browse) -> Visit:
+    """Serve a folder, let the browser load a path of it, return the document as it then stands, and the log."""
+
+    def load(folder: pathlib.Path, path: str, *more: str) -> tuple[str, list[Exchange]]:
+        log: list[Exchange] = []
+        with httpsock.Server(folder, port=0, log=log.extend) as server:
+            document = browse(server.url + path, *more)
+        return document, log
+
+    return load
+
+
+def paths_of(log: list[Exchange]) -> list[str]:
+    """Return what was asked for."""
+    return [exchange.request_line.decode("ascii").split()[1] for exchange in log]
+
+
+def statuses_of(log: list[Exchange], path: str) -> list[int]:
+    """Return the statuses of the responses to requests for *path*."""
+    return [int(exchange.status) for exchange, asked in zip(log, paths_of(log), strict=True) if asked == path]
+
+
+def outcome(document: str) -> str:
+    """Return what the script of a test's page has written into its paragraph."""
+    match = re.search(r'<p id="outcome">(.*?)</p>', document, re.DOTALL)
+    assert match, f"no outcome in {document!r}"
+    return match[1]
+
+
+# --- the site -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", ["", "tcp.html", "udp.html", "http.html", "try.html", "code.html"])
+def test_a_page_of_the_site_comes_with_all_that_it_needs(visit: Visit, page: str) -> None:
+    document, log = visit(SITE, page, AHEAD)
+    assert "<h1>" in document
+    paths = paths_of(log)
+    assert {"/" + page, "/style.css", "/script.js", "/favicon.svg"} <= set(paths)
+    assert any(path.startswith("/img/") for path in paths) or page == "code.html"
+    assert [exchange for exchange in log if exchange.status not in (200, 206, 304)] == []
+    assert [exchange for exchange in log if exchange.sent != exchange.length and exchange.status != 206] == []
+
+
+def test_the_start_page_shows_how_its_files_travelled(visit: Visit) -> None:
+    document, _ = visit(SITE, "", AHEAD)
+    assert "and the protocol was http/1.1." in document
+    assert "<td>/style.css</td>" in document
+
+
+def test_where_the_server_is_not_inspected_the_pages_ask_for_nothing_and_say_how(visit: Visit) -> None:
+    document, log = visit(SITE, "tcp.html", AHEAD)
+    assert "<b>Recorded.</b> These steps are those of another request." in document
+    assert not [path for path in paths_of(log) if path.startswith("/.httpsock/")]
+    # Where a fresh browser does not say that it opened a connection, the page claims nothing.
+    assert "no need" not in document
+
+
+def test_a_program_is_told_the_port_that_the_page_came_from(visit: Visit) -> None:
+    document, log = visit(SITE, "http.html", AHEAD)
+    port = re.search(r"http_by_hand\.py (\d+)</code>", document)
+    assert port
+    assert int(port[1]) != 8000
+    assert log
+
+
+def test_a_missing_page_is_answered_by_the_page_of_the_site(visit: Visit) -> None:
+    document, log = visit(SITE, "no/such%20page", AHEAD)
+    assert re.search(r"<title>(.*)</title>", document)
+    assert "<code>/no/such%20page</code>" in document, "the page's own script names what was asked for"
+    assert statuses_of(log, "/no/such%20page") == [404]
+    others = [exchange for exchange in log if b"such%20page" not in exchange.request_line]
+    assert "/style.css" in paths_of(others)
+    assert [exchange for exchange in others if exchange.status not in (200, 304)] == []
+
+
+def test_a_folder_without_an_index_is_shown_as_a_listing(visit: Visit) -> None:
+    document, log = visit(SITE, "files", AHEAD)
+    assert statuses_of(log, "/files") == [301]
+    assert statuses_of(log, "/files/") == [200]
+    assert "<title>www/files/</title>" in document
+    for reference, text in (
+        ("../", "../"),
+        ("deeper/", "deeper/"),
+        ("a%20name%20with%20spaces.txt", "a name with spaces.txt"),
+        ("gr%C3%BC%C3%9Fe%2C%20%E4%B8%96%E7%95%8C.txt", "grüße, 世界.txt"),
+    ):
+        assert f'<a href="{reference}">{text}</a>' in document
+    assert "<bdi>www</bdi></a><i>/</i><bdi>files</bdi></h1>" in document
+    assert document.index(">deeper/<") < document.index(">a name with spaces.txt<"), "folders come first"
+
+
+NARROW = """
+const frame = document.createElement("iframe");
+frame.style.cssText = "width: 390px; height: 800px; border: 0";
+document.body.append(frame);
+const widths = [];
+for (const page of ["index", "tcp", "udp", "http", "try", "code"]) {
+  const seen = new Promise((resolve) => { frame.onload = resolve; });
+  frame.src = `site/${page}.html`;
+  await seen;
+  const { scrollWidth, clientWidth } = frame.contentDocument.documentElement;
+  widths.push(`${page} ${scrollWidth <= clientWidth ? "fits" : "is too wide"}`);
+}
+say(widths.join(", "));
+"""
+
+
+def test_the_pages_of_the_site_fit_a_phone(visit: Visit, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(SITE, tmp_path / "root" / "site")
+    (tmp_path / "root" / "index.html").write_text(page_with(NARROW))
+    document, _ = visit(tmp_path / "root", "")
+    assert outcome(document) == "index fits, tcp fits, udp fits, http fits, try fits, code fits"
+
+
+def test_the_steps_of_a_page_become_those_of_its_own_request(tmp_path: pathlib.Path) -> None:
+    """Without being asked to, where the server is inspected, and although others ask for the same page."""
+    with inspected(SITE) as server, Browser(tmp_path) as browser:
+        talk(server.port, get("/tcp.html", "Connection: close"))
+        browser.command("Page.navigate", url=server.url + "tcp.html")
+        browser.until("document.querySelectorAll('.live-now').length === 6")
+        talk(server.port, get("/tcp.html", "User-Agent: another", "Connection: close"))
+        shown = browser.evaluate(
+            "[...document.querySelectorAll('.live-now b, .live-now i')].map((it) => it.textContent)"
+        )
+        assert {
+            "socket AF_INET, SOCK_STREAM",
+            "bind 127.0.0.1:0",
+            "accept",
+            "wait for a request, at most 20 s",
+            "parse GET /tcp.html",
+            "> GET /tcp.html HTTP/1.1",
+            f"stat tcp.html: file, {(SITE / 'tcp.html').stat().st_size} bytes",
+            "< HTTP/1.1 200 OK",
+        } <= set(shown)
+        assert not [line for line in shown if "style.css" in line], "not of another request"
+        assert "> User-Agent: another" not in shown
+        accepted = browser.evaluate("document.querySelector('#accept .live-now').textContent")
+        assert accepted.endswith("accept")
+        assert "Live." in browser.evaluate("document.getElementById('live-said').textContent")
+        assert browser.evaluate("document.querySelector('#live-said a').pathname") == "/.httpsock/"
+        # Other pages of the site go on so; what a button asks for is told beneath.
+        browser.command("Page.navigate", url=server.url + "try.html")
+        browser.until("document.querySelector('.live.on')")
+        browser.evaluate("document.querySelector('[data-method=HEAD]').click()")
+        browser.until("document.getElementById('traced').textContent.includes('parse HEAD /hello.txt')")
+        assert browser.faults == []
+
+
+# --- pages made for a test, with a script that acts as a person would ------------------------------------------------
+
+
+def page_with(script: str) -> str:
+    """Return a page with a paragraph for the outcome, into which *script* writes; it is loaded when that is done."""
+    return f"""<!DOCTYPE html>
+<meta charset="utf-8"><title>test</title><link rel="icon" href="data:,">
+<p id="outcome">nothing has happened</p>
+<iframe></iframe>
+<script>
+// A page is not loaded before its frames are, and this one is not until it is closed.
+const frame = document.querySelector("iframe").contentDocument;
+frame.open();
+const outcome = document.getElementById("outcome");
+const say = (text) => {{ outcome.textContent = text; }};
+const act = async () => {{
+{script}
+}};
+act().catch((error) => say(`failed: ${{error.message}}`)).finally(() => frame.close());
+</script>
+"""
+
+
+FOLLOW_ALL_LINKS = """
+const listing = new URL("names/", location.href);
+const page = new DOMParser().parseFromString(await (await fetch(listing)).text(), "text/html");
+const lines = [];
+for (const link of page.querySelectorAll("tbody a")) {
+  if (link.textContent === "../") continue;
+  const response = await fetch(new URL(link.getAttribute("href"), listing));
+  lines.push(`${link.textContent} ${response.status} ${await response.text()}`);
+}
+say(lines.join("; "));
+"""
+
+
+def test_a_listing_shows_times_in_the_zone_of_the_visitor_and_filters_by_itself(
+    visit: Visit, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page's policy allows this one script."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    folder = tmp_path / "names"
+    folder.mkdir()
+    (folder / "x.txt").touch()
+    os.utime(folder / "x.txt", (1_787_394_030, 1_787_394_030))
+    document, _ = visit(tmp_path, "names/", AHEAD)
+    assert re.search(r'<time datetime="2026-08-22T10:20Z" title="[^"]*">2026-08-22 19:20</time>', document)
+    assert '<span id="zone">Asia/Tokyo</span>' in document
+
+
+def test_a_listing_filters_while_one_types(visit: Visit, tmp_path: pathlib.Path) -> None:
+    names = tmp_path / "site" / "names"
+    names.mkdir(parents=True)
+    for number in range(30):
+        (names / f"Note {number}.txt").touch()
+    (tmp_path / "site" / "index.html").write_text(
+        """<!DOCTYPE html><p id="outcome"></p><iframe src="names/"></iframe><script>
+onload = () => {
+  const page = frames[0].document;
+  const shown = () => page.querySelectorAll("tbody tr:not(.up):not([hidden])").length;
+  const counts = [shown()];
+  for (const text of ["note 2", "NOTE 29", "nothing"]) {
+    page.querySelector("input").value = text;
+    page.querySelector("input").dispatchEvent(new frames[0].Event("input"));
+    counts.push(shown());
+  }
+  counts.push(page.getElementById("none").hidden);
+  document.getElementById("outcome").textContent = counts.join(" ");
+};
+</script>"""
+    )
+    document, _ = visit(tmp_path / "site", "", AHEAD)
+    assert outcome(document) == "30 11 1 0 false"
+
+
+def test_each_link_of_a_listing_leads_to_its_file(visit: Visit, tmp_path: pathlib.Path) -> None:
+    names = tmp_path / "root" / "names"
+    names.mkdir(parents=True)
+    for number, name in enumerate(["100% #1?.txt", "http:x.txt", "grüße.txt", "a\nb.txt"]):
+        (names / name).write_text(str(number))
+    (names / os.fsdecode(b"\xff.txt")).write_text("4")
+    (tmp_path / "root" / "index.html").write_text(page_with(FOLLOW_ALL_LINKS))
+    document, _ = visit(tmp_path / "root", "")
+    followed = dict.fromkeys(outcome(document).split("; "))
+    assert set(followed) == {
+        "100% #1?.txt 200 0",
+        "http:x.txt 200 1",
+        "grüße.txt 200 2",
+        "a\N{REPLACEMENT CHARACTER}b.txt 200 3",
+        "\N{REPLACEMENT CHARACTER}.txt 200 4",
+    }
+
+
+FETCH_TWICE = """
+const first = await fetch("hello.txt"), text = await first.text();
+const second = await fetch("hello.txt"), again = await second.text();
+say(`${first.status} ${text}, ${second.status} ${again}`);
+"""
+
+
+def test_a_second_fetch_only_asks_whether_the_copy_is_still_good(visit: Visit, folder: pathlib.Path) -> None:
+    (folder / "index.html").write_text(page_with(FETCH_TWICE))
+    document, log = visit(folder, "")
+    assert outcome(document) == "200 Hello, socket.\n, 200 Hello, socket.\n", "the browser shows its copy as 200"
+    assert statuses_of(log, "/hello.txt") == [200, 304], "R117"
+
+
+SEEK = """
+const media = document.createElement("%s");
+media.muted = true;
+media.preload = "%s";
+const seen = (name) => new Promise((resolve, reject) => {
+  media.addEventListener(name, resolve, { once: true });
+  media.addEventListener("error", () => reject(media.error), { once: true });
+});
+const known = seen("loadedmetadata");
+media.src = "%s";
+document.body.append(media);
+await known;
+const found = seen("seeked");
+media.currentTime = media.duration - 1;
+await found;
+const is_present = media.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+say(`at ${media.currentTime.toFixed(1)} of ${media.duration.toFixed(1)}, ${is_present ? "present" : "absent"}`);
+"""
+
+
+def test_a_film_can_be_sought_near_its_end(visit: Visit, tmp_path: pathlib.Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "clock.webm").write_bytes((SITE / "clock.webm").read_bytes())
+    (root / "index.html").write_text(page_with(SEEK % ("video", "auto", "clock.webm")))
+    document, log = visit(root, "")
+    assert outcome(document) == "at 15.0 of 16.0, present"
+    statuses = statuses_of(log, "/clock.webm")
+    assert statuses
+    assert set(statuses) == {206}, "R127: a browser asks for a film by ranges"
+
+
+def wave_head(length: int) -> bytes:
+    """Return the head of a sound of *length* octets: one channel, 8000 samples a second of 16 bits."""
+    return (
+        b"RIFF" + struct.pack("<I", 36 + length) + b"WAVE"
+        + b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)
+        + b"data" + struct.pack("<I", length)
+    )  # fmt: skip
+
+
+def test_a_long_sound_is_sought_by_asking_for_its_end_alone(visit: Visit, tmp_path: pathlib.Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    length = 16000 * 6000
+    with (root / "silence.wav").open("wb") as sound:
+        sound.write(wave_head(length))
+        sound.truncate(len(wave_head(length)) + length)
+    (root / "index.html").write_text(page_with(SEEK % ("audio", "metadata", "silence.wav")))
+    document, log = visit(root, "")
+    assert outcome(document) == "at 5999.0 of 6000.0, present"
+    parts = [exchange for exchange in log if exchange.request_line == b"GET /silence.wav HTTP/1.1"]
+    assert {int(part.status) for part in parts} == {206}
+    assert min(part.length for part in parts) < length // 2, "a range that starts far into the file"
+    assert sum(part.sent for part in parts) < length, "what lies between was never sent"

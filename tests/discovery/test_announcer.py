@@ -1,0 +1,570 @@
+"""The announcer: who is answered, what is announced, how little a stranger can make it say; gssdp and upnpc find it."""
+
+import contextlib
+import os
+import pathlib
+import re
+import shlex
+import socket
+import struct
+import subprocess
+import sys
+import uuid
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+
+import pytest
+
+from httpsock.client.client import Client
+from httpsock.discovery import announcer
+from httpsock.discovery.announcer import Announcer, _neighbours_search
+from httpsock.discovery.description import format_description
+from httpsock.discovery.multicast import Interface
+from httpsock.discovery.networks import interface
+from httpsock.discovery.ssdp import GROUP, Datagram, DatagramError, Device, format_search, parse_datagram
+from tests.support import PATIENCE_SECONDS
+from tests.support.program import ENVIRONMENT
+from tests.support.tools import TOOL_SECONDS, tool
+from tests.support.trace import Told, golden
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="multicast on loopback is Linux's")
+
+DEVICE = Device(uuid.UUID(int=1), "http://127.0.0.1:1/0.xml", "a", 1)
+HERE = interface("127.0.0.1")
+# Without MX: answered at once.
+SEARCH = b'M-SEARCH * HTTP/1.1\r\nMAN: "ssdp:discover"\r\nST: %b\r\n\r\n'
+
+
+@pytest.fixture
+def announcing(tmp_path: pathlib.Path) -> Iterator[Announcer]:
+    with Announcer(str(tmp_path / "my & folder"), ["127.0.0.1"], 8000, group_port=0) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def asking(*datagrams: bytes, port: int, host: str = "127.0.0.1", source: str = "") -> Iterator[socket.socket]:
+    """A socket from which the announcer at *port* has been sent *datagrams*, as by the neighbour *source*."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as created:
+        created.settimeout(PATIENCE_SECONDS)
+        if source:
+            created.bind((source, 0))
+        for datagram in datagrams:
+            created.sendto(datagram, (host, port))
+        yield created
+
+
+def receive(connected: socket.socket, count: int) -> list[Datagram]:
+    return [parse_datagram(connected.recv(8192)) for _ in range(count)]
+
+
+# --- who is answered ------------------------------------------------------------------------------------------------
+
+
+def test_a_search_is_answered_to_who_asks(announcing: Announcer) -> None:
+    with asking(SEARCH % b"ssdp:all", port=announcing.group_port) as client:
+        answers = receive(client, 3)
+    assert {answer.field("st").partition(":")[0] for answer in answers} == {"upnp", "uuid", "urn"}
+    assert {answer.field("location") for answer in answers} == {announcing.devices[HERE].location}
+
+
+def test_a_search_with_mx_is_answered_in_time(announcing: Announcer) -> None:
+    with asking(format_search("upnp:rootdevice", 1), port=announcing.group_port) as client:
+        assert receive(client, 1)[0].field("st") == "upnp:rootdevice"
+
+
+def test_malformed_datagrams_by_the_thousand_change_nothing(announcing: Announcer) -> None:
+    valid = SEARCH % b"ssdp:all"
+    broken = [valid[:length] for length in range(len(valid))] + [bytes([n % 256]) * (n % 300) for n in range(2000)]
+    # Searches for something else, and what others announce.
+    broken += [SEARCH % b"urn:else", b"NOTIFY * HTTP/1.1\r\nNTS: ssdp:alive\r\n\r\n", b"x" * 9000]
+    # By a hundred, since more might not find room, and be dropped unread.
+    for first in range(0, len(broken), 100):
+        hundred = broken[first : first + 100]
+        search = SEARCH % b"upnp:rootdevice"
+        # By another neighbour each, as each has few answers.
+        with asking(*hundred, search, port=announcing.group_port, source=f"127.0.1.{first // 100 + 1}") as client:
+            assert receive(client, 1)[0].field("st") == "upnp:rootdevice"
+
+
+def test_a_flood_of_searches_is_answered_a_little(announcing: Announcer) -> None:
+    """Whoever searches in somebody else's name gets them few answers."""
+    with asking(*[SEARCH % b"ssdp:all"] * 300, port=announcing.group_port) as client:
+        answers = len(receive(client, 9))
+        client.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            while client.recv(8192):
+                answers += 1
+    assert answers < 300
+
+
+def test_a_datagram_that_is_gone_when_it_is_received_is_none(announcing: Announcer) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as idle:
+        idle.setblocking(False)
+        announcing._receive(HERE, idle, 0.0)
+    assert not len(announcing._answers)
+
+
+def test_a_stranger_is_not_answered() -> None:
+    with pytest.raises(DatagramError, match=r"8\.8\.8\.8 is not of this network"):
+        _neighbours_search(parse_datagram(SEARCH % b"ssdp:all"), "8.8.8.8")
+
+
+def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As searches get lost they are sent twice; and who floods in the name of somebody gets them one answer a while."""
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    told = Told(is_client=False)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
+    search = format_search("ssdp:all", 1)
+    with running, asking(search, search, SEARCH % b"urn:else", port=running.group_port) as client:
+        assert len(receive(client, 3)) == 3
+    ignored = [
+        (event.attributes["reason"], event.attributes["section"]) for event in told.events if event.name == "ignore"
+    ]
+    assert [each for each in ignored if each[0] != "it is no search"] == [
+        ("who sent it is being answered already", "UDA 2.0 §1.3.2"),
+        ('"urn:else" is nothing of ours', "UDA 2.0 §1.3.3"),
+    ]
+
+
+def test_a_search_over_ipv6_is_answered_with_an_address_of_ipv6(tmp_path: pathlib.Path) -> None:
+    running = Announcer(str(tmp_path), ["127.0.0.1", "::1"], 8000, group_port=0)
+    if len(running.devices) < 2:
+        running._opened.close()
+        pytest.skip("this system has no ::1")
+    with running, asking(SEARCH % b"upnp:rootdevice", port=running.group_port, host="::1") as client:
+        location = receive(client, 1)[0].field("location")
+    assert re.fullmatch(r"http://\[::1\]:\d+/1\.xml", location)
+
+
+def test_who_reaches_us_at_no_announced_address_is_told_the_first(tmp_path: pathlib.Path) -> None:
+    running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0)
+    with running, asking(SEARCH % b"upnp:rootdevice", port=running.group_port) as client:
+        assert receive(client, 1)[0].field("location").startswith("http://127.0.0.2:")
+
+
+BARE = b"HTTP/1.1 200\r\n\r\n"
+
+
+def test_a_bare_status_line_ends_nothing(announcing: Announcer) -> None:
+    with asking(BARE, b"", BARE[:-2], SEARCH % b"upnp:rootdevice", port=announcing.group_port) as client:
+        assert receive(client, 1)[0].field("st") == "upnp:rootdevice"
+    assert announcing._thread.is_alive()
+
+
+def test_fifty_searches_of_one_neighbour_do_not_silence_the_others(announcing: Announcer) -> None:
+    greedy = asking(*[SEARCH % b"ssdp:all"] * 50, port=announcing.group_port, source="127.0.0.7")
+    search = SEARCH % b"upnp:rootdevice"
+    with greedy, asking(search, port=announcing.group_port, source="127.0.0.8") as other:
+        assert receive(other, 1)[0].field("st") == "upnp:rootdevice"
+
+
+def test_a_fault_of_ours_costs_one_datagram_and_one_report(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(octets: bytes) -> Datagram:
+        if octets == BARE:
+            raise ZeroDivisionError("a fault of ours")
+        return parse_datagram(octets)
+
+    monkeypatch.setattr(announcer, "parse_datagram", parse)
+    said: list[str] = []
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, report=said.append)
+    with running, asking(BARE, BARE, BARE, SEARCH % b"ssdp:all", port=running.group_port) as client:
+        assert len(receive(client, 3)) == 3
+    assert len(said) == 1
+    assert said[0].endswith("ZeroDivisionError: a fault of ours\n")
+
+
+def test_a_step_that_fails_is_reported_once(announcing: Announcer, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(announcing, "_report", said.append)
+
+    def _step() -> None:
+        raise OSError(24, "Too many open files")
+
+    for _ in range(3):
+        announcing._guard(_step)
+    assert said == ["httpsock: the folder can't be announced: Too many open files."]
+
+
+# --- networks that come and go ---------------------------------------------------------------------------------------
+
+
+def said_to(listener: socket.socket, count: int) -> list[tuple[str, str]]:
+    """Return what the next datagrams say, and of which address."""
+    return [
+        (each.field("nts").removeprefix("ssdp:"), each.field("location").partition("//")[2].partition(":")[0])
+        for each in receive(listener, count)
+    ]
+
+
+def test_networks_are_followed_as_they_come_and_go(tmp_path: pathlib.Path) -> None:
+    """Another address of the same network: what was there takes leave, and is there again under the new one."""
+    running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0)
+    with listening(running.group_port) as listener:
+        booted = running._device.booted
+        running._hosts._own = ["127.0.0.3"]
+        running._follow()
+        assert said_to(listener, 12) == [("byebye", "")] * 6 + [("alive", "127.0.0.3")] * 6
+        assert running._device.booted > booted
+        running._hosts._own = ["127.0.0.3", "127.0.0.4"]
+        running._follow()
+        assert said_to(listener, 12) == [("update", "127.0.0.3")] * 6 + [("alive", "127.0.0.4")] * 6
+        assert len({device.booted for device in running.devices.values()}) == 1
+        running._hosts._own = ["127.0.0.3"]
+        running._follow()
+        assert said_to(listener, 12) == [("byebye", "")] * 6 + [("alive", "127.0.0.3")] * 6
+        running._follow()
+        assert list(running.devices) == list(running._sockets) == [Interface("127.0.0.3")]
+    running._opened.close()
+
+
+def test_where_a_new_network_can_not_be_described_it_is_tried_again(tmp_path: pathlib.Path) -> None:
+    said: list[str] = []
+    running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0, report=said.append)
+    there = running._descriptions._folder
+    running._hosts._own = ["127.0.0.2", "127.0.0.3"]
+    running._descriptions._folder = str(tmp_path / "nowhere")
+    for _ in range(2):
+        running._follow()
+        assert list(running.devices) == list(running._sockets) == [Interface("127.0.0.2")]
+    running._descriptions._folder = there
+    running._follow()
+    assert len(running.devices) == 2
+    assert said == ["httpsock: the folder can't be announced: No such file or directory."]
+    running._opened.close()
+
+
+def test_without_a_network_it_waits_for_one(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[Interface] = []
+    monkeypatch.setattr("httpsock.discovery.networks.announcing_interfaces", lambda: found)
+    said: list[str] = []
+    running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, group_port=0, report=said.append)
+    assert said == ["httpsock: there is no network to announce the folder on; it is announced when there is one."]
+    running._look = 0.0
+    found.append(HERE)
+    running._keep_time(1.0)
+    assert list(running.devices) == [HERE]
+    running._opened.close()
+
+
+def test_who_is_reached_from_an_address_that_is_not_announced_yet_is_not_told_of_another(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("httpsock.discovery.networks.announcing_interfaces", lambda: [Interface("127.0.0.2")])
+    running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, group_port=0)
+    with pytest.raises(DatagramError, match="the network has changed, and is not announced yet"):
+        running._interface_towards(("127.0.0.1", 5000), Interface("127.0.0.2"))
+    running._opened.close()
+
+
+def test_word_of_a_change_lets_the_networks_be_looked_at_soon(tmp_path: pathlib.Path) -> None:
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
+    assert running._changes
+    before = running._look
+    running._hear(running._changes.fileno())
+    assert running._look < before
+    running._opened.close()
+
+
+def test_without_word_of_changes_the_networks_are_looked_at_all_the_same(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(announcer, "open_changes", lambda: None)
+    monkeypatch.setattr(announcer, "_LOOK_SECONDS", 0.01)
+    running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0)
+    with listening(running.group_port) as listener, running:
+        said_to(listener, 6)
+        running._hosts._own = ["127.0.0.3"]
+        assert said_to(listener, 12)[6:] == [("alive", "127.0.0.3")] * 6
+
+
+# --- what is announced ----------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def listening(port: int) -> Iterator[socket.socket]:
+    """A socket that hears what is said to the group on loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as created:
+        created.settimeout(PATIENCE_SECONDS)
+        created.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        created.bind((GROUP, port))
+        membership = struct.pack("4s4s", socket.inet_aton(GROUP), socket.inet_aton("127.0.0.1"))
+        created.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+        yield created
+
+
+def test_it_says_twice_that_it_is_there_and_twice_that_it_leaves(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
+    with listening(running.group_port) as listener:
+        with running:
+            alive = receive(listener, 6)
+        leaving = receive(listener, 6)
+    assert {datagram.field("nts") for datagram in alive} == {"ssdp:alive"}
+    assert {datagram.field("nts") for datagram in leaving} == {"ssdp:byebye"}
+    assert len({datagram.field("usn") for datagram in alive + leaving}) == 3
+
+
+def test_it_does_not_take_leave_when_another_process_goes_on(tmp_path: pathlib.Path) -> None:
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
+    with listening(running.group_port) as listener:
+        with running:
+            receive(listener, 6)
+            running.is_replaced = True
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+            last.sendto(b"NOTIFY * HTTP/1.1\r\nHost: x\r\nNTS: the last\r\n\r\n", (GROUP, running.group_port))
+        (after,) = receive(listener, 1)
+    assert after.field("nts") == "the last"
+
+
+def test_it_says_so_again_before_it_is_forgotten(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(announcer, "_AGAIN_SECONDS", 0.01)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
+    with listening(running.group_port) as listener, running:
+        assert {datagram.field("nts") for datagram in receive(listener, 30)} == {"ssdp:alive"}
+
+
+def test_the_same_folder_is_the_same_device(tmp_path: pathlib.Path) -> None:
+    identities = set()
+    for port in (8000, 8000, 8001):
+        with Announcer(str(tmp_path), ["127.0.0.1"], port, group_port=0) as running:
+            identities.add(running.devices[HERE].identity)
+    assert len(identities) == 2
+
+
+def test_the_description_says_where_the_folder_is(announcing: Announcer) -> None:
+    with Client() as client, client.get(announcing.devices[HERE].location) as response:
+        assert response.field("Content-Type") in ("application/xml; charset=utf-8", "text/xml; charset=utf-8")
+        text = response.read().decode()
+    assert "<friendlyName>my &amp; folder on " in text
+    assert "<presentationURL>http://127.0.0.1:8000/</presentationURL>" in text
+    assert f"<UDN>uuid:{announcing.devices[HERE].identity}</UDN>" in text
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"a\x01\n", "\N{RIGHT-TO-LEFT OVERRIDE}".encode()])
+def test_any_folder_has_a_description_that_is_xml(name: bytes, tmp_path: pathlib.Path) -> None:
+    directory = os.path.join(tmp_path, os.fsdecode(name))
+    with Announcer(directory, ["127.0.0.1"], 8000, group_port=0) as running, Client() as client:
+        text = client.get(running.devices[HERE].location).read().decode()
+    friendly = ET.fromstring(text)[1].findtext("{urn:schemas-upnp-org:device-1-0}friendlyName")
+    assert friendly is not None
+    assert friendly.isprintable()
+
+
+def test_nothing_in_a_name_is_markup() -> None:
+    text = format_description(DEVICE, '<b>&"' + "x" * 100, "http://a/?a&b").decode()
+    assert "<friendlyName>&lt;b&gt;&amp;&quot;xxx" in text
+    assert "x" * 59 not in text
+    assert "http://a/?a&amp;b" in text
+
+
+@pytest.mark.parametrize("hosts", [["192.0.2.1"], []])
+def test_what_can_not_be_announced_is_an_error_and_leaves_nothing_open(
+    hosts: list[str], tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises((OSError, ValueError)):
+        Announcer(str(tmp_path), hosts, 8000, group_port=0)
+
+
+def test_a_network_that_is_missing_is_said_and_the_others_are_announced(tmp_path: pathlib.Path) -> None:
+    said: list[str] = []
+    told = Told(is_client=False)
+    hosts = ["192.0.2.1", "127.0.0.1", "fe80::1%no-such-interface"]
+    with Announcer(str(tmp_path), hosts, 8000, group_port=0, report=said.append, trace=told) as running:
+        assert list(running.devices) == [HERE]
+    assert len(said) == 2
+    said.sort()
+    assert said[0] == "httpsock: the folder can't be announced at 192.0.2.1: No such device."
+    assert said[1].startswith("httpsock: the folder can't be announced at fe80::1%no-such-interface: ")
+    assert "join 239.255.255.250 at 192.0.2.1: ENODEV, No such device\n" in told.text
+
+
+def test_where_no_network_can_be_joined_nobody_is_heard(tmp_path: pathlib.Path) -> None:
+    """A search there would find no device to answer for."""
+    hosts = ["127.0.0.1", "fe80::1%99999"]
+    with Announcer(str(tmp_path), hosts, 8000, group_port=0, report=lambda text: None) as running:
+        assert list(running._sockets) == [HERE]
+
+
+# --- what is traced -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be said that nobody has asked for."""
+    for what in ("alive", "byebye"):
+        monkeypatch.setattr(Device, what, lambda device: ())
+
+
+def test_a_search_as_it_is_traced(tmp_path: pathlib.Path, silent: None) -> None:
+    """Beside that of a GET: nobody connects, and nobody is told whether what was sent has arrived."""
+    told = Told(is_client=False)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
+    with running, asking(format_search("upnp:rootdevice", 1), port=running.group_port) as client:
+        receive(client, 1)
+    assert told.text == golden("search")
+
+
+def test_what_is_ignored_is_told_with_its_reason(tmp_path: pathlib.Path, silent: None) -> None:
+    told = Told(is_client=False)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
+    datagrams = [b"\x1b[2J\r\n\r\n", b"NOTIFY * HTTP/1.1\r\n\r\n", SEARCH % b"upnp:rootdevice"]
+    with running, asking(*datagrams, port=running.group_port) as client:
+        receive(client, 1)
+    begun = told.text.index("server  TIME  recvfrom")
+    assert told.text[begun:].partition("server  TIME  recvfrom N from 127.0.0.1:PORT\nserver  TIME  parse M-S")[0] == (
+        "server  TIME  recvfrom N from 127.0.0.1:PORT\n"
+        "server  TIME  ignore it\n"
+        '      ! the start line "\\x1b[2J" is neither that of a request nor of a response (RFC 9112 §2.1)\n'
+        "      > \\x1b[2J\n"
+        "      >\n"
+        "server  TIME  recvfrom N from 127.0.0.1:PORT\n"
+        "server  TIME  parse NOTIFY *\n"
+        "      > NOTIFY * HTTP/1.1\n"
+        "      >\n"
+        "server  TIME  ignore it\n"
+        "      ! it is no search (UDA 2.0 §1.3.2)\n"
+    )
+
+
+def test_a_trace_of_others_tells_of_no_datagram(tmp_path: pathlib.Path, silent: None) -> None:
+    told = Told(is_client=False, only="192.0.2.7")
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
+    with running, asking(SEARCH % b"upnp:rootdevice", port=running.group_port) as client:
+        receive(client, 1)
+    assert told.names == ["socket", "bind", "join", "close"]
+
+
+# --- the real tools, in a network of their own ----------------------------------------------------------------------
+
+
+# Loopback with multicast, and two ends of a cable, each of which has a link-local address at once.
+UP = """
+set -e
+ip link set lo up multicast on
+ip route add 239.0.0.0/8 dev lo
+ip link add near0 type veth peer name near1
+sysctl -qw net.ipv6.conf.near0.accept_dad=0 net.ipv6.conf.near1.accept_dad=0 || true
+ip addr add 10.8.0.1/24 dev near0
+ip addr add 8.8.8.8/32 dev lo
+ip link set near0 up
+ip link set near1 up
+set +e
+"""
+
+
+def in_a_network_of_its_own(commands: str) -> str:
+    """Return what *commands* of a shell print in a network where nobody else is."""
+    prefix = [tool("unshare"), "--map-root-user", "--net", "bash", "-c"]
+    tool("ip")
+    if subprocess.run([*prefix, UP], capture_output=True, timeout=TOOL_SECONDS, check=False).returncode:
+        pytest.skip("networks can't be made here")
+    done = subprocess.run(
+        [*prefix, f"{UP}\n{commands}"], env=ENVIRONMENT, capture_output=True, timeout=TOOL_SECONDS, check=False
+    )
+    return (done.stdout + done.stderr).decode()
+
+
+def start(*arguments: str) -> str:
+    """Return the commands that start the program, until it has printed its URL."""
+    command = f"{sys.executable} -m httpsock {' '.join(arguments)} --announce --port 8123"
+    return f"exec 3< <({command} 2>&4 & echo $!; wait)\nread pid <&3; read url <&3\n"
+
+
+FIND = f"{sys.executable} -m httpsock find"
+
+
+@pytest.mark.parametrize(
+    ("program", "command", "expected"),
+    [
+        (
+            "gssdp-discover",
+            "gssdp-discover -i lo -n 4 --target upnp:rootdevice",
+            r"resource available\n  USN:      uuid:[0-9a-f-]{36}::upnp:rootdevice\n  Location: http://127\.0\.0\.1:\d+/0\.xml",
+        ),
+        ("upnpc", "upnpc -m 127.0.0.1 -l", r"desc: http://127\.0\.0\.1:\d+/0\.xml\n st: upnp:rootdevice"),
+        ("ip", f"{FIND} --bind 127.0.0.1", r" on .*  http://127\.0\.0\.1:8123/  127\."),
+    ],
+    ids=["gssdp-discover", "upnpc", "httpsock find"],
+)  # fmt: skip
+def test_others_find_what_is_announced(program: str, command: str, expected: str) -> None:
+    tool(program)
+    said = in_a_network_of_its_own(f"exec 4>/dev/null\n{start('--bind 127.0.0.1')}\n{command}\nkill $pid")
+    assert re.search(expected, said), said
+
+
+def test_over_ipv6_it_is_found_by_its_link_local_address() -> None:
+    get = f"{sys.executable} -m httpsock get"
+    said = in_a_network_of_its_own(
+        f"""
+        address=$(ip -6 -o addr show dev near1 | sed 's/.*inet6 //; s,/.*,,')
+        exec 4>/dev/null
+        {start("--lan")}
+        found=$({FIND} --bind "$address%near1")
+        echo "$found"
+        {get} "$(echo "$found" | grep -o 'http://[^ ]*')hello.txt" -o /dev/null && echo got
+        kill $pid
+        """
+    )
+    if "inet6" in said or not said.strip():
+        pytest.skip("networks have no IPv6 here")
+    assert re.search(r" on .*  http://\[fe80::[0-9a-f:]+%25\d+\]:8123/  fe80::[0-9a-f:]+%\d+\n", said), said
+    assert said.endswith("got\n"), said
+
+
+def test_who_asks_from_elsewhere_is_not_answered() -> None:
+    """Not even where the network lets the source of a datagram be anybody's."""
+    ask = f"""if True:
+        import socket
+        with socket.socket(type=socket.SOCK_DGRAM) as asking:
+            asking.bind(("8.8.8.8", 0))
+            asking.sendto({SEARCH % b"ssdp:all"!r}, ("10.8.0.1", 1900))
+        """
+    said = in_a_network_of_its_own(
+        f"""
+        exec 4>&1
+        {start("--bind 10.8.0.1 --trace")}
+        {sys.executable} -c {shlex.quote(ask)}
+        {FIND} --to 10.8.0.1 --seconds 1
+        kill $pid
+        """
+    )
+    assert "! 8.8.8.8 is not of this network (UDA 2.0 §1.3.3)\n" in said
+    assert "sendto" in said
+    assert not re.search(r"sendto \d+ to 8\.8", said)
+
+
+def test_networks_that_change_while_it_runs_are_followed() -> None:
+    """An interface is deleted and made again, gets another address, and is one of 30."""
+    said = in_a_network_of_its_own(
+        f"""
+        for n in $(seq 2 31); do
+            ip link add far$n type veth peer name end$n
+            ip addr add 10.8.$n.1/24 dev far$n
+            ip link set far$n up; ip link set end$n up
+        done
+        exec 4> "$PWD/.trace-$$"
+        trap 'rm -f "$PWD/.trace-$$"' EXIT
+        wait_for() {{ until [ "$(grep -c "$1" .trace-$$)" -ge "$2" ]; do sleep 0.05; done; }}
+        {start("--bind 0.0.0.0 --trace")}
+        wait_for 'join .* at 10.8.31.1' 1
+        {FIND} --bind 10.8.31.1 --seconds 1 | sed 's/.* on /31: on /'
+        ip link del near0
+        ip link add near0 type veth peer name near1
+        ip addr add 10.8.0.1/24 dev near0
+        ip link set near0 up; ip link set near1 up
+        wait_for 'join .* at 10.8.0.1' 2
+        {FIND} --bind 10.8.0.1 --seconds 1 | sed 's/.* on /again: on /'
+        ip addr del 10.8.0.1/24 dev near0
+        ip addr add 10.8.0.9/24 dev near0
+        wait_for 'join .* at 10.8.0.9' 1
+        {FIND} --bind 10.8.0.9 --seconds 1 | sed 's/.* on /other: on /'
+        kill $pid
+        """
+    )
+    for name, address in (("31", "10.8.31.1"), ("again", "10.8.0.1"), ("other", "10.8.0.9")):
+        assert re.search(rf"^{name}: on .*  http://{re.escape(address)}:8123/  ", said, re.MULTILINE), said

@@ -1,0 +1,178 @@
+"""Aliases: a file that is hidden by its name stays hidden under the other names that a file system has for it."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from httpsock.files import confinement
+from httpsock.files.document_root import Directory, DocumentRoot, Found, Redirect, Tick
+from httpsock.files.paths import NOT_FOUND, may_be_alias
+from httpsock.files.representation import Representation
+from httpsock.http.messages import Refusal
+from tests.support.tools import run, tool
+
+LATER = 2_000_000_000.0
+needs_links = pytest.mark.skipif(os.name == "nt", reason="the stand-in is made of hard links and odd names")
+
+SHORT = ["GIT~1", "git~1", "GI2D57~1", "HTPASS~2", "WELL-K~1", "a~1.txt", "é~1"]
+FOLDED = ["\u200c.git", "\ufeff\u200d.git", "\u034f.a", "\u2024git", "\uff0egit", "\u115f.git", "\ufe0f.git"]
+SPELLED = ["/SECRET~1", "/secret%7e1/../SECRET~1", "/./SECRET%7E1", "/sub/SECRET~1", "/sub%2fSECRET~1"]
+
+
+def find(root: DocumentRoot, path: str) -> Found:
+    found = Tick(root, LATER, 0.0).find(path.encode(), None)
+    if isinstance(found, Directory):
+        list(found.entries)
+        found.allotment.close()
+    return found
+
+
+@pytest.mark.parametrize("name", [*SHORT, *FOLDED])
+def test_a_name_that_a_file_system_may_make_up_is_looked_up(name: str) -> None:
+    assert may_be_alias(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.txt", "file.txt~", "~", "~a", "café.txt", "日本.txt", "a\u200c.b", "1~x", "\u200c"]
+)
+def test_an_ordinary_name_costs_nothing(name: str) -> None:
+    assert not may_be_alias(name)
+
+
+@pytest.fixture
+def aliased(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A folder whose listings leave out all names with a tilde or a ZWNJ: a stand-in for one on NTFS, FAT or HFS+."""
+    listed = confinement.scandir_beneath
+
+    @contextlib.contextmanager
+    def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with listed(root, relative, follow_links=follow_links) as entries:
+            yield (entry for entry in entries if not set("~\u200c") & set(entry.name))
+
+    monkeypatch.setattr(confinement, "scandir_beneath", scandir_beneath)
+    for name in ("secret", "plain.text", "well"):
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "sub").mkdir()
+    for name, alias in {".secret": "SECRET~1", ".git": "\u200c.git", "sub/.secret": "sub/SECRET~1"}.items():
+        (tmp_path / name).write_bytes(b"secret")
+        os.link(tmp_path / name, tmp_path / alias)
+    os.link(tmp_path / "plain.text", tmp_path / "PLAIN~1.TEX")
+    (tmp_path / ".well-known").write_bytes(b"well")
+    os.link(tmp_path / ".well-known", tmp_path / "WELL-K~1")
+    (tmp_path / "UNLIST~1").write_bytes(b"no folder has a name for it")
+    return tmp_path
+
+
+@needs_links
+@pytest.mark.parametrize("path", [*SPELLED, "/%E2%80%8C.git", "/UNLIST~1", "/MISSIN~1"])
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_an_alias_of_a_hidden_name_is_not_found(aliased: pathlib.Path, path: str, follow_links: bool) -> None:
+    """R144: judged is the name that the folder lists."""
+    assert find(DocumentRoot(aliased, follow_links=follow_links), path) == NOT_FOUND
+
+
+@needs_links
+@pytest.mark.parametrize("path", ["/PLAIN~1.TEX", "/WELL-K~1"])
+def test_an_alias_of_what_may_be_seen_is_served(aliased: pathlib.Path, path: str) -> None:
+    assert isinstance(find(DocumentRoot(aliased), path), Representation)
+
+
+@needs_links
+def test_where_hidden_names_are_served_so_are_their_aliases(aliased: pathlib.Path) -> None:
+    assert isinstance(find(DocumentRoot(aliased, show_hidden=True), "/SECRET~1"), Representation)
+
+
+@needs_links
+def test_a_name_that_is_listed_is_no_alias(tmp_path: pathlib.Path) -> None:
+    """Also where it is a hard link to a hidden one: whoever made it meant it."""
+    (tmp_path / ".secret").write_bytes(b"meant")
+    os.link(tmp_path / ".secret", tmp_path / "backup~1")
+    (tmp_path / "folder~1").mkdir()
+    root = DocumentRoot(tmp_path)
+    assert isinstance(find(root, "/backup~1"), Representation)
+    assert isinstance(find(root, "/folder~1"), Redirect)
+    assert isinstance(find(root, "/folder~1/"), Directory)
+
+
+class Entry:
+    """An entry whose folder numbers its entries otherwise than stat() does."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def inode(self) -> int:
+        return 0
+
+
+@needs_links
+def test_entries_are_looked_at_where_their_numbers_say_nothing(
+    aliased: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.contextmanager
+    def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[Entry]]:
+        yield map(Entry, ["gone", "plain.text", ".secret"])
+
+    monkeypatch.setattr(confinement, "scandir_beneath", scandir_beneath)
+    assert find(DocumentRoot(aliased), "/SECRET~1") == NOT_FOUND
+    assert isinstance(find(DocumentRoot(aliased), "/PLAIN~1.TEX"), Representation)
+
+
+@contextlib.contextmanager
+def mounted(image: pathlib.Path, folder: pathlib.Path, *command: str) -> Iterator[None]:
+    """Have *image* mounted at *folder* by *command*; skip the test where the system does not do that."""
+    folder.mkdir()
+    done = run([*command, str(image), str(folder)], image.parent)
+    if done.returncode:
+        pytest.skip(f"{command[0]} can't mount here: {done.stderr.decode(errors='replace').strip()[:200]}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True, timeout=60)
+
+
+def installed(name: str) -> str:
+    """Return the path of a program for file systems, which may not be on the path of an ordinary user."""
+    path = shutil.which(name) or shutil.which(name, path="/sbin:/usr/sbin")
+    return path or tool(name)
+
+
+def fill(folder: pathlib.Path) -> None:
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_bytes(b"secret")
+    (folder / "longfilename.text").write_bytes(b"plain")
+
+
+def check(folder: pathlib.Path) -> None:
+    """What is hidden is served under none of its names, and the rest under all."""
+    assert (folder / "GIT~1" / "config").read_bytes() == b"secret", "the file system has no such alias"
+    for path in ("/GIT~1/config", "/GIT~1/", "/GIT~1", "/git~1/config", "/x/../GIT~1%2fconfig", "//GIT~1/./config"):
+        assert isinstance(find(DocumentRoot(folder), path), Refusal), path
+    assert isinstance(find(DocumentRoot(folder), "/LONGFI~1.TEX"), Representation)
+    assert isinstance(find(DocumentRoot(folder, show_hidden=True), "/GIT~1/config"), Representation)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting takes privileges")
+def test_short_names_of_ntfs_hide_what_their_long_names_hide(tmp_path: pathlib.Path) -> None:
+    image, folder = tmp_path / "image", tmp_path / "mounted"
+    image.write_bytes(bytes(4 << 20))
+    assert run([installed("mkntfs"), "-q", "-F", str(image)], tmp_path).returncode == 0
+    with mounted(image, folder, installed("ntfs-3g")):
+        fill(folder)
+        os.setxattr(folder / ".git", "system.ntfs_dos_name", b"GIT~1")
+        os.setxattr(folder / "longfilename.text", "system.ntfs_dos_name", b"LONGFI~1.TEX")
+        check(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting takes privileges")
+def test_short_names_of_fat_hide_what_their_long_names_hide(tmp_path: pathlib.Path) -> None:
+    image, folder = tmp_path / "image", tmp_path / "mounted"
+    image.write_bytes(bytes(4 << 20))
+    assert run([installed("mkfs.vfat"), str(image)], tmp_path).returncode == 0
+    with mounted(image, folder, "mount", "-o", "loop", "-t", "vfat"):
+        fill(folder)
+        check(folder)

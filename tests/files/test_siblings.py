@@ -1,0 +1,270 @@
+"""Siblings: which compressed files are proved to be their file in a content coding, and which are not."""
+
+import gzip
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import zlib
+from collections.abc import Callable
+
+import pytest
+
+import httpsock
+from httpsock.files.siblings import CODINGS, Original, is_proved, may_be_used
+from tests.conftest import LONG_AGO
+from tests.support import get, read_answer, talk
+from tests.support.siblings import FORMS, brotli, gzipped, zstandard
+
+CONTENT = b"".join(b"line %d of a file\n" % number for number in range(1000))
+SMALL = Original(len(CONTENT), CONTENT)
+LARGE = Original(len(CONTENT), None)
+EMPTY_BROTLI = b"\x06"
+
+
+def proved(coding: str, octets: bytes, original: Original) -> bool:
+    """Return whether a sibling that holds *octets* is proved to be *original* in *coding*."""
+    return is_proved(coding, lambda offset, length: octets[offset : offset + length], len(octets), original)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("original", [SMALL, LARGE], ids=["a small file", "a large file"])
+def test_a_file_in_its_coding_is_proved(coding: str, original: Original) -> None:
+    assert proved(coding, FORMS[CODINGS[coding]](CONTENT), original)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("original", [SMALL, LARGE], ids=["a small file", "a large file"])
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\x1f", id="one octet"),
+        pytest.param(CONTENT, id="the file itself"),
+        pytest.param(bytes(500), id="zeros, as a file has that was never written"),
+        pytest.param(b"<!DOCTYPE html><title>404 Not Found</title>", id="an error page that was saved in its place"),
+        pytest.param(b"PK\x03\x04" + CONTENT, id="a ZIP archive"),
+        pytest.param(b"\x89PNG\r\n\x1a\n" + CONTENT, id="a picture"),
+        pytest.param(zlib.compress(CONTENT), id="zlib"),
+    ],
+)
+def test_what_is_no_form_of_the_file_is_not_proved(coding: str, octets: bytes, original: Original) -> None:
+    assert not proved(coding, octets, original)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_another_coding_is_not_proved(coding: str) -> None:
+    for suffix, form in FORMS.items():
+        assert proved(coding, form(CONTENT), LARGE) is (suffix == CODINGS[coding])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+@pytest.mark.parametrize("original", [SMALL, LARGE], ids=["a small file", "a large file"])
+def test_a_file_that_is_cut_anywhere_is_not_proved(coding: str, original: Original) -> None:
+    octets = FORMS[CODINGS[coding]](CONTENT)
+    assert [length for length in range(len(octets)) if proved(coding, octets[:length], original)] == []
+
+
+def test_brotli_with_a_tail_of_zeros_is_not_proved() -> None:
+    octets = brotli(CONTENT)
+    assert not proved("br", octets[:-100] + bytes(100), LARGE)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_octets_behind_the_end_prove_it_foreign(coding: str) -> None:
+    octets = FORMS[CODINGS[coding]](CONTENT)
+    assert not proved(coding, octets + b"x", SMALL)
+    assert not proved(coding, octets + octets, SMALL)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_the_length_of_the_content_must_be_that_of_the_file(coding: str) -> None:
+    octets = FORMS[CODINGS[coding]](CONTENT)
+    assert not proved(coding, octets, Original(len(CONTENT) - 1, None))
+    if coding != "br":
+        assert not proved(coding, octets, Original(len(CONTENT) + 1, None))
+
+
+def test_gzip_says_the_length_modulo_two_to_the_32() -> None:
+    octets = gzipped(CONTENT)
+    assert proved("gzip", octets, Original(len(CONTENT) + 2**32, None))
+
+
+def test_gzip_of_a_small_file_is_compared_with_it() -> None:
+    assert not proved("gzip", gzipped(CONTENT[::-1]), SMALL)
+    assert proved("gzip", gzipped(CONTENT[::-1]), LARGE), "the limit of what is proved of a large file"
+    for place in (10, -5):
+        damaged = bytearray(gzipped(CONTENT))
+        damaged[place] ^= 0xFF
+        assert not proved("gzip", bytes(damaged), SMALL), "its first block, or its checksum"
+    bomb = gzipped(bytes(10**7))
+    assert not proved("gzip", bomb[:-4] + len(CONTENT).to_bytes(4, "little"), SMALL)
+
+
+def test_gzip_that_is_much_longer_than_its_file_is_not_read() -> None:
+    longer = gzipped(CONTENT)[:10] + bytes(len(CONTENT) + 4096) + len(CONTENT).to_bytes(4, "little")
+    read: list[int] = []
+
+    def read_and_note(offset: int, length: int) -> bytes:
+        read.append(length)
+        return longer[offset : offset + length]
+
+    assert not is_proved("gzip", read_and_note, len(longer), SMALL)
+    assert max(read) == 4
+
+
+@pytest.mark.parametrize("left", range(20))
+def test_gzip_that_is_cut_while_it_is_read_is_not_proved(left: int) -> None:
+    octets = gzipped(CONTENT)
+    cut = octets[:left]
+    assert not is_proved("gzip", lambda offset, length: cut[offset : offset + length], len(octets), LARGE)
+
+
+def test_gzip_with_a_reserved_flag_is_not_proved() -> None:
+    octets = bytearray(gzipped(CONTENT))
+    octets[3] = 0x20
+    assert not proved("gzip", bytes(octets), LARGE)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+def test_an_empty_file_has_siblings_too(coding: str) -> None:
+    assert proved(coding, FORMS[CODINGS[coding]](b""), Original(0, b""))
+
+
+MAGIC = b"\x28\xb5\x2f\xfd"
+LAST_BLOCK = b"\x09\x00\x00x"
+
+
+@pytest.mark.parametrize(
+    ("octets", "length", "expected"),
+    [
+        pytest.param(MAGIC + b"\x20\x01" + LAST_BLOCK, 1, True, id="one octet for the length"),
+        pytest.param(MAGIC + b"\x60\x00\x00\x03\x08\x00x", 256, True, id="two octets, which start at 256; a run"),
+        pytest.param(MAGIC + b"\xe0" + (1).to_bytes(8, "little") + LAST_BLOCK, 1, True, id="eight octets"),
+        pytest.param(MAGIC + b"\x00\x00" + LAST_BLOCK, 99, True, id="no length: a stream"),
+        pytest.param(MAGIC + b"\x00\x68" + LAST_BLOCK, 99, True, id="a window of 8 MiB"),
+        pytest.param(MAGIC + b"\x00\x69" + LAST_BLOCK, 99, False, id="a larger one, which clients refuse (RFC 9659)"),
+        pytest.param(
+            MAGIC + b"\xa0" + (9 << 20).to_bytes(4, "little") + LAST_BLOCK, 9 << 20, False, id="a segment of 9 MiB"
+        ),
+        pytest.param(MAGIC + b"\x21\x07\x01" + LAST_BLOCK, 1, False, id="a dictionary, which clients do not have"),
+        pytest.param(MAGIC + b"\x28\x01" + LAST_BLOCK, 1, False, id="a reserved bit"),
+        pytest.param(MAGIC + b"\x20\x01" + b"\x07\x00\x00x", 1, False, id="a reserved kind of block"),
+        pytest.param(MAGIC + b"\x20\x01" + b"\x08\x00\x00x", 1, False, id="no last block"),
+        pytest.param(MAGIC + b"\x24\x01" + LAST_BLOCK + b"abcd", 1, True, id="a checksum"),
+        pytest.param(MAGIC + b"\x24\x01" + LAST_BLOCK, 1, False, id="a checksum that is missing"),
+        pytest.param(b"\x50\x2a\x4d\x18\x00\x00\x00\x00" + zstandard(b"x"), 1, False, id="a skippable frame"),
+    ],
+)
+def test_the_frame_of_zstandard_is_read(octets: bytes, length: int, expected: bool) -> None:
+    assert proved("zstd", octets, Original(length, None)) is expected
+
+
+def test_zstandard_of_too_many_blocks_is_not_read_to_its_end() -> None:
+    head = MAGIC + b"\x00\x00"
+    assert proved("zstd", head + b"\x00\x00\x00" * 4095 + b"\x01\x00\x00", LARGE)
+    assert not proved("zstd", head + b"\x00\x00\x00" * 4096 + b"\x01\x00\x00", LARGE)
+
+
+def bits(*fields: tuple[int, int]) -> bytes:
+    """Return *fields*, each a value and its number of bits, from the lowest bit on; some octets follow."""
+    value = position = 0
+    for field, count in fields:
+        value |= field << position
+        position += count
+    return value.to_bytes(8, "little") + b"\x80\x90\xa0\xb0\xc0\xd0\xe0\xf0\xff"
+
+
+LAST, NOT_LAST = (0b01, 2), (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        pytest.param(bits((0, 1), NOT_LAST, (0, 2), (999, 16)), True, id="as long as the file"),
+        pytest.param(bits((0, 1), NOT_LAST, (0, 2), (499, 16)), True, id="shorter, and more follows"),
+        pytest.param(bits((0, 1), NOT_LAST, (0, 2), (1000, 16)), False, id="longer"),
+        pytest.param(bits((0, 1), LAST, (0, 2), (999, 16)), True, id="the last, as long as the file"),
+        pytest.param(bits((0, 1), LAST, (0, 2), (998, 16)), False, id="the last, and too short"),
+        pytest.param(bits((0, 1), (0b11, 2)), False, id="the last, and empty"),
+        pytest.param(bits((0b1011, 4), NOT_LAST, (0, 2), (999, 16)), True, id="a window of 22 bits"),
+        pytest.param(bits((0b0000001, 7), NOT_LAST, (0, 2), (999, 16)), True, id="a window of 17 bits"),
+        pytest.param(bits((0b0100001, 7), NOT_LAST, (0, 2), (999, 16)), True, id="a window of 10 bits"),
+        pytest.param(bits((0b0010001, 7), NOT_LAST, (0, 2), (999, 16)), False, id="a large window: another format"),
+        pytest.param(bits((0, 1), NOT_LAST, (1, 2), (999, 20)), False, id="more digits of the length than it takes"),
+        pytest.param(bits((0, 1), NOT_LAST, (3, 2)), False, id="metadata"),
+    ],
+)
+def test_the_first_meta_block_of_brotli_is_read(octets: bytes, expected: bool) -> None:
+    assert proved("br", octets, Original(1000, None)) is expected
+
+
+def test_a_long_meta_block_of_brotli_has_more_digits() -> None:
+    assert proved("br", bits((0, 1), NOT_LAST, (1, 2), (99_999, 20)), Original(100_000, None))
+
+
+@pytest.mark.parametrize("octets", [EMPTY_BROTLI, b"\x3b"])
+def test_brotli_of_an_empty_file_is_one_octet(octets: bytes) -> None:
+    assert proved("br", octets, Original(0, b""))
+    assert not proved("br", octets, Original(1, b"x"))
+
+
+@pytest.mark.parametrize(
+    ("of_sibling", "of_original", "expected"),
+    [
+        pytest.param(LONG_AGO, LONG_AGO, True, id="as old as its file"),
+        pytest.param(LONG_AGO - 2, LONG_AGO, True, id="older by what copying may take"),
+        pytest.param(LONG_AGO - 3, LONG_AGO, False, id="older"),
+        pytest.param(LONG_AGO + 97, LONG_AGO, True, id="three seconds ago"),
+        pytest.param(LONG_AGO + 98, LONG_AGO, False, id="two seconds ago: it may still be written"),
+        pytest.param(LONG_AGO + 200, LONG_AGO, False, id="in the future"),
+    ],
+)
+def test_a_sibling_is_neither_too_old_nor_too_new(
+    of_sibling: int, of_original: int, expected: bool, tmp_path: pathlib.Path
+) -> None:
+    statuses = []
+    for name, modified in (("a.gz", of_sibling), ("a", of_original)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (modified, modified))
+        statuses.append((tmp_path / name).stat())
+    assert may_be_used(statuses[0], statuses[1], LONG_AGO + 100) is expected
+
+
+def test_a_sibling_is_never_sent_while_it_is_written(
+    serve: Callable[..., httpsock.Server], tmp_path: pathlib.Path
+) -> None:
+    """gzip writes beside a server that is asked: each answer is the whole file, in whichever coding."""
+    if not shutil.which("gzip"):
+        pytest.skip("gzip is not installed")
+    octets = random.Random(1).randbytes(2 << 20)
+    (tmp_path / "a.js").write_bytes(octets)
+    os.utime(tmp_path / "a.js", (LONG_AGO, LONG_AGO))
+    server = serve(tmp_path)
+
+    def ask() -> str | None:
+        answer, _ = read_answer(talk(server.port, get("/a.js", "Accept-Encoding: gzip", "Connection: close")))
+        coding = answer.field("Content-Encoding")
+        assert (gzip.decompress(answer.content) if coding else answer.content) == octets
+        return coding
+
+    with subprocess.Popen(["gzip", "-k", "-9", tmp_path / "a.js"]) as writing:
+        while writing.poll() is None:
+            ask()
+    # gzip gives it the time of its file.
+    assert ask() == "gzip"
+
+
+@pytest.mark.parametrize("level", ["-1", "-19", "--no-check"])
+@pytest.mark.parametrize("length", [1, 1000, 70_000, 1_000_000])
+def test_zstd_itself_is_proved(level: str, length: int, tmp_path: pathlib.Path) -> None:
+    if not shutil.which("zstd"):
+        pytest.skip("zstd is not installed")
+    octets = (CONTENT * 60)[:length]
+    (tmp_path / "a").write_bytes(octets)
+    named = subprocess.run(["zstd", "-q", "-c", level, tmp_path / "a"], check=True, capture_output=True).stdout
+    piped = subprocess.run(["zstd", "-q", "-c", level], check=True, input=octets, capture_output=True).stdout
+    for compressed in (named, piped):
+        assert proved("zstd", compressed, Original(length, None))
+        assert not proved("zstd", compressed[:-1], Original(length, None))

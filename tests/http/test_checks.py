@@ -1,0 +1,232 @@
+"""Misuse is answered in words: each wrong argument of a public name gets a sentence that names it."""
+
+import collections
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import httpsock
+from httpsock.http.checks import check_callable, check_kind, check_number, check_seconds, field_list
+from httpsock.http.framing import ContentLimits
+from tests.support.servers import answering, ok, playing
+
+NO_TIMES: list[Any] = [float("inf"), float("nan"), -1, -0.5, 1e9, "5", None, True, b"1", [1]]
+
+
+# --- the checks -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", NO_TIMES, ids=repr)
+def test_what_can_not_be_waited_for_is_no_time(value: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"^grace must be (a number of|from 0 to 1000000) seconds, not "):
+        check_seconds("grace", value)
+    for name in ("connect", "response", "stall"):
+        with pytest.raises((TypeError, ValueError), match=f"^{name} must be "):
+            httpsock.ClientTimeouts(**{name: value})
+
+
+def test_a_time_is_one() -> None:
+    for value in (0, 0.5, 3, 1_000_000):
+        check_seconds("grace", value)
+
+
+def test_kinds_and_numbers_are_told_apart() -> None:
+    check_kind("a", 1, int, "a number")
+    check_kind("a", True, bool, "a bool")
+    check_callable("log", print)
+    with pytest.raises(TypeError, match=r"^a must be a number, not a value of type bool$"):
+        check_kind("a", True, int, "a number")
+    with pytest.raises(TypeError, match=r"^a must be a str, not None$"):
+        check_kind("a", None, str, "a str")
+    with pytest.raises(TypeError, match=r"^log must be a function, not a value of type str$"):
+        check_callable("log", "print")
+    with pytest.raises(ValueError, match=r"^port must be from 0 to 65535, not 65536$"):
+        check_number("port", 65536, 0, 65535)
+
+
+def test_fields_are_pairs_or_a_mapping() -> None:
+    expected = [("A", "b"), ("C", "d")]
+    for given in (expected, dict(expected), iter(expected), collections.UserDict(expected), [["A", "b"], ("C", "d")]):
+        assert field_list(given) == expected
+
+
+@pytest.mark.parametrize(
+    "fields", ["A: b", b"A: b", 5, None, ["A: b"], [("A",)], [("A", 5)], [(b"A", "b")], {"A": None}]
+)
+def test_what_are_no_fields_is_told(fields: Any) -> None:
+    with pytest.raises(TypeError, match=r"^(fields must be pairs of name and value|the (name|value) of a field must)"):
+        field_list(fields)
+
+
+# --- the client -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"timeouts": 5}, "timeouts must be ClientTimeouts, not a value of type int"),
+        ({"timeouts": httpsock.Timeouts()}, "timeouts must be ClientTimeouts"),
+        ({"limits": httpsock.Limits()}, "limits must be ResponseLimits"),
+        ({"redirects": -1}, "redirects must be from 0 to 1000, not -1"),
+        ({"redirects": True}, "redirects must be a whole number"),
+        ({"redirects": "5"}, "redirects must be a whole number"),
+    ],
+)
+def test_a_client_says_what_is_wrong_with_its_arguments(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^{reason}"):
+        httpsock.Client(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "more", "reason"),
+    [
+        (b"GET", "http://a/", {}, "method must be a str"),
+        ("GET", b"http://a/", {}, "url must be a str"),
+        ("GET", None, {}, "url must be a str, not None"),
+        ("POST", "http://a/", {"content": "text"}, "content must be bytes; a str has to be encoded first"),
+        ("POST", "http://a/", {"content": 5}, "content must be bytes"),
+        ("GET", "http://a/", {"fields": "A: b"}, "fields must be pairs"),
+        ("GET", "http://a/", {"fields": {"A": "b\r\nC: d"}}, "the value of A has a control character"),
+        ("GET", "http://a/", {"fields": {"A:": "b"}}, "the field name 'A:' is not a token"),
+    ],
+)
+def test_a_request_says_what_is_wrong_with_it(method: Any, url: Any, more: dict[str, Any], reason: str) -> None:
+    with httpsock.Client() as client, pytest.raises((TypeError, ValueError), match=f"^{reason}"):
+        client.request(method, url, **more)
+
+
+def test_a_mapping_is_taken_for_fields_and_a_bytearray_for_content() -> None:
+    seen: list[bytes] = []
+    with playing(answering(ok(b""), seen=seen)) as url, httpsock.Client() as client:
+        client.request("PUT", url, fields={"A": "b"}, content=bytearray(b""))
+    assert b"\r\nA: b\r\n" in seen[0]
+
+
+@pytest.mark.parametrize("name", ["head", "field_lines", "interim_responses"])
+@pytest.mark.parametrize("value", [-1, 1.5, "5", None, True, float("inf")])
+def test_what_is_no_limit_is_told(name: str, value: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^{name} must be "):
+        httpsock.ResponseLimits(**{name: value})
+
+
+def test_limits_of_content_are_checked_as_well() -> None:
+    with pytest.raises(TypeError, match=r"^content must be ContentLimits, not a value of type int$"):
+        httpsock.ResponseLimits(content=5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^content\.trailers must be from 0 to"):
+        httpsock.ResponseLimits(content=ContentLimits(trailers=-1))
+
+
+# --- the names ------------------------------------------------------------------------------------------------------
+
+
+def test_each_public_name_is_there_and_documented() -> None:
+    for name in httpsock.__all__:
+        value = getattr(httpsock, name)
+        assert name == "__version__" or (value.__name__ == name and value.__doc__)
+
+
+def test_the_package_loads_nothing_before_it_is_asked() -> None:
+    program = "import httpsock, sys; print([name for name in sys.modules if name.startswith('httpsock.')])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+# --- the server -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"directory": 5}, "directory must be a str or a path, not a value of type int"),
+        ({"directory": None}, "directory must be a str or a path, not None"),
+        ({"hosts": []}, "hosts must have one address at least"),
+        ({"hosts": ""}, "'' is not an IPv4 or IPv6 address"),
+        ({"hosts": "localhost"}, "'localhost' is not an IPv4 or IPv6 address"),
+        ({"hosts": None}, "hosts must be addresses, not None"),
+        ({"hosts": [5]}, "each of hosts must be a str"),
+        ({"port": 65536}, "port must be from 0 to 65535, not 65536"),
+        ({"port": -1}, "port must be from 0 to 65535, not -1"),
+        ({"port": True}, "port must be a whole number, not a value of type bool"),
+        ({"port": "80"}, "port must be a whole number, not a value of type str"),
+        ({"port": 80.0}, "port must be a whole number"),
+        ({"threads": 0}, "threads must be from 1 to 1000, not 0"),
+        ({"threads": 1.5}, "threads must be a whole number"),
+        ({"show_hidden": "no"}, "show_hidden must be a bool"),
+        ({"follow_links": 1}, "follow_links must be a bool"),
+        ({"siblings": None}, "siblings must be a bool"),
+        ({"cache_control": 5}, "cache_control must be a str"),
+        ({"cache_control": "a\r\nB: c"}, "the value of Cache-Control has a control character"),
+        ({"fields": "A: b"}, "fields must be pairs of name and value"),
+        ({"fields": {"A": "b\nC: d"}}, "the value of A has a control character"),
+        ({"fields": {"A": 5}}, "the value of a field must be a str"),
+        ({"log": "access.log"}, "log must be a function"),
+        ({"report": None}, "report must be a function, not None"),
+        ({"limits": 5}, "limits must be Limits"),
+        ({"limits": httpsock.Limits(head=-1)}, "head must be from 0"),
+        ({"limits": httpsock.Limits(content=5)}, "content must be ContentLimits"),  # type: ignore[arg-type]
+        ({"timeouts": 5}, "timeouts must be Timeouts"),
+        ({"timeouts": httpsock.ClientTimeouts()}, "timeouts must be Timeouts"),
+        ({"timeouts": httpsock.Timeouts(idle=float("inf"))}, "idle must be from 0 to 1000000 seconds, not inf"),
+        ({"timeouts": httpsock.Timeouts(head=float("nan"))}, "head must be from 0 to 1000000 seconds, not nan"),
+    ],
+)
+def test_a_server_says_what_is_wrong_with_its_arguments(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^{reason}"):
+        httpsock.Server(**{"port": 0, **arguments})
+
+
+def test_one_address_and_a_mapping_are_taken(tmp_path: pathlib.Path) -> None:
+    with httpsock.Server(tmp_path, hosts="127.0.0.1", port=0, fields={"A": "b"}) as server, httpsock.Client() as client:
+        assert client.get(server.url).field("a") == "b"
+
+
+def test_a_server_serves_once(tmp_path: pathlib.Path) -> None:
+    with httpsock.Server(tmp_path, port=0) as server:
+        with pytest.raises(RuntimeError, match=r"^the server has been started; make another one$"):
+            server.start()
+        with pytest.raises(RuntimeError, match="has been started"), server:
+            pass
+        with httpsock.Client() as client:
+            assert client.get(server.url).status == 200
+    with pytest.raises(RuntimeError, match="has been started"):
+        server.start()
+    server.stop()
+    stopped = httpsock.Server(tmp_path, port=0)
+    stopped.stop()
+    stopped.wait_for_log()
+    with pytest.raises(RuntimeError, match=r"^the server has been stopped; make another one$"):
+        stopped.start()
+
+
+@pytest.mark.parametrize("grace", [float("inf"), float("nan"), -1, "5", None, True])
+def test_a_grace_that_is_no_time_is_told(tmp_path: pathlib.Path, grace: Any) -> None:
+    with httpsock.Server(tmp_path, port=0) as server:
+        with pytest.raises((TypeError, ValueError), match=r"^grace_seconds must be "):
+            server.stop(grace)
+        with httpsock.Client() as client:
+            assert client.get(server.url).status == 200
+
+
+def test_a_test_can_wait_for_the_log(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(300_000))
+    logged: list[httpsock.Exchange] = []
+    with httpsock.Server(tmp_path, port=0, log=logged.extend) as server, httpsock.Client() as client:
+        server.wait_for_log()
+        for number in range(1, 30):
+            client.get(server.url + "a").read()
+            server.wait_for_log()
+            assert len(logged) == number
+    server.wait_for_log()
+
+
+def test_the_log_itself_does_not_wait_for_the_log(tmp_path: pathlib.Path) -> None:
+    reports: list[str] = []
+    with (
+        httpsock.Server(tmp_path, port=0, log=lambda _: server.wait_for_log(), report=reports.append) as server,
+        httpsock.Client() as client,
+    ):
+        client.get(server.url)
+    assert "wait_for_log() is for other threads" in reports[0]

@@ -1,0 +1,415 @@
+"""A server that is inspected: the page and its events over real connections, and what readers of all kinds do to it."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import httpsock
+from httpsock import Timeouts
+from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.observe.inspected import _GATHER_SECONDS, _SAMPLE_SECONDS, InspectedConnection
+from httpsock.observe.recorder import Recorder
+from httpsock.server.poller import READABLE, WRITABLE
+from httpsock.server.settings import Settings
+from tests.support import PATIENCE_SECONDS, Answer, connect, get, read_answer, receive_all, talk
+from tests.support.inspect import EVENTS, Watching, inspected, small_buffer_client
+from tests.support.program import Start
+from tests.support.trace import Traced
+
+CLOSE = "Connection: close"
+
+
+def ask(server: httpsock.Server, path: str, *field_lines: str, method: str = "GET") -> Answer:
+    answer, rest = read_answer(talk(server.port, get(path, *field_lines, CLOSE, method=method)), method)
+    assert rest == b""
+    return answer
+
+
+# --- The page -------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_there_when_it_is_asked_for(folder: pathlib.Path, server: httpsock.Server) -> None:
+    with inspected(folder) as ours:
+        for method in ("GET", "HEAD"):
+            answer = ask(ours, "/.httpsock/", method=method)
+            assert (answer.status, answer.field("Content-Type")) == (200, "text/html; charset=utf-8")
+            assert answer.field("X-Content-Type-Options") == "nosniff"
+        assert ask(ours, "/hello.txt").text == "Hello, socket.\n"
+    assert ask(server, "/.httpsock/").status == 404
+
+
+@pytest.mark.parametrize("line", ["Sec-Fetch-Site: cross-site", "Origin: http://evil.example", "Via: 1.1 x"])
+@pytest.mark.parametrize("path", ["/.httpsock/", EVENTS, "/.httpsock"])
+def test_to_who_may_not_it_looks_as_if_there_were_none(folder: pathlib.Path, path: str, line: str) -> None:
+    with inspected(folder) as ours, httpsock.Server(folder, port=0) as plain:
+        for method in ("GET", "OPTIONS", "POST"):
+            refused, missing = ask(ours, path, line, method=method), ask(plain, path, line, method=method)
+            assert refused.status == {"GET": 404, "OPTIONS": 204, "POST": 405}[method]
+            assert [field for field in refused.fields if field[0] != "Date"] == [
+                field for field in missing.fields if field[0] != "Date"
+            ]
+            assert refused.content == missing.content
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        pytest.param(["Accept: text/html,*/*"], 'inspector;desc="/.httpsock/"', id="a page"),
+        pytest.param(["Accept: text/css"], None, id="a part of a page"),
+        pytest.param(["Accept: text/html", "Via: 1.1 proxy"], None, id="behind a proxy"),
+    ],
+)
+def test_a_page_is_told_that_the_server_is_inspected(
+    folder: pathlib.Path, lines: list[str], expected: str | None
+) -> None:
+    (folder / "page.html").write_text("<title>page</title>")
+    with inspected(folder) as server:
+        for path, status in (("/page.html", 200), ("/missing", 404)):
+            answer, _ = read_answer(talk(server.port, get(path, *lines)))
+
+            assert (answer.status, answer.field("Server-Timing")) == (status, expected)
+
+
+def test_a_folder_of_that_name_is_hidden_only_from_who_may_inspect(folder: pathlib.Path) -> None:
+    (folder / ".httpsock").mkdir()
+    (folder / ".httpsock" / "events").write_text("a file")
+    with inspected(folder, show_hidden=True) as ours:
+        assert ask(ours, EVENTS, "Sec-Fetch-Site: cross-site").text == "a file"
+        assert b"\r\nContent-Type: text/event-stream\r\n" in talk(ours.port, get(EVENTS, CLOSE, method="HEAD"))
+
+
+# --- The stream of events -------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_told_call_by_call(folder: pathlib.Path) -> None:
+    with inspected(folder) as server, Watching(server.port) as watching:
+        ask(server, "/hello.txt", "Authorization: Basic dXNlcjpzZWNyZXQ=")
+        events = [event for event in watching.events_until("close") if event["connection"] == 2]
+    assert [
+        event["event"] for event in events
+    ] == "accept wait recv parse stat open read send shutdown recv close".split()
+    (received, _) = (event for event in events if event["event"] == "recv")
+    assert bytes.fromhex(received["hex"]).startswith(b"GET /hello.txt HTTP/1.1\r\n")
+    assert b"Basic ****" in bytes.fromhex(received["hex"])
+    assert events[3]["head"][0] == "GET /hello.txt HTTP/1.1"
+    assert events[-4]["hex"].endswith(b"Hello, socket.\n".hex())
+
+
+def test_events_are_the_objects_of_the_trace(folder: pathlib.Path) -> None:
+    from httpsock.tracing.events import format_json
+
+    with Traced(folder, format_json) as traced:
+        talk(traced.port, get("/large.bin", CLOSE))
+    with inspected(folder) as server, Watching(server.port) as watching:
+        talk(server.port, get("/large.bin", CLOSE))
+        events = [event for event in watching.events_until("close") if event["connection"] == 2]
+    expected = [json.loads(line) for line in traced.told.splitlines()]
+    alike = [
+        [
+            set(event) - {"hex"}
+            for event in side
+            if event["connection"] and event["event"] in ("parse", "stat", "open", "close")
+        ]
+        for side in (expected, events)
+    ]
+    assert alike[0] == alike[1]
+    assert len(alike[0]) == 4
+
+
+def test_who_comes_late_sees_the_past_and_who_comes_again_what_was_missed(folder: pathlib.Path) -> None:
+    with inspected(folder) as server:
+        talk(server.port, get("/hello.txt", CLOSE))
+        with Watching(server.port) as watching:
+            past = watching.events_until("close")
+            last = watching.messages[len(past) - 1].id
+        assert "/hello.txt" in [event.get("target") for event in past]
+        talk(server.port, get("/alphabet.txt", CLOSE))
+        with Watching(server.port, f"Last-Event-ID: {last}") as watching:
+            targets = [event.get("target") for event in watching.events_until("parse")]
+    assert "/alphabet.txt" in targets
+    assert "/hello.txt" not in targets
+
+
+def test_the_page_and_its_stream_are_not_told(folder: pathlib.Path) -> None:
+    with inspected(folder) as server, Watching(server.port) as watching:
+        ask(server, "/.httpsock/")
+        with Watching(server.port) as other:
+            other.counters_until(lambda counters: len(counters["streams"]) == 2)
+        ask(server, "/hello.txt")
+        watching.counters_until(lambda counters: counters["requests"] == 1)
+        events = watching.events_until("parse")
+        counters = watching.counters_until(lambda counters: counters["requests"] == 1)
+    assert [event["target"] for event in events if event["event"] == "parse"] == ["/hello.txt"]
+    assert not [event for event in events if event["connection"] in (1, 3) and event["event"] in ("recv", "send")]
+    assert counters["statuses"] == {"200": 1}
+    assert counters["received"] == len(get("/hello.txt", CLOSE))
+
+
+def test_one_connection_may_carry_the_page_and_then_a_request_that_is_told(folder: pathlib.Path) -> None:
+    with inspected(folder) as server, Watching(server.port) as watching:
+        talk(server.port, get("/.httpsock/") + get("/hello.txt", CLOSE))
+        events = watching.events_until("close")
+    parsed = [event["target"] for event in events if event["event"] == "parse"]
+    assert parsed == ["/hello.txt"]
+
+
+def test_a_stream_ends_when_the_server_stops(folder: pathlib.Path) -> None:
+    reports: list[str] = []
+    with inspected(folder, report=reports.append) as server, Watching(server.port) as watching:
+        watching.until(lambda messages: messages)
+        server.stop(grace_seconds=60)
+        watching.read_to_end()
+        assert watching.client.recv(1) == b""
+    assert reports == []
+
+
+def test_a_reader_that_leaves_is_forgotten(folder: pathlib.Path) -> None:
+    with inspected(folder) as server, Watching(server.port) as watching:
+        with Watching(server.port) as other:
+            other.until(lambda messages: messages)
+            watching.counters_until(lambda counters: len(counters["streams"]) == 2)
+        watching.messages.clear()
+        assert watching.counters_until(lambda counters: len(counters["streams"]) == 1)["streams"] == [1]
+
+
+def test_a_reader_that_asks_for_more_is_let_go(folder: pathlib.Path) -> None:
+    with inspected(folder) as server, Watching(server.port) as watching:
+        watching.client.sendall(get("/hello.txt"))
+        with pytest.raises((AssertionError, ConnectionError)):
+            watching.until(lambda messages: False)
+        assert ask(server, "/hello.txt").status == 200
+
+
+def test_a_reader_that_reads_nothing_holds_up_nobody_and_misses_what_is_too_much(folder: pathlib.Path) -> None:
+    recorder = Recorder(most_events=50)
+    with inspected(folder, recorder) as server, small_buffer_client(server.port) as client:
+        client.sendall(get(EVENTS))
+        with Watching(server.port) as watching:
+            watching.counters_until(lambda counters: len(counters["streams"]) == 2)
+            for _ in range(30):
+                with connect(server.port) as other:
+                    other.sendall(get("/hello.txt") * 100 + get("/hello.txt", CLOSE))
+                    assert receive_all(other).count(b"HTTP/1.1 200 OK") == 101
+            watching.counters_until(lambda counters: counters["requests"] == 3030)
+            assert watching.events_until("lost")
+    assert len(recorder._events) <= 50
+
+
+def test_a_reader_that_never_reads_is_given_up(folder: pathlib.Path) -> None:
+    (folder / ("x" * 200)).write_text("")
+    with inspected(folder, timeouts=Timeouts(slow=0.1)) as server, small_buffer_client(server.port) as client:
+        client.sendall(get(EVENTS))
+        with Watching(server.port) as watching:
+            both = watching.counters_until(lambda counters: len(counters["streams"]) == 2)["streams"]
+            gone = threading.Event()
+
+            def rain() -> None:
+                while not gone.is_set():
+                    talk(server.port, get("/" + "x" * 200) * 50 + get("/hello.txt", CLOSE))
+
+            raining = threading.Thread(target=rain)
+            raining.start()
+            try:
+                left = watching.counters_until(lambda counters: len(counters["streams"]) == 1 and counters["requests"])
+            finally:
+                gone.set()
+                raining.join()
+    assert set(left["streams"]) < set(both)
+
+
+# --- How the kernel sees a download -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def film(folder: pathlib.Path) -> str:
+    with (folder / "film.webm").open("wb") as file:
+        file.truncate(64 * 1024 * 1024)
+    return "/film.webm"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="Linux tells what the kernel knows")
+def test_while_a_download_waits_the_kernel_is_asked_again_and_again(folder: pathlib.Path, film: str) -> None:
+    with inspected(folder) as server, Watching(server.port) as watching, connect(server.port) as client:
+        client.sendall(get(film))
+        client.recv(1)
+        events = watching.events_until("tcp", 3)
+        samples = [event for event in events if event["event"] == "tcp"]
+        assert all(event["tcp"]["segment_octets"] > 0 for event in samples)
+        between = [event["microseconds"] for event in samples]
+        assert between == sorted(between)
+        waits = [event for event in events if event["event"] == "timeout"]
+        assert waits == [], "the conversation itself waits on undisturbed"
+
+
+def test_a_download_that_stalls_is_given_up_as_without_an_inspector(folder: pathlib.Path, film: str) -> None:
+    with (
+        inspected(folder, timeouts=Timeouts(slow=0.3)) as server,
+        Watching(server.port) as watching,
+        connect(server.port) as client,
+    ):
+        client.sendall(get(film))
+        client.recv(1)
+        events = [event for event in watching.events_until("close") if event["connection"] == 2]
+        assert events[-1]["event"] == "close"
+        assert "timeout" in [event["event"] for event in events]
+
+
+# --- One conversation, step by step -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def conversing(folder: pathlib.Path) -> Iterator[Callable[..., tuple[InspectedConnection, socket.socket, Settings]]]:
+    """A connection that no worker resumes, its other end, and the service."""
+    ends: list[Any] = []
+
+    def begin(client: str = "127.0.0.1") -> tuple[InspectedConnection, socket.socket, Settings]:
+        ours, theirs = socket.socketpair()
+        theirs.settimeout(PATIENCE_SECONDS)
+        ours.setblocking(False)
+        settings = Settings(DocumentRoot(folder))
+        tick = Tick(settings.root, 0.0, 0.0)
+        recorder = Recorder()
+        connection = InspectedConnection(ours, client, settings, None, tick, emit=recorder.teller(f"{client}:1"))
+        ends.extend((connection, theirs))
+        return connection, theirs, settings
+
+    yield begin
+    for end in ends:
+        if isinstance(end, InspectedConnection):
+            end.coroutine.close()
+        end.close()
+
+
+def start_stream(connection: InspectedConnection, client: socket.socket) -> None:
+    """Let the client ask for the stream, and the conversation go on until it gathers events."""
+    client.sendall(get(EVENTS))
+    waits = [next(connection.coroutine) for _ in range(3)]
+    assert waits == [(READABLE, 20.0), None, (READABLE, _GATHER_SECONDS)]
+
+
+def test_another_machine_is_answered_as_if_there_were_no_inspector(conversing: Any) -> None:
+    connection, client, _ = conversing("192.0.2.7")
+    client.sendall(get("/.httpsock/"))
+    # For octets, for others, and for the next request.
+    for _ in range(3):
+        next(connection.coroutine)
+    assert client.recv(65536).startswith(b"HTTP/1.1 404 Not Found\r\n")
+
+
+def test_a_stream_that_gathers_events_may_be_given_up_to_make_room(conversing: Any) -> None:
+    connection, client, _ = conversing()
+    start_stream(connection, client)
+    assert connection.is_idle
+    connection.deadline = 0.1
+    assert connection.is_evictable(0.0)
+    with pytest.raises(StopIteration):
+        connection.coroutine.throw(TimeoutError())
+    assert connection.emit.recorder.counters()["streams"] == []
+
+
+def test_when_nothing_happens_nothing_is_sent(conversing: Any) -> None:
+    connection, client, settings = conversing()
+    start_stream(connection, client)
+    assert client.recv(65536).endswith(b"\n\n\r\n")
+    connection.tick = Tick(settings.root, 0.0, _GATHER_SECONDS)
+    assert connection.coroutine.throw(TimeoutError()) == (READABLE, 2 * _GATHER_SECONDS)
+    client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        client.recv(1)
+
+
+def test_a_stream_is_cut_short_where_it_waits(conversing: Any) -> None:
+    connection, client, _ = conversing()
+    start_stream(connection, client)
+    connection.coroutine.close()
+    assert connection.emit.recorder.counters()["streams"] == []
+    assert not connection.emit.is_silent
+
+
+def test_a_stream_that_is_awakened_since_the_server_stops_ends_at_once(conversing: Any) -> None:
+    connection, client, settings = conversing()
+    start_stream(connection, client)
+    settings.is_stopping = True
+    with pytest.raises(StopIteration):
+        next(connection.coroutine)
+    assert client.recv(65536).endswith(b"\r\n0\r\n\r\n")
+
+
+def test_a_head_that_there_is_no_room_for_comes_before_the_events(conversing: Any) -> None:
+    connection, client, _ = conversing()
+    # The system takes no more for now.
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection._socket.send(b"x" * 4096)
+    client.sendall(get(EVENTS))
+    waits = [next(connection.coroutine) for _ in range(3)]
+    assert waits[2] == (WRITABLE, pytest.approx(_SAMPLE_SECONDS))
+    client.setblocking(False)
+    octets = b""
+    while b"event: counters" not in octets:
+        next(connection.coroutine)
+        with contextlib.suppress(BlockingIOError):
+            octets = (octets + client.recv(1 << 22)).lstrip(b"x")
+    assert re.match(rb"HTTP/1\.1 200 OK\r\n(.+\r\n)+\r\n[0-9a-f]+\r\nid: ", octets)
+
+
+# --- The command line -------------------------------------------------------------------------------------------------
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the program is stopped by signals, which Windows has not")
+
+
+def test_the_program_says_where_to_look(serving: Start) -> None:
+    program = serving("--inspect", "--bind", "127.0.0.1")
+    assert program.ask("/.httpsock/").status == 200
+    _, _, error = program.stop()
+    assert error.splitlines()[1] == f"See the sockets at {program.url}.httpsock/"
+    assert '"GET /.httpsock/ HTTP/1.1" 200' in error, "the log goes on"
+
+
+def test_it_goes_with_the_trace(serving: Start) -> None:
+    program = serving("--inspect", "--trace", "--bind", "127.0.0.1")
+    with Watching(program.port) as watching:
+        program.ask("/hello.txt")
+        watching.events_until("close")
+    code, _, error = program.stop()
+    assert code == 0
+    assert "  parse GET /hello.txt\n" in error
+    assert "  parse GET /.httpsock/events\n" in error
+    stream = re.findall(r"^#1 .*? [µms]?s  (\w+)", error, re.MULTILINE)
+    assert stream[:4] == ["accept", "wait", "recv", "parse"]
+    assert stream.count("send") == 1, "the head alone, or there would be no end"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--processes", "2"], "--inspect goes with one process, not with --processes"),
+        (["--bind", "192.0.2.1"], "--inspect is for this machine alone"),
+        (["--bind", "::"], "--inspect is for this machine alone"),
+    ],
+)
+def test_what_it_does_not_go_with_is_refused(start: Start, arguments: list[str], reason: str) -> None:
+    code, out, error = start("--inspect", *arguments).end()
+    assert (code, out) == (2, "")
+    assert reason in error
+
+
+def test_it_is_never_on_when_it_is_not_asked_for(serving: Start) -> None:
+    program = serving("--hidden", "--bind", "127.0.0.1")
+    assert program.ask("/.httpsock/").status == 404
+    assert program.ask(EVENTS).status == 404
+    program.stop()
+
+
+def test_inspecting_makes_the_listening_sockets_that_tell(folder: pathlib.Path) -> None:
+    with inspected(folder) as server, Watching(server.port) as watching:
+        names = [event["event"] for event in watching.events_until("listen")]
+    assert names[:3] == ["socket", "bind", "listen"]

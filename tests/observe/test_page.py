@@ -1,0 +1,202 @@
+"""The inspector's page in headless Chromium: what a person would see of a server that is inspected, is there."""
+
+import os
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+import httpsock
+from httpsock.observe.recorder import Recorder
+from tests.support import connect, get, talk
+from tests.support.browser import Browser
+from tests.support.inspect import inspected
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the browser is driven over descriptors that it inherits")
+
+CLOSE = "Connection: close"
+IS_LIVE = "document.getElementById('status').dataset.is === 'live'"
+
+# How many dots each state has, once all have moved on.
+DOTS = """(() => {
+  const groups = [...document.querySelectorAll("#machine g")].filter((group) => group.querySelector(".count"));
+  const dots = (group) => [group.querySelector("text").textContent, group.querySelectorAll("circle").length];
+  const counts = Object.fromEntries(groups.map(dots));
+  return counts.sending === 1 && counts.idle === 1 && counts;
+})()"""
+
+
+@pytest.fixture
+def browser(tmp_path: pathlib.Path) -> Iterator[Browser]:
+    with Browser(tmp_path) as browser:
+        yield browser
+        assert browser.faults == [], "nothing is refused by the page's own policy, and no script fails"
+
+
+@pytest.fixture
+def server(folder: pathlib.Path) -> Iterator[httpsock.Server]:
+    with (folder / "film.webm").open("wb") as file:
+        file.truncate(64 * 1024 * 1024)
+    with inspected(folder) as server:
+        yield server
+
+
+def watch(browser: Browser, server: httpsock.Server, width: int = 1280, scheme: str = "light") -> None:
+    """Look at the page, on a screen so wide."""
+    browser.command(
+        "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
+    )
+    browser.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    browser.command("Page.navigate", url=f"{server.url}.httpsock/")
+    browser.until(IS_LIVE)
+
+
+def text_of(selector: str) -> str:
+    return f"document.querySelector({selector!r}).textContent"
+
+
+def row(listed: str, holding: str) -> str:
+    return f"[...document.querySelectorAll('#{listed} .row')].find((row) => row.textContent.includes({holding!r}))"
+
+
+def test_a_request_is_seen_and_its_octets_on_a_click(browser: Browser, server: httpsock.Server) -> None:
+    watch(browser, server)
+    talk(server.port, get("/hello.txt", "Cookie: secret", CLOSE))
+    assert "200" in browser.until(row("requests", "GET /hello.txt") + "?.textContent")
+    browser.evaluate(row("requests", "GET /hello.txt") + ".click()")
+    browser.until(row("events", "recv ") + "?.textContent")
+    browser.evaluate(row("events", "recv ") + ".click()")
+    assert browser.evaluate(text_of("#events pre")).startswith(
+        "GET /hello.txt HTTP/1.1 ↵\nHost: localhost ↵\nCookie: ******"
+    )
+    browser.evaluate(
+        "[...document.querySelectorAll('.views button')].find((button) => button.textContent === 'hex').click()"
+    )
+    assert browser.evaluate(text_of("#events pre")).startswith(
+        "0000  47 45 54 20 2f 68 65 6c 6c 6f 2e 74 78 74 20 48  GET /hello.txt H\n"
+    )
+    assert browser.until(text_of("#c-requests")) == "1"
+    assert browser.evaluate(text_of("#c-statuses")) == "200 × 1"
+
+
+def test_who_comes_late_sees_the_past(browser: Browser, server: httpsock.Server) -> None:
+    talk(server.port, get("/nothing", CLOSE))
+    watch(browser, server)
+    assert "404" in browser.until(row("requests", "GET /nothing") + "?.textContent")
+
+
+def test_each_connection_is_in_its_state(browser: Browser, server: httpsock.Server) -> None:
+    watch(browser, server)
+    with (
+        connect(server.port) as silent,
+        connect(server.port) as half,
+        connect(server.port) as idle,
+        connect(server.port) as greedy,
+    ):
+        half.sendall(b"GET / HTTP/1.1\r\nHos")
+        idle.sendall(get("/hello.txt"))
+        greedy.sendall(get("/film.webm"))
+        greedy.recv(1)
+        for client, state in ((silent, "accepted"), (half, "receiving"), (idle, "idle"), (greedy, "sending")):
+            peer = f"127.0.0.1:{client.getsockname()[1]}"
+            browser.until(row("connections", peer) + f"?.textContent.includes({state!r})")
+        counts = browser.until(DOTS)
+        assert counts["receiving"] == 1
+        assert counts["accepted"] >= 1, "the browser may have a connection in reserve"
+
+
+def test_a_download_is_seen_as_curves(browser: Browser, server: httpsock.Server) -> None:
+    watch(browser, server)
+    with connect(server.port) as client:
+        client.sendall(get("/film.webm"))
+        client.recv(1)
+        browser.until(row("requests", "GET /film.webm") + "?.textContent")
+        browser.evaluate(row("requests", "GET /film.webm") + ".click()")
+        browser.until("!document.getElementById('curves').hidden")
+        curves = "[...document.querySelectorAll('#curves .curve')]"
+        drawn = f"{curves}.filter((curve) => curve.getAttribute('d')).length"
+        assert browser.until(drawn) == 6
+        browser.until(
+            row("events", "waits for room") + "?.textContent || " + row("events", "sendfile") + "?.textContent"
+        )
+
+
+def test_what_clients_send_is_text_and_never_markup(browser: Browser, server: httpsock.Server) -> None:
+    watch(browser, server)
+    evil = "/<img/src=x/onerror=document.title='evil'>"
+    talk(server.port, get(evil, CLOSE))
+    talk(server.port, b"<b>evil</b> / HTTP/1.1\r\n\r\n")
+    browser.until(row("requests", evil) + "?.textContent")
+    browser.evaluate(row("requests", evil) + ".click()")
+    browser.until(row("events", evil) + "?.textContent")
+    assert browser.evaluate("document.querySelectorAll('img, b:not(#curves b)').length") == 0
+    assert browser.evaluate("document.title") == "httpsock: the sockets, live"
+
+
+def test_the_page_makes_requests_itself(browser: Browser, server: httpsock.Server) -> None:
+    watch(browser, server)
+    browser.evaluate("document.querySelectorAll('#try button').forEach((button) => button.click())")
+    for asked, status in (("HEAD /", "200"), ("POST /", "405"), ("GET /no-such-thing", "404")):
+        assert status in browser.until(
+            row("requests", asked) + f"?.textContent.includes({status!r}) && {row('requests', asked)}.textContent"
+        )
+    # What is refused is told by the browser, too.
+    browser.faults = [fault for fault in browser.faults if "Failed to load resource" not in fault]
+
+
+def test_when_the_server_is_away_the_page_says_so(browser: Browser, folder: pathlib.Path) -> None:
+    with inspected(folder) as server:
+        watch(browser, server)
+    assert browser.until(f"!({IS_LIVE}) && {text_of('#status')}") == "the server is away; trying again"
+    browser.faults = [fault for fault in browser.faults if "ERR_" not in fault]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_is_readable_on_a_telephone_and_on_a_desk(
+    browser: Browser, server: httpsock.Server, width: int, scheme: str
+) -> None:
+    watch(browser, server, width, scheme)
+    with connect(server.port) as client:
+        client.sendall(get("/film.webm"))
+        client.recv(1)
+        browser.until("!document.getElementById('curves').hidden")
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+        paper = browser.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert paper == {"light": "rgb(243, 245, 248)", "dark": "rgb(16, 20, 28)"}[scheme]
+        boxes = browser.evaluate(
+            "[...document.querySelectorAll('#machine .box')].map((box) => { const { left, right, top, bottom } = "
+            "box.getBoundingClientRect(); return [left, right, top, bottom]; })"
+        )
+    assert len(boxes) == 8
+    for number, (left, right, top, bottom) in enumerate(boxes):
+        for other in boxes[number + 1 :]:
+            assert right < other[0] or other[1] < left or bottom < other[2] or other[3] < top, "no two states overlap"
+
+
+def test_what_was_missed_is_said_and_who_has_gone_meanwhile_is_not_shown_as_open(
+    browser: Browser, folder: pathlib.Path
+) -> None:
+    with inspected(folder, Recorder(most_events=12)) as server:
+        talk(server.port, get("/hello.txt") * 5)
+        watch(browser, server)
+        assert browser.until(row("connections", "the server") + "?.textContent"), "also who comes late is told of it"
+        with connect(server.port) as client:
+            client.sendall(get("/hello.txt"))
+            peer = f"127.0.0.1:{client.getsockname()[1]}"
+            browser.until(row("connections", peer) + "?.textContent.includes('idle')")
+        # Its end is forgotten before it can be sent.
+        talk(server.port, get("/hello.txt") * 100 + get("/hello.txt", CLOSE))
+        browser.until(row("connections", peer) + "?.textContent.includes('closed')")
+        assert "too fast for this page" in browser.until(
+            f"!document.getElementById('missed').hidden && {text_of('#missed')}"
+        )
+        assert browser.until(text_of("#c-requests") + " === '107'")
+
+
+def test_the_server_shows_its_own_calls(browser: Browser, server: httpsock.Server) -> None:
+    watch(browser, server)
+    browser.until(row("connections", "the server") + "?.textContent.includes('listening')")
+    browser.evaluate(row("connections", "the server") + ".click()")
+    for call in ("socket AF_INET, SOCK_STREAM", "bind 127.0.0.1:0", f"listen 1024 at 127.0.0.1:{server.port}"):
+        browser.until(row("events", call) + "?.textContent")

@@ -1,0 +1,325 @@
+"""The inspector: what is remembered, what is forgotten and told to be, what is counted, and what is nobody's event."""
+
+import os
+import pathlib
+from typing import Any
+
+import pytest
+
+from httpsock.observe import recorder as inspector_module
+from httpsock.observe.recorder import _BATCH, _HEARTBEAT_SECONDS, _SHOWN_OCTETS, EventStream, InspectedTracer, Recorder
+from httpsock.server.access_log import Exchange
+from httpsock.tracing.events import Event
+from httpsock.tracing.trace import TraceWriter
+from tests.support.inspect import Message, read_messages
+
+
+def told(recorder: Recorder, last_event_id: bytes = b"") -> list[Message]:
+    """Return all that a new reader is sent at once."""
+    return read_messages(EventStream(recorder, last_event_id, 0).next(0).decode())
+
+
+def names(recorder: Recorder) -> list[str]:
+    return [message.data["event"] for message in told(recorder) if message.event == ""]
+
+
+def tell_some(recorder: Recorder, count: int) -> None:
+    emit = recorder.teller("127.0.0.1:5000")
+    for number in range(count):
+        emit("send", {"octets": number})
+
+
+def exchange(request_line: bytes, status: int = 200, seconds: float = 0.001) -> Exchange:
+    return Exchange(0.0, "127.0.0.1", request_line, status, 1, 1, seconds)
+
+
+# --- What is remembered ---------------------------------------------------------------------------------------------
+
+
+def test_who_comes_late_sees_the_recent_past() -> None:
+    recorder = Recorder(most_events=3)
+    tell_some(recorder, 5)
+    messages = told(recorder)
+    assert [message.data.get("octets") for message in messages[:3]] == [2, 3, 4]
+    assert [message.id for message in messages[:3]] == [f"{recorder.name}-{number}" for number in (3, 4, 5)]
+
+
+def test_how_the_server_came_to_listen_is_never_forgotten() -> None:
+    recorder = Recorder(most_events=3)
+    for _ in range(20):
+        recorder.server("listen", {"address": "127.0.0.1:8000", "backlog": 1024})
+    tell_some(recorder, 5)
+    events = [message for message in told(recorder) if not message.event]
+    assert [event.data["event"] for event in events] == ["listen"] * 16 + ["send"] * 3
+    assert [event.id for event in events[:16]] == [""] * 16
+    again = [message for message in told(recorder, events[-1].id.encode()) if not message.event]
+    assert again == [], "who comes again has seen it"
+
+
+def test_what_the_server_itself_receives_is_told_at_once() -> None:
+    recorder = Recorder()
+    recorder.server("recvfrom", {"octets": 3, "address": "192.0.2.1:1900"}, b"", b"abc")
+    recorder.server("parse", {"method": "M-SEARCH", "target": "*"}, b"M-SEARCH * HTTP/1.1\r\n\r\n")
+    assert names(recorder) == ["recvfrom", "parse"]
+
+
+def test_a_datagram_goes_on_with_no_other() -> None:
+    recorder = Recorder()
+    for octets in (b"NOTIFY * HTTP/1.1\r\nCookie: se", b"M-SEARCH * HTTP/1.1\r\n"):
+        recorder.server("recvfrom", {"octets": len(octets)}, b"", octets)
+    shown = [bytes.fromhex(message.data["hex"]) for message in told(recorder) if not message.event]
+    assert shown == [b"NOTIFY * HTTP/1.1\r\nCookie: **", b"M-SEARCH * HTTP/1.1\r\n"]
+
+
+def test_what_is_remembered_is_bounded_in_octets() -> None:
+    recorder = Recorder(most_octets=10 * 1024)
+    emit = recorder.teller("")
+    for _ in range(100):
+        emit("stat", {"name": "y" * 1000, "octets": 3}, b"x" * 3000)
+    assert len(recorder._events) == 2
+    assert recorder._weight <= 10 * 1024
+
+
+def test_an_event_is_the_object_of_the_trace_and_the_first_of_its_octets() -> None:
+    recorder = Recorder()
+    recorder.teller("127.0.0.1:5000")(
+        "send", {"octets": 2000, "content": 1981}, b"HTTP/1.1 200 OK\r\n\r\n", b"a" * 2000
+    )
+    (event,) = [message.data for message in told(recorder) if message.event == ""]
+    del event["time"], event["microseconds"]
+    assert event == {
+        "process": os.getpid(),
+        "connection": 1,
+        "peer": "127.0.0.1:5000",
+        "event": "send",
+        "octets": 2000,
+        "content": 1981,
+        "head": ["HTTP/1.1 200 OK", ""],
+        "hex": "61" * _SHOWN_OCTETS,
+    }
+
+
+def test_what_goes_out_at_a_time_is_bounded() -> None:
+    recorder = Recorder()
+    tell_some(recorder, _BATCH + 1)
+    feed = EventStream(recorder, b"", 0)
+    assert feed.next(0).count(b"id: ") == _BATCH
+    assert feed.next(0).count(b"id: ") == 1
+    assert feed.next(0) == b""
+
+
+# --- What a reader has missed ---------------------------------------------------------------------------------------
+
+
+def test_who_reads_too_slowly_is_told_how_much_is_missing() -> None:
+    recorder = Recorder(most_events=3)
+    tell_some(recorder, 2)
+    feed = EventStream(recorder, b"", 0)
+    feed.next(0)
+    tell_some(recorder, 5)
+    lost, *rest = read_messages(feed.next(0).decode())
+    assert (lost.id, lost.data["event"], lost.data["events"]) == ("", "lost", 2)
+    assert [message.data.get("octets") for message in rest if not message.event] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("last_event_id", "expected"),
+    [
+        pytest.param("{}-3", [4, 5], id="goes on behind the last one seen"),
+        pytest.param("{}-5", [], id="has seen all"),
+        pytest.param("{}-6", [1, 2, 3, 4, 5], id="of the future"),
+        pytest.param("{}-", [1, 2, 3, 4, 5], id="without a number"),
+        pytest.param("{}-" + "9" * 30, [1, 2, 3, 4, 5], id="absurd"),
+        pytest.param("{}-\xb2", [1, 2, 3, 4, 5], id="no ASCII digit"),
+        pytest.param("0000-3", [1, 2, 3, 4, 5], id="of the server before"),
+    ],
+)
+def test_who_comes_again_goes_on_there(last_event_id: str, expected: list[int]) -> None:
+    recorder = Recorder()
+    tell_some(recorder, 5)
+    messages = told(recorder, last_event_id.format(recorder.name).encode("latin-1"))
+    assert [int(message.id.partition("-")[2]) for message in messages if message.id] == expected
+
+
+def test_who_comes_again_too_late_is_told_what_is_missing() -> None:
+    recorder = Recorder(most_events=2)
+    tell_some(recorder, 5)
+    lost, *_ = told(recorder, f"{recorder.name}-1".encode())
+    assert lost.data["events"] == 2
+
+
+def test_when_nothing_happens_a_comment_says_that_it_is_alive() -> None:
+    feed = EventStream(Recorder(), b"", 0)
+    assert feed.next(0).startswith(b"event: counters\n")
+    assert feed.next(_HEARTBEAT_SECONDS / 2) == b""
+    assert feed.next(_HEARTBEAT_SECONDS) == b":\n\n"
+    assert feed.next(_HEARTBEAT_SECONDS + 1) == b""
+
+
+# --- What is counted ------------------------------------------------------------------------------------------------
+
+
+def test_all_is_counted_also_what_is_forgotten() -> None:
+    recorder = Recorder(most_events=1)
+    one, other = recorder.teller("a:1"), recorder.teller("b:2")
+    for emit in (one, other):
+        emit("accept")
+        emit("recv", {"octets": 100}, b"", b"x")
+        emit("recv", {"error": "EAGAIN", "message": "it would have to wait"})
+        emit("send", {"octets": 10})
+        emit("sendfile", {"octets": 1000})
+    one("close")
+    recorder.counting(None)([exchange(b"GET / HTTP/1.1", 200, 0.0000005), exchange(b"GET /x HTTP/1.1", 404, 1e9)])
+    counters = recorder.counters()
+    latencies = counters.pop("latencies")
+    assert (latencies[0], latencies[-1], sum(latencies)) == (1, 1, 2)
+    assert counters.pop("started") > 0
+    assert counters == {
+        "process": os.getpid(),
+        "accepted": 2,
+        "open": 1,
+        "connections": [2],
+        "streams": [],
+        "requests": 2,
+        "statuses": {200: 1, 404: 1},
+        "received": 200,
+        "sent": 2020,
+    }
+
+
+def test_a_log_is_handed_what_is_counted_and_requests_of_the_page_are_not_counted() -> None:
+    logged: list[Any] = []
+    recorder = Recorder()
+    batch = [exchange(b"GET /.httpsock/ HTTP/1.1"), exchange(b"GET / HTTP/1.1"), exchange(b"\x16\x03")]
+    recorder.counting(logged.extend)(batch)
+    assert logged == batch
+    assert recorder.counters()["requests"] == 2
+
+
+def test_counters_are_sent_when_they_have_changed() -> None:
+    recorder = Recorder()
+    feed = EventStream(recorder, b"", 0)
+    feed.next(0)
+    recorder.streaming(7, is_on=True)
+    (message,) = read_messages(feed.next(0).decode())
+    assert (message.event, message.data["streams"]) == ("counters", [7])
+    recorder.streaming(7, is_on=False)
+    assert read_messages(feed.next(0).decode())[0].data["streams"] == []
+
+
+# --- What is told ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_asked_of_the_inspector_is_not_told() -> None:
+    recorder = Recorder()
+    emit = recorder.teller("a:1")
+    for name in ("accept", "wait", "recv", "parse"):
+        emit(name, {"octets": 1})
+    emit.set_own(is_own=True)
+    emit("send", {"octets": 1})
+    emit("wait")
+    assert names(recorder) == ["accept", "wait"]
+    # The next request on the same connection is another matter.
+    emit("recv", {"octets": 1})
+    emit("parse")
+    emit.set_own(is_own=False)
+    emit("send", {"octets": 1})
+    assert names(recorder) == ["accept", "wait", "recv", "parse", "send"]
+
+
+def test_who_has_seen_a_connection_begin_sees_it_end() -> None:
+    recorder = Recorder()
+    emit = recorder.teller("a:1")
+    emit("accept")
+    emit.set_own(is_own=True)
+    emit("send", {"octets": 1})
+    emit("close")
+    assert names(recorder) == ["accept", "close"]
+
+
+def test_a_head_that_is_not_complete_is_told_before_it_is_known_what_it_asks_for() -> None:
+    recorder = Recorder()
+    emit = recorder.teller("a:1")
+    emit("recv", {"octets": 1})
+    assert names(recorder) == []
+    emit("wait", {"for": "the rest of the head"})
+    assert names(recorder) == ["recv", "wait"]
+
+
+def test_credentials_are_masked_however_they_are_cut() -> None:
+    recorder = Recorder()
+    emit = recorder.teller("a:1")
+    head = b"GET / HTTP/1.1\r\nCookie: secret=" + b"s" * 2000 + b"\r\nHost: localhost\r\n\r\n"
+    for offset in range(0, len(head), 700):
+        emit("recv", {"octets": 700}, b"", head[offset : offset + 700])
+    emit("parse", {}, head)
+    emit("wait")
+    messages = [message.data for message in told(recorder) if message.event == ""]
+    shown = b"".join(bytes.fromhex(event.get("hex", "")) for event in messages)
+    assert b"s" * 5 not in shown
+    assert shown.endswith(b"\r\nHost: localhost\r\n\r\n")
+    assert "Cookie: ***" in messages[-2]["head"]
+
+
+def test_a_trace_is_told_the_same_and_all_but_the_stream(tmp_path: pathlib.Path) -> None:
+    written = []
+
+    def note(event: Event) -> str:
+        written.append((event.connection, event.name))
+        return ""
+
+    with (tmp_path / "trace").open("wb") as file:
+        trace = TraceWriter(note, file.fileno(), only="192.0.2.7")
+        recorder = Recorder(trace)
+        recorder.start()
+        recorder.server("listen")
+        ours, theirs = recorder.teller("192.0.2.7:1"), recorder.teller("[2001:db8::1]:2")
+        assert isinstance(ours, InspectedTracer)
+        for emit in (ours, theirs):
+            emit("recv", {"octets": 1})
+            emit.set_path(b"/.httpsock/events")
+            emit("parse")
+            emit.set_own(is_own=True)
+            emit("send", {"octets": 1})
+            emit.is_silent = True
+            emit("send", {"octets": 1})
+            emit.is_silent = False
+            emit("close")
+        recorder.finish()
+    assert written == [(0, "listen"), (1, "recv"), (1, "parse"), (1, "send"), (1, "close")]
+    assert names(recorder) == ["listen", "close", "close"]
+
+
+def test_without_a_trace_there_is_nothing_to_start_or_to_finish() -> None:
+    recorder = Recorder()
+    recorder.start()
+    recorder.finish()
+    assert names(recorder) == []
+
+
+# --- Many readers ---------------------------------------------------------------------------------------------------
+
+
+def test_an_event_is_formatted_once_for_all_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+    tell_some(recorder, 10)
+    formatted: list[Event] = []
+    written = inspector_module._object
+
+    def counting(event: Event) -> str:
+        formatted.append(event)
+        return written(event)
+
+    monkeypatch.setattr(inspector_module, "_object", counting)
+    streams = [EventStream(recorder, b"", 0).next(0) for _ in range(100)]
+    assert len(formatted) == 10
+    assert len(set(streams)) == 1
+
+
+def test_formatted_events_are_forgotten_with_their_turn() -> None:
+    recorder = Recorder()
+    tell_some(recorder, 3 * _BATCH)
+    feed = EventStream(recorder, b"", 0)
+    for _ in range(3):
+        feed.next(0)
+    assert len(recorder._messages) == _BATCH

@@ -1,0 +1,415 @@
+"""Room for connections: what happens when there is none, and who makes it."""
+
+import contextlib
+import errno
+import os
+import pathlib
+import re
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from httpsock import Timeouts
+from httpsock.files.document_root import DocumentRoot
+from httpsock.server.connection_limit import ConnectionLimit
+from httpsock.server.event_loop import EventLoop
+from httpsock.server.poller import open_poller
+from httpsock.server.settings import Settings
+from tests.support import PATIENCE_SECONDS, connect, get, read_answers, receive_all, talk
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of descriptors to lower")
+
+HELLO = b"Hello, socket.\n"
+# A program that serves a folder and, told so, takes all descriptors that are left, or gives them back.
+GREEDY_PROGRAM = """
+import os, sys, httpsock
+with httpsock.Server(sys.argv[1], port=0, threads=1) as server:
+    print(server.port, flush=True)
+    taken = []
+    for line in sys.stdin:
+        try:
+            while line == "take\\n":
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            pass
+        else:
+            while taken:
+                os.close(taken.pop())
+        print(flush=True)
+"""
+
+
+class Limited:
+    """A program that serves with few descriptors, and the clients that it has."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stack: ExitStack) -> None:
+        self.process = process
+        self._stack = stack
+        assert process.stdout
+        match = re.search(rb"(\d+)/?\n", process.stdout.readline())
+        assert match
+        self.port = int(match[1])
+
+    def connect(self, octets: bytes = b"") -> socket.socket:
+        """Return a new client that has sent *octets*."""
+        client = self._stack.enter_context(connect(self.port))
+        client.sendall(octets)
+        return client
+
+    def command(self, word: bytes) -> None:
+        """Tell the program something, and return when it is done."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(word + b"\n")
+        self.process.stdin.flush()
+        self.process.stdout.readline()
+
+    def report(self) -> bytes:
+        """Return the next line on standard error."""
+        assert self.process.stderr
+        return self.process.stderr.readline()
+
+
+Limit = Callable[..., Limited]
+
+
+@pytest.fixture
+def limited(folder: pathlib.Path) -> Iterator[Limit]:
+    """Start the program, or another one, with few descriptors; it does not outlive its test, nor a test's patience."""
+    with ExitStack() as stack:
+
+        def start(descriptors: int, *arguments: str) -> Limited:
+            program = arguments or ("-m", "httpsock", "--port", "0", "--quiet", "--bind", "127.0.0.1")
+            command = f"ulimit -n {descriptors}; exec \"$@\" '{folder}'"
+            process = stack.enter_context(
+                subprocess.Popen(
+                    ["/bin/sh", "-c", command, "sh", sys.executable, *program],
+                    bufsize=0,
+                    env=os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                )
+            )
+            watchdog = threading.Timer(3 * PATIENCE_SECONDS, process.kill)
+            watchdog.start()
+            stack.callback(watchdog.join)
+            stack.callback(watchdog.cancel)
+            # The one ends at a signal, the other with its standard input.
+            stack.callback(process.stdin.close if arguments and process.stdin else process.terminate)
+            return Limited(process, stack)
+
+        yield start
+
+
+def receive_one(client: socket.socket) -> bytes:
+    """Return the octets of one small response on a connection that goes on; all there are if it ends."""
+    octets = b""
+    while not octets.endswith(HELLO) and (received := client.recv(65536)):
+        octets += received
+    return octets
+
+
+# --- Few descriptors, many clients ----------------------------------------------------------------
+
+
+def test_those_that_have_been_idle_longest_make_room(limited: Limit) -> None:
+    """Each is answered, although few fit at a time, and nobody who has asked for something is turned away."""
+    program = limited(64)
+    clients = []
+    for _ in range(200):
+        clients.append(program.connect(get("/hello.txt")))
+        assert receive_one(clients[-1]).endswith(HELLO)
+
+    # The first was let go, the last is there.
+    assert clients[0].recv(1) == b""
+    clients[-1].sendall(get("/hello.txt"))
+    assert receive_one(clients[-1]).endswith(HELLO)
+
+
+def test_two_hundred_who_come_at_once_are_all_answered(limited: Limit) -> None:
+    program = limited(64)
+    clients = [program.connect(get("/hello.txt")) for _ in range(200)]
+
+    assert [receive_one(client)[-15:] for client in clients] == [HELLO] * 200
+
+
+def test_who_says_nothing_makes_room_for_who_does(limited: Limit) -> None:
+    """But not at once: it may be about to."""
+    program = limited(64)
+    silent = [program.connect() for _ in range(30)]
+
+    assert receive_one(program.connect(get("/hello.txt"))).endswith(HELLO)
+    assert silent[0].recv(1) == b""
+
+
+def test_when_all_are_busy_the_others_wait_and_every_file_can_be_opened(limited: Limit, folder: pathlib.Path) -> None:
+    """A connection is accepted only while there is a descriptor left for the file that it may ask for."""
+    with open(folder / "huge.bin", "wb") as file:
+        file.truncate(1 << 30)
+    program = limited(64)
+    assert program.report().startswith(b"Serving ")
+    clients = [program.connect(get("/huge.bin")) for _ in range(60)]
+
+    assert re.fullmatch(rb"cannot accept for now: \d+ connections are as many as .*\n", program.report())
+
+    answers = []
+    for client in clients:
+        answers.append(client.recv(12))
+        # Each that leaves makes room for another.
+        client.close()
+    assert answers == [b"HTTP/1.1 200"] * 60
+    assert read_answers(talk(program.port, get("/hello.txt")))[0].content == HELLO
+
+
+def test_out_of_descriptors_all_the_same_the_idle_make_room(limited: Limit) -> None:
+    """Whatever took them: here it is the program that embeds the server."""
+    program = limited(64, "-c", GREEDY_PROGRAM)
+    idle = program.connect(get("/hello.txt"))
+    assert receive_one(idle).endswith(HELLO)
+    program.command(b"take")
+
+    busy = program.connect(get("/nothing") + b"GET /unfinished")
+
+    assert busy.recv(12) == b"HTTP/1.1 404"
+    assert idle.recv(1) == b""
+    # There is none left that is idle, so that the next one waits.
+    waiting = program.connect(get("/hello.txt"))
+    assert program.report() == b"cannot accept for now: Too many open files\n"
+    program.command(b"release")
+    assert receive_one(waiting).endswith(HELLO)
+
+
+def test_out_of_descriptors_it_does_not_turn_in_circles(limited: Limit) -> None:
+    program = limited(64, "-c", GREEDY_PROGRAM)
+    program.command(b"take")
+    before = processor_seconds(program.process.pid)
+    program.connect(get("/hello.txt"))
+
+    # One line a second at most, so that three take two seconds.
+    assert [program.report() for _ in range(3)] == [b"cannot accept for now: Too many open files\n"] * 3
+
+    assert processor_seconds(program.process.pid) - before < 0.5
+
+
+def processor_seconds(process: int) -> float:
+    """Return how long a process has been running on a processor."""
+    stat = pathlib.Path(f"/proc/{process}/stat")
+    if not stat.exists():
+        pytest.skip("this system does not tell what a process has used")
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# --- One address, many connections ----------------------------------------------------------------
+
+
+class FromAfar(socket.socket):
+    """A listening socket whose clients have the addresses that the test gives them."""
+
+    addresses: list[str | None]
+
+    def dup(self) -> "FromAfar":
+        copy = super().dup()
+        copy.addresses = self.addresses
+        return copy
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        connected, (_, port) = super().accept()
+        address = self.addresses.pop(0)
+        return connected, None if address is None else (address, port)
+
+
+@contextlib.contextmanager
+def working(
+    folder: pathlib.Path, addresses: list[str | None], timeouts: Timeouts | None = None
+) -> Iterator[tuple[int, list[str]]]:
+    """A worker in a thread, its clients coming from *addresses* in turn; its port and what it reports."""
+    settings = Settings(DocumentRoot(folder), timeouts=timeouts or Timeouts())
+    reports: list[str] = []
+    with FromAfar() as listener:
+        listener.addresses = addresses
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(100)
+        listener.setblocking(False)
+        worker = EventLoop([listener], settings, None, reports.append)
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield port, reports
+    finally:
+        assert thread.is_alive(), "nothing has ended the worker"
+        settings.is_stopping = True
+        worker.stop(0)
+        thread.join()
+
+
+@pytest.fixture
+def room_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each connection but the first be one too many."""
+    monkeypatch.setattr("httpsock.server.connection_limit._MAX_CONNECTIONS", 1)
+
+
+def is_closed_on(port: int) -> bool:
+    """Return whether the server closes a connection before it was asked for anything."""
+    return talk(port, b"", ends=False) == b""
+
+
+def test_when_there_is_no_room_an_address_with_more_than_its_share_is_closed_on(
+    folder: pathlib.Path, room_for_one: None
+) -> None:
+    hog, other = "192.0.2.1", "192.0.2.2"
+    with working(folder, [hog, hog, other, other]) as (port, _), ExitStack() as stack:
+        holding = stack.enter_context(connect(port))
+        holding.sendall(b"GET /unfinished")
+
+        # Who has all connections there are gets no other.
+        assert is_closed_on(port)
+        # Somebody else does.
+        assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
+        assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
+
+
+@pytest.mark.parametrize(
+    ("hog", "same", "other"),
+    [
+        pytest.param("2001:db8::1", "2001:db8::ffff:1", "2001:db8:0:1::1", id="the first 64 bits count"),
+        pytest.param("fe80::1%eth0", "fe80::2%eth0", "2001:db8::1", id="without the zone"),
+        pytest.param("::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.2", id="IPv4 at a socket for both"),
+    ],
+)
+def test_a_network_of_ipv6_counts_as_one_address(
+    folder: pathlib.Path, room_for_one: None, hog: str, same: str, other: str
+) -> None:
+    """Whoever has one address of it has them all, and could come from another each time."""
+    with working(folder, [hog, same, other]) as (port, _), ExitStack() as stack:
+        holding = stack.enter_context(connect(port))
+        holding.sendall(b"GET /unfinished")
+
+        assert is_closed_on(port)
+        assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"])
+def test_this_machine_may_have_all_the_room(folder: pathlib.Path, room_for_one: None, address: str) -> None:
+    with working(folder, [address] * 3) as (port, reports), connect(port) as first, connect(port) as second:
+        first.sendall(get("/hello.txt") + b"GET /unfinished")
+        assert receive_one(first).endswith(HELLO)
+        second.sendall(get("/hello.txt"))
+        # It waits for the first one to go.
+        assert not select.select([second], [], [], 0.3)[0]
+        first.close()
+
+        assert receive_one(second).endswith(HELLO)
+        assert "1 connections are as many as there is room for" in reports[0]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_this_machine_never_has_more_than_its_share(address: str) -> None:
+    room = ConnectionLimit(0)
+    room.add(address)
+    assert not room.exceeds_share(address)
+    assert not room.has_client_over_share()
+
+
+def test_a_request_that_has_arrived_is_not_given_up(folder: pathlib.Path) -> None:
+    """Whoever has been idle longest may just have asked; it is looked before it is let go."""
+    settings = Settings(DocumentRoot(folder))
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
+        listener.setblocking(False)
+        worker = EventLoop([listener], settings, None, print)
+        clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(3)]
+        tick = worker._tick()
+        worker._accept(next(iter(worker._listeners.values())), tick, 3)
+        stack.callback(worker.run)
+        stack.callback(setattr, settings, "is_stopping", True)
+        first, second, third = worker._connections.values()
+        for connection in (first, second, third):
+            connection._sent = 0
+        clients[0].sendall(get("/hello.txt"))
+        clients[2].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        clients[2].close()
+
+        assert worker._evict_idle(tick)
+        assert list(worker._connections.values()) == [first, third], "the second was silent, and the third came later"
+        # Who is gone is about to be forgotten anyway.
+        assert not worker._evict_idle(tick)
+        assert not worker._evict_idle(tick), "asked again in the same turn"
+
+
+# --- What could end a worker, and must not --------------------------------------------------------
+
+
+def test_a_connection_without_an_address_is_served(folder: pathlib.Path) -> None:
+    """On macOS there is none when a connection was reset before it was accepted."""
+    with working(folder, [None]) as (port, _):
+        assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
+
+
+def test_a_poller_that_takes_no_more_costs_one_connection(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As epoll does beyond max_user_watches."""
+    refused: list[int] = []
+
+    class FullPoller:
+        def __init__(self) -> None:
+            self._poller = open_poller()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._poller, name)
+
+        def register(self, descriptor: int, awaited: int, /) -> None:
+            if len(registered) == 2 and not refused:
+                refused.append(descriptor)
+                raise OSError(errno.ENOSPC, "No space left on device")
+            registered.append(descriptor)
+            self._poller.register(descriptor, awaited)
+
+    registered: list[int] = []
+    monkeypatch.setattr("httpsock.server.event_loop.open_poller", FullPoller)
+    with working(folder, ["192.0.2.1"] * 2) as (port, reports):
+        assert talk(port, b"", ends=False) == b""
+        assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
+    assert reports == ["cannot accept for now: No space left on device"]
+
+
+def test_a_report_that_fails_costs_no_worker(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise ZeroDivisionError("the report is at fault")
+
+    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(fail))
+    settings = Settings(DocumentRoot(folder))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        worker = EventLoop([listener], settings, None, fail)
+        port = listener.getsockname()[1]
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        assert talk(port, get("/hello.txt"), ends=False) == b""
+        assert talk(port, get("/hello.txt"), ends=False) == b""
+    finally:
+        settings.is_stopping = True
+        worker.stop(PATIENCE_SECONDS)
+        thread.join()
+
+
+def test_a_deadline_may_be_years_away(folder: pathlib.Path) -> None:
+    """No system polls that long in one go."""
+    a_century = 100 * 365 * 86_400.0
+    with working(folder, ["192.0.2.1"] * 2, Timeouts(idle=a_century)) as (port, _), connect(port) as client:
+        client.sendall(get("/hello.txt"))
+        assert receive_one(client).endswith(HELLO)
+        client.sendall(get("/hello.txt"))
+        assert receive_one(client).endswith(HELLO)
+        client.shutdown(socket.SHUT_WR)
+        assert receive_all(client) == b""

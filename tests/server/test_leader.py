@@ -1,0 +1,387 @@
+"""The crew: a thread that is kept by one connection is relieved, and nothing is lost on the way."""
+
+import gc
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from httpsock import Server, Timeouts
+from httpsock.files import handler
+from httpsock.files.document_root import Tick
+from httpsock.http.messages import Request, Response
+from httpsock.http.steps import Work
+from httpsock.server.access_log import Exchange
+from httpsock.server.connection import Connection
+from httpsock.server.leader import LeaderThreads, Superseded
+from tests.files.test_document_root import descriptors_left
+from tests.support import PATIENCE_SECONDS, connect, get, receive_all
+
+HELLO = b"Hello, socket.\n"
+
+
+class SlowDisk:
+    """Keeps whoever asks for ``?slow``, until it is released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.keeps = threading.Semaphore(0)
+        self.released = threading.Event()
+        # For how long it is as if it had kept them.
+        self.seconds = 0.0
+        monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(self.respond))
+
+    def respond(self, request: Request, tick: Tick) -> Response | Work[Response]:
+        if request.target.query == b"slow":
+            self.keeps.release()
+            assert self.released.wait(PATIENCE_SECONDS)
+            tick.monotonic -= self.seconds
+        return handler.respond(request, tick)
+
+    def has_kept_another(self) -> bool:
+        return self.keeps.acquire(timeout=PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
+    slow = SlowDisk(monkeypatch)
+    yield slow
+    slow.released.set()
+
+
+@pytest.fixture
+def serve(folder: object) -> Callable[..., Server]:
+    """Return what makes a server of the folder."""
+    return lambda **options: Server(str(folder), port=0, **options)
+
+
+def receive_hello(client: socket.socket) -> None:
+    octets = b""
+    while not octets.endswith(HELLO):
+        part = client.recv(65536)
+        assert part, octets
+        octets += part
+
+
+def test_who_is_connected_already_is_served_while_a_disk_keeps_another(
+    disk: SlowDisk, serve: Callable[..., Server]
+) -> None:
+    with serve() as server, connect(server.port) as slow, connect(server.port) as other:
+        other.sendall(get("/hello.txt"))
+        receive_hello(other)
+        slow.sendall(get("/hello.txt?slow"))
+        assert disk.has_kept_another()
+
+        for _ in range(10):
+            other.sendall(get("/hello.txt"))
+            receive_hello(other)
+        with connect(server.port) as new:
+            new.sendall(get("/hello.txt"))
+            receive_hello(new)
+
+        disk.released.set()
+        receive_hello(slow)
+        # It is a connection like any other again.
+        slow.sendall(get("/hello.txt"))
+        receive_hello(slow)
+
+
+def test_what_was_to_be_answered_in_the_same_turn_is_answered(disk: SlowDisk, serve: Callable[..., Server]) -> None:
+    """Whoever comes after the one that keeps the thread: before them, with them, and pipelined behind."""
+    with ExitStack() as stack:
+        server = stack.enter_context(serve(threads=3))
+        clients = [stack.enter_context(connect(server.port)) for _ in range(20)]
+        for number, client in enumerate(clients):
+            client.sendall(get("/hello.txt?slow") + get("/hello.txt") if number in (3, 11) else get("/hello.txt"))
+        assert disk.has_kept_another()
+        assert disk.has_kept_another()
+
+        for number, client in enumerate(clients):
+            if number not in (3, 11):
+                receive_hello(client)
+
+        disk.released.set()
+        for number in (3, 11):
+            clients[number].shutdown(socket.SHUT_WR)
+            assert receive_all(clients[number]).count(HELLO) == 2
+
+
+def test_who_was_kept_for_long_has_as_long_to_ask_again_as_others(disk: SlowDisk, serve: Callable[..., Server]) -> None:
+    disk.seconds = 3600.0
+    with serve() as server, connect(server.port) as slow, connect(server.port) as other:
+        slow.sendall(get("/hello.txt?slow"))
+        assert disk.has_kept_another()
+        other.sendall(get("/hello.txt"))
+        receive_hello(other)
+        disk.released.set()
+        receive_hello(slow)
+        # These are turns enough to see who is overdue.
+        for _ in range(3):
+            other.sendall(get("/hello.txt"))
+            receive_hello(other)
+
+        slow.sendall(get("/hello.txt"))
+        receive_hello(slow)
+
+
+def test_nothing_is_left_of_who_was_kept(disk: SlowDisk, serve: Callable[..., Server]) -> None:
+    """Not even with the thread that has gone on, which may do so for days."""
+    gc.collect()
+    before = count_connections()
+    with serve() as server, connect(server.port) as other:
+        with connect(server.port) as slow:
+            slow.sendall(get("/hello.txt?slow"))
+            assert disk.has_kept_another()
+            other.sendall(get("/hello.txt"))
+            receive_hello(other)
+            disk.released.set()
+            receive_hello(slow)
+        latest = time.monotonic() + PATIENCE_SECONDS
+        while count_connections() > before + 1 and time.monotonic() < latest:
+            other.sendall(get("/hello.txt"))
+            receive_hello(other)
+        assert count_connections() <= before + 1
+
+
+def count_connections() -> int:
+    """Return how many connections are in memory, closed ones too."""
+    return sum(isinstance(each, Connection) for each in gc.get_objects())
+
+
+def test_who_was_answered_before_is_logged_at_once(disk: SlowDisk, serve: Callable[..., Server]) -> None:
+    """Not only when something happens again."""
+    is_logging, may_go_on, has_logged = (threading.Event() for _ in range(3))
+
+    def log(exchanges: Sequence[Exchange]) -> None:
+        for exchange in exchanges:
+            if b"first" in exchange.request_line:
+                is_logging.set()
+                assert may_go_on.wait(PATIENCE_SECONDS)
+            elif b"second" in exchange.request_line:
+                has_logged.set()
+
+    with ExitStack() as stack:
+        server = stack.enter_context(serve(log=log, timeouts=Timeouts(idle=3600.0)))
+        first, second, slow = (stack.enter_context(connect(server.port)) for _ in range(3))
+        for client in (first, second, slow):
+            client.sendall(get("/hello.txt"))
+            receive_hello(client)
+        first.sendall(get("/hello.txt?first"))
+        assert is_logging.wait(PATIENCE_SECONDS)
+        # Meanwhile these come, for the same turn.
+        second.sendall(get("/hello.txt?second"))
+        slow.sendall(get("/hello.txt?slow"))
+        may_go_on.set()
+        assert disk.has_kept_another()
+
+        assert has_logged.wait(PATIENCE_SECONDS)
+        disk.released.set()
+
+
+def test_one_that_is_kept_and_fails_ends_alone(serve: Callable[..., Server], disk: SlowDisk) -> None:
+    reports: list[str] = []
+    with serve(report=reports.append) as server, connect(server.port) as slow, connect(server.port) as other:
+        slow.sendall(get("/hello.txt?slow"))
+        assert disk.has_kept_another()
+        other.sendall(get("/hello.txt"))
+        receive_hello(other)
+        # Its client leaves meanwhile: what it would have sent fails.
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))
+        slow.close()
+        disk.released.set()
+
+        other.sendall(get("/hello.txt"))
+        receive_hello(other)
+    assert reports == []
+
+
+def test_at_the_end_of_the_grace_who_is_kept_is_cut_off(serve: Callable[..., Server], disk: SlowDisk) -> None:
+    reports: list[str] = []
+    server = serve(report=reports.append)
+    server.start()
+    with connect(server.port) as slow, connect(server.port) as other:
+        other.sendall(get("/hello.txt"))
+        receive_hello(other)
+        slow.sendall(get("/hello.txt?slow"))
+        assert disk.has_kept_another()
+        # That it is answered shows that the thread has been relieved.
+        other.sendall(get("/hello.txt"))
+        receive_hello(other)
+        server.ask_to_stop(0)
+
+        assert slow.recv(1) == b""
+        disk.released.set()
+        server.stop(0)
+    assert reports == ["cut off when the time to stop was over: 1"]
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_nothing_is_lost_however_often_threads_relieve_each_other(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """Without patience who is at work is relieved though nothing keeps it, at every place where that can be."""
+    monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.0)
+    logged: list[object] = []
+    with serve(threads=threads, log=logged.extend) as server, switching_often():
+
+        def ask(number: int) -> int:
+            with connect(server.port) as client:
+                for _ in range(20):
+                    client.sendall(get("/hello.txt") * (1 + number % 3))
+                    for _ in range(1 + number % 3):
+                        receive_exactly(client)
+            return 20 * (1 + number % 3)
+
+        with ThreadPoolExecutor(16) as clients:
+            asked = sum(clients.map(ask, range(48)))
+    assert len(logged) == asked
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Let the interpreter switch threads as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def receive_exactly(client: socket.socket) -> None:
+    """Receive one response, and nothing of the next."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        octet = client.recv(1)
+        assert octet, head
+        head += octet
+    content = b""
+    while len(content) < len(HELLO):
+        content += client.recv(len(HELLO) - len(content))
+    assert content == HELLO
+
+
+def test_who_is_asleep_wakes_when_a_turn_begins_and_relieves_who_is_kept() -> None:
+    crew: LeaderThreads[str] = LeaderThreads()
+    is_relieved = threading.Event()
+    done = []
+
+    def work(kept: list[str]) -> None:
+        if not kept:
+            while not crew._is_asleep:
+                pass
+            crew.begin_tick(1.0)
+            crew.current.append("slow")
+            assert is_relieved.wait(PATIENCE_SECONDS)
+            assert crew.current == []
+            raise Superseded
+        done.append(kept)
+        is_relieved.set()
+        crew.end()
+
+    threads = [threading.Thread(target=crew.run, args=(work,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert done == [["slow"]]
+
+
+def test_while_nothing_happens_nobody_looks(serve: Callable[..., Server]) -> None:
+    with serve() as server:
+        assert server._worker
+        crew = server._worker._leaders
+        while not crew._is_asleep:
+            pass
+        assert crew.tick_began is None
+
+
+def test_who_stands_by_opens_nothing() -> None:
+    """By then descriptors may have run out, which would end one thread after the other."""
+    crew: LeaderThreads[str] = LeaderThreads()
+    turns = [threading.Event() for _ in range(3)]
+    may_end = threading.Event()
+
+    def work(kept: list[str]) -> None:
+        number = [turn.is_set() for turn in turns].index(False)
+        turns[number].set()
+        if number == 2:
+            assert may_end.wait(PATIENCE_SECONDS)
+            crew.end()
+            return
+        crew.begin_tick(float(number))
+        crew.current.append("slow")
+        assert turns[number + 1].wait(PATIENCE_SECONDS)
+        raise Superseded
+
+    with ThreadPoolExecutor(2) as pool:
+        with descriptors_left(0):
+            threads = [pool.submit(crew.run, work) for _ in range(2)]
+            was_relieved_twice = turns[2].wait(PATIENCE_SECONDS)
+        may_end.set()
+    assert [thread.exception() for thread in threads] == [None, None]
+    assert was_relieved_twice
+
+
+def test_a_thread_that_computes_is_not_relieved_until_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that compute are slower than one."""
+    monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.001)
+    crew: LeaderThreads[str] = LeaderThreads()
+    # What the clock of the thread at work says, each time that the other one looks: it computes 12 times, then waits.
+    seen = [0.05 * min(look, 12) for look in range(1, 100)]
+    looks = iter(seen)
+    monkeypatch.setattr(crew, "_used_seconds", lambda: next(looks))
+    is_relieved = threading.Event()
+
+    def work(kept: list[str]) -> None:
+        if kept:
+            is_relieved.set()
+            crew.end()
+            return
+        crew.begin_tick(1.0)
+        crew.current.append("computing")
+        assert is_relieved.wait(PATIENCE_SECONDS)
+        raise Superseded
+
+    threads = [threading.Thread(target=crew.run, args=(work,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert next(looks) == seen[13], "it was relieved at the 13th look"
+
+
+@pytest.mark.skipif(
+    not hasattr(time, "pthread_getcpuclockid"), reason="no clock tells how long another thread computes"
+)
+def test_the_clock_of_the_thread_at_work_goes_on_while_it_computes() -> None:
+    crew: LeaderThreads[str] = LeaderThreads()
+    looked = []
+
+    def work(kept: list[str]) -> None:
+        before = crew._used_seconds()
+        while crew._used_seconds() == before:
+            pass
+        looked.append(before)
+        crew.end()
+
+    crew.run(work)
+    assert looked[0] > 0.0
+
+
+def test_a_clock_that_is_no_more_tells_nothing() -> None:
+    """The thread at work may have ended when the other one looks."""
+    crew: LeaderThreads[str] = LeaderThreads()
+    crew._clock = -1
+    assert crew._used_seconds() == 0.0
+
+
+def test_where_there_is_no_such_clock_a_thread_counts_as_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(time, "pthread_getcpuclockid", raising=False)
+    crew: LeaderThreads[str] = LeaderThreads()
+    crew.run(lambda _: crew.end())
+    assert crew._used_seconds() == 0.0

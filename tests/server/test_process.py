@@ -1,0 +1,96 @@
+"""The process: how many descriptors it may have, and which user it is."""
+
+import os
+import pathlib
+import pwd
+import subprocess
+import sys
+
+import pytest
+
+from httpsock.server.process import MAX_DESCRIPTORS, become_user, descriptor_limit, raise_descriptor_limit
+
+resource = pytest.importorskip("resource")
+
+ROOT = pathlib.Path(__file__).parents[2]
+NOBODY = "nobody"
+
+
+def test_the_limit_is_that_of_the_system() -> None:
+    assert descriptor_limit() in (resource.getrlimit(resource.RLIMIT_NOFILE)[0], MAX_DESCRIPTORS)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "expected"),
+    [
+        pytest.param(40, 1000, 1000, id="as many as it may allow itself"),
+        pytest.param(40, 1_000_000, MAX_DESCRIPTORS, id="but no more than are of use"),
+        pytest.param(40, -1, MAX_DESCRIPTORS, id="also where there is no limit"),
+        pytest.param(100, 100, 100, id="not more than it may"),
+        pytest.param(1_000_000, 1_000_000, 1_000_000, id="never less than it has"),
+        pytest.param(-1, -1, MAX_DESCRIPTORS, id="nothing to raise"),
+    ],
+)
+def test_the_limit_is_raised(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, expected: int) -> None:
+    limits = [(soft, hard)]
+    monkeypatch.setattr(resource, "RLIM_INFINITY", -1)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda which, given: limits.append(given))
+
+    raise_descriptor_limit()
+
+    assert descriptor_limit() == expected
+    assert limits[-1][1] == hard
+
+
+def test_a_limit_that_can_not_be_raised_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(which: int, given: tuple[int, int]) -> None:
+        raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (40, 1000))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+
+    raise_descriptor_limit()
+
+    assert descriptor_limit() == 40
+
+
+def test_the_program_raises_its_limit() -> None:
+    program = (
+        "import resource, httpsock.server.process as p; p.raise_descriptor_limit(); "
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    command = f'ulimit -Sn 40; exec "$0" -c "{program}"'
+    done = subprocess.run(["/bin/sh", "-c", command, sys.executable], cwd=ROOT, capture_output=True, check=True)
+    assert int(done.stdout) == min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] % (1 << 63), MAX_DESCRIPTORS)
+
+
+@pytest.mark.parametrize("closed", ["", "<&-", "2>&-", "<&- 2>&-"])
+def test_no_socket_takes_the_place_of_a_closed_standard_stream(closed: str) -> None:
+    program = (
+        "import os, socket, httpsock.server.process as p; p.fill_standard_descriptors(); s = socket.socket(); "
+        "print(s.fileno() > 2, [os.fstat(d).st_rdev == os.stat(os.devnull).st_rdev for d in (0, 2)])"
+    )
+    command = f'exec "$0" -c "{program}" {closed}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", command, sys.executable], cwd=ROOT, stdin=subprocess.PIPE, capture_output=True, check=True
+    )
+    assert done.stdout.decode() == f"True {['<' in closed, '2' in closed]}\n"
+
+
+def test_root_is_given_up_with_all_its_groups_and_these_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is no longer root can't change its groups."""
+    done: list[tuple[object, ...]] = []
+    monkeypatch.setattr(os, "initgroups", lambda *given: done.append(("initgroups", *given)))
+    monkeypatch.setattr(os, "setgid", lambda *given: done.append(("setgid", *given)))
+    monkeypatch.setattr(os, "setuid", lambda *given: done.append(("setuid", *given)))
+    user = pwd.getpwnam(NOBODY)
+
+    become_user(NOBODY)
+
+    assert done == [("initgroups", NOBODY, user.pw_gid), ("setgid", user.pw_gid), ("setuid", user.pw_uid)]
+
+
+def test_a_user_that_is_none_is_an_error() -> None:
+    with pytest.raises(ValueError, match="there is no user 'no such user'"):
+        become_user("no such user")

@@ -1,0 +1,85 @@
+"""The main thread's loop: what ends a server that a disk or a lack of threads holds up, and with which words."""
+
+import os
+import pathlib
+import signal
+import sys
+
+import pytest
+
+from tests.support import connect, get, read_answer
+from tests.support.program import Start
+
+if not hasattr(os, "mkfifo"):
+    pytest.skip("this system has no FIFOs to wait for", allow_module_level=True)
+
+in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
+
+# Looking up one file blocks, as on a disk that hangs, until the writer closes the FIFO.
+HANGING_DISK = """
+import os, sys
+from httpsock.files import document_root as resources
+from httpsock.server import process_loop
+look_up = os.stat
+def hang(path, **keywords):
+    if path.endswith("slow.txt"):
+        open("gate").read()
+    return look_up(path, **keywords)
+resources.os = type("Os", (), {**vars(os), "stat": staticmethod(hang)})
+process_loop.BLOCKED_SECONDS = 0.1
+process_loop.KILL_SECONDS = 60
+process_loop._LEAVE_SECONDS = 120
+from httpsock.__main__ import main
+sys.exit(main())
+"""
+
+
+@in_each_form
+def test_a_disk_that_hangs_does_not_hold_up_the_end(serving: Start, folder: pathlib.Path, processes: str) -> None:
+    os.mkfifo(folder / "gate")
+    (folder / "slow.txt").touch()
+    program = serving("--quiet", "--grace", "0", "--processes", processes, command=[sys.executable, "-c", HANGING_DISK])
+    with connect(program.port) as client:
+        client.sendall(get("/slow.txt?q"))
+        # Opened for writing once the server has opened it for reading, so it waits by now.
+        opened = os.open(folder / "gate", os.O_WRONLY)
+        code, _, said = program.stop()
+        os.close(opened)
+
+    assert code == (1 if processes == "1" else 0)
+    assert "httpsock: still waiting for GET /slow.txt?q HTTP/1.1 from 127.0.0.1; exiting.\n" in said
+
+
+WITH_THREADS = """
+import sys, threading
+start, left = threading.Thread.start, [{}]
+def start_while_there_are_any(self):
+    if not left[0]:
+        raise RuntimeError("can't start new thread")
+    left[0] -= 1
+    start(self)
+threading.Thread.start = start_while_there_are_any
+from httpsock.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("arguments", [[], ["--trace"], ["--processes", "1", "--threads", "1"]])
+def test_without_a_thread_it_says_that_it_cannot_serve(start: Start, arguments: list[str]) -> None:
+    code, _, said = start("--port", "0", *arguments, command=[sys.executable, "-c", WITH_THREADS.format(0)]).end()
+
+    assert code == 1
+    assert said.endswith("httpsock: cannot serve: the system allows no more threads.\n")
+    assert "Traceback" not in said
+
+
+def test_with_fewer_threads_than_wanted_it_serves_and_says_so(serving: Start) -> None:
+    # Two that serve, and one that writes the log.
+    program = serving(command=[sys.executable, "-c", WITH_THREADS.format(3)])
+    with connect(program.port) as client:
+        client.sendall(get("/hello.txt"))
+        assert read_answer(client.recv(4096))[0].status == 200
+
+    code, _, said = program.stop(signal.SIGINT)
+    assert code == 0
+    assert "of 4 threads started: the system allows no more threads\n" in said

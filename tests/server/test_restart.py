@@ -1,0 +1,591 @@
+"""SIGHUP: a new process takes over, no request fails, the PID stays, and a failure changes nothing."""
+
+import contextlib
+import http.client
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Self
+
+import pytest
+
+from httpsock.__main__ import main
+from httpsock.server.activation import inherit_sockets
+from httpsock.server.restart import GracefulRestart
+from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all
+from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
+
+if not hasattr(os, "posix_spawn"):
+    pytest.skip("this system has no signals for it", allow_module_level=True)
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process started which")
+in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
+
+HELLO = b"Hello, socket.\n"
+# More than the sockets of a connection can hold, so that a download is under way until its client has read it.
+FILM_OCTETS = 64 * 1024 * 1024
+
+
+def line(program: Program) -> str:
+    """Return the next line on standard error."""
+    assert program.process.stderr
+    octets: bytes = program.process.stderr.readline()
+    return octets.decode()
+
+
+def hand_over(program: Program) -> int:
+    """Let a new process take over; return its number."""
+    program.process.send_signal(signal.SIGHUP)
+    words = line(program).split()
+    assert words[0] == "httpsock:"
+    assert words[3:] == ["has", "taken", "over."]
+    return int(words[2])
+
+
+def is_alive(process: int) -> bool:
+    """Return whether there is such a process."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, 0)
+        return True
+    return False
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Return whether *condition* holds within the time that a test waits for anything."""
+    latest = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < latest:
+        if condition():
+            return True
+    return False
+
+
+def is_refused(port: int) -> bool:
+    """Return whether nobody listens."""
+    # Who is in the queue at the end is reset.
+    with contextlib.suppress(ConnectionResetError):
+        try:
+            connect(port).close()
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
+def children(process: int) -> list[int]:
+    """Return the processes that *process* has started and that live."""
+    return [int(word) for word in pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def is_answered_for_the_last_time(client: socket.socket) -> bool:
+    """Ask until an answer is the last one of the connection; return whether one is, in time."""
+
+    def is_last() -> bool:
+        client.sendall(get("/hello.txt"))
+        answer, _ = read_answer(client.recv(4096))
+        assert answer.content == HELLO
+        return answer.field("Connection") == "close"
+
+    return eventually(is_last)
+
+
+def threads(process: int) -> int:
+    """Return how many threads *process* has."""
+    return len(list(pathlib.Path(f"/proc/{process}/task").iterdir()))
+
+
+@pytest.fixture
+def replaceable(tmp_path: pathlib.Path) -> pathlib.Path:
+    """The package, in a place where it can be changed."""
+    shutil.copytree(PACKAGE, tmp_path / "code" / "httpsock", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "code" / "httpsock"
+
+
+def running(package: pathlib.Path) -> dict[str, str]:
+    """Return the environment in which *package* is run; what covers this one is not to look at it."""
+    environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("COVERAGE")}
+    return {**environment, "PYTHONPATH": str(package.parent)}
+
+
+def program_with(code: str) -> list[str]:
+    """Return the command that runs *code*, then the program."""
+    return [sys.executable, "-c", f"import sys\nfrom httpsock.__main__ import main\n{code}\nsys.exit(main())"]
+
+
+# Does something in each process that starts once there is a file of this name.
+AFTER_THE_FIRST = "import os\nif os.path.exists('started'): {}"
+
+
+# --- Nobody notices -------------------------------------------------------------------------------
+
+
+class Load:
+    """A client that asks over and over, keeping its connection for as long as it may, and forgives nothing."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.answers = 0
+        self.faults: list[str] = []
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        client = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_SECONDS)
+        while not self._is_over.is_set():
+            try:
+                client.request("GET", "/hello.txt")
+                assert client.getresponse().read() == HELLO
+                self.answers += 1
+            except (OSError, http.client.HTTPException, AssertionError) as error:
+                self.faults.append(repr(error))
+                client.close()
+        client.close()
+
+    def goes_on(self, *, answers: int) -> bool:
+        """Return whether there are so many more *answers*, or faults."""
+        enough = self.answers + answers
+        return eventually(lambda: self.answers >= enough or bool(self.faults))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+
+@in_each_form
+def test_under_load_no_request_fails(serving: Start, processes: str) -> None:
+    program = serving("--quiet", "--processes", processes)
+    line(program)
+
+    with Load(program.port) as first, Load(program.port) as second:
+        took_over = []
+        for _ in range(3):
+            took_over.append(hand_over(program))
+            # The next is answered by the old one for the last time, or by the new one.
+            assert first.goes_on(answers=3)
+            assert second.goes_on(answers=3)
+
+    assert first.faults + second.faults == []
+    assert len({program.process.pid, *took_over}) == 4
+    code, out, said = program.stop()
+    assert (code, out, said) == (0, "", "")
+    assert is_refused(program.port)
+    assert eventually(lambda: not any(map(is_alive, took_over)))
+
+
+@in_each_form
+def test_who_is_connected_is_answered_once_more(serving: Start, folder: pathlib.Path, processes: str) -> None:
+    film = os.urandom(1024) * (FILM_OCTETS // 1024)
+    (folder / "film.bin").write_bytes(film)
+    # Nobody is cut off: that there is no grace means nothing here.
+    program = serving("--quiet", "--grace", "0", "--processes", processes)
+    line(program)
+    with connect(program.port) as idle, connect(program.port) as silent, connect(program.port) as download:
+        idle.sendall(get("/hello.txt"))
+        assert read_answer(idle.recv(4096))[0].field("Connection") is None
+        download.sendall(get("/film.bin", "Connection: close"))
+        beginning = download.recv(1)
+
+        hand_over(program)
+        assert program.ask("/hello.txt").content == HELLO
+
+        for client in (idle, silent):
+            assert is_answered_for_the_last_time(client)
+            assert receive_all(client) == b""
+        assert read_answer(beginning + receive_all(download))[0].content == film
+
+    assert program.stop()[0] == 0
+
+
+def test_the_new_process_is_of_the_code_as_it_is_by_now(serving: Start, replaceable: pathlib.Path) -> None:
+    program = serving("--quiet", env=running(replaceable))
+    line(program)
+    assert program.ask("/").field("Server") == "httpsock"
+    source = (replaceable / "server" / "server.py").read_text(encoding="utf-8")
+    (replaceable / "server" / "server.py").write_text(
+        source.replace('"Server": "httpsock"', '"Server": "newer"'), encoding="utf-8"
+    )
+
+    hand_over(program)
+
+    assert eventually(lambda: program.ask("/").field("Server") == "newer")
+    assert program.stop()[0] == 0
+
+
+# --- What goes wrong changes nothing --------------------------------------------------------------
+
+
+def test_a_new_process_that_ends_before_it_serves_changes_nothing(serving: Start, folder: pathlib.Path) -> None:
+    program = serving("--quiet", command=program_with(AFTER_THE_FIRST.format("sys.exit('a fault of the new one')")))
+    line(program)
+    (folder / "started").touch()
+
+    program.process.send_signal(signal.SIGHUP)
+    said = line(program), line(program)
+
+    assert said[0] == "a fault of the new one\n"
+    assert said[1].startswith("httpsock: new process ")
+    assert said[1].endswith(" exited before it was ready; still serving.\n")
+    assert program.ask("/hello.txt").content == HELLO
+    (folder / "started").unlink()
+    hand_over(program)
+    assert program.ask("/hello.txt").content == HELLO
+    assert program.stop()[0] == 0
+
+
+def test_where_no_process_can_be_started_it_says_so(serving: Start) -> None:
+    program = serving("--quiet", command=program_with("sys.executable = '/nowhere/python'"))
+    line(program)
+    for _ in range(3):
+        program.process.send_signal(signal.SIGHUP)
+
+        assert line(program) == "httpsock: cannot start a new process: No such file or directory; still serving.\n"
+        assert program.ask("/hello.txt").content == HELLO
+    assert program.stop()[0] == 0
+
+
+@on_linux
+def test_while_one_begins_no_other_is_started(serving: Start, folder: pathlib.Path) -> None:
+    # Whoever starts now waits until somebody writes.
+    os.mkfifo(folder / "gate")
+    program = serving("--quiet", command=program_with(AFTER_THE_FIRST.format("open('gate').close()")))
+    line(program)
+    (folder / "started").touch()
+    for _ in range(3):
+        program.process.send_signal(signal.SIGHUP)
+        assert eventually(lambda: len(children(program.process.pid)) == 1)
+    beginning = children(program.process.pid)
+    assert program.ask("/hello.txt").content == HELLO
+
+    # It ends although it does not serve yet.
+    assert program.stop()[0] == 0
+    assert not any(map(is_alive, beginning))
+
+
+# Kills the process that should take over, or this one, in the middle of the call that starts it.
+DURING_THE_START = """
+import os, signal
+spawn = os.posix_spawn
+def spawn_and(*arguments, **keywords):
+    pid = spawn(*arguments, **keywords)
+    {}
+    return pid
+os.posix_spawn = spawn_and
+"""
+
+
+def test_a_stop_that_arrives_while_a_process_is_started_reaches_it_too(serving: Start) -> None:
+    during = DURING_THE_START.format("os.kill(os.getpid(), signal.SIGTERM); open('started', 'w').write(str(pid))")
+    program = serving("--quiet", command=program_with(during))
+    line(program)
+
+    code, _, said = program.stop(signal.SIGHUP)
+
+    assert (code, said) in ((0, ""), (128 + signal.SIGTERM, ""))
+    assert is_refused(program.port)
+
+
+def test_an_exit_that_happens_while_the_process_is_started_is_noticed(serving: Start) -> None:
+    killed = "os.kill(pid, signal.SIGKILL); os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)"
+    program = serving("--quiet", command=program_with(DURING_THE_START.format(killed)))
+    line(program)
+    for _ in range(2):
+        program.process.send_signal(signal.SIGHUP)
+
+        assert line(program).endswith(" exited before it was ready; still serving.\n")
+        assert program.ask("/hello.txt").content == HELLO
+    assert program.stop() == (0, "", "")
+
+
+def test_a_new_process_that_hangs_is_killed_and_does_not_block_the_next(serving: Start, folder: pathlib.Path) -> None:
+    os.mkfifo(folder / "gate")
+    impatient = "import httpsock.server.restart; httpsock.server.restart.START_SECONDS = 0.2\n"
+    program = serving("--quiet", command=program_with(impatient + AFTER_THE_FIRST.format("open('gate').close()")))
+    line(program)
+    (folder / "started").touch()
+    program.process.send_signal(signal.SIGHUP)
+
+    assert line(program).endswith(" was not ready after 0.2 s: killed.\n")
+    assert line(program).endswith(" exited before it was ready; still serving.\n")
+    assert program.ask("/hello.txt").content == HELLO
+    assert program.stop() == (0, "", "")
+
+
+def test_a_burst_of_signals_starts_one_process_at_a_time(serving: Start) -> None:
+    program = serving("--quiet")
+    line(program)
+    for _ in range(50):
+        program.process.send_signal(signal.SIGHUP)
+
+    while "has taken over" not in line(program):
+        pass
+    assert program.ask("/hello.txt").content == HELLO
+    assert program.stop()[0] == 0
+    assert is_refused(program.port)
+
+
+@on_linux
+@in_each_form
+def test_a_stray_user_signal_changes_nothing(serving: Start, processes: str) -> None:
+    program = serving("--quiet", "--processes", processes)
+    line(program)
+    program.ask("/hello.txt")
+    for pid in [program.process.pid, *children(program.process.pid)]:
+        os.kill(pid, signal.SIGUSR1)
+    assert program.ask("/hello.txt").content == HELLO
+    successor = hand_over(program)
+    for pid in (program.process.pid, successor):
+        os.kill(pid, signal.SIGUSR1)
+
+    assert program.ask("/hello.txt").content == HELLO
+    assert program.stop() == (0, "", "")
+
+
+@on_linux
+@in_each_form
+def test_successors_of_a_replaced_process_accept_no_more(serving: Start, processes: str) -> None:
+    program = serving("--quiet", "--processes", processes)
+    line(program)
+    replaced = hand_over(program)
+    os.kill(replaced, signal.SIGHUP)
+    successor = int(line(program).split()[2])
+    assert children(replaced)[-1] == successor
+
+    last = hand_over(program)
+
+    assert eventually(lambda: not is_alive(successor))
+    assert eventually(lambda: not is_alive(replaced))
+    assert children(program.process.pid)[-1] == last
+    assert program.ask("/hello.txt").content == HELLO
+    assert program.stop() == (0, "", "")
+    assert is_refused(program.port)
+
+
+def test_a_replaced_process_starts_none() -> None:
+    said: list[str] = []
+    restart = GracefulRestart([], said.append)
+    restart.drain()
+
+    restart.start(time.monotonic())
+
+    assert (restart.is_running, said) == (False, [])
+
+
+@on_linux
+@pytest.mark.parametrize("closed", ["2>&-", "<&- 2>&-"])
+def test_a_new_process_takes_over_without_standard_error(serving: Start, closed: str) -> None:
+    program = serving(command=["sh", "-c", f'exec "$@" {closed}', "sh", *COMMAND])
+    with connect(program.port) as client:
+        program.process.send_signal(signal.SIGHUP)
+
+        assert is_answered_for_the_last_time(client)
+    assert len(children(program.process.pid)) == 1
+    assert program.ask("/hello.txt").content == HELLO
+    assert program.stop()[:2] == (0, "")
+
+
+# --- Ending ---------------------------------------------------------------------------------------
+
+
+@in_each_form
+def test_the_new_one_ends_when_the_old_one_is_killed(serving: Start, processes: str) -> None:
+    program = serving("--quiet", "--processes", processes)
+    line(program)
+    successor = hand_over(program)
+
+    program.process.kill()
+    program.process.wait()
+
+    assert eventually(lambda: is_refused(program.port))
+    assert eventually(lambda: not is_alive(successor))
+
+
+@in_each_form
+def test_if_the_new_one_ends_all_end_as_it_did(serving: Start, processes: str) -> None:
+    program = serving("--quiet", "--processes", processes)
+    line(program)
+    os.kill(hand_over(program), signal.SIGKILL)
+
+    code, _, said = program.end()
+
+    assert code == 128 + signal.SIGKILL
+    assert said.endswith(", which had taken over, exited with code 137.\n")
+
+
+@on_linux
+@in_each_form
+def test_if_the_new_one_ends_who_still_finishes_stops(serving: Start, folder: pathlib.Path, processes: str) -> None:
+    with open(folder / "film.bin", "wb") as file:
+        file.truncate(FILM_OCTETS)
+    program = serving("--quiet", "--grace", "0", "--processes", processes)
+    line(program)
+    with connect(program.port) as client:
+        client.sendall(get("/film.bin"))
+        client.recv(1)
+        os.kill(hand_over(program), signal.SIGTERM)
+
+        code, _, said = program.end()
+
+    assert code == 0
+    assert "cut off when the time to stop was over: 1\n" in said
+
+
+@on_linux
+@in_each_form
+def test_a_second_signal_ends_all_at_once(serving: Start, folder: pathlib.Path, processes: str) -> None:
+    with open(folder / "film.bin", "wb") as file:
+        file.truncate(FILM_OCTETS)
+    # Who is killed while it writes down what it has covered writes half of it.
+    program = serving("--quiet", "--grace", "3600", "--processes", processes, env=running(PACKAGE))
+    line(program)
+    successor = hand_over(program)
+    # Nobody was connected: who served before has soon retired.
+    assert eventually(lambda: children(program.process.pid) == [successor] and threads(program.process.pid) == 1)
+    with connect(program.port) as client:
+        client.sendall(get("/film.bin"))
+        client.recv(1)
+        program.process.terminate()
+        assert eventually(lambda: is_refused(program.port))
+        assert is_alive(successor)
+        program.process.terminate()
+
+        assert program.end()[0] == 128 + signal.SIGTERM
+        assert eventually(lambda: not is_alive(successor))
+
+
+def test_who_is_stopped_does_not_hold_up_the_end(serving: Start) -> None:
+    short = "import httpsock.server.process_loop; httpsock.server.process_loop.KILL_SECONDS = 1"
+    program = serving("--quiet", "--grace", "0", command=program_with(short))
+    line(program)
+    successor = hand_over(program)
+    os.kill(successor, signal.SIGSTOP)
+
+    program.process.terminate()
+
+    assert program.end()[0] == 128 + signal.SIGKILL
+    assert not is_alive(successor)
+
+
+# --- SIGHUP that means something else -------------------------------------------------------------
+
+
+def test_it_ends_with_its_terminal(folder: pathlib.Path) -> None:
+    import pty
+
+    process, terminal = pty.fork()
+    if process == 0:  # pragma: no cover (another process)
+        os.chdir(folder)
+        os.execve(sys.executable, [*COMMAND, "--port", "0", "--quiet"], ENVIRONMENT)
+    said = b""
+    while b"Ctrl-C" not in said:
+        said += os.read(terminal, 4096)
+    os.close(terminal)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+
+
+def test_it_ends_where_its_terminal_is_gone(serving: Start) -> None:
+    """As above, but what it has covered is written down for sure."""
+    gone = "from httpsock.server import process_loop; process_loop._has_terminal = [False, True].pop"
+    program = serving("--quiet", command=program_with(gone))
+    line(program)
+
+    assert program.stop(signal.SIGHUP) == (0, "", "")
+
+
+def test_where_it_is_ignored_it_stays_so(serving: Start) -> None:
+    program = serving("--quiet", command=["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *COMMAND])
+    line(program)
+    program.process.send_signal(signal.SIGHUP)
+
+    assert program.ask("/hello.txt").content == HELLO
+    assert program.stop() == (0, "", "")
+
+
+# --- Sockets from elsewhere -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A socket that listens, as systemd makes one."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+GIVEN = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@in_each_form
+def test_it_serves_at_the_socket_that_it_is_given(start: Start, listener: socket.socket, processes: str) -> None:
+    command = [sys.executable, "-c", GIVEN, str(listener.fileno()), *COMMAND]
+    program = start("--quiet", "--processes", processes, command=command, pass_fds=[listener.fileno()])
+    program.read_url()
+    assert program.port == listener.getsockname()[1]
+    assert line(program).endswith(f" at {program.url} (Ctrl-C to stop)\n")
+
+    assert [program.ask("/hello.txt").content for _ in range(5)] == [HELLO] * 5
+    hand_over(program)
+    assert [program.ask("/hello.txt").content for _ in range(5)] == [HELLO] * 5
+    assert program.stop()[0] == 0
+
+
+def test_what_does_not_listen_is_told_of(start: Start) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        command = [sys.executable, "-c", GIVEN, str(other.fileno()), *COMMAND]
+        code, out, said = start(command=command, pass_fds=[other.fileno()]).end()
+
+    reason = "descriptor 3 is not a listening TCP socket"
+    assert (code, out) == (1, "")
+    assert said == f"httpsock: cannot use the inherited listening sockets: {reason}.\n"
+
+
+def test_what_another_process_was_given_is_none_of_its_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    monkeypatch.setenv("LISTEN_PID", str(os.getppid()))
+
+    assert inherit_sockets().groups == []
+    assert "LISTEN_FDS" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        pytest.param("HTTPSOCK_RESTART", f"{os.getppid()} 99999 5", "Bad file descriptor", id="no channel"),
+        pytest.param(
+            "HTTPSOCK_RESTART", "1 2 3", "process 1, which this one should replace, has ended", id="another's"
+        ),
+        pytest.param("HTTPSOCK_RESTART", "x", "HTTPSOCK_RESTART is 'x'", id="malformed"),
+        pytest.param("LISTEN_FDS", "x", "LISTEN_FDS is 'x', not a number of sockets", id="not a number"),
+        pytest.param("LISTEN_FDS", "-1", "LISTEN_FDS is '-1', not a number of sockets", id="negative"),
+        pytest.param("LISTEN_FDS", "+1", "LISTEN_FDS is '+1', not a number of sockets", id="signed"),
+        pytest.param("LISTEN_FDS", "", "LISTEN_FDS is '', not a number of sockets", id="empty"),
+        pytest.param("LISTEN_FDS", "99999", "", id="no sockets"),
+    ],
+)
+def test_malformed_activation_is_refused_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+
+    assert main([]) == 1
+
+    said = capfd.readouterr().err
+    assert said.startswith("httpsock: cannot use the inherited listening sockets: ")
+    assert reason in said
+
+
+def test_no_sockets_means_that_the_server_opens_its_own() -> None:
+    assert inherit_sockets({"LISTEN_FDS": "0", "LISTEN_PID": str(os.getpid())}).groups == []

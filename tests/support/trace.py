@@ -1,0 +1,133 @@
+"""Traces of real exchanges, with what differs from run to run made the same."""
+
+import pathlib
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import Any, Self
+
+import httpsock
+from httpsock.observe.traced import Instrumentation
+from httpsock.tracing.events import Event, Format, TextFormatter
+from httpsock.tracing.trace import TraceWriter
+from tests.support import PATIENCE_SECONDS
+
+_TRACES = pathlib.Path(__file__).parents[1] / "traces"
+_ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
+    # The port of a peer and the time; the gutter is as wide as it was.
+    (r"^(#\d+ 127\.0\.0\.1):\d+ +[\d.]+ (?:µs|ms|s)  ", r"\1:PORT  TIME  "),
+    (r"^(server|client) +[\d.]+ (?:µs|ms|s)  ", r"\1  TIME  "),
+    (r"(127\.0\.0\.1|0\.0\.0\.0|\[::1\]):\d+", r"\1:PORT"),
+    (r"< Date: [^\n]+", "< Date: DATE"),
+    (r"< Last-Modified: [^\n]+", "< Last-Modified: DATE"),
+    # The entity-tag of a large file holds its inode and times.
+    (r'< ETag: (?:W/)?"[0-9a-f]+-[0-9a-f]+-[^\n]+', '< ETag: "INODE-SIZE-TIMES"'),
+    # What tells one device from another, and where it is described.
+    (r"(sendto|recvfrom) \d+ ", r"\1 N "),
+    (r"[0-9a-f]{8}-[0-9a-f-]{27}", "UUID"),
+    (r"BOOTID\.UPNP\.ORG: \d+", "BOOTID.UPNP.ORG: N"),
+    (r"SERVER: .* UPnP/2.0 httpsock", "SERVER: SYSTEM UPnP/2.0 httpsock"),
+    # What a folder takes up is the file system's affair.
+    (r": folder, \d+ bytes", ": folder, N bytes"),
+    # The peer's end may be there already when it is first looked for.
+    (r"^#.*recv: EAGAIN.*\n#.*wait for the peer's end.*\n", ""),
+    (r"User-Agent: curl/[\d.]+", "User-Agent: curl/VERSION"),
+    (r"(?m)^      = .*$", lambda match: re.sub(r"\d+(?:,\d+)*", "N", match[0])),
+]
+
+
+def alike(trace: str) -> str:
+    """Return *trace* without what differs from run to run."""
+    for pattern, replacement in _ALIKE:
+        trace = re.sub(pattern, replacement, trace, flags=re.MULTILINE)
+    return trace
+
+
+def golden(name: str) -> str:
+    """Return the trace that tells of *name*."""
+    told = (_TRACES / f"{name}.txt").read_text(encoding="utf-8")
+    # Only Linux tells what the kernel knows.
+    return told if sys.platform.startswith("linux") else re.sub(r"(?m)^      = .*\n", "", told)
+
+
+class Told(TraceWriter):
+    """A trace that keeps what it is told."""
+
+    def __init__(self, *, wants_octets: bool = False, is_client: bool = True, only: str = "") -> None:
+        self.events: list[Event] = []
+        self._text = TextFormatter(is_client=is_client)
+        super().__init__(self._keep, -1, only=only, wants_octets=wants_octets)
+
+    def _keep(self, event: Event) -> str:
+        self.events.append(event)
+        return ""
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the events."""
+        return [event.name for event in self.events]
+
+    @property
+    def text(self) -> str:
+        """What a person would read, from run to run the same."""
+        return alike("".join(map(self._text, self.events)))
+
+
+class Traced:
+    """A server that is traced, until the block ends; then *told* is what it has told."""
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        format_event: Format | None = None,
+        *,
+        only: str = "",
+        wants_octets: bool = False,
+        descriptor: int | None = None,
+        **settings: Any,
+    ) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it lives as long as the block)
+        if descriptor is None:
+            descriptor = self._file.fileno()
+        self._format = format_event or TextFormatter()
+        self._trace = TraceWriter(self._count, descriptor, only=only, wants_octets=wants_octets)
+        self._closed = 0
+        self._has_closed = threading.Condition()
+        # Of which connections the end is told, so that it can be waited for.
+        self._waits = not only
+        given: dict[str, Any] = {"hosts": ["127.0.0.1"], "port": 0, "threads": 1} | settings
+        self._server = httpsock.Server(folder, tracing=Instrumentation(self._trace), **given)
+        self.port = self._server.port
+        self.told = ""
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def _count(self, event: Event) -> str:
+        if event.connection and event.name == "close":
+            with self._has_closed:
+                self._closed += 1
+                self._has_closed.notify()
+        return self._format(event)
+
+    def stop_now(self) -> None:
+        """Cut off whatever is being sent."""
+        self._server.stop(grace_seconds=0)
+
+    def __exit__(self, *_: object) -> None:
+        # What happens when the server stops is not what is traced.
+        with self._has_closed:
+            self._has_closed.wait_for(lambda: not self._waits or self._closed == self._trace._count, PATIENCE_SECONDS)
+        self._server.stop()
+        with self._file as file:
+            file.seek(0)
+            self.told = file.read().decode()
+
+    @property
+    def conversations(self) -> str:
+        """What it has told but of itself, from run to run the same."""
+        lines = alike(self.told).splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith("server"))

@@ -1,0 +1,379 @@
+"""Traces of real exchanges, held against traces of before: each file in tests/traces tells one story.
+
+A trace is right if who reads it alone can say what happened. The other tests hold that a server that is traced sends
+what it sends untraced, and that what fails is told, too.
+"""
+
+import errno
+import os
+import pathlib
+import re
+import socket
+import struct
+import threading
+from typing import Any
+
+import pytest
+
+import httpsock
+from httpsock import Timeouts
+from httpsock.files import cache, document_root
+from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.observe.traced import Instrumentation
+from httpsock.server.settings import Settings
+from httpsock.tracing.events import TextFormatter
+from httpsock.tracing.sockets import TracedDatagramSocket, TracedListener, TracedSocket
+from httpsock.tracing.trace import TraceWriter
+from tests.conftest import LONG_AGO
+from tests.support import PATIENCE_SECONDS, connect, get, receive_all, talk
+from tests.support.trace import Told, Traced, alike, golden
+
+CLOSE = "Connection: close"
+
+
+def receive_one(client: socket.socket) -> bytes:
+    """Return the octets of one response with a short content, on a connection that goes on."""
+    octets = client.recv(65536)
+    length = int(octets.partition(b"Content-Length: ")[2].partition(b"\r")[0])
+    while len(octets.partition(b"\r\n\r\n")[2]) < length:
+        octets += client.recv(65536)
+    return octets
+
+
+def reset(client: socket.socket) -> None:
+    """Close a connection so that the peer is told to forget it."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+def collapsed(told: str) -> str:
+    """Return a trace where a file is sent in one turn: how much goes out at a time differs from run to run."""
+    gutter = "#1 127.0.0.1:PORT  TIME  "
+    turns = rf"(?:{gutter}sendfile \d+\n(?:{gutter}wait for room.*\n(?={gutter}sendfile \d))?)+"
+    told = re.sub(turns, f"{gutter}sendfile MUCH\n", told)
+    return re.sub(rf"({gutter}sendfile MUCH\n{gutter}wait .*\n{gutter}timeout .*\n)+", r"\1", told)
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let files be kept in memory although they are new."""
+    monkeypatch.setattr(document_root, "MTIME_GRANULARITY_SECONDS", -3600)
+    monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
+
+
+# --- Stories ------------------------------------------------------------------------------------------------------
+
+
+def test_two_requests_on_one_connection(folder: pathlib.Path, settled: None) -> None:
+    with Traced(folder) as server, connect(server.port) as client:
+        for _ in range(2):
+            client.sendall(get("/hello.txt"))
+            receive_one(client)
+        client.shutdown(socket.SHUT_WR)
+        assert receive_all(client) == b""
+    assert server.conversations == golden("keep-alive")
+
+
+def test_a_request_that_is_refused(folder: pathlib.Path) -> None:
+    with Traced(folder) as server:
+        talk(server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept : text/html\r\n\r\n")
+    assert server.conversations == golden("refused")
+
+
+def test_a_head_that_does_not_come_in_time(folder: pathlib.Path) -> None:
+    with Traced(folder, timeouts=Timeouts(head=0.05)) as server, connect(server.port) as client:
+        client.sendall(b"GET /hello.txt HTTP/1.1\r\nHos")
+        receive_one(client)
+        client.shutdown(socket.SHUT_WR)
+        assert receive_all(client) == b""
+    assert server.conversations == golden("timed-out")
+
+
+def test_a_client_that_asks_for_nothing(folder: pathlib.Path) -> None:
+    with Traced(folder, timeouts=Timeouts(idle=0.05)) as server, connect(server.port) as client:
+        assert receive_all(client) == b""
+    assert server.conversations == golden("idle")
+
+
+def test_a_part_of_a_large_file(folder: pathlib.Path) -> None:
+    with Traced(folder) as server:
+        talk(server.port, get("/large.bin", "Range: bytes=1000-1099", CLOSE))
+    assert server.conversations == golden("ranged")
+
+
+def test_a_large_file(folder: pathlib.Path) -> None:
+    length = 8 * 1024 * 1024
+    (folder / "film.webm").write_bytes(bytes(length))
+    # Its entity-tag is weak, and two octets longer, for a moment after it was written.
+    with httpsock.Server(folder, port=0) as server:
+        while b'ETag: W/"' in talk(server.port, get("/film.webm", CLOSE, method="HEAD")):
+            pass
+    with Traced(folder) as traced:
+        talk(traced.port, get("/film.webm", CLOSE))
+    # How long the entity-tag is depends on the number of the inode.
+    told = re.sub(r"  send [0-9]+\n", "  send N\n", traced.conversations)
+    assert sum(map(int, re.findall(r"  sendfile (\d+)\n", told))) == length
+    assert collapsed(told) == golden("large-file")
+
+
+def test_a_file_that_is_handed_over_behind_its_head(folder: pathlib.Path) -> None:
+    (folder / "some.bin").write_bytes(bytes(50_000))
+    with Traced(folder) as server:
+        answer = talk(server.port, get("/some.bin", CLOSE))
+    assert answer.endswith(b"\r\n\r\n" + bytes(50_000))
+    assert f"  send {len(answer)}\n" in server.conversations
+
+
+def test_a_connection_that_the_peer_resets(folder: pathlib.Path) -> None:
+    with Traced(folder) as server:
+        client = connect(server.port)
+        client.sendall(get("/hello.txt"))
+        receive_one(client)
+        reset(client)
+        # Whoever comes after it is accepted after it.
+        with connect(server.port) as other:
+            other.sendall(get("/hello.txt", CLOSE))
+            receive_all(other)
+    first = "".join(re.findall(r"^#1 .*\n(?:      .*\n)*", server.conversations, re.MULTILINE))
+    assert first == golden("reset")
+
+
+def test_a_client_that_stops_reading(folder: pathlib.Path) -> None:
+    (folder / "film.webm").write_bytes(bytes(64 * 1024 * 1024))
+    has_given_up = threading.Event()
+    settings: dict[str, Any] = {"timeouts": Timeouts(slow=0.05), "log": lambda exchanges: has_given_up.set()}
+    with Traced(folder, **settings) as server, connect(server.port) as client:
+        client.sendall(get("/film.webm"))
+        assert has_given_up.wait(PATIENCE_SECONDS)
+    # Before it is given up one more attempt is made, and what comes of that differs from run to run.
+    last_attempt = (
+        r"(?m)^#1 127\.0\.0\.1:PORT  TIME  sendfile(?:: EAGAIN.*| MUCH)\n(?=#1 127\.0\.0\.1:PORT  TIME  close)"
+    )
+    assert re.sub(last_attempt, "", collapsed(server.conversations)) == golden("stalled")
+
+
+def test_a_sibling_that_is_not_proved_is_named(folder: pathlib.Path) -> None:
+    (folder / "hello.txt.gz").write_bytes(b"")
+    os.utime(folder / "hello.txt.gz", (LONG_AGO, LONG_AGO))
+    with Traced(folder) as server:
+        talk(server.port, get("/hello.txt", "Accept-Encoding: gzip", CLOSE))
+    assert "unproved hello.txt.gz: its bytes are not proved to be the file in gzip\n" in server.conversations
+
+
+def test_what_is_not_there_and_what_is_a_folder(folder: pathlib.Path) -> None:
+    with Traced(folder) as server:
+        talk(server.port, get("/nothing.txt") + get("/sub/") + get("/sub") + get("/", "Accept: text/plain", CLOSE))
+    assert server.conversations == golden("folders")
+
+
+def test_what_leads_out_of_the_folder(folder: pathlib.Path) -> None:
+    (folder.parent / "outside").mkdir()
+    (folder.parent / "secret.txt").write_text("secret")
+    (folder / "link").symlink_to(folder.parent / "outside")
+    (folder / "link.txt").symlink_to(folder.parent / "secret.txt")
+    with Traced(folder) as server:
+        talk(server.port, get("/link.txt") + get("/link/", CLOSE))
+    assert "  open link.txt: ENOENT, leads out of the document root\n" in server.told
+    assert "  scandir link: ENOENT, leads out of the document root\n" in server.told
+    assert server.told.count("  refuse 404 Not Found\n") == 2
+
+
+def test_a_system_without_sendfile_reads_and_sends(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sendfile", raising=False)
+    with Traced(folder) as server:
+        talk(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
+    assert "  send 100\n      < (100 bytes of content)\n" in server.told
+    assert "sendfile" not in server.told
+
+
+def test_a_sendfile_that_is_refused_is_told_and_made_up_for(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> int:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "sendfile", refuse, raising=False)
+    with Traced(folder) as server:
+        talk(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
+    assert "  sendfile: EINVAL, Invalid argument\n" in server.told
+    assert "  send 100\n      < (100 bytes of content)\n" in server.told
+
+
+def test_content_that_nobody_wants(folder: pathlib.Path) -> None:
+    with Traced(folder) as server, connect(server.port) as client:
+        client.sendall(get("/hello.txt", "Content-Length: 20", CLOSE, method="POST"))
+        client.sendall(b"x" * 20)
+        client.shutdown(socket.SHUT_WR)
+        receive_all(client)
+    told = server.conversations
+    assert "  content 20, complete\n" in told
+    assert "  refuse 405 Method Not Allowed\n      ! POST is not for files" in told
+    assert told.count("> POST /hello.txt HTTP/1.1") == 1
+
+
+def test_content_is_waited_for_as_such(folder: pathlib.Path) -> None:
+    with Traced(folder, timeouts=Timeouts(stall=0.05)) as server, connect(server.port) as client:
+        client.sendall(get("/hello.txt", "Content-Length: 20", method="POST") + b"xxx")
+        receive_one(client)
+    told = server.conversations
+    assert "  wait for content, at most 0.05 s\n" in told
+    assert "  timeout after 0.05 s of waiting for content\n" in told
+    assert "! the content did not come in time (RFC 9110 §15.5.9)" in told
+
+
+def test_every_octet_is_shown_when_all_are_wanted(folder: pathlib.Path) -> None:
+    request = get("/alphabet.txt", "Authorization: Basic dXNlcjpzZWNyZXQ=", CLOSE)
+    with Traced(folder, wants_octets=True) as server:
+        answer = talk(server.port, request)
+    rows = re.findall(r"^      ([<>]) [0-9a-f]{4}  ([0-9a-f ]{47})", server.told, re.MULTILINE)
+    received = bytes.fromhex("".join(row for mark, row in rows if mark == ">"))
+    sent = bytes.fromhex("".join(row for mark, row in rows if mark == "<"))
+    assert received == request.replace(b"dXNlcjpzZWNyZXQ=", b"*" * 16)
+    assert sent == answer
+    assert "> GET" not in server.told, "a head is shown once"
+
+
+def test_every_octet_of_a_file_is_shown_when_all_are_wanted(folder: pathlib.Path) -> None:
+    with Traced(folder, wants_octets=True) as server:
+        talk(server.port, get("/large.bin", "Range: bytes=4-70003", CLOSE))
+    (told,) = re.findall(r"  sendfile 70000\n((?:      .*\n)+)", server.told)
+    octets = bytes.fromhex("".join(re.findall(r"< [0-9a-f]{4,}  ([0-9a-f ]{47})", told)))
+    assert octets == (folder / "large.bin").read_bytes()[4:70004]
+
+
+# --- The server itself --------------------------------------------------------------------------------------------
+
+
+def test_the_server_tells_how_it_comes_to_listen_and_how_it_ends(folder: pathlib.Path) -> None:
+    with Traced(folder, threads=2) as server:
+        pass
+    assert alike(server.told) == golden("server")
+
+
+def test_an_address_that_is_taken_is_told(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, (tmp_path / "told").open("wb") as file:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            httpsock.Server(
+                folder,
+                hosts=["127.0.0.1"],
+                port=port,
+                tracing=Instrumentation(TraceWriter(TextFormatter(), file.fileno())),
+            )
+    assert f"  bind 127.0.0.1:{port}: EADDRINUSE, Address already in use\n" in (tmp_path / "told").read_text()
+
+
+def test_without_heads_all_that_is_sent_is_content() -> None:
+    told: list[Any] = []
+    one, other = socket.socketpair()
+    family, kind = one.family, one.type
+    with other, TracedSocket(family, kind, 0, one.detach(), emit=lambda *event, **octets: told.append(event)) as traced:
+        traced.send(b"abc")
+    assert told == [("send", {"octets": 3, "content": 3}), ("close", {})]
+
+
+def test_a_socket_that_can_not_be_made_is_told() -> None:
+    told = []
+    with pytest.raises(OSError, match="not supported"):
+        TracedListener(socket.AF_INET, socket.SOCK_SEQPACKET, emit=lambda *event: told.append(event))
+    assert [(name, attributes["error"]) for name, attributes in told] == [("socket", "ESOCKTNOSUPPORT")]
+
+
+def test_conversations_that_are_cut_short_are_told(folder: pathlib.Path) -> None:
+    (folder / "film.webm").write_bytes(bytes(64 * 1024 * 1024))
+    with Traced(folder) as server, connect(server.port) as client:
+        client.sendall(get("/film.webm"))
+        client.recv(1)
+        server.stop_now()
+    assert "  cut short: the server stops\n" in server.conversations
+
+
+# --- Who is traced ------------------------------------------------------------------------------------------------
+
+
+def test_only_one_client_is_traced(folder: pathlib.Path) -> None:
+    with Traced(folder, only="127.0.0.9") as server:
+        with connect(server.port) as client:
+            client.sendall(get("/hello.txt", CLOSE))
+            receive_all(client)
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS, ("127.0.0.9", 0)) as client:
+            client.sendall(get("/alphabet.txt", CLOSE))
+            receive_all(client)
+    assert "hello" not in server.told
+    assert re.findall(r"^#1 127\.0\.0\.9:\d+ .* parse (.*)$", server.told, re.MULTILINE) == ["GET /alphabet.txt"]
+
+
+def test_only_requests_for_some_paths_are_traced(folder: pathlib.Path) -> None:
+    with Traced(folder, only="/a") as server:
+        with connect(server.port) as client:
+            for path in ("/hello.txt", "/alphabet.txt", "/sub/", "/a-b"):
+                client.sendall(get(path))
+                receive_one(client)
+        talk(server.port, b"GET /a b HTTP/1.1\r\n\r\n")
+        talk(server.port, b"GET /hello.txt b HTTP/1.1\r\n\r\n")
+        talk(server.port, b"")
+    told = re.findall(r"^(#\d) 127.*  TIME  (.*)", server.conversations, re.MULTILINE)
+    assert told == [
+        ("#1", "recv 47"),
+        ("#1", "parse GET /alphabet.txt"),
+        ("#1", "stat alphabet.txt: file, 26 bytes"),
+        ("#1", "open alphabet.txt"),
+        ("#1", "read 26"),
+        ("#1", "send 344"),
+        ("#1", "wait for a request, at most 20 s"),
+        ("#1", "recv 38"),
+        ("#1", "parse GET /a-b"),
+        ("#1", "stat a-b: ENOENT, No such file or directory"),
+        ("#1", "refuse 404 Not Found"),
+        ("#1", "send 273"),
+        ("#1", "wait for a request, at most 20 s"),
+        ("#1", "recv 0: the peer has ended its side"),
+        ("#1", "close"),
+        ("#2", "accept"),
+        ("#2", "wait for a request, at most 20 s"),
+        ("#2", "recv 21"),
+        ("#2", "refuse 400 Bad Request"),
+        ("#2", "send 309"),
+        ("#2", "shutdown: our side has ended"),
+        ("#2", "recv 0: the peer has ended its side"),
+        ("#2", "close"),
+    ]
+
+
+def test_a_peer_that_is_gone_before_it_is_looked_at_has_no_port(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    settings = Settings(DocumentRoot(folder))
+    with (tmp_path / "told").open("wb") as file:
+        worker = Instrumentation(TraceWriter(TextFormatter(), file.fileno())).worker([], settings, None, print)
+        connection = worker._connect(socket.socket(), "192.0.2.7", settings, None, Tick(settings.root, 0, 0))
+    connection.close()
+    settings.is_stopping = True
+    worker.run()
+    assert re.findall(r"^#1 192\.0\.2\.7 ", (tmp_path / "told").read_text(), re.MULTILINE) != []
+
+
+def test_calls_of_a_socket_for_datagrams_that_fail_are_told() -> None:
+    told = Told(is_client=False)
+    with TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, emit=told.server) as first:
+        first.bind(("127.0.0.1", 0))
+        second = TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, emit=told.server)
+        second.setblocking(False)
+        for call in (
+            lambda: second.bind(first.getsockname()),
+            lambda: second.sendto(b"octets", ("127.0.0.1", 0)),
+            lambda: second.recvfrom(100),
+        ):
+            with pytest.raises(OSError, match=r"\d"):
+                call()
+        second.close()
+        second.close()
+    with pytest.raises(OSError, match=r"\d"):
+        TracedDatagramSocket(socket.AF_INET, socket.SOCK_SEQPACKET, emit=told.server)
+    sentences = [line.partition("  TIME  ")[2].partition(",")[0] for line in told.text.splitlines()]
+    assert sentences[3:] == [
+        "bind 127.0.0.1:PORT: EADDRINUSE",
+        "sendto 127.0.0.1:PORT: EINVAL",
+        "recvfrom: EAGAIN",
+        "close 0.0.0.0:PORT",
+        "close 127.0.0.1:PORT",
+        "socket: ESOCKTNOSUPPORT",
+    ]

@@ -1,0 +1,231 @@
+"""The trace: nothing told waits for a terminal, nothing is lost but what is counted, and all comes in order."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from httpsock.tracing.events import Event
+from httpsock.tracing.trace import TraceWriter
+from tests.support import PATIENCE_SECONDS, get, read_answers, talk
+from tests.support.trace import Told, Traced
+
+CLOSE = "Connection: close"
+
+
+def brief(event: Event) -> str:
+    """Return an event as a line of a known length."""
+    return f"{event.connection} {event.name} {' '.join(map(str, event.attributes.values()))}".strip().ljust(99) + "\n"
+
+
+def lines(told: bytes) -> list[str]:
+    return [line.strip() for line in told.decode().splitlines()]
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """A pipe, as a terminal that is read from when the test wants to."""
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+def read_lines(reading: int, count: int) -> list[str]:
+    told = b""
+    while told.count(b"\n") < count:
+        told += os.read(reading, 65536)
+    return lines(told)
+
+
+def test_before_the_start_all_is_written_at_once(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    TraceWriter(brief, writing).server("bind", {"address": "a"})
+    assert read_lines(reading, 1) == ["0 bind a"]
+
+
+def test_events_come_in_the_order_in_which_they_are_told(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    trace = TraceWriter(brief, writing)
+    trace.start()
+    one, other = trace.teller("a"), trace.teller("b")
+    for number in range(200):
+        one("recv", {"octets": number})
+        other("send", {"octets": number})
+    told = read_lines(reading, 400)
+    trace.finish()
+    assert [line for line in told if line[0] == "1"] == [f"1 recv {number}" for number in range(200)]
+    assert [line for line in told if line[0] == "2"] == [f"2 send {number}" for number in range(200)]
+
+
+def test_whoever_tells_is_not_kept_waiting_and_what_is_lost_is_counted() -> None:
+    reading, writing = os.pipe()
+    trace = TraceWriter(brief, writing, most_octets=100 * 1024)
+    trace.start()
+    emit = trace.teller("a")
+    # Nobody reads: the pipe takes some hundred lines, the queue a hundred.
+    for number in range(5000):
+        emit("recv", {"octets": number})
+    told: list[bytes] = []
+    with open(reading, "rb") as terminal:
+        reader = threading.Thread(target=lambda: told.extend(terminal))
+        reader.start()
+        trace.finish()
+        os.close(writing)
+        reader.join()
+    # Where something is missing it says so, and how much.
+    expected = 0
+    for line in lines(b"".join(told)):
+        _, what, count = line.split()
+        if what == "recv":
+            assert int(count) == expected
+        expected += 1 if what == "recv" else int(count)
+    assert expected == 5000
+    assert len(told) < 5000
+
+
+def test_long_names_count_as_what_they_take_up(pipe: tuple[int, int]) -> None:
+    trace = TraceWriter(brief, pipe[1], most_octets=100 * 1024)
+    trace.start()
+    emit = trace.teller("a")
+    for _ in range(200):
+        emit("stat", {"name": "x" * 50_000})
+    waiting = sum(len(event.attributes["name"]) for event in trace._waiting if "name" in event.attributes)
+    assert waiting <= 100 * 1024
+    read_lines(pipe[0], 1)
+    os.set_blocking(pipe[0], False)
+    while trace._waiting:
+        with contextlib.suppress(BlockingIOError):
+            os.read(pipe[0], 65536)
+    trace.finish()
+
+
+def test_one_datagram_does_not_go_on_with_another() -> None:
+    told = Told(wants_octets=True)
+    for octets in (b"no line", b"Authorization: Basic secret\r\n"):
+        told.server("recvfrom", {"octets": len(octets), "address": "a"}, octets=octets)
+    assert told.events[1].octets == b"Authorization: Basic ******\r\n"
+
+
+def test_what_is_lost_at_the_end_is_counted(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    trace = TraceWriter(brief, writing, most_octets=0)
+    trace.start()
+    trace.teller("a")("accept")
+    trace.finish()
+    assert read_lines(reading, 1) == ["0 lost 1"]
+
+
+def test_a_terminal_that_does_not_wait_is_waited_for(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    os.set_blocking(writing, False)
+    trace = TraceWriter(brief, writing)
+    trace.start()
+    emit = trace.teller("a")
+    for number in range(2000):
+        emit("recv", {"octets": number})
+    assert read_lines(reading, 2000) == [f"1 recv {number}" for number in range(2000)]
+    trace.finish()
+
+
+def test_when_nobody_reads_any_more_it_is_content() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    trace = TraceWriter(brief, writing)
+    trace.start()
+    trace.teller("a")("accept")
+    trace.finish()
+    os.close(writing)
+    assert trace._thread is None
+
+
+def test_a_terminal_that_stalls_does_not_hold_up_the_end(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("httpsock.tracing.trace._FINISH_SECONDS", 0.01)
+    reading, writing = pipe
+    trace = TraceWriter(brief, writing)
+    trace.start()
+    emit = trace.teller("a")
+    # The pipe takes some hundred lines, and nobody reads.
+    for number in range(2000):
+        emit("recv", {"octets": number})
+    trace.finish()
+    # What is told after that waits for nobody, either.
+    emit("close")
+    writer = trace._thread
+    assert writer is not None
+    read_lines(reading, 2000)
+    writer.join(PATIENCE_SECONDS)
+
+
+def test_a_client_is_served_while_the_terminal_stalls(folder: pathlib.Path, pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    request = get("/hello.txt") * 20 + get("/hello.txt", CLOSE)
+    with Traced(folder, descriptor=writing) as server:
+        for _ in range(20):
+            answers = read_answers(talk(server.port, request))
+            assert [answer.text for answer in answers] == ["Hello, socket.\n"] * 21
+        # Somebody looks again, so that all can be told.
+        reader = threading.Thread(target=read_until_close, args=(reading,))
+        reader.start()
+    reader.join(PATIENCE_SECONDS)
+    assert not reader.is_alive()
+
+
+def read_until_close(reading: int) -> None:
+    """Read until the server has told that it listens no more."""
+    told = b""
+    while b"  close 127." not in told:
+        told = told[-200:] + os.read(reading, 65536)
+
+
+def test_a_traced_server_sends_what_it_sends_untraced(folder: pathlib.Path) -> None:
+    requests = [
+        get("/hello.txt") + get("/large.bin") + get("/sub/") + get("/large.bin", "Range: bytes=-5", CLOSE),
+        get("/hello.txt", method="HEAD") + get("/nothing", "Accept: application/json", CLOSE),
+        get("/hello.txt", "Content-Length: 3", method="POST") + b"abc" + get("/", CLOSE),
+        b"GET /hello.txt HTTP/1.1\r\nHost : x\r\n\r\n",
+        b"\x16\x03\x01",
+    ]
+    answers = {}
+    for is_traced in (True, False):
+        # What is not wanted is not traced.
+        with Traced(folder, only="" if is_traced else "192.0.2.7", wants_octets=is_traced) as server:
+            answers[is_traced] = [without_dates(talk(server.port, request)) for request in requests]
+        assert ("  close\n" in server.told) == is_traced
+    assert answers[True] == answers[False]
+
+
+def without_dates(octets: bytes) -> bytes:
+    # An entity-tag is weak as long as the file is new.
+    lines = octets.replace(b"W/", b"").split(b"\r\n")
+    return b"\r\n".join(line for line in lines if not line.startswith(b"Date: "))
+
+
+def test_connections_of_all_threads_are_counted_together(folder: pathlib.Path) -> None:
+    with Traced(folder, threads=3) as server:
+        for _ in range(3):
+            talk(server.port, get("/hello.txt", CLOSE))
+    accepted = [line for line in server.conversations.splitlines() if line.endswith("accept")]
+    assert [line.partition(" ")[0] for line in accepted] == ["#1", "#2", "#3"]
+
+
+def test_an_event_that_can_not_be_shown_costs_itself_alone() -> None:
+    def show(event: Event) -> str:
+        if event.name == "broken":
+            raise ZeroDivisionError("a fault of ours")
+        return f"{event.name}\n"
+
+    with tempfile.TemporaryFile() as file:
+        trace = TraceWriter(show, file.fileno())
+        trace.start()
+        for name in ("one", "broken", "two"):
+            trace.server(name)
+        trace.finish()
+        file.seek(0)
+        assert file.read() == b"one\nan event could not be shown: ZeroDivisionError('a fault of ours')\ntwo\n"
