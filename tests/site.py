@@ -1,24 +1,24 @@
-"""What in ``www/`` is not written by hand: real recordings, the programs, and excerpts of the code that is cited.
+"""The generated parts of ``www/``: recordings, programs, and excerpts of the cited code.
 
-    python3 -m tests.site             write into the pages what they show of recordings, programs and code
-    python3 -m tests.site --record    before that, record anew: play the exchanges, keep what was told of them
+    python3 -m tests.site             fill the pages from recordings, programs and code
+    python3 -m tests.site --record    first play the exchanges again and store their traces
                                       (Linux; port 8000 has to be free)
 
-A page says what it wants, and what stands there is replaced:
+Attributes in a page select its content, which replaces the old:
 
     <ol class="trace" data-from="server" data-connection="1" data-turn="2" data-calls="recv parse">
-        the events of a recording: of one connection (0: the server itself), of one turn (0 ends when a request is
-        first waited for, -1 is the last), by these calls; data-below: by which of them with the lines below
+        the events of a recording: one connection (0: the server itself), one turn (0 ends at the first wait for a
+        request, -1 is the last), only these calls; data-below: the calls whose lines below are shown, too
     <pre data-said="receiver" data-line="0">
-        what a program says, or one line of it
+        the output of a program, or one line of it
     <code data-program="tcp_server.py">, <code data-datagram="search">
         a program of www/code; a datagram of SSDP
     <a class="source" href="code.html#server.server/_open_listener/bind">
-        where that call stands: module, function, call
+        a link to that call: module, function, call
     <b data-figure="UDP lost">, <!-- datagrams -->
         a figure of the bad path, and its picture
 
-``tests/test_site.py`` holds that the pages are what this makes of them, and that the recordings are still told so.
+``tests/test_site.py`` checks that the pages are up to date, and that the program still prints these recordings.
 """
 
 import ast
@@ -48,18 +48,18 @@ TRACES = WWW / "traces"
 PATIENCE_SECONDS = 60
 
 
-# --- Recording ----------------------------------------------------------------------------------------------------
+# --- Recording ------------------------------------------------------------------------------------------------------
 
 
 def get(*arguments: str) -> str:
-    """Return what ``httpsock get`` says of its calls, besides what it gets."""
+    """Return the trace that ``httpsock get`` prints on standard error."""
     command = [sys.executable, "-m", "httpsock", "get", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_SECONDS, check=True)
     return done.stderr.decode()
 
 
 def record_tcp(port: int) -> dict[str, str]:
-    """Return what server and client tell of some exchanges on *port*, each on a connection of its own."""
+    """Return the traces of server and client for some exchanges on *port*, each on a connection of its own."""
     with Traced(WWW, port=port) as server:
         url = f"http://127.0.0.1:{server.port}/"
         hello = url + "hello.txt"
@@ -75,27 +75,27 @@ def record_tcp(port: int) -> dict[str, str]:
 
 
 def etag_of(name: str) -> str:
-    """Return the entity-tag of a file of www; a small one's depends on its octets alone."""
+    """Return the entity-tag of a file of www; that of a small file depends on its octets alone."""
     with httpsock.Server(WWW, port=0) as server, httpsock.Client() as client, client.get(server.url + name) as response:
         return str(response.field("ETag"))
 
 
 def ask(port: int, octets: bytes) -> bytes:
-    """Send *octets* as they are; return all that comes back."""
+    """Send *octets* unchanged; return the whole answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as client:
         client.sendall(octets)
         return b"".join(iter(lambda: client.recv(65536), b""))
 
 
 class Silent(Announcer):
-    """An announcer that answers, and says nothing by itself."""
+    """An announcer that only answers."""
 
     def _announce(self, what: object) -> None:
         pass
 
 
 def record_search() -> dict[str, str]:
-    """Return what an announcer and who searches tell of one search."""
+    """Return the traces of an announcer and of its searcher for one search."""
     server, client = Heard(is_client=False), Heard()
     with Silent(str(WWW), ["127.0.0.1"], 8000, group_port=0, trace=server) as running:
         port = running.group_port
@@ -104,42 +104,42 @@ def record_search() -> dict[str, str]:
         "search": "".join(map(TextFormatter(), server.events)),
         "find": "".join(map(TextFormatter(is_client=True), client.events)),
     }
-    # What this machine is, is its own affair.
+    # The recording must not show which system it was made on.
     told = {name: re.sub(r"SERVER: \S+", "SERVER: Linux/6.1", text) for name, text in told.items()}
     return {name: text.replace(f":{port}\n", ":1900\n") for name, text in told.items()}
 
 
 def record_udp() -> dict[str, str]:
-    """Return what the two programs of www/code that send datagrams say: with a receiver there, and with none."""
+    """Return the output of the two UDP programs of www/code: with a receiver, and without one."""
     port = free_port()
     sender = on_port("udp_sender.py", port)
     with subprocess.Popen(on_port("udp_receiver.py", port), stdout=subprocess.PIPE, text=True) as receiver:
-        # Until it has its port, nobody hears.
+        # Datagrams are lost until the receiver is bound.
         while (answered := run(sender)).count("from") == 0:
             pass
         assert receiver.stdout
         received = "".join(receiver.stdout.readline() for _ in range(2))
         receiver.terminate()
-    told = {"receiver": received, "sender": answered, "nobody": run(sender)}
+    told = {"receiver": received, "sender": answered, "unanswered": run(sender)}
     return {name: re.sub(rf"\b{port}\b", "9001", text) for name, text in told.items()}
 
 
 def free_port() -> str:
-    """Return a port for datagrams that nobody has."""
+    """Return a free port for datagrams."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return str(probe.getsockname()[1])
 
 
 def on_port(name: str, port: str) -> list[str]:
-    """Return how to run a program of www/code, but on this port of 127.0.0.1."""
+    """Return the command that runs a program of www/code on this port of 127.0.0.1."""
     source = (WWW / "code" / name).read_text(encoding="utf-8")
     assert len(re.findall(r"\b(?:8000|900[01])\b", source)) > 0
     return [sys.executable, "-u", "-c", re.sub(r"\b(?:8000|900[01])\b", port, source)]
 
 
 def run(command: list[str]) -> str:
-    """Return what a program says."""
+    """Return the output of a program."""
     return subprocess.run(command, capture_output=True, timeout=PATIENCE_SECONDS, check=True, text=True).stdout
 
 
@@ -150,11 +150,11 @@ def record_bad_path() -> str:
     return done.stdout
 
 
-# --- Recordings as values -----------------------------------------------------------------------------------------
+# --- Recordings as values -------------------------------------------------------------------------------------------
 
 
 class Told(NamedTuple):
-    """One event of a recording: of which connection, when, what, and the lines below it."""
+    """One event of a recording: connection, time, event, and the lines below it."""
 
     connection: int
     time: str
@@ -171,7 +171,7 @@ _EVENT = re.compile(r"(?:server|client|#(\d+) \S+) +([\d.]+ (?:µs|ms|s)|TIME)  
 
 
 def events_of(text: str) -> list[Told]:
-    """Return the events of a trace, as server or client write it."""
+    """Return the events of a trace of server or client."""
     events: list[Told] = []
     for line in text.splitlines():
         if match := _EVENT.fullmatch(line):
@@ -182,7 +182,7 @@ def events_of(text: str) -> list[Told]:
 
 
 def turns_of(events: list[Told]) -> list[list[Told]]:
-    """Return the events of one connection in turns: each after the first begins when a request is waited for."""
+    """Return the events of one connection in turns: each after the first begins with the wait for a request."""
     turns: list[list[Told]] = [[]]
     for event in events:
         if event.what.startswith("wait for a request"):
@@ -192,9 +192,9 @@ def turns_of(events: list[Told]) -> list[list[Told]]:
 
 
 def normalised(text: str) -> dict[int, list[Told]]:
-    """Return the events of each connection without what differs from run to run."""
+    """Return the events of each connection without the parts that differ from run to run."""
     text = alike(text)
-    # What goes out byte by byte has the date in it; a port has four digits or five.
+    # The dump of a response contains the date; a port has four digits or five.
     text = re.sub(r"(?m)^ +< [0-9a-f]{4}  .*\n", "", text)
     text = re.sub(r"\b(recv|send) +[1-9]\d*", r"\1 N", text)
     by_connection: dict[int, list[Told]] = {}
@@ -203,11 +203,11 @@ def normalised(text: str) -> dict[int, list[Told]]:
     return by_connection
 
 
-# --- What stands in the pages -------------------------------------------------------------------------------------
+# --- Content of the pages -------------------------------------------------------------------------------------------
 
 
 def trace(attributes: dict[str, str]) -> str:
-    """Return the events that *attributes* ask for, as items of a list."""
+    """Return the events that *attributes* select, as items of a list."""
     name = attributes["data-from"]
     events = events_of((TRACES / f"{name}.txt").read_text(encoding="utf-8"))
     if "data-connection" in attributes:
@@ -219,12 +219,12 @@ def trace(attributes: dict[str, str]) -> str:
     if "data-below" in attributes:
         shown = attributes["data-below"].split()
         events = [event if event.call in shown else event._replace(below=[]) for event in events]
-    assert events, f"nothing in {name} is asked for by {attributes}"
+    assert events, f"{attributes} select no event of {name}"
     return "\n".join(["", *map(item, events), ""])
 
 
 def item(event: Told) -> str:
-    """Return one event as an item of a list: when, what, and the lines below."""
+    """Return one event as an item of a list: time, event, and the lines below."""
     time, what = html.escape(event.time), html.escape(event.what, quote=False)
     below = "\n".join(f'<i class="{_SIDES[line[0]]}">{html.escape(line, quote=False)}</i>' for line in event.below)
     return f"<li><span>{time}</span> <b>{what}</b>{f'<pre>{below}</pre>' if below else ''}</li>"
@@ -234,7 +234,7 @@ _SIDES = {">": "of-client", "<": "of-server", "=": "note", "!": "of-server"}
 
 
 def said(name: str, line: str) -> str:
-    """Return what a program says, or one line of it."""
+    """Return the output of a program, or one line of it."""
     lines = (TRACES / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     return html.escape("\n".join(lines) if line == "" else lines[int(line)], quote=False)
 
@@ -267,12 +267,12 @@ class Cited(NamedTuple):
 
     @property
     def anchor(self) -> str:
-        """Where it stands in the page of excerpts."""
+        """Its anchor in the page of excerpts."""
         return "/".join(self)
 
 
 def cited_in(pages: dict[str, str]) -> list[Cited]:
-    """Return what the pages cite, in the order of the first time."""
+    """Return the calls that the pages cite, in the order of first citation."""
     order = ("index.html", "tcp.html", "udp.html", "http.html", "try.html")
     text = "".join(pages[name] for name in order if name in pages)
     return [Cited(*found) for found in dict.fromkeys(re.findall(r'href="code\.html#([^/"]+)/([^/"]+)/([^/"]+)"', text))]
@@ -289,7 +289,7 @@ def path_of(module: str) -> str:
 
 
 def excerpt(module: str, function: str, calls: list[str]) -> str:
-    """Return a function as it stands in its file, with its *calls* marked. Raises KeyError if one is not there."""
+    """Return the source of a function, with its *calls* marked. Raises KeyError if one is missing."""
     source = file_of(module).read_text(encoding="utf-8")
     node = find(ast.parse(source), function)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
@@ -316,7 +316,7 @@ def find(tree: ast.AST, function: str) -> ast.FunctionDef:
 
 
 def line_of(function: ast.FunctionDef, call: str) -> int:
-    """Return the first line on which *function* makes a *call*, or takes hold of what makes it."""
+    """Return the first line on which *function* makes a *call*."""
     lines = [node.lineno for node in ast.walk(function) if isinstance(node, ast.Call) and name_of(node.func) == call]
     if not lines:
         raise KeyError(f"{function.name} makes no call of {call}")
@@ -324,14 +324,14 @@ def line_of(function: ast.FunctionDef, call: str) -> int:
 
 
 def name_of(called: ast.expr) -> str:
-    """Return the last name of what is called."""
+    """Return the last name of the called expression."""
     if isinstance(called, ast.Attribute):
         return called.attr
     return called.id if isinstance(called, ast.Name) else ""
 
 
 def excerpts(cited: list[Cited]) -> str:
-    """Return all that is cited, file by file."""
+    """Return all cited functions, file by file."""
     parts = [contents(cited)]
     for module in dict.fromkeys(each.module for each in cited):
         source = file_of(module).read_text(encoding="utf-8")
@@ -360,7 +360,7 @@ def contents(cited: list[Cited]) -> str:
 
 
 def figure(path: dict[str, object], name: str) -> str:
-    """Return the figure of that name: the way to it, with spaces between."""
+    """Return the figure at *name*: its keys, with slashes between."""
     value: object = path
     for part in name.split("/"):
         assert isinstance(value, dict)
@@ -369,7 +369,7 @@ def figure(path: dict[str, object], name: str) -> str:
 
 
 def datagrams(sent: int, arrived: list[int]) -> str:
-    """Return the picture of what became of each datagram: a row of cells, in the order of sending."""
+    """Return the picture of the fate of each datagram: rows of cells, in the order of sending."""
     overtaken = {later for earlier, later in itertools.pairwise(arrived) if later < earlier}
     cells = []
     for number in range(sent):
@@ -391,7 +391,7 @@ _EXCERPTS = re.compile(r"(<!-- excerpts -->)(?s:.*?)(?=<!-- /excerpts -->)")
 
 
 def built(pages: dict[str, str]) -> dict[str, str]:
-    """Return the pages with all that is not written by hand as it should be."""
+    """Return the pages with all generated parts up to date."""
     path = json.loads((TRACES / "bad-path.json").read_text())
     code = excerpts(cited_in(pages))
     fillings: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]] = [
@@ -413,7 +413,7 @@ def built(pages: dict[str, str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write the pages; before that, if asked, the recordings."""
+    """Write the pages; with ``--record`` write the recordings first."""
     TRACES.mkdir(exist_ok=True)
     if "--record" in sys.argv:
         for name, text in {**record_tcp(8000), **record_search(), **record_udp()}.items():

@@ -1,4 +1,4 @@
-"""The site in www/: what it shows was recorded, what it cites is there, its programs run, and its pages are sound."""
+"""The site in www/: its traces are real, its citations exist, its programs run, and its pages are sound."""
 
 import itertools
 import json
@@ -27,7 +27,7 @@ VOID = {"br", "img", "link", "meta", "source"}
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
-# --- what is not written by hand ------------------------------------------------------------------------------------
+# --- the generated parts --------------------------------------------------------------------------------------------
 
 
 def test_the_pages_show_the_recordings_the_programs_and_the_code_as_they_are() -> None:
@@ -37,7 +37,7 @@ def test_the_pages_show_the_recordings_the_programs_and_the_code_as_they_are() -
         assert page == built[name], f"{name} is stale: python3 -m tests.site"
 
 
-def test_what_is_cited_must_be_there() -> None:
+def test_a_citation_of_a_missing_function_or_call_fails() -> None:
     assert '<mark id="server.server/_open_listener/bind">' in site.excerpt("server.server", "_open_listener", ["bind"])
     with pytest.raises(KeyError, match="there is no _no_such_function"):
         site.excerpt("server.server", "_no_such_function", ["bind"])
@@ -45,10 +45,10 @@ def test_what_is_cited_must_be_there() -> None:
         site.excerpt("server.server", "_open_listener", ["connect"])
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="recorded on Linux, which tells what the kernel knows")
-def test_the_recordings_are_what_is_told_today(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But for times, ports and dates: python3 -m tests.site --record."""
-    # A file that was checked out just now is kept in memory all the same.
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="recorded on Linux, which reports TCP_INFO")
+def test_the_program_still_prints_the_recorded_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times, ports and dates may differ; to record again: python3 -m tests.site --record."""
+    # Let the cache hold even a file that was checked out just now.
     monkeypatch.setattr(document_root, "MTIME_GRANULARITY_SECONDS", -3600)
     monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
     for name, told in site.record_tcp(0).items():
@@ -57,22 +57,22 @@ def test_the_recordings_are_what_is_told_today(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="multicast on loopback is Linux's")
-def test_a_search_is_told_as_it_was_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The random moment to answer is the last one: the search that comes twice is seen to be the same.
+def test_a_search_still_prints_its_recorded_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Answer as late as possible, so that the second copy of the search arrives before the answer leaves.
     monkeypatch.setattr("httpsock.discovery.announcer.random.uniform", lambda first, last: last)
     for name, told in site.record_search().items():
         recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")
         assert site.normalised(told) == site.normalised(recorded), name
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows tells a datagram's sender that nobody is there")
+@pytest.mark.skipif(os.name == "nt", reason="Windows reports a closed port to the sender of a datagram")
 def test_the_datagrams_are_still_sent_and_answered_as_recorded() -> None:
     for name, told in site.record_udp().items():
         recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")
         assert re.sub(r"port \d+", "port", told) == re.sub(r"port \d+", "port", recorded), name
 
 
-def test_the_readme_tells_of_the_same_run_of_the_bad_path() -> None:
+def test_the_readme_cites_the_same_run_of_the_bad_path() -> None:
     path = json.loads((TRACES / "bad-path.json").read_text())
     udp, tcp = path["UDP"], path["TCP"]
     on_the_path = tcp["packets on the path"]
@@ -138,7 +138,7 @@ def test_a_request_written_by_hand_is_answered() -> None:
 
 
 class Page(HTMLParser):
-    """What is in a page: its elements, and what is wrong with their nesting."""
+    """The elements of a page, and the faults of their nesting."""
 
     def __init__(self, path: pathlib.Path) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ def test_headings_descend_step_by_step(page: pathlib.Path) -> None:
 
 
 @each_page
-def test_what_is_seen_can_be_heard(page: pathlib.Path) -> None:
+def test_pictures_and_regions_have_names_for_a_screen_reader(page: pathlib.Path) -> None:
     elements = Page(page).elements
     for tag, attributes in elements:
         if tag == "img":
@@ -210,16 +210,16 @@ def test_each_link_leads_somewhere_and_nowhere_else(page: pathlib.Path) -> None:
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
     assert not re.search(r"@import|url\(|https?://", STYLE)
-    assert re.findall(r"https?://[^\"/]*", SCRIPT) == ["http://127.0.0.1:8000"], "only what stands in commands"
+    assert re.findall(r"https?://[^\"/]*", SCRIPT) == ["http://127.0.0.1:8000"], "only within commands"
 
 
-def test_whoever_wants_no_motion_has_none() -> None:
+def test_reduced_motion_means_no_motion() -> None:
     moving = re.sub(r"@media \(prefers-reduced-motion: no-preference\) \{.*?\n\}", "", STYLE, flags=re.DOTALL)
     assert not re.search(r"animation|transition|scroll-behavior", moving)
 
 
 def contrast(first: str, second: str) -> float:
-    """Return the contrast of two colours as WCAG 2 reckons it."""
+    """Return the contrast of two colours by WCAG 2."""
 
     def luminance(colour: str) -> float:
         parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
@@ -237,6 +237,6 @@ def test_text_stands_out_from_its_ground(scheme: int, ground: str, text: str) ->
     blocks = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", blocks[scheme]))
     assert contrast(colours[text], colours[ground]) >= 4.5
-    # A marked line of code, and white on a bar.
+    # A marked line of code, and text on a bar.
     assert contrast(colours[text if text in ("ink", "soft") else "ink"], colours["server-wash"]) >= 4.5
     assert contrast(colours["panel"], colours["server"]) >= 4.5

@@ -64,7 +64,7 @@ if (travel && performance.getEntriesByType) {
     }
     const entries = [...seen.values()];
     if (!entries.length) return;
-    /* A connection that was kept, and one that the browser opened ahead, look the same from here. */
+    /* A connection kept open and one that the browser opened ahead look the same from here. */
     const opened = (entry) =>
       entry.connectEnd > entry.connectStart || entry.connectStart > entry.fetchStart;
     for (const entry of entries) {
@@ -75,9 +75,9 @@ if (travel && performance.getEntriesByType) {
         entry.transferSize < entry.encodedBodySize;
       row.append(
         element("td", path),
-        element("td", unasked ? "kept" : unchanged ? "304" : `${entry.decodedBodySize} bytes`, "num"),
+        element("td", unasked ? "cached" : unchanged ? "304" : `${entry.decodedBodySize} bytes`, "num"),
         unasked ? element("td", "not needed")
-          : opened(entry) ? element("td", "opened for it", "now") : element("td", "ready: kept or opened ahead"));
+          : opened(entry) ? element("td", "opened for it", "now") : element("td", "ready: kept open, or opened ahead"));
       document.getElementById("travel-rows").append(row);
     }
     const protocol = page.length ? page[0].nextHopProtocol : "";
@@ -87,7 +87,7 @@ if (travel && performance.getEntriesByType) {
   }, 100));
 }
 
-/* A trace: rows of when, what, and the lines below. */
+/* A trace: rows of time, event, and the lines below. */
 const row = (time, what, below = []) => {
   const made = element("li");
   made.append(element("span", time), " ", element("b", what));
@@ -108,7 +108,7 @@ if (yours && navigation && location.protocol === "http:") {
   addEventListener("load", () => setTimeout(() => {
     const { fetchStart, domainLookupStart, domainLookupEnd, connectStart, connectEnd } = navigation;
     const { requestStart, responseStart, responseEnd, encodedBodySize, transferSize } = navigation;
-    if (!requestStart || !transferSize) return;   // from a store of the browser's own: nobody was asked
+    if (!requestStart || !transferSize) return;   // from the browser's own cache: no request was sent
     const at = (moment) => `${(moment - fetchStart).toFixed(2)} ms`;
     const isNew = connectEnd > connectStart;
     const steps = {
@@ -116,11 +116,11 @@ if (yours && navigation && location.protocol === "http:") {
         ? [row(at(domainLookupStart), `look up ${location.hostname}`)] : [],
       connect: isNew
         ? [row(at(connectStart), `connect ${location.host}`), row(at(connectEnd), "connected")]
-        : [row(at(connectStart), "no wait: the connection was kept, or opened ahead")],
+        : [row(at(connectStart), "no wait: the connection was kept open, or opened ahead")],
       send: [row(at(requestStart), `send GET ${location.pathname}`)],
       receive: [row(at(responseStart), "recv: the first byte is here"),
-        row(at(responseEnd), transferSize < encodedBodySize ? "the last: 304, our copy is good"
-          : `the last of ${encodedBodySize} bytes of content`)],
+        row(at(responseEnd), transferSize < encodedBodySize ? "the last byte: 304, the cached copy is good"
+          : `the last byte of ${encodedBodySize} of content`)],
     };
     for (const slot of document.querySelectorAll("[data-browser]")) {
       const rows = steps[slot.dataset.browser];
@@ -134,7 +134,7 @@ if (yours && navigation && location.protocol === "http:") {
   }, 100));
 }
 
-/* Live: what the inspector tells of this page's own request takes the place of the recording. */
+/* Live: the inspector's events of this page's own request replace the recording. */
 const sentences = {
   socket: "socket {family}, {type}",
   bind: "bind {address}",
@@ -184,7 +184,7 @@ const rowOf = (event) => {
   return row(elapsed(event.microseconds), what, below);
 };
 
-/* The turns of a connection: each after the first begins when a request is waited for. */
+/* The exchanges of a connection: each after the first begins with the wait for a request. */
 const turnsOf = (events) => {
   const turns = [[]];
   for (const event of events) {
@@ -196,14 +196,14 @@ const turnsOf = (events) => {
 
 const live = document.getElementById("live");
 if (live && window.EventSource && location.protocol === "http:") {
-  const told = new Map();   // the events of each connection that is remembered
+  const told = new Map();   // the events of each connection, newest connections only
   const said = document.getElementById("live-said");
   const watch = document.getElementById("watch");
   const slots = [...document.querySelectorAll("[data-live]")];
   let wanted = { path: location.pathname, time: performance.timeOrigin + (navigation ? navigation.requestStart : 0) };
   let isDue = false;
 
-  /* Others may ask for the same path: ours has our User-Agent, and was asked at the time that we remember. */
+  /* Other visitors may request the same path: match this browser's User-Agent and the time of its request. */
   const distance = (event) => {
     const isOurs = event.event === "parse" && event.target.split("?")[0] === wanted.path &&
       (event.head || []).some((line) => line === `User-Agent: ${navigator.userAgent}`);
@@ -220,7 +220,7 @@ if (live && window.EventSource && location.protocol === "http:") {
       });
     }
     const ours = [...told].find(([key]) => key.endsWith("/0"));
-    /* Of a connection that is old the beginning may be forgotten. */
+    /* The first events of a long connection may have been dropped. */
     const accepted = mine && mine[0].some((event) => event.event === "accept") ? mine[0] : [];
     const ended = mine && at < mine.length - 1 ? mine[mine.length - 1] : [];
     for (const slot of slots) {
@@ -259,12 +259,12 @@ if (live && window.EventSource && location.protocol === "http:") {
     source.onopen = () => {
       live.classList.add("on");
       watch.hidden = true;
-      said.replaceChildren(element("b", "Live."), " The server reports what it does for you, as it happens. Load this page again, or see every connection in ", inspector(), ".");
+      said.replaceChildren(element("b", "Live."), " The server reports each call it makes for you, as it happens. Load this page again, or see every connection in ", inspector(), ".");
       sessionStorage.setItem("live", "yes");
     };
     source.onmessage = take;
     source.onerror = () => {
-      if (source.readyState !== EventSource.CLOSED) return;   // it tries again by itself
+      if (source.readyState !== EventSource.CLOSED) return;   // it reconnects by itself
       live.classList.remove("on");
       watch.hidden = false;
       sessionStorage.removeItem("live");
@@ -272,7 +272,7 @@ if (live && window.EventSource && location.protocol === "http:") {
     };
   };
   watch.addEventListener("click", begin);
-  /* A server that is inspected says so with each page, to this machine alone. */
+  /* With --inspect the server sends Server-Timing: inspector with each page, to this machine only. */
   const isInspected = navigation && (navigation.serverTiming || []).some(({ name }) => name === "inspector");
   if (isInspected || location.hash === "#live" || sessionStorage.getItem("live")) begin();
   addEventListener("asked", (event) => { wanted = { path: event.detail, time: Date.now() }; });
@@ -326,6 +326,6 @@ if (ask) {
   for (const button of buttons) button.addEventListener("click", () => send(button));
 }
 
-/* 404: name what was asked for. */
+/* 404: show the requested path. */
 const target = document.getElementById("target");
 if (target) target.replaceChildren(element("code", location.pathname.slice(0, 200)));
