@@ -4,6 +4,7 @@ Takes the path of a request-target, gives a representation. Knows no socket.
 
     paths             the name that a path spells
     confinement       open what lies beneath a folder, and nothing else
+    aliases           whether a name is a second one of something hidden
     document_root     which resource a path names
     representation    a file as it is sent, with its validators
     siblings          compressed siblings, and the proof of them

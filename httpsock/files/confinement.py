@@ -5,20 +5,14 @@ between the check and the opening a symlink may be swapped in. So the kernel is 
 stands in the way, its real path is computed; if that lies within the folder, it is opened the same way, from the
 folder down, again without following. Whoever swaps a link in between gets a refusal, never a file from outside.
 
-A file system may also open a file by a name that its folder does not list: .git as GIT~1. Such a file is judged by the
-names that are listed.
-
 RFC 9110 §17.3 (attacks based on file and path names).
 """
 
-import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-
-from .paths import is_hidden_name, may_be_alias
 
 # Where the system has no such flag, there is nothing to switch on.
 _ANY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
@@ -75,40 +69,6 @@ def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator
             yield entries
     finally:
         os.close(descriptor)
-
-
-def is_alias_of_hidden(root: str, segments: Sequence[str], *, follow_links: bool) -> bool:
-    """Return whether one of *segments*, below each other from *root* on, is a second name of something hidden.
-
-    Raises OSError as the system says.
-    """
-    for number, segment in enumerate(segments):
-        if may_be_alias(segment):
-            names = _real_names(root, os.sep.join(segments[:number]), segment, follow_links=follow_links)
-            if not names or any(is_hidden_name(name, is_top=number == 0) for name in names):
-                return True
-    return False
-
-
-def _real_names(root: str, folder: str, name: str, *, follow_links: bool) -> list[str]:
-    """Return the names that *folder* lists for what *name* in it leads to: this very name, or others."""
-    asked = os.lstat(os.path.join(root, folder, name))
-    others, likely = [], []
-    with scandir_beneath(root, folder, follow_links=follow_links) as entries:
-        for entry in entries:
-            if entry.name == name:
-                return [name]
-            others.append(entry.name)
-            if entry.inode() == asked.st_ino:
-                likely.append(entry.name)
-
-    def is_same(other: str) -> bool:
-        with contextlib.suppress(OSError):
-            return os.path.samestat(os.lstat(os.path.join(root, folder, other)), asked)
-        return False
-
-    # Some file systems list other numbers than they tell of a file; then each entry is looked at.
-    return list(filter(is_same, likely)) or list(filter(is_same, others))
 
 
 def _open(root: str, relative: str, flags: int, *, follow_links: bool) -> int:

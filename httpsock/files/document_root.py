@@ -23,8 +23,9 @@ from httpsock.http.messages import Refusal, Status
 from httpsock.http.negotiation import accepted_codings
 from httpsock.http.preconditions import etag_of
 
+from .aliases import Aliases, Names
 from .cache import FileCache, FileStamp, file_stamp
-from .confinement import check_folder_beneath, has_link, is_alias_of_hidden, open_beneath, scandir_beneath
+from .confinement import check_folder_beneath, has_link, open_beneath, scandir_beneath
 from .listing_budget import Allotment, ListingBudget
 from .paths import NOT_FOUND, ResourceName, holds_references, is_hidden_name, parse_path
 from .representation import MTIME_GRANULARITY_SECONDS, Representation, etag_of_state, validators_of
@@ -99,7 +100,7 @@ class Tick:
     for all. So a file that many ask for at once is looked up once, and yet nobody sees it as it was before they asked.
     """
 
-    __slots__ = ("_found", "_root", "linked_folders", "monotonic", "second", "time")
+    __slots__ = ("_found", "_root", "linked_folders", "listed_names", "monotonic", "second", "time")
 
     def __init__(self, root: "DocumentRoot", now: float, monotonic: float) -> None:
         """*now* in seconds since 1970, for fields; *monotonic* in seconds since some time or other, for deadlines."""
@@ -110,6 +111,8 @@ class Tick:
         self._found: dict[tuple[bytes, bytes | None], Found] = {}
         # For the root: whether a symlink is on the way to a folder.
         self.linked_folders: dict[str, bool] = {}
+        # Names that folders list: see Aliases.
+        self.listed_names: dict[str, Names] = {}
 
     def find(self, path: bytes, accept_encoding: bytes | None) -> Found:
         """Return what *path* names, for a client with this Accept-Encoding."""
@@ -126,6 +129,7 @@ class Tick:
         """Forget what was found: the turn is over, but who is connected may hold on to its moment for long."""
         self._found.clear()
         self.linked_folders.clear()
+        self.listed_names.clear()
 
 
 class DocumentRoot:
@@ -156,6 +160,7 @@ class DocumentRoot:
         self._cache: FileCache[Representation] = FileCache(_CACHE_OCTETS)
         # Of siblings: the Content-Type, or "" if it is no sibling.
         self._proofs: FileCache[str] = FileCache(_MAX_PROOFS)
+        self._aliases = Aliases(self.directory, follow_links=follow_links)
         self._budget = ListingBudget(_MAX_LISTED)
         # A root that is traced has another.
         self._stat: Callable[[str], os.stat_result] = os.stat
@@ -166,7 +171,7 @@ class DocumentRoot:
         if isinstance(name, Refusal):
             return name
         try:
-            if not self._show_hidden and self._is_hidden(name):
+            if not self._show_hidden and self._is_hidden(name, tick):
                 return NOT_FOUND
             status = self._stat(self._prefix + name.relative)
             if stat.S_ISREG(status.st_mode) and not name.is_folder:
@@ -180,10 +185,10 @@ class DocumentRoot:
             return refusal_of(error)
         return NOT_FOUND
 
-    def _is_hidden(self, name: ResourceName) -> bool:
+    def _is_hidden(self, name: ResourceName, tick: Tick) -> bool:
         """Return whether a segment of *name*, or another name of the file that it leads to, is hidden."""
         return name.is_hidden or (
-            name.may_be_alias and is_alias_of_hidden(self.directory, name.segments, follow_links=self._follow_links)
+            name.may_be_alias and self._aliases.has_hidden(name.segments, tick.listed_names, tick.monotonic, tick.time)
         )
 
     def _find_in_folder(self, path: bytes, name: ResourceName, accept_encoding: bytes | None, tick: Tick) -> Found:

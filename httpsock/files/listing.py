@@ -66,15 +66,15 @@ _JOINED_ROWS = 256
 
 def parse_view(query: bytes | None) -> View:
     """Return what *query* asks for (``sort=size-desc&filter=text``); anything else in it is ignored."""
-    view = View()
+    view, text = View(), b""
     for parameter in (query or b"").split(b"&"):
         name, _, value = parameter.partition(b"=")
         if name == b"sort" and (match := _SORT.fullmatch(value)):
             view = view._replace(order=Order(match[1].decode()), is_descending=match[2] is not None)
         elif name == b"filter":
-            # A form encodes a space as a plus sign.
-            view = view._replace(text=os.fsdecode(percent_decode(value.replace(b"+", b" "))))
-    return view
+            text = value
+    # A form encodes a space as a plus sign.
+    return view._replace(text=os.fsdecode(percent_decode(text.replace(b"+", b" "))))
 
 
 def render(directory: Directory, query: bytes | None, media_type: str) -> Steps[tuple[bytes, ...]]:

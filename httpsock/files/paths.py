@@ -108,7 +108,8 @@ def may_be_alias(name: str) -> bool:
     """
     if name.isascii():
         return _SHORT_NAME.search(name) is not None
-    letters = (c for c in unicodedata.normalize("NFKC", name) if not _is_ignorable(c))
+    # A full stop is part of no other character, so each is normalised alone, and most names have a letter first.
+    letters = (c for character in name for c in unicodedata.normalize("NFKC", character) if not _is_ignorable(c))
     return next(letters, "") == "." or _SHORT_NAME.search(name) is not None
 
 

@@ -17,6 +17,7 @@ RFC 9112 §6 (message body), §7 (transfer codings); RFC 9110 §8.6 (Content-Len
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from . import grammar
@@ -27,6 +28,8 @@ _DIGITS = re.compile(rb"[0-9]++")
 # 18 digits count more octets than any file system holds, and fit into 64 bits wherever they are passed on.
 _MAX_DIGITS = 18
 _MAX_HEX_DIGITS = 15
+# Of more codings none is looked at: one too many is refused already, and each takes time.
+_MAX_CODINGS = 16
 
 
 class ContentLimits(NamedTuple):
@@ -97,8 +100,11 @@ def _check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor
     # RFC 9112 §6.1: a request framed twice may be smuggling; we may trust the coding or reject. We reject.
     if content_length is not None:
         raise RequestError(Status.BAD_REQUEST, "both Transfer-Encoding and Content-Length", "RFC 9112 §6.1")
-    codings = grammar.list_members(transfer_encoding.lower())
+    codings = list(islice(grammar.each_member(transfer_encoding.lower()), _MAX_CODINGS + 1))
     shown = grammar.printable(transfer_encoding)
+    if len(codings) > _MAX_CODINGS:
+        reason = f'Transfer-Encoding "{shown}" has more than {_MAX_CODINGS} codings'
+        raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §6.1")
     if not codings or codings[-1] != b"chunked":
         reason = f'Transfer-Encoding is "{shown}"; the last coding is not exactly "chunked", so the content has no end'
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from httpsock.files import confinement
+from httpsock.files import aliases, confinement
 from httpsock.files.document_root import Directory, DocumentRoot, Found, Redirect, Tick
 from httpsock.files.paths import NOT_FOUND, may_be_alias
 from httpsock.files.representation import Representation
@@ -54,7 +54,7 @@ def aliased(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.
         with listed(root, relative, follow_links=follow_links) as entries:
             yield (entry for entry in entries if not set("~\u200c") & set(entry.name))
 
-    monkeypatch.setattr(confinement, "scandir_beneath", scandir_beneath)
+    monkeypatch.setattr(aliases, "scandir_beneath", scandir_beneath)
     for name in ("secret", "plain.text", "well"):
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "sub").mkdir()
@@ -117,9 +117,50 @@ def test_entries_are_looked_at_where_their_numbers_say_nothing(
     def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[Entry]]:
         yield map(Entry, ["gone", "plain.text", ".secret"])
 
-    monkeypatch.setattr(confinement, "scandir_beneath", scandir_beneath)
+    monkeypatch.setattr(aliases, "scandir_beneath", scandir_beneath)
     assert find(DocumentRoot(aliased), "/SECRET~1") == NOT_FOUND
     assert isinstance(find(DocumentRoot(aliased), "/PLAIN~1.TEX"), Representation)
+
+
+@needs_links
+def test_a_folder_is_looked_at_once_for_all_its_names(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with a tilde in a folder of many would else cost each request a look at all of them."""
+    looks: list[str] = []
+    listed = confinement.scandir_beneath
+
+    def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> object:
+        looks.append(relative)
+        return listed(root, relative, follow_links=follow_links)
+
+    monkeypatch.setattr(aliases, "scandir_beneath", scandir_beneath)
+    for name in ("a~1", "b~2", "é~3", "plain"):
+        (tmp_path / name).write_bytes(b"x")
+    root = DocumentRoot(tmp_path)
+    for path in ("/a~1", "/b~2", "/%C3%A9~3", "/a~1"):
+        assert isinstance(find(root, path), Representation)
+    assert looks == [""]
+    os.link(tmp_path / "plain", tmp_path / "c~4")
+    os.utime(tmp_path, ns=(1, 1))
+    tick = Tick(root, LATER, 0.0)
+    for asked in (b"/c~4", b"/a~1"):
+        assert isinstance(tick.find(asked, None), Representation)
+    assert looks == ["", ""], "the folder has changed"
+    assert isinstance(Tick(root, LATER, 5.0).find(b"/c~4", None), Representation)
+    assert looks == ["", "", ""], "what was seen is old"
+    # By the clock of files it may still change, and keep its times.
+    for _ in range(2):
+        assert isinstance(Tick(root, os.stat(tmp_path).st_ctime, 20.0).find(b"/c~4", None), Representation)
+    assert len(looks) == 5
+
+
+@needs_links
+def test_within_a_turn_a_folder_is_looked_at_once(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a~1").write_bytes(b"x")
+    seen: dict[str, frozenset[str]] = {}
+    verdicts = aliases.Aliases(str(tmp_path), follow_links=False)
+    assert not verdicts.has_hidden(["a~1"], seen, 0.0, LATER)
+    assert seen == {"": frozenset({"a~1"})}
+    assert not verdicts.has_hidden(["a~1"], seen, 100.0, LATER)
 
 
 @contextlib.contextmanager

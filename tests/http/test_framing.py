@@ -133,6 +133,12 @@ def test_what_does_not_end_in_chunked_has_no_end(value: bytes, shown: str) -> No
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")
 
 
+def test_no_more_codings_are_looked_at_than_a_request_may_have() -> None:
+    with pytest.raises(RequestError) as raised:
+        parse_content_length({b"transfer-encoding": b"a," * 15_000 + b"chunked"}, 1)
+    assert raised.value.refusal.reason.endswith("has more than 16 codings")
+
+
 @pytest.mark.parametrize("value", ["chunked, chunked", "chunked,Chunked", "chunked, gzip, chunked"])
 def test_chunked_is_not_applied_twice(value: str) -> None:
     """R061: RFC 9112 §6.1."""

@@ -36,6 +36,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 
 def _fill(folder: pathlib.Path, count: int) -> None:
     folder.mkdir()
+    (folder / "backup~1").touch()
     for number in range(count):
         (folder / f"file-{number:05}.txt").touch()
 

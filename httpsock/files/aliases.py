@@ -1,0 +1,85 @@
+"""Aliases: whether a name is a second one of something hidden, which a file system opens although no folder lists it.
+
+Takes segments of a path, gives a verdict. NTFS and FAT open .git as GIT~1; such a file is judged by the names that are
+listed. To see those takes a look at the whole folder, so what was seen is kept as long as the folder is unchanged, for
+a second at most.
+
+RFC 9110 §17.3 (attacks based on file and path names).
+"""
+
+import contextlib
+import os
+from collections.abc import MutableMapping, Sequence
+
+from .cache import FileCache, file_stamp
+from .confinement import scandir_beneath
+from .paths import is_hidden_name, may_be_alias
+from .representation import MTIME_GRANULARITY_SECONDS
+
+# What all that is kept may take up, and what a name takes up besides its letters, in bytes.
+_CACHE_OCTETS = 8 * 1024 * 1024
+_NAME_OVERHEAD = 120
+
+Names = frozenset[str]
+
+
+class Aliases:
+    """The verdicts on names below the folder *root*. Any number of threads may ask at once."""
+
+    def __init__(self, root: str, *, follow_links: bool) -> None:
+        self._root = root
+        self._follow_links = follow_links
+        self._cache: FileCache[Names] = FileCache(_CACHE_OCTETS)
+
+    def has_hidden(
+        self, segments: Sequence[str], seen: MutableMapping[str, Names], monotonic: float, now: float
+    ) -> bool:
+        """Return whether one of *segments*, below each other from the root on, is a second name of something hidden.
+
+        *seen* is kept for the time in which nothing need be looked at twice. *monotonic* and *now* as in Tick.
+
+        Raises OSError as the system says.
+        """
+        for number, segment in enumerate(segments):
+            if may_be_alias(segment):
+                folder = os.sep.join(segments[:number])
+                asked = os.lstat(os.path.join(self._root, folder, segment))
+                if segment in self._listed(folder, seen, monotonic, now):
+                    continue
+                names = self._names_of(asked, folder)
+                if not names or any(is_hidden_name(name, is_top=number == 0) for name in names):
+                    return True
+        return False
+
+    def _listed(self, folder: str, seen: MutableMapping[str, Names], monotonic: float, now: float) -> Names:
+        """Return the names that *folder* lists, but for those that nobody asks about."""
+        if (names := seen.get(folder)) is not None:
+            return names
+        status = os.stat(os.path.join(self._root, folder))
+        key, state = (folder, None), file_stamp(status)
+        if (names := self._cache.get(key, state, monotonic)) is None:
+            with scandir_beneath(self._root, folder, follow_links=self._follow_links) as entries:
+                names = frozenset(entry.name for entry in entries if "~" in entry.name or not entry.name.isascii())
+            # It could change once more, and keep its times.
+            if max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS < now:
+                memory = sum(len(name) + _NAME_OVERHEAD for name in names) + len(folder) + _NAME_OVERHEAD
+                self._cache.put(key, state, names, memory, monotonic)
+        seen[folder] = names
+        return names
+
+    def _names_of(self, asked: os.stat_result, folder: str) -> list[str]:
+        """Return the names that *folder* lists for the file or folder that *asked* is of."""
+        others, likely = [], []
+        with scandir_beneath(self._root, folder, follow_links=self._follow_links) as entries:
+            for entry in entries:
+                others.append(entry.name)
+                if entry.inode() == asked.st_ino:
+                    likely.append(entry.name)
+
+        def is_same(other: str) -> bool:
+            with contextlib.suppress(OSError):
+                return os.path.samestat(os.lstat(os.path.join(self._root, folder, other)), asked)
+            return False
+
+        # Some file systems list other numbers than they tell of a file; then each entry is looked at.
+        return list(filter(is_same, likely)) or list(filter(is_same, others))
