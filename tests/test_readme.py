@@ -1,13 +1,18 @@
 """What README promises a newcomer, done as a newcomer would: from a fresh clone, command by command."""
 
+import ast
+import contextlib
+import http.client
 import os
 import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,10 +29,14 @@ from tests.support.trace import alike
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PACKAGE = ROOT / "httpsock"
+TOUR = (PACKAGE / "README.md").read_text(encoding="utf-8")
+OF_CLIENT = (PACKAGE / "client" / "README.md").read_text(encoding="utf-8")
+OF_DISCOVERY = (PACKAGE / "discovery" / "README.md").read_text(encoding="utf-8")
 
 
-def code_blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def code_blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -101,7 +110,7 @@ def test_the_example_of_the_client_runs() -> None:
 
 def test_the_client_says_what_is_printed_here(capfd: pytest.CaptureFixture[str]) -> None:
     """But for times, ports and dates."""
-    command, *printed = next(block for block in code_blocks("console") if "httpsock get" in block).splitlines()
+    command, *printed = code_blocks("console", OF_CLIENT)[0].splitlines()
     with httpsock.Server(ROOT / "www", port=0) as server:
         assert main(command.replace("http://127.0.0.1:8000/", server.url).split()[2:]) == 0
         out, error = capfd.readouterr()
@@ -114,22 +123,20 @@ def test_the_client_says_what_is_printed_here(capfd: pytest.CaptureFixture[str])
 
 
 def test_the_options_and_exit_codes_of_the_client_are_all_there(capsys: pytest.CaptureFixture[str]) -> None:
-    section = README.partition("## The client")[2].partition("\n## ")[0]
     with pytest.raises(SystemExit):
         main(["get", "--help"])
     for option in set(re.findall(r"(?<![\w-])--?[a-zA-Z]+", capsys.readouterr().out)) - {"-h", "--help"}:
         if option not in ("--include", "--head", "--verbose", "--output", "--continue"):
-            assert f"`{option}" in section, option
+            assert f"`{option}" in OF_CLIENT, option
     for code in (2, 6, 7, 8, 18, 22, 23, 28, 47, 130):
-        assert re.search(rf"\b{code}\b", section), code
+        assert re.search(rf"\b{code}\b", OF_CLIENT), code
 
 
 def test_the_options_of_find_are_all_there(capsys: pytest.CaptureFixture[str]) -> None:
-    section = README.partition("## On the local network")[2].partition("\n## ")[0]
     with pytest.raises(SystemExit):
         main(["find", "--help"])
     for option in set(re.findall(r"(?<![\w-])--[a-z]+", capsys.readouterr().out)) - {"--help"}:
-        assert f"`{option}" in section or option in ("--announce", "--verbose"), option
+        assert f"`{option}" in OF_DISCOVERY or option in ("--announce", "--verbose"), option
 
 
 def test_the_example_of_embedding_runs() -> None:
@@ -175,33 +182,166 @@ def test_the_commands_to_try_do_what_is_said_beside_them(tmp_path: pathlib.Path)
 
 
 def test_the_list_of_wings_is_complete() -> None:
-    listed = set(re.findall(r"(?m)^\| `(\w+)/` \|", README.partition("## Read it in this order")[2]))
+    listed = set(re.findall(r"(?m)^\| \[?`(\w+)/`(?:\]\(\w+/README\.md\))? \|", TOUR))
     assert listed == {path.parent.name for path in (ROOT / "httpsock").glob("*/__init__.py")}
 
 
 def test_the_table_of_limits_says_what_the_limits_are() -> None:
     limits, timeouts = httpsock.Limits(), httpsock.Timeouts()
-    table = README.partition("## Limits")[2].partition("\n## ")[0]
+    table = TOUR.partition("## Limits")[2].partition("\n## ")[0]
     content = limits.content
     for row in (
-        f"| request line | {limits.request_line:,} octets | 414",
+        f"| request line | {limits.request_line:,} bytes | 414",
         f"| head | {limits.head // 1024} KiB, {limits.field_lines} field lines | 431 |",
         f"| empty lines before a request | {limits.empty_lines} | 400 |",
         f"| request content, which is read and discarded | {content.content // 2**20} MiB | 413",
         f"| {content.chunk_line // 1024} KiB; {content.chunk_extensions // 1024} KiB; {content.trailers // 1024} KiB |",
         f"of the content; trailer lines | {content.chunk_framing // 1024} KiB; {content.trailer_lines} | 400; 431 |",
         f"| ranges in one request | {MAX_RANGES}, joined",
-        f"| a head, from its first octet | {timeouts.head:g} s | 408 |",
+        f"| a head, from its first byte | {timeouts.head:g} s | 408 |",
         f"| between two requests | {timeouts.idle:g} s |",
         f"| request content | {timeouts.stall:g} s between two reads, {timeouts.content:g} s in all | 408 |",
-        f"| a response | {timeouts.least_rate:g} octets a second, or less for {timeouts.slow:g} s; no limit in all |",
+        f"| a response | {timeouts.least_rate:g} bytes a second, or less for {timeouts.slow:g} s; no limit in all |",
         f"| after the last response | {timeouts.linger:g} s between two reads, {timeouts.linger_total:g} s in all |",
         f"| half of the descriptors but {_RESERVED_DESCRIPTORS}, of at most {MAX_DESCRIPTORS:,} |",
-        f"| connections that wait to be accepted | {_BACKLOG:,} |",
+        f"| accept queue | {_BACKLOG:,} |",
         (
-            f"| small files kept in memory | {_CACHE_OCTETS // 2**20} MiB in all, "
+            f"| small files in the cache | {_CACHE_OCTETS // 2**20} MiB in all, "
             f"{SMALL_FILE // 1024} KiB each, for a second"
         ),
         f"| log that waits to be written | {_MOST_WAITING // 2**20} MiB |",
     ):
         assert row in table, row
+
+
+def functions_of(file: pathlib.Path) -> set[str]:
+    """Return the names of all functions and methods in *file*."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_each_stop_of_the_tour_names_functions_that_exist() -> None:
+    tour = TOUR.partition("## The tour")[2].partition("\n## ")[0]
+    rows = re.findall(r"(?m)^\| (\d+) \| `([\w/]+\.py)`: `(\w+)\(\)` \| (.*) \|$", tour)
+    assert [int(number) for number, *_ in rows] == list(range(1, 13))
+    for number, file, function, rest in rows:
+        assert function in functions_of(PACKAGE / file), f"stop {number}: {file} has no {function}()"
+        assert rest.count(" | ") == 2, f"stop {number}: what comes in, what goes out, where to go next"
+    there = set.union(*(functions_of(PACKAGE / file) for _, file, _, _ in rows))
+    assert set(re.findall(r"`(_\w+)\(\)`", tour)) <= there
+
+
+def test_each_link_leads_to_a_file_and_to_a_heading_in_it() -> None:
+    for readme in [ROOT / "README.md", *PACKAGE.rglob("README.md"), *(ROOT / "tests").rglob("README.md")]:
+        for target, _, heading in re.findall(r"\]\(([\w./-]+)(#([\w-]+))?\)", readme.read_text(encoding="utf-8")):
+            linked = (readme.parent / target).resolve()
+            assert linked.exists(), f"{readme}: {target}"
+            if heading:
+                titles = re.findall(r"(?m)^#+ (.*)$", linked.read_text(encoding="utf-8"))
+                assert heading in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+class Both:
+    """``python3 -m http.server`` and httpsock, each serving the same folder by itself, until the block ends."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder
+        self._environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> dict[str, tuple[subprocess.Popen[bytes], int]]:
+        return {name: self._start(name) for name in ("http.server", "httpsock")}
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _start(self, name: str) -> tuple[subprocess.Popen[bytes], int]:
+        command = [sys.executable, "-m", *{"http.server": [name, "0"], "httpsock": [name, "--port", "0"]}[name]]
+        run = self._stack.enter_context(
+            subprocess.Popen(
+                command, cwd=self._folder, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        )
+        self._stack.callback(run.kill)
+        assert run.stdout is not None
+        port = re.search(rb"(?: port |:)(\d+)[ /]", run.stdout.readline())
+        assert port
+        return run, int(port[1])
+
+
+@pytest.fixture
+def shared(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A folder with a secret of git, a symlink that leads out of it, and a file that no buffer takes whole."""
+    folder = tmp_path / "shared"
+    (folder / ".git").mkdir(parents=True)
+    (folder / ".git" / "config").write_text("[core]\n")
+    (folder / "hello.txt").write_text("Hello, socket.\n")
+    (tmp_path / "outside.txt").write_text("outside\n")
+    (folder / "link.txt").symlink_to(tmp_path / "outside.txt")
+    with (folder / "large.bin").open("wb") as file:
+        file.truncate(64 * 1024 * 1024)
+    return folder
+
+
+def exchange(port: int, octets: bytes) -> tuple[int, dict[str, str], bytes, socket.socket]:
+    """Return the response to *octets*, and the connection that it came by."""
+    connected = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connected.sendall(octets)
+    response = http.client.HTTPResponse(connected)
+    response.begin()
+    return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read(), connected
+
+
+def request(path: str, *field_lines: str) -> bytes:
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *field_lines, "", ""]).encode()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM, and symlinks only for some")
+def test_each_row_of_the_comparison_with_http_server_is_true(shared: pathlib.Path) -> None:
+    rows = re.findall(r"(?m)^\| (.*) \| (.*) \| (.*) \|$", README.partition("## Why not")[2].partition("\n## ")[0])
+    told = {what: {"http.server": old, "httpsock": ours} for what, old, ours in rows}
+    assert len(told) == 8
+    seen: dict[str, dict[str, str]] = {what: {} for what in told}
+    with Both(shared) as servers:
+        for name, (run, port) in servers.items():
+            for what, value in zip(told, observe(run, port), strict=True):
+                seen[what][name] = value
+    assert seen == told
+
+
+def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
+    """Yield what the server at *port* does in each row of the table, in its words; the last row ends it."""
+    status, fields, content, connected = exchange(port, request("/hello.txt", "Range: bytes=0-4"))
+    connected.close()
+    yield {b"Hello": f"{status}, five bytes", b"Hello, socket.\n": f"{status}, the whole file"}[content]
+    status, _, content, connected = exchange(port, request("/hello.txt", f"If-None-Match: {fields.get('etag', '*')}"))
+    connected.close()
+    yield f"{status}, all of it again" if content else f"{status}, no content"
+    for path in ("/.git/config", "/link.txt"):
+        status, _, _, connected = exchange(port, request(path))
+        connected.close()
+        yield str(status)
+    bound = subprocess.run([tool("ss"), "-Hltn", f"sport = :{port}"], check=True, capture_output=True, text=True)
+    addresses = {line.split()[3].rpartition(":")[0] for line in bound.stdout.splitlines()}
+    yield "loopback" if addresses <= {"127.0.0.1", "[::1]"} else "all addresses"
+    status, _, content, connected = exchange(port, b"GET /hello.txt HTTP/1.1\r\nHost : x\r\n\r\n")
+    connected.close()
+    says_why = b"field line 1" in content and b"RFC 9112" in content
+    yield f"{status}, with the line, the reason and the RFC's section" if says_why else str(status)
+    _, _, _, connected = exchange(port, request("/hello.txt"))
+    with connected, contextlib.suppress(ConnectionError):
+        connected.sendall(request("/hello.txt"))
+        yield "answered" if connected.recv(1) else "the connection is closed"
+    yield from download_while_it_is_terminated(run, port)
+
+
+def download_while_it_is_terminated(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
+    """Yield whether a download that has begun is finished after SIGTERM."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connected:
+        connected.sendall(request("/large.bin"))
+        received = len(connected.recv(65536))
+        run.send_signal(signal.SIGTERM)
+        with contextlib.suppress(ConnectionError):
+            while received <= 64 * 1024 * 1024 and (part := connected.recv(1 << 20)):
+                received += len(part)
+    yield "the download finishes" if received > 64 * 1024 * 1024 else "the download is cut off"

@@ -76,7 +76,7 @@ def test_the_readme_cites_the_same_run_of_the_bad_path() -> None:
     path = json.loads((TRACES / "bad-path.json").read_text())
     udp, tcp = path["UDP"], path["TCP"]
     on_the_path = tcp["packets on the path"]
-    readme = " ".join((site.ROOT / "README.md").read_text(encoding="utf-8").split())
+    readme = " ".join((site.ROOT / "httpsock" / "discovery" / "README.md").read_text(encoding="utf-8").split())
 
     assert (
         f"of {udp['sent']} datagrams {udp['lost']} were lost, {udp['came twice']} came twice, {udp['overtaken']} were "

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by si
 
 ROOT = PACKAGE.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("## See the sockets\n")[2].partition("\n## ")[0]
+SCREEN = README.partition("## See the sockets\n")[2].partition("\n## ")[0]
+SECTION = (PACKAGE / "tracing" / "README.md").read_text(encoding="utf-8").partition("\n## In the browser")[0]
 CLOSE = "Connection: close"
 OF_CLIENTS = {"getaddrinfo", "connect", "repeated"}
 OF_DATAGRAMS = {"join", "recvfrom", "ignore", "sendto"}
@@ -148,17 +149,17 @@ def test_a_pipe_has_no_colours(serving: Start) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells what the kernel knows")
 def test_the_screen_in_readme_is_what_the_program_says(start: Start, tmp_path: pathlib.Path) -> None:
-    ((command, expected),) = re.findall(r"^```console\n\$ (.*)\n((?:.*\n)*?)^```$", SECTION, re.MULTILINE)
+    ((command, expected),) = re.findall(r"^```console\n\$ (.*)\n((?:.*\n)*?)^```$", SCREEN, re.MULTILINE)
     assert command.startswith("python3 -m httpsock ")
     program = start(*command.split()[3:], "--port", "0", command=COMMAND, cwd=ROOT)
     program.read_url()
-    request = re.findall(r"`curl ([^`]*)`", SECTION)[0].replace("127.0.0.1:8000", f"127.0.0.1:{program.port}")
+    request = re.findall(r"`curl ([^`]*)`", SCREEN)[0].replace("127.0.0.1:8000", f"127.0.0.1:{program.port}")
     done = run([tool("curl"), "-s", *request.split()], tmp_path)
     assert done.returncode == 0
     # Whoever comes after it is answered after it has ended.
     program.ask("/hello.txt")
     _, _, said = program.stop()
-    first = re.sub(r"^#2 .*\n(?:      .*\n)*", "", said, flags=re.MULTILINE)
+    first = "".join(re.findall(r"(?m)^#1 .*\n(?:      .*\n)*", said))
     assert essence(first) == essence(expected)
 
 
