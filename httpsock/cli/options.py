@@ -6,6 +6,7 @@ import socket
 from collections.abc import Sequence
 
 from httpsock import __version__
+from httpsock.files.paths import normalise
 from httpsock.server.access_log import FORMATS
 from httpsock.server.server import check_field, check_numeric_address
 
@@ -142,7 +143,7 @@ def _host(text: str) -> str:
 def _path_or_host(text: str) -> str:
     """Return the beginning of a path, or a numeric address as the system writes it."""
     if text.startswith("/"):
-        return text
+        return os.fsdecode(normalise(os.fsencode(text)))
     host, percent, zone = _host(text).partition("%")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.inet_ntop(family, socket.inet_pton(family, host)) + percent + zone

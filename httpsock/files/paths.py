@@ -95,6 +95,18 @@ def _parse_path(path: bytes) -> ResourceName | Refusal:
 _memoised_parse_path = lru_cache(maxsize=2048)(_parse_path)
 
 
+def normalise(path: bytes) -> bytes:
+    """Return *path*, which starts with a slash, as all paths equivalent to it read: decoded, without dot-segments.
+
+    One that names nothing stays as it is.
+    """
+    name = parse_path(path)
+    if isinstance(name, Refusal):
+        return path
+    slash = "/" if name.is_folder and name.segments else ""
+    return os.fsencode(f"/{'/'.join(name.segments)}{slash}")
+
+
 def is_hidden_name(name: str, *, is_top: bool) -> bool:
     """Return whether a name is shown only on demand; *is_top* if it lies right below the root."""
     return name.startswith(".") and not (is_top and name == ".well-known")

@@ -12,6 +12,7 @@ RFC 9112 §9 (connection management): what a connection waits for.
 """
 
 import os
+import re
 import socket
 import stat
 import threading
@@ -20,6 +21,7 @@ from io import FileIO
 
 from httpsock.files.cache import FileStamp
 from httpsock.files.document_root import DocumentRoot, Entry, Tick
+from httpsock.files.paths import normalise
 from httpsock.files.representation import Representation
 from httpsock.files.siblings import CODINGS
 from httpsock.http.error_response import Explanation
@@ -44,6 +46,7 @@ from httpsock.tracing.sockets import (
 )
 from httpsock.tracing.trace import ConnectionTracer, TraceWriter
 
+_begun_target = re.compile(rb"[^ \r\n]*+ (/[^ ?\r\n]*+)")
 # So much is shown of octets that are no request.
 _MOST_UNREAD = 2048
 
@@ -189,7 +192,9 @@ class TracedConnection(Connection):
             status, reason, section = response.refusal
             attributes = {"status": int(status), "phrase": status.phrase, "reason": reason, "section": section}
             if not request:
-                self.emit.set_path(unread.partition(b" ")[2])
+                # What is no request may name a path all the same.
+                match = _begun_target.match(unread)
+                self.emit.set_path(normalise(match[1]) if match else b"")
             self.emit("refuse", attributes, head=unread[:_MOST_UNREAD])
         return super()._send(response, request, is_persistent=is_persistent)
 
@@ -218,7 +223,8 @@ class TracedParser(RequestParser):
 
     def _request(self, stop: int) -> Request:
         request = super()._request(stop)
-        self._emit.set_path(request.target.path)
+        path = request.target.path
+        self._emit.set_path(normalise(path) if path.startswith(b"/") else path)
         # Of a method that reads like the name of a secret field, all that follows is masked.
         method, _, rest = visible(mask(request.request_line)).partition(" ")
         self._emit("parse", {"method": method, "target": rest.rpartition(" ")[0] or rest}, head=request.head)

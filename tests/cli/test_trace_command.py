@@ -48,9 +48,35 @@ def test_one_client_or_one_path_may_be_asked_for_alone(serving: Start) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "is_traced"),
+    [
+        (b"/sub/a", True),
+        (b"/%73ub/a", True),
+        (b"//sub/./a", True),
+        (b"/x/../sub%2fa", True),
+        (b"http://localhost/%73ub/a", True),
+        (b"/sub/a b", True),
+        (b"/sub/../a", False),
+        (b"/%2573ub/a", False),
+        (b"/../sub/a", False),
+        (b"/", False),
+        (b"*", False),
+    ],
+)
+def test_equivalent_paths_are_one_path(serving: Start, path: bytes, is_traced: bool) -> None:
+    program = serving("--trace-only", "/s%75b/")
+    talk(program.port, b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    _, _, error = program.stop()
+    assert ("  send " in error) is is_traced
+
+
+@pytest.mark.parametrize(
     ("given", "taken"),
     [
         ("/img/", "/img/"),
+        ("/./a%20b//c/../", "/a b/"),
+        ("/..", "/.."),
+        ("/", "/"),
         ("192.0.2.7", "192.0.2.7"),
         ("2001:DB8:0:0::1", "2001:db8::1"),
         ("fe80:0::1%eth0", "fe80::1%eth0"),
