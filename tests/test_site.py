@@ -218,6 +218,17 @@ def test_reduced_motion_means_no_motion() -> None:
     assert not re.search(r"animation|transition|scroll-behavior", moving)
 
 
+@pytest.mark.parametrize("figure", sorted((WWW / "img").glob("*.svg")), ids=lambda path: path.name)
+def test_the_text_of_a_figure_is_readable_on_a_phone(figure: pathlib.Path) -> None:
+    """On a phone of 390 pixels a figure is 374 wide: the edges of the page and its own border take the rest."""
+    drawing = figure.read_text(encoding="utf-8")
+    if figure.name == "conversation-wide.svg":
+        pytest.skip("a phone gets conversation-narrow.svg in its place")
+    width = float(re.findall(r'viewBox="\S+ \S+ (\S+) ', drawing)[0])
+    sizes = [float(size) for size in re.findall(r'font(?:-size)?[:=]"?([\d.]+)', drawing)]
+    assert min(sizes) * 374 / width >= 11
+
+
 def contrast(first: str, second: str) -> float:
     """Return the contrast of two colours by WCAG 2."""
 

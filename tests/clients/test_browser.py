@@ -145,7 +145,9 @@ for (const page of ["index", "tcp", "udp", "http", "try", "code"]) {
   frame.src = `site/${page}.html`;
   await seen;
   const { scrollWidth, clientWidth } = frame.contentDocument.documentElement;
-  widths.push(`${page} ${scrollWidth <= clientWidth ? "fits" : "is too wide"}`);
+  const links = [...frame.contentDocument.querySelectorAll("nav[aria-label=Pages] a")];
+  const lines = new Set(links.map((link) => link.offsetTop)).size;
+  widths.push(`${page} ${scrollWidth > clientWidth ? "is too wide" : lines > 1 ? "has links on two lines" : "fits"}`);
 }
 say(widths.join(", "));
 """

@@ -26,6 +26,14 @@ DOTS = """(() => {
 })()"""
 
 
+# The size of the smallest text, in pixels of the screen.
+SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll("body *")]
+  .filter((part) => part.getClientRects().length)
+  .filter((part) => [...part.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()))
+  .map((part) => parseFloat(getComputedStyle(part).fontSize) * (part.ownerSVGElement ? part.getScreenCTM().a : 1)))
+"""
+
+
 @pytest.fixture
 def browser(tmp_path: pathlib.Path) -> Iterator[Browser]:
     with Browser(tmp_path) as browser:
@@ -161,7 +169,9 @@ def test_it_is_readable_on_a_telephone_and_on_a_desk(
         client.sendall(get("/film.webm"))
         client.recv(1)
         browser.until("!document.getElementById('curves').hidden")
+        browser.until("document.querySelector('#histogram text')")
         assert browser.evaluate("document.documentElement.scrollWidth") <= width
+        assert browser.evaluate(SMALLEST_TEXT) >= 11
         paper = browser.evaluate("getComputedStyle(document.body).backgroundColor")
         assert paper == {"light": "rgb(243, 245, 248)", "dark": "rgb(16, 20, 28)"}[scheme]
         boxes = browser.evaluate(
