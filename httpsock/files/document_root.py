@@ -400,7 +400,7 @@ def refusal_of(error: OSError) -> Refusal:
     if error.errno in _MISSING:
         return NOT_FOUND
     if error.errno in (errno.EACCES, errno.EPERM):
-        return Refusal(Status.FORBIDDEN, "the file may not be read by the server", "RFC 9110 §15.5.4")
+        return Refusal(Status.FORBIDDEN, "the server has no permission to read the file", "RFC 9110 §15.5.4")
     if error.errno in _EXHAUSTED:
         return Refusal(Status.SERVICE_UNAVAILABLE, f"the file can't be opened for now ({said})", "RFC 9110 §15.6.4")
     return Refusal(Status.INTERNAL_SERVER_ERROR, f"the file system failed ({said})", "RFC 9110 §15.6.1")

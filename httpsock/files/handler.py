@@ -36,7 +36,7 @@ def respond(request: Request, tick: Tick) -> Response | Work[Response]:
     if request.method not in ("GET", "HEAD"):
         return _respond_to_other_method(request)
     if b"expect" in request.fields and any(expected != b"100-continue" for expected in request.expectations):
-        fault = Refusal(Status.EXPECTATION_FAILED, "the only expectation known is 100-continue", "RFC 9110 §10.1.1")
+        fault = Refusal(Status.EXPECTATION_FAILED, "the only expectation supported is 100-continue", "RFC 9110 §10.1.1")
         return _explain(fault, request)
     target = request.target
     if not target.is_encoded:
@@ -59,9 +59,9 @@ def _respond_to_other_method(request: Request) -> Response:
     if request.method == "OPTIONS":
         return Response(Status.NO_CONTENT, (_ALLOW,))
     if request.method in _NOT_ALLOWED:
-        reason = f"{request.method} is not for files; {_ALLOW[1]} are"
+        reason = f"{request.method} is not allowed; use {_ALLOW[1]}"
         return _explain(Refusal(Status.METHOD_NOT_ALLOWED, reason, "RFC 9110 §15.5.6"), request, (_ALLOW,))
-    reason = f'the method "{request.method[:40]}" is not known here (methods are case-sensitive)'
+    reason = f'the method "{request.method[:40]}" is not supported (methods are case-sensitive)'
     return _explain(Refusal(Status.NOT_IMPLEMENTED, reason, "RFC 9110 §9.1"), request)
 
 
@@ -79,7 +79,7 @@ def _check(request: Request, representation: Representation, now: float) -> Resp
         case Verdict.FAILED:
             representation.close()
             name = "If-Match" if b"if-match" in request.fields else "If-Unmodified-Since"
-            reason = f"{name} does not hold for the current representation"
+            reason = f"{name} is false for the current representation"
             return _explain(Refusal(Status.PRECONDITION_FAILED, reason, "RFC 9110 §15.5.13"), request)
     return None
 
@@ -104,7 +104,7 @@ def _select_ranges(request: Request, representation: Representation, now: float)
     if byte_ranges:
         return _partial(representation, byte_ranges)
     representation.close()
-    reason = f"none of the ranges lies within the {representation.length} octets"
+    reason = f"none of the ranges lies within the {representation.length} bytes"
     content_range = ("Content-Range", format_content_range(None, representation.length))
     return _explain(Refusal(Status.RANGE_NOT_SATISFIABLE, reason, "RFC 9110 §15.5.17"), request, (content_range,))
 

@@ -65,7 +65,7 @@ def _parse_path(path: bytes) -> ResourceName | Refusal:
     decoded = percent_decode(path)
     if b"\0" in decoded:
         number = decoded[: decoded.index(b"\0")].count(b"/")
-        reason = f"path segment {number} has a NUL (%00), which no name has"
+        reason = f"path segment {number} has a NUL (%00), which no file name has"
         return Refusal(Status.BAD_REQUEST, reason, "RFC 3986 §3.3")
     try:
         parts = os.fsdecode(decoded).split("/")

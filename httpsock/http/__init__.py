@@ -1,22 +1,22 @@
 """HTTP: octets to values and back, without a socket.
 
-Knows no socket, no file, no thread: everything here can be tried with octets alone.
+Knows no socket, file or thread: octets alone are enough to test it. In reading order:
 
     grammar           the ABNF of the RFCs as patterns
     messages          requests and responses as values
     target            the request-target and the host
     framing           where content ends
-    request_parser    octets in, events out, of requests
-    response_parser   the same of responses
+    request_parser    requests: octets in, events out
+    response_parser   responses: octets in, events out
     preconditions     the five conditional fields
     ranges            byte ranges
     negotiation       which representation a client prefers
-    charsets          which charset a text is in, if it says
+    charsets          the charset that a text declares
     media_types       the Content-Type of a name and its content
-    error_response    a refusal as a response that says why
+    error_response    a refusal as a response that explains itself
     steps             long work in steps, between which other connections run
-    text              text that a person may be shown
-    masking           credentials that are not shown
-    protocols         other protocols, told by their first bytes
-    checks            arguments that a program passes, checked in words
+    text              text that is safe to print
+    masking           credentials, hidden in all output
+    protocols         other protocols, recognised by their first bytes
+    checks            checks of the arguments that a program passes
 """

@@ -1,7 +1,8 @@
 """Charsets: whether octets are text, whether they are UTF-8, and whether they declare another charset.
 
-Takes the first octets of a file, or all of them. A charset parameter overrides each declaration within the content
+Takes the first octets of a file, or all of them. A charset parameter overrides every declaration within the content
 (RFC 9110 §8.3.2, RFC 7303 §3.2, CSS Syntax §3.2), so a server may state only a charset that it has checked.
+Next: media_types, which uses the answers.
 
     <meta charset=...>, <meta http-equiv=content-type content="...; charset=...">    HTML §13.2.3.2
     <?xml version="1.0" encoding="..."?>                                             XML 1.0 §2.8, §4.3.3
@@ -14,24 +15,24 @@ import re
 from enum import Enum
 from functools import cache
 
-# MIME Sniffing §3: text has none of these. Tab, LF, FF, CR and ESC are text.
+# MIME Sniffing §3: these octets make content binary. Tab, LF, FF, CR and ESC are text.
 _BINARY = bytes(octet for octet in range(0x20) if octet not in b"\t\n\f\r\x1b")
 _UTF16_MARKS = (codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)
 # PDF is a binary format, although it starts with a line of text.
 _PDF = b"%PDF-"
-# ISO 2022 (ISO-2022-JP, -KR, -CN) and HZ write other charsets in octets that are ASCII: they switch by these.
+# ISO 2022 (ISO-2022-JP, -KR, -CN) and HZ encode other charsets in ASCII octets; these sequences switch charsets.
 _SHIFTED = re.compile(rb"\x1b[$%(-/]|~\{(?:[\x21-\x7d][\x21-\x7e])+~\}")
 # All labels of UTF-8 in the Encoding Standard §4.2.
 _UTF8_LABELS = frozenset(b"utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 x-unicode20utf8".split())
 
 _XML_DECLARATION = re.compile(rb"\s*+<\?xml\s[^>]*?\bencoding\s*+=\s*+[\"']([^\"'>]*)")
 _CSS_DECLARATION = re.compile(rb"\s*+@charset\s++[\"']([^\"'\n]*)", re.IGNORECASE)
-# One of the first two lines, which may be cut: no line with a declaration is longer.
+# The first two lines are searched up to here: a line with a declaration is shorter.
 _SOURCE_OCTETS = 512
 _COMMENT_DECLARATION = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-_.A-Za-z0-9]+)")
 _EMACS_DECLARATION = re.compile(rb".*?-\*-.*?coding[:=][ \t]*([-_.A-Za-z0-9]+)")
 
-# The prescan of HTML §13.2.3.2: comments, other tags with their attributes, and declarations are passed over.
+# The prescan of HTML §13.2.3.2 skips comments, declarations, and other tags with their attributes.
 _ATTRIBUTE = rb"""[\t\n\f\r /]*+(?P<name>[^\t\n\f\r />][^\t\n\f\r />=]*+)
     (?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"(?P<double>[^"]*+)"?|'(?P<single>[^']*+)'?|(?P<bare>[^\t\n\f\r >]*+)))?+"""
 _IN_CONTENT = re.compile(rb"charset[\t\n\f\r ]*+=[\t\n\f\r ]*+[\"']?([^\"';\t\n\f\r ]*)")
@@ -48,16 +49,16 @@ class Syntax(Enum):
 
 
 def is_text(octets: bytes) -> bool:
-    """Return whether *octets* are text, in whichever charset: they hold no octet that only binary data has."""
+    """Return whether *octets* are text in any charset: they hold no octet that only binary data has."""
     if octets.startswith(_UTF16_MARKS):
         return True
     return not octets.startswith(_PDF) and len(octets.translate(None, _BINARY)) == len(octets)
 
 
 def is_utf8(octets: bytes, *, is_whole: bool) -> bool:
-    """Return whether *octets* are text in UTF-8; the prefix of a file, not *is_whole*, may end within a character."""
+    """Return whether *octets* are UTF-8 text; without *is_whole* they are a prefix and may end within a character."""
     if b"\0" in octets:
-        # UTF-16 and UTF-32 of Latin letters are valid UTF-8, but for the meaning.
+        # Latin letters in UTF-16 or UTF-32 are valid UTF-8 too, with NULs between them.
         return False
     if octets.isascii():
         return not (b"\x1b" in octets or b"~{" in octets) or _SHIFTED.search(octets) is None
@@ -69,18 +70,18 @@ def is_utf8(octets: bytes, *, is_whole: bool) -> bool:
 
 
 def declares_other(octets: bytes, syntax: Syntax) -> bool:
-    """Return whether *octets* declare a charset, and the first that they declare is not UTF-8."""
+    """Return whether the first charset that *octets* declare is another than UTF-8."""
     octets = octets.removeprefix(codecs.BOM_UTF8)
-    # <meta charset=utf-8/> has the slash in its value.
+    # The value of <meta charset=utf-8/> includes the slash.
     label = _declared(octets, syntax).strip(b"\t\n\f\r /").lower()
     if syntax in (Syntax.SCRIPT, Syntax.PLAIN):
-        # Emacs and Python know more names: utf-8-unix, utf_8, utf-8-sig.
+        # Emacs and Python accept more names: utf-8-unix, utf_8, utf-8-sig.
         return bool(label) and not label.replace(b"_", b"-").startswith((b"utf-8", b"utf8", b"mule-utf-8"))
     return bool(label) and label not in _UTF8_LABELS
 
 
 def _declared(octets: bytes, syntax: Syntax) -> bytes:
-    """Return the first charset that *octets* declare, as it is written, or b"" if they declare none."""
+    """Return the first charset that *octets* declare, as written, or b"" without a declaration."""
     match syntax:
         case Syntax.HTML:
             return _first(_XML_DECLARATION, octets) or _declared_in_html(octets)
@@ -95,7 +96,7 @@ def _declared(octets: bytes, syntax: Syntax) -> bytes:
 
 
 def _declared_in_source(octets: bytes, patterns: tuple[re.Pattern[bytes], ...]) -> bytes:
-    """Return the charset that a comment in one of the first two lines declares, as editors and interpreters read it."""
+    """Return the charset that a comment in the first two lines declares to editors and interpreters."""
     lines = octets[:_SOURCE_OCTETS].split(b"\n", 2)[:2]
     return next((label for line in lines for pattern in patterns if (label := _first(pattern, line))), b"")
 
@@ -127,9 +128,9 @@ def _up_to_meta() -> re.Pattern[bytes]:
 def _declared_in_html(octets: bytes) -> bytes:
     """Return the first charset that a meta tag declares.
 
-    A browser's prescan ends after 1,024 octets, but its parser still obeys a later meta tag: all that was read counts.
+    A browser's prescan ends after 1,024 octets, but its parser still obeys a later meta tag, so all *octets* count.
     """
-    # The pattern is tried only where it can match.
+    # A plain search first: the pattern is slow.
     lowered = octets.lower()
     if lowered.find(b"charset", lowered.find(b"<meta")) < 0:
         return b""
@@ -146,14 +147,14 @@ def _attributes(octets: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
     attributes: dict[bytes, bytes] = {}
     while found := _meta_attribute().match(octets, position):
         value = found["double"] or found["single"] or found["bare"] or b""
-        # The first of a name counts.
+        # The first attribute of a name wins.
         attributes.setdefault(found["name"].lower(), value)
         position = found.end()
     return attributes, position
 
 
 def _declared_in_meta(attributes: dict[bytes, bytes]) -> bytes:
-    """Return the charset that a meta tag with these *attributes* declares, or b"" if it declares none."""
+    """Return the charset that a meta tag with these *attributes* declares, or b""."""
     if charset := attributes.get(b"charset"):
         return charset
     if attributes.get(b"http-equiv", b"").strip(b"\t\n\f\r ").lower() != b"content-type":

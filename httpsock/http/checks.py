@@ -1,17 +1,16 @@
-"""Checks of the arguments that a program passes: one sentence that names the argument, before anything is done.
+"""Argument checks: reject what a program passes by mistake, with one sentence that names the argument.
 
-Knows nothing of what the arguments are for. Each raises TypeError for a value of the wrong kind, ValueError for a
-value out of range.
+Takes names and values; raises TypeError for a value of the wrong kind, ValueError for a value out of range.
 """
 
 from collections.abc import Iterable, Mapping
 
-# More than eleven days; the system's calls take no time of any length.
+# More than eleven days; the system's calls overflow on much longer times.
 MOST_SECONDS = 1_000_000
 
 
 def check_kind(name: str, value: object, kinds: type | tuple[type, ...], wanted: str) -> None:
-    """Raise TypeError unless *value* is one of *kinds*, which are *wanted* in words."""
+    """Raise TypeError unless *value* is one of *kinds*; *wanted* describes them in words."""
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
         raise TypeError(f"{name} must be {wanted}, not {_named(value)}")
 
@@ -30,9 +29,9 @@ def check_number(name: str, value: object, least: int, most: int) -> None:
 
 
 def check_seconds(name: str, value: object) -> None:
-    """Raise TypeError or ValueError unless *value* is a time that can be waited for: neither negative nor infinite."""
+    """Raise TypeError or ValueError unless *value* is a valid time-out: neither negative nor infinite."""
     check_kind(name, value, (int, float), "a number of seconds")
-    # Not a number is in no range.
+    # NaN fails this comparison too.
     if not 0 <= value <= MOST_SECONDS:  # type: ignore[operator]
         raise ValueError(f"{name} must be from 0 to {MOST_SECONDS} seconds, not {value}")
 
@@ -46,9 +45,9 @@ def field_list(fields: object) -> list[tuple[str, str]]:
     pairs = list(fields)
     for pair in pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise TypeError(f"fields must be pairs of name and value; {_named(pair)} is no pair")
-        for part, said in zip(("name", "value"), pair, strict=True):
-            check_kind(f"the {part} of a field", said, str, "a str")
+            raise TypeError(f"fields must be pairs of name and value; {_named(pair)} is not a pair")
+        for part, given in zip(("name", "value"), pair, strict=True):
+            check_kind(f"the {part} of a field", given, str, "a str")
     return [(name, value) for name, value in pairs]
 
 

@@ -1,7 +1,7 @@
-"""Explanations: a refusal as a response that says what was wrong, where, and by which section.
+"""Error responses: turn a refusal into a response that names the fault, its place and the section of the RFC.
 
-Takes a Refusal, gives a Response: text to curl, a page to a browser, JSON to who asks for it.
-Knows nothing of files or sockets. What a client sent is in the reason, escaped already; markup is escaped here.
+Takes a Refusal, gives a Response: text for curl, a page for a browser, JSON on request.
+Knows no files or sockets. Octets of the client are escaped in the reason already; markup is escaped here.
 
 RFC 9110 §15.5 (a 4xx explains itself), §12.5.1 (Accept).
 """
@@ -11,7 +11,7 @@ from .messages import Refusal, Response
 from .negotiation import preferred_media_type
 
 MEDIA_TYPES = ("text/plain", "text/html", "application/json")
-# A page that loads nothing, and runs and sends only what *policy* allows, whatever is shown on it.
+# A page that loads no resources; scripts and forms need a permission in *policy*.
 SAFE_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -44,7 +44,7 @@ p {{ margin: 0 0 .5rem; overflow-wrap: anywhere; }}
 
 
 class Explanation(Response):
-    """A response that says why, and *refusal*, which is what it says."""
+    """An error response, with the *refusal* that it explains."""
 
     __slots__ = ()
 
@@ -58,9 +58,9 @@ class Explanation(Response):
 def explain(
     refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str], ...] = (), above: str = ""
 ) -> Explanation:
-    """Return the response that says why, in the form that *accept*, the value of Accept, prefers.
+    """Return the error response to *refusal*, in the form that the Accept value *accept* prefers.
 
-    A page links to the folder *above*, a relative reference, if there is one.
+    *above* is a relative reference to the folder above, for a link on the page; "" for no link.
     """
     media_type = preferred_media_type(accept, MEDIA_TYPES)
     title = f"{refusal.status} {refusal.status.phrase}"
@@ -75,20 +75,20 @@ def explain(
             section=escape(refusal.section),
         )
     elif media_type == "application/json":
-        said = {
+        members = {
             "status": refusal.status,
             "error": refusal.status.phrase,
             "reason": refusal.reason,
             "section": refusal.section,
         }
-        import json  # 3 ms of start-up, and seldom wanted
+        import json  # 3 ms of start-up, and seldom needed
 
-        content = json.dumps(said) + "\n"
+        content = json.dumps(members) + "\n"
     else:
         content = f"{title}: {refusal.reason} ({refusal.section})\n"
     described = (
         ("Content-Type", in_utf8(media_type)),
-        # What is missing now may be there with the next request.
+        # The next request may succeed.
         ("Cache-Control", "no-store"),
         ("Vary", "Accept"),
     )

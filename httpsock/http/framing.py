@@ -1,8 +1,8 @@
 """Framing: where a request's content ends, and its decoding.
 
 Takes the fields of a head and then octets, gives the content without its framing.
-Every doubt is an error: two readings of where a request ends are how requests are smuggled.
-Knows nothing of targets, files or sockets.
+Every ambiguity is an error: request smuggling lives on two readings of where a request ends.
+Knows no targets, files or sockets. Next: request_parser, which drives the decoders.
 
 RFC 9112 §6 (message body), §7 (transfer codings); RFC 9110 §8.6 (Content-Length).
 
@@ -25,7 +25,7 @@ from .checks import check_kind, check_number
 from .messages import RequestError, Status
 
 _DIGITS = re.compile(rb"[0-9]++")
-# 18 digits count more octets than any file system holds, and fit into 64 bits wherever they are passed on.
+# 18 digits exceed the capacity of every file system, and fit into 64 bits.
 _MAX_DIGITS = 18
 _MAX_HEX_DIGITS = 15
 # Of more codings none is looked at: one too many is refused already, and each takes time.
@@ -33,17 +33,17 @@ _MAX_CODINGS = 16
 
 
 class ContentLimits(NamedTuple):
-    """What a request's content may take up, in octets. A folder has no use for content; it is read to be discarded."""
+    """Limits on a request's content, in octets. A server of files reads content only to discard it."""
 
-    # Enough for a stray form or JSON document, so that its sender may keep its connection.
+    # Enough to discard a stray form or JSON document and keep the connection.
     content: int = 1024 * 1024
-    # RFC 9112 §7.1.1: extensions have no use here, and their total ought to be limited.
+    # RFC 9112 §7.1.1: extensions are ignored, and a recipient ought to limit their total.
     chunk_line: int = 4096
     chunk_extensions: int = 16 * 1024
-    # How many octets more than the content all chunk lines and line ends may take. Honest clients gather what they
-    # send: 4,096 chunks of one octet pass, and any number of chunks of five.
+    # How much longer than the content all chunk lines and line ends together may be. Honest clients gather output
+    # into larger chunks: 4,096 chunks of one octet pass, and any number of chunks of five.
     chunk_framing: int = 16 * 1024
-    # Trailers are fields; they get what a head gets.
+    # The same limits as for a head: trailers are fields.
     trailers: int = 32 * 1024
     trailer_lines: int = 100
 
@@ -54,7 +54,7 @@ class _Limits(Protocol):
 
 
 def check_limits(limits: _Limits) -> None:
-    """Raise TypeError or ValueError unless all *limits*, and those of their content, are numbers of octets or such."""
+    """Raise TypeError or ValueError unless all *limits*, and those of their content, are numbers from 0."""
     check_kind("content", limits.content, ContentLimits, "ContentLimits")
     names: Iterable[str] = getattr(limits, "_fields", None) or vars(limits)
     for name in names:
@@ -67,7 +67,7 @@ def check_limits(limits: _Limits) -> None:
 def parse_content_length(fields: Mapping[bytes, bytes], minor_version: int) -> int | None:
     """Return how many octets of content follow the head, or None if it is chunked (RFC 9112 §6.3).
 
-    Raises RequestError when the fields leave any doubt.
+    Raise RequestError when the fields are ambiguous.
     """
     transfer_encoding = fields.get(b"transfer-encoding")
     content_length = fields.get(b"content-length")
@@ -80,9 +80,9 @@ def parse_content_length(fields: Mapping[bytes, bytes], minor_version: int) -> i
 
 
 def parse_length(content_length: bytes) -> int:
-    """Return the number of octets that a value of Content-Length says (RFC 9110 §8.6).
+    """Return the number in a Content-Length value (RFC 9110 §8.6).
 
-    Raises RequestError when it is not one decimal number, or is more than any content has.
+    Raise RequestError unless it is one decimal number of at most 18 significant digits.
     """
     if not _DIGITS.fullmatch(content_length):
         reason = f'Content-Length is "{grammar.printable(content_length)}", not one decimal number'
@@ -94,10 +94,10 @@ def parse_length(content_length: bytes) -> int:
 
 
 def _check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_version: int) -> None:
-    """Raise RequestError unless the content is framed by the chunked coding and by nothing else."""
+    """Raise RequestError unless the chunked coding alone frames the content."""
     if minor_version == 0:
         raise RequestError(Status.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request", "RFC 9112 §6.1")
-    # RFC 9112 §6.1: a request framed twice may be smuggling; we may trust the coding or reject. We reject.
+    # RFC 9112 §6.1: a request framed twice may be smuggling; a server may trust the coding or reject. This one rejects.
     if content_length is not None:
         raise RequestError(Status.BAD_REQUEST, "both Transfer-Encoding and Content-Length", "RFC 9112 §6.1")
     codings = list(islice(grammar.each_member(transfer_encoding.lower()), _MAX_CODINGS + 1))
@@ -116,27 +116,27 @@ def _check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor
 
 
 def is_persistent(connection: bytes | None, minor_version: int) -> bool:
-    """Return whether the sender of a message lets the connection go on after this exchange (RFC 9112 §9.3).
+    """Return whether the connection persists after this message (RFC 9112 §9.3).
 
-    *connection* is the value of its field Connection, if it has one.
+    *connection* is the value of its Connection field, or None.
     """
     if connection is None:
         return minor_version == 1
-    # Options are tokens, so that a quote hides no comma: "close" is seen whatever stands before it.
+    # Options are tokens, never quoted strings, so a comma always separates and "close" is found anywhere.
     if grammar.close_option.search(connection):
         return False
     return minor_version == 1 or grammar.keep_alive_option.search(connection) is not None
 
 
 class Decoded(NamedTuple):
-    """What a decoder made of some octets: the *content* in them, and how many octets it *used*."""
+    """The result of one decoding step: the *content*, and how many octets were *used*."""
 
     content: bytes
     used: int
 
 
 class LengthDecoder:
-    """Content of a length known beforehand (RFC 9112 §6.2)."""
+    """Decode content of a known length (RFC 9112 §6.2)."""
 
     def __init__(self, content_length: int) -> None:
         # How many octets are still to come.
@@ -155,19 +155,19 @@ class LengthDecoder:
 
 
 class ChunkState(Enum):
-    """What a chunked decoder expects next (RFC 9112 §7.1)."""
+    """The part of chunked content that the decoder expects next (RFC 9112 §7.1)."""
 
     SIZE = "a chunk's line: its size and extensions"
     DATA = "a chunk's data"
     DATA_END = "the CRLF after a chunk's data"
     TRAILERS = "a trailer field line, or the empty line that ends the content"
-    COMPLETE = "nothing more"
+    COMPLETE = "the end: the content is complete"
 
 
 class ChunkedDecoder:
-    """Content in chunks. Trailer fields are checked and kept apart, never merged into the head (RFC 9110 §6.5.1).
+    """Decode chunked content; check trailer fields, and never merge them into the head (RFC 9110 §6.5.1).
 
-    *trailers* are their lines as received.
+    *trailers* holds the trailer lines as received.
     """
 
     def __init__(self, limits: ContentLimits) -> None:
@@ -177,7 +177,7 @@ class ChunkedDecoder:
         self.remaining = 0
         self._content_octets = 0
         self._extension_octets = 0
-        # How many octets of framing there are more than octets of content; often less than none.
+        # Octets of framing minus octets of content; usually negative.
         self._excess = 0
         self._trailer_octets = 0
         self.trailers = bytearray()
@@ -189,9 +189,9 @@ class ChunkedDecoder:
         return self._state is ChunkState.COMPLETE
 
     def decode(self, octets: bytes) -> Decoded:
-        """Return the content in *octets*; what is not used is the start of something not yet complete.
+        """Return the content in *octets*; unused octets are an incomplete element, to be passed again with more.
 
-        Raises RequestError at the first octet that breaks the framing.
+        Raise RequestError at the first octet that breaks the framing.
         """
         content: list[bytes] = []
         position = 0
@@ -217,9 +217,9 @@ class ChunkedDecoder:
         return Decoded(b"".join(content), position)
 
     def _decode_whole_chunks(self, octets: bytes, position: int, content: list[bytes]) -> int:
-        """Decode the chunks that *octets* hold from first to last octet; return where the next one begins.
+        """Decode all chunks that are complete in *octets*; return where the next one begins.
 
-        Without it, state by state, each chunk takes five times as long, however small it is.
+        A fast path: state by state, each chunk takes five times as long.
         """
         while match := grammar.chunk_line.match(octets, position):
             digits, extensions = match.groups()
@@ -239,21 +239,21 @@ class ChunkedDecoder:
         """Raise RequestError if a chunk of *size* octets makes the content, or its framing, too long."""
         self._extension_octets += extension_octets
         if self._extension_octets > self._limits.chunk_extensions:
-            reason = f"chunk extensions take more than {self._limits.chunk_extensions} octets"
+            reason = f"chunk extensions take more than {self._limits.chunk_extensions} bytes"
             raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §7.1.1")
         self._content_octets += size
         if self._content_octets > self._limits.content:
             raise too_large(self._limits.content)
         self._excess += line_octets + len(b"\r\n") - size
         if self._excess > self._limits.chunk_framing:
-            reason = f"the chunks take {self._limits.chunk_framing} octets more than their content, and go on"
+            reason = f"the chunk framing is more than {self._limits.chunk_framing} bytes longer than the content"
             raise RequestError(Status.BAD_REQUEST, reason, "RFC 9110 §17.5")
 
     def _decode_size(self, octets: bytes, position: int) -> int:
         limit = self._limits.chunk_line
         stop = octets.find(b"\n", position, position + limit) + 1
         if not stop and len(octets) - position >= limit:
-            raise RequestError(Status.BAD_REQUEST, f"the chunk line is longer than {limit} octets", "RFC 9112 §7.1.1")
+            raise RequestError(Status.BAD_REQUEST, f"the chunk line is longer than {limit} bytes", "RFC 9112 §7.1.1")
         line = octets[position:stop]
         if not line:
             return position
@@ -282,7 +282,7 @@ class ChunkedDecoder:
         allowed = self._limits.trailers - self._trailer_octets
         stop = octets.find(b"\n", position, position + allowed) + 1
         if not stop and len(octets) - position >= allowed:
-            reason = f"the trailer section is longer than {self._limits.trailers} octets"
+            reason = f"the trailer section is longer than {self._limits.trailers} bytes"
             raise RequestError(Status.FIELDS_TOO_LARGE, reason, "RFC 9112 §7.1.2")
         line = octets[position:stop]
         if not line:
@@ -305,13 +305,13 @@ def too_large(limit: int) -> RequestError:
     """Return the error for content of more than *limit* octets."""
     return RequestError(
         Status.CONTENT_TOO_LARGE,
-        f"the content is longer than the {limit} octets read to be discarded",
+        f"the content is longer than the limit of {limit} bytes",
         "RFC 9110 §15.5.14",
     )
 
 
 def field_line_fault(line: bytes, name: str) -> RequestError | None:
-    """Return what is wrong with a field line that ends in LF, called *name*, or None if nothing is."""
+    """Return the fault of a field line that ends in LF, calling it *name*, or None for a valid line."""
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     if line.endswith(b"\r\n") and grammar.field_line.fullmatch(text):
         return None
@@ -320,7 +320,7 @@ def field_line_fault(line: bytes, name: str) -> RequestError | None:
 
 
 def _field_line_reason(line: bytes, text: bytes) -> tuple[str, str]:
-    """Return why *line* is no field line, with the section that it breaks."""
+    """Return why *line* is not a field line, and the section that it violates."""
     if not line.endswith(b"\r\n"):
         return "ends with a bare LF, not with CRLF", "RFC 9112 §2.2"
     if text.startswith((b" ", b"\t")):
@@ -336,7 +336,7 @@ def _field_line_reason(line: bytes, text: bytes) -> tuple[str, str]:
 
 
 def _value_reason(value: bytes) -> tuple[str, str]:
-    """Return which octet a field value may not hold."""
+    """Return which forbidden octet a field value holds, and the section that forbids it."""
     if b"\r" in value:
         return "has a bare CR in its value", "RFC 9112 §2.2"
     if b"\0" in value:

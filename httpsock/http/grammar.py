@@ -1,8 +1,8 @@
-"""The grammar: the ABNF of RFC 9110 and RFC 9112 as patterns over octets, and HTTP-date both ways.
+"""The grammar: the ABNF of RFC 9110 and RFC 9112 as patterns over octets; HTTP-date, parsed and formatted.
 
-Takes octets, gives matches and plain values. Knows nothing of messages, files or sockets.
+Takes octets, gives matches and plain values. Knows no messages, files or sockets. Next: messages.
 Each rule stands above its pattern as the RFC prints it. Every repetition whose end is certain is
-possessive (``*+``), so that no octets, however hostile, make a pattern go back over them.
+possessive (``*+``), so that hostile octets can't make a pattern backtrack.
 
 RFC 9110 §5.6 (tokens, quoted strings, dates), §12.4.2 (weights); RFC 9112 §2.2, §3, §5, §7.1;
 RFC 3986 §2.1, §3.2 (percent-encoding, hosts).
@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from .masking import MARGIN, mask_start
 
-# --- RFC 9110 §5.6: what all fields are made of ---------------------------------------------------
+# --- RFC 9110 §5.6: the building blocks of fields -------------------------------------------------
 
 # tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~"
 #       / DIGIT / ALPHA
@@ -31,7 +31,7 @@ QUOTED_STRING = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
 # HTTP-version = HTTP-name "/" DIGIT "." DIGIT      HTTP-name = %s"HTTP"
 HTTP_VERSION = rb"HTTP/([0-9])\.([0-9])"
 # request-line = method SP request-target SP HTTP-version
-# The target is judged by its own grammar afterwards; here it is whatever holds no space and no control.
+# The target has its own grammar, checked afterwards; here it is any octets but spaces and controls.
 REQUEST_LINE = rb"(" + TOKEN + rb") ([!-~\x80-\xff]++) " + HTTP_VERSION
 # field-line = field-name ":" OWS field-value OWS
 # field-value = *field-content      field-vchar = VCHAR / obs-text
@@ -47,9 +47,9 @@ field_value = re.compile(FIELD_VALUE)
 head = re.compile(REQUEST_LINE + rb"\r\n(?:" + FIELD_LINE + rb"\r\n)*+\r\n")
 # status-line = HTTP-version SP status-code SP [ reason-phrase ]      status-code = 3DIGIT
 # reason-phrase = 1*( HTAB / SP / VCHAR / obs-text )
-# Some servers leave out the second space with the phrase; that can be read in one way only, and is taken.
+# Some servers omit the second space together with the phrase; that is unambiguous, so it is accepted.
 status_line = re.compile(HTTP_VERSION + rb" ([0-9]{3})(?: (" + FIELD_VALUE + rb"))?")
-# Of a request's head that the pattern for all of it has passed: the name and value of each field line.
+# The name and value of each field line, in a request's head that ``head`` has matched.
 name_and_value = re.compile(rb"\r\n([^\r:]++):[ \t]*+([^\r]*+)")
 
 # --- RFC 3986 §3.2.2, RFC 9110 §4.2, §7.2: hosts and targets --------------------------------------
@@ -70,7 +70,7 @@ _IPV6 = b"|".join(
 )
 # IP-literal = "[" ( IPv6address / IPvFuture ) "]"
 _IP_LITERAL = rb"\[(?:" + _IPV6 + rb"|[vV][0-9A-Fa-f]++\.[!$&'()*+,;=:\-._~0-9A-Za-z]++)\]"
-# reg-name = *( unreserved / pct-encoded / sub-delims ), which an http URI may not leave empty
+# reg-name = *( unreserved / pct-encoded / sub-delims ), not empty in an http URI
 _REG_NAME = rb"(?:[!$&'()*+,;=\-._~0-9A-Za-z]++|%[0-9A-Fa-f]{2})++"
 # Host = uri-host [ ":" port ]      port = *DIGIT
 host = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb")(?::(?P<port>[0-9]*+))?")
@@ -80,12 +80,12 @@ absolute_form = re.compile(
     rb"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*+)://(?P<authority>[^/?]*+)(?P<path>[^?]*+)(?:\?(?P<query>.*+))?", re.DOTALL
 )
 # origin-form = absolute-path [ "?" query ]      query = *( pchar / "/" / "?" )
-# pchar = unreserved / pct-encoded / sub-delims / ":" / "@", here but for what is percent-encoded: nearly every target.
+# pchar = unreserved / pct-encoded / sub-delims / ":" / "@"; here without pct-encoded, which covers nearly all targets.
 _PLAIN = rb"[!$&'()*+,\-./0-9:;=@A-Z_a-z~"
 plain_origin_form = re.compile(rb"(/" + _PLAIN + rb"]*+)(?:\?(" + _PLAIN + rb"?]*+))?")
-# Octets that neither a path nor a query may hold as they are, but that people type and browsers send.
+# Octets that must be percent-encoded in a path or query, but that people type and browsers send.
 unencoded = re.compile(rb'["<>\[\]^`{|}\x80-\xff]')
-# Each octet as it is written in a path or a query: one look-up, so that thousands of them take no longer than others.
+# Each octet as a path or query spells it: a table, so that thousands of encoded octets cost no more than others.
 _WRITTEN = [f"%{octet:02X}" if unencoded.match(bytes((octet,))) else chr(octet) for octet in range(256)]
 # pct-encoded = "%" HEXDIG HEXDIG
 broken_percent = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -101,7 +101,7 @@ chunk_line = re.compile(rb"(?P<size>[0-9A-Fa-f]++)(?P<extensions>" + _CHUNK_EXT 
 
 # A member of a comma-separated list; a comma within quotes does not end it.
 list_member = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^",]++)++', re.DOTALL)
-# What a semicolon ends: a value and its parameters; one within quotes ends nothing.
+# A value or parameter between semicolons; a semicolon within quotes does not end it.
 parameter = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^";]++)++', re.DOTALL)
 # Connection = #connection-option      connection-option = token      (RFC 9110 §7.6.1)
 _OPTION = rb"(?i:(?:\A|,)" + OWS + rb"%b" + OWS + rb"(?:,|\Z))"
@@ -124,16 +124,16 @@ def list_members(field_value: bytes) -> list[bytes]:
 
 
 def each_member(field_value: bytes) -> Iterator[bytes]:
-    """Yield the members of a comma-separated list one by one: some readers want the first ones only."""
+    """Yield the members of a comma-separated list one by one, for callers that need the first few only."""
     for match in list_member.finditer(field_value):
         if member := match[0].strip(b" \t"):
             yield member
 
 
 def printable(octets: bytes, most: int = 60) -> str:
-    r"""Return *octets* for a person to read: what is not printable ASCII as ``\xNN``, at most *most* of them.
+    r"""Return at most *most* of *octets* for a person to read: other octets than printable ASCII as ``\xNN``.
 
-    Credentials in them are masked (RFC 9110 §17.9, §17.16): what is read may be a log that others read, too.
+    Mask credentials (RFC 9110 §17.9, §17.16): the text may end up in a log that other people read.
     """
     masked = mask_start(octets, most)
     shown = "".join(map(_SHOWN.__getitem__, masked[:most]))
@@ -155,7 +155,7 @@ def percent_decode(octets: bytes) -> bytes:
 
 
 def encode_unencoded(octets: bytes) -> str:
-    """Return a path or query as it should have been written: what may not stand as it is, is percent-encoded."""
+    """Return a path or query with every octet percent-encoded that must be, as the client should have sent it."""
     return "".join(map(_WRITTEN.__getitem__, broken_percent.sub(b"%25", octets)))
 
 
@@ -165,7 +165,7 @@ def percent_encode(octets: bytes) -> str:
 
 
 def accept_line(octets: bytes) -> bytes | None:
-    """Return the value of a field line Accept in the head that *octets* begin with, which is no valid one, or None."""
+    """Return the value of the Accept field line in an invalid head at the start of *octets*, or None."""
     match = _accept_line.search(octets.partition(b"\r\n\r\n")[0])
     return match[1] if match else None
 
@@ -199,12 +199,12 @@ def format_http_date(seconds: int) -> str:
 
 
 def can_be_http_date(seconds: int) -> bool:
-    """Return whether *seconds* since 1970 can be written with a four-digit year (a file's time may not)."""
+    """Return whether *seconds* since 1970 has a four-digit year, which a file's time may not have."""
     return 0 <= seconds <= _LAST_SECOND_OF_9999
 
 
 def parse_http_date(field_value: bytes, now: float) -> int | None:
-    """Return the seconds since 1970 of an HTTP-date in any of its three forms, or None if it is none.
+    """Return the seconds since 1970 of an HTTP-date in any of its three forms, or None for anything else.
 
     *now* places a two-digit year: one that seems more than 50 years ahead lies in the past (RFC 9110 §5.6.7).
     """
@@ -214,7 +214,7 @@ def parse_http_date(field_value: bytes, now: float) -> int | None:
     else:
         return None
     month = 1 + MONTHS.index(match["month"].decode())
-    # second = 2DIGIT counts to 60: a leap second, which POSIX time folds into the next one.
+    # second = 2DIGIT goes up to 60, a leap second; POSIX time counts it as the next second.
     second = int(match["second"])
     year = int(match["year"])
     if len(match["year"]) == 2:
@@ -224,7 +224,7 @@ def parse_http_date(field_value: bytes, now: float) -> int | None:
         if moment > today[:6]:
             year -= 100
     leap = second == 60
-    from datetime import UTC, datetime  # 1.4 ms of start-up, and wanted by a few conditions only
+    from datetime import UTC, datetime  # 1.4 ms of start-up, and only a few conditions need it
 
     try:
         date = datetime(
@@ -235,7 +235,7 @@ def parse_http_date(field_value: bytes, now: float) -> int | None:
     return int(date.timestamp()) + leap
 
 
-# Fields whose ABNF is no list and whose value decides something (RFC 9110 §5.3, §5.5).
+# Fields with a single value, not a list, on which a decision depends (RFC 9110 §5.3, §5.5).
 SINGLETONS = frozenset(
     b"""content-location content-range content-type date etag if-modified-since if-range if-unmodified-since
     last-modified location range retry-after""".split()

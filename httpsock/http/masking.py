@@ -1,11 +1,11 @@
-"""Masking: credentials do not show in anything that is written: the access log, traces, reasons, error messages.
+"""Masking: hide credentials in all output: the access log, traces, reasons, error messages.
 
-Takes octets as they went over a connection, gives them with asterisks in place of credentials. Knows nothing of
-requests: a line of content that looks like such a field is masked, too, and so is whatever is in doubt. Masked are
+Takes octets as they went over a connection, gives them with asterisks in place of credentials. It does not parse
+requests: a line of content that looks like a field with credentials is masked too. When in doubt, it masks. Masked are
 
     the values of Authorization (but for a known scheme), Proxy-Authorization, Cookie, Set-Cookie,
       and of fields whose names end in token, secret, password, api-key, session-id
-    the userinfo of a URI: what stands before "@"
+    the userinfo of a URI: the part before "@"
     query parameters whose names end in token, secret, password, pwd, api-key, signature, sig, credential
 
 RFC 9110 §11.6.2, §11.7.2 (credentials), §4.2.4 (userinfo); RFC 6265 §4 (cookies); RFC 6750 §2.3 (tokens in queries).
@@ -14,14 +14,14 @@ RFC 9110 §11.6.2, §11.7.2 (credentials), §4.2.4 (userinfo); RFC 6265 §4 (coo
     GET http://user:secret@localhost/ HTTP/1.1  →   GET http://***@localhost/ HTTP/1.1
     GET /?access_token=secret HTTP/1.1          →   GET /?access_token=*** HTTP/1.1
 
-Each pattern begins at an octet that the repetition before it can't hold, so that the work grows with the length alone.
+Each pattern begins at an octet that the repetition before it can't match, so the work is linear in the length.
 """
 
 import re
 from functools import cache
 
 _TOKEN = rb"!#$%&'*+.^_`|~0-9A-Za-z-"
-# Before the name there may be what makes the line malformed, and its colon may be missing.
+# Also in malformed lines: with other octets before the name, or without the colon.
 _START = rb"(?:^|[\r\n])[^\r\n%b]*+" % _TOKEN
 _END_OF_NAME = rb"(?![%b])[ \t:=]*+" % _TOKEN
 _SCHEME = (
@@ -32,11 +32,10 @@ _FIELD = rb"%b(?:(?:proxy-)?authorization%b%b|(?:(?:set-)?cookie2?|[%b]{0,40}%b)
     *(_START, _END_OF_NAME, _SCHEME),
     *(_TOKEN, rb"(?:api-?key|token|secret|passw(?:or)?d|session-?id)", _END_OF_NAME),
 )
-# A value goes on in the lines that are folded.
+# A value continues in folded lines.
 _VALUE = rb"(?:[^\r\n]|(?:\r\n?|\n)[ \t])++"
 _PARAMETER = rb"(?:^|[\r\n?&;])[\w.-]{0,40}(?:token|secret|passw(?:or)?d|pwd|api[_-]?key|sig(?:nature)?|credential)="
-# What userinfo may follow: "//"; CONNECT; Host and its colon; or, where it has a colon, a scheme or the beginning of
-# any word.
+# Userinfo may follow "//"; CONNECT; Host and its colon; or, if it has a colon, a scheme or the beginning of any word.
 _BEFORE_USERINFO = (
     rb"//|^connect[ \t]++|(?:^|[\r\n])host[ \t]*+:[ \t]*+"
     rb"|(?:^|\s)[\"'<(]*+(?:[a-z][a-z0-9+.-]*+:/?)?(?=[^\s/?#@:]*+:[^\s/?#])"
@@ -45,35 +44,35 @@ _BEFORE_USERINFO = (
 
 @cache  # compiled when it is first needed: at start-up it would take 5 ms
 def _pattern(before_userinfo: bytes, after_userinfo: bytes) -> re.Pattern[bytes]:
-    """Return the pattern of all secrets, each as the second of two groups."""
+    """Return the pattern of all secrets; each secret is the second of two groups."""
     userinfo = rb"(%b)([^/?#\s]+)(?=%b)" % (before_userinfo, after_userinfo)
     return re.compile(
         rb"(%b)(%b)|%b|(%b)([^&\s#]++)" % (_FIELD, _VALUE, userinfo, _PARAMETER), re.IGNORECASE
     )  # fmt: skip
 
 
-# Of a whole text, which may be a request line or an authority alone; and of octets whose "@" may be still to come.
+# For a whole text, which may be a request line or an authority alone; and for a stream, whose "@" may arrive later.
 _WHOLE = _BEFORE_USERINFO + rb"|^[%b]++[ \t]++|^" % _TOKEN, rb"@|%40"
 _BEGUN = _BEFORE_USERINFO, rb"@|%40|\Z"
 _OPEN_PARAMETER = _PARAMETER + rb"[^&\s#]*+\Z"
 _start_of_line = re.compile(rb"(?:\r\n?|\n)(?=[^ \t\r\n])")
 _line_ends = re.compile(rb"[\r\n]{1,4}\Z")
-# A reader who wants the start of octets gets it from this many more, since masking shortens them.
+# ``mask_start`` masks this many octets more than it returns, since masking shortens them.
 MARGIN = 256
-# What follows a name that is cut, where userinfo may end later in the same word.
+# Stands for the rest of a cut word in which userinfo may still end.
 _LATER_END = b":@"
 _word = re.compile(rb"[^/?#\s]*+")
-# This much of a line is remembered as it is; of more, only what decides about the octets that follow.
+# A line up to this length is remembered verbatim; a longer one is replaced by a short equivalent.
 _REMEMBERED = 64
 
 
 def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
-    """Return *octets* with their secrets masked, by three asterisks or by as many as there were octets."""
+    """Return *octets* with each secret masked, by three asterisks or, with *keeps_length*, one for each octet."""
     return _masked(_pattern(*_WHOLE), octets, keeps_length=keeps_length)
 
 
 def mask_start(octets: bytes, most: int) -> bytes:
-    """Return the start of ``mask(octets)``: at least *most* bytes where no secret stands before that, else maybe fewer.
+    """Return the start of ``mask(octets)``: at least *most* bytes, or possibly fewer after a secret.
 
     The work grows with *most*, not with the length of *octets*.
     """
@@ -96,14 +95,14 @@ def _masked(pattern: re.Pattern[bytes], octets: bytes, *, keeps_length: bool) ->
 
 
 class Masker:
-    """Masks what goes one way over a connection, however it is cut, with the same work for each octet."""
+    """Masks one direction of a connection, however its octets are split, with constant work for each octet."""
 
     def __init__(self) -> None:
-        # Octets after which the next ones mean the same as after all that came.
+        # A short text that stands for all octets so far: the next octets mean the same after it.
         self._context = b""
 
     def mask(self, octets: bytes) -> bytes:
-        """Return *octets*, which follow those of the last time, with their secrets masked; the length stays."""
+        """Return *octets*, the continuation of the last call's, with their secrets masked; the length stays."""
         joined = self._context + octets
         masked = _masked(_pattern(*_BEGUN), joined, keeps_length=True)[len(self._context) :]
         start = 0
@@ -115,13 +114,13 @@ class Masker:
 
 
 def _context(line: bytes) -> bytes:
-    """Return a short beginning of a line after which octets mean the same as after *line*."""
+    """Return a short beginning of a line that stands for *line*: following octets mean the same after either."""
     ends = _line_ends.search(line)
     if re.match(_FIELD, line, re.IGNORECASE):
         return b"cookie: x" + (ends[0] if ends else b"")
     if ends:
         return b"x\\" + ends[0]
-    # The last word, and whether it is the second, as a request-target is. The backslash is part of no name.
+    # The last word, and whether it is the second, as a request-target is. No name contains a backslash.
     space = max(line.rfind(b" "), line.rfind(b"\t"), line.rfind(b"\v"), line.rfind(b"\f"), line.rfind(b"\n"))
     word = line[space + 1 :]
     before = b"" if space < 0 else b"x\\ " if len(line.split(None, 2)) > (2 if word else 1) else b"CONNECT "
@@ -129,7 +128,7 @@ def _context(line: bytes) -> bytes:
 
 
 def _context_of_word(word: bytes) -> bytes:
-    """Return a short beginning of a word after which octets mean the same as after *word*."""
+    """Return a short beginning of a word that stands for *word*: following octets mean the same after either."""
     if re.search(_OPEN_PARAMETER, word, re.IGNORECASE):
         return b"/?token=x"
     _, slashes, authority = word.rpartition(b"//")

@@ -1,15 +1,15 @@
 """Media types: the Content-Type of a file, by its name and its first octets.
 
-A table of our own, the same on every system: an operating system's registry depends on the programs installed there.
-Takes a name and the first octets of the file, or all of them; gives a field value. The table holds registered types
-where there are any. A name that is not in it is text/plain if its content is text, as source code and LICENSE are.
+A built-in table, the same on every system: an operating system's registry depends on the programs installed there.
+Takes a name and the first octets of the file, or all of them; gives a field value. The table prefers registered types.
+A file with any other suffix is text/plain if its content is text, as source code and LICENSE are.
 
 RFC 9110 §8.3 (Content-Type), §8.3.2 (charset); the IANA media type registry; RFC 9239 (JavaScript).
 """
 
 from .charsets import Syntax, declares_other, is_text, is_utf8
 
-# Text: its charset is stated if it is UTF-8.
+# Text: the Content-Type states the charset if the content is UTF-8.
 _TEXT = {
     "appcache": "text/cache-manifest",
     "atom": "application/atom+xml",
@@ -98,7 +98,7 @@ _TEXT = {
     "yaml": "application/yaml",
     "yml": "application/yaml",
 }
-# No charset: binary formats, and formats whose parts have charsets of their own.
+# Never with a charset: binary formats, and formats whose parts have charsets of their own.
 _BINARY = {
     "3g2": "video/3gpp2",
     "3gp": "video/3gpp",
@@ -260,7 +260,7 @@ _BINARY = {
     "zip": "application/zip",
     "zst": "application/zstd",
 }
-# Suffixes that a binary format shares with text: which of the two, its first octets tell.
+# Suffixes that a binary format shares with text: the first octets decide.
 _MPEG_STREAM = "video/mp2t"
 _SHARED = {
     "cer": ("application/pkix-cert", b"\x30"),
@@ -275,7 +275,7 @@ _SHARED = {
 }
 _PLAIN = "text/plain"
 _UNKNOWN = "application/octet-stream"
-# Types ending in +xml besides these are XML. XHTML that is opened as HTML obeys its meta tags.
+# Other types that end in +xml are XML. XHTML opened as HTML obeys its meta tags.
 _SYNTAXES = {
     "application/xhtml+xml": Syntax.HTML,
     "application/xml": Syntax.XML,
@@ -284,18 +284,18 @@ _SYNTAXES = {
     "text/html": Syntax.HTML,
     "text/x-opml": Syntax.XML,
 }
-# A comment in the first two lines declares their charset.
+# Scripts declare their charset in a comment in the first two lines.
 _SCRIPTS = frozenset(("py", "pyi", "pyw", "rb"))
 
-# MPEG-2 transport streams: packets of 188 octets, each starting with this one; Blu-ray and AVCHD lead each with a time
-# of four octets. A recording may begin within a packet.
+# An MPEG-2 transport stream is packets of 188 octets that start with a sync octet; Blu-ray and AVCHD put a time of four
+# octets before each packet. A recording may begin within a packet.
 _PERIODS = ((188, 0), (192, 4))
 _SYNC = 0x47
 _MOST_PACKETS = 5
 
 
 def content_type_of(name: str, octets: bytes, *, is_whole: bool) -> str:
-    """Return the Content-Type of the file called *name* that holds *octets*, or starts with them if not *is_whole*."""
+    """Return the Content-Type of the file *name* from its *octets*: all of them, or without *is_whole* a prefix."""
     suffix = _suffix_of(name)
     if suffix in _BINARY:
         return _BINARY[suffix]
@@ -320,12 +320,12 @@ def in_utf8(media_type: str) -> str:
 
 
 def _suffix_of(name: str) -> str:
-    """Return the part of *name* after its last full stop, in lower case; it may hold a separator, as no suffix does."""
+    """Return the part of *name* after its last full stop, in lower case."""
     return name.rpartition(".")[2].lower() if "." in name else ""
 
 
 def _binary_type_of(suffix: str, octets: bytes) -> str:
-    """Return the Content-Type of a file that is not text and whose name leaves its type open."""
+    """Return the Content-Type of a binary file whose suffix does not decide it."""
     media_type, signature = _SHARED.get(suffix, (_UNKNOWN, b""))
     is_it = _is_mpeg_stream(octets) if media_type == _MPEG_STREAM else octets.startswith(signature)
     return media_type if is_it else _UNKNOWN
@@ -336,7 +336,7 @@ def _is_mpeg_stream(octets: bytes) -> bool:
     for period, lead in _PERIODS:
         for start in range(period if len(octets) >= period else 0):
             syncs = octets[start : start + _MOST_PACKETS * period : period]
-            # One or two packets alone count only if the file starts with a packet.
+            # With one or two packets, the file must start with a packet: a single match may be chance.
             if syncs.count(_SYNC) == len(syncs) and (len(syncs) > 2 or start == lead):
                 return True
     return False

@@ -1,7 +1,7 @@
-"""What is said: requests and responses as values, and the one error that means "this cannot be understood".
+"""Messages: requests and responses as values, and the error for octets that are not a valid request.
 
-Takes and gives plain values; a request never changes once made, so it may be kept and shared between threads.
-Knows nothing of files' names, sockets or threads.
+Parsers make requests, handlers make responses. A Request is immutable, so it may be cached and shared between threads.
+Knows no file names, sockets or threads. Next: target, framing, then request_parser.
 
 RFC 9110 §5 (fields), §6 (message data), §15 (status codes); RFC 9112 §3, §4.
 """
@@ -58,9 +58,9 @@ class Status(IntEnum):
 
 
 class Refusal(NamedTuple):
-    """Why a request is not answered with what it asks for.
+    """The reason for an error response.
 
-    *reason* names the fault and where it is; *section* says so, as "RFC 9112 §5.1".
+    *reason* names the fault and its place; *section* is the rule behind it, as "RFC 9112 §5.1".
     """
 
     status: Status
@@ -69,7 +69,7 @@ class Refusal(NamedTuple):
 
 
 class RequestError(Exception):
-    """The octets received are no request that can be answered; the connection says so and closes."""
+    """The octets received are not a valid request; the connection sends the refusal and closes."""
 
     def __init__(self, status: Status, reason: str, section: str) -> None:
         super().__init__(f"{status} {status.phrase}: {reason} ({section})")
@@ -86,9 +86,9 @@ class TargetForm(Enum):
 
 
 class Target(NamedTuple):
-    """A request-target taken apart; *path* and *query* are still percent-encoded.
+    """A parsed request-target; *path* and *query* are still percent-encoded.
 
-    *is_encoded* is false when path or query hold octets that had to be percent-encoded and were not.
+    *is_encoded* is false when path or query hold octets that must be percent-encoded but are not.
     """
 
     form: TargetForm
@@ -98,10 +98,10 @@ class Target(NamedTuple):
 
 
 class Request(NamedTuple):
-    """One request's head, understood.
+    """The parsed head of a request.
 
-    *head* is as received, and *request_line* its first line, for the log. *fields* has those fields that mean something
-    here: each name once, in lower case, the values of its lines joined with commas (RFC 9110 §5.3).
+    *head* is as received, and *request_line* its first line, for the log. *fields* has the meaningful fields only
+    (see ``request_parser``): each name once, in lower case, the values of its lines joined with commas (RFC 9110 §5.3).
     *content_length* is in octets; None means chunked.
     """
 
@@ -122,9 +122,9 @@ class Request(NamedTuple):
 
     @property
     def expectations(self) -> list[bytes]:
-        """What the Expect field asks for, in lower case; HTTP/1.0 has no such field (RFC 9110 §10.1.1).
+        """The members of the Expect field in lower case, at most sixteen: only one expectation is defined.
 
-        A longer list is read up to the sixteenth member: only one expectation is defined.
+        HTTP/1.0 has no such field (RFC 9110 §10.1.1).
         """
         members = each_member(self.fields.get(b"expect", b"")) if self.minor_version else iter(())
         return [member.lower() for member in islice(members, _MAX_EXPECTATIONS)]
@@ -146,35 +146,34 @@ def unsent_parts(
 ) -> tuple[bytes | memoryview, tuple[Part, ...]]:
     """Return the last *length* octets of *first* and *second*, and the parts after them.
 
-    Nothing is copied of *second*: a cached file is one for all connections that wait for their readers.
+    Never copy *second*: many connections with slow readers may share the octets of one cached file.
     """
     if length > len(second):
         return first[len(first) + len(second) - length :], (second, *rest)
     return memoryview(second)[len(second) - length :], rest
 
 
-# Content up to this length leaves in one call with the head before it; more is not copied for that.
+# Content up to this length is copied behind its head, so that one call sends both.
 _JOINED_OCTETS = 64 * 1024
 
 
 class Closable(Protocol):
-    """What is to be closed: an open file, say."""
+    """A resource to close, for example an open file."""
 
     def close(self) -> None:
-        """Close it; twice does no harm."""
+        """Close it; a second call does nothing."""
 
 
 class Response:
-    """One response: what is sent, but for the fields that all responses share (Date, Server, Connection).
+    """One response, without the fields that all responses share (Date, Server, Connection).
 
-    *content* is a sequence of octets and slices of files. The response owns *file*, which its content comes from or
-    is held by, and closes it when it is sent. It is put together once, here: the response of a kept file is sent over
-    and over, and never changes.
+    *content* is a sequence of octets and slices of files. The response owns *file*, the source of its content, and
+    closes it after sending. A response never changes: that of a cached file is assembled once and sent many times.
 
-    Only the response to HEAD may leave its length unsaid (RFC 9110 §9.3.2).
+    Only the response to HEAD may omit its length (RFC 9110 §9.3.2).
 
-    *content_length* is the number of octets of content that a GET is sent. *field_lines* end with the empty line after
-    the head. *opening* is these, and the first part of the content if that is short; *rest* the parts that follow it.
+    *content_length* is the length of the content in octets, also for HEAD. *field_lines* end with the empty line after
+    the head. *first_write* is these lines, with the first part of the content if it is short; *rest* is the other parts.
     """
 
     __slots__ = (
@@ -202,7 +201,7 @@ class Response:
         self.fields = fields
         self.content = content
         self.file = file
-        # Why it is an error, for the log.
+        # The reason of an error response, for the log.
         self.refusal: Refusal | None = None
         self.content_length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in content)
         self.field_lines = _field_lines(status, fields, self.content_length if says_length else None)
@@ -211,7 +210,7 @@ class Response:
             self.first_write, self.rest = self.field_lines + content[0], content[1:]
 
     def close(self) -> None:
-        """Close what the content comes from, if that is to be closed."""
+        """Close the source of the content, if any."""
         if self.file is not None:
             self.file.close()
 
@@ -219,7 +218,7 @@ class Response:
 def _field_lines(status: Status, fields: tuple[tuple[str, str], ...], content_length: int | None) -> bytes:
     """Return the lines of *fields* and of Content-Length, unless it is None, and the empty line.
 
-    RFC 9110 §8.6: a 204 must not say a length, and what a 304 could say is the length of something else.
+    RFC 9110 §8.6: a 204 must not have Content-Length, and in a 304 it would be the length of the omitted content.
     """
     lines = [f"{name}: {value}\r\n" for name, value in fields]
     if content_length is not None and status not in (Status.NO_CONTENT, Status.NOT_MODIFIED):

@@ -1,6 +1,6 @@
-"""Proactive negotiation: which of the representations on offer a client prefers.
+"""Proactive negotiation: which of the available representations a client prefers.
 
-Takes the values of Accept and Accept-Encoding, gives choices. Knows nothing of files or sockets.
+Takes the values of Accept and Accept-Encoding and the offers, gives choices. Knows no files or sockets.
 
 RFC 9110 §12.4 (quality values), §12.5.1 (Accept), §12.5.3 (Accept-Encoding).
 """
@@ -11,17 +11,17 @@ from itertools import islice
 
 from . import grammar
 
-# A longer list is read up to here; no client has so many preferences, and each costs time.
+# Further members are ignored: no real client has this many preferences, and each costs time.
 _MAX_MEMBERS = 64
-# A longer value is read anew each time, so that memos hold no more than some dozen KiB.
+# A longer value is not memoised, so that the memos stay below some dozen KiB.
 _MAX_MEMOISED = 256
 
 
 def _weights(field_value: bytes) -> dict[str, int]:
     """Return each listed choice, in lower case, with its weight in thousandths; a malformed member is skipped."""
     weights: dict[str, int] = {}
-    # RFC 9110 §12.5.1: a media range with parameters is for a more special type; what is on offer here has none
-    # to speak of, so such a range counts only where the type is not listed without.
+    # RFC 9110 §12.5.1: a media range with parameters is more specific than the offers here, so it counts only if the
+    # type is not also listed without parameters.
     special: dict[str, int] = {}
     for member in islice(grammar.each_member(field_value), _MAX_MEMBERS):
         if member.startswith(b";"):
@@ -36,15 +36,15 @@ def _weights(field_value: bytes) -> dict[str, int]:
 
 
 def _thousandths(qvalue: bytes) -> int:
-    """Return a qvalue in thousandths, or -1 if it is none."""
+    """Return a qvalue in thousandths, or -1 for an invalid one."""
     return round(float(qvalue) * 1000) if grammar.qvalue.fullmatch(qvalue) else -1
 
 
 def preferred_media_type(accept: bytes | None, offers: Sequence[str]) -> str:
-    """Return the one of *offers* that *accept* prefers; in doubt, or when it accepts none, the first.
+    """Return the one of *offers* that *accept* prefers; the first on a tie, or if no offer is acceptable.
 
-    RFC 9110 §12.5.1: the most specific range that matches a type gives its weight. To answer although
-    nothing is acceptable, instead of 406, is the server's choice.
+    RFC 9110 §12.5.1: the most specific range that matches a type gives its weight. A server may answer 406 or send an
+    unacceptable representation; this one sends.
     """
     if accept is None:
         return offers[0]
@@ -67,11 +67,11 @@ _memoised_media_type = lru_cache(maxsize=256)(_media_type)
 
 
 def accepted_codings(accept_encoding: bytes | None, offers: Sequence[str]) -> tuple[str, ...]:
-    """Return those of *offers* that are to be preferred to sending octets unencoded, best first.
+    """Return the codings of *offers* that the client prefers to unencoded content, best first.
 
     RFC 9110 §12.5.3: a coding of weight 0 is not acceptable; "*" stands for each coding not listed; equal
-    weights leave the choice to the server, which takes the order of *offers*. Without the field a client
-    accepts any coding, but what it did not ask for it may not understand: it gets none.
+    weights leave the choice to the server, which takes the order of *offers*. Without the field every coding is
+    acceptable, but the client may not understand it: use none.
     """
     if accept_encoding is None:
         return ()
@@ -83,7 +83,7 @@ def _codings(accept_encoding: bytes, offers: Sequence[str]) -> tuple[str, ...]:
     anything = weights.get("*", 0)
     # "x-gzip" is "gzip" (RFC 9110 §8.4.1.3).
     weights.setdefault("gzip", weights.get("x-gzip", anything))
-    # An identity that is not listed is acceptable, and comes last.
+    # Identity is acceptable even if not listed, as the last choice.
     least = max(weights.get("identity", anything), 1)
     wanted = [coding for coding in offers if weights.get(coding, anything) >= least]
     return tuple(sorted(wanted, key=lambda coding: -weights.get(coding, anything)))

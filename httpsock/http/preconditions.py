@@ -1,7 +1,7 @@
 """Preconditions: the five conditional fields, evaluated in the RFC's order.
 
-Takes a request and the validators of the selected representation, gives a verdict.
-Knows nothing of files or sockets. Each field has one small function; ``evaluate`` reads as the RFC's list does.
+Takes a request and the validators of the selected representation, gives a verdict. Knows no files or sockets.
+Each field has one small function; ``evaluate`` reads like the RFC's list. Next: ranges, if the verdict is PROCEED.
 
 RFC 9110 §8.8 (validators), §13 (conditional requests).
 """
@@ -13,38 +13,38 @@ from . import grammar
 from .messages import Request
 
 try:
-    # Where hashlib has it from, without OpenSSL, which comes with hashlib and takes 3.6 MiB.
+    # hashlib's own source of blake2b; importing hashlib would load OpenSSL, 3.6 MiB.
     from _blake2 import blake2b
 except ImportError:  # pragma: no cover (an interpreter other than CPython)
     from hashlib import blake2b
 
 
 class Validators(NamedTuple):
-    """What tells one state of a representation from another: an entity-tag and a time in seconds since 1970."""
+    """The validators of one state of a representation: entity-tag, and last modification in seconds since 1970."""
 
     etag: bytes
     last_modified: int | None
 
 
 def etag_of(octets: bytes) -> bytes:
-    """Return the strong entity-tag of octets that are at hand: a digest of them (RFC 9110 §8.8.3)."""
+    """Return the strong entity-tag of *octets*: a digest of them (RFC 9110 §8.8.3)."""
     digest = tag_digest()
     digest.update(octets)
     return tag_of(digest)
 
 
 def tag_digest() -> blake2b:
-    """Return the digest that a strong entity-tag is made of, to be given the octets part by part."""
+    """Return an empty digest for a strong entity-tag, to be updated with the octets part by part."""
     return blake2b(digest_size=12)
 
 
 def tag_of(digest: blake2b) -> bytes:
-    """Return the strong entity-tag of the octets that *digest* was given."""
+    """Return the strong entity-tag of the octets in *digest*."""
     return f'"{digest.hexdigest()}"'.encode("ascii")
 
 
 class Verdict(Enum):
-    """What the preconditions make of a request (RFC 9110 §13.2.2)."""
+    """The result of the preconditions (RFC 9110 §13.2.2)."""
 
     PROCEED = "perform the method"
     NOT_MODIFIED = "answer 304"
@@ -52,7 +52,7 @@ class Verdict(Enum):
 
 
 def evaluate(request: Request, validators: Validators, now: float) -> Verdict:
-    """Return what the preconditions of a GET or HEAD say, in the order of RFC 9110 §13.2.2, steps 1 to 4.
+    """Return the verdict of the preconditions of a GET or HEAD, by steps 1 to 4 of RFC 9110 §13.2.2.
 
     Step 5, If-Range, is ``range_applies``: it concerns the range alone.
     """
@@ -73,26 +73,26 @@ def evaluate(request: Request, validators: Validators, now: float) -> Verdict:
 
 
 def range_applies(request: Request, validators: Validators, now: float) -> bool:
-    """Return whether If-Range lets the Range field count (RFC 9110 §13.1.5); it always does without If-Range."""
+    """Return whether to process the Range field: If-Range is absent or matches (RFC 9110 §13.1.5)."""
     if_range = request.fields.get(b"if-range")
     if if_range is None:
         return True
     if grammar.entity_tag.fullmatch(if_range):
         return _is_strong(if_range) and if_range == validators.etag
-    # A date must be the very date, and that of a second which is over. That the client got its part after that second
-    # is its own duty (RFC 9110 §13.1.5, §8.8.2.2).
+    # A date must match exactly, and its second must be over. Whether the client got its part after that second, only
+    # the client can check (RFC 9110 §13.1.5, §8.8.2.2).
     date = grammar.parse_http_date(if_range, now)
     return date is not None and date == validators.last_modified and date < now - 1
 
 
 def _matches_strongly(field_value: bytes, etag: bytes) -> bool:
-    """Return whether If-Match names *etag*, both being strong (RFC 9110 §8.8.3.2), or any state at all."""
+    """Return whether If-Match is "*" or lists *etag*, both strong (RFC 9110 §8.8.3.2)."""
     return field_value == b"*" or (_is_strong(etag) and etag in _entity_tags(field_value, etag))
 
 
 def _matches_weakly(field_value: bytes, etag: bytes) -> bool:
-    """Return whether If-None-Match names *etag*, weakness aside (RFC 9110 §8.8.3.2), or any state at all."""
-    # Nearly always it is the one that was sent.
+    """Return whether If-None-Match is "*" or lists *etag*, whether weak or strong (RFC 9110 §8.8.3.2)."""
+    # The usual case: the one entity-tag that this server sent.
     if field_value in (etag, b"*"):
         return True
     opaque_tag = _opaque(etag)
@@ -101,7 +101,7 @@ def _matches_weakly(field_value: bytes, etag: bytes) -> bool:
 
 
 def _is_modified_since(field_value: bytes, last_modified: int | None, now: float) -> bool | None:
-    """Return whether the representation changed after the given date; None if there is no such date."""
+    """Return whether the representation changed after the given date; None if either date is missing or invalid."""
     date = grammar.parse_http_date(field_value, now)
     if date is None or last_modified is None:
         return None
@@ -109,8 +109,8 @@ def _is_modified_since(field_value: bytes, last_modified: int | None, now: float
 
 
 def _entity_tags(field_value: bytes, opaque_tag: bytes) -> list[bytes]:
-    """Return the entity-tags listed; none at all if the field is malformed, or can't match *opaque_tag*."""
-    # To search for the tag takes no time; to parse thousands of others does.
+    """Return the entity-tags listed; an empty list if the field is malformed, or does not contain *opaque_tag*."""
+    # A substring search is cheap; parsing thousands of other tags is not.
     if opaque_tag not in field_value or not grammar.entity_tags.fullmatch(field_value):
         return []
     return grammar.entity_tag.findall(field_value)

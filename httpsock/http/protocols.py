@@ -1,6 +1,6 @@
-"""Protocols: what the first octets of a connection are, when they are no HTTP/1.1.
+"""Foreign protocols: recognise the first octets of a connection that are not HTTP/1.1.
 
-Takes octets, gives words for the reason of a refusal. The first octet decides, or a whole line, so that the reason does
+Takes octets, gives the reason of a refusal in words. The first octet decides, or a whole line, so that the reason does
 not depend on how many octets arrive together. RFC 8446 §5.1 (TLS), RFC 1928 §3 (SOCKS), RFC 4253 §4.2 (SSH).
 """
 
@@ -8,7 +8,7 @@ import re
 
 _TLS = "a TLS handshake on a plain HTTP port"
 _SOCKS = "a SOCKS request on an HTTP port"
-# No octet of these is part of a method. 0x80 begins a ClientHello in the form of SSLv2.
+# A method can't contain any of these octets. 0x80 begins a ClientHello in the form of SSLv2.
 _FIRST_OCTETS = {0x16: _TLS, 0x15: _TLS, 0x80: _TLS, 0x05: _SOCKS, 0x04: _SOCKS}
 _FIRST_OCTETS |= {0x03: "an RDP connection request on an HTTP port", 0x10: "an MQTT request on an HTTP port"}
 _ssh = re.compile(rb"SSH-[12]\.")
@@ -16,7 +16,7 @@ _proxy = re.compile(rb"PROXY (?:TCP[46]|UNKNOWN)")
 
 
 def foreign_protocol(octets: bytes) -> str | None:
-    """Return which other protocol *octets*, the first of a connection, belong to, or None if that is not known."""
+    """Return the name of the protocol that *octets*, the first of a connection, belong to, or None if unknown."""
     if _ssh.match(octets):
         return "an SSH greeting on an HTTP port"
     if _proxy.match(octets):

@@ -1,6 +1,6 @@
-"""Byte ranges: parse a Range field, select against a length, describe what was selected.
+"""Byte ranges: parse a Range field, select from a length, format Content-Range.
 
-Takes octets and lengths, gives positions. Knows nothing of files or sockets.
+Takes octets and lengths, gives positions. Knows no files or sockets.
 
 RFC 9110 §14 (range requests), §15.3.7 (206), §17.15 (too many ranges).
 
@@ -19,7 +19,7 @@ MAX_RANGES = 256
 # range-set = 1#range-spec      range-spec = int-range / suffix-range
 # int-range = first-pos "-" [ last-pos ]      suffix-range = "-" suffix-length
 _RANGE_SPEC = re.compile(rb"(?P<first>[0-9]*+)-(?P<last>[0-9]*+)")
-# More digits than any position has; int() is kept from numerals of thousands of digits.
+# No real position has more digits; int() is slow for thousands of them.
 _MAX_DIGITS = 19
 
 
@@ -36,16 +36,16 @@ class ByteRange(NamedTuple):
 
 
 class RangeSpec(NamedTuple):
-    """A range as asked for: from *first* to *last* inclusive, to the end, or (no *first*) the last *last* octets."""
+    """A requested range: *first* to *last* inclusive; *last* None: to the end; *first* None: the last *last* octets."""
 
     first: int | None
     last: int | None
 
 
 def parse_ranges(field_value: bytes) -> list[RangeSpec] | None:
-    """Return the ranges that a Range field asks for, or None if it is to be ignored (RFC 9110 §14.2).
+    """Return the ranges in a Range field, or None to ignore the field (RFC 9110 §14.2).
 
-    Ignored are other units, anything malformed, and more ranges (or far more commas) than MAX_RANGES.
+    Ignore other units, malformed fields, and more ranges (or far more commas) than MAX_RANGES.
     """
     unit, equals, range_set = field_value.partition(b"=")
     if unit.lower() != b"bytes" or not equals or range_set.count(b",") > 4 * MAX_RANGES:
@@ -58,7 +58,7 @@ def parse_ranges(field_value: bytes) -> list[RangeSpec] | None:
 
 
 def _parse_spec(member: bytes) -> RangeSpec | None:
-    """Return one range-spec, or None if it is none."""
+    """Return *member* as a range-spec, or None if it is malformed."""
     match = _RANGE_SPEC.fullmatch(member)
     if match is None or member == b"-":
         return None
@@ -70,23 +70,23 @@ def _parse_spec(member: bytes) -> RangeSpec | None:
 
 
 def _position(digits: bytes) -> int | None:
-    """Return a position or length, if there is one; one too long to be real counts as beyond everything."""
+    """Return a position or length, or None for no digits; with too many digits, a number beyond every length."""
     if not digits:
         return None
     return int(digits) if len(digits) <= _MAX_DIGITS else int(10**_MAX_DIGITS)
 
 
 def select_ranges(specs: list[RangeSpec], length: int) -> list[ByteRange]:
-    """Return the satisfiable ones of *specs* within *length* octets, clipped and joined where they touch.
+    """Return the satisfiable ranges of *specs*, clipped to *length* octets and joined where they touch.
 
-    None at all means that the range is not satisfiable (RFC 9110 §14.1.2).
+    An empty list means that the range is not satisfiable (RFC 9110 §14.1.2).
     """
     clipped = (_clip(spec, length) for spec in specs)
     return _coalesce([byte_range for byte_range in clipped if byte_range is not None])
 
 
 def _clip(spec: RangeSpec, length: int) -> ByteRange | None:
-    """Return the part of *spec* that lies within *length* octets, or None if none does."""
+    """Return *spec* clipped to *length* octets, or None if it lies beyond them."""
     if spec.first is None:
         suffix_length = min(spec.last or 0, length)
         return ByteRange(length - suffix_length, length - 1) if suffix_length else None
@@ -97,9 +97,9 @@ def _clip(spec: RangeSpec, length: int) -> ByteRange | None:
 
 
 def _coalesce(byte_ranges: list[ByteRange]) -> list[ByteRange]:
-    """Return the ranges with those joined that overlap or touch (RFC 9110 §15.3.7.2); the others keep their order.
+    """Join ranges that overlap or touch (RFC 9110 §15.3.7.2); keep the order of the others.
 
-    So the parts never add up to more than the representation. A joined range stands where its first part was asked for.
+    So the parts never add up to more than the representation. A joined range takes the place of its earliest part.
     """
     joined: list[tuple[int, ByteRange]] = []
     for index, byte_range in sorted(enumerate(byte_ranges), key=lambda numbered: numbered[1]):
@@ -113,5 +113,5 @@ def _coalesce(byte_ranges: list[ByteRange]) -> list[ByteRange]:
 
 
 def format_content_range(byte_range: ByteRange | None, length: int) -> str:
-    """Return the Content-Range of a part of *length* octets, or of none of them (RFC 9110 §14.4)."""
+    """Return the Content-Range of *byte_range*, or that of a 416 without one (RFC 9110 §14.4)."""
     return f"bytes {byte_range.first}-{byte_range.last}/{length}" if byte_range else f"bytes */{length}"

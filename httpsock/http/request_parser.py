@@ -1,7 +1,8 @@
-"""The parser: octets in, events out, within limits.
+"""The request parser: octets in, events out, within limits.
 
-Takes the octets of a connection as they come, however they are cut; gives requests and their content.
-"Need more" is an event, not an error. Knows nothing of files, sockets or time.
+Takes the octets of a connection as they arrive, however they are split; gives requests and their content.
+"Need more" is an event, not an error. Knows no files, sockets or time. Next: the connection passes each Request to the
+handler (files/handler).
 
 RFC 9112 §2.2 (message parsing), §3 (request line), §5 (field syntax), §9.3 (persistence).
 
@@ -9,7 +10,7 @@ RFC 9112 §2.2 (message parsing), §3 (request line), §5 (field syntax), §9.3 
     Host: localhost:8000 CRLF             field line
     CRLF                                  the head ends
 
-One pattern passes a whole head. Only a head that it does not pass is walked line by line, to say why.
+One pattern validates a whole head. The line-by-line walk only finds out why a head is invalid.
 """
 
 import re
@@ -33,40 +34,40 @@ from .target import check_host, parse_target
 
 
 class Limits(NamedTuple):
-    """What a client can make grow, in octets unless the name says otherwise."""
+    """Limits on the size of a request, in octets unless the name says otherwise."""
 
     # RFC 9112 §3 asks for at least 8000.
     request_line: int = 8192
-    # A browser with many cookies stays below 16 KiB; other servers allow 8 to 64 KiB.
+    # Browsers with many cookies stay below 16 KiB; other servers allow 8 to 64 KiB.
     head: int = 32 * 1024
     field_lines: int = 100
-    # RFC 9112 §2.2 asks for one at least; some old clients sent one CRLF too many after a POST.
+    # RFC 9112 §2.2 asks for at least one; some old clients send an extra CRLF after a POST.
     empty_lines: int = 4
     content: ContentLimits = ContentLimits()
 
 
 class Pause(Enum):
-    """Why there is no event yet."""
+    """The reason why there is no event yet."""
 
     NEED_DATA = "more octets are needed"
-    CLOSED = "the peer has ended its side, between two requests"
+    CLOSED = "the peer has closed its side, between two requests"
 
 
 class Content(NamedTuple):
-    """Some octets of the content of the request before."""
+    """Some octets of the content of the last request."""
 
     octets: bytes
 
 
 class EndOfContent(NamedTuple):
-    """The content of the request before is complete."""
+    """The content of the last request is complete."""
 
 
 Event = Request | Content | EndOfContent | Pause
 
 
 class _Passed(NamedTuple):
-    """How much of a head that is not yet complete has been found good."""
+    """The part of an incomplete head that has been validated."""
 
     octets: int = 0
     lines: int = 0
@@ -76,35 +77,35 @@ class _Passed(NamedTuple):
 _NOTHING_PASSED = _Passed()
 _CR = ord(b"\r")
 
-# The fields that mean something to a server of files. The lines of all others are checked like these, but no more is
-# made of them: that would take half the time of a browser's head (measured: 7 of 15 µs), and nobody would look at it.
+# The fields that a server of files uses. All other lines are validated but not stored: storing them would take half
+# the time of a browser's head (measured: 7 of 15 µs).
 MEANINGFUL_FIELDS = (
     *(b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"range", b"accept"),
     *(b"accept-encoding", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"),
 )
 _initials = {initial for name in MEANINGFUL_FIELDS for initial in (name[:1], name[:1].upper())}
-# A look at the first letter passes over most other fields at once.
+# A lookahead at the first letter skips most other fields quickly.
 _meaningful_field = re.compile(
     rb"\r\n(?=[%b])((?i:%b)):[ \t]*+([^\r]*+)" % (b"".join(sorted(_initials)), b"|".join(MEANINGFUL_FIELDS))
 )
 
-# A longer head is parsed anew each time, so that the memo stays below 1,024 times three such heads.
-_MAX_KEPT_HEAD = 2048
+# A longer head is not memoised, so that the memo stays below 1,024 times three such heads.
+_MAX_MEMOISED_HEAD = 2048
 
 
 class RequestParser:
-    """The requests of one connection: ``receive`` octets, then ask for ``next_event`` until it is a Pause.
+    """Parser of one connection: ``receive`` octets, then call ``next_event`` until it returns a Pause.
 
-    ``next_event`` raises RequestError at octets that are no request; the parser is of no use after that.
+    ``next_event`` raises RequestError at octets that are not a request; the parser is unusable after that.
     """
 
     __slots__ = ("_decoder", "_has_ended", "_limits", "_passed", "_usual_head", "unread")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        # A head below both limits needs no look at either.
+        # A head below this length is within both limits.
         self._usual_head = min(limits.request_line, limits.head - len(b"\r\n\r\n"))
-        # The octets received that no event has used.
+        # Octets received but not yet consumed by an event.
         self.unread = b""
         self._has_ended = False
         self._passed = _NOTHING_PASSED
@@ -112,17 +113,17 @@ class RequestParser:
 
     @property
     def content_left(self) -> int:
-        """How many octets of content are still to come, as far as a length or a chunk's size tells."""
+        """The octets of content still to come: of all content with a length, of the current chunk if chunked."""
         return self._decoder.remaining if self._decoder else 0
 
     def receive(self, octets: bytes) -> None:
-        """Take octets received from the peer; none at all means that it will send no more."""
+        """Append octets received from the peer; an empty string means end of input."""
         if not octets:
             self._has_ended = True
         self.unread = self.unread + octets if self.unread else octets
 
     def next_event(self) -> Event:
-        """Return what comes next in the octets received."""
+        """Return the next event in the octets received."""
         buffer = self.unread
         if self._decoder is not None:
             return self._next_content(self._decoder)
@@ -136,8 +137,8 @@ class RequestParser:
     def _request(self, stop: int) -> Request:
         """Return the request whose head is the buffer's first *stop* octets."""
         head = self.unread[:stop]
-        # Memoised because a client repeats one head over and over, and a Request never changes.
-        parse = parse_head_memoised if stop <= _MAX_KEPT_HEAD else parse_head
+        # Memoised because clients repeat the same head, and a Request is immutable.
+        parse = parse_head_memoised if stop <= _MAX_MEMOISED_HEAD else parse_head
         request = parse(head, self._limits.field_lines)
         self.unread = self.unread[stop:]
         self._passed = _NOTHING_PASSED
@@ -148,7 +149,7 @@ class RequestParser:
         return request
 
     def _next_unusual(self, last_line: int) -> Event:
-        """Return what comes next when it is not a head of usual length, all there, right at the start.
+        """Return the next event in the unusual cases: a head that is long, incomplete or after an empty line.
 
         *last_line* is where the head's last line ends, or -1.
         """
@@ -160,7 +161,7 @@ class RequestParser:
             return self._request(last_line + len(b"\r\n\r\n"))
         if len(self.unread) > self._limits.head:
             raise RequestError(
-                Status.FIELDS_TOO_LARGE, f"the head is longer than {self._limits.head} octets", "RFC 6585 §5"
+                Status.FIELDS_TOO_LARGE, f"the head is longer than {self._limits.head} bytes", "RFC 6585 §5"
             )
         if self._has_ended:
             raise RequestError(Status.BAD_REQUEST, "the connection ended before the head was complete", "RFC 9112 §8")
@@ -175,9 +176,9 @@ class RequestParser:
             raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
 
     def _check_partial_head(self) -> None:
-        """Raise RequestError for what can't become a head any more, so that its sender need not wait for it.
+        """Raise RequestError as soon as an incomplete head is invalid, without waiting for its end.
 
-        Each line is looked at once, when it is complete; the first one also before, for its method and length.
+        Check each line once, when it is complete; the first one also before, for its method and length.
         """
         octets, lines, empty_lines = self._passed
         if lines == 0:
@@ -207,9 +208,9 @@ class RequestParser:
 
 
 def parse_head(head: bytes, max_field_lines: int) -> Request:
-    """Return the request whose head is *head*, from its first octet to its empty line.
+    """Return the request with the complete *head*, including its empty line. Raise RequestError if it is invalid.
 
-    Raises RequestError when it is none. Depends on its arguments alone, and its result can't change.
+    A pure function with an immutable result, so that it can be memoised.
     """
     match = grammar.head.fullmatch(head)
     if match is None:
@@ -224,7 +225,7 @@ def parse_head(head: bytes, max_field_lines: int) -> Request:
     for name, value in _meaningful_field.findall(head, match.end(4)):
         key, text = name.lower(), value.rstrip(b" \t")
         fields[key] = _join(key, fields[key], text) if key in fields else text
-    # RFC 9110 §2.5, §6.2: a higher minor version is processed as the highest one known.
+    # RFC 9110 §2.5, §6.2: process a higher minor version as the highest supported one.
     minor_version = 0 if minor_digit == b"0" else 1
     check_host(fields.get(b"host"), minor_version)
     return Request(
@@ -243,23 +244,23 @@ parse_head_memoised = lru_cache(maxsize=1024)(parse_head)
 
 
 def _join(name: bytes, first: bytes, second: bytes) -> bytes:
-    """Return two values of one field as one (RFC 9110 §5.3). Raises RequestError if they leave the framing in doubt."""
+    """Return two values of one field as one (RFC 9110 §5.3). Raise RequestError if they make the framing ambiguous."""
     if name == b"host":
         raise RequestError(Status.BAD_REQUEST, "there is more than one Host field line", "RFC 9112 §3.2")
     if name == b"content-length":
         raise RequestError(Status.BAD_REQUEST, "there is more than one Content-Length field line", "RFC 9112 §6.3")
     if name not in grammar.SINGLETONS:
         return first + b", " + second
-    # RFC 9110 §13.1.3, §13.1.4, §14.2: dates that contradict each other are ignored, and so may Range be. The empty
-    # value has that effect; the two joined could be a date or ranges that neither line has.
+    # RFC 9110 §13.1.3, §13.1.4, §14.2: contradictory dates are ignored, and Range may be. An empty value has that
+    # effect; the joined value could be a date or ranges that neither line has.
     return first if first == second else b""
 
 
-# --- What is wrong with a head --------------------------------------------------------------------
+# --- Faults of a head -----------------------------------------------------------------------------
 
 
 def _line_faults(lines: bytes, passed_lines: int, max_field_lines: int) -> Iterator[RequestError]:
-    """Yield what is wrong with complete lines of a head, of which *passed_lines* came before, up to its empty line."""
+    """Yield the faults of complete *lines* of a head, up to its empty line; *passed_lines* came before them."""
     for number, line in enumerate(lines.split(b"\n")[:-1], start=passed_lines):
         if number == 0:
             fault = _request_line_fault(line + b"\n")
@@ -286,30 +287,30 @@ def _version_fault(version: bytes) -> RequestError:
 
 
 def _check_first_line(octets: bytes, most: int) -> None:
-    """Raise RequestError when *octets*, the start of a head, hold what no method holds, or no line end in time."""
+    """Raise RequestError if *octets*, the start of a head, have an invalid method or too long a first line."""
     first = octets[: most + len(b"\r\n")]
     if fault := _method_fault(first):
         raise fault
     if b"\n" in first or len(first) < most + len(b"\r\n"):
         return
     if b" " not in first:
-        raise RequestError(Status.NOT_IMPLEMENTED, f"the method is longer than {most} octets", "RFC 9112 §3")
-    raise RequestError(Status.URI_TOO_LONG, f"the request line is longer than {most} octets", "RFC 9110 §15.5.15")
+        raise RequestError(Status.NOT_IMPLEMENTED, f"the method is longer than {most} bytes", "RFC 9112 §3")
+    raise RequestError(Status.URI_TOO_LONG, f"the request line is longer than {most} bytes", "RFC 9110 §15.5.15")
 
 
 def _method_fault(octets: bytes) -> RequestError | None:
-    """Return what is wrong with the method that *octets*, the start of a head, begin with, as far as it goes."""
+    """Return the fault of the method at the start of *octets*, which may be cut anywhere, or None."""
     method = octets.partition(b"\n")[0].removesuffix(b"\r").partition(b" ")[0]
     passed = grammar.token.match(method)
     valid = passed.end() if passed else 0
     if valid == len(method):
         return None
-    reason = f"the method has the octet \\x{method[valid]:02x} at position {valid}, and is no token"
+    reason = f"the method has the byte \\x{method[valid]:02x} at position {valid}, and is not a token"
     return RequestError(Status.BAD_REQUEST, foreign_protocol(octets) or reason, "RFC 9112 §3.1")
 
 
 def _request_line_fault(line: bytes) -> RequestError | None:
-    """Return what is wrong with a request line that ends in LF, or None if nothing is."""
+    """Return the fault of a request line that ends in LF, or None if it is valid."""
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     match = grammar.request_line.fullmatch(text)
     if match and match[3] != b"1":
@@ -320,7 +321,7 @@ def _request_line_fault(line: bytes) -> RequestError | None:
 
 
 def _request_line_reason(line: bytes, text: bytes) -> str:
-    """Return why *line* is no request line."""
+    """Return why *line* is not a request line."""
     if protocol := foreign_protocol(line):
         return protocol
     if not line.endswith(b"\r\n"):

@@ -1,11 +1,11 @@
-"""The parser of responses: octets in, events out, within limits.
+"""The response parser: octets in, events out, within limits.
 
-Takes the octets that a server sends, however they are cut; gives heads, content and its end. Where one reading of
-the octets would be a guess, it is an error: what is called complete is complete. Knows nothing of sockets or files.
+Takes the octets that a server sends, however they are split; gives heads, content and its end. Ambiguous octets are an
+error: a response reported as complete is complete. Knows no sockets or files. Next: client/connection, which drives it.
 
 RFC 9112 §4 (status line), §5 (field syntax), §6.3 (where content ends), §8 (incomplete messages), §9.3 (persistence).
 
-    HTTP/1.1 100 Continue CRLF       interim responses, any number of them within a limit
+    HTTP/1.1 100 Continue CRLF       interim responses, up to a limit
     CRLF
     HTTP/1.1 200 OK CRLF             status line: HTTP-version SP status-code SP [ reason-phrase ]
     Content-Length: 5 CRLF           field line
@@ -32,34 +32,34 @@ from .messages import RequestError
 from .request_parser import Content, EndOfContent, Pause
 
 _BEGINNING = b"HTTP/"
-# Fields that are no lists: the first value counts (RFC 9111 §4.2.1, §5.1), and singletons have only one.
+# Fields that are not lists: the first value counts (RFC 9111 §4.2.1, §5.1), and singletons have only one.
 _FIRST_COUNTS = grammar.SINGLETONS | {b"age", b"expires", b"server"}
-# How much of something else is awaited, so that it can be named.
+# Octets of something else than a response to wait for, so that the error can show them.
 _SHOWN_OCTETS = 40
 
 
 @dataclass(frozen=True)
 class ResponseLimits:
-    """What a server can make grow, in octets unless the name says otherwise."""
+    """Limits on the size of a response, in octets unless the name says otherwise."""
 
-    # Servers that set many long cookies stay below it; curl takes 300 KiB, browsers 256.
+    # Servers that set many long cookies stay below it; curl accepts 300 KiB, browsers 256.
     head: int = 256 * 1024
     field_lines: int = 1000
-    # RFC 9110 §15.2: any number of interim responses may come. One for each second of a minute is enough.
+    # RFC 9110 §15.2 allows any number of interim responses. One a second for a minute is enough.
     interim_responses: int = 60
-    # Content is given away as it comes, so that its length costs nothing here: as much as 18 digits count. A server
-    # that sends events as they happen has many small chunks.
+    # Content is passed on as it arrives and takes no memory, so the limit is 18 digits. A server that streams events
+    # sends many small chunks.
     content: ContentLimits = field(
         default_factory=lambda: ContentLimits(content=10**18 - 1, chunk_framing=10**18, trailer_lines=1000)
     )
 
     def __post_init__(self) -> None:
-        """Raise TypeError or ValueError for what is no limit."""
+        """Raise TypeError or ValueError for an invalid limit."""
         check_limits(self)
 
 
 class ResponseError(Exception):
-    """The octets received are no response; *reason* names the fault and where it is, *section* what says so."""
+    """The octets received are not a valid response; *reason* names the fault and its place, *section* the rule."""
 
     def __init__(self, reason: str, section: str) -> None:
         super().__init__(f"{reason} ({section})")
@@ -68,14 +68,14 @@ class ResponseError(Exception):
 
 
 class IncompleteError(ResponseError):
-    """The connection ended before the response was complete; what came of it may be good."""
+    """The connection ended before the response was complete; the part received may be valid."""
 
 
 class ResponseHead(NamedTuple):
-    """A response's head, understood.
+    """The parsed head of a response.
 
-    *octets* are as received. *phrase* is for people only. *field_lines* has the field lines in the order received:
-    names in lower case, values without whitespace around them.
+    *octets* are as received. *phrase* is for people only. *field_lines* are in the order received: names in lower
+    case, values without surrounding whitespace.
     """
 
     octets: bytes
@@ -96,7 +96,7 @@ class ResponseHead(NamedTuple):
 
     @property
     def is_error(self) -> bool:
-        """Whether it says that the request failed; a code out of the range counts as a 5xx (RFC 9110 §15)."""
+        """Whether the request failed; a code out of range counts as a 5xx (RFC 9110 §15)."""
         return self.status >= 400 or self.status < 100
 
 
@@ -104,7 +104,7 @@ Event = ResponseHead | Content | EndOfContent | Pause
 
 
 class CloseDecoder:
-    """Content that ends with the connection (RFC 9112 §6.3, the last case)."""
+    """Decode content that ends with the connection (RFC 9112 §6.3, the last case)."""
 
     is_complete = False
 
@@ -120,17 +120,17 @@ class _StatusLine(NamedTuple):
 
 
 class Awaited(Enum):
-    """What comes next on the connection."""
+    """The part of a response that comes next on the connection."""
 
-    NOTHING = "nothing: no request has been sent that is not answered"
+    NOTHING = "no response: every request has been answered"
     HEAD = "the head of a response"
     CONTENT = "its content"
 
 
 class ResponseParser:
-    """The responses on one connection: ``expect`` one, ``receive`` octets, and ask for ``next_event``.
+    """Parser of one connection: ``expect`` a response, ``receive`` octets, then call ``next_event``.
 
-    ``next_event`` raises ResponseError at octets that are no response; the parser is of no use after that.
+    ``next_event`` raises ResponseError at octets that are not a response; the parser is unusable after that.
     """
 
     def __init__(self, limits: ResponseLimits) -> None:
@@ -148,51 +148,51 @@ class ResponseParser:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether another request may be sent: the last response is complete, and nothing came that nobody asked for.
+        """Whether another request may be sent: the last response is complete, and no unsolicited octets follow it.
 
-        RFC 9112 §9.3: octets that follow a response answer no request, and must not be taken for the next response.
+        RFC 9112 §9.3: octets after the last response must not be read as the response to a later request.
         """
         is_quiet = not self._buffer and not self._has_ended
         return self._awaited is Awaited.NOTHING and self._is_persistent and is_quiet
 
     @property
     def is_idle(self) -> bool:
-        """Whether no response is awaited, nor part of one."""
+        """Whether every response is complete."""
         return self._awaited is Awaited.NOTHING
 
     @property
     def has_begun(self) -> bool:
-        """Whether any octet has come of the response that is awaited."""
+        """Whether any octet of the awaited response has arrived."""
         return bool(self._head or self._buffer or self._interim_responses) or self._awaited is not Awaited.HEAD
 
     @property
     def content_length(self) -> int | None:
-        """The octets of content that the head before has promised, or None if it has promised no number."""
+        """The octets of content announced by the last head, or None if it did not announce a length."""
         return self._content_length
 
     @property
     def trailers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The trailer fields of the last response, names in lower case; never merged into its head."""
+        """The trailer fields of the last response, names in lower case, separate from its head."""
         if not isinstance(self._decoder, ChunkedDecoder):
             return ()
         lines = bytes(self._decoder.trailers).split(b"\r\n")[:-1]
         return tuple(_name_and_value(line) for line in lines)
 
     def expect(self, method: str) -> None:
-        """Await the response to a request with *method*, which settles whether it has content."""
+        """Expect the response to a request with *method*, which determines whether it has content."""
         self._method = method
         self._awaited = Awaited.HEAD
         self._interim_responses = 0
         self._begin_head()
 
     def receive(self, octets: bytes) -> None:
-        """Take octets received from the server; none at all means that it will send no more."""
+        """Append octets received from the server; an empty string means end of input."""
         if not octets:
             self._has_ended = True
         self._buffer = self._buffer + octets if self._buffer else octets
 
     def next_event(self) -> Event:
-        """Return what comes next in the octets received."""
+        """Return the next event in the octets received."""
         match self._awaited:
             case Awaited.NOTHING:
                 return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
@@ -210,7 +210,7 @@ class ResponseParser:
         self._status_line = _StatusLine(1, 0, b"")
 
     def _next_head(self) -> ResponseHead | Pause:
-        """Return the head once its empty line is there. Each line is judged as soon as it is complete."""
+        """Return the head once its empty line has arrived; check each line as soon as it is complete."""
         if not self._head:
             _check_beginning(self._buffer, is_all=self._has_ended)
         while line := self._next_line():
@@ -224,16 +224,16 @@ class ResponseParser:
         return Pause.NEED_DATA
 
     def _next_line(self) -> bytes:
-        """Return the next line with its LF, or nothing if it is not complete. Raises ResponseError past the limit."""
+        """Return the next line with its LF, or b"" if it is incomplete. Raise ResponseError past the limit."""
         allowed = self._limits.head - self._head_octets
         stop = self._buffer.find(b"\n", 0, allowed) + 1
         if not stop and len(self._buffer) >= allowed:
-            raise ResponseError(f"the head is longer than {self._limits.head} octets", "RFC 9110 §5.4")
+            raise ResponseError(f"the head is longer than {self._limits.head} bytes", "RFC 9110 §5.4")
         line, self._buffer = self._buffer[:stop], self._buffer[stop:]
         return line
 
     def _take_line(self, line: bytes) -> None:
-        """Check one line of the head, and note the field that it has, or goes on with."""
+        """Check one line of the head, and store the field that it has or continues."""
         number = len(self._head) - 1
         if number == 0:
             self._status_line = _parse_status_line(line)
@@ -247,14 +247,14 @@ class ResponseParser:
             reason = "there is whitespace between the status line and the first field line"
             raise ResponseError(reason, "RFC 9112 §2.2")
         else:
-            # RFC 9112 §5.2: unlike a server, a client has to take a folded line, as if it were spaces.
+            # RFC 9112 §5.2: unlike a server, a client must accept a folded line, and replace the fold by spaces.
             if fault := field_line_fault(b"folded:" + line, f"field line {number}"):
                 raise ResponseError(fault.refusal.reason, fault.refusal.section)
             name, value = self._field_lines[-1]
             self._field_lines[-1] = name, (value + b" " + line.strip(b" \t\r\n")).strip(b" ")
 
     def _end_head(self) -> ResponseHead:
-        """Return the head that is now complete, and settle what follows it (RFC 9112 §6.3)."""
+        """Return the head, now complete, and choose the framing of its content (RFC 9112 §6.3)."""
         _check_singletons(self._field_lines)
         head = ResponseHead(b"".join(self._head), *self._status_line, tuple(self._field_lines))
         self._begin_head()
@@ -269,9 +269,9 @@ class ResponseParser:
         return head
 
     def _count_interim(self, head: ResponseHead) -> None:
-        """Raise ResponseError at too many interim responses, or at one that nobody asked for."""
+        """Raise ResponseError at too many interim responses, or at an unrequested 101."""
         if head.status == 101:
-            raise ResponseError("the server switches protocols (101), which was not asked for", "RFC 9110 §15.2.2")
+            raise ResponseError("the server switches protocols (101), which was not requested", "RFC 9110 §15.2.2")
         self._interim_responses += 1
         if self._interim_responses > self._limits.interim_responses:
             reason = f"there are more than {self._limits.interim_responses} interim responses"
@@ -280,11 +280,11 @@ class ResponseParser:
     # --- The content ------------------------------------------------------------------------------
 
     def _content_decoder(self, head: ResponseHead) -> LengthDecoder | ChunkedDecoder | CloseDecoder:
-        """Return what tells where the content ends. Raises ResponseError when the fields leave any doubt."""
+        """Return the decoder that finds the end of the content. Raise ResponseError when the fields are ambiguous."""
         transfer_encoding, content_length = head.field(b"transfer-encoding"), head.field(b"content-length")
         length = None if content_length is None else _parse_lengths(content_length)
         if self._method == "HEAD" or head.status in (204, 304):
-            # What the fields say is of the response to a GET; none of it comes here.
+            # The fields describe the content of a response to GET, which is not sent here.
             self._content_length = 0
             return LengthDecoder(0)
         if transfer_encoding is not None:
@@ -305,7 +305,7 @@ class ResponseParser:
         except RequestError as error:
             if error.refusal.status == 413:
                 raise _too_long(self._limits) from None
-            # The reason and the section are those of requests: chunks are the same both ways.
+            # Chunks are the same both ways, so reason and section of the request fit.
             raise ResponseError(error.refusal.reason, error.refusal.section) from None
         self._buffer = self._buffer[decoded.used :]
         self._content_octets += len(decoded.content)
@@ -319,26 +319,26 @@ class ResponseParser:
         return Pause.NEED_DATA
 
     def incomplete(self, how: str) -> IncompleteError:
-        """Return the error for a connection that is no more (*how*: "ended"), in the middle of a response."""
+        """Return the error for a connection lost within a response (*how*: "ended" or "was reset")."""
         if self._awaited is Awaited.HEAD:
-            what = "within the head" if self.has_begun else "before any octet"
+            what = "within the head" if self.has_begun else "before any byte"
             return IncompleteError(f"the connection {how} {what} of the response", "RFC 9112 §8")
-        promised = "" if self._content_length is None else f" of the {self._content_length} that were promised"
-        reason = f"the connection {how} after {self._content_octets} octets of content{promised}"
+        promised = "" if self._content_length is None else f" of {self._content_length}"
+        reason = f"the connection {how} after {self._content_octets}{promised} bytes of content"
         if isinstance(self._decoder, ChunkedDecoder):
             reason += ", before the last chunk"
         return IncompleteError(reason, "RFC 9112 §8")
 
 
-# --- What is wrong with a response ----------------------------------------------------------------
+# --- Faults of a response -------------------------------------------------------------------------
 
 
 def _check_beginning(octets: bytes, *, is_all: bool) -> None:
-    """Raise ResponseError when *octets*, the first of a response, do not begin as one, and are enough to say how."""
+    """Raise ResponseError if *octets* are not the start of a response, once there are enough of them to show."""
     if _BEGINNING.startswith(octets[: len(_BEGINNING)]):
         return
     if octets.startswith(b"\x15"):
-        reason = "the first octet is \\x15, as in a TLS alert; the server may want https, which is not supported"
+        reason = "the first byte is \\x15, as in a TLS alert; the server may want https, which is not supported"
         raise ResponseError(reason, "RFC 9112 §4")
     line, lf, _ = octets[:_SHOWN_OCTETS].partition(b"\n")
     if lf or is_all or len(octets) >= _SHOWN_OCTETS:
@@ -347,7 +347,7 @@ def _check_beginning(octets: bytes, *, is_all: bool) -> None:
 
 
 def _parse_status_line(line: bytes) -> _StatusLine:
-    """Return what *line*, which ends in LF, says. Raises ResponseError unless it is the status line of HTTP/1."""
+    """Return the parsed status line in *line*, which ends in LF. Raise ResponseError unless it is one of HTTP/1."""
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     if not line.endswith(b"\r\n"):
         raise ResponseError("the status line ends with a bare LF, not with CRLF", "RFC 9112 §2.2")
@@ -358,12 +358,12 @@ def _parse_status_line(line: bytes) -> _StatusLine:
     if match[1] != b"1":
         version = grammar.printable(match[1] + b"." + match[2])
         raise ResponseError(f"the response is HTTP/{version}; only HTTP/1.1 is supported", "RFC 9110 §2.5")
-    # RFC 9110 §2.5: a higher minor version is understood as the highest one known.
+    # RFC 9110 §2.5: process a higher minor version as the highest supported one.
     return _StatusLine(0 if match[2] == b"0" else 1, int(match[3]), match[4] or b"")
 
 
 def _check_singletons(field_lines: list[tuple[bytes, bytes]]) -> None:
-    """Raise ResponseError if a field that must stand once has two different values (RFC 9110 §5.3)."""
+    """Raise ResponseError if a singleton field has two different values (RFC 9110 §5.3)."""
     found: dict[bytes, bytes] = {}
     for name, value in field_lines:
         if name in grammar.SINGLETONS and found.setdefault(name, value) != value:
@@ -373,35 +373,35 @@ def _check_singletons(field_lines: list[tuple[bytes, bytes]]) -> None:
 
 
 def _check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_version: int) -> None:
-    """Raise ResponseError unless the content is framed by the chunked coding and by nothing else."""
+    """Raise ResponseError unless the chunked coding alone frames the content."""
     if minor_version == 0:
         raise ResponseError("there is Transfer-Encoding in an HTTP/1.0 response", "RFC 9112 §6.1")
-    # RFC 9112 §6.3: it might be an attempt at response splitting, and ought to be handled as an error.
+    # RFC 9112 §6.3: possibly response splitting, which ought to be handled as an error.
     if content_length is not None:
         raise ResponseError("there are both Transfer-Encoding and Content-Length", "RFC 9112 §6.3")
     if [coding.lower() for coding in grammar.list_members(transfer_encoding)] != [b"chunked"]:
         shown = grammar.printable(transfer_encoding)
-        raise ResponseError(f'Transfer-Encoding is "{shown}", and only chunked was offered', "RFC 9112 §7.4")
+        raise ResponseError(f'Transfer-Encoding is "{shown}"; only chunked is supported', "RFC 9112 §7.4")
 
 
 def _parse_lengths(content_length: bytes) -> int:
-    """Return the one number that Content-Length says, be it several times (RFC 9112 §6.3, the invalid case)."""
+    """Return the number in Content-Length, which may be repeated (RFC 9112 §6.3, the invalid case)."""
     members = [member.strip(b" \t") for member in content_length.split(b",")]
     try:
         lengths = {parse_length(member) for member in members}
     except RequestError as error:
         raise ResponseError(error.refusal.reason, error.refusal.section) from None
     if len(lengths) > 1:
-        reason = f'Content-Length is "{grammar.printable(content_length)}", which are different lengths'
+        reason = f'Content-Length is "{grammar.printable(content_length)}", which gives different lengths'
         raise ResponseError(reason, "RFC 9112 §6.3")
     return lengths.pop()
 
 
 def _too_long(limits: ResponseLimits) -> ResponseError:
-    return ResponseError(f"the content is longer than {limits.content.content} octets", "RFC 9110 §8.6")
+    return ResponseError(f"the content is longer than {limits.content.content} bytes", "RFC 9110 §8.6")
 
 
 def _name_and_value(line: bytes) -> tuple[bytes, bytes]:
-    """Return the name, in lower case, and the value of a field line that has been checked."""
+    """Return the name, in lower case, and the value of a valid field line."""
     name, _, value = line.partition(b":")
     return name.lower(), value.strip(b" \t\r\n")

@@ -1,7 +1,7 @@
 """The request-target: its four forms, and the host that the request is for.
 
-Takes octets of a request line or of a Host field that hold no space and no control, gives a Target or an error.
-Nothing is decoded here: what a path names is for the document root to say.
+Takes the octets of a request-target or Host field, without spaces and controls; gives a Target or raises RequestError.
+Paths stay percent-encoded; files/paths decodes them.
 
 RFC 9112 §3.2 (request-target), §3.2.4 (Host); RFC 9110 §4.2 (http URIs), §7.1, §7.2; RFC 3986 §3.
 
@@ -16,12 +16,12 @@ from functools import lru_cache
 from . import grammar
 from .messages import RequestError, Status, Target, TargetForm
 
-# A longer authority is parsed anew each time: no name in use has more octets.
+# A longer authority is not memoised: no real name has more octets.
 _MAX_MEMOISED = 261
 
 
 def parse_target(method: bytes, request_target: bytes) -> Target:
-    """Return *request_target* taken apart. Raises RequestError when *method* can't have such a target."""
+    """Return the parsed *request_target*. Raise RequestError if it is invalid for *method*."""
     plain = grammar.plain_origin_form.fullmatch(request_target)
     if plain and method != b"CONNECT":
         return Target(TargetForm.ORIGIN, plain[1], plain[2], True)
@@ -30,7 +30,7 @@ def parse_target(method: bytes, request_target: bytes) -> Target:
         return Target(TargetForm.AUTHORITY, b"", None, is_encoded=True)
     if request_target == b"*":
         if method != b"OPTIONS":
-            reason = f"the request-target * belongs to OPTIONS, not to {grammar.printable(method)}"
+            reason = f"the request-target * is for OPTIONS, not for {grammar.printable(method)}"
             raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §3.2.4")
         return Target(TargetForm.ASTERISK, b"*", None, is_encoded=True)
     if request_target.startswith(b"/"):
@@ -40,7 +40,7 @@ def parse_target(method: bytes, request_target: bytes) -> Target:
 
 
 def check_host(value: bytes | None, minor_version: int) -> None:
-    """Raise RequestError unless there is a valid Host, or an HTTP/1.0 request has none (RFC 9112 §3.2)."""
+    """Raise RequestError unless Host is valid, or absent from an HTTP/1.0 request (RFC 9112 §3.2)."""
     if value is None:
         if minor_version == 0:
             return
@@ -51,16 +51,16 @@ def check_host(value: bytes | None, minor_version: int) -> None:
 
 
 def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
-    """Return a Target for *path* and *query*. Raises RequestError at octets that no encoding would explain."""
+    """Return a Target for *path* and *query*. Raise RequestError at octets that encoding would not mend."""
     for part in (path, query or b""):
-        for octet, name in ((b"#", "a fragment (#), which clients keep to themselves"), (b"\\", "a backslash")):
+        for octet, name in ((b"#", "a fragment (#), which clients must not send"), (b"\\", "a backslash")):
             if octet in part:
                 raise RequestError(Status.BAD_REQUEST, f"the request-target has {name}", "RFC 9112 §3.2")
     if broken := grammar.broken_percent.search(path):
         shown = grammar.printable(path[broken.start() : broken.start() + 3])
         reason = f'the request-target has "{shown}", a percent sign without two hexadecimal digits'
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 3986 §2.1")
-    # In a query people leave a percent sign as it is; like other octets it is answered with its encoded form.
+    # People type a bare percent sign in queries; like other unencoded octets it causes a redirect to the encoded form.
     is_encoded = not grammar.unencoded.search(path + b"?" + (query or b"")) and not grammar.broken_percent.search(
         query or b""
     )
@@ -68,34 +68,34 @@ def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
 
 
 def _parse_absolute_form(method: bytes, request_target: bytes) -> Target:
-    """Return the Target of an absolute-form; its authority stands for Host and names nothing more here."""
+    """Return the Target of an absolute-form. Its authority replaces Host, and is only checked."""
     match = grammar.absolute_form.fullmatch(request_target)
     if match is None:
         reason = f'the request-target "{grammar.printable(request_target)}" starts with neither / nor http://'
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §3.2")
     scheme = match["scheme"].lower()
     if scheme != b"http":
-        reason = f"this connection is not for the scheme {grammar.printable(scheme)}"
+        reason = f"the scheme {grammar.printable(scheme)} is not served on this connection"
         raise RequestError(Status.MISDIRECTED_REQUEST, reason, "RFC 9110 §7.4")
     if b"@" in match["authority"]:
         raise RequestError(Status.BAD_REQUEST, "the request-target has userinfo", "RFC 9110 §4.2.4")
     if _port(match["authority"]) is None:
-        reason = f'the request-target has "{grammar.printable(match["authority"])}" for a host'
+        reason = f'the request-target has the invalid host "{grammar.printable(match["authority"])}"'
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 9110 §4.2.1")
-    # RFC 9110 §4.2.3: an empty path is the same as "/", but OPTIONS means the whole server by it (RFC 9112 §3.2.4).
+    # RFC 9110 §4.2.3: an empty path equals "/", except that with OPTIONS it means the whole server (RFC 9112 §3.2.4).
     is_whole_server = method == b"OPTIONS" and match["query"] is None
     return _path_target(TargetForm.ABSOLUTE, match["path"] or (b"*" if is_whole_server else b"/"), match["query"])
 
 
 def _check_authority_form(request_target: bytes) -> None:
-    """Raise RequestError unless *request_target* is a host and a port to connect to (RFC 9110 §9.3.6)."""
+    """Raise RequestError unless *request_target* is a host and a port (RFC 9110 §9.3.6)."""
     if _port(request_target) in (None, 0):
         reason = f'CONNECT to "{grammar.printable(request_target)}", which is not a host and a port'
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 9110 §9.3.6")
 
 
 def _port(authority: bytes) -> int | None:
-    """Return the port of ``uri-host [ ":" port ]``, 0 for none, or None when *authority* is nothing such."""
+    """Return the port of ``uri-host [ ":" port ]``, 0 without a port, or None for an invalid *authority*."""
     return (_memoised_port if len(authority) <= _MAX_MEMOISED else _parse_port)(authority)
 
 
@@ -104,7 +104,7 @@ def _parse_port(authority: bytes) -> int | None:
     if match is None:
         return None
     port = (match["port"] or b"").lstrip(b"0") or b"0"
-    # A port has 16 bits; one that TCP can't have is no port.
+    # TCP ports have 16 bits.
     return int(port) if len(port) <= 5 and int(port) <= 65535 else None
 
 

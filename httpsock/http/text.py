@@ -1,11 +1,12 @@
-"""Text that a person may be shown: without controls, which could move a cursor or hide what stands there.
+"""Safe text: escape controls, which could move a terminal's cursor or hide other text.
 
-ECMA-48 (control functions); UAX #9 (marks of direction). RFC 9110 §5.5 (what a field value may hold).
+Takes and gives str, for terminals, logs and pages.
+ECMA-48 (control functions); UAX #9 (marks of direction); RFC 9110 §5.5 (dangerous characters in field values).
 """
 
 
 def visible(text: str) -> str:
-    r"""Return *text* with what is not printable escaped, as ``\\xNN``: controls, marks of direction, line ends."""
+    r"""Return *text* with unprintable characters escaped as ``\\xNN``: controls, marks of direction, line ends."""
     return text if text.isprintable() else "".join(map(visible_character, text))
 
 

@@ -228,7 +228,7 @@ def test_a_malformed_response_is_8(capfdbinary: Captured) -> None:
 
 
 def test_content_that_breaks_off_is_18(capfdbinary: Captured) -> None:
-    reason = "the connection ended after 4 octets of content of the 5 that were promised (RFC 9112 §8)"
+    reason = "the connection ended after 4 of 5 bytes of content (RFC 9112 §8)"
     with playing(answering(ok(b"hello")[:-1])) as url:
         fails(capfdbinary, url, 18, reason)
 
@@ -240,7 +240,7 @@ def test_a_server_that_hangs_up_without_a_word_is_18(capfdbinary: Captured) -> N
 
     with playing(hang_up) as url:
         assert get(url) == 18
-    assert "before any octet of the response" in said(capfdbinary)[1]
+    assert "before any byte of the response" in said(capfdbinary)[1]
 
 
 @pytest.mark.parametrize("option", ["-f", "--fail"])

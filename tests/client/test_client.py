@@ -184,7 +184,7 @@ def test_trailers_are_there_when_the_content_is() -> None:
 
 def test_content_that_breaks_off_is_an_error_and_ends_the_connection() -> None:
     with playing(answering(ok(b"hello")[:-1]), answering(ok(b"again"))) as url, Client() as client:
-        with client.get(url) as response, pytest.raises(IncompleteError, match="after 4 octets of content of the 5"):
+        with client.get(url) as response, pytest.raises(IncompleteError, match="after 4 of 5 bytes of content"):
             response.read()
         assert client.get(url).read() == b"again"
 
@@ -197,10 +197,10 @@ def test_what_is_no_response_is_an_error_and_ends_the_connection() -> None:
 
 
 def test_limits_and_timeouts_are_those_that_are_given() -> None:
-    too_long = pytest.raises(ResponseError, match="the head is longer than 10 octets")
+    too_long = pytest.raises(ResponseError, match="the head is longer than 10 bytes")
     with playing(answering(ok())) as url, Client(limits=ResponseLimits(head=10)) as client, too_long:
         client.get(url)
-    silent = pytest.raises(IncompleteError, match="before any octet")
+    silent = pytest.raises(IncompleteError, match="before any byte")
     with playing(receive_head) as url, Client(timeouts=ClientTimeouts(whole=60)) as client, silent:
         client.get(url)
 
@@ -255,7 +255,7 @@ def test_a_request_that_met_a_closing_connection_is_sent_again() -> None:
 def test_a_post_is_never_sent_twice() -> None:
     with playing(close_at_the_second_request(ok(b"a"))) as url, Client() as client:
         assert client.get(url).read() == b"a"
-        with pytest.raises(IncompleteError, match="before any octet"):
+        with pytest.raises(IncompleteError, match="before any byte"):
             client.request("POST", url)
 
 
@@ -398,7 +398,7 @@ def test_reading_after_an_end_that_was_not_whole_raises_again() -> None:
     with playing(answering(ok(b"hello")[:-2])) as url, Client() as client:
         response = client.get(url)
         for _ in range(3):
-            with pytest.raises(IncompleteError, match="after 3 octets of content of the 5"):
+            with pytest.raises(IncompleteError, match="after 3 of 5 bytes of content"):
                 response.read()
         with pytest.raises(IncompleteError):
             next(iter(response))

@@ -232,7 +232,7 @@ def test_the_end_of_the_connection_is_told_and_an_error() -> None:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         pair.server.recv(1000)
         pair.server.close()
-        with pytest.raises(IncompleteError, match="ended before any octet"):
+        with pytest.raises(IncompleteError, match="ended before any byte"):
             pair.client.receive_head()
         assert pair.sentences()[-1] == "recv 0: the peer has ended its side"
 
@@ -362,7 +362,7 @@ def test_a_server_that_is_gone_while_content_is_sent_is_an_error() -> None:
         receive_head(connected)
         reset(connected)
 
-    gone = pytest.raises(IncompleteError, match="before any octet")
+    gone = pytest.raises(IncompleteError, match="before any byte")
     with playing(leave) as url, contextlib.closing(tcp(url)) as client, gone:
         send_and_receive(client, bytes(MANY_OCTETS))
 
@@ -379,7 +379,7 @@ def test_a_reset_within_content_is_told_with_what_is_missing() -> None:
         client.receive_head()
         assert client.receive_content() == b"hell"
         taken.set()
-        with pytest.raises(IncompleteError, match="was reset after 4 octets of content of the 5 that were promised"):
+        with pytest.raises(IncompleteError, match="was reset after 4 of 5 bytes of content"):
             client.receive_content()
 
 

@@ -118,7 +118,7 @@ def test_curl_gets_a_head_alone(curl: Curl, server: httpsock.Server) -> None:
 def test_curl_is_told_of_a_method_that_nobody_knows(curl: Curl, server: httpsock.Server) -> None:
     done = curl("-i", "-X", "FOO", server.url)
     assert status_of(done) == 501, "R099"
-    assert b'the method "FOO" is not known here' in done.stdout
+    assert b'the method "FOO" is not supported' in done.stdout
 
 
 def test_curl_is_told_which_methods_there_are(curl: Curl, server: httpsock.Server) -> None:
@@ -186,7 +186,7 @@ def test_curl_gets_the_answer_to_a_large_upload(
     done = curl("-i", "-T", "large", *options, server.url + "large")
     assert done.returncode == 0, "R091: a reset would end curl with 55 or 56 and lose the answer"
     assert status_of(done) == 405
-    assert b"PUT is not for files" in done.stdout
+    assert b"PUT is not allowed" in done.stdout
 
 
 def test_curl_gets_the_answer_to_a_chunked_upload(curl: Curl, server: httpsock.Server) -> None:
@@ -359,7 +359,7 @@ def test_requests_is_refused_a_post_and_goes_on(session: requests.Session, serve
     response = session.post(server.url + "hello.txt", data={"a": "b" * 10_000}, timeout=PATIENCE_SECONDS)
     assert response.status_code == 405, "R099"
     assert response.headers["Allow"] == "GET, HEAD, OPTIONS", "R100"
-    assert "POST is not for files" in response.text
+    assert "POST is not allowed" in response.text
     assert get(session, server.url + "hello.txt").status_code == 200, "R054: its content is not taken for a request"
 
 

@@ -488,7 +488,7 @@ class TestPermissions:
         (reachable / "hello.txt").chmod(0)
         with without_privileges():
             found = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/hello.txt", None)
-        assert found == Refusal(Status.FORBIDDEN, "the file may not be read by the server", "RFC 9110 §15.5.4")
+        assert found == Refusal(Status.FORBIDDEN, "the server has no permission to read the file", "RFC 9110 §15.5.4")
 
     def test_a_kept_file_that_may_no_longer_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
         served = DocumentRoot(reachable)

@@ -131,7 +131,7 @@ def test_a_method_that_is_not_for_files_is_not_allowed(root: DocumentRoot, metho
     assert answer.status == 405
     assert answer.field("Allow") == "GET, HEAD, OPTIONS"
     assert answer.text == (
-        f"405 Method Not Allowed: {method} is not for files; GET, HEAD, OPTIONS are (RFC 9110 §15.5.6)\n"
+        f"405 Method Not Allowed: {method} is not allowed; use GET, HEAD, OPTIONS (RFC 9110 §15.5.6)\n"
     )
 
 
@@ -140,7 +140,7 @@ def test_connect_opens_no_tunnel(root: DocumentRoot) -> None:
     answer = ask(root, get("localhost:80", method="CONNECT"))
     assert answer.status == 405
     assert answer.field("Allow") == "GET, HEAD, OPTIONS"
-    assert "CONNECT is not for files" in answer.text
+    assert "CONNECT is not allowed" in answer.text
 
 
 def test_trace_echoes_nothing(root: DocumentRoot) -> None:
@@ -174,7 +174,7 @@ def test_a_method_that_is_not_known_is_not_implemented(root: DocumentRoot, metho
     answer = ask(root, get("/hello.txt", method=method))
     assert answer.status == 501
     assert answer.text == (
-        f'501 Not Implemented: the method "{method}" is not known here (methods are case-sensitive) (RFC 9110 §9.1)\n'
+        f'501 Not Implemented: the method "{method}" is not supported (methods are case-sensitive) (RFC 9110 §9.1)\n'
     )
 
 
@@ -182,7 +182,7 @@ def test_a_long_method_is_shown_in_part(root: DocumentRoot) -> None:
     """R014."""
     answer = ask(root, get("/", method="A" * 1000))
     assert answer.status == 501
-    assert f'the method "{"A" * 40}" is not known' in answer.text
+    assert f'the method "{"A" * 40}" is not supported' in answer.text
 
 
 @pytest.mark.parametrize("target", ["*", "/", "/hello.txt", "/missing", "/sub", '/a"', "/%00", "http://a/"])
@@ -210,7 +210,9 @@ def test_another_expectation_fails(root: DocumentRoot, expect: str, path: str) -
     """R080, RFC 9110 §10.1.1."""
     answer = ask(root, get(path, f"Expect: {expect}"))
     assert answer.status == 417
-    assert answer.text == ("417 Expectation Failed: the only expectation known is 100-continue (RFC 9110 §10.1.1)\n")
+    assert answer.text == (
+        "417 Expectation Failed: the only expectation supported is 100-continue (RFC 9110 §10.1.1)\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -416,7 +418,7 @@ def test_a_failed_precondition_is_named(
     answer = ask(root, get("/alphabet.txt", *field_lines, method=method))
     assert answer.status == 412
     assert answer.text == (
-        f"412 Precondition Failed: {name} does not hold for the current representation (RFC 9110 §15.5.13)\n"
+        f"412 Precondition Failed: {name} is false for the current representation (RFC 9110 §15.5.13)\n"
     )
     assert answer.field("ETag") is None
     assert answer.field("Last-Modified") is None
@@ -629,7 +631,7 @@ def test_a_range_beyond_the_content_is_refused_with_the_length(
     assert answer.status == 416
     assert answer.field("Content-Range") == f"bytes */{length}"
     assert answer.text == (
-        f"416 Range Not Satisfiable: none of the ranges lies within the {length} octets (RFC 9110 §15.5.17)\n"
+        f"416 Range Not Satisfiable: none of the ranges lies within the {length} bytes (RFC 9110 §15.5.17)\n"
     )
     assert answer.field("ETag") is None
 

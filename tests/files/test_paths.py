@@ -71,10 +71,12 @@ def test_a_path_spells_a_name(path: bytes, segments: tuple[str, ...], is_folder:
 @pytest.mark.parametrize(
     ("path", "reason", "section"),
     [
-        pytest.param(b"/%00", "path segment 1 has a NUL (%00), which no name has", "RFC 3986 §3.3", id="R139: NUL"),
+        pytest.param(
+            b"/%00", "path segment 1 has a NUL (%00), which no file name has", "RFC 3986 §3.3", id="R139: NUL"
+        ),
         pytest.param(
             b"/a/b%00.txt",
-            "path segment 2 has a NUL (%00), which no name has",
+            "path segment 2 has a NUL (%00), which no file name has",
             "RFC 3986 §3.3",
             id="R139: NUL in a name",
         ),

@@ -425,7 +425,7 @@ def test_framing_may_exceed_the_content_by_its_limit(cut: Cut, chunks: bytes, pa
         if passes:
             assert refusal is None
         else:
-            reason = "the chunks take 32 octets more than their content, and go on"
+            reason = "the chunk framing is more than 32 bytes longer than the content"
             assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9110 §17.5")
 
 
@@ -465,10 +465,8 @@ def test_what_is_just_within_a_limit_passes(cut: Cut, octets: bytes) -> None:
         assert outcome.is_complete
 
 
-TOO_LARGE = Refusal(
-    Status.CONTENT_TOO_LARGE, "the content is longer than the 20 octets read to be discarded", "RFC 9110 §15.5.14"
-)
-TRAILERS_TOO_LARGE = Refusal(Status.FIELDS_TOO_LARGE, "the trailer section is longer than 24 octets", "RFC 9112 §7.1.2")
+TOO_LARGE = Refusal(Status.CONTENT_TOO_LARGE, "the content is longer than the limit of 20 bytes", "RFC 9110 §15.5.14")
+TRAILERS_TOO_LARGE = Refusal(Status.FIELDS_TOO_LARGE, "the trailer section is longer than 24 bytes", "RFC 9112 §7.1.2")
 
 
 @however_cut
@@ -481,17 +479,17 @@ TRAILERS_TOO_LARGE = Refusal(Status.FIELDS_TOO_LARGE, "the trailer section is lo
         pytest.param(b"fffffffffffff\r\n", TOO_LARGE, id="R067: a size of 52 bits"),
         pytest.param(
             b"0" * 15 + b"\r\n",
-            Refusal(Status.BAD_REQUEST, "the chunk line is longer than 16 octets", "RFC 9112 §7.1.1"),
+            Refusal(Status.BAD_REQUEST, "the chunk line is longer than 16 bytes", "RFC 9112 §7.1.1"),
             id="R071: a chunk line",
         ),
         pytest.param(
             b"0;" + b"a" * 1000,
-            Refusal(Status.BAD_REQUEST, "the chunk line is longer than 16 octets", "RFC 9112 §7.1.1"),
+            Refusal(Status.BAD_REQUEST, "the chunk line is longer than 16 bytes", "RFC 9112 §7.1.1"),
             id="R071: a chunk line without end",
         ),
         pytest.param(
             b"1;" + b"a" * 11 + b"\r\n!\r\n0;" + b"b" * 12 + b"\r\n",
-            Refusal(Status.BAD_REQUEST, "chunk extensions take more than 24 octets", "RFC 9112 §7.1.1"),
+            Refusal(Status.BAD_REQUEST, "chunk extensions take more than 24 bytes", "RFC 9112 §7.1.1"),
             id="R071: extensions, in all",
         ),
         pytest.param(b"0\r\nA: " + b"b" * 18 + b"\r\n\r\n", TRAILERS_TOO_LARGE, id="R074: trailers, in one line"),
@@ -521,7 +519,7 @@ def test_what_is_one_past_a_limit_is_refused(cut: Cut, octets: bytes, expected: 
     ],
 )
 def test_chunk_sizes_do_not_overflow(cut: Cut, size: bytes) -> None:
-    reason = f"the content is longer than the {ONE_MIB} octets read to be discarded"
+    reason = f"the content is longer than the limit of {ONE_MIB} bytes"
     for pieces in cut(size + b"\r\n"):
         outcome = decode(ChunkedDecoder(LIMITS), pieces)
         assert outcome.refusal == Refusal(Status.CONTENT_TOO_LARGE, reason, "RFC 9110 §15.5.14")

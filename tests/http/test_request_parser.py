@@ -307,7 +307,7 @@ def test_the_preface_of_http_2_is_another_version(cut: Cut) -> None:
             b"GET /\0 HTTP/1.1\r\n", r'the request-target "/\x00" has a control character', id="R018: NUL in a target"
         ),
         pytest.param(
-            b"GET\t/\tHTTP/1.1\r\n", r"the method has the octet \x09 at position 3, and is no token", id="R018: tabs"
+            b"GET\t/\tHTTP/1.1\r\n", r"the method has the byte \x09 at position 3, and is not a token", id="R018: tabs"
         ),
         pytest.param(
             b"GET /\ta HTTP/1.1\r\n",
@@ -337,16 +337,16 @@ def test_a_request_line_without_its_grammar_is_refused(cut: Cut, line: bytes, re
 @pytest.mark.parametrize(
     ("start", "reason"),
     [
-        pytest.param(b"G@T", r"the method has the octet \x40 at position 1, and is no token", id="R019: a delimiter"),
-        pytest.param(b"\0GET", r"the method has the octet \x00 at position 0, and is no token", id="R019: NUL"),
-        pytest.param(b"G\xc9T", r"the method has the octet \xc9 at position 1, and is no token", id="R019: obs-text"),
-        pytest.param(b"GET:", r"the method has the octet \x3a at position 3, and is no token", id="R019: a colon"),
-        pytest.param(b"GE\rT", r"the method has the octet \x0d at position 2, and is no token", id="R002: a bare CR"),
+        pytest.param(b"G@T", r"the method has the byte \x40 at position 1, and is not a token", id="R019: a delimiter"),
+        pytest.param(b"\0GET", r"the method has the byte \x00 at position 0, and is not a token", id="R019: NUL"),
+        pytest.param(b"G\xc9T", r"the method has the byte \xc9 at position 1, and is not a token", id="R019: obs-text"),
+        pytest.param(b"GET:", r"the method has the byte \x3a at position 3, and is not a token", id="R019: a colon"),
+        pytest.param(b"GE\rT", r"the method has the byte \x0d at position 2, and is not a token", id="R002: a bare CR"),
         pytest.param(
-            b"\rGET", r"the method has the octet \x0d at position 0, and is no token", id="R002: CR at the start"
+            b"\rGET", r"the method has the byte \x0d at position 0, and is not a token", id="R002: CR at the start"
         ),
-        pytest.param(b"\r\rGET", r"the method has the octet \x0d at position 0, and is no token", id="R002: two CRs"),
-        pytest.param(b'{"a":1}', r"the method has the octet \x7b at position 0, and is no token", id="R006: JSON"),
+        pytest.param(b"\r\rGET", r"the method has the byte \x0d at position 0, and is not a token", id="R002: two CRs"),
+        pytest.param(b'{"a":1}', r"the method has the byte \x7b at position 0, and is not a token", id="R006: JSON"),
         pytest.param(
             b"\x16\x03\x01\x02\x00\x01",
             "a TLS handshake on a plain HTTP port",
@@ -500,7 +500,7 @@ def test_the_first_of_several_faults_is_named(cut: Cut) -> None:
         ),
         pytest.param(
             b"GET * HTTP/1.1\r\nHost: a\r\n\r\n",
-            Refusal(Status.BAD_REQUEST, "the request-target * belongs to OPTIONS, not to GET", "RFC 9112 §3.2.4"),
+            Refusal(Status.BAD_REQUEST, "the request-target * is for OPTIONS, not for GET", "RFC 9112 §3.2.4"),
             id="R027: a target for another method",
         ),
         pytest.param(
@@ -702,55 +702,55 @@ def test_what_is_just_within_a_limit_passes(cut: Cut, octets: bytes, limits: Lim
         pytest.param(
             request_line(41) + b"\r\nHost: a\r\n\r\n",
             SMALL,
-            Refusal(Status.URI_TOO_LONG, "the request line is longer than 40 octets", "RFC 9110 §15.5.15"),
+            Refusal(Status.URI_TOO_LONG, "the request line is longer than 40 bytes", "RFC 9110 §15.5.15"),
             id="R015: a request line",
         ),
         pytest.param(
             request_line(8193) + b"\r\nHost: a\r\n\r\n",
             LIMITS,
-            Refusal(Status.URI_TOO_LONG, "the request line is longer than 8192 octets", "RFC 9110 §15.5.15"),
+            Refusal(Status.URI_TOO_LONG, "the request line is longer than 8192 bytes", "RFC 9110 §15.5.15"),
             id="R015: a request line of 8193 octets",
         ),
         pytest.param(
             request_line(100)[:42],
             SMALL,
-            Refusal(Status.URI_TOO_LONG, "the request line is longer than 40 octets", "RFC 9110 §15.5.15"),
+            Refusal(Status.URI_TOO_LONG, "the request line is longer than 40 bytes", "RFC 9110 §15.5.15"),
             id="R015: a request line without end",
         ),
         pytest.param(
             b"A" * 42,
             SMALL,
-            Refusal(Status.NOT_IMPLEMENTED, "the method is longer than 40 octets", "RFC 9112 §3"),
+            Refusal(Status.NOT_IMPLEMENTED, "the method is longer than 40 bytes", "RFC 9112 §3"),
             id="R014: a method without end",
         ),
         pytest.param(
             b"A" * 42 + b" / HTTP/1.1\r\nHost: a\r\n\r\n",
             SMALL,
-            Refusal(Status.NOT_IMPLEMENTED, "the method is longer than 40 octets", "RFC 9112 §3"),
+            Refusal(Status.NOT_IMPLEMENTED, "the method is longer than 40 bytes", "RFC 9112 §3"),
             id="R014: a method",
         ),
         pytest.param(
             b"A" * 8194 + b" / HTTP/1.1\r\nHost: a\r\n\r\n",
             LIMITS,
-            Refusal(Status.NOT_IMPLEMENTED, "the method is longer than 8192 octets", "RFC 9112 §3"),
+            Refusal(Status.NOT_IMPLEMENTED, "the method is longer than 8192 bytes", "RFC 9112 §3"),
             id="R014: a method of 8194 octets",
         ),
         pytest.param(
             head(101),
             SMALL,
-            Refusal(Status.FIELDS_TOO_LARGE, "the head is longer than 100 octets", "RFC 6585 §5"),
+            Refusal(Status.FIELDS_TOO_LARGE, "the head is longer than 100 bytes", "RFC 6585 §5"),
             id="R044: a head",
         ),
         pytest.param(
             head(32769),
             LIMITS,
-            Refusal(Status.FIELDS_TOO_LARGE, "the head is longer than 32768 octets", "RFC 6585 §5"),
+            Refusal(Status.FIELDS_TOO_LARGE, "the head is longer than 32768 bytes", "RFC 6585 §5"),
             id="R044: a head of 32 KiB and one octet",
         ),
         pytest.param(
             get(b"B: " + b"c" * 100)[:101],
             SMALL,
-            Refusal(Status.FIELDS_TOO_LARGE, "the head is longer than 100 octets", "RFC 6585 §5"),
+            Refusal(Status.FIELDS_TOO_LARGE, "the head is longer than 100 bytes", "RFC 6585 §5"),
             id="R045: a field line without end",
         ),
         pytest.param(
@@ -929,7 +929,7 @@ def test_a_limit_on_the_head_below_that_on_the_request_line_holds(length: int) -
     if length <= 100:
         assert isinstance(request_parser.next_event(), Request)
     else:
-        with pytest.raises(RequestError, match="the head is longer than 100 octets"):
+        with pytest.raises(RequestError, match="the head is longer than 100 bytes"):
             request_parser.next_event()
 
 

@@ -152,7 +152,7 @@ NOT_A_HEAD = [
     ),
     pytest.param(
         b"\x15\x03\x01",
-        "the first octet is \\x15, as in a TLS alert; the server may want https, which is not supported",
+        "the first byte is \\x15, as in a TLS alert; the server may want https, which is not supported",
         "RFC 9112 §4",
         id="TLS",
     ),
@@ -225,7 +225,7 @@ NOT_A_HEAD = [
     ),
     pytest.param(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n",
-        "the server switches protocols (101), which was not asked for",
+        "the server switches protocols (101), which was not requested",
         "RFC 9110 §15.2.2",
         id="101",
     ),
@@ -338,13 +338,13 @@ def test_one_response_after_the_other_is_read_from_one_connection() -> None:
 DOUBTFUL = [
     pytest.param(
         [b"Content-Length: 5, 6"],
-        'Content-Length is "5, 6", which are different lengths',
+        'Content-Length is "5, 6", which gives different lengths',
         "RFC 9112 §6.3",
         id="different lengths",
     ),
     pytest.param(
         [b"Content-Length: 5", b"Content-Length: 6"],
-        'Content-Length is "5, 6", which are different lengths',
+        'Content-Length is "5, 6", which gives different lengths',
         "RFC 9112 §6.3",
         id="on two lines",
     ),
@@ -361,19 +361,19 @@ DOUBTFUL = [
     ),
     pytest.param(
         [b"Transfer-Encoding: gzip, chunked"],
-        'Transfer-Encoding is "gzip, chunked", and only chunked was offered',
+        'Transfer-Encoding is "gzip, chunked"; only chunked is supported',
         "RFC 9112 §7.4",
         id="gzip",
     ),
     pytest.param(
         [b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"],
-        'Transfer-Encoding is "chunked, chunked", and only chunked was offered',
+        'Transfer-Encoding is "chunked, chunked"; only chunked is supported',
         "RFC 9112 §7.4",
         id="twice",
     ),
     pytest.param(
         [b"Transfer-Encoding: "],
-        'Transfer-Encoding is "", and only chunked was offered',
+        'Transfer-Encoding is ""; only chunked is supported',
         "RFC 9112 §7.4",
         id="no coding",
     ),
@@ -440,7 +440,7 @@ def test_a_list_is_joined() -> None:
 @pytest.mark.parametrize(
     ("octets", "reason"),
     [
-        pytest.param(b"", "the connection ended before any octet of the response", id="nothing"),
+        pytest.param(b"", "the connection ended before any byte of the response", id="nothing"),
         pytest.param(b"HTT", "the connection ended within the head of the response", id="within the first line"),
         pytest.param(b"HTTP/1.1 200 OK\r\n", "the connection ended within the head of the response", id="without end"),
         pytest.param(
@@ -448,17 +448,17 @@ def test_a_list_is_joined() -> None:
         ),
         pytest.param(
             ok(b"Content-Length: 5", content=b"hell"),
-            "the connection ended after 4 octets of content of the 5 that were promised",
+            "the connection ended after 4 of 5 bytes of content",
             id="one octet is missing",
         ),
         pytest.param(
             ok(CHUNKED, content=b"5\r\nhello\r\n"),
-            "the connection ended after 5 octets of content, before the last chunk",
+            "the connection ended after 5 bytes of content, before the last chunk",
             id="the last chunk is missing",
         ),
         pytest.param(
             ok(CHUNKED, content=b"5\r\nhello\r\n0\r\n"),
-            "the connection ended after 5 octets of content, before the last chunk",
+            "the connection ended after 5 bytes of content, before the last chunk",
             id="the last empty line is missing",
         ),
     ],
@@ -482,13 +482,13 @@ def test_a_short_text_of_something_else_is_named() -> None:
         pytest.param(
             ok(b"A: " + b"b" * 40),
             ok(b"A: " + b"b" * 41),
-            "the head is longer than 64 octets (RFC 9110 §5.4)",
+            "the head is longer than 64 bytes (RFC 9110 §5.4)",
             id="a head",
         ),
         pytest.param(
             ok(b"A: b"),
             b"HTTP/1.1 200 " + b"x" * 100,
-            "the head is longer than 64 octets (RFC 9110 §5.4)",
+            "the head is longer than 64 bytes (RFC 9110 §5.4)",
             id="a status line without end",
         ),
         pytest.param(
@@ -506,19 +506,19 @@ def test_a_short_text_of_something_else_is_named() -> None:
         pytest.param(
             ok(b"Content-Length: 20"),
             ok(b"Content-Length: 21"),
-            "the content is longer than 20 octets (RFC 9110 §8.6)",
+            "the content is longer than 20 bytes (RFC 9110 §8.6)",
             id="a length",
         ),
         pytest.param(
             ok(CHUNKED, content=b"14\r\n"),
             ok(CHUNKED, content=b"15\r\n"),
-            "the content is longer than 20 octets (RFC 9110 §8.6)",
+            "the content is longer than 20 bytes (RFC 9110 §8.6)",
             id="chunks",
         ),
         pytest.param(
             ok(CHUNKED, content=b"0\r\nA: " + b"b" * 17 + b"\r\n\r\n"),
             ok(CHUNKED, content=b"0\r\nA: " + b"b" * 18 + b"\r\n\r\n"),
-            "the trailer section is longer than 24 octets (RFC 9112 §7.1.2)",
+            "the trailer section is longer than 24 bytes (RFC 9112 §7.1.2)",
             id="trailers",
         ),
     ],
@@ -529,7 +529,7 @@ def test_what_a_server_can_make_grow_is_limited(within: bytes, past: bytes, erro
 
 
 def test_a_chunk_of_more_octets_than_there_are_is_an_error() -> None:
-    error = f"the content is longer than {10**18 - 1} octets (RFC 9110 §8.6)"
+    error = f"the content is longer than {10**18 - 1} bytes (RFC 9110 §8.6)"
     assert both_ways(ok(CHUNKED, content=b"f" * 16 + b"\r\n")).error == error
 
 

@@ -57,13 +57,13 @@ def test_what_had_to_be_encoded_and_was_not_is_noted(octet: bytes) -> None:
     [
         pytest.param(
             b"/a#b",
-            "the request-target has a fragment (#), which clients keep to themselves",
+            "the request-target has a fragment (#), which clients must not send",
             "RFC 9112 §3.2",
             id="R017: a fragment after the path",
         ),
         pytest.param(
             b"/a?b#c",
-            "the request-target has a fragment (#), which clients keep to themselves",
+            "the request-target has a fragment (#), which clients must not send",
             "RFC 9112 §3.2",
             id="R017: a fragment after the query",
         ),
@@ -140,49 +140,49 @@ def test_an_options_without_a_path_is_for_the_whole_server() -> None:
         pytest.param(
             b"https://a/",
             Status.MISDIRECTED_REQUEST,
-            "this connection is not for the scheme https",
+            "the scheme https is not served on this connection",
             "RFC 9110 §7.4",
             id="R023: https over clear text",
         ),
         pytest.param(
             b"FTP://a/",
             Status.MISDIRECTED_REQUEST,
-            "this connection is not for the scheme ftp",
+            "the scheme ftp is not served on this connection",
             "RFC 9110 §7.4",
             id="R023: another scheme",
         ),
         pytest.param(
             b"http:///a",
             Status.BAD_REQUEST,
-            'the request-target has "" for a host',
+            'the request-target has the invalid host ""',
             "RFC 9110 §4.2.1",
             id="R024: no host",
         ),
         pytest.param(
             b"http://:80/a",
             Status.BAD_REQUEST,
-            'the request-target has ":80" for a host',
+            'the request-target has the invalid host ":80"',
             "RFC 9110 §4.2.1",
             id="R024: a port alone",
         ),
         pytest.param(
             b"http://a:65536/",
             Status.BAD_REQUEST,
-            'the request-target has "a:65536" for a host',
+            'the request-target has the invalid host "a:65536"',
             "RFC 9110 §4.2.1",
             id="R024: a port that there is not",
         ),
         pytest.param(
             b"http://a#b",
             Status.BAD_REQUEST,
-            'the request-target has "a#b" for a host',
+            'the request-target has the invalid host "a#b"',
             "RFC 9110 §4.2.1",
             id="R024: a fragment right after the host",
         ),
         pytest.param(
             b"http://a\\b/",
             Status.BAD_REQUEST,
-            r'the request-target has "a\x5cb" for a host',
+            r'the request-target has the invalid host "a\x5cb"',
             "RFC 9110 §4.2.1",
             id="R024: a backslash in the host",
         ),
@@ -250,7 +250,7 @@ def test_an_asterisk_belongs_to_options() -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "options", "BREW"])
 def test_an_asterisk_belongs_to_no_other_method(method: str) -> None:
     """R027: RFC 9110 §7.1."""
-    reason = f"the request-target * belongs to OPTIONS, not to {method}"
+    reason = f"the request-target * is for OPTIONS, not for {method}"
     assert refusal_of_target(method.encode(), b"*") == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §3.2.4")
 
 

@@ -491,7 +491,7 @@ def test_an_unknown_expectation_with_content_is_refused_without_waiting(dialogue
     answer = dialogue.answer()
 
     assert (answer.status, answer.field("Connection")) == (417, "close")
-    assert "the only expectation known is 100-continue (RFC 9110 §10.1.1)" in answer.text
+    assert "the only expectation supported is 100-continue (RFC 9110 §10.1.1)" in answer.text
     assert_is_over(dialogue)
 
 
@@ -529,7 +529,7 @@ def test_a_response_waits_for_the_end_of_the_content(dialogue: Dialogue) -> None
     assert dialogue.answer().content == HELLO
 
 
-TOO_LARGE = f"the content is longer than the {MOST_CONTENT} octets read to be discarded (RFC 9110 §15.5.14)"
+TOO_LARGE = f"the content is longer than the limit of {MOST_CONTENT} bytes (RFC 9110 §15.5.14)"
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_content_that_nobody_wants(folder: pathlib.Path) -> None:
         receive_all(client)
     told = server.conversations
     assert "  content 20, complete\n" in told
-    assert "  refuse 405 Method Not Allowed\n      ! POST is not for files" in told
+    assert "  refuse 405 Method Not Allowed\n      ! POST is not allowed" in told
     assert told.count("> POST /hello.txt HTTP/1.1") == 1
 
 
