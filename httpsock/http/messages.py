@@ -173,7 +173,7 @@ class Response:
     Only the response to HEAD may omit its length (RFC 9110 §9.3.2).
 
     *content_length* is the length of the content in octets, also for HEAD. *field_lines* end with the empty line after
-    the head. *first_write* is these lines, with the first part of the content if it is short; *rest* is the other parts.
+    the head. *first_write* is these lines, with the first part of the content if short; *rest* is the other parts.
     """
 
     __slots__ = (
