@@ -12,7 +12,7 @@ coverage            which requirement is tried by what
 Against a running server:
 
 responses, wire     a strict reader of responses; one exchange, whatever the server does
-plays, leeway       what is sent for a case, and what the RFC lets a server answer
+plays, allowances       what is sent for a case, and what the RFC lets a server answer
 semantics           what a server for files must say: messages, fields, conditions, ranges, paths (semantic_*)
 start, live         a server to check, and the check
 outputs             its results as a table, JSON, JUnit and HTML
@@ -20,7 +20,7 @@ outputs             its results as a table, JSON, JUnit and HTML
 Beyond the corpus:
 
 generator, faults   requests by the grammar, and broken in one place
-readings, anatomy   what both readers make of them, exactly; the octets seen without either
+readings, lenient   what both readers make of them, exactly; the octets seen without either
 differences         the classes of differences that are explained
 fuzz                the search for others
 figures, report     where the judges stand, as a page

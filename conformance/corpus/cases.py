@@ -22,9 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from conformance.parsers.judges import Understood, Verdict
-
 from .requirements import load_requirements
+from .verdicts import Understood, Verdict
 
 FOLDER = Path(__file__).parent
 # The chapters, each a folder with its table, in the order in which they are read.
@@ -37,7 +36,7 @@ CHAPTERS = (
 _ANY_STATUS = 400
 
 _REQUIRED_KEYS = {"requirement", "section", "httpsock", "h11"}
-_OPTIONAL_KEYS = {"also", "level", "allowed", "h11_accepted", "h11_in_parts", "why"}
+_OPTIONAL_KEYS = {"also", "level", "cut_short", "allowed", "h11_accepted", "h11_in_parts", "why"}
 
 
 class Case(NamedTuple):
@@ -49,6 +48,7 @@ class Case(NamedTuple):
     A server that does none of these breaks the case.
     """
 
+    chapter: str
     name: str
     octets: bytes
     requirement: str
@@ -59,6 +59,7 @@ class Case(NamedTuple):
     allowed: tuple[str | int, ...]
     why: str | None
     h11_in_parts: str | None = None
+    is_cut_short: bool = False
 
     @property
     def is_refused(self) -> bool:
@@ -84,6 +85,7 @@ def _case(chapter: str, name: str, entry: dict[str, Any]) -> Case:
     h11_accepted = _accepted(entry["h11_accepted"]) if "h11_accepted" in entry else httpsock.accepted
     h11 = Verdict(h11_accepted, {"accepted": None, "refused": _ANY_STATUS}[entry["h11"]])
     return Case(
+        chapter,
         name,
         (FOLDER / chapter / f"{name}.http").read_bytes(),
         entry["requirement"],
@@ -94,6 +96,7 @@ def _case(chapter: str, name: str, entry: dict[str, Any]) -> Case:
         tuple(entry.get("allowed", ("refused",) if httpsock.is_refused else ("accepted",))),
         entry.get("why"),
         entry.get("h11_in_parts"),
+        entry.get("cut_short", False),
     )
 
 

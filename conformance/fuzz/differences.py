@@ -13,9 +13,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-from conformance.parsers.readings import Difference
+from conformance.parsers.results import Difference
 
-from .anatomy import Anatomy
+from .lenient import LenientRequest
 
 TABLE = Path(__file__).parent / "differences.toml"
 
@@ -86,122 +86,122 @@ def _has_port(authority: bytes) -> bool:
 # --- httpsock refuses -----------------------------------------------------------------------------
 
 
-def _bare_lf(request: Anatomy) -> bool:
+def _bare_lf(request: LenientRequest) -> bool:
     return bool(re.search(rb"(?<!\r)\n", request.head) or re.search(rb"(?<!\r)\n", request.trailers))
 
 
-def _folded_line(request: Anatomy) -> bool:
+def _folded_line(request: LenientRequest) -> bool:
     return any(line.startswith((b" ", b"\t")) for line in (*request.field_lines[1:], *request.trailer_lines[1:]))
 
 
-def _control_in_a_value(request: Anatomy) -> bool:
+def _control_in_a_value(request: LenientRequest) -> bool:
     values = (line.partition(b":")[2] for line in request.all_field_lines)
     return any(re.search(rb"[\x01-\x08\x0e-\x1f\x7f]", value) for value in values)
 
 
-def _host_is_invalid(request: Anatomy) -> bool:
+def _host_is_invalid(request: LenientRequest) -> bool:
     hosts = request.values(b"host")
     return len(hosts) == 1 and not _is_authority(hosts[0])
 
 
-def _higher_minor_without_host(request: Anatomy) -> bool:
+def _higher_minor_without_host(request: LenientRequest) -> bool:
     return request.version[:2] == b"1." and request.version > b"1.1" and not request.values(b"host")
 
 
-def _other_major_version(request: Anatomy) -> bool:
+def _other_major_version(request: LenientRequest) -> bool:
     return bool(request.version) and not request.version.startswith(b"1.")
 
 
-def _length_beside_chunked(request: Anatomy) -> bool:
+def _length_beside_chunked(request: LenientRequest) -> bool:
     return bool(request.values(b"content-length") and request.values(b"transfer-encoding"))
 
 
-def _chunked_in_http_1_0(request: Anatomy) -> bool:
+def _chunked_in_http_1_0(request: LenientRequest) -> bool:
     return request.version == b"1.0" and bool(request.values(b"transfer-encoding"))
 
 
-def _equal_lengths(request: Anatomy) -> bool:
+def _equal_lengths(request: LenientRequest) -> bool:
     lengths = b",".join(request.values(b"content-length")).split(b",")
     return len(lengths) > 1 and len({length.strip(b" \t") for length in lengths}) == 1
 
 
-def _malformed_extension(request: Anatomy) -> bool:
+def _malformed_extension(request: LenientRequest) -> bool:
     extensions = (line.lstrip(b"0123456789ABCDEFabcdef").rstrip(b" \t") for line in request.chunk_lines)
     return any(not _EXTENSION.fullmatch(extension) for extension in extensions)
 
 
-def _space_at_the_end_of_a_chunk_line(request: Anatomy) -> bool:
+def _space_at_the_end_of_a_chunk_line(request: LenientRequest) -> bool:
     return any(line.endswith((b" ", b"\t")) for line in request.chunk_lines)
 
 
-def _connect_without_a_port(request: Anatomy) -> bool:
+def _connect_without_a_port(request: LenientRequest) -> bool:
     return request.method == b"CONNECT" and not (_is_authority(request.target) and _has_port(request.target))
 
 
-def _asterisk_without_options(request: Anatomy) -> bool:
+def _asterisk_without_options(request: LenientRequest) -> bool:
     return request.target == b"*" and request.method not in {b"OPTIONS", b"CONNECT"}
 
 
-def _no_form_of_a_target(request: Anatomy) -> bool:
+def _no_form_of_a_target(request: LenientRequest) -> bool:
     is_one = request.target.startswith(b"/") or request.target == b"*" or _ABSOLUTE.fullmatch(request.target)
     return bool(request.target) and request.method != b"CONNECT" and not is_one
 
 
-def _fragment_or_backslash(request: Anatomy) -> bool:
+def _fragment_or_backslash(request: LenientRequest) -> bool:
     match = _ABSOLUTE.fullmatch(request.target)
     path_and_query = match[3] if match else request.target
     return request.method != b"CONNECT" and bool(re.search(rb"[#\\]", path_and_query))
 
 
-def _broken_escape(request: Anatomy) -> bool:
+def _broken_escape(request: LenientRequest) -> bool:
     match = _ABSOLUTE.fullmatch(request.target)
     path = (match[3] if match else request.target).partition(b"?")[0]
     return request.method != b"CONNECT" and bool(re.search(rb"%(?![0-9A-Fa-f]{2})", path))
 
 
-def _absolute_form(request: Anatomy) -> tuple[bytes, bytes] | None:
+def _absolute_form(request: LenientRequest) -> tuple[bytes, bytes] | None:
     """Return the scheme, in lower case, and the authority of a target in absolute-form."""
     match = None if request.method == b"CONNECT" else _ABSOLUTE.fullmatch(request.target)
     return (match[1].lower(), match[2]) if match else None
 
 
-def _other_scheme(request: Anatomy) -> bool:
+def _other_scheme(request: LenientRequest) -> bool:
     absolute = _absolute_form(request)
     return absolute is not None and absolute[0] != b"http"
 
 
-def _userinfo(request: Anatomy) -> bool:
+def _userinfo(request: LenientRequest) -> bool:
     absolute = _absolute_form(request)
     return absolute is not None and b"@" in absolute[1]
 
 
-def _invalid_authority(request: Anatomy) -> bool:
+def _invalid_authority(request: LenientRequest) -> bool:
     absolute = _absolute_form(request)
     return absolute is not None and b"@" not in absolute[1] and not _is_authority(absolute[1])
 
 
-def _too_many_lines(request: Anatomy) -> bool:
+def _too_many_lines(request: LenientRequest) -> bool:
     return len(request.field_lines) > 100
 
 
-def _long_request_line(request: Anatomy) -> bool:
+def _long_request_line(request: LenientRequest) -> bool:
     return request.first_line_octets > 8192
 
 
-def _long_head(request: Anatomy) -> bool:
+def _long_head(request: LenientRequest) -> bool:
     return request.head_octets > 32 * 1024
 
 
-def _long_extensions(request: Anatomy) -> bool:
+def _long_extensions(request: LenientRequest) -> bool:
     lengths = [len(line) for line in request.chunk_lines]
     return bool(lengths) and (max(lengths) > 4096 - 2 or sum(lengths) > 16 * 1024)
 
 
-def _long_trailers(request: Anatomy) -> bool:
+def _long_trailers(request: LenientRequest) -> bool:
     return len(request.trailers) > 32 * 1024 or len(request.trailer_lines) > 100
 
 
-def _much_framing(request: Anatomy) -> bool:
+def _much_framing(request: LenientRequest) -> bool:
     excess = accumulate(
         len(line) + len(b"\r\n\r\n") - int((re.match(rb"[0-9A-Fa-f]+", line) or [b"0"])[0], 16)
         for line in request.chunk_lines
@@ -209,39 +209,39 @@ def _much_framing(request: Anatomy) -> bool:
     return max(excess, default=0) > 16 * 1024
 
 
-def _much_content(request: Anatomy) -> bool:
+def _much_content(request: LenientRequest) -> bool:
     return request.content_octets > 1024 * 1024
 
 
 # --- h11 refuses ----------------------------------------------------------------------------------
 
 
-def _empty_line_first(request: Anatomy) -> bool:
+def _empty_line_first(request: LenientRequest) -> bool:
     return request.octets.startswith(b"\r\n")
 
 
-def _obs_text_in_the_target(request: Anatomy) -> bool:
+def _obs_text_in_the_target(request: LenientRequest) -> bool:
     return bool(re.search(rb"[\x80-\xff]", request.target))
 
 
-def _long_chunk_size(request: Anatomy) -> bool:
+def _long_chunk_size(request: LenientRequest) -> bool:
     return any(re.match(rb"[0-9A-Fa-f]{21}", line) for line in request.chunk_lines)
 
 
-def _long_length(request: Anatomy) -> bool:
+def _long_length(request: LenientRequest) -> bool:
     return any(re.fullmatch(rb"[0-9]{21,}", value) for value in request.values(b"content-length"))
 
 
-def _space_before_an_extension(request: Anatomy) -> bool:
+def _space_before_an_extension(request: LenientRequest) -> bool:
     return any(re.match(rb"[0-9A-Fa-f]+[ \t]+;", line) for line in request.chunk_lines)
 
 
-def _empty_coding(request: Anatomy) -> bool:
+def _empty_coding(request: LenientRequest) -> bool:
     codings = b",".join(request.values(b"transfer-encoding")).split(b",")
     return len(codings) > 1 and b"" in {coding.strip(b" \t") for coding in codings}
 
 
-def _framing_field_in_a_trailer(request: Anatomy) -> bool:
+def _framing_field_in_a_trailer(request: LenientRequest) -> bool:
     lists = [value for name, value in request.trailer_fields if name == b"content-length"]
     lengths = {length.strip(b" \t") for value in lists for length in value.split(b",")}
     codings = [value.lower() for name, value in request.trailer_fields if name == b"transfer-encoding"]
@@ -252,12 +252,12 @@ def _framing_field_in_a_trailer(request: Anatomy) -> bool:
 # --- Neither refuses ------------------------------------------------------------------------------
 
 
-def _http_1_0_that_asks_to_persist(request: Anatomy) -> bool:
+def _http_1_0_that_asks_to_persist(request: LenientRequest) -> bool:
     options = b",".join(request.values(b"connection")).lower()
     return request.version == b"1.0" and b"keep-alive" in options
 
 
-PREDICATES: dict[str, Callable[[Anatomy], bool]] = {
+PREDICATES: dict[str, Callable[[LenientRequest], bool]] = {
     "a-line-end-without-cr": _bare_lf,
     "a-folded-line": _folded_line,
     "a-control-character-in-a-value": _control_in_a_value,
@@ -297,14 +297,14 @@ PREDICATES: dict[str, Callable[[Anatomy], bool]] = {
 
 def explain(difference: Difference) -> list[str]:
     """Return the names of the classes that explain *difference*: none is a finding."""
-    request = Anatomy(difference.octets)
+    request = LenientRequest(difference.octets)
     direction = difference.direction
     return [name for name in _NAMES.get(direction, ()) if PREDICATES[name](request)]
 
 
 def contradict(request_octets: bytes) -> list[str]:
     """Return the names of the classes that say of one request, which both readers took, that one refuses it."""
-    request = Anatomy(request_octets)
+    request = LenientRequest(request_octets)
     return [name for name, entry in CLASSES.items() if entry.is_refusal and PREDICATES[name](request)]
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from conformance.corpus.cases import load_cases
-from conformance.parsers.readings import Reading, find_difference, read_by_h11, read_by_httpsock
+from conformance.parsers.drivers import read_by_h11, read_by_httpsock
+from conformance.parsers.results import ParseResult, find_difference
 
 from .differences import contradict, explain
 from .generator import Generator, SeededRandom
@@ -41,7 +42,7 @@ class Findings:
     """What a run has found, each kind once, and how often each class of differences was met."""
 
     def __init__(
-        self, read: Callable[[bytes], Reading] = read_by_httpsock, *, max_seconds: float = _MAX_SECONDS
+        self, read: Callable[[bytes], ParseResult] = read_by_httpsock, *, max_seconds: float = _MAX_SECONDS
     ) -> None:
         self._read = read
         self._max_seconds = max_seconds
@@ -89,7 +90,7 @@ class Findings:
         return Finding(octets, kind, "; ".join(verdicts))
 
     @staticmethod
-    def _contradiction(octets: bytes, reading: Reading) -> Finding | None:
+    def _contradiction(octets: bytes, reading: ParseResult) -> Finding | None:
         """Return what both readers took though the table says that one refuses it, or None."""
         start = 0
         for request in reading.requests:
@@ -100,7 +101,7 @@ class Findings:
         return None
 
 
-def _verdict(reading: Reading) -> str:
+def _verdict(reading: ParseResult) -> str:
     """Return *reading* in words."""
     taken = [f"{request.method.decode()} {request.path!r}" for request in reading.requests]
     words = "takes " + ", ".join(taken) if taken else "takes nothing"

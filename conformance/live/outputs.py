@@ -12,9 +12,9 @@ from xml.etree import ElementTree as ET
 
 from conformance.corpus.requirements import load_requirements
 
-from .check import Outcome, Result, chapter_of_result, section_of_result
+from .results import Outcome, Result, chapter_of_result, section_of_result
 
-_MOST_SHOWN = 1200
+_MAX_SHOWN = 1200
 # The levels, the gravest first, and what each means for the server that breaks it.
 LEVELS = {
     "MUST": "the RFC's word",
@@ -37,8 +37,8 @@ class Cause(NamedTuple):
 
 def show(octets: bytes) -> str:
     """Return *octets* as one would write them in a program, a long run cut short."""
-    text = ascii(octets[:_MOST_SHOWN])[2:-1].replace("\\\\", "\\")
-    return text if len(octets) <= _MOST_SHOWN else f"{text} … ({len(octets)} octets)"
+    text = ascii(octets[:_MAX_SHOWN])[2:-1].replace("\\\\", "\\")
+    return text if len(octets) <= _MAX_SHOWN else f"{text} … ({len(octets)} octets)"
 
 
 def _lines(octets: bytes) -> list[str]:
@@ -120,7 +120,7 @@ def as_json(results: Sequence[Result]) -> str:
 
 
 def _plain(result: Result) -> dict[str, str]:
-    octets = {"sent": result.sent.decode("latin-1"), "received": result.received[:_MOST_SHOWN].decode("latin-1")}
+    octets = {"sent": result.sent.decode("latin-1"), "received": result.received[:_MAX_SHOWN].decode("latin-1")}
     places = {"chapter": chapter_of_result(result), "section": section_of_result(result)}
     return {**result._asdict(), "outcome": result.outcome.value, **places, **octets}
 

@@ -25,8 +25,8 @@ _SINGLETONS = frozenset(
     b"expires server".split()
 )
 # More than this, and how many there are tells nothing new: what a server sends without end is not read without end.
-_MOST_SURPLUS = 100
-_MOST_CHUNKS = 100_000
+_MAX_SURPLUS = 100
+_MAX_CHUNKS = 100_000
 
 
 class Response(NamedTuple):
@@ -83,7 +83,7 @@ def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> R
     """
     reading = Reading([], b"", [], [])
     at = 0
-    while at < len(octets) and len(reading.responses) + len(reading.interim) < len(methods) + _MOST_SURPLUS:
+    while at < len(octets) and len(reading.responses) + len(reading.interim) < len(methods) + _MAX_SURPLUS:
         number = len(reading.responses)
         method = methods[number] if number < len(methods) else "GET"
         response, faults, stop = _read_response(octets, at, method, is_ended=bool(is_ended))
@@ -218,7 +218,7 @@ def _chunks(octets: bytes, at: int, *, is_ended: bool) -> _Framed:
     """Return chunked content, which starts at *at* (RFC 9112 §7.1)."""
     content = bytearray()
     cut = _Framed(b"", at, "chunked content has no end (RFC 9112 §8)" if is_ended else None, is_whole=False)
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         line_stop = octets.find(b"\r\n", at)
         if line_stop < 0:
             return cut
@@ -235,7 +235,7 @@ def _chunks(octets: bytes, at: int, *, is_ended: bool) -> _Framed:
             return cut._replace(fault="chunk data doesn't end at its size (RFC 9112 §7.1)")
         at += size + 2
     else:
-        return cut._replace(fault=f"more than {_MOST_CHUNKS} chunks, and no end")
+        return cut._replace(fault=f"more than {_MAX_CHUNKS} chunks, and no end")
     while octets[at : at + 2] != b"\r\n":
         line_stop = octets.find(b"\r\n", at)
         if line_stop < 0:

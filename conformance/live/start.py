@@ -12,10 +12,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from conformance.semantics.checks import site
-
 from . import wire
-from .plays import sentinel
+from .probes import sentinel
+from .site import site
 
 _START_SECONDS = 15.0
 _STOP_SECONDS = 5.0

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from conformance.parsers.h11_client import faults_by_h11_client
+
 from .start import Program
-from .wire import Reading, exchange, judge_by_h11_client, read_responses, reproduce
+from .wire import Reading, exchange, read_responses, reproduce
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -45,7 +47,7 @@ def test_a_well_formed_response_is_read_whole(method: str, octets: bytes, conten
     reading = read(octets, method)
     assert [response.content for response in reading.responses] == contents
     assert (reading.leftover, reading.faults) == (b"", [])
-    assert judge_by_h11_client(octets, [method, "GET"]) == []
+    assert faults_by_h11_client(octets, [method, "GET"]) == []
 
 
 BAD = {
@@ -104,7 +106,7 @@ def test_nothing_that_a_server_sends_raises_an_error() -> None:
                 reading = read(changed, method)
                 octets_read = sum(len(part.octets) for part in (*reading.responses, *reading.interim))
                 assert octets_read + len(reading.leftover) == len(changed)
-                judge_by_h11_client(changed, [method])
+                faults_by_h11_client(changed, [method])
             # What may still come is no fault.
             assert read_responses(octets[:position], [method], False).faults == []
 
@@ -187,7 +189,7 @@ def test_a_server_that_never_ends_is_cut_off() -> None:
             connected.sendall(b"x" * 65536)
 
     with server(converse) as address:
-        transcript = exchange(address, [b"x"], seconds=5.0, ends=False, most_octets=100_000)
+        transcript = exchange(address, [b"x"], seconds=5.0, ends=False, max_octets=100_000)
     assert transcript.ended == "flooded"
     assert len(transcript.received) > 100_000
 

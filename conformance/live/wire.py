@@ -10,20 +10,17 @@ import re
 import selectors
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
-
-import h11
 
 from .responses import Reading, Response, read_responses
 
-__all__ = ["Reading", "Response", "Transcript", "exchange", "judge_by_h11_client", "read_responses", "reproduce"]
+__all__ = ["Reading", "Response", "Transcript", "exchange", "read_responses", "reproduce"]
 
 _RECEIVE_OCTETS = 64 * 1024
-_MOST_OCTETS = 64 * 1024 * 1024
+_MAX_OCTETS = 64 * 1024 * 1024
 # A few octets that come a hundred times.
 _RUN = re.compile(rb"(.{1,8}?)\1{99,}", re.DOTALL)
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Transcript(NamedTuple):
@@ -104,12 +101,12 @@ def exchange(
     seconds: float,
     ends: bool,
     patience: float | None = None,
-    most_octets: int = _MOST_OCTETS,
+    max_octets: int = _MAX_OCTETS,
 ) -> Transcript:
     """Connect to *address*, send *parts* one after the other, and return what came back until the server closed.
 
     *ends* says whether our side is ended as soon as all is sent. With *patience* it is ended after that many seconds of
-    silence. After *seconds* in all, or *most_octets* received, nothing more is waited for.
+    silence. After *seconds* in all, or *max_octets* received, nothing more is waited for.
     """
     deadline = time.monotonic() + seconds
     try:
@@ -137,7 +134,7 @@ def exchange(
             if events & selectors.EVENT_WRITE:
                 state.send()
             if ended is None:
-                ended = _limit(most_octets - len(state.received), deadline)
+                ended = _limit(max_octets - len(state.received), deadline)
             if not events and ended is None and not is_patient:
                 state.end()
         return state.transcript(ended)
@@ -176,39 +173,3 @@ def _printf_format(octets: bytes) -> str:
     if shown and shown[0] == "-":
         shown[0] = r"\055"
     return "".join(shown)
-
-
-def judge_by_h11_client(octets: bytes, methods: Sequence[str]) -> list[str]:
-    """Return what h11 finds wrong with *octets*, all that came until the server closed, as answers to *methods*.
-
-    Fewer answers than *methods* are no fault of form. Octets behind the last one are.
-    """
-    for count, method in enumerate(methods, 1):
-        if not octets:
-            return []
-        connection = h11.Connection(h11.CLIENT)
-        asked = method if _TOKEN.fullmatch(method) else "GET"
-        connection.send(h11.Request(method=asked, target="*", headers=[("Host", "localhost")]))
-        connection.send(h11.EndOfMessage())
-        try:
-            connection.receive_data(octets)
-            rest = _rest_after_response(connection)
-            if rest is None:
-                connection.receive_data(b"")
-                rest = _rest_after_response(connection) or b""
-        except h11.RemoteProtocolError as error:
-            return [f"h11 says of answer {count}: {error}"]
-        octets = rest
-    return ["h11 says that octets follow the last answer"] if octets else []
-
-
-def _rest_after_response(connection: h11.Connection) -> bytes | None:
-    """Return the octets behind the response that *connection* has received, or None if it has no end yet."""
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            return None
-        if isinstance(event, h11.EndOfMessage):
-            return connection.trailing_data[0]
-        if event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
-            return b""

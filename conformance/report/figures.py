@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from conformance.corpus.cases import Case, load_cases
 from conformance.corpus.requirements import Requirement, chapter_of
-from conformance.parsers.judges import Verdict
+from conformance.corpus.verdicts import Verdict
 
 from .coverage import Coverage, cover, load_checks
 

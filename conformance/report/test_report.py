@@ -9,8 +9,8 @@ import pytest
 
 from conformance.corpus.cases import load_cases
 from conformance.corpus.requirements import load_requirements
+from conformance.corpus.verdicts import Understood, Verdict
 from conformance.fuzz.differences import CLASSES
-from conformance.parsers.judges import Understood, Verdict
 
 from . import markdown as report
 from .coverage import load_checks

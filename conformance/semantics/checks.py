@@ -1,9 +1,9 @@
 """The static-semantics checks: what a server of files owes its clients beyond the syntax (R082 to R148).
 
     site(root)                     makes the known folder, which the server under test is to serve
-    is_served(talk)                whether it does
+    is_served(session)                whether it does
     for check in CHECKS:
-        fault = check.run(talk)    None if what check.name says holds, else a sentence on what is wrong
+        fault = check.run(session)    None if what check.name says holds, else a sentence on what is wrong
 
 A check raises InapplicableError, with a sentence, where the RFC leaves the server a choice and it has chosen not to;
 that is no failure. MUST and SHOULD are the RFC's; SECURITY and POLICY are ours.
@@ -16,9 +16,9 @@ from . import fields as semantic_fields
 from . import messages as semantic_messages
 from . import paths as semantic_paths
 from . import ranges as semantic_ranges
-from .semantic_talk import Chapter, Check, FaultError, InapplicableError, Talk, get
+from .session import Chapter, Check, FaultError, InapplicableError, Session, get
 
-__all__ = ["CHAPTERS", "CHECKS", "Check", "InapplicableError", "Talk", "is_served", "site"]
+__all__ = ["CHAPTERS", "CHECKS", "Check", "InapplicableError", "Session", "is_served", "site"]
 
 
 CHAPTERS: dict[str, Chapter] = {
@@ -31,9 +31,9 @@ CHAPTERS: dict[str, Chapter] = {
 CHECKS: list[Check] = [check for chapter in CHAPTERS.values() for check in chapter]
 
 
-def is_served(talk: Talk) -> bool:
-    """Return whether the server of *talk* serves the known folder."""
+def is_served(session: Session) -> bool:
+    """Return whether the server of *session* serves the known folder."""
     try:
-        return talk.one(get("/digits.txt")).content == DIGITS
+        return session.one(get("/digits.txt")).content == DIGITS
     except FaultError:
         return False

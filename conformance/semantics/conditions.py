@@ -7,10 +7,10 @@ from functools import partial
 from conformance.live.site import DIGITS
 from conformance.live.wire import Response
 
-from .semantic_talk import (
+from .session import (
     Chapter,
     InapplicableError,
-    Talk,
+    Session,
     entity_tag,
     expect,
     field,
@@ -28,16 +28,16 @@ _OTHER = '"no-such-tag"'
 
 
 def _status_with(
-    talk: Talk, fields: list[str], statuses: list[int], method: str = "GET", path: str = _PATH
+    session: Session, fields: list[str], statuses: list[int], method: str = "GET", path: str = _PATH
 ) -> str | None:
     """Return a fault unless *fields*, in which the validators of *path* are filled in, are answered with *statuses*."""
     text = "\n".join(fields)
     if "{tag}" in text or "{bare}" in text:
-        tag = entity_tag(talk)
+        tag = entity_tag(session)
         text = text.replace("{tag}", tag).replace("{bare}", tag[1:-1])
     if "{date" in text:
-        text = _with_dates(text, last_modified_date(talk))
-    response = talk.one(request(method, path, *text.split("\n")))
+        text = _with_dates(text, last_modified_date(session))
+    response = session.one(request(method, path, *text.split("\n")))
     return expect(response, *statuses) or _content_fault(response)
 
 
@@ -178,11 +178,11 @@ _add("HEAD with If-Modified-Since gives 304", "R119", "SHOULD", ["If-Modified-Si
 _add("HEAD with If-Match that fails gives 412", "R121", "MUST", [f"If-Match: {_OTHER}"], 412, method="HEAD")
 
 
-def _date_form(talk: Talk, name: str, value: str, preferred: str, status: int) -> str | None:
+def _date_form(session: Session, name: str, value: str, preferred: str, status: int) -> str | None:
     """Return a fault unless *value* is understood as the same date in the *preferred* form is."""
-    if _status_with(talk, [f"{name}: {preferred}"], [status]):
+    if _status_with(session, [f"{name}: {preferred}"], [status]):
         raise InapplicableError(f"the server does not evaluate {name}")
-    return _status_with(talk, [f"{name}: {value}"], [status])
+    return _status_with(session, [f"{name}: {value}"], [status])
 
 
 # For If-Unmodified-Since a date that fails, since a form not understood would be ignored.
@@ -197,12 +197,12 @@ for _name, _value, _preferred, _status in (
     CHECKS.add(f"{_name} understands a date as {_form} has it", "R120", "MUST", _run)
 
 
-def _like_plain(talk: Talk, method: str, path: str, fields: list[str]) -> str | None:
+def _like_plain(session: Session, method: str, path: str, fields: list[str]) -> str | None:
     """Return a fault unless *fields* change nothing in a response that is neither 2xx nor 412 (RFC 9110 §13.2.1)."""
-    plain = talk.one(request(method, path))
+    plain = session.one(request(method, path))
     if plain.status < 300:
         raise InapplicableError(f"{method} {path} is answered {plain.status}")
-    return expect(talk.one(request(method, path, *fields)), plain.status, whether="as without the condition")
+    return expect(session.one(request(method, path, *fields)), plain.status, whether="as without the condition")
 
 
 for _field in (
@@ -221,11 +221,11 @@ for _field in (
         CHECKS.add(f"{_field} does not replace the answer to {_what}", "R124", "MUST", _run)
 
 
-def _not_modified(talk: Talk, path: str = _PATH) -> tuple[Response, Response]:
+def _not_modified(session: Session, path: str = _PATH) -> tuple[Response, Response]:
     """Return a 200 response and the 304 to the same."""
-    full = talk.whole(path)
+    full = session.whole(path)
     tag, date = field(full, "etag"), field(full, "last-modified")
-    response = talk.one(get(path, f"If-None-Match: {tag}" if tag else f"If-Modified-Since: {date or _LONG_AGO}"))
+    response = session.one(get(path, f"If-None-Match: {tag}" if tag else f"If-Modified-Since: {date or _LONG_AGO}"))
     if response.status != 304:
         raise InapplicableError("the server sends no 304")
     return full, response
@@ -233,8 +233,8 @@ def _not_modified(talk: Talk, path: str = _PATH) -> tuple[Response, Response]:
 
 for _field in ("Date", "ETag", "Vary", "Cache-Control", "Expires", "Content-Location"):
 
-    def _repeats(talk: Talk, name: str = _field.lower()) -> str | None:
-        full, response = _not_modified(talk, "/style.css")
+    def _repeats(session: Session, name: str = _field.lower()) -> str | None:
+        full, response = _not_modified(session, "/style.css")
         if full.field(name) is None:
             raise InapplicableError(f"the 200 has no {name}")
         if response.field(name) is None:
@@ -247,27 +247,27 @@ for _field in ("Date", "ETag", "Vary", "Cache-Control", "Expires", "Content-Loca
 
 
 @CHECKS.check("304 has no metadata that does not guide a cache", "R125", "SHOULD")
-def _no_other_metadata(talk: Talk) -> str | None:
-    response = _not_modified(talk)[1]
+def _no_other_metadata(session: Session) -> str | None:
+    response = _not_modified(session)[1]
     names = [name.decode("latin-1") for name, _ in response.fields if name.startswith(b"content-")]
     surplus = sorted(set(names) - {"content-location", "content-length", "content-security-policy"})
     return unless(not surplus, f"the 304 has {', '.join(surplus)}")
 
 
 @CHECKS.check("304 has no content, and what follows it is the next response", "R126", "MUST")
-def _no_content(talk: Talk) -> str | None:
-    full = _not_modified(talk)[0]
+def _no_content(session: Session) -> str | None:
+    full = _not_modified(session)[0]
     tag, date = field(full, "etag"), field(full, "last-modified")
     condition = f"If-None-Match: {tag}" if tag else f"If-Modified-Since: {date}"
-    responses = talk.ask(get(_PATH, condition), get("/letters.txt"))
+    responses = session.ask(get(_PATH, condition), get("/letters.txt"))
     return unless(not responses[1:] or responses[1].content == b"abcdefghij", "the next response is not the next") or (
-        talk.faults[0] if talk.faults else None
+        session.faults[0] if session.faults else None
     )
 
 
 @CHECKS.check("304 has the Content-Length of the 200, or none", "R126", "MUST")
-def _length(talk: Talk) -> str | None:
-    full, response = _not_modified(talk)
+def _length(session: Session) -> str | None:
+    full, response = _not_modified(session)
     return unless(
         response.field("content-length") in {None, full.field("content-length")}, "another Content-Length than the 200"
     ) or unless(not response.field("transfer-encoding"), "the 304 has Transfer-Encoding")

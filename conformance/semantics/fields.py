@@ -10,7 +10,7 @@ from functools import partial
 from conformance.live.site import STYLE
 from conformance.live.wire import Response
 
-from .semantic_talk import Chapter, InapplicableError, Talk, expect, field, get, parse_date, request, unless
+from .session import Chapter, InapplicableError, Session, expect, field, get, parse_date, request, unless
 
 CHECKS = Chapter()
 
@@ -40,9 +40,9 @@ _SINGLETONS = b"""content-length content-type content-range content-location dat
     expires retry-after age""".split()
 
 
-def _date(talk: Talk, asked: bytes) -> str | None:
+def _date(session: Session, asked: bytes) -> str | None:
     """Return a fault unless the response to *asked* has a Date near the clock (RFC 9110 §6.6.1)."""
-    response = talk.one(asked)
+    response = session.one(asked)
     if response.status >= 500:
         raise InapplicableError(f"a {response.status} need not have Date")
     date = field(response, "date")
@@ -52,13 +52,13 @@ def _date(talk: Talk, asked: bytes) -> str | None:
     return unless(abs(moment.timestamp() - time.time()) < 300, f"Date is {date}: far from now")
 
 
-def _well_formed(talk: Talk, asked: bytes) -> str | None:
+def _well_formed(session: Session, asked: bytes) -> str | None:
     """Return what our reader and h11's would not have in the response to *asked*."""
-    response = talk.one(asked)
+    response = session.one(asked)
     names = [name for name, _ in response.fields]
     twice = sorted({name.decode() for name in _SINGLETONS if names.count(name) > 1})
     # What a 405 has to carry is a requirement of its own.
-    faults = [fault for fault in talk.faults if "Allow" not in fault]
+    faults = [fault for fault in session.faults if "Allow" not in fault]
     return (
         (faults[0] if faults else None)
         or unless(not twice, f"twice: {', '.join(twice)}")
@@ -66,9 +66,9 @@ def _well_formed(talk: Talk, asked: bytes) -> str | None:
     )
 
 
-def _delimited(talk: Talk, asked: bytes) -> str | None:
+def _delimited(session: Session, asked: bytes) -> str | None:
     """Return a fault unless one can tell where the response to *asked* ends without a close."""
-    response = talk.one(asked)
+    response = session.one(asked)
     if response.status in {204, 304}:
         raise InapplicableError(f"a {response.status} to this has no content")
     return unless(
@@ -89,12 +89,12 @@ for _kind, _asked in _KINDS.items():
 _NOT_OF_HEAD = {b"date", b"connection", b"keep-alive", b"content-length", b"transfer-encoding"}
 
 
-def _head_and_get(talk: Talk, target: str, fields: list[str]) -> tuple[Response, Response]:
-    return talk.one(request("HEAD", target, *fields)), talk.one(get(target, *fields))
+def _head_and_get(session: Session, target: str, fields: list[str]) -> tuple[Response, Response]:
+    return session.one(request("HEAD", target, *fields)), session.one(get(target, *fields))
 
 
-def _head_fields(talk: Talk, target: str, fields: list[str]) -> str | None:
-    head, full = _head_and_get(talk, target, fields)
+def _head_fields(session: Session, target: str, fields: list[str]) -> str | None:
+    head, full = _head_and_get(session, target, fields)
     # RFC 9110 §9.3.2: HEAD may leave out what is determined only while the content is generated, as a listing is.
     generated = {b"etag"} if target == "/listing/" and not field(head, "etag") else set()
     missing = [
@@ -105,17 +105,17 @@ def _head_fields(talk: Talk, target: str, fields: list[str]) -> str | None:
     return expect(head, full.status) or unless(not missing, f"HEAD lacks {', '.join(missing)} as GET has it")
 
 
-def _head_length(talk: Talk, target: str, fields: list[str]) -> str | None:
-    head, full = _head_and_get(talk, target, fields)
+def _head_length(session: Session, target: str, fields: list[str]) -> str | None:
+    head, full = _head_and_get(session, target, fields)
     said = field(head, "content-length")
     if not said.isdecimal():
         raise InapplicableError("HEAD has no Content-Length, as it may")
     return unless(int(said) == len(full.content), f"HEAD says {said} octets, GET has {len(full.content)}")
 
 
-def _head_content(talk: Talk, target: str, fields: list[str]) -> str | None:
-    talk.ask(request("HEAD", target, *fields))
-    received = talk.transcript.received if talk.transcript else b""
+def _head_content(session: Session, target: str, fields: list[str]) -> str | None:
+    session.ask(request("HEAD", target, *fields))
+    received = session.transcript.received if session.transcript else b""
     return unless(received.partition(b"\r\n\r\n")[2] == b"", "octets follow the head")
 
 
@@ -145,12 +145,12 @@ for _what, _target, _fields in (
 
 
 @CHECKS.check("A file has Last-Modified", "R108", "SHOULD")
-def _last_modified_is_sent(talk: Talk) -> str | None:
-    return unless(talk.whole("/digits.txt").field("last-modified"), "it has not")
+def _last_modified_is_sent(session: Session) -> str | None:
+    return unless(session.whole("/digits.txt").field("last-modified"), "it has not")
 
 
-def _last_modified_is_past(talk: Talk, path: str) -> str | None:
-    response = talk.whole(path)
+def _last_modified_is_past(session: Session, path: str) -> str | None:
+    response = session.whole(path)
     date, modified = field(response, "date"), field(response, "last-modified")
     if not modified:
         raise InapplicableError("the server sends no Last-Modified")
@@ -164,26 +164,26 @@ CHECKS.add("Last-Modified is not later than Date", "R108", "MUST", partial(_last
 CHECKS.add("A file from the future is not", "R108", "MUST", partial(_last_modified_is_past, path="/future.txt"))
 
 
-def _tag(talk: Talk, asked: bytes) -> str:
-    tag = field(talk.one(asked), "etag")
+def _tag(session: Session, asked: bytes) -> str:
+    tag = field(session.one(asked), "etag")
     if not tag:
         raise InapplicableError("the server sends no ETag here")
     return tag
 
 
 @CHECKS.check("A file has ETag", "R109", "SHOULD")
-def _tag_is_sent(talk: Talk) -> str | None:
-    return unless(talk.whole("/digits.txt").field("etag"), "it has not")
+def _tag_is_sent(session: Session) -> str | None:
+    return unless(session.whole("/digits.txt").field("etag"), "it has not")
 
 
-def _tag_is_quoted(talk: Talk, path: str) -> str | None:
-    tag = _tag(talk, get(path))
+def _tag_is_quoted(session: Session, path: str) -> str | None:
+    tag = _tag(session, get(path))
     return unless(_ENTITY_TAG.fullmatch(tag), f"ETag is {tag}")
 
 
-def _tag_is_stable(talk: Talk, asked: bytes) -> str | None:
-    tag = _tag(talk, get("/digits.txt"))
-    again = field(talk.one(asked), "etag")
+def _tag_is_stable(session: Session, asked: bytes) -> str | None:
+    tag = _tag(session, get("/digits.txt"))
+    again = field(session.one(asked), "etag")
     return unless(again in {"", tag}, f"ETag is {tag}, then {again}")
 
 
@@ -194,16 +194,16 @@ for _kind in ("a file", "HEAD", "a range", "two ranges", "If-None-Match"):
 
 
 @CHECKS.check("A strong ETag of the encoded representation is not that of the plain one", "R109", "MUST")
-def _tag_of_encoded(talk: Talk) -> str | None:
-    encoded = talk.one(get("/style.css", "Accept-Encoding: gzip"))
+def _tag_of_encoded(session: Session) -> str | None:
+    encoded = session.one(get("/style.css", "Accept-Encoding: gzip"))
     if not field(encoded, "content-encoding"):
         raise InapplicableError("the server does not encode")
-    tag = _tag(talk, get("/style.css"))
+    tag = _tag(session, get("/style.css"))
     return unless(tag.startswith("W/") or field(encoded, "etag") != tag, "two representations with one strong ETag")
 
 
-def _type(talk: Talk, path: str, types: list[str]) -> str | None:
-    found = field(talk.whole(path), "content-type").partition(";")[0].strip().lower()
+def _type(session: Session, path: str, types: list[str]) -> str | None:
+    found = field(session.whole(path), "content-type").partition(";")[0].strip().lower()
     # RFC 9110 §8.3: none is sent for a type that is unknown, which recipients take for this one.
     if found in {"", "application/octet-stream"}:
         raise InapplicableError("the server does not know this type, or is not told of it")
@@ -223,9 +223,9 @@ for _path, _types in {
     CHECKS.add(f"Content-Type of {_path} fits", "R110", "SHOULD", partial(_type, path=_path, types=_types))
 
 
-def _charset(talk: Talk, path: str, *, is_utf8: bool) -> str | None:
+def _charset(session: Session, path: str, *, is_utf8: bool) -> str | None:
     """Return a fault if Content-Type names a charset that the file at *path* is not in, or does not declare."""
-    found = field(talk.whole(path), "content-type")
+    found = field(session.whole(path), "content-type")
     match = re.search(r';[ \t]*charset="?([^";\s]+)', found, re.IGNORECASE)
     if match is None:
         return None
@@ -257,8 +257,8 @@ CHECKS.add(
 )
 
 
-def _encoding(talk: Talk, value: str, allowed: list[str]) -> str | None:
-    response = talk.one(get("/style.css", *([f"Accept-Encoding: {value}"] if value != "-" else [])))
+def _encoding(session: Session, value: str, allowed: list[str]) -> str | None:
+    response = session.one(get("/style.css", *([f"Accept-Encoding: {value}"] if value != "-" else [])))
     coding = field(response, "content-encoding").lower()
     try:
         content = gzip.decompress(response.content) if coding == "gzip" else response.content
@@ -290,8 +290,8 @@ for _value, _allowed in {
 
 
 @CHECKS.check("A response that depends on Accept-Encoding has Vary, encoded or not", "R111", "SHOULD")
-def _vary(talk: Talk) -> str | None:
-    encoded, plain = talk.one(_KINDS["a compressible file"]), talk.whole("/style.css")
+def _vary(session: Session) -> str | None:
+    encoded, plain = session.one(_KINDS["a compressible file"]), session.whole("/style.css")
     if field(encoded, "content-encoding") == field(plain, "content-encoding"):
         raise InapplicableError("the server does not encode")
     named = ["accept-encoding" in field(one, "vary").lower() or field(one, "vary") == "*" for one in (encoded, plain)]
@@ -299,13 +299,13 @@ def _vary(talk: Talk) -> str | None:
 
 
 @CHECKS.check("Server does not tell the system and the libraries", "R112", "SHOULD")
-def _server(talk: Talk) -> str | None:
-    found = field(talk.whole("/digits.txt"), "server")
+def _server(session: Session) -> str | None:
+    found = field(session.whole("/digits.txt"), "server")
     return unless("(" not in found and len(found.split()) <= 2, f"Server is {found}")
 
 
-def _explains(talk: Talk, asked: bytes) -> str | None:
-    response = talk.one(asked)
+def _explains(session: Session, asked: bytes) -> str | None:
+    response = session.one(asked)
     if response.status < 400:
         raise InapplicableError(f"a {response.status} is no error")
     return unless(response.content, f"a {response.status} without a word") or unless(
@@ -317,8 +317,8 @@ for _kind in ("a missing file", "a method not allowed", "an unknown method", "an
     CHECKS.add(f"The error for {_kind} explains itself", "R113", "SHOULD", partial(_explains, asked=_KINDS[_kind]))
 
 
-def _no_500(talk: Talk, asked: bytes) -> str | None:
-    status = talk.one(asked).status
+def _no_500(session: Session, asked: bytes) -> str | None:
+    status = session.one(asked).status
     return unless(status < 500 or status in {501, 503, 505}, f"it is answered {status}")
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from conformance.live.site import BIG, DIGITS
 from conformance.live.wire import Response
 
-from .semantic_talk import Chapter, InapplicableError, Talk, expect, field, get, request, unless
+from .session import Chapter, InapplicableError, Session, expect, field, get, request, unless
 
 CHECKS = Chapter()
 
@@ -21,9 +21,9 @@ def _is_persistent_version(response: Response) -> bool:
     return response.octets.startswith(b"HTTP/1.1")
 
 
-def _answers_after(talk: Talk, first: bytes, *, may_close: bool = True) -> str | None:
+def _answers_after(session: Session, first: bytes, *, may_close: bool = True) -> str | None:
     """Return a fault unless a request behind *first* is answered on the same connection, or the server says close."""
-    responses = talk.ask(first, get("/digits.txt"))
+    responses = session.ask(first, get("/digits.txt"))
     if responses and not _is_persistent_version(responses[0]):
         raise InapplicableError("the server speaks HTTP/1.0, which need not persist")
     if len(responses) == 2:
@@ -52,9 +52,9 @@ for _what, _first in {
     CHECKS.add(f"The connection persists after {_what}", "R083", "SHOULD", partial(_answers_after, first=_first))
 
 
-def _closes(talk: Talk, fields: list[str]) -> str | None:
+def _closes(session: Session, fields: list[str]) -> str | None:
     """Return a fault unless nothing is answered behind a request with *fields*, which ask to close."""
-    responses = talk.ask(get("/letters.txt", *fields), get("/digits.txt"))
+    responses = session.ask(get("/letters.txt", *fields), get("/digits.txt"))
     return unless(responses, "no response") or unless(
         len(responses) == 1, "a request behind one that asked to close is answered"
     )
@@ -71,14 +71,14 @@ for _fields in (
 
 
 @CHECKS.check("A large last response arrives whole", "R085", "MUST")
-def _last_response_is_whole(talk: Talk) -> str | None:
-    response = talk.whole("/big.bin")
+def _last_response_is_whole(session: Session) -> str | None:
+    response = session.whole("/big.bin")
     return unless(response.content == BIG, f"{len(response.content)} of {len(BIG)} octets arrived, or others")
 
 
 @CHECKS.check("The response to a request that asks to close says close", "R086", "SHOULD")
-def _close_is_said(talk: Talk) -> str | None:
-    response = talk.one(get("/digits.txt", "Connection: close"))
+def _close_is_said(session: Session) -> str | None:
+    response = session.one(get("/digits.txt", "Connection: close"))
     if not _is_persistent_version(response):
         raise InapplicableError("the server speaks HTTP/1.0, which closes unsaid")
     return unless("close" in field(response, "connection").lower(), "the response lacks Connection: close")
@@ -89,56 +89,56 @@ def _old(target: str, *fields: str) -> bytes:
 
 
 @CHECKS.check("An HTTP/1.0 request without keep-alive is the last one", "R087", "MUST")
-def _http_1_0_closes(talk: Talk) -> str | None:
-    responses = talk.send([_old("/letters.txt") + _old("/digits.txt")], ["GET", "GET"])
-    ended = talk.transcript.ended if talk.transcript else ""
+def _http_1_0_closes(session: Session) -> str | None:
+    responses = session.send([_old("/letters.txt") + _old("/digits.txt")], ["GET", "GET"])
+    ended = session.transcript.ended if session.transcript else ""
     return unless(len(responses) == 1, f"{len(responses)} responses, not one") or unless(
         ended in {"closed", "reset"}, "the connection stays open behind the response"
     )
 
 
 @CHECKS.check("An HTTP/1.0 request gets no chunked response", "R087", "MUST")
-def _http_1_0_is_not_chunked(talk: Talk) -> str | None:
-    responses = talk.send([_old("/listing/")], ["GET"])
+def _http_1_0_is_not_chunked(session: Session) -> str | None:
+    responses = session.send([_old("/listing/")], ["GET"])
     return unless(
         responses and not field(responses[0], "transfer-encoding"), "an HTTP/1.0 client is sent Transfer-Encoding"
     )
 
 
 @CHECKS.check("A connection that persists for HTTP/1.0 says keep-alive", "R088", "SHOULD")
-def _keep_alive_is_confirmed(talk: Talk) -> str | None:
+def _keep_alive_is_confirmed(session: Session) -> str | None:
     keep, leave = "Connection: keep-alive", "Connection: close"
-    responses = talk.ask(_old("/letters.txt", keep), _old("/digits.txt", leave))
+    responses = session.ask(_old("/letters.txt", keep), _old("/digits.txt", leave))
     if len(responses) < 2:
         raise InapplicableError("the server closes after HTTP/1.0, as it may")
     return unless("keep-alive" in field(responses[0], "connection").lower(), "keep-alive is done but not said")
 
 
 @CHECKS.check("HTTP/1.1 persists by default", "R082", "SHOULD")
-def _persists_by_default(talk: Talk) -> str | None:
-    return _answers_after(talk, get("/page.html"), may_close=False)
+def _persists_by_default(session: Session) -> str | None:
+    return _answers_after(session, get("/page.html"), may_close=False)
 
 
 @CHECKS.check("Pipelined responses come in the order of the requests", "R089", "MUST")
-def _pipeline_in_order(talk: Talk) -> str | None:
-    alone = [talk.whole(path).content for path in _NAMED]
-    together = [response.content for response in talk.ask(*map(get, _NAMED))]
+def _pipeline_in_order(session: Session) -> str | None:
+    alone = [session.whole(path).content for path in _NAMED]
+    together = [response.content for response in session.ask(*map(get, _NAMED))]
     return unless(together == alone[: len(together)], "a response is not that to the request in its place")
 
 
 @CHECKS.check("Responses to pipelined HEAD and GET do not run into each other", "R089", "MUST")
-def _pipeline_of_unlike_methods(talk: Talk) -> str | None:
+def _pipeline_of_unlike_methods(session: Session) -> str | None:
     head = request("HEAD", "/big.bin")
-    responses = talk.ask(head, get("/digits.txt"), head, get("/digits.txt"))
+    responses = session.ask(head, get("/digits.txt"), head, get("/digits.txt"))
     contents = [response.content for response in responses]
     return unless(contents == [b"", DIGITS, b"", DIGITS][: len(contents)], f"contents {[*map(len, contents)]}") or (
-        talk.faults[0] if talk.faults else None
+        session.faults[0] if session.faults else None
     )
 
 
 @CHECKS.check("Forty pipelined requests are all answered", "R090", "SHOULD")
-def _all_are_answered(talk: Talk) -> str | None:
-    responses = talk.ask(*[get("/digits.txt")] * 40)
+def _all_are_answered(session: Session) -> str | None:
+    responses = session.ask(*[get("/digits.txt")] * 40)
     if responses and not _is_persistent_version(responses[0]):
         raise InapplicableError("the server speaks HTTP/1.0, which need not persist")
     if responses and len(responses) < 40 and responses[-1].closes:
@@ -147,37 +147,37 @@ def _all_are_answered(talk: Talk) -> str | None:
 
 
 @CHECKS.check("The answer to a request whose content is refused can be read", "R091", "SHOULD")
-def _unread_content_does_not_destroy_the_answer(talk: Talk) -> str | None:
-    responses = talk.ask(request("POST", "/missing", content=bytes(300_000)))
+def _unread_content_does_not_destroy_the_answer(session: Session) -> str | None:
+    responses = session.ask(request("POST", "/missing", content=bytes(300_000)))
     return unless(responses, "no response: it was lost with a reset, or never sent")
 
 
 @CHECKS.check("A client that ends its side gets its answer", "R092", "POLICY")
-def _half_close(talk: Talk) -> str | None:
-    responses = talk.send([get("/digits.txt")], ["GET"], ends=True)
+def _half_close(session: Session) -> str | None:
+    responses = session.send([get("/digits.txt")], ["GET"], ends=True)
     return unless(responses and responses[0].content == DIGITS, "no answer after half-close")
 
 
 @CHECKS.check("A connection whose client has ended its side is closed after the answer", "R092", "POLICY")
-def _half_close_ends(talk: Talk) -> str | None:
-    talk.send([get("/digits.txt")], ["GET"], ends=True)
-    ended = talk.transcript.ended if talk.transcript else ""
+def _half_close_ends(session: Session) -> str | None:
+    session.send([get("/digits.txt")], ["GET"], ends=True)
+    ended = session.transcript.ended if session.transcript else ""
     return unless(ended in {"closed", "reset"}, "the connection stays open though no request can come")
 
 
 @CHECKS.check("A request that comes octet by octet is answered like any other", "R095", "MUST")
-def _octet_by_octet(talk: Talk) -> str | None:
+def _octet_by_octet(session: Session) -> str | None:
     octets = get("/digits.txt", "Connection: close")
-    responses = talk.send([octets[place : place + 1] for place in range(len(octets))], ["GET"])
+    responses = session.send([octets[place : place + 1] for place in range(len(octets))], ["GET"])
     return unless(len(responses) == 1 and responses[0].content == DIGITS, "it is not")
 
 
-def _harmless(talk: Talk, octets: bytes) -> str | None:
+def _harmless(session: Session, octets: bytes) -> str | None:
     """Return a fault unless the server answers a good request after *octets* on another connection."""
-    talk.send([octets], ["GET"], ends=True)
-    received = talk.transcript.received if talk.transcript else b""
+    session.send([octets], ["GET"], ends=True)
+    received = session.transcript.received if session.transcript else b""
     return unless(DIGITS not in received, "the file is sent to something that is no HTTP/1 request") or unless(
-        talk.one(get("/digits.txt")).content == DIGITS, "a good request on the next connection is not answered"
+        session.one(get("/digits.txt")).content == DIGITS, "a good request on the next connection is not answered"
     )
 
 
@@ -195,20 +195,20 @@ for _what, _octets in {
 
 
 @CHECKS.check("GET returns the file", "R097", "MUST")
-def _get(talk: Talk) -> str | None:
-    response = talk.one(get("/digits.txt"))
+def _get(session: Session) -> str | None:
+    response = session.one(get("/digits.txt"))
     return expect(response, 200) or unless(response.content == DIGITS, "other octets than the file's")
 
 
 @CHECKS.check("HEAD is answered like GET", "R097", "MUST")
-def _head(talk: Talk) -> str | None:
-    return expect(talk.one(request("HEAD", "/digits.txt")), 200)
+def _head(session: Session) -> str | None:
+    return expect(session.one(request("HEAD", "/digits.txt")), 200)
 
 
-def _is_not_get(talk: Talk, method: str) -> str | None:
+def _is_not_get(session: Session, method: str) -> str | None:
     """Return a fault if *method* is answered as GET is, by a server that knows methods from each other."""
-    response = talk.one(request(method, "/digits.txt"))
-    if response.status < 400 and talk.one(request("X-NONE", "/digits.txt")).status < 400:
+    response = session.one(request(method, "/digits.txt"))
+    if response.status < 400 and session.one(request("X-NONE", "/digits.txt")).status < 400:
         raise InapplicableError("the server takes any method at all for one that gets the file")
     return unless(response.status >= 400 and DIGITS not in response.content, f"{method} is answered {response.status}")
 
@@ -218,19 +218,19 @@ for _method in ("get", "Get", "HEAD1", "GETT", "GE"):
 
 
 @CHECKS.check("An unknown method gets 501", "R099", "SHOULD")
-def _unknown_method(talk: Talk) -> str | None:
-    return expect(talk.one(request("BREW", "/digits.txt")), 501)
+def _unknown_method(session: Session) -> str | None:
+    return expect(session.one(request("BREW", "/digits.txt")), 501)
 
 
-def _not_allowed(talk: Talk, method: str) -> str | None:
-    response = talk.one(request(method, "/digits.txt", content=b"x"))
+def _not_allowed(session: Session, method: str) -> str | None:
+    response = session.one(request(method, "/digits.txt", content=b"x"))
     if response.status < 400:
         raise InapplicableError(f"{method} is answered {response.status}")
     return expect(response, 405, 403, 501)
 
 
-def _has_allow(talk: Talk, method: str) -> str | None:
-    response = talk.one(request(method, "/digits.txt", content=b"x"))
+def _has_allow(session: Session, method: str) -> str | None:
+    response = session.one(request(method, "/digits.txt", content=b"x"))
     if response.status != 405:
         raise InapplicableError(f"{method} is answered {response.status}, not 405")
     allowed = [name.strip() for name in field(response, "allow").split(",")]
@@ -239,9 +239,9 @@ def _has_allow(talk: Talk, method: str) -> str | None:
     )
 
 
-def _changes_nothing(talk: Talk, method: str) -> str | None:
-    talk.ask(request(method, "/letters.txt", content=b"other"))
-    response = talk.one(get("/letters.txt"))
+def _changes_nothing(session: Session, method: str) -> str | None:
+    session.ask(request(method, "/letters.txt", content=b"other"))
+    response = session.one(get("/letters.txt"))
     return unless(response.content == b"abcdefghij", f"after {method} the file is another")
 
 
@@ -251,8 +251,8 @@ for _method in ("POST", "PUT", "DELETE", "PATCH"):
     CHECKS.add(f"{_method} changes no file", "R106", "SECURITY", partial(_changes_nothing, method=_method))
 
 
-def _options(talk: Talk, target: str) -> str | None:
-    response = talk.one(request("OPTIONS", target))
+def _options(session: Session, target: str) -> str | None:
+    response = session.one(request("OPTIONS", target))
     if target == "*":
         return unless(response.status != 500, "it is answered 500")
     if not 200 <= response.status < 300:
@@ -267,41 +267,43 @@ CHECKS.add("OPTIONS * breaks nothing", "R116", "SECURITY", partial(_options, tar
 
 
 @CHECKS.check("TRACE echoes no credentials", "R105", "SHOULD")
-def _trace(talk: Talk) -> str | None:
-    response = talk.one(request("TRACE", "/digits.txt", "Cookie: secret-one", "Authorization: Basic secret-two"))
+def _trace(session: Session) -> str | None:
+    response = session.one(request("TRACE", "/digits.txt", "Cookie: secret-one", "Authorization: Basic secret-two"))
     return unless(b"secret-" not in response.content, "the response has the Cookie or Authorization of the request")
 
 
 @CHECKS.check("CONNECT opens no tunnel", "R099", "SECURITY")
-def _connect(talk: Talk) -> str | None:
-    response = talk.one(request("CONNECT", "localhost:9"))
+def _connect(session: Session) -> str | None:
+    response = session.one(request("CONNECT", "localhost:9"))
     return unless(response.status >= 300, f"CONNECT is answered {response.status}, which opens a tunnel")
 
 
 @CHECKS.check("Idle, stalled and half-open connections do not keep others waiting", "R093", "SECURITY")
-def _others_do_not_wait(talk: Talk) -> str | None:
+def _others_do_not_wait(session: Session) -> str | None:
     with contextlib.ExitStack() as stack:
         # Few enough for the backlog of a server that accepts them one by one.
         for octets in (b"", b"GET /dig", request("POST", "/", content=b"x")[:-1], get("/big.bin")):
-            connected = stack.enter_context(socket.create_connection(talk.address, timeout=talk.seconds))
+            connected = stack.enter_context(socket.create_connection(session.address, timeout=session.seconds))
             connected.sendall(octets)
-        return unless(talk.one(get("/digits.txt")).content == DIGITS, "another client gets no answer, or a wrong one")
+        return unless(
+            session.one(get("/digits.txt")).content == DIGITS, "another client gets no answer, or a wrong one"
+        )
 
 
 @CHECKS.check("A connection that is reset does not keep others waiting", "R093", "SECURITY")
-def _reset(talk: Talk) -> str | None:
+def _reset(session: Session) -> str | None:
     for _ in range(5):
-        with socket.create_connection(talk.address, timeout=talk.seconds) as connected:
+        with socket.create_connection(session.address, timeout=session.seconds) as connected:
             # To close with a lingering time of zero resets the connection.
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connected.sendall(get("/big.bin"))
-    return unless(talk.one(get("/digits.txt")).content == DIGITS, "another client gets no answer, or a wrong one")
+    return unless(session.one(get("/digits.txt")).content == DIGITS, "another client gets no answer, or a wrong one")
 
 
 @CHECKS.check("Eight clients at once get a large file whole", "R095", "MUST")
-def _parallel(talk: Talk) -> str | None:
-    talk.whole("/digits.txt")
-    talks = [Talk(talk.address, talk.seconds * 2, talk.deadline) for _ in range(8)]
+def _parallel(session: Session) -> str | None:
+    session.whole("/digits.txt")
+    talks = [Session(session.address, session.seconds * 2, session.deadline) for _ in range(8)]
     with ThreadPoolExecutor(len(talks)) as pool:
         responses = list(pool.map(lambda one: one.one(get("/big.bin")), talks))
     whole = sum(response.content == BIG for response in responses)

@@ -6,16 +6,16 @@ from functools import partial
 from conformance.live.site import DIGITS, OUTSIDE_MARK
 from conformance.live.wire import Response
 
-from .semantic_talk import Chapter, InapplicableError, Talk, expect, field, get, request, unless
+from .session import Chapter, InapplicableError, Session, expect, field, get, request, unless
 
 CHECKS = Chapter()
 
 _UP = "../" * 12
 
 
-def _stays_inside(talk: Talk, target: str) -> str | None:
+def _stays_inside(session: Session, target: str) -> str | None:
     """Return a fault if *target* gives a file of the system."""
-    responses = talk.ask(get(target))
+    responses = session.ask(get(target))
     return unless(
         all(OUTSIDE_MARK not in response.content for response in responses), "a file outside the folder is served"
     )
@@ -50,8 +50,8 @@ for _target in (
     CHECKS.add(f"No way out by {_shown}", "R138", "SECURITY", partial(_stays_inside, target=_target))
 
 
-def _is_refused(talk: Talk, target: str) -> str | None:
-    response = talk.one(get(target))
+def _is_refused(session: Session, target: str) -> str | None:
+    response = session.one(get(target))
     return unless(400 <= response.status < 500, f"it is answered {response.status}")
 
 
@@ -69,17 +69,17 @@ for _target in ("/digits.txt%", "/digits.txt%4", "/%zzdigits.txt", "/%g0", "/%+1
 
 
 @CHECKS.check("A path is decoded once", "R139", "SECURITY")
-def _decoded_once(talk: Talk) -> str | None:
-    if talk.one(get("/A.txt")).status != 200:
+def _decoded_once(session: Session) -> str | None:
+    if session.one(get("/A.txt")).status != 200:
         raise InapplicableError("the known folder is not served")
-    response = talk.one(get("/%2541.txt"))
+    response = session.one(get("/%2541.txt"))
     return unless(b"no percent sign" not in response.content, "%2541 is taken for A")
 
 
-def _reaches(talk: Talk, target: str, content: bytes, known: str = "/digits.txt") -> str | None:
+def _reaches(session: Session, target: str, content: bytes, known: str = "/digits.txt") -> str | None:
     """Return a fault unless *target* gives *content*."""
-    talk.whole(known)
-    response = talk.one(get(target))
+    session.whole(known)
+    response = session.one(get(target))
     return expect(response, 200) or unless(response.content == content, "another file is served")
 
 
@@ -110,10 +110,10 @@ for _target in ("/digits.txt?", "/digits.txt?a=b", "/digits.txt?/../letters.txt"
     )
 
 
-def _is_not(talk: Talk, target: str, content: bytes) -> str | None:
+def _is_not(session: Session, target: str, content: bytes) -> str | None:
     """Return a fault if *target* gives *content*, which is another resource's."""
-    talk.whole("/digits.txt")
-    response = talk.one(get(target))
+    session.whole("/digits.txt")
+    response = session.one(get(target))
     return unless(response.content != content, "the file is served under a name that is not its own") or unless(
         response.status < 500, f"it is answered {response.status}"
     )
@@ -133,10 +133,10 @@ CHECKS.add("/?digits.txt is not /digits.txt", "R141", "POLICY", partial(_is_not,
 CHECKS.add("An escaped ? begins no query", "R141", "POLICY", partial(_is_not, target="/digits.txt%3Fa", content=DIGITS))
 
 
-def _is_equivalent(talk: Talk, target: str, canonical: str) -> str | None:
+def _is_equivalent(session: Session, target: str, canonical: str) -> str | None:
     """Return a fault unless *target* gives what *canonical* gives, or redirects there."""
-    known = talk.whole(canonical)
-    response = talk.one(get(target))
+    known = session.whole(canonical)
+    response = session.one(get(target))
     if 300 <= response.status < 400:
         location = re.sub(r"^https?://[^/]+", "", field(response, "location"))
         return unless(location == canonical, f"Location is {location!r}, not {canonical}")
@@ -174,8 +174,8 @@ for _target in ("/folder/.", "/folder/../folder/", "/folder/%2e/"):
 # RFC 3986 §5.2.4 keeps such a path at the root, and whether a server does or refuses it is its choice.
 for _target in ("/..", "/../digits.txt", "/%2e%2e/digits.txt", "/folder/../../digits.txt", "/..%2fdigits.txt"):
 
-    def _stays_in_root(talk: Talk, target: str = _target) -> str | None:
-        response = talk.one(get(target))
+    def _stays_in_root(session: Session, target: str = _target) -> str | None:
+        response = session.one(get(target))
         is_root = response.status in (200, 301, 302, 307, 308)
         return unless(is_root or 400 <= response.status < 500, f"it is answered {response.status}")
 
@@ -192,9 +192,9 @@ def _location_fault(response: Response) -> str | None:
 
 
 @CHECKS.check("A folder without slash redirects to the one with it", "R142", "POLICY")
-def _folder_redirects(talk: Talk) -> str | None:
-    talk.whole("/folder/")
-    response = talk.one(get("/folder"))
+def _folder_redirects(session: Session) -> str | None:
+    session.whole("/folder/")
+    response = session.one(get("/folder"))
     location = field(response, "location")
     return (
         expect(response, 301, 302, 303, 307, 308)
@@ -217,14 +217,14 @@ CHECKS.add(
 )
 for _target in ("/missing", "/missing/", "/folder/missing", "/missing/../missing", "/folder/missing/"):
 
-    def _is_missing(talk: Talk, target: str = _target) -> str | None:
-        return expect(talk.one(get(target)), *((404, 400) if ".." in target else (404,)))
+    def _is_missing(session: Session, target: str = _target) -> str | None:
+        return expect(session.one(get(target)), *((404, 400) if ".." in target else (404,)))
 
     CHECKS.add(f"{_target} is not found", "R142", "SHOULD", _is_missing)
 
 
-def _no_open_redirect(talk: Talk, target: str) -> str | None:
-    return _location_fault(talk.one(get(target)))
+def _no_open_redirect(session: Session, target: str) -> str | None:
+    return _location_fault(session.one(get(target)))
 
 
 for _target in (
@@ -235,8 +235,8 @@ for _target in (
     CHECKS.add(f"{_target} redirects to no other host", "R143", "SECURITY", partial(_no_open_redirect, target=_target))
 
 
-def _no_field_injection(talk: Talk, target: str) -> str | None:
-    response = talk.one(get(target))
+def _no_field_injection(session: Session, target: str) -> str | None:
+    response = session.one(get(target))
     head = response.octets.partition(b"\r\n\r\n")[0]
     return unless(not re.search(rb"[\r\n]x-injected", head, re.IGNORECASE), "a field of the client's is in the head")
 
@@ -252,8 +252,8 @@ for _target in (
     CHECKS.add(f"{_target} injects no field", "R143", "SECURITY", partial(_no_field_injection, target=_target))
 
 
-def _no_markup(talk: Talk, asked: bytes) -> str | None:
-    response = talk.one(asked)
+def _no_markup(session: Session, asked: bytes) -> str | None:
+    response = session.one(asked)
     if not field(response, "content-type").lower().startswith(("text/html", "application/xhtml")):
         return None
     return unless(
@@ -274,8 +274,8 @@ for _what, _asked in {
     CHECKS.add(f"No markup from {_what}", "R143", "SECURITY", partial(_no_markup, asked=_asked))
 
 
-def _is_hidden(talk: Talk, target: str) -> str | None:
-    response = talk.one(get(target))
+def _is_hidden(session: Session, target: str) -> str | None:
+    response = session.one(get(target))
     return unless(b"nobody shall read this" not in response.content, "a dot file is served")
 
 
@@ -284,13 +284,13 @@ for _target in ("/.hidden", "/.folder/config", "/%2ehidden", "/folder/../.hidden
 
 
 @CHECKS.check("A link that leads out of the folder is not followed", "R144", "POLICY")
-def _no_outside_file(talk: Talk) -> str | None:
-    return _stays_inside(talk, "/outside-link.txt")
+def _no_outside_file(session: Session) -> str | None:
+    return _stays_inside(session, "/outside-link.txt")
 
 
 @CHECKS.check("A link to a folder outside is not followed", "R144", "POLICY")
-def _no_outside_folder(talk: Talk) -> str | None:
-    return _stays_inside(talk, "/outside-folder/passwd")
+def _no_outside_folder(session: Session) -> str | None:
+    return _stays_inside(session, "/outside-folder/passwd")
 
 
 CHECKS.add(
@@ -308,8 +308,8 @@ CHECKS.add(
 CHECKS.add("A broken link gets 4xx", "R144", "POLICY", partial(_is_refused, target="/broken-link.txt"))
 
 
-def _is_error(talk: Talk, target: str) -> str | None:
-    response = talk.one(get(target))
+def _is_error(session: Session, target: str) -> str | None:
+    response = session.one(get(target))
     return unless(response.status >= 400, f"it is answered {response.status}")
 
 
@@ -322,8 +322,8 @@ for _what, _target in {
     CHECKS.add(f"{_what} gets an error, at once", "R145", "SECURITY", partial(_is_error, target=_target))
 
 
-def _is_harmless(talk: Talk, target: str) -> str | None:
-    response = talk.one(get(target))
+def _is_harmless(session: Session, target: str) -> str | None:
+    response = session.one(get(target))
     return unless(response.status < 500, f"it is answered {response.status}")
 
 

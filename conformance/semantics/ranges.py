@@ -9,10 +9,10 @@ from functools import partial
 from conformance.live.site import BIG, DIGITS, SPARSE_OCTETS
 from conformance.live.wire import Response
 
-from .semantic_talk import (
+from .session import (
     Chapter,
     InapplicableError,
-    Talk,
+    Session,
     entity_tag,
     expect,
     field,
@@ -87,17 +87,17 @@ def _fault(response: Response, whole: bytes) -> str | None:
     return unless(not wrong, f"other octets than the file has at {wrong[:3]}")
 
 
-def _ask(talk: Talk, value: str, *fields: str, path: str = _PATH) -> Response:
+def _ask(session: Session, value: str, *fields: str, path: str = _PATH) -> Response:
     """Return the response to a GET of *path* with Range *value*. Raises InapplicableError if there are none."""
-    response = talk.one(get(path, f"Range: {value}", *fields))
-    if response.status == 200 and talk.one(get(_PATH, "Range: bytes=1-2")).status == 200:
+    response = session.one(get(path, f"Range: {value}", *fields))
+    if response.status == 200 and session.one(get(_PATH, "Range: bytes=1-2")).status == 200:
         raise InapplicableError("the server has no ranges, as it may")
     return response
 
 
-def _single(talk: Talk, value: str, first: int, last: int) -> str | None:
+def _single(session: Session, value: str, first: int, last: int) -> str | None:
     """Return a fault unless *value* gives *first* to *last*, or the whole."""
-    response = _ask(talk, value)
+    response = _ask(session, value)
     if response.status == 200:
         return unless(response.content == DIGITS, "a 200 without the whole file")
     fault = expect(response, 206) or _fault(response, DIGITS)
@@ -140,13 +140,13 @@ for _value, _first, _last, _requirement in (
 
 
 @CHECKS.check("Byte ranges are supported", "R127", "SHOULD")
-def _are_supported(talk: Talk) -> str | None:
-    return expect(talk.one(get(_PATH, "Range: bytes=1-2")), 206)
+def _are_supported(session: Session) -> str | None:
+    return expect(session.one(get(_PATH, "Range: bytes=1-2")), 206)
 
 
-def _unsatisfiable(talk: Talk, value: str) -> str | None:
+def _unsatisfiable(session: Session, value: str) -> str | None:
     # RFC 9110 §14.2: 416 should be the answer, and a server may ignore Range.
-    return expect(_ask(talk, value), 416, 200)
+    return expect(_ask(session, value), 416, 200)
 
 
 for _value in ("bytes=10-", "bytes=10-20", "bytes=99-", "bytes=10-10", "bytes=-0", "bytes=99-100,200-"):
@@ -155,8 +155,8 @@ for _value in ("bytes=4294967296-", "bytes=18446744073709551616-", "bytes=184467
     CHECKS.add(f"Range: {_value} of ten octets is unsatisfiable", "R134", "MUST", partial(_unsatisfiable, value=_value))
 
 
-def _of_empty(talk: Talk, value: str) -> str | None:
-    response = talk.one(get("/empty.txt", f"Range: {value}"))
+def _of_empty(session: Session, value: str) -> str | None:
+    response = session.one(get("/empty.txt", f"Range: {value}"))
     return expect(response, 200, 416) or unless(
         response.status == 416 or not response.content, "a 200 with content for an empty file"
     )
@@ -167,15 +167,15 @@ for _value in ("bytes=0-", "bytes=0-0", "bytes=-1", "bytes=-0", "bytes=1-2"):
 
 
 @CHECKS.check("416 says how long the file is", "R133", "SHOULD")
-def _length_in_416(talk: Talk) -> str | None:
-    response = _ask(talk, "bytes=10-")
+def _length_in_416(session: Session) -> str | None:
+    response = _ask(session, "bytes=10-")
     return expect(response, 416) or unless(
         field(response, "content-range") == "bytes */10", f"Content-Range is {field(response, 'content-range')!r}"
     )
 
 
-def _not_served(talk: Talk, value: str) -> str | None:
-    response = talk.one(get(_PATH, f"Range: {value}"))
+def _not_served(session: Session, value: str) -> str | None:
+    response = session.one(get(_PATH, f"Range: {value}"))
     return expect(response, 200, 400, 416) or unless(
         response.status != 200 or response.content == DIGITS, "a 200 without the whole file"
     )
@@ -191,8 +191,8 @@ for _value in ("bytes=+1-2", "bytes=1-2,x", "bytes=x,1-2", "bytes=5-2,0-1", "byt
     CHECKS.add(f"Range: {_value} is invalid and not served", "R131", "POLICY", partial(_not_served, value=_value))
 
 
-def _ignored(talk: Talk, value: str) -> str | None:
-    response = talk.one(get(_PATH, f"Range: {value}"))
+def _ignored(session: Session, value: str) -> str | None:
+    response = session.one(get(_PATH, f"Range: {value}"))
     return expect(response, 200) or unless(response.content == DIGITS, "not the whole file")
 
 
@@ -200,13 +200,13 @@ for _value in ("seconds=0-4", "bytesx=0-4", "xbytes=0-4", "items=99-", "none=0-0
     CHECKS.add(f"Range: {_value} has an unknown unit and is ignored", "R131", "MUST", partial(_ignored, value=_value))
 
 
-def _head_ignores(talk: Talk, value: str) -> str | None:
-    response = talk.one(request("HEAD", _PATH, f"Range: {value}"))
+def _head_ignores(session: Session, value: str) -> str | None:
+    response = session.one(request("HEAD", _PATH, f"Range: {value}"))
     return expect(response, 200) or unless(response.field("content-range") is None, "HEAD is answered Content-Range")
 
 
-def _other_ignores(talk: Talk, method: str) -> str | None:
-    response = talk.one(request(method, _PATH, "Range: bytes=99-"))
+def _other_ignores(session: Session, method: str) -> str | None:
+    response = session.one(request(method, _PATH, "Range: bytes=99-"))
     return unless(response.status not in {206, 416}, f"{method} with Range is answered {response.status}")
 
 
@@ -217,8 +217,8 @@ for _method in ("POST", "OPTIONS", "PUT", "BREW"):
 
 for _field in ("Date", "ETag", "Content-Type", "Cache-Control", "Expires", "Vary", "Content-Location"):
 
-    def _same_field(talk: Talk, name: str = _field.lower()) -> str | None:
-        full, partial_response = talk.whole("/style.css"), _ask(talk, "bytes=1-2", path="/style.css")
+    def _same_field(session: Session, name: str = _field.lower()) -> str | None:
+        full, partial_response = session.whole("/style.css"), _ask(session, "bytes=1-2", path="/style.css")
         if full.field(name) is None:
             raise InapplicableError(f"the 200 has no {name}")
         found = partial_response.field(name)
@@ -229,15 +229,15 @@ for _field in ("Date", "ETag", "Content-Type", "Cache-Control", "Expires", "Vary
     CHECKS.add(f"206 has the {_field} of the 200", "R129", "MUST", _same_field)
 
 
-def _several(talk: Talk, value: str) -> str | None:
+def _several(session: Session, value: str) -> str | None:
     """Return a fault unless *value* is understood, and each part has the octets that it says."""
-    response = _ask(talk, value)
+    response = _ask(session, value)
     return expect(response, 200, 206) or _fault(response, DIGITS)
 
 
-def _all_of_several(talk: Talk, value: str, wanted: str) -> str | None:
+def _all_of_several(session: Session, value: str, wanted: str) -> str | None:
     """Return a fault unless *value* gives all the octets that *wanted* names, in any division."""
-    response = _ask(talk, value)
+    response = _ask(session, value)
     if response.status != 206 or _fault(response, DIGITS):
         raise InapplicableError("no ranges are sent that could be added up")
     covered = {place for first, last, _ in ranges_of(response) for place in range(first, last + 1)}
@@ -268,17 +268,17 @@ for _value, _wanted in (
 
 
 @CHECKS.check("The parts have the Content-Type that the 200 has", "R135", "SHOULD")
-def _parts_have_type(talk: Talk) -> str | None:
-    response = _ask(talk, "bytes=0-0,1700-1700", path="/style.css")
+def _parts_have_type(session: Session) -> str | None:
+    response = _ask(session, "bytes=0-0,1700-1700", path="/style.css")
     if "multipart" not in field(response, "content-type"):
         raise InapplicableError("no multipart answer")
-    content_type = talk.whole("/style.css").field("content-type") or b""
+    content_type = session.whole("/style.css").field("content-type") or b""
     return unless(b"content-type: " + content_type.lower() in response.content.lower(), "they do not")
 
 
-def _not_multiplied(talk: Talk, value: str) -> str | None:
+def _not_multiplied(session: Session, value: str) -> str | None:
     """Return a fault if *value* makes the server send more than twice the file."""
-    octets = len(_ask(talk, value, path="/big.bin").content)
+    octets = len(_ask(session, value, path="/big.bin").content)
     return unless(octets <= 2 * len(BIG), f"{octets} octets for a file of {len(BIG)}")
 
 
@@ -293,12 +293,12 @@ for _what, _value in {
     )
 
 
-def _if_range(talk: Talk, value: str, *, is_whole: bool) -> str | None:
+def _if_range(session: Session, value: str, *, is_whole: bool) -> str | None:
     if "{tag}" in value:
-        value = value.replace("{tag}", entity_tag(talk))
+        value = value.replace("{tag}", entity_tag(session))
     if "{date}" in value:
-        value = value.replace("{date}", last_modified(talk))
-    response = _ask(talk, "bytes=2-4", f"If-Range: {value}")
+        value = value.replace("{date}", last_modified(session))
+    response = _ask(session, "bytes=2-4", f"If-Range: {value}")
     if not is_whole:
         return expect(response, 200, 206) or _fault(response, DIGITS)
     return expect(response, 200) or unless(response.content == DIGITS, "not the whole file")
@@ -323,22 +323,22 @@ for _value, _is_whole in (
 
 
 @CHECKS.check("If-Range without Range is ignored", "R137", "MUST")
-def _if_range_alone(talk: Talk) -> str | None:
-    return expect(talk.one(get(_PATH, 'If-Range: "no-such-tag"')), 200)
+def _if_range_alone(session: Session) -> str | None:
+    return expect(session.one(get(_PATH, 'If-Range: "no-such-tag"')), 200)
 
 
 @CHECKS.check("If-Range that fails gives the whole also where the range is unsatisfiable", "R137", "MUST")
-def _if_range_fails_before_416(talk: Talk) -> str | None:
-    return expect(_ask(talk, "bytes=99-", 'If-Range: "no-such-tag"'), 200)
+def _if_range_fails_before_416(session: Session) -> str | None:
+    return expect(_ask(session, "bytes=99-", 'If-Range: "no-such-tag"'), 200)
 
 
 @CHECKS.check("If-Range that fails gives the whole also where several ranges are asked for", "R137", "MUST")
-def _if_range_fails_before_several(talk: Talk) -> str | None:
-    return expect(_ask(talk, "bytes=0-1,4-5", 'If-Range: "no-such-tag"'), 200)
+def _if_range_fails_before_several(session: Session) -> str | None:
+    return expect(_ask(session, "bytes=0-1,4-5", 'If-Range: "no-such-tag"'), 200)
 
 
-def _of_big(talk: Talk, value: str) -> str | None:
-    response = _ask(talk, value, path="/big.bin")
+def _of_big(session: Session, value: str) -> str | None:
+    response = _ask(session, value, path="/big.bin")
     return expect(response, 200, 206) or _fault(response, BIG)
 
 
@@ -346,12 +346,12 @@ for _value in ("bytes=1048575-1048577", "bytes=-1", "bytes=65535-262144", "bytes
     CHECKS.add(f"Range: {_value} of a large file has its octets", "R128", "MUST", partial(_of_big, value=_value))
 
 
-def _of_sparse(talk: Talk, value: str, content_range: str, octets: bytes) -> str | None:
-    if field(talk.one(request("HEAD", "/sparse.bin")), "content-length") != str(SPARSE_OCTETS):
+def _of_sparse(session: Session, value: str, content_range: str, octets: bytes) -> str | None:
+    if field(session.one(request("HEAD", "/sparse.bin")), "content-length") != str(SPARSE_OCTETS):
         raise InapplicableError("the folder has no file of 5 GiB, or HEAD does not say so")
-    if talk.one(get(_PATH, "Range: bytes=1-2")).status != 206:
+    if session.one(get(_PATH, "Range: bytes=1-2")).status != 206:
         raise InapplicableError("the server has no ranges, as it may")
-    response = talk.one(get("/sparse.bin", f"Range: {value}"))
+    response = session.one(get("/sparse.bin", f"Range: {value}"))
     return expect(response, 206) or unless(
         field(response, "content-range") == content_range and response.content == octets,
         f"{field(response, 'content-range')} with {len(response.content)} octets",
@@ -371,10 +371,10 @@ for _value, _first, _last, _octets in (
 
 # RFC 9110 §5.3 lets a recipient combine the lines of any field, but Range and the dates are not lists: two lines are
 # two requests in one, and a server that reads them as one more of their values serves what nobody asked for.
-def _not_joined(talk: Talk, first: str, second: str) -> str | None:
+def _not_joined(session: Session, first: str, second: str) -> str | None:
     """Return a fault if two Range lines are answered as one with the ranges of both."""
-    _ask(talk, "bytes=1-2")
-    response = talk.one(get(_PATH, f"Range: {first}", f"Range: {second}"))
+    _ask(session, "bytes=1-2")
+    response = session.one(get(_PATH, f"Range: {first}", f"Range: {second}"))
     if 400 <= response.status < 500:
         return None
     if response.status == 206:

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from conformance import check as command
 from conformance.corpus.cases import load_cases
+from conformance.semantics.broken_servers import Behaviour, answer_always, answer_the_file, respond
 from conformance.semantics.checks import CHECKS
-from conformance.semantics.semantic_liars import Lie, say, tell_always, tell_the_file
-from conformance.semantics.semantic_talk import InapplicableError, Talk
+from conformance.semantics.session import InapplicableError, Session
 from conformance.semantics.test_semantics import running
 
-from . import check as live
 from . import outputs
-from .check import NO_TIME, Outcome, Result
-from .plays import Plain, judge, play_of
+from .probes import PlainAnswer, judge, probe_of
 from .responses import Reading, Response
+from .results import NO_TIME, Outcome, Result
 
 _CASES = {case.name: case for case in load_cases()}
 # What the sentinel gets when it is alone, and all other requests for what is not there.
@@ -25,7 +25,9 @@ _MISSING = 404
 def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
     """Return why the answers with *statuses* to the case *name* and its sentinel fail, and whether that is a SHOULD."""
     answers = [Response(status, b"", (), b"", b"") for status in statuses]
-    verdict = judge(play_of(_CASES[name], 1), 1, Reading(answers, b"", [], []), "closed", Plain(_MISSING, echoes=False))
+    verdict = judge(
+        probe_of(_CASES[name], 1), 1, Reading(answers, b"", [], []), "closed", PlainAnswer(_MISSING, echoes=False)
+    )
     return verdict.why, verdict.is_should
 
 
@@ -96,24 +98,24 @@ def test_a_server_is_told_what_it_does(name: str, statuses: list[int], why: str)
     assert not is_should
 
 
-def _run(name: str, lie: Lie) -> str | None:
-    """Return what the check *name* says of a server that tells *lie*."""
+def _run(name: str, behaviour: Behaviour) -> str | None:
+    """Return what the check *name* says of a server that tells *behaviour*."""
     check = next(check for check in CHECKS if check.name == name)
-    with running(lie) as address:
-        return check.run(Talk(address))
+    with running(behaviour) as address:
+        return check.run(Session(address))
 
 
 @pytest.mark.parametrize("name", ["get is not GET", "GETT is not GET"])
 def test_a_server_that_knows_no_method_doesnt_take_one_for_another(name: str) -> None:
     """RFC 9110 §9.1 has a SHOULD on unknown methods, which is a check of its own."""
     with pytest.raises(InapplicableError):
-        _run(name, tell_the_file)
-    assert _run("An unknown method gets 501", tell_the_file)
+        _run(name, answer_the_file)
+    assert _run("An unknown method gets 501", answer_the_file)
 
 
 def _tell_loosely(request: bytes) -> bytes:
     """Return the file to all that looks like GET."""
-    return tell_the_file(request) if request[:2].upper() == b"GE" else say(405, Allow="GET")
+    return answer_the_file(request) if request[:2].upper() == b"GE" else respond(405, Allow="GET")
 
 
 def test_a_server_that_takes_one_method_for_another_is_caught() -> None:
@@ -123,30 +125,30 @@ def test_a_server_that_takes_one_method_for_another_is_caught() -> None:
 
 def test_a_redirect_is_no_tunnel() -> None:
     """RFC 9110 §9.3.6: a 2xx is one."""
-    assert _run("CONNECT opens no tunnel", partial(tell_always, 301)) is None
-    assert _run("CONNECT opens no tunnel", partial(tell_always, 200))
+    assert _run("CONNECT opens no tunnel", partial(answer_always, 301)) is None
+    assert _run("CONNECT opens no tunnel", partial(answer_always, 200))
 
 
 def test_a_type_that_is_unknown_is_not_wrong() -> None:
     """RFC 9110 §8.3: a server need not know what a file is."""
 
-    def tell_bytes(request: bytes) -> bytes:
-        return say(200, b"body {}", Content_Type="application/octet-stream")
+    def answer_bytes(request: bytes) -> bytes:
+        return respond(200, b"body {}", Content_Type="application/octet-stream")
 
     with pytest.raises(InapplicableError):
-        _run("Content-Type of /style.css fits", tell_bytes)
+        _run("Content-Type of /style.css fits", answer_bytes)
 
 
 def test_a_part_of_what_was_asked_for_is_no_wrong_part() -> None:
     """RFC 9110 §15.3.7: a server may send less."""
 
-    def tell_less(request: bytes) -> bytes:
-        return say(206, b"2", Content_Range="bytes 2-2/10")
+    def answer_less(request: bytes) -> bytes:
+        return respond(206, b"2", Content_Range="bytes 2-2/10")
 
-    assert _run("Range: bytes=2-7 of ten octets is 2 to 7", tell_less) is None
-    assert _run("Range: bytes=0-1,4-5 of ten octets is understood", tell_less) is None
-    assert _run("Range: bytes=0-0 of ten octets is 0 to 0", tell_less)
-    assert _run("Range: bytes=0-1,4-5 of ten octets gives all that is asked for", tell_less)
+    assert _run("Range: bytes=2-7 of ten octets is 2 to 7", answer_less) is None
+    assert _run("Range: bytes=0-1,4-5 of ten octets is understood", answer_less) is None
+    assert _run("Range: bytes=0-0 of ten octets is 0 to 0", answer_less)
+    assert _run("Range: bytes=0-1,4-5 of ten octets gives all that is asked for", answer_less)
 
 
 def _result(level: str, requirement: str, outcome: Outcome = Outcome.FAILED, why: str = "why") -> Result:
@@ -184,10 +186,10 @@ def test_what_there_was_no_time_for_is_no_pass(
     from conformance.__main__ import main
 
     passed, untried = _result("MUST", "R036", Outcome.PASSED), _result("MUST", "R036", Outcome.SKIPPED, NO_TIME)
-    monkeypatch.setattr(live, "check", lambda *_: [passed, untried])
+    monkeypatch.setattr(command, "check", lambda *_: [passed, untried])
     assert main(["check", "http://127.0.0.1:1/"]) == 1
     assert "no time for 1 of these" in capsys.readouterr().err
-    monkeypatch.setattr(live, "check", lambda *_: [passed])
+    monkeypatch.setattr(command, "check", lambda *_: [passed])
     assert main(["check", "http://127.0.0.1:1/"]) == 0
     assert main(["check", "http://127.0.0.1:1/", "--json", str(tmp_path / "no" / "file")]) == 2
     assert "no/file" in capsys.readouterr().err

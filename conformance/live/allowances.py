@@ -1,4 +1,4 @@
-"""The leeway: where the RFC lets a server do something else than httpsock, by requirement, for the live check.
+"""The allowances: where the RFC lets a server do something else than httpsock, by requirement, for the live check.
 
 The table says it for a case of its own, with ``allowed``; here it is said once for all cases of a kind. Nothing here
 excuses a server whose sentinel goes astray.

@@ -1,4 +1,4 @@
-"""What the static-semantics checks are made of: a Check, the Talk it has with a server, and how it says its verdict.
+"""What the static-semantics checks are made of: a Check, the Session it has with a server, and how it says its verdict.
 
 A check returns None if what its name says holds, else a sentence on what is wrong. It raises InapplicableError where
 the server has chosen, as the RFC lets it, not to do the thing at all: no ranges, no entity-tags, another folder.
@@ -24,7 +24,7 @@ _IMF_FIXDATE = re.compile(
 
 _LEAST_SECONDS = 0.05
 # More than twice what the largest file has.
-_MOST_OCTETS = 8 * 1024 * 1024
+_MAX_OCTETS = 8 * 1024 * 1024
 
 
 class InapplicableError(Exception):
@@ -35,8 +35,8 @@ class FaultError(Exception):
     """A check cannot go on, and says what is wrong."""
 
 
-class Talk:
-    """The talk of one check with the server at *address*; the last exchange is kept in ``transcript``.
+class Session:
+    """The session of one check with the server at *address*; the last exchange is kept in ``transcript``.
 
     An exchange has *seconds*, and less when *deadline* is near.
     """
@@ -55,9 +55,9 @@ class Talk:
     def send(self, parts: Iterable[bytes], methods: list[str], *, ends: bool = False) -> list[Response]:
         """Return the final responses to *parts*, which make requests with *methods*; *ends* our side then if asked."""
         seconds = max(min(self.seconds, self.deadline - time.monotonic()), _LEAST_SECONDS)
-        self.transcript = wire.exchange(self.address, parts, seconds=seconds, ends=ends, most_octets=_MOST_OCTETS)
+        self.transcript = wire.exchange(self.address, parts, seconds=seconds, ends=ends, max_octets=_MAX_OCTETS)
         if self.transcript.ended == "flooded":
-            raise FaultError(f"no response: more than {_MOST_OCTETS} octets came, and no end")
+            raise FaultError(f"no response: more than {_MAX_OCTETS} octets came, and no end")
         is_ended = self.transcript.ended == "closed"
         reading = wire.read_responses(self.transcript.received, methods, is_ended)
         self.faults = list(reading.faults)
@@ -88,12 +88,12 @@ _ENDED: Mapping[str, str] = {
 
 
 class Check(NamedTuple):
-    """One check: a sentence, the requirement it tries and its level, and the talk that finds out."""
+    """One check: a sentence, the requirement it tries and its level, and the session that finds out."""
 
     name: str
     requirement: str
     level: str
-    run: Callable[[Talk], str | None]
+    run: Callable[[Session], str | None]
 
 
 class Chapter(list[Check]):
@@ -101,24 +101,24 @@ class Chapter(list[Check]):
 
     def check(
         self, name: str, requirement: str, level: str
-    ) -> Callable[[Callable[[Talk], str | None]], Callable[[Talk], str | None]]:
+    ) -> Callable[[Callable[[Session], str | None]], Callable[[Session], str | None]]:
         """Add the decorated function as the check *name* of *requirement*."""
 
-        def add(run: Callable[[Talk], str | None]) -> Callable[[Talk], str | None]:
+        def add(run: Callable[[Session], str | None]) -> Callable[[Session], str | None]:
             self.add(name, requirement, level, run)
             return run
 
         return add
 
-    def add(self, name: str, requirement: str, level: str, run: Callable[[Talk], str | None]) -> None:
+    def add(self, name: str, requirement: str, level: str, run: Callable[[Session], str | None]) -> None:
         """Add the check that *run* is."""
         self.append(Check(name, requirement, level, functools.partial(_verdict, run)))
 
 
-def _verdict(run: Callable[[Talk], str | None], talk: Talk) -> str | None:
+def _verdict(run: Callable[[Session], str | None], session: Session) -> str | None:
     """Return what *run* says is wrong, also where it could not go on."""
     try:
-        return run(talk)
+        return run(session)
     except FaultError as fault:
         return str(fault)
     except OSError as error:
@@ -156,17 +156,17 @@ def field(response: Response, name: str) -> str:
     return (response.field(name) or b"").decode("latin-1")
 
 
-def entity_tag(talk: Talk, path: str = "/digits.txt") -> str:
+def entity_tag(session: Session, path: str = "/digits.txt") -> str:
     """Return the strong entity-tag of *path*. Raises InapplicableError if it has none."""
-    tag = field(talk.whole(path), "etag")
+    tag = field(session.whole(path), "etag")
     if not tag or tag.startswith("W/"):
         raise InapplicableError("the server sends no strong entity-tag")
     return tag
 
 
-def last_modified(talk: Talk, path: str = "/digits.txt") -> str:
+def last_modified(session: Session, path: str = "/digits.txt") -> str:
     """Return the Last-Modified of *path*. Raises InapplicableError if it has none."""
-    date = field(talk.whole(path), "last-modified")
+    date = field(session.whole(path), "last-modified")
     if not date:
         raise InapplicableError("the server sends no Last-Modified")
     return date
@@ -180,9 +180,9 @@ def parse_date(text: str) -> datetime | None:
         return None
 
 
-def last_modified_date(talk: Talk) -> datetime:
+def last_modified_date(session: Session) -> datetime:
     """Return the Last-Modified of the known file as a date. Raises InapplicableError if it has none."""
-    text = last_modified(talk)
+    text = last_modified(session)
     date = parse_date(text)
     if date is None:
         raise FaultError(f"Last-Modified is {text!r}: no IMF-fixdate")

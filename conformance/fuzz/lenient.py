@@ -1,4 +1,4 @@
-"""The anatomy of a request: its parts, read leniently, so that what is wrong with one can be looked for.
+"""The lenient of a request: its parts, read leniently, so that what is wrong with one can be looked for.
 
 Lines may end with LF, folded lines are joined, and what a chunk line or a target holds is not checked. Nothing of
 httpsock's grammar is used, so that neither excuses what the other gets wrong.
@@ -10,7 +10,7 @@ from functools import cached_property
 _REQUEST_LINE = re.compile(rb"([^ ]+) ([^ ]+) HTTP/([0-9]\.[0-9])\r?")
 
 
-class Anatomy:
+class LenientRequest:
     """The parts of one request, leniently: what they are if lines may end with LF and nothing else is checked."""
 
     def __init__(self, octets: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Servers that lie on purpose: for each check of the static semantics there is one that it must catch.
+"""Broken servers: for each check of the static semantics there is one that the check must catch.
 
-A lie is a function from one request to the octets of an answer. A plain GET of a file that exists is answered truly by
-most, since a check asks so whether there is anything to check.
+A behaviour is a function from one request to the octets of a response. Most answer a plain GET of an existing file
+correctly, since a check sends one to find out whether it applies.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from conformance.live.site import DIGITS, MODIFIED, OUTSIDE_MARK, SPARSE_OCTETS
 
-Lie = Callable[[bytes], bytes]
+Behaviour = Callable[[bytes], bytes]
 
 # All that should not be in an answer, besides the known file.
 _LEAKS = DIGITS + OUTSIDE_MARK + b"nobody shall read this <script>alert <b>bold secret-one no percent sign\n"
@@ -39,7 +39,7 @@ _FALSE_FIELDS = {
 }
 
 
-def say(status: int, content: bytes = b"", **fields: str) -> bytes:
+def respond(status: int, content: bytes = b"", **fields: str) -> bytes:
     """Return a response; in the names of *fields*, _ stands for a hyphen."""
     lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(content)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
@@ -50,107 +50,109 @@ def _now() -> str:
     return formatdate(usegmt=True)
 
 
-def tell_always(status: int, request: bytes) -> bytes:
+def answer_always(status: int, request: bytes) -> bytes:
     """Return the same for all requests, with everything that does not belong there."""
-    return say(status, _LEAKS, **_FALSE_FIELDS)
+    return respond(status, _LEAKS, **_FALSE_FIELDS)
 
 
-def tell_the_file(request: bytes) -> bytes:
+def answer_the_file(request: bytes) -> bytes:
     """Return the whole known file for all requests."""
-    return say(200, DIGITS, Date=_now(), **_TRUE_FIELDS)
+    return respond(200, DIGITS, Date=_now(), **_TRUE_FIELDS)
 
 
-def tell_plain(lie: Lie, root: Path, request: bytes) -> bytes:
-    """Return the truth where a file is asked for without conditions, else what *lie* says."""
+def answer_plain(behaviour: Behaviour, root: Path, request: bytes) -> bytes:
+    """Return the truth where a file is asked for without conditions, else what *behaviour* says."""
     line, *fields = request.partition(b"\r\n\r\n")[0].split(b"\r\n")
     method, target, _ = line.decode("latin-1").split(" ", 2) if line.count(b" ") >= 2 else ("", "", "")
     names = {field.partition(b":")[0] for field in fields}
     path = root / target.lstrip("/")
     file = path / "index.html" if target.endswith("/") else path
     if method != "GET" or names - {b"Host", b"Connection"} or not target.isascii() or ".." in target:
-        return lie(request)
+        return behaviour(request)
     if not file.is_file() or len(target) > 200:
-        return lie(request)
-    return say(200, file.read_bytes(), Date=_now(), **_TRUE_FIELDS)
+        return behaviour(request)
+    return respond(200, file.read_bytes(), Date=_now(), **_TRUE_FIELDS)
 
 
-def tell_wrong_ranges(content_range: str, octets: bytes, request: bytes) -> bytes:
+def answer_wrong_ranges(content_range: str, octets: bytes, request: bytes) -> bytes:
     """Return a 206 with *octets*, whatever is asked for, and none of the fields of the 200."""
-    return say(206, octets, Content_Range=content_range, Content_Type="text/html")
+    return respond(206, octets, Content_Range=content_range, Content_Type="text/html")
 
 
-def tell_multipart(content: bytes, request: bytes) -> bytes:
+def answer_multipart(content: bytes, request: bytes) -> bytes:
     """Return a multipart 206 with *content*."""
-    return say(206, content, Content_Type="multipart/byteranges; boundary=edge")
+    return respond(206, content, Content_Type="multipart/byteranges; boundary=edge")
 
 
-def tell_twice_framed(request: bytes) -> bytes:
+def answer_twice_framed(request: bytes) -> bytes:
     """Return the file, framed in two ways, with an error's status."""
-    return say(400, DIGITS, Transfer_Encoding="chunked")
+    return respond(400, DIGITS, Transfer_Encoding="chunked")
 
 
-def tell_conditions_first(request: bytes) -> bytes:
+def answer_conditions_first(request: bytes) -> bytes:
     """Return 404, but 412 to every condition."""
-    return say(412 if b"\nIf-" in request else 404)
+    return respond(412 if b"\nIf-" in request else 404)
 
 
-def tell_a_large_file(request: bytes) -> bytes:
+def answer_a_large_file(request: bytes) -> bytes:
     """Return ranges of ten octets truly, and wrong ones of a file of 5 GiB."""
     if request.startswith(b"HEAD"):
         return b"HTTP/1.1 200 Said\r\nContent-Length: %d\r\n\r\n" % SPARSE_OCTETS
     if b"/digits.txt" in request:
-        return say(206, b"12", Content_Range="bytes 1-2/10")
-    return say(206, b"12", Content_Range=f"bytes 1-2/{SPARSE_OCTETS}")
+        return respond(206, b"12", Content_Range="bytes 1-2/10")
+    return respond(206, b"12", Content_Range=f"bytes 1-2/{SPARSE_OCTETS}")
 
 
-def tell_one_form_of_date(request: bytes) -> bytes:
+def answer_one_form_of_date(request: bytes) -> bytes:
     """Return what conditions ask for, if their date has the preferred form, else the file."""
     if f"If-Modified-Since: {_TRUE_FIELDS['Last-Modified']}".encode() in request:
-        return say(304)
-    return say(412) if b"If-Unmodified-Since: Sun, 06 Nov 1994" in request else tell_the_file(request)
+        return respond(304)
+    return respond(412) if b"If-Unmodified-Since: Sun, 06 Nov 1994" in request else answer_the_file(request)
 
 
-def tell_without_length(request: bytes) -> bytes:
+def answer_without_length(request: bytes) -> bytes:
     """Return the file, which only the close of the connection ends, and no validators."""
     return b"HTTP/1.1 200 Said\r\n\r\n" + DIGITS
 
 
-def tell_anew(count: Iterator[int], request: bytes) -> bytes:
+def answer_anew(count: Iterator[int], request: bytes) -> bytes:
     """Return another file each time."""
     number = next(count)
-    return say(200, b"%d" % number, ETag=f'"{number}"')
+    return respond(200, b"%d" % number, ETag=f'"{number}"')
 
 
-def tell_nothing(request: bytes) -> bytes:
+def answer_nothing(request: bytes) -> bytes:
     """Return no octets."""
     return b""
 
 
-def lies(root: Path) -> dict[str, Lie]:
-    """Return all lies, by name; *root* holds the known folder."""
+def behaviours(root: Path) -> dict[str, Behaviour]:
+    """Return all behaviours, by name; *root* holds the known folder."""
     statuses = (200, 206, 301, 304, 400, 404, 405, 412, 416, 500)
-    always: dict[str, Lie] = {f"always {status}": partial(tell_always, status) for status in statuses}
-    always["always the file"] = tell_the_file
-    always["framed twice"] = tell_twice_framed
-    always["conditions first"] = tell_conditions_first
-    always["a large file wrongly"] = tell_a_large_file
-    always["one form of date"] = tell_one_form_of_date
-    always["no length"] = tell_without_length
-    always["never the same"] = partial(tell_anew, itertools.count())
-    always["no octets"] = tell_nothing
-    always["wrong octets"] = partial(tell_wrong_ranges, "bytes 1-2/10", b"ab")
-    always["a part without the end"] = partial(tell_multipart, b"--edge\r\nContent-Range: bytes 1-2/10\r\n\r\n12\r\n")
+    always: dict[str, Behaviour] = {f"always {status}": partial(answer_always, status) for status in statuses}
+    always["always the file"] = answer_the_file
+    always["framed twice"] = answer_twice_framed
+    always["conditions first"] = answer_conditions_first
+    always["a large file wrongly"] = answer_a_large_file
+    always["one form of date"] = answer_one_form_of_date
+    always["no length"] = answer_without_length
+    always["never the same"] = partial(answer_anew, itertools.count())
+    always["no octets"] = answer_nothing
+    always["wrong octets"] = partial(answer_wrong_ranges, "bytes 1-2/10", b"ab")
+    always["a part without the end"] = partial(answer_multipart, b"--edge\r\nContent-Range: bytes 1-2/10\r\n\r\n12\r\n")
     always["two lines joined"] = partial(
-        tell_multipart, b"--edge\r\nContent-Range: bytes 1-2/10\r\n\r\n12\r\n--edge--\r\n"
+        answer_multipart, b"--edge\r\nContent-Range: bytes 1-2/10\r\n\r\n12\r\n--edge--\r\n"
     )
-    always["a hundred times the file"] = partial(tell_wrong_ranges, "bytes 0-9/10", bytes(7 << 20))
-    return always | {f"{name}, if not plain": partial(tell_plain, lie, root) for name, lie in always.items()}
+    always["a hundred times the file"] = partial(answer_wrong_ranges, "bytes 0-9/10", bytes(7 << 20))
+    return always | {
+        f"{name}, if not plain": partial(answer_plain, behaviour, root) for name, behaviour in always.items()
+    }
 
 
 class Handler(socketserver.BaseRequestHandler):
-    """Answers each request of one connection with the server's lie, also behind one that asks to close."""
+    """Answers each request of one connection with the server's behaviour, also behind one that asks to close."""
 
-    server: "Liar"
+    server: "BrokenServer"
 
     def handle(self) -> None:
         """Answer all that has come, and close if one of the requests asked for it."""
@@ -161,23 +163,23 @@ class Handler(socketserver.BaseRequestHandler):
                 received += octets
                 while b"\r\n\r\n" in received:
                     head, _, received = received.partition(b"\r\n\r\n")
-                    self.request.sendall(self.server.lie(head + b"\r\n\r\n"))
+                    self.request.sendall(self.server.behaviour(head + b"\r\n\r\n"))
                     is_last |= b"\nconnection: close" in head.lower()
         except OSError:
             # Silent for long enough, or gone: the next connection waits.
             pass
 
 
-class Liar(socketserver.ThreadingTCPServer):
-    """A server at a free port of the loopback address, with one lie."""
+class BrokenServer(socketserver.ThreadingTCPServer):
+    """A server at a free port of the loopback address, with one behaviour."""
 
     daemon_threads = True
     block_on_close = True
     request_queue_size = 64
 
-    def __init__(self, lie: Lie) -> None:
+    def __init__(self, behaviour: Behaviour) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.lie = lie
+        self.behaviour = behaviour
 
     @property
     def address(self) -> tuple[str, int]:

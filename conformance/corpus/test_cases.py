@@ -1,0 +1,61 @@
+"""The tables of the corpus are whole, and can be read without the files. Each test names every case that fails it."""
+
+import re
+
+from .cases import CHAPTERS, FOLDER, load_cases
+from .requirements import LEVELS, load_requirements
+
+CASES = load_cases()
+
+
+def test_files_and_entries_of_each_chapter_match() -> None:
+    """Each file has an entry in the table beside it, and each entry has a file."""
+    files = sorted(f"{path.parent.name}/{path.stem}" for path in FOLDER.glob("*/*.http"))
+    assert files == sorted(f"{case.chapter}/{case.name}" for case in CASES)
+    assert sorted(path.parent.name for path in FOLDER.glob("*/cases.toml")) == sorted(CHAPTERS)
+
+
+def test_no_two_cases_have_the_same_name_or_octets() -> None:
+    """Each case tries something of its own."""
+    assert len({case.name for case in CASES}) == len(CASES)
+    names: dict[bytes, list[str]] = {}
+    for case in CASES:
+        names.setdefault(case.octets, []).append(case.name)
+    assert [same for same in names.values() if len(same) > 1] == []
+
+
+def test_a_case_is_named_by_a_sentence_and_says_what_it_tries() -> None:
+    """Name, requirement, section and level have their forms."""
+    wrong = [
+        case.name
+        for case in CASES
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", case.name)
+        or not re.fullmatch(r"R(?!000)(0[0-9]{2}|1[0-3][0-9]|14[0-5])", case.requirement)
+        or not re.fullmatch(r"RFC [0-9]{4} §[0-9]+(\.[0-9]+)*", case.section)
+        or case.level not in LEVELS
+        or not set(case.also) <= load_requirements().keys() - {case.requirement}
+    ]
+    assert not wrong
+
+
+def test_the_table_allows_what_httpsock_does() -> None:
+    """The check asks other servers for no more than httpsock does."""
+    wrong = []
+    for case in CASES:
+        status = case.expected["httpsock"].status
+        is_known = set(case.allowed) <= {"accepted", "last", "refused"} | set(range(400, 600))
+        is_allowed = "accepted" in case.allowed if status is None else {"refused", status} & set(case.allowed)
+        wrong += [] if is_known and is_allowed else [case.name]
+    assert not wrong
+
+
+def test_no_explanation_is_longer_than_a_sentence_or_two() -> None:
+    """People read the tables."""
+    assert [case.name for case in CASES if case.why and len(case.why) > 200] == []
+
+
+def test_there_are_as_many_cases_as_promised() -> None:
+    """Of each kind, too."""
+    refused = [case for case in CASES if case.is_refused]
+    assert len(CASES) >= 460
+    assert 200 <= len(refused) <= len(CASES) - 150

@@ -1,0 +1,232 @@
+"""The plays: what is sent to a running server for a case of the corpus, and which answers pass.
+
+A case is followed by a sentinel, a plain request with a number of its own. Where the case is accepted the sentinel is
+answered as itself; where it is refused nothing is answered any more. A case that is no request only because it ends too
+early is sent alone, and our side is ended.
+
+It knows the table and the strict reader, no socket. It judges by the RFC: where that leaves a choice, either passes.
+"""
+
+from typing import NamedTuple
+
+from conformance.corpus.cases import Case
+
+from .allowances import has_no_end, has_to_close, may_accept, may_go_on, may_refuse, may_turn_away
+from .responses import Reading, Response
+
+# What refuses a request for its form, whatever it asks for.
+_SYNTAX_STATUSES = frozenset((400, 408, 413, 414, 431, 505))
+# Requirements about framing: after a fault there, what follows has no known meaning (RFC 9112 §2.2, §6.3).
+_FRAMING = frozenset(f"R{number:03}" for number in range(48, 75))
+# What a path names is the server's to say, with 400 too.
+_PATHS = frozenset(("R138", "R139", "R140", "R141"))
+# The RFC names the status and the close: nothing else will do.
+_STATUS_IS_GIVEN = frozenset(("R029", "R030", "R031", "R036", "R048", "R049", "R057"))
+
+
+class Probe(NamedTuple):
+    """What is sent, and what may happen.
+
+    *accepted_count* requests come first, and are accepted. Then the rest is refused, with one of *statuses* or, if
+    there are none, any error or no answer, if that is allowed (*may_refuse*); or it is a request too (*may_accept*),
+    which *closes* the connection or doesn't.
+    """
+
+    case: Case
+    octets: bytes
+    methods: tuple[str, ...]
+    accepted_count: int
+    may_accept: bool
+    may_refuse: bool
+    statuses: frozenset[int]
+    closes: bool
+
+
+class Judgement(NamedTuple):
+    """Why a server fails, or None if it passes; *is_should* if that breaks no more than a SHOULD.
+
+    What it breaks is *requirement*, if not the one of the case.
+    """
+
+    why: str | None
+    is_should: bool = False
+    requirement: str | None = None
+
+
+class PlainAnswer(NamedTuple):
+    """How the server answers a sentinel that is alone: with *status*, and with its target in the content or not."""
+
+    status: int
+    echoes: bool
+
+
+def sentinel(number: int) -> bytes:
+    """Return a request that is known by its number."""
+    return f"GET /sentinel-{number} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+
+
+def probe_of(case: Case, number: int) -> Probe:
+    """Return what is sent for *case*, with the sentinel *number*."""
+    expected = case.expected["httpsock"]
+    status = expected.status
+    statuses = frozenset(allowed for allowed in case.allowed if isinstance(allowed, int))
+    is_any_error = "refused" in case.allowed
+    methods = [understood.method for understood in expected.accepted]
+    if status is not None:
+        methods.append("HEAD" if case.octets.startswith(b"HEAD ") else "GET")
+    return Probe(
+        case,
+        case.octets if case.is_cut_short else case.octets + sentinel(number),
+        (*methods, "GET"),
+        len(expected.accepted),
+        may_accept=may_accept(case),
+        may_refuse=may_refuse(case),
+        statuses=frozenset() if is_any_error else statuses,
+        closes=bool(expected.accepted) and expected.accepted[-1].closes and not may_go_on(case),
+    )
+
+
+def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
+    """Return whether the answers read, and how the connection *ended*, are what *probe* with its sentinel allows."""
+    if any(response.status == 500 for response in reading.responses):
+        return Judgement("a request, whatever is wrong with it, is no error of the server, but the answer is 500")
+    if ended == "timed out" and not reading.responses:
+        return Judgement("no answer, and the connection stays open", is_should=probe.case.is_refused)
+    if probe.case.octets.startswith(b"CONNECT "):
+        return _judge_tunnel(reading)
+    if probe.case.is_cut_short:
+        return _judge_cut_short(probe, reading, ended)
+    judgements: dict[bool, Judgement] = {}
+    if probe.may_refuse:
+        judgements[True] = _judge_refused(probe, number, reading, plain)
+    if probe.may_accept:
+        judgements[False] = _judge_accepted(probe, number, reading, ended, plain)
+    passed = next((judgement for judgement in judgements.values() if judgement.why is None), None)
+    # A server that has done neither rightly is told of the one that it has tried.
+    own = reading.responses[: len(probe.methods) - 1]
+    has_refused = any(_refuses(answer, probe, index) for index, answer in enumerate(own))
+    return passed or judgements.get(has_refused) or judgements[not has_refused]
+
+
+def _judge_tunnel(reading: Reading) -> Judgement:
+    """Judge the answer to CONNECT: any but a tunnel, which no origin server has to open (RFC 9110 §9.3.6)."""
+    if not reading.responses:
+        return Judgement("CONNECT is not answered", is_should=True)
+    status = reading.responses[0].status
+    return Judgement(f"CONNECT is answered with {status}, which opens a tunnel" if status < 300 else None)
+
+
+def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
+    """Judge the answer to what ends too early: any, or none; but then the connection is closed."""
+    answers = reading.responses
+    if len(answers) > probe.accepted_count + 1:
+        return Judgement(f"{len(answers)} answers to {probe.accepted_count} requests and a part of one")
+    head = probe.case.octets.rpartition(b"\r\n\r\n")
+    if len(answers) > probe.accepted_count and not head[1] and answers[-1].status < 300:
+        return Judgement(f"a head that has no end is answered with {answers[-1].status}")
+    # A server that has said that it closes may linger for what is under way (RFC 9112 §9.6).
+    if ended == "timed out" and not (answers and answers[-1].closes):
+        return Judgement("the client has ended its side within a request, and the connection stays open")
+    return Judgement(None)
+
+
+def _is_sentinels(answer: Response, number: int, plain: PlainAnswer) -> bool:
+    """Return whether *answer* is the one that the sentinel *number* gets when it is alone."""
+    if answer.status != plain.status:
+        return False
+    return not plain.echoes or f"/sentinel-{number}".encode() in answer.content
+
+
+def _refuses(answer: Response, probe: Probe, index: int) -> bool:
+    """Return whether *answer* refuses the form of request *index*, and not what it asks for."""
+    method = probe.methods[index] if index < len(probe.methods) else "GET"
+    if answer.status == 501 and method in ("GET", "HEAD"):
+        return True
+    if answer.status == 413 and method not in ("GET", "HEAD"):
+        return False
+    if answer.status == 400 and probe.case.requirement in _PATHS:
+        return False
+    return answer.status in _SYNTAX_STATUSES
+
+
+def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
+    """Judge answers where all of the case is requests."""
+    answers = reading.responses
+    count = probe.accepted_count + (1 if probe.case.expected["httpsock"].status is not None else 0)
+    for index, answer in enumerate(answers[:count]):
+        if _refuses(answer, probe, index):
+            # RFC 9110 §9.1: GET and HEAD have to be known; any other method may be refused, best with 405 or 501.
+            why = f"request {index + 1} is to be taken, and is refused with {answer.status}"
+            return Judgement(why, is_should=probe.methods[index] not in ("GET", "HEAD", "POST"))
+    if has_no_end(probe.case):
+        # What follows is part of the same line.
+        return Judgement("octets of one line are taken for two requests" if len(answers) > count else None)
+    if len(answers) > count and (probe.closes or (count > probe.accepted_count and has_to_close(probe.case))):
+        return Judgement("the connection has to be closed behind the last of these requests, and the next is answered")
+    if len(answers) > count + 1:
+        return Judgement(f"{len(answers)} answers to {count + 1} requests: the next request starts at the wrong octet")
+    if len(answers) == count + 1:
+        if not _is_sentinels(answers[-1], number, plain):
+            return Judgement(f"the request behind it is answered with {answers[-1].status}, alone with {plain.status}")
+        return Judgement(None)
+    if (probe.closes and len(answers) == count) or (answers and answers[-1].closes):
+        return Judgement(None)
+    if ended == "timed out":
+        return Judgement(f"{len(answers)} answers to {count + 1} requests, and the connection stays open")
+    return Judgement(f"{len(answers)} answers to {count + 1} requests, and no word of a close", is_should=bool(answers))
+
+
+def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnswer) -> Judgement:
+    """Judge answers where something in the case is no request: it is refused, and nothing behind it is answered."""
+    answers = reading.responses
+    refusals = (index for index, answer in enumerate(answers) if _refuses(answer, probe, index))
+    first = next(refusals, len(answers))
+    # Where the table has no refusal, any of its requests may be what the server refuses.
+    count = probe.accepted_count if probe.case.is_refused else min(first, probe.accepted_count - 1)
+    if first < min(count, len(answers)):
+        return Judgement(f"request {first + 1} is to be taken, and is refused with {answers[first].status}")
+    if len(answers) < count:
+        return Judgement(f"{len(answers)} answers to {count} requests", is_should=True)
+    refusal, behind = answers[count : count + 1], answers[count + 1 :]
+    is_taken = bool(refusal) and refusal[0].status not in _SYNTAX_STATUSES
+    if len(behind) > 1:
+        # Who has taken the first for a request, as RFC 9112 §3 lets some, takes the next for one too.
+        if is_taken and may_accept(probe.case):
+            return Judgement(None)
+        return Judgement(f"{len(behind)} answers behind the refusal: octets of the request are taken for another")
+    fault = _fault_of_refusal(refusal, probe, is_last=not behind)
+    if fault.why is not None or not behind:
+        return fault
+    if may_turn_away(probe.case, refusal[0].status) and _is_sentinels(behind[0], number, plain):
+        return Judgement(None)
+    if probe.case.requirement in _FRAMING:
+        return Judgement(f"refused with {refusal[0].status}, and the octets behind it are taken for a request")
+    if refusal[0].status in (405, 501) or _is_sentinels(behind[0], number, plain):
+        # RFC 9112 §2.2: what matches no message is answered with 400 and a close, which is no MUST.
+        return Judgement(f"refused with {refusal[0].status}, and the connection goes on", is_should=True)
+    return Judgement(f"the request behind the refusal is answered with {behind[0].status}, alone with {plain.status}")
+
+
+def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -> Judgement:
+    """Judge the one answer, or none, that refuses something, which *is_last* on the connection or isn't."""
+    is_given = probe.case.requirement in _STATUS_IS_GIVEN
+    wanted = " or ".join(map(str, sorted(probe.statuses)))
+    if not refusal:
+        why = f"closed without an answer, which should be {wanted}" if wanted else None
+        return Judgement(why, is_should=not is_given)
+    status = refusal[0].status
+    is_error = status >= 400 and (is_last or status not in (403, 404, 405))
+    if status in probe.statuses or (is_error and not wanted) or _refuses_the_method(refusal[0], probe):
+        return Judgement(None)
+    if may_turn_away(probe.case, status):
+        return Judgement(None)
+    if is_error:
+        return Judgement(f"refused with {status}, not with {wanted}", is_should=not is_given)
+    due = f"refused with {wanted}" if wanted else "refused"
+    return Judgement(f"taken for a request and answered with {status}; it is to be {due}")
+
+
+def _refuses_the_method(refusal: Response, probe: Probe) -> bool:
+    """Return whether the server refuses a method that it doesn't know or allow, before it looks at the rest."""
+    is_get = probe.case.octets.lstrip(b"\r\n").startswith((b"GET ", b"HEAD "))
+    return refusal.status in (405, 501) and not is_get

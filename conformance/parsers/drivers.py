@@ -1,0 +1,138 @@
+r"""The drivers of the two parsers: httpsock's, which is under test, and h11, the oracle.
+
+A driver feeds the octets that a client sends before it ends its side, in any number of parts, and returns a
+ParseResult. It never sees the tables. A further parser needs one function here and its name in PARSERS.
+
+    b"GET / HTTP/1.1\r\n...", ... --> read_by_httpsock() --> ParseResult(requests, refusal, status, crash)
+"""
+
+from collections.abc import Callable, Mapping
+
+import h11
+
+from httpsock import Limits
+from httpsock.http.messages import Request, RequestError
+from httpsock.http.request_parser import Content, Pause, RequestParser
+
+from .results import ParsedRequest, ParseResult
+
+# Any final status but 2xx, which would open the tunnel that a CONNECT asks for.
+_RESPONSE = h11.Response(status_code=404, headers=[("Content-Length", "0")])
+
+
+def read_by_httpsock(*parts: bytes, is_ended: bool = True) -> ParseResult:
+    """Return the requests that httpsock's parser, with its default limits, finds in *parts*.
+
+    Unless *is_ended*, the client may still send more.
+    """
+    requests: list[ParsedRequest] = []
+    try:
+        _read_by_httpsock((*parts, b"") if is_ended else parts, requests)
+    except RequestError as error:
+        return ParseResult(tuple(requests), str(error), int(error.refusal.status))
+    except Exception as error:  # any other exception is a defect of the parser, which the fuzzer reports
+        return ParseResult(tuple(requests), crash=f"httpsock raised {error!r}")
+    return ParseResult(tuple(requests))
+
+
+def _read_by_httpsock(parts: tuple[bytes, ...], requests: list[ParsedRequest]) -> None:
+    """Append the requests in *parts* to *requests*."""
+    parser = RequestParser(Limits())
+    request: Request | None = None
+    content: list[bytes] = []
+    received = 0
+    for part in parts:
+        parser.receive(part)
+        received += len(part)
+        while not isinstance(event := parser.next_event(), Pause):
+            if isinstance(event, Content):
+                content.append(event.octets)
+                continue
+            if isinstance(event, Request):
+                request, content = event, []
+                if request.content_length != 0:
+                    continue
+            if request is not None:
+                requests.append(_parsed(request, b"".join(content), received - len(parser.unread)))
+                if requests[-1].closes:
+                    return
+
+
+def _parsed(request: Request, content: bytes, stop: int) -> ParsedRequest:
+    target = request.target
+    fields = tuple(_field(name, value) for name, value in request.field_lines)
+    closes = not request.is_persistent
+    return ParsedRequest(request.method.encode(), target.path, target.query, fields, content, stop, closes)
+
+
+def read_by_h11(*parts: bytes) -> ParseResult:
+    """Return the requests that h11 finds in *parts*, as a server that answers each request when it is whole."""
+    requests: list[ParsedRequest] = []
+    try:
+        _read_by_h11(parts, requests)
+    except h11.RemoteProtocolError as error:
+        return ParseResult(tuple(requests), str(error), error.error_status_hint)
+    except Exception as error:  # the same
+        return ParseResult(tuple(requests), crash=f"h11 raised {error!r}")
+    return ParseResult(tuple(requests))
+
+
+def _read_by_h11(parts: tuple[bytes, ...], requests: list[ParsedRequest]) -> None:
+    """Append the requests in *parts* to *requests*."""
+    connection = h11.Connection(h11.SERVER)
+    request: h11.Request | None = None
+    content: list[bytes] = []
+    received = 0
+    for part in (*parts, b""):
+        connection.receive_data(part)
+        received += len(part)
+        while (event := connection.next_event()) is not h11.NEED_DATA:
+            if isinstance(event, h11.Request):
+                request, content = event, []
+            elif isinstance(event, h11.Data):
+                content.append(bytes(event.data))
+            elif isinstance(event, h11.EndOfMessage) and request is not None:
+                stop = received - len(connection.trailing_data[0])
+                closes = not _answer(connection)
+                path, query = _path_and_query(bytes(request.method), bytes(request.target))
+                fields = tuple(_field(bytes(name), bytes(value)) for name, value in request.headers)
+                method, octets = bytes(request.method), b"".join(content)
+                requests.append(ParsedRequest(method, path, query, fields, octets, stop, closes))
+                if closes:
+                    return
+            else:
+                return
+
+
+PARSERS: Mapping[str, Callable[..., ParseResult]] = {"httpsock": read_by_httpsock, "h11": read_by_h11}
+
+
+def _answer(connection: h11.Connection) -> bool:
+    """Send a response, and return whether the connection accepts another request."""
+    connection.send(_RESPONSE)
+    connection.send(h11.EndOfMessage())
+    if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
+        return False
+    connection.start_next_cycle()
+    return True
+
+
+def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes | None]:
+    """Return path and query of *request_target*, which h11 leaves whole; both are empty for authority-form.
+
+    RFC 9112 §3.2.4: an OPTIONS with neither path nor query is for the server as a whole.
+    """
+    before_query, mark, query = request_target.partition(b"?")
+    scheme, separator, rest = before_query.partition(b"://")
+    if separator and b"/" not in scheme:
+        if method == b"OPTIONS" and not mark and b"/" not in rest:
+            return b"*", None
+        before_query = b"/" + rest.partition(b"/")[2]
+    elif not (before_query.startswith(b"/") or before_query == b"*"):
+        return b"", None
+    return before_query, query if mark else None
+
+
+def _field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return a field in a comparable form: coding names ignore case, and h11 gives them in lower case."""
+    return name, value.lower() if name == b"transfer-encoding" else value

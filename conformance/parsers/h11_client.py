@@ -1,0 +1,44 @@
+"""h11 in the role of the client: a second opinion on the responses of a server."""
+
+import re
+from collections.abc import Sequence
+
+import h11
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def faults_by_h11_client(octets: bytes, methods: Sequence[str]) -> list[str]:
+    """Return what h11 finds wrong with *octets*, all that came until the server closed, as answers to *methods*.
+
+    Fewer answers than *methods* are no fault of form. Octets behind the last one are.
+    """
+    for count, method in enumerate(methods, 1):
+        if not octets:
+            return []
+        connection = h11.Connection(h11.CLIENT)
+        asked = method if _TOKEN.fullmatch(method) else "GET"
+        connection.send(h11.Request(method=asked, target="*", headers=[("Host", "localhost")]))
+        connection.send(h11.EndOfMessage())
+        try:
+            connection.receive_data(octets)
+            rest = _rest_after_response(connection)
+            if rest is None:
+                connection.receive_data(b"")
+                rest = _rest_after_response(connection) or b""
+        except h11.RemoteProtocolError as error:
+            return [f"h11 says of answer {count}: {error}"]
+        octets = rest
+    return ["h11 says that octets follow the last answer"] if octets else []
+
+
+def _rest_after_response(connection: h11.Connection) -> bytes | None:
+    """Return the octets behind the response that *connection* has received, or None if it has no end yet."""
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            return None
+        if isinstance(event, h11.EndOfMessage):
+            return connection.trailing_data[0]
+        if event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
+            return b""

@@ -1,0 +1,89 @@
+"""Results: the requests that a parser found in some octets, to the last field and octet of content.
+
+Two results are equal only if both parsers took the same requests from the same octets, with the same method, target,
+fields and content, and both or neither refuse the rest. A Difference holds the octets from the point where they part.
+
+Standard library only. The tables of the corpus use the shorter form, a Verdict: `ParseResult.verdict`.
+"""
+
+from typing import NamedTuple
+
+from conformance.corpus.verdicts import Understood, Verdict
+
+_SHOWN_CHARACTERS = 60
+
+
+class ParsedRequest(NamedTuple):
+    """One whole request; *stop* is the position behind its last octet, *closes* is true for the last request."""
+
+    method: bytes
+    path: bytes
+    query: bytes | None
+    fields: tuple[tuple[bytes, bytes], ...]
+    content: bytes
+    stop: int
+    closes: bool
+
+
+class ParseResult(NamedTuple):
+    """The *requests* in some octets; the *refusal* of the rest, with its *status*; the *crash* of the parser."""
+
+    requests: tuple[ParsedRequest, ...]
+    refusal: str | None = None
+    status: int | None = None
+    crash: str | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """The short form. Raises RuntimeError after a crash."""
+        if self.crash is not None:
+            raise RuntimeError(self.crash)
+        return Verdict(tuple(_understood(request) for request in self.requests), self.status)
+
+
+class Difference(NamedTuple):
+    """The point where two results part: *octets* start behind the last request that both parsers agree on.
+
+    *ours* and *theirs* are the requests that each parser took next; None means a refusal or the end.
+    """
+
+    octets: bytes
+    ours: ParsedRequest | None
+    our_refusal: str | None
+    theirs: ParsedRequest | None
+    their_refusal: str | None
+
+    @property
+    def direction(self) -> str:
+        """The parser that refuses, in the words of differences.toml."""
+        if self.our_refusal is not None:
+            return "httpsock refuses"
+        return "h11 refuses" if self.their_refusal is not None else "neither refuses"
+
+
+def find_difference(octets: bytes, ours: ParseResult, theirs: ParseResult) -> Difference | None:
+    """Return the point where two results for *octets* part, or None if they agree."""
+    agreed = 0
+    for our_request, their_request in zip(ours.requests, theirs.requests, strict=False):
+        if our_request != their_request:
+            break
+        agreed += 1
+    our_next = ours.requests[agreed] if agreed < len(ours.requests) else None
+    their_next = theirs.requests[agreed] if agreed < len(theirs.requests) else None
+    our_refusal = None if our_next else ours.refusal
+    their_refusal = None if their_next else theirs.refusal
+    if our_next == their_next and (our_refusal is None) == (their_refusal is None):
+        return None
+    start = ours.requests[agreed - 1].stop if agreed else 0
+    return Difference(octets[start:], our_next, our_refusal, their_next, their_refusal)
+
+
+def _understood(request: ParsedRequest) -> Understood:
+    """Return *request* in the form of the tables."""
+    method, path = (_cut(octets.decode("utf-8", "backslashreplace")) for octets in (request.method, request.path))
+    return Understood(method, path, len(request.fields), len(request.content), request.closes)
+
+
+def _cut(text: str) -> str:
+    """Return *text* as a table can show it."""
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"

@@ -1,0 +1,58 @@
+"""The command line, and what each command needs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .__main__ import main
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+# No site-packages, so no h11; and httpsock is there, but a finder refuses to load it.
+_CHECK = f"""
+import sys
+
+class Refusing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {{"httpsock", "h11"}}:
+            raise ImportError(f"check loads {{name}}")
+
+sys.meta_path.insert(0, Refusing())
+sys.path.insert(0, {str(PROJECT)!r})
+from conformance.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_check_needs_the_standard_library_alone() -> None:
+    """In an isolated interpreter without site-packages, and without httpsock, which it is to be independent of."""
+    start = f"{sys.executable} -m httpsock --port {{port}} {{root}}"
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _CHECK, "check", "--start", start, "--only", "R036"],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "RFC 9112 §5 Field syntax" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "coverage", "fuzz", "report"])
+def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code is 0, as help was asked for."""
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: python3 -m conformance {command}" in capsys.readouterr().out
+
+
+def test_the_usage_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard output if it was asked for."""
+    assert main(["--help"]) == 0
+    assert "  check " in capsys.readouterr().out
