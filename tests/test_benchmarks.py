@@ -127,7 +127,7 @@ def test_an_answer_that_ends_too_early_is_wrong(octets: bytes) -> None:
         read_answer(io.BytesIO(octets))
 
 
-def test_the_time_of_a_process_holds_that_of_its_ended_children_whatever_its_name() -> None:
+def test_the_time_of_a_process_includes_its_ended_children() -> None:
     assert processes.cpu_ticks("7 (a) b (c)) S 1 7 7 0 -1 4194560 9 9 0 0 10 20 3 4 20 0 1") == 37
 
 
@@ -170,7 +170,7 @@ def test_tables_are_laid_out_for_a_terminal_and_as_markdown() -> None:
     assert report.markdown(lines) == "| server | rate |\n| --- | --: |\n| a | 1,000 |"
 
 
-def test_a_report_says_under_which_conditions_and_who_is_left_out() -> None:
+def test_a_report_states_its_conditions_and_the_omitted_servers() -> None:
     measured = row(nginx=[sample(100)])
     measured.left_out["other"] = "answers 404"
     text = report.to_markdown({"machine": "a small one"}, [measured], {"More": [["a", "b"], ["c", "d"]]})
@@ -201,6 +201,8 @@ def test_each_small_task_runs() -> None:
     assert all(min(times) >= 0 for times in micro.measure(tasks, 1, 2).values())
 
 
+@pytest.mark.slow
+@pytest.mark.tools
 def test_a_tiny_run_measures_httpsock_alone(tmp_path: pathlib.Path) -> None:
     tool("wrk")
     nothing = environment.Environment(tmp_path, "", {}, {})

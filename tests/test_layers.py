@@ -132,7 +132,7 @@ def test_every_file_is_in_a_wing() -> None:
 
 
 @each_wing
-def test_a_wing_imports_only_what_it_may(wing: str) -> None:
+def test_a_wing_imports_only_allowed_wings(wing: str) -> None:
     for name in files_of(wing):
         allowed = WINGS[wing] | {wing} | ({"files"} if name in KNOWS_FILES else set())
         # What a program is called and its version stand in the package itself.
@@ -142,7 +142,7 @@ def test_a_wing_imports_only_what_it_may(wing: str) -> None:
 
 
 @pytest.mark.parametrize("wing", UNSEEN)
-def test_a_wing_does_not_see_what_it_must_not(wing: str) -> None:
+def test_a_wing_loads_no_forbidden_module(wing: str) -> None:
     for name in files_of(wing):
         own = [each for each in all_below(name) if each.split(".")[0] in (wing, "http")]
         seen = {each: imports_from_elsewhere(each) & UNSEEN[wing] for each in own}
@@ -166,7 +166,7 @@ def test_a_wing_tells_of_each_of_its_files_once(wing: str) -> None:
 
 
 @each_wing
-def test_a_wing_re_exports_nothing(wing: str) -> None:
+def test_a_wing_has_no_re_exports(wing: str) -> None:
     assert [type(node) for node in TREES[wing].body] == [ast.Expr]
 
 
@@ -176,12 +176,12 @@ def test_the_package_tells_of_each_wing_once() -> None:
 
 
 @each_module
-def test_nothing_but_the_standard_library_is_imported(module: str) -> None:
+def test_only_the_standard_library_is_imported(module: str) -> None:
     assert imports_from_elsewhere(module) <= sys.stdlib_module_names
 
 
 @each_module
-def test_every_module_says_what_it_is_for(module: str) -> None:
+def test_every_module_has_a_docstring(module: str) -> None:
     assert ast.get_docstring(TREES[module])
 
 

@@ -70,6 +70,7 @@ def test_the_first_command_serves_a_fresh_clone(clone: pathlib.Path) -> None:
     assert errors.decode().startswith(f"Serving {clone / 'www'} at {url}")
 
 
+@pytest.mark.slow
 def test_the_test_command_passes_in_a_fresh_clone(clone: pathlib.Path) -> None:
     command = next(block for block in code_blocks("sh") if "pytest" in block)
     # The command as it stands; all of the suite would run itself again and again, so one file stands for it.
@@ -85,7 +86,8 @@ def test_the_test_command_passes_in_a_fresh_clone(clone: pathlib.Path) -> None:
     assert re.search(r"\d+ passed", done.stdout)
 
 
-def test_the_installed_command_serves_and_needs_nothing_else(clone: pathlib.Path, tmp_path: pathlib.Path) -> None:
+@pytest.mark.slow
+def test_the_installed_command_serves_without_other_packages(clone: pathlib.Path, tmp_path: pathlib.Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))}
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=120)
     scripts = tmp_path / "venv" / "bin"
@@ -108,7 +110,7 @@ def test_the_example_of_the_client_runs() -> None:
     assert (done.stdout, done.stderr) == (f"200 text/plain; charset=utf-8\n{hello}\n", "")
 
 
-def test_the_client_says_what_is_printed_here(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_client_prints_the_output_in_readme(capfd: pytest.CaptureFixture[str]) -> None:
     """But for times, ports and dates."""
     command, *printed = code_blocks("console", OF_CLIENT)[0].splitlines()
     with httpsock.Server(ROOT / "www", port=0) as server:
@@ -153,7 +155,8 @@ def test_the_example_of_embedding_runs() -> None:
     assert done.stderr == ""
 
 
-def test_the_commands_to_try_do_what_is_said_beside_them(tmp_path: pathlib.Path) -> None:
+@pytest.mark.tools
+def test_the_commands_to_try_do_as_readme_says(tmp_path: pathlib.Path) -> None:
     tool("curl")
     block = next(block for block in code_blocks("sh") if "multipart/byteranges" in block)
     said = []
@@ -186,7 +189,7 @@ def test_the_list_of_wings_is_complete() -> None:
     assert listed == {path.parent.name for path in (ROOT / "httpsock").glob("*/__init__.py")}
 
 
-def test_the_table_of_limits_says_what_the_limits_are() -> None:
+def test_the_table_of_limits_holds_the_real_limits() -> None:
     limits, timeouts = httpsock.Limits(), httpsock.Timeouts()
     table = TOUR.partition("## Limits")[2].partition("\n## ")[0]
     content = limits.content

@@ -15,9 +15,11 @@ if sys.platform != "linux":
 from tests.reliability.__main__ import EXPERIMENTS
 from tests.reliability.smuggling import FRONT_ENDS, variants
 
+pytestmark = [pytest.mark.slow, pytest.mark.tools]
+
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_what_must_hold_holds(name: str) -> None:
+def test_every_row_of_an_experiment_holds(name: str) -> None:
     if name == "smuggling":
         for front_end in FRONT_ENDS:
             tool(front_end)

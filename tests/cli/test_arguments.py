@@ -20,7 +20,7 @@ def test_a_number_within_its_bounds_is_taken(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "11", "+5", " 5", "5.0", "٥", "1_0", "5" * 10])
-def test_what_is_no_number_or_out_of_bounds_is_refused(text: str) -> None:
+def test_an_invalid_number_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is not a number from 1 to 10"):
         number(1, 10, "a number")(text)
 
@@ -31,7 +31,7 @@ def test_a_field_is_split_at_its_first_colon_and_kept_as_octets() -> None:
 
 
 @pytest.mark.parametrize(("text", "reason"), [("X", "'X' is not 'Name: value'"), ("bad: x", "it is bad")])
-def test_what_is_no_field_is_refused(text: str, reason: str) -> None:
+def test_an_invalid_field_is_refused(text: str, reason: str) -> None:
     parse: Callable[[str], tuple[str, str]] = field(anything)
     with pytest.raises(argparse.ArgumentTypeError, match=reason):
         parse(text)

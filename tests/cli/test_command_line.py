@@ -99,7 +99,7 @@ def test_help_tells_of_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(option in said for option in action.option_strings)
 
 
-def test_what_is_on_loopback_alone_is_not_announced(start: Start) -> None:
+def test_a_loopback_only_server_is_not_announced(start: Start) -> None:
     code, out, error = start("--announce").end()
     assert (code, out) == (2, "")
     assert error == (
@@ -107,7 +107,7 @@ def test_what_is_on_loopback_alone_is_not_announced(start: Start) -> None:
     )
 
 
-def test_what_has_several_processes_is_not_announced(start: Start) -> None:
+def test_a_server_of_several_processes_is_not_announced(start: Start) -> None:
     code, _, error = start("--announce", "--lan", "--processes", "2").end()
     assert code == 2
     assert "--announce goes with one process, not with --processes" in error
@@ -121,7 +121,7 @@ def test_a_folder_is_announced_also_on_loopback_when_that_is_asked_for(serving: 
     assert error.count("\n") == 1, error
 
 
-def test_what_can_not_be_announced_is_served_all_the_same(
+def test_a_server_that_cannot_be_announced_serves_all_the_same(
     server: httpsock.Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with _announcing(server, options_of(["--bind", "192.0.2.1", "--announce"])) as announcer:
@@ -139,7 +139,7 @@ def test_what_can_not_be_announced_is_served_all_the_same(
         (["--bind", "127.0.0.2"], ["127.0.0.2"]),
     ],
 )
-def test_what_is_served_at_all_addresses_is_announced_at_each(
+def test_a_server_at_all_addresses_is_announced_at_each(
     server: httpsock.Server, options: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announced: list[str] = []
@@ -153,7 +153,7 @@ def test_what_is_served_at_all_addresses_is_announced_at_each(
         assert announced == expected
 
 
-def test_what_is_announced_is_traced_unless_paths_are_asked_for(serving: Start) -> None:
+def test_announcements_are_traced_unless_the_trace_is_limited_to_paths(serving: Start) -> None:
     for option, expected in (("--trace", True), ("--trace-only=/a", False)):
         _, _, error = serving("--bind", "127.0.0.1", "--announce", option).stop()
         assert ("join 239.255.255.250 at 127.0.0.1" in error) is expected
@@ -212,7 +212,7 @@ def test_the_folder_is_the_one_that_is_named(serving: Start, folder: pathlib.Pat
         pytest.param(["--bind", "192.0.2.1"], "192.0.2.1 is not an address of this machine.", id="not our address"),
     ],
 )
-def test_what_can_not_be_served_is_said_in_a_sentence(start: Start, arguments: list[str], sentence: str) -> None:
+def test_a_failed_start_is_reported_in_a_sentence(start: Start, arguments: list[str], sentence: str) -> None:
     assert cannot_serve(start(*arguments, "--port", "0")) == sentence
 
 
@@ -634,7 +634,7 @@ def test_it_serves_without_standard_output(start: Start) -> None:
     assert program.stop()[0] == 0
 
 
-def test_it_serves_when_nobody_reads_standard_output(start: Start, dead_pipe: int) -> None:
+def test_it_serves_with_a_closed_standard_output(start: Start, dead_pipe: int) -> None:
     program = start("--port", "0", stdout=dead_pipe)
     read_port(program)
     assert program.ask("/hello.txt").status == 200
@@ -647,7 +647,7 @@ def test_it_serves_without_standard_error(serving: Start) -> None:
     assert program.stop()[:2] == (0, ""), "what belongs on standard error is not said on standard output"
 
 
-def test_it_serves_when_nobody_reads_standard_error(serving: Start, dead_pipe: int) -> None:
+def test_it_serves_with_a_closed_standard_error(serving: Start, dead_pipe: int) -> None:
     program = serving(stderr=dead_pipe)
     assert program.ask("/hello.txt").status == 200
     assert program.ask("/hello.txt").status == 200, "the log of the first has failed by now"
@@ -774,7 +774,7 @@ def test_a_second_signal_leaves_at_once(serving: Start, film: str, number: int) 
 
 
 @pytest.mark.parametrize("number", STOPPING)
-def test_a_signal_ends_it_quietly_when_nothing_is_under_way(serving: Start, number: int) -> None:
+def test_a_signal_ends_an_idle_server_quietly(serving: Start, number: int) -> None:
     program = serving("--quiet")
     with connect(program.port) as idle:
         begin(idle, get("/hello.txt"))
@@ -830,7 +830,7 @@ def test_it_is_stopped_as_the_first_process_of_a_container(start: Start, tmp_pat
 # --- stopping in time, and giving up root ---------------------------------------------------------------------------
 
 
-def test_what_is_not_finished_in_the_grace_is_cut_and_counted(serving: Start, film: str) -> None:
+def test_responses_unfinished_after_the_grace_are_cut_and_counted(serving: Start, film: str) -> None:
     program = serving("--grace", "0")
     with connect(program.port) as idle, connect(program.port) as client:
         begin(idle, get("/empty.txt"))
@@ -841,7 +841,7 @@ def test_what_is_not_finished_in_the_grace_is_cut_and_counted(serving: Start, fi
     assert re.search(rf'"GET {film} HTTP/1\.1" 200 \d+ of {FILM_OCTETS} ', error), "each is logged with what was sent"
 
 
-def test_a_blocked_standard_error_stops_nobody(serving: Start) -> None:
+def test_a_blocked_standard_error_delays_no_client(serving: Start) -> None:
     """A pager that is not scrolled: more is logged than the pipe and the waiting lines can hold."""
     program = serving()
     octets = get("/nothing?" + "x" * 900) * 500
@@ -885,12 +885,12 @@ def free_low_port() -> int:
     pytest.skip("no port below 1024 is free")
 
 
-def test_a_user_that_is_none_is_said_in_a_sentence(start: Start) -> None:
+def test_an_unknown_user_is_reported_in_a_sentence(start: Start) -> None:
     sentence = cannot_serve(start("--user", "no such user", "--port", "0"))
     assert sentence == "there is no user 'no such user'; --user takes a name of this system."
 
 
-def test_root_may_be_given_up_for_a_user_who_may_read_the_folder(
+def test_root_may_be_given_up_for_a_user_with_access_to_the_folder(
     monkeypatch: pytest.MonkeyPatch, folder: pathlib.Path
 ) -> None:
     become: list[str] = []

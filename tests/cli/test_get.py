@@ -142,7 +142,7 @@ def test_no_name_comes_from_the_server(tmp_path: pathlib.Path, capfdbinary: Capt
         pytest.param(["-d", ""], b"POST", id="POST, although there is no content"),
     ],
 )
-def test_the_method_is_what_the_arguments_mean(arguments: list[str], expected: bytes) -> None:
+def test_the_method_follows_from_the_arguments(arguments: list[str], expected: bytes) -> None:
     seen: list[bytes] = []
     with playing(answering(ok(), seen=seen)) as url:
         assert get(*arguments, url) == 0
@@ -265,7 +265,7 @@ def test_a_health_check_is_0_or_22(server: httpsock.Server, capfdbinary: Capture
     assert said(capfdbinary)[0] == b""
 
 
-def test_what_can_not_be_written_is_23(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_a_write_error_is_23(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello"))) as url:
         assert get("-o", str(tmp_path / "no" / "file"), url) == 23
     assert "can't be written" in said(capfdbinary)[1]
@@ -296,7 +296,7 @@ def test_closed_streams_get_the_documented_code(closed: tuple[str, ...], server:
     assert "Traceback" not in got.stderr + sent.stderr
 
 
-def test_a_closed_standard_error_changes_nothing_else(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+def test_a_closed_standard_error_has_no_other_effect(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     with playing(answering(ok(b"hello"))) as url, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", None)
         assert get("-v", "-o", str(tmp_path / "file"), url) == 0
@@ -321,13 +321,13 @@ def test_too_many_redirects_are_47(capfdbinary: Captured) -> None:
         fails(capfdbinary, url, 47, reason, "--redirects", "1")
 
 
-def test_a_redirect_to_what_is_no_url_is_47(capfdbinary: Captured) -> None:
+def test_a_redirect_to_an_invalid_url_is_47(capfdbinary: Captured) -> None:
     with playing(answering(ok(b"", "Location: http://[::1", status="302 Found"))) as url:
         assert get(url) == 47
     assert 'the redirect to "http://[::1" leads nowhere: ' in said(capfdbinary)[1]
 
 
-def test_a_part_that_nobody_asked_for_is_8_and_no_file(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_an_unrequested_part_is_8_and_no_file(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     """It would be called whole."""
     part = ok(b"hello", "Content-Range: bytes 0-4/100", status="206 Partial Content")
     for arguments in ([], ["-o", str(tmp_path / "file")]):
@@ -364,7 +364,9 @@ def test_a_redirect_to_https_is_47(capfdbinary: Captured) -> None:
         fails(capfdbinary, url, 47, reason)
 
 
-def test_the_first_failure_counts_and_ends_nothing(server: httpsock.Server, capfdbinary: Captured) -> None:
+def test_the_first_failure_gives_the_exit_code_and_the_rest_goes_on(
+    server: httpsock.Server, capfdbinary: Captured
+) -> None:
     with playing(answering(b"what?\r\n")) as broken:
         assert get("--fail", server.url + "missing", broken, server.url + "hello.txt") == 22
     out, error = said(capfdbinary)
@@ -392,7 +394,7 @@ def test_a_download_goes_on_where_it_broke_off(
     assert pathlib.Path(path).read_bytes() == b"abcdefghijklmnopqrstuvwxyz"
 
 
-def test_what_broke_off_is_told_and_gone_on_with(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_an_interrupted_download_is_reported_and_resumed(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     rest = ok(b"lo", "Content-Range: bytes 3-4/5", 'ETag: "a"', status="206 Partial Content")
     seen: list[bytes] = []
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(rest, seen=seen)) as url:
@@ -405,7 +407,7 @@ def test_what_broke_off_is_told_and_gone_on_with(tmp_path: pathlib.Path, capfdbi
     assert said(capfdbinary) == (b"", "")
 
 
-def test_what_is_not_there_any_more_begins_anew(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_a_file_whose_part_is_gone_is_downloaded_anew(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     gone = ok(b"", "Content-Range: bytes */2", status="416 Range Not Satisfiable")
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(gone), answering(ok(b"hi"))) as url:
         path = str(tmp_path / "file")
@@ -427,7 +429,7 @@ def test_without_a_part_it_says_that_it_begins(
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "204 No Content", "503 Later"])
-def test_what_is_not_the_file_leaves_its_part_alone(status: str, tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_an_error_response_leaves_the_part_alone(status: str, tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(ok(b"", status=status))) as url:
         path = str(tmp_path / "file")
         assert get("-o", path, url) == 18
@@ -541,7 +543,7 @@ needs_terminal = pytest.mark.skipif(not hasattr(os, "openpty"), reason="there ar
 
 
 @needs_terminal
-def test_on_a_terminal_nothing_from_a_server_is_obeyed() -> None:
+def test_a_terminal_obeys_no_escape_of_a_server() -> None:
     answer = ok(b"\x1b[2J\xc3\xa4\x9b\r\nforged\r!", "X: \x9b2J\xe9")
     with playing(answering(answer)) as url:
         watched = Watched("-i", url, streams=("stdout",))

@@ -55,7 +55,7 @@ def test_a_line_is_written_without_waiting_for_the_next(pipe: IO[bytes]) -> None
     lines.close(PATIENCE_SECONDS)
 
 
-def test_nobody_waits_for_a_reader_that_does_not_read(pipe: IO[bytes]) -> None:
+def test_a_blocked_reader_blocks_no_writer(pipe: IO[bytes]) -> None:
     """What there is no room for is dropped, counted and told of."""
     lines = StderrWriter()
     for _ in range(MUCH // len(LINE)):
@@ -75,7 +75,7 @@ def test_nobody_waits_for_a_reader_that_does_not_read(pipe: IO[bytes]) -> None:
 
 
 @pytest.mark.parametrize("way", ["closed", "none", "dead pipe"])
-def test_lines_that_nobody_can_read_are_dropped(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_lines_for_a_closed_reader_are_dropped(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w", encoding="utf-8") as writer:
@@ -91,7 +91,7 @@ def test_lines_that_nobody_can_read_are_dropped(monkeypatch: pytest.MonkeyPatch,
     assert lines._dropped == (0 if way in ("closed", "none") else 1)
 
 
-def test_without_a_line_there_is_nothing_to_close() -> None:
+def test_a_writer_without_lines_has_no_thread_to_close() -> None:
     before = threading.active_count()
     StderrWriter().close(PATIENCE_SECONDS)
     assert threading.active_count() == before
@@ -111,7 +111,7 @@ def test_a_full_pipe_that_does_not_block_loses_no_line(pipe: IO[bytes]) -> None:
     lines.close(PATIENCE_SECONDS)
 
 
-def test_what_does_not_fit_beside_a_full_pipe_is_counted_exactly(pipe: IO[bytes]) -> None:
+def test_lines_dropped_beside_a_full_pipe_are_counted_exactly(pipe: IO[bytes]) -> None:
     os.set_blocking(writer_of(), False)
     lines = StderrWriter()
     total = MUCH // len(LINE)
@@ -172,7 +172,7 @@ def test_on_a_full_disk_lines_wait_until_there_is_room(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
-def test_a_disk_that_stays_full_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_stays_full_does_not_end_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
         monkeypatch.setattr("httpsock.tracing.output.sys", types.SimpleNamespace(stderr=full))
         lines = StderrWriter()

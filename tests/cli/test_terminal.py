@@ -35,14 +35,14 @@ def shown(*pieces: bytes) -> str:
         pytest.param("\U000e0041".encode(), "\\U000e0041", id="invisible marks beyond 16 bits"),
     ],
 )
-def test_what_would_do_something_to_a_terminal_is_escaped(octets: bytes, expected: str) -> None:
+def test_control_characters_for_a_terminal_are_escaped(octets: bytes, expected: str) -> None:
     assert shown(octets) == expected
     assert shown(*(bytes([octet]) for octet in octets)) == expected
 
 
 @settings(derandomize=True, deadline=None)
 @given(st.binary(max_size=60))
-def test_nothing_but_printable_text_lines_and_tabulators_reaches_it(octets: bytes) -> None:
+def test_only_printable_text_lines_and_tabulators_reach_it(octets: bytes) -> None:
     assert all(character.isprintable() or character in "\n\t" for character in shown(octets))
 
 
@@ -81,7 +81,7 @@ def test_a_bar_is_drawn_when_it_takes_long_and_not_too_often() -> None:
     assert last == second + "\n"
 
 
-def test_what_was_there_before_counts_for_the_share_and_not_for_the_rate() -> None:
+def test_resumed_bytes_count_for_the_share_and_not_for_the_rate() -> None:
     stream = io.StringIO()
     Progress(stream, 100, 200, clock=iter([0.0, 1.0]).__next__).advance(0)
     assert stream.getvalue() == "\r 50% [############............] 100 B  0 B/s  0 s left\x1b[K"

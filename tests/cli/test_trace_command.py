@@ -174,7 +174,7 @@ def test_a_pipe_has_no_colours(serving: Start) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells what the kernel knows")
-def test_the_screen_in_readme_is_what_the_program_says(start: Start, tmp_path: pathlib.Path) -> None:
+def test_the_screen_in_readme_is_the_output_of_the_program(start: Start, tmp_path: pathlib.Path) -> None:
     ((command, expected),) = re.findall(r"^```console\n\$ (.*)\n((?:.*\n)*?)^```$", SCREEN, re.MULTILINE)
     assert command.startswith("python3 -m httpsock ")
     program = start(*command.split()[3:], "--port", "0", command=COMMAND, cwd=ROOT)

@@ -43,7 +43,7 @@ def test_a_numeric_address_is_its_own() -> None:
     assert resolve("127.0.0.1", 80) == [(V4, ("127.0.0.1", 80))]
 
 
-def test_a_name_that_can_have_no_address_has_none() -> None:
+def test_an_impossible_name_has_no_address() -> None:
     with pytest.raises(socket.gaierror):
         resolve("a" * 64, 80)
 
@@ -90,7 +90,7 @@ def test_an_address_that_refuses_gives_way_to_the_next_at_once(refusing: tuple[s
     assert "connect 127.0.0.1:PORT: ECONNREFUSED, Connection refused\n" in told.text
 
 
-def test_an_address_that_says_nothing_gets_company(silent: tuple[str, int]) -> None:
+def test_a_silent_address_is_raced_with_the_next(silent: tuple[str, int]) -> None:
     with listening() as listener, connect([(V4, silent), (V4, listener.getsockname())], soon()) as connected:
         assert connected.getpeername() == listener.getsockname()
 
@@ -217,7 +217,7 @@ def test_a_connection_on_which_something_comes_unasked_is_not_used_again() -> No
         assert not pair.client.is_reusable
 
 
-def test_what_is_no_response_is_an_error() -> None:
+def test_a_malformed_response_is_an_error() -> None:
     with paired() as pair:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         assert not pair.client.has_begun_to_answer
@@ -258,7 +258,7 @@ def test_content_that_stalls_ends_at_its_deadline() -> None:
         assert re.fullmatch(r"timeout after 0\.\d+ s of waiting for the server", pair.sentences()[-1])
 
 
-def test_a_server_that_takes_nothing_is_given_up() -> None:
+def test_a_server_that_does_not_read_times_out() -> None:
     late = pytest.raises(TimeoutError, match=r"the server did not take what was sent for 0\.05 s")
     with paired(ClientTimeouts(stall=BRIEFLY)) as pair:
         with late:
@@ -266,7 +266,7 @@ def test_a_server_that_takes_nothing_is_given_up() -> None:
         assert pair.sentences()[-1] == "timeout after 0.05 s of waiting for room to send"
 
 
-def test_the_whole_exchange_ends_at_its_deadline_whatever_comes() -> None:
+def test_the_whole_exchange_ends_at_its_deadline() -> None:
     with paired(ClientTimeouts(whole=BRIEFLY)) as pair:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         pair.server.sendall(ok(b"hello")[:-1])
@@ -316,7 +316,7 @@ def test_a_server_that_refuses_content_is_not_sent_the_rest() -> None:
         assert not client.is_reusable
 
 
-def test_a_refusal_is_noticed_when_nothing_more_can_be_sent() -> None:
+def test_a_refusal_is_noticed_when_sending_fails() -> None:
     with paired() as pair:
         pair.client._socket.setblocking(False)
         with contextlib.suppress(BlockingIOError):
@@ -367,7 +367,7 @@ def test_a_server_that_is_gone_while_content_is_sent_is_an_error() -> None:
         send_and_receive(client, bytes(MANY_OCTETS))
 
 
-def test_a_reset_within_content_is_told_with_what_is_missing() -> None:
+def test_a_reset_within_content_is_reported_with_the_missing_length() -> None:
     def break_off(connected: socket.socket) -> None:
         answering(ok(b"hello")[:-1])(connected)
         assert taken.wait(PATIENCE_SECONDS)

@@ -102,7 +102,7 @@ def test_content_becomes_the_file_when_it_is_whole(tmp_path: pathlib.Path) -> No
     assert names(tmp_path) == ["film"]
 
 
-def test_what_breaks_off_leaves_the_file_alone_and_a_part_beside_it(tmp_path: pathlib.Path) -> None:
+def test_an_interrupted_download_leaves_the_file_alone_and_a_part_beside_it(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "film"
     path.write_bytes(b"the old one")
     broken_off(path)
@@ -133,7 +133,7 @@ def test_a_link_stays_one(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="there is no /dev/null")
-def test_what_is_no_file_is_written_to_as_it_is() -> None:
+def test_a_device_or_pipe_is_written_to_directly() -> None:
     download = Download("/dev/null", URL, resumes=True)
     assert not download.is_resumable
     receive(download, ok(WHOLE, 'ETag: "v1"'))
@@ -142,7 +142,7 @@ def test_what_is_no_file_is_written_to_as_it_is() -> None:
     assert not os.path.exists("/dev/null.resume")
 
 
-def test_nothing_is_written_before_it_is_begun(tmp_path: pathlib.Path) -> None:
+def test_no_file_is_created_before_content_arrives(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match=r"begin\(\) comes first"):
         Download(str(tmp_path / "film"), URL, resumes=False).write(b"x")
 
@@ -257,7 +257,7 @@ def test_another_version_is_taken_whole(tmp_path: pathlib.Path) -> None:
         pytest.param(ok(b"efghij", 'ETag: "v1"', status="206 Partial Content"), 'Content-Range "", not', id="none"),
     ],
 )  # fmt: skip
-def test_what_is_not_just_the_rest_is_refused_and_the_part_kept(
+def test_a_response_other_than_the_rest_is_refused_and_the_part_kept(
     tmp_path: pathlib.Path, octets: bytes, reason: str
 ) -> None:
     broken_off(tmp_path / "film")
@@ -274,7 +274,7 @@ def test_a_date_that_differs_is_another_version(tmp_path: pathlib.Path) -> None:
         receive(Download(str(tmp_path / "film"), URL, resumes=True), rest(4, f"Last-Modified: {JUST_BEFORE}"))
 
 
-def test_a_part_from_elsewhere_or_of_nothing_more_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:
+def test_a_part_of_another_url_or_without_a_rest_is_not_resumed(tmp_path: pathlib.Path) -> None:
     broken_off(tmp_path / "film")
     download = Download(str(tmp_path / "film"), URL, resumes=True)
     assert not accepts(download, rest(4), "http://mirror/film")
@@ -309,7 +309,7 @@ def test_a_part_of_another_url_is_not_gone_on_with(tmp_path: pathlib.Path) -> No
         pytest.param("\xff", id="no ASCII"),
     ],
 )  # fmt: skip
-def test_a_note_that_says_nothing_is_as_good_as_none(tmp_path: pathlib.Path, note: str) -> None:
+def test_an_empty_note_is_ignored(tmp_path: pathlib.Path, note: str) -> None:
     broken_off(tmp_path / "film")
     (tmp_path / "film.resume").write_text(note, encoding="latin-1")
     assert not Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
@@ -449,7 +449,7 @@ def test_a_pipe_with_a_reader_is_no_part(tmp_path: pathlib.Path) -> None:
 
 @on_posix
 @pytest.mark.parametrize("name", ["film.part", "film.resume"])
-def test_what_belongs_to_another_user_is_not_believed(tmp_path: pathlib.Path, name: str) -> None:
+def test_a_note_of_another_user_is_not_trusted(tmp_path: pathlib.Path, name: str) -> None:
     """In /tmp, say, where the sticky bit keeps us from replacing it."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
@@ -486,6 +486,6 @@ def test_a_part_without_octets_or_that_is_gone_is_not_gone_on_with(tmp_path: pat
         pytest.param([], None, id="neither"),
     ],
 )
-def test_a_validator_is_strong_or_none(field_lines: list[str], expected: str | None) -> None:
+def test_a_weak_validator_is_not_used(field_lines: list[str], expected: str | None) -> None:
     with respond(ok(b"", *field_lines)) as response:
         assert strong_validator(response) == expected

@@ -17,6 +17,8 @@ from tests.support import PATIENCE_SECONDS
 from tests.support.tools import run, tool
 from tests.support.trace import Told
 
+pytestmark = pytest.mark.tools
+
 LARGE = bytes(range(256)) * 4096
 
 Command = Callable[[pathlib.Path, pathlib.Path, int], list[str]]
@@ -127,7 +129,7 @@ def test_heads_missing_files_and_redirects_are_understood(served: str) -> None:
             assert b"a%20b.txt" in response.read()
 
 
-def test_what_is_known_already_is_not_sent(served: str) -> None:
+def test_a_known_response_is_not_requested_again(served: str) -> None:
     with Client() as client:
         modified = client.request("HEAD", served + "hello.txt").field("Last-Modified") or ""
         with client.get(served + "hello.txt", fields=[("If-Modified-Since", modified)]) as response:

@@ -16,6 +16,8 @@ from tests.support.browser import Browser
 from tests.support.inspect import inspected
 from tests.support.tools import run, tool
 
+pytestmark = pytest.mark.tools
+
 SITE = pathlib.Path(__file__).parents[2] / "www"
 # No traffic of its own, no sandbox (which root has not), and a profile that goes with the folder of the test.
 OPTIONS = """--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run
@@ -93,7 +95,7 @@ def test_the_start_page_shows_how_its_files_travelled(visit: Visit) -> None:
     assert "<td>/style.css</td>" in document
 
 
-def test_where_the_server_is_not_inspected_the_pages_ask_for_nothing_and_say_how(visit: Visit) -> None:
+def test_on_an_uninspected_server_the_pages_send_no_request_and_say_how(visit: Visit) -> None:
     document, log = visit(SITE, "tcp.html", AHEAD)
     assert "<b>Recorded.</b> These steps are those of another request." in document
     assert not [path for path in paths_of(log) if path.startswith("/.httpsock/")]

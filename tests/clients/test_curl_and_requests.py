@@ -19,6 +19,8 @@ from tests.conftest import LONG_AGO
 from tests.support import PATIENCE_SECONDS
 from tests.support.tools import run, tool
 
+pytestmark = pytest.mark.tools
+
 Curl = Callable[..., subprocess.CompletedProcess[bytes]]
 
 # Larger than what the sockets of a connection can hold, so that neither side is done in one go.
@@ -115,7 +117,7 @@ def test_curl_gets_a_head_alone(curl: Curl, server: httpsock.Server) -> None:
     assert done.stdout.endswith(b"\r\n\r\n"), "R101: HEAD has no content"
 
 
-def test_curl_is_told_of_a_method_that_nobody_knows(curl: Curl, server: httpsock.Server) -> None:
+def test_curl_is_told_of_an_unknown_method(curl: Curl, server: httpsock.Server) -> None:
     done = curl("-i", "-X", "FOO", server.url)
     assert status_of(done) == 501, "R099"
     assert b'the method "FOO" is not supported' in done.stdout
@@ -260,7 +262,7 @@ def test_curl_gets_a_listing_as_json(curl: Curl, server: httpsock.Server) -> Non
         pytest.param("sub/..%2f..%2fetc/passwd", 'path segment 3 is ".."', id="R146: encoded"),
     ],
 )
-def test_curl_is_told_what_is_wrong_with_a_path(curl: Curl, server: httpsock.Server, path: str, reason: str) -> None:
+def test_curl_is_told_the_fault_of_a_path(curl: Curl, server: httpsock.Server, path: str, reason: str) -> None:
     done = curl("-i", "--path-as-is", server.url + path)
     assert status_of(done) == 400
     assert reason in done.stdout.decode()

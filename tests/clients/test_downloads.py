@@ -12,6 +12,8 @@ import httpsock
 from httpsock.server.access_log import Exchange
 from tests.support.tools import run, tool
 
+pytestmark = pytest.mark.tools
+
 LONG_AGO = 1_600_000_000
 FILM = bytes(range(256)) * 8192
 
@@ -83,7 +85,7 @@ def test_rclone_copies_a_folder_with_all_its_names(served: pathlib.Path, tmp_pat
     assert names_below(tmp_path / "copied") == names_below(served)
 
 
-def test_zsync_fetches_only_what_has_changed(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_zsync_fetches_only_changed_blocks(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """It reads a multipart/byteranges only if a CRLF stands before the first delimiter, and else loops for ever."""
     zsync, log = tool("zsync"), list[Exchange]()
     old, new = bytearray(os.urandom(1 << 20)), bytearray()
@@ -101,7 +103,7 @@ def test_zsync_fetches_only_what_has_changed(served: pathlib.Path, tmp_path: pat
     assert sum(exchange.sent for exchange in parts) < len(new) // 4
 
 
-def test_zchunk_fetches_only_what_has_changed(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_zchunk_fetches_only_changed_chunks(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """It asks for up to 255 ranges at a time, and for fewer after a 200."""
     zck, log = tool("zck"), list[Exchange]()
     lines = [b"<package>%s\n" % (hashlib.sha256(b"%d" % number).hexdigest() * 20).encode() for number in range(1200)]

@@ -3,9 +3,13 @@
 import pathlib
 import shutil
 
+import pytest
+
 import httpsock
 from httpsock.server.access_log import Exchange
 from tests.support.tools import run, tool
+
+pytestmark = pytest.mark.tools
 
 FILM = pathlib.Path(__file__).parents[2] / "www" / "clock.webm"
 

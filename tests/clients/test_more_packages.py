@@ -17,6 +17,8 @@ import httpsock
 from httpsock.server.access_log import Exchange
 from tests.support.tools import TOOL_SECONDS, tool
 
+pytestmark = pytest.mark.tools
+
 
 def run_in(home: pathlib.Path, *arguments: str, **settings: str) -> None:
     """Run a program with *home* as its folder and its home, and without proxies; it must succeed."""

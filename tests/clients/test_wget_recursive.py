@@ -2,8 +2,12 @@
 
 import pathlib
 
+import pytest
+
 import httpsock
 from tests.support.tools import run, tool
+
+pytestmark = pytest.mark.tools
 
 
 def test_wget_copies_a_folder_file_by_file(tmp_path: pathlib.Path) -> None:

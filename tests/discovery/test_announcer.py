@@ -61,7 +61,7 @@ def receive(connected: socket.socket, count: int) -> list[Datagram]:
 # --- who is answered ------------------------------------------------------------------------------------------------
 
 
-def test_a_search_is_answered_to_who_asks(announcing: Announcer) -> None:
+def test_a_search_is_answered_to_its_sender(announcing: Announcer) -> None:
     with asking(SEARCH % b"ssdp:all", port=announcing.group_port) as client:
         answers = receive(client, 3)
     assert {answer.field("st").partition(":")[0] for answer in answers} == {"upnp", "uuid", "urn"}
@@ -73,7 +73,7 @@ def test_a_search_with_mx_is_answered_in_time(announcing: Announcer) -> None:
         assert receive(client, 1)[0].field("st") == "upnp:rootdevice"
 
 
-def test_malformed_datagrams_by_the_thousand_change_nothing(announcing: Announcer) -> None:
+def test_thousands_of_malformed_datagrams_have_no_effect(announcing: Announcer) -> None:
     valid = SEARCH % b"ssdp:all"
     broken = [valid[:length] for length in range(len(valid))] + [bytes([n % 256]) * (n % 300) for n in range(2000)]
     # Searches for something else, and what others announce.
@@ -98,7 +98,7 @@ def test_a_flood_of_searches_is_answered_a_little(announcing: Announcer) -> None
     assert answers < 300
 
 
-def test_a_datagram_that_is_gone_when_it_is_received_is_none(announcing: Announcer) -> None:
+def test_a_datagram_that_vanishes_before_it_is_received_is_ignored(announcing: Announcer) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as idle:
         idle.setblocking(False)
         announcing._receive(HERE, idle, 0.0)
@@ -137,7 +137,7 @@ def test_a_search_over_ipv6_is_answered_with_an_address_of_ipv6(tmp_path: pathli
     assert re.fullmatch(r"http://\[::1\]:\d+/1\.xml", location)
 
 
-def test_who_reaches_us_at_no_announced_address_is_told_the_first(tmp_path: pathlib.Path) -> None:
+def test_a_search_at_an_unannounced_address_is_answered_with_the_first_one(tmp_path: pathlib.Path) -> None:
     running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0)
     with running, asking(SEARCH % b"upnp:rootdevice", port=running.group_port) as client:
         assert receive(client, 1)[0].field("location").startswith("http://127.0.0.2:")
@@ -146,7 +146,7 @@ def test_who_reaches_us_at_no_announced_address_is_told_the_first(tmp_path: path
 BARE = b"HTTP/1.1 200\r\n\r\n"
 
 
-def test_a_bare_status_line_ends_nothing(announcing: Announcer) -> None:
+def test_a_bare_status_line_does_not_stop_the_announcer(announcing: Announcer) -> None:
     with asking(BARE, b"", BARE[:-2], SEARCH % b"upnp:rootdevice", port=announcing.group_port) as client:
         assert receive(client, 1)[0].field("st") == "upnp:rootdevice"
     assert announcing._thread.is_alive()
@@ -249,7 +249,7 @@ def test_without_a_network_it_waits_for_one(tmp_path: pathlib.Path, monkeypatch:
     running._opened.close()
 
 
-def test_who_is_reached_from_an_address_that_is_not_announced_yet_is_not_told_of_another(
+def test_a_search_at_an_address_not_yet_announced_gets_no_other_address(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("httpsock.discovery.networks.announcing_interfaces", lambda: [Interface("127.0.0.2")])
@@ -355,7 +355,7 @@ def test_any_folder_has_a_description_that_is_xml(name: bytes, tmp_path: pathlib
     assert friendly.isprintable()
 
 
-def test_nothing_in_a_name_is_markup() -> None:
+def test_a_name_is_escaped_as_text() -> None:
     text = format_description(DEVICE, '<b>&"' + "x" * 100, "http://a/?a&b").decode()
     assert "<friendlyName>&lt;b&gt;&amp;&quot;xxx" in text
     assert "x" * 59 not in text
@@ -363,9 +363,7 @@ def test_nothing_in_a_name_is_markup() -> None:
 
 
 @pytest.mark.parametrize("hosts", [["192.0.2.1"], []])
-def test_what_can_not_be_announced_is_an_error_and_leaves_nothing_open(
-    hosts: list[str], tmp_path: pathlib.Path
-) -> None:
+def test_a_failed_announcement_is_an_error_and_leaves_no_socket_open(hosts: list[str], tmp_path: pathlib.Path) -> None:
     with pytest.raises((OSError, ValueError)):
         Announcer(str(tmp_path), hosts, 8000, group_port=0)
 
@@ -383,7 +381,7 @@ def test_a_network_that_is_missing_is_said_and_the_others_are_announced(tmp_path
     assert "join 239.255.255.250 at 192.0.2.1: ENODEV, No such device\n" in told.text
 
 
-def test_where_no_network_can_be_joined_nobody_is_heard(tmp_path: pathlib.Path) -> None:
+def test_without_a_joined_network_no_search_is_received(tmp_path: pathlib.Path) -> None:
     """A search there would find no device to answer for."""
     hosts = ["127.0.0.1", "fe80::1%99999"]
     with Announcer(str(tmp_path), hosts, 8000, group_port=0, report=lambda text: None) as running:
@@ -409,7 +407,7 @@ def test_a_search_as_it_is_traced(tmp_path: pathlib.Path, silent: None) -> None:
     assert told.text == golden("search")
 
 
-def test_what_is_ignored_is_told_with_its_reason(tmp_path: pathlib.Path, silent: None) -> None:
+def test_ignored_datagrams_are_traced_with_the_reason(tmp_path: pathlib.Path, silent: None) -> None:
     told = Told(is_client=False)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
     datagrams = [b"\x1b[2J\r\n\r\n", b"NOTIFY * HTTP/1.1\r\n\r\n", SEARCH % b"upnp:rootdevice"]
@@ -478,6 +476,7 @@ def start(*arguments: str) -> str:
 FIND = f"{sys.executable} -m httpsock find"
 
 
+@pytest.mark.tools
 @pytest.mark.parametrize(
     ("program", "command", "expected"),
     [
@@ -491,12 +490,13 @@ FIND = f"{sys.executable} -m httpsock find"
     ],
     ids=["gssdp-discover", "upnpc", "httpsock find"],
 )  # fmt: skip
-def test_others_find_what_is_announced(program: str, command: str, expected: str) -> None:
+def test_other_programs_find_the_announced_server(program: str, command: str, expected: str) -> None:
     tool(program)
     said = in_a_network_of_its_own(f"exec 4>/dev/null\n{start('--bind 127.0.0.1')}\n{command}\nkill $pid")
     assert re.search(expected, said), said
 
 
+@pytest.mark.tools
 def test_over_ipv6_it_is_found_by_its_link_local_address() -> None:
     get = f"{sys.executable} -m httpsock get"
     said = in_a_network_of_its_own(
@@ -516,7 +516,8 @@ def test_over_ipv6_it_is_found_by_its_link_local_address() -> None:
     assert said.endswith("got\n"), said
 
 
-def test_who_asks_from_elsewhere_is_not_answered() -> None:
+@pytest.mark.tools
+def test_a_search_from_another_network_is_not_answered() -> None:
     """Not even where the network lets the source of a datagram be anybody's."""
     ask = f"""if True:
         import socket
@@ -538,6 +539,7 @@ def test_who_asks_from_elsewhere_is_not_answered() -> None:
     assert not re.search(r"sendto \d+ to 8\.8", said)
 
 
+@pytest.mark.tools
 def test_networks_that_change_while_it_runs_are_followed() -> None:
     """An interface is deleted and made again, gets another address, and is one of 30."""
     said = in_a_network_of_its_own(

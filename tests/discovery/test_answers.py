@@ -60,7 +60,7 @@ def test_the_neighbour_that_was_silent_longest_is_forgotten(monkeypatch: pytest.
     assert list(shares._each) == ["a", "c"]
 
 
-def test_a_neighbour_whose_share_is_used_up_costs_the_others_nothing() -> None:
+def test_a_neighbour_with_a_used_up_share_takes_no_share_of_others() -> None:
     shares = Shares(0.0)
     for _ in range(1000):
         served(shares, "a", 0.0)
@@ -102,7 +102,7 @@ def test_no_more_wait_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) ->
     assert len(waiting) == 1
 
 
-def test_what_would_tell_of_an_interface_that_is_gone_is_dropped() -> None:
+def test_announcements_of_a_removed_interface_are_dropped() -> None:
     waiting = Answers(0.0)
     waiting.add([b"1"], PEER, (HERE, THERE), 2.0, 0.0)
     waiting.add([b"2"], PEER, (THERE, HERE), 2.0, 0.0)

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.tools import TOOL_SECONDS, tool
 
+pytestmark = pytest.mark.tools
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 

@@ -22,7 +22,7 @@ LOOPBACK = socket.if_nametoindex("lo") if sys.platform == "linux" else 1
     ],
     ids=["IPv4", "IPv6"],
 )
-def test_who_has_joined_hears_what_is_said_to_the_group(each: Interface, group: str) -> None:
+def test_a_member_of_the_group_receives_its_datagrams(each: Interface, group: str) -> None:
     if each.family == socket.AF_INET6 and not socket.has_ipv6:
         pytest.skip("this system has no IPv6")
     with (

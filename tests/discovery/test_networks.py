@@ -41,7 +41,7 @@ def test_an_address_of_ipv6_that_is_not_ours_has_no_interface() -> None:
 
 
 @pytest.mark.parametrize("host", ["nobody", "fe80::1%no-such-interface"])
-def test_what_is_no_address_has_no_interface(host: str) -> None:
+def test_an_invalid_address_has_no_interface(host: str) -> None:
     with pytest.raises(OSError, match=r"not known|not supported|No address"):
         interface(host)
 
@@ -92,7 +92,7 @@ def test_a_kernel_that_refuses_is_like_one_without_netlink_and_one_that_fails_is
     assert interfaces() == [Interface("192.0.2.1")]
 
 
-def test_changes_are_received_until_there_are_none() -> None:
+def test_all_pending_changes_are_received() -> None:
     told, changes = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with told, changes:
         changes.setblocking(False)
@@ -134,6 +134,6 @@ def test_all_addresses_are_those_of_one_family(host: str, family: int) -> None:
     assert hosts.all == hosts.of_all == [host]
 
 
-def test_what_can_not_be_known_of_an_address_is_an_error() -> None:
+def test_an_unknown_interface_of_an_address_is_an_error() -> None:
     with pytest.raises(OSError, match="not known"):
         networks._is_ours("nobody")

@@ -43,7 +43,7 @@ MAN = b'MAN: "ssdp:discover"'
         pytest.param([b"MX: 1", b"ST: a"], "it is no search", id="without MAN"),
     ],
 )
-def test_a_search_is_one_that_is_to_be_answered_or_none(fields: list[bytes], expected: Search | str) -> None:
+def test_a_search_is_answerable_or_ignored(fields: list[bytes], expected: Search | str) -> None:
     datagram = parse_datagram(search(*fields))
     if isinstance(expected, Search):
         assert search_of(datagram) == expected
@@ -82,7 +82,7 @@ def test_a_response_is_taken_apart() -> None:
         (search(b"A: " + b"b" * 8192), "octets; 8192 are the most (UDA 2.0 §1.1.2)"),
     ],
 )
-def test_what_is_no_message_is_refused(octets: bytes, reason: str) -> None:
+def test_a_malformed_message_is_refused(octets: bytes, reason: str) -> None:
     with pytest.raises(DatagramError) as caught:
         parse_datagram(octets)
     assert reason in str(caught.value)
@@ -121,7 +121,7 @@ def test_a_device_answers_for_all_that_it_is() -> None:
 
 
 @pytest.mark.parametrize(("target", "count"), [("upnp:rootdevice", 1), (f"uuid:{IDENTITY}", 1), ("urn:else", 0)])
-def test_a_device_answers_for_nothing_else(target: str, count: int) -> None:
+def test_a_device_does_not_answer_for_other_targets(target: str, count: int) -> None:
     assert len(list(DEVICE.answers(Search(target, 1)))) == count
 
 
@@ -135,7 +135,7 @@ def test_a_device_says_that_it_is_there_and_that_it_leaves() -> None:
     assert all(datagram.field("location") == DEVICE.location for datagram in alive)
 
 
-def test_what_is_sent_fits_into_one_frame() -> None:
+def test_each_sent_datagram_fits_into_one_frame() -> None:
     assert max(map(len, [*DEVICE.answers(Search("ssdp:all", 1)), *DEVICE.alive()])) < 512
 
 
@@ -224,8 +224,11 @@ PIECES = [
 ]
 
 
-@settings(derandomize=True, deadline=None, max_examples=2000)
-@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 40), st.sampled_from(PIECES))))
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(
+    st.sampled_from(SEEDS),
+    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 40), st.sampled_from(PIECES)), max_size=8),
+)
 def test_everything_computed_of_a_datagram_is_defined_for_every_datagram(
     valid: bytes, changes: list[tuple[int, int, bytes]]
 ) -> None:
@@ -234,7 +237,7 @@ def test_everything_computed_of_a_datagram_is_defined_for_every_datagram(
     assert computed(valid)
 
 
-@settings(derandomize=True, deadline=None, max_examples=1000)
+@settings(derandomize=True, deadline=None, max_examples=300)
 @given(st.sampled_from([b"HTTP/1.1 200", b"HTTP/1.1 ", b"NOTIFY * HTTP/1.1", b"M-SEARCH"]), st.binary(max_size=40))
 def test_every_start_line_that_is_accepted_is_taken_apart(beginning: bytes, rest: bytes) -> None:
     assert computed(beginning + rest + b"\r\nUSN: uuid:1\r\n\r\n")

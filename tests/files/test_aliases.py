@@ -40,7 +40,7 @@ def test_a_name_that_a_file_system_may_make_up_is_looked_up(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["a.txt", "file.txt~", "~", "~a", "café.txt", "日本.txt", "a\u200c.b", "1~x", "\u200c"]
 )
-def test_an_ordinary_name_costs_nothing(name: str) -> None:
+def test_an_ordinary_name_costs_no_system_call(name: str) -> None:
     assert not may_be_alias(name)
 
 
@@ -78,7 +78,7 @@ def test_an_alias_of_a_hidden_name_is_not_found(aliased: pathlib.Path, path: str
 
 @needs_links
 @pytest.mark.parametrize("path", ["/PLAIN~1.TEX", "/WELL-K~1"])
-def test_an_alias_of_what_may_be_seen_is_served(aliased: pathlib.Path, path: str) -> None:
+def test_an_alias_of_a_visible_file_is_served(aliased: pathlib.Path, path: str) -> None:
     assert isinstance(find(DocumentRoot(aliased), path), Representation)
 
 
@@ -110,7 +110,7 @@ class Entry:
 
 
 @needs_links
-def test_entries_are_looked_at_where_their_numbers_say_nothing(
+def test_entries_are_examined_where_inode_numbers_are_unreliable(
     aliased: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.contextmanager
@@ -198,7 +198,7 @@ def check(folder: pathlib.Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting takes privileges")
-def test_short_names_of_ntfs_hide_what_their_long_names_hide(tmp_path: pathlib.Path) -> None:
+def test_short_names_of_ntfs_are_hidden_like_their_long_names(tmp_path: pathlib.Path) -> None:
     image, folder = tmp_path / "image", tmp_path / "mounted"
     image.write_bytes(bytes(4 << 20))
     assert run([installed("mkntfs"), "-q", "-F", str(image)], tmp_path).returncode == 0
@@ -210,7 +210,7 @@ def test_short_names_of_ntfs_hide_what_their_long_names_hide(tmp_path: pathlib.P
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting takes privileges")
-def test_short_names_of_fat_hide_what_their_long_names_hide(tmp_path: pathlib.Path) -> None:
+def test_short_names_of_fat_are_hidden_like_their_long_names(tmp_path: pathlib.Path) -> None:
     image, folder = tmp_path / "image", tmp_path / "mounted"
     image.write_bytes(bytes(4 << 20))
     assert run([installed("mkfs.vfat"), str(image)], tmp_path).returncode == 0

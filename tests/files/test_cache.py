@@ -14,14 +14,14 @@ KEY = ("hello.txt", None)
 NOW = 1000.0
 
 
-def test_what_is_kept_is_given_back_as_it_is() -> None:
+def test_a_cached_file_is_returned_unchanged() -> None:
     kept: FileCache[list[str]] = FileCache(100)
     value = ["Hello"]
     kept.put(KEY, STATE, value, 5, NOW)
     assert kept.get(KEY, STATE, NOW) is value
 
 
-def test_what_was_never_kept_is_not_found() -> None:
+def test_a_file_that_was_never_cached_is_a_miss() -> None:
     kept: FileCache[str] = FileCache(100)
     assert kept.get(KEY, STATE, NOW) is None
 
@@ -101,7 +101,7 @@ def test_the_one_kept_longest_makes_room() -> None:
     assert [kept.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == [None, "b", "c"]
 
 
-def test_what_is_kept_anew_is_the_last_to_make_room() -> None:
+def test_a_file_cached_anew_is_evicted_last() -> None:
     kept: FileCache[str] = FileCache(100)
     for name in ("a", "b", "a", "c"):
         kept.put((name, None), STATE, name, 40, NOW)
@@ -124,7 +124,7 @@ def test_the_capacity_itself_still_fits() -> None:
     assert [kept.get((name, None), STATE, NOW) for name in ("a", "b")] == ["a", "b"]
 
 
-def test_what_is_larger_than_the_capacity_is_not_kept() -> None:
+def test_a_file_larger_than_the_capacity_is_not_cached() -> None:
     kept: FileCache[str] = FileCache(100)
     kept.put(KEY, STATE, "Hello", 101, NOW)
     assert kept.get(KEY, STATE, NOW) is None

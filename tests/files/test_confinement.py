@@ -168,7 +168,7 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("relative", INSIDE)
-def test_what_lies_below_is_opened(relative: str, root: pathlib.Path, way: None) -> None:
+def test_a_file_below_the_root_is_opened(relative: str, root: pathlib.Path, way: None) -> None:
     assert read_below(root, relative) == b"inside"
 
 
@@ -180,13 +180,15 @@ def test_the_root_may_be_reached_through_a_link_itself(relative: str, root: path
 
 
 @pytest.mark.parametrize("relative", OUTSIDE)
-def test_what_lies_elsewhere_is_not_opened(relative: str, root: pathlib.Path, way: None) -> None:
+def test_a_file_outside_the_root_is_not_opened(relative: str, root: pathlib.Path, way: None) -> None:
     with pytest.raises(FileNotFoundError, match="leads out of the document root"):
         read_below(root, relative)
 
 
 @pytest.mark.parametrize("relative", OUTSIDE)
-def test_what_lies_elsewhere_is_opened_when_links_are_followed(relative: str, root: pathlib.Path, way: None) -> None:
+def test_a_file_outside_the_root_is_opened_when_links_are_followed(
+    relative: str, root: pathlib.Path, way: None
+) -> None:
     assert read_below(root, relative, follow_links=True) == b"outside"
 
 
@@ -206,7 +208,7 @@ def test_what_lies_elsewhere_is_opened_when_links_are_followed(relative: str, ro
     ],
 )
 @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
-def test_what_is_not_there_is_told_as_the_system_does(
+def test_a_missing_file_raises_the_systems_error(
     relative: str, numbers: set[int], follow_links: bool, root: pathlib.Path, way: None
 ) -> None:
     with pytest.raises(OSError, match=r".") as raised:
@@ -273,7 +275,7 @@ def test_a_folder_elsewhere_fails_the_check(relative: str, root: pathlib.Path, w
     ],
 )
 @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
-def test_what_is_no_folder_fails_the_check(
+def test_a_file_in_place_of_a_folder_fails_the_check(
     relative: str, number: int, follow_links: bool, root: pathlib.Path, way: None
 ) -> None:
     with pytest.raises(OSError, match=r".") as raised:

@@ -156,7 +156,7 @@ def test_many_clients_share_small_and_large_files(folder: pathlib.Path, serve: S
             assert whole.content == large
 
 
-def test_idle_clients_delay_nobody(folder: pathlib.Path, serve: Serve, platform: str) -> None:
+def test_idle_clients_delay_no_other_client(folder: pathlib.Path, serve: Serve, platform: str) -> None:
     """R093."""
     served = serve(folder)
     with ExitStack() as stack:
@@ -181,7 +181,7 @@ def test_a_hundred_pipelined_requests_are_answered_in_order(server: Server) -> N
     assert [answer.content for answer in answers] == [alphabet[: number % 26 + 1] for number in range(100)]
 
 
-def test_who_pipelines_thousands_before_reading_gets_all_answers(
+def test_a_client_that_pipelines_thousands_before_reading_gets_all_answers(
     server: Server, folder: pathlib.Path, slow_client: SlowClient
 ) -> None:
     """R090, R095: the system holds back the client while its answers are not read."""
@@ -240,7 +240,7 @@ def test_a_file_replaced_while_it_is_sent_is_sent_as_it_was(
     assert first.field("ETag") != second.field("ETag")
 
 
-def test_of_a_file_that_grows_while_it_is_sent_exactly_what_was_promised_is_sent(
+def test_a_file_that_grows_while_it_is_sent_is_sent_with_its_promised_length(
     folder: pathlib.Path, serve: Serve, platform: str, slow_client: SlowClient
 ) -> None:
     content = octets_of("growing", 24 * MEBIBYTE)
@@ -481,7 +481,7 @@ with httpsock.Server(sys.argv[1], port=0, log=print) as server:
 """
 
 
-def test_nothing_is_imported_once_it_serves(folder: pathlib.Path) -> None:
+def test_a_serving_program_imports_no_module(folder: pathlib.Path) -> None:
     """Descriptors may have run out by then, or the modules be out of reach for who is root no more."""
     done = subprocess.run(
         [sys.executable, "-c", EVERYTHING, str(folder)],

@@ -94,7 +94,7 @@ def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> N
         pytest.param("missing", FileNotFoundError, id="nothing"),
     ],
 )
-def test_what_is_no_folder_is_not_served(name: str, error: type[OSError], folder: pathlib.Path) -> None:
+def test_a_root_that_is_no_folder_is_not_served(name: str, error: type[OSError], folder: pathlib.Path) -> None:
     with pytest.raises(error):
         DocumentRoot(folder / name)
 
@@ -139,7 +139,7 @@ def test_a_document_root_that_is_replaced_is_served_anew(folder: pathlib.Path) -
         pytest.param(b"/" + b"folder/" * 1000, id="R145: a path longer than the system's"),
     ],
 )
-def test_what_is_not_there_is_not_found(path: bytes, folder: pathlib.Path) -> None:
+def test_a_missing_file_is_not_found(path: bytes, folder: pathlib.Path) -> None:
     assert Tick(DocumentRoot(folder), LATER, 0.0).find(path, None) == NOT_FOUND
 
 
@@ -151,7 +151,7 @@ def test_what_is_not_there_is_not_found(path: bytes, folder: pathlib.Path) -> No
         pytest.param(b"/hello.txt%00", "a NUL (%00)", id="R139: a NUL"),
     ],
 )
-def test_what_spells_no_name_is_refused(path: bytes, reason: str, folder: pathlib.Path) -> None:
+def test_a_path_that_spells_no_name_is_refused(path: bytes, reason: str, folder: pathlib.Path) -> None:
     found = Tick(DocumentRoot(folder), LATER, 0.0).find(path, None)
     assert isinstance(found, Refusal)
     assert found.status is Status.BAD_REQUEST
@@ -322,7 +322,7 @@ class TestLinks:
             pytest.skip("this system cannot walk")
         monkeypatch.setattr(confinement, "HAS_OPENAT", can_walk)
 
-    def test_a_link_inside_gives_what_it_leads_to(self, linked: pathlib.Path) -> None:
+    def test_a_link_inside_gives_its_target(self, linked: pathlib.Path) -> None:
         assert read(linked, b"/link.txt") == b"Hello, socket.\n"
         assert read(linked, b"/self/self/link.txt") == b"Hello, socket.\n"
         assert read(linked, b"/sub-link/") == b"<!DOCTYPE html><title>sub</title>\n"
@@ -361,7 +361,7 @@ class TestLinks:
         links = {name for name in listed(DocumentRoot(linked, follow_links=True)) if (linked / name).is_symlink()}
         assert links == {"link.txt", "link.gz", "sub-link", "self", "out.txt", "out"}
 
-    def test_a_link_is_listed_as_what_it_leads_to(self, linked: pathlib.Path) -> None:
+    def test_a_link_is_listed_as_its_target(self, linked: pathlib.Path) -> None:
         entries = listed(linked)
         assert entries["link.txt"] == entries["hello.txt"]._replace(name="link.txt")
         assert entries["sub-link"] == entries["sub"]._replace(name="sub-link")
@@ -406,15 +406,13 @@ def with_odd_objects(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> p
 @needs_posix
 @pytest.mark.parametrize("path", [b"/pipe", b"/pipe-link", b"/pipe/", b"/socket", b"/endless", b"/terminal"])
 @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
-def test_what_is_neither_file_nor_folder_is_not_found(
-    path: bytes, follow_links: bool, with_odd_objects: pathlib.Path
-) -> None:
+def test_a_device_or_pipe_is_not_found(path: bytes, follow_links: bool, with_odd_objects: pathlib.Path) -> None:
     assert Tick(DocumentRoot(with_odd_objects, follow_links=follow_links), LATER, 0.0).find(path, None) == NOT_FOUND
 
 
 @needs_posix
 @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
-def test_what_is_neither_file_nor_folder_is_not_listed(follow_links: bool, with_odd_objects: pathlib.Path) -> None:
+def test_a_device_or_pipe_is_not_listed(follow_links: bool, with_odd_objects: pathlib.Path) -> None:
     served = DocumentRoot(with_odd_objects, follow_links=follow_links)
     assert set(listed(served)) == {"alphabet.txt", "empty.txt", "hello.txt", "large.bin", "sub"}
 
@@ -529,7 +527,7 @@ class TestPermissions:
         assert isinstance(found, Representation), found
         assert (found.octets, found.coding) == (b"Hello", None)
 
-    def test_nothing_is_said_of_what_there_is_outside(self, reachable: pathlib.Path) -> None:
+    def test_the_answer_does_not_reveal_what_exists_outside(self, reachable: pathlib.Path) -> None:
         """R144: what is forbidden there looks like what is not there."""
         make(reachable.parent / "outside" / "private" / "file", b"").parent.chmod(0o700)
         (reachable / "link").symlink_to(reachable.parent / "outside")
@@ -691,7 +689,7 @@ def test_a_file_of_more_than_4_gib_is_represented(tmp_path: pathlib.Path) -> Non
         assert found.file.read() == b"after"
 
 
-def test_a_file_that_is_cut_short_while_it_is_read_gives_what_there_is(tmp_path: pathlib.Path) -> None:
+def test_a_file_that_is_cut_short_while_it_is_read_gives_the_rest(tmp_path: pathlib.Path) -> None:
     make(tmp_path / "file", b"Hello")
     descriptor = os.open(tmp_path / "file", os.O_RDONLY)
     try:
@@ -700,7 +698,7 @@ def test_a_file_that_is_cut_short_while_it_is_read_gives_what_there_is(tmp_path:
         os.close(descriptor)
 
 
-def test_a_file_that_grows_while_it_is_read_gives_what_there_was(tmp_path: pathlib.Path) -> None:
+def test_a_file_that_grows_while_it_is_read_gives_its_old_content(tmp_path: pathlib.Path) -> None:
     make(tmp_path / "file", b"Hello, socket.")
     descriptor = os.open(tmp_path / "file", os.O_RDONLY)
     try:
@@ -732,7 +730,7 @@ def test_an_encoded_representation_names_its_coding(folder: pathlib.Path) -> Non
     assert found.fields[:2] == (("Content-Type", "text/plain; charset=utf-8"), ("Content-Encoding", "gzip"))
 
 
-def test_a_304_repeats_what_a_cache_goes_by(folder: pathlib.Path) -> None:
+def test_a_304_repeats_the_fields_for_caches(folder: pathlib.Path) -> None:
     # R125, RFC 9110 §15.4.5.
     names = [name for name, _ in represent(folder, b"/hello.txt").caching_fields]
     assert names == ["ETag", "Last-Modified", "Cache-Control", "Vary"]
@@ -913,7 +911,7 @@ def test_a_file_modified_in_the_future_is_not_kept(folder: pathlib.Path) -> None
     assert represent(served, b"/hello.txt") is not represent(served, b"/hello.txt")
 
 
-def test_what_is_kept_takes_no_more_memory_than_it_may(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_takes_no_more_memory_than_allowed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document_root, "_CACHE_OCTETS", 3 * (2001 + document_root._KEPT_OVERHEAD))
     served = DocumentRoot(tmp_path)
     for name in "abcd":
@@ -1083,7 +1081,7 @@ def test_a_sibling_is_not_proved_twice_within_a_second(folder: pathlib.Path) -> 
         assert found.coding == "gzip"
 
 
-def test_what_is_known_of_a_sibling_that_could_change_unseen_is_not_kept(folder: pathlib.Path) -> None:
+def test_a_sibling_that_could_change_unseen_is_not_cached(folder: pathlib.Path) -> None:
     make(folder / "hello.txt.gz", gzipped(HELLO))
     now = (folder / "hello.txt.gz").stat().st_ctime + 0.5
     served = DocumentRoot(folder)
@@ -1148,7 +1146,9 @@ def test_a_sibling_has_the_charset_of_its_file(folder: pathlib.Path) -> None:
         pytest.param("a.png", b"\x89PNG", "image/png", id="a picture, which is not looked at"),
     ],
 )
-def test_the_type_is_what_was_read(name: str, start: bytes, expected: str, length: int, tmp_path: pathlib.Path) -> None:
+def test_the_type_is_that_of_the_read_content(
+    name: str, start: bytes, expected: str, length: int, tmp_path: pathlib.Path
+) -> None:
     octets = start.ljust(length, b"x")
     make(tmp_path / name, octets)
     with closing(represent(tmp_path, b"/" + name.encode())) as found:
@@ -1209,7 +1209,7 @@ def test_a_file_that_changes_and_keeps_all_its_times_is_read_again_after_a_secon
 # --- A moment -------------------------------------------------------------------------------------
 
 
-def test_what_was_found_holds_for_the_moment_and_no_longer(folder: pathlib.Path) -> None:
+def test_a_look_up_holds_for_one_tick(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     tick = Tick(served, LATER, 0.0)
     found = tick.find(b"/hello.txt", None)

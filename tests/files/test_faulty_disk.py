@@ -16,6 +16,8 @@ from tests.support import connect, get, read_answer, receive_all
 from tests.support.program import ENVIRONMENT, Program, Start
 from tests.support.tools import TOOL_SECONDS, tool
 
+pytestmark = pytest.mark.tools
+
 if sys.platform != "linux":
     pytest.skip("calls are replaced as Linux does it", allow_module_level=True)
 
@@ -96,7 +98,7 @@ def program(serving: Start, folder: pathlib.Path, library: pathlib.Path) -> Prog
 
 
 @pytest.mark.parametrize("path", ["/faulty.txt", "/faulty/"])
-def test_what_can_not_be_read_is_said_to_be_so(program: Program, path: str) -> None:
+def test_an_unreadable_file_is_reported(program: Program, path: str) -> None:
     with connect(program.port) as client:
         client.sendall(get(path) + get("/hello.txt", "Connection: close"))
         answer, rest = read_answer(receive_all(client))
@@ -116,7 +118,7 @@ def test_what_can_not_be_read_is_said_to_be_so(program: Program, path: str) -> N
         pytest.param("/faulty-late.bin", MIB - 5, id="in the middle of a range"),
     ],
 )
-def test_what_can_not_be_sent_breaks_off(program: Program, folder: pathlib.Path, path: str, offset: int) -> None:
+def test_a_read_error_cuts_the_response_off(program: Program, folder: pathlib.Path, path: str, offset: int) -> None:
     content = (folder / path[1:]).read_bytes()
     with connect(program.port) as client:
         client.sendall(get(path, f"Range: bytes={offset}-") + get("/hello.txt"))
@@ -133,7 +135,7 @@ def test_what_can_not_be_sent_breaks_off(program: Program, folder: pathlib.Path,
     assert "Traceback" not in said
 
 
-def test_nothing_is_left_open(program: Program) -> None:
+def test_every_descriptor_is_closed(program: Program) -> None:
     descriptors = pathlib.Path(f"/proc/{program.process.pid}/fd")
 
     def ask_for_all() -> int:

@@ -80,7 +80,7 @@ def field_names(answer: Answer) -> list[str]:
 # --- Methods --------------------------------------------------------------------------------------
 
 
-def test_get_sends_the_file_and_what_describes_it(root: DocumentRoot) -> None:
+def test_get_sends_the_file_and_its_metadata(root: DocumentRoot) -> None:
     """R097, R108, R109, R110, RFC 9110 §9.3.1."""
     answer = ask(root, get("/alphabet.txt"))
     assert (answer.status, answer.content) == (200, ALPHABET)
@@ -143,7 +143,7 @@ def test_connect_opens_no_tunnel(root: DocumentRoot) -> None:
     assert "CONNECT is not allowed" in answer.text
 
 
-def test_trace_echoes_nothing(root: DocumentRoot) -> None:
+def test_trace_is_refused_without_an_echo(root: DocumentRoot) -> None:
     """R105, RFC 9110 §9.3.8."""
     answer = ask(root, get("/hello.txt", "Authorization: Basic c2VjcmV0", "Cookie: secret", method="TRACE"))
     assert answer.status == 405
@@ -152,9 +152,7 @@ def test_trace_echoes_nothing(root: DocumentRoot) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST"])
-def test_methods_that_would_change_something_change_nothing(
-    root: DocumentRoot, folder: pathlib.Path, method: str
-) -> None:
+def test_methods_that_would_write_are_refused(root: DocumentRoot, folder: pathlib.Path, method: str) -> None:
     """R106."""
 
     def states() -> dict[pathlib.Path, tuple[int, ...]]:
@@ -186,7 +184,7 @@ def test_a_long_method_is_shown_in_part(root: DocumentRoot) -> None:
 
 
 @pytest.mark.parametrize("target", ["*", "/", "/hello.txt", "/missing", "/sub", '/a"', "/%00", "http://a/"])
-def test_options_names_what_is_allowed(root: DocumentRoot, target: str) -> None:
+def test_options_names_the_allowed_methods(root: DocumentRoot, target: str) -> None:
     """R026, R104, RFC 9110 §9.3.7."""
     answer = ask(root, get(target, method="OPTIONS"))
     assert answer.status == 204
@@ -228,7 +226,7 @@ def test_expectations_are_a_list(root: DocumentRoot, expect: str) -> None:
     assert ask(root, get("/hello.txt", f"Expect: {expect}")).status == 200
 
 
-def test_http_1_0_expects_nothing(root: DocumentRoot) -> None:
+def test_an_expectation_in_http_1_0_is_ignored(root: DocumentRoot) -> None:
     """R077, RFC 9110 §10.1.1."""
     assert ask(root, b"GET /hello.txt HTTP/1.0\r\nExpect: 200-ok\r\n\r\n").status == 200
 
@@ -304,7 +302,7 @@ def test_equivalent_paths_have_one_answer_without_a_redirect(root: DocumentRoot,
     assert answer.field("ETag") == ask(root, get("/alphabet.txt")).field("ETag")
 
 
-def test_a_redirect_leads_to_what_was_meant(root: DocumentRoot, folder: pathlib.Path) -> None:
+def test_a_redirect_leads_to_the_intended_folder(root: DocumentRoot, folder: pathlib.Path) -> None:
     (folder / "grüße {1}.txt").write_bytes(b"hello")
     answer = ask(root, "GET /grüße%20{1}.txt HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     assert answer.status == 301
@@ -390,7 +388,7 @@ def test_all_combinations_of_conditions_are_answered_in_order(
 
 
 @pytest.mark.parametrize("path", ["/alphabet.txt", "/large.bin", "/sub/", "/"])
-def test_not_modified_repeats_what_caches_go_by_and_nothing_else(root: DocumentRoot, path: str) -> None:
+def test_not_modified_repeats_only_the_fields_for_caches(root: DocumentRoot, path: str) -> None:
     """R125, R126, RFC 9110 §15.4.5."""
     whole = ask(root, get(path))
     answer = ask(root, get(path, f"If-None-Match: {whole.field('ETag')}"))
@@ -599,7 +597,7 @@ def test_ranges_never_send_an_octet_twice(root: DocumentRoot, pairs: list[tuple[
         pytest.param("bytes=" + "0-0," * MAX_RANGES + "0-0", id="R136: too many"),
     ],
 )
-def test_a_range_that_is_none_is_ignored(root: DocumentRoot, path: str, asked: str) -> None:
+def test_a_malformed_range_is_ignored(root: DocumentRoot, path: str, asked: str) -> None:
     whole = ask(root, get(path))
     assert whole.status == 200
     assert ask(root, get(path, f"Range: {asked}")) == whole
@@ -649,7 +647,7 @@ def test_a_missing_file_has_no_ranges(root: DocumentRoot) -> None:
     assert answer.field("Content-Range") is None
 
 
-def test_a_range_selects_nothing_of_a_listing(root: DocumentRoot) -> None:
+def test_a_range_of_a_listing_is_ignored(root: DocumentRoot) -> None:
     """RFC 9110 §14.2: ranges are optional; one byte of a listing would cost as much as all of it."""
     whole = ask(root, get("/", "Accept: text/plain"))
     assert whole.field("Accept-Ranges") is None
@@ -668,7 +666,7 @@ def test_a_file_that_may_still_change_is_not_spliced(root: DocumentRoot, folder:
     assert ask(root, get("/large.bin", f"If-Match: {etag}"), now).status == 412
 
 
-def test_a_date_of_the_last_second_splices_nothing(root: DocumentRoot, folder: pathlib.Path) -> None:
+def test_a_date_of_the_last_second_is_no_strong_validator(root: DocumentRoot, folder: pathlib.Path) -> None:
     """R137, RFC 9110 §8.8.2.2."""
     octets = get("/alphabet.txt", "Range: bytes=0-1", f"If-Range: {MODIFIED}")
     assert ask(root, octets, LONG_AGO + 0.5).status == 200
@@ -723,7 +721,7 @@ def test_a_coded_sibling_is_a_representation_of_its_own(root: DocumentRoot, fold
     assert other.status == 200
 
 
-def test_cache_control_is_what_the_root_was_told(folder: pathlib.Path) -> None:
+def test_cache_control_is_the_configured_one(folder: pathlib.Path) -> None:
     """R125."""
     root = DocumentRoot(folder, cache_control="max-age=3600")
     for octets in (
@@ -916,7 +914,7 @@ def test_a_folder_that_cant_be_read_to_its_end_is_refused(root: DocumentRoot, mo
         pytest.param("/" + "a" * 100, "/" + "a" * 59 + "…", id="a long name is cut"),
     ],
 )
-def test_what_is_not_there_is_said_not_to_be(root: DocumentRoot, folder: pathlib.Path, path: str, shown: str) -> None:
+def test_a_missing_file_is_404(root: DocumentRoot, folder: pathlib.Path, path: str, shown: str) -> None:
     (folder / ".hidden").write_bytes(b"secret")
     answer = ask(root, get(path))
     assert answer.status == 404
@@ -926,7 +924,7 @@ def test_what_is_not_there_is_said_not_to_be(root: DocumentRoot, folder: pathlib
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
-def test_a_path_that_can_name_nothing_is_a_bad_request(root: DocumentRoot, accept: str) -> None:
+def test_a_path_that_cannot_name_a_file_is_a_bad_request(root: DocumentRoot, accept: str) -> None:
     """R138, R139."""
     answer = ask(root, get("/sub/%2e%2e/%2e%2e/etc/passwd", f"Accept: {accept}"))
     assert answer.status == 400

@@ -157,7 +157,7 @@ def test_the_root_of_the_system_is_a_slash() -> None:
     assert (page.texts["title"], page.texts["h1"]) == (["/"], ["/"])
 
 
-def test_a_page_loads_nothing_and_runs_its_own_script_alone() -> None:
+def test_a_page_loads_no_file_and_runs_only_its_own_script() -> None:
     octets = octets_of(Directory(ROOT, [file("x")])).decode()
     assert octets.startswith("<!DOCTYPE html>\n")
     (script,) = re.findall("<script>(.*)</script>", octets, re.DOTALL)
@@ -346,7 +346,7 @@ def test_many_names_can_be_filtered_and_few_need_not() -> None:
         pytest.param(b"filter=", ["Note 0", "Note 1", "Note 10", "Note 11", "Note 19"], id="nothing asked for"),
     ],
 )
-def test_a_query_filters_names_whatever_the_case_of_letters(query: bytes, shown: list[str]) -> None:
+def test_a_query_filters_names_ignoring_case(query: bytes, shown: list[str]) -> None:
     entries = [file(f"Note {number}") for number in (0, 1, 10, 11, 19)]
     page = page_of(*entries, query=query)
     assert [text for _, text in page.entries] == shown

@@ -48,7 +48,7 @@ def test_one_listing_alone_may_hold_any_number() -> None:
     allotment(budget, "b", BATCH)
 
 
-def test_the_one_long_listing_takes_nothing_from_others() -> None:
+def test_a_single_long_listing_takes_no_budget_of_others() -> None:
     budget = ListingBudget(4 * BATCH)
     allotment(budget, "a", 100 * BATCH)
     assert not is_refused(budget, "b", 2 * BATCH)
@@ -130,7 +130,7 @@ def test_a_listing_that_is_not_sent_yet_holds_its_names(root: DocumentRoot) -> N
     assert finish(begin(root)).status == 200
 
 
-def test_a_response_without_the_page_holds_nothing(root: DocumentRoot) -> None:
+def test_a_response_without_the_page_holds_no_budget(root: DocumentRoot) -> None:
     first = finish(begin(root))
     first.close()
     etag = dict(first.fields)["ETag"]
@@ -139,7 +139,7 @@ def test_a_response_without_the_page_holds_nothing(root: DocumentRoot) -> None:
     assert finish(begin(root)).status == 200
 
 
-def test_a_listing_that_is_given_up_while_it_is_made_holds_nothing(root: DocumentRoot) -> None:
+def test_an_abandoned_listing_holds_no_budget(root: DocumentRoot) -> None:
     work = begin(root)
     for _ in range(NAMES // BATCH):
         next(work)

@@ -49,7 +49,7 @@ def test_a_file_in_its_coding_is_proved(coding: str, original: Original) -> None
         pytest.param(zlib.compress(CONTENT), id="zlib"),
     ],
 )
-def test_what_is_no_form_of_the_file_is_not_proved(coding: str, octets: bytes, original: Original) -> None:
+def test_a_file_in_another_format_is_no_sibling(coding: str, octets: bytes, original: Original) -> None:
     assert not proved(coding, octets, original)
 
 

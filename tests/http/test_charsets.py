@@ -69,7 +69,7 @@ def test_utf8_is_recognised(octets: bytes) -> None:
     ],
 )
 @pytest.mark.parametrize("is_whole", [True, False])
-def test_what_is_not_utf8_is_recognised(octets: bytes, is_whole: bool) -> None:
+def test_content_other_than_utf8_is_recognised(octets: bytes, is_whole: bool) -> None:
     assert not is_utf8(octets, is_whole=is_whole)
 
 
@@ -129,7 +129,7 @@ def test_another_charset_of_a_page_is_found(octets: bytes) -> None:
 
 
 @pytest.mark.parametrize("octets", NONE_IN_HTML)
-def test_a_page_that_declares_none_or_utf8_is_not_taken_for_another(octets: bytes) -> None:
+def test_a_page_without_another_declared_charset_is_utf8(octets: bytes) -> None:
     assert not declares_other(octets, Syntax.HTML)
 
 

@@ -20,7 +20,7 @@ NO_TIMES: list[Any] = [float("inf"), float("nan"), -1, -0.5, 1e9, "5", None, Tru
 
 
 @pytest.mark.parametrize("value", NO_TIMES, ids=repr)
-def test_what_can_not_be_waited_for_is_no_time(value: Any) -> None:
+def test_an_infinite_or_negative_time_is_refused(value: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=r"^grace must be (a number of|from 0 to 1000000) seconds, not "):
         check_seconds("grace", value)
     for name in ("connect", "response", "stall"):
@@ -56,7 +56,7 @@ def test_fields_are_pairs_or_a_mapping() -> None:
 @pytest.mark.parametrize(
     "fields", ["A: b", b"A: b", 5, None, ["A: b"], [("A",)], [("A", 5)], [(b"A", "b")], {"A": None}]
 )
-def test_what_are_no_fields_is_told(fields: Any) -> None:
+def test_invalid_fields_are_named(fields: Any) -> None:
     with pytest.raises(TypeError, match=r"^(fields must be pairs of name and value|the (name|value) of a field must)"):
         field_list(fields)
 
@@ -75,7 +75,7 @@ def test_what_are_no_fields_is_told(fields: Any) -> None:
         ({"redirects": "5"}, "redirects must be a whole number"),
     ],
 )
-def test_a_client_says_what_is_wrong_with_its_arguments(arguments: dict[str, Any], reason: str) -> None:
+def test_a_client_names_its_wrong_argument(arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^{reason}"):
         httpsock.Client(**arguments)
 
@@ -93,7 +93,7 @@ def test_a_client_says_what_is_wrong_with_its_arguments(arguments: dict[str, Any
         ("GET", "http://a/", {"fields": {"A:": "b"}}, "the field name 'A:' is not a token"),
     ],
 )
-def test_a_request_says_what_is_wrong_with_it(method: Any, url: Any, more: dict[str, Any], reason: str) -> None:
+def test_a_request_names_its_wrong_argument(method: Any, url: Any, more: dict[str, Any], reason: str) -> None:
     with httpsock.Client() as client, pytest.raises((TypeError, ValueError), match=f"^{reason}"):
         client.request(method, url, **more)
 
@@ -107,7 +107,7 @@ def test_a_mapping_is_taken_for_fields_and_a_bytearray_for_content() -> None:
 
 @pytest.mark.parametrize("name", ["head", "field_lines", "interim_responses"])
 @pytest.mark.parametrize("value", [-1, 1.5, "5", None, True, float("inf")])
-def test_what_is_no_limit_is_told(name: str, value: Any) -> None:
+def test_an_invalid_limit_is_named(name: str, value: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^{name} must be "):
         httpsock.ResponseLimits(**{name: value})
 
@@ -128,7 +128,7 @@ def test_each_public_name_is_there_and_documented() -> None:
         assert name == "__version__" or (value.__name__ == name and value.__doc__)
 
 
-def test_the_package_loads_nothing_before_it_is_asked() -> None:
+def test_the_package_loads_its_modules_on_demand() -> None:
     program = "import httpsock, sys; print([name for name in sys.modules if name.startswith('httpsock.')])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "[]\n"
@@ -173,7 +173,7 @@ def test_the_package_loads_nothing_before_it_is_asked() -> None:
         ({"timeouts": httpsock.Timeouts(head=float("nan"))}, "head must be from 0 to 1000000 seconds, not nan"),
     ],
 )
-def test_a_server_says_what_is_wrong_with_its_arguments(arguments: dict[str, Any], reason: str) -> None:
+def test_a_server_names_its_wrong_argument(arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^{reason}"):
         httpsock.Server(**{"port": 0, **arguments})
 

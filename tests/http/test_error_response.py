@@ -68,7 +68,7 @@ def test_markup_in_a_reason_is_shown_and_not_obeyed() -> None:
     ],
     ids=["markup in the reason", "markup in the clause", "braces and percents", "nothing to say"],
 )
-def test_a_page_has_the_same_elements_whatever_is_shown(refusal: Refusal) -> None:
+def test_every_page_has_the_same_elements(refusal: Refusal) -> None:
     """R143."""
     page = _Page(content_of(explain(refusal, b"text/html")).decode())
     assert page.elements == _Page(content_of(explain(REFUSAL, b"text/html")).decode()).elements
@@ -76,7 +76,7 @@ def test_a_page_has_the_same_elements_whatever_is_shown(refusal: Refusal) -> Non
     assert refusal.section in page.text
 
 
-def test_a_page_asks_for_nothing_and_runs_nothing() -> None:
+def test_a_page_loads_no_file_and_runs_no_script() -> None:
     page = content_of(explain(REFUSAL, b"text/html")).decode()
     assert "default-src 'none'" in page
     assert "src=" not in page

@@ -127,7 +127,7 @@ def test_chunked_content_has_no_length(value: bytes) -> None:
         pytest.param(b"chunke", "chunke", id="R062: a shorter name"),
     ],
 )
-def test_what_does_not_end_in_chunked_has_no_end(value: bytes, shown: str) -> None:
+def test_a_transfer_coding_other_than_chunked_at_the_end_has_no_end(value: bytes, shown: str) -> None:
     reason = f'Transfer-Encoding is "{shown}"; the last coding is not exactly "chunked", so the content has no end'
     refusal = refusal_of_fields({b"transfer-encoding": value})
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")
@@ -313,7 +313,7 @@ def test_every_beginning_of_chunked_content_waits_for_more(cut: Cut) -> None:
         pytest.param(b'5;a="\n"\r\n', r"5;a=\x22\x0a", id="R070: a bare LF within quotes"),
     ],
 )
-def test_what_is_no_chunk_line_breaks_the_framing(cut: Cut, line: bytes, shown: str) -> None:
+def test_a_malformed_chunk_line_breaks_the_framing(cut: Cut, line: bytes, shown: str) -> None:
     reason = f'chunk line "{shown}" is not a hexadecimal size, extensions and CRLF'
     for start in (b"", b"1\r\na\r\n"):
         for pieces in cut(start + line + b"hello\r\n0\r\n\r\n"):
@@ -458,7 +458,7 @@ def test_trailer_lines_are_limited_in_number(cut: Cut, count: int, expected: str
         pytest.param(b"0\r\nA: 45678\r\nB: 4567890\r\n\r\n", id="R074: trailers, in two lines"),
     ],
 )
-def test_what_is_just_within_a_limit_passes(cut: Cut, octets: bytes) -> None:
+def test_input_just_within_a_limit_passes(cut: Cut, octets: bytes) -> None:
     for pieces in cut(octets):
         outcome = decode(ChunkedDecoder(SMALL), pieces)
         assert outcome.refusal is None
@@ -502,7 +502,7 @@ TRAILERS_TOO_LARGE = Refusal(Status.FIELDS_TOO_LARGE, "the trailer section is lo
         ),
     ],
 )
-def test_what_is_one_past_a_limit_is_refused(cut: Cut, octets: bytes, expected: Refusal) -> None:
+def test_input_one_byte_past_a_limit_is_refused(cut: Cut, octets: bytes, expected: Refusal) -> None:
     for pieces in cut(octets):
         assert decode(ChunkedDecoder(SMALL), pieces).refusal == expected
 
@@ -683,7 +683,7 @@ def damaged_contents(draw: st.DrawFn) -> bytes:
 
 @bounded
 @given(_fragments | damaged_contents(), st.lists(st.integers(0, 1000), max_size=6))
-def test_how_any_octets_are_cut_does_not_change_what_they_mean(octets: bytes, positions: list[int]) -> None:
+def test_the_meaning_of_octets_does_not_depend_on_how_they_are_cut(octets: bytes, positions: list[int]) -> None:
     at_once = decode(ChunkedDecoder(SMALL), [octets])
     assert decode(ChunkedDecoder(SMALL), cut_at(octets, positions)) == at_once
     for pieces in octet_by_octet(octets):

@@ -672,12 +672,12 @@ def assert_refused(answer: Answer, row: Row) -> None:
 
 
 @each_row
-def test_what_is_no_request_is_refused_at_once_and_the_connection_ends(server: Server, row: Row) -> None:
+def test_a_malformed_request_is_refused_at_once_and_the_connection_ends(server: Server, row: Row) -> None:
     assert_refused(only_answer(server.port, row.octets), row)
 
 
 @each_row
-def test_a_request_behind_what_is_no_request_is_not_answered(server: Server, row: Row) -> None:
+def test_a_request_behind_a_malformed_one_is_not_answered(server: Server, row: Row) -> None:
     assert_refused(only_answer(server.port, row.octets + POISON), row)
 
 
@@ -780,7 +780,7 @@ ODD_PATHS = [
 
 
 @pytest.mark.parametrize(("path", "status", "sentence"), ODD_PATHS)
-def test_a_path_that_names_nothing_costs_no_connection(server: Server, path: bytes, status: int, sentence: str) -> None:
+def test_a_path_to_a_missing_file_costs_no_connection(server: Server, path: bytes, status: int, sentence: str) -> None:
     with connect(server.port) as client:
         client.sendall(get(path) + POISON)
         client.shutdown(socket.SHUT_WR)

@@ -64,7 +64,7 @@ def test_credentials_are_masked(octets: bytes, masked: bytes) -> None:
         b"\r\nCookie:\r\n\r\n",
     ],
 )
-def test_what_proves_nothing_is_left(octets: bytes) -> None:
+def test_an_ambiguous_value_is_not_masked(octets: bytes) -> None:
     assert mask(octets) == octets
 
 
@@ -74,7 +74,7 @@ def test_the_length_stays_where_octets_are_counted() -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, len(BROWSER)))
-def test_a_cut_anywhere_shows_nothing(cut: int) -> None:
+def test_a_cut_anywhere_reveals_no_secret(cut: int) -> None:
     masker = Masker()
     masked = masker.mask(BROWSER[:cut]) + masker.mask(BROWSER[cut:])
     assert len(masked) == len(BROWSER)
@@ -82,7 +82,7 @@ def test_a_cut_anywhere_shows_nothing(cut: int) -> None:
     assert masked.endswith(b"/page?x=1\r\n\r\n")
 
 
-def test_octet_by_octet_whatever_is_in_doubt_is_masked() -> None:
+def test_octet_by_octet_a_doubtful_value_is_masked() -> None:
     masker = Masker()
     masked = b"".join(masker.mask(BROWSER[at : at + 1]) for at in range(len(BROWSER)))
     assert b"secret" not in masked
@@ -134,7 +134,7 @@ REPEATED = [
 
 @pytest.mark.parametrize("repeated", REPEATED)
 @pytest.mark.parametrize("before", [b"", b"CONNECT ", b"Authorization: ", b"GET /?token=", b"X: ", b"cookie", b"//"])
-def test_the_work_for_an_octet_does_not_grow_with_what_came_before(before: bytes, repeated: bytes) -> None:
+def test_the_work_for_an_octet_does_not_grow_with_earlier_input(before: bytes, repeated: bytes) -> None:
     """What a masker looks at again with each octet is bounded, whatever has come."""
     masker = Masker()
     masker.mask(before)

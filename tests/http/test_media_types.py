@@ -40,7 +40,7 @@ def test_a_name_has_a_content_type(name: str, expected: str) -> None:
     """LICENSE Makefile README Dockerfile .gitignore cert.pem main.kt App.vue a.c b.cpp c.go d.h e.rs f.py g.rb h.sh
     i.sql j.tex k.jsx l.tsx m.cts n.ts o.mts p.conf q.ini r.unheard-of s. t.scss u.lock v.proto""".split(),
 )
-def test_a_name_that_tells_nothing_is_judged_by_its_content(name: str) -> None:
+def test_a_file_without_a_known_suffix_is_judged_by_its_content(name: str) -> None:
     assert content_type_of(name, b"<script>alert(1)</script>\n", is_whole=True) == "text/plain; charset=utf-8"
     assert content_type_of(name, b"", is_whole=True) == "text/plain; charset=utf-8"
     assert content_type_of(name, LATIN_1, is_whole=True) == "text/plain"

@@ -50,7 +50,7 @@ def test_a_response_that_can_have_no_content_says_no_length(status: Status) -> N
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s not in (Status.NO_CONTENT, Status.NOT_MODIFIED)])
-def test_any_other_response_says_its_length_even_if_it_is_nothing(status: Status) -> None:
+def test_any_other_response_says_its_length_even_if_it_is_zero(status: Status) -> None:
     """R114, RFC 9112 §6.3."""
     assert Response(status, ()).field_lines == b"Content-Length: 0\r\n\r\n"
 
@@ -72,7 +72,7 @@ def test_the_content_length_counts_octets_and_slices(tmp_path: pathlib.Path) -> 
         pytest.param((b"abc", b"def"), b"abc", (b"def",), id="two parts"),
     ],
 )
-def test_the_opening_is_the_field_lines_and_what_little_content_can_leave_with_them(
+def test_the_opening_is_the_field_lines_with_small_content(
     content: tuple[bytes, ...], joined: bytes, rest: tuple[bytes, ...]
 ) -> None:
     response = Response(Status.OK, (), content)
@@ -111,7 +111,7 @@ def test_an_error_holds_its_refusal_and_reads_as_a_sentence() -> None:
         pytest.param(1, b"g", (b"rest",), id="a part of the second"),
     ],
 )
-def test_what_is_left_of_two_is_not_copied(length: int, unsent: bytes, parts: tuple[bytes, ...]) -> None:
+def test_the_unsent_rest_of_two_buffers_is_not_copied(length: int, unsent: bytes, parts: tuple[bytes, ...]) -> None:
     second = b"defg"
     left, after = unsent_parts(b"abc", second, length, (b"rest",))
     assert (bytes(left), after) == (unsent, parts)

@@ -146,7 +146,7 @@ def test_a_request_is_understood_however_it_is_cut(cut: Cut) -> None:
 
 
 @however_cut
-def test_nothing_is_answered_before_the_head_ends(cut: Cut) -> None:
+def test_an_incomplete_head_is_not_answered(cut: Cut) -> None:
     """R047: RFC 9112 §2.2."""
     octets = get(b"Accept: b")
     for stop in range(1, len(octets)):
@@ -192,7 +192,7 @@ def test_requests_are_given_in_their_order(cut: Cut) -> None:
     ]
 
 
-def test_what_no_event_has_used_can_be_read() -> None:
+def test_unparsed_input_can_be_read() -> None:
     request_parser = RequestParser(LIMITS)
     request_parser.receive(get() + b"GET /b")
     assert request_parser.next_event() == PLAIN
@@ -354,7 +354,7 @@ def test_a_request_line_without_its_grammar_is_refused(cut: Cut, line: bytes, re
         ),
     ],
 )
-def test_what_no_method_holds_is_refused_before_the_line_is_complete(cut: Cut, start: bytes, reason: str) -> None:
+def test_an_impossible_method_is_refused_before_the_line_is_complete(cut: Cut, start: bytes, reason: str) -> None:
     """R006: the sender of another protocol need not wait for an answer; it is the same one if all comes at once."""
     expected = Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §3.1")
     for octets in (start, start + b" / HTTP/1.1", start + b" / HTTP/1.1\r\nHost: a\r\n\r\n"):
@@ -691,7 +691,7 @@ def head(length: int, first: bytes = b"GET / HTTP/1.1") -> bytes:
         pytest.param(get(*[b"B:"] * 99), LIMITS, id="R046: a hundred field lines"),
     ],
 )
-def test_what_is_just_within_a_limit_passes(cut: Cut, octets: bytes, limits: Limits) -> None:
+def test_input_just_within_a_limit_passes(cut: Cut, octets: bytes, limits: Limits) -> None:
     assert request_of(cut, octets, limits) == parse_head(octets, 100)
 
 
@@ -779,7 +779,7 @@ def test_what_is_just_within_a_limit_passes(cut: Cut, octets: bytes, limits: Lim
         ),
     ],
 )
-def test_what_is_one_past_a_limit_is_refused(cut: Cut, octets: bytes, limits: Limits, expected: Refusal) -> None:
+def test_input_one_byte_past_a_limit_is_refused(cut: Cut, octets: bytes, limits: Limits, expected: Refusal) -> None:
     assert refusal_of(cut, octets, limits) == expected
 
 
@@ -841,9 +841,9 @@ def test_any_octets_are_taken_or_refused_for_a_reason(octets: bytes, positions: 
     assert last is Pause.CLOSED or (isinstance(last, Refusal) and last.reason and last.section.startswith("RFC "))
 
 
-@settings(bounded, max_examples=400)
+@settings(bounded, max_examples=200)
 @given(_traffic, _positions, _limits, st.booleans())
-def test_how_any_octets_are_cut_does_not_change_what_they_mean(
+def test_the_meaning_of_octets_does_not_depend_on_how_they_are_cut(
     octets: bytes, positions: list[int], limits: Limits, ends: bool
 ) -> None:
     """R001: RFC 9112 §2.2."""
@@ -854,7 +854,7 @@ def test_how_any_octets_are_cut_does_not_change_what_they_mean(
         assert outcome_of_pieces([*pieces, *end], limits) == at_once
 
 
-@settings(bounded, max_examples=400)
+@settings(bounded, max_examples=200)
 @given(_traffic)
 def test_a_head_is_passed_by_its_pattern_or_has_a_fault_with_a_name(octets: bytes) -> None:
     """What the one pattern does not pass, the walk over its lines explains; what it passes, the walk passes."""

@@ -43,7 +43,7 @@ def test_a_query_with_a_broken_escape_is_not_encoded() -> None:
 
 
 @pytest.mark.parametrize("octet", [bytes([octet]) for octet in b'"<>[]^`{|}\x80\xc3\xff'])
-def test_what_had_to_be_encoded_and_was_not_is_noted(octet: bytes) -> None:
+def test_an_octet_that_should_have_been_encoded_is_noted(octet: bytes) -> None:
     """R017: such a request gets a 301 to the encoded form."""
     assert parse_target(b"GET", b"/a" + octet) == Target(TargetForm.ORIGIN, b"/a" + octet, None, is_encoded=False)
     assert parse_target(b"GET", b"/a?" + octet) == Target(TargetForm.ORIGIN, b"/a", octet, is_encoded=False)
@@ -209,7 +209,7 @@ def test_an_options_without_a_path_is_for_the_whole_server() -> None:
         ),
     ],
 )
-def test_an_absolute_form_for_nobody_here_is_refused(
+def test_an_absolute_form_for_another_host_is_refused(
     request_target: bytes, status: Status, reason: str, section: str
 ) -> None:
     assert refusal_of_target(b"GET", request_target) == Refusal(status, reason, section)
@@ -231,7 +231,7 @@ def test_an_absolute_form_for_nobody_here_is_refused(
         pytest.param(b"%2F", id="an encoded slash is no slash"),
     ],
 )
-def test_what_is_no_form_of_a_target_is_refused(request_target: bytes) -> None:
+def test_a_target_of_no_known_form_is_refused(request_target: bytes) -> None:
     shown = request_target.decode()
     for method in (b"GET", b"OPTIONS"):
         assert refusal_of_target(method, request_target) == Refusal(

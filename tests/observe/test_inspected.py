@@ -48,7 +48,7 @@ def test_the_page_is_there_when_it_is_asked_for(folder: pathlib.Path, server: ht
 
 @pytest.mark.parametrize("line", ["Sec-Fetch-Site: cross-site", "Origin: http://evil.example", "Via: 1.1 x"])
 @pytest.mark.parametrize("path", ["/.httpsock/", EVENTS, "/.httpsock"])
-def test_to_who_may_not_it_looks_as_if_there_were_none(folder: pathlib.Path, path: str, line: str) -> None:
+def test_other_clients_see_no_sign_of_the_inspector(folder: pathlib.Path, path: str, line: str) -> None:
     with inspected(folder) as ours, httpsock.Server(folder, port=0) as plain:
         for method in ("GET", "OPTIONS", "POST"):
             refused, missing = ask(ours, path, line, method=method), ask(plain, path, line, method=method)
@@ -78,7 +78,7 @@ def test_a_page_is_told_that_the_server_is_inspected(
             assert (answer.status, answer.field("Server-Timing")) == (status, expected)
 
 
-def test_a_folder_of_that_name_is_hidden_only_from_who_may_inspect(folder: pathlib.Path) -> None:
+def test_a_folder_of_that_name_is_hidden_only_from_inspecting_clients(folder: pathlib.Path) -> None:
     (folder / ".httpsock").mkdir()
     (folder / ".httpsock" / "events").write_text("a file")
     with inspected(folder, show_hidden=True) as ours:
@@ -124,7 +124,7 @@ def test_events_are_the_objects_of_the_trace(folder: pathlib.Path) -> None:
     assert len(alike[0]) == 4
 
 
-def test_who_comes_late_sees_the_past_and_who_comes_again_what_was_missed(folder: pathlib.Path) -> None:
+def test_a_late_reader_sees_the_past_and_a_returning_one_the_missed_events(folder: pathlib.Path) -> None:
     with inspected(folder) as server:
         talk(server.port, get("/hello.txt", CLOSE))
         with Watching(server.port) as watching:
@@ -188,7 +188,7 @@ def test_a_reader_that_asks_for_more_is_let_go(folder: pathlib.Path) -> None:
         assert ask(server, "/hello.txt").status == 200
 
 
-def test_a_reader_that_reads_nothing_holds_up_nobody_and_misses_what_is_too_much(folder: pathlib.Path) -> None:
+def test_a_stalled_reader_delays_no_client_and_loses_the_excess_events(folder: pathlib.Path) -> None:
     recorder = Recorder(most_events=50)
     with inspected(folder, recorder) as server, small_buffer_client(server.port) as client:
         client.sendall(get(EVENTS))
@@ -315,7 +315,7 @@ def test_a_stream_that_gathers_events_may_be_given_up_to_make_room(conversing: A
     assert connection.emit.recorder.counters()["streams"] == []
 
 
-def test_when_nothing_happens_nothing_is_sent(conversing: Any) -> None:
+def test_an_idle_server_sends_no_event(conversing: Any) -> None:
     connection, client, settings = conversing()
     start_stream(connection, client)
     assert client.recv(65536).endswith(b"\n\n\r\n")
@@ -396,7 +396,7 @@ def test_it_goes_with_the_trace(serving: Start) -> None:
         (["--bind", "::"], "--inspect is for this machine alone"),
     ],
 )
-def test_what_it_does_not_go_with_is_refused(start: Start, arguments: list[str], reason: str) -> None:
+def test_options_that_exclude_it_are_refused(start: Start, arguments: list[str], reason: str) -> None:
     code, out, error = start("--inspect", *arguments).end()
     assert (code, out) == (2, "")
     assert reason in error

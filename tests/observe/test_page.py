@@ -12,7 +12,10 @@ from tests.support import connect, get, talk
 from tests.support.browser import Browser
 from tests.support.inspect import inspected
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="the browser is driven over descriptors that it inherits")
+pytestmark = [
+    pytest.mark.tools,
+    pytest.mark.skipif(os.name == "nt", reason="the browser is driven over descriptors that it inherits"),
+]
 
 CLOSE = "Connection: close"
 IS_LIVE = "document.getElementById('status').dataset.is === 'live'"
@@ -87,7 +90,7 @@ def test_a_request_is_seen_and_its_octets_on_a_click(browser: Browser, server: h
     assert browser.evaluate(text_of("#c-statuses")) == "200 × 1"
 
 
-def test_who_comes_late_sees_the_past(browser: Browser, server: httpsock.Server) -> None:
+def test_a_late_reader_sees_the_past(browser: Browser, server: httpsock.Server) -> None:
     talk(server.port, get("/nothing", CLOSE))
     watch(browser, server)
     assert "404" in browser.until(row("requests", "GET /nothing") + "?.textContent")
@@ -129,7 +132,7 @@ def test_a_download_is_seen_as_curves(browser: Browser, server: httpsock.Server)
         )
 
 
-def test_what_clients_send_is_text_and_never_markup(browser: Browser, server: httpsock.Server) -> None:
+def test_client_input_is_text_and_never_markup(browser: Browser, server: httpsock.Server) -> None:
     watch(browser, server)
     evil = "/<img/src=x/onerror=document.title='evil'>"
     talk(server.port, get(evil, CLOSE))
@@ -184,7 +187,7 @@ def test_it_is_readable_on_a_telephone_and_on_a_desk(
             assert right < other[0] or other[1] < left or bottom < other[2] or other[3] < top, "no two states overlap"
 
 
-def test_what_was_missed_is_said_and_who_has_gone_meanwhile_is_not_shown_as_open(
+def test_missed_events_are_reported_and_closed_connections_are_not_shown_as_open(
     browser: Browser, folder: pathlib.Path
 ) -> None:
     with inspected(folder, Recorder(most_events=12)) as server:

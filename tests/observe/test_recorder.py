@@ -36,7 +36,7 @@ def exchange(request_line: bytes, status: int = 200, seconds: float = 0.001) -> 
 # --- What is remembered ---------------------------------------------------------------------------------------------
 
 
-def test_who_comes_late_sees_the_recent_past() -> None:
+def test_a_late_reader_sees_the_recent_past() -> None:
     recorder = Recorder(most_events=3)
     tell_some(recorder, 5)
     messages = told(recorder)
@@ -56,7 +56,7 @@ def test_how_the_server_came_to_listen_is_never_forgotten() -> None:
     assert again == [], "who comes again has seen it"
 
 
-def test_what_the_server_itself_receives_is_told_at_once() -> None:
+def test_events_of_the_server_itself_are_recorded_at_once() -> None:
     recorder = Recorder()
     recorder.server("recvfrom", {"octets": 3, "address": "192.0.2.1:1900"}, b"", b"abc")
     recorder.server("parse", {"method": "M-SEARCH", "target": "*"}, b"M-SEARCH * HTTP/1.1\r\n\r\n")
@@ -71,7 +71,7 @@ def test_a_datagram_goes_on_with_no_other() -> None:
     assert shown == [b"NOTIFY * HTTP/1.1\r\nCookie: **", b"M-SEARCH * HTTP/1.1\r\n"]
 
 
-def test_what_is_remembered_is_bounded_in_octets() -> None:
+def test_the_history_is_bounded_in_octets() -> None:
     recorder = Recorder(most_octets=10 * 1024)
     emit = recorder.teller("")
     for _ in range(100):
@@ -99,7 +99,7 @@ def test_an_event_is_the_object_of_the_trace_and_the_first_of_its_octets() -> No
     }
 
 
-def test_what_goes_out_at_a_time_is_bounded() -> None:
+def test_each_batch_is_bounded() -> None:
     recorder = Recorder()
     tell_some(recorder, _BATCH + 1)
     feed = EventStream(recorder, b"", 0)
@@ -111,7 +111,7 @@ def test_what_goes_out_at_a_time_is_bounded() -> None:
 # --- What a reader has missed ---------------------------------------------------------------------------------------
 
 
-def test_who_reads_too_slowly_is_told_how_much_is_missing() -> None:
+def test_a_slow_reader_is_told_how_many_events_are_missing() -> None:
     recorder = Recorder(most_events=3)
     tell_some(recorder, 2)
     feed = EventStream(recorder, b"", 0)
@@ -134,21 +134,21 @@ def test_who_reads_too_slowly_is_told_how_much_is_missing() -> None:
         pytest.param("0000-3", [1, 2, 3, 4, 5], id="of the server before"),
     ],
 )
-def test_who_comes_again_goes_on_there(last_event_id: str, expected: list[int]) -> None:
+def test_a_returning_reader_resumes_after_its_last_event(last_event_id: str, expected: list[int]) -> None:
     recorder = Recorder()
     tell_some(recorder, 5)
     messages = told(recorder, last_event_id.format(recorder.name).encode("latin-1"))
     assert [int(message.id.partition("-")[2]) for message in messages if message.id] == expected
 
 
-def test_who_comes_again_too_late_is_told_what_is_missing() -> None:
+def test_a_reader_that_returns_too_late_is_told_how_many_events_are_missing() -> None:
     recorder = Recorder(most_events=2)
     tell_some(recorder, 5)
     lost, *_ = told(recorder, f"{recorder.name}-1".encode())
     assert lost.data["events"] == 2
 
 
-def test_when_nothing_happens_a_comment_says_that_it_is_alive() -> None:
+def test_an_idle_stream_sends_a_comment_as_heartbeat() -> None:
     feed = EventStream(Recorder(), b"", 0)
     assert feed.next(0).startswith(b"event: counters\n")
     assert feed.next(_HEARTBEAT_SECONDS / 2) == b""
@@ -159,7 +159,7 @@ def test_when_nothing_happens_a_comment_says_that_it_is_alive() -> None:
 # --- What is counted ------------------------------------------------------------------------------------------------
 
 
-def test_all_is_counted_also_what_is_forgotten() -> None:
+def test_forgotten_events_are_counted_too() -> None:
     recorder = Recorder(most_events=1)
     one, other = recorder.teller("a:1"), recorder.teller("b:2")
     for emit in (one, other):
@@ -187,7 +187,7 @@ def test_all_is_counted_also_what_is_forgotten() -> None:
     }
 
 
-def test_a_log_is_handed_what_is_counted_and_requests_of_the_page_are_not_counted() -> None:
+def test_counted_exchanges_reach_the_log_and_requests_of_the_page_do_not_count() -> None:
     logged: list[Any] = []
     recorder = Recorder()
     batch = [exchange(b"GET /.httpsock/ HTTP/1.1"), exchange(b"GET / HTTP/1.1"), exchange(b"\x16\x03")]
@@ -210,7 +210,7 @@ def test_counters_are_sent_when_they_have_changed() -> None:
 # --- What is told ---------------------------------------------------------------------------------------------------
 
 
-def test_what_is_asked_of_the_inspector_is_not_told() -> None:
+def test_requests_to_the_inspector_are_not_recorded() -> None:
     recorder = Recorder()
     emit = recorder.teller("a:1")
     for name in ("accept", "wait", "recv", "parse"):
@@ -227,7 +227,7 @@ def test_what_is_asked_of_the_inspector_is_not_told() -> None:
     assert names(recorder) == ["accept", "wait", "recv", "parse", "send"]
 
 
-def test_who_has_seen_a_connection_begin_sees_it_end() -> None:
+def test_a_reader_that_saw_a_connection_begin_sees_it_end() -> None:
     recorder = Recorder()
     emit = recorder.teller("a:1")
     emit("accept")
@@ -237,7 +237,7 @@ def test_who_has_seen_a_connection_begin_sees_it_end() -> None:
     assert names(recorder) == ["accept", "close"]
 
 
-def test_a_head_that_is_not_complete_is_told_before_it_is_known_what_it_asks_for() -> None:
+def test_an_incomplete_head_is_recorded_before_its_target_is_known() -> None:
     recorder = Recorder()
     emit = recorder.teller("a:1")
     emit("recv", {"octets": 1})
@@ -290,7 +290,7 @@ def test_a_trace_is_told_the_same_and_all_but_the_stream(tmp_path: pathlib.Path)
     assert names(recorder) == ["listen", "close", "close"]
 
 
-def test_without_a_trace_there_is_nothing_to_start_or_to_finish() -> None:
+def test_without_a_trace_start_and_finish_have_no_effect() -> None:
     recorder = Recorder()
     recorder.start()
     recorder.finish()

@@ -33,7 +33,7 @@ def test_a_person_on_this_machine_may(client: str, host: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/.httpsock", "/.httpsock/", "/.httpsock/events?x=1", "/.httpsock/nothing"])
-def test_what_is_below_its_path_is_for_the_inspector(path: str) -> None:
+def test_paths_below_its_own_belong_to_the_inspector(path: str) -> None:
     assert may_inspect(request(target=path), "::1")
 
 
@@ -111,11 +111,11 @@ def test_without_its_slash_it_is_redirected() -> None:
     assert (response.status, response.fields[0]) == (301, ("Location", "/.httpsock/"))
 
 
-def test_there_is_nothing_else() -> None:
+def test_other_paths_are_not_found() -> None:
     assert respond(request(target="/.httpsock/nothing")).status == 404
 
 
-def test_the_stream_goes_on_behind_what_was_seen() -> None:
+def test_the_stream_resumes_after_the_last_seen_event() -> None:
     response = respond(request("Last-Event-ID: 12ab-7", target="/.httpsock/events"))
     assert isinstance(response, Stream)
     assert response.last_event_id == b"12ab-7"
@@ -123,7 +123,7 @@ def test_the_stream_goes_on_behind_what_was_seen() -> None:
     assert b"Content-Length" not in response.first_write
 
 
-def test_who_does_not_know_chunks_gets_no_stream() -> None:
+def test_a_client_without_chunked_support_gets_no_stream() -> None:
     old = parse_head(b"GET /.httpsock/events HTTP/1.0\r\nHost: localhost\r\n\r\n", 100)
     assert respond(old).status == 505
 
@@ -131,7 +131,7 @@ def test_who_does_not_know_chunks_gets_no_stream() -> None:
 # --- The page ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_browser_runs_the_script_of_the_page_and_nothing_else() -> None:
+def test_the_browser_runs_only_the_script_of_the_page() -> None:
     response = respond(request())
     fields = dict(response.fields)
     policy = dict(part.split(" ", 1) for part in fields["Content-Security-Policy"].split("; "))
@@ -156,7 +156,7 @@ def test_the_browser_runs_the_script_of_the_page_and_nothing_else() -> None:
     assert response.content == (PAGE.encode(),)
 
 
-def test_the_page_loads_nothing_and_takes_no_markup_from_anybody() -> None:
+def test_the_page_loads_no_file_and_takes_no_markup_from_clients() -> None:
     assert set(re.findall(r"\bhttps?://[^\s'\"`]+", PAGE)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(
         r"\bsrc=|@import|url\((?!#)|innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", PAGE

@@ -173,7 +173,7 @@ def test_on_a_terminal_the_status_has_the_colour_of_its_class(status: int, colou
 
 
 @pytest.mark.parametrize(("text", "most", "short"), [("abc", 3, "abc"), ("abcdefgh", 7, "abcd…gh"), ("abcd", 2, "a…")])
-def test_what_is_too_long_is_cut_in_its_middle(text: str, most: int, short: str) -> None:
+def test_a_long_value_is_cut_in_its_middle(text: str, most: int, short: str) -> None:
     assert shorten(text, most) == short
 
 

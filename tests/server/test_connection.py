@@ -287,7 +287,7 @@ def test_a_connect_is_answered_and_closed(dialogue: Dialogue) -> None:
     assert dialogue.has_heard_the_end
 
 
-def test_nothing_after_a_request_to_close_is_processed(dialogue: Dialogue) -> None:
+def test_a_request_after_a_request_to_close_is_not_processed(dialogue: Dialogue) -> None:
     """R084, RFC 9112 §9.6."""
     dialogue.say(get("/hello.txt", "Connection: close") + get("/alphabet.txt"))
 
@@ -303,7 +303,7 @@ def test_nothing_after_a_request_to_close_is_processed(dialogue: Dialogue) -> No
         pytest.param(b"GET /large.bin HTTP/1.0\r\n\r\n", id="HTTP/1.0"),
     ],
 )
-def test_what_comes_late_does_not_destroy_the_last_response(begin: Begin, request_octets: bytes) -> None:
+def test_late_input_does_not_destroy_the_last_response(begin: Begin, request_octets: bytes) -> None:
     """R085, R091: octets that nobody reads turn a close into a reset; old clients send an empty line too many."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(request_octets)
@@ -386,7 +386,7 @@ def test_requests_may_come_one_octet_at_a_time(dialogue: Dialogue) -> None:
     assert_goes_on(dialogue)
 
 
-def test_nothing_is_answered_before_the_head_ends(dialogue: Dialogue) -> None:
+def test_an_incomplete_head_is_not_answered(dialogue: Dialogue) -> None:
     """R047."""
     request_octets = get("/hello.txt")
     dialogue.say(request_octets[:-1])
@@ -397,7 +397,7 @@ def test_nothing_is_answered_before_the_head_ends(dialogue: Dialogue) -> None:
     assert dialogue.answer().content == HELLO
 
 
-def test_head_of_a_listing_leaves_out_what_only_the_page_determines(dialogue: Dialogue) -> None:
+def test_head_of_a_listing_omits_fields_that_depend_on_the_page(dialogue: Dialogue) -> None:
     """RFC 9110 §9.3.2."""
     dialogue.say(get("/") + get("/", method="HEAD"))
 
@@ -437,7 +437,7 @@ def test_all_responses_carry_the_shared_fields(dialogue: Dialogue) -> None:
 
 @pytest.mark.parametrize("expectation", ["100-continue", "100-Continue"])
 @pytest.mark.parametrize(("method", "status"), [("POST", 405), ("PUT", 405), ("GET", 200)], ids=str)
-def test_who_expects_100_gets_the_final_response_at_once(
+def test_a_client_that_expects_100_gets_the_final_response_at_once(
     dialogue: Dialogue, expectation: str, method: str, status: int
 ) -> None:
     """R075, R076, R078: the content is not waited for; as it may come or not, the connection closes."""
@@ -450,7 +450,7 @@ def test_who_expects_100_gets_the_final_response_at_once(
     assert_is_over(dialogue)
 
 
-def test_who_expects_100_for_chunks_gets_the_final_response_at_once(dialogue: Dialogue) -> None:
+def test_a_client_that_expects_100_for_chunks_gets_the_final_response_at_once(dialogue: Dialogue) -> None:
     """R075."""
     dialogue.say(get("/hello.txt", "Expect: 100-continue", "Transfer-Encoding: chunked", method="PUT"))
 
@@ -461,7 +461,7 @@ def test_who_expects_100_for_chunks_gets_the_final_response_at_once(dialogue: Di
     assert_is_over(dialogue)
 
 
-def test_an_expectation_without_content_changes_nothing(dialogue: Dialogue) -> None:
+def test_an_expectation_without_content_has_no_effect(dialogue: Dialogue) -> None:
     """R079."""
     dialogue.say(get("/hello.txt", "Expect: 100-continue"))
 
@@ -629,7 +629,7 @@ def test_a_client_that_ends_its_side_still_gets_all_its_answers(begin: Begin) ->
     assert not dialogue.goes_on
 
 
-def test_a_client_that_says_nothing_and_leaves_is_let_go(dialogue: Dialogue) -> None:
+def test_a_silent_client_that_leaves_is_closed(dialogue: Dialogue) -> None:
     dialogue.end_our_side()
 
     assert dialogue.hear() == b""
@@ -702,7 +702,7 @@ def test_a_client_that_is_gone_while_it_is_sent_a_file_is_let_go(begin: Begin) -
         pytest.param(b"GET /" + b"a" * 8300, 414, "RFC 9110 §15.5.15", id="R015: an endless target"),
     ],
 )
-def test_what_is_no_request_is_refused_and_nothing_later_is_processed(
+def test_a_malformed_request_is_refused_and_later_input_is_not_processed(
     dialogue: Dialogue, octets: bytes, status: int, sentence: str
 ) -> None:
     """R006, R007."""
@@ -725,7 +725,7 @@ def test_a_head_that_is_refused_gets_no_content(dialogue: Dialogue) -> None:
     assert (answer.status, answer.field("Connection"), answer.content) == (400, "close", b"")
 
 
-def test_a_refusal_speaks_the_language_of_who_asks(dialogue: Dialogue) -> None:
+def test_a_refusal_has_a_media_type_that_the_client_accepts(dialogue: Dialogue) -> None:
     """R113: even where the head could not be understood whole."""
     dialogue.say(b"GET / HTTP/1.1\r\nAccept: application/json\r\nHost: a\r\nHost: b\r\n\r\n")
 
@@ -753,7 +753,7 @@ MUCH = 10 * 1024 * 1024
         pytest.param(b"nonsense\r\n\r\n", 400, id="400"),
     ],
 )
-def test_a_refusal_is_not_destroyed_by_what_is_under_way(dialogue: Dialogue, head: bytes, status: int) -> None:
+def test_a_refusal_is_not_destroyed_by_unread_input(dialogue: Dialogue, head: bytes, status: int) -> None:
     """R091: all of it is read, so that the answer can be."""
     dialogue.say(head + b"x" * MUCH)
 
@@ -777,7 +777,7 @@ def test_a_lingering_close_waits_for_the_client_to_end_its_side(dialogue: Dialog
     assert not dialogue.goes_on
 
 
-def test_a_lingering_close_ends_when_nothing_comes(dialogue: Dialogue) -> None:
+def test_a_lingering_close_ends_without_input(dialogue: Dialogue) -> None:
     dialogue.say(b"nonsense\r\n\r\n")
     dialogue.pass_time(TIMEOUTS.linger - 0.1)
     dialogue.say(b"x")
@@ -812,7 +812,7 @@ LATE_HEAD = "the head was not complete 10 seconds after its first octet (RFC 911
 LATE_CONTENT = "the content did not come in time (RFC 9110 §15.5.9)"
 
 
-def test_a_client_that_says_nothing_is_left_without_a_word(dialogue: Dialogue) -> None:
+def test_a_silent_client_is_closed_without_a_response(dialogue: Dialogue) -> None:
     """A browser that opens connections ahead must not find an answer to what it has not asked."""
     assert dialogue.connection.is_idle
     assert dialogue.seconds_left == TIMEOUTS.idle
@@ -825,7 +825,7 @@ def test_a_client_that_says_nothing_is_left_without_a_word(dialogue: Dialogue) -
     assert dialogue.exchanges == []
 
 
-def test_a_client_that_says_nothing_more_is_left_without_a_word(dialogue: Dialogue) -> None:
+def test_an_idle_client_is_closed_without_a_response(dialogue: Dialogue) -> None:
     dialogue.pass_time(15)
     dialogue.say(get("/hello.txt"))
     assert dialogue.answer().content == HELLO
@@ -1029,7 +1029,7 @@ def test_a_client_that_reads_slowly_but_steadily_gets_it_all(crawling: Dialogue)
     assert exchange.sent == exchange.length
 
 
-def test_without_a_least_rate_only_who_reads_nothing_is_given_up(
+def test_without_a_least_rate_only_a_stalled_reader_is_dropped(
     begin: Begin, settings: Settings, folder: pathlib.Path
 ) -> None:
     settings.timeouts = TIMEOUTS._replace(least_rate=0.0, stall=600)
@@ -1042,7 +1042,7 @@ def test_without_a_least_rate_only_who_reads_nothing_is_given_up(
     assert exchange.sent == exchange.length
 
 
-def test_who_has_read_fast_may_not_crawl_for_long(crawling: Dialogue) -> None:
+def test_a_client_that_has_read_fast_may_not_crawl_for_long(crawling: Dialogue) -> None:
     """The time that it has gained is bounded."""
     assert crawling.hear(len(LARGE) * 10)
 
@@ -1095,7 +1095,7 @@ def test_a_client_that_does_not_read_is_not_read_from(begin: Begin) -> None:
         pytest.param(b"nonsense\r\n\r\n", id="in a lingering close"),
     ],
 )
-def test_who_is_resumed_with_nothing_to_read_waits_on(dialogue: Dialogue, octets: bytes) -> None:
+def test_a_connection_resumed_without_input_waits_on(dialogue: Dialogue, octets: bytes) -> None:
     dialogue.say(octets)
     waited_for = dialogue.connection.awaited, dialogue.connection.deadline
 
@@ -1106,7 +1106,7 @@ def test_who_is_resumed_with_nothing_to_read_waits_on(dialogue: Dialogue, octets
 
 
 @pytest.mark.parametrize("path", ["/large.bin", "/small.bin"])
-def test_who_is_resumed_with_no_room_to_write_waits_on(begin: Begin, folder: pathlib.Path, path: str) -> None:
+def test_a_connection_resumed_with_a_full_send_buffer_waits_on(begin: Begin, folder: pathlib.Path, path: str) -> None:
     (folder / "small.bin").write_bytes(LARGE[: 63 * 1024])
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get(path))
@@ -1118,7 +1118,7 @@ def test_who_is_resumed_with_no_room_to_write_waits_on(begin: Begin, folder: pat
     assert_goes_on(dialogue)
 
 
-def test_only_a_client_that_is_owed_nothing_is_idle(begin: Begin) -> None:
+def test_only_a_fully_answered_client_is_idle(begin: Begin) -> None:
     """The worker cuts idle ones short when it stops."""
     dialogue = begin(buffered_octets=4096)
     assert dialogue.connection.is_idle
@@ -1168,7 +1168,7 @@ def test_a_complete_exchange_is_logged(
         pytest.param(b"G\x00T / HTTP", b"G\x00T / HTTP", 400, id="the start of something"),
     ],
 )
-def test_a_refusal_is_logged_with_what_was_received(
+def test_a_refusal_is_logged_with_the_received_request_line(
     dialogue: Dialogue, octets: bytes, request_line: bytes, status: int
 ) -> None:
     dialogue.say(octets)
@@ -1180,7 +1180,7 @@ def test_a_refusal_is_logged_with_what_was_received(
     assert exchange.sent == exchange.length == len(answer.content)
 
 
-def test_an_exchange_cut_short_is_logged_with_what_was_sent(begin: Begin) -> None:
+def test_an_exchange_cut_short_is_logged_with_the_number_of_sent_bytes(begin: Begin) -> None:
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
 
@@ -1279,7 +1279,7 @@ def test_a_disk_that_fails_is_no_refusal_of_sendfile(dialogue: Dialogue, monkeyp
     assert not dialogue.goes_on
 
 
-def test_who_sends_many_requests_at_once_gets_one_answered_in_each_turn(dialogue: Dialogue) -> None:
+def test_a_pipelining_client_gets_one_response_per_tick(dialogue: Dialogue) -> None:
     """R093: responses that take long to make, and no time to send, keep nobody waiting for all of them."""
     dialogue.client.sendall(get("/", method="HEAD") * 3)
     coroutine = dialogue.connection.coroutine

@@ -134,14 +134,14 @@ def test_those_that_have_been_idle_longest_make_room(limited: Limit) -> None:
     assert receive_one(clients[-1]).endswith(HELLO)
 
 
-def test_two_hundred_who_come_at_once_are_all_answered(limited: Limit) -> None:
+def test_two_hundred_simultaneous_clients_are_all_answered(limited: Limit) -> None:
     program = limited(64)
     clients = [program.connect(get("/hello.txt")) for _ in range(200)]
 
     assert [receive_one(client)[-15:] for client in clients] == [HELLO] * 200
 
 
-def test_who_says_nothing_makes_room_for_who_does(limited: Limit) -> None:
+def test_silent_connections_are_evicted_for_active_clients(limited: Limit) -> None:
     """But not at once: it may be about to."""
     program = limited(64)
     silent = [program.connect() for _ in range(30)]

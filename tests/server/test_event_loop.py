@@ -121,7 +121,7 @@ def test_more_clients_than_are_accepted_at_a_time_are_all_served(employ: Employ)
         assert [receive_answer(client) for client in clients] == [HELLO] * 60
 
 
-def test_silent_and_unfinished_clients_keep_nobody_waiting(employ: Employ) -> None:
+def test_silent_and_unfinished_clients_delay_no_other_client(employ: Employ) -> None:
     """R093."""
     employment = employ()
     with ExitStack() as stack:
@@ -319,7 +319,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatc
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory is in use")
-def test_who_stays_connected_holds_on_to_nothing_that_was_found(employ: Employ, folder: pathlib.Path) -> None:
+def test_an_idle_connection_holds_no_file(employ: Employ, folder: pathlib.Path) -> None:
     """A file that has just changed is not kept; each of its readers would hold a copy."""
     employment = employ()
     with ExitStack() as stack:
@@ -339,7 +339,7 @@ def resident_octets() -> int:
     return int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_many_who_pipeline_are_answered_each_in_order(employ: Employ) -> None:
+def test_many_pipelining_clients_are_each_answered_in_order(employ: Employ) -> None:
     """R089: whatever turns their answers take."""
     employment = employ()
     with ExitStack() as stack:
@@ -418,7 +418,7 @@ class FewAtOnce:
         return ready
 
 
-def test_after_a_halt_of_the_machine_who_has_asked_meanwhile_is_answered(
+def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Although all are overdue, and no poll tells of all of them."""
@@ -458,7 +458,7 @@ def test_after_a_halt_of_the_machine_who_has_asked_meanwhile_is_answered(
 # --- Stopping -------------------------------------------------------------------------------------
 
 
-def test_a_worker_that_is_stopped_closes_who_waits_for_nothing(employ: Employ) -> None:
+def test_a_stopped_event_loop_closes_idle_connections(employ: Employ) -> None:
     employment = employ()
     with connect(employment.port) as silent, connect(employment.port) as served:
         served.sendall(get("/hello.txt"))
@@ -469,7 +469,7 @@ def test_a_worker_that_is_stopped_closes_who_waits_for_nothing(employ: Employ) -
         assert employment.has_returned()
 
 
-def test_a_worker_that_is_stopped_finishes_what_it_sends(employ: Employ, folder: pathlib.Path) -> None:
+def test_a_stopped_event_loop_finishes_its_responses(employ: Employ, folder: pathlib.Path) -> None:
     """R085: and then waits for no other request."""
     large = os.urandom(1 << 20) * 16
     (folder / "larger.bin").write_bytes(large)
@@ -502,7 +502,7 @@ def test_a_worker_that_is_stopped_accepts_no_more(employ: Employ, folder: pathli
         assert (second.content, second.field("Connection")) == (HELLO, "close")
 
 
-def test_what_is_not_finished_when_the_grace_ends_is_cut(employ: Employ, folder: pathlib.Path) -> None:
+def test_a_response_unfinished_at_the_end_of_the_grace_is_cut(employ: Employ, folder: pathlib.Path) -> None:
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(1 << 30)
     employment = employ()
@@ -532,7 +532,7 @@ def test_a_worker_may_be_stopped_before_it_runs_and_after_it_has_returned(folder
     assert reports == []
 
 
-def test_who_waits_to_be_accepted_at_the_end_is_answered(folder: pathlib.Path) -> None:
+def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Path) -> None:
     settings = Settings(DocumentRoot(folder))
     settings.is_stopping = True
     reports: list[str] = []
@@ -551,7 +551,7 @@ def test_who_waits_to_be_accepted_at_the_end_is_answered(folder: pathlib.Path) -
     assert reports == []
 
 
-def test_an_awakening_for_nothing_changes_nothing(employ: Employ) -> None:
+def test_a_spurious_wake_up_has_no_effect(employ: Employ) -> None:
     """A stop is asked for by the service; the worker is only awakened to see it."""
     employment = employ()
     employment.worker.stop(PATIENCE_SECONDS)
@@ -560,7 +560,7 @@ def test_an_awakening_for_nothing_changes_nothing(employ: Employ) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no descriptors to count")
-def test_a_worker_whose_listening_socket_fails_ends_and_holds_nothing(folder: pathlib.Path) -> None:
+def test_an_event_loop_whose_listening_socket_fails_ends_and_holds_no_descriptor(folder: pathlib.Path) -> None:
     """That is a fault of our own: accepting on it again and again would help nobody."""
     settings = Settings(DocumentRoot(folder))
     reports: list[str] = []

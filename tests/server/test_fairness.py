@@ -98,7 +98,7 @@ def test_all_addresses_of_an_ipv6_subscriber_have_one_share(peers: Peers) -> Non
     assert run(fairness, clock, connections, costs) == [connections[0], connections[-1]]
 
 
-def test_shares_are_measured_once_a_turn_is_long_and_until_none_was_exceeded_for_a_second(peers: Peers) -> None:
+def test_shares_are_measured_from_a_long_tick_until_all_were_kept_for_a_second(peers: Peers) -> None:
     clock = Clock()
     fairness = Fairness(clock)
     assert not fairness.has_become_long(clock.now - 0.005)

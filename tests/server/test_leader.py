@@ -67,9 +67,7 @@ def receive_hello(client: socket.socket) -> None:
         octets += part
 
 
-def test_who_is_connected_already_is_served_while_a_disk_keeps_another(
-    disk: SlowDisk, serve: Callable[..., Server]
-) -> None:
+def test_connected_clients_are_served_while_a_disk_blocks_another(disk: SlowDisk, serve: Callable[..., Server]) -> None:
     with serve() as server, connect(server.port) as slow, connect(server.port) as other:
         other.sendall(get("/hello.txt"))
         receive_hello(other)
@@ -90,7 +88,7 @@ def test_who_is_connected_already_is_served_while_a_disk_keeps_another(
         receive_hello(slow)
 
 
-def test_what_was_to_be_answered_in_the_same_turn_is_answered(disk: SlowDisk, serve: Callable[..., Server]) -> None:
+def test_other_requests_of_the_same_tick_are_answered(disk: SlowDisk, serve: Callable[..., Server]) -> None:
     """Whoever comes after the one that keeps the thread: before them, with them, and pipelined behind."""
     with ExitStack() as stack:
         server = stack.enter_context(serve(threads=3))
@@ -110,7 +108,7 @@ def test_what_was_to_be_answered_in_the_same_turn_is_answered(disk: SlowDisk, se
             assert receive_all(clients[number]).count(HELLO) == 2
 
 
-def test_who_was_kept_for_long_has_as_long_to_ask_again_as_others(disk: SlowDisk, serve: Callable[..., Server]) -> None:
+def test_a_blocked_connection_gets_its_full_idle_time_back(disk: SlowDisk, serve: Callable[..., Server]) -> None:
     disk.seconds = 3600.0
     with serve() as server, connect(server.port) as slow, connect(server.port) as other:
         slow.sendall(get("/hello.txt?slow"))
@@ -128,7 +126,7 @@ def test_who_was_kept_for_long_has_as_long_to_ask_again_as_others(disk: SlowDisk
         receive_hello(slow)
 
 
-def test_nothing_is_left_of_who_was_kept(disk: SlowDisk, serve: Callable[..., Server]) -> None:
+def test_a_blocked_connection_leaves_no_state(disk: SlowDisk, serve: Callable[..., Server]) -> None:
     """Not even with the thread that has gone on, which may do so for days."""
     gc.collect()
     before = count_connections()
@@ -152,7 +150,7 @@ def count_connections() -> int:
     return sum(isinstance(each, Connection) for each in gc.get_objects())
 
 
-def test_who_was_answered_before_is_logged_at_once(disk: SlowDisk, serve: Callable[..., Server]) -> None:
+def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk, serve: Callable[..., Server]) -> None:
     """Not only when something happens again."""
     is_logging, may_go_on, has_logged = (threading.Event() for _ in range(3))
 
@@ -199,7 +197,7 @@ def test_one_that_is_kept_and_fails_ends_alone(serve: Callable[..., Server], dis
     assert reports == []
 
 
-def test_at_the_end_of_the_grace_who_is_kept_is_cut_off(serve: Callable[..., Server], disk: SlowDisk) -> None:
+def test_at_the_end_of_the_grace_a_blocked_connection_is_cut(serve: Callable[..., Server], disk: SlowDisk) -> None:
     reports: list[str] = []
     server = serve(report=reports.append)
     server.start()
@@ -220,7 +218,7 @@ def test_at_the_end_of_the_grace_who_is_kept_is_cut_off(serve: Callable[..., Ser
 
 
 @pytest.mark.parametrize("threads", [2, 5])
-def test_nothing_is_lost_however_often_threads_relieve_each_other(
+def test_every_request_is_answered_however_often_the_leader_changes(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
     """Without patience who is at work is relieved though nothing keeps it, at every place where that can be."""
@@ -265,7 +263,7 @@ def receive_exactly(client: socket.socket) -> None:
     assert content == HELLO
 
 
-def test_who_is_asleep_wakes_when_a_turn_begins_and_relieves_who_is_kept() -> None:
+def test_a_sleeping_follower_wakes_when_a_tick_begins_and_supersedes_a_blocked_leader() -> None:
     crew: LeaderThreads[str] = LeaderThreads()
     is_relieved = threading.Event()
     done = []
@@ -291,7 +289,7 @@ def test_who_is_asleep_wakes_when_a_turn_begins_and_relieves_who_is_kept() -> No
     assert done == [["slow"]]
 
 
-def test_while_nothing_happens_nobody_looks(serve: Callable[..., Server]) -> None:
+def test_followers_of_an_idle_server_sleep(serve: Callable[..., Server]) -> None:
     with serve() as server:
         assert server._worker
         crew = server._worker._leaders
@@ -300,7 +298,7 @@ def test_while_nothing_happens_nobody_looks(serve: Callable[..., Server]) -> Non
         assert crew.tick_began is None
 
 
-def test_who_stands_by_opens_nothing() -> None:
+def test_a_follower_opens_no_descriptor() -> None:
     """By then descriptors may have run out, which would end one thread after the other."""
     crew: LeaderThreads[str] = LeaderThreads()
     turns = [threading.Event() for _ in range(3)]
@@ -373,7 +371,7 @@ def test_the_clock_of_the_thread_at_work_goes_on_while_it_computes() -> None:
     assert looked[0] > 0.0
 
 
-def test_a_clock_that_is_no_more_tells_nothing() -> None:
+def test_a_stopped_clock_reports_no_time() -> None:
     """The thread at work may have ended when the other one looks."""
     crew: LeaderThreads[str] = LeaderThreads()
     crew._clock = -1

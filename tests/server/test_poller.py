@@ -67,7 +67,7 @@ def test_without_epoll_the_selectors_of_the_standard_library_serve(monkeypatch: 
 
 
 @pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
-def test_with_epoll_nothing_is_translated() -> None:
+def test_epoll_events_are_used_untranslated() -> None:
     opened = open_poller()
     opened.close()
     assert isinstance(opened, select.epoll)
@@ -109,7 +109,7 @@ def test_a_socket_without_room_is_not_writable_until_the_peer_reads(poller: Poll
     assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), WRITABLE)]
 
 
-def test_only_what_is_awaited_is_reported(poller: Poller, pair: Pair) -> None:
+def test_only_awaited_events_are_reported(poller: Poller, pair: Pair) -> None:
     ours, peer = pair
     poller.register(ours.fileno(), READABLE)
     assert poller.poll(0) == [], "there is room to write, but nobody asked"
@@ -121,7 +121,7 @@ def test_only_what_is_awaited_is_reported(poller: Poller, pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("awaited", [pytest.param(READABLE, id="reading"), pytest.param(WRITABLE, id="writing")])
-def test_a_peer_that_hangs_up_wakes_whoever_waits(poller: Poller, pair: Pair, awaited: int) -> None:
+def test_a_peer_that_hangs_up_wakes_every_waiter(poller: Poller, pair: Pair, awaited: int) -> None:
     ours, peer = pair
     poller.register(ours.fileno(), awaited)
     peer.close()
@@ -130,7 +130,7 @@ def test_a_peer_that_hangs_up_wakes_whoever_waits(poller: Poller, pair: Pair, aw
     assert events & awaited
 
 
-def test_the_end_of_what_a_peer_sends_is_readable(poller: Poller, pair: Pair) -> None:
+def test_the_end_of_a_peers_stream_is_readable(poller: Poller, pair: Pair) -> None:
     ours, peer = pair
     poller.register(ours.fileno(), READABLE)
     peer.shutdown(socket.SHUT_WR)
@@ -145,7 +145,7 @@ def test_all_that_is_ready_is_reported_at_once(poller: Poller) -> None:
         assert sorted(poller.poll(PATIENCE_SECONDS)) == sorted((each.fileno(), WRITABLE) for each in (first, second))
 
 
-def test_what_is_unregistered_is_no_longer_watched(poller: Poller, pair: Pair) -> None:
+def test_an_unregistered_socket_is_no_longer_watched(poller: Poller, pair: Pair) -> None:
     ours, peer = pair
     poller.register(ours.fileno(), READABLE)
     peer.sendall(b"G")
@@ -184,7 +184,7 @@ def test_several_pollers_may_watch_one_listening_socket(poller: Poller) -> None:
         other.close()
 
 
-def test_what_the_system_holds_for_a_peer_is_told() -> None:
+def test_the_length_of_the_send_queue_is_reported() -> None:
     """So that a peer that takes a little at a time is told from one that takes nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         connected, _ = listener.accept()
@@ -203,6 +203,6 @@ def test_what_the_system_holds_for_a_peer_is_told() -> None:
             assert unsent_octets(connected.fileno()) < held
 
 
-def test_what_can_hold_nothing_holds_nothing(tmp_path: pathlib.Path) -> None:
+def test_an_object_without_a_send_queue_holds_no_bytes(tmp_path: pathlib.Path) -> None:
     with open(tmp_path / "file", "wb") as file:
         assert unsent_octets(file.fileno()) == 0

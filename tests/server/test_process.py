@@ -91,6 +91,6 @@ def test_root_is_given_up_with_all_its_groups_and_these_first(monkeypatch: pytes
     assert done == [("initgroups", NOBODY, user.pw_gid), ("setgid", user.pw_gid), ("setuid", user.pw_uid)]
 
 
-def test_a_user_that_is_none_is_an_error() -> None:
+def test_an_unknown_user_is_an_error() -> None:
     with pytest.raises(ValueError, match="there is no user 'no such user'"):
         become_user("no such user")

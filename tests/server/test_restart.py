@@ -181,7 +181,7 @@ def test_under_load_no_request_fails(serving: Start, processes: str) -> None:
 
 
 @in_each_form
-def test_who_is_connected_is_answered_once_more(serving: Start, folder: pathlib.Path, processes: str) -> None:
+def test_a_connected_client_is_answered_once_more(serving: Start, folder: pathlib.Path, processes: str) -> None:
     film = os.urandom(1024) * (FILM_OCTETS // 1024)
     (folder / "film.bin").write_bytes(film)
     # Nobody is cut off: that there is no grace means nothing here.
@@ -222,7 +222,7 @@ def test_the_new_process_is_of_the_code_as_it_is_by_now(serving: Start, replacea
 # --- What goes wrong changes nothing --------------------------------------------------------------
 
 
-def test_a_new_process_that_ends_before_it_serves_changes_nothing(serving: Start, folder: pathlib.Path) -> None:
+def test_a_new_process_that_ends_before_it_serves_has_no_effect(serving: Start, folder: pathlib.Path) -> None:
     program = serving("--quiet", command=program_with(AFTER_THE_FIRST.format("sys.exit('a fault of the new one')")))
     line(program)
     (folder / "started").touch()
@@ -333,7 +333,7 @@ def test_a_burst_of_signals_starts_one_process_at_a_time(serving: Start) -> None
 
 @on_linux
 @in_each_form
-def test_a_stray_user_signal_changes_nothing(serving: Start, processes: str) -> None:
+def test_a_stray_user_signal_has_no_effect(serving: Start, processes: str) -> None:
     program = serving("--quiet", "--processes", processes)
     line(program)
     program.ask("/hello.txt")
@@ -368,7 +368,7 @@ def test_successors_of_a_replaced_process_accept_no_more(serving: Start, process
     assert is_refused(program.port)
 
 
-def test_a_replaced_process_starts_none() -> None:
+def test_a_replaced_process_starts_no_other() -> None:
     said: list[str] = []
     restart = GracefulRestart([], said.append)
     restart.drain()
@@ -408,7 +408,7 @@ def test_the_new_one_ends_when_the_old_one_is_killed(serving: Start, processes: 
 
 
 @in_each_form
-def test_if_the_new_one_ends_all_end_as_it_did(serving: Start, processes: str) -> None:
+def test_if_the_new_process_ends_all_exit_with_its_code(serving: Start, processes: str) -> None:
     program = serving("--quiet", "--processes", processes)
     line(program)
     os.kill(hand_over(program), signal.SIGKILL)
@@ -421,7 +421,7 @@ def test_if_the_new_one_ends_all_end_as_it_did(serving: Start, processes: str) -
 
 @on_linux
 @in_each_form
-def test_if_the_new_one_ends_who_still_finishes_stops(serving: Start, folder: pathlib.Path, processes: str) -> None:
+def test_if_the_new_process_ends_the_draining_one_stops(serving: Start, folder: pathlib.Path, processes: str) -> None:
     with open(folder / "film.bin", "wb") as file:
         file.truncate(FILM_OCTETS)
     program = serving("--quiet", "--grace", "0", "--processes", processes)
@@ -460,7 +460,7 @@ def test_a_second_signal_ends_all_at_once(serving: Start, folder: pathlib.Path, 
         assert eventually(lambda: not is_alive(successor))
 
 
-def test_who_is_stopped_does_not_hold_up_the_end(serving: Start) -> None:
+def test_a_suspended_process_does_not_delay_the_end(serving: Start) -> None:
     short = "import httpsock.server.process_loop; httpsock.server.process_loop.KILL_SECONDS = 1"
     program = serving("--quiet", "--grace", "0", command=program_with(short))
     line(program)
@@ -541,7 +541,7 @@ def test_it_serves_at_the_socket_that_it_is_given(start: Start, listener: socket
     assert program.stop()[0] == 0
 
 
-def test_what_does_not_listen_is_told_of(start: Start) -> None:
+def test_an_inherited_socket_that_does_not_listen_is_reported(start: Start) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         command = [sys.executable, "-c", GIVEN, str(other.fileno()), *COMMAND]
         code, out, said = start(command=command, pass_fds=[other.fileno()]).end()
@@ -551,7 +551,7 @@ def test_what_does_not_listen_is_told_of(start: Start) -> None:
     assert said == f"httpsock: cannot use the inherited listening sockets: {reason}.\n"
 
 
-def test_what_another_process_was_given_is_none_of_its_business(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sockets_meant_for_another_process_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LISTEN_FDS", "1")
     monkeypatch.setenv("LISTEN_PID", str(os.getppid()))
 

@@ -82,7 +82,7 @@ def refused(name: str, octets: bytes, status: int = 400) -> object:
         refused("CVE-2025-58068: a request for a trailer", CHUNKED + b"0\r\nGET /secret HTTP/1.1\r\n\r\n"),
     ],
 )
-def test_it_is_refused_and_nothing_behind_it_is_answered(server: Server, octets: bytes, status: int) -> None:
+def test_it_is_refused_and_a_request_behind_it_is_not_answered(server: Server, octets: bytes, status: int) -> None:
     """CVE-2024-49768: not even in the same octets."""
     (answer,) = read_answers(talk(server.port, octets + POISON))
 
@@ -149,7 +149,9 @@ def test_answers_come_in_the_order_of_the_requests(server: Server) -> None:
         pytest.param("/CON.txt%20/{}", id="CVE-2025-66221, CVE-2026-21860: a device with more to its name"),
     ],
 )
-def test_nothing_outside_is_told_of(folder: pathlib.Path, serve: Serve, target: str, *, follow_links: bool) -> None:
+def test_files_outside_the_root_are_not_revealed(
+    folder: pathlib.Path, serve: Serve, target: str, *, follow_links: bool
+) -> None:
     """CVE-2025-69226: nor whether it is there."""
     secret = folder.parent / "root-secret"
     secret.mkdir()
@@ -191,7 +193,7 @@ def test_a_redirect_stays_here(server: Server, target: str) -> None:
     assert answer.field("X-Injected") is None
 
 
-def test_what_was_asked_is_no_script_in_a_page(server: Server) -> None:
+def test_a_requested_path_is_no_script_in_a_page(server: Server) -> None:
     """CVE-2022-39348, CVE-2024-41810, CVE-2016-10516, CVE-2025-67724."""
     accept = b"Accept: text/html\r\n\r\n"
     for octets in (
@@ -205,13 +207,13 @@ def test_what_was_asked_is_no_script_in_a_page(server: Server) -> None:
         assert "script" not in answer.phrase
 
 
-def test_what_we_are_told_to_say_breaks_no_head(folder: pathlib.Path) -> None:
+def test_a_configured_value_breaks_no_head(folder: pathlib.Path) -> None:
     """gh-142533, CVE-2018-1000164, CVE-2026-34519."""
     with pytest.raises(ValueError, match="control character"):
         Server(folder, port=0, fields=[("X-A", "b\r\nX-Injected: y")])
 
 
-def test_a_log_line_is_one_line_and_does_nothing_to_a_terminal(serving: Start) -> None:
+def test_a_log_line_is_one_line_without_control_characters(serving: Start) -> None:
     """CVE-2020-7694, CVE-2025-47287: and there is one for each request, however odd it is."""
     program = serving()
     program.ask("/%1b[31m%0a")
@@ -258,7 +260,7 @@ def test_a_head_that_is_too_long_in_many_reads_is_refused(server: Server) -> Non
         assert read_answer(receive_all(client))[0].status == 431
 
 
-def test_who_is_gone_leaves_nothing(serving: Start) -> None:
+def test_a_departed_client_leaves_no_state(serving: Start) -> None:
     """CVE-2022-31015, CVE-2024-49769: reset right away. CVE-2022-41556: half a connection, within a chunk."""
     program = serving("--bind", "127.0.0.1")
     descriptors = pathlib.Path(f"/proc/{program.process.pid}/fd")

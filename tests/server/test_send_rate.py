@@ -9,7 +9,7 @@ def start() -> SendRate:
     return SendRate(500.0, 60.0, now=1000.0, acknowledged=100)
 
 
-def test_a_reader_that_takes_nothing_has_its_time_and_no_more() -> None:
+def test_a_stalled_reader_has_its_time_and_no_more() -> None:
     rate = start()
     assert not rate.is_too_slow(1059.9, 100)
     assert rate.is_too_slow(1060.0, 100)

@@ -124,7 +124,7 @@ def test_an_address_that_the_system_lacks_is_an_error_alone(folder: pathlib.Path
 @pytest.mark.parametrize(
     "host", ["localhost", "example.com", "0", "127.1", "300.1.1.1", "::g", "[::1]", "", "a" * 70, "ä"]
 )
-def test_what_is_no_numeric_address_is_refused(
+def test_a_name_in_place_of_a_numeric_address_is_refused(
     folder: pathlib.Path, nothing_left: None, host: str, first: tuple[str, ...]
 ) -> None:
     """No name is ever looked up."""
@@ -138,7 +138,7 @@ def test_what_is_no_numeric_address_is_refused(
 
 @NO_DESCRIPTORS
 @pytest.mark.parametrize("port", [-1, 65536, 70000])
-def test_what_is_no_port_is_refused(folder: pathlib.Path, nothing_left: None, port: int) -> None:
+def test_an_invalid_port_is_refused(folder: pathlib.Path, nothing_left: None, port: int) -> None:
     """Some systems would take the lower 16 bits of it."""
     with pytest.raises((ValueError, OverflowError), match="port"):
         Server(folder, hosts=("127.0.0.1",), port=port).stop()
@@ -174,7 +174,7 @@ def test_a_port_is_free_again_as_soon_as_its_server_has_stopped(folder: pathlib.
 
 
 @NO_DESCRIPTORS
-def test_a_folder_that_is_none_is_an_error(folder: pathlib.Path, nothing_left: None) -> None:
+def test_a_missing_folder_is_an_error(folder: pathlib.Path, nothing_left: None) -> None:
     with pytest.raises(FileNotFoundError):
         Server(folder / "nothing", port=0)
     with pytest.raises(NotADirectoryError):
@@ -236,7 +236,7 @@ def test_a_field_may_be_sent_on_several_lines(folder: pathlib.Path, serve: Serve
 
 
 @NO_DESCRIPTORS
-def test_a_server_that_has_stopped_leaves_nothing(folder: pathlib.Path, nothing_left: None) -> None:
+def test_a_stopped_server_leaves_no_thread_and_no_descriptor(folder: pathlib.Path, nothing_left: None) -> None:
     for threads in (1, 2, 5) * 5:
         with Server(folder, port=0, threads=threads) as served:
             assert threading.active_count() >= 1 + threads
@@ -259,7 +259,7 @@ def test_servers_live_side_by_side(folder: pathlib.Path, tmp_path: pathlib.Path,
 
 
 @NO_DESCRIPTORS
-def test_a_server_that_was_never_started_leaves_nothing(folder: pathlib.Path, nothing_left: None) -> None:
+def test_a_server_that_was_never_started_leaves_no_descriptor(folder: pathlib.Path, nothing_left: None) -> None:
     served = Server(folder, port=0)
     assert not served.is_stopping
 
@@ -277,7 +277,7 @@ def test_a_server_stops_when_its_block_fails(folder: pathlib.Path) -> None:
         connect(served.port)
 
 
-def test_stopping_closes_connections_that_wait_for_nothing(folder: pathlib.Path) -> None:
+def test_stopping_closes_idle_connections(folder: pathlib.Path) -> None:
     with ExitStack() as stack:
         with Server(folder, port=0) as served:
             clients = [stack.enter_context(connect(served.port)) for _ in range(10)]

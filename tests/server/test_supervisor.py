@@ -123,7 +123,7 @@ def test_a_process_that_is_killed_is_replaced(serving: Start) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_all_processes_finish_what_they_send(
+def test_a_signal_lets_all_processes_finish_their_responses(
     serving: Start, folder: pathlib.Path, number: signal.Signals
 ) -> None:
     film = os.urandom(1024) * (FILM_OCTETS // 1024)
@@ -183,7 +183,7 @@ def test_a_signal_ends_it_as_soon_as_it_has_said_where_it_is(start: Start, numbe
 
 
 @on_linux
-def test_who_is_not_ours_is_none_of_its_business(serving: Start) -> None:
+def test_a_foreign_child_process_is_left_alone(serving: Start) -> None:
     """As process 1 of a container it is given orphans; and a shell that became it may have left children."""
     with_child = ["sh", "-c", 'true & exec "$@"', "sh", *COMMAND]
     program = serving("--processes", "2", "--quiet", command=with_child)
@@ -275,7 +275,7 @@ def test_a_fault_is_reported_and_its_process_replaced(tmp_path: pathlib.Path) ->
     assert ran.stdout.endswith("closed\n")
 
 
-def test_where_nothing_can_be_forked_it_says_so(
+def test_a_system_without_fork_is_reported(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delattr(os, "fork")

@@ -71,7 +71,7 @@ def test_a_call_reads_as_the_system_knows_it(name: str, attributes: dict[str, An
     assert TextFormatter()(event(name, attributes)) == f"#3 127.0.0.1:52814    1.200 ms  {sentence}\n"
 
 
-def test_what_comes_in_and_goes_out_stands_below() -> None:
+def test_received_and_sent_bytes_stand_below() -> None:
     parsed = TextFormatter()(event("parse", {"method": "GET", "target": "/"}, HEAD))
     sent = TextFormatter()(event("send", {"octets": 30, "content": 1234}, b"HTTP/1.1 200 OK\r\n\r\n"))
     assert parsed.splitlines()[1:] == [
@@ -83,7 +83,7 @@ def test_what_comes_in_and_goes_out_stands_below() -> None:
     assert sent.splitlines()[1:] == ["      < HTTP/1.1 200 OK", "      <", "      < (1,234 bytes of content)"]
 
 
-def test_a_refusal_says_why_and_shows_what_was_refused() -> None:
+def test_a_refusal_shows_its_reason_and_the_refused_bytes() -> None:
     attributes = {"status": 400, "phrase": "Bad Request", "reason": "it is wrong", "section": "RFC 9112 §3"}
     assert TextFormatter()(event("refuse", attributes, b"GET")).splitlines() == [
         "#3 127.0.0.1:52814    1.200 ms  refuse 400 Bad Request",
@@ -106,7 +106,7 @@ def test_the_process_is_named_where_there_are_several() -> None:
     assert TextFormatter(shows_process=True)(event("accept", {})) == "4711 #3 127.0.0.1:52814   1.200 ms  accept\n"
 
 
-def test_colours_change_nothing_but_the_colour() -> None:
+def test_colours_leave_the_text_unchanged() -> None:
     attributes = {"status": 400, "phrase": "Bad Request", "reason": "it is wrong", "section": "RFC 9112 §3"}
     for told in (event("refuse", attributes, HEAD), event("send", {"octets": 4}, HEAD), event("close", {"tcp": TCP})):
         coloured = TextFormatter(is_coloured=True)(told)
@@ -116,7 +116,7 @@ def test_colours_change_nothing_but_the_colour() -> None:
             assert line.endswith("\x1b[0m")
 
 
-def test_nothing_invisible_is_left() -> None:
+def test_invisible_characters_are_escaped() -> None:
     assert visible(bytes(range(256))).isprintable()
     assert visible(b"\x1b[0m \\ \x9b") == r"\x1b[0m \x5c \x9b"
 
@@ -141,7 +141,7 @@ def test_json_is_one_object_a_line() -> None:
     assert line.isascii()
 
 
-def test_json_names_what_the_kernel_knows() -> None:
+def test_json_names_the_kernels_figures() -> None:
     assert json.loads(format_json(event("close", {"tcp": TCP})))["tcp"] == TCP
 
 

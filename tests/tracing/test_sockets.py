@@ -89,7 +89,7 @@ def test_a_head_that_does_not_come_in_time(folder: pathlib.Path) -> None:
     assert server.conversations == golden("timed-out")
 
 
-def test_a_client_that_asks_for_nothing(folder: pathlib.Path) -> None:
+def test_a_client_without_a_request(folder: pathlib.Path) -> None:
     with Traced(folder, timeouts=Timeouts(idle=0.05)) as server, connect(server.port) as client:
         assert receive_all(client) == b""
     assert server.conversations == golden("idle")
@@ -160,13 +160,13 @@ def test_a_sibling_that_is_not_proved_is_named(folder: pathlib.Path) -> None:
     assert "unproved hello.txt.gz: its bytes are not proved to be the file in gzip\n" in server.conversations
 
 
-def test_what_is_not_there_and_what_is_a_folder(folder: pathlib.Path) -> None:
+def test_a_missing_file_and_a_folder(folder: pathlib.Path) -> None:
     with Traced(folder) as server:
         talk(server.port, get("/nothing.txt") + get("/sub/") + get("/sub") + get("/", "Accept: text/plain", CLOSE))
     assert server.conversations == golden("folders")
 
 
-def test_what_leads_out_of_the_folder(folder: pathlib.Path) -> None:
+def test_a_path_out_of_the_folder(folder: pathlib.Path) -> None:
     (folder.parent / "outside").mkdir()
     (folder.parent / "secret.txt").write_text("secret")
     (folder / "link").symlink_to(folder.parent / "outside")
@@ -199,7 +199,7 @@ def test_a_sendfile_that_is_refused_is_told_and_made_up_for(
     assert "  send 100\n      < (100 bytes of content)\n" in server.told
 
 
-def test_content_that_nobody_wants(folder: pathlib.Path) -> None:
+def test_unwanted_content(folder: pathlib.Path) -> None:
     with Traced(folder) as server, connect(server.port) as client:
         client.sendall(get("/hello.txt", "Content-Length: 20", CLOSE, method="POST"))
         client.sendall(b"x" * 20)

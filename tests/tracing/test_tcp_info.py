@@ -9,7 +9,7 @@ from httpsock.tracing.tcp_info import described, tcp_info
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells")
-def test_what_was_sent_and_acknowledged_is_counted() -> None:
+def test_sent_and_acknowledged_bytes_are_counted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         connected, _ = listener.accept()
         with connected:
@@ -28,13 +28,13 @@ def test_what_was_sent_and_acknowledged_is_counted() -> None:
     assert info["peer_window_octets"] > 0
 
 
-def test_another_socket_has_nothing_of_the_kind() -> None:
+def test_a_socket_of_another_kind_has_no_tcp_info() -> None:
     one, other = socket.socketpair()
     with one, other:
         assert tcp_info(one) is None
 
 
-def test_another_system_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_system_has_no_tcp_info(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     with socket.socket() as unconnected:
         assert tcp_info(unconnected) is None

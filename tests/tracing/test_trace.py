@@ -62,7 +62,7 @@ def test_events_come_in_the_order_in_which_they_are_told(pipe: tuple[int, int]) 
     assert [line for line in told if line[0] == "2"] == [f"2 send {number}" for number in range(200)]
 
 
-def test_whoever_tells_is_not_kept_waiting_and_what_is_lost_is_counted() -> None:
+def test_emitting_never_blocks_and_dropped_events_are_counted() -> None:
     reading, writing = os.pipe()
     trace = TraceWriter(brief, writing, most_octets=100 * 1024)
     trace.start()
@@ -88,7 +88,7 @@ def test_whoever_tells_is_not_kept_waiting_and_what_is_lost_is_counted() -> None
     assert len(told) < 5000
 
 
-def test_long_names_count_as_what_they_take_up(pipe: tuple[int, int]) -> None:
+def test_long_names_count_with_their_memory(pipe: tuple[int, int]) -> None:
     trace = TraceWriter(brief, pipe[1], most_octets=100 * 1024)
     trace.start()
     emit = trace.teller("a")
@@ -111,7 +111,7 @@ def test_one_datagram_does_not_go_on_with_another() -> None:
     assert told.events[1].octets == b"Authorization: Basic ******\r\n"
 
 
-def test_what_is_lost_at_the_end_is_counted(pipe: tuple[int, int]) -> None:
+def test_events_dropped_at_the_end_are_counted(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     trace = TraceWriter(brief, writing, most_octets=0)
     trace.start()
@@ -132,7 +132,7 @@ def test_a_terminal_that_does_not_wait_is_waited_for(pipe: tuple[int, int]) -> N
     trace.finish()
 
 
-def test_when_nobody_reads_any_more_it_is_content() -> None:
+def test_a_closed_reader_is_no_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     trace = TraceWriter(brief, writing)
@@ -184,7 +184,7 @@ def read_until_close(reading: int) -> None:
         told = told[-200:] + os.read(reading, 65536)
 
 
-def test_a_traced_server_sends_what_it_sends_untraced(folder: pathlib.Path) -> None:
+def test_a_traced_server_sends_the_same_bytes_as_an_untraced_one(folder: pathlib.Path) -> None:
     requests = [
         get("/hello.txt") + get("/large.bin") + get("/sub/") + get("/large.bin", "Range: bytes=-5", CLOSE),
         get("/hello.txt", method="HEAD") + get("/nothing", "Accept: application/json", CLOSE),
