@@ -113,7 +113,7 @@ class Answers:
         neighbour = sender(peer)
         for datagram in datagrams:
             if any(each.datagram == datagram and each.peer == peer for each in self._waiting):
-                raise DatagramError("who sent it is being answered already", "UDA 2.0 §1.3.2")
+                raise DatagramError("this client is already being answered", "UDA 2.0 §1.3.2")
             if len(self._waiting) >= _MOST_WAITING:
                 raise DatagramError(f"{_MOST_WAITING} answers are waiting already", "RFC 4732 §2.1")
             self._shares.grant(neighbour, now)

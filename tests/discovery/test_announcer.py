@@ -122,7 +122,7 @@ def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monk
         (event.attributes["reason"], event.attributes["section"]) for event in told.events if event.name == "ignore"
     ]
     assert [each for each in ignored if each[0] != "it is no search"] == [
-        ("who sent it is being answered already", "UDA 2.0 §1.3.2"),
+        ("this client is already being answered", "UDA 2.0 §1.3.2"),
         ('"urn:else" is nothing of ours', "UDA 2.0 §1.3.3"),
     ]
 

@@ -81,7 +81,7 @@ def test_answers_are_given_when_their_moment_has_come() -> None:
 def test_an_answer_that_waits_is_not_given_twice() -> None:
     waiting = Answers(0.0)
     waiting.add([b"1"], PEER, (HERE, HERE), 2.0, 0.0)
-    with pytest.raises(DatagramError, match="is being answered already"):
+    with pytest.raises(DatagramError, match="this client is already being answered"):
         waiting.add([b"1"], PEER, (HERE, HERE), 2.0, 0.0)
     waiting.add([b"1"], ("127.0.0.9", 5001), (HERE, HERE), 2.0, 0.0)
 
