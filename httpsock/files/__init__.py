@@ -1,13 +1,13 @@
 """Files: a folder as resources.
 
-Takes the path of a request-target, gives a representation. Knows no socket.
+Takes the path of a request-target, gives a representation. Knows no socket. In reading order:
 
     paths             the name that a path spells
-    confinement       open what lies beneath a folder, and nothing else
+    confinement       open files beneath a folder, and no others
     aliases           whether a name is a second one of something hidden
     document_root     which resource a path names
     representation    a file as it is sent, with its validators
-    siblings          compressed siblings, and the proof of them
+    siblings          compressed siblings, verified
     cache             small files in memory
     listing           a folder's names, sorted and filtered
     listing_page      the listing as a page

@@ -1,8 +1,7 @@
-"""Aliases: whether a name is a second one of something hidden, which a file system opens although no folder lists it.
+"""Aliases: detect an unlisted second name of a hidden file, by which some file systems open it.
 
-Takes segments of a path, gives a verdict. NTFS and FAT open .git as GIT~1; such a file is judged by the names that are
-listed. To see those takes a look at the whole folder, so what was seen is kept as long as the folder is unchanged, for
-a second at most.
+Takes segments of a path, gives a verdict. NTFS and FAT open .git as GIT~1; the listed name decides whether the file is
+hidden. Finding it takes a listing of the folder; its names are cached while it is unchanged, for at most a second.
 
 RFC 9110 §17.3 (attacks based on file and path names).
 """
@@ -16,7 +15,7 @@ from .confinement import scandir_beneath
 from .paths import is_hidden_name, may_be_alias
 from .representation import MTIME_GRANULARITY_SECONDS
 
-# What all that is kept may take up, and what a name takes up besides its letters, in bytes.
+# The size of the cache, and the memory of a name besides its letters, in bytes.
 _CACHE_OCTETS = 8 * 1024 * 1024
 _NAME_OVERHEAD = 120
 
@@ -24,7 +23,7 @@ Names = frozenset[str]
 
 
 class Aliases:
-    """The verdicts on names below the folder *root*. Any number of threads may ask at once."""
+    """Finds aliases of hidden names below the folder *root*. Safe to be used by several threads."""
 
     def __init__(self, root: str, *, follow_links: bool) -> None:
         self._root = root
@@ -34,11 +33,9 @@ class Aliases:
     def has_hidden(
         self, segments: Sequence[str], seen: MutableMapping[str, Names], monotonic: float, now: float
     ) -> bool:
-        """Return whether one of *segments*, below each other from the root on, is a second name of something hidden.
+        """Return whether one of *segments*, a path from the root on, is an alias of a hidden name.
 
-        *seen* is kept for the time in which nothing need be looked at twice. *monotonic* and *now* as in Tick.
-
-        Raises OSError as the system says.
+        *seen* holds the names listed in this tick. *monotonic* and *now* are as in Tick. Raise OSError from the system.
         """
         for number, segment in enumerate(segments):
             if may_be_alias(segment):
@@ -52,7 +49,7 @@ class Aliases:
         return False
 
     def _listed(self, folder: str, seen: MutableMapping[str, Names], monotonic: float, now: float) -> Names:
-        """Return the names that *folder* lists, but for those that nobody asks about."""
+        """Return the names in *folder* that could be taken for aliases."""
         if (names := seen.get(folder)) is not None:
             return names
         status = os.stat(os.path.join(self._root, folder))
@@ -60,7 +57,7 @@ class Aliases:
         if (names := self._cache.get(key, state, monotonic)) is None:
             with scandir_beneath(self._root, folder, follow_links=self._follow_links) as entries:
                 names = frozenset(entry.name for entry in entries if "~" in entry.name or not entry.name.isascii())
-            # It could change once more, and keep its times.
+            # A folder changed just now could change again and keep its times.
             if max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS < now:
                 memory = sum(len(name) + _NAME_OVERHEAD for name in names) + len(folder) + _NAME_OVERHEAD
                 self._cache.put(key, state, names, memory, monotonic)
@@ -68,7 +65,7 @@ class Aliases:
         return names
 
     def _names_of(self, asked: os.stat_result, folder: str) -> list[str]:
-        """Return the names that *folder* lists for the file or folder that *asked* is of."""
+        """Return the names that *folder* lists for the file or folder with the status *asked*."""
         others, likely = [], []
         with scandir_beneath(self._root, folder, follow_links=self._follow_links) as entries:
             for entry in entries:
@@ -81,5 +78,5 @@ class Aliases:
                 return os.path.samestat(os.lstat(os.path.join(self._root, folder, other)), asked)
             return False
 
-        # Some file systems list other numbers than they tell of a file; then each entry is looked at.
+        # On some file systems the inode numbers of a listing differ from those of stat(); then compare every entry.
         return list(filter(is_same, likely)) or list(filter(is_same, others))

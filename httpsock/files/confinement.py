@@ -1,9 +1,9 @@
-"""Confinement: open what lies below a folder, and nothing that does not.
+"""Confinement: open files beneath a folder, and no others.
 
-Takes a folder and a name relative to it, gives a file descriptor. A check of the name alone is not enough:
-between the check and the opening a symlink may be swapped in. So the kernel is told to follow none. When one
-stands in the way, its real path is computed; if that lies within the folder, it is opened the same way, from the
-folder down, again without following. Whoever swaps a link in between gets a refusal, never a file from outside.
+Takes a folder and a name relative to it, gives a file descriptor. Checking the name alone is not enough: a symlink may
+be swapped in between check and open. So the kernel is told not to follow symlinks. If there is one, its real path is
+computed; if that lies within the folder, it is opened the same way, from the folder down, again without following. An
+attacker who swaps in a link gets a refusal, never a file from outside.
 
 RFC 9110 §17.3 (attacks based on file and path names).
 """
@@ -14,29 +14,29 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Where the system has no such flag, there is nothing to switch on.
+# Flags that the system lacks are left out.
 _ANY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-# O_PATH: to pass through a folder takes permission to search it, not to read it.
+# O_PATH: passing through a folder needs permission to search it, not to read it.
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", os.O_RDONLY)
 
-# What open() says of a symlink under O_NOFOLLOW, for a file and for a folder; EMLINK is FreeBSD's.
+# Errors of open() with O_NOFOLLOW at a symlink: for a file, for a folder, and on FreeBSD.
 _LINK_ERRORS = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
 
 HAS_OPENAT = os.open in os.supports_dir_fd and bool(_NO_LINK)
 
 
 def open_beneath(root: str, relative: str, *, follow_links: bool) -> int:
-    """Return a descriptor of *relative*, a name below the folder *root*, without waiting for it to be ready.
+    """Return a descriptor of *relative*, a name below the folder *root*, opened without blocking.
 
-    With *follow_links* symlinks may lead anywhere; without, to what lies below *root*.
-    Raises FileNotFoundError if they lead elsewhere, else OSError as the system says.
+    Symlinks may lead anywhere with *follow_links*, else only to files beneath *root*.
+    Raise FileNotFoundError if they lead out of it, else OSError from the system.
     """
     return _open(root, relative, _ANY, follow_links=follow_links)
 
 
 def check_folder_beneath(root: str, relative: str, *, follow_links: bool) -> None:
-    """Return if *relative* is a folder below *root* that may be passed through; else raise as ``open_below`` does."""
+    """Check that *relative* is a searchable folder beneath *root*; raise like ``open_beneath`` if not."""
     if HAS_OPENAT:
         os.close(_open(root, relative, _FOLDER, follow_links=follow_links))
     else:
@@ -46,7 +46,7 @@ def check_folder_beneath(root: str, relative: str, *, follow_links: bool) -> Non
 
 
 def has_link(root: str, relative: str) -> bool:
-    """Return whether *relative*, or a folder between it and *root*, is a symlink now."""
+    """Return whether *relative*, or a folder between *root* and it, is a symlink."""
     below = root
     for name in relative.split(os.sep):
         below = os.path.join(below, name)
@@ -57,7 +57,7 @@ def has_link(root: str, relative: str) -> bool:
 
 @contextmanager
 def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """Give the entries of *relative*, a folder below *root*, while the context lasts. Raises as ``open_below`` does."""
+    """Give the entries of *relative*, a folder beneath *root*, while the context lasts. Raise like ``open_beneath``."""
     if not HAS_OPENAT:
         below = relative if follow_links else _real_relative(root, relative)
         with os.scandir(os.path.join(root, below)) as entries:
@@ -85,7 +85,7 @@ def _open(root: str, relative: str, flags: int, *, follow_links: bool) -> int:
 
 
 def _walk(root: str, relative: str, flags: int) -> int:
-    """Return a descriptor of *relative*, reached from *root* folder by folder; no symlink on the way is followed."""
+    """Return a descriptor of *relative*, opened folder by folder from *root* without following symlinks."""
     *folders, name = relative.split(os.sep)
     if not folders:
         return os.open(os.path.join(root, name), flags | _NO_LINK)
@@ -101,7 +101,7 @@ def _walk(root: str, relative: str, flags: int) -> int:
 
 
 def _real_relative(root: str, relative: str) -> str:
-    """Return the name below *root* that *relative* really has. Raises FileNotFoundError if it has none."""
+    """Return the real path of *relative*, relative to *root*. Raise FileNotFoundError if it lies outside."""
     real_root = os.path.join(os.path.realpath(root), "")
     real = os.path.realpath(os.path.join(root, relative))
     if not os.path.join(real, "").startswith(real_root):
@@ -110,9 +110,9 @@ def _real_relative(root: str, relative: str) -> str:
 
 
 def _open_checked(root: str, relative: str) -> int:
-    """Return a descriptor of *relative* on a system that can't walk: opened, then compared with its real path.
+    """Return a descriptor of *relative* on a system without openat(): open it, then compare with its real path.
 
-    This is the weaker way, for Windows: where links may be swapped while it runs, it can be deceived.
+    This is weaker, and for Windows only: links swapped at the right moment can deceive it.
     """
     real = os.path.join(os.path.realpath(root), _real_relative(root, relative))
     descriptor = os.open(real, _ANY)

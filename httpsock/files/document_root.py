@@ -1,13 +1,13 @@
-"""Resources: which resource a path names under the document root, opened as its representation.
+"""The document root: find the resource that a path names, and open its representation.
 
 Takes a path as it stands in a request-target, gives a Representation, a Directory, a Redirect or a Refusal.
-Knows nothing of requests, methods, ranges or sockets.
+Knows no requests, methods, ranges or sockets. Next: representation, or listing for a Directory.
 
 RFC 9110 §3.1, §3.2 (resources, representations), §8 (representation data and metadata), §12.5.3.
 
-    one regular file    → Representation: its octets if it is small, else the open file, to be closed
+    a regular file      → Representation: its octets if it is small, else the open file, to be closed
     a folder            → Directory, or the Representation of its index, or a Redirect to its name with a slash
-    anything else       → Refusal: 404, 403 where the system forbids, 503 where descriptors have run out
+    anything else       → Refusal: 404, or 403 if the system denies access, or 503 if descriptors have run out
 """
 
 import contextlib
@@ -33,18 +33,18 @@ from .siblings import CODING_NAMES, CODINGS, Original, is_proved, may_be_used
 
 INDEX_NAMES = ("index.html", "index.htm")
 
-# A file up to this length is read whole: its entity-tag is a digest of its octets, and it may be kept.
+# A file up to this length is read whole: its entity-tag is a digest of its octets, and it may be cached.
 SMALL_FILE = 64 * 1024
-# What all kept files may take up in memory, and what one takes up besides its content, in octets. Its content is there
-# twice: by itself for ranges, and behind the head of its response.
+# The size of the cache in memory, and the overhead of one file besides its content, in octets. The content is there
+# twice: alone for ranges, and behind the head of its response.
 _CACHE_OCTETS = 32 * 1024 * 1024
-_KEPT_OVERHEAD = 2048
-# The same for verdicts on siblings.
+_CACHED_OVERHEAD = 2048
+# The same for the cache of verdicts on siblings.
 _MAX_PROOFS = 1024 * 1024
 _PROOF_OVERHEAD = 768
-# Octets of a large file that are read to tell its type and charset.
+# Octets of a large file to read for its type and charset.
 _LOOKED_AT = 8 * 1024
-# How many names all listings that are made or read at one time may hold: each takes up to 1 KiB. See Claims.
+# The names that all listings in progress may hold: each takes up to 1 KiB. See ListingBudget.
 _MAX_LISTED = 500_000
 
 _MISSING = (
@@ -57,7 +57,7 @@ _MISSING = (
     errno.ESTALE,
     errno.EISDIR,
 )
-# What may be otherwise in a moment; EAGAIN: another process holds a lease on the file.
+# Temporary errors. EAGAIN: another process holds a lease on the file.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
@@ -71,21 +71,21 @@ class Entry(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """A folder without an index, and the entries that may be seen, which are looked up as they are iterated over.
+    """A folder without an index, and its visible *entries*, read from the folder as they are iterated over.
 
-    They can be iterated over once, and must be; OSError is raised there if the folder can't be read to its end. What
-    is made of them takes up memory until *claim* is closed.
+    Iterate exactly once; the iteration raises OSError if the folder can't be read to its end. Close *allotment* to
+    free the memory budget.
     """
 
     name: ResourceName
     entries: Iterable[Entry]
     allotment: Allotment = Allotment(ListingBudget(0))
-    # The name of the document root itself, for the page.
+    # The name of the document root, for the page.
     served: str = "/"
 
 
 class Redirect(NamedTuple):
-    """A folder whose path has no slash at its end, or one from which relative references lead elsewhere."""
+    """A folder that needs another path: with a final slash, or one that relative references lead into."""
 
     name: ResourceName
 
@@ -94,46 +94,46 @@ Found = Representation | Directory | Redirect | Refusal
 
 
 class Tick:
-    """One turn of a worker, as seen from below: what time it is, and what was found in it.
+    """One pass of the event loop, for the files below: its time, and a memo of look-ups.
 
-    All requests that are answered in a turn had arrived before it began: what was found for the first of them holds
-    for all. So a file that many ask for at once is looked up once, and yet nobody sees it as it was before they asked.
+    Every request answered in a tick arrived before it began, so one look-up serves all of them, and no client gets a
+    result older than its request.
     """
 
     __slots__ = ("_found", "_root", "linked_folders", "listed_names", "monotonic", "second", "time")
 
     def __init__(self, root: "DocumentRoot", now: float, monotonic: float) -> None:
-        """*now* in seconds since 1970, for fields; *monotonic* in seconds since some time or other, for deadlines."""
+        """*now* is in seconds since 1970, for fields; *monotonic* in seconds of the monotonic clock, for deadlines."""
         self.time = now
         self.second = int(now)
         self.monotonic = monotonic
         self._root = root
         self._found: dict[tuple[bytes, bytes | None], Found] = {}
-        # For the root: whether a symlink is on the way to a folder.
+        # For the root: whether there is a symlink on the way to a folder.
         self.linked_folders: dict[str, bool] = {}
         # Names that folders list: see Aliases.
         self.listed_names: dict[str, Names] = {}
 
     def find(self, path: bytes, accept_encoding: bytes | None) -> Found:
-        """Return what *path* names, for a client with this Accept-Encoding."""
+        """Return the resource at *path*, for a client with this Accept-Encoding."""
         asked = path, accept_encoding
         found = self._found.get(asked)
         if found is None:
             found = self._root.find(path, accept_encoding, self)
-            # An open file or folder has one reader, who closes it.
+            # An open file or folder belongs to one response, which closes it.
             if not (isinstance(found, Directory) or (isinstance(found, Representation) and found.file)):
                 self._found[asked] = found
         return found
 
     def end(self) -> None:
-        """Forget what was found: the turn is over, but who is connected may hold on to its moment for long."""
+        """Clear the memo: connections may hold on to a tick long after it is over."""
         self._found.clear()
         self.linked_folders.clear()
         self.listed_names.clear()
 
 
 class DocumentRoot:
-    """The folder that is served. Any number of threads may ask at once: nothing in it changes but what is kept."""
+    """The folder that is served. Safe to be used by several threads: only its caches change, under locks."""
 
     def __init__(
         self,
@@ -144,13 +144,13 @@ class DocumentRoot:
         siblings: bool = True,
         cache_control: str = "no-cache",
     ) -> None:
-        """Serve *directory*; *siblings*: send compressed siblings in the place of files.
+        """Serve *directory*; with *siblings*, send compressed siblings in place of files.
 
-        Raises NotADirectoryError, FileNotFoundError or PermissionError if the folder can't be served.
+        Raise NotADirectoryError, FileNotFoundError or PermissionError if the folder can't be served.
         """
         self.directory = os.path.abspath(directory)
         self._prefix = os.path.join(self.directory, "")
-        # An empty name is no folder, also where abspath() would take it for the current one.
+        # Reject an empty name, for which abspath() returns the current folder.
         os.scandir(self.directory if os.fspath(directory) else "").close()
         self._show_hidden = show_hidden
         self._follow_links = follow_links
@@ -158,15 +158,15 @@ class DocumentRoot:
         self._vary = "Accept-Encoding" if siblings else None
         self._cache_control = cache_control
         self._cache: FileCache[Representation] = FileCache(_CACHE_OCTETS)
-        # Of siblings: the Content-Type, or "" if it is no sibling.
+        # For each possible sibling its Content-Type, or "" if it is not a valid sibling.
         self._proofs: FileCache[str] = FileCache(_MAX_PROOFS)
         self._aliases = Aliases(self.directory, follow_links=follow_links)
         self._budget = ListingBudget(_MAX_LISTED)
-        # A root that is traced has another.
+        # A traced root replaces it.
         self._stat: Callable[[str], os.stat_result] = os.stat
 
     def find(self, path: bytes, accept_encoding: bytes | None, tick: Tick) -> Found:
-        """Return what *path* names at this *moment*, for a client with this Accept-Encoding."""
+        """Return the resource at *path* in this *tick*, for a client with this Accept-Encoding."""
         name = parse_path(path)
         if isinstance(name, Refusal):
             return name
@@ -179,27 +179,27 @@ class DocumentRoot:
             if stat.S_ISDIR(status.st_mode):
                 return self._find_in_folder(path, name, accept_encoding, tick)
         except OSError as error:
-            # What the system forbids behind a link may lie outside, and nothing is said of what there is outside.
+            # EACCES behind a symlink may concern a file outside the root: answer 404, to reveal nothing.
             if isinstance(error, PermissionError) and self._passes_symlink(name.relative):
                 return NOT_FOUND
             return refusal_of(error)
         return NOT_FOUND
 
     def _is_hidden(self, name: ResourceName, tick: Tick) -> bool:
-        """Return whether a segment of *name*, or another name of the file that it leads to, is hidden."""
+        """Return whether a segment of *name* is hidden, or an alias of a hidden name."""
         return name.is_hidden or (
             name.may_be_alias and self._aliases.has_hidden(name.segments, tick.listed_names, tick.monotonic, tick.time)
         )
 
     def _find_in_folder(self, path: bytes, name: ResourceName, accept_encoding: bytes | None, tick: Tick) -> Found:
-        """Return what a folder is represented by: its index, or the list of its entries."""
+        """Return a folder's index, or the folder as a Directory, or a Redirect to its proper path."""
         if not name.is_folder or not holds_references(path, name):
             check_folder_beneath(self.directory, name.relative, follow_links=self._follow_links)
             return Redirect(name)
         for index_name in INDEX_NAMES:
             index = os.path.join(name.relative, index_name)
             if status_of_index := self._stat_regular(index):
-                # One that leads out of the root is none.
+                # An index that leads out of the root does not count.
                 with contextlib.suppress(FileNotFoundError):
                     return self._represent(index, status_of_index, accept_encoding, tick)
         allotment = Allotment(self._budget)
@@ -209,7 +209,7 @@ class DocumentRoot:
     def _represent(
         self, name: str, status: os.stat_result, accept_encoding: bytes | None, tick: Tick
     ) -> Representation:
-        """Return the representation of a regular file: one of its siblings if the client prefers its coding."""
+        """Return the representation of a regular file, or of a sibling if the client prefers its coding."""
         if accept_encoding and self._siblings:
             for coding in accepted_codings(accept_encoding, CODING_NAMES):
                 if sibling := self._sibling(name, coding, status, tick):
@@ -217,11 +217,11 @@ class DocumentRoot:
         return self._plain(name, status, tick)
 
     def _plain(self, name: str, status: os.stat_result, tick: Tick) -> Representation:
-        """Return the representation of a regular file as it is."""
+        """Return the representation of a regular file without a content coding."""
         return self._cached_file(name, None, file_stamp(status), tick) or self._open(name, None, tick)
 
     def _sibling(self, name: str, coding: str, status: os.stat_result, tick: Tick) -> Representation | None:
-        """Return the representation of a file in *coding*, or None if no file beside it is proved to be that."""
+        """Return the representation of a file in *coding*, or None without a valid sibling."""
         of_sibling = self._stat_regular(name + CODINGS[coding])
         if of_sibling is None or not may_be_used(of_sibling, status, tick.time):
             return None
@@ -236,13 +236,13 @@ class DocumentRoot:
                     self._proofs.put(key, state, media_type, len(name) + _PROOF_OVERHEAD, tick.monotonic)
             return self._open(name, coding, tick, state, media_type) if media_type else None
         except OSError as error:
-            # A sibling that may not be read, or leads outside, does not hide the file itself.
+            # If the sibling is unreadable or leads outside, send the file itself.
             if error.errno in _EXHAUSTED:
                 raise
             return None
 
     def _prove(self, name: str, coding: str, status: os.stat_result, tick: Tick) -> str:
-        """Return the Content-Type of a file that a sibling holds in *coding*, or "" if it is not proved to hold it."""
+        """Return the Content-Type of the file that its sibling holds in *coding*, or "" if that can't be proved."""
         with contextlib.closing(self._plain(name, status, tick)) as plain:
             original = Original(plain.length, None if plain.file else plain.octets)
             descriptor = open_beneath(self.directory, name + CODINGS[coding], follow_links=self._follow_links)
@@ -258,7 +258,7 @@ class DocumentRoot:
     def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: Tick) -> Representation | None:
         """Return the cached file if stat() still shows this *state*, unless a symlink leads to it now.
 
-        Its folder may have been moved out of the root and a link put in its place; the file itself is the same then.
+        A folder may have been moved out of the root and replaced by a link; its files are unchanged then.
         """
         cached = self._cache.get((name, coding), state, tick.monotonic)
         folder = name.rpartition(os.sep)[0]
@@ -270,15 +270,15 @@ class DocumentRoot:
         return None if is_linked else cached
 
     def _passes_symlink(self, relative: str) -> bool:
-        """Return whether there is a symlink on the way to *relative*, where links are not to lead outside."""
+        """Return whether there is a symlink on the way to *relative*, always False with ``follow_links``."""
         return not self._follow_links and has_link(self.directory, relative)
 
     def _open(
         self, name: str, coding: str | None, tick: Tick, proved: FileStamp = (), media_type: str = ""
     ) -> Representation:
-        """Return the file called *name*, or its sibling in *coding*, opened or read, and kept if that is safe.
+        """Open or read the file *name*, or its sibling in *coding*, and cache it if that is safe.
 
-        The sibling has this *media_type*, and must be in the state in which it was *proved* to be one.
+        The sibling has this *media_type*, and must still be in the state in which it was *proved*.
         """
         relative = name + CODINGS[coding] if coding else name
         descriptor = open_beneath(self.directory, relative, follow_links=self._follow_links)
@@ -294,12 +294,12 @@ class DocumentRoot:
         finally:
             os.close(descriptor)
         small = self._cache.get_stale((name, coding), state)
-        # A file that is read again has mostly not changed: then its digest need not be computed.
+        # Mostly the file has not changed since it was last read; then reuse its digest.
         if small is None or small.octets != octets or small.media_type != (media_type or small.media_type):
             media_type = media_type or content_type_of(name, octets, is_whole=True)
             small = self._represented(media_type, coding, opened, tick, octets=octets)
         if _is_settled(opened, tick) and not has_link(self.directory, relative):
-            memory = 2 * len(octets) + len(name) + _KEPT_OVERHEAD
+            memory = 2 * len(octets) + len(name) + _CACHED_OVERHEAD
             self._cache.put((name, coding), state, small, memory, tick.monotonic)
         return small
 
@@ -313,7 +313,7 @@ class DocumentRoot:
         octets: bytes = b"",
         file: io.FileIO | None = None,
     ) -> Representation:
-        """Return the representation of a file that was *opened*: of its *octets*, or of the open *file*."""
+        """Return the representation of a file with the status *opened*: of its *octets*, or of the open *file*."""
         return Representation(
             media_type,
             coding,
@@ -326,7 +326,7 @@ class DocumentRoot:
         )
 
     def _entries(self, relative: str) -> Iterator[Entry]:
-        """Return the entries of a folder that a client could ask for. Raises OSError if it can't be opened."""
+        """Return the visible entries of a folder. Raise OSError if it can't be opened."""
         opened = contextlib.ExitStack()
         entries = opened.enter_context(scandir_beneath(self.directory, relative, follow_links=self._follow_links))
 
@@ -339,7 +339,7 @@ class DocumentRoot:
         return look_up()
 
     def _entry(self, relative: str, entry: os.DirEntry[str]) -> Entry | None:
-        """Return *entry* as it is listed, or None if it is gone, leads outside, or is neither file nor folder."""
+        """Return *entry* for a listing, or None if it is gone, leads outside, or is neither file nor folder."""
         try:
             status = self._stat_link(os.path.join(relative, entry.name)) if entry.is_symlink() else entry.stat()
         except OSError:
@@ -350,11 +350,11 @@ class DocumentRoot:
         return Entry(entry.name, is_folder, status.st_size, status.st_mtime)
 
     def _is_nameable(self, relative: str, name: str) -> bool:
-        """Return whether a path may spell *name*."""
+        """Return whether a client may request *name*."""
         return self._show_hidden or not is_hidden_name(name, is_top=not relative)
 
     def _stat_link(self, relative: str) -> os.stat_result:
-        """Return what a symlink leads to. Raises OSError if that lies outside."""
+        """Return the status of a symlink's target. Raise OSError if it lies outside."""
         status = self._stat(self._prefix + relative)
         if stat.S_ISDIR(status.st_mode):
             check_folder_beneath(self.directory, relative, follow_links=self._follow_links)
@@ -363,7 +363,7 @@ class DocumentRoot:
         return status
 
     def _stat_regular(self, relative: str) -> os.stat_result | None:
-        """Return what stat() says of *relative* if it is a regular file, else None."""
+        """Return the status of *relative* if it is a regular file, else None."""
         try:
             status = self._stat(self._prefix + relative)
         except OSError:
@@ -372,7 +372,7 @@ class DocumentRoot:
 
 
 def _read(descriptor: int, length: int) -> bytes:
-    """Return the first *length* octets of a file, or all there are by now."""
+    """Return the first *length* octets of a file, or fewer if it has been cut."""
     parts = []
     while length and (part := os.read(descriptor, length)):
         parts.append(part)
@@ -381,12 +381,12 @@ def _read(descriptor: int, length: int) -> bytes:
 
 
 def _is_settled(status: os.stat_result, tick: Tick) -> bool:
-    """Return whether a file can't change any more and keep its times, so that it may be kept."""
+    """Return whether any further change of a file would change its times, so that it may be cached."""
     return max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS < tick.time
 
 
 def _type_of_large(name: str, descriptor: int) -> str:
-    """Return the Content-Type of a file whose first octets are read only if it depends on them."""
+    """Return the Content-Type of a large file, reading its first octets only if necessary."""
     if not depends_on_content(name):
         return content_type_of(name, b"", is_whole=False)
     octets = _read(descriptor, _LOOKED_AT)
@@ -395,12 +395,12 @@ def _type_of_large(name: str, descriptor: int) -> str:
 
 
 def refusal_of(error: OSError) -> Refusal:
-    """Return what an error of the file system means to a client."""
-    said = os.strerror(error.errno or 0)
+    """Return the refusal for an error of the file system."""
+    message = os.strerror(error.errno or 0)
     if error.errno in _MISSING:
         return NOT_FOUND
     if error.errno in (errno.EACCES, errno.EPERM):
         return Refusal(Status.FORBIDDEN, "the server has no permission to read the file", "RFC 9110 §15.5.4")
     if error.errno in _EXHAUSTED:
-        return Refusal(Status.SERVICE_UNAVAILABLE, f"the file can't be opened for now ({said})", "RFC 9110 §15.6.4")
-    return Refusal(Status.INTERNAL_SERVER_ERROR, f"the file system failed ({said})", "RFC 9110 §15.6.1")
+        return Refusal(Status.SERVICE_UNAVAILABLE, f"the file can't be opened for now ({message})", "RFC 9110 §15.6.4")
+    return Refusal(Status.INTERNAL_SERVER_ERROR, f"the file system failed ({message})", "RFC 9110 §15.6.1")

@@ -1,8 +1,8 @@
-"""The origin: what the origin server answers.
+"""The handler for files: turn a request into the response of an origin server.
 
-Takes a Request, gives a Response, or pieces of work that end in one where there is much to do: a listing.
-A refusal is a response like any other: the connection goes on.
-Knows nothing of sockets, threads or who asked.
+Takes a Request, gives a Response, or for a listing steps of work that end in one.
+A refusal is a response like any other: the connection persists.
+Knows no sockets, threads or clients. Next: document_root, which finds the resource.
 
 RFC 9110 §9 (methods), §10.1.1 (Expect), §13.2 (preconditions), §14.2 (Range), §15 (status codes).
 """
@@ -25,14 +25,14 @@ from .paths import encoded_reference, folder_reference
 from .representation import Representation
 
 _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
-# RFC 9110 §9.3 and RFC 5789: known, but a folder has no use for them. Any other method is unknown.
+# RFC 9110 §9.3 and RFC 5789: answered with 405. Any other method is unknown: 501.
 _NOT_ALLOWED = frozenset(("POST", "PUT", "DELETE", "CONNECT", "TRACE", "PATCH"))
 _CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"range"))
 _PRECONDITIONS = _CONDITIONAL - {b"range"}
 
 
 def respond(request: Request, tick: Tick) -> Response | Work[Response]:
-    """Return the response to *request* from the files as they are at this *moment*."""
+    """Return the response to *request* from the files as they are in this *tick*."""
     if request.method not in ("GET", "HEAD"):
         return _respond_to_other_method(request)
     if b"expect" in request.fields and any(expected != b"100-continue" for expected in request.expectations):
@@ -44,7 +44,7 @@ def respond(request: Request, tick: Tick) -> Response | Work[Response]:
     found = tick.find(target.path, request.fields.get(b"accept-encoding"))
     match found:
         case Representation():
-            # Most requests have no condition; a kept file's response is then ready made.
+            # Most requests are unconditional; for a cached file the whole response is ready.
             return found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, tick.time)
         case Redirect():
             return _redirect(folder_reference(target.path, target.query))
@@ -55,7 +55,7 @@ def respond(request: Request, tick: Tick) -> Response | Work[Response]:
 
 
 def _respond_to_other_method(request: Request) -> Response:
-    """Return the response to a method that is not GET or HEAD; it is the same for all resources."""
+    """Return the response to a method other than GET or HEAD, the same for all resources."""
     if request.method == "OPTIONS":
         return Response(Status.NO_CONTENT, (_ALLOW,))
     if request.method in _NOT_ALLOWED:
@@ -66,12 +66,12 @@ def _respond_to_other_method(request: Request) -> Response:
 
 
 def _select(request: Request, representation: Representation, now: float) -> Response:
-    """Return what the preconditions and the Range of a GET or HEAD leave of *representation*."""
+    """Return the response to a GET or HEAD with its preconditions and Range applied to *representation*."""
     return _check(request, representation, now) or _select_ranges(request, representation, now)
 
 
 def _check(request: Request, representation: Representation, now: float) -> Response | None:
-    """Return the 304 or 412 that the preconditions of *request* call for, or None."""
+    """Return the 304 or 412 that the preconditions of *request* require, or None."""
     match preconditions.evaluate(request, representation.validators, now):
         case Verdict.NOT_MODIFIED:
             representation.close()
@@ -85,7 +85,7 @@ def _check(request: Request, representation: Representation, now: float) -> Resp
 
 
 def _select_ranges(request: Request, representation: Representation, now: float) -> Response:
-    """Return what the Range of *request* leaves of *representation*."""
+    """Return the 200, 206 or 416 that the Range of *request* selects from *representation*."""
     range_field = request.fields.get(b"range")
     # RFC 9110 §14.2: Range is defined for GET alone.
     if (
@@ -98,7 +98,7 @@ def _select_ranges(request: Request, representation: Representation, now: float)
     if specs is None:
         return representation.whole
     if representation.length == 0 and any(spec.first is None and spec.last for spec in specs):
-        # RFC 9110 §14.1.2: the last octets of nothing are all of it, which no Content-Range can say.
+        # RFC 9110 §14.1.2: a suffix of an empty file is satisfiable, but Content-Range can't express an empty range.
         return representation.whole
     byte_ranges = select_ranges(specs, representation.length)
     if byte_ranges:
@@ -110,13 +110,13 @@ def _select_ranges(request: Request, representation: Representation, now: float)
 
 
 def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Response:
-    """Return a 206 with the selected ranges: one as it is, several as multipart/byteranges (RFC 9110 §15.3.7)."""
+    """Return a 206: one range as plain content, several as multipart/byteranges (RFC 9110 §15.3.7)."""
     if len(byte_ranges) == 1:
         (byte_range,) = byte_ranges
         content_range = ("Content-Range", format_content_range(byte_range, representation.length))
         part = representation.part(byte_range.first, byte_range.length)
         return Response(Status.PARTIAL_CONTENT, (*representation.fields, content_range), (part,), representation.file)
-    # Random, so that no file can hold it on purpose.
+    # Random, so that a file can't contain it on purpose.
     boundary = os.urandom(12).hex()
     parts: list[Part] = []
     for byte_range in byte_ranges:
@@ -133,14 +133,13 @@ def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Re
 
 
 def _list(request: Request, directory: Directory, tick: Tick, network: str) -> Steps[Response]:
-    """Return the listing of *directory* in the form that the client prefers, made on behalf of *network*.
+    """Return the listing of *directory* in the form that the client prefers, charged to *network*.
 
-    A listing is made anew for each request, since no folder says reliably that it is unchanged. Two kinds of request
-    would then cost the whole of it and get nothing. So HEAD without a condition is answered from the folder alone,
-    without the fields that only the page determines (RFC 9110 §9.3.2); and Range, which is optional (§14.2), selects
-    nothing of a listing.
+    Each request makes a new listing, since a folder does not reliably show that it is unchanged. To save that work,
+    an unconditional HEAD is answered without the fields that depend on the page (RFC 9110 §9.3.2), and Range, which
+    is optional (§14.2), is ignored.
     """
-    from . import listing  # with what it imports 3 ms of start-up, and many a folder has an index
+    from . import listing  # 3 ms of start-up with its imports, and many folders have an index
 
     media_type = preferred_media_type(request.fields.get(b"accept"), listing.MEDIA_TYPES)
     directory.allotment.network = network
@@ -149,7 +148,7 @@ def _list(request: Request, directory: Directory, tick: Tick, network: str) -> S
         ending.callback(directory.allotment.close)
         try:
             if request.method == "HEAD" and _PRECONDITIONS.isdisjoint(request.fields):
-                # The first entries tell whether the folder can be read.
+                # Reading one entry shows whether the folder is readable.
                 next(iter(directory.entries), None)
                 fields = (content_type, ("Cache-Control", "no-cache"), ("Vary", "Accept"))
                 return Response(Status.OK, fields, says_length=False)
@@ -164,20 +163,20 @@ def _list(request: Request, directory: Directory, tick: Tick, network: str) -> S
         listed = Representation(in_utf8(media_type), None, "no-cache", validators, length=0, vary="Accept")
         if (checked := _check(request, listed, tick.time)) is not None:
             return checked
-        # The claim lasts until the page is sent.
+        # The allotment lasts until the page is sent.
         ending.pop_all()
         return Response(Status.OK, (content_type, *listed.caching_fields), parts, directory.allotment)
 
 
 def _redirect(location: str) -> Response:
-    """Return a 301 to *location*, not to be kept: a folder may be a file tomorrow."""
+    """Return a 301 to *location*, to be revalidated: a folder may be a file tomorrow."""
     content = f"{location}\n".encode("ascii")
     fields = (("Location", location), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-cache"))
     return Response(Status.MOVED_PERMANENTLY, fields, (content,))
 
 
 def _refuse(refusal: Refusal, request: Request, tick: Tick) -> Response:
-    """Return the refusal; for a file that is not there the folder's own 404.html, if a page is what is wanted."""
+    """Return the error response; for a 404 the folder's own 404.html, if the client prefers a page."""
     wants_page = preferred_media_type(request.fields.get(b"accept"), error_response.MEDIA_TYPES) == "text/html"
     if refusal.status is Status.NOT_FOUND and wants_page:
         page = tick.find(b"/404.html", None)
@@ -199,8 +198,8 @@ def _not_here(request: Request) -> str:
 def _above(path: bytes) -> str:
     """Return the reference to the folder above *path*, or "" for the root.
 
-    It is relative to the path that the client asked for: so it keeps the prefix that a proxy has removed, and can't
-    name another host, whatever that path is (RFC 3986 §5.2.2).
+    It is relative to the requested path: so it keeps a prefix that a proxy has removed, and can't name another host
+    (RFC 3986 §5.2.2).
     """
     if not path.strip(b"/"):
         return ""

@@ -1,11 +1,11 @@
 """Listings: a folder's names as a page, as JSON or as text; safe against hostile names.
 
-Takes a Directory, gives bytes in parts. Knows nothing of requests, files or sockets.
-A name is any bytes but NUL and slash: it is percent-encoded where it is a reference, escaped where it is text,
-and shown with U+FFFD where it is not UTF-8. Links are relative, so that a listing works below any prefix.
+Takes a Directory, gives bytes in parts. Knows no requests, files or sockets. Next: listing_page.
+A name is any bytes but NUL and slash: percent-encoded in references, escaped in text, and with U+FFFD in place of
+octets that are not UTF-8. Links are relative, so that a listing works below any prefix.
 
-No step grows with the folder: each entry becomes its row when it is read, rows are sorted in short runs, the runs are
-merged lazily, and between any two steps other connections have their turn.
+The length of a step does not grow with the folder: each entry becomes a row as it is read, rows are sorted in short
+runs, the runs are merged lazily, and other connections run between any two steps.
 """
 
 import os
@@ -30,7 +30,7 @@ MEDIA_TYPES = ("text/html", "application/json", "text/plain")
 
 
 class Order(Enum):
-    """What a listing is sorted by; folders come first in each."""
+    """The sort order of a listing; folders always come first."""
 
     NAME = "name"
     SIZE = "size"
@@ -38,7 +38,7 @@ class Order(Enum):
 
 
 class View(NamedTuple):
-    """Which entries a listing shows and in which order; *text* is in each name, whatever the case of its letters."""
+    """The entries that a listing shows, and their order: all names that contain *text*, ignoring case."""
 
     order: Order = Order.NAME
     is_descending: bool = False
@@ -46,17 +46,17 @@ class View(NamedTuple):
 
     @property
     def sort(self) -> str:
-        """The order as a query says it: size-desc."""
+        """The order as a query spells it: size-desc."""
         return self.order.value + ("-desc" if self.is_descending else "")
 
 
-# A row stands behind all that decides its place: the key of the order, the natural key of its name, and the name.
+# A row comes last, after its sort keys: the key of the order, the natural key of its name, and the name.
 Key = tuple[float, str, str, bytes]
 _Row = Callable[[Entry], bytes]
 
 _SORT = re.compile(rb"(name|size|date)(-desc)?")
 _DIGITS = re.compile(r"([0-9]+)")
-# The usual name is its own reference and its own text.
+# Most names need neither encoding nor escaping.
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Sorting a run takes about 1 ms, and so does joining this many rows.
@@ -65,7 +65,7 @@ _JOINED_ROWS = 256
 
 
 def parse_view(query: bytes | None) -> View:
-    """Return what *query* asks for (``sort=size-desc&filter=text``); anything else in it is ignored."""
+    """Return the view that *query* asks for (``sort=size-desc&filter=text``); ignore other parameters."""
     view, text = View(), b""
     for parameter in (query or b"").split(b"&"):
         name, _, value = parameter.partition(b"=")
@@ -80,7 +80,7 @@ def parse_view(query: bytes | None) -> View:
 def render(directory: Directory, query: bytes | None, media_type: str) -> Steps[tuple[bytes, ...]]:
     """Return the listing of *directory* in one of MEDIA_TYPES, as *query* asks for it, in parts of some 64 KiB.
 
-    Raises OSError if the folder can't be read to its end.
+    Raise OSError if the folder can't be read to its end.
     """
     view = parse_view(query)
     row = {"text/html": _page_row, "application/json": _json_row, "text/plain": _text_row}[media_type]
@@ -108,7 +108,7 @@ def render(directory: Directory, query: bytes | None, media_type: str) -> Steps[
 
 
 class _Runs:
-    """Rows in the order of *view*: sorted in runs as they are added, merged as they are taken."""
+    """Sorts rows in the order of *view*: in runs as they are added, merged as they are taken."""
 
     def __init__(self, view: View) -> None:
         self.count = 0
@@ -116,7 +116,7 @@ class _Runs:
         self._runs: list[list[Key]] = []
         self._newest: list[Key] = []
         self._order = view.order
-        # Entries of equal size or date are in the order of their names either way.
+        # Entries of equal size or date always stand in ascending order of their names.
         self._is_reversed = view.is_descending and view.order is Order.NAME
         self._sign = -1 if view.is_descending else 1
 
@@ -134,13 +134,13 @@ class _Runs:
             self._end_run()
 
     def _end_run(self) -> None:
-        # The first row is last, so that each is dropped as it is taken: all at once would take long.
+        # In reverse, so that each row is freed as it is popped: freeing all at once would take long.
         self._newest.sort(reverse=not self._is_reversed)
         self._runs.append(self._newest)
         self._newest = []
 
     def take_all(self) -> Iterator[bytes]:
-        """Give all rows in order; this can be done once."""
+        """Return an iterator over all rows in order; call it once."""
         self._end_run()
         runs = [_drain(run) for run in self._runs]
         in_order = merge(*runs, reverse=self._is_reversed) if len(runs) > 1 else runs[0]
@@ -153,9 +153,9 @@ def _drain(run: list[Key]) -> Iterator[Key]:
 
 
 def _natural(name: str) -> str:
-    """Return a key that sorts numbers within names by their value, before all else, and letters whatever their case.
+    """Return a key that sorts numbers within names by value, before other characters, and ignores case.
 
-    A number becomes NUL, which is in no name, the number of its digits, and these.
+    A number becomes NUL, which names can't contain, then the count of its digits, then the digits.
     """
     return _DIGITS.sub(_number_key, name.casefold())
 
@@ -166,7 +166,7 @@ def _number_key(match: re.Match[str]) -> str:
 
 
 def _shown(name: str) -> str:
-    """Return a name as text: what is not UTF-8 as U+FFFD, and on one line."""
+    """Return a name as text on one line, with U+FFFD in place of octets that are not UTF-8."""
     text = os.fsencode(name).decode("utf-8", "replace")
     if text.isprintable():
         return text
@@ -174,12 +174,12 @@ def _shown(name: str) -> str:
 
 
 def _reference(name: str) -> str:
-    """Return the relative reference to a name; every reserved character encoded, so that it is never a scheme."""
+    """Return the relative reference to a name, with every reserved character encoded, so that it is never a scheme."""
     return percent_encode(os.fsencode(name))
 
 
 def _time(modified: float) -> datetime | None:
-    """Return when an entry was modified, or None if no calendar says it."""
+    """Return when an entry was modified, or None if the time lies outside the years of datetime."""
     try:
         return _EPOCH + timedelta(seconds=int(modified))
     except (OverflowError, ValueError):
@@ -196,7 +196,7 @@ def _page_row(entry: Entry) -> bytes:
     return f'<tr><td><a href="{reference}">{text}</a></td><td>{size}</td><td>{date}</td></tr>\n'.encode()
 
 
-# A folder has many files of one minute, or of one size.
+# Cached: a folder has many files of one minute, or of one size.
 @lru_cache(maxsize=4096)
 def _page_date(minutes: float) -> str:
     if (time := _time(minutes * 60)) is None:
@@ -226,8 +226,8 @@ def _text_date(minutes: float) -> str:
 
 
 def _json_row(entry: Entry) -> bytes:
-    """Return a line with an object: name, href, type, for a file its size in bytes, and when modified in UTC."""
-    import json  # 3 ms of start-up, and seldom wanted
+    """Return a line with an object: name, href, type, for a file its size in bytes, and modification time in UTC."""
+    import json  # 3 ms of start-up, and seldom needed
 
     time = _time(entry.modified)
     members = {
@@ -241,7 +241,7 @@ def _json_row(entry: Entry) -> bytes:
 
 
 def format_size(length: int) -> str:
-    """Return a length for a person: 1 byte, 999 bytes, 1.0 KiB, 12 MiB."""
+    """Return a length for people: 1 byte, 999 bytes, 1.0 KiB, 12 MiB."""
     if length < 1000:
         return "1 byte" if length == 1 else f"{length} bytes"
     power = next(n for n in (1, 2, 3, 4, 5) if length < 999.5 * 1024**n or n == 5)

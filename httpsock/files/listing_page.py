@@ -1,9 +1,9 @@
-"""The listing page: what stands around the rows of a listing, its style and its script.
+"""The listing page: the HTML around the rows of a listing, with its style and its script.
 
-Takes texts and counts, gives HTML. Knows nothing of files, requests or how rows are made.
-All works without the script: sorting and filtering are forms, since a crawler follows links and submits no forms. The
-script shows times in the visitor's zone and filters while one types; the page's policy names its digest, so that no
-other script runs, whatever a file is called.
+Takes texts and counts, gives HTML. Knows no files, requests or rows.
+Everything works without the script: sorting and filtering are forms, since a crawler follows links but does not submit
+forms. The script shows times in the visitor's zone and filters as one types. The page's policy names its digest, so
+that a script in a file name can't run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from httpsock.http.error_response import SAFE_PAGE
 
-# From this many names on there is a field to filter them by.
+# A folder with this many names gets a filter field.
 FILTERED_FROM = 20
-# Of a deeper path the folders in the middle are left out: each link is as long as its way up.
+# A deeper path is shown without the folders in the middle, since the length of each link grows with its depth.
 _LONGEST_TRAIL = 12
 
 
 class Counts(NamedTuple):
-    """How many entries a folder has; how many folders and files of them are shown, and how long all of those are."""
+    """The number of entries in a folder, of folders and files shown, and the total length of those files."""
 
     found: int
     folders: int
@@ -124,7 +124,7 @@ if (field && !field.defaultValue) {
   if (field.value) filter();
 }
 """
-# Written out, and held by a test: hashlib brings OpenSSL, which takes 3.6 MiB.
+# A constant, checked by a test: hashlib would load OpenSSL, 3.6 MiB.
 _SCRIPT_HASH = "PLQqvSacv3OEp250ul+KsSyo4wM6Gt2LYuBiDfG3Rls="
 _POLICY = f"form-action 'self'; script-src 'sha256-{_SCRIPT_HASH}'"
 END = f"""</tbody>
@@ -140,7 +140,7 @@ END = f"""</tbody>
 def beginning(path: Sequence[str], sort: str, text: str, counts: Counts) -> str:
     """Return the page up to its first row.
 
-    *path* has the names of the document root and of each folder from there on, *sort* is the order as a query says it,
+    *path* has the names of the document root and of each folder below it, *sort* is the order as a query spells it,
     and *text* filters the names.
     """
     title = escape("/".join(path if path[0] != "/" else ["", *path[1:]]) + "/")
@@ -160,7 +160,7 @@ def beginning(path: Sequence[str], sort: str, text: str, counts: Counts) -> str:
 
 
 def _trail(path: Sequence[str]) -> Iterator[str]:
-    """Give a link to each folder above, and the folder's own name."""
+    """Yield a link to each folder above, and the folder's own name."""
     depth = len(path) - 1
     for number, name in enumerate(path[:-1]):
         if number and depth - number >= _LONGEST_TRAIL:
@@ -188,7 +188,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _filter_field(sort: str, text: str) -> str:
-    """Return the field to filter by. Its button is the form's first: the Enter key presses it, and keeps the order."""
+    """Return the filter field. Its button is the form's first: the Enter key presses it, and keeps the order."""
     return (
         f'<div class="find"><input type="search" name="filter" value="{escape(text)}" placeholder="Filter names"'
         ' aria-label="Filter names" autocomplete="off" spellcheck="false">'
@@ -197,7 +197,7 @@ def _filter_field(sort: str, text: str) -> str:
 
 
 def _heading(column: str, sort: str) -> str:
-    """Return a column's heading, a button that sorts by it, or the other way round if it does already."""
+    """Return a column's heading: a button that sorts by the column, or reverses the order if already sorted by it."""
     order, _, is_descending = sort.partition("-")
     label = {"name": "Name", "size": "Size", "date": 'Modified, <span id="zone">UTC</span>'}[column]
     if column != order:

@@ -1,8 +1,8 @@
 """Paths: the name that the path of a request-target spells.
 
-Takes a path's octets, gives the segments of a name, or why it can name no file. Equivalent paths give one name: a path
-is percent-decoded once, then split, then its dot-segments and empty segments are removed, all as text, before any file
-is looked at. What is judged afterwards is what will be opened. Knows nothing of what files there are.
+Takes a path's octets, gives the segments of a name, or a Refusal. Equivalent paths give one name: a path is
+percent-decoded once, then split, then its dot-segments and empty segments are removed, all as text, before any access
+to the file system. So all later checks see the very name that will be opened. Next: document_root.
 
 RFC 3986 §2.4 (when to decode), §3.3 (path), §5.2.4 and §6.2.2.3 (dot-segments); RFC 9110 §4.2.3, §17.3.
 
@@ -20,22 +20,22 @@ from typing import NamedTuple
 from httpsock.http.grammar import encode_unencoded, percent_decode, percent_encode
 from httpsock.http.messages import Refusal, Status
 
-# A longer path is parsed anew each time: what it is made of takes up many times its own length.
+# A longer path is not memoised: its result takes many times its length in memory.
 _MAX_MEMOISED = 256
 
 NOT_FOUND = Refusal(Status.NOT_FOUND, "there is no such file here", "RFC 9110 §15.5.5")
 
-# What Windows takes for a device, whatever follows a full stop, and what it drops or splits at.
+# Names that Windows takes for a device, with any extension; and characters that it drops or splits names at.
 _WINDOWS_TRAP = re.compile(
     r'(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\..*)?|.*[. ]|.*[<>:"|?*\\\x00-\x1f].*',
     re.IGNORECASE | re.DOTALL,
 )
 
-# Stands for a prefix that a proxy has stripped; no path that names a file has such a segment.
+# Stands for a prefix that a proxy has stripped; the path of a file can't have such a segment.
 _PREFIX = b"/%00"
 # The end of a name of eight characters and three that a file system made of a longer one: GIT~1, GI2D57~2.
 _SHORT_NAME = re.compile("~[0-9]")
-# Format characters, combining marks, what is not assigned or no UTF-8; and letters that Unicode calls ignorable.
+# Format characters, combining marks, unassigned characters, invalid UTF-8; and letters that Unicode calls ignorable.
 _IGNORABLE_CATEGORIES = frozenset(("Cf", "Cc", "Cn", "Co", "Cs", "Mn", "Me", "Zl", "Zp"))
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 
@@ -43,9 +43,9 @@ _FILLERS = "\u115f\u1160\u3164\uffa0"
 class ResourceName(NamedTuple):
     """The name of a file or folder below the document root.
 
-    *relative* has the system's separators; *is_folder* if the path ended with a slash or a dot-segment; *is_hidden* if
-    a segment starts with a full stop, but for /.well-known/, which is meant to be seen (RFC 8615); *may_be_alias* if
-    a file system may take a segment for such a name.
+    *relative* has the system's separators. *is_folder*: the path ended with a slash or a dot-segment. *is_hidden*: a
+    segment starts with a full stop, except /.well-known/, which is public (RFC 8615). *may_be_alias*: a file system
+    may take a segment for a hidden name.
     """
 
     segments: tuple[str, ...]
@@ -56,12 +56,12 @@ class ResourceName(NamedTuple):
 
 
 def parse_path(path: bytes) -> ResourceName | Refusal:
-    """Return the Name that *path*, which starts with a slash, spells, or why it can't be one."""
+    """Return the name that *path*, which starts with a slash, spells, or the refusal of an invalid path."""
     return _memoised_parse_path(path) if len(path) <= _MAX_MEMOISED else _parse_path(path)
 
 
 def _parse_path(path: bytes) -> ResourceName | Refusal:
-    """Return the Name that *path* spells, or why it can't be one; depends on *path* alone."""
+    """Return the result of ``parse_path``; a pure function, so that it can be memoised."""
     decoded = percent_decode(path)
     if b"\0" in decoded:
         number = decoded[: decoded.index(b"\0")].count(b"/")
@@ -69,7 +69,7 @@ def _parse_path(path: bytes) -> ResourceName | Refusal:
         return Refusal(Status.BAD_REQUEST, reason, "RFC 3986 §3.3")
     try:
         parts = os.fsdecode(decoded).split("/")
-    except UnicodeDecodeError:  # pragma: no cover (Windows: its names are UTF-16, so not any octets will do)
+    except UnicodeDecodeError:  # pragma: no cover (Windows: its names are UTF-16, so not all octets are valid)
         return NOT_FOUND
     segments: list[str] = []
     for number, part in enumerate(parts):
@@ -96,9 +96,9 @@ _memoised_parse_path = lru_cache(maxsize=2048)(_parse_path)
 
 
 def normalise(path: bytes) -> bytes:
-    """Return *path*, which starts with a slash, as all paths equivalent to it read: decoded, without dot-segments.
+    """Return the normal form of *path*, which starts with a slash: decoded, without dot-segments.
 
-    One that names nothing stays as it is.
+    Return an invalid path unchanged.
     """
     name = parse_path(path)
     if isinstance(name, Refusal):
@@ -108,19 +108,19 @@ def normalise(path: bytes) -> bytes:
 
 
 def is_hidden_name(name: str, *, is_top: bool) -> bool:
-    """Return whether a name is shown only on demand; *is_top* if it lies right below the root."""
+    """Return whether a name is hidden by default; *is_top* if it lies directly in the root."""
     return name.startswith(".") and not (is_top and name == ".well-known")
 
 
 def may_be_alias(name: str) -> bool:
     """Return whether some file system may open a file whose name starts with a full stop when asked for *name*.
 
-    NTFS and FAT call .git GIT~1, too. Where case does not count, HFS+ and ext4 also ignore some characters, and a few
-    file systems take a character that stands for a full stop for one.
+    NTFS and FAT also call .git GIT~1. On case-insensitive volumes HFS+ and ext4 also ignore some characters, and a few
+    file systems treat compatibility forms of the full stop as a full stop.
     """
     if name.isascii():
         return _SHORT_NAME.search(name) is not None
-    # A full stop is part of no other character, so each is normalised alone, and most names have a letter first.
+    # Characters can be normalised one by one, since a full stop never combines; most names start with a letter.
     letters = (c for character in name for c in unicodedata.normalize("NFKC", character) if not _is_ignorable(c))
     return next(letters, "") == "." or _SHORT_NAME.search(name) is not None
 
@@ -131,11 +131,11 @@ def _is_ignorable(character: str) -> bool:
 
 
 def folder_reference(path: bytes, query: bytes | None) -> str:
-    """Return the reference that leads from *path*, from which none leads into its folder, to the folder.
+    """Return the reference from *path*, which lacks its folder's final slash, to that folder.
 
-    It is the last segment as it was sent, so that it holds whatever stands before, even a prefix that a proxy has
-    stripped. It has no slash but its last, so it can name no other host. Where clients would resolve that to something
-    else, since they count empty segments and see no encoded slash, the reference is the whole path.
+    It is the last segment as sent, so that it works behind any prefix, even one that a proxy has stripped. Its only
+    slash is the last, so it can't name another host. If clients would resolve it to another folder, since they count
+    empty segments and do not decode slashes, it is the whole path instead.
     """
     before, _, last = path.rpartition(b"/")
     # A colon in the first segment would end a scheme (RFC 3986 §4.2).
@@ -149,7 +149,7 @@ def folder_reference(path: bytes, query: bytes | None) -> str:
 def holds_references(path: bytes, folder: ResourceName) -> bool:
     """Return whether relative references against *path*, which names *folder*, lead into it.
 
-    They lead elsewhere if the last slash is encoded, or if what clients remove as a segment is none here.
+    They lead elsewhere if the last slash is encoded, or if clients split the path into other segments.
     """
     if path.endswith(b"/") and b"%" not in path and b".." not in path:
         return True
@@ -158,9 +158,9 @@ def holds_references(path: bytes, folder: ResourceName) -> bool:
 
 
 def encoded_reference(path: bytes, query: bytes | None) -> str:
-    """Return the reference to what *path* and *query* should have been: with each octet encoded that has to be.
+    """Return the reference to *path* and *query* with every octet encoded that must be.
 
-    It starts with one slash, so it names no other host.
+    It starts with a single slash, so it can't name another host.
     """
     reference = b"/" + encode_unencoded(path.lstrip(b"/")).encode("ascii")
     name = parse_path(path)
@@ -170,8 +170,8 @@ def encoded_reference(path: bytes, query: bytes | None) -> str:
 
 
 def _leads_to(path: bytes, name: ResourceName) -> bool:
-    """Return whether all clients that resolve *path*, below whatever prefix, ask for *name* there."""
-    # Only two full stops make a difference; without them a long path costs no more work.
+    """Return whether all clients that resolve *path*, behind any prefix, request *name*."""
+    # Only two full stops can make a difference; skip the work for all other paths.
     if b".." not in percent_decode(path):
         return True
     for is_browser in (False, True):
@@ -182,9 +182,9 @@ def _leads_to(path: bytes, name: ResourceName) -> bool:
 
 
 def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
-    """Return the segments of *path* as clients resolve it (RFC 3986 §5.2.4): an empty segment is one like others.
+    """Return the segments of *path* as clients resolve it (RFC 3986 §5.2.4): they keep empty segments.
 
-    Browsers also take %2E for a full stop in it, as WHATWG's URL Standard has it.
+    Browsers also treat %2E as a full stop, by WHATWG's URL Standard.
     """
     segments: list[bytes] = []
     dots = b""
@@ -194,12 +194,12 @@ def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
             del segments[-1:]
         elif dots != b".":
             segments.append(segment)
-    # What ends with a dot-segment ends with a slash.
+    # A path that ends with a dot-segment resolves to one with a final slash.
     return [*segments, b""] if dots in (b".", b"..") else segments
 
 
 def _whole(name: ResourceName) -> bytes:
-    """Return the path of *name*, which starts with one slash."""
+    """Return the path of *name*, which starts with a single slash."""
     path = b"".join(b"/" + percent_encode(os.fsencode(segment)).encode("ascii") for segment in name.segments)
     return path + b"/" if name.is_folder else path
 
@@ -209,5 +209,5 @@ def _with_query(reference: bytes, query: bytes | None) -> str:
 
 
 def is_reserved_on_windows(name: str) -> bool:
-    """Return whether Windows would open something other than a file of this very name."""
+    """Return whether Windows would open something else than a file of this exact name."""
     return _WINDOWS_TRAP.fullmatch(name) is not None

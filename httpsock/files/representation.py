@@ -1,6 +1,7 @@
-"""Representations: a file as it is sent, with the metadata that describes it.
+"""Representations: the content of a file, with the metadata that describes it.
 
-Takes the status of an open file, gives validators and fields. Knows neither paths nor requests.
+Takes the status of an open file, gives validators and fields. Knows neither paths nor requests. Next: handler, which
+sends it.
 
 RFC 9110 §8 (representation data and metadata), §8.8 (validators), §15.4.5 (the fields of a 304).
 """
@@ -13,15 +14,15 @@ from httpsock.http.grammar import can_be_http_date, format_http_date
 from httpsock.http.messages import FileSlice, Part, Response, Status
 from httpsock.http.preconditions import Validators
 
-# Linux stamps files with a clock that ticks every 1 to 10 ms; other systems with a finer one.
+# Linux stamps files with a clock that ticks every 1 to 10 ms; other systems have finer clocks.
 _TICKS_NS = 50_000_000
-# No file system in use keeps times coarser than this (FAT: 2 s; ext4 with inodes of 128 bytes and HFS+: 1 s).
+# The coarsest time stamps of file systems in use (FAT: 2 s; ext4 with inodes of 128 bytes and HFS+: 1 s).
 MTIME_GRANULARITY_SECONDS = 2.0
 _SECOND_NS = 1_000_000_000
 
 
 class Representation:
-    """A file as it is sent: its metadata, and either its octets or the open file. It never changes."""
+    """A file's metadata, and either its octets or the open file. Immutable."""
 
     def __init__(
         self,
@@ -46,13 +47,13 @@ class Representation:
 
     @property
     def fields(self) -> tuple[tuple[str, str], ...]:
-        """The fields that describe it (RFC 9110 §8), which a 200 sends all."""
+        """All fields that describe it (RFC 9110 §8), for a 200."""
         encoding = (("Content-Encoding", self.coding),) if self.coding else ()
         return (("Content-Type", self.media_type), *encoding, ("Accept-Ranges", "bytes"), *self.caching_fields)
 
     @property
     def caching_fields(self) -> tuple[tuple[str, str], ...]:
-        """The fields that a cache goes by, which a 304 repeats (RFC 9110 §15.4.5)."""
+        """The fields for caches, which a 304 repeats (RFC 9110 §15.4.5)."""
         last_modified = self.validators.last_modified
         dated = () if last_modified is None else (("Last-Modified", format_http_date(last_modified)),)
         etag = ("ETag", self.validators.etag.decode("ascii"))
@@ -61,16 +62,16 @@ class Representation:
 
     @cached_property
     def whole(self) -> Response:
-        """The response that sends all of it; made once for a file that is kept."""
+        """The response with the whole content; made once for a cached file."""
         return Response(Status.OK, self.fields, (self.part(0, self.length),), self.file)
 
     @cached_property
     def not_modified(self) -> Response:
-        """The response that says that the client has it already; it sends nothing of it."""
+        """The 304 for a client that already has the content."""
         return Response(Status.NOT_MODIFIED, self.caching_fields)
 
     def part(self, offset: int, length: int) -> Part:
-        """Return *length* octets from *offset* on, to be sent."""
+        """Return *length* octets from *offset* on, as a part of a response."""
         if self.file is None:
             return self.octets[offset : offset + length]
         return FileSlice(self.file, offset, length)
@@ -88,10 +89,10 @@ def validators_of(etag: bytes, opened: os.stat_result, now: float) -> Validators
 
 
 def etag_of_state(opened: os.stat_result, now: float) -> bytes:
-    """Return the entity-tag of a file whose octets are not at hand: all that changes when the file does.
+    """Return the entity-tag of a large file, from its status instead of its octets.
 
-    It is weak while the file could change again and keep its times: a strong one would let a client splice two
-    versions (RFC 9110 §8.8.1).
+    It is weak while the file could change again without changing its times: a strong one would let a client splice
+    two versions (RFC 9110 §8.8.1).
     """
     weak = "W/" if _could_keep_its_times(opened, now) else ""
     tag = f'{weak}"{opened.st_ino:x}-{opened.st_size:x}-{opened.st_mtime_ns:x}-{opened.st_ctime_ns:x}"'
@@ -99,9 +100,9 @@ def etag_of_state(opened: os.stat_result, now: float) -> bytes:
 
 
 def _could_keep_its_times(opened: os.stat_result, now: float) -> bool:
-    """Return whether a change of a file now could leave its times as they are."""
-    # On Windows st_ctime is when the file was made, and does not change.
+    """Return whether a change of a file now could leave its times unchanged."""
+    # On Windows st_ctime is the time of creation, and does not change.
     changed_ns = opened.st_mtime_ns if os.name == "nt" else opened.st_ctime_ns
-    # A fraction of a second proves that the file system keeps them.
+    # A fraction of a second proves that the file system stores fractions.
     unseen_ns = _TICKS_NS if changed_ns % _SECOND_NS else int(MTIME_GRANULARITY_SECONDS * _SECOND_NS)
     return changed_ns + unseen_ns > now * _SECOND_NS

@@ -1,14 +1,14 @@
-"""Siblings: whether a compressed file beside another, made beforehand, is that file in a content coding.
+"""Siblings: verify that a compressed file beside another, made beforehand, is that file in a content coding.
 
 Takes a reader of the sibling and the length of the file, gives a verdict. A sibling may be empty, cut, still being
 written, or the compressed form of another file: it is used only if its own octets prove it, as far as they can.
 
     gzip    RFC 1952 §2.3    decompressed and compared if the file is small; else its signature and ISIZE, the length
                              modulo 2^32 in the last four octets, which a cut file has lost
-    zstd    RFC 8878 §3.1    its signature, its Frame_Content_Size if it has one, a window that clients take (RFC 9659
+    zstd    RFC 8878 §3.1    its signature, its Frame_Content_Size if it has one, a window that clients accept (RFC 9659
                              §3), and all of its blocks up to the last
-    br      RFC 7932 §9      no signature, and its end can't be found without decoding it: its window and the length of
-                             its first meta-block fit, and no other format's signature does
+    br      RFC 7932 §9      its window, and the length of its first meta-block; it must not have another format's
+                             signature. Brotli lacks a signature, and decoding alone would find its end
 
 RFC 9110 §8.4 (Content-Encoding).
 """
@@ -24,45 +24,45 @@ from httpsock.http.charsets import is_text, is_utf8
 CODINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 CODING_NAMES = tuple(CODINGS)
 
-# A sibling older than its file was made from another version of it; copying may have taken up to 2 s.
+# A sibling older than its file comes from another version of it. Allow 2 s, for copying.
 _SLACK_NS = 2_000_000_000
-# A sibling changed within this time may still be written.
+# A sibling changed this recently may be incomplete.
 _SETTLED_SECONDS = 2.0
 
 _GZIP = b"\x1f\x8b\x08"
 _GZIP_LEAST = 18
-# The most that gzip adds to octets that can't be compressed; names and comments are shorter.
+# The most that gzip adds to incompressible octets; names and comments are shorter.
 _GZIP_MOST_ADDED = 4096
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_HEAD_MOST = 18
 _ZSTD_RLE, _ZSTD_RESERVED = 1, 3
 # RFC 9659 §3: a decoder of the content coding need not have a larger window.
 _ZSTD_MOST_WINDOW = 8 * 1024 * 1024
-# Each block is read by its head: this many, for up to 512 MiB of content, take some milliseconds.
+# Only the block heads are read: this many, for up to 512 MiB of content, take some milliseconds.
 _ZSTD_MOST_BLOCKS = 4096
 
 _BROTLI_HEAD = 64
-# Short Brotli may look like text.
+# Shorter Brotli may look like text.
 _BROTLI_LEAST = 16
-# A file that was to become longer, and did not, ends in zeros.
+# An allocated file that was not written to its end ends in zeros.
 _BROTLI_TAIL = 8
 _OTHER_FORMATS = (_GZIP, _ZSTD, b"PK\x03\x04", b"\x89PNG", b"\x7fELF", b"BZh", b"\xfd7zXZ", b"\xff\xd8\xff")
 
-# Return at most this many octets of the sibling, from this offset on.
+# Read(offset, length) returns at most *length* octets of the sibling from *offset* on.
 Read = Callable[[int, int], bytes]
 
 
 class Original(NamedTuple):
-    """The file of a sibling: its length, and its octets if they are at hand."""
+    """The uncompressed file: its length, and its octets if it is small."""
 
     length: int
     octets: bytes | None
 
 
 def may_be_used(sibling: os.stat_result, original: os.stat_result, now: float) -> bool:
-    """Return whether *sibling* is no older than its file, and was not written to just now."""
-    # The time of modification alone: a file that is still written to has a recent one, and a copy that was given the
-    # time of its source is complete.
+    """Return whether *sibling* is not older than its file, and not still being written."""
+    # The time of modification is enough: a file still being written has a recent one, and a copy that has got the time
+    # of its source is complete.
     is_settled = sibling.st_mtime + _SETTLED_SECONDS < now
     return is_settled and sibling.st_mtime_ns >= original.st_mtime_ns - _SLACK_NS
 
@@ -74,13 +74,13 @@ def is_proved(coding: str, read: Read, length: int, original: Original) -> bool:
 
 
 def _proves_gzip(read: Read, length: int, original: Original) -> bool:
-    """Return whether a gzip file of one member is whole and of the length of *original*, or equals it if that is small.
+    """Return whether a gzip file is one whole member with the length of *original*, and for a small one its content.
 
-    Several members are one file to gzip, but many clients read the first only.
+    gzip allows several members, but many clients read only the first.
     """
     # RFC 1952 §2.3.1.2: a reserved flag changes the format.
     head = read(0, 4)
-    # It may have been cut since its length was taken.
+    # The file may have been cut since stat().
     if length < _GZIP_LEAST or len(head) < 4 or not head.startswith(_GZIP) or head[3] & 0b11100000:
         return False
     if int.from_bytes(read(length - 4, 4), "little") != original.length & 0xFFFFFFFF:
@@ -91,10 +91,10 @@ def _proves_gzip(read: Read, length: int, original: Original) -> bool:
 
 
 def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
-    """Return whether *compressed* is one gzip member that holds just *octets*."""
+    """Return whether *compressed* is one gzip member with exactly *octets* as content."""
     decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
-        # One octet more than there may be: enough to see that there are too many, and to reach the end if not.
+        # One octet more than expected: enough to notice longer content, and to reach the end of the right one.
         content = decompressor.decompress(compressed, len(octets) + 1)
     except zlib.error:
         return False
@@ -102,11 +102,11 @@ def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
 
 
 def _proves_zstd(read: Read, length: int, original: Original) -> bool:
-    """Return whether a Zstandard file is one whole frame, and has the length of *original* if it states one."""
+    """Return whether a Zstandard file is one whole frame, with the length of *original* if it states a length."""
     head = read(0, _ZSTD_HEAD_MOST)
     if len(head) < 6 or not head.startswith(_ZSTD):
         return False
-    # RFC 8878 §3.1.1.1: descriptor, window unless it is a single segment, dictionary, length of the content.
+    # RFC 8878 §3.1.1.1: descriptor, window unless single segment, dictionary, content length.
     descriptor = head[4]
     is_single_segment = descriptor >> 5 & 1
     size_octets = (is_single_segment, 2, 4, 8)[descriptor >> 6]
@@ -116,7 +116,7 @@ def _proves_zstd(read: Read, length: int, original: Original) -> bool:
         exponent, mantissa = head[5] >> 3, head[5] & 7
         window = (1 << 10 + exponent) * (8 + mantissa) // 8
         offset += 1
-    # Neither a dictionary, which no client has, nor the reserved bit.
+    # Reject a dictionary, which clients lack, and the reserved bit.
     if descriptor & 0b1011:
         return False
     if size_octets:
@@ -132,7 +132,7 @@ def _proves_zstd(read: Read, length: int, original: Original) -> bool:
 
 
 def _end_of_zstd_blocks(read: Read, offset: int) -> int | None:
-    """Return where the blocks that start at *offset* end, or None if they don't (RFC 8878 §3.1.1.2)."""
+    """Return the end of the blocks that start at *offset*, or None if they are cut (RFC 8878 §3.1.1.2)."""
     for _ in range(_ZSTD_MOST_BLOCKS):
         head = read(offset, 3)
         if len(head) < 3:
@@ -148,7 +148,7 @@ def _end_of_zstd_blocks(read: Read, offset: int) -> int | None:
 
 
 def _proves_brotli(read: Read, length: int, original: Original) -> bool:
-    """Return whether a file may be Brotli of *original*: no octet looked at contradicts it."""
+    """Return whether a file may be *original* in Brotli: its first and last octets are plausible."""
     head = read(0, _BROTLI_HEAD)
     if head.startswith(_OTHER_FORMATS):
         return False
@@ -160,9 +160,9 @@ def _proves_brotli(read: Read, length: int, original: Original) -> bool:
 
 
 def _fits_brotli(bits: int, content_length: int) -> bool:
-    """Return whether a stream that starts with *bits*, from the lowest on, may hold so many octets (RFC 7932 §9).
+    """Return whether a stream with these first *bits* may hold *content_length* octets (RFC 7932 §9).
 
-    Its first meta-block is no longer than that; if it is the last one, it is just as long.
+    The lowest bit comes first. The first meta-block must not be longer; if it is the last one, it must be as long.
     """
     window_bits = _brotli_window_bits(bits)
     if window_bits is None:
@@ -172,12 +172,12 @@ def _fits_brotli(bits: int, content_length: int) -> bool:
     bits >>= 1
     if is_last:
         if bits & 1:
-            # An empty meta-block: all of the content is empty.
+            # An empty meta-block: the whole content is empty.
             return content_length == 0
         bits >>= 1
     nibbles = 4 + (bits & 3)
     if nibbles == 7:
-        # It holds metadata; no encoder starts so.
+        # A metadata block; encoders do not start with one.
         return False
     last_position = bits >> 2 & (1 << 4 * nibbles) - 1
     if nibbles > 4 and last_position < 1 << 4 * (nibbles - 1):
@@ -186,7 +186,7 @@ def _fits_brotli(bits: int, content_length: int) -> bool:
 
 
 def _brotli_window_bits(bits: int) -> int | None:
-    """Return how many bits the size of the window takes up, or None if it is that of Large Window Brotli."""
+    """Return the number of bits that encode the window size, or None for Large Window Brotli."""
     if not bits & 1:
         return 1
     if bits & 0b1110:

@@ -912,7 +912,7 @@ def test_a_file_modified_in_the_future_is_not_kept(folder: pathlib.Path) -> None
 
 
 def test_the_cache_takes_no_more_memory_than_allowed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document_root, "_CACHE_OCTETS", 3 * (2001 + document_root._KEPT_OVERHEAD))
+    monkeypatch.setattr(document_root, "_CACHE_OCTETS", 3 * (2001 + document_root._CACHED_OVERHEAD))
     served = DocumentRoot(tmp_path)
     for name in "abcd":
         make(tmp_path / name, name.encode() * 1000)
