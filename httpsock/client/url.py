@@ -25,6 +25,7 @@ _zone = re.compile(
 )
 # What a path or query may hold as it is: pchar, "/", "?" and the percent sign of what is encoded already.
 _not_in_target = re.compile(rb"[^!$&'()*+,\-./0-9:;=?@A-Z_a-z~%]")
+_no_host = re.compile(r"(?:http:)?//(?:[/?#]|$)", re.IGNORECASE)
 _control = re.compile(rb"[\x00-\x1f\x7f]")
 
 
@@ -110,6 +111,9 @@ def resolve(base: Url, reference: str) -> Url:
     if _control.search(reference.encode("utf-8", "surrogateescape")):
         # A tabulator would be dropped without a word by what resolves the reference.
         raise _ReferenceError("has a control character")
+    if _no_host.match(reference):
+        # RFC 9110 §4.2.1: it is invalid. Some clients would stay at this host, others take the next segment for one.
+        raise _ReferenceError("names no host")
     try:
         joined = urljoin(str(base), reference)
     except ValueError as error:

@@ -4,9 +4,10 @@ Takes octets as they went over a connection, gives them with asterisks in place 
 requests: a line of content that looks like a field with credentials is masked too. When in doubt, it masks. Masked are
 
     the values of Authorization (but for a known scheme), Proxy-Authorization, Cookie, Set-Cookie,
-      and of fields whose names end in token, secret, password, api-key, session-id
+      and of fields whose names end in token, jwt, secret, password, passphrase, api-key (also access-, secret- and
+      private-key), auth, authorization, session, session-id
     the userinfo of a URI: the part before "@"
-    query parameters whose names end in token, secret, password, pwd, api-key, signature, sig, credential
+    parameters of a query or fragment whose names end in one of these, or in pwd, signature, sig, credential
 
 RFC 9110 §11.6.2, §11.7.2 (credentials), §4.2.4 (userinfo); RFC 6265 §4 (cookies); RFC 6750 §2.3 (tokens in queries).
 
@@ -30,11 +31,20 @@ _SCHEME = (
 )
 _FIELD = rb"%b(?:(?:proxy-)?authorization%b%b|(?:(?:set-)?cookie2?|[%b]{0,40}%b)%b)" % (
     *(_START, _END_OF_NAME, _SCHEME),
-    *(_TOKEN, rb"(?:api-?key|token|secret|passw(?:or)?d|session-?id)", _END_OF_NAME),
+    *(
+        _TOKEN,
+        rb"(?:(?:api|access|secret|private)-?key|token|jwt|secret|passw(?:or)?d|passphrase|auth(?:orization)?|session(?:-?id)?)",
+        _END_OF_NAME,
+    ),
 )
 # A value continues in folded lines.
 _VALUE = rb"(?:[^\r\n]|(?:\r\n?|\n)[ \t])++"
-_PARAMETER = rb"(?:^|[\r\n?&;])[\w.-]{0,40}(?:token|secret|passw(?:or)?d|pwd|api[_-]?key|sig(?:nature)?|credential)="
+_PARAMETER = (
+    rb"(?:^|[\r\n?&;#])[\w.-]{0,40}(?:token|jwt|secret|passw(?:or)?d|passphrase|pwd|sig(?:nature)?|credential"
+    rb"|(?:api|access|secret|private)[_-]?key|auth(?:orization)?|sess(?:ion)?(?:[_-]?id)?)"
+    # As PHP and others have it: token[]=x.
+    rb"(?:\[|%5b|%5d|\]|\+|%20){0,4}(?:=|%3d)"
+)
 # Userinfo may follow "//"; CONNECT; Host and its colon; or, if it has a colon, a scheme or the beginning of any word.
 _BEFORE_USERINFO = (
     rb"//|^connect[ \t]++|(?:^|[\r\n])host[ \t]*+:[ \t]*+"
@@ -136,5 +146,5 @@ def _context_of_word(word: bytes) -> bytes:
         return b"x//a" + authority[-2:]
     if not re.search(rb"[/?#]", word):
         return (b"a:" if b":" in word else b"a") + word[-2:]
-    parameter = word[max(word.rfind(b"?"), word.rfind(b"&"), word.rfind(b";"), 0) :]
+    parameter = word[max(0, *map(word.rfind, (b"?", b"&", b";", b"#"))) :]
     return b"/" + (parameter if len(parameter) <= _REMEMBERED else b"/" if word.endswith(b"/") else b"x")

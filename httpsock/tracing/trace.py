@@ -46,7 +46,8 @@ def trace_on_standard_error(
         format_json if form == "json" else text,
         descriptor,
         only=only,
-        encoding=getattr(sys.stderr, "encoding", "utf-8"),
+        # A program may have put something without an encoding in its place.
+        encoding=getattr(sys.stderr, "encoding", None) or "utf-8",
         wants_octets=form == "octets",
     )
 

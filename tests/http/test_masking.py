@@ -168,3 +168,26 @@ def test_the_start_shows_no_secret_wherever_it_is_cut(octets: bytes) -> None:
 def test_the_start_of_octets_is_that_of_all_of_them(octets: bytes) -> None:
     for most in (0, 1, 60, 1024):
         assert mask_start(octets, most)[:most] == mask(octets)[:most]
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        *(
+            b"GET /?a=b&%b=secret HTTP/1.1" % name
+            for name in (b"auth", b"access_key", b"jwt", b"session", b"PHPSESSID")
+        ),
+        *(b"GET /?%b=secret HTTP/1.1" % name for name in (b"passphrase", b"token[]", b"token%5B%5D", b"token+")),
+        b"GET /?token%3dsecret HTTP/1.1",
+        b"GET /a#access_token=secret&b HTTP/1.1",
+        b"X-Authorization: secret",
+        b"X-Auth: secret",
+        b"X-Session: secret",
+        b"X-Forwarded-Authorization: Basic secret",
+        b"AWS-Secret-Key: secret",
+    ],
+)
+def test_odd_spellings_are_masked_whole_or_octet_by_octet(octets: bytes) -> None:
+    masker = Masker()
+    assert b"secret" not in mask(octets)
+    assert b"secret" not in b"".join(masker.mask(octets[i : i + 1]) for i in range(len(octets)))

@@ -1,6 +1,7 @@
 """The trace: nothing told waits for a terminal, nothing is lost but what is counted, and all comes in order."""
 
 import contextlib
+import io
 import os
 import pathlib
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from httpsock.tracing.events import Event
-from httpsock.tracing.trace import TraceWriter
+from httpsock.tracing.trace import TraceWriter, trace_on_standard_error
 from tests.support import PATIENCE_SECONDS, get, read_answers, talk
 from tests.support.trace import Told, Traced
 
@@ -229,3 +230,9 @@ def test_an_event_that_can_not_be_shown_costs_itself_alone() -> None:
         trace.finish()
         file.seek(0)
         assert file.read() == b"one\nan event could not be shown: ZeroDivisionError('a fault of ours')\ntwo\n"
+
+
+def test_a_standard_error_without_an_encoding_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a program has put a StringIO there."""
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    trace_on_standard_error("text").teller("x")("accept")
