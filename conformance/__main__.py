@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 _USAGE = """usage: python3 -m conformance COMMAND [--help | ...]
 
-  check     probe the corpus and the static semantics against a running server
-  coverage  which requirement is tried by what
-  fuzz      look for inputs that the judges see differently, and nobody has explained
-  report    write down where the judges stand
+  check     send the corpus and the static-semantics checks to a running server
+  coverage  print the cases and checks that try each requirement
+  fuzz      search for input that the two parsers read differently without an explanation
+  report    write the standing of both parsers as HTML and Markdown
 """
 
 # Loaded only when they run: check needs the standard library alone, fuzz and report need h11.
@@ -22,7 +22,7 @@ _MODULES = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command, and return what the process exits with."""
+    """Run one command, and return the exit code."""
     command, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if command in _MODULES:
         return int(importlib.import_module(_MODULES[command]).main(rest))

@@ -30,15 +30,17 @@ def check(address: tuple[str, int], only: str | None = None) -> list[Result]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Return what reads the options of check."""
+    """Return the parser of check's options."""
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance check",
-        description="Probe the corpus and the static semantics against a server. Exits with 0 if no MUST is broken, "
-        "with 1 if one is or there was no time for all, with 2 if nothing could be tried.",
+        description="Check a server with the corpus and the static semantics. Exit codes: 0 no MUST is broken, "
+        "1 a MUST is broken or time ran out, 2 nothing could be tried.",
     )
-    parser.add_argument("url", nargs="?", help="where the server is: http://127.0.0.1:8000/")
-    parser.add_argument("--start", metavar="COMMAND", help="start it, with {port} and {root} filled in, and stop it")
-    parser.add_argument("--only", metavar="TEXT", help="part of a name, a requirement, a section or a chapter")
+    parser.add_argument("url", nargs="?", help="the server, as http://127.0.0.1:8000/")
+    parser.add_argument(
+        "--start", metavar="COMMAND", help="start a server with {port} and {root} filled in, and stop it"
+    )
+    parser.add_argument("--only", metavar="TEXT", help="run what has this in its name, requirement, section or chapter")
     parser.add_argument("--json", metavar="FILE", type=Path)
     parser.add_argument("--junit", metavar="FILE", type=Path)
     parser.add_argument("--html", metavar="FILE", type=Path)
@@ -46,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check a server, write what was asked for, and return 0 only if no MUST is broken."""
+    """Check a server, write the results, and return 0 only if no MUST is broken."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if (options.url is None) == (options.start is None):
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
             return 2
         results = check(address, options.only)
     if not results:
-        print("conformance: nothing matches", file=sys.stderr)
+        print("conformance: no case or check matches", file=sys.stderr)
         return 2
     print(outputs.as_table(results), end="")
     try:
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     untried = sum(result.why == NO_TIME for result in results)
     if untried:
-        print(f"conformance: the server is so slow that there was no time for {untried} of these", file=sys.stderr)
+        print(f"conformance: the server is too slow: no time for {untried} of these", file=sys.stderr)
     return 1 if untried or breaks_a_must(results) else 0
 
 
@@ -86,10 +88,10 @@ def _write(results: list[Result], options: argparse.Namespace) -> None:
 
 
 def _address(url: str) -> tuple[str, int]:
-    """Return the host and port in *url*. Raises ValueError if it has none, or is for another protocol."""
+    """Return the host and port in *url*. Raises ValueError for an invalid URL or another protocol."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         raise ValueError(f"{url} is no http URL")
     if parts.path not in {"", "/"} or parts.query:
-        raise ValueError(f"{url} names more than a server, and the cases ask for paths of their own")
+        raise ValueError(f"{url} has a path: give the root of the server, http://host:port/")
     return parts.hostname, parts.port or 80

@@ -1,4 +1,4 @@
-"""The command line, and what each command needs."""
+"""The command line, and the libraries that each command needs."""
 
 import os
 import subprocess

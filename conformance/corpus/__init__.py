@@ -1,1 +1,8 @@
-"""TODO."""
+"""The corpus: cases of exact octets in twelve chapters, each a folder with a table beside its files.
+
+verdicts        a parser's result in the short form of the tables
+requirements    the requirements of the RFCs, numbered, in requirements.toml
+cases           the tables and the files as values
+
+Standard library only; knows no parser and no server.
+"""

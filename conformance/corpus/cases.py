@@ -1,20 +1,21 @@
 """The cases: files of exact octets, and the table that says what each reader must make of them.
 
-A case is one file ``corpus/<name>.http``, whose name says what is in it, and one entry of ``corpus.toml``:
+A case is one file ``<chapter>/<name>.http``, named after its octets, and one entry of ``<chapter>/cases.toml``:
 
-    [a-space-before-the-colon]                                what the octets are
-    requirement = "R036"                                      which requirement they try
-    also = ["R035"]                                           and which others, from their other side
-    section = "RFC 9112 §5.1"                                 where that is written
-    level = "MUST"                                            if it is not the requirement's
+    [a-space-before-the-colon]                                the name of the file
+    requirement = "R036"                                      the requirement that it tries
+    also = ["R035"]                                           further requirements that it tries
+    section = "RFC 9112 §5.1"                                 the section of the rule
+    level = "MUST"                                            if it differs from the requirement's
+    cut_short = true                                          if it is refused only because it ends too early
     httpsock = { refused = 400 }                              or { accepted = [{ method, path, fields, content }, ...] }
-    allowed = [400]                                           what another server may do, as Case.allowed says
-    h11 = "refused"                                           or "accepted": whether h11 takes all of it
-    h11_accepted = [...]                                      what h11 understands, where that is something else
-    h11_in_parts = "One sentence with its section."           why h11 may refuse in parts what it takes whole
-    why = "One sentence with its section."                    if, and only if, the two differ
+    allowed = [400]                                           other allowed behaviour: see Case.allowed
+    h11 = "refused"                                           or "accepted": h11 takes all of it
+    h11_accepted = [...]                                      the requests that h11 understands, if they differ
+    h11_in_parts = "One sentence with its section."           the reason why h11 may refuse a case in parts
+    why = "One sentence with its section."                    the reason, if and only if the two differ
 
-A request accepted has ``closes = true`` if nothing behind it is read.
+An accepted request has ``closes = true`` if it is the last one that the server reads.
 """
 
 import tomllib
@@ -32,7 +33,7 @@ CHAPTERS = (
     *("content-length", "transfer-encoding", "chunks", "extensions-and-trailers", "connections", "no-http"),
 )
 
-# What h11 hints at where it says nothing more exact; verdicts are compared without it.
+# The status that h11 hints at by default; verdicts are compared without it.
 _ANY_STATUS = 400
 
 _REQUIRED_KEYS = {"requirement", "section", "httpsock", "h11"}
@@ -40,12 +41,12 @@ _OPTIONAL_KEYS = {"also", "level", "cut_short", "allowed", "h11_accepted", "h11_
 
 
 class Case(NamedTuple):
-    """One case: its octets, what it tries, the verdicts expected, and what any server may do.
+    """One case: its octets, its requirement, the expected verdicts, and the behaviour allowed to any server.
 
     *allowed* has one member or more of: "accepted" (each request gets a final response, and the connection goes on
     unless the request said otherwise), "refused" (any 4xx or 5xx, or no response at all, and the connection closes),
     or a status (that one, and the connection closes), or "last" (as accepted, but nothing behind it is answered).
-    A server that does none of these breaks the case.
+    Any other behaviour breaks the case.
     """
 
     chapter: str

@@ -1,4 +1,4 @@
-"""The requirements: what the RFCs ask of a server of static files, numbered, in a table of their own.
+"""The requirements: the requirements of the RFCs on a server of static files, numbered, in a table of their own.
 
 One entry of ``requirements.toml``:
 
@@ -7,7 +7,7 @@ One entry of ``requirements.toml``:
     level = "MUST"                            or SHOULD, MAY; SECURITY where the text leaves room and an attack is known
     says = "What is asked, in one sentence."
     one_sided = "Why no client breaks it."    if only a server can: there is no case of octets that break it
-    untestable = "Why not."                   if nothing on the wire shows whether it is kept
+    untestable = "Why not."                   if it cannot be seen on the wire
 """
 
 import re

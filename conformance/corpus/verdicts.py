@@ -1,4 +1,4 @@
-"""Verdicts: what a parser made of some octets, in the short form that the tables of the corpus use."""
+"""Verdicts: the result of a parser in the short form that the tables of the corpus use."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Understood(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The requests *accepted*, in order, and the *status* of the refusal after them, or None without a refusal."""
+    """The requests *accepted*, in order, and the *status* of the refusal after them, if any."""
 
     accepted: tuple[Understood, ...]
     status: int | None = None

@@ -1,6 +1,6 @@
 """The classes of accepted differences between httpsock's parser and h11: each looks for one feature in the octets.
 
-The table differences.toml says of each class what section it rests on, who refuses, and why that is right; here is how
+The table differences.toml gives the section, the direction and the reason of each class; here is how
 a class knows its own. A predicate looks at octets alone, with patterns of its own: were it to ask httpsock's grammar,
 it would excuse whatever that gets wrong.
 """
@@ -62,7 +62,7 @@ _EXTENSION = re.compile(
 
 
 def _is_authority(authority: bytes) -> bool:
-    """Return whether *authority* is a host that is not empty, with a port that TCP can have, or none."""
+    """Return whether *authority* is a host that is not empty, with a valid port or without one."""
     match = re.fullmatch(rb"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?", authority)
     if not match or int(match[2] or b"0") > 65535:
         return False
@@ -296,7 +296,7 @@ PREDICATES: dict[str, Callable[[LenientRequest], bool]] = {
 
 
 def explain(difference: Difference) -> list[str]:
-    """Return the names of the classes that explain *difference*: none is a finding."""
+    """Return the names of the classes that explain *difference*: an empty list is a finding."""
     request = LenientRequest(difference.octets)
     direction = difference.direction
     return [name for name in _NAMES.get(direction, ()) if PREDICATES[name](request)]

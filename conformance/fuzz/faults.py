@@ -1,7 +1,7 @@
-"""The faults: a request in parts, and what can be wrong with one of them.
+"""The faults: a request in parts, and the faults that one of them can have.
 
 Each fault takes a Random, from which all its choices come, and breaks a draft in one place, if it has that place.
-Knows nothing of who reads the octets.
+Independent of the parsers.
 
 RFC 9112 §3 (request line), §5 (field syntax), §6, §7.1 (content).
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-# What breaks things: octets that delimit, that look like others, and that nobody expects.
+# Likely causes of faults: delimiters, look-alikes and unexpected octets.
 ODD = (
     *(b" ", b"\t", b"\r", b"\n", b"\r\n", b"\x00", b"\x0b", b"\x0c", b"\x01", b"\x1f", b"\x7f", b"\x80", b"\x85"),
     *(
@@ -91,14 +91,14 @@ ODD_LINES = (
 
 @dataclass
 class Draft:
-    """One request before it is octets: what its parts are, and where its lines end."""
+    """One request before it is octets: its parts and its line ends."""
 
     method: bytes
     target: bytes
     version: bytes
     lines: list[bytes]
     content: bytes = b""
-    # Size with extensions, data, what follows the data.
+    # Size with extensions, data, the octets behind the data.
     chunks: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
     trailers: list[bytes] = field(default_factory=list)
     before: bytes = b""

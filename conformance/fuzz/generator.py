@@ -1,7 +1,7 @@
 """The generator: octets that a client may send, by the grammar, broken in at most one place, or mutated.
 
 All choices are made by a Random that is passed in: one with a seed repeats itself, and hypothesis has one that it can
-shrink. The simplest choice stands first, so that what is shrunk becomes simple. Knows nothing of who reads the octets.
+shrink. The simplest choice stands first, so that shrinking leads to it. Independent of the parsers.
 
 RFC 9112 §3 (request line), §5 (field syntax), §6, §7.1 (content).
 """
@@ -30,11 +30,11 @@ _CONTENTS = (b"", b"a", b"hello", b"0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: b\r\n\
 
 
 class SeededRandom(Random):
-    """A Random that repeats itself, for tests; nobody's secrets depend on it."""
+    """A Random that repeats itself, for tests; not for secrets."""
 
 
 class Generator:
-    """Octets by the grammar; *seeds* are octets to mutate besides, such as a corpus."""
+    """Octets by the grammar; *seeds* are further octets to mutate, such as a corpus."""
 
     def __init__(self, random: Random, seeds: Sequence[bytes]) -> None:
         self._random = random
@@ -45,7 +45,7 @@ class Generator:
         )
 
     def octets(self) -> bytes:
-        """Return what a client may send: by the grammar, broken in one place, or mutated."""
+        """Return the octets of a client: by the grammar, broken in one place, or mutated."""
         kind = self._random.randrange(8)
         if kind < 1:
             return self.pipeline(is_broken=False)
@@ -57,7 +57,7 @@ class Generator:
         return octets
 
     def pipeline(self, *, is_broken: bool) -> bytes:
-        """Return some requests in a row; if *is_broken* then one of them, in one place."""
+        """Return some requests in a row; if *is_broken*, one of them has a fault in one place."""
         drafts = [self._draft() for _ in range(self._random.choice((1, 1, 1, 2, 3)))]
         if is_broken:
             faults = RARE_FAULTS if self._random.randrange(512) == 511 else FAULTS
@@ -89,7 +89,7 @@ class Generator:
         return name + b":" + before + value + (b"" if self._random.randrange(4) else self._random.choice(_SPACES))
 
     def _add_content(self, draft: Draft) -> None:
-        """Give *draft* content of a length, in chunks, or none."""
+        """Give *draft* content with a length, chunked content, or no content."""
         random = self._random
         kind = random.randrange(4)
         if kind == 1:

@@ -1,7 +1,7 @@
-"""The lenient of a request: its parts, read leniently, so that what is wrong with one can be looked for.
+"""The lenient of a request: its parts, read leniently, so that each can be searched for faults.
 
-Lines may end with LF, folded lines are joined, and what a chunk line or a target holds is not checked. Nothing of
-httpsock's grammar is used, so that neither excuses what the other gets wrong.
+Lines may end with LF, folded lines are joined, and chunk lines and targets are not checked. It
+shares no grammar with httpsock, so that neither excuses a fault of the other.
 """
 
 import re
@@ -11,7 +11,7 @@ _REQUEST_LINE = re.compile(rb"([^ ]+) ([^ ]+) HTTP/([0-9]\.[0-9])\r?")
 
 
 class LenientRequest:
-    """The parts of one request, leniently: what they are if lines may end with LF and nothing else is checked."""
+    """The parts of one request, leniently: lines may end with LF, and only the form is checked."""
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
@@ -54,7 +54,7 @@ class LenientRequest:
                 break
             lines.append(line)
             if not int(size[0], 16):
-                # The empty line may come at once.
+                # The empty line may follow directly.
                 return lines, _split_at_empty_line(b"\n" + rest)[0][1:]
             rest = rest[int(size[0], 16) + 2 :]
         return lines, b""
@@ -92,7 +92,7 @@ class LenientRequest:
 
 
 def _split_at_empty_line(octets: bytes) -> tuple[bytes, bytes]:
-    """Return the lines up to the first empty line, with that, and what follows."""
+    """Return the lines up to and with the first empty line, and the rest."""
     match = re.search(rb"\n\r?\n", octets)
     stop = match.end() if match else len(octets)
     return octets[:stop], octets[stop:]

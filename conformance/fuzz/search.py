@@ -1,4 +1,4 @@
-"""The fuzzer: generated octets through httpsock's parser and h11; what no class of differences explains is a finding.
+"""The fuzzer: generated octets through httpsock's parser and h11; a difference that no class explains is a finding.
 
 ``python3 -m conformance fuzz --minutes 10`` runs for so long; each finding is shrunk to the fewest octets that still
 show it, and written as a candidate for the corpus: ``<name>.http`` with its entry in ``candidates.toml``.
@@ -31,7 +31,7 @@ _SHRINKING_STEPS = 3000
 
 
 class Finding(NamedTuple):
-    """Octets that ought not to be; *kind* is the same for what is probably the same fault, *says* what happens."""
+    """Octets that ought not to be; equal *kind* means probably the same fault; *says* describes it."""
 
     octets: bytes
     kind: str
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 
 
 class Findings:
-    """What a run has found, each kind once, and how often each class of differences was met."""
+    """The findings of a run, one of each kind, and a count for each class of differences."""
 
     def __init__(
         self, read: Callable[[bytes], ParseResult] = read_by_httpsock, *, max_seconds: float = _MAX_SECONDS
@@ -67,7 +67,7 @@ class Findings:
         return finding is not None and finding.kind == kind
 
     def _judge(self, octets: bytes, classes: Counter[str] | None) -> Finding | None:
-        """Return what is wrong with how *octets* are read, or None; count the classes that explain it in *classes*."""
+        """Return the fault in the reading of *octets*, or None; count the classes that explain it in *classes*."""
         # The time of this thread alone: on a busy machine others' work is no finding.
         started = time.thread_time()
         ours = self._read(octets)
@@ -91,7 +91,7 @@ class Findings:
 
     @staticmethod
     def _contradiction(octets: bytes, reading: ParseResult) -> Finding | None:
-        """Return what both readers took though the table says that one refuses it, or None."""
+        """Return a request that both parsers accept although the table says that one refuses it, or None."""
         start = 0
         for request in reading.requests:
             if names := contradict(octets[start : request.stop]):
@@ -104,12 +104,12 @@ class Findings:
 def _verdict(reading: ParseResult) -> str:
     """Return *reading* in words."""
     taken = [f"{request.method.decode()} {request.path!r}" for request in reading.requests]
-    words = "takes " + ", ".join(taken) if taken else "takes nothing"
+    words = "takes " + ", ".join(taken) if taken else "takes no request"
     return f"{words}, then refuses: {reading.refusal}" if reading.refusal is not None else words
 
 
 def _outline(refusal: str | None) -> str:
-    """Return *refusal* without what it quotes and counts."""
+    """Return *refusal* without its quotations and numbers."""
     return re.sub(r'".*"|(bytearray)?\(?b[\'"].*|[0-9]+', "_", refusal) if refusal else "-"
 
 
@@ -179,7 +179,7 @@ def write_candidate(folder: Path, finding: Finding) -> Path:
 
 
 def _entry(name: str, finding: Finding) -> str:
-    """Return the entry of *finding*, in the form of corpus.toml as far as a program can fill it in."""
+    """Return the entry of *finding*, in the form of cases.toml as far as a program can fill it in."""
     ours, theirs = read_by_httpsock(finding.octets), read_by_h11(finding.octets)
     accepted = ", ".join(
         f"{{ method = {_text(request.method)}, path = {_text(request.path)}, fields = {len(request.fields)}, "
@@ -210,14 +210,14 @@ def _text(octets: bytes) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Fuzz as *argv* asks, and return the exit code: 0 if nothing was found, 1 if something was."""
+    """Fuzz as *argv* asks, and return the exit code: 0 without a finding, else 1."""
     options = _parse_options(argv)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     print(f"seed {seed}", file=sys.stderr)
     generator = Generator(SeededRandom(seed), [case.octets for case in load_cases()])
     findings = Findings()
     progress = _Progress(sys.stderr, options.inputs, options.minutes * 60)
-    # Ctrl-C ends a run early; what it has found stands.
+    # Ctrl-C ends a run early; its findings stand.
     with contextlib.suppress(KeyboardInterrupt):
         _run(generator, findings, progress, options.candidates)
     progress.finish(findings)
@@ -239,12 +239,15 @@ def _run(generator: Generator, findings: Findings, progress: "_Progress", folder
 
 
 def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python3 -m conformance fuzz", description="Fuzz httpsock against h11.")
-    parser.add_argument("--minutes", type=float, default=1.0, help="how long (default: 1)")
-    parser.add_argument("--inputs", type=int, help="stop after so many inputs, however long they take")
-    parser.add_argument("--seed", type=int, help="repeat the run that had this seed (default: another each time)")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m conformance fuzz",
+        description="Search for input that httpsock's parser and h11 read differently.",
+    )
+    parser.add_argument("--minutes", type=float, default=1.0, help="duration (default: 1)")
+    parser.add_argument("--inputs", type=int, help="stop after this many inputs")
+    parser.add_argument("--seed", type=int, help="repeat the run with this seed (default: random)")
     folder = Path("candidates")
-    parser.add_argument("--candidates", type=Path, default=folder, help="where findings go (default: ./candidates)")
+    parser.add_argument("--candidates", type=Path, default=folder, help="folder for findings (default: ./candidates)")
     return parser.parse_args(argv)
 
 

@@ -27,7 +27,7 @@ INPUTS = 20_000
 
 
 def difference_of(octets: bytes) -> Difference | None:
-    """Return where the two readings of *octets* part."""
+    """Return the point where the two results for *octets* part."""
     return find_difference(octets, read_by_httpsock(octets), read_by_h11(octets))
 
 
@@ -47,7 +47,7 @@ def test_of_many_generated_inputs_none_is_a_finding(inputs: int) -> None:
 
 
 def test_the_corpus_itself_has_no_finding() -> None:
-    """What its own table explains case by case falls into the classes too."""
+    """Differences that its own tables explain case by case fall into the classes too."""
     findings = Findings()
     for octets in CORPUS:
         findings.try_octets(octets)
@@ -86,7 +86,7 @@ def test_a_seed_repeats_its_inputs() -> None:
 
 
 def test_what_is_generated_by_the_grammar_is_taken() -> None:
-    """R033, R039, R069, R090 and others: httpsock refuses nothing that the grammar allows."""
+    """R033, R039, R069, R090 and others: httpsock accepts all that the grammar allows."""
     generator = Generator(SeededRandom(SEED), ())
     for _ in range(2000):
         octets = generator.pipeline(is_broken=False)
@@ -135,7 +135,7 @@ def test_each_class_has_its_section_direction_and_reason() -> None:
 
 
 def taking(octets: bytes) -> ParseResult:
-    """Read *octets* as h11 does: what a parser would that is no stricter."""
+    """Read *octets* as h11 does: like a parser that is no stricter."""
     return read_by_h11(octets)
 
 
@@ -186,7 +186,7 @@ def unmemoised() -> Iterator[None]:
 def test_a_parser_that_errs_is_found_out(
     monkeypatch: pytest.MonkeyPatch, name: str, wrong: object, octets: bytes
 ) -> None:
-    """By the octets that show it, and by generated ones: the classes excuse none of these."""
+    """By the octets that show it, and by generated ones: no class excuses them."""
     assert Findings().try_octets(octets) is None
     request_parser.parse_head_memoised.cache_clear()
     monkeypatch.setattr(f"httpsock.{name}", wrong)
@@ -198,7 +198,7 @@ def test_a_parser_that_errs_is_found_out(
 
 
 def test_an_exception_is_a_finding() -> None:
-    """A parser raises RequestError and nothing else."""
+    """A parser raises only RequestError."""
 
     def read(octets: bytes) -> ParseResult:
         return ParseResult((), crash="httpsock raised ValueError()") if b"!" in octets else read_by_httpsock(octets)
@@ -208,7 +208,7 @@ def test_an_exception_is_a_finding() -> None:
 
 
 def test_taking_long_is_a_finding() -> None:
-    """Whatever the verdict is."""
+    """With any verdict."""
     finding = Findings(max_seconds=-1.0).try_octets(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert finding is not None
     assert (finding.kind, finding.octets) == ("slow", b"")
@@ -237,7 +237,7 @@ USUAL = ParsedRequest(b"GET", b"/", None, ((b"a", b"b"),), b"a", 10, closes=Fals
         pytest.param(USUAL._replace(closes=True), id="whether another request may follow"),
     ],
 )
-def test_readings_are_compared_to_the_last_detail(other: ParsedRequest) -> None:
+def test_results_are_compared_to_the_last_detail(other: ParsedRequest) -> None:
     """Requests that look alike may still be two."""
     usual = ParseResult((USUAL,))
     assert find_difference(b"." * 20, usual, usual) is None
@@ -263,7 +263,7 @@ def test_shrinking_leaves_what_matters() -> None:
 
 
 def test_a_finding_becomes_a_candidate_for_the_corpus(tmp_path: Path) -> None:
-    """Its octets are a file, its verdicts an entry as in corpus.toml; written once."""
+    """Its octets are a file, its verdicts an entry as in cases.toml; written once."""
     octets = b'GET /"\x7f HTTP/1.1\r\nHost: a\r\n\r\n'
     finding = Finding(octets, "kind", 'says "this"')
     path = write_candidate(tmp_path / "candidates", finding)
@@ -282,7 +282,7 @@ def test_any_verdict_can_be_written(tmp_path: Path) -> None:
 
 
 def test_the_command_counts_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 0 as nothing was found, and nothing is written then."""
+    """Without a finding the exit code is 0, and no file is written."""
     candidates = tmp_path / "candidates"
     assert fuzz.main(["--inputs", "300", "--seed", str(SEED), "--candidates", str(candidates)]) == 0
     output = capsys.readouterr()
@@ -293,6 +293,6 @@ def test_the_command_counts_what_it_did(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_run_ends_when_its_time_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No minute at all is over at once."""
+    """Zero minutes are over immediately."""
     assert fuzz.main(["--minutes", "0", "--seed", "1", "--candidates", str(tmp_path / "candidates")]) == 0
     assert capsys.readouterr().out.endswith("0 inputs, 0 differences explained, 0 kinds of findings (seed 1)\n")

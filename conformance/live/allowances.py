@@ -1,7 +1,7 @@
 """The allowances: where the RFC lets a server do something else than httpsock, by requirement, for the live check.
 
-The table says it for a case of its own, with ``allowed``; here it is said once for all cases of a kind. Nothing here
-excuses a server whose sentinel goes astray.
+``allowed`` in the tables does so for one case; this module does it for all cases of a kind. A server that answers the
+sentinel wrongly always fails.
 """
 
 from conformance.corpus.cases import Case
@@ -16,9 +16,9 @@ _MAY_ACCEPT = frozenset((
     "R050",  # RFC 9112 §6.3: a list of equal lengths may count once
     "R059",  # RFC 9112 §6.1: both framings may be processed as chunked, with a close behind
     "R060",  # the same in HTTP/1.0
-    "R071",  # RFC 9112 §7.1.1: what is too long an extension is the server's to say
+    "R071",  # RFC 9112 §7.1.1: the server decides how long an extension may be
 ))  # fmt: skip
-# Limits are the server's choice: what is too much for one is not for another.
+# Limits are the server's choice: they differ between servers.
 _LIMIT_STATUSES = frozenset((413, 414, 431))
 # RFC 3986 §3.2.2, §3.2.3: a port is any number of digits, a host may be empty; RFC 6874 had zones.
 _HOSTS_OF_DOUBTFUL_USE = frozenset((
@@ -26,7 +26,7 @@ _HOSTS_OF_DOUBTFUL_USE = frozenset((
 ))  # fmt: skip
 # RFC 9112 §6.1: a server may process these, and has to close behind them.
 _PROCESSED_LAST = frozenset(("R059", "R060"))
-# RFC 9112 §3.2: what the grammar of the request line doesn't cover may be redirected to its encoded form.
+# RFC 9112 §3.2: an invalid request-target may be redirected to its encoded form.
 _MAY_REDIRECT = frozenset(("R017", "R027", "R140"))
 _REDIRECTS = frozenset((301, 302, 307, 308))
 _SPACE = b" \t\v\f\r"
@@ -51,7 +51,7 @@ def may_accept(case: Case) -> bool:
 
 
 def has_to_close(case: Case) -> bool:
-    """Return whether a server that takes for a request what the table has refused may answer nothing behind it."""
+    """Return whether a server that accepts a case which the table refuses must close behind it."""
     if "accepted" in case.allowed:
         return False
     return "last" in case.allowed or case.requirement in _PROCESSED_LAST
@@ -66,7 +66,7 @@ def may_turn_away(case: Case, status: int) -> bool:
     """Return whether *status* keeps the request line of *case* from being processed, as a refusal of its form would."""
     if case.requirement in _MAY_REDIRECT and status in _REDIRECTS:
         return True
-    # RFC 9110 §7.1: GET of an asterisk names nothing that is there, and no text says that 404 is the wrong word.
+    # RFC 9110 §7.1: GET of an asterisk names no resource, and no text forbids 404 for it.
     return case.requirement == "R027" and status == 404
 
 

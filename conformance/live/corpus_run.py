@@ -2,7 +2,7 @@
 
 A few connections at a time. Each has a time limit that follows from how fast the server answers a plain request: a
 server that never answers costs seconds, not minutes. After *deadline* the rest is skipped, which is no failure.
-Whatever the server sends becomes a Result.
+Every reaction of the server becomes a Result.
 """
 
 import threading
@@ -16,7 +16,7 @@ from . import wire
 from .probes import Judgement, PlainAnswer, Probe, judge, probe_of, sentinel
 from .results import KEPT_OCTETS, NO_TIME, Outcome, Result
 
-# The name of the first result; if it fails, nothing else is tried.
+# The name of the first result; if it fails, the run stops.
 FIRST = "the-server-answers-a-plain-request"
 
 _CONNECTIONS = 8
@@ -29,7 +29,7 @@ _MANY_TIMEOUTS = 12
 
 
 class _Prober:
-    """Plays cases against the server at *address*, which answers a plain request after *seconds*, until *deadline*."""
+    """Sends cases to the server at *address*, which answers a plain request after *seconds*, until *deadline*."""
 
     def __init__(self, address: tuple[str, int], plain: PlainAnswer, seconds: float, deadline: float) -> None:
         self._address = address
@@ -48,7 +48,7 @@ class _Prober:
         transcript = self._exchange(probe)
         if transcript.ended == "timed out" and time.monotonic() > self._deadline:
             return self._result(probe, transcript, Outcome.SKIPPED, "", NO_TIME)
-        # What never ends is not read either: that would take longer than it took to send.
+        # An endless response is not parsed: that would take longer than sending it.
         received = b"" if transcript.ended == "flooded" else transcript.received
         reading = wire.read_responses(received, probe.methods, is_ended=transcript.ended == "closed")
         if speaks_http_2(transcript):
@@ -99,17 +99,17 @@ def _judgement(
     if transcript.ended == "refused":
         return Judgement("the connection is refused")
     if transcript.ended == "flooded":
-        return Judgement(f"more than {_MAX_OCTETS} octets, and no end")
+        return Judgement(f"more than {_MAX_OCTETS} bytes without an end")
     faults = list(dict.fromkeys(reading.faults))
     lacks_allow = all("Allow" in fault for fault in faults)
     is_simple = all("no start of a response" in fault for fault in faults)
     judgement = judge(probe, number, reading, transcript.ended, plain)
-    # Responses that are whole show what the server has made of the case, whatever is wrong with them or behind them.
+    # Whole responses show how the server read the case, even with faults in them or behind them.
     is_judged = not faults or lacks_allow or (is_simple and bool(reading.responses))
     if not faults or (is_judged and judgement.why is not None and not judgement.is_should):
         return judgement
     if is_simple and probe.case.is_refused:
-        # It may be a response of HTTP/0.9 to what is no request of HTTP/1; RFC 9112 §2.2 has no MUST on that.
+        # It may be a response of HTTP/0.9 to an invalid request of HTTP/1; RFC 9112 §2.2 has no MUST on that.
         return Judgement("; ".join(faults), is_should=True)
     return Judgement("; ".join(faults), requirement="R100" if lacks_allow else "R115")
 

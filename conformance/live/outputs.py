@@ -1,6 +1,6 @@
 """The outputs: the results of a live check as a table, as JSON, as JUnit's XML and as one page of HTML.
 
-It takes results and gives text. What a server has sent is shown as printable ASCII, whatever it was.
+It takes results and gives text. All octets of a server are shown as printable ASCII.
 """
 
 import html
@@ -15,7 +15,7 @@ from conformance.corpus.requirements import load_requirements
 from .results import Outcome, Result, chapter_of_result, section_of_result
 
 _MAX_SHOWN = 1200
-# The levels, the gravest first, and what each means for the server that breaks it.
+# The levels, the gravest first, and the meaning of each for the server that breaks it.
 LEVELS = {
     "MUST": "the RFC's word",
     "SHOULD": "the RFC's word: there may be reasons not to follow it",
@@ -26,7 +26,7 @@ LEVELS = {
 
 
 class Cause(NamedTuple):
-    """What some failures have in common: one requirement, at one level."""
+    """The common cause of some failures: one requirement, at one level."""
 
     level: str
     requirement: str
@@ -38,13 +38,13 @@ class Cause(NamedTuple):
 def show(octets: bytes) -> str:
     """Return *octets* as one would write them in a program, a long run cut short."""
     text = ascii(octets[:_MAX_SHOWN])[2:-1].replace("\\\\", "\\")
-    return text if len(octets) <= _MAX_SHOWN else f"{text} … ({len(octets)} octets)"
+    return text if len(octets) <= _MAX_SHOWN else f"{text} … ({len(octets)} bytes)"
 
 
 def _lines(octets: bytes) -> list[str]:
     """Return *octets* line by line, as they are shown."""
     lines = show(octets).replace("\\r\\n", "\\r\\n\n").splitlines()
-    return lines or ["(nothing)"]
+    return lines or ["(no bytes)"]
 
 
 def chapters(results: Sequence[Result]) -> dict[str, Counter[Outcome]]:
@@ -91,7 +91,7 @@ def _summary(results: Sequence[Result]) -> str:
 
 
 def as_table(results: Sequence[Result]) -> str:
-    """Return all failures with their octets, what they come to by requirement, and the figures of each chapter."""
+    """Return all failures with their octets, their counts by requirement, and the figures of each chapter."""
     parts = [_failure(result) for result in results if result.outcome is Outcome.FAILED]
     parts += [_summary(results)] if parts else []
     counts = chapters(results)
@@ -103,7 +103,7 @@ def as_table(results: Sequence[Result]) -> str:
 
 
 def _failure(result: Result) -> str:
-    """Return what went wrong, with the octets in both directions, the clause, and how to see it again."""
+    """Return one failure: its octets in both directions, its section, and a shell line that repeats it."""
     lines = [
         f"{result.level} {result.requirement} ({section_of_result(result)}): {result.name}",
         f"  {result.why}",
@@ -126,7 +126,7 @@ def _plain(result: Result) -> dict[str, str]:
 
 
 def as_junit(results: Sequence[Result]) -> str:
-    """Return the results as JUnit's XML: a chapter is a suite. What is no MUST is no failure there, but is skipped."""
+    """Return the results as JUnit's XML, a suite for each chapter; a broken SHOULD or policy counts as skipped."""
     root = ET.Element("testsuites", name="conformance")
     for chapter in chapters(results):
         mine = [result for result in results if chapter_of_result(result) == chapter]
@@ -153,7 +153,7 @@ pre { overflow-x: auto; padding: .5rem; background: #8881; } .broken { color: #c
 
 
 def as_html(results: Sequence[Result], title: str) -> str:
-    """Return one page that needs nothing else: the figures, then each failure."""
+    """Return one self-contained page: the figures, then each failure."""
     counts = chapters(results)
     rows = "".join(
         f"<tr><td>{html.escape(chapter)}</td>" + "".join(f"<td>{counts[chapter][outcome]}</td>" for outcome in Outcome)
@@ -163,7 +163,7 @@ def as_html(results: Sequence[Result], title: str) -> str:
     heads = "".join(f"<th>{outcome.value}</th>" for outcome in Outcome)
     summary = f"<pre>{html.escape(_summary(results))}</pre>\n"
     failures = "".join(_section(result) for result in results if result.outcome is Outcome.FAILED)
-    failures = failures or "<p>Nothing is broken.</p>"
+    failures = failures or "<p>No failures.</p>"
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width">\n<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n'

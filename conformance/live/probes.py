@@ -1,8 +1,8 @@
-"""The plays: what is sent to a running server for a case of the corpus, and which answers pass.
+"""Probes: the octets sent to a running server for a case of the corpus, and the answers that pass.
 
 A case is followed by a sentinel, a plain request with a number of its own. Where the case is accepted the sentinel is
-answered as itself; where it is refused nothing is answered any more. A case that is no request only because it ends too
-early is sent alone, and our side is ended.
+answered as itself; where it is refused, the sentinel must get no answer. A case that is refused only because it
+ends too early (`cut_short` in the table) is sent alone, and our side ends.
 
 It knows the table and the strict reader, no socket. It judges by the RFC: where that leaves a choice, either passes.
 """
@@ -14,22 +14,22 @@ from conformance.corpus.cases import Case
 from .allowances import has_no_end, has_to_close, may_accept, may_go_on, may_refuse, may_turn_away
 from .responses import Reading, Response
 
-# What refuses a request for its form, whatever it asks for.
+# Statuses that refuse the form of a request.
 _SYNTAX_STATUSES = frozenset((400, 408, 413, 414, 431, 505))
-# Requirements about framing: after a fault there, what follows has no known meaning (RFC 9112 §2.2, §6.3).
+# Requirements about framing: after a fault there, the following octets have no known meaning (RFC 9112 §2.2, §6.3).
 _FRAMING = frozenset(f"R{number:03}" for number in range(48, 75))
-# What a path names is the server's to say, with 400 too.
+# The server decides which paths it has, and may answer 400.
 _PATHS = frozenset(("R138", "R139", "R140", "R141"))
-# The RFC names the status and the close: nothing else will do.
+# The RFC names the status and the close: any other is a fault.
 _STATUS_IS_GIVEN = frozenset(("R029", "R030", "R031", "R036", "R048", "R049", "R057"))
 
 
 class Probe(NamedTuple):
-    """What is sent, and what may happen.
+    """The octets sent, and the allowed behaviour.
 
-    *accepted_count* requests come first, and are accepted. Then the rest is refused, with one of *statuses* or, if
-    there are none, any error or no answer, if that is allowed (*may_refuse*); or it is a request too (*may_accept*),
-    which *closes* the connection or doesn't.
+    *accepted_count* requests come first, and are accepted. The rest may be refused (*may_refuse*): with one of
+    *statuses* or, if that is empty, with any error or no answer. Or it may be a request too (*may_accept*), which
+    *closes* the connection or does not.
     """
 
     case: Case
@@ -43,9 +43,9 @@ class Probe(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """Why a server fails, or None if it passes; *is_should* if that breaks no more than a SHOULD.
+    """The reason why a server fails, or None if it passes; *is_should* if that breaks no more than a SHOULD.
 
-    What it breaks is *requirement*, if not the one of the case.
+    *requirement* is the broken one, if not that of the case.
     """
 
     why: str | None
@@ -89,7 +89,7 @@ def probe_of(case: Case, number: int) -> Probe:
 def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
     """Return whether the answers read, and how the connection *ended*, are what *probe* with its sentinel allows."""
     if any(response.status == 500 for response in reading.responses):
-        return Judgement("a request, whatever is wrong with it, is no error of the server, but the answer is 500")
+        return Judgement("a malformed request must not cause a server error, but the answer is 500")
     if ended == "timed out" and not reading.responses:
         return Judgement("no answer, and the connection stays open", is_should=probe.case.is_refused)
     if probe.case.octets.startswith(b"CONNECT "):
@@ -117,14 +117,14 @@ def _judge_tunnel(reading: Reading) -> Judgement:
 
 
 def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
-    """Judge the answer to what ends too early: any, or none; but then the connection is closed."""
+    """Judge the answer to a request that ends too early: any or no answer, but the connection closes."""
     answers = reading.responses
     if len(answers) > probe.accepted_count + 1:
         return Judgement(f"{len(answers)} answers to {probe.accepted_count} requests and a part of one")
     head = probe.case.octets.rpartition(b"\r\n\r\n")
     if len(answers) > probe.accepted_count and not head[1] and answers[-1].status < 300:
         return Judgement(f"a head that has no end is answered with {answers[-1].status}")
-    # A server that has said that it closes may linger for what is under way (RFC 9112 §9.6).
+    # A server that has announced the close may linger for octets in transit (RFC 9112 §9.6).
     if ended == "timed out" and not (answers and answers[-1].closes):
         return Judgement("the client has ended its side within a request, and the connection stays open")
     return Judgement(None)
@@ -138,7 +138,7 @@ def _is_sentinels(answer: Response, number: int, plain: PlainAnswer) -> bool:
 
 
 def _refuses(answer: Response, probe: Probe, index: int) -> bool:
-    """Return whether *answer* refuses the form of request *index*, and not what it asks for."""
+    """Return whether *answer* refuses the form of request *index*, not its meaning."""
     method = probe.methods[index] if index < len(probe.methods) else "GET"
     if answer.status == 501 and method in ("GET", "HEAD"):
         return True
@@ -159,7 +159,7 @@ def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, pla
             why = f"request {index + 1} is to be taken, and is refused with {answer.status}"
             return Judgement(why, is_should=probe.methods[index] not in ("GET", "HEAD", "POST"))
     if has_no_end(probe.case):
-        # What follows is part of the same line.
+        # The following octets are part of the same line.
         return Judgement("octets of one line are taken for two requests" if len(answers) > count else None)
     if len(answers) > count and (probe.closes or (count > probe.accepted_count and has_to_close(probe.case))):
         return Judgement("the connection has to be closed behind the last of these requests, and the next is answered")
@@ -177,11 +177,11 @@ def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, pla
 
 
 def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnswer) -> Judgement:
-    """Judge answers where something in the case is no request: it is refused, and nothing behind it is answered."""
+    """Judge answers to an invalid case: it is refused, and the request behind it gets no answer."""
     answers = reading.responses
     refusals = (index for index, answer in enumerate(answers) if _refuses(answer, probe, index))
     first = next(refusals, len(answers))
-    # Where the table has no refusal, any of its requests may be what the server refuses.
+    # Where the table has no refusal, the server may refuse any of the requests.
     count = probe.accepted_count if probe.case.is_refused else min(first, probe.accepted_count - 1)
     if first < min(count, len(answers)):
         return Judgement(f"request {first + 1} is to be taken, and is refused with {answers[first].status}")
@@ -190,7 +190,7 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
     refusal, behind = answers[count : count + 1], answers[count + 1 :]
     is_taken = bool(refusal) and refusal[0].status not in _SYNTAX_STATUSES
     if len(behind) > 1:
-        # Who has taken the first for a request, as RFC 9112 §3 lets some, takes the next for one too.
+        # A server that accepts the first, as RFC 9112 §3 lets some do, also accepts the next.
         if is_taken and may_accept(probe.case):
             return Judgement(None)
         return Judgement(f"{len(behind)} answers behind the refusal: octets of the request are taken for another")
@@ -202,13 +202,13 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
     if probe.case.requirement in _FRAMING:
         return Judgement(f"refused with {refusal[0].status}, and the octets behind it are taken for a request")
     if refusal[0].status in (405, 501) or _is_sentinels(behind[0], number, plain):
-        # RFC 9112 §2.2: what matches no message is answered with 400 and a close, which is no MUST.
+        # RFC 9112 §2.2: octets that match no message get 400 and a close, which is no MUST.
         return Judgement(f"refused with {refusal[0].status}, and the connection goes on", is_should=True)
     return Judgement(f"the request behind the refusal is answered with {behind[0].status}, alone with {plain.status}")
 
 
 def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -> Judgement:
-    """Judge the one answer, or none, that refuses something, which *is_last* on the connection or isn't."""
+    """Judge the one answer, if any, that refuses a request; *is_last* if no answer follows it."""
     is_given = probe.case.requirement in _STATUS_IS_GIVEN
     wanted = " or ".join(map(str, sorted(probe.statuses)))
     if not refusal:

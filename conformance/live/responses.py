@@ -24,7 +24,7 @@ _SINGLETONS = frozenset(
     b"content-length content-type content-range content-location date etag last-modified location age retry-after "
     b"expires server".split()
 )
-# More than this, and how many there are tells nothing new: what a server sends without end is not read without end.
+# Beyond these counts more adds no information: reading an endless response must end.
 _MAX_SURPLUS = 100
 _MAX_CHUNKS = 100_000
 
@@ -79,7 +79,7 @@ def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> R
     """Return the responses in *octets* that a server sent to requests of *methods*, in their order.
 
     *is_ended* says whether these are all octets until the server closed. Beyond *methods*, GET is assumed, for some
-    surplus responses: what a server sends without end is left over.
+    surplus responses: an endless response is left over.
     """
     reading = Reading([], b"", [], [])
     at = 0
@@ -125,7 +125,7 @@ def _faults_of_a_partial_head(octets: bytes, *, is_ended: bool) -> list[str]:
 
 
 def _fields(lines: Sequence[bytes], faults: list[str]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return names, in lower case, and values; lines that are none are left out, and are *faults*."""
+    """Return names, in lower case, and values; invalid lines are left out and added to *faults*."""
     fields = []
     for line in lines:
         match = _FIELD_LINE.fullmatch(line)
@@ -206,7 +206,7 @@ def _content(octets: bytes, at: int, head: Response, method: str, *, is_ended: b
 
 
 def _no_content(octets: bytes, at: int, head: Response, method: str) -> _Framed:
-    """Return no content; what follows has to be another response."""
+    """Return no content; only another response may follow."""
     rest = octets[at : at + 5]
     if rest and not b"HTTP/".startswith(rest) and head.status != 101:
         what = "HEAD" if method == "HEAD" else str(head.status)

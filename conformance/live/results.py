@@ -12,7 +12,7 @@ KEPT_OCTETS = 64 * 1024
 
 
 class Outcome(Enum):
-    """What became of a case or a check."""
+    """The outcome of a case or a check."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -20,7 +20,7 @@ class Outcome(Enum):
 
 
 class Result(NamedTuple):
-    """One case or check against one server: what came of it, and, if it failed, why and how to see that again."""
+    """One case or check against one server: its outcome, and after a failure the reason and a way to repeat it."""
 
     name: str
     requirement: str
@@ -33,13 +33,13 @@ class Result(NamedTuple):
 
 
 def chapter_of_result(result: Result) -> str:
-    """Return the chapter that what *result* tries is in."""
+    """Return the chapter of the requirement of *result*."""
     requirement = load_requirements().get(result.requirement)
     return chapter_of(requirement.section if requirement else "practice")
 
 
 def section_of_result(result: Result) -> str:
-    """Return the section that says what *result* tries."""
+    """Return the section of the requirement of *result*."""
     requirement = load_requirements().get(result.requirement)
     return requirement.section if requirement else ""
 

@@ -1,7 +1,7 @@
 """The known folder: the files that the static-semantics checks ask for, made with fixed content and fixed dates.
 
 A system that cannot hold one of the odd ones (a sparse file, a FIFO, a name that is no UTF-8) gets a folder without it;
-the checks that need it then find nothing and do not apply.
+the checks that need it then do not apply.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ DIGITS = b"0123456789"
 BIG = b"".join(b"%07d\n" % number for number in range(0, 3 << 20, 8))
 SPARSE_OCTETS = (5 << 30) + 3
 STYLE = b"body { margin: 0; padding: 0; color: black }\n" * 40
-# What tells that a file of the system was served: each Unix has it, with the same first words.
+# A file outside the folder, to detect a leak: each Unix has it, with the same first words.
 OUTSIDE = "/etc/passwd"
 OUTSIDE_MARK = b"root:"
 MODIFIED = 1_614_834_367

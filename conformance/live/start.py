@@ -22,7 +22,7 @@ _PAUSE_SECONDS = 0.05
 
 
 class StartError(Exception):
-    """The server doesn't start; says why."""
+    """The server does not start; the message gives the reason."""
 
 
 class Program(subprocess.Popen[bytes]):
@@ -49,7 +49,7 @@ class Program(subprocess.Popen[bytes]):
 
 @contextlib.contextmanager
 def started(command: str) -> Iterator[tuple[str, int]]:
-    """Start *command*, where ``{port}`` and ``{root}`` stand for what it is to serve, and give its address.
+    """Start *command*, with ``{port}`` and ``{root}`` filled in, and yield its address.
 
     It is stopped in the end. Raises StartError if it can't be run, or doesn't answer in time.
     """
@@ -69,15 +69,17 @@ def started(command: str) -> Iterator[tuple[str, int]]:
             try:
                 if not server.answers(address):
                     output.seek(0)
-                    said = output.read(2000).decode("utf-8", "replace").strip()
-                    raise StartError(f"{words[0]} doesn't answer on port {address[1]}; it says: {said or 'nothing'}")
+                    output_text = output.read(2000).decode("utf-8", "replace").strip()
+                    raise StartError(
+                        f"{words[0]} does not answer on port {address[1]}; its output: {output_text or 'empty'}"
+                    )
                 yield address
             finally:
                 server.stop()
 
 
 def _free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

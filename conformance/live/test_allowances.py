@@ -1,4 +1,4 @@
-"""Fairness: no server is accused of what the RFC lets it do, and what it is accused of is what it does."""
+"""Fairness: the check accuses no server of allowed behaviour, and each accusation describes the behaviour seen."""
 
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from .responses import Reading, Response
 from .results import NO_TIME, Outcome, Result
 
 _CASES = {case.name: case for case in load_cases()}
-# What the sentinel gets when it is alone, and all other requests for what is not there.
+# The status of the sentinel when it is alone, and of every request for a missing file.
 _MISSING = 404
 
 
@@ -90,7 +90,7 @@ def test_what_the_rfc_lets_a_server_do_passes(name: str, statuses: list[int]) ->
         pytest.param("connect-to-a-path", [200], "tunnel", id="a tunnel to nowhere (RFC 9110 §9.3.6)"),
     ],
 )
-def test_a_server_is_told_what_it_does(name: str, statuses: list[int], why: str) -> None:
+def test_an_accusation_describes_the_behaviour(name: str, statuses: list[int], why: str) -> None:
     """The sentence is about what was seen, not about what the table would have done."""
     said, is_should = verdict_on(name, *statuses)
     assert said is not None
@@ -99,7 +99,7 @@ def test_a_server_is_told_what_it_does(name: str, statuses: list[int], why: str)
 
 
 def _run(name: str, behaviour: Behaviour) -> str | None:
-    """Return what the check *name* says of a server that tells *behaviour*."""
+    """Return the verdict of the check *name* on a server with *behaviour*."""
     check = next(check for check in CHECKS if check.name == name)
     with running(behaviour) as address:
         return check.run(Session(address))
@@ -182,7 +182,7 @@ def test_each_level_of_a_case_or_a_check_has_its_meaning() -> None:
 def test_what_there_was_no_time_for_is_no_pass(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """Exit code 1, and a sentence: nobody knows whether a MUST is broken."""
+    """Exit code 1, and a sentence: an untried MUST may be broken."""
     from conformance.__main__ import main
 
     passed, untried = _result("MUST", "R036", Outcome.PASSED), _result("MUST", "R036", Outcome.SKIPPED, NO_TIME)

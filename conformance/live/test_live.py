@@ -1,4 +1,4 @@
-"""The live check: httpsock as a running server passes whole, and no server can make the check fail, hang or lie."""
+"""The live check: httpsock as a running server passes whole, and no server makes the check fail, hang or err."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ from .results import NO_TIME, Outcome, Result, breaks_a_must, matches
 from .start import Program
 from .wire import Reading, Response, exchange, read_responses
 
-# Policies are httpsock's own as long as nobody asks otherwise; all of them hold.
+# Policies are httpsock's defaults; all of them hold.
 _CASES = load_cases()
 _START = f"{sys.executable} -m httpsock --port {{port}} {{root}}"
 
@@ -99,7 +99,7 @@ def test_octet_by_octet_a_case_gets_the_same_answers(address: tuple[str, int], r
 
 
 def test_httpsock_passes_the_static_semantics(address: tuple[str, int]) -> None:
-    """Nothing fails, and what both parts find is one list."""
+    """All pass, and the results of both parts are one list."""
     found = check(address, "RFC 9110 §1")
     assert [result for result in found if result.outcome is Outcome.FAILED] == []
     assert {result.name for result in found} & {check_.name for check_ in CHECKS}
@@ -157,13 +157,13 @@ def _reset(connected: socket.socket) -> None:
     [
         pytest.param(lambda connected: connected.recv(65536) and connected.recv(65536), id="never answers"),
         pytest.param(lambda connected: connected.sendall(bytes(range(256)) * 9), id="answers garbage"),
-        pytest.param(socket.socket.close, id="closes at once"),
+        pytest.param(socket.socket.close, id="closes immediately"),
         pytest.param(_reset, id="resets"),
         pytest.param(_send_endlessly, id="never ends"),
     ],
 )
 def test_a_server_that_speaks_no_http_fails_at_once(converse: Callable[[socket.socket], object]) -> None:
-    """One sentence, and nothing more is tried."""
+    """One sentence, and the check stops."""
     with hostile(converse) as address:
         (result,) = check(address)
     assert (result.name, result.outcome) == (FIRST, Outcome.FAILED)
@@ -210,7 +210,7 @@ def _send_slowly(connected: socket.socket) -> None:
     "converse",
     [
         pytest.param(_wait, id="never answers"),
-        pytest.param(socket.socket.close, id="closes at once"),
+        pytest.param(socket.socket.close, id="closes immediately"),
         pytest.param(lambda connected: connected.sendall(bytes(range(256)) * 9), id="answers garbage"),
         pytest.param(_send_endlessly, id="never ends"),
         pytest.param(_send_interim_responses_endlessly, id="never comes to the point"),
@@ -221,7 +221,7 @@ def _send_slowly(connected: socket.socket) -> None:
 def test_a_server_that_is_polite_once_and_hostile_then_costs_its_time_and_no_more(
     converse: Callable[[socket.socket], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever it does, each case and each check has its result, and what there was no time for is no fault."""
+    """Each case and each check has its result, and one that ran out of time is not a fault."""
     monkeypatch.setattr(command, "_CORPUS_SECONDS", 0.2)
     monkeypatch.setattr(command, "_SEMANTICS_SECONDS", 0.4)
 
@@ -261,7 +261,7 @@ def _outcomes(converse: Callable[[socket.socket], object]) -> dict[str, Result]:
 
 
 def test_a_server_that_takes_everything_breaks_what_has_to_be_refused() -> None:
-    """And nothing else: it says that it closes."""
+    """Only those: it says that it closes."""
     results = _outcomes(_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
     assert results["a-get-with-host-alone"].outcome is Outcome.PASSED
     assert results["a-field-line-that-ends-with-lf"].outcome is Outcome.PASSED
@@ -294,7 +294,7 @@ def test_an_error_of_the_server_is_never_an_answer() -> None:
 
 
 def test_every_case_has_a_verdict_whatever_the_answers_are() -> None:
-    """From none to too many; silence passes only where the RFC lets a server close without a response."""
+    """From zero to too many; silence passes only where the RFC lets a server close without a response."""
     wrong = []
     all_statuses = [(), *product((200, 400, 404), repeat=2), (404, 404, 404, 404)]
     plain = PlainAnswer(404, echoes=False)
@@ -311,7 +311,7 @@ def test_every_case_has_a_verdict_whatever_the_answers_are() -> None:
 
 
 def test_what_is_no_response_is_a_fault_however_well_meant() -> None:
-    """A date that is none: whatever the case tries, the fault is the answer's."""
+    """An invalid date: the fault is in the response, not in the subject of the case."""
     octets = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\nDate: today\r\n\r\n"
     result = _outcomes(_answer(octets))["a-get-with-host-alone"]
     assert "date is" in result.why
@@ -331,19 +331,19 @@ def test_the_command_starts_a_server_checks_it_and_writes_what_it_found(
     assert len([entry for entry in found if entry["requirement"] == "R036"]) == count
     assert {entry["outcome"] for entry in found} <= {"passed", "skipped"}
     assert files[1].read_text().count("<testcase ") == len(found)
-    assert "Nothing is broken." in files[2].read_text()
+    assert "No failures." in files[2].read_text()
     assert "Field syntax" in capsys.readouterr().out
 
 
-def test_a_failure_shows_octets_clause_and_how_to_see_it_again() -> None:
-    """In each form, whatever the octets are."""
+def test_a_failure_shows_its_octets_its_section_and_a_line_that_repeats_it() -> None:
+    """In each form, for any octets."""
     again = "printf 'x' | nc h 1"
     result = Result("a-name", "R036", "MUST", Outcome.FAILED, "why <&>", b"\x00\r\n<", b"\xff" * 5000, again)
     for text in (outputs.as_table([result]), outputs.as_junit([result]), outputs.as_html([result], "<title>")):
         assert "RFC 9112 §5.1" in text
         assert "nc h 1" in text
         assert "\\x00\\r\\n" in text
-        assert "5000 octets" in text
+        assert "5000 bytes" in text
     assert "<title><" not in outputs.as_html([result], "<title>")
     assert json.loads(outputs.as_json([result]))[0]["sent"] == "\x00\r\n<"
 

@@ -107,7 +107,7 @@ def test_nothing_that_a_server_sends_raises_an_error() -> None:
                 octets_read = sum(len(part.octets) for part in (*reading.responses, *reading.interim))
                 assert octets_read + len(reading.leftover) == len(changed)
                 faults_by_h11_client(changed, [method])
-            # What may still come is no fault.
+            # An incomplete response is not a fault.
             assert read_responses(octets[:position], [method], False).faults == []
 
 
@@ -152,7 +152,7 @@ def test_an_exchange_has_what_was_sent_and_received_and_how_it_ended() -> None:
 
 
 def test_what_never_ends_is_not_read_without_end() -> None:
-    """What is behind a hundred surplus responses, or a hundred thousand chunks, is left over."""
+    """Octets behind a hundred surplus responses, or a hundred thousand chunks, are left over."""
     assert len(read(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, "GET").interim) < 110
     assert len(read(OK * 1000, "GET").responses) < 110
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 200_000
@@ -195,7 +195,7 @@ def test_a_server_that_never_ends_is_cut_off() -> None:
 
 
 def test_a_server_that_reads_nothing_doesnt_block_the_exchange() -> None:
-    """What it has said before it closed is received all the same."""
+    """A response sent before the close is still received."""
 
     def converse(connected: socket.socket) -> None:
         connected.sendall(b"no")

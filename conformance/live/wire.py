@@ -1,7 +1,7 @@
 """The wire: octets sent to a server, octets that come back, and a strict reader of responses.
 
-It knows sockets and RFC 9112 §4 to §8, and neither the corpus nor any server. What a server sends is data here:
-nothing that arrives raises an error. A *fault* is a sentence about octets that no server may send, with its section.
+It knows sockets and RFC 9112 §4 to §8, and neither the corpus nor any server. Responses are data here:
+no octets raise an error. A *fault* is a sentence about octets that no server may send, with its section.
 
     sent --> exchange() --> received --> read_responses() --> responses, leftover, faults
 """
@@ -63,7 +63,7 @@ class _Exchange:
         return self._writes
 
     def send(self) -> None:
-        """Send as much as the system takes. A server that has closed may still have said why, so reading goes on."""
+        """Send as much as the system takes. A server that has closed may have sent a reason, so keep reading."""
         try:
             count = self._socket.send(self._unsent)
         except BlockingIOError:
@@ -83,7 +83,7 @@ class _Exchange:
             pass  # The server was faster.
 
     def receive(self) -> str | None:
-        """Receive what is there, and return how the connection ended, or None if it goes on."""
+        """Receive once, and return how the connection ended, or None if it goes on."""
         try:
             octets = self._socket.recv(_RECEIVE_OCTETS)
         except BlockingIOError:
@@ -106,7 +106,7 @@ def exchange(
     """Connect to *address*, send *parts* one after the other, and return what came back until the server closed.
 
     *ends* says whether our side is ended as soon as all is sent. With *patience* it is ended after that many seconds of
-    silence. After *seconds* in all, or *max_octets* received, nothing more is waited for.
+    silence. The exchange ends after *seconds* in all, or *max_octets* received.
     """
     deadline = time.monotonic() + seconds
     try:
@@ -150,7 +150,7 @@ def _limit(spare_octets: int, deadline: float) -> str | None:
 def reproduce(host: str, port: int, octets: bytes) -> str:
     """Return one line for a shell that sends *octets* to a server and prints what it answers.
 
-    What is repeated many times is written once: ``printf 'a%.0s' $(seq 9000)``.
+    A long repetition is written once: ``printf 'a%.0s' $(seq 9000)``.
     """
     commands = []
     position = 0
@@ -161,12 +161,12 @@ def reproduce(host: str, port: int, octets: bytes) -> str:
         position = run.end()
     if position < len(octets) or not commands:
         commands.append(f"printf '{_printf_format(octets[position:])}'")
-    said = commands[0] if len(commands) == 1 else f"{{ {'; '.join(commands)}; }}"
-    return f"{said} | nc {host} {port}"
+    command = commands[0] if len(commands) == 1 else f"{{ {'; '.join(commands)}; }}"
+    return f"{command} | nc {host} {port}"
 
 
 def _printf_format(octets: bytes) -> str:
-    """Return *octets* as the format of printf(1) within single quotes; what a terminal doesn't show is in octal."""
+    """Return *octets* as the format of printf(1) within single quotes; unprintable octets are in octal."""
     known = {0x0D: r"\r", 0x0A: r"\n", 0x09: r"\t", 0x5C: r"\\", 0x25: "%%", 0x27: r"\047"}
     shown = [known.get(octet) or (chr(octet) if 0x20 <= octet < 0x7F else f"\\{octet:03o}") for octet in octets]
     # A format that starts with a hyphen would be taken for an option.

@@ -1,1 +1,8 @@
-"""TODO."""
+"""The two parsers: httpsock's, which is under test, and h11, the oracle, each behind the same kind of driver.
+
+results     requests to the last octet, and the point where two results part
+drivers     octets in, a result out, for each parser
+h11_client  h11 as a client, which reads a server's responses
+
+Imports corpus, httpsock and h11; knows no sockets.
+"""

@@ -44,7 +44,7 @@ class ParseResult(NamedTuple):
 class Difference(NamedTuple):
     """The point where two results part: *octets* start behind the last request that both parsers agree on.
 
-    *ours* and *theirs* are the requests that each parser took next; None means a refusal or the end.
+    *ours* and *theirs* are the requests that each parser took next; either is empty at a refusal or the end.
     """
 
     octets: bytes

@@ -1,1 +1,8 @@
-"""TODO."""
+"""The reports: coverage of the requirements, and the standing of both parsers.
+
+coverage        the cases and checks that try each requirement
+figures         all counts, by chapter
+page, markdown  the report as HTML and as Markdown; the summary in README.md
+
+Imports corpus, semantics, fuzz and parsers.
+"""

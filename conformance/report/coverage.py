@@ -1,4 +1,4 @@
-"""Coverage: for each requirement, what tries it, and whether something keeps it and something breaks it.
+"""Coverage: for each requirement, the cases and checks that try it, and whether both sides are tried.
 
 Two kinds of things try a requirement. A case of the corpus keeps it if httpsock takes all of its octets for requests,
 and breaks it if it refuses some. A check of the static semantics looks at an answer, and holds or fails: it tells a
@@ -20,7 +20,7 @@ from conformance.semantics.checks import CHECKS
 
 
 class Coverage(NamedTuple):
-    """What tries one requirement, by name."""
+    """The cases and checks that try one requirement, by name."""
 
     requirement: Requirement
     keeping: tuple[str, ...]
@@ -29,13 +29,13 @@ class Coverage(NamedTuple):
 
     @property
     def gap(self) -> str | None:
-        """What is missing, or None if nothing is."""
+        """The gap in words, or None."""
         if self.checks or self.requirement.untestable:
             return None
         if not self.keeping:
-            return "nothing keeps it"
+            return "no case keeps it"
         if not self.breaking and not self.requirement.one_sided:
-            return "nothing breaks it"
+            return "no case breaks it"
         return None
 
 
@@ -92,10 +92,10 @@ def report(out: TextIO) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the coverage, and return what the process exits with: 0 if it is complete."""
+    """Print the coverage, and return the exit code: 0 if it is complete."""
     argparse.ArgumentParser(
         prog="python3 -m conformance coverage",
-        description="Print by how much each requirement is tried. Exits with 1 if one is not covered.",
+        description="Print the number of cases and checks for each requirement. Exits with 1 if one is not covered.",
     ).parse_args(arguments)
     return 0 if report(sys.stdout) else 1
 

@@ -1,6 +1,6 @@
-"""The figures: what the corpus, the classes of differences and the requirements come to, chapter by chapter.
+"""The figures: counts of the corpus, the classes of differences and the requirements, chapter by chapter.
 
-Counts and arguments as values, in the order in which a report shows them; nothing is run here.
+Counts and arguments as values, in the order in which a report shows them; this module runs no parser.
 """
 
 import re
@@ -72,7 +72,7 @@ def load_chapters() -> list[Chapter]:
 
 
 def _order(chapter: str) -> tuple[int, int, int, str]:
-    """Return what chapters are sorted by: HTTP/1.1, HTTP, other RFCs, what is in none."""
+    """Return what chapters are sorted by: HTTP/1.1, HTTP, other RFCs, the rest."""
     match = SECTION.match(chapter)
     if match is None:
         return (3, 0, 0, chapter)
@@ -95,17 +95,17 @@ def load_coverages() -> list[Coverage]:
 
 
 def address_of(section: str) -> str | None:
-    """Return where *section* can be read, or None if it is in no RFC."""
+    """Return the URL of *section*, or None outside the RFCs."""
     match = SECTION.match(section)
     return f"https://www.rfc-editor.org/rfc/rfc{match[1]}#section-{match[2]}" if match else None
 
 
 def describe(verdict: Verdict, *, has_status: bool) -> str:
-    """Return *verdict* in words; what h11 refuses has no status of its own."""
+    """Return *verdict* in words; h11 chooses no status for a refusal."""
     requests = ", ".join(f"{request.method} {request.path}".rstrip() for request in verdict.accepted)
     refusal = f"refuses with {verdict.status}" if has_status else "refuses"
     if not verdict.is_refused:
-        return f"takes {requests}" if requests else "takes nothing"
+        return f"takes {requests}" if requests else "takes no request"
     return f"takes {requests}, then {refusal}" if requests else refusal
 
 

@@ -58,7 +58,7 @@ def test_the_reasons_for_a_gap_are_those_that_are_needed() -> None:
 
 
 def test_every_check_tries_a_requirement_that_there_is() -> None:
-    """A check with a wrong number would count for nothing."""
+    """A check with a wrong number would not count."""
     assert [name for name, number in load_checks() if number not in REQUIREMENTS] == []
 
 
@@ -86,9 +86,9 @@ def _case(requirement: str, status: int | None, also: tuple[str, ...] = ()) -> C
 @pytest.mark.parametrize(
     ("cases", "checks", "gap"),
     [
-        pytest.param([], [], "nothing keeps it", id="nothing tries it"),
-        pytest.param([_case("R036", 400)], [], "nothing keeps it", id="only broken"),
-        pytest.param([_case("R036", None)], [], "nothing breaks it", id="only kept"),
+        pytest.param([], [], "no case keeps it", id="nothing tries it"),
+        pytest.param([_case("R036", 400)], [], "no case keeps it", id="only broken"),
+        pytest.param([_case("R036", None)], [], "no case breaks it", id="only kept"),
         pytest.param([_case("R036", None), _case("R036", 400)], [], None, id="kept and broken"),
         pytest.param([_case("R036", None), _case("R001", 400, ("R036",))], [], None, id="broken by the way"),
         pytest.param([], [("A check", "R036")], None, id="a check tells both"),
@@ -123,4 +123,4 @@ def test_a_gap_is_named_and_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(coverage, "load_cases", lambda: ())
     monkeypatch.setattr(coverage, "load_checks", list)
     assert coverage.main([]) == 1
-    assert "NOT COVERED: nothing keeps it" in capsys.readouterr().out
+    assert "NOT COVERED: no case keeps it" in capsys.readouterr().out

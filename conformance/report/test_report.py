@@ -1,4 +1,4 @@
-"""The report: that it says what the tables say, links to what it cites, and is not stale where it is quoted."""
+"""The report: it agrees with the tables, links to its sources, and README quotes it up to date."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -22,7 +22,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def page() -> ET.Element:
-    """Return the page; that it is well-formed XML means that no tag is left open and nothing unescaped."""
+    """Return the page; well-formed XML has every tag closed and every character escaped."""
     _, doctype, html = render_page().partition("<!DOCTYPE html>\n")
     assert doctype
     builder, parser = ET.TreeBuilder(), expat.ParserCreate()
@@ -67,7 +67,7 @@ def test_each_link_leads_to_a_section_or_to_a_place_on_the_page() -> None:
 
 
 def test_the_page_has_each_difference_each_class_and_each_requirement() -> None:
-    """Nothing that differs is left out."""
+    """Every difference is there."""
     html = page()
     text = "".join(html.itertext())
     names = {"".join(element.itertext()).partition(":")[0] for element in html.iter("summary")} - {"example"}
@@ -119,7 +119,7 @@ def test_the_chapters_of_http_1_1_come_first_and_in_order() -> None:
 @pytest.mark.parametrize(
     ("verdict", "ours", "theirs"),
     [
-        pytest.param(Verdict(()), "takes nothing", "takes nothing", id="nothing at all"),
+        pytest.param(Verdict(()), "takes no request", "takes no request", id="nothing at all"),
         pytest.param(Verdict((), 400), "refuses with 400", "refuses", id="refused"),
         pytest.param(Verdict((Understood("GET", "/", 1, 0),)), "takes GET /", "takes GET /", id="taken"),
         pytest.param(
@@ -137,7 +137,7 @@ def test_a_verdict_is_said_in_words(verdict: Verdict, ours: str, theirs: str) ->
 
 
 def test_a_section_has_an_address() -> None:
-    """What is in no RFC has none."""
+    """A rule outside the RFCs has no address."""
     assert address_of("RFC 9112 §5.1") == "https://www.rfc-editor.org/rfc/rfc9112#section-5.1"
     assert address_of("practice") is None
 
@@ -146,7 +146,7 @@ def test_a_section_has_an_address() -> None:
 
 
 def test_the_markdown_has_each_difference() -> None:
-    """What the page has, for those who read it as text."""
+    """The content of the page, as text."""
     markdown = render_markdown()
     for case in load_cases():
         is_there = case.why is not None or case.h11_in_parts is not None
@@ -166,7 +166,7 @@ def test_the_summary_in_the_readme_is_not_stale() -> None:
 
 
 def test_the_command_renews_the_summary_and_leaves_the_rest(tmp_path: Path) -> None:
-    """What stands before and behind the markers is somebody else's."""
+    """Text before and behind the markers stays."""
     readme = tmp_path / "README.md"
     readme.write_text(f"# Title\n\n{BEGIN}\n7 cases\n{END}\n\nThe end.\n", encoding="utf-8")
     assert report.main(["--readme", str(readme)]) == 0

@@ -15,7 +15,7 @@ from conformance.live.site import DIGITS, MODIFIED, OUTSIDE_MARK, SPARSE_OCTETS
 
 Behaviour = Callable[[bytes], bytes]
 
-# All that should not be in an answer, besides the known file.
+# Content that must not be in a response, next to the known file.
 _LEAKS = DIGITS + OUTSIDE_MARK + b"nobody shall read this <script>alert <b>bold secret-one no percent sign\n"
 _TRUE_FIELDS = {
     "ETag": '"tag"',
@@ -41,7 +41,7 @@ _FALSE_FIELDS = {
 
 def respond(status: int, content: bytes = b"", **fields: str) -> bytes:
     """Return a response; in the names of *fields*, _ stands for a hyphen."""
-    lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(content)}"]
+    lines = [f"HTTP/1.1 {status} Broken", f"Content-Length: {len(content)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode() + content
 
@@ -75,7 +75,7 @@ def answer_plain(behaviour: Behaviour, root: Path, request: bytes) -> bytes:
 
 
 def answer_wrong_ranges(content_range: str, octets: bytes, request: bytes) -> bytes:
-    """Return a 206 with *octets*, whatever is asked for, and none of the fields of the 200."""
+    """Return a 206 with *octets* for every request, without the fields of the 200."""
     return respond(206, octets, Content_Range=content_range, Content_Type="text/html")
 
 
@@ -97,7 +97,7 @@ def answer_conditions_first(request: bytes) -> bytes:
 def answer_a_large_file(request: bytes) -> bytes:
     """Return ranges of ten octets truly, and wrong ones of a file of 5 GiB."""
     if request.startswith(b"HEAD"):
-        return b"HTTP/1.1 200 Said\r\nContent-Length: %d\r\n\r\n" % SPARSE_OCTETS
+        return b"HTTP/1.1 200 Broken\r\nContent-Length: %d\r\n\r\n" % SPARSE_OCTETS
     if b"/digits.txt" in request:
         return respond(206, b"12", Content_Range="bytes 1-2/10")
     return respond(206, b"12", Content_Range=f"bytes 1-2/{SPARSE_OCTETS}")
@@ -112,7 +112,7 @@ def answer_one_form_of_date(request: bytes) -> bytes:
 
 def answer_without_length(request: bytes) -> bytes:
     """Return the file, which only the close of the connection ends, and no validators."""
-    return b"HTTP/1.1 200 Said\r\n\r\n" + DIGITS
+    return b"HTTP/1.1 200 Broken\r\n\r\n" + DIGITS
 
 
 def answer_anew(count: Iterator[int], request: bytes) -> bytes:

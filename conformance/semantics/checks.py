@@ -1,4 +1,4 @@
-"""The static-semantics checks: what a server of files owes its clients beyond the syntax (R082 to R148).
+"""The static-semantics checks: the duties of a server for files beyond the syntax (R082 to R148).
 
     site(root)                     makes the known folder, which the server under test is to serve
     is_served(session)                whether it does

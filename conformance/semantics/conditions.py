@@ -198,7 +198,7 @@ for _name, _value, _preferred, _status in (
 
 
 def _like_plain(session: Session, method: str, path: str, fields: list[str]) -> str | None:
-    """Return a fault unless *fields* change nothing in a response that is neither 2xx nor 412 (RFC 9110 §13.2.1)."""
+    """Return a fault if *fields* change a response that is neither 2xx nor 412 (RFC 9110 §13.2.1)."""
     plain = session.one(request(method, path))
     if plain.status < 300:
         raise InapplicableError(f"{method} {path} is answered {plain.status}")

@@ -57,7 +57,7 @@ def _well_formed(session: Session, asked: bytes) -> str | None:
     response = session.one(asked)
     names = [name for name, _ in response.fields]
     twice = sorted({name.decode() for name in _SINGLETONS if names.count(name) > 1})
-    # What a 405 has to carry is a requirement of its own.
+    # The content of a 405 is a requirement of its own.
     faults = [fault for fault in session.faults if "Allow" not in fault]
     return (
         (faults[0] if faults else None)
@@ -67,7 +67,7 @@ def _well_formed(session: Session, asked: bytes) -> str | None:
 
 
 def _delimited(session: Session, asked: bytes) -> str | None:
-    """Return a fault unless one can tell where the response to *asked* ends without a close."""
+    """Return a fault unless the response to *asked* has an end without a close."""
     response = session.one(asked)
     if response.status in {204, 304}:
         raise InapplicableError(f"a {response.status} to this has no content")
@@ -85,7 +85,7 @@ for _kind, _asked in _KINDS.items():
     CHECKS.add(f"The response to {_kind} is delimited", "R114", "SHOULD", partial(_delimited, asked=_asked))
 
 
-# What belongs to the connection or to the content alone; RFC 9110 §9.3.2 lets HEAD leave out the latter.
+# Fields of the connection or of the content alone; RFC 9110 §9.3.2 lets HEAD leave out the latter.
 _NOT_OF_HEAD = {b"date", b"connection", b"keep-alive", b"content-length", b"transfer-encoding"}
 
 
@@ -107,10 +107,10 @@ def _head_fields(session: Session, target: str, fields: list[str]) -> str | None
 
 def _head_length(session: Session, target: str, fields: list[str]) -> str | None:
     head, full = _head_and_get(session, target, fields)
-    said = field(head, "content-length")
-    if not said.isdecimal():
+    length = field(head, "content-length")
+    if not length.isdecimal():
         raise InapplicableError("HEAD has no Content-Length, as it may")
-    return unless(int(said) == len(full.content), f"HEAD says {said} octets, GET has {len(full.content)}")
+    return unless(int(length) == len(full.content), f"HEAD announces {length} bytes, GET has {len(full.content)}")
 
 
 def _head_content(session: Session, target: str, fields: list[str]) -> str | None:
@@ -204,7 +204,7 @@ def _tag_of_encoded(session: Session) -> str | None:
 
 def _type(session: Session, path: str, types: list[str]) -> str | None:
     found = field(session.whole(path), "content-type").partition(";")[0].strip().lower()
-    # RFC 9110 §8.3: none is sent for a type that is unknown, which recipients take for this one.
+    # RFC 9110 §8.3: a server may omit the field for an unknown type, and recipients then assume this one.
     if found in {"", "application/octet-stream"}:
         raise InapplicableError("the server does not know this type, or is not told of it")
     return unless(found in types, f"Content-Type is {found!r}")
@@ -248,9 +248,9 @@ for _path, _what in {
     "/charset/declared.css": "a style sheet that declares another charset",
     "/charset/declared.xml": "XML that declares another charset",
 }.items():
-    CHECKS.add(f"UTF-8 is not said of {_what}", "R147", "SHOULD", partial(_charset, path=_path, is_utf8=False))
+    CHECKS.add(f"UTF-8 is not announced for {_what}", "R147", "SHOULD", partial(_charset, path=_path, is_utf8=False))
 CHECKS.add(
-    "No charset but UTF-8 is said of a page in UTF-8",
+    "No charset but UTF-8 is announced for a page in UTF-8",
     "R147",
     "SHOULD",
     partial(_charset, path="/charset/utf-8.html", is_utf8=True),
@@ -298,7 +298,7 @@ def _vary(session: Session) -> str | None:
     return unless(all(named), f"Vary is {field(encoded, 'vary')!r} encoded, {field(plain, 'vary')!r} plain")
 
 
-@CHECKS.check("Server does not tell the system and the libraries", "R112", "SHOULD")
+@CHECKS.check("Server does not name the system and the libraries", "R112", "SHOULD")
 def _server(session: Session) -> str | None:
     found = field(session.whole("/digits.txt"), "server")
     return unless("(" not in found and len(found.split()) <= 2, f"Server is {found}")

@@ -53,7 +53,7 @@ for _what, _first in {
 
 
 def _closes(session: Session, fields: list[str]) -> str | None:
-    """Return a fault unless nothing is answered behind a request with *fields*, which ask to close."""
+    """Return a fault if a request behind one with *fields*, which ask to close, is answered."""
     responses = session.ask(get("/letters.txt", *fields), get("/digits.txt"))
     return unless(responses, "no response") or unless(
         len(responses) == 1, "a request behind one that asked to close is answered"
@@ -111,7 +111,10 @@ def _keep_alive_is_confirmed(session: Session) -> str | None:
     responses = session.ask(_old("/letters.txt", keep), _old("/digits.txt", leave))
     if len(responses) < 2:
         raise InapplicableError("the server closes after HTTP/1.0, as it may")
-    return unless("keep-alive" in field(responses[0], "connection").lower(), "keep-alive is done but not said")
+    return unless(
+        "keep-alive" in field(responses[0], "connection").lower(),
+        "the connection is kept alive without saying keep-alive",
+    )
 
 
 @CHECKS.check("HTTP/1.1 persists by default", "R082", "SHOULD")

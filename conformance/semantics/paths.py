@@ -156,7 +156,7 @@ for _target in (
     CHECKS.add(
         f"{_target} is /digits.txt", "R146", "SHOULD", partial(_is_equivalent, target=_target, canonical="/digits.txt")
     )
-# Nothing but custom says so of empty segments and of escaped slashes: most servers for folders take them so.
+# Only custom covers empty segments and escaped slashes: most servers for folders take them so.
 for _target in (
     "//digits.txt",
     "///digits.txt",
@@ -185,7 +185,7 @@ for _target in ("/..", "/../digits.txt", "/%2e%2e/digits.txt", "/folder/../../di
 def _location_fault(response: Response) -> str | None:
     """Return a fault if *response* sends the client to another host."""
     location = field(response, "location")
-    # What browsers take for the beginning of a host: RFC 3986 §4.2, and "\" for "/" as they have it.
+    # Browsers read these as the start of a host: RFC 3986 §4.2, and "\" for "/" as they have it.
     has_host = re.match(r"[\s\x00-\x20]*([A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2,}([^/\\?#]*)", location)
     is_here = not has_host or has_host[2].partition(":")[0] in {"localhost", "127.0.0.1", "[", "[::1]"}
     return unless(is_here, f"Location is {location}")

@@ -1,6 +1,6 @@
 """Checks on range requests: RFC 9110 §14, §15.3.7, §15.5.17, and If-Range (§13.1.5).
 
-Ranges are optional: a server may answer any of them with the whole file. What it must not do is answer one wrongly.
+Ranges are optional: a server may answer any of them with the whole file. It must never answer one wrongly.
 """
 
 import re
@@ -34,7 +34,7 @@ _BOUNDARY = re.compile(
 
 
 def ranges_of(response: Response) -> list[tuple[int, int, bytes]]:
-    """Return first, last and octets of each range in the 206 *response*. Raises ValueError at what is no such thing."""
+    """Return first, last and octets of each range in the 206 *response*. Raises ValueError if it is malformed."""
     content_type = field(response, "content-type")
     if not content_type.lower().startswith("multipart/byteranges"):
         return [_range(field(response, "content-range"), response.content)]
@@ -88,7 +88,7 @@ def _fault(response: Response, whole: bytes) -> str | None:
 
 
 def _ask(session: Session, value: str, *fields: str, path: str = _PATH) -> Response:
-    """Return the response to a GET of *path* with Range *value*. Raises InapplicableError if there are none."""
+    """Return the response to a GET of *path* with Range *value*. Raises InapplicableError without any."""
     response = session.one(get(path, f"Range: {value}", *fields))
     if response.status == 200 and session.one(get(_PATH, "Range: bytes=1-2")).status == 200:
         raise InapplicableError("the server has no ranges, as it may")
@@ -186,7 +186,7 @@ for _value in (
     "bytes 0-4", "bytes:0-4", "bytes", "0-4", "=0-4", "bytes=\xb2-3",
 ):  # fmt: skip
     CHECKS.add(f"Range: {_value!a} is invalid and not served", "R131", "MUST", partial(_not_served, value=_value))
-# RFC 9110 §14.2 lets a server ignore or reject these; it does not forbid to make something of what is valid in them.
+# RFC 9110 §14.2 lets a server ignore or reject these; it may still serve their valid parts.
 for _value in ("bytes=+1-2", "bytes=1-2,x", "bytes=x,1-2", "bytes=5-2,0-1", "bytes=1-2;q=1", "bytes=1-2bytes=3-4"):
     CHECKS.add(f"Range: {_value} is invalid and not served", "R131", "POLICY", partial(_not_served, value=_value))
 
@@ -258,7 +258,7 @@ for _value, _wanted in (
     ("bytes=-3,0-1", "01789"),
     ("bytes=0-9,0-9", "0123456789"),
 ):
-    # RFC 9110 §5.6.1.2: empty members of a list count for nothing.
+    # RFC 9110 §5.6.1.2: empty members of a list are ignored.
     _requirement = "R041" if ",," in _value else "R135"
     _run = partial(_several, value=_value)
     CHECKS.add(f"Range: {_value} of ten octets is understood", _requirement, "MUST", _run)
@@ -370,7 +370,7 @@ for _value, _first, _last, _octets in (
 
 
 # RFC 9110 §5.3 lets a recipient combine the lines of any field, but Range and the dates are not lists: two lines are
-# two requests in one, and a server that reads them as one more of their values serves what nobody asked for.
+# two requests in one, and a server that reads them as one list serves ranges that no line asked for.
 def _not_joined(session: Session, first: str, second: str) -> str | None:
     """Return a fault if two Range lines are answered as one with the ranges of both."""
     _ask(session, "bytes=1-2")

@@ -41,7 +41,7 @@ def _semantic(address: tuple[str, int], deadline: float, check_: Check) -> Resul
         outcome, why = Outcome.SKIPPED, str(reason)
     except Exception as error:
         # The checks read what may be anything. That they can't is for their author to mend, and no reason to stop.
-        why = f"the answer is none that the check can read ({type(error).__name__}: {error})"
+        why = f"the check cannot read the response ({type(error).__name__}: {error})"
     if outcome is Outcome.FAILED and time.monotonic() > deadline:
         outcome, why = Outcome.SKIPPED, NO_TIME
     transcript = session.transcript or wire.Transcript(b"", b"", "refused")

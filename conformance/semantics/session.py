@@ -1,6 +1,6 @@
-"""What the static-semantics checks are made of: a Check, the Session it has with a server, and how it says its verdict.
+"""The parts of the static-semantics checks: a Check, its Session with a server, and its verdict.
 
-A check returns None if what its name says holds, else a sentence on what is wrong. It raises InapplicableError where
+A check returns None if its name holds, else a sentence that names the fault. It raises InapplicableError where
 the server has chosen, as the RFC lets it, not to do the thing at all: no ranges, no entity-tags, another folder.
 """
 
@@ -28,7 +28,7 @@ _MAX_OCTETS = 8 * 1024 * 1024
 
 
 class InapplicableError(Exception):
-    """There is nothing to check: the server need not do this, and does not. Says what it does not do."""
+    """The check does not apply: the server need not do this, and does not. Says what it does not do."""
 
 
 class FaultError(Exception):
@@ -57,14 +57,14 @@ class Session:
         seconds = max(min(self.seconds, self.deadline - time.monotonic()), _LEAST_SECONDS)
         self.transcript = wire.exchange(self.address, parts, seconds=seconds, ends=ends, max_octets=_MAX_OCTETS)
         if self.transcript.ended == "flooded":
-            raise FaultError(f"no response: more than {_MAX_OCTETS} octets came, and no end")
+            raise FaultError(f"no response: more than {_MAX_OCTETS} bytes without an end")
         is_ended = self.transcript.ended == "closed"
         reading = wire.read_responses(self.transcript.received, methods, is_ended)
         self.faults = list(reading.faults)
         return [response for response in reading.responses if response.status >= 200]
 
     def one(self, request: bytes) -> Response:
-        """Return the response to *request*; that there is none is a fault."""
+        """Return the response to *request*; a missing response is a fault."""
         responses = self.ask(request)
         if not responses:
             ended = self.transcript.ended if self.transcript else "closed"
@@ -72,7 +72,7 @@ class Session:
         return responses[0]
 
     def whole(self, path: str) -> Response:
-        """Return the 200 response to a plain GET of *path*. Raises InapplicableError if there is none."""
+        """Return the 200 response to a plain GET of *path*. Raises InapplicableError without one."""
         response = self.one(get(path))
         if response.status != 200:
             raise InapplicableError(f"GET {path} is answered {response.status}: the known folder is not served")
@@ -152,12 +152,12 @@ def get(target: str, *fields: str) -> bytes:
 
 
 def field(response: Response, name: str) -> str:
-    """Return the value of the field *name* of *response*, "" if it has none."""
+    """Return the value of the field *name* of *response*, "" without one."""
     return (response.field(name) or b"").decode("latin-1")
 
 
 def entity_tag(session: Session, path: str = "/digits.txt") -> str:
-    """Return the strong entity-tag of *path*. Raises InapplicableError if it has none."""
+    """Return the strong entity-tag of *path*. Raises InapplicableError without one."""
     tag = field(session.whole(path), "etag")
     if not tag or tag.startswith("W/"):
         raise InapplicableError("the server sends no strong entity-tag")
@@ -165,7 +165,7 @@ def entity_tag(session: Session, path: str = "/digits.txt") -> str:
 
 
 def last_modified(session: Session, path: str = "/digits.txt") -> str:
-    """Return the Last-Modified of *path*. Raises InapplicableError if it has none."""
+    """Return the Last-Modified of *path*. Raises InapplicableError without one."""
     date = field(session.whole(path), "last-modified")
     if not date:
         raise InapplicableError("the server sends no Last-Modified")
@@ -181,7 +181,7 @@ def parse_date(text: str) -> datetime | None:
 
 
 def last_modified_date(session: Session) -> datetime:
-    """Return the Last-Modified of the known file as a date. Raises InapplicableError if it has none."""
+    """Return the Last-Modified of the known file as a date. Raises InapplicableError without one."""
     text = last_modified(session)
     date = parse_date(text)
     if date is None:

@@ -18,10 +18,10 @@ from .checks import CHAPTERS, CHECKS, Check, is_served, site
 from .ranges import ranges_of
 from .session import InapplicableError, Session
 
-# What httpsock has chosen not to do, so that there is nothing to check.
+# How many checks may not apply to httpsock, because it leaves out an optional feature.
 _NOT_DONE_BY_HTTPSOCK = 15
 
-# What these ask for is that something comes at all.
+# These ask for any response at all.
 _CAUGHT_BY_SILENCE = {
     "The answer to a request whose content is refused can be read",
     "A connection whose client has ended its side is closed after the answer",
@@ -59,7 +59,7 @@ def test_each_check_holds_of_httpsock_and_most_apply(address: tuple[str, int]) -
 
 
 def test_every_check_is_a_sentence_of_its_own() -> None:
-    """A name is what a report shows, and what --only selects by."""
+    """Reports show the name, and --only selects by it."""
     names = [check.name for check in CHECKS]
     assert len(set(names)) == len(names) >= 120
 
@@ -72,8 +72,8 @@ def test_every_check_says_what_it_tries() -> None:
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_every_check_catches_a_liar(chapter: str, root: Path) -> None:
-    """A check that nothing makes fail checks nothing."""
+def test_every_check_catches_a_broken_server(chapter: str, root: Path) -> None:
+    """A check that cannot fail is useless."""
     unfailing = {check.name: check for check in CHAPTERS[chapter] if check.name not in _CAUGHT_BY_SILENCE}
     for behaviour in behaviours(root).values():
         with running(behaviour) as address:
@@ -85,7 +85,7 @@ def test_every_check_catches_a_liar(chapter: str, root: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(_CAUGHT_BY_SILENCE))
 def test_silence_is_caught(name: str) -> None:
-    """A server that accepts and says nothing, ever."""
+    """A server that accepts connections and never answers."""
     check = next(check for check in CHECKS if check.name == name)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert check.run(Session(silent.getsockname(), seconds=0.05))
@@ -132,7 +132,7 @@ def test_another_folder_is_not_taken_for_the_known_one(tmp_path: Path, address: 
 
 @contextlib.contextmanager
 def running(behaviour: Behaviour) -> Iterator[tuple[str, int]]:
-    """Run a server that tells *behaviour*, and yield its address."""
+    """Run a server with *behaviour*, and yield its address."""
     with BrokenServer(behaviour) as broken:
         thread = threading.Thread(target=partial(broken.serve_forever, poll_interval=0.01))
         thread.start()
@@ -148,5 +148,5 @@ def _catches(check: Check, session: Session) -> bool:
         fault = check.run(session)
     except InapplicableError:
         return False
-    # That nothing is answered anybody can tell.
+    # A missing response proves little: any check would see it.
     return fault is not None and not fault.startswith("no response")
