@@ -64,7 +64,7 @@ if (travel && performance.getEntriesByType) {
     }
     const entries = [...seen.values()];
     if (!entries.length) return;
-    /* A connection kept open and one that the browser opened ahead look the same from here. */
+    /* A connection kept open, one opened ahead and one opened within a tick of the browser's clock look alike. */
     const opened = (entry) =>
       entry.connectEnd > entry.connectStart || entry.connectStart > entry.fetchStart;
     for (const entry of entries) {
@@ -77,7 +77,7 @@ if (travel && performance.getEntriesByType) {
         element("td", path),
         element("td", unasked ? "cached" : unchanged ? "304" : `${entry.decodedBodySize} bytes`, "num"),
         unasked ? element("td", "not needed")
-          : opened(entry) ? element("td", "opened for it", "now") : element("td", "ready: kept open, or opened ahead"));
+          : opened(entry) ? element("td", "opened for it", "now") : element("td", "no wait: open already, or too quick to measure"));
       document.getElementById("travel-rows").append(row);
     }
     const protocol = page.length ? page[0].nextHopProtocol : "";
@@ -108,7 +108,7 @@ if (yours && navigation && location.protocol === "http:") {
   addEventListener("load", () => setTimeout(() => {
     const { fetchStart, domainLookupStart, domainLookupEnd, connectStart, connectEnd } = navigation;
     const { requestStart, responseStart, responseEnd, encodedBodySize, transferSize } = navigation;
-    if (!requestStart || !transferSize) return;   // from the browser's own cache: no request was sent
+    if (!transferSize) return;   // from the browser's own cache: no request was sent
     const at = (moment) => `${(moment - fetchStart).toFixed(2)} ms`;
     const isNew = connectEnd > connectStart;
     const steps = {
@@ -116,7 +116,7 @@ if (yours && navigation && location.protocol === "http:") {
         ? [row(at(domainLookupStart), `look up ${location.hostname}`)] : [],
       connect: isNew
         ? [row(at(connectStart), `connect ${location.host}`), row(at(connectEnd), "connected")]
-        : [row(at(connectStart), "no wait: the connection was kept open, or opened ahead")],
+        : [row(at(connectStart), "no wait: the connection was open already, or too quick to measure")],
       send: [row(at(requestStart), `send GET ${location.pathname}`)],
       receive: [row(at(responseStart), "recv: the first byte is here"),
         row(at(responseEnd), transferSize < encodedBodySize ? "the last byte: 304, the cached copy is good"
