@@ -43,7 +43,7 @@ _CACHED_OVERHEAD = 2048
 _MAX_PROOFS = 1024 * 1024
 _PROOF_OVERHEAD = 768
 # Octets of a large file to read for its type and charset.
-_LOOKED_AT = 8 * 1024
+_SNIFFED_OCTETS = 8 * 1024
 # The names that all listings in progress may hold: each takes up to 1 KiB. See ListingBudget.
 _MAX_LISTED = 500_000
 
@@ -286,7 +286,7 @@ class DocumentRoot:
             opened = os.fstat(descriptor)
             state = proved or file_stamp(opened)
             if not stat.S_ISREG(opened.st_mode) or state[: len(file_stamp(opened))] != file_stamp(opened):
-                raise FileNotFoundError(errno.ENOENT, "another file by now", relative)
+                raise FileNotFoundError(errno.ENOENT, "changed while it was opened", relative)
             if opened.st_size > SMALL_FILE:
                 media_type = media_type or _type_of_large(name, descriptor)
                 return self._represented(media_type, coding, opened, tick, file=io.FileIO(os.dup(descriptor)))
@@ -389,7 +389,7 @@ def _type_of_large(name: str, descriptor: int) -> str:
     """Return the Content-Type of a large file, reading its first octets only if necessary."""
     if not depends_on_content(name):
         return content_type_of(name, b"", is_whole=False)
-    octets = _read(descriptor, _LOOKED_AT)
+    octets = _read(descriptor, _SNIFFED_OCTETS)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return content_type_of(name, octets, is_whole=False)
 

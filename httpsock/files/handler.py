@@ -151,7 +151,7 @@ def _list(request: Request, directory: Directory, tick: Tick, network: str) -> S
                 # Reading one entry shows whether the folder is readable.
                 next(iter(directory.entries), None)
                 fields = (content_type, ("Cache-Control", "no-cache"), ("Vary", "Accept"))
-                return Response(Status.OK, fields, says_length=False)
+                return Response(Status.OK, fields, has_length=False)
             parts = yield from listing.render(directory, request.target.query, media_type)
         except OSError as error:
             return _refuse(refusal_of(error), request, tick)

@@ -30,20 +30,20 @@ _SLACK_NS = 2_000_000_000
 _SETTLED_SECONDS = 2.0
 
 _GZIP = b"\x1f\x8b\x08"
-_GZIP_LEAST = 18
+_MIN_GZIP = 18
 # The most that gzip adds to incompressible octets; names and comments are shorter.
-_GZIP_MOST_ADDED = 4096
+_MAX_GZIP_ADDED = 4096
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_ZSTD_HEAD_MOST = 18
+_MAX_ZSTD_HEAD = 18
 _ZSTD_RLE, _ZSTD_RESERVED = 1, 3
 # RFC 9659 §3: a decoder of the content coding need not have a larger window.
-_ZSTD_MOST_WINDOW = 8 * 1024 * 1024
+_MAX_ZSTD_WINDOW = 8 * 1024 * 1024
 # Only the block heads are read: this many, for up to 512 MiB of content, take some milliseconds.
-_ZSTD_MOST_BLOCKS = 4096
+_MAX_ZSTD_BLOCKS = 4096
 
 _BROTLI_HEAD = 64
 # Shorter Brotli may look like text.
-_BROTLI_LEAST = 16
+_MIN_BROTLI = 16
 # An allocated file that was not written to its end ends in zeros.
 _BROTLI_TAIL = 8
 _OTHER_FORMATS = (_GZIP, _ZSTD, b"PK\x03\x04", b"\x89PNG", b"\x7fELF", b"BZh", b"\xfd7zXZ", b"\xff\xd8\xff")
@@ -81,13 +81,13 @@ def _proves_gzip(read: Read, length: int, original: Original) -> bool:
     # RFC 1952 §2.3.1.2: a reserved flag changes the format.
     head = read(0, 4)
     # The file may have been cut since stat().
-    if length < _GZIP_LEAST or len(head) < 4 or not head.startswith(_GZIP) or head[3] & 0b11100000:
+    if length < _MIN_GZIP or len(head) < 4 or not head.startswith(_GZIP) or head[3] & 0b11100000:
         return False
     if int.from_bytes(read(length - 4, 4), "little") != original.length & 0xFFFFFFFF:
         return False
     if original.octets is None:
         return True
-    return length <= original.length + _GZIP_MOST_ADDED and _decompresses_to(read(0, length), original.octets)
+    return length <= original.length + _MAX_GZIP_ADDED and _decompresses_to(read(0, length), original.octets)
 
 
 def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
@@ -103,7 +103,7 @@ def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
 
 def _proves_zstd(read: Read, length: int, original: Original) -> bool:
     """Return whether a Zstandard file is one whole frame, with the length of *original* if it states a length."""
-    head = read(0, _ZSTD_HEAD_MOST)
+    head = read(0, _MAX_ZSTD_HEAD)
     if len(head) < 6 or not head.startswith(_ZSTD):
         return False
     # RFC 8878 §3.1.1.1: descriptor, window unless single segment, dictionary, content length.
@@ -125,7 +125,7 @@ def _proves_zstd(read: Read, length: int, original: Original) -> bool:
             return False
         window = window or content_length
         offset += size_octets
-    if window > _ZSTD_MOST_WINDOW:
+    if window > _MAX_ZSTD_WINDOW:
         return False
     end = _end_of_zstd_blocks(read, offset)
     return end is not None and end + 4 * (descriptor >> 2 & 1) == length
@@ -133,7 +133,7 @@ def _proves_zstd(read: Read, length: int, original: Original) -> bool:
 
 def _end_of_zstd_blocks(read: Read, offset: int) -> int | None:
     """Return the end of the blocks that start at *offset*, or None if they are cut (RFC 8878 §3.1.1.2)."""
-    for _ in range(_ZSTD_MOST_BLOCKS):
+    for _ in range(_MAX_ZSTD_BLOCKS):
         head = read(offset, 3)
         if len(head) < 3:
             return None
@@ -152,7 +152,7 @@ def _proves_brotli(read: Read, length: int, original: Original) -> bool:
     head = read(0, _BROTLI_HEAD)
     if head.startswith(_OTHER_FORMATS):
         return False
-    if len(head) >= _BROTLI_LEAST and is_text(head) and is_utf8(head, is_whole=False):
+    if len(head) >= _MIN_BROTLI and is_text(head) and is_utf8(head, is_whole=False):
         return False
     if length > _BROTLI_TAIL and not any(read(length - _BROTLI_TAIL, _BROTLI_TAIL)):
         return False

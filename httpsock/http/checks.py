@@ -6,7 +6,7 @@ Takes names and values; raises TypeError for a value of the wrong kind, ValueErr
 from collections.abc import Iterable, Mapping
 
 # More than eleven days; the system's calls overflow on much longer times.
-MOST_SECONDS = 1_000_000
+MAX_SECONDS = 1_000_000
 
 
 def check_kind(name: str, value: object, kinds: type | tuple[type, ...], wanted: str) -> None:
@@ -32,8 +32,8 @@ def check_seconds(name: str, value: object) -> None:
     """Raise TypeError or ValueError unless *value* is a valid time-out: neither negative nor infinite."""
     check_kind(name, value, (int, float), "a number of seconds")
     # NaN fails this comparison too.
-    if not 0 <= value <= MOST_SECONDS:  # type: ignore[operator]
-        raise ValueError(f"{name} must be from 0 to {MOST_SECONDS} seconds, not {value}")
+    if not 0 <= value <= MAX_SECONDS:  # type: ignore[operator]
+        raise ValueError(f"{name} must be from 0 to {MAX_SECONDS} seconds, not {value}")
 
 
 def field_list(fields: object) -> list[tuple[str, str]]:

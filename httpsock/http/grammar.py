@@ -220,8 +220,8 @@ def parse_http_date(field_value: bytes, now: float) -> int | None:
     if len(match["year"]) == 2:
         today = time.gmtime(now)
         year += today.tm_year - today.tm_year % 100
-        moment = (year - 50, month, int(match["day"]), int(match["hour"]), int(match["minute"]), second)
-        if moment > today[:6]:
+        candidate = (year - 50, month, int(match["day"]), int(match["hour"]), int(match["minute"]), second)
+        if candidate > today[:6]:
             year -= 100
     leap = second == 60
     from datetime import UTC, datetime  # 1.4 ms of start-up, and only a few conditions need it

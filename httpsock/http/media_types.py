@@ -291,7 +291,7 @@ _SCRIPTS = frozenset(("py", "pyi", "pyw", "rb"))
 # octets before each packet. A recording may begin within a packet.
 _PERIODS = ((188, 0), (192, 4))
 _SYNC = 0x47
-_MOST_PACKETS = 5
+_MAX_PACKETS = 5
 
 
 def content_type_of(name: str, octets: bytes, *, is_whole: bool) -> str:
@@ -335,7 +335,7 @@ def _is_mpeg_stream(octets: bytes) -> bool:
     """Return whether *octets* are packets of an MPEG-2 transport stream (ISO/IEC 13818-1 §2.4.3.2)."""
     for period, lead in _PERIODS:
         for start in range(period if len(octets) >= period else 0):
-            syncs = octets[start : start + _MOST_PACKETS * period : period]
+            syncs = octets[start : start + _MAX_PACKETS * period : period]
             # With one or two packets, the file must start with a packet: a single match may be chance.
             if syncs.count(_SYNC) == len(syncs) and (len(syncs) > 2 or start == lead):
                 return True

@@ -195,7 +195,7 @@ class Response:
         content: tuple[Part, ...] = (),
         file: Closable | None = None,
         *,
-        says_length: bool = True,
+        has_length: bool = True,
     ) -> None:
         self.status = status
         self.fields = fields
@@ -204,7 +204,7 @@ class Response:
         # The reason of an error response, for the log.
         self.refusal: Refusal | None = None
         self.content_length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in content)
-        self.field_lines = _field_lines(status, fields, self.content_length if says_length else None)
+        self.field_lines = _field_lines(status, fields, self.content_length if has_length else None)
         self.first_write, self.rest = self.field_lines, content
         if content and isinstance(content[0], bytes) and len(content[0]) <= _JOINED_OCTETS:
             self.first_write, self.rest = self.field_lines + content[0], content[1:]
