@@ -56,7 +56,7 @@ OBSOLETE = re.compile(r"(?:RFC *)?\b(?:2068|2616|723[0-5])\b")
 
 LONGEST_FUNCTION = 45
 # A file is one chapter, a wing one volume.
-LONGEST_MODULE = 460
+LONGEST_MODULE = 450
 LONGEST_WING = 3600
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -18,7 +18,7 @@ import pytest
 
 import httpsock
 from httpsock.__main__ import main
-from httpsock.cli.stderr import _MOST_WAITING
+from httpsock.cli.stderr import _MAX_QUEUED
 from httpsock.files.document_root import _CACHE_OCTETS, SMALL_FILE
 from httpsock.http.ranges import MAX_RANGES
 from httpsock.server.connection_limit import _RESERVED_DESCRIPTORS
@@ -212,7 +212,7 @@ def test_the_table_of_limits_holds_the_real_limits() -> None:
             f"| small files in the cache | {_CACHE_OCTETS // 2**20} MiB in all, "
             f"{SMALL_FILE // 1024} KiB each, for a second"
         ),
-        f"| log that waits to be written | {_MOST_WAITING // 2**20} MiB |",
+        f"| log that waits to be written | {_MAX_QUEUED // 2**20} MiB |",
     ):
         assert row in table, row
 

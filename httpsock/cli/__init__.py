@@ -1,13 +1,13 @@
-"""The command line: what a person types, and what a person reads.
+"""The command line: takes arguments, prints text for a person, gives an exit code.
 
-Uses all other wings; none of them uses it.
+It uses all other wings; they must not import it.
 
-    commands          which command is wanted
+    commands          imports and runs one command
     serve             the server's command
     options           its options
     get               the client's command
     find              the search on the local network
-    arguments         what a person typed, as values
-    terminal          what may be written to a terminal
-    stderr            standard error, written by a thread of its own
+    arguments         parsers that the commands share
+    terminal          safe text, and a progress bar, for a terminal
+    stderr            standard error, written by its own thread
 """

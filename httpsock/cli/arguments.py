@@ -1,6 +1,6 @@
-"""Arguments: what a person typed, as values, or one sentence on what is wrong with it.
+"""Arguments: parsers that serve, get and find share.
 
-What the command line of the server and those of its sub-commands share.
+Takes the arguments of a command line, gives values, or one sentence about the wrong one.
 """
 
 import argparse
@@ -13,29 +13,29 @@ from httpsock.http.masking import mask
 from httpsock.http.text import visible
 
 WRONG_ARGUMENT = 2
-# Of the clients; the numbers are curl's, or those of shells.
+# Exit codes of get and find: curl's, and 128 + SIGINT.
 NOT_WRITTEN = 23
 INTERRUPTED = 130
-# "octets" is what "hex" was called first.
+# "octets" is an older name of "hex".
 TRACE_FORMS = ("text", "hex", "octets", "json")
-_FEWEST_ALIKE = 0.6
+_MIN_SIMILARITY = 0.6
 
 
 def command_name() -> str:
-    """Return how a person starts this program again: by its command, or as a module if it was started so."""
+    """Return the command that started this program: "httpsock", or "python3 -m httpsock"."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     return "python3 -m httpsock" if spec and spec.name == "httpsock.__main__" else "httpsock"
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong with an argument in one sentence, and what it may have been meant for.
+class ArgumentParser(argparse.ArgumentParser):
+    """Reports a wrong argument in one sentence, and suggests the option that was probably meant.
 
-    *elsewhere* has options of other programs, each with what does the same here.
+    *foreign_options* maps options of other programs to the same options here.
     """
 
-    def __init__(self, name: str, usage: str, elsewhere: Mapping[str, str], **settings: Any) -> None:
+    def __init__(self, name: str, usage: str, foreign_options: Mapping[str, str], **settings: Any) -> None:
         self._name = name
-        self._elsewhere = elsewhere
+        self._foreign_options = foreign_options
         self._command = name.replace("httpsock", command_name(), 1)
         formatter = argparse.RawDescriptionHelpFormatter
         super().__init__(
@@ -43,12 +43,12 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """Leave with exit code 2. Credentials in a mistyped argument do not show."""
-        shown = visible(mask(message.encode("utf-8", "surrogateescape")).decode("utf-8", "backslashreplace"))
-        self.exit(WRONG_ARGUMENT, f"{self._name}: {shown}; see {self._command} --help.\n")
+        """Print *message* with its credentials masked, and exit with code 2."""
+        printable = visible(mask(message.encode("utf-8", "surrogateescape")).decode("utf-8", "backslashreplace"))
+        self.exit(WRONG_ARGUMENT, f"{self._name}: {printable}; see {self._command} --help.\n")
 
     def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
-        """Return what *arguments* mean, as attributes. Leaves with exit code 2 if they mean nothing."""
+        """Return *arguments*, parsed, as attributes. Exits with code 2 if they are wrong."""
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             option = next((each for each in unknown if each.startswith("-")), "")
@@ -59,57 +59,58 @@ class Parser(argparse.ArgumentParser):
     def _hint(self, option: str) -> str | None:
         """Return the option that *option* was probably meant for, or None."""
         known = [each for action in self._actions for each in action.option_strings]
-        if option in self._elsewhere:
-            return self._elsewhere[option]
+        if option in self._foreign_options:
+            return self._foreign_options[option]
         if not option.startswith("--"):
             # -p8080x, -P: the letter decides.
             return next((each for each in known if each.lower() == option[:2].lower()), None)
-        from difflib import get_close_matches  # wanted by few
+        from difflib import get_close_matches  # rarely needed
 
-        begun = [each for each in known if len(option) > len("--") + 1 and each.startswith(option)]
-        near = begun or get_close_matches(option, [each for each in known if each.startswith("--")], 1, _FEWEST_ALIKE)
-        return near[0] if near else None
+        longer = [each for each in known if len(option) > len("--") + 1 and each.startswith(option)]
+        long_options = [each for each in known if each.startswith("--")]
+        similar = longer or get_close_matches(option, long_options, 1, _MIN_SIMILARITY)
+        return similar[0] if similar else None
 
 
 def print_error(sentence: str) -> None:
-    """Write a line to standard error; if that is closed, or was never there, the exit code still speaks."""
+    """Write a line to standard error; ignore errors, since the exit code reports the failure too."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"{sentence}\n")
         sys.stderr.flush()
 
 
 def expand_trace_option(arguments: Sequence[str]) -> list[str]:
-    """Return *arguments* with the form of --trace behind an equals sign: any other word after it is no form."""
-    given: list[str] = []
-    waiting = list(arguments)
-    while waiting:
-        argument = waiting.pop(0)
+    """Return *arguments* with the form of --trace, if one follows, joined to it by an equals sign."""
+    expanded: list[str] = []
+    remaining = list(arguments)
+    while remaining:
+        argument = remaining.pop(0)
         if argument == "--":
-            return [*given, argument, *waiting]
+            return [*expanded, argument, *remaining]
         if argument == "--trace":
-            argument = f"--trace={waiting.pop(0)}" if waiting and waiting[0] in TRACE_FORMS else "--trace=text"
-        given.append("--trace=octets" if argument == "--trace=hex" else argument)
-    return given
+            argument = f"--trace={remaining.pop(0)}" if remaining and remaining[0] in TRACE_FORMS else "--trace=text"
+        expanded.append("--trace=octets" if argument == "--trace=hex" else argument)
+    return expanded
 
 
-def number(least: int, most: int, name: str) -> Callable[[str], int]:
-    """Return what turns an argument into a number from *least* to *most*."""
+def number(minimum: int, maximum: int, name: str) -> Callable[[str], int]:
+    """Return a function that parses a number from *minimum* to *maximum*."""
 
     def parse(text: str) -> int:
-        # Nine digits are more than any limit here, and int() would take signs, spaces and other scripts' digits.
-        if text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most:
+        # Nine digits exceed every limit here; int() alone would also take signs, spaces and other scripts' digits.
+        if text.isascii() and text.isdigit() and len(text) <= 9 and minimum <= int(text) <= maximum:
             return int(text)
-        raise argparse.ArgumentTypeError(f"{text!r} is not {name} from {least} to {most}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not {name} from {minimum} to {maximum}")
 
     return parse
 
 
 def field(check: Callable[[str, str], None]) -> Callable[[str], tuple[str, str]]:
-    """Return what turns an argument into the name and value of a field line that *check* raises no ValueError for."""
+    """Return a function that parses 'Name: value'; *check* raises ValueError for a name or value that it refuses."""
 
     def parse(text: str) -> tuple[str, str]:
         name, colon, value = text.partition(":")
-        # Values are octets; they travel within text as Latin-1 (RFC 9110 §5.5).
+        # A value is octets; a str holds them as Latin-1 (RFC 9110 §5.5).
         octets = value.strip(" \t").encode("utf-8", "surrogateescape")
         if not colon:
             raise argparse.ArgumentTypeError(f"{text!r} is not 'Name: value'")

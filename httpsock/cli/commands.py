@@ -1,31 +1,31 @@
-"""Commands: which one is wanted.
+"""Commands: import and run the one that the first argument names.
 
     httpsock [DIR] [options]    serve      the server
     httpsock get URL...         get        the client
     httpsock find               find       the search on the local network
 
-Each is loaded alone: a client has no use for a server, and starts sooner without it.
+Takes arguments, gives an exit code. Only one command is imported, so that a client starts without loading a server.
 """
 
 import sys
 from collections.abc import Sequence
 
-# 128 + SIGINT, as a shell says it.
+# 128 + SIGINT, as in shells.
 _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what *arguments* say; return the exit code."""
+    """Run the command that *arguments* name; return the exit code."""
     try:
         return _run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
-        # Ctrl-C came before the command handles it, mostly while modules are imported.
+        # Ctrl-C during imports, before the command handles it.
         return _INTERRUPTED
 
 
 def _run(arguments: Sequence[str]) -> int:
     """Import the command that *arguments* name, and run it."""
-    # A folder of that name is served as ./get or ./find.
+    # To serve a folder of that name: ./get or ./find.
     match arguments[:1]:
         case ["get"]:
             from .get import main as get

@@ -1,4 +1,4 @@
-"""The options of the command that serves: their names, what each takes, and which go together."""
+"""The server's options: takes arguments, gives their values, or an error for those that exclude each other."""
 
 import argparse
 import os
@@ -10,12 +10,12 @@ from httpsock.files.paths import normalise
 from httpsock.server.access_log import FORMATS
 from httpsock.server.server import check_field, check_numeric_address
 
-from .arguments import TRACE_FORMS, Parser, command_name, expand_trace_option, field, number
+from .arguments import TRACE_FORMS, ArgumentParser, command_name, expand_trace_option, field, number
 
 _DEFAULT_GRACE = 5
 _port = number(0, 65535, "a port")
-# What other servers call it.
-_OF_OTHERS = {
+# Options of other servers, and their names here.
+_FOREIGN_OPTIONS = {
     "--host": "--bind", "--address": "--bind", "-a": "--bind", "-i": "--bind", "--listen": "--bind", "-l": "--port",
     "--cors": "--header 'Access-Control-Allow-Origin: *'",
     "-H": "--header", "--root": "--directory", "--dir": "--directory", "--public": "--lan", "-c": "--cache",
@@ -35,7 +35,7 @@ httpsock find   search the network for announced servers
 
 
 def options_of(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return what *arguments* mean, as attributes. Leaves with exit code 2 if they mean nothing."""
+    """Return *arguments*, parsed, as attributes. Exits with code 2 if they are wrong."""
     parser = _parser()
     options = parser.parse_args(expand_trace_option(arguments))
     _place(parser, options)
@@ -43,27 +43,27 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     if options.announce and not (options.lan or options.bind):
         parser.error("a loopback-only server cannot be announced; add --lan or --bind")
     if options.announce and options.processes > 1:
-        # What announces has a thread, and processes are made of one thread.
-        parser.error("--announce goes with one process, not with --processes")
+        # The announcer runs in a thread, and only a process with a single thread may fork.
+        parser.error("--announce cannot be combined with --processes")
     if options.inspect and options.processes > 1:
-        # A page is answered by one of them, and would show that one alone.
-        parser.error("--inspect goes with one process, not with --processes")
+        # The process that answers the page would show its own connections alone.
+        parser.error("--inspect cannot be combined with --processes")
     if options.inspect and any(not host.startswith("127.") and host != "::1" for host in options.bind or ()):
-        parser.error("--inspect is for this machine alone: leave out --bind, bind a loopback address, or use --lan")
+        parser.error("--inspect is for this machine alone; leave out --bind, bind a loopback address, or use --lan")
     return options
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
         "httpsock",
         "[DIR] [PORT] [options]",
-        _OF_OTHERS,
+        _FOREIGN_OPTIONS,
         description="Serve a folder over HTTP/1.1, to this machine alone by default.",
         epilog=_EPILOG.replace("  httpsock", f"  {command_name()}").replace("\nhttpsock", f"\n{command_name()}"),
     )
     directory_help = "the folder (default: www/ if it exists, else the current folder)"
     parser.add_argument("places", metavar="DIR", nargs="*", help=f"{directory_help}; a bare number is the port")
-    parser.add_argument("-d", "--directory", metavar="DIR", help="the same")
+    parser.add_argument("-d", "--directory", metavar="DIR", help="same as DIR")
     where = parser.add_argument_group("where to listen")
     port_help = "the TCP port; 0 takes a free one (default: 8000, or the next free one up to 8009)"
     where.add_argument("-p", "--port", type=_port, metavar="N", help=port_help)
@@ -84,8 +84,8 @@ def _parser() -> Parser:
     what.add_argument(
         "--header", type=field(check_field), action="append", default=[], metavar="'NAME: VALUE'", help=header_help
     )
-    log = parser.add_argument_group("what to say")
-    log_help = "how the access log is written to standard error (default: text)"
+    log = parser.add_argument_group("output")
+    log_help = "format of the access log on standard error (default: text)"
     log.add_argument("--log", choices=FORMATS, default="text", help=log_help)
     log.add_argument("--quiet", action="store_true", help="no access log")
     trace_help = (
@@ -101,6 +101,7 @@ def _parser() -> Parser:
 
 
 def _add_how_to_run(how: argparse._ArgumentGroup) -> None:
+    """Add the options about processes, threads and shutdown."""
     threads_help = "threads (default: 4): one serves, the others take over when a slow disk blocks it"
     how.add_argument("--threads", type=number(1, 128, "a number"), default=4, metavar="N", help=threads_help)
     processes_help = "serving processes, each with threads of its own (default: 1)"
@@ -112,14 +113,14 @@ def _add_how_to_run(how: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help="on shutdown, time for running responses to finish (default: 5)",
     )
-    how.add_argument("--user", metavar="NAME", help="give up root for this user once the port is bound")
+    how.add_argument("--user", metavar="NAME", help="drop root: become this user once the port is bound")
     how.add_argument("--version", action="version", version=f"httpsock {__version__}")
 
 
-def _place(parser: Parser, options: argparse.Namespace) -> None:
-    """Take what was given without an option as the folder and the port, in either order."""
+def _place(parser: ArgumentParser, options: argparse.Namespace) -> None:
+    """Store positional arguments as the folder and the port, in either order."""
     for place in options.places:
-        # A folder of that name is served all the same.
+        # A folder whose name is a number is served.
         if place.isascii() and place.isdigit() and options.port is None and not os.path.isdir(place):
             try:
                 options.port = _port(place)
@@ -141,7 +142,7 @@ def _host(text: str) -> str:
 
 
 def _path_or_host(text: str) -> str:
-    """Return the beginning of a path, or a numeric address as the system writes it."""
+    """Return a path prefix, or a numeric address in its canonical form."""
     if text.startswith("/"):
         return os.fsdecode(normalise(os.fsencode(text)))
     host, percent, zone = _host(text).partition("%")

@@ -1,8 +1,10 @@
-"""The command that serves: what its options set up, signals, exit code.
+"""The command that serves: takes arguments, sets up servers and the main thread's loop, gives an exit code.
 
 line 1 of standard output    the URL, alone, for scripts
-standard error               all else: what is served, the log, what went wrong
+standard error               all other text: the folder and its URLs, the log, errors
 exit code                    0 after a clean stop, 1 if it cannot serve, 2 for a wrong argument
+
+Next: server/server.py.
 """
 
 import argparse
@@ -37,9 +39,9 @@ if TYPE_CHECKING:
 
 CANNOT_SERVE = 1
 WRONG_ARGUMENT = 2
-# A default port that is taken gives way to the next ones; a port that was asked for does not.
+# If the default port is in use, try the next ones; a port given with --port has no substitute.
 _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
-# How long the last lines of the log may take to be written when all else has ended.
+# Time to write the last lines of the log at exit.
 _LAST_LINES_SECONDS = 1.0
 
 
@@ -66,8 +68,8 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         print_stderr(f"httpsock: {_cannot_serve(error, options, directory)}")
         return CANNOT_SERVE
-    # A process that takes over has inherited its user.
-    if not inherited.parent and (fault := _give_up_root(options, directory)):
+    # A process that takes over inherits its user.
+    if not inherited.parent and (fault := _drop_root(options, directory)):
         for server in servers:
             server.stop(0)
         print_stderr(f"httpsock: {fault}")
@@ -87,8 +89,8 @@ def _run(
         print_stderr(f"httpsock: cannot serve: {error.strerror}.")
         return CANNOT_SERVE
     with _announcing(servers[0], options) as announcer:
-        # When the URL is printed, everything that was asked for works.
-        _announce(servers[0], options, inherited)
+        # Print the URL last, when everything works.
+        _print_urls(servers[0], options, inherited)
         code = _run_loop(loop, lines)
         if announcer:
             announcer.is_replaced = servers[0].is_draining
@@ -99,14 +101,14 @@ def _process_loop(
     servers: Sequence[Server], lines: StderrWriter, options: argparse.Namespace, inherited: InheritedSockets
 ) -> ProcessLoop:
     """Return the main thread's loop, which runs *servers*. Raises OSError if too few descriptors are left for it."""
-    # Windows has no SIGHUP, and no descriptors to inherit.
+    # Windows lacks SIGHUP and inherited descriptors.
     groups = [server.descriptors() for server in servers] if hasattr(signal, "SIGHUP") else []
-    restart = GracefulRestart(groups, _say_if_it_is_taken)
+    restart = GracefulRestart(groups, _print_if_writable)
     served: Served = ThreadedServer(servers[0], options.grace)
     if len(servers) > 1:
         served = _supervisor(servers, lines, options, restart)
     return ProcessLoop(
-        served, restart=restart, parent=inherited.parent, grace_seconds=options.grace, report=_say_if_it_is_taken
+        served, restart=restart, parent=inherited.parent, grace_seconds=options.grace, report=_print_if_writable
     )
 
 
@@ -127,17 +129,17 @@ def _run_loop(loop: ProcessLoop, lines: StderrWriter) -> int:
 def _supervisor(
     servers: Sequence[Server], lines: StderrWriter, options: argparse.Namespace, restart: GracefulRestart
 ) -> Served:
-    """Return what runs each of *servers* in a process of its own."""
-    # Most servers run in one process.
+    """Return a supervisor that runs each of *servers* in a process of its own."""
+    # Imported here, since most servers run in one process.
     from httpsock.server.supervisor import Supervisor
 
     def serve(number: int, parent: Parent) -> int:
         restart.close()
         close_all(server for server in servers if server is not servers[number])
         served = ThreadedServer(servers[number], options.grace)
-        none = GracefulRestart([], lines.say)
+        no_restart = GracefulRestart([], lines.say)
         loop = ProcessLoop(
-            served, restart=none, parent=parent, grace_seconds=options.grace, report=lines.say, is_forked=True
+            served, restart=no_restart, parent=parent, grace_seconds=options.grace, report=lines.say, is_forked=True
         )
         return _run_loop(loop, lines)
 
@@ -145,13 +147,13 @@ def _supervisor(
         for server in servers:
             server.stop(0)
 
-    return Supervisor(len(servers), serve=serve, close=lambda: close_all(servers), report=_say_if_it_is_taken)
+    return Supervisor(len(servers), serve=serve, close=lambda: close_all(servers), report=_print_if_writable)
 
 
-def _say_if_it_is_taken(text: str) -> None:
+def _print_if_writable(text: str) -> None:
     """Print on standard error, unless that is closed or would block."""
     with contextlib.suppress(OSError, ValueError):
-        # Python has no standard error if that was closed when it started.
+        # sys.stderr is None if standard error was closed at the start.
         if sys.stderr and select.select([], [sys.stderr], [], 0)[1]:
             print_stderr(text)
 
@@ -159,7 +161,7 @@ def _say_if_it_is_taken(text: str) -> None:
 def _open_servers(
     options: argparse.Namespace, directory: str, lines: StderrWriter, inherited: InheritedSockets
 ) -> list[Server]:
-    """Return a server for each process, bound to its port, or serving at the sockets that were inherited."""
+    """Return a server for each process, bound to the port or using the inherited sockets."""
     if inherited.groups:
         groups = inherited.for_processes(options.processes)
         return [_server(options, directory, lines, 0, group) for group in groups]
@@ -171,7 +173,7 @@ def _open_servers(
 
 
 def _open_server(options: argparse.Namespace, directory: str, lines: StderrWriter) -> Server:
-    """Return the server, bound to its port: the one asked for, or the first free one of the default ports."""
+    """Return the server, bound to the port of --port, or to the first free default port."""
     ports = _DEFAULT_PORTS if options.port is None else [options.port]
     for port in ports:
         try:
@@ -183,7 +185,7 @@ def _open_server(options: argparse.Namespace, directory: str, lines: StderrWrite
 
 
 def _check_all_are_bound(servers: Sequence[Server], options: argparse.Namespace, inherited: InheritedSockets) -> None:
-    """Raise OSError if an address that was asked for is missing: of several, a server takes those there are."""
+    """Raise OSError if an address of --bind is missing, since Server ignores missing addresses after the first."""
     if options.bind and not inherited.groups and len(servers[0].urls) < len(options.bind):
         for server in servers:
             server.stop(0)
@@ -197,7 +199,7 @@ def _server(
     port: int,
     listeners: Sequence[socket.socket] | None = None,
 ) -> Server:
-    """Return a server, bound to *port* or serving at *listeners*."""
+    """Return a server, bound to *port* or using *listeners*."""
     return Server(
         directory,
         hosts=ANY if options.lan else options.bind or LOOPBACK,
@@ -216,9 +218,9 @@ def _server(
 
 
 def _tracing(options: argparse.Namespace) -> "Instrumentation":
-    """Return what a server is made of that is traced on standard error, inspected, or both."""
+    """Return the instrumentation of a server that is traced on standard error, inspected, or both."""
     trace = None
-    # Wanted by few.
+    # Imported here, since it is rarely needed.
     if options.trace or options.trace_only:
         from httpsock.tracing.trace import trace_on_standard_error
 
@@ -235,7 +237,7 @@ def _tracing(options: argparse.Namespace) -> "Instrumentation":
 
 
 def _format(name: str) -> Format:
-    """Return the format of that name, as wide and colourful as standard error is."""
+    """Return the format called *name*; text fits the width and colours of standard error."""
     if name != "text":
         return FORMATS[name]
     descriptor = standard_error()
@@ -243,7 +245,7 @@ def _format(name: str) -> Format:
 
 
 def _log(format_line: Format, lines: StderrWriter) -> Log:
-    """Return a log that has a batch of lines written at once."""
+    """Return a log that queues the lines of a batch together."""
 
     def log(exchanges: Sequence[Exchange]) -> None:
         lines.write("".join(map(format_line, exchanges)))
@@ -251,8 +253,8 @@ def _log(format_line: Format, lines: StderrWriter) -> Log:
     return log
 
 
-def _give_up_root(options: argparse.Namespace, directory: str) -> str | None:
-    """Become the user that was asked for, if one was; return why that can't be, or None."""
+def _drop_root(options: argparse.Namespace, directory: str) -> str | None:
+    """Become the user of --user, if given; return a sentence about a failure, or None."""
     if options.user is None:
         return None
     preload_lazy_imports()
@@ -263,8 +265,8 @@ def _give_up_root(options: argparse.Namespace, directory: str) -> str | None:
         return f"{error}; --user takes a name of this system."
     except PermissionError as error:
         if error.filename is None:
-            return "--user gives up root, and this process is not root."
-        return f"the folder {directory!r} may not be read by {options.user}."
+            return "--user needs root, and this process is not root."
+        return f"{options.user} may not read the folder {directory!r}."
     return None
 
 
@@ -278,7 +280,7 @@ def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -
                 f"port {options.port} is in use; choose another with --port, or leave it to the system with --port 0."
             )
         case errno.EACCES if error.filename is None:
-            return f"port {options.port} may not be bound by this user; ports from 1024 on may."
+            return f"this user may not bind port {options.port}; choose a port from 1024 on."
         case errno.EADDRNOTAVAIL:
             return f"{' or '.join(options.bind or LOOPBACK[:1])} is not an address of this machine."
         case errno.ENOENT:
@@ -286,40 +288,40 @@ def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -
         case errno.ENOTDIR:
             return f"{directory!r} is not a folder."
         case errno.EACCES:
-            return f"the folder {directory!r} may not be read by this user."
+            return f"this user may not read the folder {directory!r}."
     return f"{directory!r} can't be served at {' or '.join(options.bind or LOOPBACK[:1])}: {error.strerror or error}."
 
 
-def _announce(server: Server, options: argparse.Namespace, inherited: InheritedSockets) -> None:
-    """Say where the folder is, unless that was said before: the URL alone on standard output, else standard error."""
+def _print_urls(server: Server, options: argparse.Namespace, inherited: InheritedSockets) -> None:
+    """Print the URL on standard output, and how to reach the server on standard error; not again after a restart."""
     if inherited.parent:
         return
-    said = []
+    lines = []
     if options.port is None and server.port != DEFAULT_PORT and not inherited.groups:
-        said.append(f"Port {DEFAULT_PORT} is in use, so this is port {server.port}.")
+        lines.append(f"Port {DEFAULT_PORT} is in use, so this is port {server.port}.")
     if options.lan:
-        said.append(f"Serving {server.directory} to the whole network (Ctrl-C to stop). On other devices type:")
-        said += [f"  {url_of(address, server.port)}" for address in local_addresses()]
+        lines.append(f"Serving {server.directory} to the whole network (Ctrl-C to stop). On other devices type:")
+        lines += [f"  {url_of(address, server.port)}" for address in local_addresses()]
     else:
-        said.append(f"Serving {server.directory} at {' and '.join(server.urls)} (Ctrl-C to stop)")
+        lines.append(f"Serving {server.directory} at {' and '.join(server.urls)} (Ctrl-C to stop)")
     if any("%25" in url for url in server.urls):
-        said.append("Browsers open no address with a zone, such as %eth0; curl and httpsock get do.")
+        lines.append("Browsers open no address with a zone, such as %eth0; curl and httpsock get do.")
     if options.inspect:
-        said.append(f"See the sockets at {server.url}.httpsock/")
-    # Whoever started it may have closed the pipe; it serves all the same.
+        lines.append(f"See the sockets at {server.url}.httpsock/")
+    # The reader of the pipe may have closed it; continue to serve.
     with contextlib.suppress(OSError, ValueError):
         print(server.url, flush=True)
-    print_stderr("\n".join(said))
+    print_stderr("\n".join(lines))
 
 
 def _announcing(server: Server, options: argparse.Namespace) -> contextlib.AbstractContextManager["Announcer | None"]:
-    """Return what announces the folder on the local network while it is entered, if that is asked for and possible."""
+    """Return a context manager that announces the folder on the local network, with --announce and if possible."""
     if not options.announce:
         return contextlib.nullcontext()
-    # Loaded only now: most servers announce nothing.
+    # Imported here, since it is rarely needed.
     from httpsock.discovery.announcer import Announcer
 
-    # Of a trace of some paths only, no datagram is a part.
+    # A trace of some paths has no datagrams.
     trace = server.tracing.trace if server.tracing and not server.tracing.trace.path else None
     hosts = ANY if options.lan else options.bind
     try:

@@ -1,7 +1,7 @@
-"""Lines: writes standard error from its own thread, so that a blocked reader never blocks the server.
+"""Writes standard error from its own thread, so that a blocked reader never blocks the server.
 
-Takes text from any thread, writes it in order, at most some dozen times a second. A pager that is not scrolled, a
-full pipe or a full disk delays the lines and nothing else: lines beyond a limit are dropped, and their number is told.
+Takes text from any thread, writes it in order, at most 20 times a second. A paused pager, a full pipe or a full disk
+delays only these lines; lines beyond a limit are dropped, and the number of dropped lines is written.
 """
 
 import contextlib
@@ -12,10 +12,10 @@ import time
 from httpsock.server.process import start_thread
 from httpsock.tracing.output import standard_error, write_whole
 
-# At most this many characters wait to be written.
-_MOST_WAITING = 1 << 20
-# Lines are gathered for this long, so that the thread wakes up, and calls the system, only now and then.
-_GATHERING_SECONDS = 0.05
+# Maximum length of the queue, in characters.
+_MAX_QUEUED = 1 << 20
+# Minimum interval between two writes, so that many lines take one system call.
+_BATCH_SECONDS = 0.05
 
 
 class StderrWriter:
@@ -28,22 +28,22 @@ class StderrWriter:
         self._dropped = 0
         self._has_some = threading.Event()
         self._is_closing = threading.Event()
-        # Until when to retry a standard error that is full, on the monotonic clock.
-        self._latest = math.inf
-        # Started with the first line: until then there may be a fork, which leaves all threads behind.
+        # When to stop retrying a full standard error, on the monotonic clock.
+        self._deadline = math.inf
+        # Started with the first line, after a fork: a forked process does not inherit threads.
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> None:
-        """Queue *text*, some whole lines, or drop and count them if the queue is full. Never blocks."""
+        """Queue *text*, which is whole lines; drop and count them if the queue is full. Never blocks."""
         with self._lock:
-            # Once some are dropped, so are all up to the report, which stands where they are missing.
-            if self._dropped or self._length + len(text) > _MOST_WAITING:
+            # After the first dropped line, drop all until the report, which then stands in the right place.
+            if self._dropped or self._length + len(text) > _MAX_QUEUED:
                 self._dropped += text.count("\n")
                 return
             self._waiting.append(text)
             self._length += len(text)
             if self._thread is None:
-                # Without a thread, lines wait for the next try, or for ``close``.
+                # If no thread starts, the lines stay queued for the next try, or for ``close``.
                 with contextlib.suppress(OSError):
                     self._thread = start_thread(self._run, "httpsock-lines")
         if not self._has_some.is_set():
@@ -55,7 +55,7 @@ class StderrWriter:
 
     def close(self, seconds: float) -> None:
         """Write what is queued, for at most *seconds*."""
-        self._latest = time.monotonic() + seconds
+        self._deadline = time.monotonic() + seconds
         self._is_closing.set()
         self._has_some.set()
         if self._thread is not None:
@@ -68,12 +68,12 @@ class StderrWriter:
             self._has_some.wait()
             self._has_some.clear()
             if not self._write_out(self._take()) and self._is_closing.is_set():
-                # What is lost now can't be told any more.
+                # Lines lost now can't be reported any more.
                 return
-            self._is_closing.wait(_GATHERING_SECONDS)
+            self._is_closing.wait(_BATCH_SECONDS)
 
     def _take(self) -> str:
-        """Return all that is queued, and how many lines were dropped since the last time."""
+        """Empty the queue and return its text, with a report of dropped lines."""
         with self._lock:
             if self._dropped:
                 self._waiting.append(f"{self._dropped} log lines dropped: standard error is blocked\n")
@@ -83,12 +83,12 @@ class StderrWriter:
         return text
 
     def _write_out(self, text: str) -> bool:
-        """Write *text*; return whether it was written. Lines that can't be written, for good, are counted."""
+        """Write *text*; count the lines that can't be written as dropped. Return whether all were written."""
         octets = text.encode("utf-8", "backslashreplace")
         descriptor = standard_error()
         if descriptor < 0:
             return False
-        written = write_whole(descriptor, octets, lambda: time.monotonic() < self._latest)
+        written = write_whole(descriptor, octets, lambda: time.monotonic() < self._deadline)
         lost = octets.count(b"\n", written)
         with self._lock:
             self._dropped += lost

@@ -1,7 +1,7 @@
-"""The terminal: what may be written to one, and a bar for what takes long.
+"""The terminal: safe text, and a progress bar.
 
-Takes octets from anybody, gives text that moves no cursor, changes no colour, types nothing, and reads in the order
-in which it is written. Knows nothing of HTTP or sockets.
+Takes octets from any source, gives text that moves no cursor, changes no colour, types no input, and reads in the order
+in which it is written. It does not know HTTP or sockets.
 
 ECMA-48 (control functions); UAX #9 (marks of direction).
 """
@@ -15,32 +15,32 @@ from typing import TextIO
 
 from httpsock.http.text import visible_character
 
-# A transfer that is done sooner needs no bar; the bar is not drawn more often than that.
+# Shorter transfers show no bar; and the minimum interval between two redraws.
 _LONG_SECONDS = 0.5
 _REDRAW_SECONDS = 0.1
 _BAR_CHARACTERS = 24
 
 
 class TerminalText:
-    """Content on its way to a terminal: UTF-8, however it is cut; what is not, and what is not printable, escaped."""
+    """Writes content to a terminal: UTF-8 in pieces of any size; all other and unprintable characters are escaped."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        # A lone CR would let a line overwrite what stands there.
+        # A lone CR would let a line overwrite earlier text.
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
 
     def write(self, octets: bytes, *, is_last: bool = False) -> None:
-        """Write *octets* as far as they make whole characters."""
+        """Write the complete characters of *octets*; hold an incomplete one back for the next call."""
         text = self._decoder.decode(octets, final=is_last)
         self._stream.write("".join(c if c in "\n\t" else visible_character(c) for c in text))
         self._stream.flush()
 
 
 class Progress:
-    """One line on a terminal that says how far a transfer is, once it takes long.
+    """A progress bar: one line on a terminal, once a transfer takes long.
 
-    *octets* of *total* (or None, if nobody knows) are there already.
+    *octets* of *total* (None if unknown) have arrived already.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Progress:
         self._is_shown = False
 
     def advance(self, octets: int) -> None:
-        """Note that so many more octets have come."""
+        """Count *octets* more, and redraw the bar if it is due."""
         self._octets += octets
         now = self._clock()
         if now >= self._next:
@@ -63,7 +63,7 @@ class Progress:
             self._next = now + _REDRAW_SECONDS
 
     def finish(self) -> None:
-        """Leave the last state standing, if any was shown."""
+        """Draw the final state, if the bar was shown."""
         if self._is_shown:
             self._draw(self._clock())
             self._stream.write("\n")
@@ -77,14 +77,14 @@ class Progress:
             bar = "#" * int(share * _BAR_CHARACTERS)
             left = (self._total - self._octets) / rate if rate else 0.0
             line = f"{share:4.0%} [{bar:.<{_BAR_CHARACTERS}}] {line}  {left:.0f} s left"
-        # What was longer before is wiped out (ECMA-48: EL). In the last column a terminal might begin a new line.
+        # Erase the rest of a longer line (ECMA-48: EL). A character in the last column might begin a new line.
         self._stream.write(f"\r{line[: _columns(self._stream) - 1]}\x1b[K")
         self._stream.flush()
         self._is_shown = True
 
 
 def _columns(stream: TextIO) -> int:
-    """Return the width of the terminal, or what terminals used to have."""
+    """Return the width of the terminal, or 80 if it is unknown."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):

@@ -1,19 +1,20 @@
 """The server: sockets, threads and processes.
 
-The connection is the only place where octets meet sockets; what a request means is not decided here.
+Takes a folder and addresses, serves the files. Only the connection moves octets between sockets and parsers; files/
+decides how to answer a request. It must not see discovery, observe or cli.
 
     server            the listening sockets, the threads, and a clean stop
-    settings          what all connections share, and how long a client may take
+    settings          the settings that all connections share, and the time-outs of a client
     event_loop        a poller, its connections and their deadlines
     leader            threads that run the event loop, one at a time
     fairness          a share of each tick for each network
     connection        one client's requests, from the first octet to the tear-down
     send_rate         how slowly a peer may read
-    connection_limit  how many connections there may be, and which to evict
+    connection_limit  how many connections in total and per client, and which to evict
     poller            which sockets are ready
-    addresses         which addresses are one client, and at which this machine is reached
+    addresses         which addresses are one client, and at which other devices reach this machine
     access_log        one response as one line
-    process           what the system lets a process have
+    process           the limits, standard streams and user of a process
     process_loop      signals, child processes and the parent, handled one at a time
     threaded          the server's threads, as that loop sees them
     supervisor        several processes, each replaced when it exits

@@ -1,8 +1,8 @@
 """Socket activation: the listening sockets that a process was started with.
 
-Two programs pass them: an older process of this server that restarts (see restart.py), and any that follows the
-protocol of sd_listen_fds(3), as systemd does: LISTEN_FDS sockets from descriptor 3 on, for the process LISTEN_PID.
-Knows nothing of HTTP.
+Takes environment variables, gives sockets. Two programs pass them: an older process of this server that restarts
+(restart.py), and any program that follows the protocol of sd_listen_fds(3), as systemd does: LISTEN_FDS sockets from
+descriptor 3 on, for the process LISTEN_PID. It does not know HTTP.
 """
 
 import os
@@ -21,13 +21,13 @@ _COUNT = re.compile(r"[0-9]{1,6}")
 
 
 class InheritedSockets(NamedTuple):
-    """Listening sockets in groups, one group for each process, and the process that is to be replaced, if any."""
+    """Listening sockets in groups, one group for each process, and the process that this one replaces, if any."""
 
     groups: list[list[socket.socket]]
     parent: Parent | None = None
 
     def for_processes(self, count: int) -> list[list[socket.socket]]:
-        """Return the listening sockets of each of *count* processes; all of them for each if the groups do not fit."""
+        """Return the listening sockets of each of *count* processes; if the groups do not fit, each gets all."""
         if len(self.groups) in (0, count):
             return self.groups
         together = [listener for group in self.groups for listener in group]
@@ -56,7 +56,7 @@ def _inherit_from_parent(value: str) -> InheritedSockets:
     """Return the sockets and the control channel that an older process names in *value*."""
     match = _RESTART_VALUE.fullmatch(value)
     if match is None:
-        raise ValueError(f"{RESTART_VARIABLE} is {value!r}, not what a restarting process sets")
+        raise ValueError(f"{RESTART_VARIABLE} is {value!r}, which is malformed")
     pid, control, groups = match.groups()
     if pid != str(os.getppid()):
         raise ValueError(f"process {pid}, which this one should replace, has ended")
@@ -69,7 +69,7 @@ def _open_listeners(descriptors: "range | map[int]") -> list[socket.socket]:
 
 
 def _open_listener(descriptor: int) -> socket.socket:
-    """Return the listening TCP socket at *descriptor*. Raises ValueError or OSError if it is none."""
+    """Return the listening TCP socket at *descriptor*. Raises ValueError or OSError for any other descriptor."""
     listener = socket.socket(fileno=descriptor)
     is_tcp = listener.family in (socket.AF_INET, socket.AF_INET6) and listener.type == socket.SOCK_STREAM
     if not is_tcp or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

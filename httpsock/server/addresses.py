@@ -1,41 +1,41 @@
-"""Addresses: which of them count as one client, and at which this machine is reached; no name is looked up.
+"""Addresses: which of them count as one client, and at which other devices reach this machine.
 
-Takes and gives numeric addresses. The second is for printing what to type on another device.
+Takes and gives numeric addresses; looks up no names.
 """
 
 import contextlib
 import socket
 from functools import lru_cache
 
-# Addresses of documentation (RFC 5737, RFC 3849): where a route would leave towards them tells which of our
-# addresses the network sees. connect() on a datagram socket sends nothing.
+# Documentation addresses (RFC 5737, RFC 3849): the route to them shows the source address that other hosts see.
+# connect() on a datagram socket sends no packet.
 _ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
-# linux/sockios.h: the address of an interface, in a struct ifreq: 16 octets of name, 4 of family and port,
+# linux/sockios.h: get the address of an interface. Its struct ifreq has 16 octets of name, 4 of family and port, and
 # 4 of address.
 _SIOCGIFADDR = 0x8915
 
 
 @lru_cache(maxsize=1024)
 def network_of(client: str) -> str:
-    """Return what counts as one client: an address; of IPv6 its first 64 bits, all of which one subscriber has."""
+    """Return the network that counts as one client: an IPv4 address, or the /64 prefix of one IPv6 subscriber."""
     if ":" not in client or client == "::1":
         return client
     mapped = client.removeprefix("::ffff:")
     if "." in mapped:
-        # An IPv4 address, at a socket for both.
+        # An IPv4 address, as a dual-stack socket shows it.
         return mapped
     octets = socket.inet_pton(socket.AF_INET6, client.partition("%")[0])
     return socket.inet_ntop(socket.AF_INET6, octets[:8] + bytes(8))
 
 
 def local_addresses() -> list[str]:
-    """Return the addresses of this machine that others may reach, each once, the one of the default route first."""
+    """Return the addresses at which other devices may reach this machine; that of the default route comes first."""
     found = [address for family, elsewhere in _ELSEWHERE if (address := _towards(family, elsewhere))]
     return list(dict.fromkeys(address for address in found + _of_interfaces() if not address.startswith("127.")))
 
 
 def _towards(family: socket.AddressFamily, elsewhere: str) -> str | None:
-    """Return the address from which datagrams to *elsewhere* would leave, or None if there is no route."""
+    """Return the source address of datagrams to *elsewhere*, or None without a route."""
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect((elsewhere, 9))
         return str(probe.getsockname()[0])
@@ -43,11 +43,11 @@ def _towards(family: socket.AddressFamily, elsewhere: str) -> str | None:
 
 
 def _of_interfaces() -> list[str]:
-    """Return the IPv4 address of each interface, where the system can be asked (Linux)."""
+    """Return the IPv4 address of each interface on Linux; an empty list elsewhere."""
     try:
         from fcntl import ioctl
     except ImportError:
-        # Windows has no such call.
+        # Windows lacks ioctl().
         return []
     addresses = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

@@ -1,7 +1,7 @@
 """Child processes, and the parent as a child sees it.
 
 A parent and a child share a pair of connected sockets: the control channel. The kernel closes the parent's end with the
-parent, even after SIGKILL, so a child always learns that its parent is gone. Knows nothing of HTTP.
+parent, even after SIGKILL, so a child always sees that its parent is gone. It does not know HTTP.
 
     parent                      control channel        child
     Child.is_ready()            <-- READY              Parent.notify_ready()
@@ -20,7 +20,7 @@ _DRAIN = b"d"
 
 
 class Order(Enum):
-    """What a parent asks of its child."""
+    """An order from a parent to its child."""
 
     DRAIN = "accept no more, and close each connection after its next response"
     STOP = "finish the running responses, and exit"
@@ -37,12 +37,12 @@ class Parent:
 
     def notify_ready(self) -> None:
         """Tell the parent that this process serves now."""
-        # A parent that is gone reads nothing; ``read_order`` finds that out.
+        # If the parent is gone, ``read_order`` reports it.
         with contextlib.suppress(OSError):
             self._control.send(_READY)
 
     def read_order(self) -> Order | None:
-        """Return what the parent asks for, or None if it asks for nothing now."""
+        """Return the parent's order, or None if none has arrived."""
         try:
             octets = self._control.recv(1)
         except BlockingIOError:
@@ -62,7 +62,7 @@ class Child:
         self.descriptor = control.fileno()
 
     def is_ready(self) -> bool | None:
-        """Return True once the child serves, False if it is gone, None if it has said nothing yet."""
+        """Return True if the child serves, False if it is gone, None if it is still starting."""
         try:
             return self._control.recv(1) == _READY
         except BlockingIOError:
@@ -71,12 +71,12 @@ class Child:
             return False
 
     def drain(self) -> None:
-        """Ask the child to drain."""
+        """Order the child to drain."""
         with contextlib.suppress(OSError):
             self._control.send(_DRAIN)
 
     def send_signal(self, signum: int) -> None:
-        """Send the child a signal, unless it has exited."""
+        """Send a signal to the child, unless it has exited."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signum)
 
@@ -92,34 +92,34 @@ class Children:
         self._by_pid: dict[int, Child] = {}
 
     def add(self, child: Child) -> None:
-        """Take *child* in."""
+        """Add *child*."""
         self._by_pid[child.pid] = child
 
     def remove(self, pid: int) -> Child | None:
-        """Return the child that was *pid*, which has been reaped; None if it was not one of these."""
+        """Remove and return the reaped child *pid*, or return None for an unknown PID."""
         child = self._by_pid.pop(pid, None)
         if child:
             child.close()
         return child
 
     def drain(self) -> None:
-        """Ask all of them to drain."""
+        """Order all children to drain."""
         for child in self._by_pid.values():
             child.drain()
 
     def send_signal(self, signum: int) -> None:
-        """Send all of them a signal."""
+        """Send a signal to all children."""
         for child in self._by_pid.values():
             child.send_signal(signum)
 
     def close(self) -> None:
-        """Close all channels without a word: for a forked process, which has copies of its parent's ends."""
+        """Close all channels; a forked process calls this, since it has copies of its parent's ends."""
         for child in self._by_pid.values():
             child.close()
         self._by_pid.clear()
 
     def pids(self) -> list[int]:
-        """Return the PIDs."""
+        """Return the PIDs of all children."""
         return list(self._by_pid)
 
     def __len__(self) -> int:
@@ -127,9 +127,9 @@ class Children:
 
 
 def reap() -> Iterator[tuple[int, int]]:
-    """Yield the PID and exit code of each child that has exited; minus the signal's number if a signal killed it.
+    """Yield the PID and exit code of each exited child; for a killed one, the code is minus the signal's number.
 
-    Process 1 of a container adopts orphans: they are reaped here too, or they would stay zombies.
+    Process 1 of a container adopts orphans: it reaps them here too, or they would stay zombies.
     """
     with contextlib.suppress(ChildProcessError):
         while True:

@@ -1,6 +1,6 @@
-"""Room: how many connections there may be at once, how much of that one address may take, and who makes room.
+"""Connection limit: how many in total, how many per client, which to evict.
 
-Counts connections and compares them; opens and closes none.
+Counts and compares connections; the event loop opens and closes them.
 """
 
 import os
@@ -11,29 +11,29 @@ from .addresses import network_of
 from .connection import Connection
 from .process import descriptor_limit
 
-# What is left for folders on the way to a file, and whatever else is open in this process.
+# Reserved for the folders on the path to a file, and for all other descriptors of this process.
 _RESERVED_DESCRIPTORS = 16
-# What may be polled at once: on Windows select() takes 512 sockets, listening ones among them.
+# On Windows select() takes 512 sockets, including the listeners.
 _MAX_CONNECTIONS = 480 if os.name == "nt" else 1 << 30
-# Room is made by this part of the idle connections at a time, and at most so many, as nginx does it.
+# Evict this fraction (1/8) of the idle connections at a time, and at most this many, as nginx does.
 _EVICTED_FRACTION = 8
 _MAX_EVICTED = 32
 
 
 class ConnectionLimit:
-    """The connections that there are, counted by the addresses of their clients; no more than *most* of them."""
+    """Counts connections, by the networks of their clients, up to *maximum*."""
 
     def __init__(self, used_descriptors: int) -> None:
-        """Leave half of the descriptors that are left to files: then every response finds one for its own."""
+        """Use half of the free descriptors for connections; the rest lets every response open its file."""
         left = descriptor_limit() - used_descriptors - _RESERVED_DESCRIPTORS
         self.maximum = max(1, min(_MAX_CONNECTIONS, left // 2))
         self._count = 0
-        # How many connections each address has, or each network of IPv6.
+        # The number of connections of each IPv4 address or IPv6 network.
         self._networks: dict[str, int] = {}
 
     @property
     def is_full(self) -> bool:
-        """Whether there are as many connections as there may be."""
+        """Whether the limit is reached."""
         return self._count >= self.maximum
 
     def add(self, client: str) -> None:
@@ -43,7 +43,7 @@ class ConnectionLimit:
         self._networks[network] = self._networks.get(network, 0) + 1
 
     def remove(self, client: str) -> None:
-        """Count it no more."""
+        """Stop counting a connection of *client*."""
         network = network_of(client)
         self._count -= 1
         count = self._networks.pop(network) - 1
@@ -57,14 +57,14 @@ class ConnectionLimit:
         return not is_loopback and self._networks.get(network, 0) * 2 > self._count
 
     def has_client_over_share(self) -> bool:
-        """Return whether any address has more than its share."""
+        """Return whether any client exceeds its share."""
         return any(map(self.exceeds_share, self._networks))
 
 
 def evictable(connections: Iterable[Connection], now: float) -> list[Connection]:
-    """Return those of *connections* that are to be given up, if room is needed: some that have been idle longest."""
+    """Return the connections to evict at the limit: some of the longest idle."""
     idle = [connection for connection in connections if connection.is_evictable(now)]
-    # Who has been idle longest would be given up next anyway.
+    # The earliest deadline is the longest idle connection's, which would time out next anyway.
     idle.sort(key=lambda connection: connection.deadline)
-    most = min(_MAX_EVICTED, max(1, len(idle) // _EVICTED_FRACTION))
-    return list(islice((connection for connection in idle if connection.has_no_input()), most))
+    count = min(_MAX_EVICTED, max(1, len(idle) // _EVICTED_FRACTION))
+    return list(islice((connection for connection in idle if connection.has_no_input()), count))

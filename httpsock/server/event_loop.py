@@ -1,10 +1,10 @@
-"""The worker: a poller, its connections and their deadlines, turn by turn.
+"""The event loop: a poller, its connections and their deadlines, tick by tick.
 
-Takes listening sockets of its own (duplicates, so that it alone closes each descriptor), accepts from them and resumes
-each conversation when what it waits for is there, or its deadline is. Knows nothing of HTTP. One thread at a time takes
-its turns; where a conversation keeps that one for long, another of the crew goes on with all others.
+Takes listening sockets, which it duplicates so that it alone closes each descriptor; accepts connections and resumes
+each one when its socket is ready or its deadline has passed. Gives the log its exchanges. It does not know HTTP. One
+thread at a time leads; if a connection blocks it, another takes the loop over (leader.py). Next: connection.py.
 
-    poll → accept, receive, receive, ... → end what is overdue → answer, answer, ... → write the log → poll
+    poll → receive, receive, ... → accept → time out → answer, answer, ... → write the log → poll
 """
 
 import contextlib
@@ -29,25 +29,21 @@ Log = Callable[[Sequence[Exchange]], object]
 Connect = Callable[[socket.socket, str, Settings, Callable[[Exchange], object] | None, Tick], Connection]
 Report = Callable[[str], object]
 
-# What accept() says when it is we who are wrong, and no time mends it.
+# accept() errors that mean a bug here; retrying does not help.
 _FATAL_ACCEPT_ERRNOS = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
-# While there is no room, the listening sockets are left alone for this long, not asked over and over; or until one of
-# our connections ends. No more often than this it is reported.
+# At the connection limit, accepting pauses for this long, or until a connection closes; one report per interval.
 _ACCEPT_PAUSE_SECONDS = 0.1
 _REPORT_SECONDS = 1.0
-# How many are accepted before those that are accepted already get their turn.
-_ACCEPTS_PER_TURN = 64
-# How many are resumed before the clock is read again.
-_UNCHECKED = 15
-# And when they have waited already.
-_ACCEPTS_IN_ONE_GO = 1024
-# Deadlines are looked at no more often than this, so that many connections cost little.
+# Connections accepted per tick; and from a queue that has waited for a pause or a stop to end.
+_ACCEPTS_PER_TICK = 64
+_ACCEPTS_FROM_BACKLOG = 1024
+# Connections resumed before the clock is read again.
+_RESUMES_PER_CLOCK_READ = 15
+# Minimum interval between two checks of all deadlines, so that many connections cost little.
 _SWEEP_SECONDS = 0.05
 _NEVER = float("inf")
-# A conversation that has ended waits for nothing.
-_ENDED = (0, _NEVER)
-# No poll lasts longer, since the system takes no number of any size.
-_LONGEST_POLL_SECONDS = 86_400.0
+_ENDED = (0, _NEVER)  # the wait of a finished coroutine
+_MAX_POLL_SECONDS = 86_400.0  # the kernel rejects larger time-outs
 
 
 class EventLoop:
@@ -58,10 +54,10 @@ class EventLoop:
         self._log = log
         self._report = report
         self._listeners = {listener.fileno(): listener for listener in (listener.dup() for listener in listeners)}
-        # What makes a connection: a worker that is traced has another.
+        # A traced loop replaces it.
         self._connect: Connect = Connection
         self._connections: dict[int, Connection] = {}
-        # Those that have received a request and are to answer it; and those that do so in this turn.
+        # Connections ready to answer; and those that answer in this tick.
         self._ready: list[Connection] = []
         self._answering: Iterator[Connection] = iter(())
         self._fair_receiving, self._fair_answering = Fairness(), Fairness()
@@ -70,7 +66,7 @@ class EventLoop:
         self._poller = open_poller()
         self._leaders: LeaderThreads[Connection] = LeaderThreads()
         self._current = self._leaders.current
-        # Those that have kept a thread for so long that another has gone on, and what came of them when they let it go.
+        # Connections that block a thread which lost the loop; and those that have returned since, with their next wait.
         self._detached: set[Connection] = set()
         self._finished_detached: list[tuple[Connection, Wait]] = []
         # A byte through this pair of sockets ends a poll early.
@@ -78,28 +74,28 @@ class EventLoop:
         self._wakeup_reader.setblocking(False)
         self._wakeup_writer.setblocking(False)
         self._next_sweep = _NEVER
-        # Whether the listening sockets are polled; if not, when they will be again.
+        # Whether the listeners are polled; if not, when accepting resumes.
         self._is_accepting = False
         self._accept_again_at = _NEVER
         self._next_report = 0.0
         self._grace_deadline = _NEVER
         self._limit = ConnectionLimit(self._wakeup_writer.fileno())
-        # When no connection could be given up, in case that it is asked again in the same turn.
+        # The time of the last search for idle connections that found none: no second search in the same tick.
         self._no_idle_at = _NEVER
 
     def run(self) -> None:
-        """Serve until stopped, and until what was being sent then is sent; or stand by while another thread does."""
+        """Lead or follow until the server is stopped and all running responses are sent."""
         self._leaders.run(self._work)
 
     def _work(self, stalled: list[Connection]) -> None:
-        """Take turns until there is nothing left to do. Raises Relieved if another thread has gone on with them."""
+        """Run ticks until all sockets are closed. Raises Superseded if another thread took the loop over."""
         try:
             if stalled:
                 self._detach(stalled.pop())
             else:
                 self._poller.register(self._wakeup_reader.fileno(), READABLE)
                 self._start_accepting()
-                # It may have been asked to stop before it began.
+                # stop() may have been called before run().
                 self._on_wakeup(self._tick())
             while self._listeners or self._connections:
                 self._run_once()
@@ -110,7 +106,7 @@ class EventLoop:
         self.close()
 
     def close(self) -> None:
-        """Close all that is open."""
+        """Close all sockets."""
         self._leaders.end()
         self._abort_all()
         for listener in self._listeners.values():
@@ -120,13 +116,13 @@ class EventLoop:
         self._wakeup_writer.close()
 
     def stop(self, grace_seconds: float) -> None:
-        """Wake the worker, which sees that the service is stopping, and cuts off after *grace_seconds* what is left.
+        """Wake the loop to stop; it aborts responses that still run after *grace_seconds*.
 
-        May be called from a signal handler: it writes one attribute and one octet, and waits for nothing.
+        Safe in a signal handler: it writes one attribute and one octet, and never blocks.
         """
-        # Asked again, it takes no longer.
+        # A second call never extends the grace.
         self._grace_deadline = min(self._grace_deadline, time.monotonic() + grace_seconds)
-        # It may have been asked before and not have looked yet, or have returned already.
+        # The socket's buffer may be full from earlier calls, or the loop may have ended.
         with contextlib.suppress(OSError):
             self._wakeup_writer.send(b"\0")
 
@@ -135,12 +131,12 @@ class EventLoop:
         return [connection.describe() for connection in [*self._detached, *self._current]]
 
     def _run_once(self) -> None:
-        """Wait until something is ready, or due, and see to it: first all receive, then all answer."""
+        """Run one tick: poll, then let all ready connections receive, then let all answer."""
         leaders = self._leaders
         leaders.tick_began = None
         due = min(self._next_sweep, self._accept_again_at, self._grace_deadline)
         seconds = 0.0 if self._ready else due - time.monotonic()
-        ready = self._poller.poll(_LONGEST_POLL_SECONDS if seconds > _LONGEST_POLL_SECONDS else max(0.0, seconds))
+        ready = self._poller.poll(_MAX_POLL_SECONDS if seconds > _MAX_POLL_SECONDS else max(0.0, seconds))
         tick = self._tick()
         leaders.begin_tick(tick.monotonic)
         self._receive(ready, tick)
@@ -159,28 +155,28 @@ class EventLoop:
             self._write_log(self._log)
 
     def _receive(self, ready: Sequence[tuple[int, int]], tick: Tick) -> None:
-        """Resume the connections that are *ready*, then accept new ones, and see whether to stop."""
+        """Resume the connections that are *ready*, then accept new ones and handle a wake-up."""
         get = self._connections.get
-        # A connection that is to be answered has its turn later, whatever else has arrived.
+        # Connections that are ready to answer run later in the tick.
         arrived = [connection for descriptor, _ in ready if (connection := get(descriptor)) and connection.awaited]
         others = [descriptor for descriptor, _ in ready if not get(descriptor)] if len(arrived) < len(ready) else ()
         if self._fair_receiving.postponed:
-            # The poller reports them again; those that have waited longest come first.
+            # The poller has reported the postponed ones again; the longest waiting come first.
             self._fair_receiving.take_postponed()
             arrived.sort(key=least_recently_resumed)
         self._resume_each(iter(arrived), self._fair_receiving, tick)
         for descriptor in others:
             if descriptor in self._listeners:
-                self._accept(self._listeners[descriptor], tick, _ACCEPTS_PER_TURN)
+                self._accept(self._listeners[descriptor], tick, _ACCEPTS_PER_TICK)
             else:
                 self._on_wakeup(tick)
 
     def _resume_each(self, connections: Iterator[Connection], fairness: Fairness, tick: Tick) -> None:
-        """Resume *connections* in order; once that takes long, as far as the share of each one's network goes."""
+        """Resume *connections* in order; once the tick is long, only those whose network has time left."""
         if tick.monotonic >= fairness.measures_until:
             for connection in connections:
                 self._resume(connection, tick)
-                for next_connection in islice(connections, _UNCHECKED):
+                for next_connection in islice(connections, _RESUMES_PER_CLOCK_READ):
                     self._resume(next_connection, tick)
                 if fairness.has_become_long(tick.monotonic):
                     break
@@ -193,7 +189,7 @@ class EventLoop:
         return Tick(self._settings.root, time.time(), time.monotonic())
 
     def when_logged(self) -> threading.Event:
-        """Return an event that is set once all exchanges which have ended by now have been passed to the log."""
+        """Return an event that is set once the log has received all exchanges that have already ended."""
         is_logged = threading.Event()
         self._waits_for_log.append(is_logged)
         with contextlib.suppress(OSError):
@@ -201,27 +197,27 @@ class EventLoop:
         return is_logged
 
     def _write_log(self, log: Log) -> None:
-        """Tell the log of the exchanges since the last time, all at once; its faults are not the clients'."""
+        """Pass the exchanges since the last call to the log; report an exception that it raises."""
         batch = tuple(self._exchanges)
-        # Who is set aside may just have added another one.
+        # A detached connection may have appended meanwhile.
         del self._exchanges[: len(batch)]
         try:
             log(batch)
         except Exception:
-            self._report_safely(_fault())
+            self._report_safely(_current_traceback())
 
     def _report_safely(self, text: str) -> None:
-        """Report *text*; whoever takes reports may be at fault, too."""
+        """Report *text*; ignore an exception that the callback raises."""
         with contextlib.suppress(Exception):
             self._report(text)
 
-    def _accept(self, listener: socket.socket, tick: Tick, most: int) -> None:
-        """Accept who is waiting, but no more than *most*, and start their conversations."""
-        for number in range(most):
+    def _accept(self, listener: socket.socket, tick: Tick, maximum: int) -> None:
+        """Accept at most *maximum* connections from the accept queue, and start them."""
+        for number in range(maximum):
             if not self._can_accept(tick):
-                # Only of the first one is it known that somebody waits.
+                # The poller has reported one waiting connection; more are not certain.
                 if number == 0:
-                    self._pause_accepting(tick, f"{self._limit.maximum} connections are as many as there is room for")
+                    self._pause_accepting(tick, f"connection limit of {self._limit.maximum} reached")
                 return
             try:
                 connected, address = listener.accept()
@@ -230,16 +226,16 @@ class EventLoop:
             except OSError as error:
                 if error.errno in _FATAL_ACCEPT_ERRNOS:
                     raise
-                # Out of descriptors or memory, or the network is down: less of the idle mends it, or a little time.
+                # Out of descriptors or memory, or the network is down: evict idle connections, or retry later.
                 if not self._evict_idle(tick):
                     self._pause_accepting(tick, error.strerror)
                     return
             else:
-                # On macOS there is no address when the connection was reset before.
+                # macOS gives no address for a connection that was reset in the queue.
                 self._admit(connected, address[0] if address else "unknown", tick)
 
     def _admit(self, connected: socket.socket, client: str, tick: Tick) -> None:
-        """Start a conversation, or close the connection where its address alone has taken all the room."""
+        """Start a connection; close it if, at the limit, its client exceeds its share."""
         if self._limit.is_full and self._limit.exceeds_share(client):
             connected.close()
             return
@@ -257,35 +253,33 @@ class EventLoop:
         self._resume(connection, tick)
 
     def _pause_accepting(self, tick: Tick, reason: str | None) -> None:
-        """Leave the listening sockets alone for a while; who wants to connect waits in the system's queue."""
+        """Stop polling the listeners for a while; new connections wait in the accept queue."""
         now = tick.monotonic
         self._stop_accepting()
         self._accept_again_at = now + _ACCEPT_PAUSE_SECONDS
         if reason and now >= self._next_report:
             self._next_report = now + _REPORT_SECONDS
-            self._report_safely(f"cannot accept for now: {reason}")
+            self._report_safely(f"not accepting: {reason}")
 
     def _can_accept(self, tick: Tick) -> bool:
-        """Return whether to accept: idle connections make room, and others need not wait for who has too many."""
+        """Return whether to accept; evict idle connections first, and let no client over its share block the others."""
         return not self._limit.is_full or self._evict_idle(tick) or self._limit.has_client_over_share()
 
     def _evict_idle(self, tick: Tick) -> bool:
-        """Give up some of the connections that have been idle longest; return whether there were any.
-
-        They are looked for when they are needed, so that it costs nobody anything before.
-        """
+        """Evict some of the longest idle connections; return whether any was idle."""
+        # The search runs only when the limit is reached.
         now = tick.monotonic
         if now == self._no_idle_at:
             return False
-        given_up = evictable((each for each in self._connections.values() if each.awaited), now)
-        for connection in given_up:
+        idle = evictable((each for each in self._connections.values() if each.awaited), now)
+        for connection in idle:
             self._resume(connection, tick, TimeoutError())
-        if not given_up:
+        if not idle:
             self._no_idle_at = now
-        return bool(given_up)
+        return bool(idle)
 
     def _resume(self, connection: Connection, tick: Tick, thrown: Exception | None = None) -> None:
-        """Let a conversation go on, until it waits again; *thrown* is the exception that it is to meet with."""
+        """Resume the coroutine of *connection* until its next wait; throw *thrown* into it, if given."""
         connection.tick = tick
         coroutine = connection.coroutine
         self._current.append(connection)
@@ -294,13 +288,13 @@ class EventLoop:
         except StopIteration:
             wait = _ENDED
         except Exception:
-            # Whatever the peer or a file did is dealt with below; this is a fault of our own. It ends one connection.
-            self._report_safely(_fault())
+            # The connection handles every error of a peer or a file; this is a bug here. It ends one connection.
+            self._report_safely(_current_traceback())
             wait = _ENDED
         try:
             self._current.remove(connection)
         except ValueError:
-            # Another thread has gone on with the turns, and sees to this one too.
+            # Another thread leads now; queue this connection for it.
             self._finished_detached.append((connection, wait))
             with contextlib.suppress(OSError):
                 self._wakeup_writer.send(b"\0")
@@ -308,7 +302,7 @@ class EventLoop:
         self._reschedule(connection, wait)
 
     def _reschedule(self, connection: Connection, wait: Wait) -> None:
-        """See to it that a conversation is resumed when what it waits for is there."""
+        """Record the next *wait* of *connection*, or remove the connection if it has ended."""
         if wait is None:
             connection.awaited = 0
             connection.deadline = _NEVER
@@ -323,22 +317,22 @@ class EventLoop:
         if awaited != connection.polled:
             connection.polled = awaited
             self._poller.modify(connection.descriptor, awaited)
-        if deadline < self._next_sweep:  # noqa: PLR1730 (min() would cost 0.1 µs, and change it hardly ever)
+        if deadline < self._next_sweep:  # noqa: PLR1730 (min() would cost 0.1 µs, and rarely changes it)
             self._next_sweep = deadline
 
     def _detach(self, connection: Connection) -> None:
-        """Go on with the turns where another thread was kept by *connection*, and with what it had not come to."""
+        """Take over the loop from a thread blocked on *connection*, with the answers it had not reached."""
         connection.awaited = 0
         connection.deadline = _NEVER
         self._poller.unregister(connection.descriptor)
         self._detached.add(connection)
         self._ready = [*self._fair_answering.take_postponed(), *self._answering, *self._ready]
-        # Of who was answered before it; nothing else may happen for long.
+        # Log the responses sent before it now: the next tick may be far off.
         if self._log and self._exchanges:
             self._write_log(self._log)
 
     def _reattach(self, tick: Tick) -> None:
-        """Go on with the conversations that have let their threads go; their clients have as long as if it were now."""
+        """Poll connections again whose blocked thread has finished; extend their deadlines by the time lost."""
         while self._finished_detached:
             connection, wait = self._finished_detached.pop()
             self._detached.discard(connection)
@@ -348,18 +342,18 @@ class EventLoop:
             connection.deadline += tick.monotonic - connection.tick.monotonic
 
     def _remove(self, connection: Connection) -> None:
-        """Drop a connection whose conversation has ended."""
-        # epoll forgets a closed socket by itself, but not where a forked process has it open, too.
+        """Unregister and close *connection*."""
+        # epoll drops a closed socket by itself, unless a forked process has it open too.
         self._poller.unregister(connection.descriptor)
         del self._connections[connection.descriptor]
         self._limit.remove(connection.client)
-        # After this its number may be another one's, in another thread.
+        # Last: another thread may reuse the descriptor immediately.
         connection.close()
         if not self._is_accepting:
-            self._accept_again_at = 0.0  # there is room for another one
+            self._accept_again_at = 0.0  # the limit allows another one
 
     def _abort_all(self) -> None:
-        """Cut all conversations short where they wait, or, if set aside, where they find their sockets shut down."""
+        """Close all connections; shut down the sockets of detached ones, which end at their next call."""
         for connection in list(self._connections.values()):
             if connection in self._detached:
                 connection.shut_down()
@@ -369,7 +363,7 @@ class EventLoop:
         self._ready.clear()
 
     def _run_timers(self, tick: Tick) -> None:
-        """See to what is due: the end of the grace, of a rest, and deadlines of connections."""
+        """Handle what is due: the end of the grace, the end of an accept pause, deadlines of connections."""
         now = tick.monotonic
         if now >= self._grace_deadline:
             self._end_grace()
@@ -390,39 +384,39 @@ class EventLoop:
         self._next_sweep = now if fairness.postponed else max(earliest, now + _SWEEP_SECONDS)
 
     def _end_grace(self) -> None:
-        """Cut off what is left, and say how much that is."""
+        """Abort all connections; report how many responses that cuts off."""
         count = sum(not connection.is_idle for connection in self._connections.values())
         self._abort_all()
         self._grace_deadline = _NEVER
         if count:
-            self._report_safely(f"cut off when the time to stop was over: {count}")
+            self._report_safely(f"grace period over: {count} response{'s' if count > 1 else ''} cut off")
 
     def _resume_accepting(self, tick: Tick) -> None:
-        """Accept who has come while the listening sockets were left alone, if there is room by now."""
+        """Accept connections that queued while accepting was paused, if the limit allows."""
         if not self._can_accept(tick):
             self._pause_accepting(tick, None)
             return
         self._start_accepting()
         for listener in self._listeners.values():
             if self._is_accepting:
-                self._accept(listener, tick, _ACCEPTS_IN_ONE_GO)
+                self._accept(listener, tick, _ACCEPTS_FROM_BACKLOG)
 
     def _start_accepting(self) -> None:
-        """Be told when somebody waits to be accepted."""
+        """Poll the listeners."""
         self._is_accepting = True
         self._accept_again_at = _NEVER
         for descriptor in self._listeners:
             self._poller.register(descriptor, ACCEPTABLE)
 
     def _stop_accepting(self) -> None:
-        """Be told no longer, if we are."""
+        """Stop polling the listeners, if they are polled."""
         if self._is_accepting:
             for descriptor in self._listeners:
                 self._poller.unregister(descriptor)
         self._is_accepting = False
 
     def _on_wakeup(self, tick: Tick) -> None:
-        """Begin to stop, if that is why we were awakened: accept no more, and let the idle see that they may go."""
+        """Reattach connections, write the log if awaited, and begin to stop or drain if asked to."""
         with contextlib.suppress(BlockingIOError):
             self._wakeup_reader.recv(64)
         self._reattach(tick)
@@ -433,9 +427,9 @@ class EventLoop:
         if not self._settings.is_stopping:
             return
         if not self._settings.is_draining:
-            # Who is in the system's queue by now would be reset with the listening socket, having asked or not.
+            # Closing the listener would reset connections still in the accept queue, sent request or not.
             for listener in self._listeners.values():
-                self._accept(listener, tick, _ACCEPTS_IN_ONE_GO)
+                self._accept(listener, tick, _ACCEPTS_FROM_BACKLOG)
         self._stop_accepting()
         self._accept_again_at = _NEVER
         for listener in self._listeners.values():
@@ -446,9 +440,9 @@ class EventLoop:
                 self._resume(connection, tick)
 
 
-def _fault() -> str:
+def _current_traceback() -> str:
     """Return the traceback of the exception that is being handled."""
-    # Imported when there is a fault, which there should never be: it takes 3 ms of start-up.
+    # Imported here, since only a bug needs it and it adds 3 ms to start-up.
     import traceback
 
     return traceback.format_exc()

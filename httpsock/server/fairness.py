@@ -1,8 +1,8 @@
-"""Fairness: how long the connections of one network may take in a turn before others run.
+"""Fairness: how long the connections of one network may run in a tick before others run.
 
-Takes the connections that are ready, gives them one by one, and measures the time until the next one is asked for.
-As long as turns are short it costs a look at the clock now and then. Once one has become long, each network has a
-share of every turn; a connection whose network has used its share up is postponed to the next turn.
+Takes the ready connections, yields them one by one to the event loop, and measures how long each one runs. While ticks
+are short, it only reads the clock now and then. After a long tick, each network has a share of every tick; once a
+network's share is used up, its other connections are postponed to the next tick.
 """
 
 import time
@@ -11,36 +11,35 @@ from collections.abc import Callable, Iterator
 from .addresses import network_of
 from .connection import Connection
 
-# A turn that receives, or answers, for longer than this is long.
+# A tick that receives, or answers, for longer than this is long.
 _LONG_SECONDS = 0.01
-# How long the connections of one network may receive in a turn, and how long they may answer.
+# How long the connections of one network may receive in a tick, and how long they may answer.
 _SHARE_SECONDS = 0.003
-# A connection that takes less is not charged: a small file is answered in 0.015 ms, and many clients are one network
-# behind a proxy.
+# A shorter run is not charged: a small file takes 0.015 ms, and all clients behind a proxy are one network.
 _CHEAP_SECONDS = 0.00005
-# Shares are measured until all networks have kept to them for this long.
+# Measuring ends when all networks have stayed within their shares for this long.
 _MEASURED_SECONDS = 1.0
 
 
 class Fairness:
-    """Divides the time of one phase of a turn, receiving or answering, among networks. *clock* tells seconds."""
+    """Divides the time of one phase of a tick, receiving or answering, among networks. *clock* returns seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # Until when the shares of networks are measured.
+        # When measuring the shares ends.
         self.measures_until = 0.0
         self.postponed: list[Connection] = []
 
     def has_become_long(self, now: float) -> bool:
-        """Return whether the turn that began *now* has become long; shares are measured from now on if it has."""
-        seen = self._clock()
-        if seen < now + _LONG_SECONDS:
+        """Return whether the tick that began at *now* has become long; if so, begin to measure shares."""
+        current = self._clock()
+        if current < now + _LONG_SECONDS:
             return False
-        self.measures_until = seen + _MEASURED_SECONDS
+        self.measures_until = current + _MEASURED_SECONDS
         return True
 
     def select(self, connections: Iterator[Connection]) -> Iterator[Connection]:
-        """Yield each connection whose network has time left in this turn; postpone the others."""
+        """Yield each connection whose network has time left in this tick; postpone the others."""
         spent: dict[str, float] = {}
         exhausted: set[str] = set()
         before = self._clock()
@@ -65,5 +64,5 @@ class Fairness:
 
 
 def least_recently_resumed(connection: Connection) -> float:
-    """Return the key that sorts *connection* by the turn in which it last ran: those that have waited longest first."""
+    """Return a sort key that puts the longest waiting connection first: the time of the tick in which it last ran."""
     return connection.tick.monotonic

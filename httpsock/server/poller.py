@@ -1,7 +1,7 @@
-"""The poller: which sockets can be read from or written to now, and how much they hold.
+"""The poller: which sockets are readable or writable now, and how much their send buffers hold.
 
-epoll where there is one, else what the standard library's selectors find: kqueue on macOS, select on Windows.
-Both are asked the same way. Knows nothing of connections or HTTP.
+Takes descriptors and the awaited event of each, gives those that are ready. Uses epoll where the system has it, else
+the standard library's selectors: kqueue on macOS, select on Windows. It does not know connections or HTTP.
 """
 
 import select
@@ -9,30 +9,30 @@ import selectors
 import sys
 from typing import Protocol
 
-# The numbers are epoll's own, so that where there is epoll nothing is translated.
+# The numbers are epoll's own, so that epoll takes them without translation.
 READABLE = 0x001
 WRITABLE = 0x004
-# For a listening socket that several pollers watch: wake one of them, not all.
+# For a listening socket that several processes poll: wake one of them, not all.
 ACCEPTABLE = READABLE | getattr(select, "EPOLLEXCLUSIVE", 0)
 
 
 class Poller(Protocol):
-    """What epoll offers, as far as it is used here."""
+    """The methods of epoll that are used here."""
 
     def register(self, descriptor: int, awaited: int, /) -> None:
         """Watch *descriptor* until it is unregistered."""
 
     def modify(self, descriptor: int, awaited: int, /) -> None:
-        """Watch it for something else."""
+        """Change the event that *descriptor* is watched for."""
 
     def unregister(self, descriptor: int, /) -> None:
-        """Watch it no longer."""
+        """Stop watching *descriptor*."""
 
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
-        """Return the descriptors that are ready, and for what, after at most *seconds*, or None for any time."""
+        """Return the ready descriptors and their events after at most *seconds*; None waits without limit."""
 
     def close(self) -> None:
-        """Give up the poller itself."""
+        """Close the poller."""
 
 
 class SelectorPoller:
@@ -46,22 +46,22 @@ class SelectorPoller:
         self._selector.register(descriptor, _selector_events(awaited))
 
     def modify(self, descriptor: int, awaited: int, /) -> None:
-        """Watch it for something else."""
+        """Change the event that *descriptor* is watched for."""
         self._selector.modify(descriptor, _selector_events(awaited))
 
     def unregister(self, descriptor: int, /) -> None:
-        """Watch it no longer."""
+        """Stop watching *descriptor*."""
         self._selector.unregister(descriptor)
 
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
-        """Return the descriptors that are ready, and for what, after at most *seconds*, or None for any time."""
+        """Return the ready descriptors and their events after at most *seconds*; None waits without limit."""
         return [
             (key.fd, READABLE if events & selectors.EVENT_READ else WRITABLE)
             for key, events in self._selector.select(seconds)
         ]
 
     def close(self) -> None:
-        """Give up the selector itself."""
+        """Close the selector."""
         self._selector.close()
 
 
@@ -75,7 +75,7 @@ def open_poller() -> Poller:
 
 
 def unsent_octets(descriptor: int) -> int:
-    """Return how many octets the system holds that the peer's has not taken; 0 where it does not tell."""
+    """Return how many sent octets the peer has not acknowledged yet; 0 where the system does not tell."""
     try:
         import fcntl
         import termios

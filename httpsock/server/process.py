@@ -1,6 +1,7 @@
-"""The process: what the system lets it have, and who it is.
+"""The process: its limit of descriptors, its standard streams, its user and its threads.
 
-Takes limits and names of users, changes the process. Knows nothing of sockets or HTTP. Windows has neither.
+Takes limits and names of users, changes this process. It does not know sockets or HTTP. Windows has neither such limits
+nor such users.
 """
 
 import contextlib
@@ -9,13 +10,13 @@ import os
 import threading
 from collections.abc import Callable
 
-# More than this is no use to one process here, and some systems allow a billion.
+# One process here does not use more, and some systems allow a billion.
 MAX_DESCRIPTORS = 65_536
 _STANDARD_ERROR = 2
 
 
 def descriptor_limit() -> int:
-    """Return how many descriptors this process may have open at a time."""
+    """Return how many descriptors this process may have open."""
     try:
         import resource
     except ImportError:  # pragma: no cover (Windows)
@@ -25,7 +26,7 @@ def descriptor_limit() -> int:
 
 
 def raise_descriptor_limit() -> None:
-    """Let this process have as many descriptors as it may allow itself, up to MOST_DESCRIPTORS."""
+    """Raise the soft limit of descriptors to the hard limit, or to MAX_DESCRIPTORS if that is less."""
     try:
         import resource
     except ImportError:  # pragma: no cover (Windows)
@@ -33,18 +34,18 @@ def raise_descriptor_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        # macOS allows less than it says.
+        # macOS allows less than its hard limit.
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def fill_standard_descriptors() -> None:
-    """Open the null device in the place of each standard stream that is closed.
+    """Open the null device for each standard stream that is closed.
 
-    Else a socket would get its number: a client would read what is meant for standard error, and a process that
-    inherits the socket would take it for a standard stream.
+    Otherwise a socket would get its descriptor: a client would receive the text for standard error, and a process that
+    inherits the socket would use it as a standard stream.
     """
-    # Without a descriptor to spare nothing else can be opened either, and that is reported there.
+    # If descriptors have run out, the next open() reports it.
     with contextlib.suppress(OSError):
         while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
             pass
@@ -52,27 +53,27 @@ def fill_standard_descriptors() -> None:
 
 
 def become_user(name: str) -> None:
-    """Give up root for the user called *name*, with the groups that user has.
+    """Drop root: become the user called *name*, with that user's groups.
 
     Raises ValueError if there is no such user, PermissionError if this process is not root.
     """
     try:
         import pwd
     except ImportError:  # pragma: no cover (Windows)
-        raise ValueError("this system has no users to change to") from None
+        raise ValueError("this system cannot change users") from None
     try:
         user = pwd.getpwnam(name)
     except KeyError:
         raise ValueError(f"there is no user {name!r}") from None
-    # The groups first: without root they can't be changed.
+    # Groups first: only root may change them.
     os.initgroups(name, user.pw_gid)
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)
 
 
 def start_thread(run: Callable[[], object], name: str) -> threading.Thread:
-    """Return a thread that runs *run*, started. Raises OSError if the system allows no more threads."""
-    # A daemon, so that a thread which a disk blocks does not keep the process from exiting.
+    """Start a thread that runs *run*, and return it. Raises OSError if the system allows no more threads."""
+    # A daemon thread: one that a disk blocks must not prevent the process from exiting.
     thread = threading.Thread(target=run, name=name, daemon=True)
     try:
         thread.start()

@@ -1,7 +1,8 @@
 """The main thread's loop: signals, child processes and the parent, handled one at a time.
 
-A signal handler only queues its signal; all decisions are made here, one after the other. So a signal that arrives
-while a process is being started finds that process registered, and nothing is lost in between. Knows nothing of HTTP.
+Takes a server (or a supervisor), a restart and the parent's control channel; gives an exit code. A signal handler only
+queues its signal; all decisions are made here, one after the other. So a signal that arrives while a process is being
+started is handled once that process is registered, and reaches it. It does not know HTTP.
 
     SIGINT, SIGTERM        stop: finish the running responses; a second one exits immediately
     SIGHUP                 restart gracefully; stop if the terminal is gone
@@ -27,59 +28,59 @@ from .poller import READABLE, open_poller
 from .restart import GracefulRestart
 
 Report = Callable[[str], object]
-# Windows has neither.
+# Windows lacks both.
 _SIGHUP = getattr(signal, "SIGHUP", 0)
 _SIGKILL = getattr(signal, "SIGKILL", 0)
 _NEVER = float("inf")
-# No poll lasts longer: the kernel does not take every number.
-_LONGEST_POLL_SECONDS = 86_400.0
-# How long after the grace this process waits for threads that a disk blocks, how long for children, which do the
-# same, until it kills them, and how long for those that even SIGKILL does not end.
+# The kernel rejects larger time-outs.
+_MAX_POLL_SECONDS = 86_400.0
+# Seconds after the grace period until this process leaves threads that a disk blocks; until it kills children, which
+# have the same wait; and until it leaves children that even SIGKILL does not end.
 BLOCKED_SECONDS = 5.0
 KILL_SECONDS = 6.0
 _LEAVE_SECONDS = 7.0
 
 
 class ExitCode(IntEnum):
-    """What a process exits with."""
+    """The exit code of a serving process."""
 
     STOPPED = 0
     FAILED = 1
 
 
 class Served(Protocol):
-    """What a process serves with: threads of its own, or processes that it forks."""
+    """A server in this process's threads, or a supervisor of forked processes."""
 
     def start(self, wake: Callable[[], object]) -> None:
-        """Start to serve. *wake* may be called from any thread to say that ``is_running`` has changed."""
+        """Start to serve. Any thread may call *wake* after ``is_running`` has changed."""
 
     def stop(self) -> None:
-        """Finish the running responses within the grace."""
+        """Finish the running responses within the grace period."""
 
     def drain(self) -> None:
         """Accept no more, and close each connection after its next response."""
 
     def kill(self) -> None:
-        """End immediately what can be ended."""
+        """Kill the serving processes immediately, if there are any."""
 
     def close(self) -> None:
-        """Wait for what is about to end anyway."""
+        """Wait for threads that are about to return."""
 
     def on_exit(self, pid: int, code: int) -> None:
-        """Learn that process *pid* has exited; it may be none of these."""
+        """Handle the exit of process *pid*; ignore other processes."""
 
     def run_timers(self, now: float) -> float:
-        """Do what is due *now*, on the monotonic clock; return when something will be due."""
+        """Run the timers that are due *now*, on the monotonic clock; return the next deadline."""
 
     @property
     def is_running(self) -> bool:
-        """Whether anything is still served."""
+        """Whether a thread or process still serves."""
 
     def blocked(self) -> list[str]:
         """Return the requests whose answers block threads of this process."""
 
     def pids(self) -> list[int]:
-        """Return the processes that serve, if they are not this one."""
+        """Return the PIDs of the serving processes other than this one."""
 
 
 class SignalQueue:
@@ -95,9 +96,9 @@ class SignalQueue:
             signal.signal(signum, signal.SIG_IGN)
         for signum in signums:
             signal.signal(signum, self._append)
-        # The C handler writes to the socket, so that a poll ends however briefly before it began the signal came.
+        # The C handler writes to the socket, so that a signal just before a poll also ends that poll.
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        # A supervisor forks with all signals blocked. Windows has no such mask.
+        # A supervisor forks with all signals blocked. Windows lacks signal masks.
         with contextlib.suppress(AttributeError):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signums)
 
@@ -124,9 +125,9 @@ class SignalQueue:
 
 
 class ProcessLoop:
-    """Runs *served* in this process until it has ended, and with it all processes that were started for it.
+    """Runs *served* until it has ended, and all processes started for it have exited.
 
-    A forked process leaves restarts, and what Ctrl-C means, to its parent.
+    A forked process leaves Ctrl-C and restarts to its parent.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class ProcessLoop:
         self._parent = parent
         self._grace_seconds = grace_seconds
         self._report = report
-        # A forked process gets the signals of its process group as well as its parent's, and exits once.
+        # A forked process may get a signal twice, through its process group and from its parent: it stops once.
         self._is_forked = is_forked
         self._has_terminal = not is_forked and _has_terminal()
         self._signals = SignalQueue(*_signals(is_forked=is_forked))
@@ -155,11 +156,11 @@ class ProcessLoop:
         # The starting process whose control channel is polled.
         self._watched: Child | None = None
         self._is_stopping = self._has_killed = False
-        # When threads that a disk blocks are left behind, on the monotonic clock; and children killed, and left behind.
+        # On the monotonic clock: when to leave blocked threads, when to kill children, and when to leave them.
         self._blocked_deadline = self._kill_deadline = self._leave_deadline = _NEVER
 
     def run(self) -> int:
-        """Serve; return the exit code. Raises OSError if the system allows not even one thread."""
+        """Serve; return the exit code. Raises OSError if the system does not allow a single thread."""
         try:
             self._served.start(self._signals.wake)
             if self._parent:
@@ -177,19 +178,19 @@ class ProcessLoop:
         return ExitCode.STOPPED if self._is_stopping else ExitCode.FAILED
 
     def _is_running(self) -> bool:
-        """Reap the processes that have exited; return whether anything is still served, here or by a successor."""
-        # At first, too: a shell that became this process may have left children behind.
+        """Reap exited processes; return whether this process or a successor still serves."""
+        # Also at the start: a shell that became this process by exec may have left children.
         for pid, code in reap() if hasattr(os, "WNOHANG") else ():
             self._on_exit(pid, code)
         return self._served.is_running or self._restart.is_running
 
     def _run_once(self) -> list[str] | None:
-        """Wait for something and handle it. Return what would be waited for in vain, or None to go on."""
+        """Wait for an event and handle it. Return the requests and processes to leave behind, or None to continue."""
         now = time.monotonic()
         self._restart.run_timers(now)
         own_deadline = min(self._blocked_deadline, self._kill_deadline, self._leave_deadline)
         deadline = min(own_deadline, self._restart.deadline, self._served.run_timers(now))
-        ready = self._poller.poll(min(max(0.0, deadline - now), _LONGEST_POLL_SECONDS))
+        ready = self._poller.poll(min(max(0.0, deadline - now), _MAX_POLL_SECONDS))
         for signum in self._signals.take():
             self._on_signal(signum)
         for descriptor, _ in ready:
@@ -213,7 +214,7 @@ class ProcessLoop:
                 self._start_successor()
 
     def _start_successor(self) -> None:
-        """Start a process that is to take over, and watch for its first word."""
+        """Start a process that is to take over, and poll its control channel."""
         self._restart.start(time.monotonic())
         starting = self._restart.starting
         if starting and starting is not self._watched:
@@ -221,12 +222,12 @@ class ProcessLoop:
             self._poller.register(starting.descriptor, READABLE)
 
     def _unwatch(self, child: Child) -> None:
-        """Stop polling a starting process: it has spoken, or exited."""
+        """Stop polling the channel of a process that is ready or has exited."""
         self._poller.unregister(child.descriptor)
         self._watched = None
 
     def _on_exit(self, pid: int, code: int) -> None:
-        """Handle the exit of a child; if it was the successor, nothing accepts any more, and this process stops."""
+        """Handle the exit of a child; stop if it was the successor, the only process that accepted."""
         if self._watched and pid == self._watched.pid:
             self._unwatch(self._watched)
         self._served.on_exit(pid, code)
@@ -234,7 +235,7 @@ class ProcessLoop:
             self._stop(signal.SIGTERM)
 
     def _obey(self, parent: Parent) -> None:
-        """Do what the parent asks for; stop if it is gone."""
+        """Read the parent's order and drain; stop if the parent is gone."""
         if parent.read_order() is Order.DRAIN:
             self._served.drain()
             self._restart.drain()
@@ -244,7 +245,7 @@ class ProcessLoop:
         self._stop(signal.SIGTERM)
 
     def _stop(self, signum: int) -> None:
-        """Stop, and have the processes that were started here stop as at *signum*."""
+        """Stop; send *signum* to the processes that were started here."""
         if self._is_stopping:
             return
         self._is_stopping = True
@@ -256,13 +257,13 @@ class ProcessLoop:
         self._served.stop()
 
     def _exit_immediately(self, signum: int) -> NoReturn:
-        """Exit at the second signal, and have all other processes do so."""
+        """Exit at the second signal; end all other processes too."""
         self._restart.send_signal(signum)
         self._served.kill()
         os._exit(128 + signum)
 
     def _end_grace(self, now: float) -> list[str] | None:
-        """Kill what should have exited. Return what does not end even so, or None while there is time."""
+        """Kill children after the grace period. Return the requests and processes to leave behind, or None."""
         pids = [*self._served.pids(), *self._restart.pids()]
         blocked = self._served.blocked() if now >= self._blocked_deadline else []
         if blocked and not pids:
@@ -275,17 +276,17 @@ class ProcessLoop:
 
 
 def _signals(*, is_forked: bool) -> tuple[list[int], list[int]]:
-    """Return the signals to handle, and those to ignore, of the ones that this system has."""
+    """Return the signals to handle and those to ignore."""
     if is_forked:
-        # Ctrl-C reaches all processes of a terminal; the parent passes it on, once.
+        # Ctrl-C reaches all processes of a terminal; here only the parent's SIGTERM counts.
         return _present(["SIGTERM"]), _present(["SIGINT", "SIGHUP", "SIGUSR1"])
-    # nohup ignores SIGHUP, and it stays so.
+    # nohup has SIGHUP ignored: leave it so.
     hangup = [] if _SIGHUP and signal.getsignal(_SIGHUP) == signal.SIG_IGN else ["SIGHUP"]
     return _present(["SIGINT", "SIGTERM", "SIGCHLD", *hangup]), _present(["SIGUSR1"])
 
 
 def _present(names: list[str]) -> list[int]:
-    """Return the numbers of those signals that this system has: Windows lacks some."""
+    """Return the numbers of the signals that this system has; Windows lacks some."""
     return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 

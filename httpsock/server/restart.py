@@ -1,13 +1,14 @@
-"""Graceful restart: a new process, with the code as it is now, takes over the listening sockets; no request fails.
+"""Graceful restart: a new process with the current code takes over the listening sockets; no request fails.
 
-Takes the descriptors of listening sockets and starts a process with the same command line that inherits them, so that
-new connections queue in the kernel meanwhile. This process stays for whatever tracks its PID (a shell, systemd, a
-container): it passes signals on, and exits as its successor exits. Knows nothing of HTTP.
+Takes the descriptors of the listening sockets and starts a process with the same command line, which inherits them; new
+connections queue in the kernel meanwhile. The old process stays for whatever tracks its PID (a shell, systemd, a
+container): it passes signals on, and exits with its successor's code. It does not know HTTP. Next: activation.py, which
+the new process uses to inherit.
 
     SIGHUP
-      start a process                  it exits, or hangs: report it, and go on serving
+      start a process                  it exits, or hangs: report it, and continue to serve
       wait for READY
-      drain what served until now      this process, or the successor before
+      drain the process it replaces    this one, or the previous successor
       wait for the successor's exit    and exit with its code
 """
 
@@ -21,15 +22,15 @@ from .activation import RESTART_VARIABLE
 from .children import Child, Children
 
 Report = Callable[[str], object]
-# A new process that is not ready by then hangs, and would block every later restart.
+# A new process that is not ready after this time hangs: kill it, or it would block every later restart.
 START_SECONDS = 30.0
 _NEVER = float("inf")
 
 
 class GracefulRestart:
-    """Starts a successor when asked to, lets it take over when it is ready, and reports what went wrong.
+    """Starts a successor, lets it take over when it is ready, and reports failures.
 
-    *groups* are the descriptors of the listening sockets, one group for each process. All methods belong to one thread.
+    *groups* are the descriptors of the listening sockets, one group for each process. One thread calls all methods.
     """
 
     def __init__(self, groups: Sequence[Sequence[int]], report: Report) -> None:
@@ -38,21 +39,21 @@ class GracefulRestart:
         self._children = Children()
         self.starting: Child | None = None
         self._successor: Child | None = None
-        # Until when the starting process has to be ready, on the monotonic clock.
+        # When the starting process must be ready, on the monotonic clock.
         self.deadline = _NEVER
         # The exit code of the last successor: 128 + the signal's number if a signal killed it.
         self.exit_code: int | None = None
         self._is_stopping = False
-        # The parent has replaced this process: its successors must not accept beside the new one.
+        # The parent has replaced this process, so its successors must not accept.
         self._is_draining = False
 
     @property
     def is_running(self) -> bool:
-        """Whether a process that was started here has not exited yet."""
+        """Whether a process that was started here still runs."""
         return len(self._children) > 0
 
     def start(self, now: float) -> None:
-        """Start a process that is to take over, unless one is starting already, or this process was replaced."""
+        """Start a process that is to take over, unless one is already starting or this process has been replaced."""
         if self.starting or self._is_draining:
             return
         try:
@@ -64,7 +65,7 @@ class GracefulRestart:
         self.deadline = now + START_SECONDS
 
     def take_over(self) -> bool:
-        """Let the starting process take over if it is ready. Return whether this process itself is to drain now."""
+        """Let the starting process take over if it is ready. Return whether this process must drain now."""
         if not self.starting or not self.starting.is_ready():
             return False
         previous, self._successor = self._successor, self.starting
@@ -76,12 +77,12 @@ class GracefulRestart:
         return False
 
     def drain(self) -> None:
-        """Start no more processes, and have those that run accept no more: the parent has replaced all of them."""
+        """Start no more processes, and drain the running ones: the parent has replaced all of them."""
         self._is_draining = True
         self._children.drain()
 
     def on_exit(self, pid: int, code: int) -> bool:
-        """Record that *pid* has exited, if it was started here. Return whether nothing accepts connections any more."""
+        """Record that *pid* has exited; ignore it if it was not started here. Return whether it was the successor."""
         child = self._children.remove(pid)
         if child is None:
             return False
@@ -111,16 +112,16 @@ class GracefulRestart:
         self.send_signal(signum)
 
     def send_signal(self, signum: int) -> None:
-        """Send all processes that were started here a signal."""
+        """Send a signal to all processes that were started here."""
         self._children.send_signal(signum)
 
     def close(self) -> None:
-        """Close all descriptors without a word to any child: for a forked process."""
+        """Close all descriptors; a forked process calls this, since the children are its parent's."""
         self._close_listeners()
         self._children.close()
 
     def pids(self) -> list[int]:
-        """Return the PIDs of the processes that were started here and run."""
+        """Return the PIDs of the running processes that were started here."""
         return self._children.pids()
 
     def _close_listeners(self) -> None:
@@ -129,14 +130,14 @@ class GracefulRestart:
             os.close(descriptor)
 
     def _spawn(self) -> Child:
-        """Start a process with the same command line, which inherits the listening sockets."""
+        """Start a process with the same command line; it inherits the listening sockets."""
         ours, theirs = socket.socketpair()
         try:
             theirs.set_inheritable(True)
             groups = " ".join(",".join(map(str, group)) for group in self._groups)
             environment = {**os.environ, RESTART_VARIABLE: f"{os.getpid()} {theirs.fileno()} {groups}"}
             command = [sys.executable, *sys.orig_argv[1:]]
-            # In a process group of its own: Ctrl-C reaches it once, through this process.
+            # A process group of its own, so that Ctrl-C reaches it once, through this process.
             pid = os.posix_spawn(sys.executable, command, environment, setpgroup=0, setsigmask=())
         except BaseException:
             ours.close()

@@ -1,6 +1,6 @@
 """Send rate: how slowly a peer may read a response.
 
-Takes times and numbers of octets, gives a deadline. Knows no socket.
+Takes times and numbers of octets, gives a deadline. It does not see the socket; connection.py does.
 
 RFC 9112 §9.5 (closing after failures and time-outs).
 """
@@ -9,23 +9,23 @@ _ALWAYS = float("inf")
 
 
 class SendRate:
-    """The deadline of one response's reader, which may take *least_rate* octets a second, or less for *slow* seconds.
+    """The deadline of one response's reader: it must take *least_rate* octets a second, or less for *slow* seconds.
 
     Each acknowledged octet extends the deadline, up to a bound: a pause is tolerated, a crawl is not. Octets still in
-    our send buffer do not count: it holds megabytes, and wakes us when a third of them is gone.
+    our send buffer do not count: it holds megabytes.
     """
 
     __slots__ = ("_acknowledged", "_least_rate", "_slow", "deadline")
 
     def __init__(self, least_rate: float, slow: float, *, now: float, acknowledged: int) -> None:
-        """Start at *now*, on the monotonic clock, when *acknowledged* octets are counted already."""
+        """Start at *now*, on the monotonic clock, with *acknowledged* octets counted already."""
         self._least_rate = least_rate
         self._slow = slow
         self._acknowledged = acknowledged
         self.deadline = now + slow
 
     def is_too_slow(self, now: float, acknowledged: int) -> bool:
-        """Extend the deadline by what has been *acknowledged* since; return whether it has passed *now*."""
+        """Extend the deadline by the octets *acknowledged* since the last call; return whether it has passed."""
         if not self._least_rate:
             self.deadline = _ALWAYS
             return False

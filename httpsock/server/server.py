@@ -1,12 +1,13 @@
-"""The server: the listening sockets, the worker and its threads, and a clean stop.
+"""The server: the listening sockets, the event loop and its threads, and a clean stop.
 
-This is the file to read for what a TCP server does:
+Takes a folder, addresses and settings; gives a running server. It shows the steps of every TCP server; next:
+event_loop.py.
 
     1  create         socket()
        configure      setsockopt()
     2  bind           bind()
     3  listen         listen()
-    4  accept         accept()        worker.py, one for each connection
+    4  accept         accept()        event_loop.py, one for each connection
     5  communicate    recv(), send()  connection.py
     6  close          close()
 
@@ -36,7 +37,7 @@ from .process import start_thread
 from .settings import Settings, Timeouts
 
 if TYPE_CHECKING:
-    # Loaded by who wants it.
+    # Loaded only for a traced server.
     from httpsock.observe.traced import Instrumentation
 
 # Makes a socket of a family and a type, as ``socket.socket`` does.
@@ -45,27 +46,27 @@ Create = Callable[[int, int], socket.socket]
 LOOPBACK = ("127.0.0.1", "::1")
 ANY = ("0.0.0.0", "::")
 DEFAULT_PORT = 8000
-# Fields that are sent with every response unless others of their names are given.
+# Sent with every response, unless *fields* replace them.
 DEFAULT_FIELDS = {"Server": "httpsock", "X-Content-Type-Options": "nosniff"}
 
-# What each response says by itself; said twice, or wrongly, it would break.
+# Each response sets these itself; a second or wrong one would break it.
 _OWN_FIELDS = frozenset(
     """accept-ranges allow connection content-encoding content-length content-range content-type date etag
     keep-alive last-modified location trailer transfer-encoding upgrade vary""".split()
 )
 
-# Connections that the system completes while the worker is busy; more clients than that must try again.
+# Length of the accept queue; when it is full, clients must retry.
 _BACKLOG = 1024
-# What a system without IPv6, or without an address for it, says.
+# The errors of a system without IPv6, or without an IPv6 address.
 _NO_SUCH_ADDRESS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
-# With port 0 the system picks a port for the first address, which may be taken on the second.
+# With port 0 the kernel picks a free port for the first address; it may be in use at the second.
 _PORT_TRIES = 16
 _CHECK_SECONDS = 0.1
-_MOST_THREADS = 1000
+_MAX_THREADS = 1000
 
 
 def print_stderr(text: str) -> None:
-    """Print on standard error, if there is one and it still takes something."""
+    """Print on standard error; ignore errors, such as a closed one."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
             print(text, file=sys.stderr, flush=True)
@@ -75,20 +76,19 @@ class Server:
     """Serves the files below a folder over HTTP/1.1.
 
     ``with Server("folder", port=0) as server:`` serves at ``server.url`` from threads of its own until the
-    block ends. Any number of servers may live side by side. One of the *threads* serves; the others are there for
-    when a slow disk keeps it.
+    block ends. A process may run any number of servers. One of the *threads* serves; the others take over when a slow
+    disk blocks it.
 
-    *siblings*: answer with ``app.js.gz`` in the place of ``app.js`` if the client accepts it.
-    *hosts* are numeric addresses, or one; by default loopback, of IPv6 only if the system has it. *port* 0
-    takes a free one.
+    *siblings*: answer with ``app.js.gz`` instead of ``app.js`` if the client accepts it.
+    *hosts* are numeric addresses, or one; by default loopback (IPv6 only if the system has it). *port* 0 takes a free
+    one.
     *fields*, pairs or a mapping, are sent with every response, but Cache-Control with files only. *log* is called with
-    the exchanges of each batch, in order, from the thread that serves; while it waits, no client is served. That is
-    after their last octets are sent: a client may have its response before *log* is called, so that a test waits with
-    ``wait_for_log()``. *tracing* is what
-    tells of each call that is made, and of all else that happens. *listeners* are listening sockets to serve at, in
-    the place of *hosts* and *port*; they are the server's from then on.
-    Raises OSError if the folder can't be read or the address can't be bound, ValueError or TypeError for an argument
-    that is none; the message names it.
+    a batch of exchanges, in order, on the serving thread: if it blocks, the server blocks. A client may receive its
+    response before *log* is called; a test waits with ``wait_for_log()``.
+    *tracing* observes every call and event. *listeners* are listening sockets to use instead of *hosts* and *port*; the
+    server owns and closes them.
+    Raises OSError if the folder can't be read or the address can't be bound, ValueError or TypeError for a wrong
+    argument; the message names it.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Server:
         timeouts = Timeouts() if timeouts is None else timeouts
         hosts = [hosts] if isinstance(hosts, str) else hosts
         _check_arguments(directory, hosts, port, threads, switches)
-        _check_service(cache_control, log, report, limits, timeouts)
+        _check_settings(cache_control, log, report, limits, timeouts)
         fields = field_list(fields)
         replaced = [value for name, value in fields if name.lower() == "cache-control"]
         cache_control = ", ".join(replaced) if replaced else cache_control
@@ -124,12 +124,12 @@ class Server:
         self._settings = Settings(root, _field_lines(fields), limits, timeouts)
         self._log, self._report = log, report
         self._thread_count = threads
-        self._worker: EventLoop | None = None
+        self._loop: EventLoop | None = None
         self._threads: list[threading.Thread] = []
-        # One item for each thread that has returned, or is about to.
+        # One item for each thread that has returned or is about to.
         self._returned: list[None] = []
         self.tracing = tracing
-        # What it is made of is chosen here, once.
+        # A traced server differs from a plain one here alone.
         self._create: Create = tracing.listener if tracing else socket.socket
         self._loop_type = tracing.worker if tracing else EventLoop
         self._listeners = _listen_on(hosts, port, self._create) if listeners is None else list(listeners)
@@ -143,30 +143,30 @@ class Server:
         return self.urls[0]
 
     def start(self, wake: Callable[[], object] | None = None) -> None:
-        """Start to serve, on threads of its own, and return. The listening sockets are the worker's from now on.
+        """Start to serve, on threads of its own, and return.
 
-        Each thread calls *wake* when it returns. Fewer threads than wanted are reported; if there can be none, all is
-        closed and OSError raised. Raises RuntimeError if it has started before, or been stopped: it serves once.
+        Each thread calls *wake* when it returns. If the system allows fewer threads, that is reported; if it allows no
+        thread, OSError is raised. Raises RuntimeError if the server has been started or stopped before.
         """
-        if self._worker or self._listeners[0].fileno() < 0:
-            raise RuntimeError(f"the server has been {'started' if self._worker else 'stopped'}; make another one")
-        self._worker = self._loop_type(self._listeners, self._settings, self._log, self._report)
+        if self._loop or self._listeners[0].fileno() < 0:
+            raise RuntimeError(f"the server has been {'started' if self._loop else 'stopped'}; make another one")
+        self._loop = self._loop_type(self._listeners, self._settings, self._log, self._report)
         self._close_listeners()
         try:
             if self.tracing:
                 self.tracing.start()
-            self._start_threads(self._worker, wake)
+            self._start_threads(self._loop, wake)
         except OSError:
-            self._worker.close()
+            self._loop.close()
             raise
         preload_lazy_imports()
 
-    def _start_threads(self, worker: EventLoop, wake: Callable[[], object] | None) -> None:
-        """Start the threads, as many as the system allows. Raises OSError if that is none."""
+    def _start_threads(self, loop: EventLoop, wake: Callable[[], object] | None) -> None:
+        """Start as many of the threads as the system allows. Raises OSError if it does not allow any."""
 
         def run() -> None:
             try:
-                worker.run()
+                loop.run()
             finally:
                 self._returned.append(None)
                 if wake:
@@ -182,76 +182,73 @@ class Server:
                 return
 
     def clone_listeners(self) -> list[socket.socket]:
-        """Return listening sockets for another process, at the addresses of this server, which has not started yet."""
-        return [_share(listener, self._create) for listener in self._listeners]
+        """Return listening sockets at the same addresses, for another process. Call it before ``start``."""
+        return [_clone(listener, self._create) for listener in self._listeners]
 
     def descriptors(self) -> list[int]:
-        """Return the descriptors of the listening sockets of this server, which has not started yet."""
+        """Return the descriptors of the listening sockets. Call it before ``start``."""
         return [listener.fileno() for listener in self._listeners]
 
     def ask_to_stop(self, grace_seconds: float) -> None:
-        """Ask the worker to accept no more and to finish what it is sending; return at once.
-
-        May be called from a signal handler.
-        """
+        """Stop accepting and finish the running responses; return immediately. Safe in a signal handler."""
         check_seconds("grace_seconds", grace_seconds)
         self._finish(grace_seconds, is_draining=False)
 
     def drain(self) -> None:
-        """Ask the worker to accept no more, since somebody else does, and to answer who is connected, each once more.
+        """Drain: stop accepting, and close each connection after its next response.
 
-        Nothing is cut off: who has not asked may still ask, for as long as ever. May be called from a signal handler.
+        Idle connections keep their time-outs. Safe in a signal handler.
         """
         self._finish(math.inf, is_draining=not self._settings.is_stopping)
 
     def _finish(self, grace_seconds: float, *, is_draining: bool) -> None:
         self._settings.is_draining = is_draining
         self._settings.is_stopping = True
-        if self._worker:
-            self._worker.stop(grace_seconds)
+        if self._loop:
+            self._loop.stop(grace_seconds)
 
     @property
     def is_stopping(self) -> bool:
-        """Whether it has been asked to stop, or to retire."""
+        """Whether it has been asked to stop or to drain."""
         return self._settings.is_stopping
 
     @property
     def is_draining(self) -> bool:
-        """Whether it has been asked to retire, and not to stop since."""
+        """Whether it has been asked to drain, and not to stop since."""
         return self._settings.is_draining
 
     @property
     def is_running(self) -> bool:
-        """Whether a thread of its own still serves, or is blocked."""
+        """Whether one of its threads still serves or is blocked."""
         return len(self._returned) < len(self._threads)
 
     def blocked(self) -> list[str]:
         """Return the requests whose answers block threads now, as a slow disk does, each with its client."""
-        return self._worker.blocked() if self._worker and self.is_running else []
+        return self._loop.blocked() if self._loop and self.is_running else []
 
     def serve(self) -> None:
-        """Start, and return when all threads have returned, which they do once it has been asked to stop."""
+        """Start; return when the server has stopped. ``ask_to_stop`` stops it."""
         self.start()
         self.join()
 
     def wait_for_log(self) -> None:
-        """Return once all exchanges whose last octets have been sent by now have been passed to *log*."""
+        """Return when *log* has received all exchanges that have already ended."""
         if threading.current_thread() in self._threads:
-            raise RuntimeError("wait_for_log() is for other threads than the one that calls the log")
-        if self._worker:
-            is_logged = self._worker.when_logged()
-            # Once no thread is left, all is logged.
+            raise RuntimeError("wait_for_log() would block the thread that calls the log")
+        if self._loop:
+            is_logged = self._loop.when_logged()
+            # The last thread writes the log before it returns.
             while self.is_running and not is_logged.wait(_CHECK_SECONDS):
                 pass
 
     def stop(self, grace_seconds: float = 5.0) -> None:
-        """Accept no more, finish what is being sent for at most *grace_seconds*, close all sockets."""
+        """Stop accepting, finish the running responses for at most *grace_seconds*, close all sockets."""
         self.ask_to_stop(grace_seconds)
         self._close_listeners()
         self.join()
 
     def _close_listeners(self) -> None:
-        """Close our own descriptors of the listening sockets; the worker has, and closes, its own."""
+        """Close our copies of the listening sockets; the event loop closes its own."""
         for listener in self._listeners:
             listener.close()
 
@@ -259,7 +256,7 @@ class Server:
         """Return when all threads have returned."""
         for thread in self._threads:
             while thread.is_alive():
-                # With a time limit, since without one Windows lets no signal through.
+                # A time-out, since on Windows a join without one blocks signals.
                 thread.join(timeout=1.0)
         if self.tracing:
             self.tracing.finish()
@@ -275,12 +272,12 @@ class Server:
 
 
 def preload_lazy_imports() -> None:
-    """Import what is otherwise imported when it is first wanted, so that start-up takes a third less.
+    """Import the modules that are otherwise imported on first use; that makes start-up a third faster.
 
-    It is not left until then: descriptors may have run out, or the modules' folder be closed to who is root no more.
+    Do it now: later descriptors may have run out, or the folder be unreadable after `--user`.
     """
     for name in ("datetime", "fcntl", "html", "json", "termios", "traceback", "httpsock.files.listing"):
-        # Windows has not all of them.
+        # Windows lacks some of them.
         with contextlib.suppress(ImportError):
             import_module(name)
 
@@ -288,15 +285,15 @@ def preload_lazy_imports() -> None:
 def url_of(host: str, port: int) -> str:
     """Return the URL of the folder at a numeric address, IPv6 in brackets (RFC 3986 §3.2.2).
 
-    Where all addresses are listened on, loopback is one that can be connected to.
+    For the unspecified address it is the URL at loopback.
     """
     host = dict(zip(ANY, LOOPBACK, strict=True)).get(host, host)
-    # A zone is written after an encoded percent sign (RFC 6874 §2): curl opens it, browsers do not.
+    # An encoded percent sign precedes a zone (RFC 6874 §2): curl opens such a URL, browsers do not.
     return f"http://[{host.replace('%', '%25')}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
 def _check_arguments(directory: object, hosts: object, port: int, threads: int, switches: Mapping[str, bool]) -> None:
-    """Raise TypeError or ValueError for what can't be served, or where it can't be."""
+    """Raise TypeError or ValueError for a wrong folder, address, port, number of threads or switch."""
     check_kind("directory", directory, (str, os.PathLike), "a str or a path")
     check_kind("hosts", hosts, Sequence, "addresses")
     if not hosts:
@@ -304,13 +301,13 @@ def _check_arguments(directory: object, hosts: object, port: int, threads: int, 
     for host in hosts:  # type: ignore[attr-defined]
         check_kind("each of hosts", host, str, "a str")
     check_number("port", port, 0, 65535)
-    check_number("threads", threads, 1, _MOST_THREADS)
+    check_number("threads", threads, 1, _MAX_THREADS)
     for name, switch in switches.items():
         check_kind(name, switch, bool, "a bool")
 
 
-def _check_service(cache_control: object, log: object, report: object, limits: Limits, timeouts: Timeouts) -> None:
-    """Raise TypeError or ValueError for what is no way to serve."""
+def _check_settings(cache_control: object, log: object, report: object, limits: Limits, timeouts: Timeouts) -> None:
+    """Raise TypeError or ValueError for a wrong Cache-Control, callback, limit or time-out."""
     check_kind("cache_control", cache_control, str, "a str")
     if log is not None:
         check_callable("log", log)
@@ -323,23 +320,23 @@ def _check_service(cache_control: object, log: object, report: object, limits: L
 
 
 def check_field(name: str, value: str) -> None:
-    """Raise ValueError unless the field may be added to every response: well formed, and none that each says itself."""
+    """Raise ValueError if the field is malformed, or one that each response sets itself."""
     if not token.fullmatch(name.encode("utf-8", "surrogateescape")):
         raise ValueError(f"the field name {name!r} is not a token (RFC 9110 §5.1)")
     if not field_value.fullmatch(value.encode("latin-1", "replace")):
         raise ValueError(f"the value of {name} has a control character (RFC 9110 §5.5)")
     if name.lower() in _OWN_FIELDS:
-        raise ValueError(f"the field {name} is for each response to say by itself")
+        raise ValueError(f"the field {name} is set by each response itself")
 
 
 def _field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
-    """Return the field lines of every response: the default ones unless replaced, and the given ones."""
+    """Return the field lines of every response: the default ones that are not replaced, and the given ones."""
     for name, value in fields:
         check_field(name, value)
     given = [field for field in fields if field[0].lower() != "cache-control"]
     replaced = {name.lower() for name, _ in given}
-    kept = [field for field in DEFAULT_FIELDS.items() if field[0].lower() not in replaced]
-    return "".join(f"{name}: {value}\r\n" for name, value in [*kept, *given]).encode("latin-1")
+    defaults = [field for field in DEFAULT_FIELDS.items() if field[0].lower() not in replaced]
+    return "".join(f"{name}: {value}\r\n" for name, value in [*defaults, *given]).encode("latin-1")
 
 
 def _listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
@@ -355,7 +352,7 @@ def _listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.s
 
 
 def _listen_once(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
-    """Return listening sockets for all *hosts* on *port*, or, if it is 0, on the one that the first gets."""
+    """Return listening sockets for all *hosts* on *port*; 0 takes the port that the kernel picks for the first."""
     listeners: list[socket.socket] = []
     try:
         for host in hosts:
@@ -369,7 +366,7 @@ def _listen_once(hosts: Sequence[str], port: int, create: Create) -> list[socket
 
 
 def _listen_if_present(host: str, port: int, create: Create, *, is_optional: bool) -> list[socket.socket]:
-    """Return a listening socket, or none if the system has no such address and another one is listened on."""
+    """Return one listening socket, or an empty list if *host* is optional and the system lacks it."""
     try:
         return [_listen(host, port, create)]
     except OSError as error:
@@ -386,7 +383,7 @@ def _listen(host: str, port: int, create: Create) -> socket.socket:
     return _open_listener(family, address, create)
 
 
-def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_shared: bool = False) -> socket.socket:
+def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_clone: bool = False) -> socket.socket:
     """Return a socket that listens on *address*: the first three steps of a server."""
     # 1. Create: a descriptor for one end of TCP connections, of IPv4 or IPv6.
     listener = create(family, socket.SOCK_STREAM)
@@ -394,20 +391,20 @@ def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_
         if os.name == "nt":  # pragma: no cover (Windows: SO_REUSEADDR there would share a busy port silently)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]
         else:
-            # Else a restart would have to wait until the connections of before have left TIME-WAIT.
+            # Otherwise a restart must wait until earlier connections have left TIME-WAIT.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             # IPv4 has a socket of its own.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if is_shared:
+        if is_clone:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        # Accepted sockets inherit it: what is sent is sent at once, not held back until the last was acknowledged.
+        # Accepted sockets inherit it: send immediately, without waiting for earlier acknowledgements (Nagle).
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # 2. Bind: take the address and the port.
         listener.bind(address)
-        # 3. Listen: let the system complete connections, up to so many ahead of accept().
+        # 3. Listen: let the kernel complete connections and queue them for accept().
         listener.listen(_BACKLOG)
-        # accept() must not wait: another process may have been faster.
+        # accept() must not block: another process may have been faster.
         listener.setblocking(False)
     except BaseException:
         listener.close()
@@ -415,23 +412,23 @@ def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_
     return listener
 
 
-def _share(listener: socket.socket, create: Create) -> socket.socket:
+def _clone(listener: socket.socket, create: Create) -> socket.socket:
     """Return another listening socket at the address of *listener*, for another process.
 
-    The system spreads new connections over both; but for Linux it does not, and the queue is one.
-    Of one queue a process takes all that arrives in a burst, and leaves the others nothing to do.
+    Linux gives each socket its own accept queue and spreads connections over them. Elsewhere both share one queue, from
+    which one process may take a whole burst while the others idle.
     """
     if not sys.platform.startswith("linux"):
         return listener.dup()
-    # Only now: had the first one been bound with it, nobody would have noticed that the port was in use.
+    # Set it only after bind(), or the first bind() would not detect a port in use.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    return _open_listener(listener.family, listener.getsockname(), create, is_shared=True)
+    return _open_listener(listener.family, listener.getsockname(), create, is_clone=True)
 
 
 def check_numeric_address(host: str) -> None:
-    """Raise ValueError unless *host* is a numeric address, written in full: no name is ever looked up."""
+    """Raise ValueError unless *host* is a numeric address, written in full; names are never looked up."""
     try:
-        # Stricter than getaddrinfo(), to which "0" and "127.1" are addresses, too; a zone may follow (fe80::1%eth0).
+        # Stricter than getaddrinfo(), which accepts "0" and "127.1"; a zone may follow (fe80::1%eth0).
         socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0])
     except (OSError, ValueError):
         raise ValueError(f"{host!r} is not an IPv4 or IPv6 address") from None

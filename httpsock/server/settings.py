@@ -1,6 +1,6 @@
-"""The service: what all connections of a server share, and how long a client may take.
+"""The settings that all connections of a server share, and the time-outs of a client.
 
-Knows nothing of sockets: it is what a server was told, handed down to whoever talks with a client.
+Takes values from server.py, gives them to connection.py. It does not know sockets.
 
 RFC 9112 §9.5 (closing after failures and time-outs).
 """
@@ -12,7 +12,7 @@ from httpsock.http.request_parser import Limits
 
 
 class Timeouts(NamedTuple):
-    """How long a client may take, in seconds. There is no limit on a whole exchange: long downloads are honest.
+    """How long a client may take, in seconds. A whole exchange has no limit, since a long download is legitimate.
 
     *least_rate* is in octets a second.
     """
@@ -23,22 +23,22 @@ class Timeouts(NamedTuple):
     idle: float = 20.0
     # Between two reads of content.
     stall: float = 30.0
-    # For how long a reader may take fewer octets a second than *least_rate*, so that a byte now and then holds no
-    # connection for ever. The rate is that of Apache's mod_reqtimeout; a modem of the last century was faster.
+    # For how long a reader may take fewer octets a second than *least_rate*: a trickle must not hold a connection for
+    # ever. The rate is that of Apache's mod_reqtimeout; a modem of the last century was faster.
     slow: float = 60.0
     least_rate: float = 500.0
     # For all of a request's content, which is bounded.
     content: float = 60.0
-    # After the last response: between two reads, and in all (RFC 9112 §9.6 names no time; nginx waits 5 and 30).
+    # After the last response: between two reads, and in total (RFC 9112 §9.6 gives no time; nginx waits 5 and 30).
     linger: float = 2.0
     linger_total: float = 10.0
 
 
 class Settings:
-    """What all connections of a server share. Nothing in it changes but how it stops.
+    """The settings that all connections of a server share. Only *is_stopping* and *is_draining* ever change.
 
-    *field_lines* are added to every response. When it *is_stopping* each response is the last of its connection; those
-    without a request are closed at once unless it *waits_for_idle*.
+    *field_lines* are added to every response. While the server *is_stopping*, each response is the last of its
+    connection; idle connections close immediately, unless the server *is_draining*: then they keep their time-outs.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Several processes: each has an interpreter lock of its own, so that together they use more than one processor.
 
-Takes what a process is to do, forks as many as are wanted, and forks another one when one exits. The listening sockets
-were opened before and stay open here: a process that exits leaves its accept queue to its successor. Knows nothing of
-HTTP. All methods belong to the main thread, whose loop (process_loop.py) calls them one at a time.
+Takes a function that serves and a number of processes, forks them, and forks again when one exits. The listening
+sockets stay open here, so that the accept queue of a process passes to its successor. It does not know HTTP. The main
+thread's loop (process_loop.py) calls all methods, one at a time.
 """
 
 import os
@@ -15,15 +15,15 @@ from typing import NoReturn
 from .children import Child, Children, Parent
 
 Report = Callable[[str], object]
-# A process that lived less long than this is replaced only after this time: its cause may end the next one, too.
+# Minimum interval between two forks of the same process: the failure that ended one may end the next one too.
 _RESPAWN_DELAY_SECONDS = 1.0
 _NEVER = float("inf")
 
 
 class Supervisor:
-    """Keeps *count* processes running, each of which calls ``serve(number, parent)`` and exits with what it returns.
+    """Keeps *count* processes running; each calls ``serve(number, parent)`` and exits with the result.
 
-    *close* closes this process's copies of the listening sockets, once they are not needed any more.
+    *close* closes this process's copies of the listening sockets; it is called on shutdown.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Supervisor:
         self._report = report
         self._children = Children()
         self._numbers: dict[int, int] = {}
-        # When each was forked last, and when each that is missing is forked again, on the monotonic clock.
+        # On the monotonic clock: the last fork of each process, and the next fork of each missing one.
         self._forked_at = [0.0] * count
         self._missing = dict.fromkeys(range(count), 0.0)
         self._is_ending = False
@@ -46,7 +46,7 @@ class Supervisor:
         self.run_timers(time.monotonic())
 
     def run_timers(self, now: float) -> float:
-        """Fork the missing processes that are due; return when the next one is."""
+        """Fork the missing processes that are due; return the time of the next fork."""
         for number, due in list(self._missing.items()):
             if due > now:
                 continue
@@ -57,13 +57,13 @@ class Supervisor:
         return min(self._missing.values(), default=_NEVER)
 
     def stop(self) -> None:
-        """Let all processes finish their responses; replace none."""
+        """Let all processes finish their responses; stop replacing them."""
         self._end()
         self._children.send_signal(signal.SIGTERM)
         self._close()
 
     def drain(self) -> None:
-        """Let all processes drain; replace none."""
+        """Drain all processes; stop replacing them."""
         self._end()
         self._children.drain()
 
@@ -72,10 +72,10 @@ class Supervisor:
         self._children.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
-        """Do nothing more: all processes have exited."""
+        """Return; all processes have exited already."""
 
     def on_exit(self, pid: int, code: int) -> None:
-        """Have another process take the place of *pid*, if that is one of these and they are to go on."""
+        """Schedule a replacement for *pid*, unless it was not forked here or the server is stopping."""
         if self._children.remove(pid) is None:
             return
         number = self._numbers.pop(pid)
@@ -87,15 +87,15 @@ class Supervisor:
 
     @property
     def is_running(self) -> bool:
-        """Whether a process runs, or is to be forked."""
+        """Whether a process runs or will be forked."""
         return bool(self._children) or bool(self._missing)
 
     def blocked(self) -> list[str]:
-        """Return nothing: no thread of this process serves."""
+        """Return an empty list, since no thread of this process serves."""
         return []
 
     def pids(self) -> list[int]:
-        """Return the processes that run."""
+        """Return the PIDs of the running processes."""
         return self._children.pids()
 
     def _end(self) -> None:
@@ -103,9 +103,9 @@ class Supervisor:
         self._missing.clear()
 
     def _try_fork(self, number: int) -> bool:
-        """Fork process *number*; return whether the system let us."""
+        """Fork process *number*; return whether the system allowed it."""
         ends: tuple[socket.socket, ...] = ()
-        # Signals wait until the new process handles them itself.
+        # Block signals until the new process has its own handlers.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             ends = ours, theirs = socket.socketpair()
@@ -115,7 +115,7 @@ class Supervisor:
                 ours.close()
                 self._child_main(number, theirs)
         except OSError as error:
-            self._report(f"httpsock: cannot fork a process: {error.strerror}; trying again.")
+            self._report(f"httpsock: cannot fork a process: {error.strerror}; retrying.")
             for end in ends:
                 end.close()
             return False
@@ -133,7 +133,7 @@ class Supervisor:
             self._children.close()
             code = self._serve(number, Parent(control))
         except BaseException:
-            import traceback  # takes 3 ms of start-up, and there should never be a fault
+            import traceback  # adds 3 ms to start-up, and only a bug needs it
 
             self._report(traceback.format_exc())
         finally:

@@ -8,18 +8,18 @@ _NEVER = float("inf")
 
 
 class ThreadedServer:
-    """*server*, which has *grace_seconds* to finish its responses when it is stopped."""
+    """*server*; when stopped, it has *grace_seconds* to finish its responses."""
 
     def __init__(self, server: Server, grace_seconds: float) -> None:
         self._server = server
         self._grace_seconds = grace_seconds
 
     def start(self, wake: Callable[[], object]) -> None:
-        """Start the threads; the last one that returns calls *wake*. Raises OSError if there can be none."""
+        """Start the threads; each calls *wake* when it returns. Raises OSError if the system allows no thread."""
         self._server.start(wake)
 
     def stop(self) -> None:
-        """Finish the running responses within the grace."""
+        """Finish the running responses within the grace period."""
         self._server.ask_to_stop(self._grace_seconds)
 
     def drain(self) -> None:
@@ -27,17 +27,17 @@ class ThreadedServer:
         self._server.drain()
 
     def kill(self) -> None:
-        """Do nothing: threads end with their process."""
+        """Return; threads end with their process."""
 
     def close(self) -> None:
-        """Wait for the threads, which are about to end."""
+        """Wait for the threads, which are about to return."""
         self._server.join()
 
     def on_exit(self, pid: int, code: int) -> None:
-        """Do nothing: no process serves."""
+        """Return; this process serves by itself."""
 
     def run_timers(self, now: float) -> float:
-        """Return that nothing is ever due."""
+        """Return the next deadline: never."""
         del now
         return _NEVER
 
@@ -51,5 +51,5 @@ class ThreadedServer:
         return self._server.blocked()
 
     def pids(self) -> list[int]:
-        """Return no process: this one serves."""
+        """Return an empty list, since this process serves by itself."""
         return []

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from httpsock.cli.arguments import Parser, expand_trace_option, field, number
+from httpsock.cli.arguments import ArgumentParser, expand_trace_option, field, number
 
 
 def anything(name: str, value: str) -> None:
@@ -39,7 +39,7 @@ def test_an_invalid_field_is_refused(text: str, reason: str) -> None:
 
 def test_a_wrong_argument_is_one_sentence_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        Parser("httpsock this", "", {"--theirs": "--ours"}).parse_args(["--that"])
+        ArgumentParser("httpsock this", "", {"--theirs": "--ours"}).parse_args(["--that"])
     assert left.value.code == 2
     assert capsys.readouterr().err == "httpsock this: unrecognized arguments: --that; see httpsock this --help.\n"
 
@@ -51,7 +51,7 @@ def test_a_wrong_argument_is_one_sentence_and_exit_code_2(capsys: pytest.Capture
 def test_an_unknown_option_gets_the_nearest_as_a_hint(
     capsys: pytest.CaptureFixture[str], given: str, hint: str | None
 ) -> None:
-    parser = Parser("httpsock", "", {"--theirs": "--ours"})
+    parser = ArgumentParser("httpsock", "", {"--theirs": "--ours"})
     parser.add_argument("-p", "--port")
     with pytest.raises(SystemExit):
         parser.parse_args([given])
@@ -61,7 +61,7 @@ def test_an_unknown_option_gets_the_nearest_as_a_hint(
 
 def test_a_mistyped_password_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        Parser("httpsock", "", {}).parse_args(["http://u:p@h/\x1b[2J"])
+        ArgumentParser("httpsock", "", {}).parse_args(["http://u:p@h/\x1b[2J"])
     assert "http://***@h/\\x1b[2J;" in capsys.readouterr().err
 
 

@@ -18,7 +18,7 @@ import pytest
 import httpsock
 from httpsock.__main__ import main
 from httpsock.cli.options import _parser, options_of
-from httpsock.cli.serve import _DEFAULT_PORTS, _announcing, _give_up_root
+from httpsock.cli.serve import _DEFAULT_PORTS, _announcing, _drop_root
 from httpsock.server.addresses import local_addresses
 from httpsock.server.server import url_of
 from tests.conftest import LONG_AGO
@@ -110,7 +110,7 @@ def test_a_loopback_only_server_is_not_announced(start: Start) -> None:
 def test_a_server_of_several_processes_is_not_announced(start: Start) -> None:
     code, _, error = start("--announce", "--lan", "--processes", "2").end()
     assert code == 2
-    assert "--announce goes with one process, not with --processes" in error
+    assert "--announce cannot be combined with --processes" in error
 
 
 @pytest.mark.parametrize("host", ["::1", "127.0.0.1"])
@@ -254,9 +254,7 @@ def without_privileges() -> list[str]:
 def test_a_folder_that_may_not_be_read_is_said_in_a_sentence(start: Start, folder: pathlib.Path) -> None:
     (folder / "sub").chmod(0)
     try:
-        assert (
-            cannot_serve(start("sub", command=without_privileges())) == "the folder 'sub' may not be read by this user."
-        )
+        assert cannot_serve(start("sub", command=without_privileges())) == "this user may not read the folder 'sub'."
     finally:
         (folder / "sub").chmod(0o700)
 
@@ -266,7 +264,7 @@ def test_a_port_that_may_not_be_bound_is_said_in_a_sentence(start: Start) -> Non
     if first_free.exists() and int(first_free.read_text()) <= 1:
         pytest.skip("this system lets anybody bind any port")
     program = start("--port", "1", command=without_privileges())
-    assert cannot_serve(program) == "port 1 may not be bound by this user; ports from 1024 on may."
+    assert cannot_serve(program) == "this user may not bind port 1; choose a port from 1024 on."
 
 
 @pytest.mark.parametrize(
@@ -532,10 +530,10 @@ def test_a_wrong_argument_is_refused_with_its_reason(
         pytest.param("X: a\x7f", "has a control character", id="DEL"),
         pytest.param("X: a\n", "has a control character", id="a line feed at the end"),
         *(
-            pytest.param(f"{name}: 1", f"{name} is for each response to say by itself", id=f"R115: {name}")
+            pytest.param(f"{name}: 1", f"{name} is set by each response itself", id=f"R115: {name}")
             for name in OWN_FIELDS
         ),
-        pytest.param("Content-Length: 1", "Content-Length is for each response", id="R115: in any case"),
+        pytest.param("Content-Length: 1", "Content-Length is set by each response", id="R115: in any case"),
     ],
 )
 def test_a_field_that_would_break_a_response_is_refused(
@@ -837,7 +835,7 @@ def test_responses_unfinished_after_the_grace_are_cut_and_counted(serving: Start
         begin(client, get(film))
         code, _, error = program.stop()
     assert code == 0
-    assert "cut off when the time to stop was over: 1\n" in error
+    assert "grace period over: 1 response cut off\n" in error
     assert re.search(rf'"GET {film} HTTP/1\.1" 200 \d+ of {FILM_OCTETS} ', error), "each is logged with what was sent"
 
 
@@ -895,7 +893,7 @@ def test_root_may_be_given_up_for_a_user_with_access_to_the_folder(
 ) -> None:
     become: list[str] = []
     monkeypatch.setattr("httpsock.cli.serve.become_user", become.append)
-    assert _give_up_root(_parser().parse_args(["--user", "somebody"]), str(folder)) is None
+    assert _drop_root(_parser().parse_args(["--user", "somebody"]), str(folder)) is None
     assert become == ["somebody"]
 
 
@@ -905,7 +903,7 @@ def test_only_root_can_become_another_user(monkeypatch: pytest.MonkeyPatch, caps
 
     monkeypatch.setattr(os, "initgroups", refuse)
     assert main(["--port", "0", "--user", "nobody"]) == 1
-    assert capsys.readouterr().err == "httpsock: --user gives up root, and this process is not root.\n"
+    assert capsys.readouterr().err == "httpsock: --user needs root, and this process is not root.\n"
 
 
 def test_a_folder_that_the_user_may_not_read_is_said_in_a_sentence(
@@ -919,4 +917,4 @@ def test_a_folder_that_the_user_may_not_read_is_said_in_a_sentence(
 
     monkeypatch.setattr("httpsock.cli.serve.become_user", become)
     assert main([str(folder), "--port", "0", "--user", "somebody"]) == 1
-    assert capsys.readouterr().err == f"httpsock: the folder '{folder}' may not be read by somebody.\n"
+    assert capsys.readouterr().err == f"httpsock: somebody may not read the folder '{folder}'.\n"

@@ -93,7 +93,7 @@ def test_a_datagram_that_is_no_answer_is_ignored() -> None:
 def test_a_datagram_that_vanishes_before_it_is_received_is_ignored() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as idle:
         idle.setblocking(False)
-        assert list(find_module._answer(idle, discard)) == []
+        assert list(find_module._receive_answer(idle, discard)) == []
 
 
 def test_an_empty_network_gives_no_device() -> None:
@@ -320,7 +320,7 @@ def test_as_json_each_device_is_one_object(capsys: Captured) -> None:
 
 
 def test_more_devices_than_a_network_has_are_not_kept(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(find_module, "_MOST_DEVICES", 3)
+    monkeypatch.setattr(find_module, "_MAX_DEVICES", 3)
     with devices(*[NAMELESS.replace(b"uuid:1", b"uuid:%d" % number) for number in range(9)]) as port:
         assert find(port) == 0
     assert capsys.readouterr().out.count("\n") == 3
@@ -347,7 +347,7 @@ def test_a_closed_standard_output_is_23() -> None:
             env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False,
         )  # fmt: skip
     assert done.returncode == 23
-    assert done.stderr.startswith(b"httpsock find: standard output takes no more: ")
+    assert done.stderr.startswith(b"httpsock find: can't write to standard output: ")
     assert b"Traceback" not in done.stderr
 
 
@@ -381,7 +381,7 @@ def test_a_search_without_result_is_1(capsys: Captured) -> None:
 
 def test_a_failed_send_is_reported(capsys: Captured) -> None:
     assert main(["find", "--bind", "192.0.2.1"]) == 1
-    assert re.fullmatch(r"httpsock find: nothing can be sent: .*\.\n", capsys.readouterr().err)
+    assert re.fullmatch(r"httpsock find: cannot send a search: .*\.\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(
@@ -391,9 +391,9 @@ def test_a_failed_send_is_reported(capsys: Captured) -> None:
         (["--to", "127.0.0.1:0"], "'0' is not a port from 1 to 65535"),
         (["--to", "[::1]1900"], "'::1]1900' is not an IPv4 or IPv6 address"),
         (["--to", "::1", "--bind", "::1"], "not allowed with"),
-        (["--to", "fe80::1%no-such-interface"], "'fe80::1%no-such-interface' can't be asked: "),
+        (["--to", "fe80::1%no-such-interface"], "'fe80::1%no-such-interface' can't be searched: "),
         (["--bind", "here"], "'here' is not an IPv4 or IPv6 address"),
-        (["--bind", "fe80::1%no-such-interface"], "'fe80::1%no-such-interface' is no address of ours: "),
+        (["--bind", "fe80::1%no-such-interface"], "'fe80::1%no-such-interface' is not an address of this machine: "),
         (["--seconds", "0"], "'0' is not a number of seconds from 1 to 60"),
     ],
 )

@@ -176,16 +176,18 @@ def test_content_is_sent(data: str, tmp_path: pathlib.Path, monkeypatch: pytest.
         pytest.param(["https://a/"], "is not one of http, the only scheme that is spoken here", id="https"),
         pytest.param(["http://me:secret@a/"], "a URL with a user's name or password", id="credentials"),
         pytest.param(["http://a/", "-o", "x", "-o", "y"], "2 files for 1 URLs", id="more files than URLs"),
-        pytest.param(["-C", "http://a/"], "each URL needs one: -o FILE", id="nothing to go on with"),
+        pytest.param(["-C", "http://a/"], "-C needs a file for each URL: -o FILE", id="no file to resume"),
         pytest.param(["-C", "-o", "-", "http://a/"], "each URL needs one: -o FILE", id="nor on standard output"),
-        pytest.param(["-C", "-o", "x", "-d", "y", "http://a/"], "-C goes on with what GET brings", id="-C and POST"),
+        pytest.param(["-C", "-o", "x", "-d", "y", "http://a/"], "-C resumes GET only", id="-C and POST"),
         pytest.param(["-o", "", "http://a/"], "the name of the file is empty", id="no name"),
         pytest.param(["-o", "new/", "http://a/"], "'new/' is a folder; name a file", id="a folder that is not there"),
         pytest.param(["-o", ".", "http://a/"], "'.' is a folder; name a file", id="a folder"),
         pytest.param(
-            ["-C", "-o", "x", "-H", "range: bytes=0-1", "http://a/"], "-C asks for a range of its own", id="two ranges"
+            ["-C", "-o", "x", "-H", "range: bytes=0-1", "http://a/"],
+            "-C sets Range and If-Range itself",
+            id="two ranges",
         ),
-        pytest.param(["-I", "-o", "x", "http://a/"], "-I brings no content for -o", id="a head into a file"),
+        pytest.param(["-I", "-o", "x", "http://a/"], "-I gets no content; leave out -o", id="a head into a file"),
         pytest.param(["-X", "G T", "http://a/"], "the method 'G T' is not a token", id="no method"),
         pytest.param(["-X", "CONNECT", "http://a/"], "CONNECT asks for a tunnel", id="CONNECT"),
         pytest.param(["-H", "a", "http://a/"], "'a' is not 'Name: value'", id="no field"),
@@ -275,7 +277,7 @@ def test_a_closed_standard_output_is_23(capfdbinary: Captured, monkeypatch: pyte
     with playing(answering(ok(b"hello"))) as url, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", None)
         assert get(url) == 23
-    assert "standard output takes no more" in said(capfdbinary)[1]
+    assert "can't write to standard output" in said(capfdbinary)[1]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the shell is POSIX's")
@@ -291,7 +293,7 @@ def test_closed_streams_get_the_documented_code(closed: tuple[str, ...], server:
     got, sent = run(server.url + "hello.txt"), run("-d", "@-", server.url)
     assert got.returncode == (23 if is_silent else 0)
     assert sent.returncode == (2 if closed[0] else 23 if is_silent else 0)
-    assert ("standard output takes no more: it is closed" in got.stderr) == (is_silent and not is_mute)
+    assert ("can't write to standard output: it is closed" in got.stderr) == (is_silent and not is_mute)
     assert ("standard input is closed" in sent.stderr) == (bool(closed[0]) and not is_mute)
     assert "Traceback" not in got.stderr + sent.stderr
 
@@ -333,7 +335,7 @@ def test_an_unrequested_part_is_8_and_no_file(tmp_path: pathlib.Path, capfdbinar
     for arguments in ([], ["-o", str(tmp_path / "file")]):
         with playing(answering(part)) as url:
             assert get(url, *arguments) == 8
-    assert "a part is sent, and the whole was asked for (RFC 9110 §15.3.7)" in said(capfdbinary)[1]
+    assert "the server sent a part, but the request was for the whole (RFC 9110 §15.3.7)" in said(capfdbinary)[1]
     assert list(tmp_path.iterdir()) == []
     with playing(answering(part)) as url:
         assert get(url, "--header", "Range: bytes=0-4") == 0
@@ -400,7 +402,7 @@ def test_an_interrupted_download_is_reported_and_resumed(tmp_path: pathlib.Path,
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(rest, seen=seen)) as url:
         path = str(tmp_path / "file")
         assert get("-o", path, url) == 18
-        assert f"httpsock get: {path}.part has 3 octets; go on with -C.\n" in said(capfdbinary)[1]
+        assert f"httpsock get: {path}.part has 3 bytes; resume it with -C.\n" in said(capfdbinary)[1]
         assert get("-C", "-o", path, url) == 0
     assert b'\r\nRange: bytes=3-\r\nIf-Range: "a"\r\n' in seen[0]
     assert pathlib.Path(path).read_bytes() == b"hello"
@@ -423,8 +425,7 @@ def test_without_a_part_it_says_that_it_begins(
     path = str(tmp_path / "file")
     assert get("-C", "-o", path, server.url + "hello.txt") == 0
     assert (
-        said(capfdbinary)[1]
-        == f"httpsock get: {path}.part: no part of a known version to go on with; from the beginning.\n"
+        said(capfdbinary)[1] == f"httpsock get: {path}.part: no part of a known version to go on with; starting over.\n"
     )
 
 
@@ -506,7 +507,7 @@ def test_an_interrupt_is_130_and_keeps_the_part(tmp_path: pathlib.Path, interrup
         done.set()
     assert program.returncode == 130
     assert error.decode().splitlines()[-1] == "httpsock get: interrupted."
-    assert "go on with -C" in error.decode()
+    assert "resume it with -C" in error.decode()
     assert "Traceback" not in error.decode()
 
 

@@ -391,7 +391,7 @@ def test_it_goes_with_the_trace(serving: Start) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--processes", "2"], "--inspect goes with one process, not with --processes"),
+        (["--processes", "2"], "--inspect cannot be combined with --processes"),
         (["--bind", "192.0.2.1"], "--inspect is for this machine alone"),
         (["--bind", "::"], "--inspect is for this machine alone"),
     ],

@@ -158,7 +158,7 @@ def test_when_all_are_busy_the_others_wait_and_every_file_can_be_opened(limited:
     assert program.report().startswith(b"Serving ")
     clients = [program.connect(get("/huge.bin")) for _ in range(60)]
 
-    assert re.fullmatch(rb"cannot accept for now: \d+ connections are as many as .*\n", program.report())
+    assert re.fullmatch(rb"not accepting: connection limit of \d+ reached\n", program.report())
 
     answers = []
     for client in clients:
@@ -182,7 +182,7 @@ def test_out_of_descriptors_all_the_same_the_idle_make_room(limited: Limit) -> N
     assert idle.recv(1) == b""
     # There is none left that is idle, so that the next one waits.
     waiting = program.connect(get("/hello.txt"))
-    assert program.report() == b"cannot accept for now: Too many open files\n"
+    assert program.report() == b"not accepting: Too many open files\n"
     program.command(b"release")
     assert receive_one(waiting).endswith(HELLO)
 
@@ -194,7 +194,7 @@ def test_out_of_descriptors_it_does_not_turn_in_circles(limited: Limit) -> None:
     program.connect(get("/hello.txt"))
 
     # One line a second at most, so that three take two seconds.
-    assert [program.report() for _ in range(3)] == [b"cannot accept for now: Too many open files\n"] * 3
+    assert [program.report() for _ in range(3)] == [b"not accepting: Too many open files\n"] * 3
 
     assert processor_seconds(program.process.pid) - before < 0.5
 
@@ -309,7 +309,7 @@ def test_this_machine_may_have_all_the_room(folder: pathlib.Path, room_for_one: 
         first.close()
 
         assert receive_one(second).endswith(HELLO)
-        assert "1 connections are as many as there is room for" in reports[0]
+        assert "connection limit of 1 reached" in reports[0]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
@@ -379,7 +379,7 @@ def test_a_poller_that_takes_no_more_costs_one_connection(
     with working(folder, ["192.0.2.1"] * 2) as (port, reports):
         assert talk(port, b"", ends=False) == b""
         assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
-    assert reports == ["cannot accept for now: No space left on device"]
+    assert reports == ["not accepting: No space left on device"]
 
 
 def test_a_report_that_fails_costs_no_worker(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def test_connections_that_are_postponed_are_all_served_in_the_end(
     employ: Employ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every turn is long, and the share of a network is used up by one connection, in receiving and in answering."""
-    monkeypatch.setattr(worker_module, "_UNCHECKED", 0)
+    monkeypatch.setattr(worker_module, "_RESUMES_PER_CLOCK_READ", 0)
     for name in ("_LONG_SECONDS", "_SHARE_SECONDS", "_CHEAP_SECONDS"):
         monkeypatch.setattr(f"httpsock.server.fairness.{name}", -1.0)
     employment = employ()
@@ -514,7 +514,7 @@ def test_a_response_unfinished_at_the_end_of_the_grace_is_cut(employ: Employ, fo
 
         assert employment.has_returned()
         assert receive_all(unfinished) == b""
-        assert employment.reports == ["cut off when the time to stop was over: 2"]
+        assert employment.reports == ["grace period over: 2 responses cut off"]
 
 
 def test_a_worker_may_be_stopped_before_it_runs_and_after_it_has_returned(folder: pathlib.Path) -> None:

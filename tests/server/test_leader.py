@@ -214,7 +214,7 @@ def test_at_the_end_of_the_grace_a_blocked_connection_is_cut(serve: Callable[...
         assert slow.recv(1) == b""
         disk.released.set()
         server.stop(0)
-    assert reports == ["cut off when the time to stop was over: 1"]
+    assert reports == ["grace period over: 1 response cut off"]
 
 
 @pytest.mark.parametrize("threads", [2, 5])
@@ -291,8 +291,8 @@ def test_a_sleeping_follower_wakes_when_a_tick_begins_and_supersedes_a_blocked_l
 
 def test_followers_of_an_idle_server_sleep(serve: Callable[..., Server]) -> None:
     with serve() as server:
-        assert server._worker
-        crew = server._worker._leaders
+        assert server._loop
+        crew = server._loop._leaders
         while not crew._is_asleep:
             pass
         assert crew.tick_began is None

@@ -434,7 +434,7 @@ def test_if_the_new_process_ends_the_draining_one_stops(serving: Start, folder: 
         code, _, said = program.end()
 
     assert code == 0
-    assert "cut off when the time to stop was over: 1\n" in said
+    assert "grace period over: 1 response cut off\n" in said
 
 
 @on_linux

@@ -389,7 +389,7 @@ def test_a_process_that_cannot_be_forked_is_tried_again(program: str, reason: st
     ran = run_python(SUPERVISED + program)
 
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout == f"httpsock: cannot fork a process: {reason}; trying again.\nclosed\n"
+    assert ran.stdout == f"httpsock: cannot fork a process: {reason}; retrying.\nclosed\n"
 
 
 @on_linux
