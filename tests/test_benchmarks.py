@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.rows import each_row
 from tests.support.tools import tool
 
 from .benchmarks import charts, environment, files, load, measure, micro, peers, processes, report, workloads
@@ -36,7 +37,7 @@ def test_a_client_without_figures_is_an_error() -> None:
         load.parse("unable to connect")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "counts",
     [
         pytest.param(COUNTS, id="exact"),
@@ -50,7 +51,7 @@ def test_right_answers_pass(counts: load.Counts) -> None:
     load.check(SMALL, counts, EXPECTED)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("counts", "reason"),
     [
         pytest.param(COUNTS._replace(errors=1), "1 errors in 1000", id="an error of a socket"),
@@ -92,7 +93,7 @@ def test_a_script_for_wrk_repeats_pipelined_requests() -> None:
     assert load.lua(workloads.BY_KEY["pipelined"], EXPECTED, 0).count("GET /") == 16
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "method", "answer"),
     [
         pytest.param(
@@ -121,7 +122,7 @@ def test_an_answer_is_read_with_its_octets_counted(octets: bytes, method: str, a
     assert read_answer(io.BytesIO(octets), method) == answer
 
 
-@pytest.mark.parametrize("octets", [b"", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na"])
+@each_row("octets", [b"", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na"])
 def test_an_answer_that_ends_too_early_is_wrong(octets: bytes) -> None:
     with pytest.raises(WrongAnswerError, match="before its"):
         read_answer(io.BytesIO(octets))

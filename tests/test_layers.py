@@ -1,14 +1,14 @@
 """The shape of the package, read from its source: what a wing may import, what is explained, how long things are."""
 
 import ast
+import functools
 import pathlib
 import re
 import sys
 from collections.abc import Iterator
 
-import pytest
-
 import httpsock
+from tests.support.rows import each_row
 
 PACKAGE = pathlib.Path(httpsock.__file__).parent
 
@@ -61,10 +61,11 @@ LONGEST_WING = 3600
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-each_module = pytest.mark.parametrize("module", SOURCES)
-each_wing = pytest.mark.parametrize("wing", WINGS)
+each_module = each_row("module", SOURCES)
+each_wing = each_row("wing", WINGS)
 
 
+@functools.cache
 def imports_of_package(module: str, *, also_for_types: bool = True) -> set[str]:
     """Return the modules of the package that *module* imports, anywhere in it."""
     tree = TREES[module]
@@ -106,6 +107,7 @@ def files_of(wing: str) -> list[str]:
     return [name for name in SOURCES if name.split(".")[0] == wing]
 
 
+@functools.cache
 def all_below(module: str) -> set[str]:
     """Return *module* and every module that is loaded for its sake."""
     found: set[str] = set()
@@ -141,7 +143,7 @@ def test_a_wing_imports_only_allowed_wings(wing: str) -> None:
         assert imported <= allowed, f"{name} imports {imported - allowed}"
 
 
-@pytest.mark.parametrize("wing", UNSEEN)
+@each_row("wing", UNSEEN)
 def test_a_wing_loads_no_forbidden_module(wing: str) -> None:
     for name in files_of(wing):
         own = [each for each in all_below(name) if each.split(".")[0] in (wing, "http")]
@@ -190,7 +192,7 @@ def test_every_public_class_and_function_has_a_docstring(module: str) -> None:
     assert [name for name, node in public_definitions(module) if not ast.get_docstring(node)] == []
 
 
-@pytest.mark.parametrize("module", [name for name in SOURCES if "." in name and not WITHOUT_SECTION.fullmatch(name)])
+@each_row("module", [name for name in SOURCES if "." in name and not WITHOUT_SECTION.fullmatch(name)])
 def test_a_module_that_follows_an_rfc_names_the_section(module: str) -> None:
     assert SECTION.search(ast.get_docstring(TREES[module]) or "")
 

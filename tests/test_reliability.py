@@ -7,6 +7,7 @@ import pytest
 
 from tests.reliability import fuzz
 from tests.reliability.subject import Row
+from tests.support.rows import each_row
 from tests.support.tools import tool
 
 if sys.platform != "linux":
@@ -18,7 +19,7 @@ from tests.reliability.smuggling import FRONT_ENDS, variants
 pytestmark = [pytest.mark.slow, pytest.mark.tools]
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@each_row("name", EXPERIMENTS)
 def test_every_row_of_an_experiment_holds(name: str) -> None:
     if name == "smuggling":
         for front_end in FRONT_ENDS:

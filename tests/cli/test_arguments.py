@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from httpsock.cli.arguments import ArgumentParser, expand_trace_option, field, number
+from tests.support.rows import each_row
 
 
 def anything(name: str, value: str) -> None:
@@ -14,12 +15,12 @@ def anything(name: str, value: str) -> None:
         raise ValueError("it is bad")
 
 
-@pytest.mark.parametrize("text", ["1", "5", "010"])
+@each_row("text", ["1", "5", "010"])
 def test_a_number_within_its_bounds_is_taken(text: str) -> None:
     assert number(1, 10, "a number")(text) == int(text)
 
 
-@pytest.mark.parametrize("text", ["", "0", "11", "+5", " 5", "5.0", "٥", "1_0", "5" * 10])
+@each_row("text", ["", "0", "11", "+5", " 5", "5.0", "٥", "1_0", "5" * 10])
 def test_an_invalid_number_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is not a number from 1 to 10"):
         number(1, 10, "a number")(text)
@@ -30,7 +31,7 @@ def test_a_field_is_split_at_its_first_colon_and_kept_as_octets() -> None:
     assert field(anything)("X:ä") == ("X", "ä".encode().decode("latin-1"))
 
 
-@pytest.mark.parametrize(("text", "reason"), [("X", "'X' is not 'Name: value'"), ("bad: x", "it is bad")])
+@each_row(("text", "reason"), [("X", "'X' is not 'Name: value'"), ("bad: x", "it is bad")])
 def test_an_invalid_field_is_refused(text: str, reason: str) -> None:
     parse: Callable[[str], tuple[str, str]] = field(anything)
     with pytest.raises(argparse.ArgumentTypeError, match=reason):
@@ -65,7 +66,7 @@ def test_a_mistyped_password_is_masked(capsys: pytest.CaptureFixture[str]) -> No
     assert "http://***@h/\\x1b[2J;" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "taken"),
     [
         (["--trace"], ["--trace=text"]),

@@ -29,6 +29,7 @@ from httpsock.tracing.sockets import discard
 from tests.support import PATIENCE_SECONDS
 from tests.support.program import COMMAND, ENVIRONMENT
 from tests.support.relay import fates_of_a_bad_network, relaying
+from tests.support.rows import each_row
 from tests.support.servers import answering, ok, playing
 from tests.support.trace import Told, golden
 
@@ -154,7 +155,7 @@ def described(*answers: bytes, at: str = "description.xml") -> Found:
         return found._replace(url=found.url.replace(f":{port}/", ":PORT/"))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("page", "url"),
     [
         pytest.param("http://c/", "http://c/", id="as UDA 2.0 has it"),
@@ -188,7 +189,7 @@ LAUGHS = (
 )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "name"),
     [
         pytest.param(b"<friendlyName> A &amp; B </friendlyName>", "A & B", id="as UDA 2.0 has it"),
@@ -219,7 +220,7 @@ def test_any_description_gives_a_name(octets: bytes, name: str | None) -> None:
     assert described(ok(octets)).name == (name or "uuid:1::a")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "response",
     [
         pytest.param(
@@ -267,12 +268,12 @@ def test_a_device_cannot_point_to_another_host() -> None:
     assert identified("http://127.0.0.2:1/") == Found("uuid:1::a", "http://127.0.0.2:1/", TO, "b", "uuid:1")
 
 
-@pytest.mark.parametrize("location", ["nowhere", "http://127.0.0.1:1/"])
+@each_row("location", ["nowhere", "http://127.0.0.1:1/"])
 def test_a_device_without_a_description_is_named_by_its_number(location: str) -> None:
     assert identified(location).name == "uuid:1::a"
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "192.0.2.1", "0.0.0.0", "fd00::1"])
+@each_row("address", ["8.8.8.8", "2606:4700::1111", "192.0.2.1", "0.0.0.0", "fd00::1"])
 def test_a_description_beyond_the_local_network_is_not_asked_for(address: str) -> None:
     """Anybody can write any address into a datagram as its sender's."""
     host = f"[{address}]" if ":" in address else address
@@ -404,7 +405,7 @@ def test_a_wrong_argument_is_2(arguments: list[str], reason: str, capsys: Captur
     assert reason in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "expected"),
     [
         ("127.0.0.1", ("127.0.0.1", 1900)),

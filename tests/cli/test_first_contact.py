@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import PATIENCE_SECONDS
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Start
+from tests.support.rows import each_row
 
 OLD = ("2.7", "3.6", "3.7", "3.8", "3.9", "3.10")
 PLAIN = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))}
@@ -43,15 +44,15 @@ def test_an_old_python_gets_one_sentence_and_exit_code_2(version: str, arguments
     assert error == sentence
 
 
-@pytest.mark.parametrize("version", OLD)
+@each_row("version", OLD)
 def test_an_import_by_an_old_python_is_an_import_error(version: str) -> None:
     code = "try:\n import httpsock\nexcept ImportError as error:\n print(error)"
     result = run([old_python(version), "-B", "-c", code], PACKAGE.parent)
     assert result == (0, f"httpsock needs Python 3.11 or newer; this is Python {version}\n", "")
 
 
-@pytest.mark.parametrize("name", ["httpsock", "httpsock/__main__.py"])
-@pytest.mark.parametrize("version", [*OLD, ""])
+@each_row("name", ["httpsock", "httpsock/__main__.py"])
+@each_row("version", [*OLD, ""])
 def test_started_as_a_file_it_says_how_to_start_it(version: str, name: str) -> None:
     python = old_python(version) if version else sys.executable
     code, out, error = run([python, "-B", name], PACKAGE.parent, PLAIN if version else dict(os.environ))

@@ -19,6 +19,7 @@ import httpsock
 from httpsock.__main__ import main
 from tests.support import PATIENCE_SECONDS
 from tests.support.program import COMMAND, ENVIRONMENT
+from tests.support.rows import each_row
 from tests.support.servers import answering, ok, playing, receive_head, reset
 
 Captured = pytest.CaptureFixture[bytes]
@@ -132,7 +133,7 @@ def test_no_name_comes_from_the_server(tmp_path: pathlib.Path, capfdbinary: Capt
 # --- what it asks ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "expected"),
     [
         pytest.param([], b"GET", id="GET"),
@@ -480,7 +481,7 @@ def test_a_server_does_not_load_the_client() -> None:
     assert not modules & CLIENT
 
 
-@pytest.mark.parametrize("arguments", [["get", "--help"], ["get", "http://127.0.0.1:1/"], ["find", "--help"]])
+@each_row("arguments", [["get", "--help"], ["get", "http://127.0.0.1:1/"], ["find", "--help"]])
 def test_a_client_does_not_load_the_server(arguments: list[str]) -> None:
     modules = loaded(*arguments)
     assert modules >= {f"cli.{arguments[0]}", "client.connection"}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from httpsock.cli.terminal import Progress, TerminalText
 from httpsock.http.text import visible
+from tests.support.rows import each_row
 
 
 def shown(*pieces: bytes) -> str:
@@ -21,7 +22,7 @@ def shown(*pieces: bytes) -> str:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(b"a\tb\nc", "a\tb\nc", id="text, lines and tabulators are as they are"),
@@ -87,7 +88,7 @@ def test_resumed_bytes_count_for_the_share_and_not_for_the_rate() -> None:
     assert stream.getvalue() == "\r 50% [############............] 100 B  0 B/s  0 s left\x1b[K"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         (1023, "1023 B"),

@@ -14,6 +14,7 @@ from httpsock.tracing.events import EXTRA_FACTS, FORMATS
 from httpsock.tracing.tcp_info import _NUMBERS
 from tests.support import get, talk
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Start
+from tests.support.rows import each_row
 from tests.support.tools import run, tool
 from tests.support.trace import alike
 
@@ -70,7 +71,7 @@ def test_equivalent_paths_are_one_path(serving: Start, path: bytes, is_traced: b
     assert ("  send " in error) is is_traced
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("given", "taken"),
     [
         ("/img/", "/img/"),

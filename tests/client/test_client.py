@@ -16,6 +16,7 @@ from httpsock.client.connection import ClientTimeouts
 from httpsock.client.url import UrlError, parse_url
 from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
 from tests.support import PATIENCE_SECONDS
+from tests.support.rows import each_row
 from tests.support.servers import Coroutine, answering, ok, playing, receive_head
 from tests.support.trace import Told, golden
 
@@ -62,7 +63,7 @@ def test_fields_that_are_given_replace_ours_and_host_stays_first() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "content", "expected"),
     [
         ("GET", b"", None),
@@ -79,7 +80,7 @@ def test_content_has_its_length(method: str, content: bytes, expected: bytes | N
     assert received == content
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "reason"),
     [
         ("", "the method '' is not a token"),
@@ -94,7 +95,7 @@ def test_an_invalid_method_is_not_sent(method: str, reason: str) -> None:
     assert reason in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "value", "reason"),
     [
         ("", "x", "the field name '' is not a token"),
@@ -205,7 +206,7 @@ def test_limits_and_timeouts_are_those_that_are_given() -> None:
         client.get(url)
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1/", "nowhere"])
+@each_row("url", ["https://127.0.0.1/", "nowhere"])
 def test_an_invalid_request_is_not_sent(url: str) -> None:
     with Client() as client, pytest.raises(UrlError):
         client.get(url)
@@ -404,7 +405,7 @@ def test_reading_after_an_end_that_was_not_whole_raises_again() -> None:
             next(iter(response))
 
 
-@pytest.mark.parametrize("closes", ["the response", "the client"])
+@each_row("closes", ["the response", "the client"])
 def test_reading_a_response_closed_before_its_end_raises(closes: str) -> None:
     with playing(answering(ok(b"hello"))) as url, Client() as client:
         response = client.get(url)
@@ -424,9 +425,7 @@ def test_reading_after_the_end_gives_no_bytes() -> None:
         assert response.read() == b""
 
 
-@pytest.mark.parametrize(
-    "broken", [redirect("/b")[:-2], redirect("/b").replace(b"Content-Length: 5", b"Transfer-Encoding: chunked")]
-)
+@each_row("broken", [redirect("/b")[:-2], redirect("/b").replace(b"Content-Length: 5", b"Transfer-Encoding: chunked")])
 def test_a_redirect_whose_content_breaks_off_is_followed(broken: bytes) -> None:
     with playing(answering(broken), answering(ok(b"there"))) as url, Client() as client:
         assert client.get(url).read() == b"there"

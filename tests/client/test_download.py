@@ -17,6 +17,7 @@ from httpsock.client.connection import ClientConnection, ClientTimeouts
 from httpsock.client.download import Download, OutputError, strong_validator
 from httpsock.client.url import parse_url
 from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
+from tests.support.rows import each_row
 from tests.support.servers import ok
 
 URL = "http://a/film"
@@ -472,7 +473,7 @@ def test_a_part_without_octets_or_that_is_gone_is_not_gone_on_with(tmp_path: pat
     assert not Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field_lines", "expected"),
     [
         pytest.param(['ETag: "a"', f"Last-Modified: {BEFORE}", DATE], '"a"', id="an entity-tag comes first"),

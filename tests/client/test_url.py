@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from httpsock.client.url import Url, UrlError, parse_url, redirected
 from httpsock.http.messages import RequestError
 from httpsock.http.target import parse_target
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "host", "port", "target", "authority"),
     [
         pytest.param("http://a/", "a", 80, "/", "a", id="the default port goes unsaid (RFC 9110 §4.2.3)"),
@@ -49,7 +50,7 @@ def test_a_zone_is_for_us_alone() -> None:
     assert str(url) == "http://[fe80::1%25Eth0]:8000/a"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "reason"),
     [
         pytest.param("", 'the URL "" does not begin with http://', id="nothing"),
@@ -107,7 +108,7 @@ def test_any_typed_text_makes_one_request_target(text: str) -> None:
 BASE = parse_url("http://a:8000/b/c?d")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("location", "expected"),
     [
         pytest.param(b"http://e/f", "http://e/f", id="absolute"),
@@ -127,7 +128,7 @@ def test_a_location_is_relative_to_where_it_came_from(location: bytes, expected:
     assert str(onward[1]) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "method", "expected"),
     [
         (301, "GET", "GET"),
@@ -146,12 +147,12 @@ def test_the_status_says_with_which_method_to_go_on(status: int, method: str, ex
     assert redirected(method, BASE, status, b"/f") == (expected, parse_url("http://a:8000/f"))
 
 
-@pytest.mark.parametrize(("status", "location"), [(200, b"/f"), (201, b"/f"), (300, b"/f"), (304, b"/f"), (301, None)])
+@each_row(("status", "location"), [(200, b"/f"), (201, b"/f"), (300, b"/f"), (304, b"/f"), (301, None)])
 def test_a_response_without_a_redirect_leads_to_no_url(status: int, location: bytes | None) -> None:
     assert redirected("GET", BASE, status, location) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("location", "reason"),
     [
         pytest.param(b"https://a/", "the only scheme that is spoken here", id="https"),
@@ -167,7 +168,7 @@ def test_a_redirect_to_an_unsupported_url_is_an_error(location: bytes, reason: s
     assert reason in str(caught.value)
 
 
-@pytest.mark.parametrize("location", ["http://[::1", "//[", "http://[x]/", "http://a\N{ACCOUNT OF}b/"])
+@each_row("location", ["http://[::1", "//[", "http://[x]/", "http://a\N{ACCOUNT OF}b/"])
 def test_a_redirect_that_is_no_url_leads_nowhere(location: str) -> None:
     with pytest.raises(UrlError, match="leads nowhere: "):
         redirected("GET", Url("a", 80, "/"), 302, location.encode())

@@ -8,6 +8,7 @@ import pytest
 from httpsock.discovery.multicast import Interface, is_near, sender, with_zone
 from httpsock.discovery.ssdp import GROUP, GROUP_IPV6
 from tests.support import PATIENCE_SECONDS
+from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="multicast on loopback is Linux's")
 
@@ -43,7 +44,7 @@ def test_a_member_of_the_group_receives_its_datagrams(each: Interface, group: st
             assert is_near(peer[0])
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("host", "expected"),
     [
         ("127.0.0.1", True),
@@ -74,7 +75,7 @@ def test_only_neighbours_are_near(host: str, expected: bool) -> None:
     assert is_near(host) is expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("address", "expected"),
     [
         (("127.0.0.1", 1900), "127.0.0.1"),

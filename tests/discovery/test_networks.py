@@ -18,6 +18,7 @@ from httpsock.discovery.networks import (
     interfaces,
     open_changes,
 )
+from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="netlink is Linux's")
 
@@ -40,7 +41,7 @@ def test_an_address_of_ipv6_that_is_not_ours_has_no_interface() -> None:
         interface("2001:db8::3")
 
 
-@pytest.mark.parametrize("host", ["nobody", "fe80::1%no-such-interface"])
+@each_row("host", ["nobody", "fe80::1%no-such-interface"])
 def test_an_invalid_address_has_no_interface(host: str) -> None:
     with pytest.raises(OSError, match=r"not known|not supported|No address"):
         interface(host)
@@ -127,7 +128,7 @@ def test_hosts_that_were_not_joined_are_forgotten() -> None:
     assert hosts.all == ["127.0.0.1"]
 
 
-@pytest.mark.parametrize(("host", "family"), [("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6)])
+@each_row(("host", "family"), [("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6)])
 def test_all_addresses_are_those_of_one_family(host: str, family: int) -> None:
     hosts = Hosts([host])
     assert hosts.interfaces() == [each for each in announcing_interfaces() if each.family == family]

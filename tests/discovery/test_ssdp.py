@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from httpsock.discovery.ssdp import Datagram, DatagramError, Device, Search, format_search, parse_datagram, search_of
+from tests.support.rows import each_row
 
 IDENTITY = uuid.UUID("12345678-1234-5678-1234-567812345678")
 DEVICE = Device(IDENTITY, "http://192.0.2.1:8001/device.xml", "Linux/6 UPnP/2.0 httpsock/0.1.0", 1_700_000_000)
@@ -26,7 +27,7 @@ def test_a_search_reads_back_as_itself() -> None:
 MAN = b'MAN: "ssdp:discover"'
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "expected"),
     [
         pytest.param([MAN, b"MX: 3", b"ST: a"], Search("a", 3), id="as it should be"),
@@ -64,7 +65,7 @@ def test_a_response_is_taken_apart() -> None:
     assert (datagram.field("location"), datagram.field("x"), datagram.field("none")) == ("http://a/", "\\xff", "")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "reason"),
     [
         (b"", 'the start line "" is neither that of a request nor of a response (RFC 9112 §2.1)'),
@@ -120,7 +121,7 @@ def test_a_device_answers_for_all_that_it_is() -> None:
         assert answer.field("bootid.upnp.org") == "1700000000"
 
 
-@pytest.mark.parametrize(("target", "count"), [("upnp:rootdevice", 1), (f"uuid:{IDENTITY}", 1), ("urn:else", 0)])
+@each_row(("target", "count"), [("upnp:rootdevice", 1), (f"uuid:{IDENTITY}", 1), ("urn:else", 0)])
 def test_a_device_does_not_answer_for_other_targets(target: str, count: int) -> None:
     assert len(list(DEVICE.answers(Search(target, 1)))) == count
 
@@ -145,7 +146,7 @@ def test_over_ipv6_the_group_is_another_one() -> None:
     assert {parse_datagram(datagram).field("host") for datagram in datagrams} == {"[ff02::c]:1900"}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("start_line", "summary"),
     [
         (b"M-SEARCH * HTTP/1.1", {"method": "M-SEARCH", "target": "*"}),
@@ -167,7 +168,7 @@ def test_a_message_is_summarised_for_people(start_line: bytes, summary: dict[str
         assert parse_datagram(start_line + b"\r\n\r\n").summary == summary
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "is_answer", "identity"),
     [
         (b"HTTP/1.1 200 OK\r\nUSN: uuid:1::upnp:rootdevice\r\n\r\n", True, "uuid:1"),

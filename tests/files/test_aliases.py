@@ -14,6 +14,7 @@ from httpsock.files.document_root import Directory, DocumentRoot, Found, Redirec
 from httpsock.files.paths import NOT_FOUND, may_be_alias
 from httpsock.files.representation import Representation
 from httpsock.http.messages import Refusal
+from tests.support.rows import each_row
 from tests.support.tools import run, tool
 
 LATER = 2_000_000_000.0
@@ -32,14 +33,12 @@ def find(root: DocumentRoot, path: str) -> Found:
     return found
 
 
-@pytest.mark.parametrize("name", [*SHORT, *FOLDED])
+@each_row("name", [*SHORT, *FOLDED])
 def test_a_name_that_a_file_system_may_make_up_is_looked_up(name: str) -> None:
     assert may_be_alias(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["a.txt", "file.txt~", "~", "~a", "café.txt", "日本.txt", "a\u200c.b", "1~x", "\u200c"]
-)
+@each_row("name", ["a.txt", "file.txt~", "~", "~a", "café.txt", "日本.txt", "a\u200c.b", "1~x", "\u200c"])
 def test_an_ordinary_name_costs_no_system_call(name: str) -> None:
     assert not may_be_alias(name)
 

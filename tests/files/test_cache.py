@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from httpsock.files.cache import FileCache, FileStamp, file_stamp
+from tests.support.rows import each_row
 
 STATE = (1, 2, 3, 4, 5)
 KEY = ("hello.txt", None)
@@ -26,7 +27,7 @@ def test_a_file_that_was_never_cached_is_a_miss() -> None:
     assert kept.get(KEY, STATE, NOW) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "state",
     [
         pytest.param((9, 2, 3, 4, 5), id="another inode: replaced by a rename"),
@@ -42,7 +43,7 @@ def test_a_file_that_changed_in_any_way_is_not_found(state: FileStamp) -> None:
     assert kept.get(KEY, state, NOW) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     "key",
     [
         pytest.param(("hello.txt", "gzip"), id="another coding"),
@@ -55,7 +56,7 @@ def test_the_same_state_under_another_key_is_not_found(key: tuple[str, str | Non
     assert kept.get(key, STATE, NOW) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("seconds", "is_fresh"),
     [
         pytest.param(0.0, True, id="at the same moment"),

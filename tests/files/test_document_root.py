@@ -24,6 +24,7 @@ from httpsock.files.paths import NOT_FOUND
 from httpsock.files.representation import Representation
 from httpsock.http.messages import FileSlice, Refusal, Status
 from tests.conftest import LONG_AGO
+from tests.support.rows import each_row
 from tests.support.siblings import FORMS, gzipped, zstandard
 
 LATER = 4_000_000_000.0
@@ -606,7 +607,7 @@ def test_a_kept_file_takes_no_descriptor(folder: pathlib.Path) -> None:
     assert found is kept
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("number", "status"),
     [
         pytest.param(errno.ENOENT, Status.NOT_FOUND, id="ENOENT: there is nothing"),

@@ -18,6 +18,7 @@ from httpsock.files.listing_page import FILTERED_FROM
 from httpsock.files.paths import ResourceName
 from httpsock.http.steps import BATCH
 from tests.support import finish
+from tests.support.rows import each_row
 
 ROOT = ResourceName((), "", is_folder=True, is_hidden=False)
 SUB = ResourceName(("sub", "a & b"), os.path.join("sub", "a & b"), is_folder=True, is_hidden=False)
@@ -169,7 +170,7 @@ def test_a_page_loads_no_file_and_runs_only_its_own_script() -> None:
     assert not {name for name in page.attributes if name.startswith("on") or name in ("src", "action")}
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("length", "shown"),
     [
         (0, "0 bytes"),
@@ -197,7 +198,7 @@ def test_the_exact_length_is_told_on_demand() -> None:
     assert b'<span title="123,456 bytes">121 KiB</span>' in octets
 
 
-@pytest.mark.parametrize("modified", [1e12, 1e18, 1e300, -1e12, -1e300])
+@each_row("modified", [1e12, 1e18, 1e300, -1e12, -1e300])
 def test_a_date_that_no_calendar_says_is_left_out(modified: float) -> None:
     """R145."""
     directory = Directory(ROOT, [file("x", 1, modified)])
@@ -220,7 +221,7 @@ def hrefs(directory: Directory, query: bytes) -> list[bytes]:
     return [unquote_to_bytes(entry["href"]) for entry in listed]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "in_order",
     [
         pytest.param(["file1", "file2", "file10", "file20"], id="numbers by their value"),
@@ -252,7 +253,7 @@ ENTRIES = [
 ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "expected"),
     [
         pytest.param(None, ["y", "z", "a", "b2", "b10", "c"], id="by name, folders first"),
@@ -277,14 +278,14 @@ def test_a_query_sorts_a_listing(query: bytes | None, expected: list[str]) -> No
     assert [text.rstrip("/") for _, text in page.entries] == expected
 
 
-@pytest.mark.parametrize("query", [b"sort=size", b"sort=size-desc"])
+@each_row("query", [b"sort=size", b"sort=size-desc"])
 def test_folders_have_no_size_to_be_sorted_by(query: bytes) -> None:
     """What a file system says of a folder's length is its own affair; no listing shows it."""
     directory = Directory(ROOT, [folder("c", 4096), folder("a", 12_288), folder("b", 40)])
     assert hrefs(directory, query) == [b"a/", b"b/", b"c/"]
 
 
-@pytest.mark.parametrize("query", [b"sort=name", b"sort=name-desc", b"sort=size", b"sort=size-desc", b"sort=date-desc"])
+@each_row("query", [b"sort=name", b"sort=name-desc", b"sort=size", b"sort=size-desc", b"sort=date-desc"])
 def test_many_names_are_sorted_in_steps(query: bytes) -> None:
     """No step grows with the folder; the order is that of all names at once."""
     numbers = [number * 7919 % 5000 for number in range(5000)]
@@ -307,7 +308,7 @@ def test_many_names_are_sorted_in_steps(query: bytes) -> None:
     assert [entry["name"] for entry in listed] == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "headings"),
     [
         (None, [("name-desc", "Name ↑"), ("size", "Size"), ("date", "Modified, UTC")]),
@@ -337,7 +338,7 @@ def test_many_names_can_be_filtered_and_few_need_not() -> None:
     assert page.buttons[0] == ("sort=size-desc", "Filter"), "the Enter key keeps the order"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("query", "shown"),
     [
         pytest.param(b"filter=NOTE+1&sort=name-desc", ["Note 19", "Note 11", "Note 10", "Note 1"], id="with an order"),
@@ -369,7 +370,7 @@ def test_a_name_that_is_no_utf8_can_be_filtered() -> None:
 # --- Hostile names --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "shown", "href"),
     [
         pytest.param("<script>alert(1)</script>", None, "%3Cscript%3Ealert%281%29%3C%2Fscript%3E", id="markup"),

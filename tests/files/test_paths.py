@@ -23,9 +23,10 @@ from httpsock.files.paths import (
 )
 from httpsock.http.grammar import broken_percent, percent_encode, unencoded
 from httpsock.http.messages import Refusal, Status
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "segments", "is_folder"),
     [
         pytest.param(b"/", (), True, id="the root"),
@@ -70,7 +71,7 @@ def test_a_path_spells_a_name(path: bytes, segments: tuple[str, ...], is_folder:
     assert name == ResourceName(segments, os.sep.join(segments), is_folder, is_hidden=False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "reason", "section"),
     [
         pytest.param(
@@ -108,7 +109,7 @@ def test_an_encoded_backslash_is_part_of_a_name() -> None:
     assert parse_path(b"/a/..%5c..%5cb") == ResourceName(("a", "..\\..\\b"), "a/..\\..\\b", False, is_hidden=True)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "is_hidden"),
     [
         pytest.param(b"/.git/config", True, id="R144: in a hidden folder"),
@@ -137,7 +138,7 @@ def test_hidden_names_are_told_by_their_place() -> None:
     assert not is_hidden_name("a", is_top=False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "query", "reference"),
     [
         pytest.param(b"/sub", None, "sub/", id="R142: with a slash"),
@@ -162,7 +163,7 @@ def test_a_folder_without_its_slash_is_referred_to_relatively(path: bytes, query
     assert folder_reference(path, query) == reference
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "query", "reference"),
     [
         pytest.param(b'/a"b', None, "/a%22b", id="a quote"),
@@ -274,7 +275,7 @@ def normalise(path: bytes) -> list[bytes] | None:
     return segments
 
 
-@pytest.mark.parametrize("length", range(6))
+@each_row("length", range(6))
 def test_equivalent_paths_are_one_and_lead_nowhere_else(length: int) -> None:
     """R138, R146: all paths of a few pieces, against another reading of the same text."""
     pieces = [b"/", b".", b"%2e", b"%2F", b"%5C", b"a", b".git"]
@@ -323,13 +324,13 @@ WINDOWS_TRAPS += [
 ]
 
 
-@pytest.mark.parametrize("name", WINDOWS_TRAPS)
+@each_row("name", WINDOWS_TRAPS)
 def test_a_name_that_windows_would_take_for_another_is_a_trap(name: str) -> None:
     """R145."""
     assert is_reserved_on_windows(name)
 
 
-@pytest.mark.parametrize("name", ["console", "a", "a.txt", "com", "com10", "nullify.txt", "aux-1", "ü", ".git", "a b"])
+@each_row("name", ["console", "a", "a.txt", "com", "com10", "nullify.txt", "aux-1", "ü", ".git", "a b"])
 def test_an_ordinary_name_is_no_trap(name: str) -> None:
     assert not is_reserved_on_windows(name)
 

@@ -15,6 +15,7 @@ import httpsock
 from httpsock.files.siblings import CODINGS, Original, is_proved, may_be_used
 from tests.conftest import LONG_AGO
 from tests.support import get, read_answer, talk
+from tests.support.rows import each_row
 from tests.support.siblings import FORMS, brotli, gzipped, zstandard
 
 CONTENT = b"".join(b"line %d of a file\n" % number for number in range(1000))
@@ -53,7 +54,7 @@ def test_a_file_in_another_format_is_no_sibling(coding: str, octets: bytes, orig
     assert not proved(coding, octets, original)
 
 
-@pytest.mark.parametrize("coding", CODINGS)
+@each_row("coding", CODINGS)
 def test_another_coding_is_not_proved(coding: str) -> None:
     for suffix, form in FORMS.items():
         assert proved(coding, form(CONTENT), LARGE) is (suffix == CODINGS[coding])
@@ -71,14 +72,14 @@ def test_brotli_with_a_tail_of_zeros_is_not_proved() -> None:
     assert not proved("br", octets[:-100] + bytes(100), LARGE)
 
 
-@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+@each_row("coding", ["gzip", "zstd"])
 def test_octets_behind_the_end_prove_it_foreign(coding: str) -> None:
     octets = FORMS[CODINGS[coding]](CONTENT)
     assert not proved(coding, octets + b"x", SMALL)
     assert not proved(coding, octets + octets, SMALL)
 
 
-@pytest.mark.parametrize("coding", CODINGS)
+@each_row("coding", CODINGS)
 def test_the_length_of_the_content_must_be_that_of_the_file(coding: str) -> None:
     octets = FORMS[CODINGS[coding]](CONTENT)
     assert not proved(coding, octets, Original(len(CONTENT) - 1, None))
@@ -114,7 +115,7 @@ def test_gzip_that_is_much_longer_than_its_file_is_not_read() -> None:
     assert max(read) == 4
 
 
-@pytest.mark.parametrize("left", range(20))
+@each_row("left", range(20))
 def test_gzip_that_is_cut_while_it_is_read_is_not_proved(left: int) -> None:
     octets = gzipped(CONTENT)
     cut = octets[:left]
@@ -127,7 +128,7 @@ def test_gzip_with_a_reserved_flag_is_not_proved() -> None:
     assert not proved("gzip", bytes(octets), LARGE)
 
 
-@pytest.mark.parametrize("coding", ["gzip", "zstd"])
+@each_row("coding", ["gzip", "zstd"])
 def test_an_empty_file_has_siblings_too(coding: str) -> None:
     assert proved(coding, FORMS[CODINGS[coding]](b""), Original(0, b""))
 
@@ -136,7 +137,7 @@ MAGIC = b"\x28\xb5\x2f\xfd"
 LAST_BLOCK = b"\x09\x00\x00x"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "length", "expected"),
     [
         pytest.param(MAGIC + b"\x20\x01" + LAST_BLOCK, 1, True, id="one octet for the length"),
@@ -179,7 +180,7 @@ def bits(*fields: tuple[int, int]) -> bytes:
 LAST, NOT_LAST = (0b01, 2), (0, 1)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(bits((0, 1), NOT_LAST, (0, 2), (999, 16)), True, id="as long as the file"),
@@ -204,7 +205,7 @@ def test_a_long_meta_block_of_brotli_has_more_digits() -> None:
     assert proved("br", bits((0, 1), NOT_LAST, (1, 2), (99_999, 20)), Original(100_000, None))
 
 
-@pytest.mark.parametrize("octets", [EMPTY_BROTLI, b"\x3b"])
+@each_row("octets", [EMPTY_BROTLI, b"\x3b"])
 def test_brotli_of_an_empty_file_is_one_octet(octets: bytes) -> None:
     assert proved("br", octets, Original(0, b""))
     assert not proved("br", octets, Original(1, b"x"))

@@ -3,9 +3,10 @@
 import pytest
 
 from httpsock.http.charsets import Syntax, declares_other, is_text, is_utf8
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     "octets",
     [
         pytest.param(b"", id="nothing"),
@@ -22,7 +23,7 @@ def test_text_has_no_octet_that_only_binary_data_has(octets: bytes) -> None:
     assert is_text(octets)
 
 
-@pytest.mark.parametrize("octet", [0, 1, 7, 8, 0x0B, 0x0E, 0x1A, 0x1C, 0x1F])
+@each_row("octet", [0, 1, 7, 8, 0x0B, 0x0E, 0x1A, 0x1C, 0x1F])
 def test_one_binary_octet_makes_data_binary(octet: int) -> None:
     # MIME Sniffing §3, binary data byte.
     assert not is_text(b"text" + bytes([octet]) + b"text")
@@ -32,7 +33,7 @@ def test_pdf_is_binary_although_it_starts_as_text() -> None:
     assert not is_text(b"%PDF-1.7\n")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "octets",
     [
         pytest.param(b"", id="nothing"),
@@ -48,7 +49,7 @@ def test_utf8_is_recognised(octets: bytes) -> None:
     assert is_utf8(octets, is_whole=True)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "octets",
     [
         pytest.param("Grüße".encode("latin-1"), id="Latin-1"),
@@ -68,12 +69,12 @@ def test_utf8_is_recognised(octets: bytes) -> None:
         pytest.param(b"\x80", id="a continuation alone"),
     ],
 )
-@pytest.mark.parametrize("is_whole", [True, False])
+@each_row("is_whole", [True, False])
 def test_content_other_than_utf8_is_recognised(octets: bytes, is_whole: bool) -> None:
     assert not is_utf8(octets, is_whole=is_whole)
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3])
+@each_row("cut", [1, 2, 3])
 def test_a_prefix_may_end_within_a_character_and_a_file_may_not(cut: int) -> None:
     octets = "text 😀".encode()[:-cut]
     assert is_utf8(octets, is_whole=False)
@@ -123,17 +124,17 @@ NONE_IN_HTML = [
 ]
 
 
-@pytest.mark.parametrize("octets", OTHER_IN_HTML)
+@each_row("octets", OTHER_IN_HTML)
 def test_another_charset_of_a_page_is_found(octets: bytes) -> None:
     assert declares_other(octets, Syntax.HTML)
 
 
-@pytest.mark.parametrize("octets", NONE_IN_HTML)
+@each_row("octets", NONE_IN_HTML)
 def test_a_page_without_another_declared_charset_is_utf8(octets: bytes) -> None:
     assert not declares_other(octets, Syntax.HTML)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("syntax", "octets", "expected"),
     [
         pytest.param(Syntax.XML, b"<?xml version='1.0' encoding='ISO-8859-1'?>", True, id="XML, single quotes"),

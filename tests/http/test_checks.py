@@ -11,6 +11,7 @@ import pytest
 import httpsock
 from httpsock.http.checks import check_callable, check_kind, check_number, check_seconds, field_list
 from httpsock.http.framing import ContentLimits
+from tests.support.rows import each_row
 from tests.support.servers import answering, ok, playing
 
 NO_TIMES: list[Any] = [float("inf"), float("nan"), -1, -0.5, 1e9, "5", None, True, b"1", [1]]
@@ -19,7 +20,7 @@ NO_TIMES: list[Any] = [float("inf"), float("nan"), -1, -0.5, 1e9, "5", None, Tru
 # --- the checks -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", NO_TIMES, ids=repr)
+@each_row("value", NO_TIMES, ids=repr)
 def test_an_infinite_or_negative_time_is_refused(value: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=r"^grace must be (a number of|from 0 to 1000000) seconds, not "):
         check_seconds("grace", value)
@@ -53,9 +54,7 @@ def test_fields_are_pairs_or_a_mapping() -> None:
         assert field_list(given) == expected
 
 
-@pytest.mark.parametrize(
-    "fields", ["A: b", b"A: b", 5, None, ["A: b"], [("A",)], [("A", 5)], [(b"A", "b")], {"A": None}]
-)
+@each_row("fields", ["A: b", b"A: b", 5, None, ["A: b"], [("A",)], [("A", 5)], [(b"A", "b")], {"A": None}])
 def test_invalid_fields_are_named(fields: Any) -> None:
     with pytest.raises(TypeError, match=r"^(fields must be pairs of name and value|the (name|value) of a field must)"):
         field_list(fields)
@@ -64,7 +63,7 @@ def test_invalid_fields_are_named(fields: Any) -> None:
 # --- the client -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "reason"),
     [
         ({"timeouts": 5}, "timeouts must be ClientTimeouts, not a value of type int"),
@@ -80,7 +79,7 @@ def test_a_client_names_its_wrong_argument(arguments: dict[str, Any], reason: st
         httpsock.Client(**arguments)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "url", "more", "reason"),
     [
         (b"GET", "http://a/", {}, "method must be a str"),
@@ -105,8 +104,8 @@ def test_a_mapping_is_taken_for_fields_and_a_bytearray_for_content() -> None:
     assert b"\r\nA: b\r\n" in seen[0]
 
 
-@pytest.mark.parametrize("name", ["head", "field_lines", "interim_responses"])
-@pytest.mark.parametrize("value", [-1, 1.5, "5", None, True, float("inf")])
+@each_row("name", ["head", "field_lines", "interim_responses"])
+@each_row("value", [-1, 1.5, "5", None, True, float("inf")])
 def test_an_invalid_limit_is_named(name: str, value: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=f"^{name} must be "):
         httpsock.ResponseLimits(**{name: value})
@@ -137,7 +136,7 @@ def test_the_package_loads_its_modules_on_demand() -> None:
 # --- the server -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("arguments", "reason"),
     [
         ({"directory": 5}, "directory must be a str or a path, not a value of type int"),

@@ -7,6 +7,7 @@ import pytest
 
 from httpsock.http.error_response import explain
 from httpsock.http.messages import Refusal, Response, Status
+from tests.support.rows import each_row
 
 REFUSAL = Refusal(Status.BAD_REQUEST, 'field line 3 has "<b>&" in it', "RFC 9112 §5.1")
 
@@ -32,7 +33,7 @@ def content_of(response: Response) -> bytes:
     return b"".join(part for part in response.content if isinstance(part, bytes))
 
 
-@pytest.mark.parametrize("accept", [None, b"*/*", b"image/png", b"text/plain"])
+@each_row("accept", [None, b"*/*", b"image/png", b"text/plain"])
 def test_curl_is_told_in_one_line_of_text(accept: bytes | None) -> None:
     """R113."""
     response = explain(REFUSAL, accept)
@@ -94,7 +95,7 @@ def test_a_program_is_told_in_json() -> None:
     }
 
 
-@pytest.mark.parametrize("accept", [None, b"text/html", b"application/json"])
+@each_row("accept", [None, b"text/html", b"application/json"])
 def test_an_explanation_is_not_to_be_kept_and_varies_with_accept(accept: bytes | None) -> None:
     """R111."""
     response = explain(REFUSAL, accept, (("Allow", "GET"),))

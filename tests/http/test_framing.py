@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from httpsock.http.framing import ChunkedDecoder, ContentLimits, LengthDecoder, field_line_fault, parse_content_length
 from httpsock.http.messages import Refusal, RequestError, Status
+from tests.support.rows import each_row
 
 bounded = settings(derandomize=True, deadline=None, max_examples=200)
 LIMITS = ContentLimits()
@@ -25,7 +26,7 @@ def refusal_of_fields(fields: dict[bytes, bytes], minor_version: int = 1) -> Ref
     return caught.value.refusal
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "expected"),
     [
         pytest.param({}, 0, id="R052: without either field there is no content"),
@@ -39,12 +40,12 @@ def refusal_of_fields(fields: dict[bytes, bytes], minor_version: int = 1) -> Ref
         pytest.param({b"content_length": b"5"}, 0, id="R042: Content_Length is another field"),
     ],
 )
-@pytest.mark.parametrize("minor_version", [0, 1])
+@each_row("minor_version", [0, 1])
 def test_content_length_decides(fields: dict[bytes, bytes], expected: int, minor_version: int) -> None:
     assert parse_content_length(fields, minor_version) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "shown"),
     [
         pytest.param(b"", "", id="R048: nothing"),
@@ -73,7 +74,7 @@ def test_an_invalid_content_length_is_refused(value: bytes, shown: str) -> None:
         assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "digits"),
     [
         pytest.param(b"1" + b"0" * 18, 19, id="R051: one digit more than there may be"),
@@ -87,7 +88,7 @@ def test_a_content_length_beyond_all_measure_is_too_large(value: bytes, digits: 
     assert refusal == Refusal(Status.CONTENT_TOO_LARGE, f"Content-Length has {digits} digits", "RFC 9110 §8.6")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         pytest.param(b"chunked", id="R055: chunked"),
@@ -101,7 +102,7 @@ def test_chunked_content_has_no_length(value: bytes) -> None:
     assert parse_content_length({b"transfer-encoding": value}, 1) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "shown"),
     [
         pytest.param(b"", "", id="R057: nothing"),
@@ -139,7 +140,7 @@ def test_no_more_codings_are_looked_at_than_a_request_may_have() -> None:
     assert raised.value.refusal.reason.endswith("has more than 16 codings")
 
 
-@pytest.mark.parametrize("value", ["chunked, chunked", "chunked,Chunked", "chunked, gzip, chunked"])
+@each_row("value", ["chunked, chunked", "chunked,Chunked", "chunked, gzip, chunked"])
 def test_chunked_is_not_applied_twice(value: str) -> None:
     """R061: RFC 9112 §6.1."""
     refusal = refusal_of_fields({b"transfer-encoding": value.encode()})
@@ -147,7 +148,7 @@ def test_chunked_is_not_applied_twice(value: str) -> None:
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.1")
 
 
-@pytest.mark.parametrize("value", ["gzip, chunked", "deflate,gzip,chunked", "identity, chunked", "a;b=c, chunked"])
+@each_row("value", ["gzip, chunked", "deflate,gzip,chunked", "identity, chunked", "a;b=c, chunked"])
 def test_an_unknown_coding_before_chunked_is_not_implemented(value: str) -> None:
     """R058: RFC 9112 §6.1."""
     refusal = refusal_of_fields({b"transfer-encoding": value.encode()})
@@ -155,8 +156,8 @@ def test_an_unknown_coding_before_chunked_is_not_implemented(value: str) -> None
     assert refusal == Refusal(Status.NOT_IMPLEMENTED, reason, "RFC 9112 §6.1")
 
 
-@pytest.mark.parametrize("length", [b"0", b"5", b"x"])
-@pytest.mark.parametrize("coding", [b"chunked", b"gzip", b""])
+@each_row("length", [b"0", b"5", b"x"])
+@each_row("coding", [b"chunked", b"gzip", b""])
 def test_a_request_framed_twice_is_refused(length: bytes, coding: bytes) -> None:
     """R059: RFC 9112 §6.1."""
     refusal = refusal_of_fields({b"content-length": length, b"transfer-encoding": coding})
@@ -164,7 +165,7 @@ def test_a_request_framed_twice_is_refused(length: bytes, coding: bytes) -> None
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.1")
 
 
-@pytest.mark.parametrize("coding", [b"chunked", b"gzip", b""])
+@each_row("coding", [b"chunked", b"gzip", b""])
 def test_http_1_0_has_no_transfer_encoding(coding: bytes) -> None:
     """R060: RFC 9112 §6.1."""
     refusal = refusal_of_fields({b"transfer-encoding": coding}, minor_version=0)
@@ -212,7 +213,7 @@ def in_two(octets: bytes) -> Iterator[list[bytes]]:
 
 
 Cut = Callable[[bytes], Iterator[list[bytes]]]
-however_cut = pytest.mark.parametrize(
+however_cut = each_row(
     "cut",
     [
         pytest.param(whole, id="whole"),
@@ -223,7 +224,7 @@ however_cut = pytest.mark.parametrize(
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("length", "octets", "expected"),
     [
         pytest.param(0, b"abc", Outcome(b"", True, b"abc"), id="R052: none of it is content"),
@@ -238,7 +239,7 @@ def test_content_of_known_length_is_decoded(cut: Cut, length: int, octets: bytes
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "content", "left"),
     [
         pytest.param(b"0\r\n\r\n", b"", b"", id="R065: an empty content"),
@@ -278,7 +279,7 @@ def test_every_beginning_of_chunked_content_waits_for_more(cut: Cut) -> None:
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("line", "shown"),
     [
         pytest.param(b"\r\n", r"\x0d\x0a", id="R066: no size"),
@@ -322,7 +323,7 @@ def test_a_malformed_chunk_line_breaks_the_framing(cut: Cut, line: bytes, shown:
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "shown"),
     [
         pytest.param(b"5\r\nhello0\r\n\r\n", "0", id="R068: the next size"),
@@ -342,7 +343,7 @@ def test_chunk_data_ends_with_crlf_exactly_at_its_size(cut: Cut, octets: bytes, 
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("trailers", "reason", "section"),
     [
         pytest.param(
@@ -404,7 +405,7 @@ def test_trailers_are_kept_apart_as_they_were_received(cut: Cut) -> None:
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("chunks", "passes"),
     [
         # Each chunk of one octet has four octets of framing more than content.
@@ -430,7 +431,7 @@ def test_framing_may_exceed_the_content_by_its_limit(cut: Cut, chunks: bytes, pa
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("count", "expected"),
     [
         pytest.param(3, None, id="as many as there may be"),
@@ -447,7 +448,7 @@ def test_trailer_lines_are_limited_in_number(cut: Cut, count: int, expected: str
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     "octets",
     [
         pytest.param(b"14\r\n" + b"x" * 20 + b"\r\n0\r\n\r\n", id="content, in one chunk"),
@@ -470,7 +471,7 @@ TRAILERS_TOO_LARGE = Refusal(Status.FIELDS_TOO_LARGE, "the trailer section is lo
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(b"15\r\n", TOO_LARGE, id="content, in one chunk"),
@@ -508,7 +509,7 @@ def test_input_one_byte_past_a_limit_is_refused(cut: Cut, octets: bytes, expecte
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     "size",
     [
         pytest.param(b"100001", id="one octet past a mebibyte"),
@@ -528,7 +529,7 @@ def test_chunk_sizes_do_not_overflow(cut: Cut, size: bytes) -> None:
 # --- A field line's fault -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     "line",
     [
         pytest.param(b"A:\r\n", id="R035: no value"),
@@ -542,7 +543,7 @@ def test_a_field_line_has_no_fault(line: bytes) -> None:
     assert field_line_fault(line, "it") is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("line", "reason", "section"),
     [
         pytest.param(b"A: b\n", "it ends with a bare LF, not with CRLF", "RFC 9112 §2.2", id="R003: a bare LF"),
@@ -690,7 +691,7 @@ def test_the_meaning_of_octets_does_not_depend_on_how_they_are_cut(octets: bytes
         assert decode(ChunkedDecoder(SMALL), pieces) == at_once
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "status"),
     [
         pytest.param(b"0" * ONE_MIB, Status.BAD_REQUEST, id="a size without end"),

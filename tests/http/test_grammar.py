@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from httpsock.http import grammar
+from tests.support.rows import each_row
 
 bounded = settings(derandomize=True, deadline=None, max_examples=200)
 every_octet = [bytes([octet]) for octet in range(256)]
@@ -38,7 +39,7 @@ def test_a_field_value_holds_tabs_spaces_visible_octets_and_obs_text() -> None:
     assert takes(grammar.field_value, b"")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(b'""', True, id="an empty one"),
@@ -63,7 +64,7 @@ def test_a_malformed_quoted_string_is_recognised(octets: bytes, expected: bool) 
 # --- Lists ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field_value", "expected"),
     [
         pytest.param(b"", [], id="nothing has no members"),
@@ -95,7 +96,7 @@ def test_splitting_a_list_loses_only_commas_and_whitespace(field_value: bytes) -
 # --- Octets for people, and percent-encoding ------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(b"plain text ~!", "plain text ~!", id="printable ASCII is shown as it is"),
@@ -109,7 +110,7 @@ def test_octets_are_shown_to_people(octets: bytes, expected: str) -> None:
     assert grammar.printable(octets) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(b"/a%20b", b"/a b", id="an encoded octet is decoded"),
@@ -136,7 +137,7 @@ def test_decoding_undoes_encoding(octets: bytes) -> None:
     assert grammar.percent_decode(grammar.percent_encode(octets).encode()) == octets
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(b"GET / HTTP/1.1\r\nAccept: text/html\r\n", b"text/html", id="the value"),
@@ -211,7 +212,7 @@ def test_every_ipv6_address_is_a_host_however_it_is_written(address: ipaddress.I
     assert host_takes_ipv6(str(address).upper())
 
 
-@pytest.mark.parametrize(
+@each_row(
     "octets",
     [
         pytest.param(b"localhost", id="R033: a name"),
@@ -232,7 +233,7 @@ def test_a_host_is_taken(octets: bytes) -> None:
     assert takes(grammar.host, octets)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "octets",
     [
         pytest.param(b"", id="R031: nothing"),
@@ -273,7 +274,7 @@ def test_an_invalid_host_is_refused(octets: bytes) -> None:
 # --- Chunk lines ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "size", "extensions"),
     [
         pytest.param(b"5\r\n", b"5", b"", id="R065: a digit"),
@@ -293,7 +294,7 @@ def test_a_chunk_line_is_taken_apart(octets: bytes, size: bytes, extensions: byt
 # --- Entity-tags and weights ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(b'"a"', True, id="a strong one"),
@@ -314,7 +315,7 @@ def test_a_malformed_entity_tag_is_recognised(octets: bytes, expected: bool) -> 
     assert takes(grammar.entity_tag, octets) is expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(b'"a"', True, id="one"),
@@ -331,15 +332,13 @@ def test_a_malformed_list_of_entity_tags_is_recognised(octets: bytes, expected: 
     assert takes(grammar.entity_tags, octets) is expected
 
 
-@pytest.mark.parametrize("octets", [b"0", b"0.", b"0.5", b"0.123", b"1", b"1.", b"1.000"])
+@each_row("octets", [b"0", b"0.", b"0.5", b"0.123", b"1", b"1.", b"1.000"])
 def test_a_weight_is_taken(octets: bytes) -> None:
     """RFC 9110 §12.4.2."""
     assert takes(grammar.qvalue, octets)
 
 
-@pytest.mark.parametrize(
-    "octets", [b"", b".5", b"0.1234", b"1.001", b"1.0000", b"2", b"00", b"-0", b"0,5", b" 1", b"1e0"]
-)
+@each_row("octets", [b"", b".5", b"0.1234", b"1.001", b"1.0000", b"2", b"00", b"-0", b"0,5", b" 1", b"1e0"])
 def test_an_invalid_weight_is_refused(octets: bytes) -> None:
     assert not takes(grammar.qvalue, octets)
 
@@ -351,7 +350,7 @@ EXAMPLE = 784_111_777
 JUNE_2026 = calendar.timegm((2026, 6, 15, 12, 0, 0))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field_value", "expected"),
     [
         pytest.param(b"Sun, 06 Nov 1994 08:49:37 GMT", EXAMPLE, id="R120: IMF-fixdate"),
@@ -375,7 +374,7 @@ def test_a_date_is_understood(field_value: bytes, expected: int) -> None:
     assert grammar.parse_http_date(field_value, JUNE_2026) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     "field_value",
     [
         pytest.param(b"", id="nothing"),
@@ -417,7 +416,7 @@ def test_an_invalid_date_is_not_understood(field_value: bytes) -> None:
     assert grammar.parse_http_date(field_value, JUNE_2026) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field_value", "year"),
     [
         pytest.param(b"Monday, 15-Jun-26 12:00:00 GMT", 2026, id="R120: this very second"),
@@ -442,7 +441,7 @@ def test_a_year_of_two_digits_more_than_fifty_years_ahead_lies_in_the_past(field
     assert grammar.format_http_date(seconds)[12:16] == str(year)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("seconds", "expected"),
     [
         pytest.param(EXAMPLE, "Sun, 06 Nov 1994 08:49:37 GMT", id="the RFC's example"),
@@ -456,7 +455,7 @@ def test_a_date_is_written_as_imf_fixdate(seconds: int, expected: str) -> None:
     assert grammar.format_http_date(seconds) == expected
 
 
-@pytest.mark.parametrize("seconds", [-1, 253_402_300_800])
+@each_row("seconds", [-1, 253_402_300_800])
 def test_a_time_outside_the_years_1970_to_9999_can_not_be_written(seconds: int) -> None:
     assert not grammar.can_be_http_date(seconds)
 
@@ -493,7 +492,7 @@ def fill(start: bytes, repeated: bytes, stop: bytes = b"") -> bytes:
     return start + repeated * ((ONE_MIB - len(start) - len(stop)) // len(repeated)) + stop
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("pattern", "start", "repeated", "stop"),
     [
         pytest.param(grammar.head, b"GET ", b"a", b"", id="a head that is one target"),
@@ -522,7 +521,7 @@ def test_a_pattern_gets_to_the_end_of_a_mebibyte_of_hostile_octets(
     assert not takes(pattern, fill(start, repeated, stop))
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("start", "repeated"),
     [
         pytest.param(b'"', b"a", id="a quote that is never closed"),

@@ -14,6 +14,7 @@ from httpsock import Limits, Server
 from httpsock.http.messages import Refusal, RequestError
 from httpsock.http.request_parser import Pause, RequestParser
 from tests.support import Answer, connect, read_answer, read_answers, receive_all
+from tests.support.rows import each_row
 
 POISON = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
@@ -628,7 +629,7 @@ ROWS = [
     *LIMITS,
     *OTHER_PROTOCOLS,
 ]
-each_row = pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
+each_malformed = each_row("row", [pytest.param(row, id=row.name) for row in ROWS])
 
 
 def only_answer(port: int, octets: bytes) -> Answer:
@@ -671,17 +672,17 @@ def assert_refused(answer: Answer, row: Row) -> None:
     assert answer.text.endswith(f"{row.section})\n")
 
 
-@each_row
+@each_malformed
 def test_a_malformed_request_is_refused_at_once_and_the_connection_ends(server: Server, row: Row) -> None:
     assert_refused(only_answer(server.port, row.octets), row)
 
 
-@each_row
+@each_malformed
 def test_a_request_behind_a_malformed_one_is_not_answered(server: Server, row: Row) -> None:
     assert_refused(only_answer(server.port, row.octets + POISON), row)
 
 
-@each_row
+@each_malformed
 def test_the_refusal_is_the_same_octet_by_octet(row: Row) -> None:
     refusal = refusal_of([bytes([octet]) for octet in row.octets])
     assert refusal.status == row.status
@@ -696,7 +697,7 @@ def test_each_name_in_the_table_is_there_once() -> None:
     assert len(names) == len(set(names)) > 120
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "reason"),
     [
         pytest.param(b"GET", "the head", id="R053: within the method"),
@@ -779,7 +780,7 @@ ODD_PATHS = [
 ]
 
 
-@pytest.mark.parametrize(("path", "status", "sentence"), ODD_PATHS)
+@each_row(("path", "status", "sentence"), ODD_PATHS)
 def test_a_path_to_a_missing_file_costs_no_connection(server: Server, path: bytes, status: int, sentence: str) -> None:
     with connect(server.port) as client:
         client.sendall(get(path) + POISON)
@@ -791,7 +792,7 @@ def test_a_path_to_a_missing_file_costs_no_connection(server: Server, path: byte
     assert (following.status, following.content) == (200, b"Hello, socket.\n")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "status", "text"),
     [
         pytest.param(get(b"/hello.txt?q=%41%20?&;="), 200, "Hello", id="R141: a query does not matter"),
@@ -883,7 +884,7 @@ def test_an_odd_but_well_formed_request_costs_no_connection(
     assert (following.status, following.content) == (200, b"Hello, socket.\n")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         b"localhost",

@@ -3,6 +3,7 @@
 import pytest
 
 from httpsock.http.masking import MARGIN, Masker, mask, mask_start
+from tests.support.rows import each_row
 
 BROWSER = (
     b"GET http://me:secret@localhost/ HTTP/1.1\r\n"
@@ -15,7 +16,7 @@ BROWSER = (
 )
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "masked"),
     [
         pytest.param(b"\r\nAuthorization: Basic c2U=\r\n", b"\r\nAuthorization: Basic ***\r\n", id="but its scheme"),
@@ -54,7 +55,7 @@ def test_credentials_are_masked(octets: bytes, masked: bytes) -> None:
     assert mask(octets) == masked
 
 
-@pytest.mark.parametrize(
+@each_row(
     "octets",
     [
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Cookie: a\r\nCookies: b\r\n\r\n",
@@ -73,7 +74,7 @@ def test_the_length_stays_where_octets_are_counted() -> None:
     assert len(mask(BROWSER, keeps_length=True)) == len(BROWSER)
 
 
-@pytest.mark.parametrize("cut", range(1, len(BROWSER)))
+@each_row("cut", range(1, len(BROWSER)))
 def test_a_cut_anywhere_reveals_no_secret(cut: int) -> None:
     masker = Masker()
     masked = masker.mask(BROWSER[:cut]) + masker.mask(BROWSER[cut:])
@@ -116,7 +117,7 @@ LONG = [
 ]
 
 
-@pytest.mark.parametrize("octets", LONG)
+@each_row("octets", LONG)
 def test_a_secret_is_masked_however_much_of_its_line_came_before(octets: bytes) -> None:
     assert b"secret" not in mask(octets)
     for cut in range(1, len(octets)):
@@ -132,8 +133,8 @@ REPEATED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("repeated", REPEATED)
-@pytest.mark.parametrize("before", [b"", b"CONNECT ", b"Authorization: ", b"GET /?token=", b"X: ", b"cookie", b"//"])
+@each_row("repeated", REPEATED)
+@each_row("before", [b"", b"CONNECT ", b"Authorization: ", b"GET /?token=", b"X: ", b"cookie", b"//"])
 def test_the_work_for_an_octet_does_not_grow_with_earlier_input(before: bytes, repeated: bytes) -> None:
     """What a masker looks at again with each octet is bounded, whatever has come."""
     masker = Masker()
@@ -144,7 +145,7 @@ def test_the_work_for_an_octet_does_not_grow_with_earlier_input(before: bytes, r
     assert len(mask(before + repeated * 20_000, keeps_length=True)) == len(before + repeated * 20_000)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "octets",
     [
         b"GET http://user:" + b"secret" * 500 + b"@localhost/ HTTP/1.1",
@@ -164,7 +165,7 @@ def test_the_start_shows_no_secret_wherever_it_is_cut(octets: bytes) -> None:
         assert len(shown) <= most + MARGIN + len(b"***")
 
 
-@pytest.mark.parametrize("octets", [b"GET /" + b"a/b:c@" * 500, b"GET /" + b"a" * 3000, b"a/?x=y&token=z " * 300])
+@each_row("octets", [b"GET /" + b"a/b:c@" * 500, b"GET /" + b"a" * 3000, b"a/?x=y&token=z " * 300])
 def test_the_start_of_octets_is_that_of_all_of_them(octets: bytes) -> None:
     for most in (0, 1, 60, 1024):
         assert mask_start(octets, most)[:most] == mask(octets)[:most]

@@ -6,12 +6,13 @@ import pytest
 
 from httpsock.http import media_types
 from httpsock.http.media_types import content_type_of, depends_on_content
+from tests.support.rows import each_row
 
 LATIN_1 = "Grüße".encode("latin-1")
 BINARY = b"\x00\x01\x02\xff"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "expected"),
     [
         pytest.param("index.html", "text/html; charset=utf-8", id="a page"),
@@ -35,7 +36,7 @@ def test_a_name_has_a_content_type(name: str, expected: str) -> None:
     assert content_type_of(name, b"text", is_whole=True) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     "name",
     """LICENSE Makefile README Dockerfile .gitignore cert.pem main.kt App.vue a.c b.cpp c.go d.h e.rs f.py g.rb h.sh
     i.sql j.tex k.jsx l.tsx m.cts n.ts o.mts p.conf q.ini r.unheard-of s. t.scss u.lock v.proto""".split(),
@@ -48,7 +49,7 @@ def test_a_file_without_a_known_suffix_is_judged_by_its_content(name: str) -> No
     assert content_type_of(name, BINARY, is_whole=True) == "application/octet-stream"
 
 
-@pytest.mark.parametrize("name", ["a.html", "a.css", "a.js", "a.json", "a.csv", "a.svg", "a.xml", "a.xhtml", "a.txt"])
+@each_row("name", ["a.html", "a.css", "a.js", "a.json", "a.csv", "a.svg", "a.xml", "a.xhtml", "a.txt"])
 def test_a_charset_is_stated_of_utf8_alone(name: str) -> None:
     # R147.
     assert content_type_of(name, "Grüße".encode(), is_whole=True).endswith("; charset=utf-8")
@@ -62,7 +63,7 @@ def test_a_charset_is_stated_of_utf8_alone(name: str) -> None:
         assert "charset" not in content_type_of(name, octets, is_whole=True)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "octets"),
     [
         pytest.param("a.html", b"<meta charset=iso-8859-1>", id="HTML"),
@@ -90,8 +91,8 @@ def packets(period: int, lead: int, count: int) -> bytes:
     return (bytes(lead) + b"\x47\x40\x00\x10" + bytes(period - lead - 4)) * count
 
 
-@pytest.mark.parametrize("suffix", ["ts", "mts", "m2ts", "m2t"])
-@pytest.mark.parametrize(
+@each_row("suffix", ["ts", "mts", "m2ts", "m2t"])
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(packets(188, 0, 1), "video/mp2t", id="one packet"),
@@ -110,7 +111,7 @@ def test_typescript_and_mpeg_streams_are_told_apart(suffix: str, octets: bytes, 
     assert content_type_of(f"a.{suffix}", octets, is_whole=True) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "octets", "expected"),
     [
         pytest.param("ca.crt", b"\x30\x82\x03\x00", "application/pkix-cert", id="a certificate"),
@@ -124,7 +125,7 @@ def test_names_that_two_formats_share_are_told_apart(name: str, octets: bytes, e
     assert content_type_of(name, octets, is_whole=True) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("suffix", "media_type"),
     [
         ("geojson", "application/geo+json"),
@@ -148,7 +149,7 @@ def test_names_of_today_have_types(suffix: str, media_type: str) -> None:
     assert content_type_of(f"a.{suffix}", b"text", is_whole=True).partition(";")[0] == media_type
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "expected"), [("a.png", False), ("a.bin", False), ("a.html", True), ("a.ts", True), ("LICENSE", True)]
 )
 def test_a_file_is_read_only_if_its_type_depends_on_it(name: str, expected: bool) -> None:
@@ -158,7 +159,7 @@ def test_a_file_is_read_only_if_its_type_depends_on_it(name: str, expected: bool
 MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]*")
 
 
-@pytest.mark.parametrize(("suffix", "media_type"), sorted((media_types._TEXT | media_types._BINARY).items()))
+@each_row(("suffix", "media_type"), sorted((media_types._TEXT | media_types._BINARY).items()))
 def test_every_type_is_well_formed(suffix: str, media_type: str) -> None:
     assert MEDIA_TYPE.fullmatch(media_type)
     assert suffix == suffix.lower()

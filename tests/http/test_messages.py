@@ -6,9 +6,10 @@ import pathlib
 import pytest
 
 from httpsock.http.messages import FileSlice, Part, Refusal, RequestError, Response, Status, unsent_parts
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status", "line"),
     [
         pytest.param(Status.OK, b"HTTP/1.1 200 OK", id="RFC 9110 §15.3.1"),
@@ -43,13 +44,13 @@ def test_the_field_lines_are_in_their_order_and_end_with_the_empty_line() -> Non
     assert response.field_lines == b'Content-Type: text/plain\r\nETag: "x"\r\nContent-Length: 9\r\n\r\n'
 
 
-@pytest.mark.parametrize("status", [Status.NO_CONTENT, Status.NOT_MODIFIED])
+@each_row("status", [Status.NO_CONTENT, Status.NOT_MODIFIED])
 def test_a_response_that_can_have_no_content_says_no_length(status: Status) -> None:
     """R126, RFC 9110 §8.6."""
     assert Response(status, (("ETag", '"x"'),)).field_lines == b'ETag: "x"\r\n\r\n'
 
 
-@pytest.mark.parametrize("status", [s for s in Status if s not in (Status.NO_CONTENT, Status.NOT_MODIFIED)])
+@each_row("status", [s for s in Status if s not in (Status.NO_CONTENT, Status.NOT_MODIFIED)])
 def test_any_other_response_says_its_length_even_if_it_is_zero(status: Status) -> None:
     """R114, RFC 9112 §6.3."""
     assert Response(status, ()).field_lines == b"Content-Length: 0\r\n\r\n"
@@ -62,7 +63,7 @@ def test_the_content_length_counts_octets_and_slices(tmp_path: pathlib.Path) -> 
         assert Response(Status.OK, (), content, file).content_length == 7
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("content", "joined", "rest"),
     [
         pytest.param((), b"", (), id="none"),
@@ -102,7 +103,7 @@ def test_an_error_holds_its_refusal_and_reads_as_a_sentence() -> None:
     assert str(error) == "400 Bad Request: there is no Host field line (RFC 9112 §3.2)"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("length", "unsent", "parts"),
     [
         pytest.param(7, b"abc", (b"defg", b"rest"), id="nothing is sent"),

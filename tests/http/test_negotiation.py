@@ -3,13 +3,14 @@
 import pytest
 
 from httpsock.http.negotiation import accepted_codings, preferred_media_type
+from tests.support.rows import each_row
 
 FORMS = ("text/plain", "text/html", "application/json")
 CODINGS = ("br", "zstd", "gzip")
 BROWSER = b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("accept", "expected"),
     [
         pytest.param(None, "text/plain", id="a client without Accept gets the first offer"),
@@ -61,7 +62,7 @@ def test_the_preferred_media_type_is_chosen(accept: bytes | None, expected: str)
     assert preferred_media_type(accept, FORMS) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("accept_encoding", "expected"),
     [
         pytest.param(None, (), id="without the field a client is not known to understand any"),
@@ -96,7 +97,7 @@ def test_codings_are_accepted_by_weight(accept_encoding: bytes | None, expected:
     assert accepted_codings(accept_encoding, CODINGS) == expected
 
 
-@pytest.mark.parametrize("field_value", [b";", b";q=1", b" ; ,;;", b'";"', b";;;;,text/html"])
+@each_row("field_value", [b";", b";q=1", b" ; ,;;", b'";"', b";;;;,text/html"])
 def test_a_member_without_a_name_is_skipped(field_value: bytes) -> None:
     """R116: it is nobody's fault but the client's, and no reason to fail."""
     assert preferred_media_type(field_value, ("text/plain", "text/html")) in ("text/plain", "text/html")

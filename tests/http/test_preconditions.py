@@ -8,6 +8,7 @@ from httpsock.http.grammar import format_http_date
 from httpsock.http.messages import Request
 from httpsock.http.preconditions import Validators, Verdict, evaluate, range_applies
 from httpsock.http.request_parser import parse_head
+from tests.support.rows import each_row
 
 # Sun, 06 Nov 1994 08:49:37 GMT, and a moment long after it.
 MODIFIED = 784_111_777
@@ -25,7 +26,7 @@ def request(*field_lines: str, method: str = "GET") -> Request:
     return parse_head("\r\n".join([f"{method} / HTTP/1.1", "Host: a", *field_lines, "", ""]).encode("latin-1"), 100)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("if_match", "validators", "expected"),
     [
         pytest.param('"abc"', STRONG, Verdict.PROCEED, id="R121: the entity-tag itself"),
@@ -50,7 +51,7 @@ def test_if_match_compares_strongly(if_match: str, validators: Validators, expec
     assert evaluate(request(f"If-Match: {if_match}"), validators, NOW) is expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("if_none_match", "validators", "expected"),
     [
         pytest.param('"abc"', STRONG, Verdict.NOT_MODIFIED, id="R117: the entity-tag itself"),
@@ -74,7 +75,7 @@ def test_if_none_match_compares_weakly(if_none_match: str, validators: Validator
     assert evaluate(request(f"If-None-Match: {if_none_match}"), validators, NOW) is expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("date", "validators", "expected"),
     [
         pytest.param(MODIFIED_DATE, STRONG, Verdict.NOT_MODIFIED, id="R119: the very date"),
@@ -94,7 +95,7 @@ def test_if_modified_since_is_a_date_or_ignored(date: str, validators: Validator
     assert evaluate(request(f"If-Modified-Since: {date}"), validators, NOW) is expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("date", "validators", "expected"),
     [
         pytest.param(MODIFIED_DATE, STRONG, Verdict.PROCEED, id="R122: the very date"),
@@ -145,8 +146,8 @@ COMBINATIONS = [
 ]
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("held", COMBINATIONS)
+@each_row("method", ["GET", "HEAD"])
+@each_row("held", COMBINATIONS)
 def test_the_fields_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool | None], method: str) -> None:
     """R123, RFC 9110 §13.2.2: the id says -, T(rue) or F(alse) for IM, IUS, INM and IMS."""
     field_lines = [line for name, holds in held.items() for line in LINES[name][holds]]
@@ -167,7 +168,7 @@ def test_an_invalid_if_none_match_still_puts_if_modified_since_aside() -> None:
     assert evaluate(asked, STRONG, NOW) is Verdict.PROCEED
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("if_range", "validators", "now", "expected"),
     [
         pytest.param('"abc"', STRONG, NOW, True, id="R137: the entity-tag itself"),

@@ -5,6 +5,7 @@ import pytest
 from httpsock.http.messages import RequestError
 from httpsock.http.protocols import foreign_protocol
 from httpsock.http.request_parser import Limits, RequestParser
+from tests.support.rows import each_row
 
 TLS = "a TLS handshake on a plain HTTP port"
 PROXY = "a header of the PROXY protocol, which is not supported"
@@ -22,7 +23,7 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize(("octets", "name"), FOREIGN)
+@each_row(("octets", "name"), FOREIGN)
 def test_another_protocol_is_the_reason_of_the_refusal(octets: bytes, name: str) -> None:
     assert foreign_protocol(octets) == name
     parser = RequestParser(Limits())
@@ -32,8 +33,6 @@ def test_another_protocol_is_the_reason_of_the_refusal(octets: bytes, name: str)
     assert (caught.value.refusal.status, caught.value.refusal.reason) == (400, name)
 
 
-@pytest.mark.parametrize(
-    "octets", [b"", b"GET / HTTP/1.1\r\n", b"\x00", b"\x01\x02", b"PROXY / HTTP/1.1", b"SSH / HTTP/1.1"]
-)
+@each_row("octets", [b"", b"GET / HTTP/1.1\r\n", b"\x00", b"\x01\x02", b"PROXY / HTTP/1.1", b"SSH / HTTP/1.1"])
 def test_anything_else_has_no_name(octets: bytes) -> None:
     assert foreign_protocol(octets) is None

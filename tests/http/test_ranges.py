@@ -14,9 +14,10 @@ from httpsock.http.ranges import (
     parse_ranges,
     select_ranges,
 )
+from tests.support.rows import each_row
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field_value", "expected"),
     [
         pytest.param(b"bytes=0-499", [RangeSpec(0, 499)], id="R127: both ends"),
@@ -41,7 +42,7 @@ def test_a_range_field_is_parsed(field_value: bytes, expected: list[RangeSpec]) 
     assert parse_ranges(field_value) == expected
 
 
-@pytest.mark.parametrize(
+@each_row(
     "field_value",
     [
         pytest.param(b"", id="nothing"),
@@ -101,7 +102,7 @@ def test_some_empty_members_are_skipped_and_many_are_ignored() -> None:
     assert parse_ranges(b"bytes=0-1" + b"," * (4 * MAX_RANGES + 1)) is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field_value", "expected"),
     [
         pytest.param(b"bytes=0-4", [ByteRange(0, 4)], id="both ends given"),
@@ -145,7 +146,7 @@ def test_ranges_are_selected_from_ten_octets(field_value: bytes, expected: list[
     assert select_ranges(specs, 10) == expected
 
 
-@pytest.mark.parametrize("field_value", [b"bytes=0-", b"bytes=0-0", b"bytes=-1", b"bytes=-0"])
+@each_row("field_value", [b"bytes=0-", b"bytes=0-0", b"bytes=-1", b"bytes=-0"])
 def test_an_empty_file_has_no_range(field_value: bytes) -> None:
     specs = parse_ranges(field_value)
     assert specs is not None
@@ -157,7 +158,7 @@ def test_a_range_knows_its_length() -> None:
     assert ByteRange(0, 499).length == 500
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("byte_range", "expected"),
     [
         pytest.param(ByteRange(0, 4), "bytes 0-4/10", id="§14.4: a part of it"),

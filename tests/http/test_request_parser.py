@@ -24,6 +24,7 @@ from httpsock.http.request_parser import (
     _line_faults,
     parse_head,
 )
+from tests.support.rows import each_row
 
 bounded = settings(derandomize=True, deadline=None, max_examples=200)
 LIMITS = Limits()
@@ -56,7 +57,7 @@ def in_two(octets: bytes) -> Iterator[list[bytes]]:
 
 
 Cut = Callable[[bytes], Iterator[list[bytes]]]
-however_cut = pytest.mark.parametrize(
+however_cut = each_row(
     "cut",
     [
         pytest.param(whole, id="whole"),
@@ -153,7 +154,7 @@ def test_an_incomplete_head_is_not_answered(cut: Cut) -> None:
         assert outcome_of(cut, octets[:stop]) == [Pause.NEED_DATA]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(b"", [Pause.CLOSED], id="R093: nothing at all"),
@@ -212,7 +213,7 @@ def test_a_head_is_the_same_kept_or_not() -> None:
 
 
 @however_cut
-@pytest.mark.parametrize("count", [1, 2])
+@each_row("count", [1, 2])
 def test_empty_lines_before_a_request_are_ignored(cut: Cut, count: int) -> None:
     """R004: RFC 9112 §2.2; the count starts anew with each request."""
     octets = (b"\r\n" * count + get()) * 3
@@ -232,14 +233,14 @@ def test_one_empty_line_too_many_is_refused(cut: Cut) -> None:
 
 
 @however_cut
-@pytest.mark.parametrize("method", [b"GET", b"get", b"BREW", b"M-SEARCH", b"!#$%&'*+-.^_`|~09"])
+@each_row("method", [b"GET", b"get", b"BREW", b"M-SEARCH", b"!#$%&'*+-.^_`|~09"])
 def test_any_token_is_a_method(cut: Cut, method: bytes) -> None:
     """R019, R098: whether it is known is for others to say."""
     assert request_of(cut, method + b" / HTTP/1.1\r\nHost: a\r\n\r\n").method == method.decode()
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("version", "minor_version"),
     [
         pytest.param(b"HTTP/1.0", 0, id="HTTP/1.0"),
@@ -253,8 +254,8 @@ def test_a_version_is_understood(cut: Cut, version: bytes, minor_version: int) -
 
 
 @however_cut
-@pytest.mark.parametrize("version", ["0.9", "0.0", "2.0", "3.0", "9.9"])
-@pytest.mark.parametrize("field_lines", [(), (b"no field line",)])
+@each_row("version", ["0.9", "0.0", "2.0", "3.0", "9.9"])
+@each_row("field_lines", [(), (b"no field line",)])
 def test_another_major_version_is_not_spoken(cut: Cut, version: str, field_lines: tuple[bytes, ...]) -> None:
     """R013: RFC 9110 §15.6.6."""
     reason = f"HTTP/{version} is not supported; use HTTP/1.1"
@@ -271,7 +272,7 @@ def test_the_preface_of_http_2_is_another_version(cut: Cut) -> None:
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("line", "reason"),
     [
         pytest.param(
@@ -334,7 +335,7 @@ def test_a_request_line_without_its_grammar_is_refused(cut: Cut, line: bytes, re
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("start", "reason"),
     [
         pytest.param(b"G@T", r"the method has the byte \x40 at position 1, and is not a token", id="R019: a delimiter"),
@@ -366,7 +367,7 @@ def test_an_impossible_method_is_refused_before_the_line_is_complete(cut: Cut, s
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("line", "name", "value"),
     [
         pytest.param(b"B:c", b"b", b"c", id="R035: no whitespace is needed"),
@@ -388,8 +389,8 @@ def test_a_field_line_is_taken_apart(cut: Cut, line: bytes, name: bytes, value: 
     assert request.content_length == 0
 
 
-@pytest.mark.parametrize("name", MEANINGFUL_FIELDS[4:])
-@pytest.mark.parametrize("spelling", [bytes.lower, bytes.title, bytes.upper])
+@each_row("name", MEANINGFUL_FIELDS[4:])
+@each_row("spelling", [bytes.lower, bytes.title, bytes.upper])
 def test_the_fields_that_mean_something_are_at_hand(name: bytes, spelling: Callable[[bytes], bytes]) -> None:
     """R041, R043: however they are spelled, and wherever they stand."""
     second, joined = (b"c d", b"c d") if name in SINGLETONS else (b"g", b"c d, g")
@@ -408,7 +409,7 @@ def test_no_field_is_looked_for_that_is_not_at_hand() -> None:
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("line", "reason", "section"),
     [
         pytest.param(b"B : c", "has a space before its colon", "RFC 9112 §5.1", id="R036: a space before the colon"),
@@ -450,7 +451,7 @@ def test_a_field_line_without_its_grammar_is_refused(cut: Cut, line: bytes, reas
 
 
 @however_cut
-@pytest.mark.parametrize("line", [b" Host: a", b"\tHost: a", b" ", b" b"])
+@each_row("line", [b" Host: a", b"\tHost: a", b" ", b" b"])
 def test_whitespace_before_the_first_field_line_is_refused(cut: Cut, line: bytes) -> None:
     """R005: RFC 9112 §2.2."""
     reason = "there is whitespace between the request line and the first field line"
@@ -475,7 +476,7 @@ def test_the_first_of_several_faults_is_named(cut: Cut) -> None:
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(
@@ -565,7 +566,7 @@ def test_http_1_0_needs_no_host(cut: Cut) -> None:
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "expected"),
     [
         pytest.param(get(), True, id="R082: HTTP/1.1 persists"),
@@ -604,7 +605,7 @@ def post(framing: bytes, content: bytes) -> bytes:
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "content_length", "events"),
     [
         pytest.param(post(b"Content-Length: 0", b""), 0, [], id="R052: none"),
@@ -637,7 +638,7 @@ def test_content_is_told_from_the_next_request(
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     "octets",
     [
         pytest.param(post(b"Content-Length: 3", b"ab"), id="R053: by its length"),
@@ -675,7 +676,7 @@ def head(length: int, first: bytes = b"GET / HTTP/1.1") -> bytes:
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "limits"),
     [
         pytest.param(request_line(40) + b"\r\nHost: a\r\n\r\n", SMALL, id="R016: a request line"),
@@ -696,7 +697,7 @@ def test_input_just_within_a_limit_passes(cut: Cut, octets: bytes, limits: Limit
 
 
 @however_cut
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "limits", "expected"),
     [
         pytest.param(
@@ -888,7 +889,7 @@ def test_field_lines_are_given_as_they_were_sent(sent: list[tuple[bytes, bytes]]
     assert request.fields == dict(HOST)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "status"),
     [
         pytest.param(b"A" * ONE_MIB, Status.NOT_IMPLEMENTED, id="R014: a method"),
@@ -919,7 +920,7 @@ def test_a_mebibyte_of_requests_is_understood() -> None:
     assert outcome_of_pieces([get() * count]) == [PLAIN] * count + [Pause.NEED_DATA]
 
 
-@pytest.mark.parametrize("length", [100, 101])
+@each_row("length", [100, 101])
 def test_a_limit_on_the_head_below_that_on_the_request_line_holds(length: int) -> None:
     """R043: every limit counts, whichever is the lower."""
     head = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
@@ -933,9 +934,7 @@ def test_a_limit_on_the_head_below_that_on_the_request_line_holds(length: int) -
             request_parser.next_event()
 
 
-@pytest.mark.parametrize(
-    "connection", ['a",close', '"close', '"a, close, b"', 'a="\\", close', "close,", ",CLOSE", "a, b\t,\tclose"]
-)
+@each_row("connection", ['a",close', '"close', '"a, close, b"', 'a="\\", close', "close,", ",CLOSE", "a, b\t,\tclose"])
 def test_no_quote_hides_that_the_client_closes(connection: str) -> None:
     """R084: options are tokens (RFC 9110 §7.6.1), among which a quote means nothing."""
     head = f"GET / HTTP/1.1\r\nHost: a\r\nConnection: {connection}\r\n\r\n".encode()
@@ -943,7 +942,7 @@ def test_no_quote_hides_that_the_client_closes(connection: str) -> None:
 
 
 @however_cut
-@pytest.mark.parametrize("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
+@each_row("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
 def test_a_singleton_that_stands_twice_is_one_if_both_say_the_same(cut: Cut, name: str) -> None:
     """R148."""
     request = request_of(cut, get(f"{name}: a, b".encode(), b"Accept: c", f"{name.lower()}:a, b\t".encode()))
@@ -951,8 +950,8 @@ def test_a_singleton_that_stands_twice_is_one_if_both_say_the_same(cut: Cut, nam
 
 
 @however_cut
-@pytest.mark.parametrize("values", [("Sun", "06 Nov 1994 08:49:37 GMT"), ("", "a"), ("a", "b", "a"), ("a", "b", "")])
-@pytest.mark.parametrize("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
+@each_row("values", [("Sun", "06 Nov 1994 08:49:37 GMT"), ("", "a"), ("a", "b", "a"), ("a", "b", "")])
+@each_row("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
 def test_a_singleton_with_two_values_says_neither_nor_both_joined(cut: Cut, name: str, values: tuple[str, ...]) -> None:
     """R148: RFC 9110 §13.1.3, §13.1.4 ("appears to be a list of dates": ignored)."""
     request = request_of(cut, get(*(f"{name}: {value}".encode() for value in values)))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from httpsock.http.framing import ContentLimits
 from httpsock.http.request_parser import Content, EndOfContent, Pause
 from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseHead, ResponseLimits, ResponseParser
+from tests.support.rows import each_row
 
 bounded = settings(derandomize=True, deadline=None, max_examples=100)
 LIMITS = ResponseLimits()
@@ -98,7 +99,7 @@ def test_a_head_is_taken_apart_and_kept_as_received() -> None:
     assert head.field(b"server") is None
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("status_line", "expected"),
     [
         pytest.param(b"HTTP/1.1 200 ", (1, 200, b""), id="no phrase"),
@@ -116,14 +117,12 @@ def test_a_status_line_is_taken_apart(status_line: bytes, expected: tuple[int, i
     assert (head.minor_version, head.status, head.phrase) == expected
 
 
-@pytest.mark.parametrize(
-    ("status", "is_error"), [(b"099", True), (b"200", False), (b"304", False), (b"400", True), (b"600", True)]
-)
+@each_row(("status", "is_error"), [(b"099", True), (b"200", False), (b"304", False), (b"400", True), (b"600", True)])
 def test_a_code_out_of_the_range_is_an_error(status: bytes, is_error: bool) -> None:
     assert head_of(b"HTTP/1.1 " + status + b" x\r\nContent-Length: 0\r\n\r\n").is_error is is_error
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("field_lines", "expected"),
     [
         pytest.param([b"A: b", b" c"], (b"a", b"b c"), id="one fold"),
@@ -232,7 +231,7 @@ NOT_A_HEAD = [
 ]
 
 
-@pytest.mark.parametrize(("octets", "reason", "section"), NOT_A_HEAD)
+@each_row(("octets", "reason", "section"), NOT_A_HEAD)
 def test_a_malformed_head_is_refused_as_soon_as_the_fault_is_certain(octets: bytes, reason: str, section: str) -> None:
     assert both_ways(octets).error == f"{reason} ({section})"
 
@@ -242,7 +241,7 @@ def test_a_malformed_head_is_refused_as_soon_as_the_fault_is_certain(octets: byt
 CHUNKED = b"Transfer-Encoding: chunked"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "method", "content", "can_go_on"),
     [
         pytest.param(ok(b"Content-Length: 5", content=b"hello"), "GET", b"hello", True, id="a length"),
@@ -294,7 +293,7 @@ def test_interim_heads_are_told_apart() -> None:
     assert [(head.status, head.is_interim) for head in parse([octets])[1]] == [(103, True), (200, False)]
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"HTTP/1.1 200 OK\r\n\r\n"])
+@each_row("content", [b"", b"hello", b"HTTP/1.1 200 OK\r\n\r\n"])
 def test_content_without_length_ends_with_the_connection(content: bytes) -> None:
     assert both_ways(ok(content=content)) == Outcome([200], content)
     assert both_ways(ok(content=content), ends=True) == Outcome([200], content, is_whole=True)
@@ -380,7 +379,7 @@ DOUBTFUL = [
 ]
 
 
-@pytest.mark.parametrize(("field_lines", "reason", "section"), DOUBTFUL)
+@each_row(("field_lines", "reason", "section"), DOUBTFUL)
 def test_doubt_where_content_ends_is_an_error(field_lines: list[bytes], reason: str, section: str) -> None:
     assert both_ways(ok(*field_lines), ends=True).error == f"{reason} ({section})"
 
@@ -403,7 +402,7 @@ SINGLETONS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SINGLETONS)
+@each_row("name", SINGLETONS)
 def test_a_singleton_with_two_values_is_an_error_that_names_it(name: str) -> None:
     """R148."""
     error = f'there are two different {name} field lines, "a" and "b" (RFC 9110 §5.3)'
@@ -414,7 +413,7 @@ def test_a_singleton_with_two_values_is_an_error_that_names_it(name: str) -> Non
     assert both_ways(b"HTTP/1.1 103 Early\r\n" + head[0] + f"\r\n{name}: b\r\n\r\n".encode()).error == error
 
 
-@pytest.mark.parametrize("name", [*SINGLETONS, "Age", "Expires", "Server"])
+@each_row("name", [*SINGLETONS, "Age", "Expires", "Server"])
 def test_the_same_value_twice_is_one(name: str) -> None:
     """R148."""
     line = f"{name}: a, b".encode()
@@ -422,7 +421,7 @@ def test_the_same_value_twice_is_one(name: str) -> None:
     assert head.field(name.lower().encode()) == b"a, b"
 
 
-@pytest.mark.parametrize("name", [b"age", b"expires", b"server"])
+@each_row("name", [b"age", b"expires", b"server"])
 def test_a_repeated_field_without_effect_has_its_first_value(name: bytes) -> None:
     """RFC 9111 §4.2.1, §5.1; R148: never joined."""
     _, (head,), _ = parse([ok(name + b": 1", name + b": 2", b"Content-Length: 0")])
@@ -437,7 +436,7 @@ def test_a_list_is_joined() -> None:
 # --- what is cut short is never whole (RFC 9112 §8) -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("octets", "reason"),
     [
         pytest.param(b"", "the connection ended before any byte of the response", id="nothing"),
@@ -476,7 +475,7 @@ def test_a_short_text_of_something_else_is_named() -> None:
 # --- limits, each at its value and one past it ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("within", "past", "error"),
     [
         pytest.param(
@@ -576,7 +575,7 @@ REFUSED = {str(row.id): row.values[0] + b"\r\n\r\n" for row in NOT_A_HEAD}  # ty
 REFUSED |= {str(row.id): ok(*row.values[0], content=b"0\r\n\r\n") for row in DOUBTFUL}  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@each_row("name", REFUSED)
 def test_h11_refuses_the_same_but_for_the_rows_of_the_table(name: str) -> None:
     assert both_ways(REFUSED[name], ends=True).error
     assert read_by_h11(REFUSED[name], ends=True).is_whole is (name in H11_TAKES)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from httpsock.http.messages import Refusal, RequestError, Status, Target, TargetForm
 from httpsock.http.target import check_host, parse_target
+from tests.support.rows import each_row
 
 bounded = settings(derandomize=True, deadline=None, max_examples=200)
 
@@ -19,7 +20,7 @@ def refusal_of_target(method: bytes, request_target: bytes) -> Refusal:
 # --- origin-form ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("request_target", "path", "query"),
     [
         pytest.param(b"/", b"/", None, id="the root"),
@@ -42,7 +43,7 @@ def test_a_query_with_a_broken_escape_is_not_encoded() -> None:
     assert target == Target(TargetForm.ORIGIN, b"/a", b"100%", is_encoded=False)
 
 
-@pytest.mark.parametrize("octet", [bytes([octet]) for octet in b'"<>[]^`{|}\x80\xc3\xff'])
+@each_row("octet", [bytes([octet]) for octet in b'"<>[]^`{|}\x80\xc3\xff'])
 def test_an_octet_that_should_have_been_encoded_is_noted(octet: bytes) -> None:
     """R017: such a request gets a 301 to the encoded form."""
     assert parse_target(b"GET", b"/a" + octet) == Target(TargetForm.ORIGIN, b"/a" + octet, None, is_encoded=False)
@@ -51,8 +52,8 @@ def test_an_octet_that_should_have_been_encoded_is_noted(octet: bytes) -> None:
     assert parse_target(b"GET", b"http://a/" + octet + b"?") == absolute
 
 
-@pytest.mark.parametrize("start", [b"", b"http://example.org"])
-@pytest.mark.parametrize(
+@each_row("start", [b"", b"http://example.org"])
+@each_row(
     ("request_target", "reason", "section"),
     [
         pytest.param(
@@ -108,7 +109,7 @@ def test_octets_that_no_encoding_explains_are_refused(
 # --- absolute-form --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("request_target", "path", "query"),
     [
         pytest.param(b"http://www.example.org/where?q=now", b"/where", b"q=now", id="R020: a path and a query"),
@@ -134,7 +135,7 @@ def test_an_options_without_a_path_is_for_the_whole_server() -> None:
         assert parse_target(b"OPTIONS", request_target).path == path
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("request_target", "status", "reason", "section"),
     [
         pytest.param(
@@ -215,7 +216,7 @@ def test_an_absolute_form_for_another_host_is_refused(
     assert refusal_of_target(b"GET", request_target) == Refusal(status, reason, section)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "request_target",
     [
         pytest.param(b"hello.txt", id="a path without slash"),
@@ -247,14 +248,14 @@ def test_an_asterisk_belongs_to_options() -> None:
     assert parse_target(b"OPTIONS", b"*") == Target(TargetForm.ASTERISK, b"*", None, is_encoded=True)
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "options", "BREW"])
+@each_row("method", ["GET", "HEAD", "POST", "options", "BREW"])
 def test_an_asterisk_belongs_to_no_other_method(method: str) -> None:
     """R027: RFC 9110 §7.1."""
     reason = f"the request-target * is for OPTIONS, not for {method}"
     assert refusal_of_target(method.encode(), b"*") == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §3.2.4")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "request_target",
     [b"www.example.com:80", b"192.0.2.1:1", b"[::1]:65535", b"a:00080", b"a:0000000000000000000065535"],
 )
@@ -263,7 +264,7 @@ def test_connect_names_a_host_and_a_port(request_target: bytes) -> None:
     assert parse_target(b"CONNECT", request_target) == Target(TargetForm.AUTHORITY, b"", None, is_encoded=True)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "request_target",
     [
         pytest.param(b"a", id="R028: no port"),
@@ -295,7 +296,7 @@ def test_methods_are_case_sensitive_here_too() -> None:
 # --- Host -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     "value",
     [
         pytest.param(b"localhost", id="R033: a name"),
@@ -306,12 +307,12 @@ def test_methods_are_case_sensitive_here_too() -> None:
         pytest.param(b"[::1]:80", id="R033: an IPv6 address"),
     ],
 )
-@pytest.mark.parametrize("minor_version", [0, 1])
+@each_row("minor_version", [0, 1])
 def test_a_valid_host_is_taken_in_any_version(value: bytes, minor_version: int) -> None:
     check_host(value, minor_version)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("value", "shown"),
     [
         pytest.param(b"", "", id="R031: nothing"),
@@ -329,7 +330,7 @@ def test_a_valid_host_is_taken_in_any_version(value: bytes, minor_version: int) 
         pytest.param(b"\xe4", r"\xe4", id="R031: obs-text"),
     ],
 )
-@pytest.mark.parametrize("minor_version", [0, 1])
+@each_row("minor_version", [0, 1])
 def test_an_invalid_host_is_refused_in_any_version(value: bytes, shown: str, minor_version: int) -> None:
     with pytest.raises(RequestError) as caught:
         check_host(value, minor_version)
@@ -380,7 +381,7 @@ def test_any_target_is_taken_apart_or_refused_for_a_reason(method: bytes, reques
         assert request_target == target.path + (b"" if target.query is None else b"?" + target.query)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "request_target"),
     [
         pytest.param(b"GET", b"http://a:" + b"0" * 1024 * 1024 + b"x", id="a port"),

@@ -12,6 +12,7 @@ from httpsock.server.access_log import Exchange
 from httpsock.tracing.events import Event
 from httpsock.tracing.trace import TraceWriter
 from tests.support.inspect import Message, read_messages
+from tests.support.rows import each_row
 
 
 def told(recorder: Recorder, last_event_id: bytes = b"") -> list[Message]:
@@ -122,7 +123,7 @@ def test_a_slow_reader_is_told_how_many_events_are_missing() -> None:
     assert [message.data.get("octets") for message in rest if not message.event] == [2, 3, 4]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("last_event_id", "expected"),
     [
         pytest.param("{}-3", [4, 5], id="goes on behind the last one seen"),

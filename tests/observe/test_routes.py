@@ -5,12 +5,11 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 
-import pytest
-
 import httpsock
 from httpsock.http.messages import Request
 from httpsock.http.request_parser import parse_head
 from httpsock.observe.routes import Stream, is_loopback, may_inspect, respond
+from tests.support.rows import each_row
 
 PACKAGE = pathlib.Path(httpsock.__file__).parent
 PAGE = (PACKAGE / "observe" / "page.html").read_text(encoding="utf-8")
@@ -26,31 +25,29 @@ def request(
 # --- Who may ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("client", ["127.0.0.1", "127.8.9.10", "::1"])
-@pytest.mark.parametrize("host", ["localhost", "LocalHost:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000", "[::1]"])
+@each_row("client", ["127.0.0.1", "127.8.9.10", "::1"])
+@each_row("host", ["localhost", "LocalHost:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000", "[::1]"])
 def test_a_person_on_this_machine_may(client: str, host: str) -> None:
     assert may_inspect(request(host=host), client)
 
 
-@pytest.mark.parametrize("path", ["/.httpsock", "/.httpsock/", "/.httpsock/events?x=1", "/.httpsock/nothing"])
+@each_row("path", ["/.httpsock", "/.httpsock/", "/.httpsock/events?x=1", "/.httpsock/nothing"])
 def test_paths_below_its_own_belong_to_the_inspector(path: str) -> None:
     assert may_inspect(request(target=path), "::1")
 
 
-@pytest.mark.parametrize("path", ["/", "/.httpsocket/", "/httpsock/", "/%2Ehttpsock/", "//.httpsock/", "/x/.httpsock/"])
+@each_row("path", ["/", "/.httpsocket/", "/httpsock/", "/%2Ehttpsock/", "//.httpsock/", "/x/.httpsock/"])
 def test_all_other_paths_are_for_the_origin(path: str) -> None:
     assert not may_inspect(request(target=path), "::1")
 
 
-@pytest.mark.parametrize(
-    "client", ["192.168.1.7", "10.0.0.1", "fe80::1%eth0", "::ffff:127.0.0.1", "::", "1270.0.0.1", "unknown"]
-)
+@each_row("client", ["192.168.1.7", "10.0.0.1", "fe80::1%eth0", "::ffff:127.0.0.1", "::", "1270.0.0.1", "unknown"])
 def test_another_machine_may_not(client: str) -> None:
     assert not is_loopback(client)
     assert not may_inspect(request(), client)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "host",
     ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "x.localhost", "192.168.1.7", "[::2]"],
 )
@@ -66,7 +63,7 @@ def test_a_request_for_a_proxy_may_not() -> None:
     assert not may_inspect(request(target="http://localhost:8000/.httpsock/"), "127.0.0.1")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("line", "expected"),
     [
         ("Sec-Fetch-Site: same-origin", True),
@@ -98,8 +95,8 @@ def test_one_field_line_among_many_is_enough_to_be_foreign() -> None:
 # --- What is answered -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"])
-@pytest.mark.parametrize("path", ["/.httpsock/", "/.httpsock/events", "/.httpsock/nothing"])
+@each_row("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"])
+@each_row("path", ["/.httpsock/", "/.httpsock/events", "/.httpsock/nothing"])
 def test_only_get_and_head_are_for_the_inspector(path: str, method: str) -> None:
     response = respond(request(target=path, method=method))
     assert response.status == 405

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from httpsock.server import access_log
 from httpsock.server.access_log import FORMATS, Exchange, TextFormat, format_clf, format_json, format_text, shorten
+from tests.support.rows import each_row
 
 # 2026-11-22 14:03:59.125 UTC
 ENDED = 1_795_356_239.125
@@ -77,7 +78,7 @@ def test_a_client_is_shown_by_its_ipv6_address() -> None:
     assert format_text(HELLO._replace(client="::1")).startswith('16:03:59 ::1 "GET ')
 
 
-@pytest.mark.parametrize("ended", [0.0, 0.999_999_9, 1_795_356_239.0, 4_102_444_799.999_9])
+@each_row("ended", [0.0, 0.999_999_9, 1_795_356_239.0, 4_102_444_799.999_9])
 def test_milliseconds_in_json_are_three_digits(ended: float) -> None:
     assert re.fullmatch(
         r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z",
@@ -108,7 +109,7 @@ FORGERIES = [
 ]
 
 
-@pytest.mark.parametrize(("request_line", "shown"), FORGERIES)
+@each_row(("request_line", "shown"), FORGERIES)
 def test_a_request_line_cannot_forge_a_log_line(request_line: bytes, shown: str) -> None:
     """R143."""
     exchange = HELLO._replace(request_line=request_line)
@@ -145,11 +146,9 @@ def test_a_refusal_says_why_in_all_formats() -> None:
     assert json.loads(format_json(REFUSED))["reason"] == 'there is no "/x" here'
 
 
-@pytest.mark.parametrize("width", [72, 80, 100, 132])
-@pytest.mark.parametrize("client", ["127.0.0.1", "::1"])
-@pytest.mark.parametrize(
-    "reason", ["", "a TLS handshake on a plain HTTP port", 'there is no "/' + "x" * 60 + '…" here']
-)
+@each_row("width", [72, 80, 100, 132])
+@each_row("client", ["127.0.0.1", "::1"])
+@each_row("reason", ["", "a TLS handshake on a plain HTTP port", 'there is no "/' + "x" * 60 + '…" here'])
 def test_a_line_is_as_wide_as_the_terminal_at_most(width: int, client: str, reason: str) -> None:
     exchange = HELLO._replace(request_line=b"GET /" + b"y" * 500 + b"z HTTP/1.1", client=client, reason=reason)
     line = TextFormat(width)(exchange).removesuffix("\n")
@@ -164,7 +163,7 @@ def test_a_line_that_fits_is_shown_whole() -> None:
     assert len(TextFormat(len(line) - 2)(HELLO)) == len(line) - 1
 
 
-@pytest.mark.parametrize(("status", "colour"), [(200, "32"), (206, "32"), (304, "36"), (404, "33"), (503, "1;31")])
+@each_row(("status", "colour"), [(200, "32"), (206, "32"), (304, "36"), (404, "33"), (503, "1;31")])
 def test_on_a_terminal_the_status_has_the_colour_of_its_class(status: int, colour: str) -> None:
     exchange = HELLO._replace(status=status)
     line = TextFormat(80, is_coloured=True)(exchange)
@@ -172,7 +171,7 @@ def test_on_a_terminal_the_status_has_the_colour_of_its_class(status: int, colou
     assert re.sub(r"\x1b\[[0-9;]*m", "", line) == TextFormat(80)(exchange)
 
 
-@pytest.mark.parametrize(("text", "most", "short"), [("abc", 3, "abc"), ("abcdefgh", 7, "abcd…gh"), ("abcd", 2, "a…")])
+@each_row(("text", "most", "short"), [("abc", 3, "abc"), ("abcdefgh", 7, "abcd…gh"), ("abcd", 2, "a…")])
 def test_a_long_value_is_cut_in_its_middle(text: str, most: int, short: str) -> None:
     assert shorten(text, most) == short
 

@@ -23,6 +23,7 @@ from httpsock.server.event_loop import EventLoop
 from httpsock.server.poller import open_poller
 from httpsock.server.settings import Settings
 from tests.support import PATIENCE_SECONDS, connect, get, read_answers, receive_all, talk
+from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of descriptors to lower")
 
@@ -312,7 +313,7 @@ def test_this_machine_may_have_all_the_room(folder: pathlib.Path, room_for_one: 
         assert "connection limit of 1 reached" in reports[0]
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+@each_row("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 def test_this_machine_never_has_more_than_its_share(address: str) -> None:
     room = ConnectionLimit(0)
     room.add(address)

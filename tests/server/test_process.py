@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from httpsock.server.process import MAX_DESCRIPTORS, become_user, descriptor_limit, raise_descriptor_limit
+from tests.support.rows import each_row
 
 resource = pytest.importorskip("resource")
 
@@ -65,7 +66,7 @@ def test_the_program_raises_its_limit() -> None:
     assert int(done.stdout) == min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] % (1 << 63), MAX_DESCRIPTORS)
 
 
-@pytest.mark.parametrize("closed", ["", "<&-", "2>&-", "<&- 2>&-"])
+@each_row("closed", ["", "<&-", "2>&-", "<&- 2>&-"])
 def test_no_socket_takes_the_place_of_a_closed_standard_stream(closed: str) -> None:
     program = (
         "import os, socket, httpsock.server.process as p; p.fill_standard_descriptors(); s = socket.socket(); "

@@ -1,8 +1,7 @@
 """The send rate: a pause is tolerated, a crawl is not."""
 
-import pytest
-
 from httpsock.server.send_rate import SendRate
+from tests.support.rows import each_row
 
 
 def start() -> SendRate:
@@ -34,7 +33,7 @@ def test_a_crawl_ends_however_long_it_goes_on() -> None:
     assert seconds == 120
 
 
-@pytest.mark.parametrize("acknowledged", [100, 10**9])
+@each_row("acknowledged", [100, 10**9])
 def test_without_a_least_rate_there_is_no_deadline(acknowledged: int) -> None:
     rate = SendRate(0.0, 60.0, now=1000.0, acknowledged=100)
     assert not rate.is_too_slow(1e9, acknowledged)

@@ -18,6 +18,7 @@ import pytest
 from httpsock import Server
 from httpsock.server import server
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, read_answers, receive_all, talk
+from tests.support.rows import each_row
 
 HELLO = b"Hello, socket.\n"
 # Longer than any test waits.
@@ -93,7 +94,7 @@ def test_all_addresses_of_both_families_can_be_listened_on_at_one_port(folder: p
     assert first_content(f"http://[::1]:{served.port}/") == HELLO
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("host", "url"),
     [
         pytest.param("192.0.2.1", "http://192.0.2.1:80/", id="IPv4"),

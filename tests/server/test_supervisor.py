@@ -17,6 +17,7 @@ from httpsock import Server
 from httpsock.__main__ import main
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all
 from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
+from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process has which sockets")
@@ -378,7 +379,7 @@ def test_a_signal_that_arrives_while_processes_are_forked_reaches_all_of_them() 
     assert (ran.returncode, ran.stderr, ran.stdout) == (0, "", "closed\n")
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("program", "reason"),
     [
         pytest.param(RETRIED, "no process to spare", id="no process"),

@@ -4,9 +4,8 @@ import json
 import re
 from typing import Any
 
-import pytest
-
 from httpsock.tracing.events import EXTRA_FACTS, FORMATS, Event, TextFormatter, format_json, visible
+from tests.support.rows import each_row
 
 HEAD = b'GET / HTTP/1.1\r\nHost: localhost\r\nX: "\\\x1b[2J\xff\r\n\r\n'
 TCP = dict.fromkeys(
@@ -25,7 +24,7 @@ def event(
 # --- Text ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("seconds", "shown"),
     [
         (0.0, "0 µs"),
@@ -40,7 +39,7 @@ def test_a_time_is_shown_in_the_unit_that_suits_it(seconds: float, shown: str) -
     assert TextFormatter()(event("accept", {}, seconds=seconds)) == f"#3 127.0.0.1:52814  {shown:>10}  accept\n"
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "attributes", "sentence"),
     [
         ("socket", {"family": "AF_INET", "type": "SOCK_STREAM"}, "socket AF_INET, SOCK_STREAM"),
