@@ -20,11 +20,11 @@ LONG_AGO = 1_700_000_000
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many processes run the tests: two for each core, but none besides this one for tests given by file."""
+    """Return how many processes run the tests: one more than cores, and only this one for tests given by file."""
     if any(".py" in argument for argument in config.args):
         config.option.dist = "no"
         return 0
-    return 2 * (os.cpu_count() or 1)
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture
