@@ -178,7 +178,9 @@ def test_content_is_sent(data: str, tmp_path: pathlib.Path, monkeypatch: pytest.
         pytest.param(["http://me:secret@a/"], "a URL with a user's name or password", id="credentials"),
         pytest.param(["http://a/", "-o", "x", "-o", "y"], "2 files for 1 URLs", id="more files than URLs"),
         pytest.param(["-C", "http://a/"], "-C needs a file for each URL: -o FILE", id="no file to resume"),
-        pytest.param(["-C", "-o", "-", "http://a/"], "each URL needs one: -o FILE", id="nor on standard output"),
+        pytest.param(
+            ["-C", "-o", "-", "http://a/"], "-C needs a file for each URL: -o FILE", id="nor on standard output"
+        ),
         pytest.param(["-C", "-o", "x", "-d", "y", "http://a/"], "-C resumes GET only", id="-C and POST"),
         pytest.param(["-o", "", "http://a/"], "the name of the file is empty", id="no name"),
         pytest.param(["-o", "new/", "http://a/"], "'new/' is a folder; name a file", id="a folder that is not there"),
