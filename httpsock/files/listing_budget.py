@@ -48,7 +48,7 @@ class ListingBudget:
                 raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     def release(self, allotment: "Allotment") -> None:
-        """Release all names of *allotment*; a second call does nothing."""
+        """Release all names of *allotment*; safe to call twice."""
         with self._changing:
             self._adjust(allotment, -allotment.held)
             if allotment is self._longest:
@@ -78,5 +78,5 @@ class Allotment:
             yield from batch
 
     def close(self) -> None:
-        """Release all its names; a second call does nothing."""
+        """Release all its names; safe to call twice."""
         self._budget.release(self)

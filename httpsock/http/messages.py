@@ -161,7 +161,7 @@ class Closable(Protocol):
     """A resource to close, for example an open file."""
 
     def close(self) -> None:
-        """Close it; a second call does nothing."""
+        """Close it; safe to call twice."""
 
 
 class Response:
@@ -216,7 +216,7 @@ class Response:
 
 
 def _field_lines(status: Status, fields: tuple[tuple[str, str], ...], content_length: int | None) -> bytes:
-    """Return the lines of *fields* and of Content-Length, unless it is None, and the empty line.
+    """Return the lines of *fields* and, if given, of Content-Length, then the empty line.
 
     RFC 9110 §8.6: a 204 must not have Content-Length, and in a 304 it would be the length of the omitted content.
     """

@@ -167,7 +167,7 @@ class ResponseParser:
 
     @property
     def content_length(self) -> int | None:
-        """The octets of content announced by the last head, or None if it did not announce a length."""
+        """The octets of content announced by the last head, or None without a length."""
         return self._content_length
 
     @property
