@@ -160,11 +160,11 @@ def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, pla
             return Judgement(why, is_should=probe.methods[index] not in ("GET", "HEAD", "POST"))
     if has_no_end(probe.case):
         # The following octets are part of the same line.
-        return Judgement("octets of one line are taken for two requests" if len(answers) > count else None)
+        return Judgement("bytes of one line are taken for two requests" if len(answers) > count else None)
     if len(answers) > count and (probe.closes or (count > probe.accepted_count and has_to_close(probe.case))):
         return Judgement("the connection has to be closed behind the last of these requests, and the next is answered")
     if len(answers) > count + 1:
-        return Judgement(f"{len(answers)} answers to {count + 1} requests: the next request starts at the wrong octet")
+        return Judgement(f"{len(answers)} answers to {count + 1} requests: the next request starts at the wrong byte")
     if len(answers) == count + 1:
         if not _is_sentinels(answers[-1], number, plain):
             return Judgement(f"the request behind it is answered with {answers[-1].status}, alone with {plain.status}")
@@ -193,14 +193,14 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
         # A server that accepts the first, as RFC 9112 §3 lets some do, also accepts the next.
         if is_taken and may_accept(probe.case):
             return Judgement(None)
-        return Judgement(f"{len(behind)} answers behind the refusal: octets of the request are taken for another")
+        return Judgement(f"{len(behind)} answers behind the refusal: bytes of the request are taken for another")
     fault = _fault_of_refusal(refusal, probe, is_last=not behind)
     if fault.why is not None or not behind:
         return fault
     if may_turn_away(probe.case, refusal[0].status) and _is_sentinels(behind[0], number, plain):
         return Judgement(None)
     if probe.case.requirement in _FRAMING:
-        return Judgement(f"refused with {refusal[0].status}, and the octets behind it are taken for a request")
+        return Judgement(f"refused with {refusal[0].status}, and the bytes behind it are taken for a request")
     if refusal[0].status in (405, 501) or _is_sentinels(behind[0], number, plain):
         # RFC 9112 §2.2: octets that match no message get 400 and a close, which is no MUST.
         return Judgement(f"refused with {refusal[0].status}, and the connection goes on", is_should=True)

@@ -200,7 +200,7 @@ def _content(octets: bytes, at: int, head: Response, method: str, *, is_ended: b
         return _Framed(b"", at, f"Content-Length is {_show(length)} (RFC 9110 §8.6)", is_whole=False)
     stop = at + int(length)
     if stop > len(octets):
-        fault = f"{len(octets) - at} octets of content, {int(length)} were promised (RFC 9112 §8)" if is_ended else None
+        fault = f"{len(octets) - at} bytes of content of {int(length)} promised (RFC 9112 §8)" if is_ended else None
         return _Framed(b"", at, fault, is_whole=False)
     return _Framed(octets[at:stop], stop)
 

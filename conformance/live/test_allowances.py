@@ -145,10 +145,10 @@ def test_a_part_of_what_was_asked_for_is_no_wrong_part() -> None:
     def answer_less(request: bytes) -> bytes:
         return respond(206, b"2", Content_Range="bytes 2-2/10")
 
-    assert _run("Range: bytes=2-7 of ten octets is 2 to 7", answer_less) is None
-    assert _run("Range: bytes=0-1,4-5 of ten octets is understood", answer_less) is None
-    assert _run("Range: bytes=0-0 of ten octets is 0 to 0", answer_less)
-    assert _run("Range: bytes=0-1,4-5 of ten octets gives all that is asked for", answer_less)
+    assert _run("Range: bytes=2-7 of ten bytes is 2 to 7", answer_less) is None
+    assert _run("Range: bytes=0-1,4-5 of ten bytes is understood", answer_less) is None
+    assert _run("Range: bytes=0-0 of ten bytes is 0 to 0", answer_less)
+    assert _run("Range: bytes=0-1,4-5 of ten bytes gives all that is asked for", answer_less)
 
 
 def _result(level: str, requirement: str, outcome: Outcome = Outcome.FAILED, why: str = "why") -> Result:

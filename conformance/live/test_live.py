@@ -284,7 +284,7 @@ def test_a_server_that_answers_once_too_often_has_lost_the_border_between_reques
     answer = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
     results = _outcomes(_answer(answer * 3))
     assert results["a-get-with-host-alone"].outcome is Outcome.FAILED
-    assert "wrong octet" in results["a-get-with-host-alone"].why
+    assert "wrong byte" in results["a-get-with-host-alone"].why
 
 
 def test_an_error_of_the_server_is_never_an_answer() -> None:

@@ -95,7 +95,7 @@ def answer_conditions_first(request: bytes) -> bytes:
 
 
 def answer_a_large_file(request: bytes) -> bytes:
-    """Return ranges of ten octets truly, and wrong ones of a file of 5 GiB."""
+    """Return ranges of ten bytes truly, and wrong ones of a file of 5 GiB."""
     if request.startswith(b"HEAD"):
         return b"HTTP/1.1 200 Broken\r\nContent-Length: %d\r\n\r\n" % SPARSE_OCTETS
     if b"/digits.txt" in request:

@@ -73,7 +73,7 @@ for _fields in (
 @CHECKS.check("A large last response arrives whole", "R085", "MUST")
 def _last_response_is_whole(session: Session) -> str | None:
     response = session.whole("/big.bin")
-    return unless(response.content == BIG, f"{len(response.content)} of {len(BIG)} octets arrived, or others")
+    return unless(response.content == BIG, f"{len(response.content)} of {len(BIG)} bytes arrived, or wrong ones")
 
 
 @CHECKS.check("The response to a request that asks to close says close", "R086", "SHOULD")

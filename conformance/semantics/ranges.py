@@ -71,7 +71,7 @@ def _range(content_range: str, octets: bytes) -> tuple[int, int, bytes]:
         raise ValueError(f"a 206 with Content-Range {content_range!r}")
     first, last = int(numbers[1]), int(numbers[2])
     if last - first + 1 != len(octets):
-        raise ValueError(f"{content_range} with {len(octets)} octets")
+        raise ValueError(f"{content_range} with {len(octets)} bytes")
     return first, last, octets
 
 
@@ -84,7 +84,7 @@ def _fault(response: Response, whole: bytes) -> str | None:
     except ValueError as error:
         return str(error)
     wrong = [(first, last) for first, last, octets in found if whole[first : last + 1] != octets]
-    return unless(not wrong, f"other octets than the file has at {wrong[:3]}")
+    return unless(not wrong, f"bytes that differ from the file at {wrong[:3]}")
 
 
 def _ask(session: Session, value: str, *fields: str, path: str = _PATH) -> Response:
@@ -136,7 +136,7 @@ for _value, _first, _last, _requirement in (
     (f"bytes=-{_HUGE}", 0, 9, "R134"),
 ):
     _run = partial(_single, value=_value, first=_first, last=_last)
-    CHECKS.add(f"Range: {_value} of ten octets is {_first} to {_last}", _requirement, "MUST", _run)
+    CHECKS.add(f"Range: {_value} of ten bytes is {_first} to {_last}", _requirement, "MUST", _run)
 
 
 @CHECKS.check("Byte ranges are supported", "R127", "SHOULD")
@@ -150,9 +150,9 @@ def _unsatisfiable(session: Session, value: str) -> str | None:
 
 
 for _value in ("bytes=10-", "bytes=10-20", "bytes=99-", "bytes=10-10", "bytes=-0", "bytes=99-100,200-"):
-    CHECKS.add(f"Range: {_value} of ten octets is unsatisfiable", "R132", "MUST", partial(_unsatisfiable, value=_value))
+    CHECKS.add(f"Range: {_value} of ten bytes is unsatisfiable", "R132", "MUST", partial(_unsatisfiable, value=_value))
 for _value in ("bytes=4294967296-", "bytes=18446744073709551616-", "bytes=18446744073709551620-18446744073709551622"):
-    CHECKS.add(f"Range: {_value} of ten octets is unsatisfiable", "R134", "MUST", partial(_unsatisfiable, value=_value))
+    CHECKS.add(f"Range: {_value} of ten bytes is unsatisfiable", "R134", "MUST", partial(_unsatisfiable, value=_value))
 
 
 def _of_empty(session: Session, value: str) -> str | None:
@@ -261,10 +261,10 @@ for _value, _wanted in (
     # RFC 9110 §5.6.1.2: empty members of a list are ignored.
     _requirement = "R041" if ",," in _value else "R135"
     _run = partial(_several, value=_value)
-    CHECKS.add(f"Range: {_value} of ten octets is understood", _requirement, "MUST", _run)
+    CHECKS.add(f"Range: {_value} of ten bytes is understood", _requirement, "MUST", _run)
     # RFC 9110 §15.3.7: usually all of it is sent, since another request for the remainder is likely.
     _run = partial(_all_of_several, value=_value, wanted=_wanted)
-    CHECKS.add(f"Range: {_value} of ten octets gives all that is asked for", "R135", "SHOULD", _run)
+    CHECKS.add(f"Range: {_value} of ten bytes gives all that is asked for", "R135", "SHOULD", _run)
 
 
 @CHECKS.check("The parts have the Content-Type that the 200 has", "R135", "SHOULD")
@@ -279,14 +279,14 @@ def _parts_have_type(session: Session) -> str | None:
 def _not_multiplied(session: Session, value: str) -> str | None:
     """Return a fault if *value* makes the server send more than twice the file."""
     octets = len(_ask(session, value, path="/big.bin").content)
-    return unless(octets <= 2 * len(BIG), f"{octets} octets for a file of {len(BIG)}")
+    return unless(octets <= 2 * len(BIG), f"{octets} bytes for a file of {len(BIG)}")
 
 
 for _what, _value in {
     "a hundred times the whole": "bytes=" + ",".join(["0-"] * 100),
     "overlapping ranges": "bytes=" + ",".join(f"{first}-" for first in range(60)),
     "a hundred suffixes": "bytes=" + ",".join(f"-{3_000_000 + count}" for count in range(100)),
-    "a thousand octets": "bytes=" + ",".join(f"{2 * place}-{2 * place}" for place in range(1000)),
+    "a thousand bytes": "bytes=" + ",".join(f"{2 * place}-{2 * place}" for place in range(1000)),
 }.items():
     CHECKS.add(
         f"Ranges do not multiply the content: {_what}", "R136", "SECURITY", partial(_not_multiplied, value=_value)
@@ -343,7 +343,7 @@ def _of_big(session: Session, value: str) -> str | None:
 
 
 for _value in ("bytes=1048575-1048577", "bytes=-1", "bytes=65535-262144", "bytes=1-", "bytes=0-0,3000000-3000010"):
-    CHECKS.add(f"Range: {_value} of a large file has its octets", "R128", "MUST", partial(_of_big, value=_value))
+    CHECKS.add(f"Range: {_value} of a large file has its bytes", "R128", "MUST", partial(_of_big, value=_value))
 
 
 def _of_sparse(session: Session, value: str, content_range: str, octets: bytes) -> str | None:
@@ -354,7 +354,7 @@ def _of_sparse(session: Session, value: str, content_range: str, octets: bytes) 
     response = session.one(get("/sparse.bin", f"Range: {value}"))
     return expect(response, 206) or unless(
         field(response, "content-range") == content_range and response.content == octets,
-        f"{field(response, 'content-range')} with {len(response.content)} octets",
+        f"{field(response, 'content-range')} with {len(response.content)} bytes",
     )
 
 
@@ -366,7 +366,7 @@ for _value, _first, _last, _octets in (
 ):
     _content_range = f"bytes {_first}-{_last}/{SPARSE_OCTETS}"
     _run = partial(_of_sparse, value=_value, content_range=_content_range, octets=_octets)
-    CHECKS.add(f"Range: {_value} of 5 GiB has its octets", "R134", "MUST", _run)
+    CHECKS.add(f"Range: {_value} of 5 GiB has its bytes", "R134", "MUST", _run)
 
 
 # RFC 9110 §5.3 lets a recipient combine the lines of any field, but Range and the dates are not lists: two lines are

@@ -111,7 +111,7 @@ def test_the_parts_of_a_multipart_answer_are_its_ranges() -> None:
         pytest.param(_PART + b"\r\n--edge", [], "close delimiter", id="an unfinished close delimiter"),
         pytest.param(b"--edge--\r\n", [], "begin", id="no part"),
         pytest.param(b"12\r\n--edge--", [], "begin", id="no delimiter before the first part"),
-        pytest.param(_PART + b"3\r\n--edge--", [], "with 3 octets", id="more octets than the part says"),
+        pytest.param(_PART + b"3\r\n--edge--", [], "with 3 bytes", id="more octets than the part says"),
         pytest.param(b"--edge\r\n12\r\n--edge--", [], "no head", id="a part without a head"),
         pytest.param(b"--edge\r\nA: b\r\n\r\n12\r\n--edge--", [], "0 Content-Range", id="a part of no place"),
         pytest.param(_PART + b"\r\n--edge--", [(b"content-range", b"bytes 1-2/10")], "outside", id="one outside"),
