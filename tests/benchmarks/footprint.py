@@ -12,8 +12,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from tests.support import free_port
+
 from .answers import WrongAnswerError
-from .launch import NotStartedError, Running, Stage, free_port, running
+from .launch import NotStartedError, Running, Stage, running
 from .measure import idle_connections
 from .peers import CLONE, Peer, Site
 from .processes import memory_octets, pinned

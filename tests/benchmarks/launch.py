@@ -3,13 +3,14 @@
 import contextlib
 import pathlib
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import NamedTuple
+
+from tests.support import free_port
 
 from .environment import Environment
 from .peers import Peer, Site
@@ -43,13 +44,6 @@ class Running(NamedTuple):
 
 class NotStartedError(Exception):
     """A server did not start; says what it said."""
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import pytest
 import httpsock
 from httpsock.client.client import Client
 from httpsock.client.download import Download
-from tests.support import PATIENCE_SECONDS
+from tests.support import PATIENCE_SECONDS, free_port
 from tests.support.tools import run, tool
 from tests.support.trace import Told
 
@@ -56,11 +56,6 @@ def of_python(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
 def of_ours(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
     """httpsock itself."""
     return [sys.executable, "-m", "httpsock", str(root), "--bind", "127.0.0.1", "--port", str(port), "--quiet"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
-from .subject import PATIENCE_SECONDS, Row, Subject, connect, get, receive_all, serving, site, until
+from tests.support import eventually
+
+from .subject import PATIENCE_SECONDS, Row, Subject, connect, get, receive_all, serving, site
 
 _OCTETS = 64 << 20
 _CLIENTS = 8
@@ -32,7 +34,7 @@ def _under_load(subject: Subject, times: int, what: str) -> list[Row]:
             clients = [connect(subject.port, get("/large.bin", "Connection: close")) for _ in range(4)]
             subject.process.send_signal(signal.SIGHUP)
             # nginx does not tell.
-            has_told = until(partial(_has_told, subject, number + 1), 0.5 if "nginx" in what else PATIENCE_SECONDS)
+            has_told = eventually(partial(_has_told, subject, number + 1), 0.5 if "nginx" in what else PATIENCE_SECONDS)
             taken_over += has_told or "nginx" in what
             whole += sum(len(receive_all(client)) > _OCTETS for client in clients)
             for client in clients:

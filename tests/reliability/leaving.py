@@ -2,7 +2,9 @@
 
 import socket
 
-from .subject import Row, Subject, ask, connect, get, reset, serving, site, until
+from tests.support import eventually
+
+from .subject import Row, Subject, ask, connect, get, reset, serving, site
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
@@ -19,7 +21,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
         for _ in range(count):
             reset(connect(subject.port))
         halves = sum(_half_closed(subject) for _ in range(count // 10))
-        until(lambda: (subject.descriptors(), subject.threads()) == settled)
+        eventually(lambda: (subject.descriptors(), subject.threads()) == settled)
         after = subject.descriptors(), subject.threads()
         grown = subject.memory_kib() - memory
         rows = [
@@ -28,7 +30,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
             Row("half-closed senders", f"{halves} of {count // 10} answered whole", "all", halves == count // 10),
         ]
         if server == "httpsock":
-            until(lambda: subject.log().count("/large.bin") == count)
+            eventually(lambda: subject.log().count("/large.bin") == count)
             lines = subject.log().count("GET /large.bin")
             rows += [
                 Row("one log line each", f"{lines} lines for {count} resets", "one each", lines == count),

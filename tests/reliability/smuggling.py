@@ -14,7 +14,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from .subject import PATIENCE_SECONDS, Row, Subject, ask, free_port, get, is_installed, serving, site
+from tests.support import free_port
+
+from .subject import PATIENCE_SECONDS, Row, Subject, ask, get, is_installed, serving, site
 
 _HIDDEN = b"GET /hidden.txt HTTP/1.1\r\nHost: x\r\n\r\n"
 _CHUNKED = b"0\r\n\r\n"

@@ -7,7 +7,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from .subject import Row, ask, connect, free_port, get, receive_all, serving, site, until
+from tests.support import eventually, free_port
+
+from .subject import Row, ask, connect, get, receive_all, serving, site
 
 _OCTETS = 64 << 20
 
@@ -29,7 +31,7 @@ def _finish(server: str, count: int) -> list[Row]:
             began = time.monotonic()
             subject.process.send_signal(signal.SIGTERM)
             idle_ended = not idle.recv(1)
-            refused = until(lambda: _is_refused(port))
+            refused = eventually(lambda: _is_refused(port))
             with ThreadPoolExecutor(count) as pool:
                 answers = list(pool.map(receive_all, clients))
             code = subject.process.wait(20)

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
+
+from tests.support import free_port
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 20.0
@@ -86,13 +88,6 @@ class Subject:
         """Ask it to stop; return its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE_SECONDS)
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager
@@ -190,16 +185,6 @@ def reset(client: socket.socket) -> None:
     """Close a connection so that the peer is told that it broke off."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     client.close()
-
-
-def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
-    """Return whether *condition*, a function, is true before so many *seconds* have passed."""
-    latest = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > latest:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def is_installed(program: str) -> bool:

@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Self
 
 import pytest
@@ -18,7 +18,7 @@ import pytest
 from httpsock.__main__ import main
 from httpsock.server.activation import inherit_sockets
 from httpsock.server.restart import GracefulRestart
-from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all
+from tests.support import PATIENCE_SECONDS, connect, eventually, get, read_answer, receive_all
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
 
 if not hasattr(os, "posix_spawn"):
@@ -53,15 +53,6 @@ def is_alive(process: int) -> bool:
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, 0)
         return True
-    return False
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Return whether *condition* holds within the time that a test waits for anything."""
-    latest = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < latest:
-        if condition():
-            return True
     return False
 
 

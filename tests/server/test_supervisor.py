@@ -7,15 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
 
 from httpsock import Server
 from httpsock.__main__ import main
-from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all
+from tests.support import PATIENCE_SECONDS, connect, eventually, get, read_answer, receive_all
 from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
 from tests.support.rows import each_row
 
@@ -31,15 +29,6 @@ def serving_processes(program: Program) -> list[int]:
     """Return the processes that serve."""
     found = subprocess.run(["pgrep", "-P", str(program.process.pid)], capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    """Return whether *condition* holds within the time that a test waits for anything."""
-    latest = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < latest:
-        if condition():
-            return True
-    return False
 
 
 def is_alive(process: int) -> bool:

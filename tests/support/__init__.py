@@ -2,6 +2,8 @@
 
 import re
 import socket
+import time
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from httpsock.http.steps import Steps
@@ -110,3 +112,20 @@ def talk(port: int, octets: bytes, *, ends: bool = True) -> bytes:
 def get(path: str, *field_lines: str, method: str = "GET") -> bytes:
     """Return the octets of a request for *path*."""
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *field_lines, "", ""]).encode()
+
+
+def free_port() -> int:
+    """Return a port that no program listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
+    """Return whether *condition* becomes true within *seconds*."""
+    latest = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > latest:
+            return False
+        time.sleep(0.01)
+    return True
