@@ -1,14 +1,14 @@
 """httpsock: an HTTP/1.1 server for a folder, and a client, from the socket up.
 
-``Server`` and ``Client`` are what a program embeds; ``python3 -m httpsock`` is what a person runs.
+A program embeds ``Server`` and ``Client``; a person runs ``python3 -m httpsock``.
 
-Eight wings; an import only points downwards, and each wing's docstring lists its files:
+Eight wings; imports only point downwards, and each wing's docstring lists its files:
 
     cli          the commands
-    observe      a server that is watched
-    discovery    a folder announced and found by datagrams
+    observe      a server under observation
+    discovery    announce and find a folder, by datagrams
     server       sockets, threads, connections, processes
-    client       the other end
+    client       the other end of a connection
     files        a folder as resources
     tracing      what happens at a socket, as events
     http         octets to values, and back
@@ -17,8 +17,8 @@ Eight wings; an import only points downwards, and each wing's docstring lists it
 import sys
 
 # The interpreter puts the current folder first on the module path for "python3 -m": in a folder of downloads a file
-# named socket.py would run. The interpreter has found this package already, and needs that folder for nothing else.
-# While it imports the package of a program, the program's name is still "-m" ("-c" in Python 2.7).
+# named socket.py would run. The interpreter has found this package already, so remove that folder from the path.
+# While the interpreter imports a program's package, the program's name is still "-m" ("-c" in Python 2.7).
 _is_program = sys.argv[:1] in (["-m"], ["-c"]) and "runpy" in sys.modules
 
 if sys.version_info < (3, 11):  # noqa: UP036  # pragma: no cover (an older Python runs this in a test)
@@ -29,18 +29,18 @@ if sys.version_info < (3, 11):  # noqa: UP036  # pragma: no cover (an older Pyth
     sys.exit(2)
 
 if _is_program:
-    # The interpreter itself has loaded it.
+    # The interpreter has already loaded os.
     import os
 
     try:
         _folder = os.path.realpath(os.getcwd())
-    except OSError:  # pragma: no cover (the folder is gone, and nothing can be imported from it)
+    except OSError:  # pragma: no cover (the folder is gone: imports from it fail)
         _folder = ""
-    # Started in the folder of the standard library, the interpreter needs it.
+    # In the folder of the standard library, the interpreter still needs it.
     if not (_folder + os.sep).startswith(os.path.dirname(os.path.realpath(os.__file__)) + os.sep):
         sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != _folder]
 
-from typing import TYPE_CHECKING  # noqa: E402 (only from here on no module of the current folder is imported)
+from typing import TYPE_CHECKING  # noqa: E402 (from here on, imports skip the current folder)
 
 __all__ = [
     "Client",
@@ -87,7 +87,7 @@ else:
     }
 
     def __getattr__(name):
-        """Load what is asked for when it is asked for: a client has no use for a server, nor a server for a client."""
+        """Import a public name on first use: a client program never loads the server, nor a server the client."""
         if name not in _HOMES:
             raise AttributeError("module %r has no attribute %r" % (__name__, name))  # noqa: UP031
         value = globals()[name] = getattr(import_module("." + _HOMES[name], __name__), name)

@@ -269,7 +269,7 @@ def _check_is_requested(response: ClientResponse, fields: Sequence[tuple[str, st
 def _write_file(response: ClientResponse, download: Download) -> None:
     """Write the content into a file."""
     try:
-        download.begin(response)
+        download.start(response)
         length = response.content_length
         progress = _progress(download.octets, None if length is None else download.octets + length)
         for octets in response:

@@ -1,9 +1,9 @@
 """The client: the other end of a connection.
 
-Knows no thread: a caller that wants several at a time brings its own.
+Must not know threads: a caller that wants parallel requests brings its own. In reading order:
 
-    url               where an http URL leads
-    connection        the connection as its client sees it: socket(), connect(), send(), recv(), close()
+    url               parse an http URL, resolve a redirect
+    connection        socket(), connect(), send(), recv(), close()
     client            a URL in, a response out
-    download          content that becomes a file when it is whole
+    download          save content to a file, and resume it
 """

@@ -1,15 +1,15 @@
-"""Downloads: content that becomes a file only when it is whole, and that can be gone on with until then.
+"""Downloads: save content to a file, complete or resumable.
 
-Takes a path that its caller has chosen (nothing that a server sends becomes a name) and responses. Two versions are
-never spliced: a part is gone on with only if the server confirms that it is of the representation that it has now.
+A path from the caller (never from a server) and responses come in; a file goes out, under its name only when complete.
+A resumed download never mixes two versions: the server must confirm that its representation is unchanged.
 
 RFC 9110 §8.8 (validators), §13.1.5 (If-Range), §14 (ranges), §15.3.7 (206), §15.5.17 (416).
 
-    FILE          the whole content, renamed to that when its last octet is here
-    FILE.part     what there is of it so far
-    FILE.resume   of what it is a part: its URL, a strong validator, its complete length and its Content-Encoding
+    FILE          the complete content; FILE.part is renamed to it after the last octet
+    FILE.part     the content received so far
+    FILE.resume   a note about that part: URLs, a strong validator, the complete length and the Content-Encoding
 
-Others may write into the folder, too: of both only a regular file of our own is believed.
+Other users may be able to write to the folder: both files must be regular ones of our own. cli/get.py drives this.
 """
 
 import contextlib
@@ -27,20 +27,20 @@ from httpsock.http.response_parser import IncompleteError, ResponseError
 
 from .client import ClientResponse
 
-# RFC 9110 §8.8.2.2: a date is a strong validator only if the file can't have changed again within its second; a
-# minute is more than clocks differ.
+# RFC 9110 §8.8.2.2: a date is a strong validator only if the file can't have changed again within that second; a
+# minute allows for clocks that differ.
 _SETTLED_SECONDS = 60
-# A note with the longest URLs, twice, and the longest entity-tag is shorter.
-_MOST_NOTE_OCTETS = 64 * 1024
+# A note with two of the longest URLs and the longest entity-tag is shorter.
+_MAX_NOTE_OCTETS = 64 * 1024
 
 
 class OutputError(Exception):
-    """What was received can't be written to where it should be."""
+    """The content can't be written to its file."""
 
 
 @contextlib.contextmanager
 def _writing(path: str) -> Iterator[None]:
-    """Make of an OSError that happens meanwhile an OutputError which names *path*."""
+    """Turn an OSError into an OutputError that names *path*."""
     try:
         yield
     except OSError as error:
@@ -48,25 +48,25 @@ def _writing(path: str) -> Iterator[None]:
 
 
 class _Part(NamedTuple):
-    """A part, as its note tells: the URL asked for, the one it came from, and the version there."""
+    """The contents of a note: the URL requested, the final URL after redirects, and the version found there."""
 
     url: str
     source: str
     validator: str
-    # In lower case; empty for none.
+    # In lower case; empty if the content is not encoded.
     coding: str
-    # Of the whole, in octets, if the server has said it.
+    # The complete length in octets, if the server announced it.
     length: int | None
 
 
 def _open_own(path: str, flags: int) -> int:
     """Open a regular file of our own. Raises OSError for anything else: a link, a pipe, another user's file.
 
-    Its name can be guessed, and where others may write they may have put something there.
+    Its name is predictable, so in a shared folder another user may have placed something there.
     """
-    # With O_NONBLOCK a pipe without a reader is an error, and not waited for.
+    # With O_NONBLOCK, a pipe without a reader fails instead of blocking.
     safely = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    # Nothing is emptied before it is known to be ours.
+    # Check the owner before truncating.
     descriptor = os.open(path, flags & ~os.O_TRUNC | safely, 0o666)
     try:
         _check_own(os.fstat(descriptor))
@@ -84,25 +84,25 @@ def _check_own(found: os.stat_result) -> None:
 
 
 def _fault_of(found: os.stat_result) -> str | None:
-    """Return why a file is not to be believed, or None."""
+    """Return the reason to distrust a file, or None."""
     if not stat.S_ISREG(found.st_mode):
         return "it is not a regular file"
-    # Windows has neither owners nor links of this kind.
+    # Windows has neither such owners nor such links.
     if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
         return "it belongs to another user"
-    return "it has another name, too" if found.st_nlink > 1 else None
+    return "it has a second hard link" if found.st_nlink > 1 else None
 
 
 class Download:
-    """What is on its way into the file *path*; with *resumes*, from where an earlier one broke off, if it can.
+    """A download to the file *path*; with *resumes*, continue an earlier one if possible.
 
-    What is there already and is no file (``/dev/null``, a pipe) is written to as it is.
-    All methods raise OutputError when the file can't be written.
+    Write directly to a *path* that exists but is not a regular file (``/dev/null``, a pipe).
+    All methods raise OutputError if the file can't be written.
     """
 
     def __init__(self, path: str, url: str, *, resumes: bool) -> None:
         self._is_direct = os.path.exists(path) and not os.path.isfile(path)
-        # A link is followed, so that what it leads to is replaced, not the link; what a link to a pipe says is no path.
+        # Follow a symlink, to replace its target and not the link. A link to a pipe has no real path to follow.
         self._path = path if self._is_direct else os.path.realpath(path)
         self.part_path = self._path if self._is_direct else self._path + ".part"
         self._note_path = self._path + ".resume"
@@ -111,39 +111,39 @@ class Download:
         self._expected: int | None = None
         self.octets = 0
         self._resumed = 0
-        # Why there is no part to go on with.
-        self.obstacle = f"{self.part_path}: no part of a known version to go on with"
+        # The reason not to resume.
+        self.obstacle = f"{self.part_path}: no part of a known version to resume"
         self._part = self._known_part() if resumes and not self._is_direct else None
 
     @property
     def is_resumable(self) -> bool:
-        """Whether there is a part that can be gone on with."""
+        """Whether there is a part to resume."""
         return self._part is not None
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """What a request has to say to be sent the rest only, or all if the representation has changed."""
+        """The request fields that ask for the rest of the content, or for all of it if it has changed."""
         if self._part is None:
             return []
         return [("Range", f"bytes={self._resumed}-"), ("If-Range", self._part.validator)]
 
     def forget(self) -> None:
-        """Begin anew, whatever part there is."""
+        """Start over: ignore the part."""
         self._part = None
 
     def accepts(self, response: ClientResponse) -> bool:
-        """Return whether a request for the rest of the part has led to where the part came from, and to octets."""
+        """Return whether *response* fits the part: it comes from the same final URL, and is not a 416."""
         return self._part is None or (response.status != 416 and response.url == self._part.source)
 
     @property
     def is_kept(self) -> bool:
-        """Whether what has come so far can be gone on with later."""
+        """Whether a later download can resume this one."""
         return self.octets > 0 and os.path.exists(self._note_path)
 
-    def begin(self, response: ClientResponse) -> None:
-        """Open the file for the content of *response*: after the part if it is the rest, else from the beginning.
+    def start(self, response: ClientResponse) -> None:
+        """Open the file for the content of *response*: append if that is the rest of the part, else start over.
 
-        Raises ResponseError if it claims to be the rest, and is not.
+        Raises ResponseError for a 206 that is not the requested rest.
         """
         if self._part is not None and response.status == 206:
             self.octets, self._expected = self._resumed, _check_rest(response, self._part, self._resumed)
@@ -153,27 +153,27 @@ class Download:
                 raise OutputError(f"{self.part_path} can't be written: another program writes to it")
             return
         self._part, self._expected = None, response.content_length
-        # In this order a note is never beside octets that it does not speak of.
+        # Delete the note first, so that it never describes other octets.
         self._drop_note()
         self._file = self._open("wb")
         validator = strong_validator(response)
-        # The octets of a 206 that the user has asked for are not those from the beginning on.
+        # A 206 for the user's own Range field may not start at the first octet: it can't be resumed.
         if validator is not None and response.status == 200 and not self._is_direct:
             self._write_note(_Part(self._url, response.url, validator, _coding_of(response), response.content_length))
 
     def write(self, octets: bytes) -> None:
-        """Add *octets* to the file."""
+        """Append *octets* to the file."""
         if self._file is None:
-            raise ValueError("begin() comes first")
+            raise ValueError("start() comes first")
         with _writing(self.part_path):
             self._file.write(octets)
         self.octets += len(octets)
 
     def finish(self) -> None:
-        """Make the file what it is meant to be, now that its content is whole. Raises IncompleteError if it is not."""
+        """Rename the complete part to its final name. Raises IncompleteError if octets are missing."""
         self.close()
         if self._expected is not None and self.octets != self._expected:
-            reason = f"{self.octets} octets of {self._expected} are here, and the server sends no more"
+            reason = f"only {self.octets} of {self._expected} bytes arrived before the server stopped"
             raise IncompleteError(reason, "RFC 9110 §15.3.7")
         if self._is_direct:
             return
@@ -182,7 +182,7 @@ class Download:
         self._drop_note()
 
     def close(self) -> None:
-        """Close the file as far as it has come."""
+        """Close the file, complete or not."""
         if self._file is not None:
             with _writing(self.part_path):
                 self._file.close()
@@ -192,7 +192,7 @@ class Download:
             return open(self.part_path, mode, opener=None if self._is_direct else _open_own)
 
     def _write_note(self, part: _Part) -> None:
-        # With "x" it is a new file: what has been put there since the old one was unlinked is not written to.
+        # Mode "x" refuses a file that someone has created since the old note was unlinked.
         with _writing(self._note_path), open(self._note_path, "x", encoding="ascii") as note:
             json.dump(part._asdict(), note)
 
@@ -201,7 +201,7 @@ class Download:
             os.unlink(self._note_path)
 
     def _known_part(self) -> _Part | None:
-        """Return what there is of the same URL from an earlier time, if it can be gone on with."""
+        """Return the note of an earlier part of the same URL if it can be resumed, else None."""
         try:
             found = os.lstat(self.part_path)
             fault, path = _fault_of(found), self.part_path
@@ -212,7 +212,7 @@ class Download:
             fault = None if isinstance(error, FileNotFoundError) else error.strerror
             part = None
         if fault is not None:
-            self.obstacle = f"{path} is not believed: {fault}"
+            self.obstacle = f"{path} is not trusted: {fault}"
             return None
         if part is None or part.url != self._url or not 0 < found.st_size <= (part.length or found.st_size):
             return None
@@ -221,14 +221,14 @@ class Download:
 
 
 def _read_note(path: str) -> _Part | None:
-    """Return what a note says, or None if that is nothing. Raises OSError if it can't be read, or is not ours."""
+    """Return the contents of a note, or None if it is invalid. Raises OSError if it is unreadable or not ours."""
     with open(path, "rb", opener=_open_own) as note:
-        octets = note.read(_MOST_NOTE_OCTETS)
-    if len(octets) == _MOST_NOTE_OCTETS:
-        raise OSError(errno.EFBIG, f"it has {_MOST_NOTE_OCTETS} bytes or more")
+        octets = note.read(_MAX_NOTE_OCTETS)
+    if len(octets) == _MAX_NOTE_OCTETS:
+        raise OSError(errno.EFBIG, f"it has {_MAX_NOTE_OCTETS} bytes or more")
     try:
-        said = json.loads(octets.decode("ascii"))
-        part = _Part(*(said[name] for name in _Part._fields))
+        members = json.loads(octets.decode("ascii"))
+        part = _Part(*(members[name] for name in _Part._fields))
         are_texts = all(isinstance(each, str) for each in part[:-1])
         is_length = part.length is None or (type(part.length) is int and part.length >= 0)
         return part if are_texts and is_length and _is_strong(part.validator) else None
@@ -237,13 +237,13 @@ def _read_note(path: str) -> _Part | None:
 
 
 def _coding_of(response: ClientResponse) -> str:
-    """Return the Content-Encoding of *response* in lower case, empty for none (RFC 9110 §8.4)."""
+    """Return the Content-Encoding of *response* in lower case, or "" if it is missing (RFC 9110 §8.4)."""
     members = grammar.list_members((response.field("Content-Encoding") or "").encode("latin-1"))
     return ", ".join(member.decode("latin-1").lower() for member in members)
 
 
 def strong_validator(response: ClientResponse) -> str | None:
-    """Return what names exactly this version of the content in If-Range, or None (RFC 9110 §8.8.1, §13.1.5)."""
+    """Return the response's strong validator for If-Range, or None (RFC 9110 §8.8.1, §13.1.5)."""
     entity_tag, modified = response.field("ETag"), response.field("Last-Modified")
     if entity_tag is not None:
         return entity_tag if _is_strong(entity_tag) else None
@@ -257,7 +257,7 @@ def strong_validator(response: ClientResponse) -> str | None:
 
 
 def _is_strong(validator: str) -> bool:
-    """Return whether *validator* can stand in If-Range: a strong entity-tag or a date, ASCII and nothing else."""
+    """Return whether *validator* is valid in If-Range: a strong entity-tag or a date, all ASCII."""
     octets = validator.encode("utf-8", "surrogateescape")
     if not octets.isascii():
         return False
@@ -265,36 +265,34 @@ def _is_strong(validator: str) -> bool:
     return is_tag or grammar.parse_http_date(octets, 0.0) is not None
 
 
-def _check_rest(response: ClientResponse, part: _Part, begin: int) -> int:
-    """Return the length of the whole that a 206 brings the rest of.
+def _check_rest(response: ClientResponse, part: _Part, start: int) -> int:
+    """Return the complete length from a 206.
 
-    Raises ResponseError unless it brings just what was asked for (RFC 9110 §15.3.7.1), of the same version.
+    Raises ResponseError unless it has exactly the requested range (RFC 9110 §15.3.7.1) of the same version.
     """
     content_range = (response.field("Content-Range") or "").encode("latin-1")
     shown = grammar.printable(content_range)
     match = grammar.content_range.fullmatch(content_range)
     if match is None or match["length"] is None or match["first"] is None:
-        raise ResponseError(f'the 206 says Content-Range "{shown}", not which part of how much', "RFC 9110 §14.4")
-    # Eighteen digits count more than any file has; int() refuses thousands of them.
+        raise ResponseError(f'the 206 has Content-Range "{shown}", without a range and a length', "RFC 9110 §14.4")
+    # No file needs more than eighteen digits; int() rejects thousands of them.
     if max(map(len, match.groups())) > 18:
-        raise ResponseError(f'the 206 says Content-Range "{shown}", numbers that no file has', "RFC 9110 §14.4")
+        raise ResponseError(f'the 206 has Content-Range "{shown}", with impossible numbers', "RFC 9110 §14.4")
     first, last, length = (int(match[name]) for name in ("first", "last", "length"))
-    if not begin == first <= last < length:
-        reason = f'the 206 says Content-Range "{shown}", and octets from {begin} on were asked for'
+    if not start == first <= last < length:
+        reason = f'the 206 has Content-Range "{shown}"; the request was for bytes from {start} on'
         raise ResponseError(reason, "RFC 9110 §15.3.7")
     if response.content_length not in (None, last - first + 1):
-        reason = f'the 206 says Content-Range "{shown}", and a content of {response.content_length} octets'
+        reason = f'the 206 has Content-Range "{shown}" but {response.content_length} bytes of content'
         raise ResponseError(reason, "RFC 9110 §15.3.7")
     if part.length not in (None, length):
-        reason = f'the 206 says Content-Range "{shown}", and the part is of {part.length} octets'
+        reason = f'the 206 has Content-Range "{shown}"; the part is of {part.length} bytes'
         raise ResponseError(reason, "RFC 9110 §15.3.7")
     if (coding := _coding_of(response)) != part.coding:
-        said, known = (grammar.printable(each.encode("latin-1")) or "none" for each in (coding, part.coding))
-        reason = (
-            f"the 206 is of another version than the part: its Content-Encoding is {said}, that of the part {known}"
-        )
+        found, known = (grammar.printable(each.encode("latin-1")) or "none" for each in (coding, part.coding))
+        reason = f"the 206 is of another version than the part: its Content-Encoding is {found}, the part's {known}"
         raise ResponseError(reason, "RFC 9110 §15.3.7")
-    # A 206 must have the ETag of the 200; Last-Modified it may leave out.
+    # A 206 must repeat the ETag of the 200, but may omit Last-Modified.
     is_tag = part.validator.startswith('"')
     validator = response.field("ETag" if is_tag else "Last-Modified")
     if validator != part.validator and (is_tag or validator is not None):

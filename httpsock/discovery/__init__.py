@@ -1,12 +1,12 @@
-"""Discovery: a folder announced and found on the local network, by UDP.
+"""Discovery: announce and find a folder on the local network, over UDP.
 
-Uses the client and the server for the description of a device, which travels by HTTP.
+Device descriptions travel over HTTP, by the client and the server of this package. In reading order:
 
-    ssdp              HTTP in datagrams, as values
-    multicast         datagrams to a group, network by network
-    networks          the networks of this machine, as they come and go
-    answers           answers that are due, a share for each neighbour
-    description       the description of a device, as a value
-    description_server  the description of this one, by HTTP
-    announcer         recvfrom(), sendto(): says that a folder is served
+    ssdp              SSDP messages: HTTP in datagrams, as values
+    multicast         send to a group and join it, on each interface
+    networks          list this machine's interfaces, and watch for changes
+    answers           delayed answers, with a rate limit for each neighbour
+    description       format and parse device descriptions
+    description_server  serve this machine's descriptions over HTTP
+    announcer         recvfrom(), sendto(): announce a folder, answer searches
 """

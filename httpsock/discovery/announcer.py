@@ -1,18 +1,19 @@
-"""The announcer: says on the local network that a folder is served, and answers who looks for it.
+"""The announcer: announce a served folder on the local network, and answer searches for it.
 
-This is the file to read for what a UDP server does:
+Read this file to see what a UDP server does:
 
     1  create         socket()
-       configure      setsockopt()           join the group of those who listen
+       configure      setsockopt()           join the multicast group
     2  bind           bind()
-    3  communicate    recvfrom(), sendto()   each datagram for itself, from and to anybody
+    3  communicate    recvfrom(), sendto()   each datagram is independent, from and to any address
     4  close          close()
 
-There is no listen() and no accept(): nobody connects. What is sent may be lost, doubled or overtaken, and nobody is
-told; so it is said twice, and again before it is forgotten.
+UDP has no connections, so there is no listen() and no accept(). The network may lose, duplicate or reorder datagrams
+without an error, so the announcer sends each one twice, and repeats it before it expires.
 
-There is one socket for each interface: Linux lets a socket join on 20 only, and what a socket has joined goes with it.
-Interfaces and addresses come and go while it runs: it follows (networks.py), and tells of no address that is gone.
+Each interface has its own socket: Linux limits a socket to 20 memberships, and drops them when the socket closes.
+Interfaces and addresses change while the announcer runs: it follows them (``networks``) and announces only current
+addresses.
 
 UPnP Device Architecture 2.0 §1.1.2, §1.2 (advertisement), §1.3 (search); RFC 1112 §6, §7 (multicast).
 """
@@ -34,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Self
 from httpsock.http.text import visible
 from httpsock.server.poller import READABLE, open_poller
 from httpsock.server.server import print_stderr
-from httpsock.tracing.sockets import Emit, TracedDatagramSocket, discard, error_attributes, everybody
+from httpsock.tracing.sockets import Emit, TracedDatagramSocket, discard, error_attributes
 
 from .answers import Answers
 from .description_server import DescriptionServer
@@ -54,39 +55,39 @@ from .ssdp import (
 )
 
 if TYPE_CHECKING:
-    # Loaded by who wants it.
+    # At run time, only a traced announcer loads it.
     from httpsock.tracing.trace import TraceWriter
 
-# UDA 2.0 §1.1.2: no further than the network at hand and its next neighbour.
+# UDA 2.0 §1.1.2: the default time to live is 2.
 _HOPS = 2
-# UDA 2.0 §1.2.2: said again at random moments before half of its time is over.
+# UDA 2.0 §1.2.2: announce again at a random time, before half of max-age has passed.
 _AGAIN_SECONDS = MAX_AGE_SECONDS / 2
-# As nobody knows who has heard it, it is said twice.
+# UDP may lose a datagram: send each one twice.
 _TIMES = 2
 _MOST_OCTETS = 8192
 _STOP_SECONDS = 5.0
-# So much is shown of a datagram that is ignored.
+# Trace this much of an ignored datagram.
 _MOST_SHOWN = 2048
-# The networks are looked at so long after a change, since changes come in groups; and this often in any case.
+# Scan the interfaces this long after a change, since changes come in groups; and this often in any case.
 _SETTLING_SECONDS = 0.5
 _LOOK_SECONDS = 5.0
-# So many different faults are reported, each once.
+# Report at most this many different faults, each once.
 _MOST_FAULTS = 100
 _IS_LINUX = sys.platform.startswith("linux")
-# What lets several sockets have one port.
+# The socket options that let several sockets bind one port.
 _SHARING = (socket.SO_REUSEADDR,) if _IS_LINUX else (socket.SO_REUSEADDR, getattr(socket, "SO_REUSEPORT", 4))
-# Linux gives each socket what any socket has joined, unless it is told not to: IP_MULTICAST_ALL, IPV6_MULTICAST_ALL.
+# By default Linux delivers every group that any socket has joined; these disable it: IP(V6)_MULTICAST_ALL.
 _HEAR_ALL = {socket.AF_INET: (socket.IPPROTO_IP, 49), socket.AF_INET6: (socket.IPPROTO_IPV6, 29)} if _IS_LINUX else {}
 
 
 class Announcer:
-    """Announces a folder that is served at *port* of the addresses *hosts*, from a thread of its own.
+    """Announce, from its own thread, a folder that is served at *port* of the addresses *hosts*.
 
-    ``with Announcer(...):`` It serves the descriptions from a server of its own: that of the folder knows nothing of
-    it. Among *hosts*, 0.0.0.0 and :: stand for the addresses of all networks, as they come and go. Networks where
-    nothing can be announced are passed over, and *report* is told why. *trace* is told of each call that is made.
+    ``with Announcer(...):`` A second HTTP server publishes the descriptions, so that the folder's server stays
+    unaware of them. Among *hosts*, 0.0.0.0 and :: stand for the addresses of all networks, present and future. A
+    network that fails is skipped, with a reason to *report*. *trace* receives an event for each socket call.
     *group_port* is for tests; 0 takes a free one.
-    Raises OSError if no address can be announced, and none may come; ValueError if there is no address.
+    Raises OSError if every address fails and *hosts* has no wildcard; ValueError for an invalid address.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class Announcer:
         trace: "TraceWriter | None" = None,
         group_port: int = PORT,
     ) -> None:
-        # The same folder of the same machine is the same device, whenever it is served.
+        # The same folder on the same machine keeps its identity across restarts.
         identity = uuid.uuid5(
             uuid.NAMESPACE_URL, f"httpsock:{platform.node()}:{uuid.getnode()}:{visible(directory)}:{port}"
         )
@@ -107,12 +108,12 @@ class Announcer:
         self._device = Device(identity, "", server, int(time.time()))
         self._name = f"{os.path.basename(directory) or directory} on {platform.node()}"
         self._port = port
-        # Whether another process announces the same by now: then nobody takes leave.
+        # Whether a successor process announces the folder now: then send no byebye.
         self.is_replaced = False
         self._report = report
         self._faults: dict[str, str] = {}
         self._emit: Emit = trace.server if trace else discard
-        self._wants = trace.includes if trace else everybody
+        self._wants = trace.includes if trace else lambda _: True
         self._create: Callable[[int, int], socket.socket] = (
             partial(TracedDatagramSocket, emit=trace.server, wants=trace.includes) if trace else socket.socket
         )
@@ -126,7 +127,7 @@ class Announcer:
             opened.callback(self._poller.close)
             opened.callback(self._close_all)
             self._open(opened)
-            # What has been opened is closed when the announcer is left.
+            # __exit__ closes all of these.
             self._opened = opened.pop_all()
         self._again = 0.0
         self._look = time.monotonic() + _LOOK_SECONDS
@@ -134,12 +135,12 @@ class Announcer:
 
     @property
     def group_port(self) -> int:
-        """The port at which it hears what is said to the group."""
+        """The port that receives the group's datagrams."""
         return self._group_port
 
     def _open(self, opened: contextlib.ExitStack) -> None:
-        """Join the group on all networks that there are, and start to listen for who asks for descriptions."""
-        # Before the networks are looked at, so that no change is missed.
+        """Join the group on all networks, and create the description server."""
+        # Watch for changes before the first scan, so as not to miss one.
         self._changes = open_changes()
         if self._changes:
             self._poller.register(opened.enter_context(self._changes).fileno(), READABLE)
@@ -154,15 +155,15 @@ class Announcer:
             self.devices[each] = self._descriptions.add(each, self._device)
         self._report_faults(faults)
         if not joined:
-            self._report("httpsock: there is no network to announce the folder on; it is announced when there is one.")
+            self._report("httpsock: no network to announce the folder on; waiting for one.")
         awakened, awakener = socket.socketpair()
         self._wakeup_reader, self._wakeup_writer = opened.enter_context(awakened), opened.enter_context(awakener)
         self._poller.register(self._wakeup_reader.fileno(), READABLE)
 
-    # --- the networks, as they come and go ---------------------------------------------------------------------------
+    # --- networks that come and go -----------------------------------------------------------------------------------
 
     def _join(self, wanted: Iterable[Interface], faults: dict[str, OSError]) -> list[Interface]:
-        """Return those of the interfaces *wanted* on whose networks it will be heard: each has a socket."""
+        """Open a socket for each interface in *wanted*; return those that have joined the group."""
         joined: list[Interface] = []
         for each in wanted:
             try:
@@ -190,41 +191,41 @@ class Announcer:
         self._emit("join", attributes)
 
     def _follow(self) -> None:
-        """Join and announce where networks have come, leave where they have gone (UDA 2.0 §1.2.2 to §1.2.4)."""
+        """Join and announce on new networks, leave those that are gone (UDA 2.0 §1.2.2 to §1.2.4)."""
         wanted = self._hosts.interfaces()
         gone = [each for each in self.devices if each not in wanted]
-        # A network that can't be joined now is tried again each time.
+        # Each scan retries the networks that could not be joined.
         faults: dict[str, OSError] = {}
         came = self._join([each for each in wanted if each not in self.devices], faults)
         self._report_faults(faults)
         staying = [each for each in self.devices if each not in gone]
         for each in gone:
             beside = [other for other in came + staying if _is_beside(other, each)]
-            self._say_twice({each: beside[0] if beside else each}, Device.byebye)
+            self._send_twice({each: beside[0] if beside else each}, Device.byebye)
             self._leave(each)
-        # What has just taken leave is still there at another address of the same network.
+        # A byebye for one address also removes its neighbours on that network: announce those again.
         again = [each for each in staying if any(_is_beside(each, left) for left in gone)]
         if came:
-            # A device that has got another network says so on the others, and is numbered anew.
+            # UDA 2.0 §1.2.4: with a new network, send an update with a new boot number on the others.
             booted = max(int(time.time()), self._device.booted + 1)
-            self._say_twice({each: each for each in staying}, lambda device: device.update(booted))
+            self._send_twice({each: each for each in staying}, lambda device: device.update(booted))
             self._device = self._device._replace(booted=booted)
             for each in staying:
                 self.devices[each] = self.devices[each]._replace(booted=booted)
             for each in came:
                 self._guard(self._describe, each)
-        self._say_twice({each: each for each in came + again if each in self.devices}, Device.alive)
+        self._send_twice({each: each for each in came + again if each in self.devices}, Device.alive)
 
     def _describe(self, each: Interface) -> None:
         try:
             self.devices[each] = self._descriptions.add(each, self._device)
         except OSError:
-            # It is tried again when the networks are looked at next.
+            # The next scan tries again.
             self._close(each)
             raise
 
     def _leave(self, each: Interface) -> None:
-        """Forget an interface, and all that would tell of it."""
+        """Remove an interface, its pending answers and its description."""
         self._answers.forget(each)
         self._close(each)
         self._descriptions.remove(self.devices.pop(each))
@@ -241,7 +242,7 @@ class Announcer:
     # --- the loop ----------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        """Announce, answer, announce again, until stopped; then take leave, unless somebody goes on."""
+        """Announce and answer searches until stopped; then send byebye, unless a successor has taken over."""
         self._keep_time(time.monotonic())
         while True:
             due = min(self._again, self._look, self._answers.next_moment)
@@ -256,7 +257,7 @@ class Announcer:
             self._announce(Device.byebye)
 
     def _keep_time(self, now: float) -> None:
-        """Do all that is due. When it is due again is decided first, so that no fault repeats without end."""
+        """Run the timers that are due; set each one's next time first, so that a fault can't loop."""
         if now >= self._look:
             self._look = now + _LOOK_SECONDS
             self._guard(self._follow)
@@ -269,22 +270,22 @@ class Announcer:
         self._guard(self._send_what_is_due, now)
 
     def _guard(self, step: Callable[..., object], *arguments: object) -> None:
-        """Do one step of the loop. A fault costs this step and one report, never the loop."""
+        """Run one step of the loop. An error ends this step with one report; the loop goes on."""
         try:
             step(*arguments)
         except OSError as error:
             self._report_faults({getattr(step, "__name__", ""): error})
         except Exception as error:
-            # Whatever a datagram or a network did is dealt with elsewhere; this is a fault of our own.
+            # Faults of datagrams and networks are handled elsewhere; this is a bug of ours.
             import traceback
 
             place = traceback.extract_tb(error.__traceback__)[-1]
             self._report_once(f"{place.filename}:{place.lineno}", traceback.format_exc())
 
     def _report_faults(self, faults: dict[str, OSError]) -> None:
-        """Report, once, where the folder can't be announced, and why."""
+        """Report each failure to announce once, with its address and reason."""
         for where, fault in faults.items():
-            # What is no address is a step of the loop.
+            # A key that starts with "_" is a step of the loop, not an address.
             place = "" if where.startswith("_") else f" at {where}"
             self._report_once(where, f"httpsock: the folder can't be announced{place}: {fault.strerror or fault}.")
 
@@ -295,24 +296,24 @@ class Announcer:
                 self._report(text)
 
     def _announce(self, what: Callable[[Device], Iterable[bytes]]) -> None:
-        """Send *what* each device has to say to the group, on the network that it is about."""
+        """Multicast the datagrams that *what* makes for each device, on the device's own network."""
         for each in self.devices:
             self._send(each, each, what)
 
-    def _say_twice(self, whom: dict[Interface, Interface], what: Callable[[Device], Iterable[bytes]]) -> None:
-        """Send *what* the devices have to say, each on the network of the interface that stands beside it."""
+    def _send_twice(self, routes: dict[Interface, Interface], what: Callable[[Device], Iterable[bytes]]) -> None:
+        """Multicast the datagrams about each interface in *routes*, by the interface that it maps to."""
         for _ in range(_TIMES):
-            for about, via in whom.items():
+            for about, via in routes.items():
                 self._send(about, via, what)
 
     def _send(self, about: Interface, via: Interface, what: Callable[[Device], Iterable[bytes]]) -> None:
-        # A network that is down hears nothing; it is not worth more than silence.
+        # If the network is down, the next announcement will do.
         with contextlib.suppress(OSError):
             for datagram in what(self.devices[about]):
                 via.send(self._sockets[via], datagram, _group_of(via.family), self._group_port)
 
     def _hear(self, descriptor: int) -> None:
-        """Receive what has come: a datagram, or word of a change."""
+        """Receive from a ready socket: a datagram, or a change of networks."""
         now = time.monotonic()
         if self._changes and descriptor == self._changes.fileno():
             discard_changes(self._changes)
@@ -322,9 +323,9 @@ class Announcer:
                 self._receive(each, receiver, now)
 
     def _receive(self, each: Interface, receiver: socket.socket, now: float) -> None:
-        """Receive one datagram; if it is a search of a neighbour's, let its answers wait for their moment."""
+        """Receive one datagram; if it is a search by a neighbour, queue the answers."""
         try:
-            # 3. Communicate: one recvfrom() is one datagram, whole, and says whose it is.
+            # 3. Communicate: one recvfrom() returns one whole datagram and its source address.
             octets, peer = receiver.recvfrom(_MOST_OCTETS + 1)
         except OSError:
             return
@@ -340,31 +341,33 @@ class Announcer:
         except DatagramError as error:
             emit("ignore", error.attributes)
 
-    def _answer(self, search: Search, peer: tuple[Any, ...], heard_at: Interface, now: float, emit: Emit) -> None:
-        """Let the answers to *search* wait for their moment. Raises DatagramError if there are none."""
-        about = self._interface_towards(peer, heard_at)
+    def _answer(self, search: Search, peer: tuple[Any, ...], received_on: Interface, now: float, emit: Emit) -> None:
+        """Queue the answers to *search* for a random time. Raises DatagramError if it does not match."""
+        about = self._interface_towards(peer, received_on)
         answers = list(self.devices[about].answers(search))
         if not answers:
-            raise DatagramError(f'"{visible(search.target[:80])}" is nothing of ours', "UDA 2.0 §1.3.3")
-        # UDA 2.0 §1.3.3: at a random moment, so that not all devices of a network speak at once; and in time for who is
-        # slow to listen.
+            raise DatagramError(
+                f'the search is for "{visible(search.target[:80])}", not for this device', "UDA 2.0 §1.3.3"
+            )
+        # UDA 2.0 §1.3.3: a random delay, so that the devices of a network do not all answer together; at most half of
+        # MX, to be in time for a slow receiver.
         longest = search.seconds / 2
-        self._answers.add(answers, peer, (heard_at, about), longest, now)
+        self._answers.add(answers, peer, (received_on, about), longest, now)
         if longest:
             emit("wait", {"for": "a random moment to answer", "seconds": longest})
 
     def _send_what_is_due(self, now: float) -> None:
         for due in self._answers.take_due(now):
             with contextlib.suppress(OSError):
-                self._sockets[due.heard_at].sendto(due.datagram, due.peer)
+                self._sockets[due.received_on].sendto(due.datagram, due.peer)
 
-    def _interface_towards(self, peer: tuple[Any, ...], heard_at: Interface) -> Interface:
-        """Return the interface that *peer* is to be told of: the one that datagrams to it would leave from.
+    def _interface_towards(self, peer: tuple[Any, ...], received_on: Interface) -> Interface:
+        """Return the interface that routes to *peer*: its address is the one to answer with.
 
-        Raises DatagramError if that has just come, and is not announced yet.
+        Raises DatagramError if that interface is new and not announced yet.
         """
-        # connect() of a datagram socket sends nothing.
-        with contextlib.suppress(OSError), socket.socket(heard_at.family, socket.SOCK_DGRAM) as probe:
+        # connect() on a datagram socket only looks up the route.
+        with contextlib.suppress(OSError), socket.socket(received_on.family, socket.SOCK_DGRAM) as probe:
             probe.connect(peer)
             name = probe.getsockname()
             zone = name[3] if len(name) > 2 else 0
@@ -372,8 +375,8 @@ class Announcer:
                 if each.address == str(name[0]).partition("%")[0] and zone in (0, each.number):
                     return each
         if self._hosts.of_all:
-            raise DatagramError("the network has changed, and is not announced yet", "UDA 2.0 §1.2.4")
-        return heard_at
+            raise DatagramError("the network has changed and is not announced yet", "UDA 2.0 §1.2.4")
+        return received_on
 
     def __enter__(self) -> Self:
         self._descriptions.start()
@@ -385,29 +388,29 @@ class Announcer:
     ) -> None:
         self._wakeup_writer.send(b"\0")
         self._thread.join(_STOP_SECONDS)
-        # 4. Close: nobody notices; that is what byebye is for.
+        # 4. Close: UDP tells no peer, which is why byebye exists.
         self._opened.close()
 
 
 def _is_beside(one: Interface, other: Interface) -> bool:
-    """Return whether both are addresses of one family on one network."""
+    """Return whether both are addresses of one family on one interface."""
     return one != other and one.number == other.number and one.family == other.family
 
 
 def _neighbours_search(datagram: Datagram, host: str) -> Search:
-    """Return the search that *datagram* is. Raises DatagramError if it is none, or *host* is not to be answered."""
+    """Return *datagram* as a search. Raises DatagramError if it is not one, or *host* is not on a local network."""
     if not is_near(host):
-        raise DatagramError(f"{host} is not of this network", "UDA 2.0 §1.3.3")
+        raise DatagramError(f"{host} is not on a local network", "UDA 2.0 §1.3.3")
     return search_of(datagram)
 
 
 def _bind(created: socket.socket, port: int) -> None:
-    """Take the port that all programs of a machine that speak SSDP share. Raises OSError."""
-    # 1. Create: a descriptor for datagrams of UDP, over IPv4 or IPv6, which is *created*.
+    """Bind the port that all SSDP programs of a machine share. Raises OSError."""
+    # 1. Create: the caller has made a descriptor for UDP datagrams, over IPv4 or IPv6.
     for option in _SHARING:
         created.setsockopt(socket.SOL_SOCKET, option, 1)
     for level, option in [_HEAR_ALL[created.family]] if created.family in _HEAR_ALL else []:
-        # Kernels before 2.6.31, of IPv6 before 4.20, have no such option: then searches are heard twice.
+        # Kernels before 2.6.31 (IPv6: 4.20) lack the option: they deliver each search twice.
         with contextlib.suppress(OSError):
             created.setsockopt(level, option, 0)
     if created.family == socket.AF_INET6:
@@ -415,7 +418,7 @@ def _bind(created: socket.socket, port: int) -> None:
         created.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, _HOPS)
     else:
         created.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, _HOPS)
-    # 2. Bind: at all addresses, since what is said to the group is for none of ours.
+    # 2. Bind: all addresses, since multicast datagrams are addressed to the group.
     created.bind(("::" if created.family == socket.AF_INET6 else "", port))
     created.setblocking(False)
 

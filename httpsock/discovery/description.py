@@ -1,8 +1,8 @@
-"""The description of a device: its name, and the page to look at; written for ours, read from others.
+"""Device descriptions: format our own, parse those of others for a name and a page.
 
-A control point gets it by HTTP from the LOCATION that a device announces. Others' descriptions come from strangers: two
-elements are read by patterns that take linear time. No entity is defined, nothing nested is followed, no encoding but
-four is decoded. Knows nothing of sockets.
+A control point downloads the description from the LOCATION that a device announces. Input is untrusted, so the parser
+matches three elements with linear-time patterns: it ignores document types and nesting, and decodes few encodings.
+Must not know sockets.
 
 UPnP Device Architecture 2.0 §2.3 (description), 1.0 §2.1 (URLBase); XML 1.0 §4.1 (references), §4.3.3 (encodings);
 RFC 3986 §5 (relative references).
@@ -20,7 +20,7 @@ from .ssdp import DEVICE_TYPE, Device
 # UDA 2.0 §2.3: a name has fewer than 64 characters.
 _OUR_CHARACTERS = 63
 _THEIR_CHARACTERS = 100
-# XML 1.0 §4.3.3 and its appendix F: a mark at the beginning, else a declaration, else UTF-8.
+# XML 1.0 §4.3.3 and appendix F: a byte order mark, else a declaration, else UTF-8.
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _ENCODINGS = {b"iso-8859-1": "latin-1", b"us-ascii": "latin-1", b"windows-1252": "cp1252"}
 _declaration = re.compile(rb"""<\?xml[^<>]{1,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
@@ -34,8 +34,7 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 def format_description(device: Device, name: str, url: str) -> bytes:
     """Return the description of *device*: its *name*, and the *url* of the folder.
 
-    There is no service (UDA 2.0 §2.1: the list may be left out). What is not printable is escaped, since XML has no
-    other way to hold it.
+    It has no services (UDA 2.0 §2.1 allows that). XML can't hold control characters, so escape them visibly.
     """
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <root xmlns="urn:schemas-upnp-org:device-1-0" configId="1">
@@ -53,16 +52,16 @@ def format_description(device: Device, name: str, url: str) -> bytes:
 
 
 class Description(NamedTuple):
-    """What is read of a description; each is empty if it is missing."""
+    """The elements of a description that this program uses; a missing one is empty."""
 
     name: str
     presentation: str
     base: str
 
     def page(self, location: Url) -> Url | None:
-        """Return the URL of the page to look at, or None if there is none that is http.
+        """Return the presentation URL, or None if it is missing or not http.
 
-        It may be relative, to the URLBase of UDA 1.0 if there is one, else to *location*, the description's own URL.
+        Resolve a relative one against the URLBase of UDA 1.0, else against *location*, the description's own URL.
         """
         if not self.presentation:
             return None
@@ -73,7 +72,7 @@ class Description(NamedTuple):
 
 
 def parse_description(octets: bytes) -> Description:
-    """Return what *octets* say of a device. Any octets are a description, if an empty one."""
+    """Return the description in *octets*; without known elements it is empty."""
     text = _decoded(octets)
     name, presentation, base = (_first(pattern, text) for pattern in _ELEMENTS.values())
     return Description(name[:_THEIR_CHARACTERS], presentation, base)
@@ -89,7 +88,7 @@ def _decoded(octets: bytes) -> str:
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:
-    """Return the text of the first such element, or nothing if there is none."""
+    """Return the text of the first element that matches, or ""."""
     match = pattern.search(text)
     if match is None:
         return ""
@@ -102,5 +101,5 @@ def _character(reference: re.Match[str]) -> str:
     if name:
         return _NAMED[name]
     number = int(decimal) if decimal else int(hexadecimal, 16)
-    # XML 1.0 §2.2: no surrogate, nothing beyond Unicode.
+    # XML 1.0 §2.2: surrogates and numbers beyond Unicode are not characters.
     return _REPLACEMENT if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF else chr(number)

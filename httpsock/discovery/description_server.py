@@ -1,6 +1,6 @@
-"""The server of descriptions: a folder of its own with one for each interface, and an HTTP server for it.
+"""The description server: a temporary folder with one description for each interface, served over HTTP.
 
-The server of the announced folder knows nothing of it, and stays free of names that are not the user's.
+It is separate from the announced folder's server, which publishes only the user's own names.
 
 UPnP Device Architecture 2.0 §2 (description); RFC 9110 §9.3.1 (GET).
 """
@@ -19,7 +19,7 @@ from .ssdp import Device
 
 
 class DescriptionServer:
-    """Serves, at *hosts*, descriptions of a folder that is called *name* and served at *port*."""
+    """Serve, at *hosts*, the descriptions of the folder *name*, which is served at *port*."""
 
     def __init__(self, hosts: Sequence[str], name: str, port: int) -> None:
         self._name = name
@@ -32,7 +32,7 @@ class DescriptionServer:
             self._opened = opened.pop_all()
 
     def start(self) -> None:
-        """Start to serve."""
+        """Start serving."""
         self._server.start()
 
     def close(self) -> None:
@@ -40,9 +40,9 @@ class DescriptionServer:
         self._opened.close()
 
     def add(self, each: Interface, device: Device) -> Device:
-        """Describe the folder as it is reached at an interface; return *device* with the location of that.
+        """Write the description for an interface; return *device* with its location.
 
-        No location is used twice, so that nothing remembered of one is wrong for another.
+        Each location is new, so that a control point's cache is never wrong.
         """
         described = device._replace(location=f"{url_of(each.address, self._server.port)}{next(self._numbers)}.xml")
         with open(self._file_of(described), "wb") as file:
@@ -50,7 +50,7 @@ class DescriptionServer:
         return described
 
     def refresh(self, device: Device) -> None:
-        """Let the description look new: systems delete temporary files that are old. Raises OSError."""
+        """Touch the description, since systems delete old temporary files. Raises OSError."""
         os.utime(self._file_of(device))
 
     def remove(self, device: Device) -> None:

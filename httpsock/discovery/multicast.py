@@ -1,7 +1,7 @@
-"""Multicast: datagrams to all who have joined a group, network by network.
+"""Multicast: send to a group and join it, on each interface.
 
-What is sent to a group leaves by one interface, and reaches who has joined on the network there. IPv4 knows an
-interface by one of its addresses, IPv6 by a number, which its link-local addresses need besides.
+A multicast datagram leaves by one interface and reaches the members of the group on its network. IPv4 identifies an
+interface by one of its addresses, IPv6 by its index, which link-local addresses need too.
 
 RFC 1112 §6, §7 (IPv4); RFC 3493 §5.2 (IPv6); RFC 4007 §6, §11 (link-local addresses and their zones).
 """
@@ -19,9 +19,9 @@ _NEAR = [
 
 
 class Interface(NamedTuple):
-    """An interface of ours: an address that we have there, and its number, 0 if that is not known.
+    """A network interface of this machine: one of its addresses, and its index, or 0 if that is unknown.
 
-    An interface that is deleted and made again has another number.
+    An interface that is deleted and created again has a new index.
     """
 
     address: str
@@ -29,21 +29,21 @@ class Interface(NamedTuple):
 
     @property
     def family(self) -> socket.AddressFamily:
-        """The family of its address."""
+        """The address family."""
         return socket.AF_INET6 if ":" in self.address else socket.AF_INET
 
     @property
     def is_link_local(self) -> bool:
-        """Whether the address is one of IPv6 that each network has alike."""
+        """Whether it is a link-local IPv6 address, which is unique on its network only."""
         return self.family == socket.AF_INET6 and ipaddress.ip_address(self.address).is_link_local
 
     @property
     def host(self) -> str:
-        """Its address as others on this machine have to write it."""
+        """The address as programs on this machine write it, with its zone."""
         return with_zone(self.address, self.number)
 
     def join(self, receiver: socket.socket, group: str) -> None:
-        """Let a socket hear what is said to *group* there. Raises OSError."""
+        """Join *group* on this interface. Raises OSError."""
         if self.family == socket.AF_INET6:
             wanted = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", self.number)
             receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, wanted)
@@ -53,35 +53,35 @@ class Interface(NamedTuple):
 
     @property
     def _ipv4(self) -> bytes:
-        """What names it among those of IPv4: an address that it has, and on Linux its number, which decides."""
+        """The interface as IPv4 options name it: its address and, on Linux, its index, which takes precedence."""
         return socket.inet_aton(self.address) + (struct.pack("@i", self.number) if self.number else b"")
 
     def send(self, sender: socket.socket, octets: bytes, group: str, port: int) -> None:
-        """Send one datagram to *group* there. Raises OSError."""
+        """Send one datagram to *group* by this interface. Raises OSError."""
         if self.family == socket.AF_INET6:
             sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, self.number)
             sender.sendto(octets, (group, port, 0, self.number))
         else:
-            # struct ip_mreqn, of which the group is not used here; or the address alone.
+            # struct ip_mreqn, whose group is unused here; or the address alone.
             named = bytes(4) + self._ipv4 if self.number else self._ipv4
             sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, named)
             sender.sendto(octets, (group, port))
 
 
 def sender(address: tuple[Any, ...]) -> str:
-    """Return whose *address* it is, as recvfrom() gives it: the host, with its zone if it is a link-local one."""
+    """Return the host of an *address* from recvfrom(), with the zone of a link-local one."""
     host = str(address[0]).partition("%")[0]
     return with_zone(host, address[3]) if len(address) > 2 else host
 
 
 def with_zone(address: str, number: int) -> str:
-    """Return *address*, and if it is one of many networks' alike, the number of the interface (RFC 4007 §11)."""
+    """Return *address*, with its zone if it is link-local (RFC 4007 §11)."""
     is_of_a_zone = number and ":" in address and ipaddress.ip_address(address).is_link_local
     return f"{address}%{number}" if is_of_a_zone else address
 
 
 def is_near(host: str) -> bool:
-    """Return whether *host* is an address of a local network (of IPv6: of the link itself) or of this machine."""
+    """Return whether *host* is on a local network (IPv6: on the same link) or on this machine."""
     address = ipaddress.ip_address(host.partition("%")[0])
-    # An address of IPv4 in the form of one of IPv6 comes to no socket of ours.
+    # Our sockets never receive IPv4-mapped IPv6 addresses.
     return any(address in network for network in _NEAR)

@@ -1,8 +1,8 @@
-"""Networks: which interfaces and addresses this machine has now, and being told when that changes.
+"""Networks: list this machine's interfaces and addresses, and watch for changes.
 
-Linux is asked over netlink: a request for all links or all addresses is answered by one message for each. A netlink
-socket that has joined the groups of the kernel becomes readable at each change; the messages are not read, since
-looking again tells all of it. Other systems are asked for the addresses that their routes use.
+On Linux this uses netlink: the kernel answers a dump request with one message for each link or address. A netlink
+socket in the kernel's multicast groups becomes readable at each change; its messages are discarded, and the caller
+lists everything again. On other systems, the addresses of the routes stand in.
 
 RFC 3549 §2.3 (messages), §3.1.1 (links), §3.1.2 (addresses); RFC 1112 §6 (interfaces).
 """
@@ -25,7 +25,7 @@ _ERROR, _DONE = 2, 3
 _GET_LINKS, _GET_ADDRESSES = 18, 22
 _REQUEST_ALL = 0x301
 _IS_UP, _IS_LOOPBACK, _IS_RUNNING = 0x01, 0x08, 0x40
-# Duplicate address detection has not ended yet, or has found one (RFC 4862 §5.4).
+# Duplicate address detection is still running, or has found a duplicate (RFC 4862 §5.4).
 _IS_TENTATIVE = 0x48
 _ADDRESS_AND_LOCAL = (1, 2)
 # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
@@ -36,7 +36,7 @@ _ANSWER_SECONDS = 5.0
 
 
 class Hosts:
-    """The numeric addresses at which a folder is served; 0.0.0.0 and :: stand for those of all networks."""
+    """The numeric addresses of a server; 0.0.0.0 and :: stand for those of all networks."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self.of_all = [host for host in hosts if host in ("0.0.0.0", "::")]
@@ -44,11 +44,11 @@ class Hosts:
 
     @property
     def all(self) -> list[str]:
-        """Where to listen for those that reach any of them."""
+        """The addresses to listen on to be reachable at any of them."""
         return [*self.of_all, *self._own]
 
     def first(self, faults: dict[str, OSError]) -> list[Interface]:
-        """Return their interfaces, whether or not there are such addresses; note in *faults* where that is unknown."""
+        """Return the interfaces, present or not; store an unknown one's error in *faults*."""
         found = []
         for host in self._own:
             try:
@@ -58,12 +58,12 @@ class Hosts:
         return [*dict.fromkeys(found + self._of_networks())]
 
     def keep(self, joined: Sequence[Interface]) -> None:
-        """Forget the addresses that are not among *joined*: one that never was is a mistake."""
+        """Drop the addresses that are not among *joined*: an address that never worked is a mistake."""
         known = {each.address: each.host for each in joined}
         self._own = [known[plain] for host in self._own if (plain := host.partition("%")[0]) in known]
 
     def interfaces(self) -> list[Interface]:
-        """Return the interfaces that have these addresses now. Raises OSError if they can't be known."""
+        """Return the interfaces that have these addresses now. Raises OSError if the look-up fails."""
         own = [interface(host) for host in self._own if _is_ours(host)]
         return [*dict.fromkeys(own + self._of_networks())]
 
@@ -73,7 +73,7 @@ class Hosts:
 
 
 def _is_ours(host: str) -> bool:
-    """Return whether this machine has the numeric address *host* now. Raises OSError if it can't be known."""
+    """Return whether this machine has the numeric address *host* now. Raises OSError if the look-up fails."""
     try:
         family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -86,7 +86,7 @@ def _is_ours(host: str) -> bool:
 
 
 def interface(host: str) -> Interface:
-    """Return the interface that has *host*, a numeric address of ours. Raises OSError if there is none."""
+    """Return the interface with the numeric address *host*. Raises OSError if no interface has it."""
     address = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0][4]
     known = [each.number for each in interfaces(with_loopback=True) if each.address == address[0]]
     number = (int(address[3]) if len(address) > 2 else 0) or (known or [0])[0]
@@ -96,12 +96,12 @@ def interface(host: str) -> Interface:
 
 
 def announcing_interfaces() -> list[Interface]:
-    """Return where this machine is reached from its networks: addresses of IPv4, link-local ones of IPv6."""
+    """Return the interfaces to announce on: IPv4 addresses, and link-local IPv6 addresses."""
     return [each for each in interfaces() if each.family == socket.AF_INET or each.is_link_local]
 
 
 def interfaces(*, with_loopback: bool = False) -> list[Interface]:
-    """Return each address of each interface that is up and connected. Raises OSError if they can't be known now."""
+    """Return each address of each interface that is up and connected. Raises OSError if the look-up fails."""
     try:
         wanted = _IS_UP | _IS_RUNNING
         ignored = 0 if with_loopback else _IS_LOOPBACK
@@ -112,18 +112,18 @@ def interfaces(*, with_loopback: bool = False) -> list[Interface]:
             if links.get(each.number, 0) & wanted == wanted and not links[each.number] & ignored
         ]
     except (OSError, AttributeError) as error:
-        # AttributeError: this system has no netlink at all.
+        # AttributeError: this system has no netlink.
         if isinstance(error, OSError) and error.errno not in _NO_NETLINK:
             raise
         return [Interface(address) for address in local_addresses() if ":" not in address]
 
 
 def _addresses() -> Iterator[Interface]:
-    """Give all addresses that can be used, with their interfaces."""
+    """Yield all usable addresses with their interfaces."""
     for message in _all(_GET_ADDRESSES):
         family, _, flags, _, index = _ADDRESS.unpack_from(message)
         is_usable = family == socket.AF_INET or (family == socket.AF_INET6 and not flags & _IS_TENTATIVE)
-        # Of a point-to-point link IFA_ADDRESS is the peer's, and IFA_LOCAL ours; the larger number comes last.
+        # On a point-to-point link, IFA_ADDRESS is the peer's and IFA_LOCAL ours; sorting puts IFA_LOCAL last.
         found = sorted(each for each in _attributes(message[_ADDRESS.size :]) if each[0] in _ADDRESS_AND_LOCAL)
         yield from [Interface(socket.inet_ntop(family, octets), index) for _, octets in found[-1:] if is_usable]
 
@@ -136,7 +136,7 @@ def _attributes(octets: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _all(kind: int) -> Iterator[bytes]:
-    """Ask the kernel for all of a *kind*; give the content of each message of its answer. Raises OSError."""
+    """Request a dump of one *kind* from the kernel; yield the content of each message. Raises OSError."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asking:
         asking.settimeout(_ANSWER_SECONDS)
         asking.send(_HEADER.pack(_HEADER.size + 4, kind, _REQUEST_ALL, 0, 0) + bytes(4))
@@ -159,7 +159,7 @@ def _aligned(length: int) -> int:
 
 
 def open_changes() -> socket.socket | None:
-    """Return a socket that is readable when a link or an address has changed, or None where there is none."""
+    """Return a socket that becomes readable when a link or an address changes, or None if not supported."""
     with contextlib.suppress(OSError, AttributeError), contextlib.ExitStack() as opened:
         changes = opened.enter_context(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE))
         changes.bind((0, _GROUPS))
@@ -170,8 +170,8 @@ def open_changes() -> socket.socket | None:
 
 
 def discard_changes(changes: socket.socket) -> None:
-    """Receive all that is known of changes; whatever it is, the interfaces are looked at afterwards."""
-    # EAGAIN: that was all. ENOBUFS: there were more than the kernel could hold; what is left is received next time.
+    """Drain the socket of changes; the caller lists the interfaces afterwards."""
+    # EAGAIN: the socket is empty. ENOBUFS: its buffer overflowed; the next call drains the rest.
     with contextlib.suppress(OSError):
         while changes.recv(_MOST_OCTETS):
             pass

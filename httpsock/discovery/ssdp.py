@@ -1,7 +1,7 @@
 """SSDP: HTTP in datagrams, as values.
 
-Takes the octets of one datagram, gives what it says; and the other way round. A datagram is whole or nothing: there is
-no stream, so nothing to wait for, no content, no connection. Knows nothing of sockets or time.
+The octets of one datagram come in and its message goes out, and the reverse. Each datagram holds one complete message:
+no stream, no content, no connection. Must not know sockets or time; ``announcer`` uses it.
 
 UPnP Device Architecture 2.0 §1.2 (advertisement), §1.3 (search); RFC 9110 §5 (fields), RFC 9112 §2.1 (message format).
 
@@ -29,16 +29,16 @@ ALL = "ssdp:all"
 ROOT_DEVICE = "upnp:rootdevice"
 DEVICE_TYPE = "urn:schemas-upnp-org:device:Basic:1"
 
-# One that fits into an Ethernet frame is what UDA asks for; this leaves room for what others send.
+# UDA asks for datagrams that fit an Ethernet frame; some devices send larger ones.
 _MOST_OCTETS = 8192
 _MOST_FIELD_LINES = 64
-# UDA 2.0 §1.3.2: a device may take any larger MX for 5.
+# UDA 2.0 §1.3.2: a device may treat any larger MX as 5.
 _MOST_MX = 5
 _mx = re.compile(r"[0-9]{1,9}")
 
 
 class DatagramError(Exception):
-    """The octets are no message of SSDP; nobody is told, since an answer could be for somebody else."""
+    """A malformed or irrelevant SSDP message. It gets no answer: its source address may be forged."""
 
     def __init__(self, reason: str, section: str) -> None:
         super().__init__(f"{reason} ({section})")
@@ -47,15 +47,14 @@ class DatagramError(Exception):
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What a trace tells of it."""
+        """The attributes of its trace event."""
         return {"reason": self.reason, "section": self.section}
 
 
 class Datagram(NamedTuple):
-    """One message: its start line taken apart, and its fields: names in lower case, the last line of each name.
+    """One message: its parsed start line, and its fields, by lower-case name; a repeated field keeps its last line.
 
-    The start line is read once, by ``parse_datagram``: everything computed from these values is defined for all of
-    them. A request has a *method* and a *target*; a response has a *status*, else 0, and a *phrase*.
+    A request has a *method* and a *target*; a response has a *status* (0 in a request) and a *phrase*.
     """
 
     start_line: bytes
@@ -66,22 +65,22 @@ class Datagram(NamedTuple):
     phrase: str = ""
 
     def field(self, name: str) -> str:
-        """Return the value of a field as text, or nothing if there is none."""
+        """Return the value of a field as text, or "" if it is missing."""
         return _text(self.fields.get(name.encode("ascii"), b""))
 
     @property
     def identity(self) -> str:
-        """The device that sent it: its USN up to the first "::" (UDA 2.0 §1.2.2)."""
+        """The sending device: the USN up to the first "::" (UDA 2.0 §1.2.2)."""
         return self.field("usn").partition("::")[0]
 
     @property
     def is_answer(self) -> bool:
-        """Whether it answers a search, and names the device that does (UDA 2.0 §1.3.3)."""
+        """Whether it answers a search and names its device (UDA 2.0 §1.3.3)."""
         return self.status == 200 and bool(self.identity)
 
     @property
     def summary(self) -> dict[str, str | int]:
-        """The start line as a trace shows it: method and target, or status and phrase."""
+        """The start line for a trace event: method and target, or status and phrase."""
         if self.method:
             return {"method": self.method, "target": visible(self.target)}
         return {"status": self.status, "phrase": visible(self.phrase)}
@@ -92,16 +91,16 @@ def _text(octets: bytes) -> str:
 
 
 class Search(NamedTuple):
-    """Somebody looks for *target*, and wants answers at a random moment within *seconds*."""
+    """A search for *target*; each device answers at a random time within *seconds*."""
 
     target: str
     seconds: int
 
 
 def parse_datagram(octets: bytes) -> Datagram:
-    """Return what *octets* say. Raises DatagramError, naming what is wrong, when that is no message."""
+    """Return *octets* as a Datagram. Raises DatagramError with the reason if they are malformed."""
     if len(octets) > _MOST_OCTETS:
-        raise DatagramError(f"the datagram has {len(octets)} octets; {_MOST_OCTETS} are the most", "UDA 2.0 §1.1.2")
+        raise DatagramError(f"the datagram has {len(octets)} bytes; the limit is {_MOST_OCTETS}", "UDA 2.0 §1.1.2")
     start_line, crlf, rest = octets.partition(b"\r\n")
     empty = _parse_start_line(start_line) if crlf else None
     if empty is None:
@@ -121,7 +120,7 @@ def parse_datagram(octets: bytes) -> Datagram:
 
 
 def _parse_start_line(octets: bytes) -> Datagram | None:
-    """Return a message that has this start line and no fields, or None if it is no start line."""
+    """Return a message with this start line and no fields, or None if the line is malformed."""
     if match := grammar.request_line.fullmatch(octets):
         return Datagram(octets, {}, method=_text(match[1]), target=_text(match[2]))
     if match := grammar.status_line.fullmatch(octets):
@@ -130,22 +129,22 @@ def _parse_start_line(octets: bytes) -> Datagram | None:
 
 
 def search_of(datagram: Datagram) -> Search:
-    """Return the search that *datagram* is. Raises DatagramError if it is none that is to be answered."""
+    """Return *datagram* as a search. Raises DatagramError if it is another message or a malformed search."""
     if datagram.start_line != b"M-SEARCH * HTTP/1.1" or datagram.field("man") != '"ssdp:discover"':
-        raise DatagramError("it is no search", "UDA 2.0 §1.3.2")
+        raise DatagramError("it is not a search", "UDA 2.0 §1.3.2")
     seconds, target = datagram.field("mx"), datagram.field("st")
     if not target:
-        raise DatagramError("the search does not say for what", "UDA 2.0 §1.3.2")
-    # A search without MX is sent to one device, which answers at once (§1.3.2); MX 0 counts as 1.
+        raise DatagramError("the search has no target (ST)", "UDA 2.0 §1.3.2")
+    # A search without MX is unicast, and answered immediately (§1.3.2); MX 0 counts as 1.
     if not seconds:
         return Search(target, 0)
     if not _mx.fullmatch(seconds):
-        raise DatagramError("MX is no number of seconds", "UDA 2.0 §1.3.2")
+        raise DatagramError("MX is not a number of seconds", "UDA 2.0 §1.3.2")
     return Search(target, max(1, min(int(seconds), _MOST_MX)))
 
 
 class Device(NamedTuple):
-    """What is announced: a folder at one address. *booted* is when, in seconds since 1970."""
+    """The announced device: a folder at one address. *booted* is its start time, in seconds since 1970."""
 
     identity: uuid.UUID
     location: str
@@ -154,16 +153,16 @@ class Device(NamedTuple):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What it is found as: a root device, itself, a device of its type (UDA 2.0 §1.2.2, table 1-1)."""
+        """Its search targets: root device, own UUID, device type (UDA 2.0 §1.2.2, table 1-1)."""
         return (ROOT_DEVICE, f"uuid:{self.identity}", DEVICE_TYPE)
 
     def name_of(self, target: str) -> str:
-        """Return the USN, which is unique for what is found."""
+        """Return the unique service name (USN) for *target*."""
         own = f"uuid:{self.identity}"
         return own if target == own else f"{own}::{target}"
 
     def answers(self, search: Search) -> Iterator[bytes]:
-        """Give the datagrams that answer *search*: none if it is for something else."""
+        """Yield the datagrams that answer *search*, if it matches."""
         for target in self.targets:
             if search.target in (ALL, target):
                 yield _format(
@@ -178,7 +177,7 @@ class Device(NamedTuple):
                 )
 
     def alive(self) -> Iterator[bytes]:
-        """Give the datagrams that say that it is there."""
+        """Yield the datagrams that announce the device."""
         for target in self.targets:
             yield _format(
                 "NOTIFY * HTTP/1.1",
@@ -193,7 +192,7 @@ class Device(NamedTuple):
             )
 
     def update(self, booted: int) -> Iterator[bytes]:
-        """Give the datagrams that say that *booted* is its number from now on, since another network has come."""
+        """Yield the datagrams that change the boot number to *booted*, after the device joins another network."""
         for target in self.targets:
             yield _format(
                 "NOTIFY * HTTP/1.1",
@@ -207,7 +206,7 @@ class Device(NamedTuple):
             )
 
     def byebye(self) -> Iterator[bytes]:
-        """Give the datagrams that say that it is there no longer."""
+        """Yield the datagrams that withdraw the device."""
         for target in self.targets:
             yield _format(
                 "NOTIFY * HTTP/1.1",
@@ -220,7 +219,7 @@ class Device(NamedTuple):
 
     @property
     def _group(self) -> str:
-        """Whom it says so, which is of the family of the address that it speaks of (UDA 2.0 §A.3)."""
+        """The group to announce to, of the same family as the location's address (UDA 2.0 §A.3)."""
         return _host_of(is_ipv6=self.location.startswith("http://["))
 
     def _numbers(self) -> tuple[tuple[str, str], ...]:
@@ -228,7 +227,7 @@ class Device(NamedTuple):
 
 
 def format_search(target: str, seconds: int, *, is_ipv6: bool = False) -> bytes:
-    """Return the datagram that looks for *target*, to be answered within *seconds*."""
+    """Return the datagram that searches for *target*, to be answered within *seconds*."""
     return _format(
         "M-SEARCH * HTTP/1.1",
         ("HOST", _host_of(is_ipv6=is_ipv6)),

@@ -1,10 +1,10 @@
-"""Observation: a server that is watched, by a trace or by a page of its own.
+"""Observation: watch a server, by a trace or by a live page.
 
-A server that is not watched loads none of this.
+Without --trace or --inspect, a server loads only this docstring. In reading order:
 
-    traced            the server's parts, which emit an event for each step
-    inspected         the same, and connections that answer the inspector's page
-    routes            who may inspect, and the responses
-    recorder          the last events and all counts, in memory
-    page.html         the page
+    traced            server classes that emit an event for each step
+    recorder          the latest events and all counters, in memory
+    routes            access control and responses of the inspector
+    inspected         traced connections that also serve the inspector
+    page.html         the inspector's page
 """

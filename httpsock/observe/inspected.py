@@ -1,10 +1,10 @@
-"""The inspected variants: connections that answer the inspector's page, too, and say how the kernel sees them.
+"""Inspected connections: traced ones that also serve the inspector's page, and sample the kernel's TCP_INFO.
 
-A server that is to be inspected is made of these from the start. They are the traced ones, and tell the inspector.
-A stream of events is a conversation like any other: it waits a moment, sends what is new, and waits again, so that it
-takes no thread and nothing has to wake it. Its reader may be slow: it is only sent what is still remembered.
+An inspected server uses these classes from the start; their events go to ``recorder``. An event stream is a coroutine
+like any response: it sleeps, sends the new events, and repeats, without a thread or a wake-up. A slow reader gets only
+the events that the recorder still holds.
 
-RFC 9112 §7.1 (chunked transfer coding); RFC 9293 §3.8, RFC 5681 (what the kernel is asked for).
+RFC 9112 §7.1 (chunked transfer coding); RFC 9293 §3.8, RFC 5681 (the figures of TCP_INFO).
 """
 
 import socket
@@ -24,15 +24,15 @@ from httpsock.tracing.tcp_info import tcp_info
 from . import routes
 from .recorder import EventStream, InspectedTracer, Recorder
 from .routes import Stream, announce, is_shown, may_inspect
-from .traced import Instrumentation, TracedConnection, TracedWorker
+from .traced import Instrumentation, TracedConnection, TracedEventLoop
 
-# How long events are gathered before they are sent, and how often the kernel is asked about a download.
+# The delay that gathers events into one chunk, and the interval of TCP_INFO samples of a download.
 _GATHER_SECONDS = 0.1
 _SAMPLE_SECONDS = 0.2
 
 
 class Inspection(Instrumentation):
-    """What a server is made of that *inspector* sees. One belongs to one server."""
+    """The classes of a server whose events go to *recorder*; one for each server."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(recorder)
@@ -41,15 +41,15 @@ class Inspection(Instrumentation):
     def worker(
         self, listeners: Sequence[socket.socket], settings: Settings, log: Log | None, report: Report
     ) -> EventLoop:
-        """Make a worker."""
+        """Return a new event loop."""
         counting = self._recorder.counting(log)
-        worker = TracedWorker(listeners, settings, counting, report, trace=self._recorder)
+        worker = TracedEventLoop(listeners, settings, counting, report, trace=self._recorder)
         worker.connection = InspectedConnection
         return worker
 
 
 class InspectedConnection(TracedConnection):
-    """A connection that answers the inspector's page, too, and tells how the kernel sees it while it sends much."""
+    """A connection that also serves the inspector, and samples TCP_INFO during long responses."""
 
     __slots__ = ("_next_sample",)
 
@@ -69,7 +69,7 @@ class InspectedConnection(TracedConnection):
         super().__init__(connected, client, settings, log, tick, emit=emit)
 
     def _respond(self, request: Request, tick: Tick) -> Response | Work[Response]:
-        """Return the inspector's response to who may inspect, else the origin's."""
+        """Return the inspector's response if the request may inspect, else the folder's."""
         is_own = may_inspect(request, self.client)
         self.emit.set_own(is_own=is_own)
         if is_own:
@@ -83,8 +83,8 @@ class InspectedConnection(TracedConnection):
             return self._stream(unsent, EventStream(self.emit.recorder, response.last_event_id, self.tick.monotonic))
         return unsent
 
-    def _stream(self, unsent: Coroutine | None, feed: EventStream) -> Coroutine:
-        """Send what is new, over and over, until the reader leaves or the server stops."""
+    def _stream(self, unsent: Coroutine | None, events: EventStream) -> Coroutine:
+        """Send new events until the reader disconnects or the server stops."""
         if unsent:
             yield from unsent
         emit = self.emit
@@ -92,9 +92,9 @@ class InspectedConnection(TracedConnection):
         emit.recorder.streaming(emit.connection, is_on=True)
         try:
             while not self._settings.is_stopping:
-                # How slow the reader may be is reckoned from now on.
+                # Measure the reader's speed for each chunk anew.
                 self._start_rate(self.tick.monotonic)
-                yield from self._send_octets(_chunk(feed.next(self.tick.monotonic)), 0)
+                yield from self._send_octets(_chunk(events.next(self.tick.monotonic)), 0)
                 yield from self._gather()
             yield from self._send_octets(b"0\r\n\r\n", 0)
         finally:
@@ -102,9 +102,9 @@ class InspectedConnection(TracedConnection):
             emit.is_silent = False
 
     def _gather(self) -> Coroutine:
-        """Wait for a moment. Raises an OSError if the reader leaves, or room is made for others."""
+        """Sleep while events gather. Raises OSError if the reader disconnects or the connection is evicted."""
         deadline = self.tick.monotonic + _GATHER_SECONDS
-        # Nothing is lost if it is cut short here.
+        # Idle means evictable: the reader can reconnect and resume here.
         self.is_idle = True
         try:
             yield READABLE, deadline
@@ -113,11 +113,11 @@ class InspectedConnection(TracedConnection):
                 raise
         else:
             if not self._settings.is_stopping:
-                raise ConnectionAbortedError("the reader has left, or asks for more while it is answered")
+                raise ConnectionAbortedError("the reader of the events disconnected, or sent another request")
         self.is_idle = False
 
     def _serve(self) -> Coroutine:
-        """Serve, and ask the kernel now and then while there is no room to send."""
+        """Serve, and sample TCP_INFO while waiting for room to send."""
         coroutine = super()._serve()
         thrown = None
         try:
@@ -138,7 +138,7 @@ class InspectedConnection(TracedConnection):
             coroutine.close()
 
     def _sampling(self, deadline: float) -> Coroutine:
-        """Wait for room to send, and tell what the kernel knows meanwhile."""
+        """Wait for room to send, and emit a "tcp" event at intervals."""
         while True:
             now = self.tick.monotonic
             if now >= self._next_sample and (info := tcp_info(self._socket)):
@@ -154,5 +154,5 @@ class InspectedConnection(TracedConnection):
 
 
 def _chunk(octets: bytes) -> bytes:
-    """Return *octets* as a chunk; for none nothing, since an empty chunk would be the last."""
+    """Return *octets* as a chunk, or b"" if they are empty, since an empty chunk ends the content."""
     return b"%x\r\n%b\r\n" % (len(octets), octets) if octets else b""

@@ -1,15 +1,15 @@
-"""The inspector: the last events, remembered for whoever comes to see them, and counts of all of them.
+"""The recorder: hold the latest events in memory, and count all of them.
 
-It is told what a trace is told, and keeps the last of it, up to a bound: who reads too slowly misses some, and is told
-how many, but holds up nobody. What it gives is an event stream ("Server-sent events" in the HTML standard):
+Trace events come in; an event stream goes out to ``inspected``. The recorder holds events up to a limit: a slow reader
+loses events and is told how many; it never delays the server. The format is "Server-sent events" (HTML standard):
 
-    id: 5f3a9c01-57                        event 57 of this server; who comes again tells it as Last-Event-ID
+    id: 5f3a9c01-57                        event 57 of this server; a reader resumes with it as Last-Event-ID
     data: {"time": ..., "event": "recv", "octets": 78, "hex": "474554...", ...}
 
-    event: counters                        whenever they have changed
+    event: counters                        after each change
     data: {"accepted": 12, "open": 2, "requests": 31, ...}
 
-    :                                      nothing has happened for some time
+    :                                      a heartbeat, while no event happens
 """
 
 import json
@@ -27,26 +27,26 @@ from httpsock.server.event_loop import Log
 from httpsock.tracing.events import Event, format_json
 from httpsock.tracing.trace import ConnectionTracer, TraceWriter, memory_size
 
-# Where the inspector is; what is asked for there is nobody's event.
+# The path of the inspector; its own requests are not recorded.
 PREFIX = b"/.httpsock/"
-# So much is remembered: a few hundred requests.
+# The most to hold: a few hundred requests.
 _MOST_EVENTS = 1000
 _MOST_OCTETS = 4 * 1024 * 1024
-# So many of the server's own events, how it came to listen, are never forgotten.
+# Hold this many of the server's own events, from socket() to listen(), for ever.
 _MOST_OWN = 16
-# So many of the octets of a call are shown.
+# Show this many octets of each call.
 _SHOWN_OCTETS = 1024
-# So many events go out at a time: 256 take 3 ms to write, for which others wait.
+# Send this many events at a time: 256 take 3 ms to format, which delays the event loop.
 _BATCH = 256
 _HEARTBEAT_SECONDS = 10.0
-# The newest of the open connections that are named.
+# List this many of the newest open connections.
 _MOST_NAMED = 256
-# Responses that took up to a microsecond, two, four, ... and the last for all that took longer than a minute.
+# Histogram buckets: up to 1 µs, 2, 4, ...; the last is for more than a minute.
 _LATENCIES = 28
 
 
 class Recorder(TraceWriter):
-    """A trace that is remembered instead of written. What it is told, *also* is told, too."""
+    """A trace that holds its events in memory; forward each one to the trace *forward_to*, too."""
 
     def __init__(
         self, forward_to: TraceWriter | None = None, *, most_events: int = _MOST_EVENTS, most_octets: int = _MOST_OCTETS
@@ -54,60 +54,60 @@ class Recorder(TraceWriter):
         super().__init__(format_json, -1)
         self._forward_to = forward_to
         self.server = InspectedTracer(self, 0, "", forward_to.server if forward_to else None)
-        # Tells this server's events from those of the one before it.
+        # Distinguishes this server's events from those of an earlier process.
         self.name = os.urandom(4).hex()
-        # Holds all that follows.
+        # Guards all fields below.
         self._lock = threading.Lock()
         self._events: deque[Event] = deque()
         self._own: list[tuple[int, Event]] = []
         self._last = 0
-        self._weight = 0
+        self._memory = 0
         self._most_events = most_events
-        self._most_weight = most_octets
+        self._max_memory = most_octets
         self._open: dict[int, None] = {}
         self._streams: set[int] = set()
         self._received = self._sent = 0
         self._statuses: Counter[int] = Counter()
         self._latencies = [0] * _LATENCIES
-        # The last events as they are sent, and the counts, so that many streams cost hardly more than one.
+        # Cache the formatted events and counters, so that many streams cost hardly more than one.
         self._messages: dict[int, str] = {}
         self._counters: tuple[dict[str, Any], str] = ({}, "")
         self._facts = {"process": os.getpid(), "started": time.time()}
 
-    def teller(self, peer: str) -> "InspectedTracer":
-        """Return what tells of the next connection."""
+    def tracer(self, peer: str) -> "InspectedTracer":
+        """Return a tracer for the next connection."""
         with self._lock:
             self._count += 1
             client = peer.rpartition(":")[0].strip("[]") or peer
             forward_to = (
-                self._forward_to.teller(peer) if self._forward_to and self._forward_to.includes(client) else None
+                self._forward_to.tracer(peer) if self._forward_to and self._forward_to.includes(client) else None
             )
             return InspectedTracer(self, self._count, peer, forward_to)
 
     def put(self, event: Event) -> None:
-        """Remember an event, and forget the oldest if there are too many."""
+        """Store an event, and evict the oldest over the limit."""
         with self._lock:
             self._count_event(event)
             self._last += 1
             if not event.connection and len(self._own) < _MOST_OWN:
                 self._own.append((self._last, event))
             self._events.append(event)
-            self._weight += memory_size(event)
-            while len(self._events) > self._most_events or self._weight > self._most_weight:
-                self._weight -= memory_size(self._events.popleft())
+            self._memory += memory_size(event)
+            while len(self._events) > self._most_events or self._memory > self._max_memory:
+                self._memory -= memory_size(self._events.popleft())
 
     def start(self) -> None:
-        """Let what is told the same begin to write."""
+        """Start the trace that events are forwarded to."""
         if self._forward_to:
             self._forward_to.start()
 
     def finish(self) -> None:
-        """Let what is told the same come to its end."""
+        """Finish the trace that events are forwarded to."""
         if self._forward_to:
             self._forward_to.finish()
 
     def counting(self, log: Log | None) -> Log:
-        """Return a log that counts exchanges, and hands them on to *log*."""
+        """Return a log that counts exchanges, and passes them on to *log*."""
 
         def count(exchanges: Sequence[Exchange]) -> None:
             self._count_exchanges(exchanges)
@@ -117,14 +117,14 @@ class Recorder(TraceWriter):
         return count
 
     def after(self, number: int | None) -> tuple[int, list[Event]]:
-        """Return the number of the first event remembered behind *number*, and the events from there on, not all."""
+        """Return the number of the first event held after *number*, and one batch of events from there on."""
         with self._lock:
             first = self._last - len(self._events) + 1
             start = first if number is None or number > self._last else max(first, number + 1)
             return start, list(islice(self._events, start - first, start - first + _BATCH))
 
     def message(self, number: int, event: Event) -> str:
-        """Return event *number* as part of an event stream: formatted once for all streams that keep up."""
+        """Return event *number* as a message of the stream, from a cache for all streams."""
         message = self._messages.get(number)
         if message is None:
             message = self._messages[number] = f"id: {self.name}-{number}\ndata: {_object(event)}\n\n"
@@ -133,17 +133,17 @@ class Recorder(TraceWriter):
         return message
 
     def startup_events_before(self, number: int) -> list[Event]:
-        """Return how the server came to listen, as far as event *number* and those behind it do not tell."""
+        """Return the server's start-up events before event *number*."""
         with self._lock:
             return [event for own, event in self._own if own < number]
 
     def streaming(self, connection: int, *, is_on: bool) -> None:
-        """Remember that a connection carries a stream of events, or does so no longer."""
+        """Record whether a connection carries an event stream."""
         with self._lock:
             (self._streams.add if is_on else self._streams.discard)(connection)
 
     def counters_message(self) -> tuple[dict[str, Any], str]:
-        """Return all counts, and the same as part of an event stream: formatted once for all streams."""
+        """Return all counters, and their message of the stream, from a cache for all streams."""
         counters = self.counters()
         known, message = self._counters
         if counters != known:
@@ -152,7 +152,7 @@ class Recorder(TraceWriter):
         return counters, message
 
     def counters(self) -> dict[str, Any]:
-        """Return all counts, and the numbers of the newest open connections."""
+        """Return all counters, and the numbers of the newest open connections."""
         with self._lock:
             return {
                 **self._facts,
@@ -168,7 +168,7 @@ class Recorder(TraceWriter):
             }
 
     def _count_event(self, event: Event) -> None:
-        """Count what an event says."""
+        """Update the counters by an event."""
         match event.name:
             case "accept":
                 self._open[event.connection] = None
@@ -189,9 +189,9 @@ class Recorder(TraceWriter):
 
 
 class InspectedTracer(ConnectionTracer):
-    """Tells an inspector of one connection, but for what is asked of the inspector itself; and *also* of all.
+    """Record the events of one connection, except requests to the inspector; forward all of them to *forward_to*.
 
-    What is received is held back until it is known whom it is for.
+    Hold back received octets until the request shows whether it is for the inspector.
     """
 
     def __init__(self, recorder: Recorder, connection: int, peer: str, forward_to: ConnectionTracer | None) -> None:
@@ -202,7 +202,7 @@ class InspectedTracer(ConnectionTracer):
         self._forward_to = forward_to
         self._undecided: list[Event] = []
         self._is_own = False
-        # While a stream of events goes out nobody is told of it, or there would be no end.
+        # Suppress the events of an event stream, which would otherwise cause each other without end.
         self.is_silent = False
 
     def __call__(
@@ -212,19 +212,19 @@ class InspectedTracer(ConnectionTracer):
         head: bytes = b"",
         octets: bytes | memoryview = b"",
     ) -> None:
-        """Tell of what happens now."""
+        """Emit an event that happens now."""
         if self.is_silent:
             return
         if self._forward_to:
             self._forward_to(name, attributes, head, octets)
         event = self.event(name, attributes or {}, head, octets)
-        # The server itself is asked nothing by its pages.
+        # Events of connection 0 never belong to the inspector.
         if self.connection and name in ("recv", "parse"):
             self._undecided.append(event)
             return
         if self._undecided:
             self.set_own(is_own=False)
-        # Who has seen it begin sees it end.
+        # Every recorded "accept" gets its "close".
         if not self._is_own or name == "close":
             self.recorder.put(event)
 
@@ -238,12 +238,12 @@ class InspectedTracer(ConnectionTracer):
         return event._replace(head=mask(head), octets=shown)
 
     def set_path(self, path: bytes) -> None:
-        """Tell which path the exchange that is under way asks for."""
+        """Set the path of the current exchange."""
         if self._forward_to:
             self._forward_to.set_path(path)
 
     def set_own(self, *, is_own: bool) -> None:
-        """Tell of what was received, or forget it if it is for the inspector, and what follows with it."""
+        """Record the events held back, or drop them and the following ones if they are the inspector's own."""
         self._is_own = is_own
         for event in () if is_own else self._undecided:
             self.recorder.put(event)
@@ -251,7 +251,7 @@ class InspectedTracer(ConnectionTracer):
 
 
 class EventStream:
-    """What one reader is sent: all that it has not seen yet, as far as it is remembered."""
+    """The stream to one reader: all new events that the recorder still holds."""
 
     def __init__(self, recorder: Recorder, last_event_id: bytes, now: float) -> None:
         name, _, number = last_event_id.partition(b"-")
@@ -262,7 +262,7 @@ class EventStream:
         self._latest = now
 
     def next(self, now: float) -> bytes:
-        """Return what is new as part of an event stream; at times a comment, if nothing is."""
+        """Return the new messages, or a heartbeat after a long silence."""
         recorder = self._recorder
         first, events = recorder.after(self._last)
         lines = []
@@ -285,6 +285,6 @@ class EventStream:
 
 
 def _object(event: Event) -> str:
-    """Return an event as the trace writes it as JSON, and its octets in hexadecimal."""
-    said = format_json(event).removesuffix("}\n")
-    return f'{said}, "hex": "{event.octets.hex()}"}}' if event.octets else f"{said}}}"
+    """Return an event as JSON, with its octets in hexadecimal."""
+    members = format_json(event).removesuffix("}\n")
+    return f'{members}, "hex": "{event.octets.hex()}"}}' if event.octets else f"{members}}}"

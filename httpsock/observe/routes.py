@@ -1,9 +1,9 @@
-"""The inspection: who may inspect, and what is answered to them.
+"""The inspector's routes: access control and responses.
 
-A second responder, for the paths below /.httpsock/. Takes a Request, gives a Response, or says that it is not meant.
+A Request below /.httpsock/ comes in, a Response goes out; ``inspected`` sends it. Other requests go to the folder.
 
-    /.httpsock/          the page: one file, which loads nothing and whose script the browser holds against a hash
-    /.httpsock/events    the stream of events
+    /.httpsock/          the page: one self-contained file; the browser checks its script against a hash
+    /.httpsock/events    the event stream
 
 RFC 9110 §7.2 (Host), §9.1 (methods), §15.5 (refusals); RFC 9112 §7.1 (chunked); Fetch Metadata; CSP Level 3.
 """
@@ -20,17 +20,17 @@ from httpsock.http.messages import Refusal, Request, Response, Status, TargetFor
 from .recorder import PREFIX
 
 _ALLOW = ("Allow", "GET, HEAD")
-# Nobody else's page may show it or have it, and no cache.
+# Keep the page out of caches and away from other sites.
 _PRIVATE = (("Cache-Control", "no-store"), ("Cross-Origin-Resource-Policy", "same-origin"))
-# A name that somebody else's name server makes lead to this machine is none of these (DNS rebinding).
+# Only these hosts may inspect: any other name could be made to resolve to this machine (DNS rebinding).
 _own_host = re.compile(rb"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*)?", re.IGNORECASE)
-# Whoever hands on a request for somebody else says so; then the peer is not who asks.
+# Fields of a proxy: the client behind it may be on another machine.
 _FORWARDED = frozenset((b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"))
 _inline = re.compile(rb"<(style|script)>(.*?)</\1>", re.DOTALL)
 
 
 class Stream(Response):
-    """The head of a response that has no end; *last_event_id* is what its reader has seen last."""
+    """The head of an endless response; *last_event_id* is the last event that its reader has seen."""
 
     __slots__ = ("last_event_id",)
 
@@ -44,14 +44,14 @@ class Stream(Response):
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether a numeric address is one of this machine that no other can reach."""
+    """Return whether a numeric address is a loopback address."""
     return address.startswith("127.") or address == "::1"
 
 
 def may_inspect(request: Request, client: str) -> bool:
-    """Return whether *request* is for the inspector, and from a person on this machine, not from a foreign page.
+    """Return whether *request* is for the inspector, and trusted.
 
-    To all others it looks as if there were no inspector.
+    To any other request the inspector does not exist.
     """
     target = request.target
     if not (target.path + b"/").startswith(PREFIX) or target.form is not TargetForm.ORIGIN:
@@ -60,19 +60,19 @@ def may_inspect(request: Request, client: str) -> bool:
 
 
 def is_shown(request: Request, client: str) -> bool:
-    """Return whether *request* is for a page, from a person who may inspect."""
+    """Return whether *request* is for an HTML page, and trusted."""
     return b"text/html" in request.fields.get(b"accept", b"") and _is_trusted(request, client)
 
 
 def announce(response: Response) -> Response:
-    """Return *response* with a field that tells the script of a page that this server is inspected."""
-    # Server-Timing (W3C) is the one response field of a page that its own script can read.
+    """Return *response* with a field that tells the page's script of the inspector."""
+    # A page's script can read only one field of its own response: Server-Timing (W3C).
     fields = (*response.fields, ("Server-Timing", f'inspector;desc="{PREFIX.decode()}"'))
     return Response(response.status, fields, response.content, response.file)
 
 
 def _is_trusted(request: Request, client: str) -> bool:
-    """Return whether *request* comes from a person on this machine, and not from a foreign page or a proxy."""
+    """Return whether *request* comes from this machine, and not from a foreign page or through a proxy."""
     if not is_loopback(client):
         return False
     host = request.fields.get(b"host", b"")
@@ -81,7 +81,7 @@ def _is_trusted(request: Request, client: str) -> bool:
     for name, value in request.field_lines:
         if name in _FORWARDED:
             return False
-        # Browsers say where a request comes from; a page of another port of this machine is foreign, too.
+        # Browsers send the origin of a request; a page of another port of this machine is foreign, too.
         if name == b"sec-fetch-site" and value not in (b"same-origin", b"none"):
             return False
         if name == b"origin" and value.lower() != b"http://" + host.lower():
@@ -93,7 +93,7 @@ def respond(request: Request) -> Response:
     """Return the response to a request for the inspector."""
     accept = request.fields.get(b"accept")
     if request.method not in ("GET", "HEAD"):
-        reason = f"{request.method} is not for the inspector; {_ALLOW[1]} are"
+        reason = f"{request.method} is not allowed at the inspector; use {_ALLOW[1]}"
         return explain(Refusal(Status.METHOD_NOT_ALLOWED, reason, "RFC 9110 §15.5.6"), accept, (_ALLOW,))
     match request.target.path:
         case b"/.httpsock":
@@ -101,7 +101,7 @@ def respond(request: Request) -> Response:
         case b"/.httpsock/":
             return _page()
         case b"/.httpsock/events" if request.minor_version == 0:
-            reason = "what has no end is sent in chunks, which HTTP/1.0 does not know"
+            reason = "an endless response needs chunks, which HTTP/1.0 does not have"
             return explain(Refusal(Status.VERSION_NOT_SUPPORTED, reason, "RFC 9112 §6.1"), accept)
         case b"/.httpsock/events":
             return Stream(dict(request.field_lines).get(b"last-event-id", b""))
@@ -111,7 +111,7 @@ def respond(request: Request) -> Response:
 
 @cache
 def _page() -> Response:
-    """Return the page: the browser runs the script and takes the style that are in it, and nothing else."""
+    """Return the page, with a policy that allows only its own script and style."""
     octets = files(__package__).joinpath("page.html").read_bytes()
     hashes = {kind.decode(): b64encode(sha256(content).digest()).decode() for kind, content in _inline.findall(octets)}
     policy = (

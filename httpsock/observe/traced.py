@@ -1,14 +1,14 @@
-"""The traced variants: a worker, its connections and what they use, which tell of what they do and do the same.
+"""Traced classes: the event loop, its connections, parsers and document root, with an event for each step.
 
-A server that is to be traced is made of these from the start, so that one that is not pays nothing for it. Each is a
-subclass that tells, then or before lets the class above do the work. Nothing that is traced knows that it is.
+A traced server uses these classes from the start, so that an untraced one pays no cost. Each subclass emits an event
+before or after it calls its base class, which does not know about tracing. ``tracing.trace`` receives the events.
 
-RFC 9112 §9 (connection management): what a connection waits for.
+RFC 9112 §9 (connection management).
 
-    Tracing ─┬─ TracedListener
-             └─ TracedWorker ─┬─ TracedConnection ─┬─ TracedSocket
-                              │                    └─ TracedParser
-                              └─ TracedRoot
+    Instrumentation ─┬─ TracedListener
+                     └─ TracedEventLoop ─┬─ TracedConnection ─┬─ TracedSocket
+                                         │                    └─ TracedParser
+                                         └─ TracedRoot
 """
 
 import os
@@ -47,12 +47,12 @@ from httpsock.tracing.sockets import (
 from httpsock.tracing.trace import ConnectionTracer, TraceWriter
 
 _begun_target = re.compile(rb"[^ \r\n]*+ (/[^ ?\r\n]*+)")
-# So much is shown of octets that are no request.
+# Show this much of octets that could not be parsed as a request.
 _MOST_UNREAD = 2048
 
 
 class Instrumentation:
-    """What a server is made of that tells *trace* what it does. One belongs to one server."""
+    """The classes of a server whose events go to *trace*; one for each server."""
 
     def __init__(self, trace: TraceWriter) -> None:
         self.trace = trace
@@ -60,18 +60,18 @@ class Instrumentation:
         self.finish = trace.finish
 
     def listener(self, family: int, kind: int) -> socket.socket:
-        """Create a socket that is to listen."""
+        """Return a new socket for listening."""
         return TracedListener(family, kind, emit=self.trace.server)
 
     def worker(
         self, listeners: Sequence[socket.socket], settings: Settings, log: Log | None, report: Report
     ) -> EventLoop:
-        """Make a worker."""
-        return TracedWorker(listeners, settings, log, report, trace=self.trace)
+        """Return a new event loop."""
+        return TracedEventLoop(listeners, settings, log, report, trace=self.trace)
 
 
-class TracedWorker(EventLoop):
-    """A worker that tells *trace* of its connections."""
+class TracedEventLoop(EventLoop):
+    """An event loop that traces its connections."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class TracedWorker(EventLoop):
         super().__init__(listeners, settings, log, report)
         self._trace = trace
         self._connect = self._connect_traced
-        # Which variant of a connection it makes.
+        # The class of new connections.
         self.connection: type[TracedConnection] = TracedConnection
         self._root = TracedRoot(settings.root)
         self._listeners = {
@@ -100,7 +100,7 @@ class TracedWorker(EventLoop):
         return Tick(self._root, tick.time, tick.monotonic)
 
     def _resume(self, connection: Connection, tick: Tick, thrown: Exception | None = None) -> None:
-        # What is looked up until it waits again is looked up for this connection.
+        # Until the connection yields again, all look-ups in the root are for it.
         self._root.emit = connection.emit if isinstance(connection, TracedConnection) else discard
         super()._resume(connection, tick, thrown)
 
@@ -117,13 +117,13 @@ class TracedWorker(EventLoop):
         try:
             peer = address_of(connected.getpeername())
         except OSError:
-            # It is gone already.
+            # The client has disconnected.
             peer = client
-        return self.connection(connected, client, settings, log, tick, emit=self._trace.teller(peer))
+        return self.connection(connected, client, settings, log, tick, emit=self._trace.tracer(peer))
 
 
 class TracedConnection(Connection):
-    """A connection that tells what it receives, waits for, answers and sends."""
+    """A connection that emits an event for each receive, wait, response and send."""
 
     __slots__ = ("emit",)
 
@@ -145,7 +145,7 @@ class TracedConnection(Connection):
             connected.proto,
             connected.detach(),
             emit=emit,
-            # Octets of a head that are not sent yet stand in _sent as a negative number.
+            # While the head is not sent yet, _sent is minus the number of its remaining octets.
             head_octets=lambda: max(0, -self._sent),
         )
         traced.setblocking(False)
@@ -153,7 +153,7 @@ class TracedConnection(Connection):
         self._parser = TracedParser(settings.limits, emit)
 
     def _serve(self) -> Coroutine:
-        """Serve, and tell what is waited for and how the waiting ends."""
+        """Serve, and emit an event for each wait and for its time-out."""
         coroutine = super()._serve()
         thrown = None
         while True:
@@ -177,7 +177,7 @@ class TracedConnection(Connection):
                 raise
 
     def _awaited(self, awaited: int) -> str:
-        """Return what a wait is for."""
+        """Return the purpose of a wait, in words."""
         if awaited == WRITABLE:
             return "room to send"
         if isinstance(self._socket, TracedSocket) and self._socket.has_ended:
@@ -207,7 +207,7 @@ class TracedConnection(Connection):
 
 
 class TracedParser(RequestParser):
-    """A parser that tells of each request and of the end of its content."""
+    """A parser that emits an event for each request and for the end of its content."""
 
     __slots__ = ("_emit", "_octets")
 
@@ -218,14 +218,14 @@ class TracedParser(RequestParser):
 
     @property
     def is_in_content(self) -> bool:
-        """Whether the content of a request is being received."""
+        """Whether it is receiving the content of a request."""
         return self._decoder is not None
 
     def _request(self, stop: int) -> Request:
         request = super()._request(stop)
         path = request.target.path
         self._emit.set_path(normalise(path) if path.startswith(b"/") else path)
-        # Of a method that reads like the name of a secret field, all that follows is masked.
+        # Masking hides the rest of the line if the method looks like the name of a secret field.
         method, _, rest = visible(mask(request.request_line)).partition(" ")
         self._emit("parse", {"method": method, "target": rest.rpartition(" ")[0] or rest}, head=request.head)
         self._octets = 0
@@ -241,23 +241,23 @@ class TracedParser(RequestParser):
 
 
 class TracedRoot(DocumentRoot):
-    """The same folder as *root*, seen by one worker; tells *tell* what it looks at."""
+    """The same folder as *root*, for one event loop; emits an event for each look-up."""
 
     def __init__(self, root: DocumentRoot) -> None:
         self.__dict__.update(vars(root))
-        # Who is kept by a slow disk goes on with its own look-up while another thread does others.
+        # One value for each thread: a thread blocked by a slow disk finishes its look-up while another leads.
         self._of_thread = threading.local()
         self._stat = self._traced_stat
 
     @property
     def emit(self) -> Emit:
-        """Whom to tell what this thread looks at."""
+        """The tracer for this thread's look-ups."""
         emit: Emit = getattr(self._of_thread, "emit", discard)
         return emit
 
     @emit.setter
     def emit(self, emit: Emit) -> None:
-        """Tell *tell* from now on."""
+        """Set the tracer for this thread's look-ups."""
         self._of_thread.emit = emit
 
     def _traced_stat(self, path: str) -> os.stat_result:
@@ -307,7 +307,7 @@ class TracedRoot(DocumentRoot):
         return self._counted(entries, attributes)
 
     def _counted(self, entries: Iterator[Entry], attributes: dict[str, str]) -> Iterator[Entry]:
-        """Return *entries*; tell how many they were when there are no more."""
+        """Yield *entries*; emit their number at the end."""
         count = 0
         for entry in entries:
             yield entry
@@ -316,5 +316,5 @@ class TracedRoot(DocumentRoot):
 
 
 def _shown(name: str) -> str:
-    """Return the name of a file below the root as it is shown."""
+    """Return a file name below the root, for an event."""
     return visible(os.fsencode(name)) or "."

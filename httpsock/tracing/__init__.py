@@ -1,10 +1,10 @@
-"""Tracing: what happens at a socket, as events, and how they are written.
+"""Tracing: record each socket call as an event, and write the events.
 
-Knows nothing of what HTTP means: an event has a name and attributes.
+Must not know the meaning of HTTP: an event has a name and attributes. In reading order:
 
-    events            an event as text or as JSON
-    trace             events in order, written by a thread of its own
+    events            format an event as text or as JSON
+    trace             queue the events, and write them in order from a thread
     sockets           sockets that emit an event for each call
-    tcp_info          what the kernel knows of a connection
-    output            bytes to standard error, whole
+    tcp_info          the kernel's figures on a connection
+    output            write to standard error, completely
 """

@@ -1,16 +1,17 @@
-r"""The timeline: what happens at a socket, event by event, as text or as JSON.
+r"""The timeline: events at a socket, as text or as JSON.
 
-Takes events, gives lines. Nothing in them can move a cursor: what is not printable ASCII is shown as ``\xNN``.
+Events come in, lines go out; ``trace`` writes them. The lines are safe for a terminal: octets other than printable
+ASCII appear as ``\xNN``.
 
     #1 127.0.0.1:52814       412 µs  recv 78                     the call, and how many octets it moved
     #1 127.0.0.1:52814       433 µs  parse GET /hello.txt
-          > GET /hello.txt HTTP/1.1                              > what goes to the server
+          > GET /hello.txt HTTP/1.1                              > to the server
           > Host: 127.0.0.1:8000
           >
     #1 127.0.0.1:52814       611 µs  send 312
-          < HTTP/1.1 200 OK                                      < what comes from it
+          < HTTP/1.1 200 OK                                      < from the server
 
-The connection number 0 is that of what happens on no connection.
+Events outside any connection have the connection number 0.
 """
 
 import re
@@ -18,15 +19,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from .tcp_info import described
+from .tcp_info import format_tcp_info
 
 
 class Event(NamedTuple):
-    """One thing that happened: when, to whose connection, and what.
+    """One event: its time, connection, name and attributes.
 
-    *seconds* since the connection was accepted, or a client began to make it. *facts* are what JSON says of it. *head*
-    is the head of a message, and *octets* all that went over, if that is wanted; both have their credentials masked
-    already.
+    *seconds* count from when the server accepted the connection or the client began it. *attributes* become members
+    of the JSON object. *head* is the head of a message, *octets* all octets of the call if wanted; credentials are
+    already masked in both.
     """
 
     time: float
@@ -42,7 +43,7 @@ class Event(NamedTuple):
 
 Format = Callable[[Event], str]
 
-# How an event reads. What it says in JSON are the names in braces, and those in EXTRA_FACTS.
+# The text of each event. Its JSON members are the names in braces and those in EXTRA_ATTRIBUTES.
 FORMATS = {
     "socket": "socket {family}, {type}",
     "bind": "bind {address}",
@@ -75,7 +76,7 @@ FORMATS = {
     "cut": "cut short: the server stops",
     "lost": "lost {events} events: they came faster than they could be written",
 }
-EXTRA_FACTS = {
+EXTRA_ATTRIBUTES = {
     "parse": ("head", "status", "phrase"),
     "refuse": ("reason", "section", "head"),
     "ignore": ("reason", "section", "head"),
@@ -84,7 +85,7 @@ EXTRA_FACTS = {
     "tcp": ("tcp",),
     "close": ("address", "tcp"),
 }
-# A call that failed says instead what the system said.
+# The text of a failed call; the error follows it.
 _FAILED = {
     "bind": "bind {address}",
     "listen": "listen",
@@ -97,40 +98,40 @@ _FAILED = {
     "scandir": "scandir {name}",
 }
 _DIRECTIONS = {"send": "<", "sendfile": "<", "sendto": "<"}
-# At the other end, what is sent goes to the server.
+# In a client's trace, sent octets go to the server.
 _AT_THE_CLIENT = {"<": ">", ">": "<"}
 _INDENT = "      "
 
 _NAME, _FAINT, _IN, _OUT, _WRONG, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[32m", "\x1b[1;31m", "\x1b[0m"
 _COLOURS = {">": _IN, "<": _OUT, "!": _WRONG, "=": _FAINT}
 _WRONG_EVENTS = ("timeout", "refuse", "ignore", "cut", "lost")
-# What a dump shows of each octet.
+# The character for each octet in a dump.
 _PRINTABLE = bytes(octet if 0x20 <= octet < 0x7F else ord(".") for octet in range(256))
 _not_visible = re.compile(rb"[^ -\[\]-~]")
 
 
 class TextFormatter:
-    """Events as lines for a person: coloured or not, with the process or not, those of a server or of a client."""
+    """Format events as text: with or without colours and the process, for a server or a client."""
 
     def __init__(self, *, is_coloured: bool = False, shows_process: bool = False, is_client: bool = False) -> None:
         self._is_coloured = is_coloured
         self._shows_process = shows_process
-        self._itself = "client" if is_client else "server"
+        self._own_name = "client" if is_client else "server"
         self._marks = _AT_THE_CLIENT if is_client else {}
 
     def __call__(self, event: Event) -> str:
-        """Return the lines that tell of *event*."""
-        who = f"#{event.connection} {event.peer}" if event.connection else self._itself
+        """Return *event* as lines."""
+        subject = f"#{event.connection} {event.peer}" if event.connection else self._own_name
         if self._shows_process:
-            who = f"{event.process} {who}"
+            subject = f"{event.process} {subject}"
         sentence = _sentence(event)
         is_wrong = event.name in _WRONG_EVENTS or "error" in event.attributes
-        gutter = self._coloured(f"{who:<19} {_elapsed(event.seconds):>10}", _FAINT)
+        gutter = self._coloured(f"{subject:<19} {_elapsed(event.seconds):>10}", _FAINT)
         lines = [f"{gutter}  {self._coloured(sentence, _WRONG if is_wrong else _NAME)}"]
-        lines += [self._below(self._marks.get(mark, mark), line) for mark, line in _details(event)]
+        lines += [self._detail(self._marks.get(mark, mark), line) for mark, line in _details(event)]
         return "\n".join([*lines, ""])
 
-    def _below(self, mark: str, line: str) -> str:
+    def _detail(self, mark: str, line: str) -> str:
         return _INDENT + self._coloured(f"{mark} {line}".rstrip(), _COLOURS[mark])
 
     def _coloured(self, text: str, colour: str) -> str:
@@ -138,12 +139,12 @@ class TextFormatter:
 
 
 def format_json(event: Event) -> str:
-    """Return a line that holds one JSON object; UTC."""
-    import json  # 3 ms of start-up, and seldom wanted
+    """Return *event* as one line of JSON, with its time in UTC."""
+    import json  # costs 3 ms of start-up, and is seldom needed
 
     microseconds = int(event.time * 1_000_000)
     clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(microseconds // 1_000_000))
-    said = {
+    members = {
         "time": f"{clock}.{microseconds % 1_000_000:06}Z",
         "process": event.process,
         "connection": event.connection,
@@ -153,12 +154,12 @@ def format_json(event: Event) -> str:
         **event.attributes,
     }
     if event.head:
-        said["head"] = [line.decode("latin-1") for line in _lines(event.head)]
-    return json.dumps(said) + "\n"
+        members["head"] = [line.decode("latin-1") for line in _lines(event.head)]
+    return json.dumps(members) + "\n"
 
 
 def visible(octets: bytes) -> str:
-    r"""Return *octets* as text in which control characters, backslashes and what is not ASCII show as ``\xNN``."""
+    r"""Return *octets* as text, with ``\xNN`` for control characters, backslashes and octets beyond ASCII."""
     return _not_visible.sub(lambda match: b"\\x%02x" % match[0][0], octets).decode("ascii")
 
 
@@ -176,7 +177,7 @@ def _sentence(event: Event) -> str:
 
 
 def _details(event: Event) -> list[tuple[str, str]]:
-    """Return the lines below that of an event, each with the mark that stands before it."""
+    """Return the detail lines of an event, each with the mark before it."""
     mark = _DIRECTIONS.get(event.name, ">")
     details = []
     if "reason" in event.attributes:
@@ -187,18 +188,18 @@ def _details(event: Event) -> list[tuple[str, str]]:
     if content := event.attributes.get("content"):
         details.append((mark, f"({content:,} bytes of content)"))
     if tcp := event.attributes.get("tcp"):
-        details += [("=", line) for line in described(tcp)]
+        details += [("=", line) for line in format_tcp_info(tcp)]
     return details
 
 
 def _lines(head: bytes) -> list[bytes]:
-    """Return the lines of a head; of one that is not complete what there is of the last one, too."""
+    """Return the lines of a head, including an incomplete last one."""
     lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
     return lines if lines[-1] else lines[:-1]
 
 
 def _dump(octets: bytes) -> list[str]:
-    """Return *octets* in lines of sixteen: where they stand, in hexadecimal, and as text."""
+    """Return *octets* in lines of sixteen: offset, hexadecimal, text."""
     digits, text = octets.hex(" "), octets.translate(_PRINTABLE).decode("ascii")
     return [
         f"{offset:04x}  {digits[offset * 3 : offset * 3 + 47]:<47}  {text[offset : offset + 16]}"
@@ -207,7 +208,7 @@ def _dump(octets: bytes) -> list[str]:
 
 
 def _elapsed(seconds: float) -> str:
-    """Return a time to the microsecond, in the unit that suits it."""
+    """Return a time to the microsecond, in a suitable unit."""
     microseconds = int(seconds * 1_000_000)
     if microseconds < 1000:
         return f"{microseconds} µs"

@@ -1,7 +1,7 @@
-"""Output: octets written whole to a descriptor that may be full, non-blocking, or gone.
+"""Output: write all octets to a descriptor that may be full, non-blocking, or closed.
 
-Takes octets, writes them or says how many it could not; knows what a terminal shows. Standard error may be a pipe that
-another program made non-blocking, or a file on a full disk: both take more later, and a line begun is then completed.
+Octets come in; the number written goes out. It also knows the features of a terminal. Standard error may be a pipe that
+another program made non-blocking, or a file on a full disk: retry both later, to complete the line.
 """
 
 import errno
@@ -11,25 +11,25 @@ import sys
 import time
 from collections.abc import Callable
 
-# POSIX promises at least this of PIPE_BUF on the systems in use: no other process can write into the middle of it.
-_MOST_AT_ONCE = 4096
-# A full disk or quota can be emptied, and memory freed.
+# PIPE_BUF on common systems: a write of up to this size to a pipe is atomic.
+_MAX_WRITE_OCTETS = 4096
+# A disk, a quota or memory that is full now may have room later.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.ENOBUFS)
 _RETRY_SECONDS = 0.1
-# A system may say that a pipe takes more where it does not take this many octets.
+# select() may report a pipe as writable that has room for fewer octets than these.
 _PAUSE_SECONDS = 0.005
 
 
 def write_whole(descriptor: int, octets: bytes, may_go_on: Callable[[], bool]) -> int:
-    """Write *octets*, in whole lines where they fit; retry a full descriptor as long as *may_go_on* says so.
+    """Write *octets*, in whole lines where they fit; retry a full descriptor while *may_go_on* returns true.
 
-    Return how many octets were written: fewer than all if the descriptor is closed, broken, or was full to the end.
+    Return how many octets were written: fewer than all if the descriptor is closed, broken, or stayed full.
     """
     start = 0
     while start < len(octets):
-        stop = octets.rfind(b"\n", start, start + _MOST_AT_ONCE) + 1 or start + _MOST_AT_ONCE
+        stop = octets.rfind(b"\n", start, start + _MAX_WRITE_OCTETS) + 1 or start + _MAX_WRITE_OCTETS
         try:
-            # Not by sys.stderr itself: a thread that blocks within it would keep the interpreter from ending.
+            # Not through sys.stderr: a thread blocked there would keep the interpreter from exiting.
             start += os.write(descriptor, octets[start:stop])
         except OSError as error:
             is_full = isinstance(error, BlockingIOError) or error.errno in _FULL
@@ -40,27 +40,27 @@ def write_whole(descriptor: int, octets: bytes, may_go_on: Callable[[], bool]) -
 
 
 def _wait(descriptor: int, *, is_disk: bool) -> None:
-    """Wait for a moment, or until *descriptor* takes more; no system says when a disk does."""
+    """Wait until *descriptor* is writable; for a disk, which never signals it, a short time."""
     if not is_disk:
         select.select([], [descriptor], [], _RETRY_SECONDS)
     time.sleep(_RETRY_SECONDS if is_disk else _PAUSE_SECONDS)
 
 
 def is_terminal(descriptor: int) -> bool:
-    """Return whether *descriptor*, or none if it is negative, is a terminal."""
+    """Return whether *descriptor* is a terminal; a negative one is not."""
     return descriptor >= 0 and os.isatty(descriptor)
 
 
 def shows_colours(descriptor: int) -> bool:
-    """Return whether *descriptor* is a terminal that shows colours, for a person who wants them (no-color.org)."""
+    """Return whether *descriptor* is a terminal with colours, and the user allows them (no-color.org)."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not is_terminal(descriptor):
         return False
-    # The console of Windows shows the codes themselves, unless it is one of the newer ones, which set these.
+    # Old Windows consoles print the codes themselves; newer ones set one of these variables.
     return os.name != "nt" or any(name in os.environ for name in ("WT_SESSION", "ANSICON", "TERM"))
 
 
 def width_of(descriptor: int) -> int | None:
-    """Return how many columns a terminal has, or None if *descriptor* is none."""
+    """Return the number of columns of a terminal, or None if *descriptor* is not a terminal."""
     try:
         return os.get_terminal_size(descriptor).columns or 80 if is_terminal(descriptor) else None
     except (OSError, ValueError):
@@ -68,7 +68,7 @@ def width_of(descriptor: int) -> int | None:
 
 
 def standard_error() -> int:
-    """Return the descriptor of standard error, or -1 without one: its number may be that of anything by now."""
+    """Return the descriptor of standard error, or -1 if there is none: another file may then have number 2."""
     try:
         return sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):

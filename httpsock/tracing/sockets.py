@@ -1,6 +1,7 @@
-"""Sockets that tell: each call as the system knows it, and what came of it.
+"""Traced sockets: emit an event for each system call, with its result.
 
-They are sockets like any other, and do the same; who has one need not know. Know nothing of HTTP.
+They behave like any other socket, so their users need not know about the tracing. Must not know HTTP; ``events``
+formats the events.
 
 RFC 9293 §3.9.1 (the calls of a user of TCP), POSIX.1.
 """
@@ -17,24 +18,14 @@ Emit = Callable[..., object]
 
 
 def discard(*_: object, **__: object) -> None:
-    """Tell nobody."""
-
-
-def everybody(host: str) -> bool:
-    """Return that whoever is at *host* is told of."""
-    return bool(host)
-
-
-def nothing() -> int:
-    """Return that nothing of what is sent next is the head of a message."""
-    return 0
+    """Ignore an event."""
 
 
 class TracedListener(socket.socket):
-    """A listening socket that tells *tell* of each call.
+    """A listening socket that emits an event for each call.
 
-    A duplicate of it tells nobody. A server gives its worker duplicates and closes its own socket, which ends nothing
-    and is not told; what ends the listening is told by a socket that was made of a descriptor, *fileno*.
+    The server duplicates its sockets for each event loop and then closes its own, so only a socket made from a
+    *fileno* emits "close": the one that ends the listening.
     """
 
     def __init__(
@@ -49,30 +40,30 @@ class TracedListener(socket.socket):
             emit("socket", attributes)
 
     def bind(self, address: Any, /) -> None:
-        """Take an address and a port."""
+        """Bind an address and a port."""
         attributes = {"address": address_of(address)}
         with trace_errors(self._emit, "bind", attributes):
             super().bind(address)
         self._emit("bind", attributes)
 
     def listen(self, backlog: int = 128, /) -> None:
-        """Let clients connect."""
+        """Accept connections into a queue of *backlog*."""
         attributes = {"address": address_of(self.getsockname()), "backlog": backlog}
         with trace_errors(self._emit, "listen", attributes):
             super().listen(backlog)
         self._emit("listen", attributes)
 
     def close(self) -> None:
-        """Give up the descriptor."""
+        """Close the descriptor."""
         if self._tells_end:
             self._emit("close", {"address": address_of(self.getsockname())})
         super().close()
 
 
 class TracedSocket(socket.socket):
-    """A connected socket that tells *tell* of each call.
+    """A connected socket that emits an event for each call.
 
-    *head_octets* returns how many of the octets that are sent next are the head of a message, which is shown.
+    *head_octets* returns how many of the next octets to send belong to a message head, which the event includes.
     """
 
     def __init__(
@@ -83,23 +74,23 @@ class TracedSocket(socket.socket):
         fileno: int | None = None,
         *,
         emit: Emit = discard,
-        head_octets: Callable[[], int] = nothing,
+        head_octets: Callable[[], int] = lambda: 0,
     ) -> None:
         self._emit = emit
         self._head_octets = head_octets
-        # Whether our side has ended.
+        # Whether our side has shut down.
         self.has_ended = False
         super().__init__(family, kind, protocol, fileno)
 
     def recv(self, most: int, flags: int = 0, /) -> bytes:
-        """Receive what there is, at most so many octets."""
+        """Receive at most *most* octets."""
         with trace_errors(self._emit, "recv"):
             octets = super().recv(most, flags)
         self._emit("recv", {"octets": len(octets)}, octets=octets)
         return octets
 
     def send(self, octets: Any, flags: int = 0, /) -> int:
-        """Send what the system takes of *octets*; return how many it took."""
+        """Send as many of *octets* as the kernel accepts; return how many."""
         head_octets = self._head_octets()
         with trace_errors(self._emit, "send"):
             sent = super().send(octets, flags)
@@ -109,28 +100,28 @@ class TracedSocket(socket.socket):
         return sent
 
     def sendmsg(self, buffers: Iterable[Any], *_: Any) -> int:
-        """Send what the system takes of *buffers*, one behind the other; return how many octets it took."""
+        """Send as much of the joined *buffers* as the kernel accepts; return how many octets."""
         return self.send(b"".join(buffers))
 
     def shutdown(self, how: int, /) -> None:
-        """End our side."""
+        """Shut down our side."""
         with trace_errors(self._emit, "shutdown"):
             super().shutdown(how)
         self.has_ended = True
         self._emit("shutdown")
 
     def close(self) -> None:
-        """Give up the descriptor; tell what the kernel knows of the connection."""
+        """Close the descriptor; emit the kernel's TCP_INFO."""
         info = tcp_info(self)
         super().close()
         self._emit("close", {"tcp": info} if info else {})
 
 
 class TracedDatagramSocket(socket.socket):
-    """A socket for datagrams that tells *tell* of each call, but of datagrams only if *wants* their other end."""
+    """A datagram socket that emits an event for each call; for datagrams, only if *wants(host)* is true."""
 
     def __init__(
-        self, family: int, kind: int, *, emit: Emit = discard, wants: Callable[[str], bool] = everybody
+        self, family: int, kind: int, *, emit: Emit = discard, wants: Callable[[str], bool] = lambda _: True
     ) -> None:
         self._emit = emit
         self._wants = wants
@@ -140,14 +131,14 @@ class TracedDatagramSocket(socket.socket):
         emit("socket", attributes)
 
     def bind(self, address: Any, /) -> None:
-        """Take an address and a port."""
+        """Bind an address and a port."""
         attributes = {"address": address_of(address)}
         with trace_errors(self._emit, "bind", attributes):
             super().bind(address)
         self._emit("bind", {"address": address_of(self.getsockname())})
 
     def recvfrom(self, most: int, flags: int = 0, /) -> tuple[bytes, Any]:
-        """Receive one datagram; return it, and whose it is."""
+        """Receive one datagram; return it and its source address."""
         with trace_errors(self._emit, "recvfrom"):
             octets, address = super().recvfrom(most, flags)
         if self._wants(str(address[0])):
@@ -164,7 +155,7 @@ class TracedDatagramSocket(socket.socket):
         return sent
 
     def close(self) -> None:
-        """Give up the descriptor; twice does no harm."""
+        """Close the descriptor; closing it again has no effect."""
         if self.fileno() >= 0:
             self._emit("close", {"address": address_of(self.getsockname())})
         super().close()
@@ -172,7 +163,7 @@ class TracedDatagramSocket(socket.socket):
 
 @contextlib.contextmanager
 def trace_errors(emit: Emit, name: str, attributes: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Tell of a call that fails, which it does all the same."""
+    """Emit an event if the call fails, and re-raise its error."""
     try:
         yield
     except OSError as error:
@@ -181,10 +172,10 @@ def trace_errors(emit: Emit, name: str, attributes: Mapping[str, Any] | None = N
 
 
 def error_attributes(error: OSError) -> dict[str, str]:
-    """Return what the system says of a call that failed: the name of the error, and a sentence."""
-    # "Resource temporarily unavailable" puzzles whoever hears it first.
-    said = "it would have to wait" if isinstance(error, BlockingIOError) else error.strerror or str(error)
-    return {"error": errno.errorcode.get(error.errno or 0, type(error).__name__), "message": said}
+    """Return a failed call's errno by name, and a message."""
+    # The system's own "Resource temporarily unavailable" puzzles first readers.
+    message = "it would have to wait" if isinstance(error, BlockingIOError) else error.strerror or str(error)
+    return {"error": errno.errorcode.get(error.errno or 0, type(error).__name__), "message": message}
 
 
 def address_of(address: tuple[Any, ...]) -> str:

@@ -1,6 +1,6 @@
-"""The kernel's view of a TCP connection: what flow control and congestion control have come to.
+"""The kernel's view of a TCP connection: the state of flow control and congestion control.
 
-Takes a connected socket, gives what Linux says in TCP_INFO (struct tcp_info in linux/tcp.h), or nothing elsewhere.
+A connected socket comes in; the figures of Linux's TCP_INFO go out (struct tcp_info in linux/tcp.h).
 
 RFC 9293 §3.8 (the window that a receiver offers), RFC 5681 (congestion window), RFC 6298 (round trip).
 """
@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 
-# Where in the structure each number stands, and how it is written; Linux has had them all since 5.4.
+# The offset and format of each number in the structure; Linux has had them all since 5.4.
 _NUMBERS = {
     "segment_octets": (16, "I"),
     "round_trip_us": (68, "I"),
@@ -26,20 +26,20 @@ _SIZE = 232
 
 
 def tcp_info(connected: socket.socket) -> dict[str, int] | None:
-    """Return what the kernel knows of a connection, or None where it does not say."""
+    """Return the kernel's figures on a connection, or None where they are not supported."""
     if not sys.platform.startswith("linux"):
         return None
-    told = b""
-    # The socket may be no TCP socket.
+    structure = b""
+    # The socket may not be a TCP socket.
     with contextlib.suppress(OSError):
-        told = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
-    if len(told) < _SIZE:
+        structure = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SIZE)
+    if len(structure) < _SIZE:
         return None
-    return {name: struct.unpack_from(f"={kind}", told, offset)[0] for name, (offset, kind) in _NUMBERS.items()}
+    return {name: struct.unpack_from(f"={kind}", structure, offset)[0] for name, (offset, kind) in _NUMBERS.items()}
 
 
-def described(info: dict[str, int]) -> tuple[str, str]:
-    """Return the same in two lines for a person."""
+def format_tcp_info(info: dict[str, int]) -> tuple[str, str]:
+    """Return *info* as two lines of text."""
     return (
         "round trip {round_trip_us:,} ± {round_trip_variation_us:,} µs, least {least_round_trip_us:,}; "
         "retransmits {retransmits:,}; acknowledged {octets_acknowledged:,}".format(**info),

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from httpsock.cli.options import _parser
-from httpsock.tracing.events import EXTRA_FACTS, FORMATS
+from httpsock.tracing.events import EXTRA_ATTRIBUTES, FORMATS
 from httpsock.tracing.tcp_info import _NUMBERS
 from tests.support import get, talk
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Start
@@ -118,7 +118,7 @@ def test_readme_names_every_event_and_fact() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*) \| .* \|$", SECTION, re.MULTILINE)
     documented = {name: set(re.findall(r"`(\w+)`", attributes)) for name, attributes in rows}
     told = {
-        name: set(re.findall(r"\{(\w+)", sentence)) | set(EXTRA_FACTS.get(name, ()))
+        name: set(re.findall(r"\{(\w+)", sentence)) | set(EXTRA_ATTRIBUTES.get(name, ()))
         for name, sentence in FORMATS.items()
     }
     assert documented == told

@@ -59,7 +59,7 @@ def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str
 def receive(download: Download, octets: bytes, url: str = URL) -> None:
     """Take a response into the file, as the command does."""
     with respond(octets, url) as response:
-        download.begin(response)
+        download.start(response)
         try:
             for part in response:
                 download.write(part)
@@ -93,7 +93,7 @@ def test_content_becomes_the_file_when_it_is_whole(tmp_path: pathlib.Path) -> No
     path.write_bytes(b"the old one")
     download = Download(str(path), URL, resumes=False)
     with respond(ok(WHOLE, 'ETag: "v1"')) as response:
-        download.begin(response)
+        download.start(response)
         for part in response:
             download.write(part)
             assert path.read_bytes() == b"the old one"
@@ -144,7 +144,7 @@ def test_a_device_or_pipe_is_written_to_directly() -> None:
 
 
 def test_no_file_is_created_before_content_arrives(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(ValueError, match=r"begin\(\) comes first"):
+    with pytest.raises(ValueError, match=r"start\(\) comes first"):
         Download(str(tmp_path / "film"), URL, resumes=False).write(b"x")
 
 
@@ -223,7 +223,7 @@ def test_a_part_that_breaks_off_again_is_gone_on_with_again(tmp_path: pathlib.Pa
 
 def test_a_206_of_less_than_the_rest_is_not_the_whole(tmp_path: pathlib.Path) -> None:
     broken_off(tmp_path / "film")
-    with pytest.raises(IncompleteError, match="7 octets of 10 are here, and the server sends no more"):
+    with pytest.raises(IncompleteError, match="only 7 of 10 bytes arrived before the server stopped"):
         receive(
             Download(str(tmp_path / "film"), URL, resumes=True),
             rest(4, content=WHOLE[4:7], content_range="bytes 4-6/10"),
@@ -245,17 +245,17 @@ def test_another_version_is_taken_whole(tmp_path: pathlib.Path) -> None:
     [
         pytest.param(rest(4, 'ETag: "v2"'), "than the part: its validator is \\x22v2\\x22", id="another ETag"),
         pytest.param(rest(4, "X: y"), "of another version than the part: its validator is none", id="no ETag"),
-        pytest.param(rest(4, content_range="bytes 3-9/10"), "octets from 4 on were asked for", id="from elsewhere"),
-        pytest.param(rest(4, content_range="bytes 4-9/9"), "octets from 4 on were asked for", id="past the end"),
-        pytest.param(rest(4, content_range="bytes 4-3/10"), "octets from 4 on were asked for", id="backwards"),
-        pytest.param(rest(4, content_range="bytes 4-9/*"), "not which part of how much", id="of an unknown length"),
-        pytest.param(rest(4, content_range="bytes */10"), "not which part of how much", id="of no part"),
-        pytest.param(rest(4, content_range="lines 4-9/10"), "not which part of how much", id="of another unit"),
-        pytest.param(rest(4, content_range=f"bytes 4-9/{'9' * 5000}"), "numbers that no file has", id="5000 digits"),
-        pytest.param(rest(4, content_range="bytes 4-9/11"), "and the part is of 10 octets", id="of another length"),
-        pytest.param(rest(4, 'ETag: "v1"', "Content-Encoding: gzip"), "is gzip, that of the part none", id="coded"),
-        pytest.param(rest(4, content=b"efg"), "and a content of 3 octets", id="with less content than it says"),
-        pytest.param(ok(b"efghij", 'ETag: "v1"', status="206 Partial Content"), 'Content-Range "", not', id="none"),
+        pytest.param(rest(4, content_range="bytes 3-9/10"), "the request was for bytes from 4 on", id="from elsewhere"),
+        pytest.param(rest(4, content_range="bytes 4-9/9"), "the request was for bytes from 4 on", id="past the end"),
+        pytest.param(rest(4, content_range="bytes 4-3/10"), "the request was for bytes from 4 on", id="backwards"),
+        pytest.param(rest(4, content_range="bytes 4-9/*"), "without a range and a length", id="of an unknown length"),
+        pytest.param(rest(4, content_range="bytes */10"), "without a range and a length", id="of no part"),
+        pytest.param(rest(4, content_range="lines 4-9/10"), "without a range and a length", id="of another unit"),
+        pytest.param(rest(4, content_range=f"bytes 4-9/{'9' * 5000}"), "with impossible numbers", id="5000 digits"),
+        pytest.param(rest(4, content_range="bytes 4-9/11"), "the part is of 10 bytes", id="of another length"),
+        pytest.param(rest(4, 'ETag: "v1"', "Content-Encoding: gzip"), "is gzip, the part's none", id="coded"),
+        pytest.param(rest(4, content=b"efg"), "but 3 bytes of content", id="with less content than it says"),
+        pytest.param(ok(b"efghij", 'ETag: "v1"', status="206 Partial Content"), 'Content-Range "", without', id="none"),
     ],
 )  # fmt: skip
 def test_a_response_other_than_the_rest_is_refused_and_the_part_kept(
@@ -319,7 +319,7 @@ def test_an_empty_note_is_ignored(tmp_path: pathlib.Path, note: str) -> None:
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip, br"])
 def test_a_coded_part_is_gone_on_with_in_the_same_coding(tmp_path: pathlib.Path, coding: str) -> None:
     broken_off(tmp_path / "film", 'ETag: "v1"', f"Content-Encoding: {coding}")
-    with pytest.raises(ResponseError, match="its Content-Encoding is none, that of the part"):
+    with pytest.raises(ResponseError, match="its Content-Encoding is none, the part's"):
         receive(Download(str(tmp_path / "film"), URL, resumes=True), rest(4))
     receive(
         Download(str(tmp_path / "film"), URL, resumes=True),
@@ -397,7 +397,7 @@ on_posix = pytest.mark.skipif(os.name != "posix", reason="of POSIX")
         (pathlib.Path.mkdir, "it is not a regular file"),
         (a_link, "Too many levels of symbolic links"),
         (a_link_to_a_device, "Too many levels of symbolic links"),
-        (a_second_name, "it has another name, too"),
+        (a_second_name, "it has a second hard link"),
         (too_much, "it has 65536 bytes or more"),
         (brackets, "it has 65536 bytes or more"),
     ],
@@ -408,7 +408,7 @@ def test_only_a_note_of_our_own_is_believed(tmp_path: pathlib.Path, put: Put, re
     put(tmp_path / "film.resume")
     download = Download(str(tmp_path / "film"), URL, resumes=True)
     assert not download.is_resumable
-    assert re.fullmatch(rf".*film\.resume is not believed: ({reason})", download.obstacle)
+    assert re.fullmatch(rf".*film\.resume is not trusted: ({reason})", download.obstacle)
 
 
 @on_posix
@@ -420,7 +420,7 @@ def test_only_a_note_of_our_own_is_believed(tmp_path: pathlib.Path, put: Put, re
         (pathlib.Path.mkdir, "Is a directory"),
         (a_link, "Too many levels of symbolic links"),
         (a_link_to_a_device, "Too many levels of symbolic links"),
-        (a_second_name, "it has another name, too"),
+        (a_second_name, "it has a second hard link"),
     ],
 )
 def test_only_a_part_of_our_own_is_gone_on_with_or_written_to(tmp_path: pathlib.Path, put: Put, written: str) -> None:
@@ -429,8 +429,8 @@ def test_only_a_part_of_our_own_is_gone_on_with_or_written_to(tmp_path: pathlib.
     put(tmp_path / "film.part")
     download = Download(str(tmp_path / "film"), URL, resumes=True)
     assert not download.is_resumable
-    reason = "it has another name, too" if put is a_second_name else "it is not a regular file"
-    assert download.obstacle == f"{os.path.realpath(tmp_path)}/film.part is not believed: {reason}"
+    reason = "it has a second hard link" if put is a_second_name else "it is not a regular file"
+    assert download.obstacle == f"{os.path.realpath(tmp_path)}/film.part is not trusted: {reason}"
     with pytest.raises(OutputError, match=rf"film\.part can't be written: ({written})"):
         receive(download, ok(WHOLE, 'ETag: "v1"'))
     for kept in tmp_path.glob("elsewhere"):
@@ -458,7 +458,7 @@ def test_a_note_of_another_user_is_not_trusted(tmp_path: pathlib.Path, name: str
     os.chown(tmp_path / name, 12345, 12345)
     download = Download(str(tmp_path / "film"), URL, resumes=True)
     assert not download.is_resumable
-    assert download.obstacle.endswith(f"{name} is not believed: it belongs to another user")
+    assert download.obstacle.endswith(f"{name} is not trusted: it belongs to another user")
     if name == "film.part":
         with pytest.raises(OutputError, match="it belongs to another user"):
             receive(download, ok(WHOLE, 'ETag: "v1"'))

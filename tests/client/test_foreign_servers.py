@@ -137,7 +137,7 @@ def test_a_download_that_broke_off_goes_on_or_begins_anew(served: str, tmp_path:
     with Client() as client:
         first = Download(str(path), url, resumes=False)
         with client.get(url) as response:
-            first.begin(response)
+            first.start(response)
             first.write(next(iter(response)))
         first.close()
         second = Download(str(path), url, resumes=True)
@@ -145,7 +145,7 @@ def test_a_download_that_broke_off_goes_on_or_begins_anew(served: str, tmp_path:
             assert response.status == (
                 206 if second.is_resumable and response.field("Accept-Ranges") else response.status
             )
-            second.begin(response)
+            second.start(response)
             for octets in response:
                 second.write(octets)
             second.finish()

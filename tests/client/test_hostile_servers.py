@@ -12,7 +12,7 @@ import pytest
 from httpsock.client.client import Client, RedirectError
 from httpsock.client.connection import ClientTimeouts
 from httpsock.client.download import Download
-from httpsock.client.url import UrlError, parse_url, redirected
+from httpsock.client.url import UrlError, parse_url, redirect
 from httpsock.http.request_parser import Content, EndOfContent
 from httpsock.http.response_parser import ResponseError, ResponseHead, ResponseLimits, ResponseParser
 from tests.support.servers import playing, receive_head
@@ -153,7 +153,7 @@ def use_all(head: ResponseHead) -> None:
         assert isinstance(head.field(name.lower()), bytes | None)
     for method in ("GET", "HEAD", "POST"):
         with contextlib.suppress(UrlError):
-            redirected(method, parse_url("http://a/b"), head.status, head.field(b"location"))
+            redirect(method, parse_url("http://a/b"), head.status, head.field(b"location"))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -201,7 +201,7 @@ def test_a_download_of_anything_is_an_error_in_words(seed: int, tmp_path: pathli
                 contextlib.suppress(ResponseError),
                 client.get(url, fields=download.fields) as response,
             ):
-                download.begin(response)
+                download.start(response)
                 for octets in response:
                     download.write(octets)
                 download.finish()

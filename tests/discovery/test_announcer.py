@@ -106,7 +106,7 @@ def test_a_datagram_that_vanishes_before_it_is_received_is_ignored(announcing: A
 
 
 def test_a_stranger_is_not_answered() -> None:
-    with pytest.raises(DatagramError, match=r"8\.8\.8\.8 is not of this network"):
+    with pytest.raises(DatagramError, match=r"8\.8\.8\.8 is not on a local network"):
         _neighbours_search(parse_datagram(SEARCH % b"ssdp:all"), "8.8.8.8")
 
 
@@ -121,9 +121,9 @@ def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monk
     ignored = [
         (event.attributes["reason"], event.attributes["section"]) for event in told.events if event.name == "ignore"
     ]
-    assert [each for each in ignored if each[0] != "it is no search"] == [
+    assert [each for each in ignored if each[0] != "it is not a search"] == [
         ("this client is already being answered", "UDA 2.0 §1.3.2"),
-        ('"urn:else" is nothing of ours', "UDA 2.0 §1.3.3"),
+        ('the search is for "urn:else", not for this device', "UDA 2.0 §1.3.3"),
     ]
 
 
@@ -241,7 +241,7 @@ def test_without_a_network_it_waits_for_one(tmp_path: pathlib.Path, monkeypatch:
     monkeypatch.setattr("httpsock.discovery.networks.announcing_interfaces", lambda: found)
     said: list[str] = []
     running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, group_port=0, report=said.append)
-    assert said == ["httpsock: there is no network to announce the folder on; it is announced when there is one."]
+    assert said == ["httpsock: no network to announce the folder on; waiting for one."]
     running._look = 0.0
     found.append(HERE)
     running._keep_time(1.0)
@@ -254,7 +254,7 @@ def test_a_search_at_an_address_not_yet_announced_gets_no_other_address(
 ) -> None:
     monkeypatch.setattr("httpsock.discovery.networks.announcing_interfaces", lambda: [Interface("127.0.0.2")])
     running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, group_port=0)
-    with pytest.raises(DatagramError, match="the network has changed, and is not announced yet"):
+    with pytest.raises(DatagramError, match="the network has changed and is not announced yet"):
         running._interface_towards(("127.0.0.1", 5000), Interface("127.0.0.2"))
     running._opened.close()
 
@@ -425,7 +425,7 @@ def test_ignored_datagrams_are_traced_with_the_reason(tmp_path: pathlib.Path, si
         "      > NOTIFY * HTTP/1.1\n"
         "      >\n"
         "server  TIME  ignore it\n"
-        "      ! it is no search (UDA 2.0 §1.3.2)\n"
+        "      ! it is not a search (UDA 2.0 §1.3.2)\n"
     )
 
 
@@ -534,7 +534,7 @@ def test_a_search_from_another_network_is_not_answered() -> None:
         kill $pid
         """
     )
-    assert "! 8.8.8.8 is not of this network (UDA 2.0 §1.3.3)\n" in said
+    assert "! 8.8.8.8 is not on a local network (UDA 2.0 §1.3.3)\n" in said
     assert "sendto" in said
     assert not re.search(r"sendto \d+ to 8\.8", said)
 

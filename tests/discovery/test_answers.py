@@ -39,7 +39,7 @@ def test_fifty_searches_a_second_of_one_neighbour_leave_the_others_theirs() -> N
     shares = Shares(0.0)
     greedy = [served(shares, "10.0.0.1", second + tick / 50) for second in range(60) for tick in range(50)]
     assert greedy.count("granted") <= 9 + 60 * 3
-    assert greedy[-1] in ("granted", "3 answers a second are given to one neighbour")
+    assert greedy[-1] in ("granted", "over the limit of 3 answers a second to one neighbour")
     assert [served(shares, f"10.0.0.{host}", 60.0) for host in (2, 3) for _ in range(9)] == ["granted"] * 18
 
 
@@ -48,7 +48,7 @@ def test_many_neighbours_together_have_no_more_than_all_may() -> None:
     shares = Shares(0.0)
     outcomes = [served(shares, f"10.0.{n // 250}.{n % 250}", n / 1000) for n in range(10_000)]
     assert 30 * 9 < outcomes.count("granted") <= 30 + 30 * 10
-    assert set(outcomes) == {"granted", "30 answers a second are given to all neighbours"}
+    assert set(outcomes) == {"granted", "over the limit of 30 answers a second to all neighbours"}
     assert len(shares._each) == 1024
 
 
@@ -97,7 +97,7 @@ def test_the_ports_of_a_neighbour_share_its_share() -> None:
 def test_no_more_wait_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "_MOST_WAITING", 1)
     waiting = Answers(0.0)
-    with pytest.raises(DatagramError, match="1 answers are waiting already"):
+    with pytest.raises(DatagramError, match="the queue is full with 1 answers"):
         waiting.add([b"1", b"2"], PEER, (HERE, HERE), 2.0, 0.0)
     assert len(waiting) == 1
 

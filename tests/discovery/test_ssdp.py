@@ -35,13 +35,13 @@ MAN = b'MAN: "ssdp:discover"'
         pytest.param([MAN, b"MX: 0", b"ST: a"], Search("a", 1), id="less than a second"),
         pytest.param([MAN, b"MX: 120", b"ST: a"], Search("a", 5), id="more than 5"),
         pytest.param([MAN, b"ST: a"], Search("a", 0), id="without MX, to one device"),
-        pytest.param([MAN], "does not say for what", id="for nothing"),
-        pytest.param([MAN, b"MX: 1"], "does not say for what", id="for nothing, with MX"),
-        pytest.param([MAN, b"MX: -1", b"ST: a"], "MX is no number", id="a sign"),
-        pytest.param([MAN, b"MX: " + b"9" * 10, b"ST: a"], "MX is no number", id="ten digits"),
-        pytest.param([MAN, "MX: ٣".encode(), b"ST: a"], "MX is no number", id="digits of another script"),
-        pytest.param([b"MAN: ssdp:discover", b"MX: 1", b"ST: a"], "it is no search", id="without quotes"),
-        pytest.param([b"MX: 1", b"ST: a"], "it is no search", id="without MAN"),
+        pytest.param([MAN], "the search has no target", id="for nothing"),
+        pytest.param([MAN, b"MX: 1"], "the search has no target", id="for nothing, with MX"),
+        pytest.param([MAN, b"MX: -1", b"ST: a"], "MX is not a number", id="a sign"),
+        pytest.param([MAN, b"MX: " + b"9" * 10, b"ST: a"], "MX is not a number", id="ten digits"),
+        pytest.param([MAN, "MX: ٣".encode(), b"ST: a"], "MX is not a number", id="digits of another script"),
+        pytest.param([b"MAN: ssdp:discover", b"MX: 1", b"ST: a"], "it is not a search", id="without quotes"),
+        pytest.param([b"MX: 1", b"ST: a"], "it is not a search", id="without MAN"),
     ],
 )
 def test_a_search_is_answerable_or_ignored(fields: list[bytes], expected: Search | str) -> None:
@@ -54,7 +54,7 @@ def test_a_search_is_answerable_or_ignored(fields: list[bytes], expected: Search
 
 
 def test_another_method_is_no_search() -> None:
-    with pytest.raises(DatagramError, match="it is no search"):
+    with pytest.raises(DatagramError, match="it is not a search"):
         search_of(parse_datagram(search(MAN, b"MX: 1", b"ST: a", start=b"NOTIFY * HTTP/1.1")))
 
 
@@ -80,7 +80,7 @@ def test_a_response_is_taken_apart() -> None:
         (search(b"A: b", b"C: \x1b"), "field line 2 has the control character \\x1b in its value"),
         (search(b"A: b", b" c"), "field line 2 starts with whitespace"),
         (search(b"A: b\nC: d"), "field line 1 has the control character \\x0a"),
-        (search(b"A: " + b"b" * 8192), "octets; 8192 are the most (UDA 2.0 §1.1.2)"),
+        (search(b"A: " + b"b" * 8192), "bytes; the limit is 8192 (UDA 2.0 §1.1.2)"),
     ],
 )
 def test_a_malformed_message_is_refused(octets: bytes, reason: str) -> None:

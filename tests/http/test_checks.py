@@ -85,7 +85,7 @@ def test_a_client_names_its_wrong_argument(arguments: dict[str, Any], reason: st
         (b"GET", "http://a/", {}, "method must be a str"),
         ("GET", b"http://a/", {}, "url must be a str"),
         ("GET", None, {}, "url must be a str, not None"),
-        ("POST", "http://a/", {"content": "text"}, "content must be bytes; a str has to be encoded first"),
+        ("POST", "http://a/", {"content": "text"}, "content must be bytes; encode a str first"),
         ("POST", "http://a/", {"content": 5}, "content must be bytes"),
         ("GET", "http://a/", {"fields": "A: b"}, "fields must be pairs"),
         ("GET", "http://a/", {"fields": {"A": "b\r\nC: d"}}, "the value of A has a control character"),

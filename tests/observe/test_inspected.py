@@ -277,7 +277,7 @@ def conversing(folder: pathlib.Path) -> Iterator[Callable[..., tuple[InspectedCo
         settings = Settings(DocumentRoot(folder))
         tick = Tick(settings.root, 0.0, 0.0)
         recorder = Recorder()
-        connection = InspectedConnection(ours, client, settings, None, tick, emit=recorder.teller(f"{client}:1"))
+        connection = InspectedConnection(ours, client, settings, None, tick, emit=recorder.tracer(f"{client}:1"))
         ends.extend((connection, theirs))
         return connection, theirs, settings
 

@@ -25,7 +25,7 @@ def names(recorder: Recorder) -> list[str]:
 
 
 def tell_some(recorder: Recorder, count: int) -> None:
-    emit = recorder.teller("127.0.0.1:5000")
+    emit = recorder.tracer("127.0.0.1:5000")
     for number in range(count):
         emit("send", {"octets": number})
 
@@ -74,16 +74,16 @@ def test_a_datagram_goes_on_with_no_other() -> None:
 
 def test_the_history_is_bounded_in_octets() -> None:
     recorder = Recorder(most_octets=10 * 1024)
-    emit = recorder.teller("")
+    emit = recorder.tracer("")
     for _ in range(100):
         emit("stat", {"name": "y" * 1000, "octets": 3}, b"x" * 3000)
     assert len(recorder._events) == 2
-    assert recorder._weight <= 10 * 1024
+    assert recorder._memory <= 10 * 1024
 
 
 def test_an_event_is_the_object_of_the_trace_and_the_first_of_its_octets() -> None:
     recorder = Recorder()
-    recorder.teller("127.0.0.1:5000")(
+    recorder.tracer("127.0.0.1:5000")(
         "send", {"octets": 2000, "content": 1981}, b"HTTP/1.1 200 OK\r\n\r\n", b"a" * 2000
     )
     (event,) = [message.data for message in told(recorder) if message.event == ""]
@@ -162,7 +162,7 @@ def test_an_idle_stream_sends_a_comment_as_heartbeat() -> None:
 
 def test_forgotten_events_are_counted_too() -> None:
     recorder = Recorder(most_events=1)
-    one, other = recorder.teller("a:1"), recorder.teller("b:2")
+    one, other = recorder.tracer("a:1"), recorder.tracer("b:2")
     for emit in (one, other):
         emit("accept")
         emit("recv", {"octets": 100}, b"", b"x")
@@ -213,7 +213,7 @@ def test_counters_are_sent_when_they_have_changed() -> None:
 
 def test_requests_to_the_inspector_are_not_recorded() -> None:
     recorder = Recorder()
-    emit = recorder.teller("a:1")
+    emit = recorder.tracer("a:1")
     for name in ("accept", "wait", "recv", "parse"):
         emit(name, {"octets": 1})
     emit.set_own(is_own=True)
@@ -230,7 +230,7 @@ def test_requests_to_the_inspector_are_not_recorded() -> None:
 
 def test_a_reader_that_saw_a_connection_begin_sees_it_end() -> None:
     recorder = Recorder()
-    emit = recorder.teller("a:1")
+    emit = recorder.tracer("a:1")
     emit("accept")
     emit.set_own(is_own=True)
     emit("send", {"octets": 1})
@@ -240,7 +240,7 @@ def test_a_reader_that_saw_a_connection_begin_sees_it_end() -> None:
 
 def test_an_incomplete_head_is_recorded_before_its_target_is_known() -> None:
     recorder = Recorder()
-    emit = recorder.teller("a:1")
+    emit = recorder.tracer("a:1")
     emit("recv", {"octets": 1})
     assert names(recorder) == []
     emit("wait", {"for": "the rest of the head"})
@@ -249,7 +249,7 @@ def test_an_incomplete_head_is_recorded_before_its_target_is_known() -> None:
 
 def test_credentials_are_masked_however_they_are_cut() -> None:
     recorder = Recorder()
-    emit = recorder.teller("a:1")
+    emit = recorder.tracer("a:1")
     head = b"GET / HTTP/1.1\r\nCookie: secret=" + b"s" * 2000 + b"\r\nHost: localhost\r\n\r\n"
     for offset in range(0, len(head), 700):
         emit("recv", {"octets": 700}, b"", head[offset : offset + 700])
@@ -274,7 +274,7 @@ def test_a_trace_is_told_the_same_and_all_but_the_stream(tmp_path: pathlib.Path)
         recorder = Recorder(trace)
         recorder.start()
         recorder.server("listen")
-        ours, theirs = recorder.teller("192.0.2.7:1"), recorder.teller("[2001:db8::1]:2")
+        ours, theirs = recorder.tracer("192.0.2.7:1"), recorder.tracer("[2001:db8::1]:2")
         assert isinstance(ours, InspectedTracer)
         for emit in (ours, theirs):
             emit("recv", {"octets": 1})

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from httpsock.tracing.events import EXTRA_FACTS, FORMATS, Event, TextFormatter, format_json, visible
+from httpsock.tracing.events import EXTRA_ATTRIBUTES, FORMATS, Event, TextFormatter, format_json, visible
 from tests.support.rows import each_row
 
 HEAD = b'GET / HTTP/1.1\r\nHost: localhost\r\nX: "\\\x1b[2J\xff\r\n\r\n'
@@ -145,4 +145,4 @@ def test_json_names_the_kernels_figures() -> None:
 
 
 def test_extra_facts_are_those_of_events() -> None:
-    assert set(EXTRA_FACTS) <= set(FORMATS)
+    assert set(EXTRA_ATTRIBUTES) <= set(FORMATS)

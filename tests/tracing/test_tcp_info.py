@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from httpsock.tracing.tcp_info import described, tcp_info
+from httpsock.tracing.tcp_info import format_tcp_info, tcp_info
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells")
@@ -52,7 +52,7 @@ def test_two_lines_say_it_to_a_person() -> None:
         "held_back_by_window_us": 1500,
         "peer_window_octets": 65536,
     }
-    assert described(info) == (
+    assert format_tcp_info(info) == (
         "round trip 20,123 ± 81 µs, least 19,870; retransmits 3; acknowledged 1,048,900",
         "congestion window 32 × 1,448; peer's window 65,536, waited for 1,500 µs",
     )

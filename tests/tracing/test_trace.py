@@ -53,7 +53,7 @@ def test_events_come_in_the_order_in_which_they_are_told(pipe: tuple[int, int]) 
     reading, writing = pipe
     trace = TraceWriter(brief, writing)
     trace.start()
-    one, other = trace.teller("a"), trace.teller("b")
+    one, other = trace.tracer("a"), trace.tracer("b")
     for number in range(200):
         one("recv", {"octets": number})
         other("send", {"octets": number})
@@ -67,7 +67,7 @@ def test_emitting_never_blocks_and_dropped_events_are_counted() -> None:
     reading, writing = os.pipe()
     trace = TraceWriter(brief, writing, most_octets=100 * 1024)
     trace.start()
-    emit = trace.teller("a")
+    emit = trace.tracer("a")
     # Nobody reads: the pipe takes some hundred lines, the queue a hundred.
     for number in range(5000):
         emit("recv", {"octets": number})
@@ -92,7 +92,7 @@ def test_emitting_never_blocks_and_dropped_events_are_counted() -> None:
 def test_long_names_count_with_their_memory(pipe: tuple[int, int]) -> None:
     trace = TraceWriter(brief, pipe[1], most_octets=100 * 1024)
     trace.start()
-    emit = trace.teller("a")
+    emit = trace.tracer("a")
     for _ in range(200):
         emit("stat", {"name": "x" * 50_000})
     waiting = sum(len(event.attributes["name"]) for event in trace._waiting if "name" in event.attributes)
@@ -116,7 +116,7 @@ def test_events_dropped_at_the_end_are_counted(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     trace = TraceWriter(brief, writing, most_octets=0)
     trace.start()
-    trace.teller("a")("accept")
+    trace.tracer("a")("accept")
     trace.finish()
     assert read_lines(reading, 1) == ["0 lost 1"]
 
@@ -126,7 +126,7 @@ def test_a_terminal_that_does_not_wait_is_waited_for(pipe: tuple[int, int]) -> N
     os.set_blocking(writing, False)
     trace = TraceWriter(brief, writing)
     trace.start()
-    emit = trace.teller("a")
+    emit = trace.tracer("a")
     for number in range(2000):
         emit("recv", {"octets": number})
     assert read_lines(reading, 2000) == [f"1 recv {number}" for number in range(2000)]
@@ -138,7 +138,7 @@ def test_a_closed_reader_is_no_error() -> None:
     os.close(reading)
     trace = TraceWriter(brief, writing)
     trace.start()
-    trace.teller("a")("accept")
+    trace.tracer("a")("accept")
     trace.finish()
     os.close(writing)
     assert trace._thread is None
@@ -151,7 +151,7 @@ def test_a_terminal_that_stalls_does_not_hold_up_the_end(
     reading, writing = pipe
     trace = TraceWriter(brief, writing)
     trace.start()
-    emit = trace.teller("a")
+    emit = trace.tracer("a")
     # The pipe takes some hundred lines, and nobody reads.
     for number in range(2000):
         emit("recv", {"octets": number})
@@ -235,4 +235,4 @@ def test_an_event_that_can_not_be_shown_costs_itself_alone() -> None:
 def test_a_standard_error_without_an_encoding_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where a program has put a StringIO there."""
     monkeypatch.setattr("sys.stderr", io.StringIO())
-    trace_on_standard_error("text").teller("x")("accept")
+    trace_on_standard_error("text").tracer("x")("accept")
