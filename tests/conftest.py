@@ -71,7 +71,7 @@ def start(folder: pathlib.Path) -> Iterator[Start]:
                 "stdout": subprocess.PIPE,
                 "stderr": subprocess.PIPE,
             } | settings
-            # Without a buffer, what follows line 1 is still there for who reads the rest.
+            # Without a buffer, the text after line 1 stays in the pipe for a later read.
             process = stack.enter_context(subprocess.Popen([*command, *arguments], bufsize=0, **given))
             stack.callback(process.kill)
             watchdog = threading.Timer(2 * PATIENCE_SECONDS, process.kill)

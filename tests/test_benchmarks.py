@@ -1,4 +1,4 @@
-"""The benchmarks' own pure parts, and one tiny run. Nothing here judges a time."""
+"""The benchmarks' own pure parts, and one tiny run. No test here judges a time."""
 
 import io
 import pathlib

@@ -43,7 +43,7 @@ UNSEEN = {
     "files": NETWORK | {"signal"},
     "client": CONCURRENCY | {"signal"},
 }
-# Wings and files that follow no section of an RFC: what belongs to this package alone, and the system's calls.
+# Wings and files that follow no section of an RFC: parts of this package alone, and the system's calls.
 WITHOUT_SECTION = re.compile(
     r"__init__|__main__|cli\..*|http\.(?:checks|masking|steps)|files\.(?:cache|listing.*|steps)|observe\.recorder|"
     r"tracing\.(?:events|trace|output)|"
@@ -137,7 +137,7 @@ def test_every_file_is_in_a_wing() -> None:
 def test_a_wing_imports_only_allowed_wings(wing: str) -> None:
     for name in files_of(wing):
         allowed = WINGS[wing] | {wing} | ({"files"} if name in KNOWS_FILES else set())
-        # What a program is called and its version stand in the package itself.
+        # The program's name and version stand in the package itself.
         allowed |= {"__init__"} if wing == "cli" else set()
         imported = {each.split(".")[0] for each in imports_of_package(name, also_for_types=False)}
         assert imported <= allowed, f"{name} imports {imported - allowed}"
@@ -160,7 +160,7 @@ def test_no_file_is_loaded_for_its_own_sake(module: str) -> None:
 
 @each_wing
 def test_a_wing_tells_of_each_of_its_files_once(wing: str) -> None:
-    """One row in its docstring: a file's name, then what it is for."""
+    """One row in its docstring: a file's name, then its purpose."""
     rows = re.findall(r"^    (\w+)(?:\.html)? {2,}\S.*$", SOURCES[wing], re.MULTILINE)
     files = [name.partition(".")[2] for name in files_of(wing) if "." in name]
     assert sorted(set(rows) - {"page"}) == sorted(files)

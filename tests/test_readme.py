@@ -1,4 +1,4 @@
-"""What README promises a newcomer, done as a newcomer would: from a fresh clone, command by command."""
+"""The promises of README to a newcomer, tried as a newcomer would: from a fresh clone, command by command."""
 
 import ast
 import contextlib
@@ -41,7 +41,7 @@ def code_blocks(language: str, text: str = README) -> list[str]:
 
 @pytest.fixture
 def clone(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A clone of the last commit, with nothing of this folder but what git keeps."""
+    """A clone of the last commit, with only the files of this folder that git tracks."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     copy = tmp_path / "clone"
@@ -53,7 +53,7 @@ def clone(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_the_first_command_serves_a_fresh_clone(clone: pathlib.Path) -> None:
     command = code_blocks("console")[0].splitlines()[0].removeprefix("$ ")
     assert command == "python3 -m httpsock"
-    # Isolated from whatever this test's own interpreter has installed; port 0, since 8000 may be taken here.
+    # Isolated from the packages of this test's own interpreter; port 0, since 8000 may be taken here.
     arguments = [sys.executable, "-S", *command.split()[1:], "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     with subprocess.Popen(arguments, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:

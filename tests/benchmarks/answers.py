@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What wrk shall send, and what must come back: status, length of the content, octets of the whole answer."""
+    """The request of wrk, and the expected response: status, length of the content, octets of the whole answer."""
 
     requests: list[str]
     status: int

@@ -58,7 +58,7 @@ def aiohttp(port: int, root: str, log: str | None) -> None:
         logging.basicConfig(filename=log, level=logging.INFO)
     application = web.Application()
     application.router.add_static("/", root, show_index=True)
-    # A log that nothing reads costs nothing: only a level that is enabled is formatted.
+    # A log without a reader has no cost: only a level that is enabled is formatted.
     web.run_app(
         application, host="127.0.0.1", port=port, print=lambda *_: None, backlog=1024, loop=asyncio.new_event_loop()
     )

@@ -16,7 +16,7 @@ _CLOSE = b"\r\nConnection: close\r\n"
 
 
 class Run(NamedTuple):
-    """What to ask, how long, and what is the right answer."""
+    """The requests, the seconds, and the right answer."""
 
     port: int
     connections: int

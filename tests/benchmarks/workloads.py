@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from .files import LARGE_OCTETS, MANY
 
-# What wrk sends when it is told nothing.
+# The default request of wrk.
 _PLAIN = "Host: 127.0.0.1:{port}\r\n"
 # Chromium's for a subresource; the whole head has some 600 octets.
 _BROWSER = (
@@ -35,7 +35,7 @@ _RANGE_OCTETS = 2**20
 
 
 class Workload(NamedTuple):
-    """What is asked for, by how many connections, and what is the right answer.
+    """The requests, the number of connections, and the right answer.
 
     *length* is that of the content, or None where it is the server's choice. *beside* is the workload that each
     server also plays in each turn, to which its rate is a ratio of its own. A turn lasts *least_seconds* or more.

@@ -599,7 +599,7 @@ def test_one_thread_serves_on_beside_a_silent_client(serving: Start) -> None:
     assert program.stop()[0] == 0
 
 
-# --- when nobody listens to what it says ----------------------------------------------------------------------------
+# --- closed standard streams ----------------------------------------------------------------------------
 
 
 def closing(descriptor: int) -> list[str]:
@@ -708,7 +708,7 @@ def begin(client: socket.socket, request: bytes) -> bytes:
 
 
 def wait_until_it_stops(idle: socket.socket) -> None:
-    """Return when the program has taken a signal: it then lets go of who waits for nothing."""
+    """Return when the program has taken a signal: it then closes idle connections."""
     assert receive_all(idle) == b""
 
 

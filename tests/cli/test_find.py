@@ -137,7 +137,7 @@ def device(location: str) -> Datagram:
 
 
 def test_a_link_local_url_gets_the_zone_of_the_answering_device() -> None:
-    """What it is called at the other end says nothing here."""
+    """Its name at the other end has no meaning here."""
     found = identified("http://[FE80::1]:1/", "fe80::1%1")
     assert found == Found("uuid:1::a", "http://[fe80::1%251]:1/", "fe80::1%1", "b", "uuid:1")
 

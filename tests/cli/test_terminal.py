@@ -54,7 +54,7 @@ def test_a_line_stays_one_line() -> None:
 
 @pytest.fixture
 def terminal() -> Iterator[tuple[io.TextIOWrapper, int]]:
-    """The stream of a program on a terminal, and the descriptor of who watches it."""
+    """The stream of a program on a terminal, and the descriptor of its other end."""
     watching, watched = os.openpty()
     with os.fdopen(watched, "w", newline="") as stream:
         yield stream, watching

@@ -183,7 +183,7 @@ def test_the_screen_in_readme_is_the_output_of_the_program(start: Start, tmp_pat
     request = re.findall(r"`curl ([^`]*)`", SCREEN)[0].replace("127.0.0.1:8000", f"127.0.0.1:{program.port}")
     done = run([tool("curl"), "-s", *request.split()], tmp_path)
     assert done.returncode == 0
-    # Whoever comes after it is answered after it has ended.
+    # The next client is answered after it has ended.
     program.ask("/hello.txt")
     _, _, said = program.stop()
     first = "".join(re.findall(r"(?m)^#1 .*\n(?:      .*\n)*", said))

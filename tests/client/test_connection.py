@@ -1,4 +1,4 @@
-"""The connection as its client sees it: which address answers, what goes out, what comes in, and what goes wrong."""
+"""The connection as its client sees it: which address answers, the bytes in both directions, and errors."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Where an http URL leads, what is repaired in one and what refused, and where a redirect leads from there."""
+"""http URLs: host, port and target, repaired and refused forms, and redirects."""
 
 import pytest
 from hypothesis import given, settings

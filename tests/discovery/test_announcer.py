@@ -88,7 +88,7 @@ def test_thousands_of_malformed_datagrams_have_no_effect(announcing: Announcer) 
 
 
 def test_a_flood_of_searches_is_answered_a_little(announcing: Announcer) -> None:
-    """Whoever searches in somebody else's name gets them few answers."""
+    """A search with a forged source brings its victim few answers."""
     with asking(*[SEARCH % b"ssdp:all"] * 300, port=announcing.group_port) as client:
         answers = len(receive(client, 9))
         client.settimeout(0.2)
@@ -393,13 +393,13 @@ def test_without_a_joined_network_no_search_is_received(tmp_path: pathlib.Path) 
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing be said that nobody has asked for."""
+    """Send answers only, no announcements."""
     for what in ("alive", "byebye"):
         monkeypatch.setattr(Device, what, lambda device: ())
 
 
 def test_a_search_as_it_is_traced(tmp_path: pathlib.Path, silent: None) -> None:
-    """Beside that of a GET: nobody connects, and nobody is told whether what was sent has arrived."""
+    """Beside that of a GET: there is no connection, and the sender does not learn whether a datagram arrived."""
     told = Told(is_client=False)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
     with running, asking(format_search("upnp:rootdevice", 1), port=running.group_port) as client:

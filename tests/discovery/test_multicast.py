@@ -1,4 +1,4 @@
-"""Multicast: which interface an address is of, how each family names it, and who is of the same network."""
+"""Multicast: the interface of an address, its name in each family, and the members of its network."""
 
 import socket
 import sys

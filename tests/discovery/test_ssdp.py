@@ -1,4 +1,4 @@
-"""SSDP: what a datagram says, and what is said in one."""
+"""SSDP: reading datagrams and writing them."""
 
 import uuid
 

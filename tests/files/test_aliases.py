@@ -88,7 +88,7 @@ def test_where_hidden_names_are_served_so_are_their_aliases(aliased: pathlib.Pat
 
 @needs_links
 def test_a_name_that_is_listed_is_no_alias(tmp_path: pathlib.Path) -> None:
-    """Also where it is a hard link to a hidden one: whoever made it meant it."""
+    """Also where it is a hard link to a hidden one: its author meant it."""
     (tmp_path / ".secret").write_bytes(b"meant")
     os.link(tmp_path / ".secret", tmp_path / "backup~1")
     (tmp_path / "folder~1").mkdir()
@@ -188,7 +188,7 @@ def fill(folder: pathlib.Path) -> None:
 
 
 def check(folder: pathlib.Path) -> None:
-    """What is hidden is served under none of its names, and the rest under all."""
+    """A hidden file is served under none of its names, the others under all."""
     assert (folder / "GIT~1" / "config").read_bytes() == b"secret", "the file system has no such alias"
     for path in ("/GIT~1/config", "/GIT~1/", "/GIT~1", "/git~1/config", "/x/../GIT~1%2fconfig", "//GIT~1/./config"):
         assert isinstance(find(DocumentRoot(folder), path), Refusal), path

@@ -1,4 +1,4 @@
-"""What is kept of files in memory, under which condition it is given back, and what makes room for the next."""
+"""The cache of small files: when a file is valid, and when it is evicted."""
 
 import os
 import pathlib

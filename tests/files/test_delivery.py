@@ -48,7 +48,7 @@ def octets_of(seed: str, length: int) -> bytes:
 
 @pytest.fixture
 def slow_client() -> Iterator[Callable[[int], socket.socket]]:
-    """Connect clients for whom little can be under way, so that the server soon waits for them."""
+    """Connect clients with small buffers, so that the server soon waits for them."""
     with ExitStack() as stack:
 
         def start(port: int) -> socket.socket:
@@ -482,7 +482,7 @@ with httpsock.Server(sys.argv[1], port=0, log=print) as server:
 
 
 def test_a_serving_program_imports_no_module(folder: pathlib.Path) -> None:
-    """Descriptors may have run out by then, or the modules be out of reach for who is root no more."""
+    """Descriptors may have run out by then, or the modules be unreadable after root is given up."""
     done = subprocess.run(
         [sys.executable, "-c", EVERYTHING, str(folder)],
         env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])},

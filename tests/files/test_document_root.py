@@ -392,7 +392,7 @@ class TestLinks:
 
 @pytest.fixture
 def with_odd_objects(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """The folder, with a pipe that nobody writes to, a socket that nobody listens on, and links to devices."""
+    """The folder, with a pipe without a writer, a socket without a listener, and links to devices."""
     os.mkfifo(folder / "pipe")
     (folder / "pipe-link").symlink_to("pipe")
     # Of a socket's name the system takes no more than about 100 octets.
@@ -529,7 +529,7 @@ class TestPermissions:
         assert (found.octets, found.coding) == (b"Hello", None)
 
     def test_the_answer_does_not_reveal_what_exists_outside(self, reachable: pathlib.Path) -> None:
-        """R144: what is forbidden there looks like what is not there."""
+        """R144: a forbidden file there looks like a missing one."""
         make(reachable.parent / "outside" / "private" / "file", b"").parent.chmod(0o700)
         (reachable / "link").symlink_to(reachable.parent / "outside")
         with without_privileges():

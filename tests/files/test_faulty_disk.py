@@ -1,4 +1,4 @@
-"""A disk that fails: what can be said is said, what can't be sent is broken off, nothing is left open.
+"""A disk that fails: errors are reported, cut responses are broken off, every descriptor is closed.
 
 The real program runs on a C library whose read(), sendfile() and readdir() fail with EIO for what is called so: always,
 or, if it is called late, from its second MiB on.

@@ -185,7 +185,7 @@ class Outcome(NamedTuple):
 
 
 def decode(decoder: LengthDecoder | ChunkedDecoder, pieces: list[bytes]) -> Outcome:
-    """Give *pieces* to *decoder* as a connection does: what is not used comes again, with what follows."""
+    """Give *pieces* to *decoder* as a connection does: unused input comes again, with the next bytes."""
     content = left = b""
     for piece in pieces:
         left += piece

@@ -1,4 +1,4 @@
-"""What is no request is refused once, with the reason, and nothing behind it is answered.
+"""A malformed request is refused once, with the reason, and no request behind it is answered.
 
 Each row is played three ways: alone, by a client that then waits (so the refusal may not wait either); with a
 request hidden behind it, in the same octets; and octet by octet to the parser. The second table has what looks as

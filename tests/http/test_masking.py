@@ -136,7 +136,7 @@ REPEATED = [
 @each_row("repeated", REPEATED)
 @each_row("before", [b"", b"CONNECT ", b"Authorization: ", b"GET /?token=", b"X: ", b"cookie", b"//"])
 def test_the_work_for_an_octet_does_not_grow_with_earlier_input(before: bytes, repeated: bytes) -> None:
-    """What a masker looks at again with each octet is bounded, whatever has come."""
+    """The input that a masker examines again with each octet is bounded."""
     masker = Masker()
     masker.mask(before)
     for _ in range(10):

@@ -138,7 +138,7 @@ FIRST_STEPS = {
     (False, True): False,
     (False, False): False,
 }
-# Steps 3 and 4: what If-None-Match and If-Modified-Since say together, by the very same table.
+# Steps 3 and 4: If-None-Match and If-Modified-Since together, by the very same table.
 LAST_STEPS = FIRST_STEPS
 COMBINATIONS = [
     pytest.param(dict(zip(LINES, held, strict=True)), id=" ".join({None: "-", True: "T", False: "F"}[h] for h in held))

@@ -22,7 +22,7 @@ SMALL = ResponseLimits(
 
 
 class Outcome(NamedTuple):
-    """What came of one response: its heads' status codes, its content, whether it is whole, or what is wrong."""
+    """The outcome of one response: its heads' status codes, its content, whether it is whole, or what is wrong."""
 
     statuses: list[int]
     content: bytes = b""
@@ -64,7 +64,7 @@ def both_ways(octets: bytes, method: str = "GET", limits: ResponseLimits = LIMIT
     """Return the outcome, which is the same for all octets at once and for one after the other."""
     at_once = parse([octets], method, limits, ends=ends)[0]
     one_by_one = parse([bytes([octet]) for octet in octets], method, limits, ends=ends)[0]
-    # What came before a fault is content only as far as it was read.
+    # Bytes before a fault are content only as far as they were read.
     if at_once.error:
         assert one_by_one.error == at_once.error
         assert at_once.is_whole == one_by_one.is_whole
@@ -283,7 +283,7 @@ CHUNKED = b"Transfer-Encoding: chunked"
 def test_content_ends_where_the_head_says(octets: bytes, method: str, content: bytes, can_go_on: bool) -> None:
     outcome = both_ways(octets, method)
     assert outcome == Outcome(outcome.statuses, content, is_whole=True, can_go_on=can_go_on)
-    # What follows was not asked for: it is left alone, and the connection is of no more use.
+    # The rest was not requested: it is left alone, and the connection is of no more use.
     more = both_ways(octets + b"HTTP/1.1 200 OK\r\n\r\n", method)
     assert more == outcome._replace(can_go_on=False)
 
@@ -536,7 +536,7 @@ def test_a_chunk_of_more_octets_than_there_are_is_an_error() -> None:
 
 
 def read_by_h11(octets: bytes, method: str = "GET", *, ends: bool = False) -> Outcome:
-    """What h11 as a client makes of the same octets."""
+    """The reading of the same octets by h11 as a client."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LIMITS.head)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
     connection.send(h11.EndOfMessage())

@@ -1,4 +1,4 @@
-"""A server that is inspected: the page and its events over real connections, and what readers of all kinds do to it."""
+"""A server that is inspected: the page and its events over real connections, and the effect of readers of all kinds."""
 
 import contextlib
 import json

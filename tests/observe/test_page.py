@@ -1,4 +1,4 @@
-"""The inspector's page in headless Chromium: what a person would see of a server that is inspected, is there."""
+"""The inspector's page in headless Chromium: the view of an inspected server is complete."""
 
 import os
 import pathlib
@@ -151,7 +151,7 @@ def test_the_page_makes_requests_itself(browser: Browser, server: httpsock.Serve
         assert status in browser.until(
             row("requests", asked) + f"?.textContent.includes({status!r}) && {row('requests', asked)}.textContent"
         )
-    # What is refused is told by the browser, too.
+    # The browser reports refusals, too.
     browser.faults = [fault for fault in browser.faults if "Failed to load resource" not in fault]
 
 

@@ -1,4 +1,4 @@
-"""Who may inspect, and what is answered to them; to all others it must look as if there were no inspector."""
+"""Which clients may inspect, and which answers they get; to all others it must look as if there were no inspector."""
 
 import pathlib
 import re

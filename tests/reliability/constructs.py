@@ -12,7 +12,7 @@ _TARGET = 8000
 
 
 class Construct(NamedTuple):
-    """What a connection sends, over and over, and the *status* of each answer.
+    """The repeated bytes of a connection, and the *status* of each answer.
 
     *step* is how many bytes are sent at a time.
     """

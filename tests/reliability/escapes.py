@@ -77,7 +77,7 @@ def _prepare(root: pathlib.Path) -> None:
 
 
 def _special(port: int) -> Row:
-    """Ask for what is no regular file; each must be refused without waiting."""
+    """Ask for devices, pipes and sockets; each must be refused without waiting."""
     statuses = [ask(port, get(f"/{name}"))[9:12] for name in ("fifo", "socket", "device", "endless")]
     with connect(port, get("/hello.txt", "Connection: close")) as client:
         serves = client.recv(12) == b"HTTP/1.1 200"
@@ -96,7 +96,7 @@ def _listing(port: int) -> Row:
 
 
 def _reflections(port: int) -> list[Row]:
-    """Look for what a client says in what it is told."""
+    """Look for the client's own text in its answers."""
     redirects = [
         ask(port, _raw(path))
         for path in ("//evil.example/..%2fsub", "/\\evil.example/sub", "//sub", "/sub%0d%0aX:y", "/sub")

@@ -28,7 +28,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
     rows = []
     with site() as root:
         (root / "small.bin").write_bytes(os.urandom(60_000))
-        # What has not changed for some time is cached.
+        # A file unchanged for some time is cached.
         os.utime(root / "small.bin", (1e9, 1e9))
         time.sleep(2.5)
         for what, (octets, most) in _HELD.items():

@@ -49,7 +49,7 @@ def _all_busy(server: str, seconds: float) -> list[Row]:
 
 
 def _mute(server: str) -> list[Row]:
-    """Serve while standard error takes nothing: full, gone, or a pipe that nobody empties."""
+    """Serve while standard error is blocked: full, gone, or a pipe that nobody empties."""
     if server != "httpsock":
         return []
     rows = []

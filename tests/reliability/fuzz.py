@@ -2,7 +2,7 @@
 
 Somewhere new is a step from one line to another that none took before, or a reason to refuse that was not given before.
 The line tracer of the interpreter tells the steps, so that nothing has to be installed: it is on for one input in
-eight; the others run at full speed, and tell by their refusals. Besides: what an input may cost at most.
+eight; the others run at full speed, and tell by their refusals. Besides: the cost limit of an input.
 
 ``python3 -m tests.reliability.fuzz SECONDS [SEED]`` gives each target so many seconds, and prints as they end.
 """
@@ -54,7 +54,7 @@ _REPEATED = (
 
 
 class Target(NamedTuple):
-    """What is fuzzed: a function of octets, seeds for it, and the most octets that its cost is measured with.
+    """The target of the search: a function of octets, seeds for it, and the most octets that its cost is measured with.
 
     Far more than a request line or a head may have is of no use but to the parser, which is given more.
     """
@@ -118,7 +118,7 @@ def _service() -> Settings:
 
 
 def _connection(octets: bytes) -> None:
-    """Hold a whole conversation, over sockets, with who sends *octets* and ends its side."""
+    """Hold a whole conversation, over sockets, with a client that sends *octets* and ends its side."""
     service = _service()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
@@ -198,7 +198,7 @@ TARGETS = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """1,000,000 inputs for each target in turn as far as 20 seconds go; in short 2,000. Then what inputs cost."""
+    """1,000,000 inputs for each target in turn as far as 20 seconds go; in short 2,000. Then the cost of inputs."""
     rows = []
     for name, target in TARGETS.items():
         count, kept, fault = fuzz(target, 1_000_000 if is_long else 2000, 20.0)

@@ -56,7 +56,7 @@ def _has_told(subject: Subject, times: int) -> bool:
 def _ask(port: int, *, keeps: bool, is_over: threading.Event) -> tuple[int, int]:
     """Ask until *is_over*, on one connection for as long as the server lets it; return how often it went well and not.
 
-    Nothing is asked twice: a connection that closes without having said so is a fault.
+    No request is repeated: a connection that closes without having said so is a fault.
     """
     answers = faults = 0
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""Slow clients: thousands that say little, or read little; what others notice of them, and what they cost."""
+"""Slow clients: thousands that say little, or read little; their effect on others, and their cost."""
 
 import contextlib
 import resource

@@ -147,7 +147,7 @@ def _alone(made: list[bytes]) -> Row:
     with _backend() as subject:
         for octets in made:
             answers = ask(subject.port, octets).split(b"HTTP/1.1 ")[1:]
-            # Who gets two answers left no doubt about the framing. A method that is not known, "get", is no doubt.
+            # Two answers mean that the framing was clear. A method that is not known, "get", is no doubt.
             refused = answers[0].startswith((b"400", b"501", b"413")) and not octets.startswith(b"get ")
             if len(answers) > 1 and refused:
                 wrong.append(octets)

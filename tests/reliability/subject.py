@@ -34,7 +34,7 @@ http {{ access_log off; sendfile on; keepalive_requests 100000000;
 
 
 class Row(NamedTuple):
-    """One line of a table: what was tried, what came of it, what must hold, and whether it does.
+    """One line of a table: the attempt, its result, the requirement, and whether it holds.
 
     *is_timed*: how it comes out depends on how busy the machine is; tests do not go by it.
     """
@@ -168,7 +168,7 @@ def receive_all(client: socket.socket) -> bytes:
 
 
 def ask(port: int, octets: bytes, *, quiet_seconds: float = 0.0) -> bytes:
-    """Return all that a server sends to who connects, sends *octets* and ends its side.
+    """Connect, send *octets* and end this side; return all that the server sends.
 
     With *quiet_seconds* it does not end its side, but listens until nothing has come for so long.
     """

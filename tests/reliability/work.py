@@ -65,7 +65,7 @@ def _delays(subject: Subject, what: str, construct: Construct) -> Row:
     finally:
         attacker.terminate()
         attacker.join()
-    # What is under way is answered, so that it does not count for the next one.
+    # Pending requests are answered, so that they do not count for the next one.
     _delay(subject.port)
     median, worst = statistics.median(delays), max(delays)
     measured = f"median {median:6.1f}, worst {worst:6.1f} ms; {len(delays)} requests, server {busy:.0%} busy"

@@ -1,4 +1,4 @@
-"""The access log: one response as one line that nobody can forge."""
+"""The access log: one response as one line that no client can forge."""
 
 import json
 import re

@@ -51,7 +51,7 @@ class Dialogue:
         self.client.setblocking(False)
         self._connected.setblocking(False)
         if buffered_octets is not None:
-            # Little is under way at any time, so that a large response has to wait for who does not read.
+            # Little is under way at any time, so that a large response has to wait for a slow reader.
             self._connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffered_octets)
         self.settings = settings
         self.exchanges: list[Exchange] = []
@@ -68,7 +68,7 @@ class Dialogue:
         try:
             wait = step(argument)
             while wait is None:
-                # Nobody else is there to be heard first.
+                # There is no other client to be heard first.
                 wait = self.connection.coroutine.send(None)
             self.connection.awaited, self.connection.deadline = wait
         except StopIteration:
@@ -80,7 +80,7 @@ class Dialogue:
         self._step(self.connection.coroutine.send, None)
 
     def run(self) -> None:
-        """Let the conversation go on for as long as what it waits for is there."""
+        """Let the conversation go on while its awaited event is there."""
         while self.goes_on and self._is_ready():
             self.resume()
 
@@ -92,7 +92,7 @@ class Dialogue:
         return bool(select.select([], watched, [], 0)[1])
 
     def pass_time(self, seconds: float) -> None:
-        """Set the clock forward; who is overdue then learns it."""
+        """Set the clock forward; overdue connections are closed then."""
         self.now += seconds
         if self.goes_on and self.now >= self.connection.deadline:
             self._step(self.connection.coroutine.throw, TimeoutError())
@@ -304,7 +304,7 @@ def test_a_request_after_a_request_to_close_is_not_processed(dialogue: Dialogue)
     ],
 )
 def test_late_input_does_not_destroy_the_last_response(begin: Begin, request_octets: bytes) -> None:
-    """R085, R091: octets that nobody reads turn a close into a reset; old clients send an empty line too many."""
+    """R085, R091: unread octets turn a close into a reset; old clients send an empty line too many."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(request_octets)
     dialogue.client.sendall(b"\r\n")
@@ -813,7 +813,7 @@ LATE_CONTENT = "the content did not come in time (RFC 9110 §15.5.9)"
 
 
 def test_a_silent_client_is_closed_without_a_response(dialogue: Dialogue) -> None:
-    """A browser that opens connections ahead must not find an answer to what it has not asked."""
+    """A browser that opens connections ahead must not find an unrequested answer."""
     assert dialogue.connection.is_idle
     assert dialogue.seconds_left == TIMEOUTS.idle
 
@@ -953,7 +953,7 @@ def test_a_client_that_does_not_read_is_given_up(begin: Begin) -> None:
 def test_a_file_of_any_length_arrives_whole(
     begin: Begin, folder: pathlib.Path, length: int, buffered_octets: int | None
 ) -> None:
-    """However it is handed over, and whatever the system takes of it at once, or that it takes nothing."""
+    """In any pieces, and however many bytes the kernel takes each time."""
     octets = os.urandom(length)
     (folder / "some.bin").write_bytes(octets)
     dialogue = begin(buffered_octets=buffered_octets)
@@ -1077,13 +1077,13 @@ def test_a_client_that_does_not_read_is_not_read_from(begin: Begin) -> None:
     assert dialogue.connection.awaited == WRITABLE
     assert sent < len(requests) / 2
 
-    # What is held here is what one recv() gave, and the start of a head from the one before.
+    # The connection holds the bytes of one recv(), and the start of a head from the one before.
     for _ in range(10):
         assert len(dialogue.connection._parser.unread) < 65 * 1024
         assert len(dialogue.hear(len(LARGE))) == len(LARGE)
 
 
-# --- What the worker does may be for nothing ------------------------------------------------------
+# --- Spurious events ------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_when_all_are_busy_the_others_wait_and_every_file_can_be_opened(limited:
 
 
 def test_out_of_descriptors_all_the_same_the_idle_make_room(limited: Limit) -> None:
-    """Whatever took them: here it is the program that embeds the server."""
+    """Whichever program took them: here it is the program that embeds the server."""
     program = limited(64, "-c", GREEDY_PROGRAM)
     idle = program.connect(get("/hello.txt"))
     assert receive_one(idle).endswith(HELLO)
@@ -181,7 +181,7 @@ def test_out_of_descriptors_all_the_same_the_idle_make_room(limited: Limit) -> N
 
     assert busy.recv(12) == b"HTTP/1.1 404"
     assert idle.recv(1) == b""
-    # There is none left that is idle, so that the next one waits.
+    # No idle connection is left, so that the next one waits.
     waiting = program.connect(get("/hello.txt"))
     assert program.report() == b"not accepting: Too many open files\n"
     program.command(b"release")
@@ -272,7 +272,7 @@ def test_when_there_is_no_room_an_address_with_more_than_its_share_is_closed_on(
         holding = stack.enter_context(connect(port))
         holding.sendall(b"GET /unfinished")
 
-        # Who has all connections there are gets no other.
+        # A client that has all connections gets no other.
         assert is_closed_on(port)
         # Somebody else does.
         assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
@@ -290,7 +290,7 @@ def test_when_there_is_no_room_an_address_with_more_than_its_share_is_closed_on(
 def test_a_network_of_ipv6_counts_as_one_address(
     folder: pathlib.Path, room_for_one: None, hog: str, same: str, other: str
 ) -> None:
-    """Whoever has one address of it has them all, and could come from another each time."""
+    """A client with one address of it has all of them, and could use another each time."""
     with working(folder, [hog, same, other]) as (port, _), ExitStack() as stack:
         holding = stack.enter_context(connect(port))
         holding.sendall(b"GET /unfinished")
@@ -322,7 +322,7 @@ def test_this_machine_never_has_more_than_its_share(address: str) -> None:
 
 
 def test_a_request_that_has_arrived_is_not_given_up(folder: pathlib.Path) -> None:
-    """Whoever has been idle longest may just have asked; it is looked before it is let go."""
+    """The longest idle client may just have sent a request; it is looked before it is let go."""
     settings = Settings(DocumentRoot(folder))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
@@ -341,7 +341,7 @@ def test_a_request_that_has_arrived_is_not_given_up(folder: pathlib.Path) -> Non
 
         assert worker._evict_idle(tick)
         assert list(worker._connections.values()) == [first, third], "the second was silent, and the third came later"
-        # Who is gone is about to be forgotten anyway.
+        # A departed client is about to be removed anyway.
         assert not worker._evict_idle(tick)
         assert not worker._evict_idle(tick), "asked again in the same turn"
 

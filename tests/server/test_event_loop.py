@@ -39,7 +39,7 @@ def open_worker(listener: socket.socket, settings: Settings, log: Log | None, re
 
 
 class Employment:
-    """A worker at work in a thread of its own, and what it has said."""
+    """An event loop in a thread of its own, and its reports."""
 
     def __init__(self, root: pathlib.Path, timeouts: Timeouts, log: Log | None) -> None:
         self.settings = Settings(DocumentRoot(root), timeouts=timeouts)
@@ -135,13 +135,13 @@ def test_silent_and_unfinished_clients_delay_no_other_client(employ: Employ) -> 
 
 
 def test_clients_that_leave_at_once_are_forgotten(employ: Employ) -> None:
-    """R093: whether they say nothing, or reset."""
+    """R093: whether they stay silent or reset."""
     employment = employ()
     for _ in range(5):
         connect(employment.port).close()
         with connect(employment.port) as client:
             client.sendall(get("/hello.txt"))
-            # Closing at once, with no time to wait for what is under way, resets the connection.
+            # Closing at once, with no time to wait for unread input, resets the connection.
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     assert read_answers(talk(employment.port, get("/hello.txt")))[0].content == HELLO
@@ -194,7 +194,7 @@ def test_each_client_has_a_deadline_of_its_own(employ: Employ) -> None:
 
 
 def test_a_reader_that_is_given_up_is_reset(employ: Employ, folder: pathlib.Path) -> None:
-    """R094: what the system has buffered for it is dropped at once, and not kept for nobody."""
+    """R094: the kernel drops its send buffer immediately."""
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(1 << 30)
     over = threading.Event()
@@ -226,7 +226,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_fault_is_reported_and_ends_one_connection(
     employ: Employ, faulty: None, monkeypatch: pytest.MonkeyPatch, *, has_epoll: bool
 ) -> None:
-    """R116: the octets give no clue, and the other clients notice nothing."""
+    """R116: the octets give no clue, and the other clients notice no delay."""
     if not has_epoll:
         monkeypatch.delattr(select, "epoll", raising=False)
     employment = employ()
@@ -243,7 +243,7 @@ def test_a_fault_is_reported_and_ends_one_connection(
         assert report.endswith("ZeroDivisionError: a fault of our own\n")
 
 
-# --- A turn: what has arrived when it begins, and what has not ------------------------------------
+# --- A turn: input before and after it begins ------------------------------------
 
 
 def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
@@ -270,7 +270,7 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
 
 
 def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks for a huge listing holds up nobody who is connected to the same worker."""
+    """A client that asks for a huge listing delays no client who is connected to the same worker."""
     other_is_answered = threading.Event()
 
     def work(request: Request, tick: Tick) -> Steps[Response]:
@@ -411,7 +411,7 @@ class FewAtOnce:
         return getattr(self._poller, name)
 
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
-        # Who has not been told of for longest comes first.
+        # The longest unreported one comes first.
         ready = sorted(self._poller.poll(seconds), key=lambda each: self._told.get(each[0], 0))[:2]
         self._run_once += 1
         self._told |= {descriptor: self._run_once for descriptor, _ in ready}
@@ -446,7 +446,7 @@ def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
         while len(worker._connections) == 7:
             worker._run_once()
 
-        # The one that has sent nothing is gone.
+        # The silent one is gone.
         assert clients[6].recv(1) == b""
         for client in clients[:6]:
             client.settimeout(PATIENCE_SECONDS)
@@ -561,7 +561,7 @@ def test_a_spurious_wake_up_has_no_effect(employ: Employ) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no descriptors to count")
 def test_an_event_loop_whose_listening_socket_fails_ends_and_holds_no_descriptor(folder: pathlib.Path) -> None:
-    """That is a fault of our own: accepting on it again and again would help nobody."""
+    """That is a fault of our own: accepting on it again and again would not help."""
     settings = Settings(DocumentRoot(folder))
     reports: list[str] = []
     before = sorted(os.listdir("/dev/fd"))

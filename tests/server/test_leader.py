@@ -1,4 +1,4 @@
-"""The crew: a thread that is kept by one connection is relieved, and nothing is lost on the way."""
+"""The crew: a follower takes over from a blocked leader, and no request is lost."""
 
 import gc
 import socket
@@ -89,7 +89,7 @@ def test_connected_clients_are_served_while_a_disk_blocks_another(disk: SlowDisk
 
 
 def test_other_requests_of_the_same_tick_are_answered(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """Whoever comes after the one that keeps the thread: before them, with them, and pipelined behind."""
+    """The clients after the one that blocks the thread: before them, with them, and pipelined behind."""
     with ExitStack() as stack:
         server = stack.enter_context(serve(threads=3))
         clients = [stack.enter_context(connect(server.port)) for _ in range(20)]
@@ -187,7 +187,7 @@ def test_one_that_is_kept_and_fails_ends_alone(serve: Callable[..., Server], dis
         assert disk.has_kept_another()
         other.sendall(get("/hello.txt"))
         receive_hello(other)
-        # Its client leaves meanwhile: what it would have sent fails.
+        # Its client leaves meanwhile: its send fails.
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))
         slow.close()
         disk.released.set()
@@ -221,7 +221,7 @@ def test_at_the_end_of_the_grace_a_blocked_connection_is_cut(serve: Callable[...
 def test_every_request_is_answered_however_often_the_leader_changes(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    """Without patience who is at work is relieved though nothing keeps it, at every place where that can be."""
+    """Without patience the leader is superseded though it is not blocked, at every possible place."""
     monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.0)
     logged: list[object] = []
     with serve(threads=threads, log=logged.extend) as server, switching_often():
@@ -251,7 +251,7 @@ def switching_often() -> Iterator[None]:
 
 
 def receive_exactly(client: socket.socket) -> None:
-    """Receive one response, and nothing of the next."""
+    """Receive exactly one response."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         octet = client.recv(1)

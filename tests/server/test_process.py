@@ -80,7 +80,7 @@ def test_no_socket_takes_the_place_of_a_closed_standard_stream(closed: str) -> N
 
 
 def test_root_is_given_up_with_all_its_groups_and_these_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is no longer root can't change its groups."""
+    """A process that is no longer root can't change its groups."""
     done: list[tuple[object, ...]] = []
     monkeypatch.setattr(os, "initgroups", lambda *given: done.append(("initgroups", *given)))
     monkeypatch.setattr(os, "setgid", lambda *given: done.append(("setgid", *given)))

@@ -57,8 +57,8 @@ def is_alive(process: int) -> bool:
 
 
 def is_refused(port: int) -> bool:
-    """Return whether nobody listens."""
-    # Who is in the queue at the end is reset.
+    """Return whether the port has no listener."""
+    # A client in the queue at the end is reset.
     with contextlib.suppress(ConnectionResetError):
         try:
             connect(port).close()
@@ -97,7 +97,7 @@ def replaceable(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def running(package: pathlib.Path) -> dict[str, str]:
-    """Return the environment in which *package* is run; what covers this one is not to look at it."""
+    """Return the environment in which *package* is run; the coverage tool does not examine it."""
     environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("COVERAGE")}
     return {**environment, "PYTHONPATH": str(package.parent)}
 
@@ -111,7 +111,7 @@ def program_with(code: str) -> list[str]:
 AFTER_THE_FIRST = "import os\nif os.path.exists('started'): {}"
 
 
-# --- Nobody notices -------------------------------------------------------------------------------
+# --- Clients notice no restart -------------------------------------------------------------------------------
 
 
 class Load:
@@ -175,7 +175,7 @@ def test_under_load_no_request_fails(serving: Start, processes: str) -> None:
 def test_a_connected_client_is_answered_once_more(serving: Start, folder: pathlib.Path, processes: str) -> None:
     film = os.urandom(1024) * (FILM_OCTETS // 1024)
     (folder / "film.bin").write_bytes(film)
-    # Nobody is cut off: that there is no grace means nothing here.
+    # No client is cut off: a grace of zero has no effect here.
     program = serving("--quiet", "--grace", "0", "--processes", processes)
     line(program)
     with connect(program.port) as idle, connect(program.port) as silent, connect(program.port) as download:
@@ -210,7 +210,7 @@ def test_the_new_process_is_of_the_code_as_it_is_by_now(serving: Start, replacea
     assert program.stop()[0] == 0
 
 
-# --- What goes wrong changes nothing --------------------------------------------------------------
+# --- Failures have no effect --------------------------------------------------------------
 
 
 def test_a_new_process_that_ends_before_it_serves_has_no_effect(serving: Start, folder: pathlib.Path) -> None:
@@ -244,7 +244,7 @@ def test_where_no_process_can_be_started_it_says_so(serving: Start) -> None:
 
 @on_linux
 def test_while_one_begins_no_other_is_started(serving: Start, folder: pathlib.Path) -> None:
-    # Whoever starts now waits until somebody writes.
+    # A process that starts now blocks until there is a writer.
     os.mkfifo(folder / "gate")
     program = serving("--quiet", command=program_with(AFTER_THE_FIRST.format("open('gate').close()")))
     line(program)
@@ -433,11 +433,11 @@ def test_if_the_new_process_ends_the_draining_one_stops(serving: Start, folder: 
 def test_a_second_signal_ends_all_at_once(serving: Start, folder: pathlib.Path, processes: str) -> None:
     with open(folder / "film.bin", "wb") as file:
         file.truncate(FILM_OCTETS)
-    # Who is killed while it writes down what it has covered writes half of it.
+    # A process killed while it writes its coverage data writes half of it.
     program = serving("--quiet", "--grace", "3600", "--processes", processes, env=running(PACKAGE))
     line(program)
     successor = hand_over(program)
-    # Nobody was connected: who served before has soon retired.
+    # There was no connection: the old process has soon retired.
     assert eventually(lambda: children(program.process.pid) == [successor] and threads(program.process.pid) == 1)
     with connect(program.port) as client:
         client.sendall(get("/film.bin"))
@@ -483,7 +483,7 @@ def test_it_ends_with_its_terminal(folder: pathlib.Path) -> None:
 
 
 def test_it_ends_where_its_terminal_is_gone(serving: Start) -> None:
-    """As above, but what it has covered is written down for sure."""
+    """As above, but its coverage data is written for sure."""
     gone = "from httpsock.server import process_loop; process_loop._has_terminal = [False, True].pop"
     program = serving("--quiet", command=program_with(gone))
     line(program)

@@ -1,4 +1,4 @@
-"""What has gone wrong in other servers, root cause by root cause: what triggered it there does nothing here.
+"""Faults of other servers, root cause by root cause: their triggers have no effect here.
 
 Each row is named after the report of it. Those of the cost of an input, of slow clients, of races of symlinks and of
 listings stand in ``tests/reliability`` (fuzz, slow, escapes), test_confinement.py and test_listing.py.
@@ -59,7 +59,7 @@ def refused(name: str, octets: bytes, status: int = 400) -> object:
         refused("CVE-2025-43859: what follows a chunk is no CRLF", CHUNKED + b"5\r\nhelloXX0\r\n\r\n"),
         refused("CVE-2023-49082: CR and LF in the method", b"GET\r\nX / HTTP/1.1\r\nHost: x\r\n\r\n"),
         refused("CVE-2023-49081: CR in the version", b"GET / HTTP/1.1\rX: y\r\nHost: x\r\n\r\n"),
-        # Two lengths, or none.
+        # Two lengths, or no length.
         refused(
             "CVE-2019-16792, CVE-2020-10108, cheroot #275", POST + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\n"
         ),
@@ -69,11 +69,11 @@ def refused(name: str, octets: bytes, status: int = 400) -> object:
         refused("gunicorn #3091: an empty coding", POST + b"Transfer-Encoding: ,chunked\r\n\r\n"),
         refused("GHSA-753j-mpmx-qq6g: chunked twice", POST + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n"),
         refused("cheroot #714: a chunk's size that is none", CHUNKED + b"z\r\n"),
-        # Whom it is for.
+        # The host.
         refused("CVE-2026-34525: two Hosts", HEAD + b"Host: y\r\n\r\n"),
         refused("CVE-2026-48710: Host with a path", b"GET / HTTP/1.1\r\nHost: a/b?c=\r\n\r\n"),
         refused("cheroot 11.1.2: an address that has no end", b"GET http://[::1/ HTTP/1.1\r\nHost: x\r\n\r\n"),
-        # What has no end.
+        # Input without an end.
         refused("CVE-2023-39326: a chunk's extension", CHUNKED + b"1;" + b"a" * 20_000 + b"\r\nx\r\n"),
         refused("CVE-2026-22815: trailers", CHUNKED + b"0\r\n" + b"A: b\r\n" * 20_000, 431),
         refused(

@@ -133,7 +133,7 @@ def test_a_name_in_place_of_a_numeric_address_is_refused(
         Server(folder, hosts=(*first, host), port=0)
 
     assert repr(host) in str(raised.value)
-    # What was opened before must not hang on to the traceback.
+    # Sockets opened before must not stay referenced by the traceback.
     del raised
 
 
@@ -166,7 +166,7 @@ def test_a_port_that_is_free_at_one_address_only_is_an_error(folder: pathlib.Pat
 def test_a_port_is_free_again_as_soon_as_its_server_has_stopped(folder: pathlib.Path) -> None:
     with Server(folder, hosts=("127.0.0.2",), port=0) as before:
         client = connect(before.port, "127.0.0.2")
-        # Who waits to be accepted when a server stops is reset; this one has been accepted.
+        # A client in the accept queue of a stopping server is reset; this one has been accepted.
         client.sendall(get("/hello.txt"))
         assert client.recv(65536).endswith(HELLO)
     with client, Server(folder, hosts=("127.0.0.2",), port=before.port) as after:

@@ -1,4 +1,4 @@
-"""Several processes: each serves, who ends is replaced, and a signal ends them all in time."""
+"""Several processes: each serves, an ended process is replaced, and a signal ends them all in time."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What tests share: a strict reader of responses, and ways to talk to a server in octets."""
+"""Shared by tests: a strict reader of responses, and ways to talk to a server in octets."""
 
 import re
 import socket
@@ -101,7 +101,7 @@ def receive_all(connected: socket.socket) -> bytes:
 
 
 def talk(port: int, octets: bytes, *, ends: bool = True) -> bytes:
-    """Return all that a server sends to who connects, sends *octets* and, if *ends*, ends its side."""
+    """Connect, send *octets*, and if *ends* end this side; return all that the server sends."""
     with connect(port) as client:
         client.sendall(octets)
         if ends:

@@ -35,7 +35,7 @@ _UNTIL = """new Promise((resolve) => {
 
 
 class Browser:
-    """A browser with one page, until the block ends; *faults* is what the page's console has complained about."""
+    """A browser with one page, until the block ends; *faults* holds the errors of the page's console."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         program = tool("chromium", "chromium-browser", "google-chrome")
@@ -85,7 +85,7 @@ class Browser:
         return answer["result"]
 
     def evaluate(self, script: str) -> Any:
-        """Return the value of a script in the page; if it is a promise, what that comes to."""
+        """Return the value of a script in the page; for a promise, its result."""
         done = self.command("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")

@@ -1,4 +1,4 @@
-"""A bad path between two ends: what UDP loses on it, TCP delivers.
+"""A bad path between two ends: TCP delivers the bytes that UDP loses.
 
 ``python3 -m tests.support.lossy_path`` prints the figures.
 
@@ -31,7 +31,7 @@ from tests.support.relay import fates_of_a_bad_network
 
 HERE, THERE = "10.9.0.1", "10.9.0.2"
 UNSHARE = ["unshare", "--map-root-user", "--net"]
-# So many find room where they wait to be received: what is lost is lost on the path.
+# So many find room where they wait to be received: every loss is on the path.
 DATAGRAMS = 200
 OCTETS = 400_000
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
@@ -39,7 +39,7 @@ _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 @contextlib.contextmanager
 def bad_path(fates: Iterator[str]) -> Iterator[Counter[str]]:
-    """Make the path until the block ends; give the counts of what has become of the packets."""
+    """Make the path until the block ends; give the counts of the packets by their fate."""
     tunnel = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(tunnel, _TUNSETIFF, struct.pack("16sH22x", b"bad0", _IFF_TUN | _IFF_NO_PI))
     for command in ("ip link set lo up", f"ip address add {HERE}/24 dev bad0", "ip link set bad0 up"):
@@ -64,7 +64,7 @@ def _relay(tunnel: int, fates: Iterator[str], done: Counter[str]) -> None:
             held.append(packet)
             continue
         for each in [*[packet] * {"dropped": 0, "doubled": 2}.get(fate, 1), *held]:
-            # What the tunnel does not take is one more packet that is lost.
+            # A packet that the tunnel does not take is one more lost packet.
             with contextlib.suppress(OSError):
                 os.write(tunnel, each)
         held.clear()

@@ -39,7 +39,7 @@ class Program:
         return answer
 
     def end(self) -> tuple[int, str, str]:
-        """Return the exit code, and what else it said on standard output and on standard error."""
+        """Return the exit code, and the rest of standard output and of standard error."""
         out, error = self.process.communicate(timeout=PATIENCE_SECONDS)
         return self.process.returncode, (out or b"").decode(), (error or b"").decode()
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 
 class Relay:
-    """Passes datagrams on from whoever sends to its *port*, and back what comes in return.
+    """Passes on datagrams sent to its *port*, and passes the answers back.
 
     *fates* says of one after the other whether it is passed, dropped, doubled or reordered; *done* counts them.
     """

@@ -1,4 +1,4 @@
-"""Servers made by hand, for what no real one would send: each connection is answered as the test says."""
+"""Servers made by hand, for bytes that no real one would send: each connection is answered as the test says."""
 
 import contextlib
 import socket
@@ -27,7 +27,7 @@ def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]
                         coroutine(connected)
             except BaseException as fault:
                 faults.append(fault)
-                # Nobody else is answered: who connects is told at once.
+                # No other client is answered: further clients are refused immediately.
                 listener.close()
 
         thread = threading.Thread(target=play)
@@ -40,7 +40,7 @@ def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]
 
 
 def receive_head(connected: socket.socket) -> bytes:
-    """Return one request without content, or what came until the client ended."""
+    """Return one request without content, or the bytes until the client ended."""
     octets = b""
     while not octets.endswith(b"\r\n\r\n") and (more := connected.recv(1)):
         octets += more

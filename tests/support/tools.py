@@ -15,7 +15,7 @@ TOOL_SECONDS = 60
 def tool(*names: str) -> str:
     """Return the path of the first of the programs *names* that is installed; without any, skip the test.
 
-    Where the environment sets HTTPSOCK_REQUIRE_TOOLS, fail instead: a check that everybody skips checks nothing.
+    Where the environment sets HTTPSOCK_REQUIRE_TOOLS, fail instead: a check that is always skipped is no check.
     """
     for name in names:
         if path := shutil.which(name):
@@ -27,5 +27,5 @@ def tool(*names: str) -> str:
 
 
 def run(arguments: Sequence[str], folder: pathlib.Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run a program in *folder* with *given* on its standard input; return its exit code and what it said."""
+    """Run a program in *folder* with *given* on its standard input; return its exit code and its output."""
     return subprocess.run(arguments, cwd=folder, input=given, capture_output=True, timeout=TOOL_SECONDS, check=False)

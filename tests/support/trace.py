@@ -1,4 +1,4 @@
-"""Traces of real exchanges, with what differs from run to run made the same."""
+"""Traces of real exchanges, with the parts that differ from run to run made the same."""
 
 import pathlib
 import re
@@ -24,12 +24,12 @@ _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"< Last-Modified: [^\n]+", "< Last-Modified: DATE"),
     # The entity-tag of a large file holds its inode and times.
     (r'< ETag: (?:W/)?"[0-9a-f]+-[0-9a-f]+-[^\n]+', '< ETag: "INODE-SIZE-TIMES"'),
-    # What tells one device from another, and where it is described.
+    # The identity of a device, and the URL of its description.
     (r"(sendto|recvfrom) \d+ ", r"\1 N "),
     (r"[0-9a-f]{8}-[0-9a-f-]{27}", "UUID"),
     (r"BOOTID\.UPNP\.ORG: \d+", "BOOTID.UPNP.ORG: N"),
     (r"SERVER: .* UPnP/2.0 httpsock", "SERVER: SYSTEM UPnP/2.0 httpsock"),
-    # What a folder takes up is the file system's affair.
+    # The size of a folder depends on the file system.
     (r": folder, \d+ bytes", ": folder, N bytes"),
     # The peer's end may be there already when it is first looked for.
     (r"^#.*recv: EAGAIN.*\n#.*wait for the peer's end.*\n", ""),
@@ -39,7 +39,7 @@ _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
 
 
 def alike(trace: str) -> str:
-    """Return *trace* without what differs from run to run."""
+    """Return *trace* without the parts that differ from run to run."""
     for pattern, replacement in _ALIKE:
         trace = re.sub(pattern, replacement, trace, flags=re.MULTILINE)
     return trace
@@ -71,12 +71,12 @@ class Told(TraceWriter):
 
     @property
     def text(self) -> str:
-        """What a person would read, from run to run the same."""
+        """The text for a reader, from run to run the same."""
         return alike("".join(map(self._text, self.events)))
 
 
 class Traced:
-    """A server that is traced, until the block ends; then *told* is what it has told."""
+    """A server that is traced, until the block ends; then *told* holds its trace."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Traced:
         self._server.stop(grace_seconds=0)
 
     def __exit__(self, *_: object) -> None:
-        # What happens when the server stops is not what is traced.
+        # The end of the server is not part of the trace.
         with self._has_closed:
             self._has_closed.wait_for(lambda: not self._waits or self._closed == self._trace._count, PATIENCE_SECONDS)
         self._server.stop()

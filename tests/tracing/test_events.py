@@ -1,4 +1,4 @@
-"""The timeline: how each event reads, as text and as JSON, and that nothing in it harms a terminal."""
+"""The timeline: how each event reads, as text and as JSON, and that no text in it harms a terminal."""
 
 import json
 import re
@@ -110,7 +110,7 @@ def test_colours_leave_the_text_unchanged() -> None:
     for told in (event("refuse", attributes, HEAD), event("send", {"octets": 4}, HEAD), event("close", {"tcp": TCP})):
         coloured = TextFormatter(is_coloured=True)(told)
         assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == TextFormatter()(told)
-        # Each line ends as plain as it began, so that whatever else is printed is plain.
+        # Each line ends as plain as it began, so that other output is plain.
         for line in coloured.splitlines():
             assert line.endswith("\x1b[0m")
 

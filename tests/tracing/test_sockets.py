@@ -1,7 +1,7 @@
 """Traces of real exchanges, held against traces of before: each file in tests/traces tells one story.
 
-A trace is right if who reads it alone can say what happened. The other tests hold that a server that is traced sends
-what it sends untraced, and that what fails is told, too.
+A trace is right if its reader alone can tell the events. The other tests hold that a server that is traced sends
+what it sends untraced, and that failures are traced, too.
 """
 
 import errno
@@ -130,7 +130,7 @@ def test_a_connection_that_the_peer_resets(folder: pathlib.Path) -> None:
         client.sendall(get("/hello.txt"))
         receive_one(client)
         reset(client)
-        # Whoever comes after it is accepted after it.
+        # The next client is accepted after it.
         with connect(server.port) as other:
             other.sendall(get("/hello.txt", CLOSE))
             receive_all(other)

@@ -1,4 +1,4 @@
-"""What the kernel knows of a connection, where it says so."""
+"""The kernel's figures of a connection, on systems that have them."""
 
 import socket
 import sys
@@ -14,7 +14,7 @@ def test_sent_and_acknowledged_bytes_are_counted() -> None:
         connected, _ = listener.accept()
         with connected:
             connected.sendall(b"x" * 1000)
-            # What answers it carries the acknowledgement.
+            # Its response carries the acknowledgement.
             assert client.recv(1000, socket.MSG_WAITALL) == b"x" * 1000
             client.sendall(b"y")
             assert connected.recv(1) == b"y"
