@@ -357,7 +357,7 @@ def test_a_port_that_was_asked_for_does_not_give_way(start: Start, host: str) ->
     assert sentence.startswith(f"port {port} is in use; choose another with --port")
 
 
-# --- to whom --------------------------------------------------------------------------------------------------------
+# --- clients --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("address", "host"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])

@@ -1,4 +1,4 @@
-"""``httpsock find``: what is found of whom, by a deadline, also where datagrams are lost, doubled and overtaken."""
+"""``httpsock find``: the devices found by a deadline, also where datagrams are lost, doubled and overtaken."""
 
 import contextlib
 import json

@@ -50,7 +50,7 @@ def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
 
 
 def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str | None = None) -> bytes:
-    """Return a 206 with what follows *first* octets of WHOLE."""
+    """Return a 206 with the rest of WHOLE after *first* octets."""
     said = content_range or f"bytes {first}-{len(WHOLE) - 1}/{len(WHOLE)}"
     content = content or WHOLE[first:]
     return ok(content, f"Content-Range: {said}", *(field_lines or ['ETag: "v1"']), status="206 Partial Content")

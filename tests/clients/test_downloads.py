@@ -1,4 +1,4 @@
-"""Clients that download files and folders: whole, in parts, again, and only what has changed."""
+"""Clients that download files and folders: whole, in parts, again, and only the changed parts."""
 
 import hashlib
 import os

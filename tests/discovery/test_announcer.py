@@ -1,4 +1,4 @@
-"""The announcer: who is answered, what is announced, how little a stranger can make it say; gssdp and upnpc find it."""
+"""The announcer: answers, announcements, and how little a stranger can make it send; gssdp and upnpc find it."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Delivery: what is promised arrives whole and right over real connections, however clients and files behave."""
+"""Delivery: every promised byte arrives over real connections, however clients and files behave."""
 
 import errno
 import hashlib

@@ -456,7 +456,7 @@ def test_a_name_that_a_path_can_spell_is_listed(name: bytes, tmp_path: pathlib.P
 
 @contextmanager
 def without_privileges() -> Iterator[None]:
-    """Be an ordinary user, to whom permissions apply, while the context lasts."""
+    """Be an ordinary user, without root's permissions, while the context lasts."""
     if os.geteuid() != 0:
         yield
         return

@@ -1,4 +1,4 @@
-"""Masking: nothing that proves who a client is shows in a trace, however the octets are cut."""
+"""Masking: credentials of a client never show in a trace, however the octets are cut."""
 
 import pytest
 

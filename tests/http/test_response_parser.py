@@ -1,4 +1,4 @@
-"""What a client makes of a server's octets, each way whole and octet by octet, and h11 as the judge."""
+"""A client's reading of a server's octets, whole and octet by octet, with h11 as the judge."""
 
 import itertools
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ SMALL = ResponseLimits(
 
 
 class Outcome(NamedTuple):
-    """The outcome of one response: its heads' status codes, its content, whether it is whole, or what is wrong."""
+    """The outcome of one response: its heads' status codes, its content, whether it is whole, or its fault."""
 
     statuses: list[int]
     content: bytes = b""
@@ -570,7 +570,7 @@ H11_TAKES = {
 }
 
 
-# Each with what makes it whole, if it is taken at all.
+# Each with its ending, if it is accepted at all.
 REFUSED = {str(row.id): row.values[0] + b"\r\n\r\n" for row in NOT_A_HEAD}  # type: ignore[operator]
 REFUSED |= {str(row.id): ok(*row.values[0], content=b"0\r\n\r\n") for row in DOUBTFUL}  # type: ignore[misc]
 

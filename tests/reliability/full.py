@@ -1,4 +1,4 @@
-"""Full: out of descriptors, out of disk, and nobody who reads what is logged."""
+"""Full: out of descriptors, out of disk, and a log without a reader."""
 
 import contextlib
 import os

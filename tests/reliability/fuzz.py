@@ -142,7 +142,7 @@ _DEVICE = Device(uuid.UUID(int=1), "http://127.0.0.1:1/0.xml", "a", 1)
 
 
 def _datagram(octets: bytes) -> None:
-    """Compute all that is computed of a datagram by who announces, who searches, and a trace."""
+    """Compute all that the announcer, a search and a trace compute of a datagram."""
     try:
         datagram = parse_datagram(octets)
     except DatagramError:

@@ -1,4 +1,4 @@
-"""Stopping: what is under way arrives whole, nothing new begins, what can't be finished is counted."""
+"""Stopping: running responses arrive whole, no other begins, and cut ones are counted."""
 
 import contextlib
 import signal

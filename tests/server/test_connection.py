@@ -1308,7 +1308,7 @@ def test_a_reader_that_is_late_once_has_all_its_time_for_the_next_response(begin
 
 
 def test_a_long_listing_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:
-    """R095: what is too long to be joined to its head arrives whole behind it."""
+    """R095: content too long to be joined to its head arrives whole behind it."""
     for number in range(700):
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)

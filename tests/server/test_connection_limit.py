@@ -1,4 +1,4 @@
-"""Room for connections: what happens when there is none, and who makes it."""
+"""Room for connections: refusal and eviction at the limit."""
 
 import contextlib
 import errno
@@ -122,7 +122,7 @@ def receive_one(client: socket.socket) -> bytes:
 
 
 def test_those_that_have_been_idle_longest_make_room(limited: Limit) -> None:
-    """Each is answered, although few fit at a time, and nobody who has asked for something is turned away."""
+    """Each is answered, although few fit at a time, and no client with a request is turned away."""
     program = limited(64)
     clients = []
     for _ in range(200):

@@ -179,7 +179,7 @@ def test_overdue_connections_that_are_postponed_end_soon_after(employ: Employ, m
 
 
 def test_each_client_has_a_deadline_of_its_own(employ: Employ) -> None:
-    """R094: who is silent is left, who is slow is told, and both do not touch the third."""
+    """R094: a silent one is closed, a slow one is told, and the third is unaffected."""
     employment = employ(Timeouts(head=0.5, idle=1.0, stall=PATIENCE_SECONDS, linger=0.1))
     with connect(employment.port) as reader, connect(employment.port) as silent, connect(employment.port) as slow:
         reader.sendall(get("/large.bin", "Content-Length: 1"))
