@@ -41,7 +41,7 @@ _OWN_FIELDS = frozenset("content-length expect te trailer transfer-encoding upgr
 _IDEMPOTENT = frozenset("GET HEAD OPTIONS PUT DELETE TRACE".split())
 # RFC 9110 §15.4: a redirect to another origin must not carry the credentials of the first.
 _CREDENTIALS = frozenset("authorization cookie proxy-authorization".split())
-# RFC 9110 §8.6: methods that expect content send "Content-Length: 0" when they have none.
+# RFC 9110 §8.6: without content, methods that expect it send "Content-Length: 0".
 _WITH_CONTENT = frozenset("POST PUT PATCH".split())
 # The most idle connections; opening another closes the oldest.
 _MOST_CONNECTIONS = 8

@@ -192,7 +192,7 @@ class TracedConnection(Connection):
             status, reason, section = response.refusal
             attributes = {"status": int(status), "phrase": status.phrase, "reason": reason, "section": section}
             if not request:
-                # What is no request may name a path all the same.
+                # A malformed request may still have a path.
                 match = _begun_target.match(unread)
                 self.emit.set_path(normalise(match[1]) if match else b"")
             self.emit("refuse", attributes, head=unread[:_MOST_UNREAD])
