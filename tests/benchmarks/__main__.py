@@ -1,7 +1,7 @@
 """Measure httpsock beside its peers: ``python3 -m tests.benchmarks``.
 
 Each workload is played by wrk against one server after the other, again and again (A B C A B C ...), so that a slow
-minute of the machine hurts all alike. What is compared is ratios within one run: the rate, and the processor time
+minute of the machine hurts all alike. It compares ratios within one run: the rate, and the processor time
 that the server itself used for a response, which is steadier than rates on a machine that is shared.
 Every answer is checked: its status, its length, and that no connection failed.
 """
@@ -38,7 +38,7 @@ def main() -> int:
         print("too few descriptors for 5,000 connections: see ulimit -Hn", file=sys.stderr)
     if options.out and not charts.are_possible():
         print("there will be no charts: pip install '.[bench]'", file=sys.stderr)
-    # What is started over and over is compiled once, as when it is installed.
+    # Programs started repeatedly are compiled once, as when installed.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     peers, environment = choose_peers(options)
     processors = divide_processors(pin=options.pin)

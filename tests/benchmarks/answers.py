@@ -1,4 +1,4 @@
-"""One answer, read octet for octet: what each server must say before it is measured.
+"""One answer, read octet for octet: the required answer of each server before it is measured.
 
 A server that doesn't give the right answer is left out of the workload, with the reason.
 """
@@ -75,7 +75,7 @@ def _read_chunks(stream: BinaryIO) -> tuple[bytes, int]:
 
 @contextlib.contextmanager
 def connection(port: int) -> Iterator[tuple[socket.socket, BinaryIO]]:
-    """Give a connection to *port* and the stream of what it answers."""
+    """Give a connection to *port* and the stream of its answers."""
     with (
         socket.create_connection(("127.0.0.1", port), _PATIENCE_SECONDS) as connected,
         connected.makefile("rb") as stream,

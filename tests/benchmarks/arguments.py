@@ -1,4 +1,4 @@
-"""The command line of the benchmarks: what to measure, how, and where to write it."""
+"""The command line of the benchmarks: the workloads, the method, and the output files."""
 
 import argparse
 import pathlib
@@ -17,7 +17,7 @@ _GROWING = ("nginx, tuned", "httpsock", "floor")
 
 
 def parse_arguments(description: str) -> argparse.Namespace:
-    """Return the arguments, with what --quick means filled in."""
+    """Return the arguments, with the meaning of --quick filled in."""
     options = _parser(description).parse_args()
     options.seconds = options.seconds or (1 if options.quick else 2)
     options.turns = options.turns or (2 if options.quick else 5)

@@ -1,4 +1,4 @@
-"""Charts of what was measured, as SVG, by matplotlib (``pip install '.[bench]'``). Each says how it was measured."""
+"""Charts of the figures, as SVG, by matplotlib (``pip install '.[bench]'``). Each says how it was measured."""
 
 import pathlib
 import textwrap

@@ -1,4 +1,4 @@
-"""A client for what wrk can't ask: ``client.py PORT CONNECTIONS SECONDS STATUS OCTETS REQUEST``.
+"""A client for requests that wrk can't send: ``client.py PORT CONNECTIONS SECONDS STATUS OCTETS REQUEST``.
 
 Each connection sends REQUEST again once the whole answer of OCTETS octets is there. Prints what wrk's script prints.
 """

@@ -1,4 +1,4 @@
-"""What has to be known to judge the figures: machine, system, versions, how it was measured."""
+"""Conditions for judging the figures: machine, system, versions, how it was measured."""
 
 import os
 import pathlib

@@ -3,7 +3,7 @@
 # As fast as nginx gets for files: one worker, no log, descriptors kept open and believed for a minute, connections
 # kept for ever. Small files leave in one writev() with their heads (measured: sendfile with tcp_nopush is no faster
 # for them, stalls pipelined requests for 40 ms, and 64 KiB files now and then), large ones by sendfile.
-# What costs something (siblings, listings) is only on where it is asked for.
+# Costly features (siblings, listings) are on only where requested.
 NGINX_TUNED = """\
 daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 16384; multi_accept on; }}

@@ -15,7 +15,7 @@ _LIST = (
 
 
 class Environment(NamedTuple):
-    """An environment: its folder, its interpreter, the versions of what is in it, why other packages are not."""
+    """An environment: its folder, its interpreter, the versions of its packages, why other packages are not."""
 
     folder: pathlib.Path
     python: str
@@ -41,7 +41,7 @@ def open_environment(folder: pathlib.Path, python: str, packages: list[str], *, 
     versions = _installed(str(interpreter))
     failures = {}
     for package in packages if install else []:
-        # One by one: what can't be had for this Python doesn't keep the others away.
+        # One by one: a package missing for this Python does not block the others.
         if package not in versions:
             _say(f"installing {package} into {folder}")
             command = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]

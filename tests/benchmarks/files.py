@@ -1,4 +1,4 @@
-"""The folder that all servers serve, and what is in it."""
+"""The folder that all servers serve, and its files."""
 
 import gzip
 import os

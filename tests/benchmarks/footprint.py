@@ -24,7 +24,7 @@ from .report import Table, shown
 _IDLE_CONNECTIONS = 5_000
 _PATIENCE_SECONDS = 15.0
 _SETTLE_SECONDS = 0.3
-# Beside httpsock: what Python itself needs, and what a program that serves HTTP can hardly do without.
+# Beside httpsock: Python itself, and the least modules of an HTTP server.
 IMPORTED = (
     "httpsock",
     "httpsock.server.server",

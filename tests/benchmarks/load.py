@@ -43,7 +43,7 @@ end
 
 
 class Counts(NamedTuple):
-    """What a client says in the end. *right* answers are counted one by one, or -1 if not."""
+    """A client's last line. *right* answers are counted one by one, or -1 if not."""
 
     requests: int
     microseconds: int
@@ -155,7 +155,7 @@ def check(workload: Workload, counts: Counts, expected: Expected) -> None:
         raise WrongAnswerError("no answer at all")
     if counts.right not in (-1, counts.requests):
         raise WrongAnswerError(f"only {counts.right} of {counts.requests} answers had the right status and length")
-    # What is under way in the end has been read in part.
+    # Responses running at the end have been read in part.
     under_way = workload.connections * workload.pipelined
     least = counts.requests * (expected.least_octets - HEAD_SLACK_OCTETS)
     most = (counts.requests + under_way) * (expected.most_octets + HEAD_SLACK_OCTETS)

@@ -31,7 +31,7 @@ class Entrant(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was measured of one workload, by the names of the servers; *left_out* says why others are not in it."""
+    """The figures of one workload, by the names of the servers; *left_out* says why others are not in it."""
 
     workload: Workload
     samples: dict[str, list[Sample]]
@@ -116,7 +116,7 @@ def _play_in_peace(workload: Workload, server: Running, expected: Expected, stag
 
 
 def load_generator(stage: Stage, seconds: int) -> str:
-    """Return how fast the load generator is, whatever the server: measured with the floor."""
+    """Return the speed of the load generator alone: measured with the floor."""
     (sample,) = measure(BY_KEY["1k"], [FLOOR], stage, seconds, 1).samples["floor"]
     needed = sample.client_busy / sample.rate
     return (

@@ -1,7 +1,7 @@
 """Measure the parts below the connection, without a socket: ``python3 -m tests.benchmarks.micro``.
 
 The parser is held against h11, the strict parser in Python, and httptools, the one in C that judges least. All get the
-same octets, and each a parser that has been made before. What is measured is processor time, turn by turn.
+same octets, and each a parser that has been made before. It measures processor time, turn by turn.
 """
 
 import argparse
@@ -37,7 +37,7 @@ _NOW = 4_000_000_000.0
 
 
 class Task(NamedTuple):
-    """What is timed: *prepare* gives *count* steps, and only their run is timed. The group's first is the measure."""
+    """The timed task: *prepare* gives *count* steps, and only their run is timed. The group's first is the measure."""
 
     group: str
     name: str
@@ -148,7 +148,7 @@ def _h11_step(head: bytes) -> Callable[[], object]:
 
 
 class _Collected:
-    """What httptools calls while it parses: keeps what a request is made of."""
+    """The callbacks of httptools: keeps what a request is made of."""
 
     def __init__(self) -> None:
         self.target = b""

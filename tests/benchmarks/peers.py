@@ -1,4 +1,4 @@
-"""The servers that are compared, as a table: the command that starts each, what it needs, and how to get that."""
+"""The servers that are compared, as a table: the command that starts each, its requirements, and how to get them."""
 
 import pathlib
 import shutil
@@ -14,7 +14,7 @@ CLONE = _HERE.parent.parent
 
 
 class Site(NamedTuple):
-    """What a server is started for: the folder it serves, its port, a folder of its own, its access log or none."""
+    """The purpose of a server: the folder it serves, its port, a folder of its own, its access log or none."""
 
     root: pathlib.Path
     port: int
@@ -145,7 +145,7 @@ HTTPSOCK = httpsock()
 HTTP_SERVER = Peer("http.server", _http_server, streams=True)
 FLOOR = Peer("floor", _floor, logs=False)
 
-# The first that is present is what the others are compared to.
+# The others are compared to the first that is present.
 PEERS = (
     NGINX,
     HTTPSOCK,

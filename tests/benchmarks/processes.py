@@ -1,4 +1,4 @@
-"""What the system knows of a server: its processor time, its memory, where it may run. Reads /proc: Linux only.
+"""The system's figures of a server: its processor time, its memory, where it may run. Reads /proc: Linux only.
 
 All figures are those of a whole tree of processes, so that a server with a master and workers hides nothing.
 """
@@ -40,7 +40,7 @@ def divide_processors(*, pin: bool) -> Processors:
 
 @contextlib.contextmanager
 def pinned(processors: frozenset[int]) -> Iterator[None]:
-    """Let what is started within this context run on *processors* only; a child inherits where it may run."""
+    """Let programs started within this context run on *processors* only; a child inherits where it may run."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, processors)
     try:

@@ -1,4 +1,4 @@
-"""What was measured as text, Markdown and JSON. All ratios are to the first server, of the same turns."""
+"""The figures as text, Markdown and JSON. All ratios are to the first server, of the same turns."""
 
 import json
 import statistics
@@ -26,7 +26,7 @@ HEADINGS = [
     "others busy",
 ]
 OWN_HEADING = "ratio to own"
-# Above this share of its processor the client may be what limits the rate; the server has nothing to prove above it.
+# Above this share of its processor the client may limit the rate; the server has nothing to prove above it.
 _BUSY = 0.95
 LEGEND = (
     "Rate: responses in a second, the median of all turns, with the lowest and the highest. CPU: the server's time of\n"

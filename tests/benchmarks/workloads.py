@@ -1,4 +1,4 @@
-"""What is asked for: the workloads as a table, and the octets of their requests.
+"""The requests: the workloads as a table, and the octets of their requests.
 
 In a target or a field line, {n} becomes another number for each request, {port} the server's port, {validators}
 the conditional field line that the server's own answer allows, and {name} one of *names*, taken at random.
@@ -106,7 +106,7 @@ WORKLOADS = (
     Workload("listing", "listing of 1,000 names", target="/names/", length=None),
 )
 BY_KEY = {workload.key: workload for workload in WORKLOADS}
-# What --quick plays.
+# The workloads of --quick.
 QUICK = ("1k", "browser", "distinct", "files", "304", "64k", "100m", "close", "start", "import")
 
 

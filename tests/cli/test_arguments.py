@@ -1,4 +1,4 @@
-"""What a person typed, as values or as one sentence; the programs that use it are tested as programs."""
+"""Typed arguments, as values or as one sentence; the programs that use it are tested as programs."""
 
 import argparse
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from tests.support.rows import each_row
 
 
 def anything(name: str, value: str) -> None:
-    """Refuse only what is called "bad"."""
+    """Refuse only the value "bad"."""
     if name == "bad":
         raise ValueError("it is bad")
 

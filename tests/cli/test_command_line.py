@@ -29,7 +29,7 @@ from tests.support.tools import run, tool
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
 
 README = PACKAGE.parent / "README.md"
-# What each response says by itself; given twice, or wrongly, they would break it.
+# The constant fields of each response; given twice, or wrongly, they would break it.
 OWN_FIELDS = """accept-ranges allow connection content-encoding content-length content-range content-type date etag
     keep-alive last-modified location trailer transfer-encoding upgrade vary""".split()
 # More than the sockets of a connection can hold, so that a download is under way until its client has read it.

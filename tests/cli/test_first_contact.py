@@ -60,7 +60,7 @@ def test_started_as_a_file_it_says_how_to_start_it(version: str, name: str) -> N
     assert error == "httpsock: start it as python3 -m httpsock, with Python 3.11 or newer.\n"
 
 
-# Without what an environment starts besides, which may have loaded anything.
+# Without start-up files of an environment, which may load any module.
 WITHOUT_SITE = [sys.executable, "-S", "-m", "httpsock"]
 
 

@@ -1,4 +1,4 @@
-"""The command ``httpsock get``: what it writes where, and which exit code says what; also on a terminal."""
+"""The command ``httpsock get``: its output, and its exit codes; also on a terminal."""
 
 import io
 import itertools
@@ -30,7 +30,7 @@ def get(*arguments: str) -> int:
 
 
 def said(captured: Captured) -> tuple[bytes, str]:
-    """What was written since the last time: octets on standard output, text on standard error."""
+    """The output since the last time: octets on standard output, text on standard error."""
     out, error = captured.readouterr()
     return out, error.decode()
 
@@ -104,7 +104,7 @@ def test_as_json_each_call_is_one_object(server: httpsock.Server, capfdbinary: C
 
 
 def test_a_trace_without_standard_error_goes_nowhere(server: httpsock.Server, tmp_path: pathlib.Path) -> None:
-    """Whatever has its descriptor by now is spared: here, the file."""
+    """The present owner of its descriptor is spared: here, the file."""
     command = [*COMMAND, "get", "--trace", "-o", "hello.txt", server.url + "hello.txt"]
     without = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
     done = subprocess.run(without, cwd=tmp_path, env=ENVIRONMENT, timeout=60, check=False)
@@ -354,7 +354,7 @@ def test_a_pipe_may_be_named(server: httpsock.Server) -> None:
 def test_a_link_that_somebody_has_put_there_is_not_followed(
     name: str, server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
 ) -> None:
-    """In a folder where others may write, too, names that can be guessed may lead to what is ours."""
+    """In a folder where others may write, too, guessable names may lead to our files."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"ours")
     (tmp_path / name).symlink_to(victim)
@@ -379,7 +379,7 @@ def test_the_first_failure_gives_the_exit_code_and_the_rest_goes_on(
     assert error.count("\n") == 2
 
 
-# --- going on with what broke off -----------------------------------------------------------------------------------
+# --- resuming -----------------------------------------------------------------------------------
 
 
 def test_a_download_goes_on_where_it_broke_off(
@@ -513,7 +513,7 @@ def test_an_interrupt_is_130_and_keeps_the_part(tmp_path: pathlib.Path, interrup
 
 
 class Watched:
-    """The program with a terminal for what *streams* name, the others being pipes; what it has drawn there."""
+    """The program with a terminal for what *streams* name, the others being pipes; its drawing."""
 
     def __init__(self, *arguments: str, streams: tuple[str, ...]) -> None:
         self._watching, watched = os.openpty()
@@ -523,7 +523,7 @@ class Watched:
         self.drawn = b""
 
     def watch(self) -> bool:
-        """Read more of what it draws; return whether it still may draw."""
+        """Read more of its drawing; return whether it still may draw."""
         try:
             octets = os.read(self._watching, 65536)
         except OSError:

@@ -33,7 +33,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[bytes]]:
 
 
 def writer_of() -> int:
-    """Return the descriptor of what is standard error in the test."""
+    """Return the descriptor of standard error in the test."""
     return standard_error()
 
 
@@ -56,7 +56,7 @@ def test_a_line_is_written_without_waiting_for_the_next(pipe: IO[bytes]) -> None
 
 
 def test_a_blocked_reader_blocks_no_writer(pipe: IO[bytes]) -> None:
-    """What there is no room for is dropped, counted and told of."""
+    """Lines beyond the limit are dropped, counted and reported."""
     lines = StderrWriter()
     for _ in range(MUCH // len(LINE)):
         lines.write(LINE)

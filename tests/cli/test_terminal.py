@@ -1,4 +1,4 @@
-"""What a terminal is shown of what anybody sends, and the bar for what takes long."""
+"""Safe text for a terminal, and the progress bar."""
 
 import io
 import os

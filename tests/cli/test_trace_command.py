@@ -1,4 +1,4 @@
-"""``--trace`` on the command line: the real program, what it says to a terminal, to a script, and in README."""
+"""``--trace`` on the command line: the real program, its output to a terminal, to a script, and in README."""
 
 import json
 import os
@@ -201,7 +201,7 @@ def essence(trace: str) -> str:
 def test_without_standard_error_nothing_is_written_into_what_has_its_descriptor(
     serving: Start,
 ) -> None:
-    """Whatever is opened next has number 2, be it a file or a connection."""
+    """The next opened file or connection gets number 2."""
     program = serving(command=["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, "--trace"])
     assert program.ask("/hello.txt").text == "Hello, socket.\n"
     assert program.stop()[0] == 0

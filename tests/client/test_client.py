@@ -1,4 +1,4 @@
-"""The client as a program embeds it: what it sends (h11 judges), which connection it takes, where redirects lead."""
+"""The client as a program embeds it: its requests (h11 judges), its choice of a connection, and redirects."""
 
 import contextlib
 import socket

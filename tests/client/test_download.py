@@ -1,4 +1,4 @@
-"""What becomes a file and when; which part is gone on with, and that two versions are never spliced."""
+"""Which responses become a file and when; which part is gone on with, and that two versions are never spliced."""
 
 import contextlib
 import json
@@ -44,7 +44,7 @@ def respond(octets: bytes, url: str = URL) -> Iterator[ClientResponse]:
 
 
 def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
-    """Return whether the file takes such a response for what follows its part."""
+    """Return whether the file takes such a response as the rest of its part."""
     with respond(octets, url) as response:
         return download.accepts(response)
 
@@ -77,7 +77,7 @@ def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
 
 
 def note_with(**said: object) -> str:
-    """Return a note that is good but for what is *said*."""
+    """Return a good note, changed by *said*."""
     return json.dumps({"url": URL, "source": URL, "validator": '"v1"', "coding": "", "length": 10, **said})
 
 

@@ -132,7 +132,7 @@ def test_a_known_response_is_not_requested_again(served: str) -> None:
 
 
 def test_a_download_that_broke_off_goes_on_or_begins_anew(served: str, tmp_path: pathlib.Path) -> None:
-    """Whatever the server can: the file is whole in the end."""
+    """With any abilities of the server: the file is whole in the end."""
     url, path = served + "large.bin", tmp_path / "file"
     with Client() as client:
         first = Download(str(path), url, resumes=False)

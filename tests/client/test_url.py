@@ -101,7 +101,7 @@ def test_any_typed_text_makes_one_request_target(text: str) -> None:
         parse_target(b"GET", url.target.encode("ascii"))
     except RequestError as error:
         fault = str(error)
-    # What was typed as if it were encoded is sent as it is.
+    # A path typed in encoded form is sent unchanged.
     assert fault == "" or "percent sign" in fault
 
 

@@ -1,4 +1,4 @@
-"""A browser, headless Chromium, against the real server and its own site: what a person would see, is there."""
+"""A browser, headless Chromium, against the real server and its own site: the visible page is complete."""
 
 import os
 import pathlib
@@ -188,7 +188,7 @@ def test_the_steps_of_a_page_become_those_of_its_own_request(tmp_path: pathlib.P
         assert accepted.endswith("accept")
         assert "Live." in browser.evaluate("document.getElementById('live-said').textContent")
         assert browser.evaluate("document.querySelector('#live-said a').pathname") == "/.httpsock/"
-        # Other pages of the site go on so; what a button asks for is told beneath.
+        # Other pages of the site go on so; the request of a button is shown beneath.
         browser.command("Page.navigate", url=server.url + "try.html")
         browser.until("document.querySelector('.live.on')")
         browser.evaluate("document.querySelector('[data-method=HEAD]').click()")

@@ -1,4 +1,4 @@
-"""The clients that people use, curl and requests, against the real server: what works for them, works."""
+"""The clients that people use, curl and requests, against the real server: everyday uses work."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.tools
 
 Curl = Callable[..., subprocess.CompletedProcess[bytes]]
 
-# Larger than what the sockets of a connection can hold, so that neither side is done in one go.
+# Larger than the buffers of a connection, so that neither side is done in one go.
 MANY_OCTETS = 24 * 1024 * 1024
 
 
@@ -53,7 +53,7 @@ def curl_speaks(feature: str) -> bool:
 
 
 def status_of(answered: subprocess.CompletedProcess[bytes]) -> int:
-    """The status in what ``curl --include`` or ``--head`` has written."""
+    """The status in the output of ``curl --include`` or ``--head``."""
     assert answered.returncode == 0, answered.stderr
     return int(answered.stdout.split(b" ", 2)[1])
 
@@ -270,7 +270,7 @@ def test_curl_is_told_the_fault_of_a_path(curl: Curl, server: httpsock.Server, p
 
 
 def test_garbage_gets_a_status_line(server: httpsock.Server) -> None:
-    # What somebody types into nc; an answer without a status line would be HTTP/0.9, which curl refuses.
+    # A request typed into nc; an answer without a status line would be HTTP/0.9, which curl refuses.
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS) as client:
         client.sendall(b"hello?\n\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 400 Bad Request\r\n"), "R006"

@@ -76,7 +76,7 @@ def test_a_search_with_mx_is_answered_in_time(announcing: Announcer) -> None:
 def test_thousands_of_malformed_datagrams_have_no_effect(announcing: Announcer) -> None:
     valid = SEARCH % b"ssdp:all"
     broken = [valid[:length] for length in range(len(valid))] + [bytes([n % 256]) * (n % 300) for n in range(2000)]
-    # Searches for something else, and what others announce.
+    # Searches for something else, and announcements of others.
     broken += [SEARCH % b"urn:else", b"NOTIFY * HTTP/1.1\r\nNTS: ssdp:alive\r\n\r\n", b"x" * 9000]
     # By a hundred, since more might not find room, and be dropped unread.
     for first in range(0, len(broken), 100):
@@ -200,7 +200,7 @@ def said_to(listener: socket.socket, count: int) -> list[tuple[str, str]]:
 
 
 def test_networks_are_followed_as_they_come_and_go(tmp_path: pathlib.Path) -> None:
-    """Another address of the same network: what was there takes leave, and is there again under the new one."""
+    """Another address of the same network: the old network's device says byebye, and alive under the new one."""
     running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0)
     with listening(running.group_port) as listener:
         booted = running._device.booted

@@ -32,7 +32,7 @@ SWAPS = 2000
 def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
     """Call *change* once, right before the system opens anything called *name*, which must happen in this context.
 
-    What was looked at can still change in that moment. No audit hook does it: it would stay for good, and while one
+    A checked name can still change in that moment. No audit hook does it: it would stay for good, and while one
     hears that a thread sets a trace function, no other thread can set one (a debugger's, or that of a coverage tool).
     """
     system_open = os.open
@@ -324,7 +324,7 @@ def test_a_listing_that_is_given_up_is_closed(root: pathlib.Path, way: None) -> 
 
 
 def point(link: pathlib.Path, target: str) -> None:
-    """Make *link* lead to *target* in one step, in the place of what it was."""
+    """Make *link* lead to *target* in one step, in place of the old entry."""
     new = link.with_name(f"{link.name}-new")
     new.symlink_to(target)
     new.replace(link)
@@ -344,7 +344,7 @@ def test_a_link_whose_target_becomes_a_link_out_before_it_is_opened(root: pathli
         pytest.raises(OSError, match=r".") as raised,
     ):
         read_below(root, "link")
-    # The kernel says that a link stands where there was none, or we that it is not what it was.
+    # The kernel says that a link stands where there was none, or this server that it has changed.
     assert raised.value.errno in (errno.ELOOP, errno.EMLINK, errno.ENOENT)
 
 
@@ -487,7 +487,7 @@ def test_a_file_kept_in_memory_is_gone_once_its_folder_is_a_link_out(root: pathl
     served = DocumentRoot(root)
     found = Tick(served, LATER, 0.0).find(b"/folder/inside.txt", None)
     assert isinstance(found, Representation)
-    # Moved out as a whole: the file itself is what it was, but it is no longer below the root.
+    # Moved out as a whole: the file itself is unchanged, but it is no longer below the root.
     (root / "folder").rename(root.parent / "moved")
     (root / "folder").symlink_to("../moved")
     assert Tick(served, LATER, 0.0).find(b"/folder/inside.txt", None) == NOT_FOUND

@@ -68,7 +68,7 @@ SlowClient = Callable[[int], socket.socket]
 
 
 def without_time(answers: list[Answer]) -> list[Answer]:
-    """Return *answers* without what may change from one moment to the next: Date, and how strong the ETag of a file is.
+    """Return *answers* without their varying parts: Date, and how strong the ETag of a file is.
 
     A file that has just been made has a weak one.
     """

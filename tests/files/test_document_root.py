@@ -1,4 +1,4 @@
-"""What a path names under the document root, and how a file becomes the representation that is sent.
+"""Look-up of paths under the document root, and representations of files.
 
 The clock is passed in: LATER is long after anything here was made, so that what may be kept in memory is kept.
 """
@@ -40,7 +40,7 @@ def represent(
     now: float = LATER,
     monotonic: float = 0.0,
 ) -> Representation:
-    """Return the representation of what *path* names, which must be a file."""
+    """Return the representation of the file at *path*."""
     served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
     found = Tick(served, now, monotonic).find(path, accept_encoding)
     assert isinstance(found, Representation), found
@@ -481,7 +481,7 @@ def reachable() -> Iterator[pathlib.Path]:
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions are something else there")
 class TestPermissions:
-    """What the system forbids the server to read is forbidden to its clients."""
+    """A file that the server may not read is forbidden to its clients."""
 
     def test_a_file_that_may_not_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
         (reachable / "hello.txt").chmod(0)
@@ -899,7 +899,7 @@ def test_a_kept_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -
 def test_a_file_that_could_change_and_keep_its_times_is_not_kept(
     seconds: float, is_kept: bool, folder: pathlib.Path
 ) -> None:
-    # Its time of modification is long ago: what counts is when anything about it changed.
+    # Its time of modification is long ago: the time of its last change of any kind counts.
     now = (folder / "hello.txt").stat().st_ctime + seconds
     served = DocumentRoot(folder)
     first = represent(served, b"/hello.txt", None, now)
@@ -1069,7 +1069,7 @@ def test_a_sibling_that_is_mended_is_used(folder: pathlib.Path) -> None:
 
 
 def test_a_sibling_is_not_proved_twice_within_a_second(folder: pathlib.Path) -> None:
-    """What is known of it is dropped with the state in which it was found, or after a second."""
+    """A sibling is looked up anew after a change of its state, or after a second."""
     large = (folder / "large.bin").read_bytes()
     make(folder / "large.bin.gz", gzipped(bytes(len(large))))
     make(folder / "large.bin.zst", b"foreign")

@@ -1,4 +1,4 @@
-"""The origin: what the origin server answers (RFC 9110 §9, §10.1.1, §13.2, §14.2, §15)."""
+"""The origin: the answers of the origin server (RFC 9110 §9, §10.1.1, §13.2, §14.2, §15)."""
 
 import contextlib
 import errno
@@ -372,7 +372,7 @@ def test_all_combinations_of_conditions_are_answered_in_order(
         (("Range: bytes=999999-",), "GET", 416),
         (("Range: bytes=999999-", 'If-Range: "x"'), "GET", 200),
         ((f"If-Range: {etag}",), "GET", 200),
-        # R148: what stands twice and differs is neither value, nor both joined.
+        # R148: a repeated field with two values is neither value, nor both joined.
         (("Range: bytes=1-2", "Range: 3-4"), "GET", 200),
         (("Range: bytes=1-2", "Range: bytes=1-2"), "GET", 206),
         (("Range: bytes=1-2", f"If-Range: {etag}", 'If-Range: "x"'), "GET", 200),

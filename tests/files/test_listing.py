@@ -35,7 +35,7 @@ def folder(name: str, length: int = 4096, modified: float = MODIFIED) -> Entry:
 
 
 class Page(HTMLParser):
-    """What a browser finds on a page: its elements, its links with their text, its cells."""
+    """The elements of a page for a browser: its elements, its links with their text, its cells."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -280,7 +280,7 @@ def test_a_query_sorts_a_listing(query: bytes | None, expected: list[str]) -> No
 
 @each_row("query", [b"sort=size", b"sort=size-desc"])
 def test_folders_have_no_size_to_be_sorted_by(query: bytes) -> None:
-    """What a file system says of a folder's length is its own affair; no listing shows it."""
+    """The length of a folder depends on the file system; no listing shows it."""
     directory = Directory(ROOT, [folder("c", 4096), folder("a", 12_288), folder("b", 40)])
     assert hrefs(directory, query) == [b"a/", b"b/", b"c/"]
 

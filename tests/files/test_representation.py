@@ -48,7 +48,7 @@ _TIMES = ("st_atime", "st_mtime", "st_ctime", "st_atime_ns", "st_mtime_ns", "st_
 def test_an_entity_tag_is_weak_while_a_change_may_leave_the_times(
     fraction_ns: int, seconds: float, weak: bool, folder: pathlib.Path
 ) -> None:
-    # RFC 9110 §8.8.1: what could change again and keep its tag must not be called a strong validator.
+    # RFC 9110 §8.8.1: a tag that a further change could keep must not be called a strong validator.
     status = status_of(folder / "large.bin", CHANGED_NS + fraction_ns)
     tag = etag_of_state(status, status.st_ctime + seconds)
     assert tag.startswith(b"W/") is weak

@@ -176,7 +176,7 @@ def test_http_1_0_has_no_transfer_encoding(coding: bytes) -> None:
 
 
 class Outcome(NamedTuple):
-    """What became of octets that a decoder was given."""
+    """The result of a decoder for some octets."""
 
     content: bytes
     is_complete: bool
@@ -268,7 +268,7 @@ def test_chunked_content_is_decoded(cut: Cut, octets: bytes, content: bytes, lef
 
 @however_cut
 def test_every_beginning_of_chunked_content_waits_for_more(cut: Cut) -> None:
-    """R053: what is cut short is not complete."""
+    """R053: cut content is not complete."""
     octets = b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nA: b\r\n\r\n"
     for stop in range(1, len(octets)):
         for pieces in cut(octets[:stop]):

@@ -149,7 +149,7 @@ def test_decoding_undoes_encoding(octets: bytes) -> None:
 )
 def test_the_accept_line_is_found_even_in_a_broken_head(octets: bytes, expected: bytes | None) -> None:
     assert grammar.accept_line(octets) == expected
-    # What another request accepts is another matter.
+    # Another request has its own Accept.
     assert grammar.accept_line(b"GET /a b HTTP/1.1\r\n\r\n" + octets) is None
 
 

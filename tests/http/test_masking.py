@@ -96,7 +96,7 @@ def test_a_folded_line_is_masked_when_it_comes_later() -> None:
     assert masker.mask(b" c=d\r\nX: y\r\n") == b"****\r\nX: y\r\n"
 
 
-# Lines longer than what a masker remembers, each with a secret behind it.
+# Lines longer than the memory of a masker, each with a secret behind it.
 LONG = [
     b"Cookie: " + b"x" * 200 + b"secret\r\n",
     b"Cookie" + b" " * 200 + b": secret\r\n",

@@ -126,7 +126,7 @@ LINES: dict[str, dict[bool | None, tuple[str, ...]]] = {
         False: (f"If-Modified-Since: {MODIFIED_DATE}",),
     },
 }
-# RFC 9110 §13.2.2, steps 1 and 2: what If-Match and If-Unmodified-Since say together.
+# RFC 9110 §13.2.2, steps 1 and 2: If-Match and If-Unmodified-Since together.
 FIRST_STEPS = {
     (None, None): True,
     (None, True): True,

@@ -1,4 +1,4 @@
-"""What clients of other protocols send to a port of HTTP is called by its name."""
+"""Requests of other protocols to a port of HTTP are called by their name."""
 
 import pytest
 

@@ -68,7 +68,7 @@ however_cut = each_row(
 
 
 def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outcome:
-    """What a parser makes of *pieces*: all its events, content that comes in parts as one, and the last pause.
+    """The events of a parser for *pieces*: all its events, content that comes in parts as one, and the last pause.
 
     A refusal is the last there is. How much of the content before it was given depends on the cut: it is left out.
     """
@@ -90,7 +90,7 @@ def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outco
 
 
 def outcome_of(cut: Cut, octets: bytes, limits: Limits = LIMITS, *, ends: bool = False) -> Outcome:
-    """What a parser makes of *octets* cut by *cut*, the same at every cut; the peer then *ends* its side or not."""
+    """The events of a parser for *octets* cut by *cut*, the same at every cut; the peer then *ends* its side or not."""
     outcomes = [outcome_of_pieces([*pieces, b""] if ends else pieces, limits) for pieces in cut(octets)]
     assert all(outcome == outcomes[0] for outcome in outcomes)
     return outcomes[0]
@@ -786,7 +786,7 @@ def test_input_one_byte_past_a_limit_is_refused(cut: Cut, octets: bytes, limits:
 
 @however_cut
 def test_a_fault_within_a_head_that_is_too_long_is_named(cut: Cut) -> None:
-    """R043: the fault comes first, the end of what is read after it."""
+    """R043: the fault comes first, the end of input after it."""
     refusal = refusal_of(cut, get(b"B : c", b"D: " + b"e" * 100), SMALL)
     assert refusal == Refusal(Status.BAD_REQUEST, "field line 2 has a space before its colon", "RFC 9112 §5.1")
 
@@ -858,7 +858,7 @@ def test_the_meaning_of_octets_does_not_depend_on_how_they_are_cut(
 @settings(bounded, max_examples=200)
 @given(_traffic)
 def test_a_head_is_passed_by_its_pattern_or_has_a_fault_with_a_name(octets: bytes) -> None:
-    """What the one pattern does not pass, the walk over its lines explains; what it passes, the walk passes."""
+    """The walk over the lines explains every head that the one pattern refuses; the walk passes all that it passes."""
     while octets.startswith(b"\r\n"):
         octets = octets[2:]
     complete = (octets + b"\r\n\r\n").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"

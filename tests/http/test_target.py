@@ -130,7 +130,7 @@ def test_an_absolute_form_is_taken_apart(request_target: bytes, path: bytes, que
 
 
 def test_an_options_without_a_path_is_for_the_whole_server() -> None:
-    """R026: that is what a proxy makes an asterisk of (RFC 9112 §3.2.4)."""
+    """R026: a proxy turns that into an asterisk (RFC 9112 §3.2.4)."""
     for request_target, path in ((b"http://a", b"*"), (b"http://a?", b"/"), (b"http://a/", b"/")):
         assert parse_target(b"OPTIONS", request_target).path == path
 

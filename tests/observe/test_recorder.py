@@ -1,4 +1,4 @@
-"""The inspector: what is remembered, what is forgotten and told to be, what is counted, and what is nobody's event."""
+"""The inspector: history, dropped events and their report, counters, and events of no connection."""
 
 import os
 import pathlib

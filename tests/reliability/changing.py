@@ -111,7 +111,7 @@ def _exchange(client: socket.socket, octets: bytes) -> tuple[int, bytes, bytes]:
 
 
 def _rewritten(server: str, seconds: float) -> list[Row]:
-    """Rewrite a file in place, longer and shorter: no length but what was said, and when it rests, no old mixture."""
+    """Rewrite a file in place, longer and shorter: only the announced length, and when it rests, no old mixture."""
     with site() as root:
         file = root / "large.bin"
 

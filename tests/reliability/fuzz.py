@@ -231,7 +231,7 @@ def fuzz(target: Target, most: int, seconds: float, seed: int = 2) -> tuple[int,
             else:
                 _traced(target.run, octets, reached)
         except RequestError as error:
-            # Its first words, without what it quotes and counts.
+            # Its first words, without quotes and counts.
             words = re.sub(r"[bB]?(['\"]).*\1|[0-9]+", "", error.refusal.reason).split()
             reached.add(" ".join((error.refusal.section, *words[:5])))
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Hostile octets on live connections: mutated requests, storms of pipelined ones, and whatever grows without end."""
+"""Hostile octets on live connections: mutated requests, storms of pipelined ones, and input without an end."""
 
 import contextlib
 import random
@@ -32,7 +32,7 @@ _TOKENS = (
     b",",
 )
 _GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
-# What has no end: how it begins, how it goes on and on, and the status that ends it.
+# Input without an end: how it begins, how it goes on and on, and the status that ends it.
 _ENDLESS = {
     "a method": (b"", b"A", 501),
     "a request-target": (b"GET /", b"a", 414),

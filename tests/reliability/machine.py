@@ -60,7 +60,7 @@ def _clock() -> list[Row]:
 
 
 def _answer(client: socket.socket) -> bytes:
-    """Ask, and return the answer; what there is of it if the connection ends."""
+    """Ask, and return the answer; its received part if the connection ends."""
     octets = b""
     with contextlib.suppress(ConnectionError):
         client.sendall(get("/hello.txt"))

@@ -183,7 +183,7 @@ def _behind(name: str, made: list[bytes]) -> Row:
         before = _count(logged, "hidden") * len(made) // max(1, _count(logged, "own1"))
         behind = _count(subject.log(), "hidden")
     measured = f"{poisoned} poisoned; hidden requests seen: {before} before, {behind} behind"
-    # What a front end answers itself never gets behind it.
+    # A front end's own answers never get behind it.
     return Row(f"{len(made)} variants, behind {name}", measured, "0, no more behind", not poisoned and behind <= before)
 
 
@@ -198,7 +198,7 @@ def _wait_for(port: int) -> None:
 
 
 def _poisons(port: int, octets: bytes) -> bool:
-    """Return whether, after a variant, another client is answered with anything but what it asked for."""
+    """Return whether, after a variant, another client gets a wrong answer."""
     # Not half-closed: to nginx that means that nobody waits for an answer any more.
     ask(port, octets, quiet_seconds=0.1)
     answers = [_own(port, number) for number in range(3)]

@@ -1,4 +1,4 @@
-"""Work: what 200 connections of one address make the server do, and how long another client waits meanwhile.
+"""Work: the work for 200 connections of one address, and how long another client waits meanwhile.
 
 Each construct that can be repeated is sent over and over, as fast as the server takes it, from 127.0.0.2; a client at
 127.0.0.3 asks for a small file, with a connection for each request. The same for another server is a yardstick:
@@ -25,7 +25,7 @@ _SMALL = get("/hello.txt", "Connection: close")
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Each construct from 200 connections for 2 s; in short one of each, and what is answered to it."""
+    """Each construct from 200 connections for 2 s; in short one of each, and its answer."""
     with site() as root:
         _fill(root / "many", 2000 if is_long else 20)
         with serving(root, server) as subject:

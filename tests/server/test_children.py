@@ -1,4 +1,4 @@
-"""Parent and child processes: what they tell each other, and how each learns that the other is gone."""
+"""Parent and child processes: their messages, and how each learns that the other is gone."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ def test_a_parent_that_is_gone_before_it_read_anything_means_to_stop(
     parent.notify_ready()
     ends[0].close()
 
-    # The kernel resets the channel: what the child said was never read.
+    # The kernel resets the channel: the child's message was never read.
     assert parent.read_order() is Order.STOP
     parent.notify_ready()
     ends[1].close()

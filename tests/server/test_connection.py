@@ -278,7 +278,7 @@ def test_persistence_survives_every_ordinary_answer(dialogue: Dialogue, request_
 
 
 def test_a_connect_is_answered_and_closed(dialogue: Dialogue) -> None:
-    """R028, RFC 9110 §9.3.6: what follows may be meant for the tunnel that was asked for."""
+    """R028, RFC 9110 §9.3.6: the following bytes may be meant for the requested tunnel."""
     dialogue.say(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n")
 
     answer = dialogue.answer()
@@ -578,7 +578,7 @@ TOO_LARGE = f"the content is longer than the limit of {MOST_CONTENT} bytes (RFC 
 def test_content_too_large_or_malformed_ends_the_connection(
     dialogue: Dialogue, request_octets: bytes, status: int, sentence: str
 ) -> None:
-    """R007, R043, R054: what follows is never taken for a request."""
+    """R007, R043, R054: the following bytes are never taken for a request."""
     dialogue.say(request_octets + get("/secret"))
 
     answer = dialogue.answer()
@@ -1016,7 +1016,7 @@ def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
 
 
 def test_a_client_that_reads_an_octet_now_and_then_is_given_up(crawling: Dialogue) -> None:
-    """However regularly: what it takes gives it less time than has passed."""
+    """However regularly: its reading gives it less time than has passed."""
     assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
     (exchange,) = crawling.exchanges
     assert exchange.sent < exchange.length
@@ -1066,7 +1066,7 @@ def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder
 
 
 def test_a_client_that_does_not_read_is_not_read_from(begin: Begin) -> None:
-    """R095: what a client can make the server hold is bounded, however many requests it has sent ahead."""
+    """R095: the memory of a connection is bounded, however many requests it has sent ahead."""
     dialogue = begin(buffered_octets=4096)
     requests = memoryview(get("/large.bin") * 100_000)
     sent = 0
@@ -1291,7 +1291,7 @@ def test_a_pipelining_client_gets_one_response_per_tick(dialogue: Dialogue) -> N
 
 
 def test_a_reader_that_is_late_once_has_all_its_time_for_the_next_response(begin: Begin) -> None:
-    """R095: what was read of one response counts, and is forgotten, before the next."""
+    """R095: the read part of one response counts, and is freed, before the next."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin") * 2)
     heard = dialogue.client.recv(1 << 20)

@@ -232,7 +232,7 @@ class FromAfar(socket.socket):
 def working(
     folder: pathlib.Path, addresses: list[str | None], timeouts: Timeouts | None = None
 ) -> Iterator[tuple[int, list[str]]]:
-    """A worker in a thread, its clients coming from *addresses* in turn; its port and what it reports."""
+    """A worker in a thread, its clients coming from *addresses* in turn; its port and its reports."""
     settings = Settings(DocumentRoot(folder), timeouts=timeouts or Timeouts())
     reports: list[str] = []
     with FromAfar() as listener:

@@ -1,4 +1,4 @@
-"""The worker: one thread that accepts, resumes, keeps deadlines and stops, whatever its connections do."""
+"""The worker: one thread that accepts, resumes, keeps deadlines and stops, with any behaviour of its connections."""
 
 import errno
 import os

@@ -329,7 +329,7 @@ def test_a_thread_that_computes_is_not_relieved_until_it_waits(monkeypatch: pyte
     """Two threads that compute are slower than one."""
     monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.001)
     crew: LeaderThreads[str] = LeaderThreads()
-    # What the clock of the thread at work says, each time that the other one looks: it computes 12 times, then waits.
+    # The readings of the leader's clock, each time that the follower looks: it computes 12 times, then waits.
     seen = [0.05 * min(look, 12) for look in range(1, 100)]
     looks = iter(seen)
     monkeypatch.setattr(crew, "_used_seconds", lambda: next(looks))

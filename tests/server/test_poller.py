@@ -1,4 +1,4 @@
-"""Which sockets are ready, asked of epoll and of what stands in for it elsewhere; the answers are the same."""
+"""Which sockets are ready, asked of epoll and of its substitutes on other systems; the answers are the same."""
 
 import contextlib
 import pathlib

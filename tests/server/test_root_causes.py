@@ -94,7 +94,7 @@ def test_it_is_refused_and_a_request_behind_it_is_not_answered(server: Server, o
 )
 @pytest.mark.parametrize("framing", [b"Content-Length: 51\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n33\r\n"])
 def test_content_is_never_the_next_request(server: Server, request_line: bytes, framing: bytes) -> None:
-    """CVE-2022-29361, CVE-2023-41419: whatever the answer is, the content has been read, or the connection closes."""
+    """CVE-2022-29361, CVE-2023-41419: with any answer, the content has been read, or the connection closes."""
     hidden = b"GET /hidden HTTP/1.1\r\nHost: x\r\nX-Padding: 12345\r\n\r\n"
     assert len(hidden) == 0x33
     end = b"\r\n0\r\n\r\n" if b"chunked" in framing else b""

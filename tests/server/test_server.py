@@ -1,4 +1,4 @@
-"""The server: where it listens, what it adds to every response, and that nothing of it is left when it has stopped."""
+"""The server: its addresses, its additional fields, and that it leaves no trace when it has stopped."""
 
 import contextlib
 import errno

@@ -128,6 +128,6 @@ class Traced:
 
     @property
     def conversations(self) -> str:
-        """What it has told but of itself, from run to run the same."""
+        """Its trace without its own events, from run to run the same."""
         lines = alike(self.told).splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith("server"))

@@ -145,7 +145,7 @@ def test_a_client_that_stops_reading(folder: pathlib.Path) -> None:
     with Traced(folder, **settings) as server, connect(server.port) as client:
         client.sendall(get("/film.webm"))
         assert has_given_up.wait(PATIENCE_SECONDS)
-    # Before it is given up one more attempt is made, and what comes of that differs from run to run.
+    # Before it is given up one more attempt is made, and its result differs from run to run.
     last_attempt = (
         r"(?m)^#1 127\.0\.0\.1:PORT  TIME  sendfile(?:: EAGAIN.*| MUCH)\n(?=#1 127\.0\.0\.1:PORT  TIME  close)"
     )

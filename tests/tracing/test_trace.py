@@ -1,4 +1,4 @@
-"""The trace: nothing told waits for a terminal, nothing is lost but what is counted, and all comes in order."""
+"""The trace: emitting never blocks, every dropped event is counted, and events keep their order."""
 
 import contextlib
 import io
@@ -195,7 +195,7 @@ def test_a_traced_server_sends_the_same_bytes_as_an_untraced_one(folder: pathlib
     ]
     answers = {}
     for is_traced in (True, False):
-        # What is not wanted is not traced.
+        # Unselected events are not traced.
         with Traced(folder, only="" if is_traced else "192.0.2.7", wants_octets=is_traced) as server:
             answers[is_traced] = [without_dates(talk(server.port, request)) for request in requests]
         assert ("  close\n" in server.told) == is_traced
