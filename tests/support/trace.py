@@ -24,6 +24,8 @@ _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"< Last-Modified: [^\n]+", "< Last-Modified: DATE"),
     # The entity-tag of a large file holds its inode and times.
     (r'< ETag: (?:W/)?"[0-9a-f]+-[0-9a-f]+-[^\n]+', '< ETag: "INODE-SIZE-TIMES"'),
+    # So the length of that head differs, too.
+    (r'  send \d+\n((?:      <[^\n]*\n)*?      < ETag: "INODE-SIZE-TIMES"\n)', r"  send N\n\1"),
     # The identity of a device, and the URL of its description.
     (r"(sendto|recvfrom) \d+ ", r"\1 N "),
     (r"[0-9a-f]{8}-[0-9a-f-]{27}", "UUID"),
