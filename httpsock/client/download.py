@@ -183,9 +183,13 @@ class Download:
 
     def close(self) -> None:
         """Close the file, complete or not."""
-        if self._file is not None:
-            with _writing(self.part_path):
-                self._file.close()
+        if self._file is None or self._file.closed:
+            return
+        with _writing(self.part_path):
+            self._file.close()
+            # An interrupt may have come between writing and counting.
+            if not self._is_direct:
+                self.octets = os.path.getsize(self.part_path)
 
     def _open(self, mode: Literal["ab", "wb"]) -> io.BufferedWriter:
         with _writing(self.part_path):
