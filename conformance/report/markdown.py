@@ -1,6 +1,6 @@
 """The report: both parsers side by side, as one HTML page, as Markdown, and in short for the README.
 
-``python3 -m conformance report`` writes conformance.html and conformance.md; ``--readme README.md`` puts the short
+``python3 -m conformance report`` writes conformance.html and conformance.md; ``--readme FILE`` puts the short
 form between ``<!-- conformance -->`` and ``<!-- /conformance -->``. The same corpus always gives the same octets.
 """
 

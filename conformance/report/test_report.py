@@ -18,7 +18,7 @@ from .figures import address_of, describe, load_chapters, show
 from .markdown import BEGIN, END, render_markdown, render_summary, with_summary
 from .page import render_page
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[1] / "README.md"
 
 
 def page() -> ET.Element:
@@ -160,7 +160,7 @@ def test_each_row_of_a_table_has_as_many_cells_as_its_head() -> None:
 
 
 def test_the_summary_in_the_readme_is_not_stale() -> None:
-    """To renew it: python3 -m conformance report --readme README.md."""
+    """To renew it: python3 -m conformance report --readme conformance/README.md."""
     text = README.read_text(encoding="utf-8")
     assert with_summary(text) == text
 
