@@ -18,7 +18,8 @@ import pytest
 import httpsock
 from httpsock.__main__ import main
 from httpsock.cli.options import _parser, options_of
-from httpsock.cli.serve import _DEFAULT_PORTS, _announcing, _drop_root
+from httpsock.cli.serve import _DEFAULT_PORTS, _announcing, _drop_root, _print_urls
+from httpsock.server.activation import InheritedSockets
 from httpsock.server.addresses import local_addresses
 from httpsock.server.server import url_of
 from tests.conftest import LONG_AGO
@@ -310,6 +311,16 @@ def test_each_address_that_is_asked_for_must_be_there(start: Start) -> None:
 
 def test_a_zone_is_encoded_in_the_url() -> None:
     assert url_of("fe80::1%eth0", 8000) == "http://[fe80::1%25eth0]:8000/"
+
+
+def test_a_zone_in_the_url_is_explained(folder: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+    server = httpsock.Server(folder, port=0)
+    server.urls = [url_of("fe80::1%eth0", 8000)]
+    _print_urls(server, options_of(["--port", "0"]), InheritedSockets([]))
+    server.stop()
+    out, error = capfd.readouterr()
+    assert out == "http://[fe80::1%25eth0]:8000/\n"
+    assert error.endswith("\nBrowsers open no address with a zone, such as %eth0; curl and httpsock get do.\n")
 
 
 def test_help_fits_a_terminal_of_80_columns(start: Start) -> None:

@@ -457,6 +457,18 @@ def test_it_is_a_program_that_pipes(server: httpsock.Server) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"abcdefghijklmnopqrstuvwxyz", b"")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device here is always full")
+def test_a_full_standard_output_is_one_sentence(server: httpsock.Server) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "get", server.url + "alphabet.txt"], env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE,
+            timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 23
+    assert done.stderr.decode().endswith(": can't write to standard output: No space left on device\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def loaded(*arguments: str) -> set[str]:
     """Return the modules of the package that the program with these arguments has loaded when it ends."""
     code = f"""if True:

@@ -4,6 +4,8 @@ import collections
 import pathlib
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -219,6 +221,33 @@ def test_a_test_can_wait_for_the_log(tmp_path: pathlib.Path) -> None:
             server.wait_for_log()
             assert len(logged) == number
     server.wait_for_log()
+
+
+def test_a_log_that_blocks_is_waited_for(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, logged = threading.Event(), list[httpsock.Exchange]()
+
+    def log(batch: Sequence[httpsock.Exchange]) -> None:
+        assert gate.wait(20)
+        logged.extend(batch)
+
+    monkeypatch.setattr("httpsock.server.server._CHECK_SECONDS", 0.001)
+    is_running: Any = vars(httpsock.Server)["is_running"]
+    looks: list[None] = []
+
+    def look(server: httpsock.Server) -> bool:
+        # The second look is after a wait in vain.
+        looks.append(None)
+        if len(looks) == 2:
+            gate.set()
+        return bool(is_running.fget(server))
+
+    with httpsock.Server(tmp_path, port=0, log=log) as server, httpsock.Client() as client:
+        client.get(server.url).read()
+        with monkeypatch.context() as looking:
+            looking.setattr(httpsock.Server, "is_running", property(look))
+            server.wait_for_log()
+    assert len(logged) == 1
+    assert len(looks) >= 2
 
 
 def test_the_log_itself_does_not_wait_for_the_log(tmp_path: pathlib.Path) -> None:

@@ -606,3 +606,17 @@ def test_a_log_that_fails_is_reported_and_costs_no_client(employ: Employ) -> Non
 
     assert len(employment.reports) == 2
     assert all(report.endswith("ZeroDivisionError: the log is at fault\n") for report in employment.reports)
+
+
+def test_exchanges_that_ended_before_a_wakeup_are_logged_before_the_wait_ends(folder: pathlib.Path) -> None:
+    logged: list[Exchange] = []
+    loop = EventLoop([], Settings(DocumentRoot(folder)), logged.extend, print)
+    exchange = Exchange(0.0, "127.0.0.1", b"GET / HTTP/1.1", 200, 1, 1, 0.001, "")
+    loop._exchanges.append(exchange)
+    is_logged = loop.when_logged()
+
+    loop._on_wakeup(loop._tick())
+
+    assert logged == [exchange]
+    assert is_logged.is_set()
+    loop.close()

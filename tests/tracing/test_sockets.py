@@ -26,6 +26,7 @@ from httpsock.tracing.sockets import TracedDatagramSocket, TracedListener, Trace
 from httpsock.tracing.trace import TraceWriter
 from tests.conftest import LONG_AGO
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all, talk
+from tests.support.siblings import gzipped
 from tests.support.trace import Told, Traced, alike, golden
 
 CLOSE = "Connection: close"
@@ -153,6 +154,15 @@ def test_a_sibling_that_is_not_proved_is_named(folder: pathlib.Path) -> None:
     with Traced(folder) as server:
         talk(server.port, get("/hello.txt", "Accept-Encoding: gzip", CLOSE))
     assert "unproved hello.txt.gz: its bytes are not proved to be the file in gzip\n" in server.conversations
+
+
+def test_a_sibling_that_is_proved_is_opened_in_its_place(folder: pathlib.Path) -> None:
+    (folder / "hello.txt.gz").write_bytes(gzipped((folder / "hello.txt").read_bytes()))
+    os.utime(folder / "hello.txt.gz", (LONG_AGO, LONG_AGO))
+    with Traced(folder) as server:
+        talk(server.port, get("/hello.txt", "Accept-Encoding: gzip", CLOSE))
+    assert "unproved" not in server.conversations
+    assert "  open hello.txt.gz\n" in server.conversations
 
 
 def test_a_missing_file_and_a_folder(folder: pathlib.Path) -> None:
