@@ -677,6 +677,8 @@ def test_a_fault_is_not_said_on_standard_output(start: Start, arguments: list[st
 # Ctrl-C is pressed while this module is looked for.
 INTERRUPTED_IMPORT = """
 import os, signal, sys
+# A shell may have started the tests with it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
         if name == "httpsock.cli.{}":

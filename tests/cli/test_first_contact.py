@@ -91,7 +91,7 @@ def test_no_file_of_the_current_folder_is_run(serving: Start, downloads: pathlib
     if is_clone:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(PACKAGE, downloads / "httpsock", ignore=ignored)
-    program = serving(command=[sys.executable, "-S", "-c", LAUNCH] if is_clone else WITHOUT_SITE)
+    program = serving(command=[sys.executable, "-S", "-P", "-c", LAUNCH] if is_clone else WITHOUT_SITE)
     for accept in ("text/html", "application/json", "text/plain"):
         assert program.ask("/", f"Accept: {accept}").status == 200
         assert program.ask("/nothing", f"Accept: {accept}").status == 404
@@ -101,9 +101,7 @@ def test_no_file_of_the_current_folder_is_run(serving: Start, downloads: pathlib
 
 
 # Starts the program without PYTHONPATH, so that the clone in the current folder is the only httpsock there is.
-LAUNCH = """import sys
-sys.path.pop(0)
-import os
+LAUNCH = """import os, sys
 os.environ.pop("PYTHONPATH", None)
 os.execv(sys.executable, [sys.executable, "-S", "-m", "httpsock", *sys.argv[1:]])
 """
