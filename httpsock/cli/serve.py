@@ -24,7 +24,7 @@ from httpsock.server.addresses import local_addresses
 from httpsock.server.children import Parent
 from httpsock.server.event_loop import Log
 from httpsock.server.process import become_user, fill_standard_descriptors, raise_descriptor_limit
-from httpsock.server.process_loop import ProcessLoop, Served
+from httpsock.server.process_loop import ExitCode, ProcessLoop, Served
 from httpsock.server.restart import GracefulRestart
 from httpsock.server.server import ANY, DEFAULT_PORT, LOOPBACK, Server, preload_lazy_imports, print_stderr, url_of
 from httpsock.server.threaded import ThreadedServer
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from httpsock.discovery.announcer import Announcer
     from httpsock.observe.traced import Instrumentation
 
-CANNOT_SERVE = 1
 WRONG_ARGUMENT = 2
 # If the default port is in use, try the next ones; a port given with --port has no substitute.
 _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
@@ -61,19 +60,19 @@ def main(arguments: Sequence[str]) -> int:
         inherited = inherit_sockets()
     except (OSError, ValueError) as error:
         print_stderr(f"httpsock: cannot use the inherited listening sockets: {error}.")
-        return CANNOT_SERVE
+        return ExitCode.FAILED
     try:
         servers = _open_servers(options, directory, lines, inherited)
         _check_all_are_bound(servers, options, inherited)
     except OSError as error:
         print_stderr(f"httpsock: {_cannot_serve(error, options, directory)}")
-        return CANNOT_SERVE
+        return ExitCode.FAILED
     # A process that takes over inherits its user.
     if not inherited.parent and (fault := _drop_root(options, directory)):
         for server in servers:
             server.stop(0)
         print_stderr(f"httpsock: {fault}")
-        return CANNOT_SERVE
+        return ExitCode.FAILED
     return _run(servers, lines, options, inherited)
 
 
@@ -87,7 +86,7 @@ def _run(
         for server in servers:
             server.stop(0)
         print_stderr(f"httpsock: cannot serve: {error.strerror}.")
-        return CANNOT_SERVE
+        return ExitCode.FAILED
     with _announcing(servers[0], options) as announcer:
         # Print the URL last, when everything works.
         _print_urls(servers[0], options, inherited)
@@ -118,7 +117,7 @@ def _run_loop(loop: ProcessLoop, lines: StderrWriter) -> int:
         code = loop.run()
     except OSError as error:
         print_stderr(f"httpsock: cannot serve: {error.strerror}.")
-        code = CANNOT_SERVE
+        code = ExitCode.FAILED
     lines.close(_LAST_LINES_SECONDS)
     # As it exits, the interpreter restores the default actions: a late SIGHUP would change the exit code.
     with contextlib.suppress(AttributeError):

@@ -38,14 +38,14 @@ class Inspection(Instrumentation):
         super().__init__(recorder)
         self._recorder = recorder
 
-    def worker(
+    def event_loop(
         self, listeners: Sequence[socket.socket], settings: Settings, log: Log | None, report: Report
     ) -> EventLoop:
         """Return a new event loop."""
         counting = self._recorder.counting(log)
-        worker = TracedEventLoop(listeners, settings, counting, report, trace=self._recorder)
-        worker.connection = InspectedConnection
-        return worker
+        loop = TracedEventLoop(listeners, settings, counting, report, trace=self._recorder)
+        loop.connection = InspectedConnection
+        return loop
 
 
 class InspectedConnection(TracedConnection):

@@ -63,7 +63,7 @@ class Instrumentation:
         """Return a new socket for listening."""
         return TracedListener(family, kind, emit=self.trace.server)
 
-    def worker(
+    def event_loop(
         self, listeners: Sequence[socket.socket], settings: Settings, log: Log | None, report: Report
     ) -> EventLoop:
         """Return a new event loop."""

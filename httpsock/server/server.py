@@ -131,7 +131,7 @@ class Server:
         self.tracing = tracing
         # A traced server differs from a plain one here alone.
         self._create: Create = tracing.listener if tracing else socket.socket
-        self._loop_type = tracing.worker if tracing else EventLoop
+        self._loop_type = tracing.event_loop if tracing else EventLoop
         self._listeners = _listen_on(hosts, port, self._create) if listeners is None else list(listeners)
         self.directory = root.directory
         self.port: int = self._listeners[0].getsockname()[1]

@@ -348,7 +348,7 @@ def test_only_requests_for_some_paths_are_traced(folder: pathlib.Path) -> None:
 def test_a_peer_that_is_gone_before_it_is_looked_at_has_no_port(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     settings = Settings(DocumentRoot(folder))
     with (tmp_path / "told").open("wb") as file:
-        worker = Instrumentation(TraceWriter(TextFormatter(), file.fileno())).worker([], settings, None, print)
+        worker = Instrumentation(TraceWriter(TextFormatter(), file.fileno())).event_loop([], settings, None, print)
         connection = worker._connect(socket.socket(), "192.0.2.7", settings, None, Tick(settings.root, 0, 0))
     connection.close()
     settings.is_stopping = True
