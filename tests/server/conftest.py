@@ -1,0 +1,38 @@
+"""Fixtures of the tests of a connection: its settings, and a dialogue with it."""
+
+import pathlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from httpsock.files.document_root import DocumentRoot
+from httpsock.http.framing import ContentLimits
+from httpsock.http.request_parser import Limits
+from httpsock.server.settings import Settings
+from tests.server.dialogue import MOST_CONTENT, TIMEOUTS, Begin, Dialogue
+
+
+@pytest.fixture
+def settings(folder: pathlib.Path) -> Settings:
+    limits = Limits(content=ContentLimits(content=MOST_CONTENT))
+    return Settings(DocumentRoot(folder), b"Server: httpsock\r\n", limits, TIMEOUTS)
+
+
+@pytest.fixture
+def begin(settings: Settings) -> Iterator[Begin]:
+    """Begin a dialogue; it is closed when the test ends."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> Dialogue:
+            dialogue = Dialogue(settings, **options)
+            stack.callback(dialogue.close)
+            return dialogue
+
+        yield start
+
+
+@pytest.fixture
+def dialogue(begin: Begin) -> Dialogue:
+    return begin()

@@ -1,0 +1,179 @@
+"""A client and the connection that serves it: a conversation over a pair of sockets, with a clock that the test sets.
+
+Nothing runs by itself here. The test is the event loop: it sees what the connection waits for, and resumes it, or
+throws TimeoutError when its deadline is over.
+"""
+
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from httpsock.files.document_root import Tick
+from httpsock.server.access_log import Exchange
+from httpsock.server.connection import Connection, Wait
+from httpsock.server.poller import READABLE, WRITABLE
+from httpsock.server.settings import Settings, Timeouts
+from tests.support import Answer, get, read_answers
+
+TIMEOUTS = Timeouts(head=10, idle=20, stall=30, content=60, linger=2, linger_total=10)
+MOST_CONTENT = 64
+STARTED = 1000.0
+HELLO = b"Hello, socket.\n"
+ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
+LARGE = bytes(range(256)) * 1024
+MUCH = 10 * 1024 * 1024
+
+
+def open_connection(
+    connected: socket.socket, settings: Settings, log: Callable[[Exchange], object] | None, now: float
+) -> Connection:
+    """Return the connection under test; the one place that knows how it is made."""
+    return Connection(connected, "192.0.2.7", settings, log, Tick(settings.root, time.time(), now))
+
+
+class Dialogue:
+    """A client, the conversation with it, and the clock of both."""
+
+    def __init__(self, settings: Settings, *, is_logged: bool = True, buffered_octets: int | None = None) -> None:
+        self.client, self._connected = socket.socketpair()
+        self.client.setblocking(False)
+        self._connected.setblocking(False)
+        if buffered_octets is not None:
+            # Little is under way at any time, so that a large response has to wait for a slow reader.
+            self._connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffered_octets)
+        self.settings = settings
+        self.exchanges: list[Exchange] = []
+        self.now = STARTED
+        self.goes_on = True
+        self.has_heard_the_end = False
+        self.connection = open_connection(
+            self._connected, settings, self.exchanges.append if is_logged else None, self.now
+        )
+        self._step(next, self.connection.coroutine)
+
+    def _step(self, step: Callable[[Any], Wait], argument: object) -> None:
+        self.connection.tick = Tick(self.settings.root, time.time(), self.now)
+        try:
+            wait = step(argument)
+            while wait is None:
+                # There is no other client to be heard first.
+                wait = self.connection.coroutine.send(None)
+            self.connection.awaited, self.connection.deadline = wait
+        except StopIteration:
+            self.goes_on = False
+            self.connection.close()
+
+    def resume(self) -> None:
+        """Let the conversation go on whether what it waits for is there or not."""
+        self._step(self.connection.coroutine.send, None)
+
+    def run(self) -> None:
+        """Let the conversation go on while its awaited event is there."""
+        while self.goes_on and self._is_ready():
+            self.resume()
+
+    def _is_ready(self) -> bool:
+        watched = [self._connected]
+        if self.connection.awaited == READABLE:
+            return bool(select.select(watched, [], [], 0)[0])
+        assert self.connection.awaited == WRITABLE
+        return bool(select.select([], watched, [], 0)[1])
+
+    def pass_time(self, seconds: float) -> None:
+        """Set the clock forward; overdue connections are closed then."""
+        self.now += seconds
+        if self.goes_on and self.now >= self.connection.deadline:
+            self._step(self.connection.coroutine.throw, TimeoutError())
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the conversation waits from now on, to the microsecond."""
+        return round(self.connection.deadline - self.now, 6)
+
+    def say(self, octets: bytes) -> None:
+        """Send all of *octets*, as fast as the conversation takes them."""
+        remaining = memoryview(octets)
+        while remaining:
+            sent = self._send(remaining)
+            before = self.connection.deadline, self._is_readable()
+            self.run()
+            assert sent or before[1], "the conversation does not read"
+            remaining = remaining[sent:]
+
+    def _send(self, octets: memoryview) -> int:
+        try:
+            return self.client.send(octets)
+        except BlockingIOError:
+            return 0
+
+    def _is_readable(self) -> bool:
+        return self.goes_on and bool(select.select([self._connected], [], [], 0)[0])
+
+    def end_our_side(self) -> None:
+        """Say that the client sends no more."""
+        self.client.shutdown(socket.SHUT_WR)
+        self.run()
+
+    def hear(self, most: int | None = None) -> bytes:
+        """Return what the client can read by now, or until it has read *most* octets. A reset is an error."""
+        heard = b""
+        while most is None or len(heard) < most:
+            self.run()
+            try:
+                octets = self.client.recv(65536 if most is None else most - len(heard))
+            except BlockingIOError:
+                break
+            if not octets:
+                self.has_heard_the_end = True
+                break
+            heard += octets
+        return heard
+
+    def answers(self, *methods: str) -> list[Answer]:
+        """Return the responses that the client can read by now, to requests with *methods*."""
+        return read_answers(self.hear(), *methods)
+
+    def answer(self, method: str = "GET") -> Answer:
+        """Return the only response that the client can read by now."""
+        (answer,) = self.answers(method)
+        return answer
+
+    def close(self) -> None:
+        """Cut the conversation short, as the worker does in the end, and let the client go."""
+        self.connection.coroutine.close()
+        self.connection.close()
+        self.goes_on = False
+        self.client.close()
+
+
+Begin = Callable[..., Dialogue]
+
+
+def post(content: bytes, *field_lines: str, path: str = "/hello.txt", method: str = "POST") -> bytes:
+    """Return a request with *content* and its length."""
+    return get(path, *field_lines, f"Content-Length: {len(content)}", method=method) + content
+
+
+def chunked(*chunks: bytes, method: str = "POST") -> bytes:
+    """Return a request with content in *chunks*."""
+    content = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
+    return get("/hello.txt", "Transfer-Encoding: chunked", method=method) + content
+
+
+def assert_goes_on(dialogue: Dialogue) -> None:
+    """Assert that another request is answered."""
+    dialogue.say(get("/alphabet.txt"))
+    assert dialogue.answer().content == ALPHABET
+    assert not dialogue.has_heard_the_end
+
+
+def assert_is_over(dialogue: Dialogue) -> None:
+    """Assert that the client has heard the end, and that another request is not answered."""
+    assert dialogue.has_heard_the_end
+    if dialogue.goes_on:
+        dialogue.say(get("/alphabet.txt"))
+        assert dialogue.hear() == b""
+        dialogue.end_our_side()
+    assert not dialogue.goes_on

@@ -1,0 +1,183 @@
+"""The connection: ends of clients, refusals, and the lingering close, RFC 9112 §9.6."""
+
+import pytest
+
+from httpsock.server.poller import READABLE
+from tests.server.dialogue import HELLO, LARGE, MUCH, TIMEOUTS, Begin, Dialogue, assert_is_over
+from tests.support import get
+
+
+# --- The client ends its side ---------------------------------------------------------------------
+
+
+def test_a_silent_client_that_leaves_is_closed(dialogue: Dialogue) -> None:
+    dialogue.end_our_side()
+
+    assert dialogue.hear() == b""
+    assert dialogue.has_heard_the_end
+    assert not dialogue.goes_on
+    assert dialogue.exchanges == []
+
+
+def test_a_head_cut_short_is_refused(dialogue: Dialogue) -> None:
+    """RFC 9112 §8."""
+    dialogue.say(get("/hello.txt")[:-2])
+    dialogue.end_our_side()
+
+    answer = dialogue.answer()
+
+    assert (answer.status, answer.field("Connection")) == (400, "close")
+    assert "the connection ended before the head was complete (RFC 9112 §8)" in answer.text
+    assert not dialogue.goes_on
+
+
+@pytest.mark.parametrize(
+    "request_octets",
+    [
+        pytest.param(b"", id="without a word"),
+        pytest.param(b"GET / HT", id="in the middle of a head"),
+        pytest.param(get("/", "Content-Length: 9") + b"1", id="in the middle of content"),
+    ],
+)
+def test_a_client_that_resets_is_let_go(dialogue: Dialogue, request_octets: bytes) -> None:
+    """R093. A pair of sockets resets when one is closed with octets that it has not read."""
+    dialogue.say(get("/hello.txt"))
+    dialogue.say(request_octets)
+    dialogue.client.close()
+
+    dialogue.run()
+
+    assert not dialogue.goes_on
+
+
+def test_a_client_that_is_gone_while_it_is_sent_a_file_is_let_go(begin: Begin) -> None:
+    """R093: the log says how far it came."""
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/large.bin"))
+    dialogue.client.close()
+
+    dialogue.run()
+
+    assert not dialogue.goes_on
+    (exchange,) = dialogue.exchanges
+    assert 0 < exchange.sent < exchange.length == len(LARGE)
+
+
+# --- Refusals, and the lingering close: RFC 9112 §9.6 ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("octets", "status", "sentence"),
+    [
+        pytest.param(
+            b"GET / HTTP/1.1\r\n\r\n", 400, "there is no Host field line (RFC 9112 §3.2)", id="R029: without Host"
+        ),
+        pytest.param(
+            b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            400,
+            "field line 1 has a space before its colon (RFC 9112 §5.1)",
+            id="R036: space before the colon",
+        ),
+        pytest.param(b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "HTTP/2.0 is not supported", id="R013: HTTP/2"),
+        pytest.param(b"\x16\x03\x01\x00", 400, "a TLS handshake on a plain HTTP port", id="R096: a TLS handshake"),
+        pytest.param(b"GET /" + b"a" * 8300, 414, "RFC 9110 §15.5.15", id="R015: an endless target"),
+    ],
+)
+def test_a_malformed_request_is_refused_and_later_input_is_not_processed(
+    dialogue: Dialogue, octets: bytes, status: int, sentence: str
+) -> None:
+    """R006, R007."""
+    dialogue.say(octets)
+    dialogue.say(get("/secret"))
+
+    answer = dialogue.answer()
+
+    assert (answer.status, answer.field("Connection")) == (status, "close")
+    assert sentence in answer.text
+    assert_is_over(dialogue)
+
+
+def test_a_head_that_is_refused_gets_no_content(dialogue: Dialogue) -> None:
+    """R101: the method is known even if the rest is not understood."""
+    dialogue.say(b"HEAD /hello.txt HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+
+    answer = dialogue.answer("HEAD")
+
+    assert (answer.status, answer.field("Connection"), answer.content) == (400, "close", b"")
+
+
+def test_a_refusal_has_a_media_type_that_the_client_accepts(dialogue: Dialogue) -> None:
+    """R113: even where the head could not be understood whole."""
+    dialogue.say(b"GET / HTTP/1.1\r\nAccept: application/json\r\nHost: a\r\nHost: b\r\n\r\n")
+
+    assert dialogue.answer().field("Content-Type") == "application/json; charset=utf-8"
+
+
+def test_requests_before_the_one_that_is_refused_are_answered(dialogue: Dialogue) -> None:
+    dialogue.say(get("/hello.txt") + b"nonsense\r\n\r\n")
+
+    first, second = dialogue.answers()
+
+    assert (first.content, first.field("Connection")) == (HELLO, None)
+    assert (second.status, second.field("Connection")) == (400, "close")
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        pytest.param(get("/hello.txt", f"Content-Length: {MUCH}"), 413, id="413"),
+        pytest.param(get("/x", f"Content-Length: {MUCH}", method="PUT"), 405, id="405"),
+        pytest.param(get("/x", f"Content-Length: {MUCH}", "Expect: 100-continue", method="PUT"), 405, id="Expect"),
+        pytest.param(b"nonsense\r\n\r\n", 400, id="400"),
+    ],
+)
+def test_a_refusal_is_not_destroyed_by_unread_input(dialogue: Dialogue, head: bytes, status: int) -> None:
+    """R091: all of it is read, so that the answer can be."""
+    dialogue.say(head + b"x" * MUCH)
+
+    answer = dialogue.answer()
+
+    assert (answer.status, answer.field("Connection")) == (status, "close")
+    assert_is_over(dialogue)
+
+
+def test_a_lingering_close_waits_for_the_client_to_end_its_side(dialogue: Dialogue) -> None:
+    """R091: our side is ended at once, so the client knows that no more will come."""
+    dialogue.say(b"nonsense\r\n\r\n")
+    assert dialogue.answer().status == 400
+    assert dialogue.has_heard_the_end
+    assert dialogue.goes_on
+    assert dialogue.connection.awaited == READABLE
+    assert dialogue.seconds_left == TIMEOUTS.linger
+
+    dialogue.end_our_side()
+
+    assert not dialogue.goes_on
+
+
+def test_a_lingering_close_ends_without_input(dialogue: Dialogue) -> None:
+    dialogue.say(b"nonsense\r\n\r\n")
+    dialogue.pass_time(TIMEOUTS.linger - 0.1)
+    dialogue.say(b"x")
+    dialogue.pass_time(TIMEOUTS.linger - 0.1)
+    assert dialogue.goes_on
+
+    dialogue.pass_time(0.1)
+
+    assert not dialogue.goes_on
+
+
+def test_a_lingering_close_ends_even_if_the_client_never_does(dialogue: Dialogue) -> None:
+    """R094."""
+    dialogue.say(b"nonsense\r\n\r\n")
+    for _ in range(9):
+        dialogue.pass_time(TIMEOUTS.linger_total / 10)
+        dialogue.say(b"x")
+    assert dialogue.goes_on
+    assert dialogue.seconds_left == TIMEOUTS.linger_total / 10
+
+    dialogue.now += TIMEOUTS.linger_total / 10
+    dialogue.client.send(b"x")
+    dialogue.resume()
+
+    assert not dialogue.goes_on

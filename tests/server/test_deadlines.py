@@ -1,0 +1,126 @@
+"""The connection: the time that a client has, RFC 9112 §9.5 and RFC 9110 §15.5.9."""
+
+import pytest
+
+from tests.server.dialogue import HELLO, MUCH, TIMEOUTS, Dialogue, assert_is_over
+from tests.support import get
+
+LATE_HEAD = "the head was not complete 10 seconds after its first octet (RFC 9110 §15.5.9)"
+LATE_CONTENT = "the content did not come in time (RFC 9110 §15.5.9)"
+
+
+def test_a_silent_client_is_closed_without_a_response(dialogue: Dialogue) -> None:
+    """A browser that opens connections ahead must not find an unrequested answer."""
+    assert dialogue.connection.is_idle
+    assert dialogue.seconds_left == TIMEOUTS.idle
+
+    dialogue.pass_time(TIMEOUTS.idle)
+
+    assert not dialogue.goes_on
+    assert dialogue.hear() == b""
+    assert dialogue.has_heard_the_end
+    assert dialogue.exchanges == []
+
+
+def test_an_idle_client_is_closed_without_a_response(dialogue: Dialogue) -> None:
+    dialogue.pass_time(15)
+    dialogue.say(get("/hello.txt"))
+    assert dialogue.answer().content == HELLO
+    assert dialogue.connection.is_idle
+    assert dialogue.seconds_left == TIMEOUTS.idle
+
+    dialogue.pass_time(TIMEOUTS.idle)
+
+    assert not dialogue.goes_on
+    assert dialogue.hear() == b""
+
+
+def test_a_head_may_be_dripped_until_its_deadline_and_no_longer(dialogue: Dialogue) -> None:
+    """R094: the deadline counts from the first octet, and no octet puts it off."""
+    dialogue.pass_time(5)
+    for octet in b"GET /hell":
+        dialogue.say(bytes([octet]))
+        assert not dialogue.connection.is_idle
+        dialogue.pass_time(1)
+    assert dialogue.seconds_left == 1
+    assert dialogue.hear() == b""
+
+    dialogue.pass_time(1)
+
+    answer = dialogue.answer()
+    assert (answer.status, answer.field("Connection")) == (408, "close")
+    assert LATE_HEAD in answer.text
+    assert dialogue.has_heard_the_end
+    assert [exchange.request_line for exchange in dialogue.exchanges] == [b"GET /hell"]
+
+
+def test_a_slow_head_that_is_complete_in_time_is_answered(dialogue: Dialogue) -> None:
+    dialogue.say(get("/hello.txt")[:-1])
+    dialogue.pass_time(TIMEOUTS.head - 0.1)
+
+    dialogue.say(b"\n")
+
+    assert dialogue.answer().content == HELLO
+    assert dialogue.seconds_left == TIMEOUTS.idle
+
+
+def test_a_head_that_begins_behind_another_request_has_the_same_time(dialogue: Dialogue) -> None:
+    """R094: its first octet is there, so it is no time to idle."""
+    dialogue.say(get("/hello.txt") + b"GET /al")
+    assert dialogue.answer().content == HELLO
+    assert not dialogue.connection.is_idle
+    assert dialogue.seconds_left == TIMEOUTS.head
+
+    dialogue.pass_time(TIMEOUTS.head)
+
+    answer = dialogue.answer()
+    assert answer.status == 408
+    assert LATE_HEAD in answer.text
+
+
+def test_content_that_stalls_is_given_up(dialogue: Dialogue) -> None:
+    """R094."""
+    dialogue.say(get("/hello.txt", "Content-Length: 9"))
+    dialogue.pass_time(TIMEOUTS.stall - 1)
+    dialogue.say(b"x")
+    assert dialogue.seconds_left == TIMEOUTS.stall
+
+    dialogue.pass_time(TIMEOUTS.stall)
+
+    answer = dialogue.answer()
+    assert (answer.status, answer.field("Connection")) == (408, "close")
+    assert LATE_CONTENT in answer.text
+    assert dialogue.has_heard_the_end
+    assert [exchange.request_line for exchange in dialogue.exchanges] == [b"GET /hello.txt HTTP/1.1"]
+
+
+def test_content_that_drips_is_given_up(dialogue: Dialogue) -> None:
+    """R094: for all of the content there is one deadline, however often some of it comes."""
+    dialogue.say(get("/hello.txt", "Transfer-Encoding: chunked") + b"9\r\n")
+    for _ in range(5):
+        dialogue.say(b"x")
+        dialogue.pass_time(10)
+        assert dialogue.hear() == b""
+    assert dialogue.seconds_left == 10
+
+    dialogue.pass_time(10)
+
+    assert LATE_CONTENT in dialogue.answer().text
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(get("/hello.txt")[:-1], id="a head"),
+        pytest.param(get("/hello.txt", "Content-Length: 9"), id="content"),
+    ],
+)
+def test_a_client_that_is_too_late_has_the_time_to_read_that_it_is(dialogue: Dialogue, octets: bytes) -> None:
+    """R091: the clock has gone on while nothing came; the lingering close starts from now."""
+    dialogue.say(octets)
+    dialogue.pass_time(dialogue.seconds_left)
+    assert dialogue.seconds_left == TIMEOUTS.linger
+    dialogue.say(b"x" * MUCH)
+
+    assert dialogue.answer().status == 408
+    assert_is_over(dialogue)

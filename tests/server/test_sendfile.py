@@ -1,0 +1,85 @@
+"""The connection: how files are sent, where sendfile() is missing or refused, and when they change meanwhile."""
+
+import errno
+import itertools
+import os
+import pathlib
+
+import pytest
+
+from tests.server.dialogue import LARGE, Begin, Dialogue, assert_goes_on
+from tests.support import get
+
+
+@pytest.mark.parametrize("has_sendfile", [True, False], ids=["sendfile", "read and send"])
+def test_a_file_cut_short_while_it_is_sent_breaks_the_connection_off(
+    begin: Begin, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, *, has_sendfile: bool
+) -> None:
+    """RFC 9112 §8: fewer octets than promised, and nothing that could be taken for the rest."""
+    if not has_sendfile:
+        monkeypatch.delattr(os, "sendfile", raising=False)
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/large.bin") + get("/hello.txt"))
+
+    os.truncate(folder / "large.bin", 100_000)
+
+    head, _, content = dialogue.hear().partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(LARGE)}".encode() in head
+    assert content == LARGE[:100_000]
+    assert dialogue.has_heard_the_end
+    assert not dialogue.goes_on
+    (exchange,) = dialogue.exchanges
+    assert (exchange.sent, exchange.length) == (100_000, len(LARGE))
+
+
+@pytest.mark.parametrize("has_sendfile", [True, False], ids=["sendfile", "read and send"])
+def test_a_range_of_a_large_file_is_sent_exactly(
+    dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, *, has_sendfile: bool
+) -> None:
+    """R128."""
+    if not has_sendfile:
+        monkeypatch.delattr(os, "sendfile", raising=False)
+    dialogue.say(get("/large.bin", "Range: bytes=1000-1999") + get("/large.bin", "Range: bytes=-3"))
+
+    first, second = dialogue.answers()
+
+    assert (first.content, second.content) == (LARGE[1000:2000], LARGE[-3:])
+    assert first.field("Content-Range") == f"bytes 1000-1999/{len(LARGE)}"
+    assert_goes_on(dialogue)
+
+
+@pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile()")
+@pytest.mark.parametrize("before", [0, 1, 2], ids=["at once", "after one call", "after two calls"])
+@pytest.mark.parametrize("refusal", ["EINVAL", "ENOSYS", "EOPNOTSUPP", "EPERM"])
+def test_where_sendfile_is_refused_the_file_is_read_and_sent(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, refusal: str, before: int
+) -> None:
+    """LXC, WSL 1, FUSE and filters of system calls refuse it, and not always from the beginning."""
+    sendfile, calls = os.sendfile, itertools.count()
+
+    def refuse(out: int, file: int, offset: int, length: int) -> int:
+        if next(calls) < before:
+            return sendfile(out, file, offset, length)
+        raise OSError(getattr(errno, refusal), "not supported here")
+
+    monkeypatch.setattr(os, "sendfile", refuse)
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/large.bin", "Range: bytes=5-199999") + get("/hello.txt"))
+
+    first, second = dialogue.answers()
+
+    assert (first.status, first.content) == (206, LARGE[5:200000])
+    assert second.content == b"Hello, socket.\n"
+    assert next(calls) > before
+
+
+@pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile()")
+def test_a_disk_that_fails_is_no_refusal_of_sendfile(dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: int) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "sendfile", fail)
+    dialogue.say(get("/large.bin"))
+
+    assert dialogue.hear().partition(b"\r\n\r\n")[2] == b""
+    assert not dialogue.goes_on

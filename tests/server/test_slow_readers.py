@@ -1,0 +1,276 @@
+"""The connection: clients that read slowly, or nothing, and the little that waits for them meanwhile."""
+
+import contextlib
+import inspect
+import os
+import pathlib
+
+import pytest
+
+from httpsock.files.document_root import DocumentRoot
+from httpsock.server.poller import WRITABLE
+from httpsock.server.settings import Settings
+from tests.server.dialogue import (
+    LARGE,
+    STARTED,
+    TIMEOUTS,
+    Begin,
+    Dialogue,
+    assert_goes_on,
+)
+from tests.support import get, read_answer, read_answers
+
+
+def test_a_client_that_does_not_read_is_given_up(begin: Begin) -> None:
+    """R094: and the log says how much the system had taken."""
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/large.bin"))
+    assert dialogue.connection.awaited == WRITABLE
+    assert not dialogue.connection.is_idle
+    # Our system counts what it needs besides, in a pair of local sockets.
+    assert 0.9 * TIMEOUTS.slow < dialogue.seconds_left <= TIMEOUTS.slow
+
+    dialogue.pass_time(TIMEOUTS.slow)
+
+    assert not dialogue.goes_on
+    (exchange,) = dialogue.exchanges
+    head, _, content = dialogue.hear().partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(LARGE)}".encode() in head
+    assert exchange.sent == len(content) < exchange.length == len(LARGE)
+    assert LARGE.startswith(content)
+
+
+@pytest.mark.parametrize("length", [1, 16384, 32768, 32769, 65536, 65537])
+@pytest.mark.parametrize("buffered_octets", [None, 4096])
+def test_a_file_of_any_length_arrives_whole(
+    begin: Begin, folder: pathlib.Path, length: int, buffered_octets: int | None
+) -> None:
+    """In any pieces, and however many bytes the kernel takes each time."""
+    octets = os.urandom(length)
+    (folder / "some.bin").write_bytes(octets)
+    dialogue = begin(buffered_octets=buffered_octets)
+
+    dialogue.say(get("/some.bin") * 12)
+
+    assert [answer.content for answer in dialogue.answers()] == [octets] * 12
+
+
+def test_a_client_that_reads_slowly_gets_it_all(begin: Begin, folder: pathlib.Path) -> None:
+    """R095: there is no limit on a whole exchange."""
+    (folder / "larger.bin").write_bytes(LARGE * 8)
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/larger.bin"))
+    heard = b""
+    while len(heard) < len(LARGE) * 7:
+        heard += dialogue.hear(len(LARGE))
+        dialogue.pass_time(TIMEOUTS.slow / 2)
+        assert dialogue.goes_on
+
+    answer, rest = read_answer(heard + dialogue.hear())
+
+    assert (answer.content, rest) == (LARGE * 8, b"")
+    assert dialogue.now - STARTED > 3 * TIMEOUTS.slow
+    assert_goes_on(dialogue)
+
+
+def test_a_client_that_reads_a_little_now_and_then_gets_it_all(begin: Begin, folder: pathlib.Path) -> None:
+    """R095: a system calls a full buffer writable only when much of it is free; to make room for less is no stall."""
+    (folder / "larger.bin").write_bytes(LARGE * 8)
+    dialogue = begin(buffered_octets=256 * 1024)
+    dialogue.say(get("/larger.bin"))
+    heard = b""
+    while not dialogue.has_heard_the_end:
+        heard += dialogue.hear(100_000)
+        dialogue.pass_time(TIMEOUTS.slow / 2)
+
+    answer, rest = read_answer(heard)
+
+    assert (answer.content, rest) == (LARGE * 8, b"")
+
+
+def read_at(dialogue: Dialogue, octets_a_second: int) -> int:
+    """Read what comes in at a rate, while more comes, for an hour at most; return how many seconds."""
+    began = dialogue.now
+    while dialogue.goes_on and dialogue.now - began < 3600:
+        dialogue.pass_time(1)
+        if not dialogue.hear(octets_a_second):
+            break
+    return round(dialogue.now - began)
+
+
+@pytest.fixture
+def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
+    """A dialogue in which a client has asked for much, and hardly anything is buffered."""
+    (folder / "larger.bin").write_bytes(LARGE * 12)
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/larger.bin"))
+    return dialogue
+
+
+def test_a_client_that_reads_an_octet_now_and_then_is_given_up(crawling: Dialogue) -> None:
+    """However regularly: its reading gives it less time than has passed."""
+    assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
+    (exchange,) = crawling.exchanges
+    assert exchange.sent < exchange.length
+
+
+def test_a_client_that_reads_slowly_but_steadily_gets_it_all(crawling: Dialogue) -> None:
+    """R095: a long honest download is never cut."""
+    assert read_at(crawling, 4096) > 10 * TIMEOUTS.slow
+    (exchange,) = crawling.exchanges
+    assert exchange.sent == exchange.length
+
+
+def test_without_a_least_rate_only_a_stalled_reader_is_dropped(
+    begin: Begin, settings: Settings, folder: pathlib.Path
+) -> None:
+    settings.timeouts = TIMEOUTS._replace(least_rate=0.0, stall=600)
+    (folder / "larger.bin").write_bytes(LARGE)
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/larger.bin"))
+
+    assert read_at(dialogue, 400) > 4 * TIMEOUTS.slow
+    (exchange,) = dialogue.exchanges
+    assert exchange.sent == exchange.length
+
+
+def test_a_client_that_has_read_fast_may_not_crawl_for_long(crawling: Dialogue) -> None:
+    """The time that it has gained is bounded."""
+    assert crawling.hear(len(LARGE) * 10)
+
+    assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
+
+    assert crawling.exchanges[0].sent < len(LARGE) * 12
+
+
+def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:
+    """R095: content from memory waits as a file does."""
+    small = bytes(range(256)) * 255
+    (folder / "small.bin").write_bytes(small)
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/small.bin"))
+    assert dialogue.connection.awaited == WRITABLE
+    assert dialogue.seconds_left <= TIMEOUTS.slow
+    dialogue.pass_time(TIMEOUTS.slow / 2)
+
+    assert dialogue.answer().content == small
+    assert_goes_on(dialogue)
+
+
+def test_a_client_that_does_not_read_is_not_read_from(begin: Begin) -> None:
+    """R095: the memory of a connection is bounded, however many requests it has sent ahead."""
+    dialogue = begin(buffered_octets=4096)
+    requests = memoryview(get("/large.bin") * 100_000)
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sent += dialogue.client.send(requests[sent:])
+            dialogue.run()
+    assert dialogue.connection.awaited == WRITABLE
+    assert sent < len(requests) / 2
+
+    # The connection holds the bytes of one recv(), and the start of a head from the one before.
+    for _ in range(10):
+        assert len(dialogue.connection._parser.unread) < 65 * 1024
+        assert len(dialogue.hear(len(LARGE))) == len(LARGE)
+
+
+def test_a_reader_that_is_late_once_has_all_its_time_for_the_next_response(begin: Begin) -> None:
+    """R095: the read part of one response counts, and is freed, before the next."""
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/large.bin") * 2)
+    heard = dialogue.client.recv(1 << 20)
+    dialogue.pass_time(TIMEOUTS.slow)
+    assert dialogue.goes_on
+    heard += dialogue.hear(len(LARGE))
+    heard += dialogue.client.recv(1 << 20)
+    dialogue.pass_time(TIMEOUTS.slow)
+    assert dialogue.goes_on
+
+    first, second = read_answers(heard + dialogue.hear())
+
+    assert first.content == second.content == LARGE
+
+
+def test_a_long_listing_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:
+    """R095: content too long to be joined to its head arrives whole behind it."""
+    for number in range(700):
+        (folder / f"{number:0200}").touch()
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/"))
+    assert dialogue.connection.awaited == WRITABLE
+
+    answer = dialogue.answer()
+
+    assert len(answer.content) > 65536
+    assert answer.text.count('<tr><td><a href="0') == 700
+
+
+def test_the_head_of_a_long_listing_waits_too(begin: Begin, folder: pathlib.Path) -> None:
+    for number in range(700):
+        (folder / f"{number:0200}").touch()
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/large.bin") + get("/"))
+
+    first, second = dialogue.answers()
+
+    assert first.content == LARGE
+    assert second.text.count('<tr><td><a href="0') == 700
+
+
+@pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/"])
+def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path, path: str) -> None:
+    """R095: whatever follows it."""
+    for number in range(700):
+        (folder / f"{number:0200}").touch()
+    dialogue = begin(buffered_octets=4096)
+    filling = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            filling += dialogue._connected.send(b"\0")
+    dialogue.say(get(path))
+    assert dialogue.connection.awaited == WRITABLE
+
+    heard = dialogue.hear()
+
+    assert heard[:filling] == bytes(filling)
+    assert read_answers(heard[filling:])[0].status == 200
+
+
+def overwhelm(dialogue: Dialogue, octets: bytes) -> None:
+    """Send *octets* until the conversation takes no more of them."""
+    waiting = memoryview(octets)
+    with contextlib.suppress(BlockingIOError):
+        while waiting:
+            waiting = waiting[dialogue.client.send(waiting) :]
+            dialogue.run()
+    assert waiting, "it has taken all"
+
+
+def test_while_a_response_waits_for_its_reader_little_is_held(folder: pathlib.Path) -> None:
+    """Requests sent ahead stay in the kernel, which makes the client wait; the head that was answered is dropped."""
+    with contextlib.closing(Dialogue(Settings(DocumentRoot(folder)), buffered_octets=4096)) as dialogue:
+        overwhelm(dialogue, get("/large.bin", f"X: {'y' * 20_000}") + get("/hello.txt") * 10_000)
+
+        assert dialogue.connection.awaited == WRITABLE
+        assert len(dialogue.connection._parser.unread) <= 8 * 1024
+        held = inspect.getgeneratorlocals(dialogue.connection.coroutine)["request"]
+        assert (held.head, held.fields) == (b"", {})
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(get("/large.bin", "Content-Length: 100000") + bytes(100_000), id="of a length"),
+        pytest.param(
+            get("/large.bin", "Transfer-Encoding: chunked") + b"186a0\r\n" + bytes(100_000) + b"\r\n0\r\n\r\n",
+            id="in one chunk",
+        ),
+    ],
+)
+def test_content_that_is_discarded_leaves_little_behind_it(octets: bytes, folder: pathlib.Path) -> None:
+    with contextlib.closing(Dialogue(Settings(DocumentRoot(folder)), buffered_octets=4096)) as dialogue:
+        overwhelm(dialogue, octets + get("/hello.txt") * 10_000)
+
+        assert dialogue.connection.awaited == WRITABLE
+        assert len(dialogue.connection._parser.unread) <= 8 * 1024
