@@ -6,7 +6,6 @@ from httpsock.server.poller import READABLE
 from tests.server.dialogue import HELLO, LARGE, MUCH, TIMEOUTS, Begin, Dialogue, assert_is_over
 from tests.support import get
 
-
 # --- The client ends its side ---------------------------------------------------------------------
 
 
