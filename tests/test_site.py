@@ -21,7 +21,7 @@ from tests.site import PAGES, TRACES, WWW
 
 STYLE = (WWW / "style.css").read_text(encoding="utf-8")
 SCRIPT = (WWW / "script.js").read_text(encoding="utf-8")
-MOST_OCTETS = 60 * 1024
+MAX_OCTETS = 60 * 1024
 VOID = {"br", "img", "link", "meta", "source"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -169,7 +169,7 @@ class Page(HTMLParser):
 @each_page
 def test_a_page_is_nested_rightly_and_small(page: pathlib.Path) -> None:
     assert Page(page).faults == []
-    assert page.stat().st_size < MOST_OCTETS
+    assert page.stat().st_size < MAX_OCTETS
 
 
 @each_page

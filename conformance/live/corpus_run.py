@@ -22,7 +22,7 @@ FIRST = "the-server-answers-a-plain-request"
 _CONNECTIONS = 8
 _FIRST_SECONDS = 5.0
 _CORPUS_SECONDS = 16.0
-_LEAST_SECONDS = 0.05
+_MIN_SECONDS = 0.05
 _MAX_OCTETS = 4 * 1024 * 1024
 # After this many time-outs, less patience for the rest.
 _MANY_TIMEOUTS = 12
@@ -65,7 +65,7 @@ class _Prober:
     def _exchange(self, probe: Probe) -> wire.Transcript:
         """Probe *probe*; a server that never closes has less and less time for it."""
         is_slow = self._timeouts >= _MANY_TIMEOUTS
-        left = max(self._deadline - time.monotonic(), _LEAST_SECONDS)
+        left = max(self._deadline - time.monotonic(), _MIN_SECONDS)
         transcript = wire.exchange(
             self._address,
             [probe.octets],

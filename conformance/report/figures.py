@@ -109,11 +109,13 @@ def describe(verdict: Verdict, *, has_status: bool) -> str:
     return f"takes {requests}, then {refusal}" if requests else refusal
 
 
-def show(octets: bytes, most: int = 400) -> str:
-    """Return *octets* for a person to read, a line for each of theirs, at most *most* of them."""
-    shown = "".join(chr(octet) if 0x20 <= octet < 0x7F and octet != 0x5C else _escape(octet) for octet in octets[:most])
+def show(octets: bytes, maximum: int = 400) -> str:
+    """Return *octets* for a person to read, a line for each of theirs, at most *maximum* of them."""
+    shown = "".join(
+        chr(octet) if 0x20 <= octet < 0x7F and octet != 0x5C else _escape(octet) for octet in octets[:maximum]
+    )
     lines = shown.replace("\\n", "\\n\n").rstrip("\n")
-    return f"{lines}…" if len(octets) > most else lines
+    return f"{lines}…" if len(octets) > maximum else lines
 
 
 def _escape(octet: int) -> str:

@@ -22,7 +22,7 @@ _IMF_FIXDATE = re.compile(
 )
 
 
-_LEAST_SECONDS = 0.05
+_MIN_SECONDS = 0.05
 # More than twice what the largest file has.
 _MAX_OCTETS = 8 * 1024 * 1024
 
@@ -54,7 +54,7 @@ class Session:
 
     def send(self, parts: Iterable[bytes], methods: list[str], *, ends: bool = False) -> list[Response]:
         """Return the final responses to *parts*, which make requests with *methods*; *ends* our side then if asked."""
-        seconds = max(min(self.seconds, self.deadline - time.monotonic()), _LEAST_SECONDS)
+        seconds = max(min(self.seconds, self.deadline - time.monotonic()), _MIN_SECONDS)
         self.transcript = wire.exchange(self.address, parts, seconds=seconds, ends=ends, max_octets=_MAX_OCTETS)
         if self.transcript.ended == "flooded":
             raise FaultError(f"no response: more than {_MAX_OCTETS} bytes without an end")

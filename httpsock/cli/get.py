@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from httpsock.client.client import (
-    MOST_REDIRECTS,
+    MAX_REDIRECTS,
     Client,
     ClientResponse,
     RedirectError,
@@ -152,9 +152,9 @@ def _parser() -> argparse.ArgumentParser:
     request.add_argument("-d", "--data", type=_data, metavar="TEXT|@FILE", help=data_help)
     how = parser.add_argument_group("behaviour")
     how.add_argument("-f", "--fail", action="store_true", help="on a status of 400 or more, write no content; exit 22")
-    redirects_help = f"follow at most N redirects (default: {MOST_REDIRECTS}); 0 shows them instead"
+    redirects_help = f"follow at most N redirects (default: {MAX_REDIRECTS}); 0 shows them instead"
     how.add_argument(
-        "--redirects", type=number(0, 100, "a number"), default=MOST_REDIRECTS, metavar="N", help=redirects_help
+        "--redirects", type=number(0, 100, "a number"), default=MAX_REDIRECTS, metavar="N", help=redirects_help
     )
     timeout_help = "for each URL, from the first call to the last byte (default: only each step is limited)"
     how.add_argument("--timeout", type=number(1, 999_999, "a number of seconds"), metavar="SECONDS", help=timeout_help)

@@ -44,11 +44,11 @@ _CREDENTIALS = frozenset("authorization cookie proxy-authorization".split())
 # RFC 9110 §8.6: without content, methods that expect it send "Content-Length: 0".
 _WITH_CONTENT = frozenset("POST PUT PATCH".split())
 # The most idle connections; opening another closes the oldest.
-_MOST_CONNECTIONS = 8
+_MAX_CONNECTIONS = 8
 # Read up to this much of a redirect's content, to reuse the connection.
 _DISCARDED_OCTETS = 64 * 1024
 _DISCARD_SECONDS = 2.0
-MOST_REDIRECTS = 10
+MAX_REDIRECTS = 10
 
 
 class RedirectError(Exception):
@@ -160,7 +160,7 @@ class Client:
         *,
         timeouts: ClientTimeouts | None = None,
         limits: ResponseLimits | None = None,
-        redirects: int = MOST_REDIRECTS,
+        redirects: int = MAX_REDIRECTS,
         trace: "TraceWriter | None" = None,
     ) -> None:
         self._timeouts = ClientTimeouts() if timeouts is None else timeouts
@@ -242,7 +242,7 @@ class Client:
                 if connection.is_reusable:
                     return connection
                 connection.close()
-        for _, connection in idle[: 1 - _MOST_CONNECTIONS]:
+        for _, connection in idle[: 1 - _MAX_CONNECTIONS]:
             connection.close()
         return None
 

@@ -298,7 +298,7 @@ class ClientConnection:
         """Receive octets into the parser. Raises TimeoutError with *reason* at *deadline*."""
         began = time.monotonic()
         try:
-            self._wait_at_most(deadline)
+            self._wait_until(deadline)
             octets = self._socket.recv(_RECEIVE_OCTETS)
         except TimeoutError:
             raise self._timeout("the server", time.monotonic() - began, reason) from None
@@ -312,7 +312,7 @@ class ClientConnection:
         """Return whether recv() would return immediately: with octets, the end or an error."""
         return bool(_ready([self._socket], selectors.EVENT_READ, 0.0))
 
-    def _wait_at_most(self, deadline: float) -> None:
+    def _wait_until(self, deadline: float) -> None:
         """Set the next call's time-out to *deadline* or that of the whole exchange, whichever is sooner."""
         seconds = min(deadline, self._deadline) - time.monotonic()
         if seconds <= 0:

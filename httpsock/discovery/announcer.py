@@ -64,15 +64,15 @@ _HOPS = 2
 _AGAIN_SECONDS = MAX_AGE_SECONDS / 2
 # UDP may lose a datagram: send each one twice.
 _TIMES = 2
-_MOST_OCTETS = 8192
+_MAX_OCTETS = 8192
 _STOP_SECONDS = 5.0
 # Trace this much of an ignored datagram.
-_MOST_SHOWN = 2048
+_MAX_SHOWN = 2048
 # Scan the interfaces this long after a change, since changes come in groups; and this often in any case.
 _SETTLING_SECONDS = 0.5
 _LOOK_SECONDS = 5.0
 # Report at most this many different faults, each once.
-_MOST_FAULTS = 100
+_MAX_FAULTS = 100
 _IS_LINUX = sys.platform.startswith("linux")
 # The socket options that let several sockets bind one port.
 _SHARING = (socket.SO_REUSEADDR,) if _IS_LINUX else (socket.SO_REUSEADDR, getattr(socket, "SO_REUSEPORT", 4))
@@ -290,7 +290,7 @@ class Announcer:
             self._report_once(where, f"httpsock: the folder can't be announced{place}: {fault.strerror or fault}.")
 
     def _report_once(self, key: str, text: str) -> None:
-        if key not in self._faults and len(self._faults) < _MOST_FAULTS:
+        if key not in self._faults and len(self._faults) < _MAX_FAULTS:
             self._faults[key] = text
             with contextlib.suppress(Exception):
                 self._report(text)
@@ -326,14 +326,14 @@ class Announcer:
         """Receive one datagram; if it is a search by a neighbour, queue the answers."""
         try:
             # 3. Communicate: one recvfrom() returns one whole datagram and its source address.
-            octets, peer = receiver.recvfrom(_MOST_OCTETS + 1)
+            octets, peer = receiver.recvfrom(_MAX_OCTETS + 1)
         except OSError:
             return
         emit = self._emit if self._wants(peer[0]) else discard
         try:
             datagram = parse_datagram(octets)
         except DatagramError as error:
-            emit("ignore", error.attributes, head=octets[:_MOST_SHOWN])
+            emit("ignore", error.attributes, head=octets[:_MAX_SHOWN])
             return
         emit("parse", datagram.summary, head=octets)
         try:

@@ -22,9 +22,9 @@ from .ssdp import DatagramError
 # arrives two or three times. Ten neighbours at their limit use up the total.
 _ALL_PER_SECOND, _ALL_AT_ONCE = 30, 30
 _EACH_PER_SECOND, _EACH_AT_ONCE = 3, 9
-_MOST_WAITING = 90
+_MAX_WAITING = 90
 # The most neighbours to remember; the longest silent one is evicted.
-_MOST_NEIGHBOURS = 1024
+_MAX_NEIGHBOURS = 1024
 
 
 class RateLimit:
@@ -58,7 +58,7 @@ class Shares:
         """Allow one answer to *neighbour*. Raises DatagramError over its limit or the total; that uses no token."""
         share = self._each.setdefault(neighbour, RateLimit(_EACH_PER_SECOND, _EACH_AT_ONCE, now))
         self._each.move_to_end(neighbour)
-        if len(self._each) > _MOST_NEIGHBOURS:
+        if len(self._each) > _MAX_NEIGHBOURS:
             self._each.popitem(last=False)
         if not share.has_one(now):
             raise DatagramError(
@@ -116,8 +116,8 @@ class Answers:
         for datagram in datagrams:
             if any(each.datagram == datagram and each.peer == peer for each in self._waiting):
                 raise DatagramError("this client is already being answered", "UDA 2.0 §1.3.2")
-            if len(self._waiting) >= _MOST_WAITING:
-                raise DatagramError(f"the queue is full with {_MOST_WAITING} answers", "RFC 4732 §2.1")
+            if len(self._waiting) >= _MAX_WAITING:
+                raise DatagramError(f"the queue is full with {_MAX_WAITING} answers", "RFC 4732 §2.1")
             self._shares.grant(neighbour, now)
             moment = now + random.uniform(0, seconds)  # noqa: S311 (it keeps no secret)
             heapq.heappush(self._waiting, Answer(moment, next(self._count), datagram, peer, *places))

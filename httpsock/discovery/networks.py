@@ -31,7 +31,7 @@ _ADDRESS_AND_LOCAL = (1, 2)
 # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
 _GROUPS = 0x111
 _NO_NETLINK = (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EPERM, errno.EACCES)
-_MOST_OCTETS = 1 << 16
+_MAX_OCTETS = 1 << 16
 _ANSWER_SECONDS = 5.0
 
 
@@ -141,7 +141,7 @@ def _all(kind: int) -> Iterator[bytes]:
         asking.settimeout(_ANSWER_SECONDS)
         asking.send(_HEADER.pack(_HEADER.size + 4, kind, _REQUEST_ALL, 0, 0) + bytes(4))
         while True:
-            octets = asking.recv(_MOST_OCTETS)
+            octets = asking.recv(_MAX_OCTETS)
             while len(octets) >= _HEADER.size:
                 length, answer, *_ = _HEADER.unpack_from(octets)
                 content = octets[_HEADER.size : length]
@@ -173,5 +173,5 @@ def discard_changes(changes: socket.socket) -> None:
     """Drain the socket of changes; the caller lists the interfaces afterwards."""
     # EAGAIN: the socket is empty. ENOBUFS: its buffer overflowed; the next call drains the rest.
     with contextlib.suppress(OSError):
-        while changes.recv(_MOST_OCTETS):
+        while changes.recv(_MAX_OCTETS):
             pass

@@ -30,10 +30,10 @@ ROOT_DEVICE = "upnp:rootdevice"
 DEVICE_TYPE = "urn:schemas-upnp-org:device:Basic:1"
 
 # UDA asks for datagrams that fit an Ethernet frame; some devices send larger ones.
-_MOST_OCTETS = 8192
-_MOST_FIELD_LINES = 64
+_MAX_OCTETS = 8192
+_MAX_FIELD_LINES = 64
 # UDA 2.0 §1.3.2: a device may treat any larger MX as 5.
-_MOST_MX = 5
+_MAX_MX = 5
 _mx = re.compile(r"[0-9]{1,9}")
 
 
@@ -99,16 +99,16 @@ class Search(NamedTuple):
 
 def parse_datagram(octets: bytes) -> Datagram:
     """Return *octets* as a Datagram. Raises DatagramError with the reason if they are malformed."""
-    if len(octets) > _MOST_OCTETS:
-        raise DatagramError(f"the datagram has {len(octets)} bytes; the limit is {_MOST_OCTETS}", "UDA 2.0 §1.1.2")
+    if len(octets) > _MAX_OCTETS:
+        raise DatagramError(f"the datagram has {len(octets)} bytes; the limit is {_MAX_OCTETS}", "UDA 2.0 §1.1.2")
     start_line, crlf, rest = octets.partition(b"\r\n")
     empty = _parse_start_line(start_line) if crlf else None
     if empty is None:
         shown = grammar.printable(start_line)
         raise DatagramError(f'the start line "{shown}" is neither that of a request nor of a response', "RFC 9112 §2.1")
     lines = rest.removesuffix(b"\r\n").split(b"\r\n")[:-1]
-    if not (b"\r\n" + rest).endswith(b"\r\n\r\n") or len(lines) > _MOST_FIELD_LINES:
-        reason = f"there is no empty line after at most {_MOST_FIELD_LINES} field lines"
+    if not (b"\r\n" + rest).endswith(b"\r\n\r\n") or len(lines) > _MAX_FIELD_LINES:
+        reason = f"there is no empty line after at most {_MAX_FIELD_LINES} field lines"
         raise DatagramError(reason, "RFC 9112 §2.1")
     fields: dict[bytes, bytes] = {}
     for number, line in enumerate(lines, start=1):
@@ -140,7 +140,7 @@ def search_of(datagram: Datagram) -> Search:
         return Search(target, 0)
     if not _mx.fullmatch(seconds):
         raise DatagramError("MX is not a number of seconds", "UDA 2.0 §1.3.2")
-    return Search(target, max(1, min(int(seconds), _MOST_MX)))
+    return Search(target, max(1, min(int(seconds), _MAX_MX)))
 
 
 class Device(NamedTuple):

@@ -15,7 +15,7 @@ from httpsock.http.error_response import SAFE_PAGE
 # A folder with this many names gets a filter field.
 FILTERED_FROM = 20
 # A deeper path is shown without the folders in the middle, since the length of each link grows with its depth.
-_LONGEST_TRAIL = 12
+_MAX_TRAIL = 12
 
 
 class Counts(NamedTuple):
@@ -163,7 +163,7 @@ def _trail(path: Sequence[str]) -> Iterator[str]:
     """Yield a link to each folder above, and the folder's own name."""
     depth = len(path) - 1
     for number, name in enumerate(path[:-1]):
-        if number and depth - number >= _LONGEST_TRAIL:
+        if number and depth - number >= _MAX_TRAIL:
             if number == 1:
                 yield "…<i>/</i>"
             continue

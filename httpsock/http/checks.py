@@ -21,11 +21,11 @@ def check_callable(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a function, not {_named(value)}")
 
 
-def check_number(name: str, value: object, least: int, most: int) -> None:
-    """Raise TypeError or ValueError unless *value* is a whole number from *least* to *most*."""
+def check_number(name: str, value: object, minimum: int, maximum: int) -> None:
+    """Raise TypeError or ValueError unless *value* is a whole number from *minimum* to *maximum*."""
     check_kind(name, value, int, "a whole number")
-    if not least <= value <= most:  # type: ignore[operator]
-        raise ValueError(f"{name} must be from {least} to {most}, not {value}")
+    if not minimum <= value <= maximum:  # type: ignore[operator]
+        raise ValueError(f"{name} must be from {minimum} to {maximum}, not {value}")
 
 
 def check_seconds(name: str, value: object) -> None:

@@ -130,14 +130,14 @@ def each_member(field_value: bytes) -> Iterator[bytes]:
             yield member
 
 
-def printable(octets: bytes, most: int = 60) -> str:
-    r"""Return at most *most* of *octets* for a person to read: other octets than printable ASCII as ``\xNN``.
+def printable(octets: bytes, maximum: int = 60) -> str:
+    r"""Return at most *maximum* of *octets* for a person to read: other octets than printable ASCII as ``\xNN``.
 
     Mask credentials (RFC 9110 §17.9, §17.16): the text may end up in a log that other people read.
     """
-    masked = mask_start(octets, most)
-    shown = "".join(map(_SHOWN.__getitem__, masked[:most]))
-    return shown + "…" if len(masked) > most or len(octets) > most + MARGIN else shown
+    masked = mask_start(octets, maximum)
+    shown = "".join(map(_SHOWN.__getitem__, masked[:maximum]))
+    return shown + "…" if len(masked) > maximum or len(octets) > maximum + MARGIN else shown
 
 
 # Each octet as a person reads it: one look-up, so that a long request line in a log takes little time.

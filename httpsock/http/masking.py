@@ -81,12 +81,12 @@ def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
     return _masked(_pattern(*_WHOLE), octets, keeps_length=keeps_length)
 
 
-def mask_start(octets: bytes, most: int) -> bytes:
-    """Return the start of ``mask(octets)``: at least *most* bytes, or possibly fewer after a secret.
+def mask_start(octets: bytes, minimum: int) -> bytes:
+    """Return the start of ``mask(octets)``: at least *minimum* bytes, or possibly fewer after a secret.
 
-    The work grows with *most*, not with the length of *octets*.
+    The work grows with *minimum*, not with the length of *octets*.
     """
-    cut = most + MARGIN
+    cut = minimum + MARGIN
     if len(octets) <= cut:
         return mask(octets)
     # The bytes "%40" may stand on both sides of the cut.

@@ -84,8 +84,8 @@ def _codings(accept_encoding: bytes, offers: Sequence[str]) -> tuple[str, ...]:
     # "x-gzip" is "gzip" (RFC 9110 §8.4.1.3).
     weights.setdefault("gzip", weights.get("x-gzip", anything))
     # Identity is acceptable even if not listed, as the last choice.
-    least = max(weights.get("identity", anything), 1)
-    wanted = [coding for coding in offers if weights.get(coding, anything) >= least]
+    minimum = max(weights.get("identity", anything), 1)
+    wanted = [coding for coding in offers if weights.get(coding, anything) >= minimum]
     return tuple(sorted(wanted, key=lambda coding: -weights.get(coding, anything)))
 
 

@@ -286,16 +286,16 @@ def _version_fault(version: bytes) -> RequestError:
     return RequestError(Status.VERSION_NOT_SUPPORTED, reason, "RFC 9110 §15.6.6")
 
 
-def _check_first_line(octets: bytes, most: int) -> None:
+def _check_first_line(octets: bytes, maximum: int) -> None:
     """Raise RequestError if *octets*, the start of a head, have an invalid method or too long a first line."""
-    first = octets[: most + len(b"\r\n")]
+    first = octets[: maximum + len(b"\r\n")]
     if fault := _method_fault(first):
         raise fault
-    if b"\n" in first or len(first) < most + len(b"\r\n"):
+    if b"\n" in first or len(first) < maximum + len(b"\r\n"):
         return
     if b" " not in first:
-        raise RequestError(Status.NOT_IMPLEMENTED, f"the method is longer than {most} bytes", "RFC 9112 §3")
-    raise RequestError(Status.URI_TOO_LONG, f"the request line is longer than {most} bytes", "RFC 9110 §15.5.15")
+        raise RequestError(Status.NOT_IMPLEMENTED, f"the method is longer than {maximum} bytes", "RFC 9112 §3")
+    raise RequestError(Status.URI_TOO_LONG, f"the request line is longer than {maximum} bytes", "RFC 9110 §15.5.15")
 
 
 def _method_fault(octets: bytes) -> RequestError | None:

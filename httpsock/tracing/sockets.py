@@ -82,10 +82,10 @@ class TracedSocket(socket.socket):
         self.has_ended = False
         super().__init__(family, kind, protocol, fileno)
 
-    def recv(self, most: int, flags: int = 0, /) -> bytes:
-        """Receive at most *most* octets."""
+    def recv(self, maximum: int, flags: int = 0, /) -> bytes:
+        """Receive at most *maximum* octets."""
         with trace_errors(self._emit, "recv"):
-            octets = super().recv(most, flags)
+            octets = super().recv(maximum, flags)
         self._emit("recv", {"octets": len(octets)}, octets=octets)
         return octets
 
@@ -137,10 +137,10 @@ class TracedDatagramSocket(socket.socket):
             super().bind(address)
         self._emit("bind", {"address": address_of(self.getsockname())})
 
-    def recvfrom(self, most: int, flags: int = 0, /) -> tuple[bytes, Any]:
+    def recvfrom(self, maximum: int, flags: int = 0, /) -> tuple[bytes, Any]:
         """Receive one datagram; return it and its source address."""
         with trace_errors(self._emit, "recvfrom"):
-            octets, address = super().recvfrom(most, flags)
+            octets, address = super().recvfrom(maximum, flags)
         if self._wants(str(address[0])):
             self._emit("recvfrom", {"octets": len(octets), "address": address_of(address)}, octets=octets)
         return octets, address

@@ -22,14 +22,14 @@ from .events import Event, Format, TextFormatter, format_json
 from .output import shows_colours, standard_error, write_whole
 
 # The limit of the queue, and an event's own memory in addition to its octets.
-_MOST_OCTETS = 16 * 1024 * 1024
+_MAX_OCTETS = 16 * 1024 * 1024
 _EVENT_OCTETS = 1024
 # Write this many events at a time.
 _BATCH = 64
 # A stalled terminal delays the exit by at most this.
 _FINISH_SECONDS = 1.0
 # The most events of an exchange to hold back until its path is known.
-_MOST_HELD_BACK = 100
+_MAX_HELD_BACK = 100
 
 
 def trace_on_standard_error(
@@ -65,7 +65,7 @@ class TraceWriter:
         only: str = "",
         encoding: str = "utf-8",
         wants_octets: bool = False,
-        most_octets: int = _MOST_OCTETS,
+        max_octets: int = _MAX_OCTETS,
     ) -> None:
         self.wants_octets = wants_octets
         self.path = os.fsencode(only) if only.startswith("/") else b""
@@ -73,7 +73,7 @@ class TraceWriter:
         self._format = format_event
         self._descriptor = descriptor
         self._encoding = encoding
-        self._most_octets = most_octets
+        self._max_octets = max_octets
         self._thread: threading.Thread | None = None
         # Guards the fields below; notified when events are queued, or the trace ends.
         self._changed = threading.Condition()
@@ -101,7 +101,7 @@ class TraceWriter:
         with self._changed:
             if self._thread is None:
                 self._write([event])
-            elif self._octets + memory_size(event) > self._most_octets:
+            elif self._octets + memory_size(event) > self._max_octets:
                 self._lost += 1
             else:
                 self._queue_lost()
@@ -189,7 +189,7 @@ class ConnectionTracer:
         self._is_wanted = None if trace.path and connection else True
         self._is_answered = False
         self._sent, self._received = Masker(), Masker()
-        self._held_back: deque[Event] = deque(maxlen=_MOST_HELD_BACK)
+        self._held_back: deque[Event] = deque(maxlen=_MAX_HELD_BACK)
 
     def __call__(
         self,

@@ -35,8 +35,8 @@ class Expected(NamedTuple):
     requests: list[str]
     status: int
     length: int
-    least_octets: int
-    most_octets: int
+    min_octets: int
+    max_octets: int
 
 
 def read_answer(stream: BinaryIO, method: str = "GET") -> Answer:

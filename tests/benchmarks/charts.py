@@ -35,9 +35,9 @@ def ratios(rows: Sequence[Row], figure: str, title: str, conditions: dict[str, s
     from matplotlib import pyplot as plt
 
     rows = [row for row in rows if row.samples]
-    most = max(len(row.samples) for row in rows)
+    maximum = max(len(row.samples) for row in rows)
     lines = -(-len(rows) // _COLUMNS)
-    height = lines * (0.6 + 0.17 * most) + 1.6
+    height = lines * (0.6 + 0.17 * maximum) + 1.6
     chart, panels = plt.subplots(lines, _COLUMNS, figsize=(12, height), squeeze=False, layout="constrained")
     for panel in panels.flat[len(rows) :]:
         panel.set_axis_off()

@@ -60,7 +60,7 @@ def curves() -> Iterator[Curve]:
             target=f"/names/{count}/",
             length=None,
             connections=2,
-            least_seconds=1 + count // 12_500,
+            min_seconds=1 + count // 12_500,
         )
         for count in NAMES
     )

@@ -19,8 +19,8 @@ from .processes import Processors, busy_seconds, cpu_seconds, pinned
 from .workloads import Workload, numbered
 
 # An answer whose status and length are looked at costs wrk a copy of its content: nothing if that is small.
-_MOST_COUNTED = 4096
-_MOST_CHECKED = 2 * 2**20
+_MAX_COUNTED = 4096
+_MAX_CHECKED = 2 * 2**20
 _PATIENCE_SECONDS = 30
 # Where a connection is to close after an answer, that has another field.
 HEAD_SLACK_OCTETS = 64
@@ -76,7 +76,7 @@ def play(workload: Workload, server: Running, expected: Expected, processors: Pr
     check(workload, counts, expected)
     # A large answer that is under way when the time is over has cost its part: it counts with its octets.
     is_large = expected.length >= 2**20
-    responses = counts.octets / expected.most_octets if is_large else counts.requests
+    responses = counts.octets / expected.max_octets if is_large else counts.requests
     elapsed = counts.microseconds / 1e6
     return Sample(
         rate=responses / elapsed,
@@ -93,14 +93,14 @@ def ask_again_and_again(
     workload: Workload, port: int, expected: Expected, processors: Processors, seconds: int, *, thoroughly: bool = False
 ) -> Counts:
     """Return what the client of *workload* counted; *thoroughly* looks at each answer even where that takes time."""
-    seconds = max(seconds, workload.least_seconds)
+    seconds = max(seconds, workload.min_seconds)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, pinned(processors.client):
         if workload.method == "HEAD":
             command = [sys.executable, "-m", "tests.benchmarks.client"]
-            command += map(str, [port, workload.connections, seconds, workload.status, expected.most_octets])
+            command += map(str, [port, workload.connections, seconds, workload.status, expected.max_octets])
             command.append(numbered(expected.requests[0], FIRST_NUMBER).decode("ascii"))
         else:
-            script.write(lua(workload, expected, _MOST_CHECKED if thoroughly else _MOST_COUNTED))
+            script.write(lua(workload, expected, _MAX_CHECKED if thoroughly else _MAX_COUNTED))
             script.flush()
             command = ["wrk", "-t1", f"-c{workload.connections}", f"-d{seconds}", "--timeout", str(_PATIENCE_SECONDS)]
             command += ["-s", script.name, f"http://127.0.0.1:{port}/"]
@@ -120,8 +120,8 @@ def _children_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def lua(workload: Workload, expected: Expected, most_counted: int) -> str:
-    """Return wrk's script. Statuses and lengths are counted if the content has at most *most_counted* octets."""
+def lua(workload: Workload, expected: Expected, max_counted: int) -> str:
+    """Return wrk's script. Statuses and lengths are counted if the content has at most *max_counted* octets."""
     if len(expected.requests) > 1:
         listed = ", ".join(map(json.dumps, expected.requests))
         script = f"local all = {{{listed}}}\nrequest = function() return all[math.random(#all)] end\n"
@@ -132,7 +132,7 @@ def lua(workload: Workload, expected: Expected, most_counted: int) -> str:
     else:
         script = f"local all = {json.dumps(expected.requests[0] * workload.pipelined)}\n"
         script += "request = function() return all end\n"
-    if expected.length <= most_counted:
+    if expected.length <= max_counted:
         right = f"status == {expected.status} and #content == {expected.length}"
         script += f"right = 0\nresponse = function(status, _, content) if {right} then right = right + 1 end end\n"
     return script + _REPORT
@@ -157,7 +157,7 @@ def check(workload: Workload, counts: Counts, expected: Expected) -> None:
         raise WrongAnswerError(f"only {counts.right} of {counts.requests} answers had the right status and length")
     # Responses running at the end have been read in part.
     under_way = workload.connections * workload.pipelined
-    least = counts.requests * (expected.least_octets - HEAD_SLACK_OCTETS)
-    most = (counts.requests + under_way) * (expected.most_octets + HEAD_SLACK_OCTETS)
-    if not least <= counts.octets <= most:
-        raise WrongAnswerError(f"{counts.octets} octets for {counts.requests} answers of {expected.most_octets}")
+    minimum = counts.requests * (expected.min_octets - HEAD_SLACK_OCTETS)
+    maximum = (counts.requests + under_way) * (expected.max_octets + HEAD_SLACK_OCTETS)
+    if not minimum <= counts.octets <= maximum:
+        raise WrongAnswerError(f"{counts.octets} octets for {counts.requests} answers of {expected.max_octets}")

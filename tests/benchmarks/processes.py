@@ -51,9 +51,9 @@ def pinned(processors: frozenset[int]) -> Iterator[None]:
 
 def raise_descriptor_limit() -> int:
     """Return how many descriptors a process may have open, after raising it as far as the system lets us."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    return most
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
+    return maximum
 
 
 def tree(pid: int) -> list[int]:

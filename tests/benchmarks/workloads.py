@@ -38,7 +38,7 @@ class Workload(NamedTuple):
     """The requests, the number of connections, and the right answer.
 
     *length* is that of the content, or None where it is the server's choice. *beside* is the workload that each
-    server also plays in each turn, to which its rate is a ratio of its own. A turn lasts *least_seconds* or more.
+    server also plays in each turn, to which its rate is a ratio of its own. A turn lasts *min_seconds* or more.
     """
 
     key: str
@@ -57,7 +57,7 @@ class Workload(NamedTuple):
     is_logged: bool = False
     has_floor: bool = False
     beside: str = ""
-    least_seconds: int = 1
+    min_seconds: int = 1
 
 
 WORKLOADS = (

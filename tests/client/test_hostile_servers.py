@@ -20,7 +20,7 @@ from tests.support.servers import playing, receive_head
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 # More than any limit of the client, by far.
-MOST_OCTETS = 64 * 1024 * 1024
+MAX_OCTETS = 64 * 1024 * 1024
 
 
 def endless(beginning: bytes, repeated: bytes) -> Callable[[socket.socket], None]:
@@ -31,7 +31,7 @@ def endless(beginning: bytes, repeated: bytes) -> Callable[[socket.socket], None
         piece = repeated * (1 + (1 << 16) // len(repeated))
         with contextlib.suppress(ConnectionError):
             connected.sendall(beginning)
-            for _ in range(MOST_OCTETS // len(piece)):
+            for _ in range(MAX_OCTETS // len(piece)):
                 connected.sendall(piece)
             raise AssertionError("the client takes it without end")
 

@@ -53,7 +53,7 @@ def test_many_neighbours_together_have_no_more_than_all_may() -> None:
 
 
 def test_the_neighbour_that_was_silent_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "_MOST_NEIGHBOURS", 2)
+    monkeypatch.setattr(answers, "_MAX_NEIGHBOURS", 2)
     shares = Shares(0.0)
     for neighbour in ("a", "b", "a", "c"):
         shares.grant(neighbour, 0.0)
@@ -95,7 +95,7 @@ def test_the_ports_of_a_neighbour_share_its_share() -> None:
 
 
 def test_no_more_wait_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "_MOST_WAITING", 1)
+    monkeypatch.setattr(answers, "_MAX_WAITING", 1)
     waiting = Answers(0.0)
     with pytest.raises(DatagramError, match="the queue is full with 1 answers"):
         waiting.add([b"1", b"2"], PEER, (HERE, HERE), 2.0, 0.0)

@@ -159,16 +159,16 @@ def test_the_work_for_an_octet_does_not_grow_with_earlier_input(before: bytes, r
     ],
 )
 def test_the_start_shows_no_secret_wherever_it_is_cut(octets: bytes) -> None:
-    for most in range(600):
-        shown = mask_start(octets, most)
+    for minimum in range(600):
+        shown = mask_start(octets, minimum)
         assert b"secret" not in shown
-        assert len(shown) <= most + MARGIN + len(b"***")
+        assert len(shown) <= minimum + MARGIN + len(b"***")
 
 
 @each_row("octets", [b"GET /" + b"a/b:c@" * 500, b"GET /" + b"a" * 3000, b"a/?x=y&token=z " * 300])
 def test_the_start_of_octets_is_that_of_all_of_them(octets: bytes) -> None:
-    for most in (0, 1, 60, 1024):
-        assert mask_start(octets, most)[:most] == mask(octets)[:most]
+    for minimum in (0, 1, 60, 1024):
+        assert mask_start(octets, minimum)[:minimum] == mask(octets)[:minimum]
 
 
 @pytest.mark.parametrize(

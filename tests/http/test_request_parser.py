@@ -223,9 +223,9 @@ def test_empty_lines_before_a_request_are_ignored(cut: Cut, count: int) -> None:
 @however_cut
 def test_one_empty_line_too_many_is_refused(cut: Cut) -> None:
     """R004: RFC 9112 §2.2."""
-    for limits, most in ((SMALL, 2), (LIMITS, 4)):
-        refusal = refusal_of(cut, b"\r\n" * (most + 1) + get(), limits)
-        reason = f"more than {most} empty lines before the request line"
+    for limits, maximum in ((SMALL, 2), (LIMITS, 4)):
+        refusal = refusal_of(cut, b"\r\n" * (maximum + 1) + get(), limits)
+        reason = f"more than {maximum} empty lines before the request line"
         assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
 
 

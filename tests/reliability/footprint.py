@@ -31,10 +31,10 @@ def run(server: str, *, is_long: bool) -> list[Row]:
         # A file unchanged for some time is cached.
         os.utime(root / "small.bin", (1e9, 1e9))
         time.sleep(2.5)
-        for what, (octets, most) in _HELD.items():
+        for what, (octets, maximum) in _HELD.items():
             with serving(root, server) as subject:
                 each = _footprint(subject, octets, count)
-            rows.append(Row(f"a connection, {what}", f"{each:.1f} KiB", f"<= {most} KiB", each <= most))
+            rows.append(Row(f"a connection, {what}", f"{each:.1f} KiB", f"<= {maximum} KiB", each <= maximum))
     return rows
 
 

@@ -42,7 +42,7 @@ from .subject import ROOT, Row
 _TRACED_EVERY = 8
 _PACKAGE = str(pathlib.Path(httpsock.__file__).parent)
 # A conversation with so few octets that waits more often than this goes in circles.
-_MOST_WAITS = 10_000
+_MAX_WAITS = 10_000
 # A line that was reached, of which code, after which line of it; or a refusal.
 Place = tuple[CodeType, int, int] | str
 _REPEATED = (
@@ -128,7 +128,7 @@ def _connection(octets: bytes) -> None:
         theirs.sendall(octets)
         theirs.shutdown(socket.SHUT_WR)
         for waits, _ in enumerate(talk.coroutine):
-            assert waits < _MOST_WAITS
+            assert waits < _MAX_WAITS
             with contextlib.suppress(BlockingIOError):
                 answers.append(theirs.recv(1 << 20))
         with contextlib.suppress(BlockingIOError):
@@ -216,13 +216,13 @@ def run(server: str, *, is_long: bool) -> list[Row]:
     return rows
 
 
-def fuzz(target: Target, most: int, seconds: float, seed: int = 2) -> tuple[int, int, str]:
+def fuzz(target: Target, maximum: int, seconds: float, seed: int = 2) -> tuple[int, int, str]:
     """Return how many inputs were tried and kept, and the first fault, if there is one."""
     chance = random.Random(seed)
     corpus = list(target.seeds)
     seen: set[Place] = set()
     latest = time.monotonic() + seconds
-    for count in range(most):
+    for count in range(maximum):
         octets = mutate(chance.choice(corpus), chance)[:4096]
         reached: set[Place] = set()
         try:
@@ -269,11 +269,11 @@ def _traced(run: Callable[[bytes], object], octets: bytes, reached: set[Place]) 
         sys.settrace(before)
 
 
-def cost(most: int) -> tuple[float, bytes]:
+def cost(maximum: int) -> tuple[float, bytes]:
     """Return the most milliseconds that a KiB of any repeated octets takes any target, and which octets they are."""
     worst, which = 0.0, b""
     for target in TARGETS.values():
-        length = min(most, target.longest)
+        length = min(maximum, target.longest)
         for part in _REPEATED:
             for octets in ((part * length)[:length], target.seeds[0] + (part * length)[:length]):
                 spent = _milliseconds(target, octets) / (length / 1024)

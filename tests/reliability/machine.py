@@ -176,5 +176,5 @@ def _soak(server: str, seconds: float) -> list[Row]:
 
 def plot(values: list[int]) -> str:
     """Return *values* as a line of bars."""
-    least, most = min(values), max(values)
-    return "".join(_BARS[(value - least) * 7 // max(1, most - least)] for value in values)
+    minimum, maximum = min(values), max(values)
+    return "".join(_BARS[(value - minimum) * 7 // max(1, maximum - minimum)] for value in values)

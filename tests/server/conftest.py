@@ -11,12 +11,12 @@ from httpsock.files.document_root import DocumentRoot
 from httpsock.http.framing import ContentLimits
 from httpsock.http.request_parser import Limits
 from httpsock.server.settings import Settings
-from tests.server.dialogue import MOST_CONTENT, TIMEOUTS, Begin, Dialogue
+from tests.server.dialogue import MAX_CONTENT, TIMEOUTS, Begin, Dialogue
 
 
 @pytest.fixture
 def settings(folder: pathlib.Path) -> Settings:
-    limits = Limits(content=ContentLimits(content=MOST_CONTENT))
+    limits = Limits(content=ContentLimits(content=MAX_CONTENT))
     return Settings(DocumentRoot(folder), b"Server: httpsock\r\n", limits, TIMEOUTS)
 
 

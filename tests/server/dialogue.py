@@ -18,7 +18,7 @@ from httpsock.server.settings import Settings, Timeouts
 from tests.support import Answer, get, read_answers
 
 TIMEOUTS = Timeouts(head=10, idle=20, stall=30, content=60, linger=2, linger_total=10)
-MOST_CONTENT = 64
+MAX_CONTENT = 64
 STARTED = 1000.0
 HELLO = b"Hello, socket.\n"
 ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
@@ -116,13 +116,13 @@ class Dialogue:
         self.client.shutdown(socket.SHUT_WR)
         self.run()
 
-    def hear(self, most: int | None = None) -> bytes:
-        """Return what the client can read by now, or until it has read *most* octets. A reset is an error."""
+    def hear(self, maximum: int | None = None) -> bytes:
+        """Return what the client can read by now, or until it has read *maximum* octets. A reset is an error."""
         heard = b""
-        while most is None or len(heard) < most:
+        while maximum is None or len(heard) < maximum:
             self.run()
             try:
-                octets = self.client.recv(65536 if most is None else most - len(heard))
+                octets = self.client.recv(65536 if maximum is None else maximum - len(heard))
             except BlockingIOError:
                 break
             if not octets:

@@ -171,9 +171,9 @@ def test_on_a_terminal_the_status_has_the_colour_of_its_class(status: int, colou
     assert re.sub(r"\x1b\[[0-9;]*m", "", line) == TextFormat(80)(exchange)
 
 
-@each_row(("text", "most", "short"), [("abc", 3, "abc"), ("abcdefgh", 7, "abcd…gh"), ("abcd", 2, "a…")])
-def test_a_long_value_is_cut_in_its_middle(text: str, most: int, short: str) -> None:
-    assert shorten(text, most) == short
+@each_row(("text", "maximum", "short"), [("abc", 3, "abc"), ("abcdefgh", 7, "abcd…gh"), ("abcd", 2, "a…")])
+def test_a_long_value_is_cut_in_its_middle(text: str, maximum: int, short: str) -> None:
+    assert shorten(text, maximum) == short
 
 
 def test_the_formats_are_known_by_name() -> None:

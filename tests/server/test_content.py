@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.server.dialogue import ALPHABET, HELLO, MOST_CONTENT, Dialogue, assert_goes_on, assert_is_over, chunked, post
+from tests.server.dialogue import ALPHABET, HELLO, MAX_CONTENT, Dialogue, assert_goes_on, assert_is_over, chunked, post
 from tests.support import get
 
 # --- Expect: RFC 9110 §10.1.1 ---------------------------------------------------------------------
@@ -74,10 +74,10 @@ def test_an_unknown_expectation_with_content_is_refused_without_waiting(dialogue
 @pytest.mark.parametrize(
     ("request_octets", "status"),
     [
-        pytest.param(post(b"x" * MOST_CONTENT), 405, id="POST, as much as is read"),
-        pytest.param(post(b"x" * MOST_CONTENT, method="GET"), 200, id="GET, as much as is read"),
+        pytest.param(post(b"x" * MAX_CONTENT), 405, id="POST, as much as is read"),
+        pytest.param(post(b"x" * MAX_CONTENT, method="GET"), 200, id="GET, as much as is read"),
         pytest.param(post(b"", method="GET"), 200, id="none, and said so"),
-        pytest.param(chunked(b"x" * MOST_CONTENT), 405, id="one chunk"),
+        pytest.param(chunked(b"x" * MAX_CONTENT), 405, id="one chunk"),
         pytest.param(chunked(b"x" * 60, b"abcd", method="GET"), 200, id="several chunks"),
         pytest.param(post(get("/secret"), method="GET"), 200, id="R052: what looks like a request is content"),
     ],
@@ -102,7 +102,7 @@ def test_a_response_waits_for_the_end_of_the_content(dialogue: Dialogue) -> None
     assert dialogue.answer().content == HELLO
 
 
-TOO_LARGE = f"the content is longer than the limit of {MOST_CONTENT} bytes (RFC 9110 §15.5.14)"
+TOO_LARGE = f"the content is longer than the limit of {MAX_CONTENT} bytes (RFC 9110 §15.5.14)"
 
 
 @pytest.mark.parametrize(

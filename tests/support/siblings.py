@@ -2,7 +2,7 @@
 
 import gzip
 
-ZSTD_MOST_IN_BLOCK = 128 * 1024
+ZSTD_MAX_BLOCK = 128 * 1024
 
 
 def gzipped(octets: bytes) -> bytes:
@@ -14,10 +14,10 @@ def zstandard(octets: bytes, *, checksum: bytes = b"") -> bytes:
     """Return *octets* as one Zstandard frame of raw blocks that says their length (RFC 8878 §3.1)."""
     # A single segment, with a Frame_Content_Size of 4 octets.
     head = b"\x28\xb5\x2f\xfd" + bytes([0b10100000 | 4 * bool(checksum)]) + len(octets).to_bytes(4, "little")
-    starts = range(0, max(len(octets), 1), ZSTD_MOST_IN_BLOCK)
+    starts = range(0, max(len(octets), 1), ZSTD_MAX_BLOCK)
     blocks = []
     for start in starts:
-        block = octets[start : start + ZSTD_MOST_IN_BLOCK]
+        block = octets[start : start + ZSTD_MAX_BLOCK]
         is_last = start == starts[-1]
         blocks.append((len(block) << 3 | is_last).to_bytes(3, "little") + block)
     return head + b"".join(blocks) + checksum

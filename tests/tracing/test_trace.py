@@ -65,7 +65,7 @@ def test_events_come_in_the_order_in_which_they_are_told(pipe: tuple[int, int]) 
 
 def test_emitting_never_blocks_and_dropped_events_are_counted() -> None:
     reading, writing = os.pipe()
-    trace = TraceWriter(brief, writing, most_octets=100 * 1024)
+    trace = TraceWriter(brief, writing, max_octets=100 * 1024)
     trace.start()
     emit = trace.tracer("a")
     # Nobody reads: the pipe takes some hundred lines, the queue a hundred.
@@ -90,7 +90,7 @@ def test_emitting_never_blocks_and_dropped_events_are_counted() -> None:
 
 
 def test_long_names_count_with_their_memory(pipe: tuple[int, int]) -> None:
-    trace = TraceWriter(brief, pipe[1], most_octets=100 * 1024)
+    trace = TraceWriter(brief, pipe[1], max_octets=100 * 1024)
     trace.start()
     emit = trace.tracer("a")
     for _ in range(200):
@@ -114,7 +114,7 @@ def test_one_datagram_does_not_go_on_with_another() -> None:
 
 def test_events_dropped_at_the_end_are_counted(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
-    trace = TraceWriter(brief, writing, most_octets=0)
+    trace = TraceWriter(brief, writing, max_octets=0)
     trace.start()
     trace.tracer("a")("accept")
     trace.finish()
