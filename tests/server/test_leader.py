@@ -19,7 +19,7 @@ from httpsock.http.steps import Work
 from httpsock.server.access_log import Exchange
 from httpsock.server.connection import Connection
 from httpsock.server.leader import LeaderThreads, Superseded
-from tests.files.test_document_root import descriptors_left
+from tests.files.lookup import descriptors_left
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all
 
 HELLO = b"Hello, socket.\n"

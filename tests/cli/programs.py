@@ -1,0 +1,49 @@
+"""The real program, as a person or a script starts it."""
+
+import contextlib
+import os
+import re
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.program import COMMAND, Program
+from tests.support.tools import tool
+
+# More than the sockets of a connection can hold, so that a download is under way until its client has read it.
+FILM_OCTETS = 64 * 1024 * 1024
+
+
+@contextlib.contextmanager
+def taken_port(host: str = "127.0.0.1") -> Iterator[int]:
+    """A port on which somebody else listens."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as taken:
+        try:
+            taken.bind((host, 0))
+        except OSError as error:
+            pytest.skip(f"this system has no {host}: {error}")
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+def need_address(host: str) -> None:
+    """Skip the test where the system has no such address."""
+    with taken_port(host):
+        pass
+
+
+def cannot_serve(program: Program) -> str:
+    """Return the sentence with which the program ends that can't serve."""
+    code, out, error = program.end()
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"httpsock: [^\n]+\.\n", error), "one sentence, no traceback"
+    return error.removeprefix("httpsock: ").removesuffix("\n")
+
+
+def without_privileges() -> list[str]:
+    """Return the command for the program where the owner of everything may do no more than other owners."""
+    if os.geteuid() != 0:
+        return COMMAND
+    return [tool("setpriv"), "--inh-caps=-all", "--bounding-set=-all", *COMMAND]

@@ -1,0 +1,225 @@
+"""The command line: which folder is served, at which addresses and ports."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+import httpsock
+from httpsock.cli.options import options_of
+from httpsock.cli.serve import _DEFAULT_PORTS, _print_urls
+from httpsock.server.activation import InheritedSockets
+from httpsock.server.addresses import local_addresses
+from httpsock.server.server import url_of
+from tests.cli.programs import cannot_serve, need_address, taken_port, without_privileges
+from tests.support import connect, get, receive_all
+from tests.support.program import ENVIRONMENT, Start
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
+
+
+# --- which folder ---------------------------------------------------------------------------------------------------
+
+
+def test_the_folder_is_www_if_there_is_one(serving: Start, folder: pathlib.Path) -> None:
+    (folder / "www").mkdir()
+    (folder / "www" / "hello.txt").write_text("Hello from www.\n")
+    assert serving().ask("/hello.txt").text == "Hello from www.\n"
+
+
+def test_the_folder_is_the_current_one_without_www(serving: Start, folder: pathlib.Path) -> None:
+    (folder / "www").write_text("a file, not a folder")
+    program = serving()
+    assert program.ask("/hello.txt").text == "Hello, socket.\n"
+    assert program.ask("/www").text == "a file, not a folder"
+
+
+def test_the_folder_is_the_one_that_is_named(serving: Start, folder: pathlib.Path) -> None:
+    (folder / "www").mkdir()
+    assert serving("sub").ask("/").text == "<!DOCTYPE html><title>sub</title>\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        pytest.param(["nowhere"], "there is no folder 'nowhere'.", id="no such folder"),
+        pytest.param(["hello.txt"], "'hello.txt' is not a folder.", id="a file"),
+        pytest.param([""], "there is no folder ''.", id="an empty name, as of a variable that is not set"),
+        pytest.param(["--bind", "192.0.2.1"], "192.0.2.1 is not an address of this machine.", id="not our address"),
+    ],
+)
+def test_a_failed_start_is_reported_in_a_sentence(start: Start, arguments: list[str], sentence: str) -> None:
+    assert cannot_serve(start(*arguments, "--port", "0")) == sentence
+
+
+def test_any_other_fault_is_a_sentence_too(start: Start) -> None:
+    assert "File name too long" in cannot_serve(start("x" * 300))
+
+
+# Leaves only so many descriptors when the sockets are bound.
+FEW_DESCRIPTORS = """
+import os, resource, sys
+import httpsock.cli.serve
+run = httpsock.cli.serve._run
+def run_with_few(*arguments):
+    lowest = os.dup(2)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + {}, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    return run(*arguments)
+httpsock.cli.serve._run = run_with_few
+sys.exit(httpsock.cli.serve.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("spare", range(4))
+def test_too_few_descriptors_are_said_in_a_sentence(start: Start, processes: str, spare: int) -> None:
+    command = [sys.executable, "-c", FEW_DESCRIPTORS.format(spare)]
+    program = start("--bind", "127.0.0.1", "--port", "0", "--processes", processes, command=command)
+
+    assert cannot_serve(program) == "cannot serve: Too many open files."
+
+
+def test_a_folder_that_may_not_be_read_is_said_in_a_sentence(start: Start, folder: pathlib.Path) -> None:
+    (folder / "sub").chmod(0)
+    try:
+        assert cannot_serve(start("sub", command=without_privileges())) == "this user may not read the folder 'sub'."
+    finally:
+        (folder / "sub").chmod(0o700)
+
+
+def test_a_port_that_may_not_be_bound_is_said_in_a_sentence(start: Start) -> None:
+    first_free = pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if first_free.exists() and int(first_free.read_text()) <= 1:
+        pytest.skip("this system lets anybody bind any port")
+    program = start("--port", "1", command=without_privileges())
+    assert cannot_serve(program) == "this user may not bind port 1; choose a port from 1024 on."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "port", "directory"),
+    [
+        (["8080"], 8080, None),
+        (["8080", "sub"], 8080, "sub"),
+        (["sub", "8080"], 8080, "sub"),
+        (["-p", "8080", "-d", "sub"], 8080, "sub"),
+        (["--directory", "sub", "8080"], 8080, "sub"),
+        (["2024"], None, "2024"),
+        (["2024", "8080"], 8080, "2024"),
+        (["-p", "1", "8080"], 1, "8080"),
+    ],
+)
+def test_a_bare_number_that_is_no_folder_is_the_port(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], port: int | None, directory: str | None
+) -> None:
+    (folder / "2024").mkdir()
+    monkeypatch.chdir(folder)
+    options = options_of(arguments)
+    assert (options.port, options.directory) == (port, directory)
+
+
+def test_a_bare_number_that_is_no_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        options_of(["80800"])
+    assert "'80800' is not a port from 0 to 65535" in capsys.readouterr().err
+
+
+def test_bind_may_be_repeated(serving: Start) -> None:
+    need_address("::1")
+    program = serving("-b", "127.0.0.1", "--bind", "::1", "-b", "::1")
+    for host in ("127.0.0.1", "::1"):
+        connect(program.port, host).close()
+    assert f"http://127.0.0.1:{program.port}/ and http://[::1]:{program.port}/ " in program.stop()[2]
+
+
+def test_each_address_that_is_asked_for_must_be_there(start: Start) -> None:
+    sentence = cannot_serve(start("--bind", "127.0.0.1", "--bind", "2001:db8::1", "--port", "0"))
+    assert sentence == "127.0.0.1 or 2001:db8::1 is not an address of this machine."
+
+
+def test_a_zone_is_encoded_in_the_url() -> None:
+    assert url_of("fe80::1%eth0", 8000) == "http://[fe80::1%25eth0]:8000/"
+
+
+def test_a_zone_in_the_url_is_explained(folder: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+    server = httpsock.Server(folder, port=0)
+    server.urls = [url_of("fe80::1%eth0", 8000)]
+    _print_urls(server, options_of(["--port", "0"]), InheritedSockets([]))
+    server.stop()
+    out, error = capfd.readouterr()
+    assert out == "http://[fe80::1%25eth0]:8000/\n"
+    assert error.endswith("\nBrowsers open no address with a zone, such as %eth0; curl and httpsock get do.\n")
+
+
+def test_help_fits_a_terminal_of_80_columns(start: Start) -> None:
+    for arguments in (["--help"], ["get", "--help"], ["find", "--help"]):
+        code, out, _ = start(*arguments, env={**ENVIRONMENT, "COLUMNS": "80"}).end()
+        assert code == 0
+        assert out.startswith("usage: python3 -m httpsock ")
+        assert [line for line in out.splitlines() if len(line) > 80] == []
+
+
+# --- which port -----------------------------------------------------------------------------------------------------
+
+
+def with_default_ports(*ports: int) -> list[str]:
+    """Return the command for the program with other default ports, since 8000 may be anybody's."""
+    set_ports = f"program._DEFAULT_PORTS = {ports}; program.DEFAULT_PORT = {ports[0]}"
+    start = f"import sys, httpsock.cli.serve as program; {set_ports}; sys.exit(program.main(sys.argv[1:]))"
+    return [sys.executable, "-c", start]
+
+
+def test_the_default_ports_are_8000_to_8009() -> None:
+    assert list(_DEFAULT_PORTS) == list(range(8000, 8010))
+
+
+def test_a_default_port_that_is_taken_gives_way_to_the_next_and_says_so(start: Start) -> None:
+    with taken_port() as first, taken_port() as second:
+        program = start(command=with_default_ports(first, second, 0))
+        program.read_url()
+        assert program.ask("/hello.txt").status == 200
+        _, _, error = program.stop()
+    assert program.port not in (first, second)
+    assert error.splitlines()[0] == f"Port {first} is in use, so this is port {program.port}."
+
+
+def test_default_ports_that_are_all_taken_are_said_in_a_sentence(start: Start) -> None:
+    with taken_port() as first, taken_port() as last:
+        sentence = cannot_serve(start(command=with_default_ports(first, last)))
+    assert sentence == f"all ports from {first} to {last} are in use; choose another with --port."
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_port_that_was_asked_for_does_not_give_way(start: Start, host: str) -> None:
+    with taken_port(host) as port:
+        sentence = cannot_serve(start("--port", str(port)))
+    assert sentence.startswith(f"port {port} is in use; choose another with --port")
+
+
+# --- clients --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("address", "host"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_bind_listens_on_one_address_only(serving: Start, folder: pathlib.Path, address: str, host: str) -> None:
+    need_address(address)
+    program = serving("--bind", address)
+    assert program.url == f"http://{host}:{program.port}/"
+    with connect(program.port, address) as client:
+        client.sendall(get("/hello.txt", "Connection: close"))
+        assert receive_all(client).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert program.stop()[2].splitlines()[0] == f"Serving {folder} at {program.url} (Ctrl-C to stop)"
+
+
+def test_lan_prints_each_address_to_type_elsewhere(serving: Start, folder: pathlib.Path) -> None:
+    addresses = local_addresses()
+    program = serving("--lan", "--quiet")
+    for address in ["127.0.0.1", *addresses]:
+        with connect(program.port, address) as client:
+            client.sendall(get("/hello.txt", "Connection: close"))
+            assert receive_all(client).startswith(b"HTTP/1.1 200 OK\r\n")
+    code, _, error = program.stop()
+    assert code == 0
+    first, *urls = error.splitlines()
+    assert first == f"Serving {folder} to the whole network (Ctrl-C to stop). On other devices type:"
+    assert urls == [f"  {url_of(address, program.port)}" for address in addresses]

@@ -1,0 +1,70 @@
+"""The command line: closed standard streams."""
+
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.program import COMMAND, Program, Start
+from tests.support.tools import tool
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
+
+
+def closing(descriptor: int) -> list[str]:
+    """Return the command that starts the program without one of its standard descriptors."""
+    return [tool("sh"), "-c", f'exec "$@" {descriptor}>&-', "sh", *COMMAND]
+
+
+@pytest.fixture
+def dead_pipe() -> Iterator[int]:
+    """The writing end of a pipe that nobody reads any more."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+def read_port(program: Program) -> None:
+    """Take the URL from the first line of standard error instead."""
+    assert program.process.stderr
+    line = program.process.stderr.readline().decode()
+    match = re.search(r"http://127\.0\.0\.1:\d+/", line)
+    assert match, f"no URL in {line!r}"
+    program.url = match[0]
+
+
+def test_it_serves_without_standard_output(start: Start) -> None:
+    program = start("--port", "0", command=closing(1))
+    read_port(program)
+    assert program.ask("/hello.txt").status == 200
+    assert program.stop()[0] == 0
+
+
+def test_it_serves_with_a_closed_standard_output(start: Start, dead_pipe: int) -> None:
+    program = start("--port", "0", stdout=dead_pipe)
+    read_port(program)
+    assert program.ask("/hello.txt").status == 200
+    assert program.stop()[0] == 0
+
+
+def test_it_serves_without_standard_error(serving: Start) -> None:
+    program = serving(command=closing(2))
+    assert program.ask("/hello.txt").status == 200
+    assert program.stop()[:2] == (0, ""), "what belongs on standard error is not said on standard output"
+
+
+def test_it_serves_with_a_closed_standard_error(serving: Start, dead_pipe: int) -> None:
+    program = serving(stderr=dead_pipe)
+    assert program.ask("/hello.txt").status == 200
+    assert program.ask("/hello.txt").status == 200, "the log of the first has failed by now"
+    assert program.stop()[:2] == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [pytest.param(["nowhere"], 1, id="cannot serve"), pytest.param(["--port", "x"], 2, id="a wrong argument")],
+)
+def test_a_fault_is_not_said_on_standard_output(start: Start, arguments: list[str], code: int) -> None:
+    assert start(*arguments, command=closing(2)).end()[:2] == (code, "")

@@ -1,0 +1,84 @@
+"""The command line: root is given up once the port is bound."""
+
+import contextlib
+import os
+import pathlib
+import re
+import socket
+
+import pytest
+
+from httpsock.__main__ import main
+from httpsock.cli.options import _parser
+from httpsock.cli.serve import _drop_root
+from tests.cli.programs import cannot_serve
+from tests.support.program import Start
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
+
+
+as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give up root")
+
+
+@as_root
+def test_root_is_given_up_once_the_port_is_bound(start: Start, folder: pathlib.Path) -> None:
+    # Others may pass through the temporary folders.
+    for parent in [folder, *folder.parents][:5]:
+        parent.chmod(parent.stat().st_mode | 0o055)
+    secret = folder / "secret.txt"
+    secret.write_bytes(b"for root alone")
+    secret.chmod(0o600)
+    program = start("--user", "nobody", "--port", str(free_low_port()))
+    program.read_url()
+    assert program.ask("/hello.txt").status == 200
+    assert program.ask("/secret.txt").status == 403
+    status = pathlib.Path(f"/proc/{program.process.pid}/status").read_text()
+    assert re.search(r"^Uid:\t(\d+)\t\1\t\1\t\1$", status, re.MULTILINE)
+    assert "Uid:\t0" not in status
+    assert "Gid:\t0" not in status
+    assert program.stop()[0] == 0
+
+
+def free_low_port() -> int:
+    """Return a port that only root may bind."""
+    for port in range(600, 1024):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    pytest.skip("no port below 1024 is free")
+
+
+def test_an_unknown_user_is_reported_in_a_sentence(start: Start) -> None:
+    sentence = cannot_serve(start("--user", "no such user", "--port", "0"))
+    assert sentence == "there is no user 'no such user'; --user takes a name of this system."
+
+
+def test_root_may_be_given_up_for_a_user_with_access_to_the_folder(
+    monkeypatch: pytest.MonkeyPatch, folder: pathlib.Path
+) -> None:
+    become: list[str] = []
+    monkeypatch.setattr("httpsock.cli.serve.become_user", become.append)
+    assert _drop_root(_parser().parse_args(["--user", "somebody"]), str(folder)) is None
+    assert become == ["somebody"]
+
+
+def test_only_root_can_become_another_user(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "initgroups", refuse)
+    assert main(["--port", "0", "--user", "nobody"]) == 1
+    assert capsys.readouterr().err == "httpsock: --user needs root, and this process is not root.\n"
+
+
+def test_a_folder_that_the_user_may_not_read_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: pathlib.Path
+) -> None:
+    def become(name: str) -> None:
+        def refuse(directory: str) -> None:
+            raise PermissionError(13, "Permission denied", directory)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+
+    monkeypatch.setattr("httpsock.cli.serve.become_user", become)
+    assert main([str(folder), "--port", "0", "--user", "somebody"]) == 1
+    assert capsys.readouterr().err == f"httpsock: somebody may not read the folder '{folder}'.\n"

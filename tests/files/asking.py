@@ -1,0 +1,58 @@
+"""Requests to the handler, each answered whole and held against the grammar."""
+
+from email.utils import formatdate
+
+from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.handler import respond
+from httpsock.http.grammar import format_http_date
+from httpsock.http.messages import FileSlice, Request, Response
+from httpsock.http.request_parser import parse_head
+from tests.conftest import LONG_AGO
+from tests.support import Answer, finish, read_answer
+
+# Long after any file of a test was made, so that all of them have strong validators and may be kept.
+NOW = 4_000_000_000.0
+BROWSER = "Accept: text/html,application/xhtml+xml,*/*;q=0.8"
+ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
+LARGE = bytes(range(256)) * 1024
+
+
+def octets_of(response: Response) -> bytes:
+    """Return the content, read from where it lies, and close the response."""
+    parts = []
+    for part in response.content:
+        if isinstance(part, FileSlice):
+            part.file.seek(part.offset)
+            parts.append(part.file.read(part.length))
+        else:
+            parts.append(part)
+    response.close()
+    return b"".join(parts)
+
+
+def respond_to(request: Request, tick: Tick) -> Response:
+    """Return the response, all pieces of it done."""
+    responded = respond(request, tick)
+    return responded if isinstance(responded, Response) else finish(responded("127.0.0.1"))
+
+
+def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
+    """Return the answer to the request whose head is *octets*, held against the grammar.
+
+    The Date and what becomes of the content of an answer to HEAD are the connection's affair.
+    """
+    response = respond_to(parse_head(octets, 100), Tick(root, now, 0.0))
+    content = octets_of(response)
+    beginning = f"{response.status.line}Date: {formatdate(now, usegmt=True)}\r\n".encode()
+    # The response to HEAD of a listing says no length.
+    method = "GET" if b"\r\nContent-Length:" in response.field_lines else "HEAD"
+    answer, rest = read_answer(beginning + response.field_lines + content, method)
+    assert rest == b"", "the content is as long as its head says"
+    return answer
+
+
+def field_names(answer: Answer) -> list[str]:
+    return sorted(name for name, _ in answer.fields)
+
+
+MODIFIED = format_http_date(LONG_AGO)

@@ -1,0 +1,12 @@
+"""Fixtures of the tests of files."""
+
+import pathlib
+
+import pytest
+
+from httpsock.files.document_root import DocumentRoot
+
+
+@pytest.fixture
+def root(folder: pathlib.Path) -> DocumentRoot:
+    return DocumentRoot(folder)

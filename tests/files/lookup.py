@@ -1,0 +1,112 @@
+"""Look-ups of paths under a document root, and changes to its files.
+
+The clock is passed in: LATER is long after anything here was made, so that what may be kept in memory is kept.
+"""
+
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from httpsock.files.document_root import Directory, DocumentRoot, Entry, Tick
+from httpsock.files.representation import Representation
+from tests.conftest import LONG_AGO
+
+LATER = 4_000_000_000.0
+HELLO = b"Hello, socket.\n"
+
+needs_posix = pytest.mark.skipif(os.name == "nt", reason="there, names and links are other than here")
+
+
+def represent(
+    root: DocumentRoot | pathlib.Path,
+    path: bytes,
+    accept_encoding: bytes | None = None,
+    now: float = LATER,
+    monotonic: float = 0.0,
+) -> Representation:
+    """Return the representation of the file at *path*."""
+    served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
+    found = Tick(served, now, monotonic).find(path, accept_encoding)
+    assert isinstance(found, Representation), found
+    return found
+
+
+def read(
+    root: DocumentRoot | pathlib.Path, path: bytes, accept_encoding: bytes | None = None, now: float = LATER
+) -> bytes:
+    """Return all octets of the file that *path* names, wherever they are held."""
+    with closing(represent(root, path, accept_encoding, now)) as found:
+        return found.octets if found.file is None else found.file.readall()
+
+
+def listed(root: DocumentRoot | pathlib.Path, path: bytes = b"/") -> dict[str, Entry]:
+    """Return the entries of the folder that *path* names, which must have no index, by name."""
+    served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
+    found = Tick(served, LATER, 0.0).find(path, None)
+    assert isinstance(found, Directory), found
+    return {entry.name: entry for entry in found.entries}
+
+
+def etag_of(root: DocumentRoot | pathlib.Path, path: bytes, now: float = LATER) -> bytes:
+    """Return the entity-tag of the file that *path* names."""
+    with closing(represent(root, path, None, now)) as found:
+        return found.validators.etag
+
+
+def make(file: pathlib.Path, octets: bytes, *, modified: float = LONG_AGO) -> pathlib.Path:
+    """Return *file*, made anew with these *octets* and this time."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(octets)
+    os.utime(file, (modified, modified))
+    return file
+
+
+def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> None:
+    """Call *change*, which rewrites *file*, until the file system's clock has gone on since the last change."""
+    before = file.stat()
+    change()
+    while (file.stat().st_ctime_ns, file.stat().st_ino) == (before.st_ctime_ns, before.st_ino):
+        change()
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """Let only so many more descriptors be opened while the context lasts, and none of them stay open."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.open(os.devnull, os.O_RDONLY)
+    os.close(spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    assert lowest == spare, "a descriptor was left open"
+
+
+def rewrite(file: pathlib.Path, octets: bytes) -> None:
+    file.write_bytes(octets)
+
+
+def rewrite_and_set_back(file: pathlib.Path, octets: bytes) -> None:
+    make(file, octets)
+
+
+def replace(file: pathlib.Path, octets: bytes) -> None:
+    make(file.with_name("new"), octets).replace(file)
+
+
+changes = pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(rewrite, id="rewritten in place"),
+        pytest.param(rewrite_and_set_back, id="rewritten in place, its time set back"),
+        pytest.param(replace, id="replaced by another with the same time"),
+    ],
+)
+Change = Callable[[pathlib.Path, bytes], None]

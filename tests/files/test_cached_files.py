@@ -1,0 +1,155 @@
+"""Small files that are kept in memory, and what changes unseen."""
+
+import functools
+import mmap
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from httpsock.files import document_root
+from httpsock.files.document_root import SMALL_FILE, DocumentRoot, Redirect, Tick
+from httpsock.files.paths import NOT_FOUND
+from tests.conftest import LONG_AGO
+from tests.files.lookup import LATER, Change, changes, make, read, represent, until_the_clock_ticks
+
+# --- What is kept in memory -----------------------------------------------------------------------
+
+
+def test_a_small_file_is_kept_once_it_is_read(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    assert represent(served, b"/hello.txt") is represent(served, b"/%68ello.txt")
+    assert represent(served, b"/sub/") is represent(served, b"/sub/index.html")
+
+
+def test_a_large_file_is_opened_each_time(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    with (
+        closing(represent(served, b"/large.bin")) as first,
+        closing(represent(served, b"/large.bin")) as second,
+    ):
+        assert first.file is not None
+        assert second.file is not None
+        assert first.file.fileno() != second.file.fileno()
+
+
+@changes
+@pytest.mark.parametrize(
+    "octets",
+    [
+        pytest.param(b"HELLO, SOCKET.\n", id="in its length"),
+        pytest.param(b"Hello\n", id="shortened"),
+        pytest.param(b"Hello, sockets.\n", id="lengthened"),
+        pytest.param(b"", id="emptied"),
+        pytest.param(bytes(SMALL_FILE + 1), id="grown large"),
+    ],
+)
+def test_a_kept_file_that_changes_is_read_anew(change: Change, octets: bytes, folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    assert read(served, b"/hello.txt") == b"Hello, socket.\n"
+    until_the_clock_ticks(folder / "hello.txt", functools.partial(change, folder / "hello.txt", octets))
+    assert read(served, b"/hello.txt") == octets
+
+
+def test_a_kept_file_that_is_deleted_is_not_found(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    assert read(served, b"/hello.txt") == b"Hello, socket.\n"
+    (folder / "hello.txt").unlink()
+    assert Tick(served, LATER, 0.0).find(b"/hello.txt", None) == NOT_FOUND
+
+
+def test_a_kept_file_whose_folder_is_deleted_is_not_found(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    assert read(served, b"/sub/index.html") == b"<!DOCTYPE html><title>sub</title>\n"
+    shutil.rmtree(folder / "sub")
+    for path in (b"/sub/index.html", b"/sub/", b"/sub"):
+        assert Tick(served, LATER, 0.0).find(path, None) == NOT_FOUND
+
+
+def test_a_kept_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    assert read(served, b"/hello.txt") == b"Hello, socket.\n"
+    (folder / "hello.txt").unlink()
+    (folder / "hello.txt").mkdir()
+    assert isinstance(Tick(served, LATER, 0.0).find(b"/hello.txt", None), Redirect)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_kept"),
+    [
+        pytest.param(0.0, False, id="changed just now"),
+        pytest.param(-60.0, False, id="changed in the future, by a clock that is behind"),
+        pytest.param(1.9, False, id="changed within what the coarsest file system tells apart"),
+        pytest.param(2.1, True, id="changed longer ago"),
+    ],
+)
+def test_a_file_that_could_change_and_keep_its_times_is_not_kept(
+    seconds: float, is_kept: bool, folder: pathlib.Path
+) -> None:
+    # Its time of modification is long ago: the time of its last change of any kind counts.
+    now = (folder / "hello.txt").stat().st_ctime + seconds
+    served = DocumentRoot(folder)
+    first = represent(served, b"/hello.txt", None, now)
+    assert (represent(served, b"/hello.txt", None, now) is first) is is_kept
+
+
+def test_a_file_modified_in_the_future_is_not_kept(folder: pathlib.Path) -> None:
+    os.utime(folder / "hello.txt", (LATER, LATER))
+    served = DocumentRoot(folder)
+    assert represent(served, b"/hello.txt") is not represent(served, b"/hello.txt")
+
+
+def test_the_cache_takes_no_more_memory_than_allowed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document_root, "_CACHE_OCTETS", 3 * (2001 + document_root._CACHED_OVERHEAD))
+    served = DocumentRoot(tmp_path)
+    for name in "abcd":
+        make(tmp_path / name, name.encode() * 1000)
+    first = [represent(served, b"/" + name) for name in (b"a", b"b", b"c", b"d")]
+    second = [represent(served, b"/" + name) for name in (b"d", b"c", b"b", b"a")]
+    assert [again is before for again, before in zip(second[::-1], first, strict=True)] == [False, True, True, True]
+
+
+# --- What changes unseen --------------------------------------------------------------------------
+
+
+def test_a_small_file_changed_through_memory_is_read_again_after_a_second(folder: pathlib.Path) -> None:
+    """The first write to a mapped page changes the file's times, later ones do not."""
+    file = folder / "hello.txt"
+    with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as mapped:
+        mapped[:5] = b"Hallo"
+        os.utime(file, (LONG_AGO, LONG_AGO))
+        served = DocumentRoot(folder)
+        before = represent(served, b"/hello.txt")
+        mapped[:5] = b"HELLO"
+        after = represent(served, b"/hello.txt", monotonic=1.0)
+    assert (before.octets, after.octets) == (b"Hallo, socket.\n", b"HELLO, socket.\n")
+    assert before.validators.etag != after.validators.etag
+
+
+def unchanged(file: pathlib.Path, status: os.stat_result) -> Callable[[str], os.stat_result]:
+    """Return a stat() that sees *file* as it was."""
+    return lambda path: status if path == str(file) else os.stat(path)
+
+
+def test_a_file_read_again_is_the_same_representation_if_it_is_unchanged(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    first = represent(served, b"/hello.txt")
+    assert represent(served, b"/hello.txt", monotonic=1.0) is first
+    assert represent(served, b"/hello.txt", monotonic=1.9) is first
+
+
+def test_a_file_that_changes_and_keeps_all_its_times_is_read_again_after_a_second(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on exFAT, rewritten in place in its length and within the same two seconds."""
+    status = (folder / "hello.txt").stat()
+    monkeypatch.setattr(os, "fstat", lambda descriptor: status)
+    served = DocumentRoot(folder)
+    served._stat = unchanged(folder / "hello.txt", status)
+    first = represent(served, b"/hello.txt")
+    (folder / "hello.txt").write_bytes(b"HELLO, SOCKET.\n")
+    assert represent(served, b"/hello.txt", monotonic=0.9) is first
+    assert represent(served, b"/hello.txt", monotonic=1.0).octets == b"HELLO, SOCKET.\n"

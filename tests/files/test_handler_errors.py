@@ -1,0 +1,100 @@
+"""The handler: missing files, paths that name no file, and the page of the folder for them."""
+
+import gzip
+import pathlib
+
+import pytest
+
+from httpsock.files.document_root import DocumentRoot
+from tests.files.asking import BROWSER, ask, field_names
+from tests.support import get
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        pytest.param("/missing", "/missing", id="R142: a missing file"),
+        pytest.param("/hello.txt/", "/hello.txt/", id="R141: a file is no folder"),
+        pytest.param("/hello.txt/x", "/hello.txt/x", id="R141: nor has it files"),
+        pytest.param("/HELLO.TXT", "/HELLO.TXT", id="R141: case counts"),
+        pytest.param("/missing?query", "/missing", id="the query is not part of a name"),
+        pytest.param("/.hidden", "/.hidden", id="R144: a hidden file is not there"),
+        pytest.param("/%3Cb%3E%22%0a", "/%3Cb%3E%22%0a", id="R143: shown as it was received, not decoded"),
+        pytest.param("/" + "a" * 100, "/" + "a" * 59 + "…", id="a long name is cut"),
+    ],
+)
+def test_a_missing_file_is_404(root: DocumentRoot, folder: pathlib.Path, path: str, shown: str) -> None:
+    (folder / ".hidden").write_bytes(b"secret")
+    answer = ask(root, get(path))
+    assert answer.status == 404
+    assert answer.text == f'404 Not Found: there is no "{shown}" here (RFC 9110 §15.5.5)\n'
+    assert answer.field("Vary") == "Accept"
+    assert answer.field("Cache-Control") == "no-store"
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/html"])
+def test_a_path_that_cannot_name_a_file_is_a_bad_request(root: DocumentRoot, accept: str) -> None:
+    """R138, R139."""
+    answer = ask(root, get("/sub/%2e%2e/%2e%2e/etc/passwd", f"Accept: {accept}"))
+    assert answer.status == 400
+    assert "ath segment 3 is " in answer.text
+    assert "RFC 3986 §5.2.4" in answer.text
+
+
+def test_a_browser_is_shown_the_page_of_the_folder(root: DocumentRoot, folder: pathlib.Path) -> None:
+    (folder / "404.html").write_bytes(b"<h1>Nothing here.</h1>")
+    answer = ask(root, get("/missing", BROWSER))
+    assert (answer.status, answer.content) == (404, b"<h1>Nothing here.</h1>")
+    assert field_names(answer) == ["Cache-Control", "Content-Length", "Content-Type", "Date", "Vary"]
+    assert answer.field("Content-Type") == "text/html; charset=utf-8"
+    assert answer.field("Cache-Control") == "no-store"
+    assert answer.field("Vary") == "Accept"
+    assert ask(root, get("/missing", BROWSER, method="HEAD")) == answer
+    assert ask(root, get("/.hidden/x", BROWSER)) == answer
+    assert ask(root, get("/missing", BROWSER, "Range: bytes=0-1", 'If-Match: "x"', "If-None-Match: *")) == answer
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/plain", "application/json"])
+def test_a_program_is_told_in_its_own_form(root: DocumentRoot, folder: pathlib.Path, accept: str) -> None:
+    (folder / "404.html").write_bytes(b"<h1>Nothing here.</h1>")
+    answer = ask(root, get("/missing", f"Accept: {accept}"))
+    assert answer.status == 404
+    assert "<h1>" not in answer.text
+    assert "there is no " in answer.text
+
+
+def test_the_page_of_the_folder_is_for_missing_files_alone(root: DocumentRoot, folder: pathlib.Path) -> None:
+    (folder / "404.html").write_bytes(b"<h1>Nothing here.</h1>")
+    assert ask(root, get("/404.html", BROWSER)).status == 200
+    for octets, status in (
+        (get("/%00", BROWSER), 400),
+        (get("/hello.txt", BROWSER, method="POST"), 405),
+        (get("/hello.txt", BROWSER, 'If-Match: "x"'), 412),
+    ):
+        answer = ask(root, octets)
+        assert answer.status == status
+        assert "Nothing here." not in answer.text
+        assert f"<h1>{status} " in answer.text
+
+
+def test_the_page_of_the_folder_is_sent_as_it_is(root: DocumentRoot, folder: pathlib.Path) -> None:
+    """R111: its coded sibling is for those who ask for it by name."""
+    (folder / "404.html").write_bytes(b"<h1>Nothing here.</h1>")
+    (folder / "404.html.gz").write_bytes(gzip.compress(b"<h1>Nothing here.</h1>", mtime=0))
+    answer = ask(root, get("/missing", BROWSER, "Accept-Encoding: gzip"))
+    assert answer.content == b"<h1>Nothing here.</h1>"
+    assert answer.field("Content-Encoding") is None
+
+
+def test_a_large_page_of_the_folder_is_sent_too(root: DocumentRoot, folder: pathlib.Path) -> None:
+    (folder / "404.html").write_bytes(b"x" * 100_000)
+    answer = ask(root, get("/missing", BROWSER))
+    assert (answer.status, answer.content) == (404, b"x" * 100_000)
+
+
+def test_a_folder_of_that_name_is_no_page(root: DocumentRoot, folder: pathlib.Path) -> None:
+    (folder / "404.html").mkdir()
+    answer = ask(root, get("/missing", BROWSER))
+    assert answer.status == 404
+    assert "<h1>404 Not Found</h1>" in answer.text
+    assert "There is no &quot;/missing&quot; here." in answer.text

@@ -1,0 +1,244 @@
+"""The handler: ranges (RFC 9110 §14)."""
+
+import os
+import pathlib
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.http.ranges import MAX_RANGES
+from httpsock.http.request_parser import parse_head
+from tests.conftest import LONG_AGO
+from tests.files.asking import ALPHABET, MODIFIED, NOW, ask, respond_to
+from tests.support import Answer, get
+
+
+@pytest.mark.parametrize("path", ["/alphabet.txt", "/large.bin"])
+@pytest.mark.parametrize(
+    ("asked", "selected"),
+    [
+        pytest.param("bytes=0-0", slice(0, 1), id="the first octet"),
+        pytest.param("bytes=3-5", slice(3, 6), id="some octets"),
+        pytest.param("bytes=20-", slice(20, None), id="to the end"),
+        pytest.param("bytes=-5", slice(-5, None), id="the last five"),
+        pytest.param("bytes=-1", slice(-1, None), id="the last octet"),
+        pytest.param("bytes=0-", slice(0, None), id="all of it"),
+        pytest.param("bytes=-99999999999999999999", slice(0, None), id="R134: a suffix beyond all numbers"),
+        pytest.param("bytes=3-99999999999999999999", slice(3, None), id="R134: a position beyond all numbers"),
+        pytest.param("bytes=3-5,6-8", slice(3, 9), id="R135: ranges that touch are one"),
+        pytest.param("bytes=3-5,99999999-", slice(3, 6), id="R135: one that can be satisfied is one"),
+    ],
+)
+def test_a_range_is_sent_as_it_is(root: DocumentRoot, path: str, asked: str, selected: slice) -> None:
+    """R127, R128, R129, RFC 9110 §15.3.7.1."""
+    whole = ask(root, get(path))
+    answer = ask(root, get(path, f"Range: {asked}"))
+    assert answer.status == 206
+    assert answer.content == whole.content[selected]
+    first, stop, _ = selected.indices(len(whole.content))
+    assert answer.field("Content-Range") == f"bytes {first}-{stop - 1}/{len(whole.content)}"
+    changed = ("Content-Length", "Content-Range")
+    assert [field for field in answer.fields if field[0] not in changed] == [
+        field for field in whole.fields if field[0] not in changed
+    ]
+
+
+def parts_of(answer: Answer) -> list[tuple[dict[str, str], bytes]]:
+    """Return the fields and the content of each part of a multipart/byteranges (RFC 9110 §14.6, RFC 2046 §5.1.1)."""
+    match = re.fullmatch(r"multipart/byteranges; boundary=([0-9A-Za-z]{1,70})", answer.field("Content-Type") or "")
+    assert match
+    # zsync looks for the CRLF before the first delimiter, too.
+    delimiter = b"\r\n--" + match[1].encode()
+    parts = []
+    rest = answer.content
+    while rest != delimiter + b"--\r\n":
+        assert rest.startswith(delimiter + b"\r\n")
+        head, _, rest = rest.removeprefix(delimiter + b"\r\n").partition(b"\r\n\r\n")
+        lines = [line.partition(": ") for line in head.decode("ascii").split("\r\n")]
+        fields = {name: value for name, _, value in lines}
+        assert len(fields) == len(lines)
+        positions = re.fullmatch(r"bytes ([0-9]+)-([0-9]+)/[0-9]+", fields["Content-Range"])
+        assert positions
+        length = int(positions[2]) - int(positions[1]) + 1
+        content, rest = rest[:length], rest[length:]
+        assert len(content) == length
+        assert delimiter not in content
+        parts.append((fields, content))
+    return parts
+
+
+@pytest.mark.parametrize("path", ["/alphabet.txt", "/large.bin"])
+@pytest.mark.parametrize(
+    ("asked", "selected"),
+    [
+        pytest.param("bytes=0-0,-1", [slice(0, 1), slice(-1, None)], id="first and last"),
+        pytest.param("bytes=20-21,0-1,10-11", [slice(20, 22), slice(0, 2), slice(10, 12)], id="in the order asked"),
+        pytest.param("bytes=0-3,2-5,9-", [slice(0, 6), slice(9, None)], id="R136: overlapping ones joined"),
+        pytest.param("bytes=0-1,99999999-,5-6", [slice(0, 2), slice(5, 7)], id="one that can't be satisfied left out"),
+        pytest.param(
+            "bytes=" + ",".join(f"{n}-{n}" for n in range(0, 18, 2)),
+            [slice(n, n + 1) for n in range(0, 18, 2)],
+            id="many apart",
+        ),
+    ],
+)
+def test_several_ranges_are_sent_in_parts(root: DocumentRoot, path: str, asked: str, selected: list[slice]) -> None:
+    """R128, R135, RFC 9110 §15.3.7.2."""
+    whole = ask(root, get(path))
+    length = len(whole.content)
+    answer = ask(root, get(path, f"Range: {asked}"))
+    assert answer.status == 206
+    assert answer.field("Content-Range") is None
+    expected = []
+    for each in selected:
+        first, stop, _ = each.indices(length)
+        content_range = f"bytes {first}-{stop - 1}/{length}"
+        fields = {"Content-Type": whole.field("Content-Type"), "Content-Range": content_range}
+        expected.append((fields, whole.content[each]))
+    assert parts_of(answer) == expected
+    changed = ("Content-Length", "Content-Type")
+    assert sorted(field for field in answer.fields if field[0] not in changed) == sorted(
+        field for field in whole.fields if field[0] not in changed
+    )
+
+
+def test_no_boundary_can_be_foretold(root: DocumentRoot) -> None:
+    answers = [ask(root, get("/alphabet.txt", "Range: bytes=0-0,-1")) for _ in range(20)]
+    assert len({answer.field("Content-Type") for answer in answers}) == 20
+
+
+_INT_RANGES = st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda pair: pair[0] <= pair[1])
+
+
+@given(pairs=st.lists(_INT_RANGES, min_size=1, max_size=MAX_RANGES))
+@settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=60,
+    # Nothing changes the folder between the examples.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_ranges_never_send_an_octet_twice(root: DocumentRoot, pairs: list[tuple[int, int]]) -> None:
+    """R136, RFC 9110 §17.15."""
+    answer = ask(root, get("/alphabet.txt", "Range: bytes=" + ",".join(f"{first}-{last}" for first, last in pairs)))
+    asked = {octet for first, last in pairs for octet in ALPHABET[first : last + 1]}
+    if not asked:
+        assert answer.status == 416
+        return
+    assert answer.status == 206
+    contents = [answer.content] if answer.field("Content-Range") else [content for _, content in parts_of(answer)]
+    sent = b"".join(contents)
+    assert sorted(sent) == sorted(asked)
+
+
+@pytest.mark.parametrize("path", ["/alphabet.txt", "/large.bin", "/"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param("lines=0-1", id="R131: another unit"),
+        pytest.param("bytes=2-1", id="R131: the last before the first"),
+        pytest.param("bytes=0-1,2-1", id="R131: one invalid among valid ones"),
+        pytest.param("bytes=a-b", id="R131: no numbers"),
+        pytest.param("bytes=", id="R131: no range"),
+        pytest.param("bytes=" + "0-0," * MAX_RANGES + "0-0", id="R136: too many"),
+    ],
+)
+def test_a_malformed_range_is_ignored(root: DocumentRoot, path: str, asked: str) -> None:
+    whole = ask(root, get(path))
+    assert whole.status == 200
+    assert ask(root, get(path, f"Range: {asked}")) == whole
+
+
+def test_a_range_is_for_get_alone(root: DocumentRoot) -> None:
+    """R130, RFC 9110 §14.2."""
+    for asked in ("bytes=0-1", "bytes=0-1,5-6", "bytes=99999999-"):
+        assert ask(root, get("/large.bin", f"Range: {asked}", method="HEAD")) == ask(root, get("/large.bin"))
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "length"),
+    [
+        pytest.param("/alphabet.txt", "bytes=26-", 26, id="R132: starting at the length"),
+        pytest.param("/alphabet.txt", "bytes=-0", 26, id="R132: a suffix of zero"),
+        pytest.param("/alphabet.txt", "bytes=26-27,99-", 26, id="R132: none of several"),
+        pytest.param("/alphabet.txt", "bytes=99999999999999999999-", 26, id="R134: beyond all numbers"),
+        pytest.param("/large.bin", "bytes=262144-", 262144, id="R132: of a large file"),
+        pytest.param("/empty.txt", "bytes=0-", 0, id="R132: of an empty file"),
+        pytest.param("/empty.txt", "bytes=-0", 0, id="R132: a suffix of zero of an empty file"),
+    ],
+)
+def test_a_range_beyond_the_content_is_refused_with_the_length(
+    root: DocumentRoot, path: str, asked: str, length: int
+) -> None:
+    """R133, RFC 9110 §15.5.17."""
+    answer = ask(root, get(path, f"Range: {asked}"))
+    assert answer.status == 416
+    assert answer.field("Content-Range") == f"bytes */{length}"
+    assert answer.text == (
+        f"416 Range Not Satisfiable: none of the ranges lies within the {length} bytes (RFC 9110 §15.5.17)\n"
+    )
+    assert answer.field("ETag") is None
+
+
+def test_the_last_octets_of_an_empty_file_are_all_of_it(root: DocumentRoot) -> None:
+    """R132, RFC 9110 §14.1.2: a suffix of more than zero is satisfiable, and no Content-Range could say so."""
+    answer = ask(root, get("/empty.txt", "Range: bytes=-5"))
+    assert answer == ask(root, get("/empty.txt"))
+    assert answer.status == 200
+
+
+def test_a_missing_file_has_no_ranges(root: DocumentRoot) -> None:
+    answer = ask(root, get("/missing", "Range: bytes=0-1"))
+    assert answer.status == 404
+    assert answer.field("Content-Range") is None
+
+
+def test_a_range_of_a_listing_is_ignored(root: DocumentRoot) -> None:
+    """RFC 9110 §14.2: ranges are optional; one byte of a listing would cost as much as all of it."""
+    whole = ask(root, get("/", "Accept: text/plain"))
+    assert whole.field("Accept-Ranges") is None
+    assert ask(root, get("/", "Accept: text/plain", "Range: bytes=0-0")) == whole
+    assert ask(root, get("/", "Accept: text/plain", "Range: bytes=999999-")) == whole
+
+
+def test_a_file_that_may_still_change_is_not_spliced(root: DocumentRoot, folder: pathlib.Path) -> None:
+    """R137, RFC 9110 §8.8.1, §13.1.5: a large file changed just now has a weak entity-tag, which no range matches."""
+    now = os.stat(folder / "large.bin").st_ctime
+    etag = ask(root, get("/large.bin"), now).field("ETag") or ""
+    assert etag.startswith('W/"')
+    assert ask(root, get("/large.bin", "Range: bytes=0-1", f"If-Range: {etag}"), now).status == 200
+    assert ask(root, get("/large.bin", "Range: bytes=0-1"), now).status == 206
+    assert ask(root, get("/large.bin", f"If-None-Match: {etag}"), now).status == 304
+    assert ask(root, get("/large.bin", f"If-Match: {etag}"), now).status == 412
+
+
+def test_a_date_of_the_last_second_is_no_strong_validator(root: DocumentRoot, folder: pathlib.Path) -> None:
+    """R137, RFC 9110 §8.8.2.2."""
+    octets = get("/alphabet.txt", "Range: bytes=0-1", f"If-Range: {MODIFIED}")
+    assert ask(root, octets, LONG_AGO + 0.5).status == 200
+    assert ask(root, octets, LONG_AGO + 60).status == 206
+
+
+@pytest.mark.parametrize("name", ["small.html", "large.html"])
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        pytest.param(b"<meta charset=iso-8859-1>Gr\xf6\xdfe", "text/html", id="a page that declares Latin-1"),
+        pytest.param("Größe".encode(), "text/html; charset=utf-8", id="a page in UTF-8"),
+    ],
+)
+def test_each_answer_from_a_file_has_one_content_type(
+    name: str, start: bytes, expected: str, root: DocumentRoot, folder: pathlib.Path
+) -> None:
+    """R102, R147: of HEAD, of GET, of one part, and of each of several parts."""
+    path = f"/{name}"
+    (folder / name).write_bytes(start.ljust(100_000 if name == "large.html" else 100, b"x"))
+    whole, head = ask(root, get(path)), respond_to(parse_head(get(path, method="HEAD"), 100), Tick(root, NOW, 0.0))
+    head.close()
+    part, parts = ask(root, get(path, "Range: bytes=50-59")), ask(root, get(path, "Range: bytes=50-59,70-79"))
+    assert [whole.field("Content-Type"), part.field("Content-Type")] == [expected] * 2
+    assert dict(head.fields)["Content-Type"] == expected
+    assert parts.content.count(f"Content-Type: {expected}\r\n".encode()) == 2

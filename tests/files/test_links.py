@@ -1,0 +1,103 @@
+"""Look-up: symbolic links."""
+
+import pathlib
+
+import pytest
+
+from httpsock.files import confinement
+from httpsock.files.document_root import Directory, DocumentRoot, Redirect, Tick
+from httpsock.files.paths import NOT_FOUND
+from tests.files.lookup import LATER, listed, make, needs_posix, read, represent
+
+
+@pytest.fixture
+def linked(folder: pathlib.Path) -> pathlib.Path:
+    """The folder, with links in it that lead inside, outside and nowhere."""
+    make(folder.parent / "outside" / "secret.txt", b"secret")
+    for name, target in {
+        "link.txt": "hello.txt",
+        "link.gz": "alphabet.txt",
+        "sub-link": "sub",
+        "self": ".",
+        "out.txt": "../outside/secret.txt",
+        "out": "../outside",
+        "broken": "missing",
+        "loop": "loop",
+    }.items():
+        (folder / name).symlink_to(target)
+    return folder
+
+
+@needs_posix
+@pytest.mark.parametrize("can_walk", [True, False], ids=["walking", "comparing real paths"])
+class TestLinks:
+    """Symlinks within the document root are followed, all others are not there (R144)."""
+
+    @pytest.fixture(autouse=True)
+    def way(self, can_walk: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        if can_walk and not confinement.HAS_OPENAT:
+            pytest.skip("this system cannot walk")
+        monkeypatch.setattr(confinement, "HAS_OPENAT", can_walk)
+
+    def test_a_link_inside_gives_its_target(self, linked: pathlib.Path) -> None:
+        assert read(linked, b"/link.txt") == b"Hello, socket.\n"
+        assert read(linked, b"/self/self/link.txt") == b"Hello, socket.\n"
+        assert read(linked, b"/sub-link/") == b"<!DOCTYPE html><title>sub</title>\n"
+
+    def test_a_link_has_the_type_of_its_own_name(self, linked: pathlib.Path) -> None:
+        assert represent(linked, b"/link.gz").media_type == "application/gzip"
+
+    def test_a_link_to_a_folder_is_redirected_to_its_own_name(self, linked: pathlib.Path) -> None:
+        found = Tick(DocumentRoot(linked), LATER, 0.0).find(b"/sub-link", None)
+        assert isinstance(found, Redirect)
+        assert found.name.segments == ("sub-link",)
+
+    @pytest.mark.parametrize(
+        "path", [b"/out.txt", b"/out", b"/out/", b"/out/secret.txt", b"/self/out.txt", b"/self/out/secret.txt"]
+    )
+    def test_a_link_outside_is_not_found(self, path: bytes, linked: pathlib.Path) -> None:
+        assert Tick(DocumentRoot(linked), LATER, 0.0).find(path, None) == NOT_FOUND
+
+    @pytest.mark.parametrize("path", [b"/broken", b"/broken/", b"/broken/x", b"/loop", b"/loop/", b"/loop/x"])
+    @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
+    def test_a_link_nowhere_is_not_found(self, path: bytes, follow_links: bool, linked: pathlib.Path) -> None:
+        assert Tick(DocumentRoot(linked, follow_links=follow_links), LATER, 0.0).find(path, None) == NOT_FOUND
+
+    def test_a_link_outside_is_followed_on_demand(self, linked: pathlib.Path) -> None:
+        served = DocumentRoot(linked, follow_links=True)
+        assert read(served, b"/out.txt") == b"secret"
+        assert read(served, b"/out/secret.txt") == b"secret"
+        assert isinstance(Tick(served, LATER, 0.0).find(b"/out", None), Redirect)
+        assert list(listed(served, b"/out/")) == ["secret.txt"]
+
+    def test_only_links_that_lead_inside_are_listed(self, linked: pathlib.Path) -> None:
+        links = {name for name in listed(linked) if (linked / name).is_symlink()}
+        assert links == {"link.txt", "link.gz", "sub-link", "self"}
+
+    def test_links_that_lead_anywhere_are_listed_on_demand(self, linked: pathlib.Path) -> None:
+        links = {name for name in listed(DocumentRoot(linked, follow_links=True)) if (linked / name).is_symlink()}
+        assert links == {"link.txt", "link.gz", "sub-link", "self", "out.txt", "out"}
+
+    def test_a_link_is_listed_as_its_target(self, linked: pathlib.Path) -> None:
+        entries = listed(linked)
+        assert entries["link.txt"] == entries["hello.txt"]._replace(name="link.txt")
+        assert entries["sub-link"] == entries["sub"]._replace(name="sub-link")
+
+    def test_an_index_that_leads_inside_is_shown(self, linked: pathlib.Path) -> None:
+        (linked / "index.html").symlink_to("hello.txt")
+        assert read(linked, b"/") == b"Hello, socket.\n"
+
+    def test_an_index_that_leads_outside_is_never_shown(self, linked: pathlib.Path) -> None:
+        (linked / "index.html").symlink_to("../outside/secret.txt")
+        found = Tick(DocumentRoot(linked), LATER, 0.0).find(b"/", None)
+        assert found == NOT_FOUND or (isinstance(found, Directory) and list(found.entries) is not None)
+
+    def test_a_link_that_is_changed_leads_to_where_it_leads_now(self, linked: pathlib.Path) -> None:
+        served = DocumentRoot(linked)
+        assert read(served, b"/link.txt") == b"Hello, socket.\n"
+        (linked / "link.txt").unlink()
+        (linked / "link.txt").symlink_to("alphabet.txt")
+        assert read(served, b"/link.txt") == b"abcdefghijklmnopqrstuvwxyz"
+        (linked / "link.txt").unlink()
+        (linked / "link.txt").symlink_to("../outside/secret.txt")
+        assert Tick(served, LATER, 0.0).find(b"/link.txt", None) == NOT_FOUND

@@ -1,0 +1,196 @@
+"""Look-up where the system refuses: permissions, descriptors, errors."""
+
+import errno
+import functools
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from httpsock.files import document_root
+from httpsock.files.document_root import Directory, DocumentRoot, Redirect, Tick
+from httpsock.files.paths import NOT_FOUND
+from httpsock.files.representation import Representation
+from httpsock.http.messages import Refusal, Status
+from tests.files.lookup import (
+    LATER,
+    descriptors_left,
+    make,
+    needs_posix,
+    read,
+    represent,
+    until_the_clock_ticks,
+)
+from tests.support.rows import each_row
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Be an ordinary user, without root's permissions, while the context lasts."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def reachable() -> Iterator[pathlib.Path]:
+    """A folder that ordinary users reach, with a file in it."""
+    with tempfile.TemporaryDirectory() as name:
+        root = pathlib.Path(name)
+        root.chmod(0o755)
+        make(root / "hello.txt", b"Hello")
+        yield root
+        for path in (root, *root.rglob("*")):
+            path.chmod(0o755)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions are something else there")
+class TestPermissions:
+    """A file that the server may not read is forbidden to its clients."""
+
+    def test_a_file_that_may_not_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
+        (reachable / "hello.txt").chmod(0)
+        with without_privileges():
+            found = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/hello.txt", None)
+        assert found == Refusal(Status.FORBIDDEN, "the server has no permission to read the file", "RFC 9110 §15.5.4")
+
+    def test_a_kept_file_that_may_no_longer_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
+        served = DocumentRoot(reachable)
+        with without_privileges():
+            assert read(served, b"/hello.txt") == b"Hello"
+        until_the_clock_ticks(reachable / "hello.txt", functools.partial((reachable / "hello.txt").chmod, 0))
+        with without_privileges():
+            found = Tick(served, LATER, 0.0).find(b"/hello.txt", None)
+        assert isinstance(found, Refusal)
+        assert found.status is Status.FORBIDDEN
+
+    @pytest.mark.parametrize("path", [b"/sub/hello.txt", b"/sub/", b"/sub/missing.txt"])
+    def test_a_folder_that_may_not_be_entered_is_forbidden(self, path: bytes, reachable: pathlib.Path) -> None:
+        make(reachable / "sub" / "hello.txt", b"Hello")
+        (reachable / "sub").chmod(0)
+        with without_privileges():
+            found = Tick(DocumentRoot(reachable), LATER, 0.0).find(path, None)
+        assert isinstance(found, Refusal)
+        assert found.status is Status.FORBIDDEN
+
+    @pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="this system takes reading for passing through")
+    def test_a_folder_that_may_be_entered_but_not_read_serves_its_files(self, reachable: pathlib.Path) -> None:
+        make(reachable / "sub" / "deep" / "hello.txt", b"Hello")
+        (reachable / "sub").chmod(0o111)
+        with without_privileges():
+            found = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/sub/deep/hello.txt", None)
+            redirected = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/sub", None)
+            forbidden = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/sub/", None)
+        assert isinstance(found, Representation)
+        assert isinstance(redirected, Redirect)
+        assert isinstance(forbidden, Refusal)
+        assert forbidden.status is Status.FORBIDDEN
+
+    def test_a_sibling_that_may_not_be_read_is_not_used(self, reachable: pathlib.Path) -> None:
+        make(reachable / "hello.txt.gz", b"compressed").chmod(0)
+        with without_privileges():
+            found = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/hello.txt", b"gzip")
+        assert isinstance(found, Representation), found
+        assert (found.octets, found.coding) == (b"Hello", None)
+
+    def test_the_answer_does_not_reveal_what_exists_outside(self, reachable: pathlib.Path) -> None:
+        """R144: a forbidden file there looks like a missing one."""
+        make(reachable.parent / "outside" / "private" / "file", b"").parent.chmod(0o700)
+        (reachable / "link").symlink_to(reachable.parent / "outside")
+        with without_privileges():
+            served = DocumentRoot(reachable)
+            forbidden = Tick(served, LATER, 0.0).find(b"/link/private/file", None)
+            missing = Tick(served, LATER, 0.0).find(b"/link/missing/file", None)
+        assert forbidden == missing == NOT_FOUND
+
+    def test_a_folder_that_may_not_be_read_is_not_served(self, reachable: pathlib.Path) -> None:
+        reachable.chmod(0)
+        with without_privileges(), pytest.raises(PermissionError):
+            DocumentRoot(reachable)
+
+
+EXHAUSTED = Refusal(
+    Status.SERVICE_UNAVAILABLE, "the file can't be opened for now (Too many open files)", "RFC 9110 §15.6.4"
+)
+
+
+@needs_posix
+@pytest.mark.parametrize(
+    ("path", "left"),
+    [
+        pytest.param(b"/hello.txt", 0, id="to open a file"),
+        pytest.param(b"/sub/index.html", 0, id="to open a folder on the way"),
+        pytest.param(b"/large.bin", 1, id="to hold a large file open"),
+        pytest.param(b"/", 0, id="to open a folder to list"),
+    ],
+)
+def test_without_a_descriptor_the_server_is_unavailable(path: bytes, left: int, folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    with descriptors_left(left):
+        found = Tick(served, LATER, 0.0).find(path, None)
+    assert found == EXHAUSTED
+    again = Tick(served, LATER, 0.0).find(path, None)
+    assert isinstance(again, Representation | Directory)
+    if isinstance(again, Representation):
+        again.close()
+    else:
+        assert list(again.entries)
+
+
+@needs_posix
+def test_without_a_descriptor_a_sibling_is_not_passed_over(folder: pathlib.Path) -> None:
+    """Which form a client gets does not depend on how busy the server is."""
+    make(folder / "hello.txt.gz", b"compressed")
+    served = DocumentRoot(folder)
+    with descriptors_left(0):
+        assert Tick(served, LATER, 0.0).find(b"/hello.txt", b"gzip") == EXHAUSTED
+
+
+@needs_posix
+def test_a_kept_file_takes_no_descriptor(folder: pathlib.Path) -> None:
+    served = DocumentRoot(folder)
+    kept = represent(served, b"/hello.txt")
+    with descriptors_left(0):
+        found = Tick(served, LATER, 0.0).find(b"/hello.txt", None)
+    assert found is kept
+
+
+@each_row(
+    ("number", "status"),
+    [
+        pytest.param(errno.ENOENT, Status.NOT_FOUND, id="ENOENT: there is nothing"),
+        pytest.param(errno.ENOTDIR, Status.NOT_FOUND, id="ENOTDIR: a file stands where a folder should"),
+        pytest.param(errno.ELOOP, Status.NOT_FOUND, id="ELOOP: links lead in a circle"),
+        pytest.param(errno.ENAMETOOLONG, Status.NOT_FOUND, id="ENAMETOOLONG: no name is that long"),
+        pytest.param(errno.EINVAL, Status.NOT_FOUND, id="EINVAL: no name is written like that"),
+        pytest.param(errno.ENXIO, Status.NOT_FOUND, id="ENXIO: a socket"),
+        pytest.param(errno.ESTALE, Status.NOT_FOUND, id="ESTALE: gone from the network's file system"),
+        pytest.param(errno.EISDIR, Status.NOT_FOUND, id="EISDIR: a folder stands where a file stood"),
+        pytest.param(errno.EACCES, Status.FORBIDDEN, id="EACCES: no permission"),
+        pytest.param(errno.EPERM, Status.FORBIDDEN, id="EPERM: no permission, whoever asks"),
+        pytest.param(errno.EMFILE, Status.SERVICE_UNAVAILABLE, id="EMFILE: the process has no descriptor left"),
+        pytest.param(errno.ENFILE, Status.SERVICE_UNAVAILABLE, id="ENFILE: the system has no descriptor left"),
+        pytest.param(errno.ENOMEM, Status.SERVICE_UNAVAILABLE, id="ENOMEM: no memory is left"),
+        pytest.param(errno.EIO, Status.INTERNAL_SERVER_ERROR, id="EIO: the disk fails"),
+        pytest.param(None, Status.INTERNAL_SERVER_ERROR, id="an error without a number"),
+    ],
+)
+def test_each_error_of_the_file_system_has_its_status(number: int | None, status: Status) -> None:
+    error = OSError() if number is None else OSError(number, os.strerror(number), "/srv/secret/name")
+    refusal = document_root.refusal_of(error)
+    assert refusal.status is status
+    assert "secret" not in refusal.reason
+
+
+def test_an_unforeseen_error_is_named_but_not_its_file() -> None:
+    refusal = document_root.refusal_of(OSError(errno.EIO, os.strerror(errno.EIO), "/srv/secret/name"))
+    assert refusal.reason == f"the file system failed ({os.strerror(errno.EIO)})"
+    assert refusal.section == "RFC 9110 §15.6.1"

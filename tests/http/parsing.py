@@ -1,0 +1,119 @@
+"""Octets given to a request parser: whole, octet by octet, and in two pieces cut wherever."""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+from hypothesis import settings
+
+from httpsock.http.framing import ContentLimits
+from httpsock.http.messages import Refusal, Request, RequestError, Target, TargetForm
+from httpsock.http.request_parser import (
+    Content,
+    Event,
+    Limits,
+    Pause,
+    RequestParser,
+)
+from tests.support.rows import each_row
+
+bounded = settings(derandomize=True, deadline=None, max_examples=200)
+LIMITS = Limits()
+SMALL = Limits(
+    request_line=40,
+    head=100,
+    field_lines=3,
+    empty_lines=2,
+    content=ContentLimits(content=20, chunk_line=16, chunk_extensions=24, trailers=24),
+)
+ONE_MIB = 1024 * 1024
+
+Outcome = list[Event | Refusal]
+
+
+def whole(octets: bytes) -> Iterator[list[bytes]]:
+    yield [octets] if octets else []
+
+
+def octet_by_octet(octets: bytes) -> Iterator[list[bytes]]:
+    yield [octets[position : position + 1] for position in range(len(octets))]
+
+
+def in_two(octets: bytes) -> Iterator[list[bytes]]:
+    for position in range(0, len(octets) or 1, 1 + len(octets) // 200):
+        yield [piece for piece in (octets[:position], octets[position:]) if piece]
+
+
+Cut = Callable[[bytes], Iterator[list[bytes]]]
+however_cut = each_row(
+    "cut",
+    [
+        pytest.param(whole, id="whole"),
+        pytest.param(octet_by_octet, id="octet by octet"),
+        pytest.param(in_two, id="in two, wherever"),
+    ],
+)
+
+
+def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outcome:
+    """The events of a parser for *pieces*: all its events, content that comes in parts as one, and the last pause.
+
+    A refusal is the last there is. How much of the content before it was given depends on the cut: it is left out.
+    """
+    request_parser = RequestParser(limits)
+    outcome: Outcome = []
+    last: Event = Pause.NEED_DATA
+    for piece in pieces:
+        request_parser.receive(piece)
+        try:
+            while not isinstance(last := request_parser.next_event(), Pause):
+                if isinstance(last, Content) and isinstance(before := outcome[-1], Content):
+                    outcome[-1] = Content(before.octets + last.octets)
+                else:
+                    outcome.append(last)
+        except RequestError as error:
+            complete = outcome[:-1] if outcome and isinstance(outcome[-1], Content) else outcome
+            return [*complete, error.refusal]
+    return [*outcome, last]
+
+
+def outcome_of(cut: Cut, octets: bytes, limits: Limits = LIMITS, *, ends: bool = False) -> Outcome:
+    """The events of a parser for *octets* cut by *cut*, the same at every cut; the peer then *ends* its side or not."""
+    outcomes = [outcome_of_pieces([*pieces, b""] if ends else pieces, limits) for pieces in cut(octets)]
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+    return outcomes[0]
+
+
+def request_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Request:
+    """The one request that *octets* are, to the last one."""
+    request, *rest = outcome_of(cut, octets, limits)
+    assert isinstance(request, Request)
+    assert rest == [Pause.NEED_DATA]
+    return request
+
+
+def refusal_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Refusal:
+    """Why *octets* are no request at all."""
+    (refusal,) = outcome_of(cut, octets, limits)
+    assert isinstance(refusal, Refusal)
+    return refusal
+
+
+def get(*field_lines: bytes, version: bytes = b"HTTP/1.1") -> bytes:
+    """A GET with a Host and *field_lines*."""
+    return b"\r\n".join([b"GET / " + version, b"Host: a", *field_lines, b"", b""])
+
+
+ROOT = Target(TargetForm.ORIGIN, b"/", None, is_encoded=True)
+HOST = ((b"host", b"a"),)
+PLAIN = Request(get(), b"GET / HTTP/1.1", "GET", ROOT, 1, dict(HOST), 0, is_persistent=True)
+
+
+def post(framing: bytes, content: bytes) -> bytes:
+    return b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n" + content
+
+
+def cut_at(octets: bytes, positions: list[int]) -> list[bytes]:
+    """The pieces of *octets* between *positions*, none of them empty."""
+    borders = sorted({0, len(octets), *(position % (len(octets) + 1) for position in positions)})
+    return [octets[start:stop] for start, stop in itertools.pairwise(borders)]
