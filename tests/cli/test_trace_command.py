@@ -21,8 +21,6 @@ from tests.support.trace import alike
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
 
 ROOT = PACKAGE.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SCREEN = README.partition("## See the sockets\n")[2].partition("\n## ")[0]
 SECTION = (PACKAGE / "tracing" / "README.md").read_text(encoding="utf-8").partition("\n## In the browser")[0]
 CLOSE = "Connection: close"
 OF_CLIENTS = {"getaddrinfo", "connect", "repeated"}
@@ -176,11 +174,11 @@ def test_a_pipe_has_no_colours(serving: Start) -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells what the kernel knows")
 def test_the_screen_in_readme_is_the_output_of_the_program(start: Start, tmp_path: pathlib.Path) -> None:
-    ((command, expected),) = re.findall(r"^```console\n\$ (.*)\n((?:.*\n)*?)^```$", SCREEN, re.MULTILINE)
+    ((command, expected),) = re.findall(r"^```console\n\$ (.*)\n((?:.*\n)*?)^```$", SECTION, re.MULTILINE)
     assert command.startswith("python3 -m httpsock ")
     program = start(*command.split()[3:], "--port", "0", command=COMMAND, cwd=ROOT)
     program.read_url()
-    request = re.findall(r"`curl ([^`]*)`", SCREEN)[0].replace("127.0.0.1:8000", f"127.0.0.1:{program.port}")
+    request = re.findall(r"`curl ([^`]*)`", SECTION)[0].replace("127.0.0.1:8000", f"127.0.0.1:{program.port}")
     done = run([tool("curl"), "-s", *request.split()], tmp_path)
     assert done.returncode == 0
     # The next client is answered after it has ended.
