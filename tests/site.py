@@ -34,8 +34,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import httpsock
-from httpsock.cli.find import search
 from httpsock.discovery.announcer import Announcer
+from httpsock.discovery.search import search
 from httpsock.discovery.ssdp import ROOT_DEVICE, format_search
 from httpsock.tracing.events import TextFormatter
 from tests.support.trace import Told as Heard

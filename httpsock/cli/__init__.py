@@ -6,7 +6,7 @@ It uses all other wings; they must not import it.
     serve             the server's command
     options           its options
     get               the client's command
-    find              the search on the local network
+    find              the command that searches the local network
     arguments         parsers that the commands share
     terminal          safe text, and a progress bar, for a terminal
     stderr            standard error, written by its own thread

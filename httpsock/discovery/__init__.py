@@ -8,5 +8,6 @@ Device descriptions travel over HTTP, by the client and the server of this packa
     answers           delayed answers, with a rate limit for each neighbour
     description       format and parse device descriptions
     description_server  serve this machine's descriptions over HTTP
+    search            sendto(), recvfrom(): find devices
     announcer         recvfrom(), sendto(): announce a folder, answer searches
 """

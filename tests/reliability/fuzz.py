@@ -21,9 +21,9 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import httpsock
-from httpsock.cli.find import identify
 from httpsock.client.url import parse_url
 from httpsock.discovery.description import format_description, parse_description
+from httpsock.discovery.search import identify
 from httpsock.discovery.ssdp import DatagramError, Device, Search, format_search, parse_datagram, search_of
 from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.files.paths import parse_path

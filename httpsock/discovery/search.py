@@ -1,0 +1,215 @@
+"""The search: find the devices of the local network that announce themselves, and read their descriptions.
+
+Read this file to see the steps of a UDP client; next: ``ssdp``.
+
+    1  create         socket()
+    2  communicate    sendto(), recvfrom()    one search to a group, any number of answers, in any order
+    3  close          close()
+
+There is no connect() and no acknowledgement: a datagram may be lost. So the search is sent twice, repeated answers are
+dropped, and receiving ends at a deadline.
+
+UPnP Device Architecture 2.0 §1.3 (search), §2.1 (description), §A.3 (IPv6); RFC 1112 §6 (multicast).
+"""
+
+import contextlib
+import ipaddress
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from httpsock.client.client import Client
+from httpsock.client.connection import ClientTimeouts
+from httpsock.client.url import Url, UrlError, parse_url
+from httpsock.http.response_parser import ResponseError
+from httpsock.http.text import visible
+from httpsock.tracing.sockets import Emit, TracedDatagramSocket, discard
+
+from .description import parse_description
+from .multicast import Interface, is_near, sender
+from .ssdp import GROUP, GROUP_IPV6, PORT, Datagram, DatagramError, format_search, parse_datagram
+
+if TYPE_CHECKING:
+    # At run time, only a traced search loads it.
+    from httpsock.tracing.trace import TraceWriter
+
+_MAX_OCTETS = 8193
+# UDP may lose a datagram: send each search twice.
+_TIMES = 2
+# Drop the answers of further devices.
+_MAX_DEVICES = 256
+# A device whose description is longer or slower than this is found without its name.
+_DESCRIPTION_OCTETS = 64 * 1024
+_DESCRIPTION_SECONDS = 2.0
+_ALL_DESCRIPTIONS_SECONDS = 10.0
+_MAX_CHARACTERS = 100
+
+
+class FoundDevice(NamedTuple):
+    """A device: its name, the URL of its page, the address it answered from, its software and its identity."""
+
+    name: str
+    url: str
+    address: str
+    server: str
+    identity: str
+
+
+# All devices on the network of an interface, or one address.
+Destination = Interface | tuple[Any, ...]
+
+
+def discover(
+    target: str, destinations: Sequence[Destination], seconds: float, trace: "TraceWriter | None" = None
+) -> Iterator[FoundDevice]:
+    """Search *destinations* for *target* for *seconds*; then yield each device that has answered, once.
+
+    *trace* receives an event for each call. Raises OSError if no search can be sent.
+    """
+    answers: dict[str, tuple[str, Datagram]] = {}
+    for address, datagram in search(target, destinations, seconds, trace):
+        identity = datagram.identity
+        if identity in answers and trace:
+            trace.server("repeated", {"identity": visible(identity)})
+        elif len(answers) < _MAX_DEVICES:
+            answers.setdefault(identity, (address, datagram))
+    with Client(timeouts=ClientTimeouts(whole=_DESCRIPTION_SECONDS), redirects=0, trace=trace) as client:
+        deadline = time.monotonic() + _ALL_DESCRIPTIONS_SECONDS
+        for address, datagram in answers.values():
+            # Many slow descriptions together would take too long.
+            yield identify(client if time.monotonic() < deadline else None, address, datagram)
+
+
+def search(
+    target: str, destinations: Sequence[Destination], seconds: float, trace: "TraceWriter | None" = None
+) -> Iterator[tuple[str, Datagram]]:
+    """Search *destinations* for *target*; yield each answer with its sender's address, for *seconds*.
+
+    *trace* receives an event for each call. Raises OSError if no search can be sent.
+    """
+    emit: Emit = trace.server if trace else discard
+    create: Callable[[int, int], socket.socket] = partial(TracedDatagramSocket, emit=emit) if trace else socket.socket
+    deadline = time.monotonic() + seconds
+    with contextlib.ExitStack() as opened:
+        sockets: dict[int, socket.socket] = {}
+        # 2. Communicate: UDP does not acknowledge, so send it again.
+        for _ in range(_TIMES):
+            _send_searches(
+                target,
+                destinations,
+                seconds,
+                sockets,
+                lambda family: opened.enter_context(create(family, socket.SOCK_DGRAM)),
+            )
+        emit("wait", {"for": "answers", "seconds": seconds})
+        while (left := deadline - time.monotonic()) > 0:
+            ready, _, _ = select.select(list(sockets.values()), [], [], left)
+            for each in ready:
+                yield from _receive_answer(each, emit)
+        emit("timeout", {"for": "answers", "seconds": seconds})
+
+
+def _send_searches(
+    target: str,
+    destinations: Sequence[Destination],
+    seconds: float,
+    sockets: dict[int, socket.socket],
+    create: Callable[[int], socket.socket],
+) -> None:
+    """Send the search to each of *destinations*. Raises the last OSError if all of them fail."""
+    fault: OSError | None = None
+    has_sent = False
+    for each in destinations:
+        family = each.family if isinstance(each, Interface) else socket.AF_INET6 if len(each) > 2 else socket.AF_INET
+        is_ipv6 = family == socket.AF_INET6
+        # Devices may wait one second less than we do: that leaves time for the way.
+        octets = format_search(target, max(1, int(seconds) - 1), is_ipv6=is_ipv6)
+        try:
+            if family not in sockets:
+                # 1. Create: a descriptor for datagrams of UDP; the system picks a port when the first is sent.
+                sockets[family] = create(family)
+                # The kernel may drop a datagram after select() has reported it.
+                sockets[family].setblocking(False)
+            if isinstance(each, Interface):
+                each.send(sockets[family], octets, GROUP_IPV6 if is_ipv6 else GROUP, PORT)
+            else:
+                sockets[family].sendto(octets, each)
+            has_sent = True
+        except OSError as error:
+            fault = error
+    if fault and not has_sent:
+        raise fault
+
+
+def _receive_answer(receiver: socket.socket, emit: Emit) -> Iterator[tuple[str, Datagram]]:
+    """Receive one datagram; yield it if it is an answer."""
+    try:
+        octets, peer = receiver.recvfrom(_MAX_OCTETS)
+        datagram = _parse_answer(octets, emit)
+    except DatagramError as error:
+        emit("ignore", error.attributes)
+    except OSError:
+        # One closed port or broken datagram does not concern the others.
+        pass
+    else:
+        yield sender(peer), datagram
+
+
+def _parse_answer(octets: bytes, emit: Emit) -> Datagram:
+    """Parse *octets* as an answer. Raises DatagramError if they are malformed or another message."""
+    datagram = parse_datagram(octets)
+    emit("parse", datagram.summary, head=octets)
+    if not datagram.is_answer:
+        raise DatagramError("the datagram is not an answer to a search", "UDA 2.0 §1.3.3")
+    return datagram
+
+
+def identify(client: Client | None, address: str, datagram: Datagram) -> FoundDevice:
+    """Return the device at *address*, from its *datagram* and from the description that *client* downloads."""
+    name, shown = datagram.field("usn"), datagram.field("location")
+    try:
+        location = _seen_from_here(parse_url(shown), address)
+    except UrlError:
+        pass
+    else:
+        # A device must not make us connect to another host, or leave the local network.
+        is_trusted = is_near(address) and _is_same(location.host, address)
+        described = parse_description(_get(client, location) if client and is_trusted else b"")
+        name = described.name or name
+        shown = str(_seen_from_here(described.page(location) or location, address))
+    return FoundDevice(name[:_MAX_CHARACTERS], shown, address, datagram.field("server"), datagram.identity)
+
+
+def _get(client: Client, location: Url) -> bytes:
+    """Return the description at *location*, or b"" if it is missing, too long or too slow."""
+    octets = b""
+    try:
+        with client.get(str(location)) as response:
+            for part in response if response.status == 200 else ():
+                octets += part
+                if len(octets) > _DESCRIPTION_OCTETS:
+                    return b""
+    except (OSError, ResponseError, UrlError):
+        return b""
+    return octets
+
+
+def _seen_from_here(url: Url, address: str) -> Url:
+    """Return *url* with the zone of *address* if it is link-local: the device does not know our name of the network.
+
+    RFC 4007 §6: a link-local address is ambiguous without a zone.
+    """
+    _, percent, zone = address.partition("%")
+    host = url.host.partition("%")[0]
+    return url._replace(host=host + percent + zone) if host.startswith("fe80:") else url
+
+
+def _is_same(host: str, address: str) -> bool:
+    """Return whether *host* is *address*, in any notation. Names are not looked up, and never match."""
+    try:
+        return ipaddress.ip_address(host) == ipaddress.ip_address(address)
+    except ValueError:
+        return False

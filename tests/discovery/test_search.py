@@ -1,0 +1,320 @@
+"""The search: the devices found by a deadline, also where datagrams are lost, doubled and overtaken."""
+
+import contextlib
+import pathlib
+import re
+import socket
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from httpsock.client.client import Client
+from httpsock.client.connection import ClientTimeouts
+from httpsock.client.url import parse_url
+from httpsock.discovery import search as search_module
+from httpsock.discovery.announcer import Announcer
+from httpsock.discovery.description import parse_description
+from httpsock.discovery.multicast import Interface
+from httpsock.discovery.search import FoundDevice, discover, identify, search
+from httpsock.discovery.ssdp import ROOT_DEVICE, Datagram, parse_datagram
+from httpsock.tracing.sockets import discard
+from tests.support.devices import NAMELESS, TO, devices
+from tests.support.relay import fates_of_a_bad_network, relaying
+from tests.support.rows import each_row
+from tests.support.servers import answering, ok, playing
+from tests.support.trace import Told, golden
+
+TAGS = [
+    *(b"<friendlyName>", b"</friendlyName>", b"<presentationURL>", b"</presentationURL>", b"<URLBase>", b"</URLBase>"),
+    *(
+        b"<![CDATA[",
+        b"]]>",
+        b"&#1",
+        b"&amp;",
+        b";",
+        b"<?xml encoding='",
+        b"'?>",
+        b"\xff\xfe",
+        b"//",
+        b"[",
+        b"]",
+        b"%25",
+    ),
+    *(b"http://127.0.0.1:1/", b"[fe80::1]:1/", b"::", b"9" * 5000, b"%25"),
+]
+
+
+def found(port: int, seconds: float = 0.3, trace: Told | None = None) -> list[tuple[str, Datagram]]:
+    return list(search("upnp:rootdevice", [(TO, port)], seconds, trace))
+
+
+def test_each_answer_has_its_senders_address() -> None:
+    with devices(NAMELESS, NAMELESS) as port:
+        assert found(port) == [(TO, parse_datagram(NAMELESS))] * 2
+
+
+def test_a_datagram_that_is_no_answer_is_ignored() -> None:
+    notify = b"NOTIFY * HTTP/1.1\r\nUSN: a\r\n\r\n"
+    bare = b"HTTP/1.1 200\r\n\r\n"
+    with devices(b"", b"\0" * 100, notify, bare, b"HTTP/1.1 200 OK\r\n\r\n", NAMELESS, b"x" * 20_000) as port:
+        assert [datagram.field("usn") for _, datagram in found(port)] == ["uuid:1::a"]
+
+
+def test_a_datagram_that_vanishes_before_it_is_received_is_ignored() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as idle:
+        idle.setblocking(False)
+        assert list(search_module._receive_answer(idle, discard)) == []
+
+
+def test_an_empty_network_gives_no_device() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+        closed.bind((TO, 0))
+        port = closed.getsockname()[1]
+    assert found(port, seconds=0.05) == []
+    assert found(port, seconds=0.0) == []
+
+
+def test_a_network_that_is_missing_is_an_error_unless_there_is_another() -> None:
+    missing = Interface("192.0.2.1")
+    with pytest.raises(OSError, match=r"Cannot assign|not valid|No such device"):
+        list(search("a", [missing], 0.05))
+    with devices(NAMELESS) as port:
+        assert list(search("a", [missing, (TO, port)], 0.3))
+
+
+def test_a_device_is_asked_over_ipv6() -> None:
+    try:
+        device = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError as error:
+        pytest.skip(f"this system has no ::1: {error}")
+    with device, devices(NAMELESS, host="::1") as port:
+        assert list(search("a", [("::1", port, 0, 0)], 0.3)) == [("::1", parse_datagram(NAMELESS))]
+
+
+def test_a_search_as_it_is_traced() -> None:
+    told = Told()
+    with devices(NAMELESS, b"\0", b"NOTIFY * HTTP/1.1\r\nUSN: a\r\n\r\n") as port:
+        assert len(found(port, seconds=1, trace=told)) == 1
+    assert told.text == golden("find")
+
+
+# --- the description of a device -----------------------------------------------------------------------------------
+
+
+def device(location: str) -> Datagram:
+    return parse_datagram(NAMELESS.replace(b"nowhere", location.encode()))
+
+
+def test_a_link_local_url_gets_the_zone_of_the_answering_device() -> None:
+    """Its name at the other end has no meaning here."""
+    found = identified("http://[FE80::1]:1/", "fe80::1%1")
+    assert found == FoundDevice("uuid:1::a", "http://[fe80::1%251]:1/", "fe80::1%1", "b", "uuid:1")
+
+
+def identified(location: str, address: str = TO) -> FoundDevice:
+    with Client(redirects=0) as client:
+        return identify(client, address, device(location))
+
+
+def described(*answers: bytes, at: str = "description.xml") -> FoundDevice:
+    """Return what is found of a device whose description is the response *answers*; its port is left out."""
+    with playing(*map(answering, answers)) as url:
+        found = identified(url + at)
+        port = url.rpartition(":")[2].rstrip("/")
+        return found._replace(url=found.url.replace(f":{port}/", ":PORT/"))
+
+
+@each_row(
+    ("page", "url"),
+    [
+        pytest.param("http://c/", "http://c/", id="as UDA 2.0 has it"),
+        pytest.param("/page?a&amp;b", "http://127.0.0.1:PORT/page?a&b", id="a path"),
+        pytest.param("page", "http://127.0.0.1:PORT/dir/page", id="a name beside the description"),
+        pytest.param("../", "http://127.0.0.1:PORT/", id="the folder above"),
+        pytest.param("//c:81/x", "http://c:81/x", id="another host"),
+        pytest.param("?q", "http://127.0.0.1:PORT/dir/d.xml?q", id="a query"),
+        pytest.param("", "http://127.0.0.1:PORT/dir/d.xml", id="nothing"),
+        pytest.param("https://c/", "http://127.0.0.1:PORT/dir/d.xml", id="https"),
+        pytest.param("javascript:alert(1)", "http://127.0.0.1:PORT/dir/d.xml", id="no page"),
+        pytest.param("http://[", "http://127.0.0.1:PORT/dir/d.xml", id="brackets that break urljoin"),
+        pytest.param("http://c:99999/", "http://127.0.0.1:PORT/dir/d.xml", id="no port"),
+        pytest.param("/a&#9;b", "http://127.0.0.1:PORT/dir/d.xml", id="a control character"),
+    ],
+)
+def test_a_presentation_url_is_resolved_beside_the_description(page: str, url: str) -> None:
+    text = f"<presentationURL>{page}</presentationURL>"
+    assert described(ok(text.encode()), at="dir/d.xml").url == url
+
+
+def test_a_base_that_the_description_gives_is_used() -> None:
+    text = b"<URLBase>/base/</URLBase><presentationURL>page</presentationURL>"
+    assert described(ok(text), at="dir/d.xml").url == "http://127.0.0.1:PORT/base/page"
+
+
+LAUGHS = (
+    "<!DOCTYPE l ["
+    + "".join(f'<!ENTITY {chr(98 + n)} "{f"&{chr(97 + n)};" * 10}">' for n in range(20))
+    + "]><friendlyName>&z;</friendlyName>"
+)
+
+
+@each_row(
+    ("octets", "name"),
+    [
+        pytest.param(b"<friendlyName> A &amp; B </friendlyName>", "A & B", id="as UDA 2.0 has it"),
+        pytest.param(b"<d:friendlyName x='y'>A</d:friendlyName >", "A", id="with a prefix"),
+        pytest.param(b"<friendlyName><![CDATA[A & B]]></friendlyName>", "A & B", id="as character data"),
+        pytest.param(b"<friendlyName>A<b/></friendlyName>", None, id="markup within"),
+        pytest.param(b"", None, id="nothing"),
+        pytest.param(b"<friendlyName>" + b"x" * 9999 + b"</friendlyName>", "x" * 100, id="a long name"),
+        pytest.param(b"<friendlyName>A</friendlyName>" + b"x" * 70_000, None, id="far too much"),
+        pytest.param(LAUGHS.encode(), "&z;", id="a billion laughs"),
+        pytest.param(b"<a>" * 20_000, None, id="deep nesting"),
+        pytest.param(b"<friendlyName " * 4_000, None, id="a start without an end"),
+        pytest.param(b"<friendlyName>&#65;&#x42;&#xD800;&#9999999;</friendlyName>", "AB\ufffd\ufffd", id="references"),
+        pytest.param(
+            b"<friendlyName>&#" + b"1" * 5000 + b";</friendlyName>", "&#" + "1" * 98, id="a number of 5,000 digits"
+        ),
+        pytest.param("\ufeff<friendlyName>\xe4</friendlyName>".encode("utf-16-le"), "\xe4", id="UTF-16"),
+        pytest.param("\ufeff<friendlyName>\xe4</friendlyName>".encode("utf-16-be"), "\xe4", id="UTF-16, the other way"),
+        pytest.param("\ufeff<friendlyName>\xe4</friendlyName>".encode(), "\xe4", id="UTF-8 with a mark"),
+        pytest.param(
+            b"<?xml version='1.0' encoding='ISO-8859-1'?><friendlyName>\xe4</friendlyName>", "\xe4", id="Latin-1"
+        ),
+        pytest.param(b'<?xml encoding="zip"?><friendlyName>\xe4</friendlyName>', "\ufffd", id="an encoding of no text"),
+        pytest.param(b"\xff\xfe\x00\xd8x", None, id="half a surrogate"),
+    ],
+)
+def test_any_description_gives_a_name(octets: bytes, name: str | None) -> None:
+    assert described(ok(octets)).name == (name or "uuid:1::a")
+
+
+@each_row(
+    "response",
+    [
+        pytest.param(
+            b"HTTP/1.1 302 FoundDevice\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", id="a redirect"
+        ),
+        pytest.param(
+            b"HTTP/1.1 404 Not FoundDevice\r\nContent-Length: 30\r\n\r\n<friendlyName>B</friendlyName>", id="an error"
+        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<friendlyName>B</friendlyName>", id="a part"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", id="no framing"),
+        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000, id="interim responses without end"),
+        pytest.param(b"what?\r\n", id="no response"),
+    ],
+)
+def test_a_malformed_description_gives_no_name(response: bytes) -> None:
+    assert described(response).name == "uuid:1::a"
+
+
+def test_a_description_without_end_is_given_up() -> None:
+    def trickle(connected: socket.socket) -> None:
+        connected.recv(1000)
+        connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n<friendlyName>A</friendlyName>")
+        # Until the client closes.
+        connected.recv(1000)
+
+    with playing(trickle) as location, Client(redirects=0, timeouts=ClientTimeouts(whole=0.2)) as client:
+        assert identify(client, TO, device(location)).name == "uuid:1::a"
+
+
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(TAGS) | st.binary(max_size=20)), st.sampled_from([TO, "fe80::1%2", "8.8.8.8", "::1"]))
+def test_any_answer_and_any_description_make_a_device(parts: list[bytes], address: str) -> None:
+    octets = b"".join(parts)
+    value = re.sub(rb"[\x00-\x08\x0a-\x1f\x7f]", b"", octets)[:4000]
+    answer = parse_datagram(b"HTTP/1.1 200\r\nUSN: uuid:1%b\r\nLOCATION: http://%b\r\n\r\n" % (value, value))
+    assert identify(None, address, answer).address == address
+    found = parse_description(octets)
+    page = found.page(parse_url("http://[fe80::1%251]:1/a/b"))
+    assert page is None or parse_url(str(page)) == page
+
+
+def test_a_device_cannot_point_to_another_host() -> None:
+    """The description is asked for only where the answer came from: here, nobody is asked at all."""
+    assert identified("http://localhost:1/").name == "uuid:1::a"
+    assert identified("http://127.0.0.2:1/") == FoundDevice("uuid:1::a", "http://127.0.0.2:1/", TO, "b", "uuid:1")
+
+
+@each_row("location", ["nowhere", "http://127.0.0.1:1/"])
+def test_a_device_without_a_description_is_named_by_its_number(location: str) -> None:
+    assert identified(location).name == "uuid:1::a"
+
+
+@each_row("address", ["8.8.8.8", "2606:4700::1111", "192.0.2.1", "0.0.0.0", "fd00::1"])
+def test_a_description_beyond_the_local_network_is_not_asked_for(address: str) -> None:
+    """Anybody can write any address into a datagram as its sender's."""
+    host = f"[{address}]" if ":" in address else address
+    told = Told()
+    with Client(redirects=0, trace=told) as client:
+        found = identify(client, address, device(f"http://{host}:1/"))
+    assert (found.name, found.url) == ("uuid:1::a", f"http://{host}:1/")
+    assert told.events == []
+
+
+def test_a_zone_that_a_device_gives_is_replaced_by_ours() -> None:
+    assert identified("http://[fe80::1%25eth7]:1/", "fe80::1%1").url == "http://[fe80::1%251]:1/"
+
+
+# --- each device of a search ----------------------------------------------------------------------------------------
+
+
+def discovered(port: int) -> list[FoundDevice]:
+    return list(discover(ROOT_DEVICE, [(TO, port)], 0.3))
+
+
+def test_more_devices_than_a_network_has_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_module, "_MAX_DEVICES", 3)
+    with devices(*[NAMELESS.replace(b"uuid:1", b"uuid:%d" % number) for number in range(9)]) as port:
+        assert [found.identity for found in discovered(port)] == ["uuid:0", "uuid:1", "uuid:2"]
+
+
+def test_slow_descriptions_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that answers for many devices would delay the client for each."""
+    monkeypatch.setattr(search_module, "_ALL_DESCRIPTIONS_SECONDS", -1.0)
+    with socket.create_server((TO, 0)) as silent:
+        location = f"http://{TO}:{silent.getsockname()[1]}/"
+        with devices(NAMELESS.replace(b"nowhere", location.encode())) as port:
+            assert discovered(port) == [FoundDevice("uuid:1::a", location, TO, "b", "uuid:1")]
+        silent.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+
+
+# --- where datagrams are lost, doubled and overtaken ----------------------------------------------------------------
+
+
+def test_a_datagram_may_be_lost_doubled_or_overtaken() -> None:
+    fates = fates_of_a_bad_network(seed=1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, relaying(server_address(server), fates) as relay:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            for number in range(200):
+                client.sendto(b"%d" % number, (TO, relay.port))
+        server.settimeout(0.3)
+        arrived = []
+        with contextlib.suppress(TimeoutError):
+            while True:
+                arrived.append(int(server.recv(100)))
+    assert set(relay.done) == {"passed", "dropped", "doubled", "reordered"}
+    assert len(set(arrived)) < 200, "some are lost"
+    assert len(set(arrived)) < len(arrived), "some came twice"
+    assert arrived != sorted(arrived), "some were overtaken"
+
+
+def server_address(server: socket.socket) -> tuple[str, int]:
+    server.bind((TO, 0))
+    host, port = server.getsockname()
+    return host, port
+
+
+def test_a_folder_is_found_over_a_bad_network(tmp_path: pathlib.Path) -> None:
+    """The search is sent twice and repeated answers are merged, so that a lost datagram loses no device."""
+    fates = iter(["dropped", "passed", "doubled"])
+    running = Announcer(str(tmp_path / "folder"), [TO], 8000, group_port=0)
+    with running, relaying((TO, running.group_port), fates) as relay:
+        (device,) = discover(ROOT_DEVICE, [(TO, relay.port)], 1.0)
+    assert dict(relay.done) == {"dropped": 1, "passed": 1, "doubled": 1}
+    assert device.name.startswith("folder on ")
+    assert (device.url, device.address) == ("http://127.0.0.1:8000/", TO)
