@@ -84,7 +84,7 @@ def _print(device: FoundDevice, *, as_json: bool) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = ArgumentParser(
         "httpsock find",
-        "find [options]",
+        "[options]",
         {"--timeout": "--seconds", "-t": "--seconds", "--host": "--to"},
         description="Find servers and devices that announce themselves by SSDP.",
         epilog="exit codes: 0 found; 1 not found; 2 wrong argument;\n  23 can't be written; 130 interrupted",

@@ -124,7 +124,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = ArgumentParser(
         "httpsock get",
-        "get [options] URL...",
+        "[options] URL...",
         _FOREIGN_OPTIONS,
         description="Download http URLs. URLs with the same host and port share a connection.",
         epilog=_EPILOG.replace("  httpsock", f"  {command_name()}"),

@@ -30,7 +30,7 @@ _EPILOG = """examples:
   httpsock --cache 3600 --header 'Access-Control-Allow-Origin: *'
 
 httpsock get URL...   download over HTTP (see get --help)
-httpsock find   search the network for announced servers
+httpsock find         search the network for announced servers
 """
 
 
@@ -71,7 +71,7 @@ def _parser() -> ArgumentParser:
     bind_help = "listen on this numeric address only; may be repeated (default: 127.0.0.1 and ::1)"
     reach.add_argument("-b", "--bind", type=_host, action="append", metavar="ADDR", help=bind_help)
     reach.add_argument("--lan", action="store_true", help="listen on all addresses, so that other devices can connect")
-    announce_help = "announce it on the local network by SSDP; needs --lan or --bind"
+    announce_help = "announce the folder on the local network by SSDP; needs --lan or --bind"
     where.add_argument("--announce", action="store_true", help=announce_help)
     what = parser.add_argument_group("what to serve")
     what.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")

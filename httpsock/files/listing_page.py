@@ -175,7 +175,7 @@ def _summary(counts: Counts, text: str) -> str:
     if not counts.found:
         return "This folder is empty."
     if not counts.folders + counts.files:
-        return f"No name has “{escape(text)}” in it, of {_count(counts.found, 'name')}."
+        return f"No match for “{escape(text)}” in {_count(counts.found, 'name')}."
     shown = [_count(counts.folders, "folder")] if counts.folders else []
     if counts.files:
         shown.append(f"{_count(counts.files, 'file')}, {counts.length}")

@@ -245,7 +245,7 @@ class Connection:
         if isinstance(error, TimeoutError):
             if self.is_idle:
                 raise error
-            head = f"the head was not complete {self._settings.timeouts.head:g} seconds after its first octet"
+            head = f"the head was not complete {self._settings.timeouts.head:g} seconds after its first byte"
             reason = "the content did not come in time" if request else head
             error = RequestError(Status.REQUEST_TIMEOUT, reason, "RFC 9110 §15.5.9")
         return explain(error.refusal, request.fields.get(b"accept") if request else accept_line(self._parser.unread))

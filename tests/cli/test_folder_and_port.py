@@ -156,7 +156,8 @@ def test_help_fits_a_terminal_of_80_columns(start: Start) -> None:
     for arguments in (["--help"], ["get", "--help"], ["find", "--help"]):
         code, out, _ = start(*arguments, env={**ENVIRONMENT, "COLUMNS": "80"}).end()
         assert code == 0
-        assert out.startswith("usage: python3 -m httpsock ")
+        command = " ".join(["python3 -m httpsock", *arguments[:-1]])
+        assert out.startswith(f"usage: {command} [")
         assert [line for line in out.splitlines() if len(line) > 80] == []
 
 

@@ -359,7 +359,7 @@ def test_a_filtered_listing_says_so() -> None:
     entries = [file("a"), file("b"), folder("ab")]
     assert page_of(*entries, query=b"filter=b").texts["p"][0] == "1 folder · 1 file, 1 byte of 3 names, with “b”"
     nothing = page_of(*entries, query=b"filter=<z>%ff")
-    assert nothing.texts["p"][0] == "No name has “<z>\ufffd” in it, of 3 names."
+    assert nothing.texts["p"][0] == "No match for “<z>\ufffd” in 3 names."
     assert octets_of(Directory(ROOT, entries), b"filter=z", "text/plain") == b"No name matches the filter.\n"
 
 

@@ -188,7 +188,7 @@ def test_each_client_has_a_deadline_of_its_own(employ: Employ) -> None:
         assert receive_all(silent) == b""
         (late,) = read_answers(receive_all(slow))
         assert late.status == 408
-        assert "the head was not complete 0.5 seconds after its first octet" in late.text
+        assert "the head was not complete 0.5 seconds after its first byte" in late.text
         reader.sendall(b"x")
         assert receive_answer(reader) == bytes(range(256)) * 1024
 
