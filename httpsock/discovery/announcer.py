@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 # UDA 2.0 §1.1.2: the default time to live is 2.
 _HOPS = 2
 # UDA 2.0 §1.2.2: announce again at a random time, before half of max-age has passed.
-_AGAIN_SECONDS = MAX_AGE_SECONDS / 2
+_ANNOUNCE_SECONDS = MAX_AGE_SECONDS / 2
 # UDP may lose a datagram: send each one twice.
 _TIMES = 2
 _MAX_OCTETS = 8192
@@ -70,14 +70,14 @@ _STOP_SECONDS = 5.0
 _MAX_SHOWN = 2048
 # Scan the interfaces this long after a change, since changes come in groups; and this often in any case.
 _SETTLING_SECONDS = 0.5
-_LOOK_SECONDS = 5.0
+_SCAN_SECONDS = 5.0
 # Report at most this many different faults, each once.
 _MAX_FAULTS = 100
 _IS_LINUX = sys.platform.startswith("linux")
 # The socket options that let several sockets bind one port.
 _SHARING = (socket.SO_REUSEADDR,) if _IS_LINUX else (socket.SO_REUSEADDR, getattr(socket, "SO_REUSEPORT", 4))
 # By default Linux delivers every group that any socket has joined; these disable it: IP(V6)_MULTICAST_ALL.
-_HEAR_ALL = {socket.AF_INET: (socket.IPPROTO_IP, 49), socket.AF_INET6: (socket.IPPROTO_IPV6, 29)} if _IS_LINUX else {}
+_ALL_GROUPS = {socket.AF_INET: (socket.IPPROTO_IP, 49), socket.AF_INET6: (socket.IPPROTO_IPV6, 29)} if _IS_LINUX else {}
 
 
 class Announcer:
@@ -129,8 +129,8 @@ class Announcer:
             self._open(opened)
             # __exit__ closes all of these.
             self._opened = opened.pop_all()
-        self._again = 0.0
-        self._look = time.monotonic() + _LOOK_SECONDS
+        self._announce_at = 0.0
+        self._scan_at = time.monotonic() + _SCAN_SECONDS
         self._thread = threading.Thread(target=self._run, name="httpsock-announcer", daemon=True)
 
     @property
@@ -148,7 +148,7 @@ class Announcer:
         joined = self._join(self._hosts.first(faults), faults)
         if faults and not joined and not self._hosts.of_all:
             raise next(iter(faults.values()))
-        self._hosts.keep(joined)
+        self._hosts.retain(joined)
         self._descriptions = DescriptionServer(self._hosts.all, self._name, self._port)
         opened.callback(self._descriptions.close)
         for each in joined:
@@ -156,8 +156,8 @@ class Announcer:
         self._report_faults(faults)
         if not joined:
             self._report("httpsock: no network to announce the folder on; waiting for one.")
-        awakened, awakener = socket.socketpair()
-        self._wakeup_reader, self._wakeup_writer = opened.enter_context(awakened), opened.enter_context(awakener)
+        reader, writer = socket.socketpair()
+        self._wakeup_reader, self._wakeup_writer = opened.enter_context(reader), opened.enter_context(writer)
         self._poller.register(self._wakeup_reader.fileno(), READABLE)
 
     # --- networks that come and go -----------------------------------------------------------------------------------
@@ -190,31 +190,31 @@ class Announcer:
             raise
         self._emit("join", attributes)
 
-    def _follow(self) -> None:
+    def _update_networks(self) -> None:
         """Join and announce on new networks, leave those that are gone (UDA 2.0 §1.2.2 to §1.2.4)."""
         wanted = self._hosts.interfaces()
         gone = [each for each in self.devices if each not in wanted]
         # Each scan retries the networks that could not be joined.
         faults: dict[str, OSError] = {}
-        came = self._join([each for each in wanted if each not in self.devices], faults)
+        joined = self._join([each for each in wanted if each not in self.devices], faults)
         self._report_faults(faults)
         staying = [each for each in self.devices if each not in gone]
         for each in gone:
-            beside = [other for other in came + staying if _is_beside(other, each)]
-            self._send_twice({each: beside[0] if beside else each}, Device.byebye)
+            neighbours = [other for other in joined + staying if _shares_network(other, each)]
+            self._send_twice({each: neighbours[0] if neighbours else each}, Device.byebye)
             self._leave(each)
         # A byebye for one address also removes its neighbours on that network: announce those again.
-        again = [each for each in staying if any(_is_beside(each, left) for left in gone)]
-        if came:
+        removed = [each for each in staying if any(_shares_network(each, left) for left in gone)]
+        if joined:
             # UDA 2.0 §1.2.4: with a new network, send an update with a new boot number on the others.
             booted = max(int(time.time()), self._device.booted + 1)
             self._send_twice({each: each for each in staying}, lambda device: device.update(booted))
             self._device = self._device._replace(booted=booted)
             for each in staying:
                 self.devices[each] = self.devices[each]._replace(booted=booted)
-            for each in came:
+            for each in joined:
                 self._guard(self._describe, each)
-        self._send_twice({each: each for each in came + again if each in self.devices}, Device.alive)
+        self._send_twice({each: each for each in joined + removed if each in self.devices}, Device.alive)
 
     def _describe(self, each: Interface) -> None:
         try:
@@ -226,7 +226,7 @@ class Announcer:
 
     def _leave(self, each: Interface) -> None:
         """Remove an interface, its pending answers and its description."""
-        self._answers.forget(each)
+        self._answers.drop(each)
         self._close(each)
         self._descriptions.remove(self.devices.pop(each))
 
@@ -243,31 +243,32 @@ class Announcer:
 
     def _run(self) -> None:
         """Announce and answer searches until stopped; then send byebye, unless a successor has taken over."""
-        self._keep_time(time.monotonic())
+        self._run_timers(time.monotonic())
         while True:
-            due = min(self._again, self._look, self._answers.next_moment)
+            due = min(self._announce_at, self._scan_at, self._answers.next_due)
             ready = self._poller.poll(max(0.0, due - time.monotonic()))
             descriptors = [descriptor for descriptor, _ in ready]
             if self._wakeup_reader.fileno() in descriptors:
                 break
             for descriptor in descriptors:
-                self._guard(self._hear, descriptor)
-            self._keep_time(time.monotonic())
+                self._guard(self._on_readable, descriptor)
+            self._run_timers(time.monotonic())
         for _ in range(0 if self.is_replaced else _TIMES):
             self._announce(Device.byebye)
 
-    def _keep_time(self, now: float) -> None:
+    def _run_timers(self, now: float) -> None:
         """Run the timers that are due; set each one's next time first, so that a fault can't loop."""
-        if now >= self._look:
-            self._look = now + _LOOK_SECONDS
-            self._guard(self._follow)
-        if now >= self._again:
-            self._again = now + random.uniform(_AGAIN_SECONDS / 2, _AGAIN_SECONDS)  # noqa: S311 (it keeps no secret)
+        if now >= self._scan_at:
+            self._scan_at = now + _SCAN_SECONDS
+            self._guard(self._update_networks)
+        if now >= self._announce_at:
+            delay = random.uniform(_ANNOUNCE_SECONDS / 2, _ANNOUNCE_SECONDS)  # noqa: S311 (it keeps no secret)
+            self._announce_at = now + delay
             for device in self.devices.values():
                 self._guard(self._descriptions.refresh, device)
             for _ in range(_TIMES):
                 self._announce(Device.alive)
-        self._guard(self._send_what_is_due, now)
+        self._guard(self._send_due_answers, now)
 
     def _guard(self, step: Callable[..., object], *arguments: object) -> None:
         """Run one step of the loop. An error ends this step with one report; the loop goes on."""
@@ -312,12 +313,12 @@ class Announcer:
             for datagram in what(self.devices[about]):
                 via.send(self._sockets[via], datagram, _group_of(via.family), self._group_port)
 
-    def _hear(self, descriptor: int) -> None:
+    def _on_readable(self, descriptor: int) -> None:
         """Receive from a ready socket: a datagram, or a change of networks."""
         now = time.monotonic()
         if self._changes and descriptor == self._changes.fileno():
             discard_changes(self._changes)
-            self._look = min(self._look, now + _SETTLING_SECONDS)
+            self._scan_at = min(self._scan_at, now + _SETTLING_SECONDS)
         for each, receiver in self._sockets.items():
             if receiver.fileno() == descriptor:
                 self._receive(each, receiver, now)
@@ -356,7 +357,7 @@ class Announcer:
         if longest:
             emit("wait", {"for": "a random moment to answer", "seconds": longest})
 
-    def _send_what_is_due(self, now: float) -> None:
+    def _send_due_answers(self, now: float) -> None:
         for due in self._answers.take_due(now):
             with contextlib.suppress(OSError):
                 self._sockets[due.received_on].sendto(due.datagram, due.peer)
@@ -392,7 +393,7 @@ class Announcer:
         self._opened.close()
 
 
-def _is_beside(one: Interface, other: Interface) -> bool:
+def _shares_network(one: Interface, other: Interface) -> bool:
     """Return whether both are addresses of one family on one interface."""
     return one != other and one.number == other.number and one.family == other.family
 
@@ -409,7 +410,7 @@ def _bind(created: socket.socket, port: int) -> None:
     # 1. Create: the caller has made a descriptor for UDP datagrams, over IPv4 or IPv6.
     for option in _SHARING:
         created.setsockopt(socket.SOL_SOCKET, option, 1)
-    for level, option in [_HEAR_ALL[created.family]] if created.family in _HEAR_ALL else []:
+    for level, option in [_ALL_GROUPS[created.family]] if created.family in _ALL_GROUPS else []:
         # Kernels before 2.6.31 (IPv6: 4.20) lack the option: they deliver each search twice.
         with contextlib.suppress(OSError):
             created.setsockopt(level, option, 0)

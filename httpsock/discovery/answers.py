@@ -22,7 +22,7 @@ from .ssdp import DatagramError
 # arrives two or three times. Ten neighbours at their limit use up the total.
 _ALL_PER_SECOND, _ALL_AT_ONCE = 30, 30
 _EACH_PER_SECOND, _EACH_AT_ONCE = 3, 9
-_MAX_WAITING = 90
+_MAX_QUEUED = 90
 # The most neighbours to remember; the longest silent one is evicted.
 _MAX_NEIGHBOURS = 1024
 
@@ -75,7 +75,7 @@ class Shares:
 class Answer(NamedTuple):
     """A queued answer; *number* orders answers due at one time, *about* is the interface that it describes."""
 
-    moment: float
+    due: float
     number: int
     datagram: bytes
     peer: tuple[Any, ...]
@@ -87,17 +87,17 @@ class Answers:
     """The queue of answers, by due time."""
 
     def __init__(self, now: float) -> None:
-        self._waiting: list[Answer] = []
+        self._queue: list[Answer] = []
         self._count = itertools.count()
         self._shares = Shares(now)
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._queue)
 
     @property
-    def next_moment(self) -> float:
+    def next_due(self) -> float:
         """The time when the next answer is due."""
-        return self._waiting[0].moment if self._waiting else math.inf
+        return self._queue[0].due if self._queue else math.inf
 
     def add(
         self,
@@ -114,22 +114,22 @@ class Answers:
         # Without the port, since one neighbour has many; by address, since all link-local ones share a network.
         neighbour = sender(peer)
         for datagram in datagrams:
-            if any(each.datagram == datagram and each.peer == peer for each in self._waiting):
+            if any(each.datagram == datagram and each.peer == peer for each in self._queue):
                 raise DatagramError("this client is already being answered", "UDA 2.0 §1.3.2")
-            if len(self._waiting) >= _MAX_WAITING:
-                raise DatagramError(f"the queue is full with {_MAX_WAITING} answers", "RFC 4732 §2.1")
+            if len(self._queue) >= _MAX_QUEUED:
+                raise DatagramError(f"the queue is full with {_MAX_QUEUED} answers", "RFC 4732 §2.1")
             self._shares.grant(neighbour, now)
-            moment = now + random.uniform(0, seconds)  # noqa: S311 (it keeps no secret)
-            heapq.heappush(self._waiting, Answer(moment, next(self._count), datagram, peer, *places))
+            due = now + random.uniform(0, seconds)  # noqa: S311 (it keeps no secret)
+            heapq.heappush(self._queue, Answer(due, next(self._count), datagram, peer, *places))
 
     def take_due(self, now: float) -> list[Answer]:
         """Remove and return the answers that are due."""
-        due = []
-        while self.next_moment <= now:
-            due.append(heapq.heappop(self._waiting))
-        return due
+        answers = []
+        while self.next_due <= now:
+            answers.append(heapq.heappop(self._queue))
+        return answers
 
-    def forget(self, gone: Interface) -> None:
+    def drop(self, gone: Interface) -> None:
         """Drop the answers on or about an interface that is gone."""
-        self._waiting = [each for each in self._waiting if gone not in (each.received_on, each.about)]
-        heapq.heapify(self._waiting)
+        self._queue = [each for each in self._queue if gone not in (each.received_on, each.about)]
+        heapq.heapify(self._queue)

@@ -57,7 +57,7 @@ class Hosts:
                 faults[host] = error
         return [*dict.fromkeys(found + self._of_networks())]
 
-    def keep(self, joined: Sequence[Interface]) -> None:
+    def retain(self, joined: Sequence[Interface]) -> None:
         """Drop the addresses that are not among *joined*: an address that never worked is a mistake."""
         known = {each.address: each.host for each in joined}
         self._own = [known[plain] for host in self._own if (plain := host.partition("%")[0]) in known]

@@ -205,17 +205,17 @@ def test_networks_are_followed_as_they_come_and_go(tmp_path: pathlib.Path) -> No
     with listening(running.group_port) as listener:
         booted = running._device.booted
         running._hosts._own = ["127.0.0.3"]
-        running._follow()
+        running._update_networks()
         assert said_to(listener, 12) == [("byebye", "")] * 6 + [("alive", "127.0.0.3")] * 6
         assert running._device.booted > booted
         running._hosts._own = ["127.0.0.3", "127.0.0.4"]
-        running._follow()
+        running._update_networks()
         assert said_to(listener, 12) == [("update", "127.0.0.3")] * 6 + [("alive", "127.0.0.4")] * 6
         assert len({device.booted for device in running.devices.values()}) == 1
         running._hosts._own = ["127.0.0.3"]
-        running._follow()
+        running._update_networks()
         assert said_to(listener, 12) == [("byebye", "")] * 6 + [("alive", "127.0.0.3")] * 6
-        running._follow()
+        running._update_networks()
         assert list(running.devices) == list(running._sockets) == [Interface("127.0.0.3")]
     running._opened.close()
 
@@ -227,10 +227,10 @@ def test_where_a_new_network_can_not_be_described_it_is_tried_again(tmp_path: pa
     running._hosts._own = ["127.0.0.2", "127.0.0.3"]
     running._descriptions._folder = str(tmp_path / "nowhere")
     for _ in range(2):
-        running._follow()
+        running._update_networks()
         assert list(running.devices) == list(running._sockets) == [Interface("127.0.0.2")]
     running._descriptions._folder = there
-    running._follow()
+    running._update_networks()
     assert len(running.devices) == 2
     assert said == ["httpsock: the folder can't be announced: No such file or directory."]
     running._opened.close()
@@ -242,9 +242,9 @@ def test_without_a_network_it_waits_for_one(tmp_path: pathlib.Path, monkeypatch:
     said: list[str] = []
     running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, group_port=0, report=said.append)
     assert said == ["httpsock: no network to announce the folder on; waiting for one."]
-    running._look = 0.0
+    running._scan_at = 0.0
     found.append(HERE)
-    running._keep_time(1.0)
+    running._run_timers(1.0)
     assert list(running.devices) == [HERE]
     running._opened.close()
 
@@ -262,9 +262,9 @@ def test_a_search_at_an_address_not_yet_announced_gets_no_other_address(
 def test_word_of_a_change_lets_the_networks_be_looked_at_soon(tmp_path: pathlib.Path) -> None:
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
     assert running._changes
-    before = running._look
-    running._hear(running._changes.fileno())
-    assert running._look < before
+    before = running._scan_at
+    running._on_readable(running._changes.fileno())
+    assert running._scan_at < before
     running._opened.close()
 
 
@@ -272,7 +272,7 @@ def test_without_word_of_changes_the_networks_are_looked_at_all_the_same(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(announcer, "open_changes", lambda: None)
-    monkeypatch.setattr(announcer, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(announcer, "_SCAN_SECONDS", 0.01)
     running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0)
     with listening(running.group_port) as listener, running:
         said_to(listener, 6)
@@ -322,7 +322,7 @@ def test_it_does_not_take_leave_when_another_process_goes_on(tmp_path: pathlib.P
 
 
 def test_it_says_so_again_before_it_is_forgotten(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(announcer, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(announcer, "_ANNOUNCE_SECONDS", 0.01)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
     with listening(running.group_port) as listener, running:
         assert {datagram.field("nts") for datagram in receive(listener, 30)} == {"ssdp:alive"}

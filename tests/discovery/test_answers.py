@@ -69,10 +69,10 @@ def test_a_neighbour_with_a_used_up_share_takes_no_share_of_others() -> None:
 
 def test_answers_are_given_when_their_moment_has_come() -> None:
     waiting = Answers(0.0)
-    assert (len(waiting), waiting.next_moment) == (0, math.inf)
+    assert (len(waiting), waiting.next_due) == (0, math.inf)
     waiting.add([b"1", b"2"], PEER, (HERE, HERE), 2.0, 1.0)
     assert len(waiting) == 2
-    assert 1.0 <= waiting.next_moment <= 3.0
+    assert 1.0 <= waiting.next_due <= 3.0
     assert waiting.take_due(0.9) == []
     assert {each.datagram for each in waiting.take_due(3.0)} == {b"1", b"2"}
     assert len(waiting) == 0
@@ -95,7 +95,7 @@ def test_the_ports_of_a_neighbour_share_its_share() -> None:
 
 
 def test_no_more_wait_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "_MAX_WAITING", 1)
+    monkeypatch.setattr(answers, "_MAX_QUEUED", 1)
     waiting = Answers(0.0)
     with pytest.raises(DatagramError, match="the queue is full with 1 answers"):
         waiting.add([b"1", b"2"], PEER, (HERE, HERE), 2.0, 0.0)
@@ -107,5 +107,5 @@ def test_announcements_of_a_removed_interface_are_dropped() -> None:
     waiting.add([b"1"], PEER, (HERE, THERE), 2.0, 0.0)
     waiting.add([b"2"], PEER, (THERE, HERE), 2.0, 0.0)
     waiting.add([b"3"], PEER, (HERE, HERE), 2.0, 0.0)
-    waiting.forget(THERE)
+    waiting.drop(THERE)
     assert [each.datagram for each in waiting.take_due(9.0)] == [b"3"]

@@ -117,14 +117,14 @@ def test_hosts_are_those_that_were_given_and_are_here_now() -> None:
     first = hosts.first(faults)
     assert [each.address for each in first] == ["192.0.2.77", "127.0.0.1", "127.0.0.2"]
     assert list(faults) == ["fe80::1%no-such-interface"]
-    hosts.keep(first)
+    hosts.retain(first)
     assert [each.address for each in hosts.interfaces()] == ["127.0.0.1", "127.0.0.2"]
     assert hosts.all == ["192.0.2.77", "127.0.0.1", "127.0.0.2"]
 
 
 def test_hosts_that_were_not_joined_are_forgotten() -> None:
     hosts = Hosts(["192.0.2.77", "127.0.0.1"])
-    hosts.keep([Interface("127.0.0.1", LOOPBACK)])
+    hosts.retain([Interface("127.0.0.1", LOOPBACK)])
     assert hosts.all == ["127.0.0.1"]
 
 
