@@ -8,8 +8,8 @@ _USAGE = """usage: python3 -m conformance COMMAND [--help | ...]
 
   check     send the corpus and the static-semantics checks to a running server
   coverage  print the cases and checks that try each requirement
-  fuzz      search for input that the two parsers read differently without an explanation
-  report    write the standing of both parsers as HTML and Markdown
+  fuzz      search for input that the two parsers read differently without an explanation (needs h11)
+  report    write the standing of both parsers as HTML and Markdown (needs h11)
 """
 
 # Loaded only when they run: check needs the standard library alone, fuzz and report need h11.
@@ -19,16 +19,32 @@ _MODULES = {
     "fuzz": "conformance.fuzz.search",
     "report": "conformance.report.markdown",
 }
+_OLDEST_PYTHON = (3, 11)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command, and return the exit code."""
     command, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if command in _MODULES:
-        return int(importlib.import_module(_MODULES[command]).main(rest))
+        return _run(command, rest)
     is_help = command in ("-h", "--help")
     print(_USAGE, end="", file=sys.stdout if is_help else sys.stderr)
     return 0 if is_help else 2
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    """Run *command*, or print what it lacks on this computer and return 2."""
+    if sys.version_info < _OLDEST_PYTHON:
+        print(f"conformance: Python 3.11 or newer is needed; this is {sys.version.split()[0]}", file=sys.stderr)
+        return 2
+    try:
+        module = importlib.import_module(_MODULES[command])
+    except ModuleNotFoundError as error:
+        if error.name != "h11":
+            raise
+        print(f"conformance: {command} needs h11; install it with: python3 -m pip install h11", file=sys.stderr)
+        return 2
+    return int(module.main(arguments))
 
 
 if __name__ == "__main__":

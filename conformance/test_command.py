@@ -43,6 +43,33 @@ def test_check_needs_the_standard_library_alone() -> None:
     assert "RFC 9112 §5 Field syntax" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("command", "lacks_h11"), [("check", False), ("coverage", False), ("fuzz", True), ("report", True)]
+)
+def test_a_command_without_h11_works_or_says_what_to_install(command: str, lacks_h11: bool) -> None:
+    """One line on standard error and exit code 2, in a Python that has no third-party package."""
+    script = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from conformance.__main__ import main; "
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"{script}sys.exit(main([{command!r}, '--help']))"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if lacks_h11:
+        says = f"conformance: {command} needs h11; install it with: python3 -m pip install h11\n"
+        assert (result.returncode, result.stderr) == (2, says)
+    else:
+        assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_an_old_python_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The instrument reads TOML with the standard library, which 3.10 cannot."""
+    monkeypatch.setattr(sys, "version_info", (3, 10, 13))
+    assert main(["check", "http://127.0.0.1:1/"]) == 2
+    assert "Python 3.11 or newer is needed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["check", "coverage", "fuzz", "report"])
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code is 0, as help was asked for."""
