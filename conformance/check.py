@@ -9,24 +9,28 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from conformance.live import outputs
-from conformance.live.corpus_run import FIRST, check_corpus
-from conformance.live.results import NO_TIME, Result, breaks_a_must, matches
+from conformance.live.corpus_run import NothingTriedError, check_corpus
+from conformance.live.results import GONE, NO_TIME, Outcome, Result, breaks_a_must
 from conformance.live.start import StartError, started
+from conformance.live.target import Target
+from conformance.live.trials import is_end
 from conformance.semantics.run import check_semantics
 
 # From the start of the check to the end of each part.
 _CORPUS_SECONDS = 16.0
 _SEMANTICS_SECONDS = 27.0
+# More of them are counted.
+_MAX_ENDS = 5
 
 
-def check(address: tuple[str, int], only: str | None = None) -> list[Result]:
-    """Return all results for the server at *address*, or those that match *only*."""
+def check(target: Target, only: str | None = None) -> list[Result]:
+    """Return all results for *target*, or those that match *only*. Raises NothingTriedError."""
     started = time.monotonic()
-    results = list(check_corpus(address, started + _CORPUS_SECONDS))
-    if results[0].name == FIRST:
-        return results
-    results += check_semantics(address, started + _SEMANTICS_SECONDS)
-    return [result for result in results if matches(result, only)]
+    target.deadline = started + _CORPUS_SECONDS
+    results = check_corpus(target, only)
+    lost = target.deadline - started - _CORPUS_SECONDS
+    target.deadline = started + _SEMANTICS_SECONDS + lost
+    return results + check_semantics(target, only)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--start", metavar="COMMAND", help="start a server with {port} and {root} filled in, and stop it"
     )
+    parser.add_argument("--restart", action="store_true", help="start the server again whenever it ends, and go on")
     parser.add_argument("--only", metavar="TEXT", help="run what has this in its name, requirement, section or chapter")
     parser.add_argument("--json", metavar="FILE", type=Path)
     parser.add_argument("--junit", metavar="FILE", type=Path)
@@ -53,15 +58,17 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if (options.url is None) == (options.start is None):
         parser.error("give a URL, or --start with a command")
+    if options.restart and options.start is None:
+        parser.error("--restart needs --start: the check starts no other server")
     with ExitStack() as stack:
         try:
-            address = _address(options.url) if options.url else stack.enter_context(started(options.start))
-        except (StartError, ValueError) as error:
+            results = check(_target(options, stack), options.only)
+        except (StartError, ValueError, NothingTriedError) as error:
             print(f"conformance: {error}", file=sys.stderr)
             return 2
-        results = check(address, options.only)
-    if not results:
-        print("conformance: no case or check matches", file=sys.stderr)
+    if all(result.outcome is Outcome.SKIPPED for result in results):
+        why = f"nothing could be tried: {results[0].why}" if results else "no case or check matches"
+        print(f"conformance: {why}", file=sys.stderr)
         return 2
     print(outputs.as_table(results), end="")
     try:
@@ -69,10 +76,30 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         print(f"conformance: {error}", file=sys.stderr)
         return 2
-    untried = sum(result.why == NO_TIME for result in results)
-    if untried:
-        print(f"conformance: the server is too slow: no time for {untried} of these", file=sys.stderr)
-    return 1 if untried or breaks_a_must(results) else 0
+    return 1 if _is_incomplete(results) or breaks_a_must(results) else 0
+
+
+def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
+    """Return the server of *options*, started if they say how; *stack* stops it. Raises StartError or ValueError."""
+    if options.url:
+        return Target(_address(options.url))
+    server = stack.enter_context(started(options.start))
+    return Target(server.address, server, restarts=options.restart)
+
+
+def _is_incomplete(results: list[Result]) -> bool:
+    """Print why cases or checks were left out, and return whether some were, or the server has ended."""
+    ends = [result for result in results if is_end(result)]
+    for result in ends[:_MAX_ENDS]:
+        print(f"conformance: {result.name}: {result.why}", file=sys.stderr)
+    if len(ends) > _MAX_ENDS:
+        print(f"conformance: {len(ends) - _MAX_ENDS} more cases and checks end the server", file=sys.stderr)
+    slow, gone = (sum(result.why == why for result in results) for why in (NO_TIME, GONE))
+    if slow:
+        print(f"conformance: the server is too slow: no time for {slow} of these", file=sys.stderr)
+    if gone:
+        print(f"conformance: {gone} were not tried behind the end of the server; see --restart", file=sys.stderr)
+    return bool(slow or gone or ends)
 
 
 def _write(results: list[Result], options: argparse.Namespace) -> None:

@@ -1,53 +1,66 @@
 """The corpus against a running server.
 
 A few connections at a time. Each has a time limit that follows from how fast the server answers a plain request: a
-server that never answers costs seconds, not minutes. After *deadline* the rest is skipped, which is no failure.
+server that never answers costs seconds, not minutes. After the deadline the rest is skipped, which is no failure.
 Every reaction of the server becomes a Result.
 """
 
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from conformance.corpus.cases import Case, load_cases
 
 from . import wire
 from .probes import Judgement, PlainAnswer, Probe, judge, probe_of, sentinel
-from .results import KEPT_OCTETS, NO_TIME, Outcome, Result
+from .results import KEPT_OCTETS, NO_TIME, Outcome, Result, matches
+from .target import Target
+from .trials import Attempt, Trial, run_trials
 
-# The name of the first result; if it fails, the run stops.
-FIRST = "the-server-answers-a-plain-request"
-
-_CONNECTIONS = 8
 _FIRST_SECONDS = 5.0
-_CORPUS_SECONDS = 16.0
 _MIN_SECONDS = 0.05
 _MAX_OCTETS = 4 * 1024 * 1024
 # After this many time-outs, less patience for the rest.
 _MANY_TIMEOUTS = 12
 
 
-class _Prober:
-    """Sends cases to the server at *address*, which answers a plain request after *seconds*, until *deadline*."""
+class NothingTriedError(Exception):
+    """The server answers no plain request, so that nothing can be tried; the message says what came instead."""
 
-    def __init__(self, address: tuple[str, int], plain: PlainAnswer, seconds: float, deadline: float) -> None:
-        self._address = address
+
+class _Prober:
+    """Sends cases to *target*, which answers a plain request after *seconds*."""
+
+    def __init__(self, target: Target, plain: PlainAnswer, seconds: float) -> None:
+        self._target = target
         self._plain = plain
         self._patience = min(max(10 * seconds, 0.5), 1.5)
         self._seconds = min(max(50 * seconds, 2.0), 4.0)
-        self._deadline = deadline
         self._lock = threading.Lock()
         self._timeouts = 0
 
-    def probe(self, case: Case, number: int) -> Result:
-        """Return what the server makes of *case*."""
+    def trial(self, case: Case, number: int) -> Trial:
+        """Return the trial of *case*, the one with *number*."""
         probe = probe_of(case, number)
-        if time.monotonic() > self._deadline:
-            return self._result(probe, wire.Transcript(b"", b"", "timed out"), Outcome.SKIPPED, "", NO_TIME)
+        return Trial(case.name, partial(self._attempt, probe, number), partial(self._untried, probe))
+
+    def _attempt(self, probe: Probe, number: int) -> Attempt:
+        """Return what the server makes of *probe*, and whether its end would look the same."""
+        if time.monotonic() > self._target.deadline:
+            return Attempt(self._untried(probe, NO_TIME), is_doubtful=False)
         transcript = self._exchange(probe)
-        if transcript.ended == "timed out" and time.monotonic() > self._deadline:
-            return self._result(probe, transcript, Outcome.SKIPPED, "", NO_TIME)
+        result = self._judge(probe, number, transcript)
+        is_whole = transcript.received and transcript.ended == "closed"
+        return Attempt(result, is_doubtful=not is_whole or result.outcome is Outcome.FAILED)
+
+    def _untried(self, probe: Probe, why: str) -> Result:
+        """Return the result of *probe* if it is left out, for the reason *why*."""
+        return self._result(probe, wire.Transcript(b"", b"", "timed out"), Outcome.SKIPPED, "", why)
+
+    def _judge(self, probe: Probe, number: int, transcript: wire.Transcript) -> Result:
+        """Return the result of *probe*, whose exchange is in *transcript*."""
+        if transcript.ended == "timed out" and time.monotonic() > self._target.deadline:
+            return self._untried(probe, NO_TIME)
         # An endless response is not parsed: that would take longer than sending it.
         received = b"" if transcript.ended == "flooded" else transcript.received
         reading = wire.read_responses(received, probe.methods, is_ended=transcript.ended == "closed")
@@ -56,7 +69,7 @@ class _Prober:
         judgement = _judgement(probe, number, transcript, reading, self._plain)
         if judgement.why is None:
             return self._result(probe, transcript, Outcome.PASSED, "", "")
-        level = "SHOULD" if judgement.is_should and case.level == "MUST" else ""
+        level = "SHOULD" if judgement.is_should and probe.case.level == "MUST" else ""
         result = self._result(probe, transcript, Outcome.FAILED, level, judgement.why)
         if judgement.requirement is None:
             return result
@@ -65,9 +78,9 @@ class _Prober:
     def _exchange(self, probe: Probe) -> wire.Transcript:
         """Probe *probe*; a server that never closes has less and less time for it."""
         is_slow = self._timeouts >= _MANY_TIMEOUTS
-        left = max(self._deadline - time.monotonic(), _MIN_SECONDS)
+        left = max(self._target.deadline - time.monotonic(), _MIN_SECONDS)
         transcript = wire.exchange(
-            self._address,
+            self._target.address,
             [probe.octets],
             seconds=min(0.5 if is_slow else self._seconds, left),
             ends=probe.case.is_cut_short,
@@ -80,7 +93,7 @@ class _Prober:
         return transcript
 
     def _result(self, probe: Probe, transcript: wire.Transcript, outcome: Outcome, level: str, why: str) -> Result:
-        host, port = self._address
+        host, port = self._target.address
         again = wire.reproduce(host, port, probe.octets)
         level = level or probe.case.level
         received = transcript.received[:KEPT_OCTETS]
@@ -114,21 +127,34 @@ def _judgement(
     return Judgement("; ".join(faults), requirement="R100" if lacks_allow else "R115")
 
 
-def check_corpus(address: tuple[str, int], deadline: float | None = None) -> Iterator[Result]:
-    """Yield what the server at *address* makes of each case until *deadline*, in the order of the table."""
+def check_corpus(target: Target, only: str | None = None) -> list[Result]:
+    """Return what *target* makes of each case that matches *only*, in the order of the table.
+
+    Raises NothingTriedError if it doesn't answer a plain request.
+    """
+    plain, seconds = _ask_plainly(target)
+    prober = _Prober(target, plain, seconds)
+    trials = [prober.trial(case, number) for number, case in enumerate(load_cases(), 1)
+              if matches(case.name, case.requirement, only)]  # fmt: skip
+    return run_trials(target, trials)
+
+
+def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
+    """Return the answer of *target* to a plain request, and after how many seconds it came."""
+    host, port = target.address
     started = time.monotonic()
-    first = wire.exchange(address, [sentinel(0)], seconds=_FIRST_SECONDS, ends=False, patience=2.0, max_octets=2**22)
+    first = wire.exchange(
+        target.address, [sentinel(0)], seconds=_FIRST_SECONDS, ends=False, patience=2.0, max_octets=_MAX_OCTETS
+    )
     seconds = time.monotonic() - started
-    answers = wire.read_responses(first.received, ["GET"], is_ended=first.ended == "closed").responses
-    if not answers:
-        again = wire.reproduce(*address, sentinel(0))
-        why = f"a plain request gets no answer that is a response: {first.ended}"
-        received = first.received[:KEPT_OCTETS]
-        yield Result(FIRST, "R097", "MUST", Outcome.FAILED, why, sentinel(0), received, again)
-        return
-    # A server that closes only when we have ended is not slow.
-    plain = PlainAnswer(answers[0].status, b"/sentinel-0" in answers[0].content)
-    prober = _Prober(address, plain, seconds, deadline or started + _CORPUS_SECONDS)
-    cases = load_cases()
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        yield from pool.map(prober.probe, cases, range(1, len(cases) + 1))
+    if first.ended == "refused":
+        raise NothingTriedError(f"{host} port {port} accepts no connection")
+    received = b"" if first.ended == "flooded" else first.received
+    reading = wire.read_responses(received, ["GET"], is_ended=first.ended == "closed")
+    if not reading.responses:
+        faults = "; ".join(dict.fromkeys(reading.faults)) or f"{len(first.received)} bytes, then: {first.ended}"
+        raise NothingTriedError(
+            f"a plain request gets no answer that is a response: {faults}\n  {wire.reproduce(host, port, sentinel(0))}"
+        )
+    answer = reading.responses[0]
+    return PlainAnswer(answer.status, b"/sentinel-0" in answer.content), seconds

@@ -7,6 +7,8 @@ from conformance.corpus.requirements import chapter_of, load_requirements
 
 # The reason of a skipped case or check that the time limit left out.
 NO_TIME = "no time was left"
+# The reason of those that a server which has ended left out.
+GONE = "the server had ended"
 # A result keeps at most this much of the octets received: a server may send megabytes for each case.
 KEPT_OCTETS = 64 * 1024
 
@@ -44,14 +46,12 @@ def section_of_result(result: Result) -> str:
     return requirement.section if requirement else ""
 
 
-def matches(result: Result, only: str | None) -> bool:
-    """Return whether *only* is None or is part of the name, the requirement or the chapter of *result*."""
+def matches(name: str, number: str, only: str | None) -> bool:
+    """Return whether *only* is None or a part of *name*, of the requirement *number*, its section or its chapter."""
     if only is None:
         return True
-    return any(
-        only.lower() in text.lower()
-        for text in (result.name, result.requirement, section_of_result(result), chapter_of_result(result))
-    )
+    section = load_requirements()[number].section
+    return any(only.lower() in text.lower() for text in (name, number, section, chapter_of(section)))
 
 
 def breaks_a_must(results: list[Result]) -> bool:

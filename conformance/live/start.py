@@ -1,9 +1,10 @@
 """The server under test, where the check starts it: a folder of known files, a free port, a program, and its end.
 
-with started("server --port {port} {root}") as address: ...
+with started("server --port {port} {root}") as server: ...
 """
 
 import contextlib
+import io
 import shlex
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from . import wire
 from .probes import sentinel
@@ -19,6 +21,9 @@ from .site import site
 _START_SECONDS = 15.0
 _STOP_SECONDS = 5.0
 _PAUSE_SECONDS = 0.05
+# How much of the end of a server's output a message quotes.
+_QUOTED_OCTETS = 2000
+_QUOTED_LINES = 6
 
 
 class StartError(Exception):
@@ -47,35 +52,73 @@ class Program(subprocess.Popen[bytes]):
             self.kill()
 
 
-@contextlib.contextmanager
-def started(command: str) -> Iterator[tuple[str, int]]:
-    """Start *command*, with ``{port}`` and ``{root}`` filled in, and yield its address.
+class StartedServer:
+    """The server that *command* starts, with ``{port}`` and ``{root}`` filled in; *output* takes what it prints."""
 
-    It is stopped in the end. Raises StartError if it can't be run, or doesn't answer in time.
-    """
+    def __init__(self, command: str, root: Path, output: IO[bytes]) -> None:
+        self.address = ("127.0.0.1", 0)
+        self._command = command
+        self._root = root
+        self._output = output
+        self._output_start = 0
+        self._program: Program | None = None
+
+    def start(self) -> None:
+        """Start it on a free port. Raises StartError if the program can't be run, or doesn't answer in time."""
+        # Each time another port: a program that has just ended may have left connections on the one before.
+        self.address = ("127.0.0.1", _free_port())
+        filled = {"{port}": str(self.address[1]), "{root}": str(self._root)}
+        words = shlex.split(self._command)
+        for name, value in filled.items():
+            words = [word.replace(name, value) for word in words]
+        self._output_start = self._output.seek(0, io.SEEK_END)
+        try:
+            self._program = Program(words, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output)
+        except (OSError, IndexError) as error:
+            raise StartError(f"{self._command!r} can't be run: {error}") from error
+        if not self._program.answers(self.address):
+            raise StartError(
+                f"{words[0]} does not answer on port {self.address[1]}; its output: {self.last_output() or 'empty'}"
+            )
+
+    def exit_code(self, seconds: float) -> int | None:
+        """Return its exit code, negative for a signal, or None if it still runs after *seconds*."""
+        if self._program is None:
+            return None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._program.wait(seconds)
+        return self._program.returncode
+
+    def last_output(self) -> str:
+        """Return the last lines that it has printed since its start."""
+        length = self._output.seek(0, io.SEEK_END)
+        self._output.seek(max(length - _QUOTED_OCTETS, self._output_start))
+        lines = self._output.read(_QUOTED_OCTETS).decode("utf-8", "replace").strip().splitlines()
+        return "\n".join(lines[-_QUOTED_LINES:])
+
+    def stop(self) -> None:
+        """Stop it, if it was started."""
+        if self._program is not None:
+            with self._program as program:
+                program.stop()
+            self._program = None
+
+
+@contextlib.contextmanager
+def started(command: str) -> Iterator[StartedServer]:
+    """Start *command* in the known folder, and yield the server, which is stopped in the end. Raises StartError."""
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder, tempfile.TemporaryFile() as output:
         root = Path(folder) / "root"
         root.mkdir()
         # Servers that give up their rights have to see what they serve.
         Path(folder).chmod(0o755)
         site(root)
-        address = ("127.0.0.1", _free_port())
-        words = [word.replace("{port}", str(address[1])).replace("{root}", str(root)) for word in shlex.split(command)]
+        server = StartedServer(command, root, output)
         try:
-            server = Program(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        except (OSError, IndexError) as error:
-            raise StartError(f"{command!r} can't be run: {error}") from error
-        with server:
-            try:
-                if not server.answers(address):
-                    output.seek(0)
-                    output_text = output.read(2000).decode("utf-8", "replace").strip()
-                    raise StartError(
-                        f"{words[0]} does not answer on port {address[1]}; its output: {output_text or 'empty'}"
-                    )
-                yield address
-            finally:
-                server.stop()
+            server.start()
+            yield server
+        finally:
+            server.stop()
 
 
 def _free_port() -> int:

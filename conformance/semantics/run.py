@@ -1,38 +1,42 @@
 """The run of the static-semantics checks against a server: a few at a time, until a deadline."""
 
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from conformance.live import wire
-from conformance.live.results import KEPT_OCTETS, NO_TIME, Outcome, Result
+from conformance.live.results import GONE, KEPT_OCTETS, NO_TIME, Outcome, Result, matches
+from conformance.live.target import Target
+from conformance.live.trials import Attempt, Trial, run_trials
 
 from .checks import CHECKS, is_served
 from .session import Check, InapplicableError, Session
 
-_CONNECTIONS = 8
 
-
-def check_semantics(address: tuple[str, int], deadline: float) -> Iterator[Result]:
-    """Yield what each check of the static semantics says of the server at *address* until *deadline*.
+def check_semantics(target: Target, only: str | None = None) -> list[Result]:
+    """Return what each check of the static semantics that matches *only* says of *target*.
 
     All are skipped for another folder than the known one.
     """
-    if not is_served(Session(address, deadline=deadline)):
-        why = "the server doesn't serve the known folder: see --start"
-        for check_ in CHECKS:
-            yield Result(check_.name, check_.requirement, check_.level, Outcome.SKIPPED, why, b"", b"", "")
-        return
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        yield from pool.map(partial(_semantic, address, deadline), CHECKS)
+    checks = [check_ for check_ in CHECKS if matches(check_.name, check_.requirement, only)]
+    if target.is_gone:
+        return [_untried(check_, GONE) for check_ in checks]
+    if not is_served(Session(target.address, deadline=target.deadline)):
+        return [_untried(check_, "the server doesn't serve the known folder: see --start") for check_ in checks]
+    return run_trials(
+        target, [Trial(check_.name, partial(_attempt, target, check_), partial(_untried, check_)) for check_ in checks]
+    )
 
 
-def _semantic(address: tuple[str, int], deadline: float, check_: Check) -> Result:
-    """Return what *check_* says of the server at *address*; after *deadline* it is not asked."""
-    if time.monotonic() > deadline:
-        return Result(check_.name, check_.requirement, check_.level, Outcome.SKIPPED, NO_TIME, b"", b"", "")
-    session = Session(address, deadline=deadline)
+def _untried(check_: Check, why: str) -> Result:
+    """Return the result of *check_* if it is left out, for the reason *why*."""
+    return Result(check_.name, check_.requirement, check_.level, Outcome.SKIPPED, why, b"", b"", "")
+
+
+def _attempt(target: Target, check_: Check) -> Attempt:
+    """Return what *check_* says of *target*; after the deadline it is not asked."""
+    if time.monotonic() > target.deadline:
+        return Attempt(_untried(check_, NO_TIME), is_doubtful=False)
+    session = Session(target.address, deadline=target.deadline)
     outcome = Outcome.FAILED
     try:
         why = check_.run(session) or ""
@@ -42,9 +46,10 @@ def _semantic(address: tuple[str, int], deadline: float, check_: Check) -> Resul
     except Exception as error:
         # The checks read what may be anything. That they can't is for their author to mend, and no reason to stop.
         why = f"the check cannot read the response ({type(error).__name__}: {error})"
-    if outcome is Outcome.FAILED and time.monotonic() > deadline:
+    if outcome is Outcome.FAILED and time.monotonic() > target.deadline:
         outcome, why = Outcome.SKIPPED, NO_TIME
     transcript = session.transcript or wire.Transcript(b"", b"", "refused")
-    again = wire.reproduce(*address, transcript.sent)
+    again = wire.reproduce(*target.address, transcript.sent)
     received = transcript.received[:KEPT_OCTETS]
-    return Result(check_.name, check_.requirement, check_.level, outcome, why, transcript.sent, received, again)
+    result = Result(check_.name, check_.requirement, check_.level, outcome, why, transcript.sent, received, again)
+    return Attempt(result, is_doubtful=outcome is Outcome.FAILED or not received)
