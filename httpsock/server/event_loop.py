@@ -64,11 +64,8 @@ class EventLoop:
         self._exchanges: list[Exchange] = []
         self._waits_for_log: list[threading.Event] = []
         self._poller = open_poller()
-        self._leaders: LeaderThreads[Connection] = LeaderThreads()
+        self._leaders = LeaderThreads(self._poller, self._wake)
         self._current = self._leaders.current
-        # Connections that block a thread which lost the loop; and those that have returned since, with their next wait.
-        self._detached: set[Connection] = set()
-        self._finished_detached: list[tuple[Connection, Wait]] = []
         # A byte through this pair of sockets ends a poll early.
         self._wakeup_reader, self._wakeup_writer = socket.socketpair()
         self._wakeup_reader.setblocking(False)
@@ -82,26 +79,29 @@ class EventLoop:
         self._limit = ConnectionLimit(self._wakeup_writer.fileno())
         # The time of the last search for idle connections that found none: no second search in the same tick.
         self._no_idle_at = _NEVER
+        self._poller.register(self._wakeup_reader.fileno(), READABLE)
+        self._start_accepting()
+        # The server may have been asked to stop already: see _on_wakeup.
+        self._wake()
 
     def run(self) -> None:
         """Lead or follow until the server is stopped and all running responses are sent."""
-        self._leaders.run(self._work)
+        self._leaders.run(self._lead)
 
-    def _work(self, stalled: list[Connection]) -> None:
-        """Run ticks until all sockets are closed. Raises Superseded if another thread took the loop over."""
+    def _lead(self) -> None:
+        """Run ticks until all sockets are closed, or until another thread takes the loop over."""
         try:
-            if stalled:
-                self._detach(stalled.pop())
-            else:
-                self._poller.register(self._wakeup_reader.fileno(), READABLE)
-                self._start_accepting()
-                # stop() may have been called before run().
-                self._on_wakeup(self._tick())
+            # A blocked leader has left answers that it had not reached, and responses to log: the next tick may be far
+            # off.
+            self._ready = [*self._fair_answering.take_postponed(), *self._answering, *self._ready]
+            if self._log and self._exchanges:
+                self._write_log(self._log)
             while self._listeners or self._connections:
                 self._run_once()
-        except BaseException as error:
-            if not isinstance(error, Superseded):
-                self.close()
+        except Superseded:
+            return
+        except BaseException:
+            self.close()
             raise
         self.close()
 
@@ -122,13 +122,17 @@ class EventLoop:
         """
         # A second call never extends the grace.
         self._grace_deadline = min(self._grace_deadline, time.monotonic() + grace_seconds)
+        self._wake()
+
+    def _wake(self) -> None:
+        """End the poll; any thread may call it."""
         # The socket's buffer may be full from earlier calls, or the loop may have ended.
         with contextlib.suppress(OSError):
             self._wakeup_writer.send(b"\0")
 
     def blocked(self) -> list[str]:
         """Return the requests whose answers block threads now, as a slow disk does, each with its client."""
-        return [connection.describe() for connection in [*self._detached, *self._current]]
+        return [connection.describe() for connection in [*self._leaders.detached, *self._current]]
 
     def _run_once(self) -> None:
         """Run one tick: poll, then let all ready connections receive, then let all answer."""
@@ -192,8 +196,7 @@ class EventLoop:
         """Return an event that is set once the log has received all exchanges that have already ended."""
         is_logged = threading.Event()
         self._waits_for_log.append(is_logged)
-        with contextlib.suppress(OSError):
-            self._wakeup_writer.send(b"\0")
+        self._wake()
         return is_logged
 
     def _write_log(self, log: Log) -> None:
@@ -294,11 +297,8 @@ class EventLoop:
         try:
             self._current.remove(connection)
         except ValueError:
-            # Another thread leads now; queue this connection for it.
-            self._finished_detached.append((connection, wait))
-            with contextlib.suppress(OSError):
-                self._wakeup_writer.send(b"\0")
-            raise Superseded from None
+            # Another thread leads now.
+            self._leaders.finish_detached(connection, wait)
         self._reschedule(connection, wait)
 
     def _reschedule(self, connection: Connection, wait: Wait) -> None:
@@ -320,27 +320,6 @@ class EventLoop:
         if deadline < self._next_sweep:  # noqa: PLR1730 (min() would cost 0.1 µs, and rarely changes it)
             self._next_sweep = deadline
 
-    def _detach(self, connection: Connection) -> None:
-        """Take over the loop from a thread blocked on *connection*, with the answers it had not reached."""
-        connection.awaited = 0
-        connection.deadline = _NEVER
-        self._poller.unregister(connection.descriptor)
-        self._detached.add(connection)
-        self._ready = [*self._fair_answering.take_postponed(), *self._answering, *self._ready]
-        # Log the responses sent before it now: the next tick may be far off.
-        if self._log and self._exchanges:
-            self._write_log(self._log)
-
-    def _reattach(self, tick: Tick) -> None:
-        """Poll connections again whose blocked thread has finished; extend their deadlines by the time lost."""
-        while self._finished_detached:
-            connection, wait = self._finished_detached.pop()
-            self._detached.discard(connection)
-            connection.polled = READABLE
-            self._poller.register(connection.descriptor, READABLE)
-            self._reschedule(connection, wait)
-            connection.deadline += tick.monotonic - connection.tick.monotonic
-
     def _remove(self, connection: Connection) -> None:
         """Unregister and close *connection*."""
         # epoll drops a closed socket by itself, unless a forked process has it open too.
@@ -355,7 +334,7 @@ class EventLoop:
     def _abort_all(self) -> None:
         """Close all connections; shut down the sockets of detached ones, which end at their next call."""
         for connection in list(self._connections.values()):
-            if connection in self._detached:
+            if connection in self._leaders.detached:
                 connection.shut_down()
             else:
                 connection.coroutine.close()
@@ -419,7 +398,10 @@ class EventLoop:
         """Reattach connections, write the log if awaited, and begin to stop or drain if asked to."""
         with contextlib.suppress(BlockingIOError):
             self._wakeup_reader.recv(64)
-        self._reattach(tick)
+        for connection, wait in self._leaders.reattach():
+            self._reschedule(connection, wait)
+            # Extend its deadline by the time lost.
+            connection.deadline += tick.monotonic - connection.tick.monotonic
         if self._waits_for_log and self._log and self._exchanges:
             self._write_log(self._log)
         while self._waits_for_log:

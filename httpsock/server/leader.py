@@ -3,24 +3,28 @@
 A follower watches the leader. When a tick takes too long, the follower leads and takes every connection but the one in
 progress; the old leader finishes that one and becomes a follower.
 
-    thread 1   leads: tick, tick, open() . . . blocked . . . . returns: waits
-    thread 2   follows, watches ......... leads: tick, tick, tick, tick ...
-    thread 3   waits ................... follows, watches ................
+    thread 1     leads: tick, tick, open() . . . . blocked . . . . . . . returns: finish_detached(); waits
+    thread 2     follows, watches ...... _detach(); leads: tick, tick, tick ... reattach(), tick, tick ...
+    thread 3     waits ................. follows, watches ................................................
+    connection   polled .... in progress | detached ................... | finished | polled ..............
 
 At most one thread is busy: under the interpreter lock two would be slower than one, since the lock changes hands at
 each system call (measured with wrk, 32 connections, 1 KiB: 39,000 responses a second from two busy threads, 72,000
 from one). So a leader that computes keeps the loop; only a blocked one loses it. Its processor clock tells the two
 apart, where the system has such a clock.
 
-The list *current* holds at most one item: the one in progress. Removing it is atomic, with an interpreter lock and
-without one; the thread that removes it leads. Used by event_loop.py, which stores its connections there.
+The list *current* holds at most one connection: the one in progress. Removing it is atomic, with an interpreter lock
+and without one; the thread that removes it leads. Used by event_loop.py. It does not know HTTP.
 """
 
 import contextlib
 import threading
 import time
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+from .connection import Connection, Wait
+from .poller import READABLE, Poller
 
 # A tick that takes longer than this has stalled.
 _STALL_SECONDS = 0.05
@@ -28,24 +32,28 @@ _STALL_SECONDS = 0.05
 _COMPUTED_SECONDS = 0.005
 # Without an interpreter lock the follower may, very rarely, miss the beginning of a tick.
 _MAX_SLEEP_SECONDS = 10.0
-
-Item = TypeVar("Item")
+_NEVER = float("inf")
 
 
 class Superseded(Exception):  # noqa: N818 (it is no error)
     """Another thread took the event loop over while this one was blocked."""
 
 
-class LeaderThreads(Generic[Item]):
-    """The threads that call ``run``.
+class LeaderThreads:
+    """The threads that call ``run``. *wake* ends a poll of *poller* early.
 
-    The leader stores the item in progress in *current* and records when each tick begins. While it polls,
+    The leader stores the connection in progress in *current* and records when each tick begins. While it polls,
     *tick_began* is None.
     """
 
-    def __init__(self) -> None:
-        self.current: list[Item] = []
+    def __init__(self, poller: Poller, wake: Callable[[], object]) -> None:
+        self.current: list[Connection] = []
         self.tick_began: float | None = None
+        # Connections that block a thread which lost the loop; and those that have returned since, with their next wait.
+        self.detached: set[Connection] = set()
+        self._finished: list[tuple[Connection, Wait]] = []
+        self._poller = poller
+        self._wake = wake
         # The leader's processor clock.
         self._clock: int | None = None
         self._is_asleep = False
@@ -55,12 +63,26 @@ class LeaderThreads(Generic[Item]):
         # The thread that holds it is the follower.
         self._follower_lock = threading.Lock()
 
-    def run(self, work: Callable[[list[Item]], None]) -> None:
-        """Call *work* when this thread leads, with the item that blocks the old leader. *work* may raise Superseded."""
-        while (stalled := self._wait_to_lead()) is not None:
+    def run(self, lead: Callable[[], object]) -> None:
+        """Call *lead* whenever this thread leads, until the end; it returns when another thread leads."""
+        while self._wait_to_lead():
             self._clock = _clock_of_this_thread()
-            with contextlib.suppress(Superseded):
-                work(stalled)
+            lead()
+
+    def finish_detached(self, connection: Connection, wait: Wait) -> NoReturn:
+        """Queue a connection that blocked this thread for the thread that leads now. Raises Superseded."""
+        self._finished.append((connection, wait))
+        self._wake()
+        raise Superseded from None
+
+    def reattach(self) -> Iterator[tuple[Connection, Wait]]:
+        """Poll connections again whose blocked thread has finished; yield each one with its next wait."""
+        while self._finished:
+            connection, wait = self._finished.pop()
+            self.detached.discard(connection)
+            connection.polled = READABLE
+            self._poller.register(connection.descriptor, READABLE)
+            yield connection, wait
 
     def begin_tick(self, now: float) -> None:
         """Record that a tick begins *now*, and wake the follower if it sleeps."""
@@ -73,23 +95,31 @@ class LeaderThreads(Generic[Item]):
         self._has_ended.set()
         self._is_awakened.set()
 
-    def _wait_to_lead(self) -> list[Item] | None:
-        """Wait until this thread leads; return the item that blocks the old leader, if any, or None at the end."""
+    def _wait_to_lead(self) -> bool:
+        """Wait until this thread leads; detach the connection that blocks the old leader. Return False at the end."""
         with self._follower_lock:
             if not self._has_leader:
                 self._has_leader = True
-                return []
+                return True
             began, used = None, 0.0
             while not self._has_ended.wait(_STALL_SECONDS):
                 used_before, used = used, self._used_seconds()
                 if self.tick_began is None:
                     self._sleep()
                 elif self.tick_began == began and used - used_before < _COMPUTED_SECONDS:
-                    # The list is empty between two items.
+                    # The list is empty between two connections.
                     with contextlib.suppress(IndexError):
-                        return [self.current.pop()]
+                        self._detach(self.current.pop())
+                        return True
                 began = self.tick_began
-        return None
+        return False
+
+    def _detach(self, connection: Connection) -> None:
+        """Stop polling a connection that blocks its thread; it has no deadline meanwhile."""
+        connection.awaited = 0
+        connection.deadline = _NEVER
+        self._poller.unregister(connection.descriptor)
+        self.detached.add(connection)
 
     def _used_seconds(self) -> float:
         """Return the processor time that the leader has used; always 0.0 on a system without such a clock."""

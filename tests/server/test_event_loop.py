@@ -429,10 +429,9 @@ def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
         listener.setblocking(False)
         worker = open_worker(listener, settings, None, print)
         worker._poller = FewAtOnce(worker._poller)
-        worker._start_accepting()
         stack.callback(worker.run)
+        stack.callback(worker.stop, 0.0)
         stack.callback(setattr, settings, "is_stopping", True)
-        stack.callback(worker._stop_accepting)
         clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(7)]
         while len(worker._connections) < 7:
             worker._run_once()

@@ -1,6 +1,7 @@
-"""The crew: a follower takes over from a blocked leader, and no request is lost."""
+"""Leader/follower threads: a follower takes over from a blocked leader, and no request is lost."""
 
 import gc
+import pathlib
 import socket
 import sys
 import threading
@@ -13,12 +14,14 @@ import pytest
 
 from httpsock import Server, Timeouts
 from httpsock.files import handler
-from httpsock.files.document_root import Tick
+from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.http.messages import Request, Response
 from httpsock.http.steps import Work
 from httpsock.server.access_log import Exchange
-from httpsock.server.connection import Connection
+from httpsock.server.connection import Connection, Wait
 from httpsock.server.leader import LeaderThreads, Superseded
+from httpsock.server.poller import READABLE, open_poller
+from httpsock.server.settings import Settings
 from tests.files.lookup import descriptors_left
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all
 
@@ -263,123 +266,179 @@ def receive_exactly(client: socket.socket) -> None:
     assert content == HELLO
 
 
-def test_a_sleeping_follower_wakes_when_a_tick_begins_and_supersedes_a_blocked_leader() -> None:
-    crew: LeaderThreads[str] = LeaderThreads()
-    is_relieved = threading.Event()
-    done = []
+@contextmanager
+def leader_threads(folder: pathlib.Path) -> Iterator[tuple[LeaderThreads, Connection]]:
+    """Yield the threads of a loop that polls one connection, and the connection."""
+    ours, theirs = socket.socketpair()
+    poller = open_poller()
+    with ours, theirs:
+        settings = Settings(DocumentRoot(folder))
+        connection = Connection(ours, "127.0.0.1", settings, None, Tick(settings.root, 0.0, 0.0))
+        poller.register(connection.descriptor, READABLE)
+        yield LeaderThreads(poller, lambda: None), connection
+        connection.coroutine.close()
+    poller.close()
 
-    def work(kept: list[str]) -> None:
-        if not kept:
-            while not crew._is_asleep:
-                pass
-            crew.begin_tick(1.0)
-            crew.current.append("slow")
-            assert is_relieved.wait(PATIENCE_SECONDS)
-            assert crew.current == []
-            raise Superseded
-        done.append(kept)
-        is_relieved.set()
-        crew.end()
 
-    threads = [threading.Thread(target=crew.run, args=(work,)) for _ in range(3)]
+def run_all(leaders: LeaderThreads, lead: Callable[[], object], count: int) -> None:
+    """Run *count* threads until the end."""
+    threads = [threading.Thread(target=leaders.run, args=(lead,)) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert done == [["slow"]]
+
+
+def test_a_sleeping_follower_wakes_when_a_tick_begins_and_supersedes_a_blocked_leader(folder: pathlib.Path) -> None:
+    is_superseded = threading.Event()
+    detached: list[Connection] = []
+
+    with leader_threads(folder) as (leaders, connection):
+
+        def lead() -> None:
+            if is_superseded.is_set() or leaders.detached:
+                detached.extend(leaders.detached)
+                is_superseded.set()
+                leaders.end()
+                return
+            while not leaders._is_asleep:
+                pass
+            leaders.begin_tick(1.0)
+            leaders.current.append(connection)
+            assert is_superseded.wait(PATIENCE_SECONDS)
+            assert leaders.current == []
+
+        run_all(leaders, lead, 3)
+        assert detached == [connection]
+
+
+def test_a_detached_connection_is_polled_again_once_its_thread_has_finished(folder: pathlib.Path) -> None:
+    is_superseded = threading.Event()
+    refused: list[bool] = []
+    wait = READABLE, 5.0
+    reattached: list[tuple[Connection, Wait]] = []
+
+    with leader_threads(folder) as (leaders, connection):
+
+        def lead() -> None:
+            if leaders.detached:
+                # It is not polled: it may be registered once more.
+                leaders._poller.register(connection.descriptor, READABLE)
+                leaders._poller.unregister(connection.descriptor)
+                assert list(leaders.reattach()) == []
+                is_superseded.set()
+                while not reattached:
+                    reattached.extend(leaders.reattach())
+                leaders.end()
+                return
+            leaders.begin_tick(1.0)
+            leaders.current.append(connection)
+            assert is_superseded.wait(PATIENCE_SECONDS)
+            with pytest.raises(Superseded):
+                leaders.finish_detached(connection, wait)
+            refused.append(True)
+
+        run_all(leaders, lead, 2)
+        assert refused == [True]
+        assert reattached == [(connection, wait)]
+        assert leaders.detached == set()
+        leaders._poller.unregister(connection.descriptor)
 
 
 def test_followers_of_an_idle_server_sleep(serve: Callable[..., Server]) -> None:
     with serve() as server:
         assert server._loop
-        crew = server._loop._leaders
-        while not crew._is_asleep:
+        leaders = server._loop._leaders
+        while not leaders._is_asleep:
             pass
-        assert crew.tick_began is None
+        assert leaders.tick_began is None
 
 
-def test_a_follower_opens_no_descriptor() -> None:
+def test_a_follower_opens_no_descriptor(folder: pathlib.Path) -> None:
     """By then descriptors may have run out, which would end one thread after the other."""
-    crew: LeaderThreads[str] = LeaderThreads()
-    turns = [threading.Event() for _ in range(3)]
+    leads = [threading.Event() for _ in range(3)]
     may_end = threading.Event()
 
-    def work(kept: list[str]) -> None:
-        number = [turn.is_set() for turn in turns].index(False)
-        turns[number].set()
-        if number == 2:
-            assert may_end.wait(PATIENCE_SECONDS)
-            crew.end()
-            return
-        crew.begin_tick(float(number))
-        crew.current.append("slow")
-        assert turns[number + 1].wait(PATIENCE_SECONDS)
-        raise Superseded
+    with leader_threads(folder) as (leaders, connection):
 
-    with ThreadPoolExecutor(2) as pool:
-        with descriptors_left(0):
-            threads = [pool.submit(crew.run, work) for _ in range(2)]
-            was_relieved_twice = turns[2].wait(PATIENCE_SECONDS)
-        may_end.set()
+        def lead() -> None:
+            number = [each.is_set() for each in leads].index(False)
+            leads[number].set()
+            if number == 2:
+                assert may_end.wait(PATIENCE_SECONDS)
+                leaders.end()
+                return
+            while leaders.detached:
+                list(leaders.reattach())
+            leaders.begin_tick(float(number))
+            leaders.current.append(connection)
+            assert leads[number + 1].wait(PATIENCE_SECONDS)
+            with pytest.raises(Superseded):
+                leaders.finish_detached(connection, None)
+
+        with ThreadPoolExecutor(2) as pool:
+            with descriptors_left(0):
+                threads = [pool.submit(leaders.run, lead) for _ in range(2)]
+                was_superseded_twice = leads[2].wait(PATIENCE_SECONDS)
+            may_end.set()
     assert [thread.exception() for thread in threads] == [None, None]
-    assert was_relieved_twice
+    assert was_superseded_twice
 
 
-def test_a_thread_that_computes_is_not_relieved_until_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_computes_leads_until_it_waits(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads that compute are slower than one."""
     monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.001)
-    crew: LeaderThreads[str] = LeaderThreads()
     # The readings of the leader's clock, each time that the follower looks: it computes 12 times, then waits.
     seen = [0.05 * min(look, 12) for look in range(1, 100)]
     looks = iter(seen)
-    monkeypatch.setattr(crew, "_used_seconds", lambda: next(looks))
-    is_relieved = threading.Event()
+    is_superseded = threading.Event()
 
-    def work(kept: list[str]) -> None:
-        if kept:
-            is_relieved.set()
-            crew.end()
-            return
-        crew.begin_tick(1.0)
-        crew.current.append("computing")
-        assert is_relieved.wait(PATIENCE_SECONDS)
-        raise Superseded
+    with leader_threads(folder) as (leaders, connection):
+        monkeypatch.setattr(leaders, "_used_seconds", lambda: next(looks))
 
-    threads = [threading.Thread(target=crew.run, args=(work,)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert next(looks) == seen[13], "it was relieved at the 13th look"
+        def lead() -> None:
+            if leaders.detached:
+                is_superseded.set()
+                leaders.end()
+                return
+            leaders.begin_tick(1.0)
+            leaders.current.append(connection)
+            assert is_superseded.wait(PATIENCE_SECONDS)
+
+        run_all(leaders, lead, 2)
+    assert next(looks) == seen[13], "it was superseded at the 13th look"
 
 
 @pytest.mark.skipif(
     not hasattr(time, "pthread_getcpuclockid"), reason="no clock tells how long another thread computes"
 )
-def test_the_clock_of_the_thread_at_work_goes_on_while_it_computes() -> None:
-    crew: LeaderThreads[str] = LeaderThreads()
+def test_the_clock_of_the_leader_goes_on_while_it_computes(folder: pathlib.Path) -> None:
     looked = []
 
-    def work(kept: list[str]) -> None:
-        before = crew._used_seconds()
-        while crew._used_seconds() == before:
-            pass
-        looked.append(before)
-        crew.end()
+    with leader_threads(folder) as (leaders, _):
 
-    crew.run(work)
+        def lead() -> None:
+            before = leaders._used_seconds()
+            while leaders._used_seconds() == before:
+                pass
+            looked.append(before)
+            leaders.end()
+
+        leaders.run(lead)
     assert looked[0] > 0.0
 
 
-def test_a_stopped_clock_reports_no_time() -> None:
-    """The thread at work may have ended when the other one looks."""
-    crew: LeaderThreads[str] = LeaderThreads()
-    crew._clock = -1
-    assert crew._used_seconds() == 0.0
+def test_a_stopped_clock_reports_no_time(folder: pathlib.Path) -> None:
+    """The leader may have ended when the follower looks."""
+    with leader_threads(folder) as (leaders, _):
+        leaders._clock = -1
+        assert leaders._used_seconds() == 0.0
 
 
-def test_where_there_is_no_such_clock_a_thread_counts_as_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_there_is_no_such_clock_a_thread_counts_as_waiting(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delattr(time, "pthread_getcpuclockid", raising=False)
-    crew: LeaderThreads[str] = LeaderThreads()
-    crew.run(lambda _: crew.end())
-    assert crew._used_seconds() == 0.0
+    with leader_threads(folder) as (leaders, _):
+        leaders.run(leaders.end)
+        assert leaders._used_seconds() == 0.0
