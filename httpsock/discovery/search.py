@@ -58,6 +58,10 @@ class FoundDevice(NamedTuple):
     identity: str
 
 
+class DescriptionError(Exception):
+    """A device's description is not used, for the reason in the message."""
+
+
 # All devices on the network of an interface, or one address.
 Destination = Interface | tuple[Any, ...]
 
@@ -69,18 +73,19 @@ def discover(
 
     *trace* receives an event for each call. Raises OSError if no search can be sent.
     """
+    emit: Emit = trace.server if trace else discard
     answers: dict[str, tuple[str, Datagram]] = {}
     for address, datagram in search(target, destinations, seconds, trace):
         identity = datagram.identity
-        if identity in answers and trace:
-            trace.server("repeated", {"identity": visible(identity)})
+        if identity in answers:
+            emit("repeated", {"identity": visible(identity)})
         elif len(answers) < _MAX_DEVICES:
-            answers.setdefault(identity, (address, datagram))
+            answers[identity] = address, datagram
     with Client(timeouts=ClientTimeouts(whole=_DESCRIPTION_SECONDS), redirects=0, trace=trace) as client:
         deadline = time.monotonic() + _ALL_DESCRIPTIONS_SECONDS
         for address, datagram in answers.values():
             # Many slow descriptions together would take too long.
-            yield identify(client if time.monotonic() < deadline else None, address, datagram)
+            yield identify(client if time.monotonic() < deadline else None, address, datagram, emit)
 
 
 def search(
@@ -167,33 +172,41 @@ def _parse_answer(octets: bytes, emit: Emit) -> Datagram:
     return datagram
 
 
-def identify(client: Client | None, address: str, datagram: Datagram) -> FoundDevice:
-    """Return the device at *address*, from its *datagram* and from the description that *client* downloads."""
-    name, shown = datagram.field("usn"), datagram.field("location")
+def identify(client: Client | None, address: str, datagram: Datagram, emit: Emit = discard) -> FoundDevice:
+    """Return the device at *address*, from its *datagram* and from the description that *client* downloads.
+
+    *client* is None if the time for descriptions is over. *emit* receives the reason why a description is skipped.
+    """
+    name, url = datagram.field("usn"), datagram.field("location")
     try:
-        location = _seen_from_here(parse_url(shown), address)
-    except UrlError:
-        pass
-    else:
-        # A device must not make us connect to another host, or leave the local network.
-        is_trusted = is_near(address) and _is_same(location.host, address)
-        described = parse_description(_get(client, location) if client and is_trusted else b"")
-        name = described.name or name
-        shown = str(_seen_from_here(described.page(location) or location, address))
-    return FoundDevice(name[:_MAX_CHARACTERS], shown, address, datagram.field("server"), datagram.identity)
+        location = _seen_from_here(parse_url(url), address)
+        url = str(location)
+        description = parse_description(_download(client, location, address))
+        name = description.name or name
+        url = str(_seen_from_here(description.page(location) or location, address))
+    except (OSError, ResponseError, UrlError, DescriptionError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        emit("skip", {"identity": visible(datagram.identity[:_MAX_CHARACTERS]), "message": visible(reason)})
+    return FoundDevice(name[:_MAX_CHARACTERS], url, address, datagram.field("server"), datagram.identity)
 
 
-def _get(client: Client, location: Url) -> bytes:
-    """Return the description at *location*, or b"" if it is missing, too long or too slow."""
+def _download(client: Client | None, location: Url, address: str) -> bytes:
+    """Return the description at *location*. Raises DescriptionError, OSError or ResponseError with the reason."""
+    # A device must not make us connect to another host, or leave the local network.
+    if not is_near(address):
+        raise DescriptionError(f"{address} is not on a local network")
+    if not _is_same(location.host, address):
+        raise DescriptionError(f"LOCATION names the host {location.host}, not {address}")
+    if client is None:
+        raise DescriptionError(f"the descriptions of other devices took {_ALL_DESCRIPTIONS_SECONDS:g} s")
     octets = b""
-    try:
-        with client.get(str(location)) as response:
-            for part in response if response.status == 200 else ():
-                octets += part
-                if len(octets) > _DESCRIPTION_OCTETS:
-                    return b""
-    except (OSError, ResponseError, UrlError):
-        return b""
+    with client.get(str(location)) as response:
+        if response.status != 200:
+            raise DescriptionError(f"the response has the status {response.status}, not 200")
+        for part in response:
+            octets += part
+            if len(octets) > _DESCRIPTION_OCTETS:
+                raise DescriptionError(f"the description is longer than {_DESCRIPTION_OCTETS} bytes")
     return octets
 
 

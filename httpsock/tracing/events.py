@@ -67,6 +67,7 @@ FORMATS = {
     "refuse": "refuse {status} {phrase}",
     "ignore": "ignore it",
     "repeated": "repeated: {identity} has answered already",
+    "skip": "skip the description of {identity}: {message}",
     "send": "send {octets}",
     "sendto": "sendto {octets} to {address}",
     "sendfile": "sendfile {octets}",
@@ -104,7 +105,7 @@ _INDENT = "      "
 
 _NAME, _FAINT, _IN, _OUT, _WRONG, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[32m", "\x1b[1;31m", "\x1b[0m"
 _COLOURS = {">": _IN, "<": _OUT, "!": _WRONG, "=": _FAINT}
-_WRONG_EVENTS = ("timeout", "refuse", "ignore", "cut", "lost")
+_WRONG_EVENTS = ("timeout", "refuse", "ignore", "skip", "cut", "lost")
 # The character for each octet in a dump.
 _PRINTABLE = bytes(octet if 0x20 <= octet < 0x7F else ord(".") for octet in range(256))
 _not_visible = re.compile(rb"[^ -\[\]-~]")

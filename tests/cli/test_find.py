@@ -155,3 +155,10 @@ def test_a_device_that_answers_twice_is_reported(capfd: Captured) -> None:
     with devices(NAMELESS, NAMELESS) as port:
         assert find(port, "-v") == 0
     assert re.search(r"  repeated: uuid:1 has answered already\n", capfd.readouterr().err)
+
+
+def test_the_trace_says_why_a_description_is_skipped(capfd: Captured) -> None:
+    with devices(NAMELESS) as port:
+        assert find(port, "-v") == 0
+    error = capfd.readouterr().err
+    assert error.endswith('  skip the description of uuid:1: the URL "nowhere" does not begin with http://\n')

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by si
 ROOT = PACKAGE.parent
 SECTION = (PACKAGE / "tracing" / "README.md").read_text(encoding="utf-8").partition("\n## In the browser")[0]
 CLOSE = "Connection: close"
-OF_CLIENTS = {"getaddrinfo", "connect", "repeated"}
+OF_CLIENTS = {"getaddrinfo", "connect", "repeated", "skip"}
 OF_DATAGRAMS = {"join", "recvfrom", "ignore", "sendto"}
 
 

@@ -1,6 +1,8 @@
 """The search: the devices found by a deadline, also where datagrams are lost, doubled and overtaken."""
 
 import contextlib
+import errno
+import os
 import pathlib
 import re
 import socket
@@ -117,6 +119,16 @@ def identified(location: str, address: str = TO) -> FoundDevice:
         return identify(client, address, device(location))
 
 
+def reason_to_skip(location: str, address: str = TO, seconds: float = 5.0) -> str:
+    """Return why the description at *location* is not used, as the trace says; the device has no other name."""
+    told = Told()
+    with Client(redirects=0, timeouts=ClientTimeouts(whole=seconds)) as client:
+        assert identify(client, address, device(location), told.server).name == "uuid:1::a"
+    (skipped,) = told.events
+    assert (skipped.name, skipped.attributes["identity"]) == ("skip", "uuid:1")
+    return str(skipped.attributes["message"])
+
+
 def described(*answers: bytes, at: str = "description.xml") -> FoundDevice:
     """Return what is found of a device whose description is the response *answers*; its port is left out."""
     with playing(*map(answering, answers)) as url:
@@ -191,33 +203,57 @@ def test_any_description_gives_a_name(octets: bytes, name: str | None) -> None:
 
 
 @each_row(
-    "response",
+    ("response", "reason"),
     [
         pytest.param(
-            b"HTTP/1.1 302 FoundDevice\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", id="a redirect"
+            b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+            "the response has the status 302, not 200",
+            id="a redirect",
         ),
         pytest.param(
-            b"HTTP/1.1 404 Not FoundDevice\r\nContent-Length: 30\r\n\r\n<friendlyName>B</friendlyName>", id="an error"
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 30\r\n\r\n<friendlyName>B</friendlyName>",
+            "the response has the status 404, not 200",
+            id="an error",
         ),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<friendlyName>B</friendlyName>", id="a part"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", id="no framing"),
-        pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000, id="interim responses without end"),
-        pytest.param(b"what?\r\n", id="no response"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<friendlyName>B</friendlyName>",
+            "the connection ended after 30 of 99 bytes of content (RFC 9112 §8)",
+            id="a part",
+        ),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            r'chunk line "zz\x0d\x0a" is not a hexadecimal size, extensions and CRLF (RFC 9112 §7.1)',
+            id="no framing",
+        ),
+        pytest.param(
+            b"HTTP/1.1 100 Continue\r\n\r\n" * 2000,
+            "there are more than 60 interim responses (RFC 9110 §15.2)",
+            id="interim responses without end",
+        ),
+        pytest.param(
+            b"what?\r\n", 'the response begins with "what?", not with "HTTP/" (RFC 9112 §4)', id="no response"
+        ),
     ],
 )
-def test_a_malformed_description_gives_no_name(response: bytes) -> None:
-    assert described(response).name == "uuid:1::a"
+def test_a_malformed_response_is_skipped_with_the_reason(response: bytes, reason: str) -> None:
+    with playing(answering(response)) as location:
+        assert reason_to_skip(location) == reason
 
 
-def test_a_description_without_end_is_given_up() -> None:
+def test_a_description_that_is_too_long_is_skipped() -> None:
+    with playing(answering(ok(bytes(65_537)))) as location:
+        assert reason_to_skip(location) == "the description is longer than 65536 bytes"
+
+
+def test_a_slow_description_is_skipped() -> None:
     def trickle(connected: socket.socket) -> None:
         connected.recv(1000)
         connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n<friendlyName>A</friendlyName>")
         # Until the client closes.
         connected.recv(1000)
 
-    with playing(trickle) as location, Client(redirects=0, timeouts=ClientTimeouts(whole=0.2)) as client:
-        assert identify(client, TO, device(location)).name == "uuid:1::a"
+    with playing(trickle) as location:
+        assert reason_to_skip(location, seconds=0.2) == "the exchange was not complete within 0.2 s"
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
@@ -233,14 +269,22 @@ def test_any_answer_and_any_description_make_a_device(parts: list[bytes], addres
 
 
 def test_a_device_cannot_point_to_another_host() -> None:
-    """The description is asked for only where the answer came from: here, nobody is asked at all."""
-    assert identified("http://localhost:1/").name == "uuid:1::a"
+    """The client downloads the description only from the address that the answer came from."""
+    assert reason_to_skip("http://localhost:1/") == "LOCATION names the host localhost, not 127.0.0.1"
+    assert reason_to_skip("http://127.0.0.2:1/") == "LOCATION names the host 127.0.0.2, not 127.0.0.1"
     assert identified("http://127.0.0.2:1/") == FoundDevice("uuid:1::a", "http://127.0.0.2:1/", TO, "b", "uuid:1")
 
 
-@each_row("location", ["nowhere", "http://127.0.0.1:1/"])
-def test_a_device_without_a_description_is_named_by_its_number(location: str) -> None:
-    assert identified(location).name == "uuid:1::a"
+@each_row(
+    ("location", "reason"),
+    [
+        ("nowhere", 'the URL "nowhere" does not begin with http://'),
+        ("http://127.0.0.1:1/", os.strerror(errno.ECONNREFUSED)),
+        ("http://127.0.0.1:1/\x9b2J", os.strerror(errno.ECONNREFUSED)),
+    ],
+)
+def test_a_device_without_a_description_has_its_number_as_its_name(location: str, reason: str) -> None:
+    assert reason_to_skip(location) == reason
 
 
 @each_row("address", ["8.8.8.8", "2606:4700::1111", "192.0.2.1", "0.0.0.0", "fd00::1"])
@@ -249,9 +293,9 @@ def test_a_description_beyond_the_local_network_is_not_asked_for(address: str) -
     host = f"[{address}]" if ":" in address else address
     told = Told()
     with Client(redirects=0, trace=told) as client:
-        found = identify(client, address, device(f"http://{host}:1/"))
+        found = identify(client, address, device(f"http://{host}:1/"), told.server)
     assert (found.name, found.url) == ("uuid:1::a", f"http://{host}:1/")
-    assert told.events == []
+    assert [event.attributes["message"] for event in told.events] == [f"{address} is not on a local network"]
 
 
 def test_a_zone_that_a_device_gives_is_replaced_by_ours() -> None:
@@ -261,8 +305,8 @@ def test_a_zone_that_a_device_gives_is_replaced_by_ours() -> None:
 # --- each device of a search ----------------------------------------------------------------------------------------
 
 
-def discovered(port: int) -> list[FoundDevice]:
-    return list(discover(ROOT_DEVICE, [(TO, port)], 0.3))
+def discovered(port: int, trace: Told | None = None) -> list[FoundDevice]:
+    return list(discover(ROOT_DEVICE, [(TO, port)], 0.3, trace))
 
 
 def test_more_devices_than_a_network_has_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,14 +317,16 @@ def test_more_devices_than_a_network_has_are_dropped(monkeypatch: pytest.MonkeyP
 
 def test_slow_descriptions_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that answers for many devices would delay the client for each."""
-    monkeypatch.setattr(search_module, "_ALL_DESCRIPTIONS_SECONDS", -1.0)
+    monkeypatch.setattr(search_module, "_ALL_DESCRIPTIONS_SECONDS", 0.0)
+    told = Told()
     with socket.create_server((TO, 0)) as silent:
         location = f"http://{TO}:{silent.getsockname()[1]}/"
         with devices(NAMELESS.replace(b"nowhere", location.encode())) as port:
-            assert discovered(port) == [FoundDevice("uuid:1::a", location, TO, "b", "uuid:1")]
+            assert discovered(port, told) == [FoundDevice("uuid:1::a", location, TO, "b", "uuid:1")]
         silent.settimeout(0)
         with pytest.raises(BlockingIOError):
             silent.accept()
+    assert told.events[-1].attributes["message"] == "the descriptions of other devices took 0 s"
 
 
 # --- where datagrams are lost, doubled and overtaken ----------------------------------------------------------------
