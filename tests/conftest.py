@@ -13,10 +13,8 @@ import pytest
 
 import httpsock
 from tests.support import PATIENCE_SECONDS
+from tests.support.folder import ALPHABET, HELLO, LARGE, LONG_AGO
 from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
-
-# A time stamp long enough ago that a file with it may be kept in memory and has a date that is a strong validator.
-LONG_AGO = 1_700_000_000
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -32,10 +30,10 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     """A document root with a few files, all last modified long ago."""
     root = tmp_path / "root"
     (root / "sub").mkdir(parents=True)
-    (root / "hello.txt").write_bytes(b"Hello, socket.\n")
+    (root / "hello.txt").write_bytes(HELLO)
     (root / "empty.txt").write_bytes(b"")
-    (root / "alphabet.txt").write_bytes(b"abcdefghijklmnopqrstuvwxyz")
-    (root / "large.bin").write_bytes(bytes(range(256)) * 1024)
+    (root / "alphabet.txt").write_bytes(ALPHABET)
+    (root / "large.bin").write_bytes(LARGE)
     (root / "sub" / "index.html").write_bytes(b"<!DOCTYPE html><title>sub</title>\n")
     for file in root.rglob("*"):
         os.utime(file, (LONG_AGO, LONG_AGO))

@@ -38,6 +38,7 @@ from httpsock.discovery.announcer import Announcer
 from httpsock.discovery.search import search
 from httpsock.discovery.ssdp import ROOT_DEVICE, format_search
 from httpsock.tracing.events import TextFormatter
+from tests.support import free_port
 from tests.support.trace import Told as Heard
 from tests.support.trace import Traced, alike
 
@@ -51,7 +52,7 @@ PATIENCE_SECONDS = 60
 # --- Recording ------------------------------------------------------------------------------------------------------
 
 
-def get(*arguments: str) -> str:
+def trace_get(*arguments: str) -> str:
     """Return the trace that ``httpsock get`` prints on standard error."""
     command = [sys.executable, "-m", "httpsock", "get", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_SECONDS, check=True)
@@ -63,11 +64,11 @@ def record_tcp(port: int) -> dict[str, str]:
     with Traced(WWW, port=port) as server:
         url = f"http://127.0.0.1:{server.port}/"
         hello = url + "hello.txt"
-        client = get("-v", hello)
-        get(hello, url + "files/colours.csv")
-        get("-I", hello)
-        get("-H", "Range: bytes=0-4", hello)
-        get("-H", f"If-None-Match: {etag_of('hello.txt')}", hello)
+        client = trace_get("-v", hello)
+        trace_get(hello, url + "files/colours.csv")
+        trace_get("-I", hello)
+        trace_get("-H", "Range: bytes=0-4", hello)
+        trace_get("-H", f"If-None-Match: {etag_of('hello.txt')}", hello)
         ask(server.port, b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nAccept : text/plain\r\n\r\n")
     with Traced(WWW, port=port, wants_octets=True) as other:
         ask(other.port, b"GET /hello.txt HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nConnection: close\r\n\r\n")
@@ -111,7 +112,7 @@ def record_search() -> dict[str, str]:
 
 def record_udp() -> dict[str, str]:
     """Return the output of the two UDP programs of www/code: with a receiver, and without one."""
-    port = free_port()
+    port = str(free_port(socket.SOCK_DGRAM))
     sender = on_port("udp_sender.py", port)
     with subprocess.Popen(on_port("udp_receiver.py", port), stdout=subprocess.PIPE, text=True) as receiver:
         # Datagrams are lost until the receiver is bound.
@@ -122,13 +123,6 @@ def record_udp() -> dict[str, str]:
         receiver.terminate()
     told = {"receiver": received, "sender": answered, "unanswered": run(sender)}
     return {name: re.sub(rf"\b{port}\b", "9001", text) for name, text in told.items()}
-
-
-def free_port() -> str:
-    """Return a free port for datagrams."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def on_port(name: str, port: str) -> list[str]:

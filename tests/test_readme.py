@@ -27,6 +27,7 @@ from httpsock.server.connection_limit import _RESERVED_DESCRIPTORS
 from httpsock.server.process import MAX_DESCRIPTORS
 from httpsock.server.server import _BACKLOG
 from tests.benchmarks.arguments import _parser as benchmark_arguments
+from tests.support import get
 from tests.support.tools import tool
 from tests.support.trace import alike
 
@@ -323,10 +324,6 @@ def exchange(port: int, octets: bytes) -> tuple[int, dict[str, str], bytes, sock
     return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read(), connected
 
 
-def request(path: str, *field_lines: str) -> bytes:
-    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *field_lines, "", ""]).encode()
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM, and symlinks only for some")
 def test_each_row_of_the_comparison_with_http_server_is_true(shared: pathlib.Path) -> None:
     rows = re.findall(r"(?m)^\| (.*) \| (.*) \| (.*) \|$", README.partition("## Why not")[2].partition("\n## ")[0])
@@ -342,14 +339,14 @@ def test_each_row_of_the_comparison_with_http_server_is_true(shared: pathlib.Pat
 
 def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
     """Yield what the server at *port* does in each row of the table, in its words; the last row ends it."""
-    status, fields, content, connected = exchange(port, request("/hello.txt", "Range: bytes=0-4"))
+    status, fields, content, connected = exchange(port, get("/hello.txt", "Range: bytes=0-4"))
     connected.close()
     yield {b"Hello": f"{status}, five bytes", b"Hello, socket.\n": f"{status}, the whole file"}[content]
-    status, _, content, connected = exchange(port, request("/hello.txt", f"If-None-Match: {fields.get('etag', '*')}"))
+    status, _, content, connected = exchange(port, get("/hello.txt", f"If-None-Match: {fields.get('etag', '*')}"))
     connected.close()
     yield f"{status}, all of it again" if content else f"{status}, no content"
     for path in ("/.git/config", "/link.txt"):
-        status, _, _, connected = exchange(port, request(path))
+        status, _, _, connected = exchange(port, get(path))
         connected.close()
         yield str(status)
     bound = subprocess.run([tool("ss"), "-Hltn", f"sport = :{port}"], check=True, capture_output=True, text=True)
@@ -359,9 +356,9 @@ def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
     connected.close()
     says_why = b"field line 1" in content and b"RFC 9112" in content
     yield f"{status}, with the line, the reason and the RFC's section" if says_why else str(status)
-    _, _, _, connected = exchange(port, request("/hello.txt"))
+    _, _, _, connected = exchange(port, get("/hello.txt"))
     with connected, contextlib.suppress(ConnectionError):
-        connected.sendall(request("/hello.txt"))
+        connected.sendall(get("/hello.txt"))
         yield "answered" if connected.recv(1) else "the connection is closed"
     yield from download_while_it_is_terminated(run, port)
 
@@ -369,7 +366,7 @@ def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
 def download_while_it_is_terminated(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
     """Yield whether a download that has begun is finished after SIGTERM."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connected:
-        connected.sendall(request("/large.bin"))
+        connected.sendall(get("/large.bin"))
         received = len(connected.recv(65536))
         run.send_signal(signal.SIGTERM)
         with contextlib.suppress(ConnectionError):

@@ -18,6 +18,7 @@ from httpsock.files import cache, document_root
 from httpsock.tracing.events import FORMATS
 from tests import site
 from tests.site import PAGES, TRACES, WWW
+from tests.support import free_port
 
 STYLE = (WWW / "style.css").read_text(encoding="utf-8")
 SCRIPT = (WWW / "script.js").read_text(encoding="utf-8")
@@ -109,7 +110,7 @@ def test_live_events_read_as_those_on_the_terminal_do() -> None:
 
 
 def test_the_server_of_six_steps_answers_the_client_of_five() -> None:
-    port = free_port()
+    port = str(free_port())
     with subprocess.Popen(site.on_port("tcp_server.py", port), stdout=subprocess.PIPE, text=True) as server:
         client = site.on_port("tcp_client.py", port)
         # Until it listens, connections are refused.
@@ -119,12 +120,6 @@ def test_the_server_of_six_steps_answers_the_client_of_five() -> None:
         said, _ = server.communicate(timeout=60)
     assert done.stdout == "HELLO, SOCKET\n"
     assert said.startswith("connection from ('127.0.0.1', ")
-
-
-def free_port() -> str:
-    """Return a TCP port that was free just now."""
-    with httpsock.Server(WWW, hosts=["127.0.0.1"], port=0) as server:
-        return str(server.port)
 
 
 def test_a_request_written_by_hand_is_answered() -> None:

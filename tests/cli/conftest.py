@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from tests.cli.programs import FILM_OCTETS
+from tests.support.folder import FILM_OCTETS
 
 
 @pytest.fixture

@@ -11,9 +11,6 @@ import pytest
 from tests.support.program import COMMAND, Program
 from tests.support.tools import tool
 
-# More than the sockets of a connection can hold, so that a download is under way until its client has read it.
-FILM_OCTETS = 64 * 1024 * 1024
-
 
 @contextlib.contextmanager
 def taken_port(host: str = "127.0.0.1") -> Iterator[int]:
@@ -42,8 +39,8 @@ def cannot_serve(program: Program) -> str:
     return error.removeprefix("httpsock: ").removesuffix("\n")
 
 
-def without_privileges() -> list[str]:
-    """Return the command for the program where the owner of everything may do no more than other owners."""
+def unprivileged_command() -> list[str]:
+    """Return the command that runs the program without the privileges of root."""
     if os.geteuid() != 0:
         return COMMAND
     return [tool("setpriv"), "--inh-caps=-all", "--bounding-set=-all", *COMMAND]

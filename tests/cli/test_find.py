@@ -22,14 +22,14 @@ from tests.support.rows import each_row
 Captured = pytest.CaptureFixture[str]
 
 
-def find(port: int, *arguments: str) -> int:
+def run_find(port: int, *arguments: str) -> int:
     return main(["find", "--to", f"{TO}:{port}", "--seconds", "1", *arguments])
 
 
 def test_each_device_is_printed_once_and_never_obeyed(capsys: Captured) -> None:
     evil = NAMELESS.replace(b"uuid:1::a", b"uuid:2\xc2\x9b2J")
     with devices(NAMELESS, evil, NAMELESS) as port:
-        assert find(port) == 0
+        assert run_find(port) == 0
     out, error = capsys.readouterr()
     assert out == "uuid:1::a  nowhere  127.0.0.1\nuuid:2\\x9b2J  nowhere  127.0.0.1\n"
     assert error == ""
@@ -37,7 +37,7 @@ def test_each_device_is_printed_once_and_never_obeyed(capsys: Captured) -> None:
 
 def test_a_status_line_without_a_phrase_is_found_and_traced(capfd: Captured) -> None:
     with devices(b"HTTP/1.1 200\r\n\r\n", NAMELESS.replace(b" OK", b"")) as port:
-        assert find(port, "--trace") == 0
+        assert run_find(port, "--trace") == 0
     out, error = capfd.readouterr()
     assert out == "uuid:1::a  nowhere  127.0.0.1\n"
     assert "Traceback" not in error
@@ -45,7 +45,7 @@ def test_a_status_line_without_a_phrase_is_found_and_traced(capfd: Captured) -> 
 
 def test_as_json_each_device_is_one_object(capsys: Captured) -> None:
     with devices(NAMELESS) as port:
-        assert find(port, "--json", "--all") == 0
+        assert run_find(port, "--json", "--all") == 0
     assert json.loads(capsys.readouterr().out) == {
         "name": "uuid:1::a", "url": "nowhere", "address": TO, "server": "b", "identity": "uuid:1"
     }  # fmt: skip
@@ -87,7 +87,7 @@ def test_an_interrupt_is_130(interruptible: None) -> None:
 
 def test_a_search_without_result_is_1(capsys: Captured) -> None:
     with devices() as port:
-        assert find(port) == 1
+        assert run_find(port) == 1
     assert capsys.readouterr() == ("", "")
 
 
@@ -133,7 +133,7 @@ def test_one_device_is_given_by_its_address(text: str, expected: tuple[object, .
 
 def test_a_search_beside_a_get_in_one_trace(tmp_path: pathlib.Path, capfd: Captured) -> None:
     with Announcer(str(tmp_path / "folder"), [TO], 8000, group_port=0) as running:
-        assert find(running.group_port, "--trace=json") == 0
+        assert run_find(running.group_port, "--trace=json") == 0
     events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     calls = [(event["connection"], event["event"]) for event in events]
     asked = [(0, "socket"), (0, "sendto"), (0, "sendto"), (0, "wait")]
@@ -153,12 +153,12 @@ def test_without_a_network_the_system_is_asked_for_one(monkeypatch: pytest.Monke
 
 def test_a_device_that_answers_twice_is_reported(capfd: Captured) -> None:
     with devices(NAMELESS, NAMELESS) as port:
-        assert find(port, "-v") == 0
+        assert run_find(port, "-v") == 0
     assert re.search(r"  repeated: uuid:1 has answered already\n", capfd.readouterr().err)
 
 
 def test_the_trace_says_why_a_description_is_skipped(capfd: Captured) -> None:
     with devices(NAMELESS) as port:
-        assert find(port, "-v") == 0
+        assert run_find(port, "-v") == 0
     error = capfd.readouterr().err
     assert error.endswith('  skip the description of uuid:1: the URL "nowhere" does not begin with http://\n')

@@ -12,7 +12,7 @@ from httpsock.cli.serve import _DEFAULT_PORTS, _print_urls
 from httpsock.server.activation import InheritedSockets
 from httpsock.server.addresses import local_addresses
 from httpsock.server.server import url_of
-from tests.cli.programs import cannot_serve, need_address, taken_port, without_privileges
+from tests.cli.programs import cannot_serve, need_address, taken_port, unprivileged_command
 from tests.support import connect, get, receive_all
 from tests.support.program import ENVIRONMENT, Start
 
@@ -84,7 +84,7 @@ def test_too_few_descriptors_are_said_in_a_sentence(start: Start, processes: str
 def test_a_folder_that_may_not_be_read_is_said_in_a_sentence(start: Start, folder: pathlib.Path) -> None:
     (folder / "sub").chmod(0)
     try:
-        assert cannot_serve(start("sub", command=without_privileges())) == "this user may not read the folder 'sub'."
+        assert cannot_serve(start("sub", command=unprivileged_command())) == "this user may not read the folder 'sub'."
     finally:
         (folder / "sub").chmod(0o700)
 
@@ -93,7 +93,7 @@ def test_a_port_that_may_not_be_bound_is_said_in_a_sentence(start: Start) -> Non
     first_free = pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
     if first_free.exists() and int(first_free.read_text()) <= 1:
         pytest.skip("this system lets anybody bind any port")
-    program = start("--port", "1", command=without_privileges())
+    program = start("--port", "1", command=unprivileged_command())
     assert cannot_serve(program) == "this user may not bind port 1; choose a port from 1024 on."
 
 

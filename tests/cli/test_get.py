@@ -17,15 +17,15 @@ import pytest
 
 import httpsock
 from httpsock.__main__ import main
-from tests.support import PATIENCE_SECONDS
+from tests.support import PATIENCE_SECONDS, receive_head, reset
 from tests.support.program import COMMAND, ENVIRONMENT
 from tests.support.rows import each_row
-from tests.support.servers import answering, ok, playing, receive_head, reset
+from tests.support.servers import answering, ok, playing
 
 Captured = pytest.CaptureFixture[bytes]
 
 
-def get(*arguments: str) -> int:
+def run_get(*arguments: str) -> int:
     return main(["get", *arguments])
 
 
@@ -39,24 +39,24 @@ def said(captured: Captured) -> tuple[bytes, str]:
 
 
 def test_the_content_goes_to_standard_output_as_it_is(server: httpsock.Server, capfdbinary: Captured) -> None:
-    assert get(server.url + "large.bin") == 0
+    assert run_get(server.url + "large.bin") == 0
     assert said(capfdbinary) == (bytes(range(256)) * 1024, "")
 
 
 def test_several_urls_follow_one_another(server: httpsock.Server, capfdbinary: Captured) -> None:
-    assert get(server.url + "hello.txt", server.url + "alphabet.txt", server.url + "empty.txt") == 0
+    assert run_get(server.url + "hello.txt", server.url + "alphabet.txt", server.url + "empty.txt") == 0
     assert said(capfdbinary) == (b"Hello, socket.\nabcdefghijklmnopqrstuvwxyz", "")
 
 
 def test_with_i_the_head_comes_first_as_it_was_received(capfdbinary: Captured) -> None:
     answer = ok(b"hello", "X: \xe9")
     with playing(answering(answer)) as url:
-        assert get("-i", url) == 0
+        assert run_get("-i", url) == 0
     assert said(capfdbinary) == (answer, "")
 
 
 def test_with_capital_i_the_head_comes_alone(server: httpsock.Server, capfdbinary: Captured) -> None:
-    assert get("-I", server.url + "alphabet.txt") == 0
+    assert run_get("-I", server.url + "alphabet.txt") == 0
     out, error = said(capfdbinary)
     assert out.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"\r\nContent-Length: 26\r\n" in out
@@ -67,7 +67,7 @@ def test_with_capital_i_the_head_comes_alone(server: httpsock.Server, capfdbinar
 @pytest.mark.parametrize("option", ["-v", "--verbose", "--trace", "--trace=text"])
 def test_with_v_each_call_and_both_heads_are_told(option: str, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello", "Set-Cookie: secret"))) as url:
-        assert get(option, url, "--header", "Authorization: secret") == 0
+        assert run_get(option, url, "--header", "Authorization: secret") == 0
     out, error = said(capfdbinary)
     assert out == b"hello"
     address = url.removeprefix("http://").removesuffix("/")
@@ -96,7 +96,7 @@ def test_with_v_each_call_and_both_heads_are_told(option: str, capfdbinary: Capt
 
 
 def test_as_json_each_call_is_one_object(server: httpsock.Server, capfdbinary: Captured) -> None:
-    assert get("--trace=json", server.url + "hello.txt") == 0
+    assert run_get("--trace=json", server.url + "hello.txt") == 0
     events = [json.loads(line) for line in said(capfdbinary)[1].splitlines()]
     calls = ["getaddrinfo", "socket", "connect", "send", "recv", "parse", "content", "close"]
     assert [event["event"] for event in events] == calls
@@ -114,7 +114,7 @@ def test_a_trace_without_standard_error_goes_nowhere(server: httpsock.Server, tm
 
 def test_content_goes_to_files_in_turn(server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     urls = [server.url + name for name in ("hello.txt", "alphabet.txt", "empty.txt")]
-    assert get("-o", str(tmp_path / "a"), "-i", "-o", "-", *urls) == 0
+    assert run_get("-o", str(tmp_path / "a"), "-i", "-o", "-", *urls) == 0
     out, error = said(capfdbinary)
     assert (tmp_path / "a").read_bytes() == b"Hello, socket.\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "root"]
@@ -125,7 +125,7 @@ def test_content_goes_to_files_in_turn(server: httpsock.Server, tmp_path: pathli
 
 def test_no_name_comes_from_the_server(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello", 'Content-Disposition: attachment; filename="/etc/passwd"'))) as url:
-        assert get("-o", str(tmp_path / "mine"), url) == 0
+        assert run_get("-o", str(tmp_path / "mine"), url) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
     assert said(capfdbinary) == (b"", "")
 
@@ -146,7 +146,7 @@ def test_no_name_comes_from_the_server(tmp_path: pathlib.Path, capfdbinary: Capt
 def test_the_method_follows_from_the_arguments(arguments: list[str], expected: bytes) -> None:
     seen: list[bytes] = []
     with playing(answering(ok(), seen=seen)) as url:
-        assert get(*arguments, url) == 0
+        assert run_get(*arguments, url) == 0
     assert seen[0].startswith(expected + b" / HTTP/1.1\r\n")
 
 
@@ -162,7 +162,7 @@ def test_content_is_sent(data: str, tmp_path: pathlib.Path, monkeypatch: pytest.
 
     given = {"text": "ä=b", "file": f"@{tmp_path / 'file'}", "standard input": "@-"}[data]
     with playing(take) as url:
-        assert get("--data", given, "--header", "Content-Type: text/plain", url) == 0
+        assert run_get("--data", given, "--header", "Content-Type: text/plain", url) == 0
     assert seen[0].startswith(b"POST / HTTP/1.1\r\n")
     assert seen[0].endswith(b"Content-Length: 4\r\n\r\n" + ("ä=b".encode() if data == "text" else b"a\0b\n"))
 
@@ -202,7 +202,7 @@ def test_content_is_sent(data: str, tmp_path: pathlib.Path, monkeypatch: pytest.
 )
 def test_a_wrong_argument_is_2(arguments: list[str], reason: str, capfdbinary: Captured) -> None:
     with pytest.raises(SystemExit) as left:
-        get(*arguments)
+        run_get(*arguments)
     out, error = said(capfdbinary)
     assert (left.value.code, out) == (2, b"")
     assert error.startswith("httpsock get: ")
@@ -212,12 +212,12 @@ def test_a_wrong_argument_is_2(arguments: list[str], reason: str, capfdbinary: C
 
 
 def fails(captured: Captured, url: str, code: int, sentence: str, *arguments: str) -> None:
-    assert get(*arguments, url) == code
+    assert run_get(*arguments, url) == code
     assert said(captured)[1] == f"httpsock get: {url}: {sentence}\n"
 
 
 def test_a_host_without_address_is_6(capfdbinary: Captured) -> None:
-    assert get(f"http://{'a' * 64}/") == 6
+    assert run_get(f"http://{'a' * 64}/") == 6
     assert "the host has no address" in said(capfdbinary)[1]
 
 
@@ -244,7 +244,7 @@ def test_a_server_that_hangs_up_without_a_word_is_18(capfdbinary: Captured) -> N
         reset(connected)
 
     with playing(hang_up) as url:
-        assert get(url) == 18
+        assert run_get(url) == 18
     assert "before any byte of the response" in said(capfdbinary)[1]
 
 
@@ -254,32 +254,32 @@ def test_an_error_is_22_with_fail(option: str, server: httpsock.Server, capfdbin
 
 
 def test_an_error_without_fail_is_a_response_like_any_other(server: httpsock.Server, capfdbinary: Captured) -> None:
-    assert get(server.url + "missing") == 0
+    assert run_get(server.url + "missing") == 0
     assert said(capfdbinary)[0].startswith(b"404 Not Found")
 
 
 def test_an_error_with_fail_leaves_the_file_alone(server: httpsock.Server, tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_bytes(b"good")
-    assert get("--fail", "-o", str(tmp_path / "file"), server.url + "missing") == 22
+    assert run_get("--fail", "-o", str(tmp_path / "file"), server.url + "missing") == 22
     assert (tmp_path / "file").read_bytes() == b"good"
 
 
 def test_a_health_check_is_0_or_22(server: httpsock.Server, capfdbinary: Captured) -> None:
-    assert get("--fail", "--timeout", "20", "-o", os.devnull, server.url + "hello.txt") == 0
-    assert get("--fail", "--timeout", "20", "-o", os.devnull, server.url + "missing") == 22
+    assert run_get("--fail", "--timeout", "20", "-o", os.devnull, server.url + "hello.txt") == 0
+    assert run_get("--fail", "--timeout", "20", "-o", os.devnull, server.url + "missing") == 22
     assert said(capfdbinary)[0] == b""
 
 
 def test_a_write_error_is_23(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello"))) as url:
-        assert get("-o", str(tmp_path / "no" / "file"), url) == 23
+        assert run_get("-o", str(tmp_path / "no" / "file"), url) == 23
     assert "can't be written" in said(capfdbinary)[1]
 
 
 def test_a_closed_standard_output_is_23(capfdbinary: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     with playing(answering(ok(b"hello"))) as url, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", None)
-        assert get(url) == 23
+        assert run_get(url) == 23
     assert "can't write to standard output" in said(capfdbinary)[1]
 
 
@@ -304,8 +304,8 @@ def test_closed_streams_get_the_documented_code(closed: tuple[str, ...], server:
 def test_a_closed_standard_error_has_no_other_effect(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     with playing(answering(ok(b"hello"))) as url, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", None)
-        assert get("-v", "-o", str(tmp_path / "file"), url) == 0
-        assert get("http://127.0.0.1:1/") == 7
+        assert run_get("-v", "-o", str(tmp_path / "file"), url) == 0
+        assert run_get("http://127.0.0.1:1/") == 7
     assert (tmp_path / "file").read_bytes() == b"hello"
 
 
@@ -328,7 +328,7 @@ def test_too_many_redirects_are_47(capfdbinary: Captured) -> None:
 
 def test_a_redirect_to_an_invalid_url_is_47(capfdbinary: Captured) -> None:
     with playing(answering(ok(b"", "Location: http://[::1", status="302 Found"))) as url:
-        assert get(url) == 47
+        assert run_get(url) == 47
     assert 'the redirect to "http://[::1" is invalid: ' in said(capfdbinary)[1]
 
 
@@ -337,11 +337,11 @@ def test_an_unrequested_part_is_8_and_no_file(tmp_path: pathlib.Path, capfdbinar
     part = ok(b"hello", "Content-Range: bytes 0-4/100", status="206 Partial Content")
     for arguments in ([], ["-o", str(tmp_path / "file")]):
         with playing(answering(part)) as url:
-            assert get(url, *arguments) == 8
+            assert run_get(url, *arguments) == 8
     assert "the server sent a part, but the request was for the whole (RFC 9110 §15.3.7)" in said(capfdbinary)[1]
     assert list(tmp_path.iterdir()) == []
     with playing(answering(part)) as url:
-        assert get(url, "--header", "Range: bytes=0-4") == 0
+        assert run_get(url, "--header", "Range: bytes=0-4") == 0
 
 
 def test_a_pipe_may_be_named(server: httpsock.Server) -> None:
@@ -358,7 +358,7 @@ def test_a_link_that_somebody_has_put_there_is_not_followed(
     victim = tmp_path / "victim"
     victim.write_bytes(b"ours")
     (tmp_path / name).symlink_to(victim)
-    code = get(server.url + "hello.txt", "-o", str(tmp_path / "file"))
+    code = run_get(server.url + "hello.txt", "-o", str(tmp_path / "file"))
     assert victim.read_bytes() == b"ours"
     assert code == (23 if name == "file.part" else 0)
 
@@ -373,7 +373,7 @@ def test_the_first_failure_gives_the_exit_code_and_the_rest_goes_on(
     server: httpsock.Server, capfdbinary: Captured
 ) -> None:
     with playing(answering(b"what?\r\n")) as broken:
-        assert get("--fail", server.url + "missing", broken, server.url + "hello.txt") == 22
+        assert run_get("--fail", server.url + "missing", broken, server.url + "hello.txt") == 22
     out, error = said(capfdbinary)
     assert out == b"Hello, socket.\n"
     assert error.count("\n") == 2
@@ -392,7 +392,7 @@ def test_a_download_goes_on_where_it_broke_off(
     pathlib.Path(path + ".part").write_bytes(b"abcdefghij")
     note = {"url": whole, "source": whole, "validator": tag, "coding": "", "length": 26}
     pathlib.Path(path + ".resume").write_text(json.dumps(note))
-    assert get("-C", "-v", "-o", path, whole) == 0
+    assert run_get("-C", "-v", "-o", path, whole) == 0
     error = said(capfdbinary)[1]
     assert "> Range: bytes=10-\n" in error
     assert "< Content-Range: bytes 10-25/26\n" in error
@@ -404,9 +404,9 @@ def test_an_interrupted_download_is_reported_and_resumed(tmp_path: pathlib.Path,
     seen: list[bytes] = []
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(rest, seen=seen)) as url:
         path = str(tmp_path / "file")
-        assert get("-o", path, url) == 18
+        assert run_get("-o", path, url) == 18
         assert f"httpsock get: {path}.part has 3 bytes; resume it with -C.\n" in said(capfdbinary)[1]
-        assert get("-C", "-o", path, url) == 0
+        assert run_get("-C", "-o", path, url) == 0
     assert b'\r\nRange: bytes=3-\r\nIf-Range: "a"\r\n' in seen[0]
     assert pathlib.Path(path).read_bytes() == b"hello"
     assert said(capfdbinary) == (b"", "")
@@ -416,8 +416,8 @@ def test_a_file_whose_part_is_gone_is_downloaded_anew(tmp_path: pathlib.Path, ca
     gone = ok(b"", "Content-Range: bytes */2", status="416 Range Not Satisfiable")
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(gone), answering(ok(b"hi"))) as url:
         path = str(tmp_path / "file")
-        assert get("-o", path, url) == 18
-        assert get("-C", "-o", path, url) == 0
+        assert run_get("-o", path, url) == 18
+        assert run_get("-C", "-o", path, url) == 0
     assert pathlib.Path(path).read_bytes() == b"hi"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
@@ -426,7 +426,7 @@ def test_without_a_part_it_says_that_it_begins(
     server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
 ) -> None:
     path = str(tmp_path / "file")
-    assert get("-C", "-o", path, server.url + "hello.txt") == 0
+    assert run_get("-C", "-o", path, server.url + "hello.txt") == 0
     assert said(capfdbinary)[1] == f"httpsock get: {path}.part: no part of a known version to resume; starting over.\n"
 
 
@@ -434,7 +434,7 @@ def test_without_a_part_it_says_that_it_begins(
 def test_an_error_response_leaves_the_part_alone(status: str, tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(ok(b"", status=status))) as url:
         path = str(tmp_path / "file")
-        assert get("-o", path, url) == 18
+        assert run_get("-o", path, url) == 18
         said(capfdbinary)
         fails(capfdbinary, url, 22, f"{status}.", "-C", "-o", path)
     assert pathlib.Path(path + ".part").read_bytes() == b"hel"
@@ -443,7 +443,7 @@ def test_an_error_response_leaves_the_part_alone(status: str, tmp_path: pathlib.
 
 def test_content_without_a_validator_is_not_gone_on_with(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello")[:-2])) as url:
-        assert get("-o", str(tmp_path / "file"), url) == 18
+        assert run_get("-o", str(tmp_path / "file"), url) == 18
     assert "-C" not in said(capfdbinary)[1]
 
 

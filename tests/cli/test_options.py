@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from tests.conftest import LONG_AGO
 from tests.support import connect, get, talk
+from tests.support.folder import LONG_AGO
 from tests.support.program import Start
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")

@@ -7,13 +7,12 @@ import re
 import signal
 import socket
 import sys
-import time
 
 import pytest
 
 import httpsock
-from tests.cli.programs import FILM_OCTETS
-from tests.support import PATIENCE_SECONDS, connect, get, read_answer, receive_all
+from tests.support import PATIENCE_SECONDS, connect, eventually, get, is_refused, read_answer, receive_all
+from tests.support.folder import FILM_OCTETS
 from tests.support.program import COMMAND, Start
 from tests.support.tools import run, tool
 
@@ -92,16 +91,7 @@ def test_while_a_download_finishes_new_clients_are_refused(serving: Start, film:
         first = begin(client, get(film, "Connection: close"))
         program.process.send_signal(signal.SIGTERM)
         wait_until_it_stops(idle)
-        latest = time.monotonic() + PATIENCE_SECONDS
-        is_refused = False
-        while not is_refused and time.monotonic() < latest:
-            try:
-                connect(program.port).close()
-            except ConnectionRefusedError:
-                is_refused = True
-            except ConnectionResetError:
-                continue
-        assert is_refused
+        assert eventually(lambda: is_refused(program.port))
         answer, _ = read_answer(first + receive_all(client))
     assert len(answer.content) == FILM_OCTETS, "refused while the download was still under way, not because it was cut"
 

@@ -15,9 +15,9 @@ from httpsock.client.client import Client, RedirectError, check_request_field, f
 from httpsock.client.connection import ClientTimeouts
 from httpsock.client.url import UrlError, parse_url
 from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
-from tests.support import PATIENCE_SECONDS
+from tests.support import PATIENCE_SECONDS, receive_head
 from tests.support.rows import each_row
-from tests.support.servers import Coroutine, answering, ok, playing, receive_head
+from tests.support.servers import Coroutine, answering, ok, playing
 from tests.support.trace import Told, golden
 
 HERE = parse_url("http://127.0.0.1:8000/where?q=now")

@@ -14,8 +14,8 @@ import pytest
 from httpsock.client.connection import ClientConnection, ClientTimeouts, connect, interleave_families, resolve
 from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
 from httpsock.tracing.sockets import discard
-from tests.support import PATIENCE_SECONDS
-from tests.support.servers import answering, ok, playing, receive_head, reset
+from tests.support import PATIENCE_SECONDS, receive_head, reset
+from tests.support.servers import answering, ok, playing
 from tests.support.trace import Told
 
 V4, V6 = socket.AF_INET, socket.AF_INET6

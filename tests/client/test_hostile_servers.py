@@ -15,7 +15,8 @@ from httpsock.client.download import Download
 from httpsock.client.url import UrlError, parse_url, redirect
 from httpsock.http.request_parser import Content, EndOfContent
 from httpsock.http.response_parser import ResponseError, ResponseHead, ResponseLimits, ResponseParser
-from tests.support.servers import playing, receive_head
+from tests.support import receive_head
+from tests.support.servers import playing
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -15,8 +15,8 @@ import requests
 
 import httpsock
 from httpsock.server.access_log import Exchange
-from tests.conftest import LONG_AGO
 from tests.support import PATIENCE_SECONDS
+from tests.support.folder import LONG_AGO
 from tests.support.tools import run, tool
 
 pytestmark = pytest.mark.tools
@@ -287,7 +287,7 @@ def session() -> Iterator[requests.Session]:
         yield session
 
 
-def get(session: requests.Session, url: str, **field_lines: str) -> requests.Response:
+def fetch(session: requests.Session, url: str, **field_lines: str) -> requests.Response:
     """Return the response to GET, with fields whose names are written with underscores."""
     fields = {name.replace("_", "-"): value for name, value in field_lines.items()}
     return session.get(url, headers=fields, timeout=PATIENCE_SECONDS)
@@ -295,7 +295,7 @@ def get(session: requests.Session, url: str, **field_lines: str) -> requests.Res
 
 def test_requests_stays_on_one_connection(session: requests.Session, server: httpsock.Server) -> None:
     for path in ("hello.txt", "nothing", "sub/", "empty.txt", "large.bin"):
-        get(session, server.url + path)
+        fetch(session, server.url + path)
     adapter = session.get_adapter(server.url)
     assert isinstance(adapter, requests.adapters.HTTPAdapter)
     pools = adapter.poolmanager.pools
@@ -328,12 +328,12 @@ def test_requests_may_leave_in_the_middle_of_a_stream(
         film.truncate(MANY_OCTETS)
     with session.get(server.url + "film.bin", stream=True, timeout=PATIENCE_SECONDS) as response:
         assert next(response.iter_content(1000)) == bytes(1000)
-    assert get(session, server.url + "hello.txt").text == "Hello, socket.\n", "R093: others are served on"
+    assert fetch(session, server.url + "hello.txt").text == "Hello, socket.\n", "R093: others are served on"
 
 
 def test_requests_gets_the_same_fields_with_head(session: requests.Session, server: httpsock.Server) -> None:
     url = server.url + "alphabet.txt"
-    whole = get(session, url)
+    whole = fetch(session, url)
     head = session.head(url, timeout=PATIENCE_SECONDS)
     assert head.content == b""
     # Both may have been made in different seconds.
@@ -350,7 +350,7 @@ def test_requests_gets_the_same_fields_with_head(session: requests.Session, serv
 def test_requests_is_led_to_a_folder(
     session: requests.Session, server: httpsock.Server, path: str, lands_on: str
 ) -> None:
-    response = get(session, server.url + path)
+    response = fetch(session, server.url + path)
     assert [step.status_code for step in response.history] == [301]
     assert response.history[0].headers["Location"] == lands_on
     assert response.status_code == 200
@@ -362,7 +362,7 @@ def test_requests_is_refused_a_post_and_goes_on(session: requests.Session, serve
     assert response.status_code == 405, "R099"
     assert response.headers["Allow"] == "GET, HEAD, OPTIONS", "R100"
     assert "POST is not allowed" in response.text
-    assert get(session, server.url + "hello.txt").status_code == 200, "R054: its content is not taken for a request"
+    assert fetch(session, server.url + "hello.txt").status_code == 200, "R054: its content is not taken for a request"
 
 
 @pytest.mark.parametrize(
@@ -381,14 +381,14 @@ def test_requests_reaches_a_name_through_the_listing(
     (folder / "names").mkdir()
     (folder / "names" / name).write_text(name, encoding="utf-8")
     url = server.url + "names/"
-    (entry,) = get(session, url, Accept="application/json").json()
+    (entry,) = fetch(session, url, Accept="application/json").json()
     assert entry["name"] == name
-    response = get(session, requests.compat.urljoin(url, entry["href"]))
+    response = fetch(session, requests.compat.urljoin(url, entry["href"]))
     assert response.content.decode("utf-8") == name, "R140"
 
 
 def test_requests_gets_a_range(session: requests.Session, server: httpsock.Server) -> None:
-    response = get(session, server.url + "alphabet.txt", Range="bytes=1-3")
+    response = fetch(session, server.url + "alphabet.txt", Range="bytes=1-3")
     assert (response.status_code, response.content) == (206, b"bcd")
     assert response.headers["Content-Range"] == "bytes 1-3/26", "R128"
 
@@ -397,8 +397,8 @@ def test_requests_goes_on_with_a_range_only_while_the_file_is_the_same(
     session: requests.Session, folder: pathlib.Path, server: httpsock.Server
 ) -> None:
     url = server.url + "alphabet.txt"
-    etag = get(session, url).headers["ETag"]
-    assert get(session, url, Range="bytes=20-", If_Range=etag).content == b"uvwxyz"
+    etag = fetch(session, url).headers["ETag"]
+    assert fetch(session, url, Range="bytes=20-", If_Range=etag).content == b"uvwxyz"
     (folder / "alphabet.txt").write_bytes(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    response = get(session, url, Range="bytes=20-", If_Range=etag)
+    response = fetch(session, url, Range="bytes=20-", If_Range=etag)
     assert (response.status_code, response.content) == (200, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"), "R137"

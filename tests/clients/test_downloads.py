@@ -4,13 +4,12 @@ import hashlib
 import os
 import pathlib
 import re
-import subprocess
 
 import pytest
 
 import httpsock
 from httpsock.server.access_log import Exchange
-from tests.support.tools import run, tool
+from tests.support.tools import run, succeed, tool
 
 pytestmark = pytest.mark.tools
 
@@ -29,10 +28,6 @@ def served(tmp_path: pathlib.Path) -> pathlib.Path:
         (folder / name).write_bytes(octets)
         os.utime(folder / name, (LONG_AGO, LONG_AGO))
     return folder
-
-
-def succeed(done: subprocess.CompletedProcess[bytes]) -> None:
-    assert done.returncode == 0, (done.stdout + done.stderr).decode("utf-8", "replace")[-2000:]
 
 
 def names_below(folder: pathlib.Path) -> dict[str, bytes]:

@@ -14,13 +14,9 @@ import pytest
 
 import httpsock
 from httpsock.server.access_log import Exchange
-from tests.support.tools import TOOL_SECONDS, run, tool
+from tests.support.tools import TOOL_SECONDS, run, succeed, tool
 
 pytestmark = pytest.mark.tools
-
-
-def succeed(done: subprocess.CompletedProcess[bytes]) -> None:
-    assert done.returncode == 0, (done.stdout + done.stderr).decode("utf-8", "replace")[-2000:]
 
 
 @pytest.fixture

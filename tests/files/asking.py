@@ -7,14 +7,12 @@ from httpsock.files.handler import respond
 from httpsock.http.grammar import format_http_date
 from httpsock.http.messages import FileSlice, Request, Response
 from httpsock.http.request_parser import parse_head
-from tests.conftest import LONG_AGO
 from tests.support import Answer, finish, read_answer
+from tests.support.folder import LONG_AGO
 
 # Long after any file of a test was made, so that all of them have strong validators and may be kept.
 NOW = 4_000_000_000.0
 BROWSER = "Accept: text/html,application/xhtml+xml,*/*;q=0.8"
-ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
-LARGE = bytes(range(256)) * 1024
 
 
 def octets_of(response: Response) -> bytes:

@@ -5,17 +5,16 @@ The clock is passed in: LATER is long after anything here was made, so that what
 
 import os
 import pathlib
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
 from httpsock.files.document_root import Directory, DocumentRoot, Entry, Tick
 from httpsock.files.representation import Representation
-from tests.conftest import LONG_AGO
+from tests.support.folder import LONG_AGO
 
 LATER = 4_000_000_000.0
-HELLO = b"Hello, socket.\n"
 
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="there, names and links are other than here")
 
@@ -70,23 +69,6 @@ def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> N
     change()
     while (file.stat().st_ctime_ns, file.stat().st_ino) == (before.st_ctime_ns, before.st_ino):
         change()
-
-
-@contextmanager
-def descriptors_left(count: int) -> Iterator[None]:
-    """Let only so many more descriptors be opened while the context lasts, and none of them stay open."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    spare = os.open(os.devnull, os.O_RDONLY)
-    os.close(spare)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + count, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    lowest = os.open(os.devnull, os.O_RDONLY)
-    os.close(lowest)
-    assert lowest == spare, "a descriptor was left open"
 
 
 def rewrite(file: pathlib.Path, octets: bytes) -> None:

@@ -13,8 +13,8 @@ import pytest
 from httpsock.files import document_root
 from httpsock.files.document_root import SMALL_FILE, DocumentRoot, Redirect, Tick
 from httpsock.files.paths import NOT_FOUND
-from tests.conftest import LONG_AGO
 from tests.files.lookup import LATER, Change, changes, make, read, represent, until_the_clock_ticks
+from tests.support.folder import LONG_AGO
 
 # --- What is kept in memory -----------------------------------------------------------------------
 

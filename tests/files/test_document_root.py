@@ -12,8 +12,8 @@ from httpsock.files.document_root import Directory, DocumentRoot, Entry, Redirec
 from httpsock.files.paths import NOT_FOUND
 from httpsock.files.representation import Representation
 from httpsock.http.messages import Refusal, Status
-from tests.conftest import LONG_AGO
 from tests.files.lookup import LATER, listed, make, needs_posix, read, represent
+from tests.support.folder import LONG_AGO
 
 # --- The document root ----------------------------------------------------------------------------
 

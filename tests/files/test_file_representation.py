@@ -10,8 +10,8 @@ import pytest
 from httpsock.files import document_root
 from httpsock.files.document_root import SMALL_FILE, DocumentRoot
 from httpsock.http.messages import FileSlice, Status
-from tests.conftest import LONG_AGO
-from tests.files.lookup import HELLO, LATER, Change, changes, etag_of, make, represent, until_the_clock_ticks
+from tests.files.lookup import LATER, Change, changes, etag_of, make, represent, until_the_clock_ticks
+from tests.support.folder import HELLO, LONG_AGO
 from tests.support.siblings import FORMS, gzipped
 
 # --- Small and large files ------------------------------------------------------------------------

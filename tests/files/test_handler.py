@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import io
-import os
 import pathlib
 import re
 from urllib.parse import urljoin, urlsplit
@@ -17,9 +16,10 @@ from httpsock.files.handler import respond
 from httpsock.http.grammar import format_http_date
 from httpsock.http.messages import RequestError
 from httpsock.http.request_parser import parse_head
-from tests.conftest import LONG_AGO
-from tests.files.asking import ALPHABET, BROWSER, LARGE, MODIFIED, NOW, ask, field_names, respond_to
+from tests.files.asking import BROWSER, MODIFIED, NOW, ask, field_names, respond_to
 from tests.support import get
+from tests.support.folder import ALPHABET, LARGE, LONG_AGO
+from tests.support.processes import open_descriptors
 
 # --- Methods --------------------------------------------------------------------------------------
 
@@ -297,16 +297,6 @@ def test_cache_control_is_the_configured_one(folder: pathlib.Path) -> None:
 
 
 # --- What is true of every answer -----------------------------------------------------------------
-
-
-def open_descriptors() -> set[int]:
-    """Return the file descriptors of this process that are open, as far as tests use any."""
-    found = set()
-    for descriptor in range(512):
-        with contextlib.suppress(OSError):
-            os.fstat(descriptor)
-            found.add(descriptor)
-    return found
 
 
 @pytest.mark.parametrize(

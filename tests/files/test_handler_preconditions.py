@@ -6,9 +6,9 @@ import pytest
 
 from httpsock.files.document_root import DocumentRoot
 from httpsock.http.grammar import format_http_date
-from tests.conftest import LONG_AGO
 from tests.files.asking import MODIFIED, NOW, ask, field_names
 from tests.support import get
+from tests.support.folder import LONG_AGO
 
 FIELDS = ("If-Match", "If-Unmodified-Since", "If-None-Match", "If-Modified-Since")
 

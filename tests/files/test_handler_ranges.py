@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.http.ranges import MAX_RANGES
 from httpsock.http.request_parser import parse_head
-from tests.conftest import LONG_AGO
-from tests.files.asking import ALPHABET, MODIFIED, NOW, ask, respond_to
+from tests.files.asking import MODIFIED, NOW, ask, respond_to
 from tests.support import Answer, get
+from tests.support.folder import ALPHABET, LONG_AGO
 
 
 @pytest.mark.parametrize("path", ["/alphabet.txt", "/large.bin"])

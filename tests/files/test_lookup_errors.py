@@ -6,7 +6,6 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -17,27 +16,14 @@ from httpsock.files.representation import Representation
 from httpsock.http.messages import Refusal, Status
 from tests.files.lookup import (
     LATER,
-    descriptors_left,
     make,
     needs_posix,
     read,
     represent,
     until_the_clock_ticks,
 )
+from tests.support.processes import descriptors_left, without_privileges
 from tests.support.rows import each_row
-
-
-@contextmanager
-def without_privileges() -> Iterator[None]:
-    """Be an ordinary user, without root's permissions, while the context lasts."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from httpsock.files.handler import respond
 from httpsock.files.representation import Representation, etag_of_state
 from httpsock.http.messages import Response, Status
 from httpsock.http.request_parser import parse_head
-from tests.conftest import LONG_AGO
 from tests.support import get
+from tests.support.folder import LONG_AGO
 
 CHANGED_NS = LONG_AGO * 10**9
 

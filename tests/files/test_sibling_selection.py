@@ -8,8 +8,8 @@ import pytest
 
 from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.files.paths import NOT_FOUND
-from tests.conftest import LONG_AGO
-from tests.files.lookup import HELLO, LATER, make, needs_posix, read, represent
+from tests.files.lookup import LATER, make, needs_posix, read, represent
+from tests.support.folder import HELLO, LONG_AGO
 from tests.support.siblings import FORMS, gzipped, zstandard
 
 

@@ -13,8 +13,8 @@ import pytest
 
 import httpsock
 from httpsock.files.siblings import CODINGS, Original, is_proved, may_be_used
-from tests.conftest import LONG_AGO
 from tests.support import get, read_answer, talk
+from tests.support.folder import LONG_AGO
 from tests.support.rows import each_row
 from tests.support.siblings import FORMS, brotli, gzipped, zstandard
 

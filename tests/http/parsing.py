@@ -1,9 +1,7 @@
 """Octets given to a request parser: whole, octet by octet, and in two pieces cut wherever."""
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 
-import pytest
 from hypothesis import settings
 
 from httpsock.http.framing import ContentLimits
@@ -15,7 +13,8 @@ from httpsock.http.request_parser import (
     Pause,
     RequestParser,
 )
-from tests.support.rows import each_row
+from tests.support import get
+from tests.support.cuts import Cut
 
 bounded = settings(derandomize=True, deadline=None, max_examples=200)
 LIMITS = Limits()
@@ -29,30 +28,6 @@ SMALL = Limits(
 ONE_MIB = 1024 * 1024
 
 Outcome = list[Event | Refusal]
-
-
-def whole(octets: bytes) -> Iterator[list[bytes]]:
-    yield [octets] if octets else []
-
-
-def octet_by_octet(octets: bytes) -> Iterator[list[bytes]]:
-    yield [octets[position : position + 1] for position in range(len(octets))]
-
-
-def in_two(octets: bytes) -> Iterator[list[bytes]]:
-    for position in range(0, len(octets) or 1, 1 + len(octets) // 200):
-        yield [piece for piece in (octets[:position], octets[position:]) if piece]
-
-
-Cut = Callable[[bytes], Iterator[list[bytes]]]
-however_cut = each_row(
-    "cut",
-    [
-        pytest.param(whole, id="whole"),
-        pytest.param(octet_by_octet, id="octet by octet"),
-        pytest.param(in_two, id="in two, wherever"),
-    ],
-)
 
 
 def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outcome:
@@ -99,21 +74,15 @@ def refusal_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Refusal:
     return refusal
 
 
-def get(*field_lines: bytes, version: bytes = b"HTTP/1.1") -> bytes:
-    """A GET with a Host and *field_lines*."""
-    return b"\r\n".join([b"GET / " + version, b"Host: a", *field_lines, b"", b""])
+def get_root(*field_lines: bytes, version: str = "HTTP/1.1") -> bytes:
+    """Return a GET for / with a Host and *field_lines*."""
+    return get("/", *field_lines, host="a", version=version)
 
 
 ROOT = Target(TargetForm.ORIGIN, b"/", None, is_encoded=True)
 HOST = ((b"host", b"a"),)
-PLAIN = Request(get(), b"GET / HTTP/1.1", "GET", ROOT, 1, dict(HOST), 0, is_persistent=True)
+PLAIN = Request(get_root(), b"GET / HTTP/1.1", "GET", ROOT, 1, dict(HOST), 0, is_persistent=True)
 
 
 def post(framing: bytes, content: bytes) -> bytes:
     return b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n" + content
-
-
-def cut_at(octets: bytes, positions: list[int]) -> list[bytes]:
-    """The pieces of *octets* between *positions*, none of them empty."""
-    borders = sorted({0, len(octets), *(position % (len(octets) + 1) for position in positions)})
-    return [octets[start:stop] for start, stop in itertools.pairwise(borders)]

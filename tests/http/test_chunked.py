@@ -1,7 +1,5 @@
 """Content of a length, chunks and trailers (RFC 9112 §6.2, §7.1), each whole and cut into octets."""
 
-import itertools
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import pytest
@@ -10,6 +8,7 @@ from hypothesis import strategies as st
 
 from httpsock.http.framing import ChunkedDecoder, ContentLimits, LengthDecoder
 from httpsock.http.messages import Refusal, RequestError, Status
+from tests.support.cuts import Cut, cut_at, however_cut, octet_by_octet
 from tests.support.rows import each_row
 
 bounded = settings(derandomize=True, deadline=None, max_examples=200)
@@ -43,30 +42,6 @@ def decode(decoder: LengthDecoder | ChunkedDecoder, pieces: list[bytes]) -> Outc
         content += decoded.content
         left = left[decoded.used :]
     return Outcome(content, decoder.is_complete, left)
-
-
-def whole(octets: bytes) -> Iterator[list[bytes]]:
-    yield [octets] if octets else []
-
-
-def octet_by_octet(octets: bytes) -> Iterator[list[bytes]]:
-    yield [octets[position : position + 1] for position in range(len(octets))]
-
-
-def in_two(octets: bytes) -> Iterator[list[bytes]]:
-    for position in range(0, len(octets) or 1, 1 + len(octets) // 200):
-        yield [piece for piece in (octets[:position], octets[position:]) if piece]
-
-
-Cut = Callable[[bytes], Iterator[list[bytes]]]
-however_cut = each_row(
-    "cut",
-    [
-        pytest.param(whole, id="whole"),
-        pytest.param(octet_by_octet, id="octet by octet"),
-        pytest.param(in_two, id="in two, wherever"),
-    ],
-)
 
 
 @however_cut
@@ -408,12 +383,6 @@ def chunked_contents(draw: st.DrawFn) -> tuple[bytes, bytes]:
         encoded += b"0" * draw(st.integers(0, 20)) + size.encode() + draw(_extensions) + b"\r\n"
         encoded += chunk + b"\r\n" if chunk else b""
     return b"".join(chunks), encoded + b"".join(draw(st.lists(_trailer, max_size=3))) + b"\r\n"
-
-
-def cut_at(octets: bytes, positions: list[int]) -> list[bytes]:
-    """The pieces of *octets* between *positions*, none of them empty."""
-    borders = sorted({0, len(octets), *(position % (len(octets) + 1) for position in positions)})
-    return [octets[start:stop] for start, stop in itertools.pairwise(borders)]
 
 
 @bounded

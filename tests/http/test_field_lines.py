@@ -13,7 +13,8 @@ from httpsock.http.request_parser import (
     MEANINGFUL_FIELDS,
     parse_head,
 )
-from tests.http.parsing import HOST, LIMITS, SMALL, Cut, get, however_cut, refusal_of, request_of
+from tests.http.parsing import HOST, LIMITS, SMALL, get_root, refusal_of, request_of
+from tests.support.cuts import Cut, however_cut
 from tests.support.rows import each_row
 
 # --- Field lines ----------------------------------------------------------------------------------
@@ -36,7 +37,7 @@ from tests.support.rows import each_row
     ],
 )
 def test_a_field_line_is_taken_apart(cut: Cut, line: bytes, name: bytes, value: bytes) -> None:
-    request = request_of(cut, get(line))
+    request = request_of(cut, get_root(line))
     assert request.field_lines == (*HOST, (name, value))
     assert request.fields == {b"host": b"a"}
     assert request.content_length == 0
@@ -47,7 +48,9 @@ def test_a_field_line_is_taken_apart(cut: Cut, line: bytes, name: bytes, value: 
 def test_the_fields_that_mean_something_are_at_hand(name: bytes, spelling: Callable[[bytes], bytes]) -> None:
     """R041, R043: however they are spelled, and wherever they stand."""
     second, joined = (b"c d", b"c d") if name in SINGLETONS else (b"g", b"c d, g")
-    head = get(b"A: b", spelling(name) + b": \tc d \t", b"X-" + name + b": e", name + b"-x: f", name + b":" + second)
+    head = get_root(
+        b"A: b", spelling(name) + b": \tc d \t", b"X-" + name + b": e", name + b"-x: f", name + b":" + second
+    )
     assert parse_head(head, 100).fields == {b"host": b"a", name: joined}
 
 
@@ -100,7 +103,7 @@ def test_no_field_is_looked_for_that_is_not_at_hand() -> None:
 def test_a_field_line_without_its_grammar_is_refused(cut: Cut, line: bytes, reason: str, section: str) -> None:
     expected = Refusal(Status.BAD_REQUEST, f"field line 2 {reason}", section)
     for limits in (LIMITS, SMALL):
-        assert refusal_of(cut, get(line, b"E: f"), limits) == expected
+        assert refusal_of(cut, get_root(line, b"E: f"), limits) == expected
 
 
 @however_cut
@@ -121,7 +124,7 @@ def test_a_fault_is_named_before_the_head_is_complete(cut: Cut) -> None:
 
 @however_cut
 def test_the_first_of_several_faults_is_named(cut: Cut) -> None:
-    refusal = refusal_of(cut, get(b"B: c", b"D", b"E : f", version=b"HTTP/1.2"))
+    refusal = refusal_of(cut, get_root(b"B: c", b"D", b"E : f", version="HTTP/1.2"))
     assert refusal == Refusal(Status.BAD_REQUEST, 'field line 3 "D" has no colon', "RFC 9112 §5")
 
 
@@ -138,12 +141,12 @@ def test_the_first_of_several_faults_is_named(cut: Cut) -> None:
             id="R029: no Host",
         ),
         pytest.param(
-            get(b"Host: a"),
+            get_root(b"Host: a"),
             Refusal(Status.BAD_REQUEST, "there is more than one Host field line", "RFC 9112 §3.2"),
             id="R030: two Hosts",
         ),
         pytest.param(
-            get(b"HOST: b", version=b"HTTP/1.0"),
+            get_root(b"HOST: b", version="HTTP/1.0"),
             Refusal(Status.BAD_REQUEST, "there is more than one Host field line", "RFC 9112 §3.2"),
             id="R030: two Hosts in HTTP/1.0",
         ),
@@ -158,37 +161,37 @@ def test_the_first_of_several_faults_is_named(cut: Cut) -> None:
             id="R027: a target for another method",
         ),
         pytest.param(
-            get(b"Content-Length: 5", b"Content-Length: 5"),
+            get_root(b"Content-Length: 5", b"Content-Length: 5"),
             Refusal(Status.BAD_REQUEST, "there is more than one Content-Length field line", "RFC 9112 §6.3"),
             id="R050: two equal lengths",
         ),
         pytest.param(
-            get(b"Content-Length: 5", b"content-length: 6"),
+            get_root(b"Content-Length: 5", b"content-length: 6"),
             Refusal(Status.BAD_REQUEST, "there is more than one Content-Length field line", "RFC 9112 §6.3"),
             id="R049: two different lengths",
         ),
         pytest.param(
-            get(b"Content-Length: 5, 5"),
+            get_root(b"Content-Length: 5, 5"),
             Refusal(Status.BAD_REQUEST, 'Content-Length is "5, 5", not one decimal number', "RFC 9112 §6.3"),
             id="R050: a list of lengths",
         ),
         pytest.param(
-            get(b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+            get_root(b"Content-Length: 5", b"Transfer-Encoding: chunked"),
             Refusal(Status.BAD_REQUEST, "both Transfer-Encoding and Content-Length", "RFC 9112 §6.1"),
             id="R059: framed twice",
         ),
         pytest.param(
-            get(b"Transfer-Encoding: chunked", version=b"HTTP/1.0"),
+            get_root(b"Transfer-Encoding: chunked", version="HTTP/1.0"),
             Refusal(Status.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request", "RFC 9112 §6.1"),
             id="R060: a coding in HTTP/1.0",
         ),
         pytest.param(
-            get(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"),
+            get_root(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"),
             Refusal(Status.BAD_REQUEST, 'Transfer-Encoding "chunked, chunked" applies chunked twice', "RFC 9112 §6.1"),
             id="R061: chunked on two lines",
         ),
         pytest.param(
-            get(b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked"),
+            get_root(b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked"),
             Refusal(
                 Status.NOT_IMPLEMENTED,
                 'Transfer-Encoding "gzip, chunked" has a coding that is not implemented',
@@ -226,7 +229,7 @@ def test_no_quote_hides_that_the_client_closes(connection: str) -> None:
 @each_row("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
 def test_a_singleton_that_stands_twice_is_one_if_both_say_the_same(cut: Cut, name: str) -> None:
     """R148."""
-    request = request_of(cut, get(f"{name}: a, b".encode(), b"Accept: c", f"{name.lower()}:a, b\t".encode()))
+    request = request_of(cut, get_root(f"{name}: a, b".encode(), b"Accept: c", f"{name.lower()}:a, b\t".encode()))
     assert request.fields[name.lower().encode()] == b"a, b"
 
 
@@ -235,5 +238,5 @@ def test_a_singleton_that_stands_twice_is_one_if_both_say_the_same(cut: Cut, nam
 @each_row("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
 def test_a_singleton_with_two_values_says_neither_nor_both_joined(cut: Cut, name: str, values: tuple[str, ...]) -> None:
     """R148: RFC 9110 §13.1.3, §13.1.4 ("appears to be a list of dates": ignored)."""
-    request = request_of(cut, get(*(f"{name}: {value}".encode() for value in values)))
+    request = request_of(cut, get_root(*(f"{name}: {value}".encode() for value in values)))
     assert request.fields[name.lower().encode()] == b""

@@ -8,6 +8,7 @@ from httpsock.http.grammar import format_http_date
 from httpsock.http.messages import Request
 from httpsock.http.preconditions import Validators, Verdict, evaluate, range_applies
 from httpsock.http.request_parser import parse_head
+from tests.support import get
 from tests.support.rows import each_row
 
 # Sun, 06 Nov 1994 08:49:37 GMT, and a moment long after it.
@@ -23,7 +24,7 @@ LATER_DATE = format_http_date(MODIFIED + 1)
 
 def request(*field_lines: str, method: str = "GET") -> Request:
     """Return a request with these field lines besides Host."""
-    return parse_head("\r\n".join([f"{method} / HTTP/1.1", "Host: a", *field_lines, "", ""]).encode("latin-1"), 100)
+    return parse_head(get("/", *field_lines, method=method), 100)
 
 
 @each_row(

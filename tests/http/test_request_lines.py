@@ -3,7 +3,8 @@
 import pytest
 
 from httpsock.http.messages import Refusal, Status
-from tests.http.parsing import LIMITS, SMALL, Cut, get, however_cut, refusal_of, request_of
+from tests.http.parsing import LIMITS, SMALL, get_root, refusal_of, request_of
+from tests.support.cuts import Cut, however_cut
 from tests.support.rows import each_row
 
 
@@ -18,14 +19,14 @@ def test_any_token_is_a_method(cut: Cut, method: bytes) -> None:
 @each_row(
     ("version", "minor_version"),
     [
-        pytest.param(b"HTTP/1.0", 0, id="HTTP/1.0"),
-        pytest.param(b"HTTP/1.1", 1, id="HTTP/1.1"),
-        pytest.param(b"HTTP/1.2", 1, id="R011: a higher minor version is taken for 1.1"),
-        pytest.param(b"HTTP/1.9", 1, id="R011: the highest is taken for 1.1"),
+        pytest.param("HTTP/1.0", 0, id="HTTP/1.0"),
+        pytest.param("HTTP/1.1", 1, id="HTTP/1.1"),
+        pytest.param("HTTP/1.2", 1, id="R011: a higher minor version is taken for 1.1"),
+        pytest.param("HTTP/1.9", 1, id="R011: the highest is taken for 1.1"),
     ],
 )
-def test_a_version_is_understood(cut: Cut, version: bytes, minor_version: int) -> None:
-    assert request_of(cut, get(version=version)).minor_version == minor_version
+def test_a_version_is_understood(cut: Cut, version: str, minor_version: int) -> None:
+    assert request_of(cut, get_root(version=version)).minor_version == minor_version
 
 
 @however_cut
@@ -35,7 +36,7 @@ def test_another_major_version_is_not_spoken(cut: Cut, version: str, field_lines
     """R013: RFC 9110 §15.6.6."""
     reason = f"HTTP/{version} is not supported; use HTTP/1.1"
     expected = Refusal(Status.VERSION_NOT_SUPPORTED, reason, "RFC 9110 §15.6.6")
-    assert refusal_of(cut, get(*field_lines, version=f"HTTP/{version}".encode())) == expected
+    assert refusal_of(cut, get_root(*field_lines, version=f"HTTP/{version}")) == expected
 
 
 @however_cut

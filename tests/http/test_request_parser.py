@@ -15,16 +15,15 @@ from tests.http.parsing import (
     PLAIN,
     ROOT,
     SMALL,
-    Cut,
     Outcome,
-    get,
-    however_cut,
+    get_root,
     outcome_of,
     outcome_of_pieces,
     post,
     refusal_of,
     request_of,
 )
+from tests.support.cuts import Cut, however_cut
 from tests.support.rows import each_row
 
 # --- A request ------------------------------------------------------------------------------------
@@ -55,7 +54,7 @@ def test_a_request_is_understood_however_it_is_cut(cut: Cut) -> None:
 @however_cut
 def test_an_incomplete_head_is_not_answered(cut: Cut) -> None:
     """R047: RFC 9112 §2.2."""
-    octets = get(b"Accept: b")
+    octets = get_root(b"Accept: b")
     for stop in range(1, len(octets)):
         assert outcome_of(cut, octets[:stop]) == [Pause.NEED_DATA]
 
@@ -65,8 +64,8 @@ def test_an_incomplete_head_is_not_answered(cut: Cut) -> None:
     [
         pytest.param(b"", [Pause.CLOSED], id="R093: nothing at all"),
         pytest.param(b"\r\n", [Pause.CLOSED], id="R004: an empty line"),
-        pytest.param(get(), [PLAIN, Pause.CLOSED], id="R092: a request"),
-        pytest.param(get() + b"\r\n", [PLAIN, Pause.CLOSED], id="R004: a request and an empty line"),
+        pytest.param(get_root(), [PLAIN, Pause.CLOSED], id="R092: a request"),
+        pytest.param(get_root() + b"\r\n", [PLAIN, Pause.CLOSED], id="R004: a request and an empty line"),
     ],
 )
 @however_cut
@@ -76,7 +75,7 @@ def test_a_peer_may_end_its_side_between_requests(cut: Cut, octets: bytes, expec
 
 @however_cut
 def test_a_peer_that_ends_its_side_within_a_head_is_refused(cut: Cut) -> None:
-    octets = get()
+    octets = get_root()
     expected = Refusal(Status.BAD_REQUEST, "the connection ended before the head was complete", "RFC 9112 §8")
     for stop in range(1, len(octets)):
         assert outcome_of(cut, octets[:stop], ends=True) == [expected]
@@ -89,19 +88,19 @@ def test_requests_are_given_in_their_order(cut: Cut) -> None:
     post_head = post_line + b"\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
     fields = {b"host": b"a", b"content-length": b"3"}
     post = Request(post_head, post_line, "POST", ROOT, 1, fields, 3, is_persistent=True)
-    assert outcome_of(cut, get() + post_head + b"abc" + b"\r\n" + get(b"b: c") + b"GE") == [
+    assert outcome_of(cut, get_root() + post_head + b"abc" + b"\r\n" + get_root(b"b: c") + b"GE") == [
         PLAIN,
         post,
         Content(b"abc"),
         EndOfContent(),
-        PLAIN._replace(head=get(b"b: c")),
+        PLAIN._replace(head=get_root(b"b: c")),
         Pause.NEED_DATA,
     ]
 
 
 def test_unparsed_input_can_be_read() -> None:
     request_parser = RequestParser(LIMITS)
-    request_parser.receive(get() + b"GET /b")
+    request_parser.receive(get_root() + b"GET /b")
     assert request_parser.next_event() == PLAIN
     assert request_parser.unread == b"GET /b"
     assert request_parser.next_event() is Pause.NEED_DATA
@@ -111,7 +110,7 @@ def test_unparsed_input_can_be_read() -> None:
 def test_a_head_is_the_same_kept_or_not() -> None:
     """R046: a head of usual length is parsed once and kept, a longer one each time."""
     for field_line in (b"b: c", b"b: " + b"c" * 3000, b"b: " + b"c" * 10000):
-        head = get(field_line)
+        head = get_root(field_line)
         assert outcome_of_pieces([head, head]) == [parse_head(head, 100)] * 2 + [Pause.NEED_DATA]
 
 
@@ -122,7 +121,7 @@ def test_a_head_is_the_same_kept_or_not() -> None:
 @each_row("count", [1, 2])
 def test_empty_lines_before_a_request_are_ignored(cut: Cut, count: int) -> None:
     """R004: RFC 9112 §2.2; the count starts anew with each request."""
-    octets = (b"\r\n" * count + get()) * 3
+    octets = (b"\r\n" * count + get_root()) * 3
     assert outcome_of(cut, octets, SMALL) == [PLAIN, PLAIN, PLAIN, Pause.NEED_DATA]
 
 
@@ -130,7 +129,7 @@ def test_empty_lines_before_a_request_are_ignored(cut: Cut, count: int) -> None:
 def test_one_empty_line_too_many_is_refused(cut: Cut) -> None:
     """R004: RFC 9112 §2.2."""
     for limits, maximum in ((SMALL, 2), (LIMITS, 4)):
-        refusal = refusal_of(cut, b"\r\n" * (maximum + 1) + get(), limits)
+        refusal = refusal_of(cut, b"\r\n" * (maximum + 1) + get_root(), limits)
         reason = f"more than {maximum} empty lines before the request line"
         assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
 
@@ -142,20 +141,20 @@ def test_one_empty_line_too_many_is_refused(cut: Cut) -> None:
 @each_row(
     ("octets", "expected"),
     [
-        pytest.param(get(), True, id="R082: HTTP/1.1 persists"),
-        pytest.param(get(b"Connection: close"), False, id="R084: unless close is asked for"),
-        pytest.param(get(b"Connection: Close"), False, id="R084: in any case"),
-        pytest.param(get(b"Connection: keep-alive, ,close"), False, id="R084: anywhere in a list"),
-        pytest.param(get(b"Connection: te", b"Connection: close"), False, id="R084: on any line"),
-        pytest.param(get(b"Connection: closed"), True, id="R084: by that very word"),
-        pytest.param(get(b"Connection: upgrade"), True, id="R082: another option does not matter"),
-        pytest.param(get(b"Connection:"), True, id="R082: nor does an empty one"),
-        pytest.param(get(version=b"HTTP/1.5"), True, id="R082: a higher minor version persists like 1.1"),
-        pytest.param(get(version=b"HTTP/1.0"), False, id="R087: HTTP/1.0 does not persist"),
-        pytest.param(get(b"Connection: x", version=b"HTTP/1.0"), False, id="R087: nor for another option"),
-        pytest.param(get(b"Connection: Keep-Alive", version=b"HTTP/1.0"), True, id="R087: but for keep-alive"),
+        pytest.param(get_root(), True, id="R082: HTTP/1.1 persists"),
+        pytest.param(get_root(b"Connection: close"), False, id="R084: unless close is asked for"),
+        pytest.param(get_root(b"Connection: Close"), False, id="R084: in any case"),
+        pytest.param(get_root(b"Connection: keep-alive, ,close"), False, id="R084: anywhere in a list"),
+        pytest.param(get_root(b"Connection: te", b"Connection: close"), False, id="R084: on any line"),
+        pytest.param(get_root(b"Connection: closed"), True, id="R084: by that very word"),
+        pytest.param(get_root(b"Connection: upgrade"), True, id="R082: another option does not matter"),
+        pytest.param(get_root(b"Connection:"), True, id="R082: nor does an empty one"),
+        pytest.param(get_root(version="HTTP/1.5"), True, id="R082: a higher minor version persists like 1.1"),
+        pytest.param(get_root(version="HTTP/1.0"), False, id="R087: HTTP/1.0 does not persist"),
+        pytest.param(get_root(b"Connection: x", version="HTTP/1.0"), False, id="R087: nor for another option"),
+        pytest.param(get_root(b"Connection: Keep-Alive", version="HTTP/1.0"), True, id="R087: but for keep-alive"),
         pytest.param(
-            get(b"Connection: keep-alive, close", version=b"HTTP/1.0"),
+            get_root(b"Connection: keep-alive, close", version="HTTP/1.0"),
             False,
             id="R084: close is stronger than keep-alive",
         ),
@@ -198,7 +197,7 @@ def test_a_connection_persists_or_not(cut: Cut, octets: bytes, expected: bool) -
 def test_content_is_told_from_the_next_request(
     cut: Cut, octets: bytes, content_length: int | None, events: Outcome
 ) -> None:
-    request, *rest = outcome_of(cut, octets + get())
+    request, *rest = outcome_of(cut, octets + get_root())
     assert isinstance(request, Request)
     assert request.content_length == content_length
     assert (request.content_length != 0) is bool(events)
@@ -227,6 +226,6 @@ def test_content_that_is_cut_short_is_refused(cut: Cut, octets: bytes) -> None:
 @however_cut
 def test_content_that_breaks_its_framing_is_refused(cut: Cut) -> None:
     """R066, R068: RFC 9112 §7.1."""
-    *_, refusal = outcome_of(cut, post(b"Transfer-Encoding: chunked", b"2\r\nab\r\nx\r\n") + get())
+    *_, refusal = outcome_of(cut, post(b"Transfer-Encoding: chunked", b"2\r\nab\r\nx\r\n") + get_root())
     reason = r'chunk line "x\x0d\x0a" is not a hexadecimal size, extensions and CRLF'
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §7.1")

@@ -9,19 +9,8 @@ from httpsock.http.request_parser import (
     RequestParser,
     parse_head,
 )
-from tests.http.parsing import (
-    LIMITS,
-    ONE_MIB,
-    PLAIN,
-    SMALL,
-    Cut,
-    cut_at,
-    get,
-    however_cut,
-    outcome_of_pieces,
-    refusal_of,
-    request_of,
-)
+from tests.http.parsing import LIMITS, ONE_MIB, PLAIN, SMALL, get_root, outcome_of_pieces, refusal_of, request_of
+from tests.support.cuts import Cut, cut_at, however_cut
 from tests.support.rows import each_row
 
 
@@ -47,8 +36,8 @@ def head(length: int, first: bytes = b"GET / HTTP/1.1") -> bytes:
         pytest.param(head(41), SMALL, id="R046: a head just longer than a request line may be"),
         pytest.param(head(100), SMALL, id="R046: a head"),
         pytest.param(head(32768), LIMITS, id="R046: a head of 32 KiB"),
-        pytest.param(get(b"B: 1", b"C: 2"), SMALL, id="R046: field lines"),
-        pytest.param(get(*[b"B:"] * 99), LIMITS, id="R046: a hundred field lines"),
+        pytest.param(get_root(b"B: 1", b"C: 2"), SMALL, id="R046: field lines"),
+        pytest.param(get_root(*[b"B:"] * 99), LIMITS, id="R046: a hundred field lines"),
     ],
 )
 def test_input_just_within_a_limit_passes(cut: Cut, octets: bytes, limits: Limits) -> None:
@@ -108,13 +97,13 @@ def test_input_just_within_a_limit_passes(cut: Cut, octets: bytes, limits: Limit
             id="R044: a head of 32 KiB and one octet",
         ),
         pytest.param(
-            get(b"B: " + b"c" * 100)[:101],
+            get_root(b"B: " + b"c" * 100)[:101],
             SMALL,
             Refusal(Status.FIELDS_TOO_LARGE, "the head is longer than 100 bytes", "RFC 6585 §5"),
             id="R045: a field line without end",
         ),
         pytest.param(
-            get(b"B: 1", b"C: 2", b"D: 3"),
+            get_root(b"B: 1", b"C: 2", b"D: 3"),
             SMALL,
             Refusal(Status.FIELDS_TOO_LARGE, "there are more than 3 field lines", "RFC 6585 §5"),
             id="R044: field lines",
@@ -126,13 +115,13 @@ def test_input_just_within_a_limit_passes(cut: Cut, octets: bytes, limits: Limit
             id="R044: field lines of a short head",
         ),
         pytest.param(
-            get(b"B: 1", b"C: 2", b"no field line"),
+            get_root(b"B: 1", b"C: 2", b"no field line"),
             SMALL,
             Refusal(Status.FIELDS_TOO_LARGE, "there are more than 3 field lines", "RFC 6585 §5"),
             id="R044: field lines, the last one being none",
         ),
         pytest.param(
-            get(*[b"B:"] * 100),
+            get_root(*[b"B:"] * 100),
             LIMITS,
             Refusal(Status.FIELDS_TOO_LARGE, "there are more than 100 field lines", "RFC 6585 §5"),
             id="R044: a hundred and one field lines",
@@ -146,7 +135,7 @@ def test_input_one_byte_past_a_limit_is_refused(cut: Cut, octets: bytes, limits:
 @however_cut
 def test_a_fault_within_a_head_that_is_too_long_is_named(cut: Cut) -> None:
     """R043: the fault comes first, the end of input after it."""
-    refusal = refusal_of(cut, get(b"B : c", b"D: " + b"e" * 100), SMALL)
+    refusal = refusal_of(cut, get_root(b"B : c", b"D: " + b"e" * 100), SMALL)
     assert refusal == Refusal(Status.BAD_REQUEST, "field line 2 has a space before its colon", "RFC 9112 §5.1")
 
 
@@ -178,7 +167,7 @@ def test_a_mebibyte_of_hostile_octets_is_refused(octets: bytes, status: Status) 
 def test_a_mebibyte_of_requests_is_understood() -> None:
     """R090: RFC 9112 §9.3.2."""
     count = 4096
-    assert outcome_of_pieces([get() * count]) == [PLAIN] * count + [Pause.NEED_DATA]
+    assert outcome_of_pieces([get_root() * count]) == [PLAIN] * count + [Pause.NEED_DATA]
 
 
 @each_row("length", [100, 101])

@@ -12,7 +12,8 @@ from httpsock.http.request_parser import (
     _line_faults,
     parse_head,
 )
-from tests.http.parsing import HOST, LIMITS, SMALL, bounded, cut_at, get, octet_by_octet, outcome_of_pieces, post
+from tests.http.parsing import HOST, LIMITS, SMALL, bounded, get_root, outcome_of_pieces, post
+from tests.support.cuts import cut_at, octet_by_octet
 
 _fragment = st.one_of(
     st.sampled_from(
@@ -23,7 +24,7 @@ _fragment = st.one_of(
         [b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\n", b"CONNECT a:1 HTTP/1.1\r\n", b"Host: a\r\n", b"B: c\r\n"]
     ),
     st.sampled_from([b"Content-Length: 2\r\n", b"Transfer-Encoding: chunked\r\n", b"Connection: close\r\n", b" d\r\n"]),
-    st.sampled_from([b"0\r\n\r\n", b"2\r\nab\r\n", b"2;e=f\r\nab\r\n", get(), post(b"Content-Length: 2", b"ab")]),
+    st.sampled_from([b"0\r\n\r\n", b"2\r\nab\r\n", b"2;e=f\r\nab\r\n", get_root(), post(b"Content-Length: 2", b"ab")]),
     st.binary(max_size=3),
 )
 _octets = st.lists(_fragment, max_size=12).map(b"".join)
@@ -37,7 +38,7 @@ def damaged_requests(draw: st.DrawFn) -> bytes:
             [post(b"Content-Length: 2", b"ab"), post(b"Transfer-Encoding: chunked", b"1;a\r\nb\r\n0\r\nC: d\r\n\r\n")]
         )
     )
-    octets = draw(st.sampled_from([b"", b"\r\n"])) + content + get(b"Accept: text/html")
+    octets = draw(st.sampled_from([b"", b"\r\n"])) + content + get_root(b"Accept: text/html")
     for _ in range(draw(st.integers(0, 2))):
         position = draw(st.integers(0, len(octets) - 1))
         octets = octets[:position] + draw(_fragment) + octets[position + draw(st.integers(0, 3)) :]
@@ -99,6 +100,6 @@ def test_a_head_is_passed_by_its_pattern_or_has_a_fault_with_a_name(octets: byte
 def test_field_lines_are_given_as_they_were_sent(sent: list[tuple[bytes, bytes]]) -> None:
     """R035, R040: names in lower case, values as they are but for the whitespace round them."""
     allowed = [(name, bytes(o for o in value if o >= 0x20 and o != 0x7F)) for name, value in sent]
-    request = parse_head(get(*(name + b":" + value for name, value in allowed)), 100)
+    request = parse_head(get_root(*(name + b":" + value for name, value in allowed)), 100)
     assert request.field_lines == (*HOST, *((name.lower(), value.strip(b" ")) for name, value in allowed))
     assert request.fields == dict(HOST)

@@ -11,14 +11,8 @@ from tests.http.malformed import (
     framed,
     line,
 )
-from tests.support import connect, read_answers, receive_all
+from tests.support import connect, get, read_answers, receive_all
 from tests.support.rows import each_row
-
-
-def get(target: bytes, *field_lines: bytes) -> bytes:
-    """Return a GET for *target*."""
-    return b"\r\n".join([b"GET " + target + b" HTTP/1.1", b"Host: localhost", *field_lines, b"", b""])
-
 
 ODD_PATHS = [
     pytest.param(path, status, sentence, id=f"{requirement}: {path.decode('latin-1')[:40]}")

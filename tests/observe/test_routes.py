@@ -9,6 +9,7 @@ import httpsock
 from httpsock.http.messages import Request
 from httpsock.http.request_parser import parse_head
 from httpsock.observe.routes import Stream, is_loopback, may_inspect, respond
+from tests.support import get
 from tests.support.rows import each_row
 
 PACKAGE = pathlib.Path(httpsock.__file__).parent
@@ -18,8 +19,7 @@ PAGE = (PACKAGE / "observe" / "page.html").read_text(encoding="utf-8")
 def request(
     *field_lines: str, target: str = "/.httpsock/", method: str = "GET", host: str = "localhost:8000"
 ) -> Request:
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *field_lines, "", ""]
-    return parse_head("\r\n".join(lines).encode(), 100)
+    return parse_head(get(target, *field_lines, method=method, host=host), 100)
 
 
 # --- Who may ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from .subject import Row, Subject, ask, connect, get, serving, site
+from tests.support import get
+
+from .subject import Row, Subject, ask, connect, serving, site
 
 _CLIENTS = 16
 _SIZES = {"small.bin": 8 << 10, "large.bin": 512 << 10}

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from .subject import get
+from tests.support import get
 
 _CHUNKED = b"POST /hello.txt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 _HEAD = b"GET /hello.txt HTTP/1.1\r\nHost: x\r\n"

@@ -6,7 +6,9 @@ import pathlib
 import re
 import socket
 
-from .subject import Row, ask, connect, get, serving, site
+from tests.support import get
+
+from .subject import Row, ask, connect, serving, site
 
 _SECRET = b"OUTSIDE-THE-ROOT"
 _DOTS = ("..", "%2e%2e", ".%2e", "%2E.", "%252e%252e", "..;", "...", "%c0%ae%c0%ae", "%u002e%u002e", "..%00", "\xff..")

@@ -6,7 +6,9 @@ import socket
 import time
 from contextlib import ExitStack
 
-from .subject import Row, Subject, connect, get, serving, site
+from tests.support import get
+
+from .subject import Row, Subject, connect, serving, site
 
 _LONG = f"X: {'y' * 30_000}"
 # What each connection sends before it falls silent, as much of it as the kernel takes; and the most KiB it may take.

@@ -5,7 +5,9 @@ import os
 import time
 from contextlib import ExitStack
 
-from .subject import Row, Subject, ask, connect, get, serving, site
+from tests.support import get
+
+from .subject import Row, Subject, ask, connect, serving, site
 
 _HELLO = b"Hello, socket.\n"
 

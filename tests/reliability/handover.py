@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
-from tests.support import eventually
+from tests.support import eventually, get
 
-from .subject import PATIENCE_SECONDS, Row, Subject, connect, get, receive_all, serving, site
+from .subject import PATIENCE_SECONDS, Row, Subject, connect, receive_all, serving, site
 
 _OCTETS = 64 << 20
 _CLIENTS = 8

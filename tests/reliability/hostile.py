@@ -5,7 +5,9 @@ import random
 import re
 import time
 
-from .subject import Row, Subject, ask, connect, get, serving, site
+from tests.support import get
+
+from .subject import Row, Subject, ask, connect, serving, site
 
 _HEAD = b"POST /hello.txt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 _SEEDS = (

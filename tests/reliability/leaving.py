@@ -2,9 +2,9 @@
 
 import socket
 
-from tests.support import eventually
+from tests.support import eventually, get, reset
 
-from .subject import Row, Subject, ask, connect, get, reset, serving, site
+from .subject import Row, Subject, ask, connect, serving, site
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 from unittest import mock
 
 import httpsock
+from tests.support import get, reset
 
-from .subject import PYTHON, Row, Subject, ask, connect, get, reset, serving, site
+from .subject import PYTHON, Row, Subject, ask, connect, serving, site
 
 _SWITCHING = (
     PYTHON + " -c 'import sys; sys.setswitchinterval(1e-6); from httpsock.__main__ import main; sys.exit(main())'"

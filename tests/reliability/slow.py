@@ -8,7 +8,9 @@ import statistics
 import time
 from contextlib import ExitStack
 
-from .subject import Row, Subject, connect, get, receive_all, serving, site
+from tests.support import get
+
+from .subject import Row, Subject, connect, receive_all, serving, site
 
 _UNFINISHED = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nX: "
 _SLOW_BODY = get("/hello.txt", "Content-Length: 100000")

@@ -14,9 +14,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from tests.support import free_port
+from tests.support import free_port, get
 
-from .subject import PATIENCE_SECONDS, Row, Subject, ask, get, is_installed, serving, site
+from .subject import PATIENCE_SECONDS, Row, Subject, ask, is_installed, serving, site
 
 _HIDDEN = b"GET /hidden.txt HTTP/1.1\r\nHost: x\r\n\r\n"
 _CHUNKED = b"0\r\n\r\n"

@@ -1,15 +1,13 @@
 """Stopping: running responses arrive whole, no other begins, and cut ones are counted."""
 
-import contextlib
 import signal
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from tests.support import eventually, free_port
+from tests.support import eventually, free_port, get, is_refused
 
-from .subject import Row, ask, connect, get, receive_all, serving, site
+from .subject import Row, ask, connect, receive_all, serving, site
 
 _OCTETS = 64 << 20
 
@@ -31,7 +29,7 @@ def _finish(server: str, count: int) -> list[Row]:
             began = time.monotonic()
             subject.process.send_signal(signal.SIGTERM)
             idle_ended = not idle.recv(1)
-            refused = eventually(lambda: _is_refused(port))
+            refused = eventually(lambda: is_refused(port))
             with ThreadPoolExecutor(count) as pool:
                 answers = list(pool.map(receive_all, clients))
             code = subject.process.wait(20)
@@ -49,15 +47,6 @@ def _finish(server: str, count: int) -> list[Row]:
         Row("exit code", str(code), "0", code == 0),
         Row("restart at once on the same port", f"serves: {again}", "serves", again),
     ]
-
-
-def _is_refused(port: int) -> bool:
-    with contextlib.suppress(ConnectionResetError):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            return True
-    return False
 
 
 def _cut() -> list[Row]:

@@ -138,11 +138,6 @@ def site() -> Iterator[pathlib.Path]:
         yield root
 
 
-def get(path: str, *field_lines: str) -> bytes:
-    """Return the octets of a request for *path*."""
-    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *field_lines, "", ""]).encode()
-
-
 def connect(port: int, octets: bytes = b"", *, buffered: int = 0) -> socket.socket:
     """Return a connection on which *octets* were sent; *buffered* octets make a small window."""
     client = socket.socket()
@@ -179,12 +174,6 @@ def ask(port: int, octets: bytes, *, quiet_seconds: float = 0.0) -> bytes:
                 client.shutdown(socket.SHUT_WR)
         client.settimeout(quiet_seconds or PATIENCE_SECONDS)
         return receive_all(client)
-
-
-def reset(client: socket.socket) -> None:
-    """Close a connection so that the peer is told that it broke off."""
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    client.close()
 
 
 def is_installed(program: str) -> bool:

@@ -14,8 +14,10 @@ import socket
 import statistics
 import time
 
+from tests.support import get
+
 from .constructs import CONSTRUCTS, Construct
-from .subject import PATIENCE_SECONDS, Row, Subject, ask, get, receive_all, serving, site
+from .subject import PATIENCE_SECONDS, Row, Subject, ask, receive_all, serving, site
 
 _ATTACKER, _CLIENT = "127.0.0.2", "127.0.0.3"
 _CONNECTIONS = 200

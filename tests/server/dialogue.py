@@ -16,13 +16,11 @@ from httpsock.server.connection import Connection, Wait
 from httpsock.server.poller import READABLE, WRITABLE
 from httpsock.server.settings import Settings, Timeouts
 from tests.support import Answer, get, read_answers
+from tests.support.folder import ALPHABET
 
 TIMEOUTS = Timeouts(head=10, idle=20, stall=30, content=60, linger=2, linger_total=10)
 MAX_CONTENT = 64
 STARTED = 1000.0
-HELLO = b"Hello, socket.\n"
-ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
-LARGE = bytes(range(256)) * 1024
 MUCH = 10 * 1024 * 1024
 
 

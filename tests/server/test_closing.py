@@ -3,8 +3,9 @@
 import pytest
 
 from httpsock.server.poller import READABLE
-from tests.server.dialogue import HELLO, LARGE, MUCH, TIMEOUTS, Begin, Dialogue, assert_is_over
+from tests.server.dialogue import MUCH, TIMEOUTS, Begin, Dialogue, assert_is_over
 from tests.support import get
+from tests.support.folder import HELLO, LARGE
 
 # --- The client ends its side ---------------------------------------------------------------------
 

@@ -5,19 +5,9 @@ import pathlib
 import pytest
 
 from httpsock.server.poller import READABLE, WRITABLE
-from tests.server.dialogue import (
-    HELLO,
-    LARGE,
-    STARTED,
-    TIMEOUTS,
-    Begin,
-    Dialogue,
-    assert_goes_on,
-    assert_is_over,
-    chunked,
-    post,
-)
+from tests.server.dialogue import STARTED, TIMEOUTS, Begin, Dialogue, assert_goes_on, assert_is_over, chunked, post
 from tests.support import get, read_answers
+from tests.support.folder import HELLO, LARGE
 
 # --- Persistence: RFC 9112 §9.3 -------------------------------------------------------------------
 

@@ -22,12 +22,12 @@ from httpsock.server.connection_limit import ConnectionLimit
 from httpsock.server.event_loop import EventLoop
 from httpsock.server.poller import open_poller
 from httpsock.server.settings import Settings
-from tests.support import PATIENCE_SECONDS, connect, get, read_answers, receive_all, talk
+from tests.support import PATIENCE_SECONDS, connect, get, read_answers, receive_all, receive_answer, reset, talk
+from tests.support.folder import HELLO
 from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of descriptors to lower")
 
-HELLO = b"Hello, socket.\n"
 # A program that serves a folder and, told so, takes all descriptors that are left, or gives them back.
 GREEDY_PROGRAM = """
 import os, sys, httpsock
@@ -110,14 +110,6 @@ def limited(folder: pathlib.Path) -> Iterator[Limit]:
         yield start
 
 
-def receive_one(client: socket.socket) -> bytes:
-    """Return the octets of one small response on a connection that goes on; all there are if it ends."""
-    octets = b""
-    while not octets.endswith(HELLO) and (received := client.recv(65536)):
-        octets += received
-    return octets
-
-
 # --- Few descriptors, many clients ----------------------------------------------------------------
 
 
@@ -127,19 +119,19 @@ def test_those_that_have_been_idle_longest_make_room(limited: Limit) -> None:
     clients = []
     for _ in range(200):
         clients.append(program.connect(get("/hello.txt")))
-        assert receive_one(clients[-1]).endswith(HELLO)
+        assert receive_answer(clients[-1]).content == HELLO
 
     # The first was let go, the last is there.
     assert clients[0].recv(1) == b""
     clients[-1].sendall(get("/hello.txt"))
-    assert receive_one(clients[-1]).endswith(HELLO)
+    assert receive_answer(clients[-1]).content == HELLO
 
 
 def test_two_hundred_simultaneous_clients_are_all_answered(limited: Limit) -> None:
     program = limited(64)
     clients = [program.connect(get("/hello.txt")) for _ in range(200)]
 
-    assert [receive_one(client)[-15:] for client in clients] == [HELLO] * 200
+    assert [receive_answer(client).content for client in clients] == [HELLO] * 200
 
 
 def test_silent_connections_are_evicted_for_active_clients(limited: Limit) -> None:
@@ -147,7 +139,7 @@ def test_silent_connections_are_evicted_for_active_clients(limited: Limit) -> No
     program = limited(64)
     silent = [program.connect() for _ in range(30)]
 
-    assert receive_one(program.connect(get("/hello.txt"))).endswith(HELLO)
+    assert receive_answer(program.connect(get("/hello.txt"))).content == HELLO
     assert silent[0].recv(1) == b""
 
 
@@ -174,7 +166,7 @@ def test_out_of_descriptors_all_the_same_the_idle_make_room(limited: Limit) -> N
     """Whichever program took them: here it is the program that embeds the server."""
     program = limited(64, "-c", GREEDY_PROGRAM)
     idle = program.connect(get("/hello.txt"))
-    assert receive_one(idle).endswith(HELLO)
+    assert receive_answer(idle).content == HELLO
     program.command(b"take")
 
     busy = program.connect(get("/nothing") + b"GET /unfinished")
@@ -185,7 +177,7 @@ def test_out_of_descriptors_all_the_same_the_idle_make_room(limited: Limit) -> N
     waiting = program.connect(get("/hello.txt"))
     assert program.report() == b"not accepting: Too many open files\n"
     program.command(b"release")
-    assert receive_one(waiting).endswith(HELLO)
+    assert receive_answer(waiting).content == HELLO
 
 
 def test_out_of_descriptors_it_does_not_turn_in_circles(limited: Limit) -> None:
@@ -303,13 +295,13 @@ def test_a_network_of_ipv6_counts_as_one_address(
 def test_this_machine_may_have_all_the_room(folder: pathlib.Path, room_for_one: None, address: str) -> None:
     with working(folder, [address] * 3) as (port, reports), connect(port) as first, connect(port) as second:
         first.sendall(get("/hello.txt") + b"GET /unfinished")
-        assert receive_one(first).endswith(HELLO)
+        assert receive_answer(first).content == HELLO
         second.sendall(get("/hello.txt"))
         # It waits for the first one to go.
         assert not select.select([second], [], [], 0.3)[0]
         first.close()
 
-        assert receive_one(second).endswith(HELLO)
+        assert receive_answer(second).content == HELLO
         assert "connection limit of 1 reached" in reports[0]
 
 
@@ -336,8 +328,7 @@ def test_a_request_that_has_arrived_is_not_given_up(folder: pathlib.Path) -> Non
         for connection in (first, second, third):
             connection._sent = 0
         clients[0].sendall(get("/hello.txt"))
-        clients[2].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        clients[2].close()
+        reset(clients[2])
 
         assert worker._evict_idle(tick)
         assert list(worker._connections.values()) == [first, third], "the second was silent, and the third came later"
@@ -409,8 +400,8 @@ def test_a_deadline_may_be_years_away(folder: pathlib.Path) -> None:
     a_century = 100 * 365 * 86_400.0
     with working(folder, ["192.0.2.1"] * 2, Timeouts(idle=a_century)) as (port, _), connect(port) as client:
         client.sendall(get("/hello.txt"))
-        assert receive_one(client).endswith(HELLO)
+        assert receive_answer(client).content == HELLO
         client.sendall(get("/hello.txt"))
-        assert receive_one(client).endswith(HELLO)
+        assert receive_answer(client).content == HELLO
         client.shutdown(socket.SHUT_WR)
         assert receive_all(client) == b""

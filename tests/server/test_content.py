@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.server.dialogue import ALPHABET, HELLO, MAX_CONTENT, Dialogue, assert_goes_on, assert_is_over, chunked, post
+from tests.server.dialogue import MAX_CONTENT, Dialogue, assert_goes_on, assert_is_over, chunked, post
 from tests.support import get
+from tests.support.folder import ALPHABET, HELLO
 
 # --- Expect: RFC 9110 §10.1.1 ---------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.server.dialogue import HELLO, MUCH, TIMEOUTS, Dialogue, assert_is_over
+from tests.server.dialogue import MUCH, TIMEOUTS, Dialogue, assert_is_over
 from tests.support import get
+from tests.support.folder import HELLO
 
 LATE_HEAD = "the head was not complete 10 seconds after its first byte (RFC 9110 §15.5.9)"
 LATE_CONTENT = "the content did not come in time (RFC 9110 §15.5.9)"

@@ -26,9 +26,21 @@ from httpsock.server.access_log import Exchange
 from httpsock.server.event_loop import EventLoop, Log, Report
 from httpsock.server.poller import Poller
 from httpsock.server.settings import Settings
-from tests.support import PATIENCE_SECONDS, connect, get, read_answer, read_answers, receive_all, talk
+from tests.support import (
+    PATIENCE_SECONDS,
+    connect,
+    eventually,
+    get,
+    is_refused,
+    read_answers,
+    receive_all,
+    receive_answer,
+    reset,
+    talk,
+)
+from tests.support.folder import HELLO
+from tests.support.processes import open_descriptors
 
-HELLO = b"Hello, socket.\n"
 # Longer than any test waits.
 AN_HOUR = 3600.0
 
@@ -81,33 +93,6 @@ def employ(folder: pathlib.Path) -> Iterator[Employ]:
         yield start
 
 
-def receive_answer(client: socket.socket) -> bytes:
-    """Return the content of the next response on a connection that goes on."""
-    octets = b""
-    while b"\r\n\r\n" not in octets:
-        octets += client.recv(65536)
-    length = int(octets.partition(b"Content-Length: ")[2].partition(b"\r")[0])
-    while len(octets.partition(b"\r\n\r\n")[2]) < length:
-        octets += client.recv(65536)
-    answer, rest = read_answer(octets)
-    assert rest == b""
-    return answer.content
-
-
-def is_refused(port: int) -> bool:
-    """Return whether, within the time that a test waits for anything, new clients are refused."""
-    latest = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < latest:
-        try:
-            connect(port).close()
-        except ConnectionRefusedError:
-            return True
-        except ConnectionResetError:
-            # The listening socket was closed in between.
-            continue
-    return False
-
-
 # --- Accepting, and turns -------------------------------------------------------------------------
 
 
@@ -118,7 +103,7 @@ def test_more_clients_than_are_accepted_at_a_time_are_all_served(employ: Employ)
         for client in reversed(clients):
             client.sendall(get("/hello.txt"))
 
-        assert [receive_answer(client) for client in clients] == [HELLO] * 60
+        assert [receive_answer(client).content for client in clients] == [HELLO] * 60
 
 
 def test_silent_and_unfinished_clients_delay_no_other_client(employ: Employ) -> None:
@@ -141,8 +126,7 @@ def test_clients_that_leave_at_once_are_forgotten(employ: Employ) -> None:
         connect(employment.port).close()
         with connect(employment.port) as client:
             client.sendall(get("/hello.txt"))
-            # Closing at once, with no time to wait for unread input, resets the connection.
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            reset(client)
 
     assert read_answers(talk(employment.port, get("/hello.txt")))[0].content == HELLO
     assert employment.reports == []
@@ -160,7 +144,7 @@ def test_connections_that_are_postponed_are_all_served_in_the_end(
         clients = [stack.enter_context(connect(employment.port)) for _ in range(30)]
         for client in clients:
             client.sendall(get("/hello.txt"))
-        assert [receive_answer(client) for client in clients] == [HELLO] * 30
+        assert [receive_answer(client).content for client in clients] == [HELLO] * 30
         for client in clients:
             client.sendall(get("/hello.txt") * 3 + get("/hello.txt", "Connection: close"))
         assert [receive_all(client).count(HELLO) for client in clients] == [4] * 30
@@ -190,7 +174,7 @@ def test_each_client_has_a_deadline_of_its_own(employ: Employ) -> None:
         assert late.status == 408
         assert "the head was not complete 0.5 seconds after its first byte" in late.text
         reader.sendall(b"x")
-        assert receive_answer(reader) == bytes(range(256)) * 1024
+        assert receive_answer(reader).content == bytes(range(256)) * 1024
 
 
 def test_a_reader_that_is_given_up_is_reset(employ: Employ, folder: pathlib.Path) -> None:
@@ -232,12 +216,12 @@ def test_a_fault_is_reported_and_ends_one_connection(
     employment = employ()
     with connect(employment.port) as other:
         other.sendall(get("/hello.txt"))
-        assert receive_answer(other) == HELLO
+        assert receive_answer(other).content == HELLO
 
         assert talk(employment.port, get("/fault"), ends=False) == b""
 
         other.sendall(get("/hello.txt"))
-        assert receive_answer(other) == HELLO
+        assert receive_answer(other).content == HELLO
         (report,) = employment.reports
         assert report.startswith("Traceback (most recent call last):")
         assert report.endswith("ZeroDivisionError: a fault of our own\n")
@@ -265,8 +249,8 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
     with connect(employment.port) as first, connect(employment.port) as second:
         first.sendall(get("/hello.txt?first"))
 
-        assert receive_answer(first) == HELLO
-        assert receive_answer(second) == b"changed"
+        assert receive_answer(first).content == HELLO
+        assert receive_answer(second).content == b"changed"
 
 
 def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,9 +275,9 @@ def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, mon
         first.sendall(get("/hello.txt?long"))
         second.sendall(get("/hello.txt"))
 
-        assert receive_answer(second) == HELLO
+        assert receive_answer(second).content == HELLO
         other_is_answered.set()
-        assert receive_answer(first) == HELLO
+        assert receive_answer(first).content == HELLO
 
 
 def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,7 +435,7 @@ def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
             client.settimeout(PATIENCE_SECONDS)
             while not select.select([client], [], [], 0)[0]:
                 worker._run_once()
-            assert receive_answer(client) == HELLO
+            assert receive_answer(client).content == HELLO
 
 
 # --- Stopping -------------------------------------------------------------------------------------
@@ -461,7 +445,7 @@ def test_a_stopped_event_loop_closes_idle_connections(employ: Employ) -> None:
     employment = employ()
     with connect(employment.port) as silent, connect(employment.port) as served:
         served.sendall(get("/hello.txt"))
-        assert receive_answer(served) == HELLO
+        assert receive_answer(served).content == HELLO
         employment.ask_to_stop()
 
         assert receive_all(silent) == receive_all(served) == b""
@@ -494,7 +478,7 @@ def test_a_worker_that_is_stopped_accepts_no_more(employ: Employ, folder: pathli
         beginning = client.recv(1)
         employment.ask_to_stop()
 
-        assert is_refused(employment.port)
+        assert eventually(lambda: is_refused(employment.port))
 
         first, second = read_answers(beginning + receive_all(client))
         assert (first.content, first.field("Connection")) == (large, None)
@@ -563,7 +547,7 @@ def test_an_event_loop_whose_listening_socket_fails_ends_and_holds_no_descriptor
     """That is a fault of our own: accepting on it again and again would not help."""
     settings = Settings(DocumentRoot(folder))
     reports: list[str] = []
-    before = sorted(os.listdir("/dev/fd"))
+    before = open_descriptors()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         worker = open_worker(listener, settings, None, reports.append)
@@ -573,7 +557,7 @@ def test_an_event_loop_whose_listening_socket_fails_ends_and_holds_no_descriptor
             worker.run()
 
     assert raised.value.errno == errno.EINVAL
-    assert sorted(os.listdir("/dev/fd")) == before
+    assert open_descriptors() == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a listening socket is not shut down there")
@@ -587,7 +571,7 @@ def test_a_worker_that_ends_leaves_no_client_waiting(folder: pathlib.Path) -> No
         client.sendall(get("/hello.txt"))
         with ThreadPoolExecutor() as pool:
             ends = pool.submit(worker.run)
-            assert receive_answer(client) == HELLO
+            assert receive_answer(client).content == HELLO
             listener.shutdown(socket.SHUT_RDWR)
             assert isinstance(ends.exception(PATIENCE_SECONDS), OSError)
         assert client.recv(1) == b""

@@ -22,10 +22,9 @@ from httpsock.server.connection import Connection, Wait
 from httpsock.server.leader import LeaderThreads, Superseded
 from httpsock.server.poller import READABLE, open_poller
 from httpsock.server.settings import Settings
-from tests.files.lookup import descriptors_left
-from tests.support import PATIENCE_SECONDS, connect, get, receive_all
-
-HELLO = b"Hello, socket.\n"
+from tests.support import PATIENCE_SECONDS, connect, get, receive_all, receive_answer, reset
+from tests.support.folder import HELLO
+from tests.support.processes import descriptors_left
 
 
 class SlowDisk:
@@ -63,11 +62,8 @@ def serve(folder: object) -> Callable[..., Server]:
 
 
 def receive_hello(client: socket.socket) -> None:
-    octets = b""
-    while not octets.endswith(HELLO):
-        part = client.recv(65536)
-        assert part, octets
-        octets += part
+    """Receive the response to one request for hello.txt."""
+    assert receive_answer(client).content == HELLO
 
 
 def test_connected_clients_are_served_while_a_disk_blocks_another(disk: SlowDisk, serve: Callable[..., Server]) -> None:
@@ -191,8 +187,7 @@ def test_one_that_is_kept_and_fails_ends_alone(serve: Callable[..., Server], dis
         other.sendall(get("/hello.txt"))
         receive_hello(other)
         # Its client leaves meanwhile: its send fails.
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes([1, 0, 0, 0, 0, 0, 0, 0]))
-        slow.close()
+        reset(slow)
         disk.released.set()
 
         other.sendall(get("/hello.txt"))
@@ -234,7 +229,7 @@ def test_every_request_is_answered_however_often_the_leader_changes(
                 for _ in range(20):
                     client.sendall(get("/hello.txt") * (1 + number % 3))
                     for _ in range(1 + number % 3):
-                        receive_exactly(client)
+                        receive_hello(client)
             return 20 * (1 + number % 3)
 
         with ThreadPoolExecutor(16) as clients:
@@ -251,19 +246,6 @@ def switching_often() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
-
-
-def receive_exactly(client: socket.socket) -> None:
-    """Receive exactly one response."""
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        octet = client.recv(1)
-        assert octet, head
-        head += octet
-    content = b""
-    while len(content) < len(HELLO):
-        content += client.recv(len(HELLO) - len(content))
-    assert content == HELLO
 
 
 @contextmanager

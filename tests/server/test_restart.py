@@ -1,6 +1,5 @@
 """SIGHUP: a new process takes over, no request fails, the PID stays, and a failure changes nothing."""
 
-import contextlib
 import http.client
 import os
 import pathlib
@@ -18,7 +17,9 @@ import pytest
 from httpsock.__main__ import main
 from httpsock.server.activation import inherit_sockets
 from httpsock.server.restart import GracefulRestart
-from tests.support import PATIENCE_SECONDS, connect, eventually, get, read_answer, receive_all
+from tests.support import PATIENCE_SECONDS, connect, eventually, get, is_refused, read_answer, receive_all
+from tests.support.folder import FILM_OCTETS, HELLO
+from tests.support.processes import is_alive
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
 
 if not hasattr(os, "posix_spawn"):
@@ -26,10 +27,6 @@ if not hasattr(os, "posix_spawn"):
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process started which")
 in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
-
-HELLO = b"Hello, socket.\n"
-# More than the sockets of a connection can hold, so that a download is under way until its client has read it.
-FILM_OCTETS = 64 * 1024 * 1024
 
 
 def line(program: Program) -> str:
@@ -46,25 +43,6 @@ def hand_over(program: Program) -> int:
     assert words[0] == "httpsock:"
     assert words[3:] == ["has", "taken", "over."]
     return int(words[2])
-
-
-def is_alive(process: int) -> bool:
-    """Return whether there is such a process."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, 0)
-        return True
-    return False
-
-
-def is_refused(port: int) -> bool:
-    """Return whether the port has no listener."""
-    # A client in the queue at the end is reset.
-    with contextlib.suppress(ConnectionResetError):
-        try:
-            connect(port).close()
-        except ConnectionRefusedError:
-            return True
-    return False
 
 
 def children(process: int) -> list[int]:

@@ -13,12 +13,12 @@ from collections.abc import Callable
 import pytest
 
 from httpsock import Server
-from tests.support import connect, get, read_answer, read_answers, receive_all, talk
+from tests.support import connect, get, read_answer, read_answers, receive_all, reset, talk
+from tests.support.folder import HELLO
 from tests.support.program import Start
 
 Serve = Callable[..., Server]
 
-HELLO = b"Hello, socket.\n"
 POISON = get("/hello.txt")
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -270,7 +270,7 @@ def test_a_departed_client_leaves_no_state(serving: Start) -> None:
     before = len(list(descriptors.iterdir()))
     for _ in range(100):
         with connect(program.port) as client:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            reset(client)
         assert read_answers(talk(program.port, CHUNKED + b"5\r\nhe"))[0].status == 400
 
     assert program.ask("/hello.txt").content == HELLO

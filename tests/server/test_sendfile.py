@@ -7,8 +7,9 @@ import pathlib
 
 import pytest
 
-from tests.server.dialogue import LARGE, Begin, Dialogue, assert_goes_on
+from tests.server.dialogue import Begin, Dialogue, assert_goes_on
 from tests.support import get
+from tests.support.folder import LARGE
 
 
 @pytest.mark.parametrize("has_sendfile", [True, False], ids=["sendfile", "read and send"])

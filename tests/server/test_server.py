@@ -18,9 +18,10 @@ import pytest
 from httpsock import Server
 from httpsock.server import server
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, read_answers, receive_all, talk
+from tests.support.folder import HELLO
+from tests.support.processes import open_descriptors
 from tests.support.rows import each_row
 
-HELLO = b"Hello, socket.\n"
 # Longer than any test waits.
 AN_HOUR = 3600.0
 NO_DESCRIPTORS = pytest.mark.skipif(sys.platform == "win32", reason="there are no descriptors to count")
@@ -38,16 +39,13 @@ def system_has_ipv6() -> bool:
 IPV6 = pytest.mark.skipif(not system_has_ipv6(), reason="the system has no IPv6")
 
 
-def open_descriptors() -> list[str]:
-    gc.collect()
-    return sorted(os.listdir("/dev/fd"))
-
-
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
     """Assert that a test leaves no thread and no descriptor behind."""
+    gc.collect()
     threads, descriptors = threading.active_count(), open_descriptors()
     yield
+    gc.collect()
     assert threading.active_count() == threads
     assert open_descriptors() == descriptors
 

@@ -10,15 +10,9 @@ import pytest
 from httpsock.files.document_root import DocumentRoot
 from httpsock.server.poller import WRITABLE
 from httpsock.server.settings import Settings
-from tests.server.dialogue import (
-    LARGE,
-    STARTED,
-    TIMEOUTS,
-    Begin,
-    Dialogue,
-    assert_goes_on,
-)
+from tests.server.dialogue import STARTED, TIMEOUTS, Begin, Dialogue, assert_goes_on
 from tests.support import get, read_answer, read_answers
+from tests.support.folder import LARGE
 
 
 def test_a_client_that_does_not_read_is_given_up(begin: Begin) -> None:

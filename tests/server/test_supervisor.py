@@ -14,29 +14,19 @@ import pytest
 from httpsock import Server
 from httpsock.__main__ import main
 from tests.support import PATIENCE_SECONDS, connect, eventually, get, read_answer, receive_all
+from tests.support.folder import FILM_OCTETS, HELLO
+from tests.support.processes import is_alive
 from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
 from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process has which sockets")
 
-HELLO = b"Hello, socket.\n"
-# More than the sockets of a connection can hold, so that a download is under way until its client has read it.
-FILM_OCTETS = 64 * 1024 * 1024
-
 
 def serving_processes(program: Program) -> list[int]:
     """Return the processes that serve."""
     found = subprocess.run(["pgrep", "-P", str(program.process.pid)], capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
-
-
-def is_alive(process: int) -> bool:
-    """Return whether there is such a process, a zombie being none."""
-    try:
-        return pathlib.Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def connections_of(process: int, port: int) -> int:

@@ -1,7 +1,9 @@
 """Shared by tests: a strict reader of responses, and ways to talk to a server in octets."""
 
+import contextlib
 import re
 import socket
+import struct
 import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -109,14 +111,66 @@ def talk(port: int, octets: bytes, *, ends: bool = True) -> bytes:
         return receive_all(client)
 
 
-def get(path: str, *field_lines: str, method: str = "GET") -> bytes:
-    """Return the octets of a request for *path*."""
-    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *field_lines, "", ""]).encode()
+def receive_head(connected: socket.socket) -> bytes:
+    """Return one head, and leave the octets after it to be received; return a part of it if the peer ends its side."""
+    octets = b""
+    while not octets.endswith(b"\r\n\r\n") and (octet := connected.recv(1)):
+        octets += octet
+    return octets
 
 
-def free_port() -> int:
-    """Return a port that no program listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+def receive_answer(client: socket.socket) -> Answer:
+    """Return the next response to a GET, and leave the octets after it to be received."""
+    octets = receive_head(client)
+    remaining = int(octets.partition(b"\r\nContent-Length: ")[2].partition(b"\r")[0])
+    while remaining:
+        part = client.recv(min(remaining, 65536))
+        assert part, "the connection ends before its response"
+        octets += part
+        remaining -= len(part)
+    answer, rest = read_answer(octets)
+    assert rest == b""
+    return answer
+
+
+def reset(connected: socket.socket) -> None:
+    """Close a connection with a reset, as a program that crashes may."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connected.close()
+
+
+def is_refused(port: int) -> bool:
+    """Return whether a new client is refused: nothing listens on *port*."""
+    # A client in the accept queue is reset when the listening socket closes.
+    with contextlib.suppress(ConnectionResetError):
+        try:
+            connect(port).close()
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
+def octets_of(text: str | bytes) -> bytes:
+    """Return *text* encoded, or the octets that it is already."""
+    return text.encode() if isinstance(text, str) else text
+
+
+def get(
+    target: str | bytes,
+    *field_lines: str | bytes,
+    method: str = "GET",
+    host: str = "localhost",
+    version: str = "HTTP/1.1",
+) -> bytes:
+    """Return the octets of a request for *target*."""
+    request_line = b" ".join([method.encode(), octets_of(target), version.encode()])
+    return b"\r\n".join([request_line, f"Host: {host}".encode(), *map(octets_of, field_lines), b"", b""])
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """Return a port that no program of this machine has bound: a TCP port, or a UDP port for SOCK_DGRAM."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 

@@ -2,11 +2,10 @@
 
 import contextlib
 import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
 
-from tests.support import PATIENCE_SECONDS
+from tests.support import PATIENCE_SECONDS, receive_head
 
 Coroutine = Callable[[socket.socket], object]
 
@@ -39,14 +38,6 @@ def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]
     assert not faults, faults
 
 
-def receive_head(connected: socket.socket) -> bytes:
-    """Return one request without content, or the bytes until the client ended."""
-    octets = b""
-    while not octets.endswith(b"\r\n\r\n") and (more := connected.recv(1)):
-        octets += more
-    return octets
-
-
 def answering(*answers: bytes, seen: list[bytes] | None = None) -> Coroutine:
     """Return a conversation that answers one request without content after the other, and notes what it has seen."""
 
@@ -58,12 +49,6 @@ def answering(*answers: bytes, seen: list[bytes] | None = None) -> Coroutine:
             connected.sendall(answer)
 
     return converse
-
-
-def reset(connected: socket.socket) -> None:
-    """Close a connection with a reset, as a program that crashes may."""
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connected.close()
 
 
 def ok(content: bytes = b"", *field_lines: str, status: str = "200 OK") -> bytes:

@@ -29,3 +29,8 @@ def tool(*names: str) -> str:
 def run(arguments: Sequence[str], folder: pathlib.Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run a program in *folder* with *given* on its standard input; return its exit code and its output."""
     return subprocess.run(arguments, cwd=folder, input=given, capture_output=True, timeout=TOOL_SECONDS, check=False)
+
+
+def succeed(done: subprocess.CompletedProcess[bytes]) -> None:
+    """Assert that a program ended with exit code 0; show the end of its output if not."""
+    assert done.returncode == 0, (done.stdout + done.stderr).decode("utf-8", "replace")[-2000:]

@@ -9,7 +9,6 @@ import os
 import pathlib
 import re
 import socket
-import struct
 import threading
 from typing import Any
 
@@ -24,27 +23,12 @@ from httpsock.server.settings import Settings
 from httpsock.tracing.events import TextFormatter
 from httpsock.tracing.sockets import TracedDatagramSocket, TracedListener, TracedSocket
 from httpsock.tracing.trace import TraceWriter
-from tests.conftest import LONG_AGO
-from tests.support import PATIENCE_SECONDS, connect, get, receive_all, talk
+from tests.support import PATIENCE_SECONDS, connect, get, receive_all, receive_answer, reset, talk
+from tests.support.folder import LONG_AGO
 from tests.support.siblings import gzipped
 from tests.support.trace import Told, Traced, alike, golden
 
 CLOSE = "Connection: close"
-
-
-def receive_one(client: socket.socket) -> bytes:
-    """Return the octets of one response with a short content, on a connection that goes on."""
-    octets = client.recv(65536)
-    length = int(octets.partition(b"Content-Length: ")[2].partition(b"\r")[0])
-    while len(octets.partition(b"\r\n\r\n")[2]) < length:
-        octets += client.recv(65536)
-    return octets
-
-
-def reset(client: socket.socket) -> None:
-    """Close a connection so that the peer is told to forget it."""
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
 
 
 def collapsed(told: str) -> str:
@@ -69,7 +53,7 @@ def test_two_requests_on_one_connection(folder: pathlib.Path, settled: None) -> 
     with Traced(folder) as server, connect(server.port) as client:
         for _ in range(2):
             client.sendall(get("/hello.txt"))
-            receive_one(client)
+            receive_answer(client)
         client.shutdown(socket.SHUT_WR)
         assert receive_all(client) == b""
     assert server.conversations == golden("keep-alive")
@@ -84,7 +68,7 @@ def test_a_request_that_is_refused(folder: pathlib.Path) -> None:
 def test_a_head_that_does_not_come_in_time(folder: pathlib.Path) -> None:
     with Traced(folder, timeouts=Timeouts(head=0.05)) as server, connect(server.port) as client:
         client.sendall(b"GET /hello.txt HTTP/1.1\r\nHos")
-        receive_one(client)
+        receive_answer(client)
         client.shutdown(socket.SHUT_WR)
         assert receive_all(client) == b""
     assert server.conversations == golden("timed-out")
@@ -124,7 +108,7 @@ def test_a_connection_that_the_peer_resets(folder: pathlib.Path) -> None:
     with Traced(folder) as server:
         client = connect(server.port)
         client.sendall(get("/hello.txt"))
-        receive_one(client)
+        receive_answer(client)
         reset(client)
         # The next client is accepted after it.
         with connect(server.port) as other:
@@ -219,7 +203,7 @@ def test_unwanted_content(folder: pathlib.Path) -> None:
 def test_content_is_waited_for_as_such(folder: pathlib.Path) -> None:
     with Traced(folder, timeouts=Timeouts(stall=0.05)) as server, connect(server.port) as client:
         client.sendall(get("/hello.txt", "Content-Length: 20", method="POST") + b"xxx")
-        receive_one(client)
+        receive_answer(client)
     told = server.conversations
     assert "  wait for content, at most 0.05 s\n" in told
     assert "  timeout after 0.05 s of waiting for content\n" in told
@@ -313,7 +297,7 @@ def test_only_requests_for_some_paths_are_traced(folder: pathlib.Path) -> None:
         with connect(server.port) as client:
             for path in ("/hello.txt", "/alphabet.txt", "/sub/", "/a-b"):
                 client.sendall(get(path))
-                receive_one(client)
+                receive_answer(client)
         talk(server.port, b"GET /a b HTTP/1.1\r\n\r\n")
         talk(server.port, b"GET /hello.txt b HTTP/1.1\r\n\r\n")
         talk(server.port, b"")

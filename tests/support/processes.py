@@ -1,0 +1,62 @@
+"""Processes, as the operating system sees them, and the limits that it sets them."""
+
+import os
+import pathlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+
+def is_alive(process: int) -> bool:
+    """Return whether *process* is running; a zombie has ended."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = pathlib.Path(f"/proc/{process}/stat")
+    try:
+        return status.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        # It ended just now, or this system has no /proc.
+        return not pathlib.Path("/proc/self").exists()
+
+
+def open_descriptors() -> set[int]:
+    """Return the open descriptors of this process, as far as tests use any."""
+    found = set()
+    for descriptor in range(512):
+        with suppress(OSError):
+            os.fstat(descriptor)
+            found.add(descriptor)
+    return found
+
+
+@contextmanager
+def descriptors_left(count: int) -> Iterator[None]:
+    """Let only *count* more descriptors be opened until the block ends; then they must all be closed."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.open(os.devnull, os.O_RDONLY)
+    os.close(spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare + count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    assert lowest == spare, "a descriptor was left open"
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Be an ordinary user, without root's permissions, until the block ends."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
