@@ -1,5 +1,6 @@
 """The benchmarks' own pure parts, and one tiny run. No test here judges a time."""
 
+import gzip
 import io
 import pathlib
 from typing import Any
@@ -9,8 +10,8 @@ import pytest
 from tests.support.rows import each_row
 from tests.support.tools import tool
 
-from .benchmarks import charts, environment, files, load, measure, micro, peers, processes, report, workloads
-from .benchmarks.answers import Answer, Expected, WrongAnswerError, read_answer
+from .benchmarks import charts, environment, files, load, measure, micro, peers, processes, report, ticks, workloads
+from .benchmarks.answers import Answer, Expected, WrongAnswerError, read_answer, with_validators
 from .benchmarks.launch import Stage
 
 SMALL = workloads.BY_KEY["1k"]
@@ -68,8 +69,9 @@ def test_wrong_answers_do_not_pass(counts: load.Counts, reason: str) -> None:
 
 @pytest.mark.parametrize("workload", workloads.WORKLOADS, ids=lambda workload: workload.key)
 def test_each_request_is_whole_and_has_no_blank_left_to_fill(workload: workloads.Workload) -> None:
-    for request in workloads.requests_of(workload, 8000, "If-None-Match: x\r\n"):
-        octets = workloads.numbered(request, 1)
+    allowed = Answer(200, {"etag": '"x"'}, b"", 1)
+    for request in workloads.requests_of(workload, 8000):
+        octets = workloads.numbered(with_validators(request, lambda request: allowed), 1)
         assert octets.endswith(b"\r\n\r\n")
         assert b"{" not in octets
 
@@ -81,7 +83,59 @@ def test_the_browsers_head_has_some_600_octets() -> None:
 
 def test_a_script_for_wrk_numbers_requests_that_must_differ() -> None:
     script = load.lua(SMALL, EXPECTED._replace(requests=["GET /?{n} HTTP/1.1\r\n\r\n"]), 4096)
-    assert 'pieces, n = {"GET /?", " HTTP/1.1\\r\\n\\r\\n"}' in script
+    assert 'all, n = {{"GET /?", " HTTP/1.1\\r\\n\\r\\n"}}' in script
+    assert "n = n + 1" in script
+
+
+def test_a_script_for_wrk_takes_a_few_numbers_in_turn() -> None:
+    page = workloads.BY_KEY["page"]
+    script = load.lua(page, EXPECTED._replace(requests=["GET /a?{n}\r\n", "GET /b?{n}\r\n"]), 4096)
+    assert 'all, n = {{"GET /a?", "\\r\\n"}, {"GET /b?", "\\r\\n"}}' in script
+    assert "n = (n + 1) % 100" in script
+
+
+@each_row(
+    ("fields", "line"),
+    [
+        pytest.param({"etag": '"x"', "last-modified": "then"}, 'If-None-Match: "x"', id="an entity-tag"),
+        pytest.param({"last-modified": "then"}, "If-Modified-Since: then", id="a date alone"),
+    ],
+)
+def test_a_request_is_revalidated_by_what_its_own_answer_holds(fields: dict[str, str], line: str) -> None:
+    asked = []
+
+    def answer_to(request: str) -> Answer:
+        asked.append(request)
+        return Answer(200, fields, b"", 1)
+
+    assert with_validators("GET / HTTP/1.1\r\n{validators}\r\n", answer_to) == f"GET / HTTP/1.1\r\n{line}\r\n\r\n"
+    assert asked == ["GET / HTTP/1.1\r\n\r\n"]
+
+
+def test_an_answer_without_validators_can_not_be_revalidated() -> None:
+    with pytest.raises(WrongAnswerError, match="neither ETag nor Last-Modified"):
+        with_validators("GET / HTTP/1.1\r\n{validators}\r\n", lambda request: Answer(200, {}, b"", 1))
+
+
+def test_the_files_of_a_page_have_siblings_that_hold_them(tmp_path: pathlib.Path) -> None:
+    file = files.make_small_files(tmp_path) / "precompressed" / "0000.svg"
+    compressed = file.with_name("0000.svg.br").read_bytes()
+    assert compressed[3:-1] == file.read_bytes()
+    assert gzip.decompress(file.with_name("0000.svg.gz").read_bytes()) == file.read_bytes()
+
+
+def test_a_tick_answers_all_connections_right(tmp_path: pathlib.Path) -> None:
+    root = files.make_small_files(tmp_path)
+    for key in ticks.KEYS:
+        with ticks.connected(root, 2) as (loop, clients):
+            times = ticks.measure(workloads.BY_KEY[key]._replace(names=("0000", "0001")), loop, clients, 2)
+        assert min(times) >= 0, key
+
+
+def test_a_tick_with_a_wrong_answer_is_not_measured(tmp_path: pathlib.Path) -> None:
+    root = files.make_small_files(tmp_path)
+    with ticks.connected(root, 1) as (loop, clients), pytest.raises(WrongAnswerError, match="200 with 1024 octets"):
+        ticks.measure(SMALL._replace(length=1), loop, clients, 1)
 
 
 def test_a_script_for_wrk_looks_at_each_small_answer_and_at_no_large_one() -> None:

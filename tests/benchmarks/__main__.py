@@ -67,22 +67,23 @@ def _play(options: argparse.Namespace, peers: list[Peer], stage: Stage, told: di
     """Measure the workloads that are asked for, then start-up and import."""
     chosen = [workload for workload in WORKLOADS if workload.key in options.only]
     rows = [_measure(measure(workload, peers, stage, options.seconds, options.turns)) for workload in chosen]
+    regular = [row for row in rows if not row.workload.as_it_comes]
     more = {}
     if START in options.only:
-        more["Start-up and memory"] = start_up(peers, stage, options.turns)
+        more["Start-up and memory"] = start_up([peer for peer in peers if not peer.as_it_comes], stage, options.turns)
     if IMPORT in options.only:
         more["Time to import"] = import_time(stage, 3 * options.turns)
     for title, lines in more.items():
         _say(f"{title}\n\n{report.aligned(lines)}")
-    if len(rows) > 1:
-        _say(f"Rate, as a ratio to the first\n\n{report.aligned(report.summary(rows, 'rate'))}")
-        _say(f"CPU time, as a ratio to the first\n\n{report.aligned(report.summary(rows, 'cpu_microseconds'))}")
+    if len(regular) > 1:
+        _say(f"Rate, as a ratio to the first\n\n{report.aligned(report.summary(regular, 'rate'))}")
+        _say(f"CPU time, as a ratio to the first\n\n{report.aligned(report.summary(regular, 'cpu_microseconds'))}")
     _write(options, "benchmarks", told, rows, more)
-    if options.out and rows and charts.are_possible():
+    if options.out and regular and charts.are_possible():
         title = "Responses in a second, as a ratio to {} (more is better)"
-        charts.ratios(rows, "rate", title.format(peers[0].name), told, options.out / "rate.svg")
+        charts.ratios(regular, "rate", title.format(peers[0].name), told, options.out / "rate.svg")
         title = "Processor time for a response, as a ratio to {} (less is better)"
-        charts.ratios(rows, "cpu_microseconds", title.format(peers[0].name), told, options.out / "cpu.svg")
+        charts.ratios(regular, "cpu_microseconds", title.format(peers[0].name), told, options.out / "cpu.svg")
 
 
 def _grow(options: argparse.Namespace, peers: list[Peer], stage: Stage, told: dict[str, str]) -> None:

@@ -6,13 +6,14 @@ import shlex
 import sys
 
 from .environment import DEFAULT_FOLDER, Environment, open_environment
-from .peers import PEERS, QUICK, Peer, httpsock
+from .peers import AS_THEY_COME, PEERS, QUICK, Peer, httpsock
 from .workloads import BY_KEY
 from .workloads import QUICK as QUICK_WORKLOADS
 
 # Not played by wrk, and so no workloads, but measured like them.
 START, IMPORT = "start", "import"
 _KEYS = (*BY_KEY, START, IMPORT)
+_ALL = (*PEERS, *AS_THEY_COME)
 _GROWING = ("nginx, tuned", "httpsock", "floor")
 
 
@@ -31,7 +32,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m tests.benchmarks",
         description=description,
-        epilog=f"workloads: {' '.join(_KEYS)}; servers: {', '.join(peer.name for peer in PEERS)}",
+        epilog=f"workloads: {' '.join(_KEYS)}; servers: {', '.join(peer.name for peer in _ALL)}",
     )
     what = parser.add_argument_group("what to measure")
     what.add_argument("--quick", action="store_true", help="few workloads, few servers, under 2 minutes")
@@ -65,7 +66,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
 
 def choose_peers(options: argparse.Namespace) -> tuple[list[Peer], Environment]:
     """Return the servers that are asked for and present, and the environment of those from PyPI; say what lacks."""
-    wanted = [peer for peer in PEERS if not options.servers or peer.name.startswith(tuple(options.servers))]
+    wanted = [peer for peer in _ALL if not options.servers or peer.name.startswith(tuple(options.servers))]
     packages = list(dict.fromkeys(package for peer in wanted for package in peer.packages))
     environment = open_environment(options.environment, options.python, packages, install=options.install)
     present = []

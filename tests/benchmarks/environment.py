@@ -1,13 +1,18 @@
-"""A virtual environment for the servers that come from PyPI, made once and kept in a folder of the user's choice."""
+"""The servers that come from PyPI and npm, in a folder of the user's choice: a virtual environment and node_modules.
+
+A package from npm has the name "npm:" in front.
+"""
 
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 from typing import NamedTuple
 
 DEFAULT_FOLDER = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "httpsock-benchmarks"
+NPM = "npm:"
 _LIST = (
     "import importlib.metadata, json;"
     "print(json.dumps({d.name.lower(): d.version for d in importlib.metadata.distributions()}))"
@@ -24,7 +29,7 @@ class Environment(NamedTuple):
 
     def why(self, package: str) -> str:
         """Return why *package* is not there, or how to get it."""
-        return self.failures.get(package) or f"{self.python} -m pip install {package}"
+        return self.failures.get(package) or shlex.join(_installation(self.folder, self.python, package))
 
 
 def open_environment(folder: pathlib.Path, python: str, packages: list[str], *, install: bool) -> Environment:
@@ -38,24 +43,38 @@ def open_environment(folder: pathlib.Path, python: str, packages: list[str], *, 
             return Environment(folder, str(interpreter), {}, {})
         _say(f"making {folder}")
         subprocess.run([python, "-m", "venv", str(folder)], check=True)
-    versions = _installed(str(interpreter))
+    versions = _installed(folder)
     failures = {}
     for package in packages if install else []:
         # One by one: a package missing for this Python does not block the others.
         if package not in versions:
             _say(f"installing {package} into {folder}")
-            command = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]
-            finished = subprocess.run(command, capture_output=True, text=True, check=False)
-            if finished.returncode:
-                errors = [line for line in finished.stderr.splitlines() if line.startswith("ERROR")]
-                failures[package] = (errors or ["pip could not install it"])[-1]
-    return Environment(folder, str(interpreter), _installed(str(interpreter)), failures)
+            try:
+                subprocess.run(
+                    _installation(folder, str(interpreter), package), capture_output=True, text=True, check=True
+                )
+            except FileNotFoundError as error:
+                failures[package] = f"{error.filename} is not installed"
+            except subprocess.CalledProcessError as error:
+                errors = [line for line in error.stderr.splitlines() if "ERR" in line]
+                failures[package] = (errors or ["could not be installed"])[-1]
+    return Environment(folder, str(interpreter), _installed(folder), failures)
 
 
-def _installed(python: str) -> dict[str, str]:
-    """Return the versions of the distributions that *python* finds, by their names in lower case."""
-    listed = subprocess.run([python, "-c", _LIST], capture_output=True, text=True, check=True)
+def _installation(folder: pathlib.Path, python: str, package: str) -> list[str]:
+    """Return the command that installs *package*."""
+    name = package.removeprefix(NPM)
+    if name != package:
+        return ["npm", "install", name, "--silent", "--prefix", str(folder)]
+    return [python, "-m", "pip", "install", name, "--quiet", "--disable-pip-version-check"]
+
+
+def _installed(folder: pathlib.Path) -> dict[str, str]:
+    """Return the versions of all packages in *folder*, by their names in lower case."""
+    listed = subprocess.run([folder / "bin" / "python", "-c", _LIST], capture_output=True, text=True, check=True)
     versions: dict[str, str] = json.loads(listed.stdout)
+    for described in folder.glob("node_modules/*/package.json"):
+        versions[f"{NPM}{described.parent.name}"] = json.loads(described.read_text())["version"]
     return versions
 
 

@@ -10,30 +10,57 @@ _MODIFIED = 1_700_000_000
 MANY = 1_000
 LISTED = 1_000
 SIBLING_OCTETS = 16 * 1024
+_TEXT = b"abcdefgh {}();=\n"
 LARGE_OCTETS = 100 * 2**20
 
 
 def make_root(folder: pathlib.Path) -> pathlib.Path:
     """Return a new folder below *folder* with the files that the workloads ask for."""
-    # nginx and others give up being root: their workers must be able to read all this.
-    folder.chmod(0o755)
-    root = folder / "root"
+    root = make_small_files(folder)
     chance = random.Random(1)
-    for name in ("large", "many", "names", "sibling"):
-        (root / name).mkdir(parents=True)
-    (root / "1k.bin").write_bytes(chance.randbytes(1024))
+    (root / "large").mkdir()
     (root / "large" / "64k.bin").write_bytes(chance.randbytes(64 * 1024))
     with (root / "large" / "100m.bin").open("wb") as large:
         for _ in range(LARGE_OCTETS // 2**20):
             large.write(chance.randbytes(2**20))
-    for number in range(MANY):
-        (root / "many" / f"{number:04}.bin").write_bytes(chance.randbytes(1024))
+    (root / "names").mkdir()
     make_names(root / "names", LISTED)
-    text = bytes(chance.choices(b"abcdefgh {}();=\n", k=SIBLING_OCTETS))
+    (root / "sibling").mkdir()
+    text = bytes(chance.choices(_TEXT, k=SIBLING_OCTETS))
     (root / "sibling" / "app.js").write_bytes(text)
     (root / "sibling" / "app.js.gz").write_bytes(gzip.compress(text, mtime=0))
     age(root)
     return root
+
+
+def make_small_files(folder: pathlib.Path) -> pathlib.Path:
+    """Return a new folder below *folder* with the small files that the workloads ask for."""
+    # nginx and others give up being root: their workers must be able to read all this.
+    folder.chmod(0o755)
+    root = folder / "root"
+    chance = random.Random(1)
+    for name in ("many", "page", "precompressed"):
+        (root / name).mkdir(parents=True)
+    (root / "1k.bin").write_bytes(chance.randbytes(1024))
+    for number in range(MANY):
+        (root / "many" / f"{number:04}.bin").write_bytes(chance.randbytes(1024))
+        (root / "page" / f"{number:04}.png").write_bytes(chance.randbytes(1024))
+        _write_with_siblings(root / "precompressed" / f"{number:04}.svg", bytes(chance.choices(_TEXT, k=1024)))
+    age(root)
+    return root
+
+
+def _write_with_siblings(file: pathlib.Path, text: bytes) -> None:
+    """Write *text*, of up to 64 KiB, to *file*, and beside it in gzip and in Brotli.
+
+    Both codings store it uncompressed, so that all answers are equally long, and Brotli needs no encoder.
+    """
+    file.write_bytes(text)
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(text, compresslevel=0, mtime=0))
+    # RFC 7932 §9.2: a window of 16 bits, a meta-block that is not the last, its length less one, uncompressed; then an
+    # empty last one.
+    head = (len(text) - 1) << 4 | 1 << 20
+    file.with_name(f"{file.name}.br").write_bytes(head.to_bytes(3, "little") + text + b"\3")
 
 
 def make_names(folder: pathlib.Path, count: int) -> None:

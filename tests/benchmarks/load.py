@@ -122,16 +122,15 @@ def _children_seconds() -> float:
 
 def lua(workload: Workload, expected: Expected, max_counted: int) -> str:
     """Return wrk's script. Statuses and lengths are counted if the content has at most *max_counted* octets."""
-    if len(expected.requests) > 1:
-        listed = ", ".join(map(json.dumps, expected.requests))
-        script = f"local all = {{{listed}}}\nrequest = function() return all[math.random(#all)] end\n"
-    elif "{n}" in expected.requests[0]:
-        pieces = ", ".join(map(json.dumps, expected.requests[0].split("{n}")))
-        script = f"local pieces, n = {{{pieces}}}, {FIRST_NUMBER}\n"
-        script += "request = function() n = n + 1; return table.concat(pieces, n) end\n"
-    else:
+    pieces = [request.split("{n}") for request in expected.requests]
+    if len(pieces) == 1 and len(pieces[0]) == 1:
         script = f"local all = {json.dumps(expected.requests[0] * workload.pipelined)}\n"
         script += "request = function() return all end\n"
+    else:
+        listed = ", ".join(f"{{{', '.join(map(json.dumps, each))}}}" for each in pieces)
+        following = f"(n + 1) % {workload.numbers}" if workload.numbers else "n + 1"
+        script = f"local all, n = {{{listed}}}, 0\nrequest = function()\n  n = {following}\n"
+        script += f"  return table.concat(all[math.random(#all)], {FIRST_NUMBER} + n)\nend\n"
     if expected.length <= max_counted:
         right = f"status == {expected.status} and #content == {expected.length}"
         script += f"right = 0\nresponse = function(status, _, content) if {right} then right = right + 1 end end\n"

@@ -48,7 +48,7 @@ def measure(workload: Workload, peers: list[Peer], stage: Stage, seconds: int, t
         work.chmod(0o755)
         entrants = {}
         for peer in peers:
-            if peer is FLOOR and not workload.has_floor:
+            if peer.as_it_comes != workload.as_it_comes or (peer is FLOOR and not workload.has_floor):
                 continue
             with _left_out_if_wrong(row, peer.name):
                 entrants[peer.name] = _enter(workload, peer, stage._replace(work=work), stack)

@@ -101,15 +101,21 @@ def parser_tasks() -> Iterator[Task]:
 
 
 def _heads() -> dict[str, str]:
-    """Return heads by their kinds; {n} makes a head another one each time, so that nothing can be remembered."""
+    """Return heads by their kinds; {n} makes a head another one each time.
+
+    A server that remembers heads has seen some as they are, of others the request line or the field section alone.
+    """
     browser = requests_of(BY_KEY["browser"], 8000)[0]
-    return {
-        "curl's": _CURL,
-        "curl's, each time another": _CURL.replace("/1k.bin", "/1k.bin?visit={n}"),
-        "a browser's": browser,
-        "a browser's, each time another": browser.replace("\r\n\r\n", "\r\nCookie: visitor={n}\r\n\r\n"),
-        "another query and fields each time": requests_of(BY_KEY["distinct"], 8000)[0],
-    }
+    kinds: dict[str, str] = {}
+    for name, head in (("curl's", _CURL), ("a browser's", browser)):
+        other_line = head.replace("/1k.bin", "/{n}.bin")
+        kinds |= {
+            f"{name}, seen": head,
+            f"{name}, another line": other_line,
+            f"{name}, other fields": head.replace("\r\n\r\n", "\r\nCookie: visitor={n}\r\n\r\n"),
+            f"{name}, never seen": other_line.replace("\r\n\r\n", "\r\nCookie: visitor={n}\r\n\r\n"),
+        }
+    return kinds | {"another query and fields each time": requests_of(BY_KEY["distinct"], 8000)[0]}
 
 
 def _steps(

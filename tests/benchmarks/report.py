@@ -142,9 +142,10 @@ def row_text(row: Row, layout: Callable[[Table], str] = aligned) -> str:
 def to_markdown(conditions: dict[str, str], rows: Sequence[Row], more: dict[str, Table]) -> str:
     """Return the whole report; *more* are tables with their titles."""
     parts = ["# httpsock and its peers", "\n".join(f"- {name}: {text}" for name, text in conditions.items()), LEGEND]
-    if rows:
-        parts += ["## Rate, as a ratio to the first", markdown(summary(rows, "rate"))]
-        parts += ["## CPU time for a response, as a ratio to the first", markdown(summary(rows, "cpu_microseconds"))]
+    regular = [row for row in rows if not row.workload.as_it_comes]
+    if regular:
+        parts += ["## Rate, as a ratio to the first", markdown(summary(regular, "rate"))]
+        parts += ["## CPU time for a response, as a ratio to the first", markdown(summary(regular, "cpu_microseconds"))]
     for title, lines in more.items():
         parts += [f"## {title}", markdown(lines)]
     for row in rows:

@@ -2,6 +2,9 @@
 
 In a target or a field line, {n} becomes another number for each request, {port} the server's port, {validators}
 the conditional field line that the server's own answer allows, and {name} one of *names*, taken at random.
+
+A page is asked for as browsers do: each of some hundred visitors sends the same fields for all files, and all visitors
+ask for the same files. So request lines and field sections repeat, and whole heads do not.
 """
 
 from typing import NamedTuple
@@ -27,6 +30,8 @@ _BROWSER = (
     "Accept-Encoding: gzip, deflate, br, zstd\r\n"
     "Accept-Language: en-GB,en;q=0.9\r\n"
 )
+_VISITORS = 100
+_VISITOR = f"{_BROWSER}Cookie: visitor={{n}}\r\n"
 _DISTINCT = (
     "Host: 127.0.0.1:{port}\r\nUser-Agent: wrk/{n}\r\nAccept: */*\r\nCookie: visitor={n}\r\nX-Request-Id: {n}\r\n"
 )
@@ -37,20 +42,23 @@ _RANGE_OCTETS = 2**20
 class Workload(NamedTuple):
     """The requests, the number of connections, and the right answer.
 
-    *length* is that of the content, or None where it is the server's choice. *beside* is the workload that each
+    *numbers* is how many different numbers {n} takes in turn, or 0 for no limit. *length* is that of the content, or
+    None where it is the server's choice; *codings* are those in which it may come. *beside* is the workload that each
     server also plays in each turn, to which its rate is a ratio of its own. A turn lasts *min_seconds* or more.
+    *as_it_comes*: played by servers as people start them, not by those configured for speed.
     """
 
     key: str
     title: str
     target: str = "/1k.bin"
     names: tuple[str, ...] = ()
+    numbers: int = 0
     method: str = "GET"
     fields: str = _PLAIN
     status: int = 200
     length: int | None = 1024
     first: int = 0
-    coding: str = ""
+    codings: tuple[str, ...] = ("",)
     connections: int = 32
     idle: int = 0
     pipelined: int = 1
@@ -58,9 +66,36 @@ class Workload(NamedTuple):
     has_floor: bool = False
     beside: str = ""
     min_seconds: int = 1
+    as_it_comes: bool = False
 
+
+_NAMES = tuple(f"{number:04}" for number in range(MANY))
+_PAGE = Workload(
+    "page",
+    "a page: 1,000 files of 1 KiB at random, heads of 100 browsers",
+    target="/page/{name}.png",
+    names=_NAMES,
+    numbers=_VISITORS,
+    fields=_VISITOR,
+)
 
 WORKLOADS = (
+    _PAGE,
+    _PAGE._replace(
+        key="page-siblings",
+        title="the same page, with pre-compressed siblings",
+        target="/precompressed/{name}.svg",
+        length=None,
+        codings=("br", "gzip"),
+    ),
+    _PAGE._replace(
+        key="page-304",
+        title="the same page, revalidated: 304 (Not Modified)",
+        fields=_VISITOR + "{validators}",
+        status=304,
+        length=0,
+    ),
+    _PAGE._replace(key="page-plain", title="the same page, from servers as they come", connections=8, as_it_comes=True),
     Workload("1k", "1 KiB file, keep-alive, 32 connections", has_floor=True),
     Workload("browser", "1 KiB file, a browser's head of some 600 octets", fields=_BROWSER, has_floor=True),
     Workload(
@@ -74,7 +109,7 @@ WORKLOADS = (
         "files",
         "1,000 files of 1 KiB at random",
         target="/many/{name}.bin",
-        names=tuple(f"{number:04}" for number in range(MANY)),
+        names=_NAMES,
     ),
     Workload("304", "304 (Not Modified)", fields=_PLAIN + "{validators}", status=304, length=0),
     Workload("64k", "64 KiB file", target="/large/64k.bin", length=64 * 1024),
@@ -101,19 +136,18 @@ WORKLOADS = (
         target="/sibling/app.js",
         fields=_PLAIN + "Accept-Encoding: gzip\r\n",
         length=None,
-        coding="gzip",
+        codings=("gzip",),
     ),
     Workload("listing", "listing of 1,000 names", target="/names/", length=None),
 )
 BY_KEY = {workload.key: workload for workload in WORKLOADS}
 # The workloads of --quick.
-QUICK = ("1k", "browser", "distinct", "files", "304", "64k", "100m", "close", "start", "import")
+QUICK = ("page", "1k", "browser", "distinct", "files", "304", "64k", "100m", "close", "start", "import")
 
 
-def requests_of(workload: Workload, port: int, validators: str = "") -> list[str]:
-    """Return the different requests of *workload*, in which {n} is left to be filled."""
-    head = f"{workload.method} {workload.target} HTTP/1.1\r\n{workload.fields}\r\n"
-    head = head.replace("{port}", str(port)).replace("{validators}", validators)
+def requests_of(workload: Workload, port: int) -> list[str]:
+    """Return the different requests of *workload*, in which {n} and {validators} are left to be filled."""
+    head = f"{workload.method} {workload.target} HTTP/1.1\r\n{workload.fields}\r\n".replace("{port}", str(port))
     return [head.replace("{name}", name) for name in workload.names] or [head]
 
 

@@ -1,0 +1,219 @@
+"""Measure ticks of the event loop, in this process and without a client beside: ``python3 -m tests.benchmarks.ticks``.
+
+In each tick some connections have one request each; only the loop's pass over them is timed, as processor time. The
+least of many ticks is steady even on a shared machine, the median shows what the cache's re-reading adds. Beside it
+stands the floor: ``epoll``, ``recv`` and ``send`` of as many fixed octets, on the same sockets.
+
+    write requests   →   one tick, timed   →   read the answers, check each one's status and length
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import math
+import pathlib
+import platform
+import random
+import select
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import BinaryIO, NamedTuple
+
+from httpsock.files.representation import MTIME_GRANULARITY_SECONDS
+from httpsock.server.event_loop import EventLoop
+from httpsock.server.server import Server
+
+from .answers import FIRST_NUMBER, Answer, WrongAnswerError, read_answer, with_validators
+from .files import make_small_files
+from .peers import CLONE
+from .report import aligned, shown
+from .workloads import BY_KEY, Workload, numbered, requests_of
+
+KEYS = ("1k", "browser", "distinct", "files", "304", "page", "page-siblings", "page-304")
+_RECEIVE_OCTETS = 8 * 1024
+# Runs this with the package of another clone, whose own benchmarks may be others.
+_OF_CLONE = (
+    "import sys; sys.path[0] = sys.argv.pop(1); import httpsock; sys.path[0] = sys.argv.pop(1);"
+    "from tests.benchmarks.ticks import main; sys.exit(main())"
+)
+
+
+class Times(NamedTuple):
+    """The µs of processor time for one response in a tick: the least and the median of all ticks, and the floor's."""
+
+    least: float
+    median: float
+    floor: float
+
+
+class Client(NamedTuple):
+    """One end of a connection, and the stream of its answers."""
+
+    socket: socket.socket
+    answers: BinaryIO
+
+
+def main() -> int:
+    """Print, and write if asked to, the times of the workloads."""
+    options = _parser().parse_args()
+    if options.against:
+        _compare(options)
+        return 0
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        root = make_small_files(pathlib.Path(folder))
+        # A file that has just changed is not cached.
+        time.sleep(2 * MTIME_GRANULARITY_SECONDS)
+        for key in options.only:
+            for count in options.connections:
+                with connected(root, count) as (loop, clients):
+                    found[f"{key} {count}"] = measure(BY_KEY[key], loop, clients, options.ticks)
+    if options.json:
+        json.dump(found, sys.stdout)
+        return 0
+    print(f"Python {platform.python_version()}; {options.ticks} ticks; µs of processor time for a response\n")
+    print(aligned(_table(found)))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python3 -m tests.benchmarks.ticks", description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=KEYS, default=KEYS, metavar="WORKLOAD", help=", ".join(KEYS))
+    connections_help = "how many connections have a request in each tick (default: 28 1)"
+    parser.add_argument("--connections", nargs="+", type=int, default=[28, 1], metavar="N", help=connections_help)
+    parser.add_argument("--ticks", type=int, default=400, metavar="N", help="how many ticks (default: 400)")
+    parser.add_argument("--json", action="store_true", help="print the times as JSON")
+    against_help = "compare with the httpsock of another clone, turn by turn"
+    parser.add_argument("--against", type=pathlib.Path, metavar="CLONE", help=against_help)
+    parser.add_argument("--turns", type=int, default=5, help="how many turns each clone has (default: 5)")
+    return parser
+
+
+@contextlib.contextmanager
+def connected(root: pathlib.Path, count: int) -> Iterator[tuple[EventLoop, list[Client]]]:
+    """Give an event loop for the folder *root* that has accepted *count* connections, and their other ends."""
+    with contextlib.ExitStack() as stack:
+        server = Server(root, port=0)
+        stack.callback(server.stop)
+        loop = EventLoop(server._listeners, server._settings, None, print)
+        stack.callback(loop.close)
+        clients = []
+        for _ in range(count):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
+            clients.append(Client(client, stack.enter_context(client.makefile("rb"))))
+            loop._run_once()
+        yield loop, clients
+
+
+def measure(workload: Workload, loop: EventLoop, clients: list[Client], ticks: int) -> Times:
+    """Return the times of *workload*; all *clients* ask in each tick. Raise WrongAnswerError at a wrong answer."""
+    requests = _requests(workload, lambda request: _ask(loop, clients[0], request))
+    expected = _ask(loop, clients[0], next(requests).decode("ascii"))
+
+    def check(answer: Answer) -> None:
+        if answer.status != workload.status or len(answer.content) != (workload.length or len(expected.content)):
+            raise WrongAnswerError(f"answers {answer.status} with {len(answer.content)} octets")
+
+    # Each file is read once before.
+    for _ in range(max(1, len(workload.names))):
+        _ask(loop, clients[0], next(requests).decode("ascii"))
+    times = [_timed(loop._run_once, clients, requests, check) for _ in range(ticks)]
+    with _floor(loop, expected) as run_once:
+        floors = [_timed(run_once, clients, requests, check) for _ in range(ticks)]
+    return Times(min(times), statistics.median(times), min(floors))
+
+
+def _requests(workload: Workload, answer_to: Callable[[str], Answer]) -> Iterator[bytes]:
+    """Yield requests of *workload* without end, with the conditional fields that *answer_to* them allows."""
+    requests = [with_validators(request, answer_to) for request in requests_of(workload, 8000)]
+    random.Random(1).shuffle(requests)
+    numbers = itertools.cycle(range(workload.numbers)) if workload.numbers else itertools.count()
+    for request, number in zip(itertools.cycle(requests), numbers, strict=False):
+        yield numbered(request, FIRST_NUMBER + number)
+
+
+def _ask(loop: EventLoop, client: Client, request: str) -> Answer:
+    """Return the answer to one request."""
+    client.socket.sendall(numbered(request, FIRST_NUMBER))
+    loop._run_once()
+    return read_answer(client.answers)
+
+
+def _timed(
+    run_once: Callable[[], object], clients: list[Client], requests: Iterator[bytes], check: Callable[[Answer], None]
+) -> float:
+    """Return the µs that a tick takes for each of its answers, which *check* passes; inf if some come later."""
+    for client in clients:
+        client.socket.sendall(next(requests))
+    begun = time.thread_time_ns()
+    run_once()
+    took: float = time.thread_time_ns() - begun
+    for client in clients:
+        # A tick that becomes long, as when files are read, postpones some answers.
+        while not select.select([client.socket], [], [], 0)[0]:
+            run_once()
+            took = math.inf
+        check(read_answer(client.answers))
+    return took / len(clients) / 1000
+
+
+@contextlib.contextmanager
+def _floor(loop: EventLoop, expected: Answer) -> Iterator[Callable[[], None]]:
+    """Give a tick that answers each read on the loop's connections with the same octets, as many as *expected* has."""
+    head = f"HTTP/1.1 {expected.status} OK\r\nContent-Length: {len(expected.content)}\r\nX: "
+    answer = head.encode("ascii").ljust(expected.octets - len(expected.content) - 4, b"x")
+    answer += b"\r\n\r\n" + expected.content
+    connections = {descriptor: connection._socket for descriptor, connection in loop._connections.items()}
+    with select.epoll() as poller:
+        for descriptor in connections:
+            poller.register(descriptor, select.EPOLLIN)
+
+        def run_once() -> None:
+            for descriptor, _ in poller.poll():
+                connection = connections[descriptor]
+                if connection.recv(_RECEIVE_OCTETS):
+                    connection.send(answer)
+
+        yield run_once
+
+
+def _table(found: dict[str, Times]) -> list[list[str]]:
+    """Return headings, and a line for each workload and number of connections."""
+    lines = [["workload and connections", "least", "median", "floor", "least to floor"]]
+    for name, times in found.items():
+        lines.append([name, *map(shown, times), f"{times.least / times.floor:.2f}"])
+    return lines
+
+
+def _compare(options: argparse.Namespace) -> None:
+    """Print the times of this clone and of another one: the least and the median of all turns."""
+    clones = {"this": CLONE, "other": options.against.resolve()}
+    turns: dict[str, list[dict[str, Times]]] = {name: [] for name in clones}
+    arguments = ["--only", *options.only, "--connections", *options.connections, "--ticks", options.ticks, "--json"]
+    for _ in range(options.turns):
+        for name, folder in clones.items():
+            command = [sys.executable, "-c", _OF_CLONE, folder, CLONE, *arguments]
+            finished = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, check=True)
+            turns[name].append({key: Times(*times) for key, times in json.loads(finished.stdout).items()})
+    lines = [["workload and connections", "least", "other", "ratio", "median", "other", "ratio"]]
+    for key in turns["this"][0]:
+        line = [key]
+        for figure, best in (("least", min), ("median", statistics.median)):
+            this, other = (_best(best, (getattr(turn[key], figure) for turn in turns[name])) for name in clones)
+            line += [shown(this), shown(other), f"{this / other:.3f}"]
+        lines.append(line)
+    print(aligned(lines))
+
+
+def _best(best: Callable[[Iterable[float]], float], figures: Iterable[float]) -> float:
+    return best(figures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
