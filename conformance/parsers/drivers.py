@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 import h11
 
 from httpsock import Limits
+from httpsock.http.message_reader import Content, Pause
 from httpsock.http.messages import Request, RequestError
-from httpsock.http.request_parser import Content, Pause, RequestParser
+from httpsock.http.request_parser import RequestParser
 
 from .results import ParsedRequest, ParseResult
 

@@ -26,7 +26,7 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from httpsock.http.checks import check_seconds
-from httpsock.http.request_parser import Content, Pause
+from httpsock.http.message_reader import Content, Pause
 from httpsock.http.response_parser import ResponseHead, ResponseLimits, ResponseParser
 from httpsock.tracing.events import visible
 from httpsock.tracing.sockets import Emit, address_of, discard, error_attributes, trace_errors

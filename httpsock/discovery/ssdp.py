@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from httpsock.http import grammar
-from httpsock.http.framing import field_line_fault
+from httpsock.http.framing import FramingError, parse_field_line
 from httpsock.http.text import visible
 
 GROUP = "239.255.255.250"
@@ -110,12 +110,12 @@ def parse_datagram(octets: bytes) -> Datagram:
     if not (b"\r\n" + rest).endswith(b"\r\n\r\n") or len(lines) > _MAX_FIELD_LINES:
         reason = f"there is no empty line after at most {_MAX_FIELD_LINES} field lines"
         raise DatagramError(reason, "RFC 9112 §2.1")
-    fields: dict[bytes, bytes] = {}
-    for number, line in enumerate(lines, start=1):
-        if fault := field_line_fault(line + b"\r\n", f"field line {number}"):
-            raise DatagramError(fault.refusal.reason, fault.refusal.section)
-        name, _, value = line.partition(b":")
-        fields[name.lower()] = value.strip(b" \t")
+    try:
+        fields = dict(
+            parse_field_line(line + b"\r\n", f"field line {number}") for number, line in enumerate(lines, start=1)
+        )
+    except FramingError as fault:
+        raise DatagramError(fault.reason, fault.section) from None
     return empty._replace(fields=fields)
 
 

@@ -1,8 +1,9 @@
-"""Framing: where a request's content ends, and its decoding.
+"""Framing: where the content of a message ends, and its decoding; the same for requests and responses.
 
 Takes the fields of a head and then octets, gives the content without its framing.
 Every ambiguity is an error: request smuggling lives on two readings of where a request ends.
-Knows no targets, files or sockets. Next: request_parser, which drives the decoders.
+Knows no targets, files or sockets, and neither role: each parser turns a FramingError into an error of its own.
+Next: message_reader, which drives the decoders.
 
 RFC 9112 §6 (message body), §7 (transfer codings); RFC 9110 §8.6 (Content-Length).
 
@@ -22,7 +23,6 @@ from typing import NamedTuple, Protocol
 
 from . import grammar
 from .checks import check_kind, check_number
-from .messages import RequestError, Status
 
 _DIGITS = re.compile(rb"[0-9]++")
 # 18 digits exceed the capacity of every file system, and fit into 64 bits.
@@ -32,8 +32,39 @@ _MAX_HEX_DIGITS = 15
 _MAX_CODINGS = 16
 
 
+class FramingFault(Enum):
+    """The kinds of a FramingError, as far as a server or a client treats them differently."""
+
+    MALFORMED = "octets that are neither a field line nor a chunk"
+    INCOMPLETE = "a message that the end of the connection cut off"
+    LENGTH_TOO_LARGE = "a Content-Length of too many digits"
+    CONTENT_TOO_LARGE = "more content than the limit"
+    TRAILERS_TOO_LARGE = "longer trailers, or more of them, than the limit"
+    CODED_IN_1_0 = "Transfer-Encoding in HTTP/1.0"
+    FRAMED_TWICE = "both Transfer-Encoding and Content-Length"
+    UNFRAMED = "transfer codings that do not end with chunked, apply it twice, or are too many"
+    UNKNOWN_CODING = "a transfer coding before chunked"
+
+
+class FramingError(Exception):
+    """The octets received are not a message, or their framing is ambiguous.
+
+    *reason* names the fault and its place, *section* the rule, both as a server reports them; *value* is the field
+    value at fault, for the reason of a client where it differs.
+    """
+
+    def __init__(
+        self, reason: str, section: str, kind: FramingFault = FramingFault.MALFORMED, value: bytes = b""
+    ) -> None:
+        super().__init__(f"{reason} ({section})")
+        self.reason = reason
+        self.section = section
+        self.kind = kind
+        self.value = value
+
+
 class ContentLimits(NamedTuple):
-    """Limits on a request's content, in octets. A server of files reads content only to discard it."""
+    """Limits on the content of a message, in octets. The defaults are a server's, which only discards content."""
 
     # Enough to discard a stray form or JSON document and keep the connection.
     content: int = 1024 * 1024
@@ -65,14 +96,14 @@ def check_limits(limits: _Limits) -> None:
 
 
 def parse_content_length(fields: Mapping[bytes, bytes], minor_version: int) -> int | None:
-    """Return how many octets of content follow the head, or None if it is chunked (RFC 9112 §6.3).
+    """Return how many octets of content follow a request's head, or None if it is chunked (RFC 9112 §6.3).
 
-    Raise RequestError when the fields are ambiguous.
+    Raise FramingError when the fields are ambiguous.
     """
     transfer_encoding = fields.get(b"transfer-encoding")
     content_length = fields.get(b"content-length")
     if transfer_encoding is not None:
-        _check_chunked(transfer_encoding, content_length, minor_version)
+        check_chunked(transfer_encoding, content_length, minor_version)
         return None
     if content_length is None:
         return 0
@@ -82,37 +113,44 @@ def parse_content_length(fields: Mapping[bytes, bytes], minor_version: int) -> i
 def parse_length(content_length: bytes) -> int:
     """Return the number in a Content-Length value (RFC 9110 §8.6).
 
-    Raise RequestError unless it is one decimal number of at most 18 significant digits.
+    Raise FramingError unless it is one decimal number of at most 18 significant digits.
     """
     if not _DIGITS.fullmatch(content_length):
         reason = f'Content-Length is "{grammar.printable(content_length)}", not one decimal number'
-        raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")
+        raise FramingError(reason, "RFC 9112 §6.3")
     significant = content_length.lstrip(b"0")
     if len(significant) > _MAX_DIGITS:
-        raise RequestError(Status.CONTENT_TOO_LARGE, f"Content-Length has {len(significant)} digits", "RFC 9110 §8.6")
+        reason = f"Content-Length has {len(significant)} digits"
+        raise FramingError(reason, "RFC 9110 §8.6", FramingFault.LENGTH_TOO_LARGE)
     return int(significant or b"0")
 
 
-def _check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_version: int) -> None:
-    """Raise RequestError unless the chunked coding alone frames the content."""
+def check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_version: int) -> None:
+    """Raise FramingError unless the chunked coding alone frames the content."""
     if minor_version == 0:
-        raise RequestError(Status.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request", "RFC 9112 §6.1")
+        reason = "Transfer-Encoding in an HTTP/1.0 request"
+        raise FramingError(reason, "RFC 9112 §6.1", FramingFault.CODED_IN_1_0)
     # RFC 9112 §6.1: a request framed twice may be smuggling; a server may trust the coding or reject. This one rejects.
+    # RFC 9112 §6.3: a response framed twice may be splitting, which ought to be handled as an error.
     if content_length is not None:
-        raise RequestError(Status.BAD_REQUEST, "both Transfer-Encoding and Content-Length", "RFC 9112 §6.1")
+        reason = "both Transfer-Encoding and Content-Length"
+        raise FramingError(reason, "RFC 9112 §6.1", FramingFault.FRAMED_TWICE)
     codings = list(islice(grammar.each_member(transfer_encoding.lower()), _MAX_CODINGS + 1))
+    if codings == [b"chunked"]:
+        return
     shown = grammar.printable(transfer_encoding)
+    section, kind = "RFC 9112 §6.1", FramingFault.UNFRAMED
     if len(codings) > _MAX_CODINGS:
         reason = f'Transfer-Encoding "{shown}" has more than {_MAX_CODINGS} codings'
-        raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §6.1")
-    if not codings or codings[-1] != b"chunked":
+    elif not codings or codings[-1] != b"chunked":
         reason = f'Transfer-Encoding is "{shown}"; the last coding is not exactly "chunked", so the content has no end'
-        raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")
-    if b"chunked" in codings[:-1]:
-        raise RequestError(Status.BAD_REQUEST, f'Transfer-Encoding "{shown}" applies chunked twice', "RFC 9112 §6.1")
-    if len(codings) > 1:
+        section = "RFC 9112 §6.3"
+    elif b"chunked" in codings[:-1]:
+        reason = f'Transfer-Encoding "{shown}" applies chunked twice'
+    else:
         reason = f'Transfer-Encoding "{shown}" has a coding that is not implemented'
-        raise RequestError(Status.NOT_IMPLEMENTED, reason, "RFC 9112 §6.1")
+        kind = FramingFault.UNKNOWN_CODING
+    raise FramingError(reason, section, kind, transfer_encoding)
 
 
 def is_persistent(connection: bytes | None, minor_version: int) -> bool:
@@ -154,6 +192,18 @@ class LengthDecoder:
         return Decoded(content, len(content))
 
 
+class CloseDecoder:
+    """Decode content that ends with the connection (RFC 9112 §6.3, the last case)."""
+
+    is_complete = False
+    # The number of octets to come is unknown.
+    remaining = 0
+
+    def decode(self, octets: bytes) -> Decoded:
+        """Return all of *octets*."""
+        return Decoded(octets, len(octets))
+
+
 class ChunkState(Enum):
     """The part of chunked content that the decoder expects next (RFC 9112 §7.1)."""
 
@@ -167,7 +217,7 @@ class ChunkState(Enum):
 class ChunkedDecoder:
     """Decode chunked content; check trailer fields, and never merge them into the head (RFC 9110 §6.5.1).
 
-    *trailers* holds the trailer lines as received.
+    *trailers* are in the order received: names in lower case, values without surrounding whitespace.
     """
 
     def __init__(self, limits: ContentLimits) -> None:
@@ -180,7 +230,7 @@ class ChunkedDecoder:
         # Octets of framing minus octets of content; usually negative.
         self._excess = 0
         self._trailer_octets = 0
-        self.trailers = bytearray()
+        self.trailers: list[tuple[bytes, bytes]] = []
         self._lines = 0
 
     @property
@@ -191,7 +241,7 @@ class ChunkedDecoder:
     def decode(self, octets: bytes) -> Decoded:
         """Return the content in *octets*; unused octets are an incomplete element, to be passed again with more.
 
-        Raise RequestError at the first octet that breaks the framing.
+        Raise FramingError at the first octet that breaks the framing.
         """
         content: list[bytes] = []
         position = 0
@@ -236,31 +286,31 @@ class ChunkedDecoder:
         return position
 
     def _count(self, size: int, line_octets: int, extension_octets: int) -> None:
-        """Raise RequestError if a chunk of *size* octets makes the content, or its framing, too long."""
+        """Raise FramingError if a chunk of *size* octets makes the content, or its framing, too long."""
         self._extension_octets += extension_octets
         if self._extension_octets > self._limits.chunk_extensions:
             reason = f"chunk extensions take more than {self._limits.chunk_extensions} bytes"
-            raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §7.1.1")
+            raise FramingError(reason, "RFC 9112 §7.1.1")
         self._content_octets += size
         if self._content_octets > self._limits.content:
-            raise too_large(self._limits.content)
+            raise content_too_large(self._limits.content)
         self._excess += line_octets + len(b"\r\n") - size
         if self._excess > self._limits.chunk_framing:
             reason = f"the chunk framing is more than {self._limits.chunk_framing} bytes longer than the content"
-            raise RequestError(Status.BAD_REQUEST, reason, "RFC 9110 §17.5")
+            raise FramingError(reason, "RFC 9110 §17.5")
 
     def _decode_size(self, octets: bytes, position: int) -> int:
         limit = self._limits.chunk_line
         stop = octets.find(b"\n", position, position + limit) + 1
         if not stop and len(octets) - position >= limit:
-            raise RequestError(Status.BAD_REQUEST, f"the chunk line is longer than {limit} bytes", "RFC 9112 §7.1.1")
+            raise FramingError(f"the chunk line is longer than {limit} bytes", "RFC 9112 §7.1.1")
         line = octets[position:stop]
         if not line:
             return position
         match = grammar.chunk_line.fullmatch(line)
         if match is None:
             reason = f'chunk line "{grammar.printable(line)}" is not a hexadecimal size, extensions and CRLF'
-            raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §7.1")
+            raise FramingError(reason, "RFC 9112 §7.1")
         size = match["size"].lstrip(b"0") or b"0"
         self.remaining = int(size, 16) if len(size) <= _MAX_HEX_DIGITS else self._limits.content + 1
         self._count(self.remaining, len(line), len(match["extensions"]))
@@ -272,7 +322,7 @@ class ChunkedDecoder:
         if not b"\r\n".startswith(crlf):
             shown = crlf if crlf.startswith(b"\r") else crlf[:1]
             reason = f'chunk data is followed by "{grammar.printable(shown)}", not by CRLF'
-            raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §7.1")
+            raise FramingError(reason, "RFC 9112 §7.1")
         if len(crlf) < 2:
             return position
         self._state = ChunkState.SIZE
@@ -283,7 +333,7 @@ class ChunkedDecoder:
         stop = octets.find(b"\n", position, position + allowed) + 1
         if not stop and len(octets) - position >= allowed:
             reason = f"the trailer section is longer than {self._limits.trailers} bytes"
-            raise RequestError(Status.FIELDS_TOO_LARGE, reason, "RFC 9112 §7.1.2")
+            raise FramingError(reason, "RFC 9112 §7.1.2", FramingFault.TRAILERS_TOO_LARGE)
         line = octets[position:stop]
         if not line:
             return position
@@ -293,30 +343,35 @@ class ChunkedDecoder:
             self._state = ChunkState.COMPLETE
         elif self._lines > self._limits.trailer_lines:
             reason = f"the trailer section has more than {self._limits.trailer_lines} field lines"
-            raise RequestError(Status.FIELDS_TOO_LARGE, reason, "RFC 9112 §7.1.2")
-        elif fault := field_line_fault(line, f"trailer field line {self._lines}"):
-            raise fault
+            raise FramingError(reason, "RFC 9112 §7.1.2", FramingFault.TRAILERS_TOO_LARGE)
         else:
-            self.trailers += line
+            self.trailers.append(parse_field_line(line, f"trailer field line {self._lines}"))
         return position + len(line)
 
 
-def too_large(limit: int) -> RequestError:
+def content_too_large(limit: int) -> FramingError:
     """Return the error for content of more than *limit* octets."""
-    return RequestError(
-        Status.CONTENT_TOO_LARGE,
-        f"the content is longer than the limit of {limit} bytes",
-        "RFC 9110 §15.5.14",
-    )
+    reason = f"the content is longer than the limit of {limit} bytes"
+    return FramingError(reason, "RFC 9110 §15.5.14", FramingFault.CONTENT_TOO_LARGE)
 
 
-def field_line_fault(line: bytes, name: str) -> RequestError | None:
+def parse_field_line(line: bytes, name: str) -> tuple[bytes, bytes]:
+    """Return the name, in lower case, and the value of a field line that ends in LF.
+
+    Raise FramingError, calling the line *name*, if it is invalid.
+    """
+    if fault := field_line_fault(line, name):
+        raise fault
+    return grammar.split_field_line(line)
+
+
+def field_line_fault(line: bytes, name: str) -> FramingError | None:
     """Return the fault of a field line that ends in LF, calling it *name*, or None for a valid line."""
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     if line.endswith(b"\r\n") and grammar.field_line.fullmatch(text):
         return None
     reason, section = _field_line_reason(line, text)
-    return RequestError(Status.BAD_REQUEST, f"{name} {reason}", section)
+    return FramingError(f"{name} {reason}", section)
 
 
 def _field_line_reason(line: bytes, text: bytes) -> tuple[str, str]:

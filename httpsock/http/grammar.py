@@ -49,8 +49,6 @@ head = re.compile(REQUEST_LINE + rb"\r\n(?:" + FIELD_LINE + rb"\r\n)*+\r\n")
 # reason-phrase = 1*( HTAB / SP / VCHAR / obs-text )
 # Some servers omit the second space together with the phrase; that is unambiguous, so it is accepted.
 status_line = re.compile(HTTP_VERSION + rb" ([0-9]{3})(?: (" + FIELD_VALUE + rb"))?")
-# The name and value of each field line, in a request's head that ``head`` has matched.
-name_and_value = re.compile(rb"\r\n([^\r:]++):[ \t]*+([^\r]*+)")
 
 # --- RFC 3986 §3.2.2, RFC 9110 §4.2, §7.2: hosts and targets --------------------------------------
 
@@ -116,6 +114,12 @@ content_range = re.compile(rb"(?i:bytes) (?:(?P<first>[0-9]++)-(?P<last>[0-9]++)
 # weight = OWS ";" OWS "q=" qvalue
 # qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
 qvalue = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+
+
+def split_field_line(line: bytes) -> tuple[bytes, bytes]:
+    """Return the name, in lower case, and the value of a valid field line, with or without its CRLF."""
+    name, _, value = line.partition(b":")
+    return name.lower(), value.strip(b" \t\r\n")
 
 
 def list_members(field_value: bytes) -> list[bytes]:

@@ -12,7 +12,7 @@ from enum import Enum, IntEnum
 from itertools import islice
 from typing import NamedTuple, Protocol, Self
 
-from .grammar import each_member, name_and_value
+from .grammar import each_member, split_field_line
 
 _MAX_EXPECTATIONS = 16
 
@@ -117,8 +117,9 @@ class Request(NamedTuple):
     @property
     def field_lines(self) -> tuple[tuple[bytes, bytes], ...]:
         """All field lines in the order received: names in lower case, values without whitespace around them."""
-        found = name_and_value.findall(self.head, len(self.request_line))
-        return tuple((name.lower(), value.rstrip(b" \t")) for name, value in found)
+        lines = self.head[len(self.request_line) :].split(b"\r\n")
+        # An empty line before the first field line, and the two line ends of the last one.
+        return tuple(map(split_field_line, lines[1:-2]))
 
     @property
     def expectations(self) -> list[bytes]:

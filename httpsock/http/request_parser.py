@@ -1,8 +1,7 @@
 """The request parser: octets in, events out, within limits.
 
 Takes the octets of a connection as they arrive, however they are split; gives requests and their content.
-"Need more" is an event, not an error. Knows no files, sockets or time. Next: the connection passes each Request to the
-handler (files/handler).
+Knows no files, sockets or time. Next: the connection passes each Request to the handler (files/handler).
 
 RFC 9112 §2.2 (message parsing), §3 (request line), §5 (field syntax), §9.3 (persistence).
 
@@ -15,7 +14,6 @@ One pattern validates a whole head. The line-by-line walk only finds out why a h
 
 import re
 from collections.abc import Iterator
-from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,11 +21,14 @@ from . import grammar
 from .framing import (
     ChunkedDecoder,
     ContentLimits,
+    FramingError,
+    FramingFault,
     LengthDecoder,
     field_line_fault,
     is_persistent,
     parse_content_length,
 )
+from .message_reader import Content, EndOfContent, MessageReader, Pause, incomplete
 from .messages import Request, RequestError, Status
 from .protocols import foreign_protocol
 from .target import check_host, parse_target
@@ -44,23 +45,6 @@ class Limits(NamedTuple):
     # RFC 9112 §2.2 asks for at least one; some old clients send an extra CRLF after a POST.
     empty_lines: int = 4
     content: ContentLimits = ContentLimits()
-
-
-class Pause(Enum):
-    """The reason why there is no event yet."""
-
-    NEED_DATA = "more octets are needed"
-    CLOSED = "the peer has closed its side, between two requests"
-
-
-class Content(NamedTuple):
-    """Some octets of the content of the last request."""
-
-    octets: bytes
-
-
-class EndOfContent(NamedTuple):
-    """The content of the last request is complete."""
 
 
 Event = Request | Content | EndOfContent | Pause
@@ -93,46 +77,40 @@ _meaningful_field = re.compile(
 _MAX_MEMOISED_HEAD = 2048
 
 
-class RequestParser:
+class RequestParser(MessageReader):
     """Parser of one connection: ``receive`` octets, then call ``next_event`` until it returns a Pause.
 
     ``next_event`` raises RequestError at octets that are not a request; the parser is unusable after that.
     """
 
-    __slots__ = ("_decoder", "_has_ended", "_limits", "_passed", "_usual_head", "unread")
+    __slots__ = ("_limits", "_passed", "_usual_head")
 
     def __init__(self, limits: Limits) -> None:
+        super().__init__()
         self._limits = limits
         # A head below this length is within both limits.
         self._usual_head = min(limits.request_line, limits.head - len(b"\r\n\r\n"))
-        # Octets received but not yet consumed by an event.
-        self.unread = b""
-        self._has_ended = False
         self._passed = _NOTHING_PASSED
-        self._decoder: LengthDecoder | ChunkedDecoder | None = None
 
     @property
     def content_left(self) -> int:
         """The octets of content still to come: of all content with a length, of the current chunk if chunked."""
-        return self._decoder.remaining if self._decoder else 0
-
-    def receive(self, octets: bytes) -> None:
-        """Append octets received from the peer; an empty string means end of input."""
-        if not octets:
-            self._has_ended = True
-        self.unread = self.unread + octets if self.unread else octets
+        return 0 if self._decoder is None else self._decoder.remaining
 
     def next_event(self) -> Event:
         """Return the next event in the octets received."""
         buffer = self.unread
-        if self._decoder is not None:
-            return self._next_content(self._decoder)
-        if not buffer:
-            return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
-        last_line = buffer.find(b"\r\n\r\n")
-        if 0 < last_line < self._usual_head and buffer[0] != _CR:
-            return self._request(last_line + len(b"\r\n\r\n"))
-        return self._next_unusual(last_line)
+        try:
+            if self._decoder is not None:
+                return self._next_content(self._decoder)
+            if not buffer:
+                return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
+            last_line = buffer.find(b"\r\n\r\n")
+            if 0 < last_line < self._usual_head and buffer[0] != _CR:
+                return self._request(last_line + len(b"\r\n\r\n"))
+            return self._next_unusual(last_line)
+        except FramingError as fault:
+            raise request_error(fault) from None
 
     def _request(self, stop: int) -> Request:
         """Return the request whose head is the buffer's first *stop* octets."""
@@ -164,7 +142,7 @@ class RequestParser:
                 Status.FIELDS_TOO_LARGE, f"the head is longer than {self._limits.head} bytes", "RFC 6585 §5"
             )
         if self._has_ended:
-            raise RequestError(Status.BAD_REQUEST, "the connection ended before the head was complete", "RFC 9112 §8")
+            raise incomplete("head")
         return Pause.NEED_DATA
 
     def _skip_empty_line(self) -> None:
@@ -176,7 +154,7 @@ class RequestParser:
             raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
 
     def _check_partial_head(self) -> None:
-        """Raise RequestError as soon as an incomplete head is invalid, without waiting for its end.
+        """Raise the fault of an incomplete head as soon as it is known, without waiting for its end.
 
         Check each line once, when it is complete; the first one also before, for its method and length.
         """
@@ -191,26 +169,26 @@ class RequestParser:
             raise fault
         self._passed = _Passed(stop, lines + complete.count(b"\n"), empty_lines)
 
-    def _next_content(self, decoder: LengthDecoder | ChunkedDecoder) -> Event:
-        """Return some content, its end, or a Pause."""
-        decoded = decoder.decode(self.unread)
-        self.unread = self.unread[decoded.used :]
-        if decoded.content:
-            return Content(decoded.content)
-        if decoder.is_complete:
-            self._decoder = None
-            return EndOfContent()
-        if self._has_ended:
-            raise RequestError(
-                Status.BAD_REQUEST, "the connection ended before the content was complete", "RFC 9112 §8"
-            )
-        return Pause.NEED_DATA
+
+# The status of a fault of the framing; 400 for any other.
+_STATUSES = {
+    FramingFault.LENGTH_TOO_LARGE: Status.CONTENT_TOO_LARGE,
+    FramingFault.CONTENT_TOO_LARGE: Status.CONTENT_TOO_LARGE,
+    FramingFault.TRAILERS_TOO_LARGE: Status.FIELDS_TOO_LARGE,
+    FramingFault.UNKNOWN_CODING: Status.NOT_IMPLEMENTED,
+}
+
+
+def request_error(fault: FramingError) -> RequestError:
+    """Return *fault* as an error of a request, with its status."""
+    return RequestError(_STATUSES.get(fault.kind, Status.BAD_REQUEST), fault.reason, fault.section)
 
 
 def parse_head(head: bytes, max_field_lines: int) -> Request:
-    """Return the request with the complete *head*, including its empty line. Raise RequestError if it is invalid.
+    """Return the request with the complete *head*, including its empty line.
 
-    A pure function with an immutable result, so that it can be memoised.
+    Raise RequestError if it is invalid, or FramingError if a field line or the framing is. A pure function with an
+    immutable result, so that it can be memoised.
     """
     match = grammar.head.fullmatch(head)
     if match is None:
@@ -259,8 +237,9 @@ def _join(name: bytes, first: bytes, second: bytes) -> bytes:
 # --- Faults of a head -----------------------------------------------------------------------------
 
 
-def _line_faults(lines: bytes, passed_lines: int, max_field_lines: int) -> Iterator[RequestError]:
+def _line_faults(lines: bytes, passed_lines: int, max_field_lines: int) -> Iterator[RequestError | FramingError]:
     """Yield the faults of complete *lines* of a head, up to its empty line; *passed_lines* came before them."""
+    fault: RequestError | FramingError | None
     for number, line in enumerate(lines.split(b"\n")[:-1], start=passed_lines):
         if number == 0:
             fault = _request_line_fault(line + b"\n")

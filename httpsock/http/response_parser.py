@@ -20,16 +20,19 @@ from typing import NamedTuple
 from . import grammar
 from .framing import (
     ChunkedDecoder,
+    CloseDecoder,
     ContentLimits,
-    Decoded,
+    FramingError,
+    FramingFault,
     LengthDecoder,
+    check_chunked,
     check_limits,
-    field_line_fault,
+    content_too_large,
     is_persistent,
+    parse_field_line,
     parse_length,
 )
-from .messages import RequestError
-from .request_parser import Content, EndOfContent, Pause
+from .message_reader import Content, Decoder, EndOfContent, MessageReader, Pause, incomplete
 
 _BEGINNING = b"HTTP/"
 # Fields that are not lists: the first value counts (RFC 9111 §4.2.1, §5.1), and singletons have only one.
@@ -103,16 +106,6 @@ class ResponseHead(NamedTuple):
 Event = ResponseHead | Content | EndOfContent | Pause
 
 
-class CloseDecoder:
-    """Decode content that ends with the connection (RFC 9112 §6.3, the last case)."""
-
-    is_complete = False
-
-    def decode(self, octets: bytes) -> Decoded:
-        """Return all of *octets*."""
-        return Decoded(octets, len(octets))
-
-
 class _StatusLine(NamedTuple):
     minor_version: int
     status: int
@@ -127,22 +120,21 @@ class Awaited(Enum):
     CONTENT = "its content"
 
 
-class ResponseParser:
+class ResponseParser(MessageReader):
     """Parser of one connection: ``expect`` a response, ``receive`` octets, then call ``next_event``.
 
     ``next_event`` raises ResponseError at octets that are not a response; the parser is unusable after that.
     """
 
     def __init__(self, limits: ResponseLimits) -> None:
+        super().__init__()
         self._limits = limits
-        self._buffer = b""
-        self._has_ended = False
         self._awaited = Awaited.NOTHING
         self._method = ""
         self._interim_responses = 0
         self._begin_head()
-        self._decoder: LengthDecoder | ChunkedDecoder | CloseDecoder = LengthDecoder(0)
         self._content_octets = 0
+        self._trailers: tuple[tuple[bytes, bytes], ...] = ()
         self._content_length: int | None = None
         self._is_persistent = True
 
@@ -152,7 +144,7 @@ class ResponseParser:
 
         RFC 9112 §9.3: octets after the last response must not be read as the response to a later request.
         """
-        is_quiet = not self._buffer and not self._has_ended
+        is_quiet = not self.unread and not self._has_ended
         return self._awaited is Awaited.NOTHING and self._is_persistent and is_quiet
 
     @property
@@ -163,7 +155,7 @@ class ResponseParser:
     @property
     def has_begun(self) -> bool:
         """Whether any octet of the awaited response has arrived."""
-        return bool(self._head or self._buffer or self._interim_responses) or self._awaited is not Awaited.HEAD
+        return bool(self._head or self.unread or self._interim_responses) or self._awaited is not Awaited.HEAD
 
     @property
     def content_length(self) -> int | None:
@@ -173,10 +165,7 @@ class ResponseParser:
     @property
     def trailers(self) -> tuple[tuple[bytes, bytes], ...]:
         """The trailer fields of the last response, names in lower case, separate from its head."""
-        if not isinstance(self._decoder, ChunkedDecoder):
-            return ()
-        lines = bytes(self._decoder.trailers).split(b"\r\n")[:-1]
-        return tuple(_name_and_value(line) for line in lines)
+        return self._trailers
 
     def expect(self, method: str) -> None:
         """Expect the response to a request with *method*, which determines whether it has content."""
@@ -185,21 +174,34 @@ class ResponseParser:
         self._interim_responses = 0
         self._begin_head()
 
-    def receive(self, octets: bytes) -> None:
-        """Append octets received from the server; an empty string means end of input."""
-        if not octets:
-            self._has_ended = True
-        self._buffer = self._buffer + octets if self._buffer else octets
-
     def next_event(self) -> Event:
         """Return the next event in the octets received."""
-        match self._awaited:
-            case Awaited.NOTHING:
-                return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
-            case Awaited.HEAD:
+        try:
+            if self._decoder is not None:
+                return self._next_content(self._decoder)
+            if self._awaited is Awaited.HEAD:
                 return self._next_head()
+        except FramingError as fault:
+            raise self._error(fault) from None
+        return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
+
+    def _error(self, fault: FramingError) -> ResponseError:
+        """Return *fault* as an error of a response, with the reason of a client where it is not that of a server."""
+        match fault.kind:
+            case FramingFault.INCOMPLETE:
+                return self.incomplete("ended")
+            case FramingFault.CONTENT_TOO_LARGE:
+                reason = f"the content is longer than {self._limits.content.content} bytes"
+                return ResponseError(reason, "RFC 9110 §8.6")
+            case FramingFault.CODED_IN_1_0:
+                return ResponseError("there is Transfer-Encoding in an HTTP/1.0 response", "RFC 9112 §6.1")
+            case FramingFault.FRAMED_TWICE:
+                return ResponseError("there are both Transfer-Encoding and Content-Length", "RFC 9112 §6.3")
+            case FramingFault.UNFRAMED | FramingFault.UNKNOWN_CODING:
+                reason = f'Transfer-Encoding is "{grammar.printable(fault.value)}"; only chunked is supported'
+                return ResponseError(reason, "RFC 9112 §7.4")
             case _:
-                return self._next_content()
+                return ResponseError(fault.reason, fault.section)
 
     # --- The head ---------------------------------------------------------------------------------
 
@@ -212,7 +214,7 @@ class ResponseParser:
     def _next_head(self) -> ResponseHead | Pause:
         """Return the head once its empty line has arrived; check each line as soon as it is complete."""
         if not self._head:
-            _check_beginning(self._buffer, is_all=self._has_ended)
+            _check_beginning(self.unread, is_all=self._has_ended)
         while line := self._next_line():
             self._head.append(line)
             self._head_octets += len(line)
@@ -220,16 +222,16 @@ class ResponseParser:
                 return self._end_head()
             self._take_line(line)
         if self._has_ended:
-            raise self.incomplete("ended")
+            raise incomplete("head")
         return Pause.NEED_DATA
 
     def _next_line(self) -> bytes:
         """Return the next line with its LF, or b"" if it is incomplete. Raise ResponseError past the limit."""
         allowed = self._limits.head - self._head_octets
-        stop = self._buffer.find(b"\n", 0, allowed) + 1
-        if not stop and len(self._buffer) >= allowed:
+        stop = self.unread.find(b"\n", 0, allowed) + 1
+        if not stop and len(self.unread) >= allowed:
             raise ResponseError(f"the head is longer than {self._limits.head} bytes", "RFC 9110 §5.4")
-        line, self._buffer = self._buffer[:stop], self._buffer[stop:]
+        line, self.unread = self.unread[:stop], self.unread[stop:]
         return line
 
     def _take_line(self, line: bytes) -> None:
@@ -240,18 +242,15 @@ class ResponseParser:
         elif number > self._limits.field_lines:
             raise ResponseError(f"there are more than {self._limits.field_lines} field lines", "RFC 9110 §5.4")
         elif not line.startswith((b" ", b"\t")):
-            if fault := field_line_fault(line, f"field line {number}"):
-                raise ResponseError(fault.refusal.reason, fault.refusal.section)
-            self._field_lines.append(_name_and_value(line))
+            self._field_lines.append(parse_field_line(line, f"field line {number}"))
         elif number == 1:
             reason = "there is whitespace between the status line and the first field line"
             raise ResponseError(reason, "RFC 9112 §2.2")
         else:
             # RFC 9112 §5.2: unlike a server, a client must accept a folded line, and replace the fold by spaces.
-            if fault := field_line_fault(b"folded:" + line, f"field line {number}"):
-                raise ResponseError(fault.refusal.reason, fault.refusal.section)
+            _, continued = parse_field_line(b"folded:" + line, f"field line {number}")
             name, value = self._field_lines[-1]
-            self._field_lines[-1] = name, (value + b" " + line.strip(b" \t\r\n")).strip(b" ")
+            self._field_lines[-1] = name, (value + b" " + continued).strip(b" ")
 
     def _end_head(self) -> ResponseHead:
         """Return the head, now complete, and choose the framing of its content (RFC 9112 §6.3)."""
@@ -264,6 +263,7 @@ class ResponseParser:
         self._is_persistent = is_persistent(head.field(b"connection"), head.minor_version)
         self._content_octets = 0
         self._content_length = None
+        self._trailers = ()
         self._decoder = self._content_decoder(head)
         self._awaited = Awaited.CONTENT
         return head
@@ -279,8 +279,8 @@ class ResponseParser:
 
     # --- The content ------------------------------------------------------------------------------
 
-    def _content_decoder(self, head: ResponseHead) -> LengthDecoder | ChunkedDecoder | CloseDecoder:
-        """Return the decoder that finds the end of the content. Raise ResponseError when the fields are ambiguous."""
+    def _content_decoder(self, head: ResponseHead) -> Decoder:
+        """Return the decoder that finds the end of the content. Raise an error when the fields are ambiguous."""
         transfer_encoding, content_length = head.field(b"transfer-encoding"), head.field(b"content-length")
         length = None if content_length is None else _parse_lengths(content_length)
         if self._method == "HEAD" or head.status in (204, 304):
@@ -288,35 +288,25 @@ class ResponseParser:
             self._content_length = 0
             return LengthDecoder(0)
         if transfer_encoding is not None:
-            _check_chunked(transfer_encoding, content_length, head.minor_version)
+            check_chunked(transfer_encoding, content_length, head.minor_version)
             return ChunkedDecoder(self._limits.content)
         if length is None:
             self._is_persistent = False
             return CloseDecoder()
         if length > self._limits.content.content:
-            raise _too_long(self._limits)
+            raise content_too_large(self._limits.content.content)
         self._content_length = length
         return LengthDecoder(length)
 
-    def _next_content(self) -> Event:
+    def _next_content(self, decoder: Decoder) -> Content | EndOfContent | Pause:
         """Return some content, its end, or a Pause."""
-        try:
-            decoded = self._decoder.decode(self._buffer)
-        except RequestError as error:
-            if error.refusal.status == 413:
-                raise _too_long(self._limits) from None
-            # Chunks are the same both ways, so reason and section of the request fit.
-            raise ResponseError(error.refusal.reason, error.refusal.section) from None
-        self._buffer = self._buffer[decoded.used :]
-        self._content_octets += len(decoded.content)
-        if decoded.content:
-            return Content(decoded.content)
-        if self._decoder.is_complete or (self._has_ended and isinstance(self._decoder, CloseDecoder)):
+        event = super()._next_content(decoder)
+        if isinstance(event, Content):
+            self._content_octets += len(event.octets)
+        if isinstance(event, EndOfContent):
             self._awaited = Awaited.NOTHING
-            return EndOfContent()
-        if self._has_ended:
-            raise self.incomplete("ended")
-        return Pause.NEED_DATA
+            self._trailers = tuple(decoder.trailers) if isinstance(decoder, ChunkedDecoder) else ()
+        return event
 
     def incomplete(self, how: str) -> IncompleteError:
         """Return the error for a connection lost within a response (*how*: "ended" or "was reset")."""
@@ -372,36 +362,11 @@ def _check_singletons(field_lines: list[tuple[bytes, bytes]]) -> None:
             raise ResponseError(f"there are two different {spelled} field lines, {shown}", "RFC 9110 §5.3")
 
 
-def _check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_version: int) -> None:
-    """Raise ResponseError unless the chunked coding alone frames the content."""
-    if minor_version == 0:
-        raise ResponseError("there is Transfer-Encoding in an HTTP/1.0 response", "RFC 9112 §6.1")
-    # RFC 9112 §6.3: possibly response splitting, which ought to be handled as an error.
-    if content_length is not None:
-        raise ResponseError("there are both Transfer-Encoding and Content-Length", "RFC 9112 §6.3")
-    if [coding.lower() for coding in grammar.list_members(transfer_encoding)] != [b"chunked"]:
-        shown = grammar.printable(transfer_encoding)
-        raise ResponseError(f'Transfer-Encoding is "{shown}"; only chunked is supported', "RFC 9112 §7.4")
-
-
 def _parse_lengths(content_length: bytes) -> int:
     """Return the number in Content-Length, which may be repeated (RFC 9112 §6.3, the invalid case)."""
     members = [member.strip(b" \t") for member in content_length.split(b",")]
-    try:
-        lengths = {parse_length(member) for member in members}
-    except RequestError as error:
-        raise ResponseError(error.refusal.reason, error.refusal.section) from None
+    lengths = {parse_length(member) for member in members}
     if len(lengths) > 1:
         reason = f'Content-Length is "{grammar.printable(content_length)}", which gives different lengths'
         raise ResponseError(reason, "RFC 9112 §6.3")
     return lengths.pop()
-
-
-def _too_long(limits: ResponseLimits) -> ResponseError:
-    return ResponseError(f"the content is longer than {limits.content.content} bytes", "RFC 9110 §8.6")
-
-
-def _name_and_value(line: bytes) -> tuple[bytes, bytes]:
-    """Return the name, in lower case, and the value of a valid field line."""
-    name, _, value = line.partition(b":")
-    return name.lower(), value.strip(b" \t\r\n")

@@ -25,10 +25,10 @@ from httpsock.files.paths import normalise
 from httpsock.files.representation import Representation
 from httpsock.files.siblings import CODINGS
 from httpsock.http.error_response import Explanation
-from httpsock.http.framing import ChunkedDecoder, LengthDecoder
 from httpsock.http.masking import mask
+from httpsock.http.message_reader import Content, Decoder, EndOfContent, Pause
 from httpsock.http.messages import Request, Response
-from httpsock.http.request_parser import Content, EndOfContent, Event, Limits, RequestParser
+from httpsock.http.request_parser import Limits, RequestParser
 from httpsock.server.access_log import Exchange
 from httpsock.server.connection import Connection, Coroutine
 from httpsock.server.event_loop import EventLoop, Log, Report
@@ -231,7 +231,7 @@ class TracedParser(RequestParser):
         self._octets = 0
         return request
 
-    def _next_content(self, decoder: LengthDecoder | ChunkedDecoder) -> Event:
+    def _next_content(self, decoder: Decoder) -> Content | EndOfContent | Pause:
         event = super()._next_content(decoder)
         if isinstance(event, Content):
             self._octets += len(event.octets)

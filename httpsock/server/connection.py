@@ -28,10 +28,11 @@ from io import FileIO
 from httpsock.files.document_root import Tick
 from httpsock.files.handler import respond
 from httpsock.http.error_response import explain
-from httpsock.http.framing import too_large
+from httpsock.http.framing import content_too_large
 from httpsock.http.grammar import accept_line, format_http_date, printable
+from httpsock.http.message_reader import EndOfContent, Pause
 from httpsock.http.messages import FileSlice, Part, Request, RequestError, Response, Status, unsent_parts
-from httpsock.http.request_parser import EndOfContent, Pause, RequestParser
+from httpsock.http.request_parser import RequestParser, request_error
 
 from .access_log import Exchange
 from .addresses import network_of
@@ -235,7 +236,7 @@ class Connection:
         limit = self._settings.limits.content.content
         if (request.content_length or 0) > limit and response.status < Status.BAD_REQUEST:
             response.close()
-            raise too_large(limit)
+            raise request_error(content_too_large(limit))
 
     def _error_response(self, error: RequestError | TimeoutError, request: Request | None) -> Response:
         """Return the error response to a malformed or late request.

@@ -13,7 +13,7 @@ from httpsock.client.client import Client, RedirectError
 from httpsock.client.connection import ClientTimeouts
 from httpsock.client.download import Download
 from httpsock.client.url import UrlError, parse_url, redirect
-from httpsock.http.request_parser import Content, EndOfContent
+from httpsock.http.message_reader import Content, EndOfContent
 from httpsock.http.response_parser import ResponseError, ResponseHead, ResponseLimits, ResponseParser
 from tests.support import receive_head
 from tests.support.servers import playing

@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from hypothesis import settings
 
 from httpsock.http.framing import ContentLimits
+from httpsock.http.message_reader import Content, Pause
 from httpsock.http.messages import Refusal, Request, RequestError, Target, TargetForm
 from httpsock.http.request_parser import (
-    Content,
     Event,
     Limits,
-    Pause,
     RequestParser,
 )
 from tests.support import get

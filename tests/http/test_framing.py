@@ -2,17 +2,18 @@
 
 import pytest
 
-from httpsock.http.framing import field_line_fault, parse_content_length
-from httpsock.http.messages import Refusal, RequestError, Status
+from httpsock.http.framing import FramingError, field_line_fault, parse_content_length
+from httpsock.http.messages import Refusal, Status
+from httpsock.http.request_parser import request_error
 from tests.support.rows import each_row
 
 # --- Content-Length and Transfer-Encoding ---------------------------------------------------------
 
 
 def refusal_of_fields(fields: dict[bytes, bytes], minor_version: int = 1) -> Refusal:
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(FramingError) as caught:
         parse_content_length(fields, minor_version)
-    return caught.value.refusal
+    return request_error(caught.value).refusal
 
 
 @each_row(
@@ -124,9 +125,9 @@ def test_a_transfer_coding_other_than_chunked_at_the_end_has_no_end(value: bytes
 
 
 def test_no_more_codings_are_looked_at_than_a_request_may_have() -> None:
-    with pytest.raises(RequestError) as raised:
+    with pytest.raises(FramingError) as raised:
         parse_content_length({b"transfer-encoding": b"a," * 15_000 + b"chunked"}, 1)
-    assert raised.value.refusal.reason.endswith("has more than 16 codings")
+    assert raised.value.reason.endswith("has more than 16 codings")
 
 
 @each_row("value", ["chunked, chunked", "chunked,Chunked", "chunked, gzip, chunked"])
@@ -239,4 +240,4 @@ def test_a_field_line_has_no_fault(line: bytes) -> None:
 def test_a_field_lines_fault_is_named(line: bytes, reason: str, section: str) -> None:
     fault = field_line_fault(line, "it")
     assert fault is not None
-    assert fault.refusal == Refusal(Status.BAD_REQUEST, reason, section)
+    assert request_error(fault).refusal == Refusal(Status.BAD_REQUEST, reason, section)

@@ -9,8 +9,9 @@ import socket
 import pytest
 
 from httpsock import Limits, Server
+from httpsock.http.message_reader import Pause
 from httpsock.http.messages import Refusal, RequestError
-from httpsock.http.request_parser import Pause, RequestParser
+from httpsock.http.request_parser import RequestParser
 from tests.http.malformed import (
     FIELD_LINES,
     HEAD,

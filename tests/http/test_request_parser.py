@@ -2,11 +2,9 @@
 
 import pytest
 
+from httpsock.http.message_reader import Content, EndOfContent, Pause
 from httpsock.http.messages import Refusal, Request, Status, Target, TargetForm
 from httpsock.http.request_parser import (
-    Content,
-    EndOfContent,
-    Pause,
     RequestParser,
     parse_head,
 )

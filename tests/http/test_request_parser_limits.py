@@ -2,10 +2,10 @@
 
 import pytest
 
+from httpsock.http.message_reader import Pause
 from httpsock.http.messages import Refusal, Request, RequestError, Status
 from httpsock.http.request_parser import (
     Limits,
-    Pause,
     RequestParser,
     parse_head,
 )

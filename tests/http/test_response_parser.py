@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from httpsock.http.framing import ContentLimits
-from httpsock.http.request_parser import Content, EndOfContent, Pause
+from httpsock.http.message_reader import Content, EndOfContent, Pause
 from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseHead, ResponseLimits, ResponseParser
 from tests.support.rows import each_row
 

@@ -28,11 +28,12 @@ from httpsock.discovery.ssdp import DatagramError, Device, Search, format_search
 from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.files.paths import parse_path
 from httpsock.http import grammar
+from httpsock.http.message_reader import Pause
 from httpsock.http.messages import Refusal, Request, RequestError
 from httpsock.http.negotiation import accepted_codings, preferred_media_type
 from httpsock.http.preconditions import Validators, evaluate, range_applies
 from httpsock.http.ranges import parse_ranges, select_ranges
-from httpsock.http.request_parser import Limits, Pause, RequestParser
+from httpsock.http.request_parser import Limits, RequestParser
 from httpsock.server.connection import Connection
 from httpsock.server.settings import Settings
 

@@ -1,0 +1,73 @@
+"""The part that both parsers share: the octets received and not yet consumed, the end of input, and the content.
+
+Takes the octets of a connection as they arrive, however they are split; gives content and its end. "Need more" is an
+event, not an error. Knows no heads, sockets or files. Next: request_parser and response_parser, which read the heads.
+
+RFC 9112 §6 (message body), §8 (incomplete messages).
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+from .framing import ChunkedDecoder, CloseDecoder, FramingError, FramingFault, LengthDecoder
+
+
+class Pause(Enum):
+    """The reason why there is no event yet."""
+
+    NEED_DATA = "more octets are needed"
+    CLOSED = "the peer has closed its side, between two messages"
+
+
+class Content(NamedTuple):
+    """Some octets of the content of the last message."""
+
+    octets: bytes
+
+
+class EndOfContent(NamedTuple):
+    """The content of the last message is complete."""
+
+
+Decoder = LengthDecoder | ChunkedDecoder | CloseDecoder
+
+
+class MessageReader:
+    """The base of a parser: ``receive`` octets, then call the parser's ``next_event`` until it returns a Pause.
+
+    A parser gives the reader a *_decoder* at the end of each head that content follows; here the content's end
+    removes it. The methods raise FramingError, which ``next_event`` turns into the error of its role.
+    """
+
+    __slots__ = ("_decoder", "_has_ended", "unread")
+
+    def __init__(self) -> None:
+        # Octets received but not yet consumed by an event.
+        self.unread = b""
+        self._has_ended = False
+        self._decoder: Decoder | None = None
+
+    def receive(self, octets: bytes) -> None:
+        """Append octets received from the peer; an empty string means end of input."""
+        if not octets:
+            self._has_ended = True
+        self.unread = self.unread + octets if self.unread else octets
+
+    def _next_content(self, decoder: Decoder) -> Content | EndOfContent | Pause:
+        """Return some content, its end, or a Pause."""
+        decoded = decoder.decode(self.unread)
+        self.unread = self.unread[decoded.used :]
+        if decoded.content:
+            return Content(decoded.content)
+        if decoder.is_complete or (self._has_ended and isinstance(decoder, CloseDecoder)):
+            self._decoder = None
+            return EndOfContent()
+        if self._has_ended:
+            raise incomplete("content")
+        return Pause.NEED_DATA
+
+
+def incomplete(part: str) -> FramingError:
+    """Return the error for a connection that ended within this *part* of a message."""
+    reason = f"the connection ended before the {part} was complete"
+    return FramingError(reason, "RFC 9112 §8", FramingFault.INCOMPLETE)
