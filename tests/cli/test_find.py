@@ -26,7 +26,7 @@ def run_find(port: int, *arguments: str) -> int:
     return main(["find", "--to", f"{TO}:{port}", "--seconds", "1", *arguments])
 
 
-def test_each_device_is_printed_once_and_never_obeyed(capsys: Captured) -> None:
+def test_find_prints_each_device_once_and_escapes_its_control_characters(capsys: Captured) -> None:
     evil = NAMELESS.replace(b"uuid:1::a", b"uuid:2\xc2\x9b2J")
     with devices(NAMELESS, evil, NAMELESS) as port:
         assert run_find(port) == 0
@@ -35,7 +35,7 @@ def test_each_device_is_printed_once_and_never_obeyed(capsys: Captured) -> None:
     assert error == ""
 
 
-def test_a_status_line_without_a_phrase_is_found_and_traced(capfd: Captured) -> None:
+def test_find_accepts_a_status_line_without_a_reason_phrase(capfd: Captured) -> None:
     with devices(b"HTTP/1.1 200\r\n\r\n", NAMELESS.replace(b" OK", b"")) as port:
         assert run_find(port, "--trace") == 0
     out, error = capfd.readouterr()
@@ -43,7 +43,7 @@ def test_a_status_line_without_a_phrase_is_found_and_traced(capfd: Captured) -> 
     assert "Traceback" not in error
 
 
-def test_as_json_each_device_is_one_object(capsys: Captured) -> None:
+def test_json_output_is_one_object_for_each_device(capsys: Captured) -> None:
     with devices(NAMELESS) as port:
         assert run_find(port, "--json", "--all") == 0
     assert json.loads(capsys.readouterr().out) == {
@@ -52,7 +52,7 @@ def test_as_json_each_device_is_one_object(capsys: Captured) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is always full")
-def test_a_closed_standard_output_is_23() -> None:
+def test_a_full_standard_output_gives_exit_code_23() -> None:
     with devices(NAMELESS) as port, open("/dev/full", "wb") as full:
         done = subprocess.run(
             [*COMMAND, "find", "--to", f"{TO}:{port}", "--seconds", "1"],
@@ -63,7 +63,7 @@ def test_a_closed_standard_output_is_23() -> None:
     assert b"Traceback" not in done.stderr
 
 
-def test_letters_that_standard_output_has_not_are_escaped() -> None:
+def test_characters_outside_the_encoding_of_standard_output_are_escaped() -> None:
     named = NAMELESS.replace(b"uuid:1::a", "uuid:ä".encode())
     environment = ENVIRONMENT | {"PYTHONIOENCODING": "ascii"}
     with devices(named) as port:
@@ -73,7 +73,7 @@ def test_letters_that_standard_output_has_not_are_escaped() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
-def test_an_interrupt_is_130(interruptible: None) -> None:
+def test_an_interrupt_gives_exit_code_130(interruptible: None) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         asked.settimeout(PATIENCE_SECONDS)
         asked.bind((TO, 0))
@@ -85,13 +85,13 @@ def test_an_interrupt_is_130(interruptible: None) -> None:
     assert (program.returncode, error) == (130, b"httpsock find: interrupted.\n")
 
 
-def test_a_search_without_result_is_1(capsys: Captured) -> None:
+def test_a_search_that_finds_no_device_gives_exit_code_1(capsys: Captured) -> None:
     with devices() as port:
         assert run_find(port) == 1
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_failed_send_is_reported(capsys: Captured) -> None:
+def test_a_search_that_cannot_be_sent_is_reported(capsys: Captured) -> None:
     assert main(["find", "--bind", "192.0.2.1"]) == 1
     assert re.fullmatch(r"httpsock find: cannot send a search: .*\.\n", capsys.readouterr().err)
 
@@ -109,7 +109,7 @@ def test_a_failed_send_is_reported(capsys: Captured) -> None:
         (["--seconds", "0"], "'0' is not a number of seconds from 1 to 60"),
     ],
 )
-def test_a_wrong_argument_is_2(arguments: list[str], reason: str, capsys: Captured) -> None:
+def test_an_invalid_argument_gives_exit_code_2(arguments: list[str], reason: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit) as left:
         main(["find", *arguments])
     assert left.value.code == 2
@@ -127,11 +127,13 @@ def test_a_wrong_argument_is_2(arguments: list[str], reason: str, capsys: Captur
         ("[fe80::1%1]:80", ("fe80::1", 80, 0, 1)),
     ],
 )
-def test_one_device_is_given_by_its_address(text: str, expected: tuple[object, ...]) -> None:
+def test_option_to_takes_an_address_with_an_optional_port(text: str, expected: tuple[object, ...]) -> None:
     assert find_module._peer(text) == expected
 
 
-def test_a_search_beside_a_get_in_one_trace(tmp_path: pathlib.Path, capfd: Captured) -> None:
+def test_one_trace_shows_the_search_and_the_download_of_the_description(
+    tmp_path: pathlib.Path, capfd: Captured
+) -> None:
     with Announcer(str(tmp_path / "folder"), [TO], 8000, group_port=0) as running:
         assert run_find(running.group_port, "--trace=json") == 0
     events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
@@ -144,14 +146,14 @@ def test_a_search_beside_a_get_in_one_trace(tmp_path: pathlib.Path, capfd: Captu
     assert calls[-8:] == [(1, name) for name in described]
 
 
-def test_without_a_network_the_system_is_asked_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_interface_the_system_chooses_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(find_module, "announcing_interfaces", list)
     assert find_module._networks() == [Interface("0.0.0.0")]
     monkeypatch.setattr(find_module, "announcing_interfaces", lambda: [Interface("127.0.0.1")])
     assert find_module._networks() == [Interface("127.0.0.1")]
 
 
-def test_a_device_that_answers_twice_is_reported(capfd: Captured) -> None:
+def test_the_trace_reports_a_device_that_answers_twice(capfd: Captured) -> None:
     with devices(NAMELESS, NAMELESS) as port:
         assert run_find(port, "-v") == 0
     assert re.search(r"  repeated: uuid:1 has answered already\n", capfd.readouterr().err)

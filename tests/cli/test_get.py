@@ -30,7 +30,7 @@ def run_get(*arguments: str) -> int:
 
 
 def said(captured: Captured) -> tuple[bytes, str]:
-    """The output since the last time: octets on standard output, text on standard error."""
+    """Return the output since the last call: bytes on standard output, text on standard error."""
     out, error = captured.readouterr()
     return out, error.decode()
 
@@ -38,24 +38,24 @@ def said(captured: Captured) -> tuple[bytes, str]:
 # --- what it writes -------------------------------------------------------------------------------------------------
 
 
-def test_the_content_goes_to_standard_output_as_it_is(server: httpsock.Server, capfdbinary: Captured) -> None:
+def test_get_writes_the_content_unchanged_to_standard_output(server: httpsock.Server, capfdbinary: Captured) -> None:
     assert run_get(server.url + "large.bin") == 0
     assert said(capfdbinary) == (bytes(range(256)) * 1024, "")
 
 
-def test_several_urls_follow_one_another(server: httpsock.Server, capfdbinary: Captured) -> None:
+def test_the_contents_of_several_urls_are_written_in_order(server: httpsock.Server, capfdbinary: Captured) -> None:
     assert run_get(server.url + "hello.txt", server.url + "alphabet.txt", server.url + "empty.txt") == 0
     assert said(capfdbinary) == (b"Hello, socket.\nabcdefghijklmnopqrstuvwxyz", "")
 
 
-def test_with_i_the_head_comes_first_as_it_was_received(capfdbinary: Captured) -> None:
+def test_option_i_writes_the_received_head_before_the_content(capfdbinary: Captured) -> None:
     answer = ok(b"hello", "X: \xe9")
     with playing(answering(answer)) as url:
         assert run_get("-i", url) == 0
     assert said(capfdbinary) == (answer, "")
 
 
-def test_with_capital_i_the_head_comes_alone(server: httpsock.Server, capfdbinary: Captured) -> None:
+def test_option_capital_i_writes_the_head_alone(server: httpsock.Server, capfdbinary: Captured) -> None:
     assert run_get("-I", server.url + "alphabet.txt") == 0
     out, error = said(capfdbinary)
     assert out.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -65,7 +65,7 @@ def test_with_capital_i_the_head_comes_alone(server: httpsock.Server, capfdbinar
 
 
 @pytest.mark.parametrize("option", ["-v", "--verbose", "--trace", "--trace=text"])
-def test_with_v_each_call_and_both_heads_are_told(option: str, capfdbinary: Captured) -> None:
+def test_option_v_traces_each_call_and_both_heads(option: str, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello", "Set-Cookie: secret"))) as url:
         assert run_get(option, url, "--header", "Authorization: secret") == 0
     out, error = said(capfdbinary)
@@ -95,7 +95,7 @@ def test_with_v_each_call_and_both_heads_are_told(option: str, capfdbinary: Capt
     ]
 
 
-def test_as_json_each_call_is_one_object(server: httpsock.Server, capfdbinary: Captured) -> None:
+def test_a_json_trace_has_one_object_for_each_call(server: httpsock.Server, capfdbinary: Captured) -> None:
     assert run_get("--trace=json", server.url + "hello.txt") == 0
     events = [json.loads(line) for line in said(capfdbinary)[1].splitlines()]
     calls = ["getaddrinfo", "socket", "connect", "send", "recv", "parse", "content", "close"]
@@ -103,8 +103,8 @@ def test_as_json_each_call_is_one_object(server: httpsock.Server, capfdbinary: C
     assert {event["connection"] for event in events} == {1}
 
 
-def test_a_trace_without_standard_error_goes_nowhere(server: httpsock.Server, tmp_path: pathlib.Path) -> None:
-    """The present owner of its descriptor is spared: here, the file."""
+def test_a_trace_with_closed_standard_error_is_dropped(server: httpsock.Server, tmp_path: pathlib.Path) -> None:
+    """The output file may have got descriptor 2; the trace must not be written into it."""
     command = [*COMMAND, "get", "--trace", "-o", "hello.txt", server.url + "hello.txt"]
     without = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
     done = subprocess.run(without, cwd=tmp_path, env=ENVIRONMENT, timeout=60, check=False)
@@ -112,7 +112,9 @@ def test_a_trace_without_standard_error_goes_nowhere(server: httpsock.Server, tm
     assert (tmp_path / "hello.txt").read_bytes() == b"Hello, socket.\n"
 
 
-def test_content_goes_to_files_in_turn(server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_each_url_is_written_to_the_next_named_file(
+    server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
+) -> None:
     urls = [server.url + name for name in ("hello.txt", "alphabet.txt", "empty.txt")]
     assert run_get("-o", str(tmp_path / "a"), "-i", "-o", "-", *urls) == 0
     out, error = said(capfdbinary)
@@ -123,7 +125,7 @@ def test_content_goes_to_files_in_turn(server: httpsock.Server, tmp_path: pathli
     assert error == ""
 
 
-def test_no_name_comes_from_the_server(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_a_file_name_suggested_by_the_server_is_ignored(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello", 'Content-Disposition: attachment; filename="/etc/passwd"'))) as url:
         assert run_get("-o", str(tmp_path / "mine"), url) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
@@ -143,7 +145,7 @@ def test_no_name_comes_from_the_server(tmp_path: pathlib.Path, capfdbinary: Capt
         pytest.param(["-d", ""], b"POST", id="POST, although there is no content"),
     ],
 )
-def test_the_method_follows_from_the_arguments(arguments: list[str], expected: bytes) -> None:
+def test_the_arguments_choose_the_method(arguments: list[str], expected: bytes) -> None:
     seen: list[bytes] = []
     with playing(answering(ok(), seen=seen)) as url:
         assert run_get(*arguments, url) == 0
@@ -151,7 +153,9 @@ def test_the_method_follows_from_the_arguments(arguments: list[str], expected: b
 
 
 @pytest.mark.parametrize("data", ["text", "file", "standard input"])
-def test_content_is_sent(data: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_option_data_sends_text_a_file_or_standard_input(
+    data: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_bytes(b"a\0b\n")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\0b\n")))
     seen: list[bytes] = []
@@ -200,7 +204,7 @@ def test_content_is_sent(data: str, tmp_path: pathlib.Path, monkeypatch: pytest.
         pytest.param(["--timeout", "0", "http://a/"], "is not a number of seconds from 1", id="no time"),
     ],
 )
-def test_a_wrong_argument_is_2(arguments: list[str], reason: str, capfdbinary: Captured) -> None:
+def test_an_invalid_argument_gives_exit_code_2(arguments: list[str], reason: str, capfdbinary: Captured) -> None:
     with pytest.raises(SystemExit) as left:
         run_get(*arguments)
     out, error = said(capfdbinary)
@@ -216,29 +220,29 @@ def fails(captured: Captured, url: str, code: int, sentence: str, *arguments: st
     assert said(captured)[1] == f"httpsock get: {url}: {sentence}\n"
 
 
-def test_a_host_without_address_is_6(capfdbinary: Captured) -> None:
+def test_a_host_without_an_address_gives_exit_code_6(capfdbinary: Captured) -> None:
     assert run_get(f"http://{'a' * 64}/") == 6
     assert "the host has no address" in said(capfdbinary)[1]
 
 
-def test_no_connection_is_7(capfdbinary: Captured) -> None:
+def test_a_refused_connection_gives_exit_code_7(capfdbinary: Captured) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     fails(capfdbinary, url, 7, "no connection: Connection refused")
 
 
-def test_a_malformed_response_is_8(capfdbinary: Captured) -> None:
+def test_a_malformed_response_gives_exit_code_8(capfdbinary: Captured) -> None:
     with playing(answering(b"HTTP/1.1 200 OK\r\nA b\x1b[2J\r\n\r\n")) as url:
         fails(capfdbinary, url, 8, 'field line 1 "A b\\x1b[2J" has no colon (RFC 9112 §5)')
 
 
-def test_content_that_breaks_off_is_18(capfdbinary: Captured) -> None:
+def test_truncated_content_gives_exit_code_18(capfdbinary: Captured) -> None:
     reason = "the connection ended after 4 of 5 bytes of content (RFC 9112 §8)"
     with playing(answering(ok(b"hello")[:-1])) as url:
         fails(capfdbinary, url, 18, reason)
 
 
-def test_a_server_that_hangs_up_without_a_word_is_18(capfdbinary: Captured) -> None:
+def test_a_connection_reset_before_the_response_gives_exit_code_18(capfdbinary: Captured) -> None:
     def hang_up(connected: socket.socket) -> None:
         receive_head(connected)
         reset(connected)
@@ -249,34 +253,40 @@ def test_a_server_that_hangs_up_without_a_word_is_18(capfdbinary: Captured) -> N
 
 
 @pytest.mark.parametrize("option", ["-f", "--fail"])
-def test_an_error_is_22_with_fail(option: str, server: httpsock.Server, capfdbinary: Captured) -> None:
+def test_an_error_response_with_fail_gives_exit_code_22(
+    option: str, server: httpsock.Server, capfdbinary: Captured
+) -> None:
     fails(capfdbinary, server.url + "missing", 22, "404 Not Found.", option)
 
 
-def test_an_error_without_fail_is_a_response_like_any_other(server: httpsock.Server, capfdbinary: Captured) -> None:
+def test_an_error_response_without_fail_is_written_like_any_other(
+    server: httpsock.Server, capfdbinary: Captured
+) -> None:
     assert run_get(server.url + "missing") == 0
     assert said(capfdbinary)[0].startswith(b"404 Not Found")
 
 
-def test_an_error_with_fail_leaves_the_file_alone(server: httpsock.Server, tmp_path: pathlib.Path) -> None:
+def test_an_error_response_with_fail_does_not_overwrite_the_file(
+    server: httpsock.Server, tmp_path: pathlib.Path
+) -> None:
     (tmp_path / "file").write_bytes(b"good")
     assert run_get("--fail", "-o", str(tmp_path / "file"), server.url + "missing") == 22
     assert (tmp_path / "file").read_bytes() == b"good"
 
 
-def test_a_health_check_is_0_or_22(server: httpsock.Server, capfdbinary: Captured) -> None:
+def test_a_health_check_gives_exit_code_0_or_22(server: httpsock.Server, capfdbinary: Captured) -> None:
     assert run_get("--fail", "--timeout", "20", "-o", os.devnull, server.url + "hello.txt") == 0
     assert run_get("--fail", "--timeout", "20", "-o", os.devnull, server.url + "missing") == 22
     assert said(capfdbinary)[0] == b""
 
 
-def test_a_write_error_is_23(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_a_write_error_gives_exit_code_23(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello"))) as url:
         assert run_get("-o", str(tmp_path / "no" / "file"), url) == 23
     assert "can't be written" in said(capfdbinary)[1]
 
 
-def test_a_closed_standard_output_is_23(capfdbinary: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_standard_output_gives_exit_code_23(capfdbinary: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     with playing(answering(ok(b"hello"))) as url, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", None)
         assert run_get(url) == 23
@@ -285,7 +295,9 @@ def test_a_closed_standard_output_is_23(capfdbinary: Captured, monkeypatch: pyte
 
 @pytest.mark.skipif(os.name != "posix", reason="the shell is POSIX's")
 @pytest.mark.parametrize("closed", list(itertools.product(["", "<&-"], ["", ">&-"], ["", "2>&-"])), ids="".join)
-def test_closed_streams_get_the_documented_code(closed: tuple[str, ...], server: httpsock.Server) -> None:
+def test_closed_standard_streams_give_the_documented_exit_codes(
+    closed: tuple[str, ...], server: httpsock.Server
+) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = f"{shlex.join([*COMMAND, 'get', *arguments])} {' '.join(closed)}"
         return subprocess.run(
@@ -301,7 +313,9 @@ def test_closed_streams_get_the_documented_code(closed: tuple[str, ...], server:
     assert "Traceback" not in got.stderr + sent.stderr
 
 
-def test_a_closed_standard_error_has_no_other_effect(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+def test_a_closed_standard_error_does_not_change_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
     with playing(answering(ok(b"hello"))) as url, monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", None)
         assert run_get("-v", "-o", str(tmp_path / "file"), url) == 0
@@ -309,7 +323,7 @@ def test_a_closed_standard_error_has_no_other_effect(monkeypatch: pytest.MonkeyP
     assert (tmp_path / "file").read_bytes() == b"hello"
 
 
-def test_too_late_is_28(capfdbinary: Captured) -> None:
+def test_a_timeout_gives_exit_code_28(capfdbinary: Captured) -> None:
     with playing(receive_head_twice) as url:
         fails(capfdbinary, url, 28, "the exchange was not complete within 1 s", "--timeout", "1")
 
@@ -319,21 +333,21 @@ def receive_head_twice(connected: socket.socket) -> None:
     receive_head(connected)
 
 
-def test_too_many_redirects_are_47(capfdbinary: Captured) -> None:
+def test_too_many_redirects_give_exit_code_47(capfdbinary: Captured) -> None:
     again = ok(b"", "Location: /again", status="302 Found")
     with playing(answering(again, again)) as url:
         reason = f"more than 1 redirects; the last one leads to {url}again"
         fails(capfdbinary, url, 47, reason, "--redirects", "1")
 
 
-def test_a_redirect_to_an_invalid_url_is_47(capfdbinary: Captured) -> None:
+def test_a_redirect_to_an_invalid_url_gives_exit_code_47(capfdbinary: Captured) -> None:
     with playing(answering(ok(b"", "Location: http://[::1", status="302 Found"))) as url:
         assert run_get(url) == 47
     assert 'the redirect to "http://[::1" is invalid: ' in said(capfdbinary)[1]
 
 
-def test_an_unrequested_part_is_8_and_no_file(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
-    """It would be called whole."""
+def test_an_unrequested_206_gives_exit_code_8_and_writes_no_file(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+    """A part must not pass for the whole file."""
     part = ok(b"hello", "Content-Range: bytes 0-4/100", status="206 Partial Content")
     for arguments in ([], ["-o", str(tmp_path / "file")]):
         with playing(answering(part)) as url:
@@ -344,17 +358,17 @@ def test_an_unrequested_part_is_8_and_no_file(tmp_path: pathlib.Path, capfdbinar
         assert run_get(url, "--header", "Range: bytes=0-4") == 0
 
 
-def test_a_pipe_may_be_named(server: httpsock.Server) -> None:
+def test_the_output_file_may_be_a_pipe(server: httpsock.Server) -> None:
     command = [*COMMAND, "get", server.url + "hello.txt", "-o", "/dev/stdout"]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, b"Hello, socket.\n")
 
 
 @pytest.mark.parametrize("name", ["file.part", "file.resume"])
-def test_a_link_that_somebody_has_put_there_is_not_followed(
+def test_a_symlink_at_the_name_of_the_part_is_not_followed(
     name: str, server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
 ) -> None:
-    """In a folder where others may write, too, guessable names may lead to our files."""
+    """Where others may write, a guessable name may be a symlink to a file of ours."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"ours")
     (tmp_path / name).symlink_to(victim)
@@ -363,13 +377,13 @@ def test_a_link_that_somebody_has_put_there_is_not_followed(
     assert code == (23 if name == "file.part" else 0)
 
 
-def test_a_redirect_to_https_is_47(capfdbinary: Captured) -> None:
+def test_a_redirect_to_https_gives_exit_code_47(capfdbinary: Captured) -> None:
     with playing(answering(ok(b"", "Location: https://a/", status="301 Moved"))) as url:
         reason = 'the URL "https://a/" has a scheme that is not supported; use http'
         fails(capfdbinary, url, 47, reason)
 
 
-def test_the_first_failure_gives_the_exit_code_and_the_rest_goes_on(
+def test_the_first_failure_gives_the_exit_code_and_later_urls_are_downloaded(
     server: httpsock.Server, capfdbinary: Captured
 ) -> None:
     with playing(answering(b"what?\r\n")) as broken:
@@ -382,7 +396,7 @@ def test_the_first_failure_gives_the_exit_code_and_the_rest_goes_on(
 # --- resuming -----------------------------------------------------------------------------------
 
 
-def test_a_download_goes_on_where_it_broke_off(
+def test_option_capital_c_resumes_a_download_where_it_broke_off(
     server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
 ) -> None:
     whole = server.url + "alphabet.txt"
@@ -399,7 +413,7 @@ def test_a_download_goes_on_where_it_broke_off(
     assert pathlib.Path(path).read_bytes() == b"abcdefghijklmnopqrstuvwxyz"
 
 
-def test_an_interrupted_download_is_reported_and_resumed(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_a_truncated_download_is_reported_and_resumed(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     rest = ok(b"lo", "Content-Range: bytes 3-4/5", 'ETag: "a"', status="206 Partial Content")
     seen: list[bytes] = []
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(rest, seen=seen)) as url:
@@ -412,7 +426,7 @@ def test_an_interrupted_download_is_reported_and_resumed(tmp_path: pathlib.Path,
     assert said(capfdbinary) == (b"", "")
 
 
-def test_a_file_whose_part_is_gone_is_downloaded_anew(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_a_416_for_the_rest_starts_the_download_over(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     gone = ok(b"", "Content-Range: bytes */2", status="416 Range Not Satisfiable")
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(gone), answering(ok(b"hi"))) as url:
         path = str(tmp_path / "file")
@@ -422,7 +436,7 @@ def test_a_file_whose_part_is_gone_is_downloaded_anew(tmp_path: pathlib.Path, ca
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
 
-def test_without_a_part_it_says_that_it_begins(
+def test_resuming_without_a_part_reports_that_it_starts_over(
     server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
 ) -> None:
     path = str(tmp_path / "file")
@@ -431,7 +445,9 @@ def test_without_a_part_it_says_that_it_begins(
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "204 No Content", "503 Later"])
-def test_an_error_response_leaves_the_part_alone(status: str, tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_a_response_other_than_200_206_or_416_keeps_the_part(
+    status: str, tmp_path: pathlib.Path, capfdbinary: Captured
+) -> None:
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(ok(b"", status=status))) as url:
         path = str(tmp_path / "file")
         assert run_get("-o", path, url) == 18
@@ -441,7 +457,7 @@ def test_an_error_response_leaves_the_part_alone(status: str, tmp_path: pathlib.
     assert os.path.exists(path + ".resume")
 
 
-def test_content_without_a_validator_is_not_gone_on_with(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+def test_content_without_a_validator_cannot_be_resumed(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello")[:-2])) as url:
         assert run_get("-o", str(tmp_path / "file"), url) == 18
     assert "-C" not in said(capfdbinary)[1]
@@ -450,7 +466,7 @@ def test_content_without_a_validator_is_not_gone_on_with(tmp_path: pathlib.Path,
 # --- as a program, and on a terminal --------------------------------------------------------------------------------
 
 
-def test_it_is_a_program_that_pipes(server: httpsock.Server) -> None:
+def test_the_program_writes_content_into_a_pipe(server: httpsock.Server) -> None:
     done = subprocess.run(
         [*COMMAND, "get", server.url + "alphabet.txt"], env=ENVIRONMENT, capture_output=True, timeout=60, check=False
     )
@@ -458,7 +474,7 @@ def test_it_is_a_program_that_pipes(server: httpsock.Server) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device here is always full")
-def test_a_full_standard_output_is_one_sentence(server: httpsock.Server) -> None:
+def test_a_full_standard_output_is_reported_in_one_sentence(server: httpsock.Server) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [*COMMAND, "get", server.url + "alphabet.txt"], env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE,
@@ -487,21 +503,21 @@ SERVER = {"cli.serve", "cli.options", "server.server", "server.supervisor", "ser
 SERVER |= {"files.handler", "files.document_root", "files.listing"}
 
 
-def test_a_server_does_not_load_the_client() -> None:
+def test_serve_does_not_load_the_client() -> None:
     modules = loaded("--version")
     assert modules >= {"cli.serve", "server.server", "server.event_loop"}
     assert not modules & CLIENT
 
 
 @each_row("arguments", [["get", "--help"], ["get", "http://127.0.0.1:1/"], ["find", "--help"]])
-def test_a_client_does_not_load_the_server(arguments: list[str]) -> None:
+def test_get_and_find_do_not_load_the_server(arguments: list[str]) -> None:
     modules = loaded(*arguments)
     assert modules >= {f"cli.{arguments[0]}", "client.connection"}
     assert not modules & SERVER
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_an_interrupt_is_130_and_keeps_the_part(tmp_path: pathlib.Path, interruptible: None) -> None:
+def test_an_interrupt_gives_exit_code_130_and_keeps_the_part(tmp_path: pathlib.Path, interruptible: None) -> None:
     done = threading.Event()
 
     def begin(connected: socket.socket) -> None:
@@ -525,7 +541,7 @@ def test_an_interrupt_is_130_and_keeps_the_part(tmp_path: pathlib.Path, interrup
 
 
 class Watched:
-    """The program with a terminal for what *streams* name, the others being pipes; its drawing."""
+    """The program, with a terminal for *streams* and pipes for the others; *drawn* is the terminal's input."""
 
     def __init__(self, *arguments: str, streams: tuple[str, ...]) -> None:
         self._watching, watched = os.openpty()
@@ -535,17 +551,17 @@ class Watched:
         self.drawn = b""
 
     def watch(self) -> bool:
-        """Read more of its drawing; return whether it still may draw."""
+        """Read from the terminal; return whether the program still has it open."""
         try:
             octets = os.read(self._watching, 65536)
         except OSError:
-            # Linux's way of saying that nobody has the other end open any more.
+            # On Linux, EIO means that the program has closed the terminal.
             octets = b""
         self.drawn += octets
         return bool(octets)
 
     def end(self) -> bytes:
-        """Watch it to its end; return what it has written to the pipe."""
+        """Read until the program ends; return its output to the pipe."""
         while self.watch():
             pass
         piped, _ = self.program.communicate(timeout=PATIENCE_SECONDS)
@@ -557,13 +573,13 @@ needs_terminal = pytest.mark.skipif(not hasattr(os, "openpty"), reason="there ar
 
 
 @needs_terminal
-def test_a_terminal_obeys_no_escape_of_a_server() -> None:
+def test_control_characters_of_a_server_are_escaped_on_a_terminal() -> None:
     answer = ok(b"\x1b[2J\xc3\xa4\x9b\r\nforged\r!", "X: \x9b2J\xe9")
     with playing(answering(answer)) as url:
         watched = Watched("-i", url, streams=("stdout",))
         watched.end()
     assert watched.program.returncode == 0
-    # The terminal itself makes CRLF of each line's end.
+    # The terminal turns each LF into CRLF.
     lines = watched.drawn.decode().split("\r\n")
     assert lines == ["HTTP/1.1 200 OK", "X: \\x9b2J\\xe9", "Content-Length: 17", "", "\\x1b[2Jä\\x9b", "forged", "!"]
 
@@ -576,7 +592,7 @@ def test_a_terminal_obeys_no_escape_of_a_server() -> None:
         pytest.param(["-H", "Accept: text/html"], b"text/html", id="unless asked otherwise"),
     ],
 )
-def test_on_a_terminal_text_is_preferred(options: list[str], expected: bytes) -> None:
+def test_get_prefers_text_on_a_terminal(options: list[str], expected: bytes) -> None:
     heads: list[bytes] = []
 
     def answer(connected: socket.socket) -> None:
@@ -592,14 +608,14 @@ def test_on_a_terminal_text_is_preferred(options: list[str], expected: bytes) ->
 @needs_terminal
 @pytest.mark.parametrize("ends", ["whole", "broken off"])
 @pytest.mark.parametrize("to_file", [True, False])
-def test_a_long_transfer_has_a_bar(to_file: bool, ends: str, tmp_path: pathlib.Path) -> None:
+def test_a_long_transfer_shows_a_progress_bar(to_file: bool, ends: str, tmp_path: pathlib.Path) -> None:
     seen = threading.Event()
     answer = ok(bytes(4_000_000))
 
     def drip(connected: socket.socket) -> None:
         receive_head(connected)
         sent = 0
-        # Octets come as long as no bar is drawn; then all of them, or the connection ends.
+        # Send slowly until a bar is drawn; then send the rest, or end the connection.
         while not seen.wait(0.01):
             connected.sendall(answer[sent : sent + 100])
             sent += 100
@@ -612,7 +628,7 @@ def test_a_long_transfer_has_a_bar(to_file: bool, ends: str, tmp_path: pathlib.P
             assert watched.watch()
         seen.set()
         if watched.program.stdout:
-            # Else the program could not go on writing to the pipe.
+            # Otherwise the pipe fills and the program blocks.
             content = watched.program.stdout.read()
         watched.end()
     assert watched.program.returncode == (0 if ends == "whole" else 18)

@@ -1,4 +1,4 @@
-"""A browser, headless Chromium, against the real server and its own site: the visible page is complete."""
+"""Headless Chromium loads the site from the real server: each page is complete and works."""
 
 import os
 import pathlib
@@ -19,12 +19,12 @@ from tests.support.tools import run, tool
 pytestmark = pytest.mark.tools
 
 SITE = pathlib.Path(__file__).parents[2] / "www"
-# No traffic of its own, no sandbox (which root has not), and a profile that goes with the folder of the test.
+# No background traffic, no sandbox (it does not run as root), and a profile in the folder of the test.
 OPTIONS = """--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run
     --disable-background-networking --disable-component-update --disable-default-apps --disable-extensions
     --disable-sync --no-proxy-server --mute-audio""".split()
-# The site's pages go on for a moment once they are loaded; a clock that runs ahead while nothing is under way costs no
-# time. It does not wait for media, so the pages made for a test hold their load event until they have an outcome.
+# The scripts of the site run on after the load event; virtual time runs ahead while no request is pending, so waiting
+# costs no time. It does not wait for media: the pages made for a test delay their load event until the outcome.
 AHEAD = "--virtual-time-budget=10000"
 
 Browse = Callable[..., str]
@@ -33,7 +33,7 @@ Visit = Callable[..., tuple[str, list[Exchange]]]
 
 @pytest.fixture
 def browse(tmp_path: pathlib.Path) -> Browse:
-    """Let the browser load a URL, return the document as it then stands."""
+    """Load a URL in the browser; return the document after its scripts have run."""
     browser = [tool("chromium", "chromium-browser", "google-chrome"), *OPTIONS]
     profile = f"--user-data-dir={tmp_path / 'profile'}"
 
@@ -47,7 +47,7 @@ def browse(tmp_path: pathlib.Path) -> Browse:
 
 @pytest.fixture
 def visit(browse: Browse) -> Visit:
-    """Serve a folder, let the browser load a path of it, return the document as it then stands, and the log."""
+    """Serve a folder and load a path of it in the browser; return the document and the log."""
 
     def load(folder: pathlib.Path, path: str, *more: str) -> tuple[str, list[Exchange]]:
         log: list[Exchange] = []
@@ -59,7 +59,7 @@ def visit(browse: Browse) -> Visit:
 
 
 def paths_of(log: list[Exchange]) -> list[str]:
-    """Return what was asked for."""
+    """Return the requested paths."""
     return [exchange.request_line.decode("ascii").split()[1] for exchange in log]
 
 
@@ -69,7 +69,7 @@ def statuses_of(log: list[Exchange], path: str) -> list[int]:
 
 
 def outcome(document: str) -> str:
-    """Return what the script of a test's page has written into its paragraph."""
+    """Return the text that the script of a test's page wrote into its paragraph."""
     match = re.search(r'<p id="outcome">(.*?)</p>', document, re.DOTALL)
     assert match, f"no outcome in {document!r}"
     return match[1]
@@ -79,7 +79,7 @@ def outcome(document: str) -> str:
 
 
 @pytest.mark.parametrize("page", ["", "tcp.html", "udp.html", "http.html", "try.html", "code.html"])
-def test_a_page_of_the_site_comes_with_all_that_it_needs(visit: Visit, page: str) -> None:
+def test_a_page_of_the_site_loads_with_all_its_resources(visit: Visit, page: str) -> None:
     document, log = visit(SITE, page, AHEAD)
     assert "<h1>" in document
     paths = paths_of(log)
@@ -89,13 +89,13 @@ def test_a_page_of_the_site_comes_with_all_that_it_needs(visit: Visit, page: str
     assert [exchange for exchange in log if exchange.sent != exchange.length and exchange.status != 206] == []
 
 
-def test_the_start_page_shows_how_its_files_travelled(visit: Visit) -> None:
+def test_the_start_page_shows_its_protocol_and_the_files_it_loaded(visit: Visit) -> None:
     document, _ = visit(SITE, "", AHEAD)
     assert "and the protocol was http/1.1." in document
     assert "<td>/style.css</td>" in document
 
 
-def test_on_an_uninspected_server_the_pages_send_no_request_and_say_how(visit: Visit) -> None:
+def test_without_an_inspector_a_page_shows_recorded_steps(visit: Visit) -> None:
     document, log = visit(SITE, "tcp.html", AHEAD)
     assert "<b>Recorded.</b> These steps are those of another request." in document
     assert not [path for path in paths_of(log) if path.startswith("/.httpsock/")]
@@ -103,7 +103,7 @@ def test_on_an_uninspected_server_the_pages_send_no_request_and_say_how(visit: V
     assert "no need" not in document
 
 
-def test_a_program_is_told_the_port_that_the_page_came_from(visit: Visit) -> None:
+def test_a_command_on_a_page_names_the_port_of_its_server(visit: Visit) -> None:
     document, log = visit(SITE, "http.html", AHEAD)
     port = re.search(r"http_by_hand\.py (\d+)</code>", document)
     assert port
@@ -111,17 +111,17 @@ def test_a_program_is_told_the_port_that_the_page_came_from(visit: Visit) -> Non
     assert log
 
 
-def test_a_missing_page_is_answered_by_the_page_of_the_site(visit: Visit) -> None:
+def test_a_missing_page_is_answered_with_the_error_page_of_the_site(visit: Visit) -> None:
     document, log = visit(SITE, "no/such%20page", AHEAD)
     assert re.search(r"<title>(.*)</title>", document)
-    assert "<code>/no/such%20page</code>" in document, "the page's own script names what was asked for"
+    assert "<code>/no/such%20page</code>" in document, "the script of the page names the requested path"
     assert statuses_of(log, "/no/such%20page") == [404]
     others = [exchange for exchange in log if b"such%20page" not in exchange.request_line]
     assert "/style.css" in paths_of(others)
     assert [exchange for exchange in others if exchange.status not in (200, 304)] == []
 
 
-def test_a_folder_without_an_index_is_shown_as_a_listing(visit: Visit) -> None:
+def test_a_folder_without_an_index_is_listed(visit: Visit) -> None:
     document, log = visit(SITE, "files", AHEAD)
     assert statuses_of(log, "/files") == [301]
     assert statuses_of(log, "/files/") == [200]
@@ -162,8 +162,8 @@ def test_the_pages_of_the_site_fit_a_phone(visit: Visit, tmp_path: pathlib.Path)
     assert outcome(document) == "index fits, tcp fits, udp fits, http fits, try fits, code fits"
 
 
-def test_the_steps_of_a_page_become_those_of_its_own_request(tmp_path: pathlib.Path) -> None:
-    """Without being asked to, where the server is inspected, and although others ask for the same page."""
+def test_with_an_inspector_a_page_shows_the_steps_of_its_own_request(tmp_path: pathlib.Path) -> None:
+    """No click is needed, and requests of other clients for the same page are not shown."""
     with inspected(SITE) as server, Browser(tmp_path) as browser:
         talk(server.port, get("/tcp.html", "Connection: close"))
         browser.command("Page.navigate", url=server.url + "tcp.html")
@@ -188,7 +188,7 @@ def test_the_steps_of_a_page_become_those_of_its_own_request(tmp_path: pathlib.P
         assert accepted.endswith("accept")
         assert "Live." in browser.evaluate("document.getElementById('live-said').textContent")
         assert browser.evaluate("document.querySelector('#live-said a').pathname") == "/.httpsock/"
-        # Other pages of the site go on so; the request of a button is shown beneath.
+        # Other pages show live steps too; below a button stand the steps of its request.
         browser.command("Page.navigate", url=server.url + "try.html")
         browser.until("document.querySelector('.live.on')")
         browser.evaluate("document.querySelector('[data-method=HEAD]').click()")
@@ -196,17 +196,17 @@ def test_the_steps_of_a_page_become_those_of_its_own_request(tmp_path: pathlib.P
         assert browser.faults == []
 
 
-# --- pages made for a test, with a script that acts as a person would ------------------------------------------------
+# --- pages made for a test, with a script that acts as a reader would ------------------------------------------------
 
 
 def page_with(script: str) -> str:
-    """Return a page with a paragraph for the outcome, into which *script* writes; it is loaded when that is done."""
+    """Return a page whose *script* writes its outcome into a paragraph; its load event waits for the script."""
     return f"""<!DOCTYPE html>
 <meta charset="utf-8"><title>test</title><link rel="icon" href="data:,">
 <p id="outcome">nothing has happened</p>
 <iframe></iframe>
 <script>
-// A page is not loaded before its frames are, and this one is not until it is closed.
+// The load event waits for the frame, which is loading until it is closed.
 const frame = document.querySelector("iframe").contentDocument;
 frame.open();
 const outcome = document.getElementById("outcome");
@@ -232,7 +232,7 @@ say(lines.join("; "));
 """
 
 
-def test_a_listing_shows_times_in_the_zone_of_the_visitor_and_filters_by_itself(
+def test_a_listing_shows_times_in_the_time_zone_of_its_reader(
     visit: Visit, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The page's policy allows this one script."""
@@ -246,7 +246,7 @@ def test_a_listing_shows_times_in_the_zone_of_the_visitor_and_filters_by_itself(
     assert '<span id="zone">Asia/Tokyo</span>' in document
 
 
-def test_a_listing_filters_while_one_types(visit: Visit, tmp_path: pathlib.Path) -> None:
+def test_a_listing_is_filtered_as_its_reader_types(visit: Visit, tmp_path: pathlib.Path) -> None:
     names = tmp_path / "site" / "names"
     names.mkdir(parents=True)
     for number in range(30):
@@ -296,10 +296,12 @@ say(`${first.status} ${text}, ${second.status} ${again}`);
 """
 
 
-def test_a_second_fetch_only_asks_whether_the_copy_is_still_good(visit: Visit, folder: pathlib.Path) -> None:
+def test_a_second_fetch_revalidates_the_cached_file(visit: Visit, folder: pathlib.Path) -> None:
     (folder / "index.html").write_text(page_with(FETCH_TWICE))
     document, log = visit(folder, "")
-    assert outcome(document) == "200 Hello, socket.\n, 200 Hello, socket.\n", "the browser shows its copy as 200"
+    assert outcome(document) == "200 Hello, socket.\n, 200 Hello, socket.\n", (
+        "the browser reports its cached copy as 200"
+    )
     assert statuses_of(log, "/hello.txt") == [200, 304], "R117"
 
 
@@ -323,7 +325,7 @@ say(`at ${media.currentTime.toFixed(1)} of ${media.duration.toFixed(1)}, ${is_pr
 """
 
 
-def test_a_film_can_be_sought_near_its_end(visit: Visit, tmp_path: pathlib.Path) -> None:
+def test_a_browser_seeks_to_the_end_of_a_film(visit: Visit, tmp_path: pathlib.Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     (root / "clock.webm").write_bytes((SITE / "clock.webm").read_bytes())
@@ -344,7 +346,7 @@ def wave_head(length: int) -> bytes:
     )  # fmt: skip
 
 
-def test_a_long_sound_is_sought_by_asking_for_its_end_alone(visit: Visit, tmp_path: pathlib.Path) -> None:
+def test_a_browser_seeks_in_a_long_sound_without_downloading_all_of_it(visit: Visit, tmp_path: pathlib.Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     length = 16000 * 6000
@@ -357,4 +359,4 @@ def test_a_long_sound_is_sought_by_asking_for_its_end_alone(visit: Visit, tmp_pa
     parts = [exchange for exchange in log if exchange.request_line == b"GET /silence.wav HTTP/1.1"]
     assert {int(part.status) for part in parts} == {206}
     assert min(part.length for part in parts) < length // 2, "a range that starts far into the file"
-    assert sum(part.sent for part in parts) < length, "what lies between was never sent"
+    assert sum(part.sent for part in parts) < length, "the bytes in between were not sent"

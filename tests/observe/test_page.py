@@ -20,7 +20,7 @@ pytestmark = [
 CLOSE = "Connection: close"
 IS_LIVE = "document.getElementById('status').dataset.is === 'live'"
 
-# How many dots each state has, once all have moved on.
+# The number of dots in each state, once the transitions are over.
 DOTS = """(() => {
   const groups = [...document.querySelectorAll("#machine g")].filter((group) => group.querySelector(".count"));
   const dots = (group) => [group.querySelector("text").textContent, group.querySelectorAll("circle").length];
@@ -41,7 +41,7 @@ SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll("body *")]
 def browser(tmp_path: pathlib.Path) -> Iterator[Browser]:
     with Browser(tmp_path) as browser:
         yield browser
-        assert browser.faults == [], "nothing is refused by the page's own policy, and no script fails"
+        assert browser.faults == [], "the page's policy blocks no resource, and no script fails"
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def server(folder: pathlib.Path) -> Iterator[httpsock.Server]:
 
 
 def watch(browser: Browser, server: httpsock.Server, width: int = 1280, scheme: str = "light") -> None:
-    """Look at the page, on a screen so wide."""
+    """Open the page on a screen of *width* pixels."""
     browser.command(
         "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
     )
@@ -70,7 +70,7 @@ def row(listed: str, holding: str) -> str:
     return f"[...document.querySelectorAll('#{listed} .row')].find((row) => row.textContent.includes({holding!r}))"
 
 
-def test_a_request_is_seen_and_its_octets_on_a_click(browser: Browser, server: httpsock.Server) -> None:
+def test_the_page_lists_a_request_and_a_click_shows_its_bytes(browser: Browser, server: httpsock.Server) -> None:
     watch(browser, server)
     talk(server.port, get("/hello.txt", "Cookie: secret", CLOSE))
     assert "200" in browser.until(row("requests", "GET /hello.txt") + "?.textContent")
@@ -90,13 +90,13 @@ def test_a_request_is_seen_and_its_octets_on_a_click(browser: Browser, server: h
     assert browser.evaluate(text_of("#c-statuses")) == "200 × 1"
 
 
-def test_a_late_reader_sees_the_past(browser: Browser, server: httpsock.Server) -> None:
+def test_the_page_shows_requests_from_before_it_was_opened(browser: Browser, server: httpsock.Server) -> None:
     talk(server.port, get("/nothing", CLOSE))
     watch(browser, server)
     assert "404" in browser.until(row("requests", "GET /nothing") + "?.textContent")
 
 
-def test_each_connection_is_in_its_state(browser: Browser, server: httpsock.Server) -> None:
+def test_the_state_diagram_shows_each_connection_in_its_state(browser: Browser, server: httpsock.Server) -> None:
     watch(browser, server)
     with (
         connect(server.port) as silent,
@@ -116,7 +116,7 @@ def test_each_connection_is_in_its_state(browser: Browser, server: httpsock.Serv
         assert counts["accepted"] >= 1, "the browser may have a connection in reserve"
 
 
-def test_a_download_is_seen_as_curves(browser: Browser, server: httpsock.Server) -> None:
+def test_the_page_draws_a_download_as_curves(browser: Browser, server: httpsock.Server) -> None:
     watch(browser, server)
     with connect(server.port) as client:
         client.sendall(get("/film.webm"))
@@ -132,7 +132,7 @@ def test_a_download_is_seen_as_curves(browser: Browser, server: httpsock.Server)
         )
 
 
-def test_client_input_is_text_and_never_markup(browser: Browser, server: httpsock.Server) -> None:
+def test_the_page_escapes_markup_in_requests(browser: Browser, server: httpsock.Server) -> None:
     watch(browser, server)
     evil = "/<img/src=x/onerror=document.title='evil'>"
     talk(server.port, get(evil, CLOSE))
@@ -144,18 +144,18 @@ def test_client_input_is_text_and_never_markup(browser: Browser, server: httpsoc
     assert browser.evaluate("document.title") == "httpsock: the sockets, live"
 
 
-def test_the_page_makes_requests_itself(browser: Browser, server: httpsock.Server) -> None:
+def test_the_buttons_of_the_page_send_requests(browser: Browser, server: httpsock.Server) -> None:
     watch(browser, server)
     browser.evaluate("document.querySelectorAll('#try button').forEach((button) => button.click())")
     for asked, status in (("HEAD /", "200"), ("POST /", "405"), ("GET /no-such-thing", "404")):
         assert status in browser.until(
             row("requests", asked) + f"?.textContent.includes({status!r}) && {row('requests', asked)}.textContent"
         )
-    # The browser reports refusals, too.
+    # The browser reports responses with an error status, too.
     browser.faults = [fault for fault in browser.faults if "Failed to load resource" not in fault]
 
 
-def test_when_the_server_is_away_the_page_says_so(browser: Browser, folder: pathlib.Path) -> None:
+def test_the_page_reports_a_lost_connection_to_the_server(browser: Browser, folder: pathlib.Path) -> None:
     with inspected(folder) as server:
         watch(browser, server)
     assert browser.until(f"!({IS_LIVE}) && {text_of('#status')}") == "the server is away; trying again"
@@ -164,7 +164,7 @@ def test_when_the_server_is_away_the_page_says_so(browser: Browser, folder: path
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_it_is_readable_on_a_telephone_and_on_a_desk(
+def test_the_page_fits_a_phone_and_a_desktop_in_both_colour_schemes(
     browser: Browser, server: httpsock.Server, width: int, scheme: str
 ) -> None:
     watch(browser, server, width, scheme)
@@ -187,18 +187,18 @@ def test_it_is_readable_on_a_telephone_and_on_a_desk(
             assert right < other[0] or other[1] < left or bottom < other[2] or other[3] < top, "no two states overlap"
 
 
-def test_missed_events_are_reported_and_closed_connections_are_not_shown_as_open(
+def test_the_page_reports_missed_events_and_shows_no_closed_connection_as_open(
     browser: Browser, folder: pathlib.Path
 ) -> None:
     with inspected(folder, Recorder(most_events=12)) as server:
         talk(server.port, get("/hello.txt") * 5)
         watch(browser, server)
-        assert browser.until(row("connections", "the server") + "?.textContent"), "also who comes late is told of it"
+        assert browser.until(row("connections", "the server") + "?.textContent"), "a page opened later shows it, too"
         with connect(server.port) as client:
             client.sendall(get("/hello.txt"))
             peer = f"127.0.0.1:{client.getsockname()[1]}"
             browser.until(row("connections", peer) + "?.textContent.includes('idle')")
-        # Its end is forgotten before it can be sent.
+        # The event of its end is dropped before it can be sent.
         talk(server.port, get("/hello.txt") * 100 + get("/hello.txt", CLOSE))
         browser.until(row("connections", peer) + "?.textContent.includes('closed')")
         assert "too fast for this page" in browser.until(
@@ -207,7 +207,7 @@ def test_missed_events_are_reported_and_closed_connections_are_not_shown_as_open
         assert browser.until(text_of("#c-requests") + " === '107'")
 
 
-def test_the_server_shows_its_own_calls(browser: Browser, server: httpsock.Server) -> None:
+def test_the_page_shows_the_calls_on_the_listening_socket(browser: Browser, server: httpsock.Server) -> None:
     watch(browser, server)
     browser.until(row("connections", "the server") + "?.textContent.includes('listening')")
     browser.evaluate(row("connections", "the server") + ".click()")
