@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from httpsock import __version__
 from httpsock.files.paths import normalise
 from httpsock.server.access_log import FORMATS
-from httpsock.server.server import check_field, check_numeric_address
+from httpsock.server.server import check_numeric_address, check_response_field
 
 from .arguments import TRACE_FORMS, ArgumentParser, command_name, expand_trace_option, field, number
 
 _DEFAULT_GRACE = 5
 _port = number(0, 65535, "a port")
+_header = field(check_response_field)
 # Options of other servers, and their names here.
 _FOREIGN_OPTIONS = {
     "--host": "--bind", "--address": "--bind", "-a": "--bind", "-i": "--bind", "--listen": "--bind", "-l": "--port",
@@ -81,9 +82,7 @@ def _parser() -> ArgumentParser:
     cache_help = "let caches reuse files for SECONDS (default: revalidate every time)"
     what.add_argument("--cache", type=number(0, 999_999_999, "a number of seconds"), metavar="SECONDS", help=cache_help)
     header_help = "add this field to every response; may be repeated"
-    what.add_argument(
-        "--header", type=field(check_field), action="append", default=[], metavar="'NAME: VALUE'", help=header_help
-    )
+    what.add_argument("--header", type=_header, action="append", default=[], metavar="'NAME: VALUE'", help=header_help)
     log = parser.add_argument_group("output")
     log_help = "format of the access log on standard error (default: text)"
     log.add_argument("--log", choices=FORMATS, default="text", help=log_help)

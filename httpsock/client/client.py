@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from httpsock.http import grammar
-from httpsock.http.checks import check_kind, check_number, field_list
+from httpsock.http.checks import check_field, check_kind, check_number, field_list
 from httpsock.http.response_parser import ResponseError, ResponseHead, ResponseLimits
 from httpsock.tracing.sockets import address_of, discard
 
@@ -272,7 +272,7 @@ class Client:
 
 def format_head(method: str, url: Url, fields: Fields, content: bytes) -> bytes:
     """Return the head of a request. Raises ValueError for an invalid method or field."""
-    if not grammar.token.fullmatch(method.encode("utf-8", "surrogateescape")):
+    if not grammar.token.fullmatch(method.encode("ascii", "replace")):
         raise ValueError(f"the method {method!r} is not a token (RFC 9110 §9.1)")
     if method == "CONNECT":
         raise ValueError("CONNECT is not supported (RFC 9110 §9.3.6)")
@@ -292,10 +292,6 @@ def format_head(method: str, url: Url, fields: Fields, content: bytes) -> bytes:
 
 def check_request_field(name: str, value: str) -> None:
     """Raise ValueError if a caller may not add this field: it is malformed, or the client sets it."""
-    if not grammar.token.fullmatch(name.encode("utf-8", "surrogateescape")):
-        raise ValueError(f"the field name {name!r} is not a token (RFC 9110 §5.1)")
-    # A value in text stands for its octets in Latin-1 (RFC 9110 §5.5).
-    if not grammar.field_value.fullmatch(value.encode("latin-1", "replace")):
-        raise ValueError(f"the value of {name} has a control character (RFC 9110 §5.5)")
+    check_field(name, value)
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"the client itself sets the field {name}")

@@ -1,9 +1,13 @@
 """Argument checks: reject what a program passes by mistake, with one sentence that names the argument.
 
 Takes names and values; raises TypeError for a value of the wrong kind, ValueError for a value out of range.
+
+RFC 9110 §5.1, §5.5 (names and values of fields).
 """
 
 from collections.abc import Iterable, Mapping
+
+from . import grammar
 
 # More than eleven days; the system's calls overflow on much longer times.
 MAX_SECONDS = 1_000_000
@@ -49,6 +53,20 @@ def field_list(fields: object) -> list[tuple[str, str]]:
         for part, given in zip(("name", "value"), pair, strict=True):
             check_kind(f"the {part} of a field", given, str, "a str")
     return [(name, value) for name, value in pairs]
+
+
+def check_field(name: str, value: str) -> None:
+    """Raise ValueError unless *name* and *value* make a field line."""
+    # Every character beyond ASCII becomes a "?", which is not allowed in a token either.
+    if not grammar.token.fullmatch(name.encode("ascii", "replace")):
+        raise ValueError(f"the field name {name!r} is not a token (RFC 9110 §5.1)")
+    # A value in text stands for its octets in Latin-1 (RFC 9110 §5.5).
+    try:
+        octets = value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(f"the value of {name} has a character beyond Latin-1 (RFC 9110 §5.5)") from None
+    if not grammar.field_value.fullmatch(octets):
+        raise ValueError(f"the value of {name} has a control character (RFC 9110 §5.5)")
 
 
 def _named(value: object) -> str:

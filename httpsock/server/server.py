@@ -27,9 +27,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from httpsock.files.document_root import DocumentRoot
-from httpsock.http.checks import check_callable, check_kind, check_number, check_seconds, field_list
+from httpsock.http.checks import check_callable, check_field, check_kind, check_number, check_seconds, field_list
 from httpsock.http.framing import check_limits
-from httpsock.http.grammar import field_value, token
 from httpsock.http.request_parser import Limits
 
 from .event_loop import EventLoop, Log, Report
@@ -319,12 +318,9 @@ def _check_settings(cache_control: object, log: object, report: object, limits: 
         check_seconds(name, value)
 
 
-def check_field(name: str, value: str) -> None:
+def check_response_field(name: str, value: str) -> None:
     """Raise ValueError if the field is malformed, or one that each response sets itself."""
-    if not token.fullmatch(name.encode("utf-8", "surrogateescape")):
-        raise ValueError(f"the field name {name!r} is not a token (RFC 9110 §5.1)")
-    if not field_value.fullmatch(value.encode("latin-1", "replace")):
-        raise ValueError(f"the value of {name} has a control character (RFC 9110 §5.5)")
+    check_field(name, value)
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"the field {name} is set by each response itself")
 
@@ -332,7 +328,7 @@ def check_field(name: str, value: str) -> None:
 def _field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
     """Return the field lines of every response: the default ones that are not replaced, and the given ones."""
     for name, value in fields:
-        check_field(name, value)
+        check_response_field(name, value)
     given = [field for field in fields if field[0].lower() != "cache-control"]
     replaced = {name.lower() for name, _ in given}
     defaults = [field for field in DEFAULT_FIELDS.items() if field[0].lower() not in replaced]

@@ -92,6 +92,8 @@ def test_a_client_names_its_wrong_argument(arguments: dict[str, Any], reason: st
         ("GET", "http://a/", {"fields": "A: b"}, "fields must be pairs"),
         ("GET", "http://a/", {"fields": {"A": "b\r\nC: d"}}, "the value of A has a control character"),
         ("GET", "http://a/", {"fields": {"A:": "b"}}, "the field name 'A:' is not a token"),
+        ("GET", "http://a/", {"fields": {"A": "→"}}, "the value of A has a character beyond Latin-1"),
+        ("G→T", "http://a/", {}, "the method 'G→T' is not a token"),
     ],
 )
 def test_a_request_names_its_wrong_argument(method: Any, url: Any, more: dict[str, Any], reason: str) -> None:
@@ -163,6 +165,9 @@ def test_the_package_loads_its_modules_on_demand() -> None:
         ({"fields": "A: b"}, "fields must be pairs of name and value"),
         ({"fields": {"A": "b\nC: d"}}, "the value of A has a control character"),
         ({"fields": {"A": 5}}, "the value of a field must be a str"),
+        ({"fields": {"A": "→"}}, "the value of A has a character beyond Latin-1"),
+        ({"fields": {"Ä": "b"}}, "the field name 'Ä' is not a token"),
+        ({"fields": {"\ud800": "b"}}, r"the field name '\\ud800' is not a token"),
         ({"log": "access.log"}, "log must be a function"),
         ({"report": None}, "report must be a function, not None"),
         ({"limits": 5}, "limits must be Limits"),
