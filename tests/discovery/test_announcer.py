@@ -455,14 +455,19 @@ set +e
 """
 
 
-def in_a_network_of_its_own(commands: str) -> str:
-    """Return what *commands* of a shell print in a network where nobody else is."""
+def in_a_network_of_its_own(commands: str, folder: pathlib.Path) -> str:
+    """Return the output of shell *commands* that run in *folder*, in a network that has no other programs."""
     prefix = [tool("unshare"), "--map-root-user", "--net", "bash", "-c"]
     tool("ip")
     if subprocess.run([*prefix, UP], capture_output=True, timeout=TOOL_SECONDS, check=False).returncode:
         pytest.skip("networks can't be made here")
     done = subprocess.run(
-        [*prefix, f"{UP}\n{commands}"], env=ENVIRONMENT, capture_output=True, timeout=TOOL_SECONDS, check=False
+        [*prefix, f"{UP}\n{commands}"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        timeout=TOOL_SECONDS,
+        check=False,
     )
     return (done.stdout + done.stderr).decode()
 
@@ -490,14 +495,16 @@ FIND = f"{sys.executable} -m httpsock find"
     ],
     ids=["gssdp-discover", "upnpc", "httpsock find"],
 )  # fmt: skip
-def test_other_programs_find_the_announced_server(program: str, command: str, expected: str) -> None:
+def test_other_programs_find_the_announced_server(
+    program: str, command: str, expected: str, folder: pathlib.Path
+) -> None:
     tool(program)
-    said = in_a_network_of_its_own(f"exec 4>/dev/null\n{start('--bind 127.0.0.1')}\n{command}\nkill $pid")
+    said = in_a_network_of_its_own(f"exec 4>/dev/null\n{start('--bind 127.0.0.1')}\n{command}\nkill $pid", folder)
     assert re.search(expected, said), said
 
 
 @pytest.mark.tools
-def test_over_ipv6_it_is_found_by_its_link_local_address() -> None:
+def test_over_ipv6_it_is_found_by_its_link_local_address(folder: pathlib.Path) -> None:
     get = f"{sys.executable} -m httpsock get"
     said = in_a_network_of_its_own(
         f"""
@@ -508,7 +515,8 @@ def test_over_ipv6_it_is_found_by_its_link_local_address() -> None:
         echo "$found"
         {get} "$(echo "$found" | grep -o 'http://[^ ]*')hello.txt" -o /dev/null && echo got
         kill $pid
-        """
+        """,
+        folder,
     )
     if "inet6" in said or not said.strip():
         pytest.skip("networks have no IPv6 here")
@@ -517,8 +525,8 @@ def test_over_ipv6_it_is_found_by_its_link_local_address() -> None:
 
 
 @pytest.mark.tools
-def test_a_search_from_another_network_is_not_answered() -> None:
-    """Not even where the network lets the source of a datagram be anybody's."""
+def test_a_search_from_another_network_is_not_answered(folder: pathlib.Path) -> None:
+    """The source of a datagram may be forged."""
     ask = f"""if True:
         import socket
         with socket.socket(type=socket.SOCK_DGRAM) as asking:
@@ -532,7 +540,8 @@ def test_a_search_from_another_network_is_not_answered() -> None:
         {sys.executable} -c {shlex.quote(ask)}
         {FIND} --to 10.8.0.1 --seconds 1
         kill $pid
-        """
+        """,
+        folder,
     )
     assert "! 8.8.8.8 is not on a local network (UDA 2.0 §1.3.3)\n" in said
     assert "sendto" in said
@@ -540,7 +549,7 @@ def test_a_search_from_another_network_is_not_answered() -> None:
 
 
 @pytest.mark.tools
-def test_networks_that_change_while_it_runs_are_followed() -> None:
+def test_networks_that_change_while_it_runs_are_followed(folder: pathlib.Path) -> None:
     """An interface is deleted and made again, gets another address, and is one of 30."""
     said = in_a_network_of_its_own(
         f"""
@@ -549,9 +558,8 @@ def test_networks_that_change_while_it_runs_are_followed() -> None:
             ip addr add 10.8.$n.1/24 dev far$n
             ip link set far$n up; ip link set end$n up
         done
-        exec 4> "$PWD/.trace-$$"
-        trap 'rm -f "$PWD/.trace-$$"' EXIT
-        wait_for() {{ until [ "$(grep -c "$1" .trace-$$)" -ge "$2" ]; do sleep 0.05; done; }}
+        exec 4> ../trace
+        wait_for() {{ until [ "$(grep -c "$1" ../trace)" -ge "$2" ]; do sleep 0.05; done; }}
         {start("--bind 0.0.0.0 --trace")}
         wait_for 'join .* at 10.8.31.1' 1
         {FIND} --bind 10.8.31.1 --seconds 1 | sed 's/.* on /31: on /'
@@ -566,7 +574,8 @@ def test_networks_that_change_while_it_runs_are_followed() -> None:
         wait_for 'join .* at 10.8.0.9' 1
         {FIND} --bind 10.8.0.9 --seconds 1 | sed 's/.* on /other: on /'
         kill $pid
-        """
+        """,
+        folder,
     )
     for name, address in (("31", "10.8.31.1"), ("again", "10.8.0.1"), ("other", "10.8.0.9")):
         assert re.search(rf"^{name}: on .*  http://{re.escape(address)}:8123/  ", said, re.MULTILINE), said
