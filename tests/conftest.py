@@ -18,7 +18,7 @@ from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many processes run the tests: one more than cores, and only this one for tests given by file."""
+    """Return how many processes run the tests: one more than cores; for tests given by file, only this one."""
     if any(".py" in argument for argument in config.args):
         config.option.dist = "no"
         return 0
@@ -59,7 +59,7 @@ def server(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> https
 
 @pytest.fixture
 def start(folder: pathlib.Path) -> Iterator[Start]:
-    """Start the program in the folder of the tests; it does not outlive the test, nor the patience of its reader."""
+    """Start the program in the test's folder; it is killed when the test ends or takes too long."""
     with ExitStack() as stack:
 
         def start(*arguments: str, command: list[str] = COMMAND, **settings: Any) -> Program:
@@ -95,7 +95,7 @@ def serving(start: Start) -> Start:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Let programs be interrupted, also where these tests run in the background of a shell, which ignores SIGINT."""
+    """Restore SIGINT for the started programs: a shell ignores it for tests in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

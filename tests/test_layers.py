@@ -1,4 +1,4 @@
-"""The shape of the package, read from its source: what a wing may import, what is explained, how long things are."""
+"""The shape of the package, read from its source: imports of each wing, docstrings, lengths."""
 
 import ast
 import functools
@@ -33,7 +33,7 @@ WINGS = {
     "observe": {"http", "tracing", "files", "server"},
     "cli": {"http", "tracing", "files", "client", "server", "discovery", "observe"},
 }
-# The seam that issue after issue leans on: these files of the server alone know the folder that is served.
+# Of the files of the server, only these know the folder that is served.
 KNOWS_FILES = {"server.server", "server.settings", "server.connection", "server.event_loop"}
 # The modules of the standard library that a wing must not see, with all that it loads.
 NETWORK = {"asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
@@ -109,7 +109,7 @@ def files_of(wing: str) -> list[str]:
 
 @functools.cache
 def all_below(module: str) -> set[str]:
-    """Return *module* and every module that is loaded for its sake."""
+    """Return *module* and every module that it loads."""
     found: set[str] = set()
     waiting = {module}
     while waiting:

@@ -85,7 +85,7 @@ def test_the_first_command_serves_a_fresh_clone(clone: pathlib.Path) -> None:
 @pytest.mark.slow
 def test_the_test_command_passes_in_a_fresh_clone(clone: pathlib.Path) -> None:
     command = next(block for block in code_blocks("sh") if "pytest" in block)
-    # The command as it stands; all of the suite would run itself again and again, so one file stands for it.
+    # Run the command for one file: the whole suite would run itself again and again.
     environment = os.environ | {"PYTEST_ADDOPTS": "tests/http/test_ranges.py", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     for name in [name for name in environment if name.startswith(("COV_", "COVERAGE", "VIRTUAL_ENV"))]:
         del environment[name]
@@ -303,7 +303,7 @@ class Both:
 
 @pytest.fixture
 def shared(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder with a secret of git, a symlink that leads out of it, and a file that no buffer takes whole."""
+    """A folder with a .git, a symlink that leads out of it, and a file larger than any buffer."""
     folder = tmp_path / "shared"
     (folder / ".git").mkdir(parents=True)
     (folder / ".git" / "config").write_text("[core]\n")
@@ -338,7 +338,7 @@ def test_each_row_of_the_comparison_with_http_server_is_true(shared: pathlib.Pat
 
 
 def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
-    """Yield what the server at *port* does in each row of the table, in its words; the last row ends it."""
+    """Yield how the server at *port* behaves in each row of the table, in its words; the last row ends the server."""
     status, fields, content, connected = exchange(port, get("/hello.txt", "Range: bytes=0-4"))
     connected.close()
     yield {b"Hello": f"{status}, five bytes", b"Hello, socket.\n": f"{status}, the whole file"}[content]

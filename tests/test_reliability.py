@@ -1,4 +1,4 @@
-"""The experiments of tests/reliability in their quick forms; what depends on how busy the machine is, is left out."""
+"""The experiments of tests/reliability in their quick forms, without the results that depend on a busy machine."""
 
 import sys
 from collections.abc import Callable

@@ -29,7 +29,7 @@ _FEW_DESCRIPTORS = 6_000
 
 
 def main() -> int:
-    """Measure what is asked for, print tables, write files if asked to; return the exit code."""
+    """Measure the chosen workloads, print tables, write files if requested; return the exit code."""
     options = parse_arguments(__doc__.partition("\n")[0])
     if not shutil.which("wrk"):
         print("wrk is needed: apt-get install wrk", file=sys.stderr)
@@ -58,13 +58,13 @@ def _say(text: str) -> None:
 
 
 def _measure(row: Row) -> Row:
-    """Print what was measured of one workload, and return it."""
+    """Print the figures of one workload, and return them."""
     _say(f"{row.workload.title}\n\n{report.row_text(row)}")
     return row
 
 
 def _play(options: argparse.Namespace, peers: list[Peer], stage: Stage, told: dict[str, str]) -> None:
-    """Measure the workloads that are asked for, then start-up and import."""
+    """Measure the chosen workloads, then start-up and import."""
     chosen = [workload for workload in WORKLOADS if workload.key in options.only]
     rows = [_measure(measure(workload, peers, stage, options.seconds, options.turns)) for workload in chosen]
     regular = [row for row in rows if not row.workload.as_it_comes]
@@ -104,7 +104,7 @@ def _grow(options: argparse.Namespace, peers: list[Peer], stage: Stage, told: di
 def _write(
     options: argparse.Namespace, name: str, told: dict[str, str], rows: list[Row], more: dict[str, report.Table]
 ) -> None:
-    """Write what was measured to the files that are asked for."""
+    """Write the figures to the requested files."""
     if options.json:
         options.json.write_text(report.to_json(told, rows, more))
     if options.out:

@@ -13,18 +13,18 @@ from typing import BinaryIO, NamedTuple
 from .workloads import Workload, numbered, requests_of
 
 _PATIENCE_SECONDS = 30.0
-# All numbers that stand for {n} have seven digits, so that all heads are equally long.
+# Every number that replaces {n} has seven digits, so that all heads have the same length.
 FIRST_NUMBER = 1_000_000
 # Of the siblings in which a content coding is.
 _SUFFIXES = {"": "", "gzip": ".gz", "br": ".br"}
 
 
 class WrongAnswerError(Exception):
-    """A server does not answer as the workload asks; says how."""
+    """A server's answer is not the one that the workload requires; the message says how."""
 
 
 class Answer(NamedTuple):
-    """A response: *octets* is all that came, head and framing included. Names of fields are in lower case."""
+    """A response; *octets* includes head and framing. Field names are in lower case."""
 
     status: int
     fields: dict[str, str]
@@ -43,7 +43,7 @@ class Expected(NamedTuple):
 
 
 def read_answer(stream: BinaryIO, method: str = "GET") -> Answer:
-    """Return the response that comes next. Raises WrongAnswerError if it ends too early."""
+    """Return the next response. Raises WrongAnswerError if it ends too early."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         line = stream.readline()
@@ -94,7 +94,7 @@ def ask(port: int, request: str) -> Answer:
 
 
 def expect(workload: Workload, port: int, root: pathlib.Path) -> Expected:
-    """Return what must be answered to *workload*, once each different request has been answered right."""
+    """Check the answer to each different request of *workload*; return the expected answer."""
     requests = [with_validators(request, partial(ask, port)) for request in requests_of(workload, port)]
     lengths, octets = set(), set()
     for request in requests:

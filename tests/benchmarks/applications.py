@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-# With Python's own threads, more of them only wait for each other.
+# More Python threads would only wait for each other.
 _THREADS = 4
 
 
 def whitenoise(root: str) -> Any:
-    """Return WhiteNoise for *root*, over an application that knows nothing."""
+    """Return WhiteNoise for *root*, around an empty application."""
     from whitenoise import WhiteNoise
 
     def nothing(environ: Any, start_response: Callable[..., Any]) -> list[bytes]:

@@ -10,7 +10,7 @@ from .peers import AS_THEY_COME, PEERS, QUICK, Peer, httpsock
 from .workloads import BY_KEY
 from .workloads import QUICK as QUICK_WORKLOADS
 
-# Not played by wrk, and so no workloads, but measured like them.
+# Measured like workloads, but without wrk.
 START, IMPORT = "start", "import"
 _KEYS = (*BY_KEY, START, IMPORT)
 _ALL = (*PEERS, *AS_THEY_COME)
@@ -65,7 +65,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
 
 
 def choose_peers(options: argparse.Namespace) -> tuple[list[Peer], Environment]:
-    """Return the servers that are asked for and present, and the environment of those from PyPI; say what lacks."""
+    """Return the chosen servers that are installed, and the environment of those from PyPI; print which are missing."""
     wanted = [peer for peer in _ALL if not options.servers or peer.name.startswith(tuple(options.servers))]
     packages = list(dict.fromkeys(package for peer in wanted for package in peer.packages))
     environment = open_environment(options.environment, options.python, packages, install=options.install)

@@ -1,4 +1,4 @@
-"""Charts of the figures, as SVG, by matplotlib (``pip install '.[bench]'``). Each says how it was measured."""
+"""Charts of the figures, as SVG, by matplotlib (``pip install '.[bench]'``). Each states its conditions."""
 
 import pathlib
 import textwrap
@@ -11,7 +11,7 @@ from .measure import Row
 
 _COLUMNS = 3
 _CAPTION_WIDTH = 150
-# httpsock stands out, the first server is the measure, the floor is no server.
+# httpsock stands out; the floor, which is not a server, is pale.
 _COLOURS = {"httpsock": "#c2410c", "floor": "#d4d4d8"}
 _FIRST, _OTHER = "#334155", "#94a3b8"
 _LINES = ("#334155", "#c2410c", "#0e7490", "#a16207", "#7e22ce", "#94a3b8")
@@ -23,7 +23,7 @@ def are_possible() -> bool:
         import matplotlib as mpl
     except ImportError:
         return False
-    # No display is needed; and the same figures make the same file.
+    # This back end needs no display, and writes the same file for the same figures.
     mpl.use("svg")
     mpl.rcParams.update({"svg.hashsalt": "httpsock", "font.size": 8, "axes.spines.top": False})
     mpl.rcParams.update({"axes.spines.right": False, "axes.titlesize": 8, "axes.titlelocation": "left"})
@@ -68,7 +68,7 @@ def _label(row: Row, name: str, value: float) -> str:
 
 
 def curve(measured: Curve, rows: Sequence[Row], conditions: dict[str, str], file: pathlib.Path) -> None:
-    """Write how the rate and the CPU time of each server grow along *measured*."""
+    """Write a chart of the rate and the CPU time of each server over *measured*."""
     from matplotlib import pyplot as plt
 
     chart, panels = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import NamedTuple
 
-# Where a connection is to close after an answer, that has another field.
+# An answer after which the connection closes has one more field.
 _HEAD_SLACK_OCTETS = 64
 _CLOSE = b"\r\nConnection: close\r\n"
 
@@ -27,7 +27,7 @@ class Run(NamedTuple):
 
 
 def main(run: Run) -> None:
-    """Ask for so long, and print one line of figures."""
+    """Send requests for the given time, and print one line of figures."""
     poller = select.epoll()
     clients: dict[int, socket.socket] = {}
     for _ in range(run.connections):
@@ -49,7 +49,7 @@ def main(run: Run) -> None:
             is_right = abs(len(answer) - run.octets) <= _HEAD_SLACK_OCTETS and answer.startswith(right_start)
             wrong += not is_right
             if not answer or _CLOSE in answer:
-                # A server may close a connection after so many requests.
+                # A server may close a connection after a number of requests.
                 del clients[descriptor]
                 client.close()
                 client = connect(run.port, clients, poller)
@@ -60,7 +60,7 @@ def main(run: Run) -> None:
 
 
 def connect(port: int, clients: dict[int, socket.socket], poller: select.epoll) -> socket.socket:
-    """Return a new connection, which is in *clients* and polled."""
+    """Return a new connection, after adding it to *clients* and the poller."""
     client = socket.create_connection(("127.0.0.1", port))
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     clients[client.fileno()] = client

@@ -1,4 +1,4 @@
-"""Conditions for judging the figures: machine, system, versions, how it was measured."""
+"""The conditions of a run: machine, system, versions, method."""
 
 import os
 import pathlib
@@ -41,7 +41,7 @@ def _version(peer: Peer, environment: Environment) -> str:
 
 
 def _said(command: list[str]) -> str:
-    """Return the first line that a command says."""
+    """Return the first line of a command's output."""
     try:
         finished = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     except OSError:

@@ -1,4 +1,4 @@
-"""The configuration files of the servers that want one. Double braces are single ones in the file."""
+"""The configuration files of the servers that need one. A double brace stands for a single one in the file."""
 
 # As fast as nginx gets for files: one worker, no log, descriptors kept open and believed for a minute, connections
 # kept for ever. Small files leave in one writev() with their heads (measured: sendfile with tcp_nopush is no faster
@@ -26,7 +26,7 @@ http {{
 """
 NGINX_TUNED_LOG = "access_log {log} combined buffer=64k flush=1s;"
 
-# What a distribution ships, with this folder and port, and with siblings and listings where they are asked for.
+# A distribution's defaults, with this folder and port; siblings and listings only where requested.
 NGINX_STOCK = """\
 daemon off; worker_processes auto; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 768; }}

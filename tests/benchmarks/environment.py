@@ -20,7 +20,7 @@ _LIST = (
 
 
 class Environment(NamedTuple):
-    """An environment: its folder, its interpreter, the versions of its packages, why other packages are not."""
+    """An environment: its folder, its interpreter, the versions of its packages, and why others are missing."""
 
     folder: pathlib.Path
     python: str
@@ -28,14 +28,14 @@ class Environment(NamedTuple):
     failures: dict[str, str]
 
     def why(self, package: str) -> str:
-        """Return why *package* is not there, or how to get it."""
+        """Return why *package* is missing, or how to install it."""
         return self.failures.get(package) or shlex.join(_installation(self.folder, self.python, package))
 
 
 def open_environment(folder: pathlib.Path, python: str, packages: list[str], *, install: bool) -> Environment:
-    """Return the environment in *folder* of the interpreter *python*; install what of *packages* isn't in it yet.
+    """Return the environment in *folder* of the interpreter *python*; install the missing *packages*.
 
-    Without *install*, nothing is made or fetched, and only what is there is used.
+    Without *install*, use only packages that are installed already.
     """
     interpreter = folder / "bin" / "python"
     if not interpreter.exists():

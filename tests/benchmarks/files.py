@@ -35,7 +35,7 @@ def make_root(folder: pathlib.Path) -> pathlib.Path:
 
 def make_small_files(folder: pathlib.Path) -> pathlib.Path:
     """Return a new folder below *folder* with the small files that the workloads ask for."""
-    # nginx and others give up being root: their workers must be able to read all this.
+    # The workers of nginx and others run as another user, who must be able to read the files.
     folder.chmod(0o755)
     root = folder / "root"
     chance = random.Random(1)
@@ -70,7 +70,7 @@ def make_names(folder: pathlib.Path, count: int) -> None:
 
 
 def age(root: pathlib.Path) -> None:
-    """Let all below *root* be last modified long ago, and readable to all."""
+    """Give all files below *root* an old modification time, and let every user read them."""
     for folder, _, names in os.walk(root):
         pathlib.Path(folder).chmod(0o755)
         for name in names:

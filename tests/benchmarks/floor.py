@@ -1,4 +1,4 @@
-"""The floor: what a Python loop of epoll, recv and send of fixed octets reaches when nothing is parsed.
+"""The floor: the rate of a Python loop of epoll, recv and send of fixed octets, without a parser.
 
 Run as ``python3 -m tests.benchmarks.floor PORT FILE``; answers anything with the content of FILE. Linux only.
 """

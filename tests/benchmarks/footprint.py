@@ -1,4 +1,4 @@
-"""What a server costs before it is asked: time until it answers, memory, time to import, memory of idle connections."""
+"""The cost of a server before its first request: start-up time, memory, import time, memory of idle connections."""
 
 import contextlib
 import pathlib
@@ -24,7 +24,7 @@ from .report import Table, shown
 _IDLE_CONNECTIONS = 5_000
 _PATIENCE_SECONDS = 15.0
 _SETTLE_SECONDS = 0.3
-# Beside httpsock: Python itself, and the least modules of an HTTP server.
+# For comparison: Python itself, and the modules that any HTTP server needs.
 IMPORTED = (
     "httpsock",
     "httpsock.server.server",
@@ -92,7 +92,7 @@ def _start(peer: Peer, stage: Stage) -> Start:
             begun = time.perf_counter()
             process = subprocess.Popen(command, cwd=peer.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         try:
-            # It would be written too late if waiting for it came after asking: the line is waited for first.
+            # Read the line first: read after the answer, its time would be too late.
             ready = _first_line(process, begun) if peer.announces else None
             _wait_for_answer(site.port, begun)
             return Start(time.perf_counter() - begun, ready)
@@ -108,7 +108,7 @@ def _first_line(process: subprocess.Popen[bytes], begun: float) -> float:
 
 
 def _wait_for_answer(port: int, begun: float) -> None:
-    """Return when the server on *port* has answered, asking every millisecond."""
+    """Ask every millisecond until the server on *port* answers."""
     request = b"GET /1k.bin HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     while True:
         try:
@@ -141,7 +141,7 @@ def _memory(peer: Peer, stage: Stage) -> list[str]:
 
 
 def _octets_with_idle_connections(server: Running) -> int | None:
-    """Return the octets that *server* holds with many idle connections; None if it can't or closes some."""
+    """Return the memory of *server*, in octets, with many idle connections; None if it refuses or closes some."""
     try:
         with idle_connections(server.port, _IDLE_CONNECTIONS) as connections:
             time.sleep(_SETTLE_SECONDS)
@@ -151,7 +151,7 @@ def _octets_with_idle_connections(server: Running) -> int | None:
 
 
 def _are_open(connections: Sequence[socket.socket]) -> bool:
-    """Return whether the server has left all *connections* open: nothing is to be read, not even an end."""
+    """Return whether all *connections* are open: no octet and no end of input has arrived."""
     poller = select.poll()
     for connected in connections:
         poller.register(connected, select.POLLIN)

@@ -1,10 +1,10 @@
-"""The application that granian insists on; its files are served before it is asked."""
+"""The application that granian requires; granian serves files without calling it."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 def application(environ: Any, start_response: Callable[..., Any]) -> list[bytes]:
-    """Answer that nothing is here."""
+    """Answer 404."""
     start_response("404 Not Found", [("Content-Length", "0")])
     return []

@@ -1,4 +1,4 @@
-"""Start a server, wait until it answers, and stop it in the end."""
+"""Start a server, wait until it answers, and stop it afterwards."""
 
 import contextlib
 import pathlib
@@ -21,9 +21,9 @@ _GRACE_SECONDS = 5.0
 
 
 class Stage(NamedTuple):
-    """Where servers are started: the folder they serve, one for their own files, their environment, processors.
+    """The surroundings of a server: the folder it serves, one for its own files, its environment, its processors.
 
-    A sample is taken up to *attempts* times while something else disturbs it.
+    A disturbed sample is repeated, up to *attempts* times.
     """
 
     root: pathlib.Path
@@ -43,12 +43,12 @@ class Running(NamedTuple):
 
 
 class NotStartedError(Exception):
-    """A server did not start; says what it said."""
+    """A server did not start; the message is its output."""
 
 
 @contextlib.contextmanager
 def running(peer: Peer, stage: Stage, *, is_logged: bool = False) -> Iterator[Running]:
-    """Start *peer* on a free port, give it once it answers, and stop it in the end."""
+    """Start *peer* on a free port, yield it once it answers, and stop it afterwards."""
     folder = stage.work / f"{peer.name}{' with log' if is_logged else ''}".replace(" ", "-").replace("/", "-")
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
@@ -56,7 +56,7 @@ def running(peer: Peer, stage: Stage, *, is_logged: bool = False) -> Iterator[Ru
     site = Site(stage.root, free_port(), folder, log, stage.environment)
     command = peer.command(site)
     with (folder / "output").open("wb") as output:
-        # What is written for each response is thrown away unless that is what is measured.
+        # Discard the output for each response, unless the workload measures the log.
         said = subprocess.DEVNULL if peer.streams and not is_logged else output
         with pinned(stage.processors.server):
             process = subprocess.Popen(command, cwd=peer.folder, stdout=said, stderr=said)
@@ -68,7 +68,7 @@ def running(peer: Peer, stage: Stage, *, is_logged: bool = False) -> Iterator[Ru
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process, by force if it doesn't end when it is asked to."""
+    """Terminate a process; kill it if it does not end."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(_GRACE_SECONDS)
@@ -78,7 +78,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, output: pathlib.Path) -> None:
-    """Return when the server on *port* answers. Raises NotStartedError if it doesn't in time."""
+    """Wait until the server on *port* answers. Raises NotStartedError if it doesn't in time."""
     latest = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:

@@ -18,11 +18,11 @@ from .peers import CLONE
 from .processes import Processors, busy_seconds, cpu_seconds, pinned
 from .workloads import Workload, numbered
 
-# An answer whose status and length are looked at costs wrk a copy of its content: nothing if that is small.
+# To see status and length, wrk copies the content: that is cheap up to this length.
 _MAX_COUNTED = 4096
 _MAX_CHECKED = 2 * 2**20
 _PATIENCE_SECONDS = 30
-# Where a connection is to close after an answer, that has another field.
+# An answer after which the connection closes has one more field.
 HEAD_SLACK_OCTETS = 64
 
 # Ends each of wrk's scripts: exact counts instead of rounded words.
@@ -43,7 +43,7 @@ end
 
 
 class Counts(NamedTuple):
-    """A client's last line. *right* answers are counted one by one, or -1 if not."""
+    """The last line of a client's output. *right* is the number of right answers, or -1 if they were not counted."""
 
     requests: int
     microseconds: int
@@ -55,7 +55,7 @@ class Counts(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One turn of one server: what is reported. *busy* are shares of one processor's time."""
+    """The figures of one turn of one server. *busy* are shares of one processor's time."""
 
     rate: float
     cpu_microseconds: float
@@ -74,7 +74,7 @@ def play(workload: Workload, server: Running, expected: Expected, processors: Pr
     used, client_used = cpu_seconds(server.pid) - before, _children_seconds() - client_before
     others_used = busy_seconds() - all_before - used - client_used
     check(workload, counts, expected)
-    # A large answer that is under way when the time is over has cost its part: it counts with its octets.
+    # A large answer cut off at the end counts for the octets that have arrived.
     is_large = expected.length >= 2**20
     responses = counts.octets / expected.max_octets if is_large else counts.requests
     elapsed = counts.microseconds / 1e6
@@ -92,7 +92,7 @@ def play(workload: Workload, server: Running, expected: Expected, processors: Pr
 def ask_again_and_again(
     workload: Workload, port: int, expected: Expected, processors: Processors, seconds: int, *, thoroughly: bool = False
 ) -> Counts:
-    """Return what the client of *workload* counted; *thoroughly* looks at each answer even where that takes time."""
+    """Return the counts of the client of *workload*; *thoroughly* checks each answer, even if that is slow."""
     seconds = max(seconds, workload.min_seconds)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, pinned(processors.client):
         if workload.method == "HEAD":
@@ -115,7 +115,7 @@ def ask_again_and_again(
 
 
 def _children_seconds() -> float:
-    """Return the processor time of the clients that have ended; servers still run, and so are not in it."""
+    """Return the processor time of the clients, which have ended; servers still run, and do not count."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -138,7 +138,7 @@ def lua(workload: Workload, expected: Expected, max_counted: int) -> str:
 
 
 def parse(said: str) -> Counts:
-    """Return what the last line of figures in a client's output says. Raises WrongAnswerError if there is none."""
+    """Return the figures in the last line of a client's output. Raises WrongAnswerError if there is none."""
     lines = re.findall(r"^\{.*\}$", said, re.MULTILINE)
     if not lines:
         raise WrongAnswerError(f"no figures: {said[-200:]}")
@@ -146,7 +146,7 @@ def parse(said: str) -> Counts:
 
 
 def check(workload: Workload, counts: Counts, expected: Expected) -> None:
-    """Raise WrongAnswerError unless there were answers, and all of them were right, as far as *counts* tell."""
+    """Raise WrongAnswerError if *counts* has no answers, or a wrong one."""
     if counts.errors:
         what = "closed without saying so, lost, late, or a status of 400 or more"
         raise WrongAnswerError(f"{counts.errors} errors in {counts.requests} answers: {what}")

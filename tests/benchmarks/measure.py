@@ -17,12 +17,12 @@ from .workloads import BY_KEY, Workload, numbered, requests_of
 
 # After a turn with thousands of connections the server has as many to close.
 _SETTLE_SECONDS = 0.3
-# Above this share of a processor for anything else, a sample says more of that than of the server.
+# If other programs use more than this share of a processor, the sample is disturbed.
 _DISTURBED = 0.15
 
 
 class Entrant(NamedTuple):
-    """A server that takes part in a workload, and perhaps one (the same, or one without log) to compare itself to."""
+    """A server in a workload, and perhaps another (the same, or one without a log) for a ratio of its own."""
 
     server: Running
     expected: Expected
@@ -31,7 +31,7 @@ class Entrant(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The figures of one workload, by the names of the servers; *left_out* says why others are not in it."""
+    """The figures of one workload, by server; *left_out* has the reason for each server without figures."""
 
     workload: Workload
     samples: dict[str, list[Sample]]
@@ -41,7 +41,7 @@ class Row(NamedTuple):
 
 
 def measure(workload: Workload, peers: list[Peer], stage: Stage, seconds: int, turns: int) -> Row:
-    """Return the samples of all *peers* that can do what *workload* asks."""
+    """Return the samples of all *peers* that answer *workload* correctly."""
     row = Row(workload, {}, {}, {}, {})
     with contextlib.ExitStack() as stack:
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=stage.work)))
@@ -71,7 +71,7 @@ def measure(workload: Workload, peers: list[Peer], stage: Stage, seconds: int, t
 
 @contextlib.contextmanager
 def _left_out_if_wrong(row: Row, name: str) -> Iterator[None]:
-    """Note the reason if a server does not do what is asked, and go on without it."""
+    """Record the reason if a server answers wrongly, and continue without it."""
     try:
         yield
     except (WrongAnswerError, NotStartedError, OSError) as error:
@@ -79,7 +79,7 @@ def _left_out_if_wrong(row: Row, name: str) -> Iterator[None]:
 
 
 def _enter(workload: Workload, peer: Peer, stage: Stage, stack: contextlib.ExitStack) -> Entrant:
-    """Start *peer*, ask it each request once, then for a second while every answer is looked at."""
+    """Start *peer*; send it each request once, then for a second, and check every answer."""
     if workload.is_logged and not peer.logs:
         raise WrongAnswerError("has no access log of its own")
     server = stack.enter_context(running(peer, stage, is_logged=workload.is_logged))
@@ -106,7 +106,7 @@ def _turn(workload: Workload, entrant: Entrant, stage: Stage, seconds: int) -> S
 
 
 def _play_in_peace(workload: Workload, server: Running, expected: Expected, stage: Stage, seconds: int) -> Sample:
-    """Return one sample, taken again a few times while something else keeps the machine busy: the least disturbed."""
+    """Return a sample; on a busy machine, the least disturbed of a few attempts."""
     samples: list[Sample] = []
     while len(samples) < stage.attempts:
         samples.append(play(workload, server, expected, stage.processors, seconds))
@@ -127,7 +127,7 @@ def load_generator(stage: Stage, seconds: int) -> str:
 
 @contextlib.contextmanager
 def idle_connections(port: int, count: int) -> Iterator[list[socket.socket]]:
-    """Keep *count* connections open that have asked once and ask no more."""
+    """Keep *count* connections open, each idle after one request."""
     request = numbered(requests_of(BY_KEY["1k"], port)[0], 0)
     with contextlib.ExitStack() as stack:
         connections = []

@@ -37,7 +37,7 @@ _NOW = 4_000_000_000.0
 
 
 class Task(NamedTuple):
-    """The timed task: *prepare* gives *count* steps, and only their run is timed. The group's first is the measure."""
+    """A timed task: *prepare* returns *count* steps; only running them is timed. Ratios are to the group's first."""
 
     group: str
     name: str
@@ -45,7 +45,7 @@ class Task(NamedTuple):
 
 
 def main() -> int:
-    """Print, and write if asked to, the times of all tasks."""
+    """Print the times of all tasks, and write them if requested."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.benchmarks.micro", description=__doc__.partition("\n")[0])
     parser.add_argument("--turns", type=int, default=15, help="how many turns each task has (default: 15)")
     parser.add_argument("--count", type=int, default=2_000, help="how often it is done in a turn (default: 2,000)")
@@ -87,7 +87,7 @@ def table(tasks: list[Task], times: dict[Task, list[float]]) -> list[list[str]]:
 
 
 def parser_tasks() -> Iterator[Task]:
-    """Yield what parses each kind of head, httpsock first."""
+    """Yield the tasks that parse each kind of head, httpsock first."""
     for kind, request in _heads().items():
         group = f"parser, {kind} ({len(numbered(request, FIRST_NUMBER))} octets)"
         yield Task(group, "httpsock", _steps(request, _httpsock_step))
@@ -121,7 +121,7 @@ def _heads() -> dict[str, str]:
 def _steps(
     request: str, make_step: Callable[[bytes], Callable[[], object]]
 ) -> Callable[[int], Iterator[Callable[[], object]]]:
-    """Return what prepares any number of steps; a head that holds {n} is another one in each step of each turn."""
+    """Return a function that prepares any number of steps; a head with {n} is a new one in each step."""
     numbers = iter(range(FIRST_NUMBER, 10 * FIRST_NUMBER))
 
     def prepare(count: int) -> Iterator[Callable[[], object]]:
@@ -154,18 +154,18 @@ def _h11_step(head: bytes) -> Callable[[], object]:
 
 
 class _Collected:
-    """The callbacks of httptools: keeps what a request is made of."""
+    """The callbacks of httptools; they store the parts of a request."""
 
     def __init__(self) -> None:
         self.target = b""
         self.fields: dict[bytes, bytes] = {}
 
     def on_url(self, target: bytes) -> None:
-        """Keep the request-target."""
+        """Store the request-target."""
         self.target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a field."""
+        """Store a field."""
         self.fields[name.lower()] = value
 
 
@@ -182,7 +182,7 @@ def _httptools_step(head: bytes) -> Callable[[], object]:
 
 
 def origin_tasks(folder: pathlib.Path) -> Iterator[Task]:
-    """Yield what answers requests for a file of 1 KiB in *folder*, from request to response."""
+    """Yield the tasks that answer requests for a file of 1 KiB in *folder*."""
     (folder / "1k.bin").write_bytes(_OCTETS_OF_FILE)
     age(folder)
     root = DocumentRoot(folder)
@@ -215,7 +215,7 @@ def _request(text: str) -> Request:
 
 
 def line_tasks() -> Iterator[Task]:
-    """Yield what formats dates, each of another second, and lines of the log, each of another request."""
+    """Yield the tasks that format dates, each of a new second, and log lines, each of a new request."""
     seconds = iter(range(1_000_000_000, 2_000_000_000))
     yield Task("date", "httpsock", _again(lambda: format_http_date(next(seconds))))
     yield Task("date", "email.utils.formatdate", _again(lambda: email.utils.formatdate(next(seconds), usegmt=True)))
@@ -234,7 +234,7 @@ def _line_step(form: Callable[[access_log.Exchange], str]) -> Callable[[], objec
 
 
 def _again(step: Callable[[], Any]) -> Callable[[int], list[Callable[[], object]]]:
-    """Return what prepares the same step any number of times."""
+    """Return a function that prepares the same step any number of times."""
     return lambda count: [step] * count
 
 

@@ -14,7 +14,7 @@ CLONE = _HERE.parent.parent
 
 
 class Site(NamedTuple):
-    """The purpose of a server: the folder it serves, its port, a folder of its own, its access log or none."""
+    """The arguments of a server: the folder it serves, its port, a folder of its own, its access log or none."""
 
     root: pathlib.Path
     port: int
@@ -104,13 +104,13 @@ def _lighttpd(site: Site) -> list[str]:
 
 def _caddy(site: Site) -> list[str]:
     configuration = _configured(site, configurations.CADDY, configurations.CADDY_LOG)
-    # It writes down its configuration and its state where these say.
+    # It stores its configuration and its state in these folders.
     own = ["env", f"XDG_CONFIG_HOME={site.folder}", f"XDG_DATA_HOME={site.folder}"]
     return [*own, "caddy", "run", "--adapter", "caddyfile", "--config", configuration]
 
 
 def _application(name: str) -> Callable[[Site], list[str]]:
-    """Return what starts one of the servers in applications.py."""
+    """Return the command that starts one of the servers in applications.py."""
 
     def command(site: Site) -> list[str]:
         log = [str(site.log)] if site.log else []
@@ -177,7 +177,7 @@ HTTPSOCK = httpsock()
 HTTP_SERVER = Peer("http.server", _http_server, streams=True)
 FLOOR = Peer("floor", _floor, logs=False)
 
-# The others are compared to the first that is present.
+# The others are compared with the first that is installed.
 PEERS = (
     NGINX,
     HTTPSOCK,

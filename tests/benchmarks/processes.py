@@ -1,6 +1,6 @@
 """The system's figures of a server: its processor time, its memory, where it may run. Reads /proc: Linux only.
 
-All figures are those of a whole tree of processes, so that a server with a master and workers hides nothing.
+All figures are those of a whole tree of processes, so that a master and its workers count together.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Processors(NamedTuple):
-    """Which processors the servers and which one the clients may use."""
+    """The processors of the servers, and those of the clients."""
 
     server: frozenset[int]
     client: frozenset[int]
@@ -30,7 +30,7 @@ def _names(processors: frozenset[int]) -> str:
 
 
 def divide_processors(*, pin: bool) -> Processors:
-    """Return one processor for the server measured and one for its client, or all for both where that can't be."""
+    """Return one processor for the server and one for its client, or all for both if the machine has too few."""
     usable = sorted(os.sched_getaffinity(0))
     if not pin or len(usable) < 2:
         return Processors(frozenset(usable), frozenset(usable))
@@ -50,7 +50,7 @@ def pinned(processors: frozenset[int]) -> Iterator[None]:
 
 
 def raise_descriptor_limit() -> int:
-    """Return how many descriptors a process may have open, after raising it as far as the system lets us."""
+    """Raise the limit on open descriptors as far as the system allows; return it."""
     _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
     return maximum
@@ -94,7 +94,7 @@ def cpu_ticks(stat: str) -> int:
 
 
 def memory_octets(pid: int, kind: str) -> int:
-    """Return what the processes of a tree hold in memory: *kind* is VmHWM for the peak, VmRSS for now.
+    """Return the memory of a tree of processes: *kind* is VmHWM for the peak, VmRSS for now.
 
     Pages that processes share count once for each of them.
     """

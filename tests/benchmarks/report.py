@@ -1,4 +1,4 @@
-"""The figures as text, Markdown and JSON. All ratios are to the first server, of the same turns."""
+"""The figures as text, Markdown and JSON. Ratios are to the first server in the same turn."""
 
 import json
 import statistics
@@ -26,7 +26,7 @@ HEADINGS = [
     "others busy",
 ]
 OWN_HEADING = "ratio to own"
-# Above this share of its processor the client may limit the rate; the server has nothing to prove above it.
+# A client that is busier than this may limit the rate.
 _BUSY = 0.95
 LEGEND = (
     "Rate: responses in a second, the median of all turns, with the lowest and the highest. CPU: the server's time of\n"
@@ -38,7 +38,7 @@ LEGEND = (
 
 
 def shown(figure: float) -> str:
-    """Return a figure with three digits or more, as a person reads it; nothing is ever 0."""
+    """Return a figure with at least three digits, never 0."""
     if not figure:
         return "–"
     if figure >= 100:
@@ -99,7 +99,7 @@ def ratio_shown(figure: float | None) -> str:
     """Return a ratio, or a dash for none."""
     if figure is None:
         return "–"
-    # Two digits that mean something, also of a server that is a hundred times slower.
+    # Two significant digits, even for a server that is a hundred times slower.
     return f"{figure:.3f}" if figure < 0.1 else f"{figure:.2f}"
 
 
@@ -134,7 +134,7 @@ def markdown(lines: Table) -> str:
 
 
 def row_text(row: Row, layout: Callable[[Table], str] = aligned) -> str:
-    """Return what was measured of one workload, with those left out and why."""
+    """Return the figures of one workload, and the servers left out with the reasons."""
     left_out = [f"{name} is left out: {reason}" for name, reason in row.left_out.items()]
     return "\n\n".join(filter(None, [layout(table(row)), "\n".join(left_out)]))
 
@@ -154,7 +154,7 @@ def to_markdown(conditions: dict[str, str], rows: Sequence[Row], more: dict[str,
 
 
 def to_json(conditions: dict[str, str], rows: Sequence[Row], more: dict[str, Table]) -> str:
-    """Return all that was measured, sample for sample."""
+    """Return every sample."""
     measured: list[dict[str, Any]] = [
         {
             "workload": row.workload._asdict() | {"names": len(row.workload.names)},

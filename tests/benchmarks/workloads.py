@@ -1,6 +1,6 @@
 """The requests: the workloads as a table, and the octets of their requests.
 
-In a target or a field line, {n} becomes another number for each request, {port} the server's port, {validators}
+In a target or a field line, {n} becomes a new number for each request, {port} the server's port, {validators}
 the conditional field line that the server's own answer allows, and {name} one of *names*, taken at random.
 
 A page is asked for as browsers do: each of some hundred visitors sends the same fields for all files, and all visitors

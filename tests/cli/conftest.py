@@ -9,7 +9,7 @@ from tests.support.folder import FILM_OCTETS
 
 @pytest.fixture
 def film(folder: pathlib.Path) -> str:
-    """A long file, which takes no room on the disk; its path."""
+    """The path of a long file that takes no space on the disk."""
     with (folder / "film.bin").open("wb") as file:
         file.truncate(FILM_OCTETS)
     return "/film.bin"

@@ -14,7 +14,7 @@ from tests.support.tools import tool
 
 @contextlib.contextmanager
 def taken_port(host: str = "127.0.0.1") -> Iterator[int]:
-    """A port on which somebody else listens."""
+    """A port on which another socket listens."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as taken:
         try:
@@ -32,7 +32,7 @@ def need_address(host: str) -> None:
 
 
 def cannot_serve(program: Program) -> str:
-    """Return the sentence with which the program ends that can't serve."""
+    """Start the program, which can't serve; return its error message."""
     code, out, error = program.end()
     assert (code, out) == (1, "")
     assert re.fullmatch(r"httpsock: [^\n]+\.\n", error), "one sentence, no traceback"

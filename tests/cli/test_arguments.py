@@ -1,4 +1,4 @@
-"""Typed arguments, as values or as one sentence; the programs that use it are tested as programs."""
+"""Typed arguments: the value of each, or one error message. Other tests run the programs that use them."""
 
 import argparse
 from collections.abc import Callable

@@ -65,7 +65,7 @@ WITHOUT_SITE = [sys.executable, "-S", "-m", "httpsock"]
 
 
 def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
-    """Return the modules that the interpreter imports for "-m" before any program; only its option -P can help that."""
+    """Return the modules that the interpreter imports for "-m" before any program; only the option -P prevents that."""
     (folder / "nothing.py").write_text("import sys; print(*sys.modules)")
     done = subprocess.run(
         [sys.executable, "-S", "-m", "nothing"], check=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
@@ -75,7 +75,7 @@ def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
 
 @pytest.fixture
 def downloads(folder: pathlib.Path) -> pathlib.Path:
-    """A folder that holds a file by the name of each module of the standard library, which tells when it is run."""
+    """A folder with a file named after each module of the standard library; each reports when it is run."""
     marks = folder.parent / "marks"
     names = sys.stdlib_module_names - modules_of_the_interpreter(folder)
     assert {"argparse", "select", "socket", "typing"} <= names

@@ -57,7 +57,7 @@ def test_any_other_fault_is_a_sentence_too(start: Start) -> None:
     assert "File name too long" in cannot_serve(start("x" * 300))
 
 
-# Leaves only so many descriptors when the sockets are bound.
+# Leaves only a few descriptors once the sockets are bound.
 FEW_DESCRIPTORS = """
 import os, resource, sys
 import httpsock.cli.serve
@@ -165,7 +165,7 @@ def test_help_fits_a_terminal_of_80_columns(start: Start) -> None:
 
 
 def with_default_ports(*ports: int) -> list[str]:
-    """Return the command for the program with other default ports, since 8000 may be anybody's."""
+    """Return the command for the program with other default ports, since 8000 may be in use."""
     set_ports = f"program._DEFAULT_PORTS = {ports}; program.DEFAULT_PORT = {ports[0]}"
     start = f"import sys, httpsock.cli.serve as program; {set_ports}; sys.exit(program.main(sys.argv[1:]))"
     return [sys.executable, "-c", start]

@@ -19,7 +19,7 @@ def closing(descriptor: int) -> list[str]:
 
 @pytest.fixture
 def dead_pipe() -> Iterator[int]:
-    """The writing end of a pipe that nobody reads any more."""
+    """The writing end of a pipe whose reader is gone."""
     reading, writing = os.pipe()
     os.close(reading)
     yield writing

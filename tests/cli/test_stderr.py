@@ -1,4 +1,4 @@
-"""Lines for standard error: a reader that is slow, full or gone blocks nothing, and no line is lost uncounted."""
+"""Standard error: a reader that is slow, full or gone never blocks the program, and each dropped line is counted."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ from httpsock.tracing.output import standard_error
 from tests.support import PATIENCE_SECONDS
 from tests.support.tools import tool
 
-# More than a pipe and what waits to be written can hold.
+# More than a pipe and the queue of unwritten lines can hold.
 MUCH = 4 << 20
 LINE = "x" * 999 + "\n"
 

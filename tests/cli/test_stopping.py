@@ -25,7 +25,7 @@ STOPPING = [pytest.param(signal.SIGINT, id="SIGINT"), pytest.param(signal.SIGTER
 # --- signals --------------------------------------------------------------------------------------------------------
 
 
-# Ctrl-C is pressed while this module is looked for.
+# Ctrl-C is pressed during the import of this module.
 INTERRUPTED_IMPORT = """
 import os, signal, sys
 # A shell may have started the tests with it ignored.
@@ -64,7 +64,7 @@ def begin(client: socket.socket, request: bytes) -> bytes:
 
 
 def wait_until_it_stops(idle: socket.socket) -> None:
-    """Return when the program has taken a signal: it then closes idle connections."""
+    """Wait until the program handles a signal: it then closes idle connections."""
     assert receive_all(idle) == b""
 
 
@@ -154,7 +154,7 @@ def test_a_signal_before_it_serves_is_not_forgotten(start: Start) -> None:
 
 @pytest.mark.parametrize("number", STOPPING)
 def test_it_is_stopped_as_the_first_process_of_a_container(start: Start, tmp_path: pathlib.Path, number: int) -> None:
-    # To the first process of a namespace a signal that it does not handle is not even delivered.
+    # The kernel does not deliver an unhandled signal to the first process of a namespace.
     own_user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     container = [tool("unshare"), *own_user, "--pid", "--fork", "--mount-proc", "--kill-child"]
     if run([*container, "true"], tmp_path).returncode != 0:
@@ -187,7 +187,7 @@ def test_responses_unfinished_after_the_grace_are_cut_and_counted(serving: Start
 
 
 def test_a_blocked_standard_error_delays_no_client(serving: Start) -> None:
-    """A pager that is not scrolled: more is logged than the pipe and the waiting lines can hold."""
+    """As by a pager that is not scrolled: the log exceeds the pipe and the queue of lines."""
     program = serving()
     octets = get("/nothing?" + "x" * 900) * 500
     for _ in range(8):

@@ -137,7 +137,7 @@ def test_each_event_says_which_process_tells(serving: Start) -> None:
 
 
 def told_on_a_terminal(start: Start, **environment: str) -> str:
-    """Return what is traced on a terminal of one request."""
+    """Return the trace of one request on a terminal."""
     master, slave = os.openpty()
     program = start("--trace", "--port", "0", stderr=slave, env=ENVIRONMENT | {"TERM": "xterm"} | environment)
     os.close(slave)
@@ -149,7 +149,7 @@ def told_on_a_terminal(start: Start, **environment: str) -> str:
         while part := os.read(master, 65536):
             told += part
     except OSError:
-        # Linux says so when the last one who has the terminal open has gone.
+        # On Linux this means that the program, which had the terminal open, has ended.
         pass
     os.close(master)
     program.end()
@@ -181,7 +181,7 @@ def test_the_screen_in_readme_is_the_output_of_the_program(start: Start, tmp_pat
     request = re.findall(r"`curl ([^`]*)`", SECTION)[0].replace("127.0.0.1:8000", f"127.0.0.1:{program.port}")
     done = run([tool("curl"), "-s", *request.split()], tmp_path)
     assert done.returncode == 0
-    # The next client is answered after it has ended.
+    # This client is answered after the first connection has ended.
     program.ask("/hello.txt")
     _, _, said = program.stop()
     first = "".join(re.findall(r"(?m)^#1 .*\n(?:      .*\n)*", said))
@@ -189,7 +189,7 @@ def test_the_screen_in_readme_is_the_output_of_the_program(start: Start, tmp_pat
 
 
 def essence(trace: str) -> str:
-    """Return *trace* without what is no event, depends on the system's addresses, or on what the file is just now."""
+    """Return the events of *trace* without the parts that depend on the system's addresses or on the file."""
     other = re.compile(r"http|Serving|\^C|server .*(AF_INET6|::1)")
     lines = [line for line in alike(trace).splitlines() if not other.match(line)]
     sizes = r'ETag: "\w+"|\d+ bytes|(?<=send )\d+|(?<=recv )\d+|(?<=read )\d+|(?<=Range: bytes 0-4/)\d+'

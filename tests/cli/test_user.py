@@ -1,4 +1,4 @@
-"""The command line: root is given up once the port is bound."""
+"""The command line: root is dropped once the port is bound."""
 
 import contextlib
 import os

@@ -129,7 +129,7 @@ def test_any_argument_makes_one_request_or_an_error(
     try:
         _, received = as_h11_reads(head + content)
     except h11.RemoteProtocolError as error:
-        # Two Host fields, or one that h11 wants to be something, are the caller's.
+        # The caller has given two Host fields, or a Host that h11 refuses.
         assert "Host" in str(error)  # noqa: PT017
         return
     assert received == content
@@ -238,7 +238,7 @@ def test_a_response_that_is_closed_early_ends_its_connection() -> None:
 
 
 def close_at_the_second_request(answer: bytes) -> Coroutine:
-    """Answer one request, and close at the next: the client can't know whether it was acted on."""
+    """Answer one request, and close at the next: the client can't know whether the server acted on it."""
 
     def converse(connected: socket.socket) -> None:
         answering(answer)(connected)
@@ -326,7 +326,7 @@ def test_credentials_do_not_go_elsewhere() -> None:
 
 
 def received_with_content(seen: list[bytes], *answers: bytes) -> Coroutine:
-    """Answer requests that have two octets of content if they say so."""
+    """Answer requests, which have two octets of content if they announce it."""
 
     def converse(connected: socket.socket) -> None:
         for answer in answers:
@@ -378,7 +378,7 @@ def test_a_redirect_with_long_content_costs_a_connection_and_no_time() -> None:
     def long(connected: socket.socket) -> None:
         receive_head(connected)
         connected.sendall(redirect("/b", content=bytes(1 << 20))[: 1 << 17])
-        # The client ends it, whether it leaves octets unread or not.
+        # The client closes the connection, with or without unread octets.
         with contextlib.suppress(ConnectionResetError):
             assert connected.recv(1) == b""
 

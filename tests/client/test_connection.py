@@ -58,7 +58,7 @@ def listening(backlog: int = 8) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def silent() -> Iterator[tuple[str, int]]:
-    """An address that answers nothing: the queue of its listener is full, and the system drops what comes."""
+    """An address that never answers: its accept queue is full, so the kernel drops new connections."""
     if sys.platform != "linux":
         pytest.skip("elsewhere a full queue refuses")
     with listening(0) as listener, contextlib.ExitStack() as waiting:
@@ -71,7 +71,7 @@ def silent() -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 def refusing() -> tuple[str, int]:
-    """An address where nobody listens."""
+    """An address without a listener."""
     with socket.socket() as unbound:
         unbound.bind(("127.0.0.1", 0))
         address: tuple[str, int] = unbound.getsockname()
@@ -272,7 +272,7 @@ def test_the_whole_exchange_ends_at_its_deadline() -> None:
         pair.server.sendall(ok(b"hello")[:-1])
         pair.client.receive_head()
         assert pair.client.receive_content() == b"hell"
-        # Now it has passed, as it would have by then.
+        # The deadline has passed by then.
         pair.client._deadline = time.monotonic()
         with pytest.raises(TimeoutError, match=r"the exchange was not complete within 0\.05 s"):
             pair.client.receive_content()
@@ -305,7 +305,7 @@ def test_a_server_that_refuses_content_is_not_sent_the_rest() -> None:
     def refuse(connected: socket.socket) -> None:
         receive_head(connected)
         connected.sendall(ok(b"no", "Connection: close", status="413 Content Too Large"))
-        # It reads no more until the client has given up sending; a reset would then lose nothing.
+        # Read no more until the client has stopped sending; a reset then loses no data.
         assert refused.wait(PATIENCE_SECONDS)
 
     with playing(refuse) as url, contextlib.closing(tcp(url)) as client:
@@ -331,7 +331,7 @@ def test_a_server_that_is_gone_is_not_used_again() -> None:
     here, gone = threading.Event(), threading.Event()
 
     def leave(connected: socket.socket) -> None:
-        # A reset before connect() has returned would be its failure.
+        # If the reset came earlier, connect() itself would fail.
         assert here.wait(PATIENCE_SECONDS)
         reset(connected)
         gone.set()

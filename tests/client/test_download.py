@@ -1,4 +1,4 @@
-"""Which responses become a file and when; which part is gone on with, and that two versions are never spliced."""
+"""Downloads: which responses become a file, which part is resumed; two versions are never spliced."""
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ Put = Callable[[pathlib.Path], None]
 
 @contextlib.contextmanager
 def respond(octets: bytes, url: str = URL) -> Iterator[ClientResponse]:
-    """Give the response that a client makes of *octets*."""
+    """Yield a client's response to which the server has sent *octets*."""
     ours, server = socket.socketpair()
     connection = ClientConnection(ours, ResponseLimits(), ClientTimeouts())
     with contextlib.closing(connection):
@@ -44,7 +44,7 @@ def respond(octets: bytes, url: str = URL) -> Iterator[ClientResponse]:
 
 
 def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
-    """Return whether the file takes such a response as the rest of its part."""
+    """Return whether such a response is accepted as the rest of the part."""
     with respond(octets, url) as response:
         return download.accepts(response)
 
@@ -57,7 +57,7 @@ def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str
 
 
 def receive(download: Download, octets: bytes, url: str = URL) -> None:
-    """Take a response into the file, as the command does."""
+    """Write a response to the file, as the command does."""
     with respond(octets, url) as response:
         download.start(response)
         try:
@@ -77,7 +77,7 @@ def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
 
 
 def note_with(**said: object) -> str:
-    """Return a good note, changed by *said*."""
+    """Return a valid note with the changes *said*."""
     return json.dumps({"url": URL, "source": URL, "validator": '"v1"', "coding": "", "length": 10, **said})
 
 

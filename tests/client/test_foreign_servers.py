@@ -1,4 +1,4 @@
-"""The client against servers that others have made: nginx, Caddy, Python's own; and curl, which must get the same."""
+"""The client against other servers (nginx, Caddy, http.server); curl must get the same."""
 
 import contextlib
 import pathlib
@@ -60,7 +60,7 @@ def of_ours(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
 
 @contextlib.contextmanager
 def running(command: list[str], port: int, work: pathlib.Path) -> Iterator[str]:
-    """Run a server until the block ends; give its URL once it can be connected to."""
+    """Run a server until the block ends; yield its URL once it accepts connections."""
     with (work / "log").open("wb") as log, subprocess.Popen(
         command, stdout=log, stderr=log, cwd=pathlib.Path(httpsock.__file__).parent.parent
     ) as program:  # fmt: skip
@@ -132,7 +132,7 @@ def test_a_known_response_is_not_requested_again(served: str) -> None:
 
 
 def test_a_download_that_broke_off_goes_on_or_begins_anew(served: str, tmp_path: pathlib.Path) -> None:
-    """With any abilities of the server: the file is whole in the end."""
+    """The file is whole in the end, whether the server has ranges or not."""
     url, path = served + "large.bin", tmp_path / "file"
     with Client() as client:
         first = Download(str(path), url, resumes=False)
@@ -153,7 +153,7 @@ def test_a_download_that_broke_off_goes_on_or_begins_anew(served: str, tmp_path:
 
 
 def test_compressed_content_comes_as_it_is_and_chunked(served: str) -> None:
-    """nginx compresses on the fly and does not know the length; the others send what they have."""
+    """nginx compresses on the fly and does not know the length; the others send stored files."""
     with Client() as client, client.get(served + "hello.txt", fields=[("Accept-Encoding", "gzip")]) as response:
         content = response.read()
     if response.field("Content-Encoding") == "gzip":

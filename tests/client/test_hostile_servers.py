@@ -1,4 +1,4 @@
-"""The client against servers that never end what they began, or answer with anything: always an error, in words."""
+"""The client against servers that send endless or random bytes: each ends with an error message."""
 
 import contextlib
 import itertools
@@ -25,7 +25,7 @@ MAX_OCTETS = 64 * 1024 * 1024
 
 
 def endless(beginning: bytes, repeated: bytes) -> Callable[[socket.socket], None]:
-    """Return a conversation that sends *beginning*, then *repeated* over and over until the client has enough."""
+    """Return a conversation that sends *beginning*, then *repeated* over and over until the client closes."""
 
     def converse(connected: socket.socket) -> None:
         receive_head(connected)
@@ -137,7 +137,7 @@ CONTENTS = (
 
 
 def any_response(choose: random.Random) -> bytes:
-    """Return octets that are nearly a response, or one."""
+    """Return a response, whole or damaged."""
     version = choose.choice([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.9", b"HTTP/2.0"])
     octets = version + b" " + choose.choice(STATUSES) + choose.choice([b" OK", b"", b" \xff\x1b"][:2] * 9 + [b" \x1b"])
     for _ in range(choose.randrange(5)):
@@ -147,7 +147,7 @@ def any_response(choose: random.Random) -> bytes:
 
 
 def use_all(head: ResponseHead) -> None:
-    """Use each value that is computed of *head*."""
+    """Compute every value of *head*."""
     assert isinstance(head.is_interim, bool)
     assert isinstance(head.is_error, bool)
     for name in NAMES:

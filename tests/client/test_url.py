@@ -43,7 +43,7 @@ def test_a_url_is_taken_apart(text: str, host: str, port: int, target: str, auth
 
 
 def test_a_zone_is_for_us_alone() -> None:
-    """RFC 6874: it says by which interface a link-local address is reached, which the server has no use for."""
+    """RFC 6874: a zone names an interface of this machine; the server has no use for it."""
     url = parse_url("http://[FE80::1%25Eth0]:8000/a")
     assert url == Url("fe80::1%Eth0", 8000, "/a")
     assert url.authority == "[fe80::1]:8000"
@@ -83,7 +83,7 @@ def test_an_invalid_url_is_refused(text: str, reason: str) -> None:
     assert str(caught.value).isprintable()
 
 
-# Named one by one: a class of characters costs seconds, for a table of all of Unicode.
+# Listed one by one: a class of characters would take seconds, for a table of all of Unicode.
 TYPED = "".join(map(chr, range(0x250))) + "\u202e\u2028\u2100\uff0f\ufeff\U0001f600\udc80"
 
 

@@ -99,7 +99,7 @@ def test_without_an_inspector_a_page_shows_recorded_steps(visit: Visit) -> None:
     document, log = visit(SITE, "tcp.html", AHEAD)
     assert "<b>Recorded.</b> These steps are those of another request." in document
     assert not [path for path in paths_of(log) if path.startswith("/.httpsock/")]
-    # Where a fresh browser does not say that it opened a connection, the page claims nothing.
+    # If the browser reports no new connection, the page claims none.
     assert "no need" not in document
 
 

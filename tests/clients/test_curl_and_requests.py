@@ -1,4 +1,4 @@
-"""The clients that people use, curl and requests, against the real server: everyday uses work."""
+"""curl and requests against the real server: everyday uses work."""
 
 import gzip
 import hashlib
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.tools
 
 Curl = Callable[..., subprocess.CompletedProcess[bytes]]
 
-# Larger than the buffers of a connection, so that neither side is done in one go.
+# Larger than the buffers of a connection, so that both sides have to wait.
 MANY_OCTETS = 24 * 1024 * 1024
 
 
 @pytest.fixture
 def curl(tmp_path: pathlib.Path) -> Curl:
-    """curl in a folder of its own, without anybody's settings or proxies."""
+    """curl in a folder of its own, without the user's settings or proxies."""
     arguments = [tool("curl"), "-q", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(PATIENCE_SECONDS)]
     home = tmp_path / "home"
     home.mkdir()
@@ -47,7 +47,7 @@ def home(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def curl_speaks(feature: str) -> bool:
-    """Whether the installed curl names *feature* among its own."""
+    """Whether the installed curl has *feature*."""
     said = subprocess.run([tool("curl"), "--version"], capture_output=True, timeout=PATIENCE_SECONDS, check=True)
     return feature.encode() in said.stdout.split()
 
@@ -281,7 +281,7 @@ def test_garbage_gets_a_status_line(server: httpsock.Server) -> None:
 
 @pytest.fixture
 def session() -> Iterator[requests.Session]:
-    """A session of requests, without anybody's settings or proxies."""
+    """A session of requests, without the user's settings or proxies."""
     with requests.Session() as session:
         session.trust_env = False
         yield session
@@ -336,7 +336,7 @@ def test_requests_gets_the_same_fields_with_head(session: requests.Session, serv
     whole = fetch(session, url)
     head = session.head(url, timeout=PATIENCE_SECONDS)
     assert head.content == b""
-    # Both may have been made in different seconds.
+    # The two dates may differ by a second.
     assert {**head.headers, "Date": ""} == {**whole.headers, "Date": ""}, "R102, R103"
 
 

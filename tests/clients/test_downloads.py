@@ -81,7 +81,7 @@ def test_rclone_copies_a_folder_with_all_its_names(served: pathlib.Path, tmp_pat
 
 
 def test_zsync_fetches_only_changed_blocks(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """It reads a multipart/byteranges only if a CRLF stands before the first delimiter, and else loops for ever."""
+    """zsync loops for ever unless a CRLF precedes the first delimiter of a multipart/byteranges."""
     zsync, log = tool("zsync"), list[Exchange]()
     old, new = bytearray(os.urandom(1 << 20)), bytearray()
     new[:] = old

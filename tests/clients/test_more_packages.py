@@ -44,7 +44,7 @@ def write_wheel(path: pathlib.Path) -> None:
 
 def test_uv_installs_from_listings_as_an_index(tmp_path: pathlib.Path) -> None:
     """The listings of folders are a simple index; the metadata of a wheel are read by ranges."""
-    # PyPI has it: it may stand beside the Python that runs the tests.
+    # uv may be installed beside the Python that runs the tests.
     uv = tool("uv", str(pathlib.Path(sys.executable).with_name("uv")))
     log, served = list[Exchange](), tmp_path / "served"
     (served / "tried").mkdir(parents=True)

@@ -27,7 +27,7 @@ def served(tmp_path: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-# apt looks for everything it has below these.
+# The folders for apt's own files.
 APT_FOLDERS = "state/lists/partial cache/archives/partial etc/preferences.d etc/trusted.gpg.d etc/apt.conf.d".split()
 
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="multicast on lo
 
 DEVICE = Device(uuid.UUID(int=1), "http://127.0.0.1:1/0.xml", "a", 1)
 HERE = interface("127.0.0.1")
-# Without MX: answered at once.
+# Without MX, so it is answered immediately.
 SEARCH = b'M-SEARCH * HTTP/1.1\r\nMAN: "ssdp:discover"\r\nST: %b\r\n\r\n'
 
 
@@ -43,7 +43,7 @@ def announcing(tmp_path: pathlib.Path) -> Iterator[Announcer]:
 
 @contextlib.contextmanager
 def asking(*datagrams: bytes, port: int, host: str = "127.0.0.1", source: str = "") -> Iterator[socket.socket]:
-    """A socket from which the announcer at *port* has been sent *datagrams*, as by the neighbour *source*."""
+    """A socket that has sent *datagrams* to the announcer at *port*, as the neighbour *source*."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as created:
         created.settimeout(PATIENCE_SECONDS)
@@ -78,11 +78,11 @@ def test_thousands_of_malformed_datagrams_have_no_effect(announcing: Announcer) 
     broken = [valid[:length] for length in range(len(valid))] + [bytes([n % 256]) * (n % 300) for n in range(2000)]
     # Searches for something else, and announcements of others.
     broken += [SEARCH % b"urn:else", b"NOTIFY * HTTP/1.1\r\nNTS: ssdp:alive\r\n\r\n", b"x" * 9000]
-    # By a hundred, since more might not find room, and be dropped unread.
+    # A hundred at a time: of more, the kernel might drop some.
     for first in range(0, len(broken), 100):
         hundred = broken[first : first + 100]
         search = SEARCH % b"upnp:rootdevice"
-        # By another neighbour each, as each has few answers.
+        # Each by another neighbour, since one neighbour gets few answers.
         with asking(*hundred, search, port=announcing.group_port, source=f"127.0.1.{first // 100 + 1}") as client:
             assert receive(client, 1)[0].field("st") == "upnp:rootdevice"
 
@@ -111,7 +111,7 @@ def test_a_stranger_is_not_answered() -> None:
 
 
 def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As searches get lost they are sent twice; and who floods in the name of somebody gets them one answer a while."""
+    """Searches are sent twice, since datagrams get lost; a flood in a victim's name brings the victim one answer."""
     monkeypatch.setattr("random.uniform", lambda low, high: high)
     told = Told(is_client=False)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
@@ -192,7 +192,7 @@ def test_a_step_that_fails_is_reported_once(announcing: Announcer, monkeypatch: 
 
 
 def said_to(listener: socket.socket, count: int) -> list[tuple[str, str]]:
-    """Return what the next datagrams say, and of which address."""
+    """Return the kinds of the next datagrams, each with its address."""
     return [
         (each.field("nts").removeprefix("ssdp:"), each.field("location").partition("//")[2].partition(":")[0])
         for each in receive(listener, count)
@@ -200,7 +200,7 @@ def said_to(listener: socket.socket, count: int) -> list[tuple[str, str]]:
 
 
 def test_networks_are_followed_as_they_come_and_go(tmp_path: pathlib.Path) -> None:
-    """Another address of the same network: the old network's device says byebye, and alive under the new one."""
+    """When an address of a network changes, the device says byebye at the old one and alive at the new one."""
     running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0)
     with listening(running.group_port) as listener:
         booted = running._device.booted
@@ -285,7 +285,7 @@ def test_without_word_of_changes_the_networks_are_looked_at_all_the_same(
 
 @contextlib.contextmanager
 def listening(port: int) -> Iterator[socket.socket]:
-    """A socket that hears what is said to the group on loopback."""
+    """A socket that receives the datagrams to the group on loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as created:
         created.settimeout(PATIENCE_SECONDS)
         created.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -399,7 +399,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_search_as_it_is_traced(tmp_path: pathlib.Path, silent: None) -> None:
-    """Beside that of a GET: there is no connection, and the sender does not learn whether a datagram arrived."""
+    """Unlike a GET, it has no connection, and the sender never learns whether a datagram arrived."""
     told = Told(is_client=False)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
     with running, asking(format_search("upnp:rootdevice", 1), port=running.group_port) as client:
@@ -440,7 +440,7 @@ def test_a_trace_of_others_tells_of_no_datagram(tmp_path: pathlib.Path, silent: 
 # --- the real tools, in a network of their own ----------------------------------------------------------------------
 
 
-# Loopback with multicast, and two ends of a cable, each of which has a link-local address at once.
+# Loopback with multicast, and a virtual cable; both its ends have a link-local address immediately.
 UP = """
 set -e
 ip link set lo up multicast on

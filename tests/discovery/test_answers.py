@@ -1,4 +1,4 @@
-"""Answers to searches: each for its moment, few in all, and a share for each neighbour."""
+"""Answers to searches: delayed at random, limited in total, shared among neighbours."""
 
 import math
 
@@ -44,7 +44,7 @@ def test_fifty_searches_a_second_of_one_neighbour_leave_the_others_theirs() -> N
 
 
 def test_many_neighbours_together_have_no_more_than_all_may() -> None:
-    """Against somebody that searches in the name of many."""
+    """Against one searcher that forges many names."""
     shares = Shares(0.0)
     outcomes = [served(shares, f"10.0.{n // 250}.{n % 250}", n / 1000) for n in range(10_000)]
     assert 30 * 9 < outcomes.count("granted") <= 30 + 30 * 10

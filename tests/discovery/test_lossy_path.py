@@ -1,4 +1,4 @@
-"""What UDP loses on a bad path, TCP delivers: both over the same one, in a network that the test makes."""
+"""A bad path, in a network that the test makes: UDP loses datagrams on it, TCP delivers every byte."""
 
 import json
 import os

@@ -36,7 +36,7 @@ def test_a_member_of_the_group_receives_its_datagrams(each: Interface, group: st
         try:
             each.send(sender, b"all", group, receiver.getsockname()[1])
         except OSError:
-            # Linux has no way to ff02::/16 over loopback unless it is told of one.
+            # Linux has no route to ff02::/16 over loopback unless one is added.
             assert each.family == socket.AF_INET6
         else:
             octets, peer = receiver.recvfrom(100)

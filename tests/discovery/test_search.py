@@ -130,7 +130,7 @@ def reason_to_skip(location: str, address: str = TO, seconds: float = 5.0) -> st
 
 
 def described(*answers: bytes, at: str = "description.xml") -> FoundDevice:
-    """Return what is found of a device whose description is the response *answers*; its port is left out."""
+    """Return the device that is found if its description is the response *answers*, without the port."""
     with playing(*map(answering, answers)) as url:
         found = identified(url + at)
         port = url.rpartition(":")[2].rstrip("/")
@@ -289,7 +289,7 @@ def test_a_device_without_a_description_has_its_number_as_its_name(location: str
 
 @each_row("address", ["8.8.8.8", "2606:4700::1111", "192.0.2.1", "0.0.0.0", "fd00::1"])
 def test_a_description_beyond_the_local_network_is_not_asked_for(address: str) -> None:
-    """Anybody can write any address into a datagram as its sender's."""
+    """The source address of a datagram can be forged."""
     host = f"[{address}]" if ":" in address else address
     told = Told()
     with Client(redirects=0, trace=told) as client:
@@ -316,7 +316,7 @@ def test_more_devices_than_a_network_has_are_dropped(monkeypatch: pytest.MonkeyP
 
 
 def test_slow_descriptions_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that answers for many devices would delay the client for each."""
+    """A host that answers for many devices could delay the client once for each."""
     monkeypatch.setattr(search_module, "_ALL_DESCRIPTIONS_SECONDS", 0.0)
     told = Told()
     with socket.create_server((TO, 0)) as silent:

@@ -1,4 +1,4 @@
-"""Requests to the handler, each answered whole and held against the grammar."""
+"""Requests to the handler, each answered whole and checked against the grammar."""
 
 from email.utils import formatdate
 
@@ -10,13 +10,13 @@ from httpsock.http.request_parser import parse_head
 from tests.support import Answer, finish, read_answer
 from tests.support.folder import LONG_AGO
 
-# Long after any file of a test was made, so that all of them have strong validators and may be kept.
+# Long after any file of a test was made, so that all have strong validators and may be cached.
 NOW = 4_000_000_000.0
 BROWSER = "Accept: text/html,application/xhtml+xml,*/*;q=0.8"
 
 
 def octets_of(response: Response) -> bytes:
-    """Return the content, read from where it lies, and close the response."""
+    """Return the content, read from its file if it has one, and close the response."""
     parts = []
     for part in response.content:
         if isinstance(part, FileSlice):
@@ -29,20 +29,20 @@ def octets_of(response: Response) -> bytes:
 
 
 def respond_to(request: Request, tick: Tick) -> Response:
-    """Return the response, all pieces of it done."""
+    """Return the response, after all its steps."""
     responded = respond(request, tick)
     return responded if isinstance(responded, Response) else finish(responded("127.0.0.1"))
 
 
 def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
-    """Return the answer to the request whose head is *octets*, held against the grammar.
+    """Return the answer to the request whose head is *octets*, checked against the grammar.
 
-    The Date and what becomes of the content of an answer to HEAD are the connection's affair.
+    The connection adds Date, and drops the content of an answer to HEAD.
     """
     response = respond_to(parse_head(octets, 100), Tick(root, now, 0.0))
     content = octets_of(response)
     beginning = f"{response.status.line}Date: {formatdate(now, usegmt=True)}\r\n".encode()
-    # The response to HEAD of a listing says no length.
+    # The response to HEAD of a listing has no length.
     method = "GET" if b"\r\nContent-Length:" in response.field_lines else "HEAD"
     answer, rest = read_answer(beginning + response.field_lines + content, method)
     assert rest == b"", "the content is as long as its head says"

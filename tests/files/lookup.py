@@ -1,6 +1,6 @@
 """Look-ups of paths under a document root, and changes to its files.
 
-The clock is passed in: LATER is long after anything here was made, so that what may be kept in memory is kept.
+The clock is passed in: LATER is long after any file was made, so that small files are cached.
 """
 
 import os
@@ -36,7 +36,7 @@ def represent(
 def read(
     root: DocumentRoot | pathlib.Path, path: bytes, accept_encoding: bytes | None = None, now: float = LATER
 ) -> bytes:
-    """Return all octets of the file that *path* names, wherever they are held."""
+    """Return all octets of the file that *path* names, from memory or disk."""
     with closing(represent(root, path, accept_encoding, now)) as found:
         return found.octets if found.file is None else found.file.readall()
 
@@ -64,7 +64,7 @@ def make(file: pathlib.Path, octets: bytes, *, modified: float = LONG_AGO) -> pa
 
 
 def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> None:
-    """Call *change*, which rewrites *file*, until the file system's clock has gone on since the last change."""
+    """Call *change*, which rewrites *file*, until the file system's clock has ticked since the last change."""
     before = file.stat()
     change()
     while (file.stat().st_ctime_ns, file.stat().st_ino) == (before.st_ctime_ns, before.st_ino):

@@ -71,7 +71,7 @@ def aliased(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.
 @pytest.mark.parametrize("path", [*SPELLED, "/%E2%80%8C.git", "/UNLIST~1", "/MISSIN~1"])
 @pytest.mark.parametrize("follow_links", [False, True])
 def test_an_alias_of_a_hidden_name_is_not_found(aliased: pathlib.Path, path: str, follow_links: bool) -> None:
-    """R144: judged is the name that the folder lists."""
+    """R144: the name that the folder lists decides."""
     assert find(DocumentRoot(aliased, follow_links=follow_links), path) == NOT_FOUND
 
 
@@ -88,7 +88,7 @@ def test_where_hidden_names_are_served_so_are_their_aliases(aliased: pathlib.Pat
 
 @needs_links
 def test_a_name_that_is_listed_is_no_alias(tmp_path: pathlib.Path) -> None:
-    """Also where it is a hard link to a hidden one: its author meant it."""
+    """Not even a hard link to a hidden file is one: its author made it on purpose."""
     (tmp_path / ".secret").write_bytes(b"meant")
     os.link(tmp_path / ".secret", tmp_path / "backup~1")
     (tmp_path / "folder~1").mkdir()
@@ -99,7 +99,7 @@ def test_a_name_that_is_listed_is_no_alias(tmp_path: pathlib.Path) -> None:
 
 
 class Entry:
-    """An entry whose folder numbers its entries otherwise than stat() does."""
+    """An entry whose inode number is not the one of stat()."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -123,7 +123,7 @@ def test_entries_are_examined_where_inode_numbers_are_unreliable(
 
 @needs_links
 def test_a_folder_is_looked_at_once_for_all_its_names(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name with a tilde in a folder of many would else cost each request a look at all of them."""
+    """Otherwise each request for a name with a tilde would list the whole folder."""
     looks: list[str] = []
     listed = confinement.scandir_beneath
 
@@ -146,7 +146,7 @@ def test_a_folder_is_looked_at_once_for_all_its_names(tmp_path: pathlib.Path, mo
     assert looks == ["", ""], "the folder has changed"
     assert isinstance(Tick(root, LATER, 5.0).find(b"/c~4", None), Representation)
     assert looks == ["", "", ""], "what was seen is old"
-    # By the clock of files it may still change, and keep its times.
+    # The folder may still change without changing its times.
     for _ in range(2):
         assert isinstance(Tick(root, os.stat(tmp_path).st_ctime, 20.0).find(b"/c~4", None), Representation)
     assert len(looks) == 5
@@ -164,7 +164,7 @@ def test_within_a_turn_a_folder_is_looked_at_once(tmp_path: pathlib.Path) -> Non
 
 @contextlib.contextmanager
 def mounted(image: pathlib.Path, folder: pathlib.Path, *command: str) -> Iterator[None]:
-    """Have *image* mounted at *folder* by *command*; skip the test where the system does not do that."""
+    """Mount *image* at *folder* by *command*; skip the test if the system refuses."""
     folder.mkdir()
     done = run([*command, str(image), str(folder)], image.parent)
     if done.returncode:
@@ -188,7 +188,7 @@ def fill(folder: pathlib.Path) -> None:
 
 
 def check(folder: pathlib.Path) -> None:
-    """A hidden file is served under none of its names, the others under all."""
+    """Assert that a hidden file is served under no name, and each other file under all its names."""
     assert (folder / "GIT~1" / "config").read_bytes() == b"secret", "the file system has no such alias"
     for path in ("/GIT~1/config", "/GIT~1/", "/GIT~1", "/git~1/config", "/x/../GIT~1%2fconfig", "//GIT~1/./config"):
         assert isinstance(find(DocumentRoot(folder), path), Refusal), path

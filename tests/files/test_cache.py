@@ -145,7 +145,7 @@ def test_many_threads_keep_no_more_than_the_capacity() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    # Had the threads disturbed each other's sums, there would be more or fewer than fit.
+    # If the threads had corrupted the total, more or fewer entries than fit would be left.
     assert sum(kept.get((str(n), None), STATE, NOW) is not None for n in range(20)) == 5
 
 

@@ -1,4 +1,4 @@
-"""Small files that are kept in memory, and what changes unseen."""
+"""Small files in the cache, and changes that stat() does not show."""
 
 import functools
 import mmap
@@ -89,7 +89,7 @@ def test_a_kept_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -
 def test_a_file_that_could_change_and_keep_its_times_is_not_kept(
     seconds: float, is_kept: bool, folder: pathlib.Path
 ) -> None:
-    # Its time of modification is long ago: the time of its last change of any kind counts.
+    # Its modification time is old; the time of its last change of any kind decides.
     now = (folder / "hello.txt").stat().st_ctime + seconds
     served = DocumentRoot(folder)
     first = represent(served, b"/hello.txt", None, now)
@@ -144,7 +144,7 @@ def test_a_file_read_again_is_the_same_representation_if_it_is_unchanged(folder:
 def test_a_file_that_changes_and_keeps_all_its_times_is_read_again_after_a_second(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on exFAT, rewritten in place in its length and within the same two seconds."""
+    """As on exFAT: rewritten in place with the same length, within the same two seconds."""
     status = (folder / "hello.txt").stat()
     monkeypatch.setattr(os, "fstat", lambda descriptor: status)
     served = DocumentRoot(folder)

@@ -22,9 +22,9 @@ from httpsock.http.messages import Refusal, Status
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there, to make a symlink takes a privilege")
 
-# All files are long unchanged by then, so that the small ones are kept.
+# Long after any change of a file, so that small files are cached.
 LATER = 4_000_000_000.0
-# In a thread, a link is swapped so many times.
+# How often a thread swaps a link.
 SWAPS = 2000
 
 
@@ -58,7 +58,7 @@ def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
     ]
 )
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways in turn: the one of POSIX, and the one of systems that cannot walk."""
+    """Both ways in turn: that of POSIX, and that of systems without openat()."""
     if request.param and not confinement.HAS_OPENAT:
         pytest.skip("this system cannot walk")
     monkeypatch.setattr(confinement, "HAS_OPENAT", request.param)
@@ -74,7 +74,7 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
     (root / "folder" / "deep" / "inside.txt").write_bytes(b"inside")
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "inside.txt").write_bytes(b"outside")
-    # Its name begins like the root's.
+    # Its name starts with the root's name.
     (tmp_path / "root-2").mkdir()
     (tmp_path / "root-2" / "inside.txt").write_bytes(b"outside")
     links = {
@@ -229,7 +229,7 @@ def test_a_socket_is_not_opened(root: pathlib.Path, way: None, monkeypatch: pyte
 
 
 def bind_socket(folder: pathlib.Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave a socket called *name* in *folder*; by a short name, since the system takes no long one."""
+    """Make a socket called *name* in *folder*; by a relative path, since the path of a socket must be short."""
     monkeypatch.chdir(folder)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(name)
@@ -324,7 +324,7 @@ def test_a_listing_that_is_given_up_is_closed(root: pathlib.Path, way: None) -> 
 
 
 def point(link: pathlib.Path, target: str) -> None:
-    """Make *link* lead to *target* in one step, in place of the old entry."""
+    """Point *link* to *target*, replacing the old entry atomically."""
     new = link.with_name(f"{link.name}-new")
     new.symlink_to(target)
     new.replace(link)
@@ -344,7 +344,7 @@ def test_a_link_whose_target_becomes_a_link_out_before_it_is_opened(root: pathli
         pytest.raises(OSError, match=r".") as raised,
     ):
         read_below(root, "link")
-    # The kernel says that a link stands where there was none, or this server that it has changed.
+    # The kernel reports a link, or this server a change.
     assert raised.value.errno in (errno.ELOOP, errno.EMLINK, errno.ENOENT)
 
 

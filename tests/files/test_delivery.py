@@ -27,7 +27,7 @@ Serve = Callable[..., Server]
 
 @pytest.fixture(params=["epoll and sendfile", PORTABLE])
 def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let the test run once as the system is, and once as if it had neither epoll nor sendfile."""
+    """Run the test twice: on the system as it is, and without epoll and sendfile."""
     name = str(request.param)
     if name == PORTABLE:
         fall_back(monkeypatch)
@@ -35,13 +35,13 @@ def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take from the system what others lack."""
+    """Remove the calls that other systems lack."""
     monkeypatch.delattr(select, "epoll", raising=False)
     monkeypatch.delattr(os, "sendfile", raising=False)
 
 
 def octets_of(seed: str, length: int) -> bytes:
-    """Return *length* octets that look like no others, and do not repeat within a mebibyte."""
+    """Return *length* octets that do not repeat within a mebibyte."""
     block = hashlib.shake_256(seed.encode()).digest(min(length, MEBIBYTE))
     return (block * (length // len(block) + 1))[:length]
 
@@ -208,7 +208,7 @@ def test_a_client_that_pipelines_thousands_before_reading_gets_all_answers(
 def test_a_file_cut_short_while_it_is_sent_breaks_the_connection_off(
     folder: pathlib.Path, serve: Serve, platform: str, slow_client: SlowClient
 ) -> None:
-    """RFC 9112 §8: the client sees that octets are missing, since no response follows to be taken for them."""
+    """RFC 9112 §8: the connection ends, so the client sees that octets are missing."""
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(128 * MEBIBYTE)
     client = slow_client(serve(folder).port)
@@ -482,7 +482,7 @@ with httpsock.Server(sys.argv[1], port=0, log=print) as server:
 
 
 def test_a_serving_program_imports_no_module(folder: pathlib.Path) -> None:
-    """Descriptors may have run out by then, or the modules be unreadable after root is given up."""
+    """Descriptors may have run out by then, or the modules be unreadable after root is dropped."""
     done = subprocess.run(
         [sys.executable, "-c", EVERYTHING, str(folder)],
         env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])},

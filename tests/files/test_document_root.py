@@ -181,7 +181,7 @@ def with_odd_objects(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> p
     """The folder, with a pipe without a writer, a socket without a listener, and links to devices."""
     os.mkfifo(folder / "pipe")
     (folder / "pipe-link").symlink_to("pipe")
-    # Of a socket's name the system takes no more than about 100 octets.
+    # The path of a socket can have no more than about 100 octets.
     monkeypatch.chdir(folder)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind("socket")
@@ -255,7 +255,7 @@ def test_a_look_up_holds_for_one_tick(folder: pathlib.Path) -> None:
 
 
 def test_an_open_file_is_found_anew_each_time(folder: pathlib.Path) -> None:
-    """It has one reader, who closes it."""
+    """It belongs to one response, which closes it."""
     tick = Tick(DocumentRoot(folder), LATER, 0.0)
     first, second = tick.find(b"/large.bin", None), tick.find(b"/large.bin", None)
     assert isinstance(first, Representation)
@@ -275,7 +275,7 @@ def test_a_moment_tells_codings_apart(folder: pathlib.Path) -> None:
 
 
 def test_a_folder_is_looked_at_once_in_a_moment_and_again_in_the_next(folder: pathlib.Path) -> None:
-    """Whether a symlink leads to it now: its files are kept, and would be given unread."""
+    """The look shows whether a symlink leads there: its cached files are sent without opening them."""
     served = DocumentRoot(folder)
     paths = [b"/sub/a.txt", b"/sub/b.txt"]
     for name in ("a.txt", "b.txt"):

@@ -143,7 +143,7 @@ def test_every_descriptor_is_closed(program: Program) -> None:
             with connect(program.port) as client:
                 client.sendall(get(path, "Connection: close"))
                 receive_all(client)
-        # Once this is answered, the worker has closed the ones before.
+        # Once this is answered, the event loop has closed the earlier connections.
         program.ask("/hello.txt")
         return len(list(descriptors.iterdir()))
 

@@ -156,7 +156,7 @@ def test_the_entity_tag_of_a_small_file_is_strong_however_fresh_it_is(folder: pa
 
 
 def test_each_coding_has_an_entity_tag_of_its_own(folder: pathlib.Path) -> None:
-    # RFC 9110 §8.8.3.3: representations that differ only in their coding are told apart.
+    # RFC 9110 §8.8.3.3: representations that differ only in their coding have different entity-tags.
     make(folder / "hello.txt.gz", gzipped(HELLO))
     make(folder / "hello.txt.br", FORMS[".br"](HELLO))
     served = DocumentRoot(folder)

@@ -268,7 +268,7 @@ def test_a_coded_sibling_is_a_representation_of_its_own(root: DocumentRoot, fold
     assert answer.field("Vary") == plain.field("Vary") == "Accept-Encoding"
     assert answer.field("ETag") != plain.field("ETag")
     assert plain.field("Content-Encoding") is None
-    # A range is of the coded octets, a validator is of the coded representation.
+    # Ranges and validators are those of the coded representation.
     part = ask(root, get("/alphabet.txt", "Accept-Encoding: gzip", "Range: bytes=2-9"))
     assert part.content == coded[2:10]
     assert part.field("Content-Encoding") == "gzip"
@@ -290,7 +290,7 @@ def test_cache_control_is_the_configured_one(folder: pathlib.Path) -> None:
         get("/alphabet.txt", "Range: bytes=0-1,5-6"),
     ):
         assert ask(root, octets).field("Cache-Control") == "max-age=3600"
-    # Neither a redirect nor a listing nor a refusal is to be kept without asking.
+    # Caches must revalidate redirects, listings and refusals.
     assert ask(root, get("/sub")).field("Cache-Control") == "no-cache"
     assert ask(root, get("/")).field("Cache-Control") == "no-cache"
     assert ask(root, get("/missing")).field("Cache-Control") == "no-store"
@@ -346,7 +346,7 @@ _TARGETS = st.text(alphabet=[chr(octet) for octet in range(0x21, 0x7F)], max_siz
     derandomize=True,
     deadline=None,
     max_examples=300,
-    # Nothing changes the folder between the examples.
+    # The examples do not change the folder.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_target_has_an_answer_that_stays_on_the_host(root: DocumentRoot, target: str, method: str) -> None:
@@ -354,7 +354,7 @@ def test_any_target_has_an_answer_that_stays_on_the_host(root: DocumentRoot, tar
     try:
         answer = ask(root, get("/" + target, method=method))
     except RequestError:
-        # Refused for its grammar before anybody asks what it names: that is the parser's affair.
+        # The parser refuses it for its grammar, before the handler sees it.
         return
     assert answer.status in (200, 204, 301, 400, 404, 405)
     if answer.status == 301:
@@ -384,7 +384,7 @@ _NAMES = st.sampled_from(
     derandomize=True,
     deadline=None,
     max_examples=300,
-    # Nothing changes the folder between the examples.
+    # The examples do not change the folder.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_field_values_have_an_answer(root: DocumentRoot, path: bytes, fields: list[tuple[bytes, bytes]]) -> None:

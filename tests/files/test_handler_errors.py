@@ -78,7 +78,7 @@ def test_the_page_of_the_folder_is_for_missing_files_alone(root: DocumentRoot, f
 
 
 def test_the_page_of_the_folder_is_sent_as_it_is(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """R111: its coded sibling is for those who ask for it by name."""
+    """R111: its coded sibling is sent only if it is requested by name."""
     (folder / "404.html").write_bytes(b"<h1>Nothing here.</h1>")
     (folder / "404.html.gz").write_bytes(gzip.compress(b"<h1>Nothing here.</h1>", mtime=0))
     answer = ask(root, get("/missing", BROWSER, "Accept-Encoding: gzip"))

@@ -14,7 +14,7 @@ FIELDS = ("If-Match", "If-Unmodified-Since", "If-None-Match", "If-Modified-Since
 
 
 EARLIER = format_http_date(LONG_AGO - 1)
-# The value of each field with which its condition is true, and with which it is false.
+# For each field a value that makes its condition true, and one that makes it false.
 VALUES = {
     ("If-Match", True): "{etag}",
     ("If-Match", False): '"x"',
@@ -72,7 +72,7 @@ def test_all_combinations_of_conditions_are_answered_in_order(
         (("Range: bytes=999999-",), "GET", 416),
         (("Range: bytes=999999-", 'If-Range: "x"'), "GET", 200),
         ((f"If-Range: {etag}",), "GET", 200),
-        # R148: a repeated field with two values is neither value, nor both joined.
+        # R148: a field with two different values counts as neither, and they are not joined.
         (("Range: bytes=1-2", "Range: 3-4"), "GET", 200),
         (("Range: bytes=1-2", "Range: bytes=1-2"), "GET", 206),
         (("Range: bytes=1-2", f"If-Range: {etag}", 'If-Range: "x"'), "GET", 200),
@@ -145,7 +145,7 @@ def test_preconditions_do_not_concern_other_methods(root: DocumentRoot, method: 
 def test_a_listing_is_a_representation_with_preconditions(root: DocumentRoot) -> None:
     assert ask(root, get("/", 'If-Match: "x"')).status == 412
     assert ask(root, get("/", "If-None-Match: *")).status == 304
-    # It has no date that a condition could be held against.
+    # It has no date to compare a condition with.
     assert ask(root, get("/", f"If-Modified-Since: {format_http_date(int(NOW))}")).status == 200
     assert ask(root, get("/", f"If-Unmodified-Since: {EARLIER}")).status == 200
 

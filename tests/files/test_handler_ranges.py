@@ -118,7 +118,7 @@ _INT_RANGES = st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda pa
     derandomize=True,
     deadline=None,
     max_examples=60,
-    # Nothing changes the folder between the examples.
+    # The examples do not change the folder.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_ranges_never_send_an_octet_twice(root: DocumentRoot, pairs: list[tuple[int, int]]) -> None:
@@ -184,7 +184,7 @@ def test_a_range_beyond_the_content_is_refused_with_the_length(
 
 
 def test_the_last_octets_of_an_empty_file_are_all_of_it(root: DocumentRoot) -> None:
-    """R132, RFC 9110 §14.1.2: a suffix of more than zero is satisfiable, and no Content-Range could say so."""
+    """R132, RFC 9110 §14.1.2: the suffix is satisfiable, but Content-Range can't express it."""
     answer = ask(root, get("/empty.txt", "Range: bytes=-5"))
     assert answer == ask(root, get("/empty.txt"))
     assert answer.status == 200

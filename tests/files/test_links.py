@@ -31,7 +31,7 @@ def linked(folder: pathlib.Path) -> pathlib.Path:
 @needs_posix
 @pytest.mark.parametrize("can_walk", [True, False], ids=["walking", "comparing real paths"])
 class TestLinks:
-    """Symlinks within the document root are followed, all others are not there (R144)."""
+    """Symlinks within the document root are followed, all others are not found (R144)."""
 
     @pytest.fixture(autouse=True)
     def way(self, can_walk: bool, monkeypatch: pytest.MonkeyPatch) -> None:

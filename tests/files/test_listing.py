@@ -35,7 +35,7 @@ def folder(name: str, length: int = 4096, modified: float = MODIFIED) -> Entry:
 
 
 class Page(HTMLParser):
-    """The elements of a page for a browser: its elements, its links with their text, its cells."""
+    """A parsed page: its elements, its links with their text, its cells."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class Page(HTMLParser):
 
     @property
     def entries(self) -> list[tuple[str, str]]:
-        """The links of the rows, without those of the path in the heading, which are nothing but ways up."""
+        """The links of the rows, without those of the path in the heading."""
         return [(href, text) for href, text in self.links if text == "../" or href.strip("./")]
 
 
@@ -146,7 +146,7 @@ def test_a_folder_below_the_root_links_to_the_one_above() -> None:
 
 
 def test_the_path_to_a_deep_folder_is_shortened_in_the_middle() -> None:
-    """Each link is as long as its way up: thousands of them would be megabytes."""
+    """Each link grows with the levels that it leads up: thousands of them would take megabytes."""
     segments = tuple(f"{number}" for number in range(1000))
     page = page_of(name=ResourceName(segments, "/".join(segments), is_folder=True, is_hidden=False))
     assert page.texts["h1"] == ["www/…/" + "/".join(segments[-12:])]

@@ -1,4 +1,4 @@
-"""What listings hold at one time: claimed piece by piece, given back when they are closed, a share for each network."""
+"""The memory budget of listings: charged in batches, freed when they are closed, shared among networks."""
 
 import pathlib
 import socket
@@ -19,7 +19,7 @@ from tests.support import PATIENCE_SECONDS, finish, get, read_answer
 
 
 def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
-    """Return a claim that holds as many *names*, besides those that are not counted."""
+    """Return an allotment of *names*, beyond those that are not counted."""
     claimed = Allotment(budget)
     claimed.network = network
     assert len(list(claimed.charge(range(UNCOUNTED + names)))) == UNCOUNTED + names
@@ -27,7 +27,7 @@ def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
 
 
 def is_refused(budget: ListingBudget, network: str, names: int) -> bool:
-    """Return whether a network can't have a listing of as many *names*, and give back what it got."""
+    """Return whether a network is refused a listing of *names*; free its allotment."""
     claimed = Allotment(budget)
     claimed.network = network
     try:
@@ -101,7 +101,7 @@ NAMES = UNCOUNTED + BATCH
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> DocumentRoot:
-    """A folder that one listing of a network can list at one time, and no second one; and a short one."""
+    """A folder that a network can list only once at a time; and a short one."""
     monkeypatch.setattr("httpsock.files.document_root._MAX_LISTED", 3 * BATCH)
     (tmp_path / "short").mkdir()
     for number in range(NAMES - 1):
@@ -157,7 +157,7 @@ def server(root: DocumentRoot, tmp_path: pathlib.Path) -> Iterator[httpsock.Serv
 
 
 def asked(stack: ExitStack, port: int, source: str, target: str) -> socket.socket:
-    """Return a connection from the address *source* that has asked for *target*; it takes little at a time."""
+    """Return a connection from the address *source* that has requested *target*; its buffer is small."""
     client = stack.enter_context(socket.socket())
     client.settimeout(PATIENCE_SECONDS)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -175,7 +175,7 @@ def test_slow_readers_of_one_address_leave_listings_to_another(
     server: httpsock.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ExitStack() as stack:
-        # Pages that the sockets' buffers can't hold, of readers that read no further than the status.
+        # Pages that the sockets' buffers can't hold, of clients that read only the status.
         slow = [asked(stack, server.port, "127.0.0.2", "/short/") for _ in range(25)]
         assert {status_of(client) for client in slow} == {200, 503}
         other = asked(stack, server.port, "127.0.0.3", "/")

@@ -225,7 +225,7 @@ def check_reference(path: bytes) -> None:
         reference, is_folder = folder_reference(path, None), True
         assert not reference.startswith(("/", "\\"))
         assert ":" not in reference.partition("/")[0]
-        # A proxy that strips a prefix sees to neither path nor reference.
+        # Behind a proxy that strips a prefix, the reference leads to the same file.
         assert resolve("/prefix" + base, reference) == "/prefix" + resolve(base, reference) or ".." in base
     assert parse_path(resolve(base, reference).encode("latin-1")) == name._replace(is_folder=is_folder), path
 
@@ -277,7 +277,7 @@ def normalise(path: bytes) -> list[bytes] | None:
 
 @each_row("length", range(6))
 def test_equivalent_paths_are_one_and_lead_nowhere_else(length: int) -> None:
-    """R138, R146: all paths of a few pieces, against another reading of the same text."""
+    """R138, R146: all paths of a few pieces, against a second implementation."""
     pieces = [b"/", b".", b"%2e", b"%2F", b"%5C", b"a", b".git"]
     for chosen in itertools.product(pieces, repeat=length):
         path = b"/" + b"".join(chosen)
@@ -337,7 +337,7 @@ def test_an_ordinary_name_is_no_trap(name: str) -> None:
 
 def test_reserved_names_of_windows_are_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """R145."""
-    # Paths so long that none is remembered from another system.
+    # Paths too long for the memo, which holds results of the other system.
     folder = b"/" + b"a" * 300
     with monkeypatch.context() as windows:
         windows.setattr(os, "name", "nt")
@@ -349,7 +349,7 @@ def test_reserved_names_of_windows_are_not_found(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_long_path_is_not_remembered() -> None:
-    """A client that sends many long paths makes nothing grow."""
+    """Many long paths do not make the memo grow."""
     before = paths._memoised_parse_path.cache_info()
     assert isinstance(parse_path(b"/" + b"a/" * 200), ResourceName)
     assert paths._memoised_parse_path.cache_info() == before

@@ -1,4 +1,4 @@
-"""Representations: the validators of a file, of which a strong entity-tag never stands for two versions."""
+"""Representations: the validators of a file. A strong entity-tag never stands for two versions."""
 
 import os
 import pathlib
@@ -22,7 +22,7 @@ CHANGED_NS = LONG_AGO * 10**9
 
 
 def status_of(file: pathlib.Path, changed_ns: int) -> os.stat_result:
-    """Return what stat() says of *file*, if it had been changed at *changed_ns*."""
+    """Return the stat() of *file*, as if it had changed at *changed_ns*."""
     status = list(file.stat())
     seconds = [changed_ns // 10**9] * 3
     fractions = [changed_ns / 10**9] * 3

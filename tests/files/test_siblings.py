@@ -236,7 +236,7 @@ def test_a_sibling_is_neither_too_old_nor_too_new(
 def test_a_sibling_is_never_sent_while_it_is_written(
     serve: Callable[..., httpsock.Server], tmp_path: pathlib.Path
 ) -> None:
-    """gzip writes beside a server that is asked: each answer is the whole file, in whichever coding."""
+    """gzip writes while the server answers: each answer is the whole file, in either coding."""
     if not shutil.which("gzip"):
         pytest.skip("gzip is not installed")
     octets = random.Random(1).randbytes(2 << 20)

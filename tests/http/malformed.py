@@ -10,7 +10,7 @@ HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
 class Row(NamedTuple):
-    """Octets that are no request; the sentence that answers them holds *reason* and ends with *section*."""
+    """Octets that are not a request; their refusal contains *reason* and ends with *section*."""
 
     name: str
     octets: bytes
@@ -35,7 +35,7 @@ def field(octets: bytes) -> bytes:
 
 
 def framed(octets: bytes) -> bytes:
-    """Return a POST with the field lines *octets*, and five octets of content that may be no content."""
+    """Return a POST with the field lines *octets*, followed by five octets, which may be its content."""
     return b"POST / HTTP/1.1\r\nHost: localhost\r\n" + octets + b"\r\n\r\nhello"
 
 

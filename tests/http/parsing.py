@@ -1,4 +1,4 @@
-"""Octets given to a request parser: whole, octet by octet, and in two pieces cut wherever."""
+"""Octets given to a request parser: whole, octet by octet, and in two pieces cut anywhere."""
 
 from collections.abc import Iterable
 
@@ -30,9 +30,9 @@ Outcome = list[Event | Refusal]
 
 
 def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outcome:
-    """The events of a parser for *pieces*: all its events, content that comes in parts as one, and the last pause.
+    """Return all events of a parser for *pieces*, with content joined, and the last pause.
 
-    A refusal is the last there is. How much of the content before it was given depends on the cut: it is left out.
+    A refusal comes last. The content before it is left out, since its length depends on the cut.
     """
     request_parser = RequestParser(limits)
     outcome: Outcome = []
@@ -59,7 +59,7 @@ def outcome_of(cut: Cut, octets: bytes, limits: Limits = LIMITS, *, ends: bool =
 
 
 def request_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Request:
-    """The one request that *octets* are, to the last one."""
+    """Return the only request in *octets*, of which it uses all."""
     request, *rest = outcome_of(cut, octets, limits)
     assert isinstance(request, Request)
     assert rest == [Pause.NEED_DATA]
@@ -67,7 +67,7 @@ def request_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Request:
 
 
 def refusal_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Refusal:
-    """Why *octets* are no request at all."""
+    """Return the reason why *octets* are not a request."""
     (refusal,) = outcome_of(cut, octets, limits)
     assert isinstance(refusal, Refusal)
     return refusal

@@ -1,4 +1,4 @@
-"""Misuse is answered in words: each wrong argument of a public name gets a sentence that names it."""
+"""Wrong arguments: each public name refuses them with a message that names the argument."""
 
 import collections
 import pathlib
@@ -240,7 +240,7 @@ def test_a_log_that_blocks_is_waited_for(tmp_path: pathlib.Path, monkeypatch: py
     looks: list[None] = []
 
     def look(server: httpsock.Server) -> bool:
-        # The second look is after a wait in vain.
+        # The second look comes after a wait that timed out.
         looks.append(None)
         if len(looks) == 2:
             gate.set()

@@ -38,7 +38,7 @@ def decode(decoder: LengthDecoder | ChunkedDecoder, pieces: list[bytes]) -> Outc
         try:
             decoded = decoder.decode(left)
         except FramingError as error:
-            # How much content came before the fault depends on the cut; that it is refused, and why, does not.
+            # The content before the fault depends on the cut; the refusal and its reason do not.
             return Outcome(b"", is_complete=False, left=b"", refusal=request_error(error).refusal)
         content += decoded.content
         left = left[decoded.used :]
@@ -376,7 +376,7 @@ _trailer = st.builds(
 
 @st.composite
 def chunked_contents(draw: st.DrawFn) -> tuple[bytes, bytes]:
-    """Some content, and one of the ways to say it in chunks."""
+    """Some content, and one way to encode it in chunks."""
     chunks = draw(st.lists(st.binary(min_size=1, max_size=40), max_size=4))
     encoded = b""
     for chunk in [*chunks, b""]:

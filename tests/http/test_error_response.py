@@ -1,4 +1,4 @@
-"""Explanations: a refusal as a response that says why (RFC 9110 §15.5)."""
+"""Error responses: a refusal as a response that gives its reason (RFC 9110 §15.5)."""
 
 import json
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""The parser: field lines, and what they say together (RFC 9112 §5, §3.2, §6)."""
+"""The parser: field lines, and their meaning together (RFC 9112 §5, §3.2, §6)."""
 
 import pathlib
 import re
@@ -55,7 +55,7 @@ def test_the_fields_that_mean_something_are_at_hand(name: bytes, spelling: Calla
 
 
 def test_no_field_is_looked_for_that_is_not_at_hand() -> None:
-    """Every name of a field in the source is one that the parser gives."""
+    """Every field name in the source is one that the parser stores."""
     named: set[str] = set()
     for path in pathlib.Path(request_parser.__file__).parent.glob("*.py"):
         named.update(re.findall(r'fields(?:\.get\(|\[)b"([a-z-]+)"', path.read_text(encoding="utf-8")))
@@ -117,7 +117,7 @@ def test_whitespace_before_the_first_field_line_is_refused(cut: Cut, line: bytes
 
 @however_cut
 def test_a_fault_is_named_before_the_head_is_complete(cut: Cut) -> None:
-    """R007: the rest of a head that is broken already is not waited for."""
+    """R007: a malformed head is refused before its end has arrived."""
     refusal = refusal_of(cut, b"GET / HTTP/1.1\r\nHost: a\r\nAccept : b\r\nC: d")
     assert refusal == Refusal(Status.BAD_REQUEST, "field line 2 has a space before its colon", "RFC 9112 §5.1")
 
@@ -220,7 +220,7 @@ def test_http_1_0_needs_no_host(cut: Cut) -> None:
 
 @each_row("connection", ['a",close', '"close', '"a, close, b"', 'a="\\", close', "close,", ",CLOSE", "a, b\t,\tclose"])
 def test_no_quote_hides_that_the_client_closes(connection: str) -> None:
-    """R084: options are tokens (RFC 9110 §7.6.1), among which a quote means nothing."""
+    """R084: options are tokens (RFC 9110 §7.6.1), in which a quote has no meaning."""
     head = f"GET / HTTP/1.1\r\nHost: a\r\nConnection: {connection}\r\n\r\n".encode()
     assert parse_head(head, 100).is_persistent is (connection == '"close')
 

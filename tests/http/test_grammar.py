@@ -1,4 +1,4 @@
-"""The grammar: each pattern against what it must take and what it must not, and HTTP-date both ways."""
+"""The grammar: octets that each pattern must accept or reject; HTTP-date, parsed and formatted."""
 
 import calendar
 import ipaddress
@@ -18,7 +18,7 @@ ONE_MIB = 1024 * 1024
 
 
 def takes(pattern: re.Pattern[bytes] | bytes, octets: bytes) -> bool:
-    """Whether *pattern* takes all of *octets*."""
+    """Return whether *pattern* matches all of *octets*."""
     return re.fullmatch(pattern, octets) is not None
 
 
@@ -149,7 +149,7 @@ def test_decoding_undoes_encoding(octets: bytes) -> None:
 )
 def test_the_accept_line_is_found_even_in_a_broken_head(octets: bytes, expected: bytes | None) -> None:
     assert grammar.accept_line(octets) == expected
-    # Another request has its own Accept.
+    # The Accept of the next request does not count.
     assert grammar.accept_line(b"GET /a b HTTP/1.1\r\n\r\n" + octets) is None
 
 
@@ -345,7 +345,7 @@ def test_an_invalid_weight_is_refused(octets: bytes) -> None:
 
 # --- HTTP-date ------------------------------------------------------------------------------------
 
-# The example of RFC 9110 §5.6.7, and a moment to look at two-digit years from.
+# The example of RFC 9110 §5.6.7, and the present for two-digit years.
 EXAMPLE = 784_111_777
 JUNE_2026 = calendar.timegm((2026, 6, 15, 12, 0, 0))
 
@@ -532,7 +532,7 @@ def test_a_pattern_gets_to_the_end_of_a_mebibyte_of_hostile_octets(
     ],
 )
 def test_a_mebibyte_without_comma_is_one_member_of_a_list(start: bytes, repeated: bytes) -> None:
-    # The short one comes first: a pattern that goes back fails there, and does not reach the long one.
+    # The short value comes first: a pattern that backtracks fails there, before the long one.
     for field_value in (start + repeated * 4, fill(start, repeated)):
         assert grammar.list_members(field_value) == [field_value]
 

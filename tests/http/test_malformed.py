@@ -60,14 +60,14 @@ def only_answer(port: int, octets: bytes) -> Answer:
 
 
 def refusal_of(parts: list[bytes]) -> Refusal:
-    """Return why the parser refuses *parts*, each of which goes through a pair of sockets."""
+    """Return the refusal of *parts*, each sent through a pair of sockets."""
     with pytest.raises(RequestError) as caught:
         parse(parts)
     return caught.value.refusal
 
 
 def parse(parts: list[bytes]) -> None:
-    """Send *parts* one by one to a parser, and let it find all that it can in what has come so far."""
+    """Send *parts* one by one to a parser, and take all its events after each."""
     parser = RequestParser(Limits())
     near, far = socket.socketpair()
     with near, far:
@@ -79,7 +79,7 @@ def parse(parts: list[bytes]) -> None:
 
 
 def assert_refused(answer: Answer, row: Row) -> None:
-    """Assert that *answer* is the refusal that *row* asks for, and that it announces the end."""
+    """Assert that *answer* is the refusal that *row* expects, and that it announces the close."""
     assert answer.status == row.status
     assert answer.field("Connection") == "close"
     assert answer.field("Content-Type") == "text/plain; charset=utf-8"

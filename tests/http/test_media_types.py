@@ -1,4 +1,4 @@
-"""Media types: the Content-Type that goes with a name and with what was read of the file (RFC 9110 §8.3)."""
+"""Media types: the Content-Type for a name and the first octets of a file (RFC 9110 §8.3)."""
 
 import re
 

@@ -159,7 +159,7 @@ def test_the_fields_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool |
     else:
         expected = Verdict.PROCEED
     assert evaluate(request(*field_lines, method=method), STRONG, NOW) is expected
-    # The order of the lines says nothing.
+    # The order of the lines does not matter.
     assert evaluate(request(*reversed(field_lines), method=method), STRONG, NOW) is expected
 
 

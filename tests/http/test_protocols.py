@@ -1,4 +1,4 @@
-"""Requests of other protocols to a port of HTTP are called by their name."""
+"""Other protocols on an HTTP port: the refusal names the protocol."""
 
 import pytest
 

@@ -89,7 +89,7 @@ def test_one_range_more_is_ignored() -> None:
 
 
 def test_many_overlapping_ranges_are_joined_into_no_more_than_there_is() -> None:
-    """R136: in any order, each where its first part was asked for."""
+    """R136: joined ranges come in the order in which their first parts were requested."""
     specs = [RangeSpec(first, first + 10) for first in (*range(500, 600, 5), *range(0, 100, 10), *range(95, 300, 7))]
     assert select_ranges(specs, 10_000) == [ByteRange(500, 605), ByteRange(0, 308)]
     touching = [RangeSpec(first, first + 1) for first in range(2 * MAX_RANGES - 2, -1, -2)]
@@ -97,7 +97,7 @@ def test_many_overlapping_ranges_are_joined_into_no_more_than_there_is() -> None
 
 
 def test_some_empty_members_are_skipped_and_many_are_ignored() -> None:
-    """R136, RFC 9110 §5.6.1.2: a reasonable number of empty members is to be borne, no more."""
+    """R136, RFC 9110 §5.6.1.2: a reasonable number of empty list members is accepted."""
     assert parse_ranges(b"bytes=0-1" + b"," * 4 * MAX_RANGES) == [RangeSpec(0, 1)]
     assert parse_ranges(b"bytes=0-1" + b"," * (4 * MAX_RANGES + 1)) is None
 
@@ -197,7 +197,7 @@ def field_of(pairs: list[tuple[int | None, int | None]]) -> bytes:
 @given(pairs=st.lists(_INT_RANGE | _SUFFIX_RANGE, min_size=1, max_size=MAX_RANGES), length=_LENGTH)
 @settings(derandomize=True, deadline=None, max_examples=150)
 def test_the_octets_selected_are_those_asked_for(pairs: list[tuple[int | None, int | None]], length: int) -> None:
-    """R128, R136: each octet asked for once, none twice, none beyond the content."""
+    """R128, R136: each requested octet once, and no other."""
     specs = parse_ranges(field_of(pairs))
     assert specs is not None
     selected = select_ranges(specs, length)
@@ -206,7 +206,7 @@ def test_the_octets_selected_are_those_asked_for(pairs: list[tuple[int | None, i
     assert set(positions) == set().union(*(naive_positions(first, last, length) for first, last in pairs))
     for each in selected:
         assert 0 <= each.first <= each.last < length
-    # Nothing that touches is left apart.
+    # Ranges that touch are joined.
     ends = sorted(selected)
     assert all(one.last + 1 < other.first for one, other in itertools.pairwise(ends))
 

@@ -11,7 +11,7 @@ from tests.support.rows import each_row
 @however_cut
 @each_row("method", [b"GET", b"get", b"BREW", b"M-SEARCH", b"!#$%&'*+-.^_`|~09"])
 def test_any_token_is_a_method(cut: Cut, method: bytes) -> None:
-    """R019, R098: whether it is known is for others to say."""
+    """R019, R098: the handler decides which methods are known."""
     assert request_of(cut, method + b" / HTTP/1.1\r\nHost: a\r\n\r\n").method == method.decode()
 
 
@@ -132,7 +132,7 @@ def test_a_request_line_without_its_grammar_is_refused(cut: Cut, line: bytes, re
     ],
 )
 def test_an_impossible_method_is_refused_before_the_line_is_complete(cut: Cut, start: bytes, reason: str) -> None:
-    """R006: the sender of another protocol need not wait for an answer; it is the same one if all comes at once."""
+    """R006: a client of another protocol is answered immediately, and in the same way if all octets arrive at once."""
     expected = Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §3.1")
     for octets in (start, start + b" / HTTP/1.1", start + b" / HTTP/1.1\r\nHost: a\r\n\r\n"):
         for limits in (LIMITS, SMALL):

@@ -1,4 +1,4 @@
-"""The parser: octets in, events out; every exchange whole, octet by octet, and in two pieces cut wherever."""
+"""The parser: octets in, events out; every exchange whole, octet by octet, and in two pieces cut anywhere."""
 
 import pytest
 
@@ -106,7 +106,7 @@ def test_unparsed_input_can_be_read() -> None:
 
 
 def test_a_head_is_the_same_kept_or_not() -> None:
-    """R046: a head of usual length is parsed once and kept, a longer one each time."""
+    """R046: the result for a head of usual length is memoised; a longer head is parsed each time."""
     for field_line in (b"b: c", b"b: " + b"c" * 3000, b"b: " + b"c" * 10000):
         head = get_root(field_line)
         assert outcome_of_pieces([head, head]) == [parse_head(head, 100)] * 2 + [Pause.NEED_DATA]

@@ -172,7 +172,7 @@ def test_a_mebibyte_of_requests_is_understood() -> None:
 
 @each_row("length", [100, 101])
 def test_a_limit_on_the_head_below_that_on_the_request_line_holds(length: int) -> None:
-    """R043: every limit counts, whichever is the lower."""
+    """R043: every limit applies, the higher and the lower."""
     head = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
     octets = head + b"x" * (length - len(head) - 4) + b"\r\n\r\n"
     request_parser = RequestParser(Limits(head=100))

@@ -75,7 +75,7 @@ def test_the_meaning_of_octets_does_not_depend_on_how_they_are_cut(
 @settings(bounded, max_examples=200)
 @given(_traffic)
 def test_a_head_is_passed_by_its_pattern_or_has_a_fault_with_a_name(octets: bytes) -> None:
-    """The walk over the lines explains every head that the one pattern refuses; the walk passes all that it passes."""
+    """The line-by-line walk explains every head that the pattern refuses, and accepts every head that it accepts."""
     while octets.startswith(b"\r\n"):
         octets = octets[2:]
     complete = (octets + b"\r\n\r\n").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
@@ -99,7 +99,7 @@ def test_a_head_is_passed_by_its_pattern_or_has_a_fault_with_a_name(octets: byte
     )
 )
 def test_field_lines_are_given_as_they_were_sent(sent: list[tuple[bytes, bytes]]) -> None:
-    """R035, R040: names in lower case, values as they are but for the whitespace round them."""
+    """R035, R040: names in lower case, values without the whitespace around them."""
     allowed = [(name, bytes(o for o in value if o >= 0x20 and o != 0x7F)) for name, value in sent]
     request = parse_head(get_root(*(name + b":" + value for name, value in allowed)), 100)
     assert request.field_lines == (*HOST, *((name.lower(), value.strip(b" ")) for name, value in allowed))

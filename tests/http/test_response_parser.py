@@ -1,4 +1,4 @@
-"""A client's reading of a server's octets, whole and octet by octet, with h11 as the judge."""
+"""The response parser: responses whole and octet by octet, compared with h11."""
 
 import itertools
 from collections.abc import Iterable
@@ -61,10 +61,10 @@ def parse(
 
 
 def both_ways(octets: bytes, method: str = "GET", limits: ResponseLimits = LIMITS, *, ends: bool = False) -> Outcome:
-    """Return the outcome, which is the same for all octets at once and for one after the other."""
+    """Return the outcome; assert that it is the same for all octets at once and for one at a time."""
     at_once = parse([octets], method, limits, ends=ends)[0]
     one_by_one = parse([bytes([octet]) for octet in octets], method, limits, ends=ends)[0]
-    # Bytes before a fault are content only as far as they were read.
+    # The content before a fault depends on the cut.
     if at_once.error:
         assert one_by_one.error == at_once.error
         assert at_once.is_whole == one_by_one.is_whole
@@ -283,7 +283,7 @@ CHUNKED = b"Transfer-Encoding: chunked"
 def test_content_ends_where_the_head_says(octets: bytes, method: str, content: bytes, can_go_on: bool) -> None:
     outcome = both_ways(octets, method)
     assert outcome == Outcome(outcome.statuses, content, is_whole=True, can_go_on=can_go_on)
-    # The rest was not requested: it is left alone, and the connection is of no more use.
+    # The rest was not requested: it stays unread, and the connection is not used again.
     more = both_ways(octets + b"HTTP/1.1 200 OK\r\n\r\n", method)
     assert more == outcome._replace(can_go_on=False)
 
@@ -536,7 +536,7 @@ def test_a_chunk_of_more_octets_than_there_are_is_an_error() -> None:
 
 
 def read_by_h11(octets: bytes, method: str = "GET", *, ends: bool = False) -> Outcome:
-    """The reading of the same octets by h11 as a client."""
+    """Return the outcome that h11 as a client finds in the same octets."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LIMITS.head)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
     connection.send(h11.EndOfMessage())
@@ -559,7 +559,7 @@ def read_by_h11(octets: bytes, method: str = "GET", *, ends: bool = False) -> Ou
         return outcome._replace(error=str(error))
 
 
-# Where h11 takes what is refused here, each with why.
+# Cases that h11 accepts and httpsock refuses, each with the reason.
 H11_TAKES = {
     "bare LF after the status line": "RFC 9112 §2.2 leaves it open; two readings of a line are one too many",
     "bare LF": "the same",
@@ -570,7 +570,7 @@ H11_TAKES = {
 }
 
 
-# Each with its ending, if it is accepted at all.
+# Each has the end of a head, in case a parser accepts it.
 REFUSED = {str(row.id): row.values[0] + b"\r\n\r\n" for row in NOT_A_HEAD}  # type: ignore[operator]
 REFUSED |= {str(row.id): ok(*row.values[0], content=b"0\r\n\r\n") for row in DOUBTFUL}  # type: ignore[misc]
 
@@ -604,7 +604,7 @@ pieces_of_content = st.lists(st.binary(min_size=1, max_size=40), max_size=4)
 
 @st.composite
 def responses(draw: st.DrawFn) -> tuple[bytes, str, bytes]:
-    """A well-formed response with the method that it answers, and the content that it brings."""
+    """A well-formed response, the method that it answers, and its content."""
     method = draw(st.sampled_from(["GET", "GET", "HEAD", "POST"]))
     status = draw(st.sampled_from([200, 200, 206, 204, 304, 404, 500]))
     framing = draw(st.sampled_from(["length", "chunks"]))
@@ -625,7 +625,7 @@ def responses(draw: st.DrawFn) -> tuple[bytes, str, bytes]:
 
 
 def cut(octets: bytes, positions: Iterable[int]) -> list[bytes]:
-    """Return *octets* cut at *positions*, of which some may be alike or past the end."""
+    """Return *octets* cut at *positions*, which may repeat or lie past the end."""
     bounds = [0, *sorted({position % (len(octets) + 1) for position in positions}), len(octets)]
     return [octets[start:stop] for start, stop in itertools.pairwise(bounds) if start < stop]
 

@@ -267,7 +267,7 @@ def test_a_download_that_stalls_is_given_up_as_without_an_inspector(folder: path
 
 @pytest.fixture
 def conversing(folder: pathlib.Path) -> Iterator[Callable[..., tuple[InspectedConnection, socket.socket, Settings]]]:
-    """A connection that no worker resumes, its other end, and the service."""
+    """A connection that no event loop resumes, its other end, and its settings."""
     ends: list[Any] = []
 
     def begin(client: str = "127.0.0.1") -> tuple[InspectedConnection, socket.socket, Settings]:
@@ -289,7 +289,7 @@ def conversing(folder: pathlib.Path) -> Iterator[Callable[..., tuple[InspectedCo
 
 
 def start_stream(connection: InspectedConnection, client: socket.socket) -> None:
-    """Let the client ask for the stream, and the conversation go on until it gathers events."""
+    """Request the stream, and resume the coroutine until it waits for events."""
     client.sendall(get(EVENTS))
     waits = [next(connection.coroutine) for _ in range(3)]
     assert waits == [(READABLE, 20.0), None, (READABLE, _GATHER_SECONDS)]
@@ -298,7 +298,7 @@ def start_stream(connection: InspectedConnection, client: socket.socket) -> None
 def test_another_machine_is_answered_as_if_there_were_no_inspector(conversing: Any) -> None:
     connection, client, _ = conversing("192.0.2.7")
     client.sendall(get("/.httpsock/"))
-    # For octets, for others, and for the next request.
+    # It waits for octets, for other connections, and for the next request.
     for _ in range(3):
         next(connection.coroutine)
     assert client.recv(65536).startswith(b"HTTP/1.1 404 Not Found\r\n")
@@ -345,7 +345,7 @@ def test_a_stream_that_is_awakened_since_the_server_stops_ends_at_once(conversin
 
 def test_a_head_that_there_is_no_room_for_comes_before_the_events(conversing: Any) -> None:
     connection, client, _ = conversing()
-    # The system takes no more for now.
+    # The kernel's buffer is full.
     with contextlib.suppress(BlockingIOError):
         while True:
             connection._socket.send(b"x" * 4096)

@@ -1,4 +1,4 @@
-"""The inspector: history, dropped events and their report, counters, and events of no connection."""
+"""The recorder: history, dropped events and their report, counters, and events of no connection."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ from tests.support.rows import each_row
 
 
 def told(recorder: Recorder, last_event_id: bytes = b"") -> list[Message]:
-    """Return all that a new reader is sent at once."""
+    """Return all that a new reader receives immediately."""
     return read_messages(EventStream(recorder, last_event_id, 0).next(0).decode())
 
 

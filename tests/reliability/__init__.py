@@ -1,5 +1,5 @@
-"""Requirements when clients, files and the machine are at their worst: one module for each experiment.
+"""Requirements under the worst clients, files and machines: one module for each experiment.
 
-``python3 -m tests.reliability [NAME ...] [--long] [--server nginx]`` prints what was measured against what must hold.
+``python3 -m tests.reliability [NAME ...] [--long] [--server nginx]`` prints each result beside its requirement.
 All traffic stays on loopback, and every loop is bounded in count and time.
 """

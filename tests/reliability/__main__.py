@@ -1,4 +1,4 @@
-"""``python3 -m tests.reliability [NAME ...] [--long] [--server NAME]``: exit code 1 if something does not hold."""
+"""``python3 -m tests.reliability [NAME ...] [--long] [--server NAME]``: exit code 1 if a requirement fails."""
 
 import argparse
 import sys
@@ -40,7 +40,7 @@ EXPERIMENTS: dict[str, Callable[..., list[Row]]] = {
 
 
 def main() -> int:
-    """Run the experiments that are asked for; return the exit code."""
+    """Run the chosen experiments; return the exit code."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.reliability", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(EXPERIMENTS)} (default: all)")
     parser.add_argument("--long", action="store_true", help="the full numbers, for minutes")

@@ -20,7 +20,7 @@ _SIZES = {"small.bin": 8 << 10, "large.bin": 512 << 10}
 
 
 def _content(version: int, length: int) -> bytes:
-    """Return a version of a file, each eight octets of which say which one it is."""
+    """Return a version of a file; every eight octets of it hold its number."""
     return b"%08d" % version * (length // 8)
 
 
@@ -54,7 +54,7 @@ def _replace(root: pathlib.Path, version: int) -> None:
 
 @contextlib.contextmanager
 def _changes(change: Callable[[int], None]) -> Iterator[None]:
-    """Make a change, with a number, up to 200 times a second, in a thread, while the context lasts."""
+    """Make numbered changes in a thread, up to 200 a second, while the context lasts."""
     is_over = threading.Event()
 
     def go_on() -> None:
@@ -88,7 +88,7 @@ def _read(
             tag = re.search(rb'\r\netag: *((?:W/)?"[^"]*")', fields, re.IGNORECASE)
             if not tag or tag[1].startswith(b"W/"):
                 continue
-            # A strong tag is of one version alone (RFC 9110 §8.8.1).
+            # A strong tag stands for one version (RFC 9110 §8.8.1).
             counts["versions with one tag"] += tags.setdefault((name, tag[1]), content[:8]) != content[:8]
             half = _SIZES[name] // 2
             status, _, rest = _exchange(
@@ -113,7 +113,7 @@ def _exchange(client: socket.socket, octets: bytes) -> tuple[int, bytes, bytes]:
 
 
 def _rewritten(server: str, seconds: float) -> list[Row]:
-    """Rewrite a file in place, longer and shorter: only the announced length, and when it rests, no old mixture."""
+    """Rewrite a file in place, longer and shorter: each answer has its announced length, the last one no old octets."""
     with site() as root:
         file = root / "large.bin"
 
@@ -128,7 +128,7 @@ def _rewritten(server: str, seconds: float) -> list[Row]:
                     head, _, content = ask(subject.port, get("/large.bin", "Connection: close")).partition(b"\r\n\r\n")
                     length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
                     answers += 1
-                    # Shorter than it said is a connection that broke off, which the client sees.
+                    # Less content than announced: the connection broke off, and the client sees it.
                     wrong += bool(length) and len(content) > int(length[1] if length else 0)
                     errors += head.startswith(b"HTTP/1.1 5")
             is_fresh = ask(subject.port, get("/large.bin")).endswith(b"\r\n\r\n" + file.read_bytes())

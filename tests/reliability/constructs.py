@@ -1,4 +1,4 @@
-"""Requests with a repetition in them: each construct of HTTP/1.1 that a client can say over and over."""
+"""Requests with a repetition in them: each construct of HTTP/1.1 that a client can repeat."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Escapes: whatever a path, a name or a field spells, nothing from outside is read, and nothing hostile is said."""
+"""Escapes: paths, names and fields that try to read a file outside, or to put hostile text into an answer."""
 
 import itertools
 import os
@@ -35,7 +35,7 @@ def spellings() -> list[str]:
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """All spellings, special files, hostile names, redirects and hosts; there is nothing longer to do."""
+    """All spellings, special files, hostile names, redirects and hosts; the long form is the same."""
     with site() as root:
         _prepare(root)
         with serving(root, server) as subject:

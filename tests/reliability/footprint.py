@@ -1,4 +1,4 @@
-"""Footprint: how much memory a connection takes that sends much and reads nothing."""
+"""Footprint: the memory of a connection that sends much and reads little."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from tests.support import get
 from .subject import Row, Subject, connect, serving, site
 
 _LONG = f"X: {'y' * 30_000}"
-# What each connection sends before it falls silent, as much of it as the kernel takes; and the most KiB it may take.
+# The octets that each connection sends, as far as the kernel takes them, and the KiB that it may hold.
 _HELD = {
     "idle": (b"", 24),
     "64 KiB pipelined behind an unread file": (get("/large.bin") + get("/hello.txt") * 1500, 24),

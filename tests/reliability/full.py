@@ -28,7 +28,7 @@ def _many_clients(server: str) -> list[Row]:
 
 
 def _all_busy(server: str, seconds: float) -> list[Row]:
-    """Let 200 downloads that nobody reads take all the room."""
+    """Use up all descriptors with 200 downloads whose clients do not read."""
     with site() as root, serving(root, server, descriptors=64) as subject, ExitStack() as stack:
         clients = [stack.enter_context(connect(subject.port, get("/large.bin"))) for _ in range(200)]
         before, began = subject.cpu_seconds(), time.monotonic()
@@ -51,7 +51,7 @@ def _all_busy(server: str, seconds: float) -> list[Row]:
 
 
 def _mute(server: str) -> list[Row]:
-    """Serve while standard error is blocked: full, gone, or a pipe that nobody empties."""
+    """Serve while standard error is blocked: full, gone, or a pipe without a reader."""
     if server != "httpsock":
         return []
     rows = []

@@ -42,9 +42,9 @@ from .subject import ROOT, Row
 
 _TRACED_EVERY = 8
 _PACKAGE = str(pathlib.Path(httpsock.__file__).parent)
-# A conversation with so few octets that waits more often than this goes in circles.
+# A connection with so few octets that waits more often than this is in an endless loop.
 _MAX_WAITS = 10_000
-# A line that was reached, of which code, after which line of it; or a refusal.
+# A code object, its previous line and its current one; or a refusal.
 Place = tuple[CodeType, int, int] | str
 _REPEATED = (
     *(bytes([octet]) for octet in range(256)),
@@ -55,9 +55,9 @@ _REPEATED = (
 
 
 class Target(NamedTuple):
-    """The target of the search: a function of octets, seeds for it, and the most octets that its cost is measured with.
+    """A target of the search: a function of octets, its seeds, and the longest input whose cost is measured.
 
-    Far more than a request line or a head may have is of no use but to the parser, which is given more.
+    Only the parser gets far more than a request line or a head may have.
     """
 
     run: Callable[[bytes], object]
@@ -66,7 +66,7 @@ class Target(NamedTuple):
 
 
 def parse_all(octets: bytes) -> list[object]:
-    """Return all events of a connection on which *octets* came, whole and then to the end."""
+    """Return all events of the parser for *octets*, then for the end of input."""
     parser = RequestParser(Limits())
     events: list[object] = []
     for part in (octets, b""):
@@ -77,7 +77,7 @@ def parse_all(octets: bytes) -> list[object]:
 
 
 def _field(name: bytes) -> Callable[[bytes], Request]:
-    """Return a function that gives the request in which the field *name* has the value that is given."""
+    """Return a function that makes a request with its argument as the value of the field *name*."""
 
     def request(octets: bytes) -> Request:
         (first, *_) = parse_all(b"GET / HTTP/1.1\r\nHost: x\r\n" + name + b": " + octets + b"\r\n\r\n")
@@ -119,7 +119,7 @@ def _service() -> Settings:
 
 
 def _connection(octets: bytes) -> None:
-    """Hold a whole conversation, over sockets, with a client that sends *octets* and ends its side."""
+    """Serve a client that sends *octets* over a socket and ends its side."""
     service = _service()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
@@ -199,7 +199,7 @@ TARGETS = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """1,000,000 inputs for each target in turn as far as 20 seconds go; in short 2,000. Then the cost of inputs."""
+    """1,000,000 inputs for each target, for at most 20 seconds; in the short form 2,000. Then the cost of inputs."""
     rows = []
     for name, target in TARGETS.items():
         count, kept, fault = fuzz(target, 1_000_000 if is_long else 2000, 20.0)
@@ -271,7 +271,7 @@ def _traced(run: Callable[[bytes], object], octets: bytes, reached: set[Place]) 
 
 
 def cost(maximum: int) -> tuple[float, bytes]:
-    """Return the most milliseconds that a KiB of any repeated octets takes any target, and which octets they are."""
+    """Return the highest cost, in ms per KiB, of any repeated octets in any target, and those octets."""
     worst, which = 0.0, b""
     for target in TARGETS.values():
         length = min(maximum, target.longest)
@@ -279,7 +279,7 @@ def cost(maximum: int) -> tuple[float, bytes]:
             for octets in ((part * length)[:length], target.seeds[0] + (part * length)[:length]):
                 spent = _milliseconds(target, octets) / (length / 1024)
                 if spent > worst:
-                    # Unless it was the machine.
+                    # The machine may have been busy: measure again.
                     spent = min(spent, _milliseconds(target, octets) / (length / 1024))
                 if spent > worst:
                     worst, which = spent, part
@@ -294,7 +294,7 @@ def _milliseconds(target: Target, octets: bytes) -> float:
 
 
 def main(seconds: float, seed: int) -> int:
-    """Fuzz each target for so many seconds; return the exit code."""
+    """Fuzz each target for the given time; return the exit code."""
     total, faults = 0, 0
     for name, target in TARGETS.items():
         count, kept, fault = fuzz(target, 1 << 62, seconds, seed)

@@ -1,4 +1,4 @@
-"""Handing over at SIGHUP: under load, no request fails, and downloads that are under way arrive whole."""
+"""Restart at SIGHUP: under load, no request fails, and running downloads arrive whole."""
 
 import http.client
 import signal
@@ -16,7 +16,7 @@ _CLIENTS = 8
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """SIGHUP 100 times, in short 3 times, with eight clients that ask all the time, and 4 downloads each time."""
+    """SIGHUP 100 times (in the short form 3 times), with eight busy clients, and 4 downloads each time."""
     rows = []
     for options in ("", "--processes 2") if server == "httpsock" else ("",):
         with site() as root, serving(root, server, options) as subject:
@@ -33,7 +33,7 @@ def _under_load(subject: Subject, times: int, what: str) -> list[Row]:
         for number in range(times):
             clients = [connect(subject.port, get("/large.bin", "Connection: close")) for _ in range(4)]
             subject.process.send_signal(signal.SIGHUP)
-            # nginx does not tell.
+            # nginx does not report it.
             has_told = eventually(partial(_has_told, subject, number + 1), 0.5 if "nginx" in what else PATIENCE_SECONDS)
             taken_over += has_told or "nginx" in what
             whole += sum(len(receive_all(client)) > _OCTETS for client in clients)
@@ -54,9 +54,9 @@ def _has_told(subject: Subject, times: int) -> bool:
 
 
 def _ask(port: int, *, keeps: bool, is_over: threading.Event) -> tuple[int, int]:
-    """Ask until *is_over*, on one connection for as long as the server lets it; return how often it went well and not.
+    """Send requests until *is_over*, on one connection while the server lets it; return the successes and failures.
 
-    No request is repeated: a connection that closes without having said so is a fault.
+    No request is repeated: a connection that closes without an announcement is a failure.
     """
     answers = faults = 0
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)

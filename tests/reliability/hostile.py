@@ -34,7 +34,7 @@ _TOKENS = (
     b",",
 )
 _GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
-# Input without an end: how it begins, how it goes on and on, and the status that ends it.
+# Endless input: its beginning, its repeated unit, and the status that ends it.
 _ENDLESS = {
     "a method": (b"", b"A", 501),
     "a request-target": (b"GET /", b"a", 414),
@@ -50,7 +50,7 @@ _ENDLESS = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """20,000 mutated connections, in short 300; 100,000 pipelined requests; and all that could grow."""
+    """20,000 mutated connections (in the short form 300); 100,000 pipelined requests; and endless input."""
     with site() as root, serving(root, server, "" if server != "httpsock" else "--quiet") as subject:
         return [_mutated(subject, 20_000 if is_long else 300), _storm(subject), *_endless(subject)]
 
@@ -71,7 +71,7 @@ def _mutated(subject: Subject, count: int) -> Row:
     for number in range(count):
         octets = b"".join(mutate(chance.choice(_SEEDS), chance) for _ in range(chance.randint(1, 3)))
         answer = ask(subject.port, octets)
-        # Any number of whole responses; each status is one that is meant.
+        # Any number of whole responses, each with an expected status.
         statuses = re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)
         if b"500" in statuses or (answer and not answer.startswith(b"HTTP/1.1 ")):
             wrong.append(number)
@@ -110,7 +110,7 @@ def _endless(subject: Subject) -> list[Row]:
 
 
 def _without_end(subject: Subject, beginning: bytes, unit: bytes) -> bytes:
-    """Return how the server begins to answer while *unit* is sent over and over after *beginning*, up to 8 MiB."""
+    """Send *beginning*, then *unit* over and over, up to 8 MiB; return the start of the answer."""
     more, sent = unit * (1 + (64 << 10) // len(unit)), 0
     with connect(subject.port, beginning) as client:
         client.setblocking(False)

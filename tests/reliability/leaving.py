@@ -8,7 +8,7 @@ from .subject import Row, Subject, ask, connect, serving, site
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """2,000 downloads reset midway, and as many that leave in other ways; a tenth in short."""
+    """2,000 downloads reset midway, and as many that leave in other ways; in the short form a tenth."""
     count = 2000 if is_long else 200
     with site() as root, serving(root, server) as subject:
         ask(subject.port, get("/hello.txt") * 100)

@@ -21,7 +21,7 @@ _SWITCHING = (
     PYTHON + " -c 'import sys; sys.setswitchinterval(1e-6); from httpsock.__main__ import main; sys.exit(main())'"
     " {root} --port {port} --bind 127.0.0.1 --quiet --threads 4"
 )
-# Waits three seconds at most for anything.
+# Every time-out is three seconds at most.
 _IMPATIENT = (
     PYTHON + " -c 'import sys, threading, httpsock; from httpsock.server.process import raise_descriptor_limit;"
     " raise_descriptor_limit(); timeouts = httpsock.Timeouts(head=3.0, idle=3.0, stall=3.0);"
@@ -31,7 +31,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Clock steps, a day, a halt, and forced switches; a soak of ten minutes, in short three seconds."""
+    """Clock steps, a day, a halt, and forced switches; a soak of ten minutes (in the short form three seconds)."""
     return [
         *_clock(),
         _day(),
@@ -71,9 +71,9 @@ def _answer(client: socket.socket) -> bytes:
 
 
 def _day() -> Row:
-    """Let a day pass in steps of ten minutes, for a server of this process: the clock that its worker has is ours.
+    """Let a day pass in steps of ten minutes, for a server in this process, whose clock is replaced.
 
-    In each step somebody connects, asks, and keeps the connection: it is closed in the next step, having been idle.
+    In each step a client connects, asks, and stays; in the next step the server closes the idle connection.
     """
     began = int(time.time()) // 86_400 * 86_400
     passed = 0.0
@@ -103,10 +103,10 @@ def _day() -> Row:
 
 
 def _halt(count: int) -> Row:
-    """Stop the server for longer than it waits for anybody, while all send what it waits for."""
+    """Suspend the server for longer than its time-outs, while all clients send their requests."""
     with site() as root, serving(root, _IMPATIENT) as subject, ExitStack() as stack:
         clients = [stack.enter_context(connect(subject.port, b"GET /hello.txt HTTP/1.1\r\n")) for _ in range(count)]
-        # Connected later, accepted later: by then it knows all of them.
+        # This client connects last and is accepted last; by then the server knows all of them.
         ask(subject.port, get("/hello.txt"))
         subject.process.send_signal(signal.SIGSTOP)
         for client in clients:
@@ -119,7 +119,7 @@ def _halt(count: int) -> Row:
 
 
 def _load(subject: Subject, latest: float, seed: int) -> tuple[int, int]:
-    """Be all kinds of clients until *latest*; return how many answers were right and how many wrong."""
+    """Send all kinds of requests until *latest*; return the numbers of right and wrong answers."""
     chance = random.Random(seed)
     right = wrong = 0
     while time.monotonic() < latest:
@@ -153,7 +153,7 @@ def _switching(seconds: float) -> Row:
 
 
 def _soak(server: str, seconds: float) -> list[Row]:
-    """Load it with all kinds of clients; look at it once in a while."""
+    """Load the server with all kinds of clients; measure its resources now and then."""
     samples: list[tuple[int, int, int]] = []
     with site() as root, serving(root, server, "" if server != "httpsock" else "--quiet") as subject:
         latest = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Slow clients: thousands that say little, or read little; their effect on others, and their cost."""
+"""Slow clients: thousands that send little or read little; their effect on others, and their cost."""
 
 import contextlib
 import resource
@@ -17,7 +17,7 @@ _SLOW_BODY = get("/hello.txt", "Content-Length: 100000")
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """1,000 slow heads, 200 slow bodies, 200 slow readers and 5,000 idle ones; a twentieth of them in short."""
+    """1,000 slow heads, 200 slow bodies, 200 slow readers and 5,000 idle ones; in the short form a twentieth."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     heads, bodies, readers, idle = (1000, 200, 200, 5000) if is_long else (50, 10, 10, 250)
@@ -57,7 +57,7 @@ def probe_once(subject: Subject) -> float:
 
 
 def _cut(opened: dict[str, list[socket.socket]], began: float) -> list[Row]:
-    """Let each go on with a crawl; say when heads, bodies and readers were cut. An honest reader goes on besides."""
+    """Let all of them crawl; return when heads, bodies and readers were cut off. An honest reader runs beside them."""
     ended: dict[str, list[float]] = {name: [] for name in opened}
     answers: list[bytes] = []
     poller = select.poll()
@@ -94,7 +94,7 @@ def _cut(opened: dict[str, list[socket.socket]], began: float) -> list[Row]:
 
 
 def _crawl(clients: list[tuple[str, socket.socket]]) -> None:
-    """Let each do the least that looks like progress."""
+    """Make the least progress on each connection."""
     for name, client in clients:
         with contextlib.suppress(OSError):
             if name in ("head", "body"):

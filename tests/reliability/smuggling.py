@@ -2,7 +2,7 @@
 
 A front end keeps its connections to httpsock. If the two ever disagreed about where a request ends, the hidden request
 would be answered in the place of another client's; so after each variant other clients ask, and get their own answer.
-And what each of the two has logged must be the same number of hidden requests.
+Both logs must have the same number of hidden requests.
 """
 
 import contextlib
@@ -135,19 +135,19 @@ FRONT_ENDS = {"nginx": _nginx, "haproxy": _haproxy, "caddy": _caddy}
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """All variants, to httpsock alone and through each front end; in short every sixth through the front ends."""
+    """All variants, to httpsock alone and through each front end; in the short form every sixth through front ends."""
     made = variants()
     present = [name for name in FRONT_ENDS if is_installed(name)]
     return [_alone(made), *(_behind(name, made if is_long else made[::6]) for name in present)]
 
 
 def _alone(made: list[bytes]) -> Row:
-    """Count the variants of which httpsock takes the hidden one for a request although their framing is in doubt."""
+    """Count the variants with doubtful framing whose hidden request httpsock answers."""
     wrong = []
     with _backend() as subject:
         for octets in made:
             answers = ask(subject.port, octets).split(b"HTTP/1.1 ")[1:]
-            # Two answers mean that the framing was clear. A method that is not known, "get", is no doubt.
+            # Two answers mean that the framing was clear. An unknown method, "get", does not make it doubtful.
             refused = answers[0].startswith((b"400", b"501", b"413")) and not octets.startswith(b"get ")
             if len(answers) > 1 and refused:
                 wrong.append(octets)
@@ -179,11 +179,11 @@ def _behind(name: str, made: list[bytes]) -> Row:
                     process.terminate()
         subject.stop()
         logged = "".join((work / log).read_text() for log in ("stderr", "access.log") if (work / log).exists())
-        # HAProxy says each line twice here; those about known requests tell.
+        # HAProxy logs each line twice here: the known requests show it.
         before = _count(logged, "hidden") * len(made) // max(1, _count(logged, "own1"))
         behind = _count(subject.log(), "hidden")
     measured = f"{poisoned} poisoned; hidden requests seen: {before} before, {behind} behind"
-    # A front end's own answers never get behind it.
+    # Requests that the front end answers itself never get behind it.
     return Row(f"{len(made)} variants, behind {name}", measured, "0, no more behind", not poisoned and behind <= before)
 
 
@@ -199,7 +199,7 @@ def _wait_for(port: int) -> None:
 
 def _poisons(port: int, octets: bytes) -> bool:
     """Return whether, after a variant, another client gets a wrong answer."""
-    # Not half-closed: to nginx that means that nobody waits for an answer any more.
+    # Do not half-close: nginx takes that for a client that is gone.
     ask(port, octets, quiet_seconds=0.1)
     answers = [_own(port, number) for number in range(3)]
     return any(b"HIDDEN" in answer or not answer.endswith(b"OWN%d" % number) for number, answer in enumerate(answers))
@@ -210,5 +210,5 @@ def _own(port: int, number: int) -> bytes:
 
 
 def _count(log: str, name: str) -> int:
-    """Return how many requests for the file *name* a log tells of, in whatever format."""
+    """Return the number of requests for the file *name* in a log of any format."""
     return log.count(f"GET /{name}.txt") + log.count(f'"uri":"/{name}.txt"')

@@ -13,7 +13,7 @@ _OCTETS = 64 << 20
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """SIGTERM with 50 downloads running, in short with 8; and with one without a reader."""
+    """SIGTERM with 50 running downloads (in the short form 8), and with one that its client does not read."""
     count = 50 if is_long else 8
     return [*_finish(server, count), *([*_cut()] if server == "httpsock" else [])]
 

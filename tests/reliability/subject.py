@@ -1,4 +1,4 @@
-"""The server that is tried: started for a folder, watched from outside, stopped in the end."""
+"""The server under test: started for a folder, watched from outside, stopped afterwards."""
 
 import contextlib
 import os
@@ -36,7 +36,7 @@ http {{ access_log off; sendfile on; keepalive_requests 100000000;
 class Row(NamedTuple):
     """One line of a table: the attempt, its result, the requirement, and whether it holds.
 
-    *is_timed*: how it comes out depends on how busy the machine is; tests do not go by it.
+    *is_timed*: the result depends on how busy the machine is, so tests ignore it.
     """
 
     what: str
@@ -55,7 +55,7 @@ class Subject:
         self._log = log
 
     def log(self) -> str:
-        """Return what it has said on standard error so far."""
+        """Return its standard error so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def _tree(self) -> list[int]:
@@ -67,7 +67,7 @@ class Subject:
         return found
 
     def memory_kib(self) -> int:
-        """Return how much memory it has of its own, with its children."""
+        """Return its private memory and that of its children."""
         rolled = [pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self._tree()]
         return sum(int(line.split()[1]) for text in rolled for line in text.splitlines() if line.startswith("Pss:"))
 
@@ -94,7 +94,7 @@ class Subject:
 def serving(
     root: pathlib.Path, server: str = "httpsock", options: str = "", *, descriptors: int = 0, port: int = 0
 ) -> Iterator[Subject]:
-    """Start *server* for *root*; give it once it accepts, and end it."""
+    """Start *server* for *root*; yield it once it accepts connections, and end it afterwards."""
     port = port or free_port()
     with tempfile.TemporaryDirectory() as work, open(f"{work}/stderr", "wb") as log:
         pathlib.Path(work).chmod(0o755)
@@ -107,7 +107,7 @@ def serving(
                 _wait_until_it_accepts(process, port)
                 yield Subject(process, port, pathlib.Path(work, "stderr"))
             finally:
-                # To be asked first lets nginx take its workers along.
+                # SIGTERM comes first, so that nginx can end its workers.
                 process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(1)
@@ -126,7 +126,7 @@ def _wait_until_it_accepts(process: subprocess.Popen[bytes], port: int) -> None:
 
 @contextlib.contextmanager
 def site() -> Iterator[pathlib.Path]:
-    """A folder with a few files, small and large, on a file system of its own kind: that of temporary files."""
+    """A temporary folder with a few files, small and large."""
     with tempfile.TemporaryDirectory() as work:
         # Some servers read as another user.
         pathlib.Path(work).chmod(0o755)
@@ -165,7 +165,7 @@ def receive_all(client: socket.socket) -> bytes:
 def ask(port: int, octets: bytes, *, quiet_seconds: float = 0.0) -> bytes:
     """Connect, send *octets* and end this side; return all that the server sends.
 
-    With *quiet_seconds* it does not end its side, but listens until nothing has come for so long.
+    With *quiet_seconds* keep this side open, and read until the server has been quiet for that long.
     """
     with connect(port) as client:
         with contextlib.suppress(ConnectionError):

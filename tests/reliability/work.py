@@ -1,4 +1,4 @@
-"""Work: the work for 200 connections of one address, and how long another client waits meanwhile.
+"""Work: 200 busy connections of one address, and how long another client waits meanwhile.
 
 Each construct that can be repeated is sent over and over, as fast as the server takes it, from 127.0.0.2; a client at
 127.0.0.3 asks for a small file, with a connection for each request. The same for another server is a yardstick:
@@ -27,7 +27,7 @@ _SMALL = get("/hello.txt", "Connection: close")
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Each construct from 200 connections for 2 s; in short one of each, and its answer."""
+    """Each construct from 200 connections for 2 s; in the short form once, and its answer."""
     with site() as root:
         _fill(root / "many", 2000 if is_long else 20)
         with serving(root, server) as subject:
@@ -44,7 +44,7 @@ def _fill(folder: pathlib.Path, count: int) -> None:
 
 
 def _answered(subject: Subject, what: str, construct: Construct, server: str) -> Row:
-    """Send *construct* once; another client is answered after it."""
+    """Send *construct* once; then another client must be answered."""
     answer = ask(subject.port, construct.octets)
     status = answer[9:12].decode() or "closed"
     is_served = ask(subject.port, _SMALL).endswith(b"Hello, socket.\n")
@@ -67,7 +67,7 @@ def _delays(subject: Subject, what: str, construct: Construct) -> Row:
     finally:
         attacker.terminate()
         attacker.join()
-    # Pending requests are answered, so that they do not count for the next one.
+    # Wait for pending requests, so that they do not count for the next construct.
     _delay(subject.port)
     median, worst = statistics.median(delays), max(delays)
     measured = f"median {median:6.1f}, worst {worst:6.1f} ms; {len(delays)} requests, server {busy:.0%} busy"
@@ -76,7 +76,7 @@ def _delays(subject: Subject, what: str, construct: Construct) -> Row:
 
 
 def _delay(port: int) -> float:
-    """Return how many milliseconds a small request takes, with its connection; infinitely many without an answer."""
+    """Return how many milliseconds a small request takes, with its connection; infinity without an answer."""
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS, (_CLIENT, 0)) as client:
         client.sendall(_SMALL)

@@ -1,6 +1,6 @@
 """A client and the connection that serves it: a conversation over a pair of sockets, with a clock that the test sets.
 
-Nothing runs by itself here. The test is the event loop: it sees what the connection waits for, and resumes it, or
+Nothing runs by itself here. The test is the event loop: it sees each wait of the connection, and resumes it, or
 throws TimeoutError when its deadline is over.
 """
 
@@ -39,7 +39,7 @@ class Dialogue:
         self.client.setblocking(False)
         self._connected.setblocking(False)
         if buffered_octets is not None:
-            # Little is under way at any time, so that a large response has to wait for a slow reader.
+            # The buffers are small, so that a large response has to wait for a slow reader.
             self._connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffered_octets)
         self.settings = settings
         self.exchanges: list[Exchange] = []
@@ -56,7 +56,7 @@ class Dialogue:
         try:
             wait = step(argument)
             while wait is None:
-                # There is no other client to be heard first.
+                # There is no other connection that could receive first.
                 wait = self.connection.coroutine.send(None)
             self.connection.awaited, self.connection.deadline = wait
         except StopIteration:
@@ -64,11 +64,11 @@ class Dialogue:
             self.connection.close()
 
     def resume(self) -> None:
-        """Let the conversation go on whether what it waits for is there or not."""
+        """Resume the conversation, whether its awaited event has happened or not."""
         self._step(self.connection.coroutine.send, None)
 
     def run(self) -> None:
-        """Let the conversation go on while its awaited event is there."""
+        """Resume the conversation while its awaited event has happened."""
         while self.goes_on and self._is_ready():
             self.resume()
 
@@ -87,11 +87,11 @@ class Dialogue:
 
     @property
     def seconds_left(self) -> float:
-        """How long the conversation waits from now on, to the microsecond."""
+        """The seconds until the conversation's deadline, to the microsecond."""
         return round(self.connection.deadline - self.now, 6)
 
     def say(self, octets: bytes) -> None:
-        """Send all of *octets*, as fast as the conversation takes them."""
+        """Send all of *octets*, as fast as the conversation receives them."""
         remaining = memoryview(octets)
         while remaining:
             sent = self._send(remaining)
@@ -110,12 +110,12 @@ class Dialogue:
         return self.goes_on and bool(select.select([self._connected], [], [], 0)[0])
 
     def end_our_side(self) -> None:
-        """Say that the client sends no more."""
+        """End the client's side."""
         self.client.shutdown(socket.SHUT_WR)
         self.run()
 
     def hear(self, maximum: int | None = None) -> bytes:
-        """Return what the client can read by now, or until it has read *maximum* octets. A reset is an error."""
+        """Return the octets that the client can read now, at most *maximum*. A reset is an error."""
         heard = b""
         while maximum is None or len(heard) < maximum:
             self.run()
@@ -139,7 +139,7 @@ class Dialogue:
         return answer
 
     def close(self) -> None:
-        """Cut the conversation short, as the worker does in the end, and let the client go."""
+        """Close the conversation, as the event loop does in the end, and the client."""
         self.connection.coroutine.close()
         self.connection.close()
         self.goes_on = False
@@ -168,7 +168,7 @@ def assert_goes_on(dialogue: Dialogue) -> None:
 
 
 def assert_is_over(dialogue: Dialogue) -> None:
-    """Assert that the client has heard the end, and that another request is not answered."""
+    """Assert that the connection has ended, and that another request is not answered."""
     assert dialogue.has_heard_the_end
     if dialogue.goes_on:
         dialogue.say(get("/alphabet.txt"))

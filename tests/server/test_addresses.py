@@ -1,4 +1,4 @@
-"""Under which addresses others reach this machine."""
+"""Addresses: those by which other devices reach this machine."""
 
 import ipaddress
 import socket
@@ -39,7 +39,7 @@ def test_datagrams_to_this_machine_leave_from_its_loopback_address() -> None:
 
 
 def test_where_no_datagram_may_be_sent_there_is_no_address() -> None:
-    # Broadcast takes an option that is not set, so the system refuses on any network.
+    # Broadcast needs an option that is not set, so the system refuses it on any network.
     assert addresses._towards(socket.AF_INET, "255.255.255.255") is None
 
 

@@ -107,7 +107,7 @@ def test_a_head_that_is_refused_gets_no_content(dialogue: Dialogue) -> None:
 
 
 def test_a_refusal_has_a_media_type_that_the_client_accepts(dialogue: Dialogue) -> None:
-    """R113: even where the head could not be understood whole."""
+    """R113: even if the head is malformed."""
     dialogue.say(b"GET / HTTP/1.1\r\nAccept: application/json\r\nHost: a\r\nHost: b\r\n\r\n")
 
     assert dialogue.answer().field("Content-Type") == "application/json; charset=utf-8"
@@ -132,7 +132,7 @@ def test_requests_before_the_one_that_is_refused_are_answered(dialogue: Dialogue
     ],
 )
 def test_a_refusal_is_not_destroyed_by_unread_input(dialogue: Dialogue, head: bytes, status: int) -> None:
-    """R091: all of it is read, so that the answer can be."""
+    """R091: the server reads all of it, so that the client can read the answer."""
     dialogue.say(head + b"x" * MUCH)
 
     answer = dialogue.answer()

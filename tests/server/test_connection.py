@@ -122,7 +122,7 @@ def test_a_server_about_to_stop_says_so(dialogue: Dialogue) -> None:
 
 
 def test_a_response_under_way_when_the_server_stops_is_sent_whole_and_is_the_last(begin: Begin) -> None:
-    """R085: nobody waits for another request then."""
+    """R085: the server waits for no further request."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
     dialogue.settings.is_stopping = True
@@ -275,7 +275,7 @@ def test_a_connection_resumed_with_a_full_send_buffer_waits_on(begin: Begin, fol
 
 
 def test_only_a_fully_answered_client_is_idle(begin: Begin) -> None:
-    """The worker cuts idle ones short when it stops."""
+    """The event loop closes idle connections when it stops."""
     dialogue = begin(buffered_octets=4096)
     assert dialogue.connection.is_idle
     dialogue.say(get("/large.bin", "Content-Length: 1")[:-1])
@@ -359,7 +359,7 @@ def test_without_a_log_all_is_the_same(begin: Begin) -> None:
 
 
 def test_a_pipelining_client_gets_one_response_per_tick(dialogue: Dialogue) -> None:
-    """R093: responses that take long to make, and no time to send, keep nobody waiting for all of them."""
+    """R093: other clients wait for one slow response, not for all that were pipelined."""
     dialogue.client.sendall(get("/", method="HEAD") * 3)
     coroutine = dialogue.connection.coroutine
     assert coroutine.send(None) is None

@@ -1,4 +1,4 @@
-"""Room for connections: refusal and eviction at the limit."""
+"""The connection limit: refusal and eviction."""
 
 import contextlib
 import errno
@@ -28,7 +28,7 @@ from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of descriptors to lower")
 
-# A program that serves a folder and, told so, takes all descriptors that are left, or gives them back.
+# A program that serves a folder and, on command, opens all descriptors that are left, or closes them.
 GREEDY_PROGRAM = """
 import os, sys, httpsock
 with httpsock.Server(sys.argv[1], port=0, threads=1) as server:
@@ -48,7 +48,7 @@ with httpsock.Server(sys.argv[1], port=0, threads=1) as server:
 
 
 class Limited:
-    """A program that serves with few descriptors, and the clients that it has."""
+    """A program that serves with few descriptors, and its clients."""
 
     def __init__(self, process: subprocess.Popen[bytes], stack: ExitStack) -> None:
         self.process = process
@@ -65,7 +65,7 @@ class Limited:
         return client
 
     def command(self, word: bytes) -> None:
-        """Tell the program something, and return when it is done."""
+        """Send the program a command, and return when it is done."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(word + b"\n")
@@ -83,7 +83,7 @@ Limit = Callable[..., Limited]
 
 @pytest.fixture
 def limited(folder: pathlib.Path) -> Iterator[Limit]:
-    """Start the program, or another one, with few descriptors; it does not outlive its test, nor a test's patience."""
+    """Start the program, or another one, with few descriptors; it is killed when the test ends or takes too long."""
     with ExitStack() as stack:
 
         def start(descriptors: int, *arguments: str) -> Limited:
@@ -121,7 +121,7 @@ def test_those_that_have_been_idle_longest_make_room(limited: Limit) -> None:
         clients.append(program.connect(get("/hello.txt")))
         assert receive_answer(clients[-1]).content == HELLO
 
-    # The first was let go, the last is there.
+    # The first was evicted, the last is open.
     assert clients[0].recv(1) == b""
     clients[-1].sendall(get("/hello.txt"))
     assert receive_answer(clients[-1]).content == HELLO
@@ -135,7 +135,7 @@ def test_two_hundred_simultaneous_clients_are_all_answered(limited: Limit) -> No
 
 
 def test_silent_connections_are_evicted_for_active_clients(limited: Limit) -> None:
-    """But not at once: it may be about to."""
+    """But not immediately: a new client may be about to send its request."""
     program = limited(64)
     silent = [program.connect() for _ in range(30)]
 
@@ -163,7 +163,7 @@ def test_when_all_are_busy_the_others_wait_and_every_file_can_be_opened(limited:
 
 
 def test_out_of_descriptors_all_the_same_the_idle_make_room(limited: Limit) -> None:
-    """Whichever program took them: here it is the program that embeds the server."""
+    """Here the program that embeds the server has taken them."""
     program = limited(64, "-c", GREEDY_PROGRAM)
     idle = program.connect(get("/hello.txt"))
     assert receive_answer(idle).content == HELLO
@@ -224,7 +224,7 @@ class FromAfar(socket.socket):
 def working(
     folder: pathlib.Path, addresses: list[str | None], timeouts: Timeouts | None = None
 ) -> Iterator[tuple[int, list[str]]]:
-    """A worker in a thread, its clients coming from *addresses* in turn; its port and its reports."""
+    """An event loop in a thread, with clients from *addresses* in turn; its port and its reports."""
     settings = Settings(DocumentRoot(folder), timeouts=timeouts or Timeouts())
     reports: list[str] = []
     with FromAfar() as listener:
@@ -247,12 +247,12 @@ def working(
 
 @pytest.fixture
 def room_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each connection but the first be one too many."""
+    """Set the connection limit to one."""
     monkeypatch.setattr("httpsock.server.connection_limit._MAX_CONNECTIONS", 1)
 
 
 def is_closed_on(port: int) -> bool:
-    """Return whether the server closes a connection before it was asked for anything."""
+    """Return whether the server closes a connection before any request."""
     return talk(port, b"", ends=False) == b""
 
 
@@ -264,9 +264,9 @@ def test_when_there_is_no_room_an_address_with_more_than_its_share_is_closed_on(
         holding = stack.enter_context(connect(port))
         holding.sendall(b"GET /unfinished")
 
-        # A client that has all connections gets no other.
+        # A client that has all connections gets no further one.
         assert is_closed_on(port)
-        # Somebody else does.
+        # Another client does.
         assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
         assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
 
@@ -314,7 +314,7 @@ def test_this_machine_never_has_more_than_its_share(address: str) -> None:
 
 
 def test_a_request_that_has_arrived_is_not_given_up(folder: pathlib.Path) -> None:
-    """The longest idle client may just have sent a request; it is looked before it is let go."""
+    """The longest idle client may just have sent a request; the server checks before it evicts it."""
     settings = Settings(DocumentRoot(folder))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)

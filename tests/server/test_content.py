@@ -14,7 +14,7 @@ from tests.support.folder import ALPHABET, HELLO
 def test_a_client_that_expects_100_gets_the_final_response_at_once(
     dialogue: Dialogue, expectation: str, method: str, status: int
 ) -> None:
-    """R075, R076, R078: the content is not waited for; as it may come or not, the connection closes."""
+    """R075, R076, R078: the server does not wait for the content; since it may come or not, the connection closes."""
     dialogue.say(get("/hello.txt", f"Expect: {expectation}", "Content-Length: 30", method=method))
 
     answer = dialogue.answer()
@@ -46,7 +46,7 @@ def test_an_expectation_without_content_has_no_effect(dialogue: Dialogue) -> Non
 
 
 def test_http_1_0_knows_no_expectation(dialogue: Dialogue) -> None:
-    """R077: the content is waited for, and no 100 is sent."""
+    """R077: the server waits for the content, and sends no 100."""
     dialogue.say(
         b"GET /hello.txt HTTP/1.0\r\nConnection: keep-alive\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
     )

@@ -66,7 +66,7 @@ def test_a_slow_head_that_is_complete_in_time_is_answered(dialogue: Dialogue) ->
 
 
 def test_a_head_that_begins_behind_another_request_has_the_same_time(dialogue: Dialogue) -> None:
-    """R094: its first octet is there, so it is no time to idle."""
+    """R094: its first octet has arrived, so the deadline of a head applies."""
     dialogue.say(get("/hello.txt") + b"GET /al")
     assert dialogue.answer().content == HELLO
     assert not dialogue.connection.is_idle
@@ -96,7 +96,7 @@ def test_content_that_stalls_is_given_up(dialogue: Dialogue) -> None:
 
 
 def test_content_that_drips_is_given_up(dialogue: Dialogue) -> None:
-    """R094: for all of the content there is one deadline, however often some of it comes."""
+    """R094: all of the content has one deadline, however often some of it comes."""
     dialogue.say(get("/hello.txt", "Transfer-Encoding: chunked") + b"9\r\n")
     for _ in range(5):
         dialogue.say(b"x")

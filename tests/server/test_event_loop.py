@@ -1,4 +1,4 @@
-"""The worker: one thread that accepts, resumes, keeps deadlines and stops, with any behaviour of its connections."""
+"""The event loop: it accepts, resumes, keeps deadlines and stops, however its connections behave."""
 
 import errno
 import os
@@ -46,7 +46,7 @@ AN_HOUR = 3600.0
 
 
 def open_worker(listener: socket.socket, settings: Settings, log: Log | None, report: Report) -> EventLoop:
-    """Return the worker under test, alone at its listening socket; the one place that knows how it is made."""
+    """Return the event loop under test; the one place that knows how it is made."""
     return EventLoop([listener], settings, log, report)
 
 
@@ -68,7 +68,7 @@ class Employment:
         self.worker.stop(grace_seconds)
 
     def has_returned(self) -> bool:
-        """Return whether the worker returns within the time that a test waits for anything."""
+        """Return whether the event loop ends in time."""
         self.thread.join(PATIENCE_SECONDS)
         return not self.thread.is_alive()
 
@@ -82,7 +82,7 @@ Employ = Callable[..., Employment]
 
 @pytest.fixture
 def employ(folder: pathlib.Path) -> Iterator[Employ]:
-    """Let a worker work; it has returned when the test ends."""
+    """Run an event loop; it has ended when the test ends."""
     with ExitStack() as stack:
 
         def start(timeouts: Timeouts | None = None, log: Log | None = None) -> Employment:
@@ -135,7 +135,7 @@ def test_clients_that_leave_at_once_are_forgotten(employ: Employ) -> None:
 def test_connections_that_are_postponed_are_all_served_in_the_end(
     employ: Employ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every turn is long, and the share of a network is used up by one connection, in receiving and in answering."""
+    """Every tick is long, and one connection uses up its network's share, in receiving and in answering."""
     monkeypatch.setattr(worker_module, "_RESUMES_PER_CLOCK_READ", 0)
     for name in ("_LONG_SECONDS", "_SHARE_SECONDS", "_CHEAP_SECONDS"):
         monkeypatch.setattr(f"httpsock.server.fairness.{name}", -1.0)
@@ -163,7 +163,7 @@ def test_overdue_connections_that_are_postponed_end_soon_after(employ: Employ, m
 
 
 def test_each_client_has_a_deadline_of_its_own(employ: Employ) -> None:
-    """R094: a silent one is closed, a slow one is told, and the third is unaffected."""
+    """R094: a silent one is closed, a slow one gets a 408, and the third is unaffected."""
     employment = employ(Timeouts(head=0.5, idle=1.0, stall=PATIENCE_SECONDS, linger=0.1))
     with connect(employment.port) as reader, connect(employment.port) as silent, connect(employment.port) as slow:
         reader.sendall(get("/large.bin", "Content-Length: 1"))
@@ -196,7 +196,7 @@ def test_a_reader_that_is_given_up_is_reset(employ: Employ, folder: pathlib.Path
 
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a fault of our own lie on the way to one path."""
+    """Add a bug that a request for one path meets."""
 
     def respond(request: Request, tick: Tick) -> Response | Work[Response]:
         if request.target.path == b"/fault":
@@ -210,7 +210,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_fault_is_reported_and_ends_one_connection(
     employ: Employ, faulty: None, monkeypatch: pytest.MonkeyPatch, *, has_epoll: bool
 ) -> None:
-    """R116: the octets give no clue, and the other clients notice no delay."""
+    """R116: the client sees only a close, and the other clients no delay."""
     if not has_epoll:
         monkeypatch.delattr(select, "epoll", raising=False)
     employment = employ()
@@ -233,12 +233,12 @@ def test_a_fault_is_reported_and_ends_one_connection(
 def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
     employ: Employ, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many ask for the same file in one turn, and although it is looked up once for all of them."""
+    """Even if many clients request the file in one tick, and one look-up serves all of them."""
 
     def respond(request: Request, tick: Tick) -> Response | Work[Response]:
         response = handler.respond(request, tick)
         if request.target.query == b"first":
-            # In the middle of a turn the file is replaced, and then asked for.
+            # In the middle of a tick the file is replaced, and then requested.
             (folder / "new.txt").write_bytes(b"changed")
             (folder / "new.txt").replace(folder / "hello.txt")
             second.sendall(get("/hello.txt"))
@@ -254,7 +254,7 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
 
 
 def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that asks for a huge listing delays no client who is connected to the same worker."""
+    """A client that requests a huge listing delays no other client of the same event loop."""
     other_is_answered = threading.Event()
 
     def work(request: Request, tick: Tick) -> Steps[Response]:
@@ -304,7 +304,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatc
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory is in use")
 def test_an_idle_connection_holds_no_file(employ: Employ, folder: pathlib.Path) -> None:
-    """A file that has just changed is not kept; each of its readers would hold a copy."""
+    """A file that has just changed is not cached; each of its readers would hold a copy."""
     employment = employ()
     with ExitStack() as stack:
         before = resident_octets()
@@ -324,7 +324,7 @@ def resident_octets() -> int:
 
 
 def test_many_pipelining_clients_are_each_answered_in_order(employ: Employ) -> None:
-    """R089: whatever turns their answers take."""
+    """R089: over any number of ticks."""
     employment = employ()
     with ExitStack() as stack:
         clients = [stack.enter_context(connect(employment.port)) for _ in range(8)]
@@ -384,7 +384,7 @@ def test_a_batch_of_exchanges_may_be_kept_by_the_log(employ: Employ) -> None:
 
 
 class FewAtOnce:
-    """A poller that tells of two ready sockets at once, and in the next turn of others, as epoll does of 1,023."""
+    """A poller that reports two ready sockets at a time, and others in the next tick, as epoll does with 1,023."""
 
     def __init__(self, poller: Poller) -> None:
         self._poller = poller
@@ -405,7 +405,7 @@ class FewAtOnce:
 def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Although all are overdue, and no poll tells of all of them."""
+    """Although all are overdue, and no single poll reports all of them."""
     now = [100.0]
     monkeypatch.setattr(worker_module, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
     settings = Settings(DocumentRoot(folder))
@@ -469,7 +469,7 @@ def test_a_stopped_event_loop_finishes_its_responses(employ: Employ, folder: pat
 
 
 def test_a_worker_that_is_stopped_accepts_no_more(employ: Employ, folder: pathlib.Path) -> None:
-    """While it finishes what it sends, new clients are refused at once and may try elsewhere."""
+    """While it finishes its responses, new clients are refused immediately, and may try elsewhere."""
     large = bytes(1 << 26)
     (folder / "larger.bin").write_bytes(large)
     employment = employ()
@@ -535,7 +535,7 @@ def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Pat
 
 
 def test_a_spurious_wake_up_has_no_effect(employ: Employ) -> None:
-    """A stop is asked for by the service; the worker is only awakened to see it."""
+    """The settings say whether to stop; the wake-up only makes the event loop look."""
     employment = employ()
     employment.worker.stop(PATIENCE_SECONDS)
 

@@ -1,4 +1,4 @@
-"""Fairness: the connections of one network have a share of each turn, and then the others run."""
+"""Fairness: the connections of one network have a share of each tick, and then the others run."""
 
 import pathlib
 import socket
@@ -51,7 +51,7 @@ def peers(tmp_path: pathlib.Path) -> Iterator[Peers]:
 
 
 def run(fairness: Fairness, clock: Clock, connections: list[Connection], costs: dict[str, float]) -> list[Connection]:
-    """Run what is selected, each connection for as long as its client costs; return it."""
+    """Run the selected connections, each for as long as its client costs; return them."""
     ran = []
     for connection in fairness.select(iter(connections)):
         clock.now += costs.get(connection.client, 0.0)

@@ -28,12 +28,12 @@ from tests.support.processes import descriptors_left
 
 
 class SlowDisk:
-    """Keeps whoever asks for ``?slow``, until it is released."""
+    """Blocks each request for ``?slow`` until it is released."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.keeps = threading.Semaphore(0)
         self.released = threading.Event()
-        # For how long it is as if it had kept them.
+        # How long it pretends to have blocked them.
         self.seconds = 0.0
         monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(self.respond))
 
@@ -57,7 +57,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
 
 @pytest.fixture
 def serve(folder: object) -> Callable[..., Server]:
-    """Return what makes a server of the folder."""
+    """Return a function that starts a server of the folder."""
     return lambda **options: Server(str(folder), port=0, **options)
 
 
@@ -82,13 +82,13 @@ def test_connected_clients_are_served_while_a_disk_blocks_another(disk: SlowDisk
 
         disk.released.set()
         receive_hello(slow)
-        # It is a connection like any other again.
+        # It is an ordinary connection again.
         slow.sendall(get("/hello.txt"))
         receive_hello(slow)
 
 
 def test_other_requests_of_the_same_tick_are_answered(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """The clients after the one that blocks the thread: before them, with them, and pipelined behind."""
+    """Requests that arrived before the blocking one, with it, and pipelined behind others."""
     with ExitStack() as stack:
         server = stack.enter_context(serve(threads=3))
         clients = [stack.enter_context(connect(server.port)) for _ in range(20)]
@@ -116,7 +116,7 @@ def test_a_blocked_connection_gets_its_full_idle_time_back(disk: SlowDisk, serve
         receive_hello(other)
         disk.released.set()
         receive_hello(slow)
-        # These are turns enough to see who is overdue.
+        # Enough ticks to check all deadlines.
         for _ in range(3):
             other.sendall(get("/hello.txt"))
             receive_hello(other)
@@ -126,7 +126,7 @@ def test_a_blocked_connection_gets_its_full_idle_time_back(disk: SlowDisk, serve
 
 
 def test_a_blocked_connection_leaves_no_state(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """Not even with the thread that has gone on, which may do so for days."""
+    """Not even in the thread that leads now, perhaps for days."""
     gc.collect()
     before = count_connections()
     with serve() as server, connect(server.port) as other:
@@ -150,7 +150,7 @@ def count_connections() -> int:
 
 
 def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """Not only when something happens again."""
+    """Not only at the next event."""
     is_logging, may_go_on, has_logged = (threading.Event() for _ in range(3))
 
     def log(exchanges: Sequence[Exchange]) -> None:
@@ -169,7 +169,7 @@ def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk
             receive_hello(client)
         first.sendall(get("/hello.txt?first"))
         assert is_logging.wait(PATIENCE_SECONDS)
-        # Meanwhile these come, for the same turn.
+        # Meanwhile these arrive, for the same tick.
         second.sendall(get("/hello.txt?second"))
         slow.sendall(get("/hello.txt?slow"))
         may_go_on.set()
@@ -204,7 +204,7 @@ def test_at_the_end_of_the_grace_a_blocked_connection_is_cut(serve: Callable[...
         receive_hello(other)
         slow.sendall(get("/hello.txt?slow"))
         assert disk.has_kept_another()
-        # That it is answered shows that the thread has been relieved.
+        # This answer shows that another thread leads.
         other.sendall(get("/hello.txt"))
         receive_hello(other)
         server.ask_to_stop(0)
@@ -219,7 +219,7 @@ def test_at_the_end_of_the_grace_a_blocked_connection_is_cut(serve: Callable[...
 def test_every_request_is_answered_however_often_the_leader_changes(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    """Without patience the leader is superseded though it is not blocked, at every possible place."""
+    """Without a stall time the leader is superseded at every possible place, though it is not blocked."""
     monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.0)
     logged: list[object] = []
     with serve(threads=threads, log=logged.extend) as server, switching_often():

@@ -1,4 +1,4 @@
-"""Which sockets are ready, asked of epoll and of its substitutes on other systems; the answers are the same."""
+"""The poller: epoll and its substitutes on other systems report the same ready sockets."""
 
 import contextlib
 import pathlib
@@ -44,7 +44,7 @@ def pair() -> Iterator[Pair]:
 
 
 def fill(sender: socket.socket) -> None:
-    """Send until there is no room left."""
+    """Send until the buffer is full."""
     sender.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -176,7 +176,7 @@ def test_several_pollers_may_watch_one_listening_socket(poller: Poller) -> None:
             for each in (poller, other):
                 each.register(listening.fileno(), ACCEPTABLE)
             with socket.create_connection(listening.getsockname(), timeout=PATIENCE_SECONDS):
-                # Which of them is woken is for the system to choose; one that looks sees the client, too.
+                # The kernel chooses which one to wake; a poller that looks sees the client, too.
                 assert (listening.fileno(), READABLE) in poller.poll(PATIENCE_SECONDS) + other.poll(0)
             for each in (poller, other):
                 each.unregister(listening.fileno())

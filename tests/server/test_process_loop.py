@@ -1,4 +1,4 @@
-"""The main thread's loop: what ends a server that a disk or a lack of threads holds up, and with which words."""
+"""The main thread's loop: how a server ends that a disk or a lack of threads blocks, and its report."""
 
 import os
 import pathlib
@@ -41,7 +41,7 @@ def test_a_disk_that_hangs_does_not_hold_up_the_end(serving: Start, folder: path
     program = serving("--quiet", "--grace", "0", "--processes", processes, command=[sys.executable, "-c", HANGING_DISK])
     with connect(program.port) as client:
         client.sendall(get("/slow.txt?q"))
-        # Opened for writing once the server has opened it for reading, so it waits by now.
+        # This open() returns once the server has opened the FIFO for reading: the server is blocked now.
         opened = os.open(folder / "gate", os.O_WRONLY)
         code, _, said = program.stop()
         os.close(opened)

@@ -37,7 +37,7 @@ def line(program: Program) -> str:
 
 
 def hand_over(program: Program) -> int:
-    """Let a new process take over; return its number."""
+    """Let a new process take over; return its PID."""
     program.process.send_signal(signal.SIGHUP)
     words = line(program).split()
     assert words[0] == "httpsock:"
@@ -46,12 +46,12 @@ def hand_over(program: Program) -> int:
 
 
 def children(process: int) -> list[int]:
-    """Return the processes that *process* has started and that live."""
+    """Return the running child processes of *process*."""
     return [int(word) for word in pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def is_answered_for_the_last_time(client: socket.socket) -> bool:
-    """Ask until an answer is the last one of the connection; return whether one is, in time."""
+    """Ask until an answer closes its connection; return whether one does, in time."""
 
     def is_last() -> bool:
         client.sendall(get("/hello.txt"))
@@ -69,7 +69,7 @@ def threads(process: int) -> int:
 
 @pytest.fixture
 def replaceable(tmp_path: pathlib.Path) -> pathlib.Path:
-    """The package, in a place where it can be changed."""
+    """A copy of the package, which a test may change."""
     shutil.copytree(PACKAGE, tmp_path / "code" / "httpsock", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path / "code" / "httpsock"
 
@@ -93,7 +93,7 @@ AFTER_THE_FIRST = "import os\nif os.path.exists('started'): {}"
 
 
 class Load:
-    """A client that asks over and over, keeping its connection for as long as it may, and forgives nothing."""
+    """A client that asks over and over, on one connection while it persists, and counts every fault."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -115,7 +115,7 @@ class Load:
         client.close()
 
     def goes_on(self, *, answers: int) -> bool:
-        """Return whether there are so many more *answers*, or faults."""
+        """Return whether so many more *answers*, or faults, arrive in time."""
         enough = self.answers + answers
         return eventually(lambda: self.answers >= enough or bool(self.faults))
 
@@ -137,7 +137,7 @@ def test_under_load_no_request_fails(serving: Start, processes: str) -> None:
         took_over = []
         for _ in range(3):
             took_over.append(hand_over(program))
-            # The next is answered by the old one for the last time, or by the new one.
+            # The old process answers the next request as its last, or the new process does.
             assert first.goes_on(answers=3)
             assert second.goes_on(answers=3)
 
@@ -415,7 +415,7 @@ def test_a_second_signal_ends_all_at_once(serving: Start, folder: pathlib.Path, 
     program = serving("--quiet", "--grace", "3600", "--processes", processes, env=running(PACKAGE))
     line(program)
     successor = hand_over(program)
-    # There was no connection: the old process has soon retired.
+    # Without a connection the old process ends soon.
     assert eventually(lambda: children(program.process.pid) == [successor] and threads(program.process.pid) == 1)
     with connect(program.port) as client:
         client.sendall(get("/film.bin"))

@@ -1,6 +1,6 @@
 """Faults of other servers, root cause by root cause: their triggers have no effect here.
 
-Each row is named after the report of it. Those of the cost of an input, of slow clients, of races of symlinks and of
+Each row is named after its report. Faults in the cost of an input, with slow clients, with races of symlinks and with
 listings stand in ``tests/reliability`` (fuzz, slow, escapes), test_confinement.py and test_listing.py.
 """
 
@@ -35,7 +35,7 @@ def refused(name: str, octets: bytes, status: int = 400) -> object:
 @pytest.mark.parametrize(
     ("octets", "status"),
     [
-        # int(), str.strip(), str.split() and their like upon octets of a stranger.
+        # int(), str.strip(), str.split() and the like, applied to a stranger's octets.
         refused("gh-103204: Content-Length by int()", POST + b"Content-Length: +1_0\r\n\r\n"),
         refused("CVE-2022-24761: a sign", POST + b"Content-Length: +10\r\n\r\n"),
         refused("CVE-2022-24761: a base", POST + b"Content-Length: 0x1\r\n\r\n"),
@@ -114,7 +114,7 @@ def test_a_length_of_more_digits_than_int_takes_is_a_length(server: Server) -> N
 
 
 def test_a_trailer_is_no_field_of_a_request(server: Server) -> None:
-    """CVE-2025-12642: or its Connection would be obeyed."""
+    """CVE-2025-12642: otherwise its Connection would be obeyed."""
     octets = CHUNKED + b"0\r\nConnection: close\r\nHost: y\r\nContent-Length: 9\r\n\r\n"
     first, second = read_answers(talk(server.port, octets + POISON))
     assert (first.status, first.field("Connection"), second.content) == (405, None, HELLO)
@@ -152,7 +152,7 @@ def test_answers_come_in_the_order_of_the_requests(server: Server) -> None:
 def test_files_outside_the_root_are_not_revealed(
     folder: pathlib.Path, serve: Serve, target: str, *, follow_links: bool
 ) -> None:
-    """CVE-2025-69226: nor whether it is there."""
+    """CVE-2025-69226: nor is their existence."""
     secret = folder.parent / "root-secret"
     secret.mkdir()
     (secret / "passwd").write_bytes(b"secret")

@@ -1,4 +1,4 @@
-"""The connection: clients that read slowly, or nothing, and the little that waits for them meanwhile."""
+"""The connection: clients that read slowly or not at all, and the little memory that they hold."""
 
 import contextlib
 import inspect
@@ -16,12 +16,12 @@ from tests.support.folder import LARGE
 
 
 def test_a_client_that_does_not_read_is_given_up(begin: Begin) -> None:
-    """R094: and the log says how much the system had taken."""
+    """R094: and the log has the number of octets that the kernel took."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
     assert dialogue.connection.awaited == WRITABLE
     assert not dialogue.connection.is_idle
-    # Our system counts what it needs besides, in a pair of local sockets.
+    # In a pair of local sockets the kernel counts its own overhead, too.
     assert 0.9 * TIMEOUTS.slow < dialogue.seconds_left <= TIMEOUTS.slow
 
     dialogue.pass_time(TIMEOUTS.slow)
@@ -68,7 +68,7 @@ def test_a_client_that_reads_slowly_gets_it_all(begin: Begin, folder: pathlib.Pa
 
 
 def test_a_client_that_reads_a_little_now_and_then_gets_it_all(begin: Begin, folder: pathlib.Path) -> None:
-    """R095: a system calls a full buffer writable only when much of it is free; to make room for less is no stall."""
+    """R095: a full buffer becomes writable only when much of it is free; to read less than that is no stall."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue = begin(buffered_octets=256 * 1024)
     dialogue.say(get("/larger.bin"))
@@ -83,7 +83,7 @@ def test_a_client_that_reads_a_little_now_and_then_gets_it_all(begin: Begin, fol
 
 
 def read_at(dialogue: Dialogue, octets_a_second: int) -> int:
-    """Read what comes in at a rate, while more comes, for an hour at most; return how many seconds."""
+    """Read at a steady rate until the end, for an hour at most; return the seconds."""
     began = dialogue.now
     while dialogue.goes_on and dialogue.now - began < 3600:
         dialogue.pass_time(1)
@@ -94,7 +94,7 @@ def read_at(dialogue: Dialogue, octets_a_second: int) -> int:
 
 @pytest.fixture
 def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
-    """A dialogue in which a client has asked for much, and hardly anything is buffered."""
+    """A dialogue in which a client has requested much, and the buffers are small."""
     (folder / "larger.bin").write_bytes(LARGE * 12)
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/larger.bin"))
@@ -102,7 +102,7 @@ def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
 
 
 def test_a_client_that_reads_an_octet_now_and_then_is_given_up(crawling: Dialogue) -> None:
-    """However regularly: its reading gives it less time than has passed."""
+    """Even regularly: each octet earns it less time than has passed."""
     assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
     (exchange,) = crawling.exchanges
     assert exchange.sent < exchange.length
@@ -232,7 +232,7 @@ def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: path
 
 
 def overwhelm(dialogue: Dialogue, octets: bytes) -> None:
-    """Send *octets* until the conversation takes no more of them."""
+    """Send *octets* until the conversation receives no more of them."""
     waiting = memoryview(octets)
     with contextlib.suppress(BlockingIOError):
         while waiting:

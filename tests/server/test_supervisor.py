@@ -69,7 +69,7 @@ def test_connections_are_spread_over_the_processes(serving: Start) -> None:
         having = [connections_of(process, program.port) for process in processes]
 
     assert sum(having) == 64
-    # One without any would be a coin that fell on the same side 64 times.
+    # A process without any would be a coin that fell on the same side 64 times.
     assert min(having) > 0
 
 
@@ -164,7 +164,7 @@ def test_a_signal_ends_it_as_soon_as_it_has_said_where_it_is(start: Start, numbe
 
 @on_linux
 def test_a_foreign_child_process_is_left_alone(serving: Start) -> None:
-    """As process 1 of a container it is given orphans; and a shell that became it may have left children."""
+    """Process 1 of a container adopts orphans; and a shell that has become this process may have had children."""
     with_child = ["sh", "-c", 'true & exec "$@"', "sh", *COMMAND]
     program = serving("--processes", "2", "--quiet", command=with_child)
     program.ask("/hello.txt")
@@ -269,7 +269,7 @@ def test_a_system_without_fork_is_reported(
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_a_server_shares_its_addresses(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
-    """Whether the system spreads connections over two sockets, or both have one queue."""
+    """On systems that spread connections over two sockets, and where both have one queue."""
     if platform == "linux" and sys.platform != "linux":
         pytest.skip("only Linux spreads them")
     with Server(folder, port=0) as idle:

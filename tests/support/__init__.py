@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 def finish(work: Steps[Result]) -> Result:
-    """Return the result of *work*, done without a pause."""
+    """Run *work* to its end without a pause; return its result."""
     while True:
         try:
             next(work)
@@ -53,7 +53,7 @@ class Answer(NamedTuple):
 def read_answer(octets: bytes, method: str = "GET") -> tuple[Answer, bytes]:
     """Return the first response in *octets* to a request with *method*, and the octets after it.
 
-    Every octet of the head is held against the grammar, and the content against its Content-Length.
+    Every octet of the head is checked against the grammar, and the content against its Content-Length.
     """
     head, separator, rest = octets.partition(b"\r\n\r\n")
     assert separator, f"no complete head in {octets[:200]!r}"

@@ -95,7 +95,7 @@ class Browser:
         return self.evaluate(_UNTIL.replace("CONDITION", condition))
 
     def picture(self) -> bytes:
-        """Return the page as it looks, as a PNG."""
+        """Return a picture of the page, as PNG."""
         return base64.b64decode(self.command("Page.captureScreenshot", captureBeyondViewport=True)["data"])
 
     def _next(self) -> Any:

@@ -16,7 +16,7 @@ EVENTS = "/.httpsock/events"
 
 
 class Message(NamedTuple):
-    """One message of an event stream; of a comment all is empty."""
+    """One message of an event stream; for a comment all attributes are empty."""
 
     id: str
     event: str

@@ -31,7 +31,7 @@ from tests.support.relay import fates_of_a_bad_network
 
 HERE, THERE = "10.9.0.1", "10.9.0.2"
 UNSHARE = ["unshare", "--map-root-user", "--net"]
-# So many find room where they wait to be received: every loss is on the path.
+# The receive buffer holds this many: every loss is on the path.
 DATAGRAMS = 200
 OCTETS = 400_000
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
@@ -39,7 +39,7 @@ _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 @contextlib.contextmanager
 def bad_path(fates: Iterator[str]) -> Iterator[Counter[str]]:
-    """Make the path until the block ends; give the counts of the packets by their fate."""
+    """Make the path until the block ends; yield the counts of the packets by their fate."""
     tunnel = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(tunnel, _TUNSETIFF, struct.pack("16sH22x", b"bad0", _IFF_TUN | _IFF_NO_PI))
     for command in ("ip link set lo up", f"ip address add {HERE}/24 dev bad0", "ip link set bad0 up"):
@@ -50,7 +50,7 @@ def bad_path(fates: Iterator[str]) -> Iterator[Counter[str]]:
 
 
 def _relay(tunnel: int, fates: Iterator[str], done: Counter[str]) -> None:
-    """Send back what comes, as its fate wills, for as long as the program runs."""
+    """Send each packet back, according to its fate, while the program runs."""
     held: list[bytes] = []
     while True:
         packet = os.read(tunnel, 65536)
@@ -71,7 +71,7 @@ def _relay(tunnel: int, fates: Iterator[str], done: Counter[str]) -> None:
 
 
 def by_udp(done: Counter[str]) -> dict[str, object]:
-    """Send numbered datagrams over the path; return what arrived of them."""
+    """Send numbered datagrams over the path; return those that arrived."""
     done.clear()
     arrived = []
     with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
@@ -108,7 +108,7 @@ def by_tcp(done: Counter[str]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print what UDP and TCP make of the same path, as JSON."""
+    """Print the figures of UDP and TCP over the same path, as JSON."""
     try:
         if "inside" not in sys.argv:
             os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, "-m", "tests.support.lossy_path", "inside"])

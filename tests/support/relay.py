@@ -12,7 +12,7 @@ from collections.abc import Iterator
 class Relay:
     """Passes on datagrams sent to its *port*, and passes the answers back.
 
-    *fates* says of one after the other whether it is passed, dropped, doubled or reordered; *done* counts them.
+    *fates* yields whether each one in turn is passed, dropped, doubled or reordered; *done* counts them.
     """
 
     def __init__(self, to: tuple[str, int], fates: Iterator[str]) -> None:
@@ -65,7 +65,7 @@ class Relay:
 def fates_of_a_bad_network(
     seed: int, *, drops: float = 0.3, doubles: float = 0.1, reorders: float = 0.1
 ) -> Iterator[str]:
-    """Give what becomes of each datagram, by chance, but by the same chance for the same *seed*."""
+    """Yield the fate of each datagram, at random, but the same for the same *seed*."""
     chance = random.Random(seed)
     while True:
         yield chance.choices(

@@ -12,7 +12,7 @@ Coroutine = Callable[[socket.socket], object]
 
 @contextlib.contextmanager
 def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]:
-    """Serve, with one conversation after the other, those who connect; give the URL. All must have been held."""
+    """Answer each connection with the next conversation; yield the URL. All conversations must take place."""
     faults: list[BaseException] = []
     with socket.create_server((host, 0)) as listener:
         listener.settimeout(PATIENCE_SECONDS)
@@ -39,7 +39,7 @@ def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]
 
 
 def answering(*answers: bytes, seen: list[bytes] | None = None) -> Coroutine:
-    """Return a conversation that answers one request without content after the other, and notes what it has seen."""
+    """Return a conversation that answers requests without content in turn, and records them."""
 
     def converse(connected: socket.socket) -> None:
         for answer in answers:

@@ -48,14 +48,14 @@ def alike(trace: str) -> str:
 
 
 def golden(name: str) -> str:
-    """Return the trace that tells of *name*."""
+    """Return the recorded trace *name*."""
     told = (_TRACES / f"{name}.txt").read_text(encoding="utf-8")
-    # Only Linux tells what the kernel knows.
+    # Only Linux reports the kernel's figures.
     return told if sys.platform.startswith("linux") else re.sub(r"(?m)^      = .*\n", "", told)
 
 
 class Told(TraceWriter):
-    """A trace that keeps what it is told."""
+    """A trace that collects its events."""
 
     def __init__(self, *, wants_octets: bool = False, is_client: bool = True, only: str = "") -> None:
         self.events: list[Event] = []
@@ -97,7 +97,7 @@ class Traced:
         self._trace = TraceWriter(self._count, descriptor, only=only, wants_octets=wants_octets)
         self._closed = 0
         self._has_closed = threading.Condition()
-        # Of which connections the end is told, so that it can be waited for.
+        # The connections whose end is traced, so that a test can wait for it.
         self._waits = not only
         given: dict[str, Any] = {"hosts": ["127.0.0.1"], "port": 0, "threads": 1} | settings
         self._server = httpsock.Server(folder, tracing=Instrumentation(self._trace), **given)
@@ -116,7 +116,7 @@ class Traced:
         return self._format(event)
 
     def stop_now(self) -> None:
-        """Cut off whatever is being sent."""
+        """Stop, and cut off running responses."""
         self._server.stop(grace_seconds=0)
 
     def __exit__(self, *_: object) -> None:

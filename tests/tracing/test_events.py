@@ -1,4 +1,4 @@
-"""The timeline: how each event reads, as text and as JSON, and that no text in it harms a terminal."""
+"""Events: each as text and as JSON; no text in an event harms a terminal."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Traces of real exchanges, held against traces of before: each file in tests/traces tells one story.
+"""Traces of real exchanges, compared with recorded ones: each file in tests/traces holds one exchange.
 
 A trace is right if its reader alone can tell the events. The other tests hold that a server that is traced sends
 what it sends untraced, and that failures are traced, too.
@@ -32,7 +32,7 @@ CLOSE = "Connection: close"
 
 
 def collapsed(told: str) -> str:
-    """Return a trace where a file is sent in one turn: how much goes out at a time differs from run to run."""
+    """Return a trace in which a file is sent by one call: the octets of each call differ from run to run."""
     gutter = "#1 127.0.0.1:PORT  TIME  "
     turns = rf"(?:{gutter}sendfile \d+\n(?:{gutter}wait for room.*\n(?={gutter}sendfile \d))?)+"
     told = re.sub(turns, f"{gutter}sendfile MUCH\n", told)
@@ -41,7 +41,7 @@ def collapsed(told: str) -> str:
 
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let files be kept in memory although they are new."""
+    """Let files be cached although they are new."""
     monkeypatch.setattr(document_root, "MTIME_GRANULARITY_SECONDS", -3600)
     monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
 
@@ -125,7 +125,7 @@ def test_a_client_that_stops_reading(folder: pathlib.Path) -> None:
     with Traced(folder, **settings) as server, connect(server.port) as client:
         client.sendall(get("/film.webm"))
         assert has_given_up.wait(PATIENCE_SECONDS)
-    # Before it is given up one more attempt is made, and its result differs from run to run.
+    # The result of the last attempt before the reset differs from run to run.
     last_attempt = (
         r"(?m)^#1 127\.0\.0\.1:PORT  TIME  sendfile(?:: EAGAIN.*| MUCH)\n(?=#1 127\.0\.0\.1:PORT  TIME  close)"
     )

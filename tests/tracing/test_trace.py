@@ -29,7 +29,7 @@ def lines(told: bytes) -> list[str]:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """A pipe, as a terminal that is read from when the test wants to."""
+    """A pipe in place of a terminal; the test decides when to read."""
     reading, writing = os.pipe()
     yield reading, writing
     os.close(reading)
@@ -68,7 +68,7 @@ def test_emitting_never_blocks_and_dropped_events_are_counted() -> None:
     trace = TraceWriter(brief, writing, max_octets=100 * 1024)
     trace.start()
     emit = trace.tracer("a")
-    # Nobody reads: the pipe takes some hundred lines, the queue a hundred.
+    # Without a reader the pipe holds some hundred lines, the queue a hundred.
     for number in range(5000):
         emit("recv", {"octets": number})
     told: list[bytes] = []
@@ -78,7 +78,7 @@ def test_emitting_never_blocks_and_dropped_events_are_counted() -> None:
         trace.finish()
         os.close(writing)
         reader.join()
-    # Where something is missing it says so, and how much.
+    # Each gap is reported, with the number of missing events.
     expected = 0
     for line in lines(b"".join(told)):
         _, what, count = line.split()
@@ -152,11 +152,11 @@ def test_a_terminal_that_stalls_does_not_hold_up_the_end(
     trace = TraceWriter(brief, writing)
     trace.start()
     emit = trace.tracer("a")
-    # The pipe takes some hundred lines, and nobody reads.
+    # The pipe holds some hundred lines, and has no reader.
     for number in range(2000):
         emit("recv", {"octets": number})
     trace.finish()
-    # What is told after that waits for nobody, either.
+    # Later events do not block, either.
     emit("close")
     writer = trace._thread
     assert writer is not None
@@ -171,7 +171,7 @@ def test_a_client_is_served_while_the_terminal_stalls(folder: pathlib.Path, pipe
         for _ in range(20):
             answers = read_answers(talk(server.port, request))
             assert [answer.text for answer in answers] == ["Hello, socket.\n"] * 21
-        # Somebody looks again, so that all can be told.
+        # A reader comes back, so that all waiting events can be written.
         reader = threading.Thread(target=read_until_close, args=(reading,))
         reader.start()
     reader.join(PATIENCE_SECONDS)
@@ -179,7 +179,7 @@ def test_a_client_is_served_while_the_terminal_stalls(folder: pathlib.Path, pipe
 
 
 def read_until_close(reading: int) -> None:
-    """Read until the server has told that it listens no more."""
+    """Read until the trace says that the server has closed its listening socket."""
     told = b""
     while b"  close 127." not in told:
         told = told[-200:] + os.read(reading, 65536)
@@ -233,6 +233,6 @@ def test_an_event_that_can_not_be_shown_costs_itself_alone() -> None:
 
 
 def test_a_standard_error_without_an_encoding_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where a program has put a StringIO there."""
+    """A program may have put a StringIO there."""
     monkeypatch.setattr("sys.stderr", io.StringIO())
     trace_on_standard_error("text").tracer("x")("accept")
