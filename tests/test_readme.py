@@ -98,22 +98,6 @@ def test_the_test_command_passes_in_a_fresh_clone(clone: pathlib.Path) -> None:
     assert re.search(r"\d+ passed", done.stdout)
 
 
-@pytest.mark.slow
-def test_the_installed_command_serves_without_other_packages(clone: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))}
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True, timeout=120)
-    scripts = tmp_path / "venv" / "bin"
-    subprocess.run([scripts / "pip", "install", "--quiet", clone], check=True, timeout=300, env=environment)
-    listed = subprocess.run(
-        [scripts / "pip", "list", "--format=freeze"], check=True, capture_output=True, text=True, timeout=60
-    )
-    assert {line.partition("==")[0] for line in listed.stdout.split()} <= {"httpsock", "pip", "setuptools"}
-    said = subprocess.run([scripts / "httpsock", "--version"], check=True, capture_output=True, text=True, timeout=60)
-    assert said.stdout == f"httpsock {httpsock.__version__}\n"
-    (page,) = (tmp_path / "venv").glob("lib/*/site-packages/httpsock/observe/page.html")
-    assert page.read_bytes() == (clone / "httpsock" / "observe" / "page.html").read_bytes()
-
-
 def test_the_example_of_the_client_runs() -> None:
     example = next(block for block in code_blocks("python") if "Client" in block)
     with httpsock.Server(ROOT / "www", port=0) as server:
