@@ -28,7 +28,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def test_check_needs_the_standard_library_alone() -> None:
-    """In an isolated interpreter without site-packages, and without httpsock, which it is to be independent of."""
+    """In an isolated interpreter without site-packages and without httpsock."""
     start = f"{sys.executable} -m httpsock --port {{port}} {{root}}"
     result = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _CHECK, "check", "--start", start, "--only", "R036"],
@@ -78,7 +78,7 @@ def test_an_old_python_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 @pytest.mark.parametrize("command", ["check", "coverage", "fuzz", "report"])
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The exit code is 0, as help was asked for."""
+    """The exit code of --help is 0."""
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
     assert ended.value.code == 0
@@ -86,6 +86,6 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
 
 
 def test_the_usage_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    """On standard output if it was asked for."""
+    """On standard output for --help."""
     assert main(["--help"]) == 0
     assert "  check " in capsys.readouterr().out

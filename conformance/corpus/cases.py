@@ -64,7 +64,7 @@ class Case(NamedTuple):
 
     @property
     def is_refused(self) -> bool:
-        """Whether httpsock refuses something in it."""
+        """Whether httpsock refuses some of its octets."""
         return self.expected["httpsock"].is_refused
 
 

@@ -1,11 +1,11 @@
-"""The requirements: the requirements of the RFCs on a server of static files, numbered, in a table of their own.
+"""The requirements: those of the RFCs on a server of static files, numbered, in a table.
 
 One entry of ``requirements.toml``:
 
     [R036]
-    section = "RFC 9112 §5.1"                 where it is written; "practice" or "policy" where no RFC says it
-    level = "MUST"                            or SHOULD, MAY; SECURITY where the text leaves room and an attack is known
-    says = "What is asked, in one sentence."
+    section = "RFC 9112 §5.1"                 where the RFC states it; else "practice" or "policy"
+    level = "MUST"                            or SHOULD, MAY; SECURITY if the RFC leaves it open and an attack is known
+    says = "The requirement, in one sentence."
     one_sided = "Why no client breaks it."    if only a server can: there is no case of octets that break it
     untestable = "Why not."                   if it cannot be seen on the wire
 """
@@ -48,7 +48,7 @@ _CHAPTERS = {
 
 
 class Requirement(NamedTuple):
-    """One requirement; *untestable* and *one_sided* are reasons, where there are any."""
+    """One requirement; *untestable* and *one_sided* are reasons, or empty."""
 
     id: str
     section: str
@@ -60,7 +60,7 @@ class Requirement(NamedTuple):
 
 @cache
 def load_requirements() -> dict[str, Requirement]:
-    """Return all requirements by number. Raises TypeError at an entry that lacks something or has too much."""
+    """Return all requirements by number. Raises TypeError at an entry with a missing or unknown key."""
     with TABLE.open("rb") as table:
         return {number: Requirement(number, **entry) for number, entry in tomllib.load(table).items()}
 

@@ -16,7 +16,7 @@ def test_files_and_entries_of_each_chapter_match() -> None:
 
 
 def test_no_two_cases_have_the_same_name_or_octets() -> None:
-    """Each case tries something of its own."""
+    """No two cases try the same."""
     assert len({case.name for case in CASES}) == len(CASES)
     names: dict[bytes, list[str]] = {}
     for case in CASES:
@@ -55,7 +55,7 @@ def test_no_explanation_is_longer_than_a_sentence_or_two() -> None:
 
 
 def test_there_are_as_many_cases_as_promised() -> None:
-    """Of each kind, too."""
+    """In all, and of each kind."""
     refused = [case for case in CASES if case.is_refused]
     assert len(CASES) >= 460
     assert 200 <= len(refused) <= len(CASES) - 150

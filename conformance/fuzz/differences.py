@@ -1,4 +1,4 @@
-"""The classes of accepted differences between httpsock's parser and h11: each looks for one feature in the octets.
+"""The classes of accepted differences between httpsock's parser and h11: each has one feature in the octets.
 
 The table differences.toml gives the section, the direction and the reason of each class; here is how
 a class knows its own. A predicate looks at octets alone, with patterns of its own: were it to ask httpsock's grammar,
@@ -21,7 +21,7 @@ TABLE = Path(__file__).parent / "differences.toml"
 
 
 class Class(NamedTuple):
-    """One class of differences, as the table has it; *example* is the shortest request that shows it."""
+    """One class of differences, as in the table; *example* is the shortest request that shows it."""
 
     name: str
     section: str
@@ -31,7 +31,7 @@ class Class(NamedTuple):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether one of the two refuses what is in this class."""
+        """Whether one of the two parsers refuses the octets of this class."""
         return self.direction != "neither refuses"
 
 
@@ -62,7 +62,7 @@ _EXTENSION = re.compile(
 
 
 def _is_authority(authority: bytes) -> bool:
-    """Return whether *authority* is a host that is not empty, with a valid port or without one."""
+    """Return whether *authority* is a host, not empty, and an optional valid port."""
     match = re.fullmatch(rb"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?", authority)
     if not match or int(match[2] or b"0") > 65535:
         return False
@@ -303,7 +303,7 @@ def explain(difference: Difference) -> list[str]:
 
 
 def contradict(request_octets: bytes) -> list[str]:
-    """Return the names of the classes that say of one request, which both readers took, that one refuses it."""
+    """Return the classes by which one parser refuses this request, which both have accepted."""
     request = LenientRequest(request_octets)
     return [name for name, entry in CLASSES.items() if entry.is_refusal and PREDICATES[name](request)]
 

@@ -1,6 +1,6 @@
 """The faults: a request in parts, and the faults that one of them can have.
 
-Each fault takes a Random, from which all its choices come, and breaks a draft in one place, if it has that place.
+Each fault takes a Random for its choices, and breaks a draft in one place, if the draft has such a place.
 Independent of the parsers.
 
 RFC 9112 §3 (request line), §5 (field syntax), §6, §7.1 (content).
@@ -91,7 +91,7 @@ ODD_LINES = (
 
 @dataclass
 class Draft:
-    """One request before it is octets: its parts and its line ends."""
+    """A request as parts and line ends, before it is made into octets."""
 
     method: bytes
     target: bytes
@@ -165,7 +165,7 @@ def _odd_octet_in_a_line(random: Random, draft: Draft) -> None:
 
 
 def _set_field(draft: Draft, name: bytes, value: bytes) -> None:
-    """Give *draft* the field, in place of one that it has."""
+    """Set the field in *draft*, in place of an existing one."""
     draft.lines = [line for line in draft.lines if not line.lower().startswith(name.lower() + b":")]
     draft.lines.append(name + b": " + value)
 
@@ -221,7 +221,7 @@ def _odd_trailer(random: Random, draft: Draft) -> None:
 
 
 def _too_much(random: Random, draft: Draft) -> None:
-    """Go a little below or beyond a limit: one octet or line of it."""
+    """Stay below a limit, or exceed it, by one octet or line."""
     kind, more = random.randrange(6), random.randrange(-3, 4)
     if kind == 0:
         draft.target = b"/" + b"a" * (8192 - len(draft.method) - len(b" / HTTP/1.1\r\n") + more)
@@ -239,7 +239,7 @@ def _too_much(random: Random, draft: Draft) -> None:
 
 
 def _much_content(draft: Draft, more: int) -> None:
-    """Give *draft* as many octets of content as httpsock reads, and *more*."""
+    """Give *draft* as much content as httpsock reads, and *more* octets."""
     octets = b"a" * (1024 * 1024 - sum(len(data) for _, data, _ in draft.chunks) + more)
     draft.chunks.insert(0, (b"%x" % len(octets), octets, b"\r\n"))
 

@@ -1,4 +1,4 @@
-"""The generator: octets that a client may send, by the grammar, broken in at most one place, or mutated.
+"""The generator: requests by the grammar, valid or broken in one place, and mutated octets.
 
 All choices are made by a Random that is passed in: one with a seed repeats itself, and hypothesis has one that it can
 shrink. The simplest choice stands first, so that shrinking leads to it. Independent of the parsers.
@@ -34,7 +34,7 @@ class SeededRandom(Random):
 
 
 class Generator:
-    """Octets by the grammar; *seeds* are further octets to mutate, such as a corpus."""
+    """Makes octets by the grammar; *seeds* are further octets to mutate, such as a corpus."""
 
     def __init__(self, random: Random, seeds: Sequence[bytes]) -> None:
         self._random = random
@@ -45,7 +45,7 @@ class Generator:
         )
 
     def octets(self) -> bytes:
-        """Return the octets of a client: by the grammar, broken in one place, or mutated."""
+        """Return octets by the grammar, broken in one place, or mutated."""
         kind = self._random.randrange(8)
         if kind < 1:
             return self.pipeline(is_broken=False)

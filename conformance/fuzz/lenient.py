@@ -1,4 +1,4 @@
-"""The lenient of a request: its parts, read leniently, so that each can be searched for faults.
+"""The lenient reader: the parts of a request, however malformed, so that each can be searched for faults.
 
 Lines may end with LF, folded lines are joined, and chunk lines and targets are not checked. It
 shares no grammar with httpsock, so that neither excuses a fault of the other.
@@ -99,5 +99,5 @@ def _split_at_empty_line(octets: bytes) -> tuple[bytes, bytes]:
 
 
 def _without_empty(lines: list[bytes]) -> list[bytes]:
-    """Return *lines*, which may end with CR, but for the empty ones."""
+    """Return *lines*, which may end with CR, without the empty ones."""
     return [line for line in lines if line not in {b"", b"\r"}]

@@ -1,8 +1,8 @@
 """The fuzzer: generated octets through httpsock's parser and h11; a difference that no class explains is a finding.
 
-``python3 -m conformance fuzz --minutes 10`` runs for so long; each finding is shrunk to the fewest octets that still
+``python3 -m conformance fuzz --minutes 10`` runs for 10 minutes; each finding is shrunk to the fewest octets that still
 show it, and written as a candidate for the corpus: ``<name>.http`` with its entry in ``candidates.toml``.
-A crash of httpsock's parser is a finding too, and so is an input that takes it long.
+A crash of httpsock's parser is a finding too, and so is an input that takes too long.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _SHRINKING_STEPS = 3000
 
 
 class Finding(NamedTuple):
-    """Octets that ought not to be; equal *kind* means probably the same fault; *says* describes it."""
+    """Octets that show a fault; findings of equal *kind* probably have the same fault; *says* describes it."""
 
     octets: bytes
     kind: str
@@ -52,7 +52,7 @@ class Findings:
         self.found: dict[str, Finding] = {}
 
     def try_octets(self, octets: bytes) -> Finding | None:
-        """Let both read *octets*, and return the finding if that is of a new kind, shrunk."""
+        """Parse *octets* with both parsers; return the finding, shrunk, if it is of a new kind."""
         self.inputs += 1
         finding = self._judge(octets, self.classes)
         if finding is None or finding.kind in self.found:
@@ -68,7 +68,7 @@ class Findings:
 
     def _judge(self, octets: bytes, classes: Counter[str] | None) -> Finding | None:
         """Return the fault in the reading of *octets*, or None; count the classes that explain it in *classes*."""
-        # The time of this thread alone: on a busy machine others' work is no finding.
+        # The time of this thread alone: a busy machine is not a finding.
         started = time.thread_time()
         ours = self._read(octets)
         if time.thread_time() - started > self._max_seconds:
@@ -91,7 +91,7 @@ class Findings:
 
     @staticmethod
     def _contradiction(octets: bytes, reading: ParseResult) -> Finding | None:
-        """Return a request that both parsers accept although the table says that one refuses it, or None."""
+        """Return a request that both parsers accept, although by the table one refuses it, or None."""
         start = 0
         for request in reading.requests:
             if names := contradict(octets[start : request.stop]):
@@ -114,7 +114,7 @@ def _outline(refusal: str | None) -> str:
 
 
 def shrink(octets: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
-    """Return the fewest octets, as far as removing and simplifying parts of *octets* gets, that are still alike."""
+    """Return *octets* with as many of them removed or simplified as possible while *is_alike* holds."""
     remaining = _SHRINKING_STEPS
 
     def is_better(smaller: bytes) -> bool:
@@ -132,7 +132,7 @@ def shrink(octets: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
 
 
 def _without_lines(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* without the lines that can go."""
+    """Return *octets* without the lines that are not needed."""
     lines = octets.splitlines(keepends=True)
     for number in reversed(range(len(lines))):
         fewer = lines[:number] + lines[number + 1 :]
@@ -142,7 +142,7 @@ def _without_lines(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def _without_runs(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* without the runs of them that can go, long ones first."""
+    """Return *octets* without the runs of octets that are not needed; try long runs first."""
     size = max(len(octets) // 2, 1)
     while size:
         position = 0
@@ -157,7 +157,7 @@ def _without_runs(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def _simplify(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* with as many of them as possible replaced by the letter a."""
+    """Return *octets* with the letter a in place of as many of them as possible."""
     for position, octet in enumerate(octets):
         simpler = octets[:position] + b"a" + octets[position + 1 :]
         if octet != ord("a") and is_better(simpler):
@@ -179,7 +179,7 @@ def write_candidate(folder: Path, finding: Finding) -> Path:
 
 
 def _entry(name: str, finding: Finding) -> str:
-    """Return the entry of *finding*, in the form of cases.toml as far as a program can fill it in."""
+    """Return the entry of *finding* for cases.toml, as far as a program can fill it in."""
     ours, theirs = read_by_httpsock(finding.octets), read_by_h11(finding.octets)
     accepted = ", ".join(
         f"{{ method = {_text(request.method)}, path = {_text(request.path)}, fields = {len(request.fields)}, "
@@ -210,7 +210,7 @@ def _text(octets: bytes) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Fuzz as *argv* asks, and return the exit code: 0 without a finding, else 1."""
+    """Fuzz with the options *argv*; return the exit code: 0 without a finding, else 1."""
     options = _parse_options(argv)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     print(f"seed {seed}", file=sys.stderr)
@@ -231,7 +231,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(generator: Generator, findings: Findings, progress: "_Progress", folder: Path) -> None:
-    """Try octets until *progress* says that it is over, and write each finding into *folder*."""
+    """Try octets until *progress* is over, and write each finding into *folder*."""
     while not progress.is_over(findings):
         if finding := findings.try_octets(generator.octets()):
             path = write_candidate(folder, finding)
@@ -252,7 +252,7 @@ def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 class _Progress:
-    """A bar on *stream*: how much of a run is done, and how fast it is; only the last one if it is no terminal."""
+    """A progress bar on *stream*, with the speed of the run; if *stream* is no terminal, only the last bar."""
 
     def __init__(self, stream: TextIO, inputs: int | None, seconds: float) -> None:
         self._stream = stream
@@ -261,7 +261,7 @@ class _Progress:
         self._started = self._shown = time.monotonic()
 
     def is_over(self, findings: Findings) -> bool:
-        """Return whether the run is, and show how far it is from time to time."""
+        """Return whether the run is over; draw the bar from time to time."""
         if self._inputs is not None and findings.inputs >= self._inputs:
             return True
         if findings.inputs % 64:
@@ -274,7 +274,7 @@ class _Progress:
         return self._inputs is None and now - self._started >= self._seconds
 
     def finish(self, findings: Findings) -> None:
-        """Show the last bar."""
+        """Draw the last bar."""
         self._stream.write(self._bar(findings, time.monotonic()) + "\n")
 
     def _bar(self, findings: Findings, now: float) -> str:

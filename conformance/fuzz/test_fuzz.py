@@ -1,4 +1,4 @@
-"""Generated octets before both readers: no difference that the table of differences does not explain."""
+"""Generated octets through both parsers: the table explains every difference."""
 
 import re
 import tomllib
@@ -27,7 +27,7 @@ INPUTS = 20_000
 
 
 def difference_of(octets: bytes) -> Difference | None:
-    """Return the point where the two results for *octets* part."""
+    """Return the difference of the two results for *octets*."""
     return find_difference(octets, read_by_httpsock(octets), read_by_h11(octets))
 
 
@@ -36,12 +36,12 @@ def difference_of(octets: bytes) -> Difference | None:
 
 @pytest.mark.parametrize("inputs", [4_000, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_of_many_generated_inputs_none_is_a_finding(inputs: int) -> None:
-    """Both parsers take the same requests to the last octet, or a class of differences explains the difference."""
+    """Both parsers accept the same requests, to the last octet, or a class explains the difference."""
     generator, findings = Generator(SeededRandom(SEED), CORPUS), Findings()
     for _ in range(inputs):
         findings.try_octets(generator.octets())
     assert not findings.found, [(finding.octets, finding.says) for finding in findings.found.values()]
-    # A run that meets few differences tries little.
+    # A run with few differences would prove little.
     assert findings.differences > inputs / 20
     assert len(findings.classes) > 20
 
@@ -57,7 +57,7 @@ def test_the_corpus_itself_has_no_finding() -> None:
 @settings(max_examples=300, derandomize=True, database=None, deadline=None)
 @given(random=st.randoms(use_true_random=False), is_broken=st.booleans())
 def test_a_request_by_the_grammar_or_broken_in_one_place_is_no_finding(random: Random, *, is_broken: bool) -> None:
-    """The same generator with choices that hypothesis makes, and shrinks to the simplest request that fails."""
+    """Hypothesis makes the choices of the generator, and shrinks them to the simplest request that fails."""
     findings = Findings()
     findings.try_octets(Generator(random, ()).pipeline(is_broken=is_broken))
     assert not findings.found
@@ -68,7 +68,7 @@ def test_a_request_by_the_grammar_or_broken_in_one_place_is_no_finding(random: R
 def test_a_case_of_the_corpus_with_some_octets_changed_is_no_finding(
     octets: bytes, changes: list[tuple[int, bytes, int]]
 ) -> None:
-    """Any octets put in, anywhere, in place of any others."""
+    """Any octets, at any place, in place of any others."""
     for position, added, removed in changes:
         octets = octets[:position] + added + octets[position + removed :]
     findings = Findings()
@@ -99,12 +99,12 @@ def test_what_is_generated_by_the_grammar_is_taken() -> None:
 
 
 def test_each_class_of_the_table_is_recognised_and_nothing_else_is() -> None:
-    """Neither a predicate nor an entry is forgotten."""
+    """Each predicate has an entry, and each entry a predicate."""
     assert CLASSES.keys() == PREDICATES.keys()
 
 
 def test_each_class_explains_its_example_and_no_other_does() -> None:
-    """The parsers do part there: a class that no longer applies is noticed."""
+    """The parsers still differ there: the test detects a class that no longer applies."""
     explained = {}
     for name, entry in CLASSES.items():
         difference = difference_of(entry.example)
@@ -135,12 +135,12 @@ def test_each_class_has_its_section_direction_and_reason() -> None:
 
 
 def taking(octets: bytes) -> ParseResult:
-    """Read *octets* as h11 does: like a parser that is no stricter."""
+    """Parse *octets* with h11, as a parser that is no stricter than h11."""
     return read_by_h11(octets)
 
 
 def test_taking_what_the_table_says_is_refused_is_a_finding() -> None:
-    """Also where both are wrong alike, as the predicates know the rules themselves."""
+    """Also where both parsers are wrong alike: the predicates have rules of their own."""
     finding = Findings(taking).try_octets(b"GET / HTTP/1.1\r\nHost: a/b\r\nX: y\r\n\r\n")
     assert finding is not None
     assert finding.kind == "both take an-invalid-host"
@@ -150,7 +150,7 @@ def test_taking_what_the_table_says_is_refused_is_a_finding() -> None:
 
 @pytest.fixture
 def unmemoised() -> Iterator[None]:
-    """Let the parser parse each head anew, before a test with another parser and after it."""
+    """Clear the parser's memos before and after a test with another parser."""
     request_parser.parse_head_memoised.cache_clear()
     yield
     request_parser.parse_head_memoised.cache_clear()
@@ -186,7 +186,7 @@ def unmemoised() -> Iterator[None]:
 def test_a_parser_that_errs_is_found_out(
     monkeypatch: pytest.MonkeyPatch, name: str, wrong: object, octets: bytes
 ) -> None:
-    """By the octets that show it, and by generated ones: no class excuses them."""
+    """Given octets and generated ones show the error, and no class excuses them."""
     assert Findings().try_octets(octets) is None
     request_parser.parse_head_memoised.cache_clear()
     monkeypatch.setattr(f"httpsock.{name}", wrong)
@@ -208,14 +208,14 @@ def test_an_exception_is_a_finding() -> None:
 
 
 def test_taking_long_is_a_finding() -> None:
-    """With any verdict."""
+    """Whether the octets are accepted or refused."""
     finding = Findings(max_seconds=-1.0).try_octets(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert finding is not None
     assert (finding.kind, finding.octets) == ("slow", b"")
 
 
 def test_the_same_fault_is_found_once() -> None:
-    """A long run does not drown in one fault."""
+    """One fault does not fill the report of a long run."""
     findings = Findings(lambda octets: ParseResult((), f"never {len(octets)}"))
     assert findings.try_octets(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") is not None
     assert findings.try_octets(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n") is None
@@ -238,14 +238,14 @@ USUAL = ParsedRequest(b"GET", b"/", None, ((b"a", b"b"),), b"a", 10, closes=Fals
     ],
 )
 def test_results_are_compared_to_the_last_detail(other: ParsedRequest) -> None:
-    """Requests that look alike may still be two."""
+    """Requests that look alike may differ."""
     usual = ParseResult((USUAL,))
     assert find_difference(b"." * 20, usual, usual) is None
     assert find_difference(b"." * 20, usual, ParseResult((other,))) is not None
 
 
 def test_a_difference_starts_behind_what_both_agree_on() -> None:
-    """A class looks at the request in question alone, not at those before it."""
+    """A class sees only the request in question, not those before it."""
     good, bad = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"
     difference = difference_of(good + bad)
     assert difference is not None
@@ -257,7 +257,7 @@ def test_a_difference_starts_behind_what_both_agree_on() -> None:
 
 
 def test_shrinking_leaves_what_matters() -> None:
-    """The fewest octets, the rest of them simple."""
+    """As few octets as possible, and as simple as possible."""
     assert shrink(b"GET / HTTP/1.1\r\nX: !\r\nY: ?\r\n\r\n", lambda octets: b"!" in octets and b"?" in octets) == b"!?"
     assert shrink(b"hello world", lambda octets: len(octets) > 2) == b"aaa"
 
@@ -282,7 +282,7 @@ def test_any_verdict_can_be_written(tmp_path: Path) -> None:
 
 
 def test_the_command_counts_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a finding the exit code is 0, and no file is written."""
+    """Without a finding, exit with 0 and write no file."""
     candidates = tmp_path / "candidates"
     assert fuzz.main(["--inputs", "300", "--seed", str(SEED), "--candidates", str(candidates)]) == 0
     output = capsys.readouterr()

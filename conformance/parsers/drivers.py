@@ -17,7 +17,7 @@ from httpsock.http.request_parser import RequestParser
 
 from .results import ParsedRequest, ParseResult
 
-# Any final status but 2xx, which would open the tunnel that a CONNECT asks for.
+# Any final status but 2xx, which would open the tunnel of a CONNECT.
 _RESPONSE = h11.Response(status_code=404, headers=[("Content-Length", "0")])
 
 
@@ -67,7 +67,7 @@ def _parsed(request: Request, content: bytes, stop: int) -> ParsedRequest:
 
 
 def read_by_h11(*parts: bytes) -> ParseResult:
-    """Return the requests that h11 finds in *parts*, as a server that answers each request when it is whole."""
+    """Return the requests that h11, as a server that answers each whole request, finds in *parts*."""
     requests: list[ParsedRequest] = []
     try:
         _read_by_h11(parts, requests)
@@ -121,7 +121,7 @@ def _answer(connection: h11.Connection) -> bool:
 def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes | None]:
     """Return path and query of *request_target*, which h11 leaves whole; both are empty for authority-form.
 
-    RFC 9112 §3.2.4: an OPTIONS with neither path nor query is for the server as a whole.
+    RFC 9112 §3.2.4: an OPTIONS without path and query is for the server as a whole.
     """
     before_query, mark, query = request_target.partition(b"?")
     scheme, separator, rest = before_query.partition(b"://")

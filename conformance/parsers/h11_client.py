@@ -9,9 +9,9 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def faults_by_h11_client(octets: bytes, methods: Sequence[str]) -> list[str]:
-    """Return what h11 finds wrong with *octets*, all that came until the server closed, as answers to *methods*.
+    """Return the faults that h11 finds in *octets*, all that the server sent, as answers to *methods*.
 
-    Fewer answers than *methods* are no fault of form. Octets behind the last one are.
+    Fewer answers than *methods* are not a fault of form; octets behind the last one are.
     """
     for count, method in enumerate(methods, 1):
         if not octets:

@@ -1,7 +1,7 @@
 """Results: the requests that a parser found in some octets, to the last field and octet of content.
 
 Two results are equal only if both parsers took the same requests from the same octets, with the same method, target,
-fields and content, and both or neither refuse the rest. A Difference holds the octets from the point where they part.
+fields and content, and both or neither refuse the rest. A Difference holds the octets from the point where they differ.
 
 Standard library only. The tables of the corpus use the shorter form, a Verdict: `ParseResult.verdict`.
 """
@@ -42,9 +42,9 @@ class ParseResult(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """The point where two results part: *octets* start behind the last request that both parsers agree on.
+    """The point where two results differ: *octets* start behind the last request that both parsers agree on.
 
-    *ours* and *theirs* are the requests that each parser took next; either is empty at a refusal or the end.
+    *ours* and *theirs* are the requests that each parser accepted next; empty at a refusal or the end.
     """
 
     octets: bytes
@@ -62,7 +62,7 @@ class Difference(NamedTuple):
 
 
 def find_difference(octets: bytes, ours: ParseResult, theirs: ParseResult) -> Difference | None:
-    """Return the point where two results for *octets* part, or None if they agree."""
+    """Return the point where two results for *octets* differ, or None if they agree."""
     agreed = 0
     for our_request, their_request in zip(ours.requests, theirs.requests, strict=False):
         if our_request != their_request:
@@ -85,5 +85,5 @@ def _understood(request: ParsedRequest) -> Understood:
 
 
 def _cut(text: str) -> str:
-    """Return *text* as a table can show it."""
+    """Return *text*, shortened for a table."""
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"

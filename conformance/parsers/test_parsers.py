@@ -1,4 +1,4 @@
-"""Each case of the corpus, before both parsers, however its octets are cut into reads.
+"""Each case of the corpus through both parsers, however its octets are cut into reads.
 
 Each test is a loop over all cases, and names every case that fails it.
 """
@@ -22,7 +22,7 @@ UNDERSTOOD_SENTINEL = Understood("GET", "/sentinel", 1, 0)
 def cut_positions(octets: bytes, max_octets: int) -> Iterator[int]:
     """Yield the positions at which *octets* are cut in two: all, up to *max_octets*.
 
-    Longer cases repeat one octet thousands of times, and a cut at every position would take half a minute. They are
+    Longer cases repeat one octet thousands of times; a cut at every position would take half a minute. They are
     cut around their line ends, and at each 61st position between.
     """
     for position in range(1, len(octets)):
@@ -44,7 +44,7 @@ def test_httpsock_reads_each_case_as_the_table_says() -> None:
 
 
 def test_h11_reads_each_case_as_the_table_says() -> None:
-    """The oracle: a new version of h11 with another verdict is noticed."""
+    """The oracle: the test detects a new version of h11 with another verdict."""
     verdicts = {case.name: read_by_h11(case.octets).verdict for case in CASES}
     wrong = {
         case.name: verdicts[case.name] for case in CASES if not verdicts[case.name].agrees_with(case.expected["h11"])
@@ -86,7 +86,7 @@ def test_cut_in_two_anywhere_the_verdict_is_the_same(max_octets: int) -> None:
 
 @pytest.mark.parametrize("max_octets", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_octet_by_octet_h11_gives_the_same_verdict_or_the_table_explains_it(max_octets: int) -> None:
-    """An excuse that is no longer needed is noticed, too."""
+    """The test also detects an excuse that is no longer needed."""
     wrong = []
     for case in CASES:
         verdict = read_by_h11(*in_octets(case.octets, max_octets)).verdict
@@ -126,7 +126,7 @@ def test_a_request_behind_an_accepted_case_is_understood_as_itself() -> None:
 
 
 def test_a_request_behind_a_refused_case_is_never_understood() -> None:
-    """R007: a fault is the end; and a case that only lacks its end swallows octets of the sentinel."""
+    """R007: parsing ends at a fault; a case that only lacks its end takes octets of the sentinel."""
     understood = [
         case.name
         for case in CASES
@@ -136,7 +136,7 @@ def test_a_request_behind_a_refused_case_is_never_understood() -> None:
 
 
 def test_the_table_marks_the_cases_that_are_refused_only_because_they_end() -> None:
-    """Before their end httpsock waits for more; every other refused case is refused without an end."""
+    """These wait for more octets until the end of input; httpsock refuses all others without an end."""
     waiting = {
         case.name
         for case in CASES

@@ -1,7 +1,7 @@
 """Coverage: for each requirement, the cases and checks that try it, and whether both sides are tried.
 
-Two kinds of things try a requirement. A case of the corpus keeps it if httpsock takes all of its octets for requests,
-and breaks it if it refuses some. A check of the static semantics looks at an answer, and holds or fails: it tells a
+Cases and checks try a requirement. A case of the corpus keeps it if httpsock takes all of its octets for requests,
+and breaks it if httpsock refuses some. A check of the static semantics tests an answer, and holds or fails: it tells a
 server that keeps the requirement from one that breaks it.
 
 A requirement is covered if it is kept and broken by something, or kept and one-sided (no octets of a client's can break
@@ -40,7 +40,7 @@ class Coverage(NamedTuple):
 
 
 def cover(cases: Iterable[Case], checks: Iterable[tuple[str, str]]) -> list[Coverage]:
-    """Return the coverage of each requirement by *cases* and by *checks*, which are pairs of name and requirement."""
+    """Return the coverage of each requirement; *cases* and *checks* are pairs of name and requirement."""
     keeping: dict[str, list[str]] = defaultdict(list)
     breaking: dict[str, list[str]] = defaultdict(list)
     checking: dict[str, list[str]] = defaultdict(list)
@@ -61,7 +61,7 @@ def load_checks() -> list[tuple[str, str]]:
 
 
 def table(coverages: Iterable[Coverage]) -> Iterator[str]:
-    """Yield the lines of a table by chapter: how many cases keep and break each requirement, and how many checks do."""
+    """Yield the lines of a table by chapter: the cases that keep and break each requirement, and its checks."""
     by_chapter: dict[str, list[Coverage]] = defaultdict(list)
     for coverage in coverages:
         by_chapter[chapter_of(coverage.requirement.section)].append(coverage)
@@ -76,7 +76,7 @@ def table(coverages: Iterable[Coverage]) -> Iterator[str]:
 
 
 def report(out: TextIO) -> bool:
-    """Print the table and its sum to *out*, and return whether the coverage is complete."""
+    """Print the table and its totals to *out*; return whether the coverage is complete."""
     cases, checks = load_cases(), load_checks()
     coverages = cover(cases, checks)
     gaps = [coverage for coverage in coverages if coverage.gap]
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _remark(coverage: Coverage) -> str:
-    """Return what the table says behind the counts."""
+    """Return the remark behind the counts of the table."""
     requirement = coverage.requirement
     if requirement.untestable:
         return f"untestable: {requirement.untestable}"
@@ -113,6 +113,6 @@ def _remark(coverage: Coverage) -> str:
 
 
 def _chapter_order(chapter: str) -> tuple[bool, str, int]:
-    """Return what sorts chapters by document and number, those beyond the RFCs last."""
+    """Return a sort key: chapters by document and number, those beyond the RFCs last."""
     document, sign, rest = chapter.partition(" §")
     return (not sign, document, int(rest.partition(" ")[0]) if sign else 0)

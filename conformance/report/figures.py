@@ -1,6 +1,6 @@
 """The figures: counts of the corpus, the classes of differences and the requirements, chapter by chapter.
 
-Counts and arguments as values, in the order in which a report shows them; this module runs no parser.
+Counts and arguments as values, in the order of the report; this module runs no parser.
 """
 
 import re
@@ -36,12 +36,12 @@ class Chapter(NamedTuple):
 
     @property
     def accepted(self) -> int:
-        """How many cases httpsock takes whole."""
+        """How many cases httpsock accepts whole."""
         return len(self.cases) - self.refused
 
     @property
     def arguments(self) -> dict[str, list[Case]]:
-        """The cases in which h11 differs, by the argument why."""
+        """The cases in which h11 differs, by their reason."""
         found: dict[str, list[Case]] = {}
         for case in self.cases:
             if case.why is not None:
@@ -72,7 +72,7 @@ def load_chapters() -> list[Chapter]:
 
 
 def _order(chapter: str) -> tuple[int, int, int, str]:
-    """Return what chapters are sorted by: HTTP/1.1, HTTP, other RFCs, the rest."""
+    """Return a sort key for chapters: HTTP/1.1, HTTP, other RFCs, the rest."""
     match = SECTION.match(chapter)
     if match is None:
         return (3, 0, 0, chapter)
@@ -81,7 +81,7 @@ def _order(chapter: str) -> tuple[int, int, int, str]:
 
 
 def load_excuses() -> dict[str, list[Case]]:
-    """Return the cases that h11 takes whole and may refuse in parts, by the argument why."""
+    """Return the cases that h11 accepts whole and may refuse in parts, by their reason."""
     found: dict[str, list[Case]] = {}
     for case in load_cases():
         if case.h11_in_parts is not None:
@@ -90,7 +90,7 @@ def load_excuses() -> dict[str, list[Case]]:
 
 
 def load_coverages() -> list[Coverage]:
-    """Return for each requirement what tries it."""
+    """Return the coverage of each requirement."""
     return cover(load_cases(), load_checks())
 
 
@@ -110,7 +110,7 @@ def describe(verdict: Verdict, *, has_status: bool) -> str:
 
 
 def show(octets: bytes, maximum: int = 400) -> str:
-    """Return *octets* for a person to read, a line for each of theirs, at most *maximum* of them."""
+    """Return *octets* as readable text, line by line, at most *maximum* of them."""
     shown = "".join(
         chr(octet) if 0x20 <= octet < 0x7F and octet != 0x5C else _escape(octet) for octet in octets[:maximum]
     )

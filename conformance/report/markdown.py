@@ -22,7 +22,7 @@ END = "<!-- /conformance -->"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write what *argv* asks for, and return the exit code."""
+    """Write the reports that *argv* names; return the exit code."""
     options = _parse_options(argv)
     if options.html is None and options.markdown is None and options.readme is None:
         options.html, options.markdown = Path("conformance.html"), Path("conformance.md")
@@ -55,7 +55,7 @@ def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def with_summary(text: str) -> str:
-    """Return *text* with the short form between its markers. Raises ValueError if it has not one pair of them."""
+    """Return *text* with the short form between its markers. Raises ValueError unless it has one pair of markers."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"there is not one {BEGIN} with one {END} behind it")
     before, _, rest = text.partition(BEGIN)

@@ -1,4 +1,4 @@
-"""The table of requirements is whole, and each of them is tried: kept by something, and broken by something."""
+"""The table of requirements is whole, and cases or checks try each one: some keep it, some break it."""
 
 import io
 import re
@@ -22,7 +22,7 @@ def test_the_requirements_are_numbered_without_a_gap() -> None:
 
 
 def test_a_requirement_says_where_and_how_strongly_something_is_asked() -> None:
-    """One sentence, one level, one section of a chapter that has a title."""
+    """It has one sentence, one level, and one section of a chapter with a title."""
     wrong = []
     for requirement in REQUIREMENTS.values():
         sentences = (requirement.says, requirement.untestable, requirement.one_sided)
@@ -37,7 +37,7 @@ def test_a_requirement_says_where_and_how_strongly_something_is_asked() -> None:
 
 
 def test_no_two_requirements_say_the_same() -> None:
-    """Each is one of its own."""
+    """No sentence stands twice."""
     assert len({requirement.says for requirement in REQUIREMENTS.values()}) == len(REQUIREMENTS)
 
 
@@ -47,7 +47,7 @@ def test_each_requirement_is_kept_and_broken_by_something() -> None:
 
 
 def test_the_reasons_for_a_gap_are_those_that_are_needed() -> None:
-    """A reason that is no longer needed is noticed."""
+    """The test detects a reason that is no longer needed."""
     needless = [
         covered.requirement.id
         for covered in COVERAGES
@@ -102,7 +102,7 @@ def test_a_requirement_is_covered_if_it_is_kept_and_broken(
 
 
 def test_what_only_a_server_can_break_needs_no_case_that_breaks_it() -> None:
-    """The table says of R081 why it is one-sided."""
+    """The table gives the reason why R081 is one-sided."""
     kept = cover([_case("R081", None)], [])
     assert next(each for each in kept if each.requirement.id == "R081").gap is None
 
@@ -119,7 +119,7 @@ def test_the_coverage_is_printed_by_chapter() -> None:
 
 
 def test_a_gap_is_named_and_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command exits with 1 when something is not tried."""
+    """The command exits with 1 if a requirement is not tried."""
     monkeypatch.setattr(coverage, "load_cases", lambda: ())
     monkeypatch.setattr(coverage, "load_checks", list)
     assert coverage.main([]) == 1

@@ -1,4 +1,4 @@
-"""The report: it agrees with the tables, links to its sources, and README quotes it up to date."""
+"""The report: it agrees with the tables and links to its sources; README quotes the current one."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -50,13 +50,13 @@ def test_the_page_needs_nothing_else() -> None:
 
 
 def test_the_page_is_light_and_dark() -> None:
-    """As the reader's system is."""
+    """It follows the reader's system."""
     assert "color-scheme: light dark" in render_page()
     assert "@media (prefers-color-scheme: dark)" in render_page()
 
 
 def test_each_link_leads_to_a_section_or_to_a_place_on_the_page() -> None:
-    """The argument can be read where it was made."""
+    """The reader can follow each reason to its source."""
     html = page()
     places = [element.attrib["id"] for element in html.iter() if "id" in element.attrib]
     assert len(places) == len(set(places))
@@ -180,7 +180,7 @@ def test_the_command_renews_the_summary_and_leaves_the_rest(tmp_path: Path) -> N
 def test_a_readme_without_its_markers_is_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    """Exit code 2, and a sentence that says what is missing."""
+    """Exit code 2, and a sentence that names the missing marker."""
     readme = tmp_path / "README.md"
     readme.write_text(text, encoding="utf-8")
     assert report.main(["--readme", str(readme)]) == 2
@@ -189,7 +189,7 @@ def test_a_readme_without_its_markers_is_left_alone(
 
 
 def test_the_summary_has_the_figures_of_each_chapter() -> None:
-    """And lines that an editor can show."""
+    """Its lines are short enough for an editor."""
     summary = render_summary()
     assert f"{len(load_cases())} cases" in summary
     assert all(len(line) <= 120 for line in summary.splitlines())
@@ -198,7 +198,7 @@ def test_the_summary_has_the_figures_of_each_chapter() -> None:
 
 
 def test_the_command_writes_both_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Into the current folder, unless it is told where."""
+    """Into the current folder by default."""
     monkeypatch.chdir(tmp_path)
     assert report.main([]) == 0
     assert report.main(["--html", "a.html", "--markdown", "a.md"]) == 0

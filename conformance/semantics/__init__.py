@@ -1,4 +1,4 @@
-"""The static semantics: 571 checks of the responses that a server for files owes its clients (R082 to R148).
+"""The static semantics: 571 checks of the responses of a server for files (R082 to R148).
 
 session           the requests of one check, and the helpers that checks share
 messages, fields, conditions, ranges, paths   the checks, by subject

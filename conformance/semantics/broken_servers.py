@@ -1,4 +1,4 @@
-"""Broken servers: for each check of the static semantics there is one that the check must catch.
+"""Broken servers: for each check of the static semantics, one server that the check must catch.
 
 A behaviour is a function from one request to the octets of a response. Most answer a plain GET of an existing file
 correctly, since a check sends one to find out whether it applies.
@@ -15,7 +15,7 @@ from conformance.live.site import DIGITS, MODIFIED, OUTSIDE_MARK, SPARSE_OCTETS
 
 Behaviour = Callable[[bytes], bytes]
 
-# Content that must not be in a response, next to the known file.
+# The known file, and content that must not be in a response.
 _LEAKS = DIGITS + OUTSIDE_MARK + b"nobody shall read this <script>alert <b>bold secret-one no percent sign\n"
 _TRUE_FIELDS = {
     "ETag": '"tag"',
@@ -51,7 +51,7 @@ def _now() -> str:
 
 
 def answer_always(status: int, request: bytes) -> bytes:
-    """Return the same for all requests, with everything that does not belong there."""
+    """Return the same response to every request, with all that does not belong in it."""
     return respond(status, _LEAKS, **_FALSE_FIELDS)
 
 
@@ -61,7 +61,7 @@ def answer_the_file(request: bytes) -> bytes:
 
 
 def answer_plain(behaviour: Behaviour, root: Path, request: bytes) -> bytes:
-    """Return the truth where a file is asked for without conditions, else what *behaviour* says."""
+    """Return the right answer to an unconditional request for a file, else that of *behaviour*."""
     line, *fields = request.partition(b"\r\n\r\n")[0].split(b"\r\n")
     method, target, _ = line.decode("latin-1").split(" ", 2) if line.count(b" ") >= 2 else ("", "", "")
     names = {field.partition(b":")[0] for field in fields}
@@ -95,7 +95,7 @@ def answer_conditions_first(request: bytes) -> bytes:
 
 
 def answer_a_large_file(request: bytes) -> bytes:
-    """Return ranges of ten bytes truly, and wrong ones of a file of 5 GiB."""
+    """Return right ranges of the ten bytes, and wrong ones of the file of 5 GiB."""
     if request.startswith(b"HEAD"):
         return b"HTTP/1.1 200 Broken\r\nContent-Length: %d\r\n\r\n" % SPARSE_OCTETS
     if b"/digits.txt" in request:
@@ -104,14 +104,14 @@ def answer_a_large_file(request: bytes) -> bytes:
 
 
 def answer_one_form_of_date(request: bytes) -> bytes:
-    """Return what conditions ask for, if their date has the preferred form, else the file."""
+    """Evaluate conditions whose date has the preferred form; return the file for the others."""
     if f"If-Modified-Since: {_TRUE_FIELDS['Last-Modified']}".encode() in request:
         return respond(304)
     return respond(412) if b"If-Unmodified-Since: Sun, 06 Nov 1994" in request else answer_the_file(request)
 
 
 def answer_without_length(request: bytes) -> bytes:
-    """Return the file, which only the close of the connection ends, and no validators."""
+    """Return the file without validators and length: the close of the connection ends it."""
     return b"HTTP/1.1 200 Broken\r\n\r\n" + DIGITS
 
 
@@ -150,12 +150,12 @@ def behaviours(root: Path) -> dict[str, Behaviour]:
 
 
 class Handler(socketserver.BaseRequestHandler):
-    """Answers each request of one connection with the server's behaviour, also behind one that asks to close."""
+    """Answers each request of a connection with the server's behaviour, even after one that asks to close."""
 
     server: "BrokenServer"
 
     def handle(self) -> None:
-        """Answer all that has come, and close if one of the requests asked for it."""
+        """Answer all requests that have arrived, and close if one of them asks for it."""
         self.request.settimeout(0.05)
         received, is_last = b"", False
         try:
@@ -166,7 +166,7 @@ class Handler(socketserver.BaseRequestHandler):
                     self.request.sendall(self.server.behaviour(head + b"\r\n\r\n"))
                     is_last |= b"\nconnection: close" in head.lower()
         except OSError:
-            # Silent for long enough, or gone: the next connection waits.
+            # The client is silent or gone, and the next connection waits.
             pass
 
 
@@ -183,5 +183,5 @@ class BrokenServer(socketserver.ThreadingTCPServer):
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where it listens."""
+        """The address at which it listens."""
         return "127.0.0.1", int(self.server_address[1])

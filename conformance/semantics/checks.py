@@ -5,7 +5,7 @@
     for check in CHECKS:
         fault = check.run(session)    None if what check.name says holds, else a sentence on what is wrong
 
-A check raises InapplicableError, with a sentence, where the RFC leaves the server a choice and it has chosen not to;
+A check raises InapplicableError, with a sentence, where the RFC makes a feature optional and the server lacks it;
 that is no failure. MUST and SHOULD are the RFC's; SECURITY and POLICY are ours.
 """
 

@@ -179,13 +179,13 @@ _add("HEAD with If-Match that fails gives 412", "R121", "MUST", [f"If-Match: {_O
 
 
 def _date_form(session: Session, name: str, value: str, preferred: str, status: int) -> str | None:
-    """Return a fault unless *value* is understood as the same date in the *preferred* form is."""
+    """Return a fault unless *value* has the same effect as that date in the *preferred* form."""
     if _status_with(session, [f"{name}: {preferred}"], [status]):
         raise InapplicableError(f"the server does not evaluate {name}")
     return _status_with(session, [f"{name}: {value}"], [status])
 
 
-# For If-Unmodified-Since a date that fails, since a form not understood would be ignored.
+# For If-Unmodified-Since a date that fails, since a server ignores a form that it does not know.
 for _name, _value, _preferred, _status in (
     ("If-Modified-Since", "{date850}", "{date}", 304),
     ("If-Modified-Since", "{date-asctime}", "{date}", 304),
@@ -222,7 +222,7 @@ for _field in (
 
 
 def _not_modified(session: Session, path: str = _PATH) -> tuple[Response, Response]:
-    """Return a 200 response and the 304 to the same."""
+    """Return a 200 and the 304 for the same resource."""
     full = session.whole(path)
     tag, date = field(full, "etag"), field(full, "last-modified")
     response = session.one(get(path, f"If-None-Match: {tag}" if tag else f"If-Modified-Since: {date or _LONG_AGO}"))

@@ -1,4 +1,4 @@
-"""Checks on what each response says of itself: RFC 9110 §6, §8, §9.3.2, §10.2.4, §12.5, §15; RFC 9112 §6."""
+"""Checks on the fields and framing of each response: RFC 9110 §6, §8, §9.3.2, §10.2.4, §12.5, §15; RFC 9112 §6."""
 
 import gzip
 import re
@@ -53,7 +53,7 @@ def _date(session: Session, asked: bytes) -> str | None:
 
 
 def _well_formed(session: Session, asked: bytes) -> str | None:
-    """Return what our reader and h11's would not have in the response to *asked*."""
+    """Return the faults of form in the response to *asked*."""
     response = session.one(asked)
     names = [name for name, _ in response.fields]
     twice = sorted({name.decode() for name in _SINGLETONS if names.count(name) > 1})
@@ -67,7 +67,7 @@ def _well_formed(session: Session, asked: bytes) -> str | None:
 
 
 def _delimited(session: Session, asked: bytes) -> str | None:
-    """Return a fault unless the response to *asked* has an end without a close."""
+    """Return a fault if only a close ends the response to *asked*."""
     response = session.one(asked)
     if response.status in {204, 304}:
         raise InapplicableError(f"a {response.status} to this has no content")
@@ -95,7 +95,7 @@ def _head_and_get(session: Session, target: str, fields: list[str]) -> tuple[Res
 
 def _head_fields(session: Session, target: str, fields: list[str]) -> str | None:
     head, full = _head_and_get(session, target, fields)
-    # RFC 9110 §9.3.2: HEAD may leave out what is determined only while the content is generated, as a listing is.
+    # RFC 9110 §9.3.2: HEAD may leave out fields that only generating the content determines, as for a listing.
     generated = {b"etag"} if target == "/listing/" and not field(head, "etag") else set()
     missing = [
         name.decode("latin-1")

@@ -209,7 +209,7 @@ def _head(session: Session) -> str | None:
 
 
 def _is_not_get(session: Session, method: str) -> str | None:
-    """Return a fault if *method* is answered as GET is, by a server that knows methods from each other."""
+    """Return a fault if a server that distinguishes methods answers *method* like GET."""
     response = session.one(request(method, "/digits.txt"))
     if response.status < 400 and session.one(request("X-NONE", "/digits.txt")).status < 400:
         raise InapplicableError("the server takes any method at all for one that gets the file")
@@ -284,7 +284,7 @@ def _connect(session: Session) -> str | None:
 @CHECKS.check("Idle, stalled and half-open connections do not keep others waiting", "R093", "SECURITY")
 def _others_do_not_wait(session: Session) -> str | None:
     with contextlib.ExitStack() as stack:
-        # Few enough for the backlog of a server that accepts them one by one.
+        # Few enough for the accept queue of a server that accepts them one by one.
         for octets in (b"", b"GET /dig", request("POST", "/", content=b"x")[:-1], get("/big.bin")):
             connected = stack.enter_context(socket.create_connection(session.address, timeout=session.seconds))
             connected.sendall(octets)
@@ -297,7 +297,7 @@ def _others_do_not_wait(session: Session) -> str | None:
 def _reset(session: Session) -> str | None:
     for _ in range(5):
         with socket.create_connection(session.address, timeout=session.seconds) as connected:
-            # To close with a lingering time of zero resets the connection.
+            # With a linger time of zero, close() resets the connection.
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connected.sendall(get("/big.bin"))
     return unless(session.one(get("/digits.txt")).content == DIGITS, "another client gets no answer, or a wrong one")

@@ -1,4 +1,4 @@
-"""Checks on paths and what they name: RFC 3986 §2, RFC 9110 §4.2.3, §15.4 and §17.3, and the policy on odd files."""
+"""Checks on paths and their files: RFC 3986 §2, RFC 9110 §4.2.3, §15.4 and §17.3, and the policy on odd files."""
 
 import re
 from functools import partial
@@ -111,7 +111,7 @@ for _target in ("/digits.txt?", "/digits.txt?a=b", "/digits.txt?/../letters.txt"
 
 
 def _is_not(session: Session, target: str, content: bytes) -> str | None:
-    """Return a fault if *target* gives *content*, which is another resource's."""
+    """Return a fault if *target* gives *content*, which belongs to another resource."""
     session.whole("/digits.txt")
     response = session.one(get(target))
     return unless(response.content != content, "the file is served under a name that is not its own") or unless(
@@ -134,7 +134,7 @@ CHECKS.add("An escaped ? begins no query", "R141", "POLICY", partial(_is_not, ta
 
 
 def _is_equivalent(session: Session, target: str, canonical: str) -> str | None:
-    """Return a fault unless *target* gives what *canonical* gives, or redirects there."""
+    """Return a fault unless *target* gives the content of *canonical*, or redirects there."""
     known = session.whole(canonical)
     response = session.one(get(target))
     if 300 <= response.status < 400:
@@ -156,7 +156,7 @@ for _target in (
     CHECKS.add(
         f"{_target} is /digits.txt", "R146", "SHOULD", partial(_is_equivalent, target=_target, canonical="/digits.txt")
     )
-# Only custom covers empty segments and escaped slashes: most servers for folders take them so.
+# No RFC covers empty segments and escaped slashes; most servers for folders treat them like this.
 for _target in (
     "//digits.txt",
     "///digits.txt",
@@ -171,7 +171,7 @@ for _target in ("/folder/.", "/folder/../folder/", "/folder/%2e/"):
     CHECKS.add(
         f"{_target} is /folder/", "R146", "SHOULD", partial(_is_equivalent, target=_target, canonical="/folder/")
     )
-# RFC 3986 §5.2.4 keeps such a path at the root, and whether a server does or refuses it is its choice.
+# RFC 3986 §5.2.4 keeps such a path at the root; a server may do so or refuse it.
 for _target in ("/..", "/../digits.txt", "/%2e%2e/digits.txt", "/folder/../../digits.txt", "/..%2fdigits.txt"):
 
     def _stays_in_root(session: Session, target: str = _target) -> str | None:
@@ -185,7 +185,7 @@ for _target in ("/..", "/../digits.txt", "/%2e%2e/digits.txt", "/folder/../../di
 def _location_fault(response: Response) -> str | None:
     """Return a fault if *response* sends the client to another host."""
     location = field(response, "location")
-    # Browsers read these as the start of a host: RFC 3986 §4.2, and "\" for "/" as they have it.
+    # Browsers read these as the start of a host: RFC 3986 §4.2, and they take "\" for "/".
     has_host = re.match(r"[\s\x00-\x20]*([A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2,}([^/\\?#]*)", location)
     is_here = not has_host or has_host[2].partition(":")[0] in {"localhost", "127.0.0.1", "[", "[::1]"}
     return unless(is_here, f"Location is {location}")

@@ -65,7 +65,7 @@ def _part(part: bytes) -> tuple[int, int, bytes]:
 
 
 def _range(content_range: str, octets: bytes) -> tuple[int, int, bytes]:
-    """Return the range that *content_range* says *octets* are."""
+    """Return the range of *octets* by *content_range*."""
     numbers = _CONTENT_RANGE.fullmatch(content_range)
     if not numbers:
         raise ValueError(f"a 206 with Content-Range {content_range!r}")
@@ -76,7 +76,7 @@ def _range(content_range: str, octets: bytes) -> tuple[int, int, bytes]:
 
 
 def _fault(response: Response, whole: bytes) -> str | None:
-    """Return what is wrong with *response* if it is a 206 whose octets are not those of *whole* where it says."""
+    """Return a fault if *response* is a 206 whose octets differ from those of *whole* at its positions."""
     if response.status != 206:
         return None
     try:
@@ -230,7 +230,7 @@ for _field in ("Date", "ETag", "Content-Type", "Cache-Control", "Expires", "Vary
 
 
 def _several(session: Session, value: str) -> str | None:
-    """Return a fault unless *value* is understood, and each part has the octets that it says."""
+    """Return a fault unless *value* is understood, and each part has the octets of its range."""
     response = _ask(session, value)
     return expect(response, 200, 206) or _fault(response, DIGITS)
 

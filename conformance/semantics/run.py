@@ -13,9 +13,9 @@ from .session import Check, InapplicableError, Session
 
 
 def check_semantics(target: Target, only: str | None = None) -> list[Result]:
-    """Return what each check of the static semantics that matches *only* says of *target*.
+    """Return the result of each check of the static semantics that matches *only*, for *target*.
 
-    All are skipped for another folder than the known one.
+    All are skipped if *target* serves another folder than the known one.
     """
     checks = [check_ for check_ in CHECKS if matches(check_.name, check_.requirement, only)]
     if target.is_gone:
@@ -44,7 +44,7 @@ def _attempt(target: Target, check_: Check) -> Attempt:
     except InapplicableError as reason:
         outcome, why = Outcome.SKIPPED, str(reason)
     except Exception as error:
-        # The checks read what may be anything. That they can't is for their author to mend, and no reason to stop.
+        # A response may be anything. If a check fails to read one, its author must mend the check; the run goes on.
         why = f"the check cannot read the response ({type(error).__name__}: {error})"
     if outcome is Outcome.FAILED and time.monotonic() > target.deadline:
         outcome, why = Outcome.SKIPPED, NO_TIME

@@ -1,7 +1,7 @@
 """The parts of the static-semantics checks: a Check, its Session with a server, and its verdict.
 
-A check returns None if its name holds, else a sentence that names the fault. It raises InapplicableError where
-the server has chosen, as the RFC lets it, not to do the thing at all: no ranges, no entity-tags, another folder.
+A check returns None if its name is true, else a sentence that names the fault. It raises InapplicableError where
+the server lacks an optional feature: ranges, entity-tags; or if it serves another folder.
 """
 
 import functools
@@ -23,16 +23,16 @@ _IMF_FIXDATE = re.compile(
 
 
 _MIN_SECONDS = 0.05
-# More than twice what the largest file has.
+# More than twice the largest file.
 _MAX_OCTETS = 8 * 1024 * 1024
 
 
 class InapplicableError(Exception):
-    """The check does not apply: the server need not do this, and does not. Says what it does not do."""
+    """The check does not apply: the server lacks this optional feature. The message names it."""
 
 
 class FaultError(Exception):
-    """A check cannot go on, and says what is wrong."""
+    """A check cannot go on; the message names the fault."""
 
 
 class Session:
@@ -88,7 +88,7 @@ _ENDED: Mapping[str, str] = {
 
 
 class Check(NamedTuple):
-    """One check: a sentence, the requirement it tries and its level, and the session that finds out."""
+    """One check: a sentence, its requirement and level, and the function that tries it in a session."""
 
     name: str
     requirement: str
@@ -116,7 +116,7 @@ class Chapter(list[Check]):
 
 
 def _verdict(run: Callable[[Session], str | None], session: Session) -> str | None:
-    """Return what *run* says is wrong, also where it could not go on."""
+    """Return the fault that *run* finds, or that stopped it."""
     try:
         return run(session)
     except FaultError as fault:
@@ -139,7 +139,7 @@ def expect(response: Response, *statuses: int, whether: str = "") -> str | None:
 
 
 def request(method: str, target: str, *fields: str, content: bytes | None = None, version: str = "HTTP/1.1") -> bytes:
-    """Return a request with *fields*, written "Name: value"; one for each character up to U+00FF is one octet."""
+    """Return a request with *fields*, written "Name: value"; each character up to U+00FF stands for one octet."""
     lines = [f"{method} {target} {version}", "Host: localhost", *fields]
     if content is not None:
         lines.append(f"Content-Length: {len(content)}")
@@ -190,7 +190,7 @@ def last_modified_date(session: Session) -> datetime:
 
 
 def _closing(octets: bytes) -> bytes:
-    """Return the request *octets* with Connection: close, unless it says something on that already."""
+    """Return the request *octets* with Connection: close, unless it has a Connection field."""
     head, end_of_head, content = octets.partition(b"\r\n\r\n")
     if b"\nconnection:" in head.lower():
         return octets

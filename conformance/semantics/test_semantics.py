@@ -18,10 +18,10 @@ from .checks import CHAPTERS, CHECKS, Check, is_served, site
 from .ranges import ranges_of
 from .session import InapplicableError, Session
 
-# How many checks may not apply to httpsock, because it leaves out an optional feature.
+# The number of checks that do not apply to httpsock, because it lacks an optional feature.
 _NOT_DONE_BY_HTTPSOCK = 15
 
-# These ask for any response at all.
+# These fail only without any response.
 _CAUGHT_BY_SILENCE = {
     "The answer to a request whose content is refused can be read",
     "A connection whose client has ended its side is closed after the answer",
@@ -44,7 +44,7 @@ def address(root: Path) -> Iterator[tuple[str, int]]:
 
 
 def test_each_check_holds_of_httpsock_and_most_apply(address: tuple[str, int]) -> None:
-    """A check does not apply where httpsock has chosen otherwise, as it may."""
+    """A check does not apply where httpsock lacks an optional feature."""
     faults: dict[str, str] = {}
     inapplicable = []
     for check in CHECKS:
@@ -65,7 +65,7 @@ def test_every_check_is_a_sentence_of_its_own() -> None:
 
 
 def test_every_check_says_what_it_tries() -> None:
-    """The requirement, and how binding it is."""
+    """The requirement, and its level."""
     for check in CHECKS:
         assert re.fullmatch(r"R(041|08[2-9]|09[0-9]|1[0-3][0-9]|14[0-8])", check.requirement), check.name
         assert check.level in {"MUST", "SHOULD", "SECURITY", "POLICY"}, check.name
@@ -148,5 +148,5 @@ def _catches(check: Check, session: Session) -> bool:
         fault = check.run(session)
     except InapplicableError:
         return False
-    # A missing response proves little: any check would see it.
+    # A missing response proves little: every check would notice it.
     return fault is not None and not fault.startswith("no response")
