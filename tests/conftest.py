@@ -13,7 +13,7 @@ import pytest
 
 import httpsock
 from tests.support import PATIENCE_SECONDS
-from tests.support.folder import ALPHABET, HELLO, LARGE, LONG_AGO
+from tests.support.folder import ALPHABET, FILM_OCTETS, HELLO, LARGE, LONG_AGO
 from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
 
 
@@ -38,6 +38,14 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     for file in root.rglob("*"):
         os.utime(file, (LONG_AGO, LONG_AGO))
     return root
+
+
+@pytest.fixture
+def film(folder: pathlib.Path) -> str:
+    """The path of a long file that takes no space on the disk."""
+    with (folder / "film.webm").open("wb") as file:
+        file.truncate(FILM_OCTETS)
+    return "/film.webm"
 
 
 @pytest.fixture

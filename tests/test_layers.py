@@ -104,6 +104,7 @@ def imports_from_elsewhere(module: str) -> set[str]:
 
 
 def files_of(wing: str) -> list[str]:
+    """Return the modules of *wing*."""
     return [name for name in SOURCES if name.split(".")[0] == wing]
 
 

@@ -41,6 +41,7 @@ OF_DISCOVERY = (PACKAGE / "discovery" / "README.md").read_text(encoding="utf-8")
 
 
 def code_blocks(language: str, text: str = README) -> list[str]:
+    """Return the code blocks of *language* in *text*."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 

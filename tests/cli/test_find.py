@@ -23,6 +23,7 @@ Captured = pytest.CaptureFixture[str]
 
 
 def run_find(port: int, *arguments: str) -> int:
+    """Run ``httpsock find`` for one second, for the devices at *port*; return its exit code."""
     return main(["find", "--to", f"{TO}:{port}", "--seconds", "1", *arguments])
 
 

@@ -26,6 +26,7 @@ Captured = pytest.CaptureFixture[bytes]
 
 
 def run_get(*arguments: str) -> int:
+    """Run ``httpsock get``; return its exit code."""
     return main(["get", *arguments])
 
 
@@ -216,6 +217,7 @@ def test_an_invalid_argument_gives_exit_code_2(arguments: list[str], reason: str
 
 
 def fails(captured: Captured, url: str, code: int, sentence: str, *arguments: str) -> None:
+    """Assert that the download of *url* ends with *code* and an error message of one *sentence*."""
     assert run_get(*arguments, url) == code
     assert said(captured)[1] == f"httpsock get: {url}: {sentence}\n"
 
@@ -329,6 +331,7 @@ def test_a_timeout_gives_exit_code_28(capfdbinary: Captured) -> None:
 
 
 def receive_head_twice(connected: socket.socket) -> None:
+    """Receive a request, and wait for another one instead of answering."""
     receive_head(connected)
     receive_head(connected)
 

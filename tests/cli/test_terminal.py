@@ -14,6 +14,7 @@ from tests.support.rows import each_row
 
 
 def shown(*pieces: bytes) -> str:
+    """Return the text that a terminal receives for *pieces* of content."""
     stream = io.StringIO(newline="")
     text = TerminalText(stream)
     for piece in pieces:

@@ -298,6 +298,7 @@ def test_a_trace_shows_all_octets_but_secrets() -> None:
 
 
 def redirect(location: str, status: str = "302 Found", content: bytes = b"moved") -> bytes:
+    """Return a redirect to *location*."""
     return ok(content, f"Location: {location}", status=status)
 
 

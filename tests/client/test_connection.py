@@ -27,6 +27,7 @@ BRIEFLY = 0.05
 
 
 def soon() -> float:
+    """Return a deadline that no passing test reaches."""
     return time.monotonic() + PATIENCE_SECONDS
 
 
@@ -50,6 +51,7 @@ def test_an_impossible_name_has_no_address() -> None:
 
 @contextlib.contextmanager
 def listening(backlog: int = 8) -> Iterator[socket.socket]:
+    """Yield a listening socket."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(backlog)
@@ -154,6 +156,7 @@ class Pair:
 
 @contextlib.contextmanager
 def paired(timeouts: ClientTimeouts | None = None, *, tells: bool = True) -> Iterator[Pair]:
+    """Yield a client's connection and the socket of its server."""
     pair = Pair(timeouts or ClientTimeouts(), tells=tells)
     with contextlib.closing(pair):
         yield pair
@@ -284,17 +287,20 @@ def test_the_whole_exchange_ends_at_its_deadline() -> None:
 
 
 def tcp(url: str, timeouts: ClientTimeouts | None = None) -> ClientConnection:
+    """Return a client's connection to *url*."""
     port = int(url.removesuffix("/").rpartition(":")[2])
     connected = connect([(V4, ("127.0.0.1", port))], soon())
     return ClientConnection(connected, ResponseLimits(), timeouts or ClientTimeouts())
 
 
 def send_and_receive(client: ClientConnection, content: bytes) -> None:
+    """Send a POST with *content*, and receive the head of the response."""
     client.send("POST", REQUEST, content, FOREVER)
     client.receive_head()
 
 
 def receive_exactly(connected: socket.socket, octets: int) -> None:
+    """Receive this many *octets*, and drop them."""
     while octets:
         octets -= len(connected.recv(min(octets, 1 << 20)))
 

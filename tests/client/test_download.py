@@ -82,6 +82,7 @@ def note_with(**said: object) -> str:
 
 
 def names(folder: pathlib.Path) -> list[str]:
+    """Return the names of the files in *folder*."""
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -355,33 +356,40 @@ def test_a_part_that_grew_meanwhile_is_not_written_to(tmp_path: pathlib.Path) ->
 
 
 def a_pipe(path: pathlib.Path) -> None:
+    """Make a pipe."""
     os.mkfifo(path)
 
 
 def a_socket(path: pathlib.Path) -> None:
+    """Make a socket."""
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(path))
 
 
 def a_link(path: pathlib.Path) -> None:
+    """Make a symlink to a valid note."""
     (path.parent / "elsewhere").write_text(note_with())
     path.symlink_to("elsewhere")
 
 
 def a_link_to_a_device(path: pathlib.Path) -> None:
+    """Make a symlink to a device that can be read without end."""
     path.symlink_to("/dev/zero")
 
 
 def a_second_name(path: pathlib.Path) -> None:
+    """Make a hard link to a valid note."""
     (path.parent / "elsewhere").write_text(note_with())
     os.link(path.parent / "elsewhere", path)
 
 
 def too_much(path: pathlib.Path) -> None:
+    """Write a note that is too long."""
     path.write_text(note_with() + " " * 65536)
 
 
 def brackets(path: pathlib.Path) -> None:
+    """Write JSON that is nested too deeply."""
     path.write_text("[" * 100_000)
 
 

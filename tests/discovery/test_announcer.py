@@ -37,6 +37,7 @@ SEARCH = b'M-SEARCH * HTTP/1.1\r\nMAN: "ssdp:discover"\r\nST: %b\r\n\r\n'
 
 @pytest.fixture
 def announcing(tmp_path: pathlib.Path) -> Iterator[Announcer]:
+    """An announcer on loopback, whose folder has a name that XML must escape."""
     with Announcer(str(tmp_path / "my & folder"), ["127.0.0.1"], 8000, group_port=0) as running:
         yield running
 
@@ -55,6 +56,7 @@ def asking(*datagrams: bytes, port: int, host: str = "127.0.0.1", source: str = 
 
 
 def receive(connected: socket.socket, count: int) -> list[Datagram]:
+    """Return the next *count* datagrams, parsed."""
     return [parse_datagram(connected.recv(8192)) for _ in range(count)]
 
 

@@ -14,6 +14,7 @@ PEER = ("127.0.0.9", 5000)
 
 
 def granted(rate: RateLimit, now: float) -> bool:
+    """Return whether *rate* allows an answer *now*, and take it."""
     if rate.has_one(now):
         rate.take()
         return True
@@ -28,6 +29,7 @@ def test_a_rate_grants_so_many_at_once_and_so_many_a_second() -> None:
 
 
 def served(shares: Shares, neighbour: str, now: float) -> str:
+    """Return "granted" if *shares* allow *neighbour* an answer, or the reason for the refusal."""
     try:
         shares.grant(neighbour, now)
     except DatagramError as error:

@@ -48,6 +48,7 @@ TAGS = [
 
 
 def found(port: int, seconds: float = 0.3, trace: Told | None = None) -> list[tuple[str, Datagram]]:
+    """Return the answers to a search that the device at *port* gets."""
     return list(search("upnp:rootdevice", [(TO, port)], seconds, trace))
 
 
@@ -105,6 +106,7 @@ def test_a_search_as_it_is_traced() -> None:
 
 
 def device(location: str) -> Datagram:
+    """Return the answer of a device whose description is at *location*."""
     return parse_datagram(NAMELESS.replace(b"nowhere", location.encode()))
 
 
@@ -115,6 +117,7 @@ def test_a_link_local_url_gets_the_zone_of_the_answering_device() -> None:
 
 
 def identified(location: str, address: str = TO) -> FoundDevice:
+    """Return the device at *address* as its description at *location* names it."""
     with Client(redirects=0) as client:
         return identify(client, address, device(location))
 
@@ -306,6 +309,7 @@ def test_a_zone_that_a_device_gives_is_replaced_by_ours() -> None:
 
 
 def discovered(port: int, trace: Told | None = None) -> list[FoundDevice]:
+    """Return the devices that a search of the device at *port* finds, each with its description."""
     return list(discover(ROOT_DEVICE, [(TO, port)], 0.3, trace))
 
 
@@ -350,6 +354,7 @@ def test_a_datagram_may_be_lost_doubled_or_overtaken() -> None:
 
 
 def server_address(server: socket.socket) -> tuple[str, int]:
+    """Bind *server* to a free port; return its address."""
     server.bind((TO, 0))
     host, port = server.getsockname()
     return host, port

@@ -14,6 +14,7 @@ DEVICE = Device(IDENTITY, "http://192.0.2.1:8001/device.xml", "Linux/6 UPnP/2.0 
 
 
 def search(*fields: bytes, start: bytes = b"M-SEARCH * HTTP/1.1") -> bytes:
+    """Return a search with the field lines *fields*."""
     return b"\r\n".join([start, *fields, b"", b""])
 
 

@@ -50,6 +50,7 @@ def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
 
 
 def field_names(answer: Answer) -> list[str]:
+    """Return the sorted names of the fields of *answer*."""
     return sorted(name for name, _ in answer.fields)
 
 

@@ -72,14 +72,17 @@ def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> N
 
 
 def rewrite(file: pathlib.Path, octets: bytes) -> None:
+    """Write *octets* into *file*, which keeps its inode."""
     file.write_bytes(octets)
 
 
 def rewrite_and_set_back(file: pathlib.Path, octets: bytes) -> None:
+    """Write *octets* into *file*, and set its time of modification back."""
     make(file, octets)
 
 
 def replace(file: pathlib.Path, octets: bytes) -> None:
+    """Put another file with *octets* in the place of *file*."""
     make(file.with_name("new"), octets).replace(file)
 
 

@@ -26,6 +26,7 @@ SPELLED = ["/SECRET~1", "/secret%7e1/../SECRET~1", "/./SECRET%7E1", "/sub/SECRET
 
 
 def find(root: DocumentRoot, path: str) -> Found:
+    """Return what *path* names; read a listing to its end."""
     found = Tick(root, LATER, 0.0).find(path.encode(), None)
     if isinstance(found, Directory):
         list(found.entries)
@@ -182,6 +183,7 @@ def installed(name: str) -> str:
 
 
 def fill(folder: pathlib.Path) -> None:
+    """Make a hidden folder, and a file whose name has a short alias on FAT and NTFS."""
     (folder / ".git").mkdir()
     (folder / ".git" / "config").write_bytes(b"secret")
     (folder / "longfilename.text").write_bytes(b"plain")

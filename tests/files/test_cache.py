@@ -150,20 +150,24 @@ def test_many_threads_keep_no_more_than_the_capacity() -> None:
 
 
 def rewritten(file: pathlib.Path) -> None:
+    """Write as many octets as before."""
     file.write_bytes(b"HELLO")
 
 
 def lengthened(file: pathlib.Path) -> None:
+    """Write more octets than before."""
     file.write_bytes(b"Hello!")
 
 
 def set_back(file: pathlib.Path) -> None:
+    """Write as many octets as before, and set the time of modification back."""
     before = file.stat()
     file.write_bytes(b"HELLO")
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def replaced(file: pathlib.Path) -> None:
+    """Put another file of the same length and time in the place of *file*."""
     before = file.stat()
     other = file.with_name("other")
     other.write_bytes(b"HELLO")

@@ -116,6 +116,7 @@ def lowest_free_descriptor() -> int:
 
 @pytest.fixture(autouse=True)
 def every_descriptor_is_closed() -> Iterator[None]:
+    """Assert that each test leaves no descriptor open."""
     before = lowest_free_descriptor()
     yield
     assert lowest_free_descriptor() == before

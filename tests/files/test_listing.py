@@ -27,10 +27,12 @@ MODIFIED = 1_787_394_030.75
 
 
 def file(name: str, length: int = 1, modified: float = MODIFIED) -> Entry:
+    """Return the entry of a file."""
     return Entry(name, is_folder=False, length=length, modified=modified)
 
 
 def folder(name: str, length: int = 4096, modified: float = MODIFIED) -> Entry:
+    """Return the entry of a folder."""
     return Entry(name, is_folder=True, length=length, modified=modified)
 
 
@@ -85,10 +87,12 @@ class Page(HTMLParser):
 
 
 def octets_of(directory: Directory, query: bytes | None = None, media_type: str = "text/html") -> bytes:
+    """Return the listing of *directory* in *media_type*."""
     return b"".join(finish(render(directory, query, media_type)))
 
 
 def page_of(*entries: Entry, name: ResourceName = ROOT, query: bytes | None = None) -> Page:
+    """Return the HTML page that lists *entries*."""
     return Page(octets_of(Directory(name, list(entries), served="www"), query).decode())
 
 

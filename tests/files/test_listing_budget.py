@@ -110,6 +110,7 @@ def root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> DocumentRoo
 
 
 def begin(root: DocumentRoot, *field_lines: str, target: str = "/", network: str = "a") -> Steps[Response]:
+    """Return the steps of the response to a request from *network* for a listing."""
     responded = respond(parse_head(get(target, *field_lines), 100), Tick(root, 4e9, 0.0))
     assert not isinstance(responded, Response)
     return responded(network)
@@ -150,6 +151,7 @@ def test_an_abandoned_listing_holds_no_budget(root: DocumentRoot) -> None:
 
 @pytest.fixture
 def server(root: DocumentRoot, tmp_path: pathlib.Path) -> Iterator[httpsock.Server]:
+    """A server of the folder, whose short folder has 2,000 more names."""
     for number in range(2000):
         (tmp_path / "short" / f"{number:0240}").touch()
     with httpsock.Server(tmp_path, hosts=("127.0.0.1",), port=0) as running:
@@ -168,6 +170,7 @@ def asked(stack: ExitStack, port: int, source: str, target: str) -> socket.socke
 
 
 def status_of(client: socket.socket) -> int:
+    """Return the status of the next response."""
     return int(client.recv(12)[9:])
 
 

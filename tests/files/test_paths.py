@@ -214,6 +214,7 @@ def test_a_reference_leads_to_the_requested_file() -> None:
 
 
 def check_reference(path: bytes) -> None:
+    """Assert that the redirect and the links of a file's *path* lead to names that mean the same."""
     name = parse_path(path)
     if isinstance(name, Refusal) or name.is_folder:
         return
@@ -237,6 +238,7 @@ def test_references_in_a_folder_lead_into_it() -> None:
 
 
 def check_references_in_folder(path: bytes) -> None:
+    """Assert that the links of a listing at *path* lead to the names in that folder."""
     name = parse_path(path)
     if isinstance(name, Refusal) or not name.is_folder or broken_percent.search(path) or unencoded.search(path):
         return
@@ -254,6 +256,7 @@ def resolve_folder(base: str, reference: str) -> str:
 
 
 def _encoded(name: ResourceName) -> list[bytes]:
+    """Return the percent-encoded segments of *name*."""
     return [percent_encode(os.fsencode(segment)).encode() for segment in name.segments]
 
 

@@ -84,4 +84,5 @@ PLAIN = Request(get_root(), b"GET / HTTP/1.1", "GET", ROOT, 1, dict(HOST), 0, is
 
 
 def post(framing: bytes, content: bytes) -> bytes:
+    """Return a POST whose field lines are *framing*, with *content*."""
     return b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n" + content

@@ -30,6 +30,7 @@ class _Page(HTMLParser):
 
 
 def content_of(response: Response) -> bytes:
+    """Return the content of *response*."""
     return b"".join(part for part in response.content if isinstance(part, bytes))
 
 

@@ -11,6 +11,7 @@ from tests.support.rows import each_row
 
 
 def refusal_of_fields(fields: dict[bytes, bytes], minor_version: int = 1) -> Refusal:
+    """Return the refusal of a request with *fields*."""
     with pytest.raises(FramingError) as caught:
         parse_content_length(fields, minor_version)
     return request_error(caught.value).refusal

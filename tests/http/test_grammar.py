@@ -166,6 +166,7 @@ def is_ipv6(text: str) -> bool:
 
 
 def host_takes_ipv6(text: str) -> bool:
+    """Return whether the grammar of Host accepts *text* as an IPv6 address."""
     return takes(grammar.host, f"[{text}]".encode())
 
 

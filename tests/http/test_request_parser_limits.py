@@ -15,10 +15,12 @@ from tests.support.rows import each_row
 
 
 def request_line(length: int) -> bytes:
+    """Return a request line of *length* octets."""
     return b"GET /" + b"a" * (length - len(b"GET / HTTP/1.1")) + b" HTTP/1.1"
 
 
 def head(length: int, first: bytes = b"GET / HTTP/1.1") -> bytes:
+    """Return a head of *length* octets that starts with the line *first*."""
     start = first + b"\r\nHost: a\r\nB: "
     return start + b"c" * (length - len(start) - 4) + b"\r\n\r\n"
 

@@ -34,6 +34,7 @@ class Outcome(NamedTuple):
 def parse(
     pieces: Iterable[bytes], method: str = "GET", limits: ResponseLimits = LIMITS, *, ends: bool = False
 ) -> tuple[Outcome, list[ResponseHead], ResponseParser]:
+    """Return the outcome of a parser for *pieces*, the heads that it has read, and the parser."""
     parser = ResponseParser(limits)
     parser.expect(method)
     heads: list[ResponseHead] = []
@@ -74,11 +75,13 @@ def both_ways(octets: bytes, method: str = "GET", limits: ResponseLimits = LIMIT
 
 
 def head_of(octets: bytes) -> ResponseHead:
+    """Return the only head in *octets*."""
     (head,) = parse([octets])[1]
     return head
 
 
 def ok(*field_lines: bytes, content: bytes = b"", version: bytes = b"1.1") -> bytes:
+    """Return a response with *field_lines* and *content*."""
     return b"\r\n".join([b"HTTP/" + version + b" 200 OK", *field_lines, b"", b""]) + content
 
 

@@ -12,6 +12,7 @@ bounded = settings(derandomize=True, deadline=None, max_examples=200)
 
 
 def refusal_of_target(method: bytes, request_target: bytes) -> Refusal:
+    """Return the refusal of *request_target*."""
     with pytest.raises(RequestError) as caught:
         parse_target(method, request_target)
     return caught.value.refusal

@@ -28,6 +28,7 @@ CLOSE = "Connection: close"
 
 
 def ask(server: httpsock.Server, path: str, *field_lines: str, method: str = "GET") -> Answer:
+    """Return the answer to a request for *path*, on a connection of its own."""
     answer, rest = read_answer(talk(server.port, get(path, *field_lines, CLOSE, method=method)), method)
     assert rest == b""
     return answer
@@ -226,13 +227,6 @@ def test_a_reader_that_never_reads_is_given_up(folder: pathlib.Path) -> None:
 
 
 # --- How the kernel sees a download -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def film(folder: pathlib.Path) -> str:
-    with (folder / "film.webm").open("wb") as file:
-        file.truncate(64 * 1024 * 1024)
-    return "/film.webm"
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="Linux tells what the kernel knows")

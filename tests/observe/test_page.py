@@ -39,15 +39,15 @@ SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll("body *")]
 
 @pytest.fixture
 def browser(tmp_path: pathlib.Path) -> Iterator[Browser]:
+    """A browser whose console reports no error by the end of the test."""
     with Browser(tmp_path) as browser:
         yield browser
         assert browser.faults == [], "the page's policy blocks no resource, and no script fails"
 
 
 @pytest.fixture
-def server(folder: pathlib.Path) -> Iterator[httpsock.Server]:
-    with (folder / "film.webm").open("wb") as file:
-        file.truncate(64 * 1024 * 1024)
+def server(folder: pathlib.Path, film: str) -> Iterator[httpsock.Server]:
+    """An inspected server of the folder, with a long file."""
     with inspected(folder) as server:
         yield server
 
@@ -63,10 +63,12 @@ def watch(browser: Browser, server: httpsock.Server, width: int = 1280, scheme: 
 
 
 def text_of(selector: str) -> str:
+    """Return the script that gives the text of the element *selector*."""
     return f"document.querySelector({selector!r}).textContent"
 
 
 def row(listed: str, holding: str) -> str:
+    """Return the script that gives the row with the text *holding* in the list *listed*."""
     return f"[...document.querySelectorAll('#{listed} .row')].find((row) => row.textContent.includes({holding!r}))"
 
 

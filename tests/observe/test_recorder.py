@@ -21,16 +21,19 @@ def told(recorder: Recorder, last_event_id: bytes = b"") -> list[Message]:
 
 
 def names(recorder: Recorder) -> list[str]:
+    """Return the names of the recorded events."""
     return [message.data["event"] for message in told(recorder) if message.event == ""]
 
 
 def tell_some(recorder: Recorder, count: int) -> None:
+    """Record *count* events of one connection."""
     emit = recorder.tracer("127.0.0.1:5000")
     for number in range(count):
         emit("send", {"octets": number})
 
 
 def exchange(request_line: bytes, status: int = 200, seconds: float = 0.001) -> Exchange:
+    """Return an exchange for the log."""
     return Exchange(0.0, "127.0.0.1", request_line, status, 1, 1, seconds)
 
 

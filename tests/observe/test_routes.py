@@ -19,6 +19,7 @@ PAGE = (PACKAGE / "observe" / "page.html").read_text(encoding="utf-8")
 def request(
     *field_lines: str, target: str = "/.httpsock/", method: str = "GET", host: str = "localhost:8000"
 ) -> Request:
+    """Return a request for the inspector."""
     return parse_head(get(target, *field_lines, method=method, host=host), 100)
 
 

@@ -16,6 +16,7 @@ from tests.server.dialogue import MAX_CONTENT, TIMEOUTS, Begin, Dialogue
 
 @pytest.fixture
 def settings(folder: pathlib.Path) -> Settings:
+    """The settings of a server of the folder, with the limits that the tests know."""
     limits = Limits(content=ContentLimits(content=MAX_CONTENT))
     return Settings(DocumentRoot(folder), b"Server: httpsock\r\n", limits, TIMEOUTS)
 
@@ -35,4 +36,5 @@ def begin(settings: Settings) -> Iterator[Begin]:
 
 @pytest.fixture
 def dialogue(begin: Begin) -> Dialogue:
+    """A dialogue with the default settings."""
     return begin()

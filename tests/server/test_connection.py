@@ -154,6 +154,7 @@ PIPELINE = (
 
 
 def assert_answers_the_pipeline(dialogue: Dialogue) -> None:
+    """Assert that the answers to PIPELINE arrive, in order and complete."""
     answers = dialogue.answers("GET", "HEAD", "POST", "POST")
     assert [(answer.status, len(answer.content)) for answer in answers if answer.status == 200] == [
         (200, len(HELLO)),

@@ -46,6 +46,7 @@ class Peers:
 
 @pytest.fixture
 def peers(tmp_path: pathlib.Path) -> Iterator[Peers]:
+    """Connections of clients that the test chooses."""
     with ExitStack() as stack:
         yield Peers(tmp_path, stack)
 

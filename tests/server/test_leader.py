@@ -50,6 +50,7 @@ class SlowDisk:
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
+    """A disk that blocks some requests until the test releases them."""
     slow = SlowDisk(monkeypatch)
     yield slow
     slow.released.set()

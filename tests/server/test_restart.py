@@ -390,13 +390,11 @@ def test_if_the_new_process_ends_all_exit_with_its_code(serving: Start, processe
 
 @on_linux
 @in_each_form
-def test_if_the_new_process_ends_the_draining_one_stops(serving: Start, folder: pathlib.Path, processes: str) -> None:
-    with open(folder / "film.bin", "wb") as file:
-        file.truncate(FILM_OCTETS)
+def test_if_the_new_process_ends_the_draining_one_stops(serving: Start, film: str, processes: str) -> None:
     program = serving("--quiet", "--grace", "0", "--processes", processes)
     line(program)
     with connect(program.port) as client:
-        client.sendall(get("/film.bin"))
+        client.sendall(get(film))
         client.recv(1)
         os.kill(hand_over(program), signal.SIGTERM)
 
@@ -408,9 +406,7 @@ def test_if_the_new_process_ends_the_draining_one_stops(serving: Start, folder: 
 
 @on_linux
 @in_each_form
-def test_a_second_signal_ends_all_at_once(serving: Start, folder: pathlib.Path, processes: str) -> None:
-    with open(folder / "film.bin", "wb") as file:
-        file.truncate(FILM_OCTETS)
+def test_a_second_signal_ends_all_at_once(serving: Start, film: str, processes: str) -> None:
     # A process killed while it writes its coverage data writes half of it.
     program = serving("--quiet", "--grace", "3600", "--processes", processes, env=running(PACKAGE))
     line(program)
@@ -418,7 +414,7 @@ def test_a_second_signal_ends_all_at_once(serving: Start, folder: pathlib.Path, 
     # Without a connection the old process ends soon.
     assert eventually(lambda: children(program.process.pid) == [successor] and threads(program.process.pid) == 1)
     with connect(program.port) as client:
-        client.sendall(get("/film.bin"))
+        client.sendall(get(film))
         client.recv(1)
         program.process.terminate()
         assert eventually(lambda: is_refused(program.port))

@@ -26,6 +26,7 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def refused(name: str, octets: bytes, status: int = 400) -> object:
+    """Return a row of a table: *octets* are refused with *status*."""
     return pytest.param(octets, status, id=name)
 
 

@@ -5,6 +5,7 @@ from tests.support.rows import each_row
 
 
 def start() -> SendRate:
+    """Return a send rate that starts with 100 acknowledged bytes."""
     return SendRate(500.0, 60.0, now=1000.0, acknowledged=100)
 
 

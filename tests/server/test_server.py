@@ -30,6 +30,7 @@ Serve = Callable[..., Server]
 
 
 def system_has_ipv6() -> bool:
+    """Return whether this machine has the address ::1."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::1", 0))
         return True

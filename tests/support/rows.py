@@ -46,4 +46,5 @@ def each_row(
 
 
 def _columns(row: Any, keys: Sequence[str]) -> Sequence[Any]:
+    """Return the values of *row*, one for each of *keys*."""
     return [row] if len(keys) == 1 else list(row)

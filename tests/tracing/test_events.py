@@ -18,6 +18,7 @@ TCP = dict.fromkeys(
 def event(
     name: str, attributes: dict[str, Any], head: bytes = b"", octets: bytes = b"", seconds: float = 0.0012
 ) -> Event:
+    """Return an event of one connection."""
     return Event(1795000000.25, 4711, 3, "127.0.0.1:52814", seconds, name, attributes, head, octets)
 
 

@@ -24,6 +24,7 @@ def brief(event: Event) -> str:
 
 
 def lines(told: bytes) -> list[str]:
+    """Return the lines of a trace without indentation."""
     return [line.strip() for line in told.decode().splitlines()]
 
 
@@ -37,6 +38,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def read_lines(reading: int, count: int) -> list[str]:
+    """Return the lines of a trace from the pipe *reading*, when there are *count* or more."""
     told = b""
     while told.count(b"\n") < count:
         told += os.read(reading, 65536)
@@ -204,6 +206,7 @@ def test_a_traced_server_sends_the_same_bytes_as_an_untraced_one(folder: pathlib
 
 def without_dates(octets: bytes) -> bytes:
     # An entity-tag is weak as long as the file is new.
+    """Return responses without Date, and with each entity-tag strong."""
     lines = octets.replace(b"W/", b"").split(b"\r\n")
     return b"\r\n".join(line for line in lines if not line.startswith(b"Date: "))
 
