@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from httpsock.server.access_log import FORMATS, Exchange, Format, TextFormat
 from httpsock.server.activation import InheritedSockets, inherit_sockets
 from httpsock.server.addresses import local_addresses
-from httpsock.server.children import Parent
+from httpsock.server.children import Children, Parent
 from httpsock.server.event_loop import Log
 from httpsock.server.process import become_user, fill_standard_descriptors, raise_descriptor_limit
 from httpsock.server.process_loop import ExitCode, ProcessLoop, Served
@@ -102,12 +102,18 @@ def _process_loop(
     """Return the main thread's loop, which runs *servers*. Raises OSError if too few descriptors are left for it."""
     # Windows lacks SIGHUP and inherited descriptors.
     groups = [server.descriptors() for server in servers] if hasattr(signal, "SIGHUP") else []
-    restart = GracefulRestart(groups, _print_if_writable)
+    children = Children()
+    restart = GracefulRestart(children, groups, _print_if_writable)
     served: Served = ThreadedServer(servers[0], options.grace)
     if len(servers) > 1:
-        served = _supervisor(servers, lines, options, restart)
+        served = _supervisor(servers, lines, options, children, restart)
     return ProcessLoop(
-        served, restart=restart, parent=inherited.parent, grace_seconds=options.grace, report=_print_if_writable
+        served,
+        children=children,
+        restart=restart,
+        parent=inherited.parent,
+        grace_seconds=options.grace,
+        report=_print_if_writable,
     )
 
 
@@ -126,19 +132,29 @@ def _run_loop(loop: ProcessLoop, lines: StderrWriter) -> int:
 
 
 def _supervisor(
-    servers: Sequence[Server], lines: StderrWriter, options: argparse.Namespace, restart: GracefulRestart
+    servers: Sequence[Server],
+    lines: StderrWriter,
+    options: argparse.Namespace,
+    children: Children,
+    restart: GracefulRestart,
 ) -> Served:
     """Return a supervisor that runs each of *servers* in a process of its own."""
     # Imported here, since most servers run in one process.
     from httpsock.server.supervisor import Supervisor
 
     def serve(number: int, parent: Parent) -> int:
-        restart.close()
+        restart.stop()
         close_all(server for server in servers if server is not servers[number])
         served = ThreadedServer(servers[number], options.grace)
-        no_restart = GracefulRestart([], lines.say)
+        no_children = Children()
         loop = ProcessLoop(
-            served, restart=no_restart, parent=parent, grace_seconds=options.grace, report=lines.say, is_forked=True
+            served,
+            children=no_children,
+            restart=GracefulRestart(no_children, [], lines.say),
+            parent=parent,
+            grace_seconds=options.grace,
+            report=lines.say,
+            is_forked=True,
         )
         return _run_loop(loop, lines)
 
@@ -146,7 +162,7 @@ def _supervisor(
         for server in servers:
             server.stop(0)
 
-    return Supervisor(len(servers), serve=serve, close=lambda: close_all(servers), report=_print_if_writable)
+    return Supervisor(children, len(servers), serve=serve, close=lambda: close_all(servers), report=_print_if_writable)
 
 
 def _print_if_writable(text: str) -> None:

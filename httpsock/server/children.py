@@ -1,7 +1,10 @@
 """Child processes, and the parent as a child sees it.
 
+Forks and spawns processes, signals and reaps them. One object has all children of a process, of every kind; the code
+that started a child keeps the child, and looks at its exit code. It does not know HTTP.
+
 A parent and a child share a pair of connected sockets: the control channel. The kernel closes the parent's end with the
-parent, even after SIGKILL, so a child always sees that its parent is gone. It does not know HTTP.
+parent, even after SIGKILL, so a child always sees that its parent is gone.
 
     parent                      control channel        child
     Child.is_ready()            <-- READY              Parent.notify_ready()
@@ -11,9 +14,12 @@ parent, even after SIGKILL, so a child always sees that its parent is gone. It d
 
 import contextlib
 import os
+import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from enum import Enum
+
+from .poller import READABLE, Poller
 
 _READY = b"r"
 _DRAIN = b"d"
@@ -53,22 +59,35 @@ class Parent:
 
 
 class Child:
-    """A process that this one started; *control* is this process's end of the channel."""
+    """A process that this one started; *control* is this process's end of the channel.
 
-    def __init__(self, pid: int, control: socket.socket) -> None:
+    *exit_signum* ends it immediately, although it is stopping already.
+    """
+
+    def __init__(self, pid: int, control: socket.socket, exit_signum: int) -> None:
         control.setblocking(False)
         self.pid = pid
+        # Set once it is reaped; if a signal killed it, minus the signal's number.
+        self.exit_code: int | None = None
+        self.exit_signum = exit_signum
         self._control = control
-        self.descriptor = control.fileno()
+        self._poller: Poller | None = None
 
-    def is_ready(self) -> bool | None:
-        """Return True if the child serves, False if it is gone, None if it is still starting."""
+    def watch(self, poller: Poller) -> None:
+        """Let *poller* report when the child is ready or gone, until ``is_ready`` has seen it."""
+        poller.register(self._control.fileno(), READABLE)
+        self._poller = poller
+
+    def is_ready(self) -> bool:
+        """Return whether the child has reported that it serves; True only once."""
         try:
-            return self._control.recv(1) == _READY
+            octets = self._control.recv(1)
         except BlockingIOError:
-            return None
-        except OSError:
             return False
+        except OSError:
+            octets = b""
+        self._unwatch()
+        return octets == _READY
 
     def drain(self) -> None:
         """Order the child to drain."""
@@ -76,64 +95,107 @@ class Child:
             self._control.send(_DRAIN)
 
     def send_signal(self, signum: int) -> None:
-        """Send a signal to the child, unless it has exited."""
+        """Send a signal to the child, unless it has been reaped."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signum)
+
+    def record_exit(self, code: int) -> None:
+        """Record that the child has been reaped."""
+        self.exit_code = code
+        self._unwatch()
+        self.close()
 
     def close(self) -> None:
         """Close this process's end of the channel."""
         self._control.close()
 
+    def _unwatch(self) -> None:
+        if self._poller:
+            self._poller.unregister(self._control.fileno())
+            self._poller = None
+
 
 class Children:
-    """The children of one kind that have not been reaped yet, by their PIDs."""
+    """All processes that this one has started and not reaped yet."""
 
     def __init__(self) -> None:
         self._by_pid: dict[int, Child] = {}
 
-    def add(self, child: Child) -> None:
-        """Add *child*."""
-        self._by_pid[child.pid] = child
+    def fork(self, run: Callable[[Parent], int]) -> Child:
+        """Fork a process that calls *run* and exits with its result. Raises OSError if the system does not allow it."""
+        ours, theirs = socket.socketpair()
+        # Block signals until the new process has its own handlers.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            pid = os.fork()
+            if pid == 0:
+                # Never return into the parent's code.
+                code = 1
+                try:
+                    ours.close()
+                    self.close()
+                    code = run(Parent(theirs))
+                finally:
+                    os._exit(code)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
+        # It ignores a second SIGTERM, which its process group may have got too.
+        return self._add(Child(pid, ours, signal.SIGKILL))
 
-    def remove(self, pid: int) -> Child | None:
-        """Remove and return the reaped child *pid*, or return None for an unknown PID."""
-        child = self._by_pid.pop(pid, None)
-        if child:
-            child.close()
-        return child
+    def spawn(self, command: list[str], environment: Callable[[int], Mapping[str, str]]) -> Child:
+        """Start a process; *environment* takes the descriptor of its end of the channel. Raises OSError."""
+        ours, theirs = socket.socketpair()
+        try:
+            theirs.set_inheritable(True)
+            # A process group of its own, so that Ctrl-C reaches it once, through this process.
+            pid = os.posix_spawn(command[0], command, environment(theirs.fileno()), setpgroup=0, setsigmask=())
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        # Not SIGKILL, since it may have children to end.
+        return self._add(Child(pid, ours, signal.SIGTERM))
 
-    def drain(self) -> None:
-        """Order all children to drain."""
-        for child in self._by_pid.values():
-            child.drain()
+    def reap(self) -> None:
+        """Record the exit code of each child that has exited.
+
+        Process 1 of a container adopts orphans: it reaps them here too, or they would stay zombies.
+        """
+        with contextlib.suppress(ChildProcessError):
+            for pid, status in iter(_wait_for_any, (0, 0)):
+                if child := self._by_pid.pop(pid, None):
+                    child.record_exit(os.waitstatus_to_exitcode(status))
 
     def send_signal(self, signum: int) -> None:
         """Send a signal to all children."""
         for child in self._by_pid.values():
             child.send_signal(signum)
 
+    def end_immediately(self) -> None:
+        """End all children that are stopping, and theirs."""
+        for child in self._by_pid.values():
+            child.send_signal(child.exit_signum)
+
     def close(self) -> None:
-        """Close all channels; a forked process calls this, since it has copies of its parent's ends."""
+        """Close all channels in a forked process, which has copies of its parent's ends."""
         for child in self._by_pid.values():
             child.close()
-        self._by_pid.clear()
 
     def pids(self) -> list[int]:
         """Return the PIDs of all children."""
         return list(self._by_pid)
 
-    def __len__(self) -> int:
-        return len(self._by_pid)
+    def _add(self, child: Child) -> Child:
+        self._by_pid[child.pid] = child
+        return child
 
 
-def reap() -> Iterator[tuple[int, int]]:
-    """Yield the PID and exit code of each exited child; for a killed one, the code is minus the signal's number.
-
-    Process 1 of a container adopts orphans: it reaps them here too, or they would stay zombies.
-    """
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            yield pid, os.waitstatus_to_exitcode(status)
+def _wait_for_any() -> tuple[int, int]:
+    """Return the PID and status of a process that has exited, or zeros if all are running."""
+    # Windows lacks WNOHANG, and has no children here.
+    return os.waitpid(-1, os.WNOHANG) if hasattr(os, "WNOHANG") else (0, 0)

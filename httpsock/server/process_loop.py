@@ -1,15 +1,21 @@
 """The main thread's loop: signals, child processes and the parent, handled one at a time.
 
-Takes a server (or a supervisor), a restart and the parent's control channel; gives an exit code. A signal handler only
-queues its signal; all decisions are made here, one after the other. So a signal that arrives while a process is being
-started is handled once that process is registered, and reaches it. It does not know HTTP.
+Takes a server (or a supervisor), its children, a restart and the parent's control channel; gives an exit code. A signal
+handler only queues its signal; all decisions are made here, one after the other. So a signal that arrives while a
+process is being started is handled once that process is registered, and reaches it. It does not know HTTP.
 
-    SIGINT, SIGTERM        stop: finish the running responses; a second one exits immediately
-    SIGHUP                 restart gracefully; stop if the terminal is gone
-    SIGCHLD                reap
-    SIGUSR1                ignored
-    control channel        the parent asks this process to drain, or is gone: stop
-                           a new process is ready: let it take over
+    repeat
+      look after children    a new process is ready        let it take over
+                             one has exited                reap it; the supervisor forks another
+                             the successor has exited      stop
+                             one hangs                     kill it
+      wait for an event      SIGINT, SIGTERM               stop: finish the running responses
+                             a second one                  exit immediately
+                             SIGHUP                        restart gracefully; stop if the terminal is gone
+                             SIGCHLD, a child is ready     look after children
+                             the parent asks to drain      drain
+                             the parent is gone            stop
+    until no thread serves and all children have exited
 """
 
 import contextlib
@@ -23,7 +29,7 @@ from enum import IntEnum
 from types import FrameType
 from typing import NoReturn, Protocol
 
-from .children import Child, Order, Parent, reap
+from .children import Children, Order, Parent
 from .poller import READABLE, open_poller
 from .restart import GracefulRestart
 
@@ -60,27 +66,18 @@ class Served(Protocol):
     def drain(self) -> None:
         """Accept no more, and close each connection after its next response."""
 
-    def kill(self) -> None:
-        """Kill the serving processes immediately, if there are any."""
-
     def close(self) -> None:
         """Wait for threads that are about to return."""
-
-    def on_exit(self, pid: int, code: int) -> None:
-        """Handle the exit of process *pid*; ignore other processes."""
 
     def run_timers(self, now: float) -> float:
         """Run the timers that are due *now*, on the monotonic clock; return the next deadline."""
 
     @property
     def is_running(self) -> bool:
-        """Whether a thread or process still serves."""
+        """Whether a thread still serves, or processes that exit are replaced."""
 
     def blocked(self) -> list[str]:
         """Return the requests whose answers block threads of this process."""
-
-    def pids(self) -> list[int]:
-        """Return the PIDs of the serving processes other than this one."""
 
 
 class SignalQueue:
@@ -125,7 +122,7 @@ class SignalQueue:
 
 
 class ProcessLoop:
-    """Runs *served* until it has ended, and all processes started for it have exited.
+    """Runs *served* until it has ended, and all *children* have exited.
 
     A forked process leaves Ctrl-C and restarts to its parent.
     """
@@ -134,6 +131,7 @@ class ProcessLoop:
         self,
         served: Served,
         *,
+        children: Children,
         restart: GracefulRestart,
         parent: Parent | None,
         grace_seconds: float,
@@ -141,6 +139,7 @@ class ProcessLoop:
         is_forked: bool = False,
     ) -> None:
         self._served = served
+        self._children = children
         self._restart = restart
         self._parent = parent
         self._grace_seconds = grace_seconds
@@ -153,9 +152,7 @@ class ProcessLoop:
         self._poller.register(self._signals.descriptor, READABLE)
         if parent:
             self._poller.register(parent.descriptor, READABLE)
-        # The starting process whose control channel is polled.
-        self._watched: Child | None = None
-        self._is_stopping = self._has_killed = False
+        self._is_stopping = False
         # On the monotonic clock: when to leave blocked threads, when to kill children, and when to leave them.
         self._blocked_deadline = self._kill_deadline = self._leave_deadline = _NEVER
 
@@ -165,10 +162,15 @@ class ProcessLoop:
             self._served.start(self._signals.wake)
             if self._parent:
                 self._parent.notify_ready()
-            while self._is_running():
-                if (pending := self._run_once()) is not None:
+            while True:
+                now = time.monotonic()
+                deadline = self._run_timers(now)
+                if not self._served.is_running and not self._children.pids():
+                    break
+                if (pending := self._left_behind(now)) is not None:
                     self._report(f"httpsock: still waiting for {', '.join(pending)}; exiting.")
                     return ExitCode.FAILED
+                self._handle_events(min(deadline - now, _MAX_POLL_SECONDS))
             self._served.close()
         finally:
             self._poller.close()
@@ -177,62 +179,48 @@ class ProcessLoop:
             return self._restart.exit_code
         return ExitCode.STOPPED if self._is_stopping else ExitCode.FAILED
 
-    def _is_running(self) -> bool:
-        """Reap exited processes; return whether this process or a successor still serves."""
+    def _run_timers(self, now: float) -> float:
+        """Look after the child processes; return when to do so again, unless an event comes first."""
+        if self._restart.take_over():
+            self._served.drain()
         # Also at the start: a shell that became this process by exec may have left children.
-        for pid, code in reap() if hasattr(os, "WNOHANG") else ():
-            self._on_exit(pid, code)
-        return self._served.is_running or self._restart.is_running
+        self._children.reap()
+        deadlines = self._restart.run_timers(now), self._served.run_timers(now)
+        if self._restart.exit_code is not None:
+            # Only the successor accepted.
+            self._stop()
+        if now >= self._kill_deadline:
+            self._kill_deadline = _NEVER
+            self._children.send_signal(_SIGKILL)
+        own_deadlines = self._blocked_deadline, self._kill_deadline, self._leave_deadline
+        return min(deadline for deadline in (*deadlines, *own_deadlines) if deadline > now)
 
-    def _run_once(self) -> list[str] | None:
-        """Wait for an event and handle it. Return the requests and processes to leave behind, or None to continue."""
-        now = time.monotonic()
-        self._restart.run_timers(now)
-        own_deadline = min(self._blocked_deadline, self._kill_deadline, self._leave_deadline)
-        deadline = min(own_deadline, self._restart.deadline, self._served.run_timers(now))
-        ready = self._poller.poll(min(max(0.0, deadline - now), _MAX_POLL_SECONDS))
+    def _left_behind(self, now: float) -> list[str] | None:
+        """Return the requests and processes to leave behind once the grace period is long over, else None."""
+        blocked = self._served.blocked() if now >= self._blocked_deadline else []
+        pids = self._children.pids()
+        if blocked and not pids:
+            return blocked
+        return blocked + [f"process {pid}" for pid in pids] if now >= self._leave_deadline else None
+
+    def _handle_events(self, seconds: float) -> None:
+        """Wait at most *seconds* for signals and for the parent's orders, and handle them."""
+        ready = self._poller.poll(seconds)
         for signum in self._signals.take():
             self._on_signal(signum)
-        for descriptor, _ in ready:
-            if self._parent and descriptor == self._parent.descriptor:
-                self._obey(self._parent)
-            elif self._watched and descriptor == self._watched.descriptor:
-                self._unwatch(self._watched)
-                if self._restart.take_over():
-                    self._served.drain()
-        return self._end_grace(time.monotonic())
+        if self._parent and any(descriptor == self._parent.descriptor for descriptor, _ in ready):
+            self._obey(self._parent)
 
     def _on_signal(self, signum: int) -> None:
         if signum in (signal.SIGINT, signal.SIGTERM):
             if self._is_stopping and not self._is_forked:
                 self._exit_immediately(signum)
-            self._stop(signum)
+            self._stop()
         elif signum == _SIGHUP and not self._is_stopping:
             if self._has_terminal and not _has_terminal():
-                self._stop(signal.SIGTERM)
+                self._stop()
             else:
-                self._start_successor()
-
-    def _start_successor(self) -> None:
-        """Start a process that is to take over, and poll its control channel."""
-        self._restart.start(time.monotonic())
-        starting = self._restart.starting
-        if starting and starting is not self._watched:
-            self._watched = starting
-            self._poller.register(starting.descriptor, READABLE)
-
-    def _unwatch(self, child: Child) -> None:
-        """Stop polling the channel of a process that is ready or has exited."""
-        self._poller.unregister(child.descriptor)
-        self._watched = None
-
-    def _on_exit(self, pid: int, code: int) -> None:
-        """Handle the exit of a child; stop if it was the successor, the only process that accepted."""
-        if self._watched and pid == self._watched.pid:
-            self._unwatch(self._watched)
-        self._served.on_exit(pid, code)
-        if self._restart.on_exit(pid, code):
-            self._stop(signal.SIGTERM)
+                self._restart.start(self._poller, time.monotonic())
 
     def _obey(self, parent: Parent) -> None:
         """Read the parent's order and drain; stop if the parent is gone."""
@@ -242,10 +230,10 @@ class ProcessLoop:
             return
         self._poller.unregister(parent.descriptor)
         self._parent = None
-        self._stop(signal.SIGTERM)
+        self._stop()
 
-    def _stop(self, signum: int) -> None:
-        """Stop; send *signum* to the processes that were started here."""
+    def _stop(self) -> None:
+        """Stop, and let all child processes stop."""
         if self._is_stopping:
             return
         self._is_stopping = True
@@ -253,26 +241,14 @@ class ProcessLoop:
         self._blocked_deadline = end_of_grace + BLOCKED_SECONDS
         self._kill_deadline = end_of_grace + KILL_SECONDS
         self._leave_deadline = end_of_grace + _LEAVE_SECONDS
-        self._restart.stop(signum)
         self._served.stop()
+        self._restart.stop()
+        self._children.send_signal(signal.SIGTERM)
 
     def _exit_immediately(self, signum: int) -> NoReturn:
         """Exit at the second signal; end all other processes too."""
-        self._restart.send_signal(signum)
-        self._served.kill()
+        self._children.end_immediately()
         os._exit(128 + signum)
-
-    def _end_grace(self, now: float) -> list[str] | None:
-        """Kill children after the grace period. Return the requests and processes to leave behind, or None."""
-        pids = [*self._served.pids(), *self._restart.pids()]
-        blocked = self._served.blocked() if now >= self._blocked_deadline else []
-        if blocked and not pids:
-            return blocked
-        if now >= self._kill_deadline and not self._has_killed:
-            self._has_killed = True
-            self._served.kill()
-            self._restart.send_signal(_SIGKILL)
-        return blocked + [f"process {pid}" for pid in pids] if now >= self._leave_deadline else None
 
 
 def _signals(*, is_forked: bool) -> tuple[list[int], list[int]]:

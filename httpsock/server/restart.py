@@ -2,8 +2,8 @@
 
 Takes the descriptors of the listening sockets and starts a process with the same command line, which inherits them; new
 connections queue in the kernel meanwhile. The old process stays for whatever tracks its PID (a shell, systemd, a
-container): it passes signals on, and exits with its successor's code. It does not know HTTP. Next: activation.py, which
-the new process uses to inherit.
+container): it stops its successor when it is stopped, and exits with its successor's code. It does not know HTTP. Next:
+activation.py, which the new process uses to inherit.
 
     SIGHUP
       start a process                  it exits, or hangs: report it, and continue to serve
@@ -14,12 +14,12 @@ the new process uses to inherit.
 
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Sequence
 
 from .activation import RESTART_VARIABLE
 from .children import Child, Children
+from .poller import Poller
 
 Report = Callable[[str], object]
 # A new process that is not ready after this time hangs: kill it, or it would block every later restart.
@@ -33,118 +33,77 @@ class GracefulRestart:
     *groups* are the descriptors of the listening sockets, one group for each process. One thread calls all methods.
     """
 
-    def __init__(self, groups: Sequence[Sequence[int]], report: Report) -> None:
+    def __init__(self, children: Children, groups: Sequence[Sequence[int]], report: Report) -> None:
+        self._children = children
         self._groups = [[_duplicate_inheritable(descriptor) for descriptor in group] for group in groups]
         self._report = report
-        self._children = Children()
-        self.starting: Child | None = None
+        self._starting: Child | None = None
         self._successor: Child | None = None
-        # When the starting process must be ready, on the monotonic clock.
-        self.deadline = _NEVER
-        # The exit code of the last successor: 128 + the signal's number if a signal killed it.
+        # When to kill the starting process, on the monotonic clock.
+        self._start_deadline = _NEVER
+        # The exit code of the successor: 128 + the signal's number if a signal killed it.
         self.exit_code: int | None = None
-        self._is_stopping = False
-        # The parent has replaced this process, so its successors must not accept.
-        self._is_draining = False
+        # This process is stopping, or its parent has replaced it and its successors: they exit as expected.
+        self._is_ending = False
 
-    @property
-    def is_running(self) -> bool:
-        """Whether a process that was started here still runs."""
-        return len(self._children) > 0
-
-    def start(self, now: float) -> None:
-        """Start a process that is to take over, unless one is already starting or this process has been replaced."""
-        if self.starting or self._is_draining:
+    def start(self, poller: Poller, now: float) -> None:
+        """Start a process that is to take over, and watch it; do nothing while one is starting or at the end."""
+        if self._starting or self._is_ending:
             return
+        groups = " ".join(",".join(map(str, group)) for group in self._groups)
         try:
-            self.starting = self._spawn()
+            self._starting = self._children.spawn(
+                [sys.executable, *sys.orig_argv[1:]],
+                lambda control: {**os.environ, RESTART_VARIABLE: f"{os.getpid()} {control} {groups}"},
+            )
         except OSError as error:
             self._report(f"httpsock: cannot start a new process: {error.strerror}; still serving.")
             return
-        self._children.add(self.starting)
-        self.deadline = now + START_SECONDS
+        self._starting.watch(poller)
+        self._start_deadline = now + START_SECONDS
 
     def take_over(self) -> bool:
         """Let the starting process take over if it is ready. Return whether this process must drain now."""
-        if not self.starting or not self.starting.is_ready():
+        if not self._starting or not self._starting.is_ready():
             return False
-        previous, self._successor = self._successor, self.starting
-        self.starting, self.deadline = None, _NEVER
+        previous, self._successor, self._starting = self._successor, self._starting, None
         self._report(f"httpsock: process {self._successor.pid} has taken over.")
         if previous is None:
             return True
         previous.drain()
         return False
 
+    def run_timers(self, now: float) -> float:
+        """Look after the processes that were started here; return the next deadline."""
+        if self._starting and self._starting.exit_code is not None:
+            if not self._is_ending:
+                self._report(f"httpsock: new process {self._starting.pid} exited before it was ready; still serving.")
+            self._starting = None
+        if self._successor and self._successor.exit_code is not None:
+            code = self._successor.exit_code
+            self.exit_code = code if code >= 0 else 128 - code
+            if not self._is_ending:
+                pid = self._successor.pid
+                self._report(f"httpsock: process {pid}, which had taken over, exited with code {self.exit_code}.")
+            self._successor = None
+        if self._starting and now >= self._start_deadline:
+            self._start_deadline = _NEVER
+            self._report(f"httpsock: new process {self._starting.pid} was not ready after {START_SECONDS:g} s: killed.")
+            self._starting.send_signal(signal.SIGKILL)
+        return self._start_deadline if self._starting else _NEVER
+
     def drain(self) -> None:
         """Start no more processes, and drain the running ones: the parent has replaced all of them."""
-        self._is_draining = True
-        self._children.drain()
+        self._is_ending = True
+        for child in filter(None, (self._starting, self._successor)):
+            child.drain()
 
-    def on_exit(self, pid: int, code: int) -> bool:
-        """Record that *pid* has exited; ignore it if it was not started here. Return whether it was the successor."""
-        child = self._children.remove(pid)
-        if child is None:
-            return False
-        is_expected = self._is_stopping or self._is_draining
-        if child is self.starting:
-            self.starting, self.deadline = None, _NEVER
-            if not is_expected:
-                self._report(f"httpsock: new process {pid} exited before it was ready; still serving.")
-        if child is not self._successor:
-            return False
-        self._successor, self.exit_code = None, code if code >= 0 else 128 - code
-        if not is_expected:
-            self._report(f"httpsock: process {pid}, which had taken over, exited with code {self.exit_code}.")
-        return True
-
-    def run_timers(self, now: float) -> None:
-        """Kill a process that takes too long to start."""
-        if self.starting and now >= self.deadline:
-            self.deadline = _NEVER
-            self._report(f"httpsock: new process {self.starting.pid} was not ready after {START_SECONDS:g} s: killed.")
-            self.starting.send_signal(signal.SIGKILL)
-
-    def stop(self, signum: int) -> None:
-        """Start no more processes, and pass the signal *signum* on to those that run."""
-        self._is_stopping = True
-        self._close_listeners()
-        self.send_signal(signum)
-
-    def send_signal(self, signum: int) -> None:
-        """Send a signal to all processes that were started here."""
-        self._children.send_signal(signum)
-
-    def close(self) -> None:
-        """Close all descriptors; a forked process calls this, since the children are its parent's."""
-        self._close_listeners()
-        self._children.close()
-
-    def pids(self) -> list[int]:
-        """Return the PIDs of the running processes that were started here."""
-        return self._children.pids()
-
-    def _close_listeners(self) -> None:
+    def stop(self) -> None:
+        """Start no more processes, and close the listening sockets. A forked process calls it too."""
+        self._is_ending = True
         groups, self._groups = self._groups, []
         for descriptor in (descriptor for group in groups for descriptor in group):
             os.close(descriptor)
-
-    def _spawn(self) -> Child:
-        """Start a process with the same command line; it inherits the listening sockets."""
-        ours, theirs = socket.socketpair()
-        try:
-            theirs.set_inheritable(True)
-            groups = " ".join(",".join(map(str, group)) for group in self._groups)
-            environment = {**os.environ, RESTART_VARIABLE: f"{os.getpid()} {theirs.fileno()} {groups}"}
-            command = [sys.executable, *sys.orig_argv[1:]]
-            # A process group of its own, so that Ctrl-C reaches it once, through this process.
-            pid = os.posix_spawn(sys.executable, command, environment, setpgroup=0, setsigmask=())
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        return Child(pid, ours)
 
 
 def _duplicate_inheritable(descriptor: int) -> int:

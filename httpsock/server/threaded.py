@@ -26,15 +26,9 @@ class ThreadedServer:
         """Accept no more, and close each connection after its next response."""
         self._server.drain()
 
-    def kill(self) -> None:
-        """Return; threads end with their process."""
-
     def close(self) -> None:
         """Wait for the threads, which are about to return."""
         self._server.join()
-
-    def on_exit(self, pid: int, code: int) -> None:
-        """Return; this process serves by itself."""
 
     def run_timers(self, now: float) -> float:
         """Return the next deadline: never."""
@@ -49,7 +43,3 @@ class ThreadedServer:
     def blocked(self) -> list[str]:
         """Return the requests whose answers block threads."""
         return self._server.blocked()
-
-    def pids(self) -> list[int]:
-        """Return an empty list, since this process serves by itself."""
-        return []

@@ -1,13 +1,15 @@
-"""Parent and child processes: their messages, and how each learns that the other is gone."""
+"""Parent and child processes: their messages, their signals, and how each learns that the other is gone."""
 
 import os
+import select
 import signal
 import socket
 import sys
 
 import pytest
 
-from httpsock.server.children import Child, Children, Order, Parent, reap
+from httpsock.server.children import Child, Children, Order, Parent
+from httpsock.server.poller import open_poller
 
 if not hasattr(os, "posix_spawn"):
     pytest.skip("this system has no such processes", allow_module_level=True)
@@ -19,18 +21,37 @@ def ends() -> "tuple[socket.socket, socket.socket]":
     return socket.socketpair()
 
 
-def test_a_child_says_that_it_is_ready(ends: tuple[socket.socket, socket.socket]) -> None:
-    child, parent = Child(1, ends[0]), Parent(ends[1])
-    assert child.is_ready() is None
+def test_a_child_reports_once_that_it_is_ready(ends: tuple[socket.socket, socket.socket]) -> None:
+    child, parent = Child(1, ends[0], signal.SIGTERM), Parent(ends[1])
+    assert child.is_ready() is False
     parent.notify_ready()
 
     assert child.is_ready() is True
+    assert child.is_ready() is False
     child.close()
     ends[1].close()
 
 
+@pytest.mark.parametrize("is_served", [True, False])
+def test_a_watched_child_ends_a_poll_once(ends: tuple[socket.socket, socket.socket], is_served: bool) -> None:
+    child, parent, poller = Child(1, ends[0], signal.SIGTERM), Parent(ends[1]), open_poller()
+    child.watch(poller)
+    assert poller.poll(0) == []
+    if is_served:
+        parent.notify_ready()
+    else:
+        ends[1].close()
+
+    assert [descriptor for descriptor, _ in poller.poll(0)] == [ends[0].fileno()]
+    assert child.is_ready() is is_served
+    assert poller.poll(0) == []
+    child.close()
+    ends[1].close()
+    poller.close()
+
+
 def test_a_parent_asks_to_drain_and_its_end_means_to_stop(ends: tuple[socket.socket, socket.socket]) -> None:
-    child, parent = Child(1, ends[0]), Parent(ends[1])
+    child, parent = Child(1, ends[0], signal.SIGTERM), Parent(ends[1])
     assert parent.read_order() is None
     child.drain()
     child.close()
@@ -55,7 +76,7 @@ def test_a_parent_that_is_gone_before_it_read_anything_means_to_stop(
 
 @pytest.mark.parametrize("is_drained", [False, True])
 def test_a_child_that_is_gone_is_not_ready(ends: tuple[socket.socket, socket.socket], is_drained: bool) -> None:
-    child = Child(1, ends[0])
+    child = Child(1, ends[0], signal.SIGTERM)
     if is_drained:
         child.drain()
     ends[1].close()
@@ -67,39 +88,122 @@ def test_a_child_that_is_gone_is_not_ready(ends: tuple[socket.socket, socket.soc
 
 def test_a_process_that_has_exited_gets_no_signal(ends: tuple[socket.socket, socket.socket]) -> None:
     # Above every limit on PIDs.
-    Child(2**30, ends[0]).send_signal(signal.SIGTERM)
+    Child(2**30, ends[0], signal.SIGTERM).send_signal(signal.SIGTERM)
     for end in ends:
         end.close()
 
 
+def spawn(children: Children, code: str) -> Child:
+    """Start a Python that runs *code*."""
+    return children.spawn([sys.executable, "-c", code], lambda _: os.environ)
+
+
+def wait_for_exit(pid: int) -> None:
+    """Wait until process *pid* has exited; leave it to be reaped."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 def test_children_are_reaped_with_their_exit_codes_and_so_are_adopted_orphans() -> None:
     children = Children()
-    ours, theirs = socket.socketpair()
-    programs = ("raise SystemExit(3)", "import os; os.kill(os.getpid(), 9)")
-    pids = [os.posix_spawn(sys.executable, [sys.executable, "-c", code], os.environ) for code in programs]
-    children.add(Child(pids[0], ours))
-    exited: dict[int, int] = {}
-    for pid in pids:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    exited = spawn(children, "raise SystemExit(3)")
+    killed = spawn(children, "import os; os.kill(os.getpid(), 9)")
+    orphan = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], os.environ)
+    assert children.pids() == [exited.pid, killed.pid]
+    assert (exited.exit_code, killed.exit_code) == (None, None)
+    for pid in (exited.pid, killed.pid, orphan):
+        wait_for_exit(pid)
 
-    exited.update(reap())
+    children.reap()
 
-    assert exited == {pids[0]: 3, pids[1]: -9}
-    assert children.pids() == [pids[0]]
-    assert children.remove(pids[1]) is None
-    assert children.remove(pids[0]) is not None
-    assert len(children) == 0
-    assert list(reap()) == []
-    theirs.close()
+    assert (exited.exit_code, killed.exit_code) == (3, -signal.SIGKILL)
+    assert children.pids() == []
+    with pytest.raises(ChildProcessError):
+        os.waitpid(orphan, os.WNOHANG)
+    children.reap()
 
 
 def test_a_running_child_is_not_reaped() -> None:
-    gate, opener = os.pipe()
-    os.set_inheritable(gate, True)
-    waiting = f"import os; os.read({gate}, 1)"
-    pid = os.posix_spawn(sys.executable, [sys.executable, "-c", waiting], os.environ)
-    os.close(gate)
+    children = Children()
+    child = spawn(children, "import time; time.sleep(3600)")
 
-    assert list(reap()) == []
-    os.close(opener)
-    assert os.waitpid(pid, 0)[1] == 0
+    children.reap()
+
+    assert (child.exit_code, children.pids()) == (None, [child.pid])
+    children.send_signal(signal.SIGKILL)
+    wait_for_exit(child.pid)
+    children.reap()
+    assert child.exit_code == -signal.SIGKILL
+
+
+def test_the_exit_of_a_watched_child_ends_its_watch() -> None:
+    children, poller = Children(), open_poller()
+    child = spawn(children, "")
+    child.watch(poller)
+    wait_for_exit(child.pid)
+
+    children.reap()
+
+    assert child.is_ready() is False
+    assert poller.poll(0) == []
+    poller.close()
+
+
+def wait_for_the_end(parent: Parent) -> int:
+    """Return 7 when the parent is gone."""
+    while parent.read_order() is not Order.STOP:
+        select.select([parent.descriptor], [], [])
+    return 7
+
+
+def test_a_forked_process_sees_the_end_of_its_channel_although_a_later_one_runs() -> None:
+    """The later one has a copy of the parent's end, and closes it."""
+    children = Children()
+    first, second = children.fork(wait_for_the_end), children.fork(wait_for_the_end)
+
+    first.close()
+    wait_for_exit(first.pid)
+
+    children.reap()
+    assert (first.exit_code, second.exit_code) == (7, None)
+    second.close()
+    wait_for_exit(second.pid)
+    children.reap()
+    assert second.exit_code == 7
+
+
+def test_at_an_immediate_end_a_forked_process_is_killed_and_a_spawned_one_may_end_its_own() -> None:
+    children = Children()
+    forked, spawned = children.fork(wait_for_the_end), spawn(children, "import time; time.sleep(3600)")
+
+    children.end_immediately()
+
+    for child in (forked, spawned):
+        wait_for_exit(child.pid)
+    children.reap()
+    assert (forked.exit_code, spawned.exit_code) == (-signal.SIGKILL, -signal.SIGTERM)
+
+
+def test_a_process_that_cannot_be_forked_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fork", fail)
+    children = Children()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    with pytest.raises(OSError, match="no process to spare"):
+        children.fork(wait_for_the_end)
+
+    assert children.pids() == []
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == blocked
+
+
+def test_a_process_that_cannot_be_spawned_leaves_no_trace() -> None:
+    children = Children()
+
+    with pytest.raises(FileNotFoundError):
+        children.spawn(["/nowhere/python"], lambda _: os.environ)
+
+    assert children.pids() == []
+
+
+def fail() -> int:
+    """Fail as a system without room for a process."""
+    raise BlockingIOError(11, "no process to spare")

@@ -213,16 +213,17 @@ def test_a_process_that_is_stopped_does_not_hold_up_the_end(serving: Start) -> N
 
 SUPERVISED = """
 import os, signal, sys
-from httpsock.server import supervisor
+from httpsock.server import children, supervisor
 from httpsock.server.process_loop import ProcessLoop
 from httpsock.server.restart import GracefulRestart
 
 def run(count, serve):
     def report(text):
         print(text, flush=True)
-    served = supervisor.Supervisor(count, serve=serve, close=lambda: report("closed"), report=report)
+    own = children.Children()
+    served = supervisor.Supervisor(own, count, serve=serve, close=lambda: report("closed"), report=report)
     loop = ProcessLoop(
-        served, restart=GracefulRestart([], report), parent=None, grace_seconds=5, report=report
+        served, children=own, restart=GracefulRestart(own, [], report), parent=None, grace_seconds=5, report=report
     )
     raise SystemExit(loop.run())
 """
@@ -332,8 +333,8 @@ def fails_once():
         raise OSError(errno.EMFILE, "no descriptor to spare")
     os.kill(os.getpid(), signal.SIGTERM)
     return pair()
-pair = supervisor.socket.socketpair
-supervisor.socket = type("Sockets", (), {"socketpair": staticmethod(fails_once)})
+pair = socket.socketpair
+children.socket = type("Sockets", (), {"socketpair": staticmethod(fails_once)})
 supervisor._RESPAWN_DELAY_SECONDS = 0.01
 run(1, lambda number, parent: signal.sigwait([signal.SIGTERM]) and 0)
 """
