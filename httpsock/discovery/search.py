@@ -130,7 +130,7 @@ def _send_searches(
     for each in destinations:
         family = each.family if isinstance(each, Interface) else socket.AF_INET6 if len(each) > 2 else socket.AF_INET
         is_ipv6 = family == socket.AF_INET6
-        # Devices may wait one second less than we do: that leaves time for the way.
+        # Devices may wait one second less than we do: that leaves time for the network.
         octets = format_search(target, max(1, int(seconds) - 1), is_ipv6=is_ipv6)
         try:
             if family not in sockets:

@@ -1,6 +1,6 @@
 """The handler for files: turn a request into the response of an origin server.
 
-Takes a Request, gives a Response, or for a listing steps of work that end in one.
+Takes a Request, gives a Response; for a listing, steps of work that end with one.
 A refusal is a response like any other: the connection persists.
 Knows no sockets, threads or clients. Next: document_root, which finds the resource.
 

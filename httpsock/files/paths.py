@@ -33,7 +33,7 @@ _WINDOWS_TRAP = re.compile(
 
 # Stands for a prefix that a proxy has stripped; the path of a file can't have such a segment.
 _PREFIX = b"/%00"
-# The end of a name of eight characters and three that a file system made of a longer one: GIT~1, GI2D57~2.
+# The end of the short name (8.3) that a file system makes of a longer one: GIT~1, GI2D57~2.
 _SHORT_NAME = re.compile("~[0-9]")
 # Format characters, combining marks, unassigned characters, invalid UTF-8; and letters that Unicode calls ignorable.
 _IGNORABLE_CATEGORIES = frozenset(("Cf", "Cc", "Cn", "Co", "Cs", "Mn", "Me", "Zl", "Zp"))

@@ -28,7 +28,7 @@ _DIGITS = re.compile(rb"[0-9]++")
 # 18 digits exceed the capacity of every file system, and fit into 64 bits.
 _MAX_DIGITS = 18
 _MAX_HEX_DIGITS = 15
-# Of more codings none is looked at: one too many is refused already, and each takes time.
+# A list of more codings is refused unread: a second coding is refused anyway, and each takes time.
 _MAX_CODINGS = 16
 
 

@@ -42,7 +42,7 @@ _VALUE = rb"(?:[^\r\n]|(?:\r\n?|\n)[ \t])++"
 _PARAMETER = (
     rb"(?:^|[\r\n?&;#])[\w.-]{0,40}(?:token|jwt|secret|passw(?:or)?d|passphrase|pwd|sig(?:nature)?|credential"
     rb"|(?:api|access|secret|private)[_-]?key|auth(?:orization)?|sess(?:ion)?(?:[_-]?id)?)"
-    # As PHP and others have it: token[]=x.
+    # PHP and others write token[]=x.
     rb"(?:\[|%5b|%5d|\]|\+|%20){0,4}(?:=|%3d)"
 )
 # Userinfo may follow "//"; CONNECT; Host and its colon; or, if it has a colon, a scheme or the beginning of any word.

@@ -231,9 +231,9 @@ class InspectedTracer(ConnectionTracer):
     def event(
         self, name: str, attributes: Mapping[str, Any], head: bytes = b"", octets: bytes | memoryview = b""
     ) -> Event:
-        """Return what happens now as an event with its head, and with the first of its octets."""
+        """Return an event that happens now, with its head and the first of its octets."""
         event = super().event(name, attributes)
-        # All are masked, since where one call ends the line of a field may go on.
+        # Mask all octets: the field line may continue in the next call.
         shown = self._masked(name, octets)[:_SHOWN_OCTETS] if octets else b""
         return event._replace(head=mask(head), octets=shown)
 

@@ -40,8 +40,8 @@ _SIGKILL = getattr(signal, "SIGKILL", 0)
 _NEVER = float("inf")
 # The kernel rejects larger time-outs.
 _MAX_POLL_SECONDS = 86_400.0
-# Seconds after the grace period until this process leaves threads that a disk blocks; until it kills children, which
-# have the same wait; and until it leaves children that even SIGKILL does not end.
+# Seconds after the grace period: until this process exits in spite of threads that a disk blocks; until it kills
+# children, whose threads have the same time; until it exits in spite of children that SIGKILL does not end.
 BLOCKED_SECONDS = 5.0
 KILL_SECONDS = 6.0
 _LEAVE_SECONDS = 7.0

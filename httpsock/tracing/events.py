@@ -1,4 +1,4 @@
-r"""The timeline: events at a socket, as text or as JSON.
+r"""Events: each call at a socket, as text or as JSON.
 
 Events come in, lines go out; ``trace`` writes them. The lines are safe for a terminal: octets other than printable
 ASCII appear as ``\xNN``.
