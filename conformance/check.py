@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "--start", metavar="COMMAND", help="start a server with {port} and {root} filled in, and stop it"
     )
     parser.add_argument("--restart", action="store_true", help="start the server again whenever it ends, and go on")
-    parser.add_argument("--only", metavar="TEXT", help="run what has this in its name, requirement, section or chapter")
+    parser.add_argument("--only", metavar="TEXT", help="only those with TEXT in name, requirement, section or chapter")
     parser.add_argument("--json", metavar="FILE", type=Path)
     parser.add_argument("--junit", metavar="FILE", type=Path)
     parser.add_argument("--html", metavar="FILE", type=Path)
@@ -96,9 +96,9 @@ def _is_incomplete(results: list[Result]) -> bool:
         print(f"conformance: {len(ends) - _MAX_ENDS} more cases and checks end the server", file=sys.stderr)
     slow, gone = (sum(result.why == why for result in results) for why in (NO_TIME, GONE))
     if slow:
-        print(f"conformance: the server is too slow: no time for {slow} of these", file=sys.stderr)
+        print(f"conformance: the server is too slow: {slow} of these were not tried", file=sys.stderr)
     if gone:
-        print(f"conformance: {gone} were not tried behind the end of the server; see --restart", file=sys.stderr)
+        print(f"conformance: {gone} were not tried, since the server ended; see --restart", file=sys.stderr)
     return bool(slow or gone or ends)
 
 
@@ -118,7 +118,7 @@ def _address(url: str) -> tuple[str, int]:
     """Return the host and port in *url*. Raises ValueError for an invalid URL or another protocol."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
-        raise ValueError(f"{url} is no http URL")
+        raise ValueError(f"{url} is not an http URL")
     if parts.path not in {"", "/"} or parts.query:
         raise ValueError(f"{url} has a path: give the root of the server, http://host:port/")
     return parts.hostname, parts.port or 80

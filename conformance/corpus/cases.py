@@ -81,7 +81,7 @@ def load_cases() -> tuple[Case, ...]:
 def _case(chapter: str, name: str, entry: dict[str, Any]) -> Case:
     """Return the case that *entry* in the table of *chapter* describes."""
     if wrong := (entry.keys() - _REQUIRED_KEYS - _OPTIONAL_KEYS) | (_REQUIRED_KEYS - entry.keys()):
-        raise ValueError(f"the case {name} lacks, or has too much: {', '.join(sorted(wrong))}")
+        raise ValueError(f"the case {name} has missing or unknown keys: {', '.join(sorted(wrong))}")
     httpsock = Verdict(_accepted(entry["httpsock"].get("accepted", [])), entry["httpsock"].get("refused"))
     h11_accepted = _accepted(entry["h11_accepted"]) if "h11_accepted" in entry else httpsock.accepted
     h11 = Verdict(h11_accepted, {"accepted": None, "refused": _ANY_STATUS}[entry["h11"]])

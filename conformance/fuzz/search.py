@@ -96,7 +96,7 @@ class Findings:
         for request in reading.requests:
             if names := contradict(octets[start : request.stop]):
                 kind = f"both take {', '.join(names)}"
-                return Finding(octets, kind, f"{kind}, which one refuses as differences.toml has it")
+                return Finding(octets, kind, f"{kind}, which one refuses according to differences.toml")
             start = request.stop
         return None
 

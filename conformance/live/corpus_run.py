@@ -115,7 +115,7 @@ def _judgement(
         return Judgement(f"more than {_MAX_OCTETS} bytes without an end")
     faults = list(dict.fromkeys(reading.faults))
     lacks_allow = all("Allow" in fault for fault in faults)
-    is_simple = all("no start of a response" in fault for fault in faults)
+    is_simple = all("is not the start of a response" in fault for fault in faults)
     judgement = judge(probe, number, reading, transcript.ended, plain)
     # Whole responses show how the server read the case, even with faults in them or behind them.
     is_judged = not faults or lacks_allow or (is_simple and bool(reading.responses))
@@ -154,7 +154,7 @@ def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
     if not reading.responses:
         faults = "; ".join(dict.fromkeys(reading.faults)) or f"{len(first.received)} bytes, then: {first.ended}"
         raise NothingTriedError(
-            f"a plain request gets no answer that is a response: {faults}\n  {wire.reproduce(host, port, sentinel(0))}"
+            f"a plain request gets no valid response: {faults}\n  {wire.reproduce(host, port, sentinel(0))}"
         )
     answer = reading.responses[0]
     return PlainAnswer(answer.status, b"/sentinel-0" in answer.content), seconds

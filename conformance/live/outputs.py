@@ -17,11 +17,11 @@ from .results import Outcome, Result, chapter_of_result, section_of_result
 _MAX_SHOWN = 1200
 # The levels, the gravest first, and the meaning of each for the server that breaks it.
 LEVELS = {
-    "MUST": "the RFC's word",
-    "SHOULD": "the RFC's word: there may be reasons not to follow it",
-    "MAY": "the RFC's word: only the way in which it is done is wrong",
-    "SECURITY": "the RFC leaves room here, and an attack is known",
-    "POLICY": "a choice of httpsock's, which others need not make",
+    "MUST": "required by the RFC",
+    "SHOULD": "recommended by the RFC: there may be reasons not to follow it",
+    "MAY": "optional in the RFC, but done wrongly",
+    "SECURITY": "the RFC leaves this open, and an attack is known",
+    "POLICY": "a choice of httpsock, which others need not make",
 }
 
 

@@ -126,7 +126,7 @@ def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
         return Judgement(f"a head that has no end is answered with {answers[-1].status}")
     # A server that has announced the close may linger for octets in transit (RFC 9112 §9.6).
     if ended == "timed out" and not (answers and answers[-1].closes):
-        return Judgement("the client has ended its side within a request, and the connection stays open")
+        return Judgement("the client has ended its side within a request, but the connection stays open")
     return Judgement(None)
 
 
@@ -156,24 +156,26 @@ def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, pla
     for index, answer in enumerate(answers[:count]):
         if _refuses(answer, probe, index):
             # RFC 9110 §9.1: GET and HEAD have to be known; any other method may be refused, best with 405 or 501.
-            why = f"request {index + 1} is to be taken, and is refused with {answer.status}"
+            why = f"request {index + 1} must be accepted, but is refused with {answer.status}"
             return Judgement(why, is_should=probe.methods[index] not in ("GET", "HEAD", "POST"))
     if has_no_end(probe.case):
         # The following octets are part of the same line.
-        return Judgement("bytes of one line are taken for two requests" if len(answers) > count else None)
+        return Judgement("bytes of one line are read as two requests" if len(answers) > count else None)
     if len(answers) > count and (probe.closes or (count > probe.accepted_count and has_to_close(probe.case))):
-        return Judgement("the connection has to be closed behind the last of these requests, and the next is answered")
+        return Judgement("the connection must close after the last of these requests, but the next one is answered")
     if len(answers) > count + 1:
         return Judgement(f"{len(answers)} answers to {count + 1} requests: the next request starts at the wrong byte")
     if len(answers) == count + 1:
         if not _is_sentinels(answers[-1], number, plain):
-            return Judgement(f"the request behind it is answered with {answers[-1].status}, alone with {plain.status}")
+            return Judgement(f"the next request is answered with {answers[-1].status}, alone with {plain.status}")
         return Judgement(None)
     if (probe.closes and len(answers) == count) or (answers and answers[-1].closes):
         return Judgement(None)
     if ended == "timed out":
         return Judgement(f"{len(answers)} answers to {count + 1} requests, and the connection stays open")
-    return Judgement(f"{len(answers)} answers to {count + 1} requests, and no word of a close", is_should=bool(answers))
+    return Judgement(
+        f"{len(answers)} answers to {count + 1} requests, without announcing a close", is_should=bool(answers)
+    )
 
 
 def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnswer) -> Judgement:
@@ -184,7 +186,7 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
     # Where the table has no refusal, the server may refuse any of the requests.
     count = probe.accepted_count if probe.case.is_refused else min(first, probe.accepted_count - 1)
     if first < min(count, len(answers)):
-        return Judgement(f"request {first + 1} is to be taken, and is refused with {answers[first].status}")
+        return Judgement(f"request {first + 1} must be accepted, but is refused with {answers[first].status}")
     if len(answers) < count:
         return Judgement(f"{len(answers)} answers to {count} requests", is_should=True)
     refusal, behind = answers[count : count + 1], answers[count + 1 :]
@@ -193,17 +195,17 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
         # A server that accepts the first, as RFC 9112 §3 lets some do, also accepts the next.
         if is_taken and may_accept(probe.case):
             return Judgement(None)
-        return Judgement(f"{len(behind)} answers behind the refusal: bytes of the request are taken for another")
+        return Judgement(f"{len(behind)} answers after the refusal: bytes of the request are read as another")
     fault = _fault_of_refusal(refusal, probe, is_last=not behind)
     if fault.why is not None or not behind:
         return fault
     if may_turn_away(probe.case, refusal[0].status) and _is_sentinels(behind[0], number, plain):
         return Judgement(None)
     if probe.case.requirement in _FRAMING:
-        return Judgement(f"refused with {refusal[0].status}, and the bytes behind it are taken for a request")
+        return Judgement(f"refused with {refusal[0].status}, but the following bytes are read as a request")
     if refusal[0].status in (405, 501) or _is_sentinels(behind[0], number, plain):
         # RFC 9112 §2.2: octets that match no message get 400 and a close, which is no MUST.
-        return Judgement(f"refused with {refusal[0].status}, and the connection goes on", is_should=True)
+        return Judgement(f"refused with {refusal[0].status}, but the connection stays open", is_should=True)
     return Judgement(f"the request behind the refusal is answered with {behind[0].status}, alone with {plain.status}")
 
 
@@ -212,7 +214,7 @@ def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -
     is_given = probe.case.requirement in _STATUS_IS_GIVEN
     wanted = " or ".join(map(str, sorted(probe.statuses)))
     if not refusal:
-        why = f"closed without an answer, which should be {wanted}" if wanted else None
+        why = f"closed without an answer; it should be {wanted}" if wanted else None
         return Judgement(why, is_should=not is_given)
     status = refusal[0].status
     is_error = status >= 400 and (is_last or status not in (403, 404, 405))
@@ -223,7 +225,7 @@ def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -
     if is_error:
         return Judgement(f"refused with {status}, not with {wanted}", is_should=not is_given)
     due = f"refused with {wanted}" if wanted else "refused"
-    return Judgement(f"taken for a request and answered with {status}; it is to be {due}")
+    return Judgement(f"taken for a request and answered with {status}; it must be {due}")
 
 
 def _refuses_the_method(refusal: Response, probe: Probe) -> bool:

@@ -103,7 +103,7 @@ def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tu
     status_line, *field_lines = octets[at:head_stop].split(b"\r\n")
     match = _STATUS_LINE.fullmatch(status_line)
     if match is None:
-        return None, [f"{_show(status_line)} is no status line (RFC 9112 §4)"], at
+        return None, [f"{_show(status_line)} is not a status line (RFC 9112 §4)"], at
     version, status, phrase = match[1], int(match[2]), match[3]
     faults: list[str] = []
     fields = _fields(field_lines, faults)
@@ -120,7 +120,7 @@ def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tu
 def _faults_of_a_partial_head(octets: bytes, *, is_ended: bool) -> list[str]:
     """Return what is wrong with *octets* that hold no whole head."""
     if not b"HTTP/1.".startswith(octets[:7]):
-        return [f"{_show(octets)} is no start of a response (RFC 9112 §4)"]
+        return [f"{_show(octets)} is not the start of a response (RFC 9112 §4)"]
     return ["the head of a response has no end (RFC 9112 §8)"] if is_ended else []
 
 
@@ -130,7 +130,7 @@ def _fields(lines: Sequence[bytes], faults: list[str]) -> tuple[tuple[bytes, byt
     for line in lines:
         match = _FIELD_LINE.fullmatch(line)
         if match is None:
-            faults.append(f"{_show(line)} is no field line (RFC 9112 §5)")
+            faults.append(f"{_show(line)} is not a field line (RFC 9112 §5)")
         else:
             fields.append((match[1].lower(), match[2]))
     return tuple(fields)
@@ -224,7 +224,7 @@ def _chunks(octets: bytes, at: int, *, is_ended: bool) -> _Framed:
             return cut
         match = _CHUNK_SIZE.fullmatch(octets[at:line_stop])
         if match is None:
-            return cut._replace(fault=f"{_show(octets[at:line_stop])} is no chunk size (RFC 9112 §7.1)")
+            return cut._replace(fault=f"{_show(octets[at:line_stop])} is not a chunk size (RFC 9112 §7.1)")
         size, at = int(match[1], 16), line_stop + 2
         if size == 0:
             break
@@ -241,7 +241,7 @@ def _chunks(octets: bytes, at: int, *, is_ended: bool) -> _Framed:
         if line_stop < 0:
             return cut
         if not _FIELD_LINE.fullmatch(octets[at:line_stop]):
-            return cut._replace(fault=f"{_show(octets[at:line_stop])} is no trailer (RFC 9112 §7.1.2)")
+            return cut._replace(fault=f"{_show(octets[at:line_stop])} is not a trailer (RFC 9112 §7.1.2)")
         at = line_stop + 2
     return _Framed(bytes(content), at + 2)
 

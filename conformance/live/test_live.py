@@ -172,7 +172,7 @@ def test_a_server_that_speaks_no_http_is_not_checked(
         assert main(["check", f"http://{host}:{port}/"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "a plain request gets no answer that is a response: " in captured.err
+    assert "a plain request gets no valid response: " in captured.err
     assert f"nc {host} {port}" in captured.err
 
 

@@ -30,7 +30,7 @@ def _answers_after(session: Session, first: bytes, *, may_close: bool = True) ->
         return unless(responses[1].content == DIGITS, "the second response is not that to the second request")
     says_close = bool(responses) and responses[0].closes
     if says_close and may_close:
-        raise InapplicableError("the server closes behind it, and says so, as it may")
+        raise InapplicableError("the server closes after it and announces the close, as it may")
     return f"{len(responses)} of 2 requests answered, the first {'with' if says_close else 'without'} Connection: close"
 
 
@@ -145,7 +145,7 @@ def _all_are_answered(session: Session) -> str | None:
     if responses and not _is_persistent_version(responses[0]):
         raise InapplicableError("the server speaks HTTP/1.0, which need not persist")
     if responses and len(responses) < 40 and responses[-1].closes:
-        raise InapplicableError("the server closes after a number of requests, and says so, as it may")
+        raise InapplicableError("the server closes after a number of requests and announces the close, as it may")
     return unless(len(responses) == 40, f"{len(responses)} of 40 are answered")
 
 
@@ -212,7 +212,7 @@ def _is_not_get(session: Session, method: str) -> str | None:
     """Return a fault if a server that distinguishes methods answers *method* like GET."""
     response = session.one(request(method, "/digits.txt"))
     if response.status < 400 and session.one(request("X-NONE", "/digits.txt")).status < 400:
-        raise InapplicableError("the server takes any method at all for one that gets the file")
+        raise InapplicableError("the server treats any method like GET")
     return unless(response.status >= 400 and DIGITS not in response.content, f"{method} is answered {response.status}")
 
 
