@@ -11,7 +11,7 @@ from pathlib import Path
 from conformance.live import outputs
 from conformance.live.corpus_run import NothingTriedError, check_corpus
 from conformance.live.results import GONE, NO_TIME, Outcome, Result, breaks_a_must
-from conformance.live.start import StartError, started
+from conformance.live.start import Recipe, StartError, started
 from conformance.live.target import Target
 from conformance.live.trials import is_end
 from conformance.semantics.run import check_semantics
@@ -83,7 +83,7 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
     """Return the server of *options*, started if they say how; *stack* stops it. Raises StartError or ValueError."""
     if options.url:
         return Target(_address(options.url))
-    server = stack.enter_context(started(options.start))
+    server = stack.enter_context(started(Recipe(options.start)))
     return Target(server.address, server, restarts=options.restart)
 
 

@@ -24,6 +24,9 @@ _LIMIT_STATUSES = frozenset((413, 414, 431))
 _HOSTS_OF_DOUBTFUL_USE = frozenset((
     "a-host-with-port-65536", "a-host-with-a-zone", "an-empty-host", "a-port-and-no-host"
 ))  # fmt: skip
+# Requirements whose broken cases still match the grammar of a message: RFC 9112 §2.2 has the connection closed behind
+# octets that do not. A version, a target's host, a Host or a limit is refused by a rule that says nothing of a close.
+_IN_THE_GRAMMAR = frozenset(("R013", "R014", "R015", "R016", "R024", "R025", "R026", "R027", "R029", "R030", "R031"))
 # RFC 9112 §6.1: a server may process these, and has to close behind them.
 _PROCESSED_LAST = frozenset(("R059", "R060"))
 # RFC 9112 §3.2: an invalid request-target may be redirected to its encoded form.
@@ -68,6 +71,16 @@ def may_turn_away(case: Case, status: int) -> bool:
         return True
     # RFC 9110 §7.1: GET of an asterisk names no resource, and no text forbids 404 for it.
     return case.requirement == "R027" and status == 404
+
+
+def may_go_on_behind_refusal(case: Case) -> bool:
+    """Return whether no rule has the connection closed behind the refusal of *case*: its framing and form are valid."""
+    return case.requirement in _IN_THE_GRAMMAR
+
+
+def is_of_http_1_0(case: Case) -> bool:
+    """Return whether a request of *case* is of HTTP/1.0: its connection closes unsaid (RFC 9112 §9.3)."""
+    return b" HTTP/1.0\r\n" in case.octets
 
 
 def has_no_end(case: Case) -> bool:

@@ -12,7 +12,7 @@ from functools import partial
 from conformance.corpus.cases import Case, load_cases
 
 from . import wire
-from .probes import Judgement, PlainAnswer, Probe, judge, probe_of, sentinel
+from .probes import PIPELINING, Judgement, PlainAnswer, Probe, judge, probe_of, sentinel
 from .results import KEPT_OCTETS, NO_TIME, Outcome, Result, matches
 from .target import Target
 from .trials import Attempt, Trial, run_trials
@@ -41,7 +41,7 @@ class _Prober:
 
     def trial(self, case: Case, number: int) -> Trial:
         """Return the trial of *case*, the one with *number*."""
-        probe = probe_of(case, number)
+        probe = probe_of(case, number, is_alone=not self._plain.pipelines)
         return Trial(case.name, partial(self._attempt, probe, number), partial(self._untried, probe))
 
     def _attempt(self, probe: Probe, number: int) -> Attempt:
@@ -67,13 +67,30 @@ class _Prober:
         if speaks_http_2(transcript):
             return self._result(probe, transcript, Outcome.SKIPPED, "", "the server speaks HTTP/2, which is no fault")
         judgement = _judgement(probe, number, transcript, reading, self._plain)
+        if judgement.is_unanswered and not probe.case.is_refused:
+            judgement = self._judge_alone(probe, number, judgement)
         if judgement.why is None:
             return self._result(probe, transcript, Outcome.PASSED, "", "")
         level = "SHOULD" if judgement.is_should and probe.case.level == "MUST" else ""
         result = self._result(probe, transcript, Outcome.FAILED, level, judgement.why)
         if judgement.requirement is None:
             return result
-        return result._replace(requirement=judgement.requirement, level="MUST")
+        return result._replace(requirement=judgement.requirement, level="SHOULD" if judgement.is_should else "MUST")
+
+    def _judge_alone(self, probe: Probe, number: int, judgement: Judgement) -> Judgement:
+        """Return *judgement*, or one on pipelining alone if the case is answered without the sentinel behind it."""
+        if probe.is_alone and probe.accepted_count > 1:
+            # The case itself has several requests, of which this server answers none.
+            return judgement._replace(is_should=True, requirement=PIPELINING)
+        if probe.is_alone:
+            return judgement
+        alone = probe_of(probe.case, number, is_alone=True)
+        transcript = self._exchange(alone)
+        reading = wire.read_responses(transcript.received, alone.methods, is_ended=transcript.ended == "closed")
+        if _judgement(alone, number, transcript, reading, self._plain).why is not None:
+            return judgement
+        why = f"alone it is answered; with a request behind it, {judgement.why}"
+        return Judgement(why, is_should=True, requirement=PIPELINING)
 
     def _exchange(self, probe: Probe) -> wire.Transcript:
         """Probe *probe*; a server that never closes has less and less time for it."""
@@ -157,4 +174,15 @@ def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
             f"a plain request gets no valid response: {faults}\n  {wire.reproduce(host, port, sentinel(0))}"
         )
     answer = reading.responses[0]
-    return PlainAnswer(answer.status, b"/sentinel-0" in answer.content), seconds
+    return PlainAnswer(answer.status, b"/sentinel-0" in answer.content, _pipelines(target, answer.status)), seconds
+
+
+def _pipelines(target: Target, status: int) -> bool:
+    """Return whether *target* answers two requests that come together as ever, or closes behind the first and says so.
+
+    *status* is the one of its answer to one of them.
+    """
+    first = sentinel(0).replace(b"Connection: close\r\n", b"")
+    both = wire.exchange(target.address, [first + sentinel(0)], seconds=_FIRST_SECONDS, ends=False, patience=1.0)
+    answers = wire.read_responses(both.received, ["GET", "GET"], is_ended=both.ended == "closed").responses
+    return bool(answers) and answers[0].status == status and (len(answers) > 1 or answers[0].closes)

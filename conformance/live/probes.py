@@ -11,11 +11,25 @@ from typing import NamedTuple
 
 from conformance.corpus.cases import Case
 
-from .allowances import has_no_end, has_to_close, may_accept, may_go_on, may_refuse, may_turn_away
+from .allowances import (
+    has_no_end,
+    has_to_close,
+    is_of_http_1_0,
+    may_accept,
+    may_go_on,
+    may_go_on_behind_refusal,
+    may_refuse,
+    may_turn_away,
+)
 from .responses import Reading, Response
 
 # Statuses that refuse the form of a request.
 _SYNTAX_STATUSES = frozenset((400, 408, 413, 414, 431, 505))
+# The requirements that are broken, where it is not that of the case:
+PIPELINING = "R090"  # RFC 9112 §9.3.2: each pipelined request gets its response
+_CLOSE_BEHIND_NONSENSE = "R006"  # RFC 9112 §2.2: 400 and a close
+_END_OF_HTTP_1_0 = "R087"  # RFC 9112 §9.3: no persistence that was not asked for
+_ANNOUNCED_CLOSE = "R086"  # RFC 9112 §9.6: a server that closes says so
 # Requirements about framing: after a fault there, the following octets have no known meaning (RFC 9112 §2.2, §6.3).
 _FRAMING = frozenset(f"R{number:03}" for number in range(48, 75))
 # The server decides which paths it has, and may answer 400.
@@ -29,7 +43,7 @@ class Probe(NamedTuple):
 
     *accepted_count* requests come first, and are accepted. The rest may be refused (*may_refuse*): with one of
     *statuses* or, if that is empty, with any error or no answer. Or it may be a request too (*may_accept*), which
-    *closes* the connection or does not.
+    *closes* the connection or does not. *is_alone* says that no sentinel follows.
     """
 
     case: Case
@@ -40,24 +54,31 @@ class Probe(NamedTuple):
     may_refuse: bool
     statuses: frozenset[int]
     closes: bool
+    is_alone: bool = False
 
 
 class Judgement(NamedTuple):
     """The reason why a server fails, or None if it passes; *is_should* if that breaks no more than a SHOULD.
 
-    *requirement* is the broken one, if not that of the case.
+    *requirement* is the broken one, if not that of the case. *is_unanswered* says that a valid request was refused or
+    left without an answer: the sentinel behind it may be the reason.
     """
 
     why: str | None
     is_should: bool = False
     requirement: str | None = None
+    is_unanswered: bool = False
 
 
 class PlainAnswer(NamedTuple):
-    """How the server answers a sentinel that is alone: with *status*, and with its target in the content or not."""
+    """How the server answers a sentinel that is alone: with *status*, and with its target in the content or not.
+
+    *pipelines* says whether it answers two plain requests that come together.
+    """
 
     status: int
     echoes: bool
+    pipelines: bool = True
 
 
 def sentinel(number: int) -> bytes:
@@ -65,8 +86,8 @@ def sentinel(number: int) -> bytes:
     return f"GET /sentinel-{number} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
 
 
-def probe_of(case: Case, number: int) -> Probe:
-    """Return what is sent for *case*, with the sentinel *number*."""
+def probe_of(case: Case, number: int, *, is_alone: bool = False) -> Probe:
+    """Return what is sent for *case*, with the sentinel *number* unless *is_alone*."""
     expected = case.expected["httpsock"]
     status = expected.status
     statuses = frozenset(allowed for allowed in case.allowed if isinstance(allowed, int))
@@ -76,13 +97,14 @@ def probe_of(case: Case, number: int) -> Probe:
         methods.append("HEAD" if case.octets.startswith(b"HEAD ") else "GET")
     return Probe(
         case,
-        case.octets if case.is_cut_short else case.octets + sentinel(number),
+        case.octets if case.is_cut_short or is_alone else case.octets + sentinel(number),
         (*methods, "GET"),
         len(expected.accepted),
         may_accept=may_accept(case),
         may_refuse=may_refuse(case),
         statuses=frozenset() if is_any_error else statuses,
         closes=bool(expected.accepted) and expected.accepted[-1].closes and not may_go_on(case),
+        is_alone=is_alone,
     )
 
 
@@ -157,25 +179,40 @@ def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, pla
         if _refuses(answer, probe, index):
             # RFC 9110 §9.1: GET and HEAD have to be known; any other method may be refused, best with 405 or 501.
             why = f"request {index + 1} must be accepted, but is refused with {answer.status}"
-            return Judgement(why, is_should=probe.methods[index] not in ("GET", "HEAD", "POST"))
+            is_should = probe.methods[index] not in ("GET", "HEAD", "POST")
+            return Judgement(why, is_should=is_should, is_unanswered=True)
     if has_no_end(probe.case):
         # The following octets are part of the same line.
         return Judgement("bytes of one line are read as two requests" if len(answers) > count else None)
+    if len(answers) == count and probe.is_alone:
+        return Judgement(None)
     if len(answers) > count and (probe.closes or (count > probe.accepted_count and has_to_close(probe.case))):
-        return Judgement("the connection must close after the last of these requests, but the next one is answered")
+        why = "the connection must close after the last of these requests, but the next one is answered"
+        is_by_version = probe.closes and is_of_http_1_0(probe.case) and b"close" not in probe.case.octets
+        if is_by_version:
+            return Judgement(why, is_should=True, requirement=_END_OF_HTTP_1_0)
+        return Judgement(why)
     if len(answers) > count + 1:
         return Judgement(f"{len(answers)} answers to {count + 1} requests: the next request starts at the wrong byte")
     if len(answers) == count + 1:
         if not _is_sentinels(answers[-1], number, plain):
             return Judgement(f"the next request is answered with {answers[-1].status}, alone with {plain.status}")
         return Judgement(None)
+    return _judge_early_end(probe, answers, count, ended)
+
+
+def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: str) -> Judgement:
+    """Judge fewer *answers* than the *count* of requests in the case, and the sentinel behind them, ask for."""
     if (probe.closes and len(answers) == count) or (answers and answers[-1].closes):
         return Judgement(None)
+    why = f"{len(answers)} answers to {count + 1} requests"
     if ended == "timed out":
-        return Judgement(f"{len(answers)} answers to {count + 1} requests, and the connection stays open")
-    return Judgement(
-        f"{len(answers)} answers to {count + 1} requests, without announcing a close", is_should=bool(answers)
-    )
+        return Judgement(f"{why}, and the connection stays open", is_unanswered=True)
+    if answers and is_of_http_1_0(probe.case):
+        return Judgement(None)
+    if len(answers) < count:
+        return Judgement(f"{why}, without announcing a close", is_should=bool(answers), is_unanswered=True)
+    return Judgement(f"{why}, without announcing a close", is_should=True, requirement=_ANNOUNCED_CLOSE)
 
 
 def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnswer) -> Judgement:
@@ -186,12 +223,13 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
     # Where the table has no refusal, the server may refuse any of the requests.
     count = probe.accepted_count if probe.case.is_refused else min(first, probe.accepted_count - 1)
     if first < min(count, len(answers)):
-        return Judgement(f"request {first + 1} must be accepted, but is refused with {answers[first].status}")
+        why = f"request {first + 1} is valid, but is refused with {answers[first].status} because of what follows"
+        return Judgement(why, is_should=True, requirement=PIPELINING)
     if len(answers) < count:
-        return Judgement(f"{len(answers)} answers to {count} requests", is_should=True)
+        return Judgement(f"{len(answers)} answers to {count} requests", is_should=True, requirement=PIPELINING)
     refusal, behind = answers[count : count + 1], answers[count + 1 :]
     is_taken = bool(refusal) and refusal[0].status not in _SYNTAX_STATUSES
-    if len(behind) > 1:
+    if len(behind) > 1 and not (is_taken and probe.case.requirement == "R013"):
         # A server that accepts the first, as RFC 9112 §3 lets some do, also accepts the next.
         if is_taken and may_accept(probe.case):
             return Judgement(None)
@@ -204,8 +242,10 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
     if probe.case.requirement in _FRAMING:
         return Judgement(f"refused with {refusal[0].status}, but the following bytes are read as a request")
     if refusal[0].status in (405, 501) or _is_sentinels(behind[0], number, plain):
-        # RFC 9112 §2.2: octets that match no message get 400 and a close, which is no MUST.
-        return Judgement(f"refused with {refusal[0].status}, but the connection stays open", is_should=True)
+        if may_go_on_behind_refusal(probe.case):
+            return Judgement(None)
+        why = f"refused with {refusal[0].status}, but the connection stays open"
+        return Judgement(why, is_should=True, requirement=_CLOSE_BEHIND_NONSENSE)
     return Judgement(f"the request behind the refusal is answered with {behind[0].status}, alone with {plain.status}")
 
 

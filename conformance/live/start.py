@@ -1,18 +1,19 @@
 """The server under test, where the check starts it: a folder of known files, a free port, a program, and its end.
 
-with started("server --port {port} {root}") as server: ...
+with started(Recipe("server --port {port} {root}")) as server: ...
 """
 
 import contextlib
 import io
+import os
 import shlex
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from . import wire
 from .probes import sentinel
@@ -52,42 +53,68 @@ class Program(subprocess.Popen[bytes]):
             self.kill()
 
 
-class StartedServer:
-    """The server that *command* starts, with ``{port}`` and ``{root}`` filled in; *output* takes what it prints."""
+class Recipe(NamedTuple):
+    """How to start a server: the command *start*, of which {port}, {root}, {folder} and {back} are filled in.
 
-    def __init__(self, command: str, root: Path, output: IO[bytes]) -> None:
+    So are they in *environment*, and in *files*, which are written into {folder} first. *back* is a command for a
+    second server, at the port {back}, that starts before.
+    """
+
+    start: str
+    files: Mapping[str, str] = {}
+    back: str = ""
+    environment: Mapping[str, str] = {}
+
+
+class StartedServer:
+    """The server that *recipe* starts to serve *root*; *output* takes what it prints."""
+
+    def __init__(self, recipe: Recipe, root: Path, output: IO[bytes]) -> None:
         self.address = ("127.0.0.1", 0)
-        self._command = command
+        self._recipe = recipe
         self._root = root
         self._output = output
         self._output_start = 0
-        self._program: Program | None = None
+        self._programs: list[Program] = []
 
     def start(self) -> None:
         """Start it on a free port. Raises StartError if the program can't be run, or doesn't answer in time."""
         # Each time another port: a program that has just ended may have left connections on the one before.
-        self.address = ("127.0.0.1", _free_port())
-        filled = {"{port}": str(self.address[1]), "{root}": str(self._root)}
-        words = shlex.split(self._command)
-        for name, value in filled.items():
-            words = [word.replace(name, value) for word in words]
+        self.address, back = ("127.0.0.1", _free_port()), ("127.0.0.1", _free_port())
+        folder = self._root.parent / "server"
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)
+        values = {"port": str(self.address[1]), "back": str(back[1]), "root": str(self._root), "folder": str(folder)}
+        for name, text in self._recipe.files.items():
+            (folder / name).write_text(_fill(text, values), encoding="utf-8")
         self._output_start = self._output.seek(0, io.SEEK_END)
+        if self._recipe.back:
+            self._run(self._recipe.back, values, back)
+        self._run(self._recipe.start, values, self.address)
+
+    def _run(self, command: str, values: Mapping[str, str], address: tuple[str, int]) -> None:
+        """Start *command*, and wait until it answers at *address*."""
+        words = [_fill(word, values) for word in shlex.split(command)]
+        environment = {name: _fill(value, values) for name, value in self._recipe.environment.items()}
         try:
-            self._program = Program(words, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output)
+            program = Program(
+                words, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output, env=os.environ | environment
+            )
         except (OSError, IndexError) as error:
-            raise StartError(f"{self._command!r} can't be run: {error}") from error
-        if not self._program.answers(self.address):
+            raise StartError(f"{command!r} can't be run: {error}") from error
+        self._programs.append(program)
+        if not program.answers(address):
             raise StartError(
-                f"{words[0]} does not answer on port {self.address[1]}; its output: {self.last_output() or 'empty'}"
+                f"{words[0]} does not answer on port {address[1]}; its output: {self.last_output() or 'empty'}"
             )
 
     def exit_code(self, seconds: float) -> int | None:
         """Return its exit code, negative for a signal, or None if it still runs after *seconds*."""
-        if self._program is None:
+        if not self._programs:
             return None
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._program.wait(seconds)
-        return self._program.returncode
+            self._programs[-1].wait(seconds)
+        return self._programs[-1].returncode
 
     def last_output(self) -> str:
         """Return the last lines that it has printed since its start."""
@@ -98,27 +125,33 @@ class StartedServer:
 
     def stop(self) -> None:
         """Stop it, if it was started."""
-        if self._program is not None:
-            with self._program as program:
+        while self._programs:
+            with self._programs.pop() as program:
                 program.stop()
-            self._program = None
 
 
 @contextlib.contextmanager
-def started(command: str) -> Iterator[StartedServer]:
-    """Start *command* in the known folder, and yield the server, which is stopped in the end. Raises StartError."""
+def started(recipe: Recipe) -> Iterator[StartedServer]:
+    """Start *recipe* in the known folder, and yield the server, which is stopped in the end. Raises StartError."""
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder, tempfile.TemporaryFile() as output:
         root = Path(folder) / "root"
         root.mkdir()
         # Servers that give up their rights have to see what they serve.
         Path(folder).chmod(0o755)
         site(root)
-        server = StartedServer(command, root, output)
+        server = StartedServer(recipe, root, output)
         try:
             server.start()
             yield server
         finally:
             server.stop()
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    """Return *text* with the name of each of *values* in braces replaced by the value."""
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 def _free_port() -> int:

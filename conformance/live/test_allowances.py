@@ -1,5 +1,7 @@
 """Fairness: the check accuses no server of allowed behaviour, and each accusation describes the behaviour seen."""
 
+import socket
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +15,12 @@ from conformance.semantics.session import InapplicableError, Session
 from conformance.semantics.test_semantics import running
 
 from . import outputs
+from .corpus_run import check_corpus
 from .probes import PlainAnswer, judge, probe_of
 from .responses import Reading, Response
 from .results import NO_TIME, Outcome, Result
+from .target import Target
+from .test_live import hostile
 
 _CASES = {case.name: case for case in load_cases()}
 # The status of the sentinel when it is alone, and of every request for a missing file.
@@ -46,6 +51,18 @@ def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
         pytest.param("a-host-of-a-future-address", [400], id="an address of no known version (RFC 3986 §3.2.2)"),
         pytest.param("close-among-options-within-quotes", [200, 404], id="an option in quotes is no option"),
         pytest.param("a-get-with-content", [400], id="content in GET may be refused (RFC 9110 §9.3.1)"),
+        pytest.param("an-upgrade-that-is-not-taken", [400], id="a handshake without its key (RFC 6455 §4.2.1)"),
+        pytest.param("a-length-among-the-trailers-frames-nothing", [400], id="a forbidden trailer (RFC 9110 §6.5.1)"),
+        pytest.param("a-host-among-the-trailers-alone", [400, 404], id="no Host, in a message whose end is known"),
+        pytest.param("no-host", [400, 404], id="a refusal of what matches the grammar closes nothing (RFC 9112 §2.2)"),
+        pytest.param("http-2-0", [505, 404], id="nor does a version that is not supported (RFC 9110 §15.6.6)"),
+        pytest.param("http-1-0-that-asks-to-persist", [200], id="HTTP/1.0 closes unsaid (RFC 9112 §9.3)"),
+        pytest.param("two-http-1-0-requests-on-one-connection", [200], id="and need not persist (RFC 9112 §9.3)"),
+        pytest.param(
+            "a-length-with-more-zeros-than-64-bits-have-digits",
+            [400],
+            id="a length in a hundred digits (RFC 9110 §8.6)",
+        ),
     ],
 )
 def test_what_the_rfc_lets_a_server_do_passes(name: str, statuses: list[int]) -> None:
@@ -96,6 +113,61 @@ def test_an_accusation_describes_the_behaviour(name: str, statuses: list[int], w
     assert said is not None
     assert why in said
     assert not is_should
+
+
+@pytest.mark.parametrize(
+    ("name", "statuses", "requirement"),
+    [
+        pytest.param("a-request-and-then-none", [400], "R090", id="a valid request refused for what is behind it"),
+        pytest.param("http-1-0-with-host", [200, 404], "R087", id="HTTP/1.0 that persists though nobody asked"),
+        pytest.param("a-field-line-without-a-colon", [400, 404], "R006", id="nonsense, and the connection goes on"),
+        pytest.param("a-get-with-host-alone", [200], "R086", id="a close that nothing announced"),
+    ],
+)
+def test_a_fault_beside_the_subject_of_the_case_is_blamed_on_its_own_requirement(
+    name: str, statuses: list[int], requirement: str
+) -> None:
+    """None of these is a MUST, whatever the case is about."""
+    answers = [Response(status, b"", (), b"", b"") for status in statuses]
+    judgement = judge(
+        probe_of(_CASES[name], 1), 1, Reading(answers, b"", [], []), "closed", PlainAnswer(_MISSING, echoes=False)
+    )
+    assert (judgement.requirement, judgement.is_should) == (requirement, True)
+
+
+def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket], None]:
+    """Return a server that answers what comes in one read, if *is_alone* says so of it, and else closes."""
+
+    def converse(connected: socket.socket) -> None:
+        octets = connected.recv(65536)
+        if is_alone(octets):
+            connected.sendall(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n" * octets.count(b" HTTP/1."))
+        else:
+            connected.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        connected.shutdown(socket.SHUT_WR)
+        while connected.recv(65536):
+            pass
+
+    return converse
+
+
+def test_a_server_that_takes_no_pipelining_is_tried_without_it() -> None:
+    """Each case alone; one that has several requests is blamed on pipelining, once."""
+    with hostile(_answer_alone(lambda octets: octets.count(b" HTTP/1.") == 1)) as address:
+        results = {result.name: result for result in check_corpus(Target(address), "R0")}
+    assert results["a-get-with-host-alone"].outcome is Outcome.PASSED
+    assert results["http-1-0-with-host"].outcome is Outcome.PASSED
+    assert results["no-host"].why == "refused with 404, not with 400"
+    assert (results["ten-requests"].requirement, results["ten-requests"].level) == ("R090", "SHOULD")
+
+
+def test_a_case_that_fails_by_the_request_behind_it_alone_is_blamed_on_pipelining() -> None:
+    """The server answers HTTP/1.1 with another request behind, and HTTP/1.0 alone."""
+    with hostile(_answer_alone(lambda octets: b"/sentinel" not in octets or b"HTTP/1.0" not in octets)) as address:
+        results = {result.name: result for result in check_corpus(Target(address), "R034")}
+    found = results["http-1-0-with-host"]
+    assert (found.requirement, found.level) == ("R090", "SHOULD")
+    assert found.why.startswith("alone it is answered; with a request behind it, request 1 must be accepted, but")
 
 
 def _run(name: str, behaviour: Behaviour) -> str | None:

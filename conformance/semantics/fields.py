@@ -90,7 +90,8 @@ _NOT_OF_HEAD = {b"date", b"connection", b"keep-alive", b"content-length", b"tran
 
 
 def _head_and_get(session: Session, target: str, fields: list[str]) -> tuple[Response, Response]:
-    return session.one(request("HEAD", target, *fields)), session.one(get(target, *fields))
+    full = session.one(get(target, *fields))
+    return session.one(request("HEAD", target, *fields)), full
 
 
 def _head_fields(session: Session, target: str, fields: list[str]) -> str | None:

@@ -70,7 +70,7 @@ for _target in ("/digits.txt%", "/digits.txt%4", "/%zzdigits.txt", "/%g0", "/%+1
 
 @CHECKS.check("A path is decoded once", "R139", "SECURITY")
 def _decoded_once(session: Session) -> str | None:
-    if session.one(get("/A.txt")).status != 200:
+    if session.aside().one(get("/A.txt")).status != 200:
         raise InapplicableError("the known folder is not served")
     response = session.one(get("/%2541.txt"))
     return unless(b"no percent sign" not in response.content, "%2541 is taken for A")
@@ -78,7 +78,7 @@ def _decoded_once(session: Session) -> str | None:
 
 def _reaches(session: Session, target: str, content: bytes, known: str = "/digits.txt") -> str | None:
     """Return a fault unless *target* gives *content*."""
-    session.whole(known)
+    session.aside().whole(known)
     response = session.one(get(target))
     return expect(response, 200) or unless(response.content == content, "another file is served")
 
@@ -112,7 +112,7 @@ for _target in ("/digits.txt?", "/digits.txt?a=b", "/digits.txt?/../letters.txt"
 
 def _is_not(session: Session, target: str, content: bytes) -> str | None:
     """Return a fault if *target* gives *content*, which belongs to another resource."""
-    session.whole("/digits.txt")
+    session.aside().whole("/digits.txt")
     response = session.one(get(target))
     return unless(response.content != content, "the file is served under a name that is not its own") or unless(
         response.status < 500, f"it is answered {response.status}"

@@ -9,7 +9,10 @@ from conformance.live.target import Target
 from conformance.live.trials import Attempt, Trial, run_trials
 
 from .checks import CHECKS, is_served
-from .session import Check, InapplicableError, Session
+from .session import Check, InapplicableError, Session, Should
+
+# A check that compares responses has this many exchanges at most that are worth repeating.
+_MAX_EXCHANGES = 5
 
 
 def check_semantics(target: Target, only: str | None = None) -> list[Result]:
@@ -49,7 +52,8 @@ def _attempt(target: Target, check_: Check) -> Attempt:
     if outcome is Outcome.FAILED and time.monotonic() > target.deadline:
         outcome, why = Outcome.SKIPPED, NO_TIME
     transcript = session.transcript or wire.Transcript(b"", b"", "refused")
-    again = wire.reproduce(*target.address, transcript.sent)
+    again = "\n".join(wire.reproduce(*target.address, sent) for sent, _ in session.exchanges[-_MAX_EXCHANGES:])
     received = transcript.received[:KEPT_OCTETS]
-    result = Result(check_.name, check_.requirement, check_.level, outcome, why, transcript.sent, received, again)
+    number, level = (why.requirement, "SHOULD") if isinstance(why, Should) else (check_.requirement, check_.level)
+    result = Result(check_.name, number, level, outcome, str(why), transcript.sent, received, again)
     return Attempt(result, is_doubtful=outcome is Outcome.FAILED or not received)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from conformance.live import wire
 from conformance.live.wire import Response
@@ -35,18 +35,40 @@ class FaultError(Exception):
     """A check cannot go on; the message names the fault."""
 
 
-class Session:
-    """The session of one check with the server at *address*; the last exchange is kept in ``transcript``.
+class Should(str):
+    """A verdict that blames a SHOULD, with its own *requirement*, where the check as such tries a MUST."""
 
-    An exchange has *seconds*, and less when *deadline* is near.
+    __slots__ = ("requirement",)
+    requirement: str
+
+    def __new__(cls, text: str, requirement: str) -> Self:
+        """Return *text* as a verdict on *requirement*."""
+        verdict = super().__new__(cls, text)
+        verdict.requirement = requirement
+        return verdict
+
+
+class Session:
+    """The session of one check with the server at *address*; ``exchanges`` has what was sent and what came of it.
+
+    The last exchange is the one that the verdict is on. An exchange has *seconds*, and less when *deadline* is near.
     """
 
     def __init__(self, address: tuple[str, int], seconds: float = 2.0, deadline: float = math.inf) -> None:
         self.address = address
         self.seconds = seconds
         self.deadline = deadline
-        self.transcript: wire.Transcript | None = None
+        self.exchanges: list[tuple[bytes, wire.Transcript]] = []
         self.faults: list[str] = []
+
+    @property
+    def transcript(self) -> wire.Transcript | None:
+        """The last exchange."""
+        return self.exchanges[-1][1] if self.exchanges else None
+
+    def aside(self) -> "Session":
+        """Return a session for exchanges that the verdict is not on: they prepare the check, or find if it applies."""
+        return Session(self.address, self.seconds, self.deadline)
 
     def ask(self, *requests: bytes) -> list[Response]:
         """Return the final responses to *requests*, pipelined on one connection; the last asks to close it."""
@@ -55,11 +77,12 @@ class Session:
     def send(self, parts: Iterable[bytes], methods: list[str], *, ends: bool = False) -> list[Response]:
         """Return the final responses to *parts*, which make requests with *methods*; *ends* our side then if asked."""
         seconds = max(min(self.seconds, self.deadline - time.monotonic()), _MIN_SECONDS)
-        self.transcript = wire.exchange(self.address, parts, seconds=seconds, ends=ends, max_octets=_MAX_OCTETS)
-        if self.transcript.ended == "flooded":
+        parts = list(parts)
+        transcript = wire.exchange(self.address, parts, seconds=seconds, ends=ends, max_octets=_MAX_OCTETS)
+        self.exchanges.append((b"".join(parts), transcript))
+        if transcript.ended == "flooded":
             raise FaultError(f"no response: more than {_MAX_OCTETS} bytes without an end")
-        is_ended = self.transcript.ended == "closed"
-        reading = wire.read_responses(self.transcript.received, methods, is_ended)
+        reading = wire.read_responses(transcript.received, methods, transcript.ended == "closed")
         self.faults = list(reading.faults)
         return [response for response in reading.responses if response.status >= 200]
 
@@ -158,7 +181,7 @@ def field(response: Response, name: str) -> str:
 
 def entity_tag(session: Session, path: str = "/digits.txt") -> str:
     """Return the strong entity-tag of *path*. Raises InapplicableError without one."""
-    tag = field(session.whole(path), "etag")
+    tag = field(session.aside().whole(path), "etag")
     if not tag or tag.startswith("W/"):
         raise InapplicableError("the server sends no strong entity-tag")
     return tag
@@ -166,7 +189,7 @@ def entity_tag(session: Session, path: str = "/digits.txt") -> str:
 
 def last_modified(session: Session, path: str = "/digits.txt") -> str:
     """Return the Last-Modified of *path*. Raises InapplicableError without one."""
-    date = field(session.whole(path), "last-modified")
+    date = field(session.aside().whole(path), "last-modified")
     if not date:
         raise InapplicableError("the server sends no Last-Modified")
     return date

@@ -1,0 +1,159 @@
+"""The table of servers that are compared, and how each is found or installed on this computer.
+
+One entry of ``servers.toml``, below ``servers``:
+
+    [servers.nginx]
+    source = "apt"                   where it comes from: here, apt, pip or npm
+    packages = ["nginx-light"]       what to install from there
+    program = "nginx"                the program that has to be on the path
+    title = "nginx"                  how the page calls it, if not by the name of the entry
+    version = "nginx -v"             a command that prints its version
+    start = "nginx -c {folder}/..."  how it starts: see live.start.Recipe, also for back and files
+    app = "starlette"                the application that it runs, one of ``apps``
+    build = "go build ..."           a command that makes the program, once
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from conformance.live.start import Recipe
+
+TABLE = Path(__file__).with_name("servers.toml")
+_INSTALL_SECONDS = 600
+_VERSION = re.compile(r"[0-9]+\.[0-9]+[0-9A-Za-z.+~-]*")
+# Where Debian has the programs that only its administrator starts.
+_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+
+
+class SkipError(Exception):
+    """A server can't be tried on this computer; the message gives the reason."""
+
+
+class Server(NamedTuple):
+    """One server of the table."""
+
+    name: str
+    source: str
+    title: str
+    version: str
+    start: str
+    packages: tuple[str, ...] = ()
+    program: str = ""
+    back: str = ""
+    build: str = ""
+    files: Mapping[str, str] = {}
+
+
+@cache
+def load_servers() -> tuple[Server, ...]:
+    """Return the servers in the order of the table. Raises TypeError if an entry lacks something or has too much."""
+    with TABLE.open("rb") as file:
+        table = tomllib.load(file)
+    return tuple(_server(name, dict(entry), table["apps"]) for name, entry in table["servers"].items())
+
+
+def _server(name: str, entry: dict[str, Any], apps: dict[str, dict[str, str]]) -> Server:
+    """Return the server that *entry* describes, with the files of its application."""
+    app = entry.pop("app", None)
+    files = entry.pop("files", {}) | (apps[app] if app else {})
+    return Server(name, title=entry.pop("title", name), packages=tuple(entry.pop("packages", ())), files=files, **entry)
+
+
+class Installation:
+    """The place for packages of pip and npm: *folder*, which may have some from an earlier run.
+
+    *uses_apt* lets it install packages of Debian, which takes the rights of an administrator.
+    """
+
+    def __init__(self, folder: Path, *, uses_apt: bool) -> None:
+        self._folder = folder
+        self._uses_apt = uses_apt
+
+    @property
+    def _values(self) -> dict[str, str]:
+        return {
+            "this": sys.executable,
+            "python": str(self._folder / "venv" / "bin" / "python"),
+            "node": str(self._folder / "npm" / "node_modules"),
+        }
+
+    def prepare(self, server: Server) -> Recipe:
+        """Return how to start *server*, which is installed if it is not there. Raises SkipError."""
+        {"here": lambda _: None, "apt": self._apt, "pip": self._pip, "npm": self._npm}[server.source](server)
+        if server.program and shutil.which(server.program, path=_PATH) is None:
+            raise SkipError(f"there is no program {server.program}")
+        files = dict(server.files)
+        start = server.start
+        if server.build:
+            start = self._build(server)
+        environment = {"PATH": _PATH, "PYTHONPATH": os.pathsep.join(("{folder}", str(Path(__file__).parents[2])))}
+        return Recipe(self._fill(start), files, self._fill(server.back), environment)
+
+    def version(self, server: Server) -> str:
+        """Return the version that *server* prints."""
+        words = shlex.split(self._fill(server.version))
+        done = subprocess.run(
+            words,
+            capture_output=True, text=True, check=False, timeout=60, env=os.environ | {"PATH": _PATH},
+        )  # fmt: skip
+        match = _VERSION.search(done.stdout + done.stderr)
+        return match[0] if match else "?"
+
+    def _fill(self, text: str) -> str:
+        for name, value in self._values.items():
+            text = text.replace(f"{{{name}}}", value)
+        return text
+
+    def _apt(self, server: Server) -> None:
+        if shutil.which(server.program, path=_PATH) is not None:
+            return
+        install = ["apt-get", "install", "-y", "--no-install-recommends", *server.packages]
+        if not self._uses_apt:
+            raise SkipError(f"it is not installed, and --apt was not given: {' '.join(install)}")
+        _run(install)
+
+    def _pip(self, server: Server) -> None:
+        python = self._values["python"]
+        if not Path(python).exists():
+            venv.create(self._folder / "venv", with_pip=True)
+        # Wheels alone: building one takes compilers, and minutes.
+        _run([python, "-m", "pip", "install", "-q", "--only-binary", ":all:", *server.packages])
+
+    def _npm(self, server: Server) -> None:
+        if shutil.which("npm") is None:
+            raise SkipError("there is no npm")
+        if server.packages and not all((Path(self._values["node"]) / package).exists() for package in server.packages):
+            _run(["npm", "install", "--no-audit", "--no-fund", "--prefix", str(self._folder / "npm"), *server.packages])
+
+    def _build(self, server: Server) -> str:
+        """Build the program of *server* in a folder of its own, and return the command that starts it."""
+        folder = self._folder / "build" / re.sub(r"\W+", "-", server.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in server.files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        _run(shlex.split(server.build.replace("{build}", str(folder))))
+        return server.start.replace("{build}", str(folder))
+
+
+def _run(command: list[str]) -> None:
+    """Run *command*, which installs something. Raises SkipError with its last words if it fails."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_INSTALL_SECONDS,
+            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SkipError(f"{command[0]}: {error}") from error
+    if done.returncode != 0:
+        words = (done.stderr or done.stdout).strip().splitlines()
+        raise SkipError(f"{' '.join(command)} fails: {words[-1] if words else done.returncode}")
