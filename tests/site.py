@@ -38,7 +38,7 @@ from httpsock.discovery.announcer import Announcer
 from httpsock.discovery.search import search
 from httpsock.discovery.ssdp import ROOT_DEVICE, format_search
 from httpsock.tracing.events import TextFormatter
-from tests.support import free_port
+from tests.support import free_port, talk
 from tests.support.trace import Told as Heard
 from tests.support.trace import Traced, alike
 
@@ -69,9 +69,9 @@ def record_tcp(port: int) -> dict[str, str]:
         trace_get("-I", hello)
         trace_get("-H", "Range: bytes=0-4", hello)
         trace_get("-H", f"If-None-Match: {etag_of('hello.txt')}", hello)
-        ask(server.port, b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nAccept : text/plain\r\n\r\n")
+        talk(server.port, b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nAccept : text/plain\r\n\r\n", ends=False)
     with Traced(WWW, port=port, wants_octets=True) as other:
-        ask(other.port, b"GET /hello.txt HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nConnection: close\r\n\r\n")
+        talk(other.port, b"GET /hello.txt HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nConnection: close\r\n\r\n", ends=False)
     return {"server": server.told, "client": client, "octets": other.told}
 
 
@@ -79,13 +79,6 @@ def etag_of(name: str) -> str:
     """Return the entity-tag of a file of www; that of a small file depends on its octets alone."""
     with httpsock.Server(WWW, port=0) as server, httpsock.Client() as client, client.get(server.url + name) as response:
         return str(response.field("ETag"))
-
-
-def ask(port: int, octets: bytes) -> bytes:
-    """Send *octets* unchanged; return the whole answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as client:
-        client.sendall(octets)
-        return b"".join(iter(lambda: client.recv(65536), b""))
 
 
 class Silent(Announcer):

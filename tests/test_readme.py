@@ -27,7 +27,7 @@ from httpsock.server.connection_limit import _RESERVED_DESCRIPTORS
 from httpsock.server.process import MAX_DESCRIPTORS
 from httpsock.server.server import _BACKLOG
 from tests.benchmarks.arguments import _parser as benchmark_arguments
-from tests.support import get
+from tests.support import connect, get
 from tests.support.tools import tool
 from tests.support.trace import alike
 
@@ -302,7 +302,7 @@ def shared(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def exchange(port: int, octets: bytes) -> tuple[int, dict[str, str], bytes, socket.socket]:
     """Return the response to *octets*, and the connection that it came by."""
-    connected = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connected = connect(port)
     connected.sendall(octets)
     response = http.client.HTTPResponse(connected)
     response.begin()
@@ -350,7 +350,7 @@ def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
 
 def download_while_it_is_terminated(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
     """Yield whether a download that has begun is finished after SIGTERM."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connected:
+    with connect(port) as connected:
         connected.sendall(get("/large.bin"))
         received = len(connected.recv(65536))
         run.send_signal(signal.SIGTERM)

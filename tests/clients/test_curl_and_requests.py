@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import pathlib
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
@@ -15,7 +14,7 @@ import requests
 
 import httpsock
 from httpsock.server.access_log import Exchange
-from tests.support import PATIENCE_SECONDS
+from tests.support import PATIENCE_SECONDS, connect
 from tests.support.folder import LONG_AGO
 from tests.support.tools import run, tool
 
@@ -271,7 +270,7 @@ def test_curl_is_told_the_fault_of_a_path(curl: Curl, server: httpsock.Server, p
 
 def test_garbage_gets_a_status_line(server: httpsock.Server) -> None:
     # A request typed into nc; an answer without a status line would be HTTP/0.9, which curl refuses.
-    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_SECONDS) as client:
+    with connect(server.port) as client:
         client.sendall(b"hello?\n\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 400 Bad Request\r\n"), "R006"
 

@@ -52,11 +52,7 @@ def slow_client() -> Iterator[Callable[[int], socket.socket]]:
     with ExitStack() as stack:
 
         def start(port: int) -> socket.socket:
-            client = stack.enter_context(socket.socket())
-            client.settimeout(20)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-            client.connect(("127.0.0.1", port))
-            return client
+            return stack.enter_context(connect(port, buffer_octets=16 * 1024))
 
         yield start
 

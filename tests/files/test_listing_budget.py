@@ -15,7 +15,7 @@ from httpsock.files.listing_budget import UNCOUNTED, Allotment, ListingBudget
 from httpsock.http.messages import Response
 from httpsock.http.request_parser import parse_head
 from httpsock.http.steps import BATCH, Steps
-from tests.support import PATIENCE_SECONDS, finish, get, read_answer
+from tests.support import connect, finish, get, read_answer
 
 
 def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
@@ -160,11 +160,7 @@ def server(root: DocumentRoot, tmp_path: pathlib.Path) -> Iterator[httpsock.Serv
 
 def asked(stack: ExitStack, port: int, source: str, target: str) -> socket.socket:
     """Return a connection from the address *source* that has requested *target*; its buffer is small."""
-    client = stack.enter_context(socket.socket())
-    client.settimeout(PATIENCE_SECONDS)
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.bind((source, 0))
-    client.connect(("127.0.0.1", port))
+    client = stack.enter_context(connect(port, source=source, buffer_octets=4096))
     client.sendall(get(target, "Accept: text/plain", "Connection: close"))
     return client
 

@@ -20,7 +20,7 @@ from httpsock.observe.recorder import Recorder
 from httpsock.server.poller import READABLE, WRITABLE
 from httpsock.server.settings import Settings
 from tests.support import PATIENCE_SECONDS, Answer, connect, get, read_answer, receive_all, talk
-from tests.support.inspect import EVENTS, Watching, inspected, small_buffer_client
+from tests.support.inspect import EVENTS, Watching, inspected
 from tests.support.program import Start
 from tests.support.trace import Traced
 
@@ -191,7 +191,7 @@ def test_a_reader_that_asks_for_more_is_let_go(folder: pathlib.Path) -> None:
 
 def test_a_stalled_reader_delays_no_client_and_loses_the_excess_events(folder: pathlib.Path) -> None:
     recorder = Recorder(most_events=50)
-    with inspected(folder, recorder) as server, small_buffer_client(server.port) as client:
+    with inspected(folder, recorder) as server, connect(server.port, buffer_octets=8192) as client:
         client.sendall(get(EVENTS))
         with Watching(server.port) as watching:
             watching.counters_until(lambda counters: len(counters["streams"]) == 2)
@@ -206,7 +206,7 @@ def test_a_stalled_reader_delays_no_client_and_loses_the_excess_events(folder: p
 
 def test_a_reader_that_never_reads_is_given_up(folder: pathlib.Path) -> None:
     (folder / ("x" * 200)).write_text("")
-    with inspected(folder, timeouts=Timeouts(slow=0.1)) as server, small_buffer_client(server.port) as client:
+    with inspected(folder, timeouts=Timeouts(slow=0.1)) as server, connect(server.port, buffer_octets=8192) as client:
         client.sendall(get(EVENTS))
         with Watching(server.port) as watching:
             both = watching.counters_until(lambda counters: len(counters["streams"]) == 2)["streams"]

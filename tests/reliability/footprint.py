@@ -45,11 +45,11 @@ def _footprint(subject: Subject, octets: bytes, count: int) -> float:
     with ExitStack() as stack:
         # Memory that was free, but not returned, serves the first ones; what further ones take, each of them needs.
         for _ in range(count // 2):
-            _hold(stack.enter_context(connect(subject.port, buffered=4096)), octets)
+            _hold(stack.enter_context(connect(subject.port, buffer_octets=4096)), octets)
         time.sleep(1)
         before = subject.memory_kib()
         for _ in range(count):
-            _hold(stack.enter_context(connect(subject.port, buffered=4096)), octets)
+            _hold(stack.enter_context(connect(subject.port, buffer_octets=4096)), octets)
         # Until the server takes no more.
         time.sleep(1)
         return (subject.memory_kib() - before) / count

@@ -28,7 +28,8 @@ def run(server: str, *, is_long: bool) -> list[Row]:
             opened: dict[str, list[socket.socket]] = {
                 "idle": [stack.enter_context(connect(subject.port)) for _ in range(idle)],
                 "reader": [
-                    stack.enter_context(connect(subject.port, get("/large.bin"), buffered=2048)) for _ in range(readers)
+                    stack.enter_context(connect(subject.port, get("/large.bin"), buffer_octets=2048))
+                    for _ in range(readers)
                 ],
                 "body": [stack.enter_context(connect(subject.port, _SLOW_BODY)) for _ in range(bodies)],
                 "head": [stack.enter_context(connect(subject.port, _UNFINISHED)) for _ in range(heads)],

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tests import support
 from tests.support import free_port
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -138,14 +139,10 @@ def site() -> Iterator[pathlib.Path]:
         yield root
 
 
-def connect(port: int, octets: bytes = b"", *, buffered: int = 0) -> socket.socket:
-    """Return a connection on which *octets* were sent; *buffered* octets make a small window."""
-    client = socket.socket()
-    client.settimeout(PATIENCE_SECONDS)
-    if buffered:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffered)
+def connect(port: int, octets: bytes = b"", *, buffer_octets: int = 0) -> socket.socket:
+    """Return a connection on which *octets* were sent; a small receive buffer makes the server wait for the client."""
+    client = support.connect(port, buffer_octets=buffer_octets)
     try:
-        client.connect(("127.0.0.1", port))
         client.sendall(octets)
     except OSError:
         client.close()

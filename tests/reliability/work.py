@@ -14,10 +14,11 @@ import socket
 import statistics
 import time
 
+from tests import support
 from tests.support import get
 
 from .constructs import CONSTRUCTS, Construct
-from .subject import PATIENCE_SECONDS, Row, Subject, ask, receive_all, serving, site
+from .subject import Row, Subject, ask, receive_all, serving, site
 
 _ATTACKER, _CLIENT = "127.0.0.2", "127.0.0.3"
 _CONNECTIONS = 200
@@ -78,7 +79,7 @@ def _delays(subject: Subject, what: str, construct: Construct) -> Row:
 def _delay(port: int) -> float:
     """Return how many milliseconds a small request takes, with its connection; infinity without an answer."""
     began = time.monotonic()
-    with socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS, (_CLIENT, 0)) as client:
+    with support.connect(port, source=_CLIENT) as client:
         client.sendall(_SMALL)
         is_answered = receive_all(client).endswith(b"Hello, socket.\n")
     return (time.monotonic() - began) * 1000 if is_answered else math.inf

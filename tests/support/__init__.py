@@ -89,9 +89,23 @@ def read_answers(octets: bytes, *methods: str) -> list[Answer]:
     return answers
 
 
-def connect(port: int, host: str = "127.0.0.1") -> socket.socket:
-    """Return a connection to a server on this machine."""
-    return socket.create_connection((host, port), timeout=PATIENCE_SECONDS)
+def connect(port: int, host: str = "127.0.0.1", *, source: str = "", buffer_octets: int = 0) -> socket.socket:
+    """Return a connection to a server on this machine, from the address *source*.
+
+    A small receive buffer of *buffer_octets* makes the server wait until the client reads.
+    """
+    client = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        client.settimeout(PATIENCE_SECONDS)
+        if buffer_octets:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_octets)
+        if source:
+            client.bind((source, 0))
+        client.connect((host, port))
+    except OSError:
+        client.close()
+        raise
+    return client
 
 
 def receive_all(connected: socket.socket) -> bytes:

@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import socket
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
@@ -106,11 +105,3 @@ def inspected(folder: pathlib.Path, recorder: Recorder | None = None, **settings
     """Return a server for *folder* that is inspected, on a free port."""
     given: dict[str, Any] = {"hosts": ["127.0.0.1"], "port": 0, "threads": 1} | settings
     return httpsock.Server(folder, tracing=Inspection(recorder or Recorder()), **given)
-
-
-def small_buffer_client(port: int) -> socket.socket:
-    """Return a connection that takes little before it is read from."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-    client.connect(("127.0.0.1", port))
-    return client

@@ -285,7 +285,7 @@ def test_only_one_client_is_traced(folder: pathlib.Path) -> None:
         with connect(server.port) as client:
             client.sendall(get("/hello.txt", CLOSE))
             receive_all(client)
-        with socket.create_connection(("127.0.0.1", server.port), PATIENCE_SECONDS, ("127.0.0.9", 0)) as client:
+        with connect(server.port, source="127.0.0.9") as client:
             client.sendall(get("/alphabet.txt", CLOSE))
             receive_all(client)
     assert "hello" not in server.told
