@@ -91,7 +91,7 @@ def _parse_authority(authority: bytes) -> tuple[str, int]:
     zone = b""
     if match := _zone.fullmatch(authority):
         authority, zone = match["before"] + match["after"], b"%" + match["zone"]
-    match = grammar.host.fullmatch(authority)
+    match = grammar.match_host(authority)
     # RFC 3986 §3.2.2: "[v" starts an address of a future version of IP.
     if match is None or authority[:2] in (b"[v", b"[V"):
         hint = "; write a non-ASCII name in its xn-- form" if any(octet > 0x7F for octet in authority) else ""

@@ -26,9 +26,8 @@ _MAX_MEMOISED = 256
 NOT_FOUND = Refusal(Status.NOT_FOUND, "there is no such file here", "RFC 9110 §15.5.5")
 
 # Names that Windows takes for a device, with any extension; and characters that it drops or splits names at.
-_WINDOWS_TRAP = re.compile(
-    r'(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\..*)?|.*[. ]|.*[<>:"|?*\\\x00-\x1f].*',
-    re.IGNORECASE | re.DOTALL,
+_WINDOWS_TRAP = (
+    r'(?is)(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\..*)?|.*[. ]|.*[<>:"|?*\\\x00-\x1f].*'
 )
 
 # Stands for a prefix that a proxy has stripped; the path of a file can't have such a segment.
@@ -210,4 +209,4 @@ def _with_query(reference: bytes, query: bytes | None) -> str:
 
 def is_reserved_on_windows(name: str) -> bool:
     """Return whether Windows would open something else than a file of this exact name."""
-    return _WINDOWS_TRAP.fullmatch(name) is not None
+    return re.fullmatch(_WINDOWS_TRAP, name) is not None

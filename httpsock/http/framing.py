@@ -271,7 +271,8 @@ class ChunkedDecoder:
 
         A fast path: state by state, each chunk takes five times as long.
         """
-        while match := grammar.chunk_line.match(octets, position):
+        chunk_line = grammar.chunk_line()
+        while match := chunk_line.match(octets, position):
             digits, extensions = match.groups()
             start = match.end()
             if len(digits) > _MAX_HEX_DIGITS or start - position > self._limits.chunk_line:
@@ -307,7 +308,7 @@ class ChunkedDecoder:
         line = octets[position:stop]
         if not line:
             return position
-        match = grammar.chunk_line.fullmatch(line)
+        match = grammar.chunk_line().fullmatch(line)
         if match is None:
             reason = f'chunk line "{grammar.printable(line)}" is not a hexadecimal size, extensions and CRLF'
             raise FramingError(reason, "RFC 9112 §7.1")

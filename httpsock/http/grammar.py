@@ -11,7 +11,7 @@ RFC 3986 §2.1, §3.2 (percent-encoding, hosts).
 import re
 import time
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from .masking import MARGIN, mask_start
 
@@ -71,7 +71,7 @@ _IP_LITERAL = rb"\[(?:" + _IPV6 + rb"|[vV][0-9A-Fa-f]++\.[!$&'()*+,;=:\-._~0-9A-
 # reg-name = *( unreserved / pct-encoded / sub-delims ), not empty in an http URI
 _REG_NAME = rb"(?:[!$&'()*+,;=\-._~0-9A-Za-z]++|%[0-9A-Fa-f]{2})++"
 # Host = uri-host [ ":" port ]      port = *DIGIT
-host = re.compile(rb"(?:" + _IP_LITERAL + rb"|" + _REG_NAME + rb")(?::(?P<port>[0-9]*+))?")
+_host = re.compile(rb"(?:(?P<literal>\[[^\]]*+\])|" + _REG_NAME + rb")(?::(?P<port>[0-9]*+))?")
 
 # absolute-form = scheme "://" authority path-abempty [ "?" query ]
 absolute_form = re.compile(
@@ -93,7 +93,7 @@ broken_percent = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 # chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
 _CHUNK_EXT = rb"(?:%b;%b%b(?:%b=%b(?:%b|%b))?+)*+" % (OWS, OWS, TOKEN, OWS, OWS, TOKEN, QUOTED_STRING)
 # chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF      chunk-size = 1*HEXDIG
-chunk_line = re.compile(rb"(?P<size>[0-9A-Fa-f]++)(?P<extensions>" + _CHUNK_EXT + rb")\r\n")
+_CHUNK_LINE = rb"(?P<size>[0-9A-Fa-f]++)(?P<extensions>" + _CHUNK_EXT + rb")\r\n"
 
 # --- RFC 9110 §5.6.1, §8.8.3, §12.4.2: lists, entity-tags, weights --------------------------------
 
@@ -120,6 +120,25 @@ def split_field_line(line: bytes) -> tuple[bytes, bytes]:
     """Return the name, in lower case, and the value of a valid field line, with or without its CRLF."""
     name, _, value = line.partition(b":")
     return name.lower(), value.strip(b" \t\r\n")
+
+
+@cache
+def _ip_literal() -> re.Pattern[bytes]:
+    # Compiled on first use: 3 ms of start-up, and few clients write an address in brackets.
+    return re.compile(_IP_LITERAL)
+
+
+def match_host(octets: bytes) -> re.Match[bytes] | None:
+    """Return the match of a host with an optional port, which is the group "port"; None if it is invalid."""
+    match = _host.fullmatch(octets)
+    is_valid = match and (match["literal"] is None or _ip_literal().fullmatch(match["literal"]))
+    return match if is_valid else None
+
+
+@cache
+def chunk_line() -> re.Pattern[bytes]:
+    """Return the pattern of a chunk's first line, compiled on first use: a GET has no content."""
+    return re.compile(_CHUNK_LINE)
 
 
 def list_members(field_value: bytes) -> list[bytes]:
@@ -185,11 +204,11 @@ _MONTH = rb"(?P<month>" + "|".join(MONTHS).encode() + rb")"
 _TIME = rb"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 _DATES = (
     # IMF-fixdate  = day-name "," SP date1 SP time-of-day SP GMT       Sun, 06 Nov 1994 08:49:37 GMT
-    re.compile(_DAY + rb", (?P<day>[0-9]{2}) " + _MONTH + rb" (?P<year>[0-9]{4}) " + _TIME + rb" GMT"),
+    _DAY + rb", (?P<day>[0-9]{2}) " + _MONTH + rb" (?P<year>[0-9]{4}) " + _TIME + rb" GMT",
     # rfc850-date  = day-name-l "," SP date2 SP time-of-day SP GMT     Sunday, 06-Nov-94 08:49:37 GMT
-    re.compile(_LONG_DAY + rb", (?P<day>[0-9]{2})-" + _MONTH + rb"-(?P<year>[0-9]{2}) " + _TIME + rb" GMT"),
+    _LONG_DAY + rb", (?P<day>[0-9]{2})-" + _MONTH + rb"-(?P<year>[0-9]{2}) " + _TIME + rb" GMT",
     # asctime-date = day-name SP date3 SP time-of-day SP year          Sun Nov  6 08:49:37 1994
-    re.compile(_DAY + b" " + _MONTH + rb" (?P<day>[0-9]{2}| [0-9]) " + _TIME + rb" (?P<year>[0-9]{4})"),
+    _DAY + b" " + _MONTH + rb" (?P<day>[0-9]{2}| [0-9]) " + _TIME + rb" (?P<year>[0-9]{4})",
 )
 _LAST_SECOND_OF_9999 = 253_402_300_799
 
@@ -212,7 +231,8 @@ def parse_http_date(field_value: bytes, now: float) -> int | None:
     *now* places a two-digit year: one that seems more than 50 years ahead lies in the past (RFC 9110 §5.6.7).
     """
     for form in _DATES:
-        if match := form.fullmatch(field_value):
+        # Compiled on first use, and then remembered by re: few requests have a date.
+        if match := re.fullmatch(form, field_value):
             break
     else:
         return None

@@ -4,21 +4,19 @@ Takes octets, gives the reason of a refusal in words. The first octet decides, o
 not depend on how many octets arrive together. RFC 8446 §5.1 (TLS), RFC 1928 §3 (SOCKS), RFC 4253 §4.2 (SSH).
 """
 
-import re
-
 _TLS = "a TLS handshake on a plain HTTP port"
 _SOCKS = "a SOCKS request on an HTTP port"
 # A method can't contain any of these octets. 0x80 begins a ClientHello in the form of SSLv2.
 _FIRST_OCTETS = {0x16: _TLS, 0x15: _TLS, 0x80: _TLS, 0x05: _SOCKS, 0x04: _SOCKS}
 _FIRST_OCTETS |= {0x03: "an RDP connection request on an HTTP port", 0x10: "an MQTT request on an HTTP port"}
-_ssh = re.compile(rb"SSH-[12]\.")
-_proxy = re.compile(rb"PROXY (?:TCP[46]|UNKNOWN)")
+_SSH = (b"SSH-1.", b"SSH-2.")
+_PROXY = (b"PROXY TCP4", b"PROXY TCP6", b"PROXY UNKNOWN")
 
 
 def foreign_protocol(octets: bytes) -> str | None:
     """Return the name of the protocol that *octets*, the first of a connection, belong to, or None if unknown."""
-    if _ssh.match(octets):
+    if octets.startswith(_SSH):
         return "an SSH greeting on an HTTP port"
-    if _proxy.match(octets):
+    if octets.startswith(_PROXY):
         return "a header of the PROXY protocol, which is not supported"
     return _FIRST_OCTETS.get(octets[0]) if octets else None

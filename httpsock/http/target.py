@@ -100,7 +100,7 @@ def _port(authority: bytes) -> int | None:
 
 
 def _parse_port(authority: bytes) -> int | None:
-    match = grammar.host.fullmatch(authority)
+    match = grammar.match_host(authority)
     if match is None:
         return None
     port = (match["port"] or b"").lstrip(b"0") or b"0"

@@ -15,9 +15,9 @@ from .children import Parent
 
 # The parent's PID, the descriptor of the control channel, and for each process the descriptors of its listeners.
 RESTART_VARIABLE = "HTTPSOCK_RESTART"
-_RESTART_VALUE = re.compile(r"([0-9]{1,10}) ([0-9]{1,9})((?: [0-9]{1,9}(?:,[0-9]{1,9})*)+)")
+_RESTART_VALUE = r"([0-9]{1,10}) ([0-9]{1,9})((?: [0-9]{1,9}(?:,[0-9]{1,9})*)+)"
 _FIRST_DESCRIPTOR = 3
-_COUNT = re.compile(r"[0-9]{1,6}")
+_COUNT = r"[0-9]{1,6}"
 
 
 class InheritedSockets(NamedTuple):
@@ -46,7 +46,7 @@ def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> Inher
         return _inherit_from_parent(restart)
     if pid != str(os.getpid()):
         return InheritedSockets([])
-    if not _COUNT.fullmatch(count):
+    if not re.fullmatch(_COUNT, count):
         raise ValueError(f"LISTEN_FDS is {count!r}, not a number of sockets")
     descriptors = range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))
     return InheritedSockets([_open_listeners(descriptors)] if descriptors else [])
@@ -54,7 +54,7 @@ def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> Inher
 
 def _inherit_from_parent(value: str) -> InheritedSockets:
     """Return the sockets and the control channel that an older process names in *value*."""
-    match = _RESTART_VALUE.fullmatch(value)
+    match = re.fullmatch(_RESTART_VALUE, value)
     if match is None:
         raise ValueError(f"{RESTART_VARIABLE} is {value!r}, which is malformed")
     pid, control, groups = match.groups()

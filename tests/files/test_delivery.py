@@ -1,6 +1,7 @@
 """Delivery: every promised byte arrives over real connections, however clients and files behave."""
 
 import errno
+import gzip
 import hashlib
 import os
 import pathlib
@@ -459,9 +460,11 @@ def test_a_file_of_more_than_4_gib_has_its_whole_length(vast: pathlib.Path, serv
 EVERYTHING = """
 import pathlib, sys
 import httpsock
-from tests.support import get, read_answers, talk
+from tests.support import connect, get, read_answers, talk
 
 with httpsock.Server(sys.argv[1], port=0, log=print) as server:
+    # The client's own imports.
+    connect(server.port).close()
     before = set(sys.modules)
     answers = talk(server.port, b"".join([
         get("/"),
@@ -469,6 +472,7 @@ with httpsock.Server(sys.argv[1], port=0, log=print) as server:
         get("/", "Accept: application/json"),
         get("/hello.txt", "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT"),
         get("/large.bin", "Range: bytes=0-1,3-4"),
+        get("/hello.txt", "Accept-Encoding: gzip"),
         get("/nothing", "Accept: text/html"),
         get("/nothing", "Accept: application/json"),
         b"nonsense",
@@ -479,6 +483,10 @@ with httpsock.Server(sys.argv[1], port=0, log=print) as server:
 
 def test_a_serving_program_imports_no_module(folder: pathlib.Path) -> None:
     """Descriptors may have run out by then, or the modules be unreadable after root is dropped."""
+    octets = (folder / "hello.txt").read_bytes()
+    (folder / "hello.txt.gz").write_bytes(gzip.compress(octets))
+    for name in ("hello.txt", "hello.txt.gz"):
+        os.utime(folder / name, (1, 1))
     done = subprocess.run(
         [sys.executable, "-c", EVERYTHING, str(folder)],
         env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
