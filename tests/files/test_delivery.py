@@ -41,7 +41,7 @@ def fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sendfile", raising=False)
 
 
-def octets_of(seed: str, length: int) -> bytes:
+def octets_from(seed: str, length: int) -> bytes:
     """Return *length* octets that do not repeat within a mebibyte."""
     block = hashlib.shake_256(seed.encode()).digest(min(length, MEBIBYTE))
     return (block * (length // len(block) + 1))[:length]
@@ -111,7 +111,7 @@ def test_slow_and_fast_clients_all_get_the_whole_right_content(
     folder: pathlib.Path, serve: Serve, platform: str
 ) -> None:
     """R095."""
-    contents = {f"/{name}.bin": octets_of(name, 2 * MEBIBYTE + number) for number, name in enumerate("abcdef")}
+    contents = {f"/{name}.bin": octets_from(name, 2 * MEBIBYTE + number) for number, name in enumerate("abcdef")}
     for path, content in contents.items():
         (folder / path[1:]).write_bytes(content)
     served = serve(folder)
@@ -182,7 +182,7 @@ def test_a_client_that_pipelines_thousands_before_reading_gets_all_answers(
     server: Server, folder: pathlib.Path, slow_client: SlowClient
 ) -> None:
     """R090, R095: the system holds back the client while its answers are not read."""
-    (folder / "some.bin").write_bytes(content := octets_of("some", 1000))
+    (folder / "some.bin").write_bytes(content := octets_from("some", 1000))
     client = slow_client(server.port)
     writing = threading.Thread(target=client.sendall, args=(get("/some.bin") * 3000 + get("/nothing"),))
     writing.start()
@@ -222,7 +222,7 @@ def test_a_file_cut_short_while_it_is_sent_breaks_the_connection_off(
 def test_a_file_replaced_while_it_is_sent_is_sent_as_it_was(
     folder: pathlib.Path, serve: Serve, platform: str, slow_client: SlowClient
 ) -> None:
-    before, after = octets_of("before", 24 * MEBIBYTE), octets_of("after", 23 * MEBIBYTE)
+    before, after = octets_from("before", 24 * MEBIBYTE), octets_from("after", 23 * MEBIBYTE)
     (folder / "changing.bin").write_bytes(before)
     (folder / "new.bin").write_bytes(after)
     client = slow_client(serve(folder).port)
@@ -240,7 +240,7 @@ def test_a_file_replaced_while_it_is_sent_is_sent_as_it_was(
 def test_a_file_that_grows_while_it_is_sent_is_sent_with_its_promised_length(
     folder: pathlib.Path, serve: Serve, platform: str, slow_client: SlowClient
 ) -> None:
-    content = octets_of("growing", 24 * MEBIBYTE)
+    content = octets_from("growing", 24 * MEBIBYTE)
     (folder / "growing.bin").write_bytes(content)
     client = slow_client(serve(folder).port)
     client.sendall(get("/growing.bin") + get("/growing.bin", "Range: bytes=-5", "Connection: close"))
@@ -257,7 +257,7 @@ def test_a_file_that_grows_while_it_is_sent_is_sent_with_its_promised_length(
 def test_a_file_removed_while_it_is_sent_is_sent_whole(
     folder: pathlib.Path, serve: Serve, platform: str, slow_client: SlowClient
 ) -> None:
-    content = octets_of("removed", 24 * MEBIBYTE)
+    content = octets_from("removed", 24 * MEBIBYTE)
     (folder / "removed.bin").write_bytes(content)
     client = slow_client(serve(folder).port)
     client.sendall(get("/removed.bin") + get("/removed.bin", "Connection: close"))
@@ -301,7 +301,7 @@ needs_sendfile = pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this sy
 def test_a_file_is_read_and_sent_where_sendfile_is_refused(
     folder: pathlib.Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str, after: int
 ) -> None:
-    content = octets_of(name, MEBIBYTE + 7)
+    content = octets_from(name, MEBIBYTE + 7)
     (folder / "film.bin").write_bytes(content)
     refused = refuse_sendfile(monkeypatch, name, after)
 
@@ -318,7 +318,7 @@ def test_a_file_is_read_and_sent_where_sendfile_is_refused(
 def test_a_slow_reader_gets_all_of_a_file_where_sendfile_is_refused(
     folder: pathlib.Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, slow_client: SlowClient
 ) -> None:
-    content = octets_of("film", 8 * MEBIBYTE)
+    content = octets_from("film", 8 * MEBIBYTE)
     (folder / "film.bin").write_bytes(content)
     refuse_sendfile(monkeypatch, "EINVAL", 0)
     served = serve(folder)
@@ -339,7 +339,7 @@ def test_a_file_that_fails_is_broken_off_and_not_read_again(
     folder: pathlib.Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """RFC 9112 §8."""
-    content = octets_of("film", MEBIBYTE)
+    content = octets_from("film", MEBIBYTE)
     (folder / "film.bin").write_bytes(content)
     refuse_sendfile(monkeypatch, name, 2)
 
@@ -356,7 +356,7 @@ def test_a_file_that_fails_is_broken_off_and_not_read_again(
 @pytest.mark.parametrize("length", [1, 100, 16 * 1024, 16 * 1024 + 1, 40_000])
 def test_256_parts_of_a_large_file_are_sent_exactly(folder: pathlib.Path, serve: Serve, length: int) -> None:
     """R136: zchunk asks for 255 parts of any length at once."""
-    content = octets_of("parts", 256 * (length + 1) + 100_000)
+    content = octets_from("parts", 256 * (length + 1) + 100_000)
     (folder / "parts.bin").write_bytes(content)
     starts = [place * (length + 1) for place in range(256)]
     asked = ",".join(f"{first}-{first + length - 1}" for first in reversed(starts))
@@ -382,7 +382,7 @@ def test_a_file_cut_short_between_its_parts_breaks_the_connection_off(
 ) -> None:
     """RFC 9112 §8: fewer octets than promised, and no other response after them."""
     film = folder / "film.bin"
-    film.write_bytes(octets_of("film", 16 * MEBIBYTE))
+    film.write_bytes(octets_from("film", 16 * MEBIBYTE))
     client = slow_client(serve(folder).port)
     asked = [
         "0-8388607",

@@ -86,21 +86,21 @@ class Page(HTMLParser):
         return [(href, text) for href, text in self.links if text == "../" or href.strip("./")]
 
 
-def octets_of(directory: Directory, query: bytes | None = None, media_type: str = "text/html") -> bytes:
+def listing_of(directory: Directory, query: bytes | None = None, media_type: str = "text/html") -> bytes:
     """Return the listing of *directory* in *media_type*."""
     return b"".join(finish(render(directory, query, media_type)))
 
 
 def page_of(*entries: Entry, name: ResourceName = ROOT, query: bytes | None = None) -> Page:
     """Return the HTML page that lists *entries*."""
-    return Page(octets_of(Directory(name, list(entries), served="www"), query).decode())
+    return Page(listing_of(Directory(name, list(entries), served="www"), query).decode())
 
 
 # --- Three forms ----------------------------------------------------------------------------------
 
 
 def test_as_text_each_name_is_a_line_with_its_size_and_time_in_columns() -> None:
-    octets = octets_of(Directory(SUB, [file("b.txt", 999), folder("c"), file("ä <1>.txt")]), None, "text/plain")
+    octets = listing_of(Directory(SUB, [file("b.txt", 999), folder("c"), file("ä <1>.txt")]), None, "text/plain")
     assert octets.decode() == (
         "        -  2026-08-22 10:20 UTC  c/\n"
         "999 bytes  2026-08-22 10:20 UTC  b.txt\n"
@@ -109,7 +109,7 @@ def test_as_text_each_name_is_a_line_with_its_size_and_time_in_columns() -> None
 
 
 def test_as_json_each_name_is_an_object() -> None:
-    octets = octets_of(Directory(SUB, [file("ä b.txt", 312), folder("c")]), None, "application/json")
+    octets = listing_of(Directory(SUB, [file("ä b.txt", 312), folder("c")]), None, "application/json")
     assert json.loads(octets) == [
         {"name": "c", "href": "c/", "type": "folder", "size": None, "modified": "2026-08-22T10:20:30Z"},
         {"name": "ä b.txt", "href": "%C3%A4%20b.txt", "type": "file", "size": 312, "modified": "2026-08-22T10:20:30Z"},
@@ -131,7 +131,7 @@ def test_as_a_page_each_name_is_a_link_with_its_size_and_date() -> None:
     ids=["as text", "as JSON"],
 )
 def test_an_empty_folder_says_so(media_type: str, expected: bytes) -> None:
-    assert octets_of(Directory(ROOT, []), None, media_type) == expected
+    assert listing_of(Directory(ROOT, []), None, media_type) == expected
 
 
 def test_an_empty_root_is_a_page_without_entries() -> None:
@@ -158,12 +158,12 @@ def test_the_path_to_a_deep_folder_is_shortened_in_the_middle() -> None:
 
 
 def test_the_root_of_the_system_is_a_slash() -> None:
-    page = Page(octets_of(Directory(ROOT, [], served="/")).decode())
+    page = Page(listing_of(Directory(ROOT, [], served="/")).decode())
     assert (page.texts["title"], page.texts["h1"]) == (["/"], ["/"])
 
 
 def test_a_page_loads_no_file_and_runs_only_its_own_script() -> None:
-    octets = octets_of(Directory(ROOT, [file("x")])).decode()
+    octets = listing_of(Directory(ROOT, [file("x")])).decode()
     assert octets.startswith("<!DOCTYPE html>\n")
     (script,) = re.findall("<script>(.*)</script>", octets, re.DOTALL)
     digest = b64encode(sha256(script.encode()).digest()).decode()
@@ -198,7 +198,7 @@ def test_a_length_is_shown_for_a_person(length: int, shown: str) -> None:
 
 
 def test_the_exact_length_is_told_on_demand() -> None:
-    octets = octets_of(Directory(ROOT, [file("x", 123_456)]))
+    octets = listing_of(Directory(ROOT, [file("x", 123_456)]))
     assert b'<span title="123,456 bytes">121 KiB</span>' in octets
 
 
@@ -206,13 +206,13 @@ def test_the_exact_length_is_told_on_demand() -> None:
 def test_a_date_that_no_calendar_says_is_left_out(modified: float) -> None:
     """R145."""
     directory = Directory(ROOT, [file("x", 1, modified)])
-    assert json.loads(octets_of(directory, None, "application/json"))[0]["modified"] is None
+    assert json.loads(listing_of(directory, None, "application/json"))[0]["modified"] is None
     assert page_of(file("x", 1, modified)).texts["td"] == ["x", "1 byte", ""]
-    assert octets_of(directory, None, "text/plain") == b"   1 byte                        x\n"
+    assert listing_of(directory, None, "text/plain") == b"   1 byte                        x\n"
 
 
 def test_a_date_before_1970_is_a_date() -> None:
-    listed = json.loads(octets_of(Directory(ROOT, [file("x", 1, -1.0)]), None, "application/json"))
+    listed = json.loads(listing_of(Directory(ROOT, [file("x", 1, -1.0)]), None, "application/json"))
     assert listed[0]["modified"] == "1969-12-31T23:59:59Z"
 
 
@@ -221,7 +221,7 @@ def test_a_date_before_1970_is_a_date() -> None:
 
 def hrefs(directory: Directory, query: bytes) -> list[bytes]:
     """Return the names that a listing links to, as the file system has them."""
-    listed = json.loads(octets_of(directory, query, "application/json"))
+    listed = json.loads(listing_of(directory, query, "application/json"))
     return [unquote_to_bytes(entry["href"]) for entry in listed]
 
 
@@ -275,10 +275,10 @@ ENTRIES = [
 )
 def test_a_query_sorts_a_listing(query: bytes | None, expected: list[str]) -> None:
     directory = Directory(ROOT, ENTRIES)
-    lines = octets_of(directory, query, "text/plain").decode().splitlines()
+    lines = listing_of(directory, query, "text/plain").decode().splitlines()
     assert [line.split()[-1].rstrip("/") for line in lines] == expected
-    assert [entry["name"] for entry in json.loads(octets_of(directory, query, "application/json"))] == expected
-    page = Page(octets_of(directory, query).decode())
+    assert [entry["name"] for entry in json.loads(listing_of(directory, query, "application/json"))] == expected
+    page = Page(listing_of(directory, query).decode())
     assert [text.rstrip("/") for _, text in page.entries] == expected
 
 
@@ -308,7 +308,7 @@ def test_many_names_are_sorted_in_steps(query: bytes) -> None:
     steps = sum(1 for _ in work)
     assert steps >= 5000 // BATCH
     expected = [entry.name for entry in sorted(entries, key=place)]
-    listed = json.loads(octets_of(Directory(ROOT, entries), query, "application/json"))
+    listed = json.loads(listing_of(Directory(ROOT, entries), query, "application/json"))
     assert [entry["name"] for entry in listed] == expected
 
 
@@ -355,7 +355,7 @@ def test_a_query_filters_names_ignoring_case(query: bytes, shown: list[str]) -> 
     entries = [file(f"Note {number}") for number in (0, 1, 10, 11, 19)]
     page = page_of(*entries, query=query)
     assert [text for _, text in page.entries] == shown
-    listed = json.loads(octets_of(Directory(ROOT, entries), query, "application/json"))
+    listed = json.loads(listing_of(Directory(ROOT, entries), query, "application/json"))
     assert [entry["name"] for entry in listed] == shown
 
 
@@ -364,7 +364,7 @@ def test_a_filtered_listing_says_so() -> None:
     assert page_of(*entries, query=b"filter=b").texts["p"][0] == "1 folder · 1 file, 1 byte of 3 names, with “b”"
     nothing = page_of(*entries, query=b"filter=<z>%ff")
     assert nothing.texts["p"][0] == "No match for “<z>\ufffd” in 3 names."
-    assert octets_of(Directory(ROOT, entries), b"filter=z", "text/plain") == b"No name matches the filter.\n"
+    assert listing_of(Directory(ROOT, entries), b"filter=z", "text/plain") == b"No name matches the filter.\n"
 
 
 def test_a_name_that_is_no_utf8_can_be_filtered() -> None:
@@ -404,9 +404,9 @@ def test_a_hostile_name_is_shown_and_linked_as_a_name(name: str, shown: str | No
     assert page.elements == page_of(file("x")).elements
     assert page.attributes == page_of(file("x")).attributes
     directory = Directory(ROOT, [file(name)])
-    (line,) = octets_of(directory, None, "text/plain").decode().split("\n")[:-1]
+    (line,) = listing_of(directory, None, "text/plain").decode().split("\n")[:-1]
     assert line == f"   1 byte  2026-08-22 10:20 UTC  {name if shown is None else shown}"
-    (listed,) = json.loads(octets_of(directory, None, "application/json"))
+    (listed,) = json.loads(listing_of(directory, None, "application/json"))
     assert listed["href"] == href
     assert listed["name"] == (name if shown is None else shown)
 
@@ -439,9 +439,9 @@ def test_any_name_is_linked_from_where_it_is_and_leads_back_to_it(name: str, is_
     target = urlsplit(urljoin("http://host/some/folder/", href))
     assert (target.scheme, target.netloc, target.query, target.fragment) == ("http", "host", "", "")
     assert unquote_to_bytes(target.path) == b"/some/folder/" + os.fsencode(name) + (b"/" if is_folder else b"")
-    (listed,) = json.loads(octets_of(Directory(ROOT, [entry]), None, "application/json"))
+    (listed,) = json.loads(listing_of(Directory(ROOT, [entry]), None, "application/json"))
     assert listed["href"] == href
-    text = octets_of(Directory(ROOT, [entry]), None, "text/plain").decode()
+    text = listing_of(Directory(ROOT, [entry]), None, "text/plain").decode()
     assert text.endswith(f"  2026-08-22 10:20 UTC  {shown}\n")
 
 

@@ -164,7 +164,7 @@ def is_refused(port: int) -> bool:
     return False
 
 
-def octets_of(text: str | bytes) -> bytes:
+def encoded(text: str | bytes) -> bytes:
     """Return *text* encoded, or the octets that it is already."""
     return text.encode() if isinstance(text, str) else text
 
@@ -177,8 +177,8 @@ def get(
     version: str = "HTTP/1.1",
 ) -> bytes:
     """Return the octets of a request for *target*."""
-    request_line = b" ".join([method.encode(), octets_of(target), version.encode()])
-    return b"\r\n".join([request_line, f"Host: {host}".encode(), *map(octets_of, field_lines), b"", b""])
+    request_line = b" ".join([method.encode(), encoded(target), version.encode()])
+    return b"\r\n".join([request_line, f"Host: {host}".encode(), *map(encoded, field_lines), b"", b""])
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
