@@ -36,7 +36,7 @@ if _is_program:
         _folder = os.path.realpath(os.getcwd())
     except OSError:  # pragma: no cover (the folder is gone: imports from it fail)
         _folder = ""
-    # In the folder of the standard library, the interpreter still needs it.
+    # If it is the folder of the standard library, the interpreter still needs it.
     if not (_folder + os.sep).startswith(os.path.dirname(os.path.realpath(os.__file__)) + os.sep):
         sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != _folder]
 

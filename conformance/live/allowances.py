@@ -1,6 +1,6 @@
-"""The allowances: where the RFC lets a server do something else than httpsock, by requirement, for the live check.
+"""The allowances: where the RFC lets a server behave otherwise than httpsock, by requirement, for the live check.
 
-``allowed`` in the tables does so for one case; this module does it for all cases of a kind. A server that answers the
+``allowed`` in the tables is for one case, this module for all cases of a kind. A server that answers the
 sentinel wrongly always fails.
 """
 
@@ -36,7 +36,7 @@ _SPACE = b" \t\v\f\r"
 
 
 def may_accept(case: Case) -> bool:
-    """Return whether a server may take for a request what the table has refused."""
+    """Return whether a server may accept a case that the table refuses."""
     if (
         "accepted" in case.allowed
         or "last" in case.allowed
@@ -61,7 +61,7 @@ def has_to_close(case: Case) -> bool:
 
 
 def may_go_on(case: Case) -> bool:
-    """Return whether it is open if the last request of *case* asks to close."""
+    """Return whether the connection may stay open, since it is unclear that *case* asks to close."""
     return {"accepted", "last"} <= set(case.allowed)
 
 
@@ -90,7 +90,7 @@ def has_no_end(case: Case) -> bool:
 
 
 def may_refuse(case: Case) -> bool:
-    """Return whether a server may refuse what the table has accepted."""
+    """Return whether a server may refuse a case that the table accepts."""
     if "refused" in case.allowed or any(isinstance(allowed, int) for allowed in case.allowed):
         return True
     # RFC 9110 §9.3.1, §9.3.2: content in GET or HEAD may lead a server to reject the request and close.
@@ -99,9 +99,9 @@ def may_refuse(case: Case) -> bool:
 
 
 def _is_respaced(octets: bytes) -> bool:
-    """Return whether the request line has its parts, but another whitespace than one SP round them.
+    """Return whether the request line has its parts, but other whitespace than one SP between them.
 
-    RFC 9112 §3: a server may split it at any whitespace, and pass over what is before and behind.
+    RFC 9112 §3: a server may split it at any whitespace, and ignore whitespace at its start and end.
     """
     line = octets.lstrip(b"\r\n").partition(b"\n")[0].removesuffix(b"\r")
     parts = line.translate(bytes(0x20 if octet in _SPACE else octet for octet in range(256))).split()

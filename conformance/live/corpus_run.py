@@ -1,7 +1,7 @@
 """The corpus against a running server.
 
 A few connections at a time. Each has a time limit that follows from how fast the server answers a plain request: a
-server that never answers costs seconds, not minutes. After the deadline the rest is skipped, which is no failure.
+server that never answers costs seconds, not minutes. After the deadline the rest is skipped, which is not a failure.
 Every reaction of the server becomes a Result.
 """
 
@@ -20,12 +20,12 @@ from .trials import Attempt, Trial, run_trials
 _FIRST_SECONDS = 5.0
 _MIN_SECONDS = 0.05
 _MAX_OCTETS = 4 * 1024 * 1024
-# After this many time-outs, less patience for the rest.
+# After this many time-outs, the others get shorter ones.
 _MANY_TIMEOUTS = 12
 
 
 class NothingTriedError(Exception):
-    """The server answers no plain request, so that nothing can be tried; the message says what came instead."""
+    """The server does not answer a plain request, so no case can be tried; the message has its answer."""
 
 
 class _Prober:
@@ -45,7 +45,7 @@ class _Prober:
         return Trial(case.name, partial(self._attempt, probe, number), partial(self._untried, probe))
 
     def _attempt(self, probe: Probe, number: int) -> Attempt:
-        """Return what the server makes of *probe*, and whether its end would look the same."""
+        """Return the result of *probe*, and whether a server that has ended would give the same result."""
         if time.monotonic() > self._target.deadline:
             return Attempt(self._untried(probe, NO_TIME), is_doubtful=False)
         transcript = self._exchange(probe)
@@ -93,7 +93,7 @@ class _Prober:
         return Judgement(why, is_should=True, requirement=PIPELINING)
 
     def _exchange(self, probe: Probe) -> wire.Transcript:
-        """Probe *probe*; a server that never closes has less and less time for it."""
+        """Send *probe* and receive the answer; a server that never closes gets less and less time."""
         is_slow = self._timeouts >= _MANY_TIMEOUTS
         left = max(self._target.deadline - time.monotonic(), _MIN_SECONDS)
         transcript = wire.exchange(
@@ -118,14 +118,14 @@ class _Prober:
 
 
 def speaks_http_2(transcript: wire.Transcript) -> bool:
-    """Return whether the server took the preface of HTTP/2 for one, and answered with a SETTINGS frame."""
+    """Return whether the server understood the preface of HTTP/2, and answered with a SETTINGS frame."""
     return transcript.sent.startswith(b"PRI * HTTP/2.0") and transcript.received[3:4] == b"\x04"
 
 
 def _judgement(
     probe: Probe, number: int, transcript: wire.Transcript, reading: wire.Reading, plain: PlainAnswer
 ) -> Judgement:
-    """Return whether what was received passes: in its form, then in its meaning."""
+    """Return whether the octets received pass: in their form, then in their meaning."""
     if transcript.ended == "refused":
         return Judgement("the connection is refused")
     if transcript.ended == "flooded":
@@ -145,7 +145,7 @@ def _judgement(
 
 
 def check_corpus(target: Target, only: str | None = None) -> list[Result]:
-    """Return what *target* makes of each case that matches *only*, in the order of the table.
+    """Return the result of each case that matches *only* for *target*, in the order of the table.
 
     Raises NothingTriedError if it doesn't answer a plain request.
     """
@@ -157,7 +157,7 @@ def check_corpus(target: Target, only: str | None = None) -> list[Result]:
 
 
 def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
-    """Return the answer of *target* to a plain request, and after how many seconds it came."""
+    """Return the answer of *target* to a plain request, and its time in seconds."""
     host, port = target.address
     started = time.monotonic()
     first = wire.exchange(

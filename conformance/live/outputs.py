@@ -15,7 +15,7 @@ from conformance.corpus.requirements import load_requirements
 from .results import Outcome, Result, chapter_of_result, section_of_result
 
 _MAX_SHOWN = 1200
-# The levels, the gravest first, and the meaning of each for the server that breaks it.
+# The levels, the gravest first, with their meanings.
 LEVELS = {
     "MUST": "required by the RFC",
     "SHOULD": "recommended by the RFC: there may be reasons not to follow it",
@@ -36,7 +36,7 @@ class Cause(NamedTuple):
 
 
 def show(octets: bytes) -> str:
-    """Return *octets* as one would write them in a program, a long run cut short."""
+    """Return *octets* as in the source of a program, shortened if long."""
     text = ascii(octets[:_MAX_SHOWN])[2:-1].replace("\\\\", "\\")
     return text if len(octets) <= _MAX_SHOWN else f"{text} … ({len(octets)} bytes)"
 
@@ -48,7 +48,7 @@ def _lines(octets: bytes) -> list[str]:
 
 
 def chapters(results: Sequence[Result]) -> dict[str, Counter[Outcome]]:
-    """Return how often each outcome is in each chapter, in the order of the chapters."""
+    """Return the number of each outcome in each chapter, in the order of the chapters."""
     counts: dict[str, Counter[Outcome]] = {}
     for result in results:
         counts.setdefault(chapter_of_result(result), Counter())[result.outcome] += 1
@@ -56,7 +56,7 @@ def chapters(results: Sequence[Result]) -> dict[str, Counter[Outcome]]:
 
 
 def _order(chapter: str) -> list[tuple[int, str]]:
-    """Return what sorts chapters by number: §9 before §10."""
+    """Return a sort key for chapters, by number: §9 before §10."""
     return [(int(word), "") if word.isdecimal() else (0, word) for word in chapter.replace("§", "").split()]
 
 
@@ -66,7 +66,7 @@ def _row(title: str, counts: Counter[Outcome], width: int) -> str:
 
 
 def causes(results: Sequence[Result]) -> list[Cause]:
-    """Return what has failed by requirement, the gravest first."""
+    """Return the causes of failures by requirement, the gravest first."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for result in results:
         if result.outcome is Outcome.FAILED:
@@ -79,7 +79,7 @@ def causes(results: Sequence[Result]) -> list[Cause]:
 
 
 def _summary(results: Sequence[Result]) -> str:
-    """Return what has failed, a line for each requirement, by level."""
+    """Return the failures, a line for each requirement, by level."""
     found = causes(results)
     lines = []
     for level, meaning in LEVELS.items():

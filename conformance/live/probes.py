@@ -71,7 +71,7 @@ class Judgement(NamedTuple):
 
 
 class PlainAnswer(NamedTuple):
-    """How the server answers a sentinel that is alone: with *status*, and with its target in the content or not.
+    """The answer to a sentinel sent alone: its *status*, and whether its content has the target.
 
     *pipelines* says whether it answers two plain requests that come together.
     """
@@ -82,7 +82,7 @@ class PlainAnswer(NamedTuple):
 
 
 def sentinel(number: int) -> bytes:
-    """Return a request that is known by its number."""
+    """Return a request that its number identifies."""
     return f"GET /sentinel-{number} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
 
 
@@ -109,7 +109,7 @@ def probe_of(case: Case, number: int, *, is_alone: bool = False) -> Probe:
 
 
 def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
-    """Return whether the answers read, and how the connection *ended*, are what *probe* with its sentinel allows."""
+    """Return whether *probe* and its sentinel allow the answers in *reading*, and the end of the connection."""
     if any(response.status == 500 for response in reading.responses):
         return Judgement("a malformed request must not cause a server error, but the answer is 500")
     if ended == "timed out" and not reading.responses:
@@ -124,14 +124,14 @@ def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainA
     if probe.may_accept:
         judgements[False] = _judge_accepted(probe, number, reading, ended, plain)
     passed = next((judgement for judgement in judgements.values() if judgement.why is None), None)
-    # A server that has done neither rightly is told of the one that it has tried.
+    # If the server did neither correctly, report the one that it tried.
     own = reading.responses[: len(probe.methods) - 1]
     has_refused = any(_refuses(answer, probe, index) for index, answer in enumerate(own))
     return passed or judgements.get(has_refused) or judgements[not has_refused]
 
 
 def _judge_tunnel(reading: Reading) -> Judgement:
-    """Judge the answer to CONNECT: any but a tunnel, which no origin server has to open (RFC 9110 §9.3.6)."""
+    """Judge the answer to CONNECT: any but a tunnel, which an origin server need not open (RFC 9110 §9.3.6)."""
     if not reading.responses:
         return Judgement("CONNECT is not answered", is_should=True)
     status = reading.responses[0].status
@@ -153,7 +153,7 @@ def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
 
 
 def _is_sentinels(answer: Response, number: int, plain: PlainAnswer) -> bool:
-    """Return whether *answer* is the one that the sentinel *number* gets when it is alone."""
+    """Return whether *answer* is that of the sentinel *number* sent alone."""
     if answer.status != plain.status:
         return False
     return not plain.echoes or f"/sentinel-{number}".encode() in answer.content
@@ -172,7 +172,7 @@ def _refuses(answer: Response, probe: Probe, index: int) -> bool:
 
 
 def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
-    """Judge answers where all of the case is requests."""
+    """Judge the answers to a case that consists of requests."""
     answers = reading.responses
     count = probe.accepted_count + (1 if probe.case.expected["httpsock"].status is not None else 0)
     for index, answer in enumerate(answers[:count]):
@@ -250,7 +250,7 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
 
 
 def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -> Judgement:
-    """Judge the one answer, if any, that refuses a request; *is_last* if no answer follows it."""
+    """Judge the answer, if any, that refuses a request; *is_last* if no answer follows it."""
     is_given = probe.case.requirement in _STATUS_IS_GIVEN
     wanted = " or ".join(map(str, sorted(probe.statuses)))
     if not refusal:

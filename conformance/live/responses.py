@@ -1,4 +1,4 @@
-"""The strict reader: octets in, responses out, and a sentence about everything that no server may send.
+"""The strict reader: octets in, responses out, and a sentence about each fault that a server must not send.
 
 It knows RFC 9112 §4 (status line), §5 (fields), §6 and §7 (framing), and no socket. It never raises an error.
 
@@ -24,7 +24,7 @@ _SINGLETONS = frozenset(
     b"content-length content-type content-range content-location date etag last-modified location age retry-after "
     b"expires server".split()
 )
-# Beyond these counts more adds no information: reading an endless response must end.
+# Stop at these counts: reading an endless response must end.
 _MAX_SURPLUS = 100
 _MAX_CHUNKS = 100_000
 
@@ -67,7 +67,7 @@ class Reading(NamedTuple):
 
 
 class _Framed(NamedTuple):
-    """Content read at *stop*; or no content, for *why*."""
+    """Content that ends at *stop*; or a fault."""
 
     content: bytes
     stop: int
@@ -118,7 +118,7 @@ def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tu
 
 
 def _faults_of_a_partial_head(octets: bytes, *, is_ended: bool) -> list[str]:
-    """Return what is wrong with *octets* that hold no whole head."""
+    """Return the fault of *octets* without a whole head."""
     if not b"HTTP/1.".startswith(octets[:7]):
         return [f"{_show(octets)} is not the start of a response (RFC 9112 §4)"]
     return ["the head of a response has no end (RFC 9112 §8)"] if is_ended else []
@@ -137,7 +137,7 @@ def _fields(lines: Sequence[bytes], faults: list[str]) -> tuple[tuple[bytes, byt
 
 
 def _faults_of_a_head(head: Response) -> list[str]:
-    """Return what in the fields of *head* no server may send."""
+    """Return the fields of *head* that a server must not send."""
     names = [name for name, _ in head.fields]
     faults = [
         f"{name.decode()} is there {names.count(name)} times (RFC 9110 §5.3)"
@@ -168,7 +168,7 @@ def _faults_of_a_head(head: Response) -> list[str]:
 
 
 def _faults_of_a_status(head: Response) -> list[str]:
-    """Return which fields *head* lacks, or has too many, for its status."""
+    """Return the missing and surplus fields of *head* for its status."""
     if head.status == 405 and head.field("allow") is None:
         return ["405 without Allow (RFC 9110 §15.5.6)"]
     if head.status == 401 and head.field("www-authenticate") is None:
@@ -247,6 +247,6 @@ def _chunks(octets: bytes, at: int, *, is_ended: bool) -> _Framed:
 
 
 def _show(octets: bytes) -> str:
-    """Return *octets* as a sentence can show them."""
+    """Return *octets* for a sentence, shortened."""
     text = ascii(octets)[1:]
     return text if len(text) <= 60 else f"{text[:60]}…"

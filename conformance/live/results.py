@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from conformance.corpus.requirements import chapter_of, load_requirements
 
-# The reason of a skipped case or check that the time limit left out.
+# The reason of a case or check that was skipped for lack of time.
 NO_TIME = "no time was left"
-# The reason of those that a server which has ended left out.
+# The reason of those that were skipped after the server ended.
 GONE = "the server had ended"
 # A result keeps at most this much of the octets received: a server may send megabytes for each case.
 KEPT_OCTETS = 64 * 1024
@@ -55,5 +55,5 @@ def matches(name: str, number: str, only: str | None) -> bool:
 
 
 def breaks_a_must(results: list[Result]) -> bool:
-    """Return whether one of *results* says that a MUST is broken."""
+    """Return whether one of *results* is a broken MUST."""
     return any(result.outcome is Outcome.FAILED and result.level.startswith("MUST") for result in results)

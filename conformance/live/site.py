@@ -1,6 +1,6 @@
 """The known folder: the files that the static-semantics checks ask for, made with fixed content and fixed dates.
 
-A system that cannot hold one of the odd ones (a sparse file, a FIFO, a name that is no UTF-8) gets a folder without it;
+A system that lacks one of the odd ones (a sparse file, a FIFO, a name that is not UTF-8) gets a folder without it;
 the checks that need it then do not apply.
 """
 
@@ -81,10 +81,10 @@ _LINKS = {
 
 
 def site(root: Path) -> None:
-    """Make the known folder in *root*, which is there and empty."""
+    """Make the known folder in *root*, an empty folder."""
     for name, octets in _FILES.items():
         path = os.fsencode(root) + b"/" + name
-        # A system may not know such a name.
+        # A system may not allow such a name.
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "wb") as file:
@@ -95,7 +95,7 @@ def site(root: Path) -> None:
 
 
 def _make_odd_objects(root: Path) -> None:
-    """Make in *root* what is no plain file, as far as the system has it."""
+    """Make the objects in *root* that are not plain files, as far as the system has them."""
     for name, target in _LINKS.items():
         with contextlib.suppress(OSError):
             (root / name).symlink_to(target)

@@ -35,7 +35,7 @@ class Program(subprocess.Popen[bytes]):
     """A program that was started, as a process: most often a server."""
 
     def answers(self, address: tuple[str, int]) -> bool:
-        """Return whether it runs, and accepts connections at *address* before too long."""
+        """Return whether it runs, and soon accepts connections at *address*."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and self.poll() is None:
             if wire.exchange(address, [sentinel(0)], seconds=2.0, ends=False, patience=0.5).ended != "refused":
@@ -45,7 +45,7 @@ class Program(subprocess.Popen[bytes]):
         return False
 
     def stop(self) -> None:
-        """Stop it, by force if it doesn't listen."""
+        """Terminate it; kill it if it does not end."""
         self.terminate()
         try:
             self.wait(_STOP_SECONDS)
@@ -79,7 +79,7 @@ class StartedServer:
 
     def start(self) -> None:
         """Start it on a free port. Raises StartError if the program can't be run, or doesn't answer in time."""
-        # Each time another port: a program that has just ended may have left connections on the one before.
+        # A new port each time: a program that has just ended may have left connections on the last one.
         self.address, back = ("127.0.0.1", _free_port()), ("127.0.0.1", _free_port())
         folder = self._root.parent / "server"
         folder.mkdir(exist_ok=True)
@@ -136,7 +136,7 @@ def started(recipe: Recipe) -> Iterator[StartedServer]:
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder, tempfile.TemporaryFile() as output:
         root = Path(folder) / "root"
         root.mkdir()
-        # Servers that give up their rights have to see what they serve.
+        # A server that drops root must still be able to read the folder.
         Path(folder).chmod(0o755)
         site(root)
         server = StartedServer(recipe, root, output)

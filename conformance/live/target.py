@@ -6,10 +6,10 @@ from . import wire
 from .probes import sentinel
 from .start import StartedServer, StartError
 
-# A server under a supervisor is away for a moment.
+# A supervisor may need a moment to start a server again.
 _RETURN_SECONDS = 1.0
 _PAUSE_SECONDS = 0.1
-# A server that takes one connection at a time may first wait for the end of those before.
+# A server that handles one connection at a time may first wait for earlier ones to end.
 _ANSWER_SECONDS = 4.0
 _MAX_RESTARTS = 200
 
@@ -38,7 +38,7 @@ class Target:
         return self._server is not None and self._left_starts > 0
 
     def is_there(self, exit_seconds: float = 0.0) -> bool:
-        """Return whether a plain request is answered, be it with one byte; if not, *fate* says what happened.
+        """Return whether a plain request is answered, by one byte at least; if not, *fate* describes the end.
 
         A program that was started may end up to *exit_seconds* later. Behind the deadline there is no time to ask.
         """
@@ -74,7 +74,7 @@ class Target:
         return True
 
     def _ask(self) -> wire.Transcript:
-        """Return what one plain request gets on a connection of its own."""
+        """Return the answer to one plain request on a connection of its own."""
         return wire.exchange(
             self.address, [sentinel(0)], seconds=_ANSWER_SECONDS, ends=False, patience=_ANSWER_SECONDS / 2, max_octets=1
         )
@@ -83,7 +83,7 @@ class Target:
         return None if self._server is None else self._server.exit_code(seconds)
 
     def _describe(self, found: wire.Transcript) -> str:
-        """Return what has become of the server, which answered *found* to a plain request."""
+        """Return a description of the server's end; it answered *found* to a plain request."""
         code = self._exit_code(_RETURN_SECONDS)
         if code is None:
             refused = "it accepts no connection any more"

@@ -28,7 +28,7 @@ _MISSING = 404
 
 
 def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
-    """Return why the answers with *statuses* to the case *name* and its sentinel fail, and whether that is a SHOULD."""
+    """Return why answers with *statuses* to the case *name* and its sentinel fail, and whether by a SHOULD only."""
     answers = [Response(status, b"", (), b"", b"") for status in statuses]
     verdict = judge(
         probe_of(_CASES[name], 1), 1, Reading(answers, b"", [], []), "closed", PlainAnswer(_MISSING, echoes=False)
@@ -66,7 +66,7 @@ def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
     ],
 )
 def test_what_the_rfc_lets_a_server_do_passes(name: str, statuses: list[int]) -> None:
-    """Each of these was an accusation once, or would be one of a server that is well known."""
+    """Each of these was a false accusation once, or would be one of a well-known server."""
     assert verdict_on(name, *statuses) == (None, False)
 
 
@@ -108,7 +108,7 @@ def test_what_the_rfc_lets_a_server_do_passes(name: str, statuses: list[int]) ->
     ],
 )
 def test_an_accusation_describes_the_behaviour(name: str, statuses: list[int], why: str) -> None:
-    """The sentence is about what was seen, not about what the table would have done."""
+    """The sentence describes the observed behaviour, not that of the table."""
     said, is_should = verdict_on(name, *statuses)
     assert said is not None
     assert why in said
@@ -186,12 +186,12 @@ def test_a_server_that_knows_no_method_doesnt_take_one_for_another(name: str) ->
 
 
 def _tell_loosely(request: bytes) -> bytes:
-    """Return the file to all that looks like GET."""
+    """Return the file for everything that looks like GET."""
     return answer_the_file(request) if request[:2].upper() == b"GE" else respond(405, Allow="GET")
 
 
 def test_a_server_that_takes_one_method_for_another_is_caught() -> None:
-    """It knows that there are others."""
+    """It does distinguish methods."""
     assert _run("get is not GET", _tell_loosely) == "get is answered 200"
 
 
@@ -202,7 +202,7 @@ def test_a_redirect_is_no_tunnel() -> None:
 
 
 def test_a_type_that_is_unknown_is_not_wrong() -> None:
-    """RFC 9110 §8.3: a server need not know what a file is."""
+    """RFC 9110 §8.3: a server need not know the type of a file."""
 
     def answer_bytes(request: bytes) -> bytes:
         return respond(200, b"body {}", Content_Type="application/octet-stream")
@@ -228,7 +228,7 @@ def _result(level: str, requirement: str, outcome: Outcome = Outcome.FAILED, why
 
 
 def test_failures_are_summed_up_by_requirement_the_gravest_first() -> None:
-    """Thirty failures of one cause are one line, and each level says what it means."""
+    """Thirty failures of one cause are one line, and each level has its meaning beside it."""
     results = [*[_result("MUST", "R031")] * 30, _result("POLICY", "R144"), _result("SHOULD", "R004"),
                _result("MUST", "R036", Outcome.PASSED)]  # fmt: skip
     causes = outputs.causes(results)
@@ -246,7 +246,7 @@ def test_failures_are_summed_up_by_requirement_the_gravest_first() -> None:
 
 
 def test_each_level_of_a_case_or_a_check_has_its_meaning() -> None:
-    """A level that the summary doesn't know would be left out of it."""
+    """The summary would leave out an unknown level."""
     levels = {case.level for case in _CASES.values()} | {check.level for check in CHECKS}
     assert levels <= outputs.LEVELS.keys()
 

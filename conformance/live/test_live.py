@@ -48,7 +48,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
 
 @pytest.fixture(scope="module")
 def results(address: tuple[str, int]) -> dict[str, Result]:
-    """Return what the live check finds."""
+    """Return the results of the live check."""
     return {result.name: result for result in check_corpus(Target(address))}
 
 
@@ -167,7 +167,7 @@ def _reset(connected: socket.socket) -> None:
 def test_a_server_that_speaks_no_http_is_not_checked(
     converse: Callable[[socket.socket], object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One sentence that accuses it of nothing, since nothing was tried, and exit code 2."""
+    """One sentence without an accusation, since no case was tried, and exit code 2."""
     with hostile(converse) as (host, port):
         assert main(["check", f"http://{host}:{port}/"]) == 2
     captured = capsys.readouterr()
@@ -177,7 +177,7 @@ def test_a_server_that_speaks_no_http_is_not_checked(
 
 
 def test_a_server_that_is_not_there_is_said_to_be_whatever_was_asked_for() -> None:
-    """And nothing is said of the case that was asked for."""
+    """And the chosen case is not mentioned."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()[:2]
     with pytest.raises(NothingTriedError, match=f"port {address[1]} accepts no connection"):
@@ -226,7 +226,7 @@ def _send_slowly(connected: socket.socket) -> None:
 def test_a_server_that_is_polite_once_and_hostile_then_costs_its_time_and_no_more(
     converse: Callable[[socket.socket], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each case and each check has its result, and one that ran out of time is not a fault."""
+    """Each case and each check has its result, and lack of time is not a fault."""
     monkeypatch.setattr(command, "_CORPUS_SECONDS", 0.2)
     monkeypatch.setattr(command, "_SEMANTICS_SECONDS", 0.4)
 
@@ -248,7 +248,7 @@ def test_a_server_that_is_polite_once_and_hostile_then_costs_its_time_and_no_mor
 
 
 def _answer(octets: bytes) -> Callable[[socket.socket], None]:
-    """Return a server that says *octets* whatever it is asked, and closes when its client does."""
+    """Return a server that answers every request with *octets*, and closes when its client does."""
 
     def converse(connected: socket.socket) -> None:
         connected.recv(65536)
@@ -266,7 +266,7 @@ def _outcomes(converse: Callable[[socket.socket], object]) -> dict[str, Result]:
 
 
 def test_a_server_that_takes_everything_breaks_what_has_to_be_refused() -> None:
-    """Only those: it says that it closes."""
+    """Only those, since it announces the close."""
     results = _outcomes(_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
     assert results["a-get-with-host-alone"].outcome is Outcome.PASSED
     assert results["a-field-line-that-ends-with-lf"].outcome is Outcome.PASSED
@@ -277,7 +277,7 @@ def test_a_server_that_takes_everything_breaks_what_has_to_be_refused() -> None:
 
 
 def test_a_server_that_refuses_everything_breaks_what_has_to_be_taken() -> None:
-    """And passes where a refusal is due."""
+    """It passes the cases that must be refused."""
     results = _outcomes(_answer(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
     assert results["a-get-with-host-alone"].outcome is Outcome.FAILED
     assert results["no-host"].outcome is Outcome.PASSED
@@ -299,7 +299,7 @@ def test_an_error_of_the_server_is_never_an_answer() -> None:
 
 
 def test_every_case_has_a_verdict_whatever_the_answers_are() -> None:
-    """From zero to too many; silence passes only where the RFC lets a server close without a response."""
+    """From no answer to too many; silence passes only where the RFC lets a server close without a response."""
     wrong = []
     all_statuses = [(), *product((200, 400, 404), repeat=2), (404, 404, 404, 404)]
     plain = PlainAnswer(404, echoes=False)
@@ -316,7 +316,7 @@ def test_every_case_has_a_verdict_whatever_the_answers_are() -> None:
 
 
 def test_what_is_no_response_is_a_fault_however_well_meant() -> None:
-    """An invalid date: the fault is in the response, not in the subject of the case."""
+    """The date is invalid: the response has a fault, the subject of the case has not."""
     octets = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\nDate: today\r\n\r\n"
     result = _outcomes(_answer(octets))["a-get-with-host-alone"]
     assert "date is" in result.why
@@ -341,7 +341,7 @@ def test_the_command_starts_a_server_checks_it_and_writes_what_it_found(
 
 
 def test_a_failure_shows_its_octets_its_section_and_a_line_that_repeats_it() -> None:
-    """In each form, for any octets."""
+    """In each output, for any octets."""
     again = "printf 'x' | nc h 1"
     result = Result("a-name", "R036", "MUST", Outcome.FAILED, "why <&>", b"\x00\r\n<", b"\xff" * 5000, again)
     for text in (outputs.as_table([result]), outputs.as_junit([result]), outputs.as_html([result], "<title>")):
@@ -384,7 +384,7 @@ def test_what_cannot_be_done_is_said_and_exits_with_2(arguments: list[str], caps
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx")
 def test_nginx_is_not_accused_of_what_it_does_right(tmp_path: Path) -> None:
-    """Each MUST that it breaks in the corpus is known, and is one."""
+    """It breaks only known MUSTs of the corpus, each of which is one."""
     configuration = tmp_path / "nginx.conf"
     places = "".join(
         f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

@@ -35,7 +35,7 @@ listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
 while True:
     threading.Thread(target=converse, args=(listener.accept()[0],), daemon=True).start()
 """
-# The same, but it ends at its thirtieth request, whatever that is.
+# The same, but it ends at its thirtieth request.
 _WORN_OUT = _STRANGER.replace("import socket", "count = iter(range(30))\nimport socket").replace(
     "    try:", "    if next(count, None) is None:\n        os._exit(0)\n    try:"
 )
@@ -58,7 +58,7 @@ def run(tmp_path: Path, program: str, *options: str) -> tuple[int, dict[str, dic
 def test_the_case_that_ends_the_server_is_named_and_the_others_are_not_accused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With its exit code and the end of its output; what could not be tried is skipped, and the exit code says so."""
+    """With its exit code and the end of its output; the other cases are skipped, and the exit code says so."""
     code, results = run(tmp_path, _STRANGER, "--only", "RFC 9112 §5")
     failed = {name: result for name, result in results.items() if result["outcome"] == "failed"}
     ended = [name for name, result in failed.items() if "the server ends here" in result["why"]]
@@ -97,7 +97,7 @@ def test_a_server_that_ends_for_no_case_of_its_own_is_reported_with_those_that_w
 def test_a_server_that_falls_silent_is_not_accused_by_the_cases_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It accepts connections as before, and answers none: they are not tried."""
+    """It still accepts connections, but never answers: the cases are not tried."""
     monkeypatch.setattr(target, "_ANSWER_SECONDS", 0.4)
     _, results = run(tmp_path, _SILENT, "--only", "R038")
     ended = [result["why"] for result in results.values() if result["outcome"] == "failed"]

@@ -18,7 +18,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
 def read(octets: bytes, *methods: str) -> Reading:
-    """Return what the reader makes of *octets* after the server has closed."""
+    """Return the strict reader's result for *octets* after the server has closed."""
     return read_responses(octets, methods or ("GET",), True)
 
 
@@ -43,7 +43,7 @@ GOOD = {
 
 @pytest.mark.parametrize(("method", "octets", "contents"), GOOD.values(), ids=GOOD.keys())
 def test_a_well_formed_response_is_read_whole(method: str, octets: bytes, contents: list[bytes]) -> None:
-    """Neither reader finds a fault, and both ends are where they are."""
+    """Neither reader finds a fault, and both find the same end."""
     reading = read(octets, method)
     assert [response.content for response in reading.responses] == contents
     assert (reading.leftover, reading.faults) == (b"", [])
@@ -91,7 +91,7 @@ BAD = {
 
 @pytest.mark.parametrize(("octets", "fault"), BAD.values(), ids=BAD.keys())
 def test_what_no_server_may_send_is_a_fault_with_its_section(octets: bytes, fault: str) -> None:
-    """One sentence for one fault."""
+    """Each fault has one sentence."""
     found, *_ = read(octets).faults
     assert fault in found
     assert "(RFC 9" in found
@@ -162,7 +162,7 @@ def test_what_never_ends_is_not_read_without_end() -> None:
 
 
 def test_our_side_ends_at_once_if_asked() -> None:
-    """A server that waits for the end gets it."""
+    """A server that waits for the end of input gets it."""
 
     def converse(connected: socket.socket) -> None:
         with connected.makefile("rb") as stream:
@@ -174,7 +174,7 @@ def test_our_side_ends_at_once_if_asked() -> None:
 
 
 def test_a_server_that_never_answers_costs_its_time_and_no_more() -> None:
-    """The connection is given up."""
+    """The check abandons the connection."""
     is_over = threading.Event()
     with server(lambda _: is_over.wait(10.0)) as address:
         assert exchange(address, [b"x"], seconds=0.1, ends=False) == (b"x", b"", "timed out", False)
@@ -182,7 +182,7 @@ def test_a_server_that_never_answers_costs_its_time_and_no_more() -> None:
 
 
 def test_a_server_that_never_ends_is_cut_off() -> None:
-    """However fast it sends."""
+    """Even if it sends fast."""
 
     def converse(connected: socket.socket) -> None:
         while True:
@@ -195,7 +195,7 @@ def test_a_server_that_never_ends_is_cut_off() -> None:
 
 
 def test_a_server_that_reads_nothing_doesnt_block_the_exchange() -> None:
-    """A response sent before the close is still received."""
+    """The exchange still receives a response sent before the close."""
 
     def converse(connected: socket.socket) -> None:
         connected.sendall(b"no")
@@ -207,7 +207,7 @@ def test_a_server_that_reads_nothing_doesnt_block_the_exchange() -> None:
 
 
 def test_a_closed_port_is_told_from_a_close() -> None:
-    """There is no server."""
+    """A closed port means that there is no server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()[:2]
     assert exchange(address, [b"x"], seconds=1.0, ends=False) == (b"", b"", "refused", False)
@@ -224,7 +224,7 @@ def test_a_closed_port_is_told_from_a_close() -> None:
     ],
 )
 def test_the_line_that_reproduces_a_case_prints_its_octets(octets: bytes) -> None:
-    """A shell's printf makes of the line what was sent, and a long case has no long line."""
+    """A shell's printf turns the line into the octets sent, and a long case has a short line."""
     line = reproduce("127.0.0.1", 80, octets)
     assert "\n" not in line
     command, separator, rest = line.rpartition(" | ")

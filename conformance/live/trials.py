@@ -1,4 +1,4 @@
-"""Trials: cases or checks tried on one server, a few at a time, for as long as the server is there.
+"""Trials: cases or checks tried on one server, a few at a time, until it ends.
 
 A server that ends takes the answers to others with it. Each trial that was open then is suspect: its answer shows
 nothing. If the check has started the server, it starts it again and tries the suspects one by one, to find the one
@@ -14,14 +14,14 @@ from typing import NamedTuple
 from .results import GONE, Outcome, Result
 from .target import Target
 
-# The name of the result that says that the server has ended where no single trial is known to end it.
+# The name of the result for a server that has ended, if no single trial is known to end it.
 LAST = "the-server-goes-on"
 # Ending breaks this: a request must not stop others from being served.
 _REQUIREMENT = "R093"
 _CONNECTIONS = 8
 _MAX_NAMED = 12
 _ENDS = "the server ends"
-# A program that ends because of a request has ended this long behind it.
+# A program that ends because of a request has ended this long after it.
 _EXIT_SECONDS = 0.02
 
 
@@ -87,7 +87,7 @@ class _Round:
 
 
 def run_trials(target: Target, trials: Sequence[Trial]) -> list[Result]:
-    """Return the result of each of *trials*, in their order, and one more if the server ended for no known trial."""
+    """Return the results of *trials*, in their order, and one more if the server ended for no known trial."""
     results: dict[str, Result] = {}
     waiting = list(trials)
     ends: list[Result] = []
@@ -116,7 +116,7 @@ def _try_alone(target: Target, suspects: Sequence[Trial]) -> dict[str, Result]:
     for trial in suspects if is_new else ():
         result, is_end_here = _try_one(target, trial)
         if is_end_here and not is_new and target.restart():
-            # Those before may have worn it out: what counts is what the trial does to a new server.
+            # Those before may have worn it out: the effect of the trial on a new server counts.
             result, is_end_here = _try_one(target, trial)
         results[trial.name] = result
         is_new = is_end_here and target.restarts and target.restart()

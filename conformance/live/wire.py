@@ -63,7 +63,7 @@ class _Exchange:
         return self._writes
 
     def send(self) -> None:
-        """Send as much as the system takes. A server that has closed may have sent a reason, so keep reading."""
+        """Send as much as the kernel takes. A server that has closed may have sent a reason, so keep reading."""
         try:
             count = self._socket.send(self._unsent)
         except BlockingIOError:
@@ -148,7 +148,7 @@ def _limit(spare_octets: int, deadline: float) -> str | None:
 
 
 def reproduce(host: str, port: int, octets: bytes) -> str:
-    """Return one line for a shell that sends *octets* to a server and prints what it answers.
+    """Return a shell line that sends *octets* to a server and prints its answer.
 
     A long repetition is written once: ``printf 'a%.0s' $(seq 9000)``.
     """

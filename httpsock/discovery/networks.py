@@ -2,7 +2,7 @@
 
 On Linux this uses netlink: the kernel answers a dump request with one message for each link or address. A netlink
 socket in the kernel's multicast groups becomes readable at each change; its messages are discarded, and the caller
-lists everything again. On other systems, the addresses of the routes stand in.
+lists everything again. Other systems lack netlink: there it uses the addresses of the routes.
 
 RFC 3549 §2.3 (messages), §3.1.1 (links), §3.1.2 (addresses); RFC 1112 §6 (interfaces).
 """

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 
-# One process here does not use more, and some systems allow a billion.
+# More are of no use to a process here, and some systems allow a billion.
 MAX_DESCRIPTORS = 65_536
 _STANDARD_ERROR = 2
 

@@ -1,7 +1,7 @@
 """The configuration files of the servers that need one. A double brace stands for a single one in the file."""
 
-# As fast as nginx gets for files: one worker, no log, descriptors kept open and believed for a minute, connections
-# kept for ever. Small files leave in one writev() with their heads (measured: sendfile with tcp_nopush is no faster
+# nginx at its fastest for files: one worker, no log, descriptors cached and trusted for a minute, connections never
+# closed. Small files leave in one writev() with their heads (measured: sendfile with tcp_nopush is no faster
 # for them, stalls pipelined requests for 40 ms, and 64 KiB files now and then), large ones by sendfile.
 # Costly features (siblings, listings) are on only where requested.
 NGINX_TUNED = """\

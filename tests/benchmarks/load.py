@@ -1,7 +1,7 @@
 """Play a workload to one server for some seconds, check every answer, and count.
 
-wrk does it. Its latency is that of a closed loop: a connection asks again once it is answered. What wrk can't read
-(it waits for the content of an answer to HEAD) is asked by client.py, which is slower than wrk.
+wrk does it. Its latency is that of a closed loop: a connection sends its next request once it is answered. wrk can't
+read answers to HEAD, since it waits for content; client.py sends those requests, more slowly.
 """
 
 import json

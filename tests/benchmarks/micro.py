@@ -1,7 +1,7 @@
 """Measure the parts below the connection, without a socket: ``python3 -m tests.benchmarks.micro``.
 
-The parser is held against h11, the strict parser in Python, and httptools, the one in C that judges least. All get the
-same octets, and each a parser that has been made before. It measures processor time, turn by turn.
+The parser is compared with h11, a strict parser in Python, and httptools, a lenient one in C. All get the same octets;
+making a parser is not timed. It measures processor time, turn by turn.
 """
 
 import argparse
@@ -31,8 +31,7 @@ from .workloads import BY_KEY, numbered, requests_of
 
 _CURL = "GET /1k.bin HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n"
 _OCTETS_OF_FILE = bytes(1024)
-# A file this old is kept in memory.
-# Later than any change of the file, so that it may be kept.
+# Long after any change of the file, so that it is cached.
 _NOW = 4_000_000_000.0
 
 

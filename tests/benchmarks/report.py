@@ -104,7 +104,7 @@ def ratio_shown(figure: float | None) -> str:
 
 
 def summary(rows: Sequence[Row], figure: str) -> Table:
-    """Return one line for each workload, with each server's ratio to the first of the figure asked for."""
+    """Return one line for each workload, with each server's ratio of *figure* to the first server."""
     names = list(dict.fromkeys(name for row in rows for name in row.samples))
     lines = [["workload", *names]]
     for row in rows:

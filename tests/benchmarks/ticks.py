@@ -1,7 +1,7 @@
-"""Measure ticks of the event loop, in this process and without a client beside: ``python3 -m tests.benchmarks.ticks``.
+"""Measure ticks of the event loop, in this process alone: ``python3 -m tests.benchmarks.ticks``.
 
 In each tick some connections have one request each; only the loop's pass over them is timed, as processor time. The
-least of many ticks is steady even on a shared machine, the median shows what the cache's re-reading adds. Beside it
+least of many ticks is steady even on a shared machine; the median includes the cache's re-reading. Beside it
 stands the floor: ``epoll``, ``recv`` and ``send`` of as many fixed octets, on the same sockets.
 
     write requests   →   one tick, timed   →   read the answers, check each one's status and length
@@ -37,7 +37,7 @@ from .workloads import BY_KEY, Workload, numbered, requests_of
 
 KEYS = ("1k", "browser", "distinct", "files", "304", "page", "page-siblings", "page-304")
 _RECEIVE_OCTETS = 8 * 1024
-# Runs this with the package of another clone, whose own benchmarks may be others.
+# Runs this module with the package of another clone, whose own benchmarks may differ.
 _OF_CLONE = (
     "import sys; sys.path[0] = sys.argv.pop(1); import httpsock; sys.path[0] = sys.argv.pop(1);"
     "from tests.benchmarks.ticks import main; sys.exit(main())"

@@ -43,8 +43,8 @@ class Workload(NamedTuple):
     """The requests, the number of connections, and the right answer.
 
     *numbers* is how many different numbers {n} takes in turn, or 0 for no limit. *length* is that of the content, or
-    None where it is the server's choice; *codings* are those in which it may come. *beside* is the workload that each
-    server also plays in each turn, to which its rate is a ratio of its own. A turn lasts *min_seconds* or more.
+    None where it is the server's choice; *codings* are those in which it may come. *beside* is a workload that each
+    server also plays in each turn: the table has the ratio of both rates. A turn lasts *min_seconds* or more.
     *as_it_comes*: played by servers as people start them, not by those configured for speed.
     """
 

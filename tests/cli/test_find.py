@@ -1,4 +1,4 @@
-"""``httpsock find``: what it prints, its exit codes and its arguments."""
+"""``httpsock find``: its output, its exit codes and its arguments."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The command line: what is served, and the log."""
+"""The command line: the served files, and the log."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Package managers and version control: repositories that are nothing but a folder."""
+"""Package managers and version control: repositories that are a plain folder."""
 
 import base64
 import hashlib

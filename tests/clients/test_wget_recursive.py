@@ -1,4 +1,4 @@
-"""wget -r against the real server: it copies a folder, and nothing that only sorts or filters it."""
+"""wget -r against the real server: it copies a folder, without the pages that only sort or filter it."""
 
 import pathlib
 

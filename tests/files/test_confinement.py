@@ -30,10 +30,10 @@ SWAPS = 2000
 
 @contextmanager
 def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
-    """Call *change* once, right before the system opens anything called *name*, which must happen in this context.
+    """Call *change* once, right before a file or folder called *name* is opened, which must happen in this context.
 
-    A checked name can still change in that moment. No audit hook does it: it would stay for good, and while one
-    hears that a thread sets a trace function, no other thread can set one (a debugger's, or that of a coverage tool).
+    A checked name can still change at that moment. An audit hook is no help: it can't be removed, and it keeps other
+    threads from setting a trace function, such as that of a debugger or a coverage tool.
     """
     system_open = os.open
     is_opened = False

@@ -1,7 +1,7 @@
 """A disk that fails: errors are reported, cut responses are broken off, every descriptor is closed.
 
-The real program runs on a C library whose read(), sendfile() and readdir() fail with EIO for what is called so: always,
-or, if it is called late, from its second MiB on.
+The real program runs on a C library whose read(), sendfile() and readdir() fail with EIO for files and folders of some
+names: always, or, if the name says "late", from the second MiB on.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Framing: how long the content is, and what is wrong with a field line (RFC 9112 §5, §6)."""
+"""Framing: the length of content, and the faults of field lines (RFC 9112 §5, §6)."""
 
 import pytest
 

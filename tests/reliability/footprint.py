@@ -25,7 +25,7 @@ _HELD = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """800 connections of each kind, in short 400."""
+    """800 connections of each kind; in the short form 400."""
     count = 800 if is_long else 400
     rows = []
     with site() as root:
@@ -41,16 +41,16 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 
 
 def _footprint(subject: Subject, octets: bytes, count: int) -> float:
-    """Return how many KiB each of *count* connections takes on which *octets* were sent, and nothing is read."""
+    """Return the memory, in KiB, of each of *count* connections that have sent *octets* and do not read."""
     with ExitStack() as stack:
-        # Memory that was free, but not returned, serves the first ones; what further ones take, each of them needs.
+        # The first ones reuse memory that the allocator holds; only the need of further ones shows.
         for _ in range(count // 2):
             _hold(stack.enter_context(connect(subject.port, buffer_octets=4096)), octets)
         time.sleep(1)
         before = subject.memory_kib()
         for _ in range(count):
             _hold(stack.enter_context(connect(subject.port, buffer_octets=4096)), octets)
-        # Until the server takes no more.
+        # Until the server's buffers are full.
         time.sleep(1)
         return (subject.memory_kib() - before) / count
 

@@ -1,10 +1,10 @@
-"""Fuzzing with coverage for a guide: inputs that get somewhere new are kept and changed further.
+"""Coverage-guided fuzzing: inputs that reach a new place are kept and mutated further.
 
-Somewhere new is a step from one line to another that none took before, or a reason to refuse that was not given before.
-The line tracer of the interpreter tells the steps, so that nothing has to be installed: it is on for one input in
-eight; the others run at full speed, and tell by their refusals. Besides: the cost limit of an input.
+A new place is a step from one line to another that no input took before, or a new reason for a refusal. The
+interpreter's line tracer reports the steps, so no tool has to be installed. It is on for one input in eight; the
+others run at full speed, and only their refusals count. The cost of an input has a limit, too.
 
-``python3 -m tests.reliability.fuzz SECONDS [SEED]`` gives each target so many seconds, and prints as they end.
+``python3 -m tests.reliability.fuzz SECONDS [SEED]`` fuzzes each target for SECONDS, and prints each result.
 """
 
 import contextlib

@@ -214,7 +214,7 @@ def test_the_head_of_a_long_listing_waits_too(begin: Begin, folder: pathlib.Path
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/"])
 def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path, path: str) -> None:
-    """R095: whatever follows it."""
+    """R095: with content from memory, from a file, or made in steps."""
     for number in range(700):
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)

@@ -1,4 +1,4 @@
-"""The folder that tests serve: what its files hold."""
+"""The folder that tests serve: the content of its files."""
 
 # Long enough ago that a file may be cached and its date is a strong validator.
 LONG_AGO = 1_700_000_000

@@ -3,8 +3,8 @@
 ``python3 -m tests.support.lossy_path`` prints the figures.
 
 Real packets through the real kernel, in a network of their own (Linux; unshare, ip, and /dev/net/tun). A program reads
-each IP packet from a tunnel, lets it suffer its fate, and writes it back with its two addresses exchanged, so that
-10.9.0.2, where nobody lives, seems to be the same machine at the far end of the path:
+each IP packet from a tunnel, drops, doubles or delays it, and writes it back with its two addresses exchanged, so that
+the unused address 10.9.0.2 seems to be the same machine at the far end of the path:
 
     client 10.9.0.1 → 10.9.0.2        [dropped, doubled, overtaken?]        10.9.0.2 → 10.9.0.1 server
 """

@@ -1,4 +1,4 @@
-"""Output: what a terminal shows, and how wide it is."""
+"""Output: the width of a terminal; a pipe has none."""
 
 import os
 

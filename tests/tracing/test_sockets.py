@@ -1,7 +1,6 @@
 """Traces of real exchanges, compared with recorded ones: each file in tests/traces holds one exchange.
 
-A trace is right if its reader alone can tell the events. The other tests hold that a server that is traced sends
-what it sends untraced, and that failures are traced, too.
+The other tests check that a traced server sends the same octets as an untraced one, and that failures are traced, too.
 """
 
 import errno
