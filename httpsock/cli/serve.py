@@ -45,7 +45,7 @@ _LAST_LINES_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve as *arguments* say until a signal ends it; return the exit code."""
+    """Serve with *arguments* until a signal ends the server; return the exit code."""
     options = options_of(arguments)
     if options.processes > 1 and not hasattr(os, "fork"):
         print_stderr("httpsock: this system can't share listening sockets between processes; leave out --processes.")
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
 def _run(
     servers: Sequence[Server], lines: StderrWriter, options: argparse.Namespace, inherited: InheritedSockets
 ) -> int:
-    """Serve in as many processes as there are servers until a signal ends it; return the exit code."""
+    """Serve in as many processes as there are servers, until a signal ends them; return the exit code."""
     try:
         loop = _process_loop(servers, lines, options, inherited)
     except OSError as error:

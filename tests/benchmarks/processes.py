@@ -80,7 +80,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def busy_seconds() -> float:
-    """Return the processor time that all of this machine has used, and that its host has taken away."""
+    """Return the processor time that this whole machine has used, and the time that its host has stolen."""
     # user nice system idle iowait irq softirq steal ...
     figures = list(map(int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]))
     return (sum(figures) - figures[3] - figures[4]) / _TICKS_A_SECOND

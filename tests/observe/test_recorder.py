@@ -223,7 +223,7 @@ def test_requests_to_the_inspector_are_not_recorded() -> None:
     emit("send", {"octets": 1})
     emit("wait")
     assert names(recorder) == ["accept", "wait"]
-    # The next request on the same connection is another matter.
+    # The next request on the same connection is recorded.
     emit("recv", {"octets": 1})
     emit("parse")
     emit.set_own(is_own=False)

@@ -1,4 +1,4 @@
-"""Which clients may inspect, and which answers they get; to all others it must look as if there were no inspector."""
+"""Access to the inspector: trusted clients get its page and its events, all others find no inspector."""
 
 import pathlib
 import re
