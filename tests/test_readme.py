@@ -244,6 +244,12 @@ def test_each_stop_of_the_tour_names_functions_that_exist() -> None:
     for number, file, function, rest in rows:
         assert function in functions_of(PACKAGE / file), f"stop {number}: {file} has no {function}()"
         assert rest.count(" | ") == 2, f"stop {number}: what comes in, what goes out, where to go next"
+    files = {number: file for number, file, *_ in rows}
+    for number, file, _, rest in rows:
+        docstring = ast.get_docstring(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))) or ""
+        for further in re.findall(r"\d+", rest.rpartition(" | ")[2]):
+            name = pathlib.Path(files[further]).stem
+            assert name in docstring or name.replace("_", " ") in docstring, f"stop {number}: {file} names no {name}"
     there = set.union(*(functions_of(PACKAGE / file) for _, file, _, _ in rows))
     assert set(re.findall(r"`(_\w+)\(\)`", tour)) <= there
 

@@ -3,7 +3,8 @@
 Takes a folder and a name relative to it, gives a file descriptor. Checking the name alone is not enough: a symlink may
 be swapped in between check and open. So the kernel is told not to follow symlinks. If there is one, its real path is
 computed; if that lies within the folder, it is opened the same way, from the folder down, again without following. An
-attacker who swaps in a link gets a refusal, never a file from outside.
+attacker who swaps in a link gets a refusal, never a file from outside. Next: handler, which selects from the
+representation of the file.
 
 RFC 9110 §17.3 (attacks based on file and path names).
 """

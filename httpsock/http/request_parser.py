@@ -1,7 +1,7 @@
 """The request parser: octets in, events out, within limits.
 
 Takes the octets of a connection as they arrive, however they are split; gives requests and their content.
-Knows no files, sockets or time. Next: the connection passes each Request to the handler (files/handler).
+Knows no files, sockets or time. Next: target; then the connection passes each Request to the handler (files/handler).
 
 RFC 9112 §2.2 (message parsing), §3 (request line), §5 (field syntax), §9.3 (persistence).
 

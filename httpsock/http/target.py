@@ -1,7 +1,7 @@
 """The request-target: its four forms, and the host that the request is for.
 
 Takes the octets of a request-target or Host field, without spaces and controls; gives a Target or raises RequestError.
-Paths stay percent-encoded; files/paths decodes them.
+Paths stay percent-encoded; files/paths decodes them. Next: server/connection, which calls files/handler.
 
 RFC 9112 §3.2 (request-target), §3.2.4 (Host); RFC 9110 §4.2 (http URIs), §7.1, §7.2; RFC 3986 §3.
 

@@ -1,8 +1,8 @@
 """The connection: one client's requests and responses, from its first octet to the tear-down.
 
 Takes a connected socket, gives a generator that reads as if it blocked: each ``yield`` names a socket event and a
-deadline, and the event loop resumes it at either. The only place where octets meet sockets. Next: files/handler.py,
-which answers a request.
+deadline, and the event loop resumes it at either. The only place where octets meet sockets. Next:
+http/request_parser.py, which finds a request in the octets; then files/handler.py, which answers it.
 
 RFC 9112 §9 (connection management); RFC 9110 §10.1.1 (Expect), §6.6.1 (Date).
 
