@@ -151,8 +151,10 @@ class Children:
         ours, theirs = socket.socketpair()
         try:
             theirs.set_inheritable(True)
-            # A process group of its own, so that Ctrl-C reaches it once, through this process.
-            pid = os.posix_spawn(command[0], command, environment(theirs.fileno()), setpgroup=0, setsigmask=())
+            variables = environment(theirs.fileno())
+            # A process group of its own, so that Ctrl-C reaches it once, through this process; SIGHUP is blocked, or it
+            # would kill a process that has no handler yet.
+            pid = os.posix_spawn(command[0], command, variables, setpgroup=0, setsigmask=[signal.SIGHUP])
         except BaseException:
             ours.close()
             raise

@@ -95,7 +95,7 @@ class SignalQueue:
             signal.signal(signum, self._append)
         # The C handler writes to the socket, so that a signal just before a poll also ends that poll.
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        # A supervisor forks with all signals blocked. Windows lacks signal masks.
+        # The parent starts this process with signals blocked. Windows lacks signal masks.
         with contextlib.suppress(AttributeError):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, signums)
 
@@ -252,13 +252,14 @@ class ProcessLoop:
 
 
 def _signals(*, is_forked: bool) -> tuple[list[int], list[int]]:
-    """Return the signals to handle and those to ignore."""
+    """Return the signals to handle, and those to ignore, at first or for ever."""
     if is_forked:
         # Ctrl-C reaches all processes of a terminal; here only the parent's SIGTERM counts.
         return _present(["SIGTERM"]), _present(["SIGINT", "SIGHUP", "SIGUSR1"])
     # nohup has SIGHUP ignored: leave it so.
     hangup = [] if _SIGHUP and signal.getsignal(_SIGHUP) == signal.SIG_IGN else ["SIGHUP"]
-    return _present(["SIGINT", "SIGTERM", "SIGCHLD", *hangup]), _present(["SIGUSR1"])
+    # Ignored first, SIGHUP is discarded if it is pending: a process that has just started need not restart.
+    return _present(["SIGINT", "SIGTERM", "SIGCHLD", *hangup]), _present(["SIGUSR1", *hangup])
 
 
 def _present(names: list[str]) -> list[int]:

@@ -64,7 +64,7 @@ class GracefulRestart:
 
     def take_over(self) -> bool:
         """Let the starting process take over if it is ready. Return whether this process must drain now."""
-        if not self._starting or not self._starting.is_ready():
+        if not self._starting or not self._starting.is_ready() or self._is_ending:
             return False
         previous, self._successor, self._starting = self._successor, self._starting, None
         self._report(f"httpsock: process {self._successor.pid} has taken over.")

@@ -83,3 +83,34 @@ def test_with_fewer_threads_than_wanted_it_serves_and_says_so(serving: Start) ->
     code, _, said = program.stop(signal.SIGINT)
     assert code == 0
     assert "of 4 threads started: the system allows no more threads\n" in said
+
+
+# Prints how often the loop has waited.
+COUNTED = """
+import sys
+from httpsock.server import process_loop
+process_loop.BLOCKED_SECONDS = 0
+process_loop.KILL_SECONDS = 0.5
+handle_events, waits = process_loop.ProcessLoop._handle_events, []
+def handle_and_count(self, seconds):
+    waits.append(seconds)
+    handle_events(self, seconds)
+process_loop.ProcessLoop._handle_events = handle_and_count
+from httpsock.__main__ import main
+code = main()
+print(len(waits))
+sys.exit(code)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the children of a process")
+def test_a_loop_that_waits_for_a_suspended_process_sleeps(serving: Start) -> None:
+    program = serving("--quiet", "--grace", "0", "--processes", "2", command=[sys.executable, "-c", COUNTED])
+    program.ask("/hello.txt")
+    forked = pathlib.Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
+    os.kill(int(forked[0]), signal.SIGSTOP)
+
+    code, out, _ = program.stop()
+
+    assert code == 0
+    assert int(out) < 20

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Self
 
 import pytest
@@ -304,6 +304,26 @@ def test_a_burst_of_signals_starts_one_process_at_a_time(serving: Start) -> None
 
 @on_linux
 @in_each_form
+def test_a_hangup_to_a_process_that_is_starting_has_no_effect(
+    serving: Start, folder: pathlib.Path, processes: str
+) -> None:
+    """As from pkill, which signals every process of this name."""
+    hung_up = "import signal\n" + AFTER_THE_FIRST.format("os.kill(os.getpid(), signal.SIGHUP)")
+    program = serving("--quiet", "--processes", processes, command=program_with(hung_up))
+    line(program)
+    (folder / "started").touch()
+
+    successor = hand_over(program)
+
+    assert program.ask("/hello.txt").content == HELLO
+    # It starts no process itself; the next restart is one of the first process.
+    assert hand_over(program) in children(program.process.pid)
+    assert eventually(lambda: not is_alive(successor))
+    assert program.stop() == (0, "", "")
+
+
+@on_linux
+@in_each_form
 def test_a_stray_user_signal_has_no_effect(serving: Start, processes: str) -> None:
     program = serving("--quiet", "--processes", processes)
     line(program)
@@ -348,6 +368,38 @@ def test_a_replaced_process_starts_no_other() -> None:
     restart.start(open_poller(), time.monotonic())
 
     assert (children.pids(), said) == ([], [])
+
+
+# Reports that it is ready, and waits.
+READY = """
+import os, signal
+pid, control = os.environ["HTTPSOCK_RESTART"].split()
+os.write(int(control), b"r")
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("end", [GracefulRestart.stop, GracefulRestart.drain])
+def test_a_process_that_is_ready_at_the_end_does_not_take_over(
+    end: Callable[[GracefulRestart], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", READY])
+    said: list[str] = []
+    own = Children()
+    restart, poller = GracefulRestart(own, [], said.append), open_poller()
+    restart.start(poller, 0.0)
+    assert poller.poll(PATIENCE_SECONDS) != []
+
+    end(restart)
+
+    assert restart.take_over() is False
+    assert poller.poll(0) == []
+    own.send_signal(signal.SIGKILL)
+    os.waitid(os.P_PID, own.pids()[0], os.WEXITED | os.WNOWAIT)
+    own.reap()
+    restart.run_timers(0.0)
+    assert (own.pids(), restart.exit_code, said) == ([], None, [])
+    poller.close()
 
 
 @on_linux
