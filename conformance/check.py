@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--restart", action="store_true", help="start the server again whenever it ends, and go on")
     parser.add_argument("--only", metavar="TEXT", help="only those with TEXT in name, requirement, section or chapter")
+    parser.add_argument("--all", action="store_true", help="print the bytes of each failure")
     parser.add_argument("--json", metavar="FILE", type=Path)
     parser.add_argument("--junit", metavar="FILE", type=Path)
     parser.add_argument("--html", metavar="FILE", type=Path)
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         why = f"nothing could be tried: {results[0].why}" if results else "no case or check matches"
         print(f"conformance: {why}", file=sys.stderr)
         return 2
-    print(outputs.as_table(results), end="")
+    print(outputs.as_table(results, shows_all=options.all), end="")
     try:
         _write(results, options)
     except OSError as error:

@@ -7,32 +7,15 @@ import html
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-from conformance.corpus.requirements import load_requirements
-
+from .causes import LEVELS, Cause, find_causes
 from .results import Outcome, Result, chapter_of_result, section_of_result
 
 _MAX_SHOWN = 1200
-# The levels, the gravest first, with their meanings.
-LEVELS = {
-    "MUST": "required by the RFC",
-    "SHOULD": "recommended by the RFC: there may be reasons not to follow it",
-    "MAY": "optional in the RFC, but done wrongly",
-    "SECURITY": "the RFC leaves this open, and an attack is known",
-    "POLICY": "a choice of httpsock, which others need not make",
-}
-
-
-class Cause(NamedTuple):
-    """The common cause of some failures: one requirement, at one level."""
-
-    level: str
-    requirement: str
-    section: str
-    failures: int
-    says: str
+# So many failures at most are shown with their octets, unless all are asked for.
+_FEW = 3
+_MAX_NAMES = 3
 
 
 def show(octets: bytes) -> str:
@@ -65,41 +48,62 @@ def _row(title: str, counts: Counter[Outcome], width: int) -> str:
     return f"{title:<{width}}{figures}"
 
 
-def causes(results: Sequence[Result]) -> list[Cause]:
-    """Return the causes of failures by requirement, the gravest first."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for result in results:
-        if result.outcome is Outcome.FAILED:
-            counts[result.level, result.requirement, section_of_result(result)] += 1
-    order = list(LEVELS)
-    return [
-        Cause(level, number, section, count, load_requirements()[number].says)
-        for (level, number, section), count in sorted(counts.items(), key=lambda item: (order.index(item[0][0]), item))
-    ]
+def _counts(results: Sequence[Result]) -> str:
+    """Return how many of *results* passed, failed, for how many causes, and how many were not tried."""
+    outcomes = Counter(result.outcome for result in results)
+    tried = outcomes[Outcome.PASSED] + outcomes[Outcome.FAILED]
+    text = f"{tried} tried: {outcomes[Outcome.PASSED]} passed, {outcomes[Outcome.FAILED]} failed"
+    if outcomes[Outcome.FAILED]:
+        count = len(find_causes(results))
+        text += ", with one likely cause" if count == 1 else f", with {count} likely causes, the gravest first"
+    return f"{text}. {outcomes[Outcome.SKIPPED]} do not apply or could not be tried."
 
 
-def _summary(results: Sequence[Result]) -> str:
-    """Return the failures, a line for each requirement, by level."""
-    found = causes(results)
-    lines = []
+def _summary(results: Sequence[Result]) -> list[str]:
+    """Return the causes of all failures, level by level."""
+    lines = [_counts(results), ""]
+    found = find_causes(results)
     for level, meaning in LEVELS.items():
         mine = [cause for cause in found if cause.level == level]
         if mine:
-            lines.append(f"{level}: {sum(cause.failures for cause in mine)} failures ({meaning})")
-            lines += [f"{cause.failures:>5}  {cause.requirement}  {cause.section:<19}  {cause.says}" for cause in mine]
-    return "".join(f"{line}\n" for line in lines)
+            lines.append(f"{level}: {sum(len(cause.failures) for cause in mine)} failures ({meaning})")
+            for cause in mine:
+                lines += _cause(cause)
+            lines.append("")
+    return lines
 
 
-def as_table(results: Sequence[Result]) -> str:
-    """Return all failures with their octets, their counts by requirement, and the figures of each chapter."""
-    parts = [_failure(result) for result in results if result.outcome is Outcome.FAILED]
-    parts += [_summary(results)] if parts else []
+def _cause(cause: Cause) -> list[str]:
+    """Return *cause* in four lines: the requirement, the verdict, the failures, and a shell line that repeats one."""
+    example = cause.example
+    others = [failure.name for failure in cause.failures if failure is not example]
+    names = ", ".join([example.name, *others[: _MAX_NAMES - 1]])
+    more = f" and {len(others) - _MAX_NAMES + 1} more" if len(others) >= _MAX_NAMES else ""
+    indent = " " * 7
+    why, *output = example.why.splitlines()
+    return [
+        f"{len(cause.failures):>5}  {', '.join(cause.requirements)}  {cause.section}  {cause.says}",
+        f"{indent}{why}",
+        *(f"{indent}| {line}" for line in output),
+        f"{indent}{names}{more}",
+        *(f"{indent}$ {line}" for line in example.reproduce.splitlines()),
+    ]
+
+
+def as_table(results: Sequence[Result], *, shows_all: bool = False) -> str:
+    """Return the causes of all failures, the figures of each chapter and, if asked or few, each failure's octets."""
+    failures = [result for result in results if result.outcome is Outcome.FAILED]
     counts = chapters(results)
     width = max([len(chapter) for chapter in counts] + [30]) + 2
-    lines = [f"{'':<{width}}{''.join(f'{outcome.value:>9}' for outcome in Outcome)}"]
+    lines = _summary(results)
+    lines.append(f"{'':<{width}}{''.join(f'{outcome.value:>9}' for outcome in Outcome)}")
     lines += [_row(chapter, figures, width) for chapter, figures in counts.items()]
     lines.append(_row("all", sum(counts.values(), Counter()), width))
-    return "\n".join([*parts, *lines]) + "\n"
+    if shows_all or len(failures) <= _FEW:
+        lines += ["", *(_failure(result) for result in failures)]
+    elif failures:
+        lines += ["", "--all shows the bytes of each failure, --only NAME those of one."]
+    return "\n".join(lines) + "\n"
 
 
 def _failure(result: Result) -> str:
@@ -109,7 +113,7 @@ def _failure(result: Result) -> str:
         f"  {result.why}",
         *(f"  > {line}" for line in _lines(result.sent)),
         *(f"  < {line}" for line in _lines(result.received)),
-        f"  {result.reproduce}",
+        *(f"  $ {line}" for line in result.reproduce.splitlines()),
     ]
     return "\n".join(lines) + "\n"
 
@@ -153,7 +157,7 @@ pre { overflow-x: auto; padding: .5rem; background: #8881; } .broken { color: #c
 
 
 def as_html(results: Sequence[Result], title: str) -> str:
-    """Return one self-contained page: the figures, then each failure."""
+    """Return one self-contained page: the causes with each failure, then the figures of each chapter."""
     counts = chapters(results)
     rows = "".join(
         f"<tr><td>{html.escape(chapter)}</td>" + "".join(f"<td>{counts[chapter][outcome]}</td>" for outcome in Outcome)
@@ -161,17 +165,27 @@ def as_html(results: Sequence[Result], title: str) -> str:
         for chapter in counts
     )  # fmt: skip
     heads = "".join(f"<th>{outcome.value}</th>" for outcome in Outcome)
-    summary = f"<pre>{html.escape(_summary(results))}</pre>\n"
-    failures = "".join(_section(result) for result in results if result.outcome is Outcome.FAILED)
-    failures = failures or "<p>No failures.</p>"
+    found = find_causes(results)
+    causes = "".join(
+        f"<h2>{level}: {meaning}</h2>\n{''.join(_section(cause) for cause in found if cause.level == level)}"
+        for level, meaning in LEVELS.items()
+        if any(cause.level == level for cause in found)
+    )
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width">\n<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n'
-        f"<table>\n<tr><th>chapter</th>{heads}</tr>\n{rows}</table>\n{summary}{failures}\n</html>\n"
+        f"<p>{_counts(results)}</p>\n{causes or '<p>No failures.</p>'}"
+        f"<h2>By chapter</h2>\n<table>\n<tr><th>chapter</th>{heads}</tr>\n{rows}</table>\n</html>\n"
     )
 
 
-def _section(result: Result) -> str:
-    """Return one failure as HTML."""
-    name = html.escape(f"{result.level} {result.requirement}, {section_of_result(result)}: {result.name}")
-    return f'<h2 class="broken">{name}</h2>\n<pre>{html.escape(_failure(result))}</pre>\n'
+def _section(cause: Cause) -> str:
+    """Return one cause as HTML, with its failures folded."""
+    numbers = ", ".join(cause.requirements)
+    title = f"{cause.says} ({len(cause.failures)} × {numbers}, {cause.section})"
+    failures = "".join(
+        f"<details><summary>{html.escape(failure.name)}: {html.escape(failure.why.splitlines()[0])}</summary>\n"
+        f"<pre>{html.escape(_failure(failure))}</pre></details>\n"
+        for failure in cause.failures
+    )
+    return f'<h3 class="broken">{html.escape(title)}</h3>\n{failures}'

@@ -178,8 +178,9 @@ def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, pla
     for index, answer in enumerate(answers[:count]):
         if _refuses(answer, probe, index):
             # RFC 9110 §9.1: GET and HEAD have to be known; any other method may be refused, best with 405 or 501.
-            why = f"request {index + 1} must be accepted, but is refused with {answer.status}"
             is_should = probe.methods[index] not in ("GET", "HEAD", "POST")
+            due = "is well-formed, and may get 405 or 501," if is_should else "must be accepted,"
+            why = f"request {index + 1} {due} but is refused with {answer.status}"
             return Judgement(why, is_should=is_should, is_unanswered=True)
     if has_no_end(probe.case):
         # The following octets are part of the same line.

@@ -14,7 +14,7 @@ from conformance.semantics.checks import CHECKS
 from conformance.semantics.session import InapplicableError, Session
 from conformance.semantics.test_semantics import running
 
-from . import outputs
+from . import causes, outputs
 from .corpus_run import check_corpus
 from .probes import PlainAnswer, judge, probe_of
 from .responses import Reading, Response
@@ -227,28 +227,61 @@ def _result(level: str, requirement: str, outcome: Outcome = Outcome.FAILED, why
     return Result("a-name", requirement, level, outcome, why, b"", b"", "")
 
 
-def test_failures_are_summed_up_by_requirement_the_gravest_first() -> None:
-    """Thirty failures of one cause are one line, and each level has its meaning beside it."""
-    results = [*[_result("MUST", "R031")] * 30, _result("POLICY", "R144"), _result("SHOULD", "R004"),
-               _result("MUST", "R036", Outcome.PASSED)]  # fmt: skip
-    causes = outputs.causes(results)
-    assert [(cause.level, cause.requirement, cause.failures) for cause in causes] == [
-        ("MUST", "R031", 30),
-        ("SHOULD", "R004", 1),
-        ("POLICY", "R144", 1),
+def test_failures_with_one_likely_cause_are_told_once_the_gravest_first() -> None:
+    """Thirty failures of one cause are one paragraph, and each level says what it means."""
+    thirty = [_result("MUST", "R031")._replace(name=f"a-name-{number}") for number in range(30)]
+    results = [*thirty, _result("POLICY", "R144"), _result("SHOULD", "R004"), _result("MUST", "R036", Outcome.PASSED)]
+    found = causes.find_causes(results)
+    assert [(cause.level, cause.requirements, len(cause.failures)) for cause in found] == [
+        ("MUST", ("R031",), 30),
+        ("SHOULD", ("R004",), 1),
+        ("POLICY", ("R144",), 1),
     ]
-    for text in (outputs.as_table(results), outputs.as_html(results, "title")):
-        assert "MUST: 30 failures" in text
-        assert "30  R031  RFC 9112 §3.2" in text
-        assert "A Host that is not a host with an optional port is answered with 400." in text
-        assert "which others need not make" in text
+    text = outputs.as_table(results)
+    assert text.startswith("33 tried: 1 passed, 32 failed, with 3 likely causes, the gravest first. 0 do not apply")
+    assert "MUST: 30 failures" in text
+    assert "   30  R031  RFC 9112 §3.2  A Host that is not a host" in text
+    assert "a-name-0, a-name-1, a-name-2 and 27 more" in text
+    assert "others need not make" in text
     assert "failures" not in outputs.as_table([_result("MUST", "R036", Outcome.PASSED)])
+    assert outputs.as_html(results, "title").count("<summary>") == 32
+
+
+def test_verdicts_of_different_kinds_are_different_causes() -> None:
+    """Figures and quotations do not make a kind; the status that is due does, as does the requirement."""
+    results = [
+        *(_result("MUST", "R100", why=f"{count} bytes, then '{count}'") for count in range(3)),
+        *(_result("MUST", "R122", why=f"the status is {status}, not 200") for status in (412, 304)),
+        _result("MUST", "R122", why="the status is 200, not 304"),
+        *(_result("MUST", number, why="the status is 206, not 412") for number in ("R121", "R122", "R123")),
+    ]
+    found = {(cause.requirements, len(cause.failures)) for cause in causes.find_causes(results)}
+    assert found == {(("R100",), 3), (("R122",), 2), (("R122",), 1), (("R121", "R122", "R123"), 3)}
+    assert len(causes.find_causes(results[-2:])) == 2
+
+
+def test_what_ends_the_server_and_what_smuggles_comes_first() -> None:
+    """Then what has most failures."""
+    ends = _result("SECURITY", "R093", why="the server ends here: it ended with exit code 1; it printed last: a\nb")
+    results = [*[_result("MUST", "R100")] * 9, _result("MUST", "R059"), _result("SHOULD", "R004"), ends,
+               ends._replace(why=ends.why.replace("last: a", "last: c"))]  # fmt: skip
+    assert [cause.requirements[0] for cause in causes.find_causes(results)] == ["R093", "R059", "R100", "R004"]
+    assert "       | b\n" in outputs.as_table(results)
+
+
+def test_the_bytes_are_shown_if_they_are_few_or_asked_for() -> None:
+    """Else a sentence says how to see them."""
+    results = [_result("MUST", "R100")._replace(sent=b"GET / HTTP/1.1\r\n")] * 4
+    assert "  > GET / HTTP/1.1" not in outputs.as_table(results)
+    assert "--all shows the bytes" in outputs.as_table(results)
+    assert outputs.as_table(results, shows_all=True).count("  > GET / HTTP/1.1") == 4
+    assert outputs.as_table(results[:2]).count("  > GET / HTTP/1.1") == 2
 
 
 def test_each_level_of_a_case_or_a_check_has_its_meaning() -> None:
     """The summary would leave out an unknown level."""
     levels = {case.level for case in _CASES.values()} | {check.level for check in CHECKS}
-    assert levels <= outputs.LEVELS.keys()
+    assert levels <= causes.LEVELS.keys()
 
 
 def test_what_there_was_no_time_for_is_no_pass(

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from conformance.live.results import Outcome
+from conformance.live.site import DIGITS
+from conformance.live.target import Target
 from conformance.live.wire import Response
 from httpsock import Server
 
-from .broken_servers import Behaviour, BrokenServer, behaviours
+from .broken_servers import Behaviour, BrokenServer, behaviours, respond
 from .checks import CHAPTERS, CHECKS, Check, is_served, site
 from .ranges import ranges_of
+from .run import check_semantics
 from .session import InapplicableError, Session, Should
 
 # The number of checks that do not apply to httpsock, because it lacks an optional feature.
@@ -150,3 +154,35 @@ def _catches(check: Check, session: Session) -> bool:
         return False
     # A missing response proves little: every check would notice it.
     return fault is not None and not isinstance(fault, Should) and not fault.startswith("no response")
+
+
+def _answer_wrongly(request: bytes) -> bytes:
+    """Return what shows that the server knows ranges and methods, and other octets to most that asks for them."""
+    if request.startswith(b"X-NONE"):
+        return respond(405)
+    if request.startswith(b"HEAD"):
+        return respond(200, b"123").partition(b"123")[0]
+    if b"Range: bytes=1-2\r" in request:
+        return respond(206, DIGITS[1:3], Content_Range="bytes 1-2/10")
+    return respond(200, b"wrong" if b"Range:" in request else DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        pytest.param("Range: bytes=0-4 of ten bytes is 0 to 4", ["Range: bytes=0-4"], id="not a probe behind it"),
+        pytest.param("get is not GET", ["get /digits.txt"], id="nor a question whether the check applies"),
+        pytest.param(
+            "HEAD of a file has the length of GET", ["GET /digits.txt", "HEAD /digits.txt"], id="two compared"
+        ),
+    ],
+)
+def test_the_lines_that_repeat_a_failure_are_of_the_exchanges_that_failed(name: str, lines: list[str]) -> None:
+    """In their order; the octets shown are those of the last."""
+    with running(_answer_wrongly) as address:
+        (result,) = [found for found in check_semantics(Target(address), name) if found.name == name]
+    found = result.reproduce.splitlines()
+    assert result.outcome is Outcome.FAILED
+    assert len(found) == len(lines)
+    assert all(text in line for line, text in zip(found, lines, strict=True))
+    assert lines[-1].encode() in result.sent
