@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 import pytest
 
 import httpsock
-from httpsock.files import cache, document_root
+from httpsock.files import cache, representation
 from httpsock.tracing.events import FORMATS
 from tests import site
 from tests.site import PAGES, TRACES, WWW
@@ -50,7 +50,7 @@ def test_a_citation_of_a_missing_function_or_call_fails() -> None:
 def test_the_program_still_prints_the_recorded_traces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Times, ports and dates may differ; to record again: python3 -m tests.site --record."""
     # Let the cache hold even a file that was checked out just now.
-    monkeypatch.setattr(document_root, "MTIME_GRANULARITY_SECONDS", -3600)
+    monkeypatch.setattr(representation, "MTIME_GRANULARITY_SECONDS", -3600)
     monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
     for name, told in site.record_tcp(0).items():
         recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from collections.abc import MutableMapping, Sequence
 from .cache import FileCache, file_stamp
 from .confinement import scandir_beneath
 from .paths import is_hidden_name, may_be_alias
-from .representation import MTIME_GRANULARITY_SECONDS
+from .representation import is_settled
 
 # The size of the cache, and the memory of a name besides its letters, in bytes.
 _CACHE_OCTETS = 8 * 1024 * 1024
@@ -58,7 +58,7 @@ class Aliases:
             with scandir_beneath(self._root, folder, follow_links=self._follow_links) as entries:
                 names = frozenset(entry.name for entry in entries if "~" in entry.name or not entry.name.isascii())
             # A folder changed just now could change again and keep its times.
-            if max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS < now:
+            if is_settled(status, now):
                 memory = sum(len(name) + _NAME_OVERHEAD for name in names) + len(folder) + _NAME_OVERHEAD
                 self._cache.put(key, state, names, memory, monotonic)
         seen[folder] = names

@@ -7,7 +7,7 @@ long before its times, and some file systems keep times in whole seconds: so aft
 
 import os
 import threading
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 Value = TypeVar("Value")
 Key = tuple[str, str | None]
@@ -16,6 +16,7 @@ Key = tuple[str, str | None]
 # The parts of stat() that change with a file: inode, length, time of modification, time of change (ns), device. If a
 # value depends on two files, the parts of both.
 FileStamp = tuple[int, ...]
+STAMP_LENGTH = 5
 
 # How long a value is valid without reading the file again.
 FRESH_SECONDS = 1.0
@@ -24,6 +25,15 @@ FRESH_SECONDS = 1.0
 def file_stamp(status: os.stat_result) -> FileStamp:
     """Return the stamp of the file with this *status*."""
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev
+
+
+class Cached(NamedTuple, Generic[Value]):
+    """A value made from a file in this *state*, fresh until a time of the monotonic clock, with its size in memory."""
+
+    state: FileStamp
+    value: Value
+    fresh_until: float
+    octets: int
 
 
 class FileCache(Generic[Value]):
@@ -35,8 +45,7 @@ class FileCache(Generic[Value]):
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        # By key: the stamp, the value, the time until which it is fresh, and its size in memory.
-        self._cache: dict[Key, tuple[FileStamp, Value, float, int]] = {}
+        self._cache: dict[Key, Cached[Value]] = {}
         self._total = 0
         self._writing = threading.Lock()
 
@@ -48,6 +57,10 @@ class FileCache(Generic[Value]):
         cached = self._cache.get(key)
         return cached[1] if cached is not None and cached[0] == state and now < cached[2] else None
 
+    def entry(self, key: Key) -> Cached[Value] | None:
+        """Return what is stored under *key*, whatever the file's state is now."""
+        return self._cache.get(key)
+
     def get_stale(self, key: Key, state: FileStamp) -> Value | None:
         """Return the value of *key* if the file was read in this *state* at any time, else None."""
         cached = self._cache.get(key)
@@ -57,7 +70,7 @@ class FileCache(Generic[Value]):
         """Store *value*, read *now* and *octets* long in memory, under *key*; evict the oldest entries if full."""
         with self._writing:
             self._drop(key)
-            self._cache[key] = (state, value, now + FRESH_SECONDS, octets)
+            self._cache[key] = Cached(state, value, now + FRESH_SECONDS, octets)
             self._total += octets
             while self._total > self._capacity:
                 self._drop(next(iter(self._cache)))
@@ -65,4 +78,4 @@ class FileCache(Generic[Value]):
     def _drop(self, key: Key) -> None:
         dropped = self._cache.pop(key, None)
         if dropped is not None:
-            self._total -= dropped[3]
+            self._total -= dropped.octets

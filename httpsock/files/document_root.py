@@ -15,7 +15,7 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from httpsock.http.media_types import content_type_of, depends_on_content
@@ -27,8 +27,9 @@ from .aliases import Aliases, Names
 from .cache import FileCache, FileStamp, file_stamp
 from .confinement import check_folder_beneath, has_link, open_beneath, scandir_beneath
 from .listing_budget import Allotment, ListingBudget
+from .lookups import Asked, FolderState, Lookup, Lookups
 from .paths import NOT_FOUND, ResourceName, holds_references, is_hidden_name, parse_path
-from .representation import MTIME_GRANULARITY_SECONDS, Representation, etag_of_state, validators_of
+from .representation import Representation, etag_of_state, is_settled, validators_of
 from .siblings import CODING_NAMES, CODINGS, Original, is_proved, may_be_used
 
 INDEX_NAMES = ("index.html", "index.htm")
@@ -100,7 +101,7 @@ class Tick:
     result older than its request.
     """
 
-    __slots__ = ("_found", "_root", "linked_folders", "listed_names", "monotonic", "second", "time")
+    __slots__ = ("_found", "_root", "folders", "listed_names", "monotonic", "second", "time")
 
     def __init__(self, root: "DocumentRoot", now: float, monotonic: float) -> None:
         """*now* is in seconds since 1970, for fields; *monotonic* in seconds of the monotonic clock, for deadlines."""
@@ -109,8 +110,8 @@ class Tick:
         self.monotonic = monotonic
         self._root = root
         self._found: dict[tuple[bytes, bytes | None], Found] = {}
-        # For the root: whether there is a symlink on the way to a folder.
-        self.linked_folders: dict[str, bool] = {}
+        # For the root: the states of folders.
+        self.folders: dict[str, FolderState] = {}
         # Names that folders list: see Aliases.
         self.listed_names: dict[str, Names] = {}
 
@@ -128,7 +129,7 @@ class Tick:
     def end(self) -> None:
         """Clear the memo: connections may hold on to a tick long after it is over."""
         self._found.clear()
-        self.linked_folders.clear()
+        self.folders.clear()
         self.listed_names.clear()
 
 
@@ -160,6 +161,7 @@ class DocumentRoot:
         self._cache: FileCache[Representation] = FileCache(_CACHE_OCTETS)
         # For each possible sibling its Content-Type, or "" if it is not a valid sibling.
         self._proofs: FileCache[str] = FileCache(_MAX_PROOFS)
+        self._lookups = Lookups(self.directory, follow_links=follow_links)
         self._aliases = Aliases(self.directory, follow_links=follow_links)
         self._budget = ListingBudget(_MAX_LISTED)
         # A traced root replaces it.
@@ -167,6 +169,31 @@ class DocumentRoot:
 
     def find(self, path: bytes, accept_encoding: bytes | None, tick: Tick) -> Found:
         """Return the resource at *path* in this *tick*, for a client with this Accept-Encoding."""
+        asked = path, accept_encoding
+        lookup = self._lookups.get(asked)
+        if lookup is not None and (found := self._recall(lookup, tick)) is not None:
+            return found
+        return self._search(asked, tick)
+
+    def _recall(self, lookup: Lookup, tick: Tick) -> Representation | None:
+        """Return what *lookup* found if all that it saw is unchanged in this *tick*, else None."""
+        if tick.monotonic >= lookup.fresh_until:
+            return None
+        try:
+            for path, stamp in lookup.files:
+                if file_stamp(self._stat(path)) != stamp:
+                    return None
+            if lookup.folder or lookup.folder_stamp:
+                folder = tick.folders.get(lookup.folder) or self._lookups.folder(lookup.folder, tick)
+                if folder.has_link or (lookup.folder_stamp and lookup.folder_stamp != folder.stamp):
+                    return None
+        except OSError:
+            return None
+        return lookup.found()
+
+    def _search(self, asked: Asked, tick: Tick) -> Found:
+        """Return the resource that is *asked* for, whatever was found before."""
+        path, accept_encoding = asked
         name = parse_path(path)
         if isinstance(name, Refusal):
             return name
@@ -175,9 +202,11 @@ class DocumentRoot:
                 return NOT_FOUND
             status = self._stat(self._prefix + name.relative)
             if stat.S_ISREG(status.st_mode) and not name.is_folder:
-                return self._represent(name.relative, status, accept_encoding, tick)
+                found = self._represent(name.relative, status, accept_encoding, tick)
+                self._remember(asked, name, name.relative, found, tick)
+                return found
             if stat.S_ISDIR(status.st_mode):
-                return self._find_in_folder(path, name, accept_encoding, tick)
+                return self._find_in_folder(asked, name, tick)
         except OSError as error:
             # EACCES behind a symlink may concern a file outside the root: answer 404, to reveal nothing.
             if isinstance(error, PermissionError) and self._passes_symlink(name.relative):
@@ -191,8 +220,9 @@ class DocumentRoot:
             name.may_be_alias and self._aliases.has_hidden(name.segments, tick.listed_names, tick.monotonic, tick.time)
         )
 
-    def _find_in_folder(self, path: bytes, name: ResourceName, accept_encoding: bytes | None, tick: Tick) -> Found:
+    def _find_in_folder(self, asked: Asked, name: ResourceName, tick: Tick) -> Found:
         """Return a folder's index, or the folder as a Directory, or a Redirect to its proper path."""
+        path, accept_encoding = asked
         if not name.is_folder or not holds_references(path, name):
             check_folder_beneath(self.directory, name.relative, follow_links=self._follow_links)
             return Redirect(name)
@@ -201,7 +231,11 @@ class DocumentRoot:
             if status_of_index := self._stat_regular(index):
                 # An index that leads out of the root does not count.
                 with contextlib.suppress(FileNotFoundError):
-                    return self._represent(index, status_of_index, accept_encoding, tick)
+                    found = self._represent(index, status_of_index, accept_encoding, tick)
+                    # A later index depends on the earlier name, too.
+                    if index_name == INDEX_NAMES[0]:
+                        self._remember(asked, name, index, found, tick)
+                    return found
         allotment = Allotment(self._budget)
         served = os.path.basename(self.directory) or self.directory
         return Directory(name, allotment.charge(self._entries(name.relative)), allotment, served)
@@ -210,11 +244,26 @@ class DocumentRoot:
         self, name: str, status: os.stat_result, accept_encoding: bytes | None, tick: Tick
     ) -> Representation:
         """Return the representation of a regular file, or of a sibling if the client prefers its coding."""
-        if accept_encoding and self._siblings:
-            for coding in accepted_codings(accept_encoding, CODING_NAMES):
-                if sibling := self._sibling(name, coding, status, tick):
-                    return sibling
+        if codings := self._codings(accept_encoding):
+            # Before the siblings: one that appears from now on changes the folder.
+            self._lookups.folder(os.path.dirname(name), tick)
+        for coding in codings:
+            if sibling := self._sibling(name, coding, status, tick):
+                return sibling
         return self._plain(name, status, tick)
+
+    def _codings(self, accept_encoding: bytes | None) -> Sequence[str]:
+        """Return the codings in which a sibling is preferred to its file, best first."""
+        return accepted_codings(accept_encoding, CODING_NAMES) if accept_encoding and self._siblings else ()
+
+    def _remember(self, asked: Asked, name: ResourceName, file: str, found: Representation, tick: Tick) -> None:
+        """Let *found*, made from *file*, be recalled for what was *asked*, if it is cached."""
+        cached = self._cache.entry((file, found.coding))
+        # Whether a name is an alias depends on all names in its folder.
+        if cached is not None and cached.value is found and not name.may_be_alias:
+            codings = self._codings(asked[1])
+            skipped = codings[: codings.index(found.coding)] if found.coding else codings
+            self._lookups.remember(asked, file, cached, skipped, tick)
 
     def _plain(self, name: str, status: os.stat_result, tick: Tick) -> Representation:
         """Return the representation of a regular file without a content coding."""
@@ -232,7 +281,7 @@ class DocumentRoot:
             media_type = self._proofs.get(key, state, tick.monotonic)
             if media_type is None:
                 media_type = self._prove(name, coding, status, tick)
-                if _is_settled(of_sibling, tick) and _is_settled(status, tick):
+                if is_settled(of_sibling, tick.time) and is_settled(status, tick.time):
                     self._proofs.put(key, state, media_type, len(name) + _PROOF_OVERHEAD, tick.monotonic)
             return self._open(name, coding, tick, state, media_type) if media_type else None
         except OSError as error:
@@ -261,13 +310,8 @@ class DocumentRoot:
         A folder may have been moved out of the root and replaced by a link; its files are unchanged then.
         """
         cached = self._cache.get((name, coding), state, tick.monotonic)
-        folder = name.rpartition(os.sep)[0]
-        if cached is None or not folder:
-            return cached
-        is_linked = tick.linked_folders.get(folder)
-        if is_linked is None:
-            is_linked = tick.linked_folders[folder] = self._passes_symlink(folder)
-        return None if is_linked else cached
+        folder = os.path.dirname(name)
+        return None if cached and folder and self._lookups.folder(folder, tick).has_link else cached
 
     def _passes_symlink(self, relative: str) -> bool:
         """Return whether there is a symlink on the way to *relative*, always False with ``follow_links``."""
@@ -298,7 +342,7 @@ class DocumentRoot:
         if small is None or small.octets != octets or small.media_type != (media_type or small.media_type):
             media_type = media_type or content_type_of(name, octets, is_whole=True)
             small = self._represented(media_type, coding, opened, tick, octets=octets)
-        if _is_settled(opened, tick) and not has_link(self.directory, relative):
+        if is_settled(opened, tick.time) and not has_link(self.directory, relative):
             memory = 2 * len(octets) + len(name) + _CACHED_OVERHEAD
             self._cache.put((name, coding), state, small, memory, tick.monotonic)
         return small
@@ -378,11 +422,6 @@ def _read(descriptor: int, length: int) -> bytes:
         parts.append(part)
         length -= len(part)
     return b"".join(parts)
-
-
-def _is_settled(status: os.stat_result, tick: Tick) -> bool:
-    """Return whether any further change of a file would change its times, so that it may be cached."""
-    return max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS < tick.time
 
 
 def _type_of_large(name: str, descriptor: int) -> str:

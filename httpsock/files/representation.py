@@ -99,6 +99,11 @@ def etag_of_state(opened: os.stat_result, now: float) -> bytes:
     return tag.encode("ascii")
 
 
+def is_settled(status: os.stat_result, now: float) -> bool:
+    """Return whether any further change of a file or folder would change its times, so that they can be relied on."""
+    return max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS < now
+
+
 def _could_keep_its_times(opened: os.stat_result, now: float) -> bool:
     """Return whether a change of a file now could leave its times unchanged."""
     # On Windows st_ctime is the time of creation, and does not change.

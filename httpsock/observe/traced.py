@@ -21,6 +21,7 @@ from io import FileIO
 
 from httpsock.files.cache import FileStamp
 from httpsock.files.document_root import DocumentRoot, Entry, Tick
+from httpsock.files.lookups import Lookup
 from httpsock.files.paths import normalise
 from httpsock.files.representation import Representation
 from httpsock.files.siblings import CODINGS
@@ -270,6 +271,13 @@ class TracedRoot(DocumentRoot):
         kind = "folder" if stat.S_ISDIR(status.st_mode) else "file" if stat.S_ISREG(status.st_mode) else "neither"
         self.emit("stat", {"name": name, "kind": kind, "octets": status.st_size})
         return status
+
+    def _recall(self, lookup: Lookup, tick: Tick) -> Representation | None:
+        recalled = super()._recall(lookup, tick)
+        if recalled:
+            name = lookup.files[0][0].removeprefix(self._prefix)
+            self.emit("cache", {"name": _shown(name), "octets": recalled.length})
+        return recalled
 
     def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: Tick) -> Representation | None:
         kept = super()._cached_file(name, coding, state, tick)

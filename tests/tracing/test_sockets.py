@@ -15,7 +15,7 @@ import pytest
 
 import httpsock
 from httpsock import Timeouts
-from httpsock.files import cache, document_root
+from httpsock.files import cache, representation
 from httpsock.files.document_root import DocumentRoot, Tick
 from httpsock.observe.traced import Instrumentation
 from httpsock.server.settings import Settings
@@ -41,7 +41,7 @@ def collapsed(told: str) -> str:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let files be cached although they are new."""
-    monkeypatch.setattr(document_root, "MTIME_GRANULARITY_SECONDS", -3600)
+    monkeypatch.setattr(representation, "MTIME_GRANULARITY_SECONDS", -3600)
     monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
 
 

@@ -1,0 +1,350 @@
+"""Look-ups that are remembered: they hold while all that they saw is unchanged, and no longer.
+
+The clock is passed in. Folders are as old as their files, so that any change to them shows.
+"""
+
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from httpsock.files import document_root, lookups
+from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.paths import NOT_FOUND
+from tests.files.lookup import LATER, Change, changes, make, needs_posix, read, represent, until_the_clock_ticks
+from tests.support.folder import HELLO, LONG_AGO
+from tests.support.siblings import FORMS, gzipped
+
+BROWSERS = b"gzip, deflate, br, zstd"
+
+
+class Recorded(DocumentRoot):
+    """A document root that records the names of which it asks the status."""
+
+    def __init__(self, folder: pathlib.Path, *, follow_links: bool = False) -> None:
+        super().__init__(folder, follow_links=follow_links)
+        self.names: list[str] = []
+        self._stat = self._recorded
+
+    def _recorded(self, path: str) -> os.stat_result:
+        self.names.append(os.path.relpath(path, self.directory))
+        return os.stat(path)
+
+    def names_for(self, path: bytes, accept_encoding: bytes | None, monotonic: float = 0.0) -> list[str]:
+        """Return the names of which this look-up asked the status."""
+        self.names.clear()
+        represent(self, path, accept_encoding, monotonic=monotonic).close()
+        return self.names
+
+
+def age(folder: pathlib.Path) -> None:
+    os.utime(folder, (LONG_AGO, LONG_AGO))
+
+
+@pytest.fixture
+def aged(folder: pathlib.Path) -> pathlib.Path:
+    for each in (folder, folder / "sub"):
+        age(each)
+    return folder
+
+
+# --- What is remembered ---------------------------------------------------------------------------
+
+SEARCHED = ["hello.txt", "hello.txt.br", "hello.txt.zst", "hello.txt.gz"]
+
+
+def test_a_file_without_siblings_is_searched_for_once(aged: pathlib.Path) -> None:
+    served = Recorded(aged)
+    assert served.names_for(b"/hello.txt", BROWSERS) == SEARCHED
+    assert served.names_for(b"/hello.txt", BROWSERS) == ["hello.txt"]
+
+
+def test_a_sibling_that_is_taken_is_looked_at_each_time(aged: pathlib.Path) -> None:
+    make(aged / "hello.txt.zst", FORMS[".zst"](HELLO))
+    age(aged)
+    served = Recorded(aged)
+    assert served.names_for(b"/hello.txt", BROWSERS) == ["hello.txt", "hello.txt.br", "hello.txt.zst"]
+    assert served.names_for(b"/hello.txt", BROWSERS) == ["hello.txt", "hello.txt.zst"]
+    assert represent(served, b"/hello.txt", BROWSERS).coding == "zstd"
+
+
+def test_an_index_is_remembered(aged: pathlib.Path) -> None:
+    served = Recorded(aged)
+    index = os.path.join("sub", "index.html")
+    assert served.names_for(b"/sub/", None) == ["sub", index]
+    assert served.names_for(b"/sub/", None) == [index]
+
+
+def test_a_look_up_is_remembered_for_a_second(aged: pathlib.Path) -> None:
+    served = Recorded(aged)
+    served.names_for(b"/hello.txt", BROWSERS)
+    assert served.names_for(b"/hello.txt", BROWSERS, monotonic=0.9) == ["hello.txt"]
+    assert served.names_for(b"/hello.txt", BROWSERS, monotonic=1.0) == SEARCHED
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_remembered"),
+    [
+        pytest.param(-100.0, True, id="long before"),
+        pytest.param(-2.1, True, id="longer before than any file system's clock ticks"),
+        pytest.param(-1.9, False, id="within one tick of the coarsest clock"),
+        pytest.param(0.0, False, id="just now"),
+        pytest.param(100.0, False, id="in the future, by a clock that is ahead"),
+    ],
+)
+def test_a_missing_sibling_is_remembered_only_of_a_settled_folder(
+    seconds: float, is_remembered: bool, folder: pathlib.Path
+) -> None:
+    """A name that is added within one tick of the clock leaves the folder's times as they are."""
+    os.utime(folder, (LATER + seconds, LATER + seconds))
+    served = Recorded(folder)
+    served.names_for(b"/hello.txt", BROWSERS)
+    assert (served.names_for(b"/hello.txt", BROWSERS) == ["hello.txt"]) is is_remembered
+
+
+def test_a_file_is_remembered_of_any_folder_if_no_sibling_is_wanted(folder: pathlib.Path) -> None:
+    os.utime(folder / "sub", (LATER, LATER))
+    served = Recorded(folder)
+    served.names_for(b"/sub/", b"identity")
+    assert served.names_for(b"/sub/", b"identity") == [os.path.join("sub", "index.html")]
+
+
+def test_a_name_that_may_be_an_alias_is_not_remembered(aged: pathlib.Path) -> None:
+    """Whether it is one depends on all names in its folder."""
+    make(aged / "notes~1", HELLO)
+    age(aged)
+    served = DocumentRoot(aged)
+    assert read(served, b"/notes~1", BROWSERS) == HELLO
+    assert served._lookups.get((b"/notes~1", BROWSERS)) is None
+
+
+@needs_posix
+def test_a_file_whose_sibling_can_not_be_named_is_not_remembered(aged: pathlib.Path) -> None:
+    name = "n" * 253
+    make(aged / name, HELLO)
+    age(aged)
+    served = DocumentRoot(aged)
+    asked = b"/" + name.encode(), BROWSERS
+    assert read(served, *asked) == HELLO
+    assert served._lookups.get(asked) is None
+
+
+def test_the_look_ups_are_bounded(aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookups, "_MAX_LOOKUPS", 2)
+    served = DocumentRoot(aged)
+    asked = [(b"/hello.txt", accepted) for accepted in (None, b"br", b"gzip")]
+    for each in asked:
+        read(served, *each)
+    assert [served._lookups.get(each) is not None for each in asked] == [False, True, True]
+
+
+def test_what_is_asked_at_length_is_not_remembered(aged: pathlib.Path) -> None:
+    served = DocumentRoot(aged)
+    long = b"gzip" + b",x" * 300
+    assert read(served, b"/hello.txt", long) == HELLO
+    assert served._lookups.get((b"/hello.txt", long)) is None
+
+
+def test_a_look_up_does_not_hold_a_file_in_memory(aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document_root, "_CACHE_OCTETS", 3000)
+    served = Recorded(aged)
+    read(served, b"/hello.txt")
+    read(served, b"/sub/index.html")
+    lookup = served._lookups.get((b"/hello.txt", None))
+    assert lookup is not None
+    assert lookup.found() is None
+    assert read(served, b"/hello.txt") == HELLO
+
+
+# --- A sibling appears ----------------------------------------------------------------------------
+
+
+def write(sibling: pathlib.Path) -> None:
+    make(sibling, gzipped(HELLO))
+
+
+def move_in(sibling: pathlib.Path) -> None:
+    make(sibling.parent.parent / "made", gzipped(HELLO)).rename(sibling)
+
+
+def link_in(sibling: pathlib.Path) -> None:
+    os.link(make(sibling.parent.parent / "made", gzipped(HELLO)), sibling)
+
+
+def point_in(sibling: pathlib.Path) -> None:
+    make(sibling.parent / "sub" / "made", gzipped(HELLO))
+    sibling.symlink_to("sub/made")
+
+
+@pytest.mark.parametrize(
+    "appear",
+    [
+        pytest.param(write, id="written"),
+        pytest.param(move_in, id="moved in from elsewhere, as old as it was"),
+        pytest.param(link_in, id="a hard link to a file elsewhere", marks=needs_posix),
+        pytest.param(point_in, id="a symlink to a file inside", marks=needs_posix),
+    ],
+)
+def test_a_sibling_that_appears_is_sent_next(appear: Callable[[pathlib.Path], None], aged: pathlib.Path) -> None:
+    served = DocumentRoot(aged)
+    for _ in range(2):
+        assert read(served, b"/hello.txt", BROWSERS) == HELLO
+    appear(aged / "hello.txt.gz")
+    assert read(served, b"/hello.txt", BROWSERS) == gzipped(HELLO)
+
+
+def test_a_better_sibling_that_appears_is_sent_next(aged: pathlib.Path) -> None:
+    write(aged / "hello.txt.gz")
+    age(aged)
+    served = DocumentRoot(aged)
+    for _ in range(2):
+        assert represent(served, b"/hello.txt", BROWSERS).coding == "gzip"
+    make(aged / "hello.txt.br", FORMS[".br"](HELLO))
+    assert represent(served, b"/hello.txt", BROWSERS).coding == "br"
+
+
+@needs_posix
+def test_the_target_of_a_sibling_that_led_nowhere_is_sent_once_it_appears(aged: pathlib.Path) -> None:
+    """Nothing changes in the folder of the symlink."""
+    (aged / "hello.txt.gz").symlink_to("sub/made")
+    age(aged)
+    served = DocumentRoot(aged)
+    for _ in range(2):
+        assert read(served, b"/hello.txt", BROWSERS) == HELLO
+    make(aged / "sub" / "made", gzipped(HELLO))
+    assert read(served, b"/hello.txt", BROWSERS) == gzipped(HELLO)
+
+
+@changes
+def test_a_sibling_that_could_not_be_used_is_sent_once_it_is_mended(change: Change, aged: pathlib.Path) -> None:
+    """Rewritten in place, it changes nothing in its folder."""
+    sibling = make(aged / "hello.txt.gz", gzipped(HELLO)[:-1])
+    age(aged)
+    served = Recorded(aged)
+    assert served.names_for(b"/hello.txt", b"gzip") == ["hello.txt", "hello.txt.gz"]
+    assert served._lookups.get((b"/hello.txt", b"gzip")) is not None, "that it can't be used is remembered"
+    assert read(served, b"/hello.txt", b"gzip") == HELLO
+    until_the_clock_ticks(sibling, lambda: change(sibling, gzipped(HELLO)))
+    assert read(served, b"/hello.txt", b"gzip") == gzipped(HELLO), "changed without a trace in its folder"
+
+
+@changes
+def test_a_sibling_in_use_that_changes_is_read_anew(change: Change, aged: pathlib.Path) -> None:
+    sibling = aged / "hello.txt.gz"
+    write(sibling)
+    age(aged)
+    served = DocumentRoot(aged)
+    for _ in range(2):
+        assert read(served, b"/hello.txt", BROWSERS) == gzipped(HELLO)
+    until_the_clock_ticks(sibling, lambda: change(sibling, b"broken"))
+    assert read(served, b"/hello.txt", BROWSERS) == HELLO
+
+
+def test_a_sibling_in_use_that_is_deleted_is_not_sent(aged: pathlib.Path) -> None:
+    write(aged / "hello.txt.gz")
+    age(aged)
+    served = DocumentRoot(aged)
+    for _ in range(2):
+        assert read(served, b"/hello.txt", BROWSERS) == gzipped(HELLO)
+    (aged / "hello.txt.gz").unlink()
+    assert read(served, b"/hello.txt", BROWSERS) == HELLO
+
+
+def test_the_earlier_name_of_an_index_that_appears_is_sent(aged: pathlib.Path) -> None:
+    make(aged / "old" / "index.htm", b"later")
+    age(aged / "old")
+    served = DocumentRoot(aged)
+    for _ in range(2):
+        assert read(served, b"/old/", BROWSERS) == b"later"
+    make(aged / "old" / "index.html", b"earlier")
+    assert read(served, b"/old/", BROWSERS) == b"earlier"
+
+
+# --- Another folder stands in its place -----------------------------------------------------------
+
+
+@pytest.fixture
+def twins(folder: pathlib.Path) -> pathlib.Path:
+    """The folder, in which "with" holds the same file as "without", and a sibling beside it."""
+    make(folder / "without" / "a.txt", HELLO)
+    write(folder / "with" / "a.txt.gz")
+    os.link(folder / "without" / "a.txt", folder / "with" / "a.txt")
+    for name in ("with", "without"):
+        age(folder / name)
+    return folder
+
+
+@needs_posix
+def test_a_renamed_folder_is_another_one(twins: pathlib.Path) -> None:
+    """The file itself is the same: only the folder's inode tells them apart."""
+    served = DocumentRoot(twins)
+    for _ in range(2):
+        assert read(served, b"/without/a.txt", BROWSERS) == HELLO
+    (twins / "without").rename(twins / "before")
+    (twins / "with").rename(twins / "without")
+    assert read(served, b"/without/a.txt", BROWSERS) == gzipped(HELLO)
+    assert Tick(served, LATER, 0.0).find(b"/with/a.txt", BROWSERS) == NOT_FOUND
+
+
+@needs_posix
+def test_a_folder_above_that_is_renamed_leads_to_others(twins: pathlib.Path) -> None:
+    for name in ("with", "without"):
+        (twins / f"of-{name}").mkdir()
+        (twins / name).rename(twins / f"of-{name}" / "same")
+    served = DocumentRoot(twins)
+    for _ in range(2):
+        assert read(served, b"/of-without/same/a.txt", BROWSERS) == HELLO
+    (twins / "of-without").rename(twins / "before")
+    (twins / "of-with").rename(twins / "of-without")
+    assert read(served, b"/of-without/same/a.txt", BROWSERS) == gzipped(HELLO)
+
+
+def test_a_folder_that_is_deleted_and_made_anew_is_searched_again(twins: pathlib.Path) -> None:
+    served = DocumentRoot(twins)
+    for _ in range(2):
+        assert read(served, b"/without/a.txt", BROWSERS) == HELLO
+    shutil.rmtree(twins / "without")
+    assert Tick(served, LATER, 0.0).find(b"/without/a.txt", BROWSERS) == NOT_FOUND
+    shutil.copytree(twins / "with", twins / "without")
+    assert read(served, b"/without/a.txt", BROWSERS) == gzipped(HELLO)
+
+
+@needs_posix
+@pytest.mark.parametrize("moved", [pathlib.Path("top"), pathlib.Path("top", "deep")], ids=str)
+@pytest.mark.parametrize("accepted", [None, BROWSERS])
+def test_a_folder_that_a_symlink_replaces_leads_out(
+    moved: pathlib.Path, accepted: bytes | None, folder: pathlib.Path
+) -> None:
+    """It was moved out of the root; its files, and the folder itself, are unchanged."""
+    make(folder / "top" / "deep" / "a.txt", HELLO)
+    age(folder / "top" / "deep")
+    served = DocumentRoot(folder)
+    for _ in range(2):
+        assert read(served, b"/top/deep/a.txt", accepted) == HELLO
+    (folder / moved).rename(folder.parent / "outside")
+    (folder / moved).symlink_to(folder.parent / "outside")
+    assert Tick(served, LATER, 0.0).find(b"/top/deep/a.txt", accepted) == NOT_FOUND
+
+
+@needs_posix
+def test_a_symlink_to_a_folder_may_be_turned_where_links_are_followed(twins: pathlib.Path) -> None:
+    """As a deployment does it."""
+    (twins / "current").symlink_to("without")
+    served = DocumentRoot(twins, follow_links=True)
+    for _ in range(2):
+        assert read(served, b"/current/a.txt", BROWSERS) == HELLO
+    (twins / "next").symlink_to("with")
+    (twins / "next").replace(twins / "current")
+    assert read(served, b"/current/a.txt", BROWSERS) == gzipped(HELLO)
+
+
+@needs_posix
+def test_a_folder_that_becomes_a_symlink_is_followed_where_links_are(twins: pathlib.Path) -> None:
+    served = Recorded(twins, follow_links=True)
+    served.names_for(b"/without/a.txt", BROWSERS)
+    assert served.names_for(b"/without/a.txt", BROWSERS) == [os.path.join("without", "a.txt")]
+    (twins / "without").rename(twins / "before")
+    (twins / "without").symlink_to("with")
+    assert read(served, b"/without/a.txt", BROWSERS) == gzipped(HELLO)
