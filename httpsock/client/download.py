@@ -17,6 +17,7 @@ import errno
 import io
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -276,7 +277,7 @@ def _check_rest(response: ClientResponse, part: _Part, start: int) -> int:
     """
     content_range = (response.field("Content-Range") or "").encode("latin-1")
     shown = grammar.printable(content_range)
-    match = grammar.content_range.fullmatch(content_range)
+    match = re.fullmatch(grammar.CONTENT_RANGE, content_range)
     if match is None or match["length"] is None or match["first"] is None:
         raise ResponseError(f'the 206 has Content-Range "{shown}", without a range and a length', "RFC 9110 §14.4")
     # No file needs more than eighteen digits; int() rejects thousands of them.

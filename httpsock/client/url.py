@@ -71,7 +71,7 @@ def parse_url(text: str) -> Url:
         raise UrlError(f"the URL has {len(octets)} bytes; the limit is {_MAX_OCTETS}")
     if control := _control.search(octets):
         raise UrlError(f'the URL "{shown}" has the control character \\x{control[0][0]:02x}')
-    match = grammar.absolute_form.fullmatch(octets.partition(b"#")[0])
+    match = re.fullmatch(grammar.ABSOLUTE_FORM, octets.partition(b"#")[0])
     if match is None:
         raise UrlError(f'the URL "{shown}" does not begin with http://')
     if match["scheme"].lower() != b"http":

@@ -121,9 +121,9 @@ def parse_datagram(octets: bytes) -> Datagram:
 
 def _parse_start_line(octets: bytes) -> Datagram | None:
     """Return a message with this start line and no fields, or None if the line is malformed."""
-    if match := grammar.request_line.fullmatch(octets):
+    if match := re.fullmatch(grammar.REQUEST_LINE, octets):
         return Datagram(octets, {}, method=_text(match[1]), target=_text(match[2]))
-    if match := grammar.status_line.fullmatch(octets):
+    if match := re.fullmatch(grammar.STATUS_LINE, octets):
         return Datagram(octets, {}, status=int(match[3]), phrase=_text(match[4] or b""))
     return None
 

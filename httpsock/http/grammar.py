@@ -4,6 +4,9 @@ Takes octets, gives matches and plain values. Knows no messages, files or socket
 Each rule stands above its pattern as the RFC prints it. Every repetition whose end is certain is
 possessive (``*+``), so that hostile octets can't make a pattern backtrack.
 
+A name in lower case is a compiled pattern. One in capitals is a part of others, or is needed seldom: re compiles it on
+first use, and then remembers it. Compiling all of them would take 5 ms of start-up.
+
 RFC 9110 §5.6 (tokens, quoted strings, dates), §12.4.2 (weights); RFC 9112 §2.2, §3, §5, §7.1;
 RFC 3986 §2.1, §3.2 (percent-encoding, hosts).
 """
@@ -39,8 +42,6 @@ FIELD_VALUE = rb"[\t -~\x80-\xff]*+"
 FIELD_LINE = TOKEN + rb":" + FIELD_VALUE
 
 token = re.compile(TOKEN)
-request_line = re.compile(REQUEST_LINE)
-http_version = re.compile(HTTP_VERSION)
 field_line = re.compile(FIELD_LINE)
 field_value = re.compile(FIELD_VALUE)
 # HTTP-message = start-line CRLF *( field-line CRLF ) CRLF
@@ -48,7 +49,7 @@ head = re.compile(REQUEST_LINE + rb"\r\n(?:" + FIELD_LINE + rb"\r\n)*+\r\n")
 # status-line = HTTP-version SP status-code SP [ reason-phrase ]      status-code = 3DIGIT
 # reason-phrase = 1*( HTAB / SP / VCHAR / obs-text )
 # Some servers omit the second space together with the phrase; that is unambiguous, so it is accepted.
-status_line = re.compile(HTTP_VERSION + rb" ([0-9]{3})(?: (" + FIELD_VALUE + rb"))?")
+STATUS_LINE = HTTP_VERSION + rb" ([0-9]{3})(?: (" + FIELD_VALUE + rb"))?"
 
 # --- RFC 3986 §3.2.2, RFC 9110 §4.2, §7.2: hosts and targets --------------------------------------
 
@@ -74,8 +75,8 @@ _REG_NAME = rb"(?:[!$&'()*+,;=\-._~0-9A-Za-z]++|%[0-9A-Fa-f]{2})++"
 _host = re.compile(rb"(?:(?P<literal>\[[^\]]*+\])|" + _REG_NAME + rb")(?::(?P<port>[0-9]*+))?")
 
 # absolute-form = scheme "://" authority path-abempty [ "?" query ]
-absolute_form = re.compile(
-    rb"(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*+)://(?P<authority>[^/?]*+)(?P<path>[^?]*+)(?:\?(?P<query>.*+))?", re.DOTALL
+ABSOLUTE_FORM = (
+    rb"(?s)(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*+)://(?P<authority>[^/?]*+)(?P<path>[^?]*+)(?:\?(?P<query>.*+))?"
 )
 # origin-form = absolute-path [ "?" query ]      query = *( pchar / "/" / "?" )
 # pchar = unreserved / pct-encoded / sub-delims / ":" / "@"; here without pct-encoded, which covers nearly all targets.
@@ -110,7 +111,7 @@ ENTITY_TAG = rb'(?:W/)?"[!#-~\x80-\xff]*+"'
 entity_tag = re.compile(ENTITY_TAG)
 entity_tags = re.compile(rb"(?:[ \t,]*+" + ENTITY_TAG + rb"[ \t]*+(?=,|$))++[ \t,]*+")
 # Content-Range = "bytes" SP ( first-pos "-" last-pos "/" ( complete-length / "*" ) / "*/" complete-length )
-content_range = re.compile(rb"(?i:bytes) (?:(?P<first>[0-9]++)-(?P<last>[0-9]++)|\*)/(?:(?P<length>[0-9]++)|\*)")
+CONTENT_RANGE = rb"(?i:bytes) (?:(?P<first>[0-9]++)-(?P<last>[0-9]++)|\*)/(?:(?P<length>[0-9]++)|\*)"
 # weight = OWS ";" OWS "q=" qvalue
 # qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
 qvalue = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
@@ -122,22 +123,16 @@ def split_field_line(line: bytes) -> tuple[bytes, bytes]:
     return name.lower(), value.strip(b" \t\r\n")
 
 
-@cache
-def _ip_literal() -> re.Pattern[bytes]:
-    # Compiled on first use: 3 ms of start-up, and few clients write an address in brackets.
-    return re.compile(_IP_LITERAL)
-
-
 def match_host(octets: bytes) -> re.Match[bytes] | None:
     """Return the match of a host with an optional port, which is the group "port"; None if it is invalid."""
     match = _host.fullmatch(octets)
-    is_valid = match and (match["literal"] is None or _ip_literal().fullmatch(match["literal"]))
+    is_valid = match and (match["literal"] is None or re.fullmatch(_IP_LITERAL, match["literal"]))
     return match if is_valid else None
 
 
 @cache
 def chunk_line() -> re.Pattern[bytes]:
-    """Return the pattern of a chunk's first line, compiled on first use: a GET has no content."""
+    """Return the pattern of a chunk's first line, compiled on first use."""
     return re.compile(_CHUNK_LINE)
 
 
@@ -188,11 +183,9 @@ def percent_encode(octets: bytes) -> str:
 
 def accept_line(octets: bytes) -> bytes | None:
     """Return the value of the Accept field line in an invalid head at the start of *octets*, or None."""
-    match = _accept_line.search(octets.partition(b"\r\n\r\n")[0])
+    match = re.search(rb"(?i)\naccept:[ \t]*+([\t -~]*+)", octets.partition(b"\r\n\r\n")[0])
     return match[1] if match else None
 
-
-_accept_line = re.compile(rb"\naccept:[ \t]*+([\t -~]*+)", re.IGNORECASE)
 
 # --- RFC 9110 §5.6.7: HTTP-date -------------------------------------------------------------------
 
@@ -231,7 +224,6 @@ def parse_http_date(field_value: bytes, now: float) -> int | None:
     *now* places a two-digit year: one that seems more than 50 years ahead lies in the past (RFC 9110 §5.6.7).
     """
     for form in _DATES:
-        # Compiled on first use, and then remembered by re: few requests have a date.
         if match := re.fullmatch(form, field_value):
             break
     else:

@@ -293,7 +293,7 @@ def _method_fault(octets: bytes) -> RequestError | None:
 def _request_line_fault(line: bytes) -> RequestError | None:
     """Return the fault of a request line that ends in LF, or None if it is valid."""
     text = line.removesuffix(b"\n").removesuffix(b"\r")
-    match = grammar.request_line.fullmatch(text)
+    match = re.fullmatch(grammar.REQUEST_LINE, text)
     if match and match[3] != b"1":
         return _version_fault(match[3] + b"." + match[4])
     if match and line.endswith(b"\r\n"):
@@ -318,6 +318,6 @@ def _request_line_reason(line: bytes, text: bytes) -> str:
         return "the request-target is empty"
     if len(rest) > 2:
         return "the request line has more than two spaces"
-    if not grammar.http_version.fullmatch(rest[1]):
+    if not re.fullmatch(grammar.HTTP_VERSION, rest[1]):
         return f'the HTTP-version is "{grammar.printable(rest[1])}", not HTTP/1.1'
     return f'the request-target "{grammar.printable(rest[0])}" has a control character'

@@ -13,6 +13,7 @@ RFC 9112 §4 (status line), §5 (field syntax), §6.3 (where content ends), §8 
     hello                            content: of that length, or chunked, or up to the end of the connection
 """
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -341,7 +342,7 @@ def _parse_status_line(line: bytes) -> _StatusLine:
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     if not line.endswith(b"\r\n"):
         raise ResponseError("the status line ends with a bare LF, not with CRLF", "RFC 9112 §2.2")
-    match = grammar.status_line.fullmatch(text)
+    match = re.fullmatch(grammar.STATUS_LINE, text)
     if match is None:
         reason = f'the status line "{grammar.printable(text)}" is not HTTP-version, three digits and a phrase'
         raise ResponseError(reason, "RFC 9112 §4")

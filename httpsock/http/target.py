@@ -11,6 +11,7 @@ RFC 9112 §3.2 (request-target), §3.2.4 (Host); RFC 9110 §4.2 (http URIs), §7
     *                                     asterisk-form, OPTIONS only
 """
 
+import re
 from functools import lru_cache
 
 from . import grammar
@@ -69,7 +70,7 @@ def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
 
 def _parse_absolute_form(method: bytes, request_target: bytes) -> Target:
     """Return the Target of an absolute-form. Its authority replaces Host, and is only checked."""
-    match = grammar.absolute_form.fullmatch(request_target)
+    match = re.fullmatch(grammar.ABSOLUTE_FORM, request_target)
     if match is None:
         reason = f'the request-target "{grammar.printable(request_target)}" starts with neither / nor http://'
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §3.2")
