@@ -90,10 +90,15 @@ def test_a_folder_of_that_name_is_hidden_only_from_inspecting_clients(folder: pa
 # --- The stream of events -------------------------------------------------------------------------------------------
 
 
+WAITING_FOR_THE_END = [("EAGAIN", None), (None, "the peer's end")]
+
+
 def test_a_request_is_told_call_by_call(folder: pathlib.Path) -> None:
     with inspected(folder) as server, Watching(server.port) as watching:
         ask(server, "/hello.txt", "Authorization: Basic dXNlcjpzZWNyZXQ=")
         events = [event for event in watching.events_until("close") if event["connection"] == 2]
+    # The client's end may arrive before or after the server first looks for it.
+    events = [event for event in events if (event.get("error"), event.get("for")) not in WAITING_FOR_THE_END]
     assert [
         event["event"] for event in events
     ] == "accept wait recv parse stat open read send shutdown recv close".split()
