@@ -95,7 +95,7 @@ class Findings:
         start = 0
         for request in reading.requests:
             if names := contradict(octets[start : request.stop]):
-                kind = f"both take {', '.join(names)}"
+                kind = f"both accept {', '.join(names)}"
                 return Finding(octets, kind, f"{kind}, which one refuses according to differences.toml")
             start = request.stop
         return None
@@ -103,8 +103,8 @@ class Findings:
 
 def _verdict(reading: ParseResult) -> str:
     """Return *reading* in words."""
-    taken = [f"{request.method.decode()} {request.path!r}" for request in reading.requests]
-    words = "takes " + ", ".join(taken) if taken else "takes no request"
+    accepted = [f"{request.method.decode()} {request.path!r}" for request in reading.requests]
+    words = "accepts " + ", ".join(accepted) if accepted else "accepts no request"
     return f"{words}, then refuses: {reading.refusal}" if reading.refusal is not None else words
 
 

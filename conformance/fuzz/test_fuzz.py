@@ -143,7 +143,7 @@ def test_taking_what_the_table_says_is_refused_is_a_finding() -> None:
     """Also where both parsers are wrong alike: the predicates have rules of their own."""
     finding = Findings(taking).try_octets(b"GET / HTTP/1.1\r\nHost: a/b\r\nX: y\r\n\r\n")
     assert finding is not None
-    assert finding.kind == "both take an-invalid-host"
+    assert finding.kind == "both accept an-invalid-host"
     assert contradict(finding.octets) == ["an-invalid-host"]
     assert len(finding.octets) < len(b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n")
 

@@ -1,11 +1,11 @@
 """Coverage: for each requirement, the cases and checks that try it, and whether both sides are tried.
 
-Cases and checks try a requirement. A case of the corpus keeps it if httpsock takes all of its octets for requests,
+Cases and checks try a requirement. A case of the corpus keeps it if httpsock accepts all of its octets,
 and breaks it if httpsock refuses some. A check of the static semantics tests an answer, and holds or fails: it tells a
 server that keeps the requirement from one that breaks it.
 
-A requirement is covered if it is kept and broken by something, or kept and one-sided (no octets of a client's can break
-it), or untestable: the table of requirements says why.
+A requirement is covered if cases or checks keep it and break it. Two kinds need less: a one-sided one (a client's octets
+can't break it) is only kept, an untestable one is not tried; the table of requirements gives the reason.
 """
 
 import argparse

@@ -105,8 +105,8 @@ def describe(verdict: Verdict, *, has_status: bool) -> str:
     requests = ", ".join(f"{request.method} {request.path}".rstrip() for request in verdict.accepted)
     refusal = f"refuses with {verdict.status}" if has_status else "refuses"
     if not verdict.is_refused:
-        return f"takes {requests}" if requests else "takes no request"
-    return f"takes {requests}, then {refusal}" if requests else refusal
+        return f"accepts {requests}" if requests else "accepts no request"
+    return f"accepts {requests}, then {refusal}" if requests else refusal
 
 
 def show(octets: bytes, maximum: int = 400) -> str:

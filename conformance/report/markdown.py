@@ -71,7 +71,7 @@ def render_summary() -> str:
     gaps = sum(coverage.gap is not None for coverage in coverages)
     untestable = sum(coverage.requirement.untestable is not None for coverage in coverages)
     sentence = (
-        f"{cases} cases: httpsock takes {sum(chapter.accepted for chapter in chapters)} and refuses "
+        f"{cases} cases: httpsock accepts {sum(chapter.accepted for chapter in chapters)} and refuses "
         f"{sum(chapter.refused for chapter in chapters)}. h11 differs in "
         f"{sum(chapter.differences for chapter in chapters)}, each with its reason in the table; generated "
         f"bytes differ in {len(CLASSES)} classes, each with its section. Of {len(coverages)} requirements "
@@ -87,7 +87,7 @@ def _wrapped(sentence: str, width: int = 120) -> str:
 
 
 def _chapter_table(chapters: list[Chapter]) -> str:
-    lines = ["| chapter | cases | taken | refused | h11 differs | checks |", "|---|--:|--:|--:|--:|--:|"]
+    lines = ["| chapter | cases | accepted | refused | h11 differs | checks |", "|---|--:|--:|--:|--:|--:|"]
     lines += [
         f"| {chapter.name} | {len(chapter.cases)} | {chapter.accepted} | {chapter.refused} | {chapter.differences} | "
         f"{chapter.checks} |"

@@ -71,7 +71,7 @@ def _totals(chapters: list[Chapter]) -> str:
     cases = sum(len(chapter.cases) for chapter in chapters)
     refused = sum(chapter.refused for chapter in chapters)
     differences = sum(chapter.differences for chapter in chapters)
-    return f"{cases} cases, {cases - refused} taken and {refused} refused; h11 differs in {differences}."
+    return f"{cases} cases, {cases - refused} accepted and {refused} refused; h11 differs in {differences}."
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str | int, ...]]) -> str:
@@ -101,7 +101,7 @@ def _chapter_table(chapters: list[Chapter]) -> str:
         )
         for chapter in chapters
     ]
-    return _table(("chapter", "requirements", "cases", "taken", "refused", "h11 differs", "checks"), rows)
+    return _table(("chapter", "requirements", "cases", "accepted", "refused", "h11 differs", "checks"), rows)
 
 
 def _anchor(chapter: Chapter) -> str:

@@ -119,14 +119,14 @@ def test_the_chapters_of_http_1_1_come_first_and_in_order() -> None:
 @pytest.mark.parametrize(
     ("verdict", "ours", "theirs"),
     [
-        pytest.param(Verdict(()), "takes no request", "takes no request", id="nothing at all"),
+        pytest.param(Verdict(()), "accepts no request", "accepts no request", id="nothing at all"),
         pytest.param(Verdict((), 400), "refuses with 400", "refuses", id="refused"),
-        pytest.param(Verdict((Understood("GET", "/", 1, 0),)), "takes GET /", "takes GET /", id="taken"),
+        pytest.param(Verdict((Understood("GET", "/", 1, 0),)), "accepts GET /", "accepts GET /", id="accepted"),
         pytest.param(
             Verdict((Understood("GET", "/", 1, 0), Understood("CONNECT", "", 1, 0)), 501),
-            "takes GET /, CONNECT, then refuses with 501",
-            "takes GET /, CONNECT, then refuses",
-            id="taken, and the next refused",
+            "accepts GET /, CONNECT, then refuses with 501",
+            "accepts GET /, CONNECT, then refuses",
+            id="accepted, and the next refused",
         ),
     ],
 )
