@@ -34,7 +34,7 @@ def test_there_are_variants_enough() -> None:
 
 
 def test_the_search_finds_a_fault() -> None:
-    """A search that can't find one proves no absence."""
+    """A search that misses a planted fault is of no use."""
 
     def faulty(octets: bytes) -> None:
         if octets.startswith(b"bytes=") and octets.count(b",") > 4:

@@ -4,8 +4,8 @@ Cases and checks try a requirement. A case of the corpus keeps it if httpsock ac
 and breaks it if httpsock refuses some. A check of the static semantics tests an answer, and holds or fails: it tells a
 server that keeps the requirement from one that breaks it.
 
-A requirement is covered if cases or checks keep it and break it. Two kinds need less: a one-sided one (a client's octets
-can't break it) is only kept, an untestable one is not tried; the table of requirements gives the reason.
+A requirement is covered if cases or checks keep it and break it. A one-sided one (no octets of a client can break it)
+is only kept, an untestable one is not tried; the table of requirements gives the reason.
 """
 
 import argparse
