@@ -3,6 +3,7 @@
 The clock is passed in. Folders are as old as their files, so that any change to them shows.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -145,6 +146,26 @@ def test_what_is_asked_at_length_is_not_remembered(aged: pathlib.Path) -> None:
     long = b"gzip" + b",x" * 300
     assert read(served, b"/hello.txt", long) == HELLO
     assert served._lookups.get((b"/hello.txt", long)) is None
+
+
+def test_clients_that_ask_in_other_words_share_a_file_in_memory(aged: pathlib.Path) -> None:
+    write(aged / "hello.txt.gz")
+    age(aged)
+    served = DocumentRoot(aged)
+    found = represent(served, b"/hello.txt", BROWSERS)
+    assert found.coding == "gzip"
+    assert represent(served, b"/%68ello.txt", b"gzip") is found
+    assert represent(served, b"/hello.txt") is represent(served, b"/hello.txt", b"br")
+
+
+def test_a_large_sibling_is_proved_once(aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(aged / "large.bin.zst", FORMS[".zst"]((aged / "large.bin").read_bytes()))
+    served = DocumentRoot(aged)
+    for _ in range(2):
+        with contextlib.closing(represent(served, b"/large.bin", BROWSERS)) as found:
+            assert found.coding == "zstd"
+        # To prove it again would fail.
+        monkeypatch.setattr(document_root, "is_proved", lambda *asked: False)
 
 
 def test_a_look_up_does_not_hold_a_file_in_memory(aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,17 @@ def test_two_requests_on_one_connection(folder: pathlib.Path, settled: None) -> 
     assert server.conversations == golden("keep-alive")
 
 
+def test_a_file_in_memory_is_a_cache_hit_whatever_path_led_to_it(folder: pathlib.Path, settled: None) -> None:
+    with Traced(folder) as server, connect(server.port) as client:
+        for path in ("/hello.txt", "/hello.txt", "/%68ello.txt"):
+            client.sendall(get(path))
+            receive_answer(client)
+        (folder / "hello.txt").write_bytes(b"changed")
+        client.sendall(get("/hello.txt"))
+        receive_answer(client)
+    assert re.findall(r"TIME  (cache hit|read) ", server.conversations) == ["read", "cache hit", "cache hit", "read"]
+
+
 def test_a_request_that_is_refused(folder: pathlib.Path) -> None:
     with Traced(folder) as server:
         talk(server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept : text/html\r\n\r\n")
