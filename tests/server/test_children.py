@@ -1,7 +1,6 @@
 """Parent and child processes: their messages, their signals, and how each learns that the other is gone."""
 
 import os
-import select
 import signal
 import socket
 import sys
@@ -10,6 +9,7 @@ import pytest
 
 from httpsock.server.children import Child, Children, Order, Parent
 from httpsock.server.poller import open_poller
+from tests.support.program import run_python
 
 if not hasattr(os, "posix_spawn"):
     pytest.skip("this system has no such processes", allow_module_level=True)
@@ -148,39 +148,52 @@ def test_the_exit_of_a_watched_child_ends_its_watch() -> None:
     poller.close()
 
 
-def wait_for_the_end(parent: Parent) -> int:
-    """Return 7 when the parent is gone."""
+FORKING = """
+import os, select, signal, sys
+from httpsock.server.children import Children, Order
+
+def wait_for_the_end(parent):
     while parent.read_order() is not Order.STOP:
         select.select([parent.descriptor], [], [])
     return 7
 
+def codes(*exiting):
+    for child in exiting:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    children.reap()
+    return [child.exit_code for child in exiting]
+
+children = Children()
+"""
+
+# The second one has a copy of the parent's end of the first channel, and closes it.
+TWO_FORKED = """
+first, second = children.fork(wait_for_the_end), children.fork(wait_for_the_end)
+first.close()
+print(codes(first), second.exit_code, children.pids() == [second.pid])
+second.close()
+print(codes(second), children.pids())
+"""
+
 
 def test_a_forked_process_sees_the_end_of_its_channel_although_a_later_one_runs() -> None:
-    """The later one has a copy of the parent's end, and closes it."""
-    children = Children()
-    first, second = children.fork(wait_for_the_end), children.fork(wait_for_the_end)
+    ran = run_python(FORKING + TWO_FORKED)
 
-    first.close()
-    wait_for_exit(first.pid)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "[7] None True\n[7] []\n", "")
 
-    children.reap()
-    assert (first.exit_code, second.exit_code) == (7, None)
-    second.close()
-    wait_for_exit(second.pid)
-    children.reap()
-    assert second.exit_code == 7
+
+ENDED = """
+forked = children.fork(wait_for_the_end)
+spawned = children.spawn([sys.executable, "-c", "import time; time.sleep(3600)"], lambda _: os.environ)
+children.end_immediately()
+print(codes(forked, spawned) == [-signal.SIGKILL, -signal.SIGTERM])
+"""
 
 
 def test_at_an_immediate_end_a_forked_process_is_killed_and_a_spawned_one_may_end_its_own() -> None:
-    children = Children()
-    forked, spawned = children.fork(wait_for_the_end), spawn(children, "import time; time.sleep(3600)")
+    ran = run_python(FORKING + ENDED)
 
-    children.end_immediately()
-
-    for child in (forked, spawned):
-        wait_for_exit(child.pid)
-    children.reap()
-    assert (forked.exit_code, spawned.exit_code) == (-signal.SIGKILL, -signal.SIGTERM)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "True\n", "")
 
 
 def test_a_process_that_cannot_be_forked_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +202,7 @@ def test_a_process_that_cannot_be_forked_leaves_no_trace(monkeypatch: pytest.Mon
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
     with pytest.raises(OSError, match="no process to spare"):
-        children.fork(wait_for_the_end)
+        children.fork(lambda _: 0)
 
     assert children.pids() == []
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == blocked

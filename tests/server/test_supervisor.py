@@ -16,7 +16,7 @@ from httpsock.__main__ import main
 from tests.support import PATIENCE_SECONDS, connect, eventually, get, read_answer, receive_all
 from tests.support.folder import FILM_OCTETS, HELLO
 from tests.support.processes import is_alive
-from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
+from tests.support.program import COMMAND, Program, Start, run_python
 from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
@@ -338,19 +338,6 @@ children.socket = type("Sockets", (), {"socketpair": staticmethod(fails_once)})
 supervisor._RESPAWN_DELAY_SECONDS = 0.01
 run(1, lambda number, parent: signal.sigwait([signal.SIGTERM]) and 0)
 """
-
-
-def run_python(program: str, directory: pathlib.Path | None = None) -> "subprocess.CompletedProcess[str]":
-    """Run *program*, in this Python, and return how it ended."""
-    return subprocess.run(
-        [sys.executable, "-u", "-c", program],
-        cwd=directory,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
 
 
 def test_a_signal_that_arrives_while_processes_are_forked_reaches_all_of_them() -> None:

@@ -50,3 +50,16 @@ class Program:
 
 
 Start = Callable[..., Program]
+
+
+def run_python(program: str, directory: pathlib.Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run *program*, in this Python, and return how it ended."""
+    return subprocess.run(
+        [sys.executable, "-u", "-c", program],
+        cwd=directory,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
