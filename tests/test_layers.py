@@ -58,6 +58,14 @@ LONGEST_FUNCTION = 45
 # A file is one chapter, a wing one volume.
 LONGEST_MODULE = 450
 LONGEST_WING = 3600
+LONGEST_TEST_MODULE = 700
+# The programs in benchmarks/ and reliability/ are not tests: they have their own helpers.
+TEST_FILES = [
+    file
+    for file in sorted(pathlib.Path(__file__).parent.rglob("*.py"))
+    if not {"benchmarks", "reliability"} & set(file.parts)
+]
+TEST_SOURCES = {str(file.relative_to(pathlib.Path(__file__).parent)): file.read_text("utf-8") for file in TEST_FILES}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -221,3 +229,29 @@ def test_no_module_is_long(module: str) -> None:
 @each_wing
 def test_no_wing_is_long(wing: str) -> None:
     assert sum(len(SOURCES[name].splitlines()) for name in files_of(wing)) <= LONGEST_WING
+
+
+# --- the tests themselves -----------------------------------------------------------------------------------------
+
+
+def test_no_file_of_tests_is_long() -> None:
+    lengths = {name: len(source.splitlines()) for name, source in TEST_SOURCES.items()}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_TEST_MODULE} == {}
+
+
+def test_no_helper_of_tests_stands_twice() -> None:
+    """Helpers that several files need stand in tests/support."""
+    places: dict[str, list[str]] = {}
+    for name, helper in helpers_of_tests():
+        body = helper.body[1:] if ast.get_docstring(helper) else helper.body
+        does = ast.dump(helper.args) + "".join(map(ast.dump, body))
+        places.setdefault(does, []).append(f"{name}: {helper.name}")
+    assert [same for same in places.values() if len(same) > 1] == []
+
+
+def helpers_of_tests() -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield the functions of tests that are no tests themselves, each with the name of its file."""
+    for name, source in TEST_SOURCES.items():
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("test_"):
+                yield name, node

@@ -41,11 +41,13 @@ class Recorded(DocumentRoot):
 
 
 def age(folder: pathlib.Path) -> None:
+    """Set the time of *folder* to long ago."""
     os.utime(folder, (LONG_AGO, LONG_AGO))
 
 
 @pytest.fixture
 def aged(folder: pathlib.Path) -> pathlib.Path:
+    """The folder and the folder in it, modified long ago."""
     for each in (folder, folder / "sub"):
         age(each)
     return folder
@@ -183,18 +185,22 @@ def test_a_look_up_does_not_hold_a_file_in_memory(aged: pathlib.Path, monkeypatc
 
 
 def write(sibling: pathlib.Path) -> None:
+    """Write a sibling."""
     make(sibling, gzipped(HELLO))
 
 
 def move_in(sibling: pathlib.Path) -> None:
+    """Move a sibling in from another folder."""
     make(sibling.parent.parent / "made", gzipped(HELLO)).rename(sibling)
 
 
 def link_in(sibling: pathlib.Path) -> None:
+    """Link a sibling in from another folder."""
     os.link(make(sibling.parent.parent / "made", gzipped(HELLO)), sibling)
 
 
 def point_in(sibling: pathlib.Path) -> None:
+    """Make a symlink to a sibling in another folder."""
     make(sibling.parent / "sub" / "made", gzipped(HELLO))
     sibling.symlink_to("sub/made")
 
