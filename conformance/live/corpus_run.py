@@ -10,6 +10,7 @@ import time
 from functools import partial
 
 from conformance.corpus.cases import Case, load_cases
+from conformance.corpus.requirements import load_requirements
 
 from . import wire
 from .probes import PIPELINING, Judgement, PlainAnswer, Probe, judge, probe_of, sentinel
@@ -18,6 +19,7 @@ from .target import Target
 from .trials import Attempt, Trial, run_trials
 
 _FIRST_SECONDS = 5.0
+_NEXT_SECONDS = 1.5
 _MIN_SECONDS = 0.05
 _MAX_OCTETS = 4 * 1024 * 1024
 # After this many time-outs, the others get shorter ones.
@@ -51,7 +53,8 @@ class _Prober:
         transcript = self._exchange(probe)
         result = self._judge(probe, number, transcript)
         is_whole = transcript.received and transcript.ended == "closed"
-        return Attempt(result, is_doubtful=not is_whole or result.outcome is Outcome.FAILED)
+        is_doubtful = not is_whole or result.outcome is Outcome.FAILED
+        return Attempt(result, is_doubtful, is_late=transcript.ended == "timed out")
 
     def _untried(self, probe: Probe, why: str) -> Result:
         """Return the result of *probe* if it is left out, for the reason *why*."""
@@ -75,7 +78,8 @@ class _Prober:
         result = self._result(probe, transcript, Outcome.FAILED, level, judgement.why)
         if judgement.requirement is None:
             return result
-        return result._replace(requirement=judgement.requirement, level="SHOULD" if judgement.is_should else "MUST")
+        level = load_requirements()[judgement.requirement].level
+        return result._replace(requirement=judgement.requirement, level=level)
 
     def _judge_alone(self, probe: Probe, number: int, judgement: Judgement) -> Judgement:
         """Return *judgement*, or one on pipelining alone if the case is answered without the sentinel behind it."""
@@ -136,7 +140,9 @@ def _judgement(
     judgement = judge(probe, number, reading, transcript.ended, plain)
     # Whole responses show how the server read the case, even with faults in them or behind them.
     is_judged = not faults or lacks_allow or (is_simple and bool(reading.responses))
-    if not faults or (is_judged and judgement.why is not None and not judgement.is_should):
+    is_tunnel = probe.case.octets.startswith(b"CONNECT ") and judgement.why is not None
+    is_switch = judgement.requirement == "R081"
+    if not faults or is_tunnel or is_switch or (is_judged and judgement.why is not None and not judgement.is_should):
         return judgement
     if is_simple and probe.case.is_refused:
         # It may be a response of HTTP/0.9 to an invalid request of HTTP/1; RFC 9112 §2.2 has no MUST on that.
@@ -174,7 +180,24 @@ def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
             f"a plain request gets no valid response: {faults}\n  {wire.reproduce(host, port, sentinel(0))}"
         )
     answer = reading.responses[0]
-    return PlainAnswer(answer.status, b"/sentinel-0" in answer.content, _pipelines(target, answer.status)), seconds
+    plain = PlainAnswer(
+        answer.status,
+        b"/sentinel-0" in answer.content,
+        _pipelines(target, answer.status),
+        _fails(target, answer.status),
+    )
+    return plain, seconds
+
+
+def _fails(target: Target, status: int) -> bool:
+    """Return whether *target* answers the plain GET / of most cases with 500, which then shows nothing of a case.
+
+    *status* is the one of its answer to another plain request.
+    """
+    octets = sentinel(0).replace(b"/sentinel-0", b"/")
+    plain = wire.exchange(target.address, [octets], seconds=_NEXT_SECONDS, ends=False, patience=1.0)
+    answers = wire.read_responses(plain.received, ["GET"], is_ended=plain.ended == "closed").responses
+    return bool(answers) and answers[0].status == 500 != status
 
 
 def _pipelines(target: Target, status: int) -> bool:
@@ -183,6 +206,6 @@ def _pipelines(target: Target, status: int) -> bool:
     *status* is the one of its answer to one of them.
     """
     first = sentinel(0).replace(b"Connection: close\r\n", b"")
-    both = wire.exchange(target.address, [first + sentinel(0)], seconds=_FIRST_SECONDS, ends=False, patience=1.0)
+    both = wire.exchange(target.address, [first + sentinel(0)], seconds=_NEXT_SECONDS, ends=False, patience=1.0)
     answers = wire.read_responses(both.received, ["GET", "GET"], is_ended=both.ended == "closed").responses
     return bool(answers) and answers[0].status == status and (len(answers) > 1 or answers[0].closes)

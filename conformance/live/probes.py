@@ -29,9 +29,13 @@ _SYNTAX_STATUSES = frozenset((400, 408, 413, 414, 431, 505))
 PIPELINING = "R090"  # RFC 9112 §9.3.2: each pipelined request gets its response
 _CLOSE_BEHIND_NONSENSE = "R006"  # RFC 9112 §2.2: 400 and a close
 _END_OF_HTTP_1_0 = "R087"  # RFC 9112 §9.3: no persistence that was not asked for
+_FAILURE = "R116"  # RFC 9110 §15.6: a request is no reason for 500
+_SWITCH = "R081"  # RFC 9110 §7.8: no switch to what was not offered
 _ANNOUNCED_CLOSE = "R086"  # RFC 9112 §9.6: a server that closes says so
 # Requirements about framing: after a fault there, the following octets have no known meaning (RFC 9112 §2.2, §6.3).
 _FRAMING = frozenset(f"R{number:03}" for number in range(48, 75))
+# Requirements whose faults are in the content, behind a head that is whole.
+_CONTENT = _FRAMING | {"R007", "R075", "R076", "R078"}
 # The server decides which paths it has, and may answer 400.
 _PATHS = frozenset(("R138", "R139", "R140", "R141"))
 # The RFC names the status and the close: any other is a fault.
@@ -73,12 +77,13 @@ class Judgement(NamedTuple):
 class PlainAnswer(NamedTuple):
     """The answer to a sentinel sent alone: its *status*, and whether its content has the target.
 
-    *pipelines* says whether it answers two plain requests that come together.
+    *pipelines* says whether it answers two plain requests that come together; *fails*, whether GET / alone gets 500.
     """
 
     status: int
     echoes: bool
     pipelines: bool = True
+    fails: bool = False
 
 
 def sentinel(number: int) -> bytes:
@@ -110,8 +115,10 @@ def probe_of(case: Case, number: int, *, is_alone: bool = False) -> Probe:
 
 def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
     """Return whether *probe* and its sentinel allow the answers in *reading*, and the end of the connection."""
-    if any(response.status == 500 for response in reading.responses):
-        return Judgement("a malformed request must not cause a server error, but the answer is 500")
+    if any(response.status == 500 for response in reading.responses) and not plain.fails:
+        return Judgement("the request makes the server fail: the answer is 500", requirement=_FAILURE)
+    if any(interim.status == 101 for interim in reading.interim):
+        return Judgement("the server switches to another protocol, for no complete offer", requirement=_SWITCH)
     if ended == "timed out" and not reading.responses:
         return Judgement("no answer, and the connection stays open", is_should=probe.case.is_refused)
     if probe.case.octets.startswith(b"CONNECT "):
@@ -140,7 +147,7 @@ def _judge_tunnel(reading: Reading) -> Judgement:
 
 def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
     """Judge the answer to a request that ends too early: any or no answer, but the connection closes."""
-    answers = reading.responses
+    answers = _without_early_answer(probe, reading.responses)
     if len(answers) > probe.accepted_count + 1:
         return Judgement(f"{len(answers)} answers to {probe.accepted_count} requests and a part of one")
     head = probe.case.octets.rpartition(b"\r\n\r\n")
@@ -148,7 +155,8 @@ def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
         return Judgement(f"a head that has no end is answered with {answers[-1].status}")
     # A server that has announced the close may linger for octets in transit (RFC 9112 §9.6).
     if ended == "timed out" and not (answers and answers[-1].closes):
-        return Judgement("the client has ended its side within a request, but the connection stays open")
+        why = "the client has ended its side within a request, but the connection stays open"
+        return Judgement(why, is_should=True)
     return Judgement(None)
 
 
@@ -175,13 +183,9 @@ def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, pla
     """Judge the answers to a case that consists of requests."""
     answers = reading.responses
     count = probe.accepted_count + (1 if probe.case.expected["httpsock"].status is not None else 0)
-    for index, answer in enumerate(answers[:count]):
-        if _refuses(answer, probe, index):
-            # RFC 9110 §9.1: GET and HEAD have to be known; any other method may be refused, best with 405 or 501.
-            is_should = probe.methods[index] not in ("GET", "HEAD", "POST")
-            due = "is well-formed, and may get 405 or 501," if is_should else "must be accepted,"
-            why = f"request {index + 1} {due} but is refused with {answer.status}"
-            return Judgement(why, is_should=is_should, is_unanswered=True)
+    refused = _judge_refusal_of_valid(probe, answers[:count])
+    if refused is not None:
+        return refused
     if has_no_end(probe.case):
         # The following octets are part of the same line.
         return Judgement("bytes of one line are read as two requests" if len(answers) > count else None)
@@ -202,6 +206,27 @@ def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, pla
     return _judge_early_end(probe, answers, count, ended)
 
 
+def _judge_refusal_of_valid(probe: Probe, answers: list[Response]) -> Judgement | None:
+    """Return the judgement of the first of *answers*, all to valid requests, that refuses one, or None."""
+    index = next((index for index, answer in enumerate(answers) if _refuses(answer, probe, index)), None)
+    if index is None:
+        return None
+    status = answers[index].status
+    if index == 0 and _goes_on(probe):
+        why = f"request 1 is valid, but is refused with {status}, perhaps because of what follows"
+        return Judgement(why, is_should=True, requirement=PIPELINING)
+    # RFC 9110 §9.1: GET and HEAD have to be known; any other method may be refused, best with 405 or 501.
+    is_should = probe.methods[index] not in ("GET", "HEAD", "POST")
+    due = "is well-formed, and may get 405 or 501," if is_should else "must be accepted,"
+    why = f"request {index + 1} {due} but is refused with {status}"
+    return Judgement(why, is_should=is_should, is_unanswered=True)
+
+
+def _goes_on(probe: Probe) -> bool:
+    """Return whether the case has more octets behind its first request: others, or what is to be left unread."""
+    return probe.accepted_count > 1 or probe.case.requirement == "R084"
+
+
 def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: str) -> Judgement:
     """Judge fewer *answers* than the *count* of requests in the case, and the sentinel behind them, ask for."""
     if (probe.closes and len(answers) == count) or (answers and answers[-1].closes):
@@ -218,7 +243,7 @@ def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: s
 
 def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnswer) -> Judgement:
     """Judge answers to an invalid case: it is refused, and the request behind it gets no answer."""
-    answers = reading.responses
+    answers = _without_early_answer(probe, reading.responses)
     refusals = (index for index, answer in enumerate(answers) if _refuses(answer, probe, index))
     first = next(refusals, len(answers))
     # Where the table has no refusal, the server may refuse any of the requests.
@@ -248,6 +273,18 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
         why = f"refused with {refusal[0].status}, but the connection stays open"
         return Judgement(why, is_should=True, requirement=_CLOSE_BEHIND_NONSENSE)
     return Judgement(f"the request behind the refusal is answered with {behind[0].status}, alone with {plain.status}")
+
+
+def _without_early_answer(probe: Probe, answers: list[Response]) -> list[Response]:
+    """Return *answers* without one that came before the fault in the content was met, as the refusal behind it shows.
+
+    A server need not wait for content. The refusal may be of octets taken for another request, too; cases in which
+    those would be a valid one tell.
+    """
+    is_late = len(answers) == probe.accepted_count + 2 and answers[-1].status in _SYNTAX_STATUSES
+    if is_late and probe.case.requirement in _CONTENT:
+        return [*answers[:-2], answers[-1]]
+    return answers
 
 
 def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -> Judgement:

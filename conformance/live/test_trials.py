@@ -4,6 +4,7 @@ import json
 import socket
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from conformance.__main__ import main
 
 from . import target
-from .results import GONE
+from .results import GONE, Outcome, Result
+from .target import Target
+from .trials import Attempt, Trial, run_trials
 
 # Twenty lines of a stranger's server, which one request ends: a line without a colon among its fields.
 _STRANGER = """
@@ -141,3 +144,22 @@ def test_restart_is_for_a_server_that_the_check_starts(capsys: pytest.CaptureFix
         main(["check", "http://127.0.0.1:1/", "--restart"])
     assert ended.value.code == 2
     assert "--restart needs --start" in capsys.readouterr().err
+
+
+def test_a_case_that_ran_out_of_time_beside_others_is_tried_again_alone() -> None:
+    """What keeps the server is another case; the one that waited is not accused."""
+    tries = []
+
+    def attempt(name: str) -> Attempt:
+        tries.append(name)
+        is_late = name == "waits" and tries.count(name) == 1
+        outcome = Outcome.FAILED if is_late else Outcome.PASSED
+        return Attempt(Result(name, "R001", "MUST", outcome, "", b"", b"", ""), is_doubtful=False, is_late=is_late)
+
+    trials = [Trial(name, partial(attempt, name), partial(pytest.fail)) for name in ("keeps", "waits")]
+    results = run_trials(Target(("127.0.0.1", 0)), trials)
+    assert [(result.name, result.outcome) for result in results] == [
+        ("keeps", Outcome.PASSED),
+        ("waits", Outcome.PASSED),
+    ]
+    assert tries.count("waits") == 2

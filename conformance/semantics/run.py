@@ -3,13 +3,14 @@
 import time
 from functools import partial
 
+from conformance.corpus.requirements import load_requirements
 from conformance.live import wire
 from conformance.live.results import GONE, KEPT_OCTETS, NO_TIME, Outcome, Result, matches
 from conformance.live.target import Target
 from conformance.live.trials import Attempt, Trial, run_trials
 
 from .checks import CHECKS, is_served
-from .session import Check, InapplicableError, Session, Should
+from .session import Check, InapplicableError, OtherFault, Session
 
 # A check that compares responses has this many exchanges at most that are worth repeating.
 _MAX_EXCHANGES = 5
@@ -54,6 +55,9 @@ def _attempt(target: Target, check_: Check) -> Attempt:
     transcript = session.transcript or wire.Transcript(b"", b"", "refused")
     again = "\n".join(wire.reproduce(*target.address, sent) for sent, _ in session.exchanges[-_MAX_EXCHANGES:])
     received = transcript.received[:KEPT_OCTETS]
-    number, level = (why.requirement, "SHOULD") if isinstance(why, Should) else (check_.requirement, check_.level)
+    number, level = check_.requirement, check_.level
+    if isinstance(why, OtherFault):
+        number, level = why.requirement, load_requirements()[why.requirement].level
     result = Result(check_.name, number, level, outcome, str(why), transcript.sent, received, again)
-    return Attempt(result, is_doubtful=outcome is Outcome.FAILED or not received)
+    is_doubtful = outcome is Outcome.FAILED or not received
+    return Attempt(result, is_doubtful, is_late=transcript.ended == "timed out")

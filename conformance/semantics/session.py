@@ -35,17 +35,17 @@ class FaultError(Exception):
     """A check cannot go on; the message names the fault."""
 
 
-class Should(str):
-    """A verdict that blames a SHOULD, with its own *requirement*, where the check as such tries a MUST."""
+class OtherFault(str):
+    """A fault that breaks another *requirement* than the one that the check tries."""
 
     __slots__ = ("requirement",)
     requirement: str
 
     def __new__(cls, text: str, requirement: str) -> Self:
-        """Return *text* as a verdict on *requirement*."""
-        verdict = super().__new__(cls, text)
-        verdict.requirement = requirement
-        return verdict
+        """Return *text* as a fault that breaks *requirement*."""
+        fault = super().__new__(cls, text)
+        fault.requirement = requirement
+        return fault
 
 
 class Session:
@@ -156,6 +156,8 @@ def unless(holds: object, fault: str) -> str | None:
 def expect(response: Response, *statuses: int, whether: str = "") -> str | None:
     """Return a fault unless *response* has one of *statuses*."""
     wanted = " or ".join(map(str, statuses))
+    if response.status == 500 and 500 not in statuses:
+        return OtherFault("the request makes the server fail: the answer is 500", "R116")
     return unless(
         response.status in statuses, f"the status is {response.status}, not {wanted}{whether and ': '}{whether}"
     )

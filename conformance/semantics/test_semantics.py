@@ -20,7 +20,7 @@ from .broken_servers import Behaviour, BrokenServer, behaviours, respond
 from .checks import CHAPTERS, CHECKS, Check, is_served, site
 from .ranges import ranges_of
 from .run import check_semantics
-from .session import InapplicableError, Session, Should
+from .session import InapplicableError, OtherFault, Session
 
 # The number of checks that do not apply to httpsock, because it lacks an optional feature.
 _NOT_DONE_BY_HTTPSOCK = 15
@@ -153,7 +153,7 @@ def _catches(check: Check, session: Session) -> bool:
     except InapplicableError:
         return False
     # A missing response proves little: every check would notice it.
-    return fault is not None and not isinstance(fault, Should) and not fault.startswith("no response")
+    return fault is not None and not isinstance(fault, OtherFault) and not fault.startswith("no response")
 
 
 def _answer_wrongly(request: bytes) -> bytes:
