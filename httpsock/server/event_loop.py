@@ -206,12 +206,12 @@ class EventLoop:
         del self._exchanges[: len(batch)]
         try:
             log(batch)
-        except Exception:
+        except BaseException:
             self._report_safely(_current_traceback())
 
     def _report_safely(self, text: str) -> None:
         """Report *text*; ignore an exception that the callback raises."""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(BaseException):
             self._report(text)
 
     def _accept(self, listener: socket.socket, tick: Tick, maximum: int) -> None:
@@ -290,8 +290,9 @@ class EventLoop:
             wait = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
         except StopIteration:
             wait = _ENDED
-        except Exception:
-            # The connection handles every error of a peer or a file; this is a bug here. It ends one connection.
+        except BaseException:
+            # The connection handles every error of a peer or a file; this is a bug here. It ends one connection. A
+            # SystemExit would end this thread silently.
             self._report_safely(_current_traceback())
             wait = _ENDED
         try:

@@ -196,11 +196,13 @@ def test_a_reader_that_is_given_up_is_reset(employ: Employ, folder: pathlib.Path
 
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Add a bug that a request for one path meets."""
+    """Add a bug that a request for one path meets, and an exit for another."""
 
     def respond(request: Request, tick: Tick) -> Response | Work[Response]:
         if request.target.path == b"/fault":
             raise ZeroDivisionError("a fault of our own")
+        if request.target.path == b"/exit":
+            sys.exit("a fault of our own")
         return handler.respond(request, tick)
 
     monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(respond))
@@ -225,6 +227,17 @@ def test_a_fault_is_reported_and_ends_one_connection(
         (report,) = employment.reports
         assert report.startswith("Traceback (most recent call last):")
         assert report.endswith("ZeroDivisionError: a fault of our own\n")
+
+
+def test_an_exit_is_reported_and_ends_one_connection(employ: Employ, faulty: None) -> None:
+    """It would end the thread, without a word."""
+    employment = employ()
+
+    assert talk(employment.port, get("/exit"), ends=False) == b""
+
+    assert read_answers(talk(employment.port, get("/hello.txt")))[0].content == HELLO
+    (report,) = employment.reports
+    assert report.endswith("SystemExit: a fault of our own\n")
 
 
 # --- A turn: input before and after it begins ------------------------------------
@@ -578,9 +591,10 @@ def test_a_worker_that_ends_leaves_no_client_waiting(folder: pathlib.Path) -> No
     assert reports == []
 
 
-def test_a_log_that_fails_is_reported_and_costs_no_client(employ: Employ) -> None:
+@pytest.mark.parametrize("kind", [ZeroDivisionError, SystemExit])
+def test_a_log_that_fails_is_reported_and_costs_no_client(employ: Employ, kind: type[BaseException]) -> None:
     def log(exchanges: Sequence[Exchange]) -> None:
-        raise ZeroDivisionError("the log is at fault")
+        raise kind("the log is at fault")
 
     employment = employ(log=log)
     for _ in range(2):
@@ -588,7 +602,7 @@ def test_a_log_that_fails_is_reported_and_costs_no_client(employ: Employ) -> Non
     employment.end()
 
     assert len(employment.reports) == 2
-    assert all(report.endswith("ZeroDivisionError: the log is at fault\n") for report in employment.reports)
+    assert all(report.endswith(f"{kind.__name__}: the log is at fault\n") for report in employment.reports)
 
 
 def test_exchanges_that_ended_before_a_wakeup_are_logged_before_the_wait_ends(folder: pathlib.Path) -> None:
