@@ -87,7 +87,7 @@ def test_a_script_for_wrk_numbers_requests_that_must_differ() -> None:
     assert "n = n + 1" in script
 
 
-def test_a_script_for_wrk_takes_a_few_numbers_in_turn() -> None:
+def test_a_script_for_wrk_sends_a_few_numbers_in_turn() -> None:
     page = workloads.BY_KEY["page"]
     script = load.lua(page, EXPECTED._replace(requests=["GET /a?{n}\r\n", "GET /b?{n}\r\n"]), 4096)
     assert 'all, n = {{"GET /a?", "\\r\\n"}, {"GET /b?", "\\r\\n"}}' in script

@@ -203,7 +203,7 @@ def test_each_link_leads_somewhere_and_nowhere_else(page: pathlib.Path) -> None:
         assert not fragment or urllib.parse.unquote(fragment) in Page(target).all("id"), link
 
 
-def test_nothing_is_loaded_from_elsewhere() -> None:
+def test_the_pages_load_no_resource_from_another_host() -> None:
     assert not re.search(r"@import|url\(|https?://", STYLE)
     assert re.findall(r"https?://[^\"/]*", SCRIPT) == ["http://127.0.0.1:8000"], "only within commands"
 

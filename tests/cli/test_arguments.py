@@ -16,7 +16,7 @@ def anything(name: str, value: str) -> None:
 
 
 @each_row("text", ["1", "5", "010"])
-def test_a_number_within_its_bounds_is_taken(text: str) -> None:
+def test_a_number_within_its_bounds_is_accepted(text: str) -> None:
     assert number(1, 10, "a number")(text) == int(text)
 
 

@@ -53,7 +53,7 @@ def test_an_import_by_an_old_python_is_an_import_error(version: str) -> None:
 
 @each_row("name", ["httpsock", "httpsock/__main__.py"])
 @each_row("version", [*OLD, ""])
-def test_started_as_a_file_it_says_how_to_start_it(version: str, name: str) -> None:
+def test_main_py_run_as_a_file_says_how_to_start_the_program(version: str, name: str) -> None:
     python = old_python(version) if version else sys.executable
     code, out, error = run([python, "-B", name], PACKAGE.parent, PLAIN if version else dict(os.environ))
     assert (code, out) == (2, "")
@@ -123,7 +123,7 @@ def test_no_command_runs_a_file_of_the_current_folder(downloads: pathlib.Path, c
     assert not (downloads.parent / "marks").exists()
 
 
-def test_in_the_folder_of_the_standard_library_it_starts_too() -> None:
+def test_the_program_starts_in_the_folder_of_the_standard_library() -> None:
     done = subprocess.run(
         [*COMMAND, "--version"], check=False, cwd=pathlib.Path(os.__file__).parent, env=ENVIRONMENT,
         capture_output=True, text=True, timeout=60,

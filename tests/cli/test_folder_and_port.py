@@ -74,14 +74,14 @@ sys.exit(httpsock.cli.serve.main(sys.argv[1:]))
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 @pytest.mark.parametrize("spare", range(4))
-def test_too_few_descriptors_are_said_in_a_sentence(start: Start, processes: str, spare: int) -> None:
+def test_too_few_descriptors_are_reported_in_a_sentence(start: Start, processes: str, spare: int) -> None:
     command = [sys.executable, "-c", FEW_DESCRIPTORS.format(spare)]
     program = start("--bind", "127.0.0.1", "--port", "0", "--processes", processes, command=command)
 
     assert cannot_serve(program) == "cannot serve: Too many open files."
 
 
-def test_a_folder_that_may_not_be_read_is_said_in_a_sentence(start: Start, folder: pathlib.Path) -> None:
+def test_an_unreadable_folder_is_reported_in_a_sentence(start: Start, folder: pathlib.Path) -> None:
     (folder / "sub").chmod(0)
     try:
         assert cannot_serve(start("sub", command=unprivileged_command())) == "this user may not read the folder 'sub'."
@@ -89,7 +89,7 @@ def test_a_folder_that_may_not_be_read_is_said_in_a_sentence(start: Start, folde
         (folder / "sub").chmod(0o700)
 
 
-def test_a_port_that_may_not_be_bound_is_said_in_a_sentence(start: Start) -> None:
+def test_a_privileged_port_is_reported_in_a_sentence(start: Start) -> None:
     first_free = pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
     if first_free.exists() and int(first_free.read_text()) <= 1:
         pytest.skip("this system lets anybody bind any port")
@@ -110,7 +110,7 @@ def test_a_port_that_may_not_be_bound_is_said_in_a_sentence(start: Start) -> Non
         (["-p", "1", "8080"], 1, "8080"),
     ],
 )
-def test_a_bare_number_that_is_no_folder_is_the_port(
+def test_a_bare_number_that_is_not_a_folder_is_the_port(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], port: int | None, directory: str | None
 ) -> None:
     (folder / "2024").mkdir()
@@ -119,7 +119,7 @@ def test_a_bare_number_that_is_no_folder_is_the_port(
     assert (options.port, options.directory) == (port, directory)
 
 
-def test_a_bare_number_that_is_no_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bare_number_that_is_not_a_port_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         options_of(["80800"])
     assert "'80800' is not a port from 0 to 65535" in capsys.readouterr().err
@@ -175,7 +175,7 @@ def test_the_default_ports_are_8000_to_8009() -> None:
     assert list(_DEFAULT_PORTS) == list(range(8000, 8010))
 
 
-def test_a_default_port_that_is_taken_gives_way_to_the_next_and_says_so(start: Start) -> None:
+def test_a_default_port_in_use_is_skipped_and_reported(start: Start) -> None:
     with taken_port() as first, taken_port() as second:
         program = start(command=with_default_ports(first, second, 0))
         program.read_url()
@@ -185,7 +185,7 @@ def test_a_default_port_that_is_taken_gives_way_to_the_next_and_says_so(start: S
     assert error.splitlines()[0] == f"Port {first} is in use, so this is port {program.port}."
 
 
-def test_default_ports_that_are_all_taken_are_said_in_a_sentence(start: Start) -> None:
+def test_default_ports_that_are_all_in_use_are_reported_in_a_sentence(start: Start) -> None:
     with taken_port() as first, taken_port() as last:
         sentence = cannot_serve(start(command=with_default_ports(first, last)))
     assert sentence == f"all ports from {first} to {last} are in use; choose another with --port."

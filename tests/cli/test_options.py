@@ -76,7 +76,7 @@ def test_siblings_are_turned_off_on_demand(
         ),
     ],
 )
-def test_caches_are_told_how_long_a_file_is_good(serving: Start, options: list[str], expected: str) -> None:
+def test_option_cache_sets_the_freshness_of_files(serving: Start, options: list[str], expected: str) -> None:
     program = serving(*options)
     answer = program.ask("/hello.txt")
     assert answer.field("Cache-Control") == expected

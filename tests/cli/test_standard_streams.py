@@ -35,27 +35,27 @@ def read_port(program: Program) -> None:
     program.url = match[0]
 
 
-def test_it_serves_without_standard_output(start: Start) -> None:
+def test_the_program_serves_without_standard_output(start: Start) -> None:
     program = start("--port", "0", command=closing(1))
     read_port(program)
     assert program.ask("/hello.txt").status == 200
     assert program.stop()[0] == 0
 
 
-def test_it_serves_with_a_closed_standard_output(start: Start, dead_pipe: int) -> None:
+def test_the_program_serves_when_the_reader_of_standard_output_is_gone(start: Start, dead_pipe: int) -> None:
     program = start("--port", "0", stdout=dead_pipe)
     read_port(program)
     assert program.ask("/hello.txt").status == 200
     assert program.stop()[0] == 0
 
 
-def test_it_serves_without_standard_error(serving: Start) -> None:
+def test_the_program_serves_without_standard_error(serving: Start) -> None:
     program = serving(command=closing(2))
     assert program.ask("/hello.txt").status == 200
     assert program.stop()[:2] == (0, ""), "what belongs on standard error is not said on standard output"
 
 
-def test_it_serves_with_a_closed_standard_error(serving: Start, dead_pipe: int) -> None:
+def test_the_program_serves_when_the_reader_of_standard_error_is_gone(serving: Start, dead_pipe: int) -> None:
     program = serving(stderr=dead_pipe)
     assert program.ask("/hello.txt").status == 200
     assert program.ask("/hello.txt").status == 200, "the log of the first has failed by now"
@@ -66,5 +66,5 @@ def test_it_serves_with_a_closed_standard_error(serving: Start, dead_pipe: int) 
     ("arguments", "code"),
     [pytest.param(["nowhere"], 1, id="cannot serve"), pytest.param(["--port", "x"], 2, id="a wrong argument")],
 )
-def test_a_fault_is_not_said_on_standard_output(start: Start, arguments: list[str], code: int) -> None:
+def test_an_error_is_not_printed_on_standard_output(start: Start, arguments: list[str], code: int) -> None:
     assert start(*arguments, command=closing(2)).end()[:2] == (code, "")

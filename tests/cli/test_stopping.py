@@ -96,7 +96,7 @@ def test_while_a_download_finishes_new_clients_are_refused(serving: Start, film:
     assert len(answer.content) == FILM_OCTETS, "refused while the download was still under way, not because it was cut"
 
 
-def test_a_client_that_has_its_download_is_let_go_at_once(folder: pathlib.Path, film: str) -> None:
+def test_a_client_that_has_its_download_is_closed_immediately(folder: pathlib.Path, film: str) -> None:
     timeouts = httpsock.Timeouts(idle=3600)
     with httpsock.Server(folder, port=0, timeouts=timeouts) as server, connect(server.port) as client:
         first = begin(client, get(film))
@@ -106,7 +106,7 @@ def test_a_client_that_has_its_download_is_let_go_at_once(folder: pathlib.Path, 
 
 
 @pytest.mark.parametrize("number", STOPPING)
-def test_a_second_signal_leaves_at_once(serving: Start, film: str, number: int) -> None:
+def test_a_second_signal_ends_the_program_immediately(serving: Start, film: str, number: int) -> None:
     program = serving()
     with connect(program.port) as idle, connect(program.port) as client:
         begin(idle, get("/empty.txt"))
@@ -153,7 +153,7 @@ def test_a_signal_before_it_serves_is_not_forgotten(start: Start) -> None:
 
 
 @pytest.mark.parametrize("number", STOPPING)
-def test_it_is_stopped_as_the_first_process_of_a_container(start: Start, tmp_path: pathlib.Path, number: int) -> None:
+def test_a_signal_stops_the_first_process_of_a_container(start: Start, tmp_path: pathlib.Path, number: int) -> None:
     # The kernel does not deliver an unhandled signal to the first process of a namespace.
     own_user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     container = [tool("unshare"), *own_user, "--pid", "--fork", "--mount-proc", "--kill-child"]

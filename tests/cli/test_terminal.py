@@ -70,7 +70,7 @@ def test_a_transfer_that_is_soon_done_has_no_bar() -> None:
     assert stream.getvalue() == ""
 
 
-def test_a_bar_is_drawn_when_it_takes_long_and_not_too_often() -> None:
+def test_a_bar_is_drawn_after_a_while_and_not_too_often() -> None:
     stream = io.StringIO()
     progress = Progress(stream, 0, 4096, clock=iter([0.0, 1.0, 1.05, 2.0, 2.0]).__next__)
     progress.advance(1024)
@@ -100,7 +100,7 @@ def test_resumed_bytes_count_for_the_share_and_not_for_the_rate() -> None:
         (5000 << 40, "5000.0 TiB"),
     ],
 )
-def test_without_a_total_the_octets_are_said(octets: int, expected: str) -> None:
+def test_without_a_total_the_bar_shows_the_bytes(octets: int, expected: str) -> None:
     stream = io.StringIO()
     Progress(stream, 0, None, clock=iter([0.0, 1.0]).__next__).advance(octets)
     assert stream.getvalue() == f"\r{expected}  {expected}/s\x1b[K"

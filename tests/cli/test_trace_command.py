@@ -81,7 +81,7 @@ def test_equivalent_paths_are_one_path(serving: Start, path: bytes, is_traced: b
         ("fe80:0::1%eth0", "fe80::1%eth0"),
     ],
 )
-def test_an_address_is_taken_as_the_system_writes_it(given: str, taken: str) -> None:
+def test_an_address_is_normalised_as_the_system_writes_it(given: str, taken: str) -> None:
     assert _parser().parse_args(["--trace-only", given]).trace_only == taken
 
 
@@ -196,7 +196,7 @@ def essence(trace: str) -> str:
     return re.sub(sizes, "N", "\n".join(lines))
 
 
-def test_without_standard_error_nothing_is_written_into_what_has_its_descriptor(
+def test_a_trace_without_standard_error_is_not_written_into_another_file(
     serving: Start,
 ) -> None:
     """The next opened file or connection gets number 2."""

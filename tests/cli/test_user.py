@@ -21,7 +21,7 @@ as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, re
 
 
 @as_root
-def test_root_is_given_up_once_the_port_is_bound(start: Start, folder: pathlib.Path) -> None:
+def test_root_is_dropped_once_the_port_is_bound(start: Start, folder: pathlib.Path) -> None:
     # Others may pass through the temporary folders.
     for parent in [folder, *folder.parents][:5]:
         parent.chmod(parent.stat().st_mode | 0o055)
@@ -52,7 +52,7 @@ def test_an_unknown_user_is_reported_in_a_sentence(start: Start) -> None:
     assert sentence == "there is no user 'no such user'; --user takes a name of this system."
 
 
-def test_root_may_be_given_up_for_a_user_with_access_to_the_folder(
+def test_root_may_be_dropped_for_a_user_with_access_to_the_folder(
     monkeypatch: pytest.MonkeyPatch, folder: pathlib.Path
 ) -> None:
     become: list[str] = []
@@ -70,7 +70,7 @@ def test_only_root_can_become_another_user(monkeypatch: pytest.MonkeyPatch, caps
     assert capsys.readouterr().err == "httpsock: --user needs root, and this process is not root.\n"
 
 
-def test_a_folder_that_the_user_may_not_read_is_said_in_a_sentence(
+def test_a_folder_that_the_user_may_not_read_is_reported_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: pathlib.Path
 ) -> None:
     def become(name: str) -> None:

@@ -155,7 +155,7 @@ def test_each_request_that_is_sent_is_one_to_h11() -> None:
 # --- what it gives --------------------------------------------------------------------------------------------------
 
 
-def test_a_response_is_given_as_it_comes() -> None:
+def test_a_response_is_streamed() -> None:
     go_on = threading.Event()
 
     def in_two_parts(connected: socket.socket) -> None:
@@ -223,7 +223,7 @@ def test_one_connection_serves_several_requests() -> None:
     assert told.names[-1] == "close"
 
 
-def test_a_connection_whose_response_is_not_read_is_not_taken() -> None:
+def test_a_connection_with_an_unread_response_is_not_reused() -> None:
     with playing(answering(ok(b"first")), answering(ok(b"second"))) as url, Client() as client:
         first, second = client.get(url), client.get(url)
         assert second.read() == b"second"
@@ -387,7 +387,7 @@ def test_a_redirect_with_long_content_costs_a_connection_and_no_time() -> None:
         assert client.get(url).read() == b"there"
 
 
-def test_the_package_gives_the_client_when_it_is_asked_for() -> None:
+def test_the_package_loads_the_client_on_demand() -> None:
     assert httpsock.Client is Client
     with pytest.raises(AttributeError, match="has no attribute 'Klient'"):
         _ = httpsock.Klient  # type: ignore[attr-defined]

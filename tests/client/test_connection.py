@@ -34,7 +34,7 @@ def soon() -> float:
 # --- which address answers (RFC 8305) -------------------------------------------------------------------------------
 
 
-def test_families_take_turns() -> None:
+def test_address_families_alternate() -> None:
     addresses = [(V6, "a"), (V6, "b"), (V4, "c"), (V6, "d")]
     assert interleave_families(addresses) == [(V6, "a"), (V4, "c"), (V6, "b"), (V6, "d")]
     assert interleave_families([]) == []
@@ -80,7 +80,7 @@ def refusing() -> tuple[str, int]:
     return address
 
 
-def test_an_address_that_refuses_gives_way_to_the_next_at_once(refusing: tuple[str, int]) -> None:
+def test_a_refusing_address_is_skipped_immediately(refusing: tuple[str, int]) -> None:
     told = Told()
     with listening() as listener:
         # The broadcast address is refused by the system itself.
@@ -230,7 +230,7 @@ def test_a_malformed_response_is_an_error() -> None:
         assert pair.client.has_begun_to_answer
 
 
-def test_the_end_of_the_connection_is_told_and_an_error() -> None:
+def test_an_early_end_of_the_connection_is_traced_and_an_error() -> None:
     with paired() as pair:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         pair.server.recv(1000)

@@ -232,7 +232,7 @@ def test_a_206_of_less_than_the_rest_is_not_the_whole(tmp_path: pathlib.Path) ->
     assert names(tmp_path) == ["film.part", "film.resume"]
 
 
-def test_another_version_is_taken_whole(tmp_path: pathlib.Path) -> None:
+def test_a_changed_file_is_downloaded_whole(tmp_path: pathlib.Path) -> None:
     broken_off(tmp_path / "film")
     download = Download(str(tmp_path / "film"), URL, resumes=True)
     octets = ok(b"ABC", 'ETag: "v2"')
@@ -446,7 +446,7 @@ def test_only_a_part_of_our_own_is_gone_on_with_or_written_to(tmp_path: pathlib.
 
 
 @on_posix
-def test_a_pipe_with_a_reader_is_no_part(tmp_path: pathlib.Path) -> None:
+def test_a_pipe_with_a_reader_is_not_used_as_the_part(tmp_path: pathlib.Path) -> None:
     a_pipe(tmp_path / "film.part")
     reader = os.open(tmp_path / "film.part", os.O_RDONLY | os.O_NONBLOCK)
     try:

@@ -131,7 +131,7 @@ def test_a_known_response_is_not_requested_again(served: str) -> None:
             assert (response.status, response.read()) == (304, b"")
 
 
-def test_a_download_that_broke_off_goes_on_or_begins_anew(served: str, tmp_path: pathlib.Path) -> None:
+def test_an_interrupted_download_is_resumed_or_started_over(served: str, tmp_path: pathlib.Path) -> None:
     """The file is whole in the end, whether the server has ranges or not."""
     url, path = served + "large.bin", tmp_path / "file"
     with Client() as client:
@@ -152,7 +152,7 @@ def test_a_download_that_broke_off_goes_on_or_begins_anew(served: str, tmp_path:
     assert path.read_bytes() == LARGE
 
 
-def test_compressed_content_comes_as_it_is_and_chunked(served: str) -> None:
+def test_compressed_content_arrives_unchanged_and_chunked(served: str) -> None:
     """nginx compresses on the fly and does not know the length; the others send stored files."""
     with Client() as client, client.get(served + "hello.txt", fields=[("Accept-Encoding", "gzip")]) as response:
         content = response.read()

@@ -60,7 +60,7 @@ def endless(beginning: bytes, repeated: bytes) -> Callable[[socket.socket], None
         pytest.param(CHUNKED + b"0\r\n", b"A: b\r\n", "trailer", id="trailers"),
     ],
 )
-def test_what_has_no_end_is_an_error(beginning: bytes, repeated: bytes, reason: str) -> None:
+def test_a_response_without_end_is_an_error(beginning: bytes, repeated: bytes, reason: str) -> None:
     with playing(endless(beginning, repeated)) as url, Client() as client:
         with pytest.raises(ResponseError) as caught, client.get(url) as response:
             for _ in response:
@@ -158,7 +158,7 @@ def use_all(head: ResponseHead) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_nothing_that_is_computed_of_a_response_raises_another_error(seed: int) -> None:
+def test_every_response_is_usable_or_a_response_error(seed: int) -> None:
     choose = random.Random(seed)
     for _ in range(500):
         parser = ResponseParser(ResponseLimits())

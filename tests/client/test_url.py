@@ -34,7 +34,7 @@ from tests.support.rows import each_row
         ),
     ],
 )
-def test_a_url_is_taken_apart(text: str, host: str, port: int, target: str, authority: str) -> None:
+def test_a_url_is_parsed(text: str, host: str, port: int, target: str, authority: str) -> None:
     url = parse_url(text)
     assert url == Url(host, port, target)
     assert url.authority == authority
@@ -122,7 +122,7 @@ BASE = parse_url("http://a:8000/b/c?d")
         pytest.param(b"/\xe4", "http://a:8000/%E4", id="Latin-1, as others do"),
     ],
 )
-def test_a_location_is_relative_to_where_it_came_from(location: bytes, expected: str) -> None:
+def test_a_location_is_resolved_against_its_url(location: bytes, expected: str) -> None:
     onward = redirect("GET", BASE, 301, location)
     assert onward is not None
     assert str(onward[1]) == expected
@@ -143,7 +143,7 @@ def test_a_location_is_relative_to_where_it_came_from(location: bytes, expected:
         (301, "HEAD", "HEAD"),
     ],
 )
-def test_the_status_says_with_which_method_to_go_on(status: int, method: str, expected: str) -> None:
+def test_the_status_of_a_redirect_chooses_the_next_method(status: int, method: str, expected: str) -> None:
     assert redirect(method, BASE, status, b"/f") == (expected, parse_url("http://a:8000/f"))
 
 
@@ -169,7 +169,7 @@ def test_a_redirect_to_an_unsupported_url_is_an_error(location: bytes, reason: s
 
 
 @each_row("location", ["http://[::1", "//[", "http://[x]/", "http://a\N{ACCOUNT OF}b/"])
-def test_a_redirect_that_is_no_url_leads_nowhere(location: str) -> None:
+def test_a_redirect_to_an_invalid_url_is_not_followed(location: str) -> None:
     with pytest.raises(UrlError, match="is invalid: "):
         redirect("GET", Url("a", 80, "/"), 302, location.encode())
 

@@ -71,7 +71,7 @@ def test_curl_resumes_a_broken_download(curl: Curl, home: pathlib.Path, server: 
     assert (home / "part").read_bytes() == whole
 
 
-def test_curl_is_told_that_a_download_is_complete(curl: Curl, home: pathlib.Path, server: httpsock.Server) -> None:
+def test_curl_knows_that_a_download_is_complete(curl: Curl, home: pathlib.Path, server: httpsock.Server) -> None:
     (home / "part").write_bytes(b"abcdefghijklmnopqrstuvwxyz")
     # Some versions of curl take this answer for success, others for a failure; all leave the file alone.
     curl("-C", "-", "-o", "part", "-D", "head", server.url + "alphabet.txt")
@@ -116,13 +116,13 @@ def test_curl_gets_a_head_alone(curl: Curl, server: httpsock.Server) -> None:
     assert done.stdout.endswith(b"\r\n\r\n"), "R101: HEAD has no content"
 
 
-def test_curl_is_told_of_an_unknown_method(curl: Curl, server: httpsock.Server) -> None:
+def test_curl_gets_501_for_an_unknown_method(curl: Curl, server: httpsock.Server) -> None:
     done = curl("-i", "-X", "FOO", server.url)
     assert status_of(done) == 501, "R099"
     assert b'the method "FOO" is not supported' in done.stdout
 
 
-def test_curl_is_told_which_methods_there_are(curl: Curl, server: httpsock.Server) -> None:
+def test_curl_gets_the_allowed_methods(curl: Curl, server: httpsock.Server) -> None:
     done = curl("-i", "-X", "DELETE", server.url + "hello.txt")
     assert status_of(done) == 405, "R099"
     assert b"\r\nAllow: GET, HEAD, OPTIONS\r\n" in done.stdout
@@ -159,7 +159,7 @@ def test_curl_fetches_several_files_over_one_connection(curl: Curl, server: http
     assert done.stdout.splitlines() == [b"200 1", b"404 0", b"301 0", b"200 0"], "R083"
 
 
-def test_curl_reaches_it_at_its_address_of_ipv6(curl: Curl, folder: pathlib.Path) -> None:
+def test_curl_connects_over_ipv6(curl: Curl, folder: pathlib.Path) -> None:
     try:
         server = httpsock.Server(folder, port=0, hosts=["::1"])
     except OSError as error:
@@ -199,7 +199,9 @@ def test_curl_gets_the_answer_to_a_chunked_upload(curl: Curl, server: httpsock.S
 # --- curl: caches and codings ---------------------------------------------------------------------------------------
 
 
-def test_curl_keeps_an_entity_tag_and_asks_with_it(curl: Curl, home: pathlib.Path, server: httpsock.Server) -> None:
+def test_curl_stores_an_entity_tag_and_revalidates_with_it(
+    curl: Curl, home: pathlib.Path, server: httpsock.Server
+) -> None:
     url = server.url + "hello.txt"
     assert curl("--etag-save", "etag", url).stdout == b"Hello, socket.\n"
     assert (home / "etag").read_bytes().startswith(b'"')
@@ -261,7 +263,7 @@ def test_curl_gets_a_listing_as_json(curl: Curl, server: httpsock.Server) -> Non
         pytest.param("sub/..%2f..%2fetc/passwd", 'path segment 3 is ".."', id="R146: encoded"),
     ],
 )
-def test_curl_is_told_the_fault_of_a_path(curl: Curl, server: httpsock.Server, path: str, reason: str) -> None:
+def test_curl_gets_the_error_of_a_path(curl: Curl, server: httpsock.Server, path: str, reason: str) -> None:
     done = curl("-i", "--path-as-is", server.url + path)
     assert status_of(done) == 400
     assert reason in done.stdout.decode()
@@ -356,7 +358,9 @@ def test_requests_is_led_to_a_folder(
     assert response.text == "<!DOCTYPE html><title>sub</title>\n"
 
 
-def test_requests_is_refused_a_post_and_goes_on(session: requests.Session, server: httpsock.Server) -> None:
+def test_requests_gets_405_for_a_post_and_reuses_the_connection(
+    session: requests.Session, server: httpsock.Server
+) -> None:
     response = session.post(server.url + "hello.txt", data={"a": "b" * 10_000}, timeout=PATIENCE_SECONDS)
     assert response.status_code == 405, "R099"
     assert response.headers["Allow"] == "GET, HEAD, OPTIONS", "R100"
@@ -392,7 +396,7 @@ def test_requests_gets_a_range(session: requests.Session, server: httpsock.Serve
     assert response.headers["Content-Range"] == "bytes 1-3/26", "R128"
 
 
-def test_requests_goes_on_with_a_range_only_while_the_file_is_the_same(
+def test_requests_resumes_with_a_range_only_while_the_file_is_unchanged(
     session: requests.Session, folder: pathlib.Path, server: httpsock.Server
 ) -> None:
     url = server.url + "alphabet.txt"

@@ -35,9 +35,7 @@ def names_below(folder: pathlib.Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def test_wget_gets_a_file_goes_on_with_it_and_asks_whether_it_is_newer(
-    served: pathlib.Path, tmp_path: pathlib.Path
-) -> None:
+def test_wget_downloads_resumes_and_revalidates_a_file(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
     wget, log = tool("wget"), list[Exchange]()
     with httpsock.Server(served, port=0, log=log.extend) as server:
         (tmp_path / "film.bin").write_bytes(FILM[:1000])
@@ -117,7 +115,7 @@ def test_zchunk_fetches_only_changed_chunks(served: pathlib.Path, tmp_path: path
     assert sum(exchange.sent for exchange in log) < (served / "new.zck").stat().st_size
 
 
-def test_ab_keeps_a_connection_of_http_1_0(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_ab_reuses_a_connection_of_http_1_0(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with httpsock.Server(served, port=0) as server:
         done = run([tool("ab"), "-q", "-k", "-n", "50", "-c", "2", server.url + "hello.txt"], tmp_path)
     succeed(done)

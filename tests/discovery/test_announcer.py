@@ -222,7 +222,7 @@ def test_networks_are_followed_as_they_come_and_go(tmp_path: pathlib.Path) -> No
     running._opened.close()
 
 
-def test_where_a_new_network_can_not_be_described_it_is_tried_again(tmp_path: pathlib.Path) -> None:
+def test_a_failed_description_of_a_new_network_is_retried(tmp_path: pathlib.Path) -> None:
     said: list[str] = []
     running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0, report=said.append)
     there = running._descriptions._folder
@@ -238,7 +238,7 @@ def test_where_a_new_network_can_not_be_described_it_is_tried_again(tmp_path: pa
     running._opened.close()
 
 
-def test_without_a_network_it_waits_for_one(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_announcer_waits_for_a_network(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Interface] = []
     monkeypatch.setattr("httpsock.discovery.networks.announcing_interfaces", lambda: found)
     said: list[str] = []
@@ -297,9 +297,7 @@ def listening(port: int) -> Iterator[socket.socket]:
         yield created
 
 
-def test_it_says_twice_that_it_is_there_and_twice_that_it_leaves(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_announcer_sends_alive_and_byebye_twice(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
     with listening(running.group_port) as listener:
         with running:
@@ -310,7 +308,7 @@ def test_it_says_twice_that_it_is_there_and_twice_that_it_leaves(
     assert len({datagram.field("usn") for datagram in alive + leaving}) == 3
 
 
-def test_it_does_not_take_leave_when_another_process_goes_on(tmp_path: pathlib.Path) -> None:
+def test_the_announcer_sends_no_byebye_when_another_process_takes_over(tmp_path: pathlib.Path) -> None:
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
     with listening(running.group_port) as listener:
         with running:
@@ -323,7 +321,7 @@ def test_it_does_not_take_leave_when_another_process_goes_on(tmp_path: pathlib.P
     assert after.field("nts") == "the last"
 
 
-def test_it_says_so_again_before_it_is_forgotten(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_announcer_repeats_alive_before_it_expires(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(announcer, "_ANNOUNCE_SECONDS", 0.01)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
     with listening(running.group_port) as listener, running:
@@ -370,7 +368,7 @@ def test_a_failed_announcement_is_an_error_and_leaves_no_socket_open(hosts: list
         Announcer(str(tmp_path), hosts, 8000, group_port=0)
 
 
-def test_a_network_that_is_missing_is_said_and_the_others_are_announced(tmp_path: pathlib.Path) -> None:
+def test_a_missing_network_is_reported_and_the_others_are_announced(tmp_path: pathlib.Path) -> None:
     said: list[str] = []
     told = Told(is_client=False)
     hosts = ["192.0.2.1", "127.0.0.1", "fe80::1%no-such-interface"]
@@ -506,7 +504,7 @@ def test_other_programs_find_the_announced_server(
 
 
 @pytest.mark.tools
-def test_over_ipv6_it_is_found_by_its_link_local_address(folder: pathlib.Path) -> None:
+def test_find_finds_a_server_at_its_link_local_address(folder: pathlib.Path) -> None:
     get = f"{sys.executable} -m httpsock get"
     said = in_a_network_of_its_own(
         f"""
@@ -551,7 +549,7 @@ def test_a_search_from_another_network_is_not_answered(folder: pathlib.Path) -> 
 
 
 @pytest.mark.tools
-def test_networks_that_change_while_it_runs_are_followed(folder: pathlib.Path) -> None:
+def test_the_announcer_follows_changes_of_the_networks(folder: pathlib.Path) -> None:
     """An interface is deleted and made again, gets another address, and is one of 30."""
     said = in_a_network_of_its_own(
         f"""

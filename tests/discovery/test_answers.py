@@ -21,7 +21,7 @@ def granted(rate: RateLimit, now: float) -> bool:
     return False
 
 
-def test_a_rate_grants_so_many_at_once_and_so_many_a_second() -> None:
+def test_a_rate_grants_a_burst_and_a_number_per_second() -> None:
     rate = RateLimit(2, 3, 0.0)
     assert [granted(rate, 0.0) for _ in range(4)] == [True, True, True, False]
     assert [granted(rate, 0.5) for _ in range(2)] == [True, False]
@@ -45,7 +45,7 @@ def test_fifty_searches_a_second_of_one_neighbour_leave_the_others_theirs() -> N
     assert [served(shares, f"10.0.0.{host}", 60.0) for host in (2, 3) for _ in range(9)] == ["granted"] * 18
 
 
-def test_many_neighbours_together_have_no_more_than_all_may() -> None:
+def test_many_neighbours_share_the_total_limit() -> None:
     """Against one searcher that forges many names."""
     shares = Shares(0.0)
     outcomes = [served(shares, f"10.0.{n // 250}.{n % 250}", n / 1000) for n in range(10_000)]
@@ -62,14 +62,14 @@ def test_the_neighbour_that_was_silent_longest_is_forgotten(monkeypatch: pytest.
     assert list(shares._each) == ["a", "c"]
 
 
-def test_a_neighbour_with_a_used_up_share_takes_no_share_of_others() -> None:
+def test_a_neighbour_with_a_used_up_share_leaves_the_shares_of_others() -> None:
     shares = Shares(0.0)
     for _ in range(1000):
         served(shares, "a", 0.0)
     assert [served(shares, neighbour, 0.0) for neighbour in ("b", "c") for _ in range(9)] == ["granted"] * 18
 
 
-def test_answers_are_given_when_their_moment_has_come() -> None:
+def test_answers_are_sent_at_their_time() -> None:
     waiting = Answers(0.0)
     assert (len(waiting), waiting.next_due) == (0, math.inf)
     waiting.add([b"1", b"2"], PEER, (HERE, HERE), 2.0, 1.0)
@@ -96,7 +96,7 @@ def test_the_ports_of_a_neighbour_share_its_share() -> None:
         waiting.add([b"1"], ("127.0.0.9", 9), (HERE, HERE), 2.0, 0.0)
 
 
-def test_no_more_wait_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_queue_of_answers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "_MAX_QUEUED", 1)
     waiting = Answers(0.0)
     with pytest.raises(DatagramError, match="the queue is full with 1 answers"):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.tools
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def test_where_the_path_can_not_be_made_it_says_so() -> None:
+def test_a_lossy_path_that_cannot_be_made_is_reported() -> None:
     command = [sys.executable, "-m", "tests.support.lossy_path"]
     done = subprocess.run(
         command,

@@ -57,7 +57,7 @@ def test_each_answer_has_its_senders_address() -> None:
         assert found(port) == [(TO, parse_datagram(NAMELESS))] * 2
 
 
-def test_a_datagram_that_is_no_answer_is_ignored() -> None:
+def test_a_datagram_that_is_not_an_answer_is_ignored() -> None:
     notify = b"NOTIFY * HTTP/1.1\r\nUSN: a\r\n\r\n"
     bare = b"HTTP/1.1 200\r\n\r\n"
     with devices(b"", b"\0" * 100, notify, bare, b"HTTP/1.1 200 OK\r\n\r\n", NAMELESS, b"x" * 20_000) as port:

@@ -54,12 +54,12 @@ def test_a_search_is_answerable_or_ignored(fields: list[bytes], expected: Search
             search_of(datagram)
 
 
-def test_another_method_is_no_search() -> None:
+def test_a_request_with_another_method_is_not_a_search() -> None:
     with pytest.raises(DatagramError, match="it is not a search"):
         search_of(parse_datagram(search(MAN, b"MX: 1", b"ST: a", start=b"NOTIFY * HTTP/1.1")))
 
 
-def test_a_response_is_taken_apart() -> None:
+def test_a_response_is_parsed() -> None:
     datagram = parse_datagram(b"HTTP/1.1 200 OK\r\nLOCATION:  http://a/\t\r\nX: \xff\r\nEXT:\r\n\r\n")
     fields = {b"location": b"http://a/", b"x": b"\xff", b"ext": b""}
     assert datagram == Datagram(b"HTTP/1.1 200 OK", fields, status=200, phrase="OK")
@@ -101,7 +101,7 @@ def test_any_octets_are_a_message_or_an_error(octets: bytes, at: int, whole: boo
         assert str(error).endswith(")")  # noqa: PT017
 
 
-def test_a_device_answers_for_all_that_it_is() -> None:
+def test_a_device_answers_for_each_of_its_types() -> None:
     answers = [parse_datagram(octets) for octets in DEVICE.answers(Search("ssdp:all", 1))]
     own = f"uuid:{IDENTITY}"
     assert [answer.field("st") for answer in answers] == [
@@ -127,7 +127,7 @@ def test_a_device_does_not_answer_for_other_targets(target: str, count: int) -> 
     assert len(list(DEVICE.answers(Search(target, 1)))) == count
 
 
-def test_a_device_says_that_it_is_there_and_that_it_leaves() -> None:
+def test_a_device_announces_alive_and_byebye() -> None:
     alive = [parse_datagram(octets) for octets in DEVICE.alive()]
     byebye = [parse_datagram(octets) for octets in DEVICE.byebye()]
     assert {datagram.start_line for datagram in alive + byebye} == {b"NOTIFY * HTTP/1.1"}
@@ -241,5 +241,5 @@ def test_everything_computed_of_a_datagram_is_defined_for_every_datagram(
 
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(st.sampled_from([b"HTTP/1.1 200", b"HTTP/1.1 ", b"NOTIFY * HTTP/1.1", b"M-SEARCH"]), st.binary(max_size=40))
-def test_every_start_line_that_is_accepted_is_taken_apart(beginning: bytes, rest: bytes) -> None:
+def test_every_accepted_start_line_is_parsed(beginning: bytes, rest: bytes) -> None:
     assert computed(beginning + rest + b"\r\nUSN: uuid:1\r\n\r\n")

@@ -88,7 +88,7 @@ def test_where_hidden_names_are_served_so_are_their_aliases(aliased: pathlib.Pat
 
 
 @needs_links
-def test_a_name_that_is_listed_is_no_alias(tmp_path: pathlib.Path) -> None:
+def test_a_listed_name_is_not_an_alias(tmp_path: pathlib.Path) -> None:
     """Not even a hard link to a hidden file is one: its author made it on purpose."""
     (tmp_path / ".secret").write_bytes(b"meant")
     os.link(tmp_path / ".secret", tmp_path / "backup~1")
@@ -123,7 +123,7 @@ def test_entries_are_examined_where_inode_numbers_are_unreliable(
 
 
 @needs_links
-def test_a_folder_is_looked_at_once_for_all_its_names(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_read_once_for_all_its_names(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise each request for a name with a tilde would list the whole folder."""
     looks: list[str] = []
     listed = confinement.scandir_beneath
@@ -154,7 +154,7 @@ def test_a_folder_is_looked_at_once_for_all_its_names(tmp_path: pathlib.Path, mo
 
 
 @needs_links
-def test_within_a_turn_a_folder_is_looked_at_once(tmp_path: pathlib.Path) -> None:
+def test_a_folder_is_read_once_in_each_tick(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a~1").write_bytes(b"x")
     seen: dict[str, frozenset[str]] = {}
     verdicts = aliases.Aliases(str(tmp_path), follow_links=False)

@@ -79,14 +79,14 @@ def test_a_stale_value_is_that_of_the_same_state() -> None:
     assert kept.get_stale(KEY, (9, 2, 3, 4, 5)) is None
 
 
-def test_a_value_that_is_kept_again_is_fresh_again() -> None:
+def test_a_value_that_is_cached_again_is_evicted_later() -> None:
     kept: FileCache[str] = FileCache(100)
     kept.put(KEY, STATE, "Hello", 5, NOW)
     kept.put(KEY, STATE, "Hello", 5, NOW + 10)
     assert kept.get(KEY, STATE, NOW + 10.5) == "Hello"
 
 
-def test_a_newer_state_takes_the_place_of_the_older() -> None:
+def test_a_newer_state_replaces_the_older_one() -> None:
     kept: FileCache[str] = FileCache(100)
     newer = (1, 2, 3, 5, 5)
     kept.put(KEY, STATE, "old", 60, NOW)
@@ -95,7 +95,7 @@ def test_a_newer_state_takes_the_place_of_the_older() -> None:
     assert kept.get(KEY, STATE, NOW) is None
 
 
-def test_the_one_kept_longest_makes_room() -> None:
+def test_the_oldest_value_is_evicted() -> None:
     kept: FileCache[str] = FileCache(100)
     for name in ("a", "b", "c"):
         kept.put((name, None), STATE, name, 40, NOW)
@@ -109,7 +109,7 @@ def test_a_file_cached_anew_is_evicted_last() -> None:
     assert [kept.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == ["a", None, "c"]
 
 
-def test_as_many_make_room_as_it_takes() -> None:
+def test_as_many_values_are_evicted_as_necessary() -> None:
     kept: FileCache[str] = FileCache(100)
     for name in ("a", "b", "c"):
         kept.put((name, None), STATE, name, 30, NOW)
@@ -131,7 +131,7 @@ def test_a_file_larger_than_the_capacity_is_not_cached() -> None:
     assert kept.get(KEY, STATE, NOW) is None
 
 
-def test_many_threads_keep_no_more_than_the_capacity() -> None:
+def test_many_threads_never_exceed_the_capacity() -> None:
     kept: FileCache[int] = FileCache(50)
     together = threading.Barrier(4)
 
@@ -184,7 +184,7 @@ def replaced(file: pathlib.Path) -> None:
         pytest.param(replaced, id="replaced by another of the same length and time"),
     ],
 )
-def test_the_state_of_a_file_tells_that_it_was(change: Callable[[pathlib.Path], None], tmp_path: pathlib.Path) -> None:
+def test_the_state_of_a_file_changes_when_it_is(change: Callable[[pathlib.Path], None], tmp_path: pathlib.Path) -> None:
     file = tmp_path / "hello.txt"
     file.write_bytes(b"Hello")
     before = file_stamp(file.stat())

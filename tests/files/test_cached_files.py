@@ -20,7 +20,7 @@ from tests.support.folder import LONG_AGO
 # --- What is kept in memory -----------------------------------------------------------------------
 
 
-def test_a_small_file_is_kept_once_it_is_read(folder: pathlib.Path) -> None:
+def test_a_small_file_is_cached_once_it_is_read(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     assert represent(served, b"/hello.txt") is represent(served, b"/%68ello.txt")
     assert represent(served, b"/sub/") is represent(served, b"/sub/index.html")
@@ -48,21 +48,21 @@ def test_a_large_file_is_opened_each_time(folder: pathlib.Path) -> None:
         pytest.param(bytes(SMALL_FILE + 1), id="grown large"),
     ],
 )
-def test_a_kept_file_that_changes_is_read_anew(change: Change, octets: bytes, folder: pathlib.Path) -> None:
+def test_a_cached_file_that_changes_is_read_again(change: Change, octets: bytes, folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     until_the_clock_ticks(folder / "hello.txt", functools.partial(change, folder / "hello.txt", octets))
     assert read(served, b"/hello.txt") == octets
 
 
-def test_a_kept_file_that_is_deleted_is_not_found(folder: pathlib.Path) -> None:
+def test_a_cached_file_that_is_deleted_is_not_found(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     (folder / "hello.txt").unlink()
     assert Tick(served, LATER, 0.0).find(b"/hello.txt", None) == NOT_FOUND
 
 
-def test_a_kept_file_whose_folder_is_deleted_is_not_found(folder: pathlib.Path) -> None:
+def test_a_cached_file_whose_folder_is_deleted_is_not_found(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     assert read(served, b"/sub/index.html") == b"<!DOCTYPE html><title>sub</title>\n"
     shutil.rmtree(folder / "sub")
@@ -70,7 +70,7 @@ def test_a_kept_file_whose_folder_is_deleted_is_not_found(folder: pathlib.Path) 
         assert Tick(served, LATER, 0.0).find(path, None) == NOT_FOUND
 
 
-def test_a_kept_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -> None:
+def test_a_cached_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     (folder / "hello.txt").unlink()
@@ -87,7 +87,7 @@ def test_a_kept_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -
         pytest.param(2.1, True, id="changed longer ago"),
     ],
 )
-def test_a_file_that_could_change_and_keep_its_times_is_not_kept(
+def test_a_file_that_could_change_and_keep_its_times_is_not_cached(
     seconds: float, is_kept: bool, folder: pathlib.Path
 ) -> None:
     # Its modification time is old; the time of its last change of any kind decides.
@@ -97,13 +97,13 @@ def test_a_file_that_could_change_and_keep_its_times_is_not_kept(
     assert (represent(served, b"/hello.txt", None, now) is first) is is_kept
 
 
-def test_a_file_modified_in_the_future_is_not_kept(folder: pathlib.Path) -> None:
+def test_a_file_modified_in_the_future_is_not_cached(folder: pathlib.Path) -> None:
     os.utime(folder / "hello.txt", (LATER, LATER))
     served = DocumentRoot(folder)
     assert represent(served, b"/hello.txt") is not represent(served, b"/hello.txt")
 
 
-def test_the_cache_takes_no_more_memory_than_allowed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_stays_within_its_memory_limit(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document_root, "_CACHE_OCTETS", 3 * (2001 + document_root._CACHED_OVERHEAD))
     served = DocumentRoot(tmp_path)
     for name in "abcd":

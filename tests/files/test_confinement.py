@@ -319,7 +319,7 @@ def test_a_file_is_not_listed(root: pathlib.Path, way: None) -> None:
         names_below(root, "inside.txt")
 
 
-def test_a_listing_that_is_given_up_is_closed(root: pathlib.Path, way: None) -> None:
+def test_an_abandoned_listing_is_closed(root: pathlib.Path, way: None) -> None:
     with pytest.raises(KeyError), scandir_beneath(str(root), "folder", follow_links=False) as entries:
         raise KeyError(next(entries).name)
 
@@ -484,7 +484,7 @@ def test_no_name_from_outside_while_a_link_is_swapped(root: pathlib.Path) -> Non
     assert set(refused) <= {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
 
 
-def test_a_file_kept_in_memory_is_gone_once_its_folder_is_a_link_out(root: pathlib.Path) -> None:
+def test_a_cached_file_is_not_found_once_its_folder_is_a_link_out(root: pathlib.Path) -> None:
     served = DocumentRoot(root)
     found = Tick(served, LATER, 0.0).find(b"/folder/inside.txt", None)
     assert isinstance(found, Representation)

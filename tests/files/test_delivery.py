@@ -202,7 +202,7 @@ def test_a_client_that_pipelines_thousands_before_reading_gets_all_answers(
 # --- Files that change while they are sent --------------------------------------------------------
 
 
-def test_a_file_cut_short_while_it_is_sent_breaks_the_connection_off(
+def test_a_file_truncated_while_it_is_sent_ends_the_connection(
     folder: pathlib.Path, serve: Serve, platform: str, slow_client: SlowClient
 ) -> None:
     """RFC 9112 §8: the connection ends, so the client sees that octets are missing."""

@@ -25,7 +25,7 @@ from tests.support.folder import LONG_AGO
         pytest.param("missing", FileNotFoundError, id="nothing"),
     ],
 )
-def test_a_root_that_is_no_folder_is_not_served(name: str, error: type[OSError], folder: pathlib.Path) -> None:
+def test_a_root_that_is_not_a_folder_is_refused(name: str, error: type[OSError], folder: pathlib.Path) -> None:
     with pytest.raises(error):
         DocumentRoot(folder / name)
 
@@ -45,7 +45,7 @@ def test_the_root_of_the_file_system_can_be_served(folder: pathlib.Path) -> None
 
 
 @needs_posix
-def test_a_document_root_that_is_replaced_is_served_anew(folder: pathlib.Path) -> None:
+def test_a_replaced_document_root_is_opened_again(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     folder.rename(folder.with_name("old"))
@@ -148,7 +148,7 @@ def test_an_index_has_one_of_two_names(names: list[str], shown: bytes, tmp_path:
     assert read(tmp_path, b"/") == shown
 
 
-def test_a_folder_called_index_is_no_index(tmp_path: pathlib.Path) -> None:
+def test_a_folder_called_index_is_not_an_index(tmp_path: pathlib.Path) -> None:
     (tmp_path / "index.html").mkdir()
     assert list(listed(tmp_path)) == ["index.html"]
 
@@ -211,7 +211,7 @@ def test_a_device_below_the_root_is_not_found() -> None:
 
 @needs_posix
 @pytest.mark.parametrize("suffix", [".br", ".zst", ".gz"])
-def test_a_pipe_is_no_sibling(suffix: str, folder: pathlib.Path) -> None:
+def test_a_pipe_is_not_used_as_a_sibling(suffix: str, folder: pathlib.Path) -> None:
     os.mkfifo(folder / f"hello.txt{suffix}")
     assert read(folder, b"/hello.txt", b"br, zstd, gzip") == b"Hello, socket.\n"
 
@@ -254,7 +254,7 @@ def test_a_look_up_holds_for_one_tick(folder: pathlib.Path) -> None:
     assert changed.octets == b"changed"
 
 
-def test_an_open_file_is_found_anew_each_time(folder: pathlib.Path) -> None:
+def test_an_open_file_is_looked_up_each_time(folder: pathlib.Path) -> None:
     """It belongs to one response, which closes it."""
     tick = Tick(DocumentRoot(folder), LATER, 0.0)
     first, second = tick.find(b"/large.bin", None), tick.find(b"/large.bin", None)
@@ -265,7 +265,7 @@ def test_an_open_file_is_found_anew_each_time(folder: pathlib.Path) -> None:
         assert first.file is not second.file
 
 
-def test_a_moment_tells_codings_apart(folder: pathlib.Path) -> None:
+def test_a_tick_distinguishes_codings(folder: pathlib.Path) -> None:
     (folder / "hello.txt.gz").write_bytes(gzip.compress(b"Hello, socket.\n"))
     tick = Tick(DocumentRoot(folder), LATER, 0.0)
 
@@ -274,7 +274,7 @@ def test_a_moment_tells_codings_apart(folder: pathlib.Path) -> None:
     assert [each.coding for each in found if isinstance(each, Representation)] == ["gzip", None, None, "gzip"]
 
 
-def test_a_folder_is_looked_at_once_in_a_moment_and_again_in_the_next(folder: pathlib.Path) -> None:
+def test_a_folder_is_looked_up_once_in_each_tick(folder: pathlib.Path) -> None:
     """The look shows whether a symlink leads there: its cached files are sent without opening them."""
     served = DocumentRoot(folder)
     paths = [b"/sub/a.txt", b"/sub/b.txt"]

@@ -329,7 +329,7 @@ def test_a_file_is_open_no_longer_than_its_response(
     assert open_descriptors() == before
 
 
-def test_a_kept_file_has_its_response_ready(root: DocumentRoot) -> None:
+def test_a_cached_file_has_its_response_ready(root: DocumentRoot) -> None:
     request = parse_head(get("/alphabet.txt"), 100)
     assert respond(request, Tick(root, NOW, 0.0)) is respond(request, Tick(root, NOW, 0.0))
 

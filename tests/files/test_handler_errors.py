@@ -55,7 +55,7 @@ def test_a_browser_is_shown_the_page_of_the_folder(root: DocumentRoot, folder: p
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/plain", "application/json"])
-def test_a_program_is_told_in_its_own_form(root: DocumentRoot, folder: pathlib.Path, accept: str) -> None:
+def test_a_program_gets_the_error_in_its_own_format(root: DocumentRoot, folder: pathlib.Path, accept: str) -> None:
     (folder / "404.html").write_bytes(b"<h1>Nothing here.</h1>")
     answer = ask(root, get("/missing", f"Accept: {accept}"))
     assert answer.status == 404
@@ -77,7 +77,7 @@ def test_the_page_of_the_folder_is_for_missing_files_alone(root: DocumentRoot, f
         assert f"<h1>{status} " in answer.text
 
 
-def test_the_page_of_the_folder_is_sent_as_it_is(root: DocumentRoot, folder: pathlib.Path) -> None:
+def test_the_error_page_of_the_folder_is_sent_unchanged(root: DocumentRoot, folder: pathlib.Path) -> None:
     """R111: its coded sibling is sent only if it is requested by name."""
     (folder / "404.html").write_bytes(b"<h1>Nothing here.</h1>")
     (folder / "404.html.gz").write_bytes(gzip.compress(b"<h1>Nothing here.</h1>", mtime=0))
@@ -92,7 +92,7 @@ def test_a_large_page_of_the_folder_is_sent_too(root: DocumentRoot, folder: path
     assert (answer.status, answer.content) == (404, b"x" * 100_000)
 
 
-def test_a_folder_of_that_name_is_no_page(root: DocumentRoot, folder: pathlib.Path) -> None:
+def test_a_folder_named_like_the_error_page_is_ignored(root: DocumentRoot, folder: pathlib.Path) -> None:
     (folder / "404.html").mkdir()
     answer = ask(root, get("/missing", BROWSER))
     assert answer.status == 404

@@ -150,7 +150,7 @@ def test_a_listing_is_a_representation_with_preconditions(root: DocumentRoot) ->
     assert ask(root, get("/", f"If-Unmodified-Since: {EARLIER}")).status == 200
 
 
-def test_two_parts_of_a_date_are_no_date(root: DocumentRoot) -> None:
+def test_two_parts_of_a_date_are_not_a_date(root: DocumentRoot) -> None:
     """R148: RFC 9110 §13.1.3."""
     day, _, rest = MODIFIED.partition(", ")
     assert ask(root, get("/hello.txt", f"If-Modified-Since: {MODIFIED}")).status == 304

@@ -32,7 +32,7 @@ from tests.support.folder import ALPHABET, LONG_AGO
         pytest.param("bytes=3-5,99999999-", slice(3, 6), id="R135: one that can be satisfied is one"),
     ],
 )
-def test_a_range_is_sent_as_it_is(root: DocumentRoot, path: str, asked: str, selected: slice) -> None:
+def test_a_range_is_sent_unchanged(root: DocumentRoot, path: str, asked: str, selected: slice) -> None:
     """R127, R128, R129, RFC 9110 §15.3.7.1."""
     whole = ask(root, get(path))
     answer = ask(root, get(path, f"Range: {asked}"))
@@ -105,7 +105,7 @@ def test_several_ranges_are_sent_in_parts(root: DocumentRoot, path: str, asked: 
     )
 
 
-def test_no_boundary_can_be_foretold(root: DocumentRoot) -> None:
+def test_the_boundary_is_unpredictable(root: DocumentRoot) -> None:
     answers = [ask(root, get("/alphabet.txt", "Range: bytes=0-0,-1")) for _ in range(20)]
     assert len({answer.field("Content-Type") for answer in answers}) == 20
 
@@ -215,7 +215,7 @@ def test_a_file_that_may_still_change_is_not_spliced(root: DocumentRoot, folder:
     assert ask(root, get("/large.bin", f"If-Match: {etag}"), now).status == 412
 
 
-def test_a_date_of_the_last_second_is_no_strong_validator(root: DocumentRoot, folder: pathlib.Path) -> None:
+def test_a_date_of_the_last_second_is_not_a_strong_validator(root: DocumentRoot, folder: pathlib.Path) -> None:
     """R137, RFC 9110 §8.8.2.2."""
     octets = get("/alphabet.txt", "Range: bytes=0-1", f"If-Range: {MODIFIED}")
     assert ask(root, octets, LONG_AGO + 0.5).status == 200

@@ -197,7 +197,7 @@ def test_a_length_is_shown_for_a_person(length: int, shown: str) -> None:
     assert page_of(file("x", length)).texts["td"][1] == shown
 
 
-def test_the_exact_length_is_told_on_demand() -> None:
+def test_the_exact_length_is_shown_on_demand() -> None:
     octets = listing_of(Directory(ROOT, [file("x", 123_456)]))
     assert b'<span title="123,456 bytes">121 KiB</span>' in octets
 
@@ -367,7 +367,7 @@ def test_a_filtered_listing_says_so() -> None:
     assert listing_of(Directory(ROOT, entries), b"filter=z", "text/plain") == b"No name matches the filter.\n"
 
 
-def test_a_name_that_is_no_utf8_can_be_filtered() -> None:
+def test_a_name_that_is_not_utf8_can_be_filtered() -> None:
     assert [href for href, _ in page_of(file("a\udcff"), file("b"), query=b"filter=%FF").entries] == ["a%FF"]
 
 

@@ -48,7 +48,7 @@ def test_one_listing_alone_may_hold_any_number() -> None:
     allotment(budget, "b", BATCH)
 
 
-def test_a_single_long_listing_takes_no_budget_of_others() -> None:
+def test_a_single_long_listing_leaves_the_budget_of_others() -> None:
     budget = ListingBudget(4 * BATCH)
     allotment(budget, "a", 100 * BATCH)
     assert not is_refused(budget, "b", 2 * BATCH)

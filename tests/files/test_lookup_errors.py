@@ -48,7 +48,7 @@ class TestPermissions:
             found = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/hello.txt", None)
         assert found == Refusal(Status.FORBIDDEN, "the server has no permission to read the file", "RFC 9110 §15.5.4")
 
-    def test_a_kept_file_that_may_no_longer_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
+    def test_a_cached_file_that_becomes_unreadable_is_forbidden(self, reachable: pathlib.Path) -> None:
         served = DocumentRoot(reachable)
         with without_privileges():
             assert read(served, b"/hello.txt") == b"Hello"
@@ -141,7 +141,7 @@ def test_without_a_descriptor_a_sibling_is_not_passed_over(folder: pathlib.Path)
 
 
 @needs_posix
-def test_a_kept_file_takes_no_descriptor(folder: pathlib.Path) -> None:
+def test_a_cached_file_needs_no_descriptor(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     kept = represent(served, b"/hello.txt")
     with descriptors_left(0):

@@ -131,7 +131,7 @@ def test_names_that_start_with_a_full_stop_are_hidden(path: bytes, is_hidden: bo
     assert name.is_hidden is is_hidden
 
 
-def test_hidden_names_are_told_by_their_place() -> None:
+def test_a_name_with_a_full_stop_is_hidden_but_for_well_known_at_the_top() -> None:
     assert is_hidden_name(".a", is_top=True)
     assert is_hidden_name(".well-known", is_top=False)
     assert not is_hidden_name(".well-known", is_top=True)
@@ -328,13 +328,13 @@ WINDOWS_TRAPS += [
 
 
 @each_row("name", WINDOWS_TRAPS)
-def test_a_name_that_windows_would_take_for_another_is_a_trap(name: str) -> None:
+def test_a_name_that_windows_reads_as_another_is_reserved(name: str) -> None:
     """R145."""
     assert is_reserved_on_windows(name)
 
 
 @each_row("name", ["console", "a", "a.txt", "com", "com10", "nullify.txt", "aux-1", "ü", ".git", "a b"])
-def test_an_ordinary_name_is_no_trap(name: str) -> None:
+def test_an_ordinary_name_is_not_reserved(name: str) -> None:
     assert not is_reserved_on_windows(name)
 
 

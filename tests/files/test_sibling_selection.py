@@ -81,7 +81,7 @@ def test_a_sibling_older_than_its_file_is_not_used(seconds: int, coding: str | N
     assert represent(folder, b"/hello.txt", b"gzip").coding == coding
 
 
-def test_a_kept_sibling_is_not_used_once_its_file_changes(with_siblings: pathlib.Path) -> None:
+def test_a_cached_sibling_is_not_used_once_its_file_changes(with_siblings: pathlib.Path) -> None:
     served = DocumentRoot(with_siblings)
     assert read(served, b"/hello.txt", b"gzip") == gzipped(HELLO)
     make(with_siblings / "hello.txt", b"changed", modified=LONG_AGO + 100)
@@ -110,7 +110,7 @@ def test_a_large_sibling_is_opened(folder: pathlib.Path) -> None:
         assert found.media_type == "application/octet-stream"
 
 
-def test_a_folder_is_no_sibling(folder: pathlib.Path) -> None:
+def test_a_folder_is_not_used_as_a_sibling(folder: pathlib.Path) -> None:
     (folder / "hello.txt.gz").mkdir()
     assert represent(folder, b"/hello.txt", b"gzip").coding is None
 
@@ -199,7 +199,7 @@ def test_a_sibling_that_changes_once_it_is_proved_is_not_used(folder: pathlib.Pa
     assert represent(served, b"/hello.txt", b"gzip").octets == HELLO
 
 
-def test_a_file_replaced_by_an_older_one_is_not_represented_by_its_kept_sibling(with_siblings: pathlib.Path) -> None:
+def test_a_file_replaced_by_an_older_one_is_not_represented_by_its_cached_sibling(with_siblings: pathlib.Path) -> None:
     served = DocumentRoot(with_siblings)
     assert represent(served, b"/hello.txt", b"gzip").coding == "gzip"
     make(with_siblings / "new", b"HELLO, SOCKET.\n", modified=LONG_AGO - 100).replace(with_siblings / "hello.txt")

@@ -50,7 +50,7 @@ def test_a_file_in_its_coding_is_proved(coding: str, original: Original) -> None
         pytest.param(zlib.compress(CONTENT), id="zlib"),
     ],
 )
-def test_a_file_in_another_format_is_no_sibling(coding: str, octets: bytes, original: Original) -> None:
+def test_a_file_in_another_format_is_not_a_sibling(coding: str, octets: bytes, original: Original) -> None:
     assert not proved(coding, octets, original)
 
 
@@ -73,7 +73,7 @@ def test_brotli_with_a_tail_of_zeros_is_not_proved() -> None:
 
 
 @each_row("coding", ["gzip", "zstd"])
-def test_octets_behind_the_end_prove_it_foreign(coding: str) -> None:
+def test_octets_after_the_end_disprove_a_sibling(coding: str) -> None:
     octets = FORMS[CODINGS[coding]](CONTENT)
     assert not proved(coding, octets + b"x", SMALL)
     assert not proved(coding, octets + octets, SMALL)
@@ -116,7 +116,7 @@ def test_gzip_that_is_much_longer_than_its_file_is_not_read() -> None:
 
 
 @each_row("left", range(20))
-def test_gzip_that_is_cut_while_it_is_read_is_not_proved(left: int) -> None:
+def test_gzip_that_is_truncated_while_it_is_read_is_not_proved(left: int) -> None:
     octets = gzipped(CONTENT)
     cut = octets[:left]
     assert not is_proved("gzip", lambda offset, length: cut[offset : offset + length], len(octets), LARGE)

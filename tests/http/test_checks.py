@@ -36,7 +36,7 @@ def test_a_time_is_one() -> None:
         check_seconds("grace", value)
 
 
-def test_kinds_and_numbers_are_told_apart() -> None:
+def test_types_and_numbers_are_distinguished() -> None:
     check_kind("a", 1, int, "a number")
     check_kind("a", True, bool, "a bool")
     check_callable("log", print)
@@ -101,7 +101,7 @@ def test_a_request_names_its_wrong_argument(method: Any, url: Any, more: dict[st
         client.request(method, url, **more)
 
 
-def test_a_mapping_is_taken_for_fields_and_a_bytearray_for_content() -> None:
+def test_fields_may_be_a_mapping_and_content_a_bytearray() -> None:
     seen: list[bytes] = []
     with playing(answering(ok(b""), seen=seen)) as url, httpsock.Client() as client:
         client.request("PUT", url, fields={"A": "b"}, content=bytearray(b""))
@@ -184,7 +184,7 @@ def test_a_server_names_its_wrong_argument(arguments: dict[str, Any], reason: st
         httpsock.Server(**{"port": 0, **arguments})
 
 
-def test_one_address_and_a_mapping_are_taken(tmp_path: pathlib.Path) -> None:
+def test_hosts_may_be_one_address_and_fields_a_mapping(tmp_path: pathlib.Path) -> None:
     with httpsock.Server(tmp_path, hosts="127.0.0.1", port=0, fields={"A": "b"}) as server, httpsock.Client() as client:
         assert client.get(server.url).field("a") == "b"
 
@@ -208,7 +208,7 @@ def test_a_server_serves_once(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("grace", [float("inf"), float("nan"), -1, "5", None, True])
-def test_a_grace_that_is_no_time_is_told(tmp_path: pathlib.Path, grace: Any) -> None:
+def test_an_invalid_grace_is_refused(tmp_path: pathlib.Path, grace: Any) -> None:
     with httpsock.Server(tmp_path, port=0) as server:
         with pytest.raises((TypeError, ValueError), match=r"^grace_seconds must be "):
             server.stop(grace)

@@ -216,7 +216,7 @@ def test_trailers_obey_field_syntax(cut: Cut, trailers: bytes, reason: str, sect
 
 
 @however_cut
-def test_trailers_are_kept_apart_in_the_order_received(cut: Cut) -> None:
+def test_trailers_are_kept_separately_in_the_order_received(cut: Cut) -> None:
     for pieces in cut(b"1\r\n!\r\n0\r\nDigest: abc\r\nX:\ty \r\n\r\n"):
         decoder = ChunkedDecoder(LIMITS)
         assert decode(decoder, pieces).content == b"!"

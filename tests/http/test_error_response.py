@@ -35,7 +35,7 @@ def content_of(response: Response) -> bytes:
 
 
 @each_row("accept", [None, b"*/*", b"image/png", b"text/plain"])
-def test_curl_is_told_in_one_line_of_text(accept: bytes | None) -> None:
+def test_curl_gets_one_line_of_text(accept: bytes | None) -> None:
     """R113."""
     response = explain(REFUSAL, accept)
     assert content_of(response).decode() == '400 Bad Request: field line 3 has "<b>&" in it (RFC 9112 §5.1)\n'
@@ -85,7 +85,7 @@ def test_a_page_loads_no_file_and_runs_no_script() -> None:
     assert "href=" not in page
 
 
-def test_a_program_is_told_in_json() -> None:
+def test_a_program_gets_json() -> None:
     response = explain(REFUSAL, b"application/json")
     assert ("Content-Type", "application/json; charset=utf-8") in response.fields
     assert json.loads(content_of(response)) == {
@@ -97,7 +97,7 @@ def test_a_program_is_told_in_json() -> None:
 
 
 @each_row("accept", [None, b"text/html", b"application/json"])
-def test_an_explanation_is_not_to_be_kept_and_varies_with_accept(accept: bytes | None) -> None:
+def test_an_error_response_is_not_cached_and_varies_with_accept(accept: bytes | None) -> None:
     """R111."""
     response = explain(REFUSAL, accept, (("Allow", "GET"),))
     assert response.status is Status.BAD_REQUEST

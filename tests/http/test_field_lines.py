@@ -36,7 +36,7 @@ from tests.support.rows import each_row
         pytest.param(b"Content_Length: 5", b"content_length", b"5", id="R042: names are not normalised"),
     ],
 )
-def test_a_field_line_is_taken_apart(cut: Cut, line: bytes, name: bytes, value: bytes) -> None:
+def test_a_field_line_is_parsed(cut: Cut, line: bytes, name: bytes, value: bytes) -> None:
     request = request_of(cut, get_root(line))
     assert request.field_lines == (*HOST, (name, value))
     assert request.fields == {b"host": b"a"}

@@ -125,7 +125,7 @@ def test_a_transfer_coding_other_than_chunked_at_the_end_has_no_end(value: bytes
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")
 
 
-def test_no_more_codings_are_looked_at_than_a_request_may_have() -> None:
+def test_the_number_of_transfer_codings_is_limited() -> None:
     with pytest.raises(FramingError) as raised:
         parse_content_length({b"transfer-encoding": b"a," * 15_000 + b"chunked"}, 1)
     assert raised.value.reason.endswith("has more than 16 codings")

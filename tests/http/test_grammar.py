@@ -212,7 +212,7 @@ def test_ipv6_addresses_are_judged_as_the_standard_library_judges_them(text: str
 
 @bounded
 @given(st.ip_addresses(v=6))
-def test_every_ipv6_address_is_a_host_however_it_is_written(address: ipaddress.IPv6Address) -> None:
+def test_every_spelling_of_an_ipv6_address_is_a_host(address: ipaddress.IPv6Address) -> None:
     assert host_takes_ipv6(str(address))
     assert host_takes_ipv6(address.exploded)
     assert host_takes_ipv6(str(address).upper())
@@ -235,7 +235,7 @@ def test_every_ipv6_address_is_a_host_however_it_is_written(address: ipaddress.I
         pytest.param(b"[V1.x]", id="R033: its v in upper case, as literals of ABNF ignore case"),
     ],
 )
-def test_a_host_is_taken(octets: bytes) -> None:
+def test_a_valid_host_matches(octets: bytes) -> None:
     assert takes_host(octets)
 
 
@@ -291,7 +291,7 @@ def test_an_invalid_host_is_refused(octets: bytes) -> None:
         pytest.param(b'5 ;\ta = "" ;b\t=\tc\r\n', b"5", b' ;\ta = "" ;b\t=\tc', id="R069: bad whitespace"),
     ],
 )
-def test_a_chunk_line_is_taken_apart(octets: bytes, size: bytes, extensions: bytes) -> None:
+def test_a_chunk_line_is_parsed(octets: bytes, size: bytes, extensions: bytes) -> None:
     match = grammar.chunk_line().fullmatch(octets)
     assert match
     assert (match["size"], match["extensions"]) == (size, extensions)
@@ -339,7 +339,7 @@ def test_a_malformed_list_of_entity_tags_is_recognised(octets: bytes, expected: 
 
 
 @each_row("octets", [b"0", b"0.", b"0.5", b"0.123", b"1", b"1.", b"1.000"])
-def test_a_weight_is_taken(octets: bytes) -> None:
+def test_a_valid_weight_is_parsed(octets: bytes) -> None:
     """RFC 9110 §12.4.2."""
     assert takes(grammar.qvalue, octets)
 
@@ -480,7 +480,7 @@ def test_no_octets_make_the_date_parser_fail(octets: bytes, now: int) -> None:
 
 @bounded
 @given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(0, 9999))
-def test_any_digits_give_the_date_of_the_calendar_or_none(
+def test_digits_give_a_date_only_if_the_calendar_has_it(
     day: int, hour: int, minute: int, second: int, year: int
 ) -> None:
     text = f"Mon, {day:02} Feb {year:04} {hour:02}:{minute:02}:{second:02} GMT"

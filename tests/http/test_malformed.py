@@ -89,7 +89,7 @@ def assert_refused(answer: Answer, row: Row) -> None:
 
 
 @each_malformed
-def test_a_malformed_request_is_refused_at_once_and_the_connection_ends(server: Server, row: Row) -> None:
+def test_a_malformed_request_is_refused_immediately_and_the_connection_ends(server: Server, row: Row) -> None:
     assert_refused(only_answer(server.port, row.octets), row)
 
 

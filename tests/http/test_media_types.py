@@ -107,7 +107,7 @@ def packets(period: int, lead: int, count: int) -> bytes:
         pytest.param(packets(188, 0, 2)[:300] + bytes(700), "application/octet-stream", id="packets that don't go on"),
     ],
 )
-def test_typescript_and_mpeg_streams_are_told_apart(suffix: str, octets: bytes, expected: str) -> None:
+def test_typescript_and_mpeg_streams_are_distinguished(suffix: str, octets: bytes, expected: str) -> None:
     assert content_type_of(f"a.{suffix}", octets, is_whole=True) == expected
 
 
@@ -121,7 +121,7 @@ def test_typescript_and_mpeg_streams_are_told_apart(suffix: str, octets: bytes, 
         pytest.param("tls.key", BINARY, "application/octet-stream", id="neither"),
     ],
 )
-def test_names_that_two_formats_share_are_told_apart(name: str, octets: bytes, expected: str) -> None:
+def test_formats_that_share_a_suffix_are_distinguished(name: str, octets: bytes, expected: str) -> None:
     assert content_type_of(name, octets, is_whole=True) == expected
 
 

@@ -51,7 +51,7 @@ def test_a_response_that_can_have_no_content_says_no_length(status: Status) -> N
 
 
 @each_row("status", [s for s in Status if s not in (Status.NO_CONTENT, Status.NOT_MODIFIED)])
-def test_any_other_response_says_its_length_even_if_it_is_zero(status: Status) -> None:
+def test_any_other_response_has_a_content_length_even_if_it_is_zero(status: Status) -> None:
     """R114, RFC 9112 §6.3."""
     assert Response(status, ()).field_lines == b"Content-Length: 0\r\n\r\n"
 

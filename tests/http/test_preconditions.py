@@ -163,7 +163,7 @@ def test_the_fields_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool |
     assert evaluate(request(*reversed(field_lines), method=method), STRONG, NOW) is expected
 
 
-def test_an_invalid_if_none_match_still_puts_if_modified_since_aside() -> None:
+def test_an_invalid_if_none_match_still_overrides_if_modified_since() -> None:
     """R118."""
     asked = request("If-None-Match: broken", f"If-Modified-Since: {MODIFIED_DATE}")
     assert evaluate(asked, STRONG, NOW) is Verdict.PROCEED

@@ -32,7 +32,7 @@ def test_a_version_is_understood(cut: Cut, version: str, minor_version: int) -> 
 @however_cut
 @each_row("version", ["0.9", "0.0", "2.0", "3.0", "9.9"])
 @each_row("field_lines", [(), (b"no field line",)])
-def test_another_major_version_is_not_spoken(cut: Cut, version: str, field_lines: tuple[bytes, ...]) -> None:
+def test_another_major_version_is_not_supported(cut: Cut, version: str, field_lines: tuple[bytes, ...]) -> None:
     """R013: RFC 9110 §15.6.6."""
     reason = f"HTTP/{version} is not supported; use HTTP/1.1"
     expected = Refusal(Status.VERSION_NOT_SUPPORTED, reason, "RFC 9110 §15.6.6")

@@ -28,7 +28,7 @@ from tests.support.rows import each_row
 
 
 @however_cut
-def test_a_request_is_understood_however_it_is_cut(cut: Cut) -> None:
+def test_a_request_is_parsed_however_it_is_cut(cut: Cut) -> None:
     """R001: RFC 9112 §2.2."""
     octets = b"GET /a%20b?c=d HTTP/1.1\r\nHost: localhost:8000\r\nAccept:  text/html\t\r\nACCEPT:image/png\r\n\r\n"
     request = request_of(cut, octets)
@@ -105,7 +105,7 @@ def test_unparsed_input_can_be_read() -> None:
     assert request_parser.unread == b"GET /b"
 
 
-def test_a_head_is_the_same_kept_or_not() -> None:
+def test_a_memoised_head_equals_a_parsed_one() -> None:
     """R046: the result for a head of usual length is memoised; a longer head is parsed each time."""
     for field_line in (b"b: c", b"b: " + b"c" * 3000, b"b: " + b"c" * 10000):
         head = get_root(field_line)
@@ -192,7 +192,7 @@ def test_a_connection_persists_or_not(cut: Cut, octets: bytes, expected: bool) -
         ),
     ],
 )
-def test_content_is_told_from_the_next_request(
+def test_content_is_separated_from_the_next_request(
     cut: Cut, octets: bytes, content_length: int | None, events: Outcome
 ) -> None:
     request, *rest = outcome_of(cut, octets + get_root())

@@ -53,7 +53,7 @@ _limits = st.sampled_from([LIMITS, SMALL, Limits(field_lines=1), Limits(request_
 
 @bounded
 @given(st.binary(max_size=200) | _traffic, _positions, _limits)
-def test_any_octets_are_taken_or_refused_for_a_reason(octets: bytes, positions: list[int], limits: Limits) -> None:
+def test_any_octets_are_parsed_or_refused_with_a_reason(octets: bytes, positions: list[int], limits: Limits) -> None:
     """R006, R116: nothing but RequestError is ever raised."""
     last = outcome_of_pieces([*cut_at(octets, positions), b""], limits)[-1]
     assert last is Pause.CLOSED or (isinstance(last, Refusal) and last.reason and last.section.startswith("RFC "))

@@ -88,7 +88,7 @@ def ok(*field_lines: bytes, content: bytes = b"", version: bytes = b"1.1") -> by
 # --- the head -------------------------------------------------------------------------------------------------------
 
 
-def test_a_head_is_taken_apart_and_kept_as_received() -> None:
+def test_a_head_is_parsed_and_kept_as_received() -> None:
     octets = b'HTTP/1.1 200 Fine, thanks\r\nETag:"a"\r\nVary: \tAccept \r\nvary: Range\r\nX:\xe9\r\n\r\n'
     head = head_of(octets)
     assert head == ResponseHead(
@@ -115,7 +115,7 @@ def test_a_head_is_taken_apart_and_kept_as_received() -> None:
         pytest.param(b"HTTP/1.1 099 ?", (1, 99, b"?"), id="RFC 9110 §15: a code below the range"),
     ],
 )
-def test_a_status_line_is_taken_apart(status_line: bytes, expected: tuple[int, int, bytes]) -> None:
+def test_a_status_line_is_parsed(status_line: bytes, expected: tuple[int, int, bytes]) -> None:
     head = head_of(status_line + b"\r\n\r\n")
     assert (head.minor_version, head.status, head.phrase) == expected
 
@@ -291,7 +291,7 @@ def test_content_ends_where_the_head_says(octets: bytes, method: str, content: b
     assert more == outcome._replace(can_go_on=False)
 
 
-def test_interim_heads_are_told_apart() -> None:
+def test_interim_heads_are_marked() -> None:
     octets = b"HTTP/1.1 103 Early Hints\r\n\r\n" + ok(b"Content-Length: 0")
     assert [(head.status, head.is_interim) for head in parse([octets])[1]] == [(103, True), (200, False)]
 
@@ -302,7 +302,7 @@ def test_content_without_length_ends_with_the_connection(content: bytes) -> None
     assert both_ways(ok(content=content), ends=True) == Outcome([200], content, is_whole=True)
 
 
-def test_trailers_are_kept_apart() -> None:
+def test_trailers_are_kept_separately() -> None:
     octets = ok(CHUNKED, content=b"1\r\n!\r\n0\r\nDigest: x\r\nETag: \ty \r\n\r\n")
     _, (head,), parser = parse([octets])
     assert parser.trailers == ((b"digest", b"x"), (b"etag", b"y"))

@@ -34,7 +34,7 @@ def refusal_of_target(method: bytes, request_target: bytes) -> Refusal:
         pytest.param(b"/a:b@c!$&'()*+,;=-._~", b"/a:b@c!$&'()*+,;=-._~", None, id="all that a path may hold"),
     ],
 )
-def test_an_origin_form_is_taken_apart(request_target: bytes, path: bytes, query: bytes | None) -> None:
+def test_an_origin_form_is_parsed(request_target: bytes, path: bytes, query: bytes | None) -> None:
     for method in (b"GET", b"HEAD", b"OPTIONS", b"BREW"):
         assert parse_target(method, request_target) == Target(TargetForm.ORIGIN, path, query, is_encoded=True)
 
@@ -125,7 +125,7 @@ def test_octets_that_no_encoding_explains_are_refused(
         pytest.param(b"http://a//b", b"//b", None, id="R020: two slashes in the path"),
     ],
 )
-def test_an_absolute_form_is_taken_apart(request_target: bytes, path: bytes, query: bytes | None) -> None:
+def test_an_absolute_form_is_parsed(request_target: bytes, path: bytes, query: bytes | None) -> None:
     for method in (b"GET", b"BREW"):
         assert parse_target(method, request_target) == Target(TargetForm.ABSOLUTE, path, query, is_encoded=True)
 
@@ -309,7 +309,7 @@ def test_methods_are_case_sensitive_here_too() -> None:
     ],
 )
 @each_row("minor_version", [0, 1])
-def test_a_valid_host_is_taken_in_any_version(value: bytes, minor_version: int) -> None:
+def test_a_valid_host_is_accepted_in_any_version(value: bytes, minor_version: int) -> None:
     check_host(value, minor_version)
 
 
@@ -367,7 +367,7 @@ _fragments = st.lists(
 
 @bounded
 @given(st.sampled_from([b"GET", b"OPTIONS", b"CONNECT"]), st.one_of(_visible, _fragments))
-def test_any_target_is_taken_apart_or_refused_for_a_reason(method: bytes, request_target: bytes) -> None:
+def test_any_target_is_parsed_or_refused_with_a_reason(method: bytes, request_target: bytes) -> None:
     try:
         target = parse_target(method, request_target)
     except RequestError as error:

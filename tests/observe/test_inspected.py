@@ -37,7 +37,7 @@ def ask(server: httpsock.Server, path: str, *field_lines: str, method: str = "GE
 # --- The page -------------------------------------------------------------------------------------------------------
 
 
-def test_the_page_is_there_when_it_is_asked_for(folder: pathlib.Path, server: httpsock.Server) -> None:
+def test_the_inspector_serves_its_page(folder: pathlib.Path, server: httpsock.Server) -> None:
     with inspected(folder) as ours:
         for method in ("GET", "HEAD"):
             answer = ask(ours, "/.httpsock/", method=method)
@@ -68,7 +68,7 @@ def test_other_clients_see_no_sign_of_the_inspector(folder: pathlib.Path, path: 
         pytest.param(["Accept: text/html", "Via: 1.1 proxy"], None, id="behind a proxy"),
     ],
 )
-def test_a_page_is_told_that_the_server_is_inspected(
+def test_a_page_learns_that_the_server_is_inspected(
     folder: pathlib.Path, lines: list[str], expected: str | None
 ) -> None:
     (folder / "page.html").write_text("<title>page</title>")
@@ -93,7 +93,7 @@ def test_a_folder_of_that_name_is_hidden_only_from_inspecting_clients(folder: pa
 WAITING_FOR_THE_END = [("EAGAIN", None), (None, "the peer's end")]
 
 
-def test_a_request_is_told_call_by_call(folder: pathlib.Path) -> None:
+def test_the_stream_has_each_call_of_a_request(folder: pathlib.Path) -> None:
     with inspected(folder) as server, Watching(server.port) as watching:
         ask(server, "/hello.txt", "Authorization: Basic dXNlcjpzZWNyZXQ=")
         events = [event for event in watching.events_until("close") if event["connection"] == 2]
@@ -144,7 +144,7 @@ def test_a_late_reader_sees_the_past_and_a_returning_one_the_missed_events(folde
     assert "/hello.txt" not in targets
 
 
-def test_the_page_and_its_stream_are_not_told(folder: pathlib.Path) -> None:
+def test_the_stream_leaves_out_the_inspector_itself(folder: pathlib.Path) -> None:
     with inspected(folder) as server, Watching(server.port) as watching:
         ask(server, "/.httpsock/")
         with Watching(server.port) as other:
@@ -159,7 +159,7 @@ def test_the_page_and_its_stream_are_not_told(folder: pathlib.Path) -> None:
     assert counters["received"] == len(get("/hello.txt", CLOSE))
 
 
-def test_one_connection_may_carry_the_page_and_then_a_request_that_is_told(folder: pathlib.Path) -> None:
+def test_one_connection_may_carry_the_page_and_then_a_recorded_request(folder: pathlib.Path) -> None:
     with inspected(folder) as server, Watching(server.port) as watching:
         talk(server.port, get("/.httpsock/") + get("/hello.txt", CLOSE))
         events = watching.events_until("close")
@@ -186,7 +186,7 @@ def test_a_reader_that_leaves_is_forgotten(folder: pathlib.Path) -> None:
         assert watching.counters_until(lambda counters: len(counters["streams"]) == 1)["streams"] == [1]
 
 
-def test_a_reader_that_asks_for_more_is_let_go(folder: pathlib.Path) -> None:
+def test_a_reader_that_sends_another_request_is_closed(folder: pathlib.Path) -> None:
     with inspected(folder) as server, Watching(server.port) as watching:
         watching.client.sendall(get("/hello.txt"))
         with pytest.raises((AssertionError, ConnectionError)):
@@ -209,7 +209,7 @@ def test_a_stalled_reader_delays_no_client_and_loses_the_excess_events(folder: p
     assert len(recorder._events) <= 50
 
 
-def test_a_reader_that_never_reads_is_given_up(folder: pathlib.Path) -> None:
+def test_a_reader_that_never_reads_is_dropped(folder: pathlib.Path) -> None:
     (folder / ("x" * 200)).write_text("")
     with inspected(folder, timeouts=Timeouts(slow=0.1)) as server, connect(server.port, buffer_octets=8192) as client:
         client.sendall(get(EVENTS))
@@ -248,7 +248,7 @@ def test_while_a_download_waits_the_kernel_is_asked_again_and_again(folder: path
         assert waits == [], "the conversation itself waits on undisturbed"
 
 
-def test_a_download_that_stalls_is_given_up_as_without_an_inspector(folder: pathlib.Path, film: str) -> None:
+def test_a_stalled_download_times_out_with_an_inspector_too(folder: pathlib.Path, film: str) -> None:
     with (
         inspected(folder, timeouts=Timeouts(slow=0.3)) as server,
         Watching(server.port) as watching,
@@ -303,7 +303,7 @@ def test_another_machine_is_answered_as_if_there_were_no_inspector(conversing: A
     assert client.recv(65536).startswith(b"HTTP/1.1 404 Not Found\r\n")
 
 
-def test_a_stream_that_gathers_events_may_be_given_up_to_make_room(conversing: Any) -> None:
+def test_an_idle_stream_may_be_evicted(conversing: Any) -> None:
     connection, client, _ = conversing()
     start_stream(connection, client)
     assert connection.is_idle
@@ -325,7 +325,7 @@ def test_an_idle_server_sends_no_event(conversing: Any) -> None:
         client.recv(1)
 
 
-def test_a_stream_is_cut_short_where_it_waits(conversing: Any) -> None:
+def test_a_stream_is_cancelled_where_it_waits(conversing: Any) -> None:
     connection, client, _ = conversing()
     start_stream(connection, client)
     connection.coroutine.close()
@@ -333,7 +333,7 @@ def test_a_stream_is_cut_short_where_it_waits(conversing: Any) -> None:
     assert not connection.emit.is_silent
 
 
-def test_a_stream_that_is_awakened_since_the_server_stops_ends_at_once(conversing: Any) -> None:
+def test_a_stream_ends_immediately_when_the_server_stops(conversing: Any) -> None:
     connection, client, settings = conversing()
     start_stream(connection, client)
     settings.is_stopping = True
@@ -342,7 +342,7 @@ def test_a_stream_that_is_awakened_since_the_server_stops_ends_at_once(conversin
     assert client.recv(65536).endswith(b"\r\n0\r\n\r\n")
 
 
-def test_a_head_that_there_is_no_room_for_comes_before_the_events(conversing: Any) -> None:
+def test_a_head_that_does_not_fit_is_sent_before_the_events(conversing: Any) -> None:
     connection, client, _ = conversing()
     # The kernel's buffer is full.
     with contextlib.suppress(BlockingIOError):
@@ -373,7 +373,7 @@ def test_the_program_says_where_to_look(serving: Start) -> None:
     assert '"GET /.httpsock/ HTTP/1.1" 200' in error, "the log goes on"
 
 
-def test_it_goes_with_the_trace(serving: Start) -> None:
+def test_the_inspector_works_beside_the_trace(serving: Start) -> None:
     program = serving("--inspect", "--trace", "--bind", "127.0.0.1")
     with Watching(program.port) as watching:
         program.ask("/hello.txt")
@@ -395,13 +395,13 @@ def test_it_goes_with_the_trace(serving: Start) -> None:
         (["--bind", "::"], "--inspect is for this machine alone"),
     ],
 )
-def test_options_that_exclude_it_are_refused(start: Start, arguments: list[str], reason: str) -> None:
+def test_options_that_exclude_the_inspector_are_refused(start: Start, arguments: list[str], reason: str) -> None:
     code, out, error = start("--inspect", *arguments).end()
     assert (code, out) == (2, "")
     assert reason in error
 
 
-def test_it_is_never_on_when_it_is_not_asked_for(serving: Start) -> None:
+def test_the_inspector_is_off_by_default(serving: Start) -> None:
     program = serving("--hidden", "--bind", "127.0.0.1")
     assert program.ask("/.httpsock/").status == 404
     assert program.ask(EVENTS).status == 404

@@ -60,14 +60,14 @@ def test_how_the_server_came_to_listen_is_never_forgotten() -> None:
     assert again == [], "who comes again has seen it"
 
 
-def test_events_of_the_server_itself_are_recorded_at_once() -> None:
+def test_events_of_the_server_itself_are_recorded_immediately() -> None:
     recorder = Recorder()
     recorder.server("recvfrom", {"octets": 3, "address": "192.0.2.1:1900"}, b"", b"abc")
     recorder.server("parse", {"method": "M-SEARCH", "target": "*"}, b"M-SEARCH * HTTP/1.1\r\n\r\n")
     assert names(recorder) == ["recvfrom", "parse"]
 
 
-def test_a_datagram_goes_on_with_no_other() -> None:
+def test_datagrams_are_not_joined() -> None:
     recorder = Recorder()
     for octets in (b"NOTIFY * HTTP/1.1\r\nCookie: se", b"M-SEARCH * HTTP/1.1\r\n"):
         recorder.server("recvfrom", {"octets": len(octets)}, b"", octets)
@@ -115,7 +115,7 @@ def test_each_batch_is_bounded() -> None:
 # --- What a reader has missed ---------------------------------------------------------------------------------------
 
 
-def test_a_slow_reader_is_told_how_many_events_are_missing() -> None:
+def test_a_slow_reader_learns_how_many_events_it_missed() -> None:
     recorder = Recorder(most_events=3)
     tell_some(recorder, 2)
     feed = EventStream(recorder, b"", 0)
@@ -145,7 +145,7 @@ def test_a_returning_reader_resumes_after_its_last_event(last_event_id: str, exp
     assert [int(message.id.partition("-")[2]) for message in messages if message.id] == expected
 
 
-def test_a_reader_that_returns_too_late_is_told_how_many_events_are_missing() -> None:
+def test_a_reader_that_returns_too_late_learns_how_many_events_it_missed() -> None:
     recorder = Recorder(most_events=2)
     tell_some(recorder, 5)
     lost, *_ = told(recorder, f"{recorder.name}-1".encode())
@@ -265,7 +265,7 @@ def test_credentials_are_masked_however_they_are_cut() -> None:
     assert "Cookie: ***" in messages[-2]["head"]
 
 
-def test_a_trace_is_told_the_same_and_all_but_the_stream(tmp_path: pathlib.Path) -> None:
+def test_a_trace_beside_the_recorder_gets_the_same_events(tmp_path: pathlib.Path) -> None:
     written = []
 
     def note(event: Event) -> str:
@@ -320,7 +320,7 @@ def test_an_event_is_formatted_once_for_all_readers(monkeypatch: pytest.MonkeyPa
     assert len(set(streams)) == 1
 
 
-def test_formatted_events_are_forgotten_with_their_turn() -> None:
+def test_formatted_events_are_dropped_after_their_tick() -> None:
     recorder = Recorder()
     tell_some(recorder, 3 * _BATCH)
     feed = EventStream(recorder, b"", 0)

@@ -104,7 +104,7 @@ def test_only_get_and_head_are_for_the_inspector(path: str, method: str) -> None
     assert ("Allow", "GET, HEAD") in response.fields
 
 
-def test_without_its_slash_it_is_redirected() -> None:
+def test_the_path_of_the_inspector_without_its_slash_is_redirected() -> None:
     response = respond(request(target="/.httpsock"))
     assert (response.status, response.fields[0]) == (301, ("Location", "/.httpsock/"))
 
@@ -154,7 +154,7 @@ def test_the_browser_runs_only_the_script_of_the_page() -> None:
     assert response.content == (PAGE.encode(),)
 
 
-def test_the_page_loads_no_file_and_takes_no_markup_from_clients() -> None:
+def test_the_page_loads_no_file_and_inserts_no_markup() -> None:
     assert set(re.findall(r"\bhttps?://[^\s'\"`]+", PAGE)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(
         r"\bsrc=|@import|url\((?!#)|innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", PAGE

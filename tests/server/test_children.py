@@ -61,7 +61,7 @@ def test_a_parent_asks_to_drain_and_its_end_means_to_stop(ends: tuple[socket.soc
     ends[1].close()
 
 
-def test_a_parent_that_is_gone_before_it_read_anything_means_to_stop(
+def test_a_child_stops_when_its_parent_ends_before_reading(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     parent = Parent(ends[1])

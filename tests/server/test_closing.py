@@ -39,7 +39,7 @@ def test_a_head_cut_short_is_refused(dialogue: Dialogue) -> None:
         pytest.param(get("/", "Content-Length: 9") + b"1", id="in the middle of content"),
     ],
 )
-def test_a_client_that_resets_is_let_go(dialogue: Dialogue, request_octets: bytes) -> None:
+def test_a_connection_that_its_client_resets_is_closed(dialogue: Dialogue, request_octets: bytes) -> None:
     """R093. A pair of sockets resets when one is closed with octets that it has not read."""
     dialogue.say(get("/hello.txt"))
     dialogue.say(request_octets)
@@ -50,7 +50,7 @@ def test_a_client_that_resets_is_let_go(dialogue: Dialogue, request_octets: byte
     assert not dialogue.goes_on
 
 
-def test_a_client_that_is_gone_while_it_is_sent_a_file_is_let_go(begin: Begin) -> None:
+def test_a_connection_whose_client_leaves_during_a_download_is_closed(begin: Begin) -> None:
     """R093: the log says how far it came."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))

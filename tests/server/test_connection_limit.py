@@ -180,7 +180,7 @@ def test_out_of_descriptors_all_the_same_the_idle_make_room(limited: Limit) -> N
     assert receive_answer(waiting).content == HELLO
 
 
-def test_out_of_descriptors_it_does_not_turn_in_circles(limited: Limit) -> None:
+def test_without_descriptors_the_event_loop_does_not_spin(limited: Limit) -> None:
     program = limited(64, "-c", GREEDY_PROGRAM)
     program.command(b"take")
     before = processor_seconds(program.process.pid)
@@ -256,9 +256,7 @@ def is_closed_on(port: int) -> bool:
     return talk(port, b"", ends=False) == b""
 
 
-def test_when_there_is_no_room_an_address_with_more_than_its_share_is_closed_on(
-    folder: pathlib.Path, room_for_one: None
-) -> None:
+def test_at_the_connection_limit_a_client_over_its_share_is_closed(folder: pathlib.Path, room_for_one: None) -> None:
     hog, other = "192.0.2.1", "192.0.2.2"
     with working(folder, [hog, hog, other, other]) as (port, _), ExitStack() as stack:
         holding = stack.enter_context(connect(port))
@@ -313,7 +311,7 @@ def test_this_machine_never_has_more_than_its_share(address: str) -> None:
     assert not room.has_client_over_share()
 
 
-def test_a_request_that_has_arrived_is_not_given_up(folder: pathlib.Path) -> None:
+def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path) -> None:
     """The longest idle client may just have sent a request; the server checks before it evicts it."""
     settings = Settings(DocumentRoot(folder))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
@@ -346,9 +344,7 @@ def test_a_connection_without_an_address_is_served(folder: pathlib.Path) -> None
         assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
 
 
-def test_a_poller_that_takes_no_more_costs_one_connection(
-    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_poller_costs_one_connection(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As epoll does beyond max_user_watches."""
     refused: list[int] = []
 

@@ -11,7 +11,7 @@ from tests.support.folder import ALPHABET, HELLO
 
 @pytest.mark.parametrize("expectation", ["100-continue", "100-Continue"])
 @pytest.mark.parametrize(("method", "status"), [("POST", 405), ("PUT", 405), ("GET", 200)], ids=str)
-def test_a_client_that_expects_100_gets_the_final_response_at_once(
+def test_a_client_that_expects_100_gets_the_final_response_immediately(
     dialogue: Dialogue, expectation: str, method: str, status: int
 ) -> None:
     """R075, R076, R078: the server does not wait for the content; since it may come or not, the connection closes."""
@@ -24,7 +24,7 @@ def test_a_client_that_expects_100_gets_the_final_response_at_once(
     assert_is_over(dialogue)
 
 
-def test_a_client_that_expects_100_for_chunks_gets_the_final_response_at_once(dialogue: Dialogue) -> None:
+def test_a_client_that_expects_100_for_chunks_gets_the_final_response_immediately(dialogue: Dialogue) -> None:
     """R075."""
     dialogue.say(get("/hello.txt", "Expect: 100-continue", "Transfer-Encoding: chunked", method="PUT"))
 

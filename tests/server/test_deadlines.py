@@ -79,7 +79,7 @@ def test_a_head_that_begins_behind_another_request_has_the_same_time(dialogue: D
     assert LATE_HEAD in answer.text
 
 
-def test_content_that_stalls_is_given_up(dialogue: Dialogue) -> None:
+def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
     """R094."""
     dialogue.say(get("/hello.txt", "Content-Length: 9"))
     dialogue.pass_time(TIMEOUTS.stall - 1)
@@ -95,7 +95,7 @@ def test_content_that_stalls_is_given_up(dialogue: Dialogue) -> None:
     assert [exchange.request_line for exchange in dialogue.exchanges] == [b"GET /hello.txt HTTP/1.1"]
 
 
-def test_content_that_drips_is_given_up(dialogue: Dialogue) -> None:
+def test_content_that_drips_times_out(dialogue: Dialogue) -> None:
     """R094: all of the content has one deadline, however often some of it comes."""
     dialogue.say(get("/hello.txt", "Transfer-Encoding: chunked") + b"9\r\n")
     for _ in range(5):
@@ -116,7 +116,7 @@ def test_content_that_drips_is_given_up(dialogue: Dialogue) -> None:
         pytest.param(get("/hello.txt", "Content-Length: 9"), id="content"),
     ],
 )
-def test_a_client_that_is_too_late_has_the_time_to_read_that_it_is(dialogue: Dialogue, octets: bytes) -> None:
+def test_a_client_that_timed_out_has_time_to_read_the_408(dialogue: Dialogue, octets: bytes) -> None:
     """R091: the clock has gone on while nothing came; the lingering close starts from now."""
     dialogue.say(octets)
     dialogue.pass_time(dialogue.seconds_left)

@@ -119,7 +119,7 @@ def test_silent_and_unfinished_clients_delay_no_other_client(employ: Employ) -> 
         assert [answer.content for answer in answers] == [HELLO] * 3
 
 
-def test_clients_that_leave_at_once_are_forgotten(employ: Employ) -> None:
+def test_clients_that_leave_immediately_are_forgotten(employ: Employ) -> None:
     """R093: whether they stay silent or reset."""
     employment = employ()
     for _ in range(5):
@@ -177,7 +177,7 @@ def test_each_client_has_a_deadline_of_its_own(employ: Employ) -> None:
         assert receive_answer(reader).content == bytes(range(256)) * 1024
 
 
-def test_a_reader_that_is_given_up_is_reset(employ: Employ, folder: pathlib.Path) -> None:
+def test_a_dropped_reader_is_reset(employ: Employ, folder: pathlib.Path) -> None:
     """R094: the kernel drops its send buffer immediately."""
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(1 << 30)
@@ -386,7 +386,7 @@ def test_an_exchange_cut_short_at_the_end_is_logged(employ: Employ, folder: path
     assert exchange.sent < exchange.length == 1 << 30
 
 
-def test_a_batch_of_exchanges_may_be_kept_by_the_log(employ: Employ) -> None:
+def test_the_log_may_hold_on_to_a_batch_of_exchanges(employ: Employ) -> None:
     batches: list[Sequence[Exchange]] = []
     employment = employ(log=batches.append)
     talk(employment.port, get("/hello.txt"))
@@ -481,7 +481,7 @@ def test_a_stopped_event_loop_finishes_its_responses(employ: Employ, folder: pat
         assert employment.has_returned()
 
 
-def test_a_worker_that_is_stopped_accepts_no_more(employ: Employ, folder: pathlib.Path) -> None:
+def test_a_stopped_event_loop_accepts_no_connection(employ: Employ, folder: pathlib.Path) -> None:
     """While it finishes its responses, new clients are refused immediately, and may try elsewhere."""
     large = bytes(1 << 26)
     (folder / "larger.bin").write_bytes(large)
@@ -513,7 +513,7 @@ def test_a_response_unfinished_at_the_end_of_the_grace_is_cut(employ: Employ, fo
         assert employment.reports == ["grace period over: 2 responses cut off"]
 
 
-def test_a_worker_may_be_stopped_before_it_runs_and_after_it_has_returned(folder: pathlib.Path) -> None:
+def test_an_event_loop_may_be_stopped_before_it_runs_and_after_it_ends(folder: pathlib.Path) -> None:
     settings = Settings(DocumentRoot(folder))
     settings.is_stopping = True
     reports: list[str] = []

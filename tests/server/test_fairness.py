@@ -72,7 +72,7 @@ def test_a_network_that_has_used_its_share_up_waits_and_the_others_run(peers: Pe
     assert fairness.take_postponed() == []
 
 
-def test_each_turn_has_new_shares(peers: Peers) -> None:
+def test_each_tick_has_new_shares(peers: Peers) -> None:
     clock = Clock()
     fairness = Fairness(clock)
     waiting = peers.of(*[HEAVY] * 7)
@@ -99,7 +99,7 @@ def test_all_addresses_of_an_ipv6_subscriber_have_one_share(peers: Peers) -> Non
     assert run(fairness, clock, connections, costs) == [connections[0], connections[-1]]
 
 
-def test_shares_are_measured_from_a_long_tick_until_all_were_kept_for_a_second(peers: Peers) -> None:
+def test_shares_are_measured_from_a_long_tick_until_a_second_without_one(peers: Peers) -> None:
     clock = Clock()
     fairness = Fairness(clock)
     assert not fairness.has_become_long(clock.now - 0.005)

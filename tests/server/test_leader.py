@@ -180,7 +180,7 @@ def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk
         disk.released.set()
 
 
-def test_one_that_is_kept_and_fails_ends_alone(serve: Callable[..., Server], disk: SlowDisk) -> None:
+def test_a_blocked_connection_that_fails_ends_alone(serve: Callable[..., Server], disk: SlowDisk) -> None:
     reports: list[str] = []
     with serve(report=reports.append) as server, connect(server.port) as slow, connect(server.port) as other:
         slow.sendall(get("/hello.txt?slow"))
@@ -395,7 +395,7 @@ def test_a_thread_that_computes_leads_until_it_waits(folder: pathlib.Path, monke
 @pytest.mark.skipif(
     not hasattr(time, "pthread_getcpuclockid"), reason="no clock tells how long another thread computes"
 )
-def test_the_clock_of_the_leader_goes_on_while_it_computes(folder: pathlib.Path) -> None:
+def test_the_clock_of_the_leader_advances_while_it_computes(folder: pathlib.Path) -> None:
     looked = []
 
     with leader_threads(folder) as (leaders, _):
@@ -418,7 +418,7 @@ def test_a_stopped_clock_reports_no_time(folder: pathlib.Path) -> None:
         assert leaders._used_seconds() == 0.0
 
 
-def test_where_there_is_no_such_clock_a_thread_counts_as_waiting(
+def test_without_a_thread_clock_a_thread_counts_as_waiting(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(time, "pthread_getcpuclockid", raising=False)

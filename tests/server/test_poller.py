@@ -137,7 +137,7 @@ def test_the_end_of_a_peers_stream_is_readable(poller: Poller, pair: Pair) -> No
     assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), READABLE)]
 
 
-def test_all_that_is_ready_is_reported_at_once(poller: Poller) -> None:
+def test_all_ready_sockets_are_reported_together(poller: Poller) -> None:
     first, second = socket.socketpair()
     with first, second:
         for each in (first, second):
@@ -145,7 +145,7 @@ def test_all_that_is_ready_is_reported_at_once(poller: Poller) -> None:
         assert sorted(poller.poll(PATIENCE_SECONDS)) == sorted((each.fileno(), WRITABLE) for each in (first, second))
 
 
-def test_an_unregistered_socket_is_no_longer_watched(poller: Poller, pair: Pair) -> None:
+def test_an_unregistered_socket_is_not_polled(poller: Poller, pair: Pair) -> None:
     ours, peer = pair
     poller.register(ours.fileno(), READABLE)
     peer.sendall(b"G")

@@ -79,7 +79,7 @@ def test_no_socket_takes_the_place_of_a_closed_standard_stream(closed: str) -> N
     assert done.stdout.decode() == f"True {['<' in closed, '2' in closed]}\n"
 
 
-def test_root_is_given_up_with_all_its_groups_and_these_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_groups_of_root_are_dropped_before_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is no longer root can't change its groups."""
     done: list[tuple[object, ...]] = []
     monkeypatch.setattr(os, "initgroups", lambda *given: done.append(("initgroups", *given)))

@@ -65,7 +65,7 @@ sys.exit(main())
 
 
 @pytest.mark.parametrize("arguments", [[], ["--trace"], ["--processes", "1", "--threads", "1"]])
-def test_without_a_thread_it_says_that_it_cannot_serve(start: Start, arguments: list[str]) -> None:
+def test_a_server_that_cannot_start_a_thread_reports_it(start: Start, arguments: list[str]) -> None:
     code, _, said = start("--port", "0", *arguments, command=[sys.executable, "-c", WITH_THREADS.format(0)]).end()
 
     assert code == 1
@@ -73,7 +73,7 @@ def test_without_a_thread_it_says_that_it_cannot_serve(start: Start, arguments: 
     assert "Traceback" not in said
 
 
-def test_with_fewer_threads_than_wanted_it_serves_and_says_so(serving: Start) -> None:
+def test_a_server_with_fewer_threads_than_requested_serves_and_reports_it(serving: Start) -> None:
     # Two that serve, and one that writes the log.
     program = serving(command=[sys.executable, "-c", WITH_THREADS.format(3)])
     with connect(program.port) as client:

@@ -152,7 +152,7 @@ def test_under_load_no_request_fails(serving: Start, processes: str) -> None:
 
 
 @in_each_form
-def test_a_connected_client_is_answered_once_more(serving: Start, folder: pathlib.Path, processes: str) -> None:
+def test_a_connected_client_gets_one_more_response(serving: Start, folder: pathlib.Path, processes: str) -> None:
     film = os.urandom(1024) * (FILM_OCTETS // 1024)
     (folder / "film.bin").write_bytes(film)
     # No client is cut off: a grace of zero has no effect here.
@@ -175,7 +175,7 @@ def test_a_connected_client_is_answered_once_more(serving: Start, folder: pathli
     assert program.stop()[0] == 0
 
 
-def test_the_new_process_is_of_the_code_as_it_is_by_now(serving: Start, replaceable: pathlib.Path) -> None:
+def test_the_new_process_runs_the_current_code(serving: Start, replaceable: pathlib.Path) -> None:
     program = serving("--quiet", env=running(replaceable))
     line(program)
     assert program.ask("/").field("Server") == "httpsock"
@@ -211,7 +211,7 @@ def test_a_new_process_that_ends_before_it_serves_has_no_effect(serving: Start, 
     assert program.stop()[0] == 0
 
 
-def test_where_no_process_can_be_started_it_says_so(serving: Start) -> None:
+def test_a_process_that_cannot_be_started_is_reported(serving: Start) -> None:
     program = serving("--quiet", command=program_with("sys.executable = '/nowhere/python'"))
     line(program)
     for _ in range(3):
@@ -252,7 +252,7 @@ os.posix_spawn = spawn_and
 """
 
 
-def test_a_stop_that_arrives_while_a_process_is_started_reaches_it_too(serving: Start) -> None:
+def test_a_stop_during_the_start_of_a_process_stops_it_too(serving: Start) -> None:
     during = DURING_THE_START.format("os.kill(os.getpid(), signal.SIGTERM); open('started', 'w').write(str(pid))")
     program = serving("--quiet", command=program_with(during))
     line(program)
@@ -341,7 +341,7 @@ def test_a_stray_user_signal_has_no_effect(serving: Start, processes: str) -> No
 
 @on_linux
 @in_each_form
-def test_successors_of_a_replaced_process_accept_no_more(serving: Start, processes: str) -> None:
+def test_later_processes_of_a_replaced_supervisor_accept_no_connection(serving: Start, processes: str) -> None:
     program = serving("--quiet", "--processes", processes)
     line(program)
     replaced = hand_over(program)
@@ -461,7 +461,7 @@ def test_if_the_new_process_ends_the_draining_one_stops(serving: Start, film: st
 
 @on_linux
 @in_each_form
-def test_a_second_signal_ends_all_at_once(serving: Start, film: str, processes: str) -> None:
+def test_a_second_signal_ends_all_processes_immediately(serving: Start, film: str, processes: str) -> None:
     # A process killed while it writes its coverage data writes half of it.
     program = serving("--quiet", "--grace", "3600", "--processes", processes, env=running(PACKAGE))
     line(program)
@@ -496,7 +496,7 @@ def test_a_suspended_process_does_not_delay_the_end(serving: Start) -> None:
 # --- SIGHUP that means something else -------------------------------------------------------------
 
 
-def test_it_ends_with_its_terminal(folder: pathlib.Path) -> None:
+def test_sighup_from_its_terminal_ends_the_program(folder: pathlib.Path) -> None:
     import pty
 
     process, terminal = pty.fork()
@@ -511,7 +511,7 @@ def test_it_ends_with_its_terminal(folder: pathlib.Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
 
 
-def test_it_ends_where_its_terminal_is_gone(serving: Start) -> None:
+def test_sighup_ends_the_program_once_its_terminal_is_gone(serving: Start) -> None:
     """As above, but its coverage data is written for sure."""
     gone = "from httpsock.server import process_loop; process_loop._has_terminal = [False, True].pop"
     program = serving("--quiet", command=program_with(gone))
@@ -520,7 +520,7 @@ def test_it_ends_where_its_terminal_is_gone(serving: Start) -> None:
     assert program.stop(signal.SIGHUP) == (0, "", "")
 
 
-def test_where_it_is_ignored_it_stays_so(serving: Start) -> None:
+def test_an_ignored_sighup_stays_ignored(serving: Start) -> None:
     program = serving("--quiet", command=["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *COMMAND])
     line(program)
     program.process.send_signal(signal.SIGHUP)
@@ -548,7 +548,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 @in_each_form
-def test_it_serves_at_the_socket_that_it_is_given(start: Start, listener: socket.socket, processes: str) -> None:
+def test_the_server_accepts_on_an_inherited_socket(start: Start, listener: socket.socket, processes: str) -> None:
     command = [sys.executable, "-c", GIVEN, str(listener.fileno()), *COMMAND]
     program = start("--quiet", "--processes", processes, command=command, pass_fds=[listener.fileno()])
     program.read_url()

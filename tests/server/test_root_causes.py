@@ -83,7 +83,9 @@ def refused(name: str, octets: bytes, status: int = 400) -> object:
         refused("CVE-2025-58068: a request for a trailer", CHUNKED + b"0\r\nGET /secret HTTP/1.1\r\n\r\n"),
     ],
 )
-def test_it_is_refused_and_a_request_behind_it_is_not_answered(server: Server, octets: bytes, status: int) -> None:
+def test_a_malformed_request_is_refused_and_a_request_behind_it_is_not_answered(
+    server: Server, octets: bytes, status: int
+) -> None:
     """CVE-2024-49768: not even in the same octets."""
     (answer,) = read_answers(talk(server.port, octets + POISON))
 
@@ -107,14 +109,14 @@ def test_content_is_never_the_next_request(server: Server, request_line: bytes, 
     assert first.status != 500
 
 
-def test_a_length_of_more_digits_than_int_takes_is_a_length(server: Server) -> None:
+def test_a_content_length_has_more_digits_than_int_accepts(server: Server) -> None:
     """waitress 3.0.2 dropped the connection, with a traceback."""
     octets = POST + b"Content-Length: " + b"0" * 4300 + b"5\r\n\r\nhello"
     first, second = read_answers(talk(server.port, octets + POISON))
     assert (first.status, second.content) == (405, HELLO)
 
 
-def test_a_trailer_is_no_field_of_a_request(server: Server) -> None:
+def test_a_trailer_is_not_a_header_field(server: Server) -> None:
     """CVE-2025-12642: otherwise its Connection would be obeyed."""
     octets = CHUNKED + b"0\r\nConnection: close\r\nHost: y\r\nContent-Length: 9\r\n\r\n"
     first, second = read_answers(talk(server.port, octets + POISON))
@@ -167,7 +169,7 @@ def test_files_outside_the_root_are_not_revealed(
 
 
 @pytest.mark.parametrize("host", [b"", b"..", b"/"])
-def test_host_is_no_part_of_a_path(server: Server, host: bytes) -> None:
+def test_host_is_not_part_of_the_path(server: Server, host: bytes) -> None:
     """CVE-2018-18778."""
     (answer,) = read_answers(talk(server.port, b"GET /etc/passwd HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"))
     assert answer.status in (400, 404)
@@ -194,7 +196,7 @@ def test_a_redirect_stays_here(server: Server, target: str) -> None:
     assert answer.field("X-Injected") is None
 
 
-def test_a_requested_path_is_no_script_in_a_page(server: Server) -> None:
+def test_a_page_escapes_the_requested_path(server: Server) -> None:
     """CVE-2022-39348, CVE-2024-41810, CVE-2016-10516, CVE-2025-67724."""
     accept = b"Accept: text/html\r\n\r\n"
     for octets in (

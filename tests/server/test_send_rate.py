@@ -9,7 +9,7 @@ def start() -> SendRate:
     return SendRate(500.0, 60.0, now=1000.0, acknowledged=100)
 
 
-def test_a_stalled_reader_has_its_time_and_no_more() -> None:
+def test_a_stalled_reader_is_dropped_at_its_deadline() -> None:
     rate = start()
     assert not rate.is_too_slow(1059.9, 100)
     assert rate.is_too_slow(1060.0, 100)
@@ -27,7 +27,7 @@ def test_no_reader_gains_more_than_the_bound() -> None:
     assert rate.deadline == 1090.0
 
 
-def test_a_crawl_ends_however_long_it_goes_on() -> None:
+def test_a_reader_below_the_least_rate_is_dropped_in_the_end() -> None:
     rate = start()
     seconds = next(second for second in range(1, 1000) if rate.is_too_slow(1000.0 + second, 100 + 250 * second))
     # At half the rate each second costs half a second.

@@ -13,7 +13,7 @@ from tests.support.folder import LARGE
 
 
 @pytest.mark.parametrize("has_sendfile", [True, False], ids=["sendfile", "read and send"])
-def test_a_file_cut_short_while_it_is_sent_breaks_the_connection_off(
+def test_a_file_truncated_while_it_is_sent_ends_the_connection(
     begin: Begin, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, *, has_sendfile: bool
 ) -> None:
     """RFC 9112 §8: fewer octets than promised, and nothing that could be taken for the rest."""
@@ -75,7 +75,7 @@ def test_where_sendfile_is_refused_the_file_is_read_and_sent(
 
 
 @pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile()")
-def test_a_disk_that_fails_is_no_refusal_of_sendfile(dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_error_is_not_taken_for_a_missing_sendfile(dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: int) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 

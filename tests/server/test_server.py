@@ -65,7 +65,7 @@ def first_content(url: str) -> bytes:
 # --- Where it listens -----------------------------------------------------------------------------
 
 
-def test_by_default_it_serves_this_machine_at_all_its_loopback_addresses(folder: pathlib.Path, serve: Serve) -> None:
+def test_by_default_the_server_listens_on_all_loopback_addresses(folder: pathlib.Path, serve: Serve) -> None:
     served = serve(folder)
 
     expected = [f"http://127.0.0.1:{served.port}/", f"http://[::1]:{served.port}/"]
@@ -75,7 +75,7 @@ def test_by_default_it_serves_this_machine_at_all_its_loopback_addresses(folder:
 
 
 @IPV6
-def test_it_can_serve_ipv6_alone(folder: pathlib.Path, serve: Serve) -> None:
+def test_the_server_can_listen_on_ipv6_alone(folder: pathlib.Path, serve: Serve) -> None:
     served = serve(folder, hosts=("::1",))
 
     assert served.urls == [f"http://[::1]:{served.port}/"]
@@ -325,7 +325,7 @@ def test_downloads_not_finished_when_the_grace_ends_are_cut(folder: pathlib.Path
     assert received < 1 << 30
 
 
-def test_serve_returns_when_it_has_been_asked_to_stop(folder: pathlib.Path) -> None:
+def test_serve_returns_after_stop(folder: pathlib.Path) -> None:
     served = Server(folder, port=0)
     serving = threading.Thread(target=served.serve)
     serving.start()
@@ -339,7 +339,7 @@ def test_serve_returns_when_it_has_been_asked_to_stop(folder: pathlib.Path) -> N
         connect(served.port)
 
 
-def test_serve_returns_when_it_was_asked_to_retire_before_it_began(folder: pathlib.Path) -> None:
+def test_serve_returns_if_it_was_drained_before_it_began(folder: pathlib.Path) -> None:
     served = Server(folder, port=0)
     served.drain()
 
@@ -348,7 +348,7 @@ def test_serve_returns_when_it_was_asked_to_retire_before_it_began(folder: pathl
     assert (served.is_stopping, served.is_draining) == (True, True)
 
 
-def test_serve_returns_when_it_was_asked_to_stop_before_it_began(folder: pathlib.Path) -> None:
+def test_serve_returns_if_it_was_stopped_before_it_began(folder: pathlib.Path) -> None:
     """A signal may come at any time."""
     served = Server(folder, port=0)
     serving = threading.Thread(target=served.serve)
@@ -381,7 +381,7 @@ def test_reports_are_dropped_when_standard_error_is_closed(capsys: pytest.Captur
     assert capsys.readouterr() == ("", "")
 
 
-def test_reports_are_dropped_when_there_is_no_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_are_dropped_without_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     """They must not find their way to standard output, which others read."""
     with contextlib.redirect_stderr(None):
         server.print_stderr("out of descriptors")

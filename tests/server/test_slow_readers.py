@@ -15,7 +15,7 @@ from tests.support import get, read_answer, read_answers
 from tests.support.folder import LARGE
 
 
-def test_a_client_that_does_not_read_is_given_up(begin: Begin) -> None:
+def test_a_client_that_does_not_read_is_dropped(begin: Begin) -> None:
     """R094: and the log has the number of octets that the kernel took."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
@@ -49,7 +49,7 @@ def test_a_file_of_any_length_arrives_whole(
     assert [answer.content for answer in dialogue.answers()] == [octets] * 12
 
 
-def test_a_client_that_reads_slowly_gets_it_all(begin: Begin, folder: pathlib.Path) -> None:
+def test_a_client_that_reads_slowly_gets_the_whole_file(begin: Begin, folder: pathlib.Path) -> None:
     """R095: there is no limit on a whole exchange."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue = begin(buffered_octets=4096)
@@ -67,7 +67,7 @@ def test_a_client_that_reads_slowly_gets_it_all(begin: Begin, folder: pathlib.Pa
     assert_goes_on(dialogue)
 
 
-def test_a_client_that_reads_a_little_now_and_then_gets_it_all(begin: Begin, folder: pathlib.Path) -> None:
+def test_a_client_that_reads_in_small_steps_gets_the_whole_file(begin: Begin, folder: pathlib.Path) -> None:
     """R095: a full buffer becomes writable only when much of it is free; to read less than that is no stall."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue = begin(buffered_octets=256 * 1024)
@@ -101,14 +101,14 @@ def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
     return dialogue
 
 
-def test_a_client_that_reads_an_octet_now_and_then_is_given_up(crawling: Dialogue) -> None:
+def test_a_client_that_reads_too_slowly_is_dropped(crawling: Dialogue) -> None:
     """Even regularly: each octet earns it less time than has passed."""
     assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
     (exchange,) = crawling.exchanges
     assert exchange.sent < exchange.length
 
 
-def test_a_client_that_reads_slowly_but_steadily_gets_it_all(crawling: Dialogue) -> None:
+def test_a_client_that_reads_above_the_least_rate_gets_the_whole_file(crawling: Dialogue) -> None:
     """R095: a long honest download is never cut."""
     assert read_at(crawling, 4096) > 10 * TIMEOUTS.slow
     (exchange,) = crawling.exchanges

@@ -124,7 +124,7 @@ def test_a_signal_lets_all_processes_finish_their_responses(
 
 
 @on_linux
-def test_a_second_signal_ends_all_at_once(serving: Start, folder: pathlib.Path) -> None:
+def test_a_second_signal_ends_all_processes_immediately(serving: Start, folder: pathlib.Path) -> None:
     with open(folder / "film.bin", "wb") as file:
         file.truncate(FILM_OCTETS * 16)
     program = serving("--processes", "2", "--quiet")

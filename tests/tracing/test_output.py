@@ -18,7 +18,7 @@ def test_a_pipe_has_no_width() -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(25, "Inappropriate ioctl for device"), ValueError("bad descriptor")])
-def test_a_terminal_that_does_not_tell_its_width_has_none(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_a_terminal_without_a_known_width_has_no_limit(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(_: int) -> os.terminal_size:
         raise error
 

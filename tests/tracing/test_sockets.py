@@ -185,7 +185,7 @@ def test_a_system_without_sendfile_reads_and_sends(folder: pathlib.Path, monkeyp
     assert "sendfile" not in server.told
 
 
-def test_a_sendfile_that_is_refused_is_told_and_made_up_for(
+def test_a_refused_sendfile_is_traced_and_replaced_by_send(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: int) -> int:
@@ -243,13 +243,13 @@ def test_every_octet_of_a_file_is_shown_when_all_are_wanted(folder: pathlib.Path
 # --- The server itself --------------------------------------------------------------------------------------------
 
 
-def test_the_server_tells_how_it_comes_to_listen_and_how_it_ends(folder: pathlib.Path) -> None:
+def test_the_trace_shows_how_the_server_starts_to_listen_and_ends(folder: pathlib.Path) -> None:
     with Traced(folder, threads=2) as server:
         pass
     assert alike(server.told) == golden("server")
 
 
-def test_an_address_that_is_taken_is_told(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_an_address_in_use_is_traced(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, (tmp_path / "told").open("wb") as file:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match="in use"):
@@ -271,14 +271,14 @@ def test_without_heads_all_that_is_sent_is_content() -> None:
     assert told == [("send", {"octets": 3, "content": 3}), ("close", {})]
 
 
-def test_a_socket_that_can_not_be_made_is_told() -> None:
+def test_a_socket_that_cannot_be_created_is_traced() -> None:
     told = []
     with pytest.raises(OSError, match="not supported"):
         TracedListener(socket.AF_INET, socket.SOCK_SEQPACKET, emit=lambda *event: told.append(event))
     assert [(name, attributes["error"]) for name, attributes in told] == [("socket", "ESOCKTNOSUPPORT")]
 
 
-def test_conversations_that_are_cut_short_are_told(folder: pathlib.Path) -> None:
+def test_connections_that_are_cut_off_are_traced(folder: pathlib.Path) -> None:
     (folder / "film.webm").write_bytes(bytes(64 * 1024 * 1024))
     with Traced(folder) as server, connect(server.port) as client:
         client.sendall(get("/film.webm"))
@@ -339,7 +339,7 @@ def test_only_requests_for_some_paths_are_traced(folder: pathlib.Path) -> None:
     ]
 
 
-def test_a_peer_that_is_gone_before_it_is_looked_at_has_no_port(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_a_peer_that_left_before_its_accept_has_no_port(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     settings = Settings(DocumentRoot(folder))
     with (tmp_path / "told").open("wb") as file:
         worker = Instrumentation(TraceWriter(TextFormatter(), file.fileno())).event_loop([], settings, None, print)
@@ -350,7 +350,7 @@ def test_a_peer_that_is_gone_before_it_is_looked_at_has_no_port(folder: pathlib.
     assert re.findall(r"^#1 192\.0\.2\.7 ", (tmp_path / "told").read_text(), re.MULTILINE) != []
 
 
-def test_calls_of_a_socket_for_datagrams_that_fail_are_told() -> None:
+def test_failed_calls_of_a_datagram_socket_are_traced() -> None:
     told = Told(is_client=False)
     with TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, emit=told.server) as first:
         first.bind(("127.0.0.1", 0))

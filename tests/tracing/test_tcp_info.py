@@ -40,7 +40,7 @@ def test_another_system_has_no_tcp_info(monkeypatch: pytest.MonkeyPatch) -> None
         assert tcp_info(unconnected) is None
 
 
-def test_two_lines_say_it_to_a_person() -> None:
+def test_two_lines_show_tcp_info_to_a_person() -> None:
     info = {
         "segment_octets": 1448,
         "round_trip_us": 20_123,

@@ -45,13 +45,13 @@ def read_lines(reading: int, count: int) -> list[str]:
     return lines(told)
 
 
-def test_before_the_start_all_is_written_at_once(pipe: tuple[int, int]) -> None:
+def test_before_its_thread_starts_the_trace_writes_directly(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     TraceWriter(brief, writing).server("bind", {"address": "a"})
     assert read_lines(reading, 1) == ["0 bind a"]
 
 
-def test_events_come_in_the_order_in_which_they_are_told(pipe: tuple[int, int]) -> None:
+def test_events_are_written_in_the_order_of_emission(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     trace = TraceWriter(brief, writing)
     trace.start()
@@ -107,7 +107,7 @@ def test_long_names_count_with_their_memory(pipe: tuple[int, int]) -> None:
     trace.finish()
 
 
-def test_one_datagram_does_not_go_on_with_another() -> None:
+def test_two_datagrams_are_not_joined() -> None:
     told = Told(wants_octets=True)
     for octets in (b"no line", b"Authorization: Basic secret\r\n"):
         told.server("recvfrom", {"octets": len(octets), "address": "a"}, octets=octets)
@@ -135,7 +135,7 @@ def test_a_terminal_that_does_not_wait_is_waited_for(pipe: tuple[int, int]) -> N
     trace.finish()
 
 
-def test_a_closed_reader_is_no_error() -> None:
+def test_a_closed_reader_is_not_an_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     trace = TraceWriter(brief, writing)
