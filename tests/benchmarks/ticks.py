@@ -113,29 +113,28 @@ def connected(root: pathlib.Path, count: int) -> Iterator[tuple[EventLoop, list[
 
 def measure(workload: Workload, loop: EventLoop, clients: list[Client], ticks: int) -> Times:
     """Return the times of *workload*; all *clients* ask in each tick. Raise WrongAnswerError at a wrong answer."""
-    requests = _requests(workload, lambda request: _ask(loop, clients[0], request))
-    expected = _ask(loop, clients[0], next(requests).decode("ascii"))
+    all_requests = [
+        with_validators(each, lambda request: _ask(loop, clients[0], request)) for each in requests_of(workload, 8000)
+    ]
+    # Each file is read once before.
+    expected = [_ask(loop, clients[0], request) for request in all_requests][-1]
+    requests = _endless(workload, all_requests)
 
     def check(answer: Answer) -> None:
         if answer.status != workload.status or len(answer.content) != (workload.length or len(expected.content)):
             raise WrongAnswerError(f"answers {answer.status} with {len(answer.content)} octets")
 
-    # Each file is read once before.
-    for _ in range(max(1, len(workload.names))):
-        _ask(loop, clients[0], next(requests).decode("ascii"))
     times = [_timed(loop._run_once, clients, requests, check) for _ in range(ticks)]
     with _floor(loop, expected) as run_once:
         floors = [_timed(run_once, clients, requests, check) for _ in range(ticks)]
     return Times(min(times), statistics.median(times), min(floors))
 
 
-def _requests(workload: Workload, answer_to: Callable[[str], Answer]) -> Iterator[bytes]:
-    """Yield requests of *workload* without end, with the conditional fields that *answer_to* them allows."""
-    requests = [with_validators(request, answer_to) for request in requests_of(workload, 8000)]
-    random.Random(1).shuffle(requests)
-    numbers = itertools.cycle(range(workload.numbers)) if workload.numbers else itertools.count()
-    for request, number in zip(itertools.cycle(requests), numbers, strict=False):
-        yield numbered(request, FIRST_NUMBER + number)
+def _at_random(workload: Workload, requests: list[str]) -> Iterator[bytes]:
+    """Yield *requests* at random, the same ones in each run, each with the next number."""
+    chance = random.Random(1)
+    for number in itertools.cycle(range(workload.numbers)) if workload.numbers else itertools.count():
+        yield numbered(chance.choice(requests), FIRST_NUMBER + number)
 
 
 def _ask(loop: EventLoop, client: Client, request: str) -> Answer:
