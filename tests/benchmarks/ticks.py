@@ -113,12 +113,14 @@ def connected(root: pathlib.Path, count: int) -> Iterator[tuple[EventLoop, list[
 
 def measure(workload: Workload, loop: EventLoop, clients: list[Client], ticks: int) -> Times:
     """Return the times of *workload*; all *clients* ask in each tick. Raise WrongAnswerError at a wrong answer."""
-    all_requests = [
-        with_validators(each, lambda request: _ask(loop, clients[0], request)) for each in requests_of(workload, 8000)
-    ]
+
+    def answer_to(request: str) -> Answer:
+        return _ask(loop, clients[0], request)
+
+    each_request = [with_validators(request, answer_to) for request in requests_of(workload, 8000)]
     # Each file is read once before.
-    expected = [_ask(loop, clients[0], request) for request in all_requests][-1]
-    requests = _endless(workload, all_requests)
+    expected = [answer_to(request) for request in each_request][-1]
+    requests = _at_random(workload, each_request)
 
     def check(answer: Answer) -> None:
         if answer.status != workload.status or len(answer.content) != (workload.length or len(expected.content)):
