@@ -46,8 +46,8 @@ _WITH_CONTENT = frozenset("POST PUT PATCH".split())
 # The most idle connections; opening another closes the oldest.
 _MAX_CONNECTIONS = 8
 # Read up to this much of a redirect's content, to reuse the connection.
-_DISCARDED_OCTETS = 64 * 1024
-_DISCARD_SECONDS = 2.0
+_MAX_DISCARDED_OCTETS = 64 * 1024
+_MAX_DISCARD_SECONDS = 2.0
 MAX_REDIRECTS = 10
 
 
@@ -128,13 +128,13 @@ class ClientResponse:
     def discard(self) -> None:
         """Read a short rest of the content, to reuse the connection; close it if the rest is long or slow."""
         if self._connection is not None:
-            self._connection.hasten(_DISCARD_SECONDS)
+            self._connection.hasten(_MAX_DISCARD_SECONDS)
         octets = 0
         # The caller does not want this content, so errors in it do not matter.
         with contextlib.suppress(ResponseError, OSError):
             for part in self:
                 octets += len(part)
-                if octets > _DISCARDED_OCTETS:
+                if octets > _MAX_DISCARDED_OCTETS:
                     break
         self.close()
 

@@ -42,9 +42,9 @@ _TIMES = 2
 # Drop the answers of further devices.
 _MAX_DEVICES = 256
 # A device whose description is longer or slower than this is found without its name.
-_DESCRIPTION_OCTETS = 64 * 1024
-_DESCRIPTION_SECONDS = 2.0
-_ALL_DESCRIPTIONS_SECONDS = 10.0
+_MAX_DESCRIPTION_OCTETS = 64 * 1024
+_MAX_DESCRIPTION_SECONDS = 2.0
+_MAX_DESCRIPTIONS_SECONDS = 10.0
 _MAX_CHARACTERS = 100
 
 
@@ -81,8 +81,8 @@ def discover(
             emit("repeated", {"identity": visible(identity)})
         elif len(answers) < _MAX_DEVICES:
             answers[identity] = address, datagram
-    with Client(timeouts=ClientTimeouts(whole=_DESCRIPTION_SECONDS), redirects=0, trace=trace) as client:
-        deadline = time.monotonic() + _ALL_DESCRIPTIONS_SECONDS
+    with Client(timeouts=ClientTimeouts(whole=_MAX_DESCRIPTION_SECONDS), redirects=0, trace=trace) as client:
+        deadline = time.monotonic() + _MAX_DESCRIPTIONS_SECONDS
         for address, datagram in answers.values():
             # Many slow descriptions together would take too long.
             yield identify(client if time.monotonic() < deadline else None, address, datagram, emit)
@@ -198,15 +198,15 @@ def _download(client: Client | None, location: Url, address: str) -> bytes:
     if not _is_same(location.host, address):
         raise DescriptionError(f"LOCATION names the host {location.host}, not {address}")
     if client is None:
-        raise DescriptionError(f"the descriptions of other devices took {_ALL_DESCRIPTIONS_SECONDS:g} s")
+        raise DescriptionError(f"the descriptions of other devices took {_MAX_DESCRIPTIONS_SECONDS:g} s")
     octets = b""
     with client.get(str(location)) as response:
         if response.status != 200:
             raise DescriptionError(f"the response has the status {response.status}, not 200")
         for part in response:
             octets += part
-            if len(octets) > _DESCRIPTION_OCTETS:
-                raise DescriptionError(f"the description is longer than {_DESCRIPTION_OCTETS} bytes")
+            if len(octets) > _MAX_DESCRIPTION_OCTETS:
+                raise DescriptionError(f"the description is longer than {_MAX_DESCRIPTION_OCTETS} bytes")
     return octets
 
 

@@ -44,7 +44,7 @@ _CACHED_OVERHEAD = 2048
 _MAX_PROOFS = 1024 * 1024
 _PROOF_OVERHEAD = 768
 # Octets of a large file to read for its type and charset.
-_SNIFFED_OCTETS = 8 * 1024
+_MAX_SNIFFED_OCTETS = 8 * 1024
 # The names that all listings in progress may hold: each takes up to 1 KiB. See ListingBudget.
 _MAX_LISTED = 500_000
 
@@ -428,7 +428,7 @@ def _type_of_large(name: str, descriptor: int) -> str:
     """Return the Content-Type of a large file, reading its first octets only if necessary."""
     if not depends_on_content(name):
         return content_type_of(name, b"", is_whole=False)
-    octets = _read(descriptor, _SNIFFED_OCTETS)
+    octets = _read(descriptor, _MAX_SNIFFED_OCTETS)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return content_type_of(name, octets, is_whole=False)
 

@@ -29,7 +29,7 @@ _UTF8_LABELS = frozenset(b"utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20u
 _XML_DECLARATION = rb"\s*+<\?xml\s[^>]*?\bencoding\s*+=\s*+[\"']([^\"'>]*)"
 _CSS_DECLARATION = rb"(?i)\s*+@charset\s++[\"']([^\"'\n]*)"
 # The first two lines are searched up to here: a line with a declaration is shorter.
-_SOURCE_OCTETS = 512
+_MAX_SOURCE_OCTETS = 512
 _COMMENT_DECLARATION = rb"[ \t\f]*#.*?coding[:=][ \t]*([-_.A-Za-z0-9]+)"
 _EMACS_DECLARATION = rb".*?-\*-.*?coding[:=][ \t]*([-_.A-Za-z0-9]+)"
 
@@ -98,7 +98,7 @@ def _declared(octets: bytes, syntax: Syntax) -> bytes:
 
 def _declared_in_source(octets: bytes, patterns: tuple[bytes, ...]) -> bytes:
     """Return the charset that a comment in the first two lines declares to editors and interpreters."""
-    lines = octets[:_SOURCE_OCTETS].split(b"\n", 2)[:2]
+    lines = octets[:_MAX_SOURCE_OCTETS].split(b"\n", 2)[:2]
     return next((label for line in lines for pattern in patterns if (label := _first(pattern, line))), b"")
 
 

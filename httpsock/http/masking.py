@@ -73,7 +73,7 @@ MARGIN = 256
 _LATER_END = b":@"
 _word = re.compile(rb"[^/?#\s]*+")
 # A line up to this length is remembered verbatim; a longer one is replaced by a short equivalent.
-_REMEMBERED = 64
+_MAX_REMEMBERED = 64
 
 
 def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
@@ -119,7 +119,7 @@ class Masker:
         for match in _start_of_line.finditer(joined):
             start = match.end()
         line = joined[start:]
-        self._context = line if len(line) <= _REMEMBERED else _context(line)
+        self._context = line if len(line) <= _MAX_REMEMBERED else _context(line)
         return masked
 
 
@@ -134,7 +134,7 @@ def _context(line: bytes) -> bytes:
     space = max(line.rfind(b" "), line.rfind(b"\t"), line.rfind(b"\v"), line.rfind(b"\f"), line.rfind(b"\n"))
     word = line[space + 1 :]
     before = b"" if space < 0 else b"x\\ " if len(line.split(None, 2)) > (2 if word else 1) else b"CONNECT "
-    return before + (word if len(word) <= _REMEMBERED else _context_of_word(word))
+    return before + (word if len(word) <= _MAX_REMEMBERED else _context_of_word(word))
 
 
 def _context_of_word(word: bytes) -> bytes:
@@ -147,4 +147,4 @@ def _context_of_word(word: bytes) -> bytes:
     if not re.search(rb"[/?#]", word):
         return (b"a:" if b":" in word else b"a") + word[-2:]
     parameter = word[max(0, *map(word.rfind, (b"?", b"&", b";", b"#"))) :]
-    return b"/" + (parameter if len(parameter) <= _REMEMBERED else b"/" if word.endswith(b"/") else b"x")
+    return b"/" + (parameter if len(parameter) <= _MAX_REMEMBERED else b"/" if word.endswith(b"/") else b"x")

@@ -39,7 +39,7 @@ _BEGINNING = b"HTTP/"
 # Fields that are not lists: the first value counts (RFC 9111 §4.2.1, §5.1), and singletons have only one.
 _FIRST_COUNTS = grammar.SINGLETONS | {b"age", b"expires", b"server"}
 # Octets of something else than a response to wait for, so that the error can show them.
-_SHOWN_OCTETS = 40
+_MAX_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -331,8 +331,8 @@ def _check_beginning(octets: bytes, *, is_all: bool) -> None:
     if octets.startswith(b"\x15"):
         reason = "the first byte is \\x15, as in a TLS alert; the server may want https, which is not supported"
         raise ResponseError(reason, "RFC 9112 §4")
-    line, lf, _ = octets[:_SHOWN_OCTETS].partition(b"\n")
-    if lf or is_all or len(octets) >= _SHOWN_OCTETS:
+    line, lf, _ = octets[:_MAX_SHOWN].partition(b"\n")
+    if lf or is_all or len(octets) >= _MAX_SHOWN:
         shown = grammar.printable(line.removesuffix(b"\r"))
         raise ResponseError(f'the response begins with "{shown}", not with "HTTP/"', "RFC 9112 §4")
 

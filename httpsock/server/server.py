@@ -59,7 +59,7 @@ _BACKLOG = 1024
 # The errors of a system without IPv6, or without an IPv6 address.
 _NO_SUCH_ADDRESS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 # With port 0 the kernel picks a free port for the first address; it may be in use at the second.
-_PORT_TRIES = 16
+_MAX_PORT_TRIES = 16
 _CHECK_SECONDS = 0.1
 _MAX_THREADS = 1000
 
@@ -337,7 +337,7 @@ def _field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
 
 def _listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
     """Return listening sockets for all *hosts* on one port."""
-    tries = _PORT_TRIES if port == 0 else 1
+    tries = _MAX_PORT_TRIES if port == 0 else 1
     while True:
         tries -= 1
         try:

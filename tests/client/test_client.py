@@ -433,7 +433,7 @@ def test_a_redirect_whose_content_breaks_off_is_followed(broken: bytes) -> None:
 
 
 def test_a_redirect_whose_content_stalls_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("httpsock.client.client._DISCARD_SECONDS", 0.05)
+    monkeypatch.setattr("httpsock.client.client._MAX_DISCARD_SECONDS", 0.05)
 
     def stall(connected: socket.socket) -> None:
         receive_head(connected)

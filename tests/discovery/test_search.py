@@ -321,7 +321,7 @@ def test_more_devices_than_a_network_has_are_dropped(monkeypatch: pytest.MonkeyP
 
 def test_slow_descriptions_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that answers for many devices could delay the client once for each."""
-    monkeypatch.setattr(search_module, "_ALL_DESCRIPTIONS_SECONDS", 0.0)
+    monkeypatch.setattr(search_module, "_MAX_DESCRIPTIONS_SECONDS", 0.0)
     told = Told()
     with socket.create_server((TO, 0)) as silent:
         location = f"http://{TO}:{silent.getsockname()[1]}/"
