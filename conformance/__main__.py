@@ -1,4 +1,4 @@
-"""The command line: ``python3 -m conformance check | coverage | fuzz | report``."""
+"""The command line: ``python3 -m conformance check | compare | coverage | export | fuzz | report``."""
 
 import importlib
 import sys
@@ -7,7 +7,9 @@ from collections.abc import Sequence
 _USAGE = """usage: python3 -m conformance COMMAND [--help | ...]
 
   check     send the corpus and the static-semantics checks to a running server
+  compare   check servers of Debian, PyPI and npm, and write one page
   coverage  print the cases and checks that try each requirement
+  export    write the corpus as JSON, for other languages
   fuzz      search for input that the two parsers read differently without an explanation (needs h11)
   report    write the standing of both parsers as HTML and Markdown (needs h11)
 """
@@ -15,7 +17,9 @@ _USAGE = """usage: python3 -m conformance COMMAND [--help | ...]
 # Loaded only when they run: check needs the standard library alone, fuzz and report need h11.
 _MODULES = {
     "check": "conformance.check",
+    "compare": "conformance.compare.run",
     "coverage": "conformance.report.coverage",
+    "export": "conformance.corpus.export",
     "fuzz": "conformance.fuzz.search",
     "report": "conformance.report.markdown",
 }

@@ -34,7 +34,7 @@ def difference_of(octets: bytes) -> Difference | None:
 # --- The bounded run ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("inputs", [4_000, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("inputs", [2_500, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_of_many_generated_inputs_none_is_a_finding(inputs: int) -> None:
     """Both parsers accept the same requests, to the last octet, or a class explains the difference."""
     generator, findings = Generator(SeededRandom(SEED), CORPUS), Findings()

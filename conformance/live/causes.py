@@ -61,7 +61,7 @@ def find_causes(results: Sequence[Result]) -> list[Cause]:
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
         if result.outcome is Outcome.FAILED:
-            groups.setdefault((result.level, result.requirement, _shape(result.why)), []).append(result)
+            groups.setdefault((result.level, result.requirement, shape(result.why)), []).append(result)
     causes = _join_family(groups) + [_cause(failures) for failures in groups.values()]
     return sorted(causes, key=_order)
 
@@ -81,7 +81,7 @@ def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause
     return [Cause("MUST", tuple(sorted(_FAMILY)), _OMISSION, tuple(failures))]
 
 
-def _shape(why: str) -> str:
+def shape(why: str) -> str:
     """Return *why* without its figures and quotations, but with the status that is due."""
     if is_due := re.match(r"the status is [0-9]+, (not .*)", why):
         return is_due[1]

@@ -72,7 +72,7 @@ def test_octet_by_octet_the_verdict_is_the_same(max_octets: int) -> None:
     assert verdicts == {case.name: case.expected["httpsock"] for case in CASES}
 
 
-@pytest.mark.parametrize("max_octets", [60, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("max_octets", [40, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_cut_in_two_anywhere_the_verdict_is_the_same(max_octets: int) -> None:
     """R001: the same, with every position of the case at the border of two reads."""
     wrong = [

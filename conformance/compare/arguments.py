@@ -1,0 +1,42 @@
+"""The arguments: why each MUST that a well-known server breaks is one, by the words of the RFC."""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from .compared import Comparison, Difference
+
+TABLE = Path(__file__).with_name("arguments.toml")
+# Servers that others measure themselves by: an accusation of one of these is more likely an error of ours.
+WELL_KNOWN = ("nginx", "Apache", "Caddy", "lighttpd", "HAProxy", "h2o")
+
+
+class Argument(NamedTuple):
+    """The words of *section*, and in *why* what servers do against them."""
+
+    section: str
+    says: str
+    why: str
+
+
+@cache
+def load_arguments() -> dict[str, Argument]:
+    """Return the arguments by requirement. Raises TypeError if an entry lacks something or has too much."""
+    with TABLE.open("rb") as file:
+        return {number: Argument(**entry) for number, entry in tomllib.load(file).items()}
+
+
+def accusations(comparison: Comparison) -> dict[str, list[str]]:
+    """Return the well-known servers that break a MUST, by requirement."""
+    found: dict[str, list[str]] = {}
+    for server in comparison.compared:
+        for difference in server.differences:
+            for number in _accused(server.name, difference):
+                if server.name not in found.setdefault(number, []):
+                    found[number].append(server.name)
+    return dict(sorted(found.items()))
+
+
+def _accused(name: str, difference: Difference) -> tuple[str, ...]:
+    return difference.requirements if name in WELL_KNOWN and difference.level == "MUST" else ()

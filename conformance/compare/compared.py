@@ -1,0 +1,150 @@
+"""What a comparison found, as values: for each server the figures of each chapter, and each cause with an example.
+
+A file of JSON holds it, so that the pages can be made again, and others can read it.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from conformance.live.causes import find_causes
+from conformance.live.results import Outcome, Result, chapter_of_result
+from conformance.live.trials import is_end
+
+# The levels that the page counts, in its order.
+LEVELS = ("MUST", "SECURITY", "SHOULD")
+_MAX_SENT = 240
+_MAX_RECEIVED = 160
+_MAX_WHY = 300
+
+
+class Difference(NamedTuple):
+    """Failures of one server with one likely cause; *sent* and *received* are of one of *names*, *example*."""
+
+    level: str
+    requirements: tuple[str, ...]
+    why: str
+    names: tuple[str, ...]
+    example: str
+    sent: str
+    received: str
+    ends_server: bool = False
+
+
+class Chapter(NamedTuple):
+    """How many trials of one chapter had an outcome, and how many failed at each of LEVELS."""
+
+    tried: int
+    failed: tuple[int, ...]
+
+
+class Compared(NamedTuple):
+    """One server: its *version*, where it is from, and what was found."""
+
+    name: str
+    title: str
+    version: str
+    source: str
+    chapters: dict[str, Chapter]
+    differences: tuple[Difference, ...]
+
+    @property
+    def tried(self) -> int:
+        """How many trials had an outcome."""
+        return sum(chapter.tried for chapter in self.chapters.values())
+
+    def failed(self, level: str) -> int:
+        """Return how many trials failed at *level*."""
+        return sum(chapter.failed[LEVELS.index(level)] for chapter in self.chapters.values())
+
+
+class Comparison(NamedTuple):
+    """All servers that were *compared*, and those that were *skipped*, by title, each for a reason."""
+
+    date: str
+    system: str
+    compared: tuple[Compared, ...]
+    skipped: dict[str, str]
+
+
+def compared(name: str, title: str, version: str, source: str, results: Sequence[Result]) -> Compared:
+    """Return what *results* say of the server *name*."""
+    tried = Counter(chapter_of_result(result) for result in results if result.outcome is not Outcome.SKIPPED)
+    failed = Counter(
+        (chapter_of_result(result), result.level) for result in results if result.outcome is Outcome.FAILED
+    )
+    chapters = {
+        chapter: Chapter(count, tuple(failed[chapter, level] for level in LEVELS)) for chapter, count in tried.items()
+    }
+    return Compared(name, title, version, source, chapters, tuple(_differences(results)))
+
+
+def _differences(results: Sequence[Result]) -> list[Difference]:
+    """Return the causes of the failures among *results* that break more than a policy."""
+    return [
+        Difference(
+            cause.level,
+            cause.requirements,
+            _cut(cause.why.splitlines()[0], _MAX_WHY),
+            tuple(sorted(failure.name for failure in cause.failures)),
+            cause.example.name,
+            _text(cause.example.sent, _MAX_SENT),
+            _text(cause.example.received, _MAX_RECEIVED),
+            is_end(cause.example),
+        )
+        for cause in find_causes(results)
+        if cause.level in LEVELS
+    ]
+
+
+def _text(octets: bytes, maximum: int) -> str:
+    """Return at most *maximum* of *octets* as they are shown: printable ASCII, the others escaped."""
+    shown = ascii(octets[:maximum])[2:-1].replace("\\\\", "\\")
+    return shown if len(octets) <= maximum else f"{shown}…"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}…"
+
+
+def as_json(comparison: Comparison) -> str:
+    """Return *comparison* as JSON, a line for each difference; the names of its cases are numbers in a list of all."""
+    names = sorted({name for server in comparison.compared for found in server.differences for name in found.names})
+    numbers = {name: number for number, name in enumerate(names)}
+    servers = []
+    for server in comparison.compared:
+        head = server._asdict() | {"chapters": {name: [*chapter] for name, chapter in server.chapters.items()}}
+        differences = [
+            _dump(found._asdict() | {"names": [numbers[name] for name in found.names]})
+            for found in head.pop("differences")
+        ]
+        opening = _dump(head).removesuffix("}")
+        servers.append(f'{opening}, "differences": [\n' + ",\n".join(differences) + "\n]}")
+    head = {"date": comparison.date, "system": comparison.system, "skipped": comparison.skipped, "names": names}
+    opening = _dump(head).removesuffix("}")
+    return f'{opening}, "compared": [\n' + ",\n".join(servers) + "\n]}\n"
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def from_json(text: str) -> Comparison:
+    """Return the comparison in *text*, which as_json made."""
+    found: dict[str, Any] = json.loads(text)
+    names = found.pop("names")
+    found["compared"] = tuple(_server(server, names) for server in found["compared"])
+    return Comparison(**found)
+
+
+def _server(entry: dict[str, Any], names: list[str]) -> Compared:
+    chapters = {name: Chapter(tried, tuple(failed)) for name, (tried, failed) in entry.pop("chapters").items()}
+    differences = tuple(
+        Difference(
+            **found
+            | {"requirements": tuple(found["requirements"]), "names": tuple(names[number] for number in found["names"])}
+        )
+        for found in entry.pop("differences")
+    )
+    return Compared(**entry, chapters=chapters, differences=differences)

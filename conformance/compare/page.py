@@ -1,0 +1,162 @@
+"""The page as HTML, which needs no other file but those of the corpus that it links to, and no script."""
+
+from collections.abc import Sequence
+from html import escape
+
+from .arguments import accusations, load_arguments
+from .compared import LEVELS, Compared, Comparison
+from .view import TITLE, Group, address_of, chapters, figures, files, group, introduction, of_server, short
+
+_STYLE = """
+:root { color-scheme: light dark; --text: #1b1d21; --ground: #fdfdfc; --line: #d9dadd; --quiet: #5d626b;
+  --link: #0b57a4; --panel: #f1f2f3 }
+@media (prefers-color-scheme: dark) { :root { --text: #e5e6e8; --ground: #17191c; --line: #383c42; --quiet: #9ba1ab;
+  --link: #86b9f5; --panel: #212428 } }
+body { margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 68rem; background: var(--ground); color: var(--text);
+  font: 1rem/1.5 system-ui, sans-serif }
+h1, h2, h3 { line-height: 1.2; text-wrap: balance }
+h2 { margin-top: 3rem }
+a { color: var(--link) }
+.wide { overflow-x: auto }
+table { border-collapse: collapse; width: 100% }
+th, td { padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
+td.count, th.count { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
+code, pre { font: .85rem/1.45 ui-monospace, monospace }
+pre { margin: .4rem 0; padding: .6rem .8rem; background: var(--panel); overflow-x: auto }
+summary { cursor: pointer; color: var(--quiet) }
+section { margin: 1.5rem 0 }
+section:target { outline: 2px solid var(--link); outline-offset: .5rem }
+"""
+
+
+def render_page(comparison: Comparison) -> str:
+    """Return the whole page; it is well-formed XML too."""
+    groups = group(comparison)
+    parts = [
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
+        f"<title>{TITLE}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{TITLE}</h1>",
+        *(f"<p>{_code(sentence)}</p>" for sentence in introduction(comparison)),
+        "<h2>All servers</h2>",
+        _servers(comparison),
+        _skipped(comparison),
+        "<h2>By chapter</h2>\n<p>Failures of MUST · security · SHOULD.</p>",
+        _chapters(comparison),
+        "<h2>By server</h2>",
+        *(_server(index, server, groups) for index, server in enumerate(comparison.compared)),
+        "<h2>The differences</h2>",
+        *(_level(level, groups) for level in LEVELS),
+        "<h2>Why each MUST stands</h2>",
+        "<p>For the servers that others measure themselves by, each accusation was read against the text again.</p>",
+        _arguments(comparison),
+        "</body>\n</html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _code(sentence: str) -> str:
+    """Return *sentence* with what stands between grave accents as code."""
+    return "".join(
+        f"<code>{escape(part)}</code>" if index % 2 else escape(part) for index, part in enumerate(sentence.split("`"))
+    )
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> str:
+    """Return a table of markup whose last *numbers* columns are figures."""
+    first = len(heads) - numbers
+    head = "".join(f'<th scope="col"{_class(index >= first)}>{name}</th>' for index, name in enumerate(heads))
+    body = "\n".join(
+        f"<tr>{''.join(f'<td{_class(index >= first)}>{cell}</td>' for index, cell in enumerate(row))}</tr>"
+        for row in rows
+    )
+    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+
+
+def _class(is_count: object) -> str:
+    return ' class="count"' if is_count else ""
+
+
+def _servers(comparison: Comparison) -> str:
+    rows = [
+        [
+            f'<a href="#server-{index}">{escape(server.title)}</a>',
+            *(escape(server.version), server.source, str(server.tried)),
+            *(str(server.failed(level)) for level in LEVELS),
+            str(sum(difference.ends_server for difference in server.differences) or "–"),
+        ]
+        for index, server in enumerate(comparison.compared)
+    ]
+    return _table(["server", "version", "from", "tried", "MUST", "security", "SHOULD", "ends it"], rows, 5)
+
+
+def _skipped(comparison: Comparison) -> str:
+    if not comparison.skipped:
+        return ""
+    items = "".join(f"<li>{escape(title)}: {escape(why)}</li>\n" for title, why in comparison.skipped.items())
+    return f"<p>Not tried:</p>\n<ul>\n{items}</ul>"
+
+
+def _chapters(comparison: Comparison) -> str:
+    names = chapters(comparison)
+    rows = [[escape(server.title), *(figures(server, name) for name in names)] for server in comparison.compared]
+    return _table(["server", *map(short, names)], rows, len(names))
+
+
+def _server(index: int, server: Compared, groups: list[Group]) -> str:
+    """Return the differences of *server*, each as a link with the number of its failures."""
+    items = ""
+    for level in LEVELS:
+        links = ", ".join(
+            f'<a href="#{one.anchor}">{"/".join(one.requirements)}</a> {count}'
+            for one, count in of_server(server, groups, level)
+        )
+        items += f"<li>{level}: {links}</li>\n" if links else ""
+    title = f"<h3>{escape(server.title)} {escape(server.version)}</h3>"
+    return f'<section id="server-{index}">{title}\n<ul>\n{items or "<li>no difference</li>"}</ul></section>'
+
+
+def _level(level: str, groups: list[Group]) -> str:
+    mine = "\n".join(_group(one) for one in groups if one.level == level)
+    return f"<h3>{level}</h3>\n{mine}" if mine else ""
+
+
+def _group(one: Group) -> str:
+    """Return one difference: the requirement, the servers, the verdict, the cases, and the octets of each server."""
+    servers = ", ".join(f"{escape(server.title)} ({len(difference.names)})" for server, difference in one.servers)
+    names = ", ".join(map(_name, one.names))
+    octets = "".join(
+        f"<p>{escape(server.title)}, {_name(difference.example)}: {escape(difference.why)}</p>\n"
+        f"<pre>&gt; {_lines(difference.sent)}\n&lt; {_lines(difference.received)}</pre>\n"
+        for server, difference in one.servers
+    )
+    return (
+        f'<section id="{one.anchor}"><p><strong>{"/".join(one.requirements)}</strong>, {_section(one.section)}: '
+        f"{escape(one.says)}</p>\n<p>{escape(one.example.why)}: {servers}.</p>\n"
+        f"<details><summary>{len(one.names)} cases, with the bytes of one for each server</summary>\n"
+        f"<p>{names}</p>\n{octets}</details></section>"
+    )
+
+
+def _section(section: str) -> str:
+    address = address_of(section)
+    return f'<a href="{address}">{escape(section)}</a>' if address else escape(section)
+
+
+def _name(name: str) -> str:
+    """Return the name of a case as a link to its octets, that of a check as it is."""
+    file = files().get(name)
+    return f'<a href="{file}">{escape(name)}</a>' if file else f"<code>{escape(name)}</code>"
+
+
+def _lines(octets: str) -> str:
+    return escape(octets.replace("\\r\\n", "\\r\\n\n  ").rstrip(), quote=False)
+
+
+def _arguments(comparison: Comparison) -> str:
+    arguments = load_arguments()
+    rows = [
+        [number, ", ".join(servers), _section(found.section), escape(found.says), escape(found.why)]
+        for number, servers in accusations(comparison).items()
+        if (found := arguments.get(number))
+    ]
+    return _table(["", "servers", "section", "the RFC says", "what they do"], rows, 0)

@@ -1,0 +1,126 @@
+"""The view: what the page shows, in its order, for Markdown and HTML alike."""
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from conformance.corpus.cases import load_cases
+from conformance.corpus.requirements import load_requirements
+from conformance.live.causes import shape
+
+from .compared import LEVELS, Compared, Comparison, Difference
+
+TITLE = "HTTP/1.1 servers, chapter by chapter"
+_SECTION = re.compile(r"RFC ([0-9]{4}) §([0-9]+(?:\.[0-9]+)*)")
+_ISSUES = "an issue with the command and the words of the RFC that speak against it"
+
+
+class Group(NamedTuple):
+    """A difference that some servers share: the *servers*, each with its own Difference, and an *anchor*."""
+
+    anchor: str
+    level: str
+    requirements: tuple[str, ...]
+    servers: tuple[tuple[Compared, Difference], ...]
+
+    @property
+    def section(self) -> str:
+        """The section of the first requirement."""
+        return load_requirements()[self.requirements[0]].section
+
+    @property
+    def says(self) -> str:
+        """The first requirement, as a sentence."""
+        return load_requirements()[self.requirements[0]].says
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all cases and checks in which a server differs, in order."""
+        return tuple(sorted({name for _, difference in self.servers for name in difference.names}))
+
+    @property
+    def example(self) -> Difference:
+        """The difference whose octets are shown."""
+        return min((difference for _, difference in self.servers), key=lambda found: (len(found.sent), found.example))
+
+
+def group(comparison: Comparison) -> list[Group]:
+    """Return the differences of all servers, each told once, by level and requirement."""
+    found: dict[tuple[str, tuple[str, ...], str], list[tuple[Compared, Difference]]] = {}
+    for server in comparison.compared:
+        for difference in server.differences:
+            key = (difference.level, difference.requirements, shape(difference.why))
+            found.setdefault(key, []).append((server, difference))
+    groups = []
+    counts: dict[str, int] = {}
+    for level, numbers, verdict in sorted(found, key=lambda key: (LEVELS.index(key[0]), key[1], -len(found[key]))):
+        name = f"{numbers[0]}-{level}".lower()
+        counts[name] = counts.get(name, 0) + 1
+        groups.append(Group(f"{name}-{counts[name]}", level, numbers, tuple(found[level, numbers, verdict])))
+    return groups
+
+
+def chapters(comparison: Comparison) -> list[str]:
+    """Return the chapters of the RFCs that were tried, in the order of the documents."""
+    found = {name for server in comparison.compared for name in server.chapters if name.startswith("RFC")}
+    return sorted(found, key=lambda name: [int(number) for number in re.findall("[0-9]+", name)[:2]])
+
+
+def short(chapter: str) -> str:
+    """Return the number of *chapter* without its title."""
+    match = _SECTION.match(chapter)
+    return f"{match[1]} §{match[2]}" if match else chapter
+
+
+def figures(server: Compared, chapter: str) -> str:
+    """Return how many trials of *chapter* failed for *server* at each of LEVELS: "38 · 0 · 2", or "–" for none."""
+    found = server.chapters.get(chapter)
+    if found is None:
+        return "not tried"
+    return " · ".join(map(str, found.failed)) if any(found.failed) else "–"
+
+
+def address_of(section: str) -> str | None:
+    """Return the URL of *section*, or None outside the RFCs."""
+    match = _SECTION.match(section)
+    return f"https://www.rfc-editor.org/rfc/rfc{match[1]}#section-{match[2]}" if match else None
+
+
+@cache
+def files() -> dict[str, str]:
+    """Return where the octets of each case are, by its name, from the folder of the page; a check has no file."""
+    return {case.name: f"corpus/{case.chapter}/{case.name}.http" for case in load_cases()}
+
+
+def introduction(comparison: Comparison) -> list[str]:
+    """Return how the page was made, in a few sentences."""
+    count = len(comparison.compared)
+    return [
+        (
+            f"Made on {comparison.date} by `python3 -m conformance compare` on {comparison.system}: {count} servers, "
+            "each installed from Debian, PyPI or npm, started with a folder of known files, checked over loopback with "
+            "every case of the corpus and every check of the static semantics, and stopped. The start commands and "
+            "configurations are in `compare/servers.toml`: as delivered, with as few settings as a folder takes."
+        ),
+        (
+            "A figure counts failures of a MUST, of what is known to be attacked (security), and of a SHOULD. A failure"
+            " is a difference from the RFC, not a judgement of a server: many are deliberate, and a server with one "
+            "mistake in one place may fail fifty cases. Policies of httpsock are not counted. An application server "
+            "shows in conditions and ranges what its application does."
+        ),
+        (
+            "Behind each difference are its bytes and its section. Each MUST that a well-known server breaks is argued "
+            f"at the end. Corrections are welcome: please send {_ISSUES}."
+        ),
+    ]
+
+
+def of_server(server: Compared, groups: list[Group], level: str) -> list[tuple[Group, int]]:
+    """Return those of *groups* that *server* has at *level*, each with the number of its failures."""
+    return [
+        (one, len(difference.names))
+        for one in groups
+        if one.level == level
+        for has, difference in one.servers
+        if has is server
+    ]

@@ -1,0 +1,61 @@
+"""The command ``export``: the corpus as JSON, for test suites in other languages.
+
+One object a case: its octets in base64, the requirement with its section and level, the requests that a parser has to
+understand, and whether the rest is refused, with the status. ``allowed`` lists other behaviour that the RFC leaves to
+a server, as the table does.
+"""
+
+import argparse
+import base64
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .cases import Case, load_cases
+from .requirements import load_requirements
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the corpus as JSON, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python3 -m conformance export",
+        description="Write the corpus as JSON: an array with one object for each case; bytes are in base64.",
+    )
+    parser.add_argument("file", nargs="?", type=Path, help="where to write it (default: standard output)")
+    options = parser.parse_args(arguments)
+    text = as_json(load_cases())
+    if options.file is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        options.file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def as_json(cases: Sequence[Case]) -> str:
+    """Return *cases* as an array, one object a line."""
+    lines = ",\n".join(json.dumps(_plain(case), ensure_ascii=False) for case in cases)
+    return f"[\n{lines}\n]\n"
+
+
+def _plain(case: Case) -> dict[str, Any]:
+    """Return *case* as what JSON knows."""
+    expected = case.expected["httpsock"]
+    return {
+        "chapter": case.chapter,
+        "name": case.name,
+        "octets": base64.b64encode(case.octets).decode("ascii"),
+        "requirement": case.requirement,
+        "section": case.section,
+        "level": case.level,
+        "says": load_requirements()[case.requirement].says,
+        "accepted": [request._asdict() for request in expected.accepted],
+        "refused": expected.status,
+        "cut_short": case.is_cut_short,
+        "allowed": list(case.allowed),
+    }
