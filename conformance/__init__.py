@@ -1,6 +1,6 @@
 """The conformance instrument: the meaning of HTTP/1.1, tried on httpsock, on h11, and on any running server.
 
-    python3 -m conformance check http://127.0.0.1:8000/     compare | coverage | export | fuzz | report
+    python3 -m conformance check http://127.0.0.1:8000/     compare | coverage | export | fuzz | parsers | report
 
 Seven wings, in reading order; each __init__ lists its files. A wing imports only wings above it:
 
@@ -10,7 +10,7 @@ live        the corpus sent to a running server
 semantics   checks of the responses of a server for files
 fuzz        the search for differences beyond the corpus
 report      coverage and standing, as pages
-compare     servers that others have written, each checked, on one page
+compare     servers and parsers that others have written, each on one page
 
 check is the command that joins live and semantics. Each test_* file stands beside the modules that it tests.
 """

@@ -1,4 +1,4 @@
-"""The command line: ``python3 -m conformance check | compare | coverage | export | fuzz | report``."""
+"""The command line: ``python3 -m conformance check | compare | coverage | export | fuzz | parsers | report``."""
 
 import importlib
 import sys
@@ -11,6 +11,7 @@ _USAGE = """usage: python3 -m conformance COMMAND [--help | ...]
   coverage  print the cases and checks that try each requirement
   export    write the corpus as JSON, for other languages
   fuzz      search for input that the two parsers read differently without an explanation (needs h11)
+  parsers   run the corpus through parsers of PyPI and Go, and write one page
   report    write the standing of both parsers as HTML and Markdown (needs h11)
 """
 
@@ -21,6 +22,7 @@ _MODULES = {
     "coverage": "conformance.report.coverage",
     "export": "conformance.corpus.export",
     "fuzz": "conformance.fuzz.search",
+    "parsers": "conformance.compare.libraries",
     "report": "conformance.report.markdown",
 }
 _OLDEST_PYTHON = (3, 11)

@@ -76,7 +76,7 @@ def test_an_old_python_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert "Python 3.11 or newer is needed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["check", "compare", "coverage", "export", "fuzz", "report"])
+@pytest.mark.parametrize("command", ["check", "compare", "coverage", "export", "fuzz", "parsers", "report"])
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code of --help is 0."""
     with pytest.raises(SystemExit) as ended:

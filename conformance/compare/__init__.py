@@ -5,7 +5,8 @@ compared   what was found, as values that a file of JSON holds
 arguments  why each MUST that a well-known server breaks is one: arguments.toml
 markdown   the page as Markdown
 page       the same as HTML
-run        the command
+run        the command compare
+libraries, drivers, libraries_page    the command parsers: the same for parsers as libraries
 
 Imports corpus, live and check; standard library only.
 """

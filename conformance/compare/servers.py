@@ -99,6 +99,10 @@ class Installation:
         environment = {"PATH": _PATH, "PYTHONPATH": os.pathsep.join(("{folder}", str(Path(__file__).parents[2])))}
         return Recipe(self._fill(start), files, self._fill(server.back), environment)
 
+    def environment(self) -> dict[str, str]:
+        """Return the environment for a program that is run once."""
+        return os.environ | {"PATH": _PATH}
+
     def version(self, server: Server) -> str:
         """Return the version that *server* prints."""
         words = shlex.split(self._fill(server.version))

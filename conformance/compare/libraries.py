@@ -1,0 +1,149 @@
+"""The command ``parsers``: the corpus before parsers that others have written, as libraries, and one page.
+
+Each runs in a process of its own, by a driver that reads the corpus as JSON. A verdict is compared with the table:
+how many requests there are, the length of the content of each, and whether the rest is refused.
+"""
+
+import argparse
+import datetime as dt
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from conformance.corpus.cases import Case, load_cases
+from conformance.corpus.export import as_json
+from conformance.live.allowances import may_accept, may_refuse
+
+from .libraries_page import render
+from .servers import Installation, Server, SkipError
+
+_PAGE = Path(__file__).parents[1] / "PARSERS.md"
+_SECONDS = 120
+_HERE = Path(__file__).parent
+
+
+class Reading(Enum):
+    """How a parser reads a case, beside the table."""
+
+    SAME = "as the table"
+    ALLOWED = "otherwise, as the RFC allows"
+    LENIENT = "accepts what is invalid"
+    STRICT = "refuses what is valid"
+    OTHER = "reads other requests"
+
+
+class Library(NamedTuple):
+    """One parser: how it is installed and started, as a server is, and *environment* for its driver."""
+
+    name: str
+    server: Server
+    environment: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple has no mutable state
+
+
+def _python(name: str, title: str, *packages: str, driver: str = "", **environment: str) -> Library:
+    """Return a library of PyPI."""
+    version = f"{{python}} -c 'from importlib.metadata import version; print(version(\"{packages[0]}\"))'"
+    start = f"{{python}} {_HERE / 'drivers.py'} {driver or name}"
+    return Library(name, Server(name, "pip", title, version, start, packages), environment)
+
+
+LIBRARIES = (
+    _python("h11", "h11", "h11"),
+    _python("httptools", "httptools (llhttp)", "httptools"),
+    _python("aiohttp", "aiohttp, its parser in C", "aiohttp"),
+    _python("aiohttp-python", "aiohttp, its parser in Python", "aiohttp", driver="aiohttp", AIOHTTP_NO_EXTENSIONS="1"),
+    _python("gunicorn", "Gunicorn", "gunicorn"),
+    _python("waitress", "Waitress", "waitress"),
+    Library(
+        "Go net/http",
+        Server("Go", "apt", "Go net/http", "go version", "{build}/driver", ("golang-go",), "go",
+               build="go build -o {build}/driver {build}/driver.go",
+               files={"driver.go": (_HERE / "driver.go").read_text(encoding="utf-8")}),
+    ),
+)  # fmt: skip
+
+
+class Read(NamedTuple):
+    """What the parser *title* made of the cases: the reading of each, by name, and the reason of each refusal."""
+
+    title: str
+    version: str
+    readings: dict[str, Reading]
+    reasons: dict[str, str | None]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the corpus through the parsers, and write the page."""
+    parser = argparse.ArgumentParser(
+        prog="python3 -m conformance parsers",
+        description="Run the corpus through parsers of PyPI and Go, as libraries, and write PARSERS.md.",
+    )
+    parser.add_argument("--apt", action="store_true", help="install missing packages of Debian, as root")
+    parser.add_argument("--packages", metavar="FOLDER", type=Path, help="keep what pip installs here")
+    parser.add_argument("--page", metavar="FILE", type=Path, default=_PAGE, help="another place for the page")
+    options = parser.parse_args(arguments)
+    skipped: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
+        installation = Installation(options.packages or Path(folder), uses_apt=options.apt)
+        found = list(_each(installation, LIBRARIES, skipped))
+    if not found:
+        print("conformance: no parser of the table could be tried", file=sys.stderr)
+        return 2
+    try:
+        options.page.write_text(render(found, skipped, dt.datetime.now(dt.UTC).date()), encoding="utf-8")
+    except OSError as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _each(installation: Installation, libraries: Iterable[Library], skipped: dict[str, str]) -> Iterable[Read]:
+    """Yield what each of *libraries* makes of the corpus, and write into *skipped* why others could not be tried."""
+    corpus = as_json(load_cases())
+    for library in libraries:
+        try:
+            verdicts = _run(installation, library, corpus)
+        except SkipError as error:
+            skipped[library.server.title] = str(error).strip().splitlines()[0]
+            print(f"{library.server.title}: not tried: {error}", file=sys.stderr)
+            continue
+        readings = {case.name: reading_of(case, verdicts[case.name]) for case in load_cases()}
+        reasons = {name: verdict["refused"] for name, verdict in verdicts.items()}
+        read = Read(library.server.title, installation.version(library.server), readings, reasons)
+        same = sum(reading is Reading.SAME for reading in readings.values())
+        print(f"{read.title} {read.version}: {same} of {len(readings)} as the table")
+        yield read
+
+
+def _run(installation: Installation, library: Library, corpus: str) -> dict[str, Any]:
+    """Return the verdicts of *library* on *corpus*, by name. Raises SkipError if it can't be run."""
+    recipe = installation.prepare(library.server)
+    try:
+        done = subprocess.run(
+            recipe.start.split(), input=corpus, capture_output=True, text=True, timeout=_SECONDS, check=False,
+            env={**installation.environment(), **library.environment},
+        )  # fmt: skip
+        verdicts: dict[str, Any] = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise SkipError(f"its driver fails: {error}") from error
+    return verdicts
+
+
+def reading_of(case: Case, verdict: dict[str, Any]) -> Reading:
+    """Return how *verdict* reads *case*."""
+    expected = case.expected["httpsock"]
+    due = [understood.content for understood in expected.accepted]
+    found = [length for _, length in verdict["accepted"]]
+    is_refused = verdict["refused"] is not None
+    if is_refused and not expected.is_refused:
+        return Reading.ALLOWED if may_refuse(case) else Reading.STRICT
+    if expected.is_refused and not is_refused:
+        return Reading.ALLOWED if may_accept(case) else Reading.LENIENT
+    # A parser that is given all octets may name the fault before the requests in front of it.
+    is_same = found == due or (is_refused and found == due[: len(found)])
+    return Reading.SAME if is_same else Reading.OTHER

@@ -1,0 +1,90 @@
+"""The page on parsers, as it stands in PARSERS.md."""
+
+import datetime as dt
+import html
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from conformance.corpus.cases import CHAPTERS, load_cases
+
+from .view import files
+
+if TYPE_CHECKING:
+    from .libraries import Read
+
+_MAX_REASON = 120
+# The readings that are told case by case, as libraries.Reading names them, with the letter of the table.
+_TOLD = {
+    "LENIENT": "accepts what is invalid",
+    "STRICT": "refuses what is valid",
+    "OTHER": "reads other requests",
+}
+
+
+def render(found: Sequence["Read"], skipped: dict[str, str], date: dt.date) -> str:
+    """Return the page."""
+    parts = [
+        "# Parsers of HTTP/1.1, case by case",
+        (
+            f"Made on {date.isoformat()} by `python3 -m conformance parsers`: the {len(load_cases())} cases of the "
+            "corpus, each given whole to the parser, with the end of the connection behind it. Compared are the number of "
+            "requests, the content of each, and whether the rest is refused."
+        ),
+        (
+            "A parser is not a server: most leave Host and the target to the program that uses them, so that those "
+            "chapters show where the work is left, not a fault. What the RFC lets a parser do counts as its choice. "
+            "Corrections are welcome."
+        ),
+        _table(
+            ["parser", "version", "as the table", "its choice", *_TOLD.values()],
+            [[read.title, read.version, *_counts(read)] for read in found],
+        ),
+        *([f"Not tried: {'; '.join(f'{title} ({why})' for title, why in skipped.items())}."] if skipped else []),
+        "## By chapter",
+        "Accepted though invalid · refused though valid · read as other requests.",
+        _table(["parser", *CHAPTERS], [[read.title, *_chapters(read)] for read in found]),
+        *(part for read in found for part in _told(read)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    rule = ["---"] + ["--:"] * (len(heads) - 1)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, rule, *rows))
+
+
+def _counts(read: "Read") -> list[str]:
+    counts = Counter(reading.name for reading in read.readings.values())
+    return [str(counts[name]) for name in ("SAME", "ALLOWED", *_TOLD)]
+
+
+def _chapters(read: "Read") -> list[str]:
+    """Return the figures of each chapter."""
+    counts = Counter((case.chapter, read.readings[case.name].name) for case in load_cases())
+    cells = [[counts[chapter, name] for name in _TOLD] for chapter in CHAPTERS]
+    return [" · ".join(map(str, cell)) if any(cell) else "–" for cell in cells]
+
+
+def _told(read: "Read") -> list[str]:
+    """Return the cases that *read* reads against the table, with a link to the octets of each."""
+    parts = [f"## {read.title} {read.version}"]
+    for name, title in _TOLD.items():
+        lines = [
+            f"- [{case}]({files()[case]}){_reason(read.reasons[case])}"
+            for case, reading in read.readings.items()
+            if reading.name == name
+        ]
+        if lines:
+            summary = f"<summary>{title}: {len(lines)}</summary>"
+            parts.append(f"<details>{summary}\n\n" + "\n".join(lines) + "\n\n</details>")
+    return parts
+
+
+def _reason(reason: str | None) -> str:
+    """Return the reason that the parser gave for its refusal, in one line."""
+    if reason is None:
+        return ""
+    text = " ".join(reason.split())
+    text = text if len(text) <= _MAX_REASON else f"{text[:_MAX_REASON]}…"
+    return ": " + html.escape(text, quote=False).replace("`", "'").replace("*", "\\*").replace("|", "\\|")

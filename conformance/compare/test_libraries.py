@@ -1,0 +1,139 @@
+"""Parsers as libraries: the page in the repository is whole, and each verdict is compared with the table."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.__main__ import main
+from conformance.corpus.cases import load_cases
+
+from . import libraries
+from .libraries import LIBRARIES, Library, Reading, reading_of
+from .servers import Server
+
+_PAGE = Path(__file__).parents[1] / "PARSERS.md"
+_CASES = {case.name: case for case in load_cases()}
+# A parser that accepts one GET whatever it is given.
+_CREDULOUS = """
+import json, sys
+cases = json.load(sys.stdin)
+print(json.dumps({case["name"]: {"accepted": [["GET", 0]], "refused": None} for case in cases}))
+"""
+
+
+def test_the_page_says_when_and_how_it_was_made_and_its_figures_add_up() -> None:
+    """Each parser has read all cases that there were."""
+    text = _PAGE.read_text(encoding="utf-8")
+    made = re.search(r"Made on 20[0-9]{2}-[0-9]{2}-[0-9]{2} by `python3 -m conformance parsers`: the ([0-9]+) ", text)
+    assert made
+    assert "Corrections are welcome" in text
+    rows = re.findall(r"^\| ([^|]+) \| ([0-9][^|]*) \| ([0-9]+) \| ([0-9]+) \| ([0-9]+) \| ([0-9]+) \| ([0-9]+) \|$",
+                      text, re.MULTILINE)  # fmt: skip
+    assert len(rows) >= 5
+    for title, version, *figures in rows:
+        assert sum(map(int, figures)) == int(made[1]), title
+        assert f"## {title} {version}" in text
+        assert text.count(f"| {title} | ") == 2
+
+
+def test_each_link_of_the_page_leads_to_the_octets_of_a_case() -> None:
+    """And each is told with the reason that the parser gave, if it refused."""
+    links = re.findall(r"\]\(([^)]+)\)", _PAGE.read_text(encoding="utf-8"))
+    assert links
+    for link in set(links):
+        assert (_PAGE.parent / link).is_file(), link
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted", "refused", "reading"),
+    [
+        pytest.param("a-get-with-host-alone", [["GET", 0]], None, Reading.SAME, id="valid and accepted"),
+        pytest.param("a-get-with-host-alone", [], "no", Reading.STRICT, id="valid and refused"),
+        pytest.param("a-get-with-content", [], "no", Reading.ALLOWED, id="refused as the RFC allows"),
+        pytest.param("no-host", [], "no", Reading.SAME, id="invalid and refused"),
+        pytest.param("no-host", [["GET", 0]], None, Reading.LENIENT, id="invalid and accepted"),
+        pytest.param("a-field-line-that-ends-with-lf", [["GET", 0]], None, Reading.ALLOWED, id="as the RFC allows"),
+        pytest.param("content-of-five-octets", [["POST", 4]], None, Reading.OTHER, id="other content"),
+        pytest.param("no-host", [["GET", 0]], "no", Reading.OTHER, id="a request in front of the fault"),
+        pytest.param("a-request-and-then-none", [], "no", Reading.SAME, id="a fault that hides what is in front"),
+    ],
+)
+def test_a_verdict_is_compared_with_the_table(
+    name: str, accepted: list[list[Any]], refused: str | None, reading: Reading
+) -> None:
+    """The number of requests, the content of each, and the refusal."""
+    assert reading_of(_CASES[name], {"accepted": accepted, "refused": refused}) is reading
+
+
+def _drive(cases: list[bytes], *options: str) -> list[dict[str, Any]]:
+    """Return the verdicts that the driver of h11 gives on *cases*, by way of JSON, in a process of its own."""
+    corpus = [{"name": str(number), "octets": base64.b64encode(octets).decode()} for number, octets in enumerate(cases)]
+    command = [sys.executable, *options, Path(libraries.__file__).with_name("drivers.py"), "h11"]
+    done = subprocess.run(command, input=json.dumps(corpus), capture_output=True, text=True, check=True)
+    return [*json.loads(done.stdout).values()]
+
+
+def test_the_driver_of_h11_gives_the_verdicts_of_the_oracle() -> None:
+    """By way of JSON, in a process of its own."""
+    driver = Path(libraries.__file__).with_name("drivers.py")
+    corpus = json.dumps(
+        [{"name": "a", "octets": "R0VUIC8gSFRUUC8xLjENCkhvc3Q6IGENCg0K"}, {"name": "b", "octets": "eA=="}]
+    )
+    done = subprocess.run([sys.executable, driver, "h11"], input=corpus, capture_output=True, text=True, check=True)
+    verdicts = json.loads(done.stdout)
+    assert verdicts[0] == {"accepted": [["GET", 0]], "refused": None}
+    assert verdicts[1]["accepted"] == []
+    assert verdicts[1]["refused"]
+
+
+def test_an_exception_that_a_library_does_not_announce_is_a_verdict_too() -> None:
+    """The run goes on: here there is no such library at all."""
+    driver = Path(libraries.__file__).with_name("drivers.py")
+    corpus = json.dumps([{"name": "a", "octets": ""}])
+    done = subprocess.run(
+        [sys.executable, "-S", driver, "h11"], input=corpus, capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["a"]["refused"].startswith("an exception that the library does not announce: Module")
+
+
+def test_the_command_writes_the_page_and_leaves_out_what_cannot_be_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the reason, as compare does."""
+    (tmp_path / "credulous.py").write_text(_CREDULOUS, encoding="utf-8")
+    credulous = Server("credulous", "here", "Credulous", "{this} --version", f"{{this}} {tmp_path}/credulous.py")
+    monkeypatch.setattr(
+        libraries,
+        "LIBRARIES",
+        (
+            Library("credulous", credulous),
+            Library("dead", credulous._replace(title="Dead", start="{this} --version")),
+            Library("absent", credulous._replace(title="Absent", program="no-such-program-anywhere")),
+        ),
+    )
+    page = tmp_path / "PARSERS.md"
+    assert main(["parsers", "--packages", str(tmp_path), "--page", str(page)]) == 0
+    captured = capsys.readouterr()
+    text = page.read_text(encoding="utf-8")
+    assert f"of {len(_CASES)} as the table" in captured.out
+    assert "Dead: not tried: its driver fails" in captured.err
+    assert "Absent (there is no program no-such-program-anywhere)" in text
+    assert "- [no-host](corpus/host/no-host.http)" in text
+    assert main(["parsers", "--packages", str(tmp_path), "--page", str(tmp_path / "no" / "page")]) == 2
+    monkeypatch.setattr(libraries, "LIBRARIES", ())
+    assert main(["parsers", "--page", str(page)]) == 2
+    assert "no parser of the table could be tried" in capsys.readouterr().err
+
+
+def test_each_parser_of_the_table_has_a_driver() -> None:
+    """In Python, or a program that is built."""
+    from .drivers import DRIVERS
+
+    for library in LIBRARIES:
+        assert library.server.build or library.server.start.split()[-1] in DRIVERS, library.name
