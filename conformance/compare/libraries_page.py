@@ -28,8 +28,8 @@ def render(found: Sequence["Read"], skipped: dict[str, str], date: dt.date) -> s
         "# Parsers of HTTP/1.1, case by case",
         (
             f"Made on {date.isoformat()} by `python3 -m conformance parsers`: the {len(load_cases())} cases of the "
-            "corpus, each given whole to the parser, with the end of the connection behind it. Compared are the number of "
-            "requests, the content of each, and whether the rest is refused."
+            "corpus, each given whole to the parser, with the end of the connection behind it. Compared are the number "
+            "of requests, the content of each, and whether the rest is refused."
         ),
         (
             "A parser is not a server: most leave Host and the target to the program that uses them, so that those "
