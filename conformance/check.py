@@ -92,7 +92,7 @@ def _is_incomplete(results: list[Result]) -> bool:
     """Print why cases or checks were left out, and return whether some were, or the server has ended."""
     ends = [result for result in results if is_end(result)]
     for result in ends[:_MAX_ENDS]:
-        print(f"conformance: {result.name}: {result.why}", file=sys.stderr)
+        print(f"conformance: {result.name}: {result.why.partition('; it printed')[0]}", file=sys.stderr)
     if len(ends) > _MAX_ENDS:
         print(f"conformance: {len(ends) - _MAX_ENDS} more cases and checks end the server", file=sys.stderr)
     slow, gone = (sum(result.why == why for result in results) for why in (NO_TIME, GONE))

@@ -86,7 +86,7 @@ def _differences(results: Sequence[Result]) -> list[Difference]:
         Difference(
             cause.level,
             cause.requirements,
-            _cut(cause.why.splitlines()[0], _MAX_WHY),
+            _cut(cause.why.partition("; it printed last")[0], _MAX_WHY),
             tuple(sorted(failure.name for failure in cause.failures)),
             cause.example.name,
             _text(cause.example.sent, _MAX_SENT),

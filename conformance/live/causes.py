@@ -66,6 +66,22 @@ def find_causes(results: Sequence[Result]) -> list[Cause]:
     return sorted(causes, key=_order)
 
 
+def blocks(results: Sequence[Result]) -> list[tuple[str, list[Cause]]]:
+    """Return the causes of the failures in blocks with a title: what ends the server, then each level."""
+    found = find_causes(results)
+    ends = [cause for cause in found if is_end(cause.failures[0])]
+    titled = [("ENDS THE SERVER", "everything behind it gets no answer", ends)]
+    titled += [
+        (level, meaning, [cause for cause in found if cause.level == level and cause not in ends])
+        for level, meaning in LEVELS.items()
+    ]
+    return [
+        (f"{name}: {sum(len(cause.failures) for cause in causes)} failures ({meaning})", causes)
+        for name, meaning, causes in titled
+        if causes
+    ]
+
+
 def _cause(failures: Sequence[Result]) -> Cause:
     """Return the cause of *failures*, which are alike."""
     number = failures[0].requirement
@@ -85,7 +101,10 @@ def shape(why: str) -> str:
     """Return *why* without its figures and quotations, but with the status that is due."""
     if is_due := re.match(r"the status is [0-9]+, (not .*)", why):
         return is_due[1]
-    return _FIGURES.sub("#", _SECTION.sub("", why.partition("; it printed last")[0]))
+    said, _, output = why.partition("; it printed last: ")
+    # Of what a server prints at its end, the last line names the error.
+    last = output.splitlines()[-1].partition(":")[0] if output else ""
+    return _FIGURES.sub("#", _SECTION.sub("", said) + last)
 
 
 def _order(cause: Cause) -> tuple[bool, int, bool, int, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from .causes import LEVELS, Cause, find_causes
+from .causes import Cause, blocks, find_causes
 from .results import Outcome, Result, chapter_of_result, section_of_result
 
 _MAX_SHOWN = 1200
@@ -62,14 +62,11 @@ def _counts(results: Sequence[Result]) -> str:
 def _summary(results: Sequence[Result]) -> list[str]:
     """Return the causes of all failures, level by level."""
     lines = [_counts(results), ""]
-    found = find_causes(results)
-    for level, meaning in LEVELS.items():
-        mine = [cause for cause in found if cause.level == level]
-        if mine:
-            lines.append(f"{level}: {sum(len(cause.failures) for cause in mine)} failures ({meaning})")
-            for cause in mine:
-                lines += _cause(cause)
-            lines.append("")
+    for title, causes in blocks(results):
+        lines.append(title)
+        for cause in causes:
+            lines += _cause(cause)
+        lines.append("")
     return lines
 
 
@@ -165,11 +162,8 @@ def as_html(results: Sequence[Result], title: str) -> str:
         for chapter in counts
     )  # fmt: skip
     heads = "".join(f"<th>{outcome.value}</th>" for outcome in Outcome)
-    found = find_causes(results)
     causes = "".join(
-        f"<h2>{level}: {meaning}</h2>\n{''.join(_section(cause) for cause in found if cause.level == level)}"
-        for level, meaning in LEVELS.items()
-        if any(cause.level == level for cause in found)
+        f"<h2>{html.escape(heading)}</h2>\n{''.join(map(_section, found))}" for heading, found in blocks(results)
     )
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
