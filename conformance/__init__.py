@@ -1,6 +1,7 @@
 """The conformance instrument: the meaning of HTTP/1.1, tried on httpsock, on h11, and on any running server.
 
-    python3 -m conformance check http://127.0.0.1:8000/     compare | coverage | export | fuzz | parsers | report
+    python3 -m conformance check http://127.0.0.1:8000/
+    python3 -m conformance compare | coverage | export | fuzz | parsers | report | suite
 
 Seven wings, in reading order; each __init__ lists its files. A wing imports only wings above it:
 

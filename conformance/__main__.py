@@ -1,4 +1,4 @@
-"""The command line: ``python3 -m conformance check | compare | coverage | export | fuzz | parsers | report``."""
+"""The command line: ``python3 -m conformance COMMAND``."""
 
 import importlib
 import sys
@@ -13,9 +13,10 @@ _USAGE = """usage: python3 -m conformance COMMAND [--help | ...]
   fuzz      search for input that the two parsers read differently without an explanation (needs h11)
   parsers   run the corpus through parsers of PyPI and Go, and write one page
   report    write the standing of both parsers as HTML and Markdown (needs h11)
+  suite     read the request files of gunicorn's tests, and argue each difference (needs h11)
 """
 
-# Loaded only when they run: check needs the standard library alone, fuzz and report need h11.
+# Loaded only when they run: check needs the standard library alone, fuzz, report and suite need h11.
 _MODULES = {
     "check": "conformance.check",
     "compare": "conformance.compare.run",
@@ -24,6 +25,7 @@ _MODULES = {
     "fuzz": "conformance.fuzz.search",
     "parsers": "conformance.compare.libraries",
     "report": "conformance.report.markdown",
+    "suite": "conformance.parsers.suite",
 }
 _OLDEST_PYTHON = (3, 11)
 

@@ -55,7 +55,7 @@ def _run_without_packages(command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["fuzz", "report"])
+@pytest.mark.parametrize("command", ["fuzz", "report", "suite"])
 def test_a_command_that_needs_h11_says_how_to_install_it(command: str) -> None:
     """One line on standard error, and exit code 2."""
     result = _run_without_packages(command)
@@ -76,7 +76,7 @@ def test_an_old_python_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert "Python 3.11 or newer is needed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["check", "compare", "coverage", "export", "fuzz", "parsers", "report"])
+@pytest.mark.parametrize("command", ["check", "compare", "coverage", "export", "fuzz", "parsers", "report", "suite"])
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit code of --help is 0."""
     with pytest.raises(SystemExit) as ended:
