@@ -23,13 +23,16 @@ _SEMANTICS_SECONDS = 27.0
 _MAX_ENDS = 5
 
 
-def check(target: Target, only: str | None = None) -> list[Result]:
-    """Return all results for *target*, or those that match *only*. Raises NothingTriedError."""
+def check(target: Target, only: str | None = None, *, patience: float = 1.0) -> list[Result]:
+    """Return all results for *target*, or those that match *only*; a slow server may have *patience* times as long.
+
+    Raises NothingTriedError.
+    """
     started = time.monotonic()
-    target.deadline = started + _CORPUS_SECONDS
+    target.deadline = started + patience * _CORPUS_SECONDS
     results = check_corpus(target, only)
-    lost = target.deadline - started - _CORPUS_SECONDS
-    target.deadline = started + _SEMANTICS_SECONDS + lost
+    lost = target.deadline - started - patience * _CORPUS_SECONDS
+    target.deadline = started + patience * _SEMANTICS_SECONDS + lost
     return results + check_semantics(target, only)
 
 
