@@ -115,7 +115,7 @@ class _Prober:
 
     def _result(self, probe: Probe, transcript: wire.Transcript, outcome: Outcome, level: str, why: str) -> Result:
         host, port = self._target.address
-        again = wire.reproduce(host, port, probe.octets)
+        again = wire.reproduce(host, port, probe.octets, ends=probe.case.is_cut_short)
         level = level or probe.case.level
         received = transcript.received[:KEPT_OCTETS]
         return Result(probe.case.name, probe.case.requirement, level, outcome, why, transcript.sent, received, again)

@@ -232,3 +232,8 @@ def test_the_line_that_reproduces_a_case_prints_its_octets(octets: bytes) -> Non
     assert len(line) < 1200
     with Program(["sh", "-c", command], stdout=subprocess.PIPE) as shell:
         assert shell.communicate()[0] == octets
+
+
+def test_the_line_ends_its_side_where_the_case_does() -> None:
+    """A request that is cut short is one only then."""
+    assert reproduce("::1", 80, b"GET", ends=True) == "printf 'GET' | nc -N ::1 80"

@@ -147,8 +147,8 @@ def _limit(spare_octets: int, deadline: float) -> str | None:
     return "timed out" if time.monotonic() >= deadline else None
 
 
-def reproduce(host: str, port: int, octets: bytes) -> str:
-    """Return a shell line that sends *octets* to a server and prints its answer.
+def reproduce(host: str, port: int, octets: bytes, *, ends: bool = False) -> str:
+    """Return a shell line that sends *octets* to a server and prints its answer; *ends* our side behind them if asked.
 
     A long repetition is written once: ``printf 'a%.0s' $(seq 9000)``.
     """
@@ -162,7 +162,7 @@ def reproduce(host: str, port: int, octets: bytes) -> str:
     if position < len(octets) or not commands:
         commands.append(f"printf '{_printf_format(octets[position:])}'")
     command = commands[0] if len(commands) == 1 else f"{{ {'; '.join(commands)}; }}"
-    return f"{command} | nc {host} {port}"
+    return f"{command} | nc {'-N ' if ends else ''}{host} {port}"
 
 
 def _printf_format(octets: bytes) -> str:

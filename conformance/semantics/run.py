@@ -53,7 +53,10 @@ def _attempt(target: Target, check_: Check) -> Attempt:
     if outcome is Outcome.FAILED and time.monotonic() > target.deadline:
         outcome, why = Outcome.SKIPPED, NO_TIME
     transcript = session.transcript or wire.Transcript(b"", b"", "refused")
-    again = "\n".join(wire.reproduce(*target.address, sent) for sent, _ in session.exchanges[-_MAX_EXCHANGES:])
+    again = "\n".join(
+        wire.reproduce(*target.address, sent, ends=transcript.ended_first)
+        for sent, transcript in session.exchanges[-_MAX_EXCHANGES:]
+    )
     received = transcript.received[:KEPT_OCTETS]
     number, level = check_.requirement, check_.level
     if isinstance(why, OtherFault):
