@@ -151,9 +151,9 @@ def test_taking_what_the_table_says_is_refused_is_a_finding() -> None:
 @pytest.fixture
 def unmemoised() -> Iterator[None]:
     """Clear the parser's memos before and after a test with another parser."""
-    request_parser.parse_head_memoised.cache_clear()
+    request_parser.known_heads.cache_clear()
     yield
-    request_parser.parse_head_memoised.cache_clear()
+    request_parser.known_heads.cache_clear()
 
 
 @pytest.mark.usefixtures("unmemoised")
@@ -188,7 +188,7 @@ def test_a_parser_that_errs_is_found_out(
 ) -> None:
     """Given octets and generated ones show the error, and no class excuses them."""
     assert Findings().try_octets(octets) is None
-    request_parser.parse_head_memoised.cache_clear()
+    request_parser.known_heads.cache_clear()
     monkeypatch.setattr(f"httpsock.{name}", wrong)
     assert Findings().try_octets(octets) is not None
     findings, generator = Findings(), Generator(SeededRandom(SEED), CORPUS)

@@ -161,7 +161,7 @@ def is_persistent(connection: bytes | None, minor_version: int) -> bool:
     if connection is None:
         return minor_version == 1
     # Options are tokens, never quoted strings, so a comma always separates and "close" is found anywhere.
-    if grammar.close_option.search(connection):
+    if b"close" in connection.lower() and grammar.close_option.search(connection):
         return False
     return minor_version == 1 or grammar.keep_alive_option.search(connection) is not None
 

@@ -44,8 +44,8 @@ FIELD_LINE = TOKEN + rb":" + FIELD_VALUE
 token = re.compile(TOKEN)
 field_line = re.compile(FIELD_LINE)
 field_value = re.compile(FIELD_VALUE)
-# HTTP-message = start-line CRLF *( field-line CRLF ) CRLF
-head = re.compile(REQUEST_LINE + rb"\r\n(?:" + FIELD_LINE + rb"\r\n)*+\r\n")
+# HTTP-message = start-line CRLF *( field-line CRLF ) CRLF      here from the first CRLF on, with a maximum of lines
+FIELD_SECTION = rb"\r\n(?:" + FIELD_LINE.replace(b"%", b"%%") + rb"\r\n){0,%d}+\r\n"
 # status-line = HTTP-version SP status-code SP [ reason-phrase ]      status-code = 3DIGIT
 # reason-phrase = 1*( HTAB / SP / VCHAR / obs-text )
 # Some servers omit the second space together with the phrase; that is unambiguous, so it is accepted.
@@ -81,7 +81,9 @@ ABSOLUTE_FORM = (
 # origin-form = absolute-path [ "?" query ]      query = *( pchar / "/" / "?" )
 # pchar = unreserved / pct-encoded / sub-delims / ":" / "@"; here without pct-encoded, which covers nearly all targets.
 _PLAIN = rb"[!$&'()*+,\-./0-9:;=@A-Z_a-z~"
-plain_origin_form = re.compile(rb"(/" + _PLAIN + rb"]*+)(?:\?(" + _PLAIN + rb"?]*+))?")
+_PLAIN_ORIGIN_FORM = rb"(/" + _PLAIN + rb"]*+)(?:\?(" + _PLAIN + rb"?]*+))?"
+# A request line whose target is plain, or any other: parsed in one go, as it is in nearly all requests.
+request_line = re.compile(rb"(" + TOKEN + rb") (?:" + _PLAIN_ORIGIN_FORM + rb" |[!-~\x80-\xff]++ )" + HTTP_VERSION)
 # Octets that must be percent-encoded in a path or query, but that people type and browsers send.
 unencoded = re.compile(rb'["<>\[\]^`{|}\x80-\xff]')
 # Each octet as a path or query spells it: a table, so that thousands of encoded octets cost no more than others.

@@ -23,9 +23,6 @@ _MAX_MEMOISED = 261
 
 def parse_target(method: bytes, request_target: bytes) -> Target:
     """Return the parsed *request_target*. Raise RequestError if it is invalid for *method*."""
-    plain = grammar.plain_origin_form.fullmatch(request_target)
-    if plain and method != b"CONNECT":
-        return Target(TargetForm.ORIGIN, plain[1], plain[2], True)
     if method == b"CONNECT":
         _check_authority_form(request_target)
         return Target(TargetForm.AUTHORITY, b"", None, is_encoded=True)
