@@ -102,7 +102,8 @@ def _is_incomplete(results: list[Result]) -> bool:
     if slow:
         print(f"conformance: the server is too slow: {slow} of these were not tried", file=sys.stderr)
     if gone:
-        print(f"conformance: {gone} were not tried, since the server ended; see --restart", file=sys.stderr)
+        how = "with --start and --restart it starts again"
+        print(f"conformance: {gone} were not tried, since the server ended; {how}", file=sys.stderr)
     return bool(slow or gone or ends)
 
 

@@ -71,7 +71,7 @@ def test_the_case_that_ends_the_server_is_named_and_the_others_are_not_accused(
     assert (failed[ended[0]]["requirement"], failed[ended[0]]["level"]) == ("R093", "SECURITY")
     assert not any("connection is refused" in result["why"] for result in failed.values()), failed
     assert any(result["why"] == GONE for result in results.values())
-    assert "see --restart" in capsys.readouterr().err
+    assert "with --start and --restart it starts again" in capsys.readouterr().err
 
 
 def test_with_restart_every_case_is_tried_and_each_that_ends_the_server_is_named(
@@ -135,7 +135,7 @@ def test_a_server_that_the_check_did_not_start_is_reported_with_those_that_were_
     assert why.startswith("the server ends while one of these is tried: ")
     assert why.endswith("it accepts no connection any more")
     assert sum(result["why"] == GONE for result in results.values()) > len(results) - 60
-    assert "see --restart" in capsys.readouterr().err
+    assert "with --start and --restart it starts again" in capsys.readouterr().err
 
 
 def test_restart_is_for_a_server_that_the_check_starts(capsys: pytest.CaptureFixture[str]) -> None:
