@@ -108,13 +108,14 @@ def _each(installation: Installation, libraries: Iterable[Library], skipped: dic
     for library in libraries:
         try:
             verdicts = _run(installation, library, corpus)
+            version = installation.version(library.server)
         except SkipError as error:
             skipped[library.server.title] = str(error).strip().splitlines()[0]
             print(f"{library.server.title}: not tried: {error}", file=sys.stderr)
             continue
         readings = {case.name: reading_of(case, verdicts[case.name]) for case in load_cases()}
         reasons = {name: verdict["refused"] for name, verdict in verdicts.items()}
-        read = Read(library.server.title, installation.version(library.server), readings, reasons)
+        read = Read(library.server.title, version, readings, reasons)
         same = sum(reading is Reading.SAME for reading in readings.values())
         print(f"{read.title} {read.version}: {same} of {len(readings)} as the table")
         yield read

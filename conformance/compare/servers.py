@@ -104,12 +104,14 @@ class Installation:
         return os.environ | {"PATH": _PATH}
 
     def version(self, server: Server) -> str:
-        """Return the version that *server* prints."""
-        words = shlex.split(self._fill(server.version))
-        done = subprocess.run(
-            words,
-            capture_output=True, text=True, check=False, timeout=60, env=os.environ | {"PATH": _PATH},
-        )  # fmt: skip
+        """Return the version that *server* prints. Raises SkipError if it can't be asked."""
+        try:
+            done = subprocess.run(
+                shlex.split(self._fill(server.version)),
+                capture_output=True, text=True, check=False, timeout=60, env=self.environment(),
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SkipError(f"it tells no version: {error}") from error
         match = _VERSION.search(done.stdout + done.stderr)
         return match[0] if match else "?"
 
@@ -129,7 +131,10 @@ class Installation:
     def _pip(self, server: Server) -> None:
         python = self._values["python"]
         if not Path(python).exists():
-            venv.create(self._folder / "venv", with_pip=True)
+            try:
+                venv.create(self._folder / "venv", with_pip=True)
+            except (OSError, subprocess.CalledProcessError) as error:
+                raise SkipError(f"there is no virtual environment: {error}") from error
         # Wheels alone: building one takes compilers, and minutes.
         _run([python, "-m", "pip", "install", "-q", "--only-binary", ":all:", *server.packages])
 

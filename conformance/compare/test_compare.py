@@ -197,6 +197,16 @@ def test_what_cannot_be_tried_is_left_out_with_the_reason(server: Server, why: s
         Installation(tmp_path, uses_apt=False).prepare(server)
 
 
+def test_a_server_that_tells_no_version_and_a_folder_that_holds_no_environment_are_left_out(tmp_path: Path) -> None:
+    """With the reason, too."""
+    server = Server("a", "pip", "A", "no-such-program-anywhere", "", ("a-package",))
+    with pytest.raises(SkipError, match="it tells no version"):
+        Installation(tmp_path, uses_apt=False).version(server)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(SkipError, match="there is no virtual environment"):
+        Installation(tmp_path / "file", uses_apt=False).prepare(server)
+
+
 def test_the_command_writes_the_pages_of_the_servers_that_are_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
