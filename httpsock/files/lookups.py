@@ -126,7 +126,10 @@ def folder_state(root: str, relative: str, now: float, *, follow_links: bool) ->
 
 
 def _stamps_of_present(paths: Iterable[str], now: float) -> list[tuple[str, FileStamp]] | None:
-    """Return the stamps of those of *paths* that exist; None if one is not a settled regular file, or can't be seen."""
+    """Return the stamps of those of *paths* that exist; None if one has changed lately, or can't be seen.
+
+    That of a symlink is its own: so it never equals that of the file that stat() shows, and must be looked up again.
+    """
     stamps = []
     for path in paths:
         try:
@@ -135,7 +138,7 @@ def _stamps_of_present(paths: Iterable[str], now: float) -> list[tuple[str, File
             continue
         except OSError:
             return None
-        if not stat.S_ISREG(status.st_mode) or not is_settled(status, now):
+        if not is_settled(status, now):
             return None
         stamps.append((path, file_stamp(status)))
     return stamps

@@ -232,6 +232,27 @@ def test_a_better_sibling_that_appears_is_sent_next(aged: pathlib.Path) -> None:
     assert represent(served, b"/hello.txt", BROWSERS).coding == "br"
 
 
+def test_a_sibling_that_was_still_being_written_is_sent_once_it_is_settled(aged: pathlib.Path) -> None:
+    """Nothing changes but the time."""
+    make(aged / "hello.txt.gz", gzipped(HELLO), modified=LATER - 1.9)
+    age(aged)
+    served = DocumentRoot(aged)
+    for _ in range(2):
+        assert read(served, b"/hello.txt", BROWSERS) == HELLO
+    assert represent(served, b"/hello.txt", BROWSERS, LATER + 0.2, monotonic=0.2).octets == gzipped(HELLO)
+
+
+def test_a_folder_in_the_place_of_a_sibling_gives_way_to_a_file(aged: pathlib.Path) -> None:
+    (aged / "hello.txt.gz").mkdir()
+    age(aged)
+    served = Recorded(aged)
+    assert served.names_for(b"/hello.txt", b"gzip") == ["hello.txt", "hello.txt.gz"]
+    assert read(served, b"/hello.txt", b"gzip") == HELLO
+    (aged / "hello.txt.gz").rmdir()
+    write(aged / "hello.txt.gz")
+    assert read(served, b"/hello.txt", b"gzip") == gzipped(HELLO)
+
+
 @needs_posix
 def test_the_target_of_a_sibling_that_led_nowhere_is_sent_once_it_appears(aged: pathlib.Path) -> None:
     """Nothing changes in the folder of the symlink."""
@@ -279,14 +300,15 @@ def test_a_sibling_in_use_that_is_deleted_is_not_sent(aged: pathlib.Path) -> Non
     assert read(served, b"/hello.txt", BROWSERS) == HELLO
 
 
-def test_the_earlier_name_of_an_index_that_appears_is_sent(aged: pathlib.Path) -> None:
+@pytest.mark.parametrize("accepted", [None, BROWSERS])
+def test_the_earlier_name_of_an_index_that_appears_is_sent(accepted: bytes | None, aged: pathlib.Path) -> None:
     make(aged / "old" / "index.htm", b"later")
     age(aged / "old")
     served = DocumentRoot(aged)
     for _ in range(2):
-        assert read(served, b"/old/", BROWSERS) == b"later"
+        assert read(served, b"/old/", accepted) == b"later"
     make(aged / "old" / "index.html", b"earlier")
-    assert read(served, b"/old/", BROWSERS) == b"earlier"
+    assert read(served, b"/old/", accepted) == b"earlier"
 
 
 # --- Another folder stands in its place -----------------------------------------------------------
