@@ -222,8 +222,8 @@ class TracedParser(RequestParser):
         """Whether it is receiving the content of a request."""
         return self._decoder is not None
 
-    def _request(self, stop: int) -> Request:
-        request = super()._request(stop)
+    def _consume(self, request: Request) -> Request:
+        request = super()._consume(request)
         path = request.target.path
         self._emit.set_path(normalise(path) if path.startswith(b"/") else path)
         # Masking hides the rest of the line if the method looks like the name of a secret field.

@@ -69,6 +69,14 @@ def test_a_file_in_memory_is_a_cache_hit_whatever_path_led_to_it(folder: pathlib
     assert re.findall(r"TIME  (cache hit|read) ", server.conversations) == ["read", "cache hit", "cache hit", "read"]
 
 
+def test_a_request_that_comes_again_and_again_is_told_each_time(folder: pathlib.Path) -> None:
+    with Traced(folder) as server, connect(server.port) as client:
+        for _ in range(6):
+            client.sendall(get("/hello.txt", "X: told each time"))
+            receive_answer(client)
+    assert server.conversations.count("  parse GET /hello.txt\n") == 6
+
+
 def test_a_request_that_is_refused(folder: pathlib.Path) -> None:
     with Traced(folder) as server:
         talk(server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept : text/html\r\n\r\n")
