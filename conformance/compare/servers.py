@@ -79,13 +79,15 @@ class Installation:
         self._folder = folder
         self._uses_apt = uses_apt
 
-    @property
-    def _values(self) -> dict[str, str]:
-        return {
-            "this": sys.executable,
-            "python": str(self._folder / "venv" / "bin" / "python"),
-            "node": str(self._folder / "npm" / "node_modules"),
-        }
+    def _place(self, server: Server) -> Path:
+        """Return the folder of *server* alone: what others bring may change what it does."""
+        return self._folder / re.sub(r"\W+", "-", server.name)
+
+    def _python(self, server: Server) -> Path:
+        return self._place(server) / "bin" / "python"
+
+    def _node(self, server: Server) -> Path:
+        return self._place(server) / "node_modules"
 
     def prepare(self, server: Server) -> Recipe:
         """Return how to start *server*, which is installed if it is not there. Raises SkipError."""
@@ -97,7 +99,7 @@ class Installation:
         if server.build:
             start = self._build(server)
         environment = {"PATH": _PATH, "PYTHONPATH": os.pathsep.join(("{folder}", str(Path(__file__).parents[2])))}
-        return Recipe(self._fill(start), files, self._fill(server.back), environment)
+        return Recipe(self._fill(start, server), files, self._fill(server.back, server), environment)
 
     def environment(self) -> dict[str, str]:
         """Return the environment for a program that is run once."""
@@ -107,7 +109,7 @@ class Installation:
         """Return the version that *server* prints. Raises SkipError if it can't be asked."""
         try:
             done = subprocess.run(
-                shlex.split(self._fill(server.version)),
+                shlex.split(self._fill(server.version, server)),
                 capture_output=True, text=True, check=False, timeout=60, env=self.environment(),
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -115,9 +117,10 @@ class Installation:
         match = _VERSION.search(done.stdout + done.stderr)
         return match[0] if match else "?"
 
-    def _fill(self, text: str) -> str:
-        for name, value in self._values.items():
-            text = text.replace(f"{{{name}}}", value)
+    def _fill(self, text: str, server: Server) -> str:
+        values = {"this": sys.executable, "python": self._python(server), "node": self._node(server)}
+        for name, value in values.items():
+            text = text.replace(f"{{{name}}}", str(value))
         return text
 
     def _apt(self, server: Server) -> None:
@@ -129,24 +132,25 @@ class Installation:
         _run(install)
 
     def _pip(self, server: Server) -> None:
-        python = self._values["python"]
-        if not Path(python).exists():
+        python = self._python(server)
+        if not python.exists():
             try:
-                venv.create(self._folder / "venv", with_pip=True)
+                venv.create(self._place(server), with_pip=True)
             except (OSError, subprocess.CalledProcessError) as error:
                 raise SkipError(f"there is no virtual environment: {error}") from error
         # Wheels alone: building one takes compilers, and minutes.
-        _run([python, "-m", "pip", "install", "-q", "--only-binary", ":all:", *server.packages])
+        _run([str(python), "-m", "pip", "install", "-q", "--only-binary", ":all:", *server.packages])
 
     def _npm(self, server: Server) -> None:
         if shutil.which("npm") is None:
             raise SkipError("there is no npm")
-        if server.packages and not all((Path(self._values["node"]) / package).exists() for package in server.packages):
-            _run(["npm", "install", "--no-audit", "--no-fund", "--prefix", str(self._folder / "npm"), *server.packages])
+        if not all((self._node(server) / package).exists() for package in server.packages):
+            place = str(self._place(server))
+            _run(["npm", "install", "--no-audit", "--no-fund", "--prefix", place, *server.packages])
 
     def _build(self, server: Server) -> str:
         """Build the program of *server* in a folder of its own, and return the command that starts it."""
-        folder = self._folder / "build" / re.sub(r"\W+", "-", server.name)
+        folder = self._place(server)
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in server.files.items():
             (folder / name).write_text(text, encoding="utf-8")

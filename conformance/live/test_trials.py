@@ -14,6 +14,7 @@ from conformance.__main__ import main
 from . import target
 from .results import GONE, Outcome, Result
 from .target import Target
+from .test_live import hostile
 from .trials import Attempt, Trial, run_trials
 
 # Twenty lines of a stranger's server, which one request ends: a line without a colon among its fields.
@@ -146,20 +147,38 @@ def test_restart_is_for_a_server_that_the_check_starts(capsys: pytest.CaptureFix
     assert "--restart needs --start" in capsys.readouterr().err
 
 
+class _Late:
+    """Trials that run out of time at first; *names* says how often each was tried."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def trial(self, name: str) -> Trial:
+        """Return the trial *name*."""
+        result = Result(name, "R001", "MUST", Outcome.SKIPPED, "", b"", b"", "")
+        return Trial(name, partial(self._attempt, result), lambda why: result._replace(why=why))
+
+    def _attempt(self, result: Result) -> Attempt:
+        self.names.append(result.name)
+        is_late = self.names.count(result.name) == 1
+        outcome = Outcome.FAILED if is_late else Outcome.PASSED
+        return Attempt(result._replace(outcome=outcome), is_doubtful=False, is_late=is_late)
+
+
 def test_a_case_that_ran_out_of_time_beside_others_is_tried_again_alone() -> None:
     """What keeps the server is another case; the one that waited is not accused."""
-    tries = []
+    late = _Late()
+    with hostile(lambda connected: connected.sendall(b"HTTP/1.1 404 No\r\n\r\n")) as address:
+        results = run_trials(Target(address), [late.trial("one"), late.trial("two")])
+    assert [(result.name, result.outcome) for result in results] == [("one", Outcome.PASSED), ("two", Outcome.PASSED)]
+    assert sorted(late.names) == ["one", "one", "two", "two"]
 
-    def attempt(name: str) -> Attempt:
-        tries.append(name)
-        is_late = name == "waits" and tries.count(name) == 1
-        outcome = Outcome.FAILED if is_late else Outcome.PASSED
-        return Attempt(Result(name, "R001", "MUST", outcome, "", b"", b"", ""), is_doubtful=False, is_late=is_late)
 
-    trials = [Trial(name, partial(attempt, name), partial(pytest.fail)) for name in ("keeps", "waits")]
-    results = run_trials(Target(("127.0.0.1", 0)), trials)
-    assert [(result.name, result.outcome) for result in results] == [
-        ("keeps", Outcome.PASSED),
-        ("waits", Outcome.PASSED),
-    ]
-    assert tries.count("waits") == 2
+def test_a_case_that_is_tried_again_alone_and_ends_the_server_is_the_only_one_accused() -> None:
+    """The other ones that had run out of time are not tried."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed = Target(listener.getsockname()[:2])
+    late = _Late()
+    one, two = run_trials(closed, [late.trial("one"), late.trial("two")])
+    assert "the server ends here: it accepts no connection any more" in one.why
+    assert (two.outcome, two.why, closed.is_gone) == (Outcome.SKIPPED, GONE, True)

@@ -105,7 +105,7 @@ def run_trials(target: Target, trials: Sequence[Trial]) -> list[Result]:
         one_round.run(waiting)
         results |= one_round.results
         if not one_round.is_over and len(one_round.late) <= _MAX_LATE:
-            results |= {trial.name: trial.attempt().result for trial in one_round.late}
+            results |= _try_late(target, one_round.late)
         if not one_round.is_over:
             break
         found = _try_alone(target, one_round.suspects)
@@ -134,6 +134,17 @@ def _try_alone(target: Target, suspects: Sequence[Trial]) -> dict[str, Result]:
         if is_end_here and not is_new:
             break
     target.fate = target.fate or fate
+    return results
+
+
+def _try_late(target: Target, late: Sequence[Trial]) -> dict[str, Result]:
+    """Return the results of *late*, which ran out of time beside others, one by one, while the server is there."""
+    results = {trial.name: trial.untried(GONE) for trial in late}
+    for trial in late:
+        results[trial.name], is_end_here = _try_one(target, trial)
+        if is_end_here and not (target.restarts and target.restart()):
+            target.is_gone = True
+            break
     return results
 
 
