@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from .causes import Cause, blocks, find_causes
-from .results import Outcome, Result, chapter_of_result, section_of_result
+from .results import Outcome, Result, breaks_a_must, chapter_of_result, section_of_result
+from .trials import is_end
 
 _MAX_SHOWN = 1200
 # So many failures at most are shown with their octets, unless all are asked for.
@@ -127,7 +128,7 @@ def _plain(result: Result) -> dict[str, str]:
 
 
 def as_junit(results: Sequence[Result]) -> str:
-    """Return the results as JUnit's XML, a suite for each chapter; a broken SHOULD or policy counts as skipped."""
+    """Return the results as JUnit's XML, a suite for each chapter; what breaks no MUST and ends nothing is skipped."""
     root = ET.Element("testsuites", name="conformance")
     for chapter in chapters(results):
         mine = [result for result in results if chapter_of_result(result) == chapter]
@@ -135,7 +136,7 @@ def as_junit(results: Sequence[Result]) -> str:
         for result in mine:
             case = ET.SubElement(suite, "testcase", name=result.name, classname=result.requirement)
             if result.outcome is not Outcome.PASSED:
-                is_failure = result.outcome is Outcome.FAILED and result.level.startswith("MUST")
+                is_failure = breaks_a_must([result]) or is_end(result)
                 message = result.why if is_failure else f"{result.level}: {result.why}"
                 found = ET.SubElement(case, "failure" if is_failure else "skipped", message=message)
                 found.text = _failure(result)

@@ -273,6 +273,8 @@ def test_what_ends_the_server_and_what_smuggles_comes_first() -> None:
                ends._replace(why=ends.why.replace("last: a", "last: c"))]  # fmt: skip
     assert [cause.requirements[0] for cause in causes.find_causes(results)] == ["R093", "R059", "R100", "R004"]
     assert "       | b\n" in outputs.as_table(results)
+    assert '<failure message="the server ends here' in outputs.as_junit([ends])
+    assert "<failure" not in outputs.as_junit([_result("SECURITY", "R093")])
 
 
 def test_the_bytes_are_shown_if_they_are_few_or_asked_for() -> None:
