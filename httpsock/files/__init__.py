@@ -9,7 +9,7 @@ Takes the path of a request-target, gives a representation. Knows no socket. In 
     representation    a file as it is sent, with its validators
     siblings          compressed siblings, verified
     cache             small files in memory
-    lookups           what was found for a path, while all that it depends on is unchanged
+    lookups           the file found for a path, while all that it depends on is unchanged
     listing           a folder's names, sorted and filtered
     listing_page      the listing as a page
     listing_budget    how many names all listings may hold

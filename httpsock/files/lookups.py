@@ -1,4 +1,4 @@
-"""Look-ups: what was found for a path, and what must be unchanged for it to be found again without a search.
+"""Look-ups: the file found for a path, and the files and the folder that must be unchanged for it to be found again.
 
 Takes stamps of files and folders, gives verdicts. Knows no HTTP but the names of its values. A page's file costs two
 calls instead of five, and one of the two serves all files of its folder in a tick:
@@ -41,7 +41,7 @@ class FolderState(NamedTuple):
 
 
 class Lookup(NamedTuple):
-    """What a look-up found in *folder*, and the stamps of the *files* that it saw, by their paths.
+    """A file found in *folder*, and the stamps of the *files* that the search saw, by their paths.
 
     *folder_stamp* is that of the folder if the look-up depends on missing names, else None.
     """

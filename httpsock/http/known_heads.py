@@ -1,4 +1,4 @@
-"""Known heads: what clients repeat of their heads is parsed once.
+"""Known heads: parse the parts of heads that clients repeat once.
 
 Takes complete heads, gives requests. Clients repeat themselves in four ways: the whole head at each request for the
 same file; the request line at each client that loads a page; the field lines at each file of the page, also when a
@@ -35,11 +35,11 @@ Part = TypeVar("Part")
 
 
 class Parsers(NamedTuple):
-    """The functions that parse what is not known; all but *tail* raise RequestError or FramingError.
+    """The functions that parse new parts; all but *tail* raise RequestError or FramingError.
 
     *section* takes the field lines, with the CRLF before them and the empty line, and the minor version, which decides
-    what some fields mean. *tail* takes the last of these lines, likewise. It returns their fields; None if these are
-    invalid, have one name twice, or determine more than their own values.
+    what some fields mean. *tail* takes the last of these lines, likewise. It returns their fields; or None if a line
+    is invalid, if two have one name, or if one decides about host, framing or persistence.
     """
 
     line: Callable[[bytes], RequestLine]
