@@ -2,12 +2,13 @@
 
 A program embeds ``Server`` and ``Client``; a person runs ``python3 -m httpsock``.
 
-Eight wings; imports only point downwards, and each wing's docstring lists its files:
+Nine wings; imports only point downwards, and each wing's docstring lists its files:
 
     cli          the commands
     observe      a server under observation
     discovery    announce and find a folder, by datagrams
     server       sockets, threads, connections, processes
+    handlers     what a program or an option puts before the folder, or in its place
     client       the other end of a connection
     files        a folder as resources
     tracing      what happens at a socket, as events

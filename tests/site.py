@@ -13,7 +13,7 @@ Attributes in a page select its content, which replaces the old:
         the output of a program, or one line of it
     <code data-program="tcp_server.py">, <code data-datagram="search">
         a program of www/code; a datagram of SSDP
-    <a class="source" href="code.html#server.server/_open_listener/bind">
+    <a class="source" href="code.html#server.listeners/_open_listener/bind">
         a link to that call: module, function, call
     <b data-figure="UDP lost">, <!-- datagrams -->
         a figure of the bad path, and its picture

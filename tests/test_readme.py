@@ -24,8 +24,8 @@ from httpsock.cli.stderr import _MAX_QUEUED
 from httpsock.files.document_root import _CACHE_OCTETS, SMALL_FILE
 from httpsock.http.ranges import MAX_RANGES
 from httpsock.server.connection_limit import _RESERVED_DESCRIPTORS
+from httpsock.server.listeners import _BACKLOG
 from httpsock.server.process import MAX_DESCRIPTORS
-from httpsock.server.server import _BACKLOG
 from tests.benchmarks.arguments import _parser as benchmark_arguments
 from tests.support import connect, get
 from tests.support.tools import tool

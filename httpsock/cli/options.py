@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from httpsock import __version__
 from httpsock.files.paths import normalise
 from httpsock.server.access_log import FORMATS
-from httpsock.server.server import check_numeric_address, check_response_field
+from httpsock.server.listeners import check_numeric_address
+from httpsock.server.server import check_response_field
 
 from .arguments import TRACE_FORMS, ArgumentParser, command_name, expand_trace_option, field, number
 

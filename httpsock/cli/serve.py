@@ -23,10 +23,11 @@ from httpsock.server.activation import InheritedSockets, inherit_sockets
 from httpsock.server.addresses import local_addresses
 from httpsock.server.children import Children, Parent
 from httpsock.server.event_loop import Log
+from httpsock.server.listeners import ANY, LOOPBACK, url_of
 from httpsock.server.process import become_user, fill_standard_descriptors, raise_descriptor_limit
 from httpsock.server.process_loop import ExitCode, ProcessLoop, Served
 from httpsock.server.restart import GracefulRestart
-from httpsock.server.server import ANY, DEFAULT_PORT, LOOPBACK, Server, preload_lazy_imports, print_stderr, url_of
+from httpsock.server.server import DEFAULT_PORT, Server, preload_lazy_imports, print_stderr
 from httpsock.server.threaded import ThreadedServer
 from httpsock.tracing.output import shows_colours, standard_error, width_of
 

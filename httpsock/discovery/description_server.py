@@ -11,7 +11,8 @@ import os
 import tempfile
 from collections.abc import Sequence
 
-from httpsock.server.server import Server, url_of
+from httpsock.server.listeners import url_of
+from httpsock.server.server import Server
 
 from .description import format_description
 from .multicast import Interface

@@ -4,6 +4,7 @@ Takes the path of a request-target, gives a representation. Knows no socket. In 
 
     paths             the name that a path spells
     confinement       open files beneath a folder, and no others
+    file_system       the calls with which a document root looks at files
     aliases           whether a name is a second one of something hidden
     document_root     which resource a path names
     representation    a file as it is sent, with its validators

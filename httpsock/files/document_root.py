@@ -15,22 +15,24 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from httpsock.http.handler import Tick
 from httpsock.http.media_types import content_type_of, depends_on_content
 from httpsock.http.messages import Refusal, Status
 from httpsock.http.negotiation import accepted_codings
 from httpsock.http.preconditions import etag_of
 
-from .aliases import Aliases, Names
+from .aliases import Aliases
 from .cache import FileCache, FileStamp, file_stamp
-from .confinement import check_folder_beneath, has_link, open_beneath, scandir_beneath
+from .confinement import check_folder_beneath, has_link, open_beneath
+from .file_system import FileSystem, read_whole
 from .listing_budget import Allotment, ListingBudget
-from .lookups import Asked, FolderState, Lookup, Lookups
+from .lookups import Asked, Lookup, Lookups, TickMemo
 from .paths import NOT_FOUND, ResourceName, holds_references, is_hidden_name, parse_path
 from .representation import Representation, etag_of_state, is_settled, validators_of
-from .siblings import CODING_NAMES, CODINGS, Original, is_proved, may_be_used
+from .siblings import CODING_NAMES, CODINGS, Original, may_be_used
 
 INDEX_NAMES = ("index.html", "index.htm")
 
@@ -94,45 +96,6 @@ class Redirect(NamedTuple):
 Found = Representation | Directory | Redirect | Refusal
 
 
-class Tick:
-    """One pass of the event loop, for the files below: its time, and a memo of look-ups.
-
-    Every request answered in a tick arrived before it began, so one look-up serves all of them, and no client gets a
-    result older than its request.
-    """
-
-    __slots__ = ("_found", "_root", "folders", "listed_names", "monotonic", "second", "time")
-
-    def __init__(self, root: "DocumentRoot", now: float, monotonic: float) -> None:
-        """*now* is in seconds since 1970, for fields; *monotonic* in seconds of the monotonic clock, for deadlines."""
-        self.time = now
-        self.second = int(now)
-        self.monotonic = monotonic
-        self._root = root
-        self._found: dict[tuple[bytes, bytes | None], Found] = {}
-        # For the root: the states of folders.
-        self.folders: dict[str, FolderState] = {}
-        # Names that folders list: see Aliases.
-        self.listed_names: dict[str, Names] = {}
-
-    def find(self, path: bytes, accept_encoding: bytes | None) -> Found:
-        """Return the resource at *path*, for a client with this Accept-Encoding."""
-        asked = path, accept_encoding
-        found = self._found.get(asked)
-        if found is None:
-            found = self._root.find(path, accept_encoding, self)
-            # An open file or folder belongs to one response, which closes it.
-            if not (isinstance(found, Directory) or (isinstance(found, Representation) and found.file)):
-                self._found[asked] = found
-        return found
-
-    def end(self) -> None:
-        """Clear the memo: connections may hold on to a tick long after it is over."""
-        self._found.clear()
-        self.folders.clear()
-        self.listed_names.clear()
-
-
 class DocumentRoot:
     """The folder that is served. Safe to be used by several threads: only its caches change, under locks."""
 
@@ -144,6 +107,7 @@ class DocumentRoot:
         follow_links: bool = False,
         siblings: bool = True,
         cache_control: str = "no-cache",
+        file_system: FileSystem | None = None,
     ) -> None:
         """Serve *directory*; with *siblings*, send compressed siblings in place of files.
 
@@ -158,24 +122,33 @@ class DocumentRoot:
         self._siblings = siblings
         self._vary = "Accept-Encoding" if siblings else None
         self._cache_control = cache_control
-        self._cache: FileCache[Representation] = FileCache(_CACHE_OCTETS)
+        file_system = file_system or FileSystem()
+        self._file_system = file_system
+        self._stat = file_system.stat
+        self._cache: FileCache[Representation] = file_system.cache(_CACHE_OCTETS)
         # For each possible sibling its Content-Type, or "" if it is not a valid sibling.
         self._proofs: FileCache[str] = FileCache(_MAX_PROOFS)
-        self._lookups = Lookups(self.directory, follow_links=follow_links)
+        self._lookups = Lookups(self.directory, follow_links=follow_links, reference=file_system.reference)
         self._aliases = Aliases(self.directory, follow_links=follow_links)
         self._budget = ListingBudget(_MAX_LISTED)
-        # A traced root replaces it.
-        self._stat: Callable[[str], os.stat_result] = os.stat
 
     def find(self, path: bytes, accept_encoding: bytes | None, tick: Tick) -> Found:
         """Return the resource at *path* in this *tick*, for a client with this Accept-Encoding."""
+        memo = tick.memo.get(self)
+        if memo is None:
+            memo = tick.memo[self] = TickMemo(tick)
         asked = path, accept_encoding
-        lookup = self._lookups.get(asked)
-        if lookup is not None and (found := self._recall(lookup, tick)) is not None:
-            return found
-        return self._search(asked, tick)
+        found: Found | None = memo.found.get(asked)
+        if found is None:
+            lookup = self._lookups.get(asked)
+            found = self._recall(lookup, memo) if lookup else None
+            found = found or self._search(asked, memo)
+            # An open file or folder belongs to one response, which closes it.
+            if not (isinstance(found, Directory) or (isinstance(found, Representation) and found.file)):
+                memo.found[asked] = found
+        return found
 
-    def _recall(self, lookup: Lookup, tick: Tick) -> Representation | None:
+    def _recall(self, lookup: Lookup, tick: TickMemo) -> Representation | None:
         """Return what *lookup* found if all that it saw is unchanged in this *tick*, else None."""
         if tick.monotonic >= lookup.fresh_until:
             return None
@@ -191,7 +164,7 @@ class DocumentRoot:
             return None
         return lookup.found()
 
-    def _search(self, asked: Asked, tick: Tick) -> Found:
+    def _search(self, asked: Asked, tick: TickMemo) -> Found:
         """Return the resource that is *asked* for, whatever was found before."""
         path, accept_encoding = asked
         name = parse_path(path)
@@ -214,13 +187,13 @@ class DocumentRoot:
             return refusal_of(error)
         return NOT_FOUND
 
-    def _is_hidden(self, name: ResourceName, tick: Tick) -> bool:
+    def _is_hidden(self, name: ResourceName, tick: TickMemo) -> bool:
         """Return whether a segment of *name* is hidden, or an alias of a hidden name."""
         return name.is_hidden or (
             name.may_be_alias and self._aliases.has_hidden(name.segments, tick.listed_names, tick.monotonic, tick.time)
         )
 
-    def _find_in_folder(self, asked: Asked, name: ResourceName, tick: Tick) -> Found:
+    def _find_in_folder(self, asked: Asked, name: ResourceName, tick: TickMemo) -> Found:
         """Return a folder's index, or the folder as a Directory, or a Redirect to its proper path."""
         path, accept_encoding = asked
         if not name.is_folder or not holds_references(path, name):
@@ -241,7 +214,7 @@ class DocumentRoot:
         return Directory(name, allotment.charge(self._entries(name.relative)), allotment, served)
 
     def _represent(
-        self, name: str, status: os.stat_result, accept_encoding: bytes | None, tick: Tick
+        self, name: str, status: os.stat_result, accept_encoding: bytes | None, tick: TickMemo
     ) -> Representation:
         """Return the representation of a regular file, or of a sibling if the client prefers its coding."""
         if codings := self._codings(accept_encoding):
@@ -256,7 +229,7 @@ class DocumentRoot:
         """Return the codings in which a sibling is preferred to its file, best first."""
         return accepted_codings(accept_encoding, CODING_NAMES) if accept_encoding and self._siblings else ()
 
-    def _remember(self, asked: Asked, name: ResourceName, file: str, found: Representation, tick: Tick) -> None:
+    def _remember(self, asked: Asked, name: ResourceName, file: str, found: Representation, tick: TickMemo) -> None:
         """Let *found*, made from *file*, be recalled for what was *asked*, if it is cached."""
         cached = self._cache.entry((file, found.coding))
         # Whether a name is an alias depends on all names in its folder.
@@ -265,11 +238,11 @@ class DocumentRoot:
             skipped = codings[: codings.index(found.coding)] if found.coding else codings
             self._lookups.remember(asked, file, cached, skipped, tick)
 
-    def _plain(self, name: str, status: os.stat_result, tick: Tick) -> Representation:
+    def _plain(self, name: str, status: os.stat_result, tick: TickMemo) -> Representation:
         """Return the representation of a regular file without a content coding."""
         return self._cached_file(name, None, file_stamp(status), tick) or self._open(name, None, tick)
 
-    def _sibling(self, name: str, coding: str, status: os.stat_result, tick: Tick) -> Representation | None:
+    def _sibling(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> Representation | None:
         """Return the representation of a file in *coding*, or None without a valid sibling."""
         of_sibling = self._stat_regular(name + CODINGS[coding])
         if of_sibling is None or not may_be_used(of_sibling, status, tick.time):
@@ -290,7 +263,7 @@ class DocumentRoot:
                 raise
             return None
 
-    def _prove(self, name: str, coding: str, status: os.stat_result, tick: Tick) -> str:
+    def _prove(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> str:
         """Return the Content-Type of the file that its sibling holds in *coding*, or "" if that can't be proved."""
         with contextlib.closing(self._plain(name, status, tick)) as plain:
             original = Original(plain.length, None if plain.file else plain.octets)
@@ -299,12 +272,13 @@ class DocumentRoot:
 
                 def read(offset: int, length: int) -> bytes:
                     sibling.seek(offset)
-                    return _read(descriptor, length)
+                    return read_whole(descriptor, length)
 
-                is_its_sibling = is_proved(coding, read, os.fstat(descriptor).st_size, original)
+                length = os.fstat(descriptor).st_size
+                is_its_sibling = self._file_system.is_proved(name + CODINGS[coding], coding, read, length, original)
             return plain.media_type if is_its_sibling else ""
 
-    def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: Tick) -> Representation | None:
+    def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: TickMemo) -> Representation | None:
         """Return the cached file if stat() still shows this *state*, unless a symlink leads to it now.
 
         A folder may have been moved out of the root and replaced by a link; its files are unchanged then.
@@ -318,14 +292,14 @@ class DocumentRoot:
         return not self._follow_links and has_link(self.directory, relative)
 
     def _open(
-        self, name: str, coding: str | None, tick: Tick, proved: FileStamp = (), media_type: str = ""
+        self, name: str, coding: str | None, tick: TickMemo, proved: FileStamp = (), media_type: str = ""
     ) -> Representation:
         """Open or read the file *name*, or its sibling in *coding*, and cache it if that is safe.
 
         The sibling has this *media_type*, and must still be in the state in which it was *proved*.
         """
         relative = name + CODINGS[coding] if coding else name
-        descriptor = open_beneath(self.directory, relative, follow_links=self._follow_links)
+        descriptor = self._file_system.open(self.directory, relative, follow_links=self._follow_links)
         try:
             opened = os.fstat(descriptor)
             state = proved or file_stamp(opened)
@@ -334,7 +308,7 @@ class DocumentRoot:
             if opened.st_size > SMALL_FILE:
                 media_type = media_type or _type_of_large(name, descriptor)
                 return self._represented(media_type, coding, opened, tick, file=io.FileIO(os.dup(descriptor)))
-            octets = _read(descriptor, opened.st_size)
+            octets = self._file_system.read(descriptor, opened.st_size)
         finally:
             os.close(descriptor)
         small = self._cache.get_stale((name, coding), state)
@@ -352,7 +326,7 @@ class DocumentRoot:
         media_type: str,
         coding: str | None,
         opened: os.stat_result,
-        tick: Tick,
+        tick: TickMemo,
         *,
         octets: bytes = b"",
         file: io.FileIO | None = None,
@@ -372,7 +346,9 @@ class DocumentRoot:
     def _entries(self, relative: str) -> Iterator[Entry]:
         """Return the visible entries of a folder. Raise OSError if it can't be opened."""
         opened = contextlib.ExitStack()
-        entries = opened.enter_context(scandir_beneath(self.directory, relative, follow_links=self._follow_links))
+        entries = opened.enter_context(
+            self._file_system.scandir(self.directory, relative, follow_links=self._follow_links)
+        )
 
         def look_up() -> Iterator[Entry]:
             with opened:
@@ -380,7 +356,7 @@ class DocumentRoot:
                     if self._is_nameable(relative, entry.name) and (seen := self._entry(relative, entry)):
                         yield seen
 
-        return look_up()
+        return self._file_system.listed(relative, look_up())
 
     def _entry(self, relative: str, entry: os.DirEntry[str]) -> Entry | None:
         """Return *entry* for a listing, or None if it is gone, leads outside, or is neither file nor folder."""
@@ -415,20 +391,11 @@ class DocumentRoot:
         return status if stat.S_ISREG(status.st_mode) else None
 
 
-def _read(descriptor: int, length: int) -> bytes:
-    """Return the first *length* octets of a file, or fewer if it has been cut."""
-    parts = []
-    while length and (part := os.read(descriptor, length)):
-        parts.append(part)
-        length -= len(part)
-    return b"".join(parts)
-
-
 def _type_of_large(name: str, descriptor: int) -> str:
     """Return the Content-Type of a large file, reading its first octets only if necessary."""
     if not depends_on_content(name):
         return content_type_of(name, b"", is_whole=False)
-    octets = _read(descriptor, _MAX_SNIFFED_OCTETS)
+    octets = read_whole(descriptor, _MAX_SNIFFED_OCTETS)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return content_type_of(name, octets, is_whole=False)
 

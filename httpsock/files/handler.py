@@ -2,7 +2,7 @@
 
 Takes a Request, gives a Response; for a listing, steps of work that end with one.
 A refusal is a response like any other: the connection persists.
-Knows no sockets, threads or clients. Next: document_root, which finds the resource.
+Knows no sockets or threads. Next: document_root, which finds the resource.
 
 RFC 9110 §9 (methods), §10.1.1 (Expect), §13.2 (preconditions), §14.2 (Range), §15 (status codes).
 """
@@ -12,15 +12,17 @@ from contextlib import ExitStack
 from functools import partial
 
 from httpsock.http import error_response, preconditions
+from httpsock.http.framing import content_too_large
 from httpsock.http.grammar import printable
+from httpsock.http.handler import Context, Handler, Steps, Tick
 from httpsock.http.media_types import in_utf8
 from httpsock.http.messages import Part, Refusal, Request, Response, Status
 from httpsock.http.negotiation import preferred_media_type
 from httpsock.http.preconditions import Validators, Verdict, tag_digest, tag_of
 from httpsock.http.ranges import ByteRange, format_content_range, parse_ranges, select_ranges
-from httpsock.http.steps import Steps, Work
+from httpsock.http.request_parser import request_error
 
-from .document_root import Directory, Redirect, Tick, refusal_of
+from .document_root import Directory, DocumentRoot, Redirect, refusal_of
 from .paths import encoded_reference, folder_reference
 from .representation import Representation
 
@@ -31,8 +33,33 @@ _CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b
 _PRECONDITIONS = _CONDITIONAL - {b"range"}
 
 
-def respond(request: Request, tick: Tick) -> Response | Work[Response]:
-    """Return the response to *request* from the files as they are in this *tick*."""
+def serve_folder(root: DocumentRoot) -> Handler:
+    """Return the handler that serves the files of *root*."""
+    return partial(respond, root)
+
+
+def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
+    """Return the response to *request* from the files of *root* as they are in this tick."""
+    if request.content_length != 0:
+        return _discard_content(root, request, context)
+    return _respond(root, request, context)
+
+
+def _discard_content(root: DocumentRoot, request: Request, context: Context) -> Steps[Response]:
+    """Receive the content first, since a folder does not use it; then respond, from the files as they are then."""
+    is_read = (yield from context.discard_content()) is not None
+    # All connections receive before any answers: see Tick.
+    yield
+    response = _respond(root, request, context)
+    if not isinstance(response, Response):
+        response = yield from response
+    if not is_read and (request.content_length or 0) > context.max_content and response.status < Status.BAD_REQUEST:
+        response.close()
+        raise request_error(content_too_large(context.max_content))
+    return response
+
+
+def _respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
     if request.method not in ("GET", "HEAD"):
         return _respond_to_other_method(request)
     if b"expect" in request.fields and any(expected != b"100-continue" for expected in request.expectations):
@@ -41,17 +68,19 @@ def respond(request: Request, tick: Tick) -> Response | Work[Response]:
     target = request.target
     if not target.is_encoded:
         return _redirect(encoded_reference(target.path, target.query))
-    found = tick.find(target.path, request.fields.get(b"accept-encoding"))
+    found = root.find(target.path, request.fields.get(b"accept-encoding"), context.tick)
     match found:
         case Representation():
             # Most requests are unconditional; for a cached file the whole response is ready.
-            return found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, tick.time)
+            return (
+                found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, context.tick.time)
+            )
         case Redirect():
             return _redirect(folder_reference(target.path, target.query))
         case Directory():
-            return partial(_list, request, found, tick)
+            return _list(root, request, found, context)
         case _:
-            return _refuse(found, request, tick)
+            return _refuse(root, found, request, context.tick)
 
 
 def _respond_to_other_method(request: Request) -> Response:
@@ -132,8 +161,8 @@ def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Re
     return Response(Status.PARTIAL_CONTENT, fields, tuple(parts), representation.file)
 
 
-def _list(request: Request, directory: Directory, tick: Tick, network: str) -> Steps[Response]:
-    """Return the listing of *directory* in the form that the client prefers, charged to *network*.
+def _list(root: DocumentRoot, request: Request, directory: Directory, context: Context) -> Steps[Response]:
+    """Return the listing of *directory* in the form that the client prefers, charged to the client's network.
 
     Each request makes a new listing, since a folder does not reliably show that it is unchanged. To save that work,
     an unconditional HEAD is answered without the fields that depend on the page (RFC 9110 §9.3.2), and Range, which
@@ -142,7 +171,7 @@ def _list(request: Request, directory: Directory, tick: Tick, network: str) -> S
     from . import listing  # 3 ms of start-up with its imports, and many folders have an index
 
     media_type = preferred_media_type(request.fields.get(b"accept"), listing.MEDIA_TYPES)
-    directory.allotment.network = network
+    directory.allotment.network = context.network
     content_type = ("Content-Type", in_utf8(media_type))
     with ExitStack() as ending:
         ending.callback(directory.allotment.close)
@@ -154,14 +183,14 @@ def _list(request: Request, directory: Directory, tick: Tick, network: str) -> S
                 return Response(Status.OK, fields, has_length=False)
             parts = yield from listing.render(directory, request.target.query, media_type)
         except OSError as error:
-            return _refuse(refusal_of(error), request, tick)
+            return _refuse(root, refusal_of(error), request, context.tick)
         digest = tag_digest()
         for part in parts:
             digest.update(part)
             yield
         validators = Validators(tag_of(digest), None)
         listed = Representation(in_utf8(media_type), None, "no-cache", validators, length=0, vary="Accept")
-        if (checked := _check(request, listed, tick.time)) is not None:
+        if (checked := _check(request, listed, context.tick.time)) is not None:
             return checked
         # The allotment lasts until the page is sent.
         ending.pop_all()
@@ -175,11 +204,11 @@ def _redirect(location: str) -> Response:
     return Response(Status.MOVED_PERMANENTLY, fields, (content,))
 
 
-def _refuse(refusal: Refusal, request: Request, tick: Tick) -> Response:
+def _refuse(root: DocumentRoot, refusal: Refusal, request: Request, tick: Tick) -> Response:
     """Return the error response; for a 404 the folder's own 404.html, if the client prefers a page."""
     wants_page = preferred_media_type(request.fields.get(b"accept"), error_response.MEDIA_TYPES) == "text/html"
     if refusal.status is Status.NOT_FOUND and wants_page:
-        page = tick.find(b"/404.html", None)
+        page = root.find(b"/404.html", None, tick)
         if isinstance(page, Representation):
             fields = (("Content-Type", page.media_type), ("Cache-Control", "no-store"), ("Vary", "Accept"))
             response = Response(Status.NOT_FOUND, fields, (page.part(0, page.length),), page.file)

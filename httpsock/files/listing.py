@@ -21,7 +21,7 @@ from typing import NamedTuple
 from unicodedata import category
 
 from httpsock.http.grammar import percent_decode, percent_encode
-from httpsock.http.steps import BATCH, Steps
+from httpsock.http.handler import BATCH, Steps
 
 from . import listing_page
 from .document_root import Directory, Entry

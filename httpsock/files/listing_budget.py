@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
-from httpsock.http.steps import BATCH
+from httpsock.http.handler import BATCH
 
 Item = TypeVar("Item")
 

@@ -16,10 +16,12 @@ RFC 9110 §12.5.3 (Accept-Encoding).
 import os
 import stat
 import threading
-import weakref
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
+from httpsock.http.handler import Tick
+
+from .aliases import Names
 from .cache import STAMP_LENGTH, Cached, FileStamp, file_stamp
 from .representation import Representation, is_settled
 from .siblings import CODINGS
@@ -30,6 +32,10 @@ Asked = tuple[bytes, bytes | None]
 # All look-ups take at most some 10 MiB: this many, each with its paths and up to this many octets of what was asked.
 _MAX_LOOKUPS = 4096
 _MAX_ASKED_OCTETS = 512
+
+
+# Returns a representation as long as the cache holds it, else None.
+Reference = Callable[[], Representation | None]
 
 
 class FolderState(NamedTuple):
@@ -46,31 +52,41 @@ class Lookup(NamedTuple):
     *folder_stamp* is that of the folder if the look-up depends on missing names, else None.
     """
 
-    found: weakref.ref[Representation]
+    found: Reference
     fresh_until: float
     folder: str
     folder_stamp: FileStamp | None
     files: tuple[tuple[str, FileStamp], ...]
 
 
-class Moment(Protocol):
-    """One tick: its time, and the states of the folders that were looked at in it."""
+class TickMemo:
+    """What a document root has looked at in one tick, for all requests of that tick."""
 
-    time: float
-    folders: dict[str, FolderState]
+    __slots__ = ("folders", "found", "listed_names", "monotonic", "time")
+
+    def __init__(self, tick: Tick) -> None:
+        self.time = tick.time
+        self.monotonic = tick.monotonic
+        # By what was asked: the resource, which the document root alone knows.
+        self.found: dict[Asked, Any] = {}
+        self.folders: dict[str, FolderState] = {}
+        # Names that folders list: see Aliases.
+        self.listed_names: dict[str, Names] = {}
 
 
 class Lookups:
     """A memo of look-ups below *root*; the oldest is evicted. Shared by all threads, like FileCache."""
 
-    def __init__(self, root: str, *, follow_links: bool) -> None:
+    def __init__(self, root: str, *, follow_links: bool, reference: Callable[[str, Representation], Reference]) -> None:
+        """Remember look-ups below *root*; *reference* makes the reference to the representation of a file."""
+        self._reference = reference
         self._root = root
         self._follow_links = follow_links
         self._lookups: dict[Asked, Lookup] = {}
         self._writing = threading.Lock()
         self.get = self._lookups.get
 
-    def folder(self, relative: str, tick: Moment) -> FolderState:
+    def folder(self, relative: str, tick: TickMemo) -> FolderState:
         """Return the state of a folder, looked at once in each *tick*. Raise OSError from the system."""
         if (state := tick.folders.get(relative)) is None:
             state = folder_state(self._root, relative, tick.time, follow_links=self._follow_links)
@@ -78,7 +94,7 @@ class Lookups:
         return state
 
     def remember(
-        self, asked: Asked, file: str, cached: Cached[Representation], skipped: Sequence[str], tick: Moment
+        self, asked: Asked, file: str, cached: Cached[Representation], skipped: Sequence[str], tick: TickMemo
     ) -> None:
         """Store that *asked* led to the *cached* representation of *file*, past its siblings in the *skipped* codings.
 
@@ -98,7 +114,7 @@ class Lookups:
                 return
             folder_stamp = state.stamp
             files += present
-        found = weakref.ref(cached.value)
+        found = self._reference(file, cached.value)
         self._put(asked, Lookup(found, cached.fresh_until, folder, folder_stamp, tuple(files)))
 
     def _put(self, asked: Asked, lookup: Lookup) -> None:

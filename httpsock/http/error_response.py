@@ -6,8 +6,11 @@ Knows no files or sockets. Octets of the client are escaped in the reason alread
 RFC 9110 §15.5 (a 4xx explains itself), §12.5.1 (Accept).
 """
 
+from collections.abc import Callable
+
+from .grammar import accept_line
 from .media_types import in_utf8
-from .messages import Refusal, Response
+from .messages import Refusal, Request, Response
 from .negotiation import preferred_media_type
 
 MEDIA_TYPES = ("text/plain", "text/html", "application/json")
@@ -43,21 +46,19 @@ p {{ margin: 0 0 .5rem; overflow-wrap: anywhere; }}
 )
 
 
-class Explanation(Response):
-    """An error response, with the *refusal* that it explains."""
+# Makes the response to octets that are not a request: from the refusal, the request if its head was valid, and the
+# octets that were not consumed.
+ErrorHandler = Callable[[Refusal, Request | None, bytes], Response]
 
-    __slots__ = ()
 
-    refusal: Refusal
-
-    def __init__(self, refusal: Refusal, fields: tuple[tuple[str, str], ...], content: bytes) -> None:
-        super().__init__(refusal.status, fields, (content,))
-        self.refusal = refusal
+def explain_fault(refusal: Refusal, request: Request | None, unread: bytes) -> Response:
+    """Return the error response in the form that the request's Accept field prefers, or one in the octets *unread*."""
+    return explain(refusal, request.fields.get(b"accept") if request else accept_line(unread))
 
 
 def explain(
     refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str], ...] = (), above: str = ""
-) -> Explanation:
+) -> Response:
     """Return the error response to *refusal*, in the form that the Accept value *accept* prefers.
 
     *above* is a relative reference to the folder above, for a link on the page; "" for no link.
@@ -92,4 +93,6 @@ def explain(
         ("Cache-Control", "no-store"),
         ("Vary", "Accept"),
     )
-    return Explanation(refusal, described + fields, content.encode("utf-8"))
+    response = Response(refusal.status, described + fields, content.encode("utf-8"))
+    response.refusal = refusal
+    return response

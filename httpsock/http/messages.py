@@ -7,7 +7,7 @@ RFC 9110 §5 (fields), §6 (message data), §15 (status codes); RFC 9112 §3, §
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum, IntEnum
 from itertools import islice
 from typing import NamedTuple, Protocol, Self
@@ -18,7 +18,10 @@ _MAX_EXPECTATIONS = 16
 
 
 class Status(IntEnum):
-    """The status codes that httpsock sends, with the reason phrases of RFC 9110 §15 (431: RFC 6585 §5)."""
+    """The final status codes with their reason phrases: RFC 9110 §15, RFC 6585, 7725 (451) and 4918 (507).
+
+    205 is missing: it would need a framing of its own (RFC 9110 §15.3.6).
+    """
 
     def __new__(cls, code: int, phrase: str) -> Self:
         """Return the member *code*, which has a *phrase*."""
@@ -35,26 +38,49 @@ class Status(IntEnum):
         return f"HTTP/1.1 {self.value} {self.phrase}\r\n"
 
     OK = 200, "OK"
+    CREATED = 201, "Created"
+    ACCEPTED = 202, "Accepted"
+    NON_AUTHORITATIVE_INFORMATION = 203, "Non-Authoritative Information"
     NO_CONTENT = 204, "No Content"
     PARTIAL_CONTENT = 206, "Partial Content"
+    MULTIPLE_CHOICES = 300, "Multiple Choices"
     MOVED_PERMANENTLY = 301, "Moved Permanently"
+    FOUND = 302, "Found"
+    SEE_OTHER = 303, "See Other"
     NOT_MODIFIED = 304, "Not Modified"
+    TEMPORARY_REDIRECT = 307, "Temporary Redirect"
+    PERMANENT_REDIRECT = 308, "Permanent Redirect"
     BAD_REQUEST = 400, "Bad Request"
+    UNAUTHORIZED = 401, "Unauthorized"
+    PAYMENT_REQUIRED = 402, "Payment Required"
     FORBIDDEN = 403, "Forbidden"
     NOT_FOUND = 404, "Not Found"
     METHOD_NOT_ALLOWED = 405, "Method Not Allowed"
+    NOT_ACCEPTABLE = 406, "Not Acceptable"
     REQUEST_TIMEOUT = 408, "Request Timeout"
+    CONFLICT = 409, "Conflict"
+    GONE = 410, "Gone"
+    LENGTH_REQUIRED = 411, "Length Required"
     PRECONDITION_FAILED = 412, "Precondition Failed"
     CONTENT_TOO_LARGE = 413, "Content Too Large"
     URI_TOO_LONG = 414, "URI Too Long"
+    UNSUPPORTED_MEDIA_TYPE = 415, "Unsupported Media Type"
     RANGE_NOT_SATISFIABLE = 416, "Range Not Satisfiable"
     EXPECTATION_FAILED = 417, "Expectation Failed"
     MISDIRECTED_REQUEST = 421, "Misdirected Request"
+    UNPROCESSABLE_CONTENT = 422, "Unprocessable Content"
+    UPGRADE_REQUIRED = 426, "Upgrade Required"
+    PRECONDITION_REQUIRED = 428, "Precondition Required"
+    TOO_MANY_REQUESTS = 429, "Too Many Requests"
     FIELDS_TOO_LARGE = 431, "Request Header Fields Too Large"
+    UNAVAILABLE_FOR_LEGAL_REASONS = 451, "Unavailable For Legal Reasons"
     INTERNAL_SERVER_ERROR = 500, "Internal Server Error"
     NOT_IMPLEMENTED = 501, "Not Implemented"
+    BAD_GATEWAY = 502, "Bad Gateway"
     SERVICE_UNAVAILABLE = 503, "Service Unavailable"
+    GATEWAY_TIMEOUT = 504, "Gateway Timeout"
     VERSION_NOT_SUPPORTED = 505, "HTTP Version Not Supported"
+    INSUFFICIENT_STORAGE = 507, "Insufficient Storage"
 
 
 class Refusal(NamedTuple):
@@ -121,6 +147,14 @@ class Request(NamedTuple):
         # An empty line before the first field line, and the two line ends of the last one.
         return tuple(map(split_field_line, lines[1:-2]))
 
+    def field(self, name: bytes) -> bytes | None:
+        """Return the value of the field *name*, given in lower case, or None; lines are joined with commas."""
+        value = self.fields.get(name)
+        if value is None:
+            values = [value for found, value in self.field_lines if found == name]
+            return b", ".join(values) if values else None
+        return value
+
     @property
     def expectations(self) -> list[bytes]:
         """The members of the Expect field in lower case, at most sixteen: only one expectation is defined.
@@ -140,6 +174,30 @@ class FileSlice(NamedTuple):
 
 
 Part = bytes | FileSlice
+
+
+class Sleep(NamedTuple):
+    """A stream that yields it has nothing to send for this many *seconds*.
+
+    While it sleeps, the connection may be evicted, and a client that closes ends the stream: like an event stream, it
+    can be resumed by another request.
+    """
+
+    seconds: float
+
+
+class Stream(NamedTuple):
+    """Content that is made while it is sent: *chunks* yields octets, or a Sleep.
+
+    Other connections run between two chunks; b"" is a pause alone. The content has *length* octets; if that is None, it
+    is sent chunked, and to HTTP/1.0 until the connection closes (RFC 9112 §6.3). The iterator is closed at the end.
+    """
+
+    chunks: Iterator[bytes | Sleep]
+    length: int | None = None
+
+
+Content = tuple[Part, ...] | Stream
 
 
 def unsent_parts(
@@ -166,15 +224,16 @@ class Closable(Protocol):
 
 
 class Response:
-    """One response, without the fields that all responses share (Date, Server, Connection).
+    """One response, without the fields that all responses share (Date, Server, Connection) and those of its framing.
 
-    *content* is a sequence of octets and slices of files. The response owns *file*, the source of its content, and
+    *content* is octets and slices of files, or a Stream. The response owns *file*, the source of its content, and
     closes it after sending. A response never changes: that of a cached file is assembled once and sent many times.
 
     Only the response to HEAD may omit its length (RFC 9110 §9.3.2).
 
-    *content_length* is the length of the content in octets, also for HEAD. *field_lines* end with the empty line after
-    the head. *first_write* is these lines, with the first part of the content if short; *rest* is the other parts.
+    *content_length* is the length of the content in octets, also for HEAD; 0 for a stream of unknown length.
+    *field_lines* end with the empty line after the head. *first_write* is these lines, with the first part of the
+    content if short; *rest* is the other parts. For a stream both are empty.
     """
 
     __slots__ = (
@@ -191,37 +250,48 @@ class Response:
 
     def __init__(
         self,
-        status: Status,
-        fields: tuple[tuple[str, str], ...],
-        content: tuple[Part, ...] = (),
+        status: Status | int,
+        fields: tuple[tuple[str, str], ...] = (),
+        content: Content | bytes = (),
         file: Closable | None = None,
         *,
         has_length: bool = True,
     ) -> None:
-        self.status = status
+        self.status = status if isinstance(status, Status) else Status(status)  # type: ignore[call-arg]
         self.fields = fields
-        self.content = content
+        self.content: Content = (content,) if isinstance(content, bytes) else content
         self.file = file
         # The reason of an error response, for the log.
         self.refusal: Refusal | None = None
-        self.content_length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in content)
-        self.field_lines = _field_lines(status, fields, self.content_length if has_length else None)
-        self.first_write, self.rest = self.field_lines, content
-        if content and isinstance(content[0], bytes) and len(content[0]) <= _JOINED_OCTETS:
-            self.first_write, self.rest = self.field_lines + content[0], content[1:]
+        # RFC 9110 §6.4.1: these never have content.
+        has_content = self.status not in (Status.NO_CONTENT, Status.NOT_MODIFIED)
+        self.rest: tuple[Part, ...] = ()
+        if isinstance(self.content, Stream):
+            self.content_length = self.content.length or 0
+            has_length = self.content.length is not None
+        else:
+            self.rest = self.content if has_content else ()
+            self.content_length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in self.rest)
+        self.field_lines = _field_lines(fields, self.content_length if has_length and has_content else None)
+        self.first_write = b"" if isinstance(self.content, Stream) and has_content else self.field_lines
+        if self.rest and isinstance(self.rest[0], bytes) and len(self.rest[0]) <= _JOINED_OCTETS:
+            self.first_write, self.rest = self.field_lines + self.rest[0], self.rest[1:]
 
     def close(self) -> None:
         """Close the source of the content, if any."""
         if self.file is not None:
             self.file.close()
+        if isinstance(self.content, Stream):
+            # A generator runs its "finally" clauses now.
+            getattr(self.content.chunks, "close", bool)()
 
 
-def _field_lines(status: Status, fields: tuple[tuple[str, str], ...], content_length: int | None) -> bytes:
+def _field_lines(fields: tuple[tuple[str, str], ...], content_length: int | None) -> bytes:
     """Return the lines of *fields* and, if given, of Content-Length, then the empty line.
 
     RFC 9110 §8.6: a 204 must not have Content-Length, and in a 304 it would be the length of the omitted content.
     """
     lines = [f"{name}: {value}\r\n" for name, value in fields]
-    if content_length is not None and status not in (Status.NO_CONTENT, Status.NOT_MODIFIED):
+    if content_length is not None:
         lines.append(f"Content-Length: {content_length}\r\n")
     return "".join([*lines, "\r\n"]).encode("latin-1")

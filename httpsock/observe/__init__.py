@@ -2,9 +2,11 @@
 
 Without --trace or --inspect, a server loads only this docstring. In reading order:
 
-    traced            server classes that emit an event for each step
+    traced            the parts of a traced server, each with an event for each step
+    traced_transport  the calls of a connection's socket
+    traced_files      the calls of a document root
     recorder          the latest events and all counters, in memory
     routes            access control and responses of the inspector
-    inspected         traced connections that also serve the inspector
+    inspected         a traced server that also serves the inspector
     page.html         the inspector's page
 """

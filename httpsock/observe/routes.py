@@ -1,6 +1,6 @@
 """The inspector's routes: access control and responses.
 
-A Request below /.httpsock/ comes in, a Response goes out; ``inspected`` sends it. Other requests go to the folder.
+A Request below /.httpsock/ comes in, a Response goes out. Other requests go to the folder.
 
     /.httpsock/          the page: one self-contained file; the browser checks its script against a hash
     /.httpsock/events    the event stream
@@ -10,15 +10,19 @@ RFC 9110 §7.2 (Host), §9.1 (methods), §15.5 (refusals); RFC 9112 §7.1 (chunk
 
 import re
 from base64 import b64encode
+from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
 from httpsock.http.error_response import explain
-from httpsock.http.messages import Refusal, Request, Response, Status, TargetForm
+from httpsock.http.handler import Context
+from httpsock.http.messages import Refusal, Request, Response, Sleep, Status, Stream, TargetForm
 
-from .recorder import PREFIX
+from .recorder import PREFIX, EventStream, InspectedTracer
 
+# The delay that gathers events into one chunk.
+_GATHER_SECONDS = 0.1
 _ALLOW = ("Allow", "GET, HEAD")
 # Keep the page out of caches and away from other sites.
 _PRIVATE = (("Cache-Control", "no-store"), ("Cross-Origin-Resource-Policy", "same-origin"))
@@ -27,20 +31,6 @@ _own_host = re.compile(rb"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*
 # Fields of a proxy: the client behind it may be on another machine.
 _FORWARDED = frozenset((b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"))
 _inline = re.compile(rb"<(style|script)>(.*?)</\1>", re.DOTALL)
-
-
-class Stream(Response):
-    """The head of an endless response; *last_event_id* is the last event that its reader has seen."""
-
-    __slots__ = ("last_event_id",)
-
-    def __init__(self, last_event_id: bytes) -> None:
-        super().__init__(Status.OK, ())
-        self.last_event_id = last_event_id
-        fields = (("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked"), *_PRIVATE)
-        self.fields = fields
-        self.field_lines = "".join([*(f"{name}: {value}\r\n" for name, value in fields), "\r\n"]).encode("ascii")
-        self.first_write = self.field_lines
 
 
 def is_loopback(address: str) -> bool:
@@ -89,7 +79,7 @@ def _is_trusted(request: Request, client: str) -> bool:
     return True
 
 
-def respond(request: Request) -> Response:
+def respond(request: Request, context: Context, emit: InspectedTracer) -> Response:
     """Return the response to a request for the inspector."""
     accept = request.fields.get(b"accept")
     if request.method not in ("GET", "HEAD"):
@@ -100,13 +90,30 @@ def respond(request: Request) -> Response:
             return Response(Status.MOVED_PERMANENTLY, (("Location", PREFIX.decode()), *_PRIVATE))
         case b"/.httpsock/":
             return _page()
-        case b"/.httpsock/events" if request.minor_version == 0:
-            reason = "an endless response needs chunks, which HTTP/1.0 does not have"
-            return explain(Refusal(Status.VERSION_NOT_SUPPORTED, reason, "RFC 9112 §6.1"), accept)
         case b"/.httpsock/events":
-            return Stream(dict(request.field_lines).get(b"last-event-id", b""))
+            last_event_id = request.field(b"last-event-id") or b""
+            stream = Stream(_events(EventStream(emit.recorder, last_event_id, context.tick.monotonic), context, emit))
+            return Response(Status.OK, (("Content-Type", "text/event-stream"), *_PRIVATE), stream)
     refusal = Refusal(Status.NOT_FOUND, "the inspector has only a page and its events", "RFC 9110 §15.5.5")
     return explain(refusal, accept)
+
+
+def _events(events: EventStream, context: Context, emit: InspectedTracer) -> Iterator[bytes | Sleep]:
+    """Yield new events until the reader disconnects or the server stops.
+
+    A slow reader gets only the events that the recorder still holds.
+    """
+    # The head is sent, and traced.
+    yield b""
+    emit.is_silent = True
+    emit.recorder.streaming(emit.connection, is_on=True)
+    try:
+        while not context.is_stopping:
+            yield events.next(context.tick.monotonic)
+            yield Sleep(_GATHER_SECONDS)
+    finally:
+        emit.recorder.streaming(emit.connection, is_on=False)
+        emit.is_silent = False
 
 
 @cache

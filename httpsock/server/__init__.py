@@ -3,12 +3,16 @@
 Takes a folder and addresses, serves the files. Only the connection moves octets between sockets and parsers; files/
 decides how to answer a request. It must not see discovery, observe or cli.
 
-    server            the listening sockets, the threads, and a clean stop
+    server            the threads, the parts of a server, and a clean stop
+    listeners         the listening sockets: create, bind, listen
     settings          the settings that all connections share, and the time-outs of a client
     event_loop        a poller, its connections and their deadlines
     leader            threads that run the event loop, one at a time
     fairness          a share of each tick for each network
     connection        one client's requests, from the first octet to the tear-down
+    state             what a connection waits for, and the phases of a server
+    sending           a response as octets, as fast as the peer reads
+    transport         how the octets of a connection reach the kernel
     send_rate         how slowly a peer may read
     connection_limit  how many connections in total and per client, and which to evict
     poller            which sockets are ready

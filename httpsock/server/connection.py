@@ -1,48 +1,40 @@
 """The connection: one client's requests and responses, from its first octet to the tear-down.
 
-Takes a connected socket, gives a generator that reads as if it blocked: each ``yield`` names a socket event and a
-deadline, and the event loop resumes it at either. The only place where octets meet sockets. Next:
-http/request_parser.py, which finds a request in the octets; then files/handler.py, which answers it.
+Takes a transport, gives a generator that reads as if it blocked: each ``yield`` names a state and a deadline, and the
+event loop resumes it at the state's event or at the deadline. The only place where octets meet sockets. Next:
+http/request_parser.py, which finds a request in the octets; then files/handler.py, which answers it, and sending.py,
+which sends the response.
 
-RFC 9112 §9 (connection management); RFC 9110 §10.1.1 (Expect), §6.6.1 (Date).
+RFC 9112 §9 (connection management); RFC 9110 §10.1.1 (Expect).
 
     repeat
       receive a request      recv() until the parser has one        or until the deadline: 408
-      discard its content    recv() within a bound                  or leave it unread, and close afterwards
-      respond                without any socket
+      respond                the handler; it may read the content
       send the response      send(), sendfile()
+      discard the content    recv() within a bound                  or leave it unread, and close
     until one side closes
     tear down                shutdown(), recv() until end of file; then the event loop calls close()
 """
 
 import contextlib
-import errno
-import os
 import socket
-import struct
-import time
-from collections.abc import Callable, Generator, Iterator
-from functools import lru_cache
-from io import FileIO
+from collections.abc import Callable, Generator
 
-from httpsock.files.document_root import Tick
-from httpsock.files.handler import respond
-from httpsock.http.error_response import explain
 from httpsock.http.framing import content_too_large
-from httpsock.http.grammar import accept_line, format_http_date, printable
-from httpsock.http.message_reader import EndOfContent, Pause
-from httpsock.http.messages import FileSlice, Part, Request, RequestError, Response, Status, unsent_parts
+from httpsock.http.grammar import printable
+from httpsock.http.handler import CONTENT_OCTETS, Tick
+from httpsock.http.message_reader import Content, EndOfContent, Pause
+from httpsock.http.messages import Refusal, Request, RequestError, Response, Status
 from httpsock.http.request_parser import RequestParser, request_error
 
 from .access_log import Exchange
 from .addresses import network_of
-from .poller import READABLE, WRITABLE, unsent_octets
-from .send_rate import SendRate
+from .poller import READABLE
+from .sending import Sender, Wait
 from .settings import Settings
+from .state import IDLE_STATES, Phase, State
+from .transport import Transport, event_of
 
-# READABLE or WRITABLE, and a deadline in seconds on the monotonic clock; or None: ready to answer, once all other
-# connections that are readable in this tick have received.
-Wait = tuple[int, float] | None
 # It yields waits; TimeoutError is thrown in at the deadline. ``Connection.tick`` has the time.
 Coroutine = Generator[Wait, None, None]
 
@@ -52,81 +44,70 @@ _RECEIVE_OCTETS, _DISCARD_OCTETS = 8 * 1024, 64 * 1024
 _SECONDS_TO_ASK = 1.0
 # A deadline missed by this much means that the process was suspended: deadlines are checked 20 times a second.
 _SUSPEND_SECONDS = 1.0
-# Octets of a file sent before other connections run.
-_TICK_OCTETS = 1024 * 1024
-# Up to this length a copy behind the head is faster than sendmsg() of both (measured: 64 KiB take 19 µs of processor
-# time when copied, and 16.7 when not). Windows lacks sendmsg().
-_COPIED_OCTETS = 32 * 1024 if hasattr(socket.socket, "sendmsg") else 1 << 62
-# Of a multipart response, slices up to this length are read and sent together with the heads between them: two calls
-# and a segment for each would cost more than the copy.
-_SHORT_SLICE = 16 * 1024
-# Tells the kernel to wait for more before it sends a segment.
-_MORE = getattr(socket, "MSG_MORE", 0)
-# sendfile() on a file system or kernel that lacks it: FUSE, LXC, WSL 1, or a filter of system calls.
-_SENDFILE_NOT_SUPPORTED = (
-    errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENODEV, errno.ESPIPE
-)  # fmt: skip
-# struct linger: on, for 0 seconds, so that close() resets.
-_RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+_NEVER = float("inf")
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Connection:
-    """One client's connection. The event loop resumes its coroutine, in one thread at a time."""
+    """One client's connection. The event loop resumes its coroutine, in one thread at a time.
+
+    To the handler it is the Context of its requests.
+    """
 
     __slots__ = (
-        "_log",
+        "__weakref__",
+        "_content",
+        "_content_deadline",
+        "_content_error",
         "_parser",
-        "_rate",
-        "_sent",
+        "_request",
         "_settings",
-        "_socket",
+        "_transport",
         "awaited",
         "client",
         "coroutine",
         "deadline",
         "descriptor",
-        "is_idle",
-        "polled",
+        "sender",
+        "start",
+        "state",
         "tick",
-    )  # fmt: skip
+    )
 
     def __init__(
         self,
-        connected: socket.socket,
+        transport: Transport,
         client: str,
         settings: Settings,
         log: Callable[[Exchange], object] | None,
         tick: Tick,
     ) -> None:
-        self._socket = connected
-        self.descriptor = connected.fileno()
+        self._transport = transport
+        self.descriptor = transport.descriptor
         self.client = client
         self._settings = settings
-        self._log = log
         self._parser = RequestParser(settings.limits)
-        # Octets of content that the kernel has taken of the current response, or of the last one; negative while octets
-        # of its head are unsent, and before the first response.
-        self._sent = -1
-        # Set by the event loop: the time, the events that the poller watches, the awaited event and its deadline.
+        self.sender = Sender(transport, settings, self, log)
+        # The request whose content has not been read to its end; octets of it that are decoded already; when all must
+        # have arrived, or 0 before the first is read; and the error that ended it.
+        self._request: Request | None = None
+        self._content = b""
+        self._content_deadline = 0.0
+        self._content_error: RequestError | OSError | None = None
+        # Set by the event loop: the time, the state, the event that the poller watches, and the deadline of the state.
         self.tick = tick
-        self.polled = self.awaited = READABLE
+        self.state = State.NEW
+        self.awaited = READABLE
         self.deadline = 0.0
-        # For the event loop: whether closing the connection now loses no request or response.
-        self.is_idle = False
-        self.coroutine = self._serve()
-
-    # The handler. A subclass may replace it.
-    _respond = staticmethod(respond)
+        self.coroutine: Coroutine = self._serve()
 
     def close(self) -> None:
         """Close the socket; the event loop unregisters it first."""
-        self._socket.close()
+        self._transport.close()
 
     def shut_down(self) -> None:
         """Make every later call on the socket fail, in other threads too. The socket stays open."""
-        self.is_idle = True
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+        self._transport.abort()
 
     def describe(self) -> str:
         """Return the current request and its client, for a report."""
@@ -138,308 +119,259 @@ class Connection:
     def is_evictable(self, now: float) -> bool:
         """Return whether it may be evicted: it is idle, and has had a response, or time to send a request."""
         has_had_time = self.deadline - now <= self._settings.timeouts.idle - _SECONDS_TO_ASK
-        return self.is_idle and (self._sent >= 0 or has_had_time)
+        return self.state in IDLE_STATES and (self.state is not State.NEW or has_had_time)
 
     def has_no_input(self) -> bool:
         """Return whether the socket holds no unread octets."""
-        try:
-            return not self._socket.recv(1, socket.MSG_PEEK)
-        except OSError as error:
-            return isinstance(error, BlockingIOError)
+        return not self._transport.has_input()
 
     def has_input_after_suspend(self, now: float) -> bool:
         """Return whether an overdue connection has unread input after a suspension.
 
         All connections are overdue then, and a single poll does not report every readable one.
         """
-        return now > self.deadline + _SUSPEND_SECONDS and self.awaited == READABLE and not self.has_no_input()
+        return now > self.deadline + _SUSPEND_SECONDS and self.awaited == READABLE and self._transport.has_input()
+
+    # --- The context of a handler -----------------------------------------------------------------
+
+    @property
+    def network(self) -> str:
+        """The network that counts as one client: an IPv4 address, or the /64 prefix of an IPv6 address."""
+        return network_of(self.client)
+
+    @property
+    def scheme(self) -> str:
+        """The URI scheme of the connection."""
+        return self._transport.scheme
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the server stops: an endless response should end now."""
+        return self._settings.phase is not Phase.SERVING
+
+    @property
+    def max_content(self) -> int:
+        """The most octets of content that ``read_content`` returns in all."""
+        return self._settings.limits.content.content
+
+    def read_content(self, maximum: int = CONTENT_OCTETS) -> Generator[Wait, None, bytes]:
+        """Return the next octets of the request's content, at most *maximum*; b"" at its end.
+
+        Raises RequestError if the content is malformed, too long or late, OSError if the client is gone.
+        """
+        if maximum < 1:
+            raise ValueError(f"maximum must be from 1, not {maximum}")
+        while not self._content and self._request:
+            yield from self._receive_content(self._request, is_wanted=True)
+        octets, self._content = self._content[:maximum], self._content[maximum:]
+        return octets
+
+    def discard_content(self) -> Generator[Wait, None, int | None]:
+        """Receive and discard the rest of the content. Return how many octets it had, or None if it is not read.
+
+        It is not read if the client waits for 100 (Continue), or announces more than *max_content*.
+        """
+        length = len(self._content)
+        while self._request:
+            if not self._can_discard():
+                return None
+            self._content = b""
+            yield from self._receive_content(self._request, is_wanted=False)
+            length += len(self._content)
+        self._content = b""
+        return length
+
+    def suspend(self, start: Callable[[Callable[[], object]], object]) -> Generator[Wait, None, None]:
+        """Call *start* with a function, and wait until that function is called, in any thread."""
+        self.start = start
+        yield State.SUSPENDED, _NEVER
+
+    def _can_discard(self) -> bool:
+        """Return whether the rest of the content may be received, and the next request found behind it."""
+        request = self._request
+        # RFC 9110 §10.1.1: a client that gets the final response instead of 100 (Continue) may then send the content or
+        # not. The next octets could be either, so the connection closes.
+        is_due = request is None or not (request.expectations or (request.content_length or 0) > self.max_content)
+        return is_due and self._content_error is None
+
+    def _receive_content(self, request: Request, *, is_wanted: bool) -> Generator[Wait, None, None]:
+        """Receive until there is some content, or its end."""
+        if self._content_error:
+            raise self._content_error
+        try:
+            if is_wanted:
+                yield from self._accept_content(request)
+            yield from self._receive_until_content()
+        except (RequestError, OSError) as error:
+            self._content_error = error
+            raise
+
+    def _accept_content(self, request: Request) -> Generator[Wait, None, None]:
+        """Raise RequestError if the content is too long; else send 100 (Continue) if the client waits for it."""
+        if (request.content_length or 0) > self.max_content:
+            raise request_error(content_too_large(self.max_content))
+        if request.expectations:
+            # RFC 9110 §10.1.1: 100 is not needed once content has arrived.
+            if b"100-continue" in request.expectations and not self._parser.unread:
+                yield from self.sender.send_interim(_CONTINUE)
+            fields = {name: value for name, value in request.fields.items() if name != b"expect"}
+            self._request = request._replace(fields=fields)
+
+    def _receive_until_content(self) -> Generator[Wait, None, None]:
+        timeouts = self._settings.timeouts
+        self._content_deadline = self._content_deadline or self.tick.monotonic + timeouts.content
+        while (event := self._parser.next_event()) is Pause.NEED_DATA:
+            try:
+                yield State.CONTENT, min(self._content_deadline, self.tick.monotonic + timeouts.stall)
+            except TimeoutError:
+                raise RequestError(
+                    Status.REQUEST_TIMEOUT, "the content did not come in time", "RFC 9110 §15.5.9"
+                ) from None
+            # Read past the content no more than past a head.
+            self._receive(min(_DISCARD_OCTETS, self._parser.content_left + _RECEIVE_OCTETS))
+        if isinstance(event, Content):
+            self._content = event.octets
+        elif isinstance(event, EndOfContent):
+            self._request = None
+
+    # --- The coroutine ----------------------------------------------------------------------------
 
     def _serve(self) -> Coroutine:
         """Answer one request after the other until either side closes, then let the last response arrive."""
-        parser, settings, handler = self._parser, self._settings, self._respond
+        parser, settings, handler = self._parser, self._settings, self._settings.handler
         is_persistent = True
         try:
+            yield from self._shake_hands()
             while is_persistent:
-                request = None
+                request = wait = None
                 try:
                     # Receiving is written out here: as a generator of its own it would cost 0.8 of each 6.6 µs.
-                    deadline = 0.0
                     while (event := parser.next_event()) is Pause.NEED_DATA:
-                        deadline = self._request_deadline(deadline)
+                        wait = self._request_wait(wait)
                         # A stopping server does not wait for requests that have not arrived yet.
-                        if not (self.is_idle and settings.is_stopping and not settings.is_draining):
-                            yield READABLE, deadline
+                        if settings.phase is not Phase.STOPPING or wait[0] is State.RECEIVING:
+                            yield wait
                         self._receive()
-                    self.is_idle = False
                     if not isinstance(event, Request):
                         return
                     request = event
-                    is_read = request.content_length == 0 or (yield from self._discard_content(request))
                     # All connections receive before any answers: see Tick.
                     yield None
-                    response = handler(request, self.tick)
+                    response = handler(request, self) if request.content_length == 0 else self._answer(request)
                     # A slow response, such as a long listing, comes in steps; other connections run between them.
                     if not isinstance(response, Response):
-                        response = yield from response(network_of(self.client))
-                    if not is_read:
-                        self._check_content_length(request, response)
+                        response = yield from response
                     # Octets after a CONNECT may be meant for the tunnel that was refused (RFC 9110 §9.3.6).
-                    is_last = settings.is_stopping or request.method == "CONNECT"
-                    is_persistent = request.is_persistent and is_read and not is_last
-                except (RequestError, TimeoutError) as error:
+                    is_last = settings.phase is not Phase.SERVING or request.method == "CONNECT"
+                    is_persistent = request.is_persistent and not is_last and (not self._request or self._can_discard())
+                except (Exception, SystemExit) as error:
                     response, is_persistent = self._error_response(error, request), False
-                if unsent := self._send(response, request, is_persistent=is_persistent):
+                if unsent := self.sender.send(response, request, parser.unread, self.tick, is_persistent=is_persistent):
                     # A slow reader holds the request in memory: drop its head and fields, keep the request line.
                     request, event = request and request._replace(head=b"", fields={}), Pause.NEED_DATA
-                    yield from unsent
+                    # The end of a stream may show by the end of the connection alone.
+                    is_persistent = (yield from unsent) is not False and is_persistent
                 del response, unsent
+                if is_persistent and self._request:
+                    is_persistent = yield from self._leave_content()
             yield from self._linger()
         except OSError:
             # The peer is idle for too long or gone (reset, unreachable), or a file can't be read to its end: closing
             # early is the only way to signal an incomplete response (RFC 9112 §8).
             pass
 
-    def _request_deadline(self, deadline: float) -> float:
-        """Return the deadline of the next request; a closer one begins with its first octet."""
-        was_idle, self.is_idle = self.is_idle, not self._parser.unread
-        if deadline and was_idle == self.is_idle:
-            return deadline
+    def _answer(self, request: Request) -> Generator[Wait, None, Response]:
+        """Return the handler's response to a *request* with content."""
+        self._request, self._content_deadline = request, 0.0
+        response = self._settings.handler(request, self)
+        return response if isinstance(response, Response) else (yield from response)
+
+    def _shake_hands(self) -> Coroutine:
+        """Wait until the transport's handshake is over; it has the time of a head."""
+        deadline = self.tick.monotonic + self._settings.timeouts.head
+        while True:
+            try:
+                return self._transport.handshake()
+            except BlockingIOError as error:
+                state = State.HANDSHAKE_IN if event_of(error, READABLE) == READABLE else State.HANDSHAKE_OUT
+            yield state, deadline
+
+    def _request_wait(self, wait: tuple[State, float] | None) -> tuple[State, float]:
+        """Return the state and the deadline in which to wait for the next request, or for the rest of it.
+
+        A closer deadline begins with its first octet.
+        """
+        has_begun = bool(self._parser.unread)
+        if wait and has_begun == (wait[0] is State.RECEIVING):
+            return wait
         timeouts = self._settings.timeouts
-        return self.tick.monotonic + (timeouts.idle if self.is_idle else timeouts.head)
+        if has_begun:
+            return State.RECEIVING, self.tick.monotonic + timeouts.head
+        return State.NEW if self.state is State.NEW else State.IDLE, self.tick.monotonic + timeouts.idle
 
     def _receive(self, maximum: int = _RECEIVE_OCTETS) -> None:
         """Pass at most *maximum* octets from the peer to the parser; b"" at end of file."""
         try:
-            self._parser.receive(self._socket.recv(maximum))
+            self._parser.receive(self._transport.recv(maximum))
         except BlockingIOError:
-            if self.is_idle and self._settings.is_stopping and not self._settings.is_draining:
+            if self._settings.phase is Phase.STOPPING and not self._request and not self._parser.unread:
                 raise ConnectionAbortedError("the server is stopping, and no request has begun") from None
 
-    def _discard_content(self, request: Request) -> Generator[Wait, None, bool]:
-        """Receive and discard the content of *request*, since a folder does not use it. Return whether it was read."""
-        # RFC 9110 §10.1.1: send the final response instead of 100 (Continue). The client may then send the content or
-        # not; the next octets could be either, so the connection closes.
-        if request.expectations or (request.content_length or 0) > self._settings.limits.content.content:
-            return False
-        timeouts = self._settings.timeouts
-        deadline = self.tick.monotonic + timeouts.content
-        while not isinstance(event := self._parser.next_event(), EndOfContent):
-            if event is not Pause.NEED_DATA:
-                continue
-            yield READABLE, min(deadline, self.tick.monotonic + timeouts.stall)
-            # Read past the content no more than past a head.
-            self._receive(min(_DISCARD_OCTETS, self._parser.content_left + _RECEIVE_OCTETS))
-        return True
+    def _error_response(self, error: BaseException, request: Request | None) -> Response:
+        """Return the response to a malformed or late request, or to a request whose handler raised *error*.
 
-    def _check_content_length(self, request: Request, response: Response) -> None:
-        """Raise RequestError if *request* has too much content and no other error applies."""
-        limit = self._settings.limits.content.content
-        if (request.content_length or 0) > limit and response.status < Status.BAD_REQUEST:
-            response.close()
-            raise request_error(content_too_large(limit))
-
-    def _error_response(self, error: RequestError | TimeoutError, request: Request | None) -> Response:
-        """Return the error response to a malformed or late request.
-
-        Raises *error* if the request has not begun.
+        Raises *error* if the client is gone, or late with a request that has not begun.
         """
-        if isinstance(error, TimeoutError):
-            if self.is_idle:
-                raise error
-            head = f"the head was not complete {self._settings.timeouts.head:g} seconds after its first byte"
-            reason = "the content did not come in time" if request else head
-            error = RequestError(Status.REQUEST_TIMEOUT, reason, "RFC 9110 §15.5.9")
-        return explain(error.refusal, request.fields.get(b"accept") if request else accept_line(self._parser.unread))
+        unread = self._parser.unread
+        if isinstance(error, RequestError):
+            return self._settings.explain(error.refusal, request, unread)
+        if request is None and isinstance(error, TimeoutError) and unread:
+            reason = f"the head was not complete {self._settings.timeouts.head:g} seconds after its first byte"
+            return self._settings.explain(Refusal(Status.REQUEST_TIMEOUT, reason, "RFC 9110 §15.5.9"), None, unread)
+        if request is None or error is self._content_error:
+            raise error
+        with contextlib.suppress(Exception):
+            self._settings.report(current_traceback())
+        refusal = Refusal(Status.INTERNAL_SERVER_ERROR, "the server failed to answer", "RFC 9110 §15.6.1")
+        return self._settings.explain(refusal, request, unread)
 
-    def _send(self, response: Response, request: Request | None, *, is_persistent: bool) -> Coroutine | None:
-        """Send *response*; return a coroutine that sends the rest, or None if the kernel took all, the usual case."""
-        request_line = request.request_line if request else _first_line(self._parser.unread)
-        began = self.tick
-        # RFC 9112 §9.3, §9.6: 1.1 persists by default, 1.0 only with "keep-alive".
-        confirmed = "keep-alive" if request and request.minor_version == 0 else None
-        connection_option = confirmed if is_persistent else "close"
-        common_head = _common_head(response.status, began.second, self._settings.field_lines, connection_option)
-        # RFC 9110 §9.3.2: the response to HEAD has the same fields, without content.
-        is_head = request_line.startswith(b"HEAD ")
-        octets, parts = (response.field_lines, ()) if is_head else (response.first_write, response.rest)
-        self._sent = -len(common_head) - len(response.field_lines)
+    def _leave_content(self) -> Generator[Wait, None, bool]:
+        """Discard the content that the handler has not read. Return whether the next request follows."""
         try:
-            if len(octets) > _COPIED_OCTETS and not parts:
-                unsent = self._send_both(common_head, octets)
-            else:
-                unsent = self._send_some(common_head + octets, _MORE if parts else 0)
-        except OSError:
-            self._finish_response(response, request_line, began)
-            raise
-        if unsent:
-            unsent, parts = unsent_parts(common_head, octets, len(unsent), parts)
-        if unsent or parts:
-            return self._send_rest(unsent, parts, response, request_line, began)
-        if self._log or response.file:
-            self._finish_response(response, request_line, began)
-        return None
-
-    def _finish_response(self, response: Response, request_line: bytes, began: Tick) -> None:
-        """Close *response* and log how much of it was sent."""
-        response.close()
-        if self._log:
-            length = 0 if request_line.startswith(b"HEAD ") else response.content_length
-            seconds = time.monotonic() - began.monotonic
-            sent = max(0, self._sent)
-            reason = response.refusal.reason if response.refusal else ""
-            self._log(Exchange(time.time(), self.client, request_line, response.status, sent, length, seconds, reason))
-
-    def _send_rest(
-        self,
-        unsent: bytes | memoryview,
-        parts: tuple[Part, ...],
-        response: Response,
-        request_line: bytes,
-        began: Tick,
-    ) -> Coroutine:
-        """Send the rest of *response*: *unsent* octets, then *parts*."""
-        self._start_rate(began.monotonic)
-        try:
-            is_multipart = len(parts) > 1
-            for part in _join_short(parts) if is_multipart else parts:
-                # Octets wait in the kernel for the octets of the file that follow them, to leave in one segment.
-                yield from self._send_octets(unsent, _MORE)
-                if isinstance(part, bytes):
-                    unsent = part
-                else:
-                    yield from self._send_file(part)
-                    unsent = b""
-                # Other connections run between the parts of up to 256 ranges.
-                if is_multipart:
-                    yield from self._wait_to_send()
-            yield from self._send_octets(unsent, 0)
-        finally:
-            self._finish_response(response, request_line, began)
-
-    def _send_octets(self, octets: bytes | memoryview, flags: int) -> Coroutine:
-        """Send all of *octets*; wait while the peer does not read."""
-        while octets and (octets := self._send_some(octets, flags)):
-            yield from self._wait_to_send()
-
-    def _send_some(self, octets: bytes | memoryview, flags: int) -> bytes | memoryview:
-        """Send as many *octets* as the kernel takes now; return the rest."""
-        try:
-            sent = self._socket.send(octets, flags)
-        except BlockingIOError:
-            return octets
-        self._sent += sent
-        return b"" if sent == len(octets) else memoryview(octets)[sent:]
-
-    def _send_both(self, first: bytes, second: bytes) -> bytes | memoryview:
-        """Send as much of both as the kernel takes now, without joining them first; return the rest."""
-        try:
-            sent = self._socket.sendmsg((first, second))
-        except BlockingIOError:
-            return first + second
-        self._sent += sent
-        return b"" if sent == len(first) + len(second) else memoryview(first + second)[sent:]
-
-    def _start_rate(self, now: float) -> None:
-        """Begin to measure, at *now*, how fast the peer reads."""
-        timeouts = self._settings.timeouts
-        acknowledged = self._sent - unsent_octets(self.descriptor)
-        self._rate = SendRate(timeouts.least_rate, timeouts.slow, now=now, acknowledged=acknowledged)
-
-    def _wait_to_send(self) -> Coroutine:
-        """Wait until the socket is writable. Raises TimeoutError if the peer reads too slowly."""
-        if self._rate.is_too_slow(self.tick.monotonic, self._sent - unsent_octets(self.descriptor)):
-            # Reset, so that the kernel drops its send buffer instead of retrying for minutes.
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            raise TimeoutError("the peer reads too slowly")
-        with contextlib.suppress(TimeoutError):
-            yield WRITABLE, self._rate.deadline
-
-    def _send_file(self, part: FileSlice) -> Coroutine:
-        """Send a slice of a file; other connections run in between. Raises OSError if the file is too short."""
-        offset = part.offset
-        stop = part.offset + part.length
-        while offset < stop:
-            length = min(stop - offset, _TICK_OCTETS)
-            try:
-                sent = self._send_slice(part.file, offset, length)
-            except BlockingIOError:
-                sent = 0
-            else:
-                if sent == 0:
-                    raise ConnectionAbortedError("the file is shorter than the Content-Length sent")
-            self._sent += sent
-            offset += sent
-            if offset < stop:
-                yield from self._wait_to_send()
-
-    def _send_slice(self, file: FileIO, offset: int, length: int) -> int:
-        """Send octets of *file* from *offset* on; return how many the kernel took, or 0 at the end of the file."""
-        if hasattr(os, "sendfile"):
-            try:
-                return self._sendfile(file, offset, length)
-            except OSError as error:
-                if error.errno not in _SENDFILE_NOT_SUPPORTED:
-                    raise
-        file.seek(offset)
-        octets = file.read(min(length, _DISCARD_OCTETS))
-        return self._socket.send(octets) if octets else 0
-
-    def _sendfile(self, file: FileIO, offset: int, length: int) -> int:
-        """Send octets of *file* without copying them; return how many the kernel took."""
-        return os.sendfile(self.descriptor, file.fileno(), offset, length)
+            return (yield from self.discard_content()) is not None
+        except RequestError:
+            # The response has been sent already.
+            return False
 
     def _linger(self) -> Coroutine:
         """Send FIN and read until end of file, so that no reset destroys the response (RFC 9112 §9.6)."""
         timeouts = self._settings.timeouts
-        self._socket.shutdown(socket.SHUT_WR)
-        self.is_idle = True
+        self._transport.end()
         deadline = self.tick.monotonic + timeouts.linger_total
         while self.tick.monotonic < deadline:
             try:
-                if not self._socket.recv(_DISCARD_OCTETS):
+                if not self._transport.recv(_DISCARD_OCTETS):
                     return
             except BlockingIOError:
-                if self._settings.is_stopping and not self._settings.is_draining:
+                if self._settings.phase is Phase.STOPPING:
                     return
-            yield READABLE, min(deadline, self.tick.monotonic + timeouts.linger)
+            yield State.LINGERING, min(deadline, self.tick.monotonic + timeouts.linger)
 
 
-def _join_short(parts: tuple[Part, ...]) -> Iterator[Part]:
-    """Yield *parts* with their octets and short slices joined, about _RECEIVE_OCTETS at a time.
-
-    Raises OSError if a file can't be read or is too short.
-    """
-    joined = bytearray()
-    for part in parts:
-        if isinstance(part, bytes):
-            joined += part
-        elif part.length <= _SHORT_SLICE:
-            part.file.seek(part.offset)
-            octets = part.file.read(part.length)
-            if len(octets) < part.length:
-                raise ConnectionAbortedError("the file is shorter than the Content-Length sent")
-            joined += octets
-        else:
-            yield bytes(joined)
-            joined.clear()
-            yield part
-        if len(joined) >= _RECEIVE_OCTETS:
-            yield bytes(joined)
-            joined.clear()
-    yield bytes(joined)
+def open_connection(
+    connected: socket.socket,
+    client: str,
+    settings: Settings,
+    log: Callable[[Exchange], object] | None,
+    tick: Tick,
+) -> Connection:
+    """Return the connection of a *connected* socket that does not block."""
+    return Connection(settings.transport(connected), client, settings, log, tick)
 
 
-def _first_line(octets: bytes) -> bytes:
-    """Return the first received line, for the log; it may be malformed."""
-    return octets.partition(b"\n")[0].removesuffix(b"\r")
+def current_traceback() -> str:
+    """Return the traceback of the exception that is being handled."""
+    # Imported here, since only a bug needs it and it adds 3 ms to start-up.
+    import traceback
 
-
-@lru_cache(maxsize=64)
-def _common_head(status: Status, second: int, field_lines: bytes, connection_option: str | None) -> bytes:
-    """Return the status line and the field lines that all responses of this second share.
-
-    RFC 9110 §5.3: control fields come first.
-    """
-    connection = f"Connection: {connection_option}\r\n" if connection_option else ""
-    date = f"Date: {format_http_date(second)}\r\n"
-    return f"{status.line}{date}{connection}".encode("ascii") + field_lines
+    return traceback.format_exc()

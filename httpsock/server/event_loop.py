@@ -15,15 +15,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from httpsock.files.document_root import Tick
+from httpsock.http.handler import Tick
 
 from .access_log import Exchange
-from .connection import Connection, Wait
+from .connection import Connection, current_traceback, open_connection
 from .connection_limit import ConnectionLimit, evictable
 from .fairness import Fairness, least_recently_resumed
 from .leader import LeaderThreads, Superseded
 from .poller import ACCEPTABLE, READABLE, open_poller
+from .sending import Wait
 from .settings import Settings
+from .state import IDLE_STATES, Phase, State
 
 Log = Callable[[Sequence[Exchange]], object]
 Connect = Callable[[socket.socket, str, Settings, Callable[[Exchange], object] | None, Tick], Connection]
@@ -42,20 +44,28 @@ _RESUMES_PER_CLOCK_READ = 15
 # Minimum interval between two checks of all deadlines, so that many connections cost little.
 _SWEEP_SECONDS = 0.05
 _NEVER = float("inf")
-_ENDED = (0, _NEVER)  # the wait of a finished coroutine
+# The names of an enum's members take 0.03 µs to look up.
+_QUEUED = State.QUEUED
+_ENDED = (State.CLOSED, _NEVER)  # the wait of a finished coroutine
 _MAX_POLL_SECONDS = 86_400.0  # the kernel rejects larger time-outs
 
 
 class EventLoop:
     """Serves connections in the threads that call ``run``, until ``stop`` is called from any other."""
 
-    def __init__(self, listeners: Sequence[socket.socket], settings: Settings, log: Log | None, report: Report) -> None:
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        settings: Settings,
+        log: Log | None,
+        report: Report,
+        connect: Connect = open_connection,
+    ) -> None:
         self._settings = settings
         self._log = log
         self._report = report
         self._listeners = {listener.fileno(): listener for listener in (listener.dup() for listener in listeners)}
-        # A traced loop replaces it.
-        self._connect: Connect = Connection
+        self._connect = connect
         self._connections: dict[int, Connection] = {}
         # Connections ready to answer; and those that answer in this tick.
         self._ready: list[Connection] = []
@@ -152,7 +162,8 @@ class EventLoop:
             try:
                 self._resume_each(self._answering, self._fair_answering, tick)
             finally:
-                tick.end()
+                # Connections may hold on to a tick long after it is over.
+                tick.memo.clear()
             if self._fair_answering.postponed:
                 self._ready[:0] = self._fair_answering.take_postponed()
         if self._log and self._exchanges:
@@ -162,7 +173,8 @@ class EventLoop:
         """Resume the connections that are *ready*, then accept new ones and handle a wake-up."""
         get = self._connections.get
         # Connections that are ready to answer run later in the tick.
-        arrived = [connection for descriptor, _ in ready if (connection := get(descriptor)) and connection.awaited]
+        found = [connection for descriptor, _ in ready if (connection := get(descriptor))]
+        arrived = [connection for connection in found if connection.state is not _QUEUED]
         others = [descriptor for descriptor, _ in ready if not get(descriptor)] if len(arrived) < len(ready) else ()
         if self._fair_receiving.postponed:
             # The poller has reported the postponed ones again; the longest waiting come first.
@@ -190,7 +202,7 @@ class EventLoop:
             self._resume(connection, tick)
 
     def _tick(self) -> Tick:
-        return Tick(self._settings.root, time.time(), time.monotonic())
+        return Tick(time.time(), time.monotonic())
 
     def when_logged(self) -> threading.Event:
         """Return an event that is set once the log has received all exchanges that have already ended."""
@@ -207,7 +219,7 @@ class EventLoop:
         try:
             log(batch)
         except BaseException:
-            self._report_safely(_current_traceback())
+            self._report_safely(current_traceback())
 
     def _report_safely(self, text: str) -> None:
         """Report *text*; ignore an exception that the callback raises."""
@@ -274,7 +286,7 @@ class EventLoop:
         now = tick.monotonic
         if now == self._no_idle_at:
             return False
-        idle = evictable((each for each in self._connections.values() if each.awaited), now)
+        idle = evictable(self._connections.values(), now)
         for connection in idle:
             self._resume(connection, tick, TimeoutError())
         if not idle:
@@ -293,7 +305,7 @@ class EventLoop:
         except BaseException:
             # The connection handles every error of a peer or a file; this is a bug here. It ends one connection. A
             # SystemExit would end this thread silently.
-            self._report_safely(_current_traceback())
+            self._report_safely(current_traceback())
             wait = _ENDED
         try:
             self._current.remove(connection)
@@ -305,21 +317,25 @@ class EventLoop:
     def _reschedule(self, connection: Connection, wait: Wait) -> None:
         """Record the next *wait* of *connection*, or remove the connection if it has ended."""
         if wait is None:
-            connection.awaited = 0
+            connection.state = _QUEUED
             connection.deadline = _NEVER
             self._ready.append(connection)
             return
-        if wait is _ENDED:
-            self._remove(connection)
-            return
-        awaited, deadline = wait
-        connection.awaited = awaited
-        connection.deadline = deadline
-        if awaited != connection.polled:
-            connection.polled = awaited
-            self._poller.modify(connection.descriptor, awaited)
+        connection.state, connection.deadline = state, deadline = wait
+        if state.event != connection.awaited:
+            self._await_other_event(connection, state)
         if deadline < self._next_sweep:  # noqa: PLR1730 (min() would cost 0.1 µs, and rarely changes it)
             self._next_sweep = deadline
+
+    def _await_other_event(self, connection: Connection, state: State) -> None:
+        """Let the poller watch for the event of *state*; remove a connection that has ended."""
+        if state is State.CLOSED:
+            self._remove(connection)
+        elif state.event is None:
+            self._leaders.suspend(connection)
+        else:
+            connection.awaited = state.event
+            self._poller.modify(connection.descriptor, state.event)
 
     def _remove(self, connection: Connection) -> None:
         """Unregister and close *connection*."""
@@ -335,11 +351,15 @@ class EventLoop:
     def _abort_all(self) -> None:
         """Close all connections; shut down the sockets of detached ones, which end at their next call."""
         for connection in list(self._connections.values()):
-            if connection in self._leaders.detached:
+            if connection in self._leaders.detached and connection.state is not State.SUSPENDED:
+                connection.state = State.CLOSED
                 connection.shut_down()
-            else:
-                connection.coroutine.close()
-                self._remove(connection)
+                continue
+            if connection.state is State.SUSPENDED:
+                self._leaders.detached.remove(connection)
+                self._poller.register(connection.descriptor, READABLE)
+            connection.coroutine.close()
+            self._remove(connection)
         self._ready.clear()
 
     def _run_timers(self, tick: Tick) -> None:
@@ -365,7 +385,7 @@ class EventLoop:
 
     def _end_grace(self) -> None:
         """Abort all connections; report how many responses that cuts off."""
-        count = sum(not connection.is_idle for connection in self._connections.values())
+        count = sum(connection.state not in (*IDLE_STATES, State.CLOSED) for connection in self._connections.values())
         self._abort_all()
         self._grace_deadline = _NEVER
         if count:
@@ -407,9 +427,9 @@ class EventLoop:
             self._write_log(self._log)
         while self._waits_for_log:
             self._waits_for_log.pop().set()
-        if not self._settings.is_stopping:
+        if self._settings.phase is Phase.SERVING:
             return
-        if not self._settings.is_draining:
+        if self._settings.phase is Phase.STOPPING:
             # Closing the listener would reset connections still in the accept queue, sent request or not.
             for listener in self._listeners.values():
                 self._accept(listener, tick, _ACCEPTS_FROM_BACKLOG)
@@ -419,13 +439,5 @@ class EventLoop:
             listener.close()
         self._listeners.clear()
         for connection in list(self._connections.values()):
-            if connection.is_idle and connection.awaited:
+            if connection.state in IDLE_STATES:
                 self._resume(connection, tick)
-
-
-def _current_traceback() -> str:
-    """Return the traceback of the exception that is being handled."""
-    # Imported here, since only a bug needs it and it adds 3 ms to start-up.
-    import traceback
-
-    return traceback.format_exc()

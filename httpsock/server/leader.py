@@ -23,8 +23,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from .connection import Connection, Wait
+from .connection import Connection
 from .poller import READABLE, Poller
+from .sending import Wait
+from .state import State
 
 # A tick that takes longer than this has stalled.
 _STALL_SECONDS = 0.05
@@ -49,7 +51,8 @@ class LeaderThreads:
     def __init__(self, poller: Poller, wake: Callable[[], object]) -> None:
         self.current: list[Connection] = []
         self.tick_began: float | None = None
-        # Connections that block a thread which lost the loop; and those that have returned since, with their next wait.
+        # Connections that block a thread which lost the loop, or wait for a thread of their handler; and those whose
+        # thread has finished since, with their next wait.
         self.detached: set[Connection] = set()
         self._finished: list[tuple[Connection, Wait]] = []
         self._poller = poller
@@ -75,12 +78,25 @@ class LeaderThreads:
         self._wake()
         raise Superseded from None
 
+    def suspend(self, connection: Connection) -> None:
+        """Stop polling a connection that waits for a thread of its handler, and start that wait."""
+        self._stop_polling(connection)
+
+        def resume() -> None:
+            self._finished.append((connection, None))
+            self._wake()
+
+        connection.start(resume)
+
     def reattach(self) -> Iterator[tuple[Connection, Wait]]:
-        """Poll connections again whose blocked thread has finished; yield each one with its next wait."""
+        """Poll connections again whose thread has finished; yield each one with its next wait."""
         while self._finished:
             connection, wait = self._finished.pop()
-            self.detached.discard(connection)
-            connection.polled = READABLE
+            # A suspended one may have been aborted meanwhile.
+            if connection not in self.detached:
+                continue
+            self.detached.remove(connection)
+            connection.awaited = READABLE
             self._poller.register(connection.descriptor, READABLE)
             yield connection, wait
 
@@ -116,7 +132,10 @@ class LeaderThreads:
 
     def _detach(self, connection: Connection) -> None:
         """Stop polling a connection that blocks its thread; it has no deadline meanwhile."""
-        connection.awaited = 0
+        connection.state = State.DETACHED
+        self._stop_polling(connection)
+
+    def _stop_polling(self, connection: Connection) -> None:
         connection.deadline = _NEVER
         self._poller.unregister(connection.descriptor)
         self.detached.add(connection)

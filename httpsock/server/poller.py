@@ -10,7 +10,8 @@ import selectors
 import sys
 from typing import Protocol
 
-# The numbers are epoll's own, so that epoll takes them without translation.
+# The numbers are epoll's own, so that epoll takes them without translation. With NEITHER, epoll still tells of errors.
+NEITHER = 0x000
 READABLE = 0x001
 WRITABLE = 0x004
 # For a listening socket that several processes poll: wake one of them, not all.
@@ -48,11 +49,15 @@ class SelectorPoller:
 
     def modify(self, descriptor: int, awaited: int, /) -> None:
         """Change the event that *descriptor* is watched for."""
-        self._selector.modify(descriptor, _selector_events(awaited))
+        # A selector watches no descriptor for nothing.
+        self.unregister(descriptor)
+        if awaited:
+            self.register(descriptor, awaited)
 
     def unregister(self, descriptor: int, /) -> None:
-        """Stop watching *descriptor*."""
-        self._selector.unregister(descriptor)
+        """Stop watching *descriptor*, if it is watched."""
+        if descriptor in self._selector.get_map():
+            self._selector.unregister(descriptor)
 
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
         """Return the ready descriptors and their events after at most *seconds*; None waits without limit."""

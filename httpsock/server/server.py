@@ -3,7 +3,7 @@
 Takes a folder, addresses and settings; gives a running server. It shows the steps of every TCP server; next:
 event_loop.py.
 
-    1  create         socket()
+    1  create         socket()        listeners.py
        configure      setsockopt()
     2  bind           bind()
     3  listen         listen()
@@ -15,7 +15,6 @@ RFC 9293 (TCP), POSIX.1 (the calls).
 """
 
 import contextlib
-import errno
 import math
 import os
 import socket
@@ -24,26 +23,28 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from httpsock.files.document_root import DocumentRoot
+from httpsock.files.file_system import FileSystem
+from httpsock.files.handler import serve_folder
 from httpsock.http.checks import check_callable, check_field, check_kind, check_number, check_seconds, field_list
 from httpsock.http.framing import check_limits
+from httpsock.http.handler import Handler, Middleware
 from httpsock.http.request_parser import Limits
 
-from .event_loop import EventLoop, Log, Report
+from .connection import open_connection
+from .event_loop import Connect, EventLoop, Log, Report
+from .listeners import LOOPBACK, Create, clone, listen_on, url_of
 from .process import start_thread
 from .settings import Settings, Timeouts
+from .state import Phase
+from .transport import PlainTransport, Transport
 
 if TYPE_CHECKING:
     # Loaded only for a traced server.
     from httpsock.observe.traced import Instrumentation
 
-# Makes a socket of a family and a type, as ``socket.socket`` does.
-Create = Callable[[int, int], socket.socket]
-
-LOOPBACK = ("127.0.0.1", "::1")
-ANY = ("0.0.0.0", "::")
 DEFAULT_PORT = 8000
 # Sent with every response, unless *fields* replace them.
 DEFAULT_FIELDS = {"Server": "httpsock", "X-Content-Type-Options": "nosniff"}
@@ -54,12 +55,6 @@ _OWN_FIELDS = frozenset(
     keep-alive last-modified location trailer transfer-encoding upgrade vary""".split()
 )
 
-# Length of the accept queue; when it is full, clients must retry.
-_BACKLOG = 1024
-# The errors of a system without IPv6, or without an IPv6 address.
-_NO_SUCH_ADDRESS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
-# With port 0 the kernel picks a free port for the first address; it may be in use at the second.
-_MAX_PORT_TRIES = 16
 _CHECK_SECONDS = 0.1
 _MAX_THREADS = 1000
 
@@ -72,12 +67,15 @@ def print_stderr(text: str) -> None:
 
 
 class Server:
-    """Serves the files below a folder over HTTP/1.1.
+    """Serves the files below a folder over HTTP/1.1, or the responses of a program's handler.
 
     ``with Server("folder", port=0) as server:`` serves at ``server.url`` from threads of its own until the
     block ends. A process may run any number of servers. One of the *threads* serves; the others take over when a slow
     disk blocks it.
 
+    *handler* answers the requests instead of the folder. Each *middleware* wraps the handler; the first is outermost.
+    A handler that takes long runs in steps, or with ``in_thread``: see http/handler.py. *transport* makes the transport
+    of an accepted socket.
     *siblings*: answer with ``app.js.gz`` instead of ``app.js`` if the client accepts it.
     *hosts* are numeric addresses, or one; by default loopback (IPv6 only if the system has it). *port* 0 takes a free
     one.
@@ -92,8 +90,11 @@ class Server:
 
     def __init__(
         self,
-        directory: str | os.PathLike[str] = ".",
+        directory: str | os.PathLike[str] | None = ".",
         *,
+        handler: Handler | None = None,
+        middleware: Sequence[Middleware] = (),
+        transport: Callable[[socket.socket], Transport] = PlainTransport,
         hosts: Sequence[str] | str = LOOPBACK,
         port: int = DEFAULT_PORT,
         threads: int = 4,
@@ -110,29 +111,31 @@ class Server:
         tracing: "Instrumentation | None" = None,
     ) -> None:
         switches = {"show_hidden": show_hidden, "follow_links": follow_links, "siblings": siblings}
-        limits = Limits() if limits is None else limits
-        timeouts = Timeouts() if timeouts is None else timeouts
+        limits, timeouts = Limits() if limits is None else limits, Timeouts() if timeouts is None else timeouts
         hosts = [hosts] if isinstance(hosts, str) else hosts
-        _check_arguments(directory, hosts, port, threads, switches)
+        _check_arguments(hosts, port, threads, switches)
+        _check_handlers(directory, handler, middleware, transport)
         _check_settings(cache_control, log, report, limits, timeouts)
         fields = field_list(fields)
-        replaced = [value for name, value in fields if name.lower() == "cache-control"]
-        cache_control = ", ".join(replaced) if replaced else cache_control
-        check_field("Cache-Control", cache_control)
-        root = DocumentRoot(directory, **switches, cache_control=cache_control)
-        self._settings = Settings(root, _field_lines(fields), limits, timeouts)
-        self._log, self._report = log, report
-        self._thread_count = threads
+        # The absolute path of the folder; "" without one.
+        self.directory = ""
+        is_folder = handler is None
+        if handler is None:
+            root = _open_root(directory, switches, _cache_control(fields, cache_control), tracing)
+            handler, self.directory = serve_folder(root), root.directory
+        composed = _compose(handler, middleware, is_folder=is_folder)
+        self._settings = Settings(composed, _field_lines(fields), limits, timeouts, transport=transport, report=report)
+        self._report, self._thread_count = report, threads
         self._loop: EventLoop | None = None
+        # The threads; and one item for each that has returned or is about to.
         self._threads: list[threading.Thread] = []
-        # One item for each thread that has returned or is about to.
         self._returned: list[None] = []
         self.tracing = tracing
-        # A traced server differs from a plain one here alone.
+        # A traced server differs from a plain one in these parts alone.
         self._create: Create = tracing.listener if tracing else socket.socket
-        self._loop_type = tracing.event_loop if tracing else EventLoop
-        self._listeners = _listen_on(hosts, port, self._create) if listeners is None else list(listeners)
-        self.directory = root.directory
+        self._connect: Connect = tracing.connect if tracing else open_connection
+        self._log = tracing.wrap(self._settings, log) if tracing else log
+        self._listeners = listen_on(hosts, port, self._create) if listeners is None else list(listeners)
         self.port: int = self._listeners[0].getsockname()[1]
         self.urls = [url_of(listener.getsockname()[0], self.port) for listener in self._listeners]
 
@@ -149,7 +152,7 @@ class Server:
         """
         if self._loop or self._listeners[0].fileno() < 0:
             raise RuntimeError(f"the server has been {'started' if self._loop else 'stopped'}; make another one")
-        self._loop = self._loop_type(self._listeners, self._settings, self._log, self._report)
+        self._loop = EventLoop(self._listeners, self._settings, self._log, self._report, self._connect)
         self._close_listeners()
         try:
             if self.tracing:
@@ -182,7 +185,7 @@ class Server:
 
     def clone_listeners(self) -> list[socket.socket]:
         """Return listening sockets at the same addresses, for another process. Call it before ``start``."""
-        return [_clone(listener, self._create) for listener in self._listeners]
+        return [clone(listener, self._create) for listener in self._listeners]
 
     def descriptors(self) -> list[int]:
         """Return the descriptors of the listening sockets. Call it before ``start``."""
@@ -191,30 +194,29 @@ class Server:
     def ask_to_stop(self, grace_seconds: float) -> None:
         """Stop accepting and finish the running responses; return immediately. Safe in a signal handler."""
         check_seconds("grace_seconds", grace_seconds)
-        self._finish(grace_seconds, is_draining=False)
+        self._finish(grace_seconds, Phase.STOPPING)
 
     def drain(self) -> None:
         """Drain: stop accepting, and close each connection after its next response.
 
         Idle connections keep their time-outs. Safe in a signal handler.
         """
-        self._finish(math.inf, is_draining=not self._settings.is_stopping)
+        self._finish(math.inf, Phase.STOPPING if self._settings.phase is Phase.STOPPING else Phase.DRAINING)
 
-    def _finish(self, grace_seconds: float, *, is_draining: bool) -> None:
-        self._settings.is_draining = is_draining
-        self._settings.is_stopping = True
+    def _finish(self, grace_seconds: float, phase: Phase) -> None:
+        self._settings.phase = phase
         if self._loop:
             self._loop.stop(grace_seconds)
 
     @property
     def is_stopping(self) -> bool:
         """Whether it has been asked to stop or to drain."""
-        return self._settings.is_stopping
+        return self._settings.phase is not Phase.SERVING
 
     @property
     def is_draining(self) -> bool:
         """Whether it has been asked to drain, and not to stop since."""
-        return self._settings.is_draining
+        return self._settings.phase is Phase.DRAINING
 
     @property
     def is_running(self) -> bool:
@@ -281,19 +283,54 @@ def preload_lazy_imports() -> None:
             import_module(name)
 
 
-def url_of(host: str, port: int) -> str:
-    """Return the URL of the folder at a numeric address, IPv6 in brackets (RFC 3986 §3.2.2).
+def _open_root(
+    directory: str | os.PathLike[str] | None,
+    switches: Mapping[str, bool],
+    cache_control: str,
+    tracing: "Instrumentation | None",
+) -> DocumentRoot:
+    """Return the document root; a traced server observes its file system. Raises OSError."""
+    directory = os.fspath(directory or "")
+    file_system = tracing.file_system(directory) if tracing else FileSystem()
+    return DocumentRoot(directory, **switches, cache_control=cache_control, file_system=file_system)
 
-    For the unspecified address it is the URL at loopback.
-    """
-    host = dict(zip(ANY, LOOPBACK, strict=True)).get(host, host)
-    # An encoded percent sign precedes a zone (RFC 6874 §2): curl opens such a URL, browsers do not.
-    return f"http://[{host.replace('%', '%25')}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+def _cache_control(fields: Sequence[tuple[str, str]], default: str) -> str:
+    """Return the Cache-Control of files: those of *fields*, or the *default*. Raises ValueError if it is malformed."""
+    given = [value for name, value in fields if name.lower() == "cache-control"]
+    cache_control = ", ".join(given) if given else default
+    check_field("Cache-Control", cache_control)
+    return cache_control
 
 
-def _check_arguments(directory: object, hosts: object, port: int, threads: int, switches: Mapping[str, bool]) -> None:
-    """Raise TypeError or ValueError for a wrong folder, address, port, number of threads or switch."""
-    check_kind("directory", directory, (str, os.PathLike), "a str or a path")
+def _compose(handler: Handler, middleware: Sequence[Middleware], *, is_folder: bool) -> Handler:
+    """Return *handler* behind all *middleware*, the first one outermost; checked unless it is the folder's alone."""
+    if is_folder and not middleware:
+        return handler
+    from httpsock.handlers.checked import checked  # only for a program's handler
+
+    for each in reversed(middleware):
+        handler = each(handler)
+        check_callable("what a middleware returns", handler)
+    return checked(handler)
+
+
+def _check_handlers(directory: object, handler: object, middleware: object, transport: object) -> None:
+    """Raise TypeError or ValueError for a wrong folder, handler, middleware or transport."""
+    if handler is None:
+        check_kind("directory", directory, (str, os.PathLike), "a str or a path")
+    check_callable("transport", transport)
+    check_kind("middleware", middleware, Sequence, "a sequence of functions")
+    for each in middleware:  # type: ignore[attr-defined]
+        check_callable("each of middleware", each)
+    if handler is not None:
+        check_callable("handler", handler)
+        if directory not in (".", None):
+            raise ValueError("give a directory or a handler; a middleware puts a handler in front of a directory")
+
+
+def _check_arguments(hosts: object, port: int, threads: int, switches: Mapping[str, bool]) -> None:
+    """Raise TypeError or ValueError for a wrong address, port, number of threads or switch."""
     check_kind("hosts", hosts, Sequence, "addresses")
     if not hosts:
         raise ValueError("hosts must have one address at least")
@@ -333,100 +370,3 @@ def _field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
     replaced = {name.lower() for name, _ in given}
     defaults = [field for field in DEFAULT_FIELDS.items() if field[0].lower() not in replaced]
     return "".join(f"{name}: {value}\r\n" for name, value in [*defaults, *given]).encode("latin-1")
-
-
-def _listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
-    """Return listening sockets for all *hosts* on one port."""
-    tries = _MAX_PORT_TRIES if port == 0 else 1
-    while True:
-        tries -= 1
-        try:
-            return _listen_once(hosts, port, create)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or not tries:
-                raise
-
-
-def _listen_once(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
-    """Return listening sockets for all *hosts* on *port*; 0 takes the port that the kernel picks for the first."""
-    listeners: list[socket.socket] = []
-    try:
-        for host in hosts:
-            listeners += _listen_if_present(host, port, create, is_optional=bool(listeners))
-            port = listeners[0].getsockname()[1]
-    except BaseException:
-        for listener in listeners:
-            listener.close()
-        raise
-    return listeners
-
-
-def _listen_if_present(host: str, port: int, create: Create, *, is_optional: bool) -> list[socket.socket]:
-    """Return one listening socket, or an empty list if *host* is optional and the system lacks it."""
-    try:
-        return [_listen(host, port, create)]
-    except OSError as error:
-        if is_optional and error.errno in _NO_SUCH_ADDRESS:
-            return []
-        raise
-
-
-def _listen(host: str, port: int, create: Create) -> socket.socket:
-    """Return a socket that listens on a numeric address."""
-    check_numeric_address(host)
-    flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
-    # As octets, since Python encodes a str in IDNA, whose import takes 2 ms.
-    octets = os.fsencode(host)
-    family, _, _, _, address = socket.getaddrinfo(octets, port, type=socket.SOCK_STREAM, flags=flags)[0]
-    return _open_listener(family, address, create)
-
-
-def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_clone: bool = False) -> socket.socket:
-    """Return a socket that listens on *address*: the first three steps of a server."""
-    # 1. Create: a descriptor for one end of TCP connections, of IPv4 or IPv6.
-    listener = create(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "nt":  # pragma: no cover (Windows: SO_REUSEADDR there would share a busy port silently)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]
-        else:
-            # Otherwise a restart must wait until earlier connections have left TIME-WAIT.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            # IPv4 has a socket of its own.
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if is_clone:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        # Accepted sockets inherit it: send immediately, without waiting for earlier acknowledgements (Nagle).
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # 2. Bind: take the address and the port.
-        listener.bind(address)
-        # 3. Listen: let the kernel complete connections and queue them for accept().
-        listener.listen(_BACKLOG)
-        # accept() must not block: another process may have been faster.
-        listener.setblocking(False)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _clone(listener: socket.socket, create: Create) -> socket.socket:
-    """Return another listening socket at the address of *listener*, for another process.
-
-    Linux gives each socket its own accept queue and spreads connections over them. Elsewhere both share one queue, from
-    which one process may take a whole burst while the others idle.
-    """
-    if not sys.platform.startswith("linux"):
-        return listener.dup()
-    # Set it only after bind(), or the first bind() would not detect a port in use.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    return _open_listener(listener.family, listener.getsockname(), create, is_clone=True)
-
-
-def check_numeric_address(host: str) -> None:
-    """Raise ValueError unless *host* is a numeric address, written in full; names are never looked up."""
-    try:
-        # Stricter than getaddrinfo(), which accepts "0" and "127.1"; a zone may follow (fe80::1%eth0).
-        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0])
-    except (OSError, ValueError):
-        raise ValueError(f"{host!r} is not an IPv4 or IPv6 address") from None

@@ -1,14 +1,20 @@
 """The settings that all connections of a server share, and the time-outs of a client.
 
-Takes values from server.py, gives them to connection.py. It does not know sockets.
+Takes values from server.py, gives them to connection.py.
 
 RFC 9112 §9.5 (closing after failures and time-outs).
 """
 
+import socket
+from collections.abc import Callable
 from typing import NamedTuple
 
-from httpsock.files.document_root import DocumentRoot
+from httpsock.http.error_response import ErrorHandler, explain_fault
+from httpsock.http.handler import Handler
 from httpsock.http.request_parser import Limits
+
+from .state import Phase
+from .transport import PlainTransport, Transport
 
 
 class Timeouts(NamedTuple):
@@ -34,23 +40,33 @@ class Timeouts(NamedTuple):
     linger_total: float = 10.0
 
 
-class Settings:
-    """The settings that all connections of a server share. Only *is_stopping* and *is_draining* ever change.
+def _ignore(_: str) -> None:
+    """Ignore a report."""
 
-    *field_lines* are added to every response. While the server *is_stopping*, each response is the last of its
-    connection; idle connections close immediately, unless the server *is_draining*: then they keep their time-outs.
+
+class Settings:
+    """The settings that all connections of a server share. Only *phase* ever changes.
+
+    *handler* answers requests, *explain* answers octets that are not a request; *field_lines* are added to every
+    response. *transport* makes the transport of a connected socket. *report* gets the traceback of a failed handler.
     """
 
     def __init__(
         self,
-        root: DocumentRoot,
+        handler: Handler,
         field_lines: bytes = b"",
         limits: Limits | None = None,
         timeouts: Timeouts | None = None,
+        *,
+        explain: ErrorHandler = explain_fault,
+        transport: Callable[[socket.socket], Transport] = PlainTransport,
+        report: Callable[[str], object] = _ignore,
     ) -> None:
-        self.root = root
+        self.handler = handler
+        self.explain = explain
         self.field_lines = field_lines
         self.limits = limits or Limits()
         self.timeouts = timeouts or Timeouts()
-        self.is_stopping = False
-        self.is_draining = False
+        self.transport = transport
+        self.report = report
+        self.phase = Phase.SERVING

@@ -8,11 +8,10 @@ RFC 9293 §3.9.1 (the calls of a user of TCP), POSIX.1.
 
 import contextlib
 import errno
+import os
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-
-from .tcp_info import tcp_info
 
 Emit = Callable[..., object]
 
@@ -24,8 +23,8 @@ def discard(*_: object, **__: object) -> None:
 class TracedListener(socket.socket):
     """A listening socket that emits an event for each call.
 
-    The server duplicates its sockets for each event loop and then closes its own, so only a socket made from a
-    *fileno* emits "close": the one that ends the listening.
+    The server duplicates its sockets for the event loop and then closes its own, so only a duplicate emits "close": its
+    end is the end of the listening.
     """
 
     def __init__(
@@ -53,68 +52,17 @@ class TracedListener(socket.socket):
             super().listen(backlog)
         self._emit("listen", attributes)
 
+    def dup(self) -> "TracedListener":
+        """Return a duplicate, which emits the end of the listening."""
+        duplicate = TracedListener(self.family, self.type, self.proto, os.dup(self.fileno()), emit=self._emit)
+        duplicate.settimeout(self.gettimeout())
+        return duplicate
+
     def close(self) -> None:
         """Close the descriptor."""
         if self._tells_end:
             self._emit("close", {"address": address_of(self.getsockname())})
         super().close()
-
-
-class TracedSocket(socket.socket):
-    """A connected socket that emits an event for each call.
-
-    *head_octets* returns how many of the next octets to send belong to a message head, which the event includes.
-    """
-
-    def __init__(
-        self,
-        family: int,
-        kind: int,
-        protocol: int = 0,
-        fileno: int | None = None,
-        *,
-        emit: Emit = discard,
-        head_octets: Callable[[], int] = lambda: 0,
-    ) -> None:
-        self._emit = emit
-        self._head_octets = head_octets
-        # Whether our side has shut down.
-        self.has_ended = False
-        super().__init__(family, kind, protocol, fileno)
-
-    def recv(self, maximum: int, flags: int = 0, /) -> bytes:
-        """Receive at most *maximum* octets."""
-        with trace_errors(self._emit, "recv"):
-            octets = super().recv(maximum, flags)
-        self._emit("recv", {"octets": len(octets)}, octets=octets)
-        return octets
-
-    def send(self, octets: Any, flags: int = 0, /) -> int:
-        """Send as many of *octets* as the kernel accepts; return how many."""
-        head_octets = self._head_octets()
-        with trace_errors(self._emit, "send"):
-            sent = super().send(octets, flags)
-        head = bytes(octets[: min(head_octets, sent)])
-        attributes = {"octets": sent, "content": sent - len(head)}
-        self._emit("send", attributes, head=head, octets=memoryview(octets)[:sent])
-        return sent
-
-    def sendmsg(self, buffers: Iterable[Any], *_: Any) -> int:
-        """Send as much of the joined *buffers* as the kernel accepts; return how many octets."""
-        return self.send(b"".join(buffers))
-
-    def shutdown(self, how: int, /) -> None:
-        """Shut down our side."""
-        with trace_errors(self._emit, "shutdown"):
-            super().shutdown(how)
-        self.has_ended = True
-        self._emit("shutdown")
-
-    def close(self) -> None:
-        """Close the descriptor; emit the kernel's TCP_INFO."""
-        info = tcp_info(self)
-        super().close()
-        self._emit("close", {"tcp": info} if info else {})
 
 
 class TracedDatagramSocket(socket.socket):

@@ -17,12 +17,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.document_root import DocumentRoot
 from httpsock.files.handler import respond
 from httpsock.http.grammar import format_http_date
+from httpsock.http.handler import Tick
 from httpsock.http.messages import Request, Response
 from httpsock.http.request_parser import Limits, RequestParser
 from httpsock.server import access_log
+from tests.support.context import FixedContext
 
 from .answers import FIRST_NUMBER
 from .files import age
@@ -186,7 +188,7 @@ def origin_tasks(folder: pathlib.Path) -> Iterator[Task]:
     age(folder)
     root = DocumentRoot(folder)
     whole = _request(_CURL)
-    response = respond(whole, Tick(root, _NOW, 0.0))
+    response = respond(root, whole, FixedContext(Tick(_NOW, 0.0)))
     assert isinstance(response, Response)
     etag = dict(response.fields)["ETag"]
     requests = {
@@ -200,7 +202,7 @@ def origin_tasks(folder: pathlib.Path) -> Iterator[Task]:
 
 
 def _respond(request: Request, root: DocumentRoot) -> None:
-    response = respond(request, Tick(root, _NOW, 0.0))
+    response = respond(root, request, FixedContext(Tick(_NOW, 0.0)))
     assert isinstance(response, Response)
     response.close()
 

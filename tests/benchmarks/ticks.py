@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import json
 import math
+import os
 import pathlib
 import platform
 import random
@@ -170,7 +171,9 @@ def _floor(loop: EventLoop, expected: Answer) -> Iterator[Callable[[], None]]:
     head = f"HTTP/1.1 {expected.status} OK\r\nContent-Length: {len(expected.content)}\r\nX: "
     answer = head.encode("ascii").ljust(expected.octets - len(expected.content) - 4, b"x")
     answer += b"\r\n\r\n" + expected.content
-    connections = {descriptor: connection._socket for descriptor, connection in loop._connections.items()}
+    connections = {
+        descriptor: socket.socket(fileno=os.dup(descriptor)) for descriptor, connection in loop._connections.items()
+    }
     with select.epoll() as poller:
         for descriptor in connections:
             poller.register(descriptor, select.EPOLLIN)

@@ -11,7 +11,7 @@ from httpsock.cli.options import options_of
 from httpsock.cli.serve import _DEFAULT_PORTS, _print_urls
 from httpsock.server.activation import InheritedSockets
 from httpsock.server.addresses import local_addresses
-from httpsock.server.server import url_of
+from httpsock.server.listeners import url_of
 from tests.cli.programs import cannot_serve, need_address, taken_port, unprivileged_command
 from tests.support import connect, get, receive_all
 from tests.support.program import ENVIRONMENT, Start

@@ -2,12 +2,14 @@
 
 from email.utils import formatdate
 
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.document_root import DocumentRoot
 from httpsock.files.handler import respond
 from httpsock.http.grammar import format_http_date
+from httpsock.http.handler import Tick
 from httpsock.http.messages import FileSlice, Request, Response
 from httpsock.http.request_parser import parse_head
 from tests.support import Answer, finish, read_answer
+from tests.support.context import FixedContext
 from tests.support.folder import LONG_AGO
 
 # Long after any file of a test was made, so that all have strong validators and may be cached.
@@ -28,10 +30,10 @@ def octets_of(response: Response) -> bytes:
     return b"".join(parts)
 
 
-def respond_to(request: Request, tick: Tick) -> Response:
+def respond_to(root: DocumentRoot, request: Request, tick: Tick) -> Response:
     """Return the response, after all its steps."""
-    responded = respond(request, tick)
-    return responded if isinstance(responded, Response) else finish(responded("127.0.0.1"))
+    responded = respond(root, request, FixedContext(tick))
+    return responded if isinstance(responded, Response) else finish(responded)
 
 
 def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
@@ -39,7 +41,7 @@ def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
 
     The connection adds Date, and drops the content of an answer to HEAD.
     """
-    response = respond_to(parse_head(octets, 100), Tick(root, now, 0.0))
+    response = respond_to(root, parse_head(octets, 100), Tick(now, 0.0))
     content = octets_of(response)
     beginning = f"{response.status.line}Date: {formatdate(now, usegmt=True)}\r\n".encode()
     # The response to HEAD of a listing has no length.

@@ -10,8 +10,9 @@ from contextlib import closing
 
 import pytest
 
-from httpsock.files.document_root import Directory, DocumentRoot, Entry, Tick
+from httpsock.files.document_root import Directory, DocumentRoot, Entry
 from httpsock.files.representation import Representation
+from httpsock.http.handler import Tick
 from tests.support.folder import LONG_AGO
 
 LATER = 4_000_000_000.0
@@ -28,7 +29,7 @@ def represent(
 ) -> Representation:
     """Return the representation of the file at *path*."""
     served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
-    found = Tick(served, now, monotonic).find(path, accept_encoding)
+    found = served.find(path, accept_encoding, Tick(now, monotonic))
     assert isinstance(found, Representation), found
     return found
 
@@ -44,7 +45,7 @@ def read(
 def listed(root: DocumentRoot | pathlib.Path, path: bytes = b"/") -> dict[str, Entry]:
     """Return the entries of the folder that *path* names, which must have no index, by name."""
     served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
-    found = Tick(served, LATER, 0.0).find(path, None)
+    found = served.find(path, None, Tick(LATER, 0.0))
     assert isinstance(found, Directory), found
     return {entry.name: entry for entry in found.entries}
 

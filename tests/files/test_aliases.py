@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from httpsock.files import aliases, confinement
-from httpsock.files.document_root import Directory, DocumentRoot, Found, Redirect, Tick
+from httpsock.files.document_root import Directory, DocumentRoot, Found, Redirect
 from httpsock.files.paths import NOT_FOUND, may_be_alias
 from httpsock.files.representation import Representation
+from httpsock.http.handler import Tick
 from httpsock.http.messages import Refusal
 from tests.support.rows import each_row
 from tests.support.tools import run, tool
@@ -27,7 +28,7 @@ SPELLED = ["/SECRET~1", "/secret%7e1/../SECRET~1", "/./SECRET%7E1", "/sub/SECRET
 
 def find(root: DocumentRoot, path: str) -> Found:
     """Return what *path* names; read a listing to its end."""
-    found = Tick(root, LATER, 0.0).find(path.encode(), None)
+    found = root.find(path.encode(), None, Tick(LATER, 0.0))
     if isinstance(found, Directory):
         list(found.entries)
         found.allotment.close()
@@ -141,15 +142,15 @@ def test_a_folder_is_read_once_for_all_its_names(tmp_path: pathlib.Path, monkeyp
     assert looks == [""]
     os.link(tmp_path / "plain", tmp_path / "c~4")
     os.utime(tmp_path, ns=(1, 1))
-    tick = Tick(root, LATER, 0.0)
+    tick = Tick(LATER, 0.0)
     for asked in (b"/c~4", b"/a~1"):
-        assert isinstance(tick.find(asked, None), Representation)
+        assert isinstance(root.find(asked, None, tick), Representation)
     assert looks == ["", ""], "the folder has changed"
-    assert isinstance(Tick(root, LATER, 5.0).find(b"/c~4", None), Representation)
+    assert isinstance(root.find(b"/c~4", None, Tick(LATER, 5.0)), Representation)
     assert looks == ["", "", ""], "what was seen is old"
     # The folder may still change without changing its times.
     for _ in range(2):
-        assert isinstance(Tick(root, os.stat(tmp_path).st_ctime, 20.0).find(b"/c~4", None), Representation)
+        assert isinstance(root.find(b"/c~4", None, Tick(os.stat(tmp_path).st_ctime, 20.0)), Representation)
     assert len(looks) == 5
 
 

@@ -12,8 +12,9 @@ from contextlib import closing
 import pytest
 
 from httpsock.files import document_root
-from httpsock.files.document_root import SMALL_FILE, DocumentRoot, Redirect, Tick
+from httpsock.files.document_root import SMALL_FILE, DocumentRoot, Redirect
 from httpsock.files.paths import NOT_FOUND
+from httpsock.http.handler import Tick
 from tests.files.lookup import LATER, Change, changes, make, read, represent, until_the_clock_ticks
 from tests.support.folder import LONG_AGO
 
@@ -59,7 +60,7 @@ def test_a_cached_file_that_is_deleted_is_not_found(folder: pathlib.Path) -> Non
     served = DocumentRoot(folder)
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     (folder / "hello.txt").unlink()
-    assert Tick(served, LATER, 0.0).find(b"/hello.txt", None) == NOT_FOUND
+    assert served.find(b"/hello.txt", None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 def test_a_cached_file_whose_folder_is_deleted_is_not_found(folder: pathlib.Path) -> None:
@@ -67,7 +68,7 @@ def test_a_cached_file_whose_folder_is_deleted_is_not_found(folder: pathlib.Path
     assert read(served, b"/sub/index.html") == b"<!DOCTYPE html><title>sub</title>\n"
     shutil.rmtree(folder / "sub")
     for path in (b"/sub/index.html", b"/sub/", b"/sub"):
-        assert Tick(served, LATER, 0.0).find(path, None) == NOT_FOUND
+        assert served.find(path, None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 def test_a_cached_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -> None:
@@ -75,7 +76,7 @@ def test_a_cached_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path)
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     (folder / "hello.txt").unlink()
     (folder / "hello.txt").mkdir()
-    assert isinstance(Tick(served, LATER, 0.0).find(b"/hello.txt", None), Redirect)
+    assert isinstance(served.find(b"/hello.txt", None, Tick(LATER, 0.0)), Redirect)
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,10 @@ import pytest
 
 from httpsock.files import confinement
 from httpsock.files.confinement import check_folder_beneath, open_beneath, scandir_beneath
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.document_root import DocumentRoot
 from httpsock.files.paths import NOT_FOUND
 from httpsock.files.representation import Representation
+from httpsock.http.handler import Tick
 from httpsock.http.messages import Refusal, Status
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there, to make a symlink takes a privilege")
@@ -396,18 +397,18 @@ def test_a_file_that_becomes_a_pipe_before_it_is_opened_is_not_found(root: pathl
         (root / "pipe").replace(root / "inside.txt")
 
     with before_opening("inside.txt", swap):
-        assert Tick(DocumentRoot(root), LATER, 0.0).find(b"/inside.txt", None) == NOT_FOUND
+        assert DocumentRoot(root).find(b"/inside.txt", None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 def test_a_file_that_is_gone_before_it_is_opened_is_not_found(root: pathlib.Path) -> None:
     with before_opening("inside.txt", (root / "inside.txt").unlink):
-        assert Tick(DocumentRoot(root), LATER, 0.0).find(b"/inside.txt", None) == NOT_FOUND
+        assert DocumentRoot(root).find(b"/inside.txt", None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 def test_a_folder_that_is_gone_before_it_is_listed_is_not_found(root: pathlib.Path) -> None:
     (root / "empty").mkdir()
     with before_opening("empty", (root / "empty").rmdir):
-        assert Tick(DocumentRoot(root), LATER, 0.0).find(b"/empty/", None) == NOT_FOUND
+        assert DocumentRoot(root).find(b"/empty/", None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 def test_a_folder_that_becomes_a_link_out_before_it_is_listed_is_not_found(root: pathlib.Path) -> None:
@@ -418,7 +419,7 @@ def test_a_folder_that_becomes_a_link_out_before_it_is_listed_is_not_found(root:
         (root / "empty").symlink_to("../outside")
 
     with before_opening("empty", swap):
-        assert Tick(DocumentRoot(root), LATER, 0.0).find(b"/empty/", None) == NOT_FOUND
+        assert DocumentRoot(root).find(b"/empty/", None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 @pytest.mark.skipif(not confinement.HAS_OPENAT, reason="where links are swapped, the other way can be deceived")
@@ -448,7 +449,7 @@ def test_no_octet_from_outside_while_a_link_is_swapped(
     found = []
     try:
         while swapping.is_alive():
-            found.append(Tick(served, LATER, 0.0).find(path, None))
+            found.append(served.find(path, None, Tick(LATER, 0.0)))
     finally:
         swapping.join()
     for answer in found:
@@ -486,9 +487,9 @@ def test_no_name_from_outside_while_a_link_is_swapped(root: pathlib.Path) -> Non
 
 def test_a_cached_file_is_not_found_once_its_folder_is_a_link_out(root: pathlib.Path) -> None:
     served = DocumentRoot(root)
-    found = Tick(served, LATER, 0.0).find(b"/folder/inside.txt", None)
+    found = served.find(b"/folder/inside.txt", None, Tick(LATER, 0.0))
     assert isinstance(found, Representation)
     # Moved out as a whole: the file itself is unchanged, but it is no longer below the root.
     (root / "folder").rename(root.parent / "moved")
     (root / "folder").symlink_to("../moved")
-    assert Tick(served, LATER, 0.0).find(b"/folder/inside.txt", None) == NOT_FOUND
+    assert served.find(b"/folder/inside.txt", None, Tick(LATER, 0.0)) == NOT_FOUND

@@ -8,9 +8,10 @@ from contextlib import closing
 
 import pytest
 
-from httpsock.files.document_root import Directory, DocumentRoot, Entry, Redirect, Tick
+from httpsock.files.document_root import Directory, DocumentRoot, Entry, Redirect
 from httpsock.files.paths import NOT_FOUND
 from httpsock.files.representation import Representation
+from httpsock.http.handler import Tick
 from httpsock.http.messages import Refusal, Status
 from tests.files.lookup import LATER, listed, make, needs_posix, read, represent
 from tests.support.folder import LONG_AGO
@@ -49,8 +50,8 @@ def test_a_replaced_document_root_is_opened_again(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     folder.rename(folder.with_name("old"))
-    assert Tick(served, LATER, 0.0).find(b"/hello.txt", None) == NOT_FOUND
-    assert Tick(served, LATER, 0.0).find(b"/", None) == NOT_FOUND
+    assert served.find(b"/hello.txt", None, Tick(LATER, 0.0)) == NOT_FOUND
+    assert served.find(b"/", None, Tick(LATER, 0.0)) == NOT_FOUND
     make(folder / "hello.txt", b"Hello, again.\n")
     assert read(served, b"/hello.txt") == b"Hello, again.\n"
 
@@ -71,7 +72,7 @@ def test_a_replaced_document_root_is_opened_again(folder: pathlib.Path) -> None:
     ],
 )
 def test_a_missing_file_is_not_found(path: bytes, folder: pathlib.Path) -> None:
-    assert Tick(DocumentRoot(folder), LATER, 0.0).find(path, None) == NOT_FOUND
+    assert DocumentRoot(folder).find(path, None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_missing_file_is_not_found(path: bytes, folder: pathlib.Path) -> None:
     ],
 )
 def test_a_path_that_spells_no_name_is_refused(path: bytes, reason: str, folder: pathlib.Path) -> None:
-    found = Tick(DocumentRoot(folder), LATER, 0.0).find(path, None)
+    found = DocumentRoot(folder).find(path, None, Tick(LATER, 0.0))
     assert isinstance(found, Refusal)
     assert found.status is Status.BAD_REQUEST
     assert found.section.startswith("RFC 3986")
@@ -120,11 +121,11 @@ def test_a_name_is_reached_by_its_encoded_form(name: bytes, path: bytes, folder:
 def test_the_case_of_a_name_counts(folder: pathlib.Path) -> None:
     if (folder / "HELLO.TXT").exists():
         pytest.skip("this file system has one name for both")
-    assert Tick(DocumentRoot(folder), LATER, 0.0).find(b"/HELLO.TXT", None) == NOT_FOUND
+    assert DocumentRoot(folder).find(b"/HELLO.TXT", None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 def test_a_folder_without_its_slash_is_redirected(folder: pathlib.Path) -> None:
-    found = Tick(DocumentRoot(folder), LATER, 0.0).find(b"/sub", None)
+    found = DocumentRoot(folder).find(b"/sub", None, Tick(LATER, 0.0))
     assert isinstance(found, Redirect)
     assert found.name.segments == ("sub",)
 
@@ -154,7 +155,7 @@ def test_a_folder_called_index_is_not_an_index(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_folder_without_an_index_is_given_with_its_entries(folder: pathlib.Path) -> None:
-    found = Tick(DocumentRoot(folder), LATER, 0.0).find(b"/", None)
+    found = DocumentRoot(folder).find(b"/", None, Tick(LATER, 0.0))
     assert isinstance(found, Directory)
     assert found.name.segments == ()
     assert sorted(found.entries) == sorted(
@@ -194,7 +195,7 @@ def with_odd_objects(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> p
 @pytest.mark.parametrize("path", [b"/pipe", b"/pipe-link", b"/pipe/", b"/socket", b"/endless", b"/terminal"])
 @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
 def test_a_device_or_pipe_is_not_found(path: bytes, follow_links: bool, with_odd_objects: pathlib.Path) -> None:
-    assert Tick(DocumentRoot(with_odd_objects, follow_links=follow_links), LATER, 0.0).find(path, None) == NOT_FOUND
+    assert DocumentRoot(with_odd_objects, follow_links=follow_links).find(path, None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 @needs_posix
@@ -206,7 +207,7 @@ def test_a_device_or_pipe_is_not_listed(follow_links: bool, with_odd_objects: pa
 
 @needs_posix
 def test_a_device_below_the_root_is_not_found() -> None:
-    assert Tick(DocumentRoot("/dev"), LATER, 0.0).find(b"/zero", None) == NOT_FOUND
+    assert DocumentRoot("/dev").find(b"/zero", None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 @needs_posix
@@ -222,7 +223,7 @@ def test_a_name_with_a_backslash_is_listed_and_reached(tmp_path: pathlib.Path) -
     for name in ("a\\b.txt", "\\", "plain.txt"):
         make(tmp_path / name, name.encode())
     assert set(listed(tmp_path)) == {"a\\b.txt", "\\", "plain.txt"}
-    found = Tick(DocumentRoot(tmp_path), LATER, 0.0).find(b"/a%5Cb.txt", None)
+    found = DocumentRoot(tmp_path).find(b"/a%5Cb.txt", None, Tick(LATER, 0.0))
     assert isinstance(found, Representation)
     assert found.octets == b"a\\b.txt"
 
@@ -242,22 +243,22 @@ def test_a_name_that_a_path_can_spell_is_listed(name: bytes, tmp_path: pathlib.P
 
 def test_a_look_up_holds_for_one_tick(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
-    tick = Tick(served, LATER, 0.0)
-    found = tick.find(b"/hello.txt", None)
+    tick = Tick(LATER, 0.0)
+    found = served.find(b"/hello.txt", None, tick)
     assert isinstance(found, Representation)
     (folder / "new.txt").write_bytes(b"changed")
     (folder / "new.txt").replace(folder / "hello.txt")
 
-    assert tick.find(b"/hello.txt", None) is found
-    changed = Tick(served, LATER, 0.0).find(b"/hello.txt", None)
+    assert served.find(b"/hello.txt", None, tick) is found
+    changed = served.find(b"/hello.txt", None, Tick(LATER, 0.0))
     assert isinstance(changed, Representation)
     assert changed.octets == b"changed"
 
 
 def test_an_open_file_is_looked_up_each_time(folder: pathlib.Path) -> None:
     """It belongs to one response, which closes it."""
-    tick = Tick(DocumentRoot(folder), LATER, 0.0)
-    first, second = tick.find(b"/large.bin", None), tick.find(b"/large.bin", None)
+    served, tick = DocumentRoot(folder), Tick(LATER, 0.0)
+    first, second = served.find(b"/large.bin", None, tick), served.find(b"/large.bin", None, tick)
     assert isinstance(first, Representation)
     assert isinstance(second, Representation)
 
@@ -267,9 +268,9 @@ def test_an_open_file_is_looked_up_each_time(folder: pathlib.Path) -> None:
 
 def test_a_tick_distinguishes_codings(folder: pathlib.Path) -> None:
     (folder / "hello.txt.gz").write_bytes(gzip.compress(b"Hello, socket.\n"))
-    tick = Tick(DocumentRoot(folder), LATER, 0.0)
+    served, tick = DocumentRoot(folder), Tick(LATER, 0.0)
 
-    found = [tick.find(b"/hello.txt", accepted) for accepted in (b"gzip", None, b"br", b"gzip")]
+    found = [served.find(b"/hello.txt", accepted, tick) for accepted in (b"gzip", None, b"br", b"gzip")]
 
     assert [each.coding for each in found if isinstance(each, Representation)] == ["gzip", None, None, "gzip"]
 
@@ -282,8 +283,10 @@ def test_a_folder_is_looked_up_once_in_each_tick(folder: pathlib.Path) -> None:
         (folder / "sub" / name).write_bytes(b"inside")
         os.utime(folder / "sub" / name, (LONG_AGO, LONG_AGO))
     for _ in range(2):
-        tick = Tick(served, LATER, 0.0)
-        assert [found.octets for path in paths if isinstance(found := tick.find(path, None), Representation)] == [
+        tick = Tick(LATER, 0.0)
+        assert [
+            found.octets for path in paths if isinstance(found := served.find(path, None, tick), Representation)
+        ] == [
             b"inside",
             b"inside",
         ]
@@ -291,5 +294,5 @@ def test_a_folder_is_looked_up_once_in_each_tick(folder: pathlib.Path) -> None:
     if os.name != "nt":
         (folder / "sub").rename(folder.parent / "outside")
         (folder / "sub").symlink_to(folder.parent / "outside")
-        tick = Tick(served, LATER, 0.0)
-        assert [tick.find(path, None) for path in paths] == [NOT_FOUND, NOT_FOUND]
+        tick = Tick(LATER, 0.0)
+        assert [served.find(path, None, tick) for path in paths] == [NOT_FOUND, NOT_FOUND]

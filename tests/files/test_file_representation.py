@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from httpsock.files import document_root
 from httpsock.files.document_root import SMALL_FILE, DocumentRoot
+from httpsock.files.file_system import read_whole
 from httpsock.http.messages import FileSlice, Status
 from tests.files.lookup import LATER, Change, changes, etag_of, make, represent, until_the_clock_ticks
 from tests.support.folder import HELLO, LONG_AGO
@@ -68,7 +68,7 @@ def test_a_file_that_is_cut_short_while_it_is_read_gives_the_rest(tmp_path: path
     make(tmp_path / "file", b"Hello")
     descriptor = os.open(tmp_path / "file", os.O_RDONLY)
     try:
-        assert document_root._read(descriptor, 10) == b"Hello"
+        assert read_whole(descriptor, 10) == b"Hello"
     finally:
         os.close(descriptor)
 
@@ -77,7 +77,7 @@ def test_a_file_that_grows_while_it_is_read_gives_its_old_content(tmp_path: path
     make(tmp_path / "file", b"Hello, socket.")
     descriptor = os.open(tmp_path / "file", os.O_RDONLY)
     try:
-        assert document_root._read(descriptor, 5) == b"Hello"
+        assert read_whole(descriptor, 5) == b"Hello"
     finally:
         os.close(descriptor)
 

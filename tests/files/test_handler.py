@@ -11,13 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.document_root import DocumentRoot
 from httpsock.files.handler import respond
 from httpsock.http.grammar import format_http_date
+from httpsock.http.handler import Tick
 from httpsock.http.messages import RequestError
 from httpsock.http.request_parser import parse_head
 from tests.files.asking import BROWSER, MODIFIED, NOW, ask, field_names, respond_to
 from tests.support import get
+from tests.support.context import FixedContext
 from tests.support.folder import ALPHABET, LARGE, LONG_AGO
 from tests.support.processes import open_descriptors
 
@@ -321,7 +323,7 @@ def test_a_file_is_open_no_longer_than_its_response(
 ) -> None:
     (folder / "404.html").write_bytes(LARGE)
     before = open_descriptors()
-    with contextlib.closing(respond_to(parse_head(octets, 100), Tick(root, NOW, 0.0))) as response:
+    with contextlib.closing(respond_to(root, parse_head(octets, 100), Tick(NOW, 0.0))) as response:
         assert response.status == status
         held = {response.file.fileno()} if isinstance(response.file, io.FileIO) else set()
         assert bool(held) is holds_file
@@ -331,7 +333,8 @@ def test_a_file_is_open_no_longer_than_its_response(
 
 def test_a_cached_file_has_its_response_ready(root: DocumentRoot) -> None:
     request = parse_head(get("/alphabet.txt"), 100)
-    assert respond(request, Tick(root, NOW, 0.0)) is respond(request, Tick(root, NOW, 0.0))
+    context = FixedContext(Tick(NOW, 0.0))
+    assert respond(root, request, context) is respond(root, request, context)
 
 
 _TARGETS = st.text(alphabet=[chr(octet) for octet in range(0x21, 0x7F)], max_size=20) | st.lists(

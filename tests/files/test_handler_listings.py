@@ -11,13 +11,14 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from httpsock.files.document_root import DocumentRoot, Entry, Tick
+from httpsock.files.document_root import DocumentRoot, Entry
 from httpsock.files.handler import respond
+from httpsock.http.handler import BATCH, Tick
 from httpsock.http.messages import Response
 from httpsock.http.request_parser import parse_head
-from httpsock.http.steps import BATCH
 from tests.files.asking import BROWSER, NOW, ask
 from tests.support import get
+from tests.support.context import FixedContext
 
 
 @pytest.mark.parametrize(
@@ -64,10 +65,10 @@ def test_the_head_of_a_listing_costs_no_listing(root: DocumentRoot, folder: path
     """RFC 9110 §9.3.2: fields that only the content determines may be left out."""
     for number in range(10 * BATCH):
         (folder / f"{number}").touch()
-    work = respond(parse_head(get("/", method="HEAD"), 100), Tick(root, NOW, 0.0))
+    work = respond(root, parse_head(get("/", method="HEAD"), 100), FixedContext(Tick(NOW, 0.0)))
     assert not isinstance(work, Response)
     with pytest.raises(StopIteration) as stopped:
-        next(work("127.0.0.1"))
+        next(work)
     fields = dict(stopped.value.value.fields)
     assert fields == {"Content-Type": "text/html; charset=utf-8", "Cache-Control": "no-cache", "Vary": "Accept"}
     assert b"Content-Length" not in stopped.value.value.field_lines

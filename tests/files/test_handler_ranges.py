@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.document_root import DocumentRoot
+from httpsock.http.handler import Tick
 from httpsock.http.ranges import MAX_RANGES
 from httpsock.http.request_parser import parse_head
 from tests.files.asking import MODIFIED, NOW, ask, respond_to
@@ -236,7 +237,7 @@ def test_each_answer_from_a_file_has_one_content_type(
     """R102, R147: of HEAD, of GET, of one part, and of each of several parts."""
     path = f"/{name}"
     (folder / name).write_bytes(start.ljust(100_000 if name == "large.html" else 100, b"x"))
-    whole, head = ask(root, get(path)), respond_to(parse_head(get(path, method="HEAD"), 100), Tick(root, NOW, 0.0))
+    whole, head = ask(root, get(path)), respond_to(root, parse_head(get(path, method="HEAD"), 100), Tick(NOW, 0.0))
     head.close()
     part, parts = ask(root, get(path, "Range: bytes=50-59")), ask(root, get(path, "Range: bytes=50-59,70-79"))
     assert [whole.field("Content-Type"), part.field("Content-Type")] == [expected] * 2

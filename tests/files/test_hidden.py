@@ -5,8 +5,9 @@ import pathlib
 
 import pytest
 
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.document_root import DocumentRoot
 from httpsock.files.paths import NOT_FOUND
+from httpsock.http.handler import Tick
 from tests.files.lookup import LATER, listed, make, read
 
 HIDDEN = [b"/.env", b"/.git/config", b"/sub/.env", b"/sub/.well-known/x", b"/.well-known/.env", b"/.well-known.txt"]
@@ -22,7 +23,7 @@ def with_hidden(folder: pathlib.Path) -> pathlib.Path:
 
 @pytest.mark.parametrize("path", HIDDEN)
 def test_a_name_that_starts_with_a_full_stop_is_hidden(path: bytes, with_hidden: pathlib.Path) -> None:
-    assert Tick(DocumentRoot(with_hidden), LATER, 0.0).find(path, None) == NOT_FOUND
+    assert DocumentRoot(with_hidden).find(path, None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 @pytest.mark.parametrize("path", HIDDEN)

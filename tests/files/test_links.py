@@ -5,8 +5,9 @@ import pathlib
 import pytest
 
 from httpsock.files import confinement
-from httpsock.files.document_root import Directory, DocumentRoot, Redirect, Tick
+from httpsock.files.document_root import Directory, DocumentRoot, Redirect
 from httpsock.files.paths import NOT_FOUND
+from httpsock.http.handler import Tick
 from tests.files.lookup import LATER, listed, make, needs_posix, read, represent
 
 
@@ -48,7 +49,7 @@ class TestLinks:
         assert represent(linked, b"/link.gz").media_type == "application/gzip"
 
     def test_a_link_to_a_folder_is_redirected_to_its_own_name(self, linked: pathlib.Path) -> None:
-        found = Tick(DocumentRoot(linked), LATER, 0.0).find(b"/sub-link", None)
+        found = DocumentRoot(linked).find(b"/sub-link", None, Tick(LATER, 0.0))
         assert isinstance(found, Redirect)
         assert found.name.segments == ("sub-link",)
 
@@ -56,18 +57,18 @@ class TestLinks:
         "path", [b"/out.txt", b"/out", b"/out/", b"/out/secret.txt", b"/self/out.txt", b"/self/out/secret.txt"]
     )
     def test_a_link_outside_is_not_found(self, path: bytes, linked: pathlib.Path) -> None:
-        assert Tick(DocumentRoot(linked), LATER, 0.0).find(path, None) == NOT_FOUND
+        assert DocumentRoot(linked).find(path, None, Tick(LATER, 0.0)) == NOT_FOUND
 
     @pytest.mark.parametrize("path", [b"/broken", b"/broken/", b"/broken/x", b"/loop", b"/loop/", b"/loop/x"])
     @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
     def test_a_link_nowhere_is_not_found(self, path: bytes, follow_links: bool, linked: pathlib.Path) -> None:
-        assert Tick(DocumentRoot(linked, follow_links=follow_links), LATER, 0.0).find(path, None) == NOT_FOUND
+        assert DocumentRoot(linked, follow_links=follow_links).find(path, None, Tick(LATER, 0.0)) == NOT_FOUND
 
     def test_a_link_outside_is_followed_on_demand(self, linked: pathlib.Path) -> None:
         served = DocumentRoot(linked, follow_links=True)
         assert read(served, b"/out.txt") == b"secret"
         assert read(served, b"/out/secret.txt") == b"secret"
-        assert isinstance(Tick(served, LATER, 0.0).find(b"/out", None), Redirect)
+        assert isinstance(served.find(b"/out", None, Tick(LATER, 0.0)), Redirect)
         assert list(listed(served, b"/out/")) == ["secret.txt"]
 
     def test_only_links_that_lead_inside_are_listed(self, linked: pathlib.Path) -> None:
@@ -89,7 +90,7 @@ class TestLinks:
 
     def test_an_index_that_leads_outside_is_never_shown(self, linked: pathlib.Path) -> None:
         (linked / "index.html").symlink_to("../outside/secret.txt")
-        found = Tick(DocumentRoot(linked), LATER, 0.0).find(b"/", None)
+        found = DocumentRoot(linked).find(b"/", None, Tick(LATER, 0.0))
         assert found == NOT_FOUND or (isinstance(found, Directory) and list(found.entries) is not None)
 
     def test_a_link_that_is_changed_leads_to_where_it_leads_now(self, linked: pathlib.Path) -> None:
@@ -100,4 +101,4 @@ class TestLinks:
         assert read(served, b"/link.txt") == b"abcdefghijklmnopqrstuvwxyz"
         (linked / "link.txt").unlink()
         (linked / "link.txt").symlink_to("../outside/secret.txt")
-        assert Tick(served, LATER, 0.0).find(b"/link.txt", None) == NOT_FOUND
+        assert served.find(b"/link.txt", None, Tick(LATER, 0.0)) == NOT_FOUND

@@ -16,7 +16,7 @@ from httpsock.files.document_root import Directory, Entry
 from httpsock.files.listing import MEDIA_TYPES, render
 from httpsock.files.listing_page import FILTERED_FROM
 from httpsock.files.paths import ResourceName
-from httpsock.http.steps import BATCH
+from httpsock.http.handler import BATCH
 from tests.support import finish
 from tests.support.rows import each_row
 

@@ -1,4 +1,4 @@
-"""The memory budget of listings: charged in batches, freed when they are closed, shared among networks."""
+"""What listings hold at one time: claimed piece by piece, given back when they are closed, a share for each network."""
 
 import pathlib
 import socket
@@ -9,17 +9,18 @@ from contextlib import ExitStack
 import pytest
 
 import httpsock
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.document_root import DocumentRoot
 from httpsock.files.handler import respond
 from httpsock.files.listing_budget import UNCOUNTED, Allotment, ListingBudget
+from httpsock.http.handler import BATCH, Steps, Tick
 from httpsock.http.messages import Response
 from httpsock.http.request_parser import parse_head
-from httpsock.http.steps import BATCH, Steps
-from tests.support import connect, finish, get, read_answer
+from tests.support import PATIENCE_SECONDS, finish, get, read_answer
+from tests.support.context import FixedContext
 
 
 def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
-    """Return an allotment of *names*, beyond those that are not counted."""
+    """Return a claim that holds as many *names*, besides those that are not counted."""
     claimed = Allotment(budget)
     claimed.network = network
     assert len(list(claimed.charge(range(UNCOUNTED + names)))) == UNCOUNTED + names
@@ -27,7 +28,7 @@ def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
 
 
 def is_refused(budget: ListingBudget, network: str, names: int) -> bool:
-    """Return whether a network is refused a listing of *names*; free its allotment."""
+    """Return whether a network can't have a listing of as many *names*, and give back what it got."""
     claimed = Allotment(budget)
     claimed.network = network
     try:
@@ -101,7 +102,7 @@ NAMES = UNCOUNTED + BATCH
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> DocumentRoot:
-    """A folder that a network can list only once at a time; and a short one."""
+    """A folder that one listing of a network can list at one time, and no second one; and a short one."""
     monkeypatch.setattr("httpsock.files.document_root._MAX_LISTED", 3 * BATCH)
     (tmp_path / "short").mkdir()
     for number in range(NAMES - 1):
@@ -110,10 +111,9 @@ def root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> DocumentRoo
 
 
 def begin(root: DocumentRoot, *field_lines: str, target: str = "/", network: str = "a") -> Steps[Response]:
-    """Return the steps of the response to a request from *network* for a listing."""
-    responded = respond(parse_head(get(target, *field_lines), 100), Tick(root, 4e9, 0.0))
+    responded = respond(root, parse_head(get(target, *field_lines), 100), FixedContext(Tick(4e9, 0.0), network))
     assert not isinstance(responded, Response)
-    return responded(network)
+    return responded
 
 
 def test_a_listing_that_is_not_sent_yet_holds_its_names(root: DocumentRoot) -> None:
@@ -151,7 +151,6 @@ def test_an_abandoned_listing_holds_no_budget(root: DocumentRoot) -> None:
 
 @pytest.fixture
 def server(root: DocumentRoot, tmp_path: pathlib.Path) -> Iterator[httpsock.Server]:
-    """A server of the folder, whose short folder has 2,000 more names."""
     for number in range(2000):
         (tmp_path / "short" / f"{number:0240}").touch()
     with httpsock.Server(tmp_path, hosts=("127.0.0.1",), port=0) as running:
@@ -159,14 +158,17 @@ def server(root: DocumentRoot, tmp_path: pathlib.Path) -> Iterator[httpsock.Serv
 
 
 def asked(stack: ExitStack, port: int, source: str, target: str) -> socket.socket:
-    """Return a connection from the address *source* that has requested *target*; its buffer is small."""
-    client = stack.enter_context(connect(port, source=source, buffer_octets=4096))
+    """Return a connection from the address *source* that has asked for *target*; it takes little at a time."""
+    client = stack.enter_context(socket.socket())
+    client.settimeout(PATIENCE_SECONDS)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.bind((source, 0))
+    client.connect(("127.0.0.1", port))
     client.sendall(get(target, "Accept: text/plain", "Connection: close"))
     return client
 
 
 def status_of(client: socket.socket) -> int:
-    """Return the status of the next response."""
     return int(client.recv(12)[9:])
 
 
@@ -174,7 +176,7 @@ def test_slow_readers_of_one_address_leave_listings_to_another(
     server: httpsock.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ExitStack() as stack:
-        # Pages that the sockets' buffers can't hold, of clients that read only the status.
+        # Pages that the sockets' buffers can't hold, of readers that read no further than the status.
         slow = [asked(stack, server.port, "127.0.0.2", "/short/") for _ in range(25)]
         assert {status_of(client) for client in slow} == {200, 503}
         other = asked(stack, server.port, "127.0.0.3", "/")

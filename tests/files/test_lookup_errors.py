@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from httpsock.files import document_root
-from httpsock.files.document_root import Directory, DocumentRoot, Redirect, Tick
+from httpsock.files.document_root import Directory, DocumentRoot, Redirect
 from httpsock.files.paths import NOT_FOUND
 from httpsock.files.representation import Representation
+from httpsock.http.handler import Tick
 from httpsock.http.messages import Refusal, Status
 from tests.files.lookup import (
     LATER,
@@ -45,7 +46,7 @@ class TestPermissions:
     def test_a_file_that_may_not_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
         (reachable / "hello.txt").chmod(0)
         with without_privileges():
-            found = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/hello.txt", None)
+            found = DocumentRoot(reachable).find(b"/hello.txt", None, Tick(LATER, 0.0))
         assert found == Refusal(Status.FORBIDDEN, "the server has no permission to read the file", "RFC 9110 §15.5.4")
 
     def test_a_cached_file_that_becomes_unreadable_is_forbidden(self, reachable: pathlib.Path) -> None:
@@ -54,7 +55,7 @@ class TestPermissions:
             assert read(served, b"/hello.txt") == b"Hello"
         until_the_clock_ticks(reachable / "hello.txt", functools.partial((reachable / "hello.txt").chmod, 0))
         with without_privileges():
-            found = Tick(served, LATER, 0.0).find(b"/hello.txt", None)
+            found = served.find(b"/hello.txt", None, Tick(LATER, 0.0))
         assert isinstance(found, Refusal)
         assert found.status is Status.FORBIDDEN
 
@@ -63,7 +64,7 @@ class TestPermissions:
         make(reachable / "sub" / "hello.txt", b"Hello")
         (reachable / "sub").chmod(0)
         with without_privileges():
-            found = Tick(DocumentRoot(reachable), LATER, 0.0).find(path, None)
+            found = DocumentRoot(reachable).find(path, None, Tick(LATER, 0.0))
         assert isinstance(found, Refusal)
         assert found.status is Status.FORBIDDEN
 
@@ -72,9 +73,9 @@ class TestPermissions:
         make(reachable / "sub" / "deep" / "hello.txt", b"Hello")
         (reachable / "sub").chmod(0o111)
         with without_privileges():
-            found = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/sub/deep/hello.txt", None)
-            redirected = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/sub", None)
-            forbidden = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/sub/", None)
+            found = DocumentRoot(reachable).find(b"/sub/deep/hello.txt", None, Tick(LATER, 0.0))
+            redirected = DocumentRoot(reachable).find(b"/sub", None, Tick(LATER, 0.0))
+            forbidden = DocumentRoot(reachable).find(b"/sub/", None, Tick(LATER, 0.0))
         assert isinstance(found, Representation)
         assert isinstance(redirected, Redirect)
         assert isinstance(forbidden, Refusal)
@@ -83,7 +84,7 @@ class TestPermissions:
     def test_a_sibling_that_may_not_be_read_is_not_used(self, reachable: pathlib.Path) -> None:
         make(reachable / "hello.txt.gz", b"compressed").chmod(0)
         with without_privileges():
-            found = Tick(DocumentRoot(reachable), LATER, 0.0).find(b"/hello.txt", b"gzip")
+            found = DocumentRoot(reachable).find(b"/hello.txt", b"gzip", Tick(LATER, 0.0))
         assert isinstance(found, Representation), found
         assert (found.octets, found.coding) == (b"Hello", None)
 
@@ -93,8 +94,8 @@ class TestPermissions:
         (reachable / "link").symlink_to(reachable.parent / "outside")
         with without_privileges():
             served = DocumentRoot(reachable)
-            forbidden = Tick(served, LATER, 0.0).find(b"/link/private/file", None)
-            missing = Tick(served, LATER, 0.0).find(b"/link/missing/file", None)
+            forbidden = served.find(b"/link/private/file", None, Tick(LATER, 0.0))
+            missing = served.find(b"/link/missing/file", None, Tick(LATER, 0.0))
         assert forbidden == missing == NOT_FOUND
 
     def test_a_folder_that_may_not_be_read_is_not_served(self, reachable: pathlib.Path) -> None:
@@ -121,9 +122,9 @@ EXHAUSTED = Refusal(
 def test_without_a_descriptor_the_server_is_unavailable(path: bytes, left: int, folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     with descriptors_left(left):
-        found = Tick(served, LATER, 0.0).find(path, None)
+        found = served.find(path, None, Tick(LATER, 0.0))
     assert found == EXHAUSTED
-    again = Tick(served, LATER, 0.0).find(path, None)
+    again = served.find(path, None, Tick(LATER, 0.0))
     assert isinstance(again, Representation | Directory)
     if isinstance(again, Representation):
         again.close()
@@ -137,7 +138,7 @@ def test_without_a_descriptor_a_sibling_is_not_passed_over(folder: pathlib.Path)
     make(folder / "hello.txt.gz", b"compressed")
     served = DocumentRoot(folder)
     with descriptors_left(0):
-        assert Tick(served, LATER, 0.0).find(b"/hello.txt", b"gzip") == EXHAUSTED
+        assert served.find(b"/hello.txt", b"gzip", Tick(LATER, 0.0)) == EXHAUSTED
 
 
 @needs_posix
@@ -145,7 +146,7 @@ def test_a_cached_file_needs_no_descriptor(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     kept = represent(served, b"/hello.txt")
     with descriptors_left(0):
-        found = Tick(served, LATER, 0.0).find(b"/hello.txt", None)
+        found = served.find(b"/hello.txt", None, Tick(LATER, 0.0))
     assert found is kept
 
 

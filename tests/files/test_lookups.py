@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 import pytest
 
-from httpsock.files import document_root, lookups
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files import document_root, file_system, lookups
+from httpsock.files.document_root import DocumentRoot
 from httpsock.files.paths import NOT_FOUND
+from httpsock.http.handler import Tick
 from tests.files.lookup import LATER, Change, changes, make, needs_posix, read, represent, until_the_clock_ticks
 from tests.support.folder import HELLO, LONG_AGO
 from tests.support.siblings import FORMS, gzipped
@@ -167,7 +168,7 @@ def test_a_large_sibling_is_proved_once(aged: pathlib.Path, monkeypatch: pytest.
         with contextlib.closing(represent(served, b"/large.bin", BROWSERS)) as found:
             assert found.coding == "zstd"
         # To prove it again would fail.
-        monkeypatch.setattr(document_root, "is_proved", lambda *asked: False)
+        monkeypatch.setattr(file_system, "is_proved", lambda *asked: False)
 
 
 def test_a_look_up_does_not_hold_a_file_in_memory(aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,7 +335,7 @@ def test_a_renamed_folder_is_another_one(twins: pathlib.Path) -> None:
     (twins / "without").rename(twins / "before")
     (twins / "with").rename(twins / "without")
     assert read(served, b"/without/a.txt", BROWSERS) == gzipped(HELLO)
-    assert Tick(served, LATER, 0.0).find(b"/with/a.txt", BROWSERS) == NOT_FOUND
+    assert served.find(b"/with/a.txt", BROWSERS, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 @needs_posix
@@ -355,7 +356,7 @@ def test_a_folder_that_is_deleted_and_made_anew_is_searched_again(twins: pathlib
     for _ in range(2):
         assert read(served, b"/without/a.txt", BROWSERS) == HELLO
     shutil.rmtree(twins / "without")
-    assert Tick(served, LATER, 0.0).find(b"/without/a.txt", BROWSERS) == NOT_FOUND
+    assert served.find(b"/without/a.txt", BROWSERS, Tick(LATER, 0.0)) == NOT_FOUND
     shutil.copytree(twins / "with", twins / "without")
     assert read(served, b"/without/a.txt", BROWSERS) == gzipped(HELLO)
 
@@ -374,7 +375,7 @@ def test_a_folder_that_a_symlink_replaces_leads_out(
         assert read(served, b"/top/deep/a.txt", accepted) == HELLO
     (folder / moved).rename(folder.parent / "outside")
     (folder / moved).symlink_to(folder.parent / "outside")
-    assert Tick(served, LATER, 0.0).find(b"/top/deep/a.txt", accepted) == NOT_FOUND
+    assert served.find(b"/top/deep/a.txt", accepted, Tick(LATER, 0.0)) == NOT_FOUND
 
 
 @needs_posix

@@ -10,12 +10,14 @@ from contextlib import closing
 
 import pytest
 
-from httpsock.files.document_root import SMALL_FILE, DocumentRoot, Tick
+from httpsock.files.document_root import SMALL_FILE, DocumentRoot
 from httpsock.files.handler import respond
 from httpsock.files.representation import Representation, etag_of_state
+from httpsock.http.handler import Tick
 from httpsock.http.messages import Response, Status
 from httpsock.http.request_parser import parse_head
 from tests.support import get
+from tests.support.context import FixedContext
 from tests.support.folder import LONG_AGO
 
 CHANGED_NS = LONG_AGO * 10**9
@@ -67,7 +69,7 @@ def test_a_file_on_a_coarse_clock_is_never_spliced_of_two_versions(
     assert tag.startswith(b"W/")
     for now in (LONG_AGO + 1.5, LONG_AGO + 60):
         request = get("/large.bin", "Range: bytes=100-", f"If-Range: {tag.decode()}")
-        response = respond(parse_head(request, 100), Tick(root, now, 0.0))
+        response = respond(root, parse_head(request, 100), FixedContext(Tick(now, 0.0)))
         assert isinstance(response, Response)
         response.close()
         assert response.status is Status.OK
@@ -75,7 +77,7 @@ def test_a_file_on_a_coarse_clock_is_never_spliced_of_two_versions(
 
 def find(root: DocumentRoot, now: float) -> Representation:
     """Return the representation of large.bin as it is *now*."""
-    found = Tick(root, now, 0.0).find(b"/large.bin", None)
+    found = root.find(b"/large.bin", None, Tick(now, 0.0))
     assert isinstance(found, Representation)
     return found
 

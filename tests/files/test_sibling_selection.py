@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.document_root import DocumentRoot
 from httpsock.files.paths import NOT_FOUND
+from httpsock.http.handler import Tick
 from tests.files.lookup import LATER, make, needs_posix, read, represent
 from tests.support.folder import HELLO, LONG_AGO
 from tests.support.siblings import FORMS, gzipped, zstandard
@@ -90,7 +91,7 @@ def test_a_cached_sibling_is_not_used_once_its_file_changes(with_siblings: pathl
 
 def test_a_sibling_of_no_file_is_not_sent_in_its_place(folder: pathlib.Path) -> None:
     make(folder / "lonely.txt.gz", b"compressed")
-    assert Tick(DocumentRoot(folder), LATER, 0.0).find(b"/lonely.txt", b"gzip") == NOT_FOUND
+    assert DocumentRoot(folder).find(b"/lonely.txt", b"gzip", Tick(LATER, 0.0)) == NOT_FOUND
 
 
 def test_a_sibling_is_a_file_of_its_own(with_siblings: pathlib.Path) -> None:

@@ -6,14 +6,22 @@ from base64 import b64encode
 from hashlib import sha256
 
 import httpsock
-from httpsock.http.messages import Request
+from httpsock.http.handler import Tick
+from httpsock.http.messages import Request, Response, Stream
 from httpsock.http.request_parser import parse_head
-from httpsock.observe.routes import Stream, is_loopback, may_inspect, respond
+from httpsock.observe.recorder import Recorder
+from httpsock.observe.routes import is_loopback, may_inspect, respond
 from tests.support import get
+from tests.support.context import FixedContext
 from tests.support.rows import each_row
 
 PACKAGE = pathlib.Path(httpsock.__file__).parent
 PAGE = (PACKAGE / "observe" / "page.html").read_text(encoding="utf-8")
+
+
+def answer(request: Request) -> Response:
+    """Return the inspector's response."""
+    return respond(request, FixedContext(Tick(0.0, 0.0)), Recorder().tracer("127.0.0.1:1"))
 
 
 def request(
@@ -99,38 +107,39 @@ def test_one_field_line_among_many_is_enough_to_be_foreign() -> None:
 @each_row("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"])
 @each_row("path", ["/.httpsock/", "/.httpsock/events", "/.httpsock/nothing"])
 def test_only_get_and_head_are_for_the_inspector(path: str, method: str) -> None:
-    response = respond(request(target=path, method=method))
+    response = answer(request(target=path, method=method))
     assert response.status == 405
     assert ("Allow", "GET, HEAD") in response.fields
 
 
 def test_the_path_of_the_inspector_without_its_slash_is_redirected() -> None:
-    response = respond(request(target="/.httpsock"))
+    response = answer(request(target="/.httpsock"))
     assert (response.status, response.fields[0]) == (301, ("Location", "/.httpsock/"))
 
 
 def test_other_paths_are_not_found() -> None:
-    assert respond(request(target="/.httpsock/nothing")).status == 404
+    assert answer(request(target="/.httpsock/nothing")).status == 404
 
 
 def test_the_stream_resumes_after_the_last_seen_event() -> None:
-    response = respond(request("Last-Event-ID: 12ab-7", target="/.httpsock/events"))
-    assert isinstance(response, Stream)
-    assert response.last_event_id == b"12ab-7"
-    assert b"\r\nTransfer-Encoding: chunked\r\n" in response.first_write
-    assert b"Content-Length" not in response.first_write
-
-
-def test_a_client_without_chunked_support_gets_no_stream() -> None:
-    old = parse_head(b"GET /.httpsock/events HTTP/1.0\r\nHost: localhost\r\n\r\n", 100)
-    assert respond(old).status == 505
+    recorder = Recorder()
+    for _ in range(3):
+        recorder.server("listen", {"address": "127.0.0.1:1", "backlog": 1})
+    last = f"Last-Event-ID: {recorder.name}-2"
+    response = respond(request(last, target="/.httpsock/events"), FixedContext(Tick(0.0, 0.0)), recorder.tracer("::1"))
+    assert isinstance(response.content, Stream)
+    head, events = next(response.content.chunks), next(response.content.chunks)
+    response.close()
+    assert head == b""
+    assert isinstance(events, bytes)
+    assert re.findall(rb"^id: .*", events, re.MULTILINE) == [f"id: {recorder.name}-3".encode()]
 
 
 # --- The page ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_browser_runs_only_the_script_of_the_page() -> None:
-    response = respond(request())
+    response = answer(request())
     fields = dict(response.fields)
     policy = dict(part.split(" ", 1) for part in fields["Content-Security-Policy"].split("; "))
     hashes = {

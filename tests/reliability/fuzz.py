@@ -25,16 +25,18 @@ from httpsock.client.url import parse_url
 from httpsock.discovery.description import format_description, parse_description
 from httpsock.discovery.search import identify
 from httpsock.discovery.ssdp import DatagramError, Device, Search, format_search, parse_datagram, search_of
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.document_root import DocumentRoot
+from httpsock.files.handler import serve_folder
 from httpsock.files.paths import parse_path
 from httpsock.http import grammar
+from httpsock.http.handler import Tick
 from httpsock.http.message_reader import Pause
 from httpsock.http.messages import Refusal, Request, RequestError
 from httpsock.http.negotiation import accepted_codings, preferred_media_type
 from httpsock.http.preconditions import Validators, evaluate, range_applies
 from httpsock.http.ranges import parse_ranges, select_ranges
 from httpsock.http.request_parser import Limits, RequestParser
-from httpsock.server.connection import Connection
+from httpsock.server.connection import open_connection
 from httpsock.server.settings import Settings
 
 from .hostile import _SEEDS, mutate
@@ -115,7 +117,7 @@ def _path(octets: bytes) -> None:
 
 @cache
 def _service() -> Settings:
-    return Settings(DocumentRoot(ROOT / "www"))
+    return Settings(serve_folder(DocumentRoot(ROOT / "www")))
 
 
 def _connection(octets: bytes) -> None:
@@ -125,7 +127,7 @@ def _connection(octets: bytes) -> None:
     ours.setblocking(False)
     theirs.setblocking(False)
     answers = []
-    with theirs, contextlib.closing(Connection(ours, "::1", service, None, Tick(service.root, 2e9, 0.0))) as talk:
+    with theirs, contextlib.closing(open_connection(ours, "::1", service, None, Tick(2e9, 0.0))) as talk:
         theirs.sendall(octets)
         theirs.shutdown(socket.SHUT_WR)
         for waits, _ in enumerate(talk.coroutine):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from httpsock.files.document_root import DocumentRoot
+from httpsock.files.handler import serve_folder
 from httpsock.http.framing import ContentLimits
 from httpsock.http.request_parser import Limits
 from httpsock.server.settings import Settings
@@ -18,7 +19,7 @@ from tests.server.dialogue import MAX_CONTENT, TIMEOUTS, Begin, Dialogue
 def settings(folder: pathlib.Path) -> Settings:
     """The settings of a server of the folder, with the limits that the tests know."""
     limits = Limits(content=ContentLimits(content=MAX_CONTENT))
-    return Settings(DocumentRoot(folder), b"Server: httpsock\r\n", limits, TIMEOUTS)
+    return Settings(serve_folder(DocumentRoot(folder)), b"Server: httpsock\r\n", limits, TIMEOUTS)
 
 
 @pytest.fixture

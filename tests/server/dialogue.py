@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from httpsock.files.document_root import Tick
+from httpsock.http.handler import Tick
 from httpsock.server.access_log import Exchange
-from httpsock.server.connection import Connection, Wait
+from httpsock.server.connection import Connection, open_connection
 from httpsock.server.poller import READABLE, WRITABLE
+from httpsock.server.sending import Wait
 from httpsock.server.settings import Settings, Timeouts
+from httpsock.server.state import State
 from tests.support import Answer, get, read_answers
 from tests.support.folder import ALPHABET
 
@@ -24,11 +26,11 @@ STARTED = 1000.0
 MUCH = 10 * 1024 * 1024
 
 
-def open_connection(
+def _open(
     connected: socket.socket, settings: Settings, log: Callable[[Exchange], object] | None, now: float
 ) -> Connection:
     """Return the connection under test; the one place that knows how it is made."""
-    return Connection(connected, "192.0.2.7", settings, log, Tick(settings.root, time.time(), now))
+    return open_connection(connected, "192.0.2.7", settings, log, Tick(time.time(), now))
 
 
 class Dialogue:
@@ -46,19 +48,18 @@ class Dialogue:
         self.now = STARTED
         self.goes_on = True
         self.has_heard_the_end = False
-        self.connection = open_connection(
-            self._connected, settings, self.exchanges.append if is_logged else None, self.now
-        )
+        self.connection = _open(self._connected, settings, self.exchanges.append if is_logged else None, self.now)
         self._step(next, self.connection.coroutine)
 
     def _step(self, step: Callable[[Any], Wait], argument: object) -> None:
-        self.connection.tick = Tick(self.settings.root, time.time(), self.now)
+        self.connection.tick = Tick(time.time(), self.now)
         try:
             wait = step(argument)
             while wait is None:
+                self.connection.state = State.QUEUED
                 # There is no other connection that could receive first.
                 wait = self.connection.coroutine.send(None)
-            self.connection.awaited, self.connection.deadline = wait
+            self.connection.state, self.connection.deadline = wait
         except StopIteration:
             self.goes_on = False
             self.connection.close()
@@ -74,9 +75,9 @@ class Dialogue:
 
     def _is_ready(self) -> bool:
         watched = [self._connected]
-        if self.connection.awaited == READABLE:
-            return bool(select.select(watched, [], [], 0)[0])
-        assert self.connection.awaited == WRITABLE
+        event = self.connection.state.event
+        if event != WRITABLE:
+            return event == READABLE and bool(select.select(watched, [], [], 0)[0])
         return bool(select.select([], watched, [], 0)[1])
 
     def pass_time(self, seconds: float) -> None:

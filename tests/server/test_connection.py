@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from httpsock.server.poller import READABLE, WRITABLE
+from httpsock.server.state import IDLE_STATES, Phase, State
 from tests.server.dialogue import STARTED, TIMEOUTS, Begin, Dialogue, assert_goes_on, assert_is_over, chunked, post
 from tests.support import get, read_answers
 from tests.support.folder import HELLO, LARGE
@@ -112,7 +112,7 @@ def test_late_input_does_not_destroy_the_last_response(begin: Begin, request_oct
 def test_a_server_about_to_stop_says_so(dialogue: Dialogue) -> None:
     """R086, RFC 9112 §9.6."""
     dialogue.say(get("/hello.txt"))
-    dialogue.settings.is_stopping = True
+    dialogue.settings.phase = Phase.STOPPING
     dialogue.say(get("/hello.txt"))
 
     first, second = dialogue.answers()
@@ -125,7 +125,7 @@ def test_a_response_under_way_when_the_server_stops_is_sent_whole_and_is_the_las
     """R085: the server waits for no further request."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
-    dialogue.settings.is_stopping = True
+    dialogue.settings.phase = Phase.STOPPING
 
     answer = dialogue.answer()
 
@@ -136,7 +136,7 @@ def test_a_response_under_way_when_the_server_stops_is_sent_whole_and_is_the_las
 def test_a_request_received_before_the_server_stops_is_answered_after_the_one_under_way(begin: Begin) -> None:
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin") + get("/hello.txt"))
-    dialogue.settings.is_stopping = True
+    dialogue.settings.phase = Phase.STOPPING
 
     first, second = dialogue.answers()
 
@@ -270,7 +270,7 @@ def test_a_connection_resumed_with_a_full_send_buffer_waits_on(begin: Begin, fol
 
     dialogue.resume()
 
-    assert dialogue.connection.awaited == WRITABLE
+    assert dialogue.connection.state is State.SENDING
     assert LARGE.startswith(dialogue.answer().content)
     assert_goes_on(dialogue)
 
@@ -278,17 +278,17 @@ def test_a_connection_resumed_with_a_full_send_buffer_waits_on(begin: Begin, fol
 def test_only_a_fully_answered_client_is_idle(begin: Begin) -> None:
     """The event loop closes idle connections when it stops."""
     dialogue = begin(buffered_octets=4096)
-    assert dialogue.connection.is_idle
+    assert dialogue.connection.state in IDLE_STATES
     dialogue.say(get("/large.bin", "Content-Length: 1")[:-1])
-    assert not dialogue.connection.is_idle
+    assert dialogue.connection.state not in IDLE_STATES
     dialogue.say(b"\n")
-    assert not dialogue.connection.is_idle
+    assert dialogue.connection.state not in IDLE_STATES
     dialogue.say(b"x")
-    assert not dialogue.connection.is_idle
+    assert dialogue.connection.state not in IDLE_STATES
 
     assert dialogue.answer().content == LARGE
 
-    assert dialogue.connection.is_idle
+    assert dialogue.connection.state in IDLE_STATES
 
 
 # --- The log --------------------------------------------------------------------------------------
@@ -364,7 +364,8 @@ def test_a_pipelining_client_gets_one_response_per_tick(dialogue: Dialogue) -> N
     dialogue.client.sendall(get("/", method="HEAD") * 3)
     coroutine = dialogue.connection.coroutine
     assert coroutine.send(None) is None
+    dialogue.connection.state = State.QUEUED
 
-    for expected in (None, None, (READABLE, STARTED + TIMEOUTS.idle)):
+    for expected in (None, None, (State.IDLE, STARTED + TIMEOUTS.idle)):
         assert coroutine.send(None) == expected
         assert len(read_answers(dialogue.client.recv(65536), "HEAD")) == 1

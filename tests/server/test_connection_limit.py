@@ -18,10 +18,12 @@ import pytest
 
 from httpsock import Timeouts
 from httpsock.files.document_root import DocumentRoot
+from httpsock.files.handler import serve_folder
 from httpsock.server.connection_limit import ConnectionLimit
 from httpsock.server.event_loop import EventLoop
 from httpsock.server.poller import open_poller
 from httpsock.server.settings import Settings
+from httpsock.server.state import Phase, State
 from tests.support import PATIENCE_SECONDS, connect, get, read_answers, receive_all, receive_answer, reset, talk
 from tests.support.folder import HELLO
 from tests.support.rows import each_row
@@ -225,7 +227,7 @@ def working(
     folder: pathlib.Path, addresses: list[str | None], timeouts: Timeouts | None = None
 ) -> Iterator[tuple[int, list[str]]]:
     """An event loop in a thread, with clients from *addresses* in turn; its port and its reports."""
-    settings = Settings(DocumentRoot(folder), timeouts=timeouts or Timeouts())
+    settings = Settings(serve_folder(DocumentRoot(folder)), timeouts=timeouts or Timeouts())
     reports: list[str] = []
     with FromAfar() as listener:
         listener.addresses = addresses
@@ -240,7 +242,7 @@ def working(
         yield port, reports
     finally:
         assert thread.is_alive(), "nothing has ended the worker"
-        settings.is_stopping = True
+        settings.phase = Phase.STOPPING
         worker.stop(0)
         thread.join()
 
@@ -313,7 +315,7 @@ def test_this_machine_never_has_more_than_its_share(address: str) -> None:
 
 def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path) -> None:
     """The longest idle client may just have sent a request; the server checks before it evicts it."""
-    settings = Settings(DocumentRoot(folder))
+    settings = Settings(serve_folder(DocumentRoot(folder)))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
         worker = EventLoop([listener], settings, None, print)
@@ -321,10 +323,10 @@ def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path
         tick = worker._tick()
         worker._accept(next(iter(worker._listeners.values())), tick, 3)
         stack.callback(worker.run)
-        stack.callback(setattr, settings, "is_stopping", True)
+        stack.callback(setattr, settings, "phase", Phase.STOPPING)
         first, second, third = worker._connections.values()
         for connection in (first, second, third):
-            connection._sent = 0
+            connection.state = State.IDLE
         clients[0].sendall(get("/hello.txt"))
         reset(clients[2])
 
@@ -374,8 +376,8 @@ def test_a_report_that_fails_costs_no_worker(folder: pathlib.Path, monkeypatch: 
     def fail(*arguments: object) -> None:
         raise ZeroDivisionError("the report is at fault")
 
-    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(fail))
-    settings = Settings(DocumentRoot(folder))
+    monkeypatch.setattr("httpsock.files.handler.respond", fail)
+    settings = Settings(serve_folder(DocumentRoot(folder)), report=fail)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         worker = EventLoop([listener], settings, None, fail)
@@ -383,10 +385,10 @@ def test_a_report_that_fails_costs_no_worker(folder: pathlib.Path, monkeypatch: 
     thread = threading.Thread(target=worker.run)
     thread.start()
     try:
-        assert talk(port, get("/hello.txt"), ends=False) == b""
-        assert talk(port, get("/hello.txt"), ends=False) == b""
+        assert read_answers(talk(port, get("/hello.txt"), ends=False))[0].status == 500
+        assert read_answers(talk(port, get("/hello.txt"), ends=False))[0].status == 500
     finally:
-        settings.is_stopping = True
+        settings.phase = Phase.STOPPING
         worker.stop(PATIENCE_SECONDS)
         thread.join()
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from httpsock.server.state import IDLE_STATES
 from tests.server.dialogue import MUCH, TIMEOUTS, Dialogue, assert_is_over
 from tests.support import get
 from tests.support.folder import HELLO
@@ -12,7 +13,7 @@ LATE_CONTENT = "the content did not come in time (RFC 9110 §15.5.9)"
 
 def test_a_silent_client_is_closed_without_a_response(dialogue: Dialogue) -> None:
     """A browser that opens connections ahead must not find an unrequested answer."""
-    assert dialogue.connection.is_idle
+    assert dialogue.connection.state in IDLE_STATES
     assert dialogue.seconds_left == TIMEOUTS.idle
 
     dialogue.pass_time(TIMEOUTS.idle)
@@ -27,7 +28,7 @@ def test_an_idle_client_is_closed_without_a_response(dialogue: Dialogue) -> None
     dialogue.pass_time(15)
     dialogue.say(get("/hello.txt"))
     assert dialogue.answer().content == HELLO
-    assert dialogue.connection.is_idle
+    assert dialogue.connection.state in IDLE_STATES
     assert dialogue.seconds_left == TIMEOUTS.idle
 
     dialogue.pass_time(TIMEOUTS.idle)
@@ -41,7 +42,7 @@ def test_a_head_may_be_dripped_until_its_deadline_and_no_longer(dialogue: Dialog
     dialogue.pass_time(5)
     for octet in b"GET /hell":
         dialogue.say(bytes([octet]))
-        assert not dialogue.connection.is_idle
+        assert dialogue.connection.state not in IDLE_STATES
         dialogue.pass_time(1)
     assert dialogue.seconds_left == 1
     assert dialogue.hear() == b""
@@ -69,7 +70,7 @@ def test_a_head_that_begins_behind_another_request_has_the_same_time(dialogue: D
     """R094: its first octet has arrived, so the deadline of a head applies."""
     dialogue.say(get("/hello.txt") + b"GET /al")
     assert dialogue.answer().content == HELLO
-    assert not dialogue.connection.is_idle
+    assert dialogue.connection.state not in IDLE_STATES
     assert dialogue.seconds_left == TIMEOUTS.head
 
     dialogue.pass_time(TIMEOUTS.head)

@@ -17,15 +17,17 @@ from typing import Any
 import pytest
 
 from httpsock import Timeouts
-from httpsock.files import handler
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.document_root import DocumentRoot
+from httpsock.files.handler import respond as respond_with_files
+from httpsock.files.handler import serve_folder
+from httpsock.http.handler import Context, Steps
 from httpsock.http.messages import Request, Response
-from httpsock.http.steps import Steps, Work
 from httpsock.server import event_loop as worker_module
 from httpsock.server.access_log import Exchange
 from httpsock.server.event_loop import EventLoop, Log, Report
 from httpsock.server.poller import Poller
 from httpsock.server.settings import Settings
+from httpsock.server.state import Phase
 from tests.support import (
     PATIENCE_SECONDS,
     connect,
@@ -54,8 +56,8 @@ class Employment:
     """An event loop in a thread of its own, and its reports."""
 
     def __init__(self, root: pathlib.Path, timeouts: Timeouts, log: Log | None) -> None:
-        self.settings = Settings(DocumentRoot(root), timeouts=timeouts)
         self.reports: list[str] = []
+        self.settings = Settings(serve_folder(DocumentRoot(root)), timeouts=timeouts, report=self.reports.append)
         with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
             listener.setblocking(False)
             self.port: int = listener.getsockname()[1]
@@ -64,7 +66,7 @@ class Employment:
         self.thread.start()
 
     def ask_to_stop(self, grace_seconds: float = PATIENCE_SECONDS) -> None:
-        self.settings.is_stopping = True
+        self.settings.phase = Phase.STOPPING
         self.worker.stop(grace_seconds)
 
     def has_returned(self) -> bool:
@@ -198,21 +200,21 @@ def test_a_dropped_reader_is_reset(employ: Employ, folder: pathlib.Path) -> None
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add a bug that a request for one path meets, and an exit for another."""
 
-    def respond(request: Request, tick: Tick) -> Response | Work[Response]:
+    def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
         if request.target.path == b"/fault":
             raise ZeroDivisionError("a fault of our own")
         if request.target.path == b"/exit":
             sys.exit("a fault of our own")
-        return handler.respond(request, tick)
+        return respond_with_files(root, request, context)
 
-    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(respond))
+    monkeypatch.setattr("httpsock.files.handler.respond", respond)
 
 
 @pytest.mark.parametrize("has_epoll", [True, False], ids=["epoll", "selectors"])
 def test_a_fault_is_reported_and_ends_one_connection(
     employ: Employ, faulty: None, monkeypatch: pytest.MonkeyPatch, *, has_epoll: bool
 ) -> None:
-    """R116: the client sees only a close, and the other clients no delay."""
+    """R116: the client sees a 500 that says no more, and the other clients no delay."""
     if not has_epoll:
         monkeypatch.delattr(select, "epoll", raising=False)
     employment = employ()
@@ -220,7 +222,9 @@ def test_a_fault_is_reported_and_ends_one_connection(
         other.sendall(get("/hello.txt"))
         assert receive_answer(other).content == HELLO
 
-        assert talk(employment.port, get("/fault"), ends=False) == b""
+        (failed,) = read_answers(talk(employment.port, get("/fault"), ends=False))
+        assert failed.status == 500
+        assert failed.text == "500 Internal Server Error: the server failed to answer (RFC 9110 §15.6.1)\n"
 
         other.sendall(get("/hello.txt"))
         assert receive_answer(other).content == HELLO
@@ -233,7 +237,7 @@ def test_an_exit_is_reported_and_ends_one_connection(employ: Employ, faulty: Non
     """It would end the thread, without a word."""
     employment = employ()
 
-    assert talk(employment.port, get("/exit"), ends=False) == b""
+    assert read_answers(talk(employment.port, get("/exit"), ends=False))[0].status == 500
 
     assert read_answers(talk(employment.port, get("/hello.txt")))[0].content == HELLO
     (report,) = employment.reports
@@ -248,8 +252,8 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
 ) -> None:
     """Even if many clients request the file in one tick, and one look-up serves all of them."""
 
-    def respond(request: Request, tick: Tick) -> Response | Work[Response]:
-        response = handler.respond(request, tick)
+    def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
+        response = respond_with_files(root, request, context)
         if request.target.query == b"first":
             # In the middle of a tick the file is replaced, and then requested.
             (folder / "new.txt").write_bytes(b"changed")
@@ -257,7 +261,7 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
             second.sendall(get("/hello.txt"))
         return response
 
-    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(respond))
+    monkeypatch.setattr("httpsock.files.handler.respond", respond)
     employment = employ()
     with connect(employment.port) as first, connect(employment.port) as second:
         first.sendall(get("/hello.txt?first"))
@@ -270,19 +274,19 @@ def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, mon
     """A client that requests a huge listing delays no other client of the same event loop."""
     other_is_answered = threading.Event()
 
-    def work(request: Request, tick: Tick) -> Steps[Response]:
+    def work(root: DocumentRoot, request: Request, context: Context) -> Steps[Response]:
         while not other_is_answered.is_set():
             yield
-        response = handler.respond(request, tick)
+        response = respond_with_files(root, request, context)
         assert isinstance(response, Response)
         return response
 
-    def respond(request: Request, tick: Tick) -> Response | Work[Response]:
+    def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
         if request.target.query == b"long":
-            return lambda network: work(request, tick)
-        return handler.respond(request, tick)
+            return work(root, request, context)
+        return respond_with_files(root, request, context)
 
-    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(respond))
+    monkeypatch.setattr("httpsock.files.handler.respond", respond)
     employment = employ()
     with connect(employment.port) as first, connect(employment.port) as second:
         first.sendall(get("/hello.txt?long"))
@@ -296,7 +300,7 @@ def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, mon
 def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, cut = threading.Event(), threading.Event()
 
-    def work(network: str) -> Steps[Response]:
+    def work(*_: object) -> Steps[Response]:
         try:
             while True:
                 begun.set()
@@ -304,7 +308,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatc
         finally:
             cut.set()
 
-    monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(lambda request, tick: work))
+    monkeypatch.setattr("httpsock.files.handler.respond", work)
     employment = employ()
     with connect(employment.port) as client:
         client.sendall(get("/hello.txt"))
@@ -421,14 +425,14 @@ def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
     """Although all are overdue, and no single poll reports all of them."""
     now = [100.0]
     monkeypatch.setattr(worker_module, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
-    settings = Settings(DocumentRoot(folder))
+    settings = Settings(serve_folder(DocumentRoot(folder)))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
         worker = open_worker(listener, settings, None, print)
         worker._poller = FewAtOnce(worker._poller)
         stack.callback(worker.run)
         stack.callback(worker.stop, 0.0)
-        stack.callback(setattr, settings, "is_stopping", True)
+        stack.callback(setattr, settings, "phase", Phase.STOPPING)
         clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(7)]
         while len(worker._connections) < 7:
             worker._run_once()
@@ -514,8 +518,8 @@ def test_a_response_unfinished_at_the_end_of_the_grace_is_cut(employ: Employ, fo
 
 
 def test_an_event_loop_may_be_stopped_before_it_runs_and_after_it_ends(folder: pathlib.Path) -> None:
-    settings = Settings(DocumentRoot(folder))
-    settings.is_stopping = True
+    settings = Settings(serve_folder(DocumentRoot(folder)))
+    settings.phase = Phase.STOPPING
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
@@ -529,8 +533,8 @@ def test_an_event_loop_may_be_stopped_before_it_runs_and_after_it_ends(folder: p
 
 
 def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Path) -> None:
-    settings = Settings(DocumentRoot(folder))
-    settings.is_stopping = True
+    settings = Settings(serve_folder(DocumentRoot(folder)))
+    settings.phase = Phase.STOPPING
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
@@ -558,7 +562,7 @@ def test_a_spurious_wake_up_has_no_effect(employ: Employ) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no descriptors to count")
 def test_an_event_loop_whose_listening_socket_fails_ends_and_holds_no_descriptor(folder: pathlib.Path) -> None:
     """That is a fault of our own: accepting on it again and again would not help."""
-    settings = Settings(DocumentRoot(folder))
+    settings = Settings(serve_folder(DocumentRoot(folder)))
     reports: list[str] = []
     before = open_descriptors()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -575,7 +579,7 @@ def test_an_event_loop_whose_listening_socket_fails_ends_and_holds_no_descriptor
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a listening socket is not shut down there")
 def test_a_worker_that_ends_leaves_no_client_waiting(folder: pathlib.Path) -> None:
-    settings = Settings(DocumentRoot(folder))
+    settings = Settings(serve_folder(DocumentRoot(folder)))
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
@@ -607,7 +611,7 @@ def test_a_log_that_fails_is_reported_and_costs_no_client(employ: Employ, kind: 
 
 def test_exchanges_that_ended_before_a_wakeup_are_logged_before_the_wait_ends(folder: pathlib.Path) -> None:
     logged: list[Exchange] = []
-    loop = EventLoop([], Settings(DocumentRoot(folder)), logged.extend, print)
+    loop = EventLoop([], Settings(serve_folder(DocumentRoot(folder))), logged.extend, print)
     exchange = Exchange(0.0, "127.0.0.1", b"GET / HTTP/1.1", 200, 1, 1, 0.001, "")
     loop._exchanges.append(exchange)
     is_logged = loop.when_logged()

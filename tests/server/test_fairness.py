@@ -8,8 +8,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from httpsock.files.document_root import DocumentRoot, Tick
-from httpsock.server.connection import Connection
+from httpsock.files.document_root import DocumentRoot
+from httpsock.files.handler import serve_folder
+from httpsock.http.handler import Tick
+from httpsock.server.connection import Connection, open_connection
 from httpsock.server.fairness import Fairness, least_recently_resumed
 from httpsock.server.settings import Settings
 
@@ -30,7 +32,7 @@ class Peers:
     """Makes connections of given clients."""
 
     def __init__(self, root: pathlib.Path, stack: ExitStack) -> None:
-        self._settings = Settings(DocumentRoot(root))
+        self._settings = Settings(serve_folder(DocumentRoot(root)))
         self._stack = stack
 
     def of(self, *clients: str) -> list[Connection]:
@@ -38,8 +40,8 @@ class Peers:
         for client in clients:
             ours, theirs = socket.socketpair()
             self._stack.enter_context(theirs)
-            tick = Tick(self._settings.root, time.time(), 0.0)
-            connections.append(Connection(ours, client, self._settings, None, tick))
+            tick = Tick(time.time(), 0.0)
+            connections.append(open_connection(ours, client, self._settings, None, tick))
             self._stack.callback(connections[-1].close)
         return connections
 

@@ -13,15 +13,18 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from httpsock import Server, Timeouts
-from httpsock.files import handler
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.document_root import DocumentRoot
+from httpsock.files.handler import respond as respond_with_files
+from httpsock.files.handler import serve_folder
+from httpsock.http.handler import Context, Steps, Tick
 from httpsock.http.messages import Request, Response
-from httpsock.http.steps import Work
 from httpsock.server.access_log import Exchange
-from httpsock.server.connection import Connection, Wait
+from httpsock.server.connection import Connection, open_connection
 from httpsock.server.leader import LeaderThreads, Superseded
 from httpsock.server.poller import READABLE, open_poller
+from httpsock.server.sending import Wait
 from httpsock.server.settings import Settings
+from httpsock.server.state import State
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all, receive_answer, reset
 from tests.support.folder import HELLO
 from tests.support.processes import descriptors_left
@@ -35,14 +38,14 @@ class SlowDisk:
         self.released = threading.Event()
         # How long it pretends to have blocked them.
         self.seconds = 0.0
-        monkeypatch.setattr("httpsock.server.connection.Connection._respond", staticmethod(self.respond))
+        monkeypatch.setattr("httpsock.files.handler.respond", self.respond)
 
-    def respond(self, request: Request, tick: Tick) -> Response | Work[Response]:
+    def respond(self, root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
         if request.target.query == b"slow":
             self.keeps.release()
             assert self.released.wait(PATIENCE_SECONDS)
-            tick.monotonic -= self.seconds
-        return handler.respond(request, tick)
+            context.tick.monotonic -= self.seconds
+        return respond_with_files(root, request, context)
 
     def has_kept_another(self) -> bool:
         return self.keeps.acquire(timeout=PATIENCE_SECONDS)
@@ -146,8 +149,8 @@ def test_a_blocked_connection_leaves_no_state(disk: SlowDisk, serve: Callable[..
 
 
 def count_connections() -> int:
-    """Return how many connections are in memory, closed ones too."""
-    return sum(isinstance(each, Connection) for each in gc.get_objects())
+    """Return how many connections are in memory, closed ones too; a proxy is none."""
+    return sum(type(each) is Connection for each in gc.get_objects())
 
 
 def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk, serve: Callable[..., Server]) -> None:
@@ -255,8 +258,8 @@ def leader_threads(folder: pathlib.Path) -> Iterator[tuple[LeaderThreads, Connec
     ours, theirs = socket.socketpair()
     poller = open_poller()
     with ours, theirs:
-        settings = Settings(DocumentRoot(folder))
-        connection = Connection(ours, "127.0.0.1", settings, None, Tick(settings.root, 0.0, 0.0))
+        settings = Settings(serve_folder(DocumentRoot(folder)))
+        connection = open_connection(ours, "127.0.0.1", settings, None, Tick(0.0, 0.0))
         poller.register(connection.descriptor, READABLE)
         yield LeaderThreads(poller, lambda: None), connection
         connection.coroutine.close()
@@ -298,7 +301,7 @@ def test_a_sleeping_follower_wakes_when_a_tick_begins_and_supersedes_a_blocked_l
 def test_a_detached_connection_is_polled_again_once_its_thread_has_finished(folder: pathlib.Path) -> None:
     is_superseded = threading.Event()
     refused: list[bool] = []
-    wait = READABLE, 5.0
+    wait = State.IDLE, 5.0
     reattached: list[tuple[Connection, Wait]] = []
 
     with leader_threads(folder) as (leaders, connection):

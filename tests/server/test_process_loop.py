@@ -18,14 +18,14 @@ in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
 # Looking up one file blocks, as on a disk that hangs, until the writer closes the FIFO.
 HANGING_DISK = """
 import os, sys
-from httpsock.files import document_root as resources
+from httpsock.files import file_system
 from httpsock.server import process_loop
 look_up = os.stat
 def hang(path, **keywords):
     if path.endswith("slow.txt"):
         open("gate").read()
     return look_up(path, **keywords)
-resources.os = type("Os", (), {**vars(os), "stat": staticmethod(hang)})
+file_system.os = type("Os", (), {**vars(os), "stat": staticmethod(hang)})
 process_loop.BLOCKED_SECONDS = 0.1
 process_loop.KILL_SECONDS = 60
 process_loop._LEAVE_SECONDS = 120

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from httpsock import Server
-from httpsock.server import server
+from httpsock.server import listeners, server
 from tests.support import PATIENCE_SECONDS, connect, get, read_answer, read_answers, receive_all, talk
 from tests.support.folder import HELLO
 from tests.support.processes import open_descriptors
@@ -86,7 +86,7 @@ def test_the_server_can_listen_on_ipv6_alone(folder: pathlib.Path, serve: Serve)
 
 @IPV6
 def test_all_addresses_of_both_families_can_be_listened_on_at_one_port(folder: pathlib.Path, serve: Serve) -> None:
-    served = serve(folder, hosts=server.ANY)
+    served = serve(folder, hosts=listeners.ANY)
 
     assert served.urls == [f"http://127.0.0.1:{served.port}/", f"http://[::1]:{served.port}/"]
     assert first_content(f"http://127.0.0.1:{served.port}/") == HELLO
@@ -101,7 +101,7 @@ def test_all_addresses_of_both_families_can_be_listened_on_at_one_port(folder: p
     ],
 )
 def test_an_address_is_shown_as_a_url(host: str, url: str) -> None:
-    assert server.url_of(host, 80) == url
+    assert listeners.url_of(host, 80) == url
 
 
 def test_an_address_that_the_system_lacks_is_passed_over_beside_another(folder: pathlib.Path, serve: Serve) -> None:

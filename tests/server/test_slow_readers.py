@@ -8,8 +8,9 @@ import pathlib
 import pytest
 
 from httpsock.files.document_root import DocumentRoot
-from httpsock.server.poller import WRITABLE
+from httpsock.files.handler import serve_folder
 from httpsock.server.settings import Settings
+from httpsock.server.state import IDLE_STATES, State
 from tests.server.dialogue import STARTED, TIMEOUTS, Begin, Dialogue, assert_goes_on
 from tests.support import get, read_answer, read_answers
 from tests.support.folder import LARGE
@@ -19,8 +20,8 @@ def test_a_client_that_does_not_read_is_dropped(begin: Begin) -> None:
     """R094: and the log has the number of octets that the kernel took."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
-    assert dialogue.connection.awaited == WRITABLE
-    assert not dialogue.connection.is_idle
+    assert dialogue.connection.state is State.SENDING
+    assert dialogue.connection.state not in IDLE_STATES
     # In a pair of local sockets the kernel counts its own overhead, too.
     assert 0.9 * TIMEOUTS.slow < dialogue.seconds_left <= TIMEOUTS.slow
 
@@ -143,7 +144,7 @@ def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder
     (folder / "small.bin").write_bytes(small)
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/small.bin"))
-    assert dialogue.connection.awaited == WRITABLE
+    assert dialogue.connection.state is State.SENDING
     assert dialogue.seconds_left <= TIMEOUTS.slow
     dialogue.pass_time(TIMEOUTS.slow / 2)
 
@@ -160,7 +161,7 @@ def test_a_client_that_does_not_read_is_not_read_from(begin: Begin) -> None:
         while True:
             sent += dialogue.client.send(requests[sent:])
             dialogue.run()
-    assert dialogue.connection.awaited == WRITABLE
+    assert dialogue.connection.state is State.SENDING
     assert sent < len(requests) / 2
 
     # The connection holds the bytes of one recv(), and the start of a head from the one before.
@@ -192,7 +193,7 @@ def test_a_long_listing_waits_for_a_client_that_does_not_read(begin: Begin, fold
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/"))
-    assert dialogue.connection.awaited == WRITABLE
+    assert dialogue.connection.state is State.SENDING
 
     answer = dialogue.answer()
 
@@ -223,7 +224,7 @@ def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: path
         while True:
             filling += dialogue._connected.send(b"\0")
     dialogue.say(get(path))
-    assert dialogue.connection.awaited == WRITABLE
+    assert dialogue.connection.state is State.SENDING
 
     heard = dialogue.hear()
 
@@ -243,10 +244,10 @@ def overwhelm(dialogue: Dialogue, octets: bytes) -> None:
 
 def test_while_a_response_waits_for_its_reader_little_is_held(folder: pathlib.Path) -> None:
     """Requests sent ahead stay in the kernel, which makes the client wait; the head that was answered is dropped."""
-    with contextlib.closing(Dialogue(Settings(DocumentRoot(folder)), buffered_octets=4096)) as dialogue:
+    with contextlib.closing(Dialogue(Settings(serve_folder(DocumentRoot(folder))), buffered_octets=4096)) as dialogue:
         overwhelm(dialogue, get("/large.bin", f"X: {'y' * 20_000}") + get("/hello.txt") * 10_000)
 
-        assert dialogue.connection.awaited == WRITABLE
+        assert dialogue.connection.state is State.SENDING
         assert len(dialogue.connection._parser.unread) <= 8 * 1024
         held = inspect.getgeneratorlocals(dialogue.connection.coroutine)["request"]
         assert (held.head, held.fields) == (b"", {})
@@ -263,8 +264,8 @@ def test_while_a_response_waits_for_its_reader_little_is_held(folder: pathlib.Pa
     ],
 )
 def test_content_that_is_discarded_leaves_little_behind_it(octets: bytes, folder: pathlib.Path) -> None:
-    with contextlib.closing(Dialogue(Settings(DocumentRoot(folder)), buffered_octets=4096)) as dialogue:
+    with contextlib.closing(Dialogue(Settings(serve_folder(DocumentRoot(folder))), buffered_octets=4096)) as dialogue:
         overwhelm(dialogue, octets + get("/hello.txt") * 10_000)
 
-        assert dialogue.connection.awaited == WRITABLE
+        assert dialogue.connection.state is State.SENDING
         assert len(dialogue.connection._parser.unread) <= 8 * 1024

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from httpsock.http.steps import Steps
+from httpsock.http.handler import Steps
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) ([\t -~]*)")
 _FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ([!-~](?:[\t -~]*[!-~])?)")

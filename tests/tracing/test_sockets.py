@@ -16,12 +16,16 @@ import pytest
 import httpsock
 from httpsock import Timeouts
 from httpsock.files import cache, representation
-from httpsock.files.document_root import DocumentRoot, Tick
+from httpsock.files.document_root import DocumentRoot
+from httpsock.files.handler import serve_folder
+from httpsock.http.handler import Tick
 from httpsock.observe.traced import Instrumentation
+from httpsock.observe.traced_transport import TracedTransport
 from httpsock.server.settings import Settings
+from httpsock.server.transport import PlainTransport
 from httpsock.tracing.events import TextFormatter
-from httpsock.tracing.sockets import TracedDatagramSocket, TracedListener, TracedSocket
-from httpsock.tracing.trace import TraceWriter
+from httpsock.tracing.sockets import TracedDatagramSocket, TracedListener
+from httpsock.tracing.trace import ConnectionTracer, TraceWriter
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all, receive_answer, reset, talk
 from tests.support.folder import LONG_AGO
 from tests.support.siblings import gzipped
@@ -273,9 +277,18 @@ def test_an_address_in_use_is_traced(folder: pathlib.Path, tmp_path: pathlib.Pat
 def test_without_heads_all_that_is_sent_is_content() -> None:
     told: list[Any] = []
     one, other = socket.socketpair()
-    family, kind = one.family, one.type
-    with other, TracedSocket(family, kind, 0, one.detach(), emit=lambda *event, **octets: told.append(event)) as traced:
-        traced.send(b"abc")
+
+    class Tracer(ConnectionTracer):
+        """Collects events."""
+
+        def __call__(self, *event: Any, **octets: Any) -> None:
+            del octets
+            told.append(event)
+
+    with other:
+        transport = TracedTransport(PlainTransport(one), one, Tracer(TraceWriter(TextFormatter(), -1), 1, ""))
+        transport.send(b"ab", b"c")
+        transport.close()
     assert told == [("send", {"octets": 3, "content": 3}), ("close", {})]
 
 
@@ -348,13 +361,10 @@ def test_only_requests_for_some_paths_are_traced(folder: pathlib.Path) -> None:
 
 
 def test_a_peer_that_left_before_its_accept_has_no_port(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    settings = Settings(DocumentRoot(folder))
-    with (tmp_path / "told").open("wb") as file:
-        worker = Instrumentation(TraceWriter(TextFormatter(), file.fileno())).event_loop([], settings, None, print)
-        connection = worker._connect(socket.socket(), "192.0.2.7", settings, None, Tick(settings.root, 0, 0))
-    connection.close()
-    settings.is_stopping = True
-    worker.run()
+    settings = Settings(serve_folder(DocumentRoot(folder)))
+    with (tmp_path / "told").open("wb") as file, socket.socket() as never_connected:
+        tracing = Instrumentation(TraceWriter(TextFormatter(), file.fileno()))
+        tracing.connect(never_connected, "192.0.2.7", settings, None, Tick(0, 0)).coroutine.close()
     assert re.findall(r"^#1 192\.0\.2\.7 ", (tmp_path / "told").read_text(), re.MULTILINE) != []
 
 

@@ -1,0 +1,68 @@
+"""The file system: the calls with which a document root looks at files.
+
+Takes names, gives what the system says of them. A traced server puts an observed one in its place; nothing else may.
+Next: confinement, which opens files beneath the root and no others.
+
+POSIX.1 (the calls); RFC 9110 §17.3 (attacks based on file and path names).
+"""
+
+import os
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+from .cache import FileCache
+from .confinement import open_beneath, scandir_beneath
+from .representation import Representation
+from .siblings import Original, Read, is_proved
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+class FileSystem:
+    """The system's own calls."""
+
+    def __init__(self) -> None:
+        # An attribute, since the call itself takes hardly longer than a method around it.
+        self.stat: Callable[[str], os.stat_result] = os.stat
+
+    def open(self, root: str, relative: str, *, follow_links: bool) -> int:
+        """Return a descriptor of *relative*, a name below the folder *root*. Raises OSError."""
+        return open_beneath(root, relative, follow_links=follow_links)
+
+    def read(self, descriptor: int, length: int) -> bytes:
+        """Return the first *length* octets of a file, or fewer if it has been cut."""
+        return read_whole(descriptor, length)
+
+    def scandir(
+        self, root: str, relative: str, *, follow_links: bool
+    ) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+        """Give the entries of a folder while the context lasts. Raises OSError."""
+        return scandir_beneath(root, relative, follow_links=follow_links)
+
+    def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:  # noqa: ARG002 (for an observer)
+        """Return the visible *entries* of the folder *relative*."""
+        return entries
+
+    def is_proved(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:  # noqa: ARG002 (for an observer)
+        """Return whether the sibling *name*, which *read* reads, holds the *original* in *coding*."""
+        return is_proved(coding, read, length, original)
+
+    def reference(self, name: str, found: Representation) -> Callable[[], Representation | None]:  # noqa: ARG002 (for an observer)
+        """Return a reference to the representation *found* of the file *name*, which does not hold it in memory."""
+        return weakref.ref(found)
+
+    def cache(self, capacity: int) -> FileCache[Value]:
+        """Return a cache of files, for up to *capacity* octets."""
+        return FileCache(capacity)
+
+
+def read_whole(descriptor: int, length: int) -> bytes:
+    """Return the first *length* octets of a file, or fewer if it has been cut."""
+    parts = []
+    while length and (part := os.read(descriptor, length)):
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,105 @@
+"""Checked handlers: what a program's own handler returns and yields, checked before the connection relies on it.
+
+Takes a handler, gives one that raises TypeError or ValueError for a response that would break the framing or the event
+loop. The connection answers an exception with 500. The folder's own handler needs no check, and pays nothing.
+
+RFC 9110 §5.1, §5.5 (names and values of fields); RFC 9112 §6 (framing).
+"""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from enum import Enum
+from functools import lru_cache
+from itertools import islice
+
+from httpsock.http.checks import check_field, check_number, check_seconds
+from httpsock.http.handler import Context, Handler, Steps
+from httpsock.http.messages import FileSlice, Request, Response, Sleep, Stream
+
+# Each response has these by itself; a second or wrong one would break its framing.
+_OWN_FIELDS = frozenset(
+    ("connection", "content-length", "date", "keep-alive", "trailer", "transfer-encoding", "upgrade")
+)
+
+
+def checked(handler: Handler) -> Handler:
+    """Return *handler* with its results checked."""
+
+    def respond(request: Request, context: Context) -> Response | Steps[Response]:
+        result: object = handler(request, context)
+        return _checked_steps(result) if isinstance(result, Generator) else _checked_response(result)
+
+    return respond
+
+
+def _checked_steps(steps: Steps[object]) -> Steps[Response]:
+    """Run the handler's *steps*; raise TypeError for a value that the event loop would not understand."""
+    thrown: Exception | None = None
+    with closing(steps):
+        while True:
+            try:
+                wait = steps.send(None) if thrown is None else steps.throw(thrown)
+            except StopIteration as end:
+                return _checked_response(end.value)
+            # The methods of a context yield a state and a deadline.
+            if not (wait is None or (isinstance(wait, tuple) and len(wait) == 2 and isinstance(wait[0], Enum))):
+                raise TypeError(f"a handler may only yield None, or from a method of its context, not {wait!r:.80}")
+            try:
+                yield wait
+                thrown = None
+            except Exception as error:
+                thrown = error
+
+
+def _checked_response(response: object) -> Response:
+    """Return *response*. Raises TypeError or ValueError if it can't be sent."""
+    if not isinstance(response, Response):
+        raise TypeError(f"the handler returned {response!r:.80}, not a Response or a generator that returns one")
+    _check_fields(response.fields)
+    if isinstance(response.content, Stream):
+        return _with_checked_chunks(response, response.content)
+    for part in response.content:
+        if not isinstance(part, bytes | FileSlice):
+            raise TypeError(f"content must be bytes, slices of files or a Stream, not {part!r:.80}")
+    return response
+
+
+# Most handlers send the same fields again and again.
+@lru_cache(maxsize=1024)
+def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
+    """Raise ValueError for a malformed field, or one that each response sets itself."""
+    for name, value in fields:
+        check_field(name, value)
+        if name.lower() in _OWN_FIELDS:
+            raise ValueError(f"the field {name} is set by each response itself")
+
+
+def _with_checked_chunks(response: Response, stream: Stream) -> Response:
+    """Return *response* with the chunks of its *stream* checked. An exception before the first one is raised here."""
+    length = stream.length
+    if length is not None:
+        check_number("the length of a stream", length, 0, 10**18)
+    return Response(response.status, response.fields, Stream(_CheckedChunks(stream.chunks), length), response.file)
+
+
+class _CheckedChunks(Iterator[bytes | Sleep]):
+    """The chunks of a stream. It has made the first one already: what fails there can still be answered with 500."""
+
+    def __init__(self, chunks: Iterable[object]) -> None:
+        self._chunks = iter(chunks)
+        self._first = [_checked_chunk(chunk) for chunk in islice(self._chunks, 1)]
+
+    def __next__(self) -> bytes | Sleep:
+        return self._first.pop() if self._first else _checked_chunk(next(self._chunks))
+
+    def close(self) -> None:
+        """Let a generator end its work."""
+        getattr(self._chunks, "close", bool)()
+
+
+def _checked_chunk(chunk: object) -> bytes | Sleep:
+    if not isinstance(chunk, bytes | Sleep):
+        raise TypeError(f"a stream must yield bytes or a Sleep, not {chunk!r:.80}")
+    if isinstance(chunk, Sleep):
+        check_seconds("the seconds of a Sleep", chunk.seconds)
+    return chunk

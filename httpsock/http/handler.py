@@ -1,0 +1,99 @@
+"""The handler: what turns a request into a response; and what it is told about the connection.
+
+A handler takes a Request and a Context, and gives a Response, or steps of work that end in one. A middleware takes a
+handler and gives another one. A parsed Request is cached and shared by all connections, so whatever belongs to one
+connection is in the Context. Knows no sockets or threads: the connection (server/connection.py) runs the steps.
+
+    def hello(request, context):                  one response at once
+        return Response(Status.OK, (("Content-Type", "text/plain"),), (b"hello",))
+
+    def upload(request, context):                 steps: other connections run while the content arrives
+        length = 0
+        while octets := (yield from context.read_content()):
+            length += len(octets)
+        return Response(Status.OK, (("Content-Type", "text/plain"),), (b"%d" % length,))
+
+RFC 9110 §3.3 (connections, clients and servers), §9 (methods), §10.1.1 (Expect).
+"""
+
+from collections.abc import Callable, Generator, Hashable
+from typing import Any, Protocol, TypeVar
+
+from .messages import Request, Response
+
+Result = TypeVar("Result")
+
+# Cooperative work: each bare ``yield`` is a pause in which other connections run; ``yield from`` waits for what methods
+# of the Context wait for. A separate thread would not help long work: under the interpreter lock each socket call of
+# the event loop would wait for it, 5 ms each time.
+Steps = Generator[Any, None, Result]
+
+# Items in one step: this many names of a folder take about 0.6 ms.
+BATCH = 64
+# Octets in one step, when content is read.
+CONTENT_OCTETS = 64 * 1024
+
+
+class Tick:
+    """One pass of the event loop: its time, and a memo.
+
+    Every request answered in a tick arrived before it began. So one look-up serves all of them, and no client gets a
+    result older than its request. *memo* holds whatever a handler looks up, each under a key of its own.
+    """
+
+    __slots__ = ("memo", "monotonic", "second", "time")
+
+    def __init__(self, now: float, monotonic: float) -> None:
+        """*now* is in seconds since 1970, for fields; *monotonic* in seconds of the monotonic clock, for deadlines."""
+        self.time = now
+        self.second = int(now)
+        self.monotonic = monotonic
+        self.memo: dict[Hashable, Any] = {}
+
+
+class Context(Protocol):
+    """The connection on which a request came, as a handler sees it."""
+
+    @property
+    def client(self) -> str:
+        """The numeric address of the client."""
+
+    @property
+    def tick(self) -> Tick:
+        """The tick of the current step."""
+
+    @property
+    def network(self) -> str:
+        """The network that counts as one client: an IPv4 address, or the /64 prefix of an IPv6 address."""
+
+    @property
+    def scheme(self) -> str:
+        """The URI scheme of the connection: "http" or "https"."""
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the server stops: an endless response should end now."""
+
+    @property
+    def max_content(self) -> int:
+        """The most octets of content that ``read_content`` returns in all."""
+
+    def read_content(self, maximum: int = CONTENT_OCTETS) -> Steps[bytes]:
+        """Return the next octets of the request's content, at most *maximum*; b"" at its end.
+
+        The first call sends 100 (Continue) if the client waits for it. Raises RequestError if the content is malformed,
+        too long or late, and ConnectionError if the client is gone; a handler lets both pass.
+        """
+
+    def discard_content(self) -> Steps[int | None]:
+        """Receive and discard the rest of the content. Return how many octets it had, or None if it is not read.
+
+        It is not read if the client waits for 100 (Continue), or announces more than *max_content*.
+        """
+
+    def suspend(self, start: Callable[[Callable[[], object]], object]) -> Steps[None]:
+        """Call *start* with a function, and wait until that function is called, in any thread."""
+
+
+Handler = Callable[[Request, Context], Response | Steps[Response]]
+Middleware = Callable[[Handler], Handler]

@@ -1,0 +1,120 @@
+"""The traced file system: the calls of a document root, with an event for each.
+
+An event goes to the tracer of the connection that the thread runs.
+
+POSIX.1 (the calls); RFC 9110 §3.2 (representations).
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Protocol, TypeVar
+
+from httpsock.files.cache import FileCache, FileStamp, Key
+from httpsock.files.file_system import FileSystem, Item
+from httpsock.files.representation import Representation
+from httpsock.files.siblings import Original, Read
+from httpsock.tracing.events import visible
+from httpsock.tracing.sockets import Emit, error_attributes, trace_errors
+
+Value = TypeVar("Value")
+
+
+class _Current(Protocol):
+    @property
+    def emit(self) -> Emit: ...
+
+
+class TracedFileSystem(FileSystem):
+    """The system's own calls; emits each one to *current.emit*."""
+
+    def __init__(self, directory: str, current: _Current) -> None:
+        """Show names as they are below *directory*."""
+        super().__init__()
+        self._current = current
+        self._prefix = os.path.join(os.path.abspath(directory), "")
+        self.stat = self._traced_stat
+
+    def _traced_stat(self, path: str) -> os.stat_result:
+        name = _shown(path.removeprefix(self._prefix))
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            self._current.emit("stat", {"name": name, **error_attributes(error)})
+            raise
+        kind = "folder" if stat.S_ISDIR(status.st_mode) else "file" if stat.S_ISREG(status.st_mode) else "neither"
+        self._current.emit("stat", {"name": name, "kind": kind, "octets": status.st_size})
+        return status
+
+    def open(self, root: str, relative: str, *, follow_links: bool) -> int:
+        """Open a file."""
+        attributes = {"name": _shown(relative)}
+        with trace_errors(self._current.emit, "open", attributes):
+            descriptor = super().open(root, relative, follow_links=follow_links)
+        self._current.emit("open", attributes)
+        return descriptor
+
+    def read(self, descriptor: int, length: int) -> bytes:
+        """Read a file."""
+        octets = super().read(descriptor, length)
+        self._current.emit("read", {"octets": len(octets)})
+        return octets
+
+    @contextmanager
+    def scandir(self, root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
+        """Open a folder."""
+        with ExitStack() as opened:
+            with trace_errors(self._current.emit, "scandir", {"name": _shown(relative)}):
+                entries = opened.enter_context(super().scandir(root, relative, follow_links=follow_links))
+            yield entries
+
+    def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:
+        """Yield *entries*; emit their number at the end."""
+        count = 0
+        for entry in entries:
+            yield entry
+            count += 1
+        self._current.emit("scandir", {"name": _shown(relative), "entries": count})
+
+    def is_proved(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:
+        """Look into a sibling."""
+        is_proved = super().is_proved(name, coding, read, length, original)
+        if not is_proved:
+            self._current.emit("unproved", {"name": _shown(name), "coding": coding})
+        return is_proved
+
+    def reference(self, name: str, found: Representation) -> Callable[[], Representation | None]:
+        """Return a reference that emits its use."""
+        refer = super().reference(name, found)
+
+        def use() -> Representation | None:
+            if value := refer():
+                self._current.emit("cache", {"name": _shown(name), "octets": value.length})
+            return value
+
+        return use
+
+    def cache(self, capacity: int) -> FileCache[Value]:
+        """Return a cache that emits its hits."""
+        return _TracedCache(capacity, self._current)
+
+
+class _TracedCache(FileCache[Value]):
+    """A cache; emits each representation that it finds."""
+
+    def __init__(self, capacity: int, current: _Current) -> None:
+        super().__init__(capacity)
+        self._current = current
+
+    def get(self, key: Key, state: FileStamp, now: float) -> Value | None:
+        """Return the value of *key*."""
+        value = super().get(key, state, now)
+        if isinstance(value, Representation):
+            self._current.emit("cache", {"name": _shown(key[0]), "octets": value.length})
+        return value
+
+
+def _shown(name: str) -> str:
+    """Return a file name below the root, for an event."""
+    return visible(os.fsencode(name)) or "."

@@ -1,0 +1,73 @@
+"""The traced transport: another transport, with an event for each call.
+
+Takes a transport and the tracer of its connection. The connection does not know the difference.
+
+RFC 9293 §3.9.1 (the calls of a user of TCP); RFC 9112 §9.6 (tear-down).
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from io import FileIO
+
+from httpsock.server.transport import Transport
+from httpsock.tracing.sockets import trace_errors
+from httpsock.tracing.tcp_info import tcp_info
+from httpsock.tracing.trace import ConnectionTracer
+
+
+class TracedTransport:
+    """*transport* of the *connected* socket; emits an event for each call that moves octets or ends a direction."""
+
+    def __init__(self, transport: Transport, connected: socket.socket, emit: ConnectionTracer) -> None:
+        self._transport = transport
+        self._connected = connected
+        self._emit = emit
+        self.descriptor = transport.descriptor
+        self.scheme = transport.scheme
+        self.has_sendfile = transport.has_sendfile
+        # How many of the next octets to send belong to a head, which the event shows.
+        self.head_left: Callable[[], int] = lambda: 0
+        # Nothing to observe in these.
+        self.handshake = transport.handshake
+        self.unsent = transport.unsent
+        self.has_input = transport.has_input
+        self.reset = transport.reset
+        self.abort = transport.abort
+
+    def recv(self, maximum: int, /) -> bytes:
+        """Receive at most *maximum* octets."""
+        with trace_errors(self._emit, "recv"):
+            octets = self._transport.recv(maximum)
+        self._emit("recv", {"octets": len(octets)}, octets=octets)
+        return octets
+
+    def send(self, octets: bytes | memoryview, *buffers: bytes | memoryview, more: bool = False) -> int:
+        """Send as much of all buffers as the transport takes."""
+        head_octets = self.head_left()
+        with trace_errors(self._emit, "send"):
+            sent = self._transport.send(octets, *buffers, more=more)
+        taken = memoryview(b"".join((octets, *buffers)))[:sent]
+        head = bytes(taken[:head_octets])
+        self._emit("send", {"octets": sent, "content": sent - len(head)}, head=head, octets=taken)
+        return sent
+
+    def send_file(self, file: FileIO, offset: int, length: int) -> int:
+        """Send at most *length* octets of *file*."""
+        with trace_errors(self._emit, "sendfile"):
+            sent = self._transport.send_file(file, offset, length)
+        octets = os.pread(file.fileno(), sent, offset) if self._emit.wants_octets else b""
+        self._emit("sendfile", {"octets": sent}, octets=octets)
+        return sent
+
+    def end(self) -> None:
+        """End our side."""
+        with trace_errors(self._emit, "shutdown"):
+            self._transport.end()
+        self._emit("shutdown")
+
+    def close(self) -> None:
+        """Close the socket; emit the kernel's TCP_INFO."""
+        info = tcp_info(self._connected)
+        self._transport.close()
+        self._emit("close", {"tcp": info} if info else {})

@@ -1,0 +1,138 @@
+"""The listening sockets: the first three steps of a TCP server.
+
+Takes numeric addresses and a port, gives sockets that listen. Next: server.py, which passes them to the event loop.
+
+    1  create         socket()
+       configure      setsockopt()
+    2  bind           bind()
+    3  listen         listen()
+
+RFC 9293 §3.9.1.1 (open); POSIX.1 (the calls).
+"""
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+# Makes a socket of a family and a type, as ``socket.socket`` does.
+Create = Callable[[int, int], socket.socket]
+
+LOOPBACK = ("127.0.0.1", "::1")
+ANY = ("0.0.0.0", "::")
+
+# Length of the accept queue; when it is full, clients must retry.
+_BACKLOG = 1024
+# The errors of a system without IPv6, or without an IPv6 address.
+_NO_SUCH_ADDRESS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
+# With port 0 the kernel picks a free port for the first address; it may be in use at the second.
+_MAX_PORT_TRIES = 16
+
+
+def listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
+    """Return listening sockets for all *hosts* on one port."""
+    tries = _MAX_PORT_TRIES if port == 0 else 1
+    while True:
+        tries -= 1
+        try:
+            return _listen_once(hosts, port, create)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not tries:
+                raise
+
+
+def _listen_once(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
+    """Return listening sockets for all *hosts* on *port*; 0 takes the port that the kernel picks for the first."""
+    listeners: list[socket.socket] = []
+    try:
+        for host in hosts:
+            listeners += _listen_if_present(host, port, create, is_optional=bool(listeners))
+            port = listeners[0].getsockname()[1]
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _listen_if_present(host: str, port: int, create: Create, *, is_optional: bool) -> list[socket.socket]:
+    """Return one listening socket, or an empty list if *host* is optional and the system lacks it."""
+    try:
+        return [_listen(host, port, create)]
+    except OSError as error:
+        if is_optional and error.errno in _NO_SUCH_ADDRESS:
+            return []
+        raise
+
+
+def _listen(host: str, port: int, create: Create) -> socket.socket:
+    """Return a socket that listens on a numeric address."""
+    check_numeric_address(host)
+    flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
+    # As octets, since Python encodes a str in IDNA, whose import takes 2 ms.
+    octets = os.fsencode(host)
+    family, _, _, _, address = socket.getaddrinfo(octets, port, type=socket.SOCK_STREAM, flags=flags)[0]
+    return _open_listener(family, address, create)
+
+
+def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_clone: bool = False) -> socket.socket:
+    """Return a socket that listens on *address*: the first three steps of a server."""
+    # 1. Create: a descriptor for one end of TCP connections, of IPv4 or IPv6.
+    listener = create(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "nt":  # pragma: no cover (Windows: SO_REUSEADDR there would share a busy port silently)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)  # type: ignore[attr-defined]
+        else:
+            # Otherwise a restart must wait until earlier connections have left TIME-WAIT.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # IPv4 has a socket of its own.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if is_clone:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # Accepted sockets inherit it: send immediately, without waiting for earlier acknowledgements (Nagle).
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # 2. Bind: take the address and the port.
+        listener.bind(address)
+        # 3. Listen: let the kernel complete connections and queue them for accept().
+        listener.listen(_BACKLOG)
+        # accept() must not block: another process may have been faster.
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def clone(listener: socket.socket, create: Create) -> socket.socket:
+    """Return another listening socket at the address of *listener*, for another process.
+
+    Linux gives each socket its own accept queue and spreads connections over them. Elsewhere both share one queue, from
+    which one process may take a whole burst while the others idle.
+    """
+    if not sys.platform.startswith("linux"):
+        return listener.dup()
+    # Set it only after bind(), or the first bind() would not detect a port in use.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return _open_listener(listener.family, listener.getsockname(), create, is_clone=True)
+
+
+def check_numeric_address(host: str) -> None:
+    """Raise ValueError unless *host* is a numeric address, written in full; names are never looked up."""
+    try:
+        # Stricter than getaddrinfo(), which accepts "0" and "127.1"; a zone may follow (fe80::1%eth0).
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0])
+    except (OSError, ValueError):
+        raise ValueError(f"{host!r} is not an IPv4 or IPv6 address") from None
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL of the folder at a numeric address, IPv6 in brackets (RFC 3986 §3.2.2).
+
+    For the unspecified address it is the URL at loopback.
+    """
+    host = dict(zip(ANY, LOOPBACK, strict=True)).get(host, host)
+    # An encoded percent sign precedes a zone (RFC 6874 §2): curl opens such a URL, browsers do not.
+    return f"http://[{host.replace('%', '%25')}]:{port}/" if ":" in host else f"http://{host}:{port}/"

@@ -1,0 +1,316 @@
+"""The sender: one response as octets, as fast as the peer reads them.
+
+Takes a Response, gives its octets to the transport. What the kernel does not take at once is sent by a coroutine, which
+waits for room within the bounds of the peer's rate. Next: transport.py, which makes the calls.
+
+RFC 9112 §4 (status line), §7.1 (chunked), §9.3, §9.6 (the connection option); RFC 9110 §6.6.1 (Date), §9.3.2 (HEAD).
+"""
+
+import contextlib
+import socket
+import time
+import weakref
+from collections.abc import Callable, Generator, Iterator
+from functools import lru_cache
+
+from httpsock.http.grammar import format_http_date
+from httpsock.http.handler import Context, Tick
+from httpsock.http.messages import FileSlice, Part, Request, Response, Sleep, Status, Stream, unsent_parts
+
+from .access_log import Exchange
+from .poller import WRITABLE
+from .send_rate import SendRate
+from .settings import Settings
+from .state import State
+from .transport import Transport, event_of, send_slice
+
+# A state to wait in, and a deadline in seconds on the monotonic clock; None is a pause in which other connections run.
+Wait = tuple[State, float] | None
+
+# Octets of a file sent before other connections run.
+_TICK_OCTETS = 1024 * 1024
+# Up to this length a copy behind the head is faster than sendmsg() of both (measured: 64 KiB take 19 µs of processor
+# time when copied, and 16.7 when not). Windows lacks sendmsg().
+_COPIED_OCTETS = 32 * 1024 if hasattr(socket.socket, "sendmsg") else 1 << 62
+# Of a multipart response, slices up to this length are read and sent together with the heads between them: two calls
+# and a segment for each would cost more than the copy.
+_SHORT_SLICE = 16 * 1024
+# As much is gathered from short slices before it is sent.
+_GATHERED_OCTETS = 8 * 1024
+
+
+class Sender:
+    """Sends the responses of one connection, one after the other, and logs each one when it ends."""
+
+    __slots__ = ("_awaited", "_context", "_head_octets", "_log", "_rate", "_sent", "_settings", "_transport")
+
+    def __init__(
+        self, transport: Transport, settings: Settings, context: Context, log: Callable[[Exchange], object] | None
+    ) -> None:
+        """*context* has the client's address, and always the current tick. The sender does not hold it in memory."""
+        self._transport = transport
+        self._settings = settings
+        # Each would keep the other in memory until the garbage collector runs.
+        self._context = weakref.proxy(context)
+        self._log = log
+        # Octets of the current response: the length of its head, and how many of all the kernel has taken.
+        self._head_octets = self._sent = 0
+        # The reader's speed, measured from the first wait on.
+        self._rate: SendRate | None = None
+        self._awaited = WRITABLE
+
+    @property
+    def head_left(self) -> int:
+        """How many of the next octets to send belong to a head."""
+        return max(0, self._head_octets - self._sent)
+
+    def send(
+        self, response: Response, request: Request | None, unread: bytes, began: Tick, *, is_persistent: bool
+    ) -> Generator[Wait, None, object] | None:
+        """Send *response*; return a coroutine that sends the rest, or None if the kernel took all, the usual case.
+
+        Without a valid *request* the log shows the first line of the octets *unread*.
+        """
+        request_line = request.request_line if request else _first_line(unread)
+        # RFC 9112 §9.3, §9.6: 1.1 persists by default, 1.0 only with "keep-alive".
+        confirmed = "keep-alive" if request and request.minor_version == 0 else None
+        connection_option = confirmed if is_persistent else "close"
+        common_head = _common_head(response.status, began.second, self._settings.field_lines, connection_option)
+        # RFC 9110 §9.3.2: the response to HEAD has the same fields, without content.
+        is_head = request_line.startswith(b"HEAD ")
+        octets, parts = (response.field_lines, ()) if is_head else (response.first_write, response.rest)
+        if not octets:
+            return self._send_stream(response, request, request_line, began, connection_option)
+        self._head_octets, self._sent = len(common_head) + len(response.field_lines), 0
+        try:
+            if len(octets) > _COPIED_OCTETS and not parts:
+                unsent = self._send_both(common_head, octets)
+            else:
+                unsent = self._send_some(common_head + octets, more=bool(parts))
+        except OSError:
+            self._finish(response, request_line, began)
+            raise
+        if unsent:
+            unsent, parts = unsent_parts(common_head, octets, len(unsent), parts)
+        if unsent or parts:
+            return self._send_rest(unsent, parts, response, request_line, began)
+        if self._log or response.file:
+            self._finish(response, request_line, began)
+        return None
+
+    def send_interim(self, octets: bytes) -> Generator[Wait, None, None]:
+        """Send an interim response (RFC 9110 §15.2)."""
+        self._head_octets, self._sent, self._rate = len(octets), 0, None
+        yield from self._send_octets(octets)
+
+    def _finish(self, response: Response, request_line: bytes, began: Tick) -> None:
+        """Close *response* and log how much of it was sent."""
+        response.close()
+        if self._log:
+            sent = max(0, self._sent - self._head_octets)
+            length = 0 if request_line.startswith(b"HEAD ") else response.content_length
+            if isinstance(response.content, Stream) and response.content.length is None:
+                length = sent
+            seconds = time.monotonic() - began.monotonic
+            reason = response.refusal.reason if response.refusal else ""
+            client = self._context.client
+            self._log(Exchange(time.time(), client, request_line, response.status, sent, length, seconds, reason))
+
+    def _send_rest(
+        self,
+        unsent: bytes | memoryview,
+        parts: tuple[Part, ...],
+        response: Response,
+        request_line: bytes,
+        began: Tick,
+    ) -> Generator[Wait, None, None]:
+        """Send the rest of *response*: *unsent* octets, then *parts*."""
+        self._rate = None
+        try:
+            is_multipart = len(parts) > 1
+            for part in _join_short(parts) if is_multipart else parts:
+                # Octets wait in the kernel for the octets of the file that follow them, to leave in one segment.
+                yield from self._send_octets(unsent, more=True)
+                if isinstance(part, bytes):
+                    unsent = part
+                else:
+                    yield from self._send_file(part)
+                    unsent = b""
+                # Other connections run between the parts of up to 256 ranges.
+                if is_multipart:
+                    yield from self._wait_to_send()
+            yield from self._send_octets(unsent)
+        finally:
+            self._finish(response, request_line, began)
+
+    def _send_stream(
+        self,
+        response: Response,
+        request: Request | None,
+        request_line: bytes,
+        began: Tick,
+        connection_option: str | None,
+    ) -> Generator[Wait, None, bool]:
+        """Send a streamed *response*. Return whether its end shows, so that the connection may persist."""
+        stream = response.content if isinstance(response.content, Stream) else Stream(iter(()))
+        is_sized = stream.length is not None
+        is_chunked = not is_sized and request is not None and request.minor_version > 0
+        if not is_sized and not is_chunked:
+            connection_option = "close"
+        common_head = _common_head(response.status, began.second, self._settings.field_lines, connection_option)
+        head = common_head + (b"Transfer-Encoding: chunked\r\n" if is_chunked else b"") + response.field_lines
+        self._head_octets, self._sent, self._rate = len(head), 0, None
+        is_complete = False
+        try:
+            unsent = head
+            for chunk in _sized_chunks(stream) if stream.length is not None else stream.chunks:
+                if isinstance(chunk, Sleep):
+                    yield from self._send_octets(unsent)
+                    yield from self._sleep(chunk.seconds)
+                    unsent = b""
+                    continue
+                if is_chunked and chunk:
+                    chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)  # noqa: PLW2901 (its form on the wire)
+                yield from self._send_octets(unsent + chunk)
+                unsent = b""
+                # Other connections run between two chunks.
+                yield None
+            yield from self._send_octets(unsent + (b"0\r\n\r\n" if is_chunked else b""))
+            is_complete = True
+        finally:
+            if not is_complete and not is_sized and not is_chunked:
+                # A reset alone shows that content without framing is incomplete (RFC 9112 §8).
+                self._transport.reset()
+            self._finish(response, request_line, began)
+        return is_sized or is_chunked
+
+    def _sleep(self, seconds: float) -> Generator[Wait, None, None]:
+        """Wait, while a stream has nothing to send. Raises ConnectionAbortedError if the client has closed its side."""
+        deadline = self._context.tick.monotonic + seconds
+        state = State.SLEEPING
+        try:
+            while True:
+                yield state, deadline
+                if self._context.is_stopping:
+                    break
+                # Its next request waits until the stream has ended.
+                if state is State.SLEEPING_UNREAD or not self._transport.has_input():
+                    raise ConnectionAbortedError("the reader of the stream disconnected")
+                state = State.SLEEPING_UNREAD
+        except TimeoutError:
+            # Before its deadline the connection is evicted.
+            if self._context.tick.monotonic < deadline:
+                raise
+        # Measure the reader's speed for each part anew.
+        self._rate = None
+
+    def _send_octets(self, octets: bytes | memoryview, *, more: bool = False) -> Generator[Wait, None, None]:
+        """Send all of *octets*; wait while the peer does not read."""
+        while octets and (octets := self._send_some(octets, more=more)):
+            yield from self._wait_to_send()
+
+    def _send_some(self, octets: bytes | memoryview, *, more: bool) -> bytes | memoryview:
+        """Send as many *octets* as the kernel takes now; return the rest."""
+        try:
+            sent = self._transport.send(octets, more=more)
+        except BlockingIOError as error:
+            self._awaited = event_of(error, WRITABLE)
+            return octets
+        self._sent += sent
+        return b"" if sent == len(octets) else memoryview(octets)[sent:]
+
+    def _send_both(self, first: bytes, second: bytes) -> bytes | memoryview:
+        """Send as much of both as the kernel takes now, without joining them first; return the rest."""
+        try:
+            sent = self._transport.send(first, second)
+        except BlockingIOError as error:
+            self._awaited = event_of(error, WRITABLE)
+            return first + second
+        self._sent += sent
+        return b"" if sent == len(first) + len(second) else memoryview(first + second)[sent:]
+
+    def _wait_to_send(self) -> Generator[Wait, None, None]:
+        """Wait until the transport takes more. Raises TimeoutError if the peer reads too slowly."""
+        now = self._context.tick.monotonic
+        acknowledged = self._sent - self._transport.unsent()
+        if self._rate is None:
+            timeouts = self._settings.timeouts
+            self._rate = SendRate(timeouts.least_rate, timeouts.slow, now=now, acknowledged=acknowledged)
+        if self._rate.is_too_slow(now, acknowledged):
+            self._transport.reset()
+            raise TimeoutError("the peer reads too slowly")
+        state = State.SENDING if self._awaited == WRITABLE else State.HANDSHAKE_IN
+        with contextlib.suppress(TimeoutError):
+            yield state, self._rate.deadline
+
+    def _send_file(self, part: FileSlice) -> Generator[Wait, None, None]:
+        """Send a slice of a file; other connections run in between. Raises OSError if the file is too short."""
+        offset = part.offset
+        stop = part.offset + part.length
+        while offset < stop:
+            try:
+                sent = send_slice(self._transport, part.file, offset, min(stop - offset, _TICK_OCTETS))
+            except BlockingIOError as error:
+                self._awaited = event_of(error, WRITABLE)
+                sent = 0
+            else:
+                if sent == 0:
+                    raise ConnectionAbortedError("the file is shorter than the Content-Length sent")
+            self._sent += sent
+            offset += sent
+            if offset < stop:
+                yield from self._wait_to_send()
+
+
+def _sized_chunks(stream: Stream) -> Iterator[bytes | Sleep]:
+    """Yield the chunks of *stream*. Raises ValueError unless they have the length that was announced."""
+    length = left = stream.length or 0
+    for chunk in stream.chunks:
+        if not isinstance(chunk, Sleep):
+            left -= len(chunk)
+            if left < 0:
+                raise ValueError(f"the stream is longer than its length of {length} bytes")
+        yield chunk
+    if left:
+        raise ValueError(f"the stream ended {left} bytes before its length of {length}")
+
+
+def _join_short(parts: tuple[Part, ...]) -> Iterator[Part]:
+    """Yield *parts* with their octets and short slices joined, about _GATHERED_OCTETS at a time.
+
+    Raises OSError if a file can't be read or is too short.
+    """
+    joined = bytearray()
+    for part in parts:
+        if isinstance(part, bytes):
+            joined += part
+        elif part.length <= _SHORT_SLICE:
+            part.file.seek(part.offset)
+            octets = part.file.read(part.length)
+            if len(octets) < part.length:
+                raise ConnectionAbortedError("the file is shorter than the Content-Length sent")
+            joined += octets
+        else:
+            yield bytes(joined)
+            joined.clear()
+            yield part
+        if len(joined) >= _GATHERED_OCTETS:
+            yield bytes(joined)
+            joined.clear()
+    yield bytes(joined)
+
+
+def _first_line(octets: bytes) -> bytes:
+    """Return the first received line, for the log; it may be malformed."""
+    return octets.partition(b"\n")[0].removesuffix(b"\r")
+
+
+@lru_cache(maxsize=64)
+def _common_head(status: Status, second: int, field_lines: bytes, connection_option: str | None) -> bytes:
+    """Return the status line and the field lines that all responses of this second share.
+
+    RFC 9110 §5.3: control fields come first.
+    """
+    connection = f"Connection: {connection_option}\r\n" if connection_option else ""
+    date = f"Date: {format_http_date(second)}\r\n"
+    return f"{status.line}{date}{connection}".encode("ascii") + field_lines

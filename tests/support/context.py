@@ -1,0 +1,35 @@
+"""A Context as a handler sees it, without a connection: its request has no content."""
+
+from collections.abc import Callable
+
+from httpsock.http.handler import CONTENT_OCTETS, Steps, Tick
+
+
+class FixedContext:
+    """The context of a request from *client* in one *tick*."""
+
+    scheme = "http"
+    is_stopping = False
+    max_content = 0
+
+    def __init__(self, tick: Tick, client: str = "127.0.0.1") -> None:
+        self.tick = tick
+        self.client = self.network = client
+
+    def read_content(self, maximum: int = CONTENT_OCTETS) -> Steps[bytes]:
+        """Return no octets."""
+        del maximum
+        return b""
+        yield
+
+    def discard_content(self) -> Steps[int | None]:
+        """Discard nothing."""
+        return 0
+        yield
+
+    def suspend(self, start: Callable[[Callable[[], object]], object]) -> Steps[None]:
+        """Wait until the function given to *start* has been called."""
+        is_over: list[bool] = []
+        start(lambda: is_over.append(True))
+        while not is_over:
+            yield
