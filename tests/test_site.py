@@ -39,7 +39,8 @@ def test_the_pages_show_the_recordings_the_programs_and_the_code_as_they_are() -
 
 
 def test_a_citation_of_a_missing_function_or_call_fails() -> None:
-    assert '<mark id="server.listeners/_open_listener/bind">' in site.excerpt("server.listeners", "_open_listener", ["bind"])
+    excerpt = site.excerpt("server.listeners", "_open_listener", ["bind"])
+    assert '<mark id="server.listeners/_open_listener/bind">' in excerpt
     with pytest.raises(KeyError, match="there is no _no_such_function"):
         site.excerpt("server.server", "_no_such_function", ["bind"])
     with pytest.raises(KeyError, match="_open_listener makes no call of connect"):
