@@ -20,6 +20,7 @@ from .probes import sentinel
 from .site import site
 
 _START_SECONDS = 15.0
+_CLOSED_SECONDS = 1.0
 _STOP_SECONDS = 5.0
 _PAUSE_SECONDS = 0.05
 # How much of the end of a server's output a message quotes.
@@ -35,14 +36,22 @@ class Program(subprocess.Popen[bytes]):
     """A program that was started, as a process: most often a server."""
 
     def answers(self, address: tuple[str, int]) -> bool:
-        """Return whether it runs, and soon accepts connections at *address*."""
+        """Return whether it runs, and accepts connections at *address* before too long.
+
+        A listener that closes without a word may be there to try the port alone; the server's own follows soon.
+        """
         deadline = time.monotonic() + _START_SECONDS
+        is_accepted = False
         while time.monotonic() < deadline and self.poll() is None:
-            if wire.exchange(address, [sentinel(0)], seconds=2.0, ends=False, patience=0.5).ended != "refused":
+            found = wire.exchange(address, [sentinel(0)], seconds=2.0, ends=False, patience=0.5)
+            if found.received or found.ended == "timed out":
                 return True
+            if found.ended != "refused" and not is_accepted:
+                is_accepted = True
+                deadline = time.monotonic() + _CLOSED_SECONDS
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.wait(_PAUSE_SECONDS)
-        return False
+        return is_accepted and self.poll() is None
 
     def stop(self) -> None:
         """Terminate it; kill it if it does not end."""

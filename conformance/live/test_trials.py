@@ -13,6 +13,7 @@ from conformance.__main__ import main
 
 from . import target
 from .results import GONE, Outcome, Result
+from .start import Recipe, StartError, started
 from .target import Target
 from .test_live import hostile
 from .trials import Attempt, Trial, run_trials
@@ -182,3 +183,35 @@ def test_a_case_that_is_tried_again_alone_and_ends_the_server_is_the_only_one_ac
     one, two = run_trials(closed, [late.trial("one"), late.trial("two")])
     assert "the server ends here: it accepts no connection any more" in one.why
     assert (two.outcome, two.why, closed.is_gone) == (Outcome.SKIPPED, GONE, True)
+
+
+# It tries its port with a listener that it closes at once, as some programs do, and listens a while later.
+_TRIES_ITS_PORT = """
+import socket, sys, time
+address = ("127.0.0.1", int(sys.argv[1]))
+with socket.create_server(address) as listener:
+    listener.accept()[0].close()
+time.sleep(0.2)
+with socket.create_server(address) as listener:
+    while True:
+        connected = listener.accept()[0]
+        connected.recv(65536)
+        connected.sendall(b"HTTP/1.1 404 No\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n")
+        connected.close()
+"""
+
+
+def test_a_server_has_started_when_it_answers(tmp_path: Path) -> None:
+    """Not when its port is open for a moment."""
+    script = tmp_path / "server.py"
+    script.write_text(_TRIES_ITS_PORT, encoding="utf-8")
+    with started(Recipe(f"{sys.executable} {script} {{port}}")) as server:
+        assert Target(server.address, server).is_there()
+
+
+def test_a_server_that_ends_behind_an_open_port_has_not_started(tmp_path: Path) -> None:
+    """The message has its output."""
+    script = tmp_path / "server.py"
+    script.write_text(_TRIES_ITS_PORT.replace("time.sleep(0.2)", "sys.exit('no more')"), encoding="utf-8")
+    with pytest.raises(StartError, match="no more"), started(Recipe(f"{sys.executable} {script} {{port}}")):
+        pass
