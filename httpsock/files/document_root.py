@@ -150,8 +150,6 @@ class DocumentRoot:
 
     def _recall(self, lookup: Lookup, tick: TickMemo) -> Representation | None:
         """Return what *lookup* found if all that it saw is unchanged in this *tick*, else None."""
-        if tick.monotonic >= lookup.fresh_until:
-            return None
         try:
             for path, stamp in lookup.files:
                 if file_stamp(self._stat(path)) != stamp:
@@ -160,6 +158,8 @@ class DocumentRoot:
                 folder = tick.folders.get(lookup.folder) or self._lookups.folder(lookup.folder, tick)
                 if folder.has_link or (lookup.folder_stamp and lookup.folder_stamp != folder.stamp):
                     return None
+            if tick.monotonic >= lookup.fresh_until and not self._lookups.is_confirmed(lookup, tick):
+                return None
         except OSError:
             return None
         return lookup.found()
@@ -236,7 +236,8 @@ class DocumentRoot:
         if cached is not None and cached.value is found and not name.may_be_alias:
             codings = self._codings(asked[1])
             skipped = codings[: codings.index(found.coding)] if found.coding else codings
-            self._lookups.remember(asked, file, cached, skipped, tick)
+            original = self._cache.entry((file, None))
+            self._lookups.remember(asked, file, cached, tick, original=original, skipped=skipped)
 
     def _plain(self, name: str, status: os.stat_result, tick: TickMemo) -> Representation:
         """Return the representation of a regular file without a content coding."""

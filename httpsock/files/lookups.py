@@ -8,7 +8,7 @@ calls instead of five, and one of the two serves all files of its folder in a ti
 
 A missing sibling stays missing while its folder is unchanged: a new name changes the folder's times, another folder or
 a symlink in its place has another inode. As for files, times prove that only if the folder changed long enough before,
-and a few file systems do not keep them: so each look-up holds for a second at most, like the file that it found.
+and a few file systems do not keep them: so after a second the file is read again and compared.
 
 RFC 9110 §12.5.3 (Accept-Encoding).
 """
@@ -16,13 +16,15 @@ RFC 9110 §12.5.3 (Accept-Encoding).
 import os
 import stat
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from httpsock.http.handler import Tick
 
 from .aliases import Names
-from .cache import STAMP_LENGTH, Cached, FileStamp, file_stamp
+from .cache import FRESH_SECONDS, STAMP_LENGTH, Cached, FileStamp, file_stamp
+from .confinement import open_beneath
 from .representation import Representation, is_settled
 from .siblings import CODINGS
 
@@ -47,16 +49,20 @@ class FolderState(NamedTuple):
 
 
 class Lookup(NamedTuple):
-    """A file found in *folder*, and the stamps of the *files* that the search saw, by their paths.
+    """The file *found* in *folder* for what was *asked*, and the stamps of the *files* that the search saw, by path.
 
-    *folder_stamp* is that of the folder if the look-up depends on missing names, else None.
+    *folder_stamp* is that of the folder if the look-up depends on *missing* paths, else None. It also depends on the
+    *contents* of these files, as read for the representations; there are none if other contents matter, too.
     """
 
+    asked: Asked
     found: Reference
     fresh_until: float
     folder: str
     folder_stamp: FileStamp | None
     files: tuple[tuple[str, FileStamp], ...]
+    missing: tuple[str, ...]
+    contents: tuple[tuple[str, weakref.ref[Representation]], ...]
 
 
 class TickMemo:
@@ -94,28 +100,69 @@ class Lookups:
         return state
 
     def remember(
-        self, asked: Asked, file: str, cached: Cached[Representation], skipped: Sequence[str], tick: TickMemo
+        self,
+        asked: Asked,
+        file: str,
+        cached: Cached[Representation],
+        tick: TickMemo,
+        *,
+        original: Cached[Representation] | None,
+        skipped: Sequence[str],
     ) -> None:
         """Store that *asked* led to the *cached* representation of *file*, past its siblings in the *skipped* codings.
 
-        The folder of *file* must have been looked at before them: then one that has appeared since changes it.
+        The folder of *file* must have been looked at before them: then one that has appeared since changes it. A
+        representation in a coding also depends on the *original*, as far as that is cached.
         """
         path = os.path.join(self._root, file)
         # The state of a sibling is followed by that of its file.
         files = [(path, cached.state[-STAMP_LENGTH:])]
+        contents = [(path, weakref.ref(original.value))] if original else []
         if coding := cached.value.coding:
             files.append((path + CODINGS[coding], cached.state[:STAMP_LENGTH]))
+            contents.append((files[1][0], weakref.ref(cached.value)))
+        siblings = tuple(path + CODINGS[coding] for coding in skipped)
         folder = os.path.dirname(file)
-        folder_stamp = None
-        if skipped:
-            state = self.folder(folder, tick)
-            present = _stamps_of_present((path + CODINGS[coding] for coding in skipped), tick.time)
-            if present is None or not state.is_settled:
-                return
-            folder_stamp = state.stamp
-            files += present
+        state = self.folder(folder, tick) if siblings else None
+        present = _stamps_of_present(siblings, tick.time)
+        if present is None or (state and not state.is_settled):
+            return
         found = self._reference(file, cached.value)
-        self._put(asked, Lookup(found, cached.fresh_until, folder, folder_stamp, tuple(files)))
+        lookup = Lookup(
+            asked,
+            found,
+            cached.fresh_until,
+            folder,
+            state and state.stamp,
+            (*files, *present),
+            tuple(set(siblings) - dict(present).keys()),
+            # A sibling that can't be used may be mended without a trace; the proof of another needs both contents.
+            tuple(contents) if len(contents) == len(files) and not present else (),
+        )
+        self._put(asked, lookup)
+
+    def is_confirmed(self, lookup: Lookup, tick: TickMemo) -> bool:
+        """Return whether a look-up that is no longer fresh holds, so that it is for another second.
+
+        All its stamps are as they were; the files must still have the octets that were read, and the missing siblings
+        still be missing.
+        """
+        if not lookup.contents or any(map(os.path.lexists, lookup.missing)):
+            return False
+        for path, read in lookup.contents:
+            representation = read()
+            if representation is None or self._read(path, representation.length + 1) != representation.octets:
+                return False
+        self._put(lookup.asked, lookup._replace(fresh_until=tick.monotonic + FRESH_SECONDS))
+        return True
+
+    def _read(self, path: str, length: int) -> bytes:
+        """Return the first octets of a file, to compare and never to send: it may have been swapped for one outside."""
+        descriptor = open_beneath(self._root, path, follow_links=True)
+        try:
+            return os.read(descriptor, length)
+        finally:
+            os.close(descriptor)
 
     def _put(self, asked: Asked, lookup: Lookup) -> None:
         path, accept_encoding = asked

@@ -171,11 +171,10 @@ def _floor(loop: EventLoop, expected: Answer) -> Iterator[Callable[[], None]]:
     head = f"HTTP/1.1 {expected.status} OK\r\nContent-Length: {len(expected.content)}\r\nX: "
     answer = head.encode("ascii").ljust(expected.octets - len(expected.content) - 4, b"x")
     answer += b"\r\n\r\n" + expected.content
-    connections = {
-        descriptor: socket.socket(fileno=os.dup(descriptor)) for descriptor, connection in loop._connections.items()
-    }
-    with select.epoll() as poller:
-        for descriptor in connections:
+    with select.epoll() as poller, contextlib.ExitStack() as stack:
+        connections = {}
+        for descriptor in loop._connections:
+            connections[descriptor] = stack.enter_context(socket.socket(fileno=os.dup(descriptor)))
             poller.register(descriptor, select.EPOLLIN)
 
         def run_once() -> None:

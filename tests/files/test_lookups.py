@@ -81,11 +81,84 @@ def test_an_index_is_remembered(aged: pathlib.Path) -> None:
     assert served.names_for(b"/sub/", None) == [index]
 
 
-def test_a_look_up_is_remembered_for_a_second(aged: pathlib.Path) -> None:
+def test_after_a_second_a_file_is_read_again_and_not_searched_for(
+    aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     served = Recorded(aged)
     served.names_for(b"/hello.txt", BROWSERS)
-    assert served.names_for(b"/hello.txt", BROWSERS, monotonic=0.9) == ["hello.txt"]
-    assert served.names_for(b"/hello.txt", BROWSERS, monotonic=1.0) == SEARCHED
+    for monotonic in (0.9, 1.0, 1.9, 2.5, 3.0, 4.5):
+        assert served.names_for(b"/hello.txt", BROWSERS, monotonic) == ["hello.txt"]
+    monkeypatch.setattr(os, "read", lambda descriptor, length: b"HELLO, SOCKET.\n")
+    assert represent(served, b"/hello.txt", BROWSERS, monotonic=5.4).octets == HELLO
+    assert represent(served, b"/hello.txt", BROWSERS, monotonic=5.5).octets == b"HELLO, SOCKET.\n"
+
+
+def test_after_a_second_a_sibling_in_use_and_its_file_are_read_again(aged: pathlib.Path) -> None:
+    write(aged / "hello.txt.gz")
+    age(aged)
+    served = Recorded(aged)
+    names = served.names_for(b"/hello.txt", b"gzip").copy()
+    for monotonic in (0.9, 1.0, 1.9, 2.5):
+        assert served.names_for(b"/hello.txt", b"gzip", monotonic) == names
+
+
+@pytest.mark.parametrize(("name", "octets"), [("hello.txt", b"HELLO, SOCKET.\n"), ("hello.txt.gz", gzipped(b"x"))])
+def test_a_sibling_is_proved_again_if_one_of_both_files_changes_unseen(
+    name: str, octets: bytes, aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As through mmap(), which leaves the times as they are."""
+    write(aged / "hello.txt.gz")
+    age(aged)
+    served = DocumentRoot(aged)
+    assert read(served, b"/hello.txt", b"gzip") == gzipped(HELLO)
+    before = {(aged / each).stat().st_ino: (aged / each).stat() for each in ("hello.txt", "hello.txt.gz")}
+    stat, fstat = os.stat, os.fstat
+    served._stat = lambda path: before.get(stat(path).st_ino) or stat(path)
+    monkeypatch.setattr(os, "fstat", lambda descriptor: before.get(fstat(descriptor).st_ino) or fstat(descriptor))
+    (aged / name).write_bytes(octets)
+    assert represent(served, b"/hello.txt", b"gzip", monotonic=0.9).octets == gzipped(HELLO)
+    assert represent(served, b"/hello.txt", b"gzip", monotonic=1.0).coding is None
+
+
+def test_a_sibling_that_is_mended_unseen_is_proved_after_a_second(
+    aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sibling = make(aged / "hello.txt.gz", gzipped(HELLO)[:-1] + b"x")
+    age(aged)
+    served = DocumentRoot(aged)
+    assert represent(served, b"/hello.txt", b"gzip").coding is None
+    before = sibling.stat()
+    served._stat = lambda path: before if path == str(sibling) else os.stat(path)
+    fstat = os.fstat
+    monkeypatch.setattr(os, "fstat", lambda opened: before if fstat(opened).st_ino == before.st_ino else fstat(opened))
+    sibling.write_bytes(gzipped(HELLO))
+    assert represent(served, b"/hello.txt", b"gzip", monotonic=0.9).coding is None
+    assert represent(served, b"/hello.txt", b"gzip", monotonic=1.0).coding == "gzip"
+
+
+def test_a_large_file_with_a_small_sibling_is_searched_for_after_a_second(aged: pathlib.Path) -> None:
+    """The content of the file is not in memory to be compared."""
+    make(aged / "zeros.txt", bytes(100_000))
+    make(aged / "zeros.txt.gz", gzipped(bytes(100_000)))
+    age(aged)
+    served = Recorded(aged)
+    names = served.names_for(b"/zeros.txt", b"gzip").copy()
+    assert served.names_for(b"/zeros.txt", b"gzip", monotonic=0.9) == names
+    assert served.names_for(b"/zeros.txt", b"gzip", monotonic=1.0) == 2 * names
+
+
+def test_after_a_second_a_missing_sibling_is_looked_for_whatever_its_folder_tells(
+    aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a file system that keeps no times of folders."""
+    served = DocumentRoot(aged)
+    status = aged.stat()
+    stat = os.stat
+    monkeypatch.setattr(os, "stat", lambda path, **options: status if path == str(aged) else stat(path, **options))
+    assert read(served, b"/hello.txt", BROWSERS) == HELLO
+    write(aged / "hello.txt.gz")
+    assert represent(served, b"/hello.txt", BROWSERS, monotonic=0.9).coding is None
+    assert represent(served, b"/hello.txt", BROWSERS, monotonic=1.0).coding == "gzip"
 
 
 @pytest.mark.parametrize(
