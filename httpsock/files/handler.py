@@ -38,28 +38,15 @@ def serve_folder(root: DocumentRoot) -> Handler:
     return partial(respond, root)
 
 
-def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
-    """Return the response to *request* from the files of *root* as they are in this tick."""
-    if request.content_length != 0:
+def respond(
+    root: DocumentRoot, request: Request, context: Context, *, has_content: bool = True
+) -> Response | Steps[Response]:
+    """Return the response to *request* from the files of *root* as they are in this tick.
+
+    Its content is received first, unless it has none.
+    """
+    if request.content_length != 0 and has_content:
         return _discard_content(root, request, context)
-    return _respond(root, request, context)
-
-
-def _discard_content(root: DocumentRoot, request: Request, context: Context) -> Steps[Response]:
-    """Receive the content first, since a folder does not use it; then respond, from the files as they are then."""
-    is_read = (yield from context.discard_content()) is not None
-    # All connections receive before any answers: see Tick.
-    yield
-    response = _respond(root, request, context)
-    if not isinstance(response, Response):
-        response = yield from response
-    if not is_read and (request.content_length or 0) > context.max_content and response.status < Status.BAD_REQUEST:
-        response.close()
-        raise request_error(content_too_large(context.max_content))
-    return response
-
-
-def _respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
     if request.method not in ("GET", "HEAD"):
         return _respond_to_other_method(request)
     if b"expect" in request.fields and any(expected != b"100-continue" for expected in request.expectations):
@@ -81,6 +68,20 @@ def _respond(root: DocumentRoot, request: Request, context: Context) -> Response
             return _list(root, request, found, context)
         case _:
             return _refuse(root, found, request, context.tick)
+
+
+def _discard_content(root: DocumentRoot, request: Request, context: Context) -> Steps[Response]:
+    """Receive the content first, since a folder does not use it; then respond, from the files as they are then."""
+    is_read = (yield from context.discard_content()) is not None
+    # All connections receive before any answers: see Tick.
+    yield
+    response = respond(root, request, context, has_content=False)
+    if not isinstance(response, Response):
+        response = yield from response
+    if not is_read and (request.content_length or 0) > context.max_content and response.status < Status.BAD_REQUEST:
+        response.close()
+        raise request_error(content_too_large(context.max_content))
+    return response
 
 
 def _respond_to_other_method(request: Request) -> Response:

@@ -42,15 +42,19 @@ class TracedTransport:
         self._emit("recv", {"octets": len(octets)}, octets=octets)
         return octets
 
-    def send(self, octets: bytes | memoryview, *buffers: bytes | memoryview, more: bool = False) -> int:
-        """Send as much of all buffers as the transport takes."""
+    def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
+        """Send as many *octets* as the transport takes."""
         head_octets = self.head_left()
         with trace_errors(self._emit, "send"):
-            sent = self._transport.send(octets, *buffers, more=more)
-        taken = memoryview(b"".join((octets, *buffers)))[:sent]
+            sent = self._transport.send(octets, flags)
+        taken = memoryview(octets)[:sent]
         head = bytes(taken[:head_octets])
         self._emit("send", {"octets": sent, "content": sent - len(head)}, head=head, octets=taken)
         return sent
+
+    def send_both(self, first: bytes, second: bytes) -> int:
+        """Send as much of both as the transport takes."""
+        return self.send(first + second)
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:
         """Send at most *length* octets of *file*."""

@@ -45,6 +45,10 @@ _SECONDS_TO_ASK = 1.0
 # A deadline missed by this much means that the process was suspended: deadlines are checked 20 times a second.
 _SUSPEND_SECONDS = 1.0
 _NEVER = float("inf")
+# Python 3.11 takes 0.05 µs to look up a member of an enum.
+_NEW, _IDLE, _RECEIVING = State.NEW, State.IDLE, State.RECEIVING
+_SERVING, _STOPPING = Phase.SERVING, Phase.STOPPING
+_NEED_DATA = Pause.NEED_DATA
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -246,10 +250,10 @@ class Connection:
                 request = wait = None
                 try:
                     # Receiving is written out here: as a generator of its own it would cost 0.8 of each 6.6 µs.
-                    while (event := parser.next_event()) is Pause.NEED_DATA:
+                    while (event := parser.next_event()) is _NEED_DATA:
                         wait = self._request_wait(wait)
                         # A stopping server does not wait for requests that have not arrived yet.
-                        if settings.phase is not Phase.STOPPING or wait[0] is State.RECEIVING:
+                        if settings.phase is not _STOPPING or wait[0] is _RECEIVING:
                             yield wait
                         self._receive()
                     if not isinstance(event, Request):
@@ -262,13 +266,13 @@ class Connection:
                     if not isinstance(response, Response):
                         response = yield from response
                     # Octets after a CONNECT may be meant for the tunnel that was refused (RFC 9110 §9.3.6).
-                    is_last = settings.phase is not Phase.SERVING or request.method == "CONNECT"
+                    is_last = settings.phase is not _SERVING or request.method == "CONNECT"
                     is_persistent = request.is_persistent and not is_last and (not self._request or self._can_discard())
                 except (Exception, SystemExit) as error:
                     response, is_persistent = self._error_response(error, request), False
                 if unsent := self.sender.send(response, request, parser.unread, self.tick, is_persistent=is_persistent):
                     # A slow reader holds the request in memory: drop its head and fields, keep the request line.
-                    request, event = request and request._replace(head=b"", fields={}), Pause.NEED_DATA
+                    request, event = request and request._replace(head=b"", fields={}), _NEED_DATA
                     # The end of a stream may show by the end of the connection alone.
                     is_persistent = (yield from unsent) is not False and is_persistent
                 del response, unsent
@@ -302,19 +306,19 @@ class Connection:
         A closer deadline begins with its first octet.
         """
         has_begun = bool(self._parser.unread)
-        if wait and has_begun == (wait[0] is State.RECEIVING):
+        if wait and has_begun == (wait[0] is _RECEIVING):
             return wait
         timeouts = self._settings.timeouts
         if has_begun:
-            return State.RECEIVING, self.tick.monotonic + timeouts.head
-        return State.NEW if self.state is State.NEW else State.IDLE, self.tick.monotonic + timeouts.idle
+            return _RECEIVING, self.tick.monotonic + timeouts.head
+        return _NEW if self.state is _NEW else _IDLE, self.tick.monotonic + timeouts.idle
 
     def _receive(self, maximum: int = _RECEIVE_OCTETS) -> None:
         """Pass at most *maximum* octets from the peer to the parser; b"" at end of file."""
         try:
             self._parser.receive(self._transport.recv(maximum))
         except BlockingIOError:
-            if self._settings.phase is Phase.STOPPING and not self._request and not self._parser.unread:
+            if self._settings.phase is _STOPPING and not self._request and not self._parser.unread:
                 raise ConnectionAbortedError("the server is stopping, and no request has begun") from None
 
     def _error_response(self, error: BaseException, request: Request | None) -> Response:
@@ -353,7 +357,7 @@ class Connection:
                 if not self._transport.recv(_DISCARD_OCTETS):
                     return
             except BlockingIOError:
-                if self._settings.phase is Phase.STOPPING:
+                if self._settings.phase is _STOPPING:
                     return
             yield State.LINGERING, min(deadline, self.tick.monotonic + timeouts.linger)
 

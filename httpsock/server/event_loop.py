@@ -173,8 +173,9 @@ class EventLoop:
         """Resume the connections that are *ready*, then accept new ones and handle a wake-up."""
         get = self._connections.get
         # Connections that are ready to answer run later in the tick.
-        found = [connection for descriptor, _ in ready if (connection := get(descriptor))]
-        arrived = [connection for connection in found if connection.state is not _QUEUED]
+        arrived = [
+            connection for descriptor, _ in ready if (connection := get(descriptor)) and connection.state is not _QUEUED
+        ]
         others = [descriptor for descriptor, _ in ready if not get(descriptor)] if len(arrived) < len(ready) else ()
         if self._fair_receiving.postponed:
             # The poller has reported the postponed ones again; the longest waiting come first.
@@ -321,7 +322,9 @@ class EventLoop:
             connection.deadline = _NEVER
             self._ready.append(connection)
             return
-        connection.state, connection.deadline = state, deadline = wait
+        state, deadline = wait
+        connection.state = state
+        connection.deadline = deadline
         if state.event != connection.awaited:
             self._await_other_event(connection, state)
         if deadline < self._next_sweep:  # noqa: PLR1730 (min() would cost 0.1 µs, and rarely changes it)

@@ -22,7 +22,7 @@ from .poller import WRITABLE
 from .send_rate import SendRate
 from .settings import Settings
 from .state import State
-from .transport import Transport, event_of, send_slice
+from .transport import MORE, Transport, event_of, send_slice
 
 # A state to wait in, and a deadline in seconds on the monotonic clock; None is a pause in which other connections run.
 Wait = tuple[State, float] | None
@@ -86,7 +86,7 @@ class Sender:
             if len(octets) > _COPIED_OCTETS and not parts:
                 unsent = self._send_both(common_head, octets)
             else:
-                unsent = self._send_some(common_head + octets, more=bool(parts))
+                unsent = self._send_some(common_head + octets, MORE if parts else 0)
         except OSError:
             self._finish(response, request_line, began)
             raise
@@ -130,7 +130,7 @@ class Sender:
             is_multipart = len(parts) > 1
             for part in _join_short(parts) if is_multipart else parts:
                 # Octets wait in the kernel for the octets of the file that follow them, to leave in one segment.
-                yield from self._send_octets(unsent, more=True)
+                yield from self._send_octets(unsent, MORE)
                 if isinstance(part, bytes):
                     unsent = part
                 else:
@@ -204,15 +204,15 @@ class Sender:
         # Measure the reader's speed for each part anew.
         self._rate = None
 
-    def _send_octets(self, octets: bytes | memoryview, *, more: bool = False) -> Generator[Wait, None, None]:
+    def _send_octets(self, octets: bytes | memoryview, flags: int = 0) -> Generator[Wait, None, None]:
         """Send all of *octets*; wait while the peer does not read."""
-        while octets and (octets := self._send_some(octets, more=more)):
+        while octets and (octets := self._send_some(octets, flags)):
             yield from self._wait_to_send()
 
-    def _send_some(self, octets: bytes | memoryview, *, more: bool) -> bytes | memoryview:
+    def _send_some(self, octets: bytes | memoryview, flags: int) -> bytes | memoryview:
         """Send as many *octets* as the kernel takes now; return the rest."""
         try:
-            sent = self._transport.send(octets, more=more)
+            sent = self._transport.send(octets, flags)
         except BlockingIOError as error:
             self._awaited = event_of(error, WRITABLE)
             return octets
@@ -222,7 +222,7 @@ class Sender:
     def _send_both(self, first: bytes, second: bytes) -> bytes | memoryview:
         """Send as much of both as the kernel takes now, without joining them first; return the rest."""
         try:
-            sent = self._transport.send(first, second)
+            sent = self._transport.send_both(first, second)
         except BlockingIOError as error:
             self._awaited = event_of(error, WRITABLE)
             return first + second

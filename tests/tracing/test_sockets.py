@@ -287,7 +287,7 @@ def test_without_heads_all_that_is_sent_is_content() -> None:
 
     with other:
         transport = TracedTransport(PlainTransport(one), one, Tracer(TraceWriter(TextFormatter(), -1), 1, ""))
-        transport.send(b"ab", b"c")
+        transport.send_both(b"ab", b"c")
         transport.close()
     assert told == [("send", {"octets": 3, "content": 3}), ("close", {})]
 
