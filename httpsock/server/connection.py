@@ -286,7 +286,7 @@ class Connection:
 
     def _answer(self, request: Request) -> Generator[Wait, None, Response]:
         """Return the handler's response to a *request* with content."""
-        self._request, self._content_deadline = request, 0.0
+        self._request, self._content, self._content_deadline = request, b"", 0.0
         response = self._settings.handler(request, self)
         return response if isinstance(response, Response) else (yield from response)
 
