@@ -15,7 +15,7 @@ import pytest
 
 import httpsock
 from httpsock import Timeouts
-from httpsock.files import cache, representation
+from httpsock.files import cache, document_root, representation
 from httpsock.files.document_root import DocumentRoot
 from httpsock.files.handler import serve_folder
 from httpsock.http.handler import Tick
@@ -71,6 +71,17 @@ def test_a_file_in_memory_is_a_cache_hit_whatever_path_led_to_it(folder: pathlib
         client.sendall(get("/hello.txt"))
         receive_answer(client)
     assert re.findall(r"TIME  (cache hit|read) ", server.conversations) == ["read", "cache hit", "cache hit", "read"]
+
+
+def test_a_file_that_another_has_displaced_is_no_cache_hit(
+    folder: pathlib.Path, settled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document_root, "_CACHE_OCTETS", 3000)
+    with Traced(folder) as server, connect(server.port) as client:
+        for path in ("/hello.txt", "/sub/index.html", "/hello.txt"):
+            client.sendall(get(path))
+            receive_answer(client)
+    assert re.findall(r"TIME  (cache hit|read) ", server.conversations) == ["read", "read", "read"]
 
 
 def test_a_request_that_comes_again_and_again_is_told_each_time(folder: pathlib.Path) -> None:
