@@ -54,7 +54,7 @@ def test_the_corpus_itself_has_no_finding() -> None:
     assert not findings.found, [(finding.octets, finding.says) for finding in findings.found.values()]
 
 
-@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@settings(max_examples=200, derandomize=True, database=None, deadline=None)
 @given(random=st.randoms(use_true_random=False), is_broken=st.booleans())
 def test_a_request_by_the_grammar_or_broken_in_one_place_is_no_finding(random: Random, *, is_broken: bool) -> None:
     """Hypothesis makes the choices of the generator, and shrinks them to the simplest request that fails."""
@@ -63,7 +63,7 @@ def test_a_request_by_the_grammar_or_broken_in_one_place_is_no_finding(random: R
     assert not findings.found
 
 
-@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@settings(max_examples=200, derandomize=True, database=None, deadline=None)
 @given(st.sampled_from(CORPUS), st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=3), st.integers(0, 3))))
 def test_a_case_of_the_corpus_with_some_octets_changed_is_no_finding(
     octets: bytes, changes: list[tuple[int, bytes, int]]
