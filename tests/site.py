@@ -35,6 +35,7 @@ from typing import NamedTuple
 
 import httpsock
 from httpsock.discovery.announcer import Announcer
+from httpsock.discovery.description_handler import DescriptionHandler
 from httpsock.discovery.search import search
 from httpsock.discovery.ssdp import ROOT_DEVICE, format_search
 from httpsock.tracing.events import TextFormatter
@@ -91,7 +92,7 @@ class Silent(Announcer):
 def record_search() -> dict[str, str]:
     """Return the traces of an announcer and of its searcher for one search."""
     server, client = Heard(is_client=False), Heard()
-    with Silent(str(WWW), ["127.0.0.1"], 8000, group_port=0, trace=server) as running:
+    with Silent(str(WWW), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=server) as running:
         port = running.group_port
         assert list(search(ROOT_DEVICE, [("127.0.0.1", port)], 3.0, client))
     told = {

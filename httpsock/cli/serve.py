@@ -15,7 +15,8 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from httpsock.server.access_log import FORMATS, Exchange, Format, TextFormat
@@ -36,6 +37,7 @@ from .stderr import StderrWriter
 
 if TYPE_CHECKING:
     from httpsock.discovery.announcer import Announcer
+    from httpsock.discovery.description_handler import DescriptionHandler
     from httpsock.observe.traced import Instrumentation
 
 WRONG_ARGUMENT = 2
@@ -57,13 +59,15 @@ def main(arguments: Sequence[str]) -> int:
     fill_standard_descriptors()
     raise_descriptor_limit()
     lines = StderrWriter()
+    description = _description_handler(options)
     try:
         inherited = inherit_sockets()
     except (OSError, ValueError) as error:
         print_stderr(f"httpsock: cannot use the inherited listening sockets: {error}.")
         return ExitCode.FAILED
     try:
-        servers = _open_servers(options, directory, lines, inherited)
+        make = partial(_server, options, directory, lines, description=description)
+        servers = _open_servers(options, make, inherited)
         _check_all_are_bound(servers, options, inherited)
     except OSError as error:
         print_stderr(f"httpsock: {_cannot_serve(error, options, directory)}")
@@ -74,11 +78,15 @@ def main(arguments: Sequence[str]) -> int:
             server.stop(0)
         print_stderr(f"httpsock: {fault}")
         return ExitCode.FAILED
-    return _run(servers, lines, options, inherited)
+    return _run(servers, lines, options, inherited, description)
 
 
 def _run(
-    servers: Sequence[Server], lines: StderrWriter, options: argparse.Namespace, inherited: InheritedSockets
+    servers: Sequence[Server],
+    lines: StderrWriter,
+    options: argparse.Namespace,
+    inherited: InheritedSockets,
+    description: "DescriptionHandler | None",
 ) -> int:
     """Serve in as many processes as there are servers, until a signal ends them; return the exit code."""
     try:
@@ -88,7 +96,7 @@ def _run(
             server.stop(0)
         print_stderr(f"httpsock: cannot serve: {error.strerror}.")
         return ExitCode.FAILED
-    with _announcing(servers[0], options) as announcer:
+    with _announcing(servers[0], description) as announcer:
         # Print the URL last, when everything works.
         _print_urls(servers[0], options, inherited)
         code = _run_loop(loop, lines)
@@ -175,25 +183,21 @@ def _print_if_writable(text: str) -> None:
 
 
 def _open_servers(
-    options: argparse.Namespace, directory: str, lines: StderrWriter, inherited: InheritedSockets
+    options: argparse.Namespace, make: Callable[..., Server], inherited: InheritedSockets
 ) -> list[Server]:
-    """Return a server for each process, bound to the port or using the inherited sockets."""
+    """Make a server for each process, bound to the port or using the inherited sockets."""
     if inherited.groups:
-        groups = inherited.for_processes(options.processes)
-        return [_server(options, directory, lines, 0, group) for group in groups]
-    first = _open_server(options, directory, lines)
-    return [
-        first,
-        *(_server(options, directory, lines, 0, first.clone_listeners()) for _ in range(1, options.processes)),
-    ]
+        return [make(0, group) for group in inherited.for_processes(options.processes)]
+    first = _open_server(options, make)
+    return [first, *(make(0, first.clone_listeners()) for _ in range(1, options.processes))]
 
 
-def _open_server(options: argparse.Namespace, directory: str, lines: StderrWriter) -> Server:
-    """Return the server, bound to the port of --port, or to the first free default port."""
+def _open_server(options: argparse.Namespace, make: Callable[..., Server]) -> Server:
+    """Make the server, bound to the port of --port, or to the first free default port."""
     ports = _DEFAULT_PORTS if options.port is None else [options.port]
     for port in ports:
         try:
-            return _server(options, directory, lines, port)
+            return make(port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or port == ports[-1]:
                 raise
@@ -214,10 +218,13 @@ def _server(
     lines: StderrWriter,
     port: int,
     listeners: Sequence[socket.socket] | None = None,
+    *,
+    description: "DescriptionHandler | None",
 ) -> Server:
     """Return a server, bound to *port* or using *listeners*."""
     return Server(
         directory,
+        middleware=[description] if description else [],
         hosts=ANY if options.lan else options.bind or LOOPBACK,
         port=port,
         threads=options.threads,
@@ -330,19 +337,29 @@ def _print_urls(server: Server, options: argparse.Namespace, inherited: Inherite
     print_stderr("\n".join(lines))
 
 
-def _announcing(server: Server, options: argparse.Namespace) -> contextlib.AbstractContextManager["Announcer | None"]:
-    """Return a context manager that announces the folder on the local network, with --announce and if possible."""
+def _description_handler(options: argparse.Namespace) -> "DescriptionHandler | None":
+    """Return the middleware that serves the device description, or None without --announce."""
     if not options.announce:
+        return None
+    # Imported here, since it is rarely needed.
+    from httpsock.discovery.description_handler import DescriptionHandler
+
+    return DescriptionHandler()
+
+
+def _announcing(
+    server: Server, description: "DescriptionHandler | None"
+) -> contextlib.AbstractContextManager["Announcer | None"]:
+    """Return a context manager that announces the folder on the local network, with a *description* and if possible."""
+    if description is None:
         return contextlib.nullcontext()
     # Imported here, since it is rarely needed.
     from httpsock.discovery.announcer import Announcer
 
     # A trace of some paths has no datagrams.
     trace = server.tracing.trace if server.tracing and not server.tracing.trace.path else None
-    hosts = ANY if options.lan else options.bind
     try:
-        return Announcer(server.directory, hosts, server.port, trace=trace)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        print_stderr(f"httpsock: the folder can't be announced: {reason}; it is served all the same.")
+        return Announcer(server.directory, server.hosts, server.port, description, trace=trace)
+    except OSError as error:
+        print_stderr(f"httpsock: the folder can't be announced: {error.strerror or error}; it is served all the same.")
         return contextlib.nullcontext()

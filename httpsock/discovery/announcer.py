@@ -33,12 +33,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from httpsock.http.text import visible
+from httpsock.server.listeners import url_of
 from httpsock.server.poller import READABLE, open_poller
 from httpsock.server.server import print_stderr
 from httpsock.tracing.sockets import Emit, TracedDatagramSocket, discard, error_attributes
 
 from .answers import Answers
-from .description_server import DescriptionServer
+from .description_handler import DescriptionHandler
 from .multicast import Interface, is_near
 from .networks import Hosts, discard_changes, open_changes
 from .ssdp import (
@@ -83,11 +84,11 @@ _ALL_GROUPS = {socket.AF_INET: (socket.IPPROTO_IP, 49), socket.AF_INET6: (socket
 class Announcer:
     """Announce, from its own thread, a folder that is served at *port* of the addresses *hosts*.
 
-    ``with Announcer(...):`` A second HTTP server publishes the descriptions, so that the folder's server stays
-    unaware of them. Among *hosts*, 0.0.0.0 and :: stand for the addresses of all networks, present and future. A
-    network that fails is skipped, with a reason to *report*. *trace* receives an event for each socket call.
+    ``with Announcer(...):`` *description* is a middleware of the folder's server: each LOCATION names its path, at the
+    address of one interface. Among *hosts*, 0.0.0.0 and :: stand for the addresses of all networks, present and future.
+    A network that fails is skipped, with a reason to *report*. *trace* receives an event for each socket call.
     *group_port* is for tests; 0 takes a free one.
-    Raises OSError if every address fails and *hosts* has no wildcard; ValueError for an invalid address.
+    Raises OSError if every address fails and *hosts* has no wildcard.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Announcer:
         directory: str,
         hosts: Sequence[str],
         port: int,
+        description: DescriptionHandler,
         *,
         report: Callable[[str], object] = print_stderr,
         trace: "TraceWriter | None" = None,
@@ -106,8 +108,9 @@ class Announcer:
         )
         server = f"{platform.system()}/{platform.release()} UPnP/2.0 httpsock"
         self._device = Device(identity, "", server, int(time.time()))
-        self._name = f"{os.path.basename(directory) or directory} on {platform.node()}"
+        description.publish(self._device, f"{os.path.basename(directory) or directory} on {platform.node()}")
         self._port = port
+        self._path = description.path
         # Whether a successor process announces the folder now: then send no byebye.
         self.is_replaced = False
         self._report = report
@@ -139,7 +142,7 @@ class Announcer:
         return self._group_port
 
     def _open(self, opened: contextlib.ExitStack) -> None:
-        """Join the group on all networks, and create the description server."""
+        """Join the group on all networks."""
         # Watch for changes before the first scan, so as not to miss one.
         self._changes = open_changes()
         if self._changes:
@@ -149,10 +152,8 @@ class Announcer:
         if faults and not joined and not self._hosts.of_all:
             raise next(iter(faults.values()))
         self._hosts.retain(joined)
-        self._descriptions = DescriptionServer(self._hosts.all, self._name, self._port)
-        opened.callback(self._descriptions.close)
         for each in joined:
-            self.devices[each] = self._descriptions.add(each, self._device)
+            self.devices[each] = self._device_at(each)
         self._report_faults(faults)
         if not joined:
             self._report("httpsock: no network to announce the folder on; waiting for one.")
@@ -213,22 +214,18 @@ class Announcer:
             for each in staying:
                 self.devices[each] = self.devices[each]._replace(booted=booted)
             for each in joined:
-                self._guard(self._describe, each)
-        self._send_twice({each: each for each in joined + removed if each in self.devices}, Device.alive)
+                self.devices[each] = self._device_at(each)
+        self._send_twice({each: each for each in joined + removed}, Device.alive)
 
-    def _describe(self, each: Interface) -> None:
-        try:
-            self.devices[each] = self._descriptions.add(each, self._device)
-        except OSError:
-            # The next scan tries again.
-            self._close(each)
-            raise
+    def _device_at(self, each: Interface) -> Device:
+        """Return the device with its location at the address of an interface."""
+        return self._device._replace(location=url_of(each.address, self._port).removesuffix("/") + self._path)
 
     def _leave(self, each: Interface) -> None:
-        """Remove an interface, its pending answers and its description."""
+        """Remove an interface, its pending answers and its device."""
         self._answers.drop(each)
         self._close(each)
-        self._descriptions.remove(self.devices.pop(each))
+        del self.devices[each]
 
     def _close(self, each: Interface) -> None:
         receiver = self._sockets.pop(each)
@@ -264,8 +261,6 @@ class Announcer:
         if now >= self._announce_at:
             delay = random.uniform(_ANNOUNCE_SECONDS / 2, _ANNOUNCE_SECONDS)  # noqa: S311 (it keeps no secret)
             self._announce_at = now + delay
-            for device in self.devices.values():
-                self._guard(self._descriptions.refresh, device)
             for _ in range(_TIMES):
                 self._announce(Device.alive)
         self._guard(self._send_due_answers, now)
@@ -380,7 +375,6 @@ class Announcer:
         return received_on
 
     def __enter__(self) -> Self:
-        self._descriptions.start()
         self._thread.start()
         return self
 

@@ -31,10 +31,11 @@ _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
-def format_description(device: Device, name: str, url: str) -> bytes:
-    """Return the description of *device*: its *name*, and the *url* of the folder.
+def format_description(device: Device, name: str) -> bytes:
+    """Return the description of *device*: its *name*, and the folder at the root of the server that serves it.
 
-    It has no services (UDA 2.0 §2.1 allows that). XML can't hold control characters, so escape them visibly.
+    It has no services (UDA 2.0 §2.1 allows that). The URL of the folder is relative to that of the description, so one
+    description fits every address of the server. XML can't hold control characters, so escape them visibly.
     """
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <root xmlns="urn:schemas-upnp-org:device-1-0" configId="1">
@@ -45,7 +46,7 @@ def format_description(device: Device, name: str, url: str) -> bytes:
     <manufacturer>httpsock</manufacturer>
     <modelName>httpsock</modelName>
     <UDN>uuid:{device.identity}</UDN>
-    <presentationURL>{escape(url)}</presentationURL>
+    <presentationURL>/</presentationURL>
   </device>
 </root>
 """.encode()

@@ -42,11 +42,6 @@ class Hosts:
         self.of_all = [host for host in hosts if host in ("0.0.0.0", "::")]
         self._own = [host for host in hosts if host not in self.of_all]
 
-    @property
-    def all(self) -> list[str]:
-        """The addresses to listen on to be reachable at any of them."""
-        return [*self.of_all, *self._own]
-
     def first(self, faults: dict[str, OSError]) -> list[Interface]:
         """Return the interfaces, present or not; store an unknown one's error in *faults*."""
         found = []

@@ -128,6 +128,13 @@ def check_numeric_address(host: str) -> None:
         raise ValueError(f"{host!r} is not an IPv4 or IPv6 address") from None
 
 
+def host_of(listener: socket.socket) -> str:
+    """Return the numeric address at which *listener* listens, with its zone if it is link-local (RFC 4007 §11)."""
+    host, _, *more = listener.getsockname()
+    # Linux reports a scope for link-local addresses alone.
+    return f"{host}%{more[1]}" if more and more[1] and "%" not in host else str(host)
+
+
 def url_of(host: str, port: int) -> str:
     """Return the URL of the folder at a numeric address, IPv6 in brackets (RFC 3986 §3.2.2).
 

@@ -35,7 +35,7 @@ from httpsock.http.request_parser import Limits
 
 from .connection import open_connection
 from .event_loop import Connect, EventLoop, Log, Report
-from .listeners import LOOPBACK, Create, clone, listen_on, url_of
+from .listeners import LOOPBACK, Create, clone, host_of, listen_on, url_of
 from .process import start_thread
 from .settings import Settings, Timeouts
 from .state import Phase
@@ -137,7 +137,9 @@ class Server:
         self._log = tracing.wrap(self._settings, log) if tracing else log
         self._listeners = listen_on(hosts, port, self._create) if listeners is None else list(listeners)
         self.port: int = self._listeners[0].getsockname()[1]
-        self.urls = [url_of(listener.getsockname()[0], self.port) for listener in self._listeners]
+        # The numeric addresses at which it listens.
+        self.hosts: list[str] = [host_of(listener) for listener in self._listeners]
+        self.urls = [url_of(host, self.port) for host in self.hosts]
 
     @property
     def url(self) -> str:

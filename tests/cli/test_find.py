@@ -10,9 +10,11 @@ import subprocess
 
 import pytest
 
+import httpsock
 from httpsock.__main__ import main
 from httpsock.cli import find as find_module
 from httpsock.discovery.announcer import Announcer
+from httpsock.discovery.description_handler import DescriptionHandler
 from httpsock.discovery.multicast import Interface
 from tests.support import PATIENCE_SECONDS
 from tests.support.devices import NAMELESS, TO, devices
@@ -132,10 +134,10 @@ def test_option_to_takes_an_address_with_an_optional_port(text: str, expected: t
     assert find_module._peer(text) == expected
 
 
-def test_one_trace_shows_the_search_and_the_download_of_the_description(
-    tmp_path: pathlib.Path, capfd: Captured
-) -> None:
-    with Announcer(str(tmp_path / "folder"), [TO], 8000, group_port=0) as running:
+def test_one_trace_shows_the_search_and_the_download_of_the_description(folder: pathlib.Path, capfd: Captured) -> None:
+    description = DescriptionHandler()
+    server = httpsock.Server(folder, port=0, middleware=[description])
+    with server, Announcer(server.directory, [TO], server.port, description, group_port=0) as running:
         assert run_find(running.group_port, "--trace=json") == 0
     events = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     calls = [(event["connection"], event["event"]) for event in events]

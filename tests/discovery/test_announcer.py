@@ -1,7 +1,6 @@
 """The announcer: answers, announcements, and how little a stranger can make it send; gssdp and upnpc find it."""
 
 import contextlib
-import os
 import pathlib
 import re
 import shlex
@@ -10,15 +9,13 @@ import struct
 import subprocess
 import sys
 import uuid
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
 import pytest
 
-from httpsock.client.client import Client
 from httpsock.discovery import announcer
 from httpsock.discovery.announcer import Announcer, _neighbours_search
-from httpsock.discovery.description import format_description
+from httpsock.discovery.description_handler import DescriptionHandler
 from httpsock.discovery.multicast import Interface
 from httpsock.discovery.networks import interface
 from httpsock.discovery.ssdp import GROUP, Datagram, DatagramError, Device, format_search, parse_datagram
@@ -38,7 +35,7 @@ SEARCH = b'M-SEARCH * HTTP/1.1\r\nMAN: "ssdp:discover"\r\nST: %b\r\n\r\n'
 @pytest.fixture
 def announcing(tmp_path: pathlib.Path) -> Iterator[Announcer]:
     """An announcer on loopback, whose folder has a name that XML must escape."""
-    with Announcer(str(tmp_path / "my & folder"), ["127.0.0.1"], 8000, group_port=0) as running:
+    with Announcer(str(tmp_path / "my & folder"), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0) as running:
         yield running
 
 
@@ -116,7 +113,7 @@ def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monk
     """Searches are sent twice, since datagrams get lost; a flood in a victim's name brings the victim one answer."""
     monkeypatch.setattr("random.uniform", lambda low, high: high)
     told = Told(is_client=False)
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=told)
     search = format_search("ssdp:all", 1)
     with running, asking(search, search, SEARCH % b"urn:else", port=running.group_port) as client:
         assert len(receive(client, 3)) == 3
@@ -130,17 +127,17 @@ def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monk
 
 
 def test_a_search_over_ipv6_is_answered_with_an_address_of_ipv6(tmp_path: pathlib.Path) -> None:
-    running = Announcer(str(tmp_path), ["127.0.0.1", "::1"], 8000, group_port=0)
+    running = Announcer(str(tmp_path), ["127.0.0.1", "::1"], 8000, DescriptionHandler(), group_port=0)
     if len(running.devices) < 2:
         running._opened.close()
         pytest.skip("this system has no ::1")
     with running, asking(SEARCH % b"upnp:rootdevice", port=running.group_port, host="::1") as client:
         location = receive(client, 1)[0].field("location")
-    assert re.fullmatch(r"http://\[::1\]:\d+/1\.xml", location)
+    assert re.fullmatch(r"http://\[::1\]:8000/\.httpsock-[0-9a-f]{32}\.xml", location)
 
 
 def test_a_search_at_an_unannounced_address_is_answered_with_the_first_one(tmp_path: pathlib.Path) -> None:
-    running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0)
+    running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, DescriptionHandler(), group_port=0)
     with running, asking(SEARCH % b"upnp:rootdevice", port=running.group_port) as client:
         assert receive(client, 1)[0].field("location").startswith("http://127.0.0.2:")
 
@@ -171,7 +168,7 @@ def test_a_fault_of_ours_costs_one_datagram_and_one_report(
 
     monkeypatch.setattr(announcer, "parse_datagram", parse)
     said: list[str] = []
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, report=said.append)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, report=said.append)
     with running, asking(BARE, BARE, BARE, SEARCH % b"ssdp:all", port=running.group_port) as client:
         assert len(receive(client, 3)) == 3
     assert len(said) == 1
@@ -203,7 +200,7 @@ def said_to(listener: socket.socket, count: int) -> list[tuple[str, str]]:
 
 def test_networks_are_followed_as_they_come_and_go(tmp_path: pathlib.Path) -> None:
     """When an address of a network changes, the device says byebye at the old one and alive at the new one."""
-    running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0)
+    running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, DescriptionHandler(), group_port=0)
     with listening(running.group_port) as listener:
         booted = running._device.booted
         running._hosts._own = ["127.0.0.3"]
@@ -222,27 +219,11 @@ def test_networks_are_followed_as_they_come_and_go(tmp_path: pathlib.Path) -> No
     running._opened.close()
 
 
-def test_a_failed_description_of_a_new_network_is_retried(tmp_path: pathlib.Path) -> None:
-    said: list[str] = []
-    running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0, report=said.append)
-    there = running._descriptions._folder
-    running._hosts._own = ["127.0.0.2", "127.0.0.3"]
-    running._descriptions._folder = str(tmp_path / "nowhere")
-    for _ in range(2):
-        running._update_networks()
-        assert list(running.devices) == list(running._sockets) == [Interface("127.0.0.2")]
-    running._descriptions._folder = there
-    running._update_networks()
-    assert len(running.devices) == 2
-    assert said == ["httpsock: the folder can't be announced: No such file or directory."]
-    running._opened.close()
-
-
 def test_the_announcer_waits_for_a_network(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Interface] = []
     monkeypatch.setattr("httpsock.discovery.networks.announcing_interfaces", lambda: found)
     said: list[str] = []
-    running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, group_port=0, report=said.append)
+    running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, DescriptionHandler(), group_port=0, report=said.append)
     assert said == ["httpsock: no network to announce the folder on; waiting for one."]
     running._scan_at = 0.0
     found.append(HERE)
@@ -255,14 +236,14 @@ def test_a_search_at_an_address_not_yet_announced_gets_no_other_address(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("httpsock.discovery.networks.announcing_interfaces", lambda: [Interface("127.0.0.2")])
-    running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, group_port=0)
+    running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, DescriptionHandler(), group_port=0)
     with pytest.raises(DatagramError, match="the network has changed and is not announced yet"):
         running._interface_towards(("127.0.0.1", 5000), Interface("127.0.0.2"))
     running._opened.close()
 
 
 def test_word_of_a_change_lets_the_networks_be_looked_at_soon(tmp_path: pathlib.Path) -> None:
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0)
     assert running._changes
     before = running._scan_at
     running._on_readable(running._changes.fileno())
@@ -275,7 +256,7 @@ def test_without_word_of_changes_the_networks_are_looked_at_all_the_same(
 ) -> None:
     monkeypatch.setattr(announcer, "open_changes", lambda: None)
     monkeypatch.setattr(announcer, "_SCAN_SECONDS", 0.01)
-    running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, group_port=0)
+    running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, DescriptionHandler(), group_port=0)
     with listening(running.group_port) as listener, running:
         said_to(listener, 6)
         running._hosts._own = ["127.0.0.3"]
@@ -298,7 +279,7 @@ def listening(port: int) -> Iterator[socket.socket]:
 
 
 def test_the_announcer_sends_alive_and_byebye_twice(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0)
     with listening(running.group_port) as listener:
         with running:
             alive = receive(listener, 6)
@@ -309,7 +290,7 @@ def test_the_announcer_sends_alive_and_byebye_twice(tmp_path: pathlib.Path, monk
 
 
 def test_the_announcer_sends_no_byebye_when_another_process_takes_over(tmp_path: pathlib.Path) -> None:
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0)
     with listening(running.group_port) as listener:
         with running:
             receive(listener, 6)
@@ -323,7 +304,7 @@ def test_the_announcer_sends_no_byebye_when_another_process_takes_over(tmp_path:
 
 def test_the_announcer_repeats_alive_before_it_expires(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(announcer, "_ANNOUNCE_SECONDS", 0.01)
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0)
     with listening(running.group_port) as listener, running:
         assert {datagram.field("nts") for datagram in receive(listener, 30)} == {"ssdp:alive"}
 
@@ -331,48 +312,30 @@ def test_the_announcer_repeats_alive_before_it_expires(tmp_path: pathlib.Path, m
 def test_the_same_folder_is_the_same_device(tmp_path: pathlib.Path) -> None:
     identities = set()
     for port in (8000, 8000, 8001):
-        with Announcer(str(tmp_path), ["127.0.0.1"], port, group_port=0) as running:
+        with Announcer(str(tmp_path), ["127.0.0.1"], port, DescriptionHandler(), group_port=0) as running:
             identities.add(running.devices[HERE].identity)
     assert len(identities) == 2
 
 
-def test_the_description_says_where_the_folder_is(announcing: Announcer) -> None:
-    with Client() as client, client.get(announcing.devices[HERE].location) as response:
-        assert response.field("Content-Type") in ("application/xml; charset=utf-8", "text/xml; charset=utf-8")
-        text = response.read().decode()
-    assert "<friendlyName>my &amp; folder on " in text
-    assert "<presentationURL>http://127.0.0.1:8000/</presentationURL>" in text
-    assert f"<UDN>uuid:{announcing.devices[HERE].identity}</UDN>" in text
+def test_the_location_is_below_each_address_of_the_server(tmp_path: pathlib.Path) -> None:
+    description = DescriptionHandler()
+    with Announcer(str(tmp_path), ["127.0.0.1", "127.0.0.2"], 8000, description, group_port=0) as running:
+        locations = [device.location for device in running.devices.values()]
+    assert locations == [f"http://127.0.0.{n}:8000{description.path}" for n in (1, 2)]
 
 
-@pytest.mark.parametrize("name", [b"\xff", b"a\x01\n", "\N{RIGHT-TO-LEFT OVERRIDE}".encode()])
-def test_any_folder_has_a_description_that_is_xml(name: bytes, tmp_path: pathlib.Path) -> None:
-    directory = os.path.join(tmp_path, os.fsdecode(name))
-    with Announcer(directory, ["127.0.0.1"], 8000, group_port=0) as running, Client() as client:
-        text = client.get(running.devices[HERE].location).read().decode()
-    friendly = ET.fromstring(text)[1].findtext("{urn:schemas-upnp-org:device-1-0}friendlyName")
-    assert friendly is not None
-    assert friendly.isprintable()
-
-
-def test_a_name_is_escaped_as_text() -> None:
-    text = format_description(DEVICE, '<b>&"' + "x" * 100, "http://a/?a&b").decode()
-    assert "<friendlyName>&lt;b&gt;&amp;&quot;xxx" in text
-    assert "x" * 59 not in text
-    assert "http://a/?a&amp;b" in text
-
-
-@pytest.mark.parametrize("hosts", [["192.0.2.1"], []])
-def test_a_failed_announcement_is_an_error_and_leaves_no_socket_open(hosts: list[str], tmp_path: pathlib.Path) -> None:
-    with pytest.raises((OSError, ValueError)):
-        Announcer(str(tmp_path), hosts, 8000, group_port=0)
+def test_a_failed_announcement_is_an_error_and_leaves_no_socket_open(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(OSError, match="No such device"):
+        Announcer(str(tmp_path), ["192.0.2.1"], 8000, DescriptionHandler(), group_port=0)
 
 
 def test_a_missing_network_is_reported_and_the_others_are_announced(tmp_path: pathlib.Path) -> None:
     said: list[str] = []
     told = Told(is_client=False)
     hosts = ["192.0.2.1", "127.0.0.1", "fe80::1%no-such-interface"]
-    with Announcer(str(tmp_path), hosts, 8000, group_port=0, report=said.append, trace=told) as running:
+    with Announcer(
+        str(tmp_path), hosts, 8000, DescriptionHandler(), group_port=0, report=said.append, trace=told
+    ) as running:
         assert list(running.devices) == [HERE]
     assert len(said) == 2
     said.sort()
@@ -384,7 +347,7 @@ def test_a_missing_network_is_reported_and_the_others_are_announced(tmp_path: pa
 def test_without_a_joined_network_no_search_is_received(tmp_path: pathlib.Path) -> None:
     """A search there would find no device to answer for."""
     hosts = ["127.0.0.1", "fe80::1%99999"]
-    with Announcer(str(tmp_path), hosts, 8000, group_port=0, report=lambda text: None) as running:
+    with Announcer(str(tmp_path), hosts, 8000, DescriptionHandler(), group_port=0, report=lambda text: None) as running:
         assert list(running._sockets) == [HERE]
 
 
@@ -401,7 +364,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_search_as_it_is_traced(tmp_path: pathlib.Path, silent: None) -> None:
     """Unlike a GET, it has no connection, and the sender never learns whether a datagram arrived."""
     told = Told(is_client=False)
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=told)
     with running, asking(format_search("upnp:rootdevice", 1), port=running.group_port) as client:
         receive(client, 1)
     assert told.text == golden("search")
@@ -409,7 +372,7 @@ def test_a_search_as_it_is_traced(tmp_path: pathlib.Path, silent: None) -> None:
 
 def test_ignored_datagrams_are_traced_with_the_reason(tmp_path: pathlib.Path, silent: None) -> None:
     told = Told(is_client=False)
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=told)
     datagrams = [b"\x1b[2J\r\n\r\n", b"NOTIFY * HTTP/1.1\r\n\r\n", SEARCH % b"upnp:rootdevice"]
     with running, asking(*datagrams, port=running.group_port) as client:
         receive(client, 1)
@@ -431,7 +394,7 @@ def test_ignored_datagrams_are_traced_with_the_reason(tmp_path: pathlib.Path, si
 
 def test_a_trace_of_others_tells_of_no_datagram(tmp_path: pathlib.Path, silent: None) -> None:
     told = Told(is_client=False, only="192.0.2.7")
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, group_port=0, trace=told)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=told)
     with running, asking(SEARCH % b"upnp:rootdevice", port=running.group_port) as client:
         receive(client, 1)
     assert told.names == ["socket", "bind", "join", "close"]
@@ -479,6 +442,7 @@ def start(*arguments: str) -> str:
 
 
 FIND = f"{sys.executable} -m httpsock find"
+LOCATION = r"http://127\.0\.0\.1:8123/\.httpsock-[0-9a-f]{32}\.xml"
 
 
 @pytest.mark.tools
@@ -488,9 +452,9 @@ FIND = f"{sys.executable} -m httpsock find"
         (
             "gssdp-discover",
             "gssdp-discover -i lo -n 4 --target upnp:rootdevice",
-            r"resource available\n  USN:      uuid:[0-9a-f-]{36}::upnp:rootdevice\n  Location: http://127\.0\.0\.1:\d+/0\.xml",
+            r"resource available\n  USN:      uuid:[0-9a-f-]{36}::upnp:rootdevice\n  Location: " + LOCATION,
         ),
-        ("upnpc", "upnpc -m 127.0.0.1 -l", r"desc: http://127\.0\.0\.1:\d+/0\.xml\n st: upnp:rootdevice"),
+        ("upnpc", "upnpc -m 127.0.0.1 -l", rf"desc: {LOCATION}\n st: upnp:rootdevice"),
         ("ip", f"{FIND} --bind 127.0.0.1", r" on .*  http://127\.0\.0\.1:8123/  127\."),
     ],
     ids=["gssdp-discover", "upnpc", "httpsock find"],
@@ -522,6 +486,27 @@ def test_find_finds_a_server_at_its_link_local_address(folder: pathlib.Path) -> 
         pytest.skip("networks have no IPv6 here")
     assert re.search(r" on .*  http://\[fe80::[0-9a-f:]+%25\d+\]:8123/  fe80::[0-9a-f:]+%\d+\n", said), said
     assert said.endswith("got\n"), said
+
+
+@pytest.mark.tools
+def test_a_server_at_a_link_local_address_alone_is_announced_there(folder: pathlib.Path) -> None:
+    """Its URL has the zone, without which the address is ambiguous on this machine."""
+    said = in_a_network_of_its_own(
+        f"""
+        address=$(ip -6 -o addr show dev near1 | sed 's/.*inet6 //; s,/.*,,')
+        exec 4>&1
+        {start('--bind "$address%near1"')}
+        {sys.executable} -m httpsock get "${{url}}hello.txt" -o /dev/null && echo got
+        {FIND} --bind "$address%near1"
+        kill $pid
+        """,
+        folder,
+    )
+    if "inet6" in said or "Serving" not in said:
+        pytest.skip("networks have no IPv6 here")
+    assert re.search(r"at http://\[fe80::[0-9a-f:]+%25\d+\]:8123/ ", said), said
+    assert "got\n" in said, said
+    assert re.search(r" on .*  http://\[fe80::[0-9a-f:]+%25\d+\]:8123/  fe80::[0-9a-f:]+%\d+\n", said), said
 
 
 @pytest.mark.tools

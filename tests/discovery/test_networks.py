@@ -119,20 +119,20 @@ def test_hosts_are_those_that_were_given_and_are_here_now() -> None:
     assert list(faults) == ["fe80::1%no-such-interface"]
     hosts.retain(first)
     assert [each.address for each in hosts.interfaces()] == ["127.0.0.1", "127.0.0.2"]
-    assert hosts.all == ["192.0.2.77", "127.0.0.1", "127.0.0.2"]
+    assert hosts._own == ["192.0.2.77", "127.0.0.1", "127.0.0.2"]
 
 
 def test_hosts_that_were_not_joined_are_forgotten() -> None:
     hosts = Hosts(["192.0.2.77", "127.0.0.1"])
     hosts.retain([Interface("127.0.0.1", LOOPBACK)])
-    assert hosts.all == ["127.0.0.1"]
+    assert hosts._own == ["127.0.0.1"]
 
 
 @each_row(("host", "family"), [("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6)])
 def test_all_addresses_are_those_of_one_family(host: str, family: int) -> None:
     hosts = Hosts([host])
     assert hosts.interfaces() == [each for each in announcing_interfaces() if each.family == family]
-    assert hosts.all == hosts.of_all == [host]
+    assert hosts.of_all == [host]
 
 
 def test_an_unknown_interface_of_an_address_is_an_error() -> None:

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import httpsock
 from httpsock.client.client import Client
 from httpsock.client.connection import ClientTimeouts
 from httpsock.client.url import parse_url
 from httpsock.discovery import search as search_module
 from httpsock.discovery.announcer import Announcer
 from httpsock.discovery.description import parse_description
+from httpsock.discovery.description_handler import DescriptionHandler
 from httpsock.discovery.multicast import Interface
 from httpsock.discovery.search import FoundDevice, discover, identify, search
 from httpsock.discovery.ssdp import ROOT_DEVICE, Datagram, parse_datagram
@@ -360,12 +362,14 @@ def server_address(server: socket.socket) -> tuple[str, int]:
     return host, port
 
 
-def test_a_folder_is_found_over_a_bad_network(tmp_path: pathlib.Path) -> None:
+def test_a_folder_is_found_over_a_bad_network(folder: pathlib.Path) -> None:
     """The search is sent twice and repeated answers are merged, so that a lost datagram loses no device."""
     fates = iter(["dropped", "passed", "doubled"])
-    running = Announcer(str(tmp_path / "folder"), [TO], 8000, group_port=0)
-    with running, relaying((TO, running.group_port), fates) as relay:
+    description = DescriptionHandler()
+    server = httpsock.Server(folder, port=0, middleware=[description])
+    running = Announcer(server.directory, [TO], server.port, description, group_port=0)
+    with server, running, relaying((TO, running.group_port), fates) as relay:
         (device,) = discover(ROOT_DEVICE, [(TO, relay.port)], 1.0)
     assert dict(relay.done) == {"dropped": 1, "passed": 1, "doubled": 1}
-    assert device.name.startswith("folder on ")
-    assert (device.url, device.address) == ("http://127.0.0.1:8000/", TO)
+    assert device.name.startswith("root on ")
+    assert (device.url, device.address) == (server.url, TO)

@@ -195,7 +195,7 @@ TARGETS = {
     "negotiation": Target(_negotiation, (b"text/html;q=0.5, */*;q=0", b'br;q=1.0, gzip;x="a,b", *')),
     "a live connection": Target(_connection, (*_SEEDS, b"GET / HTTP/1.1\r\nHost: x\r\nRange: bytes=0-1,4-\r\n\r\n")),
     "datagrams": Target(_datagram, _DATAGRAMS, 8192),
-    "descriptions": Target(_description, (format_description(_DEVICE, "a & b", "/page?a&b"),)),
+    "descriptions": Target(_description, (format_description(_DEVICE, "a & b"),)),
     "what is logged": Target(_printable, (b"GET / \x1b[2J",), 1 << 20),
 }
 

@@ -29,6 +29,7 @@ _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     # The identity of a device, and the URL of its description.
     (r"(sendto|recvfrom) \d+ ", r"\1 N "),
     (r"[0-9a-f]{8}-[0-9a-f-]{27}", "UUID"),
+    (r"/\.httpsock-[0-9a-f]{32}\.xml", "/.httpsock-NAME.xml"),
     (r"BOOTID\.UPNP\.ORG: \d+", "BOOTID.UPNP.ORG: N"),
     (r"SERVER: .* UPnP/2.0 httpsock", "SERVER: SYSTEM UPnP/2.0 httpsock"),
     # The size of a folder depends on the file system.
