@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import tempfile
@@ -54,12 +55,15 @@ class Program(subprocess.Popen[bytes]):
         return is_accepted and self.poll() is None
 
     def stop(self) -> None:
-        """Terminate it; kill it if it does not end."""
+        """Stop it, by force if it doesn't listen, and then the rest of its process group."""
         self.terminate()
         try:
             self.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
+        # A system without process groups has no killpg; a program without a group of its own leads none.
+        with contextlib.suppress(AttributeError, ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 class Recipe(NamedTuple):
@@ -107,7 +111,12 @@ class StartedServer:
         environment = {name: _fill(value, values) for name, value in self._recipe.environment.items()}
         try:
             program = Program(
-                words, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output, env=os.environ | environment
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=self._output,
+                env=os.environ | environment,
+                start_new_session=True,
             )
         except (OSError, IndexError) as error:
             raise StartError(f"{command!r} can't be run: {error}") from error

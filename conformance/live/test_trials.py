@@ -1,9 +1,11 @@
 """A server that ends is found out: which case ends it, how, and that the others were not tried."""
 
 import json
+import os
 import socket
 import sys
 import threading
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -215,3 +217,33 @@ def test_a_server_that_ends_behind_an_open_port_has_not_started(tmp_path: Path) 
     script.write_text(_TRIES_ITS_PORT.replace("time.sleep(0.2)", "sys.exit('no more')"), encoding="utf-8")
     with pytest.raises(StartError, match="no more"), started(Recipe(f"{sys.executable} {script} {{port}}")):
         pass
+
+
+# A server whose child listens on a second port, and outlives it.
+_HAS_A_CHILD = """
+import os, socket, sys, time
+other = socket.create_server(("127.0.0.1", 0))
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
+    if os.fork() == 0:
+        listener.close()
+        time.sleep(100)
+    with open(sys.argv[2], "w") as file:
+        file.write(str(other.getsockname()[1]))
+    while True:
+        with listener.accept()[0] as connected:
+            connected.sendall(b"HTTP/1.1 404 No\\r\\n\\r\\n")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork()")
+def test_a_server_is_stopped_with_its_children(tmp_path: Path) -> None:
+    """Workers that their parent leaves behind would serve on."""
+    script, port = tmp_path / "server.py", tmp_path / "port"
+    script.write_text(_HAS_A_CHILD, encoding="utf-8")
+    with ExitStack() as stack:
+        with started(Recipe(f"{sys.executable} {script} {{port}} {port}")):
+            other = ("127.0.0.1", int(port.read_text(encoding="utf-8")))
+            queued = stack.enter_context(socket.create_connection(other, timeout=10.0))
+        # The last process that holds the listening socket takes the connections in its queue with it.
+        with pytest.raises(ConnectionResetError):
+            queued.recv(1)
