@@ -8,15 +8,15 @@ RFC 9110 §5.1, §5.5 (names and values of fields); RFC 9112 §6 (framing).
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from enum import Enum
 from functools import lru_cache
 from itertools import islice
 
 from httpsock.http.checks import check_field, check_number, check_seconds
 from httpsock.http.handler import Context, Handler, Steps
-from httpsock.http.messages import FileSlice, Request, Response, Sleep, Stream
+from httpsock.http.messages import FileSlice, Request, RequestError, Response, Sleep, Status, Stream
 
 # Each response has these by itself; a second or wrong one would break its framing.
+_MAX_LENGTH = 10**18
 _OWN_FIELDS = frozenset(
     ("connection", "content-length", "date", "keep-alive", "trailer", "transfer-encoding", "upgrade")
 )
@@ -27,12 +27,12 @@ def checked(handler: Handler) -> Handler:
 
     def respond(request: Request, context: Context) -> Response | Steps[Response]:
         result: object = handler(request, context)
-        return _checked_steps(result) if isinstance(result, Generator) else _checked_response(result)
+        return _checked_steps(result, request) if isinstance(result, Generator) else _checked(result, request)
 
     return respond
 
 
-def _checked_steps(steps: Steps[object]) -> Steps[Response]:
+def _checked_steps(steps: Steps[object], request: Request) -> Steps[Response]:
     """Run the handler's *steps*; raise TypeError for a value that the event loop would not understand."""
     thrown: Exception | None = None
     with closing(steps):
@@ -40,9 +40,8 @@ def _checked_steps(steps: Steps[object]) -> Steps[Response]:
             try:
                 wait = steps.send(None) if thrown is None else steps.throw(thrown)
             except StopIteration as end:
-                return _checked_response(end.value)
-            # The methods of a context yield a state and a deadline.
-            if not (wait is None or (isinstance(wait, tuple) and len(wait) == 2 and isinstance(wait[0], Enum))):
+                return _checked(end.value, request)
+            if not _is_wait(wait):
                 raise TypeError(f"a handler may only yield None, or from a method of its context, not {wait!r:.80}")
             try:
                 yield wait
@@ -51,16 +50,38 @@ def _checked_steps(steps: Steps[object]) -> Steps[Response]:
                 thrown = error
 
 
-def _checked_response(response: object) -> Response:
-    """Return *response*. Raises TypeError or ValueError if it can't be sent."""
+def _is_wait(wait: object) -> bool:
+    """Return whether a handler may yield *wait*: None, or, from a method of its context, a state and a deadline."""
+    if not isinstance(wait, tuple):
+        return wait is None
+    return len(wait) == 2 and hasattr(wait[0], "event") and isinstance(wait[1], float)
+
+
+def _checked(response: object, request: Request) -> Response:
+    """Return *response*. Raises TypeError or ValueError, after closing it, if it can't be sent."""
     if not isinstance(response, Response):
         raise TypeError(f"the handler returned {response!r:.80}, not a Response or a generator that returns one")
-    _check_fields(response.fields)
+    try:
+        return _checked_response(response, request)
+    except BaseException:
+        response.close()
+        raise
+
+
+def _checked_response(response: Response, request: Request) -> Response:
+    if request.method == "CONNECT" and response.status < Status.MULTIPLE_CHOICES:
+        raise RequestError(Status.NOT_IMPLEMENTED, "the server opens no tunnel", "RFC 9110 §9.3.6")
+    _check_fields(tuple(response.fields))
     if isinstance(response.content, Stream):
         return _with_checked_chunks(response, response.content)
     for part in response.content:
-        if not isinstance(part, bytes | FileSlice):
+        if isinstance(part, FileSlice):
+            check_number("the offset of a slice", part.offset, 0, _MAX_LENGTH)
+            check_number("the length of a slice", part.length, 0, _MAX_LENGTH)
+        elif not isinstance(part, bytes):
             raise TypeError(f"content must be bytes, slices of files or a Stream, not {part!r:.80}")
+    if request.method != "HEAD" and not response.has_length:
+        raise ValueError("only the response to HEAD may omit its length (RFC 9110 §9.3.2)")
     return response
 
 
@@ -78,8 +99,10 @@ def _with_checked_chunks(response: Response, stream: Stream) -> Response:
     """Return *response* with the chunks of its *stream* checked. An exception before the first one is raised here."""
     length = stream.length
     if length is not None:
-        check_number("the length of a stream", length, 0, 10**18)
-    return Response(response.status, response.fields, Stream(_CheckedChunks(stream.chunks), length), response.file)
+        check_number("the length of a stream", length, 0, _MAX_LENGTH)
+    streamed = Response(response.status, response.fields, Stream(_CheckedChunks(stream.chunks), length), response.file)
+    streamed.refusal = response.refusal
+    return streamed
 
 
 class _CheckedChunks(Iterator[bytes | Sleep]):

@@ -196,6 +196,10 @@ class Stream(NamedTuple):
     chunks: Iterator[bytes | Sleep]
     length: int | None = None
 
+    def close(self) -> None:
+        """Let a generator run its "finally" clauses now."""
+        getattr(self.chunks, "close", bool)()
+
 
 Content = tuple[Part, ...] | Stream
 
@@ -232,6 +236,7 @@ class Response:
     Only the response to HEAD may omit its length (RFC 9110 §9.3.2).
 
     *content_length* is the length of the content in octets, also for HEAD; 0 for a stream of unknown length.
+    *has_length* tells whether the fields give it, or need not.
     *field_lines* end with the empty line after the head. *first_write* is these lines, with the first part of the
     content if short; *rest* is the other parts. For a stream both are empty.
     """
@@ -243,6 +248,7 @@ class Response:
         "fields",
         "file",
         "first_write",
+        "has_length",
         "refusal",
         "rest",
         "status",
@@ -267,11 +273,14 @@ class Response:
         has_content = self.status not in (Status.NO_CONTENT, Status.NOT_MODIFIED)
         self.rest: tuple[Part, ...] = ()
         if isinstance(self.content, Stream):
-            self.content_length = self.content.length or 0
+            # Closed even if it is never sent, as for HEAD.
+            self.file = file or self.content
+            self.content_length = (self.content.length or 0) if has_content else 0
             has_length = self.content.length is not None
         else:
             self.rest = self.content if has_content else ()
             self.content_length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in self.rest)
+        self.has_length = has_length or not has_content
         self.field_lines = _field_lines(fields, self.content_length if has_length and has_content else None)
         self.first_write = b"" if isinstance(self.content, Stream) and has_content else self.field_lines
         if self.rest and isinstance(self.rest[0], bytes) and len(self.rest[0]) <= _JOINED_OCTETS:
@@ -279,11 +288,12 @@ class Response:
 
     def close(self) -> None:
         """Close the source of the content, if any."""
-        if self.file is not None:
-            self.file.close()
-        if isinstance(self.content, Stream):
-            # A generator runs its "finally" clauses now.
-            getattr(self.content.chunks, "close", bool)()
+        try:
+            if isinstance(self.content, Stream):
+                self.content.close()
+        finally:
+            if self.file is not None:
+                self.file.close()
 
 
 def _field_lines(fields: tuple[tuple[str, str], ...], content_length: int | None) -> bytes:

@@ -58,7 +58,9 @@ def announce(response: Response) -> Response:
     """Return *response* with a field that tells the page's script of the inspector."""
     # A page's script can read only one field of its own response: Server-Timing (W3C).
     fields = (*response.fields, ("Server-Timing", f'inspector;desc="{PREFIX.decode()}"'))
-    return Response(response.status, fields, response.content, response.file)
+    announced = Response(response.status, fields, response.content, response.file)
+    announced.refusal = response.refusal
+    return announced
 
 
 def _is_trusted(request: Request, client: str) -> bool:

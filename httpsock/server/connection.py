@@ -29,7 +29,7 @@ from httpsock.http.request_parser import RequestParser, request_error
 
 from .access_log import Exchange
 from .addresses import network_of
-from .poller import READABLE
+from .poller import READABLE, WRITABLE
 from .sending import Sender, Wait
 from .settings import Settings
 from .state import IDLE_STATES, Phase, State
@@ -46,7 +46,7 @@ _SECONDS_TO_ASK = 1.0
 _SUSPEND_SECONDS = 1.0
 _NEVER = float("inf")
 # Python 3.11 takes 0.05 µs to look up a member of an enum.
-_NEW, _IDLE, _RECEIVING = State.NEW, State.IDLE, State.RECEIVING
+_IDLE, _RECEIVING = State.IDLE, State.RECEIVING
 _SERVING, _STOPPING = Phase.SERVING, Phase.STOPPING
 _NEED_DATA = Pause.NEED_DATA
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -61,8 +61,8 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "_content",
-        "_content_deadline",
         "_content_error",
+        "_content_seconds",
         "_parser",
         "_request",
         "_settings",
@@ -92,11 +92,11 @@ class Connection:
         self._settings = settings
         self._parser = RequestParser(settings.limits)
         self.sender = Sender(transport, settings, self, log)
-        # The request whose content has not been read to its end; octets of it that are decoded already; when all must
-        # have arrived, or 0 before the first is read; and the error that ended it.
+        # The request whose content has not been read to its end; octets of it that are decoded already; for how long
+        # the client may still be waited for; and the error that ended it.
         self._request: Request | None = None
         self._content = b""
-        self._content_deadline = 0.0
+        self._content_seconds = 0.0
         self._content_error: RequestError | OSError | None = None
         # Set by the event loop: the time, the state, the event that the poller watches, and the deadline of the state.
         self.tick = tick
@@ -126,8 +126,8 @@ class Connection:
         return self.state in IDLE_STATES and (self.state is not State.NEW or has_had_time)
 
     def has_no_input(self) -> bool:
-        """Return whether the socket holds no unread octets."""
-        return not self._transport.has_input()
+        """Return whether the socket holds no unread octets; a request behind a stream does not count."""
+        return self.state is State.SLEEPING_UNREAD or not self._transport.has_input()
 
     def has_input_after_suspend(self, now: float) -> bool:
         """Return whether an overdue connection has unread input after a suspension.
@@ -187,8 +187,22 @@ class Connection:
 
     def suspend(self, start: Callable[[Callable[[], object]], object]) -> Generator[Wait, None, None]:
         """Call *start* with a function, and wait until that function is called, in any thread."""
-        self.start = start
+        errors: list[BaseException] = []
+
+        def start_safely(resume: Callable[[], object]) -> None:
+            # The event loop calls it, which knows no handler.
+            try:
+                start(resume)
+            except BaseException as error:
+                errors.append(error)
+                resume()
+
+        self.start = start_safely
         yield State.SUSPENDED, _NEVER
+        # It may hold the result of a thread.
+        del self.start
+        if errors:
+            raise errors[0]
 
     def _can_discard(self) -> bool:
         """Return whether the rest of the content may be received, and the next request found behind it."""
@@ -222,17 +236,20 @@ class Connection:
             self._request = request._replace(fields=fields)
 
     def _receive_until_content(self) -> Generator[Wait, None, None]:
-        timeouts = self._settings.timeouts
-        self._content_deadline = self._content_deadline or self.tick.monotonic + timeouts.content
         while (event := self._parser.next_event()) is Pause.NEED_DATA:
+            # The time that the handler takes between two reads is not the client's.
+            began = self.tick.monotonic
+            deadline = began + min(self._content_seconds, self._settings.timeouts.stall)
             try:
-                yield State.CONTENT, min(self._content_deadline, self.tick.monotonic + timeouts.stall)
+                yield State.CONTENT, deadline
+                # Read past the content no more than past a head.
+                while self._receive(min(_DISCARD_OCTETS, self._parser.content_left + _RECEIVE_OCTETS)):
+                    yield State.HANDSHAKE_OUT, deadline
             except TimeoutError:
                 raise RequestError(
                     Status.REQUEST_TIMEOUT, "the content did not come in time", "RFC 9110 §15.5.9"
                 ) from None
-            # Read past the content no more than past a head.
-            self._receive(min(_DISCARD_OCTETS, self._parser.content_left + _RECEIVE_OCTETS))
+            self._content_seconds -= self.tick.monotonic - began
         if isinstance(event, Content):
             self._content = event.octets
         elif isinstance(event, EndOfContent):
@@ -243,11 +260,11 @@ class Connection:
     def _serve(self) -> Coroutine:
         """Answer one request after the other until either side closes, then let the last response arrive."""
         parser, settings, handler = self._parser, self._settings, self._settings.handler
-        is_persistent = True
+        request, is_persistent = None, True
         try:
-            yield from self._shake_hands()
+            yield from self._complete(self._transport.handshake, self.tick.monotonic + settings.timeouts.head)
+            wait: tuple[State, float] | None = State.NEW, self.tick.monotonic + settings.timeouts.idle
             while is_persistent:
-                request = wait = None
                 try:
                     # Receiving is written out here: as a generator of its own it would cost 0.8 of each 6.6 µs.
                     while (event := parser.next_event()) is _NEED_DATA:
@@ -255,7 +272,8 @@ class Connection:
                         # A stopping server does not wait for requests that have not arrived yet.
                         if settings.phase is not _STOPPING or wait[0] is _RECEIVING:
                             yield wait
-                        self._receive()
+                        while self._receive():
+                            yield State.HANDSHAKE_OUT, wait[1]
                     if not isinstance(event, Request):
                         return
                     request = event
@@ -268,7 +286,7 @@ class Connection:
                     # Octets after a CONNECT may be meant for the tunnel that was refused (RFC 9110 §9.3.6).
                     is_last = settings.phase is not _SERVING or request.method == "CONNECT"
                     is_persistent = request.is_persistent and not is_last and (not self._request or self._can_discard())
-                except (Exception, SystemExit) as error:
+                except BaseException as error:
                     response, is_persistent = self._error_response(error, request), False
                 if unsent := self.sender.send(response, request, parser.unread, self.tick, is_persistent=is_persistent):
                     # A slow reader holds the request in memory: drop its head and fields, keep the request line.
@@ -276,8 +294,8 @@ class Connection:
                     # The end of a stream may show by the end of the connection alone.
                     is_persistent = (yield from unsent) is not False and is_persistent
                 del response, unsent
-                if is_persistent and self._request:
-                    is_persistent = yield from self._leave_content()
+                request = wait = None
+                is_persistent = is_persistent and (not self._request or (yield from self._leave_content()))
             yield from self._linger()
         except OSError:
             # The peer is idle for too long or gone (reset, unreachable), or a file can't be read to its end: closing
@@ -286,18 +304,23 @@ class Connection:
 
     def _answer(self, request: Request) -> Generator[Wait, None, Response]:
         """Return the handler's response to a *request* with content."""
-        self._request, self._content, self._content_deadline = request, b"", 0.0
+        self._request, self._content, self._content_seconds = request, b"", self._settings.timeouts.content
         response = self._settings.handler(request, self)
-        return response if isinstance(response, Response) else (yield from response)
+        if not isinstance(response, Response):
+            response = yield from response
+        # A slow reader of the response holds no content in memory.
+        self._content = b""
+        return response
 
-    def _shake_hands(self) -> Coroutine:
-        """Wait until the transport's handshake is over; it has the time of a head."""
-        deadline = self.tick.monotonic + self._settings.timeouts.head
+    def _complete(self, call: Callable[[], object], deadline: float) -> Coroutine:
+        """Repeat a *call* of the transport until it need not wait any more."""
         while True:
             try:
-                return self._transport.handshake()
+                call()
             except BlockingIOError as error:
                 state = State.HANDSHAKE_IN if event_of(error, READABLE) == READABLE else State.HANDSHAKE_OUT
+            else:
+                return
             yield state, deadline
 
     def _request_wait(self, wait: tuple[State, float] | None) -> tuple[State, float]:
@@ -311,15 +334,17 @@ class Connection:
         timeouts = self._settings.timeouts
         if has_begun:
             return _RECEIVING, self.tick.monotonic + timeouts.head
-        return _NEW if self.state is _NEW else _IDLE, self.tick.monotonic + timeouts.idle
+        return _IDLE, self.tick.monotonic + timeouts.idle
 
-    def _receive(self, maximum: int = _RECEIVE_OCTETS) -> None:
-        """Pass at most *maximum* octets from the peer to the parser; b"" at end of file."""
+    def _receive(self, maximum: int = _RECEIVE_OCTETS) -> bool:
+        """Pass some octets from the peer to the parser; b"" at end of file. Return whether it must send before."""
         try:
             self._parser.receive(self._transport.recv(maximum))
-        except BlockingIOError:
+        except BlockingIOError as error:
             if self._settings.phase is _STOPPING and not self._request and not self._parser.unread:
                 raise ConnectionAbortedError("the server is stopping, and no request has begun") from None
+            return event_of(error, READABLE) == WRITABLE
+        return False
 
     def _error_response(self, error: BaseException, request: Request | None) -> Response:
         """Return the response to a malformed or late request, or to a request whose handler raised *error*.
@@ -332,9 +357,9 @@ class Connection:
         if request is None and isinstance(error, TimeoutError) and unread:
             reason = f"the head was not complete {self._settings.timeouts.head:g} seconds after its first byte"
             return self._settings.explain(Refusal(Status.REQUEST_TIMEOUT, reason, "RFC 9110 §15.5.9"), None, unread)
-        if request is None or error is self._content_error:
+        if request is None or error is self._content_error or isinstance(error, GeneratorExit):
             raise error
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(BaseException):
             self._settings.report(current_traceback())
         refusal = Refusal(Status.INTERNAL_SERVER_ERROR, "the server failed to answer", "RFC 9110 §15.6.1")
         return self._settings.explain(refusal, request, unread)
@@ -350,8 +375,8 @@ class Connection:
     def _linger(self) -> Coroutine:
         """Send FIN and read until end of file, so that no reset destroys the response (RFC 9112 §9.6)."""
         timeouts = self._settings.timeouts
-        self._transport.end()
         deadline = self.tick.monotonic + timeouts.linger_total
+        yield from self._complete(self._transport.end, deadline)
         while self.tick.monotonic < deadline:
             try:
                 if not self._transport.recv(_DISCARD_OCTETS):

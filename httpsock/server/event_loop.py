@@ -361,7 +361,11 @@ class EventLoop:
             if connection.state is State.SUSPENDED:
                 self._leaders.detached.remove(connection)
                 self._poller.register(connection.descriptor, READABLE)
-            connection.coroutine.close()
+            try:
+                connection.coroutine.close()
+            except BaseException:
+                # A handler or a stream failed to clean up.
+                self._report_safely(current_traceback())
             self._remove(connection)
         self._ready.clear()
 

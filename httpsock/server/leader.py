@@ -82,9 +82,13 @@ class LeaderThreads:
         """Stop polling a connection that waits for a thread of its handler, and start that wait."""
         self._stop_polling(connection)
 
+        waiting = [connection]
+
         def resume() -> None:
-            self._finished.append((connection, None))
-            self._wake()
+            # Only the first call counts: a later one would end the next wait. Removing is atomic.
+            with contextlib.suppress(IndexError):
+                self._finished.append((waiting.pop(), None))
+                self._wake()
 
         connection.start(resume)
 

@@ -35,6 +35,7 @@ _COPIED_OCTETS = 32 * 1024 if hasattr(socket.socket, "sendmsg") else 1 << 62
 # Of a multipart response, slices up to this length are read and sent together with the heads between them: two calls
 # and a segment for each would cost more than the copy.
 _SHORT_SLICE = 16 * 1024
+_LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112 §7.1
 # As much is gathered from short slices before it is sent.
 _GATHERED_OCTETS = 8 * 1024
 
@@ -103,11 +104,16 @@ class Sender:
         self._head_octets, self._sent, self._rate = len(octets), 0, None
         yield from self._send_octets(octets)
 
-    def _finish(self, response: Response, request_line: bytes, began: Tick) -> None:
-        """Close *response* and log how much of it was sent."""
-        response.close()
+    def _finish(self, response: Response, request_line: bytes, began: Tick, framing_octets: int = 0) -> None:
+        """Close *response* and log how much of it was sent, without the *framing_octets* of its chunks."""
+        try:
+            response.close()
+        finally:
+            self._log_exchange(response, request_line, began, framing_octets)
+
+    def _log_exchange(self, response: Response, request_line: bytes, began: Tick, framing_octets: int) -> None:
         if self._log:
-            sent = max(0, self._sent - self._head_octets)
+            sent = max(0, self._sent - self._head_octets - framing_octets)
             length = 0 if request_line.startswith(b"HEAD ") else response.content_length
             if isinstance(response.content, Stream) and response.content.length is None:
                 length = sent
@@ -160,28 +166,29 @@ class Sender:
         common_head = _common_head(response.status, began.second, self._settings.field_lines, connection_option)
         head = common_head + (b"Transfer-Encoding: chunked\r\n" if is_chunked else b"") + response.field_lines
         self._head_octets, self._sent, self._rate = len(head), 0, None
-        is_complete = False
+        framing_octets, is_complete = len(_LAST_CHUNK) if is_chunked else 0, False
         try:
             unsent = head
-            for chunk in _sized_chunks(stream) if stream.length is not None else stream.chunks:
+            for chunk in _chunks(stream):
                 if isinstance(chunk, Sleep):
                     yield from self._send_octets(unsent)
                     yield from self._sleep(chunk.seconds)
                     unsent = b""
                     continue
                 if is_chunked and chunk:
+                    framing_octets += len(b"%x\r\n\r\n" % len(chunk))
                     chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)  # noqa: PLW2901 (its form on the wire)
                 yield from self._send_octets(unsent + chunk)
                 unsent = b""
                 # Other connections run between two chunks.
                 yield None
-            yield from self._send_octets(unsent + (b"0\r\n\r\n" if is_chunked else b""))
+            yield from self._send_octets(unsent + (_LAST_CHUNK if is_chunked else b""))
             is_complete = True
         finally:
             if not is_complete and not is_sized and not is_chunked:
                 # A reset alone shows that content without framing is incomplete (RFC 9112 §8).
                 self._transport.reset()
-            self._finish(response, request_line, began)
+            self._finish(response, request_line, began, framing_octets)
         return is_sized or is_chunked
 
     def _sleep(self, seconds: float) -> Generator[Wait, None, None]:
@@ -240,6 +247,7 @@ class Sender:
             self._transport.reset()
             raise TimeoutError("the peer reads too slowly")
         state = State.SENDING if self._awaited == WRITABLE else State.HANDSHAKE_IN
+        self._awaited = WRITABLE
         with contextlib.suppress(TimeoutError):
             yield state, self._rate.deadline
 
@@ -262,17 +270,23 @@ class Sender:
                 yield from self._wait_to_send()
 
 
-def _sized_chunks(stream: Stream) -> Iterator[bytes | Sleep]:
-    """Yield the chunks of *stream*. Raises ValueError unless they have the length that was announced."""
-    length = left = stream.length or 0
-    for chunk in stream.chunks:
-        if not isinstance(chunk, Sleep):
-            left -= len(chunk)
-            if left < 0:
-                raise ValueError(f"the stream is longer than its length of {length} bytes")
-        yield chunk
-    if left:
-        raise ValueError(f"the stream ended {left} bytes before its length of {length}")
+def _chunks(stream: Stream) -> Iterator[bytes | Sleep]:
+    """Yield the chunks of *stream*. Raises ValueError unless they have the length that was announced.
+
+    An OSError of the stream is a fault of the program, unlike one of the connection: it becomes a RuntimeError.
+    """
+    length, sent = stream.length, 0
+    try:
+        for chunk in stream.chunks:
+            if not isinstance(chunk, Sleep):
+                sent += len(chunk)
+                if length is not None and sent > length:
+                    raise ValueError(f"the stream is longer than its length of {length} bytes")
+            yield chunk
+    except OSError as error:
+        raise RuntimeError("the stream failed") from error
+    if length is not None and sent < length:
+        raise ValueError(f"the stream ended {length - sent} bytes before its length of {length}")
 
 
 def _join_short(parts: tuple[Part, ...]) -> Iterator[Part]:

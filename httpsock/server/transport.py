@@ -54,13 +54,16 @@ class Transport(Protocol):
         """Agree on keys, if there are any; call it again after each BlockingIOError, until it returns."""
 
     def recv(self, maximum: int, /) -> bytes:
-        """Return at most *maximum* octets from the peer; b"" at the end.
+        """Return octets from the peer, *maximum* of them or a few more; b"" at the end.
 
-        It holds no octets back, since the poller would not tell of them.
+        It holds no octets back that it has decrypted, since the poller would not tell of them.
         """
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
-        """Send as many *octets* as the kernel takes now; return how many. With the flag MORE, others follow at once."""
+        """Send as many *octets* as the kernel takes now; return how many. With the flag MORE, others follow at once.
+
+        After a BlockingIOError the next call starts with the same octets, but may give fewer of them.
+        """
 
     def send_both(self, first: bytes, second: bytes) -> int:
         """Send as much of both as the kernel takes now, without joining them; return how many octets."""
@@ -79,7 +82,7 @@ class Transport(Protocol):
         """Return whether octets, or an error, wait to be received."""
 
     def end(self) -> None:
-        """Tell the peer that no more will be sent; it may still send."""
+        """Tell the peer that no more will be sent; it may still send. Call it again after each BlockingIOError."""
 
     def reset(self) -> None:
         """Let ``close`` discard what the kernel still holds, and tell the peer that the connection failed."""
@@ -160,7 +163,9 @@ class PlainTransport:
 
     def reset(self) -> None:
         """Let ``close`` send RST: the kernel drops its send buffer instead of retrying for minutes."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        # macOS refuses it once the peer is gone.
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def abort(self) -> None:
         """Shut down both directions."""

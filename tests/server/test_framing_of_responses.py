@@ -1,0 +1,244 @@
+"""Responses of handlers on the wire: each kind of content, to each version and method, read with h11.
+
+RFC 9112 §6.3 (message body length), §7.1 (chunked), §9.3 (persistence); RFC 9110 §6.4.1 (content), §9.3.2 (HEAD).
+"""
+
+import io
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from httpsock.handlers.checked import checked
+from httpsock.http.handler import Context
+from httpsock.http.messages import FileSlice, Request, Response, Sleep, Stream
+from httpsock.server.settings import Settings
+from httpsock.server.state import State
+from tests.server.dialogue import Begin, Dialogue
+from tests.support import get
+from tests.support.h11_reader import Received, read_with_h11
+
+TEXT = (("Content-Type", "text/plain"),)
+CONTENT = b"0123456789" * 2000
+
+
+def chunks() -> Iterator[bytes]:
+    """Yield CONTENT in pieces, with pauses."""
+    yield b""
+    for first in range(0, len(CONTENT), 7000):
+        yield CONTENT[first : first + 7000]
+        yield b""
+
+
+@pytest.fixture
+def file(tmp_path: pathlib.Path) -> Iterator[io.FileIO]:
+    path = tmp_path / "file"
+    path.write_bytes(b"before" + CONTENT + b"behind")
+    with path.open("rb", buffering=0) as file:
+        yield file
+
+
+def answer_with(settings: Settings, *responses: Response) -> None:
+    """Let the connection answer each request with the next of *responses*."""
+    following = iter(responses)
+
+    def handler(request: Request, context: Context) -> Response:
+        return next(following)
+
+    settings.handler = checked(handler)
+
+
+KINDS = ["bytes", "parts", "file", "sized", "unsized"]
+
+
+def respond(kind: str, file: io.FileIO, status: int = 200) -> Response:
+    """Return a response with CONTENT of one *kind*."""
+    match kind:
+        case "bytes":
+            return Response(status, TEXT, CONTENT)
+        case "parts":
+            return Response(status, TEXT, (CONTENT[:5], FileSlice(file, 11, len(CONTENT) - 10), CONTENT[-5:]))
+        case "file":
+            return Response(status, TEXT, (FileSlice(file, 6, len(CONTENT)),))
+        case "sized":
+            return Response(status, TEXT, Stream(chunks(), len(CONTENT)))
+    return Response(status, TEXT, Stream(chunks()))
+
+
+def ask(
+    begin: Begin, request: bytes, method: str = "GET", *, buffered_octets: int | None = None
+) -> tuple[Received, Dialogue]:
+    """Return the response to *request*, and the dialogue after it; no octet follows the response."""
+    dialogue = begin(buffered_octets=buffered_octets)
+    dialogue.say(request)
+    octets = dialogue.hear()
+    received, rest = read_with_h11(octets, method, has_ended=dialogue.has_heard_the_end)
+    assert rest == b""
+    return received, dialogue
+
+
+@pytest.mark.parametrize("buffered_octets", [None, 4096])
+@pytest.mark.parametrize("kind", KINDS)
+def test_content_reaches_http_1_1_and_the_connection_persists(
+    begin: Begin, settings: Settings, file: io.FileIO, kind: str, buffered_octets: int | None
+) -> None:
+    answer_with(settings, respond(kind, file), Response(200, TEXT, b"next"))
+
+    received, dialogue = ask(begin, get("/"), buffered_octets=buffered_octets)
+
+    assert (received.status, received.content, received.can_reuse) == (200, CONTENT, True)
+    assert received.fields["content-type"] == "text/plain"
+    if kind == "unsized":
+        assert received.fields["transfer-encoding"] == "chunked"
+        assert "content-length" not in received.fields
+    else:
+        assert received.fields["content-length"] == str(len(CONTENT))
+        assert "transfer-encoding" not in received.fields
+    dialogue.say(get("/"))
+    assert dialogue.answer().content == b"next"
+    first, _ = dialogue.exchanges
+    assert (first.status, first.sent, first.length) == (200, len(CONTENT), len(CONTENT))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_content_reaches_http_1_0_and_the_connection_closes(
+    begin: Begin, settings: Settings, file: io.FileIO, kind: str
+) -> None:
+    answer_with(settings, respond(kind, file))
+
+    received, dialogue = ask(begin, get("/", version="HTTP/1.0"))
+
+    assert (received.content, received.is_whole) == (CONTENT, True)
+    assert "transfer-encoding" not in received.fields
+    assert received.fields["connection"] == "close"
+    assert dialogue.has_heard_the_end
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_http_1_0_persists_only_if_the_content_has_a_length(
+    begin: Begin, settings: Settings, file: io.FileIO, kind: str
+) -> None:
+    answer_with(settings, respond(kind, file), Response(200, TEXT, b"next"))
+
+    received, dialogue = ask(begin, get("/", "Connection: keep-alive", version="HTTP/1.0"))
+
+    assert received.content == CONTENT
+    assert received.fields["connection"] == ("close" if kind == "unsized" else "keep-alive")
+    assert dialogue.has_heard_the_end == (kind == "unsized")
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_response_to_head_has_the_same_fields_and_no_content(
+    begin: Begin, settings: Settings, file: io.FileIO, kind: str, version: str
+) -> None:
+    answer_with(settings, respond(kind, file), Response(200, TEXT, b"next"))
+
+    received, dialogue = ask(begin, get("/", "Connection: keep-alive", method="HEAD", version=version), "HEAD")
+
+    assert (received.status, received.content) == (200, b"")
+    assert received.fields.get("content-length") == (None if kind == "unsized" else str(len(CONTENT)))
+    dialogue.say(get("/"))
+    assert dialogue.answer().content == b"next"
+    assert (dialogue.exchanges[0].sent, dialogue.exchanges[0].length) == (0, 0)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_status_without_content_has_no_framing(
+    begin: Begin, settings: Settings, file: io.FileIO, kind: str, status: int
+) -> None:
+    answer_with(settings, respond(kind, file, status), Response(200, TEXT, b"next"))
+
+    received, dialogue = ask(begin, get("/"))
+
+    assert (received.status, received.content, received.can_reuse) == (status, b"", True)
+    assert not {"content-length", "transfer-encoding"} & received.fields.keys()
+    dialogue.say(get("/"))
+    assert dialogue.answer().content == b"next"
+    assert (dialogue.exchanges[0].sent, dialogue.exchanges[0].length) == (0, 0)
+
+
+class _Watched(Iterator[bytes]):
+    """An iterator that is no generator, and remembers that it was closed."""
+
+    def __init__(self) -> None:
+        self.closings = 0
+
+    def __next__(self) -> bytes:
+        return b"x"
+
+    def close(self) -> None:
+        self.closings += 1
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)], ids=str)
+def test_a_stream_that_is_not_sent_is_closed(
+    begin: Begin, settings: Settings, method: str, status: int, is_logged: bool
+) -> None:
+    stream = _Watched()
+    answer_with(settings, Response(status, TEXT, Stream(stream)))
+    dialogue = begin(is_logged=is_logged)
+
+    dialogue.say(get("/", method=method))
+
+    assert dialogue.hear().startswith(b"HTTP/1.1 %d" % status)
+    assert stream.closings
+
+
+@pytest.mark.parametrize(("length", "version"), [(None, "HTTP/1.1"), (0, "HTTP/1.1"), (None, "HTTP/1.0")], ids=str)
+def test_a_stream_may_be_empty(begin: Begin, settings: Settings, length: int | None, version: str) -> None:
+    answer_with(settings, Response(200, TEXT, Stream(iter(()), length)))
+
+    received, _ = ask(begin, get("/", version=version))
+
+    assert (received.status, received.content, received.is_whole) == (200, b"", True)
+
+
+def test_pauses_and_sleeps_send_no_empty_chunk(begin: Begin, settings: Settings) -> None:
+    """RFC 9112 §7.1: an empty chunk would end the content."""
+    answer_with(settings, Response(200, TEXT, Stream(iter((b"", Sleep(1), b"", b"a", b"", Sleep(1), b"b", b"")))))
+    dialogue = begin()
+    dialogue.say(get("/"))
+    heard = dialogue.hear()
+    assert heard.endswith(b"\r\n\r\n")
+    assert dialogue.connection.state is State.SLEEPING
+
+    dialogue.pass_time(1)
+    heard += dialogue.hear()
+    assert heard.endswith(b"\r\n\r\n1\r\na\r\n")
+    dialogue.pass_time(1)
+
+    received, rest = read_with_h11(heard + dialogue.hear())
+    assert (received.content, received.can_reuse, rest) == (b"ab", True, b"")
+
+
+def test_pipelined_responses_of_all_kinds_arrive_in_order(begin: Begin, settings: Settings, file: io.FileIO) -> None:
+    answer_with(settings, *(respond(kind, file) for kind in KINDS), Response(204), Response(200, TEXT, b"last"))
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/") * 7)
+
+    octets = dialogue.hear()
+
+    for _ in KINDS:
+        received, octets = read_with_h11(octets)
+        assert received.content == CONTENT
+    received, octets = read_with_h11(octets)
+    assert received.status == 204
+    received, octets = read_with_h11(octets)
+    assert (received.content, octets) == (b"last", b"")
+
+
+def test_a_file_that_is_cut_while_it_is_sent_breaks_the_response_off(
+    begin: Begin, settings: Settings, file: io.FileIO
+) -> None:
+    """RFC 9112 §8: the end of the connection shows that content is missing."""
+    answer_with(settings, Response(200, TEXT, (FileSlice(file, 6, len(CONTENT) + 100),)))
+
+    received, dialogue = ask(begin, get("/"))
+
+    assert not received.is_whole
+    assert received.content == CONTENT + b"behind"
+    assert not dialogue.goes_on
+    assert dialogue.exchanges[0].sent == len(CONTENT) + 6 < dialogue.exchanges[0].length
