@@ -1,7 +1,7 @@
 """Representations: the content of a file, with the metadata that describes it.
 
 Takes the status of an open file, gives validators and fields. Knows neither paths nor requests. Next:
-server/connection, which sends the response.
+server/connection, which gets the response, and server/sending, which sends it.
 
 RFC 9110 §8 (representation data and metadata), §8.8 (validators), §15.4.5 (the fields of a 304).
 """
