@@ -166,7 +166,7 @@ class Sender:
         common_head = _common_head(response.status, began.second, self._settings.field_lines, connection_option)
         head = common_head + (b"Transfer-Encoding: chunked\r\n" if is_chunked else b"") + response.field_lines
         self._head_octets, self._sent, self._rate = len(head), 0, None
-        framing_octets, is_complete = len(_LAST_CHUNK) if is_chunked else 0, False
+        framing_octets, is_complete = 0, False
         try:
             unsent = head
             for chunk in _chunks(stream):
@@ -182,7 +182,9 @@ class Sender:
                 unsent = b""
                 # Other connections run between two chunks.
                 yield None
-            yield from self._send_octets(unsent + (_LAST_CHUNK if is_chunked else b""))
+            last_chunk = _LAST_CHUNK if is_chunked else b""
+            framing_octets += len(last_chunk)
+            yield from self._send_octets(unsent + last_chunk)
             is_complete = True
         finally:
             if not is_complete and not is_sized and not is_chunked:

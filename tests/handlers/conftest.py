@@ -1,0 +1,5 @@
+"""Fixtures of the tests of handlers: those of a connection."""
+
+from tests.server.conftest import begin, settings
+
+__all__ = ["begin", "settings"]
