@@ -2,9 +2,10 @@
 
 A program embeds ``Server`` and ``Client``; a person runs ``python3 -m httpsock``.
 
-Nine wings; imports only point downwards, and each wing's docstring lists its files:
+Ten wings; imports only point downwards, and each wing's docstring lists its files:
 
     cli          the commands
+    testing      a real server in the tests of a client
     observe      a server under observation
     discovery    announce and find a folder, by datagrams
     server       sockets, threads, connections, processes
@@ -54,6 +55,7 @@ __all__ = [
     "ResponseError",
     "ResponseLimits",
     "Server",
+    "TestServer",
     "Timeouts",
     "UrlError",
     "__version__",
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from httpsock.server.access_log import Exchange
     from httpsock.server.server import Server
     from httpsock.server.settings import Timeouts
+    from httpsock.testing.server import TestServer
 else:
     from importlib import import_module
 
@@ -83,6 +86,7 @@ else:
         "ResponseError": "http.response_parser",
         "ResponseLimits": "http.response_parser",
         "Server": "server.server",
+        "TestServer": "testing.server",
         "Timeouts": "server.settings",
         "UrlError": "client.url",
     }

@@ -22,6 +22,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 IMPORT_ALL = """
 import importlib, pkgutil, httpsock
 names = [module.name for module in pkgutil.walk_packages(httpsock.__path__, "httpsock.")]
+names.remove("httpsock.testing.plugin")  # it needs pytest, which loads it
 for name in names:
     importlib.import_module(name)
 print(httpsock.__file__, "httpsock", *names, sep="\\n")
@@ -93,7 +94,8 @@ def test_each_module_of_the_wheel_can_be_imported(installed: Installed) -> None:
     file, *names = run(installed.scripts / "python", "-I", "-W", "error", "-c", IMPORT_ALL).split()
     assert pathlib.Path(file).is_relative_to(installed.site_packages)
     modules = [name.removesuffix(".py").replace("/", ".") for name in sources() if name.endswith(".py")]
-    assert sorted(names) == sorted(module.removesuffix(".__init__") for module in modules)
+    expected = {module.removesuffix(".__init__") for module in modules} - {"httpsock.testing.plugin"}
+    assert sorted(names) == sorted(expected)
 
 
 def test_the_installed_command_serves_a_file(installed: Installed, serving: Start) -> None:
@@ -104,6 +106,34 @@ def test_the_installed_command_serves_a_file(installed: Installed, serving: Star
     assert run(command, "get", f"{program.url}hello.txt").encode() == HELLO
     code, _, error = program.stop()
     assert (code, "Traceback" in error) == (0, False)
+
+
+def test_the_plugin_of_the_wheel_serves_the_tests_of_another_package(
+    installed: Installed, tmp_path: pathlib.Path
+) -> None:
+    packages, project = tmp_path / "packages", tmp_path / "project"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    run(*pip, "install", "--no-index", "--no-deps", "--target", packages, installed.wheel)
+    project.mkdir()
+    (project / "client.py").write_text(
+        "import urllib.request\n\n\ndef get(url):\n    return urllib.request.urlopen(url).read()\n"
+    )
+    (project / "test_client.py").write_text(
+        "import client, httpsock\n\n\ndef test_get(http_server):\n    http_server.respond('/x', 200, {}, 'hello')\n"
+        "    assert client.get(http_server.url_for('/x')) == b'hello'\n"
+        f"    assert httpsock.__file__.startswith({str(packages)!r})\n"
+    )
+    # The fixture comes from the wheel's entry point alone.
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
+        cwd=project,
+        env=ENVIRONMENT | {"PYTHONPATH": str(packages)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_the_installed_inspector_has_its_page(installed: Installed, serving: Start) -> None:

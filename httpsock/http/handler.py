@@ -55,6 +55,10 @@ class Context(Protocol):
     """The connection on which a request came, as a handler sees it."""
 
     @property
+    def descriptor(self) -> int:
+        """The descriptor of the connection, which no other open one has."""
+
+    @property
     def client(self) -> str:
         """The numeric address of the client."""
 

@@ -196,6 +196,7 @@ class _TracedContext:
         self._context = context
         self._emit = emit
         self._octets = 0
+        self.descriptor = context.descriptor
         self.client = context.client
         self.network = context.network
         self.scheme = context.scheme

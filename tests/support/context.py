@@ -8,6 +8,7 @@ from httpsock.http.handler import CONTENT_OCTETS, Steps, Tick
 class FixedContext:
     """The context of a request from *client* in one *tick*."""
 
+    descriptor = -1
     scheme = "http"
     is_stopping = False
     max_content = 0

@@ -1,0 +1,12 @@
+"""Testing: a real server in a test, which records each request and answers as the test says.
+
+For tests of clients, with pytest or without. Loaded only when it is used. A server here is the server that everybody
+runs, put together with a recorded transport and a middleware; the connection knows neither.
+
+    plugin        the fixtures of pytest, and the requests beside a failed test
+    server        the server of a test
+    answers       which answer a request gets
+    exact         exact octets as an answer, which no well-behaved server sends
+    transport     a connection's transport, recorded; and a response kept back
+    recording     the requests that arrived, as received and as parsed
+"""

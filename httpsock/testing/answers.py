@@ -1,0 +1,80 @@
+"""Answers: which answer a request gets, if not a file.
+
+A middleware in front of the folder. Before an answer is sent the whole request has arrived, so that a test which has
+its response also finds the request's content recorded.
+
+RFC 9110 §3.9 (a request and its response), §10.1.1 (100 for a client that waits for it).
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+
+from httpsock.http.handler import Context, Handler, Steps
+from httpsock.http.messages import Request, Response
+
+from .exact import Exact, send_exactly
+from .transport import RecordedTransport
+
+# A response, exact octets, or a handler that makes a response for each request.
+Answer = Response | Exact | Handler
+_ANY = b""
+
+
+class Answers:
+    """The answers of one server; *transports* are those of its open connections, by descriptor."""
+
+    def __init__(self, transports: Mapping[int, RecordedTransport]) -> None:
+        self._transports = transports
+        self._answers: dict[bytes, list[Answer]] = {}
+        self._lock = threading.Lock()
+
+    def set(self, target: str | None, answers: Sequence[Answer]) -> None:
+        """Answer requests for *target* with *answers* in turn, and with the last one from then on.
+
+        A target without a query stands for its path with any; None is every other request.
+        """
+        key = _ANY if target is None else target.encode("ascii")
+        with self._lock:
+            self._answers[key] = list(answers)
+
+    def clear(self) -> None:
+        """Forget all answers: the files answer again."""
+        with self._lock:
+            self._answers.clear()
+
+    def middleware(self, handler: Handler) -> Handler:
+        """Return a handler that gives these answers; *handler* answers where there is none."""
+
+        def respond(request: Request, context: Context) -> Response | Steps[Response]:
+            answer = self._next(request)
+            if answer is None:
+                return handler(request, context)
+            if isinstance(answer, Response) and request.content_length == 0:
+                return answer
+            return self._answer(answer, request, context)
+
+        return respond
+
+    def _next(self, request: Request) -> Answer | None:
+        """Return the answer whose turn it is."""
+        path, query = request.target.path, request.target.query
+        with self._lock:
+            for key in (path if query is None else b"%b?%b" % (path, query), path, _ANY):
+                if answers := self._answers.get(key):
+                    return answers.pop(0) if len(answers) > 1 else answers[0]
+        return None
+
+    def _answer(self, answer: Answer, request: Request, context: Context) -> Steps[Response]:
+        """Return the response of *answer*, once the content has arrived."""
+        if not isinstance(answer, Response | Exact):
+            response = answer(request, context)
+            if not isinstance(response, Response):
+                response = yield from response
+            # What the handler has not read.
+            yield from context.discard_content()
+            return response
+        while (yield from context.read_content()):
+            pass
+        if isinstance(answer, Response):
+            return answer
+        return (yield from send_exactly(answer, context, self._transports[context.descriptor]))

@@ -1,0 +1,115 @@
+r"""Exact octets as an answer: what no well-behaved server sends.
+
+Takes octets and the connection's transport, gives steps that send them and nothing else.
+
+    Exact(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", then="reset")
+
+RFC 9112 §8 (incomplete messages), §9.6 (tear-down); RFC 9293 §3.5.2 (reset).
+"""
+
+import contextlib
+import math
+from typing import Literal, NamedTuple, get_args
+
+from httpsock.http.handler import Context, Steps
+from httpsock.http.messages import Response, Sleep, Status
+from httpsock.server.poller import WRITABLE
+from httpsock.server.state import State
+from httpsock.server.transport import event_of
+
+from .transport import Next, RecordedTransport
+
+# close: end our side, then wait for the client's end. reset: RST. keep: the next request is answered.
+# stall: send nothing more, until the client closes or the server stops.
+Then = Literal["close", "reset", "keep", "stall"]
+
+# For how long a client may stop reading, and may leave its side open after a "close".
+_PATIENCE_SECONDS = 60.0
+_LINGER_SECONDS = 2.0
+_KEPT_BACK = Response(Status.NO_CONTENT)
+
+
+class Exact(NamedTuple):
+    """An answer of exact *octets*, or of a tuple of octets and Sleeps; *then* says how the connection goes on."""
+
+    octets: bytes | tuple[bytes | Sleep, ...]
+    then: Then = "close"
+
+    @property
+    def parts(self) -> tuple[bytes | Sleep, ...]:
+        """The octets in parts."""
+        return self.octets if isinstance(self.octets, tuple) else (self.octets,)
+
+
+def check_exact(exact: Exact) -> None:
+    """Raise TypeError or ValueError for an answer that can't be sent."""
+    for part in exact.parts:
+        if not isinstance(part, bytes | Sleep):
+            raise TypeError(f"exact octets must be bytes, or a tuple of bytes and Sleep, not {part!r:.80}")
+    if exact.then not in get_args(Then):
+        raise ValueError(f"then must be one of {', '.join(get_args(Then))}, not {exact.then!r}")
+
+
+def send_exactly(exact: Exact, context: Context, transport: RecordedTransport) -> Steps[Response]:
+    """Send the octets, do what follows, and return a response that is kept back."""
+    transport.next = Next.CUT
+    # The client is gone or does not read, or the connection is evicted.
+    with contextlib.suppress(OSError):
+        for part in exact.parts:
+            if isinstance(part, Sleep):
+                yield from _pause(part.seconds, context, transport)
+            else:
+                yield from _send(part, context, transport)
+        yield from _follow(exact.then, context, transport)
+    return _KEPT_BACK
+
+
+def _follow(then: Then, context: Context, transport: RecordedTransport) -> Steps[None]:
+    """Do what follows the octets."""
+    match then:
+        case "keep":
+            transport.next = Next.KEPT_BACK
+        case "reset":
+            transport.reset()
+        case "stall":
+            yield from _pause(math.inf, context, transport)
+        case _:
+            yield from _linger(context, transport)
+
+
+def _send(octets: bytes, context: Context, transport: RecordedTransport) -> Steps[None]:
+    """Send all *octets*. Raises TimeoutError if the client does not read."""
+    left = memoryview(octets)
+    while left:
+        try:
+            left = left[transport.send_exactly(left) :]
+        except BlockingIOError as error:
+            state = State.SENDING if event_of(error, WRITABLE) == WRITABLE else State.HANDSHAKE_IN
+            yield state, context.tick.monotonic + _PATIENCE_SECONDS
+
+
+def _pause(seconds: float, context: Context, transport: RecordedTransport) -> Steps[None]:
+    """Wait. Raises ConnectionAbortedError if the client closes meanwhile, or the server stops."""
+    deadline = context.tick.monotonic + seconds
+    state = State.SLEEPING
+    with contextlib.suppress(TimeoutError):
+        while True:
+            yield state, deadline
+            # Its next request waits until this answer has ended.
+            if context.is_stopping or state is State.SLEEPING_UNREAD or not transport.has_input():
+                raise ConnectionAbortedError("the client has disconnected, or the server stops")
+            state = State.SLEEPING_UNREAD
+    if context.tick.monotonic < deadline:
+        raise TimeoutError("the connection is evicted")
+
+
+def _linger(context: Context, transport: RecordedTransport) -> Steps[None]:
+    """Send FIN and read until end of file, so that no reset destroys the octets."""
+    transport.end()
+    deadline = context.tick.monotonic + _LINGER_SECONDS
+    while not context.is_stopping:
+        try:
+            if not transport.recv(64 * 1024):
+                return
+        except BlockingIOError:
+            yield State.LINGERING, deadline

@@ -1,0 +1,209 @@
+"""The recording: the requests that arrived, each as received and as parsed.
+
+Takes the octets of each connection as its transport receives them, and finds the requests in them with a parser of its
+own; so it has the content that a handler never reads, and octets that are not a request. Any thread may read it.
+
+RFC 9112 §2.1 (message format), §8 (incomplete messages).
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from httpsock.http.masking import mask
+from httpsock.http.message_reader import Content, EndOfContent, Pause
+from httpsock.http.messages import Refusal, Request, RequestError
+from httpsock.http.request_parser import Limits, RequestParser
+from httpsock.tracing.events import Event, TextFormatter, visible
+
+# Show this much of octets that are not a request.
+_MAX_SHOWN = 2048
+
+
+class ReceivedConnection(NamedTuple):
+    """The connection that a request came on: its *number* from 1, the client's address, and when it was accepted.
+
+    *accepted* is a time of the monotonic clock.
+    """
+
+    number: int
+    peer: str
+    accepted: float
+
+
+class ReceivedRequest:
+    """One request as it arrived, or octets that are not one: then *refusal* has the reason.
+
+    *method* and *target* are text, "" without a valid request line; *fields* are pairs of a name in lower case and a
+    value, in the order received. *began* and *ended* are the times of its first and last octets, as time.monotonic().
+    """
+
+    def __init__(self, connection: ReceivedConnection, began: float, request: Request | None = None) -> None:
+        self.connection = connection
+        self.began = self.ended = began
+        self.method = request.method if request else ""
+        self.target = _text(request.request_line).split(" ")[1] if request else ""
+        self.fields = tuple((_text(name), _text(value)) for name, value in request.field_lines) if request else ()
+        self.head = request.head if request else b""
+        self.refusal: Refusal | None = None
+        self.is_complete = request is not None and request.content_length == 0
+        self._octets, self._content = bytearray(), bytearray()
+
+    @property
+    def octets(self) -> bytes:
+        """All its octets as received, with the framing of its content."""
+        return bytes(self._octets)
+
+    @property
+    def content(self) -> bytes:
+        """The octets of its content, decoded from chunks."""
+        return bytes(self._content)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more of it will arrive: it is complete, or was broken off."""
+        return self.is_complete or self.refusal is not None
+
+    def field(self, name: str) -> str | None:
+        """Return the value of the field *name*, its lines joined with commas, or None."""
+        values = [value for found, value in self.fields if found == name.lower()]
+        return ", ".join(values) if values else None
+
+    def append(self, octets: bytes, content: bytes = b"") -> None:
+        """Append *octets* as received; *content* is decoded from them."""
+        self._octets += octets
+        self._content += content
+        self.ended = time.monotonic()
+
+    def __repr__(self) -> str:
+        what = f"{self.method} {self.target}" if self.method else repr(self.octets[:40])
+        return f"<{what} on connection {self.connection.number}>"
+
+
+class Recording:
+    """The requests of one server, in the order in which their heads arrived."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._requests: list[ReceivedRequest] = []
+        self._connections = 0
+        self.changed = threading.Condition()
+
+    def connection(self, peer: str) -> ReceivedConnection:
+        """Return a new connection of the client *peer*."""
+        with self.changed:
+            self._connections += 1
+            return ReceivedConnection(self._connections, peer, time.monotonic())
+
+    def add(self, request: ReceivedRequest) -> ReceivedRequest:
+        """Add *request*, and return it."""
+        with self.changed:
+            self._requests.append(request)
+        return request
+
+    def notify(self) -> None:
+        """Wake the threads that wait for a request to be over."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def requests(self) -> list[ReceivedRequest]:
+        """Return the requests so far."""
+        with self.changed:
+            return list(self._requests)
+
+    def clear(self) -> None:
+        """Forget the requests so far."""
+        with self.changed:
+            self._requests.clear()
+
+    def wait_for(self, count: int, seconds: float) -> list[ReceivedRequest]:
+        """Return the requests once at least *count* of them are over. Raises AssertionError after *seconds*."""
+
+        def over() -> int:
+            return sum(request.is_over for request in self._requests)
+
+        with self.changed:
+            if self.changed.wait_for(lambda: over() >= count, seconds):
+                return list(self._requests)
+            found = over()
+        raise AssertionError(f"{found} of {count} requests arrived within {seconds:g} s\n{describe(self.requests())}")
+
+
+class Arrivals:
+    """Finds the requests in the octets of one connection, and records them."""
+
+    def __init__(self, recording: Recording, peer: str) -> None:
+        self._recording = recording
+        self._connection = recording.connection(peer)
+        self._parser = RequestParser(recording.limits)
+        # The octets received since the last event, and when their first one came; the request whose content arrives;
+        # whether no more are recorded.
+        self._octets = bytearray()
+        self._began = 0.0
+        self._request: ReceivedRequest | None = None
+        self._is_over = False
+
+    def receive(self, octets: bytes) -> None:
+        """Record *octets*; b"" is the end of the connection."""
+        if self._is_over:
+            return
+        self._is_over = not octets
+        self._began = self._began if self._octets else time.monotonic()
+        self._octets += octets
+        self._parser.receive(octets)
+        try:
+            while not isinstance(event := self._parser.next_event(), Pause):
+                self._record(event)
+        except RequestError as error:
+            self._is_over = True
+            request = self._request or self._recording.add(ReceivedRequest(self._connection, self._began))
+            request.append(self._take(len(self._octets)))
+            request.refusal = error.refusal
+        self._recording.notify()
+
+    def _record(self, event: Request | Content | EndOfContent) -> None:
+        began, octets = self._began, self._take(len(self._octets) - len(self._parser.unread))
+        if isinstance(event, Request):
+            self._request = self._recording.add(ReceivedRequest(self._connection, began, event))
+        request = self._request
+        if request is None:
+            raise AssertionError("content follows a request")
+        request.append(octets, event.octets if isinstance(event, Content) else b"")
+        request.is_complete = request.is_complete or isinstance(event, EndOfContent)
+        self._request = None if request.is_complete else request
+
+    def _take(self, count: int) -> bytes:
+        """Return the first *count* octets that belong to no request yet."""
+        octets = bytes(self._octets[:count])
+        del self._octets[:count]
+        # The octets behind them came just now.
+        self._began = time.monotonic()
+        return octets
+
+
+def describe(requests: Iterable[ReceivedRequest]) -> str:
+    """Return *requests* as the trace shows them, without credentials; or a sentence that there are none."""
+    return "".join(map(TextFormatter(), map(_event, requests))) or "no request has arrived\n"
+
+
+def _event(request: ReceivedRequest) -> Event:
+    number, peer, accepted = request.connection
+    attributes: dict[str, object] = {"method": request.method, "target": _target(request)}
+    attributes |= {"content": len(request.content)}
+    head = mask(request.head)
+    if refusal := request.refusal:
+        status, reason, section = refusal
+        attributes |= {"status": int(status), "phrase": status.phrase, "reason": reason, "section": section}
+        head = head or mask(request.octets[:_MAX_SHOWN])
+    return Event(0.0, 0, number, peer, request.ended - accepted, "refuse" if refusal else "parse", attributes, head)
+
+
+def _target(request: ReceivedRequest) -> str:
+    """Return the request-target without credentials."""
+    masked = visible(mask(request.head.partition(b"\r\n")[0]))
+    return masked.partition(" ")[2].rpartition(" ")[0]
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("latin-1")

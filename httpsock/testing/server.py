@@ -1,0 +1,184 @@
+"""The server of a test: a real one, on a free port of this machine, over a temporary folder.
+
+It records what arrives, and answers with files or as the test says. With pytest, use the fixture ``http_server``;
+without it:
+
+    with TestServer() as server:
+        server.respond("/x", 503, {"Retry-After": "1"})
+        ...
+        assert server.requests[0].method == "GET"
+
+RFC 9110 §3 (messages and their parts).
+"""
+
+import contextlib
+import pathlib
+import socket
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from httpsock.handlers.checked import checked
+from httpsock.http.checks import check_number, check_seconds, field_list
+from httpsock.http.framing import ContentLimits
+from httpsock.http.handler import Handler
+from httpsock.http.messages import Response, Sleep, Stream
+from httpsock.http.request_parser import Limits, parse_head
+from httpsock.server.server import Server
+from httpsock.server.transport import PlainTransport, Transport
+
+from .answers import Answer, Answers
+from .exact import Exact, Then, check_exact
+from .recording import Arrivals, ReceivedRequest, Recording, describe
+from .transport import RecordedTransport
+
+# A test's own client may send as much as fits into memory.
+_LIMITS = Limits(content=ContentLimits(content=2**30, chunk_framing=2**30))
+
+_GET = parse_head(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", _LIMITS.field_lines)
+
+
+class TestServer(Server):
+    """A server for one test, or for several: it records the requests, and answers as the test says.
+
+    It serves *directory*, or a temporary folder that is removed at the end; ``folder`` is its path. *settings* are
+    those of Server. All methods may be called while it runs, from any thread.
+    """
+
+    # It is no test: pytest must not collect it.
+    __test__ = False
+
+    def __init__(self, directory: str | None = None, **settings: Any) -> None:
+        given: dict[str, Any] = {"hosts": "127.0.0.1", "port": 0, "threads": 2, "limits": _LIMITS} | settings
+        self._recording = Recording(given["limits"])
+        self._transports: dict[int, RecordedTransport] = {}
+        self._answers = Answers(self._transports)
+        self._open: Callable[[socket.socket], Transport] = given.pop("transport", PlainTransport)
+        given["middleware"] = (self._answers.middleware, *given.get("middleware", ()))
+        with contextlib.ExitStack() as stack:
+            if directory is None and given.get("handler") is None:
+                directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="httpsock-"))
+            super().__init__(directory, transport=self._transport, **given)
+            self._resources = stack.pop_all()
+
+    def _transport(self, connected: socket.socket) -> Transport:
+        """Return the recorded transport of a *connected* socket."""
+        try:
+            host, port = connected.getpeername()[:2]
+        except OSError:
+            # The client has disconnected.
+            host, port = "unknown", 0
+        arrivals = Arrivals(self._recording, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        transport = RecordedTransport(self._open(connected), arrivals, self._transports.pop)
+        self._transports[transport.descriptor] = transport
+        return transport
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """The folder whose files it serves."""
+        return pathlib.Path(self.directory)
+
+    def url_for(self, path: str) -> str:
+        """Return the URL of *path*, which begins with a slash."""
+        return self.url + path.removeprefix("/")
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """The requests so far, in the order in which their heads arrived."""
+        return self._recording.requests()
+
+    def wait_for(self, count: int, seconds: float = 5.0) -> list[ReceivedRequest]:
+        """Return the requests once *count* of them have arrived. Raises AssertionError, with them, after *seconds*."""
+        check_number("count", count, 0, 10**9)
+        check_seconds("seconds", seconds)
+        return self._recording.wait_for(count, seconds)
+
+    def respond(
+        self,
+        path: str | None,
+        status: int = 200,
+        fields: Iterable[tuple[str, str]] | Mapping[str, str] = (),
+        content: bytes | str = b"",
+    ) -> None:
+        """Answer requests for *path* with this response from now on; text is sent in UTF-8."""
+        octets = content.encode() if isinstance(content, str) else content
+        self.answer(path, Response(status, tuple(field_list(fields)), octets))
+
+    def send_octets(
+        self, octets: bytes | tuple[bytes | Sleep, ...], then: Then = "close", *, path: str | None = None
+    ) -> None:
+        """Answer requests for *path*, or all, with exactly these octets; *then* close, reset, keep or stall."""
+        self.answer(path, Exact(octets, then))
+
+    def answer(self, path: str | None, *answers: Answer) -> None:
+        """Answer requests for *path* with *answers* in turn, and with the last one from then on.
+
+        Each is a Response, Exact octets, or a handler. A path with a query stands for that query alone, None for all
+        requests without an answer of their own. Raises ValueError or TypeError for an answer that can't be sent.
+        """
+        for answer in answers:
+            if isinstance(answer, Exact):
+                check_exact(answer)
+            elif not callable(answer):
+                _check_response(answer)
+        if not answers or not (path is None or (path.startswith("/") and path.isascii())):
+            raise ValueError(f"give a path as it is sent, such as /x or /%C3%A9, and answers, not {path!r}")
+        self._answers.set(path, answers)
+
+    def clear(self) -> None:
+        """Forget all answers and requests, for the next test."""
+        self._answers.clear()
+        self._recording.clear()
+
+    def describe(self) -> str:
+        """Return the requests so far as the trace shows them."""
+        return describe(self.requests)
+
+    def stop(self, grace_seconds: float = 0.0) -> None:
+        """Stop, and remove the temporary folder."""
+        super().stop(grace_seconds)
+        self._resources.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        if isinstance(error, Exception):
+            error.add_note(f"Requests to {self.url}\n{self.describe()}")
+
+
+def _check_response(response: Response) -> None:
+    """Raise TypeError or ValueError for a response that can't be sent each time: the check of a handler's response."""
+    if isinstance(getattr(response, "content", None), Stream):
+        raise TypeError("a Stream can be sent only once: give a handler that makes the response")
+    checked(lambda *_: response)(_GET, None)  # type: ignore[arg-type]  # no context is needed
+
+
+class ServerFactory:
+    """Starts any number of servers, which run until the block ends."""
+
+    def __init__(self) -> None:
+        self.servers: list[TestServer] = []
+        self._stack = contextlib.ExitStack()
+
+    def __call__(self, directory: str | None = None, *, handler: Handler | None = None, **settings: Any) -> TestServer:
+        """Return a new server that runs."""
+        server = self._stack.enter_context(TestServer(directory, handler=handler, **settings))
+        self.servers.append(server)
+        return server
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+def described(values: Iterable[object]) -> Sequence[tuple[str, str]]:
+    """Return a title and the requests of each server among *values*, the fixtures of a test."""
+    servers: list[TestServer] = []
+    for value in values:
+        servers += value.servers if isinstance(value, ServerFactory) else []
+        servers += [value] if isinstance(value, TestServer) else []
+    return [(f"requests to {server.url}", server.describe()) for server in servers]

@@ -1,0 +1,245 @@
+"""Answers: files, responses, handlers, several in turn, and exact octets."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from httpsock import TestServer
+from httpsock.http.handler import Context, Steps, Tick
+from httpsock.http.messages import Request, Response, Sleep, Stream
+from httpsock.http.request_parser import Limits
+from httpsock.server.state import State
+from httpsock.server.transport import PlainTransport
+from httpsock.testing.exact import Exact, send_exactly
+from httpsock.testing.recording import Arrivals, Recording
+from httpsock.testing.transport import Next, RecordedTransport
+from tests.support import connect, get, read_answers, receive_all, receive_answer, receive_head, talk
+from tests.support.context import FixedContext
+
+OCTETS = b"HTTP/1.1 299 Odd\r\nContent-Length: 5\r\n\r\nhel"
+
+
+def test_files_of_its_temporary_folder_are_served_until_it_stops() -> None:
+    with TestServer() as server:
+        (server.folder / "hello.txt").write_text("hello")
+        assert b"\r\n\r\nhello" in talk(server.port, get("/hello.txt"))
+        assert server.url_for("/hello.txt") == f"http://127.0.0.1:{server.port}/hello.txt"
+
+    assert not server.folder.exists()
+
+
+def test_a_response_answers_its_path_with_any_query(server: TestServer) -> None:
+    server.respond("/x", 503, {"Retry-After": "1"}, "später")
+
+    first, second, other = read_answers(talk(server.port, get("/x") + get("/x?a=1") + get("/y")))
+
+    assert (first.status, first.field("Retry-After"), first.text) == (503, "1", "später")
+    assert second == first
+    assert other.status == 404
+
+
+def test_the_most_exact_answer_counts(server: TestServer) -> None:
+    server.respond(None, content=b"any")
+    server.respond("/x", content=b"path")
+    server.respond("/x?a=1", content=b"query")
+
+    answers = read_answers(talk(server.port, get("/x?a=1") + get("/x?a=2") + get("/y")))
+
+    assert [answer.content for answer in answers] == [b"query", b"path", b"any"]
+
+
+def test_several_answers_come_in_turn_and_the_last_one_stays(server: TestServer) -> None:
+    server.answer("/x", Response(503), Response(200, (), b"at last"))
+
+    answers = read_answers(talk(server.port, get("/x") * 3))
+
+    assert [answer.status for answer in answers] == [503, 200, 200]
+
+
+def test_a_response_comes_after_the_content_for_which_the_client_is_asked(server: TestServer) -> None:
+    server.respond("/x", 201)
+    with connect(server.port) as client:
+        client.sendall(get("/x", "Expect: 100-continue", "Content-Length: 3", method="PUT"))
+        assert receive_head(client) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"abc")
+        assert receive_answer(client).status == 201
+
+    assert server.requests[0].content == b"abc"
+
+
+def test_a_handler_answers_at_once_or_in_steps(server: TestServer) -> None:
+    def at_once(request: Request, context: Context) -> Response:
+        return Response(200, (), request.method.encode())
+
+    def in_steps(request: Request, context: Context) -> Steps[Response]:
+        return Response(200, (), (yield from context.read_content()))
+
+    server.answer("/at-once", at_once)
+    server.answer("/in-steps", in_steps)
+    post = [get(path, "Content-Length: 3", method="POST") + b"abc" for path in ("/at-once", "/in-steps")]
+
+    answers = read_answers(talk(server.port, b"".join(post) + get("/at-once")))
+
+    assert [answer.content for answer in answers] == [b"POST", b"abc", b"GET"]
+    assert [request.content for request in server.requests] == [b"abc", b"abc", b""]
+
+
+def test_a_handler_stands_in_place_of_the_folder() -> None:
+    with TestServer(handler=lambda request, context: Response(200, (), b"own")) as server:
+        assert b"\r\n\r\nown" in talk(server.port, get("/x"))
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_exact_octets_are_all_that_is_sent(server: TestServer, method: str) -> None:
+    server.send_octets(OCTETS)
+
+    assert talk(server.port, get("/x", method=method) * 2) == OCTETS
+
+
+def test_a_connection_that_is_kept_answers_the_next_request(server: TestServer) -> None:
+    server.send_octets(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", then="keep", path="/odd")
+
+    with connect(server.port) as client:
+        client.sendall(get("/odd"))
+        assert receive_head(client) == b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+        client.sendall(get("/x"))
+        assert receive_answer(client).status == 404
+
+
+def test_a_reset_follows_the_octets(server: TestServer) -> None:
+    server.send_octets(OCTETS, then="reset")
+
+    with connect(server.port) as client:
+        client.sendall(get("/x"))
+        with pytest.raises(ConnectionResetError):
+            receive_all(client)
+
+
+def test_a_stalled_connection_ends_with_the_client_or_the_server(server: TestServer) -> None:
+    server.send_octets(OCTETS, then="stall")
+    gone, waiting, pipelining = connect(server.port), connect(server.port), connect(server.port)
+    for client in (gone, waiting, pipelining):
+        client.sendall(get("/x"))
+        received = b""
+        while received != OCTETS:
+            received += client.recv(1)
+        client.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        client.settimeout(20)
+    gone.shutdown(socket.SHUT_WR)
+    assert gone.recv(1) == b""
+    pipelining.sendall(get("/y"))
+
+    server.stop()
+
+    assert waiting.recv(1) == b""
+    with pytest.raises(ConnectionResetError):
+        receive_all(pipelining)
+    for client in (gone, waiting, pipelining):
+        client.close()
+
+
+def test_octets_come_in_parts_with_pauses_between_them(server: TestServer) -> None:
+    server.send_octets((b"HTTP/1.1 200 ", Sleep(0.05), b"OK\r\n\r\n"))
+
+    with connect(server.port) as client:
+        client.sendall(get("/x"))
+        assert client.recv(100) == b"HTTP/1.1 200 "
+        assert receive_all(client) == b"OK\r\n\r\n"
+
+
+def test_more_octets_than_the_kernel_takes_are_all_sent(server: TestServer) -> None:
+    server.send_octets(b"x" * 20_000_000)
+
+    with connect(server.port, buffer_octets=4096) as client:
+        client.sendall(get("/x"))
+        assert receive_all(client) == b"x" * 20_000_000
+
+
+def test_a_client_that_leaves_its_side_open_is_not_waited_for_by_a_stop(server: TestServer) -> None:
+    server.send_octets(OCTETS)
+
+    with connect(server.port) as client:
+        client.sendall(get("/x"))
+        assert receive_all(client) == OCTETS
+        server.stop()
+
+
+def test_a_large_file_is_sent_as_ever(server: TestServer) -> None:
+    (server.folder / "large.bin").write_bytes(b"x" * 3_000_000)
+
+    with connect(server.port) as client:
+        client.sendall(get("/large.bin"))
+        assert len(receive_answer(client).content) == 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(Response(200, (("Trailer", "x"),)), "the field Trailer is set by each", id="own field"),
+        pytest.param(Response(200, (), Stream(iter(()))), "a Stream can be sent only once", id="stream"),
+        pytest.param(Exact(b"", "burst"), "then must be one of close, reset, keep, stall", id="then"),  # type: ignore[arg-type]
+        pytest.param(Exact("text"), "exact octets must be bytes", id="text"),  # type: ignore[arg-type]
+        pytest.param("text", "the handler returned 'text', not a Response", id="not an answer"),
+    ],
+)
+def test_an_answer_that_cannot_be_sent_is_refused(server: TestServer, answer: Response, reason: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=reason):
+        server.answer("/x", answer)
+
+
+@pytest.mark.parametrize("path", ["x", "/é", ""])
+def test_a_path_that_is_never_sent_is_refused(server: TestServer, path: str) -> None:
+    with pytest.raises(ValueError, match="give a path as it is sent, such as /x or /%C3%A9"):
+        server.answer(path, Response(200))
+
+
+def test_an_answer_is_needed(server: TestServer) -> None:
+    with pytest.raises(ValueError, match="and answers"):
+        server.answer("/x")
+
+
+# --- The steps of exact octets, which the test resumes like an event loop ------------------------------------------
+
+
+@contextlib.contextmanager
+def answering(exact: Exact) -> Iterator[tuple[Steps[Response], FixedContext, RecordedTransport, socket.socket]]:
+    """Yield the steps of an answer, their context, the transport, and the client at its other end."""
+    client, connected = socket.socketpair()
+    with client, connected:
+        connected.setblocking(False)
+        transport = RecordedTransport(PlainTransport(connected), Arrivals(Recording(Limits()), "client"), bool)
+        context = FixedContext(Tick(0.0, 1000.0))
+        yield send_exactly(exact, context, transport), context, transport, client
+
+
+def test_a_client_that_sends_more_during_a_pause_is_read_later() -> None:
+    with answering(Exact((Sleep(10), b"x"), "keep")) as (steps, context, transport, client):
+        assert next(steps) == (State.SLEEPING, 1010.0)
+        client.sendall(get("/y"))
+        assert next(steps) == (State.SLEEPING_UNREAD, 1010.0)
+        context.tick = Tick(0.0, 1010.0)
+        with pytest.raises(StopIteration):
+            steps.throw(TimeoutError())
+        assert (client.recv(10), transport.next) == (b"x", Next.KEPT_BACK)
+
+
+def test_a_connection_that_is_evicted_during_a_pause_ends() -> None:
+    with answering(Exact((Sleep(10), b"x"), "keep")) as (steps, _, transport, _):
+        next(steps)
+        with pytest.raises(StopIteration):
+            steps.throw(TimeoutError())
+        assert transport.next is Next.CUT
+
+
+def test_octets_that_come_after_the_end_of_ours_are_read_within_a_bound() -> None:
+    with answering(Exact(b"x")) as (steps, _, transport, client):
+        assert next(steps) == (State.LINGERING, 1002.0)
+        client.sendall(b"more")
+        assert next(steps) == (State.LINGERING, 1002.0)
+        with pytest.raises(StopIteration):
+            steps.throw(TimeoutError())
+        assert (client.recv(10), client.recv(10), transport.next) == (b"x", b"", Next.CUT)

@@ -1,0 +1,61 @@
+"""The promises of the wing's README: its examples run, and its words are those of the code."""
+
+import pathlib
+import re
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+
+from httpsock.testing import exact, recording
+from tests.testing.test_plugin import ROOT, run_pytest
+
+README = (ROOT / "httpsock" / "testing" / "README.md").read_text(encoding="utf-8")
+PYTEST, UNITTEST, MIGRATION = re.findall(r"(?ms)^```python\n(.*?)^```$", README)
+FETCH = """
+import urllib.request
+
+def fetch(url):
+    request = urllib.request.Request(url, headers={"Accept": "text/plain"})
+    with urllib.request.urlopen(request) as response:
+        return response.read().decode()
+
+"""
+
+
+def test_the_examples_for_pytest_pass(tmp_path: pathlib.Path) -> None:
+    assert "3 passed" in run_pytest(tmp_path, PYTEST)
+
+
+def test_the_example_for_unittest_passes(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "test_post.py").write_text(UNITTEST)
+    command = [sys.executable, "-W", "error", "-m", "unittest"]
+
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert "Ran 1 test" in done.stderr
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_migrated_test_passes(tmp_path: pathlib.Path) -> None:
+    ours = MIGRATION.partition("# httpsock\n")[2]
+    assert len(MIGRATION.strip().splitlines()) <= 13
+
+    assert "1 passed" in run_pytest(tmp_path, FETCH + ours)
+
+
+@pytest.mark.parametrize("then", get_args(exact.Then))
+def test_each_end_of_exact_octets_is_explained(then: str) -> None:
+    assert f'- `"{then}"`: ' in README
+
+
+def test_each_attribute_of_a_request_is_explained() -> None:
+    section = README.partition("## What arrived")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    told = {name for row in rows for name in re.findall(r"`(\w+)", row.split("|")[1])}
+    request = recording.ReceivedRequest(recording.ReceivedConnection(1, "", 0.0), 0.0)
+    has = {name for name in dir(request) if not name.startswith("_")} - {"append", "head", "is_over"}
+    assert told == has
