@@ -1,7 +1,7 @@
 """The file system: the calls with which a document root looks at files.
 
-Takes names, gives what the system says of them. A traced server puts an observed one in its place; nothing else may.
-Next: confinement, which opens files beneath the root and no others.
+Takes names, gives what the system says of them. A traced server, and nothing else, puts another in its
+place, which emits an event for each call. Next: confinement, which opens files beneath the root and no others.
 
 POSIX.1 (the calls); RFC 9110 §17.3 (attacks based on file and path names).
 """
@@ -51,7 +51,7 @@ class FileSystem:
         return is_proved(coding, read, length, original)
 
     def reference(self, name: str, found: Representation) -> Callable[[], Representation | None]:  # noqa: ARG002 (for an observer)
-        """Return a reference to the representation *found* of the file *name*, which does not hold it in memory."""
+        """Return a weak reference to *found*, the representation of the file *name*."""
         return weakref.ref(found)
 
     def cache(self, capacity: int) -> FileCache[Value]:

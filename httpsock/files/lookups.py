@@ -1,14 +1,15 @@
 """Look-ups: the file found for a path, and the files and the folder that must be unchanged for it to be found again.
 
-Takes stamps of files and folders, gives verdicts. Knows no HTTP but the names of its values. A page's file costs two
+Takes stamps of files and folders, gives verdicts. It compares Accept-Encoding as bytes, and knows no other HTTP. A
+page's file costs two
 calls instead of five, and one of the two serves all files of its folder in a tick:
 
     GET /js/a.js, Accept-Encoding: gzip, br      stat(js/a.js)  lstat(js)  stat(js/a.js.br)  stat(js/a.js.gz)  read ...
     the same again                               stat(js/a.js)  lstat(js)
 
 A missing sibling stays missing while its folder is unchanged: a new name changes the folder's times, another folder or
-a symlink in its place has another inode. As for files, times prove that only if the folder changed long enough before,
-and a few file systems do not keep them: so after a second the file is read again and compared.
+a symlink in its place has another inode. Times prove that only if the last change is old enough, and a
+few file systems do not keep them: so after a second the file is read again and compared.
 
 RFC 9110 §12.5.3 (Accept-Encoding).
 """
@@ -35,13 +36,12 @@ Asked = tuple[bytes, bytes | None]
 _MAX_LOOKUPS = 4096
 _MAX_ASKED_OCTETS = 512
 
-
 # Returns a representation as long as the cache holds it, else None.
 Reference = Callable[[], Representation | None]
 
 
 class FolderState(NamedTuple):
-    """A folder as it is in one tick; *has_link*: it is a symlink, or there is one on the way to it."""
+    """A folder as it is in one tick; *has_link*: the folder, or one above it, is a symlink."""
 
     stamp: FileStamp
     has_link: bool
@@ -111,8 +111,8 @@ class Lookups:
     ) -> None:
         """Store that *asked* led to the *cached* representation of *file*, past its siblings in the *skipped* codings.
 
-        The folder of *file* must have been looked at before them: then one that has appeared since changes it. A
-        representation in a coding also depends on the *original*, as far as that is cached.
+        The folder of *file* must have been looked at before its siblings: a sibling that appears later changes it. A
+        representation in a coding also depends on the *original*, if that is cached.
         """
         path = os.path.join(self._root, file)
         # The state of a sibling is followed by that of its file.
@@ -136,16 +136,16 @@ class Lookups:
             state and state.stamp,
             (*files, *present),
             tuple(set(siblings) - dict(present).keys()),
-            # A sibling that can't be used may be mended without a trace; the proof of another needs both contents.
+            # A skipped sibling may be repaired without a new stamp; a used one is compared together with its original.
             tuple(contents) if len(contents) == len(files) and not present else (),
         )
         self._put(asked, lookup)
 
     def is_confirmed(self, lookup: Lookup, tick: TickMemo) -> bool:
-        """Return whether a look-up that is no longer fresh holds, so that it is for another second.
+        """Return whether a look-up that is no longer fresh still holds; then it is fresh for another second.
 
-        All its stamps are as they were; the files must still have the octets that were read, and the missing siblings
-        still be missing.
+        Its stamps have been compared. The files must still have the octets that were read, and no missing sibling may
+        have appeared.
         """
         if not lookup.contents or any(map(os.path.lexists, lookup.missing)):
             return False
@@ -157,7 +157,7 @@ class Lookups:
         return True
 
     def _read(self, path: str, length: int) -> bytes:
-        """Return the first octets of a file, to compare and never to send: it may have been swapped for one outside."""
+        """Return the first octets of a file, to compare and never to send: a symlink may have replaced it."""
         descriptor = open_beneath(self._root, path, follow_links=True)
         try:
             return os.read(descriptor, length)
@@ -191,7 +191,7 @@ def folder_state(root: str, relative: str, now: float, *, follow_links: bool) ->
 def _stamps_of_present(paths: Iterable[str], now: float) -> list[tuple[str, FileStamp]] | None:
     """Return the stamps of those of *paths* that exist; None if one has changed lately, or can't be seen.
 
-    That of a symlink is its own: so it never equals that of the file that stat() shows, and must be looked up again.
+    A symlink gets its own stamp, which never equals that of its target: the path is looked up again each time.
     """
     stamps = []
     for path in paths:

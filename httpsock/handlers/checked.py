@@ -15,8 +15,8 @@ from httpsock.http.checks import check_field, check_number, check_seconds
 from httpsock.http.handler import Context, Handler, Steps
 from httpsock.http.messages import FileSlice, Request, RequestError, Response, Sleep, Status, Stream
 
-# Each response has these by itself; a second or wrong one would break its framing.
 _MAX_LENGTH = 10**18
+# Each response sets these itself; a second or wrong one would break its framing.
 _OWN_FIELDS = frozenset(
     ("connection", "content-length", "date", "keep-alive", "trailer", "transfer-encoding", "upgrade")
 )
@@ -106,7 +106,7 @@ def _with_checked_chunks(response: Response, stream: Stream) -> Response:
 
 
 class _CheckedChunks(Iterator[bytes | Sleep]):
-    """The chunks of a stream. It has made the first one already: what fails there can still be answered with 500."""
+    """The chunks of a stream. The first is made already: its exception can still be answered with 500."""
 
     def __init__(self, chunks: Iterable[object]) -> None:
         self._chunks = iter(chunks)

@@ -1,4 +1,4 @@
-"""The handler: what turns a request into a response; and what it is told about the connection.
+"""The handler, which turns a request into a response, and the context, which describes the connection to it.
 
 A handler takes a Request and a Context, and gives a Response, or steps of work that end in one. A middleware takes a
 handler and gives another one. A parsed Request is cached and shared by all connections, so whatever belongs to one
@@ -23,9 +23,9 @@ from .messages import Request, Response
 
 Result = TypeVar("Result")
 
-# Cooperative work: each bare ``yield`` is a pause in which other connections run; ``yield from`` waits for what methods
-# of the Context wait for. A separate thread would not help long work: under the interpreter lock each socket call of
-# the event loop would wait for it, 5 ms each time.
+# Cooperative work: at each bare ``yield`` other connections run; ``yield from`` a method of the Context waits for the
+# client, or for a thread. Work that computes for long would gain nothing from a thread: under the interpreter lock,
+# each socket call of the event loop would wait 5 ms for it.
 Steps = Generator[Any, None, Result]
 
 # Items in one step: this many names of a folder take about 0.6 ms.

@@ -41,7 +41,7 @@ class Inspection(Instrumentation):
         return self._recorder.counting(log)
 
     def coroutine(self, connection: Connection, connected: socket.socket, emit: ConnectionTracer) -> Coroutine:
-        """Return the coroutine that stands around that of *connection*."""
+        """Return a coroutine that runs the traced one of *connection*, and samples TCP_INFO."""
         connection.coroutine = super().coroutine(connection, connected, emit)
         return _Sampling(connection, connected, emit).run()
 

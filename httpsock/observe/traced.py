@@ -1,6 +1,6 @@
 """A traced server: the parts that are put together when it is made, each with an event for each step.
 
-Each part stands around one that does not know of tracing, so that an untraced server pays nothing:
+Each part wraps one that does not know of tracing, so that an untraced server pays nothing:
 
     TracedListener        around the system's calls            socket, bind, listen
     TracedTransport       around a connection's transport      recv, send, sendfile, shutdown, close
@@ -96,7 +96,7 @@ class Instrumentation:
         return connection
 
     def coroutine(self, connection: Connection, connected: socket.socket, emit: ConnectionTracer) -> Coroutine:  # noqa: ARG002 (the inspector's needs the socket)
-        """Return the coroutine that stands around that of *connection*."""
+        """Return a coroutine that runs that of *connection*, with an event for each wait."""
         return traced_coroutine(connection, emit, self.current)
 
 
@@ -107,7 +107,7 @@ def traced_coroutine(connection: Connection, emit: Emit, current: CurrentTracer)
     def run() -> Coroutine:
         thrown: Exception | None = None
         while True:
-            # All that the thread does until the next wait, it does for this connection.
+            # Until the next wait, this thread works for this connection alone.
             current.emit = emit
             try:
                 wait = coroutine.send(None) if thrown is None else coroutine.throw(thrown)

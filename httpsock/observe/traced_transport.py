@@ -28,7 +28,7 @@ class TracedTransport:
         self.has_sendfile = transport.has_sendfile
         # How many of the next octets to send belong to a head, which the event shows.
         self.head_left: Callable[[], int] = lambda: 0
-        # Nothing to observe in these.
+        # These calls have no event.
         self.handshake = transport.handshake
         self.unsent = transport.unsent
         self.has_input = transport.has_input

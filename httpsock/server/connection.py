@@ -1,9 +1,9 @@
 """The connection: one client's requests and responses, from its first octet to the tear-down.
 
 Takes a transport, gives a generator that reads as if it blocked: each ``yield`` names a state and a deadline, and the
-event loop resumes it at the state's event or at the deadline. The only place where octets meet sockets. Next:
-http/request_parser.py, which finds a request in the octets; then files/handler.py, which answers it, and sending.py,
-which sends the response.
+event loop resumes it at the state's event or at the deadline. Only here do
+messages meet a socket. Next: http/request_parser.py, which finds a request in the octets; files/handler.py, which
+answers it; then sending.py, which sends the response.
 
 RFC 9112 §9 (connection management); RFC 9110 §10.1.1 (Expect).
 
@@ -92,12 +92,10 @@ class Connection:
         self._settings = settings
         self._parser = RequestParser(settings.limits)
         self.sender = Sender(transport, settings, self, log)
-        # The request whose content has not been read to its end; octets of it that are decoded already; for how long
-        # the client may still be waited for; and the error that ended it.
-        self._request: Request | None = None
-        self._content = b""
-        self._content_seconds = 0.0
-        self._content_error: RequestError | OSError | None = None
+        self._request: Request | None = None  # its content has not been read to the end
+        self._content = b""  # decoded, and not yet read
+        self._content_seconds = 0.0  # how long to wait for the rest
+        self._content_error: RequestError | OSError | None = None  # it ended the content
         # Set by the event loop: the time, the state, the event that the poller watches, and the deadline of the state.
         self.tick = tick
         self.state = State.NEW
@@ -242,7 +240,7 @@ class Connection:
             deadline = began + min(self._content_seconds, self._settings.timeouts.stall)
             try:
                 yield State.CONTENT, deadline
-                # Read past the content no more than past a head.
+                # Receive no more beyond the content than beyond a head.
                 while self._receive(min(_DISCARD_OCTETS, self._parser.content_left + _RECEIVE_OCTETS)):
                     yield State.HANDSHAKE_OUT, deadline
             except TimeoutError:
@@ -291,7 +289,7 @@ class Connection:
                 if unsent := self.sender.send(response, request, parser.unread, self.tick, is_persistent=is_persistent):
                     # A slow reader holds the request in memory: drop its head and fields, keep the request line.
                     request, event = request and request._replace(head=b"", fields={}), _NEED_DATA
-                    # The end of a stream may show by the end of the connection alone.
+                    # Only the end of the connection may mark the end of a stream.
                     is_persistent = (yield from unsent) is not False and is_persistent
                 del response, unsent
                 request = wait = None

@@ -1,7 +1,7 @@
 """The sender: one response as octets, as fast as the peer reads them.
 
-Takes a Response, gives its octets to the transport. What the kernel does not take at once is sent by a coroutine, which
-waits for room within the bounds of the peer's rate. Next: transport.py, which makes the calls.
+Takes a Response, gives its octets to the transport. If the kernel does not take all, a coroutine sends the rest. It
+waits for room, but not for a peer that reads too slowly. Next: transport.py, which makes the calls.
 
 RFC 9112 §4 (status line), §7.1 (chunked), §9.3, §9.6 (the connection option); RFC 9110 §6.6.1 (Date), §9.3.2 (HEAD).
 """
@@ -36,7 +36,7 @@ _COPIED_OCTETS = 32 * 1024 if hasattr(socket.socket, "sendmsg") else 1 << 62
 # and a segment for each would cost more than the copy.
 _SHORT_SLICE = 16 * 1024
 _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112 §7.1
-# As much is gathered from short slices before it is sent.
+# Gather this much from short slices before sending it.
 _GATHERED_OCTETS = 8 * 1024
 
 
@@ -48,13 +48,13 @@ class Sender:
     def __init__(
         self, transport: Transport, settings: Settings, context: Context, log: Callable[[Exchange], object] | None
     ) -> None:
-        """*context* has the client's address, and always the current tick. The sender does not hold it in memory."""
+        """*context* has the client's address and the current tick. The sender holds a weak reference to it."""
         self._transport = transport
         self._settings = settings
-        # Each would keep the other in memory until the garbage collector runs.
+        # A strong reference would make a cycle, which only the garbage collector frees.
         self._context = weakref.proxy(context)
         self._log = log
-        # Octets of the current response: the length of its head, and how many of all the kernel has taken.
+        # Of the current response: the octets of its head, and all octets that the kernel has taken.
         self._head_octets = self._sent = 0
         # The reader's speed, measured from the first wait on.
         self._rate: SendRate | None = None
@@ -157,7 +157,7 @@ class Sender:
         began: Tick,
         connection_option: str | None,
     ) -> Generator[Wait, None, bool]:
-        """Send a streamed *response*. Return whether its end shows, so that the connection may persist."""
+        """Send a streamed *response*. Return whether its framing marks the end, so that the connection may persist."""
         stream = response.content if isinstance(response.content, Stream) else Stream(iter(()))
         is_sized = stream.length is not None
         is_chunked = not is_sized and request is not None and request.minor_version > 0
@@ -188,7 +188,7 @@ class Sender:
             is_complete = True
         finally:
             if not is_complete and not is_sized and not is_chunked:
-                # A reset alone shows that content without framing is incomplete (RFC 9112 §8).
+                # Only a reset shows that content without framing is incomplete (RFC 9112 §8).
                 self._transport.reset()
             self._finish(response, request_line, began, framing_octets)
         return is_sized or is_chunked
@@ -202,12 +202,12 @@ class Sender:
                 yield state, deadline
                 if self._context.is_stopping:
                     break
-                # Its next request waits until the stream has ended.
+                # A client that has sent its next request must wait until the stream has ended.
                 if state is State.SLEEPING_UNREAD or not self._transport.has_input():
                     raise ConnectionAbortedError("the reader of the stream disconnected")
                 state = State.SLEEPING_UNREAD
         except TimeoutError:
-            # Before its deadline the connection is evicted.
+            # A time-out before the deadline evicts the connection.
             if self._context.tick.monotonic < deadline:
                 raise
         # Measure the reader's speed for each part anew.

@@ -137,7 +137,6 @@ class Server:
         self._log = tracing.wrap(self._settings, log) if tracing else log
         self._listeners = listen_on(hosts, port, self._create) if listeners is None else list(listeners)
         self.port: int = self._listeners[0].getsockname()[1]
-        # The numeric addresses at which it listens.
         self.hosts: list[str] = [host_of(listener) for listener in self._listeners]
         self.urls = [url_of(host, self.port) for host in self.hosts]
 

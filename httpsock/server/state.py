@@ -1,7 +1,7 @@
 """The states of a connection, and the phases of a server.
 
-A connection's coroutine yields a state and a deadline: it waits there for the state's event. The event loop alone sets
-``Connection.state``, so that it always tells what the connection waits for.
+A connection's coroutine yields a state and a deadline: it waits there for the state's event. Only the event loop sets
+``Connection.state``.
 
     state           next
     NEW             RECEIVING, QUEUED, HANDSHAKE_IN, HANDSHAKE_OUT, LINGERING
@@ -30,7 +30,7 @@ from .poller import NEITHER, READABLE, WRITABLE
 
 
 class State(Enum):
-    """What a connection waits for: the *event* that is polled for, None if no event may resume it; and in *words*."""
+    """What a connection waits for: the *event* to poll for, None if no event resumes it; and the *words* of a trace."""
 
     def __new__(cls, event: int | None, words: str) -> Self:
         """Return the next member."""
@@ -45,7 +45,7 @@ class State(Enum):
 
     # Accepted, and no request has begun.
     NEW = READABLE, "a request"
-    # The transport agrees on keys, or must receive in order to send, or the other way round.
+    # The transport agrees on keys, or must receive in order to send, or send in order to receive.
     HANDSHAKE_IN = READABLE, "the transport's own octets"
     HANDSHAKE_OUT = WRITABLE, "room to send the transport's own octets"
     IDLE = READABLE, "a request"  # noqa: PIE796 (a trace does not tell it from NEW)
@@ -77,5 +77,5 @@ class Phase(Enum):
     STOPPING = "stopping"
 
 
-# The states in which closing the connection loses no request and no response that can't be resumed.
+# In these states, closing the connection loses no request; and no response but a stream, which can be resumed.
 IDLE_STATES = frozenset((State.NEW, State.IDLE, State.SLEEPING, State.SLEEPING_UNREAD, State.LINGERING))

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from .poller import unsent_octets
 
-# The flag of ``send`` that tells the kernel to wait for more before it sends a segment; 0 where it knows no such thing.
+# The flag of ``send`` that tells the kernel to wait for more before it sends a segment; 0 where the system lacks it.
 MORE = getattr(socket, "MSG_MORE", 0)
 # sendfile() on a file system or kernel that lacks it: FUSE, LXC, WSL 1, or a filter of system calls.
 _SENDFILE_NOT_SUPPORTED = (
@@ -56,7 +56,7 @@ class Transport(Protocol):
     def recv(self, maximum: int, /) -> bytes:
         """Return octets from the peer, *maximum* of them or a few more; b"" at the end.
 
-        It holds no octets back that it has decrypted, since the poller would not tell of them.
+        It keeps no decrypted octets back: the poller would not report them.
         """
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
@@ -151,7 +151,7 @@ class PlainTransport:
         return unsent_octets(self.descriptor)
 
     def has_input(self) -> bool:
-        """Return whether octets, or an error, wait to be received; not so at the peer's end."""
+        """Return whether octets, or an error, wait to be received; False at the peer's end."""
         try:
             return bool(self._socket.recv(1, socket.MSG_PEEK))
         except OSError as error:
