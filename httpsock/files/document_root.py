@@ -29,7 +29,7 @@ from .cache import FileCache, FileStamp, file_stamp
 from .confinement import check_folder_beneath, has_link, open_beneath
 from .file_system import FileSystem, read_whole
 from .listing_budget import Allotment, ListingBudget
-from .lookups import Asked, Lookup, Lookups, TickMemo
+from .lookups import Asked, Lookup, Lookups, TickMemo, allows_staleness
 from .paths import NOT_FOUND, ResourceName, holds_references, is_hidden_name, parse_path
 from .representation import Representation, etag_of_state, is_settled, validators_of
 from .siblings import CODING_NAMES, CODINGS, Original, may_be_used
@@ -122,6 +122,8 @@ class DocumentRoot:
         self._siblings = siblings
         self._vary = "Accept-Encoding" if siblings else None
         self._cache_control = cache_control
+        # The user has said how stale an answer may be.
+        self._believes_lookups = allows_staleness(cache_control)
         file_system = file_system or FileSystem()
         self._file_system = file_system
         self._stat = file_system.stat
@@ -149,7 +151,13 @@ class DocumentRoot:
         return found
 
     def _recall(self, lookup: Lookup, tick: TickMemo) -> Representation | None:
-        """Return what *lookup* found if all that it saw is unchanged in this *tick*, else None."""
+        """Return what *lookup* found if all that it saw is unchanged in this *tick*, else None.
+
+        Where answers may be stale, a fresh look-up is believed without a look at its files.
+        """
+        is_fresh = tick.monotonic < lookup.fresh_until
+        if is_fresh and self._believes_lookups:
+            return lookup.found()
         try:
             for path, stamp in lookup.files:
                 if file_stamp(self._stat(path)) != stamp:
@@ -158,7 +166,7 @@ class DocumentRoot:
                 folder = tick.folders.get(lookup.folder) or self._lookups.folder(lookup.folder, tick)
                 if folder.has_link or (lookup.folder_stamp and lookup.folder_stamp != folder.stamp):
                     return None
-            if tick.monotonic >= lookup.fresh_until and not self._lookups.is_confirmed(lookup, tick):
+            if not is_fresh and not self._lookups.is_confirmed(lookup, tick):
                 return None
         except OSError:
             return None

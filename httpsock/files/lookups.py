@@ -10,11 +10,15 @@ calls instead of five, and one of the two serves all files of its folder in a ti
 A missing sibling stays missing while its folder is unchanged: a new name changes the folder's times, another folder or
 a symlink in its place has another inode. Times prove that only if the last change is old enough, and a
 few file systems do not keep them: so after a second the file is read again and compared.
+a symlink in its place has another inode. As for files, times prove that only if the folder changed long enough before,
+and a few file systems do not keep them: so after a second the file is read again and compared. Until then, if the
+user has allowed caches a ``max-age``, a look-up is believed without any call.
 
-RFC 9110 §12.5.3 (Accept-Encoding).
+RFC 9110 §12.5.3 (Accept-Encoding); RFC 9111 §5.2.2.1 (max-age).
 """
 
 import os
+import re
 import stat
 import threading
 import weakref
@@ -35,6 +39,8 @@ Asked = tuple[bytes, bytes | None]
 # All look-ups take at most some 10 MiB: this many, each with its paths and up to this many octets of what was asked.
 _MAX_LOOKUPS = 4096
 _MAX_ASKED_OCTETS = 512
+# A max-age of a second or more.
+_MAX_AGE = re.compile('max-age="?0*[1-9][0-9]*"?')
 
 # Returns a representation as long as the cache holds it, else None.
 Reference = Callable[[], Representation | None]
@@ -173,6 +179,13 @@ class Lookups:
             self._lookups[asked] = lookup
             if len(self._lookups) > _MAX_LOOKUPS:
                 del self._lookups[next(iter(self._lookups))]
+
+
+def allows_staleness(cache_control: str) -> bool:
+    """Return whether caches may send a response with this Cache-Control for a second without asking (RFC 9111 §4.2)."""
+    directives = [directive.strip().lower() for directive in cache_control.split(",")]
+    has_max_age = any(map(_MAX_AGE.fullmatch, directives))
+    return has_max_age and not any(directive.startswith(("no-cache", "no-store")) for directive in directives)
 
 
 def folder_state(root: str, relative: str, now: float, *, follow_links: bool) -> FolderState:

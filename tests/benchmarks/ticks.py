@@ -73,7 +73,7 @@ def main() -> int:
         time.sleep(2 * MTIME_GRANULARITY_SECONDS)
         for key in options.only:
             for count in options.connections:
-                with connected(root, count) as (loop, clients):
+                with connected(root, count, options.cache_control) as (loop, clients):
                     found[f"{key} {count}"] = measure(BY_KEY[key], loop, clients, options.ticks)
     if options.json:
         json.dump(found, sys.stdout)
@@ -89,6 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     connections_help = "how many connections have a request in each tick (default: 28 1)"
     parser.add_argument("--connections", nargs="+", type=int, default=[28, 1], metavar="N", help=connections_help)
     parser.add_argument("--ticks", type=int, default=400, metavar="N", help="how many ticks (default: 400)")
+    cache_help = "the Cache-Control of the files (default: no-cache)"
+    parser.add_argument("--cache-control", default="no-cache", metavar="VALUE", help=cache_help)
     parser.add_argument("--json", action="store_true", help="print the times as JSON")
     against_help = "compare with the httpsock of another clone, turn by turn"
     parser.add_argument("--against", type=pathlib.Path, metavar="CLONE", help=against_help)
@@ -97,10 +99,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def connected(root: pathlib.Path, count: int) -> Iterator[tuple[EventLoop, list[Client]]]:
+def connected(
+    root: pathlib.Path, count: int, cache_control: str = "no-cache"
+) -> Iterator[tuple[EventLoop, list[Client]]]:
     """Give an event loop for the folder *root* that has accepted *count* connections, and their other ends."""
     with contextlib.ExitStack() as stack:
-        server = Server(root, port=0)
+        server = Server(root, port=0, cache_control=cache_control)
         stack.callback(server.stop)
         loop = EventLoop(server._listeners, server._settings, None, print)
         stack.callback(loop.close)
@@ -199,6 +203,7 @@ def _compare(options: argparse.Namespace) -> None:
     clones = {"this": CLONE, "other": options.against.resolve()}
     turns: dict[str, list[dict[str, Times]]] = {name: [] for name in clones}
     arguments = ["--only", *options.only, "--connections", *options.connections, "--ticks", options.ticks, "--json"]
+    arguments += ["--cache-control", options.cache_control]
     for _ in range(options.turns):
         for name, folder in clones.items():
             command = [sys.executable, "-c", _OF_CLONE, folder, CLONE, *arguments]

@@ -25,8 +25,8 @@ BROWSERS = b"gzip, deflate, br, zstd"
 class Recorded(DocumentRoot):
     """A document root that records the names of which it asks the status."""
 
-    def __init__(self, folder: pathlib.Path, *, follow_links: bool = False) -> None:
-        super().__init__(folder, follow_links=follow_links)
+    def __init__(self, folder: pathlib.Path, *, follow_links: bool = False, cache_control: str = "no-cache") -> None:
+        super().__init__(folder, follow_links=follow_links, cache_control=cache_control)
         self.names: list[str] = []
         self._stat = self._recorded
 
@@ -471,3 +471,66 @@ def test_a_folder_that_becomes_a_symlink_is_followed_where_links_are(twins: path
     (twins / "without").rename(twins / "before")
     (twins / "without").symlink_to("with")
     assert read(served, b"/without/a.txt", BROWSERS) == gzipped(HELLO)
+
+
+# --- What is believed where a file may be stale ---------------------------------------------------
+
+
+def test_with_a_max_age_a_look_up_is_believed_for_a_second(aged: pathlib.Path) -> None:
+    served = Recorded(aged, cache_control="max-age=60")
+    assert served.names_for(b"/hello.txt", BROWSERS) == SEARCHED
+    assert served.names_for(b"/hello.txt", BROWSERS, 0.9) == []
+    assert served.names_for(b"/hello.txt", BROWSERS, 1.0) == ["hello.txt"], "then it is confirmed"
+    assert served.names_for(b"/hello.txt", BROWSERS, 1.9) == [], "for another second"
+    assert served.names_for(b"/hello.txt", BROWSERS, 2.0) == ["hello.txt"]
+
+
+@changes
+def test_with_a_max_age_a_file_that_changes_is_sent_after_a_second(change: Change, aged: pathlib.Path) -> None:
+    served = DocumentRoot(aged, cache_control="max-age=60")
+    represent(served, b"/hello.txt")
+    until_the_clock_ticks(aged / "hello.txt", lambda: change(aged / "hello.txt", b"HELLO, SOCKET.\n"))
+    assert represent(served, b"/hello.txt", monotonic=0.9).octets == HELLO
+    assert represent(served, b"/hello.txt", monotonic=1.0).octets == b"HELLO, SOCKET.\n"
+
+
+def test_with_a_max_age_a_file_that_is_deleted_is_gone_after_a_second(aged: pathlib.Path) -> None:
+    served = DocumentRoot(aged, cache_control="max-age=60")
+    represent(served, b"/hello.txt")
+    (aged / "hello.txt").unlink()
+    assert represent(served, b"/hello.txt", monotonic=0.9).octets == HELLO
+    assert served.find(b"/hello.txt", None, Tick(LATER, 1.0)) is NOT_FOUND
+
+
+def test_with_a_max_age_a_sibling_that_appears_is_sent_after_a_second(aged: pathlib.Path) -> None:
+    served = DocumentRoot(aged, cache_control="max-age=60")
+    represent(served, b"/hello.txt", b"gzip")
+    write(aged / "hello.txt.gz")
+    assert represent(served, b"/hello.txt", b"gzip", monotonic=0.9).coding is None
+    assert represent(served, b"/hello.txt", b"gzip", monotonic=1.0).coding == "gzip"
+
+
+def test_with_a_max_age_a_path_without_a_file_is_looked_up_each_time(aged: pathlib.Path) -> None:
+    served = DocumentRoot(aged, cache_control="max-age=60")
+    assert served.find(b"/new.txt", None, Tick(LATER, 0.0)) is NOT_FOUND
+    make(aged / "new.txt", HELLO)
+    assert represent(served, b"/new.txt", monotonic=0.1).octets == HELLO
+
+
+@pytest.mark.parametrize(
+    "cache_control", ["public, max-age=31536000, immutable", 'MAX-AGE="1"', "s-maxage=0,max-age=01"]
+)
+def test_any_max_age_of_a_second_or_more_allows_it(cache_control: str, aged: pathlib.Path) -> None:
+    served = Recorded(aged, cache_control=cache_control)
+    served.names_for(b"/hello.txt", None)
+    assert served.names_for(b"/hello.txt", None, 0.5) == []
+
+
+@pytest.mark.parametrize(
+    "cache_control",
+    ["no-cache", "max-age=0", "s-maxage=60", "max-age=60, no-cache", "No-Store, max-age=60", "max-age=-1", "public"],
+)
+def test_without_a_max_age_a_file_is_looked_at_each_time(cache_control: str, aged: pathlib.Path) -> None:
+    served = Recorded(aged, cache_control=cache_control)
+    served.names_for(b"/hello.txt", None)
+    assert served.names_for(b"/hello.txt", None, 0.5) == ["hello.txt"]
