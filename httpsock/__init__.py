@@ -48,17 +48,32 @@ __all__ = [
     "Client",
     "ClientResponse",
     "ClientTimeouts",
+    "Context",
     "Exchange",
+    "FileSlice",
+    "Handler",
     "IncompleteError",
     "Limits",
+    "Middleware",
     "RedirectError",
+    "Request",
+    "RequestError",
+    "Response",
     "ResponseError",
     "ResponseLimits",
     "Server",
+    "Sleep",
+    "Status",
+    "Steps",
+    "Stream",
     "TestServer",
     "Timeouts",
     "UrlError",
     "__version__",
+    "basic_authentication",
+    "in_thread",
+    "respond",
+    "single_page",
 ]
 __version__ = "0.1.0"
 
@@ -66,6 +81,11 @@ if TYPE_CHECKING:
     from httpsock.client.client import Client, ClientResponse, RedirectError
     from httpsock.client.connection import ClientTimeouts
     from httpsock.client.url import UrlError
+    from httpsock.handlers.authentication import basic_authentication
+    from httpsock.handlers.in_thread import in_thread
+    from httpsock.handlers.single_page import single_page
+    from httpsock.http.handler import Context, Handler, Middleware, Steps, respond
+    from httpsock.http.messages import FileSlice, Request, RequestError, Response, Sleep, Status, Stream
     from httpsock.http.request_parser import Limits
     from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
     from httpsock.server.access_log import Exchange
@@ -79,16 +99,31 @@ else:
         "Client": "client.client",
         "ClientResponse": "client.client",
         "ClientTimeouts": "client.connection",
+        "Context": "http.handler",
         "Exchange": "server.access_log",
+        "FileSlice": "http.messages",
+        "Handler": "http.handler",
         "IncompleteError": "http.response_parser",
         "Limits": "http.request_parser",
+        "Middleware": "http.handler",
         "RedirectError": "client.client",
+        "Request": "http.messages",
+        "RequestError": "http.messages",
+        "Response": "http.messages",
         "ResponseError": "http.response_parser",
         "ResponseLimits": "http.response_parser",
         "Server": "server.server",
+        "Sleep": "http.messages",
+        "Status": "http.messages",
+        "Steps": "http.handler",
+        "Stream": "http.messages",
         "TestServer": "testing.server",
         "Timeouts": "server.settings",
         "UrlError": "client.url",
+        "basic_authentication": "handlers.authentication",
+        "in_thread": "handlers.in_thread",
+        "respond": "http.handler",
+        "single_page": "handlers.single_page",
     }
 
     def __getattr__(name):

@@ -28,12 +28,12 @@ WINGS = {
     "tracing": {"http"},
     "files": {"http"},
     "client": {"http", "tracing"},
-    "handlers": {"http"},
+    "handlers": {"http", "files"},
     "server": {"http", "handlers"},
     "discovery": {"http", "tracing", "client", "server"},
     "observe": {"http", "tracing", "files", "server"},
     "testing": {"http", "tracing", "files", "server", "handlers"},
-    "cli": {"http", "tracing", "files", "client", "server", "discovery", "observe"},
+    "cli": {"http", "tracing", "files", "handlers", "client", "server", "discovery", "observe"},
 }
 # Of the files of the server, only these know the folder that is served.
 KNOWS_FILES = {"server.server"}
@@ -60,7 +60,7 @@ LONGEST_FUNCTION = 45
 # The parameters of the constructors that a program calls are documentation: they do not count.
 # A file is one chapter, a wing one volume.
 LONGEST_MODULE = 450
-LONGEST_WING = 3600
+LONGEST_WING = 3700
 LONGEST_TEST_MODULE = 700
 # The programs in benchmarks/ and reliability/ are not tests: they have their own helpers.
 TEST_FILES = [

@@ -5,6 +5,7 @@ It uses all other wings; they must not import it.
     commands          imports and runs one command
     serve             the server's command
     options           its options
+    password          the password of --auth
     get               the client's command
     find              the command that searches the local network
     arguments         parsers that the commands share

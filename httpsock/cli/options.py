@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 from httpsock import __version__
 from httpsock.files.paths import normalise
+from httpsock.http.handler import Middleware
 from httpsock.server.access_log import FORMATS
+from httpsock.server.addresses import is_loopback
 from httpsock.server.listeners import check_numeric_address
 from httpsock.server.server import check_response_field
 
 from .arguments import TRACE_FORMS, ArgumentParser, command_name, expand_trace_option, field, number
+from .password import VARIABLE, PrintHash, read_hash
 
 _DEFAULT_GRACE = 5
 _port = number(0, 65535, "a port")
@@ -24,6 +27,7 @@ _FOREIGN_OPTIONS = {
     "-v": "--trace", "--verbose": "--trace", "-s": "--quiet", "-q": "--quiet", "--silent": "--quiet",
     "-V": "--version", "--dotfiles": "--hidden", "--all": "--hidden", "-L": "--follow-links", "-w": "--threads",
     "--workers": "--processes", "--max-age": "--cache", "--interface": "--bind", "--interfaces": "--bind",
+    "--single": "--spa",
 }  # fmt: skip
 _EPILOG = """examples:
   httpsock                   serve www/, or else the current folder
@@ -50,9 +54,29 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     if options.inspect and options.processes > 1:
         # The process that answers the page would show its own connections alone.
         parser.error("--inspect cannot be combined with --processes")
-    if options.inspect and any(not host.startswith("127.") and host != "::1" for host in options.bind or ()):
+    if options.inspect and not all(map(is_loopback, options.bind or ())):
         parser.error("--inspect is for this machine alone; leave out --bind, bind a loopback address, or use --lan")
+    options.middleware = _middleware(parser, options)
     return options
+
+
+def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Middleware]:
+    """Return the middleware that *options* choose, the outermost first. Each is imported only then."""
+    chosen: list[Middleware] = []
+    if options.auth is not None:
+        from httpsock.handlers.authentication import basic_authentication
+
+        try:
+            chosen.append(basic_authentication(options.auth, read_hash(options.auth_file)))
+        except ValueError as error:
+            parser.error(str(error))
+    elif options.auth_file is not None:
+        parser.error("--auth-file is for --auth USER")
+    if options.spa:
+        from httpsock.handlers.single_page import single_page
+
+        chosen.append(single_page)
+    return chosen
 
 
 def _parser() -> ArgumentParser:
@@ -75,15 +99,8 @@ def _parser() -> ArgumentParser:
     reach.add_argument("--lan", action="store_true", help="listen on all addresses, so that other devices can connect")
     announce_help = "announce the folder on the local network by SSDP; needs --lan or --bind"
     where.add_argument("--announce", action="store_true", help=announce_help)
-    what = parser.add_argument_group("what to serve")
-    what.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")
-    what.add_argument("--follow-links", action="store_true", help="follow symlinks that lead out of the folder, too")
-    siblings_help = "send no compressed siblings (app.js.gz) in place of files"
-    what.add_argument("--no-siblings", dest="siblings", action="store_false", help=siblings_help)
-    cache_help = "let caches reuse files for SECONDS (default: revalidate every time)"
-    what.add_argument("--cache", type=number(0, 999_999_999, "a number of seconds"), metavar="SECONDS", help=cache_help)
-    header_help = "add this field to every response; may be repeated"
-    what.add_argument("--header", type=_header, action="append", default=[], metavar="'NAME: VALUE'", help=header_help)
+    _add_what_to_serve(parser.add_argument_group("what to serve"))
+    _add_authentication(parser.add_argument_group("who may see it"))
     log = parser.add_argument_group("output")
     log_help = "format of the access log on standard error (default: text)"
     log.add_argument("--log", choices=FORMATS, default="text", help=log_help)
@@ -98,6 +115,29 @@ def _parser() -> ArgumentParser:
     log.add_argument("--inspect", action="store_true", help=inspect_help)
     _add_how_to_run(parser.add_argument_group("how to run"))
     return parser
+
+
+def _add_what_to_serve(what: argparse._ArgumentGroup) -> None:
+    """Add the options about files and their fields."""
+    what.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")
+    what.add_argument("--follow-links", action="store_true", help="follow symlinks that lead out of the folder, too")
+    siblings_help = "send no compressed siblings (app.js.gz) in place of files"
+    what.add_argument("--no-siblings", dest="siblings", action="store_false", help=siblings_help)
+    cache_help = "let caches reuse files for SECONDS (default: revalidate every time)"
+    what.add_argument("--cache", type=number(0, 999_999_999, "a number of seconds"), metavar="SECONDS", help=cache_help)
+    spa_help = "answer with index.html where a browser asks for a page without a file"
+    what.add_argument("--spa", action="store_true", help=spa_help)
+    header_help = "add this field to every response; may be repeated"
+    what.add_argument("--header", type=_header, action="append", default=[], metavar="'NAME: VALUE'", help=header_help)
+
+
+def _add_authentication(who: argparse._ArgumentGroup) -> None:
+    """Add the options about the user and the password."""
+    who.add_argument("--auth", metavar="USER", help="admit this user alone, by Basic authentication")
+    file_help = f"the file with the hash of the password (default: it is in the variable {VARIABLE})"
+    who.add_argument("--auth-file", metavar="FILE", help=file_help)
+    hash_help = "read a password, print its hash for FILE, and exit"
+    who.add_argument("--auth-hash", action=PrintHash, help=hash_help)
 
 
 def _add_how_to_run(how: argparse._ArgumentGroup) -> None:

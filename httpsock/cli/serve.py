@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from httpsock.server.access_log import FORMATS, Exchange, Format, TextFormat
 from httpsock.server.activation import InheritedSockets, inherit_sockets
-from httpsock.server.addresses import local_addresses
+from httpsock.server.addresses import is_loopback, local_addresses
 from httpsock.server.children import Children, Parent
 from httpsock.server.event_loop import Log
 from httpsock.server.listeners import ANY, LOOPBACK, url_of
@@ -224,7 +224,8 @@ def _server(
     """Return a server, bound to *port* or using *listeners*."""
     return Server(
         directory,
-        middleware=[description] if description else [],
+        # Devices on the network read the description without a password.
+        middleware=[*([description] if description else []), *options.middleware],
         hosts=ANY if options.lan else options.bind or LOOPBACK,
         port=port,
         threads=options.threads,
@@ -284,12 +285,16 @@ def _drop_root(options: argparse.Namespace, directory: str) -> str | None:
     try:
         become_user(options.user)
         os.scandir(directory).close()
+        # A restarted server reads it as this user.
+        if options.auth_file:
+            os.close(os.open(options.auth_file, os.O_RDONLY))
     except ValueError as error:
         return f"{error}; --user takes a name of this system."
     except PermissionError as error:
         if error.filename is None:
             return "--user needs root, and this process is not root."
-        return f"{options.user} may not read the folder {directory!r}."
+        kind = "folder" if error.filename == directory else "file"
+        return f"{options.user} may not read the {kind} {error.filename!r}."
     return None
 
 
@@ -329,6 +334,8 @@ def _print_urls(server: Server, options: argparse.Namespace, inherited: Inherite
         lines.append(f"Serving {server.directory} at {' and '.join(server.urls)} (Ctrl-C to stop)")
     if any("%25" in url for url in server.urls):
         lines.append("Browsers open no address with a zone, such as %eth0; curl and httpsock get do.")
+    if options.auth and not all(map(is_loopback, server.hosts)):
+        lines.append("The password crosses the network unencrypted: put a proxy with TLS in front.")
     if options.inspect:
         lines.append(f"See the sockets at {server.url}.httpsock/")
     # The reader of the pipe may have closed it; continue to serve.

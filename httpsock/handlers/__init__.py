@@ -5,4 +5,7 @@ and no file of the folder. In reading order:
 
     checked           the results of a program's handler, checked
     in_thread         a function that blocks, called in a thread
+    single_page       --spa: one page for all paths without a file
+    authentication    --auth: only for one user
+    credentials       its name and password, checked
 """

@@ -9,14 +9,16 @@ Takes a function, gives steps that end with its result. Loaded only by programs 
 RFC 9110 §3.3 (a connection handles its requests one after the other).
 """
 
+from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from typing import ParamSpec, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, partial
+from threading import Lock
+from typing import Any, ParamSpec, TypeVar
 
 from httpsock.http.handler import Context, Steps
 
-_MAX_THREADS = 32
+_MAX_THREADS = 64
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -27,17 +29,85 @@ def in_thread(
 ) -> Steps[Result]:
     """Call *function* in a thread; return its result, or raise its exception.
 
-    At most 32 calls of a process run at a time; more of them wait. A call that has begun can't be stopped: it goes on
-    when the client is gone, and Python waits for it before the process ends.
+    At most 64 calls of a process run at a time, 32 of one network; more of them wait, and networks take turns. A call
+    that has begun can't be stopped: it goes on when the client is gone, and Python waits for it before the process
+    ends.
     """
-    future = _pool().submit(function, *arguments, **keywords)
-    try:
-        yield from context.suspend(lambda resume: future.add_done_callback(lambda _: resume()))
-    finally:
-        future.cancel()
-    return future.result()
+    return _threads().call(context, function, *arguments, **keywords)
+
+
+class Threads:
+    """Runs at most *maximum* calls at a time, half of them for one network. Networks whose calls wait take turns."""
+
+    def __init__(self, maximum: int) -> None:
+        self._pool = ThreadPoolExecutor(maximum, "httpsock-handler")
+        self._max_of_network = max(1, maximum // 2)
+        self._lock = Lock()
+        # The calls that wait, of each network; the first network is next.
+        self._waiting: dict[str, deque[tuple[Future[Any], Callable[[], Any]]]] = {}
+        self._running: Counter[str] = Counter()
+
+    def waiting(self, network: str) -> int:
+        """Return how many calls of *network* wait for a thread."""
+        return len(self._waiting.get(network, ()))
+
+    def call(
+        self,
+        context: Context,
+        function: Callable[Arguments, Result],
+        *arguments: Arguments.args,
+        **keywords: Arguments.kwargs,
+    ) -> Steps[Result]:
+        """Call *function* in a thread; return its result, or raise its exception."""
+        future: Future[Result] = Future()
+        try:
+            with self._lock:
+                calls = self._waiting.setdefault(context.network, deque())
+                calls.append((future, partial(function, *arguments, **keywords)))
+            self._pool.submit(self._run_calls)
+            yield from context.suspend(lambda resume: future.add_done_callback(lambda _: resume()))
+        finally:
+            future.cancel()
+        return future.result()
+
+    def _run_calls(self) -> None:
+        """Run calls until each one that waits is of a network that has all its threads.
+
+        There is a run for each call, and when a call ends, its run lets the next one of the network begin.
+        """
+        while begun := self._begin():
+            network, future, call = begun
+            _finish(future, call)
+            with self._lock:
+                self._running -= Counter((network,))
+
+    def _begin(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
+        """Return the next call that may run, with its network, or None."""
+        with self._lock:
+            waiting = (network for network in self._waiting if self._running[network] < self._max_of_network)
+            network = next(waiting, None)
+            if network is None:
+                return None
+            calls = self._waiting.pop(network)
+            future, call = calls.popleft()
+            if calls:
+                # The network is the last one now.
+                self._waiting[network] = calls
+            self._running[network] += 1
+            return network, future, call
+
+
+def _finish(future: Future[Any], call: Callable[[], Any]) -> None:
+    """Run *call* unless *future* has been cancelled, and give *future* the result."""
+    if future.set_running_or_notify_cancel():
+        try:
+            result = call()
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_MAX_THREADS, "httpsock-handler")
+def _threads() -> Threads:
+    return Threads(_MAX_THREADS)

@@ -101,3 +101,9 @@ class Context(Protocol):
 
 Handler = Callable[[Request, Context], Response | Steps[Response]]
 Middleware = Callable[[Handler], Handler]
+
+
+def respond(handler: Handler, request: Request, context: Context) -> Steps[Response]:
+    """Run the steps of *handler*, if it has any; return its response. A middleware uses it to change the response."""
+    response = handler(request, context)
+    return response if isinstance(response, Response) else (yield from response)

@@ -286,6 +286,23 @@ class Response:
         if self.rest and isinstance(self.rest[0], bytes) and len(self.rest[0]) <= _JOINED_OCTETS:
             self.first_write, self.rest = self.field_lines + self.rest[0], self.rest[1:]
 
+    def with_members(self, members: Mapping[str, str]) -> "Response":
+        """Return this response with each of *members* in the list field of its name (RFC 9110 §5.6.1).
+
+        The new response owns the content: close one of the two.
+        """
+        fields = list(self.fields)
+        for name, member in members.items():
+            index = next((index for index, field in enumerate(fields) if field[0].lower() == name.lower()), len(fields))
+            if index == len(fields):
+                fields.append((name, member))
+            elif member.lower() not in (each.strip(" \t").lower() for each in fields[index][1].split(",")):
+                fields[index] = fields[index][0], f"{fields[index][1]}, {member}"
+        has_length = b"\nContent-Length: " in b"\n" + self.field_lines
+        response = Response(self.status, tuple(fields), self.content, self.file, has_length=has_length)
+        response.refusal = self.refusal
+        return response
+
     def close(self) -> None:
         """Close the source of the content, if any."""
         try:

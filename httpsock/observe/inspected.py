@@ -34,9 +34,12 @@ class Inspection(Instrumentation):
         super().__init__(recorder)
         self._recorder = recorder
 
+    def handler(self, handler: Handler) -> Handler:
+        """Return *handler* behind the inspector's."""
+        return inspected_handler(handler, self.current)
+
     def wrap(self, settings: Settings, log: Log | None) -> Log | None:
-        """Put the inspector's handler in front of the folder's; return a log that counts what it passes on to *log*."""
-        settings.handler = inspected_handler(settings.handler, self.current)
+        """Put the traced handlers into *settings*; return a log that counts what it passes on to *log*."""
         super().wrap(settings, log)
         return self._recorder.counting(log)
 

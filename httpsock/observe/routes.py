@@ -18,6 +18,7 @@ from importlib.resources import files
 from httpsock.http.error_response import explain
 from httpsock.http.handler import Context
 from httpsock.http.messages import Refusal, Request, Response, Sleep, Status, Stream, TargetForm
+from httpsock.server.addresses import is_loopback
 
 from .recorder import PREFIX, EventStream, InspectedTracer
 
@@ -31,11 +32,6 @@ _own_host = re.compile(rb"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]*
 # Fields of a proxy: the client behind it may be on another machine.
 _FORWARDED = frozenset((b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip"))
 _inline = re.compile(rb"<(style|script)>(.*?)</\1>", re.DOTALL)
-
-
-def is_loopback(address: str) -> bool:
-    """Return whether a numeric address is a loopback address."""
-    return address.startswith("127.") or address == "::1"
 
 
 def may_inspect(request: Request, client: str) -> bool:
@@ -57,10 +53,7 @@ def is_shown(request: Request, client: str) -> bool:
 def announce(response: Response) -> Response:
     """Return *response* with a field that tells the page's script of the inspector."""
     # A page's script can read only one field of its own response: Server-Timing (W3C).
-    fields = (*response.fields, ("Server-Timing", f'inspector;desc="{PREFIX.decode()}"'))
-    announced = Response(response.status, fields, response.content, response.file)
-    announced.refusal = response.refusal
-    return announced
+    return response.with_members({"Server-Timing": f'inspector;desc="{PREFIX.decode()}"'})
 
 
 def _is_trusted(request: Request, client: str) -> bool:

@@ -65,6 +65,10 @@ class Instrumentation:
         """Return the file system of the document root *directory*."""
         return TracedFileSystem(directory, self.current)
 
+    def handler(self, handler: Handler) -> Handler:
+        """Return the handler that stands in front of *handler*, behind all middleware."""
+        return handler
+
     def wrap(self, settings: Settings, log: Log | None) -> Log | None:
         """Put the traced handlers into *settings*; return the log that the server calls."""
         settings.handler = traced_handler(settings.handler, self.current)

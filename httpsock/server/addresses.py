@@ -28,6 +28,11 @@ def network_of(client: str) -> str:
     return socket.inet_ntop(socket.AF_INET6, octets[:8] + bytes(8))
 
 
+def is_loopback(address: str) -> bool:
+    """Return whether a numeric address is a loopback address."""
+    return address.startswith("127.") or address == "::1"
+
+
 def local_addresses() -> list[str]:
     """Return the addresses at which other devices may reach this machine; that of the default route comes first."""
     found = [address for family, elsewhere in _ELSEWHERE if (address := _towards(family, elsewhere))]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from itertools import islice
 
-from .addresses import network_of
+from .addresses import is_loopback, network_of
 from .connection import Connection
 from .process import descriptor_limit
 
@@ -53,8 +53,7 @@ class ConnectionLimit:
     def exceeds_share(self, client: str) -> bool:
         """Return whether *client* has more than half of the connections; this machine itself may have all."""
         network = network_of(client)
-        is_loopback = network.startswith("127.") or network == "::1"
-        return not is_loopback and self._networks.get(network, 0) * 2 > self._count
+        return not is_loopback(network) and self._networks.get(network, 0) * 2 > self._count
 
     def has_client_over_share(self) -> bool:
         """Return whether any client exceeds its share."""

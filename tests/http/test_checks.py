@@ -125,10 +125,26 @@ def test_limits_of_content_are_checked_as_well() -> None:
 # --- the names ------------------------------------------------------------------------------------------------------
 
 
+# What a handler is made of: types with another name, described in http/handler.py.
+ALIASES = {"Handler", "Middleware", "Steps"}
+
+
 def test_each_public_name_is_there_and_documented() -> None:
     for name in httpsock.__all__:
         value = getattr(httpsock, name)
-        assert name == "__version__" or (value.__name__ == name and value.__doc__)
+        assert name in {"__version__", *ALIASES} or (value.__name__ == name and value.__doc__)
+
+
+def test_the_public_names_are_those_of_the_parts_that_a_program_uses() -> None:
+    """One for another would break programs: none goes unnoticed."""
+    of_handlers = "Context FileSlice Request RequestError Response Sleep Status Stream respond in_thread"
+    of_middleware = "basic_authentication single_page"
+    of_server = "Exchange Limits Server TestServer Timeouts"
+    of_client = (
+        "Client ClientResponse ClientTimeouts IncompleteError RedirectError ResponseError ResponseLimits UrlError"
+    )
+    names = f"{of_handlers} {of_middleware} {of_server} {of_client} __version__".split()
+    assert sorted(httpsock.__all__) == sorted({*names, *ALIASES})
 
 
 def test_the_package_loads_its_modules_on_demand() -> None:

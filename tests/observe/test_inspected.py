@@ -275,9 +275,9 @@ class Inspected:
     """A connection that no event loop resumes, its other end, and its recorder."""
 
     def __init__(self, folder: pathlib.Path, client: str, stack: ExitStack) -> None:
-        self.settings = Settings(serve_folder(DocumentRoot(folder)))
         self.recorder = Recorder()
         inspection = Inspection(self.recorder)
+        self.settings = Settings(inspection.handler(serve_folder(DocumentRoot(folder))))
         inspection.wrap(self.settings, None)
         self._connected, self.client = socket.socketpair()
         stack.callback(self.client.close)

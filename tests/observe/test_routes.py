@@ -10,7 +10,8 @@ from httpsock.http.handler import Tick
 from httpsock.http.messages import Request, Response, Stream
 from httpsock.http.request_parser import parse_head
 from httpsock.observe.recorder import Recorder
-from httpsock.observe.routes import is_loopback, may_inspect, respond
+from httpsock.observe.routes import may_inspect, respond
+from httpsock.server.addresses import is_loopback
 from tests.support import get
 from tests.support.context import FixedContext
 from tests.support.rows import each_row

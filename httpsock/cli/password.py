@@ -1,0 +1,63 @@
+"""Passwords on the command line: make the hash of one, and find the hash for --auth.
+
+Takes a file or the environment, gives the hash. Neither the password nor its hash is an argument, since other users of
+the machine can read those. Next: handlers/credentials.py.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+VARIABLE = "HTTPSOCK_AUTH"
+# More than any hash; a device such as /dev/zero has no end.
+_MAX_OCTETS = 4096
+
+
+def read_hash(file: str | None) -> str:
+    """Return the hash in *file*, or without one in the environment. Raises ValueError with a sentence."""
+    if file is None:
+        password_hash = os.environ.get(VARIABLE, "")
+        if not password_hash:
+            raise ValueError(f"--auth needs the hash of a password, in --auth-file or in {VARIABLE}")
+    else:
+        try:
+            with open(file, "rb") as opened:
+                password_hash = opened.read(_MAX_OCTETS).decode("latin-1")
+        except OSError as error:
+            raise ValueError(f"cannot read the file {file!r} of --auth-file: {error.strerror}") from None
+    return password_hash.strip(" \t\r\n")
+
+
+class PrintHash(argparse.Action):
+    """Reads a password, prints its hash, and exits: twice from a terminal, or the first line of standard input."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **settings)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Read a password, print its hash, exit."""
+        # Imported here, since a server with a password is rare.
+        from httpsock.handlers.credentials import hash_password
+
+        try:
+            print(hash_password(_read_password()))
+        except ValueError as error:
+            parser.error(str(error))
+        except OSError as error:
+            parser.exit(1, f"httpsock: cannot read the password: {error.strerror}.\n")
+        parser.exit()
+
+
+def _read_password() -> str:
+    """Return the password. Raises ValueError if the second one differs from the first."""
+    if not sys.stdin or not sys.stdin.isatty():
+        line = sys.stdin.buffer.readline(_MAX_OCTETS) if sys.stdin else b""
+        return line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")
+    import getpass
+
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("The same again: ") != password:
+        raise ValueError("the two passwords differ")
+    return password

@@ -1,0 +1,56 @@
+"""Basic authentication: a middleware that answers 401 to all requests without the credentials of one user.
+
+A check takes long on purpose, so it runs in a thread: one for each network at a time, so that guesses from one delay no
+other. The credentials that were right last are recognised at once.
+
+RFC 7617 (Basic); RFC 9110 §11 (authentication); RFC 9111 §3.5, §5.2.2.7 (shared caches).
+"""
+
+from httpsock.http.error_response import explain
+from httpsock.http.handler import Context, Handler, Middleware, Steps, respond
+from httpsock.http.messages import Refusal, Request, Response, Status
+
+from .credentials import Credentials, parse_credentials
+from .in_thread import Threads
+
+_CHALLENGE = ("WWW-Authenticate", 'Basic realm="httpsock", charset="UTF-8"')
+_NEEDED = "this needs a user name and a password, as Basic authentication in UTF-8"
+# All responses depend on the credentials, and no shared cache may store one.
+_PRIVATE = {"Cache-Control": "private", "Vary": "Authorization"}
+# Checks that run at a time, at most half of them of one network; and those of one network that wait.
+_MAX_CHECKS, _MAX_WAITING = 2, 128
+
+
+def basic_authentication(user: str, password_hash: str) -> Middleware:
+    """Return a middleware that admits *user* alone, with the password of which *password_hash* is the hash.
+
+    ``httpsock --auth-hash`` makes a hash. Raises ValueError if the name or the hash is malformed.
+    """
+    credentials, threads = Credentials(user, password_hash), Threads(_MAX_CHECKS)
+
+    def middleware(handler: Handler) -> Handler:
+        def respond_privately(request: Request, context: Context) -> Steps[Response]:
+            refused = yield from _refuse(request, context, credentials, threads)
+            return (refused or (yield from respond(handler, request, context))).with_members(_PRIVATE)
+
+        return respond_privately
+
+    return middleware
+
+
+def _refuse(request: Request, context: Context, credentials: Credentials, threads: Threads) -> Steps[Response | None]:
+    """Return the response to a *request* without the right *credentials*, or None."""
+    accept = request.fields.get(b"accept")
+    given = parse_credentials(request.field(b"authorization"))
+    if given is None:
+        return explain(Refusal(Status.UNAUTHORIZED, _NEEDED, "RFC 9110 §15.5.2"), accept, (_CHALLENGE,))
+    digest = credentials.digest(given)
+    if credentials.are_known(digest):
+        return None
+    if threads.waiting(context.network) >= _MAX_WAITING:
+        refusal = Refusal(Status.TOO_MANY_REQUESTS, "too many passwords wait to be checked", "RFC 6585 §4")
+        return explain(refusal, accept, (("Retry-After", "1"),))
+    if (yield from threads.call(context, credentials.are_right, digest, given)):
+        return None
+    refusal = Refusal(Status.UNAUTHORIZED, "the user name or the password is wrong", "RFC 9110 §15.5.2")
+    return explain(refusal, accept, (_CHALLENGE,))

@@ -1,0 +1,136 @@
+"""Credentials: a user name and the hash of a password, against which the credentials of requests are checked.
+
+Takes the value of an Authorization field, tells whether it is right. A hash is one line of text, its salt and key in
+base64:
+
+    scrypt$16384$8$1$c2FsdCBvZiAxNiBieXRlcw==$...        N, r, p, salt, key
+
+RFC 7617 §2 (Basic), §2.1 (UTF-8); RFC 7914 §2 (scrypt); RFC 8265 §4.2 (normalisation).
+"""
+
+import binascii
+import hashlib
+import hmac
+import os
+import re
+import unicodedata
+from typing import NamedTuple
+
+# 16 MiB of memory and about 50 ms for each check.
+_N, _R, _P = 1 << 14, 8, 1
+_SALT_OCTETS, _KEY_OCTETS = 16, 32
+_MAX_MEMORY = 1 << 30
+# In base64; a longer value is wrong without a look. Names and passwords are at most this long.
+_MAX_CREDENTIALS = 2048
+MAX_OCTETS = 500
+
+# RFC 4648 §4, §3.2: all octets in groups of four, with padding.
+_BASE64 = "((?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?)"
+_basic = re.compile(rf"(?i:basic) +{_BASE64}".encode("ascii"))
+# RFC 7617 §2: the name has no colon, and neither part has a control character.
+_user_pass = re.compile("([^\x00-\x1f\x7f:]*):([^\x00-\x1f\x7f]*)")
+_hash = re.compile(rf"scrypt\$([0-9]{{1,7}})\$([0-9]{{1,3}})\$([0-9]{{1,3}})\${_BASE64}\${_BASE64}")
+
+
+class _Scrypt(NamedTuple):
+    """The parameters of scrypt, its salt, and the length of its result."""
+
+    n: int
+    r: int
+    p: int
+    salt: bytes
+    length: int
+
+    @property
+    def memory(self) -> int:
+        """How many octets it needs."""
+        return 128 * self.r * (self.n + self.p + 2)
+
+    def derive(self, password: bytes) -> bytes:
+        """Return the key of *password*."""
+        n, r, p, salt, length = self
+        return hashlib.scrypt(password, salt=salt, n=n, r=r, p=p, maxmem=self.memory, dklen=length)
+
+
+class Credentials:
+    """The right credentials: *user*, and the password of which *password_hash* is the hash.
+
+    Raises ValueError if either is malformed; the message shows no part of the hash.
+    """
+
+    def __init__(self, user: str, password_hash: str) -> None:
+        match = _user_pass.fullmatch(f"{user}:")
+        if not user or match is None or match[1] != user or len(_prepared(user)) > MAX_OCTETS:
+            reason = f"1 to {MAX_OCTETS} bytes, without a colon or control characters (RFC 7617 §2)"
+            raise ValueError(f"a user name has {reason}, not {user[:80]!r}")
+        self._user = _prepared(user)
+        self._scrypt, self._key = _parse_hash(password_hash)
+        # Of the credentials that were right last, only a digest is in memory, with a key of this process.
+        self._digest_key = os.urandom(_KEY_OCTETS)
+        self._accepted = b""
+
+    def digest(self, given: tuple[bytes, bytes]) -> bytes:
+        """Return a short text that stands for a name and a password in this process."""
+        return hmac.digest(self._digest_key, b":".join(given), "sha256")
+
+    def are_known(self, digest: bytes) -> bool:
+        """Return whether *digest* is that of the credentials that were right last: a quick answer."""
+        return hmac.compare_digest(digest, self._accepted)
+
+    def are_right(self, digest: bytes, given: tuple[bytes, bytes]) -> bool:
+        """Return whether the name and password *given* are right. It takes long, but for those that are known."""
+        # Others with the same credentials may have waited in the meantime.
+        if self.are_known(digest):
+            return True
+        user, password = given
+        key = self._scrypt.derive(password)
+        # Both comparisons always run: an unknown user takes the time of a wrong password.
+        is_right = hmac.compare_digest(key, self._key) & hmac.compare_digest(user, self._user)
+        if is_right:
+            self._accepted = digest
+        return is_right
+
+
+def parse_credentials(authorization: bytes | None) -> tuple[bytes, bytes] | None:
+    """Return the name and the password in the value of an Authorization field; None if they are not valid."""
+    match = _basic.fullmatch(authorization or b"") if len(authorization or b"") <= _MAX_CREDENTIALS else None
+    if match is None:
+        return None
+    try:
+        text = binascii.a2b_base64(match[1]).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    parts = _user_pass.fullmatch(text)
+    return (_prepared(parts[1]), _prepared(parts[2])) if parts else None
+
+
+def hash_password(password: str) -> str:
+    """Return the hash of *password*, with a new salt. Raises ValueError for one that no client can send."""
+    octets = _prepared(password)
+    if not password or not _user_pass.fullmatch(f":{password}") or len(octets) > MAX_OCTETS:
+        raise ValueError(f"a password has 1 to {MAX_OCTETS} bytes, without control characters (RFC 7617 §2)")
+    salt = os.urandom(_SALT_OCTETS)
+    key = _Scrypt(_N, _R, _P, salt, _KEY_OCTETS).derive(octets)
+    texts = [binascii.b2a_base64(part, newline=False).decode("ascii") for part in (salt, key)]
+    return "$".join(["scrypt", str(_N), str(_R), str(_P), *texts])
+
+
+def _prepared(text: str) -> bytes:
+    """Return a name or a password in UTF-8, composed: keyboards differ in how they write an accent."""
+    return unicodedata.normalize("NFC", text).encode("utf-8", "surrogateescape")
+
+
+def _parse_hash(password_hash: str) -> tuple[_Scrypt, bytes]:
+    """Return what makes the key of a password, and the key of the right one. Raises ValueError."""
+    match = _hash.fullmatch(password_hash)
+    if match is None:
+        raise ValueError("the hash of the password is not scrypt$N$R$P$SALT$KEY, with salt and key in base64")
+    n, r, p = (int(number) for number in match.groups()[:3])
+    salt, key = map(binascii.a2b_base64, match.groups()[3:])
+    if len(key) < _SALT_OCTETS:
+        raise ValueError(f"the key in the hash of the password has less than {_SALT_OCTETS} bytes")
+    scrypt = _Scrypt(n, r, p, salt, len(key))
+    if n < 2 or n & (n - 1) or not r or not p or scrypt.memory > _MAX_MEMORY:
+        reason = f"N is a power of two, and all need at most {_MAX_MEMORY >> 30} GiB (RFC 7914 §2)"
+        raise ValueError(f"scrypt cannot run with N={n}, r={r}, p={p}: {reason}")
+    return scrypt, key

@@ -1,0 +1,49 @@
+"""Single-page fallback: a middleware that answers a browser's request for a page without a file with /index.html.
+
+The script of that page reads the path and shows what belongs there. A missing file that is no page stays 404.
+
+RFC 9110 §12.5.1 (Accept), §12.5.5 (Vary), §15.5.5 (404).
+"""
+
+from httpsock.files.paths import ResourceName, parse_path
+from httpsock.http.error_response import MEDIA_TYPES
+from httpsock.http.handler import Context, Handler, Steps, respond
+from httpsock.http.messages import Request, Response, Status, Target, TargetForm
+from httpsock.http.negotiation import preferred_media_type
+
+_INDEX = Target(TargetForm.ORIGIN, b"/index.html", None, is_encoded=True)
+
+
+def single_page(handler: Handler) -> Handler:
+    """Return *handler* with /index.html, if it has that, in place of 404 for a page."""
+
+    def respond_with_page(request: Request, context: Context) -> Response | Steps[Response]:
+        return _fall_back(handler, request, context) if _is_for_page(request) else handler(request, context)
+
+    return respond_with_page
+
+
+def _is_for_page(request: Request) -> bool:
+    """Return whether a browser asks for a page: no segment of the path is hidden, the last one has no extension."""
+    if request.method not in ("GET", "HEAD"):
+        return False
+    if preferred_media_type(request.fields.get(b"accept"), MEDIA_TYPES) != "text/html":
+        return False
+    name = parse_path(request.target.path)
+    if not isinstance(name, ResourceName) or name.may_be_alias:
+        return False
+    return not any(part.startswith(".") for part in name.segments) and "." not in "".join(name.segments[-1:])
+
+
+def _fall_back(handler: Handler, request: Request, context: Context) -> Steps[Response]:
+    missing = yield from respond(handler, request, context)
+    if missing.status is not Status.NOT_FOUND:
+        return missing
+    # The same request for the index: its conditions and ranges hold, its content has been read.
+    index = yield from respond(handler, request._replace(target=_INDEX, content_length=0), context)
+    if index.status is Status.NOT_FOUND:
+        index.close()
+        return missing
+    missing.close()
+    # Without this Accept, the response is 404.
+    return index.with_members({"Vary": "Accept"})
