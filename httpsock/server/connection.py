@@ -188,7 +188,6 @@ class Connection:
         errors: list[BaseException] = []
 
         def start_safely(resume: Callable[[], object]) -> None:
-            # The event loop calls it, which knows no handler.
             try:
                 start(resume)
             except BaseException as error:

@@ -364,7 +364,6 @@ class EventLoop:
             try:
                 connection.coroutine.close()
             except BaseException:
-                # A handler or a stream failed to clean up.
                 self._report_safely(current_traceback())
             self._remove(connection)
         self._ready.clear()

@@ -109,18 +109,15 @@ class Sender:
         try:
             response.close()
         finally:
-            self._log_exchange(response, request_line, began, framing_octets)
-
-    def _log_exchange(self, response: Response, request_line: bytes, began: Tick, framing_octets: int) -> None:
-        if self._log:
-            sent = max(0, self._sent - self._head_octets - framing_octets)
-            length = 0 if request_line.startswith(b"HEAD ") else response.content_length
-            if isinstance(response.content, Stream) and response.content.length is None:
-                length = sent
-            seconds = time.monotonic() - began.monotonic
-            reason = response.refusal.reason if response.refusal else ""
-            client = self._context.client
-            self._log(Exchange(time.time(), client, request_line, response.status, sent, length, seconds, reason))
+            if self._log:
+                sent = max(0, self._sent - self._head_octets - framing_octets)
+                length = 0 if request_line.startswith(b"HEAD ") else response.content_length
+                if isinstance(response.content, Stream) and response.content.length is None:
+                    length = sent
+                seconds = time.monotonic() - began.monotonic
+                reason = response.refusal.reason if response.refusal else ""
+                client = self._context.client
+                self._log(Exchange(time.time(), client, request_line, response.status, sent, length, seconds, reason))
 
     def _send_rest(
         self,
@@ -210,8 +207,9 @@ class Sender:
             # A time-out before the deadline evicts the connection.
             if self._context.tick.monotonic < deadline:
                 raise
-        # Measure the reader's speed for each part anew.
-        self._rate = None
+        # A reader that has taken all is measured anew.
+        if not self._transport.unsent():
+            self._rate = None
 
     def _send_octets(self, octets: bytes | memoryview, flags: int = 0) -> Generator[Wait, None, None]:
         """Send all of *octets*; wait while the peer does not read."""

@@ -6,7 +6,7 @@ import enum
 import http
 import io
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
@@ -239,7 +239,7 @@ def test_steps_that_yield_nonsense_are_answered_with_500(ask: Ask, value: object
 
 @pytest.mark.parametrize("value", [None, b"abc", 5])
 def test_steps_that_return_nonsense_are_answered_with_500(ask: Ask, value: object) -> None:
-    def handler(request: Request, context: Context) -> Iterator[object]:
+    def handler(request: Request, context: Context) -> Generator[None, None, object]:
         yield
         return value
 

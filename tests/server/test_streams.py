@@ -1,0 +1,357 @@
+"""Streams without end: how they stop, make room, meet readers that are slow, gone or ahead, and run side by side."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import httpsock
+from httpsock import Timeouts
+from httpsock.handlers.checked import checked
+from httpsock.http.handler import Context
+from httpsock.http.messages import Request, Response, Sleep, Stream
+from httpsock.server.access_log import Exchange
+from httpsock.server.connection_limit import evictable
+from httpsock.server.settings import Settings
+from httpsock.server.state import Phase, State
+from tests.server.dialogue import TIMEOUTS, Begin, Dialogue
+from tests.support import connect, eventually, get, read_answers, receive_all, receive_head, reset
+from tests.support.h11_reader import read_with_h11
+
+TEXT = (("Content-Type", "text/plain"),)
+Serve = Callable[..., httpsock.Server]
+
+
+class Ticking(Iterator[bytes | Sleep]):
+    """A stream of "tick" and a Sleep of *seconds*, in turn and without end; it remembers that it was closed."""
+
+    def __init__(self, context: Context, seconds: float, octets: bytes = b"tick") -> None:
+        self._context = context
+        self._octets = octets
+        self._seconds = seconds
+        self._sleeps = False
+        self.is_closed = False
+
+    def __next__(self) -> bytes | Sleep:
+        if self._context.is_stopping:
+            raise StopIteration
+        self._sleeps = not self._sleeps
+        return self._octets if self._sleeps else Sleep(self._seconds)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture
+def streams(settings: Settings) -> list[Ticking]:
+    """The streams that the connection has begun; it answers each GET for / with one."""
+    begun: list[Ticking] = []
+
+    def handler(request: Request, context: Context) -> Response:
+        if request.target.path == b"/next":
+            return Response(200, TEXT, b"next")
+        begun.append(Ticking(context, 5))
+        return Response(200, TEXT, Stream(begun[-1]))
+
+    settings.handler = checked(handler)
+    return begun
+
+
+@pytest.fixture
+def ticking(streams: list[Ticking], begin: Begin) -> Dialogue:
+    dialogue = begin()
+    dialogue.say(get("/"))
+    assert dialogue.hear().endswith(b"\r\n\r\n4\r\ntick\r\n")
+    return dialogue
+
+
+def test_a_stream_sleeps_as_long_as_it_says(ticking: Dialogue) -> None:
+    assert ticking.connection.state is State.SLEEPING
+    assert ticking.seconds_left == 5
+    ticking.pass_time(4.9)
+    assert ticking.hear() == b""
+
+    ticking.pass_time(0.1)
+
+    assert ticking.hear() == b"4\r\ntick\r\n"
+
+
+def test_a_client_that_closes_ends_the_stream(ticking: Dialogue, streams: list[Ticking]) -> None:
+    ticking.client.close()
+    ticking.run()
+
+    assert not ticking.goes_on
+    assert streams[0].is_closed
+    (exchange,) = ticking.exchanges
+    assert (exchange.status, exchange.sent) == (200, 4)
+
+
+def test_a_client_that_ends_its_side_ends_the_stream(ticking: Dialogue, streams: list[Ticking]) -> None:
+    ticking.end_our_side()
+
+    assert not ticking.goes_on
+    assert streams[0].is_closed
+
+
+def test_a_request_behind_a_stream_waits_for_its_end(
+    ticking: Dialogue, streams: list[Ticking], settings: Settings
+) -> None:
+    ticking.say(get("/next"))
+    assert ticking.connection.state is State.SLEEPING_UNREAD
+    ticking.pass_time(5)
+    heard = ticking.hear()
+    assert heard == b"4\r\ntick\r\n"
+    assert ticking.connection.state is State.SLEEPING_UNREAD
+
+    # The next response is the last, then.
+    settings.phase = Phase.DRAINING
+    ticking.resume()
+
+    last_chunk, _, rest = ticking.hear().partition(b"\r\n\r\n")
+    assert last_chunk == b"0"
+    (answer,) = read_answers(rest)
+    assert (answer.content, answer.field("Connection")) == (b"next", "close")
+    assert streams[0].is_closed
+
+
+def test_a_request_behind_a_stream_is_answered_after_it(begin: Begin, settings: Settings) -> None:
+    responses = iter([Response(200, TEXT, Stream(iter((b"a", Sleep(1), b"b")))), Response(200, TEXT, b"next")])
+    settings.handler = checked(lambda request, context: next(responses))
+    dialogue = begin()
+    dialogue.say(get("/") + get("/next"))
+    heard = dialogue.hear()
+    dialogue.pass_time(1)
+
+    first, rest = read_with_h11(heard + dialogue.hear())
+    second, rest = read_with_h11(rest)
+
+    assert (first.content, second.content, rest) == (b"ab", b"next", b"")
+
+
+def test_a_client_that_is_gone_behind_its_request_ends_the_stream(ticking: Dialogue, streams: list[Ticking]) -> None:
+    ticking.say(get("/next"))
+    ticking.client.close()
+    # epoll tells of the error without being asked.
+    ticking.resume()
+
+    assert not ticking.goes_on
+    assert streams[0].is_closed
+
+
+@pytest.mark.parametrize("phase", [Phase.DRAINING, Phase.STOPPING])
+def test_a_stream_ends_when_the_server_stops(
+    ticking: Dialogue, streams: list[Ticking], settings: Settings, phase: Phase
+) -> None:
+    settings.phase = phase
+    # The event loop resumes what is idle.
+    ticking.resume()
+
+    assert ticking.hear() == b"0\r\n\r\n"
+    assert streams[0].is_closed
+
+
+@pytest.mark.parametrize("sends_ahead", [False, True])
+def test_a_sleeping_stream_may_be_evicted(ticking: Dialogue, streams: list[Ticking], sends_ahead: bool) -> None:
+    """A request sent ahead protects nobody: it may wait for ever."""
+    if sends_ahead:
+        ticking.say(get("/next"))
+    assert evictable([ticking.connection], ticking.now) == [ticking.connection]
+
+    ticking._step(ticking.connection.coroutine.throw, TimeoutError())
+
+    assert not ticking.goes_on
+    assert streams[0].is_closed
+
+
+def test_a_reader_of_a_stream_that_reads_nothing_is_dropped(begin: Begin, settings: Settings) -> None:
+    settings.handler = checked(
+        lambda request, context: Response(200, TEXT, Stream(Ticking(context, 0.1, bytes(99_999))))
+    )
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/"))
+    assert dialogue.connection.state is State.SENDING
+
+    dialogue.pass_time(TIMEOUTS.slow)
+
+    assert not dialogue.goes_on
+
+
+def test_a_reader_that_crawls_from_chunk_to_chunk_is_dropped(begin: Begin, settings: Settings) -> None:
+    """A Sleep gives no new time while octets before it wait for the reader."""
+    settings.handler = checked(lambda request, context: Response(200, TEXT, Stream(Ticking(context, 1, bytes(8000)))))
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/"))
+    began = dialogue.now
+    while dialogue.goes_on and dialogue.now - began < 20 * TIMEOUTS.slow:
+        dialogue.pass_time(TIMEOUTS.slow / 6)
+        if dialogue.goes_on:
+            dialogue.hear(400)
+
+    assert not dialogue.goes_on
+    assert dialogue.now - began < 5 * TIMEOUTS.slow
+
+
+def test_a_reader_that_has_caught_up_may_pause_for_any_time(begin: Begin, settings: Settings) -> None:
+    settings.handler = checked(lambda request, context: Response(200, TEXT, Stream(Ticking(context, 9999, b"tick"))))
+    dialogue = begin(buffered_octets=4096)
+    dialogue.say(get("/"))
+    for _ in range(5):
+        assert dialogue.hear().endswith(b"4\r\ntick\r\n")
+        dialogue.pass_time(9999)
+
+    assert dialogue.goes_on
+
+
+# --- With a real server ---------------------------------------------------------------------------
+
+
+def endless(request: Request, context: Context) -> Response:
+    """Answer with a stream that ends when the server stops."""
+    return Response(200, TEXT, Stream(Ticking(context, 0.01)))
+
+
+def stubborn(request: Request, context: Context) -> Response:
+    """Answer with a stream that never ends."""
+
+    def chunks() -> Iterator[bytes]:
+        while True:
+            yield b"tick"
+
+    return Response(200, TEXT, Stream(chunks()))
+
+
+def test_a_hundred_streams_run_at_once_beside_other_requests(serve: Serve) -> None:
+    def handler(request: Request, context: Context) -> Response:
+        return Response(200, TEXT, b"short") if request.target.path == b"/short" else endless(request, context)
+
+    server = serve(None, handler=handler)
+    clients = [connect(server.port) for _ in range(100)]
+    for client in clients:
+        client.sendall(get("/"))
+    for client in clients:
+        assert b"chunked" in receive_head(client)
+    with connect(server.port) as other:
+        other.sendall(get("/short", "Connection: close"))
+        assert receive_all(other).endswith(b"short")
+    for client in clients:
+        # A few ticks of each.
+        octets = b""
+        while octets.count(b"tick") < 3:
+            octets += client.recv(4096)
+
+    server.stop()
+
+    for client in clients:
+        assert receive_all(client).endswith(b"0\r\n\r\n")
+        client.close()
+
+
+def test_a_stream_without_end_is_cut_off_after_the_grace(serve: Serve) -> None:
+    reports: list[str] = []
+    exchanges: list[Exchange] = []
+    server = serve(None, handler=stubborn, report=reports.append, log=exchanges.extend)
+    with connect(server.port) as client:
+        client.sendall(get("/"))
+        reader = threading.Thread(target=lambda: _read_on(client))
+        reader.start()
+
+        server.stop(grace_seconds=0.1)
+
+        reader.join()
+    assert reports == ["grace period over: 1 response cut off"]
+    assert [exchange.status for exchange in exchanges] == [200]
+
+
+def _read_on(client: Any) -> None:
+    try:
+        while client.recv(65536):
+            pass
+    except ConnectionResetError:
+        pass
+
+
+def test_a_drained_server_ends_its_streams_and_stops(serve: Serve) -> None:
+    server = serve(None, handler=endless)
+    with connect(server.port) as client:
+        client.sendall(get("/"))
+        receive_head(client)
+
+        server.drain()
+
+        octets = b""
+        while not octets.endswith(b"0\r\n\r\n"):
+            octets += client.recv(4096)
+    server.join()
+
+
+def test_a_stream_whose_client_resets_ends(serve: Serve) -> None:
+    streams: list[Ticking] = []
+    exchanges: list[Exchange] = []
+
+    def handler(request: Request, context: Context) -> Response:
+        streams.append(Ticking(context, 60))
+        return Response(200, TEXT, Stream(streams[-1]))
+
+    server = serve(None, handler=handler, log=exchanges.extend)
+    client = connect(server.port)
+    client.sendall(get("/"))
+    receive_head(client)
+
+    reset(client)
+
+    assert eventually(lambda: streams[0].is_closed)
+    server.wait_for_log()
+    assert [exchange.sent for exchange in exchanges] == [4]
+
+
+def test_a_generator_that_fails_to_clean_up_is_reported_and_the_server_stops(serve: Serve) -> None:
+    reports: list[str] = []
+    exchanges: list[Exchange] = []
+
+    def chunks() -> Iterator[bytes | Sleep]:
+        try:
+            while True:
+                yield b"tick"
+                yield Sleep(60)
+        finally:
+            raise ValueError("no cleaning up")
+
+    server = serve(
+        None,
+        handler=lambda request, context: Response(200, TEXT, Stream(chunks())),
+        report=reports.append,
+        log=exchanges.extend,
+        timeouts=Timeouts(),
+    )
+    with connect(server.port) as client:
+        client.sendall(get("/"))
+        receive_head(client)
+
+        server.stop(grace_seconds=0.1)
+
+        assert client.recv(1) in (b"4", b"")
+    assert not server.is_running
+    assert any("ValueError: no cleaning up" in report for report in reports)
+    assert [exchange.status for exchange in exchanges] == [200]
+
+
+def test_a_generator_that_ignores_its_end_is_reported_and_the_server_stops(serve: Serve) -> None:
+    reports: list[str] = []
+
+    def handler(request: Request, context: Context) -> Iterator[None]:
+        try:
+            while True:
+                yield
+        except GeneratorExit:
+            yield
+
+    server = serve(None, handler=handler, report=reports.append)
+    with connect(server.port) as client:
+        client.sendall(get("/"))
+        assert eventually(lambda: server._loop is not None and bool(server._loop._connections))
+
+        server.stop(grace_seconds=0.1)
+
+    assert not server.is_running
+    assert any("generator ignored GeneratorExit" in report for report in reports)
