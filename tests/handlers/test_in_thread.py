@@ -119,13 +119,13 @@ def test_other_clients_are_served_meanwhile(serve: Serve, gate: Gate) -> None:
         for _ in range(3):
             quick.sendall(get("/"))
             assert receive_answer(quick).content == b"immediately"
-        assert server.blocked() == ["GET /blocks HTTP/1.1 from 127.0.0.1"]
+        assert eventually(lambda: server.blocked() == ["GET /blocks HTTP/1.1 from 127.0.0.1"])
 
         gate.is_open.set()
 
         assert receive_answer(slow).content == b"through"
         assert receive_answer(slow).content == b"immediately"
-        assert server.blocked() == []
+        assert eventually(lambda: server.blocked() == [])
 
 
 def test_more_calls_than_threads_wait(serve: Serve, gate: Gate) -> None:
@@ -269,7 +269,7 @@ def test_a_second_call_of_resume_has_no_effect(serve: Serve) -> None:
         # All that a wrong call could have begun has happened when another client has been answered.
         other.sendall(get("/other"))
         assert receive_answer(other).content == b"/other"
-        assert server.blocked() == ["GET / HTTP/1.1 from 127.0.0.1"]
+        assert eventually(lambda: server.blocked() == ["GET / HTTP/1.1 from 127.0.0.1"])
 
         resumes[1]()
 
