@@ -48,9 +48,6 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     options.bind = list(dict.fromkeys(options.bind)) if options.bind else None
     if options.announce and not (options.lan or options.bind):
         parser.error("a loopback-only server cannot be announced; add --lan or --bind")
-    if options.announce and options.processes > 1:
-        # The announcer runs in a thread, and only a process with a single thread may fork.
-        parser.error("--announce cannot be combined with --processes")
     if options.inspect and options.processes > 1:
         # The process that answers the page would show its own connections alone.
         parser.error("--inspect cannot be combined with --processes")

@@ -36,7 +36,6 @@ from .options import options_of
 from .stderr import StderrWriter
 
 if TYPE_CHECKING:
-    from httpsock.discovery.announcer import Announcer
     from httpsock.discovery.description_handler import DescriptionHandler
     from httpsock.observe.traced import Instrumentation
 
@@ -89,24 +88,28 @@ def _run(
     description: "DescriptionHandler | None",
 ) -> int:
     """Serve in as many processes as there are servers, until a signal ends them; return the exit code."""
+    if description:
+        description.describe(servers[0].directory, servers[0].port)
     try:
-        loop = _process_loop(servers, lines, options, inherited)
+        loop = _process_loop(servers, lines, options, inherited, description)
     except OSError as error:
         for server in servers:
             server.stop(0)
         print_stderr(f"httpsock: cannot serve: {error.strerror}.")
         return ExitCode.FAILED
-    with _announcing(servers[0], description) as announcer:
+    # Of several processes the first one announces: a process that forks must have a single thread.
+    with _announcing(servers[0], description if len(servers) == 1 else None):
         # Print the URL last, when everything works.
         _print_urls(servers[0], options, inherited)
-        code = _run_loop(loop, lines)
-        if announcer:
-            announcer.is_replaced = servers[0].is_draining
-    return code
+        return _run_loop(loop, lines)
 
 
 def _process_loop(
-    servers: Sequence[Server], lines: StderrWriter, options: argparse.Namespace, inherited: InheritedSockets
+    servers: Sequence[Server],
+    lines: StderrWriter,
+    options: argparse.Namespace,
+    inherited: InheritedSockets,
+    description: "DescriptionHandler | None",
 ) -> ProcessLoop:
     """Return the main thread's loop, which runs *servers*. Raises OSError if too few descriptors are left for it."""
     # Windows lacks SIGHUP and inherited descriptors.
@@ -115,7 +118,7 @@ def _process_loop(
     restart = GracefulRestart(children, groups, _print_if_writable)
     served: Served = ThreadedServer(servers[0], options.grace)
     if len(servers) > 1:
-        served = _supervisor(servers, lines, options, children, restart)
+        served = _supervisor(servers, lines, options, children, restart, description=description)
     return ProcessLoop(
         served,
         children=children,
@@ -146,6 +149,8 @@ def _supervisor(
     options: argparse.Namespace,
     children: Children,
     restart: GracefulRestart,
+    *,
+    description: "DescriptionHandler | None",
 ) -> Served:
     """Return a supervisor that runs each of *servers* in a process of its own."""
     # Imported here, since most servers run in one process.
@@ -165,7 +170,8 @@ def _supervisor(
             report=lines.say,
             is_forked=True,
         )
-        return _run_loop(loop, lines)
+        with _announcing(servers[number], description if number == 0 else None):
+            return _run_loop(loop, lines)
 
     def close_all(servers: Iterable[Server]) -> None:
         for server in servers:
@@ -354,9 +360,7 @@ def _description_handler(options: argparse.Namespace) -> "DescriptionHandler | N
     return DescriptionHandler()
 
 
-def _announcing(
-    server: Server, description: "DescriptionHandler | None"
-) -> contextlib.AbstractContextManager["Announcer | None"]:
+def _announcing(server: Server, description: "DescriptionHandler | None") -> contextlib.AbstractContextManager[object]:
     """Return a context manager that announces the folder on the local network, with a *description* and if possible."""
     if description is None:
         return contextlib.nullcontext()
@@ -366,7 +370,14 @@ def _announcing(
     # A trace of some paths has no datagrams.
     trace = server.tracing.trace if server.tracing and not server.tracing.trace.path else None
     try:
-        return Announcer(server.directory, server.hosts, server.port, description, trace=trace)
+        return Announcer(
+            server.directory,
+            server.hosts,
+            server.port,
+            description,
+            is_replaced=lambda: server.is_draining,
+            trace=trace,
+        )
     except OSError as error:
         print_stderr(f"httpsock: the folder can't be announced: {error.strerror or error}; it is served all the same.")
         return contextlib.nullcontext()

@@ -19,14 +19,11 @@ UPnP Device Architecture 2.0 §1.1.2, §1.2 (advertisement), §1.3 (search); RFC
 """
 
 import contextlib
-import os
-import platform
 import random
 import socket
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from types import TracebackType
@@ -86,6 +83,7 @@ class Announcer:
 
     ``with Announcer(...):`` *description* is a middleware of the folder's server: each LOCATION names its path, at the
     address of one interface. Among *hosts*, 0.0.0.0 and :: stand for the addresses of all networks, present and future.
+    *is_replaced* returns whether a successor process announces the folder now: then the announcer ends, without byebye.
     A network that fails is skipped, with a reason to *report*. *trace* receives an event for each socket call.
     *group_port* is for tests; 0 takes a free one.
     Raises OSError if every address fails and *hosts* has no wildcard.
@@ -98,21 +96,15 @@ class Announcer:
         port: int,
         description: DescriptionHandler,
         *,
+        is_replaced: Callable[[], bool] = lambda: False,
         report: Callable[[str], object] = print_stderr,
         trace: "TraceWriter | None" = None,
         group_port: int = PORT,
     ) -> None:
-        # The same folder on the same machine keeps its identity across restarts.
-        identity = uuid.uuid5(
-            uuid.NAMESPACE_URL, f"httpsock:{platform.node()}:{uuid.getnode()}:{visible(directory)}:{port}"
-        )
-        server = f"{platform.system()}/{platform.release()} UPnP/2.0 httpsock"
-        self._device = Device(identity, "", server, int(time.time()))
-        description.publish(self._device, f"{os.path.basename(directory) or directory} on {platform.node()}")
+        self._device = description.describe(directory, port)
         self._port = port
         self._path = description.path
-        # Whether a successor process announces the folder now: then send no byebye.
-        self.is_replaced = False
+        self._is_replaced = is_replaced
         self._report = report
         self._faults: dict[str, str] = {}
         self._emit: Emit = trace.server if trace else discard
@@ -245,12 +237,13 @@ class Announcer:
             due = min(self._announce_at, self._scan_at, self._answers.next_due)
             ready = self._poller.poll(max(0.0, due - time.monotonic()))
             descriptors = [descriptor for descriptor, _ in ready]
-            if self._wakeup_reader.fileno() in descriptors:
+            # A successor gives other locations: the old ones lead nowhere.
+            if self._wakeup_reader.fileno() in descriptors or self._is_replaced():
                 break
             for descriptor in descriptors:
                 self._guard(self._on_readable, descriptor)
             self._run_timers(time.monotonic())
-        for _ in range(0 if self.is_replaced else _TIMES):
+        for _ in range(0 if self._is_replaced() else _TIMES):
             self._announce(Device.byebye)
 
     def _run_timers(self, now: float) -> None:

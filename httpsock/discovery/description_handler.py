@@ -1,16 +1,20 @@
 """The handler of the device description: a middleware in front of the handler of the announced folder.
 
-It answers one path, which only the announcer's datagrams tell. Any process of a server gives the same response, since
-it is made once, before the server starts. Knows no sockets. Next: announcer.py, which names the path in LOCATION.
+It answers one path, which only the announcer's datagrams tell. All processes of a server give the same response, made
+before they are forked. Knows no sockets. Next: announcer.py, which names the path in LOCATION.
 
 UPnP Device Architecture 2.0 §2 (description), §2.11 (retrieval); RFC 9110 §9.1 (methods), §15.5.6 (405).
 """
 
 import os
+import platform
+import time
+import uuid
 
 from httpsock.http.error_response import explain
 from httpsock.http.handler import Context, Handler, Steps
 from httpsock.http.messages import Refusal, Request, Response, Status
+from httpsock.http.text import visible
 
 from .description import format_description
 from .ssdp import Device
@@ -24,16 +28,25 @@ class DescriptionHandler:
     """A middleware: it answers a request for *path* with the description; the wrapped handler answers all others.
 
     *path* has 128 random bits. So no file of the folder has this name, and a control point that has cached the
-    description of an earlier start asks again. Until ``publish`` is called, the wrapped handler answers *path*, too.
+    description of an earlier start asks again. Until ``describe`` is called, the wrapped handler answers *path*, too.
     """
 
     def __init__(self) -> None:
         self.path = f"/.httpsock-{os.urandom(16).hex()}.xml"
         self._response: Response | None = None
 
-    def publish(self, device: Device, name: str) -> None:
-        """Answer with the description of *device*, called *name*. Call it before the server starts, or forks."""
+    def describe(self, directory: str, port: int) -> Device:
+        """Describe the folder *directory*, served at *port*; return its device.
+
+        Call it before the server forks. A later call with the same arguments makes the same response.
+        """
+        # The same folder on the same machine keeps its identity across restarts.
+        origin = f"httpsock:{platform.node()}:{uuid.getnode()}:{visible(directory)}:{port}"
+        server = f"{platform.system()}/{platform.release()} UPnP/2.0 httpsock"
+        device = Device(uuid.uuid5(uuid.NAMESPACE_URL, origin), "", server, int(time.time()))
+        name = f"{os.path.basename(directory) or directory} on {platform.node()}"
         self._response = Response(Status.OK, _FIELDS, format_description(device, name))
+        return device
 
     def __call__(self, handler: Handler) -> Handler:
         """Return a handler that answers *path*; *handler* answers all else."""

@@ -68,12 +68,6 @@ def test_a_loopback_only_server_is_not_announced(start: Start) -> None:
     )
 
 
-def test_a_server_of_several_processes_is_not_announced(start: Start) -> None:
-    code, _, error = start("--announce", "--lan", "--processes", "2").end()
-    assert code == 2
-    assert "--announce cannot be combined with --processes" in error
-
-
 @pytest.mark.parametrize("host", ["::1", "127.0.0.1"])
 def test_a_folder_is_announced_also_on_loopback_when_that_is_asked_for(serving: Start, host: str) -> None:
     need_address(host)

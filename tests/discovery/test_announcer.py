@@ -1,6 +1,7 @@
 """The announcer: answers, announcements, and how little a stranger can make it send; gssdp and upnpc find it."""
 
 import contextlib
+import functools
 import pathlib
 import re
 import shlex
@@ -289,12 +290,18 @@ def test_the_announcer_sends_alive_and_byebye_twice(tmp_path: pathlib.Path, monk
     assert len({datagram.field("usn") for datagram in alive + leaving}) == 3
 
 
-def test_the_announcer_sends_no_byebye_when_another_process_takes_over(tmp_path: pathlib.Path) -> None:
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0)
+def test_the_announcer_ends_without_a_byebye_when_another_process_takes_over(tmp_path: pathlib.Path) -> None:
+    replaced: list[None] = []
+    is_replaced = functools.partial(bool, replaced)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), is_replaced=is_replaced, group_port=0)
     with listening(running.group_port) as listener:
         with running:
             receive(listener, 6)
-            running.is_replaced = True
+            replaced.append(None)
+            # Its locations lead nowhere now: it answers no search with them.
+            with asking(SEARCH % b"ssdp:all", port=running.group_port):
+                running._thread.join(PATIENCE_SECONDS)
+            assert not running._thread.is_alive()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
             last.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
             last.sendto(b"NOTIFY * HTTP/1.1\r\nHost: x\r\nNTS: the last\r\n\r\n", (GROUP, running.group_port))
@@ -486,6 +493,29 @@ def test_find_finds_a_server_at_its_link_local_address(folder: pathlib.Path) -> 
         pytest.skip("networks have no IPv6 here")
     assert re.search(r" on .*  http://\[fe80::[0-9a-f:]+%25\d+\]:8123/  fe80::[0-9a-f:]+%\d+\n", said), said
     assert said.endswith("got\n"), said
+
+
+@pytest.mark.tools
+def test_each_process_serves_the_description_and_a_restart_gives_it_another_location(folder: pathlib.Path) -> None:
+    get = f"{sys.executable} -m httpsock get"
+    said = in_a_network_of_its_own(
+        f"""
+        exec 4>/dev/null
+        locate() {{
+            {FIND} --to 127.0.0.1 --seconds 1 --trace 2>&1 | sed -n 's/.* LOCATION: //p' | sort -u
+        }}
+        {start("--bind 127.0.0.1 --processes 3")}
+        until location=$(locate); [ -n "$location" ]; do :; done
+        for n in 1 2 3 4 5 6 7 8 9; do {get} "$location" | grep -c presentationURL; done
+        kill -HUP $pid
+        until now=$(locate); [ -n "$now" ] && [ "$now" != "$location" ]; do :; done
+        {get} "$now" | grep -c presentationURL
+        echo "$now"
+        kill $pid
+        """,
+        folder,
+    )
+    assert re.fullmatch(rf"(1\n){{10}}{LOCATION}\n", said), said
 
 
 @pytest.mark.tools
