@@ -289,6 +289,15 @@ def test_folders_have_no_size_to_be_sorted_by(query: bytes) -> None:
     assert hrefs(directory, query) == [b"a/", b"b/", b"c/"]
 
 
+def test_an_entry_that_changes_has_a_new_row_in_each_form() -> None:
+    """Rows are kept for the next listing."""
+    for entry in (file("a", 1), file("a", 2), folder("a"), file("a", 1)):
+        forms = [listing_of(Directory(ROOT, [entry]), b"", media_type) for media_type in MEDIA_TYPES]
+        assert [b"1 byte<" in forms[0], b'"size": 1,' in forms[1], b"1 byte " in forms[2]] == [entry.length == 1] * 3
+        assert [b"2 bytes<" in forms[0], b'"size": 2,' in forms[1], b"2 bytes " in forms[2]] == [entry.length == 2] * 3
+        assert [b"a/</a>" in forms[0], b'"folder"' in forms[1], b"a/\n" in forms[2]] == [entry.is_folder] * 3
+
+
 @each_row("query", [b"sort=name", b"sort=name-desc", b"sort=size", b"sort=size-desc", b"sort=date-desc"])
 def test_many_names_are_sorted_in_steps(query: bytes) -> None:
     """No step grows with the folder; the order is that of all names at once."""
