@@ -15,6 +15,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -170,6 +171,29 @@ def test_the_example_of_embedding_runs() -> None:
     )
     assert done.stdout == (ROOT / "www" / "hello.txt").read_text() + "\n"
     assert done.stderr == ""
+
+
+def test_the_example_of_a_middleware_runs() -> None:
+    definitions, start, rest = next(block for block in code_blocks("python") if "middleware" in block).partition(
+        'httpsock.Server("www", middleware=[api]).serve()'
+    )
+    assert (bool(start), rest.strip()) == (True, "")
+    names: dict[str, Any] = {}
+    exec(compile(definitions, "README.md", "exec"), names)
+    with httpsock.Server(ROOT / "www", port=0, middleware=[names["api"]]) as server:
+
+        def ask(method: str, path: str, content: bytes = b"") -> tuple[int, bytes]:
+            length = f"Content-Length: {len(content)}"
+            octets = get(path, length, method=method) + content
+            status, _, answered, connected = exchange(server.port, octets)
+            connected.close()
+            return status, answered
+
+        assert ask("POST", "/api/notes", b'"buy milk"') == (200, b'["buy milk"]')
+        assert ask("POST", "/api/notes", b"buy milk") == (400, b"the content is not JSON\n")
+        assert ask("GET", "/api/notes") == (200, b'["buy milk"]')
+        assert ask("DELETE", "/api/notes") == (405, b"")
+        assert ask("GET", "/hello.txt") == (200, (ROOT / "www" / "hello.txt").read_bytes())
 
 
 @pytest.mark.tools
