@@ -33,7 +33,7 @@ WINGS = {
     "discovery": {"http", "tracing", "client", "server"},
     "observe": {"http", "tracing", "files", "server"},
     "testing": {"http", "tracing", "files", "server", "handlers"},
-    "cli": {"http", "tracing", "files", "handlers", "client", "server", "discovery", "observe"},
+    "cli": {"http", "tracing", "files", "handlers", "client", "server", "discovery", "observe", "testing"},
 }
 # Of the files of the server, only these know the folder that is served.
 KNOWS_FILES = {"server.server"}

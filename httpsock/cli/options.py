@@ -4,6 +4,7 @@ import argparse
 import os
 import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from httpsock import __version__
 from httpsock.files.paths import normalise
@@ -12,6 +13,7 @@ from httpsock.server.access_log import FORMATS
 from httpsock.server.addresses import is_loopback
 from httpsock.server.listeners import check_numeric_address
 from httpsock.server.server import check_response_field
+from httpsock.server.transport import PlainTransport
 
 from .arguments import TRACE_FORMS, ArgumentParser, command_name, expand_trace_option, field, number
 from .password import VARIABLE, PrintHash, read_hash
@@ -20,6 +22,9 @@ _DEFAULT_GRACE = 5
 _port = number(0, 65535, "a port")
 _header = field(check_response_field)
 # Options of other servers, and their names here.
+if TYPE_CHECKING:
+    from httpsock.testing.faults import Rule
+
 _FOREIGN_OPTIONS = {
     "--host": "--bind", "--address": "--bind", "-a": "--bind", "-i": "--bind", "--listen": "--bind", "-l": "--port",
     "--cors": "--header 'Access-Control-Allow-Origin: *'",
@@ -53,13 +58,14 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error("--inspect cannot be combined with --processes")
     if options.inspect and not all(map(is_loopback, options.bind or ())):
         parser.error("--inspect is for this machine alone; leave out --bind, bind a loopback address, or use --lan")
+    options.transport = PlainTransport
     options.middleware = _middleware(parser, options)
     return options
 
 
 def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Middleware]:
     """Return the middleware that *options* choose, the outermost first. Each is imported only then."""
-    chosen: list[Middleware] = []
+    chosen: list[Middleware] = [_break_responses(parser, options)] if options.fault else []
     if options.auth is not None:
         from httpsock.handlers.authentication import basic_authentication
 
@@ -74,6 +80,23 @@ def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Mid
 
         chosen.append(single_page)
     return chosen
+
+
+def _break_responses(parser: ArgumentParser, options: argparse.Namespace) -> Middleware:
+    """Return the middleware of --fault; choose its transport, too."""
+    # Imported here, since it is rarely needed.
+    from httpsock.testing.faults import Faults
+    from httpsock.testing.transport import Transports
+
+    if options.trace or options.trace_only or options.inspect:
+        # The bytes of a broken response do not pass the traced transport.
+        parser.error("--fault cannot be combined with --trace or --inspect")
+    transports = Transports()
+    options.transport = transports.open
+    faults = Faults(transports, options.fault_seed)
+    for rule in options.fault:
+        faults.add(rule)
+    return faults.middleware
 
 
 def _parser() -> ArgumentParser:
@@ -111,6 +134,7 @@ def _parser() -> ArgumentParser:
     inspect_help = "live view of all connections at /.httpsock/, for this machine only"
     log.add_argument("--inspect", action="store_true", help=inspect_help)
     _add_how_to_run(parser.add_argument_group("how to run"))
+    _add_faults(parser.add_argument_group("to test clients"))
     return parser
 
 
@@ -152,6 +176,25 @@ def _add_how_to_run(how: argparse._ArgumentGroup) -> None:
     )
     how.add_argument("--user", metavar="NAME", help="drop root: become this user once the port is bound")
     how.add_argument("--version", action="version", version=f"httpsock {__version__}")
+
+
+def _add_faults(faults: argparse._ArgumentGroup) -> None:
+    """Add the options that break responses."""
+    fault_help = "break responses: [PATH:]FAULT[=VALUE][@PROBABILITY]; may be repeated, the first that applies counts"
+    faults.add_argument("--fault", type=_fault, action="append", default=[], metavar="FAULT", help=fault_help)
+    seed_help = "make the same choices as another run with this number"
+    faults.add_argument("--fault-seed", type=number(0, 2**31, "a number"), metavar="N", help=seed_help)
+
+
+def _fault(text: str) -> "Rule":
+    """Return the rule of a fault."""
+    # Imported here, since it is rarely needed.
+    from httpsock.testing.faults import parse_rule
+
+    try:
+        return parse_rule(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _place(parser: ArgumentParser, options: argparse.Namespace) -> None:

@@ -232,6 +232,7 @@ def _server(
         directory,
         # Devices on the network read the description without a password.
         middleware=[*([description] if description else []), *options.middleware],
+        transport=options.transport,
         hosts=ANY if options.lan else options.bind or LOOPBACK,
         port=port,
         threads=options.threads,

@@ -6,6 +6,7 @@ runs, put together with a recorded transport and a middleware; the connection kn
     plugin        the fixtures of pytest, and the requests beside a failed test
     server        the server of a test
     answers       which answer a request gets
+    faults        responses broken in known ways, by path, number and chance
     exact         exact octets as an answer, which no well-behaved server sends
     transport     a connection's transport, recorded; and a response kept back
     recording     the requests that arrived, as received and as parsed

@@ -7,23 +7,25 @@ RFC 9110 §3.9 (a request and its response), §10.1.1 (100 for a client that wai
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from httpsock.http.handler import Context, Handler, Steps
-from httpsock.http.messages import Request, Response
+from httpsock.http.messages import Request, Response, Status
 
 from .exact import Exact, send_exactly
-from .transport import RecordedTransport
+from .transport import Transports
 
 # A response, exact octets, or a handler that makes a response for each request.
 Answer = Response | Exact | Handler
 _ANY = b""
+# In the place of exact octets.
+_KEPT_BACK = Response(Status.NO_CONTENT)
 
 
 class Answers:
-    """The answers of one server; *transports* are those of its open connections, by descriptor."""
+    """The answers of one server."""
 
-    def __init__(self, transports: Mapping[int, RecordedTransport]) -> None:
+    def __init__(self, transports: Transports) -> None:
         self._transports = transports
         self._answers: dict[bytes, list[Answer]] = {}
         self._lock = threading.Lock()
@@ -77,4 +79,5 @@ class Answers:
             pass
         if isinstance(answer, Response):
             return answer
-        return (yield from send_exactly(answer, context, self._transports[context.descriptor]))
+        yield from send_exactly(answer.parts, answer.then, context, self._transports.of(context))
+        return _KEPT_BACK

@@ -9,10 +9,11 @@ RFC 9112 §8 (incomplete messages), §9.6 (tear-down); RFC 9293 §3.5.2 (reset).
 
 import contextlib
 import math
+from collections.abc import Iterable
 from typing import Literal, NamedTuple, get_args
 
 from httpsock.http.handler import Context, Steps
-from httpsock.http.messages import Response, Sleep, Status
+from httpsock.http.messages import Sleep
 from httpsock.server.poller import WRITABLE
 from httpsock.server.state import State
 from httpsock.server.transport import event_of
@@ -26,7 +27,6 @@ Then = Literal["close", "reset", "keep", "stall"]
 # For how long a client may stop reading, and may leave its side open after a "close".
 _PATIENCE_SECONDS = 60.0
 _LINGER_SECONDS = 2.0
-_KEPT_BACK = Response(Status.NO_CONTENT)
 
 
 class Exact(NamedTuple):
@@ -50,18 +50,21 @@ def check_exact(exact: Exact) -> None:
         raise ValueError(f"then must be one of {', '.join(get_args(Then))}, not {exact.then!r}")
 
 
-def send_exactly(exact: Exact, context: Context, transport: RecordedTransport) -> Steps[Response]:
-    """Send the octets, do what follows, and return a response that is kept back."""
+def send_exactly(
+    parts: Iterable[bytes | Sleep], then: Then, context: Context, transport: RecordedTransport
+) -> Steps[None]:
+    """Send the *parts* and nothing else; the response that the handler returns then is kept back."""
     transport.next = Next.CUT
     # The client is gone or does not read, or the connection is evicted.
     with contextlib.suppress(OSError):
-        for part in exact.parts:
+        for part in parts:
             if isinstance(part, Sleep):
                 yield from _pause(part.seconds, context, transport)
             else:
                 yield from _send(part, context, transport)
-        yield from _follow(exact.then, context, transport)
-    return _KEPT_BACK
+                # Other connections run between the parts of an endless response.
+                yield
+        yield from _follow(then, context, transport)
 
 
 def _follow(then: Then, context: Context, transport: RecordedTransport) -> Steps[None]:

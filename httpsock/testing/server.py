@@ -26,12 +26,13 @@ from httpsock.http.handler import Handler
 from httpsock.http.messages import Response, Sleep, Stream
 from httpsock.http.request_parser import Limits, parse_head
 from httpsock.server.server import Server
-from httpsock.server.transport import PlainTransport, Transport
+from httpsock.server.transport import PlainTransport
 
 from .answers import Answer, Answers
 from .exact import Exact, Then, check_exact
+from .faults import Faults, parse_rule
 from .recording import Arrivals, ReceivedRequest, Recording, describe
-from .transport import RecordedTransport
+from .transport import Transports
 
 # A test's own client may send as much as fits into memory.
 _LIMITS = Limits(content=ContentLimits(content=2**30, chunk_framing=2**30))
@@ -43,36 +44,33 @@ class TestServer(Server):
     """A server for one test, or for several: it records the requests, and answers as the test says.
 
     It serves *directory*, or a temporary folder that is removed at the end; ``folder`` is its path. *settings* are
-    those of Server. All methods may be called while it runs, from any thread.
+    those of Server; *seed* makes faults by chance repeatable. All methods may be called while it runs, from any thread.
     """
 
     # It is no test: pytest must not collect it.
     __test__ = False
 
-    def __init__(self, directory: str | None = None, **settings: Any) -> None:
+    def __init__(self, directory: str | None = None, *, seed: int | None = None, **settings: Any) -> None:
         given: dict[str, Any] = {"hosts": "127.0.0.1", "port": 0, "threads": 2, "limits": _LIMITS} | settings
         self._recording = Recording(given["limits"])
-        self._transports: dict[int, RecordedTransport] = {}
+        self._transports = Transports(given.pop("transport", PlainTransport), self._record)
         self._answers = Answers(self._transports)
-        self._open: Callable[[socket.socket], Transport] = given.pop("transport", PlainTransport)
-        given["middleware"] = (self._answers.middleware, *given.get("middleware", ()))
+        self._faults = Faults(self._transports, seed)
+        given["middleware"] = (self._faults.middleware, self._answers.middleware, *given.get("middleware", ()))
         with contextlib.ExitStack() as stack:
             if directory is None and given.get("handler") is None:
                 directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="httpsock-"))
-            super().__init__(directory, transport=self._transport, **given)
+            super().__init__(directory, transport=self._transports.open, **given)
             self._resources = stack.pop_all()
 
-    def _transport(self, connected: socket.socket) -> Transport:
-        """Return the recorded transport of a *connected* socket."""
+    def _record(self, connected: socket.socket) -> Callable[[bytes], object]:
+        """Return the function that records what is received from a *connected* socket."""
         try:
             host, port = connected.getpeername()[:2]
         except OSError:
             # The client has disconnected.
             host, port = "unknown", 0
-        arrivals = Arrivals(self._recording, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-        transport = RecordedTransport(self._open(connected), arrivals, self._transports.pop)
-        self._transports[transport.descriptor] = transport
-        return transport
+        return Arrivals(self._recording, f"[{host}]:{port}" if ":" in host else f"{host}:{port}").receive
 
     @property
     def folder(self) -> pathlib.Path:
@@ -126,8 +124,17 @@ class TestServer(Server):
             raise ValueError(f"give a path as it is sent, such as /x or /%C3%A9, and answers, not {path!r}")
         self._answers.set(path, answers)
 
+    def fault(self, rule: str, *, times: int | None = None) -> None:
+        """Break responses: *rule* is ``PATH:FAULT=VALUE@PROBABILITY``, all but FAULT optional; see FAULTS in faults.py.
+
+        A path that ends with a slash stands for all below it. *times* is the number of responses, None for all.
+        Raises ValueError for a wrong rule.
+        """
+        self._faults.add(parse_rule(rule, times))
+
     def clear(self) -> None:
-        """Forget all answers and requests, for the next test."""
+        """Forget all answers, faults and requests, for the next test."""
+        self._faults.clear()
         self._answers.clear()
         self._recording.clear()
 

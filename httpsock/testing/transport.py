@@ -1,18 +1,18 @@
 """The recorded transport: another transport that records the octets received, and can keep one response back.
 
-Takes a transport and the arrivals of its connection. The connection does not know the difference. When exact octets
+Takes a transport and a function that records. The connection does not know the difference. When exact octets
 have answered a request, the response of the connection must not follow them: the transport keeps it back.
 
 RFC 9112 §9 (connection management).
 """
 
+import socket
 from collections.abc import Callable
 from enum import Enum
 from io import FileIO
 
-from httpsock.server.transport import Transport
-
-from .recording import Arrivals
+from httpsock.http.handler import Context
+from httpsock.server.transport import PlainTransport, Transport
 
 
 class Next(Enum):
@@ -24,12 +24,14 @@ class Next(Enum):
 
 
 class RecordedTransport:
-    """*transport*; *arrivals* records the octets received, and *closed* is called with the descriptor at its end."""
+    """*transport*; *record* gets the octets received, b"" at the end. *close_also* is called when it is closed."""
 
-    def __init__(self, transport: Transport, arrivals: Arrivals, closed: Callable[[int], object]) -> None:
+    def __init__(
+        self, transport: Transport, record: Callable[[bytes], object], close_also: Callable[[], object] = bool
+    ) -> None:
         self._transport = transport
-        self._arrivals = arrivals
-        self._closed = closed
+        self._record = record
+        self._close_also = close_also
         self.next = Next.SENT
         self.descriptor = transport.descriptor
         self.scheme = transport.scheme
@@ -47,7 +49,7 @@ class RecordedTransport:
     def recv(self, maximum: int, /) -> bytes:
         """Receive at most *maximum* octets."""
         octets = self._transport.recv(maximum)
-        self._arrivals.receive(octets)
+        self._record(octets)
         return octets
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
@@ -65,6 +67,32 @@ class RecordedTransport:
 
     def close(self) -> None:
         """Close the socket; a request that is not complete will never be."""
-        self._arrivals.receive(b"")
-        self._closed(self.descriptor)
+        self._record(b"")
+        self._close_also()
         self._transport.close()
+
+
+class Transports:
+    """The transports of one server: *open_transport* makes that of a socket, *record* the function that records it."""
+
+    def __init__(
+        self,
+        open_transport: Callable[[socket.socket], Transport] = PlainTransport,
+        record: Callable[[socket.socket], Callable[[bytes], object]] = lambda _: bool,
+    ) -> None:
+        self._open = open_transport
+        self._record = record
+        self._transports: dict[int, RecordedTransport] = {}
+
+    def open(self, connected: socket.socket) -> RecordedTransport:
+        """Return the transport of a *connected* socket."""
+        descriptor = connected.fileno()
+        transport = RecordedTransport(
+            self._open(connected), self._record(connected), lambda: self._transports.pop(descriptor)
+        )
+        self._transports[descriptor] = transport
+        return transport
+
+    def of(self, context: Context) -> RecordedTransport:
+        """Return the transport of a request."""
+        return self._transports[context.descriptor]

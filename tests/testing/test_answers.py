@@ -9,11 +9,9 @@ import pytest
 from httpsock import TestServer
 from httpsock.http.handler import Context, Steps, Tick
 from httpsock.http.messages import Request, Response, Sleep, Stream
-from httpsock.http.request_parser import Limits
 from httpsock.server.state import State
 from httpsock.server.transport import PlainTransport
 from httpsock.testing.exact import Exact, send_exactly
-from httpsock.testing.recording import Arrivals, Recording
 from httpsock.testing.transport import Next, RecordedTransport
 from tests.support import connect, get, read_answers, receive_all, receive_answer, receive_head, talk
 from tests.support.context import FixedContext
@@ -206,14 +204,14 @@ def test_an_answer_is_needed(server: TestServer) -> None:
 
 
 @contextlib.contextmanager
-def answering(exact: Exact) -> Iterator[tuple[Steps[Response], FixedContext, RecordedTransport, socket.socket]]:
+def answering(exact: Exact) -> Iterator[tuple[Steps[None], FixedContext, RecordedTransport, socket.socket]]:
     """Yield the steps of an answer, their context, the transport, and the client at its other end."""
     client, connected = socket.socketpair()
     with client, connected:
         connected.setblocking(False)
-        transport = RecordedTransport(PlainTransport(connected), Arrivals(Recording(Limits()), "client"), bool)
+        transport = RecordedTransport(PlainTransport(connected), bool)
         context = FixedContext(Tick(0.0, 1000.0))
-        yield send_exactly(exact, context, transport), context, transport, client
+        yield send_exactly(exact.parts, exact.then, context, transport), context, transport, client
 
 
 def test_a_client_that_sends_more_during_a_pause_is_read_later() -> None:
@@ -222,8 +220,9 @@ def test_a_client_that_sends_more_during_a_pause_is_read_later() -> None:
         client.sendall(get("/y"))
         assert next(steps) == (State.SLEEPING_UNREAD, 1010.0)
         context.tick = Tick(0.0, 1010.0)
+        assert steps.throw(TimeoutError()) is None
         with pytest.raises(StopIteration):
-            steps.throw(TimeoutError())
+            next(steps)
         assert (client.recv(10), transport.next) == (b"x", Next.KEPT_BACK)
 
 
@@ -237,6 +236,7 @@ def test_a_connection_that_is_evicted_during_a_pause_ends() -> None:
 
 def test_octets_that_come_after_the_end_of_ours_are_read_within_a_bound() -> None:
     with answering(Exact(b"x")) as (steps, _, transport, client):
+        assert next(steps) is None
         assert next(steps) == (State.LINGERING, 1002.0)
         client.sendall(b"more")
         assert next(steps) == (State.LINGERING, 1002.0)

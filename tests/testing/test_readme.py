@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from httpsock.testing import exact, recording
+from httpsock.testing.faults import FAULTS
 from tests.testing.test_plugin import ROOT, run_pytest
 
 README = (ROOT / "httpsock" / "testing" / "README.md").read_text(encoding="utf-8")
@@ -45,6 +46,15 @@ def test_the_migrated_test_passes(tmp_path: pathlib.Path) -> None:
     assert len(MIGRATION.strip().splitlines()) <= 13
 
     assert "1 passed" in run_pytest(tmp_path, FETCH + ours)
+
+
+def test_each_fault_is_explained_in_its_own_words() -> None:
+    section = README.partition("## Faults")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"(?m)^\| `.*$", section)]
+    assert rows == [
+        [f"`{name}`", fault.text, f"{fault.meaning} ({fault.default:g})" if fault.meaning else "", fault.section]
+        for name, fault in FAULTS.items()
+    ]
 
 
 @pytest.mark.parametrize("then", get_args(exact.Then))

@@ -1,0 +1,307 @@
+"""Faults on demand: each as the bytes that a client receives; and which responses are broken."""
+
+import contextlib
+import re
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from httpsock import TestServer
+from httpsock.__main__ import main
+from httpsock.http.handler import Context
+from httpsock.http.messages import Request, Response, Sleep, Stream
+from httpsock.testing.faults import FAULTS, parse_rule
+from tests.support import connect, get, receive_all, receive_answer, receive_head, talk
+from tests.support.folder import HELLO
+from tests.support.program import Start
+
+RESET = "and a reset"
+CONTENT = b"0123456789"
+
+
+def received(server: TestServer, rule: str, method: str = "GET") -> tuple[bytes, str]:
+    """Return what a client receives until the end, and the reset that ended it, if any."""
+    server.respond("/x", 200, {"X-A": "1"}, CONTENT)
+    server.fault(rule)
+    octets, end = b"", ""
+    with connect(server.port) as client:
+        client.sendall(get("/x", "Connection: close", method=method))
+        try:
+            while part := client.recv(65536):
+                octets += part
+        except ConnectionResetError:
+            end = RESET
+    return re.sub(rb"Date: [^\r]+\r\n", b"", octets), end
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nX-A: 1\r\n"
+SIZED = HEAD + b"Content-Length: 10\r\n\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n"
+
+
+@pytest.mark.parametrize(
+    ("rule", "octets", "end"),
+    [
+        ("close", b"", ""),
+        ("reset", b"", RESET),
+        ("truncate=0.25", SIZED + b"01", ""),
+        ("truncate=0", SIZED, ""),
+        ("latency=0", SIZED + CONTENT, ""),
+        ("drip=5000/s", SIZED + CONTENT, ""),
+        ("length-long=3", HEAD + b"Content-Length: 13\r\n\r\n" + CONTENT, ""),
+        ("length-short", HEAD + b"Content-Length: 9\r\n\r\n" + CONTENT, ""),
+        ("length-short=11", HEAD + b"Content-Length: 0\r\n\r\n" + CONTENT, ""),
+        ("chunk-broken", CHUNKED + b"xyz\r\n", ""),
+        ("chunk-last-missing", CHUNKED, ""),
+        ("garbage", SIZED + CONTENT + b"\0\xffgarbage\r\n\r\n", ""),
+        ("encoding", HEAD + b"Content-Encoding: gzip\r\nContent-Length: 10\r\n\r\n" + CONTENT, ""),
+        ("half-close", SIZED + CONTENT, ""),
+    ],
+)
+def test_a_fault_is_these_bytes_and_no_others(server: TestServer, rule: str, octets: bytes, end: str) -> None:
+    assert received(server, rule) == (octets, end)
+
+
+def test_a_reset_may_come_within_the_head_or_the_content(server: TestServer) -> None:
+    octets, end = received(server, "reset-head")
+    assert (SIZED.startswith(octets.partition(b"Date")[0]), end) == (True, RESET)
+    server.clear()
+
+    octets, end = received(server, "reset-content=0.3")
+    # A reset may overtake the bytes before it.
+    assert ((SIZED + b"012").startswith(octets), end) == (True, RESET)
+
+
+def test_a_stalled_response_leaves_the_connection_open(server: TestServer) -> None:
+    server.respond("/x", 200, {}, CONTENT)
+    server.fault("stall=0.5")
+    with connect(server.port) as client:
+        client.sendall(get("/x"))
+        octets = b""
+        while not octets.endswith(b"\r\n\r\n01234"):
+            octets += client.recv(1)
+        client.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [("endless-head", b"\r\nX-Endless: xxx"), ("endless-1xx", b"\r\n\r\nHTTP/1.1 103 Early Hints\r\n")],
+)
+def test_an_endless_response_ends_with_its_client(server: TestServer, rule: str, line: bytes) -> None:
+    server.fault(rule)
+    with connect(server.port) as client:
+        client.sendall(get("/x"))
+        octets = b""
+        while octets.count(line) < 20:
+            octets += client.recv(65536)
+
+    assert server.wait_for(1)[0].target == "/x"
+
+
+def test_a_connection_goes_on_after_a_fault_that_leaves_it_whole(server: TestServer) -> None:
+    server.respond("/x")
+    server.fault("/x:encoding")
+    with connect(server.port) as client:
+        client.sendall(get("/x"))
+        assert b"Content-Encoding: gzip" in receive_head(client)
+        client.sendall(get("/y"))
+        assert receive_answer(client).status == 404
+
+
+def test_a_half_closed_connection_has_not_been_announced(server: TestServer) -> None:
+    server.respond("/x", content=b"x")
+    server.fault("half-close")
+    with connect(server.port) as client:
+        client.sendall(get("/x"))
+        octets = receive_all(client)
+
+    assert octets.endswith(b"\r\n\r\nx")
+    assert b"Connection" not in octets
+
+
+def test_no_content_is_no_chunk(server: TestServer) -> None:
+    """A chunk of no bytes would be the last one."""
+    server.respond("/x")
+    server.fault("chunk-last-missing")
+
+    assert talk(server.port, get("/x")).endswith(b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+
+def test_the_response_to_head_has_no_content_to_break(server: TestServer) -> None:
+    assert received(server, "truncate", "HEAD") == (HEAD + b"Content-Length: 0\r\n\r\n", "")
+
+
+@pytest.mark.parametrize("target", ["/large.bin", "/large.bin?x"])
+def test_a_file_is_broken_off_without_being_read_whole(server: TestServer, target: str) -> None:
+    (server.folder / "large.bin").write_bytes(bytes(range(250)) * 12_000)
+    server.fault("/large.bin:truncate=0.5")
+
+    head, _, content = talk(server.port, get(target)).partition(b"\r\n\r\n")
+
+    assert b"\r\nContent-Length: 3000000" in head
+    assert content == bytes(range(250)) * 6_000
+
+
+def test_ranges_of_a_file_are_broken_off_too(server: TestServer) -> None:
+    (server.folder / "large.bin").write_bytes(b"x" * 300_000)
+    server.fault("truncate=0.5")
+
+    head, _, content = talk(server.port, get("/large.bin", "Range: bytes=0-9,200000-200009")).partition(b"\r\n\r\n")
+
+    length = re.search(rb"\r\nContent-Length: (\d+)", head)
+    assert length
+    assert len(content) == int(length[1]) // 2
+
+
+def test_a_stream_is_collected_before_it_is_broken(server: TestServer) -> None:
+    def streamed(request: Request, context: Context) -> Response:
+        return Response(200, (), Stream(iter((b"01234", Sleep(0.001), b"56789"))))
+
+    server.answer("/x", streamed)
+    server.fault("chunk-last-missing")
+
+    assert talk(server.port, get("/x")).endswith(b"\r\n\r\na\r\n0123456789\r\n")
+
+
+def test_an_endless_stream_is_collected_until_the_server_stops(server: TestServer) -> None:
+    begun = threading.Event()
+
+    def endless(request: Request, context: Context) -> Response:
+        def chunks() -> Iterator[bytes]:
+            while True:
+                begun.set()
+                yield b"x"
+
+        return Response(200, (), Stream(chunks()))
+
+    server.answer("/x", endless)
+    server.fault("truncate")
+    with connect(server.port) as client:
+        client.sendall(get("/x"))
+        assert begun.wait(20)
+        server.stop(grace_seconds=20)
+        with contextlib.suppress(ConnectionError):
+            receive_all(client)
+
+
+def test_a_response_in_steps_and_one_of_exact_octets(server: TestServer) -> None:
+    """A listing is made in steps. Exact octets are broken already: they are sent as they are."""
+    server.send_octets(b"HTTP/1.1 200 OK\r\n\r\n", path="/x")
+    server.fault("truncate=0")
+
+    assert talk(server.port, get("/")).endswith(b"\r\n\r\n")
+    assert talk(server.port, get("/x")) == b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+def statuses(server: TestServer, *targets: str) -> list[bool]:
+    """Return for each of *targets* whether the connection ended without a response."""
+    return [talk(server.port, get(target)) == b"" for target in targets]
+
+
+def test_a_fault_may_be_for_one_path_or_for_all_below_a_slash(server: TestServer) -> None:
+    server.fault("/x:close")
+    server.fault("/below/:close")
+
+    assert statuses(server, "/x", "/x?a=1", "/x/", "/xy", "/below/", "/below/a", "/below") == [
+        *(True, True, False, False),
+        *(True, True, False),
+    ]
+
+
+def test_a_fault_may_be_for_the_next_responses_alone(server: TestServer) -> None:
+    server.fault("close", times=2)
+
+    assert statuses(server, "/a", "/b", "/c") == [True, True, False]
+
+
+def test_the_first_fault_that_applies_counts(server: TestServer) -> None:
+    server.fault("/x:close@0")
+    server.fault("/x:close", times=1)
+    server.fault("/x:truncate=0")
+    server.respond("/x", content=b"x")
+
+    assert talk(server.port, get("/x")) == b""
+    assert talk(server.port, get("/x")).endswith(b"\r\n\r\n")
+
+
+def test_the_seed_repeats_the_choices_by_chance() -> None:
+    seen = []
+    for seed in (1, 1, 2):
+        with TestServer(seed=seed) as server:
+            server.fault("close@0.5")
+            seen.append(statuses(server, *["/"] * 20))
+
+    assert seen[0] == seen[1] != seen[2]
+    assert {True, False} == set(seen[0])
+
+
+def test_the_next_test_begins_without_faults(server: TestServer) -> None:
+    server.fault("close")
+
+    server.clear()
+
+    assert statuses(server, "/") == [False]
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("", "is not [PATH:]FAULT[=VALUE][@PROBABILITY]"),
+        ("x:close", "is not [PATH:]FAULT[=VALUE][@PROBABILITY]"),
+        ("drip=٣", "is not [PATH:]FAULT[=VALUE][@PROBABILITY]"),
+        ("burst", "there is no fault 'burst'; there are close, reset, reset-head"),
+        ("close=1", "the fault close takes no value"),
+        ("truncate=1.5", "truncate=1.5 is out of range: the value is a share from 0 to 1"),
+        ("drip=0", "drip=0 is out of range: the value is in bytes a second, from 1 to 1000000"),
+        ("latency=1000001", "latency=1000001 is out of range: the value is in seconds, at most 1000000"),
+        ("length-long=1000001", "the value is in bytes, at most 1000000"),
+        ("close@1.5", "the probability in 'close@1.5' must be from 0 to 1"),
+    ],
+)
+def test_a_wrong_rule_is_refused(rule: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        parse_rule(rule)
+
+
+def test_a_wrong_number_of_times_is_refused(server: TestServer) -> None:
+    with pytest.raises(ValueError, match="times must be from 1 to"):
+        server.fault("close", times=0)
+
+
+def test_each_fault_cites_a_section() -> None:
+    assert all(re.fullmatch(r"RFC \d{4} §[\d.]+", fault.section) for fault in FAULTS.values())
+
+
+# --- The command ------------------------------------------------------------------------------------------------
+
+
+def test_the_command_breaks_responses_and_logs_why(serving: Start) -> None:
+    program = serving("--fault", "/hello.txt:truncate=0.5", "--fault-seed", "1", "--fault", "/sub/:close@0")
+
+    broken, whole = talk(program.port, get("/hello.txt")), talk(program.port, get("/sub/"))
+
+    assert broken.partition(b"\r\n\r\n")[2] == HELLO[: len(HELLO) // 2]
+    assert b"<title>sub</title>" in whole
+    _, _, log = program.stop()
+    assert '"GET /hello.txt HTTP/1.1" 200 fault truncate: ends the connection after a share of the content' in log
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--fault", "burst"], "there is no fault 'burst'"),
+        (["--fault", "close", "--trace"], "--fault cannot be combined with --trace or --inspect"),
+        (["--fault", "close", "--inspect"], "--fault cannot be combined with --trace or --inspect"),
+    ],
+)
+def test_a_wrong_fault_of_the_command_is_refused(
+    arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+
+    assert caught.value.code == 2
+    assert reason in capsys.readouterr().err
