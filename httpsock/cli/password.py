@@ -13,6 +13,7 @@ from typing import Any
 VARIABLE = "HTTPSOCK_AUTH"
 # More than any hash; a device such as /dev/zero has no end.
 _MAX_OCTETS = 4096
+_FAILED = 1
 
 
 def read_hash(file: str | None) -> str:
@@ -20,7 +21,7 @@ def read_hash(file: str | None) -> str:
     if file is None:
         password_hash = os.environ.get(VARIABLE, "")
         if not password_hash:
-            raise ValueError(f"--auth needs the hash of a password, in --auth-file or in {VARIABLE}")
+            raise ValueError(f"the hash of the password is missing: give --auth-file FILE, or set {VARIABLE}")
     else:
         try:
             with open(file, "rb") as opened:
@@ -45,8 +46,9 @@ class PrintHash(argparse.Action):
             print(hash_password(_read_password()))
         except ValueError as error:
             parser.error(str(error))
-        except OSError as error:
-            parser.exit(1, f"httpsock: cannot read the password: {error.strerror}.\n")
+        except (OSError, EOFError) as error:
+            reason = getattr(error, "strerror", None) or "end of input"
+            parser.exit(_FAILED, f"httpsock: cannot read the password: {reason}.\n")
         parser.exit()
 
 

@@ -58,7 +58,9 @@ def test_root_may_be_dropped_for_a_user_with_access_to_the_folder(
     become: list[str] = []
     monkeypatch.setattr("httpsock.cli.serve.become_user", become.append)
     assert _drop_root(_parser().parse_args(["--user", "somebody"]), str(folder)) is None
-    assert become == ["somebody"]
+    options = _parser().parse_args(["--user", "somebody", "--auth-file", str(folder / "hello.txt")])
+    assert _drop_root(options, str(folder)) is None
+    assert become == ["somebody", "somebody"]
 
 
 def test_only_root_can_become_another_user(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

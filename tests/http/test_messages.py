@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from httpsock.http.messages import FileSlice, Part, Refusal, RequestError, Response, Status, unsent_parts
+from httpsock.http.messages import FileSlice, Part, Refusal, RequestError, Response, Status, Stream, unsent_parts
 from tests.support.rows import each_row
 
 
@@ -117,3 +117,56 @@ def test_the_unsent_rest_of_two_buffers_is_not_copied(length: int, unsent: bytes
     left, after = unsent_parts(b"abc", second, length, (b"rest",))
     assert (bytes(left), after) == (unsent, parts)
     assert second is (left.obj if isinstance(left, memoryview) else after[0])
+
+
+# --- members of list fields -----------------------------------------------------------------------------------------
+
+
+@each_row(
+    ("fields", "expected"),
+    [
+        pytest.param((), (("Vary", "Accept"),), id="a field that is not there"),
+        pytest.param((("vary", "Origin"),), (("vary", "Origin, Accept"),), id="another member, in any case"),
+        pytest.param((("Vary", "origin,accept"),), (("Vary", "origin,accept"),), id="the same member"),
+        pytest.param((("Vary", "Accept-Encoding"),), (("Vary", "Accept-Encoding, Accept"),), id="a longer member"),
+        pytest.param((("Vary", "*"),), (("Vary", "*, Accept"),), id="any member (RFC 9110 §12.5.5)"),
+        pytest.param(
+            (("Set-Cookie", "a"), ("Set-Cookie", "b")),
+            (("Set-Cookie", "a"), ("Set-Cookie", "b"), ("Vary", "Accept")),
+            id="other fields stay, also twice",
+        ),
+    ],
+)
+def test_a_member_is_added_to_a_list_field_once(
+    fields: tuple[tuple[str, str], ...], expected: tuple[tuple[str, str], ...]
+) -> None:
+    """RFC 9110 §5.6.1."""
+    assert Response(Status.OK, fields).with_members({"Vary": "Accept"}).fields == expected
+
+
+def test_a_response_with_more_members_is_the_same_otherwise(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_bytes(b"some")
+    with io.FileIO(tmp_path / "file") as file:
+        response = Response(Status.NOT_FOUND, (("A", "b"),), (b"x", FileSlice(file, 0, 4)), file)
+        response.refusal = Refusal(Status.NOT_FOUND, "why", "RFC 9110 §15.5.5")
+        more = response.with_members({"Vary": "Accept", "Cache-Control": "private"})
+        assert (more.status, more.content, more.file, more.refusal) == (
+            response.status,
+            response.content,
+            file,
+            response.refusal,
+        )
+        assert more.field_lines == (b"A: b\r\nVary: Accept\r\nCache-Control: private\r\nContent-Length: 5\r\n\r\n")
+
+
+@each_row(
+    "response",
+    [
+        pytest.param(Response(Status.OK, has_length=False), id="of HEAD"),
+        pytest.param(Response(Status.NOT_MODIFIED), id="304"),
+        pytest.param(Response(Status.NO_CONTENT, (("X", "Content-Length: 5"),)), id="204"),
+        pytest.param(Response(Status.OK, (), Stream(iter(()))), id="a stream"),
+    ],
+)
+def test_a_response_without_a_length_gets_none_with_more_members(response: Response) -> None:
+    assert b"\nContent-Length" not in response.with_members({"Vary": "Accept"}).field_lines

@@ -1,0 +1,237 @@
+"""The command line: a password, from its hash to the answer, and the single page."""
+
+import contextlib
+import io
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from httpsock.__main__ import main
+from httpsock.cli.password import VARIABLE
+from httpsock.handlers.credentials import Credentials
+from tests.cli.programs import cannot_serve
+from tests.support.program import COMMAND, ENVIRONMENT, Start
+
+# "secret"
+HASH = "scrypt$2$1$1$c2FsdHNhbHRzYWx0c2FsdA==$jjjNh3eNiOh3SQ07meC/jcZYQjJfzwYY4Tjkd0VmMZY="
+RIGHT, WRONG = "Authorization: Basic YWxpY2U6c2VjcmV0", "Authorization: Basic YWxpY2U6d3Jvbmc="
+
+
+@pytest.fixture
+def file(tmp_path: pathlib.Path) -> str:
+    """The path of a file with the hash."""
+    path = tmp_path / "password.txt"
+    path.write_text(HASH + "\n")
+    return str(path)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the sentence with which *arguments* are refused."""
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    said = capsys.readouterr()
+    assert (left.value.code, said.out) == (2, "")
+    return said.err.removeprefix("httpsock: ").partition("; see ")[0]
+
+
+# --- the hash -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("typed", [b"secret", b"secret\n", b"secret\r\n", b"secret\nmore\n"])
+def test_the_program_makes_the_hash_of_a_line(typed: bytes) -> None:
+    done = subprocess.run([*COMMAND, "--auth-hash"], input=typed, env=ENVIRONMENT, capture_output=True, check=True)
+    hashed = done.stdout.decode("ascii").removesuffix("\n")
+    given = (b"alice", b"secret")
+    credentials = Credentials("alice", hashed)
+    assert credentials.are_right(credentials.digest(given), given)
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize("typed", [b"", b"\n", b"a\0b\n", b"x" * 600])
+def test_a_password_that_no_client_can_send_is_refused(typed: bytes) -> None:
+    done = subprocess.run([*COMMAND, "--auth-hash"], input=typed, env=ENVIRONMENT, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"httpsock: a password has 1 to 500 bytes, without control characters")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+@pytest.mark.parametrize(
+    ("again", "code", "said"),
+    [
+        pytest.param("secret", 0, b"scrypt$", id="the same"),
+        pytest.param("sceret", 2, b"the two passwords differ", id="another"),
+        pytest.param("\x04", 1, b"cannot read the password: end of input", id="Ctrl-D"),
+        pytest.param("\x03", 130, b"", id="Ctrl-C"),
+    ],
+)
+def test_on_a_terminal_a_password_is_typed_twice_and_not_shown(again: str, code: int, said: bytes) -> None:
+    import pty
+
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, [*COMMAND, "--auth-hash"], ENVIRONMENT)
+    with io.FileIO(terminal, "r+") as screen:
+        shown = b""
+        for prompt, typed in ((b"Password: ", "secret"), (b"The same again: ", again)):
+            while not shown.endswith(prompt):
+                shown += screen.read(1024) or b""
+            screen.write(f"{typed}\n".encode())
+        # Linux ends a terminal with EIO.
+        with contextlib.suppress(OSError):
+            while octets := screen.read(1024):
+                shown += octets
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code
+    assert b"ecret" not in shown
+    assert b"Traceback" not in shown
+    assert said in shown
+
+
+def test_without_standard_input_there_is_no_password(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert refused(capsys, "--auth-hash").startswith("a password has 1 to 500 bytes")
+
+
+def test_standard_input_that_cannot_be_read_is_reported() -> None:
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    try:
+        done = subprocess.run(
+            [*COMMAND, "--auth-hash"], stdin=descriptor, env=ENVIRONMENT, capture_output=True, check=False
+        )
+    finally:
+        os.close(descriptor)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"httpsock: cannot read the password: Bad file descriptor.\n"
+
+
+# --- wrong arguments ------------------------------------------------------------------------------------------------
+
+
+def test_a_user_needs_a_password(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    said = "the hash of the password is missing: give --auth-file FILE, or set HTTPSOCK_AUTH"
+    assert refused(capsys, "--auth", "alice") == said
+    monkeypatch.setenv(VARIABLE, "")
+    assert refused(capsys, "--auth", "alice") == said
+
+
+def test_a_password_needs_a_user(capsys: pytest.CaptureFixture[str], file: str) -> None:
+    assert refused(capsys, "--auth-file", file) == "--auth-file is for --auth USER"
+
+
+def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    said = refused(capsys, "--auth", "alice", "--auth-file", str(tmp_path / "none"))
+    assert said.startswith("cannot read the file ")
+    assert said.endswith("none' of --auth-file: No such file or directory")
+
+
+@pytest.mark.parametrize("content", [b"", b"secret", b"\xff\xfe\0", b"scrypt$2$1$1$$", HASH.encode() * 2])
+def test_a_file_without_a_hash_is_refused_and_not_shown(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path, content: bytes
+) -> None:
+    (tmp_path / "file").write_bytes(content)
+    said = refused(capsys, "--auth", "alice", "--auth-file", str(tmp_path / "file"))
+    assert said in (
+        "the hash of the password is not scrypt$N$R$P$SALT$KEY, with salt and key in base64",
+        "the key in the hash of the password has less than 16 bytes",
+    )
+
+
+@pytest.mark.parametrize("user", ["", "a:b"])
+def test_a_user_that_no_client_can_name_is_refused(capsys: pytest.CaptureFixture[str], file: str, user: str) -> None:
+    assert refused(capsys, "--auth", user, "--auth-file", file).startswith("a user name has 1 to 500 bytes")
+
+
+# --- the program ----------------------------------------------------------------------------------------------------
+
+as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give up root")
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
+
+
+@needs_signals
+@pytest.mark.parametrize("options", [[], ["--processes", "2"], ["--inspect"], ["--trace"], ["--trace=json"]])
+def test_the_user_alone_is_admitted(serving: Start, file: str, options: list[str]) -> None:
+    """However the server runs; and the password is masked wherever it could show."""
+    program = serving("--auth", "alice", "--auth-file", file, *options)
+    for _ in range(4):
+        assert program.ask("/hello.txt").status == 401
+        assert program.ask("/hello.txt", WRONG).status == 401
+        assert program.ask("/hello.txt", RIGHT).status == 200
+    code, _, error = program.stop()
+    assert code == 0
+    assert "Traceback" not in error
+    assert "401" in error
+    for secret in ("secret", "YWxpY2U6c2VjcmV0", "YWxpY2U6d3Jvbmc=", "jjjNh3"):
+        assert secret not in error
+    assert "crosses the network" not in error
+
+
+@needs_signals
+def test_the_environment_may_have_the_hash(serving: Start) -> None:
+    program = serving("--auth", "alice", env=ENVIRONMENT | {VARIABLE: HASH})
+    assert [program.ask("/hello.txt", line).status for line in (WRONG, RIGHT)] == [401, 200]
+
+
+@needs_signals
+@pytest.mark.parametrize("reach", [["--lan"], ["--bind", "0.0.0.0"]])
+def test_beyond_loopback_a_hint_says_that_the_password_can_be_read(serving: Start, file: str, reach: list[str]) -> None:
+    _, _, error = serving("--auth", "alice", "--auth-file", file, *reach).stop()
+    assert "The password crosses the network unencrypted: put a proxy with TLS in front.\n" in error
+
+
+@needs_signals
+def test_a_restart_reads_the_file_again(serving: Start, file: str) -> None:
+    """So that SIGHUP changes the password; a client that is connected is still admitted with the old one."""
+    program = serving("--auth", "alice", "--auth-file", file)
+    assert program.ask("/hello.txt", RIGHT).status == 200
+    changed = subprocess.run(
+        [*COMMAND, "--auth-hash"], input=b"other", env=ENVIRONMENT, capture_output=True, check=True
+    )
+    pathlib.Path(file).write_bytes(changed.stdout)
+    program.process.send_signal(signal.SIGHUP)
+    assert program.process.stderr
+    while b"has taken over" not in (line := program.process.stderr.readline()):
+        assert line
+    # The old process accepts no more from now on, or answers what it has accepted already.
+    while program.ask("/hello.txt", RIGHT).status == 200:
+        pass
+    assert program.ask("/hello.txt", "Authorization: Basic YWxpY2U6b3RoZXI=").status == 200
+
+
+@needs_signals
+def test_a_restart_with_a_file_that_has_no_hash_changes_nothing(serving: Start, file: str) -> None:
+    program = serving("--auth", "alice", "--auth-file", file)
+    pathlib.Path(file).write_text("nothing")
+    program.process.send_signal(signal.SIGHUP)
+    assert program.process.stderr
+    while b"exited before it was ready; still serving" not in (line := program.process.stderr.readline()):
+        assert line
+    assert [program.ask("/hello.txt", line).status for line in (WRONG, RIGHT)] == [401, 200]
+
+
+@needs_signals
+def test_a_page_without_a_file_is_the_index(serving: Start, folder: pathlib.Path) -> None:
+    (folder / "index.html").write_bytes(b"index")
+    program = serving("--spa")
+    assert program.ask("/users/7", "Accept: text/html").content == b"index"
+    assert program.ask("/app.js", "Accept: text/html").status == 404
+    assert serving().ask("/users/7", "Accept: text/html").status == 404
+
+
+@as_root
+def test_a_user_that_may_not_read_the_file_is_reported(start: Start, folder: pathlib.Path, file: str) -> None:
+    """A restart would fail."""
+    for parent in [folder, *folder.parents][:5]:
+        parent.chmod(parent.stat().st_mode | 0o055)
+    arguments = ("--user", "nobody", "--auth", "alice", "--auth-file", file, "--port", "0")
+    pathlib.Path(file).chmod(0o600)
+    assert cannot_serve(start(*arguments)) == f"nobody may not read the file {file!r}."
+    pathlib.Path(file).chmod(0o644)
+    program = start(*arguments)
+    program.read_url()
+    assert [program.ask("/hello.txt", line).status for line in (WRONG, RIGHT)] == [401, 200]

@@ -1,0 +1,93 @@
+"""Threads for calls that block: how networks share them."""
+
+import threading
+
+import pytest
+
+from httpsock import Steps, in_thread
+from httpsock.handlers.in_thread import Threads
+from httpsock.http.handler import Tick
+from tests.support import PATIENCE_SECONDS, finish
+from tests.support.context import FixedContext
+
+ONE, OTHER = FixedContext(Tick(0.0, 0.0), "192.0.2.1"), FixedContext(Tick(0.0, 0.0), "192.0.2.2")
+
+
+class Gate:
+    """A call that blocks until it is opened."""
+
+    def __init__(self) -> None:
+        self.has_begun = threading.Event()
+        self._is_open = threading.Event()
+
+    def __call__(self) -> bool:
+        self.has_begun.set()
+        return self._is_open.wait(PATIENCE_SECONDS)
+
+    def open(self) -> None:
+        """Let the call return."""
+        self._is_open.set()
+
+    def wait(self) -> None:
+        """Return when the call has begun."""
+        assert self.has_begun.wait(PATIENCE_SECONDS)
+
+
+def begin(steps: Steps[bool]) -> Steps[bool]:
+    """Run *steps* to their first pause."""
+    next(steps)
+    return steps
+
+
+def test_a_call_gives_its_result() -> None:
+    assert finish(in_thread(ONE, "{} {other}".format, 1, other=2)) == "1 2"
+    assert finish(in_thread(ONE, threading.current_thread)) is not threading.current_thread()
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_a_call_raises_its_exception(error: type[BaseException]) -> None:
+    def fail() -> None:
+        raise error("why")
+
+    with pytest.raises(error, match=r"^why$"):
+        finish(in_thread(ONE, fail))
+
+
+def test_one_network_has_half_of_the_threads() -> None:
+    threads, first, second = Threads(2), Gate(), Gate()
+    running = [begin(threads.call(ONE, gate)) for gate in (first, second)]
+    first.wait()
+    assert finish(threads.call(OTHER, lambda: True)), "the other network's call needs none of its calls to end"
+    assert not second.has_begun.is_set()
+    assert (threads.waiting("192.0.2.1"), threads.waiting("192.0.2.2")) == (1, 0)
+    for gate in (first, second):
+        gate.open()
+    assert all(map(finish, running))
+    assert second.has_begun.is_set(), "the end of the first lets it begin"
+
+
+def test_networks_take_turns() -> None:
+    threads, gate, order = Threads(1), Gate(), list[str]()
+    running = [begin(threads.call(ONE, gate))]
+    gate.wait()
+
+    def note(name: str) -> bool:
+        order.append(name)
+        return True
+
+    running += [begin(threads.call(ONE, note, name)) for name in "abc"]
+    running += [begin(threads.call(OTHER, note, "x"))]
+    gate.open()
+    assert all(map(finish, running))
+    assert order == ["a", "x", "b", "c"]
+
+
+def test_a_call_that_has_not_begun_is_cancelled_with_its_connection() -> None:
+    threads, gate, cancelled = Threads(1), Gate(), Gate()
+    running = begin(threads.call(ONE, gate))
+    gate.wait()
+    begin(threads.call(ONE, cancelled)).close()
+    gate.open()
+    assert finish(running)
+    assert finish(threads.call(ONE, lambda: True)), "it came behind the cancelled one"
+    assert not cancelled.has_begun.is_set()
