@@ -16,7 +16,7 @@ Knows no socket, file or thread: octets alone are enough to test it. In reading 
     charsets          the charset that a text declares
     media_types       the Content-Type of a name and its content
     error_response    a refusal as a response that explains itself
-    handler           what turns a request into a response, and what it is told of the connection
+    handler           handlers, middlewares, and the context of a request
     text              text that is safe to print
     masking           credentials, hidden in all output
     protocols         other protocols, recognised by their first bytes

@@ -1,7 +1,7 @@
 """The server: sockets, threads and processes.
 
-Takes a folder and addresses, serves the files. Only the connection moves octets between sockets and parsers; files/
-decides how to answer a request. It must not see discovery, observe or cli.
+Takes a folder or a handler, and addresses; answers requests. Only the connection moves octets between a transport and
+a parser; the handler decides how to answer a request. It must not see discovery, observe or cli.
 
     server            the threads, the parts of a server, and a clean stop
     listeners         the listening sockets: create, bind, listen

@@ -519,6 +519,22 @@ def test_each_process_serves_the_description_and_a_restart_gives_it_another_loca
 
 
 @pytest.mark.tools
+@pytest.mark.parametrize("options", ["--auth alice", "--inspect", "--spa"])
+def test_the_description_needs_no_password_and_stands_in_front_of_all_else(options: str, folder: pathlib.Path) -> None:
+    said = in_a_network_of_its_own(
+        f"""
+        exec 4>/dev/null
+        export HTTPSOCK_AUTH=$(echo secret | {sys.executable} -m httpsock --auth-hash)
+        {start("--bind 127.0.0.1", options)}
+        {FIND} --to 127.0.0.1 --seconds 1
+        kill $pid
+        """,
+        folder,
+    )
+    assert re.search(r"^root on .*  http://127\.0\.0\.1:8123/  127\.", said), said
+
+
+@pytest.mark.tools
 def test_a_server_at_a_link_local_address_alone_is_announced_there(folder: pathlib.Path) -> None:
     """Its URL has the zone, without which the address is ambiguous on this machine."""
     said = in_a_network_of_its_own(
