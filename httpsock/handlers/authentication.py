@@ -1,7 +1,7 @@
 """Basic authentication: a middleware that answers 401 to all requests without the credentials of one user.
 
 A check takes long on purpose, so it runs in a thread: one for each network at a time, so that guesses from one delay no
-other. The credentials that were right last are recognised at once.
+other. The credentials that were right last need no check.
 
 RFC 7617 (Basic); RFC 9110 §11 (authentication); RFC 9111 §3.5, §5.2.2.7 (shared caches).
 """
@@ -17,7 +17,7 @@ _CHALLENGE = ("WWW-Authenticate", 'Basic realm="httpsock", charset="UTF-8"')
 _NEEDED = "this needs a user name and a password, as Basic authentication in UTF-8"
 # All responses depend on the credentials, and no shared cache may store one.
 _PRIVATE = {"Cache-Control": "private", "Vary": "Authorization"}
-# Checks that run at a time, at most half of them of one network; and those of one network that wait.
+# Checks that run at a time, at most half of them for one network; and checks of one network that wait.
 _MAX_CHECKS, _MAX_WAITING = 2, 128
 
 

@@ -1,6 +1,6 @@
 """Credentials: a user name and the hash of a password, against which the credentials of requests are checked.
 
-Takes the value of an Authorization field, tells whether it is right. A hash is one line of text, its salt and key in
+Takes the value of an Authorization field, returns whether it is right. A hash is one line of text, its salt and key in
 base64:
 
     scrypt$16384$8$1$c2FsdCBvZiAxNiBieXRlcw==$...        N, r, p, salt, key
@@ -20,8 +20,9 @@ from typing import NamedTuple
 _N, _R, _P = 1 << 14, 8, 1
 _SALT_OCTETS, _KEY_OCTETS = 16, 32
 _MAX_MEMORY = 1 << 30
-# In base64; a longer value is wrong without a look. Names and passwords are at most this long.
+# A longer field is wrong without a check.
 _MAX_CREDENTIALS = 2048
+# A name and a password have at most this many octets each.
 MAX_OCTETS = 500
 
 # RFC 4648 §4, §3.2: all octets in groups of four, with padding.
@@ -65,7 +66,7 @@ class Credentials:
             raise ValueError(f"a user name has {reason}, not {user[:80]!r}")
         self._user = _prepared(user)
         self._scrypt, self._key = _parse_hash(password_hash)
-        # Of the credentials that were right last, only a digest is in memory, with a key of this process.
+        # Of the credentials that were right last, memory holds only a digest, made with a random key.
         self._digest_key = os.urandom(_KEY_OCTETS)
         self._accepted = b""
 
@@ -74,12 +75,12 @@ class Credentials:
         return hmac.digest(self._digest_key, b":".join(given), "sha256")
 
     def are_known(self, digest: bytes) -> bool:
-        """Return whether *digest* is that of the credentials that were right last: a quick answer."""
+        """Return whether *digest* is that of the credentials that were right last; it takes no scrypt."""
         return hmac.compare_digest(digest, self._accepted)
 
     def are_right(self, digest: bytes, given: tuple[bytes, bytes]) -> bool:
-        """Return whether the name and password *given* are right. It takes long, but for those that are known."""
-        # Others with the same credentials may have waited in the meantime.
+        """Return whether the name and password *given* are right. It takes long, unless they are known."""
+        # An earlier check of the same credentials may have ended meanwhile.
         if self.are_known(digest):
             return True
         user, password = given
@@ -121,7 +122,7 @@ def _prepared(text: str) -> bytes:
 
 
 def _parse_hash(password_hash: str) -> tuple[_Scrypt, bytes]:
-    """Return what makes the key of a password, and the key of the right one. Raises ValueError."""
+    """Return the parameters of a hash, and its key. Raises ValueError."""
     match = _hash.fullmatch(password_hash)
     if match is None:
         raise ValueError("the hash of the password is not scrypt$N$R$P$SALT$KEY, with salt and key in base64")

@@ -71,9 +71,10 @@ class Threads:
         return future.result()
 
     def _run_calls(self) -> None:
-        """Run calls until each one that waits is of a network that has all its threads.
+        """Run waiting calls, until none is left of a network that may use another thread.
 
-        There is a run for each call, and when a call ends, its run lets the next one of the network begin.
+        Each call submits one run to the pool. If its network has all its threads by then, the run that ends the next
+        call of that network begins it.
         """
         while begun := self._begin():
             network, future, call = begun
@@ -91,7 +92,7 @@ class Threads:
             calls = self._waiting.pop(network)
             future, call = calls.popleft()
             if calls:
-                # The network is the last one now.
+                # The next turns are those of the other networks.
                 self._waiting[network] = calls
             self._running[network] += 1
             return network, future, call
