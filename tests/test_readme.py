@@ -23,6 +23,8 @@ import httpsock
 from httpsock.__main__ import main
 from httpsock.cli.stderr import _MAX_QUEUED
 from httpsock.files.document_root import _CACHE_OCTETS, SMALL_FILE
+from httpsock.handlers.authentication import _MAX_CHECKS, _MAX_WAITING
+from httpsock.handlers.in_thread import _MAX_THREADS
 from httpsock.http.ranges import MAX_RANGES
 from httpsock.server.connection_limit import _RESERVED_DESCRIPTORS
 from httpsock.server.listeners import _BACKLOG
@@ -250,6 +252,8 @@ def test_the_table_of_limits_holds_the_real_limits() -> None:
             f"| small files in the cache | {_CACHE_OCTETS // 2**20} MiB in all, "
             f"{SMALL_FILE // 1024} KiB each, for a second"
         ),
+        f"| calls that block (`in_thread`), in threads | {_MAX_THREADS}, of one network {_MAX_THREADS // 2};",
+        f"| passwords that are checked; that wait | {_MAX_CHECKS}, of one network {_MAX_CHECKS // 2}; {_MAX_WAITING} ",
         f"| log that waits to be written | {_MAX_QUEUED // 2**20} MiB |",
     ):
         assert row in table, row

@@ -13,7 +13,6 @@ import pytest
 from httpsock.__main__ import main
 from httpsock.cli.password import VARIABLE
 from httpsock.handlers.credentials import Credentials
-from tests.cli.programs import cannot_serve
 from tests.support.program import COMMAND, ENVIRONMENT, Start
 
 # "secret"
@@ -230,7 +229,9 @@ def test_a_user_that_may_not_read_the_file_is_reported(start: Start, folder: pat
         parent.chmod(parent.stat().st_mode | 0o055)
     arguments = ("--user", "nobody", "--auth", "alice", "--auth-file", file, "--port", "0")
     pathlib.Path(file).chmod(0o600)
-    assert cannot_serve(start(*arguments)) == f"nobody may not read the file {file!r}."
+    code, out, error = start(*arguments).end()
+    assert (code, out) == (1, "")
+    assert error.startswith(f"httpsock: nobody may not read the file {file!r}.\n")
     pathlib.Path(file).chmod(0o644)
     program = start(*arguments)
     program.read_url()
