@@ -25,7 +25,7 @@ from httpsock.http.framing import ContentLimits
 from httpsock.http.handler import Handler
 from httpsock.http.messages import Response, Sleep, Stream
 from httpsock.http.request_parser import Limits, parse_head
-from httpsock.server.server import Server
+from httpsock.server.server import Server, print_stderr
 from httpsock.server.transport import PlainTransport
 
 from .answers import Answer, Answers
@@ -56,6 +56,9 @@ class TestServer(Server):
         self._transports = Transports(given.pop("transport", PlainTransport), self._record)
         self._answers = Answers(self._transports)
         self._faults = Faults(self._transports, seed)
+        report = given.get("report", print_stderr)
+        # A test may well leave a response unfinished: that is no news.
+        given["report"] = lambda text: None if self.is_stopping else report(text)
         given["middleware"] = (self._faults.middleware, self._answers.middleware, *given.get("middleware", ()))
         with contextlib.ExitStack() as stack:
             if directory is None and given.get("handler") is None:

@@ -14,7 +14,7 @@ from httpsock.http.messages import Request, Response, Sleep, Stream
 from httpsock.testing.faults import FAULTS, parse_rule
 from tests.support import connect, get, receive_all, receive_answer, receive_head, talk
 from tests.support.folder import HELLO
-from tests.support.program import Start
+from tests.support.program import Start, run_python
 
 RESET = "and a reset"
 CONTENT = b"0123456789"
@@ -99,6 +99,26 @@ def test_an_endless_response_ends_with_its_client(server: TestServer, rule: str,
             octets += client.recv(65536)
 
     assert server.wait_for(1)[0].target == "/x"
+
+
+def test_a_response_that_the_end_of_the_test_cuts_off_is_not_reported(capfd: pytest.CaptureFixture[str]) -> None:
+    with TestServer() as server, connect(server.port) as client:
+        server.send_octets(b"x" * 20_000_000)
+        client.sendall(get("/x"))
+        client.recv(1)
+        server.stop()
+
+    assert capfd.readouterr().err == ""
+
+
+def test_a_handler_that_fails_is_reported(server: TestServer, capfd: pytest.CaptureFixture[str]) -> None:
+    def failing(request: Request, context: Context) -> Response:
+        raise RuntimeError("this handler fails")
+
+    server.answer("/x", failing)
+
+    assert talk(server.port, get("/x")).startswith(b"HTTP/1.1 500 ")
+    assert "RuntimeError: this handler fails" in capfd.readouterr().err
 
 
 def test_a_connection_goes_on_after_a_fault_that_leaves_it_whole(server: TestServer) -> None:
@@ -276,6 +296,14 @@ def test_each_fault_cites_a_section() -> None:
 
 
 # --- The command ------------------------------------------------------------------------------------------------
+
+
+def test_without_faults_the_command_loads_nothing_of_this() -> None:
+    program = "import sys; from httpsock.cli.options import options_of; options_of(['--quiet'])\n"
+
+    done = run_python(program + "print([name for name in sys.modules if 'testing' in name])")
+
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_the_command_breaks_responses_and_logs_why(serving: Start) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from httpsock.testing import exact, recording
 from httpsock.testing.faults import FAULTS
+from tests.testing import clients
 from tests.testing.test_plugin import ROOT, run_pytest
 
 README = (ROOT / "httpsock" / "testing" / "README.md").read_text(encoding="utf-8")
@@ -55,6 +56,30 @@ def test_each_fault_is_explained_in_its_own_words() -> None:
         [f"`{name}`", fault.text, f"{fault.meaning} ({fault.default:g})" if fault.meaning else "", fault.section]
         for name, fault in FAULTS.items()
     ]
+
+
+def told_of_clients() -> dict[str, dict[str, str]]:
+    """Return by client and fault what the table tells."""
+    section = README.partition("## What clients do")[2].partition("\n## ")[0]
+    head, _, *rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"(?m)^\|.*$", section)]
+    columns = [column.partition(" ")[0] for column in head[1:]]
+    return {client: {row[0].strip("`"): row[1 + index] for row in rows} for index, client in enumerate(columns)}
+
+
+def test_the_table_of_clients_has_each_fault() -> None:
+    told = told_of_clients()
+
+    assert list(told) == ["curl", *clients.CLIENTS]
+    assert all(list(rows) == list(FAULTS) for rows in told.values())
+
+
+@pytest.mark.parametrize("client", ["http.client", "urllib", "urllib3", "requests", "httpsock"])
+@pytest.mark.parametrize("fault", ["close", "truncate", "drip", "length-short", "chunk-last-missing", "encoding"])
+def test_a_client_still_does_what_the_table_tells(client: str, fault: str) -> None:
+    first, told = clients.outcome(client, fault), told_of_clients()[client][fault]
+
+    # Whether the next request fails may be a matter of microseconds.
+    assert first.partition(";")[0] == told.partition(";")[0]
 
 
 @pytest.mark.parametrize("then", get_args(exact.Then))
