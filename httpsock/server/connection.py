@@ -243,9 +243,8 @@ class Connection:
                 while self._receive(min(_DISCARD_OCTETS, self._parser.content_left + _RECEIVE_OCTETS)):
                     yield State.HANDSHAKE_OUT, deadline
             except TimeoutError:
-                raise RequestError(
-                    Status.REQUEST_TIMEOUT, "the content did not come in time", "RFC 9110 §15.5.9"
-                ) from None
+                reason = "the content did not come in time"
+                raise RequestError(Status.REQUEST_TIMEOUT, reason, "RFC 9110 §15.5.9") from None
             self._content_seconds -= self.tick.monotonic - began
         if isinstance(event, Content):
             self._content = event.octets
@@ -259,7 +258,7 @@ class Connection:
         parser, settings, handler = self._parser, self._settings, self._settings.handler
         request, is_persistent = None, True
         try:
-            yield from self._complete(self._transport.handshake, self.tick.monotonic + settings.timeouts.head)
+            yield from self._shake_hands()
             wait: tuple[State, float] | None = State.NEW, self.tick.monotonic + settings.timeouts.idle
             while is_persistent:
                 try:
@@ -309,15 +308,21 @@ class Connection:
         self._content = b""
         return response
 
-    def _complete(self, call: Callable[[], object], deadline: float) -> Coroutine:
+    def _shake_hands(self) -> Coroutine:
+        """Complete the transport's handshake, in the time of a head; receive what has come with its end."""
+        deadline = self.tick.monotonic + self._settings.timeouts.head
+        yield from self._complete(self._transport.handshake, deadline)
+        if self.state is not State.NEW:
+            while self._receive():
+                yield State.HANDSHAKE_OUT, deadline
+
+    def _complete(self, call: Callable[[], None], deadline: float) -> Coroutine:
         """Repeat a *call* of the transport until it need not wait any more."""
         while True:
             try:
-                call()
+                return call()
             except BlockingIOError as error:
                 state = State.HANDSHAKE_IN if event_of(error, READABLE) == READABLE else State.HANDSHAKE_OUT
-            else:
-                return
             yield state, deadline
 
     def _request_wait(self, wait: tuple[State, float] | None) -> tuple[State, float]:

@@ -72,7 +72,7 @@ class Sender:
 
         Without a valid *request* the log shows the first line of the octets *unread*.
         """
-        request_line = request.request_line if request else _first_line(unread)
+        request_line = request.request_line if request else unread.partition(b"\n")[0].removesuffix(b"\r")
         # RFC 9112 §9.3, §9.6: 1.1 persists by default, 1.0 only with "keep-alive".
         confirmed = "keep-alive" if request and request.minor_version == 0 else None
         connection_option = confirmed if is_persistent else "close"
@@ -128,7 +128,8 @@ class Sender:
         began: Tick,
     ) -> Generator[Wait, None, None]:
         """Send the rest of *response*: *unsent* octets, then *parts*."""
-        self._rate = None
+        # The first octets are tried again, and tell anew what they wait for.
+        self._rate, self._awaited = None, WRITABLE
         try:
             is_multipart = len(parts) > 1
             for part in _join_short(parts) if is_multipart else parts:
@@ -312,11 +313,6 @@ def _join_short(parts: tuple[Part, ...]) -> Iterator[Part]:
             yield bytes(joined)
             joined.clear()
     yield bytes(joined)
-
-
-def _first_line(octets: bytes) -> bytes:
-    """Return the first received line, for the log; it may be malformed."""
-    return octets.partition(b"\n")[0].removesuffix(b"\r")
 
 
 @lru_cache(maxsize=64)

@@ -3,22 +3,20 @@
 A connection's coroutine yields a state and a deadline: it waits there for the state's event. Only the event loop sets
 ``Connection.state``.
 
-    state           next
-    NEW             RECEIVING, QUEUED, HANDSHAKE_IN, HANDSHAKE_OUT, LINGERING
-    HANDSHAKE_IN    NEW, RECEIVING, QUEUED, HANDSHAKE_OUT
-    HANDSHAKE_OUT   NEW, RECEIVING, QUEUED, HANDSHAKE_IN
-    IDLE            RECEIVING, QUEUED, LINGERING
-    RECEIVING       IDLE, QUEUED, SENDING, LINGERING
-    QUEUED          QUEUED, CONTENT, SENDING, SLEEPING, SUSPENDED, DETACHED, IDLE, RECEIVING, LINGERING
-    CONTENT         QUEUED, SENDING, SLEEPING, SUSPENDED, DETACHED, IDLE, RECEIVING, LINGERING
-    SENDING         QUEUED, CONTENT, SLEEPING, DETACHED, IDLE, RECEIVING, LINGERING
-    SLEEPING        SLEEPING_UNREAD, QUEUED, SENDING, IDLE, RECEIVING, LINGERING
-    SLEEPING_UNREAD QUEUED, SENDING, IDLE, RECEIVING, LINGERING
-    SUSPENDED       QUEUED
-    DETACHED        the states after the one in which it was detached
-    LINGERING       CLOSED
+    state            next
+    NEW              RECEIVING, QUEUED, LINGERING
+    IDLE             RECEIVING, QUEUED, SENDING, LINGERING
+    RECEIVING        IDLE, QUEUED, SENDING, LINGERING
+    QUEUED           CONTENT, SENDING, SLEEPING, SUSPENDED, IDLE, RECEIVING, LINGERING
+    CONTENT          QUEUED, SENDING, SLEEPING, SUSPENDED, IDLE, RECEIVING, LINGERING
+    SENDING          QUEUED, CONTENT, SLEEPING, IDLE, RECEIVING, LINGERING
+    SLEEPING         SLEEPING_UNREAD, QUEUED, CONTENT, SENDING, IDLE, RECEIVING, LINGERING
+    SLEEPING_UNREAD  SLEEPING, QUEUED, CONTENT, SENDING, IDLE, RECEIVING, LINGERING
+    SUSPENDED        QUEUED
+    LINGERING        CLOSED
 
-Each state may also be followed by CLOSED: the peer is gone, or the server stops.
+Each may also be followed by itself, and by CLOSED: the peer is gone, or the server stops. The states of a handshake may
+stand between any two, and DETACHED before any that follows one in which a thread runs.
 
 RFC 9112 §9 (connection management).
 """

@@ -48,6 +48,8 @@ class Dialogue:
         self.now = STARTED
         self.goes_on = True
         self.has_heard_the_end = False
+        # Each state of the connection, in order.
+        self.states = [State.NEW]
         self.connection = _open(self._connected, settings, self.exchanges.append if is_logged else None, self.now)
         self._step(next, self.connection.coroutine)
 
@@ -56,16 +58,25 @@ class Dialogue:
         try:
             wait = step(argument)
             while wait is None:
-                self.connection.state = State.QUEUED
+                self._enter(State.QUEUED)
                 # There is no other connection that could receive first.
                 wait = self.connection.coroutine.send(None)
-            self.connection.state, self.connection.deadline = wait
+            state, self.connection.deadline = wait
+            self._enter(state)
         except StopIteration:
+            self._enter(State.CLOSED)
             self.goes_on = False
             self.connection.close()
 
+    def _enter(self, state: State) -> None:
+        self.connection.state = state
+        self.states.append(state)
+
     def resume(self) -> None:
         """Resume the conversation, whether its awaited event has happened or not."""
+        if self.connection.state is State.SUSPENDED:
+            # As the event loop does when the thread of the handler has finished.
+            self._enter(State.QUEUED)
         self._step(self.connection.coroutine.send, None)
 
     def run(self) -> None:

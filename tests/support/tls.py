@@ -1,0 +1,130 @@
+"""TLS in front of a connection: a transport of the tests, to show that the server's waits fit one that encrypts.
+
+It is no part of the server. It encrypts in memory, so that each call says by itself what it waits for.
+"""
+
+import contextlib
+import pathlib
+import socket
+import ssl
+import subprocess
+from io import FileIO
+
+from httpsock.server.poller import WRITABLE, unsent_octets
+from httpsock.server.transport import PlainTransport, WouldBlock
+
+# One record holds as many octets at most (RFC 8446 §5.1).
+_RECORD_OCTETS = 16 * 1024
+
+
+def make_certificate(folder: pathlib.Path, openssl: str) -> ssl.SSLContext:
+    """Return the settings of a server with a new certificate for localhost; it lies in *folder*/certificate."""
+    key, certificate = folder / "key", folder / "certificate"
+    names: list[str | pathlib.Path] = [
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost",
+        "-keyout",
+        key,
+    ]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    subprocess.run(
+        [openssl, "req", "-x509", "-nodes", "-days", "2", *curve, *names, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+class TLSTransport:
+    """The transport that encrypts."""
+
+    scheme = "https"
+    has_sendfile = False
+
+    def __init__(self, connected: socket.socket, context: ssl.SSLContext) -> None:
+        self._plain = PlainTransport(connected)
+        self.descriptor = self._plain.descriptor
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        # Encrypted octets that the kernel has not taken; and how many of the next ones to send are among them.
+        self._encrypted = b""
+        self._taken = 0
+        self._has_ended = False
+        self.unsent = self._unsent
+        self.has_input = self._plain.has_input
+        self.reset = self._plain.reset
+        self.abort = self._plain.abort
+        self.close = self._plain.close
+
+    def _flush(self) -> None:
+        while encrypted := self._encrypted + self._outgoing.read():
+            self._encrypted = encrypted
+            try:
+                self._encrypted = encrypted[self._plain.send(encrypted) :]
+            except BlockingIOError:
+                raise WouldBlock(WRITABLE) from None
+
+    def _fill(self) -> None:
+        """Receive some encrypted octets; send before what the peer may wait for."""
+        self._flush()
+        if octets := self._plain.recv(_RECORD_OCTETS):
+            self._incoming.write(octets)
+        else:
+            self._incoming.write_eof()
+
+    def handshake(self) -> None:
+        """Agree on keys."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._fill()
+            else:
+                return self._flush()
+
+    def recv(self, maximum: int, /) -> bytes:
+        """Return all that has been decrypted."""
+        octets = b""
+        while True:
+            try:
+                octets += self._tls.read(maximum)
+            except ssl.SSLWantReadError:
+                if octets:
+                    return octets
+                self._fill()
+            except ssl.SSLZeroReturnError:
+                return octets
+
+    def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
+        """Encrypt one record at most, and send it."""
+        if not self._taken:
+            self._taken = self._tls.write(octets[:_RECORD_OCTETS])
+        self._flush()
+        sent = min(self._taken, len(octets))
+        self._taken -= sent
+        return sent
+
+    def send_both(self, first: bytes, second: bytes) -> int:
+        """Send some of both."""
+        return self.send(first + second)
+
+    def send_file(self, file: FileIO, offset: int, length: int) -> int:
+        """Do nothing: ``has_sendfile`` is false."""
+        raise AssertionError
+
+    def _unsent(self) -> int:
+        return len(self._encrypted) + unsent_octets(self.descriptor)
+
+    def end(self) -> None:
+        """Send close_notify, then FIN."""
+        if not self._has_ended:
+            self._has_ended = True
+            # It would wait for the peer's close_notify, too.
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self._tls.unwrap()
+        self._flush()
+        self._plain.end()
