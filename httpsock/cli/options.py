@@ -67,11 +67,11 @@ def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Mid
     """Return the middleware that *options* choose, the outermost first. Each is imported only then."""
     chosen: list[Middleware] = [_break_responses(parser, options)] if options.fault else []
     if options.auth is not None:
-        from httpsock.handlers.authentication import basic_authentication
-
         try:
+            from httpsock.handlers.authentication import basic_authentication
+
             chosen.append(basic_authentication(options.auth, read_hash(options.auth_file)))
-        except ValueError as error:
+        except (ImportError, ValueError) as error:  # some builds of Python lack scrypt
             parser.error(str(error))
     elif options.auth_file is not None:
         parser.error("--auth-file is for --auth USER")

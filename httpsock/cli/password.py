@@ -39,12 +39,12 @@ class PrintHash(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         """Read a password, print its hash, exit."""
-        # Imported here, since a server with a password is rare.
-        from httpsock.handlers.credentials import hash_password
-
         try:
+            # Imported here, since a server with a password is rare; some builds of Python lack scrypt.
+            from httpsock.handlers.credentials import hash_password
+
             print(hash_password(_read_password()))
-        except ValueError as error:
+        except (ImportError, ValueError) as error:
             parser.error(str(error))
         except (OSError, EOFError) as error:
             reason = getattr(error, "strerror", None) or "end of input"

@@ -9,11 +9,11 @@ RFC 7617 §2 (Basic), §2.1 (UTF-8); RFC 7914 §2 (scrypt); RFC 8265 §4.2 (norm
 """
 
 import binascii
-import hashlib
 import hmac
 import os
 import re
 import unicodedata
+from hashlib import scrypt
 from typing import NamedTuple
 
 # 16 MiB of memory and about 50 ms for each check.
@@ -28,8 +28,8 @@ MAX_OCTETS = 500
 # RFC 4648 §4, §3.2: all octets in groups of four, with padding.
 _BASE64 = "((?:[0-9A-Za-z+/]{4})*(?:[0-9A-Za-z+/]{2}==|[0-9A-Za-z+/]{3}=)?)"
 _basic = re.compile(rf"(?i:basic) +{_BASE64}".encode("ascii"))
-# RFC 7617 §2: the name has no colon, and neither part has a control character.
-_user_pass = re.compile("([^\x00-\x1f\x7f:]*):([^\x00-\x1f\x7f]*)")
+# RFC 7617 §2: the name has no colon, and neither part has a control character. UTF-8 has no surrogates.
+_user_pass = re.compile("([^\x00-\x1f\x7f:\ud800-\udfff]*):([^\x00-\x1f\x7f\ud800-\udfff]*)")
 _hash = re.compile(rf"scrypt\$([0-9]{{1,7}})\$([0-9]{{1,3}})\$([0-9]{{1,3}})\${_BASE64}\${_BASE64}")
 
 
@@ -50,7 +50,7 @@ class _Scrypt(NamedTuple):
     def derive(self, password: bytes) -> bytes:
         """Return the key of *password*."""
         n, r, p, salt, length = self
-        return hashlib.scrypt(password, salt=salt, n=n, r=r, p=p, maxmem=self.memory, dklen=length)
+        return scrypt(password, salt=salt, n=n, r=r, p=p, maxmem=self.memory, dklen=length)
 
 
 class Credentials:
@@ -62,7 +62,7 @@ class Credentials:
     def __init__(self, user: str, password_hash: str) -> None:
         match = _user_pass.fullmatch(f"{user}:")
         if not user or match is None or match[1] != user or len(_prepared(user)) > MAX_OCTETS:
-            reason = f"1 to {MAX_OCTETS} bytes, without a colon or control characters (RFC 7617 §2)"
+            reason = f"1 to {MAX_OCTETS} bytes of UTF-8, without a colon or control characters (RFC 7617 §2)"
             raise ValueError(f"a user name has {reason}, not {user[:80]!r}")
         self._user = _prepared(user)
         self._scrypt, self._key = _parse_hash(password_hash)
@@ -107,9 +107,11 @@ def parse_credentials(authorization: bytes | None) -> tuple[bytes, bytes] | None
 
 def hash_password(password: str) -> str:
     """Return the hash of *password*, with a new salt. Raises ValueError for one that no client can send."""
-    octets = _prepared(password)
-    if not password or not _user_pass.fullmatch(f":{password}") or len(octets) > MAX_OCTETS:
-        raise ValueError(f"a password has 1 to {MAX_OCTETS} bytes, without control characters (RFC 7617 §2)")
+    match = _user_pass.fullmatch(f":{password}")
+    octets = _prepared(password) if match else b""
+    if not 1 <= len(octets) <= MAX_OCTETS:
+        reason = "without control characters (RFC 7617 §2)"
+        raise ValueError(f"a password has 1 to {MAX_OCTETS} bytes of UTF-8, {reason}")
     salt = os.urandom(_SALT_OCTETS)
     key = _Scrypt(_N, _R, _P, salt, _KEY_OCTETS).derive(octets)
     texts = [binascii.b2a_base64(part, newline=False).decode("ascii") for part in (salt, key)]
@@ -118,7 +120,7 @@ def hash_password(password: str) -> str:
 
 def _prepared(text: str) -> bytes:
     """Return a name or a password in UTF-8, composed: keyboards differ in how they write an accent."""
-    return unicodedata.normalize("NFC", text).encode("utf-8", "surrogateescape")
+    return unicodedata.normalize("NFC", text).encode("utf-8")
 
 
 def _parse_hash(password_hash: str) -> tuple[_Scrypt, bytes]:
@@ -130,8 +132,8 @@ def _parse_hash(password_hash: str) -> tuple[_Scrypt, bytes]:
     salt, key = map(binascii.a2b_base64, match.groups()[3:])
     if len(key) < _SALT_OCTETS:
         raise ValueError(f"the key in the hash of the password has less than {_SALT_OCTETS} bytes")
-    scrypt = _Scrypt(n, r, p, salt, len(key))
-    if n < 2 or n & (n - 1) or not r or not p or scrypt.memory > _MAX_MEMORY:
+    derivation = _Scrypt(n, r, p, salt, len(key))
+    if n < 2 or n & (n - 1) or not r or not p or derivation.memory > _MAX_MEMORY:
         reason = f"N is a power of two, and all need at most {_MAX_MEMORY >> 30} GiB (RFC 7914 §2)"
         raise ValueError(f"scrypt cannot run with N={n}, r={r}, p={p}: {reason}")
-    return scrypt, key
+    return derivation, key

@@ -9,6 +9,7 @@ RFC 9110 §5 (fields), §6 (message data), §15 (status codes); RFC 9112 §3, §
 import io
 from collections.abc import Iterator, Mapping
 from enum import Enum, IntEnum
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple, Protocol, Self
 
@@ -291,15 +292,9 @@ class Response:
 
         The new response owns the content: close one of the two.
         """
-        fields = list(self.fields)
-        for name, member in members.items():
-            index = next((index for index, field in enumerate(fields) if field[0].lower() == name.lower()), len(fields))
-            if index == len(fields):
-                fields.append((name, member))
-            elif member.lower() not in (each.strip(" \t").lower() for each in fields[index][1].split(",")):
-                fields[index] = fields[index][0], f"{fields[index][1]}, {member}"
         has_length = b"\nContent-Length: " in b"\n" + self.field_lines
-        response = Response(self.status, tuple(fields), self.content, self.file, has_length=has_length)
+        fields = _with_members(self.fields, tuple(members.items()))
+        response = Response(self.status, fields, self.content, self.file, has_length=has_length)
         response.refusal = self.refusal
         return response
 
@@ -311,6 +306,22 @@ class Response:
         finally:
             if self.file is not None:
                 self.file.close()
+
+
+# The responses for one file have the same fields again and again.
+@lru_cache(maxsize=1024)
+def _with_members(
+    fields: tuple[tuple[str, str], ...], members: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Return *fields* with each of *members*, pairs of a name and a member, in the list field of its name."""
+    added = list(fields)
+    for name, member in members:
+        index = next((index for index, field in enumerate(added) if field[0].lower() == name.lower()), len(added))
+        if index == len(added):
+            added.append((name, member))
+        elif member.lower() not in (each.strip(" \t").lower() for each in added[index][1].split(",")):
+            added[index] = added[index][0], f"{added[index][1]}, {member}"
+    return tuple(added)
 
 
 def _field_lines(fields: tuple[tuple[str, str], ...], content_length: int | None) -> bytes:

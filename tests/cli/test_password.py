@@ -13,7 +13,7 @@ import pytest
 from httpsock.__main__ import main
 from httpsock.cli.password import VARIABLE
 from httpsock.handlers.credentials import Credentials
-from tests.support.program import COMMAND, ENVIRONMENT, Start
+from tests.support.program import COMMAND, ENVIRONMENT, Start, run_python
 
 # "secret"
 HASH = "scrypt$2$1$1$c2FsdHNhbHRzYWx0c2FsdA==$jjjNh3eNiOh3SQ07meC/jcZYQjJfzwYY4Tjkd0VmMZY="
@@ -50,11 +50,11 @@ def test_the_program_makes_the_hash_of_a_line(typed: bytes) -> None:
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize("typed", [b"", b"\n", b"a\0b\n", b"x" * 600])
+@pytest.mark.parametrize("typed", [b"", b"\n", b"a\0b\n", b"\xff", b"x" * 600])
 def test_a_password_that_no_client_can_send_is_refused(typed: bytes) -> None:
     done = subprocess.run([*COMMAND, "--auth-hash"], input=typed, env=ENVIRONMENT, capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.startswith(b"httpsock: a password has 1 to 500 bytes, without control characters")
+    assert done.stderr.startswith(b"httpsock: a password has 1 to 500 bytes of UTF-8, without control characters")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
@@ -144,6 +144,17 @@ def test_a_file_without_a_hash_is_refused_and_not_shown(
 @pytest.mark.parametrize("user", ["", "a:b"])
 def test_a_user_that_no_client_can_name_is_refused(capsys: pytest.CaptureFixture[str], file: str, user: str) -> None:
     assert refused(capsys, "--auth", user, "--auth-file", file).startswith("a user name has 1 to 500 bytes")
+
+
+def test_a_python_without_scrypt_is_reported(file: str) -> None:
+    program = f"""
+import hashlib, sys
+del hashlib.scrypt
+from httpsock.__main__ import main
+sys.exit(main(["--auth", "alice", "--auth-file", {file!r}]))"""
+    done = run_python(program)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("httpsock: cannot import name 'scrypt' from 'hashlib'")
 
 
 # --- the program ----------------------------------------------------------------------------------------------------
