@@ -20,7 +20,7 @@ from httpsock.http.handler import Context, Handler, Steps
 from httpsock.http.messages import FileSlice, Part, Refusal, Request, Response, Sleep, Stream
 
 from .exact import Then, send_exactly
-from .transport import Next, Transports
+from .transport import Next, RecordedTransport, Transports
 
 _PIECE_OCTETS = 64 * 1024
 # Octets of an endless message, and the pause between two of them.
@@ -72,7 +72,7 @@ class Script(NamedTuple):
 class Fault(NamedTuple):
     """A fault: what it does, the *section* it breaks or tests, the meaning and default of its value, and its *make*.
 
-    Without *meaning* it takes no value. A share is from 0 to 1.
+    Without *meaning* it takes no value. A share is from 0 to 1. A fault of connections comes before any request.
     """
 
     text: str
@@ -80,6 +80,7 @@ class Fault(NamedTuple):
     make: Callable[[Message, float], Script]
     meaning: str = ""
     default: float = 0.0
+    is_of_connections: bool = False
 
 
 def _share(message: Message, share: float) -> Iterator[bytes]:
@@ -117,6 +118,18 @@ def _with_length(message: Message, length: float) -> Script:
 
 
 FAULTS = {
+    "connect-close": Fault(
+        "ends a new connection before a request is read",
+        "RFC 9112 §9.5",
+        lambda *_: Script((), "close"),
+        is_of_connections=True,
+    ),
+    "connect-reset": Fault(
+        "resets a new connection before a request is read",
+        "RFC 9112 §9.5",
+        lambda *_: Script((), "reset"),
+        is_of_connections=True,
+    ),
     "close": Fault("ends the connection without a response", "RFC 9112 §9.5", lambda *_: Script((), "close")),
     "reset": Fault("resets the connection before the head", "RFC 9112 §9.5", lambda *_: Script((), "reset")),
     "reset-head": Fault(
@@ -252,6 +265,8 @@ def parse_rule(text: str, times: int | None = None) -> Rule:
     if value and not fault.meaning:
         raise ValueError(f"the fault {name} takes no value")
     number = float(value) if value else fault.default
+    if match["path"] and fault.is_of_connections:
+        raise ValueError(f"the fault {name} is for connections: it takes no path")
     if (fault.meaning == "share" and number > 1) or (name == "drip" and number < 1) or number > 10**6:
         raise ValueError(f"{name}={value} is out of range: the value is {_RANGES[fault.meaning]}")
     probability = float(match["probability"] or 1)
@@ -273,6 +288,7 @@ class Faults:
 
     def __init__(self, transports: Transports, seed: int | None = None) -> None:
         self._transports = transports
+        transports.opened = self._open
         self._random = random.Random(seed)  # noqa: S311 (no secret)
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
@@ -294,16 +310,31 @@ class Faults:
 
         def respond(request: Request, context: Context) -> Response | Steps[Response]:
             response = handler(request, context)
-            rule = self._choose(request.target.path.decode("latin-1"))
+            rule = self._choose(request.target.path.decode("latin-1"), is_of_connections=False)
             return response if rule is None else self._break(rule, response, request, context)
 
         return respond
 
-    def _choose(self, path: str) -> Rule | None:
-        """Return the rule for the next response to a request for *path*."""
+    def _open(self, transport: RecordedTransport) -> None:
+        """Break a new connection off, if a rule says so."""
+        rule = self._choose("", is_of_connections=True)
+        if rule is None:
+            return
+
+        def break_off() -> None:
+            if rule.name == "connect-reset":
+                transport.reset()
+            raise ConnectionAbortedError(FAULTS[rule.name].text)
+
+        transport.begin = break_off
+
+    def _choose(self, path: str, *, is_of_connections: bool) -> Rule | None:
+        """Return the rule for a new connection, or for the next response to a request for *path*."""
         with self._lock:
             for index, rule in enumerate(self._rules):
-                if rule.matches(path) and self._random.random() < rule.probability:
+                if FAULTS[rule.name].is_of_connections != is_of_connections or not rule.matches(path):
+                    continue
+                if self._random.random() < rule.probability:
                     if rule.times == 1:
                         del self._rules[index]
                     elif rule.times:

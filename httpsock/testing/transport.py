@@ -33,10 +33,11 @@ class RecordedTransport:
         self._record = record
         self._close_also = close_also
         self.next = Next.SENT
+        # Breaks the connection off before a request is read, if it raises an OSError.
+        self.begin: Callable[[], object] = bool
         self.descriptor = transport.descriptor
         self.scheme = transport.scheme
         self.has_sendfile = transport.has_sendfile
-        self.handshake = transport.handshake
         self.unsent = transport.unsent
         self.has_input = transport.has_input
         self.end = transport.end
@@ -45,6 +46,11 @@ class RecordedTransport:
         self.send_both = transport.send_both
         # The exact octets of an answer.
         self.send_exactly = transport.send
+
+    def handshake(self) -> None:
+        """Begin, or break off; then agree on keys."""
+        self.begin()
+        self._transport.handshake()
 
     def recv(self, maximum: int, /) -> bytes:
         """Receive at most *maximum* octets."""
@@ -83,6 +89,8 @@ class Transports:
         self._open = open_transport
         self._record = record
         self._transports: dict[int, RecordedTransport] = {}
+        # Called with each new transport.
+        self.opened: Callable[[RecordedTransport], object] = bool
 
     def open(self, connected: socket.socket) -> RecordedTransport:
         """Return the transport of a *connected* socket."""
@@ -91,6 +99,7 @@ class Transports:
             self._open(connected), self._record(connected), lambda: self._transports.pop(descriptor)
         )
         self._transports[descriptor] = transport
+        self.opened(transport)
         return transport
 
     def of(self, context: Context) -> RecordedTransport:

@@ -130,7 +130,8 @@ def outcome(client: str, fault: str) -> str:
     """Return what *client* does with *fault*, in words."""
     with TestServer() as server:
         server.respond(None, 200, {}, CONTENT)
-        server.fault(f"/first:{fault}{_VALUES.get(fault, '')}", times=1)
+        path = "" if FAULTS[fault].is_of_connections else "/first:"
+        server.fault(f"{path}{fault}{_VALUES.get(fault, '')}", times=1)
         urls = [server.url_for("/first"), server.url_for("/next")]
         if client == "curl":
             return _in_words(server, *_ask_with_curl(urls))
@@ -181,7 +182,8 @@ def _ask_with_curl(urls: list[str]) -> list[str]:
 
 
 def _in_words(server: TestServer, first: str, then: str = "right") -> str:
-    asked_again = [request.target for request in server.requests].count("/first") > 1
+    asked = [request for request in server.requests if request.target == "/first"]
+    asked_again = len(asked) > 1 or (bool(asked) and asked[0].connection.number > 1)
     return first + (", asks again" if asked_again else "") + ("" if then == "right" else f"; next: {then}")
 
 

@@ -106,6 +106,16 @@ def test_a_connection_that_is_kept_answers_the_next_request(server: TestServer) 
         assert receive_answer(client).status == 404
 
 
+def test_pipelined_requests_are_answered_out_of_order(server: TestServer) -> None:
+    """A response says nothing of its request: each of both gets the other one's."""
+    server.respond("/first", content=b"second")
+    server.respond("/second", content=b"first")
+
+    answers = read_answers(talk(server.port, get("/first") + get("/second")))
+
+    assert [answer.content for answer in answers] == [b"second", b"first"]
+
+
 def test_a_reset_follows_the_octets(server: TestServer) -> None:
     server.send_octets(OCTETS, then="reset")
 

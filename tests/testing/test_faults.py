@@ -63,6 +63,21 @@ def test_a_fault_is_these_bytes_and_no_others(server: TestServer, rule: str, oct
     assert received(server, rule) == (octets, end)
 
 
+@pytest.mark.parametrize("rule", ["connect-close", "connect-reset"])
+def test_a_connection_may_end_before_its_request_is_read(server: TestServer, rule: str) -> None:
+    server.fault(rule, times=1)
+    server.fault("/x:truncate=0")
+    with connect(server.port) as client:
+        if rule == "connect-close":
+            assert client.recv(1) == b""
+        else:
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+
+    assert server.requests == []
+    assert talk(server.port, get("/y")).startswith(b"HTTP/1.1 404 ")
+
+
 def test_a_reset_may_come_within_the_head_or_the_content(server: TestServer) -> None:
     octets, end = received(server, "reset-head")
     assert (SIZED.startswith(octets.partition(b"Date")[0]), end) == (True, RESET)
@@ -272,12 +287,13 @@ def test_the_next_test_begins_without_faults(server: TestServer) -> None:
         ("", "is not [PATH:]FAULT[=VALUE][@PROBABILITY]"),
         ("x:close", "is not [PATH:]FAULT[=VALUE][@PROBABILITY]"),
         ("drip=٣", "is not [PATH:]FAULT[=VALUE][@PROBABILITY]"),
-        ("burst", "there is no fault 'burst'; there are close, reset, reset-head"),
+        ("burst", "there is no fault 'burst'; there are connect-close, connect-reset, close"),
         ("close=1", "the fault close takes no value"),
         ("truncate=1.5", "truncate=1.5 is out of range: the value is a share from 0 to 1"),
         ("drip=0", "drip=0 is out of range: the value is in bytes a second, from 1 to 1000000"),
         ("latency=1000001", "latency=1000001 is out of range: the value is in seconds, at most 1000000"),
         ("length-long=1000001", "the value is in bytes, at most 1000000"),
+        ("/x:connect-close", "the fault connect-close is for connections: it takes no path"),
         ("close@1.5", "the probability in 'close@1.5' must be from 0 to 1"),
     ],
 )
