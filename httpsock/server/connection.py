@@ -22,7 +22,7 @@ from collections.abc import Callable, Generator
 
 from httpsock.http.framing import content_too_large
 from httpsock.http.grammar import printable
-from httpsock.http.handler import CONTENT_OCTETS, Tick
+from httpsock.http.handler import CONTENT_OCTETS, Steps, Tick
 from httpsock.http.message_reader import Content, EndOfContent, Pause
 from httpsock.http.messages import Refusal, Request, RequestError, Response, Status
 from httpsock.http.request_parser import RequestParser, request_error
@@ -278,7 +278,7 @@ class Connection:
                     response = handler(request, self) if request.content_length == 0 else self._answer(request)
                     # A slow response, such as a long listing, comes in steps; other connections run between them.
                     if not isinstance(response, Response):
-                        response = yield from response
+                        response = yield from self._run(response)
                     # Octets after a CONNECT may be meant for the tunnel that was refused (RFC 9110 §9.3.6).
                     is_last = settings.phase is not _SERVING or request.method == "CONNECT"
                     is_persistent = request.is_persistent and not is_last and (not self._request or self._can_discard())
@@ -297,6 +297,14 @@ class Connection:
             # The peer is idle for too long or gone (reset, unreachable), or a file can't be read to its end: closing
             # early is the only way to signal an incomplete response (RFC 9112 §8).
             pass
+
+    def _run(self, steps: Steps[Response]) -> Generator[Wait, None, Response]:
+        """Run the *steps* of a response; their time counts in the log."""
+        began = self.tick.monotonic
+        try:
+            return (yield from steps)
+        finally:
+            self.sender.step_seconds = self.tick.monotonic - began
 
     def _answer(self, request: Request) -> Generator[Wait, None, Response]:
         """Return the handler's response to a *request* with content."""

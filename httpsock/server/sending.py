@@ -43,7 +43,17 @@ _GATHERED_OCTETS = 8 * 1024
 class Sender:
     """Sends the responses of one connection, one after the other, and logs each one when it ends."""
 
-    __slots__ = ("_awaited", "_context", "_head_octets", "_log", "_rate", "_sent", "_settings", "_transport")
+    __slots__ = (
+        "_awaited",
+        "_context",
+        "_head_octets",
+        "_log",
+        "_rate",
+        "_sent",
+        "_settings",
+        "_transport",
+        "step_seconds",
+    )
 
     def __init__(
         self, transport: Transport, settings: Settings, context: Context, log: Callable[[Exchange], object] | None
@@ -59,6 +69,8 @@ class Sender:
         # The reader's speed, measured from the first wait on.
         self._rate: SendRate | None = None
         self._awaited = WRITABLE
+        # How long the handler has taken to make the next response, if it made it in steps.
+        self.step_seconds = 0.0
 
     @property
     def head_left(self) -> int:
@@ -114,7 +126,8 @@ class Sender:
                 length = 0 if request_line.startswith(b"HEAD ") else response.content_length
                 if isinstance(response.content, Stream) and response.content.length is None:
                     length = sent
-                seconds = time.monotonic() - began.monotonic
+                seconds = time.monotonic() - began.monotonic + self.step_seconds
+                self.step_seconds = 0.0
                 reason = response.refusal.reason if response.refusal else ""
                 client = self._context.client
                 self._log(Exchange(time.time(), client, request_line, response.status, sent, length, seconds, reason))

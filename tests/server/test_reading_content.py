@@ -464,6 +464,20 @@ def test_a_slow_reader_of_the_response_holds_no_content(begin: Begin, settings: 
     assert (held.head, held.fields) == (b"", {})
 
 
+def test_the_log_counts_the_time_in_which_content_comes_and_the_handler_works(
+    echoing: Dialogue,
+) -> None:
+    """And that of the next response anew."""
+    echoing.say(get("/", "Content-Length: 3", method="POST"))
+    echoing.pass_time(25)
+    echoing.say(b"abc")
+    echoing.say(post(b"next"))
+
+    first, second = echoing.exchanges
+    # The dialogue's clock stands still within a step, and is far behind the machine's, from which the rest is read.
+    assert round(first.seconds - second.seconds) == 25
+
+
 def test_a_context_that_is_kept_reads_nothing_of_a_request_without_content(begin: Begin, settings: Settings) -> None:
     kept: list[Context] = []
 
