@@ -13,6 +13,7 @@ Each part wraps one that does not know of tracing, so that an untraced server pa
 RFC 9112 §9 (connection management).
 """
 
+import math
 import re
 import socket
 import threading
@@ -122,7 +123,9 @@ def traced_coroutine(connection: Connection, emit: Emit, current: CurrentTracer)
             attributes: dict[str, object] = {}
             if wait is not None:
                 state, deadline = wait
-                attributes = {"for": state.words, "seconds": round(deadline - connection.tick.monotonic, 3)}
+                attributes = {"for": state.words}
+                if deadline != math.inf:
+                    attributes["seconds"] = round(deadline - connection.tick.monotonic, 3)
                 emit("wait", attributes)
             try:
                 yield wait

@@ -170,6 +170,8 @@ def _sentence(event: Event) -> str:
         return f"{call}: {event.attributes['error']}, {event.attributes['message']}"
     if event.name == "recv" and event.attributes["octets"] == 0:
         return "recv 0: the peer has ended its side"
+    if event.name == "wait" and "seconds" not in event.attributes:
+        return f"wait for {event.attributes['for']}"
     if event.name == "close" and "address" in event.attributes:
         return f"close {event.attributes['address']}"
     if event.name == "parse" and "status" in event.attributes:

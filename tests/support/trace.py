@@ -83,7 +83,7 @@ class Traced:
 
     def __init__(
         self,
-        folder: pathlib.Path,
+        folder: pathlib.Path | None,
         format_event: Format | None = None,
         *,
         only: str = "",

@@ -1,0 +1,89 @@
+"""A traced server whose handler is a program's: the same events, and the content as it reads it."""
+
+import re
+from collections.abc import Iterator
+
+from httpsock.handlers.in_thread import in_thread
+from httpsock.http.handler import Context, Steps
+from httpsock.http.messages import Request, Response, Sleep, Stream
+from tests.server.dialogue import chunked, post
+from tests.support import get, talk
+from tests.support.h11_reader import read_with_h11
+from tests.support.trace import Traced
+
+TEXT = (("Content-Type", "text/plain"),)
+
+
+def echo(request: Request, context: Context) -> Steps[Response]:
+    """Read the content in pieces, then discard the rest; answer with what has been read."""
+    content = b""
+    for _ in range(2):
+        content += yield from context.read_content(2)
+    rest = yield from context.discard_content()
+    assert not context.is_stopping
+    assert context.tick.monotonic
+    return Response(200, TEXT, content + b", then %r" % rest)
+
+
+def test_content_that_is_read_and_discarded_is_one_event() -> None:
+    with Traced(None, handler=echo) as traced:
+        received, _ = read_with_h11(talk(traced.port, post(b"abcdef")))
+    assert received.content == b"abcd, then 2"
+    assert "content 6" in traced.conversations
+
+
+def test_content_that_is_read_to_its_end_is_one_event() -> None:
+    def handler(request: Request, context: Context) -> Steps[Response]:
+        content = b""
+        while octets := (yield from context.read_content()):
+            content += yield from in_thread(context, octets.upper)
+        return Response(200, TEXT, content)
+
+    with Traced(None, handler=handler) as traced:
+        received, _ = read_with_h11(talk(traced.port, chunked(b"abc", b"def")))
+    assert received.content == b"ABCDEF"
+    assert traced.conversations.count("content 6") == 1
+    # It has no deadline, which JSON could not express.
+    assert re.search("wait for a thread$", traced.conversations, re.MULTILINE)
+
+
+def test_content_that_is_not_read_is_no_event() -> None:
+    with Traced(None, handler=echo) as traced:
+        talk(traced.port, get("/", "Content-Length: 100", "Expect: 100-continue", method="POST"), ends=True)
+    assert "content 1" not in traced.conversations
+
+
+def test_a_stream_is_traced_chunk_by_chunk() -> None:
+    def chunks() -> Iterator[bytes | Sleep]:
+        yield b"abc"
+        yield Sleep(0.01)
+        yield b"def"
+
+    with Traced(None, handler=lambda request, context: Response(200, TEXT, Stream(chunks()))) as traced:
+        received, _ = read_with_h11(talk(traced.port, get("/", "Connection: close"), ends=False))
+    assert received.content == b"abcdef"
+    assert "wait for the next part of a stream" in traced.conversations
+    assert traced.conversations.count("  send ") == 3
+
+
+def test_a_handler_that_fails_is_traced_as_a_refusal() -> None:
+    reports: list[str] = []
+
+    def handler(request: Request, context: Context) -> Response:
+        raise ValueError("a secret")
+
+    with Traced(None, handler=handler, report=reports.append) as traced:
+        received, _ = read_with_h11(talk(traced.port, get("/")))
+    assert received.status == 500
+    assert re.search(r"refuse 500 Internal Server Error\n +! the server failed to answer", traced.conversations)
+    assert "a secret" not in traced.conversations
+    assert len(reports) == 1
+
+
+def test_clients_that_are_not_traced_are_served() -> None:
+    """The server and its handlers are those of a traced one."""
+    with Traced(None, handler=echo, only="192.0.2.1") as traced:
+        received, _ = read_with_h11(talk(traced.port, post(b"abcdef")))
+        malformed, _ = read_with_h11(talk(traced.port, b"nonsense\r\n\r\n"))
+    assert (received.content, malformed.status) == (b"abcd, then 2", 400)
+    assert traced.conversations == ""
