@@ -37,8 +37,8 @@ CONTENT_OCTETS = 64 * 1024
 class Tick:
     """One pass of the event loop: its time, and a memo.
 
-    Every request answered in a tick arrived before it began. So one look-up serves all of them, and no client gets a
-    result older than its request. *memo* holds whatever a handler looks up, each under a key of its own.
+    Every request answered in a tick arrived before the first is answered. So one look-up serves all of them, and no
+    client gets a result older than its request. *memo* holds whatever a handler looks up, each under a key of its own.
     """
 
     __slots__ = ("memo", "monotonic", "second", "time")

@@ -13,7 +13,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 
 from httpsock.http.handler import Tick
 
@@ -40,7 +39,7 @@ _REPORT_SECONDS = 1.0
 _ACCEPTS_PER_TICK = 64
 _ACCEPTS_FROM_BACKLOG = 1024
 # Connections resumed before the clock is read again.
-_RESUMES_PER_CLOCK_READ = 15
+_RESUMES_PER_CLOCK_READ = 16
 # Minimum interval between two checks of all deadlines, so that many connections cost little.
 _SWEEP_SECONDS = 0.05
 _NEVER = float("inf")
@@ -146,19 +145,19 @@ class EventLoop:
 
     def _run_once(self) -> None:
         """Run one tick: poll, then let all ready connections receive, then let all answer."""
-        leaders = self._leaders
-        leaders.tick_began = None
+        self._leaders.tick_began = None
         due = min(self._next_sweep, self._accept_again_at, self._grace_deadline)
         seconds = 0.0 if self._ready else due - time.monotonic()
         ready = self._poller.poll(_MAX_POLL_SECONDS if seconds > _MAX_POLL_SECONDS else max(0.0, seconds))
-        tick = self._tick()
-        leaders.begin_tick(tick.monotonic)
+        tick = Tick(time.time(), time.monotonic())
+        self._leaders.begin_tick(tick.monotonic)
         self._receive(ready, tick)
         if tick.monotonic >= due:
             self._run_timers(tick)
         if self._ready:
             self._answering, self._ready = iter(self._ready), []
-            tick = self._tick()
+            # What a handler has looked up while others still received may be older than their requests.
+            tick.memo.clear()
             try:
                 self._resume_each(self._answering, self._fair_answering, tick)
             finally:
@@ -171,12 +170,14 @@ class EventLoop:
 
     def _receive(self, ready: Sequence[tuple[int, int]], tick: Tick) -> None:
         """Resume the connections that are *ready*, then accept new ones and handle a wake-up."""
-        get = self._connections.get
-        # Connections that are ready to answer run later in the tick.
-        arrived = [
-            connection for descriptor, _ in ready if (connection := get(descriptor)) and connection.state is not _QUEUED
-        ]
-        others = [descriptor for descriptor, _ in ready if not get(descriptor)] if len(arrived) < len(ready) else ()
+        connections = self._connections
+        arrived, others = [], []
+        for descriptor, _ in ready:
+            if descriptor not in connections:
+                others.append(descriptor)
+            # Connections that are ready to answer run later in the tick.
+            elif (connection := connections[descriptor]).state is not _QUEUED:
+                arrived.append(connection)
         if self._fair_receiving.postponed:
             # The poller has reported the postponed ones again; the longest waiting come first.
             self._fair_receiving.take_postponed()
@@ -191,19 +192,19 @@ class EventLoop:
     def _resume_each(self, connections: Iterator[Connection], fairness: Fairness, tick: Tick) -> None:
         """Resume *connections* in order; once the tick is long, only those whose network has time left."""
         if tick.monotonic >= fairness.measures_until:
+            left = _RESUMES_PER_CLOCK_READ
             for connection in connections:
                 self._resume(connection, tick)
-                for next_connection in islice(connections, _RESUMES_PER_CLOCK_READ):
-                    self._resume(next_connection, tick)
-                if fairness.has_become_long(tick.monotonic):
-                    break
+                left -= 1
+                if not left:
+                    if fairness.has_become_long(tick.monotonic):
+                        break
+                    left = _RESUMES_PER_CLOCK_READ
             else:
+                fairness.has_become_long(tick.monotonic)
                 return
         for connection in fairness.select(connections):
             self._resume(connection, tick)
-
-    def _tick(self) -> Tick:
-        return Tick(time.time(), time.monotonic())
 
     def when_logged(self) -> threading.Event:
         """Return an event that is set once the log has received all exchanges that have already ended."""

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 from httpsock import Timeouts
 from httpsock.files.document_root import DocumentRoot
 from httpsock.files.handler import serve_folder
+from httpsock.http.handler import Tick
 from httpsock.server.connection_limit import ConnectionLimit
 from httpsock.server.event_loop import EventLoop
 from httpsock.server.poller import open_poller
@@ -320,7 +322,7 @@ def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path
         listener.setblocking(False)
         worker = EventLoop([listener], settings, None, print)
         clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(3)]
-        tick = worker._tick()
+        tick = Tick(time.time(), time.monotonic())
         worker._accept(next(iter(worker._listeners.values())), tick, 3)
         stack.callback(worker.run)
         stack.callback(setattr, settings, "phase", Phase.STOPPING)

@@ -20,7 +20,7 @@ from httpsock import Timeouts
 from httpsock.files.document_root import DocumentRoot
 from httpsock.files.handler import respond as respond_with_files
 from httpsock.files.handler import serve_folder
-from httpsock.http.handler import Context, Steps
+from httpsock.http.handler import Context, Steps, Tick
 from httpsock.http.messages import Request, Response
 from httpsock.server import event_loop as worker_module
 from httpsock.server.access_log import Exchange
@@ -138,7 +138,7 @@ def test_connections_that_are_postponed_are_all_served_in_the_end(
     employ: Employ, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every tick is long, and one connection uses up its network's share, in receiving and in answering."""
-    monkeypatch.setattr(worker_module, "_RESUMES_PER_CLOCK_READ", 0)
+    monkeypatch.setattr(worker_module, "_RESUMES_PER_CLOCK_READ", 1)
     for name in ("_LONG_SECONDS", "_SHARE_SECONDS", "_CHEAP_SECONDS"):
         monkeypatch.setattr(f"httpsock.server.fairness.{name}", -1.0)
     employment = employ()
@@ -616,7 +616,7 @@ def test_exchanges_that_ended_before_a_wakeup_are_logged_before_the_wait_ends(fo
     loop._exchanges.append(exchange)
     is_logged = loop.when_logged()
 
-    loop._on_wakeup(loop._tick())
+    loop._on_wakeup(Tick(time.time(), time.monotonic()))
 
     assert logged == [exchange]
     assert is_logged.is_set()
