@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 from httpsock.http.messages import FileSlice, Part, Refusal, RequestError, Response, Status, Stream, unsent_parts
+from httpsock.http.request_parser import parse_head
 from tests.support.rows import each_row
 
 
@@ -170,3 +171,13 @@ def test_a_response_with_more_members_is_the_same_otherwise(tmp_path: pathlib.Pa
 )
 def test_a_response_without_a_length_gets_none_with_more_members(response: Response) -> None:
     assert b"\nContent-Length" not in response.with_members({"Vary": "Accept"}).field_lines
+
+
+# --- fields of a request --------------------------------------------------------------------------------------------
+
+
+def test_a_field_of_a_request_has_the_values_of_all_its_lines() -> None:
+    """RFC 9110 §5.3; whether the server itself uses the field or not."""
+    lines = b"Host: a\r\nAccept: x\r\nX-Own: 1\r\nACCEPT: y\r\nx-own:\t2 \r\n"
+    request = parse_head(b"GET / HTTP/1.1\r\n" + lines + b"\r\n", 100)
+    assert [request.field(name) for name in (b"host", b"accept", b"x-own", b"x")] == [b"a", b"x, y", b"1, 2", None]
