@@ -12,6 +12,7 @@ RFC 9110 §3 (messages and their parts).
 """
 
 import contextlib
+import os
 import pathlib
 import socket
 import tempfile
@@ -22,8 +23,7 @@ from typing import Any, Self
 from httpsock.handlers.checked import checked
 from httpsock.http.checks import check_number, check_seconds, field_list
 from httpsock.http.framing import ContentLimits
-from httpsock.http.handler import Handler
-from httpsock.http.messages import Response, Sleep, Stream
+from httpsock.http.messages import Response, Sleep, Status, Stream
 from httpsock.http.request_parser import Limits, parse_head
 from httpsock.server.server import Server, print_stderr
 from httpsock.server.transport import PlainTransport
@@ -50,7 +50,9 @@ class TestServer(Server):
     # It is no test: pytest must not collect it.
     __test__ = False
 
-    def __init__(self, directory: str | None = None, *, seed: int | None = None, **settings: Any) -> None:
+    def __init__(
+        self, directory: str | os.PathLike[str] | None = None, *, seed: int | None = None, **settings: Any
+    ) -> None:
         given: dict[str, Any] = {"hosts": "127.0.0.1", "port": 0, "threads": 2, "limits": _LIMITS} | settings
         self._recording = Recording(given["limits"])
         self._transports = Transports(given.pop("transport", PlainTransport), self._record)
@@ -102,9 +104,12 @@ class TestServer(Server):
         fields: Iterable[tuple[str, str]] | Mapping[str, str] = (),
         content: bytes | str = b"",
     ) -> None:
-        """Answer requests for *path* with this response from now on; text is sent in UTF-8."""
+        """Answer requests for *path* with this response from now on; text is sent in UTF-8.
+
+        *status* is any from 200 to 599 but 205, whose framing is its own (RFC 9110 §15.3.6); ``send_octets`` sends all.
+        """
         octets = content.encode() if isinstance(content, str) else content
-        self.answer(path, Response(status, tuple(field_list(fields)), octets))
+        self.answer(path, Response(_status(status), tuple(field_list(fields)), octets))
 
     def send_octets(
         self, octets: bytes | tuple[bytes | Sleep, ...], then: Then = "close", *, path: str | None = None
@@ -116,7 +121,7 @@ class TestServer(Server):
         """Answer requests for *path* with *answers* in turn, and with the last one from then on.
 
         Each is a Response, Exact octets, or a handler. A path with a query stands for that query alone, None for all
-        requests without an answer of their own. Raises ValueError or TypeError for an answer that can't be sent.
+        other requests. Raises ValueError or TypeError for an answer that can't be sent.
         """
         for answer in answers:
             if isinstance(answer, Exact):
@@ -130,7 +135,7 @@ class TestServer(Server):
     def fault(self, rule: str, *, times: int | None = None) -> None:
         """Break responses: *rule* is ``PATH:FAULT=VALUE@PROBABILITY``, all but FAULT optional; see FAULTS in faults.py.
 
-        A path that ends with a slash stands for all below it. *times* is the number of responses, None for all.
+        A path that ends with a slash stands for all below it. *times* limits the number of responses.
         Raises ValueError for a wrong rule.
         """
         self._faults.add(parse_rule(rule, times))
@@ -158,6 +163,18 @@ class TestServer(Server):
             error.add_note(f"Requests to {self.url}\n{self.describe()}")
 
 
+def _status(code: int) -> Status:
+    """Return the status *code*, also one that no RFC defines. Raises ValueError if it is not that of a response."""
+    check_number("status", code, 200, 599)
+    if code == 205:
+        raise ValueError("205 has a framing of its own (RFC 9110 §15.3.6): use send_octets")
+    with contextlib.suppress(ValueError):
+        return Status(code)  # type: ignore[call-arg]
+    status = int.__new__(Status, code)
+    status._name_, status._value_, status.phrase = "UNASSIGNED", code, "Unassigned"
+    return status
+
+
 def _check_response(response: Response) -> None:
     """Raise TypeError or ValueError for a response that can't be sent each time: the check of a handler's response."""
     if isinstance(getattr(response, "content", None), Stream):
@@ -172,9 +189,9 @@ class ServerFactory:
         self.servers: list[TestServer] = []
         self._stack = contextlib.ExitStack()
 
-    def __call__(self, directory: str | None = None, *, handler: Handler | None = None, **settings: Any) -> TestServer:
+    def __call__(self, directory: str | os.PathLike[str] | None = None, **settings: Any) -> TestServer:
         """Return a new server that runs."""
-        server = self._stack.enter_context(TestServer(directory, handler=handler, **settings))
+        server = self._stack.enter_context(TestServer(directory, **settings))
         self.servers.append(server)
         return server
 

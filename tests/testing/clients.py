@@ -1,10 +1,11 @@
-"""What real clients do with each fault: the table in httpsock/testing/README.md.
+"""Ask servers with each fault by real clients, for the table in httpsock/testing/README.md.
 
     python3 -m tests.testing.clients            prints the table
     python3 -m tests.testing.clients --write    also writes it into the README
 
 Each client asks twice, in one session: the first response has the fault, the next one is whole. A client that is not
-installed has no column. None of them has a time-out, as is their default but for httpx (5 seconds) and aiohttp (300).
+installed has no column. They have their default settings: httpx a time-out of
+5 seconds, aiohttp of 300, most of them none.
 """
 
 import asyncio

@@ -38,6 +38,24 @@ def test_a_response_answers_its_path_with_any_query(server: TestServer) -> None:
     assert other.status == 404
 
 
+@pytest.mark.parametrize("status", [299, 418, 599])
+def test_a_status_may_be_one_that_no_rfc_defines(server: TestServer, status: int) -> None:
+    server.respond("/x", status, content="x")
+
+    (answer,) = read_answers(talk(server.port, get("/x")))
+
+    assert (answer.status, answer.phrase, answer.content) == (status, "Unassigned", b"x")
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(199, "from 200 to 599, not 199"), (600, "from 200 to 599, not 600"), (205, "205 has a framing of its own")],
+)
+def test_a_status_that_is_no_response_is_refused(server: TestServer, status: int, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        server.respond("/x", status)
+
+
 def test_the_most_exact_answer_counts(server: TestServer) -> None:
     server.respond(None, content=b"any")
     server.respond("/x", content=b"path")

@@ -314,7 +314,7 @@ def test_each_fault_cites_a_section() -> None:
 # --- The command ------------------------------------------------------------------------------------------------
 
 
-def test_without_faults_the_command_loads_nothing_of_this() -> None:
+def test_the_command_loads_faults_only_if_they_are_asked_for() -> None:
     program = "import sys; from httpsock.cli.options import options_of; options_of(['--quiet'])\n"
 
     done = run_python(program + "print([name for name in sys.modules if 'testing' in name])")

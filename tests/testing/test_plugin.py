@@ -47,7 +47,7 @@ def test_another_one(http_server_factory, shared):
 
 
 def run_pytest(folder: pathlib.Path, tests: str, *arguments: str) -> str:
-    """Return the output of a session over *tests*, whose only plugins are this one, xdist and pytest's own."""
+    """Return the output of a session over *tests*, with this plugin and those of pytest."""
     (folder / "test_client.py").write_text(tests)
     command = [sys.executable, "-W", "error", "-m", "pytest", "-W", "error", "-p", "httpsock.testing.plugin"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
@@ -77,7 +77,7 @@ def test_the_fixtures_serve_and_a_failed_test_shows_the_requests(
     assert "  parse GET /x\n      > GET /x HTTP/1.1\n" in second
 
 
-def test_a_session_that_uses_no_server_loads_none(tmp_path: pathlib.Path) -> None:
+def test_the_plugin_alone_loads_no_server(tmp_path: pathlib.Path) -> None:
     tests = "import sys\n\ndef test_modules():\n    found = {name for name in sys.modules if 'httpsock' in name}\n"
     tests += "    assert found == {'httpsock', 'httpsock.testing', 'httpsock.testing.plugin'}\n    assert 0\n"
 
