@@ -23,7 +23,7 @@ from collections.abc import Callable, Generator
 from httpsock.http.framing import content_too_large
 from httpsock.http.grammar import printable
 from httpsock.http.handler import CONTENT_OCTETS, Steps, Tick
-from httpsock.http.message_reader import Content, EndOfContent, Pause
+from httpsock.http.message_reader import Content, Pause
 from httpsock.http.messages import Refusal, Request, RequestError, Response, Status
 from httpsock.http.request_parser import RequestParser, request_error
 
@@ -248,7 +248,7 @@ class Connection:
             self._content_seconds -= self.tick.monotonic - began
         if isinstance(event, Content):
             self._content = event.octets
-        elif isinstance(event, EndOfContent):
+        else:
             self._request = None
 
     # --- The coroutine ----------------------------------------------------------------------------

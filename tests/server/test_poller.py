@@ -9,7 +9,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from httpsock.server.poller import ACCEPTABLE, READABLE, WRITABLE, Poller, SelectorPoller, open_poller, unsent_octets
+from httpsock.server.poller import (
+    ACCEPTABLE,
+    NEITHER,
+    READABLE,
+    WRITABLE,
+    Poller,
+    SelectorPoller,
+    open_poller,
+    unsent_octets,
+)
 from tests.support import PATIENCE_SECONDS
 
 Pair = tuple[socket.socket, socket.socket]
@@ -206,3 +215,20 @@ def test_the_length_of_the_send_queue_is_reported() -> None:
 def test_an_object_without_a_send_queue_holds_no_bytes(tmp_path: pathlib.Path) -> None:
     with open(tmp_path / "file", "wb") as file:
         assert unsent_octets(file.fileno()) == 0
+
+
+def test_a_socket_that_is_watched_for_nothing_is_not_reported_until_it_is_watched_again(
+    poller: Poller, pair: Pair
+) -> None:
+    ours, peer = pair
+    poller.register(ours.fileno(), READABLE)
+    peer.send(b"x")
+
+    for awaited in (NEITHER, NEITHER):
+        poller.modify(ours.fileno(), awaited)
+        assert poller.poll(0) == []
+
+    poller.modify(ours.fileno(), READABLE)
+    assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), READABLE)]
+    poller.modify(ours.fileno(), NEITHER)
+    poller.unregister(ours.fileno())

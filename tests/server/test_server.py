@@ -6,11 +6,13 @@ import gc
 import io
 import os
 import pathlib
+import re
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -410,3 +412,26 @@ def test_a_field_for_caches_is_checked(folder: pathlib.Path, serve: Serve) -> No
     with connect(served.port) as client:
         client.sendall(get("/hello.txt", "Connection: close"))
         assert b"\r\nCache-Control: private, x=\xe9\r\n" in receive_all(client)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "sentence"),
+    [
+        ({"directory": None}, TypeError, "directory must be a str or a path, not None"),
+        (
+            {"directory": "x", "handler": print},
+            ValueError,
+            "give a directory or a handler; a middleware puts a handler",
+        ),
+        ({"handler": 5}, TypeError, "handler must be a function, not a value of type int"),
+        ({"middleware": print}, TypeError, "middleware must be a sequence of functions"),
+        ({"middleware": [5]}, TypeError, "each of middleware must be a function"),
+        ({"middleware": [lambda handler: None]}, TypeError, "what a middleware returns must be a function, not None"),
+        ({"transport": None}, TypeError, "transport must be a function, not None"),
+    ],
+    ids=str,
+)
+def test_wrong_handlers_are_rejected_by_name(arguments: dict[str, Any], kind: type[Exception], sentence: str) -> None:
+    given: dict[str, Any] = {"directory": ".", "port": 0} | arguments
+    with pytest.raises(kind, match=re.escape(sentence)):
+        Server(**given)
