@@ -107,6 +107,13 @@ class Connection:
         """Close the socket; the event loop unregisters it first."""
         self._transport.close()
 
+    def cut(self) -> None:
+        """End the coroutine, whatever it waits for; report it if a handler or a stream fails to clean up."""
+        try:
+            self.coroutine.close()
+        except BaseException:
+            self._report_error()
+
     def shut_down(self) -> None:
         """Make every later call on the socket fail, in other threads too. The socket stays open."""
         self._transport.abort()
@@ -369,10 +376,13 @@ class Connection:
             return self._settings.explain(Refusal(Status.REQUEST_TIMEOUT, reason, "RFC 9110 §15.5.9"), None, unread)
         if request is None or error is self._content_error or isinstance(error, GeneratorExit):
             raise error
-        with contextlib.suppress(BaseException):
-            self._settings.report(current_traceback())
+        self._report_error()
         refusal = Refusal(Status.INTERNAL_SERVER_ERROR, "the server failed to answer", "RFC 9110 §15.6.1")
         return self._settings.explain(refusal, request, unread)
+
+    def _report_error(self) -> None:
+        with contextlib.suppress(BaseException):
+            self._settings.report(current_traceback())
 
     def _leave_content(self) -> Generator[Wait, None, bool]:
         """Discard the content that the handler has not read. Return whether the next request follows."""

@@ -362,10 +362,7 @@ class EventLoop:
             if connection.state is State.SUSPENDED:
                 self._leaders.detached.remove(connection)
                 self._poller.register(connection.descriptor, READABLE)
-            try:
-                connection.coroutine.close()
-            except BaseException:
-                self._report_safely(current_traceback())
+            connection.cut()
             self._remove(connection)
         self._ready.clear()
 

@@ -100,6 +100,10 @@ class LeaderThreads:
             if connection not in self.detached:
                 continue
             self.detached.remove(connection)
+            if connection.state is State.CLOSED:
+                # It was aborted while its thread was blocked.
+                connection.cut()
+                wait = State.CLOSED, _NEVER
             connection.awaited = READABLE
             self._poller.register(connection.descriptor, READABLE)
             yield connection, wait

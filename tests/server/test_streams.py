@@ -9,14 +9,14 @@ import pytest
 import httpsock
 from httpsock import Timeouts
 from httpsock.handlers.checked import checked
-from httpsock.http.handler import Context
+from httpsock.http.handler import Context, Steps
 from httpsock.http.messages import Request, Response, Sleep, Stream
 from httpsock.server.access_log import Exchange
 from httpsock.server.connection_limit import evictable
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
 from tests.server.dialogue import TIMEOUTS, Begin, Dialogue
-from tests.support import connect, eventually, get, read_answers, receive_all, receive_head, reset
+from tests.support import PATIENCE_SECONDS, connect, eventually, get, read_answers, receive_all, receive_head, reset
 from tests.support.h11_reader import read_with_h11
 
 TEXT = (("Content-Type", "text/plain"),)
@@ -303,6 +303,38 @@ def test_a_stream_whose_client_resets_ends(serve: Serve) -> None:
     assert eventually(lambda: streams[0].is_closed)
     server.wait_for_log()
     assert [exchange.sent for exchange in exchanges] == [4]
+
+
+@pytest.mark.parametrize("waits", ["a thread", "its turn"])
+def test_a_handler_that_was_blocked_when_the_grace_ended_does_not_go_on(serve: Serve, waits: str) -> None:
+    """Its thread can't be stopped, but all that it would do afterwards is."""
+    reports: list[str] = []
+    gate = threading.Event()
+    goes_on = threading.Event()
+
+    def handler(request: Request, context: Context) -> Steps[Response]:
+        gate.wait(PATIENCE_SECONDS)
+        if waits == "a thread":
+            yield from context.suspend(lambda resume: goes_on.set())
+        yield
+        goes_on.set()
+        return Response(204)
+
+    server = serve(None, handler=handler, threads=2, report=reports.append)
+    with connect(server.port) as client:
+        client.sendall(get("/"))
+        assert eventually(lambda: server.blocked() == ["GET / HTTP/1.1 from 127.0.0.1"])
+        assert server._loop is not None
+        detached = server._loop._leaders.detached
+        assert eventually(lambda: bool(detached))
+        server.ask_to_stop(0)
+        assert eventually(lambda: reports == ["grace period over: 1 response cut off"])
+
+        gate.set()
+        server.join()
+
+        assert receive_all(client) == b""
+    assert not goes_on.is_set()
 
 
 def test_a_generator_that_fails_to_clean_up_is_reported_and_the_server_stops(serve: Serve) -> None:
