@@ -48,9 +48,15 @@ def test_content_that_is_read_to_its_end_is_one_event() -> None:
 
 
 def test_content_that_is_not_read_is_no_event() -> None:
-    with Traced(None, handler=echo) as traced:
-        talk(traced.port, get("/", "Content-Length: 100", "Expect: 100-continue", method="POST"), ends=True)
-    assert "content 1" not in traced.conversations
+    def handler(request: Request, context: Context) -> Steps[Response]:
+        assert (yield from context.discard_content()) is None
+        return Response(200, TEXT, b"unread")
+
+    with Traced(None, handler=handler) as traced:
+        request = get("/", "Content-Length: 100", "Expect: 100-continue", method="POST")
+        received, _ = read_with_h11(talk(traced.port, request))
+    assert received.content == b"unread"
+    assert "  content " not in traced.conversations
 
 
 def test_a_stream_is_traced_chunk_by_chunk() -> None:

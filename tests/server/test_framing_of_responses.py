@@ -242,3 +242,17 @@ def test_a_file_that_is_cut_while_it_is_sent_breaks_the_response_off(
     assert received.content == CONTENT + b"behind"
     assert not dialogue.goes_on
     assert dialogue.exchanges[0].sent == len(CONTENT) + 6 < dialogue.exchanges[0].length
+
+
+def test_a_short_slice_of_a_file_that_is_cut_breaks_the_response_off(
+    begin: Begin, settings: Settings, file: io.FileIO
+) -> None:
+    """Short slices of several are read, and sent together."""
+    parts = (b"first", FileSlice(file, len(CONTENT), 100), FileSlice(file, 0, 6))
+    answer_with(settings, Response(200, TEXT, parts))
+
+    received, dialogue = ask(begin, get("/"))
+
+    assert not received.is_whole
+    assert b"before" not in received.content
+    assert not dialogue.goes_on

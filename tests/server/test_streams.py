@@ -337,6 +337,38 @@ def test_a_handler_that_was_blocked_when_the_grace_ended_does_not_go_on(serve: S
     assert not goes_on.is_set()
 
 
+def test_a_thread_that_finishes_after_the_grace_wakes_nothing(serve: Serve) -> None:
+    """The event loop still runs then, since another thread is blocked."""
+    reports: list[str] = []
+    resumes: list[Callable[[], object]] = []
+    gate = threading.Event()
+
+    def handler(request: Request, context: Context) -> Steps[Response]:
+        if request.target.path == b"/blocks":
+            gate.wait(PATIENCE_SECONDS)
+        yield from context.suspend(resumes.append)
+        return Response(204)
+
+    server = serve(None, handler=handler, threads=2, report=reports.append)
+    with connect(server.port) as suspended, connect(server.port) as blocked:
+        suspended.sendall(get("/"))
+        assert eventually(lambda: bool(resumes))
+        blocked.sendall(get("/blocks"))
+        assert server._loop is not None
+        detached = server._loop._leaders.detached
+        assert eventually(lambda: len(detached) == 2)
+        server.ask_to_stop(0)
+        assert eventually(lambda: reports == ["grace period over: 2 responses cut off"])
+
+        resumes[0]()
+        assert eventually(lambda: not server._loop._leaders._finished)  # type: ignore[union-attr]
+        gate.set()
+        server.join()
+
+        assert receive_all(suspended) == receive_all(blocked) == b""
+    assert len(resumes) == 1
+
+
 def test_a_generator_that_fails_to_clean_up_is_reported_and_the_server_stops(serve: Serve) -> None:
     reports: list[str] = []
     exchanges: list[Exchange] = []
