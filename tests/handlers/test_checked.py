@@ -221,7 +221,7 @@ def test_a_coroutine_is_no_response(ask: Ask) -> None:
         Response(204),
         asyncio.sleep,
     ],
-    ids=repr,
+    ids=lambda value: repr(value).partition(" at 0x")[0],
 )
 def test_steps_that_yield_nonsense_are_answered_with_500(ask: Ask, value: object) -> None:
     closed: list[bool] = []
