@@ -326,13 +326,12 @@ class Connection:
     def _shake_hands(self) -> Coroutine:
         """Complete the transport's handshake, in the time of a head; receive what has come with its end."""
         deadline = self.tick.monotonic + self._settings.timeouts.head
-        yield from self._complete(self._transport.handshake, deadline)
-        if self.state is not State.NEW:
+        if (yield from self._complete(self._transport.handshake, deadline)):
             while self._receive():
                 yield State.HANDSHAKE_OUT, deadline
 
-    def _complete(self, call: Callable[[], None], deadline: float) -> Coroutine:
-        """Repeat a *call* of the transport until it need not wait any more."""
+    def _complete(self, call: Callable[[], bool | None], deadline: float) -> Generator[Wait, None, bool | None]:
+        """Repeat a *call* of the transport until it need not wait any more; return its result."""
         while True:
             try:
                 return call()

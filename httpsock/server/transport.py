@@ -50,8 +50,11 @@ class Transport(Protocol):
     def scheme(self) -> str:
         """The URI scheme: "http", or "https" if the octets are encrypted."""
 
-    def handshake(self) -> None:
-        """Agree on keys, if there are any; call it again after each BlockingIOError, until it returns."""
+    def handshake(self) -> bool:
+        """Agree on keys, if there are any; call it again after each BlockingIOError, until it returns.
+
+        Return whether it may hold octets that have come with its end, for ``recv``.
+        """
 
     def recv(self, maximum: int, /) -> bytes:
         """Return octets from the peer, *maximum* of them or a few more; b"" at the end.
@@ -129,8 +132,9 @@ class PlainTransport:
         self.recv: Callable[[int], bytes] = connected.recv
         self.send: Callable[..., int] = connected.send
 
-    def handshake(self) -> None:
-        """Return: TCP's own handshake is over."""
+    def handshake(self) -> bool:
+        """Return False: TCP's own handshake is over, and nothing has been received."""
+        return False
 
     def send_both(self, first: bytes, second: bytes) -> int:
         """Send as much of both as the kernel takes now; return how many octets."""

@@ -47,10 +47,10 @@ class RecordedTransport:
         # The exact octets of an answer.
         self.send_exactly = transport.send
 
-    def handshake(self) -> None:
+    def handshake(self) -> bool:
         """Begin, or break off; then agree on keys."""
         self.begin()
-        self._transport.handshake()
+        return self._transport.handshake()
 
     def recv(self, maximum: int, /) -> bytes:
         """Receive at most *maximum* octets."""

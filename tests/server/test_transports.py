@@ -199,10 +199,11 @@ class ContraryTransport(PlainTransport):
             raise WouldBlock(event)
         self.calls.append("")
 
-    def handshake(self) -> None:
+    def handshake(self) -> bool:
         if self.calls[:2] != ["in", "out"]:
             self.calls.append("out" if self.calls else "in")
             raise WouldBlock(WRITABLE if self.calls[1:] else READABLE)
+        return True
 
     def _recv_late(self, maximum: int) -> bytes:
         self._waits("recv", WRITABLE)

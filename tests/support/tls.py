@@ -76,15 +76,16 @@ class TLSTransport:
         else:
             self._incoming.write_eof()
 
-    def handshake(self) -> None:
-        """Agree on keys."""
+    def handshake(self) -> bool:
+        """Agree on keys; the first request may have come with the last octets of the client."""
         while True:
             try:
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
                 self._fill()
             else:
-                return self._flush()
+                self._flush()
+                return True
 
     def recv(self, maximum: int, /) -> bytes:
         """Return all that has been decrypted."""
