@@ -190,8 +190,9 @@ class Sleep(NamedTuple):
 class Stream(NamedTuple):
     """Content that is made while it is sent: *chunks* yields octets, or a Sleep.
 
-    Other connections run between two chunks; b"" is a pause alone. The content has *length* octets; if that is None, it
-    is sent chunked, and to HTTP/1.0 until the connection closes (RFC 9112 §6.3). The iterator is closed at the end.
+    Other connections run between two chunks. b"" is a pause alone, in which a client that is gone is not noticed; a
+    stream that waits yields a Sleep. The content has *length* octets; if that is None, it is sent chunked, and to
+    HTTP/1.0 until the connection closes (RFC 9112 §6.3). The iterator is closed at the end.
     """
 
     chunks: Iterator[bytes | Sleep]
