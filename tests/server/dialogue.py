@@ -46,6 +46,8 @@ class Dialogue:
         self.settings = settings
         self.exchanges: list[Exchange] = []
         self.now = STARTED
+        # Two responses of one moment have one Date.
+        self._began = time.time()
         self.goes_on = True
         self.has_heard_the_end = False
         # Each state of the connection, in order.
@@ -54,7 +56,7 @@ class Dialogue:
         self._step(next, self.connection.coroutine)
 
     def _step(self, step: Callable[[Any], Wait], argument: object) -> None:
-        self.connection.tick = Tick(time.time(), self.now)
+        self.connection.tick = Tick(self._began + self.now - STARTED, self.now)
         try:
             wait = step(argument)
             while wait is None:
