@@ -1,6 +1,7 @@
 """The promises of README to a newcomer, tried as a newcomer would: from a fresh clone, command by command."""
 
 import ast
+import base64
 import contextlib
 import http.client
 import json
@@ -41,6 +42,7 @@ TOUR = (PACKAGE / "README.md").read_text(encoding="utf-8")
 OF_TRACING = (PACKAGE / "tracing" / "README.md").read_text(encoding="utf-8")
 OF_CLIENT = (PACKAGE / "client" / "README.md").read_text(encoding="utf-8")
 OF_DISCOVERY = (PACKAGE / "discovery" / "README.md").read_text(encoding="utf-8")
+OF_HANDLERS = (PACKAGE / "handlers" / "README.md").read_text(encoding="utf-8")
 
 
 def code_blocks(language: str, text: str = README) -> list[str]:
@@ -175,13 +177,27 @@ def test_the_example_of_embedding_runs() -> None:
     assert done.stderr == ""
 
 
-def test_the_example_of_a_middleware_runs() -> None:
-    definitions, start, rest = next(block for block in code_blocks("python") if "middleware" in block).partition(
-        'httpsock.Server("www", middleware=[api]).serve()'
-    )
-    assert (bool(start), rest.strip()) == (True, "")
+def run_definitions(example: str, start: str) -> dict[str, Any]:
+    """Run *example* up to its last line, *start*, which starts a server; return the names it defines."""
+    definitions, found, rest = example.partition(start)
+    assert (bool(found), rest.strip()) == (True, "")
     names: dict[str, Any] = {}
     exec(compile(definitions, "README.md", "exec"), names)
+    return names
+
+
+def test_the_example_of_a_handler_runs() -> None:
+    example = next(block for block in code_blocks("python") if "handler=" in block)
+    names = run_definitions(example, "httpsock.Server(handler=greet).serve()")
+    with httpsock.Server(port=0, handler=names["greet"]) as server:
+        status, fields, content, connected = exchange(server.port, get("/you"))
+        connected.close()
+    assert (status, fields["content-type"], content) == (200, "text/plain", b"Hello, /you\n")
+
+
+def test_the_example_of_a_middleware_runs() -> None:
+    (example,) = code_blocks("python", OF_HANDLERS)
+    names = run_definitions(example, 'httpsock.Server("www", middleware=[api]).serve()')
     with httpsock.Server(ROOT / "www", port=0, middleware=[names["api"]]) as server:
 
         def ask(method: str, path: str, content: bytes = b"") -> tuple[int, bytes]:
@@ -222,6 +238,30 @@ def test_the_commands_to_try_do_as_readme_says(tmp_path: pathlib.Path) -> None:
     assert "colours.csv" in [entry["name"] for entry in json.loads(listing)]
     assert outside.startswith(b"HTTP/1.1 400")
     assert b"dot" in outside or b'".."' in outside
+
+
+def test_the_commands_of_the_password_admit_only_its_user(tmp_path: pathlib.Path) -> None:
+    """The first command reads the password from standard input; the second one serves with the hash it made."""
+    (block,) = code_blocks("sh", OF_HANDLERS)
+    program = f"{shlex.quote(sys.executable)} -m httpsock "
+    make, serve = [program + line.removeprefix("httpsock ") for line in block.splitlines()]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run(["bash", "-c", make], check=True, cwd=tmp_path, env=environment, input=b"sesame\n", timeout=60)
+    arguments = [*shlex.split(serve), "--port", "0", "--quiet"]
+    with subprocess.Popen(arguments, cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        port = int(run.stdout.readline().decode().rpartition(":")[2].strip("/\n"))
+        statuses = []
+        try:
+            for password in (b"sesame", b"guess"):
+                credentials = base64.b64encode(b"alice:" + password).decode()
+                status, _, _, connected = exchange(port, get("/", f"Authorization: Basic {credentials}"))
+                connected.close()
+                statuses.append(status)
+        finally:
+            run.send_signal(signal.SIGTERM)
+    assert statuses == [200, 401]
+    assert f"{_MAX_WAITING} more wait" in OF_HANDLERS
 
 
 def test_the_list_of_wings_is_complete() -> None:
