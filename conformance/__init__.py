@@ -1,4 +1,4 @@
-"""The conformance instrument: the meaning of HTTP/1.1, tried on httpsock, on h11, and on any running server.
+"""Conformance tests of HTTP/1.1, for httpsock, for h11, and for any running server.
 
     python3 -m conformance check http://127.0.0.1:8000/
     python3 -m conformance compare | coverage | export | fuzz | parsers | report | suite

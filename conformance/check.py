@@ -84,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
-    """Return the server of *options*, started if they say how; *stack* stops it. Raises StartError or ValueError."""
+    """Return the server that *options* name, or start one, which *stack* stops. Raises StartError or ValueError."""
     if options.url:
         return Target(_address(options.url))
     server = stack.enter_context(started(Recipe(options.start)))

@@ -70,7 +70,7 @@ def test_coverage_needs_the_standard_library_alone() -> None:
 
 
 def test_an_old_python_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The instrument reads TOML with the standard library, which 3.10 cannot."""
+    """The program reads TOML with the standard library, which 3.10 cannot."""
     monkeypatch.setattr(sys, "version_info", (3, 10, 13))
     assert main(["check", "http://127.0.0.1:1/"]) == 2
     assert "Python 3.11 or newer is needed" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a folder with known files, and servers that are stopped in the end."""
+"""Fixtures for all tests: a folder with known files, and servers that stop after the test."""
 
 import os
 import pathlib

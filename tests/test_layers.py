@@ -149,7 +149,7 @@ def test_every_file_is_in_a_wing() -> None:
 def test_a_wing_imports_only_allowed_wings(wing: str) -> None:
     for name in files_of(wing):
         allowed = WINGS[wing] | {wing} | ({"files"} if name in KNOWS_FILES else set())
-        # The program's name and version stand in the package itself.
+        # The program's name and version are in the package itself.
         allowed |= {"__init__"} if wing == "cli" else set()
         imported = {each.split(".")[0] for each in imports_of_package(name, also_for_types=False)}
         assert imported <= allowed, f"{name} imports {imported - allowed}"
@@ -245,7 +245,7 @@ def test_no_file_of_tests_is_long() -> None:
 
 
 def test_no_helper_of_tests_stands_twice() -> None:
-    """Helpers that several files need stand in tests/support."""
+    """Helpers that several files need are in tests/support."""
     places: dict[str, list[str]] = {}
     for name, helper in helpers_of_tests():
         body = helper.body[1:] if ast.get_docstring(helper) else helper.body

@@ -1,4 +1,4 @@
-"""The page on parsers, as it stands in PARSERS.md."""
+"""The page on parsers, PARSERS.md."""
 
 import datetime as dt
 import html
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .libraries import Read
 
 _MAX_REASON = 120
-# The readings that are told case by case, as libraries.Reading names them, with the letter of the table.
+# The readings that the page lists case by case, as libraries.Reading names them, with the letter of the table.
 _TOLD = {
     "LENIENT": "accepts what is invalid",
     "STRICT": "refuses what is valid",

@@ -1,4 +1,4 @@
-"""The page as Markdown, as it stands in RESULTS.md."""
+"""The page as Markdown, RESULTS.md."""
 
 import html
 from collections.abc import Iterator
@@ -131,5 +131,5 @@ def _arguments(comparison: Comparison) -> str:
 
 
 def _text(text: str) -> str:
-    """Return *text* as it can stand in a line or cell of Markdown."""
+    """Return *text* escaped for a line or cell of Markdown."""
     return html.escape(text, quote=False).replace("|", "\\|").replace("*", "\\*").replace("`", "\\`")

@@ -164,7 +164,7 @@ def test_a_server_that_is_here_is_started_checked_and_stopped(tmp_path: Path) ->
 
 
 def test_the_files_of_a_server_are_filled_in_and_a_second_server_starts_before(tmp_path: Path) -> None:
-    """The proxy answers with what stands behind it."""
+    """The proxy forwards the answers of the server behind it."""
     front = (
         "import socket, sys\n"
         "with socket.create_server(('127.0.0.1', int(sys.argv[1]))) as listener:\n"

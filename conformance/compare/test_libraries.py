@@ -43,7 +43,7 @@ def test_the_page_says_when_and_how_it_was_made_and_its_figures_add_up() -> None
 
 
 def test_each_link_of_the_page_leads_to_the_octets_of_a_case() -> None:
-    """And each is told with the reason that the parser gave, if it refused."""
+    """Beside each link is the reason of the parser, if it refused the case."""
     links = re.findall(r"\]\(([^)]+)\)", _PAGE.read_text(encoding="utf-8"))
     assert links
     for link in set(links):
@@ -88,7 +88,7 @@ def test_the_driver_of_h11_gives_the_verdicts_of_the_oracle() -> None:
 
 
 def test_an_exception_that_a_library_does_not_announce_is_a_verdict_too() -> None:
-    """The run goes on: here there is no such library at all."""
+    """The run continues: here no such library is installed."""
     driver = Path(libraries.__file__).with_name("drivers.py")
     corpus = json.dumps([{"name": "a", "octets": ""}])
     done = subprocess.run(

@@ -44,7 +44,7 @@ def as_json(cases: Sequence[Case]) -> str:
 
 
 def _plain(case: Case) -> dict[str, Any]:
-    """Return *case* as what JSON knows."""
+    """Return *case* as a dictionary that JSON can represent."""
     expected = case.expected["httpsock"]
     return {
         "chapter": case.chapter,

@@ -16,7 +16,7 @@ def test_files_and_entries_of_each_chapter_match() -> None:
 
 
 def test_no_two_cases_have_the_same_name_or_octets() -> None:
-    """No two cases try the same."""
+    """A second case with the same octets would test nothing new."""
     assert len({case.name for case in CASES}) == len(CASES)
     names: dict[bytes, list[str]] = {}
     for case in CASES:
@@ -25,7 +25,7 @@ def test_no_two_cases_have_the_same_name_or_octets() -> None:
 
 
 def test_a_case_is_named_by_a_sentence_and_says_what_it_tries() -> None:
-    """Name, requirement, section and level have their forms."""
+    """Name, requirement, section and level match their patterns."""
     wrong = [
         case.name
         for case in CASES

@@ -46,7 +46,7 @@ def may_accept(case: Case) -> bool:
         return True
     if case.expected["httpsock"].status in _LIMIT_STATUSES or _is_respaced(case.octets):
         return True
-    # RFC 9112 §2.2: lines that start with whitespace may be dropped; without the one that has Host, 400 is due then.
+    # RFC 9112 §2.2: lines that start with whitespace may be dropped; if Host is among them, 400 must follow.
     if case.requirement == "R005":
         return b"\nHost:" in case.octets
     # RFC 9112 §2.2: a bare CR may be replaced by SP; but not be a line end.

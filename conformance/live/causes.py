@@ -98,7 +98,7 @@ def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause
 
 
 def shape(why: str) -> str:
-    """Return *why* without its figures and quotations, but with the status that is due."""
+    """Return *why* without its figures and quotations, but with the expected status."""
     if is_due := re.match(r"the status is [0-9]+, (not .*)", why):
         return is_due[1]
     said, _, output = why.partition("; it printed last: ")

@@ -201,9 +201,9 @@ def _fails(target: Target, status: int) -> bool:
 
 
 def _pipelines(target: Target, status: int) -> bool:
-    """Return whether *target* answers two requests that come together as ever, or closes behind the first and says so.
+    """Return whether *target* answers two pipelined requests, or announces that it closes after the first.
 
-    *status* is the one of its answer to one of them.
+    *status* is that of its answer to a single request.
     """
     first = sentinel(0).replace(b"Connection: close\r\n", b"")
     both = wire.exchange(target.address, [first + sentinel(0)], seconds=_NEXT_SECONDS, ends=False, patience=1.0)

@@ -14,7 +14,7 @@ from .results import Outcome, Result, breaks_a_must, chapter_of_result, section_
 from .trials import is_end
 
 _MAX_SHOWN = 1200
-# So many failures at most are shown with their octets, unless all are asked for.
+# The most failures to show with their octets, unless all are requested.
 _FEW = 3
 _MAX_NAMES = 3
 

@@ -1,6 +1,6 @@
 """The known folder: the files that the static-semantics checks ask for, made with fixed content and fixed dates.
 
-A system that lacks one of the odd ones (a sparse file, a FIFO, a name that is not UTF-8) gets a folder without it;
+A system that lacks one of the special ones (a sparse file, a FIFO, a name that is not UTF-8) gets a folder without it;
 the checks that need it then do not apply.
 """
 

@@ -150,7 +150,7 @@ class StartedServer:
 
 @contextlib.contextmanager
 def started(recipe: Recipe) -> Iterator[StartedServer]:
-    """Start *recipe* in the known folder, and yield the server, which is stopped in the end. Raises StartError."""
+    """Start *recipe* in the known folder, yield the server, and stop it afterwards. Raises StartError."""
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder, tempfile.TemporaryFile() as output:
         root = Path(folder) / "root"
         root.mkdir()

@@ -254,7 +254,7 @@ def test_failures_with_one_likely_cause_are_told_once_the_gravest_first() -> Non
 
 
 def test_verdicts_of_different_kinds_are_different_causes() -> None:
-    """Figures and quotations do not make a kind; the status that is due does, as does the requirement."""
+    """Failures of one requirement and one expected status are one kind, whatever their figures and quotations."""
     results = [
         *(_result("MUST", "R100", why=f"{count} bytes, then '{count}'") for count in range(3)),
         *(_result("MUST", "R122", why=f"the status is {status}, not 200") for status in (412, 304)),
@@ -278,7 +278,7 @@ def test_what_ends_the_server_and_what_smuggles_comes_first() -> None:
 
 
 def test_the_bytes_are_shown_if_they_are_few_or_asked_for() -> None:
-    """Else a sentence says how to see them."""
+    """Otherwise a sentence says how to see them."""
     results = [_result("MUST", "R100")._replace(sent=b"GET / HTTP/1.1\r\n")] * 4
     assert "  > GET / HTTP/1.1" not in outputs.as_table(results)
     assert "--all shows the bytes" in outputs.as_table(results)

@@ -187,7 +187,7 @@ def test_a_case_that_is_tried_again_alone_and_ends_the_server_is_the_only_one_ac
     assert (two.outcome, two.why, closed.is_gone) == (Outcome.SKIPPED, GONE, True)
 
 
-# It tries its port with a listener that it closes at once, as some programs do, and listens a while later.
+# It tries its port with a listener that it closes immediately, as some programs do, and listens a while later.
 _TRIES_ITS_PORT = """
 import socket, sys, time
 address = ("127.0.0.1", int(sys.argv[1]))

@@ -20,7 +20,7 @@ LAST = "the-server-goes-on"
 _REQUIREMENT = "R093"
 _CONNECTIONS = 8
 _MAX_NAMED = 12
-# Of so many trials that ran out of time each is tried again, alone. A server with more of them is slow by itself.
+# Up to this many trials that timed out are repeated, one at a time. With more, the server itself is slow.
 _MAX_LATE = 12
 _ENDS = "the server ends"
 # A program that ends because of a request has ended this long after it.
@@ -120,7 +120,7 @@ def run_trials(target: Target, trials: Sequence[Trial]) -> list[Result]:
 
 
 def _try_alone(target: Target, suspects: Sequence[Trial]) -> dict[str, Result]:
-    """Return the results of *suspects* one by one on new servers: all, or those up to the first that ends it."""
+    """Try *suspects* one by one; restart the server if one ends it, or stop there. Return the results."""
     results: dict[str, Result] = {}
     fate = target.fate
     is_new = target.restart()

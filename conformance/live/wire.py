@@ -83,7 +83,7 @@ class _Exchange:
             pass  # The server was faster.
 
     def receive(self) -> str | None:
-        """Receive once, and return how the connection ended, or None if it goes on."""
+        """Receive once, and return how the connection ended, or None if it is still open."""
         try:
             octets = self._socket.recv(_RECEIVE_OCTETS)
         except BlockingIOError:

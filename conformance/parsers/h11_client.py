@@ -11,7 +11,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 def faults_by_h11_client(octets: bytes, methods: Sequence[str]) -> list[str]:
     """Return the faults that h11 finds in *octets*, all that the server sent, as answers to *methods*.
 
-    Fewer answers than *methods* are not a fault of form; octets behind the last one are.
+    Missing answers are not a fault here; octets after the last answer are.
     """
     for count, method in enumerate(methods, 1):
         if not octets:

@@ -79,7 +79,7 @@ def find_difference(octets: bytes, ours: ParseResult, theirs: ParseResult) -> Di
 
 
 def _understood(request: ParsedRequest) -> Understood:
-    """Return *request* in the form of the tables."""
+    """Return *request* as a row of the table shows it."""
     method, path = (_cut(octets.decode("utf-8", "backslashreplace")) for octets in (request.method, request.path))
     return Understood(method, path, len(request.fields), len(request.content), request.closes)
 

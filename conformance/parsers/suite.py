@@ -41,7 +41,7 @@ def load_differences() -> tuple[Difference, ...]:
 
 
 def octets_of(text: bytes) -> bytes:
-    """Return the octets that *text*, a request file, stands for: its line ends are for the eye, escapes count."""
+    """Return the octets that *text*, a request file, stands for: drop its line ends, replace its escapes."""
     octets = text.replace(b"\n", b"")
     for escape, meaning in _ESCAPES.items():
         octets = octets.replace(escape, meaning)

@@ -28,7 +28,7 @@ def test_no_file_is_argued_twice() -> None:
 
 
 def test_a_request_file_stands_for_octets() -> None:
-    """Its own line ends are for the eye; escapes are octets."""
+    """Line ends of the file are dropped; escapes become octets."""
     assert octets_of(b"GET / HTTP/1.1\\r\\n\nA: \\t\\0\\x7f\\r\\n\n") == b"GET / HTTP/1.1\r\nA: \t\x00\x7f\r\n"
 
 

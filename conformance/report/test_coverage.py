@@ -37,7 +37,7 @@ def test_a_requirement_says_where_and_how_strongly_something_is_asked() -> None:
 
 
 def test_no_two_requirements_say_the_same() -> None:
-    """No sentence stands twice."""
+    """No sentence appears twice."""
     assert len({requirement.says for requirement in REQUIREMENTS.values()}) == len(REQUIREMENTS)
 
 
@@ -47,7 +47,7 @@ def test_each_requirement_is_kept_and_broken_by_something() -> None:
 
 
 def test_the_reasons_for_a_gap_are_those_that_are_needed() -> None:
-    """The test detects a reason that is no longer needed."""
+    """A requirement that cases or checks cover needs no reason for a gap."""
     needless = [
         covered.requirement.id
         for covered in COVERAGES

@@ -1,4 +1,4 @@
-"""Checks on paths and their files: RFC 3986 §2, RFC 9110 §4.2.3, §15.4 and §17.3, and the policy on odd files."""
+"""Checks on paths and their files: RFC 3986 §2, RFC 9110 §4.2.3, §15.4 and §17.3, and rules for special files."""
 
 import re
 from functools import partial

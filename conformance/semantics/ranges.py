@@ -98,7 +98,7 @@ def _ask(session: Session, value: str, *fields: str, path: str = _PATH) -> Respo
 
 
 def _is_served(response: Response) -> OtherFault | None:
-    """Return a fault if *response* refuses ranges that can be satisfied: a 206 is no more than due (RFC 9110 §14.2)."""
+    """Return a fault if *response* refuses ranges that can be satisfied; it should be a 206 (RFC 9110 §14.2)."""
     if response.status not in {400, 416}:
         return None
     return OtherFault(f"the range can be satisfied, but is answered {response.status}", "R127")

@@ -48,7 +48,7 @@ def _attempt(target: Target, check_: Check) -> Attempt:
     except InapplicableError as reason:
         outcome, why = Outcome.SKIPPED, str(reason)
     except Exception as error:
-        # A response may be anything. If a check fails to read one, its author must mend the check; the run goes on.
+        # A response may be anything. If a check fails to read one, its author must fix the check; the run continues.
         why = f"the check cannot read the response ({type(error).__name__}: {error})"
     if outcome is Outcome.FAILED and time.monotonic() > target.deadline:
         outcome, why = Outcome.SKIPPED, NO_TIME

@@ -32,7 +32,7 @@ class InapplicableError(Exception):
 
 
 class FaultError(Exception):
-    """A check cannot go on; the message names the fault."""
+    """A check cannot continue; the message names the fault."""
 
 
 class OtherFault(str):

@@ -157,7 +157,7 @@ def _catches(check: Check, session: Session) -> bool:
 
 
 def _answer_wrongly(request: bytes) -> bytes:
-    """Return what shows that the server knows ranges and methods, and other octets to most that asks for them."""
+    """Answer the probes for ranges and methods correctly, and other range requests with wrong octets."""
     if request.startswith(b"X-NONE"):
         return respond(405)
     if request.startswith(b"HEAD"):

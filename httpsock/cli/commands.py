@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_program = arguments is None
     try:
         if is_program:
-            # Modules stay: the collector would search them for garbage in vain, for 3 ms now, and again later.
+            # Modules stay: a garbage collection would search them for 3 ms now, and again later, and free nothing.
             gc.disable()
         command, rest = _import(sys.argv[1:] if arguments is None else arguments)
         if is_program:

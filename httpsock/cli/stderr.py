@@ -36,7 +36,7 @@ class StderrWriter:
     def write(self, text: str) -> None:
         """Queue *text*, which is whole lines; drop and count them if the queue is full. Never blocks."""
         with self._lock:
-            # After the first dropped line, drop all until the report, which then stands in the right place.
+            # After the first dropped line, drop all until the report, so that it appears where they are missing.
             if self._dropped or self._length + len(text) > _MAX_QUEUED:
                 self._dropped += text.count("\n")
                 return

@@ -31,7 +31,7 @@ class TerminalText:
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
 
     def write(self, octets: bytes, *, is_last: bool = False) -> None:
-        """Write the complete characters of *octets*; hold an incomplete one back for the next call."""
+        """Write the complete characters of *octets*; buffer an incomplete one for the next call."""
         text = self._decoder.decode(octets, final=is_last)
         self._stream.write("".join(c if c in "\n\t" else visible_character(c) for c in text))
         self._stream.flush()

@@ -259,7 +259,7 @@ class Announcer:
         self._guard(self._send_due_answers, now)
 
     def _guard(self, step: Callable[..., object], *arguments: object) -> None:
-        """Run one step of the loop. An error ends this step with one report; the loop goes on."""
+        """Run one step of the loop. An error ends this step with one report; the loop continues."""
         try:
             step(*arguments)
         except OSError as error:

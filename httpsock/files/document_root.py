@@ -1,6 +1,6 @@
 """The document root: find the resource that a path names, and open its representation.
 
-Takes a path as it stands in a request-target, gives a Representation, a Directory, a Redirect or a Refusal.
+Takes the path of a request-target, gives a Representation, a Directory, a Redirect or a Refusal.
 Knows no requests, methods, ranges or sockets. Next: paths and confinement; then handler, which makes the response.
 
 RFC 9110 §3.1, §3.2 (resources, representations), §8 (representation data and metadata), §12.5.3.

@@ -119,7 +119,7 @@ class _Runs:
         self._runs: list[list[Key]] = []
         self._newest: list[Key] = []
         self._order = view.order
-        # Entries of equal size or date always stand in ascending order of their names.
+        # Entries of equal size or date are always in ascending order of their names.
         self._is_reversed = view.is_descending and view.order is Order.NAME
         self._sign = -1 if view.is_descending else 1
 

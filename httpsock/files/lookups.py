@@ -148,9 +148,9 @@ class Lookups:
         self._put(asked, lookup)
 
     def is_confirmed(self, lookup: Lookup, tick: TickMemo) -> bool:
-        """Return whether a look-up that is no longer fresh still holds; then it is fresh for another second.
+        """Return whether an expired look-up is still valid; if so, make it fresh for another second.
 
-        Its stamps have been compared. The files must still have the octets that were read, and no missing sibling may
+        The caller has compared its stamps. The files must have the octets that were read, and no missing sibling may
         have appeared.
         """
         if not lookup.contents or any(map(os.path.lexists, lookup.missing)):

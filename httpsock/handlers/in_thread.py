@@ -30,7 +30,7 @@ def in_thread(
     """Call *function* in a thread; return its result, or raise its exception.
 
     At most 64 calls of a process run at a time, 32 of one network; more of them wait, and networks take turns. A call
-    that has begun can't be stopped: it goes on when the client is gone, and Python waits for it before the process
+    that has begun can't be stopped: it continues when the client is gone, and Python waits for it before the process
     ends.
     """
     return _threads().call(context, function, *arguments, **keywords)
@@ -71,10 +71,10 @@ class Threads:
         return future.result()
 
     def _run_calls(self) -> None:
-        """Run waiting calls, until none is left of a network that may use another thread.
+        """Run waiting calls until each network with calls waiting uses all the threads that it may.
 
-        Each call submits one run to the pool. If its network has all its threads by then, the run that ends the next
-        call of that network begins it.
+        Each call submits one run to the pool. If its network uses all its threads when the run starts, the call waits
+        until another call of that network ends; that run takes it next.
         """
         while begun := self._begin():
             network, future, call = begun
@@ -92,7 +92,7 @@ class Threads:
             calls = self._waiting.pop(network)
             future, call = calls.popleft()
             if calls:
-                # The next turns are those of the other networks.
+                # The calls of the other networks come first.
                 self._waiting[network] = calls
             self._running[network] += 1
             return network, future, call

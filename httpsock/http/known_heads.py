@@ -38,7 +38,7 @@ class Parsers(NamedTuple):
     """The functions that parse new parts; all but *tail* raise RequestError or FramingError.
 
     *section* takes the field lines, with the CRLF before them and the empty line, and the minor version, which decides
-    what some fields mean. *tail* takes the last of these lines, likewise. It returns their fields; or None if a line
+    what some fields mean. *tail* takes the last of these lines in this form. It returns their fields; or None if a line
     is invalid, if two have one name, or if one decides about host, framing or persistence.
     """
 

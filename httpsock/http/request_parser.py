@@ -218,7 +218,7 @@ def known_heads(max_field_lines: int) -> KnownHeads:
 def _parse_request_line(octets: bytes) -> RequestLine:
     """Return the parsed request line. Raise RequestError if it is invalid.
 
-    A pure function with an immutable result, like the other parsers of a part: so its results can be stored.
+    A pure function with an immutable result, so that the result can be cached; so are the parsers of other parts.
     """
     match = grammar.request_line.fullmatch(octets)
     if match is None or match[4] != b"1":
@@ -234,7 +234,7 @@ def _parse_request_line(octets: bytes) -> RequestLine:
 
 @lru_cache(maxsize=16)
 def _parsers(max_field_lines: int) -> Parsers:
-    """Return the parsers of the parts of a head with at most so many field lines."""
+    """Return the parsers of the parts of a head with at most *max_field_lines*."""
     is_valid = re.compile(grammar.FIELD_SECTION % min(max_field_lines, _MAX_REPETITIONS)).fullmatch
 
     def parse_section(octets: bytes, minor_version: int) -> FieldSection:

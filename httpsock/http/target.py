@@ -49,7 +49,7 @@ def check_host(value: bytes | None, minor_version: int) -> None:
 
 
 def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
-    """Return a Target for *path* and *query*. Raise RequestError at octets that encoding would not mend."""
+    """Return a Target for *path* and *query*. Raise RequestError for "#", a backslash or a broken escape."""
     for part in (path, query or b""):
         for octet, name in ((b"#", "a fragment (#), which clients must not send"), (b"\\", "a backslash")):
             if octet in part:

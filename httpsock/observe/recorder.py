@@ -191,7 +191,7 @@ class Recorder(TraceWriter):
 class InspectedTracer(ConnectionTracer):
     """Record the events of one connection, except requests to the inspector; forward all of them to *forward_to*.
 
-    Hold back received octets until the request shows whether it is for the inspector.
+    Buffer received octets until the request shows whether it is for the inspector.
     """
 
     def __init__(self, recorder: Recorder, connection: int, peer: str, forward_to: ConnectionTracer | None) -> None:
@@ -243,7 +243,7 @@ class InspectedTracer(ConnectionTracer):
             self._forward_to.set_path(path)
 
     def set_own(self, *, is_own: bool) -> None:
-        """Record the events held back, or drop them and the following ones if they are the inspector's own."""
+        """Record the buffered events; or drop them and the following ones if they are the inspector's own."""
         self._is_own = is_own
         for event in () if is_own else self._undecided:
             self.recorder.put(event)

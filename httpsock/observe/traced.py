@@ -67,7 +67,7 @@ class Instrumentation:
         return TracedFileSystem(directory, self.current)
 
     def handler(self, handler: Handler) -> Handler:
-        """Return the handler that stands in front of *handler*, behind all middleware."""
+        """Return the handler that runs before *handler*, after all middleware."""
         return handler
 
     def wrap(self, settings: Settings, log: Log | None) -> Log | None:

@@ -81,7 +81,7 @@ def open_poller() -> Poller:
 
 
 def unsent_octets(descriptor: int) -> int:
-    """Return how many sent octets the peer has not acknowledged yet; 0 where the system does not tell."""
+    """Return how many sent octets the peer has not acknowledged yet; 0 where the system does not report it."""
     try:
         import fcntl
         import termios

@@ -47,7 +47,7 @@ class GracefulRestart:
         self._is_ending = False
 
     def start(self, poller: Poller, now: float) -> None:
-        """Start a process that is to take over, and watch it; do nothing while one is starting or at the end."""
+        """Start and watch the process that will take over; do nothing if one is starting or this one is stopping."""
         if self._starting or self._is_ending:
             return
         groups = " ".join(",".join(map(str, group)) for group in self._groups)

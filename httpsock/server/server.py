@@ -123,7 +123,7 @@ class Server:
         if handler is None:
             root = _open_root(directory, switches, _cache_control(fields, cache_control), tracing)
             handler, self.directory = serve_folder(root), root.directory
-        # The inspector stands behind the middleware: what admits clients to the folder admits them to it.
+        # The inspector runs after the middleware: clients admitted to the folder are admitted to it.
         handler = tracing.handler(handler) if tracing else handler
         composed = _compose(handler, middleware, is_folder=is_folder)
         self._settings = Settings(composed, _field_lines(fields), limits, timeouts, transport=transport, report=report)

@@ -67,7 +67,7 @@ class Phase(Enum):
     """The phase of a server.
 
     While it drains, each response is the last of its connection, and idle connections keep their time-outs. While it
-    stops, idle connections close at once.
+    stops, idle connections close immediately.
     """
 
     SERVING = "serving"

@@ -59,11 +59,11 @@ class Transport(Protocol):
     def recv(self, maximum: int, /) -> bytes:
         """Return octets from the peer, *maximum* of them or a few more; b"" at the end.
 
-        It keeps no decrypted octets back: the poller would not report them.
+        It buffers no decrypted octets: the poller would not report them.
         """
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
-        """Send as many *octets* as the kernel takes now; return how many. With the flag MORE, others follow at once.
+        """Send as many *octets* as the kernel takes now; return how many. The flag MORE: others follow immediately.
 
         After a BlockingIOError the next call starts with the same octets, but may give fewer of them.
         """
@@ -151,7 +151,7 @@ class PlainTransport:
         return os.sendfile(self.descriptor, file.fileno(), offset, length)
 
     def unsent(self) -> int:
-        """Return how many sent octets the peer has not acknowledged; 0 where the system does not tell."""
+        """Return how many sent octets the peer has not acknowledged; 0 where the system does not report it."""
         return unsent_octets(self.descriptor)
 
     def has_input(self) -> bool:

@@ -8,6 +8,6 @@ runs, put together with a recorded transport and a middleware; the connection kn
     answers       which answer a request gets
     faults        responses broken in known ways, by path, number and chance
     exact         exact octets as an answer, which no well-behaved server sends
-    transport     a connection's transport, recorded; and a response kept back
+    transport     a connection's transport, recorded; and a response discarded
     recording     the requests that arrived, as received and as parsed
 """

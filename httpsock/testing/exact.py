@@ -30,7 +30,7 @@ _LINGER_SECONDS = 2.0
 
 
 class Exact(NamedTuple):
-    """An answer of exact *octets*, or of a tuple of octets and Sleeps; *then* says how the connection goes on."""
+    """An answer of exact *octets*, or of a tuple of octets and Sleeps; *then* is what happens to the connection."""
 
     octets: bytes | tuple[bytes | Sleep, ...]
     then: Then = "close"
@@ -53,7 +53,7 @@ def check_exact(exact: Exact) -> None:
 def send_exactly(
     parts: Iterable[bytes | Sleep], then: Then, context: Context, transport: RecordedTransport
 ) -> Steps[None]:
-    """Send the *parts* and nothing else; the response that the handler returns then is kept back."""
+    """Send only the *parts*; the transport discards the response that the handler returns."""
     transport.next = Next.CUT
     # The client is gone or does not read, or the connection is evicted.
     with contextlib.suppress(OSError):

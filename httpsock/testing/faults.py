@@ -63,7 +63,7 @@ class Message(NamedTuple):
 
 
 class Script(NamedTuple):
-    """The octets to send in place of the response, with pauses between them, and how the connection goes on."""
+    """The octets to send in place of the response, with pauses between them, and the fate of the connection."""
 
     parts: Iterable[bytes | Sleep]
     then: Then
@@ -345,7 +345,7 @@ class Faults:
     def _break(
         self, rule: Rule, response: Response | Steps[Response], request: Request, context: Context
     ) -> Steps[Response]:
-        """Send *response* with the fault; return another one, which is kept back and tells the log of the fault."""
+        """Send *response* with the fault; return one for the access log alone, which the transport discards."""
         if not isinstance(response, Response):
             response = yield from response
         transport = self._transports.of(context)

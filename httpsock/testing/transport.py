@@ -1,7 +1,7 @@
-"""The recorded transport: another transport that records the octets received, and can keep one response back.
+"""The recorded transport: another transport that records the octets received, and can discard one response.
 
 Takes a transport and a function that records. The connection does not know the difference. When exact octets
-have answered a request, the response of the connection must not follow them: the transport keeps it back.
+have answered a request, the response of the connection must not follow them: the transport discards it.
 
 RFC 9112 §9 (connection management).
 """
@@ -59,7 +59,7 @@ class RecordedTransport:
         return octets
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
-        """Send as many *octets* as the transport takes; or keep a response back, which comes whole in one call."""
+        """Send as many *octets* as the transport takes; or discard them, a whole response."""
         if self.next is Next.SENT:
             return self._transport.send(octets, flags)
         if self.next is Next.CUT:

@@ -53,7 +53,7 @@ class TracedListener(socket.socket):
         self._emit("listen", attributes)
 
     def dup(self) -> "TracedListener":
-        """Return a duplicate, which emits the end of the listening."""
+        """Return a duplicate; it emits "close" when listening ends."""
         duplicate = TracedListener(self.family, self.type, self.proto, os.dup(self.fileno()), emit=self._emit)
         duplicate.settimeout(self.gettimeout())
         return duplicate

@@ -28,7 +28,7 @@ _EVENT_OCTETS = 1024
 _BATCH = 64
 # A stalled terminal delays the exit by at most this.
 _FINISH_SECONDS = 1.0
-# The most events of an exchange to hold back until its path is known.
+# The most events of an exchange to buffer until its path is known.
 _MAX_HELD_BACK = 100
 
 
@@ -175,7 +175,7 @@ class TraceWriter:
 class ConnectionTracer:
     """Emit the events of one connection to a trace.
 
-    If the trace selects a path, hold back the events of each exchange until its path is known. An exchange begins with
+    If the trace selects a path, buffer the events of each exchange until its path is known. An exchange begins with
     the first octets received after a response.
     """
 
@@ -231,7 +231,7 @@ class ConnectionTracer:
         return ways[not name.startswith("send")].mask(bytes(octets))
 
     def _route(self, event: Event) -> None:
-        """Queue *event*, hold it back, or drop it."""
+        """Queue *event*, buffer it, or drop it."""
         if event.name == "recv" and self._is_answered and event.attributes.get("octets"):
             self._is_wanted = None
         if event.name in ("send", "sendfile"):

@@ -235,7 +235,7 @@ def _line_step(form: Callable[[access_log.Exchange], str]) -> Callable[[], objec
 
 
 def _again(step: Callable[[], Any]) -> Callable[[int], list[Callable[[], object]]]:
-    """Return a function that prepares the same step any number of times."""
+    """Return a function that returns a list of *step*, repeated as often as its argument says."""
     return lambda count: [step] * count
 
 

@@ -207,7 +207,7 @@ def test_a_restart_reads_the_file_again(serving: Start, file: str) -> None:
     assert program.process.stderr
     while b"has taken over" not in (line := program.process.stderr.readline()):
         assert line
-    # The old process accepts no more from now on, or answers what it has accepted already.
+    # The old process stops accepting, and answers the connections that it has accepted.
     while program.ask("/hello.txt", RIGHT).status == 200:
         pass
     assert program.ask("/hello.txt", "Authorization: Basic YWxpY2U6b3RoZXI=").status == 200

@@ -27,7 +27,7 @@ def dead_pipe() -> Iterator[int]:
 
 
 def read_port(program: Program) -> None:
-    """Take the URL from the first line of standard error instead."""
+    """Read the URL from standard error, since the program has no standard output."""
     assert program.process.stderr
     line = program.process.stderr.readline().decode()
     match = re.search(r"http://127\.0\.0\.1:\d+/", line)

@@ -192,7 +192,7 @@ def test_a_step_that_fails_is_reported_once(announcing: Announcer, monkeypatch: 
 
 
 def said_to(listener: socket.socket, count: int) -> list[tuple[str, str]]:
-    """Return the kinds of the next datagrams, each with its address."""
+    """Return the NTS of each of the next *count* datagrams, with the host of its LOCATION."""
     return [
         (each.field("nts").removeprefix("ssdp:"), each.field("location").partition("//")[2].partition(":")[0])
         for each in receive(listener, count)

@@ -181,7 +181,7 @@ def test_a_hundred_pipelined_requests_are_answered_in_order(server: Server) -> N
 def test_a_client_that_pipelines_thousands_before_reading_gets_all_answers(
     server: Server, folder: pathlib.Path, slow_client: SlowClient
 ) -> None:
-    """R090, R095: the system holds back the client while its answers are not read."""
+    """R090, R095: TCP flow control stops the client until it reads its answers."""
     (folder / "some.bin").write_bytes(content := octets_from("some", 1000))
     client = slow_client(server.port)
     writing = threading.Thread(target=client.sendall, args=(get("/some.bin") * 3000 + get("/nothing"),))

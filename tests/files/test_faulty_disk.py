@@ -105,7 +105,7 @@ def test_an_unreadable_file_is_reported(program: Program, path: str) -> None:
 
     assert answer.status == 500
     assert "the file system failed (Input/output error) (RFC 9110 §15.6.1)" in answer.text
-    # The connection goes on.
+    # The connection stays open.
     assert read_answer(rest)[0].content == b"Hello, socket.\n"
     assert "Traceback" not in program.stop()[2]
 

@@ -1,4 +1,4 @@
-"""Handlers that fail or return nonsense: the client gets a 500, the report the traceback, and the server goes on."""
+"""Handlers that fail or return nonsense: the client gets a 500, the report the traceback, and the server continues."""
 
 import asyncio
 import contextlib

@@ -195,7 +195,7 @@ def test_a_server_that_stops_waits_for_the_call(serve: Serve, gate: Gate) -> Non
 
 
 def test_a_server_that_stops_cuts_the_call_off_after_the_grace(serve: Serve, gate: Gate) -> None:
-    """A call that waits for a thread never begins; one that has begun ends in vain, when the server is gone."""
+    """A waiting call never begins; the result of one that has begun is discarded, since the server has stopped."""
     reports: list[str] = []
     server = serve(None, handler=behind(gate), report=reports.append)
     clients = [connect(server.port) for _ in range(33)]

@@ -1,4 +1,4 @@
-"""A request that is odd but well-formed is answered like any other, and the connection goes on."""
+"""An unusual but well-formed request is answered like any other, and the connection stays open."""
 
 import socket
 

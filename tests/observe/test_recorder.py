@@ -211,7 +211,7 @@ def test_counters_are_sent_when_they_have_changed() -> None:
     assert read_messages(feed.next(0).decode())[0].data["streams"] == []
 
 
-# --- What is told ---------------------------------------------------------------------------------------------------
+# --- What is recorded -----------------------------------------------------------------------------------------------
 
 
 def test_requests_to_the_inspector_are_not_recorded() -> None:

@@ -35,7 +35,7 @@ def spellings() -> list[str]:
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """All spellings, special files, hostile names, redirects and hosts; the long form is the same."""
+    """Request all spellings, special files, hostile names, redirects and hosts; *is_long* changes nothing."""
     with site() as root:
         _prepare(root)
         with serving(root, server) as subject:

@@ -144,11 +144,11 @@ class Dialogue:
         return heard
 
     def answers(self, *methods: str) -> list[Answer]:
-        """Return the responses that the client can read by now, to requests with *methods*."""
+        """Return the responses that the client can read now, to requests with *methods*."""
         return read_answers(self.hear(), *methods)
 
     def answer(self, method: str = "GET") -> Answer:
-        """Return the only response that the client can read by now."""
+        """Return the only response that the client can read now."""
         (answer,) = self.answers(method)
         return answer
 

@@ -142,7 +142,7 @@ def test_a_refusal_is_not_destroyed_by_unread_input(dialogue: Dialogue, head: by
 
 
 def test_a_lingering_close_waits_for_the_client_to_end_its_side(dialogue: Dialogue) -> None:
-    """R091: our side is ended at once, so the client knows that no more will come."""
+    """R091: our side is shut down immediately, so the client knows that no more will come."""
     dialogue.say(b"nonsense\r\n\r\n")
     assert dialogue.answer().status == 400
     assert dialogue.has_heard_the_end

@@ -131,7 +131,7 @@ def test_a_read_is_of_one_octet_at_least(begin: Begin, settings: Settings, repor
 def test_content_that_is_too_long_or_malformed_is_refused(
     echoing: Dialogue, reports: list[str], octets: bytes, status: int, sentence: str
 ) -> None:
-    """Nothing behind it is read as a request, and it is no fault of the program."""
+    """The octets after it are not read as a request, and the program is not at fault."""
     echoing.say(octets + b"\r\n\r\n" + get("/secret"))
 
     answer = echoing.answer()
@@ -165,7 +165,7 @@ def test_a_handler_that_ignores_malformed_content_answers_and_closes(
 
     assert (answer.content, answer.field("Connection")) == (b"never mind", "close")
     assert dialogue.has_heard_the_end
-    # The same error each time: it does not go on behind the fault.
+    # The same error each time: parsing does not resume after the fault.
     assert len(errors) == 2
     assert errors[0] is errors[1]
 

@@ -117,7 +117,7 @@ class Load:
         client.close()
 
     def goes_on(self, *, answers: int) -> bool:
-        """Return whether so many more *answers*, or faults, arrive in time."""
+        """Return whether *answers* more answers, or a fault, arrive in time."""
         enough = self.answers + answers
         return eventually(lambda: self.answers >= enough or bool(self.faults))
 

@@ -1,7 +1,7 @@
 """Faults of other servers, root cause by root cause: their triggers have no effect here.
 
 Each row is named after its report. Faults in the cost of an input, with slow clients, with races of symlinks and with
-listings stand in ``tests/reliability`` (fuzz, slow, escapes), test_confinement.py and test_listing.py.
+listings are in ``tests/reliability`` (fuzz, slow, escapes), test_confinement.py and test_listing.py.
 """
 
 import os

@@ -23,7 +23,7 @@ def is_alive(process: int) -> bool:
 
 
 def open_descriptors() -> set[int]:
-    """Return the open descriptors of this process, as far as tests use any."""
+    """Return the open descriptors of this process below 512; tests use no higher ones."""
     found = set()
     for descriptor in range(512):
         with suppress(OSError):

@@ -1,6 +1,6 @@
 """TLS in front of a connection: a transport of the tests, to show that the server's waits fit one that encrypts.
 
-It is no part of the server. It encrypts in memory, so that each call says by itself what it waits for.
+It is not part of the server. It encrypts in memory, so that each call reports whether it waits to read or to write.
 """
 
 import contextlib

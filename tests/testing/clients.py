@@ -31,7 +31,7 @@ from httpsock.testing.faults import FAULTS
 README = pathlib.Path(httpsock.__file__).parent / "testing" / "README.md"
 BEGIN, END = "<!-- python3 -m tests.testing.clients -->\n", "<!-- end -->\n"
 CONTENT = b"0123456789"
-# A client without an answer after so long is taken to wait for ever.
+# A client without an answer after this many seconds counts as waiting for ever.
 _HANGS_SECONDS = 2.0
 # Values at which a fault takes no longer than it must.
 _VALUES = {"latency": "=0.1", "drip": "=2000", "length-long": "=3", "length-short": "=3"}

@@ -125,7 +125,7 @@ def test_a_connection_that_is_kept_answers_the_next_request(server: TestServer) 
 
 
 def test_pipelined_requests_are_answered_out_of_order(server: TestServer) -> None:
-    """A response says nothing of its request: each of both gets the other one's."""
+    """A response does not name its request, so each request gets the answer to the other."""
     server.respond("/first", content=b"second")
     server.respond("/second", content=b"first")
 
