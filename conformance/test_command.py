@@ -64,7 +64,7 @@ def test_a_command_that_needs_h11_says_how_to_install_it(command: str) -> None:
 
 
 def test_coverage_needs_the_standard_library_alone() -> None:
-    """As check does."""
+    """Like check, it runs in an isolated interpreter."""
     result = _run_without_packages("coverage")
     assert (result.returncode, result.stderr) == (0, "")
 

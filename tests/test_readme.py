@@ -114,7 +114,7 @@ def test_the_example_of_the_client_runs() -> None:
 
 
 def test_the_client_prints_the_output_in_readme(capfd: pytest.CaptureFixture[str]) -> None:
-    """But for times, ports and dates."""
+    """Times, ports and dates may differ."""
     command, *printed = code_blocks("console", OF_CLIENT)[0].splitlines()
     with httpsock.Server(ROOT / "www", port=0) as server:
         assert main(command.replace("http://127.0.0.1:8000/", server.url).split()[2:]) == 0

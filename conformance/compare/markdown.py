@@ -110,7 +110,7 @@ def _name(name: str) -> str:
 
 
 def _lines(octets: str) -> str:
-    """Return escaped *octets* line by line, with an indent below the sign before the first."""
+    """Return escaped *octets* with a line break after each CRLF; indent all lines but the first."""
     return octets.replace("\\r\\n", "\\r\\n\n  ").rstrip()
 
 

@@ -36,7 +36,7 @@ def test_the_pages_are_made_from_the_results() -> None:
 
 
 def test_the_page_says_when_and_how_it_was_made_and_asks_for_corrections() -> None:
-    """In its first paragraphs."""
+    """A reader can judge how old the figures are."""
     assert re.search(r"Made on 20[0-9]{2}-[0-9]{2}-[0-9]{2} by `python3 -m conformance compare` on ", _MARKDOWN)
     assert "Corrections are welcome" in _MARKDOWN
 
@@ -55,7 +55,7 @@ def test_each_server_of_the_table_is_on_the_page() -> None:
 
 
 def test_httpsock_fails_nothing() -> None:
-    """It is on the page as the others are."""
+    """The page lists httpsock like the others."""
     assert [server.differences for server in _RESULTS.compared if server.name == "httpsock"] == [()]
 
 
@@ -97,7 +97,7 @@ def test_the_page_is_well_formed() -> None:
 
 
 def test_each_must_that_a_well_known_server_breaks_is_argued() -> None:
-    """By the words of a section that has such a word."""
+    """Each argument quotes a MUST of its section."""
     accused = accusations(_RESULTS)
     arguments = load_arguments()
     assert accused.keys() - arguments.keys() == set()
@@ -155,7 +155,7 @@ def test_each_entry_of_the_table_can_be_read(server: Server) -> None:
 
 
 def test_a_server_that_is_here_is_started_checked_and_stopped(tmp_path: Path) -> None:
-    """As the whole comparison does it."""
+    """The whole comparison uses the same functions."""
     installation = Installation(tmp_path, uses_apt=False)
     server = _SERVERS["httpsock"]
     assert re.match(r"[0-9]+\.[0-9]", installation.version(server))
@@ -198,7 +198,7 @@ def test_what_cannot_be_tried_is_left_out_with_the_reason(server: Server, why: s
 
 
 def test_a_server_that_tells_no_version_and_a_folder_that_holds_no_environment_are_left_out(tmp_path: Path) -> None:
-    """With the reason, too."""
+    """The SkipError gives the reason."""
     server = Server("a", "pip", "A", "no-such-program-anywhere", "", ("a-package",))
     with pytest.raises(SkipError, match="it tells no version"):
         Installation(tmp_path, uses_apt=False).version(server)
@@ -228,7 +228,7 @@ def test_the_command_writes_the_pages_of_the_servers_that_are_asked_for(
 
 
 def test_the_pages_can_be_made_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """From the results alone; without them, the exit code is 2."""
+    """The results alone are enough; without them, the exit code is 2."""
     assert main(["compare", "--render", "--results", str(tmp_path / "R")]) == 2
     assert "R.json" in capsys.readouterr().err
     (tmp_path / "R.json").write_text(as_json(_RESULTS), encoding="utf-8")

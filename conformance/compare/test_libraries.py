@@ -100,7 +100,7 @@ def test_an_exception_that_a_library_does_not_announce_is_a_verdict_too() -> Non
 def test_the_command_writes_the_page_and_leaves_out_what_cannot_be_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the reason, as compare does."""
+    """It gives the reason, like compare."""
     (tmp_path / "credulous.py").write_text(_CREDULOUS, encoding="utf-8")
     credulous = Server("credulous", "here", "Credulous", "{this} --version", f"{{this}} {tmp_path}/credulous.py")
     monkeypatch.setattr(
@@ -127,7 +127,7 @@ def test_the_command_writes_the_page_and_leaves_out_what_cannot_be_tried(
 
 
 def test_each_parser_of_the_table_has_a_driver() -> None:
-    """In Python, or a program that is built."""
+    """The driver is a Python function, or a program that is built."""
     from .drivers import DRIVERS
 
     for library in LIBRARIES:

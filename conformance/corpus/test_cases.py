@@ -55,7 +55,7 @@ def test_no_explanation_is_longer_than_a_sentence_or_two() -> None:
 
 
 def test_there_are_as_many_cases_as_promised() -> None:
-    """In all, and of each kind."""
+    """The total and the number of each kind are at least those promised."""
     refused = [case for case in CASES if case.is_refused]
     assert len(CASES) >= 460
     assert 200 <= len(refused) <= len(CASES) - 150

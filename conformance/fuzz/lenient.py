@@ -61,7 +61,7 @@ class LenientRequest:
 
     @property
     def chunk_lines(self) -> list[bytes]:
-        """The chunk lines, without their CRLF, as far as they have a size."""
+        """The chunk lines, without their CRLF, up to the first without a size."""
         return self._chunked[0]
 
     @property

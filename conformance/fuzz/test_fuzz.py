@@ -140,7 +140,7 @@ def taking(octets: bytes) -> ParseResult:
 
 
 def test_taking_what_the_table_says_is_refused_is_a_finding() -> None:
-    """Also where both parsers are wrong alike: the predicates have rules of their own."""
+    """The predicates have their own rules, so they detect it even if both parsers make the same mistake."""
     finding = Findings(taking).try_octets(b"GET / HTTP/1.1\r\nHost: a/b\r\nX: y\r\n\r\n")
     assert finding is not None
     assert finding.kind == "both accept an-invalid-host"

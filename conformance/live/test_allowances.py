@@ -158,7 +158,7 @@ def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket]
 
 
 def test_a_server_that_takes_no_pipelining_is_tried_without_it() -> None:
-    """Each case alone; one that has several requests is blamed on pipelining, once."""
+    """Each case is sent alone; for those with several requests, the report names pipelining once."""
     with hostile(_answer_alone(lambda octets: octets.count(b" HTTP/1.") == 1)) as address:
         results = {result.name: result for result in check_corpus(Target(address), "R0")}
     assert results["a-get-with-host-alone"].outcome is Outcome.PASSED
@@ -267,7 +267,7 @@ def test_verdicts_of_different_kinds_are_different_causes() -> None:
 
 
 def test_what_ends_the_server_and_what_smuggles_comes_first() -> None:
-    """Then what has most failures."""
+    """After these, causes with more failures come first."""
     ends = _result("SECURITY", "R093", why="the server ends here: it ended with exit code 1; it printed last: a\nb")
     results = [*[_result("MUST", "R100")] * 9, _result("MUST", "R059"), _result("SHOULD", "R004"), ends,
                ends._replace(why=ends.why.replace("last: a", "last: c"))]  # fmt: skip

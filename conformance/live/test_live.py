@@ -177,7 +177,7 @@ def test_a_server_that_speaks_no_http_is_not_checked(
 
 
 def test_a_server_that_is_not_there_is_said_to_be_whatever_was_asked_for() -> None:
-    """And the chosen case is not mentioned."""
+    """The chosen case is not mentioned."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()[:2]
     with pytest.raises(NothingTriedError, match=f"port {address[1]} accepts no connection"):

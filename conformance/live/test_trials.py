@@ -204,7 +204,7 @@ with socket.create_server(address) as listener:
 
 
 def test_a_server_has_started_when_it_answers(tmp_path: Path) -> None:
-    """Not when its port is open for a moment."""
+    """A port that is open for a moment is not enough."""
     script = tmp_path / "server.py"
     script.write_text(_TRIES_ITS_PORT, encoding="utf-8")
     with started(Recipe(f"{sys.executable} {script} {{port}}")) as server:

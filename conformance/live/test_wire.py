@@ -182,7 +182,7 @@ def test_a_server_that_never_answers_costs_its_time_and_no_more() -> None:
 
 
 def test_a_server_that_never_ends_is_cut_off() -> None:
-    """Even if it sends fast."""
+    """The deadline applies even if it sends fast."""
 
     def converse(connected: socket.socket) -> None:
         while True:

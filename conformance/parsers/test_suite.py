@@ -22,7 +22,7 @@ def test_each_argued_file_is_answered_as_the_case_that_asks_the_same() -> None:
 
 
 def test_no_file_is_argued_twice() -> None:
-    """Else one of the arguments would be wrong."""
+    """Otherwise one of the arguments would be wrong."""
     names = [name for difference in load_differences() for name in difference.files]
     assert len(names) == len(set(names)) == 47
 

@@ -28,8 +28,8 @@ class Peer(NamedTuple):
 
     It needs *program* on the PATH, or the distributions *packages* in the environment that the benchmarks make,
     of which the first gives its version. *streams*: it writes its access log to standard error, or can't be silenced.
-    *announces*: the first line on its standard output says that it is ready. *as_it_comes*: started as people start it
-    to look at a folder, for the workload of that name alone.
+    *announces*: the first line on its standard output says that it is ready. *as_it_comes*: started without options, as
+    people start it to look at a folder; only the workload of that name uses it.
     """
 
     name: str

@@ -90,7 +90,7 @@ def test_a_server_that_cannot_be_announced_serves_all_the_same(
 def test_a_folder_is_announced_at_the_addresses_at_which_its_server_listens(
     hosts: list[str], folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not at others that were asked for: the system may lack them, or an inherited socket may stand for them."""
+    """Other requested addresses are not announced: the system may lack them, or a socket be inherited instead."""
     need_address("::1")
     announced: list[str] = []
 

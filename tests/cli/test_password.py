@@ -196,7 +196,7 @@ def test_beyond_loopback_a_hint_says_that_the_password_can_be_read(serving: Star
 
 @needs_signals
 def test_a_restart_reads_the_file_again(serving: Start, file: str) -> None:
-    """So that SIGHUP changes the password; a client that is connected is still admitted with the old one."""
+    """SIGHUP changes the password; connections that are open still accept the old one."""
     program = serving("--auth", "alice", "--auth-file", file)
     assert program.ask("/hello.txt", RIGHT).status == 200
     changed = subprocess.run(

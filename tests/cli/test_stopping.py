@@ -187,7 +187,7 @@ def test_responses_unfinished_after_the_grace_are_cut_and_counted(serving: Start
 
 
 def test_a_blocked_standard_error_delays_no_client(serving: Start) -> None:
-    """As by a pager that is not scrolled: the log exceeds the pipe and the queue of lines."""
+    """A pager that is not scrolled blocks it: the log exceeds the pipe and the queue of lines."""
     program = serving()
     octets = get("/nothing?" + "x" * 900) * 500
     for _ in range(8):

@@ -459,7 +459,7 @@ def test_a_pipe_with_a_reader_is_not_used_as_the_part(tmp_path: pathlib.Path) ->
 @on_posix
 @pytest.mark.parametrize("name", ["film.part", "film.resume"])
 def test_a_note_of_another_user_is_not_trusted(tmp_path: pathlib.Path, name: str) -> None:
-    """In /tmp, say, where the sticky bit keeps us from replacing it."""
+    """For example in /tmp, where the sticky bit prevents us from replacing it."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     broken_off(tmp_path / "film")

@@ -276,7 +276,7 @@ def test_a_tick_distinguishes_codings(folder: pathlib.Path) -> None:
 
 
 def test_a_folder_is_looked_up_once_in_each_tick(folder: pathlib.Path) -> None:
-    """The look shows whether a symlink leads there: its cached files are sent without opening them."""
+    """Cached files are sent without opening them, so the look-up must check whether the folder is now a symlink."""
     served = DocumentRoot(folder)
     paths = [b"/sub/a.txt", b"/sub/b.txt"]
     for name in ("a.txt", "b.txt"):

@@ -106,7 +106,7 @@ def test_after_a_second_a_sibling_in_use_and_its_file_are_read_again(aged: pathl
 def test_a_sibling_is_proved_again_if_one_of_both_files_changes_unseen(
     name: str, octets: bytes, aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As through mmap(), which leaves the times as they are."""
+    """For example through mmap(), which leaves the times unchanged."""
     write(aged / "hello.txt.gz")
     age(aged)
     served = DocumentRoot(aged)
@@ -150,7 +150,7 @@ def test_a_large_file_with_a_small_sibling_is_searched_for_after_a_second(aged: 
 def test_after_a_second_a_missing_sibling_is_looked_for_whatever_its_folder_tells(
     aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a file system that keeps no times of folders."""
+    """Some file systems record no times of folders."""
     served = DocumentRoot(aged)
     status = aged.stat()
     stat = os.stat
@@ -453,7 +453,7 @@ def test_a_folder_that_a_symlink_replaces_leads_out(
 
 @needs_posix
 def test_a_symlink_to_a_folder_may_be_turned_where_links_are_followed(twins: pathlib.Path) -> None:
-    """As a deployment does it."""
+    """Deployments switch releases in this way."""
     (twins / "current").symlink_to("without")
     served = DocumentRoot(twins, follow_links=True)
     for _ in range(2):

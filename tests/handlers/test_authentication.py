@@ -149,7 +149,7 @@ def test_wrong_credentials_are_challenged_again(guarded: Guarded, user_pass: str
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "TRACE", "BREW"])
 @pytest.mark.parametrize("path", ["/hello.txt", "/missing", "/../x", "/sub"])
 def test_every_method_and_path_is_protected(guarded: Guarded, method: str, path: str) -> None:
-    """So that the answers to strangers show nothing of the folder."""
+    """The answers to strangers reveal nothing of the folder."""
     assert_is_challenge(guarded.ask(path=path, method=method))
 
 
@@ -167,7 +167,7 @@ def test_the_refusal_has_the_form_that_the_client_prefers(guarded: Guarded, acce
 
 
 def test_the_connection_goes_on_after_a_refusal(guarded: Guarded) -> None:
-    """Also when the request has content, which is discarded; so a browser answers the challenge on it."""
+    """Content of the request is discarded, so that a browser can answer the challenge on the same connection."""
     content = b"GET /hello.txt HTTP/1.1\r\n\r\n"
     refused = get("/hello.txt", f"Content-Length: {len(content)}", method="POST") + content
     octets = talk(guarded.server.port, refused + get("/hello.txt", RIGHT, "Connection: close"))

@@ -192,7 +192,7 @@ def keys_derived(credentials: Credentials, *user_passes: tuple[bytes, bytes]) ->
 
 
 def test_known_credentials_need_no_hash() -> None:
-    """Not even those that have waited while the first ones were checked."""
+    """Neither do requests that waited while the first one was checked."""
     assert keys_derived(Credentials("user", QUICK), *[(b"user", b"secret")] * 100) == 1
 
 

@@ -243,7 +243,7 @@ def test_a_start_that_raises_ends_its_own_request_alone(serve: Serve) -> None:
 
 
 def test_a_second_call_of_resume_has_no_effect(serve: Serve) -> None:
-    """Not even on the next wait of the same connection."""
+    """The next wait of the same connection is not affected either."""
     resumes: list[Callable[[], object]] = []
     second = threading.Event()
 

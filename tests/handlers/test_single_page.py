@@ -148,7 +148,7 @@ def test_the_index_comes_before_the_folders_404_page(folder: pathlib.Path, ask: 
 
 
 def test_it_stands_before_any_handler(serve: Callable[..., httpsock.Server]) -> None:
-    """Also before one that works in steps, and whose index is made of them."""
+    """The handler may work in steps, and make the index in steps."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         yield

@@ -349,7 +349,7 @@ def test_a_connection_without_an_address_is_served(folder: pathlib.Path) -> None
 
 
 def test_a_full_poller_costs_one_connection(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As epoll does beyond max_user_watches."""
+    """epoll is full at max_user_watches."""
     refused: list[int] = []
 
     class FullPoller:

@@ -234,7 +234,7 @@ def test_a_fault_is_reported_and_ends_one_connection(
 
 
 def test_an_exit_is_reported_and_ends_one_connection(employ: Employ, faulty: None) -> None:
-    """It would end the thread, without a word."""
+    """Unhandled, it would end the thread silently."""
     employment = employ()
 
     assert read_answers(talk(employment.port, get("/exit"), ends=False))[0].status == 500

@@ -130,7 +130,7 @@ def test_a_blocked_connection_gets_its_full_idle_time_back(disk: SlowDisk, serve
 
 
 def test_a_blocked_connection_leaves_no_state(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """Not even in the thread that leads now, perhaps for days."""
+    """The new leader, which may lead for days, holds no reference to it."""
     gc.collect()
     before = count_connections()
     with serve() as server, connect(server.port) as other:
@@ -154,7 +154,7 @@ def count_connections() -> int:
 
 
 def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """Not only at the next event."""
+    """The log does not wait for the next event."""
     is_logging, may_go_on, has_logged = (threading.Event() for _ in range(3))
 
     def log(exchanges: Sequence[Exchange]) -> None:
@@ -341,7 +341,7 @@ def test_followers_of_an_idle_server_sleep(serve: Callable[..., Server]) -> None
 
 
 def test_a_follower_opens_no_descriptor(folder: pathlib.Path) -> None:
-    """By then descriptors may have run out, which would end one thread after the other."""
+    """Descriptors may have run out when it takes over, which would end one thread after the other."""
     leads = [threading.Event() for _ in range(3)]
     may_end = threading.Event()
 

@@ -467,7 +467,7 @@ def test_a_slow_reader_of_the_response_holds_no_content(begin: Begin, settings: 
 def test_the_log_counts_the_time_in_which_content_comes_and_the_handler_works(
     echoing: Dialogue,
 ) -> None:
-    """And that of the next response anew."""
+    """The next response starts from zero."""
     echoing.say(get("/", "Content-Length: 3", method="POST"))
     echoing.pass_time(25)
     echoing.say(b"abc")

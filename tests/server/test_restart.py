@@ -307,7 +307,7 @@ def test_a_burst_of_signals_starts_one_process_at_a_time(serving: Start) -> None
 def test_a_hangup_to_a_process_that_is_starting_has_no_effect(
     serving: Start, folder: pathlib.Path, processes: str
 ) -> None:
-    """As from pkill, which signals every process of this name."""
+    """pkill sends one, since it signals every process of this name."""
     hung_up = "import signal\n" + AFTER_THE_FIRST.format("os.kill(os.getpid(), signal.SIGHUP)")
     program = serving("--quiet", "--processes", processes, command=program_with(hung_up))
     line(program)

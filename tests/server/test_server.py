@@ -156,7 +156,7 @@ def test_a_port_that_is_in_use_is_an_error(folder: pathlib.Path, server: Server,
 
 @NO_DESCRIPTORS
 def test_a_port_that_is_free_at_one_address_only_is_an_error(folder: pathlib.Path, nothing_left: None) -> None:
-    """Of one address twice, the second finds each port taken; that is tried several times, then said."""
+    """With one address given twice, the second bind fails on each port; the error comes after several tries."""
     with pytest.raises(OSError, match=r".") as raised:
         Server(folder, hosts=("127.0.0.1", "127.0.0.1"), port=0)
 

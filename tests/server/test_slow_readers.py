@@ -103,7 +103,7 @@ def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
 
 
 def test_a_client_that_reads_too_slowly_is_dropped(crawling: Dialogue) -> None:
-    """Even regularly: each octet earns it less time than has passed."""
+    """Regular reads do not help: each octet extends the deadline by less time than has passed."""
     assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
     (exchange,) = crawling.exchanges
     assert exchange.sent < exchange.length

@@ -170,7 +170,7 @@ def test_the_table_has_all_states() -> None:
     ids=["new", "idle", "receiving", "suspended", "content", "sending", "sleeping", "sleeping unread", "lingering"],
 )
 def test_each_state_may_be_the_last(begin: Begin, settings: Settings, steps: tuple[Step, ...]) -> None:
-    """As when the server stops, or the client is gone: nothing is left open."""
+    """The server may stop, or the client be gone, in any state: all resources are closed."""
     settings.handler = checked(respond)
     dialogue = begin(buffered_octets=4096)
     list(walk(dialogue, steps))

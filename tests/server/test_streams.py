@@ -307,7 +307,7 @@ def test_a_stream_whose_client_resets_ends(serve: Serve) -> None:
 
 @pytest.mark.parametrize("waits", ["a thread", "its turn"])
 def test_a_handler_that_was_blocked_when_the_grace_ended_does_not_go_on(serve: Serve, waits: str) -> None:
-    """Its thread can't be stopped, but all that it would do afterwards is."""
+    """Its thread can't be stopped, but the steps after it do not run."""
     reports: list[str] = []
     gate = threading.Event()
     goes_on = threading.Event()
