@@ -10,9 +10,10 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from conformance.corpus.cases import Case, load_cases
@@ -42,7 +43,7 @@ class Library(NamedTuple):
 
     name: str
     server: Server
-    environment: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple has no mutable state
+    environment: Mapping[str, str] = MappingProxyType({})
 
 
 def _python(name: str, title: str, *packages: str, driver: str = "", **environment: str) -> Library:

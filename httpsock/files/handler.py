@@ -38,14 +38,9 @@ def serve_folder(root: DocumentRoot) -> Handler:
     return partial(respond, root)
 
 
-def respond(
-    root: DocumentRoot, request: Request, context: Context, *, has_content: bool = True
-) -> Response | Steps[Response]:
-    """Return the response to *request* from the files of *root* as they are in this tick.
-
-    Its content is received first, unless it has none.
-    """
-    if request.content_length != 0 and has_content:
+def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
+    """Return the response to *request* from the files of *root* as they are in this tick; receive its content first."""
+    if request.content_length != 0:
         return _discard_content(root, request, context)
     if request.method not in ("GET", "HEAD"):
         return _respond_to_other_method(request)
@@ -75,7 +70,7 @@ def _discard_content(root: DocumentRoot, request: Request, context: Context) -> 
     is_read = (yield from context.discard_content()) is not None
     # All connections receive before any answers: see Tick.
     yield
-    response = respond(root, request, context, has_content=False)
+    response = respond(root, request._replace(content_length=0), context)
     if not isinstance(response, Response):
         response = yield from response
     if not is_read and (request.content_length or 0) > context.max_content and response.status < Status.BAD_REQUEST:
