@@ -1,13 +1,28 @@
-"""Output: the width of a terminal; a pipe has none."""
+"""Output: a full descriptor is tried again; the width of a terminal; a pipe has none."""
 
 import os
 
 import pytest
 
-from httpsock.tracing.output import width_of
+from httpsock.tracing.output import width_of, write_whole
 
-if not hasattr(os, "openpty"):
-    pytest.skip("no terminals can be made here", allow_module_level=True)
+needs_terminals = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals can be made here")
+
+
+def test_a_full_pipe_is_tried_again_as_long_as_the_caller_says() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    count = write_whole(writer, b"x" * (1 << 21), lambda: False)
+    assert 0 < count < 1 << 21
+
+    def make_room() -> bool:
+        assert os.read(reader, count) == b"x" * count
+        return True
+
+    assert write_whole(writer, b"later\n", make_room) == len(b"later\n")
+    assert os.read(reader, count) == b"later\n"
+    os.close(reader)
+    os.close(writer)
 
 
 def test_a_pipe_has_no_width() -> None:
@@ -17,6 +32,7 @@ def test_a_pipe_has_no_width() -> None:
     os.close(writer)
 
 
+@needs_terminals
 @pytest.mark.parametrize("error", [OSError(25, "Inappropriate ioctl for device"), ValueError("bad descriptor")])
 def test_a_terminal_without_a_known_width_has_no_limit(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(_: int) -> os.terminal_size:

@@ -123,16 +123,43 @@ def test_events_dropped_at_the_end_are_counted(pipe: tuple[int, int]) -> None:
     assert read_lines(reading, 1) == ["0 lost 1"]
 
 
-def test_a_terminal_that_does_not_wait_is_waited_for(pipe: tuple[int, int]) -> None:
-    reading, writing = pipe
+def fill(writing: int) -> int:
+    """Fill a pipe, which no longer blocks then; return the number of octets that it takes."""
     os.set_blocking(writing, False)
+    count = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            count += os.write(writing, b"x" * 4096)
+    return count
+
+
+def test_a_full_terminal_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    count = fill(writing)
     trace = TraceWriter(brief, writing)
     trace.start()
     emit = trace.tracer("a")
     for number in range(2000):
         emit("recv", {"octets": number})
+    assert os.read(reading, count) == b"x" * count
     assert read_lines(reading, 2000) == [f"1 recv {number}" for number in range(2000)]
     trace.finish()
+
+
+def test_a_terminal_that_stays_full_does_not_hold_up_the_end(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("httpsock.tracing.trace._FINISH_SECONDS", 0.0)
+    fill(pipe[1])
+    trace = TraceWriter(brief, pipe[1])
+    trace.start()
+    writer = trace._thread
+    assert writer is not None
+    trace.tracer("a")("accept")
+    trace.finish()
+    writer.join(PATIENCE_SECONDS)
+    assert not writer.is_alive()
+    assert trace._lost == 1
 
 
 def test_a_closed_reader_is_not_an_error() -> None:
