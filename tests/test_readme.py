@@ -284,7 +284,7 @@ def test_the_table_of_limits_holds_the_real_limits() -> None:
         f"| a head, from its first byte | {timeouts.head:g} s | 408 |",
         f"| between two requests | {timeouts.idle:g} s |",
         f"| request content | {timeouts.stall:g} s between two reads, {timeouts.content:g} s in all | 408 |",
-        f"| a response | {timeouts.least_rate:g} bytes a second, or less for {timeouts.slow:g} s; no limit in all |",
+        f"| a response | {timeouts.min_rate:g} bytes a second, or less for {timeouts.slow:g} s; no limit in all |",
         f"| after the last response | {timeouts.linger:g} s between two reads, {timeouts.linger_total:g} s in all |",
         f"| half of the descriptors but {_RESERVED_DESCRIPTORS}, of at most {MAX_DESCRIPTORS:,} |",
         f"| accept queue | {_BACKLOG:,} |",

@@ -281,7 +281,7 @@ def _write_file(response: ClientResponse, download: Download) -> None:
         download.finish()
     except (IncompleteError, TimeoutError, KeyboardInterrupt):
         download.close()
-        if download.is_kept:
+        if download.can_be_resumed:
             _report(f"{download.part_path} has {download.octets} bytes; resume it with -C.")
         raise
     finally:

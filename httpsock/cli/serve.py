@@ -164,10 +164,10 @@ def _supervisor(
         loop = ProcessLoop(
             served,
             children=no_children,
-            restart=GracefulRestart(no_children, [], lines.say),
+            restart=GracefulRestart(no_children, [], lines.write_line),
             parent=parent,
             grace_seconds=options.grace,
-            report=lines.say,
+            report=lines.write_line,
             is_forked=True,
         )
         with _announcing(servers[number], description if number == 0 else None):
@@ -242,7 +242,7 @@ def _server(
         cache_control=f"max-age={options.cache}" if options.cache else "no-cache",
         fields=options.header,
         log=None if options.quiet or options.trace or options.trace_only else _log(_format(options.log), lines),
-        report=lines.say,
+        report=lines.write_line,
         listeners=listeners,
         tracing=_tracing(options) if options.trace or options.trace_only or options.inspect else None,
     )

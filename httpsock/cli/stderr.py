@@ -45,11 +45,11 @@ class StderrWriter:
             if self._thread is None:
                 # If no thread starts, the lines stay queued for the next try, or for ``close``.
                 with contextlib.suppress(OSError):
-                    self._thread = start_thread(self._run, "httpsock-lines")
+                    self._thread = start_thread(self._run, "httpsock-stderr")
         if not self._has_some.is_set():
             self._has_some.set()
 
-    def say(self, text: str) -> None:
+    def write_line(self, text: str) -> None:
         """Queue *text* as a line."""
         self.write(f"{text}\n")
 

@@ -137,7 +137,7 @@ class Download:
         return self._part is None or (response.status != 416 and response.url == self._part.source)
 
     @property
-    def is_kept(self) -> bool:
+    def can_be_resumed(self) -> bool:
         """Whether a later download can resume this one."""
         return self.octets > 0 and os.path.exists(self._note_path)
 

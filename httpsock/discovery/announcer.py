@@ -108,9 +108,9 @@ class Announcer:
         self._report = report
         self._faults: dict[str, str] = {}
         self._emit: Emit = trace.server if trace else discard
-        self._wants = trace.includes if trace else lambda _: True
+        self._includes = trace.includes if trace else lambda _: True
         self._create: Callable[[int, int], socket.socket] = (
-            partial(TracedDatagramSocket, emit=trace.server, wants=trace.includes) if trace else socket.socket
+            partial(TracedDatagramSocket, emit=trace.server, includes=trace.includes) if trace else socket.socket
         )
         self._group_port = group_port
         self._hosts = Hosts(hosts)
@@ -318,7 +318,7 @@ class Announcer:
             octets, peer = receiver.recvfrom(_MAX_OCTETS + 1)
         except OSError:
             return
-        emit = self._emit if self._wants(peer[0]) else discard
+        emit = self._emit if self._includes(peer[0]) else discard
         try:
             datagram = parse_datagram(octets)
         except DatagramError as error:

@@ -20,25 +20,25 @@ from .ssdp import DatagramError
 
 # The limits for all neighbours and for each: a rate and a burst. A search for ssdp:all has three answers, and usually
 # arrives two or three times. Ten neighbours at their limit use up the total.
-_ALL_PER_SECOND, _ALL_AT_ONCE = 30, 30
-_EACH_PER_SECOND, _EACH_AT_ONCE = 3, 9
+_ALL_PER_SECOND, _ALL_BURST = 30, 30
+_EACH_PER_SECOND, _EACH_BURST = 3, 9
 _MAX_QUEUED = 90
 # The most neighbours to remember; the longest silent one is evicted.
 _MAX_NEIGHBOURS = 1024
 
 
 class RateLimit:
-    """A token bucket: *per_second* on average, *at_once* in a burst."""
+    """A token bucket: *per_second* tokens on average, at most *burst* together."""
 
-    def __init__(self, per_second: int, at_once: int, now: float) -> None:
+    def __init__(self, per_second: int, burst: int, now: float) -> None:
         self._per_second = per_second
-        self._at_once = at_once
-        self._left = float(at_once)
+        self._burst = burst
+        self._left = float(burst)
         self._now = now
 
     def has_one(self, now: float) -> bool:
         """Return whether a token is left at *now*."""
-        self._left = min(float(self._at_once), self._left + (now - self._now) * self._per_second)
+        self._left = min(float(self._burst), self._left + (now - self._now) * self._per_second)
         self._now = now
         return self._left >= 1
 
@@ -51,12 +51,12 @@ class Shares:
     """The rate limits of all neighbours together, and of each."""
 
     def __init__(self, now: float) -> None:
-        self._all = RateLimit(_ALL_PER_SECOND, _ALL_AT_ONCE, now)
+        self._all = RateLimit(_ALL_PER_SECOND, _ALL_BURST, now)
         self._each: OrderedDict[str, RateLimit] = OrderedDict()
 
     def grant(self, neighbour: str, now: float) -> None:
         """Allow one answer to *neighbour*. Raises DatagramError over its limit or the total; that uses no token."""
-        share = self._each.setdefault(neighbour, RateLimit(_EACH_PER_SECOND, _EACH_AT_ONCE, now))
+        share = self._each.setdefault(neighbour, RateLimit(_EACH_PER_SECOND, _EACH_BURST, now))
         self._each.move_to_end(neighbour)
         if len(self._each) > _MAX_NEIGHBOURS:
             self._each.popitem(last=False)

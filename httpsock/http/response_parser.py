@@ -221,7 +221,7 @@ class ResponseParser(MessageReader):
             self._head_octets += len(line)
             if line == b"\r\n" and len(self._head) > 1:
                 return self._end_head()
-            self._take_line(line)
+            self._parse_line(line)
         if self._has_ended:
             raise incomplete("head")
         return Pause.NEED_DATA
@@ -235,7 +235,7 @@ class ResponseParser(MessageReader):
         line, self.unread = self.unread[:stop], self.unread[stop:]
         return line
 
-    def _take_line(self, line: bytes) -> None:
+    def _parse_line(self, line: bytes) -> None:
         """Check one line of the head, and store the field that it has or continues."""
         number = len(self._head) - 1
         if number == 0:

@@ -30,17 +30,17 @@ from httpsock.tracing.trace import ConnectionTracer, TraceWriter, memory_size
 # The path of the inspector; its own requests are not recorded.
 PREFIX = b"/.httpsock/"
 # The most to hold: a few hundred requests.
-_MOST_EVENTS = 1000
-_MOST_OCTETS = 4 * 1024 * 1024
+_MAX_EVENTS = 1000
+_MAX_OCTETS = 4 * 1024 * 1024
 # Hold this many of the server's own events, from socket() to listen(), for ever.
-_MOST_OWN = 16
+_MAX_STARTUP_EVENTS = 16
 # Show this many octets of each call.
 _SHOWN_OCTETS = 1024
 # Send this many events at a time: 256 take 3 ms to format, which delays the event loop.
 _BATCH = 256
 _HEARTBEAT_SECONDS = 10.0
 # List this many of the newest open connections.
-_MOST_NAMED = 256
+_MAX_LISTED = 256
 # Histogram buckets: up to 1 µs, 2, 4, ...; the last is for more than a minute.
 _LATENCIES = 28
 
@@ -49,7 +49,7 @@ class Recorder(TraceWriter):
     """A trace that holds its events in memory; forward each one to the trace *forward_to*, too."""
 
     def __init__(
-        self, forward_to: TraceWriter | None = None, *, most_events: int = _MOST_EVENTS, most_octets: int = _MOST_OCTETS
+        self, forward_to: TraceWriter | None = None, *, max_events: int = _MAX_EVENTS, max_octets: int = _MAX_OCTETS
     ) -> None:
         super().__init__(format_json, -1)
         self._forward_to = forward_to
@@ -62,8 +62,8 @@ class Recorder(TraceWriter):
         self._own: list[tuple[int, Event]] = []
         self._last = 0
         self._memory = 0
-        self._most_events = most_events
-        self._max_memory = most_octets
+        self._max_events = max_events
+        self._max_memory = max_octets
         self._open: dict[int, None] = {}
         self._streams: set[int] = set()
         self._received = self._sent = 0
@@ -72,7 +72,7 @@ class Recorder(TraceWriter):
         # Cache the formatted events and counters, so that many streams cost hardly more than one.
         self._messages: dict[int, str] = {}
         self._counters: tuple[dict[str, Any], str] = ({}, "")
-        self._facts = {"process": os.getpid(), "started": time.time()}
+        self._process = {"process": os.getpid(), "started": time.time()}
 
     def tracer(self, peer: str) -> "InspectedTracer":
         """Return a tracer for the next connection."""
@@ -89,11 +89,11 @@ class Recorder(TraceWriter):
         with self._lock:
             self._count_event(event)
             self._last += 1
-            if not event.connection and len(self._own) < _MOST_OWN:
+            if not event.connection and len(self._own) < _MAX_STARTUP_EVENTS:
                 self._own.append((self._last, event))
             self._events.append(event)
             self._memory += memory_size(event)
-            while len(self._events) > self._most_events or self._memory > self._max_memory:
+            while len(self._events) > self._max_events or self._memory > self._max_memory:
                 self._memory -= memory_size(self._events.popleft())
 
     def start(self) -> None:
@@ -155,10 +155,10 @@ class Recorder(TraceWriter):
         """Return all counters, and the numbers of the newest open connections."""
         with self._lock:
             return {
-                **self._facts,
+                **self._process,
                 "accepted": self._count,
                 "open": len(self._open),
-                "connections": list(islice(reversed(self._open), _MOST_NAMED)),
+                "connections": list(islice(reversed(self._open), _MAX_LISTED)),
                 "streams": sorted(self._streams),
                 "requests": self._statuses.total(),
                 "statuses": dict(sorted(self._statuses.items())),
@@ -259,7 +259,7 @@ class EventStream:
         self._recorder = recorder
         self._last = int(number) if is_ours else None
         self._counters: dict[str, Any] = {}
-        self._latest = now
+        self._last_sent = now
 
     def next(self, now: float) -> bytes:
         """Return the new messages, or a heartbeat after a long silence."""
@@ -277,10 +277,10 @@ class EventStream:
         if counters != self._counters:
             self._counters = counters
             lines.append(message)
-        if not lines and now - self._latest >= _HEARTBEAT_SECONDS:
+        if not lines and now - self._last_sent >= _HEARTBEAT_SECONDS:
             lines.append(":\n\n")
         if lines:
-            self._latest = now
+            self._last_sent = now
         return "".join(lines).encode("ascii")
 
 

@@ -9,27 +9,27 @@ _ALWAYS = float("inf")
 
 
 class SendRate:
-    """The deadline of one response's reader: it must take *least_rate* octets a second, or less for *slow* seconds.
+    """The deadline of one response's reader: it must take *min_rate* octets a second, or less for *slow* seconds.
 
     Each acknowledged octet extends the deadline, up to a bound: a pause is tolerated, a crawl is not. Octets still in
     our send buffer do not count: it holds megabytes.
     """
 
-    __slots__ = ("_acknowledged", "_least_rate", "_slow", "deadline")
+    __slots__ = ("_acknowledged", "_min_rate", "_slow", "deadline")
 
-    def __init__(self, least_rate: float, slow: float, *, now: float, acknowledged: int) -> None:
+    def __init__(self, min_rate: float, slow: float, *, now: float, acknowledged: int) -> None:
         """Start at *now*, on the monotonic clock, with *acknowledged* octets counted already."""
-        self._least_rate = least_rate
+        self._min_rate = min_rate
         self._slow = slow
         self._acknowledged = acknowledged
         self.deadline = now + slow
 
     def is_too_slow(self, now: float, acknowledged: int) -> bool:
         """Extend the deadline by the octets *acknowledged* since the last call; return whether it has passed."""
-        if not self._least_rate:
+        if not self._min_rate:
             self.deadline = _ALWAYS
             return False
-        gained = (acknowledged - self._acknowledged) / self._least_rate
+        gained = (acknowledged - self._acknowledged) / self._min_rate
         self._acknowledged = acknowledged
         self.deadline = min(self.deadline + gained, now + self._slow)
         return now >= self.deadline

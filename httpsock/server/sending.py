@@ -256,7 +256,7 @@ class Sender:
         acknowledged = self._sent - self._transport.unsent()
         if self._rate is None:
             timeouts = self._settings.timeouts
-            self._rate = SendRate(timeouts.least_rate, timeouts.slow, now=now, acknowledged=acknowledged)
+            self._rate = SendRate(timeouts.min_rate, timeouts.slow, now=now, acknowledged=acknowledged)
         if self._rate.is_too_slow(now, acknowledged):
             self._transport.reset()
             raise TimeoutError("the peer reads too slowly")

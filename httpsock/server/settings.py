@@ -20,7 +20,7 @@ from .transport import PlainTransport, Transport
 class Timeouts(NamedTuple):
     """How long a client may take, in seconds. A whole exchange has no limit, since a long download is legitimate.
 
-    *least_rate* is in octets a second.
+    *min_rate* is in octets a second.
     """
 
     # From the first octet of a head to its last. h2o and Caddy allow the same.
@@ -29,10 +29,10 @@ class Timeouts(NamedTuple):
     idle: float = 20.0
     # Between two reads of content.
     stall: float = 30.0
-    # For how long a reader may take fewer octets a second than *least_rate*: a trickle must not hold a connection for
+    # For how long a reader may take fewer octets a second than *min_rate*: a trickle must not hold a connection for
     # ever. The rate is that of Apache's mod_reqtimeout; a modem of the last century was faster.
     slow: float = 60.0
-    least_rate: float = 500.0
+    min_rate: float = 500.0
     # For all of a request's content, which is bounded.
     content: float = 60.0
     # After the last response: between two reads, and in total (RFC 9112 §9.6 gives no time; nginx waits 5 and 30).

@@ -19,7 +19,7 @@ from .transport import Transports
 Answer = Response | Exact | Handler
 _ANY = b""
 # In the place of exact octets.
-_KEPT_BACK = Response(Status.NO_CONTENT)
+_DISCARDED = Response(Status.NO_CONTENT)
 
 
 class Answers:
@@ -80,4 +80,4 @@ class Answers:
         if isinstance(answer, Response):
             return answer
         yield from send_exactly(answer.parts, answer.then, context, self._transports.of(context))
-        return _KEPT_BACK
+        return _DISCARDED

@@ -25,7 +25,7 @@ from .transport import Next, RecordedTransport
 Then = Literal["close", "reset", "keep", "stall"]
 
 # For how long a client may stop reading, and may leave its side open after a "close".
-_PATIENCE_SECONDS = 60.0
+_STALL_SECONDS = 60.0
 _LINGER_SECONDS = 2.0
 
 
@@ -71,7 +71,7 @@ def _follow(then: Then, context: Context, transport: RecordedTransport) -> Steps
     """Do what follows the octets."""
     match then:
         case "keep":
-            transport.next = Next.KEPT_BACK
+            transport.next = Next.DISCARDED
         case "reset":
             transport.reset()
         case "stall":
@@ -88,7 +88,7 @@ def _send(octets: bytes, context: Context, transport: RecordedTransport) -> Step
             left = left[transport.send_exactly(left) :]
         except BlockingIOError as error:
             state = State.SENDING if event_of(error, WRITABLE) == WRITABLE else State.HANDSHAKE_IN
-            yield state, context.tick.monotonic + _PATIENCE_SECONDS
+            yield state, context.tick.monotonic + _STALL_SECONDS
 
 
 def _pause(seconds: float, context: Context, transport: RecordedTransport) -> Steps[None]:

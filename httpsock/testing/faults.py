@@ -361,9 +361,9 @@ class Faults:
             yield from send_exactly(script.parts, script.then, context, transport)
         finally:
             response.close()
-        kept_back = Response(response.status)
-        kept_back.refusal = Refusal(response.status, f"fault {rule.name}: {fault.text}", fault.section)
-        return kept_back
+        discarded = Response(response.status)
+        discarded.refusal = Refusal(response.status, f"fault {rule.name}: {fault.text}", fault.section)
+        return discarded
 
 
 def _collect(stream: Stream, context: Context) -> Steps[bytes]:

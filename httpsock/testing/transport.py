@@ -19,7 +19,7 @@ class Next(Enum):
     """The fate of the next response."""
 
     SENT = "it is sent"
-    KEPT_BACK = "exact octets stand in its place, and the connection goes on"
+    DISCARDED = "exact octets stand in its place, and the connection goes on"
     CUT = "exact octets stand in its place, and the connection ends"
 
 

@@ -31,11 +31,11 @@ class TracedListener(socket.socket):
         self, family: int, kind: int, protocol: int = 0, fileno: int | None = None, *, emit: Emit = discard
     ) -> None:
         self._emit = emit
-        self._tells_end = fileno is not None
+        self._is_duplicate = fileno is not None
         attributes = {"family": socket.AddressFamily(family).name, "type": socket.SocketKind(kind).name}
         with trace_errors(emit, "socket", attributes):
             super().__init__(family, kind, protocol, fileno)
-        if not self._tells_end:
+        if not self._is_duplicate:
             emit("socket", attributes)
 
     def bind(self, address: Any, /) -> None:
@@ -60,19 +60,19 @@ class TracedListener(socket.socket):
 
     def close(self) -> None:
         """Close the descriptor."""
-        if self._tells_end:
+        if self._is_duplicate:
             self._emit("close", {"address": address_of(self.getsockname())})
         super().close()
 
 
 class TracedDatagramSocket(socket.socket):
-    """A datagram socket that emits an event for each call; for datagrams, only if *wants(host)* is true."""
+    """A datagram socket that emits an event for each call; for datagrams, only if *includes(host)* is true."""
 
     def __init__(
-        self, family: int, kind: int, *, emit: Emit = discard, wants: Callable[[str], bool] = lambda _: True
+        self, family: int, kind: int, *, emit: Emit = discard, includes: Callable[[str], bool] = lambda _: True
     ) -> None:
         self._emit = emit
-        self._wants = wants
+        self._includes = includes
         attributes = {"family": socket.AddressFamily(family).name, "type": socket.SocketKind(kind).name}
         with trace_errors(emit, "socket", attributes):
             super().__init__(family, kind)
@@ -89,13 +89,13 @@ class TracedDatagramSocket(socket.socket):
         """Receive one datagram; return it and its source address."""
         with trace_errors(self._emit, "recvfrom"):
             octets, address = super().recvfrom(maximum, flags)
-        if self._wants(str(address[0])):
+        if self._includes(str(address[0])):
             self._emit("recvfrom", {"octets": len(octets), "address": address_of(address)}, octets=octets)
         return octets, address
 
     def sendto(self, octets: Any, address: Any, /) -> int:  # type: ignore[override]
         """Send one datagram."""
-        emit = self._emit if self._wants(str(address[0])) else discard
+        emit = self._emit if self._includes(str(address[0])) else discard
         attributes = {"address": address_of(address)}
         with trace_errors(emit, "sendto", attributes):
             sent = super().sendto(octets, address)

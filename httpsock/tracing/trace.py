@@ -29,7 +29,7 @@ _BATCH = 64
 # A stalled terminal delays the exit by at most this.
 _FINISH_SECONDS = 1.0
 # The most events of an exchange to buffer until its path is known.
-_MAX_HELD_BACK = 100
+_MAX_BUFFERED = 100
 
 
 def trace_on_standard_error(
@@ -189,7 +189,7 @@ class ConnectionTracer:
         self._is_wanted = None if trace.path and connection else True
         self._is_answered = False
         self._sent, self._received = Masker(), Masker()
-        self._held_back: deque[Event] = deque(maxlen=_MAX_HELD_BACK)
+        self._buffered: deque[Event] = deque(maxlen=_MAX_BUFFERED)
 
     def __call__(
         self,
@@ -219,9 +219,9 @@ class ConnectionTracer:
         """Set the path of the current exchange."""
         if self._trace.path:
             self._is_wanted = path.startswith(self._trace.path)
-            for event in self._held_back if self._is_wanted else ():
+            for event in self._buffered if self._is_wanted else ():
                 self._trace.put(event)
-            self._held_back.clear()
+            self._buffered.clear()
             self._is_answered = False
 
     def _masked(self, name: str, octets: bytes | memoryview) -> bytes:
@@ -242,7 +242,7 @@ class ConnectionTracer:
         if self._is_wanted:
             self._trace.put(event)
         elif self._is_wanted is None:
-            self._held_back.append(event)
+            self._buffered.append(event)
 
 
 def memory_size(event: Event) -> int:

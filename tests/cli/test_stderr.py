@@ -40,7 +40,7 @@ def writer_of() -> int:
 def test_lines_are_written_in_order(pipe: IO[bytes]) -> None:
     lines = StderrWriter()
     lines.write("one\ntwo\n")
-    lines.say("three \udcff")
+    lines.write_line("three \udcff")
     lines.write("four\n")
     lines.close(PATIENCE_SECONDS)
 

@@ -202,7 +202,7 @@ def test_a_request_behind_the_stream_waits_for_its_end(folder: pathlib.Path) -> 
 
 
 def test_a_stalled_reader_delays_no_client_and_loses_the_excess_events(folder: pathlib.Path) -> None:
-    recorder = Recorder(most_events=50)
+    recorder = Recorder(max_events=50)
     with inspected(folder, recorder) as server, connect(server.port, buffer_octets=8192) as client:
         client.sendall(get(EVENTS))
         with Watching(server.port) as watching:

@@ -192,7 +192,7 @@ def test_the_page_fits_a_phone_and_a_desktop_in_both_colour_schemes(
 def test_the_page_reports_missed_events_and_shows_no_closed_connection_as_open(
     browser: Browser, folder: pathlib.Path
 ) -> None:
-    with inspected(folder, Recorder(most_events=12)) as server:
+    with inspected(folder, Recorder(max_events=12)) as server:
         talk(server.port, get("/hello.txt") * 5)
         watch(browser, server)
         assert browser.until(row("connections", "the server") + "?.textContent"), "a page opened later shows it, too"

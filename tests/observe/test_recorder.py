@@ -41,7 +41,7 @@ def exchange(request_line: bytes, status: int = 200, seconds: float = 0.001) -> 
 
 
 def test_a_late_reader_sees_the_recent_past() -> None:
-    recorder = Recorder(most_events=3)
+    recorder = Recorder(max_events=3)
     tell_some(recorder, 5)
     messages = told(recorder)
     assert [message.data.get("octets") for message in messages[:3]] == [2, 3, 4]
@@ -49,7 +49,7 @@ def test_a_late_reader_sees_the_recent_past() -> None:
 
 
 def test_how_the_server_came_to_listen_is_never_forgotten() -> None:
-    recorder = Recorder(most_events=3)
+    recorder = Recorder(max_events=3)
     for _ in range(20):
         recorder.server("listen", {"address": "127.0.0.1:8000", "backlog": 1024})
     tell_some(recorder, 5)
@@ -76,7 +76,7 @@ def test_datagrams_are_not_joined() -> None:
 
 
 def test_the_history_is_bounded_in_octets() -> None:
-    recorder = Recorder(most_octets=10 * 1024)
+    recorder = Recorder(max_octets=10 * 1024)
     emit = recorder.tracer("")
     for _ in range(100):
         emit("stat", {"name": "y" * 1000, "octets": 3}, b"x" * 3000)
@@ -116,7 +116,7 @@ def test_each_batch_is_bounded() -> None:
 
 
 def test_a_slow_reader_learns_how_many_events_it_missed() -> None:
-    recorder = Recorder(most_events=3)
+    recorder = Recorder(max_events=3)
     tell_some(recorder, 2)
     feed = EventStream(recorder, b"", 0)
     feed.next(0)
@@ -146,7 +146,7 @@ def test_a_returning_reader_resumes_after_its_last_event(last_event_id: str, exp
 
 
 def test_a_reader_that_returns_too_late_learns_how_many_events_it_missed() -> None:
-    recorder = Recorder(most_events=2)
+    recorder = Recorder(max_events=2)
     tell_some(recorder, 5)
     lost, *_ = told(recorder, f"{recorder.name}-1".encode())
     assert lost.data["events"] == 2
@@ -164,7 +164,7 @@ def test_an_idle_stream_sends_a_comment_as_heartbeat() -> None:
 
 
 def test_forgotten_events_are_counted_too() -> None:
-    recorder = Recorder(most_events=1)
+    recorder = Recorder(max_events=1)
     one, other = recorder.tracer("a:1"), recorder.tracer("b:2")
     for emit in (one, other):
         emit("accept")

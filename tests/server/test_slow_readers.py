@@ -119,7 +119,7 @@ def test_a_client_that_reads_above_the_least_rate_gets_the_whole_file(crawling: 
 def test_without_a_least_rate_only_a_stalled_reader_is_dropped(
     begin: Begin, settings: Settings, folder: pathlib.Path
 ) -> None:
-    settings.timeouts = TIMEOUTS._replace(least_rate=0.0, stall=600)
+    settings.timeouts = TIMEOUTS._replace(min_rate=0.0, stall=600)
     (folder / "larger.bin").write_bytes(LARGE)
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/larger.bin"))

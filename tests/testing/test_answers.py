@@ -251,7 +251,7 @@ def test_a_client_that_sends_more_during_a_pause_is_read_later() -> None:
         assert steps.throw(TimeoutError()) is None
         with pytest.raises(StopIteration):
             next(steps)
-        assert (client.recv(10), transport.next) == (b"x", Next.KEPT_BACK)
+        assert (client.recv(10), transport.next) == (b"x", Next.DISCARDED)
 
 
 def test_a_connection_that_is_evicted_during_a_pause_ends() -> None:
