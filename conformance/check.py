@@ -26,7 +26,7 @@ _MAX_ENDS = 5
 def check(target: Target, only: str | None = None, *, patience: float = 1.0) -> list[Result]:
     """Return all results for *target*, or those that match *only*; a slow server may have *patience* times as long.
 
-    Raises NothingTriedError.
+    Raise NothingTriedError.
     """
     started = time.monotonic()
     target.deadline = started + patience * _CORPUS_SECONDS
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
-    """Return the server that *options* name, or start one, which *stack* stops. Raises StartError or ValueError."""
+    """Return the server that *options* name, or start one, which *stack* stops. Raise StartError or ValueError."""
     if options.url:
         return Target(_address(options.url))
     server = stack.enter_context(started(Recipe(options.start)))
@@ -120,7 +120,7 @@ def _write(results: list[Result], options: argparse.Namespace) -> None:
 
 
 def _address(url: str) -> tuple[str, int]:
-    """Return the host and port in *url*. Raises ValueError for an invalid URL or another protocol."""
+    """Return the host and port in *url*. Raise ValueError for an invalid URL or another protocol."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         raise ValueError(f"{url} is not an http URL")

@@ -1,8 +1,8 @@
-"""The comparison: servers that others have written, each installed, started, checked and stopped, on one page.
+"""The comparison: ``check`` run against many servers, and the corpus against many parsers, with a page on each.
 
-servers    the table of servers, servers.toml; how each is found or installed, and started
-compared   what was found, as values that a file of JSON holds
-arguments  why each MUST that a well-known server breaks is one: arguments.toml
+servers    the table of servers, servers.toml; how each server is installed and started
+compared   the results as values, which a JSON file stores
+arguments  for each MUST that a well-known server breaks, the words of the RFC: arguments.toml
 markdown   the page as Markdown
 page       the same as HTML
 run        the command compare

@@ -1,4 +1,4 @@
-"""The arguments: why each MUST that a well-known server breaks is one, by the words of the RFC."""
+"""The arguments: for each MUST that a well-known server breaks, the words of the RFC and what the server does."""
 
 import tomllib
 from functools import cache
@@ -8,12 +8,12 @@ from typing import NamedTuple
 from .compared import Comparison, Difference
 
 TABLE = Path(__file__).with_name("arguments.toml")
-# Servers that others measure themselves by: an accusation of one of these is more likely an error of ours.
+# A failure of one of these widely used servers is more likely an error of ours, so each needs an argument.
 WELL_KNOWN = ("nginx", "Apache", "Caddy", "lighttpd", "HAProxy", "h2o")
 
 
 class Argument(NamedTuple):
-    """The words of *section*, and in *why* what servers do against them."""
+    """One argument: the words of *section* in *says*, and how servers break them in *why*."""
 
     section: str
     says: str
@@ -22,7 +22,7 @@ class Argument(NamedTuple):
 
 @cache
 def load_arguments() -> dict[str, Argument]:
-    """Return the arguments by requirement. Raises TypeError if an entry lacks something or has too much."""
+    """Return the arguments by requirement. Raise TypeError if an entry has a missing or unknown key."""
     with TABLE.open("rb") as file:
         return {number: Argument(**entry) for number, entry in tomllib.load(file).items()}
 

@@ -1,6 +1,6 @@
-"""What a comparison found, as values: for each server the figures of each chapter, and each cause with an example.
+"""The results of a comparison: for each server the figures of each chapter, and each cause of failures.
 
-A file of JSON holds it, so that the pages can be made again, and others can read it.
+A JSON file stores them: pages can be made from it without new checks, and other programs can read it.
 """
 
 import json
@@ -20,7 +20,10 @@ _MAX_WHY = 300
 
 
 class Difference(NamedTuple):
-    """Failures of one server with one likely cause; *sent* and *received* are of one of *names*, *example*."""
+    """Failures of one server with one likely cause: the cases and checks *names*.
+
+    *sent* and *received* are the octets of one of them, *example*.
+    """
 
     level: str
     requirements: tuple[str, ...]
@@ -33,14 +36,14 @@ class Difference(NamedTuple):
 
 
 class Chapter(NamedTuple):
-    """How many trials of one chapter had an outcome, and how many failed at each of LEVELS."""
+    """How many cases and checks of one chapter were *tried*, and how many *failed* at each of LEVELS."""
 
     tried: int
     failed: tuple[int, ...]
 
 
 class Compared(NamedTuple):
-    """One server: its *version*, where it is from, and what was found."""
+    """The results of one server; *source* is where it was installed from."""
 
     name: str
     title: str
@@ -51,16 +54,16 @@ class Compared(NamedTuple):
 
     @property
     def tried(self) -> int:
-        """How many trials had an outcome."""
+        """How many cases and checks were tried."""
         return sum(chapter.tried for chapter in self.chapters.values())
 
     def failed(self, level: str) -> int:
-        """Return how many trials failed at *level*."""
+        """Return how many cases and checks failed at *level*."""
         return sum(chapter.failed[LEVELS.index(level)] for chapter in self.chapters.values())
 
 
 class Comparison(NamedTuple):
-    """All servers that were *compared*, and those that were *skipped*, by title, each for a reason."""
+    """The servers that were *compared*, and the titles of those that were *skipped*, each with the reason."""
 
     date: str
     system: str
@@ -69,7 +72,7 @@ class Comparison(NamedTuple):
 
 
 def compared(name: str, title: str, version: str, source: str, results: Sequence[Result]) -> Compared:
-    """Return what *results* say of the server *name*."""
+    """Return the *results* of the server *name* as figures and causes."""
     tried = Counter(chapter_of_result(result) for result in results if result.outcome is not Outcome.SKIPPED)
     failed = Counter(
         (chapter_of_result(result), result.level) for result in results if result.outcome is Outcome.FAILED
@@ -99,7 +102,7 @@ def _differences(results: Sequence[Result]) -> list[Difference]:
 
 
 def _text(octets: bytes, maximum: int) -> str:
-    """Return at most *maximum* of *octets* as they are shown: printable ASCII, the others escaped."""
+    """Return at most *maximum* of *octets* as printable ASCII, with all others escaped."""
     shown = ascii(octets[:maximum])[2:-1].replace("\\\\", "\\")
     return shown if len(octets) <= maximum else f"{shown}…"
 
@@ -109,7 +112,10 @@ def _cut(text: str, length: int) -> str:
 
 
 def as_json(comparison: Comparison) -> str:
-    """Return *comparison* as JSON, a line for each difference; the names of its cases are numbers in a list of all."""
+    """Return *comparison* as JSON, one line for each difference.
+
+    To keep the file short, a difference gives its cases as positions in "names", the list of all names.
+    """
     names = sorted({name for server in comparison.compared for found in server.differences for name in found.names})
     numbers = {name: number for number, name in enumerate(names)}
     servers = []

@@ -1,10 +1,10 @@
-"""Drivers of parsers that others have written: the corpus as JSON on standard input, their verdicts on standard output.
+"""Drivers of other parsers: the corpus as JSON on standard input, the verdicts of one parser on standard output.
 
     python3 drivers.py NAME < corpus.json > verdicts.json
 
-A script of its own: it runs in the Python that has the library, and needs nothing else. A verdict has the requests
-that were *accepted*, each with its method and the length of its content, and *refused*, the reason of the refusal, or
-None. Octets that end within a request are refused too.
+A separate script: it runs in the Python environment of the parser, and needs only that library. A verdict has the
+requests that were *accepted*, each with its method and the length of its content, and *refused*, the reason of the
+refusal, or None. Octets that end within a request count as refused.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import Any
 
 Accepted = list[tuple[str, int]]
 _RECEIVE = 1 << 16
-_UNFORESEEN = "an exception that the library does not announce: "
+_UNDOCUMENTED = "an undocumented exception: "
 
 
 def read_by_h11(octets: bytes) -> tuple[Accepted, str | None]:
@@ -50,7 +50,7 @@ def read_by_h11(octets: bytes) -> tuple[Accepted, str | None]:
 
 
 class _Collector:
-    """What httptools calls while it parses."""
+    """The callbacks of httptools."""
 
     def __init__(self) -> None:
         self.accepted: Accepted = []
@@ -73,7 +73,7 @@ class _Collector:
 
 
 def read_by_httptools(octets: bytes) -> tuple[Accepted, str | None]:
-    """Return the verdict of httptools, which is llhttp as Node.js has it."""
+    """Return the verdict of httptools, which wraps llhttp, the parser of Node.js."""
     httptools: Any = import_module("httptools")
     collector = _Collector()
     collector.parser = httptools.HttpRequestParser(collector)
@@ -127,7 +127,7 @@ def read_by_gunicorn(octets: bytes) -> tuple[Accepted, str | None]:
             if request.should_close():
                 break
     except Exception as error:
-        # It reports all of its errors by one of several classes, and some by an OSError.
+        # gunicorn's errors have no common base class; some are OSErrors.
         return accepted, f"{type(error).__name__}: {error}"
     return accepted, None
 
@@ -171,8 +171,8 @@ def main(name: str) -> None:
         try:
             accepted, refused = DRIVERS[name](base64.b64decode(case["octets"]))
         except Exception as error:
-            # No octets of a client's may raise what the library does not announce: that is a finding, too.
-            accepted, refused = [], f"{_UNFORESEEN}{type(error).__name__}: {error}"
+            # An undocumented exception is a fault of the library: report it as this case's refusal.
+            accepted, refused = [], f"{_UNDOCUMENTED}{type(error).__name__}: {error}"
         verdicts[case["name"]] = {"accepted": accepted, "refused": refused}
     json.dump(verdicts, sys.stdout)
 

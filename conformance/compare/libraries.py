@@ -1,7 +1,7 @@
-"""The command ``parsers``: the corpus before parsers that others have written, as libraries, and one page.
+"""The command ``parsers``: run the corpus through other parsers, as libraries, and write one page.
 
-Each runs in a process of its own, by a driver that reads the corpus as JSON. A verdict is compared with the table:
-how many requests there are, the length of the content of each, and whether the rest is refused.
+Each parser runs in its own process, in a driver that reads the corpus as JSON. Its verdicts are compared with the
+corpus: the number of requests, the length of the content of each, and whether the rest is refused.
 """
 
 import argparse
@@ -29,9 +29,9 @@ _HERE = Path(__file__).parent
 
 
 class Reading(Enum):
-    """How a parser reads a case, beside the table."""
+    """How a parser's verdict on a case compares with the expected one."""
 
-    SAME = "as the table"
+    SAME = "as expected"
     ALLOWED = "otherwise, as the RFC allows"
     LENIENT = "accepts what is invalid"
     STRICT = "refuses what is valid"
@@ -39,7 +39,7 @@ class Reading(Enum):
 
 
 class Library(NamedTuple):
-    """One parser: how it is installed and started, as a server is, and *environment* for its driver."""
+    """One parser: *server* tells how to install and start its driver, *environment* has variables for the driver."""
 
     name: str
     server: Server
@@ -70,7 +70,7 @@ LIBRARIES = (
 
 
 class Read(NamedTuple):
-    """What the parser *title* made of the cases: the reading of each, by name, and the reason of each refusal."""
+    """The results of one parser: by the name of the case, how it read the case, and why it refused it."""
 
     title: str
     version: str
@@ -79,14 +79,18 @@ class Read(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the corpus through the parsers, and write the page."""
+    """Run the corpus through the parsers, write the page, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance parsers",
         description="Run the corpus through parsers of PyPI and Go, as libraries, and write PARSERS.md.",
     )
-    parser.add_argument("--apt", action="store_true", help="install missing packages of Debian, as root")
-    parser.add_argument("--packages", metavar="FOLDER", type=Path, help="keep what pip installs here")
-    parser.add_argument("--page", metavar="FILE", type=Path, default=_PAGE, help="another place for the page")
+    parser.add_argument("--apt", action="store_true", help="install missing Debian packages; needs root")
+    parser.add_argument(
+        "--packages", metavar="FOLDER", type=Path, help="install pip packages here (default: temporary folder)"
+    )
+    parser.add_argument(
+        "--page", metavar="FILE", type=Path, default=_PAGE, help="write to FILE (default: conformance/PARSERS.md)"
+    )
     options = parser.parse_args(arguments)
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
@@ -104,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _each(installation: Installation, libraries: Iterable[Library], skipped: dict[str, str]) -> Iterable[Read]:
-    """Yield what each of *libraries* makes of the corpus, and write into *skipped* why others could not be tried."""
+    """Yield the results of each of *libraries*; put into *skipped* the reason for each that can't be tried."""
     corpus = as_json(load_cases())
     for library in libraries:
         try:
@@ -118,12 +122,12 @@ def _each(installation: Installation, libraries: Iterable[Library], skipped: dic
         reasons = {name: verdict["refused"] for name, verdict in verdicts.items()}
         read = Read(library.server.title, version, readings, reasons)
         same = sum(reading is Reading.SAME for reading in readings.values())
-        print(f"{read.title} {read.version}: {same} of {len(readings)} as the table")
+        print(f"{read.title} {read.version}: {same} of {len(readings)} as expected")
         yield read
 
 
 def _run(installation: Installation, library: Library, corpus: str) -> dict[str, Any]:
-    """Return the verdicts of *library* on *corpus*, by name. Raises SkipError if it can't be run."""
+    """Return the verdicts of *library* on *corpus*, by the name of the case. Raise SkipError if it can't be run."""
     recipe = installation.prepare(library.server)
     try:
         done = subprocess.run(
@@ -132,12 +136,12 @@ def _run(installation: Installation, library: Library, corpus: str) -> dict[str,
         )  # fmt: skip
         verdicts: dict[str, Any] = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        raise SkipError(f"its driver fails: {error}") from error
+        raise SkipError(f"the driver failed: {error}") from error
     return verdicts
 
 
 def reading_of(case: Case, verdict: dict[str, Any]) -> Reading:
-    """Return how *verdict* reads *case*."""
+    """Return how *verdict* compares with the expected one of *case*."""
     expected = case.expected["httpsock"]
     due = [understood.content for understood in expected.accepted]
     found = [length for _, length in verdict["accepted"]]
@@ -146,6 +150,6 @@ def reading_of(case: Case, verdict: dict[str, Any]) -> Reading:
         return Reading.ALLOWED if may_refuse(case) else Reading.STRICT
     if expected.is_refused and not is_refused:
         return Reading.ALLOWED if may_accept(case) else Reading.LENIENT
-    # A parser that is given all octets may name the fault before the requests in front of it.
+    # A parser that gets all octets at once may report the fault without the requests before it.
     is_same = found == due or (is_refused and found == due[: len(found)])
     return Reading.SAME if is_same else Reading.OTHER

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from .libraries import Read
 
 _MAX_REASON = 120
-# The readings that the page lists case by case, as libraries.Reading names them, with the letter of the table.
-_TOLD = {
+# The members of libraries.Reading whose cases the page lists one by one, with the heads of their columns.
+_LISTED = {
     "LENIENT": "accepts what is invalid",
     "STRICT": "refuses what is valid",
     "OTHER": "reads other requests",
@@ -28,23 +28,23 @@ def render(found: Sequence["Read"], skipped: dict[str, str], date: dt.date) -> s
         "# Parsers of HTTP/1.1, case by case",
         (
             f"Made on {date.isoformat()} by `python3 -m conformance parsers`: the {len(load_cases())} cases of the "
-            "corpus, each given whole to the parser, with the end of the connection behind it. Compared are the number "
-            "of requests, the content of each, and whether the rest is refused."
+            "corpus, each given to the parser in one piece, followed by the end of the connection. The comparison "
+            "covers the number of requests, the content of each, and whether the rest is refused."
         ),
         (
-            "A parser is not a server: most leave Host and the target to the program that uses them, so that those "
-            "chapters show where the work is left, not a fault. What the RFC lets a parser do counts as its choice. "
-            "Corrections are welcome."
+            "A parser is not a server: most leave Host and the target to the program that uses them. Differences in "
+            "those chapters are work for that program, not faults. Behaviour that the RFC leaves open counts as "
+            "allowed. Corrections are welcome."
         ),
         _table(
-            ["parser", "version", "as the table", "its choice", *_TOLD.values()],
+            ["parser", "version", "as expected", "allowed", *_LISTED.values()],
             [[read.title, read.version, *_counts(read)] for read in found],
         ),
         *([f"Not tried: {'; '.join(f'{title} ({why})' for title, why in skipped.items())}."] if skipped else []),
         "## By chapter",
         "Accepted though invalid · refused though valid · read as other requests.",
         _table(["parser", *CHAPTERS], [[read.title, *_chapters(read)] for read in found]),
-        *(part for read in found for part in _told(read)),
+        *(part for read in found for part in _listed(read)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -56,20 +56,20 @@ def _table(heads: list[str], rows: list[list[str]]) -> str:
 
 def _counts(read: "Read") -> list[str]:
     counts = Counter(reading.name for reading in read.readings.values())
-    return [str(counts[name]) for name in ("SAME", "ALLOWED", *_TOLD)]
+    return [str(counts[name]) for name in ("SAME", "ALLOWED", *_LISTED)]
 
 
 def _chapters(read: "Read") -> list[str]:
-    """Return the figures of each chapter."""
+    """Return the figures of *read* in each chapter, in the order of _LISTED."""
     counts = Counter((case.chapter, read.readings[case.name].name) for case in load_cases())
-    cells = [[counts[chapter, name] for name in _TOLD] for chapter in CHAPTERS]
+    cells = [[counts[chapter, name] for name in _LISTED] for chapter in CHAPTERS]
     return [" · ".join(map(str, cell)) if any(cell) else "–" for cell in cells]
 
 
-def _told(read: "Read") -> list[str]:
-    """Return the cases that *read* reads against the table, with a link to the octets of each."""
+def _listed(read: "Read") -> list[str]:
+    """Return the cases that the parser reads against the RFC, with a link to the octets of each."""
     parts = [f"## {read.title} {read.version}"]
-    for name, title in _TOLD.items():
+    for name, title in _LISTED.items():
         lines = [
             f"- [{case}]({files()[case]}){_reason(read.reasons[case])}"
             for case, reading in read.readings.items()

@@ -5,7 +5,20 @@ from collections.abc import Iterator
 
 from .arguments import accusations, load_arguments
 from .compared import LEVELS, Compared, Comparison
-from .view import TITLE, Group, address_of, chapters, figures, files, group, introduction, of_server, short
+from .view import (
+    ARGUMENTS,
+    ARGUMENTS_TITLE,
+    TITLE,
+    Group,
+    address_of,
+    chapters,
+    figures,
+    files,
+    group,
+    introduction,
+    of_server,
+    short,
+)
 
 _MAX_NAMES = 6
 
@@ -26,8 +39,8 @@ def render_markdown(comparison: Comparison) -> str:
         *(_server(index, server, groups) for index, server in enumerate(comparison.compared)),
         "## The differences",
         *(part for level in LEVELS for part in _level(level, groups)),
-        "## Why each MUST stands",
-        "For the servers that others measure themselves by, each accusation was read against the text again.",
+        f"## {ARGUMENTS_TITLE}",
+        ARGUMENTS,
         _arguments(comparison),
     ]
     return "\n\n".join(parts) + "\n"
@@ -49,11 +62,11 @@ def _servers(comparison: Comparison) -> str:
         ]
         for index, server in enumerate(comparison.compared)
     ]
-    return _table(["server", "version", "from", "tried", "MUST", "security", "SHOULD", "ends it"], rows, 5)
+    return _table(["server", "version", "from", "tried", "MUST", "security", "SHOULD", "stops it"], rows, 5)
 
 
 def _skipped(comparison: Comparison) -> Iterator[str]:
-    """Yield the servers that could not be tried, and why."""
+    """Yield a list of the servers that could not be tried, each with the reason."""
     if comparison.skipped:
         yield "Not tried:"
         yield "\n".join(f"- {title}: {_text(why)}" for title, why in comparison.skipped.items())
@@ -84,7 +97,7 @@ def _level(level: str, groups: list[Group]) -> Iterator[str]:
 
 
 def _group(one: Group) -> str:
-    """Return one difference: the requirement, the servers, the verdict, the cases, and the octets of one."""
+    """Return one difference: the requirement, the verdict, the servers, the cases, and the octets of one case."""
     servers = ", ".join(f"{server.title} ({len(difference.names)})" for server, difference in one.servers)
     names = [_name(name) for name in one.names]
     more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
@@ -104,7 +117,7 @@ def _section(section: str) -> str:
 
 
 def _name(name: str) -> str:
-    """Return the name of a case as a link to its octets, that of a check as it is."""
+    """Return *name* as a link to its octets if it is the name of a case, else as code."""
     file = files().get(name)
     return f"[{name}]({file})" if file else f"`{name}`"
 

@@ -1,11 +1,24 @@
-"""The page as HTML, which needs no other file but those of the corpus that it links to, and no script."""
+"""The page as HTML: one file without scripts, which links to the files of the corpus."""
 
 from collections.abc import Sequence
 from html import escape
 
 from .arguments import accusations, load_arguments
 from .compared import LEVELS, Compared, Comparison
-from .view import TITLE, Group, address_of, chapters, figures, files, group, introduction, of_server, short
+from .view import (
+    ARGUMENTS,
+    ARGUMENTS_TITLE,
+    TITLE,
+    Group,
+    address_of,
+    chapters,
+    figures,
+    files,
+    group,
+    introduction,
+    of_server,
+    short,
+)
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1b1d21; --ground: #fdfdfc; --line: #d9dadd; --quiet: #5d626b;
@@ -46,8 +59,8 @@ def render_page(comparison: Comparison) -> str:
         *(_server(index, server, groups) for index, server in enumerate(comparison.compared)),
         "<h2>The differences</h2>",
         *(_level(level, groups) for level in LEVELS),
-        "<h2>Why each MUST stands</h2>",
-        "<p>For the servers that others measure themselves by, each accusation was read against the text again.</p>",
+        f"<h2>{ARGUMENTS_TITLE}</h2>",
+        f"<p>{ARGUMENTS}</p>",
         _arguments(comparison),
         "</body>\n</html>\n",
     ]
@@ -55,7 +68,7 @@ def render_page(comparison: Comparison) -> str:
 
 
 def _code(sentence: str) -> str:
-    """Return *sentence* with what stands between grave accents as code."""
+    """Return *sentence* as HTML, in which text between grave accents is code."""
     return "".join(
         f"<code>{escape(part)}</code>" if index % 2 else escape(part) for index, part in enumerate(sentence.split("`"))
     )
@@ -86,7 +99,7 @@ def _servers(comparison: Comparison) -> str:
         ]
         for index, server in enumerate(comparison.compared)
     ]
-    return _table(["server", "version", "from", "tried", "MUST", "security", "SHOULD", "ends it"], rows, 5)
+    return _table(["server", "version", "from", "tried", "MUST", "security", "SHOULD", "stops it"], rows, 5)
 
 
 def _skipped(comparison: Comparison) -> str:
@@ -121,7 +134,7 @@ def _level(level: str, groups: list[Group]) -> str:
 
 
 def _group(one: Group) -> str:
-    """Return one difference: the requirement, the servers, the verdict, the cases, and the octets of each server."""
+    """Return one difference: the requirement, the verdict, the servers, the cases, and the octets of each server."""
     servers = ", ".join(f"{escape(server.title)} ({len(difference.names)})" for server, difference in one.servers)
     names = ", ".join(map(_name, one.names))
     octets = "".join(
@@ -143,7 +156,7 @@ def _section(section: str) -> str:
 
 
 def _name(name: str) -> str:
-    """Return the name of a case as a link to its octets, that of a check as it is."""
+    """Return *name* as a link to its octets if it is the name of a case, else as code."""
     file = files().get(name)
     return f'<a href="{file}">{escape(name)}</a>' if file else f"<code>{escape(name)}</code>"
 

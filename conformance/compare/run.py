@@ -1,4 +1,4 @@
-"""The command ``compare``: install, start, check and stop each server of the table, and make the page."""
+"""The command ``compare``: install, start, check and stop each server of the table, and write the page."""
 
 import argparse
 import datetime as dt
@@ -19,12 +19,12 @@ from .page import render_page
 from .servers import Installation, Server, SkipError, load_servers
 
 _RESULTS = Path(__file__).parents[1] / "RESULTS"
-# A server that starts again and again, or closes late, has all the time that it takes.
+# Every server gets five times the usual time: some must be restarted often, others close connections late.
 _PATIENCE = 5.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare the servers, write the page in three forms, and return 0, or 2 if none could be tried."""
+    """Compare the servers and write the results and both pages; return 0, or 2 if no server could be tried."""
     options = _parse(arguments)
     data = options.results.with_suffix(".json")
     try:
@@ -49,23 +49,29 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance compare",
         description="Install, start, check and stop servers, and write RESULTS.json, RESULTS.md and RESULTS.html.",
-        epilog=f"The servers: {names}. A server that can't be tried is left out, and the page says why.",
+        epilog=f"The servers: {names}. The page lists servers that can't be tried, each with the reason.",
     )
-    parser.add_argument("servers", nargs="*", metavar="SERVER", help="only these of the table (default: all)")
-    parser.add_argument("--apt", action="store_true", help="install missing packages of Debian, as root")
+    parser.add_argument("servers", nargs="*", metavar="SERVER", help="compare only these servers (default: all)")
+    parser.add_argument("--apt", action="store_true", help="install missing Debian packages; needs root")
     parser.add_argument(
-        "--packages", metavar="FOLDER", type=Path, help="keep what pip and npm install here (default: a temporary one)"
+        "--packages", metavar="FOLDER", type=Path, help="install pip and npm packages here (default: temporary folder)"
     )
-    parser.add_argument("--render", action="store_true", help="write the pages anew from RESULTS.json, and try nothing")
-    parser.add_argument("--results", metavar="FILE", type=Path, default=_RESULTS, help="another place for the results")
+    parser.add_argument("--render", action="store_true", help="only write the pages again from RESULTS.json")
+    parser.add_argument(
+        "--results",
+        metavar="FILE",
+        type=Path,
+        default=_RESULTS,
+        help="write to FILE.json, FILE.md and FILE.html (default: conformance/RESULTS)",
+    )
     options = parser.parse_args(arguments)
     if unknown := set(options.servers) - {server.name for server in load_servers()}:
-        parser.error(f"not in the table: {', '.join(sorted(unknown))}; it has {names}")
+        parser.error(f"unknown servers: {', '.join(sorted(unknown))}; the table has {names}")
     return options
 
 
 def compare(options: argparse.Namespace) -> Comparison:
-    """Return what the check finds of each server of *options* that can be tried."""
+    """Check each server that *options* select, if it can be tried, and return the comparison."""
     servers = [server for server in load_servers() if not options.servers or server.name in options.servers]
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
@@ -76,7 +82,7 @@ def compare(options: argparse.Namespace) -> Comparison:
 
 
 def _distribution() -> str:
-    """Return the name of the system's distribution, if it has one."""
+    """Return the name of the Linux distribution, or the kernel's release on other systems."""
     try:
         return platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):
@@ -84,7 +90,7 @@ def _distribution() -> str:
 
 
 def _each(installation: Installation, servers: Sequence[Server], skipped: dict[str, str]) -> Iterator[Compared]:
-    """Yield what is found of each of *servers*, and write into *skipped* why others could not be tried."""
+    """Yield the results of each of *servers*; put into *skipped* the reason for each that can't be tried."""
     for server in servers:
         try:
             yield _one(installation, server)
@@ -94,12 +100,12 @@ def _each(installation: Installation, servers: Sequence[Server], skipped: dict[s
 
 
 def _one(installation: Installation, server: Server) -> Compared:
-    """Return what the check finds of *server*. Raises SkipError, StartError or NothingTriedError."""
+    """Check *server*, and return the results. Raise SkipError, StartError or NothingTriedError if it can't be tried."""
     recipe = installation.prepare(server)
     version = installation.version(server)
     with started(recipe) as program:
         results = check(Target(program.address, program, restarts=True), patience=_PATIENCE)
     found = compared(server.name, server.title, version, server.source, results)
     musts, others = found.failed("MUST"), found.failed("SECURITY") + found.failed("SHOULD")
-    print(f"{server.title} {version}: {found.tried} tried, {musts} break a MUST, {others} a SHOULD or security")
+    print(f"{server.title} {version}: of {found.tried} tried, {musts} break a MUST, {others} a SHOULD or SECURITY")
     return found

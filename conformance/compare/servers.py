@@ -1,16 +1,16 @@
-"""The table of servers that are compared, and how each is found or installed on this computer.
+"""The table of the servers to compare, and how to install each on this computer.
 
 One entry of ``servers.toml``, below ``servers``:
 
     [servers.nginx]
-    source = "apt"                   where it comes from: here, apt, pip or npm
-    packages = ["nginx-light"]       what to install from there
-    program = "nginx"                the program that has to be on the path
-    title = "nginx"                  how the page calls it, if not by the name of the entry
+    source = "apt"                   apt, pip, npm, or here, if nothing is to be installed
+    packages = ["nginx-light"]       the packages to install
+    program = "nginx"                the program that must be on the path
+    title = "nginx"                  its name on the page, if not the name of the entry
     version = "nginx -v"             a command that prints its version
-    start = "nginx -c {folder}/..."  how it starts: see live.start.Recipe, also for back and files
-    app = "starlette"                the application that it runs, one of ``apps``
-    build = "go build ..."           a command that makes the program, once
+    start = "nginx -c {folder}/..."  the command that starts it: see live.start.Recipe, also for back and files
+    app = "starlette"                the application that it runs, one of the table's ``apps``
+    build = "go build ..."           a command that builds the program
 """
 
 import os
@@ -31,7 +31,7 @@ from conformance.live.start import Recipe
 TABLE = Path(__file__).with_name("servers.toml")
 _INSTALL_SECONDS = 600
 _VERSION = re.compile(r"[0-9]+\.[0-9]+[0-9A-Za-z.+~-]*")
-# Where Debian has the programs that only its administrator starts.
+# Debian installs many servers in /usr/sbin, which is not on the PATH of every user.
 _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
 
@@ -56,7 +56,7 @@ class Server(NamedTuple):
 
 @cache
 def load_servers() -> tuple[Server, ...]:
-    """Return the servers in the order of the table. Raises TypeError if an entry lacks something or has too much."""
+    """Return the servers in the order of the table. Raise TypeError if an entry has a missing or unknown key."""
     with TABLE.open("rb") as file:
         table = tomllib.load(file)
     return tuple(_server(name, dict(entry), table["apps"]) for name, entry in table["servers"].items())
@@ -70,9 +70,9 @@ def _server(name: str, entry: dict[str, Any], apps: dict[str, dict[str, str]]) -
 
 
 class Installation:
-    """The place for packages of pip and npm: *folder*, which may have some from an earlier run.
+    """Installs servers: packages of pip and npm into *folder*, which may have some from an earlier run.
 
-    *uses_apt* lets it install packages of Debian, which takes the rights of an administrator.
+    Debian packages are installed only if *uses_apt* is true, which needs root.
     """
 
     def __init__(self, folder: Path, *, uses_apt: bool) -> None:
@@ -80,7 +80,7 @@ class Installation:
         self._uses_apt = uses_apt
 
     def _place(self, server: Server) -> Path:
-        """Return the folder of *server* alone: what others bring may change what it does."""
+        """Return the folder for the packages of *server*: a separate one, since packages of others may change it."""
         return self._folder / re.sub(r"\W+", "-", server.name)
 
     def _python(self, server: Server) -> Path:
@@ -90,10 +90,10 @@ class Installation:
         return self._place(server) / "node_modules"
 
     def prepare(self, server: Server) -> Recipe:
-        """Return how to start *server*, which is installed if it is not there. Raises SkipError."""
+        """Install *server* if it is missing, and return how to start it. Raise SkipError if it can't be tried."""
         {"here": lambda _: None, "apt": self._apt, "pip": self._pip, "npm": self._npm}[server.source](server)
         if server.program and shutil.which(server.program, path=_PATH) is None:
-            raise SkipError(f"there is no program {server.program}")
+            raise SkipError(f"the program {server.program} is missing")
         files = dict(server.files)
         start = server.start
         if server.build:
@@ -102,18 +102,18 @@ class Installation:
         return Recipe(self._fill(start, server), files, self._fill(server.back, server), environment)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment for a program that is run once."""
+        """Return the environment for the version command and for drivers of parsers."""
         return os.environ | {"PATH": _PATH}
 
     def version(self, server: Server) -> str:
-        """Return the version that *server* prints. Raises SkipError if it can't be asked."""
+        """Return the version that *server* prints, or "?". Raise SkipError if the command for it can't be run."""
         try:
             done = subprocess.run(
                 shlex.split(self._fill(server.version, server)),
                 capture_output=True, text=True, check=False, timeout=60, env=self.environment(),
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise SkipError(f"it tells no version: {error}") from error
+            raise SkipError(f"its version is unknown: {error}") from error
         match = _VERSION.search(done.stdout + done.stderr)
         return match[0] if match else "?"
 
@@ -128,7 +128,7 @@ class Installation:
             return
         install = ["apt-get", "install", "-y", "--no-install-recommends", *server.packages]
         if not self._uses_apt:
-            raise SkipError(f"it is not installed, and --apt was not given: {' '.join(install)}")
+            raise SkipError(f"it is not installed; --apt runs {' '.join(install)}")
         _run(install)
 
     def _pip(self, server: Server) -> None:
@@ -137,19 +137,19 @@ class Installation:
             try:
                 venv.create(self._place(server), with_pip=True)
             except (OSError, subprocess.CalledProcessError) as error:
-                raise SkipError(f"there is no virtual environment: {error}") from error
-        # Wheels alone: building one takes compilers, and minutes.
+                raise SkipError(f"cannot make a virtual environment: {error}") from error
+        # Install only wheels: building a package from source takes compilers and minutes.
         _run([str(python), "-m", "pip", "install", "-q", "--only-binary", ":all:", *server.packages])
 
     def _npm(self, server: Server) -> None:
         if shutil.which("npm") is None:
-            raise SkipError("there is no npm")
+            raise SkipError("npm is missing")
         if not all((self._node(server) / package).exists() for package in server.packages):
             place = str(self._place(server))
             _run(["npm", "install", "--no-audit", "--no-fund", "--prefix", place, *server.packages])
 
     def _build(self, server: Server) -> str:
-        """Build the program of *server* in a folder of its own, and return the command that starts it."""
+        """Build the program of *server* in its own folder, and return the command that starts it."""
         folder = self._place(server)
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in server.files.items():
@@ -159,7 +159,7 @@ class Installation:
 
 
 def _run(command: list[str]) -> None:
-    """Run *command*, which installs something. Raises SkipError with its last words if it fails."""
+    """Run *command*, which installs or builds something. Raise SkipError with the end of its output if it fails."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=_INSTALL_SECONDS,
@@ -169,4 +169,4 @@ def _run(command: list[str]) -> None:
         raise SkipError(f"{command[0]}: {error}") from error
     if done.returncode != 0:
         words = (done.stderr or done.stdout).strip().splitlines()
-        raise SkipError(f"{' '.join(command)} fails: {words[-1] if words else done.returncode}")
+        raise SkipError(f"{' '.join(command)} failed: {words[-1] if words else done.returncode}")

@@ -1,4 +1,4 @@
-"""The comparison: the page in the repository is whole, and what cannot be tried is left out with a reason."""
+"""The comparison: the page in the repository is complete, and a server that can't be tried is skipped with a reason."""
 
 import re
 import shlex
@@ -28,21 +28,20 @@ _MARKDOWN = (FOLDER / "RESULTS.md").read_text(encoding="utf-8")
 _SERVERS = {server.name: server for server in load_servers()}
 
 
-def test_the_pages_are_made_from_the_results() -> None:
-    """To renew them: python3 -m conformance compare --render."""
+def test_the_pages_in_the_repository_are_current() -> None:
+    """If not, renew them with: python3 -m conformance compare --render."""
     assert render_markdown(_RESULTS) == _MARKDOWN
     assert render_page(_RESULTS) == (FOLDER / "RESULTS.html").read_text(encoding="utf-8")
     assert as_json(_RESULTS) == (FOLDER / "RESULTS.json").read_text(encoding="utf-8")
 
 
 def test_the_page_says_when_and_how_it_was_made_and_asks_for_corrections() -> None:
-    """A reader can judge how old the figures are."""
     assert re.search(r"Made on 20[0-9]{2}-[0-9]{2}-[0-9]{2} by `python3 -m conformance compare` on ", _MARKDOWN)
     assert "Corrections are welcome" in _MARKDOWN
 
 
 def test_each_server_of_the_table_is_on_the_page() -> None:
-    """With its version and figures, or with the reason why it was not tried; at least twenty were."""
+    """The page has its version and figures, or the reason why it was skipped. At least twenty servers were tried."""
     assert len(_RESULTS.compared) >= 20
     assert {server.name for server in _RESULTS.compared} | {
         server.name for server in load_servers() if server.title in _RESULTS.skipped
@@ -54,13 +53,11 @@ def test_each_server_of_the_table_is_on_the_page() -> None:
         assert figures in _MARKDOWN, server.name
 
 
-def test_httpsock_fails_nothing() -> None:
-    """The page lists httpsock like the others."""
+def test_httpsock_has_no_failure_on_the_page() -> None:
     assert [server.differences for server in _RESULTS.compared if server.name == "httpsock"] == [()]
 
 
-def test_each_link_of_the_page_leads_somewhere() -> None:
-    """To an anchor of the page, to the octets of a case, or to a section of an RFC."""
+def test_each_link_leads_to_an_anchor_to_the_octets_of_a_case_or_to_an_rfc() -> None:
     anchors = set(re.findall(r'<a id="([^"]+)"></a>', _MARKDOWN))
     for link in set(re.findall(r"\]\(([^)]+)\)", _MARKDOWN)):
         if link.startswith("#"):
@@ -72,7 +69,7 @@ def test_each_link_of_the_page_leads_somewhere() -> None:
 
 
 def test_each_difference_has_its_octets_its_section_and_its_servers() -> None:
-    """One link from the server's paragraph to the difference, and its octets folded below."""
+    """The paragraph of a server links to each of its differences, and the octets are folded below the difference."""
     for one in group(_RESULTS):
         assert f'<a id="{one.anchor}"></a>' in _MARKDOWN
         assert f"](#{one.anchor}) " in _MARKDOWN
@@ -82,7 +79,7 @@ def test_each_difference_has_its_octets_its_section_and_its_servers() -> None:
 
 
 def _parse(page: str) -> list[str]:
-    """Return the anchors of *page*. Raises ExpatError if it is not well-formed."""
+    """Return the anchors of *page*. Raise ExpatError if it is not well-formed XML."""
     anchors = []
     parser = expat.ParserCreate()
     parser.StartElementHandler = lambda _, attributes: anchors.append(attributes["id"]) if "id" in attributes else None
@@ -90,14 +87,13 @@ def _parse(page: str) -> list[str]:
     return anchors
 
 
-def test_the_page_is_well_formed() -> None:
-    """As HTML it is XML too, and its anchors are unique."""
+def test_the_html_page_is_well_formed_xml_with_unique_anchors() -> None:
     anchors = _parse(render_page(_RESULTS))
     assert len(anchors) == len(set(anchors)) > len(group(_RESULTS))
 
 
-def test_each_must_that_a_well_known_server_breaks_is_argued() -> None:
-    """Each argument quotes a MUST of its section."""
+def test_each_must_that_a_well_known_server_breaks_has_an_argument() -> None:
+    """Each argument quotes a sentence with MUST from a section of an RFC."""
     accused = accusations(_RESULTS)
     arguments = load_arguments()
     assert accused.keys() - arguments.keys() == set()
@@ -111,7 +107,7 @@ def test_each_must_that_a_well_known_server_breaks_is_argued() -> None:
 
 
 def test_the_well_known_servers_are_in_the_table() -> None:
-    """A renamed server would no longer be argued."""
+    """A server renamed in the table would otherwise no longer need arguments."""
     assert set(WELL_KNOWN) <= _SERVERS.keys()
 
 
@@ -120,7 +116,7 @@ def _result(name: str, level: str, outcome: Outcome = Outcome.FAILED) -> Result:
 
 
 def test_results_of_a_server_go_through_json_unchanged() -> None:
-    """The counts are by chapter and level; a policy is not counted."""
+    """Counts are by chapter and level; policies are not counted."""
     results = [
         _result("an-unknown-method", "MUST"),
         _result("a-delete", "MUST"),
@@ -144,7 +140,7 @@ def test_results_of_a_server_go_through_json_unchanged() -> None:
 
 @pytest.mark.parametrize("server", load_servers(), ids=lambda server: server.name)
 def test_each_entry_of_the_table_can_be_read(server: Server) -> None:
-    """Its source is known, its commands have words, and braces are of known names."""
+    """Each source is known, each command can be split into words, and each name in braces is known."""
     assert server.source in {"here", "apt", "pip", "npm"}
     for text in (server.start, server.back, server.version, server.build):
         assert set(re.findall(r"(?<!\$)\{(\w+)\}", text)) <= {
@@ -154,8 +150,7 @@ def test_each_entry_of_the_table_can_be_read(server: Server) -> None:
     assert "{port}" in server.start + "".join(server.files.values())
 
 
-def test_a_server_that_is_here_is_started_checked_and_stopped(tmp_path: Path) -> None:
-    """The whole comparison uses the same functions."""
+def test_a_server_that_needs_no_installation_is_started(tmp_path: Path) -> None:
     installation = Installation(tmp_path, uses_apt=False)
     server = _SERVERS["httpsock"]
     assert re.match(r"[0-9]+\.[0-9]", installation.version(server))
@@ -163,8 +158,8 @@ def test_a_server_that_is_here_is_started_checked_and_stopped(tmp_path: Path) ->
         assert Target(program.address, program).is_there()
 
 
-def test_the_files_of_a_server_are_filled_in_and_a_second_server_starts_before(tmp_path: Path) -> None:
-    """The proxy forwards the answers of the server behind it."""
+def test_a_proxy_starts_after_the_server_behind_it(tmp_path: Path) -> None:
+    """The proxy finds the port of the other server in its own file, in place of {back}."""
     front = (
         "import socket, sys\n"
         "with socket.create_server(('127.0.0.1', int(sys.argv[1]))) as listener:\n"
@@ -183,7 +178,7 @@ def test_the_files_of_a_server_are_filled_in_and_a_second_server_starts_before(t
     ("server", "why"),
     [
         pytest.param(Server("a", "apt", "A", "", "", ("a-package",), "no-such-program-anywhere"), "--apt", id="apt"),
-        pytest.param(Server("a", "here", "A", "", "", (), "no-such-program-anywhere"), "no program", id="here"),
+        pytest.param(Server("a", "here", "A", "", "", (), "no-such-program-anywhere"), "is missing", id="here"),
         pytest.param(
             Server("a", "here", "A", "", "", build=f"{sys.executable} -c 'raise SystemExit(\"too old\")'"),
             "too old", id="a build that fails",
@@ -191,26 +186,25 @@ def test_the_files_of_a_server_are_filled_in_and_a_second_server_starts_before(t
         pytest.param(Server("a", "here", "A", "", "", build="no-such-program"), "no-such-program", id="no builder"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_tried_is_left_out_with_the_reason(server: Server, why: str, tmp_path: Path) -> None:
-    """One sentence, which the page shows."""
+def test_a_server_that_cannot_be_installed_raises_skip_error(server: Server, why: str, tmp_path: Path) -> None:
+    """The page shows the message of the error as the reason."""
     with pytest.raises(SkipError, match=why):
         Installation(tmp_path, uses_apt=False).prepare(server)
 
 
-def test_a_server_that_tells_no_version_and_a_folder_that_holds_no_environment_are_left_out(tmp_path: Path) -> None:
-    """The SkipError gives the reason."""
+def test_an_unknown_version_or_a_missing_virtual_environment_raises_skip_error(tmp_path: Path) -> None:
     server = Server("a", "pip", "A", "no-such-program-anywhere", "", ("a-package",))
-    with pytest.raises(SkipError, match="it tells no version"):
+    with pytest.raises(SkipError, match="its version is unknown"):
         Installation(tmp_path, uses_apt=False).version(server)
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(SkipError, match="there is no virtual environment"):
+    with pytest.raises(SkipError, match="cannot make a virtual environment"):
         Installation(tmp_path / "file", uses_apt=False).prepare(server)
 
 
-def test_the_command_writes_the_pages_of_the_servers_that_are_asked_for(
+def test_the_command_names_servers_that_cannot_be_tried_and_unknown_servers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One that cannot be tried is named, and the exit code is 2 if none can."""
+    """If it can try no server at all, the exit code is 2."""
     absent = Server("absent", "here", "Absent", "", "", (), "no-such-program-anywhere")
     dead = Server("dead", "here", "Dead", "{this} --version", "{this} -c 'raise SystemExit(3)'")
     monkeypatch.setattr(servers, "load_servers", lambda: (absent, dead))
@@ -219,16 +213,16 @@ def test_the_command_writes_the_pages_of_the_servers_that_are_asked_for(
     monkeypatch.setattr(run, "load_servers", lambda: (absent, dead))
     assert main(["compare", "--results", str(tmp_path / "R"), "--packages", str(tmp_path)]) == 2
     captured = capsys.readouterr()
-    assert "Absent: not tried: there is no program no-such-program-anywhere" in captured.err
+    assert "Absent: not tried: the program no-such-program-anywhere is missing" in captured.err
     assert "Dead: not tried: " in captured.err
     assert "no server of the table could be tried" in captured.err
     with pytest.raises(SystemExit):
         main(["compare", "nginks"])
-    assert "not in the table: nginks" in capsys.readouterr().err
+    assert "unknown servers: nginks" in capsys.readouterr().err
 
 
-def test_the_pages_can_be_made_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The results alone are enough; without them, the exit code is 2."""
+def test_the_pages_can_be_written_again_from_the_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """If the file of results is missing, the exit code is 2."""
     assert main(["compare", "--render", "--results", str(tmp_path / "R")]) == 2
     assert "R.json" in capsys.readouterr().err
     (tmp_path / "R.json").write_text(as_json(_RESULTS), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Parsers as libraries: the page in the repository is whole, and each verdict is compared with the table."""
+"""Parsers as libraries: the page in the repository is complete, and verdicts are compared with the corpus."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ from .servers import Server
 
 _PAGE = Path(__file__).parents[1] / "PARSERS.md"
 _CASES = {case.name: case for case in load_cases()}
-# A parser that accepts one GET whatever it is given.
+# A driver of a parser that accepts every case as one GET.
 _CREDULOUS = """
 import json, sys
 cases = json.load(sys.stdin)
@@ -28,7 +28,7 @@ print(json.dumps({case["name"]: {"accepted": [["GET", 0]], "refused": None} for 
 
 
 def test_the_page_says_when_and_how_it_was_made_and_its_figures_add_up() -> None:
-    """Each parser has read all cases that there were."""
+    """The figures of each parser add up to the number of cases."""
     text = _PAGE.read_text(encoding="utf-8")
     made = re.search(r"Made on 20[0-9]{2}-[0-9]{2}-[0-9]{2} by `python3 -m conformance parsers`: the ([0-9]+) ", text)
     assert made
@@ -43,7 +43,6 @@ def test_the_page_says_when_and_how_it_was_made_and_its_figures_add_up() -> None
 
 
 def test_each_link_of_the_page_leads_to_the_octets_of_a_case() -> None:
-    """Beside each link is the reason of the parser, if it refused the case."""
     links = re.findall(r"\]\(([^)]+)\)", _PAGE.read_text(encoding="utf-8"))
     assert links
     for link in set(links):
@@ -64,43 +63,42 @@ def test_each_link_of_the_page_leads_to_the_octets_of_a_case() -> None:
         pytest.param("a-request-and-then-none", [], "no", Reading.SAME, id="a fault that hides what is in front"),
     ],
 )
-def test_a_verdict_is_compared_with_the_table(
+def test_a_verdict_is_compared_with_the_expected_one(
     name: str, accepted: list[list[Any]], refused: str | None, reading: Reading
 ) -> None:
-    """The number of requests, the content of each, and the refusal."""
+    """The comparison covers the number of requests, the length of the content of each, and the refusal."""
     assert reading_of(_CASES[name], {"accepted": accepted, "refused": refused}) is reading
 
 
 def _drive(cases: list[bytes], *options: str) -> list[dict[str, Any]]:
-    """Return the verdicts that the driver of h11 gives on *cases*, by way of JSON, in a process of its own."""
+    """Run the driver of h11 in its own process, and return its verdicts on *cases*."""
     corpus = [{"name": str(number), "octets": base64.b64encode(octets).decode()} for number, octets in enumerate(cases)]
     command = [sys.executable, *options, str(Path(libraries.__file__).with_name("drivers.py")), "h11"]
     done = subprocess.run(command, input=json.dumps(corpus), capture_output=True, text=True, check=True)
     return [*json.loads(done.stdout).values()]
 
 
-def test_the_driver_of_h11_gives_the_verdicts_of_the_oracle() -> None:
-    """The requests that it accepts, and the reason why it refuses."""
+def test_the_driver_of_h11_gives_accepted_requests_and_the_reason_of_a_refusal() -> None:
     verdicts = _drive([b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"x"])
     assert verdicts[0] == {"accepted": [["GET", 0]], "refused": None}
     assert verdicts[1]["accepted"] == []
     assert verdicts[1]["refused"]
 
 
-def test_an_exception_that_a_library_does_not_announce_is_a_verdict_too() -> None:
-    """The run continues: here no such library is installed."""
+def test_an_undocumented_exception_becomes_a_refusal() -> None:
+    """Here the library is not installed, which raises ModuleNotFoundError."""
     driver = Path(libraries.__file__).with_name("drivers.py")
     corpus = json.dumps([{"name": "a", "octets": ""}])
     done = subprocess.run(
         [sys.executable, "-S", driver, "h11"], input=corpus, capture_output=True, text=True, check=True
     )
-    assert json.loads(done.stdout)["a"]["refused"].startswith("an exception that the library does not announce: Module")
+    assert json.loads(done.stdout)["a"]["refused"].startswith("an undocumented exception: Module")
 
 
-def test_the_command_writes_the_page_and_leaves_out_what_cannot_be_tried(
+def test_the_command_writes_the_page_and_skips_parsers_that_cannot_be_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It gives the reason, like compare."""
+    """The page and standard error give the reason for each."""
     (tmp_path / "credulous.py").write_text(_CREDULOUS, encoding="utf-8")
     credulous = Server("credulous", "here", "Credulous", "{this} --version", f"{{this}} {tmp_path}/credulous.py")
     monkeypatch.setattr(
@@ -116,9 +114,9 @@ def test_the_command_writes_the_page_and_leaves_out_what_cannot_be_tried(
     assert main(["parsers", "--packages", str(tmp_path), "--page", str(page)]) == 0
     captured = capsys.readouterr()
     text = page.read_text(encoding="utf-8")
-    assert f"of {len(_CASES)} as the table" in captured.out
-    assert "Dead: not tried: its driver fails" in captured.err
-    assert "Absent (there is no program no-such-program-anywhere)" in text
+    assert f"of {len(_CASES)} as expected" in captured.out
+    assert "Dead: not tried: the driver failed" in captured.err
+    assert "Absent (the program no-such-program-anywhere is missing)" in text
     assert "- [no-host](corpus/host/no-host.http)" in text
     assert main(["parsers", "--packages", str(tmp_path), "--page", str(tmp_path / "no" / "page")]) == 2
     monkeypatch.setattr(libraries, "LIBRARIES", ())
@@ -127,7 +125,7 @@ def test_the_command_writes_the_page_and_leaves_out_what_cannot_be_tried(
 
 
 def test_each_parser_of_the_table_has_a_driver() -> None:
-    """The driver is a Python function, or a program that is built."""
+    """The driver is a Python function in drivers.py, or a program that is built."""
     from .drivers import DRIVERS
 
     for library in LIBRARIES:

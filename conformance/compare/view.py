@@ -1,4 +1,4 @@
-"""The view: what the page shows, in its order, for Markdown and HTML alike."""
+"""The content of the page in its order, for both forms of it, Markdown and HTML."""
 
 import re
 from functools import cache
@@ -8,15 +8,17 @@ from conformance.corpus.cases import load_cases
 from conformance.corpus.requirements import load_requirements
 from conformance.live.causes import shape
 
+from .arguments import WELL_KNOWN
 from .compared import LEVELS, Compared, Comparison, Difference
 
 TITLE = "HTTP/1.1 servers, chapter by chapter"
 _SECTION = re.compile(r"RFC ([0-9]{4}) §([0-9]+(?:\.[0-9]+)*)")
-_ISSUES = "an issue with the command and the words of the RFC that speak against it"
+ARGUMENTS_TITLE = "Why each of these is a MUST"
+ARGUMENTS = f"For each MUST that one of {', '.join(WELL_KNOWN)} breaks: the words of the RFC, and what the server does."
 
 
 class Group(NamedTuple):
-    """A difference that some servers share: the *servers*, each with its own Difference, and an *anchor*."""
+    """A difference that some servers share, with the *anchor* of its place on the page."""
 
     anchor: str
     level: str
@@ -40,12 +42,12 @@ class Group(NamedTuple):
 
     @property
     def example(self) -> Difference:
-        """The difference whose octets are shown."""
+        """The difference whose octets the page shows."""
         return min((difference for _, difference in self.servers), key=lambda found: (len(found.sent), found.example))
 
 
 def group(comparison: Comparison) -> list[Group]:
-    """Return the differences of all servers, each told once, by level and requirement."""
+    """Return the differences of all servers by level and requirement; a Group has all servers that share one."""
     found: dict[tuple[str, tuple[str, ...], str], list[tuple[Compared, Difference]]] = {}
     for server in comparison.compared:
         for difference in server.differences:
@@ -67,13 +69,13 @@ def chapters(comparison: Comparison) -> list[str]:
 
 
 def short(chapter: str) -> str:
-    """Return the number of *chapter* without its title."""
+    """Return the number of *chapter* without RFC and title: "9112 §5" for "RFC 9112 §5 Field syntax"."""
     match = _SECTION.match(chapter)
     return f"{match[1]} §{match[2]}" if match else chapter
 
 
 def figures(server: Compared, chapter: str) -> str:
-    """Return how many trials of *chapter* failed for *server* at each of LEVELS: "38 · 0 · 2", or "–" for none."""
+    """Return how often *server* failed in *chapter* at each of LEVELS: "38 · 0 · 2", or "–" if it never did."""
     found = server.chapters.get(chapter)
     if found is None:
         return "not tried"
@@ -88,29 +90,32 @@ def address_of(section: str) -> str | None:
 
 @cache
 def files() -> dict[str, str]:
-    """Return where the octets of each case are, by its name, from the folder of the page; a check has no file."""
+    """Return, by the name of the case, the path of its file relative to the page; checks have no file."""
     return {case.name: f"corpus/{case.chapter}/{case.name}.http" for case in load_cases()}
 
 
 def introduction(comparison: Comparison) -> list[str]:
-    """Return how the page was made, in a few sentences."""
+    """Return paragraphs on how the page was made and what its figures mean."""
     count = len(comparison.compared)
     return [
         (
             f"Made on {comparison.date} by `python3 -m conformance compare` on {comparison.system}: {count} servers, "
             "each installed from Debian, PyPI or npm, started with a folder of known files, checked over loopback with "
             "every case of the corpus and every check of the static semantics, and stopped. The start commands and "
-            "configurations are in `compare/servers.toml`: as delivered, with as few settings as a folder takes."
+            "configurations are in `compare/servers.toml`: the defaults, and the few settings that serving a folder "
+            "needs."
         ),
         (
-            "A figure counts failures of a MUST, of what is known to be attacked (security), and of a SHOULD. A failure"
-            " is a difference from the RFC, not a judgement of a server: many are deliberate, and a server with one "
-            "mistake in one place may fail fifty cases. Policies of httpsock are not counted. An application server "
-            "shows in conditions and ranges what its application does."
+            "The figures count failures of a MUST, of a rule against a known attack (security), and of a SHOULD; the "
+            'column "stops it" counts the causes that made the server exit or fall silent. A failure is a difference '
+            "from the RFC, not a judgement of the server: many are deliberate, and one mistake may fail fifty cases. "
+            "httpsock's own policies are not counted. The conditions and ranges of an application server are those of "
+            "its application."
         ),
         (
-            "Behind each difference are its bytes and its section. Each MUST that a well-known server breaks is argued "
-            f"at the end. Corrections are welcome: please send {_ISSUES}."
+            "Each difference links to its bytes and its section. For each MUST that a well-known server breaks, the "
+            "last table quotes the RFC. Corrections are welcome: please open an issue with the command and the words "
+            "of the RFC that contradict the page."
         ),
     ]
 

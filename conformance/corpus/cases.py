@@ -1,6 +1,6 @@
-"""The cases: files of exact octets, and the table that says what each reader must make of them.
+"""The cases: files of exact octets, and tables with the verdict that each parser must reach.
 
-A case is one file ``<chapter>/<name>.http``, named after its octets, and one entry of ``<chapter>/cases.toml``:
+A case is one file ``<chapter>/<name>.http``, and the entry of that name in ``<chapter>/cases.toml``:
 
     [a-space-before-the-colon]                                the name of the file
     requirement = "R036"                                      the requirement that it tries
@@ -9,11 +9,11 @@ A case is one file ``<chapter>/<name>.http``, named after its octets, and one en
     level = "MUST"                                            if it differs from the requirement's
     cut_short = true                                          if it is refused only because it ends too early
     httpsock = { refused = 400 }                              or { accepted = [{ method, path, fields, content }, ...] }
-    allowed = [400]                                           other allowed behaviour: see Case.allowed
-    h11 = "refused"                                           or "accepted": h11 takes all of it
-    h11_accepted = [...]                                      the requests that h11 understands, if they differ
-    h11_in_parts = "One sentence with its section."           the reason why h11 may refuse a case in parts
-    why = "One sentence with its section."                    the reason, if and only if the two differ
+    allowed = [400]                                           what any server may do: see Case
+    h11 = "refused"                                           or "accepted", if h11 accepts all of its octets
+    h11_accepted = [...]                                      the requests that h11 accepts, if httpsock accepts others
+    h11_in_parts = "One sentence with its section."           why h11 may refuse it if it arrives in parts
+    why = "One sentence with its section."                    why httpsock and h11 differ, only if they do
 
 An accepted request has ``closes = true`` if it is the last one that the server reads.
 """
@@ -33,7 +33,7 @@ CHAPTERS = (
     *("content-length", "transfer-encoding", "chunks", "extensions-and-trailers", "connections", "no-http"),
 )
 
-# The status that h11 hints at by default; verdicts are compared without it.
+# The status in each expected refusal by h11; a comparison of two verdicts ignores the status.
 _ANY_STATUS = 400
 
 _REQUIRED_KEYS = {"requirement", "section", "httpsock", "h11"}
@@ -41,12 +41,14 @@ _OPTIONAL_KEYS = {"also", "level", "cut_short", "allowed", "h11_accepted", "h11_
 
 
 class Case(NamedTuple):
-    """One case: its octets, its requirement, the expected verdicts, and the behaviour allowed to any server.
+    """One case: its octets, its requirement, the expected verdict of each parser, and what any server may do.
 
-    *allowed* has one member or more of: "accepted" (each request gets a final response, and the connection goes on
-    unless the request said otherwise), "refused" (any 4xx or 5xx, or no response at all, and the connection closes),
-    or a status (that one, and the connection closes), or "last" (as accepted, but nothing behind it is answered).
-    Any other behaviour breaks the case.
+    A server fails the case unless it does one of the things in *allowed*:
+
+        "accepted"  give each request a final response, and keep the connection open unless a request asked to close
+        "last"      the same, but answer no request behind the case
+        "refused"   respond with any 4xx or 5xx, or not at all, and close the connection
+        a status    respond with this status, and close the connection
     """
 
     chapter: str

@@ -1,8 +1,7 @@
 """The command ``export``: the corpus as JSON, for test suites in other languages.
 
-One object a case: its octets in base64, the requirement with its section and level, the requests that a parser has to
-understand, and whether the rest is refused, with the status. ``allowed`` lists other behaviour that the RFC leaves to
-a server, as the table does.
+Each case is an object: its octets in base64, its requirement with section and level, the requests that a parser must
+accept, and the status if it must refuse the rest. ``allowed`` lists what a server may do, as corpus.cases describes it.
 """
 
 import argparse
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def as_json(cases: Sequence[Case]) -> str:
-    """Return *cases* as an array, one object a line."""
+    """Return *cases* as a JSON array, one object on each line."""
     lines = ",\n".join(json.dumps(_plain(case), ensure_ascii=False) for case in cases)
     return f"[\n{lines}\n]\n"
 

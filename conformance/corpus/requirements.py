@@ -1,4 +1,4 @@
-"""The requirements: those of the RFCs on a server of static files, numbered, in a table.
+"""The numbered requirements of the RFCs on a server of static files.
 
 One entry of ``requirements.toml``:
 
@@ -6,8 +6,8 @@ One entry of ``requirements.toml``:
     section = "RFC 9112 §5.1"                 where the RFC states it; else "practice" or "policy"
     level = "MUST"                            or SHOULD, MAY; SECURITY if the RFC leaves it open and an attack is known
     says = "The requirement, in one sentence."
-    one_sided = "Why no client breaks it."    if only a server can: there is no case of octets that break it
-    untestable = "Why not."                   if it cannot be seen on the wire
+    one_sided = "Why no client breaks it."    if only a response can break it, so that no case of the corpus does
+    untestable = "Why no test can tell."      if it cannot be seen on the wire
 """
 
 import re
@@ -48,7 +48,7 @@ _CHAPTERS = {
 
 
 class Requirement(NamedTuple):
-    """One requirement; *untestable* and *one_sided* are reasons, or empty."""
+    """One requirement; *untestable* and *one_sided* are reasons, or None."""
 
     id: str
     section: str
@@ -60,7 +60,7 @@ class Requirement(NamedTuple):
 
 @cache
 def load_requirements() -> dict[str, Requirement]:
-    """Return all requirements by number. Raises TypeError at an entry with a missing or unknown key."""
+    """Return all requirements by number. Raise TypeError at an entry with a missing or unknown key."""
     with TABLE.open("rb") as table:
         return {number: Requirement(number, **entry) for number, entry in tomllib.load(table).items()}
 

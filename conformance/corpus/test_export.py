@@ -12,7 +12,7 @@ from .cases import load_cases
 
 
 def test_the_export_has_each_case_to_the_last_octet(capsys: pytest.CaptureFixture[str]) -> None:
-    """It also has the requests that a parser must accept, and the refusal."""
+    """The export also has the requests that a parser must accept, and the status of the refusal."""
     assert main(["export"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(entry["name"], base64.b64decode(entry["octets"])) for entry in found] == [
@@ -29,7 +29,7 @@ def test_the_export_has_each_case_to_the_last_octet(capsys: pytest.CaptureFixtur
 
 
 def test_the_export_goes_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder that is not there is named, with exit code 2."""
+    """If its folder does not exist, the message names the file, and the exit code is 2."""
     assert main(["export", str(tmp_path / "corpus.json")]) == 0
     assert len(json.loads((tmp_path / "corpus.json").read_text(encoding="utf-8"))) == len(load_cases())
     assert main(["export", str(tmp_path / "no" / "corpus.json")]) == 2

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 
 class Understood(NamedTuple):
-    """One whole request: the number of *fields*, the octets of *content*; *closes* if it is the last one.
+    """One whole request, with the number of its *fields* and of its octets of *content*.
 
-    A *method* or *path* of more than 60 characters is cut there.
+    *closes* is true for the last request of a connection. *method* and *path* are cut after 60 characters.
     """
 
     method: str
@@ -24,10 +24,10 @@ class Verdict(NamedTuple):
 
     @property
     def is_refused(self) -> bool:
-        """Whether a part of the octets was refused."""
+        """Whether the parser refused some of the octets."""
         return self.status is not None
 
     def agrees_with(self, other: "Verdict") -> bool:
         """Return whether both accept the same requests, and both or neither refuse the rest."""
-        # A parser gives the status as a hint at most: the server that uses it chooses.
+        # The status of a refusal is not compared: a parser only suggests one, and the server around it chooses.
         return (self.accepted, self.is_refused) == (other.accepted, other.is_refused)

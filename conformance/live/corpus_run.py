@@ -153,7 +153,7 @@ def _judgement(
 def check_corpus(target: Target, only: str | None = None) -> list[Result]:
     """Return the result of each case that matches *only* for *target*, in the order of the table.
 
-    Raises NothingTriedError if it doesn't answer a plain request.
+    Raise NothingTriedError if it doesn't answer a plain request.
     """
     plain, seconds = _ask_plainly(target)
     prober = _Prober(target, plain, seconds)

@@ -91,7 +91,7 @@ class StartedServer:
         self._programs: list[Program] = []
 
     def start(self) -> None:
-        """Start it on a free port. Raises StartError if the program can't be run, or doesn't answer in time."""
+        """Start it on a free port. Raise StartError if the program can't be run, or doesn't answer in time."""
         # A new port each time: a program that has just ended may have left connections on the last one.
         self.address, back = ("127.0.0.1", _free_port()), ("127.0.0.1", _free_port())
         folder = self._root.parent / "server"
@@ -150,7 +150,7 @@ class StartedServer:
 
 @contextlib.contextmanager
 def started(recipe: Recipe) -> Iterator[StartedServer]:
-    """Start *recipe* in the known folder, yield the server, and stop it afterwards. Raises StartError."""
+    """Start *recipe* in the known folder, yield the server, and stop it afterwards. Raise StartError."""
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder, tempfile.TemporaryFile() as output:
         root = Path(folder) / "root"
         root.mkdir()

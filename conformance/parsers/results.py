@@ -35,7 +35,7 @@ class ParseResult(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        """The short form. Raises RuntimeError after a crash."""
+        """The short form. Raise RuntimeError after a crash."""
         if self.crash is not None:
             raise RuntimeError(self.crash)
         return Verdict(tuple(_understood(request) for request in self.requests), self.status)

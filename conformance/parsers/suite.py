@@ -34,7 +34,7 @@ class Difference(NamedTuple):
 
 @cache
 def load_differences() -> tuple[Difference, ...]:
-    """Return the argued differences. Raises TypeError if an entry lacks something or has too much."""
+    """Return the argued differences. Raise TypeError if an entry lacks something or has too much."""
     with TABLE.open("rb") as file:
         entries = tomllib.load(file)["differences"]
     return tuple(Difference(tuple(entry.pop("files")), **entry) for entry in entries)

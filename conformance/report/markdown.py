@@ -55,7 +55,7 @@ def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def with_summary(text: str) -> str:
-    """Return *text* with the short form between its markers. Raises ValueError unless it has one pair of markers."""
+    """Return *text* with the short form between its markers. Raise ValueError unless it has one pair of markers."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"there is not one {BEGIN} with one {END} behind it")
     before, _, rest = text.partition(BEGIN)

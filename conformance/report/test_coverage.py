@@ -16,13 +16,12 @@ REQUIREMENTS = load_requirements()
 COVERAGES = cover(load_cases(), load_checks())
 
 
-def test_the_requirements_are_numbered_without_a_gap() -> None:
-    """All of them, in order."""
+def test_the_requirements_are_numbered_in_order_without_a_gap() -> None:
     assert list(REQUIREMENTS) == [f"R{number:03}" for number in range(1, len(REQUIREMENTS) + 1)]
 
 
-def test_a_requirement_says_where_and_how_strongly_something_is_asked() -> None:
-    """It has one sentence, one level, and one section of a chapter with a title."""
+def test_a_requirement_has_a_sentence_a_level_and_a_section() -> None:
+    """Each section is in a chapter whose title is known."""
     wrong = []
     for requirement in REQUIREMENTS.values():
         sentences = (requirement.says, requirement.untestable, requirement.one_sided)
@@ -36,8 +35,7 @@ def test_a_requirement_says_where_and_how_strongly_something_is_asked() -> None:
     assert not wrong
 
 
-def test_no_two_requirements_say_the_same() -> None:
-    """No sentence appears twice."""
+def test_no_two_requirements_have_the_same_sentence() -> None:
     assert len({requirement.says for requirement in REQUIREMENTS.values()}) == len(REQUIREMENTS)
 
 

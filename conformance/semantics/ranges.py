@@ -36,7 +36,7 @@ _BOUNDARY = re.compile(
 
 
 def ranges_of(response: Response) -> list[tuple[int, int, bytes]]:
-    """Return first, last and octets of each range in the 206 *response*. Raises ValueError if it is malformed."""
+    """Return first, last and octets of each range in the 206 *response*. Raise ValueError if it is malformed."""
     content_type = field(response, "content-type")
     if not content_type.lower().startswith("multipart/byteranges"):
         return [_range(field(response, "content-range"), response.content)]
@@ -90,7 +90,7 @@ def _fault(response: Response, whole: bytes) -> str | None:
 
 
 def _ask(session: Session, value: str, *fields: str, path: str = _PATH) -> Response:
-    """Return the response to a GET of *path* with Range *value*. Raises InapplicableError without any."""
+    """Return the response to a GET of *path* with Range *value*. Raise InapplicableError without any."""
     response = session.one(get(path, f"Range: {value}", *fields))
     if response.status == 200 and session.aside().one(get(_PATH, "Range: bytes=1-2")).status == 200:
         raise InapplicableError("the server has no ranges, as it may")

@@ -95,7 +95,7 @@ class Session:
         return responses[0]
 
     def whole(self, path: str) -> Response:
-        """Return the 200 response to a plain GET of *path*. Raises InapplicableError without one."""
+        """Return the 200 response to a plain GET of *path*. Raise InapplicableError without one."""
         response = self.one(get(path))
         if response.status != 200:
             raise InapplicableError(f"GET {path} is answered {response.status}: the known folder is not served")
@@ -182,7 +182,7 @@ def field(response: Response, name: str) -> str:
 
 
 def entity_tag(session: Session, path: str = "/digits.txt") -> str:
-    """Return the strong entity-tag of *path*. Raises InapplicableError without one."""
+    """Return the strong entity-tag of *path*. Raise InapplicableError without one."""
     tag = field(session.aside().whole(path), "etag")
     if not tag or tag.startswith("W/"):
         raise InapplicableError("the server sends no strong entity-tag")
@@ -190,7 +190,7 @@ def entity_tag(session: Session, path: str = "/digits.txt") -> str:
 
 
 def last_modified(session: Session, path: str = "/digits.txt") -> str:
-    """Return the Last-Modified of *path*. Raises InapplicableError without one."""
+    """Return the Last-Modified of *path*. Raise InapplicableError without one."""
     date = field(session.aside().whole(path), "last-modified")
     if not date:
         raise InapplicableError("the server sends no Last-Modified")
@@ -206,7 +206,7 @@ def parse_date(text: str) -> datetime | None:
 
 
 def last_modified_date(session: Session) -> datetime:
-    """Return the Last-Modified of the known file as a date. Raises InapplicableError without one."""
+    """Return the Last-Modified of the known file as a date. Raise InapplicableError without one."""
     text = last_modified(session)
     date = parse_date(text)
     if date is None:
