@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import pathlib
 import re
 import socket
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +25,7 @@ from httpsock.discovery.multicast import Interface
 from httpsock.discovery.search import FoundDevice, discover, identify, search
 from httpsock.discovery.ssdp import ROOT_DEVICE, Datagram, parse_datagram
 from httpsock.tracing.sockets import discard
+from tests.support import PATIENCE_SECONDS, eventually
 from tests.support.devices import NAMELESS, TO, devices
 from tests.support.relay import fates_of_a_bad_network, relaying
 from tests.support.rows import each_row
@@ -49,21 +52,21 @@ TAGS = [
 ]
 
 
-def found(port: int, seconds: float = 0.3, trace: Told | None = None) -> list[tuple[str, Datagram]]:
-    """Return the answers to a search that the device at *port* gets."""
-    return list(search("upnp:rootdevice", [(TO, port)], seconds, trace))
+def found(port: int, count: int) -> list[tuple[str, Datagram]]:
+    """Return the first *count* answers to a search that the device at *port* gets."""
+    return list(itertools.islice(search("upnp:rootdevice", [(TO, port)], PATIENCE_SECONDS), count))
 
 
 def test_each_answer_has_its_senders_address() -> None:
     with devices(NAMELESS, NAMELESS) as port:
-        assert found(port) == [(TO, parse_datagram(NAMELESS))] * 2
+        assert found(port, 2) == [(TO, parse_datagram(NAMELESS))] * 2
 
 
 def test_a_datagram_that_is_not_an_answer_is_ignored() -> None:
     notify = b"NOTIFY * HTTP/1.1\r\nUSN: a\r\n\r\n"
     bare = b"HTTP/1.1 200\r\n\r\n"
-    with devices(b"", b"\0" * 100, notify, bare, b"HTTP/1.1 200 OK\r\n\r\n", NAMELESS, b"x" * 20_000) as port:
-        assert [datagram.field("usn") for _, datagram in found(port)] == ["uuid:1::a"]
+    with devices(b"", b"\0" * 100, notify, bare, b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 20_000, NAMELESS) as port:
+        assert [datagram.field("usn") for _, datagram in found(port, 1)] == ["uuid:1::a"]
 
 
 def test_a_datagram_that_vanishes_before_it_is_received_is_ignored() -> None:
@@ -76,8 +79,8 @@ def test_an_empty_network_gives_no_device() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
         closed.bind((TO, 0))
         port = closed.getsockname()[1]
-    assert found(port, seconds=0.05) == []
-    assert found(port, seconds=0.0) == []
+    assert list(search("upnp:rootdevice", [(TO, port)], 0.05)) == []
+    assert list(search("upnp:rootdevice", [(TO, port)], 0.0)) == []
 
 
 def test_a_network_that_is_missing_is_an_error_unless_there_is_another() -> None:
@@ -85,7 +88,7 @@ def test_a_network_that_is_missing_is_an_error_unless_there_is_another() -> None
     with pytest.raises(OSError, match=r"Cannot assign|not valid|No such device"):
         list(search("a", [missing], 0.05))
     with devices(NAMELESS) as port:
-        assert list(search("a", [missing, (TO, port)], 0.3))
+        assert next(search("a", [missing, (TO, port)], PATIENCE_SECONDS))
 
 
 def test_a_device_is_asked_over_ipv6() -> None:
@@ -94,13 +97,21 @@ def test_a_device_is_asked_over_ipv6() -> None:
     except OSError as error:
         pytest.skip(f"this system has no ::1: {error}")
     with device, devices(NAMELESS, host="::1") as port:
-        assert list(search("a", [("::1", port, 0, 0)], 0.3)) == [("::1", parse_datagram(NAMELESS))]
+        assert next(search("a", [("::1", port, 0, 0)], PATIENCE_SECONDS)) == ("::1", parse_datagram(NAMELESS))
 
 
-def test_a_search_as_it_is_traced() -> None:
+def until_received(monkeypatch: pytest.MonkeyPatch, count: int) -> Told:
+    """Stop the clock of a search until it has received *count* datagrams; return its trace."""
     told = Told()
+    clock = SimpleNamespace(monotonic=lambda: 9.0 if told.names.count("recvfrom") >= count else 0.0)
+    monkeypatch.setattr(search_module, "time", clock)
+    return told
+
+
+def test_a_search_as_it_is_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = until_received(monkeypatch, 3)
     with devices(NAMELESS, b"\0", b"NOTIFY * HTTP/1.1\r\nUSN: a\r\n\r\n") as port:
-        assert len(found(port, seconds=1, trace=told)) == 1
+        assert len(list(search("upnp:rootdevice", [(TO, port)], 1, told))) == 1
     assert told.text == golden("find")
 
 
@@ -310,21 +321,22 @@ def test_a_zone_that_a_device_gives_is_replaced_by_ours() -> None:
 # --- each device of a search ----------------------------------------------------------------------------------------
 
 
-def discovered(port: int, trace: Told | None = None) -> list[FoundDevice]:
+def discovered(port: int, trace: Told) -> list[FoundDevice]:
     """Return the devices that a search of the device at *port* finds, each with its description."""
-    return list(discover(ROOT_DEVICE, [(TO, port)], 0.3, trace))
+    return list(discover(ROOT_DEVICE, [(TO, port)], 1, trace))
 
 
 def test_more_devices_than_a_network_has_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_module, "_MAX_DEVICES", 3)
+    told = until_received(monkeypatch, 9)
     with devices(*[NAMELESS.replace(b"uuid:1", b"uuid:%d" % number) for number in range(9)]) as port:
-        assert [found.identity for found in discovered(port)] == ["uuid:0", "uuid:1", "uuid:2"]
+        assert [found.identity for found in discovered(port, told)] == ["uuid:0", "uuid:1", "uuid:2"]
 
 
 def test_slow_descriptions_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that answers for many devices could delay the client once for each."""
     monkeypatch.setattr(search_module, "_MAX_DESCRIPTIONS_SECONDS", 0.0)
-    told = Told()
+    told = until_received(monkeypatch, 1)
     with socket.create_server((TO, 0)) as silent:
         location = f"http://{TO}:{silent.getsockname()[1]}/"
         with devices(NAMELESS.replace(b"nowhere", location.encode())) as port:
@@ -344,9 +356,10 @@ def test_a_datagram_may_be_lost_doubled_or_overtaken() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             for number in range(200):
                 client.sendto(b"%d" % number, (TO, relay.port))
-        server.settimeout(0.3)
+        assert eventually(lambda: sum(relay.done.values()) == 200)
+        server.setblocking(False)
         arrived = []
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(BlockingIOError):
             while True:
                 arrived.append(int(server.recv(100)))
     assert set(relay.done) == {"passed", "dropped", "doubled", "reordered"}
@@ -362,14 +375,15 @@ def server_address(server: socket.socket) -> tuple[str, int]:
     return host, port
 
 
-def test_a_folder_is_found_over_a_bad_network(folder: pathlib.Path) -> None:
+def test_a_folder_is_found_over_a_bad_network(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The search is sent twice and repeated answers are merged, so that a lost datagram loses no device."""
     fates = iter(["dropped", "passed", "doubled"])
     description = DescriptionHandler()
     server = httpsock.Server(folder, port=0, middleware=[description])
     running = Announcer(server.directory, [TO], server.port, description, group_port=0)
+    told = until_received(monkeypatch, 2)
     with server, running, relaying((TO, running.group_port), fates) as relay:
-        (device,) = discover(ROOT_DEVICE, [(TO, relay.port)], 1.0)
+        (device,) = discovered(relay.port, told)
     assert dict(relay.done) == {"dropped": 1, "passed": 1, "doubled": 1}
     assert device.name.startswith("root on ")
     assert (device.url, device.address) == (server.url, TO)
