@@ -18,7 +18,7 @@ from tests import support
 from tests.support import free_port
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 PYTHON = shlex.quote(sys.executable)
 SERVERS = {
     "httpsock": f"{PYTHON} -m httpsock {{root}} --port {{port}} --bind 127.0.0.1 --log json",

@@ -26,7 +26,17 @@ from httpsock.server.event_loop import EventLoop
 from httpsock.server.poller import open_poller
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
-from tests.support import PATIENCE_SECONDS, connect, get, read_answers, receive_all, receive_answer, reset, talk
+from tests.support import (
+    PATIENCE_SECONDS,
+    connect,
+    eventually,
+    get,
+    read_answers,
+    receive_all,
+    receive_answer,
+    reset,
+    talk,
+)
 from tests.support.folder import HELLO
 from tests.support.rows import each_row
 
@@ -300,7 +310,8 @@ def test_this_machine_may_have_all_the_room(folder: pathlib.Path, room_for_one: 
         assert receive_answer(first).content == HELLO
         second.sendall(get("/hello.txt"))
         # It waits for the first one to go.
-        assert not select.select([second], [], [], 0.3)[0]
+        assert eventually(lambda: bool(reports))
+        assert not select.select([second], [], [], 0.0)[0]
         first.close()
 
         assert receive_answer(second).content == HELLO

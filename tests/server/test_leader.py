@@ -25,7 +25,7 @@ from httpsock.server.poller import READABLE, open_poller
 from httpsock.server.sending import Wait
 from httpsock.server.settings import Settings
 from httpsock.server.state import State
-from tests.support import PATIENCE_SECONDS, connect, get, receive_all, receive_answer, reset
+from tests.support import PATIENCE_SECONDS, connect, eventually, get, receive_all, receive_answer, reset
 from tests.support.folder import HELLO
 from tests.support.processes import descriptors_left
 
@@ -335,9 +335,7 @@ def test_followers_of_an_idle_server_sleep(serve: Callable[..., Server]) -> None
     with serve() as server:
         assert server._loop
         leaders = server._loop._leaders
-        while not leaders._is_asleep:
-            pass
-        assert leaders.tick_began is None
+        assert eventually(lambda: leaders._is_asleep and leaders.tick_began is None)
 
 
 def test_a_follower_opens_no_descriptor(folder: pathlib.Path) -> None:

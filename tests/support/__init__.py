@@ -14,7 +14,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) ([\t -~]*)")
 _FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ([!-~](?:[\t -~]*[!-~])?)")
 _WITHOUT_CONTENT = (204, 304)
 # A test that waits longer than this for octets has failed.
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 Result = TypeVar("Result")
