@@ -18,7 +18,7 @@ from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many processes run the tests: one more than cores; for tests given by file, only this one."""
+    """Return how many processes run the tests: one more than cores, or only this one for tests given by file."""
     if any(".py" in argument for argument in config.args):
         config.option.dist = "no"
         return 0
@@ -50,7 +50,7 @@ def film(folder: pathlib.Path) -> str:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., httpsock.Server]]:
-    """Start a server for a folder, on a free port; it is stopped when the test ends."""
+    """Start a server for a folder on a free port; stop it when the test ends."""
     with ExitStack() as stack:
 
         def start(directory: os.PathLike[str], **settings: Any) -> httpsock.Server:
@@ -61,13 +61,13 @@ def serve() -> Iterator[Callable[..., httpsock.Server]]:
 
 @pytest.fixture
 def server(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> httpsock.Server:
-    """A server for the folder above, with its default settings."""
+    """A server for *folder*, with default settings."""
     return serve(folder)
 
 
 @pytest.fixture
 def start(folder: pathlib.Path) -> Iterator[Start]:
-    """Start the program in the test's folder; it is killed when the test ends or takes too long."""
+    """Start the program in the folder of the test; kill it when the test ends or takes too long."""
     with ExitStack() as stack:
 
         def start(*arguments: str, command: list[str] = COMMAND, **settings: Any) -> Program:
@@ -103,7 +103,7 @@ def serving(start: Start) -> Start:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Restore SIGINT for the started programs: a shell ignores it for tests in the background."""
+    """Let the started programs receive SIGINT: a shell makes tests in the background ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -40,8 +40,7 @@ from httpsock.discovery.search import search
 from httpsock.discovery.ssdp import ROOT_DEVICE, format_search
 from httpsock.tracing.events import TextFormatter
 from tests.support import free_port, talk
-from tests.support.trace import Told as Heard
-from tests.support.trace import Traced, alike
+from tests.support.trace import CollectedTrace, Traced, alike
 
 ROOT = pathlib.Path(__file__).parent.parent
 WWW = ROOT / "www"
@@ -73,7 +72,7 @@ def record_tcp(port: int) -> dict[str, str]:
         talk(server.port, b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nAccept : text/plain\r\n\r\n", ends=False)
     with Traced(WWW, port=port, wants_octets=True) as other:
         talk(other.port, b"GET /hello.txt HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nConnection: close\r\n\r\n", ends=False)
-    return {"server": server.told, "client": client, "octets": other.told}
+    return {"server": server.output, "client": client, "octets": other.output}
 
 
 def etag_of(name: str) -> str:
@@ -91,17 +90,17 @@ class Silent(Announcer):
 
 def record_search() -> dict[str, str]:
     """Return the traces of an announcer and of its searcher for one search."""
-    server, client = Heard(is_client=False), Heard()
+    server, client = CollectedTrace(is_client=False), CollectedTrace()
     with Silent(str(WWW), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=server) as running:
         port = running.group_port
         assert list(search(ROOT_DEVICE, [("127.0.0.1", port)], 3.0, client))
-    told = {
+    collected = {
         "search": "".join(map(TextFormatter(), server.events)),
         "find": "".join(map(TextFormatter(is_client=True), client.events)),
     }
     # The recording must not show which system it was made on.
-    told = {name: re.sub(r"SERVER: \S+", "SERVER: Linux/6.1", text) for name, text in told.items()}
-    return {name: text.replace(f":{port}\n", ":1900\n") for name, text in told.items()}
+    collected = {name: re.sub(r"SERVER: \S+", "SERVER: Linux/6.1", text) for name, text in collected.items()}
+    return {name: text.replace(f":{port}\n", ":1900\n") for name, text in collected.items()}
 
 
 def record_udp() -> dict[str, str]:
@@ -115,8 +114,8 @@ def record_udp() -> dict[str, str]:
         assert receiver.stdout
         received = "".join(receiver.stdout.readline() for _ in range(2))
         receiver.terminate()
-    told = {"receiver": received, "sender": answered, "unanswered": run(sender)}
-    return {name: re.sub(rf"\b{port}\b", "9001", text) for name, text in told.items()}
+    collected = {"receiver": received, "sender": answered, "unanswered": run(sender)}
+    return {name: re.sub(rf"\b{port}\b", "9001", text) for name, text in collected.items()}
 
 
 def on_port(name: str, port: str) -> list[str]:
@@ -141,7 +140,7 @@ def record_bad_path() -> str:
 # --- Recordings as values -------------------------------------------------------------------------------------------
 
 
-class Told(NamedTuple):
+class RecordedEvent(NamedTuple):
     """One event of a recording: connection, time, event, and the lines below it."""
 
     connection: int
@@ -158,20 +157,20 @@ class Told(NamedTuple):
 _EVENT = re.compile(r"(?:server|client|#(\d+) \S+) +([\d.]+ (?:µs|ms|s)|TIME)  (.*)")
 
 
-def events_of(text: str) -> list[Told]:
+def events_of(text: str) -> list[RecordedEvent]:
     """Return the events of a trace of server or client."""
-    events: list[Told] = []
+    events: list[RecordedEvent] = []
     for line in text.splitlines():
         if match := _EVENT.fullmatch(line):
-            events.append(Told(int(match[1] or 0), match[2], " ".join(match[3].split()), []))
+            events.append(RecordedEvent(int(match[1] or 0), match[2], " ".join(match[3].split()), []))
         elif events and line.strip()[:1] in (">", "<", "=", "!"):
             events[-1].below.append(line.strip())
     return events
 
 
-def turns_of(events: list[Told]) -> list[list[Told]]:
+def turns_of(events: list[RecordedEvent]) -> list[list[RecordedEvent]]:
     """Return the events of one connection in turns: each after the first begins with the wait for a request."""
-    turns: list[list[Told]] = [[]]
+    turns: list[list[RecordedEvent]] = [[]]
     for event in events:
         if event.what.startswith("wait for a request"):
             turns.append([])
@@ -179,13 +178,13 @@ def turns_of(events: list[Told]) -> list[list[Told]]:
     return turns
 
 
-def normalised(text: str) -> dict[int, list[Told]]:
+def normalised(text: str) -> dict[int, list[RecordedEvent]]:
     """Return the events of each connection without the parts that differ from run to run."""
     text = alike(text)
     # The dump of a response contains the date; a port has four digits or five.
     text = re.sub(r"(?m)^ +< [0-9a-f]{4}  .*\n", "", text)
     text = re.sub(r"\b(recv|send) +[1-9]\d*", r"\1 N", text)
-    by_connection: dict[int, list[Told]] = {}
+    by_connection: dict[int, list[RecordedEvent]] = {}
     for event in events_of(text):
         by_connection.setdefault(event.connection, []).append(event)
     return by_connection
@@ -211,7 +210,7 @@ def trace(attributes: dict[str, str]) -> str:
     return "\n".join(["", *map(item, events), ""])
 
 
-def item(event: Told) -> str:
+def item(event: RecordedEvent) -> str:
     """Return one event as an item of a list: time, event, and the lines below."""
     time, what = html.escape(event.time), html.escape(event.what, quote=False)
     below = "\n".join(f'<i class="{_SIDES[line[0]]}">{html.escape(line, quote=False)}</i>' for line in event.below)

@@ -236,7 +236,7 @@ def test_no_wing_is_long(wing: str) -> None:
     assert sum(len(SOURCES[name].splitlines()) for name in files_of(wing)) <= LONGEST_WING
 
 
-# --- the tests themselves -----------------------------------------------------------------------------------------
+# --- the tests themselves -------------------------------------------------------------------------------------------
 
 
 def test_no_file_of_tests_is_long() -> None:

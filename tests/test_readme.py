@@ -386,14 +386,14 @@ def exchange(port: int, octets: bytes) -> tuple[int, dict[str, str], bytes, sock
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM, and symlinks only for some")
 def test_each_row_of_the_comparison_with_http_server_is_true(shared: pathlib.Path) -> None:
     rows = re.findall(r"(?m)^\| (.*) \| (.*) \| (.*) \|$", README.partition("## Why not")[2].partition("\n## ")[0])
-    told = {what: {"http.server": old, "httpsock": ours} for what, old, ours in rows}
-    assert len(told) == 8
-    seen: dict[str, dict[str, str]] = {what: {} for what in told}
+    documented = {what: {"http.server": old, "httpsock": ours} for what, old, ours in rows}
+    assert len(documented) == 8
+    seen: dict[str, dict[str, str]] = {what: {} for what in documented}
     with Both(shared) as servers:
         for name, (run, port) in servers.items():
-            for what, value in zip(told, observe(run, port), strict=True):
+            for what, value in zip(documented, observe(run, port), strict=True):
                 seen[what][name] = value
-    assert seen == told
+    assert seen == documented
 
 
 def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:

@@ -53,25 +53,25 @@ def test_the_program_still_prints_the_recorded_traces(monkeypatch: pytest.Monkey
     # Let the cache hold even a file that was checked out just now.
     monkeypatch.setattr(representation, "MTIME_GRANULARITY_SECONDS", -3600)
     monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
-    for name, told in site.record_tcp(0).items():
+    for name, collected in site.record_tcp(0).items():
         recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")
-        assert site.normalised(told) == site.normalised(recorded), name
+        assert site.normalised(collected) == site.normalised(recorded), name
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="multicast on loopback is Linux's")
 def test_a_search_still_prints_its_recorded_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     # Answer as late as possible, so that the second copy of the search arrives before the answer leaves.
     monkeypatch.setattr("httpsock.discovery.announcer.random.uniform", lambda first, last: last)
-    for name, told in site.record_search().items():
+    for name, collected in site.record_search().items():
         recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")
-        assert site.normalised(told) == site.normalised(recorded), name
+        assert site.normalised(collected) == site.normalised(recorded), name
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows reports a closed port to the sender of a datagram")
 def test_the_datagrams_are_still_sent_and_answered_as_recorded() -> None:
-    for name, told in site.record_udp().items():
+    for name, collected in site.record_udp().items():
         recorded = (TRACES / f"{name}.txt").read_text(encoding="utf-8")
-        assert re.sub(r"port \d+", "port", told) == re.sub(r"port \d+", "port", recorded), name
+        assert re.sub(r"port \d+", "port", collected) == re.sub(r"port \d+", "port", recorded), name
 
 
 def test_the_readme_cites_the_same_run_of_the_bad_path() -> None:
@@ -103,8 +103,8 @@ def test_live_events_read_as_those_on_the_terminal_do() -> None:
     table = SCRIPT.partition("const sentences = {")[2].partition("};")[0]
     written = dict(re.findall(r'^  (\w+): "(.*)",$', table, re.MULTILINE))
     assert written == {name: FORMATS[name].replace(":g}", "}") for name in written}
-    told = site.events_of((TRACES / "server.txt").read_text(encoding="utf-8"))
-    assert {event.call for event in told} <= set(written)
+    collected = site.events_of((TRACES / "server.txt").read_text(encoding="utf-8"))
+    assert {event.call for event in collected} <= set(written)
 
 
 # --- the programs ---------------------------------------------------------------------------------------------------

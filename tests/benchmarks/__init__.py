@@ -1,1 +1,1 @@
-"""Benchmarks: ratios against peers, taken turn by turn in one run. Never a timed test."""
+"""Measure httpsock beside other servers, which take turns within one run. No test depends on these times."""

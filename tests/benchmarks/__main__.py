@@ -1,8 +1,8 @@
 """Measure httpsock beside its peers: ``python3 -m tests.benchmarks``.
 
 Each workload is played by wrk against one server after the other, again and again (A B C A B C ...), so that a slow
-minute of the machine hurts all alike. It compares ratios within one run: the rate, and the processor time
-that the server itself used for a response, which is steadier than rates on a machine that is shared.
+minute of the machine slows all servers alike. The results are ratios within one run: of the rates, and of the processor
+time that each server used for a response, which is steadier than rates on a machine that is shared.
 Every answer is checked: its status, its length, and that no connection failed.
 """
 
@@ -42,14 +42,14 @@ def main() -> int:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     peers, environment = choose_peers(options)
     processors = divide_processors(pin=options.pin)
-    told = conditions(peers, environment, processors, options.seconds, options.turns)
+    run_conditions = conditions(peers, environment, processors, options.seconds, options.turns)
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
         stage = Stage(make_root(work), work, environment, processors, options.attempts)
-        told["load generator"] = load_generator(stage, options.seconds)
-        _say("\n".join(f"{name}: {text}" for name, text in told.items()))
+        run_conditions["load generator"] = load_generator(stage, options.seconds)
+        _say("\n".join(f"{name}: {text}" for name, text in run_conditions.items()))
         _say(report.LEGEND)
-        (_grow if options.growth else _play)(options, peers, stage, told)
+        (_grow if options.growth else _play)(options, peers, stage, run_conditions)
     return 0
 
 
@@ -63,14 +63,14 @@ def _measure(row: Row) -> Row:
     return row
 
 
-def _play(options: argparse.Namespace, peers: list[Peer], stage: Stage, told: dict[str, str]) -> None:
+def _play(options: argparse.Namespace, peers: list[Peer], stage: Stage, run_conditions: dict[str, str]) -> None:
     """Measure the chosen workloads, then start-up and import."""
     chosen = [workload for workload in WORKLOADS if workload.key in options.only]
     rows = [_measure(measure(workload, peers, stage, options.seconds, options.turns)) for workload in chosen]
-    regular = [row for row in rows if not row.workload.as_it_comes]
+    regular = [row for row in rows if not row.workload.uses_defaults]
     more = {}
     if START in options.only:
-        more["Start-up and memory"] = start_up([peer for peer in peers if not peer.as_it_comes], stage, options.turns)
+        more["Start-up and memory"] = start_up([peer for peer in peers if not peer.uses_defaults], stage, options.turns)
     if IMPORT in options.only:
         more["Time to import"] = import_time(stage, 3 * options.turns)
     for title, lines in more.items():
@@ -78,15 +78,15 @@ def _play(options: argparse.Namespace, peers: list[Peer], stage: Stage, told: di
     if len(regular) > 1:
         _say(f"Rate, as a ratio to the first\n\n{report.aligned(report.summary(regular, 'rate'))}")
         _say(f"CPU time, as a ratio to the first\n\n{report.aligned(report.summary(regular, 'cpu_microseconds'))}")
-    _write(options, "benchmarks", told, rows, more)
+    _write(options, "benchmarks", run_conditions, rows, more)
     if options.out and regular and charts.are_possible():
         title = "Responses in a second, as a ratio to {} (more is better)"
-        charts.ratios(regular, "rate", title.format(peers[0].name), told, options.out / "rate.svg")
+        charts.ratios(regular, "rate", title.format(peers[0].name), run_conditions, options.out / "rate.svg")
         title = "Processor time for a response, as a ratio to {} (less is better)"
-        charts.ratios(regular, "cpu_microseconds", title.format(peers[0].name), told, options.out / "cpu.svg")
+        charts.ratios(regular, "cpu_microseconds", title.format(peers[0].name), run_conditions, options.out / "cpu.svg")
 
 
-def _grow(options: argparse.Namespace, peers: list[Peer], stage: Stage, told: dict[str, str]) -> None:
+def _grow(options: argparse.Namespace, peers: list[Peer], stage: Stage, run_conditions: dict[str, str]) -> None:
     """Measure the curves."""
     stage = stage._replace(root=make_growing_root(stage.work))
     measured: list[tuple[Curve, list[Row]]] = []
@@ -97,20 +97,24 @@ def _grow(options: argparse.Namespace, peers: list[Peer], stage: Stage, told: di
         measured.append((curve, rows))
         if options.out and charts.are_possible():
             options.out.mkdir(parents=True, exist_ok=True)
-            charts.curve(curve, rows, told, options.out / f"growth-{curve.key}.svg")
-    _write(options, "growth", told, [row for _, rows in measured for row in rows], {})
+            charts.curve(curve, rows, run_conditions, options.out / f"growth-{curve.key}.svg")
+    _write(options, "growth", run_conditions, [row for _, rows in measured for row in rows], {})
 
 
 def _write(
-    options: argparse.Namespace, name: str, told: dict[str, str], rows: list[Row], more: dict[str, report.Table]
+    options: argparse.Namespace,
+    name: str,
+    run_conditions: dict[str, str],
+    rows: list[Row],
+    more: dict[str, report.Table],
 ) -> None:
     """Write the figures to the requested files."""
     if options.json:
-        options.json.write_text(report.to_json(told, rows, more))
+        options.json.write_text(report.to_json(run_conditions, rows, more))
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / f"{name}.json").write_text(report.to_json(told, rows, more))
-        (options.out / f"{name}.md").write_text(report.to_markdown(told, rows, more))
+        (options.out / f"{name}.json").write_text(report.to_json(run_conditions, rows, more))
+        (options.out / f"{name}.md").write_text(report.to_markdown(run_conditions, rows, more))
 
 
 if __name__ == "__main__":

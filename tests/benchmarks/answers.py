@@ -1,4 +1,4 @@
-"""One answer, read octet for octet: the required answer of each server before it is measured.
+"""Check the answers of each server, octet for octet, before it is measured.
 
 A server that doesn't give the right answer is left out of the workload, with the reason.
 """
@@ -15,7 +15,7 @@ from .workloads import Workload, numbered, requests_of
 _PATIENCE_SECONDS = 30.0
 # Every number that replaces {n} has seven digits, so that all heads have the same length.
 FIRST_NUMBER = 1_000_000
-# Of the siblings in which a content coding is.
+# The suffix of the sibling file in each content coding.
 _SUFFIXES = {"": "", "gzip": ".gz", "br": ".br"}
 
 
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """The request of wrk, and the expected response: status, length of the content, octets of the whole answer."""
+    """The requests for wrk, and the expected response: status, length of the content, octets of the whole answer."""
 
     requests: list[str]
     status: int
@@ -43,7 +43,7 @@ class Expected(NamedTuple):
 
 
 def read_answer(stream: BinaryIO, method: str = "GET") -> Answer:
-    """Return the next response. Raises WrongAnswerError if it ends too early."""
+    """Return the next response. Raise WrongAnswerError if it ends too early."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         line = stream.readline()
@@ -78,7 +78,7 @@ def _read_chunks(stream: BinaryIO) -> tuple[bytes, int]:
 
 @contextlib.contextmanager
 def connection(port: int) -> Iterator[tuple[socket.socket, BinaryIO]]:
-    """Give a connection to *port* and the stream of its answers."""
+    """Yield a connection to *port* and the stream of its answers."""
     with (
         socket.create_connection(("127.0.0.1", port), _PATIENCE_SECONDS) as connected,
         connected.makefile("rb") as stream,
@@ -106,7 +106,7 @@ def expect(workload: Workload, port: int, root: pathlib.Path) -> Expected:
 
 
 def with_validators(request: str, answer_to: Callable[[str], Answer]) -> str:
-    """Return *request* with the conditional field line that the server lets a client send for {validators}."""
+    """Return *request* with {validators} replaced by a conditional field line for the validators of the server."""
     if "{validators}" not in request:
         return request
     answer = answer_to(request.replace("{validators}", ""))

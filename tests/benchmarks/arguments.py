@@ -6,19 +6,19 @@ import shlex
 import sys
 
 from .environment import DEFAULT_FOLDER, Environment, open_environment
-from .peers import AS_THEY_COME, PEERS, QUICK, Peer, httpsock
+from .peers import PEERS, QUICK, WITH_DEFAULTS, Peer, httpsock
 from .workloads import BY_KEY
 from .workloads import QUICK as QUICK_WORKLOADS
 
 # Measured like workloads, but without wrk.
 START, IMPORT = "start", "import"
 _KEYS = (*BY_KEY, START, IMPORT)
-_ALL = (*PEERS, *AS_THEY_COME)
+_ALL = (*PEERS, *WITH_DEFAULTS)
 _GROWING = ("nginx, tuned", "httpsock", "floor")
 
 
 def parse_arguments(description: str) -> argparse.Namespace:
-    """Return the arguments, with the meaning of --quick filled in."""
+    """Return the arguments, with the defaults that depend on --quick filled in."""
     options = _parser(description).parse_args()
     options.seconds = options.seconds or (1 if options.quick else 2)
     options.turns = options.turns or (2 if options.quick else 5)

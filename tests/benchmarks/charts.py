@@ -48,7 +48,7 @@ def ratios(rows: Sequence[Row], figure: str, title: str, conditions: dict[str, s
 
 
 def _bars(panel: Any, row: Row, figure: str) -> None:
-    """Fill one panel."""
+    """Draw the bars of *row* in *panel*."""
     first_name, first = next(iter(row.samples.items()))
     names = list(row.samples)
     values = [report.ratio(samples, first, figure) or 0.0 for samples in row.samples.values()]

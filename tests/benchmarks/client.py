@@ -1,6 +1,7 @@
 """A client for requests that wrk can't send: ``client.py PORT CONNECTIONS SECONDS STATUS OCTETS REQUEST``.
 
-Each connection sends REQUEST again once the whole answer of OCTETS octets is there. Prints what wrk's script prints.
+Each connection sends REQUEST again once the whole answer of OCTETS octets has arrived. The output is a line like that
+of wrk's script.
 """
 
 import json

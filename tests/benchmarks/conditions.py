@@ -16,7 +16,7 @@ from .processes import Processors
 def conditions(
     peers: list[Peer], environment: Environment, processors: Processors, seconds: int, turns: int
 ) -> dict[str, str]:
-    """Return the conditions by their names."""
+    """Return the name and the text of each condition."""
     return {
         "command": shlex.join(["python3", "-m", "tests.benchmarks", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
@@ -33,7 +33,7 @@ def conditions(
 
 
 def _version(peer: Peer, environment: Environment) -> str:
-    """Return a peer's name and version, "" if it has none but Python's."""
+    """Return a peer's name and version; "" if its version is that of Python."""
     if peer.version:
         version = _said(list(peer.version)).removeprefix("nginx version: ").partition(" - ")[0].strip()
         return f"{peer.name} ({version})"

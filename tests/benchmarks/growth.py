@@ -14,7 +14,7 @@ NAMES = (10, 100, 1_000, 10_000, 100_000)
 
 
 class Curve(NamedTuple):
-    """Workloads that differ in one number: its unit, and its values."""
+    """Workloads that differ in one number, which has this *unit* and these *values*."""
 
     key: str
     title: str

@@ -21,7 +21,7 @@ _GRACE_SECONDS = 5.0
 
 
 class Stage(NamedTuple):
-    """The surroundings of a server: the folder it serves, one for its own files, its environment, its processors.
+    """The surroundings of a server: the folder it serves, a folder for its own files, its environment, its processors.
 
     A disturbed sample is repeated, up to *attempts* times.
     """
@@ -34,7 +34,7 @@ class Stage(NamedTuple):
 
 
 class Running(NamedTuple):
-    """A server that can be measured."""
+    """A running server."""
 
     peer: Peer
     pid: int
@@ -78,7 +78,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, output: pathlib.Path) -> None:
-    """Wait until the server on *port* answers. Raises NotStartedError if it doesn't in time."""
+    """Wait until the server on *port* answers. Raise NotStartedError if it doesn't in time."""
     latest = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:

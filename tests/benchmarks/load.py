@@ -1,7 +1,7 @@
 """Play a workload to one server for some seconds, check every answer, and count.
 
-wrk does it. Its latency is that of a closed loop: a connection sends its next request once it is answered. wrk can't
-read answers to HEAD, since it waits for content; client.py sends those requests, more slowly.
+The client is wrk. Its latency is that of a closed loop: a connection sends its next request once it is answered. wrk
+can't read answers to HEAD, since it waits for content; client.py sends those requests, more slowly.
 """
 
 import json
@@ -25,7 +25,7 @@ _PATIENCE_SECONDS = 30
 # An answer after which the connection closes has one more field.
 HEAD_SLACK_OCTETS = 64
 
-# Ends each of wrk's scripts: exact counts instead of rounded words.
+# The end of each of wrk's scripts: it prints exact counts, where wrk itself prints rounded ones.
 _REPORT = """
 local threads = {}
 setup = function(thread) table.insert(threads, thread) end
@@ -55,7 +55,7 @@ class Counts(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The figures of one turn of one server. *busy* are shares of one processor's time."""
+    """The figures of one turn of one server. Each *busy* figure is a share of one processor's time."""
 
     rate: float
     cpu_microseconds: float
@@ -68,7 +68,7 @@ class Sample(NamedTuple):
 
 
 def play(workload: Workload, server: Running, expected: Expected, processors: Processors, seconds: int) -> Sample:
-    """Return one sample. Raises WrongAnswerError if any answer was wrong."""
+    """Return one sample. Raise WrongAnswerError if any answer was wrong."""
     before, client_before, all_before = cpu_seconds(server.pid), _children_seconds(), busy_seconds()
     counts = ask_again_and_again(workload, server.port, expected, processors, seconds)
     used, client_used = cpu_seconds(server.pid) - before, _children_seconds() - client_before
@@ -138,7 +138,7 @@ def lua(workload: Workload, expected: Expected, max_counted: int) -> str:
 
 
 def parse(said: str) -> Counts:
-    """Return the figures in the last line of a client's output. Raises WrongAnswerError if there is none."""
+    """Return the figures in the last line of a client's output. Raise WrongAnswerError if there is none."""
     lines = re.findall(r"^\{.*\}$", said, re.MULTILINE)
     if not lines:
         raise WrongAnswerError(f"no figures: {said[-200:]}")

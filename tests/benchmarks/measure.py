@@ -22,7 +22,7 @@ _DISTURBED = 0.15
 
 
 class Entrant(NamedTuple):
-    """A server in a workload, and perhaps another (the same, or one without a log) for a ratio of its own."""
+    """A server in a workload. *own* plays the workload beside it: the same server, or one without a log."""
 
     server: Running
     expected: Expected
@@ -48,7 +48,7 @@ def measure(workload: Workload, peers: list[Peer], stage: Stage, seconds: int, t
         work.chmod(0o755)
         entrants = {}
         for peer in peers:
-            if peer.as_it_comes != workload.as_it_comes or (peer is FLOOR and not workload.has_floor):
+            if peer.uses_defaults != workload.uses_defaults or (peer is FLOOR and not workload.has_floor):
                 continue
             with _left_out_if_wrong(row, peer.name):
                 entrants[peer.name] = _enter(workload, peer, stage._replace(work=work), stack)
@@ -79,7 +79,7 @@ def _left_out_if_wrong(row: Row, name: str) -> Iterator[None]:
 
 
 def _enter(workload: Workload, peer: Peer, stage: Stage, stack: contextlib.ExitStack) -> Entrant:
-    """Start *peer*; send it each request once, then for a second, and check every answer."""
+    """Start *peer*; send each request once, then all of them for a second, and check every answer."""
     if workload.is_logged and not peer.logs:
         raise WrongAnswerError("has no access log of its own")
     server = stack.enter_context(running(peer, stage, is_logged=workload.is_logged))
@@ -116,7 +116,7 @@ def _play_in_peace(workload: Workload, server: Running, expected: Expected, stag
 
 
 def load_generator(stage: Stage, seconds: int) -> str:
-    """Return the speed of the load generator alone: measured with the floor."""
+    """Return the speed of the load generator in words, measured with the floor as its server."""
     (sample,) = measure(BY_KEY["1k"], [FLOOR], stage, seconds, 1).samples["floor"]
     needed = sample.client_busy / sample.rate
     return (

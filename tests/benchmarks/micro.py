@@ -102,9 +102,9 @@ def parser_tasks() -> Iterator[Task]:
 
 
 def _heads() -> dict[str, str]:
-    """Return heads by their kinds; {n} makes a head another one each time.
+    """Return heads by their kinds; with {n}, each head is a new one.
 
-    A server that remembers heads has seen some as they are, of others the request line or the field section alone.
+    A server that caches heads has seen some of them whole, and of others only the request line or the field section.
     """
     browser = requests_of(BY_KEY["browser"], 8000)[0]
     kinds: dict[str, str] = {}

@@ -28,8 +28,8 @@ class Peer(NamedTuple):
 
     It needs *program* on the PATH, or the distributions *packages* in the environment that the benchmarks make,
     of which the first gives its version. *streams*: it writes its access log to standard error, or can't be silenced.
-    *announces*: the first line on its standard output says that it is ready. *as_it_comes*: started without options, as
-    people start it to look at a folder; only the workload of that name uses it.
+    *announces*: the first line on its standard output says that it is ready. *uses_defaults*: it is started
+    without options for speed, and plays only the workloads that have *uses_defaults*, too.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Peer(NamedTuple):
     streams: bool = False
     announces: bool = False
     folder: pathlib.Path = CLONE
-    as_it_comes: bool = False
+    uses_defaults: bool = False
 
     def missing(self, environment: Environment) -> str:
         """Return what is missing and how to install it; "" if nothing is."""
@@ -142,19 +142,19 @@ def _servery(site: Site) -> list[str]:
     return [site.environment.python, "-m", "servery", *where, "-q", *log]
 
 
-def _httpsock_as_it_comes(site: Site) -> list[str]:
+def _httpsock_with_defaults(site: Site) -> list[str]:
     return [sys.executable, "-m", "httpsock", str(site.root), "--port", str(site.port)]
 
 
-def _http_server_as_it_comes(site: Site) -> list[str]:
+def _http_server_with_defaults(site: Site) -> list[str]:
     return [sys.executable, "-m", "http.server", str(site.port), "--directory", str(site.root)]
 
 
-def _serve_as_it_comes(site: Site) -> list[str]:
+def _serve_with_defaults(site: Site) -> list[str]:
     return [_from_npm(site, "serve"), "--listen", f"tcp://127.0.0.1:{site.port}", str(site.root)]
 
 
-def _npx_http_server_as_it_comes(site: Site) -> list[str]:
+def _npx_http_server_with_defaults(site: Site) -> list[str]:
     return [_from_npm(site, "http-server"), str(site.root), "-p", str(site.port)]
 
 
@@ -163,12 +163,12 @@ def _from_npm(site: Site, name: str) -> str:
     return str(site.environment.folder / "node_modules" / ".bin" / name)
 
 
-def _caddy_as_it_comes(site: Site) -> list[str]:
+def _caddy_with_defaults(site: Site) -> list[str]:
     own = ["env", f"XDG_CONFIG_HOME={site.folder}", f"XDG_DATA_HOME={site.folder}"]
     return [*own, "caddy", "file-server", "--root", str(site.root), "--listen", f"127.0.0.1:{site.port}"]
 
 
-def _uvicorn_as_it_comes(site: Site) -> list[str]:
+def _uvicorn_with_defaults(site: Site) -> list[str]:
     return [site.environment.python, str(_HERE / "applications.py"), "uvicorn", str(site.port), str(site.root), "-"]
 
 
@@ -196,15 +196,15 @@ PEERS = (
     FLOOR,
 )
 # The same for those, in the row in which they take part.
-AS_THEY_COME = tuple(
-    peer._replace(as_it_comes=True, streams=True)
+WITH_DEFAULTS = tuple(
+    peer._replace(uses_defaults=True, streams=True)
     for peer in (
-        Peer("httpsock, as it comes", _httpsock_as_it_comes),
-        Peer("python -m http.server", _http_server_as_it_comes),
-        Peer("npx serve", _serve_as_it_comes, packages=("npm:serve",)),
-        Peer("npx http-server", _npx_http_server_as_it_comes, packages=("npm:http-server",)),
-        Peer("caddy file-server", _caddy_as_it_comes, "caddy", "apt-get install caddy", version=("caddy", "version")),
-        Peer("uvicorn + starlette", _uvicorn_as_it_comes, packages=("uvicorn", "starlette")),
+        Peer("httpsock, default options", _httpsock_with_defaults),
+        Peer("python -m http.server", _http_server_with_defaults),
+        Peer("npx serve", _serve_with_defaults, packages=("npm:serve",)),
+        Peer("npx http-server", _npx_http_server_with_defaults, packages=("npm:http-server",)),
+        Peer("caddy file-server", _caddy_with_defaults, "caddy", "apt-get install caddy", version=("caddy", "version")),
+        Peer("uvicorn + starlette", _uvicorn_with_defaults, packages=("uvicorn", "starlette")),
     )
 )
 QUICK = ("nginx, tuned", "httpsock", "http.server", "floor")

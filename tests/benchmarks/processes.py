@@ -1,4 +1,4 @@
-"""The system's figures of a server: its processor time, its memory, where it may run. Reads /proc: Linux only.
+"""Read a server's processor time and memory from /proc, and choose the processors it runs on. Linux only.
 
 All figures are those of a whole tree of processes, so that a master and its workers count together.
 """

@@ -38,7 +38,7 @@ LEGEND = (
 
 
 def shown(figure: float) -> str:
-    """Return a figure with at least three digits, never 0."""
+    """Return a figure as text with at least three digits, or a dash for 0."""
     if not figure:
         return "–"
     if figure >= 100:
@@ -52,7 +52,7 @@ def median(samples: Sequence[Sample], figure: str) -> float:
 
 
 def ratio(samples: Sequence[Sample], others: Sequence[Sample], figure: str) -> float | None:
-    """Return the median of a figure's ratios to that of *others* in the same turn; None if there are none."""
+    """Return the median of a figure's ratios to that of *others* in the same turn; None without a ratio."""
     pairs = zip(samples, others, strict=False)
     ratios = [getattr(sample, figure) / getattr(other, figure) for sample, other in pairs if getattr(other, figure)]
     return statistics.median(ratios) if ratios else None
@@ -96,7 +96,7 @@ def _figures(samples: Sequence[Sample], first: Sequence[Sample], peak_octets: in
 
 
 def ratio_shown(figure: float | None) -> str:
-    """Return a ratio, or a dash for none."""
+    """Return a ratio as text, or a dash for None."""
     if figure is None:
         return "–"
     # Two significant digits, even for a server that is a hundred times slower.
@@ -142,7 +142,7 @@ def row_text(row: Row, layout: Callable[[Table], str] = aligned) -> str:
 def to_markdown(conditions: dict[str, str], rows: Sequence[Row], more: dict[str, Table]) -> str:
     """Return the whole report; *more* are tables with their titles."""
     parts = ["# httpsock and its peers", "\n".join(f"- {name}: {text}" for name, text in conditions.items()), LEGEND]
-    regular = [row for row in rows if not row.workload.as_it_comes]
+    regular = [row for row in rows if not row.workload.uses_defaults]
     if regular:
         parts += ["## Rate, as a ratio to the first", markdown(summary(regular, "rate"))]
         parts += ["## CPU time for a response, as a ratio to the first", markdown(summary(regular, "cpu_microseconds"))]

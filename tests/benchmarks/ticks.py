@@ -38,7 +38,7 @@ from .workloads import BY_KEY, Workload, numbered, requests_of
 
 KEYS = ("1k", "browser", "distinct", "files", "304", "page", "page-siblings", "page-304")
 _RECEIVE_OCTETS = 8 * 1024
-# Runs this module with the package of another clone, whose own benchmarks may differ.
+# This program runs this module with the package of another clone, whose own benchmarks may differ.
 _OF_CLONE = (
     "import sys; sys.path[0] = sys.argv.pop(1); import httpsock; sys.path[0] = sys.argv.pop(1);"
     "from tests.benchmarks.ticks import main; sys.exit(main())"
@@ -61,7 +61,7 @@ class Client(NamedTuple):
 
 
 def main() -> int:
-    """Print, and write if asked to, the times of the workloads."""
+    """Print the times of the workloads, and write them if requested."""
     options = _parser().parse_args()
     if options.against:
         _compare(options)
@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
 def connected(
     root: pathlib.Path, count: int, cache_control: str = "no-cache"
 ) -> Iterator[tuple[EventLoop, list[Client]]]:
-    """Give an event loop for the folder *root* that has accepted *count* connections, and their other ends."""
+    """Yield an event loop for the folder *root* that has accepted *count* connections, and their other ends."""
     with contextlib.ExitStack() as stack:
         server = Server(root, port=0, cache_control=cache_control)
         stack.callback(server.stop)
@@ -123,7 +123,7 @@ def measure(workload: Workload, loop: EventLoop, clients: list[Client], ticks: i
         return _ask(loop, clients[0], request)
 
     each_request = [with_validators(request, answer_to) for request in requests_of(workload, 8000)]
-    # Each file is read once before.
+    # Request each file once, so that it is cached.
     expected = [answer_to(request) for request in each_request][-1]
     requests = _at_random(workload, each_request)
 
@@ -154,7 +154,7 @@ def _ask(loop: EventLoop, client: Client, request: str) -> Answer:
 def _timed(
     run_once: Callable[[], object], clients: list[Client], requests: Iterator[bytes], check: Callable[[Answer], None]
 ) -> float:
-    """Return the µs that a tick takes for each of its answers, which *check* passes; inf if some come later."""
+    """Return the µs of a tick for each answer; infinity if some answers come in a later tick. *check* each answer."""
     for client in clients:
         client.socket.sendall(next(requests))
     begun = time.thread_time_ns()
@@ -171,7 +171,7 @@ def _timed(
 
 @contextlib.contextmanager
 def _floor(loop: EventLoop, expected: Answer) -> Iterator[Callable[[], None]]:
-    """Give a tick that answers each read on the loop's connections with the same octets, as many as *expected* has."""
+    """Yield a tick that answers each read on the loop's connections with the same octets, as many as *expected* has."""
     head = f"HTTP/1.1 {expected.status} OK\r\nContent-Length: {len(expected.content)}\r\nX: "
     answer = head.encode("ascii").ljust(expected.octets - len(expected.content) - 4, b"x")
     answer += b"\r\n\r\n" + expected.content

@@ -45,7 +45,7 @@ class Workload(NamedTuple):
     *numbers* is how many different numbers {n} takes in turn, or 0 for no limit. *length* is that of the content, or
     None where it is the server's choice; *codings* are those in which it may come. *beside* is a workload that each
     server also plays in each turn: the table has the ratio of both rates. A turn lasts *min_seconds* or more.
-    *as_it_comes*: played by servers as people start them, not by those configured for speed.
+    *uses_defaults*: only servers started without options for speed play it.
     """
 
     key: str
@@ -66,7 +66,7 @@ class Workload(NamedTuple):
     has_floor: bool = False
     beside: str = ""
     min_seconds: int = 1
-    as_it_comes: bool = False
+    uses_defaults: bool = False
 
 
 _NAMES = tuple(f"{number:04}" for number in range(MANY))
@@ -95,7 +95,12 @@ WORKLOADS = (
         status=304,
         length=0,
     ),
-    _PAGE._replace(key="page-plain", title="the same page, from servers as they come", connections=8, as_it_comes=True),
+    _PAGE._replace(
+        key="page-plain",
+        title="the same page, default options",
+        connections=8,
+        uses_defaults=True,
+    ),
     Workload("1k", "1 KiB file, keep-alive, 32 connections", has_floor=True),
     Workload("browser", "1 KiB file, a browser's head of some 600 octets", fields=_BROWSER, has_floor=True),
     Workload(

@@ -14,7 +14,7 @@ from tests.support.tools import tool
 
 @contextlib.contextmanager
 def taken_port(host: str = "127.0.0.1") -> Iterator[int]:
-    """A port on which another socket listens."""
+    """Yield a port on which another socket listens."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as taken:
         try:

@@ -1,4 +1,4 @@
-"""Typed arguments: the value of each, or one error message. Other tests run the programs that use them."""
+"""Arguments of the command line: each gives a value or one error message. Other tests run the programs."""
 
 import argparse
 from collections.abc import Callable
@@ -77,5 +77,5 @@ def test_a_mistyped_password_is_masked(capsys: pytest.CaptureFixture[str]) -> No
         (["--", "--trace"], ["--", "--trace"]),
     ],
 )
-def test_the_form_of_a_trace_may_follow_a_space(given: list[str], taken: list[str]) -> None:
+def test_the_format_of_a_trace_may_follow_a_space(given: list[str], taken: list[str]) -> None:
     assert expand_trace_option(given) == taken

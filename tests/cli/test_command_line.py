@@ -25,7 +25,7 @@ OWN_FIELDS = """accept-ranges allow connection content-encoding content-length c
     keep-alive last-modified location trailer transfer-encoding upgrade vary""".split()
 
 
-# --- what it says first ---------------------------------------------------------------------------------------------
+# --- the first lines of output --------------------------------------------------------------------------------------
 
 
 def test_line_1_of_standard_output_is_the_url_alone(serving: Start, folder: pathlib.Path) -> None:
@@ -37,7 +37,7 @@ def test_line_1_of_standard_output_is_the_url_alone(serving: Start, folder: path
     assert error.splitlines()[0] == f"Serving {folder} at {program.url} (Ctrl-C to stop)"
 
 
-def test_both_addresses_of_loopback_are_listened_on(serving: Start, folder: pathlib.Path) -> None:
+def test_the_server_listens_on_both_loopback_addresses(serving: Start, folder: pathlib.Path) -> None:
     need_address("::1")
     program = serving()
     with connect(program.port, "::1") as client:
@@ -49,7 +49,7 @@ def test_both_addresses_of_loopback_are_listened_on(serving: Start, folder: path
     assert error.splitlines()[0] == announced
 
 
-def test_help_tells_of_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_documents_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(["--help"])
     assert left.value.code == 0
@@ -69,14 +69,14 @@ def test_a_loopback_only_server_is_not_announced(start: Start) -> None:
 
 
 @pytest.mark.parametrize("host", ["::1", "127.0.0.1"])
-def test_a_folder_is_announced_also_on_loopback_when_that_is_asked_for(serving: Start, host: str) -> None:
+def test_a_server_bound_to_one_loopback_address_is_announced_on_request(serving: Start, host: str) -> None:
     need_address(host)
     code, _, error = serving("--bind", host, "--announce").stop()
     assert code == 0
     assert error.count("\n") == 1, error
 
 
-def test_a_server_that_cannot_be_announced_serves_all_the_same(
+def test_a_server_that_cannot_be_announced_still_serves(
     server: httpsock.Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.hosts = ["192.0.2.1"]
@@ -90,7 +90,7 @@ def test_a_server_that_cannot_be_announced_serves_all_the_same(
 def test_a_folder_is_announced_at_the_addresses_at_which_its_server_listens(
     hosts: list[str], folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other requested addresses are not announced: the system may lack them, or a socket be inherited instead."""
+    """The system may lack a requested address, or the server may have inherited another socket."""
     need_address("::1")
     announced: list[str] = []
 
@@ -128,7 +128,7 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == f"httpsock {httpsock.__version__}\n"
 
 
-def test_the_readme_tells_of_every_option() -> None:
+def test_the_readme_documents_every_option() -> None:
     text = README.read_text(encoding="utf-8")
     options = [option for action in _parser()._actions for option in action.option_strings if option.startswith("--")]
     assert [option for option in options if not re.search(rf"(?<![\w-]){option}(?![\w-])", text)] == []
@@ -138,7 +138,7 @@ def test_the_readme_tells_of_every_option() -> None:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the sentence with which *arguments* are refused; they are not even looked at with a folder that is not."""
+    """Return the sentence with which *arguments* are refused; the missing folder is not reported first."""
     with pytest.raises(SystemExit) as left:
         main(["there is no such folder", *arguments])
     said = capsys.readouterr()

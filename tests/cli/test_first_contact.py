@@ -1,4 +1,4 @@
-"""First contact: an old Python, a folder of downloads, and started as a file."""
+"""The first start: with a Python that is too old, in a folder with hostile downloads, or as a plain file."""
 
 import os
 import pathlib
@@ -60,7 +60,7 @@ def test_main_py_run_as_a_file_says_how_to_start_the_program(version: str, name:
     assert error == "httpsock: start it as python3 -m httpsock, with Python 3.11 or newer.\n"
 
 
-# Without start-up files of an environment, which may load any module.
+# The option -S omits the start-up files of an environment, which may load any module.
 WITHOUT_SITE = [sys.executable, "-S", "-m", "httpsock"]
 
 
@@ -75,7 +75,7 @@ def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
 
 @pytest.fixture
 def downloads(folder: pathlib.Path) -> pathlib.Path:
-    """A folder with a file named after each module of the standard library; each reports when it is run."""
+    """A folder with a file named after each module of the standard library; each file records that it was run."""
     marks = folder.parent / "marks"
     names = sys.stdlib_module_names - modules_of_the_interpreter(folder)
     assert {"argparse", "select", "socket", "typing"} <= names
@@ -100,7 +100,7 @@ def test_no_file_of_the_current_folder_is_run(serving: Start, downloads: pathlib
     assert not (downloads.parent / "marks").exists()
 
 
-# Starts the program without PYTHONPATH, so that the clone in the current folder is the only httpsock there is.
+# Start the program without PYTHONPATH, so that it finds httpsock in the current folder only.
 LAUNCH = """import os, sys
 os.environ.pop("PYTHONPATH", None)
 os.execv(sys.executable, [sys.executable, "-S", "-m", "httpsock", *sys.argv[1:]])

@@ -45,7 +45,7 @@ def test_the_folder_is_the_one_that_is_named(serving: Start, folder: pathlib.Pat
     [
         pytest.param(["nowhere"], "there is no folder 'nowhere'.", id="no such folder"),
         pytest.param(["hello.txt"], "'hello.txt' is not a folder.", id="a file"),
-        pytest.param([""], "there is no folder ''.", id="an empty name, as of a variable that is not set"),
+        pytest.param([""], "there is no folder ''.", id="an empty name"),
         pytest.param(["--bind", "192.0.2.1"], "192.0.2.1 is not an address of this machine.", id="not our address"),
     ],
 )
@@ -53,11 +53,11 @@ def test_a_failed_start_is_reported_in_a_sentence(start: Start, arguments: list[
     assert cannot_serve(start(*arguments, "--port", "0")) == sentence
 
 
-def test_any_other_fault_is_a_sentence_too(start: Start) -> None:
+def test_any_other_error_is_reported_in_a_sentence(start: Start) -> None:
     assert "File name too long" in cannot_serve(start("x" * 300))
 
 
-# Leaves only a few descriptors once the sockets are bound.
+# This program runs httpsock, and leaves it only a few descriptors once the sockets are bound.
 FEW_DESCRIPTORS = """
 import os, resource, sys
 import httpsock.cli.serve
@@ -133,7 +133,7 @@ def test_bind_may_be_repeated(serving: Start) -> None:
     assert f"http://127.0.0.1:{program.port}/ and http://[::1]:{program.port}/ " in program.stop()[2]
 
 
-def test_each_address_that_is_asked_for_must_be_there(start: Start) -> None:
+def test_each_requested_address_must_exist(start: Start) -> None:
     sentence = cannot_serve(start("--bind", "127.0.0.1", "--bind", "2001:db8::1", "--port", "0"))
     assert sentence == "127.0.0.1 or 2001:db8::1 is not an address of this machine."
 
@@ -192,7 +192,7 @@ def test_default_ports_that_are_all_in_use_are_reported_in_a_sentence(start: Sta
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_port_that_was_asked_for_does_not_give_way(start: Start, host: str) -> None:
+def test_a_requested_port_is_not_replaced_by_another(start: Start, host: str) -> None:
     with taken_port(host) as port:
         sentence = cannot_serve(start("--port", str(port)))
     assert sentence.startswith(f"port {port} is in use; choose another with --port")
@@ -212,7 +212,7 @@ def test_bind_listens_on_one_address_only(serving: Start, folder: pathlib.Path, 
     assert program.stop()[2].splitlines()[0] == f"Serving {folder} at {program.url} (Ctrl-C to stop)"
 
 
-def test_lan_prints_each_address_to_type_elsewhere(serving: Start, folder: pathlib.Path) -> None:
+def test_lan_prints_each_address_for_other_devices(serving: Start, folder: pathlib.Path) -> None:
     addresses = local_addresses()
     program = serving("--lan", "--quiet")
     for address in ["127.0.0.1", *addresses]:

@@ -36,7 +36,7 @@ def said(captured: Captured) -> tuple[bytes, str]:
     return out, error.decode()
 
 
-# --- what it writes -------------------------------------------------------------------------------------------------
+# --- the output -----------------------------------------------------------------------------------------------------
 
 
 def test_get_writes_the_content_unchanged_to_standard_output(server: httpsock.Server, capfdbinary: Captured) -> None:
@@ -72,9 +72,9 @@ def test_option_v_traces_each_call_and_both_heads(option: str, capfdbinary: Capt
     out, error = said(capfdbinary)
     assert out == b"hello"
     address = url.removeprefix("http://").removesuffix("/")
-    told = [re.sub(rf"^#1 {address} +[0-9.]+ (µs|ms)  ", "", line) for line in error.splitlines()]
-    assert re.fullmatch(rf"connect {address} from 127\.0\.0\.1:\d+", told.pop(2))
-    assert [line for line in told if not line.startswith("      =")] == [
+    collected = [re.sub(rf"^#1 {address} +[0-9.]+ (µs|ms)  ", "", line) for line in error.splitlines()]
+    assert re.fullmatch(rf"connect {address} from 127\.0\.0\.1:\d+", collected.pop(2))
+    assert [line for line in collected if not line.startswith("      =")] == [
         "getaddrinfo 127.0.0.1: 127.0.0.1",
         "socket AF_INET, SOCK_STREAM",
         f"send {len(address) + 111}",
@@ -105,7 +105,7 @@ def test_a_json_trace_has_one_object_for_each_call(server: httpsock.Server, capf
 
 
 def test_a_trace_with_closed_standard_error_is_dropped(server: httpsock.Server, tmp_path: pathlib.Path) -> None:
-    """The output file may have got descriptor 2; the trace must not be written into it."""
+    """The output file may be descriptor 2 then; the trace must not be written into it."""
     command = [*COMMAND, "get", "--trace", "-o", "hello.txt", server.url + "hello.txt"]
     without = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
     done = subprocess.run(without, cwd=tmp_path, env=ENVIRONMENT, timeout=60, check=False)
@@ -133,7 +133,7 @@ def test_a_file_name_suggested_by_the_server_is_ignored(tmp_path: pathlib.Path, 
     assert said(capfdbinary) == (b"", "")
 
 
-# --- what it asks ---------------------------------------------------------------------------------------------------
+# --- requests -------------------------------------------------------------------------------------------------------
 
 
 @each_row(
@@ -217,7 +217,7 @@ def test_an_invalid_argument_gives_exit_code_2(arguments: list[str], reason: str
 
 
 def fails(captured: Captured, url: str, code: int, sentence: str, *arguments: str) -> None:
-    """Assert that the download of *url* ends with *code* and an error message of one *sentence*."""
+    """Assert that the download of *url* ends with the exit code *code* and the error message *sentence*."""
     assert run_get(*arguments, url) == code
     assert said(captured)[1] == f"httpsock get: {url}: {sentence}\n"
 
@@ -331,7 +331,7 @@ def test_a_timeout_gives_exit_code_28(capfdbinary: Captured) -> None:
 
 
 def receive_head_twice(connected: socket.socket) -> None:
-    """Receive a request, and wait for another one instead of answering."""
+    """Receive a request, and wait for the next one without answering."""
     receive_head(connected)
     receive_head(connected)
 
@@ -350,7 +350,7 @@ def test_a_redirect_to_an_invalid_url_gives_exit_code_47(capfdbinary: Captured) 
 
 
 def test_an_unrequested_206_gives_exit_code_8_and_writes_no_file(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
-    """A part must not pass for the whole file."""
+    """A part of the content must not be taken for the whole file."""
     part = ok(b"hello", "Content-Range: bytes 0-4/100", status="206 Partial Content")
     for arguments in ([], ["-o", str(tmp_path / "file")]):
         with playing(answering(part)) as url:
@@ -371,7 +371,7 @@ def test_the_output_file_may_be_a_pipe(server: httpsock.Server) -> None:
 def test_a_symlink_at_the_name_of_the_part_is_not_followed(
     name: str, server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
 ) -> None:
-    """Where others may write, a guessable name may be a symlink to a file of ours."""
+    """In a folder where other users may write, such a name may be a symlink to a file of this user."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"ours")
     (tmp_path / name).symlink_to(victim)
@@ -396,7 +396,7 @@ def test_the_first_failure_gives_the_exit_code_and_later_urls_are_downloaded(
     assert error.count("\n") == 2
 
 
-# --- resuming -----------------------------------------------------------------------------------
+# --- resuming -------------------------------------------------------------------------------------------------------
 
 
 def test_option_capital_c_resumes_a_download_where_it_broke_off(
@@ -544,7 +544,7 @@ def test_an_interrupt_gives_exit_code_130_and_keeps_the_part(tmp_path: pathlib.P
 
 
 class Watched:
-    """The program, with a terminal for *streams* and pipes for the others; *drawn* is the terminal's input."""
+    """The program, with a terminal for *streams* and pipes for the others; *drawn* is the output on the terminal."""
 
     def __init__(self, *arguments: str, streams: tuple[str, ...]) -> None:
         self._watching, watched = os.openpty()
@@ -554,7 +554,7 @@ class Watched:
         self.drawn = b""
 
     def watch(self) -> bool:
-        """Read from the terminal; return whether the program still has it open."""
+        """Read the output on the terminal; return whether the program still has the terminal open."""
         try:
             octets = os.read(self._watching, 65536)
         except OSError:

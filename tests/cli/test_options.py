@@ -1,4 +1,4 @@
-"""The command line: the served files, and the log."""
+"""The command line: options for the served files, and for the log."""
 
 import gzip
 import json
@@ -66,8 +66,8 @@ def test_siblings_are_turned_off_on_demand(
     ("options", "expected"),
     [
         pytest.param([], "no-cache", id="by default caches ask each time"),
-        pytest.param(["--cache", "3600"], "max-age=3600", id="--cache says for how long they need not"),
-        pytest.param(["--cache", "0"], "no-cache", id="for no time at all"),
+        pytest.param(["--cache", "3600"], "max-age=3600", id="--cache sets for how long they need not"),
+        pytest.param(["--cache", "0"], "no-cache", id="--cache 0 is the default"),
         pytest.param(["--header", "cache-control: no-transform"], "no-transform", id="--header replaces it"),
         pytest.param(
             ["--cache", "9", "--header", "Cache-Control: public", "--header", "Cache-Control: immutable"],
@@ -105,7 +105,7 @@ def test_a_field_beyond_ascii_is_sent_as_its_octets(serving: Start) -> None:
 
 
 def log_of(serving: Start, *options: str) -> list[str]:
-    """Return the lines of the log of two requests."""
+    """Return the log lines of two requests, the one for hello.txt first."""
     program = serving(*options)
     program.ask("/hello.txt")
     program.ask("/nothing?\x1b[2J")
@@ -113,7 +113,7 @@ def log_of(serving: Start, *options: str) -> list[str]:
     assert (code, more) == (0, "")
     first, *lines = error.splitlines()
     assert first.startswith("Serving ")
-    # Each thread writes for itself.
+    # Two threads may write in either order.
     return sorted(lines, key=lambda line: "nothing" in line)
 
 
@@ -143,7 +143,7 @@ def test_quiet_means_no_log(serving: Start) -> None:
     assert log_of(serving, "--quiet") == []
 
 
-def test_one_thread_serves_on_beside_a_silent_client(serving: Start) -> None:
+def test_one_thread_serves_other_clients_beside_a_silent_one(serving: Start) -> None:
     program = serving("--threads", "1")
     with connect(program.port):
         assert program.ask("/hello.txt").status == 200, "R093"

@@ -1,4 +1,4 @@
-"""The command line: a password, from its hash to the answer, and the single page."""
+"""The command line: the options for a password, from its hash to the answer, and for a single page."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from httpsock.cli.password import VARIABLE
 from httpsock.handlers.credentials import Credentials
 from tests.support.program import COMMAND, ENVIRONMENT, Start, run_python
 
-# "secret"
+# The hash of "secret".
 HASH = "scrypt$2$1$1$c2FsdHNhbHRzYWx0c2FsdA==$jjjNh3eNiOh3SQ07meC/jcZYQjJfzwYY4Tjkd0VmMZY="
 RIGHT, WRONG = "Authorization: Basic YWxpY2U6c2VjcmV0", "Authorization: Basic YWxpY2U6d3Jvbmc="
 
@@ -67,7 +67,7 @@ def test_a_password_that_no_client_can_send_is_refused(typed: bytes) -> None:
         pytest.param("\x03", 130, b"", id="Ctrl-C"),
     ],
 )
-def test_on_a_terminal_a_password_is_typed_twice_and_not_shown(again: str, code: int, said: bytes) -> None:
+def test_on_a_terminal_the_password_is_typed_twice_and_not_shown(again: str, code: int, said: bytes) -> None:
     import pty
 
     pid, terminal = pty.fork()
@@ -79,7 +79,7 @@ def test_on_a_terminal_a_password_is_typed_twice_and_not_shown(again: str, code:
             while not shown.endswith(prompt):
                 shown += screen.read(1024) or b""
             screen.write(f"{typed}\n".encode())
-        # Linux ends a terminal with EIO.
+        # On Linux, reading fails with EIO after the program has closed the terminal.
         with contextlib.suppress(OSError):
             while octets := screen.read(1024):
                 shown += octets
@@ -89,7 +89,7 @@ def test_on_a_terminal_a_password_is_typed_twice_and_not_shown(again: str, code:
     assert said in shown
 
 
-def test_without_standard_input_there_is_no_password(
+def test_without_standard_input_the_password_is_refused_as_empty(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", None)
@@ -123,7 +123,7 @@ def test_a_password_needs_a_user(capsys: pytest.CaptureFixture[str], file: str) 
     assert refused(capsys, "--auth-file", file) == "--auth-file is for --auth USER"
 
 
-def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+def test_the_error_names_a_missing_password_file(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
     said = refused(capsys, "--auth", "alice", "--auth-file", str(tmp_path / "none"))
     assert said.startswith("cannot read the file ")
     assert said.endswith("none' of --auth-file: No such file or directory")
@@ -142,7 +142,9 @@ def test_a_file_without_a_hash_is_refused_and_not_shown(
 
 
 @pytest.mark.parametrize("user", ["", "a:b"])
-def test_a_user_that_no_client_can_name_is_refused(capsys: pytest.CaptureFixture[str], file: str, user: str) -> None:
+def test_a_user_name_that_no_client_can_send_is_refused(
+    capsys: pytest.CaptureFixture[str], file: str, user: str
+) -> None:
     assert refused(capsys, "--auth", user, "--auth-file", file).startswith("a user name has 1 to 500 bytes")
 
 
@@ -165,8 +167,8 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="stops the program by
 
 @needs_signals
 @pytest.mark.parametrize("options", [[], ["--processes", "2"], ["--inspect"], ["--trace"], ["--trace=json"]])
-def test_the_user_alone_is_admitted(serving: Start, file: str, options: list[str]) -> None:
-    """However the server runs; and the password is masked wherever it could show."""
+def test_only_the_user_with_the_password_is_admitted(serving: Start, file: str, options: list[str]) -> None:
+    """The password is masked wherever it could appear."""
     program = serving("--auth", "alice", "--auth-file", file, *options)
     for _ in range(4):
         assert program.ask("/hello.txt").status == 401
@@ -182,7 +184,7 @@ def test_the_user_alone_is_admitted(serving: Start, file: str, options: list[str
 
 
 @needs_signals
-def test_the_environment_may_have_the_hash(serving: Start) -> None:
+def test_the_environment_may_hold_the_hash(serving: Start) -> None:
     program = serving("--auth", "alice", env=ENVIRONMENT | {VARIABLE: HASH})
     assert [program.ask("/hello.txt", line).status for line in (WRONG, RIGHT)] == [401, 200]
 
@@ -225,7 +227,7 @@ def test_a_restart_with_a_file_that_has_no_hash_changes_nothing(serving: Start, 
 
 
 @needs_signals
-def test_a_page_without_a_file_is_the_index(serving: Start, folder: pathlib.Path) -> None:
+def test_an_unknown_path_is_answered_with_the_index(serving: Start, folder: pathlib.Path) -> None:
     (folder / "index.html").write_bytes(b"index")
     program = serving("--spa")
     assert program.ask("/users/7", "Accept: text/html").content == b"index"
@@ -234,8 +236,8 @@ def test_a_page_without_a_file_is_the_index(serving: Start, folder: pathlib.Path
 
 
 @as_root
-def test_a_user_that_may_not_read_the_file_is_reported(start: Start, folder: pathlib.Path, file: str) -> None:
-    """A restart would fail."""
+def test_a_user_without_access_to_the_password_file_is_reported(start: Start, folder: pathlib.Path, file: str) -> None:
+    """The server is not started, since a restart could not read the file."""
     for parent in [folder, *folder.parents][:5]:
         parent.chmod(parent.stat().st_mode | 0o055)
     arguments = ("--user", "nobody", "--auth", "alice", "--auth-file", file, "--port", "0")

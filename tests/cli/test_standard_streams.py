@@ -19,7 +19,7 @@ def closing(descriptor: int) -> list[str]:
 
 @pytest.fixture
 def dead_pipe() -> Iterator[int]:
-    """The writing end of a pipe whose reader is gone."""
+    """The writing end of a pipe with a closed reading end."""
     reading, writing = os.pipe()
     os.close(reading)
     yield writing

@@ -1,4 +1,4 @@
-"""Standard error: a reader that is slow, full or gone never blocks the program, and each dropped line is counted."""
+"""Standard error: a slow or closed reader, or a full disk, never blocks the program; each dropped line is counted."""
 
 import os
 import pathlib
@@ -18,14 +18,14 @@ from httpsock.tracing.output import standard_error
 from tests.support import PATIENCE_SECONDS
 from tests.support.tools import tool
 
-# More than a pipe and the queue of unwritten lines can hold.
+# The octets of more lines than a pipe and the queue of unwritten lines can hold.
 MUCH = 4 << 20
 LINE = "x" * 999 + "\n"
 
 
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[bytes]]:
-    """The reading end of a pipe that is standard error."""
+    """The reading end of the pipe that is standard error."""
     reading, writing = os.pipe()
     with open(reading, "rb") as reader, open(writing, "w", encoding="utf-8") as writer:
         monkeypatch.setattr("httpsock.tracing.output.sys", types.SimpleNamespace(stderr=writer))
@@ -98,7 +98,7 @@ def test_a_writer_without_lines_has_no_thread_to_close() -> None:
 
 
 def test_a_full_pipe_that_does_not_block_loses_no_line(pipe: IO[bytes]) -> None:
-    """Another program that shares it has set O_NONBLOCK: EAGAIN means "later"."""
+    """Another program that shares the pipe has set O_NONBLOCK: after EAGAIN the writer tries again."""
     os.set_blocking(writer_of(), False)
     lines = StderrWriter()
     expected = [f"{number} {'x' * 200}\n".encode() for number in range(3001)]
@@ -148,7 +148,7 @@ def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
         [tool("mount"), "-t", "tmpfs", "-o", "size=64k", "httpsock", str(disk)], check=False, capture_output=True
     )
     if mount.returncode:
-        pytest.skip("this system lets nobody mount a file system here")
+        pytest.skip("this user may not mount a file system here")
     yield disk
     subprocess.run([tool("umount"), "--lazy", str(disk)], check=True)
 

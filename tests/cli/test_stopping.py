@@ -1,4 +1,4 @@
-"""The command line: signals, and how the program ends."""
+"""The command line: signals, and the end of the program."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ STOPPING = [pytest.param(signal.SIGINT, id="SIGINT"), pytest.param(signal.SIGTER
 # --- signals --------------------------------------------------------------------------------------------------------
 
 
-# Ctrl-C is pressed during the import of this module.
+# This program simulates Ctrl-C during the import of one module.
 INTERRUPTED_IMPORT = """
 import os, signal, sys
 # A shell may have started the tests with it ignored.
@@ -43,13 +43,15 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize(
     ("module", "arguments"), [("options", []), ("get", ["get", "http://127.0.0.1/"]), ("find", ["find"])]
 )
-def test_ctrl_c_before_it_serves_ends_it_without_a_traceback(start: Start, module: str, arguments: list[str]) -> None:
+def test_ctrl_c_during_an_import_ends_the_program_without_a_traceback(
+    start: Start, module: str, arguments: list[str]
+) -> None:
     program = start(*arguments, command=[sys.executable, "-c", INTERRUPTED_IMPORT.format(module)])
     assert program.end() == (130, "", "")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
-def test_a_hangup_while_it_exits_does_not_change_the_exit_code(serving: Start) -> None:
+def test_sighup_during_the_exit_does_not_change_the_exit_code(serving: Start) -> None:
     program = serving("--quiet")
     program.process.send_signal(signal.SIGTERM)
     while program.process.poll() is None:
@@ -129,7 +131,7 @@ def test_a_signal_ends_an_idle_server_quietly(serving: Start, number: int) -> No
     assert error.count("\n") == 1, "nothing but the announcement"
 
 
-def test_a_signal_before_it_serves_is_not_forgotten(start: Start) -> None:
+def test_a_signal_before_the_server_runs_ends_the_program(start: Start) -> None:
     # A full pipe for standard error: the program stops after line 1 of standard output, before it starts to serve.
     reading, writing = os.pipe()
     try:
@@ -172,7 +174,7 @@ def test_a_signal_stops_the_first_process_of_a_container(start: Start, tmp_path:
     assert "Traceback" not in error
 
 
-# --- stopping in time ------------------------------------------------------------------------------------------------
+# --- stopping in time -----------------------------------------------------------------------------------------------
 
 
 def test_responses_unfinished_after_the_grace_are_cut_and_counted(serving: Start, film: str) -> None:
@@ -187,7 +189,7 @@ def test_responses_unfinished_after_the_grace_are_cut_and_counted(serving: Start
 
 
 def test_a_blocked_standard_error_delays_no_client(serving: Start) -> None:
-    """A pager that is not scrolled blocks it: the log exceeds the pipe and the queue of lines."""
+    """A pager that is not scrolled blocks standard error: the log exceeds the pipe and the queue of lines."""
     program = serving()
     octets = get("/nothing?" + "x" * 900) * 500
     for _ in range(8):

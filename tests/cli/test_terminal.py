@@ -26,7 +26,7 @@ def shown(*pieces: bytes) -> str:
 @each_row(
     ("octets", "expected"),
     [
-        pytest.param(b"a\tb\nc", "a\tb\nc", id="text, lines and tabulators are as they are"),
+        pytest.param(b"a\tb\nc", "a\tb\nc", id="text, lines and tabs are unchanged"),
         pytest.param("Öl, 水, 😀".encode(), "Öl, 水, 😀", id="letters of all scripts"),
         pytest.param(b"a\r\nb", "a\nb", id="CRLF is a line's end"),
         pytest.param(b"safe\rforged", "safe\nforged", id="a lone CR overwrites nothing"),
@@ -44,25 +44,25 @@ def test_control_characters_for_a_terminal_are_escaped(octets: bytes, expected: 
 
 @settings(derandomize=True, deadline=None)
 @given(st.binary(max_size=60))
-def test_only_printable_text_lines_and_tabulators_reach_it(octets: bytes) -> None:
+def test_only_printable_text_lines_and_tabs_reach_the_terminal(octets: bytes) -> None:
     assert all(character.isprintable() or character in "\n\t" for character in shown(octets))
 
 
-def test_a_line_stays_one_line() -> None:
+def test_control_characters_in_one_line_do_not_break_it() -> None:
     assert visible("a\tb\r\n\x1b\x85") == "a\\x09b\\x0d\\x0a\\x1b\\x85"
     assert visible("as it is") == "as it is"
 
 
 @pytest.fixture
 def terminal() -> Iterator[tuple[io.TextIOWrapper, int]]:
-    """The stream of a program on a terminal, and the descriptor of its other end."""
+    """The stream on which a program writes to a terminal, and the descriptor at which the test reads it."""
     watching, watched = os.openpty()
     with os.fdopen(watched, "w", newline="") as stream:
         yield stream, watching
     os.close(watching)
 
 
-def test_a_transfer_that_is_soon_done_has_no_bar() -> None:
+def test_a_short_transfer_has_no_progress_bar() -> None:
     stream = io.StringIO()
     progress = Progress(stream, 0, 10, clock=iter([0.0, 0.4]).__next__)
     progress.advance(10)
@@ -70,7 +70,7 @@ def test_a_transfer_that_is_soon_done_has_no_bar() -> None:
     assert stream.getvalue() == ""
 
 
-def test_a_bar_is_drawn_after_a_while_and_not_too_often() -> None:
+def test_a_progress_bar_is_drawn_after_a_delay_and_rarely() -> None:
     stream = io.StringIO()
     progress = Progress(stream, 0, 4096, clock=iter([0.0, 1.0, 1.05, 2.0, 2.0]).__next__)
     progress.advance(1024)

@@ -36,7 +36,7 @@ def test_a_folder_may_follow_the_option(serving: Start) -> None:
     assert " 200 34 " not in error, "it takes the place of the log"
 
 
-def test_one_client_or_one_path_may_be_asked_for_alone(serving: Start) -> None:
+def test_a_trace_may_be_limited_to_one_client_or_one_path(serving: Start) -> None:
     for option in ("--trace-only=/al", "--trace-only=127.0.0.1"):
         program = serving(option, "--bind", "127.0.0.1")
         program.ask("/hello.txt")
@@ -62,7 +62,7 @@ def test_one_client_or_one_path_may_be_asked_for_alone(serving: Start) -> None:
         (b"*", False),
     ],
 )
-def test_equivalent_paths_are_one_path(serving: Start, path: bytes, is_traced: bool) -> None:
+def test_equivalent_paths_are_traced_like_one_path(serving: Start, path: bytes, is_traced: bool) -> None:
     program = serving("--trace-only", "/s%75b/")
     talk(program.port, b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
     _, _, error = program.stop()
@@ -85,13 +85,15 @@ def test_an_address_is_normalised_as_the_system_writes_it(given: str, taken: str
     assert _parser().parse_args(["--trace-only", given]).trace_only == taken
 
 
-def test_a_name_is_not_looked_up(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_host_name_is_refused_without_a_lookup(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         _parser().parse_args(["--trace-only", "localhost"])
     assert "'localhost' is not an IPv4 or IPv6 address" in capsys.readouterr().err
 
 
-def test_json_is_one_object_an_event_with_the_facts_that_readme_names(serving: Start, folder: pathlib.Path) -> None:
+def test_json_is_one_object_for_each_event_with_the_attributes_that_readme_names(
+    serving: Start, folder: pathlib.Path
+) -> None:
     (folder / "sub" / "more").mkdir()
     program = serving("--trace=json", "--bind", "127.0.0.1")
     talk(program.port, get("/hello.txt") + get("/large.bin") + get("/nothing", CLOSE))
@@ -112,18 +114,18 @@ def test_json_is_one_object_an_event_with_the_facts_that_readme_names(serving: S
     assert seen == set(FORMATS) - {"cache", "unproved", "timeout", "cut", "lost", "tcp", *OF_CLIENTS, *OF_DATAGRAMS}
 
 
-def test_readme_names_every_event_and_fact() -> None:
+def test_readme_names_every_event_and_attribute() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*) \| .* \|$", SECTION, re.MULTILINE)
     documented = {name: set(re.findall(r"`(\w+)`", attributes)) for name, attributes in rows}
-    told = {
+    emitted = {
         name: set(re.findall(r"\{(\w+)", sentence)) | set(EXTRA_ATTRIBUTES.get(name, ()))
         for name, sentence in FORMATS.items()
     }
-    assert documented == told
+    assert documented == emitted
     assert set(re.findall(r"`(\w+)`", SECTION.partition("`tcp` has")[2].partition("Names")[0])) == set(_NUMBERS)
 
 
-def test_each_event_says_which_process_tells(serving: Start) -> None:
+def test_each_event_names_its_process(serving: Start) -> None:
     program = serving("--trace", "--processes", "2", "--bind", "127.0.0.1")
     for _ in range(8):
         program.ask("/hello.txt")
@@ -131,12 +133,12 @@ def test_each_event_says_which_process_tells(serving: Start) -> None:
     lines = [line for line in error.splitlines() if line[:1].isdigit()]
     telling = {line.split()[0] for line in lines if line.endswith("accept")}
     assert telling
-    assert str(program.process.pid) not in telling, "the one that supervises serves nobody"
+    assert str(program.process.pid) not in telling, "the supervisor serves no client"
     assert sum(line.endswith("accept") for line in lines) == 8
     assert sum("close 127.0.0.1" in line for line in lines) == 2
 
 
-def told_on_a_terminal(start: Start, **environment: str) -> str:
+def trace_on_a_terminal(start: Start, **environment: str) -> str:
     """Return the trace of one request on a terminal."""
     master, slave = os.openpty()
     program = start("--trace", "--port", "0", stderr=slave, env=ENVIRONMENT | {"TERM": "xterm"} | environment)
@@ -144,26 +146,26 @@ def told_on_a_terminal(start: Start, **environment: str) -> str:
     program.read_url()
     program.ask("/hello.txt")
     program.process.send_signal(signal.SIGTERM)
-    told = b""
+    collected = b""
     try:
         while part := os.read(master, 65536):
-            told += part
+            collected += part
     except OSError:
-        # On Linux this means that the program, which had the terminal open, has ended.
+        # On Linux, EIO means that the program has closed the terminal.
         pass
     os.close(master)
     program.end()
-    return told.decode()
+    return collected.decode()
 
 
 def test_a_terminal_has_colours(start: Start) -> None:
-    told = told_on_a_terminal(start, NO_COLOR="")
-    assert "\x1b[1mparse GET /hello.txt\x1b[0m" in told
+    collected = trace_on_a_terminal(start, NO_COLOR="")
+    assert "\x1b[1mparse GET /hello.txt\x1b[0m" in collected
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
-def test_a_terminal_has_no_colours_where_they_are_not_wanted(start: Start, environment: dict[str, str]) -> None:
-    assert "\x1b" not in told_on_a_terminal(start, **environment)
+def test_a_terminal_has_no_colours_if_the_environment_forbids_them(start: Start, environment: dict[str, str]) -> None:
+    assert "\x1b" not in trace_on_a_terminal(start, **environment)
 
 
 def test_a_pipe_has_no_colours(serving: Start) -> None:
@@ -172,7 +174,7 @@ def test_a_pipe_has_no_colours(serving: Start) -> None:
     assert "\x1b" not in program.stop()[2]
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells what the kernel knows")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux reports TCP_INFO")
 def test_the_screen_in_readme_is_the_output_of_the_program(start: Start, tmp_path: pathlib.Path) -> None:
     ((command, expected),) = re.findall(r"^```console\n\$ (.*)\n((?:.*\n)*?)^```$", SECTION, re.MULTILINE)
     assert command.startswith("python3 -m httpsock ")
@@ -199,7 +201,7 @@ def essence(trace: str) -> str:
 def test_a_trace_without_standard_error_is_not_written_into_another_file(
     serving: Start,
 ) -> None:
-    """The next opened file or connection gets number 2."""
+    """Descriptor 2 is free, so that the next opened file or connection gets it."""
     program = serving(command=["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, "--trace"])
     assert program.ask("/hello.txt").text == "Hello, socket.\n"
     assert program.stop()[0] == 0

@@ -1,4 +1,4 @@
-"""The client as a program embeds it: its requests (h11 judges), its choice of a connection, and redirects."""
+"""The client as a program embeds it: its requests (checked with h11), its choice of a connection, and redirects."""
 
 import contextlib
 import socket
@@ -18,15 +18,15 @@ from httpsock.http.response_parser import IncompleteError, ResponseError, Respon
 from tests.support import PATIENCE_SECONDS, receive_head
 from tests.support.rows import each_row
 from tests.support.servers import Coroutine, answering, ok, playing
-from tests.support.trace import Told, golden
+from tests.support.trace import CollectedTrace, golden
 
 HERE = parse_url("http://127.0.0.1:8000/where?q=now")
 
-# --- what it sends --------------------------------------------------------------------------------------------------
+# --- requests -------------------------------------------------------------------------------------------------------
 
 
 def as_h11_reads(octets: bytes) -> tuple[h11.Request, bytes]:
-    """The one request that h11 as a server finds in *octets*."""
+    """Return the only request that h11, as a server, finds in *octets*."""
     server = h11.Connection(h11.SERVER)
     server.receive_data(octets)
     request = server.next_event()
@@ -50,7 +50,7 @@ def test_a_get_sends_host_user_agent_and_accept_fields() -> None:
     ]
 
 
-def test_fields_that_are_given_replace_ours_and_host_stays_first() -> None:
+def test_given_fields_replace_the_default_ones_and_host_stays_first() -> None:
     given = [("accept", "text/html"), ("X-A", "b"), ("host", "elsewhere"), ("X-A", "c"), ("User-Agent", "")]
     request, _ = as_h11_reads(format_head("GET", HERE, given, b""))
     assert list(request.headers) == [
@@ -74,7 +74,7 @@ def test_fields_that_are_given_replace_ours_and_host_stays_first() -> None:
         ("GET", b"abc", b"3"),
     ],
 )
-def test_content_has_its_length(method: str, content: bytes, expected: bytes | None) -> None:
+def test_content_is_sent_with_its_length(method: str, content: bytes, expected: bytes | None) -> None:
     request, received = as_h11_reads(format_head(method, HERE, [], content) + content)
     assert dict(request.headers).get(b"content-length") == expected
     assert received == content
@@ -135,7 +135,7 @@ def test_any_argument_makes_one_request_or_an_error(
     assert received == content
 
 
-def test_each_request_that_is_sent_is_one_to_h11() -> None:
+def test_h11_reads_each_sent_request_as_one_request() -> None:
     seen: list[bytes] = []
     with playing(answering(ok(), ok(), ok(), seen=seen)) as url, Client() as client:
         for method, path in (("GET", ""), ("HEAD", "a b?ä"), ("DELETE", "x")):
@@ -152,7 +152,7 @@ def test_each_request_that_is_sent_is_one_to_h11() -> None:
     ]
 
 
-# --- what it gives --------------------------------------------------------------------------------------------------
+# --- responses ------------------------------------------------------------------------------------------------------
 
 
 def test_a_response_is_streamed() -> None:
@@ -175,7 +175,7 @@ def test_a_response_is_streamed() -> None:
         assert response.read() == b""
 
 
-def test_trailers_are_there_when_the_content_is() -> None:
+def test_trailers_are_available_after_the_content() -> None:
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nDigest: x\r\n\r\n"
     with playing(answering(chunked)) as url, Client() as client, client.get(url) as response:
         assert list(response.trailers) == []
@@ -197,7 +197,7 @@ def test_a_malformed_response_is_an_error_and_ends_the_connection() -> None:
         assert client.get(url).read() == b"again"
 
 
-def test_limits_and_timeouts_are_those_that_are_given() -> None:
+def test_the_given_limits_and_timeouts_apply() -> None:
     too_long = pytest.raises(ResponseError, match="the head is longer than 10 bytes")
     with playing(answering(ok())) as url, Client(limits=ResponseLimits(head=10)) as client, too_long:
         client.get(url)
@@ -212,15 +212,15 @@ def test_an_invalid_request_is_not_sent(url: str) -> None:
         client.get(url)
 
 
-# --- which connection it takes --------------------------------------------------------------------------------------
+# --- choice of the connection ---------------------------------------------------------------------------------------
 
 
 def test_one_connection_serves_several_requests() -> None:
-    told = Told()
-    with playing(answering(ok(b"a"), ok(b"b"), ok(b"c"))) as url, Client(trace=told) as client:
+    collected = CollectedTrace()
+    with playing(answering(ok(b"a"), ok(b"b"), ok(b"c"))) as url, Client(trace=collected) as client:
         assert [client.get(url).read() for _ in range(3)] == [b"a", b"b", b"c"]
-    assert told.names.count("connect") == 1
-    assert told.names[-1] == "close"
+    assert collected.names.count("connect") == 1
+    assert collected.names[-1] == "close"
 
 
 def test_a_connection_with_an_unread_response_is_not_reused() -> None:
@@ -238,7 +238,7 @@ def test_a_response_that_is_closed_early_ends_its_connection() -> None:
 
 
 def close_at_the_second_request(answer: bytes) -> Coroutine:
-    """Answer one request, and close at the next: the client can't know whether the server acted on it."""
+    """Answer one request, and close the connection at the next: the client can't know whether it was processed."""
 
     def converse(connected: socket.socket) -> None:
         answering(answer)(connected)
@@ -247,7 +247,7 @@ def close_at_the_second_request(answer: bytes) -> Coroutine:
     return converse
 
 
-def test_a_request_that_met_a_closing_connection_is_sent_again() -> None:
+def test_a_get_on_a_connection_that_the_server_closes_is_sent_again() -> None:
     with playing(close_at_the_second_request(ok(b"a")), answering(ok(b"b"))) as url, Client() as client:
         assert client.get(url).read() == b"a"
         assert client.get(url).read() == b"b"
@@ -267,34 +267,34 @@ def test_a_request_that_was_answered_in_part_is_not_sent_again() -> None:
             client.get(url)
 
 
-def test_only_a_few_idle_connections_are_kept(serve: Callable[..., httpsock.Server], folder: str) -> None:
+def test_only_a_few_idle_connections_stay_open(serve: Callable[..., httpsock.Server], folder: str) -> None:
     servers = [serve(folder, threads=1) for _ in range(9)]
-    told = Told()
-    with Client(trace=told) as client:
+    collected = CollectedTrace()
+    with Client(trace=collected) as client:
         for server in servers:
             assert client.get(server.url + "hello.txt").read() == b"Hello, socket.\n"
-        assert told.names.count("close") == 1
-    assert told.names.count("close") == 9
+        assert collected.names.count("close") == 1
+    assert collected.names.count("close") == 9
 
 
-def test_a_trace_tells_of_a_request_as_the_server_would(server: httpsock.Server) -> None:
-    told = Told()
-    with Client(trace=told) as client:
+def test_a_client_trace_shows_a_request_as_a_server_trace_does(server: httpsock.Server) -> None:
+    collected = CollectedTrace()
+    with Client(trace=collected) as client:
         client.get(server.url + "hello.txt", fields=[("Authorization", "Basic secret")]).read()
-    assert told.text == golden("get")
+    assert collected.text == golden("get")
 
 
 def test_a_trace_shows_all_octets_but_secrets() -> None:
-    told = Told(wants_octets=True)
-    with playing(answering(ok(b"hello", "Set-Cookie: a=secret"))) as url, Client(trace=told) as client:
+    collected = CollectedTrace(wants_octets=True)
+    with playing(answering(ok(b"hello", "Set-Cookie: a=secret"))) as url, Client(trace=collected) as client:
         client.request("POST", url, fields=[("Authorization", "Basic secret")], content=b"content").read()
-    octets = {event.name: event.octets for event in told.events}
+    octets = {event.name: event.octets for event in collected.events}
     assert octets["send"].endswith(b"\r\nAuthorization: Basic ******\r\nContent-Length: 7\r\n\r\ncontent")
     assert b"\r\nSet-Cookie: ********\r\n" in octets["recv"]
-    assert "      > 0000  50 4f 53 54 20 2f 20 48 54 54 50 2f 31 2e 31 0d  POST / HTTP/1.1.\n" in told.text
+    assert "      > 0000  50 4f 53 54 20 2f 20 48 54 54 50 2f 31 2e 31 0d  POST / HTTP/1.1.\n" in collected.text
 
 
-# --- where redirects lead -------------------------------------------------------------------------------------------
+# --- redirects ------------------------------------------------------------------------------------------------------
 
 
 def redirect(location: str, status: str = "302 Found", content: bytes = b"moved") -> bytes:
@@ -311,7 +311,7 @@ def test_a_redirect_is_followed_on_the_same_connection() -> None:
     assert b"\r\nAuthorization: x\r\n" in seen[1], "the same origin gets it again"
 
 
-def test_credentials_do_not_go_elsewhere() -> None:
+def test_credentials_are_not_sent_to_another_origin() -> None:
     seen: list[bytes] = []
     fields = [("Authorization", "secret"), ("Cookie", "secret"), ("Host", "a"), ("X", "y")]
     with (
@@ -327,7 +327,7 @@ def test_credentials_do_not_go_elsewhere() -> None:
 
 
 def received_with_content(seen: list[bytes], *answers: bytes) -> Coroutine:
-    """Answer requests, which have two octets of content if they announce it."""
+    """Answer requests, and append each to *seen*; its content, if announced, has two octets."""
 
     def converse(connected: socket.socket) -> None:
         for answer in answers:
@@ -338,7 +338,7 @@ def received_with_content(seen: list[bytes], *answers: bytes) -> Coroutine:
     return converse
 
 
-def test_a_post_that_is_sent_elsewhere_becomes_a_get_without_content() -> None:
+def test_a_redirected_post_becomes_a_get_without_content() -> None:
     seen: list[bytes] = []
     with playing(received_with_content(seen, redirect("/b", "303 See Other"), ok())) as url, Client() as client:
         client.request("POST", url, content=b"ab", fields=[("Content-Type", "text/plain"), ("X", "y")]).read()
@@ -358,13 +358,13 @@ def test_a_307_keeps_method_and_content() -> None:
     assert seen[1].endswith(b"ab")
 
 
-def test_redirects_are_bounded() -> None:
+def test_the_number_of_redirects_is_limited() -> None:
     once_too_often = pytest.raises(RedirectError, match=r"more than 2 redirects; the last one leads to .*/again")
     with playing(answering(*[redirect("/again")] * 3)) as url, Client(redirects=2) as client, once_too_often:
         client.get(url)
 
 
-def test_without_redirects_they_are_responses() -> None:
+def test_with_a_limit_of_0_a_redirect_is_returned_like_any_response() -> None:
     with playing(answering(redirect("https://a/"))) as url, Client(redirects=0) as client:
         assert client.get(url).read() == b"moved"
 
@@ -375,7 +375,7 @@ def test_a_redirect_to_https_is_an_error() -> None:
         client.get(url)
 
 
-def test_a_redirect_with_long_content_costs_a_connection_and_no_time() -> None:
+def test_a_redirect_with_long_content_closes_its_connection() -> None:
     def long(connected: socket.socket) -> None:
         receive_head(connected)
         connected.sendall(redirect("/b", content=bytes(1 << 20))[: 1 << 17])
@@ -396,7 +396,7 @@ def test_the_package_loads_the_client_on_demand() -> None:
 # --- content that is not whole --------------------------------------------------------------------------------------
 
 
-def test_reading_after_an_end_that_was_not_whole_raises_again() -> None:
+def test_reading_truncated_content_again_raises_again() -> None:
     with playing(answering(ok(b"hello")[:-2])) as url, Client() as client:
         response = client.get(url)
         for _ in range(3):
@@ -417,7 +417,7 @@ def test_reading_a_response_closed_before_its_end_raises(closes: str) -> None:
         response.close()
 
 
-def test_reading_after_the_end_gives_no_bytes() -> None:
+def test_reading_after_the_end_returns_no_bytes() -> None:
     with playing(answering(ok(b"hello"))) as url, Client() as client:
         response = client.get(url)
         assert (response.read(), response.read()) == (b"hello", b"")

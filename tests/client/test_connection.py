@@ -1,4 +1,4 @@
-"""The connection as its client sees it: which address answers, the bytes in both directions, and errors."""
+"""The client's connection: the choice of an address, the octets in both directions, and errors."""
 
 import contextlib
 import errno
@@ -16,7 +16,7 @@ from httpsock.http.response_parser import IncompleteError, ResponseError, Respon
 from httpsock.tracing.sockets import discard
 from tests.support import PATIENCE_SECONDS, receive_head, reset
 from tests.support.servers import answering, ok, playing
-from tests.support.trace import Told
+from tests.support.trace import CollectedTrace
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -27,7 +27,7 @@ BRIEFLY = 0.05
 
 
 def soon() -> float:
-    """Return a deadline that no passing test reaches."""
+    """Return a deadline far enough away that only a failing test reaches it."""
     return time.monotonic() + PATIENCE_SECONDS
 
 
@@ -40,11 +40,11 @@ def test_address_families_alternate() -> None:
     assert interleave_families([]) == []
 
 
-def test_a_numeric_address_is_its_own() -> None:
+def test_a_numeric_address_is_resolved_to_itself() -> None:
     assert resolve("127.0.0.1", 80) == [(V4, ("127.0.0.1", 80))]
 
 
-def test_an_impossible_name_has_no_address() -> None:
+def test_an_invalid_name_has_no_address() -> None:
     with pytest.raises(socket.gaierror):
         resolve("a" * 64, 80)
 
@@ -81,15 +81,15 @@ def refusing() -> tuple[str, int]:
 
 
 def test_a_refusing_address_is_skipped_immediately(refusing: tuple[str, int]) -> None:
-    told = Told()
+    collected = CollectedTrace()
     with listening() as listener:
         # The broadcast address is refused by the system itself.
         addresses = [(V4, ("255.255.255.255", 9)), (V4, refusing), (V4, listener.getsockname())]
-        with connect(addresses, soon(), told.tracer("a:80")) as connected:
+        with connect(addresses, soon(), collected.tracer("a:80")) as connected:
             assert connected.getpeername() == listener.getsockname()
             assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-    assert told.names == ["socket", "connect"] * 3
-    assert "connect 127.0.0.1:PORT: ECONNREFUSED, Connection refused\n" in told.text
+    assert collected.names == ["socket", "connect"] * 3
+    assert "connect 127.0.0.1:PORT: ECONNREFUSED, Connection refused\n" in collected.text
 
 
 def test_a_silent_address_is_raced_with_the_next(silent: tuple[str, int]) -> None:
@@ -97,34 +97,34 @@ def test_a_silent_address_is_raced_with_the_next(silent: tuple[str, int]) -> Non
         assert connected.getpeername() == listener.getsockname()
 
 
-def test_where_no_address_answers_the_deadline_ends_it(silent: tuple[str, int]) -> None:
-    told = Told()
+def test_connecting_times_out_if_no_address_answers(silent: tuple[str, int]) -> None:
+    collected = CollectedTrace()
     with pytest.raises(TimeoutError, match=r"no connection was made within 0\.\d+ s"):
-        connect([(V4, silent)], time.monotonic() + BRIEFLY, told.tracer("a:80"))
-    assert told.names[-1] == "timeout"
+        connect([(V4, silent)], time.monotonic() + BRIEFLY, collected.tracer("a:80"))
+    assert collected.names[-1] == "timeout"
 
 
-def test_where_all_refuse_the_last_says_why(refusing: tuple[str, int]) -> None:
+def test_if_all_addresses_refuse_the_error_is_that_of_the_last(refusing: tuple[str, int]) -> None:
     with pytest.raises(ConnectionRefusedError) as caught:
         connect([(V4, refusing), (V4, refusing)], soon())
     assert caught.value.errno == errno.ECONNREFUSED
 
 
-def test_without_an_address_there_is_no_connection() -> None:
+def test_connecting_without_an_address_raises() -> None:
     with pytest.raises(OSError, match="it has no address"):
         connect([], soon())
 
 
-def test_ipv6_is_connected_to_like_ipv4() -> None:
-    told = Told()
+def test_connecting_by_ipv6_works_as_by_ipv4() -> None:
+    collected = CollectedTrace()
     try:
         listener = socket.create_server(("::1", 0), family=V6)
     except OSError as error:
         pytest.skip(f"this system has no ::1: {error}")
     port = listener.getsockname()[1]
-    with listener, connect(resolve("::1", port), soon(), told.tracer("a:80")):
+    with listener, connect(resolve("::1", port), soon(), collected.tracer("a:80")):
         pass
-    family, connected = told.events
+    family, connected = collected.events
     assert family.attributes == {"family": "AF_INET6", "type": "SOCK_STREAM"}
     assert connected.attributes["address"] == f"[::1]:{port}"
     assert connected.attributes["local"].startswith("[::1]:")
@@ -134,17 +134,17 @@ def test_ipv6_is_connected_to_like_ipv4() -> None:
 
 
 class Pair:
-    """A connection whose other end the test holds."""
+    """A client's connection, and *server*: the socket at its other end."""
 
-    def __init__(self, timeouts: ClientTimeouts, *, tells: bool = True) -> None:
+    def __init__(self, timeouts: ClientTimeouts, *, is_traced: bool = True) -> None:
         ours, self.server = socket.socketpair()
         self.server.settimeout(PATIENCE_SECONDS)
-        self.told = Told()
-        emit = self.told.tracer("127.0.0.1:80") if tells else discard
+        self.collected = CollectedTrace()
+        emit = self.collected.tracer("127.0.0.1:80") if is_traced else discard
         self.client = ClientConnection(ours, ResponseLimits(), timeouts, emit)
 
     def sentences(self) -> list[str]:
-        return re.findall("^#1 .*TIME  (.*)", self.told.text, re.MULTILINE)
+        return re.findall("^#1 .*TIME  (.*)", self.collected.text, re.MULTILINE)
 
     def content(self) -> bytes:
         return b"".join(iter(self.client.receive_content, b""))
@@ -155,14 +155,14 @@ class Pair:
 
 
 @contextlib.contextmanager
-def paired(timeouts: ClientTimeouts | None = None, *, tells: bool = True) -> Iterator[Pair]:
+def paired(timeouts: ClientTimeouts | None = None, *, is_traced: bool = True) -> Iterator[Pair]:
     """Yield a client's connection and the socket of its server."""
-    pair = Pair(timeouts or ClientTimeouts(), tells=tells)
+    pair = Pair(timeouts or ClientTimeouts(), is_traced=is_traced)
     with contextlib.closing(pair):
         yield pair
 
 
-def test_a_request_goes_out_and_its_response_comes_in() -> None:
+def test_a_request_is_sent_and_its_response_received() -> None:
     with paired() as pair:
         pair.client.send("POST", REQUEST, b"content", FOREVER)
         assert pair.server.recv(1000) == REQUEST + b"content"
@@ -183,12 +183,12 @@ def test_a_request_goes_out_and_its_response_comes_in() -> None:
             "content 5, complete",
             "close",
         ]
-        assert pair.told.events[0].head == REQUEST
-        assert pair.told.events[0].attributes["content"] == 7
+        assert pair.collected.events[0].head == REQUEST
+        assert pair.collected.events[0].attributes["content"] == 7
 
 
-def test_a_connection_that_the_server_ends_is_closed_and_not_used_again() -> None:
-    with paired(tells=False) as pair:
+def test_a_connection_that_the_server_ends_is_closed_and_not_reused() -> None:
+    with paired(is_traced=False) as pair:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         pair.server.sendall(b"HTTP/1.1 200 OK\r\n\r\nto the end")
         pair.client.receive_head()
@@ -198,7 +198,7 @@ def test_a_connection_that_the_server_ends_is_closed_and_not_used_again() -> Non
         assert not pair.client.is_reusable
 
 
-def test_a_connection_that_ends_between_two_requests_is_not_used_again() -> None:
+def test_a_connection_that_ends_between_two_requests_is_not_reused() -> None:
     with paired() as pair:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         pair.server.sendall(ok())
@@ -209,8 +209,8 @@ def test_a_connection_that_ends_between_two_requests_is_not_used_again() -> None
         assert not pair.client.is_reusable
 
 
-def test_a_connection_on_which_something_comes_unasked_is_not_used_again() -> None:
-    """RFC 9112 §9.3: it must not be taken for the response to the next request."""
+def test_a_connection_with_unrequested_octets_is_not_reused() -> None:
+    """RFC 9112 §9.3: such octets must not be taken for the response to the next request."""
     with paired() as pair:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         pair.server.sendall(ok())
@@ -230,7 +230,7 @@ def test_a_malformed_response_is_an_error() -> None:
         assert pair.client.has_begun_to_answer
 
 
-def test_an_early_end_of_the_connection_is_traced_and_an_error() -> None:
+def test_an_early_end_of_the_connection_is_an_error_and_is_traced() -> None:
     with paired() as pair:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         pair.server.recv(1000)
@@ -243,14 +243,14 @@ def test_an_early_end_of_the_connection_is_traced_and_an_error() -> None:
 # --- time-outs ------------------------------------------------------------------------------------------------------
 
 
-def test_a_response_that_does_not_come_ends_at_its_deadline() -> None:
+def test_waiting_for_a_response_ends_at_the_deadline() -> None:
     with paired(ClientTimeouts(response=BRIEFLY)) as pair:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         with pytest.raises(TimeoutError, match=r"the server sent no complete response head within 0\.05 s"):
             pair.client.receive_head()
 
 
-def test_content_that_stalls_ends_at_its_deadline() -> None:
+def test_waiting_for_stalled_content_ends_at_the_deadline() -> None:
     with paired(ClientTimeouts(stall=BRIEFLY)) as pair:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         pair.server.sendall(ok(b"hello")[:-1])
@@ -275,7 +275,7 @@ def test_the_whole_exchange_ends_at_its_deadline() -> None:
         pair.server.sendall(ok(b"hello")[:-1])
         pair.client.receive_head()
         assert pair.client.receive_content() == b"hell"
-        # The deadline has passed by then.
+        # Now the deadline has passed.
         pair.client._deadline = time.monotonic()
         with pytest.raises(TimeoutError, match=r"the exchange was not complete within 0\.05 s"):
             pair.client.receive_content()
@@ -283,7 +283,7 @@ def test_the_whole_exchange_ends_at_its_deadline() -> None:
             pair.client.send("GET", REQUEST, b"", time.monotonic() - 1)
 
 
-# --- content that goes out while something comes in ----------------------------------------------------------------
+# --- content that goes out while something comes in -----------------------------------------------------------------
 
 
 def tcp(url: str, timeouts: ClientTimeouts | None = None) -> ClientConnection:
@@ -333,7 +333,7 @@ def test_a_refusal_is_noticed_when_sending_fails() -> None:
         assert pair.client.receive_head().status == 413
 
 
-def test_a_server_that_is_gone_is_not_used_again() -> None:
+def test_a_connection_to_a_server_that_is_gone_is_not_reused() -> None:
     here, gone = threading.Event(), threading.Event()
 
     def leave(connected: socket.socket) -> None:
@@ -349,7 +349,7 @@ def test_a_server_that_is_gone_is_not_used_again() -> None:
         assert not client.is_reusable
 
 
-def test_a_server_that_answers_early_and_well_is_sent_all_the_same() -> None:
+def test_a_server_that_answers_200_early_is_still_sent_the_rest() -> None:
     def answer_early(connected: socket.socket) -> None:
         receive_head(connected)
         connected.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
@@ -363,7 +363,7 @@ def test_a_server_that_answers_early_and_well_is_sent_all_the_same() -> None:
         assert client.receive_content() == b"early"
 
 
-def test_a_server_that_is_gone_while_content_is_sent_is_an_error() -> None:
+def test_a_server_that_leaves_while_content_is_sent_is_an_error() -> None:
     def leave(connected: socket.socket) -> None:
         receive_head(connected)
         reset(connected)
@@ -389,7 +389,7 @@ def test_a_reset_within_content_is_reported_with_the_missing_length() -> None:
             client.receive_content()
 
 
-def test_a_connection_that_was_reset_while_idle_is_not_used_again() -> None:
+def test_a_connection_that_was_reset_while_idle_is_not_reused() -> None:
     def reset_later(connected: socket.socket) -> None:
         answering(ok())(connected)
         assert idle.wait(PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""Downloads: which responses become a file, which part is resumed; two versions are never spliced."""
+"""Downloads: which responses become a file, and which part is resumed; a file never mixes two versions."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ BEFORE = "Sun, 06 Nov 1994 08:48:37 GMT"
 JUST_BEFORE = "Sun, 06 Nov 1994 08:48:38 GMT"
 WHOLE = b"abcdefghij"
 
-# Puts something at a path.
+# A function that creates a file or something else at a path.
 Put = Callable[[pathlib.Path], None]
 
 
@@ -44,7 +44,7 @@ def respond(octets: bytes, url: str = URL) -> Iterator[ClientResponse]:
 
 
 def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
-    """Return whether such a response is accepted as the rest of the part."""
+    """Return whether the response *octets* is accepted as the rest of the part."""
     with respond(octets, url) as response:
         return download.accepts(response)
 
@@ -69,7 +69,7 @@ def receive(download: Download, octets: bytes, url: str = URL) -> None:
 
 
 def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
-    """Leave a part of WHOLE behind, as a connection that breaks off does."""
+    """Leave a part of WHOLE behind, as after a connection that broke off."""
     download = Download(str(path), URL, resumes=False)
     with pytest.raises(IncompleteError):
         receive(download, ok(WHOLE, *(field_lines or ['ETag: "v1"']))[: octets - len(WHOLE)])
@@ -86,7 +86,7 @@ def names(folder: pathlib.Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-# --- what becomes a file, and when ----------------------------------------------------------------------------------
+# --- from the content to the file -----------------------------------------------------------------------------------
 
 
 def test_content_becomes_the_file_when_it_is_whole(tmp_path: pathlib.Path) -> None:
@@ -115,7 +115,7 @@ def test_an_interrupted_download_leaves_the_file_alone_and_a_part_beside_it(tmp_
     }  # fmt: skip
 
 
-def test_without_a_validator_there_is_a_part_but_no_going_on(tmp_path: pathlib.Path) -> None:
+def test_a_part_without_a_validator_is_not_resumed(tmp_path: pathlib.Path) -> None:
     broken_off(tmp_path / "film", 'ETag: W/"v1"')
     assert names(tmp_path) == ["film.part"]
     download = Download(str(tmp_path / "film"), URL, resumes=True)
@@ -126,7 +126,7 @@ def test_without_a_validator_there_is_a_part_but_no_going_on(tmp_path: pathlib.P
     assert names(tmp_path) == ["film"]
 
 
-def test_a_link_stays_one(tmp_path: pathlib.Path) -> None:
+def test_a_symlink_stays_a_symlink(tmp_path: pathlib.Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("folder/film")
     receive(Download(str(tmp_path / "link"), URL, resumes=False), ok(WHOLE))
@@ -149,7 +149,7 @@ def test_no_file_is_created_before_content_arrives(tmp_path: pathlib.Path) -> No
         Download(str(tmp_path / "film"), URL, resumes=False).write(b"x")
 
 
-# --- where it can't be written --------------------------------------------------------------------------------------
+# --- errors of writing ----------------------------------------------------------------------------------------------
 
 
 def test_a_folder_is_not_written_to(tmp_path: pathlib.Path) -> None:
@@ -157,7 +157,7 @@ def test_a_folder_is_not_written_to(tmp_path: pathlib.Path) -> None:
         receive(Download(str(tmp_path), URL, resumes=False), ok(WHOLE))
 
 
-def test_a_folder_that_is_not_there_is_not_made(tmp_path: pathlib.Path) -> None:
+def test_a_missing_folder_is_not_created(tmp_path: pathlib.Path) -> None:
     with pytest.raises(OutputError, match=r"film\.part can't be written: No such file"):
         receive(Download(str(tmp_path / "no" / "film"), URL, resumes=False), ok(WHOLE))
 
@@ -187,11 +187,11 @@ def test_a_full_disk_is_an_error(octets: int) -> None:
         receive(Download("/dev/full", URL, resumes=False), ok(bytes(octets)))
 
 
-# --- going on -------------------------------------------------------------------------------------------------------
+# --- resuming -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("validator", ["ETag", "Last-Modified"])
-def test_a_part_is_gone_on_with(tmp_path: pathlib.Path, validator: str) -> None:
+def test_a_part_is_resumed(tmp_path: pathlib.Path, validator: str) -> None:
     value = '"v1"' if validator == "ETag" else BEFORE
     broken_off(tmp_path / "film", f"{validator}: {value}", DATE)
     download = Download(str(tmp_path / "film"), URL, resumes=True)
@@ -210,7 +210,7 @@ def test_a_206_need_not_repeat_last_modified(tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "film").read_bytes() == WHOLE
 
 
-def test_a_part_that_breaks_off_again_is_gone_on_with_again(tmp_path: pathlib.Path) -> None:
+def test_a_part_that_breaks_off_again_is_resumed_again(tmp_path: pathlib.Path) -> None:
     broken_off(tmp_path / "film")
     download = Download(str(tmp_path / "film"), URL, resumes=True)
     with pytest.raises(IncompleteError):
@@ -222,7 +222,7 @@ def test_a_part_that_breaks_off_again_is_gone_on_with_again(tmp_path: pathlib.Pa
     assert (tmp_path / "film").read_bytes() == WHOLE
 
 
-def test_a_206_of_less_than_the_rest_is_not_the_whole(tmp_path: pathlib.Path) -> None:
+def test_a_206_with_less_than_the_rest_does_not_complete_the_file(tmp_path: pathlib.Path) -> None:
     broken_off(tmp_path / "film")
     with pytest.raises(IncompleteError, match="only 7 of 10 bytes arrived before the server stopped"):
         receive(
@@ -259,7 +259,7 @@ def test_a_changed_file_is_downloaded_whole(tmp_path: pathlib.Path) -> None:
         pytest.param(ok(b"efghij", 'ETag: "v1"', status="206 Partial Content"), 'Content-Range "", without', id="none"),
     ],
 )  # fmt: skip
-def test_a_response_other_than_the_rest_is_refused_and_the_part_kept(
+def test_a_response_other_than_the_rest_is_refused_and_the_part_stays(
     tmp_path: pathlib.Path, octets: bytes, reason: str
 ) -> None:
     broken_off(tmp_path / "film")
@@ -286,7 +286,7 @@ def test_a_part_of_another_url_or_without_a_rest_is_not_resumed(tmp_path: pathli
     assert accepts(download, ok(status="416 Range Not Satisfiable"))
 
 
-def test_a_part_of_another_url_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:
+def test_a_part_of_another_url_is_not_resumed_after_a_redirect(tmp_path: pathlib.Path) -> None:
     broken_off(tmp_path / "film")
     assert not Download(str(tmp_path / "film"), URL + "?", resumes=True).is_resumable
     assert not Download(str(tmp_path / "film"), URL, resumes=False).is_resumable
@@ -302,7 +302,7 @@ def test_a_part_of_another_url_is_not_gone_on_with(tmp_path: pathlib.Path) -> No
         pytest.param('{"url": "http://a/film", "source": "x", "validator": "\\"\\u00e4\\""}', id="beyond ASCII"),
         pytest.param(note_with(validator='"\ud800"'), id="half a character"),
         pytest.param(note_with(length=-1), id="a negative length"),
-        pytest.param(note_with(length=True), id="a length that is none"),
+        pytest.param(note_with(length=True), id="a length that is not a number"),
         pytest.param(note_with(length=3), id="a length below that of the part"),
         pytest.param(note_with(coding=None), id="no coding"),
         pytest.param(note_with(source=["x"]), id="a source that is no text"),
@@ -311,14 +311,14 @@ def test_a_part_of_another_url_is_not_gone_on_with(tmp_path: pathlib.Path) -> No
         pytest.param("\xff", id="no ASCII"),
     ],
 )  # fmt: skip
-def test_an_empty_note_is_ignored(tmp_path: pathlib.Path, note: str) -> None:
+def test_an_invalid_note_is_ignored(tmp_path: pathlib.Path, note: str) -> None:
     broken_off(tmp_path / "film")
     (tmp_path / "film.resume").write_text(note, encoding="latin-1")
     assert not Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip, br"])
-def test_a_coded_part_is_gone_on_with_in_the_same_coding(tmp_path: pathlib.Path, coding: str) -> None:
+def test_a_part_with_a_content_coding_is_resumed_in_the_same_coding(tmp_path: pathlib.Path, coding: str) -> None:
     broken_off(tmp_path / "film", 'ETag: "v1"', f"Content-Encoding: {coding}")
     with pytest.raises(ResponseError, match="its Content-Encoding is none, the part's"):
         receive(Download(str(tmp_path / "film"), URL, resumes=True), rest(4))
@@ -329,15 +329,15 @@ def test_a_coded_part_is_gone_on_with_in_the_same_coding(tmp_path: pathlib.Path,
     assert (tmp_path / "film").read_bytes() == WHOLE
 
 
-def test_a_part_of_unknown_length_is_gone_on_with(tmp_path: pathlib.Path) -> None:
+def test_a_part_of_unknown_length_is_resumed(tmp_path: pathlib.Path) -> None:
     broken_off(tmp_path / "film")
     (tmp_path / "film.resume").write_text(note_with(length=None))
     receive(Download(str(tmp_path / "film"), URL, resumes=True), rest(4))
     assert (tmp_path / "film").read_bytes() == WHOLE
 
 
-def test_a_range_that_the_user_asked_for_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:
-    """The part's octets would be taken for the first ones."""
+def test_a_download_of_a_range_is_not_resumed(tmp_path: pathlib.Path) -> None:
+    """The saved octets would be taken for the first ones of the file."""
     with pytest.raises(IncompleteError):
         receive(Download(str(tmp_path / "film"), URL, resumes=False), rest(4)[:-3])
     assert names(tmp_path) == ["film.part"]
@@ -352,7 +352,7 @@ def test_a_part_that_grew_meanwhile_is_not_written_to(tmp_path: pathlib.Path) ->
     assert (tmp_path / "film.part").read_bytes() == WHOLE[:5]
 
 
-# --- what somebody else may have put beside the file ----------------------------------------------------------------
+# --- files that another program or user left there ------------------------------------------------------------------
 
 
 def a_pipe(path: pathlib.Path) -> None:
@@ -410,7 +410,7 @@ on_posix = pytest.mark.skipif(os.name != "posix", reason="of POSIX")
         (brackets, "it has 65536 bytes or more"),
     ],
 )
-def test_only_a_note_of_our_own_is_believed(tmp_path: pathlib.Path, put: Put, reason: str) -> None:
+def test_only_a_regular_note_with_one_name_is_trusted(tmp_path: pathlib.Path, put: Put, reason: str) -> None:
     broken_off(tmp_path / "film")
     (tmp_path / "film.resume").unlink()
     put(tmp_path / "film.resume")
@@ -431,7 +431,9 @@ def test_only_a_note_of_our_own_is_believed(tmp_path: pathlib.Path, put: Put, re
         (a_second_name, "it has a second hard link"),
     ],
 )
-def test_only_a_part_of_our_own_is_gone_on_with_or_written_to(tmp_path: pathlib.Path, put: Put, written: str) -> None:
+def test_only_a_regular_part_with_one_name_is_resumed_or_written_to(
+    tmp_path: pathlib.Path, put: Put, written: str
+) -> None:
     broken_off(tmp_path / "film")
     (tmp_path / "film.part").unlink()
     put(tmp_path / "film.part")
@@ -458,8 +460,8 @@ def test_a_pipe_with_a_reader_is_not_used_as_the_part(tmp_path: pathlib.Path) ->
 
 @on_posix
 @pytest.mark.parametrize("name", ["film.part", "film.resume"])
-def test_a_note_of_another_user_is_not_trusted(tmp_path: pathlib.Path, name: str) -> None:
-    """For example in /tmp, where the sticky bit prevents us from replacing it."""
+def test_a_part_or_note_of_another_user_is_not_trusted(tmp_path: pathlib.Path, name: str) -> None:
+    """In /tmp, for example, the sticky bit prevents the program from replacing that file."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     broken_off(tmp_path / "film")
@@ -473,7 +475,7 @@ def test_a_note_of_another_user_is_not_trusted(tmp_path: pathlib.Path, name: str
         assert (tmp_path / name).read_bytes() == WHOLE[:4]
 
 
-def test_a_part_without_octets_or_that_is_gone_is_not_gone_on_with(tmp_path: pathlib.Path) -> None:
+def test_an_empty_or_missing_part_is_not_resumed(tmp_path: pathlib.Path) -> None:
     broken_off(tmp_path / "film")
     (tmp_path / "film.part").write_bytes(b"")
     assert not Download(str(tmp_path / "film"), URL, resumes=True).is_resumable
@@ -485,9 +487,11 @@ def test_a_part_without_octets_or_that_is_gone_is_not_gone_on_with(tmp_path: pat
     ("field_lines", "expected"),
     [
         pytest.param(['ETag: "a"', f"Last-Modified: {BEFORE}", DATE], '"a"', id="an entity-tag comes first"),
-        pytest.param(['ETag: W/"a"', f"Last-Modified: {BEFORE}", DATE], None, id="a weak one says so of the date, too"),
+        pytest.param(
+            ['ETag: W/"a"', f"Last-Modified: {BEFORE}", DATE], None, id="a weak entity-tag makes the date weak, too"
+        ),
         pytest.param(["ETag: a"], None, id="no entity-tag"),
-        pytest.param(['ETag: "\xe4"'], None, id="one that can't be sent back as it is"),
+        pytest.param(['ETag: "\xe4"'], None, id="an entity-tag beyond ASCII"),
         pytest.param([f"Last-Modified: {BEFORE}", DATE], BEFORE, id="a date a minute ago"),
         pytest.param([f"Last-Modified: {JUST_BEFORE}", DATE], None, id="a date a moment ago (RFC 9110 §8.8.2.2)"),
         pytest.param([f"Last-Modified: {BEFORE}"], None, id="a date that is compared to nothing"),

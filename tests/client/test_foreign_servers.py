@@ -1,4 +1,4 @@
-"""The client against other servers (nginx, Caddy, http.server); curl must get the same."""
+"""The client with other servers (nginx, Caddy, http.server); curl must get the same content."""
 
 import contextlib
 import pathlib
@@ -15,7 +15,7 @@ from httpsock.client.client import Client
 from httpsock.client.download import Download
 from tests.support import PATIENCE_SECONDS, free_port
 from tests.support.tools import run, tool
-from tests.support.trace import Told
+from tests.support.trace import CollectedTrace
 
 pytestmark = pytest.mark.tools
 
@@ -25,7 +25,7 @@ Command = Callable[[pathlib.Path, pathlib.Path, int], list[str]]
 
 
 def nginx(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
-    """nginx: listings and compressed content are chunked, files have a length."""
+    """Return the command of nginx: its listings and compressed content are chunked, its files have a length."""
     (work / "nginx.conf").write_text(
         f"""
 daemon off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/error.log; user root;
@@ -41,7 +41,7 @@ http {{
 
 
 def caddy(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
-    """Caddy."""
+    """Return the command of Caddy."""
     (work / "Caddyfile").write_text(
         f"{{\n admin off\n auto_https off\n}}\nhttp://127.0.0.1:{port} {{\n root * {root}\n file_server browse\n}}\n"
     )
@@ -49,12 +49,12 @@ def caddy(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
 
 
 def of_python(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
-    """http.server: HTTP/1.0, each response ends its connection."""
+    """Return the command of http.server: it speaks HTTP/1.0, and each response ends its connection."""
     return [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(root)]
 
 
 def of_ours(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
-    """httpsock itself."""
+    """Return the command of httpsock itself."""
     return [sys.executable, "-m", "httpsock", str(root), "--bind", "127.0.0.1", "--port", str(port), "--quiet"]
 
 
@@ -78,7 +78,7 @@ def running(command: list[str], port: int, work: pathlib.Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=[nginx, caddy, of_python, of_ours])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of one real server after the other, for the same files."""
+    """The URL of each real server in turn, for the same files."""
     root, work = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("work")
     root.chmod(0o755)
     (root / "large.bin").write_bytes(LARGE)
@@ -99,14 +99,14 @@ def test_files_arrive_whole(served: str) -> None:
 
 
 def test_several_requests_go_over_one_connection_if_the_server_lets_them(served: str) -> None:
-    told = Told()
-    with Client(trace=told) as client:
+    collected = CollectedTrace()
+    with Client(trace=collected) as client:
         versions = []
         for _ in range(3):
             with client.get(served + "hello.txt") as response:
                 versions.append(response.head.minor_version)
                 assert response.read() == b"Hello, socket.\n"
-    connections = told.names.count("connect")
+    connections = collected.names.count("connect")
     assert connections == (1 if versions == [1, 1, 1] else 3)
 
 

@@ -20,12 +20,12 @@ from tests.support.servers import playing
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-# More than any limit of the client, by far.
+# Far more than any limit of the client.
 MAX_OCTETS = 64 * 1024 * 1024
 
 
 def endless(beginning: bytes, repeated: bytes) -> Callable[[socket.socket], None]:
-    """Return a conversation that sends *beginning*, then *repeated* over and over until the client closes."""
+    """Return a server that sends *beginning*, then *repeated* over and over until the client closes."""
 
     def converse(connected: socket.socket) -> None:
         receive_head(connected)
@@ -50,7 +50,7 @@ def endless(beginning: bytes, repeated: bytes) -> Callable[[socket.socket], None
         pytest.param(OK + b"A: ", b"a", "the head is longer than", id="field value"),
         pytest.param(OK, b"A: b\r\n", "more than 1000 field lines", id="field lines"),
         pytest.param(OK + b"A: b\r\n", b" c\r\n", "more than 1000 field lines", id="folded lines"),
-        pytest.param(OK, b"ETag: a\r\n", "more than 1000 field lines", id="a singleton that says the same"),
+        pytest.param(OK, b"ETag: a\r\n", "more than 1000 field lines", id="a repeated singleton field"),
         pytest.param(b"", b"HTTP/1.1 103 x\r\n\r\n", "more than 60 interim responses", id="interim responses"),
         pytest.param(OK + b"Content-Length: ", b"0", "the head is longer than", id="digits of a length"),
         pytest.param(CHUNKED, b"0", "the chunk line is longer than 4096", id="size of a chunk"),
@@ -69,7 +69,7 @@ def test_a_response_without_end_is_an_error(beginning: bytes, repeated: bytes, r
 
 
 @pytest.mark.parametrize("beginning", [OK + b"\r\n", CHUNKED])
-def test_content_without_end_ends_with_the_time_that_all_may_take(beginning: bytes) -> None:
+def test_content_without_end_times_out(beginning: bytes) -> None:
     def converse(connected: socket.socket) -> None:
         receive_head(connected)
         with contextlib.suppress(ConnectionError):
@@ -83,7 +83,7 @@ def test_content_without_end_ends_with_the_time_that_all_may_take(beginning: byt
             pass
 
 
-def test_content_without_end_behind_a_redirect_is_left() -> None:
+def test_endless_content_of_a_redirect_is_not_downloaded() -> None:
     moved = endless(b"HTTP/1.1 301 x\r\nLocation: /a\r\n\r\n", b"a")
 
     def final(connected: socket.socket) -> None:
@@ -98,7 +98,7 @@ def test_content_without_end_behind_a_redirect_is_left() -> None:
     "location",
     ["file:///etc/passwd", "javascript:1", "https://a/", "http://[", "//", "///a/b", "HTTP:///a", "//?", "http://#"],
 )
-def test_a_redirect_elsewhere_names_where(location: str) -> None:
+def test_the_error_of_a_redirect_to_an_unsupported_url_names_it(location: str) -> None:
     def converse(connected: socket.socket) -> None:
         receive_head(connected)
         connected.sendall(f"HTTP/1.1 302 x\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
@@ -109,7 +109,7 @@ def test_a_redirect_elsewhere_names_where(location: str) -> None:
         assert location in str(caught.value)
 
 
-# --- every value that is computed of a response ---------------------------------------------------------------------
+# --- every value that the client computes from a response -----------------------------------------------------------
 
 NAMES = (
     *(b"Content-Length", b"Transfer-Encoding", b"Location", b"ETag", b"Content-Range", b"Last-Modified", b"Date"),
@@ -165,7 +165,7 @@ def test_every_response_is_usable_or_a_response_error(seed: int) -> None:
         parser.expect(choose.choice(["GET", "HEAD"]))
         parser.receive(any_response(choose))
         parser.receive(b"")
-        # A response has a bounded number of events; the parser must come to an end.
+        # A response gives a limited number of events; the parser must come to an end.
         with contextlib.suppress(ResponseError):
             for count in itertools.count():
                 assert count < 100
@@ -181,7 +181,7 @@ def test_every_response_is_usable_or_a_response_error(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_download_of_anything_is_an_error_in_words(seed: int, tmp_path: pathlib.Path) -> None:
+def test_a_download_of_any_octets_succeeds_or_prints_one_sentence(seed: int, tmp_path: pathlib.Path) -> None:
     choose = random.Random(seed)
     answers = [any_response(choose) for _ in range(40)]
 

@@ -1,4 +1,4 @@
-"""http URLs: host, port and target, repaired and refused forms, and redirects."""
+"""http URLs: host, port and target; URLs that are repaired, URLs that are refused, and redirects."""
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,7 @@ from tests.support.rows import each_row
 @each_row(
     ("text", "host", "port", "target", "authority"),
     [
-        pytest.param("http://a/", "a", 80, "/", "a", id="the default port goes unsaid (RFC 9110 §4.2.3)"),
+        pytest.param("http://a/", "a", 80, "/", "a", id="the default port is left out (RFC 9110 §4.2.3)"),
         pytest.param("http://a:80/", "a", 80, "/", "a", id="also if it was given"),
         pytest.param("http://a:/", "a", 80, "/", "a", id="or left empty"),
         pytest.param(
@@ -26,11 +26,16 @@ from tests.support.rows import each_row
         pytest.param("http://a/b?c?d//e", "a", 80, "/b?c?d//e", "a", id="a query may hold ? and /"),
         pytest.param("http://[::1]:8000/", "::1", 8000, "/", "[::1]:8000", id="IPv6"),
         pytest.param("http://[FE80::1]/", "fe80::1", 80, "/", "[fe80::1]", id="IPv6, default port"),
-        pytest.param("http://a/ä b", "a", 80, "/%C3%A4%20b", "a", id="what must be encoded is"),
+        pytest.param("http://a/ä b", "a", 80, "/%C3%A4%20b", "a", id="other characters are encoded"),
         pytest.param("http://a/\udcff", "a", 80, "/%FF", "a", id="octets that are no text"),
-        pytest.param("http://a/%e4%", "a", 80, "/%e4%", "a", id="what is encoded already stays"),
+        pytest.param("http://a/%e4%", "a", 80, "/%e4%", "a", id="percent-encoding stays"),
         pytest.param(
-            'http://a/{"x"}[1]|\\', "a", 80, "/%7B%22x%22%7D%5B1%5D%7C%5C", "a", id="all that a path can't hold"
+            'http://a/{"x"}[1]|\\',
+            "a",
+            80,
+            "/%7B%22x%22%7D%5B1%5D%7C%5C",
+            "a",
+            id="all ASCII characters that a path can't hold",
         ),
     ],
 )
@@ -42,8 +47,8 @@ def test_a_url_is_parsed(text: str, host: str, port: int, target: str, authority
     assert url.origin == (host, port)
 
 
-def test_a_zone_is_for_us_alone() -> None:
-    """RFC 6874: a zone names an interface of this machine; the server has no use for it."""
+def test_a_zone_is_not_sent() -> None:
+    """RFC 6874: a zone names an interface of the client's machine, so it is not sent."""
     url = parse_url("http://[FE80::1%25Eth0]:8000/a")
     assert url == Url("fe80::1%Eth0", 8000, "/a")
     assert url.authority == "[fe80::1]:8000"
@@ -54,9 +59,13 @@ def test_a_zone_is_for_us_alone() -> None:
     ("text", "reason"),
     [
         pytest.param("", 'the URL "" does not begin with http://', id="nothing"),
-        pytest.param("http://[fe80::1%25a b]/", 'has an invalid host "[fe80::1%25a b]"', id="a zone that is none"),
+        pytest.param("http://[fe80::1%25a b]/", 'has an invalid host "[fe80::1%25a b]"', id="an invalid zone"),
         pytest.param("http://[v1.a]/", 'has an invalid host "[v1.a]"', id="an address of the future"),
-        pytest.param("http://[fd00::1%251]/", 'has an invalid host "[fd00::1%251]"', id="a zone where there are none"),
+        pytest.param(
+            "http://[fd00::1%251]/",
+            'has an invalid host "[fd00::1%251]"',
+            id="a zone of an address that is not link-local",
+        ),
         pytest.param("a:8000/b", 'the URL "a:8000/b" does not begin with http://', id="no scheme"),
         pytest.param("mailto:a", 'the URL "mailto:a" does not begin with http://', id="no authority"),
         pytest.param("https://a/", 'the URL "https://a/" has a scheme that is not supported', id="https"),
@@ -83,7 +92,7 @@ def test_an_invalid_url_is_refused(text: str, reason: str) -> None:
     assert str(caught.value).isprintable()
 
 
-# Listed one by one: a class of characters would take seconds, for a table of all of Unicode.
+# A string of characters: for a category of characters hypothesis would first build a table of Unicode for seconds.
 TYPED = "".join(map(chr, range(0x250))) + "\u202e\u2028\u2100\uff0f\ufeff\U0001f600\udc80"
 
 
@@ -159,7 +168,7 @@ def test_a_response_without_a_redirect_leads_to_no_url(status: int, location: by
         pytest.param(b"file:///etc/passwd", "a scheme that is not supported", id="a file"),
         pytest.param(b"javascript:alert(1)", "does not begin with http://", id="a script"),
         pytest.param(b"http://u:p@a/", "a user name", id="credentials"),
-        pytest.param(b"/a\tb", 'the redirect to "/a\\x09b" has a control character', id="a tabulator"),
+        pytest.param(b"/a\tb", 'the redirect to "/a\\x09b" has a control character', id="a tab"),
     ],
 )
 def test_a_redirect_to_an_unsupported_url_is_an_error(location: bytes, reason: str) -> None:

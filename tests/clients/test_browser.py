@@ -19,12 +19,12 @@ from tests.support.tools import run, tool
 pytestmark = pytest.mark.tools
 
 SITE = pathlib.Path(__file__).parents[2] / "www"
-# No background traffic, no sandbox (it does not run as root), and a profile in the folder of the test.
+# The browser makes no background traffic, and has no sandbox, which can't run as root.
 OPTIONS = """--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run
     --disable-background-networking --disable-component-update --disable-default-apps --disable-extensions
     --disable-sync --no-proxy-server --mute-audio""".split()
-# The scripts of the site run on after the load event; virtual time runs ahead while no request is pending, so waiting
-# costs no time. It does not wait for media: the pages made for a test delay their load event until the outcome.
+# The scripts of the site still run after the load event. With this option the browser's clock jumps ahead while no
+# request is pending, so timers cost no real time. It does not wait for media: pages of tests delay their load event.
 AHEAD = "--virtual-time-budget=10000"
 
 Browse = Callable[..., str]
@@ -99,7 +99,7 @@ def test_without_an_inspector_a_page_shows_recorded_steps(visit: Visit) -> None:
     document, log = visit(SITE, "tcp.html", AHEAD)
     assert "<b>Recorded.</b> These steps are those of another request." in document
     assert not [path for path in paths_of(log) if path.startswith("/.httpsock/")]
-    # If the browser reports no new connection, the page claims none.
+    # Where the browser does not report a new connection, the page must not claim one.
     assert "no need" not in document
 
 
@@ -163,7 +163,7 @@ def test_the_pages_of_the_site_fit_a_phone(visit: Visit, tmp_path: pathlib.Path)
 
 
 def test_with_an_inspector_a_page_shows_the_steps_of_its_own_request(tmp_path: pathlib.Path) -> None:
-    """No click is needed, and requests of other clients for the same page are not shown."""
+    """The steps appear without a click; those of other clients' requests for the same page do not."""
     with inspected(SITE) as server, Browser(tmp_path) as browser:
         talk(server.port, get("/tcp.html", "Connection: close"))
         browser.command("Page.navigate", url=server.url + "tcp.html")
@@ -188,7 +188,7 @@ def test_with_an_inspector_a_page_shows_the_steps_of_its_own_request(tmp_path: p
         assert accepted.endswith("accept")
         assert "Live." in browser.evaluate("document.getElementById('live-said').textContent")
         assert browser.evaluate("document.querySelector('#live-said a').pathname") == "/.httpsock/"
-        # Other pages show live steps too; below a button stand the steps of its request.
+        # Other pages show live steps, too: below each button, those of the request that it sends.
         browser.command("Page.navigate", url=server.url + "try.html")
         browser.until("document.querySelector('.live.on')")
         browser.evaluate("document.querySelector('[data-method=HEAD]').click()")
@@ -196,7 +196,7 @@ def test_with_an_inspector_a_page_shows_the_steps_of_its_own_request(tmp_path: p
         assert browser.faults == []
 
 
-# --- pages made for a test, with a script that acts as a reader would ------------------------------------------------
+# --- pages made for a test, with a script that acts like a user -----------------------------------------------------
 
 
 def page_with(script: str) -> str:
@@ -235,7 +235,7 @@ say(lines.join("; "));
 def test_a_listing_shows_times_in_the_time_zone_of_its_reader(
     visit: Visit, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page's policy allows this one script."""
+    """The Content-Security-Policy of the listing allows the script that converts the times."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     folder = tmp_path / "names"
     folder.mkdir()

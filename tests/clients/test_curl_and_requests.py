@@ -22,13 +22,13 @@ pytestmark = pytest.mark.tools
 
 Curl = Callable[..., subprocess.CompletedProcess[bytes]]
 
-# Larger than the buffers of a connection, so that both sides have to wait.
+# More octets than the buffers of a connection hold, so that both ends have to wait.
 MANY_OCTETS = 24 * 1024 * 1024
 
 
 @pytest.fixture
 def curl(tmp_path: pathlib.Path) -> Curl:
-    """curl in a folder of its own, without the user's settings or proxies."""
+    """Run curl in its own folder, without the user's settings or proxies."""
     arguments = [tool("curl"), "-q", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(PATIENCE_SECONDS)]
     home = tmp_path / "home"
     home.mkdir()
@@ -46,13 +46,13 @@ def home(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def curl_speaks(feature: str) -> bool:
-    """Whether the installed curl has *feature*."""
+    """Return whether the installed curl has *feature*."""
     said = subprocess.run([tool("curl"), "--version"], capture_output=True, timeout=PATIENCE_SECONDS, check=True)
     return feature.encode() in said.stdout.split()
 
 
 def status_of(answered: subprocess.CompletedProcess[bytes]) -> int:
-    """The status in the output of ``curl --include`` or ``--head``."""
+    """Return the status in the output of ``curl --include`` or ``--head``."""
     assert answered.returncode == 0, answered.stderr
     return int(answered.stdout.split(b" ", 2)[1])
 
@@ -73,7 +73,7 @@ def test_curl_resumes_a_broken_download(curl: Curl, home: pathlib.Path, server: 
 
 def test_curl_knows_that_a_download_is_complete(curl: Curl, home: pathlib.Path, server: httpsock.Server) -> None:
     (home / "part").write_bytes(b"abcdefghijklmnopqrstuvwxyz")
-    # Some versions of curl take this answer for success, others for a failure; all leave the file alone.
+    # Some versions of curl report success after this response, others a failure; all leave the file unchanged.
     curl("-C", "-", "-o", "part", "-D", "head", server.url + "alphabet.txt")
     head = (home / "head").read_bytes()
     assert head.startswith(b"HTTP/1.1 416 Range Not Satisfiable\r\n"), "R133"
@@ -109,7 +109,7 @@ def test_curl_gets_several_ranges_as_parts(curl: Curl, server: httpsock.Server) 
 # --- curl: methods and versions -------------------------------------------------------------------------------------
 
 
-def test_curl_gets_a_head_alone(curl: Curl, server: httpsock.Server) -> None:
+def test_curl_gets_only_the_head(curl: Curl, server: httpsock.Server) -> None:
     done = curl("-I", server.url + "alphabet.txt")
     assert status_of(done) == 200
     assert b"\r\nContent-Length: 26\r\n" in done.stdout
@@ -128,14 +128,14 @@ def test_curl_gets_the_allowed_methods(curl: Curl, server: httpsock.Server) -> N
     assert b"\r\nAllow: GET, HEAD, OPTIONS\r\n" in done.stdout
 
 
-def test_curl_of_version_1_0_is_answered_and_closed(curl: Curl, server: httpsock.Server) -> None:
+def test_curl_with_http_1_0_is_answered_and_its_connection_closed(curl: Curl, server: httpsock.Server) -> None:
     done = curl("-i", "--http1.0", server.url + "hello.txt")
     assert done.stdout.startswith(b"HTTP/1.1 200 OK\r\n"), "R012: the highest version conformed to"
     assert b"\r\nConnection: close\r\n" in done.stdout
     assert done.stdout.endswith(b"\r\n\r\nHello, socket.\n")
 
 
-def test_curl_that_starts_with_http_2_is_answered_instead_of_hanging(curl: Curl, folder: pathlib.Path) -> None:
+def test_curl_with_http_2_prior_knowledge_gets_an_error(curl: Curl, folder: pathlib.Path) -> None:
     if not curl_speaks("HTTP2"):
         pytest.skip("this curl speaks no HTTP/2")
     log: list[Exchange] = []
@@ -146,7 +146,7 @@ def test_curl_that_starts_with_http_2_is_answered_instead_of_hanging(curl: Curl,
     assert [(exchange.request_line, exchange.status) for exchange in log] == [(b"PRI * HTTP/2.0", 505)], "R013"
 
 
-def test_curl_that_announces_a_proxied_client_is_answered(curl: Curl, server: httpsock.Server) -> None:
+def test_curl_with_a_proxy_protocol_header_gets_400(curl: Curl, server: httpsock.Server) -> None:
     done = curl("-i", "--haproxy-protocol", server.url)
     assert status_of(done) == 400, "R096: other protocols on the port do no harm"
     assert b"RFC 9112" in done.stdout
@@ -169,7 +169,7 @@ def test_curl_connects_over_ipv6(curl: Curl, folder: pathlib.Path) -> None:
         assert curl("--globoff", server.url + "hello.txt").stdout == b"Hello, socket.\n"
 
 
-# --- curl: content that nobody asked for ----------------------------------------------------------------------------
+# --- curl: uploads, which are refused -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_curl_stores_an_entity_tag_and_revalidates_with_it(
     assert done.stdout.endswith(b"\r\n\r\n"), "R126: 304 has no content"
 
 
-def test_curl_gets_the_file_again_when_its_entity_tag_is_another(
+def test_curl_gets_the_file_again_when_its_entity_tag_has_changed(
     curl: Curl, folder: pathlib.Path, server: httpsock.Server
 ) -> None:
     url = server.url + "hello.txt"
@@ -226,7 +226,9 @@ def test_curl_gets_the_file_again_when_its_entity_tag_is_another(
         pytest.param("Tue, 14 Nov 2023 22:13:19 GMT", 200, id="R119: modified since the second before"),
     ],
 )
-def test_curl_asks_whether_a_file_is_newer(curl: Curl, server: httpsock.Server, date: str, status: int) -> None:
+def test_curl_gets_a_file_only_if_it_was_modified_since_a_date(
+    curl: Curl, server: httpsock.Server, date: str, status: int
+) -> None:
     assert status_of(curl("-i", "-z", date, server.url + "hello.txt")) == status
 
 
@@ -252,7 +254,7 @@ def test_curl_gets_a_listing_as_json(curl: Curl, server: httpsock.Server) -> Non
     ]
 
 
-# --- curl: paths that no friend sends -------------------------------------------------------------------------------
+# --- curl: hostile paths --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -271,7 +273,7 @@ def test_curl_gets_the_error_of_a_path(curl: Curl, server: httpsock.Server, path
 
 
 def test_garbage_gets_a_status_line(server: httpsock.Server) -> None:
-    # A request typed into nc; an answer without a status line would be HTTP/0.9, which curl refuses.
+    # A response without a status line would be HTTP/0.9, which curl refuses.
     with connect(server.port) as client:
         client.sendall(b"hello?\n\n")
         assert client.recv(4096).startswith(b"HTTP/1.1 400 Bad Request\r\n"), "R006"
@@ -322,7 +324,7 @@ def test_requests_streams_a_large_file_whole(
     assert received.hexdigest() == expected.hexdigest(), "R095"
 
 
-def test_requests_may_leave_in_the_middle_of_a_stream(
+def test_requests_may_close_in_the_middle_of_a_stream(
     session: requests.Session, folder: pathlib.Path, server: httpsock.Server
 ) -> None:
     with (folder / "film.bin").open("wb") as film:
@@ -348,7 +350,7 @@ def test_requests_gets_the_same_fields_with_head(session: requests.Session, serv
         pytest.param("sub?a=1&b=%20c", "sub/?a=1&b=%20c", id="R142: the query is kept"),
     ],
 )
-def test_requests_is_led_to_a_folder(
+def test_requests_is_redirected_to_a_folder(
     session: requests.Session, server: httpsock.Server, path: str, lands_on: str
 ) -> None:
     response = fetch(session, server.url + path)
@@ -373,9 +375,9 @@ def test_requests_gets_405_for_a_post_and_reuses_the_connection(
     [
         pytest.param("grüße, 世界.txt", id="letters beyond ASCII"),
         pytest.param("a name with spaces.txt", id="spaces"),
-        pytest.param("100% #1?.txt", id="what a reference must escape"),
-        pytest.param("http:x.txt", id="what looks like a scheme"),
-        pytest.param("<b>&amp;'\".txt", id="what looks like markup"),
+        pytest.param("100% #1?.txt", id="characters that a reference must escape"),
+        pytest.param("http:x.txt", id="a name like a URL with a scheme"),
+        pytest.param("<b>&amp;'\".txt", id="a name like markup"),
     ],
 )
 def test_requests_reaches_a_name_through_the_listing(

@@ -1,4 +1,4 @@
-"""Clients that download files and folders: whole, in parts, again, and only the changed parts."""
+"""Clients that download files and folders: whole, in parts, once more, or only the parts that changed."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ FILM = bytes(range(256)) * 8192
 
 @pytest.fixture
 def served(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder with a large file, a folder below it, and names that clients trip over."""
+    """A folder with a large file, and a subfolder of names with characters that clients may encode wrongly."""
     folder = tmp_path / "served"
     (folder / "sub").mkdir(parents=True)
     files = {"film.bin": FILM, "hello.txt": b"hello\n", "sub/a:b.txt": b"colon\n", "sub/two words.txt": b"words\n"}
@@ -54,7 +54,9 @@ def test_wget_downloads_resumes_and_revalidates_a_file(served: pathlib.Path, tmp
         pytest.param(["axel", "-q", "-n4"], id="axel"),
     ],
 )
-def test_a_file_is_fetched_in_parts_at_a_time(served: pathlib.Path, tmp_path: pathlib.Path, command: list[str]) -> None:
+def test_a_file_is_downloaded_in_several_parts_at_the_same_time(
+    served: pathlib.Path, tmp_path: pathlib.Path, command: list[str]
+) -> None:
     program, *options = command
     log = list[Exchange]()
     (served / "film.bin").write_bytes(FILM * 4)
@@ -97,7 +99,7 @@ def test_zsync_fetches_only_changed_blocks(served: pathlib.Path, tmp_path: pathl
 
 
 def test_zchunk_fetches_only_changed_chunks(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """It asks for up to 255 ranges at a time, and for fewer after a 200."""
+    """zckdl requests up to 255 ranges at a time, and fewer after a 200."""
     zck, log = tool("zck"), list[Exchange]()
     lines = [b"<package>%s\n" % (hashlib.sha256(b"%d" % number).hexdigest() * 20).encode() for number in range(1200)]
     (tmp_path / "old").write_bytes(b"".join(lines))
@@ -109,7 +111,7 @@ def test_zchunk_fetches_only_changed_chunks(served: pathlib.Path, tmp_path: path
     with httpsock.Server(served, port=0, log=log.extend) as server:
         succeed(run([tool("zckdl"), "-s", "old.zck", server.url + "new.zck"], tmp_path))
     assert (tmp_path / "new.zck").read_bytes() == (served / "new.zck").read_bytes()
-    # The head of the file, 255 chunks that have changed, and the other 45.
+    # Requests for the head of the file, for 255 changed chunks, and for the other 45.
     assert {int(exchange.status) for exchange in log} == {206}
     assert len(log) <= 5
     assert sum(exchange.sent for exchange in log) < (served / "new.zck").stat().st_size

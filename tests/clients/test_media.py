@@ -1,4 +1,4 @@
-"""Players: they seek by ranges, and play lists of names as `find .` writes them."""
+"""Media players: they seek by ranges, and play lists of file names such as `find .` prints."""
 
 import pathlib
 import shutil

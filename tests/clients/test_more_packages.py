@@ -21,9 +21,9 @@ pytestmark = pytest.mark.tools
 
 
 def run_in(home: pathlib.Path, *arguments: str, **settings: str) -> None:
-    """Run a program with *home* as its folder and its home, and without proxies; it must succeed."""
+    """Run a program with *home* as its working folder and home, without proxies; assert that it succeeds."""
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    # A toolchain that rustup has installed is found in the real home.
+    # A toolchain installed by rustup is in the real home.
     toolchains = os.environ.get("RUSTUP_HOME", str(pathlib.Path.home() / ".rustup"))
     done = subprocess.run(
         arguments, cwd=home, env={**kept, "HOME": str(home), "RUSTUP_HOME": toolchains, **settings},
@@ -43,7 +43,7 @@ def write_wheel(path: pathlib.Path) -> None:
 
 
 def test_uv_installs_from_listings_as_an_index(tmp_path: pathlib.Path) -> None:
-    """The listings of folders are a simple index; the metadata of a wheel are read by ranges."""
+    """Listings serve as a "simple" index (PEP 503); uv reads the metadata of a wheel by ranges."""
     # uv may be installed beside the Python that runs the tests.
     uv = tool("uv", str(pathlib.Path(sys.executable).with_name("uv")))
     log, served = list[Exchange](), tmp_path / "served"

@@ -1,4 +1,4 @@
-"""The announcer: answers, announcements, and how little a stranger can make it send; gssdp and upnpc find it."""
+"""The announcer: its answers, its announcements, and the limits on what a stranger can make it send."""
 
 import contextlib
 import functools
@@ -23,13 +23,13 @@ from httpsock.discovery.ssdp import GROUP, Datagram, DatagramError, Device, form
 from tests.support import PATIENCE_SECONDS
 from tests.support.program import ENVIRONMENT
 from tests.support.tools import TOOL_SECONDS, tool
-from tests.support.trace import Told, golden
+from tests.support.trace import CollectedTrace, golden
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="multicast on loopback is Linux's")
 
 DEVICE = Device(uuid.UUID(int=1), "http://127.0.0.1:1/0.xml", "a", 1)
 HERE = interface("127.0.0.1")
-# Without MX, so it is answered immediately.
+# A search without MX, so that it is answered immediately.
 SEARCH = b'M-SEARCH * HTTP/1.1\r\nMAN: "ssdp:discover"\r\nST: %b\r\n\r\n'
 
 
@@ -42,7 +42,7 @@ def announcing(tmp_path: pathlib.Path) -> Iterator[Announcer]:
 
 @contextlib.contextmanager
 def asking(*datagrams: bytes, port: int, host: str = "127.0.0.1", source: str = "") -> Iterator[socket.socket]:
-    """A socket that has sent *datagrams* to the announcer at *port*, as the neighbour *source*."""
+    """Yield a socket that has sent *datagrams* to the announcer at *port*, from the address *source* if given."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as created:
         created.settimeout(PATIENCE_SECONDS)
@@ -58,7 +58,7 @@ def receive(connected: socket.socket, count: int) -> list[Datagram]:
     return [parse_datagram(connected.recv(8192)) for _ in range(count)]
 
 
-# --- who is answered ------------------------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------------------------
 
 
 def test_a_search_is_answered_to_its_sender(announcing: Announcer) -> None:
@@ -76,19 +76,19 @@ def test_a_search_with_mx_is_answered_in_time(announcing: Announcer) -> None:
 def test_thousands_of_malformed_datagrams_have_no_effect(announcing: Announcer) -> None:
     valid = SEARCH % b"ssdp:all"
     broken = [valid[:length] for length in range(len(valid))] + [bytes([n % 256]) * (n % 300) for n in range(2000)]
-    # Searches for something else, and announcements of others.
+    # Add searches for something else, and announcements of others.
     broken += [SEARCH % b"urn:else", b"NOTIFY * HTTP/1.1\r\nNTS: ssdp:alive\r\n\r\n", b"x" * 9000]
-    # A hundred at a time: of more, the kernel might drop some.
+    # Send a hundred at a time: the kernel might drop some of a larger number.
     for first in range(0, len(broken), 100):
         hundred = broken[first : first + 100]
         search = SEARCH % b"upnp:rootdevice"
-        # Each by another neighbour, since one neighbour gets few answers.
+        # Send each hundred from another address, since one neighbour gets few answers.
         with asking(*hundred, search, port=announcing.group_port, source=f"127.0.1.{first // 100 + 1}") as client:
             assert receive(client, 1)[0].field("st") == "upnp:rootdevice"
 
 
-def test_a_flood_of_searches_is_answered_a_little(announcing: Announcer) -> None:
-    """A search with a forged source brings its victim few answers."""
+def test_a_flood_of_searches_gets_few_answers(announcing: Announcer) -> None:
+    """The victim whose address is forged as the source of searches receives few answers."""
     with asking(*[SEARCH % b"ssdp:all"] * 300, port=announcing.group_port) as client:
         answers = len(receive(client, 9))
         client.settimeout(0.2)
@@ -105,21 +105,23 @@ def test_a_datagram_that_vanishes_before_it_is_received_is_ignored(announcing: A
     assert not len(announcing._answers)
 
 
-def test_a_stranger_is_not_answered() -> None:
+def test_a_search_from_outside_the_network_is_not_answered() -> None:
     with pytest.raises(DatagramError, match=r"8\.8\.8\.8 is not on a local network"):
         _neighbours_search(parse_datagram(SEARCH % b"ssdp:all"), "8.8.8.8")
 
 
 def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Searches are sent twice, since datagrams get lost; a flood in a victim's name brings the victim one answer."""
+    """A client may send its search twice, since datagrams get lost. A victim of forged searches gets one answer."""
     monkeypatch.setattr("random.uniform", lambda low, high: high)
-    told = Told(is_client=False)
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=told)
+    collected = CollectedTrace(is_client=False)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=collected)
     search = format_search("ssdp:all", 1)
     with running, asking(search, search, SEARCH % b"urn:else", port=running.group_port) as client:
         assert len(receive(client, 3)) == 3
     ignored = [
-        (event.attributes["reason"], event.attributes["section"]) for event in told.events if event.name == "ignore"
+        (event.attributes["reason"], event.attributes["section"])
+        for event in collected.events
+        if event.name == "ignore"
     ]
     assert [each for each in ignored if each[0] != "it is not a search"] == [
         ("this client is already being answered", "UDA 2.0 §1.3.2"),
@@ -159,7 +161,7 @@ def test_fifty_searches_of_one_neighbour_do_not_silence_the_others(announcing: A
         assert receive(other, 1)[0].field("st") == "upnp:rootdevice"
 
 
-def test_a_fault_of_ours_costs_one_datagram_and_one_report(
+def test_an_unexpected_error_costs_one_datagram_and_is_reported_once(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def parse(octets: bytes) -> Datagram:
@@ -188,7 +190,7 @@ def test_a_step_that_fails_is_reported_once(announcing: Announcer, monkeypatch: 
     assert said == ["httpsock: the folder can't be announced: Too many open files."]
 
 
-# --- networks that come and go ---------------------------------------------------------------------------------------
+# --- networks that come and go --------------------------------------------------------------------------------------
 
 
 def said_to(listener: socket.socket, count: int) -> list[tuple[str, str]]:
@@ -199,8 +201,8 @@ def said_to(listener: socket.socket, count: int) -> list[tuple[str, str]]:
     ]
 
 
-def test_networks_are_followed_as_they_come_and_go(tmp_path: pathlib.Path) -> None:
-    """When an address of a network changes, the device says byebye at the old one and alive at the new one."""
+def test_the_announcer_follows_new_and_removed_addresses(tmp_path: pathlib.Path) -> None:
+    """When an address changes, the announcer sends ssdp:byebye for the old one and ssdp:alive for the new one."""
     running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, DescriptionHandler(), group_port=0)
     with listening(running.group_port) as listener:
         booted = running._device.booted
@@ -243,7 +245,7 @@ def test_a_search_at_an_address_not_yet_announced_gets_no_other_address(
     running._opened.close()
 
 
-def test_word_of_a_change_lets_the_networks_be_looked_at_soon(tmp_path: pathlib.Path) -> None:
+def test_a_notice_of_a_change_makes_the_announcer_scan_networks_sooner(tmp_path: pathlib.Path) -> None:
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0)
     assert running._changes
     before = running._scan_at
@@ -252,7 +254,7 @@ def test_word_of_a_change_lets_the_networks_be_looked_at_soon(tmp_path: pathlib.
     running._opened.close()
 
 
-def test_without_word_of_changes_the_networks_are_looked_at_all_the_same(
+def test_without_notices_of_changes_networks_are_scanned_at_intervals(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(announcer, "open_changes", lambda: None)
@@ -269,7 +271,7 @@ def test_without_word_of_changes_the_networks_are_looked_at_all_the_same(
 
 @contextlib.contextmanager
 def listening(port: int) -> Iterator[socket.socket]:
-    """A socket that receives the datagrams to the group on loopback."""
+    """Yield a socket that receives the datagrams to the group on loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as created:
         created.settimeout(PATIENCE_SECONDS)
         created.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -298,7 +300,7 @@ def test_the_announcer_ends_without_a_byebye_when_another_process_takes_over(tmp
         with running:
             receive(listener, 6)
             replaced.append(None)
-            # Its locations lead nowhere now: it answers no search with them.
+            # Its LOCATION is invalid now, so this search is not answered.
             with asking(SEARCH % b"ssdp:all", port=running.group_port):
                 running._thread.join(PATIENCE_SECONDS)
             assert not running._thread.is_alive()
@@ -316,7 +318,7 @@ def test_the_announcer_repeats_alive_before_it_expires(tmp_path: pathlib.Path, m
         assert {datagram.field("nts") for datagram in receive(listener, 30)} == {"ssdp:alive"}
 
 
-def test_the_same_folder_is_the_same_device(tmp_path: pathlib.Path) -> None:
+def test_the_same_folder_and_port_are_the_same_device(tmp_path: pathlib.Path) -> None:
     identities = set()
     for port in (8000, 8000, 8001):
         with Announcer(str(tmp_path), ["127.0.0.1"], port, DescriptionHandler(), group_port=0) as running:
@@ -324,7 +326,7 @@ def test_the_same_folder_is_the_same_device(tmp_path: pathlib.Path) -> None:
     assert len(identities) == 2
 
 
-def test_the_location_is_below_each_address_of_the_server(tmp_path: pathlib.Path) -> None:
+def test_each_address_of_the_server_has_its_location(tmp_path: pathlib.Path) -> None:
     description = DescriptionHandler()
     with Announcer(str(tmp_path), ["127.0.0.1", "127.0.0.2"], 8000, description, group_port=0) as running:
         locations = [device.location for device in running.devices.values()]
@@ -338,21 +340,21 @@ def test_a_failed_announcement_is_an_error_and_leaves_no_socket_open(tmp_path: p
 
 def test_a_missing_network_is_reported_and_the_others_are_announced(tmp_path: pathlib.Path) -> None:
     said: list[str] = []
-    told = Told(is_client=False)
+    collected = CollectedTrace(is_client=False)
     hosts = ["192.0.2.1", "127.0.0.1", "fe80::1%no-such-interface"]
     with Announcer(
-        str(tmp_path), hosts, 8000, DescriptionHandler(), group_port=0, report=said.append, trace=told
+        str(tmp_path), hosts, 8000, DescriptionHandler(), group_port=0, report=said.append, trace=collected
     ) as running:
         assert list(running.devices) == [HERE]
     assert len(said) == 2
     said.sort()
     assert said[0] == "httpsock: the folder can't be announced at 192.0.2.1: No such device."
     assert said[1].startswith("httpsock: the folder can't be announced at fe80::1%no-such-interface: ")
-    assert "join 239.255.255.250 at 192.0.2.1: ENODEV, No such device\n" in told.text
+    assert "join 239.255.255.250 at 192.0.2.1: ENODEV, No such device\n" in collected.text
 
 
 def test_without_a_joined_network_no_search_is_received(tmp_path: pathlib.Path) -> None:
-    """A search there would find no device to answer for."""
+    """The announcer has no device for a network that it could not join, so it could not answer there."""
     hosts = ["127.0.0.1", "fe80::1%99999"]
     with Announcer(str(tmp_path), hosts, 8000, DescriptionHandler(), group_port=0, report=lambda text: None) as running:
         assert list(running._sockets) == [HERE]
@@ -368,23 +370,24 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Device, what, lambda device: ())
 
 
-def test_a_search_as_it_is_traced(tmp_path: pathlib.Path, silent: None) -> None:
-    """Unlike a GET, it has no connection, and the sender never learns whether a datagram arrived."""
-    told = Told(is_client=False)
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=told)
+def test_a_search_is_traced(tmp_path: pathlib.Path, silent: None) -> None:
+    """Unlike a GET, a search has no connection, and the sender never learns whether a datagram arrived."""
+    collected = CollectedTrace(is_client=False)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=collected)
     with running, asking(format_search("upnp:rootdevice", 1), port=running.group_port) as client:
         receive(client, 1)
-    assert told.text == golden("search")
+    assert collected.text == golden("search")
 
 
 def test_ignored_datagrams_are_traced_with_the_reason(tmp_path: pathlib.Path, silent: None) -> None:
-    told = Told(is_client=False)
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=told)
+    collected = CollectedTrace(is_client=False)
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=collected)
     datagrams = [b"\x1b[2J\r\n\r\n", b"NOTIFY * HTTP/1.1\r\n\r\n", SEARCH % b"upnp:rootdevice"]
     with running, asking(*datagrams, port=running.group_port) as client:
         receive(client, 1)
-    begun = told.text.index("server  TIME  recvfrom")
-    assert told.text[begun:].partition("server  TIME  recvfrom N from 127.0.0.1:PORT\nserver  TIME  parse M-S")[0] == (
+    text = collected.text[collected.text.index("server  TIME  recvfrom") :]
+    ignored, _, _ = text.partition("server  TIME  recvfrom N from 127.0.0.1:PORT\nserver  TIME  parse M-S")
+    assert ignored == (
         "server  TIME  recvfrom N from 127.0.0.1:PORT\n"
         "server  TIME  ignore it\n"
         '      ! the start line "\\x1b[2J" is neither that of a request nor of a response (RFC 9112 §2.1)\n'
@@ -399,18 +402,18 @@ def test_ignored_datagrams_are_traced_with_the_reason(tmp_path: pathlib.Path, si
     )
 
 
-def test_a_trace_of_others_tells_of_no_datagram(tmp_path: pathlib.Path, silent: None) -> None:
-    told = Told(is_client=False, only="192.0.2.7")
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=told)
+def test_a_trace_limited_to_another_client_shows_no_datagram(tmp_path: pathlib.Path, silent: None) -> None:
+    collected = CollectedTrace(is_client=False, only="192.0.2.7")
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=collected)
     with running, asking(SEARCH % b"upnp:rootdevice", port=running.group_port) as client:
         receive(client, 1)
-    assert told.names == ["socket", "bind", "join", "close"]
+    assert collected.names == ["socket", "bind", "join", "close"]
 
 
 # --- the real tools, in a network of their own ----------------------------------------------------------------------
 
 
-# Loopback with multicast, and a virtual cable; both its ends have a link-local address immediately.
+# These commands set up loopback with multicast, and a virtual cable whose ends have link-local addresses immediately.
 UP = """
 set -e
 ip link set lo up multicast on
@@ -443,7 +446,7 @@ def in_a_network_of_its_own(commands: str, folder: pathlib.Path) -> str:
 
 
 def start(*arguments: str) -> str:
-    """Return the commands that start the program, until it has printed its URL."""
+    """Return the shell commands that start the program and wait until it has printed its URL."""
     command = f"{sys.executable} -m httpsock {' '.join(arguments)} --announce --port 8123"
     return f"exec 3< <({command} 2>&4 & echo $!; wait)\nread pid <&3; read url <&3\n"
 
@@ -520,7 +523,7 @@ def test_each_process_serves_the_description_and_a_restart_gives_it_another_loca
 
 @pytest.mark.tools
 @pytest.mark.parametrize("options", ["--auth alice", "--inspect", "--spa"])
-def test_the_description_needs_no_password_and_stands_in_front_of_all_else(options: str, folder: pathlib.Path) -> None:
+def test_the_description_needs_no_password_and_precedes_all_other_handlers(options: str, folder: pathlib.Path) -> None:
     said = in_a_network_of_its_own(
         f"""
         exec 4>/dev/null
@@ -536,7 +539,7 @@ def test_the_description_needs_no_password_and_stands_in_front_of_all_else(optio
 
 @pytest.mark.tools
 def test_a_server_at_a_link_local_address_alone_is_announced_there(folder: pathlib.Path) -> None:
-    """Its URL has the zone, without which the address is ambiguous on this machine."""
+    """The announced URL has a zone, without which the address is ambiguous on this machine."""
     said = in_a_network_of_its_own(
         f"""
         address=$(ip -6 -o addr show dev near1 | sed 's/.*inet6 //; s,/.*,,')
@@ -581,7 +584,7 @@ def test_a_search_from_another_network_is_not_answered(folder: pathlib.Path) -> 
 
 @pytest.mark.tools
 def test_the_announcer_follows_changes_of_the_networks(folder: pathlib.Path) -> None:
-    """An interface is deleted and made again, gets another address, and is one of 30."""
+    """One of 30 interfaces is deleted, is made again, and gets another address."""
     said = in_a_network_of_its_own(
         f"""
         for n in $(seq 2 31); do

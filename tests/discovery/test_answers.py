@@ -14,14 +14,14 @@ PEER = ("127.0.0.9", 5000)
 
 
 def granted(rate: RateLimit, now: float) -> bool:
-    """Return whether *rate* allows an answer *now*, and take it."""
+    """Return whether *rate* allows an answer *now*; if so, count it."""
     if rate.has_one(now):
         rate.take()
         return True
     return False
 
 
-def test_a_rate_grants_a_burst_and_a_number_per_second() -> None:
+def test_a_rate_limit_allows_a_burst_and_then_a_number_per_second() -> None:
     rate = RateLimit(2, 3, 0.0)
     assert [granted(rate, 0.0) for _ in range(4)] == [True, True, True, False]
     assert [granted(rate, 0.5) for _ in range(2)] == [True, False]
@@ -37,7 +37,7 @@ def served(shares: Shares, neighbour: str, now: float) -> str:
     return "granted"
 
 
-def test_fifty_searches_a_second_of_one_neighbour_leave_the_others_theirs() -> None:
+def test_fifty_searches_a_second_of_one_neighbour_do_not_use_the_shares_of_others() -> None:
     shares = Shares(0.0)
     greedy = [served(shares, "10.0.0.1", second + tick / 50) for second in range(60) for tick in range(50)]
     assert greedy.count("granted") <= 9 + 60 * 3
@@ -46,7 +46,7 @@ def test_fifty_searches_a_second_of_one_neighbour_leave_the_others_theirs() -> N
 
 
 def test_many_neighbours_share_the_total_limit() -> None:
-    """Against one searcher that forges many names."""
+    """One client that forges many source addresses gets no more than the total."""
     shares = Shares(0.0)
     outcomes = [served(shares, f"10.0.{n // 250}.{n % 250}", n / 1000) for n in range(10_000)]
     assert 30 * 9 < outcomes.count("granted") <= 30 + 30 * 10
@@ -54,7 +54,7 @@ def test_many_neighbours_share_the_total_limit() -> None:
     assert len(shares._each) == 1024
 
 
-def test_the_neighbour_that_was_silent_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_neighbour_that_was_silent_longest_is_evicted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "_MAX_NEIGHBOURS", 2)
     shares = Shares(0.0)
     for neighbour in ("a", "b", "a", "c"):
@@ -62,14 +62,14 @@ def test_the_neighbour_that_was_silent_longest_is_forgotten(monkeypatch: pytest.
     assert list(shares._each) == ["a", "c"]
 
 
-def test_a_neighbour_with_a_used_up_share_leaves_the_shares_of_others() -> None:
+def test_a_neighbour_that_has_used_its_share_leaves_the_shares_of_others() -> None:
     shares = Shares(0.0)
     for _ in range(1000):
         served(shares, "a", 0.0)
     assert [served(shares, neighbour, 0.0) for neighbour in ("b", "c") for _ in range(9)] == ["granted"] * 18
 
 
-def test_answers_are_sent_at_their_time() -> None:
+def test_answers_are_due_within_their_delay() -> None:
     waiting = Answers(0.0)
     assert (len(waiting), waiting.next_due) == (0, math.inf)
     waiting.add([b"1", b"2"], PEER, (HERE, HERE), 2.0, 1.0)
@@ -80,7 +80,7 @@ def test_answers_are_sent_at_their_time() -> None:
     assert len(waiting) == 0
 
 
-def test_an_answer_that_waits_is_not_given_twice() -> None:
+def test_a_waiting_answer_is_not_queued_twice() -> None:
     waiting = Answers(0.0)
     waiting.add([b"1"], PEER, (HERE, HERE), 2.0, 0.0)
     with pytest.raises(DatagramError, match="this client is already being answered"):
@@ -88,7 +88,7 @@ def test_an_answer_that_waits_is_not_given_twice() -> None:
     waiting.add([b"1"], ("127.0.0.9", 5001), (HERE, HERE), 2.0, 0.0)
 
 
-def test_the_ports_of_a_neighbour_share_its_share() -> None:
+def test_all_ports_of_a_neighbour_use_one_share() -> None:
     waiting = Answers(0.0)
     for port in range(9):
         waiting.add([b"1"], ("127.0.0.9", port), (HERE, HERE), 2.0, 0.0)

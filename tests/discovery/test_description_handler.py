@@ -1,4 +1,4 @@
-"""The device description: where it is served, to which requests, and what it says of the folder."""
+"""The device description: its path, the requests that it answers, and its text about the folder."""
 
 import os
 import pathlib
@@ -51,7 +51,7 @@ def test_the_description_is_served_beside_the_files_of_the_folder(
     assert ask(port, "/hello.txt").status == 200
 
 
-def test_the_folder_is_the_presentation_at_whichever_address_the_description_was_read() -> None:
+def test_the_presentation_url_has_the_address_at_which_the_description_was_read() -> None:
     described = parse_description(format_description(DEVICE, "a"))
     for address in ("192.168.1.20:8000", "[fe80::1%252]:8000"):
         page = described.page(parse_url(f"http://{address}/.httpsock-1.xml"))
@@ -59,7 +59,7 @@ def test_the_folder_is_the_presentation_at_whichever_address_the_description_was
 
 
 @each_row("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"])
-def test_the_description_has_two_methods(
+def test_the_description_allows_get_and_head_only(
     method: str, description: DescriptionHandler, folder: pathlib.Path, serve: Serve
 ) -> None:
     answer = ask(serve(folder, middleware=[description]).port, description.path, method)
@@ -92,21 +92,21 @@ def test_without_an_announcement_there_is_no_description(folder: pathlib.Path, s
     assert ask(serve(folder, middleware=[description]).port, description.path).status == 404
 
 
-def test_each_start_has_another_path_that_no_stranger_can_guess() -> None:
+def test_the_path_of_the_description_is_random_at_each_start() -> None:
     paths = {DescriptionHandler().path for _ in range(10)}
     assert len(paths) == 10
     assert all(re.fullmatch(r"/\.httpsock-[0-9a-f]{32}\.xml", path) for path in paths)
 
 
 @each_row("name", [b"\xff", b"a\x01\n", "\N{RIGHT-TO-LEFT OVERRIDE}".encode()])
-def test_any_name_is_a_description_that_is_xml(name: bytes) -> None:
+def test_the_description_of_a_folder_with_any_name_is_valid_xml(name: bytes) -> None:
     text = format_description(DEVICE, os.fsdecode(name)).decode()
     friendly = ET.fromstring(text)[1].findtext("{urn:schemas-upnp-org:device-1-0}friendlyName")
     assert friendly
     assert friendly.isprintable()
 
 
-def test_a_name_is_escaped_as_text_and_cut() -> None:
+def test_a_name_is_escaped_as_text_and_truncated() -> None:
     text = format_description(DEVICE, '<b>&"' + "x" * 100).decode()
     assert "<friendlyName>&lt;b&gt;&amp;&quot;xxx" in text
     assert "x" * 59 not in text

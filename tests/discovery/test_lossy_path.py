@@ -1,4 +1,4 @@
-"""A bad path, in a network that the test makes: UDP loses datagrams on it, TCP delivers every byte."""
+"""A lossy path in a network that the test makes: UDP loses datagrams on it, TCP delivers every octet."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def test_a_lossy_path_that_cannot_be_made_is_reported() -> None:
     assert re.fullmatch(r"the path can't be made here, which takes Linux, .*\n", done.stderr.decode())
 
 
-def test_tcp_arrives_whole_where_udp_is_lost_doubled_and_overtaken() -> None:
+def test_tcp_arrives_whole_where_udp_is_lost_repeated_and_reordered() -> None:
     tool("ip")
     make = "ip tuntap add dev try0 mode tun && test -w /dev/net/tun"
     made = subprocess.run(

@@ -1,4 +1,4 @@
-"""Multicast: the interface of an address, its name in each family, and the members of its network."""
+"""Multicast: joining a group, the addresses near an interface, and the zones of link-local addresses."""
 
 import socket
 import sys
@@ -71,7 +71,7 @@ def test_a_member_of_the_group_receives_its_datagrams(each: Interface, group: st
         ("::ffff:127.0.0.1", False),
     ],
 )
-def test_only_neighbours_are_near(host: str, expected: bool) -> None:
+def test_only_addresses_of_the_local_network_are_near(host: str, expected: bool) -> None:
     assert is_near(host) is expected
 
 
@@ -84,7 +84,7 @@ def test_only_neighbours_are_near(host: str, expected: bool) -> None:
         (("::1", 1900, 0, 0), "::1"),
     ],
 )
-def test_a_sender_is_named_with_its_zone_if_it_has_one(address: tuple[str, int], expected: str) -> None:
+def test_the_address_of_a_sender_includes_its_zone_if_it_has_one(address: tuple[str, int], expected: str) -> None:
     assert sender(address) == expected
 
 

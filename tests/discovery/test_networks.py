@@ -1,4 +1,4 @@
-"""Networks: which interfaces and addresses there are, with netlink and without, and that changes are noticed."""
+"""Networks: the interfaces and their addresses, found with netlink and without it, and notices of their changes."""
 
 import errno
 import ipaddress
@@ -36,7 +36,7 @@ def test_a_link_local_address_names_its_interface() -> None:
     assert (each, each.family, each.host) == (Interface("fe80::1", LOOPBACK), socket.AF_INET6, f"fe80::1%{LOOPBACK}")
 
 
-def test_an_address_of_ipv6_that_is_not_ours_has_no_interface() -> None:
+def test_an_ipv6_address_of_another_machine_has_no_interface() -> None:
     with pytest.raises(OSError, match="No such device"):
         interface("2001:db8::3")
 
@@ -47,7 +47,7 @@ def test_an_invalid_address_has_no_interface(host: str) -> None:
         interface(host)
 
 
-def test_each_interface_has_an_address_that_is_ours() -> None:
+def test_each_interface_has_an_address_of_this_machine() -> None:
     found = interfaces(with_loopback=True)
     assert Interface("127.0.0.1", LOOPBACK) in found
     for each in found:
@@ -55,7 +55,7 @@ def test_each_interface_has_an_address_that_is_ours() -> None:
             probe.bind((each.address, 0, 0, each.number) if each.family == socket.AF_INET6 else (each.address, 0))
 
 
-def test_all_addresses_of_ipv6_that_the_kernel_lists_are_found() -> None:
+def test_all_ipv6_addresses_that_the_kernel_lists_are_found() -> None:
     table = pathlib.Path("/proc/net/if_inet6")
     if not table.exists():
         pytest.skip("this system has no IPv6")
@@ -75,14 +75,14 @@ def test_announcements_are_for_ipv4_and_link_local_ipv6_beyond_loopback() -> Non
         assert each.family == socket.AF_INET or ipaddress.ip_address(each.address).is_link_local
 
 
-def test_without_netlink_the_routes_tell_of_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_netlink_only_ipv4_addresses_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(socket, "AF_NETLINK")
     monkeypatch.setattr(networks, "local_addresses", lambda: ["192.0.2.1", "2001:db8::1"])
     assert interfaces() == [Interface("192.0.2.1")]
     assert open_changes() is None
 
 
-def test_a_kernel_that_refuses_is_like_one_without_netlink_and_one_that_fails_is_an_error(
+def test_an_error_of_netlink_raises_unless_it_means_not_supported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(networks, "_GET_LINKS", 9999)
@@ -94,11 +94,11 @@ def test_a_kernel_that_refuses_is_like_one_without_netlink_and_one_that_fails_is
 
 
 def test_all_pending_changes_are_received() -> None:
-    told, changes = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with told, changes:
+    sender, changes = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with sender, changes:
         changes.setblocking(False)
-        told.send(b"one")
-        told.send(b"two")
+        sender.send(b"one")
+        sender.send(b"two")
         discard_changes(changes)
         with pytest.raises(BlockingIOError):
             changes.recv(1)
@@ -111,7 +111,7 @@ def test_a_socket_for_changes_does_not_block() -> None:
         discard_changes(changes)
 
 
-def test_hosts_are_those_that_were_given_and_are_here_now() -> None:
+def test_the_hosts_are_the_given_addresses_that_this_machine_has_now() -> None:
     hosts = Hosts(["192.0.2.77", "127.0.0.1", "127.0.0.2", "fe80::1%no-such-interface"])
     faults: dict[str, OSError] = {}
     first = hosts.first(faults)
@@ -122,14 +122,14 @@ def test_hosts_are_those_that_were_given_and_are_here_now() -> None:
     assert hosts._own == ["192.0.2.77", "127.0.0.1", "127.0.0.2"]
 
 
-def test_hosts_that_were_not_joined_are_forgotten() -> None:
+def test_hosts_that_were_not_joined_are_removed() -> None:
     hosts = Hosts(["192.0.2.77", "127.0.0.1"])
     hosts.retain([Interface("127.0.0.1", LOOPBACK)])
     assert hosts._own == ["127.0.0.1"]
 
 
 @each_row(("host", "family"), [("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6)])
-def test_all_addresses_are_those_of_one_family(host: str, family: int) -> None:
+def test_a_wildcard_address_stands_for_all_addresses_of_its_family(host: str, family: int) -> None:
     hosts = Hosts([host])
     assert hosts.interfaces() == [each for each in announcing_interfaces() if each.family == family]
     assert hosts.of_all == [host]

@@ -1,4 +1,4 @@
-"""The search: the devices found by a deadline, also where datagrams are lost, doubled and overtaken."""
+"""The search: the devices found by a deadline, also where datagrams are lost, repeated and reordered."""
 
 import contextlib
 import errno
@@ -30,7 +30,7 @@ from tests.support.devices import NAMELESS, TO, devices
 from tests.support.relay import fates_of_a_bad_network, relaying
 from tests.support.rows import each_row
 from tests.support.servers import answering, ok, playing
-from tests.support.trace import Told, golden
+from tests.support.trace import CollectedTrace, golden
 
 TAGS = [
     *(b"<friendlyName>", b"</friendlyName>", b"<presentationURL>", b"</presentationURL>", b"<URLBase>", b"</URLBase>"),
@@ -53,11 +53,11 @@ TAGS = [
 
 
 def found(port: int, count: int) -> list[tuple[str, Datagram]]:
-    """Return the first *count* answers to a search that the device at *port* gets."""
+    """Return the first *count* answers to a search that is sent to the device at *port*, with the address of each."""
     return list(itertools.islice(search("upnp:rootdevice", [(TO, port)], PATIENCE_SECONDS), count))
 
 
-def test_each_answer_has_its_senders_address() -> None:
+def test_each_answer_comes_with_the_address_of_its_sender() -> None:
     with devices(NAMELESS, NAMELESS) as port:
         assert found(port, 2) == [(TO, parse_datagram(NAMELESS))] * 2
 
@@ -83,7 +83,7 @@ def test_an_empty_network_gives_no_device() -> None:
     assert list(search("upnp:rootdevice", [(TO, port)], 0.0)) == []
 
 
-def test_a_network_that_is_missing_is_an_error_unless_there_is_another() -> None:
+def test_a_missing_network_is_an_error_unless_another_one_exists() -> None:
     missing = Interface("192.0.2.1")
     with pytest.raises(OSError, match=r"Cannot assign|not valid|No such device"):
         list(search("a", [missing], 0.05))
@@ -91,7 +91,7 @@ def test_a_network_that_is_missing_is_an_error_unless_there_is_another() -> None
         assert next(search("a", [missing, (TO, port)], PATIENCE_SECONDS))
 
 
-def test_a_device_is_asked_over_ipv6() -> None:
+def test_a_search_may_use_ipv6() -> None:
     try:
         device = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError as error:
@@ -100,22 +100,22 @@ def test_a_device_is_asked_over_ipv6() -> None:
         assert next(search("a", [("::1", port, 0, 0)], PATIENCE_SECONDS)) == ("::1", parse_datagram(NAMELESS))
 
 
-def until_received(monkeypatch: pytest.MonkeyPatch, count: int) -> Told:
+def until_received(monkeypatch: pytest.MonkeyPatch, count: int) -> CollectedTrace:
     """Stop the clock of a search until it has received *count* datagrams; return its trace."""
-    told = Told()
-    clock = SimpleNamespace(monotonic=lambda: 9.0 if told.names.count("recvfrom") >= count else 0.0)
+    collected = CollectedTrace()
+    clock = SimpleNamespace(monotonic=lambda: 9.0 if collected.names.count("recvfrom") >= count else 0.0)
     monkeypatch.setattr(search_module, "time", clock)
-    return told
+    return collected
 
 
-def test_a_search_as_it_is_traced(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = until_received(monkeypatch, 3)
+def test_a_search_is_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    collected = until_received(monkeypatch, 3)
     with devices(NAMELESS, b"\0", b"NOTIFY * HTTP/1.1\r\nUSN: a\r\n\r\n") as port:
-        assert len(list(search("upnp:rootdevice", [(TO, port)], 1, told))) == 1
-    assert told.text == golden("find")
+        assert len(list(search("upnp:rootdevice", [(TO, port)], 1, collected))) == 1
+    assert collected.text == golden("find")
 
 
-# --- the description of a device -----------------------------------------------------------------------------------
+# --- the description of a device ------------------------------------------------------------------------------------
 
 
 def device(location: str) -> Datagram:
@@ -124,7 +124,7 @@ def device(location: str) -> Datagram:
 
 
 def test_a_link_local_url_gets_the_zone_of_the_answering_device() -> None:
-    """Its name at the other end has no meaning here."""
+    """The zone names an interface of this machine; the device's own name of its interface has no meaning here."""
     found = identified("http://[FE80::1]:1/", "fe80::1%1")
     assert found == FoundDevice("uuid:1::a", "http://[fe80::1%251]:1/", "fe80::1%1", "b", "uuid:1")
 
@@ -136,17 +136,17 @@ def identified(location: str, address: str = TO) -> FoundDevice:
 
 
 def reason_to_skip(location: str, address: str = TO, seconds: float = 5.0) -> str:
-    """Return why the description at *location* is not used, as the trace says; the device has no other name."""
-    told = Told()
+    """Return the reason in the trace why the description at *location* is skipped; check that none of it is used."""
+    collected = CollectedTrace()
     with Client(redirects=0, timeouts=ClientTimeouts(whole=seconds)) as client:
-        assert identify(client, address, device(location), told.server).name == "uuid:1::a"
-    (skipped,) = told.events
+        assert identify(client, address, device(location), collected.server).name == "uuid:1::a"
+    (skipped,) = collected.events
     assert (skipped.name, skipped.attributes["identity"]) == ("skip", "uuid:1")
     return str(skipped.attributes["message"])
 
 
 def described(*answers: bytes, at: str = "description.xml") -> FoundDevice:
-    """Return the device that is found if its description is the response *answers*, without the port."""
+    """Return the device whose description is the response *answers*, with PORT for its port."""
     with playing(*map(answering, answers)) as url:
         found = identified(url + at)
         port = url.rpartition(":")[2].rstrip("/")
@@ -156,7 +156,7 @@ def described(*answers: bytes, at: str = "description.xml") -> FoundDevice:
 @each_row(
     ("page", "url"),
     [
-        pytest.param("http://c/", "http://c/", id="as UDA 2.0 has it"),
+        pytest.param("http://c/", "http://c/", id="as in UDA 2.0"),
         pytest.param("/page?a&amp;b", "http://127.0.0.1:PORT/page?a&b", id="a path"),
         pytest.param("page", "http://127.0.0.1:PORT/dir/page", id="a name beside the description"),
         pytest.param("../", "http://127.0.0.1:PORT/", id="the folder above"),
@@ -175,7 +175,7 @@ def test_a_presentation_url_is_resolved_beside_the_description(page: str, url: s
     assert described(ok(text.encode()), at="dir/d.xml").url == url
 
 
-def test_a_base_that_the_description_gives_is_used() -> None:
+def test_the_base_url_of_a_description_is_used() -> None:
     text = b"<URLBase>/base/</URLBase><presentationURL>page</presentationURL>"
     assert described(ok(text), at="dir/d.xml").url == "http://127.0.0.1:PORT/base/page"
 
@@ -190,7 +190,7 @@ LAUGHS = (
 @each_row(
     ("octets", "name"),
     [
-        pytest.param(b"<friendlyName> A &amp; B </friendlyName>", "A & B", id="as UDA 2.0 has it"),
+        pytest.param(b"<friendlyName> A &amp; B </friendlyName>", "A & B", id="as in UDA 2.0"),
         pytest.param(b"<d:friendlyName x='y'>A</d:friendlyName >", "A", id="with a prefix"),
         pytest.param(b"<friendlyName><![CDATA[A & B]]></friendlyName>", "A & B", id="as character data"),
         pytest.param(b"<friendlyName>A<b/></friendlyName>", None, id="markup within"),
@@ -265,7 +265,7 @@ def test_a_slow_description_is_skipped() -> None:
     def trickle(connected: socket.socket) -> None:
         connected.recv(1000)
         connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n<friendlyName>A</friendlyName>")
-        # Until the client closes.
+        # Wait until the client closes.
         connected.recv(1000)
 
     with playing(trickle) as location:
@@ -304,53 +304,53 @@ def test_a_device_without_a_description_has_its_number_as_its_name(location: str
 
 
 @each_row("address", ["8.8.8.8", "2606:4700::1111", "192.0.2.1", "0.0.0.0", "fd00::1"])
-def test_a_description_beyond_the_local_network_is_not_asked_for(address: str) -> None:
+def test_a_description_beyond_the_local_network_is_not_requested(address: str) -> None:
     """The source address of a datagram can be forged."""
     host = f"[{address}]" if ":" in address else address
-    told = Told()
-    with Client(redirects=0, trace=told) as client:
-        found = identify(client, address, device(f"http://{host}:1/"), told.server)
+    collected = CollectedTrace()
+    with Client(redirects=0, trace=collected) as client:
+        found = identify(client, address, device(f"http://{host}:1/"), collected.server)
     assert (found.name, found.url) == ("uuid:1::a", f"http://{host}:1/")
-    assert [event.attributes["message"] for event in told.events] == [f"{address} is not on a local network"]
+    assert [event.attributes["message"] for event in collected.events] == [f"{address} is not on a local network"]
 
 
-def test_a_zone_that_a_device_gives_is_replaced_by_ours() -> None:
+def test_the_zone_in_a_location_is_replaced_by_that_of_this_machine() -> None:
     assert identified("http://[fe80::1%25eth7]:1/", "fe80::1%1").url == "http://[fe80::1%251]:1/"
 
 
 # --- each device of a search ----------------------------------------------------------------------------------------
 
 
-def discovered(port: int, trace: Told) -> list[FoundDevice]:
+def discovered(port: int, trace: CollectedTrace) -> list[FoundDevice]:
     """Return the devices that a search of the device at *port* finds, each with its description."""
     return list(discover(ROOT_DEVICE, [(TO, port)], 1, trace))
 
 
 def test_more_devices_than_a_network_has_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_module, "_MAX_DEVICES", 3)
-    told = until_received(monkeypatch, 9)
+    collected = until_received(monkeypatch, 9)
     with devices(*[NAMELESS.replace(b"uuid:1", b"uuid:%d" % number) for number in range(9)]) as port:
-        assert [found.identity for found in discovered(port, told)] == ["uuid:0", "uuid:1", "uuid:2"]
+        assert [found.identity for found in discovered(port, collected)] == ["uuid:0", "uuid:1", "uuid:2"]
 
 
 def test_slow_descriptions_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that answers for many devices could delay the client once for each."""
+    """A host that answers for many devices could otherwise delay the client once for each."""
     monkeypatch.setattr(search_module, "_MAX_DESCRIPTIONS_SECONDS", 0.0)
-    told = until_received(monkeypatch, 1)
+    collected = until_received(monkeypatch, 1)
     with socket.create_server((TO, 0)) as silent:
         location = f"http://{TO}:{silent.getsockname()[1]}/"
         with devices(NAMELESS.replace(b"nowhere", location.encode())) as port:
-            assert discovered(port, told) == [FoundDevice("uuid:1::a", location, TO, "b", "uuid:1")]
+            assert discovered(port, collected) == [FoundDevice("uuid:1::a", location, TO, "b", "uuid:1")]
         silent.settimeout(0)
         with pytest.raises(BlockingIOError):
             silent.accept()
-    assert told.events[-1].attributes["message"] == "the descriptions of other devices took 0 s"
+    assert collected.events[-1].attributes["message"] == "the descriptions of other devices took 0 s"
 
 
-# --- where datagrams are lost, doubled and overtaken ----------------------------------------------------------------
+# --- lost, repeated and reordered datagrams -------------------------------------------------------------------------
 
 
-def test_a_datagram_may_be_lost_doubled_or_overtaken() -> None:
+def test_a_datagram_may_be_lost_repeated_or_reordered() -> None:
     fates = fates_of_a_bad_network(seed=1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, relaying(server_address(server), fates) as relay:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
@@ -381,9 +381,9 @@ def test_a_folder_is_found_over_a_bad_network(folder: pathlib.Path, monkeypatch:
     description = DescriptionHandler()
     server = httpsock.Server(folder, port=0, middleware=[description])
     running = Announcer(server.directory, [TO], server.port, description, group_port=0)
-    told = until_received(monkeypatch, 2)
+    collected = until_received(monkeypatch, 2)
     with server, running, relaying((TO, running.group_port), fates) as relay:
-        (device,) = discovered(relay.port, told)
+        (device,) = discovered(relay.port, collected)
     assert dict(relay.done) == {"dropped": 1, "passed": 1, "doubled": 1}
     assert device.name.startswith("root on ")
     assert (device.url, device.address) == (server.url, TO)

@@ -1,4 +1,4 @@
-"""SSDP: reading datagrams and writing them."""
+"""SSDP: parsing and formatting datagrams."""
 
 import uuid
 
@@ -31,13 +31,13 @@ MAN = b'MAN: "ssdp:discover"'
 @each_row(
     ("fields", "expected"),
     [
-        pytest.param([MAN, b"MX: 3", b"ST: a"], Search("a", 3), id="as it should be"),
+        pytest.param([MAN, b"MX: 3", b"ST: a"], Search("a", 3), id="valid"),
         pytest.param([b'man:"ssdp:discover"', b"mx:3", b"st:a"], Search("a", 3), id="in any case"),
         pytest.param([MAN, b"MX: 0", b"ST: a"], Search("a", 1), id="less than a second"),
         pytest.param([MAN, b"MX: 120", b"ST: a"], Search("a", 5), id="more than 5"),
         pytest.param([MAN, b"ST: a"], Search("a", 0), id="without MX, to one device"),
-        pytest.param([MAN], "the search has no target", id="for nothing"),
-        pytest.param([MAN, b"MX: 1"], "the search has no target", id="for nothing, with MX"),
+        pytest.param([MAN], "the search has no target", id="without a target"),
+        pytest.param([MAN, b"MX: 1"], "the search has no target", id="without a target, with MX"),
         pytest.param([MAN, b"MX: -1", b"ST: a"], "MX is not a number", id="a sign"),
         pytest.param([MAN, b"MX: " + b"9" * 10, b"ST: a"], "MX is not a number", id="ten digits"),
         pytest.param([MAN, "MX: ٣".encode(), b"ST: a"], "MX is not a number", id="digits of another script"),
@@ -123,7 +123,7 @@ def test_a_device_answers_for_each_of_its_types() -> None:
 
 
 @each_row(("target", "count"), [("upnp:rootdevice", 1), (f"uuid:{IDENTITY}", 1), ("urn:else", 0)])
-def test_a_device_does_not_answer_for_other_targets(target: str, count: int) -> None:
+def test_a_device_answers_only_searches_for_its_own_targets(target: str, count: int) -> None:
     assert len(list(DEVICE.answers(Search(target, 1)))) == count
 
 
@@ -141,7 +141,7 @@ def test_each_sent_datagram_fits_into_one_frame() -> None:
     assert max(map(len, [*DEVICE.answers(Search("ssdp:all", 1)), *DEVICE.alive()])) < 512
 
 
-def test_over_ipv6_the_group_is_another_one() -> None:
+def test_ipv6_uses_another_multicast_group() -> None:
     device = Device(uuid.UUID(int=1), "http://[fe80::1]:1/0.xml", "a", 1)
     datagrams = [*device.alive(), *device.byebye(), format_search("a", 1, is_ipv6=True)]
     assert {parse_datagram(datagram).field("host") for datagram in datagrams} == {"[ff02::c]:1900"}
@@ -161,7 +161,7 @@ def test_over_ipv6_the_group_is_another_one() -> None:
         (b"HTTP/1.1 200 \xc2\x9b2J", {"status": 200, "phrase": "\\x9b2J"}),
     ],
 )
-def test_a_message_is_summarised_for_people(start_line: bytes, summary: dict[str, str | int] | None) -> None:
+def test_a_message_has_a_summary_for_the_trace(start_line: bytes, summary: dict[str, str | int] | None) -> None:
     if summary is None:
         with pytest.raises(DatagramError, match="is neither"):
             parse_datagram(start_line + b"\r\n\r\n")
@@ -186,7 +186,7 @@ def test_an_answer_has_status_200_and_names_its_device(octets: bytes, is_answer:
 
 
 def computed(octets: bytes) -> list[object]:
-    """Compute everything that a datagram offers, as the announcer, a search and a trace do."""
+    """Return all values that the announcer, a search and a trace compute from a datagram."""
     try:
         datagram = parse_datagram(octets)
     except DatagramError as error:
@@ -231,7 +231,7 @@ PIECES = [
     st.sampled_from(SEEDS),
     st.lists(st.tuples(st.integers(0, 300), st.integers(0, 40), st.sampled_from(PIECES)), max_size=8),
 )
-def test_everything_computed_of_a_datagram_is_defined_for_every_datagram(
+def test_every_value_of_a_datagram_is_defined_for_every_datagram(
     valid: bytes, changes: list[tuple[int, int, bytes]]
 ) -> None:
     for at, length, piece in changes:

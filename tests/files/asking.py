@@ -1,4 +1,4 @@
-"""Requests to the handler, each answered whole and checked against the grammar."""
+"""Send requests to the handler of files without a connection, and check each answer against the grammar."""
 
 from email.utils import formatdate
 
@@ -12,13 +12,13 @@ from tests.support import Answer, finish, read_answer
 from tests.support.context import FixedContext
 from tests.support.folder import LONG_AGO
 
-# Long after any file of a test was made, so that all have strong validators and may be cached.
+# A time long after any file of a test was made: all have strong validators and may be cached.
 NOW = 4_000_000_000.0
 BROWSER = "Accept: text/html,application/xhtml+xml,*/*;q=0.8"
 
 
 def octets_of(response: Response) -> bytes:
-    """Return the content, read from its file if it has one, and close the response."""
+    """Return the content of *response*, whose slices of files are read; close the response."""
     parts = []
     for part in response.content:
         if isinstance(part, FileSlice):
@@ -31,7 +31,7 @@ def octets_of(response: Response) -> bytes:
 
 
 def respond_to(root: DocumentRoot, request: Request, tick: Tick) -> Response:
-    """Return the response, after all its steps."""
+    """Return the response to *request*; if it comes in steps, run them all."""
     responded = respond(root, request, FixedContext(tick))
     return responded if isinstance(responded, Response) else finish(responded)
 
@@ -44,7 +44,7 @@ def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
     response = respond_to(root, parse_head(octets, 100), Tick(now, 0.0))
     content = octets_of(response)
     beginning = f"{response.status.line}Date: {formatdate(now, usegmt=True)}\r\n".encode()
-    # The response to HEAD of a listing has no length.
+    # The response to HEAD for a listing has no length.
     method = "GET" if b"\r\nContent-Length:" in response.field_lines else "HEAD"
     answer, rest = read_answer(beginning + response.field_lines + content, method)
     assert rest == b"", "the content is as long as its head says"

@@ -9,5 +9,5 @@ from httpsock.files.document_root import DocumentRoot
 
 @pytest.fixture
 def root(folder: pathlib.Path) -> DocumentRoot:
-    """The folder of the tests as a document root."""
+    """*folder* as a document root."""
     return DocumentRoot(folder)

@@ -37,13 +37,13 @@ def represent(
 def read(
     root: DocumentRoot | pathlib.Path, path: bytes, accept_encoding: bytes | None = None, now: float = LATER
 ) -> bytes:
-    """Return all octets of the file that *path* names, from memory or disk."""
+    """Return all octets of the file at *path*, from memory or disk."""
     with closing(represent(root, path, accept_encoding, now)) as found:
         return found.octets if found.file is None else found.file.readall()
 
 
 def listed(root: DocumentRoot | pathlib.Path, path: bytes = b"/") -> dict[str, Entry]:
-    """Return the entries of the folder that *path* names, which must have no index, by name."""
+    """Return the entries, by name, of the folder at *path*, which has no index."""
     served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
     found = served.find(path, None, Tick(LATER, 0.0))
     assert isinstance(found, Directory), found
@@ -51,13 +51,13 @@ def listed(root: DocumentRoot | pathlib.Path, path: bytes = b"/") -> dict[str, E
 
 
 def etag_of(root: DocumentRoot | pathlib.Path, path: bytes, now: float = LATER) -> bytes:
-    """Return the entity-tag of the file that *path* names."""
+    """Return the entity-tag of the file at *path*."""
     with closing(represent(root, path, None, now)) as found:
         return found.validators.etag
 
 
 def make(file: pathlib.Path, octets: bytes, *, modified: float = LONG_AGO) -> pathlib.Path:
-    """Return *file*, made anew with these *octets* and this time."""
+    """Write *octets* to *file*, set its modification time to *modified*, and return it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(octets)
     os.utime(file, (modified, modified))
@@ -65,7 +65,7 @@ def make(file: pathlib.Path, octets: bytes, *, modified: float = LONG_AGO) -> pa
 
 
 def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> None:
-    """Call *change*, which rewrites *file*, until the file system's clock has ticked since the last change."""
+    """Call *change*, which rewrites *file*, until the inode or the change time of *file* differs from before."""
     before = file.stat()
     change()
     while (file.stat().st_ctime_ns, file.stat().st_ino) == (before.st_ctime_ns, before.st_ino):
@@ -73,17 +73,17 @@ def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> N
 
 
 def rewrite(file: pathlib.Path, octets: bytes) -> None:
-    """Write *octets* into *file*, which keeps its inode."""
+    """Write *octets* to *file* in place: its inode stays the same."""
     file.write_bytes(octets)
 
 
 def rewrite_and_set_back(file: pathlib.Path, octets: bytes) -> None:
-    """Write *octets* into *file*, and set its time of modification back."""
+    """Write *octets* to *file* in place, and set its modification time back."""
     make(file, octets)
 
 
 def replace(file: pathlib.Path, octets: bytes) -> None:
-    """Put another file with *octets* in the place of *file*."""
+    """Replace *file* by another file, which has *octets* and the same modification time."""
     make(file.with_name("new"), octets).replace(file)
 
 

@@ -73,7 +73,7 @@ def aliased(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.
 @pytest.mark.parametrize("path", [*SPELLED, "/%E2%80%8C.git", "/UNLIST~1", "/MISSIN~1"])
 @pytest.mark.parametrize("follow_links", [False, True])
 def test_an_alias_of_a_hidden_name_is_not_found(aliased: pathlib.Path, path: str, follow_links: bool) -> None:
-    """R144: the name that the folder lists decides."""
+    """The name that the folder lists decides (requirement R144)."""
     assert find(DocumentRoot(aliased, follow_links=follow_links), path) == NOT_FOUND
 
 

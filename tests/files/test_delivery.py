@@ -110,7 +110,7 @@ def test_a_system_with_neither_epoll_nor_sendfile_is_served_the_same(
 def test_slow_and_fast_clients_all_get_the_whole_right_content(
     folder: pathlib.Path, serve: Serve, platform: str
 ) -> None:
-    """R095."""
+    """A client that reads slowly, or is one of many, receives its whole response (RFC 9112 §6.3, requirement R095)."""
     contents = {f"/{name}.bin": octets_from(name, 2 * MEBIBYTE + number) for number, name in enumerate("abcdef")}
     for path, content in contents.items():
         (folder / path[1:]).write_bytes(content)
@@ -154,7 +154,7 @@ def test_many_clients_share_small_and_large_files(folder: pathlib.Path, serve: S
 
 
 def test_idle_clients_delay_no_other_client(folder: pathlib.Path, serve: Serve, platform: str) -> None:
-    """R093."""
+    """RFC 9112 §9.5 (requirement R093)."""
     served = serve(folder)
     with ExitStack() as stack:
         for _ in range(150):
@@ -169,7 +169,7 @@ def test_idle_clients_delay_no_other_client(folder: pathlib.Path, serve: Serve, 
 
 
 def test_a_hundred_pipelined_requests_are_answered_in_order(server: Server) -> None:
-    """R089, R090."""
+    """RFC 9112 §9.3.2 (requirements R089 and R090)."""
     octets = b"".join(get("/alphabet.txt", f"Range: bytes=0-{number % 26}") for number in range(100))
 
     answers = read_answers(talk(server.port, octets))
@@ -181,7 +181,7 @@ def test_a_hundred_pipelined_requests_are_answered_in_order(server: Server) -> N
 def test_a_client_that_pipelines_thousands_before_reading_gets_all_answers(
     server: Server, folder: pathlib.Path, slow_client: SlowClient
 ) -> None:
-    """R090, R095: TCP flow control stops the client until it reads its answers."""
+    """TCP flow control stops the client until it reads its answers (requirements R090 and R095)."""
     (folder / "some.bin").write_bytes(content := octets_from("some", 1000))
     client = slow_client(server.port)
     writing = threading.Thread(target=client.sendall, args=(get("/some.bin") * 3000 + get("/nothing"),))
@@ -270,7 +270,7 @@ def test_a_file_removed_while_it_is_sent_is_sent_whole(
     assert second.status == 404
 
 
-# --- Systems that refuse sendfile() ----------------------------------------------------------------
+# --- Systems that refuse sendfile() ---------------------------------------------------------------
 
 REFUSALS = ["EINVAL", "ENOSYS", "EOPNOTSUPP", "ENOTSUP", "EPERM", "EACCES", "ENODEV", "ESPIPE"]
 Sendfile = Callable[[int, int, int, int], int]
@@ -349,13 +349,13 @@ def test_a_file_that_fails_is_broken_off_and_not_read_again(
     assert sent == content[:200_000]
 
 
-# --- Many parts -------------------------------------------------------------------------------------
+# --- Many parts -----------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("platform")
 @pytest.mark.parametrize("length", [1, 100, 16 * 1024, 16 * 1024 + 1, 40_000])
 def test_256_parts_of_a_large_file_are_sent_exactly(folder: pathlib.Path, serve: Serve, length: int) -> None:
-    """R136: zchunk asks for 255 parts of any length at once."""
+    """Zchunk asks for 255 parts of any length at once (requirement R136)."""
     content = octets_from("parts", 256 * (length + 1) + 100_000)
     (folder / "parts.bin").write_bytes(content)
     starts = [place * (length + 1) for place in range(256)]
@@ -431,7 +431,7 @@ def vast(folder: pathlib.Path) -> pathlib.Path:
 def test_ranges_of_a_file_of_more_than_4_gib_are_right(
     vast: pathlib.Path, serve: Serve, byte_range: str, sent_range: str, content: bytes
 ) -> None:
-    """R128, R134."""
+    """RFC 9110 §15.3.7.1, §14.1.2 (requirements R128 and R134)."""
     (answer,) = read_answers(talk(serve(vast).port, get("/vast.bin", f"Range: bytes={byte_range}")))
 
     assert answer.status == 206

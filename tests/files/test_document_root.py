@@ -219,7 +219,7 @@ def test_a_pipe_is_not_used_as_a_sibling(suffix: str, folder: pathlib.Path) -> N
 
 @needs_posix
 def test_a_name_with_a_backslash_is_listed_and_reached(tmp_path: pathlib.Path) -> None:
-    """R146: on POSIX it is a character like any other."""
+    """On POSIX it is a character like any other (requirement R146)."""
     for name in ("a\\b.txt", "\\", "plain.txt"):
         make(tmp_path / name, name.encode())
     assert set(listed(tmp_path)) == {"a\\b.txt", "\\", "plain.txt"}

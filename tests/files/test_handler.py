@@ -27,7 +27,7 @@ from tests.support.processes import open_descriptors
 
 
 def test_get_sends_the_file_and_its_metadata(root: DocumentRoot) -> None:
-    """R097, R108, R109, R110, RFC 9110 §9.3.1."""
+    """RFC 9110 §9.3.1 (requirements R097, R108, R109 and R110)."""
     answer = ask(root, get("/alphabet.txt"))
     assert (answer.status, answer.content) == (200, ALPHABET)
     assert field_names(answer) == [
@@ -50,7 +50,7 @@ def test_get_sends_files_of_any_length(root: DocumentRoot, path: str, content: b
 
 
 def test_a_folder_with_an_index_sends_it(root: DocumentRoot) -> None:
-    """R142."""
+    """RFC 9110 §15.4.2 (requirement R142)."""
     answer = ask(root, get("/sub/"))
     assert answer.content == b"<!DOCTYPE html><title>sub</title>\n"
     assert answer.field("Content-Type") == "text/html; charset=utf-8"
@@ -63,7 +63,7 @@ def test_a_folder_with_an_index_sends_it(root: DocumentRoot) -> None:
     ["/alphabet.txt", "/empty.txt", "/large.bin", "/sub/", "/sub", '/a"', "/missing", "/a/../../b", "/%00"],
 )
 def test_head_has_the_head_of_get(root: DocumentRoot, path: str, accept: str) -> None:
-    """R102, R103, RFC 9110 §9.3.2."""
+    """RFC 9110 §9.3.2 (requirements R102 and R103)."""
     of_get = ask(root, get(path, f"Accept: {accept}"))
     of_head = ask(root, get(path, f"Accept: {accept}", method="HEAD"))
     assert of_head == of_get
@@ -72,7 +72,7 @@ def test_head_has_the_head_of_get(root: DocumentRoot, path: str, accept: str) ->
 @pytest.mark.parametrize("path", ["/alphabet.txt", "/", "/sub", "/missing", '/a"', "/%00"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "TRACE", "PATCH"])
 def test_a_method_that_is_not_for_files_is_not_allowed(root: DocumentRoot, method: str, path: str) -> None:
-    """R099, R100, RFC 9110 §15.5.6."""
+    """RFC 9110 §15.5.6 (requirements R099 and R100)."""
     answer = ask(root, get(path, method=method))
     assert answer.status == 405
     assert answer.field("Allow") == "GET, HEAD, OPTIONS"
@@ -82,7 +82,7 @@ def test_a_method_that_is_not_for_files_is_not_allowed(root: DocumentRoot, metho
 
 
 def test_connect_opens_no_tunnel(root: DocumentRoot) -> None:
-    """R028, RFC 9110 §9.3.6."""
+    """CONNECT without a valid port is rejected, and only a proxy opens a tunnel (RFC 9110 §9.3.6, requirement R028)."""
     answer = ask(root, get("localhost:80", method="CONNECT"))
     assert answer.status == 405
     assert answer.field("Allow") == "GET, HEAD, OPTIONS"
@@ -90,7 +90,7 @@ def test_connect_opens_no_tunnel(root: DocumentRoot) -> None:
 
 
 def test_trace_is_refused_without_an_echo(root: DocumentRoot) -> None:
-    """R105, RFC 9110 §9.3.8."""
+    """TRACE, if it is implemented at all, leaves out fields that may be secret (RFC 9110 §9.3.8, requirement R105)."""
     answer = ask(root, get("/hello.txt", "Authorization: Basic c2VjcmV0", "Cookie: secret", method="TRACE"))
     assert answer.status == 405
     assert "c2VjcmV0" not in answer.text
@@ -99,7 +99,7 @@ def test_trace_is_refused_without_an_echo(root: DocumentRoot) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST"])
 def test_methods_that_would_write_are_refused(root: DocumentRoot, folder: pathlib.Path, method: str) -> None:
-    """R106."""
+    """A server of files does not write: PUT and DELETE leave the folder unchanged (requirement R106)."""
 
     def states() -> dict[pathlib.Path, tuple[int, ...]]:
         found = {file: file.stat() for file in folder.rglob("*")}
@@ -114,7 +114,7 @@ def test_methods_that_would_write_are_refused(root: DocumentRoot, folder: pathli
 
 @pytest.mark.parametrize("method", ["get", "Get", "head", "post", "options", "FOO", "PROPFIND", "GETX", "!#$%&'*+"])
 def test_a_method_that_is_not_known_is_not_implemented(root: DocumentRoot, method: str) -> None:
-    """R098, R099, RFC 9110 §9.1."""
+    """RFC 9110 §9.1 (requirements R098 and R099)."""
     answer = ask(root, get("/hello.txt", method=method))
     assert answer.status == 501
     assert answer.text == (
@@ -123,7 +123,7 @@ def test_a_method_that_is_not_known_is_not_implemented(root: DocumentRoot, metho
 
 
 def test_a_long_method_is_shown_in_part(root: DocumentRoot) -> None:
-    """R014."""
+    """A method longer than all implemented ones is answered with 501, an endless one is cut off (requirement R014)."""
     answer = ask(root, get("/", method="A" * 1000))
     assert answer.status == 501
     assert f'the method "{"A" * 40}" is not supported' in answer.text
@@ -131,7 +131,7 @@ def test_a_long_method_is_shown_in_part(root: DocumentRoot) -> None:
 
 @pytest.mark.parametrize("target", ["*", "/", "/hello.txt", "/missing", "/sub", '/a"', "/%00", "http://a/"])
 def test_options_names_the_allowed_methods(root: DocumentRoot, target: str) -> None:
-    """R026, R104, RFC 9110 §9.3.7."""
+    """RFC 9110 §9.3.7 (requirements R026 and R104)."""
     answer = ask(root, get(target, method="OPTIONS"))
     assert answer.status == 204
     assert field_names(answer) == ["Allow", "Date"]
@@ -144,14 +144,14 @@ def test_options_names_the_allowed_methods(root: DocumentRoot, target: str) -> N
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("expect", ["100-continue", "100-Continue", "100-CONTINUE"])
 def test_the_one_expectation_is_met(root: DocumentRoot, expect: str, method: str) -> None:
-    """R076, R079, RFC 9110 §10.1.1."""
+    """RFC 9110 §10.1.1 (requirements R076 and R079)."""
     assert ask(root, get("/hello.txt", f"Expect: {expect}", method=method)).status == 200
 
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/missing", "/sub", '/a"'])
 @pytest.mark.parametrize("expect", ["200-ok", "100-continue, 200-ok", "100-continue; x", "100"])
 def test_another_expectation_fails(root: DocumentRoot, expect: str, path: str) -> None:
-    """R080, RFC 9110 §10.1.1."""
+    """An expectation that the server can't meet may be answered with 417 (RFC 9110 §10.1.1, requirement R080)."""
     answer = ask(root, get(path, f"Expect: {expect}"))
     assert answer.status == 417
     assert answer.text == (
@@ -173,7 +173,7 @@ def test_expectations_are_a_list(root: DocumentRoot, expect: str) -> None:
 
 
 def test_an_expectation_in_http_1_0_is_ignored(root: DocumentRoot) -> None:
-    """R077, RFC 9110 §10.1.1."""
+    """An expectation of an HTTP/1.0 client is ignored, and such a client receives no 1xx (requirement R077)."""
     assert ask(root, b"GET /hello.txt HTTP/1.0\r\nExpect: 200-ok\r\n\r\n").status == 200
 
 
@@ -224,7 +224,7 @@ def test_a_redirect_stays_on_the_host_and_keeps_the_query(root: DocumentRoot, ta
 
 
 def test_a_redirect_writes_no_line_of_its_own(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """R143."""
+    """RFC 9110 §17.4 (requirement R143)."""
     (folder / "a\r\nSet-Cookie: x").mkdir()
     answer = ask(root, get("/a%0D%0ASet-Cookie:%20x"))
     assert answer.field("Location") == "./a%0D%0ASet-Cookie:%20x/"
@@ -242,7 +242,7 @@ def test_a_redirect_writes_no_line_of_its_own(root: DocumentRoot, folder: pathli
     ],
 )
 def test_equivalent_paths_have_one_answer_without_a_redirect(root: DocumentRoot, path: str) -> None:
-    """R146."""
+    """RFC 3986 §6.2.2.3 (requirement R146)."""
     answer = ask(root, get(path))
     assert answer.status == 200
     assert answer.field("ETag") == ask(root, get("/alphabet.txt")).field("ETag")
@@ -259,7 +259,7 @@ def test_a_redirect_leads_to_the_intended_folder(root: DocumentRoot, folder: pat
 
 
 def test_a_coded_sibling_is_a_representation_of_its_own(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """R109, R111, RFC 9110 §8.4, §8.8.3.3, §14.2."""
+    """RFC 9110 §8.4, §8.8.3.3, §14.2 (requirements R109 and R111)."""
     coded = gzip.compress(ALPHABET, mtime=0)
     (folder / "alphabet.txt.gz").write_bytes(coded)
     plain = ask(root, get("/alphabet.txt"))
@@ -282,7 +282,7 @@ def test_a_coded_sibling_is_a_representation_of_its_own(root: DocumentRoot, fold
 
 
 def test_cache_control_is_the_configured_one(folder: pathlib.Path) -> None:
-    """R125."""
+    """RFC 9110 §15.4.5 (requirement R125)."""
     root = DocumentRoot(folder, cache_control="max-age=3600")
     for octets in (
         get("/alphabet.txt"),
@@ -353,7 +353,7 @@ _TARGETS = st.text(alphabet=[chr(octet) for octet in range(0x21, 0x7F)], max_siz
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_target_has_an_answer_that_stays_on_the_host(root: DocumentRoot, target: str, method: str) -> None:
-    """R116, R138, R143."""
+    """RFC 9110 §15.6, §17.3, RFC 9110 §17.4 (requirements R116, R138 and R143)."""
     try:
         answer = ask(root, get("/" + target, method=method))
     except RequestError:
@@ -391,7 +391,7 @@ _NAMES = st.sampled_from(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_field_values_have_an_answer(root: DocumentRoot, path: bytes, fields: list[tuple[bytes, bytes]]) -> None:
-    """R116."""
+    """No request makes the server fail with 500 (RFC 9110 §15.6, requirement R116)."""
     field_lines = [b"%b: %b" % field for field in fields]
     answer = ask(root, b"\r\n".join([b"GET %b HTTP/1.1" % path, b"Host: a", *field_lines, b"", b""]))
     assert answer.status in (200, 206, 304, 404, 412, 416, 417)

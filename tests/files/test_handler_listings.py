@@ -34,7 +34,7 @@ from tests.support.context import FixedContext
 def test_a_folder_without_an_index_is_listed_as_its_client_prefers(
     root: DocumentRoot, accept: str, content_type: str
 ) -> None:
-    """R142, RFC 9110 §12.5.1."""
+    """RFC 9110 §12.5.1 (requirement R142)."""
     answer = ask(root, get("/", f"Accept: {accept}"))
     assert answer.status == 200
     assert answer.field("Content-Type") == content_type
@@ -45,7 +45,7 @@ def test_a_folder_without_an_index_is_listed_as_its_client_prefers(
 
 
 def test_a_listing_has_an_entity_tag_that_changes_with_it(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """R109."""
+    """RFC 9110 §8.8.3 (requirement R109)."""
     first = ask(root, get("/"))
     assert ask(root, get("/")) == first
     tags = {ask(root, get(target)).field("ETag") for target in ("/", "/?sort=size", "/?sort=size-desc")}
@@ -127,7 +127,7 @@ HOSTILE_NAMES = [
 
 
 def test_every_hostile_name_is_listed_and_its_link_leads_to_it(tmp_path: pathlib.Path) -> None:
-    """R140, R143, R145."""
+    """RFC 3986 §2.1, RFC 9110 §17.4 (requirements R140, R143 and R145)."""
     made = set()
     for name in HOSTILE_NAMES:
         # Not every file system takes every name.
@@ -155,7 +155,7 @@ def test_every_hostile_name_is_listed_and_its_link_leads_to_it(tmp_path: pathlib
 
 
 def test_a_hostile_folder_is_redirected_to_and_listed(tmp_path: pathlib.Path) -> None:
-    """R143."""
+    """RFC 9110 §17.4 (requirement R143)."""
     (tmp_path / "<b>\r\nX: y").mkdir()
     root = DocumentRoot(tmp_path)
     redirect = ask(root, get("/%3Cb%3E%0d%0aX:%20y"))

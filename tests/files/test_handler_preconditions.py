@@ -50,7 +50,7 @@ COMBINATIONS = [
 def test_all_combinations_of_conditions_are_answered_in_order(
     root: DocumentRoot, held: tuple[bool | None, ...], path: str
 ) -> None:
-    """R123, RFC 9110 §13.2.2: the id says -, T(rue) or F(alse) for IM, IUS, INM and IMS."""
+    """The id says -, T(rue) or F(alse) for IM, IUS, INM and IMS (RFC 9110 §13.2.2, requirement R123)."""
     whole = ask(root, get(path))
     etag = whole.field("ETag") or ""
     conditions = [
@@ -89,7 +89,7 @@ def test_all_combinations_of_conditions_are_answered_in_order(
 
 @pytest.mark.parametrize("path", ["/alphabet.txt", "/large.bin", "/sub/", "/"])
 def test_not_modified_repeats_only_the_fields_for_caches(root: DocumentRoot, path: str) -> None:
-    """R125, R126, RFC 9110 §15.4.5."""
+    """RFC 9110 §15.4.5 (requirements R125 and R126)."""
     whole = ask(root, get(path))
     answer = ask(root, get(path, f"If-None-Match: {whole.field('ETag')}"))
     assert answer.status == 304
@@ -112,7 +112,7 @@ def test_not_modified_repeats_only_the_fields_for_caches(root: DocumentRoot, pat
 def test_a_failed_precondition_is_named(
     root: DocumentRoot, field_lines: tuple[str, ...], name: str, method: str
 ) -> None:
-    """R121, R122, RFC 9110 §15.5.13."""
+    """RFC 9110 §15.5.13 (requirements R121 and R122)."""
     answer = ask(root, get("/alphabet.txt", *field_lines, method=method))
     assert answer.status == 412
     assert answer.text == (
@@ -131,13 +131,13 @@ def test_a_failed_precondition_is_named(
 def test_preconditions_do_not_replace_another_answer(
     root: DocumentRoot, condition: str, path: str, status: int, method: str
 ) -> None:
-    """R124, RFC 9110 §13.2.1."""
+    """Preconditions are ignored if the request would get neither a 2xx nor a 412 without them (requirement R124)."""
     assert ask(root, get(path, condition, method=method)).status == status
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 405), ("DELETE", 405), ("OPTIONS", 204), ("FOO", 501)])
 def test_preconditions_do_not_concern_other_methods(root: DocumentRoot, method: str, status: int) -> None:
-    """R118, R124, RFC 9110 §13.2.1."""
+    """RFC 9110 §13.2.1 (requirements R118 and R124)."""
     for condition in ('If-Match: "x"', "If-None-Match: *", f"If-Modified-Since: {MODIFIED}"):
         assert ask(root, get("/alphabet.txt", condition, method=method)).status == status
 
@@ -151,14 +151,14 @@ def test_a_listing_is_a_representation_with_preconditions(root: DocumentRoot) ->
 
 
 def test_two_parts_of_a_date_are_not_a_date(root: DocumentRoot) -> None:
-    """R148: RFC 9110 §13.1.3."""
+    """RFC 9110 §13.1.3 (requirement R148)."""
     day, _, rest = MODIFIED.partition(", ")
     assert ask(root, get("/hello.txt", f"If-Modified-Since: {MODIFIED}")).status == 304
     assert ask(root, get("/hello.txt", f"If-Modified-Since: {day}", f"If-Modified-Since: {rest}")).status == 200
 
 
 def test_a_file_with_a_later_time_is_last_modified_now(root: DocumentRoot) -> None:
-    """R108, RFC 9110 §8.8.2.1."""
+    """Last-Modified is sent where a time is known, and is not later than Date (RFC 9110 §8.8.2.1, requirement R108)."""
     before = LONG_AGO - 1000
     answer = ask(root, get("/alphabet.txt"), now=before + 0.5)
     assert answer.field("Last-Modified") == answer.field("Date") == format_http_date(before)

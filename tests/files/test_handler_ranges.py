@@ -34,7 +34,7 @@ from tests.support.folder import ALPHABET, LONG_AGO
     ],
 )
 def test_a_range_is_sent_unchanged(root: DocumentRoot, path: str, asked: str, selected: slice) -> None:
-    """R127, R128, R129, RFC 9110 §15.3.7.1."""
+    """RFC 9110 §15.3.7.1 (requirements R127, R128 and R129)."""
     whole = ask(root, get(path))
     answer = ask(root, get(path, f"Range: {asked}"))
     assert answer.status == 206
@@ -87,7 +87,7 @@ def parts_of(answer: Answer) -> list[tuple[dict[str, str], bytes]]:
     ],
 )
 def test_several_ranges_are_sent_in_parts(root: DocumentRoot, path: str, asked: str, selected: list[slice]) -> None:
-    """R128, R135, RFC 9110 §15.3.7.2."""
+    """RFC 9110 §15.3.7.2 (requirements R128 and R135)."""
     whole = ask(root, get(path))
     length = len(whole.content)
     answer = ask(root, get(path, f"Range: {asked}"))
@@ -123,7 +123,7 @@ _INT_RANGES = st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda pa
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_ranges_never_send_an_octet_twice(root: DocumentRoot, pairs: list[tuple[int, int]]) -> None:
-    """R136, RFC 9110 §17.15."""
+    """RFC 9110 §17.15 (requirement R136)."""
     answer = ask(root, get("/alphabet.txt", "Range: bytes=" + ",".join(f"{first}-{last}" for first, last in pairs)))
     asked = {octet for first, last in pairs for octet in ALPHABET[first : last + 1]}
     if not asked:
@@ -154,7 +154,7 @@ def test_a_malformed_range_is_ignored(root: DocumentRoot, path: str, asked: str)
 
 
 def test_a_range_is_for_get_alone(root: DocumentRoot) -> None:
-    """R130, RFC 9110 §14.2."""
+    """Range has an effect on GET alone, the only method that defines it (RFC 9110 §14.2, requirement R130)."""
     for asked in ("bytes=0-1", "bytes=0-1,5-6", "bytes=99999999-"):
         assert ask(root, get("/large.bin", f"Range: {asked}", method="HEAD")) == ask(root, get("/large.bin"))
 
@@ -174,7 +174,7 @@ def test_a_range_is_for_get_alone(root: DocumentRoot) -> None:
 def test_a_range_beyond_the_content_is_refused_with_the_length(
     root: DocumentRoot, path: str, asked: str, length: int
 ) -> None:
-    """R133, RFC 9110 §15.5.17."""
+    """A 416 states the current length, after an asterisk in Content-Range (RFC 9110 §15.5.17, requirement R133)."""
     answer = ask(root, get(path, f"Range: {asked}"))
     assert answer.status == 416
     assert answer.field("Content-Range") == f"bytes */{length}"
@@ -185,7 +185,7 @@ def test_a_range_beyond_the_content_is_refused_with_the_length(
 
 
 def test_the_last_octets_of_an_empty_file_are_all_of_it(root: DocumentRoot) -> None:
-    """R132, RFC 9110 §14.1.2: the suffix is satisfiable, but Content-Range can't express it."""
+    """The suffix is satisfiable, but Content-Range can't express it (RFC 9110 §14.1.2, requirement R132)."""
     answer = ask(root, get("/empty.txt", "Range: bytes=-5"))
     assert answer == ask(root, get("/empty.txt"))
     assert answer.status == 200
@@ -217,7 +217,7 @@ def test_a_file_that_may_still_change_is_not_spliced(root: DocumentRoot, folder:
 
 
 def test_a_date_of_the_last_second_is_not_a_strong_validator(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """R137, RFC 9110 §8.8.2.2."""
+    """RFC 9110 §8.8.2.2 (requirement R137)."""
     octets = get("/alphabet.txt", "Range: bytes=0-1", f"If-Range: {MODIFIED}")
     assert ask(root, octets, LONG_AGO + 0.5).status == 200
     assert ask(root, octets, LONG_AGO + 60).status == 206
@@ -234,7 +234,7 @@ def test_a_date_of_the_last_second_is_not_a_strong_validator(root: DocumentRoot,
 def test_each_answer_from_a_file_has_one_content_type(
     name: str, start: bytes, expected: str, root: DocumentRoot, folder: pathlib.Path
 ) -> None:
-    """R102, R147: of HEAD, of GET, of one part, and of each of several parts."""
+    """Of HEAD, of GET, of one part, and of each of several parts (requirements R102 and R147)."""
     path = f"/{name}"
     (folder / name).write_bytes(start.ljust(100_000 if name == "large.html" else 100, b"x"))
     whole, head = ask(root, get(path)), respond_to(root, parse_head(get(path, method="HEAD"), 100), Tick(NOW, 0.0))

@@ -204,7 +204,7 @@ def test_the_exact_length_is_shown_on_demand() -> None:
 
 @each_row("modified", [1e12, 1e18, 1e300, -1e12, -1e300])
 def test_a_date_that_no_calendar_says_is_left_out(modified: float) -> None:
-    """R145."""
+    """Pipes, sockets, devices and odd names in the folder neither block the server nor end it (requirement R145)."""
     directory = Directory(ROOT, [file("x", 1, modified)])
     assert json.loads(listing_of(directory, None, "application/json"))[0]["modified"] is None
     assert page_of(file("x", 1, modified)).texts["td"] == ["x", "1 byte", ""]
@@ -407,7 +407,7 @@ def test_a_name_that_is_not_utf8_can_be_filtered() -> None:
     ],
 )
 def test_a_hostile_name_is_shown_and_linked_as_a_name(name: str, shown: str | None, href: str) -> None:
-    """R143."""
+    """RFC 9110 §17.4 (requirement R143)."""
     page = page_of(file(name))
     assert page.entries == [(href, name if shown is None else shown)]
     assert page.elements == page_of(file("x")).elements
@@ -421,7 +421,7 @@ def test_a_hostile_name_is_shown_and_linked_as_a_name(name: str, shown: str | No
 
 
 def test_a_hostile_name_of_the_folder_itself_is_shown_as_text() -> None:
-    """R143."""
+    """RFC 9110 §17.4 (requirement R143)."""
     hostile = "</title><script>\n\udcff"
     page = page_of(name=ResourceName((hostile,), hostile, is_folder=True, is_hidden=False))
     assert page.texts["title"] == ["www/</title><script>\ufffd\ufffd/"]
@@ -439,7 +439,7 @@ _NAMES = (
 @given(name=_NAMES, is_folder=st.booleans())
 @settings(derandomize=True, deadline=None, max_examples=200)
 def test_any_name_is_linked_from_where_it_is_and_leads_back_to_it(name: str, is_folder: bool) -> None:
-    """R140, R143."""
+    """RFC 3986 §2.1, RFC 9110 §17.4 (requirements R140 and R143)."""
     entry = Entry(name, is_folder, 1, MODIFIED)
     page = page_of(entry)
     ((href, shown),) = page.entries

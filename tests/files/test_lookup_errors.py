@@ -89,7 +89,7 @@ class TestPermissions:
         assert (found.octets, found.coding) == (b"Hello", None)
 
     def test_the_answer_does_not_reveal_what_exists_outside(self, reachable: pathlib.Path) -> None:
-        """R144: a forbidden file there looks like a missing one."""
+        """A forbidden file there looks like a missing one (requirement R144)."""
         make(reachable.parent / "outside" / "private" / "file", b"").parent.chmod(0o700)
         (reachable / "link").symlink_to(reachable.parent / "outside")
         with without_privileges():

@@ -208,7 +208,7 @@ def spelled_paths() -> Iterator[bytes]:
 
 
 def test_a_reference_leads_to_the_requested_file() -> None:
-    """R142, R143: resolved as clients do, it names the same folder or file."""
+    """Resolved as clients do, it names the same folder or file (requirements R142 and R143)."""
     for path in spelled_paths():
         check_reference(path)
 
@@ -280,7 +280,7 @@ def normalise(path: bytes) -> list[bytes] | None:
 
 @each_row("length", range(6))
 def test_equivalent_paths_are_one_and_lead_nowhere_else(length: int) -> None:
-    """R138, R146: all paths of a few pieces, against a second implementation."""
+    """All paths of a few pieces, against a second implementation (requirements R138 and R146)."""
     pieces = [b"/", b".", b"%2e", b"%2F", b"%5C", b"a", b".git"]
     for chosen in itertools.product(pieces, repeat=length):
         path = b"/" + b"".join(chosen)
@@ -298,7 +298,7 @@ def test_equivalent_paths_are_one_and_lead_nowhere_else(length: int) -> None:
 @given(path=st.binary(max_size=30).map(lambda octets: b"/" + octets))
 @settings(derandomize=True, deadline=None, max_examples=300)
 def test_the_name_of_any_path_stays_below_the_root(path: bytes) -> None:
-    """R138, R143."""
+    """RFC 9110 §17.3, §17.4 (requirements R138 and R143)."""
     name = parse_path(path)
     if isinstance(name, Refusal):
         assert name.status in (Status.BAD_REQUEST, Status.NOT_FOUND)
@@ -329,7 +329,7 @@ WINDOWS_TRAPS += [
 
 @each_row("name", WINDOWS_TRAPS)
 def test_a_name_that_windows_reads_as_another_is_reserved(name: str) -> None:
-    """R145."""
+    """Pipes, sockets, devices and odd names in the folder neither block the server nor end it (requirement R145)."""
     assert is_reserved_on_windows(name)
 
 
@@ -339,7 +339,7 @@ def test_an_ordinary_name_is_not_reserved(name: str) -> None:
 
 
 def test_reserved_names_of_windows_are_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """R145."""
+    """Pipes, sockets, devices and odd names in the folder neither block the server nor end it (requirement R145)."""
     # Paths too long for the memo, which holds results of the other system.
     folder = b"/" + b"a" * 300
     with monkeypatch.context() as windows:

@@ -60,7 +60,7 @@ def test_an_entity_tag_is_weak_while_a_change_may_leave_the_times(
 def test_a_file_on_a_coarse_clock_is_never_spliced_of_two_versions(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R137: both versions have one length and one time; If-Range of the first gets the second whole."""
+    """Both versions have one length and one time; If-Range of the first gets the second whole (requirement R137)."""
     status = status_of(folder / "large.bin", CHANGED_NS)
     monkeypatch.setattr(os, "fstat", lambda descriptor: status)
     root = DocumentRoot(folder)

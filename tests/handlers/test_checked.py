@@ -339,7 +339,7 @@ def test_a_handler_that_failed_for_one_client_serves_the_next(ask: Ask, begin: B
     assert_goes_on(begin())
 
 
-# --- Streams that fail ----------------------------------------------------------------------------
+# --- Streams that fail ----------------------------------------------------------------------------------------------
 
 
 def failing(error: BaseException | None, *chunks: object) -> Iterator[Any]:

@@ -135,7 +135,7 @@ def test_a_malformed_hash_is_refused_with_the_reason(hashed: str, reason: str) -
 
 
 @pytest.mark.parametrize("user", ["", "a:b", "a\n", "a\udcff", "x" * (MAX_OCTETS + 1)])
-def test_a_user_that_no_client_can_name_is_refused(user: str) -> None:
+def test_a_user_name_that_no_client_can_send_is_refused(user: str) -> None:
     with pytest.raises(
         ValueError, match=r"^a user name has 1 to 500 bytes of UTF-8, without a colon or control characters"
     ):

@@ -219,7 +219,7 @@ def test_a_server_that_stops_cuts_the_call_off_after_the_grace(serve: Serve, gat
     assert not gate.entered.acquire(blocking=False)
 
 
-# --- suspend(), with which any other wait can be made ---------------------------------------------
+# --- suspend(), with which any other wait can be made ---------------------------------------------------------------
 
 
 def test_a_start_that_raises_ends_its_own_request_alone(serve: Serve) -> None:

@@ -50,7 +50,7 @@ def ask(folder: pathlib.Path, index: pathlib.Path) -> Iterator[Ask]:
 @pytest.mark.parametrize(
     "path", ["/users", "/users/7", "/users/7/", "/v1.2/users", "/sub/more", "/%C3%BC", "/users?sort=a.b", "/./users"]
 )
-def test_a_page_without_a_file_is_the_index(ask: Ask, path: str) -> None:
+def test_an_unknown_path_is_answered_with_the_index(ask: Ask, path: str) -> None:
     answer = ask(path, BROWSER)
     assert (answer.status, answer.content) == (200, INDEX)
     assert answer.field("Content-Type") == "text/html; charset=utf-8"

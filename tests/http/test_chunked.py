@@ -90,7 +90,7 @@ def test_chunked_content_is_decoded(cut: Cut, octets: bytes, content: bytes, lef
 
 @however_cut
 def test_every_beginning_of_chunked_content_waits_for_more(cut: Cut) -> None:
-    """R053: cut content is not complete."""
+    """Cut content is not complete (requirement R053)."""
     octets = b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nA: b\r\n\r\n"
     for stop in range(1, len(octets)):
         for pieces in cut(octets[:stop]):

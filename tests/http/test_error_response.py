@@ -36,7 +36,7 @@ def content_of(response: Response) -> bytes:
 
 @each_row("accept", [None, b"*/*", b"image/png", b"text/plain"])
 def test_curl_gets_one_line_of_text(accept: bytes | None) -> None:
-    """R113."""
+    """The content of a 4xx or 5xx explains the error, except in response to HEAD (RFC 9110 §15.5, requirement R113)."""
     response = explain(REFUSAL, accept)
     assert content_of(response).decode() == '400 Bad Request: field line 3 has "<b>&" in it (RFC 9112 §5.1)\n'
     assert ("Content-Type", "text/plain; charset=utf-8") in response.fields
@@ -53,7 +53,7 @@ def test_a_browser_is_shown_a_page() -> None:
 
 
 def test_markup_in_a_reason_is_shown_and_not_obeyed() -> None:
-    """R143."""
+    """RFC 9110 §17.4 (requirement R143)."""
     page = _Page(content_of(explain(REFUSAL, b"text/html")).decode())
     assert 'Field line 3 has "<b>&" in it.' in page.text
     assert "b" not in page.elements
@@ -71,7 +71,7 @@ def test_markup_in_a_reason_is_shown_and_not_obeyed() -> None:
     ids=["markup in the reason", "markup in the clause", "braces and percents", "nothing to say"],
 )
 def test_every_page_has_the_same_elements(refusal: Refusal) -> None:
-    """R143."""
+    """RFC 9110 §17.4 (requirement R143)."""
     page = _Page(content_of(explain(refusal, b"text/html")).decode())
     assert page.elements == _Page(content_of(explain(REFUSAL, b"text/html")).decode()).elements
     assert refusal.reason[1:] in page.text
@@ -98,7 +98,7 @@ def test_a_program_gets_json() -> None:
 
 @each_row("accept", [None, b"text/html", b"application/json"])
 def test_an_error_response_is_not_cached_and_varies_with_accept(accept: bytes | None) -> None:
-    """R111."""
+    """RFC 9110 §12.5 (requirement R111)."""
     response = explain(REFUSAL, accept, (("Allow", "GET"),))
     assert response.status is Status.BAD_REQUEST
     assert response.refusal is REFUSAL

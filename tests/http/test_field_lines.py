@@ -46,7 +46,7 @@ def test_a_field_line_is_parsed(cut: Cut, line: bytes, name: bytes, value: bytes
 @each_row("name", MEANINGFUL_FIELDS[4:])
 @each_row("spelling", [bytes.lower, bytes.title, bytes.upper])
 def test_the_fields_that_mean_something_are_at_hand(name: bytes, spelling: Callable[[bytes], bytes]) -> None:
-    """R041, R043: however they are spelled, and wherever they stand."""
+    """However they are spelled, and wherever they stand (requirements R041 and R043)."""
     second, joined = (b"c d", b"c d") if name in SINGLETONS else (b"g", b"c d, g")
     head = get_root(
         b"A: b", spelling(name) + b": \tc d \t", b"X-" + name + b": e", name + b"-x: f", name + b":" + second
@@ -109,7 +109,7 @@ def test_a_field_line_without_its_grammar_is_refused(cut: Cut, line: bytes, reas
 @however_cut
 @each_row("line", [b" Host: a", b"\tHost: a", b" ", b" b"])
 def test_whitespace_before_the_first_field_line_is_refused(cut: Cut, line: bytes) -> None:
-    """R005: RFC 9112 §2.2."""
+    """RFC 9112 §2.2 (requirement R005)."""
     reason = "there is whitespace between the request line and the first field line"
     refusal = refusal_of(cut, b"GET / HTTP/1.1\r\n" + line + b"\r\nHost: a\r\n\r\n")
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
@@ -117,7 +117,7 @@ def test_whitespace_before_the_first_field_line_is_refused(cut: Cut, line: bytes
 
 @however_cut
 def test_a_fault_is_named_before_the_head_is_complete(cut: Cut) -> None:
-    """R007: a malformed head is refused before its end has arrived."""
+    """A malformed head is refused before its end has arrived (requirement R007)."""
     refusal = refusal_of(cut, b"GET / HTTP/1.1\r\nHost: a\r\nAccept : b\r\nC: d")
     assert refusal == Refusal(Status.BAD_REQUEST, "field line 2 has a space before its colon", "RFC 9112 §5.1")
 
@@ -207,20 +207,20 @@ def test_a_head_that_leaves_a_doubt_is_refused(cut: Cut, octets: bytes, expected
 
 @however_cut
 def test_an_absolute_form_stands_for_the_host(cut: Cut) -> None:
-    """R022: RFC 9112 §3.2.2."""
+    """If the target names a host, that host counts, and the value of Host does not (requirement R022)."""
     request = request_of(cut, b"GET http://b/c HTTP/1.1\r\nHost: a\r\n\r\n")
     assert request.target == Target(TargetForm.ABSOLUTE, b"/c", None, is_encoded=True)
 
 
 @however_cut
 def test_http_1_0_needs_no_host(cut: Cut) -> None:
-    """R034: RFC 9112 §3.2."""
+    """A request of HTTP/1.0 is answered though it has no Host (RFC 9112 §3.2, requirement R034)."""
     assert request_of(cut, b"GET / HTTP/1.0\r\n\r\n").fields == {}
 
 
 @each_row("connection", ['a",close', '"close', '"a, close, b"', 'a="\\", close', "close,", ",CLOSE", "a, b\t,\tclose"])
 def test_no_quote_hides_that_the_client_closes(connection: str) -> None:
-    """R084: options are tokens (RFC 9110 §7.6.1), in which a quote has no meaning."""
+    """Options are tokens (RFC 9110 §7.6.1), in which a quote has no meaning (requirement R084)."""
     head = f"GET / HTTP/1.1\r\nHost: a\r\nConnection: {connection}\r\n\r\n".encode()
     assert parse_head(head, 100).is_persistent is (connection == '"close')
 
@@ -228,7 +228,7 @@ def test_no_quote_hides_that_the_client_closes(connection: str) -> None:
 @however_cut
 @each_row("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
 def test_a_singleton_that_stands_twice_is_one_if_both_say_the_same(cut: Cut, name: str) -> None:
-    """R148."""
+    """RFC 9110 §5.3 (requirement R148)."""
     request = request_of(cut, get_root(f"{name}: a, b".encode(), b"Accept: c", f"{name.lower()}:a, b\t".encode()))
     assert request.fields[name.lower().encode()] == b"a, b"
 
@@ -237,6 +237,6 @@ def test_a_singleton_that_stands_twice_is_one_if_both_say_the_same(cut: Cut, nam
 @each_row("values", [("Sun", "06 Nov 1994 08:49:37 GMT"), ("", "a"), ("a", "b", "a"), ("a", "b", "")])
 @each_row("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
 def test_a_singleton_with_two_values_says_neither_nor_both_joined(cut: Cut, name: str, values: tuple[str, ...]) -> None:
-    """R148: RFC 9110 §13.1.3, §13.1.4 ("appears to be a list of dates": ignored)."""
+    """RFC 9110 §13.1.3, §13.1.4 ("appears to be a list of dates": ignored) (requirement R148)."""
     request = request_of(cut, get_root(*(f"{name}: {value}".encode() for value in values)))
     assert request.fields[name.lower().encode()] == b""

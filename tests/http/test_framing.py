@@ -133,7 +133,7 @@ def test_the_number_of_transfer_codings_is_limited() -> None:
 
 @each_row("value", ["chunked, chunked", "chunked,Chunked", "chunked, gzip, chunked"])
 def test_chunked_is_not_applied_twice(value: str) -> None:
-    """R061: RFC 9112 §6.1."""
+    """Chunked is applied once at most, and a request that lists it twice is not decoded by guess (requirement R061)."""
     refusal = refusal_of_fields({b"transfer-encoding": value.encode()})
     reason = f'Transfer-Encoding "{value}" applies chunked twice'
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.1")
@@ -141,7 +141,7 @@ def test_chunked_is_not_applied_twice(value: str) -> None:
 
 @each_row("value", ["gzip, chunked", "deflate,gzip,chunked", "identity, chunked", "a;b=c, chunked"])
 def test_an_unknown_coding_before_chunked_is_not_implemented(value: str) -> None:
-    """R058: RFC 9112 §6.1."""
+    """A transfer coding that the server does not know is answered with 501 (RFC 9112 §6.1, requirement R058)."""
     refusal = refusal_of_fields({b"transfer-encoding": value.encode()})
     reason = f'Transfer-Encoding "{value}" has a coding that is not implemented'
     assert refusal == Refusal(Status.NOT_IMPLEMENTED, reason, "RFC 9112 §6.1")
@@ -150,7 +150,7 @@ def test_an_unknown_coding_before_chunked_is_not_implemented(value: str) -> None
 @each_row("length", [b"0", b"5", b"x"])
 @each_row("coding", [b"chunked", b"gzip", b""])
 def test_a_request_framed_twice_is_refused(length: bytes, coding: bytes) -> None:
-    """R059: RFC 9112 §6.1."""
+    """RFC 9112 §6.1 (requirement R059)."""
     refusal = refusal_of_fields({b"content-length": length, b"transfer-encoding": coding})
     reason = "both Transfer-Encoding and Content-Length"
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.1")
@@ -158,7 +158,7 @@ def test_a_request_framed_twice_is_refused(length: bytes, coding: bytes) -> None
 
 @each_row("coding", [b"chunked", b"gzip", b""])
 def test_http_1_0_has_no_transfer_encoding(coding: bytes) -> None:
-    """R060: RFC 9112 §6.1."""
+    """RFC 9112 §6.1 (requirement R060)."""
     refusal = refusal_of_fields({b"transfer-encoding": coding}, minor_version=0)
     assert refusal == Refusal(Status.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request", "RFC 9112 §6.1")
 

@@ -33,7 +33,7 @@ def test_a_token_holds_only_fifteen_signs_digits_and_letters() -> None:
 
 
 def test_a_field_value_holds_tabs_spaces_visible_octets_and_obs_text() -> None:
-    """R032, R040: RFC 9110 §5.5."""
+    """RFC 9110 §5.5 (requirements R032 and R040)."""
     refused = b"".join(octet for octet in every_octet if not takes(grammar.field_value, octet))
     assert refused == bytes(range(9)) + bytes(range(10, 32)) + b"\x7f"
     assert takes(grammar.field_value, b"")
@@ -176,7 +176,7 @@ def host_takes_ipv6(text: str) -> bool:
 
 
 def test_ipv6_addresses_of_every_shape_are_judged_as_the_standard_library_judges_them() -> None:
-    """R031, R033: up to nine groups on either side of ``::`` or without it, ending in IPv4 or not."""
+    """Up to nine groups on either side of ``::`` or without it, ending in IPv4 or not (requirements R031 and R033)."""
     verdicts = set()
     for before, after, gap, tail in itertools.product(range(10), range(10), ("::", ":", ""), ("", "192.0.2.1")):
         groups_after = ["ab12"] * after + ([tail] if tail else [])
@@ -206,7 +206,7 @@ def damaged_addresses(draw: st.DrawFn) -> str:
 @bounded
 @given(st.one_of(st.lists(_piece, min_size=1, max_size=9).map(":".join), damaged_addresses()))
 def test_ipv6_addresses_are_judged_as_the_standard_library_judges_them(text: str) -> None:
-    """R031, R033: RFC 3986 §3.2.2."""
+    """RFC 3986 §3.2.2 (requirements R031 and R033)."""
     assert host_takes_ipv6(text) is is_ipv6(text)
 
 
@@ -456,7 +456,7 @@ def test_a_year_of_two_digits_more_than_fifty_years_ahead_lies_in_the_past(field
     ],
 )
 def test_a_date_is_written_as_imf_fixdate(seconds: int, expected: str) -> None:
-    """R107: RFC 9110 §5.6.7."""
+    """RFC 9110 §5.6.7 (requirement R107)."""
     assert grammar.can_be_http_date(seconds)
     assert grammar.format_http_date(seconds) == expected
 

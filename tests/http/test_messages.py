@@ -47,13 +47,13 @@ def test_the_field_lines_are_in_their_order_and_end_with_the_empty_line() -> Non
 
 @each_row("status", [Status.NO_CONTENT, Status.NOT_MODIFIED])
 def test_a_response_that_can_have_no_content_says_no_length(status: Status) -> None:
-    """R126, RFC 9110 §8.6."""
+    """A 304 has no content, and no length but that of the 200 (RFC 9110 §8.6, requirement R126)."""
     assert Response(status, (("ETag", '"x"'),)).field_lines == b'ETag: "x"\r\n\r\n'
 
 
 @each_row("status", [s for s in Status if s not in (Status.NO_CONTENT, Status.NOT_MODIFIED)])
 def test_any_other_response_has_a_content_length_even_if_it_is_zero(status: Status) -> None:
-    """R114, RFC 9112 §6.3."""
+    """A response shows the end of its content, by a length or by chunks (RFC 9112 §6.3, requirement R114)."""
     assert Response(status, ()).field_lines == b"Content-Length: 0\r\n\r\n"
 
 

@@ -99,7 +99,7 @@ def test_codings_are_accepted_by_weight(accept_encoding: bytes | None, expected:
 
 @each_row("field_value", [b";", b";q=1", b" ; ,;;", b'";"', b";;;;,text/html"])
 def test_a_member_without_a_name_is_skipped(field_value: bytes) -> None:
-    """R116: a client's mistake is no reason to fail."""
+    """A client's mistake is no reason to fail (requirement R116)."""
     assert preferred_media_type(field_value, ("text/plain", "text/html")) in ("text/plain", "text/html")
     assert accepted_codings(field_value, ("br", "gzip")) == ()
 

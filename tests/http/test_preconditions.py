@@ -150,7 +150,7 @@ COMBINATIONS = [
 @each_row("method", ["GET", "HEAD"])
 @each_row("held", COMBINATIONS)
 def test_the_fields_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool | None], method: str) -> None:
-    """R123, RFC 9110 §13.2.2: the id says -, T(rue) or F(alse) for IM, IUS, INM and IMS."""
+    """The id says -, T(rue) or F(alse) for IM, IUS, INM and IMS (RFC 9110 §13.2.2, requirement R123)."""
     field_lines = [line for name, holds in held.items() for line in LINES[name][holds]]
     if not FIRST_STEPS[held["If-Match"], held["If-Unmodified-Since"]]:
         expected = Verdict.FAILED
@@ -164,7 +164,7 @@ def test_the_fields_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool |
 
 
 def test_an_invalid_if_none_match_still_overrides_if_modified_since() -> None:
-    """R118."""
+    """RFC 9110 §13.1.3 (requirement R118)."""
     asked = request("If-None-Match: broken", f"If-Modified-Since: {MODIFIED_DATE}")
     assert evaluate(asked, STRONG, NOW) is Verdict.PROCEED
 

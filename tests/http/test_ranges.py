@@ -84,12 +84,12 @@ def test_as_many_ranges_as_allowed_are_parsed() -> None:
 
 
 def test_one_range_more_is_ignored() -> None:
-    """R136, RFC 9110 §17.15."""
+    """RFC 9110 §17.15 (requirement R136)."""
     assert parse_ranges(b"bytes=" + b",".join(b"%d-%d" % (n * 3, n * 3) for n in range(MAX_RANGES + 1))) is None
 
 
 def test_overlapping_ranges_are_joined_and_never_exceed_the_content() -> None:
-    """R136: joined ranges come in the order in which their first parts were requested."""
+    """Joined ranges come in the order in which their first parts were requested (requirement R136)."""
     specs = [RangeSpec(first, first + 10) for first in (*range(500, 600, 5), *range(0, 100, 10), *range(95, 300, 7))]
     assert select_ranges(specs, 10_000) == [ByteRange(500, 605), ByteRange(0, 308)]
     touching = [RangeSpec(first, first + 1) for first in range(2 * MAX_RANGES - 2, -1, -2)]
@@ -97,7 +97,7 @@ def test_overlapping_ranges_are_joined_and_never_exceed_the_content() -> None:
 
 
 def test_some_empty_members_are_skipped_and_many_are_ignored() -> None:
-    """R136, RFC 9110 §5.6.1.2: a reasonable number of empty list members is accepted."""
+    """A reasonable number of empty list members is accepted (RFC 9110 §5.6.1.2, requirement R136)."""
     assert parse_ranges(b"bytes=0-1" + b"," * 4 * MAX_RANGES) == [RangeSpec(0, 1)]
     assert parse_ranges(b"bytes=0-1" + b"," * (4 * MAX_RANGES + 1)) is None
 
@@ -173,7 +173,7 @@ def test_the_content_range_of_an_empty_file_says_zero() -> None:
     assert format_content_range(None, 0) == "bytes */0"
 
 
-# --- A property ------------------------------------------------------------------------------------
+# --- A property -----------------------------------------------------------------------------------------------------
 
 _POSITION = st.integers(min_value=0, max_value=70) | st.sampled_from([2**31, 2**63, 2**64, 10**19, 10**30])
 _INT_RANGE = st.tuples(_POSITION, st.none() | _POSITION).filter(lambda pair: pair[1] is None or pair[0] <= pair[1])
@@ -197,7 +197,7 @@ def field_of(pairs: list[tuple[int | None, int | None]]) -> bytes:
 @given(pairs=st.lists(_INT_RANGE | _SUFFIX_RANGE, min_size=1, max_size=MAX_RANGES), length=_LENGTH)
 @settings(derandomize=True, deadline=None, max_examples=150)
 def test_the_octets_selected_are_those_asked_for(pairs: list[tuple[int | None, int | None]], length: int) -> None:
-    """R128, R136: each requested octet once, and no other."""
+    """Each requested octet once, and no other (requirements R128 and R136)."""
     specs = parse_ranges(field_of(pairs))
     assert specs is not None
     selected = select_ranges(specs, length)

@@ -136,7 +136,7 @@ def test_input_one_byte_past_a_limit_is_refused(cut: Cut, octets: bytes, limits:
 
 @however_cut
 def test_a_fault_within_a_head_that_is_too_long_is_named(cut: Cut) -> None:
-    """R043: the fault comes first, the end of input after it."""
+    """The fault comes first, the end of input after it (requirement R043)."""
     refusal = refusal_of(cut, get_root(b"B : c", b"D: " + b"e" * 100), SMALL)
     assert refusal == Refusal(Status.BAD_REQUEST, "field line 2 has a space before its colon", "RFC 9112 §5.1")
 
@@ -167,14 +167,14 @@ def test_a_mebibyte_of_hostile_octets_is_refused(octets: bytes, status: Status) 
 
 
 def test_a_mebibyte_of_requests_is_understood() -> None:
-    """R090: RFC 9112 §9.3.2."""
+    """Every pipelined request gets a response (RFC 9112 §9.3.2, requirement R090)."""
     count = 4096
     assert outcome_of_pieces([get_root() * count]) == [PLAIN] * count + [Pause.NEED_DATA]
 
 
 @each_row("length", [100, 101])
 def test_a_limit_on_the_head_below_that_on_the_request_line_holds(length: int) -> None:
-    """R043: every limit applies, the higher and the lower."""
+    """Every limit applies, the higher and the lower (requirement R043)."""
     head = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
     octets = head + b"x" * (length - len(head) - 4) + b"\r\n\r\n"
     request_parser = RequestParser(Limits(head=100))

@@ -57,7 +57,7 @@ _limits = st.sampled_from([LIMITS, SMALL, Limits(field_lines=1), Limits(request_
 @bounded
 @given(st.binary(max_size=200) | _traffic, _positions, _limits)
 def test_any_octets_are_parsed_or_refused_with_a_reason(octets: bytes, positions: list[int], limits: Limits) -> None:
-    """R006, R116: nothing but RequestError is ever raised."""
+    """Nothing but RequestError is ever raised (requirements R006 and R116)."""
     last = outcome_of_pieces([*cut_at(octets, positions), b""], limits)[-1]
     assert last is Pause.CLOSED or (isinstance(last, Refusal) and last.reason and last.section.startswith("RFC "))
 
@@ -67,7 +67,7 @@ def test_any_octets_are_parsed_or_refused_with_a_reason(octets: bytes, positions
 def test_the_meaning_of_octets_does_not_depend_on_how_they_are_cut(
     octets: bytes, positions: list[int], limits: Limits, ends: bool
 ) -> None:
-    """R001: RFC 9112 §2.2."""
+    """RFC 9112 §2.2 (requirement R001)."""
     end = [b""] if ends or not octets else []
     at_once = outcome_of_pieces([octets, *end] if octets else end, limits)
     assert outcome_of_pieces([*cut_at(octets, positions), *end], limits) == at_once
@@ -112,7 +112,7 @@ def test_a_head_is_passed_by_its_patterns_or_has_a_fault_with_a_name(octets: byt
     )
 )
 def test_field_lines_are_given_as_they_were_sent(sent: list[tuple[bytes, bytes]]) -> None:
-    """R035, R040: names in lower case, values without the whitespace around them."""
+    """Names in lower case, values without the whitespace around them (requirements R035 and R040)."""
     allowed = [(name, bytes(o for o in value if o >= 0x20 and o != 0x7F)) for name, value in sent]
     request = parse_head(get_root(*(name + b":" + value for name, value in allowed)), 100)
     assert request.field_lines == (*HOST, *((name.lower(), value.strip(b" ")) for name, value in allowed))

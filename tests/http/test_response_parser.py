@@ -407,7 +407,7 @@ SINGLETONS = (
 
 @each_row("name", SINGLETONS)
 def test_a_singleton_with_two_values_is_an_error_that_names_it(name: str) -> None:
-    """R148."""
+    """RFC 9110 §5.3 (requirement R148)."""
     error = f'there are two different {name} field lines, "a" and "b" (RFC 9110 §5.3)'
     head = [f"{name}: a".encode(), b"Content-Length: 0"]
     assert both_ways(ok(*head, f"{name.upper()}: b".encode())).error == error
@@ -418,7 +418,7 @@ def test_a_singleton_with_two_values_is_an_error_that_names_it(name: str) -> Non
 
 @each_row("name", [*SINGLETONS, "Age", "Expires", "Server"])
 def test_the_same_value_twice_is_one(name: str) -> None:
-    """R148."""
+    """RFC 9110 §5.3 (requirement R148)."""
     line = f"{name}: a, b".encode()
     _, (head,), _ = parse([ok(line, b"Content-Length: 0", line + b" \t")])
     assert head.field(name.lower().encode()) == b"a, b"

@@ -46,7 +46,7 @@ def test_a_query_with_a_broken_escape_is_not_encoded() -> None:
 
 @each_row("octet", [bytes([octet]) for octet in b'"<>[]^`{|}\x80\xc3\xff'])
 def test_an_octet_that_should_have_been_encoded_is_noted(octet: bytes) -> None:
-    """R017: such a request gets a 301 to the encoded form."""
+    """Such a request gets a 301 to the encoded form (requirement R017)."""
     assert parse_target(b"GET", b"/a" + octet) == Target(TargetForm.ORIGIN, b"/a" + octet, None, is_encoded=False)
     assert parse_target(b"GET", b"/a?" + octet) == Target(TargetForm.ORIGIN, b"/a", octet, is_encoded=False)
     absolute = Target(TargetForm.ABSOLUTE, b"/" + octet, b"", is_encoded=False)
@@ -131,7 +131,7 @@ def test_an_absolute_form_is_parsed(request_target: bytes, path: bytes, query: b
 
 
 def test_an_options_without_a_path_is_for_the_whole_server() -> None:
-    """R026: a proxy turns that into an asterisk (RFC 9112 §3.2.4)."""
+    """A proxy turns that into an asterisk (RFC 9112 §3.2.4) (requirement R026)."""
     for request_target, path in ((b"http://a", b"*"), (b"http://a?", b"/"), (b"http://a/", b"/")):
         assert parse_target(b"OPTIONS", request_target).path == path
 
@@ -245,13 +245,13 @@ def test_a_target_of_no_known_form_is_refused(request_target: bytes) -> None:
 
 
 def test_an_asterisk_belongs_to_options() -> None:
-    """R026: RFC 9112 §3.2.4."""
+    """An asterisk as the target of OPTIONS means the server as a whole (RFC 9112 §3.2.4, requirement R026)."""
     assert parse_target(b"OPTIONS", b"*") == Target(TargetForm.ASTERISK, b"*", None, is_encoded=True)
 
 
 @each_row("method", ["GET", "HEAD", "POST", "options", "BREW"])
 def test_an_asterisk_belongs_to_no_other_method(method: str) -> None:
-    """R027: RFC 9110 §7.1."""
+    """An asterisk is the target of OPTIONS alone, a host with its port that of CONNECT alone (requirement R027)."""
     reason = f"the request-target * is for OPTIONS, not for {method}"
     assert refusal_of_target(method.encode(), b"*") == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §3.2.4")
 
@@ -261,7 +261,7 @@ def test_an_asterisk_belongs_to_no_other_method(method: str) -> None:
     [b"www.example.com:80", b"192.0.2.1:1", b"[::1]:65535", b"a:00080", b"a:0000000000000000000065535"],
 )
 def test_connect_names_a_host_and_a_port(request_target: bytes) -> None:
-    """R027: RFC 9112 §3.2.3."""
+    """An asterisk is the target of OPTIONS alone, a host with its port that of CONNECT alone (requirement R027)."""
     assert parse_target(b"CONNECT", request_target) == Target(TargetForm.AUTHORITY, b"", None, is_encoded=True)
 
 
@@ -290,7 +290,7 @@ def test_connect_to_anything_else_is_refused(request_target: bytes) -> None:
 
 
 def test_methods_are_case_sensitive_here_too() -> None:
-    """R098: connect is not CONNECT."""
+    """Connect is not CONNECT (requirement R098)."""
     assert parse_target(b"connect", b"/").form is TargetForm.ORIGIN
 
 
@@ -340,14 +340,14 @@ def test_an_invalid_host_is_refused_in_any_version(value: bytes, shown: str, min
 
 
 def test_http_1_1_needs_a_host() -> None:
-    """R029: RFC 9112 §3.2."""
+    """A request of HTTP/1.1 that lacks Host is answered with 400 (RFC 9112 §3.2, requirement R029)."""
     with pytest.raises(RequestError) as caught:
         check_host(None, 1)
     assert caught.value.refusal == Refusal(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
 
 
 def test_http_1_0_needs_no_host() -> None:
-    """R034: RFC 9112 §3.2."""
+    """A request of HTTP/1.0 is answered though it has no Host (RFC 9112 §3.2, requirement R034)."""
     check_host(None, 0)
 
 

@@ -186,7 +186,7 @@ def test_an_odd_but_well_formed_request_costs_no_connection(
     ids=repr,
 )
 def test_each_valid_form_of_host_is_accepted(server: Server, value: bytes) -> None:
-    """R033."""
+    """Names, addresses of both families, and ports down to the empty one are all valid in Host (requirement R033)."""
     with connect(server.port) as client:
         client.sendall(b"GET /hello.txt HTTP/1.1\r\nHost:" + value + b"\r\n\r\n" + POISON)
         client.shutdown(socket.SHUT_WR)

@@ -122,7 +122,7 @@ def test_events_are_the_objects_of_the_trace(folder: pathlib.Path) -> None:
     with inspected(folder) as server, Watching(server.port) as watching:
         talk(server.port, get("/large.bin", CLOSE))
         events = [event for event in watching.events_until("close") if event["connection"] == 2]
-    expected = [json.loads(line) for line in traced.told.splitlines()]
+    expected = [json.loads(line) for line in traced.output.splitlines()]
     alike = [
         [
             set(event) - {"hex"}
@@ -238,7 +238,7 @@ def test_a_reader_that_never_reads_is_dropped(folder: pathlib.Path) -> None:
     assert set(left["streams"]) < set(both)
 
 
-# --- How the kernel sees a download -----------------------------------------------------------------------------------
+# --- How the kernel sees a download ---------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="Linux tells what the kernel knows")
@@ -268,7 +268,7 @@ def test_a_stalled_download_times_out_with_an_inspector_too(folder: pathlib.Path
         assert "timeout" in [event["event"] for event in events]
 
 
-# --- One conversation, step by step -----------------------------------------------------------------------------------
+# --- One conversation, step by step ---------------------------------------------------------------------------------
 
 
 class Inspected:
@@ -392,7 +392,7 @@ def test_a_head_that_does_not_fit_is_sent_before_the_events(inspect: Callable[..
     assert re.match(rb"HTTP/1\.1 200 OK\r\n(.+\r\n)+\r\n[0-9a-f]+\r\nid: ", octets)
 
 
-# --- The command line -------------------------------------------------------------------------------------------------
+# --- The command line -----------------------------------------------------------------------------------------------
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the program is stopped by signals, which Windows has not")
 

@@ -15,17 +15,17 @@ from tests.support.inspect import Message, read_messages
 from tests.support.rows import each_row
 
 
-def told(recorder: Recorder, last_event_id: bytes = b"") -> list[Message]:
+def messages_of(recorder: Recorder, last_event_id: bytes = b"") -> list[Message]:
     """Return all that a new reader receives immediately."""
     return read_messages(EventStream(recorder, last_event_id, 0).next(0).decode())
 
 
 def names(recorder: Recorder) -> list[str]:
     """Return the names of the recorded events."""
-    return [message.data["event"] for message in told(recorder) if message.event == ""]
+    return [message.data["event"] for message in messages_of(recorder) if message.event == ""]
 
 
-def tell_some(recorder: Recorder, count: int) -> None:
+def record_some(recorder: Recorder, count: int) -> None:
     """Record *count* events of one connection."""
     emit = recorder.tracer("127.0.0.1:5000")
     for number in range(count):
@@ -42,8 +42,8 @@ def exchange(request_line: bytes, status: int = 200, seconds: float = 0.001) -> 
 
 def test_a_late_reader_sees_the_recent_past() -> None:
     recorder = Recorder(max_events=3)
-    tell_some(recorder, 5)
-    messages = told(recorder)
+    record_some(recorder, 5)
+    messages = messages_of(recorder)
     assert [message.data.get("octets") for message in messages[:3]] == [2, 3, 4]
     assert [message.id for message in messages[:3]] == [f"{recorder.name}-{number}" for number in (3, 4, 5)]
 
@@ -52,11 +52,11 @@ def test_how_the_server_came_to_listen_is_never_forgotten() -> None:
     recorder = Recorder(max_events=3)
     for _ in range(20):
         recorder.server("listen", {"address": "127.0.0.1:8000", "backlog": 1024})
-    tell_some(recorder, 5)
-    events = [message for message in told(recorder) if not message.event]
+    record_some(recorder, 5)
+    events = [message for message in messages_of(recorder) if not message.event]
     assert [event.data["event"] for event in events] == ["listen"] * 16 + ["send"] * 3
     assert [event.id for event in events[:16]] == [""] * 16
-    again = [message for message in told(recorder, events[-1].id.encode()) if not message.event]
+    again = [message for message in messages_of(recorder, events[-1].id.encode()) if not message.event]
     assert again == [], "who comes again has seen it"
 
 
@@ -71,7 +71,7 @@ def test_datagrams_are_not_joined() -> None:
     recorder = Recorder()
     for octets in (b"NOTIFY * HTTP/1.1\r\nCookie: se", b"M-SEARCH * HTTP/1.1\r\n"):
         recorder.server("recvfrom", {"octets": len(octets)}, b"", octets)
-    shown = [bytes.fromhex(message.data["hex"]) for message in told(recorder) if not message.event]
+    shown = [bytes.fromhex(message.data["hex"]) for message in messages_of(recorder) if not message.event]
     assert shown == [b"NOTIFY * HTTP/1.1\r\nCookie: **", b"M-SEARCH * HTTP/1.1\r\n"]
 
 
@@ -89,7 +89,7 @@ def test_an_event_is_the_object_of_the_trace_and_the_first_of_its_octets() -> No
     recorder.tracer("127.0.0.1:5000")(
         "send", {"octets": 2000, "content": 1981}, b"HTTP/1.1 200 OK\r\n\r\n", b"a" * 2000
     )
-    (event,) = [message.data for message in told(recorder) if message.event == ""]
+    (event,) = [message.data for message in messages_of(recorder) if message.event == ""]
     del event["time"], event["microseconds"]
     assert event == {
         "process": os.getpid(),
@@ -105,7 +105,7 @@ def test_an_event_is_the_object_of_the_trace_and_the_first_of_its_octets() -> No
 
 def test_each_batch_is_bounded() -> None:
     recorder = Recorder()
-    tell_some(recorder, _BATCH + 1)
+    record_some(recorder, _BATCH + 1)
     feed = EventStream(recorder, b"", 0)
     assert feed.next(0).count(b"id: ") == _BATCH
     assert feed.next(0).count(b"id: ") == 1
@@ -117,10 +117,10 @@ def test_each_batch_is_bounded() -> None:
 
 def test_a_slow_reader_learns_how_many_events_it_missed() -> None:
     recorder = Recorder(max_events=3)
-    tell_some(recorder, 2)
+    record_some(recorder, 2)
     feed = EventStream(recorder, b"", 0)
     feed.next(0)
-    tell_some(recorder, 5)
+    record_some(recorder, 5)
     lost, *rest = read_messages(feed.next(0).decode())
     assert (lost.id, lost.data["event"], lost.data["events"]) == ("", "lost", 2)
     assert [message.data.get("octets") for message in rest if not message.event] == [2, 3, 4]
@@ -140,15 +140,15 @@ def test_a_slow_reader_learns_how_many_events_it_missed() -> None:
 )
 def test_a_returning_reader_resumes_after_its_last_event(last_event_id: str, expected: list[int]) -> None:
     recorder = Recorder()
-    tell_some(recorder, 5)
-    messages = told(recorder, last_event_id.format(recorder.name).encode("latin-1"))
+    record_some(recorder, 5)
+    messages = messages_of(recorder, last_event_id.format(recorder.name).encode("latin-1"))
     assert [int(message.id.partition("-")[2]) for message in messages if message.id] == expected
 
 
 def test_a_reader_that_returns_too_late_learns_how_many_events_it_missed() -> None:
     recorder = Recorder(max_events=2)
-    tell_some(recorder, 5)
-    lost, *_ = told(recorder, f"{recorder.name}-1".encode())
+    record_some(recorder, 5)
+    lost, *_ = messages_of(recorder, f"{recorder.name}-1".encode())
     assert lost.data["events"] == 2
 
 
@@ -258,7 +258,7 @@ def test_credentials_are_masked_however_they_are_cut() -> None:
         emit("recv", {"octets": 700}, b"", head[offset : offset + 700])
     emit("parse", {}, head)
     emit("wait")
-    messages = [message.data for message in told(recorder) if message.event == ""]
+    messages = [message.data for message in messages_of(recorder) if message.event == ""]
     shown = b"".join(bytes.fromhex(event.get("hex", "")) for event in messages)
     assert b"s" * 5 not in shown
     assert shown.endswith(b"\r\nHost: localhost\r\n\r\n")
@@ -306,7 +306,7 @@ def test_without_a_trace_start_and_finish_have_no_effect() -> None:
 
 def test_an_event_is_formatted_once_for_all_readers(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
-    tell_some(recorder, 10)
+    record_some(recorder, 10)
     formatted: list[Event] = []
     written = inspector_module._object
 
@@ -322,7 +322,7 @@ def test_an_event_is_formatted_once_for_all_readers(monkeypatch: pytest.MonkeyPa
 
 def test_formatted_events_are_dropped_after_their_tick() -> None:
     recorder = Recorder()
-    tell_some(recorder, 3 * _BATCH)
+    record_some(recorder, 3 * _BATCH)
     feed = EventStream(recorder, b"", 0)
     for _ in range(3):
         feed.next(0)

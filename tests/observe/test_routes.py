@@ -32,7 +32,7 @@ def request(
     return parse_head(get(target, *field_lines, method=method, host=host), 100)
 
 
-# --- Who may ----------------------------------------------------------------------------------------------------------
+# --- Who may --------------------------------------------------------------------------------------------------------
 
 
 @each_row("client", ["127.0.0.1", "127.8.9.10", "::1"])
@@ -102,7 +102,7 @@ def test_one_field_line_among_many_is_enough_to_be_foreign() -> None:
     assert not may_inspect(request(*lines), "127.0.0.1")
 
 
-# --- What is answered -------------------------------------------------------------------------------------------------
+# --- What is answered -----------------------------------------------------------------------------------------------
 
 
 @each_row("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"])
@@ -136,7 +136,7 @@ def test_the_stream_resumes_after_the_last_seen_event() -> None:
     assert re.findall(rb"^id: .*", events, re.MULTILINE) == [f"id: {recorder.name}-3".encode()]
 
 
-# --- The page ---------------------------------------------------------------------------------------------------------
+# --- The page -------------------------------------------------------------------------------------------------------
 
 
 def test_the_browser_runs_only_the_script_of_the_page() -> None:

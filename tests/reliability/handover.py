@@ -34,8 +34,10 @@ def _under_load(subject: Subject, times: int, what: str) -> list[Row]:
             clients = [connect(subject.port, get("/large.bin", "Connection: close")) for _ in range(4)]
             subject.process.send_signal(signal.SIGHUP)
             # nginx does not report it.
-            has_told = eventually(partial(_has_told, subject, number + 1), 0.5 if "nginx" in what else PATIENCE_SECONDS)
-            taken_over += has_told or "nginx" in what
+            has_reported = eventually(
+                partial(_has_reported, subject, number + 1), 0.5 if "nginx" in what else PATIENCE_SECONDS
+            )
+            taken_over += has_reported or "nginx" in what
             whole += sum(len(receive_all(client)) > _OCTETS for client in clients)
             for client in clients:
                 client.close()
@@ -49,7 +51,7 @@ def _under_load(subject: Subject, times: int, what: str) -> list[Row]:
     ]
 
 
-def _has_told(subject: Subject, times: int) -> bool:
+def _has_reported(subject: Subject, times: int) -> bool:
     return subject.log().count("has taken over") >= times
 
 

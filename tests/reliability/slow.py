@@ -82,7 +82,7 @@ def _cut(opened: dict[str, list[socket.socket]], began: float) -> list[Row]:
     heads = len(opened["head"])
     last = {name: max(times, default=0.0) for name, times in ended.items()}
     must = {"idle": (22, "idle"), "head": (12, "slow heads"), "body": (75, "slow bodies"), "reader": (125, "readers")}
-    rows = [Row("slow heads told why", f"{refused} of {heads}", "408 to each", refused == heads)]
+    rows = [Row("slow heads refused with a reason", f"{refused} of {heads}", "408 to each", refused == heads)]
     for name, (seconds, shown) in must.items():
         count = len(ended[name])
         measured = f"{count} of {len(opened[name])}, the last after {last[name]:.0f} s"

@@ -111,7 +111,7 @@ FORGERIES = [
 
 @each_row(("request_line", "shown"), FORGERIES)
 def test_a_request_line_cannot_forge_a_log_line(request_line: bytes, shown: str) -> None:
-    """R143."""
+    """RFC 9110 §17.4 (requirement R143)."""
     exchange = HELLO._replace(request_line=request_line)
     text = TEXT_LINE.fullmatch(format_text(exchange))
     clf = CLF_LINE.fullmatch(format_clf(exchange))

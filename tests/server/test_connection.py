@@ -64,7 +64,7 @@ def test_a_connection_persists_or_closes(
     ],
 )
 def test_persistence_survives_every_ordinary_answer(dialogue: Dialogue, request_octets: bytes, status: int) -> None:
-    """R083, RFC 9112 §9.5."""
+    """A response such as 304, 404, 405 or 416 is no reason to end a connection (RFC 9112 §9.5, requirement R083)."""
     dialogue.say(request_octets)
 
     answer = dialogue.answer()
@@ -74,7 +74,7 @@ def test_persistence_survives_every_ordinary_answer(dialogue: Dialogue, request_
 
 
 def test_a_connect_is_answered_and_closed(dialogue: Dialogue) -> None:
-    """R028, RFC 9110 §9.3.6: the following bytes may be meant for the requested tunnel."""
+    """The following bytes may be meant for the requested tunnel (RFC 9110 §9.3.6, requirement R028)."""
     dialogue.say(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n")
 
     answer = dialogue.answer()
@@ -84,7 +84,7 @@ def test_a_connect_is_answered_and_closed(dialogue: Dialogue) -> None:
 
 
 def test_a_request_after_a_request_to_close_is_not_processed(dialogue: Dialogue) -> None:
-    """R084, RFC 9112 §9.6."""
+    """RFC 9112 §9.6 (requirement R084)."""
     dialogue.say(get("/hello.txt", "Connection: close") + get("/alphabet.txt"))
 
     assert dialogue.answer().content == HELLO
@@ -100,7 +100,7 @@ def test_a_request_after_a_request_to_close_is_not_processed(dialogue: Dialogue)
     ],
 )
 def test_late_input_does_not_destroy_the_last_response(begin: Begin, request_octets: bytes) -> None:
-    """R085, R091: unread octets turn a close into a reset; old clients send an empty line too many."""
+    """Unread octets turn a close into a reset; old clients send an empty line too many (requirements R085 and R091)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(request_octets)
     dialogue.client.sendall(b"\r\n")
@@ -110,7 +110,7 @@ def test_late_input_does_not_destroy_the_last_response(begin: Begin, request_oct
 
 
 def test_a_server_about_to_stop_says_so(dialogue: Dialogue) -> None:
-    """R086, RFC 9112 §9.6."""
+    """A server that is going to close puts the option close into its response (RFC 9112 §9.6, requirement R086)."""
     dialogue.say(get("/hello.txt"))
     dialogue.settings.phase = Phase.STOPPING
     dialogue.say(get("/hello.txt"))
@@ -122,7 +122,7 @@ def test_a_server_about_to_stop_says_so(dialogue: Dialogue) -> None:
 
 
 def test_a_response_under_way_when_the_server_stops_is_sent_whole_and_is_the_last(begin: Begin) -> None:
-    """R085: the server waits for no further request."""
+    """The server waits for no further request (requirement R085)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
     dialogue.settings.phase = Phase.STOPPING
@@ -167,7 +167,7 @@ def assert_answers_the_pipeline(dialogue: Dialogue) -> None:
 
 
 def test_pipelined_requests_are_answered_in_order(dialogue: Dialogue) -> None:
-    """R089, R090."""
+    """RFC 9112 §9.3.2 (requirements R089 and R090)."""
     dialogue.say(PIPELINE)
 
     assert_answers_the_pipeline(dialogue)
@@ -175,7 +175,7 @@ def test_pipelined_requests_are_answered_in_order(dialogue: Dialogue) -> None:
 
 
 def test_requests_may_come_one_octet_at_a_time(dialogue: Dialogue) -> None:
-    """R001."""
+    """RFC 9112 §2.2 (requirement R001)."""
     for octet in PIPELINE:
         dialogue.say(bytes([octet]))
 
@@ -184,7 +184,7 @@ def test_requests_may_come_one_octet_at_a_time(dialogue: Dialogue) -> None:
 
 
 def test_an_incomplete_head_is_not_answered(dialogue: Dialogue) -> None:
-    """R047."""
+    """No request is acted on before the empty line that ends its header section (RFC 9110 §5.3, requirement R047)."""
     request_octets = get("/hello.txt")
     dialogue.say(request_octets[:-1])
     assert dialogue.hear() == b""
@@ -207,7 +207,7 @@ def test_head_of_a_listing_omits_fields_that_depend_on_the_page(dialogue: Dialog
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/sub/", "/nothing"])
 def test_head_has_the_fields_of_get_and_no_content(dialogue: Dialogue, path: str) -> None:
-    """R101, R102, R103."""
+    """RFC 9110 §9.3.2, §8.6 (requirements R101, R102 and R103)."""
     dialogue.say(get(path) + get(path, method="HEAD"))
 
     got, head = dialogue.answers("GET", "HEAD")
@@ -230,7 +230,7 @@ def test_all_responses_carry_the_shared_fields(dialogue: Dialogue) -> None:
 
 
 def test_a_client_that_ends_its_side_still_gets_all_its_answers(begin: Begin) -> None:
-    """R092."""
+    """A client that has ended its own side still receives the response (RFC 9112 §9.6, requirement R092)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.client.sendall(PIPELINE)
     dialogue.end_our_side()
@@ -360,7 +360,7 @@ def test_without_a_log_all_is_the_same(begin: Begin) -> None:
 
 
 def test_a_pipelining_client_gets_one_response_per_tick(dialogue: Dialogue) -> None:
-    """R093: other clients wait for one slow response, not for all that were pipelined."""
+    """Other clients wait for one slow response, not for all that were pipelined (requirement R093)."""
     dialogue.client.sendall(get("/", method="HEAD") * 3)
     coroutine = dialogue.connection.coroutine
     assert coroutine.send(None) is None

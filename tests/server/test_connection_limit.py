@@ -246,16 +246,16 @@ def working(
         listener.bind(("127.0.0.1", 0))
         listener.listen(100)
         listener.setblocking(False)
-        worker = EventLoop([listener], settings, None, reports.append)
+        loop = EventLoop([listener], settings, None, reports.append)
         port = listener.getsockname()[1]
-        thread = threading.Thread(target=worker.run)
+        thread = threading.Thread(target=loop.run)
     thread.start()
     try:
         yield port, reports
     finally:
         assert thread.is_alive(), "nothing has ended the worker"
         settings.phase = Phase.STOPPING
-        worker.stop(0)
+        loop.stop(0)
         thread.join()
 
 
@@ -320,10 +320,10 @@ def test_this_machine_may_have_all_the_room(folder: pathlib.Path, room_for_one: 
 
 @each_row("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 def test_this_machine_never_has_more_than_its_share(address: str) -> None:
-    room = ConnectionLimit(0)
-    room.add(address)
-    assert not room.exceeds_share(address)
-    assert not room.has_client_over_share()
+    connection_limit = ConnectionLimit(0)
+    connection_limit.add(address)
+    assert not connection_limit.exceeds_share(address)
+    assert not connection_limit.has_client_over_share()
 
 
 def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path) -> None:
@@ -331,23 +331,23 @@ def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path
     settings = Settings(serve_folder(DocumentRoot(folder)))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
-        worker = EventLoop([listener], settings, None, print)
+        loop = EventLoop([listener], settings, None, print)
         clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(3)]
         tick = Tick(time.time(), time.monotonic())
-        worker._accept(next(iter(worker._listeners.values())), tick, 3)
-        stack.callback(worker.run)
+        loop._accept(next(iter(loop._listeners.values())), tick, 3)
+        stack.callback(loop.run)
         stack.callback(setattr, settings, "phase", Phase.STOPPING)
-        first, second, third = worker._connections.values()
+        first, second, third = loop._connections.values()
         for connection in (first, second, third):
             connection.state = State.IDLE
         clients[0].sendall(get("/hello.txt"))
         reset(clients[2])
 
-        assert worker._evict_idle(tick)
-        assert list(worker._connections.values()) == [first, third], "the second was silent, and the third came later"
+        assert loop._evict_idle(tick)
+        assert list(loop._connections.values()) == [first, third], "the second was silent, and the third came later"
         # A departed client is about to be removed anyway.
-        assert not worker._evict_idle(tick)
-        assert not worker._evict_idle(tick), "asked again in the same turn"
+        assert not loop._evict_idle(tick)
+        assert not loop._evict_idle(tick), "asked again in the same turn"
 
 
 # --- What could end a worker, and must not --------------------------------------------------------
@@ -393,16 +393,16 @@ def test_a_report_that_fails_costs_no_worker(folder: pathlib.Path, monkeypatch: 
     settings = Settings(serve_folder(DocumentRoot(folder)), report=fail)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        worker = EventLoop([listener], settings, None, fail)
+        loop = EventLoop([listener], settings, None, fail)
         port = listener.getsockname()[1]
-    thread = threading.Thread(target=worker.run)
+    thread = threading.Thread(target=loop.run)
     thread.start()
     try:
         assert read_answers(talk(port, get("/hello.txt"), ends=False))[0].status == 500
         assert read_answers(talk(port, get("/hello.txt"), ends=False))[0].status == 500
     finally:
         settings.phase = Phase.STOPPING
-        worker.stop(PATIENCE_SECONDS)
+        loop.stop(PATIENCE_SECONDS)
         thread.join()
 
 

@@ -25,7 +25,7 @@ def test_a_client_that_expects_100_gets_the_final_response_immediately(
 
 
 def test_a_client_that_expects_100_for_chunks_gets_the_final_response_immediately(dialogue: Dialogue) -> None:
-    """R075."""
+    """RFC 9110 §10.1.1 (requirement R075)."""
     dialogue.say(get("/hello.txt", "Expect: 100-continue", "Transfer-Encoding: chunked", method="PUT"))
 
     answer = dialogue.answer()
@@ -36,7 +36,7 @@ def test_a_client_that_expects_100_for_chunks_gets_the_final_response_immediatel
 
 
 def test_an_expectation_without_content_has_no_effect(dialogue: Dialogue) -> None:
-    """R079."""
+    """An expectation of a request that has no content still ends in a final response (requirement R079)."""
     dialogue.say(get("/hello.txt", "Expect: 100-continue"))
 
     answer = dialogue.answer()
@@ -46,7 +46,7 @@ def test_an_expectation_without_content_has_no_effect(dialogue: Dialogue) -> Non
 
 
 def test_http_1_0_knows_no_expectation(dialogue: Dialogue) -> None:
-    """R077: the server waits for the content, and sends no 100."""
+    """The server waits for the content, and sends no 100 (requirement R077)."""
     dialogue.say(
         b"GET /hello.txt HTTP/1.0\r\nConnection: keep-alive\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
     )
@@ -59,7 +59,7 @@ def test_http_1_0_knows_no_expectation(dialogue: Dialogue) -> None:
 
 
 def test_an_unknown_expectation_with_content_is_refused_without_waiting(dialogue: Dialogue) -> None:
-    """R080."""
+    """An expectation that the server can't meet may be answered with 417 (RFC 9110 §10.1.1, requirement R080)."""
     dialogue.say(get("/hello.txt", "Expect: magic", "Content-Length: 3"))
 
     answer = dialogue.answer()
@@ -84,7 +84,7 @@ def test_an_unknown_expectation_with_content_is_refused_without_waiting(dialogue
     ],
 )
 def test_content_is_read_and_discarded(dialogue: Dialogue, request_octets: bytes, status: int) -> None:
-    """R054."""
+    """RFC 9112 §9.3 (requirement R054)."""
     dialogue.say(request_octets + get("/alphabet.txt"))
 
     first, second = dialogue.answers()
@@ -152,7 +152,7 @@ TOO_LARGE = f"the content is longer than the limit of {MAX_CONTENT} bytes (RFC 9
 def test_content_too_large_or_malformed_ends_the_connection(
     dialogue: Dialogue, request_octets: bytes, status: int, sentence: str
 ) -> None:
-    """R007, R043, R054: the following bytes are never taken for a request."""
+    """The following bytes are never taken for a request (requirements R007, R043 and R054)."""
     dialogue.say(request_octets + get("/secret"))
 
     answer = dialogue.answer()
@@ -178,7 +178,7 @@ def test_too_much_content_for_a_head_is_refused_without_content(dialogue: Dialog
     ],
 )
 def test_content_cut_short_ends_the_connection(dialogue: Dialogue, request_octets: bytes) -> None:
-    """R053, RFC 9112 §8."""
+    """RFC 9112 §8 (requirement R053)."""
     dialogue.say(request_octets)
     dialogue.end_our_side()
 

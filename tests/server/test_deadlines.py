@@ -38,7 +38,7 @@ def test_an_idle_client_is_closed_without_a_response(dialogue: Dialogue) -> None
 
 
 def test_a_head_may_be_dripped_until_its_deadline_and_no_longer(dialogue: Dialogue) -> None:
-    """R094: the deadline counts from the first octet, and no octet puts it off."""
+    """The deadline counts from the first octet, and no octet puts it off (requirement R094)."""
     dialogue.pass_time(5)
     for octet in b"GET /hell":
         dialogue.say(bytes([octet]))
@@ -67,7 +67,7 @@ def test_a_slow_head_that_is_complete_in_time_is_answered(dialogue: Dialogue) ->
 
 
 def test_a_head_that_begins_behind_another_request_has_the_same_time(dialogue: Dialogue) -> None:
-    """R094: its first octet has arrived, so the deadline of a head applies."""
+    """Its first octet has arrived, so the deadline of a head applies (requirement R094)."""
     dialogue.say(get("/hello.txt") + b"GET /al")
     assert dialogue.answer().content == HELLO
     assert dialogue.connection.state not in IDLE_STATES
@@ -81,7 +81,7 @@ def test_a_head_that_begins_behind_another_request_has_the_same_time(dialogue: D
 
 
 def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
-    """R094."""
+    """A connection without progress times out, and so does one that drips (RFC 9112 §9.5, requirement R094)."""
     dialogue.say(get("/hello.txt", "Content-Length: 9"))
     dialogue.pass_time(TIMEOUTS.stall - 1)
     dialogue.say(b"x")
@@ -97,7 +97,7 @@ def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
 
 
 def test_content_that_drips_times_out(dialogue: Dialogue) -> None:
-    """R094: all of the content has one deadline, however often some of it comes."""
+    """All of the content has one deadline, however often some of it comes (requirement R094)."""
     dialogue.say(get("/hello.txt", "Transfer-Encoding: chunked") + b"9\r\n")
     for _ in range(5):
         dialogue.say(b"x")
@@ -118,7 +118,7 @@ def test_content_that_drips_times_out(dialogue: Dialogue) -> None:
     ],
 )
 def test_a_client_that_timed_out_has_time_to_read_the_408(dialogue: Dialogue, octets: bytes) -> None:
-    """R091: the clock has gone on while nothing came; the lingering close starts from now."""
+    """The clock has gone on while nothing came; the lingering close starts from now (requirement R091)."""
     dialogue.say(octets)
     dialogue.pass_time(dialogue.seconds_left)
     assert dialogue.seconds_left == TIMEOUTS.linger

@@ -47,12 +47,12 @@ from tests.support.processes import open_descriptors
 AN_HOUR = 3600.0
 
 
-def open_worker(listener: socket.socket, settings: Settings, log: Log | None, report: Report) -> EventLoop:
+def open_loop(listener: socket.socket, settings: Settings, log: Log | None, report: Report) -> EventLoop:
     """Return the event loop under test; the one place that knows how it is made."""
     return EventLoop([listener], settings, log, report)
 
 
-class Employment:
+class RunningLoop:
     """An event loop in a thread of its own, and its reports."""
 
     def __init__(self, root: pathlib.Path, timeouts: Timeouts, log: Log | None) -> None:
@@ -61,13 +61,13 @@ class Employment:
         with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
             listener.setblocking(False)
             self.port: int = listener.getsockname()[1]
-            self.worker = open_worker(listener, self.settings, log, self.reports.append)
-        self.thread = threading.Thread(target=self.worker.run)
+            self.loop = open_loop(listener, self.settings, log, self.reports.append)
+        self.thread = threading.Thread(target=self.loop.run)
         self.thread.start()
 
     def ask_to_stop(self, grace_seconds: float = PATIENCE_SECONDS) -> None:
         self.settings.phase = Phase.STOPPING
-        self.worker.stop(grace_seconds)
+        self.loop.stop(grace_seconds)
 
     def has_returned(self) -> bool:
         """Return whether the event loop ends in time."""
@@ -79,18 +79,18 @@ class Employment:
         self.thread.join()
 
 
-Employ = Callable[..., Employment]
+StartLoop = Callable[..., RunningLoop]
 
 
 @pytest.fixture
-def employ(folder: pathlib.Path) -> Iterator[Employ]:
+def start_loop(folder: pathlib.Path) -> Iterator[StartLoop]:
     """Run an event loop; it has ended when the test ends."""
     with ExitStack() as stack:
 
-        def start(timeouts: Timeouts | None = None, log: Log | None = None) -> Employment:
-            employment = Employment(folder, timeouts or Timeouts(), log)
-            stack.callback(employment.end)
-            return employment
+        def start(timeouts: Timeouts | None = None, log: Log | None = None) -> RunningLoop:
+            running = RunningLoop(folder, timeouts or Timeouts(), log)
+            stack.callback(running.end)
+            return running
 
         yield start
 
@@ -98,52 +98,52 @@ def employ(folder: pathlib.Path) -> Iterator[Employ]:
 # --- Accepting, and turns -------------------------------------------------------------------------
 
 
-def test_more_clients_than_are_accepted_at_a_time_are_all_served(employ: Employ) -> None:
-    employment = employ()
+def test_more_clients_than_are_accepted_at_a_time_are_all_served(start_loop: StartLoop) -> None:
+    running = start_loop()
     with ExitStack() as stack:
-        clients = [stack.enter_context(connect(employment.port)) for _ in range(60)]
+        clients = [stack.enter_context(connect(running.port)) for _ in range(60)]
         for client in reversed(clients):
             client.sendall(get("/hello.txt"))
 
         assert [receive_answer(client).content for client in clients] == [HELLO] * 60
 
 
-def test_silent_and_unfinished_clients_delay_no_other_client(employ: Employ) -> None:
-    """R093."""
-    employment = employ()
+def test_silent_and_unfinished_clients_delay_no_other_client(start_loop: StartLoop) -> None:
+    """RFC 9112 §9.5 (requirement R093)."""
+    running = start_loop()
     with ExitStack() as stack:
         for beginning in (b"", b"GET /hel", get("/", "Content-Length: 9"), get("/large.bin") * 50, b"nonsense\r\n\r\n"):
             for _ in range(4):
-                stack.enter_context(connect(employment.port)).sendall(beginning)
+                stack.enter_context(connect(running.port)).sendall(beginning)
 
-        answers = read_answers(talk(employment.port, get("/hello.txt") * 3))
+        answers = read_answers(talk(running.port, get("/hello.txt") * 3))
 
         assert [answer.content for answer in answers] == [HELLO] * 3
 
 
-def test_clients_that_leave_immediately_are_forgotten(employ: Employ) -> None:
-    """R093: whether they stay silent or reset."""
-    employment = employ()
+def test_clients_that_leave_immediately_are_forgotten(start_loop: StartLoop) -> None:
+    """Whether they stay silent or reset (requirement R093)."""
+    running = start_loop()
     for _ in range(5):
-        connect(employment.port).close()
-        with connect(employment.port) as client:
+        connect(running.port).close()
+        with connect(running.port) as client:
             client.sendall(get("/hello.txt"))
             reset(client)
 
-    assert read_answers(talk(employment.port, get("/hello.txt")))[0].content == HELLO
-    assert employment.reports == []
+    assert read_answers(talk(running.port, get("/hello.txt")))[0].content == HELLO
+    assert running.reports == []
 
 
 def test_connections_that_are_postponed_are_all_served_in_the_end(
-    employ: Employ, monkeypatch: pytest.MonkeyPatch
+    start_loop: StartLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every tick is long, and one connection uses up its network's share, in receiving and in answering."""
     monkeypatch.setattr(worker_module, "_RESUMES_PER_CLOCK_READ", 1)
     for name in ("_LONG_SECONDS", "_SHARE_SECONDS", "_CHEAP_SECONDS"):
         monkeypatch.setattr(f"httpsock.server.fairness.{name}", -1.0)
-    employment = employ()
+    running = start_loop()
     with ExitStack() as stack:
-        clients = [stack.enter_context(connect(employment.port)) for _ in range(30)]
+        clients = [stack.enter_context(connect(running.port)) for _ in range(30)]
         for client in clients:
             client.sendall(get("/hello.txt"))
         assert [receive_answer(client).content for client in clients] == [HELLO] * 30
@@ -152,22 +152,24 @@ def test_connections_that_are_postponed_are_all_served_in_the_end(
         assert [receive_all(client).count(HELLO) for client in clients] == [4] * 30
 
 
-def test_overdue_connections_that_are_postponed_end_soon_after(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overdue_connections_that_are_postponed_end_soon_after(
+    start_loop: StartLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("_LONG_SECONDS", "_SHARE_SECONDS", "_CHEAP_SECONDS"):
         monkeypatch.setattr(f"httpsock.server.fairness.{name}", -1.0)
-    employment = employ(Timeouts(idle=0.1))
+    running = start_loop(Timeouts(idle=0.1))
     with ExitStack() as stack:
-        clients = [stack.enter_context(connect(employment.port)) for _ in range(30)]
+        clients = [stack.enter_context(connect(running.port)) for _ in range(30)]
         assert [receive_all(client) for client in clients] == [b""] * 30
 
 
 # --- Deadlines ------------------------------------------------------------------------------------
 
 
-def test_each_client_has_a_deadline_of_its_own(employ: Employ) -> None:
-    """R094: a silent one is closed, a slow one gets a 408, and the third is unaffected."""
-    employment = employ(Timeouts(head=0.5, idle=1.0, stall=PATIENCE_SECONDS, linger=0.1))
-    with connect(employment.port) as reader, connect(employment.port) as silent, connect(employment.port) as slow:
+def test_each_client_has_a_deadline_of_its_own(start_loop: StartLoop) -> None:
+    """A silent one is closed, a slow one gets a 408, and the third is unaffected (requirement R094)."""
+    running = start_loop(Timeouts(head=0.5, idle=1.0, stall=PATIENCE_SECONDS, linger=0.1))
+    with connect(running.port) as reader, connect(running.port) as silent, connect(running.port) as slow:
         reader.sendall(get("/large.bin", "Content-Length: 1"))
         slow.sendall(b"GET /")
 
@@ -179,13 +181,13 @@ def test_each_client_has_a_deadline_of_its_own(employ: Employ) -> None:
         assert receive_answer(reader).content == bytes(range(256)) * 1024
 
 
-def test_a_dropped_reader_is_reset(employ: Employ, folder: pathlib.Path) -> None:
-    """R094: the kernel drops its send buffer immediately."""
+def test_a_dropped_reader_is_reset(start_loop: StartLoop, folder: pathlib.Path) -> None:
+    """The kernel drops its send buffer immediately (requirement R094)."""
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(1 << 30)
     over = threading.Event()
-    employment = employ(Timeouts(slow=0.2), log=lambda exchanges: over.set())
-    with connect(employment.port) as client:
+    running = start_loop(Timeouts(slow=0.2), log=lambda exchanges: over.set())
+    with connect(running.port) as client:
         client.sendall(get("/huge.bin"))
         assert over.wait(PATIENCE_SECONDS)
 
@@ -212,43 +214,43 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("has_epoll", [True, False], ids=["epoll", "selectors"])
 def test_a_fault_is_reported_and_ends_one_connection(
-    employ: Employ, faulty: None, monkeypatch: pytest.MonkeyPatch, *, has_epoll: bool
+    start_loop: StartLoop, faulty: None, monkeypatch: pytest.MonkeyPatch, *, has_epoll: bool
 ) -> None:
-    """R116: the client sees a 500 that says no more, and the other clients no delay."""
+    """The client sees a 500 that says no more, and the other clients no delay (requirement R116)."""
     if not has_epoll:
         monkeypatch.delattr(select, "epoll", raising=False)
-    employment = employ()
-    with connect(employment.port) as other:
+    running = start_loop()
+    with connect(running.port) as other:
         other.sendall(get("/hello.txt"))
         assert receive_answer(other).content == HELLO
 
-        (failed,) = read_answers(talk(employment.port, get("/fault"), ends=False))
+        (failed,) = read_answers(talk(running.port, get("/fault"), ends=False))
         assert failed.status == 500
         assert failed.text == "500 Internal Server Error: the server failed to answer (RFC 9110 §15.6.1)\n"
 
         other.sendall(get("/hello.txt"))
         assert receive_answer(other).content == HELLO
-        (report,) = employment.reports
+        (report,) = running.reports
         assert report.startswith("Traceback (most recent call last):")
         assert report.endswith("ZeroDivisionError: a fault of our own\n")
 
 
-def test_an_exit_is_reported_and_ends_one_connection(employ: Employ, faulty: None) -> None:
+def test_an_exit_is_reported_and_ends_one_connection(start_loop: StartLoop, faulty: None) -> None:
     """Unhandled, it would end the thread silently."""
-    employment = employ()
+    running = start_loop()
 
-    assert read_answers(talk(employment.port, get("/exit"), ends=False))[0].status == 500
+    assert read_answers(talk(running.port, get("/exit"), ends=False))[0].status == 500
 
-    assert read_answers(talk(employment.port, get("/hello.txt")))[0].content == HELLO
-    (report,) = employment.reports
+    assert read_answers(talk(running.port, get("/hello.txt")))[0].content == HELLO
+    (report,) = running.reports
     assert report.endswith("SystemExit: a fault of our own\n")
 
 
-# --- A turn: input before and after it begins ------------------------------------
+# --- A turn: input before and after it begins -----------------------------------------------------
 
 
 def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
-    employ: Employ, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    start_loop: StartLoop, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even if many clients request the file in one tick, and one look-up serves all of them."""
 
@@ -262,15 +264,17 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
         return response
 
     monkeypatch.setattr("httpsock.files.handler.respond", respond)
-    employment = employ()
-    with connect(employment.port) as first, connect(employment.port) as second:
+    running = start_loop()
+    with connect(running.port) as first, connect(running.port) as second:
         first.sendall(get("/hello.txt?first"))
 
         assert receive_answer(first).content == HELLO
         assert receive_answer(second).content == b"changed"
 
 
-def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_between_the_pieces_of_long_work_others_are_answered(
+    start_loop: StartLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A client that requests a huge listing delays no other client of the same event loop."""
     other_is_answered = threading.Event()
 
@@ -287,8 +291,8 @@ def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, mon
         return respond_with_files(root, request, context)
 
     monkeypatch.setattr("httpsock.files.handler.respond", respond)
-    employment = employ()
-    with connect(employment.port) as first, connect(employment.port) as second:
+    running = start_loop()
+    with connect(running.port) as first, connect(running.port) as second:
         first.sendall(get("/hello.txt?long"))
         second.sendall(get("/hello.txt"))
 
@@ -297,7 +301,7 @@ def test_between_the_pieces_of_long_work_others_are_answered(employ: Employ, mon
         assert receive_answer(first).content == HELLO
 
 
-def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_is_cut_off_at_the_end_of_the_grace(start_loop: StartLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, cut = threading.Event(), threading.Event()
 
     def work(*_: object) -> Steps[Response]:
@@ -309,25 +313,25 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(employ: Employ, monkeypatc
             cut.set()
 
     monkeypatch.setattr("httpsock.files.handler.respond", work)
-    employment = employ()
-    with connect(employment.port) as client:
+    running = start_loop()
+    with connect(running.port) as client:
         client.sendall(get("/hello.txt"))
         assert begun.wait(PATIENCE_SECONDS)
-        employment.ask_to_stop(0)
+        running.ask_to_stop(0)
 
         assert cut.wait(PATIENCE_SECONDS)
         assert client.recv(1) == b""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory is in use")
-def test_an_idle_connection_holds_no_file(employ: Employ, folder: pathlib.Path) -> None:
+def test_an_idle_connection_holds_no_file(start_loop: StartLoop, folder: pathlib.Path) -> None:
     """A file that has just changed is not cached; each of its readers would hold a copy."""
-    employment = employ()
+    running = start_loop()
     with ExitStack() as stack:
         before = resident_octets()
         for number in range(400):
             (folder / "new.bin").write_bytes(bytes([number % 256]) * 65536)
-            client = stack.enter_context(connect(employment.port))
+            client = stack.enter_context(connect(running.port))
             client.sendall(get("/new.bin"))
             receive_answer(client)
 
@@ -340,11 +344,11 @@ def resident_octets() -> int:
     return int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_many_pipelining_clients_are_each_answered_in_order(employ: Employ) -> None:
-    """R089: over any number of ticks."""
-    employment = employ()
+def test_many_pipelining_clients_are_each_answered_in_order(start_loop: StartLoop) -> None:
+    """Over any number of ticks (requirement R089)."""
+    running = start_loop()
     with ExitStack() as stack:
-        clients = [stack.enter_context(connect(employment.port)) for _ in range(8)]
+        clients = [stack.enter_context(connect(running.port)) for _ in range(8)]
         for client in clients:
             client.sendall((get("/hello.txt") + get("/alphabet.txt")) * 20)
 
@@ -356,13 +360,13 @@ def test_many_pipelining_clients_are_each_answered_in_order(employ: Employ) -> N
 # --- The log --------------------------------------------------------------------------------------
 
 
-def test_the_log_is_given_each_exchange_once_in_order(employ: Employ) -> None:
+def test_the_log_is_given_each_exchange_once_in_order(start_loop: StartLoop) -> None:
     seen: list[Exchange] = []
-    employment = employ(log=seen.extend)
+    running = start_loop(log=seen.extend)
     began, clock_began = time.time(), time.monotonic()
-    talk(employment.port, get("/hello.txt") + get("/nothing") + get("/hello.txt", method="HEAD"))
-    talk(employment.port, b"nonsense\r\n\r\n")
-    employment.end()
+    talk(running.port, get("/hello.txt") + get("/nothing") + get("/hello.txt", method="HEAD"))
+    talk(running.port, b"nonsense\r\n\r\n")
+    running.end()
     ended, clock_ended = time.time(), time.monotonic()
 
     assert [(exchange.request_line, exchange.status) for exchange in seen] == [
@@ -376,26 +380,26 @@ def test_the_log_is_given_each_exchange_once_in_order(employ: Employ) -> None:
     assert all(began <= exchange.ended <= ended for exchange in seen)
 
 
-def test_an_exchange_cut_short_at_the_end_is_logged(employ: Employ, folder: pathlib.Path) -> None:
+def test_an_exchange_cut_short_at_the_end_is_logged(start_loop: StartLoop, folder: pathlib.Path) -> None:
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(1 << 30)
     seen: list[Exchange] = []
-    employment = employ(log=seen.extend)
-    with connect(employment.port) as client:
+    running = start_loop(log=seen.extend)
+    with connect(running.port) as client:
         client.sendall(get("/huge.bin"))
         assert client.recv(1) == b"H"
-        employment.end()
+        running.end()
 
     (exchange,) = seen
     assert exchange.sent < exchange.length == 1 << 30
 
 
-def test_the_log_may_hold_on_to_a_batch_of_exchanges(employ: Employ) -> None:
+def test_the_log_may_hold_on_to_a_batch_of_exchanges(start_loop: StartLoop) -> None:
     batches: list[Sequence[Exchange]] = []
-    employment = employ(log=batches.append)
-    talk(employment.port, get("/hello.txt"))
-    talk(employment.port, get("/hello.txt"))
-    employment.end()
+    running = start_loop(log=batches.append)
+    talk(running.port, get("/hello.txt"))
+    talk(running.port, get("/hello.txt"))
+    running.end()
 
     assert sum(map(len, batches)) == 2
 
@@ -428,93 +432,93 @@ def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
     settings = Settings(serve_folder(DocumentRoot(folder)))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
-        worker = open_worker(listener, settings, None, print)
-        worker._poller = FewAtOnce(worker._poller)
-        stack.callback(worker.run)
-        stack.callback(worker.stop, 0.0)
+        loop = open_loop(listener, settings, None, print)
+        loop._poller = FewAtOnce(loop._poller)
+        stack.callback(loop.run)
+        stack.callback(loop.stop, 0.0)
         stack.callback(setattr, settings, "phase", Phase.STOPPING)
         clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(7)]
-        while len(worker._connections) < 7:
-            worker._run_once()
+        while len(loop._connections) < 7:
+            loop._run_once()
         clients[0].sendall(b"GET /hello.txt HTTP/1.1\r\n")
-        worker._run_once()
+        loop._run_once()
 
         now[0] += AN_HOUR
         clients[0].sendall(b"Host: x\r\n\r\n")
         for client in clients[1:6]:
             client.sendall(get("/hello.txt"))
-        while len(worker._connections) == 7:
-            worker._run_once()
+        while len(loop._connections) == 7:
+            loop._run_once()
 
         # The silent one is gone.
         assert clients[6].recv(1) == b""
         for client in clients[:6]:
             client.settimeout(PATIENCE_SECONDS)
             while not select.select([client], [], [], 0)[0]:
-                worker._run_once()
+                loop._run_once()
             assert receive_answer(client).content == HELLO
 
 
 # --- Stopping -------------------------------------------------------------------------------------
 
 
-def test_a_stopped_event_loop_closes_idle_connections(employ: Employ) -> None:
-    employment = employ()
-    with connect(employment.port) as silent, connect(employment.port) as served:
+def test_a_stopped_event_loop_closes_idle_connections(start_loop: StartLoop) -> None:
+    running = start_loop()
+    with connect(running.port) as silent, connect(running.port) as served:
         served.sendall(get("/hello.txt"))
         assert receive_answer(served).content == HELLO
-        employment.ask_to_stop()
+        running.ask_to_stop()
 
         assert receive_all(silent) == receive_all(served) == b""
-        assert employment.has_returned()
+        assert running.has_returned()
 
 
-def test_a_stopped_event_loop_finishes_its_responses(employ: Employ, folder: pathlib.Path) -> None:
-    """R085: and then waits for no other request."""
+def test_a_stopped_event_loop_finishes_its_responses(start_loop: StartLoop, folder: pathlib.Path) -> None:
+    """And then waits for no other request (requirement R085)."""
     large = os.urandom(1 << 20) * 16
     (folder / "larger.bin").write_bytes(large)
-    employment = employ(Timeouts(idle=AN_HOUR))
-    with connect(employment.port) as client:
+    running = start_loop(Timeouts(idle=AN_HOUR))
+    with connect(running.port) as client:
         client.sendall(get("/larger.bin"))
         beginning = client.recv(1)
-        employment.ask_to_stop(AN_HOUR)
+        running.ask_to_stop(AN_HOUR)
 
         (answer,) = read_answers(beginning + receive_all(client))
 
         assert answer.content == large
-        assert employment.has_returned()
+        assert running.has_returned()
 
 
-def test_a_stopped_event_loop_accepts_no_connection(employ: Employ, folder: pathlib.Path) -> None:
+def test_a_stopped_event_loop_accepts_no_connection(start_loop: StartLoop, folder: pathlib.Path) -> None:
     """While it finishes its responses, new clients are refused immediately, and may try elsewhere."""
     large = bytes(1 << 26)
     (folder / "larger.bin").write_bytes(large)
-    employment = employ()
-    with connect(employment.port) as client:
+    running = start_loop()
+    with connect(running.port) as client:
         client.sendall(get("/larger.bin") + get("/hello.txt"))
         beginning = client.recv(1)
-        employment.ask_to_stop()
+        running.ask_to_stop()
 
-        assert eventually(lambda: is_refused(employment.port))
+        assert eventually(lambda: is_refused(running.port))
 
         first, second = read_answers(beginning + receive_all(client))
         assert (first.content, first.field("Connection")) == (large, None)
         assert (second.content, second.field("Connection")) == (HELLO, "close")
 
 
-def test_a_response_unfinished_at_the_end_of_the_grace_is_cut(employ: Employ, folder: pathlib.Path) -> None:
+def test_a_response_unfinished_at_the_end_of_the_grace_is_cut(start_loop: StartLoop, folder: pathlib.Path) -> None:
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(1 << 30)
-    employment = employ()
-    with connect(employment.port) as client, connect(employment.port) as unfinished:
+    running = start_loop()
+    with connect(running.port) as client, connect(running.port) as unfinished:
         client.sendall(get("/huge.bin"))
         assert client.recv(1) == b"H"
         unfinished.sendall(b"GET /")
-        employment.ask_to_stop(0.1)
+        running.ask_to_stop(0.1)
 
-        assert employment.has_returned()
+        assert running.has_returned()
         assert receive_all(unfinished) == b""
-        assert employment.reports == ["grace period over: 2 responses cut off"]
+        assert running.reports == ["grace period over: 2 responses cut off"]
 
 
 def test_an_event_loop_may_be_stopped_before_it_runs_and_after_it_ends(folder: pathlib.Path) -> None:
@@ -523,11 +527,11 @@ def test_an_event_loop_may_be_stopped_before_it_runs_and_after_it_ends(folder: p
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        worker = open_worker(listener, settings, None, reports.append)
-    worker.stop(PATIENCE_SECONDS)
+        loop = open_loop(listener, settings, None, reports.append)
+    loop.stop(PATIENCE_SECONDS)
 
-    worker.run()
-    worker.stop(0)
+    loop.run()
+    loop.stop(0)
 
     assert reports == []
 
@@ -538,12 +542,12 @@ def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Pat
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        worker = open_worker(listener, settings, None, reports.append)
+        loop = open_loop(listener, settings, None, reports.append)
         with connect(listener.getsockname()[1]) as silent, connect(listener.getsockname()[1]) as asking:
             asking.sendall(get("/hello.txt"))
             listener.close()
 
-            worker.run()
+            loop.run()
 
             (answer,) = read_answers(receive_all(asking))
             assert (answer.content, answer.field("Connection")) == (HELLO, "close")
@@ -551,12 +555,12 @@ def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Pat
     assert reports == []
 
 
-def test_a_spurious_wake_up_has_no_effect(employ: Employ) -> None:
+def test_a_spurious_wake_up_has_no_effect(start_loop: StartLoop) -> None:
     """The settings say whether to stop; the wake-up only makes the event loop look."""
-    employment = employ()
-    employment.worker.stop(PATIENCE_SECONDS)
+    running = start_loop()
+    running.loop.stop(PATIENCE_SECONDS)
 
-    assert read_answers(talk(employment.port, get("/hello.txt")))[0].content == HELLO
+    assert read_answers(talk(running.port, get("/hello.txt")))[0].content == HELLO
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no descriptors to count")
@@ -567,11 +571,11 @@ def test_an_event_loop_whose_listening_socket_fails_ends_and_holds_no_descriptor
     before = open_descriptors()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        worker = open_worker(listener, settings, None, reports.append)
+        loop = open_loop(listener, settings, None, reports.append)
         listener.shutdown(socket.SHUT_RDWR)
 
         with pytest.raises(OSError, match="Invalid argument") as raised:
-            worker.run()
+            loop.run()
 
     assert raised.value.errno == errno.EINVAL
     assert open_descriptors() == before
@@ -583,11 +587,11 @@ def test_a_worker_that_ends_leaves_no_client_waiting(folder: pathlib.Path) -> No
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
-        worker = open_worker(listener, settings, None, reports.append)
+        loop = open_loop(listener, settings, None, reports.append)
         client = stack.enter_context(connect(listener.getsockname()[1]))
         client.sendall(get("/hello.txt"))
         with ThreadPoolExecutor() as pool:
-            ends = pool.submit(worker.run)
+            ends = pool.submit(loop.run)
             assert receive_answer(client).content == HELLO
             listener.shutdown(socket.SHUT_RDWR)
             assert isinstance(ends.exception(PATIENCE_SECONDS), OSError)
@@ -596,17 +600,17 @@ def test_a_worker_that_ends_leaves_no_client_waiting(folder: pathlib.Path) -> No
 
 
 @pytest.mark.parametrize("kind", [ZeroDivisionError, SystemExit])
-def test_a_log_that_fails_is_reported_and_costs_no_client(employ: Employ, kind: type[BaseException]) -> None:
+def test_a_log_that_fails_is_reported_and_costs_no_client(start_loop: StartLoop, kind: type[BaseException]) -> None:
     def log(exchanges: Sequence[Exchange]) -> None:
         raise kind("the log is at fault")
 
-    employment = employ(log=log)
+    running = start_loop(log=log)
     for _ in range(2):
-        assert read_answers(talk(employment.port, get("/hello.txt")))[0].content == HELLO
-    employment.end()
+        assert read_answers(talk(running.port, get("/hello.txt")))[0].content == HELLO
+    running.end()
 
-    assert len(employment.reports) == 2
-    assert all(report.endswith(f"{kind.__name__}: the log is at fault\n") for report in employment.reports)
+    assert len(running.reports) == 2
+    assert all(report.endswith(f"{kind.__name__}: the log is at fault\n") for report in running.reports)
 
 
 def test_exchanges_that_ended_before_a_wakeup_are_logged_before_the_wait_ends(folder: pathlib.Path) -> None:

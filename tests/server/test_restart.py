@@ -91,7 +91,7 @@ def program_with(code: str) -> list[str]:
 AFTER_THE_FIRST = "import os\nif os.path.exists('started'): {}"
 
 
-# --- Clients notice no restart -------------------------------------------------------------------------------
+# --- Clients notice no restart --------------------------------------------------------------------
 
 
 class Load:
@@ -190,7 +190,7 @@ def test_the_new_process_runs_the_current_code(serving: Start, replaceable: path
     assert program.stop()[0] == 0
 
 
-# --- Failures have no effect --------------------------------------------------------------
+# --- Failures have no effect ----------------------------------------------------------------------
 
 
 def test_a_new_process_that_ends_before_it_serves_has_no_effect(serving: Start, folder: pathlib.Path) -> None:

@@ -37,7 +37,7 @@ def test_a_file_truncated_while_it_is_sent_ends_the_connection(
 def test_a_range_of_a_large_file_is_sent_exactly(
     dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, *, has_sendfile: bool
 ) -> None:
-    """R128."""
+    """A 206 with one part names the range in Content-Range, and has exactly those bytes (requirement R128)."""
     if not has_sendfile:
         monkeypatch.delattr(os, "sendfile", raising=False)
     dialogue.say(get("/large.bin", "Range: bytes=1000-1999") + get("/large.bin", "Range: bytes=-3"))

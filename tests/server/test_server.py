@@ -291,7 +291,7 @@ def test_stopping_closes_idle_connections(folder: pathlib.Path) -> None:
 
 
 def test_downloads_under_way_are_finished_and_then_answers_say_close(folder: pathlib.Path) -> None:
-    """R085, R086: each request received before is still answered."""
+    """Each request received before is still answered (requirements R085 and R086)."""
     large = os.urandom(1 << 20) * 16
     (folder / "larger.bin").write_bytes(large)
     served = Server(folder, port=0)
@@ -392,7 +392,7 @@ def test_reports_are_dropped_without_standard_error(capsys: pytest.CaptureFixtur
 
 
 def test_a_field_for_caches_is_that_of_files(folder: pathlib.Path, serve: Serve) -> None:
-    """R115: it is said once."""
+    """It is said once (requirement R115)."""
     served = serve(folder, fields=[("cache-control", "max-age=5"), ("Cache-Control", "public")])
     file, missing = read_answers(talk(served.port, get("/hello.txt") + get("/nothing")))
     assert file.field("Cache-Control") == "max-age=5, public"
@@ -405,7 +405,7 @@ def test_a_server_without_a_thread_is_refused(folder: pathlib.Path) -> None:
 
 
 def test_a_field_for_caches_is_checked(folder: pathlib.Path, serve: Serve) -> None:
-    """R143: nothing is injected by it, and any octets that a value may have arrive."""
+    """Nothing is injected by it, and any octets that a value may have arrive (requirement R143)."""
     with pytest.raises(ValueError, match="the value of Cache-Control has a control character"):
         Server(folder, port=0, cache_control="a\r\nX: y")
     served = serve(folder, cache_control="private, x=é")

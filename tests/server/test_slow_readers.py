@@ -17,7 +17,7 @@ from tests.support.folder import LARGE
 
 
 def test_a_client_that_does_not_read_is_dropped(begin: Begin) -> None:
-    """R094: and the log has the number of octets that the kernel took."""
+    """And the log has the number of octets that the kernel took (requirement R094)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
     assert dialogue.connection.state is State.SENDING
@@ -51,7 +51,7 @@ def test_a_file_of_any_length_arrives_whole(
 
 
 def test_a_client_that_reads_slowly_gets_the_whole_file(begin: Begin, folder: pathlib.Path) -> None:
-    """R095: there is no limit on a whole exchange."""
+    """There is no limit on a whole exchange (requirement R095)."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/larger.bin"))
@@ -110,7 +110,7 @@ def test_a_client_that_reads_too_slowly_is_dropped(crawling: Dialogue) -> None:
 
 
 def test_a_client_that_reads_above_the_least_rate_gets_the_whole_file(crawling: Dialogue) -> None:
-    """R095: a long honest download is never cut."""
+    """A long honest download is never cut (requirement R095)."""
     assert read_at(crawling, 4096) > 10 * TIMEOUTS.slow
     (exchange,) = crawling.exchanges
     assert exchange.sent == exchange.length
@@ -139,7 +139,7 @@ def test_a_client_that_has_read_fast_may_not_crawl_for_long(crawling: Dialogue) 
 
 
 def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:
-    """R095: content from memory waits as a file does."""
+    """Content from memory waits as a file does (requirement R095)."""
     small = bytes(range(256)) * 255
     (folder / "small.bin").write_bytes(small)
     dialogue = begin(buffered_octets=4096)
@@ -153,7 +153,7 @@ def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder
 
 
 def test_a_client_that_does_not_read_is_not_read_from(begin: Begin) -> None:
-    """R095: the memory of a connection is bounded, however many requests it has sent ahead."""
+    """The memory of a connection is bounded, however many requests it has sent ahead (requirement R095)."""
     dialogue = begin(buffered_octets=4096)
     requests = memoryview(get("/large.bin") * 100_000)
     sent = 0
@@ -171,7 +171,7 @@ def test_a_client_that_does_not_read_is_not_read_from(begin: Begin) -> None:
 
 
 def test_a_reader_that_is_late_once_has_all_its_time_for_the_next_response(begin: Begin) -> None:
-    """R095: the read part of one response counts, and is freed, before the next."""
+    """The read part of one response counts, and is freed, before the next (requirement R095)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin") * 2)
     heard = dialogue.client.recv(1 << 20)
@@ -188,7 +188,7 @@ def test_a_reader_that_is_late_once_has_all_its_time_for_the_next_response(begin
 
 
 def test_a_long_listing_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:
-    """R095: content too long to be joined to its head arrives whole behind it."""
+    """Content too long to be joined to its head arrives whole behind it (requirement R095)."""
     for number in range(700):
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)
@@ -215,7 +215,7 @@ def test_the_head_of_a_long_listing_waits_too(begin: Begin, folder: pathlib.Path
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/"])
 def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path, path: str) -> None:
-    """R095: with content from memory, from a file, or made in steps."""
+    """With content from memory, from a file, or made in steps (requirement R095)."""
     for number in range(700):
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)

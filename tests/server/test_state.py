@@ -184,7 +184,7 @@ def test_each_state_may_be_the_last(begin: Begin, settings: Settings, steps: tup
         next(dialogue.connection.coroutine)
 
 
-# --- In a real event loop -------------------------------------------------------------------------
+# --- In a real event loop -------------------------------------------------------------------------------------------
 
 
 class RecordedConnection(Connection):

@@ -203,7 +203,7 @@ def test_a_reader_that_has_caught_up_may_pause_for_any_time(begin: Begin, settin
     assert dialogue.goes_on
 
 
-# --- With a real server ---------------------------------------------------------------------------
+# --- With a real server ---------------------------------------------------------------------------------------------
 
 
 def endless(request: Request, context: Context) -> Response:

@@ -50,12 +50,12 @@ def alike(trace: str) -> str:
 
 def golden(name: str) -> str:
     """Return the recorded trace *name*."""
-    told = (_TRACES / f"{name}.txt").read_text(encoding="utf-8")
+    collected = (_TRACES / f"{name}.txt").read_text(encoding="utf-8")
     # Only Linux reports the kernel's figures.
-    return told if sys.platform.startswith("linux") else re.sub(r"(?m)^      = .*\n", "", told)
+    return collected if sys.platform.startswith("linux") else re.sub(r"(?m)^      = .*\n", "", collected)
 
 
-class Told(TraceWriter):
+class CollectedTrace(TraceWriter):
     """A trace that collects its events."""
 
     def __init__(self, *, wants_octets: bool = False, is_client: bool = True, only: str = "") -> None:
@@ -79,7 +79,7 @@ class Told(TraceWriter):
 
 
 class Traced:
-    """A server that is traced, until the block ends; then *told* holds its trace."""
+    """A traced server, which runs until the block ends; then *output* holds its trace."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Traced:
         given: dict[str, Any] = {"hosts": ["127.0.0.1"], "port": 0, "threads": 1} | settings
         self._server = httpsock.Server(folder, tracing=Instrumentation(self._trace), **given)
         self.port = self._server.port
-        self.told = ""
+        self.output = ""
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -127,10 +127,10 @@ class Traced:
         self._server.stop()
         with self._file as file:
             file.seek(0)
-            self.told = file.read().decode()
+            self.output = file.read().decode()
 
     @property
     def conversations(self) -> str:
         """Its trace without its own events, from run to run the same."""
-        lines = alike(self.told).splitlines(keepends=True)
+        lines = alike(self.output).splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith("server"))

@@ -228,7 +228,7 @@ def test_an_answer_is_needed(server: TestServer) -> None:
         server.answer("/x")
 
 
-# --- The steps of exact octets, which the test resumes like an event loop ------------------------------------------
+# --- The steps of exact octets, which the test resumes like an event loop -------------------------------------------
 
 
 @contextlib.contextmanager

@@ -312,7 +312,7 @@ def test_each_fault_cites_a_section() -> None:
     assert all(re.fullmatch(r"RFC \d{4} §[\d.]+", fault.section) for fault in FAULTS.values())
 
 
-# --- The command ------------------------------------------------------------------------------------------------
+# --- The command ----------------------------------------------------------------------------------------------------
 
 
 def test_the_command_loads_faults_only_if_they_are_asked_for() -> None:

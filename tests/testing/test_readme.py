@@ -58,7 +58,7 @@ def test_each_fault_is_explained_in_its_own_words() -> None:
     ]
 
 
-def told_of_clients() -> dict[str, dict[str, str]]:
+def documented_outcomes() -> dict[str, dict[str, str]]:
     """Return by client and fault what the table tells."""
     section = README.partition("## What clients do")[2].partition("\n## ")[0]
     head, _, *rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"(?m)^\|.*$", section)]
@@ -67,19 +67,19 @@ def told_of_clients() -> dict[str, dict[str, str]]:
 
 
 def test_the_table_of_clients_has_each_fault() -> None:
-    told = told_of_clients()
+    documented = documented_outcomes()
 
-    assert list(told) == ["curl", *clients.CLIENTS]
-    assert all(list(rows) == list(FAULTS) for rows in told.values())
+    assert list(documented) == ["curl", *clients.CLIENTS]
+    assert all(list(rows) == list(FAULTS) for rows in documented.values())
 
 
 @pytest.mark.parametrize("client", ["http.client", "urllib", "urllib3", "requests", "httpsock"])
 @pytest.mark.parametrize("fault", ["close", "truncate", "drip", "length-short", "chunk-last-missing", "encoding"])
 def test_a_client_still_does_what_the_table_tells(client: str, fault: str) -> None:
-    first, told = clients.outcome(client, fault), told_of_clients()[client][fault]
+    first, documented = clients.outcome(client, fault), documented_outcomes()[client][fault]
 
     # Whether the next request fails may be a matter of microseconds.
-    assert first.partition(";")[0] == told.partition(";")[0]
+    assert first.partition(";")[0] == documented.partition(";")[0]
 
 
 @pytest.mark.parametrize("then", get_args(exact.Then))
@@ -90,7 +90,7 @@ def test_each_end_of_exact_octets_is_explained(then: str) -> None:
 def test_each_attribute_of_a_request_is_explained() -> None:
     section = README.partition("## What arrived")[2].partition("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
-    told = {name for row in rows for name in re.findall(r"`(\w+)", row.split("|")[1])}
+    documented = {name for row in rows for name in re.findall(r"`(\w+)", row.split("|")[1])}
     request = recording.ReceivedRequest(recording.ReceivedConnection(1, "", 0.0), 0.0)
     has = {name for name in dir(request) if not name.startswith("_")} - {"append", "head", "is_over"}
-    assert told == has
+    assert documented == has

@@ -93,8 +93,8 @@ def test_a_refusal_shows_its_reason_and_the_refused_bytes() -> None:
 
 
 def test_octets_are_dumped_in_rows_that_fit_80_columns() -> None:
-    told = TextFormatter()(event("recv", {"octets": 20}, octets=b"GET / HTTP/1.1\r\nHost"))
-    rows = told.splitlines()[1:]
+    text = TextFormatter()(event("recv", {"octets": 20}, octets=b"GET / HTTP/1.1\r\nHost"))
+    rows = text.splitlines()[1:]
     assert rows == [
         "      > 0000  47 45 54 20 2f 20 48 54 54 50 2f 31 2e 31 0d 0a  GET / HTTP/1.1..",
         "      > 0010  48 6f 73 74                                      Host",
@@ -108,9 +108,13 @@ def test_the_process_is_named_where_there_are_several() -> None:
 
 def test_colours_leave_the_text_unchanged() -> None:
     attributes = {"status": 400, "phrase": "Bad Request", "reason": "it is wrong", "section": "RFC 9112 §3"}
-    for told in (event("refuse", attributes, HEAD), event("send", {"octets": 4}, HEAD), event("close", {"tcp": TCP})):
-        coloured = TextFormatter(is_coloured=True)(told)
-        assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == TextFormatter()(told)
+    for each in (
+        event("refuse", attributes, HEAD),
+        event("send", {"octets": 4}, HEAD),
+        event("close", {"tcp": TCP}),
+    ):
+        coloured = TextFormatter(is_coloured=True)(each)
+        assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == TextFormatter()(each)
         # Each line ends as plain as it began, so that other output is plain.
         for line in coloured.splitlines():
             assert line.endswith("\x1b[0m")

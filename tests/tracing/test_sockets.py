@@ -29,17 +29,17 @@ from httpsock.tracing.trace import ConnectionTracer, TraceWriter
 from tests.support import PATIENCE_SECONDS, connect, get, receive_all, receive_answer, reset, talk
 from tests.support.folder import LONG_AGO
 from tests.support.siblings import gzipped
-from tests.support.trace import Told, Traced, alike, golden
+from tests.support.trace import CollectedTrace, Traced, alike, golden
 
 CLOSE = "Connection: close"
 
 
-def collapsed(told: str) -> str:
+def collapsed(collected: str) -> str:
     """Return a trace in which a file is sent by one call: the octets of each call differ from run to run."""
     gutter = "#1 127.0.0.1:PORT  TIME  "
     turns = rf"(?:{gutter}sendfile \d+\n(?:{gutter}wait for room.*\n(?={gutter}sendfile \d))?)+"
-    told = re.sub(turns, f"{gutter}sendfile MUCH\n", told)
-    return re.sub(rf"({gutter}sendfile MUCH\n{gutter}wait .*\n{gutter}timeout .*\n)+", r"\1", told)
+    collected = re.sub(turns, f"{gutter}sendfile MUCH\n", collected)
+    return re.sub(rf"({gutter}sendfile MUCH\n{gutter}wait .*\n{gutter}timeout .*\n)+", r"\1", collected)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_file_that_another_has_displaced_is_no_cache_hit(
 def test_a_request_that_comes_again_and_again_is_told_each_time(folder: pathlib.Path) -> None:
     with Traced(folder) as server, connect(server.port) as client:
         for _ in range(6):
-            client.sendall(get("/hello.txt", "X: told each time"))
+            client.sendall(get("/hello.txt", "X: sent each time"))
             receive_answer(client)
     assert server.conversations.count("  parse GET /hello.txt\n") == 6
 
@@ -124,9 +124,9 @@ def test_a_large_file(folder: pathlib.Path) -> None:
     (folder / "film.webm").write_bytes(bytes(length))
     with Traced(folder) as traced:
         talk(traced.port, get("/film.webm", CLOSE))
-    told = traced.conversations
-    assert sum(map(int, re.findall(r"  sendfile (\d+)\n", told))) == length
-    assert collapsed(told) == golden("large-file")
+    collected = traced.conversations
+    assert sum(map(int, re.findall(r"  sendfile (\d+)\n", collected))) == length
+    assert collapsed(collected) == golden("large-file")
 
 
 def test_a_file_that_is_handed_over_behind_its_head(folder: pathlib.Path) -> None:
@@ -195,17 +195,17 @@ def test_a_path_out_of_the_folder(folder: pathlib.Path) -> None:
     (folder / "link.txt").symlink_to(folder.parent / "secret.txt")
     with Traced(folder) as server:
         talk(server.port, get("/link.txt") + get("/link/", CLOSE))
-    assert "  open link.txt: ENOENT, leads out of the document root\n" in server.told
-    assert "  scandir link: ENOENT, leads out of the document root\n" in server.told
-    assert server.told.count("  refuse 404 Not Found\n") == 2
+    assert "  open link.txt: ENOENT, leads out of the document root\n" in server.output
+    assert "  scandir link: ENOENT, leads out of the document root\n" in server.output
+    assert server.output.count("  refuse 404 Not Found\n") == 2
 
 
 def test_a_system_without_sendfile_reads_and_sends(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sendfile", raising=False)
     with Traced(folder) as server:
         talk(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
-    assert "  send 100\n      < (100 bytes of content)\n" in server.told
-    assert "sendfile" not in server.told
+    assert "  send 100\n      < (100 bytes of content)\n" in server.output
+    assert "sendfile" not in server.output
 
 
 def test_a_refused_sendfile_is_traced_and_replaced_by_send(
@@ -217,8 +217,8 @@ def test_a_refused_sendfile_is_traced_and_replaced_by_send(
     monkeypatch.setattr(os, "sendfile", refuse, raising=False)
     with Traced(folder) as server:
         talk(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
-    assert "  sendfile: EINVAL, Invalid argument\n" in server.told
-    assert "  send 100\n      < (100 bytes of content)\n" in server.told
+    assert "  sendfile: EINVAL, Invalid argument\n" in server.output
+    assert "  send 100\n      < (100 bytes of content)\n" in server.output
 
 
 def test_unwanted_content(folder: pathlib.Path) -> None:
@@ -227,39 +227,39 @@ def test_unwanted_content(folder: pathlib.Path) -> None:
         client.sendall(b"x" * 20)
         client.shutdown(socket.SHUT_WR)
         receive_all(client)
-    told = server.conversations
-    assert "  content 20, complete\n" in told
-    assert "  refuse 405 Method Not Allowed\n      ! POST is not allowed" in told
-    assert told.count("> POST /hello.txt HTTP/1.1") == 1
+    collected = server.conversations
+    assert "  content 20, complete\n" in collected
+    assert "  refuse 405 Method Not Allowed\n      ! POST is not allowed" in collected
+    assert collected.count("> POST /hello.txt HTTP/1.1") == 1
 
 
 def test_content_is_waited_for_as_such(folder: pathlib.Path) -> None:
     with Traced(folder, timeouts=Timeouts(stall=0.05)) as server, connect(server.port) as client:
         client.sendall(get("/hello.txt", "Content-Length: 20", method="POST") + b"xxx")
         receive_answer(client)
-    told = server.conversations
-    assert "  wait for content, at most 0.05 s\n" in told
-    assert "  timeout after 0.05 s of waiting for content\n" in told
-    assert "! the content did not come in time (RFC 9110 §15.5.9)" in told
+    collected = server.conversations
+    assert "  wait for content, at most 0.05 s\n" in collected
+    assert "  timeout after 0.05 s of waiting for content\n" in collected
+    assert "! the content did not come in time (RFC 9110 §15.5.9)" in collected
 
 
 def test_every_octet_is_shown_when_all_are_wanted(folder: pathlib.Path) -> None:
     request = get("/alphabet.txt", "Authorization: Basic dXNlcjpzZWNyZXQ=", CLOSE)
     with Traced(folder, wants_octets=True) as server:
         answer = talk(server.port, request)
-    rows = re.findall(r"^      ([<>]) [0-9a-f]{4}  ([0-9a-f ]{47})", server.told, re.MULTILINE)
+    rows = re.findall(r"^      ([<>]) [0-9a-f]{4}  ([0-9a-f ]{47})", server.output, re.MULTILINE)
     received = bytes.fromhex("".join(row for mark, row in rows if mark == ">"))
     sent = bytes.fromhex("".join(row for mark, row in rows if mark == "<"))
     assert received == request.replace(b"dXNlcjpzZWNyZXQ=", b"*" * 16)
     assert sent == answer
-    assert "> GET" not in server.told, "a head is shown once"
+    assert "> GET" not in server.output, "a head is shown once"
 
 
 def test_every_octet_of_a_file_is_shown_when_all_are_wanted(folder: pathlib.Path) -> None:
     with Traced(folder, wants_octets=True) as server:
         talk(server.port, get("/large.bin", "Range: bytes=4-70003", CLOSE))
-    (told,) = re.findall(r"  sendfile 70000\n((?:      .*\n)+)", server.told)
-    octets = bytes.fromhex("".join(re.findall(r"< [0-9a-f]{4,}  ([0-9a-f ]{47})", told)))
+    (collected,) = re.findall(r"  sendfile 70000\n((?:      .*\n)+)", server.output)
+    octets = bytes.fromhex("".join(re.findall(r"< [0-9a-f]{4,}  ([0-9a-f ]{47})", collected)))
     assert octets == (folder / "large.bin").read_bytes()[4:70004]
 
 
@@ -269,11 +269,11 @@ def test_every_octet_of_a_file_is_shown_when_all_are_wanted(folder: pathlib.Path
 def test_the_trace_shows_how_the_server_starts_to_listen_and_ends(folder: pathlib.Path) -> None:
     with Traced(folder, threads=2) as server:
         pass
-    assert alike(server.told) == golden("server")
+    assert alike(server.output) == golden("server")
 
 
 def test_an_address_in_use_is_traced(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, (tmp_path / "told").open("wb") as file:
+    with socket.create_server(("127.0.0.1", 0)) as taken, (tmp_path / "trace").open("wb") as file:
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match="in use"):
             httpsock.Server(
@@ -282,11 +282,11 @@ def test_an_address_in_use_is_traced(folder: pathlib.Path, tmp_path: pathlib.Pat
                 port=port,
                 tracing=Instrumentation(TraceWriter(TextFormatter(), file.fileno())),
             )
-    assert f"  bind 127.0.0.1:{port}: EADDRINUSE, Address already in use\n" in (tmp_path / "told").read_text()
+    assert f"  bind 127.0.0.1:{port}: EADDRINUSE, Address already in use\n" in (tmp_path / "trace").read_text()
 
 
 def test_without_heads_all_that_is_sent_is_content() -> None:
-    told: list[Any] = []
+    collected: list[Any] = []
     one, other = socket.socketpair()
 
     class Tracer(ConnectionTracer):
@@ -294,20 +294,20 @@ def test_without_heads_all_that_is_sent_is_content() -> None:
 
         def __call__(self, *event: Any, **octets: Any) -> None:
             del octets
-            told.append(event)
+            collected.append(event)
 
     with other:
         transport = TracedTransport(PlainTransport(one), one, Tracer(TraceWriter(TextFormatter(), -1), 1, ""))
         transport.send_both(b"ab", b"c")
         transport.close()
-    assert told == [("send", {"octets": 3, "content": 3}), ("close", {})]
+    assert collected == [("send", {"octets": 3, "content": 3}), ("close", {})]
 
 
 def test_a_socket_that_cannot_be_created_is_traced() -> None:
-    told = []
+    collected = []
     with pytest.raises(OSError, match="not supported"):
-        TracedListener(socket.AF_INET, socket.SOCK_SEQPACKET, emit=lambda *event: told.append(event))
-    assert [(name, attributes["error"]) for name, attributes in told] == [("socket", "ESOCKTNOSUPPORT")]
+        TracedListener(socket.AF_INET, socket.SOCK_SEQPACKET, emit=lambda *event: collected.append(event))
+    assert [(name, attributes["error"]) for name, attributes in collected] == [("socket", "ESOCKTNOSUPPORT")]
 
 
 def test_connections_that_are_cut_off_are_traced(folder: pathlib.Path) -> None:
@@ -330,8 +330,8 @@ def test_only_one_client_is_traced(folder: pathlib.Path) -> None:
         with connect(server.port, source="127.0.0.9") as client:
             client.sendall(get("/alphabet.txt", CLOSE))
             receive_all(client)
-    assert "hello" not in server.told
-    assert re.findall(r"^#1 127\.0\.0\.9:\d+ .* parse (.*)$", server.told, re.MULTILINE) == ["GET /alphabet.txt"]
+    assert "hello" not in server.output
+    assert re.findall(r"^#1 127\.0\.0\.9:\d+ .* parse (.*)$", server.output, re.MULTILINE) == ["GET /alphabet.txt"]
 
 
 def test_only_requests_for_some_paths_are_traced(folder: pathlib.Path) -> None:
@@ -343,8 +343,8 @@ def test_only_requests_for_some_paths_are_traced(folder: pathlib.Path) -> None:
         talk(server.port, b"GET /a b HTTP/1.1\r\n\r\n")
         talk(server.port, b"GET /hello.txt b HTTP/1.1\r\n\r\n")
         talk(server.port, b"")
-    told = re.findall(r"^(#\d) 127.*  TIME  (.*)", server.conversations, re.MULTILINE)
-    assert told == [
+    collected = re.findall(r"^(#\d) 127.*  TIME  (.*)", server.conversations, re.MULTILINE)
+    assert collected == [
         ("#1", "recv 47"),
         ("#1", "parse GET /alphabet.txt"),
         ("#1", "stat alphabet.txt: file, 26 bytes"),
@@ -373,17 +373,17 @@ def test_only_requests_for_some_paths_are_traced(folder: pathlib.Path) -> None:
 
 def test_a_peer_that_left_before_its_accept_has_no_port(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     settings = Settings(serve_folder(DocumentRoot(folder)))
-    with (tmp_path / "told").open("wb") as file, socket.socket() as never_connected:
+    with (tmp_path / "trace").open("wb") as file, socket.socket() as never_connected:
         tracing = Instrumentation(TraceWriter(TextFormatter(), file.fileno()))
         tracing.connect(never_connected, "192.0.2.7", settings, None, Tick(0, 0)).coroutine.close()
-    assert re.findall(r"^#1 192\.0\.2\.7 ", (tmp_path / "told").read_text(), re.MULTILINE) != []
+    assert re.findall(r"^#1 192\.0\.2\.7 ", (tmp_path / "trace").read_text(), re.MULTILINE) != []
 
 
 def test_failed_calls_of_a_datagram_socket_are_traced() -> None:
-    told = Told(is_client=False)
-    with TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, emit=told.server) as first:
+    collected = CollectedTrace(is_client=False)
+    with TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, emit=collected.server) as first:
         first.bind(("127.0.0.1", 0))
-        second = TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, emit=told.server)
+        second = TracedDatagramSocket(socket.AF_INET, socket.SOCK_DGRAM, emit=collected.server)
         second.setblocking(False)
         for call in (
             lambda: second.bind(first.getsockname()),
@@ -395,8 +395,8 @@ def test_failed_calls_of_a_datagram_socket_are_traced() -> None:
         second.close()
         second.close()
     with pytest.raises(OSError, match=r"\d"):
-        TracedDatagramSocket(socket.AF_INET, socket.SOCK_SEQPACKET, emit=told.server)
-    sentences = [line.partition("  TIME  ")[2].partition(",")[0] for line in told.text.splitlines()]
+        TracedDatagramSocket(socket.AF_INET, socket.SOCK_SEQPACKET, emit=collected.server)
+    sentences = [line.partition("  TIME  ")[2].partition(",")[0] for line in collected.text.splitlines()]
     assert sentences[3:] == [
         "bind 127.0.0.1:PORT: EADDRINUSE",
         "sendto 127.0.0.1:PORT: EINVAL",

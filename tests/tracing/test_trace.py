@@ -13,7 +13,7 @@ import pytest
 from httpsock.tracing.events import Event
 from httpsock.tracing.trace import TraceWriter, trace_on_standard_error
 from tests.support import PATIENCE_SECONDS, get, read_answers, talk
-from tests.support.trace import Told, Traced
+from tests.support.trace import CollectedTrace, Traced
 
 CLOSE = "Connection: close"
 
@@ -23,9 +23,9 @@ def brief(event: Event) -> str:
     return f"{event.connection} {event.name} {' '.join(map(str, event.attributes.values()))}".strip().ljust(99) + "\n"
 
 
-def lines(told: bytes) -> list[str]:
+def lines(collected: bytes) -> list[str]:
     """Return the lines of a trace without indentation."""
-    return [line.strip() for line in told.decode().splitlines()]
+    return [line.strip() for line in collected.decode().splitlines()]
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 def read_lines(reading: int, count: int) -> list[str]:
     """Return the lines of a trace from the pipe *reading*, when there are *count* or more."""
-    told = b""
-    while told.count(b"\n") < count:
-        told += os.read(reading, 65536)
-    return lines(told)
+    collected = b""
+    while collected.count(b"\n") < count:
+        collected += os.read(reading, 65536)
+    return lines(collected)
 
 
 def test_before_its_thread_starts_the_trace_writes_directly(pipe: tuple[int, int]) -> None:
@@ -59,10 +59,10 @@ def test_events_are_written_in_the_order_of_emission(pipe: tuple[int, int]) -> N
     for number in range(200):
         one("recv", {"octets": number})
         other("send", {"octets": number})
-    told = read_lines(reading, 400)
+    collected = read_lines(reading, 400)
     trace.finish()
-    assert [line for line in told if line[0] == "1"] == [f"1 recv {number}" for number in range(200)]
-    assert [line for line in told if line[0] == "2"] == [f"2 send {number}" for number in range(200)]
+    assert [line for line in collected if line[0] == "1"] == [f"1 recv {number}" for number in range(200)]
+    assert [line for line in collected if line[0] == "2"] == [f"2 send {number}" for number in range(200)]
 
 
 def test_emitting_never_blocks_and_dropped_events_are_counted() -> None:
@@ -73,22 +73,22 @@ def test_emitting_never_blocks_and_dropped_events_are_counted() -> None:
     # Without a reader the pipe holds some hundred lines, the queue a hundred.
     for number in range(5000):
         emit("recv", {"octets": number})
-    told: list[bytes] = []
+    collected: list[bytes] = []
     with open(reading, "rb") as terminal:
-        reader = threading.Thread(target=lambda: told.extend(terminal))
+        reader = threading.Thread(target=lambda: collected.extend(terminal))
         reader.start()
         trace.finish()
         os.close(writing)
         reader.join()
     # Each gap is reported, with the number of missing events.
     expected = 0
-    for line in lines(b"".join(told)):
+    for line in lines(b"".join(collected)):
         _, what, count = line.split()
         if what == "recv":
             assert int(count) == expected
         expected += 1 if what == "recv" else int(count)
     assert expected == 5000
-    assert len(told) < 5000
+    assert len(collected) < 5000
 
 
 def test_long_names_count_with_their_memory(pipe: tuple[int, int]) -> None:
@@ -108,10 +108,10 @@ def test_long_names_count_with_their_memory(pipe: tuple[int, int]) -> None:
 
 
 def test_two_datagrams_are_not_joined() -> None:
-    told = Told(wants_octets=True)
+    collected = CollectedTrace(wants_octets=True)
     for octets in (b"no line", b"Authorization: Basic secret\r\n"):
-        told.server("recvfrom", {"octets": len(octets), "address": "a"}, octets=octets)
-    assert told.events[1].octets == b"Authorization: Basic ******\r\n"
+        collected.server("recvfrom", {"octets": len(octets), "address": "a"}, octets=octets)
+    assert collected.events[1].octets == b"Authorization: Basic ******\r\n"
 
 
 def test_events_dropped_at_the_end_are_counted(pipe: tuple[int, int]) -> None:
@@ -209,9 +209,9 @@ def test_a_client_is_served_while_the_terminal_stalls(folder: pathlib.Path, pipe
 
 def read_until_close(reading: int) -> None:
     """Read until the trace says that the server has closed its listening socket."""
-    told = b""
-    while b"  close 127." not in told:
-        told = told[-200:] + os.read(reading, 65536)
+    collected = b""
+    while b"  close 127." not in collected:
+        collected = collected[-200:] + os.read(reading, 65536)
 
 
 def test_a_traced_server_sends_the_same_bytes_as_an_untraced_one(folder: pathlib.Path) -> None:
@@ -227,7 +227,7 @@ def test_a_traced_server_sends_the_same_bytes_as_an_untraced_one(folder: pathlib
         # Unselected events are not traced.
         with Traced(folder, only="" if is_traced else "192.0.2.7", wants_octets=is_traced) as server:
             answers[is_traced] = [without_dates(talk(server.port, request)) for request in requests]
-        assert ("  close\n" in server.told) == is_traced
+        assert ("  close\n" in server.output) == is_traced
     assert answers[True] == answers[False]
 
 
