@@ -6,13 +6,13 @@ Ten wings; imports only point downwards, and each wing's docstring lists its fil
 
     cli          the commands
     testing      a real server in the tests of a client
-    observe      a server under observation
+    observe      a running server, as a trace or as a live page
     discovery    announce and find a folder, by datagrams
     server       sockets, threads, connections, processes
-    handlers     what a program or an option puts before the folder, or in its place
+    handlers     handlers and middlewares of programs and of options
     client       the other end of a connection
     files        a folder as resources
-    tracing      what happens at a socket, as events
+    tracing      the calls at a socket, as events
     http         octets to values, and back
 """
 
@@ -20,7 +20,7 @@ import sys
 
 # The interpreter puts the current folder first on the module path for "python3 -m": in a folder of downloads a file
 # named socket.py would run. The interpreter has found this package already, so remove that folder from the path.
-# While the interpreter imports a program's package, the program's name is still "-m" ("-c" in Python 2.7).
+# While "python3 -m" imports this package, sys.argv[0] is still "-m" ("-c" in Python 2.7).
 _is_program = sys.argv[:1] in (["-m"], ["-c"]) and "runpy" in sys.modules
 
 if sys.version_info < (3, 11):  # noqa: UP036  # pragma: no cover (an older Python runs this in a test)
@@ -38,7 +38,7 @@ if _is_program:
         _folder = os.path.realpath(os.getcwd())
     except OSError:  # pragma: no cover (the folder is gone: imports from it fail)
         _folder = ""
-    # If it is the folder of the standard library, the interpreter still needs it.
+    # The interpreter still needs the folder of the standard library, even if that is the current one.
     if not (_folder + os.sep).startswith(os.path.dirname(os.path.realpath(os.__file__)) + os.sep):
         sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != _folder]
 
@@ -127,7 +127,7 @@ else:
     }
 
     def __getattr__(name):
-        """Import a public name on first use: a client program never loads the server, nor a server the client."""
+        """Import a public name on first use, so that a client program never loads the server, and vice versa."""
         if name not in _HOMES:
             raise AttributeError("module %r has no attribute %r" % (__name__, name))  # noqa: UP031
         value = globals()[name] = getattr(import_module("." + _HOMES[name], __name__), name)

@@ -3,7 +3,7 @@
 import sys
 
 if not __package__:
-    # Started as a file or a folder, it would import its own modules by the names of the standard library's.
+    # Started by its path, it has this folder first on the module path: "import http" would import httpsock/http.
     sys.stderr.write("httpsock: start it as python3 -m httpsock, with Python 3.11 or newer.\n")
     sys.exit(2)
 

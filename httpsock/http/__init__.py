@@ -6,7 +6,7 @@ Knows no socket, file or thread: octets alone are enough to test it. In reading 
     messages          requests and responses as values
     target            the request-target and the host
     framing           where content ends
-    known_heads       the parts of heads that come again
+    known_heads       a cache of heads and of their parts, which clients repeat
     message_reader    octets in, content out: the base of both parsers
     request_parser    requests: octets in, events out
     response_parser   responses: octets in, events out

@@ -28,7 +28,7 @@ _UTF8_LABELS = frozenset(b"utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20u
 
 _XML_DECLARATION = rb"\s*+<\?xml\s[^>]*?\bencoding\s*+=\s*+[\"']([^\"'>]*)"
 _CSS_DECLARATION = rb"(?i)\s*+@charset\s++[\"']([^\"'\n]*)"
-# The first two lines are searched up to here: a line with a declaration is shorter.
+# Search only this many octets for the first two lines; lines with a declaration are shorter.
 _MAX_SOURCE_OCTETS = 512
 _COMMENT_DECLARATION = rb"[ \t\f]*#.*?coding[:=][ \t]*([-_.A-Za-z0-9]+)"
 _EMACS_DECLARATION = rb".*?-\*-.*?coding[:=][ \t]*([-_.A-Za-z0-9]+)"
@@ -71,7 +71,7 @@ def is_utf8(octets: bytes, *, is_whole: bool) -> bool:
 
 
 def declares_other(octets: bytes, syntax: Syntax) -> bool:
-    """Return whether the first charset that *octets* declare is another than UTF-8."""
+    """Return whether *octets* declare a charset, and the first one declared is not UTF-8."""
     octets = octets.removeprefix(codecs.BOM_UTF8)
     # The value of <meta charset=utf-8/> includes the slash.
     label = _declared(octets, syntax).strip(b"\t\n\f\r /").lower()

@@ -41,7 +41,7 @@ def check_seconds(name: str, value: object) -> None:
 
 
 def field_list(fields: object) -> list[tuple[str, str]]:
-    """Return *fields*, pairs of name and value or a mapping, as a list of pairs."""
+    """Return *fields*, pairs of name and value or a mapping, as a list of pairs. Raise TypeError for anything else."""
     if isinstance(fields, Mapping):
         fields = fields.items()
     if isinstance(fields, str | bytes) or not isinstance(fields, Iterable):
@@ -60,7 +60,7 @@ def check_field(name: str, value: str) -> None:
     # Every character beyond ASCII becomes a "?", which is not allowed in a token either.
     if not grammar.token.fullmatch(name.encode("ascii", "replace")):
         raise ValueError(f"the field name {name!r} is not a token (RFC 9110 §5.1)")
-    # A value in text stands for its octets in Latin-1 (RFC 9110 §5.5).
+    # A value given as text stands for its octets in Latin-1 (RFC 9110 §5.5).
     try:
         octets = value.encode("latin-1")
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
 """Error responses: turn a refusal into a response that names the fault, its place and the section of the RFC.
 
 Takes a Refusal, gives a Response: text for curl, a page for a browser, JSON on request.
-Knows no files or sockets. Octets of the client are escaped in the reason already; markup is escaped here.
+Knows no files or sockets. The reason comes with the client's octets already escaped; markup is escaped here.
 
 RFC 9110 §15.5 (a 4xx explains itself), §12.5.1 (Accept).
 """
@@ -14,7 +14,7 @@ from .messages import Refusal, Request, Response
 from .negotiation import preferred_media_type
 
 MEDIA_TYPES = ("text/plain", "text/html", "application/json")
-# A page that loads no resources; scripts and forms need a permission in *policy*.
+# The start of a page that loads no resources; scripts and forms need a permission in *policy*.
 SAFE_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -46,13 +46,12 @@ p {{ margin: 0 0 .5rem; overflow-wrap: anywhere; }}
 )
 
 
-# Makes the response to octets that are not a request: from the refusal, the request if its head was valid, and the
-# octets that were not consumed.
+# Makes the error response from the refusal, the request (None if its head is malformed), and the unconsumed octets.
 ErrorHandler = Callable[[Refusal, Request | None, bytes], Response]
 
 
 def explain_fault(refusal: Refusal, request: Request | None, unread: bytes) -> Response:
-    """Return the error response in the form that the request's Accept field prefers, or one in the octets *unread*."""
+    """Return the error response in the form that Accept prefers, in *request* or in the malformed head *unread*."""
     return explain(refusal, request.fields.get(b"accept") if request else accept_line(unread))
 
 

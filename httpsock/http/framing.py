@@ -1,8 +1,9 @@
 """Framing: where the content of a message ends, and its decoding; the same for requests and responses.
 
 Takes the fields of a head and then octets, gives the content without its framing.
-Every ambiguity is an error: request smuggling lives on two readings of where a request ends.
-Knows no targets, files or sockets, and neither role: each parser turns a FramingError into an error of its own.
+Every ambiguity is an error: request smuggling needs two programs that disagree about where a request ends.
+Knows no targets, files or sockets, and does not know whether it is part of a server or of a client: each parser turns a
+FramingError into an error of its own.
 Next: message_reader, which drives the decoders.
 
 RFC 9112 §6 (message body), §7 (transfer codings); RFC 9110 §8.6 (Content-Length).
@@ -33,7 +34,7 @@ _MAX_CODINGS = 16
 
 
 class FramingFault(Enum):
-    """The kinds of a FramingError, as far as a server or a client treats them differently."""
+    """The kinds of FramingError that a server or a client distinguishes."""
 
     MALFORMED = "octets that are neither a field line nor a chunk"
     INCOMPLETE = "a message that the end of the connection cut off"
@@ -49,8 +50,8 @@ class FramingFault(Enum):
 class FramingError(Exception):
     """The octets received are not a message, or their framing is ambiguous.
 
-    *reason* names the fault and its place, *section* the rule, both as a server reports them; *value* is the field
-    value at fault, for the reason of a client where it differs.
+    *reason* names the fault and its place, *section* the rule, both as a server reports them. *value* is the field
+    value at fault, for a client that words the reason differently.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class ContentLimits(NamedTuple):
     # RFC 9112 §7.1.1: extensions are ignored, and a recipient ought to limit their total.
     chunk_line: int = 4096
     chunk_extensions: int = 16 * 1024
-    # How much longer than the content all chunk lines and line ends together may be. Honest clients gather output
+    # All chunk lines and line ends together may be this much longer than the content. Honest clients gather output
     # into larger chunks: 4,096 chunks of one octet pass, and any number of chunks of five.
     chunk_framing: int = 16 * 1024
     # The same limits as for a head: trailers are fields.
@@ -85,7 +86,7 @@ class _Limits(Protocol):
 
 
 def check_limits(limits: _Limits) -> None:
-    """Raise TypeError or ValueError unless all *limits*, and those of their content, are numbers from 0."""
+    """Raise TypeError or ValueError unless all *limits*, including those of content, are whole numbers from 0 on."""
     check_kind("content", limits.content, ContentLimits, "ContentLimits")
     names: Iterable[str] = getattr(limits, "_fields", None) or vars(limits)
     for name in names:
@@ -154,9 +155,9 @@ def check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_
 
 
 def is_persistent(connection: bytes | None, minor_version: int) -> bool:
-    """Return whether the connection persists after this message (RFC 9112 §9.3).
+    """Return whether the connection persists after a message (RFC 9112 §9.3).
 
-    *connection* is the value of its Connection field, or None.
+    *connection* is the value of the message's Connection field, or None.
     """
     if connection is None:
         return minor_version == 1
@@ -174,7 +175,7 @@ class Decoded(NamedTuple):
 
 
 class LengthDecoder:
-    """Decode content of a known length (RFC 9112 §6.2)."""
+    """Decodes content of a known length (RFC 9112 §6.2)."""
 
     def __init__(self, content_length: int) -> None:
         # How many octets are still to come.
@@ -193,10 +194,10 @@ class LengthDecoder:
 
 
 class CloseDecoder:
-    """Decode content that ends with the connection (RFC 9112 §6.3, the last case)."""
+    """Decodes content that ends with the connection (RFC 9112 §6.3, the last case)."""
 
     is_complete = False
-    # The number of octets to come is unknown.
+    # 0, since the number of octets to come is unknown.
     remaining = 0
 
     def decode(self, octets: bytes) -> Decoded:
@@ -215,7 +216,7 @@ class ChunkState(Enum):
 
 
 class ChunkedDecoder:
-    """Decode chunked content; check trailer fields, and never merge them into the head (RFC 9110 §6.5.1).
+    """Decodes chunked content; checks trailer fields, and never merges them into the head (RFC 9110 §6.5.1).
 
     *trailers* are in the order received: names in lower case, values without surrounding whitespace.
     """
@@ -239,7 +240,7 @@ class ChunkedDecoder:
         return self._state is ChunkState.COMPLETE
 
     def decode(self, octets: bytes) -> Decoded:
-        """Return the content in *octets*; unused octets are an incomplete element, to be passed again with more.
+        """Return the content in *octets*. Pass unused octets again with more: they are part of a line or a CRLF.
 
         Raise FramingError at the first octet that breaks the framing.
         """
@@ -287,7 +288,7 @@ class ChunkedDecoder:
         return position
 
     def _count(self, size: int, line_octets: int, extension_octets: int) -> None:
-        """Raise FramingError if a chunk of *size* octets makes the content, or its framing, too long."""
+        """Count a chunk of *size* octets; raise FramingError if the content or its framing is now too long."""
         self._extension_octets += extension_octets
         if self._extension_octets > self._limits.chunk_extensions:
             reason = f"chunk extensions take more than {self._limits.chunk_extensions} bytes"
@@ -359,7 +360,7 @@ def content_too_large(limit: int) -> FramingError:
 def parse_field_line(line: bytes, name: str) -> tuple[bytes, bytes]:
     """Return the name, in lower case, and the value of a field line that ends in LF.
 
-    Raise FramingError, calling the line *name*, if it is invalid.
+    Raise FramingError, whose reason calls the line *name*, if it is invalid.
     """
     if fault := field_line_fault(line, name):
         raise fault
@@ -367,7 +368,7 @@ def parse_field_line(line: bytes, name: str) -> tuple[bytes, bytes]:
 
 
 def field_line_fault(line: bytes, name: str) -> FramingError | None:
-    """Return the fault of a field line that ends in LF, calling it *name*, or None for a valid line."""
+    """Return the fault of a field line that ends in LF, or None if it is valid; the reason calls the line *name*."""
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     if line.endswith(b"\r\n") and grammar.field_line.fullmatch(text):
         return None

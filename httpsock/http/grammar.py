@@ -4,8 +4,8 @@ Takes octets, gives matches and plain values. Knows no messages, files or socket
 Each rule stands above its pattern as the RFC prints it. Every repetition whose end is certain is
 possessive (``*+``), so that hostile octets can't make a pattern backtrack.
 
-A name in lower case is a compiled pattern. One in capitals is a part of others, or is needed seldom: re compiles it on
-first use, and then remembers it. Compiling all of them would take 5 ms of start-up.
+A name in lower case is a compiled pattern. A name in capitals is the source of a pattern that is a part of others or is
+seldom needed: re compiles it on first use and caches it. Compiling all of them would take 5 ms of start-up.
 
 RFC 9110 §5.6 (tokens, quoted strings, dates), §12.4.2 (weights); RFC 9112 §2.2, §3, §5, §7.1;
 RFC 3986 §2.1, §3.2 (percent-encoding, hosts).
@@ -79,10 +79,11 @@ ABSOLUTE_FORM = (
     rb"(?s)(?P<scheme>[A-Za-z][A-Za-z0-9+\-.]*+)://(?P<authority>[^/?]*+)(?P<path>[^?]*+)(?:\?(?P<query>.*+))?"
 )
 # origin-form = absolute-path [ "?" query ]      query = *( pchar / "/" / "?" )
-# pchar = unreserved / pct-encoded / sub-delims / ":" / "@"; here without pct-encoded, which covers nearly all targets.
+# pchar = unreserved / pct-encoded / sub-delims / ":" / "@"; even without pct-encoded, this covers nearly all targets.
 _PLAIN = rb"[!$&'()*+,\-./0-9:;=@A-Z_a-z~"
 _PLAIN_ORIGIN_FORM = rb"(/" + _PLAIN + rb"]*+)(?:\?(" + _PLAIN + rb"?]*+))?"
-# A request line whose target is plain, or any other: parsed in one go, as it is in nearly all requests.
+# A request line. If its target is a plain origin-form, as in nearly all requests, the groups 2 and 3 are its path and
+# query; for any other target both are None.
 request_line = re.compile(rb"(" + TOKEN + rb") (?:" + _PLAIN_ORIGIN_FORM + rb" |[!-~\x80-\xff]++ )" + HTTP_VERSION)
 # Octets that must be percent-encoded in a path or query, but that people type and browsers send.
 unencoded = re.compile(rb'["<>\[\]^`{|}\x80-\xff]')
@@ -151,9 +152,9 @@ def each_member(field_value: bytes) -> Iterator[bytes]:
 
 
 def printable(octets: bytes, maximum: int = 60) -> str:
-    r"""Return at most *maximum* of *octets* for a person to read: other octets than printable ASCII as ``\xNN``.
+    r"""Return the first *maximum* octets as text for a person; write those that are not printable ASCII as ``\xNN``.
 
-    Mask credentials (RFC 9110 §17.9, §17.16): the text may end up in a log that other people read.
+    Mask credentials (RFC 9110 §17.9, §17.16), since the text may end up in a log that other people read.
     """
     masked = mask_start(octets, maximum)
     shown = "".join(map(_SHOWN.__getitem__, masked[:maximum]))
@@ -216,7 +217,7 @@ def format_http_date(seconds: int) -> str:
 
 
 def can_be_http_date(seconds: int) -> bool:
-    """Return whether *seconds* since 1970 has a four-digit year, which a file's time may not have."""
+    """Return whether *seconds* since 1970 lie in the years 1970 to 9999; those of a file need not."""
     return 0 <= seconds <= _LAST_SECOND_OF_9999
 
 

@@ -24,8 +24,8 @@ from .messages import Request, Response
 Result = TypeVar("Result")
 
 # Cooperative work: at each bare ``yield`` other connections run; ``yield from`` a method of the Context waits for the
-# client, or for a thread. Work that computes for long would gain nothing from a thread: under the interpreter lock,
-# each socket call of the event loop would wait 5 ms for it.
+# client, or for a thread. Long computations do not belong in a thread: under the interpreter lock, each socket call of
+# the event loop would wait 5 ms for it.
 Steps = Generator[Any, None, Result]
 
 # Items in one step: this many names of a folder take about 0.6 ms.
@@ -44,7 +44,7 @@ class Tick:
     __slots__ = ("memo", "monotonic", "second", "time")
 
     def __init__(self, now: float, monotonic: float) -> None:
-        """*now* is in seconds since 1970, for fields; *monotonic* in seconds of the monotonic clock, for deadlines."""
+        """Begin at *now*, in seconds since 1970 (for fields), and at *monotonic*, on that clock (for deadlines)."""
         self.time = now
         self.second = int(now)
         self.monotonic = monotonic
@@ -56,7 +56,7 @@ class Context(Protocol):
 
     @property
     def descriptor(self) -> int:
-        """The descriptor of the connection, which no other open one has."""
+        """The file descriptor of the connection, unique among the open ones."""
 
     @property
     def client(self) -> str:
@@ -64,11 +64,11 @@ class Context(Protocol):
 
     @property
     def tick(self) -> Tick:
-        """The tick of the current step."""
+        """The tick in which the current step runs."""
 
     @property
     def network(self) -> str:
-        """The network that counts as one client: an IPv4 address, or the /64 prefix of an IPv6 address."""
+        """The network of the client, for limits: its IPv4 address, or the /64 prefix of its IPv6 address."""
 
     @property
     def scheme(self) -> str:
@@ -76,27 +76,27 @@ class Context(Protocol):
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the server stops: an endless response should end now."""
+        """Whether the server is stopping; an endless response should end then."""
 
     @property
     def max_content(self) -> int:
-        """The most octets of content that ``read_content`` returns in all."""
+        """The limit on the content of a request, in octets."""
 
     def read_content(self, maximum: int = CONTENT_OCTETS) -> Steps[bytes]:
         """Return the next octets of the request's content, at most *maximum*; b"" at its end.
 
-        The first call sends 100 (Continue) if the client waits for it. Raises RequestError if the content is malformed,
-        too long or late, and ConnectionError if the client is gone; a handler lets both pass.
+        The first call sends 100 (Continue) if the client waits for it. Raise RequestError if the content is malformed,
+        too long or late, and ConnectionError if the client is gone; a handler must not catch either.
         """
 
     def discard_content(self) -> Steps[int | None]:
-        """Receive and discard the rest of the content. Return how many octets it had, or None if it is not read.
+        """Receive and discard the rest of the content. Return how many octets it had, or None if it was left unread.
 
-        It is not read if the client waits for 100 (Continue), or announces more than *max_content*.
+        It is left unread if the client waits for 100 (Continue), or has announced more than *max_content*.
         """
 
     def suspend(self, start: Callable[[Callable[[], object]], object]) -> Steps[None]:
-        """Call *start* with a function, and wait until that function is called, in any thread."""
+        """Call ``start(resume)``, then wait until any thread calls ``resume()``."""
 
 
 Handler = Callable[[Request, Context], Response | Steps[Response]]
@@ -104,6 +104,6 @@ Middleware = Callable[[Handler], Handler]
 
 
 def respond(handler: Handler, request: Request, context: Context) -> Steps[Response]:
-    """Run the steps of *handler*, if it has any; return its response. A middleware uses it to change the response."""
+    """Call *handler*, run its steps if it has any, and return its response, for a middleware that changes it."""
     response = handler(request, context)
     return response if isinstance(response, Response) else (yield from response)

@@ -1,8 +1,8 @@
-"""Known heads: parse the parts of heads that clients repeat once.
+"""Known heads: a cache of parsed heads, and of their parts, since clients repeat them.
 
-Takes complete heads, gives requests. Clients repeat themselves in four ways: the whole head at each request for the
-same file; the request line at each client that loads a page; the field lines at each file of the page, also when a
-client loads it again and adds a condition for each file. Next: request_parser, which parses the parts that are new.
+Takes complete heads, gives requests. A client that requests a file again repeats the whole head. Clients that load the
+same page send the same request lines. One client sends the same field lines for all files of a page, and if it loads
+the page again, it only appends conditions. Next: request_parser, which parses the parts that are new.
 
     GET /a.png HTTP/1.1               request line
     Host: localhost                   stem: the field lines up to the first condition
@@ -25,7 +25,7 @@ RequestLine = tuple[bytes, str, Target, int]
 Fields = Mapping[bytes, bytes]
 FieldSection = tuple[Fields, int | None, bool]
 
-# Longer heads are for the parsers alone: so all known parts together stay below some 20 MiB.
+# Longer heads are not cached, so that all known parts together stay below some 20 MiB.
 MAX_KNOWN_OCTETS = 2048
 _MAX_PARTS = 2048
 _MAX_HASHES = 4096
@@ -37,9 +37,10 @@ Part = TypeVar("Part")
 class Parsers(NamedTuple):
     """The functions that parse new parts; all but *tail* raise RequestError or FramingError.
 
-    *section* takes the field lines, with the CRLF before them and the empty line, and the minor version, which decides
-    what some fields mean. *tail* takes the last of these lines in this form. It returns their fields; or None if a line
-    is invalid, if two have one name, or if one decides about host, framing or persistence.
+    *section* takes the field lines, with the CRLF before them and the empty line, and the minor version, on which the
+    meaning of some fields depends. *tail* takes only the last field lines, also with that CRLF and the empty line. It
+    returns their fields, or None if a line is invalid, if two lines have one name, or if a field determines the host,
+    the framing or the persistence.
     """
 
     line: Callable[[bytes], RequestLine]
@@ -49,23 +50,23 @@ class Parsers(NamedTuple):
 
 
 class KnownHeads:
-    """Parses heads, and keeps the results for parts that come again.
+    """Parses heads, and caches the results for parts that are repeated.
 
-    Heads of which no two are alike cost little more than to parse them. Shared by all threads: results are immutable,
-    and at worst two threads parse the same octets.
+    Heads that never repeat cost little more than their parsing. Shared by all threads: results are immutable, and at
+    worst two threads parse the same octets.
     """
 
     def __init__(self, parsers: Parsers) -> None:
         self._parse_line, self._parse_section, self._parse_tail, self._max_field_lines = parsers
         self.requests: dict[bytes, Request] = {}
         self._lines: dict[bytes, RequestLine] = {}
-        # With the digit before the CRLF, which is the minor version.
+        # Each key starts with the digit before the CRLF, which is the minor version.
         self._sections: dict[bytes, FieldSection] = {}
         # Hashes of parts that have come once: they take less memory than the parts.
         self._hashes: set[int] = set()
 
     def parse(self, head: bytes) -> Request:
-        """Return the request with the complete *head*, including its empty line. Raise as the parsers do."""
+        """Return the request with the complete *head*, including its empty line; raise the errors of the parsers."""
         line_end = head.find(b"\r\n")
         line_octets, section_octets = head[:line_end], head[line_end - 1 :]
         line, section = self._lines.get(line_octets), self._sections.get(section_octets)
@@ -85,7 +86,7 @@ class KnownHeads:
         return request
 
     def _with_tail(self, octets: bytes, minor_version: int) -> FieldSection | None:
-        """Return the field section *octets* if it has a known stem, and a tail that does no more than add fields."""
+        """Return the parsed field section *octets* if its stem is known and its tail only adds fields, else None."""
         stem_end = octets.find(b"\r\nIf-")
         if stem_end < 0:
             return None
@@ -96,14 +97,14 @@ class KnownHeads:
                 self._store(self._sections, stem_octets, self._parse_section(stem_octets[1:], minor_version))
             return None
         added = self._parse_tail(octets[stem_end:])
-        # The other two are before the first field line and of the empty line.
+        # Two of the line ends belong to no field line: the first one, and that of the empty line.
         has_many = octets.count(b"\n") - 2 > self._max_field_lines
         if added is None or has_many or not added.keys().isdisjoint(stem[0]):
             return None
         return {**stem[0], **added}, stem[1], stem[2]
 
     def _store(self, parts: dict[bytes, Part], octets: bytes, part: Part) -> None:
-        """Store what *octets* were parsed to when they come for the second time. A store that is full starts anew."""
+        """Store *part*, the result for *octets*, if they come for the second time; clear a full store before."""
         hashed = hash(octets)
         if hashed not in self._hashes:
             if len(self._hashes) >= _MAX_HASHES:

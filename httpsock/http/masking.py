@@ -3,7 +3,7 @@
 Takes octets as they went over a connection, gives them with asterisks in place of credentials. It does not parse
 requests: a line of content that looks like a field with credentials is masked too. When in doubt, it masks. Masked are
 
-    the values of Authorization (but for a known scheme), Proxy-Authorization, Cookie, Set-Cookie,
+    the values of Authorization (without the scheme, if it is known), Proxy-Authorization, Cookie, Set-Cookie,
       and of fields whose names end in token, jwt, secret, password, passphrase, api-key (also access-, secret- and
       private-key), auth, authorization, session, session-id
     the userinfo of a URI: the part before "@"
@@ -22,7 +22,7 @@ import re
 from functools import cache
 
 _TOKEN = rb"!#$%&'*+.^_`|~0-9A-Za-z-"
-# Also in malformed lines: with other octets before the name, or without the colon.
+# Fields are masked in malformed lines too: with other octets before the name, or without the colon.
 _START = rb"(?:^|[\r\n])[^\r\n%b]*+" % _TOKEN
 _END_OF_NAME = rb"(?![%b])[ \t:=]*+" % _TOKEN
 _SCHEME = (
@@ -61,7 +61,8 @@ def _pattern(before_userinfo: bytes, after_userinfo: bytes) -> re.Pattern[bytes]
     )  # fmt: skip
 
 
-# For a whole text, which may be a request line or an authority alone; and for a stream, whose "@" may arrive later.
+# _WHOLE is for a complete text, which may be a request line or an authority alone; _BEGUN is for a stream, in which the
+# "@" may arrive later.
 _WHOLE = _BEFORE_USERINFO + rb"|^[%b]++[ \t]++|^" % _TOKEN, rb"@|%40"
 _BEGUN = _BEFORE_USERINFO, rb"@|%40|\Z"
 _OPEN_PARAMETER = _PARAMETER + rb"[^&\s#]*+\Z"
@@ -69,7 +70,7 @@ _start_of_line = re.compile(rb"(?:\r\n?|\n)(?=[^ \t\r\n])")
 _line_ends = re.compile(rb"[\r\n]{1,4}\Z")
 # ``mask_start`` masks this many octets more than it returns, since masking shortens them.
 MARGIN = 256
-# Stands for the rest of a cut word in which userinfo may still end.
+# Replaces the rest of a cut word if that has an "@", so that the userinfo before the cut is recognised.
 _LATER_END = b":@"
 _word = re.compile(rb"[^/?#\s]*+")
 # A line up to this length is remembered verbatim; a longer one is replaced by a short equivalent.
@@ -112,7 +113,7 @@ class Masker:
         self._context = b""
 
     def mask(self, octets: bytes) -> bytes:
-        """Return *octets*, the continuation of the last call's, with their secrets masked; the length stays."""
+        """Return *octets*, which follow those of the last call, with each octet of a secret replaced by an asterisk."""
         joined = self._context + octets
         masked = _masked(_pattern(*_BEGUN), joined, keeps_length=True)[len(self._context) :]
         start = 0
@@ -124,13 +125,13 @@ class Masker:
 
 
 def _context(line: bytes) -> bytes:
-    """Return a short beginning of a line that stands for *line*: following octets mean the same after either."""
+    """Return a short start of a line that can replace *line*: octets that follow are masked as if after *line*."""
     ends = _line_ends.search(line)
     if re.match(_FIELD, line, re.IGNORECASE):
         return b"cookie: x" + (ends[0] if ends else b"")
     if ends:
         return b"x\\" + ends[0]
-    # The last word, and whether it is the second, as a request-target is. No name contains a backslash.
+    # Keep the last word, and whether it is the second, as a request-target is. No field name contains a backslash.
     space = max(line.rfind(b" "), line.rfind(b"\t"), line.rfind(b"\v"), line.rfind(b"\f"), line.rfind(b"\n"))
     word = line[space + 1 :]
     before = b"" if space < 0 else b"x\\ " if len(line.split(None, 2)) > (2 if word else 1) else b"CONNECT "
@@ -138,7 +139,7 @@ def _context(line: bytes) -> bytes:
 
 
 def _context_of_word(word: bytes) -> bytes:
-    """Return a short beginning of a word that stands for *word*: following octets mean the same after either."""
+    """Return a short start of a word that can replace *word*: octets that follow are masked as if after *word*."""
     if re.search(_OPEN_PARAMETER, word, re.IGNORECASE):
         return b"/?token=x"
     _, slashes, authority = word.rpartition(b"//")

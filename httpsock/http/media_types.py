@@ -260,7 +260,7 @@ _BINARY = {
     "zip": "application/zip",
     "zst": "application/zstd",
 }
-# Suffixes that a binary format shares with text: the first octets decide.
+# Suffixes that a binary format shares with text: the signature at the start of the content decides.
 _MPEG_STREAM = "video/mp2t"
 _SHARED = {
     "cer": ("application/pkix-cert", b"\x30"),
@@ -295,7 +295,7 @@ _MAX_PACKETS = 5
 
 
 def content_type_of(name: str, octets: bytes, *, is_whole: bool) -> str:
-    """Return the Content-Type of the file *name* from its *octets*: all of them, or without *is_whole* a prefix."""
+    """Return the Content-Type of the file *name*; *octets* are the whole content, or without *is_whole* its start."""
     suffix = _suffix_of(name)
     if suffix in _BINARY:
         return _BINARY[suffix]
@@ -325,7 +325,7 @@ def _suffix_of(name: str) -> str:
 
 
 def _binary_type_of(suffix: str, octets: bytes) -> str:
-    """Return the Content-Type of a binary file whose suffix does not decide it."""
+    """Return the Content-Type of binary content by its signature; *suffix* alone does not determine it."""
     media_type, signature = _SHARED.get(suffix, (_UNKNOWN, b""))
     is_it = _is_mpeg_stream(octets) if media_type == _MPEG_STREAM else octets.startswith(signature)
     return media_type if is_it else _UNKNOWN

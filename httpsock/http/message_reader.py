@@ -20,13 +20,13 @@ class Pause(Enum):
 
 
 class Content(NamedTuple):
-    """Some octets of the content of the last message."""
+    """The next octets of content of the current message."""
 
     octets: bytes
 
 
 class EndOfContent(NamedTuple):
-    """The content of the last message is complete."""
+    """The content of the current message is complete."""
 
 
 Decoder = LengthDecoder | ChunkedDecoder | CloseDecoder
@@ -35,8 +35,8 @@ Decoder = LengthDecoder | ChunkedDecoder | CloseDecoder
 class MessageReader:
     """The base of a parser: ``receive`` octets, then call the parser's ``next_event`` until it returns a Pause.
 
-    A parser gives the reader a *_decoder* at the end of each head that content follows; here the content's end
-    removes it. The methods raise FramingError, which ``next_event`` turns into the error of its role.
+    A parser sets *_decoder* after a head that announces content; the reader removes it at the end of the content. The
+    methods raise FramingError, which ``next_event`` turns into an error of a request or of a response.
     """
 
     __slots__ = ("_decoder", "_has_ended", "unread")
@@ -48,7 +48,7 @@ class MessageReader:
         self._decoder: Decoder | None = None
 
     def receive(self, octets: bytes) -> None:
-        """Append octets received from the peer; an empty string means end of input."""
+        """Append octets received from the peer; b"" means end of input."""
         if not octets:
             self._has_ended = True
         self.unread = self.unread + octets if self.unread else octets

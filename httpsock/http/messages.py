@@ -25,7 +25,7 @@ class Status(IntEnum):
     """
 
     def __new__(cls, code: int, phrase: str) -> Self:
-        """Return the member *code*, which has a *phrase*."""
+        """Make the member of a status *code* and its reason *phrase*."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.phrase = phrase
@@ -87,7 +87,7 @@ class Status(IntEnum):
 class Refusal(NamedTuple):
     """The reason for an error response.
 
-    *reason* names the fault and its place; *section* is the rule behind it, as "RFC 9112 §5.1".
+    *reason* names the fault and its place; *section* names the rule, for example "RFC 9112 §5.1".
     """
 
     status: Status
@@ -127,9 +127,9 @@ class Target(NamedTuple):
 class Request(NamedTuple):
     """The parsed head of a request.
 
-    *head* is as received, and *request_line* its first line, for the log. *fields* has the meaningful fields only
-    (see ``request_parser``): each name once, in lower case, the values of its lines joined with commas (RFC 9110 §5.3).
-    *content_length* is in octets; None means chunked.
+    *head* is as received, and *request_line* its first line, for the log. *fields* has only the fields that a server of
+    files uses (MEANINGFUL_FIELDS in ``request_parser``): each name once, in lower case, the values of its lines joined
+    with commas (RFC 9110 §5.3). *content_length* is in octets; None means chunked.
     """
 
     head: bytes
@@ -145,11 +145,11 @@ class Request(NamedTuple):
     def field_lines(self) -> tuple[tuple[bytes, bytes], ...]:
         """All field lines in the order received: names in lower case, values without whitespace around them."""
         lines = self.head[len(self.request_line) :].split(b"\r\n")
-        # An empty line before the first field line, and the two line ends of the last one.
+        # Splitting leaves one empty string before the first field line, and two after the last one.
         return tuple(map(split_field_line, lines[1:-2]))
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the value of the field *name*, given in lower case, or None; lines are joined with commas."""
+        """Return the value of any field by its *name* in lower case, its lines joined with commas, or None."""
         value = self.fields.get(name)
         if value is None:
             values = [value for found, value in self.field_lines if found == name]
@@ -178,10 +178,10 @@ Part = bytes | FileSlice
 
 
 class Sleep(NamedTuple):
-    """A stream that yields it has nothing to send for this many *seconds*.
+    """A stream yields this if it has nothing to send for *seconds*.
 
-    While it sleeps, the connection may be evicted, and a client that closes ends the stream: like an event stream, it
-    can be resumed by another request.
+    Meanwhile the connection may be evicted, and if the client closes it, the stream ends. So only streams that another
+    request can resume should sleep, for example event streams.
     """
 
     seconds: float
@@ -190,16 +190,16 @@ class Sleep(NamedTuple):
 class Stream(NamedTuple):
     """Content that is made while it is sent: *chunks* yields octets, or a Sleep.
 
-    Other connections run between two chunks. b"" is a pause alone, in which a client that is gone is not noticed; a
-    stream that waits yields a Sleep. The content has *length* octets; if that is None, it is sent chunked, and to
-    HTTP/1.0 until the connection closes (RFC 9112 §6.3). The iterator is closed at the end.
+    Other connections run between two chunks. Yield b"" only to let them run; to wait, yield a Sleep: only a Sleep
+    notices that the client is gone. The content has *length* octets; if *length* is None, the content is chunked, or
+    ends with the connection for HTTP/1.0 (RFC 9112 §6.3). The server closes the iterator at the end.
     """
 
     chunks: Iterator[bytes | Sleep]
     length: int | None = None
 
     def close(self) -> None:
-        """Let a generator run its "finally" clauses now."""
+        """Close *chunks*: a generator runs its "finally" clauses now."""
         getattr(self.chunks, "close", bool)()
 
 
@@ -209,7 +209,7 @@ Content = tuple[Part, ...] | Stream
 def unsent_parts(
     first: bytes, second: bytes, length: int, rest: tuple[Part, ...]
 ) -> tuple[bytes | memoryview, tuple[Part, ...]]:
-    """Return the last *length* octets of *first* and *second*, and the parts after them.
+    """Return the octets to send next, and the parts after them, if *length* octets of *first* + *second* are unsent.
 
     Never copy *second*: many connections with slow readers may share the octets of one cached file.
     """
@@ -226,21 +226,20 @@ class Closable(Protocol):
     """A resource to close, for example an open file."""
 
     def close(self) -> None:
-        """Close it; safe to call twice."""
+        """Close the resource; safe to call twice."""
 
 
 class Response:
     """One response, without the fields that all responses share (Date, Server, Connection) and those of its framing.
 
     *content* is octets and slices of files, or a Stream. The response owns *file*, the source of its content, and
-    closes it after sending. A response never changes: that of a cached file is assembled once and sent many times.
+    closes it after sending. The response for a cached file is assembled once and sent many times, so never change one.
 
-    Only the response to HEAD may omit its length (RFC 9110 §9.3.2).
-
+    *has_length* is False if the fields do not give the length of the content, although the status allows content. Only
+    the response to HEAD, or one with a stream, may do that (RFC 9110 §9.3.2).
     *content_length* is the length of the content in octets, also for HEAD; 0 for a stream of unknown length.
-    *has_length* tells whether the fields give it, or need not.
-    *field_lines* end with the empty line after the head. *first_write* is these lines, with the first part of the
-    content if short; *rest* is the other parts. For a stream both are empty.
+    *field_lines* end with the empty line after the head. *first_write* is these lines, followed by the first part of
+    the content if that is short; *rest* has the other parts. For a stream both are empty.
     """
 
     __slots__ = (
@@ -289,9 +288,9 @@ class Response:
             self.first_write, self.rest = self.field_lines + self.rest[0], self.rest[1:]
 
     def with_members(self, members: Mapping[str, str]) -> "Response":
-        """Return this response with each of *members* in the list field of its name (RFC 9110 §5.6.1).
+        """Return this response with *members*, such as {"Vary": "Accept"}, added to its list fields (RFC 9110 §5.6.1).
 
-        The new response owns the content: close one of the two.
+        Both responses share the content: close only one of them.
         """
         has_length = b"\nContent-Length: " in b"\n" + self.field_lines
         fields = _with_members(self.fields, tuple(members.items()))
@@ -314,7 +313,7 @@ class Response:
 def _with_members(
     fields: tuple[tuple[str, str], ...], members: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, str], ...]:
-    """Return *fields* with each of *members*, pairs of a name and a member, in the list field of its name."""
+    """Return *fields* with *members*, pairs of a field name and a list member, added to the fields of these names."""
     added = list(fields)
     for name, member in members:
         index = next((index for index, field in enumerate(added) if field[0].lower() == name.lower()), len(added))
@@ -328,7 +327,8 @@ def _with_members(
 def _field_lines(fields: tuple[tuple[str, str], ...], content_length: int | None) -> bytes:
     """Return the lines of *fields* and, if given, of Content-Length, then the empty line.
 
-    RFC 9110 §8.6: a 204 must not have Content-Length, and in a 304 it would be the length of the omitted content.
+    Give none for a 204, which must not have Content-Length, and for a 304, where it would be the length of the omitted
+    content (RFC 9110 §8.6).
     """
     lines = [f"{name}: {value}\r\n" for name, value in fields]
     if content_length is not None:

@@ -79,8 +79,8 @@ def range_applies(request: Request, validators: Validators, now: float) -> bool:
         return True
     if grammar.entity_tag.fullmatch(if_range):
         return _is_strong(if_range) and if_range == validators.etag
-    # A date must match exactly, and its second must be over. Whether the client got its part after that second, only
-    # the client can check (RFC 9110 §13.1.5, §8.8.2.2).
+    # A date must match exactly, and its second must be over. Only the client can check whether it received its part
+    # after that second (RFC 9110 §13.1.5, §8.8.2.2).
     date = grammar.parse_http_date(if_range, now)
     return date is not None and date == validators.last_modified and date < now - 1
 
@@ -109,7 +109,7 @@ def _is_modified_since(field_value: bytes, last_modified: int | None, now: float
 
 
 def _entity_tags(field_value: bytes, opaque_tag: bytes) -> list[bytes]:
-    """Return the entity-tags listed; an empty list if the field is malformed, or does not contain *opaque_tag*."""
+    """Return the entity-tags in *field_value*, or an empty list if it is malformed or does not contain *opaque_tag*."""
     # A substring search is cheap; parsing thousands of other tags is not.
     if opaque_tag not in field_value or not grammar.entity_tags.fullmatch(field_value):
         return []

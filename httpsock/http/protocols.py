@@ -1,7 +1,8 @@
 """Foreign protocols: recognise the first octets of a connection that are not HTTP/1.1.
 
-Takes octets, gives the reason of a refusal in words. The first octet decides, or a whole line, so that the reason does
-not depend on how many octets arrive together. RFC 8446 §5.1 (TLS), RFC 1928 §3 (SOCKS), RFC 4253 §4.2 (SSH).
+Takes octets, gives the reason of a refusal in words. One octet is enough to recognise a protocol whose first octet no
+method has; SSH and PROXY are recognised by a whole line. So the reason does not depend on how many octets arrive
+together. RFC 8446 §5.1 (TLS), RFC 1928 §3 (SOCKS), RFC 4253 §4.2 (SSH).
 """
 
 _TLS = "a TLS handshake on a plain HTTP port"
@@ -14,7 +15,7 @@ _PROXY = (b"PROXY TCP4", b"PROXY TCP6", b"PROXY UNKNOWN")
 
 
 def foreign_protocol(octets: bytes) -> str | None:
-    """Return the name of the protocol that *octets*, the first of a connection, belong to, or None if unknown."""
+    """Return the reason to refuse *octets*, the first of a connection: their protocol; None if it is not known."""
     if octets.startswith(_SSH):
         return "an SSH greeting on an HTTP port"
     if octets.startswith(_PROXY):

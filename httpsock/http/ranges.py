@@ -36,7 +36,10 @@ class ByteRange(NamedTuple):
 
 
 class RangeSpec(NamedTuple):
-    """A requested range: *first* to *last* inclusive; *last* None: to the end; *first* None: the last *last* octets."""
+    """A requested range: from *first* to *last* inclusive, or to the end if *last* is None.
+
+    If *first* is None, it is a suffix: the final *last* octets.
+    """
 
     first: int | None
     last: int | None
@@ -70,7 +73,7 @@ def _parse_spec(member: bytes) -> RangeSpec | None:
 
 
 def _position(digits: bytes) -> int | None:
-    """Return a position or length, or None for no digits; with too many digits, a number beyond every length."""
+    """Return the number in *digits*, or None without digits; too many digits give a number beyond every length."""
     if not digits:
         return None
     return int(digits) if len(digits) <= _MAX_DIGITS else int(10**_MAX_DIGITS)
@@ -86,7 +89,7 @@ def select_ranges(specs: list[RangeSpec], length: int) -> list[ByteRange]:
 
 
 def _clip(spec: RangeSpec, length: int) -> ByteRange | None:
-    """Return *spec* clipped to *length* octets, or None if it lies beyond them."""
+    """Return the part of *spec* that lies within *length* octets, or None if no part does."""
     if spec.first is None:
         suffix_length = min(spec.last or 0, length)
         return ByteRange(length - suffix_length, length - 1) if suffix_length else None
@@ -99,7 +102,7 @@ def _clip(spec: RangeSpec, length: int) -> ByteRange | None:
 def _coalesce(byte_ranges: list[ByteRange]) -> list[ByteRange]:
     """Join ranges that overlap or touch (RFC 9110 §15.3.7.2); keep the order of the others.
 
-    So the parts never add up to more than the representation. A joined range takes the place of its earliest part.
+    So the ranges never add up to more than the representation. A joined range takes the place of its earliest part.
     """
     joined: list[tuple[int, ByteRange]] = []
     for index, byte_range in sorted(enumerate(byte_ranges), key=lambda numbered: numbered[1]):

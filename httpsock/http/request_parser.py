@@ -62,12 +62,12 @@ class _Passed(NamedTuple):
 
 _NOTHING_PASSED = _Passed()
 _CR = ord(b"\r")
-# A name of its own: the look-up of a member would take a tenth of the time of a request line.
+# To look up the enum's member each time would take a tenth of the time that a request line takes.
 _ORIGIN = TargetForm.ORIGIN
 # The end of the last line of a head, and the empty line.
 _END_OCTETS = len(b"\r\n\r\n")
 
-# More than a pattern can count, and than fit into any head.
+# A pattern can count this far, and no head has this many lines.
 _MAX_REPETITIONS = 2**31
 
 # The fields that a server of files uses. All other lines are validated but not stored: storing them would take half
@@ -103,7 +103,7 @@ class RequestParser(MessageReader):
 
     @property
     def content_left(self) -> int:
-        """The octets of content still to come: of all content with a length, of the current chunk if chunked."""
+        """How many octets are still to come: of the content, or of the current chunk if it is chunked."""
         return 0 if self._decoder is None else self._decoder.remaining
 
     def next_event(self) -> Event:
@@ -114,7 +114,7 @@ class RequestParser(MessageReader):
                 return self._next_content(self._decoder)
             if not buffer:
                 return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
-            # The usual case: one head, which has come before.
+            # The usual case: exactly one head, which has come before.
             known = self._known_heads.requests.get(buffer)
             if known is not None and len(buffer) <= self._usual_head:
                 return self._consume(known)
@@ -132,7 +132,7 @@ class RequestParser(MessageReader):
         return self._consume(self._known_heads.parse(head) if is_short else parse_head(head, self._limits.field_lines))
 
     def _consume(self, request: Request) -> Request:
-        """Return *request*, once its head is off the buffer, and its content is expected."""
+        """Remove the head of *request* from the buffer, and expect its content; return *request*."""
         self.unread = self.unread[len(request.head) :]
         self._passed = _NOTHING_PASSED
         if request.content_length is None:
@@ -144,7 +144,7 @@ class RequestParser(MessageReader):
     def _next_unusual(self, last_line: int) -> Event:
         """Return the next event in the unusual cases: a head that is long, incomplete or after an empty line.
 
-        *last_line* is where the head's last line ends, or -1.
+        *last_line* is where the head's last line ends, or -1 if the head is incomplete.
         """
         if self.unread.startswith(b"\r\n"):
             self._skip_empty_line()
@@ -171,7 +171,7 @@ class RequestParser(MessageReader):
     def _check_partial_head(self) -> None:
         """Raise the fault of an incomplete head as soon as it is known, without waiting for its end.
 
-        Check each line once, when it is complete; the first one also before, for its method and length.
+        Check each line once it is complete, but the method and the length of the first line even before.
         """
         octets, lines, empty_lines = self._passed
         if lines == 0:
@@ -185,7 +185,7 @@ class RequestParser(MessageReader):
         self._passed = _Passed(stop, lines + complete.count(b"\n"), empty_lines)
 
 
-# The status of a fault of the framing; 400 for any other.
+# The statuses of faults of the framing; any other fault is 400.
 _STATUSES = {
     FramingFault.LENGTH_TOO_LARGE: Status.CONTENT_TOO_LARGE,
     FramingFault.CONTENT_TOO_LARGE: Status.CONTENT_TOO_LARGE,
@@ -195,7 +195,7 @@ _STATUSES = {
 
 
 def request_error(fault: FramingError) -> RequestError:
-    """Return *fault* as an error of a request, with its status."""
+    """Return *fault* as a RequestError, with the status of its kind."""
     return RequestError(_STATUSES.get(fault.kind, Status.BAD_REQUEST), fault.reason, fault.section)
 
 
@@ -211,14 +211,14 @@ def parse_head(head: bytes, max_field_lines: int) -> Request:
 
 @lru_cache(maxsize=16)
 def known_heads(max_field_lines: int) -> KnownHeads:
-    """Return the known heads of all connections with this limit."""
+    """Return the cache of heads that all connections with this limit share."""
     return KnownHeads(_parsers(max_field_lines))
 
 
 def _parse_request_line(octets: bytes) -> RequestLine:
     """Return the parsed request line. Raise RequestError if it is invalid.
 
-    A pure function with an immutable result, so that the result can be cached; so are the parsers of other parts.
+    Like the parsers of the other parts, this is a pure function with an immutable result, so the result can be cached.
     """
     match = grammar.request_line.fullmatch(octets)
     if match is None or match[4] != b"1":
@@ -259,15 +259,15 @@ def _parsers(max_field_lines: int) -> Parsers:
 
 
 def _join(name: bytes, first: bytes, second: bytes) -> bytes:
-    """Return two values of one field as one (RFC 9110 §5.3). Raise RequestError if they make the framing ambiguous."""
+    """Return two values of the field *name* as one (RFC 9110 §5.3). Raise RequestError for Host and Content-Length."""
     if name == b"host":
         raise RequestError(Status.BAD_REQUEST, "there is more than one Host field line", "RFC 9112 §3.2")
     if name == b"content-length":
         raise RequestError(Status.BAD_REQUEST, "there is more than one Content-Length field line", "RFC 9112 §6.3")
     if name not in grammar.SINGLETONS:
         return first + b", " + second
-    # RFC 9110 §13.1.3, §13.1.4, §14.2: contradictory dates are ignored, and Range may be. An empty value has that
-    # effect; the joined value could be a date or ranges that neither line has.
+    # RFC 9110 §13.1.3, §13.1.4, §14.2: contradictory dates are ignored, and a contradictory Range may be. An empty
+    # value has that effect; the joined value could be a date or ranges that neither line has.
     return first if first == second else b""
 
 

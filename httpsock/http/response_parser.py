@@ -1,7 +1,8 @@
 """The response parser: octets in, events out, within limits.
 
 Takes the octets that a server sends, however they are split; gives heads, content and its end. Ambiguous octets are an
-error: a response reported as complete is complete. Knows no sockets or files. Next: client/connection, which drives it.
+error, so a response reported as complete is complete. Knows no sockets or files. Next: client/connection, which drives
+it.
 
 RFC 9112 §4 (status line), §5 (field syntax), §6.3 (where content ends), §8 (incomplete messages), §9.3 (persistence).
 
@@ -36,9 +37,9 @@ from .framing import (
 from .message_reader import Content, Decoder, EndOfContent, MessageReader, Pause, incomplete
 
 _BEGINNING = b"HTTP/"
-# Fields that are not lists: the first value counts (RFC 9111 §4.2.1, §5.1), and singletons have only one.
+# Fields whose first value counts, since they are not lists (RFC 9111 §4.2.1, §5.1); a singleton has only one value.
 _FIRST_COUNTS = grammar.SINGLETONS | {b"age", b"expires", b"server"}
-# Octets of something else than a response to wait for, so that the error can show them.
+# If the first octets are not a response, wait for this many, so that the error can show them.
 _MAX_SHOWN = 40
 
 
@@ -89,7 +90,7 @@ class ResponseHead(NamedTuple):
     field_lines: tuple[tuple[bytes, bytes], ...]
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the value of the field *name* (in lower case) or None; lists are joined by commas (RFC 9110 §5.3)."""
+        """Return the value of the field *name*, in lower case, or None; join lists with commas (RFC 9110 §5.3)."""
         values = [value for key, value in self.field_lines if key == name]
         return b", ".join(values[:1] if name in _FIRST_COUNTS else values) if values else None
 
@@ -160,7 +161,7 @@ class ResponseParser(MessageReader):
 
     @property
     def content_length(self) -> int | None:
-        """The octets of content announced by the last head, or None without a length."""
+        """The length of content that the last head announced, in octets, or None if it announced no length."""
         return self._content_length
 
     @property
@@ -187,7 +188,7 @@ class ResponseParser(MessageReader):
         return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
 
     def _error(self, fault: FramingError) -> ResponseError:
-        """Return *fault* as an error of a response, with the reason of a client where it is not that of a server."""
+        """Return *fault* as a ResponseError; reword the reason where the server's does not fit a client."""
         match fault.kind:
             case FramingFault.INCOMPLETE:
                 return self.incomplete("ended")
@@ -236,7 +237,7 @@ class ResponseParser(MessageReader):
         return line
 
     def _parse_line(self, line: bytes) -> None:
-        """Check one line of the head, and store the field that it has or continues."""
+        """Parse one line of the head; store its field, or append a folded line to the last field."""
         number = len(self._head) - 1
         if number == 0:
             self._status_line = _parse_status_line(line)
@@ -325,7 +326,7 @@ class ResponseParser(MessageReader):
 
 
 def _check_beginning(octets: bytes, *, is_all: bool) -> None:
-    """Raise ResponseError if *octets* are not the start of a response, once there are enough of them to show."""
+    """Raise ResponseError if *octets* are not the start of a response, once enough have come to show (or *is_all*)."""
     if _BEGINNING.startswith(octets[: len(_BEGINNING)]):
         return
     if octets.startswith(b"\x15"):

@@ -66,7 +66,7 @@ def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
 
 
 def _parse_absolute_form(method: bytes, request_target: bytes) -> Target:
-    """Return the Target of an absolute-form. Its authority replaces Host, and is only checked."""
+    """Return the Target of an absolute-form. Only check its authority: this server answers for every host."""
     match = re.fullmatch(grammar.ABSOLUTE_FORM, request_target)
     if match is None:
         reason = f'the request-target "{grammar.printable(request_target)}" starts with neither / nor http://'

@@ -1,12 +1,12 @@
 """Safe text: escape controls, which could move a terminal's cursor or hide other text.
 
 Takes and gives str, for terminals, logs and pages.
-ECMA-48 (control functions); UAX #9 (marks of direction); RFC 9110 §5.5 (dangerous characters in field values).
+ECMA-48 (control functions); UAX #9 (bidirectional controls); RFC 9110 §5.5 (dangerous characters in field values).
 """
 
 
 def visible(text: str) -> str:
-    r"""Return *text* with unprintable characters escaped as ``\\xNN``: controls, marks of direction, line ends."""
+    r"""Return *text* with unprintable characters escaped as ``\xNN``: controls, bidirectional controls, line ends."""
     return text if text.isprintable() else "".join(map(visible_character, text))
 
 

@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 from httpsock.http.grammar import MONTHS, printable
 
-# In characters: longer request lines are truncated in the log; lines that are malformed, or binary, much sooner.
+# The log shows this many characters of a valid, a malformed and a binary request line.
 _MAX_VALID = 1024
 _MAX_MALFORMED = 60
 _MAX_BINARY = 12
 _end_of_request_line = re.compile(rb" HTTP/[0-9]\.[0-9]\Z")
-# A line too long for the terminal loses the middle of its request line first, down to this length.
+# If a line is too long for the terminal, its request line is shortened, but not below this length; then its reason.
 _MIN_CHARACTERS = 16
 # By the first digit of the status: red is for server errors.
 _COLOURS = {2: "\x1b[32m", 3: "\x1b[36m", 4: "\x1b[33m", 5: "\x1b[1;31m"}
@@ -33,8 +33,9 @@ _PLAIN = "\x1b[0m"
 class Exchange(NamedTuple):
     """One response: its client, its request and its result.
 
-    *ended* in seconds since 1970; *sent* octets of content of the announced *length*; *seconds* from the complete
-    request to the last octet that the kernel took. *reason* explains an error status; else it is empty.
+    *ended* is in seconds since 1970. Of the announced *length* of content, *sent* octets were sent. *seconds* is the
+    time from the complete request until the kernel took the last octet. *reason* explains an error status, else it is
+    empty.
     """
 
     ended: float
@@ -78,7 +79,7 @@ class TextFormat:
         reason = f"{exchange.reason}; " if exchange.reason else ""
         status, rest = f"{exchange.status:d}", f"{reason}{sent} {exchange.seconds * 1000:.1f} ms"
         if self._width:
-            # Spaces and quotes take up seven columns.
+            # Four spaces and two quotes take up six columns.
             columns = self._width - len(clock) - len(exchange.client) - len(status) - 6
             request_line = shorten(request_line, max(_MIN_CHARACTERS, columns - len(rest)))
             excess = len(request_line) + len(rest) - columns

@@ -1,8 +1,8 @@
 """Socket activation: the listening sockets that a process was started with.
 
-Takes environment variables, gives sockets. Two programs pass them: an older process of this server that restarts
-(restart.py), and any program that follows the protocol of sd_listen_fds(3), as systemd does: LISTEN_FDS sockets from
-descriptor 3 on, for the process LISTEN_PID. It does not know HTTP.
+Takes environment variables, gives sockets. The sockets come from an older process of this server that restarts
+(restart.py), or from any program that follows sd_listen_fds(3), as systemd does: LISTEN_FDS sockets from descriptor 3
+on, for the process LISTEN_PID. It does not know HTTP.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .children import Parent
 
-# The parent's PID, the descriptor of the control channel, and for each process the descriptors of its listeners.
+# Its value: the parent's PID, the descriptor of the control channel, and for each process those of its listeners.
 RESTART_VARIABLE = "HTTPSOCK_RESTART"
 _RESTART_VALUE = r"([0-9]{1,10}) ([0-9]{1,9})((?: [0-9]{1,9}(?:,[0-9]{1,9})*)+)"
 _FIRST_DESCRIPTOR = 3
@@ -27,7 +27,7 @@ class InheritedSockets(NamedTuple):
     parent: Parent | None = None
 
     def for_processes(self, count: int) -> list[list[socket.socket]]:
-        """Return the listening sockets of each of *count* processes; if the groups do not fit, each gets all."""
+        """Return the listening sockets of each of *count* processes; unless there are *count* groups, each gets all."""
         if len(self.groups) in (0, count):
             return self.groups
         together = [listener for group in self.groups for listener in group]
@@ -37,7 +37,7 @@ class InheritedSockets(NamedTuple):
 def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> InheritedSockets:
     """Return the sockets that *environment* names, and remove their variables from it.
 
-    Raises ValueError for a malformed variable, ValueError or OSError if a descriptor is not a listening TCP socket.
+    Raise ValueError if a variable is malformed, ValueError or OSError if a descriptor is not a listening TCP socket.
     """
     restart = environment.pop(RESTART_VARIABLE, "")
     count, pid = environment.pop("LISTEN_FDS", ""), environment.pop("LISTEN_PID", "")
@@ -69,7 +69,7 @@ def _open_listeners(descriptors: "range | map[int]") -> list[socket.socket]:
 
 
 def _open_listener(descriptor: int) -> socket.socket:
-    """Return the listening TCP socket at *descriptor*. Raises ValueError or OSError for any other descriptor."""
+    """Return the listening TCP socket at *descriptor*. Raise ValueError or OSError if it is anything else."""
     listener = socket.socket(fileno=descriptor)
     is_tcp = listener.family in (socket.AF_INET, socket.AF_INET6) and listener.type == socket.SOCK_STREAM
     if not is_tcp or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

@@ -1,4 +1,4 @@
-"""Addresses: which of them count as one client, and at which other devices reach this machine.
+"""Addresses: which of them count as one client, and the addresses at which other devices reach this machine.
 
 Takes and gives numeric addresses; looks up no names.
 """
@@ -17,7 +17,7 @@ _SIOCGIFADDR = 0x8915
 
 @lru_cache(maxsize=1024)
 def network_of(client: str) -> str:
-    """Return the network that counts as one client: an IPv4 address, or the /64 prefix of one IPv6 subscriber."""
+    """Return the network that counts as one client: an IPv4 address, or the /64 prefix of an IPv6 address."""
     if ":" not in client or client == "::1":
         return client
     mapped = client.removeprefix("::ffff:")

@@ -1,7 +1,7 @@
 """Child processes, and the parent as a child sees it.
 
 Forks and spawns processes, signals and reaps them. One object has all children of a process, of every kind; the code
-that started a child keeps the child, and looks at its exit code. It does not know HTTP.
+that starts a child stores its ``Child``, and reads the exit code there. It does not know HTTP.
 
 A parent and a child share a pair of connected sockets: the control channel. The kernel closes the parent's end with the
 parent, even after SIGKILL, so a child always sees that its parent is gone.
@@ -61,13 +61,13 @@ class Parent:
 class Child:
     """A process that this one started; *control* is this process's end of the channel.
 
-    *exit_signum* ends it immediately, although it is stopping already.
+    *exit_signum* is the signal that makes it exit immediately even while it is stopping.
     """
 
     def __init__(self, pid: int, control: socket.socket, exit_signum: int) -> None:
         control.setblocking(False)
         self.pid = pid
-        # Set once it is reaped; if a signal killed it, minus the signal's number.
+        # None until it is reaped; if a signal killed it, the negative number of the signal.
         self.exit_code: int | None = None
         self.exit_signum = exit_signum
         self._control = control
@@ -122,7 +122,7 @@ class Children:
         self._by_pid: dict[int, Child] = {}
 
     def fork(self, run: Callable[[Parent], int]) -> Child:
-        """Fork a process that calls *run* and exits with its result. Raises OSError if the system does not allow it."""
+        """Fork a process that calls *run* and exits with its result. Raise OSError if the system does not allow it."""
         ours, theirs = socket.socketpair()
         # Block signals until the new process has its own handlers.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -143,11 +143,14 @@ class Children:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
-        # It ignores a second SIGTERM, which its process group may have got too.
+        # SIGKILL, since it ignores a second SIGTERM: that may be the first one again, sent to its process group.
         return self._add(Child(pid, ours, signal.SIGKILL))
 
     def spawn(self, command: list[str], environment: Callable[[int], Mapping[str, str]]) -> Child:
-        """Start a process; *environment* takes the descriptor of its end of the channel. Raises OSError."""
+        """Start a process. Raise OSError if the system does not allow it.
+
+        *environment* returns the process's variables, from the descriptor of the process's end of the channel.
+        """
         ours, theirs = socket.socketpair()
         try:
             theirs.set_inheritable(True)
@@ -160,7 +163,7 @@ class Children:
             raise
         finally:
             theirs.close()
-        # Not SIGKILL, since it may have children to end.
+        # Not SIGKILL, since the process may have children of its own to end.
         return self._add(Child(pid, ours, signal.SIGTERM))
 
     def reap(self) -> None:
@@ -179,12 +182,12 @@ class Children:
             child.send_signal(signum)
 
     def end_immediately(self) -> None:
-        """End all children that are stopping, and theirs."""
+        """Make all children exit immediately, although they are stopping, and their children too."""
         for child in self._by_pid.values():
             child.send_signal(child.exit_signum)
 
     def close(self) -> None:
-        """Close all channels in a forked process, which has copies of its parent's ends."""
+        """Close all channels. Call it in a forked process, which has copies of its parent's ends."""
         for child in self._by_pid.values():
             child.close()
 

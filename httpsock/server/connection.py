@@ -1,9 +1,9 @@
 """The connection: one client's requests and responses, from its first octet to the tear-down.
 
 Takes a transport, gives a generator that reads as if it blocked: each ``yield`` names a state and a deadline, and the
-event loop resumes it at the state's event or at the deadline. Only here do
-messages meet a socket. Next: http/request_parser.py, which finds a request in the octets; files/handler.py, which
-answers it; then sending.py, which sends the response.
+event loop resumes it at the state's event or at the deadline. Only here do messages meet a socket. Next:
+http/request_parser.py, which finds a request in the octets; files/handler.py, which answers it; then sending.py, which
+sends the response.
 
 RFC 9112 §9 (connection management); RFC 9110 §10.1.1 (Expect).
 
@@ -35,10 +35,11 @@ from .settings import Settings
 from .state import IDLE_STATES, Phase, State
 from .transport import Transport, event_of
 
-# It yields waits; TimeoutError is thrown in at the deadline. ``Connection.tick`` has the time.
+# A coroutine yields waits; the event loop throws TimeoutError in at the deadline. ``Connection.tick`` has the time.
 Coroutine = Generator[Wait, None, None]
 
-# Size of one recv(), which bounds the parsing in a tick and the memory of a connection; and of one that discards.
+# The size of one recv(), which bounds the parsing in a tick and the memory of a connection; and of a recv() whose
+# octets are discarded.
 _RECEIVE_OCTETS, _DISCARD_OCTETS = 8 * 1024, 64 * 1024
 # At the connection limit, a new connection has this long to send a request before it may be evicted.
 _SECONDS_TO_ASK = 1.0
@@ -108,7 +109,7 @@ class Connection:
         self._transport.close()
 
     def cut(self) -> None:
-        """End the coroutine, whatever it waits for; report it if a handler or a stream fails to clean up."""
+        """End the coroutine in any state; report an exception that a handler or a stream raises as it cleans up."""
         try:
             self.coroutine.close()
         except BaseException:
@@ -126,12 +127,12 @@ class Connection:
         return f"{printable(request.request_line) if request else 'a connection'} from {self.client}"
 
     def is_evictable(self, now: float) -> bool:
-        """Return whether it may be evicted: it is idle, and has had a response, or time to send a request."""
+        """Return whether it may be evicted: it is idle, and has had either a response or time to send a request."""
         has_had_time = self.deadline - now <= self._settings.timeouts.idle - _SECONDS_TO_ASK
         return self.state in IDLE_STATES and (self.state is not State.NEW or has_had_time)
 
     def has_no_input(self) -> bool:
-        """Return whether the socket holds no unread octets; a request behind a stream does not count."""
+        """Return whether the socket holds no unread octets; a request that waits for a stream to end does not count."""
         return self.state is State.SLEEPING_UNREAD or not self._transport.has_input()
 
     def has_input_after_suspend(self, now: float) -> bool:
@@ -145,7 +146,7 @@ class Connection:
 
     @property
     def network(self) -> str:
-        """The network that counts as one client: an IPv4 address, or the /64 prefix of an IPv6 address."""
+        """The network of the client, for limits: its IPv4 address, or the /64 prefix of its IPv6 address."""
         return network_of(self.client)
 
     @property
@@ -155,18 +156,18 @@ class Connection:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the server stops: an endless response should end now."""
+        """Whether the server is stopping; an endless response should end then."""
         return self._settings.phase is not Phase.SERVING
 
     @property
     def max_content(self) -> int:
-        """The most octets of content that ``read_content`` returns in all."""
+        """The limit on the content of a request, in octets."""
         return self._settings.limits.content.content
 
     def read_content(self, maximum: int = CONTENT_OCTETS) -> Generator[Wait, None, bytes]:
         """Return the next octets of the request's content, at most *maximum*; b"" at its end.
 
-        Raises RequestError if the content is malformed, too long or late, OSError if the client is gone.
+        Raise RequestError if the content is malformed, too long or late, OSError if the client is gone.
         """
         if maximum < 1:
             raise ValueError(f"maximum must be from 1, not {maximum}")
@@ -176,9 +177,9 @@ class Connection:
         return octets
 
     def discard_content(self) -> Generator[Wait, None, int | None]:
-        """Receive and discard the rest of the content. Return how many octets it had, or None if it is not read.
+        """Receive and discard the rest of the content. Return how many octets it had, or None if it was left unread.
 
-        It is not read if the client waits for 100 (Continue), or announces more than *max_content*.
+        It is left unread if the client waits for 100 (Continue), or has announced more than *max_content*.
         """
         length = len(self._content)
         while self._request:
@@ -191,7 +192,7 @@ class Connection:
         return length
 
     def suspend(self, start: Callable[[Callable[[], object]], object]) -> Generator[Wait, None, None]:
-        """Call *start* with a function, and wait until that function is called, in any thread."""
+        """Call ``start(resume)``, then wait until any thread calls ``resume()``."""
         errors: list[BaseException] = []
 
         def start_safely(resume: Callable[[], object]) -> None:
@@ -203,13 +204,13 @@ class Connection:
 
         self.start = start_safely
         yield State.SUSPENDED, _NEVER
-        # It may hold the result of a thread.
+        # It may keep the result of a thread in memory.
         del self.start
         if errors:
             raise errors[0]
 
     def _can_discard(self) -> bool:
-        """Return whether the rest of the content may be received, and the next request found behind it."""
+        """Return whether to receive the rest of the content, so that the next request can be parsed."""
         request = self._request
         # RFC 9110 §10.1.1: a client that gets the final response instead of 100 (Continue) may then send the content or
         # not. The next octets could be either, so the connection closes.
@@ -217,7 +218,7 @@ class Connection:
         return is_due and self._content_error is None
 
     def _receive_content(self, request: Request, *, is_wanted: bool) -> Generator[Wait, None, None]:
-        """Receive until there is some content, or its end."""
+        """Receive until some content, or its end, has arrived; *is_wanted* by a handler, or to be discarded."""
         if self._content_error:
             raise self._content_error
         try:
@@ -241,12 +242,12 @@ class Connection:
 
     def _receive_until_content(self) -> Generator[Wait, None, None]:
         while (event := self._parser.next_event()) is Pause.NEED_DATA:
-            # The time that the handler takes between two reads is not the client's.
+            # The time that the handler takes between two reads does not count.
             began = self.tick.monotonic
             deadline = began + min(self._content_seconds, self._settings.timeouts.stall)
             try:
                 yield State.CONTENT, deadline
-                # Receive no more beyond the content than beyond a head.
+                # Receive ahead of the content's end no more than ahead of a head's end.
                 while self._receive(min(_DISCARD_OCTETS, self._parser.content_left + _RECEIVE_OCTETS)):
                     yield State.HANDSHAKE_OUT, deadline
             except TimeoutError:
@@ -324,14 +325,14 @@ class Connection:
         return response
 
     def _shake_hands(self) -> Coroutine:
-        """Complete the transport's handshake, in the time of a head; receive what has come with its end."""
+        """Complete the transport's handshake, in the time of a head; then receive octets that came with its end."""
         deadline = self.tick.monotonic + self._settings.timeouts.head
         if (yield from self._complete(self._transport.handshake, deadline)):
             while self._receive():
                 yield State.HANDSHAKE_OUT, deadline
 
     def _complete(self, call: Callable[[], bool | None], deadline: float) -> Generator[Wait, None, bool | None]:
-        """Repeat a *call* of the transport until it need not wait any more; return its result."""
+        """Repeat *call*, a method of the transport, until it does not block; return its result."""
         while True:
             try:
                 return call()
@@ -340,9 +341,9 @@ class Connection:
             yield state, deadline
 
     def _request_wait(self, wait: tuple[State, float] | None) -> tuple[State, float]:
-        """Return the state and the deadline in which to wait for the next request, or for the rest of it.
+        """Return the state and the deadline of the wait for the next request, or for the rest of its head.
 
-        A closer deadline begins with its first octet.
+        The first octet of a head starts a deadline of its own.
         """
         has_begun = bool(self._parser.unread)
         if wait and has_begun == (wait[0] is _RECEIVING):
@@ -353,7 +354,7 @@ class Connection:
         return _IDLE, self.tick.monotonic + timeouts.idle
 
     def _receive(self, maximum: int = _RECEIVE_OCTETS) -> bool:
-        """Pass some octets from the peer to the parser; b"" at end of file. Return whether it must send before."""
+        """Pass some octets from the peer, or its end, to the parser. Return whether the transport must send first."""
         try:
             self._parser.receive(self._transport.recv(maximum))
         except BlockingIOError as error:
@@ -365,7 +366,7 @@ class Connection:
     def _error_response(self, error: BaseException, request: Request | None) -> Response:
         """Return the response to a malformed or late request, or to a request whose handler raised *error*.
 
-        Raises *error* if the client is gone, or late with a request that has not begun.
+        Raise *error* itself if the client is gone, or if no request began in time.
         """
         unread = self._parser.unread
         if isinstance(error, RequestError):
@@ -384,7 +385,7 @@ class Connection:
             self._settings.report(current_traceback())
 
     def _leave_content(self) -> Generator[Wait, None, bool]:
-        """Discard the content that the handler has not read. Return whether the next request follows."""
+        """Discard the content that the handler has not read. Return whether the next request can follow."""
         try:
             return (yield from self.discard_content()) is not None
         except RequestError:

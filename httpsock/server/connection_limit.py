@@ -11,7 +11,7 @@ from .addresses import is_loopback, network_of
 from .connection import Connection
 from .process import descriptor_limit
 
-# Reserved for the folders on the path to a file, and for all other descriptors of this process.
+# Descriptors reserved for the folders on the path to a file, and for everything else in this process.
 _RESERVED_DESCRIPTORS = 16
 # On Windows select() takes 512 sockets, including the listeners.
 _MAX_CONNECTIONS = 480 if os.name == "nt" else 1 << 30
@@ -24,7 +24,7 @@ class ConnectionLimit:
     """Counts connections, by the networks of their clients, up to *maximum*."""
 
     def __init__(self, used_descriptors: int) -> None:
-        """Use half of the free descriptors for connections; the rest lets every response open its file."""
+        """Allow as many connections as half of the free descriptors; with the others each response can open a file."""
         left = descriptor_limit() - used_descriptors - _RESERVED_DESCRIPTORS
         self.maximum = max(1, min(_MAX_CONNECTIONS, left // 2))
         self._count = 0
@@ -51,7 +51,7 @@ class ConnectionLimit:
             self._networks[network] = count
 
     def exceeds_share(self, client: str) -> bool:
-        """Return whether *client* has more than half of the connections; this machine itself may have all."""
+        """Return whether *client* has more than half of the connections; loopback clients have no share to exceed."""
         network = network_of(client)
         return not is_loopback(network) and self._networks.get(network, 0) * 2 > self._count
 
@@ -63,7 +63,7 @@ class ConnectionLimit:
 def evictable(connections: Iterable[Connection], now: float) -> list[Connection]:
     """Return the connections to evict at the limit: some of the longest idle."""
     idle = [connection for connection in connections if connection.is_evictable(now)]
-    # The earliest deadline is the longest idle connection's, which would time out next anyway.
+    # The connection that has been idle longest has the earliest deadline: it would time out next anyway.
     idle.sort(key=lambda connection: connection.deadline)
     count = min(_MAX_EVICTED, max(1, len(idle) // _EVICTED_FRACTION))
     return list(islice((connection for connection in idle if connection.has_no_input()), count))

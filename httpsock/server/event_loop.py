@@ -32,10 +32,10 @@ Report = Callable[[str], object]
 
 # accept() errors that mean a bug here; retrying does not help.
 _FATAL_ACCEPT_ERRNOS = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
-# At the connection limit, accepting pauses for this long, or until a connection closes; one report per interval.
+# At the connection limit, accepting pauses for this long, or until a connection closes; at most one report a second.
 _ACCEPT_PAUSE_SECONDS = 0.1
 _REPORT_SECONDS = 1.0
-# Connections accepted per tick; and from a queue that has waited for a pause or a stop to end.
+# Connections accepted in one go: in a tick; and after a pause or at a stop, when many may wait in the accept queue.
 _ACCEPTS_PER_TICK = 64
 _ACCEPTS_FROM_BACKLOG = 1024
 # Connections resumed before the clock is read again.
@@ -43,7 +43,7 @@ _RESUMES_PER_CLOCK_READ = 16
 # Minimum interval between two checks of all deadlines, so that many connections cost little.
 _SWEEP_SECONDS = 0.05
 _NEVER = float("inf")
-# The names of an enum's members take 0.03 µs to look up.
+# To look up a member of an enum takes 0.03 µs.
 _QUEUED = State.QUEUED
 _ENDED = (State.CLOSED, _NEVER)  # the wait of a finished coroutine
 _MAX_POLL_SECONDS = 86_400.0  # the kernel rejects larger time-outs
@@ -66,7 +66,7 @@ class EventLoop:
         self._listeners = {listener.fileno(): listener for listener in (listener.dup() for listener in listeners)}
         self._connect = connect
         self._connections: dict[int, Connection] = {}
-        # Connections ready to answer; and those that answer in this tick.
+        # Connections that are ready to answer; and an iterator over those still to answer in this tick.
         self._ready: list[Connection] = []
         self._answering: Iterator[Connection] = iter(())
         self._fair_receiving, self._fair_answering = Fairness(), Fairness()
@@ -80,7 +80,7 @@ class EventLoop:
         self._wakeup_reader.setblocking(False)
         self._wakeup_writer.setblocking(False)
         self._next_sweep = _NEVER
-        # Whether the listeners are polled; if not, when accepting resumes.
+        # Whether the listeners are polled; and when to poll them again, if not.
         self._is_accepting = False
         self._accept_again_at = _NEVER
         self._next_report = 0.0
@@ -100,8 +100,7 @@ class EventLoop:
     def _lead(self) -> None:
         """Run ticks until all sockets are closed, or until another thread takes the loop over."""
         try:
-            # A blocked leader has left answers that it had not reached, and responses to log: the next tick may be far
-            # off.
+            # Take over from a leader that a connection blocked: its answers not reached, its exchanges not logged.
             self._ready = [*self._fair_answering.take_postponed(), *self._answering, *self._ready]
             if self._log and self._exchanges:
                 self._write_log(self._log)
@@ -140,7 +139,7 @@ class EventLoop:
             self._wakeup_writer.send(b"\0")
 
     def blocked(self) -> list[str]:
-        """Return the requests whose answers block threads now, as a slow disk does, each with its client."""
+        """Describe the requests whose answers block threads now, as a slow disk does."""
         return [connection.describe() for connection in [*self._leaders.detached, *self._current]]
 
     def _run_once(self) -> None:
@@ -156,12 +155,12 @@ class EventLoop:
             self._run_timers(tick)
         if self._ready:
             self._answering, self._ready = iter(self._ready), []
-            # What a handler has looked up while others still received may be older than their requests.
+            # A look-up made while connections still received may be older than their requests.
             tick.memo.clear()
             try:
                 self._resume_each(self._answering, self._fair_answering, tick)
             finally:
-                # Connections may hold on to a tick long after it is over.
+                # Connections refer to their tick long after it is over.
                 tick.memo.clear()
             if self._fair_answering.postponed:
                 self._ready[:0] = self._fair_answering.take_postponed()
@@ -179,7 +178,7 @@ class EventLoop:
             elif (connection := connections[descriptor]).state is not _QUEUED:
                 arrived.append(connection)
         if self._fair_receiving.postponed:
-            # The poller has reported the postponed ones again; the longest waiting come first.
+            # The poller has reported the postponed connections again; those that have waited longest come first.
             self._fair_receiving.take_postponed()
             arrived.sort(key=least_recently_resumed)
         self._resume_each(iter(arrived), self._fair_receiving, tick)
@@ -190,7 +189,7 @@ class EventLoop:
                 self._on_wakeup(tick)
 
     def _resume_each(self, connections: Iterator[Connection], fairness: Fairness, tick: Tick) -> None:
-        """Resume *connections* in order; once the tick is long, only those whose network has time left."""
+        """Resume *connections* in order; once the tick is long, postpone those whose network has used up its share."""
         if tick.monotonic >= fairness.measures_until:
             left = _RESUMES_PER_CLOCK_READ
             for connection in connections:
@@ -207,7 +206,7 @@ class EventLoop:
             self._resume(connection, tick)
 
     def when_logged(self) -> threading.Event:
-        """Return an event that is set once the log has received all exchanges that have already ended."""
+        """Return an event that is set once all exchanges that have ended by now are in the log."""
         is_logged = threading.Event()
         self._waits_for_log.append(is_logged)
         self._wake()
@@ -232,7 +231,7 @@ class EventLoop:
         """Accept at most *maximum* connections from the accept queue, and start them."""
         for number in range(maximum):
             if not self._can_accept(tick):
-                # The poller has reported one waiting connection; more are not certain.
+                # Pause only for a connection that certainly waits: the poller has reported one.
                 if number == 0:
                     self._pause_accepting(tick, f"connection limit of {self._limit.maximum} reached")
                 return
@@ -305,8 +304,8 @@ class EventLoop:
         except StopIteration:
             wait = _ENDED
         except BaseException:
-            # The connection handles every error of a peer or a file; this is a bug here. It ends one connection. A
-            # SystemExit would end this thread silently.
+            # The connection handles every error of a peer or a file, so this is a bug here: report it and close this
+            # connection. Catch SystemExit too, which would end this thread silently.
             self._report_safely(current_traceback())
             wait = _ENDED
         try:
@@ -317,7 +316,7 @@ class EventLoop:
         self._reschedule(connection, wait)
 
     def _reschedule(self, connection: Connection, wait: Wait) -> None:
-        """Record the next *wait* of *connection*, or remove the connection if it has ended."""
+        """Record what *connection* waits for, or remove it if it has ended."""
         if wait is None:
             connection.state = _QUEUED
             connection.deadline = _NEVER
@@ -367,7 +366,7 @@ class EventLoop:
         self._ready.clear()
 
     def _run_timers(self, tick: Tick) -> None:
-        """Handle what is due: the end of the grace, the end of an accept pause, deadlines of connections."""
+        """Handle timers that are due: the end of the grace period or of an accept pause, deadlines of connections."""
         now = tick.monotonic
         if now >= self._grace_deadline:
             self._end_grace()
@@ -388,7 +387,7 @@ class EventLoop:
         self._next_sweep = now if fairness.postponed else max(earliest, now + _SWEEP_SECONDS)
 
     def _end_grace(self) -> None:
-        """Abort all connections; report how many responses that cuts off."""
+        """Abort all connections; report how many responses were cut off."""
         count = sum(connection.state not in (*IDLE_STATES, State.CLOSED) for connection in self._connections.values())
         self._abort_all()
         self._grace_deadline = _NEVER
@@ -420,7 +419,7 @@ class EventLoop:
         self._is_accepting = False
 
     def _on_wakeup(self, tick: Tick) -> None:
-        """Reattach connections, write the log if awaited, and begin to stop or drain if asked to."""
+        """Reattach connections, write the log if a caller waits for it, and begin to stop or drain if requested."""
         with contextlib.suppress(BlockingIOError):
             self._wakeup_reader.recv(64)
         for connection, wait in self._leaders.reattach():

@@ -1,4 +1,4 @@
-"""Fairness: how long the connections of one network may run in a tick before others run.
+"""Fairness: how long the connections of one network may run in a tick before other networks run.
 
 Takes the ready connections, yields them one by one to the event loop, and measures how long each one runs. While ticks
 are short, it only reads the clock now and then. After a long tick, each network has a share of every tick; once a
@@ -15,7 +15,8 @@ from .connection import Connection
 _LONG_SECONDS = 0.01
 # How long the connections of one network may receive in a tick, and how long they may answer.
 _SHARE_SECONDS = 0.003
-# A shorter run is not charged: a small file takes 0.015 ms, and all clients behind a proxy are one network.
+# A shorter run is not charged to its network: a small file takes 0.015 ms, and all clients behind a proxy are one
+# network.
 _CHEAP_SECONDS = 0.00005
 # Measuring ends when all networks have stayed within their shares for this long.
 _MEASURED_SECONDS = 1.0
@@ -26,12 +27,12 @@ class Fairness:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # When measuring the shares ends.
+        # When to stop measuring shares, on the clock.
         self.measures_until = 0.0
         self.postponed: list[Connection] = []
 
     def has_become_long(self, now: float) -> bool:
-        """Return whether the tick that began at *now* has become long; if so, begin to measure shares."""
+        """Return whether the tick that began at *now* has become long; if so, measure shares from here on."""
         current = self._clock()
         if current < now + _LONG_SECONDS:
             return False

@@ -1,7 +1,7 @@
 """Leader/follower threads: one runs the event loop; if a slow disk blocks it, another takes the loop over.
 
-A follower watches the leader. When a tick takes too long, the follower leads and takes every connection but the one in
-progress; the old leader finishes that one and becomes a follower.
+A follower watches the leader. When a tick takes too long, the follower becomes the leader of all connections but the
+one in progress; the old leader finishes that one and becomes a follower.
 
     thread 1     leads: tick, tick, open() . . . . blocked . . . . . . . returns: finish_detached(); waits
     thread 2     follows, watches ...... _detach(); leads: tick, tick, tick ... reattach(), tick, tick ...
@@ -10,11 +10,11 @@ progress; the old leader finishes that one and becomes a follower.
 
 At most one thread is busy: under the interpreter lock two would be slower than one, since the lock changes hands at
 each system call (measured with wrk, 32 connections, 1 KiB: 39,000 responses a second from two busy threads, 72,000
-from one). So a leader that computes keeps the loop; only a blocked one loses it. Its processor clock tells the two
-apart, where the system has such a clock.
+from one). So a leader that computes stays the leader; only a blocked one is replaced. Its processor clock shows the
+difference, where the system has such a clock.
 
 The list *current* holds at most one connection: the one in progress. Removing it is atomic, with an interpreter lock
-and without one; the thread that removes it leads. Used by event_loop.py. It does not know HTTP.
+and without one; the thread that removes it leads. The user is event_loop.py. This file does not know HTTP.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from .state import State
 
 # A tick that takes longer than this has stalled.
 _STALL_SECONDS = 0.05
-# A blocked thread uses hardly any processor time; one that used more than this during the stall is computing.
+# A blocked thread uses hardly any processor time; a thread that used more than this during the stall is computing.
 _COMPUTED_SECONDS = 0.005
 # Without an interpreter lock the follower may, very rarely, miss the beginning of a tick.
 _MAX_SLEEP_SECONDS = 10.0
@@ -51,8 +51,8 @@ class LeaderThreads:
     def __init__(self, poller: Poller, wake: Callable[[], object]) -> None:
         self.current: list[Connection] = []
         self.tick_began: float | None = None
-        # Connections that block a thread which lost the loop, or wait for a thread of their handler; and those whose
-        # thread has finished since, with their next wait.
+        # Connections that block a former leader, or that wait for a thread of their handler; and those whose thread has
+        # finished since, each with its next wait.
         self.detached: set[Connection] = set()
         self._finished: list[tuple[Connection, Wait]] = []
         self._poller = poller
@@ -63,23 +63,23 @@ class LeaderThreads:
         self._has_leader = False
         self._has_ended = threading.Event()
         self._is_awakened = threading.Event()
-        # The thread that holds it is the follower.
+        # The thread that holds this lock is the follower.
         self._follower_lock = threading.Lock()
 
     def run(self, lead: Callable[[], object]) -> None:
-        """Call *lead* whenever this thread leads, until the end; it returns when another thread leads."""
+        """Call *lead* whenever this thread becomes the leader, until the end. *lead* returns when another one leads."""
         while self._wait_to_lead():
             self._clock = _clock_of_this_thread()
             lead()
 
     def finish_detached(self, connection: Connection, wait: Wait) -> NoReturn:
-        """Queue a connection that blocked this thread for the thread that leads now. Raises Superseded."""
+        """Queue *connection*, which blocked this thread, for the thread that leads now. Always raise Superseded."""
         self._finished.append((connection, wait))
         self._wake()
         raise Superseded from None
 
     def suspend(self, connection: Connection) -> None:
-        """Stop polling a connection that waits for a thread of its handler, and start that wait."""
+        """Stop polling *connection*, which waits for a thread of its handler, and call its ``start``."""
         self._stop_polling(connection)
 
         waiting = [connection]
@@ -93,10 +93,10 @@ class LeaderThreads:
         connection.start(resume)
 
     def reattach(self) -> Iterator[tuple[Connection, Wait]]:
-        """Poll connections again whose thread has finished; yield each one with its next wait."""
+        """Poll connections again after their threads have finished; yield each one with its next wait."""
         while self._finished:
             connection, wait = self._finished.pop()
-            # A suspended one may have been aborted meanwhile.
+            # A suspended connection may have been aborted meanwhile.
             if connection not in self.detached:
                 continue
             self.detached.remove(connection)
@@ -120,7 +120,7 @@ class LeaderThreads:
         self._is_awakened.set()
 
     def _wait_to_lead(self) -> bool:
-        """Wait until this thread leads; detach the connection that blocks the old leader. Return False at the end."""
+        """Wait until this thread leads; detach a connection that blocks the old leader. Return False at the end."""
         with self._follower_lock:
             if not self._has_leader:
                 self._has_leader = True
@@ -149,7 +149,7 @@ class LeaderThreads:
         self.detached.add(connection)
 
     def _used_seconds(self) -> float:
-        """Return the processor time that the leader has used; always 0.0 on a system without such a clock."""
+        """Return the processor time that the leader has used, or always 0.0 if the system has no such clock."""
         # The leader may have ended already.
         with contextlib.suppress(OSError):
             return 0.0 if self._clock is None else time.clock_gettime(self._clock)
@@ -166,7 +166,7 @@ class LeaderThreads:
 
 
 def _clock_of_this_thread() -> int | None:
-    """Return the clock of the processor time that this thread uses; None on macOS and Windows, which lack it."""
+    """Return the clock of this thread's processor time, or None on macOS and Windows, which have no such clock."""
     if not hasattr(time, "pthread_getcpuclockid"):
         return None
     return time.pthread_getcpuclockid(threading.get_ident())

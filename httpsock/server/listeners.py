@@ -44,7 +44,7 @@ def listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.so
 
 
 def _listen_once(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
-    """Return listening sockets for all *hosts* on *port*; 0 takes the port that the kernel picks for the first."""
+    """Return listening sockets for all *hosts* on *port*; with 0, on the port that the kernel picks for the first."""
     listeners: list[socket.socket] = []
     try:
         for host in hosts:
@@ -71,7 +71,7 @@ def _listen(host: str, port: int, create: Create) -> socket.socket:
     """Return a socket that listens on a numeric address."""
     check_numeric_address(host)
     flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
-    # As octets, since Python encodes a str in IDNA, whose import takes 2 ms.
+    # Pass octets: Python would encode a str in IDNA, whose import takes 2 ms.
     octets = os.fsencode(host)
     family, _, _, _, address = socket.getaddrinfo(octets, port, type=socket.SOCK_STREAM, flags=flags)[0]
     return _open_listener(family, address, create)
@@ -98,7 +98,7 @@ def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_
         listener.bind(address)
         # 3. Listen: let the kernel complete connections and queue them for accept().
         listener.listen(_BACKLOG)
-        # accept() must not block: another process may have been faster.
+        # accept() must not block, since another process may have accepted the connection first.
         listener.setblocking(False)
     except BaseException:
         listener.close()
@@ -114,7 +114,7 @@ def clone(listener: socket.socket, create: Create) -> socket.socket:
     """
     if not sys.platform.startswith("linux"):
         return listener.dup()
-    # Set it only after bind(), or the first bind() would not detect a port in use.
+    # Set the option only after bind(): with it, the first bind() would not detect a port in use.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     return _open_listener(listener.family, listener.getsockname(), create, is_clone=True)
 
@@ -138,7 +138,7 @@ def host_of(listener: socket.socket) -> str:
 def url_of(host: str, port: int) -> str:
     """Return the URL of the folder at a numeric address, IPv6 in brackets (RFC 3986 §3.2.2).
 
-    For the unspecified address it is the URL at loopback.
+    Return the URL at loopback for the unspecified address.
     """
     host = dict(zip(ANY, LOOPBACK, strict=True)).get(host, host)
     # An encoded percent sign precedes a zone (RFC 6874 §2): curl opens such a URL, browsers do not.

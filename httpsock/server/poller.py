@@ -10,7 +10,7 @@ import selectors
 import sys
 from typing import Protocol
 
-# The numbers are epoll's own, so that epoll takes them without translation. With NEITHER, epoll still tells of errors.
+# The numbers are epoll's own, so that they need no translation. With NEITHER, epoll still reports errors.
 NEITHER = 0x000
 READABLE = 0x001
 WRITABLE = 0x004
@@ -49,7 +49,7 @@ class SelectorPoller:
 
     def modify(self, descriptor: int, awaited: int, /) -> None:
         """Change the event that *descriptor* is watched for."""
-        # A selector watches no descriptor for nothing.
+        # A selector cannot watch a descriptor for no event.
         self.unregister(descriptor)
         if awaited:
             self.register(descriptor, awaited)

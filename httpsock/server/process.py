@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable
 
-# More are of no use to a process here, and some systems allow a billion.
+# A process here has no use for more, although some systems allow a billion.
 MAX_DESCRIPTORS = 65_536
 _STANDARD_ERROR = 2
 
@@ -42,8 +42,8 @@ def raise_descriptor_limit() -> None:
 def fill_standard_descriptors() -> None:
     """Open the null device for each standard stream that is closed.
 
-    Otherwise a socket would get its descriptor: a client would receive the text for standard error, and a process that
-    inherits the socket would use it as a standard stream.
+    Otherwise a socket would get the stream's descriptor: a client would receive the text for standard error, and a
+    process that inherits the socket would use it as a standard stream.
     """
     # If descriptors have run out, the next open() reports it.
     with contextlib.suppress(OSError):
@@ -55,7 +55,7 @@ def fill_standard_descriptors() -> None:
 def become_user(name: str) -> None:
     """Drop root: become the user called *name*, with that user's groups.
 
-    Raises ValueError if there is no such user, PermissionError if this process is not root.
+    Raise ValueError if there is no such user, PermissionError if this process is not root.
     """
     try:
         import pwd
@@ -72,7 +72,7 @@ def become_user(name: str) -> None:
 
 
 def start_thread(run: Callable[[], object], name: str) -> threading.Thread:
-    """Start a thread that runs *run*, and return it. Raises OSError if the system allows no more threads."""
+    """Start a thread that runs *run*, and return it. Raise OSError if the system allows no more threads."""
     # A daemon thread: one that a disk blocks must not prevent the process from exiting.
     thread = threading.Thread(target=run, name=name, daemon=True)
     try:

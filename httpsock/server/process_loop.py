@@ -2,7 +2,7 @@
 
 Takes a server (or a supervisor), its children, a restart and the parent's control channel; gives an exit code. A signal
 handler only queues its signal; all decisions are made here, one after the other. So a signal that arrives while a
-process is being started is handled once that process is registered, and reaches it. It does not know HTTP.
+process is being started is handled after that process is registered, and reaches it too. It does not know HTTP.
 
     repeat
       look after children    a new process is ready        let it take over
@@ -40,8 +40,8 @@ _SIGKILL = getattr(signal, "SIGKILL", 0)
 _NEVER = float("inf")
 # The kernel rejects larger time-outs.
 _MAX_POLL_SECONDS = 86_400.0
-# Seconds after the grace period: until this process exits in spite of threads that a disk blocks; until it kills
-# children, whose threads have the same time; until it exits in spite of children that SIGKILL does not end.
+# Seconds after the grace period: this process exits, even if a disk still blocks its threads; it kills its children,
+# which should have exited by BLOCKED_SECONDS; it exits, even if SIGKILL has not ended its children.
 BLOCKED_SECONDS = 5.0
 KILL_SECONDS = 6.0
 _LEAVE_SECONDS = 7.0
@@ -58,7 +58,7 @@ class Served(Protocol):
     """A server in this process's threads, or a supervisor of forked processes."""
 
     def start(self, wake: Callable[[], object]) -> None:
-        """Start to serve. Any thread may call *wake* after ``is_running`` has changed."""
+        """Start to serve. Each thread calls *wake* when it ends, since ``is_running`` may have changed."""
 
     def stop(self) -> None:
         """Finish the running responses within the grace period."""
@@ -74,10 +74,10 @@ class Served(Protocol):
 
     @property
     def is_running(self) -> bool:
-        """Whether a thread still serves, or processes that exit are replaced."""
+        """Whether a thread of the server still serves; or whether the supervisor still replaces processes."""
 
     def blocked(self) -> list[str]:
-        """Return the requests whose answers block threads of this process."""
+        """Describe the requests whose answers block threads of this process."""
 
 
 class SignalQueue:
@@ -144,7 +144,8 @@ class ProcessLoop:
         self._parent = parent
         self._grace_seconds = grace_seconds
         self._report = report
-        # A forked process may get a signal twice, through its process group and from its parent: it stops once.
+        # A forked process may receive one SIGTERM twice, through its process group and from its parent. So the second
+        # one does not make it exit immediately.
         self._is_forked = is_forked
         self._has_terminal = not is_forked and _has_terminal()
         self._signals = SignalQueue(*_signals(is_forked=is_forked))
@@ -153,11 +154,11 @@ class ProcessLoop:
         if parent:
             self._poller.register(parent.descriptor, READABLE)
         self._is_stopping = False
-        # On the monotonic clock: when to leave blocked threads, when to kill children, and when to leave them.
+        # On the monotonic clock: when to exit despite blocked threads, to kill children, to exit despite children.
         self._blocked_deadline = self._kill_deadline = self._leave_deadline = _NEVER
 
     def run(self) -> int:
-        """Serve; return the exit code. Raises OSError if the system does not allow a single thread."""
+        """Serve; return the exit code. Raise OSError if the system does not allow a single thread."""
         try:
             self._served.start(self._signals.wake)
             if self._parent:
@@ -180,14 +181,14 @@ class ProcessLoop:
         return ExitCode.STOPPED if self._is_stopping else ExitCode.FAILED
 
     def _run_timers(self, now: float) -> float:
-        """Look after the child processes; return when to do so again, unless an event comes first."""
+        """Look after the child processes; return the time at which to do it again, or earlier at an event."""
         if self._restart.take_over():
             self._served.drain()
         # Also at the start: a shell that became this process by exec may have left children.
         self._children.reap()
         deadlines = self._restart.run_timers(now), self._served.run_timers(now)
         if self._restart.exit_code is not None:
-            # Only the successor accepted.
+            # The successor has exited, and this process no longer accepts.
             self._stop()
         if now >= self._kill_deadline:
             self._kill_deadline = _NEVER
@@ -252,13 +253,13 @@ class ProcessLoop:
 
 
 def _signals(*, is_forked: bool) -> tuple[list[int], list[int]]:
-    """Return the signals to handle, and those to ignore, at first or for ever."""
+    """Return the signals to handle, and those to ignore before; a signal in the second list alone stays ignored."""
     if is_forked:
         # Ctrl-C reaches all processes of a terminal; here only the parent's SIGTERM counts.
         return _present(["SIGTERM"]), _present(["SIGINT", "SIGHUP", "SIGUSR1"])
-    # nohup has SIGHUP ignored: leave it so.
+    # nohup starts a program with SIGHUP ignored: leave it ignored.
     hangup = [] if _SIGHUP and signal.getsignal(_SIGHUP) == signal.SIG_IGN else ["SIGHUP"]
-    # Ignored first, SIGHUP is discarded if it is pending: a process that has just started need not restart.
+    # To ignore SIGHUP discards a pending one: a process that has just started need not restart.
     return _present(["SIGINT", "SIGTERM", "SIGCHLD", *hangup]), _present(["SIGUSR1", *hangup])
 
 

@@ -1,12 +1,12 @@
 """Graceful restart: a new process with the current code takes over the listening sockets; no request fails.
 
 Takes the descriptors of the listening sockets and starts a process with the same command line, which inherits them; new
-connections queue in the kernel meanwhile. The old process stays for whatever tracks its PID (a shell, systemd, a
-container): it stops its successor when it is stopped, and exits with its successor's code. It does not know HTTP. Next:
-activation.py, which the new process uses to inherit.
+connections queue in the kernel meanwhile. The old process keeps running, since a shell, systemd or a container tracks
+its PID: it stops its successor when it is stopped, and exits with its successor's code. It does not know HTTP. Next:
+activation.py, with which the new process inherits the sockets.
 
     SIGHUP
-      start a process                  it exits, or hangs: report it, and continue to serve
+      start a process                  if it exits or hangs: report it, and continue to serve
       wait for READY
       drain the process it replaces    this one, or the previous successor
       wait for the successor's exit    and exit with its code
@@ -22,7 +22,7 @@ from .children import Child, Children
 from .poller import Poller
 
 Report = Callable[[str], object]
-# A new process that is not ready after this time hangs: kill it, or it would block every later restart.
+# A new process that is not ready after this time hangs: kill it, since it would block every later restart.
 START_SECONDS = 30.0
 _NEVER = float("inf")
 
@@ -41,13 +41,13 @@ class GracefulRestart:
         self._successor: Child | None = None
         # When to kill the starting process, on the monotonic clock.
         self._start_deadline = _NEVER
-        # The exit code of the successor: 128 + the signal's number if a signal killed it.
+        # The exit code of the successor once it has exited: 128 + the signal's number if a signal killed it.
         self.exit_code: int | None = None
-        # This process is stopping, or its parent has replaced it and its successors: they exit as expected.
+        # Whether this process is stopping, or its parent has replaced it: then its children are expected to exit.
         self._is_ending = False
 
     def start(self, poller: Poller, now: float) -> None:
-        """Start and watch the process that will take over; do nothing if one is starting or this one is stopping."""
+        """Start and watch the process that will take over; do nothing if one is starting, or if this one is ending."""
         if self._starting or self._is_ending:
             return
         groups = " ".join(",".join(map(str, group)) for group in self._groups)
@@ -74,7 +74,7 @@ class GracefulRestart:
         return False
 
     def run_timers(self, now: float) -> float:
-        """Look after the processes that were started here; return the next deadline."""
+        """Report started processes that have exited, kill one that hangs; return the next deadline."""
         if self._starting and self._starting.exit_code is not None:
             if not self._is_ending:
                 self._report(f"httpsock: new process {self._starting.pid} exited before it was ready; still serving.")
@@ -99,7 +99,7 @@ class GracefulRestart:
             child.drain()
 
     def stop(self) -> None:
-        """Start no more processes, and close the listening sockets. A forked process calls it too."""
+        """Start no more processes, and close the listening sockets' duplicates. A forked process calls it too."""
         self._is_ending = True
         groups, self._groups = self._groups, []
         for descriptor in (descriptor for group in groups for descriptor in group):

@@ -1,7 +1,7 @@
 """The sender: one response as octets, as fast as the peer reads them.
 
-Takes a Response, gives its octets to the transport. If the kernel does not take all, a coroutine sends the rest. It
-waits for room, but not for a peer that reads too slowly. Next: transport.py, which makes the calls.
+Takes a Response, gives its octets to the transport. If the kernel does not take all of them, a coroutine sends the rest
+as the peer reads; it resets the connection of a peer that reads too slowly. Next: transport.py, which makes the calls.
 
 RFC 9112 §4 (status line), §7.1 (chunked), §9.3, §9.6 (the connection option); RFC 9110 §6.6.1 (Date), §9.3.2 (HEAD).
 """
@@ -32,8 +32,8 @@ _TICK_OCTETS = 1024 * 1024
 # Up to this length a copy behind the head is faster than sendmsg() of both (measured: 64 KiB take 19 µs of processor
 # time when copied, and 16.7 when not). Windows lacks sendmsg().
 _COPIED_OCTETS = 32 * 1024 if hasattr(socket.socket, "sendmsg") else 1 << 62
-# Of a multipart response, slices up to this length are read and sent together with the heads between them: two calls
-# and a segment for each would cost more than the copy.
+# In a multipart response, slices up to this length are read and sent together with the part heads between them: two
+# calls and a segment for each slice would cost more than the copy.
 _SHORT_SLICE = 16 * 1024
 _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112 §7.1
 # Gather this much from short slices before sending it.
@@ -64,12 +64,12 @@ class Sender:
         # A strong reference would make a cycle, which only the garbage collector frees.
         self._context = weakref.proxy(context)
         self._log = log
-        # Of the current response: the octets of its head, and all octets that the kernel has taken.
+        # The length of the current response's head, and how many octets of the response the kernel has taken.
         self._head_octets = self._sent = 0
-        # The reader's speed, measured from the first wait on.
+        # The speed at which the peer reads, measured from the first wait on.
         self._rate: SendRate | None = None
         self._awaited = WRITABLE
-        # How long the handler has taken to make the next response, if it made it in steps.
+        # How long the handler took for the next response, if it ran in steps.
         self.step_seconds = 0.0
 
     @property
@@ -141,12 +141,12 @@ class Sender:
         began: Tick,
     ) -> Generator[Wait, None, None]:
         """Send the rest of *response*: *unsent* octets, then *parts*."""
-        # The first octets are tried again, and tell anew what they wait for.
+        # The first call below tries the unsent octets again, and reports which event they wait for.
         self._rate, self._awaited = None, WRITABLE
         try:
             is_multipart = len(parts) > 1
             for part in _join_short(parts) if is_multipart else parts:
-                # Octets wait in the kernel for the octets of the file that follow them, to leave in one segment.
+                # MORE holds these octets in the kernel until those of the file follow, so that both share a segment.
                 yield from self._send_octets(unsent, MORE)
                 if isinstance(part, bytes):
                     unsent = part
@@ -168,7 +168,7 @@ class Sender:
         began: Tick,
         connection_option: str | None,
     ) -> Generator[Wait, None, bool]:
-        """Send a streamed *response*. Return whether its framing marks the end, so that the connection may persist."""
+        """Send a streamed *response*. Return whether its framing marks its end, so that the connection may persist."""
         stream = response.content if isinstance(response.content, Stream) else Stream(iter(()))
         is_sized = stream.length is not None
         is_chunked = not is_sized and request is not None and request.minor_version > 0
@@ -205,7 +205,7 @@ class Sender:
         return is_sized or is_chunked
 
     def _sleep(self, seconds: float) -> Generator[Wait, None, None]:
-        """Wait, while a stream has nothing to send. Raises ConnectionAbortedError if the client has closed its side."""
+        """Wait while a stream has nothing to send. Raise ConnectionAbortedError if the client closes its side."""
         deadline = self._context.tick.monotonic + seconds
         state = State.SLEEPING
         try:
@@ -213,7 +213,7 @@ class Sender:
                 yield state, deadline
                 if self._context.is_stopping:
                     break
-                # A client that has sent its next request must wait until the stream has ended.
+                # The socket is readable: at the client's end, or with its next request, which waits for the stream.
                 if state is State.SLEEPING_UNREAD or not self._transport.has_input():
                     raise ConnectionAbortedError("the reader of the stream disconnected")
                 state = State.SLEEPING_UNREAD
@@ -221,7 +221,7 @@ class Sender:
             # A time-out before the deadline evicts the connection.
             if self._context.tick.monotonic < deadline:
                 raise
-        # A reader that has taken all is measured anew.
+        # The peer has received everything: measure its speed anew.
         if not self._transport.unsent():
             self._rate = None
 
@@ -241,7 +241,7 @@ class Sender:
         return b"" if sent == len(octets) else memoryview(octets)[sent:]
 
     def _send_both(self, first: bytes, second: bytes) -> bytes | memoryview:
-        """Send as much of both as the kernel takes now, without joining them first; return the rest."""
+        """Send as much of *first* + *second* as the kernel takes now, without joining them before; return the rest."""
         try:
             sent = self._transport.send_both(first, second)
         except BlockingIOError as error:
@@ -251,7 +251,7 @@ class Sender:
         return b"" if sent == len(first) + len(second) else memoryview(first + second)[sent:]
 
     def _wait_to_send(self) -> Generator[Wait, None, None]:
-        """Wait until the transport takes more. Raises TimeoutError if the peer reads too slowly."""
+        """Wait until the transport takes more. Raise TimeoutError if the peer reads too slowly."""
         now = self._context.tick.monotonic
         acknowledged = self._sent - self._transport.unsent()
         if self._rate is None:
@@ -266,7 +266,7 @@ class Sender:
             yield state, self._rate.deadline
 
     def _send_file(self, part: FileSlice) -> Generator[Wait, None, None]:
-        """Send a slice of a file; other connections run in between. Raises OSError if the file is too short."""
+        """Send a slice of a file, and let other connections run in between. Raise OSError if the file is too short."""
         offset = part.offset
         stop = part.offset + part.length
         while offset < stop:
@@ -285,9 +285,9 @@ class Sender:
 
 
 def _chunks(stream: Stream) -> Iterator[bytes | Sleep]:
-    """Yield the chunks of *stream*. Raises ValueError unless they have the length that was announced.
+    """Yield the chunks of *stream*. Raise ValueError unless they have the length that was announced.
 
-    An OSError of the stream is a fault of the program, unlike one of the connection: it becomes a RuntimeError.
+    Raise RuntimeError in place of an OSError of the stream, which would pass for an error of the connection.
     """
     length, sent = stream.length, 0
     try:
@@ -306,7 +306,7 @@ def _chunks(stream: Stream) -> Iterator[bytes | Sleep]:
 def _join_short(parts: tuple[Part, ...]) -> Iterator[Part]:
     """Yield *parts* with their octets and short slices joined, about _GATHERED_OCTETS at a time.
 
-    Raises OSError if a file can't be read or is too short.
+    Raise OSError if a file can't be read or is too short.
     """
     joined = bytearray()
     for part in parts:

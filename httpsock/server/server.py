@@ -49,7 +49,7 @@ DEFAULT_PORT = 8000
 # Sent with every response, unless *fields* replace them.
 DEFAULT_FIELDS = {"Server": "httpsock", "X-Content-Type-Options": "nosniff"}
 
-# Each response sets these itself; a second or wrong one would break it.
+# Each response sets these fields itself; a second or wrong one would break it.
 _OWN_FIELDS = frozenset(
     """accept-ranges allow connection content-encoding content-length content-range content-type date etag
     keep-alive last-modified location trailer transfer-encoding upgrade vary""".split()
@@ -60,7 +60,7 @@ _MAX_THREADS = 1000
 
 
 def print_stderr(text: str) -> None:
-    """Print on standard error; ignore errors, such as a closed one."""
+    """Print *text* on standard error; ignore errors, for example if standard error is closed."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
             print(text, file=sys.stderr, flush=True)
@@ -74,18 +74,19 @@ class Server:
     disk blocks it.
 
     *handler* answers the requests instead of the folder. Each *middleware* wraps the handler; the first is outermost.
-    A handler that takes long runs in steps, or with ``in_thread``: see http/handler.py. *transport* makes the transport
-    of an accepted socket.
+    A handler that takes long should run in steps, or with ``in_thread``: see http/handler.py. *transport* makes the
+    transport of an accepted socket.
     *siblings*: answer with ``app.js.gz`` instead of ``app.js`` if the client accepts it.
-    *hosts* are numeric addresses, or one; by default loopback (IPv6 only if the system has it). *port* 0 takes a free
-    one.
-    *fields*, pairs or a mapping, are sent with every response, but Cache-Control with files only. *log* is called with
-    a batch of exchanges, in order, on the serving thread: if it blocks, the server blocks. A client may receive its
-    response before *log* is called; a test waits with ``wait_for_log()``.
+    *hosts* is one numeric address or several; by default those of loopback (::1 only if the system has IPv6). With
+    *port* 0, the system picks a free port.
+    *fields*, pairs or a mapping, are sent with every response, except that Cache-Control is sent with files only. *log*
+    is called with a batch of exchanges, in order, on the serving thread: if it blocks, the server blocks. A client may
+    receive its response before *log* is called; a test waits with ``wait_for_log()``. *report* gets each traceback, and
+    each sentence about the server itself.
     *tracing* observes every call and event. *listeners* are listening sockets to use instead of *hosts* and *port*; the
     server owns and closes them.
-    Raises OSError if the folder can't be read or the address can't be bound, ValueError or TypeError for a wrong
-    argument; the message names it.
+    Raise OSError if the folder can't be read or the address can't be bound, ValueError or TypeError if an argument is
+    wrong; the message names the argument.
     """
 
     def __init__(
@@ -123,13 +124,13 @@ class Server:
         if handler is None:
             root = _open_root(directory, switches, _cache_control(fields, cache_control), tracing)
             handler, self.directory = serve_folder(root), root.directory
-        # The inspector runs after the middleware: clients admitted to the folder are admitted to it.
+        # The inspector runs after the middleware, so that a password protects the inspector too.
         handler = tracing.handler(handler) if tracing else handler
         composed = _compose(handler, middleware, is_folder=is_folder)
         self._settings = Settings(composed, _field_lines(fields), limits, timeouts, transport=transport, report=report)
         self._report, self._thread_count = report, threads
         self._loop: EventLoop | None = None
-        # The threads; and one item for each that has returned or is about to.
+        # The threads; and one item for each thread that has returned or is about to.
         self._threads: list[threading.Thread] = []
         self._returned: list[None] = []
         self.tracing = tracing
@@ -150,8 +151,8 @@ class Server:
     def start(self, wake: Callable[[], object] | None = None) -> None:
         """Start to serve, on threads of its own, and return.
 
-        Each thread calls *wake* when it returns. If the system allows fewer threads, that is reported; if it allows no
-        thread, OSError is raised. Raises RuntimeError if the server has been started or stopped before.
+        Each thread calls *wake* when it returns. Report it if the system allows fewer threads than wanted; raise
+        OSError if it allows none. Raise RuntimeError if the server has been started or stopped before.
         """
         if self._loop or self._listeners[0].fileno() < 0:
             raise RuntimeError(f"the server has been {'started' if self._loop else 'stopped'}; make another one")
@@ -167,7 +168,7 @@ class Server:
         preload_lazy_imports()
 
     def _start_threads(self, loop: EventLoop, wake: Callable[[], object] | None) -> None:
-        """Start as many of the threads as the system allows. Raises OSError if it does not allow any."""
+        """Start as many of the threads as the system allows. Raise OSError if it does not allow any."""
 
         def run() -> None:
             try:
@@ -213,51 +214,51 @@ class Server:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether it has been asked to stop or to drain."""
+        """Whether the server has been asked to stop or to drain."""
         return self._settings.phase is not Phase.SERVING
 
     @property
     def is_draining(self) -> bool:
-        """Whether it has been asked to drain, and not to stop since."""
+        """Whether the server has been asked to drain, and not to stop since."""
         return self._settings.phase is Phase.DRAINING
 
     @property
     def is_running(self) -> bool:
-        """Whether one of its threads still serves or is blocked."""
+        """Whether any of the server's threads still serves or is blocked."""
         return len(self._returned) < len(self._threads)
 
     def blocked(self) -> list[str]:
-        """Return the requests whose answers block threads now, as a slow disk does, each with its client."""
+        """Describe the requests whose answers block threads now, as a slow disk does."""
         return self._loop.blocked() if self._loop and self.is_running else []
 
     def serve(self) -> None:
-        """Start; return when the server has stopped. ``ask_to_stop`` stops it."""
+        """Start the server, and return when it has stopped, after a call of ``ask_to_stop``."""
         self.start()
         self.join()
 
     def wait_for_log(self) -> None:
-        """Return when *log* has received all exchanges that have already ended."""
+        """Wait until *log* has received all exchanges that have ended by now."""
         if threading.current_thread() in self._threads:
             raise RuntimeError("wait_for_log() would block the thread that calls the log")
         if self._loop:
             is_logged = self._loop.when_logged()
-            # The last thread writes the log before it returns.
+            # If no thread runs any more, the log is complete: the last one writes it before it returns.
             while self.is_running and not is_logged.wait(_CHECK_SECONDS):
                 pass
 
     def stop(self, grace_seconds: float = 5.0) -> None:
-        """Stop accepting, finish the running responses for at most *grace_seconds*, close all sockets."""
+        """Stop accepting, let running responses finish within *grace_seconds*, and close all sockets."""
         self.ask_to_stop(grace_seconds)
         self._close_listeners()
         self.join()
 
     def _close_listeners(self) -> None:
-        """Close our copies of the listening sockets; the event loop closes its own."""
+        """Close this object's listening sockets; the event loop closes its own duplicates."""
         for listener in self._listeners:
             listener.close()
 
     def join(self) -> None:
-        """Return when all threads have returned."""
+        """Wait until all threads have returned."""
         for thread in self._threads:
             while thread.is_alive():
                 # A time-out, since on Windows a join without one blocks signals.
@@ -276,9 +277,10 @@ class Server:
 
 
 def preload_lazy_imports() -> None:
-    """Import the modules that are otherwise imported on first use; that makes start-up a third faster.
+    """Import the modules that start-up has left out, to be a third faster.
 
-    Do it now: later descriptors may have run out, or the folder be unreadable after `--user`.
+    Call it at the start, and before `--user` changes the user: later the process may have no descriptor left to open a
+    module, or no permission to read it.
     """
     for name in ("datetime", "fcntl", "html", "json", "termios", "traceback", "zlib", "httpsock.files.listing"):
         # Windows lacks some of them.
@@ -292,14 +294,14 @@ def _open_root(
     cache_control: str,
     tracing: "Instrumentation | None",
 ) -> DocumentRoot:
-    """Return the document root; a traced server observes its file system. Raises OSError."""
+    """Return the document root, on a traced file system if the server is traced. Raise OSError if it can't be read."""
     directory = os.fspath(directory or "")
     file_system = tracing.file_system(directory) if tracing else FileSystem()
     return DocumentRoot(directory, **switches, cache_control=cache_control, file_system=file_system)
 
 
 def _cache_control(fields: Sequence[tuple[str, str]], default: str) -> str:
-    """Return the Cache-Control of files: those of *fields*, or the *default*. Raises ValueError if it is malformed."""
+    """Return the Cache-Control of files, from *fields* or else the *default*. Raise ValueError if it is malformed."""
     given = [value for name, value in fields if name.lower() == "cache-control"]
     cache_control = ", ".join(given) if given else default
     check_field("Cache-Control", cache_control)
@@ -307,7 +309,7 @@ def _cache_control(fields: Sequence[tuple[str, str]], default: str) -> str:
 
 
 def _compose(handler: Handler, middleware: Sequence[Middleware], *, is_folder: bool) -> Handler:
-    """Return *handler* behind all *middleware*, the first one outermost; checked unless it is the folder's alone."""
+    """Return *handler* behind all *middleware*, the first outermost; check the results of a program's own functions."""
     if is_folder and not middleware:
         return handler
     from httpsock.handlers.checked import checked  # only for a program's handler
@@ -359,14 +361,14 @@ def _check_settings(cache_control: object, log: object, report: object, limits: 
 
 
 def check_response_field(name: str, value: str) -> None:
-    """Raise ValueError if the field is malformed, or one that each response sets itself."""
+    """Raise ValueError if the field is malformed, or if each response sets this field itself."""
     check_field(name, value)
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"the field {name} is set by each response itself")
 
 
 def _field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
-    """Return the field lines of every response: the default ones that are not replaced, and the given ones."""
+    """Return the field lines of every response: *fields* without Cache-Control, and the defaults that they keep."""
     for name, value in fields:
         check_response_field(name, value)
     given = [field for field in fields if field[0].lower() != "cache-control"]

@@ -1,4 +1,4 @@
-"""The settings that all connections of a server share, and the time-outs of a client.
+"""The settings that all connections of a server share, with the time-outs of its clients.
 
 Takes values from server.py, gives them to connection.py.
 
@@ -25,15 +25,15 @@ class Timeouts(NamedTuple):
 
     # From the first octet of a head to its last. h2o and Caddy allow the same.
     head: float = 10.0
-    # Between two requests, and before the first: a browser opens connections ahead.
+    # Between two requests, and before the first: a browser opens connections before it needs them.
     idle: float = 20.0
     # Between two reads of content.
     stall: float = 30.0
-    # For how long a reader may take fewer octets a second than *min_rate*: a trickle must not hold a connection for
-    # ever. The rate is that of Apache's mod_reqtimeout; a modem of the last century was faster.
+    # How long a client may read fewer octets a second than *min_rate*, so that a trickle does not occupy a connection
+    # for ever. The rate is that of Apache's mod_reqtimeout; a modem of the last century was faster.
     slow: float = 60.0
     min_rate: float = 500.0
-    # For all of a request's content, which is bounded.
+    # For all of a request's content, whose length has a limit.
     content: float = 60.0
     # After the last response: between two reads, and in total (RFC 9112 §9.6 gives no time; nginx waits 5 and 30).
     linger: float = 2.0

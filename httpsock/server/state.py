@@ -1,6 +1,6 @@
 """The states of a connection, and the phases of a server.
 
-A connection's coroutine yields a state and a deadline: it waits there for the state's event. Only the event loop sets
+A connection's coroutine yields a state and a deadline, and waits for the state's event. Only the event loop sets
 ``Connection.state``.
 
     state            next
@@ -15,8 +15,8 @@ A connection's coroutine yields a state and a deadline: it waits there for the s
     SUSPENDED        QUEUED
     LINGERING        CLOSED
 
-Each may also be followed by itself, and by CLOSED: the peer is gone, or the server stops. The states of a handshake may
-stand between any two, and DETACHED before any that follows one in which a thread runs.
+Each state may also be followed by itself, and by CLOSED: the peer is gone, or the server stops. A state of the
+handshake may come between any two. DETACHED comes while a slow disk blocks the thread that runs the connection.
 
 RFC 9112 §9 (connection management).
 """
@@ -28,10 +28,10 @@ from .poller import NEITHER, READABLE, WRITABLE
 
 
 class State(Enum):
-    """What a connection waits for: the *event* to poll for, None if no event resumes it; and the *words* of a trace."""
+    """The reason why a connection waits: the *event* to poll for, or None; and the *words* for it in a trace."""
 
     def __new__(cls, event: int | None, words: str) -> Self:
-        """Return the next member."""
+        """Make the member with this *event* and these *words*."""
         member = object.__new__(cls)
         member._value_ = len(cls.__members__)
         member.event = event
@@ -41,21 +41,21 @@ class State(Enum):
     event: int | None
     words: str
 
-    # Accepted, and no request has begun.
+    # Accepted, but no request has begun.
     NEW = READABLE, "a request"
-    # The transport agrees on keys, or must receive in order to send, or send in order to receive.
+    # A transport with encryption agrees on keys, or must receive in order to send, or send in order to receive.
     HANDSHAKE_IN = READABLE, "the transport's own octets"
     HANDSHAKE_OUT = WRITABLE, "room to send the transport's own octets"
     IDLE = READABLE, "a request"  # noqa: PIE796 (a trace does not tell it from NEW)
     RECEIVING = READABLE, "the rest of the head"
-    # All connections that are readable in this tick receive first; long work pauses here too.
+    # Ready to answer once all connections that are readable in this tick have received; or between two steps of work.
     QUEUED = None, "its turn to answer"
     CONTENT = READABLE, "content"
     SENDING = WRITABLE, "room to send"
-    # A stream has nothing to send; the client has sent another request meanwhile, or not.
+    # A stream has nothing to send; UNREAD: the client has already sent its next request.
     SLEEPING = READABLE, "the next part of a stream"
     SLEEPING_UNREAD = NEITHER, "the next part of a stream"
-    # A thread of the handler works for it.
+    # The handler waits for a thread of its own.
     SUSPENDED = None, "a thread"
     # A slow disk blocks the thread that runs it, and another thread has taken over the event loop.
     DETACHED = None, "the thread that it blocks"
@@ -75,5 +75,5 @@ class Phase(Enum):
     STOPPING = "stopping"
 
 
-# In these states, closing the connection loses no request; and no response but a stream, which can be resumed.
+# In these states, to close the connection loses no request and no response; a stream that sleeps can be resumed.
 IDLE_STATES = frozenset((State.NEW, State.IDLE, State.SLEEPING, State.SLEEPING_UNREAD, State.LINGERING))

@@ -1,8 +1,8 @@
 """Several processes: each has an interpreter lock of its own, so that together they use more than one processor.
 
-Takes a function that serves and a number of processes, forks them, and forks again when one exits. The listening
-sockets stay open here, so that the accept queue of a process passes to its successor. It does not know HTTP. The main
-thread's loop (process_loop.py) calls all methods, one at a time.
+Takes a function that serves and a number of processes; forks the processes, and replaces each one that exits. The
+listening sockets stay open here, so that the accept queue of a process passes to its successor. It does not know HTTP.
+The main thread's loop (process_loop.py) calls all methods, one at a time.
 """
 
 import signal
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from .children import Child, Children, Parent
 
 Report = Callable[[str], object]
-# Minimum interval between two forks of the same process: the failure that ended one may end the next one too.
+# Minimum interval between two forks in the same place: the failure that ended a process may end the next one too.
 _RESPAWN_DELAY_SECONDS = 1.0
 _NEVER = float("inf")
 
@@ -37,7 +37,7 @@ class Supervisor:
         self._close = close
         self._report = report
         self._processes: list[Child | None] = [None] * count
-        # On the monotonic clock: the earliest next fork of each process.
+        # The earliest time of the next fork for each process, on the monotonic clock.
         self._fork_at = [0.0] * count
         self._is_ending = False
 
@@ -79,7 +79,7 @@ class Supervisor:
 
     @property
     def is_running(self) -> bool:
-        """Whether it replaces processes that exit."""
+        """Whether this supervisor replaces processes that exit."""
         return not self._is_ending
 
     def blocked(self) -> list[str]:
@@ -87,7 +87,7 @@ class Supervisor:
         return []
 
     def _try_fork(self, number: int) -> Child | None:
-        """Fork process *number*; report it if the system does not allow that."""
+        """Fork process *number*. If the system does not allow that, report it and return None."""
 
         def run(parent: Parent) -> int:
             try:

@@ -8,14 +8,14 @@ _NEVER = float("inf")
 
 
 class ThreadedServer:
-    """*server*; when stopped, it has *grace_seconds* to finish its responses."""
+    """Runs *server*; gives it *grace_seconds* to finish its responses when it is stopped."""
 
     def __init__(self, server: Server, grace_seconds: float) -> None:
         self._server = server
         self._grace_seconds = grace_seconds
 
     def start(self, wake: Callable[[], object]) -> None:
-        """Start the threads; each calls *wake* when it returns. Raises OSError if the system allows no thread."""
+        """Start the threads; each calls *wake* when it returns. Raise OSError if the system allows no thread."""
         self._server.start(wake)
 
     def stop(self) -> None:
@@ -31,15 +31,15 @@ class ThreadedServer:
         self._server.join()
 
     def run_timers(self, now: float) -> float:
-        """Return the next deadline: never."""
+        """Return infinity, since there are no timers."""
         del now
         return _NEVER
 
     @property
     def is_running(self) -> bool:
-        """Whether a thread has not returned yet."""
+        """Whether any thread has not returned yet."""
         return self._server.is_running
 
     def blocked(self) -> list[str]:
-        """Return the requests whose answers block threads."""
+        """Describe the requests whose answers block threads."""
         return self._server.blocked()

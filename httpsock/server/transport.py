@@ -1,8 +1,8 @@
 """The transport: how the octets of one connection reach the kernel.
 
 Takes a connected socket that does not block. A transport sends and receives, or raises BlockingIOError; it knows
-neither messages nor time. The plain one is a thin layer over the system's calls; a traced one wraps another, and one
-for TLS would encrypt. Next: connection.py, which decides what is sent.
+neither messages nor time. The plain transport is a thin layer over the system's calls; a traced transport wraps another
+one, and a transport for TLS would encrypt. Next: connection.py, which uses it.
 
 RFC 9293 §3.9.1 (the calls of a user of TCP); RFC 9112 §9.6 (tear-down).
 """
@@ -18,22 +18,22 @@ from typing import Protocol
 
 from .poller import unsent_octets
 
-# The flag of ``send`` that tells the kernel to wait for more before it sends a segment; 0 where the system lacks it.
+# A flag of ``send``: the kernel waits for more octets before it sends a segment. 0 where the system lacks the flag.
 MORE = getattr(socket, "MSG_MORE", 0)
-# sendfile() on a file system or kernel that lacks it: FUSE, LXC, WSL 1, or a filter of system calls.
+# Errors of sendfile() where it is not supported: by FUSE, LXC, WSL 1, or a filter of system calls.
 _SENDFILE_NOT_SUPPORTED = (
     errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENODEV, errno.ESPIPE
 )  # fmt: skip
 # Octets of a file to read and send at a time where sendfile() is not supported.
 _READ_OCTETS = 64 * 1024
-# struct linger: on, for 0 seconds, so that close() resets.
+# struct linger with a time-out of 0 seconds: close() sends RST.
 _RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class WouldBlock(BlockingIOError):  # noqa: N818 (it is no error)
     """A call must wait for the event *awaited*, READABLE or WRITABLE: TLS may have to receive in order to send.
 
-    A plain BlockingIOError waits for the event that the call itself needs.
+    A plain BlockingIOError means the usual event: READABLE for ``recv``, WRITABLE for ``send``.
     """
 
     def __init__(self, awaited: int) -> None:
@@ -42,7 +42,7 @@ class WouldBlock(BlockingIOError):  # noqa: N818 (it is no error)
 
 
 class Transport(Protocol):
-    """The calls of a connection. Each may raise OSError; those that wait raise BlockingIOError."""
+    """The calls that a connection makes. Each may raise OSError, and BlockingIOError if it would block."""
 
     descriptor: int
 
@@ -51,29 +51,29 @@ class Transport(Protocol):
         """The URI scheme: "http", or "https" if the octets are encrypted."""
 
     def handshake(self) -> bool:
-        """Agree on keys, if there are any; call it again after each BlockingIOError, until it returns.
+        """Agree on keys, if the transport encrypts; call it again after each BlockingIOError, until it returns.
 
-        Return whether it may hold octets that have come with its end, for ``recv``.
+        Return whether octets may have come together with the end of the handshake, for ``recv`` to return.
         """
 
     def recv(self, maximum: int, /) -> bytes:
-        """Return octets from the peer, *maximum* of them or a few more; b"" at the end.
+        """Return octets from the peer, about *maximum* of them at most; b"" at the end.
 
-        It buffers no decrypted octets: the poller would not report them.
+        Return all that are decrypted, even a few more, since the poller does not report octets in a buffer.
         """
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
-        """Send as many *octets* as the kernel takes now; return how many. The flag MORE: others follow immediately.
+        """Send as many *octets* as the kernel takes now; return how many. The flag MORE announces more octets.
 
-        After a BlockingIOError the next call starts with the same octets, but may give fewer of them.
+        After a BlockingIOError the next call passes octets that start with the same ones, but maybe fewer of them.
         """
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Send as much of both as the kernel takes now, without joining them; return how many octets."""
+        """Send as much of *first* + *second* as the kernel takes now, without joining them; return how many octets."""
 
     @property
     def has_sendfile(self) -> bool:
-        """Whether ``send_file`` may work at all."""
+        """Whether ``send_file`` may be called."""
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:
         """Send at most *length* octets of *file*; return how many the kernel took, or 0 at the end of the file."""
@@ -85,10 +85,10 @@ class Transport(Protocol):
         """Return whether octets, or an error, wait to be received."""
 
     def end(self) -> None:
-        """Tell the peer that no more will be sent; it may still send. Call it again after each BlockingIOError."""
+        """Tell the peer that no more octets will follow; it may still send. Call it again after a BlockingIOError."""
 
     def reset(self) -> None:
-        """Let ``close`` discard what the kernel still holds, and tell the peer that the connection failed."""
+        """Make ``close`` discard the octets in the kernel's buffer, and tell the peer that the connection failed."""
 
     def abort(self) -> None:
         """Make every later call fail, in other threads too. The socket stays open."""
@@ -103,7 +103,7 @@ def event_of(error: BlockingIOError, needed: int) -> int:
 
 
 def send_slice(transport: Transport, file: FileIO, offset: int, length: int) -> int:
-    """Send octets of *file* without copying them, or by reading them where that is not possible.
+    """Send octets of *file* with sendfile(), or by reading them where sendfile() is not supported.
 
     Return how many the transport took, or 0 at the end of the file.
     """
@@ -128,16 +128,16 @@ class PlainTransport:
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self.descriptor = connected.fileno()
-        # The socket's own methods: around each of them, one of this class would cost 0.06 µs for each request.
+        # The socket's own methods: a method of this class around each one would cost 0.06 µs for each request.
         self.recv: Callable[[int], bytes] = connected.recv
         self.send: Callable[..., int] = connected.send
 
     def handshake(self) -> bool:
-        """Return False: TCP's own handshake is over, and nothing has been received."""
+        """Return False: TCP's own handshake is over, and no octets have been received."""
         return False
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Send as much of both as the kernel takes now; return how many octets."""
+        """Send as much of *first* + *second* as the kernel takes now; return how many octets."""
         # Windows lacks sendmsg().
         return self._socket.sendmsg((first, second)) if hasattr(self._socket, "sendmsg") else self.send(first + second)
 
@@ -155,7 +155,7 @@ class PlainTransport:
         return unsent_octets(self.descriptor)
 
     def has_input(self) -> bool:
-        """Return whether octets, or an error, wait to be received; False at the peer's end."""
+        """Return whether octets, or an error, wait to be received; False if the peer has closed its side."""
         try:
             return bool(self._socket.recv(1, socket.MSG_PEEK))
         except OSError as error:
@@ -166,7 +166,7 @@ class PlainTransport:
         self._socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Let ``close`` send RST: the kernel drops its send buffer instead of retrying for minutes."""
+        """Make ``close`` send RST: the kernel drops its send buffer instead of retrying for minutes."""
         # macOS refuses it once the peer is gone.
         with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
