@@ -1,6 +1,7 @@
 """The client as a program embeds it: its requests (checked with h11), its choice of a connection, and redirects."""
 
 import contextlib
+import select
 import socket
 import threading
 from collections.abc import Callable
@@ -235,6 +236,17 @@ def test_a_response_that_is_closed_early_ends_its_connection() -> None:
         with client.get(url):
             pass
         assert client.get(url).read() == b"second"
+
+
+def test_a_connection_that_the_server_has_ended_is_not_used_again() -> None:
+    told = Told()
+    with playing(answering(ok(b"a")), answering(ok(b"b"))) as url, Client(trace=told) as client:
+        assert client.get(url).read() == b"a"
+        ((_, connection),) = client._connections
+        # The server ends it; the client sees that before it sends.
+        assert select.select([connection._socket], [], [], PATIENCE_SECONDS)[0]
+        assert client.get(url).read() == b"b"
+    assert [name for name in told.names if name in ("connect", "send", "close")] == ["connect", "send", "close"] * 2
 
 
 def close_at_the_second_request(answer: bytes) -> Coroutine:

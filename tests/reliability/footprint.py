@@ -8,14 +8,14 @@ from contextlib import ExitStack
 
 from tests.support import get
 
-from .subject import Row, Subject, connect, serving, site
+from .subject import Row, Subject, ask, connect, serving, site
 
 _LONG = f"X: {'y' * 30_000}"
 # The octets that each connection sends, as far as the kernel takes them, and the KiB that it may hold.
 _HELD = {
     "idle": (b"", 24),
     "64 KiB pipelined behind an unread file": (get("/large.bin") + get("/hello.txt") * 1500, 24),
-    "the same behind a long head": (get("/large.bin", _LONG) + get("/hello.txt") * 1500, 24),
+    "the same behind a long head": (get("/large.bin", _LONG) + get("/hello.txt") * 1500, 40),
     "the same behind a small file": (get("/small.bin") * 1500, 24),
     "content that does not end": (get("/hello.txt", "Content-Length: 100000") + bytes(90_000), 24),
     "a chunk that does not end": (get("/hello.txt", "Transfer-Encoding: chunked") + b"ffff\r\n" + bytes(60_000), 24),
@@ -46,13 +46,20 @@ def _footprint(subject: Subject, octets: bytes, count: int) -> float:
         # The first ones reuse memory that the allocator holds; only the need of further ones shows.
         for _ in range(count // 2):
             _hold(stack.enter_context(connect(subject.port, buffer_octets=4096)), octets)
-        time.sleep(1)
+        _settle(subject)
         before = subject.memory_kib()
         for _ in range(count):
             _hold(stack.enter_context(connect(subject.port, buffer_octets=4096)), octets)
-        # Until the server's buffers are full.
-        time.sleep(1)
+        _settle(subject)
         return (subject.memory_kib() - before) / count
+
+
+def _settle(subject: Subject) -> None:
+    """Wait until the server's buffers are full: it answers another client, and needs the processor for nothing else."""
+    used = -1.0
+    while used < (used := subject.cpu_seconds()):
+        assert ask(subject.port, get("/hello.txt", "Connection: close"))
+        time.sleep(0.2)
 
 
 def _hold(client: socket.socket, octets: bytes) -> None:

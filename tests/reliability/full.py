@@ -33,8 +33,9 @@ def _all_busy(server: str, seconds: float) -> list[Row]:
         clients = [stack.enter_context(connect(subject.port, get("/large.bin"))) for _ in range(200)]
         before, began = subject.cpu_seconds(), time.monotonic()
         time.sleep(seconds)
-        share = (subject.cpu_seconds() - before) / (time.monotonic() - began)
         said = subject.log().count("\n") - 1
+        seconds = time.monotonic() - began
+        share = (subject.cpu_seconds() - before) / seconds
         first = []
         began = time.monotonic()
         for client in clients:

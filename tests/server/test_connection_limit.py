@@ -350,6 +350,36 @@ def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path
         assert not loop._evict_idle(tick), "asked again in the same turn"
 
 
+def test_a_pause_in_accepting_lasts_while_there_is_no_room(folder: pathlib.Path, room_for_one: None) -> None:
+    """It is reported once; when one connection has gone, the first queue alone has room."""
+    settings = Settings(serve_folder(DocumentRoot(folder)))
+    reports: list[str] = []
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        for listener in listeners:
+            listener.setblocking(False)
+        worker = EventLoop(listeners, settings, None, reports.append)
+        stack.callback(worker.close)
+        first, *others = (stack.enter_context(connect(each.getsockname()[1])) for each in [listeners[0], *listeners])
+        first.sendall(b"GET /unfinished")
+        tick = Tick(time.time(), time.monotonic())
+        for listener in list(worker._listeners.values()):
+            worker._accept(listener, tick, 1)
+        assert (len(worker._connections), worker._is_accepting) == (1, False)
+
+        worker._resume_accepting(tick)
+        assert (len(worker._connections), worker._is_accepting) == (1, False)
+        assert reports == ["not accepting: connection limit of 1 reached"]
+
+        reset(first)
+        while worker._connections:
+            worker._resume(next(iter(worker._connections.values())), tick)
+        assert worker._accept_again_at == 0.0
+        worker._resume_accepting(tick)
+        assert (len(worker._connections), worker._is_accepting) == (1, False)
+        assert len(others) == 3
+
+
 # --- What could end a worker, and must not --------------------------------------------------------
 
 
