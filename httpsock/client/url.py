@@ -65,7 +65,7 @@ class Url(NamedTuple):
 
 def parse_url(text: str) -> Url:
     """Return *text* as a Url. Raises UrlError with the reason if it is malformed or not supported."""
-    octets = text.encode("utf-8", "surrogateescape")
+    octets = _octets_of(text)
     shown = grammar.printable(octets)
     if len(octets) > _MAX_OCTETS:
         raise UrlError(f"the URL has {len(octets)} bytes; the limit is {_MAX_OCTETS}")
@@ -80,6 +80,14 @@ def parse_url(text: str) -> Url:
     # RFC 9110 §4.2.3: an empty path is equivalent to "/".
     target = (match["path"] or b"/") + (b"" if match["query"] is None else b"?" + match["query"])
     return Url(host, port, _not_in_target.sub(lambda octet: b"%%%02X" % octet[0][0], target).decode("ascii"))
+
+
+def _octets_of(text: str) -> bytes:
+    """Return *text* in UTF-8, with the octets that a surrogate stands for. Raise UrlError at any other surrogate."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise UrlError(f"the URL has the surrogate {text[error.start]!a}, which has no form in UTF-8") from None
 
 
 def _parse_authority(authority: bytes) -> tuple[str, int]:
@@ -105,7 +113,7 @@ def _parse_authority(authority: bytes) -> tuple[str, int]:
 
 def resolve(base: Url, reference: str) -> Url:
     """Return *reference* resolved against *base* (RFC 3986 §5.2). Raises UrlError if the result is not supported."""
-    if _control.search(reference.encode("utf-8", "surrogateescape")):
+    if _control.search(_octets_of(reference)):
         # urljoin() would silently drop a tab.
         raise _ReferenceError("has a control character")
     if _no_host.match(reference):

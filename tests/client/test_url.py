@@ -80,6 +80,7 @@ def test_a_zone_is_not_sent() -> None:
         pytest.param("http://me:secret@a/", "URLs with a user name or password are refused", id="credentials"),
         pytest.param("http://a@b/", "URLs with a user name or password are refused", id="a user's name"),
         pytest.param("http://a/\r\nX: y", "has the control character \\x0d", id="a line of its own"),
+        pytest.param("http://a/\ud800", "has the surrogate '\\ud800', which has no form in UTF-8", id="a surrogate"),
         pytest.param("http://a/\0", "has the control character \\x00", id="NUL"),
         pytest.param("http://a/" + "b" * 16384, "the URL has 16393 bytes; the limit is 16384", id="too long"),
     ],
@@ -93,7 +94,7 @@ def test_an_invalid_url_is_refused(text: str, reason: str) -> None:
 
 
 # A string of characters: for a category of characters hypothesis would first build a table of Unicode for seconds.
-TYPED = "".join(map(chr, range(0x250))) + "\u202e\u2028\u2100\uff0f\ufeff\U0001f600\udc80"
+TYPED = "".join(map(chr, range(0x250))) + "\u202e\u2028\u2100\uff0f\ufeff\U0001f600\udc80\ud800"
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)
