@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 _USAGE = """usage: python3 -m conformance COMMAND [--help | ...]
 
-  check     send the corpus and the static-semantics checks to a running server
-  compare   check servers of Debian, PyPI and npm, and write one page
-  coverage  print the cases and checks that try each requirement
-  export    write the corpus as JSON, for other languages
-  fuzz      search for input that the two parsers read differently without an explanation (needs h11)
-  parsers   run the corpus through parsers of PyPI and Go, and write one page
-  report    write the standing of both parsers as HTML and Markdown (needs h11)
-  suite     read the request files of gunicorn's tests, and argue each difference (needs h11)
+  check     check how well a server keeps RFC 9110 and RFC 9112
+  compare   check many servers from Debian, PyPI and npm, and write a page on them
+  coverage  print how many cases and checks try each requirement
+  export    write the test cases as JSON
+  fuzz      search for input that httpsock and h11 parse differently for no known reason (needs h11)
+  parsers   run the test cases through other parsers, and write a page on them
+  report    write what httpsock and h11 do with each test case, as HTML and Markdown (needs h11)
+  suite     compare httpsock with gunicorn on the request files of gunicorn's tests (needs h11)
 """
 
-# Loaded only when they run: check needs the standard library alone, fuzz, report and suite need h11.
+# Imported only when the command runs, since fuzz, report and suite need h11, and the others only the standard library.
 _MODULES = {
     "check": "conformance.check",
     "compare": "conformance.compare.run",
@@ -35,13 +35,17 @@ def main(arguments: Sequence[str]) -> int:
     command, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
     if command in _MODULES:
         return _run(command, rest)
-    is_help = command in ("-h", "--help")
-    print(_USAGE, end="", file=sys.stdout if is_help else sys.stderr)
-    return 0 if is_help else 2
+    if command in ("-h", "--help"):
+        print(_USAGE, end="")
+        return 0
+    print(
+        f"{_USAGE}\nconformance: {f'unknown command {command!r}' if command else 'no command given'}", file=sys.stderr
+    )
+    return 2
 
 
 def _run(command: str, arguments: list[str]) -> int:
-    """Run *command*, or print what it lacks on this computer and return 2."""
+    """Run *command*, or print which Python or library it needs and return 2."""
     if sys.version_info < _OLDEST_PYTHON:
         print(f"conformance: Python 3.11 or newer is needed; this is {sys.version.split()[0]}", file=sys.stderr)
         return 2

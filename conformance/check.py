@@ -1,4 +1,7 @@
-"""The command ``check``: the corpus and the static semantics against a running server. Standard library only."""
+"""The command ``check``: run the corpus and the checks of the static semantics against a server.
+
+Standard library only.
+"""
 
 import argparse
 import sys
@@ -13,20 +16,19 @@ from conformance.live.corpus_run import NothingTriedError, check_corpus
 from conformance.live.results import GONE, NO_TIME, Outcome, Result, breaks_a_must
 from conformance.live.start import Recipe, StartError, started
 from conformance.live.target import Target
-from conformance.live.trials import is_end
 from conformance.semantics.run import check_semantics
 
-# From the start of the check to the end of each part.
+# The seconds from the start of the check to the deadline of each part.
 _CORPUS_SECONDS = 16.0
 _SEMANTICS_SECONDS = 27.0
-# More of them are counted.
-_MAX_ENDS = 5
+# Print a line for at most this many cases and checks that stop the server.
+_MAX_STOPS = 5
 
 
 def check(target: Target, only: str | None = None, *, patience: float = 1.0) -> list[Result]:
-    """Return all results for *target*, or those that match *only*; a slow server may have *patience* times as long.
+    """Return the results of all cases and checks that match *only*; *patience* multiplies the time limits.
 
-    Raise NothingTriedError.
+    Raise NothingTriedError if *target* does not answer a plain request.
     """
     started = time.monotonic()
     target.deadline = started + patience * _CORPUS_SECONDS
@@ -37,22 +39,29 @@ def check(target: Target, only: str | None = None, *, patience: float = 1.0) -> 
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Return the parser of check's options."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance check",
-        description="Check a server with the corpus and the static semantics. Exit codes: 0 no MUST is broken, "
-        "1 a MUST is broken or time ran out, 2 nothing could be tried.",
+        description="Check how well a server keeps RFC 9110 and RFC 9112. Exit codes: 0 the server breaks no MUST, "
+        "1 it breaks a MUST, stops or is too slow, 2 no case could be tried.",
     )
-    parser.add_argument("url", nargs="?", help="the server, as http://127.0.0.1:8000/")
+    parser.add_argument("url", nargs="?", help="the URL of a running server: http://127.0.0.1:8000/")
     parser.add_argument(
-        "--start", metavar="COMMAND", help="start a server with {port} and {root} filled in, and stop it"
+        "--start",
+        metavar="COMMAND",
+        help="start the server with this command, in which {port} and {root} (a folder of known files) are filled in, "
+        "and stop it after the check",
     )
-    parser.add_argument("--restart", action="store_true", help="start the server again whenever it ends, and go on")
-    parser.add_argument("--only", metavar="TEXT", help="only those with TEXT in name, requirement, section or chapter")
+    parser.add_argument(
+        "--restart", action="store_true", help="with --start: if the server exits, start it again and continue"
+    )
+    parser.add_argument(
+        "--only", metavar="TEXT", help="run cases and checks with TEXT in their name, requirement, section or chapter"
+    )
     parser.add_argument("--all", action="store_true", help="print the bytes of each failure")
-    parser.add_argument("--json", metavar="FILE", type=Path)
-    parser.add_argument("--junit", metavar="FILE", type=Path)
-    parser.add_argument("--html", metavar="FILE", type=Path)
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the results as JSON")
+    parser.add_argument("--junit", metavar="FILE", type=Path, help="write the results as JUnit XML")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write the results as an HTML page")
     return parser
 
 
@@ -63,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     if (options.url is None) == (options.start is None):
         parser.error("give a URL, or --start with a command")
     if options.restart and options.start is None:
-        parser.error("--restart needs --start: the check starts no other server")
+        parser.error("--restart needs --start: check can't restart a server that it has not started")
     with ExitStack() as stack:
         try:
             results = check(_target(options, stack), options.only)
@@ -71,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
             print(f"conformance: {error}", file=sys.stderr)
             return 2
     if all(result.outcome is Outcome.SKIPPED for result in results):
-        why = f"nothing could be tried: {results[0].why}" if results else "no case or check matches"
+        why = f"no case could be tried: {results[0].why}" if results else f"no case or check matches {options.only!r}"
         print(f"conformance: {why}", file=sys.stderr)
         return 2
     print(outputs.as_table(results, shows_all=options.all), end="")
@@ -84,7 +93,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
-    """Return the server that *options* name, or start one, which *stack* stops. Raise StartError or ValueError."""
+    """Return the server at the URL in *options*, or start one that *stack* stops. Raise StartError or ValueError."""
     if options.url:
         return Target(_address(options.url))
     server = stack.enter_context(started(Recipe(options.start)))
@@ -92,19 +101,19 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
 
 
 def _is_incomplete(results: list[Result]) -> bool:
-    """Print why cases or checks were left out, and return whether some were, or the server has ended."""
-    ends = [result for result in results if is_end(result)]
-    for result in ends[:_MAX_ENDS]:
-        print(f"conformance: {result.name}: {result.why.partition('; it printed')[0]}", file=sys.stderr)
-    if len(ends) > _MAX_ENDS:
-        print(f"conformance: {len(ends) - _MAX_ENDS} more cases and checks end the server", file=sys.stderr)
+    """Print which cases stop the server and how many were not tried; return whether there are any of these."""
+    stops = [result for result in results if result.stops_server]
+    for result in stops[:_MAX_STOPS]:
+        print(f"conformance: {result.name}: {result.why}", file=sys.stderr)
+    if len(stops) > _MAX_STOPS:
+        print(f"conformance: {len(stops) - _MAX_STOPS} more cases and checks stop the server", file=sys.stderr)
     slow, gone = (sum(result.why == why for result in results) for why in (NO_TIME, GONE))
     if slow:
-        print(f"conformance: the server is too slow: {slow} of these were not tried", file=sys.stderr)
+        print(f"conformance: cases and checks not tried, since the server is too slow: {slow}", file=sys.stderr)
     if gone:
-        how = "with --start and --restart it starts again"
-        print(f"conformance: {gone} were not tried, since the server ended; {how}", file=sys.stderr)
-    return bool(slow or gone or ends)
+        how = "use --start and --restart to start it again"
+        print(f"conformance: cases and checks not tried, since the server stopped: {gone}; {how}", file=sys.stderr)
+    return bool(slow or gone or stops)
 
 
 def _write(results: list[Result], options: argparse.Namespace) -> None:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from conformance.live.causes import find_causes
 from conformance.live.results import Outcome, Result, chapter_of_result
-from conformance.live.trials import is_end
 
 # The levels that the page counts, in its order.
 LEVELS = ("MUST", "SECURITY", "SHOULD")
@@ -32,7 +31,7 @@ class Difference(NamedTuple):
     example: str
     sent: str
     received: str
-    ends_server: bool = False
+    stops_server: bool = False
 
 
 class Chapter(NamedTuple):
@@ -89,12 +88,12 @@ def _differences(results: Sequence[Result]) -> list[Difference]:
         Difference(
             cause.level,
             cause.requirements,
-            _cut(cause.why.partition("; it printed last")[0], _MAX_WHY),
+            _cut(cause.why, _MAX_WHY),
             tuple(sorted(failure.name for failure in cause.failures)),
             cause.example.name,
             _text(cause.example.sent, _MAX_SENT),
             _text(cause.example.received, _MAX_RECEIVED),
-            is_end(cause.example),
+            cause.example.stops_server,
         )
         for cause in find_causes(results)
         if cause.level in LEVELS

@@ -58,7 +58,7 @@ def _servers(comparison: Comparison) -> str:
             f"[{server.title}](#server-{index})",
             *(server.version, server.source, str(server.tried)),
             *(str(server.failed(level)) for level in LEVELS),
-            str(sum(difference.ends_server for difference in server.differences) or "–"),
+            str(sum(difference.stops_server for difference in server.differences) or "–"),
         ]
         for index, server in enumerate(comparison.compared)
     ]

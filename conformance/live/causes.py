@@ -1,7 +1,7 @@
-"""The causes of failures: failures that likely have one cause together, the gravest first.
+"""The causes of failures: groups of failures that likely have one cause, the gravest first.
 
-One mistake of a server breaks many cases: a 405 without Allow, thirty. Failures count as one cause if they break the
-same requirement at the same level, and if their verdicts differ in figures and quotations alone.
+One mistake of a server fails many cases: a 405 without Allow fails thirty. Failures count as one cause if they break
+the same requirement at the same level, and their verdicts differ only in numbers and quotations.
 """
 
 import re
@@ -11,29 +11,28 @@ from typing import NamedTuple
 from conformance.corpus.requirements import load_requirements
 
 from .results import Outcome, Result
-from .trials import is_end
 
-# The levels, the gravest first, and the meaning of each for the server that breaks it.
+# The levels, the gravest first, each with its meaning for a server that fails at it.
 LEVELS = {
     "MUST": "required by the RFC",
     "SECURITY": "the RFC leaves this open, and an attack is known",
     "SHOULD": "recommended by the RFC: there may be reasons not to follow it",
-    "MAY": "optional in the RFC, but done wrongly",
-    "POLICY": "a choice of httpsock, which others need not make",
+    "MAY": "optional in the RFC, but implemented wrongly",
+    "POLICY": "a choice of httpsock, which other servers need not make",
 }
-# Requirements of framing: a server that breaks one may serve a request that another one has hidden in its content.
+# Requirements of framing: a server that breaks one may serve a request that is hidden in the content of another.
 _FRAMING = frozenset(("R007", *(f"R{number:03}" for number in range(48, 75))))
-# Requirements that one omission breaks together, all of them, with this verdict.
+# A server that evaluates neither If-Match nor If-Unmodified-Since breaks all of these, each with this verdict.
 _FAMILY = frozenset(("R121", "R122", "R123"))
 _FAMILY_SHAPE = "not 412"
 _OMISSION = "If-Match and If-Unmodified-Since are not evaluated."
-# What differs between verdicts of one kind.
+# The quotations and numbers in which verdicts of one kind differ.
 _FIGURES = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9]+")
 _SECTION = re.compile(r" \(RFC [0-9]+ §[0-9.]+\)$")
 
 
 class Cause(NamedTuple):
-    """*failures* that likely have one cause: all at one *level*, most often of one of *requirements*."""
+    """Failures at one *level* that likely have one cause; *requirements* has the one that they break, rarely more."""
 
     level: str
     requirements: tuple[str, ...]
@@ -57,33 +56,38 @@ class Cause(NamedTuple):
 
 
 def find_causes(results: Sequence[Result]) -> list[Cause]:
-    """Return the causes of the failures among *results*: those that end the server first, then level by level."""
+    """Return the causes of the failures among *results*: first those that stop the server, then level by level."""
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
         if result.outcome is Outcome.FAILED:
-            groups.setdefault((result.level, result.requirement, shape(result.why)), []).append(result)
+            kind = shape(result.why) + _error_in(result.output)
+            groups.setdefault((result.level, result.requirement, kind), []).append(result)
     causes = _join_family(groups) + [_cause(failures) for failures in groups.values()]
     return sorted(causes, key=_order)
 
 
 def blocks(results: Sequence[Result]) -> list[tuple[str, list[Cause]]]:
-    """Return the causes of the failures in blocks with a title: what ends the server, then each level."""
+    """Return the causes of the failures in blocks with titles: first those that stop the server, then each level."""
     found = find_causes(results)
-    ends = [cause for cause in found if is_end(cause.failures[0])]
-    titled = [("ENDS THE SERVER", "everything behind it gets no answer", ends)]
+    stops = [cause for cause in found if cause.failures[0].stops_server]
+    titled = [("STOPS THE SERVER", "it exits, or no longer answers", stops)]
     titled += [
-        (level, meaning, [cause for cause in found if cause.level == level and cause not in ends])
+        (level, meaning, [cause for cause in found if cause.level == level and cause not in stops])
         for level, meaning in LEVELS.items()
     ]
     return [
-        (f"{name}: {sum(len(cause.failures) for cause in causes)} failures ({meaning})", causes)
+        (f"{name}: {_failures(sum(len(cause.failures) for cause in causes))} ({meaning})", causes)
         for name, meaning, causes in titled
         if causes
     ]
 
 
+def _failures(count: int) -> str:
+    return "1 failure" if count == 1 else f"{count} failures"
+
+
 def _cause(failures: Sequence[Result]) -> Cause:
-    """Return the cause of *failures*, which are alike."""
+    """Return the cause of *failures*, which all break the same requirement."""
     number = failures[0].requirement
     return Cause(failures[0].level, (number,), load_requirements()[number].says, tuple(failures))
 
@@ -98,19 +102,21 @@ def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause
 
 
 def shape(why: str) -> str:
-    """Return *why* without its figures and quotations, but with the expected status."""
+    """Return *why* without its numbers and quotations, but with the expected status."""
     if is_due := re.match(r"the status is [0-9]+, (not .*)", why):
         return is_due[1]
-    said, _, output = why.partition("; it printed last: ")
-    # Of what a server prints at its end, the last line names the error.
-    last = output.splitlines()[-1].partition(":")[0] if output else ""
-    return _FIGURES.sub("#", _SECTION.sub("", said) + last)
+    return _FIGURES.sub("#", _SECTION.sub("", why))
+
+
+def _error_in(output: str) -> str:
+    """Return the name of the error in the last line of a server's *output*, as in "ValueError: ..."."""
+    return output.splitlines()[-1].partition(":")[0] if output else ""
 
 
 def _order(cause: Cause) -> tuple[bool, int, bool, int, tuple[str, ...]]:
-    """Return what causes are sorted by: ends of the server, levels, framing, and how many failures they have."""
+    """Return a sort key: causes that stop the server first, then by level, then framing, then by number of failures."""
     return (
-        not is_end(cause.failures[0]),
+        not cause.failures[0].stops_server,
         list(LEVELS).index(cause.level),
         cause.requirements[0] not in _FRAMING,
         -len(cause.failures),

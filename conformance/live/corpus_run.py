@@ -1,8 +1,8 @@
-"""The corpus against a running server.
+"""Send the corpus to a running server, and judge the responses.
 
-A few connections at a time. Each has a time limit that follows from how fast the server answers a plain request: a
-server that never answers costs seconds, not minutes. After the deadline the rest is skipped, which is not a failure.
-Every reaction of the server becomes a Result.
+Cases are sent on a few connections at a time. The time limit of each depends on how fast the server answers a plain
+request, so that a server that never answers costs seconds, not minutes. Cases left at the deadline are skipped,
+which is not a failure. Every behaviour of the server becomes a Result, and none raises an exception.
 """
 
 import threading
@@ -14,7 +14,8 @@ from conformance.corpus.requirements import load_requirements
 
 from . import wire
 from .probes import PIPELINING, Judgement, PlainAnswer, Probe, judge, probe_of, sentinel
-from .results import KEPT_OCTETS, NO_TIME, Outcome, Result, matches
+from .responses import FaultKind
+from .results import MAX_RECEIVED, NO_TIME, Outcome, Result, matches
 from .target import Target
 from .trials import Attempt, Trial, run_trials
 
@@ -22,16 +23,16 @@ _FIRST_SECONDS = 5.0
 _NEXT_SECONDS = 1.5
 _MIN_SECONDS = 0.05
 _MAX_OCTETS = 4 * 1024 * 1024
-# After this many time-outs, the others get shorter ones.
+# After this many time-outs, further exchanges get less time.
 _MANY_TIMEOUTS = 12
 
 
 class NothingTriedError(Exception):
-    """The server does not answer a plain request, so no case can be tried; the message has its answer."""
+    """The server does not answer a plain request, so no case can be tried; the message quotes what came instead."""
 
 
 class _Prober:
-    """Sends cases to *target*, which answers a plain request after *seconds*."""
+    """Sends cases to *target*, which has given the answer *plain* to a plain request within *seconds*."""
 
     def __init__(self, target: Target, plain: PlainAnswer, seconds: float) -> None:
         self._target = target
@@ -42,12 +43,12 @@ class _Prober:
         self._timeouts = 0
 
     def trial(self, case: Case, number: int) -> Trial:
-        """Return the trial of *case*, the one with *number*."""
+        """Return the trial of *case*; *number* is its position in the corpus, which its sentinel carries."""
         probe = probe_of(case, number, is_alone=not self._plain.pipelines)
         return Trial(case.name, partial(self._attempt, probe, number), partial(self._untried, probe))
 
     def _attempt(self, probe: Probe, number: int) -> Attempt:
-        """Return the result of *probe*, and whether a server that has ended would give the same result."""
+        """Send *probe*, and return its result, and whether a server that has stopped would cause the same result."""
         if time.monotonic() > self._target.deadline:
             return Attempt(self._untried(probe, NO_TIME), is_doubtful=False)
         transcript = self._exchange(probe)
@@ -57,18 +58,18 @@ class _Prober:
         return Attempt(result, is_doubtful, is_late=transcript.ended == "timed out")
 
     def _untried(self, probe: Probe, why: str) -> Result:
-        """Return the result of *probe* if it is left out, for the reason *why*."""
+        """Return the result of skipping *probe* for the reason *why*."""
         return self._result(probe, wire.Transcript(b"", b"", "timed out"), Outcome.SKIPPED, "", why)
 
     def _judge(self, probe: Probe, number: int, transcript: wire.Transcript) -> Result:
-        """Return the result of *probe*, whose exchange is in *transcript*."""
+        """Return the result of *probe*, judged by *transcript*."""
         if transcript.ended == "timed out" and time.monotonic() > self._target.deadline:
             return self._untried(probe, NO_TIME)
-        # An endless response is not parsed: that would take longer than sending it.
+        # Do not parse an endless response, which would take longer than receiving it.
         received = b"" if transcript.ended == "flooded" else transcript.received
         reading = wire.read_responses(received, probe.methods, is_ended=transcript.ended == "closed")
         if speaks_http_2(transcript):
-            return self._result(probe, transcript, Outcome.SKIPPED, "", "the server speaks HTTP/2, which is no fault")
+            return self._result(probe, transcript, Outcome.SKIPPED, "", "the server speaks HTTP/2, which is allowed")
         judgement = _judgement(probe, number, transcript, reading, self._plain)
         if judgement.is_unanswered and not probe.case.is_refused:
             judgement = self._judge_alone(probe, number, judgement)
@@ -82,9 +83,9 @@ class _Prober:
         return result._replace(requirement=judgement.requirement, level=level)
 
     def _judge_alone(self, probe: Probe, number: int, judgement: Judgement) -> Judgement:
-        """Return *judgement*, or one on pipelining alone if the case is answered without the sentinel behind it."""
+        """Send the case without a sentinel: if it passes now, blame pipelining, else return *judgement*."""
         if probe.is_alone and probe.accepted_count > 1:
-            # The case itself has several requests, of which this server answers none.
+            # The case itself consists of several requests, and this server does not support pipelining.
             return judgement._replace(is_should=True, requirement=PIPELINING)
         if probe.is_alone:
             return judgement
@@ -93,11 +94,11 @@ class _Prober:
         reading = wire.read_responses(transcript.received, alone.methods, is_ended=transcript.ended == "closed")
         if _judgement(alone, number, transcript, reading, self._plain).why is not None:
             return judgement
-        why = f"alone it is answered; with a request behind it, {judgement.why}"
+        why = f"sent alone, it is answered; with a request behind it, {judgement.why}"
         return Judgement(why, is_should=True, requirement=PIPELINING)
 
     def _exchange(self, probe: Probe) -> wire.Transcript:
-        """Send *probe* and receive the answer; a server that never closes gets less and less time."""
+        """Send *probe* and receive the answer, with less time after many time-outs."""
         is_slow = self._timeouts >= _MANY_TIMEOUTS
         left = max(self._target.deadline - time.monotonic(), _MIN_SECONDS)
         transcript = wire.exchange(
@@ -117,43 +118,44 @@ class _Prober:
         host, port = self._target.address
         again = wire.reproduce(host, port, probe.octets, ends=probe.case.is_cut_short)
         level = level or probe.case.level
-        received = transcript.received[:KEPT_OCTETS]
+        received = transcript.received[:MAX_RECEIVED]
         return Result(probe.case.name, probe.case.requirement, level, outcome, why, transcript.sent, received, again)
 
 
 def speaks_http_2(transcript: wire.Transcript) -> bool:
-    """Return whether the server understood the preface of HTTP/2, and answered with a SETTINGS frame."""
+    """Return whether the server answered the preface of HTTP/2 with a SETTINGS frame."""
     return transcript.sent.startswith(b"PRI * HTTP/2.0") and transcript.received[3:4] == b"\x04"
 
 
 def _judgement(
     probe: Probe, number: int, transcript: wire.Transcript, reading: wire.Reading, plain: PlainAnswer
 ) -> Judgement:
-    """Return whether the octets received pass: in their form, then in their meaning."""
+    """Return the judgement on the octets received: on their syntax, then on their meaning."""
     if transcript.ended == "refused":
         return Judgement("the connection is refused")
     if transcript.ended == "flooded":
         return Judgement(f"more than {_MAX_OCTETS} bytes without an end")
-    faults = list(dict.fromkeys(reading.faults))
-    lacks_allow = all("Allow" in fault for fault in faults)
-    is_simple = all("is not the start of a response" in fault for fault in faults)
+    faults = list(dict.fromkeys(fault.says for fault in reading.faults))
+    kinds = {fault.kind for fault in reading.faults}
+    lacks_only_allow = kinds == {FaultKind.NO_ALLOW}
+    is_simple = kinds == {FaultKind.NO_START}
     judgement = judge(probe, number, reading, transcript.ended, plain)
-    # Whole responses show how the server read the case, even with faults in them or behind them.
-    is_judged = not faults or lacks_allow or (is_simple and bool(reading.responses))
+    # Complete responses show how the server read the case, even with these faults in them or behind them.
+    is_judged = lacks_only_allow or (is_simple and bool(reading.responses))
     is_tunnel = probe.case.octets.startswith(b"CONNECT ") and judgement.why is not None
     is_switch = judgement.requirement == "R081"
     if not faults or is_tunnel or is_switch or (is_judged and judgement.why is not None and not judgement.is_should):
         return judgement
     if is_simple and probe.case.is_refused:
-        # It may be a response of HTTP/0.9 to an invalid request of HTTP/1; RFC 9112 §2.2 has no MUST on that.
+        # This may be a response of HTTP/0.9 to an invalid request; RFC 9112 §2.2 forbids that with a SHOULD only.
         return Judgement("; ".join(faults), is_should=True)
-    return Judgement("; ".join(faults), requirement="R100" if lacks_allow else "R115")
+    return Judgement("; ".join(faults), requirement="R100" if lacks_only_allow else "R115")
 
 
 def check_corpus(target: Target, only: str | None = None) -> list[Result]:
-    """Return the result of each case that matches *only* for *target*, in the order of the table.
+    """Send each case that matches *only* to *target*, and return the results in the order of the corpus.
 
-    Raise NothingTriedError if it doesn't answer a plain request.
+    Raise NothingTriedError if *target* does not answer a plain request.
     """
     plain, seconds = _ask_plainly(target)
     prober = _Prober(target, plain, seconds)
@@ -163,7 +165,7 @@ def check_corpus(target: Target, only: str | None = None) -> list[Result]:
 
 
 def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
-    """Return the answer of *target* to a plain request, and its time in seconds."""
+    """Send a plain request to *target*, and return the answer and the time that it took, in seconds."""
     host, port = target.address
     started = time.monotonic()
     first = wire.exchange(
@@ -175,7 +177,8 @@ def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
     received = b"" if first.ended == "flooded" else first.received
     reading = wire.read_responses(received, ["GET"], is_ended=first.ended == "closed")
     if not reading.responses:
-        faults = "; ".join(dict.fromkeys(reading.faults)) or f"{len(first.received)} bytes, then: {first.ended}"
+        says = dict.fromkeys(fault.says for fault in reading.faults)
+        faults = "; ".join(says) or f"{len(first.received)} bytes, then: {first.ended}"
         raise NothingTriedError(
             f"a plain request gets no valid response: {faults}\n  {wire.reproduce(host, port, sentinel(0))}"
         )
@@ -190,9 +193,9 @@ def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
 
 
 def _fails(target: Target, status: int) -> bool:
-    """Return whether *target* answers the plain GET / of most cases with 500, which then shows nothing of a case.
+    """Return whether *target* answers every GET / with 500, so that a 500 proves nothing about a case.
 
-    *status* is the one of its answer to another plain request.
+    *status* is the status of its answer to a plain request with another path.
     """
     octets = sentinel(0).replace(b"/sentinel-0", b"/")
     plain = wire.exchange(target.address, [octets], seconds=_NEXT_SECONDS, ends=False, patience=1.0)
@@ -201,9 +204,9 @@ def _fails(target: Target, status: int) -> bool:
 
 
 def _pipelines(target: Target, status: int) -> bool:
-    """Return whether *target* answers two pipelined requests, or announces that it closes after the first.
+    """Return whether *target* answers two pipelined requests, or announces a close in its first answer.
 
-    *status* is that of its answer to a single request.
+    *status* is the status of its answer to a single request.
     """
     first = sentinel(0).replace(b"Connection: close\r\n", b"")
     both = wire.exchange(target.address, [first + sentinel(0)], seconds=_NEXT_SECONDS, ends=False, patience=1.0)

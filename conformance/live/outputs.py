@@ -11,7 +11,6 @@ from xml.etree import ElementTree as ET
 
 from .causes import Cause, blocks, find_causes
 from .results import Outcome, Result, breaks_a_must, chapter_of_result, section_of_result
-from .trials import is_end
 
 _MAX_SHOWN = 1200
 # The most failures to show with their octets, unless all are requested.
@@ -78,11 +77,10 @@ def _cause(cause: Cause) -> list[str]:
     names = ", ".join([example.name, *others[: _MAX_NAMES - 1]])
     more = f" and {len(others) - _MAX_NAMES + 1} more" if len(others) >= _MAX_NAMES else ""
     indent = " " * 7
-    why, *output = example.why.splitlines()
     return [
         f"{len(cause.failures):>5}  {', '.join(cause.requirements)}  {cause.section}  {cause.says}",
-        f"{indent}{why}",
-        *(f"{indent}| {line}" for line in output),
+        f"{indent}{example.why}",
+        *(f"{indent}| {line}" for line in example.output.splitlines()),
         f"{indent}{names}{more}",
         *(f"{indent}$ {line}" for line in example.reproduce.splitlines()),
     ]
@@ -109,6 +107,7 @@ def _failure(result: Result) -> str:
     lines = [
         f"{result.level} {result.requirement} ({section_of_result(result)}): {result.name}",
         f"  {result.why}",
+        *(f"  | {line}" for line in result.output.splitlines()),
         *(f"  > {line}" for line in _lines(result.sent)),
         *(f"  < {line}" for line in _lines(result.received)),
         *(f"  $ {line}" for line in result.reproduce.splitlines()),
@@ -121,7 +120,7 @@ def as_json(results: Sequence[Result]) -> str:
     return json.dumps([_plain(result) for result in results], indent=1) + "\n"
 
 
-def _plain(result: Result) -> dict[str, str]:
+def _plain(result: Result) -> dict[str, object]:
     octets = {"sent": result.sent.decode("latin-1"), "received": result.received[:_MAX_SHOWN].decode("latin-1")}
     places = {"chapter": chapter_of_result(result), "section": section_of_result(result)}
     return {**result._asdict(), "outcome": result.outcome.value, **places, **octets}
@@ -136,7 +135,7 @@ def as_junit(results: Sequence[Result]) -> str:
         for result in mine:
             case = ET.SubElement(suite, "testcase", name=result.name, classname=result.requirement)
             if result.outcome is not Outcome.PASSED:
-                is_failure = breaks_a_must([result]) or is_end(result)
+                is_failure = breaks_a_must([result]) or result.stops_server
                 message = result.why if is_failure else f"{result.level}: {result.why}"
                 found = ET.SubElement(case, "failure" if is_failure else "skipped", message=message)
                 found.text = _failure(result)
@@ -179,7 +178,7 @@ def _section(cause: Cause) -> str:
     numbers = ", ".join(cause.requirements)
     title = f"{cause.says} ({len(cause.failures)} × {numbers}, {cause.section})"
     failures = "".join(
-        f"<details><summary>{html.escape(failure.name)}: {html.escape(failure.why.splitlines()[0])}</summary>\n"
+        f"<details><summary>{html.escape(failure.name)}: {html.escape(failure.why)}</summary>\n"
         f"<pre>{html.escape(_failure(failure))}</pre></details>\n"
         for failure in cause.failures
     )

@@ -1,10 +1,11 @@
-"""Probes: the octets sent to a running server for a case of the corpus, and the answers that pass.
+"""Probes: the octets that are sent to a running server for a case of the corpus, and the judgement on the answers.
 
-A case is followed by a sentinel, a plain request with a number of its own. Where the case is accepted the sentinel is
-answered as itself; where it is refused, the sentinel must get no answer. A case that is refused only because it
-ends too early (`cut_short` in the table) is sent alone, and our side ends.
+A case is followed by a sentinel, a plain request that carries the number of the case. If the server accepts the case,
+it must answer the sentinel like any plain request; if it refuses the case, it must not answer the sentinel, since the
+connection closes. A case that is refused only because it ends too early (``cut_short`` in the table) is sent without
+a sentinel, and then the client ends its side.
 
-It knows the table and the strict reader, no socket. It judges by the RFC: where that leaves a choice, either passes.
+This module knows the tables and the strict reader, but no sockets. Where the RFC leaves a choice, every choice passes.
 """
 
 from typing import NamedTuple
@@ -23,31 +24,32 @@ from .allowances import (
 )
 from .responses import Reading, Response
 
-# Statuses that refuse the form of a request.
+# Statuses that refuse the syntax of a request.
 _SYNTAX_STATUSES = frozenset((400, 408, 413, 414, 431, 505))
-# The requirements that are broken, where it is not that of the case:
-PIPELINING = "R090"  # RFC 9112 §9.3.2: each pipelined request gets its response
-_CLOSE_BEHIND_NONSENSE = "R006"  # RFC 9112 §2.2: 400 and a close
-_END_OF_HTTP_1_0 = "R087"  # RFC 9112 §9.3: no persistence that was not asked for
-_FAILURE = "R116"  # RFC 9110 §15.6: a request is no reason for 500
-_SWITCH = "R081"  # RFC 9110 §7.8: no switch to what was not offered
-_ANNOUNCED_CLOSE = "R086"  # RFC 9112 §9.6: a server that closes says so
-# Requirements about framing: after a fault there, the following octets have no known meaning (RFC 9112 §2.2, §6.3).
+# Requirements that a server may break while it answers a case about another one:
+PIPELINING = "R090"  # RFC 9112 §9.3.2: each pipelined request gets a response
+_CLOSE_BEHIND_NONSENSE = "R006"  # RFC 9112 §2.2: octets outside the grammar get 400 and a close
+_END_OF_HTTP_1_0 = "R087"  # RFC 9112 §9.3: HTTP/1.0 persists only if the client asks for it
+_FAILURE = "R116"  # RFC 9110 §15.6: no request makes the server fail with 500
+_SWITCH = "R081"  # RFC 9110 §7.8: the server switches only to a protocol that the client has offered
+_ANNOUNCED_CLOSE = "R086"  # RFC 9112 §9.6: a server that is going to close announces it
+# Requirements of framing: after a fault there, the meaning of the following octets is unknown (RFC 9112 §2.2, §6.3).
 _FRAMING = frozenset(f"R{number:03}" for number in range(48, 75))
-# Requirements whose faults are in the content, behind a head that is whole.
+# Requirements whose cases have a valid head, and a fault only in the content behind it.
 _CONTENT = _FRAMING | {"R007", "R075", "R076", "R078"}
-# The server decides which paths it has, and may answer 400.
+# Requirements on paths: there a 400 does not refuse the syntax of the request.
 _PATHS = frozenset(("R138", "R139", "R140", "R141"))
-# The RFC names the status and the close: any other is a fault.
+# Requirements for which the RFC gives the status of the refusal: any other status is a fault.
 _STATUS_IS_GIVEN = frozenset(("R029", "R030", "R031", "R036", "R048", "R049", "R057"))
 
 
 class Probe(NamedTuple):
-    """The octets sent, and the allowed behaviour.
+    """The octets sent for one case, and what the server may do.
 
-    *accepted_count* requests come first, and are accepted. The rest may be refused (*may_refuse*): with one of
-    *statuses* or, if that is empty, with any error or no answer. Or it may be a request too (*may_accept*), which
-    *closes* the connection or does not. *is_alone* says that no sentinel follows.
+    The server must accept the first *accepted_count* requests. If *may_refuse* is true, it may refuse the rest of the
+    octets: with one of *statuses* or, if there are none, with any error or without an answer. If *may_accept* is true,
+    it may accept the rest as a request. *closes* is true if the last request closes the connection. *is_alone* is true
+    if no sentinel follows.
     """
 
     case: Case
@@ -62,10 +64,10 @@ class Probe(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The reason why a server fails, or None if it passes; *is_should* if that breaks no more than a SHOULD.
+    """The reason *why* a server fails, or None if it passes; *is_should* is true if it breaks only a SHOULD.
 
-    *requirement* is the broken one, if not that of the case. *is_unanswered* says that a valid request was refused or
-    left without an answer: the sentinel behind it may be the reason.
+    *requirement* is the requirement that it breaks, if not that of the case. *is_unanswered* is true if it refused a
+    valid request, or did not answer it: the sentinel behind the request may be the reason.
     """
 
     why: str | None
@@ -75,9 +77,9 @@ class Judgement(NamedTuple):
 
 
 class PlainAnswer(NamedTuple):
-    """The answer to a sentinel sent alone: its *status*, and whether its content has the target.
+    """The answer to a sentinel sent alone: its *status*; *echoes* is true if its content quotes the target.
 
-    *pipelines* says whether it answers two plain requests that come together; *fails*, whether GET / alone gets 500.
+    *pipelines* is true if the server answers two plain requests sent together; *fails*, if it answers GET / with 500.
     """
 
     status: int
@@ -87,12 +89,12 @@ class PlainAnswer(NamedTuple):
 
 
 def sentinel(number: int) -> bytes:
-    """Return a request that its number identifies."""
+    """Return a plain request with *number* in its target."""
     return f"GET /sentinel-{number} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
 
 
 def probe_of(case: Case, number: int, *, is_alone: bool = False) -> Probe:
-    """Return what is sent for *case*, with the sentinel *number* unless *is_alone*."""
+    """Return the probe for *case*, followed by the sentinel *number* unless *is_alone* is true."""
     expected = case.expected["httpsock"]
     status = expected.status
     statuses = frozenset(allowed for allowed in case.allowed if isinstance(allowed, int))
@@ -114,11 +116,11 @@ def probe_of(case: Case, number: int, *, is_alone: bool = False) -> Probe:
 
 
 def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
-    """Return whether *probe* and its sentinel allow the answers in *reading*, and the end of the connection."""
+    """Judge the answers in *reading* to *probe*, on a connection that ended as *ended* says."""
     if any(response.status == 500 for response in reading.responses) and not plain.fails:
-        return Judgement("the request makes the server fail: the answer is 500", requirement=_FAILURE)
+        return Judgement("the server fails with 500", requirement=_FAILURE)
     if any(interim.status == 101 for interim in reading.interim):
-        return Judgement("the server switches to another protocol, for no complete offer", requirement=_SWITCH)
+        return Judgement("the server switches to another protocol without a complete offer", requirement=_SWITCH)
     if ended == "timed out" and not reading.responses:
         return Judgement("no answer, and the connection stays open", is_should=probe.case.is_refused)
     if probe.case.octets.startswith(b"CONNECT "):
@@ -131,14 +133,14 @@ def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainA
     if probe.may_accept:
         judgements[False] = _judge_accepted(probe, number, reading, ended, plain)
     passed = next((judgement for judgement in judgements.values() if judgement.why is None), None)
-    # If the server did neither correctly, report the one that it tried.
+    # The server neither accepted nor refused correctly: report the one that it attempted.
     own = reading.responses[: len(probe.methods) - 1]
     has_refused = any(_refuses(answer, probe, index) for index, answer in enumerate(own))
     return passed or judgements.get(has_refused) or judgements[not has_refused]
 
 
 def _judge_tunnel(reading: Reading) -> Judgement:
-    """Judge the answer to CONNECT: any but a tunnel, which an origin server need not open (RFC 9110 §9.3.6)."""
+    """Judge the answer to CONNECT, which passes unless it opens a tunnel to nowhere (RFC 9110 §9.3.6)."""
     if not reading.responses:
         return Judgement("CONNECT is not answered", is_should=True)
     status = reading.responses[0].status
@@ -146,14 +148,14 @@ def _judge_tunnel(reading: Reading) -> Judgement:
 
 
 def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
-    """Judge the answer to a request that ends too early: any or no answer, but the connection closes."""
+    """Judge the answer to a request that ends too early: an answer is optional, but the connection must close."""
     answers = _without_early_answer(probe, reading.responses)
     if len(answers) > probe.accepted_count + 1:
-        return Judgement(f"{len(answers)} answers to {probe.accepted_count} requests and a part of one")
+        return Judgement(f"{len(answers)} answers to {probe.accepted_count} requests and an incomplete one")
     head = probe.case.octets.rpartition(b"\r\n\r\n")
     if len(answers) > probe.accepted_count and not head[1] and answers[-1].status < 300:
-        return Judgement(f"a head that has no end is answered with {answers[-1].status}")
-    # A server that has announced the close may linger for octets in transit (RFC 9112 §9.6).
+        return Judgement(f"an incomplete head is answered with {answers[-1].status}")
+    # A server that has announced the close may keep reading octets in transit for a while (RFC 9112 §9.6).
     if ended == "timed out" and not (answers and answers[-1].closes):
         why = "the client has ended its side within a request, but the connection stays open"
         return Judgement(why, is_should=True)
@@ -161,14 +163,14 @@ def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
 
 
 def _is_sentinels(answer: Response, number: int, plain: PlainAnswer) -> bool:
-    """Return whether *answer* is that of the sentinel *number* sent alone."""
+    """Return whether *answer* is the one that the sentinel *number* gets when it is sent alone."""
     if answer.status != plain.status:
         return False
     return not plain.echoes or f"/sentinel-{number}".encode() in answer.content
 
 
 def _refuses(answer: Response, probe: Probe, index: int) -> bool:
-    """Return whether *answer* refuses the form of request *index*, not its meaning."""
+    """Return whether *answer* refuses the syntax of request *index*, rather than its meaning."""
     method = probe.methods[index] if index < len(probe.methods) else "GET"
     if answer.status == 501 and method in ("GET", "HEAD"):
         return True
@@ -180,14 +182,14 @@ def _refuses(answer: Response, probe: Probe, index: int) -> bool:
 
 
 def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
-    """Judge the answers to a case that consists of requests."""
+    """Judge the answers of a server that has accepted all octets of the case as requests."""
     answers = reading.responses
     count = probe.accepted_count + (1 if probe.case.expected["httpsock"].status is not None else 0)
     refused = _judge_refusal_of_valid(probe, answers[:count])
     if refused is not None:
         return refused
     if has_no_end(probe.case):
-        # The following octets are part of the same line.
+        # The case ends within a line, so that the sentinel is part of that line.
         return Judgement("bytes of one line are read as two requests" if len(answers) > count else None)
     if len(answers) == count and probe.is_alone:
         return Judgement(None)
@@ -201,13 +203,14 @@ def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, pla
         return Judgement(f"{len(answers)} answers to {count + 1} requests: the next request starts at the wrong byte")
     if len(answers) == count + 1:
         if not _is_sentinels(answers[-1], number, plain):
-            return Judgement(f"the next request is answered with {answers[-1].status}, alone with {plain.status}")
+            why = f"the next request is answered with {answers[-1].status}; sent alone, it gets {plain.status}"
+            return Judgement(why)
         return Judgement(None)
     return _judge_early_end(probe, answers, count, ended)
 
 
 def _judge_refusal_of_valid(probe: Probe, answers: list[Response]) -> Judgement | None:
-    """Return the judgement of the first of *answers*, all to valid requests, that refuses one, or None."""
+    """Return a judgement on the first of *answers* that refuses a valid request, or None if none does."""
     index = next((index for index, answer in enumerate(answers) if _refuses(answer, probe, index)), None)
     if index is None:
         return None
@@ -215,20 +218,20 @@ def _judge_refusal_of_valid(probe: Probe, answers: list[Response]) -> Judgement 
     if index == 0 and _goes_on(probe):
         why = f"request 1 is valid, but is refused with {status}, perhaps because of what follows"
         return Judgement(why, is_should=True, requirement=PIPELINING)
-    # RFC 9110 §9.1: GET and HEAD have to be known; any other method may be refused, best with 405 or 501.
+    # RFC 9110 §9.1: every server must support GET and HEAD; it may refuse other methods, best with 405 or 501.
     is_should = probe.methods[index] not in ("GET", "HEAD", "POST")
-    due = "is well-formed, and may get 405 or 501," if is_should else "must be accepted,"
+    due = "is valid, and may get 405 or 501," if is_should else "must be accepted,"
     why = f"request {index + 1} {due} but is refused with {status}"
     return Judgement(why, is_should=is_should, is_unanswered=True)
 
 
 def _goes_on(probe: Probe) -> bool:
-    """Return whether the case has more octets behind its first request: others, or what is to be left unread."""
+    """Return whether the case has more octets behind its first request: other requests, or octets to be left unread."""
     return probe.accepted_count > 1 or probe.case.requirement == "R084"
 
 
 def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: str) -> Judgement:
-    """Judge fewer *answers* than the *count* of requests in the case, and the sentinel behind them, ask for."""
+    """Judge *answers* that are fewer than the *count* requests of the case and the sentinel."""
     if (probe.closes and len(answers) == count) or (answers and answers[-1].closes):
         return Judgement(None)
     why = f"{len(answers)} answers to {count + 1} requests"
@@ -242,11 +245,11 @@ def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: s
 
 
 def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnswer) -> Judgement:
-    """Judge answers to an invalid case: it is refused, and the request behind it gets no answer."""
+    """Judge the answers to a case that must be refused, so that the sentinel behind it gets no answer."""
     answers = _without_early_answer(probe, reading.responses)
     refusals = (index for index, answer in enumerate(answers) if _refuses(answer, probe, index))
     first = next(refusals, len(answers))
-    # Where the table has no refusal, the server may refuse any of the requests.
+    # If httpsock accepts the case, the server may refuse any of its requests.
     count = probe.accepted_count if probe.case.is_refused else min(first, probe.accepted_count - 1)
     if first < min(count, len(answers)):
         why = f"request {first + 1} is valid, but is refused with {answers[first].status} because of what follows"
@@ -256,30 +259,31 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
     refusal, behind = answers[count : count + 1], answers[count + 1 :]
     is_taken = bool(refusal) and refusal[0].status not in _SYNTAX_STATUSES
     if len(behind) > 1 and not (is_taken and probe.case.requirement == "R013"):
-        # A server that accepts the first, as RFC 9112 §3 lets some do, also accepts the next.
+        # The server has accepted the case, as the RFC allows, and answered the requests behind it.
         if is_taken and may_accept(probe.case):
             return Judgement(None)
-        return Judgement(f"{len(behind)} answers after the refusal: bytes of the request are read as another")
+        return Judgement(f"{len(behind)} answers after the refusal: part of the request is read as another request")
     fault = _fault_of_refusal(refusal, probe, is_last=not behind)
     if fault.why is not None or not behind:
         return fault
     if may_turn_away(probe.case, refusal[0].status) and _is_sentinels(behind[0], number, plain):
         return Judgement(None)
     if probe.case.requirement in _FRAMING:
-        return Judgement(f"refused with {refusal[0].status}, but the following bytes are read as a request")
+        return Judgement(f"the request is refused with {refusal[0].status}, but the next bytes are read as a request")
     if refusal[0].status in (405, 501) or _is_sentinels(behind[0], number, plain):
         if may_go_on_behind_refusal(probe.case):
             return Judgement(None)
-        why = f"refused with {refusal[0].status}, but the connection stays open"
+        why = f"the request is refused with {refusal[0].status}, but the connection stays open"
         return Judgement(why, is_should=True, requirement=_CLOSE_BEHIND_NONSENSE)
-    return Judgement(f"the request behind the refusal is answered with {behind[0].status}, alone with {plain.status}")
+    why = f"the request behind the refusal is answered with {behind[0].status}; sent alone, it gets {plain.status}"
+    return Judgement(why)
 
 
 def _without_early_answer(probe: Probe, answers: list[Response]) -> list[Response]:
-    """Return *answers* without one that came before the fault in the content was met, as the refusal behind it shows.
+    """Return *answers* without an answer to the head of the case, if a refusal of its content follows.
 
-    A server need not wait for content. The refusal may be of octets taken for another request, too; cases in which
-    those would be a valid one tell.
+    A server need not wait for content before it answers. The refusal may also mean that the server read the content as
+    another, invalid request; other cases, whose content would be a valid request, detect that.
     """
     is_late = len(answers) == probe.accepted_count + 2 and answers[-1].status in _SYNTAX_STATUSES
     if is_late and probe.case.requirement in _CONTENT:
@@ -288,11 +292,11 @@ def _without_early_answer(probe: Probe, answers: list[Response]) -> list[Respons
 
 
 def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -> Judgement:
-    """Judge the answer, if any, that refuses a request; *is_last* if no answer follows it."""
+    """Judge the refusal, or its absence; *is_last* is true if no further answer follows."""
     is_given = probe.case.requirement in _STATUS_IS_GIVEN
     wanted = " or ".join(map(str, sorted(probe.statuses)))
     if not refusal:
-        why = f"closed without an answer; it should be {wanted}" if wanted else None
+        why = f"the connection closes without an answer; {wanted} is due" if wanted else None
         return Judgement(why, is_should=not is_given)
     status = refusal[0].status
     is_error = status >= 400 and (is_last or status not in (403, 404, 405))
@@ -301,12 +305,12 @@ def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -
     if may_turn_away(probe.case, status):
         return Judgement(None)
     if is_error:
-        return Judgement(f"refused with {status}, not with {wanted}", is_should=not is_given)
+        return Judgement(f"the request is refused with {status}, not with {wanted}", is_should=not is_given)
     due = f"refused with {wanted}" if wanted else "refused"
-    return Judgement(f"taken for a request and answered with {status}; it must be {due}")
+    return Judgement(f"the request is accepted and answered with {status}; it must be {due}")
 
 
 def _refuses_the_method(refusal: Response, probe: Probe) -> bool:
-    """Return whether the server refuses a method that it doesn't know or allow, before it looks at the rest."""
+    """Return whether the server refuses only the method, without looking at the rest of the request."""
     is_get = probe.case.octets.lstrip(b"\r\n").startswith((b"GET ", b"HEAD "))
     return refusal.status in (405, 501) and not is_get

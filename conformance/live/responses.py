@@ -1,6 +1,6 @@
-"""The strict reader: octets in, responses out, and a sentence about each fault that a server must not send.
+"""The strict reader: octets in, responses out, and a Fault for everything that a server must not send.
 
-It knows RFC 9112 §4 (status line), §5 (fields), §6 and §7 (framing), and no socket. It never raises an error.
+It covers RFC 9112 §4 (status line), §5 (fields), §6 and §7 (framing), knows no sockets, and never raises an error.
 
     responses = *( interim ) response *( *( interim ) response )
     response  = status-line *( field-line CRLF ) CRLF [ content, as §6.3 delimits it ]
@@ -8,6 +8,7 @@ It knows RFC 9112 §4 (status line), §5 (fields), §6 and §7 (framing), and no
 
 import re
 from collections.abc import Sequence
+from enum import Enum
 from typing import NamedTuple
 
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[0-9]) ([1-5][0-9]{2}) ([\t \x21-\x7e\x80-\xff]*)")
@@ -19,18 +20,18 @@ _DATE = re.compile(
 )
 _ENTITY_TAG = re.compile(rb'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[\t \x21-\x7e\x80-\xff]*)?")
-# Names whose grammar is one value, not a list (RFC 9110 §5.3).
+# Fields whose value is not a list, so that each may be sent only once (RFC 9110 §5.3).
 _SINGLETONS = frozenset(
     b"content-length content-type content-range content-location date etag last-modified location age retry-after "
     b"expires server".split()
 )
-# Stop at these counts: reading an endless response must end.
+# Stop reading an endless response: after this many more responses than requests, or this many chunks.
 _MAX_SURPLUS = 100
 _MAX_CHUNKS = 100_000
 
 
 class Response(NamedTuple):
-    """One response: the names of its *fields* in lower case, its *content* without any chunks, all its *octets*."""
+    """One response: the names of its *fields* in lower case, its *content* decoded from chunks, all its *octets*."""
 
     status: int
     phrase: bytes
@@ -40,13 +41,13 @@ class Response(NamedTuple):
     version: bytes = b"1.1"
 
     def field(self, name: bytes | str) -> bytes | None:
-        """Return the value of the field *name*, of several lines as a list, or None."""
+        """Return the value of the field *name*, with the values of several lines joined by commas, or None."""
         wanted = name.encode("ascii") if isinstance(name, str) else name
         values = [value for known, value in self.fields if known == wanted.lower()]
         return b", ".join(values) if values else None
 
     def has_member(self, name: str, member: bytes) -> bool:
-        """Return whether the list in the field *name* has *member*, which is in lower case."""
+        """Return whether the list in the field *name* has *member*, given in lower case."""
         return member in [part.strip(b" \t").lower() for part in (self.field(name) or b"").split(b",")]
 
     @property
@@ -57,29 +58,44 @@ class Response(NamedTuple):
         return self.version == b"1.0" and not self.has_member("connection", b"keep-alive")
 
 
+class FaultKind(Enum):
+    """The kinds of fault that corpus_run and the checks judge differently."""
+
+    NO_START = "the octets do not start like a response of HTTP/1"
+    NO_ALLOW = "a 405 lacks Allow"
+    OTHER = "any other fault"
+
+
+class Fault(NamedTuple):
+    """A sentence about octets that no server may send, with its section of the RFC."""
+
+    says: str
+    kind: FaultKind = FaultKind.OTHER
+
+
 class Reading(NamedTuple):
-    """The final *responses* in order; the octets *leftover* behind the last whole one; *faults*; *interim* ones."""
+    """The final *responses* in order, the *interim* ones, the *faults*, and the *leftover* octets behind them."""
 
     responses: list[Response]
     leftover: bytes
-    faults: list[str]
+    faults: list[Fault]
     interim: list[Response]
 
 
 class _Framed(NamedTuple):
-    """Content that ends at *stop*; or a fault."""
+    """The content of one response and the position *stop* behind it, or the fault that makes it unreadable."""
 
     content: bytes
     stop: int
-    fault: str | None = None
+    fault: Fault | None = None
     is_whole: bool = True
 
 
 def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> Reading:
-    """Return the responses in *octets* that a server sent to requests of *methods*, in their order.
+    """Return the responses in *octets*, which a server sent in response to requests with *methods*.
 
-    *is_ended* says whether these are all octets until the server closed. Beyond *methods*, GET is assumed, for some
-    surplus responses: an endless response is left over.
+    *is_ended* is true if the server closed the connection behind *octets*. A limited number of surplus responses is
+    read as responses to GET.
     """
     reading = Reading([], b"", [], [])
     at = 0
@@ -95,17 +111,17 @@ def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> R
     return reading._replace(leftover=octets[at:])
 
 
-def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tuple[Response | None, list[str], int]:
-    """Return the response at *at*, or None if it has no end; its faults; and where the next one starts."""
+def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tuple[Response | None, list[Fault], int]:
+    """Return the response at position *at*, or None if it is incomplete; its faults; and the position behind it."""
     head_stop = octets.find(b"\r\n\r\n", at)
     if head_stop < 0:
         return None, _faults_of_a_partial_head(octets[at:], is_ended=is_ended), at
     status_line, *field_lines = octets[at:head_stop].split(b"\r\n")
     match = _STATUS_LINE.fullmatch(status_line)
     if match is None:
-        return None, [f"{_show(status_line)} is not a status line (RFC 9112 §4)"], at
+        return None, [Fault(f"{_show(status_line)} is not a status line (RFC 9112 §4)")], at
     version, status, phrase = match[1], int(match[2]), match[3]
-    faults: list[str] = []
+    faults: list[Fault] = []
     fields = _fields(field_lines, faults)
     head = Response(status, phrase, fields, b"", octets[at : head_stop + 4], version)
     faults.extend(_faults_of_a_head(head))
@@ -117,39 +133,39 @@ def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tu
     return head._replace(content=framed.content, octets=octets[at : framed.stop]), faults, framed.stop
 
 
-def _faults_of_a_partial_head(octets: bytes, *, is_ended: bool) -> list[str]:
-    """Return the fault of *octets* without a whole head."""
+def _faults_of_a_partial_head(octets: bytes, *, is_ended: bool) -> list[Fault]:
+    """Return the faults of *octets*, which have no empty line that ends the head."""
     if not b"HTTP/1.".startswith(octets[:7]):
-        return [f"{_show(octets)} is not the start of a response (RFC 9112 §4)"]
-    return ["the head of a response has no end (RFC 9112 §8)"] if is_ended else []
+        return [Fault(f"{_show(octets)} is not the start of a response (RFC 9112 §4)", FaultKind.NO_START)]
+    return [Fault("the head of a response has no end (RFC 9112 §8)")] if is_ended else []
 
 
-def _fields(lines: Sequence[bytes], faults: list[str]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return names, in lower case, and values; invalid lines are left out and added to *faults*."""
+def _fields(lines: Sequence[bytes], faults: list[Fault]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the names, in lower case, and values of the valid field lines; append a fault for each invalid one."""
     fields = []
     for line in lines:
         match = _FIELD_LINE.fullmatch(line)
         if match is None:
-            faults.append(f"{_show(line)} is not a field line (RFC 9112 §5)")
+            faults.append(Fault(f"{_show(line)} is not a field line (RFC 9112 §5)"))
         else:
             fields.append((match[1].lower(), match[2]))
     return tuple(fields)
 
 
-def _faults_of_a_head(head: Response) -> list[str]:
-    """Return the fields of *head* that a server must not send."""
+def _faults_of_a_head(head: Response) -> list[Fault]:
+    """Return a fault for each field of *head* that a server must not send, or must send."""
     names = [name for name, _ in head.fields]
     faults = [
-        f"{name.decode()} is there {names.count(name)} times (RFC 9110 §5.3)"
+        Fault(f"{name.decode()} is sent {names.count(name)} times (RFC 9110 §5.3)")
         for name in sorted(_SINGLETONS & set(names))
         if names.count(name) > 1
     ]
     has_length, has_coding = b"content-length" in names, b"transfer-encoding" in names
     if has_length and has_coding:
-        faults.append("Content-Length beside Transfer-Encoding (RFC 9112 §6.2)")
+        faults.append(Fault("Content-Length beside Transfer-Encoding (RFC 9112 §6.2)"))
     if head.status < 200 or head.status == 204:
         faults.extend(
-            f"{name} in a {head.status} response ({section})"
+            Fault(f"{name} in a {head.status} response ({section})")
             for name, section, is_there in (
                 ("Content-Length", "RFC 9110 §8.6", has_length),
                 ("Transfer-Encoding", "RFC 9112 §6.1", has_coding),
@@ -163,29 +179,29 @@ def _faults_of_a_head(head: Response) -> list[str]:
     ):
         value = head.field(name)
         if value is not None and not pattern.fullmatch(value):
-            faults.append(f"{name} is {_show(value)} ({section})")
+            faults.append(Fault(f"{name} is {_show(value)} ({section})"))
     return faults + _faults_of_a_status(head)
 
 
-def _faults_of_a_status(head: Response) -> list[str]:
-    """Return the missing and surplus fields of *head* for its status."""
+def _faults_of_a_status(head: Response) -> list[Fault]:
+    """Return a fault if *head* lacks a field that its status needs, or has one that its status excludes."""
     if head.status == 405 and head.field("allow") is None:
-        return ["405 without Allow (RFC 9110 §15.5.6)"]
+        return [Fault("405 without Allow (RFC 9110 §15.5.6)", FaultKind.NO_ALLOW)]
     if head.status == 401 and head.field("www-authenticate") is None:
-        return ["401 without WWW-Authenticate (RFC 9110 §15.5.2)"]
+        return [Fault("401 without WWW-Authenticate (RFC 9110 §15.5.2)")]
     if head.status == 426 and head.field("upgrade") is None:
-        return ["426 without Upgrade (RFC 9110 §15.5.22)"]
+        return [Fault("426 without Upgrade (RFC 9110 §15.5.22)")]
     if head.status == 206:
         is_multipart = (head.field("content-type") or b"").lower().startswith(b"multipart/byteranges")
         if is_multipart and head.field("content-range") is not None:
-            return ["a multipart 206 with Content-Range outside its parts (RFC 9110 §15.3.7.2)"]
+            return [Fault("a multipart 206 with Content-Range outside its parts (RFC 9110 §15.3.7.2)")]
         if not is_multipart and head.field("content-range") is None:
-            return ["a 206 without Content-Range (RFC 9110 §15.3.7.1)"]
+            return [Fault("a 206 without Content-Range (RFC 9110 §15.3.7.1)")]
     return []
 
 
 def _content(octets: bytes, at: int, head: Response, method: str, *, is_ended: bool) -> _Framed:
-    """Return the content of the response with *head* to *method*, which starts at *at*, as RFC 9112 §6.3 says."""
+    """Return the content, starting at *at*, of the response with *head* to a request with *method* (RFC 9112 §6.3)."""
     is_tunnel = method == "CONNECT" and 200 <= head.status < 300
     if method == "HEAD" or head.status < 200 or head.status in (204, 304) or is_tunnel:
         return _no_content(octets, at, head, method)
@@ -197,34 +213,34 @@ def _content(octets: bytes, at: int, head: Response, method: str, *, is_ended: b
     if length is None:
         return _Framed(octets[at:], len(octets), is_whole=is_ended)
     if not re.fullmatch(rb"[0-9]{1,30}", length):
-        return _Framed(b"", at, f"Content-Length is {_show(length)} (RFC 9110 §8.6)", is_whole=False)
+        return _Framed(b"", at, Fault(f"Content-Length is {_show(length)} (RFC 9110 §8.6)"), is_whole=False)
     stop = at + int(length)
     if stop > len(octets):
-        fault = f"{len(octets) - at} bytes of content of {int(length)} promised (RFC 9112 §8)" if is_ended else None
-        return _Framed(b"", at, fault, is_whole=False)
+        says = f"{len(octets) - at} bytes of content arrived, but Content-Length promised {int(length)} (RFC 9112 §8)"
+        return _Framed(b"", at, Fault(says) if is_ended else None, is_whole=False)
     return _Framed(octets[at:stop], stop)
 
 
 def _no_content(octets: bytes, at: int, head: Response, method: str) -> _Framed:
-    """Return no content; only another response may follow."""
+    """Return empty content, or a fault if anything but another response follows."""
     rest = octets[at : at + 5]
     if rest and not b"HTTP/".startswith(rest) and head.status != 101:
-        what = "HEAD" if method == "HEAD" else str(head.status)
-        return _Framed(b"", at, f"a response has no content when it answers or is {what} (RFC 9112 §6.3)")
+        what = "a response to HEAD" if method == "HEAD" else f"a {head.status} response"
+        return _Framed(b"", at, Fault(f"{what} must not have content (RFC 9112 §6.3)"))
     return _Framed(b"", at)
 
 
 def _chunks(octets: bytes, at: int, *, is_ended: bool) -> _Framed:
-    """Return chunked content, which starts at *at* (RFC 9112 §7.1)."""
+    """Return the chunked content that starts at *at* (RFC 9112 §7.1)."""
     content = bytearray()
-    cut = _Framed(b"", at, "chunked content has no end (RFC 9112 §8)" if is_ended else None, is_whole=False)
+    cut = _Framed(b"", at, Fault("chunked content has no end (RFC 9112 §8)") if is_ended else None, is_whole=False)
     for _ in range(_MAX_CHUNKS):
         line_stop = octets.find(b"\r\n", at)
         if line_stop < 0:
             return cut
         match = _CHUNK_SIZE.fullmatch(octets[at:line_stop])
         if match is None:
-            return cut._replace(fault=f"{_show(octets[at:line_stop])} is not a chunk size (RFC 9112 §7.1)")
+            return cut._replace(fault=Fault(f"{_show(octets[at:line_stop])} is not a chunk size (RFC 9112 §7.1)"))
         size, at = int(match[1], 16), line_stop + 2
         if size == 0:
             break
@@ -232,21 +248,23 @@ def _chunks(octets: bytes, at: int, *, is_ended: bool) -> _Framed:
         if len(octets) < at + size + 2:
             return cut
         if octets[at + size : at + size + 2] != b"\r\n":
-            return cut._replace(fault="chunk data doesn't end at its size (RFC 9112 §7.1)")
+            return cut._replace(
+                fault=Fault("the chunk size is not followed by data of that size and CRLF (RFC 9112 §7.1)")
+            )
         at += size + 2
     else:
-        return cut._replace(fault=f"more than {_MAX_CHUNKS} chunks, and no end")
+        return cut._replace(fault=Fault(f"more than {_MAX_CHUNKS} chunks, and no end"))
     while octets[at : at + 2] != b"\r\n":
         line_stop = octets.find(b"\r\n", at)
         if line_stop < 0:
             return cut
         if not _FIELD_LINE.fullmatch(octets[at:line_stop]):
-            return cut._replace(fault=f"{_show(octets[at:line_stop])} is not a trailer (RFC 9112 §7.1.2)")
+            return cut._replace(fault=Fault(f"{_show(octets[at:line_stop])} is not a trailer (RFC 9112 §7.1.2)"))
         at = line_stop + 2
     return _Framed(bytes(content), at + 2)
 
 
 def _show(octets: bytes) -> str:
-    """Return *octets* for a sentence, shortened."""
+    """Return *octets* as quoted and shortened text."""
     text = ascii(octets)[1:]
     return text if len(text) <= 60 else f"{text[:60]}…"

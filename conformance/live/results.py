@@ -5,12 +5,11 @@ from typing import NamedTuple
 
 from conformance.corpus.requirements import chapter_of, load_requirements
 
-# The reason of a case or check that was skipped for lack of time.
+# Why a case or check was skipped: time ran out, or the server had stopped.
 NO_TIME = "no time was left"
-# The reason of those that were skipped after the server ended.
-GONE = "the server had ended"
-# A result keeps at most this much of the octets received: a server may send megabytes for each case.
-KEPT_OCTETS = 64 * 1024
+GONE = "the server had stopped"
+# A result stores at most this many of the octets received: a server may send megabytes for each case.
+MAX_RECEIVED = 64 * 1024
 
 
 class Outcome(Enum):
@@ -22,7 +21,11 @@ class Outcome(Enum):
 
 
 class Result(NamedTuple):
-    """One case or check against one server: its outcome, and after a failure the reason and a way to repeat it."""
+    """The outcome of one case or check against one server; *why* it failed or was skipped, and how to repeat it.
+
+    *reproduce* has shell lines that send the same octets. If the server exited or no longer answered, *stops_server*
+    is true, and *output* has the last lines that the server printed.
+    """
 
     name: str
     requirement: str
@@ -32,6 +35,8 @@ class Result(NamedTuple):
     sent: bytes
     received: bytes
     reproduce: str
+    stops_server: bool = False
+    output: str = ""
 
 
 def chapter_of_result(result: Result) -> str:
@@ -47,7 +52,7 @@ def section_of_result(result: Result) -> str:
 
 
 def matches(name: str, number: str, only: str | None) -> bool:
-    """Return whether *only* is None or a part of *name*, of the requirement *number*, its section or its chapter."""
+    """Return whether *only* is None, or part of *name* or of the requirement's *number*, section or chapter."""
     if only is None:
         return True
     section = load_requirements()[number].section
@@ -55,5 +60,5 @@ def matches(name: str, number: str, only: str | None) -> bool:
 
 
 def breaks_a_must(results: list[Result]) -> bool:
-    """Return whether one of *results* is a broken MUST."""
+    """Return whether one of *results* is a failure that breaks a MUST."""
     return any(result.outcome is Outcome.FAILED and result.level.startswith("MUST") for result in results)

@@ -1,24 +1,32 @@
-"""The target: the server under test, whether it is still there, and its next start if the check has started it."""
+"""The target: the server under test, whether it still answers, and how to start it again."""
 
 import time
+from typing import NamedTuple
 
 from . import wire
 from .probes import sentinel
 from .start import StartedServer, StartError
 
-# A supervisor may need a moment to start a server again.
+# Wait this long for a supervisor that restarts the server.
 _RETURN_SECONDS = 1.0
 _PAUSE_SECONDS = 0.1
-# A server that handles one connection at a time may first wait for earlier ones to end.
+# A server that handles one connection at a time answers only after the earlier ones have closed.
 _ANSWER_SECONDS = 4.0
 _MAX_RESTARTS = 200
 
 
-class Target:
-    """The server at *address*, or *server*, which the check has started; *restarts* it after its end, if asked.
+class End(NamedTuple):
+    """How the server stopped: a clause for a message, and the last lines that the server printed."""
 
-    *deadline* is when the check ends: no further case is tried then. The time that a new start takes is added.
-    *is_gone* says that nothing more is tried.
+    says: str = ""
+    output: str = ""
+
+
+class Target:
+    """The server under test, at *address*; *server* is given if the check has started it.
+
+    If *restarts* is true, the check starts the server again after it has stopped. No case is tried after *deadline*,
+    which each restart extends by the time that it took. If *is_gone* is true, the server has stopped for good.
     """
 
     def __init__(
@@ -27,20 +35,20 @@ class Target:
         self.address = address
         self.restarts = restarts and server is not None
         self.deadline = float("inf")
-        self.fate = ""
+        self.end = End()
         self.is_gone = False
         self._server = server
         self._left_starts = _MAX_RESTARTS
 
     @property
     def is_ours(self) -> bool:
-        """Whether the check can start it again."""
+        """Whether the check can start the server again."""
         return self._server is not None and self._left_starts > 0
 
     def is_there(self, exit_seconds: float = 0.0) -> bool:
-        """Return whether a plain request is answered, by one byte at least; if not, *fate* describes the end.
+        """Return whether the server answers a plain request with at least one octet; if not, set *end*.
 
-        A program that was started may end up to *exit_seconds* later. Behind the deadline there is no time to ask.
+        A server that answers is given *exit_seconds* more to exit. After the deadline, return True without a request.
         """
         if time.monotonic() > self.deadline:
             return True
@@ -52,7 +60,7 @@ class Target:
             found = self._ask()
         if found.received and self._exit_code(exit_seconds) in (None, 0):
             return True
-        self.fate = self._describe(found)
+        self.end = self._describe(found)
         return False
 
     def restart(self) -> bool:
@@ -65,7 +73,7 @@ class Target:
         try:
             self._server.start()
         except StartError as error:
-            self.fate = f"it does not start again: {error}"
+            self.end = End(f"it does not start again: {error}")
             self._left_starts = 0
             return False
         finally:
@@ -74,7 +82,7 @@ class Target:
         return True
 
     def _ask(self) -> wire.Transcript:
-        """Return the answer to one plain request on a connection of its own."""
+        """Send one plain request on its own connection, and return the answer."""
         return wire.exchange(
             self.address, [sentinel(0)], seconds=_ANSWER_SECONDS, ends=False, patience=_ANSWER_SECONDS / 2, max_octets=1
         )
@@ -82,13 +90,12 @@ class Target:
     def _exit_code(self, seconds: float) -> int | None:
         return None if self._server is None else self._server.exit_code(seconds)
 
-    def _describe(self, found: wire.Transcript) -> str:
-        """Return a description of the server's end; it answered *found* to a plain request."""
+    def _describe(self, found: wire.Transcript) -> End:
+        """Return how the server stopped; *found* is its answer to a plain request."""
         code = self._exit_code(_RETURN_SECONDS)
         if code is None:
-            refused = "it accepts no connection any more"
-            said = refused if found.ended == "refused" else f"it answers no plain request any more ({found.ended})"
+            refused = "it no longer accepts connections"
+            says = refused if found.ended == "refused" else f"it no longer answers plain requests ({found.ended})"
         else:
-            said = f"signal {-code} ended it" if code < 0 else f"it ended with exit code {code}"
-        output = "" if self._server is None else self._server.last_output()
-        return f"{said}; it printed last: {output}" if output else said
+            says = f"signal {-code} killed it" if code < 0 else f"it exited with code {code}"
+        return End(says, "" if self._server is None else self._server.last_output())

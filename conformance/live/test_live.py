@@ -108,7 +108,7 @@ def test_httpsock_passes_the_static_semantics(address: tuple[str, int]) -> None:
 
 
 @contextmanager
-def hostile(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
+def serving(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
     """Listen, and let *converse* have each connection in a thread of its own, until the block ends."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     is_over = threading.Event()
@@ -168,7 +168,7 @@ def test_a_server_that_speaks_no_http_is_not_checked(
     converse: Callable[[socket.socket], object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One sentence without an accusation, since no case was tried, and exit code 2."""
-    with hostile(converse) as (host, port):
+    with serving(converse) as (host, port):
         assert main(["check", f"http://{host}:{port}/"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -238,7 +238,7 @@ def test_a_server_that_is_polite_once_and_hostile_then_costs_its_time_and_no_mor
             converse(connected)
 
     started = time.monotonic()
-    with hostile(be_polite_once) as address:
+    with serving(be_polite_once) as address:
         results = check(Target(address))
     assert time.monotonic() - started < 5.0
     assert len([result for result in results if result.name != LAST]) == len(_CASES) + len(CHECKS)
@@ -261,7 +261,7 @@ def _answer(octets: bytes) -> Callable[[socket.socket], None]:
 
 
 def _outcomes(converse: Callable[[socket.socket], object], *only: str) -> dict[str, Result]:
-    with hostile(converse) as address:
+    with serving(converse) as address:
         return {result.name: result for text in only for result in check_corpus(Target(address), text)}
 
 

@@ -1,8 +1,8 @@
-"""Trials: cases or checks tried on one server, a few at a time, until it ends.
+"""Trials: cases or checks tried on one server, a few at a time, until the server stops.
 
-A server that ends takes the answers to others with it. Each trial that was open then is suspect: its answer shows
-nothing. If the check has started the server, it starts it again and tries the suspects one by one, to find the one
-that ends it; without that, the suspects are named.
+"Stops" means that the server exits, or no longer answers. Each trial in progress at that moment is a suspect: its
+own result is meaningless, and it may have stopped the server. If the check has started the server, it starts it
+again and tries the suspects one by one, to find the one that stops it; otherwise the result names all suspects.
 """
 
 import threading
@@ -14,28 +14,22 @@ from typing import NamedTuple
 from .results import GONE, Outcome, Result
 from .target import Target
 
-# The name of the result for a server that has ended, if no single trial is known to end it.
-LAST = "the-server-goes-on"
-# Ending breaks this: a request must not stop others from being served.
+# The name of the result for a server that has stopped, if no single trial is known to stop it.
+LAST = "the-server-stays-up"
+# The requirement that such a server breaks: no request may stop others from being served.
 _REQUIREMENT = "R093"
 _CONNECTIONS = 8
 _MAX_NAMED = 12
-# Up to this many trials that timed out are repeated, one at a time. With more, the server itself is slow.
+# If at most this many trials timed out, repeat them one at a time. If more did, the server itself is slow.
 _MAX_LATE = 12
-_ENDS = "the server ends"
-# A program that ends because of a request has ended this long after it.
+# A program that exits because of a request does so within this time.
 _EXIT_SECONDS = 0.02
 
 
-def is_end(result: Result) -> bool:
-    """Return whether *result* says that the server has ended."""
-    return result.why.startswith(_ENDS)
-
-
 class Attempt(NamedTuple):
-    """The *result* of one trial; *is_doubtful* if the end of the server would explain it as well.
+    """The *result* of one trial; *is_doubtful* is true if a server that has stopped would also explain it.
 
-    *is_late* says that time ran out: the trials beside it may have kept the server.
+    *is_late* is true after a time-out: other trials may have kept the server busy.
     """
 
     result: Result
@@ -44,7 +38,7 @@ class Attempt(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """One case or check by *name*; *attempt* tries it, and *untried* is its result, for a reason, without that."""
+    """One case or check: *attempt* tries it, and *untried* returns the result of skipping it for a given reason."""
 
     name: str
     attempt: Callable[[], Attempt]
@@ -52,7 +46,7 @@ class Trial(NamedTuple):
 
 
 class _Round:
-    """Trials on a server until it is gone: the results, and those whose result the end may have caused."""
+    """One run of trials until the server stops: the results, the suspects, and the trials that timed out."""
 
     def __init__(self, target: Target) -> None:
         self.results: dict[str, Result] = {}
@@ -66,7 +60,7 @@ class _Round:
 
     @property
     def is_over(self) -> bool:
-        """Whether the server is gone."""
+        """Whether the server has stopped."""
         return self._over.is_set()
 
     def run(self, trials: Sequence[Trial]) -> None:
@@ -86,7 +80,7 @@ class _Round:
             self._open.remove(trial)
             if is_gone and not self._over.is_set():
                 self._over.set()
-                # The likeliest first: its own connection is dead. One that was answered before may still be the cause.
+                # The likeliest suspect comes first; a trial answered just before may also be the cause.
                 self.suspects = [trial, *self._open, *reversed(self._ended)]
             if not self._over.is_set() or (not attempt.is_doubtful and trial not in self.suspects):
                 self.results[trial.name] = attempt.result
@@ -96,7 +90,7 @@ class _Round:
 
 
 def run_trials(target: Target, trials: Sequence[Trial]) -> list[Result]:
-    """Return the results of *trials*, in their order, and one more if the server ended for no known trial."""
+    """Return the results of *trials*, in their order, and LAST if the server stopped without a known cause."""
     results: dict[str, Result] = {}
     waiting = list(trials)
     ends: list[Result] = []
@@ -111,7 +105,7 @@ def run_trials(target: Target, trials: Sequence[Trial]) -> list[Result]:
         found = _try_alone(target, one_round.suspects)
         results |= found
         waiting = [trial for trial in waiting if trial.name not in results]
-        if not any(is_end(result) for result in found.values()):
+        if not any(result.stops_server for result in found.values()):
             ends = [_unexplained(target, one_round.suspects)]
         if not target.restarts or not target.is_ours:
             target.is_gone = True
@@ -120,25 +114,23 @@ def run_trials(target: Target, trials: Sequence[Trial]) -> list[Result]:
 
 
 def _try_alone(target: Target, suspects: Sequence[Trial]) -> dict[str, Result]:
-    """Try *suspects* one by one; restart the server if one ends it, or stop there. Return the results."""
+    """Try *suspects* one by one, and return the results; if one stops the server, restart it or try no more."""
     results: dict[str, Result] = {}
-    fate = target.fate
     is_new = target.restart()
     for trial in suspects if is_new else ():
         result, is_end_here = _try_one(target, trial)
         if is_end_here and not is_new and target.restart():
-            # Those before may have worn it out: the effect of the trial on a new server counts.
+            # An earlier suspect may have contributed: only the effect on a new server counts.
             result, is_end_here = _try_one(target, trial)
         results[trial.name] = result
         is_new = is_end_here and target.restarts and target.restart()
         if is_end_here and not is_new:
             break
-    target.fate = target.fate or fate
     return results
 
 
 def _try_late(target: Target, late: Sequence[Trial]) -> dict[str, Result]:
-    """Return the results of *late*, which ran out of time beside others, one by one, while the server is there."""
+    """Try the trials that timed out beside others again, one by one, until the server stops; return the results."""
     results = {trial.name: trial.untried(GONE) for trial in late}
     for trial in late:
         results[trial.name], is_end_here = _try_one(target, trial)
@@ -149,17 +141,28 @@ def _try_late(target: Target, late: Sequence[Trial]) -> dict[str, Result]:
 
 
 def _try_one(target: Target, trial: Trial) -> tuple[Result, bool]:
-    """Return the result of *trial*, and whether it ends the server."""
+    """Return the result of *trial*, and whether it stops the server."""
     result = trial.attempt().result
     if target.is_there(_EXIT_SECONDS):
         return result, False
-    why = f"{_ENDS} here: {target.fate}"
-    return result._replace(requirement=_REQUIREMENT, level="SECURITY", outcome=Outcome.FAILED, why=why), True
+    stopped = result._replace(
+        requirement=_REQUIREMENT,
+        level="SECURITY",
+        outcome=Outcome.FAILED,
+        why=f"the server stops: {target.end.says}",
+        stops_server=True,
+        output=target.end.output,
+    )
+    return stopped, True
 
 
 def _unexplained(target: Target, suspects: Sequence[Trial]) -> Result:
-    """Return the result that says that the server has ended while *suspects* were tried."""
+    """Return the result for a server that stopped while *suspects* were tried, without a known cause."""
     names = ", ".join(trial.name for trial in suspects[:_MAX_NAMED])
-    alone = "; none of them ends it alone" if target.is_ours else ""
-    why = f"{_ENDS} while one of these is tried{alone}: {names}; {target.fate}"
-    return Result(LAST, _REQUIREMENT, "SECURITY", Outcome.FAILED, why, b"", b"", "")
+    alone = ", none of which stops it alone" if target.is_ours else ""
+    why = f"the server stopped during these cases{alone}: {names}; {target.end.says}"
+    return Result(
+        *(LAST, _REQUIREMENT, "SECURITY", Outcome.FAILED, why, b"", b"", ""),
+        stops_server=True,
+        output=target.end.output,
+    )

@@ -1,7 +1,6 @@
-"""The wire: octets sent to a server, octets that come back, and a strict reader of responses.
+"""The wire: send octets to a server, receive what comes back, and read it as responses.
 
-It knows sockets and RFC 9112 §4 to §8, and neither the corpus nor any server. Responses are data here:
-no octets raise an error. A *fault* is a sentence about octets that no server may send, with its section.
+This module knows sockets, but neither the corpus nor any server. No octets that a server sends raise an error.
 
     sent --> exchange() --> received --> read_responses() --> responses, leftover, faults
 """
@@ -19,15 +18,15 @@ __all__ = ["Reading", "Response", "Transcript", "exchange", "read_responses", "r
 
 _RECEIVE_OCTETS = 64 * 1024
 _MAX_OCTETS = 64 * 1024 * 1024
-# A few octets that come a hundred times.
+# One to eight octets, repeated a hundred times or more.
 _RUN = re.compile(rb"(.{1,8}?)\1{99,}", re.DOTALL)
 
 
 class Transcript(NamedTuple):
     """One connection: the octets that were *sent* and *received*, and how it ended.
 
-    *ended* is "closed", "reset", "timed out", "refused" (never connected) or "flooded" (more octets than are kept).
-    *ended_first* says whether our side had ended before the server's.
+    *ended* is "closed", "reset", "timed out", "refused" (never connected) or "flooded" (too many octets received).
+    *ended_first* is true if the client ended its side before the server did.
     """
 
     sent: bytes
@@ -37,7 +36,7 @@ class Transcript(NamedTuple):
 
 
 class _Exchange:
-    """One connection while it lasts."""
+    """One connection from its start to its end."""
 
     def __init__(self, connected: socket.socket, parts: Iterable[bytes]) -> None:
         self._socket = connected
@@ -49,7 +48,7 @@ class _Exchange:
         self.ended_first = False
 
     def transcript(self, ended: str) -> Transcript:
-        """Return what happened."""
+        """Return the transcript of the connection, which ended as *ended* says."""
         return Transcript(bytes(self._sent), bytes(self.received), ended, self.ended_first)
 
     def has_more(self) -> bool:
@@ -63,7 +62,7 @@ class _Exchange:
         return self._writes
 
     def send(self) -> None:
-        """Send as much as the kernel takes. A server that has closed may have sent a reason, so keep reading."""
+        """Send what the kernel accepts. After an error send no more, but keep reading: the server may give a reason."""
         try:
             count = self._socket.send(self._unsent)
         except BlockingIOError:
@@ -75,12 +74,12 @@ class _Exchange:
         self._unsent = self._unsent[count:]
 
     def end(self) -> None:
-        """End our side of the connection."""
+        """End the client's side of the connection."""
         self.ended_first = True
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # The server was faster.
+            pass  # The server has closed already.
 
     def receive(self) -> str | None:
         """Receive once, and return how the connection ended, or None if it is still open."""
@@ -103,10 +102,10 @@ def exchange(
     patience: float | None = None,
     max_octets: int = _MAX_OCTETS,
 ) -> Transcript:
-    """Connect to *address*, send *parts* one after the other, and return what came back until the server closed.
+    """Connect to *address*, send *parts* one after the other, and return the transcript when the server has closed.
 
-    *ends* says whether our side is ended as soon as all is sent. With *patience* it is ended after that many seconds of
-    silence. The exchange ends after *seconds* in all, or *max_octets* received.
+    If *ends* is true, end the client's side as soon as all is sent; if *patience* is given, after that many seconds of
+    silence. The exchange stops after *seconds* in total, or when more than *max_octets* have been received.
     """
     deadline = time.monotonic() + seconds
     try:
@@ -141,16 +140,16 @@ def exchange(
 
 
 def _limit(spare_octets: int, deadline: float) -> str | None:
-    """Return how a connection ends that has reached a limit of ours, or None."""
+    """Return "flooded" or "timed out" if the exchange has reached its limit of octets or time, else None."""
     if spare_octets < 0:
         return "flooded"
     return "timed out" if time.monotonic() >= deadline else None
 
 
 def reproduce(host: str, port: int, octets: bytes, *, ends: bool = False) -> str:
-    """Return a shell line that sends *octets* to a server and prints its answer; *ends* our side behind them if asked.
+    """Return a shell line that sends *octets* to a server and prints its answer; with *ends*, nc then ends its side.
 
-    A long repetition is written once: ``printf 'a%.0s' $(seq 9000)``.
+    A long repetition is written in short form: ``printf 'a%.0s' $(seq 9000)``.
     """
     commands = []
     position = 0
@@ -166,10 +165,10 @@ def reproduce(host: str, port: int, octets: bytes, *, ends: bool = False) -> str
 
 
 def _printf_format(octets: bytes) -> str:
-    """Return *octets* as the format of printf(1) within single quotes; unprintable octets are in octal."""
+    """Return *octets* as a format for printf(1), to stand in single quotes; unprintable octets are in octal."""
     known = {0x0D: r"\r", 0x0A: r"\n", 0x09: r"\t", 0x5C: r"\\", 0x25: "%%", 0x27: r"\047"}
     shown = [known.get(octet) or (chr(octet) if 0x20 <= octet < 0x7F else f"\\{octet:03o}") for octet in octets]
-    # A format that starts with a hyphen would be taken for an option.
+    # printf would read a format that starts with a hyphen as an option.
     if shown and shown[0] == "-":
         shown[0] = r"\055"
     return "".join(shown)

@@ -261,7 +261,7 @@ def _no_content(session: Session) -> str | None:
     condition = f"If-None-Match: {tag}" if tag else f"If-Modified-Since: {date}"
     responses = session.ask(get(_PATH, condition), get("/letters.txt"))
     return unless(not responses[1:] or responses[1].content == b"abcdefghij", "the next response is not the next") or (
-        session.faults[0] if session.faults else None
+        session.faults[0].says if session.faults else None
     )
 
 

@@ -135,7 +135,7 @@ def _pipeline_of_unlike_methods(session: Session) -> str | None:
     responses = session.ask(head, get("/digits.txt"), head, get("/digits.txt"))
     contents = [response.content for response in responses]
     return unless(contents == [b"", DIGITS, b"", DIGITS][: len(contents)], f"contents {[*map(len, contents)]}") or (
-        session.faults[0] if session.faults else None
+        session.faults[0].says if session.faults else None
     )
 
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from conformance.corpus.requirements import load_requirements
 from conformance.live import wire
-from conformance.live.results import GONE, KEPT_OCTETS, NO_TIME, Outcome, Result, matches
+from conformance.live.results import GONE, MAX_RECEIVED, NO_TIME, Outcome, Result, matches
 from conformance.live.target import Target
 from conformance.live.trials import Attempt, Trial, run_trials
 
@@ -57,7 +57,7 @@ def _attempt(target: Target, check_: Check) -> Attempt:
         wire.reproduce(*target.address, sent, ends=transcript.ended_first)
         for sent, transcript in session.exchanges[-_MAX_EXCHANGES:]
     )
-    received = transcript.received[:KEPT_OCTETS]
+    received = transcript.received[:MAX_RECEIVED]
     number, level = check_.requirement, check_.level
     if isinstance(why, OtherFault):
         number, level = why.requirement, load_requirements()[why.requirement].level

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple, Self
 
 from conformance.live import wire
-from conformance.live.wire import Response
+from conformance.live.responses import Fault, Response
 
 _IMF_FIXDATE = re.compile(
     r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4}"
@@ -59,7 +59,7 @@ class Session:
         self.seconds = seconds
         self.deadline = deadline
         self.exchanges: list[tuple[bytes, wire.Transcript]] = []
-        self.faults: list[str] = []
+        self.faults: list[Fault] = []
 
     @property
     def transcript(self) -> wire.Transcript | None:
@@ -83,7 +83,7 @@ class Session:
         if transcript.ended == "flooded":
             raise FaultError(f"no response: more than {_MAX_OCTETS} bytes without an end")
         reading = wire.read_responses(transcript.received, methods, transcript.ended == "closed")
-        self.faults = list(reading.faults)
+        self.faults = reading.faults
         return [response for response in reading.responses if response.status >= 200]
 
     def one(self, request: bytes) -> Response:
