@@ -239,7 +239,7 @@ def test_a_response_that_is_closed_early_ends_its_connection() -> None:
 
 
 def test_a_connection_that_the_server_has_ended_is_not_used_again() -> None:
-    told = Told()
+    told = CollectedTrace()
     with playing(answering(ok(b"a")), answering(ok(b"b"))) as url, Client(trace=told) as client:
         assert client.get(url).read() == b"a"
         ((_, connection),) = client._connections

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -361,6 +362,36 @@ def test_a_server_that_answers_200_early_is_still_sent_the_rest() -> None:
         client.send("POST", REQUEST, bytes(MANY_OCTETS), FOREVER)
         assert client.receive_head().status == 200
         assert client.receive_content() == b"early"
+
+
+def test_responses_that_arrive_before_all_content_is_sent_are_read_in_turn() -> None:
+    """The first one finds the client waiting for room to send, the second one finds it sending."""
+    ours, server = socket.socketpair()
+    server.setblocking(False)
+    received = []
+    answers = iter([ok(b"early")])
+
+    def play(name: str, attributes: dict[str, Any], **_: bytes) -> None:
+        if name in ("send", "parse"):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    received.append(server.recv(1 << 20))
+        if attributes.get("status") == 102:
+            server.sendall(next(answers))
+
+    with server, contextlib.closing(ClientConnection(ours, ResponseLimits(), ClientTimeouts(), play)) as client:
+        ours.setblocking(False)
+        filling = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                filling += ours.send(bytes(4096))
+        server.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
+
+        client.send("POST", REQUEST, bytes(1 << 20), FOREVER)
+
+        assert client.receive_head().status == 200
+        assert client.receive_content() == b"early"
+        assert b"".join(received) == bytes(filling) + REQUEST + bytes(1 << 20)
 
 
 def test_a_server_that_leaves_while_content_is_sent_is_an_error() -> None:

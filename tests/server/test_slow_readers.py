@@ -213,9 +213,10 @@ def test_the_head_of_a_long_listing_waits_too(begin: Begin, folder: pathlib.Path
     assert second.text.count('<tr><td><a href="0') == 700
 
 
-@pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/"])
+@pytest.mark.parametrize("path", ["/hello.txt", "/some.bin", "/large.bin", "/"])
 def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path, path: str) -> None:
-    """With content from memory, from a file, or made in steps (requirement R095)."""
+    """With content from memory, little or much, from a file, or made in steps (requirement R095)."""
+    (folder / "some.bin").write_bytes(bytes(32768))
     for number in range(700):
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)
