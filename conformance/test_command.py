@@ -1,4 +1,4 @@
-"""The command line, and the libraries that each command needs."""
+"""The command line ``python3 -m conformance``, and the libraries that each command needs."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from .__main__ import main
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-# No site-packages, so no h11; and httpsock is there, but a finder refuses to load it.
+# This script runs the command in a Python in which importing httpsock or h11 raises ImportError.
 _CHECK = f"""
 import sys
 
@@ -27,8 +27,8 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_check_needs_the_standard_library_alone() -> None:
-    """In an isolated interpreter without site-packages and without httpsock."""
+def test_check_needs_only_the_standard_library() -> None:
+    """It runs without site-packages, and without the package httpsock."""
     start = f"{sys.executable} -m httpsock --port {{port}} {{root}}"
     result = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _CHECK, "check", "--start", start, "--only", "R036"],
@@ -44,7 +44,7 @@ def test_check_needs_the_standard_library_alone() -> None:
 
 
 def _run_without_packages(command: str) -> subprocess.CompletedProcess[str]:
-    """Run *command* with --help in a Python that has no third-party package."""
+    """Run *command* with --help in a Python without third-party packages."""
     script = f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from conformance.__main__ import main; "
     return subprocess.run(
         [sys.executable, "-I", "-S", "-c", f"{script}sys.exit(main([{command!r}, '--help']))"],
@@ -57,35 +57,33 @@ def _run_without_packages(command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("command", ["fuzz", "report", "suite"])
 def test_a_command_that_needs_h11_says_how_to_install_it(command: str) -> None:
-    """One line on standard error, and exit code 2."""
     result = _run_without_packages(command)
     says = f"conformance: {command} needs h11; install it with: python3 -m pip install h11\n"
     assert (result.returncode, result.stderr) == (2, says)
 
 
-def test_coverage_needs_the_standard_library_alone() -> None:
-    """Like check, it runs in an isolated interpreter."""
+def test_coverage_needs_only_the_standard_library() -> None:
     result = _run_without_packages("coverage")
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_an_old_python_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The program reads TOML with the standard library, which 3.10 cannot."""
+def test_an_old_python_is_refused_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python 3.10 has no tomllib, which reads the tables of the corpus."""
     monkeypatch.setattr(sys, "version_info", (3, 10, 13))
     assert main(["check", "http://127.0.0.1:1/"]) == 2
     assert "Python 3.11 or newer is needed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["check", "compare", "coverage", "export", "fuzz", "parsers", "report", "suite"])
-def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The exit code of --help is 0."""
+def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
     assert ended.value.code == 0
     assert f"usage: python3 -m conformance {command}" in capsys.readouterr().out
 
 
-def test_the_usage_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    """On standard output for --help."""
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "  check " in capsys.readouterr().out

@@ -1,12 +1,12 @@
-"""Any running server: the corpus sent to it, and its responses judged.
+"""Send the corpus to any running server, and judge its responses.
 
-responses, wire   a strict reader of responses; one exchange, however the server behaves
+responses, wire   a strict reader of responses; one exchange with a server, which may be hostile
 allowances        the choices that the RFC leaves to a server
-probes            the octets sent for a case, and the verdict on the responses
-target, trials    the server while it is there; cases tried a few at a time, and what ends a server
+probes            the octets sent for a case, and the judgement on the responses
+target, trials    whether the server still answers; cases tried a few at a time, and which of them stops the server
 corpus_run        all cases against one server
-results, causes   one result; the failures that likely have one cause
-outputs           all results as a table, JSON, JUnit and HTML
+results, causes   one result; groups of failures that likely have one cause
+outputs           all results as text, JSON, JUnit XML and HTML
 site, start       the known folder; a server that is started to serve it
 
 Imports corpus; standard library only.

@@ -1,6 +1,6 @@
-"""The outputs: the results of a live check as a table, as JSON, as JUnit's XML and as one page of HTML.
+"""The outputs: results as text for a terminal, as JSON, as JUnit XML and as an HTML page.
 
-It takes results and gives text. All octets of a server are shown as printable ASCII.
+All octets of a server are shown as printable ASCII.
 """
 
 import html
@@ -13,19 +13,19 @@ from .causes import Cause, blocks, find_causes
 from .results import Outcome, Result, breaks_a_must, chapter_of_result, section_of_result
 
 _MAX_SHOWN = 1200
-# The most failures to show with their octets, unless all are requested.
+# Print the octets of failures without --all if there are at most this many failures.
 _FEW = 3
 _MAX_NAMES = 3
 
 
 def show(octets: bytes) -> str:
-    """Return *octets* as in the source of a program, shortened if long."""
+    """Return *octets* as printable ASCII with escapes as in Python, at most _MAX_SHOWN of them."""
     text = ascii(octets[:_MAX_SHOWN])[2:-1].replace("\\\\", "\\")
     return text if len(octets) <= _MAX_SHOWN else f"{text} … ({len(octets)} bytes)"
 
 
 def _lines(octets: bytes) -> list[str]:
-    """Return *octets* line by line, as they are shown."""
+    """Return *octets* as lines for a terminal, each ending with its CRLF as escapes."""
     lines = show(octets).replace("\\r\\n", "\\r\\n\n").splitlines()
     return lines or ["(no bytes)"]
 
@@ -39,7 +39,7 @@ def chapters(results: Sequence[Result]) -> dict[str, Counter[Outcome]]:
 
 
 def _order(chapter: str) -> list[tuple[int, str]]:
-    """Return a sort key for chapters, by number: §9 before §10."""
+    """Return a sort key that puts §9 before §10."""
     return [(int(word), "") if word.isdecimal() else (0, word) for word in chapter.replace("§", "").split()]
 
 
@@ -49,18 +49,18 @@ def _row(title: str, counts: Counter[Outcome], width: int) -> str:
 
 
 def _counts(results: Sequence[Result]) -> str:
-    """Return how many of *results* passed, failed, for how many causes, and how many were not tried."""
+    """Return a sentence on how many of *results* passed, failed and were not tried, and on the number of causes."""
     outcomes = Counter(result.outcome for result in results)
     tried = outcomes[Outcome.PASSED] + outcomes[Outcome.FAILED]
-    text = f"{tried} tried: {outcomes[Outcome.PASSED]} passed, {outcomes[Outcome.FAILED]} failed"
+    text = f"{tried} cases and checks tried: {outcomes[Outcome.PASSED]} passed, {outcomes[Outcome.FAILED]} failed"
     if outcomes[Outcome.FAILED]:
         count = len(find_causes(results))
         text += ", with one likely cause" if count == 1 else f", with {count} likely causes, the gravest first"
-    return f"{text}. {outcomes[Outcome.SKIPPED]} do not apply or could not be tried."
+    return f"{text}. {outcomes[Outcome.SKIPPED]} could not be tried, or do not apply."
 
 
 def _summary(results: Sequence[Result]) -> list[str]:
-    """Return the causes of all failures, level by level."""
+    """Return the counts and the causes of all failures, level by level."""
     lines = [_counts(results), ""]
     for title, causes in blocks(results):
         lines.append(title)
@@ -71,7 +71,7 @@ def _summary(results: Sequence[Result]) -> list[str]:
 
 
 def _cause(cause: Cause) -> list[str]:
-    """Return *cause* in four lines: the requirement, the verdict, the failures, and a shell line that repeats one."""
+    """Return *cause* as lines: the requirement, the verdict, the failures, and shell lines that repeat one of them."""
     example = cause.example
     others = [failure.name for failure in cause.failures if failure is not example]
     names = ", ".join([example.name, *others[: _MAX_NAMES - 1]])
@@ -87,7 +87,7 @@ def _cause(cause: Cause) -> list[str]:
 
 
 def as_table(results: Sequence[Result], *, shows_all: bool = False) -> str:
-    """Return the causes of all failures, the figures of each chapter and, if asked or few, each failure's octets."""
+    """Return the causes of all failures and the counts of each chapter; if few or *shows_all*, also the octets."""
     failures = [result for result in results if result.outcome is Outcome.FAILED]
     counts = chapters(results)
     width = max([len(chapter) for chapter in counts] + [30]) + 2
@@ -103,7 +103,7 @@ def as_table(results: Sequence[Result], *, shows_all: bool = False) -> str:
 
 
 def _failure(result: Result) -> str:
-    """Return one failure: its octets in both directions, its section, and a shell line that repeats it."""
+    """Return one failure: the requirement, the verdict, the octets in both directions, and shell lines to repeat it."""
     lines = [
         f"{result.level} {result.requirement} ({section_of_result(result)}): {result.name}",
         f"  {result.why}",
@@ -116,7 +116,7 @@ def _failure(result: Result) -> str:
 
 
 def as_json(results: Sequence[Result]) -> str:
-    """Return the results as a list of objects; octets are text, one character each (ISO 8859-1)."""
+    """Return the results as a JSON array of objects; each octet is one character, decoded as ISO 8859-1."""
     return json.dumps([_plain(result) for result in results], indent=1) + "\n"
 
 
@@ -127,7 +127,10 @@ def _plain(result: Result) -> dict[str, object]:
 
 
 def as_junit(results: Sequence[Result]) -> str:
-    """Return the results as JUnit's XML, a suite for each chapter; what breaks no MUST and ends nothing is skipped."""
+    """Return the results as JUnit XML, with a suite for each chapter.
+
+    Failures that neither break a MUST nor stop the server are marked as skipped, so that a build does not fail.
+    """
     root = ET.Element("testsuites", name="conformance")
     for chapter in chapters(results):
         mine = [result for result in results if chapter_of_result(result) == chapter]
@@ -154,7 +157,7 @@ pre { overflow-x: auto; padding: .5rem; background: #8881; } .broken { color: #c
 
 
 def as_html(results: Sequence[Result], title: str) -> str:
-    """Return one self-contained page: the causes with each failure, then the figures of each chapter."""
+    """Return one self-contained page: the causes with each failure, then the counts of each chapter."""
     counts = chapters(results)
     rows = "".join(
         f"<tr><td>{html.escape(chapter)}</td>" + "".join(f"<td>{counts[chapter][outcome]}</td>" for outcome in Outcome)
@@ -174,7 +177,7 @@ def as_html(results: Sequence[Result], title: str) -> str:
 
 
 def _section(cause: Cause) -> str:
-    """Return one cause as HTML, with its failures folded."""
+    """Return one cause as HTML, with its failures as folded details."""
     numbers = ", ".join(cause.requirements)
     title = f"{cause.says} ({len(cause.failures)} × {numbers}, {cause.section})"
     failures = "".join(

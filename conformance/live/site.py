@@ -1,7 +1,7 @@
-"""The known folder: the files that the static-semantics checks ask for, made with fixed content and fixed dates.
+"""The known folder: the files that the checks of the static semantics request, with fixed content and dates.
 
-A system that lacks one of the special ones (a sparse file, a FIFO, a name that is not UTF-8) gets a folder without it;
-the checks that need it then do not apply.
+If the system does not support a special file (a sparse file, a FIFO, a name that is not UTF-8), the folder lacks it,
+and the checks that need it do not apply.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ DIGITS = b"0123456789"
 BIG = b"".join(b"%07d\n" % number for number in range(0, 3 << 20, 8))
 SPARSE_OCTETS = (5 << 30) + 3
 STYLE = b"body { margin: 0; padding: 0; color: black }\n" * 40
-# A file outside the folder, to detect a leak: each Unix has it, with the same first words.
+# A file outside the folder that no path must reach: every Unix has it, and it contains the mark.
 OUTSIDE = "/etc/passwd"
 OUTSIDE_MARK = b"root:"
 MODIFIED = 1_614_834_367
@@ -81,10 +81,10 @@ _LINKS = {
 
 
 def site(root: Path) -> None:
-    """Make the known folder in *root*, an empty folder."""
+    """Make the files of the known folder in *root*, an empty folder."""
     for name, octets in _FILES.items():
         path = os.fsencode(root) + b"/" + name
-        # A system may not allow such a name.
+        # Some systems do not allow some of these names.
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "wb") as file:
@@ -95,7 +95,7 @@ def site(root: Path) -> None:
 
 
 def _make_odd_objects(root: Path) -> None:
-    """Make the objects in *root* that are not plain files, as far as the system has them."""
+    """Make symbolic links, a sparse file, a FIFO, a socket and an unreadable file, if the system supports them."""
     for name, target in _LINKS.items():
         with contextlib.suppress(OSError):
             (root / name).symlink_to(target)

@@ -1,4 +1,4 @@
-"""The server under test, where the check starts it: a folder of known files, a free port, a program, and its end.
+"""Start the server under test: make the known folder, find a free port, start the program, and stop it at the end.
 
 with started(Recipe("server --port {port} {root}")) as server: ...
 """
@@ -24,22 +24,22 @@ _START_SECONDS = 15.0
 _CLOSED_SECONDS = 1.0
 _STOP_SECONDS = 5.0
 _PAUSE_SECONDS = 0.05
-# How much of the end of a server's output a message quotes.
+# A message quotes at most this much of the end of a server's output.
 _QUOTED_OCTETS = 2000
 _QUOTED_LINES = 6
 
 
 class StartError(Exception):
-    """The server does not start; the message gives the reason."""
+    """The server did not start; the message gives the reason."""
 
 
 class Program(subprocess.Popen[bytes]):
-    """A program that was started, as a process: most often a server."""
+    """A process that the check has started: a server, or a shell in a test."""
 
     def answers(self, address: tuple[str, int]) -> bool:
-        """Return whether it runs, and accepts connections at *address* before too long.
+        """Wait until the program accepts connections at *address*; return False if it exits or takes too long.
 
-        A listener that closes without a word may be there to try the port alone; the server's own follows soon.
+        If it closes a connection without an answer, it may only have tested the port, so wait a little longer.
         """
         deadline = time.monotonic() + _START_SECONDS
         is_accepted = False
@@ -55,22 +55,22 @@ class Program(subprocess.Popen[bytes]):
         return is_accepted and self.poll() is None
 
     def stop(self) -> None:
-        """Stop it, by force if it doesn't listen, and then the rest of its process group."""
+        """Stop the process with SIGTERM, or SIGKILL if that takes too long; then kill the rest of its process group."""
         self.terminate()
         try:
             self.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-        # A system without process groups has no killpg; a program without a group of its own leads none.
+        # Windows has no killpg, and a program started in the group of its parent has no group to kill.
         with contextlib.suppress(AttributeError, ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
 
 class Recipe(NamedTuple):
-    """How to start a server: the command *start*, of which {port}, {root}, {folder} and {back} are filled in.
+    """How to start a server: the command *start*, with {port}, {root}, {folder} and {back} filled in.
 
-    So are they in *environment*, and in *files*, which are written into {folder} first. *back* is a command for a
-    second server, at the port {back}, that starts before.
+    They are also filled in in *environment*, and in *files*, which are first written into {folder}. If *back* is given,
+    it is the command of a second server, which starts first, on the port {back}: the server behind a proxy.
     """
 
     start: str
@@ -80,7 +80,7 @@ class Recipe(NamedTuple):
 
 
 class StartedServer:
-    """The server that *recipe* starts to serve *root*; *output* takes what it prints."""
+    """The server that *recipe* starts to serve *root*; *output* stores what it prints."""
 
     def __init__(self, recipe: Recipe, root: Path, output: IO[bytes]) -> None:
         self.address = ("127.0.0.1", 0)
@@ -91,8 +91,8 @@ class StartedServer:
         self._programs: list[Program] = []
 
     def start(self) -> None:
-        """Start it on a free port. Raise StartError if the program can't be run, or doesn't answer in time."""
-        # A new port each time: a program that has just ended may have left connections on the last one.
+        """Start the server on a free port. Raise StartError if it can't be run, or does not answer in time."""
+        # Use a new port each time: connections of a program that has just exited may still block the last port.
         self.address, back = ("127.0.0.1", _free_port()), ("127.0.0.1", _free_port())
         folder = self._root.parent / "server"
         folder.mkdir(exist_ok=True)
@@ -127,7 +127,7 @@ class StartedServer:
             )
 
     def exit_code(self, seconds: float) -> int | None:
-        """Return its exit code, negative for a signal, or None if it still runs after *seconds*."""
+        """Return the exit code, negative for a signal, or None if the server still runs after *seconds*."""
         if not self._programs:
             return None
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -135,14 +135,14 @@ class StartedServer:
         return self._programs[-1].returncode
 
     def last_output(self) -> str:
-        """Return the last lines that it has printed since its start."""
+        """Return the last lines that the server has printed since its start."""
         length = self._output.seek(0, io.SEEK_END)
         self._output.seek(max(length - _QUOTED_OCTETS, self._output_start))
         lines = self._output.read(_QUOTED_OCTETS).decode("utf-8", "replace").strip().splitlines()
         return "\n".join(lines[-_QUOTED_LINES:])
 
     def stop(self) -> None:
-        """Stop it, if it was started."""
+        """Stop the server, and the one behind it, if they were started."""
         while self._programs:
             with self._programs.pop() as program:
                 program.stop()
@@ -150,11 +150,11 @@ class StartedServer:
 
 @contextlib.contextmanager
 def started(recipe: Recipe) -> Iterator[StartedServer]:
-    """Start *recipe* in the known folder, yield the server, and stop it afterwards. Raise StartError."""
+    """Make the known folder, start the server of *recipe*, yield it, and stop it. Raise StartError if that fails."""
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder, tempfile.TemporaryFile() as output:
         root = Path(folder) / "root"
         root.mkdir()
-        # A server that drops root must still be able to read the folder.
+        # A server that changes from root to another user must still be able to read the folder.
         Path(folder).chmod(0o755)
         site(root)
         server = StartedServer(recipe, root, output)
@@ -166,14 +166,14 @@ def started(recipe: Recipe) -> Iterator[StartedServer]:
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
-    """Return *text* with the name of each of *values* in braces replaced by the value."""
+    """Return *text* with each name of *values* in braces replaced by its value."""
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", value)
     return text
 
 
 def _free_port() -> int:
-    """Return a free port."""
+    """Return the number of a TCP port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

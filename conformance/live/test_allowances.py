@@ -245,7 +245,7 @@ def test_failures_with_one_likely_cause_are_one_paragraph_and_the_gravest_come_f
         ("POLICY", ("R144",), 1),
     ]
     text = outputs.as_table(results)
-    assert text.startswith("33 tried: 1 passed, 32 failed, with 3 likely causes, the gravest first. 0 do not apply")
+    assert text.startswith("33 cases and checks tried: 1 passed, 32 failed, with 3 likely causes, the gravest first. 0 ")
     assert "MUST: 30 failures" in text
     assert "   30  R031  RFC 9112 §3.2  A Host that is not a host" in text
     assert "a-name-0, a-name-1, a-name-2 and 27 more" in text

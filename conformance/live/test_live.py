@@ -1,4 +1,4 @@
-"""The live check: httpsock as a running server passes whole, and no server makes the check fail, hang or err."""
+"""The check of running servers: httpsock passes every case, and no other server makes the check hang or crash."""
 
 import json
 import shutil
@@ -31,14 +31,13 @@ from .target import Target
 from .trials import LAST
 from .wire import Reading, Response, exchange, read_responses
 
-# Policies are httpsock's defaults; all of them hold.
 _CASES = load_cases()
 _START = f"{sys.executable} -m httpsock --port {{port}} {{root}}"
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """Return where httpsock serves the known folder."""
+    """Serve the known folder with httpsock, and yield the address."""
     root = tmp_path_factory.mktemp("live") / "root"
     root.mkdir()
     site(root)
@@ -48,19 +47,17 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
 
 @pytest.fixture(scope="module")
 def results(address: tuple[str, int]) -> dict[str, Result]:
-    """Return the results of the live check."""
+    """Return the results of all cases against httpsock, by name."""
     return {result.name: result for result in check_corpus(Target(address))}
 
 
-def test_httpsock_as_a_server_passes_each_case(results: dict[str, Result]) -> None:
-    """The requests are answered, the sentinel behind them as itself; a refusal is the last response."""
+def test_httpsock_passes_each_case(results: dict[str, Result]) -> None:
     failed = [result for result in results.values() if result.outcome is not Outcome.PASSED]
     assert not failed, outputs.as_table(failed)
     assert results.keys() == {case.name for case in _CASES}
 
 
-def test_both_readers_find_every_response_of_httpsock_well_formed(results: dict[str, Result]) -> None:
-    """h11 in the role of the client, and the strict reader."""
+def test_the_strict_reader_and_h11_find_no_fault_in_the_responses_of_httpsock(results: dict[str, Result]) -> None:
     faults = {}
     for number, case in enumerate(_CASES, 1):
         octets, methods = results[case.name].received, probe_of(case, number).methods
@@ -71,8 +68,8 @@ def test_both_readers_find_every_response_of_httpsock_well_formed(results: dict[
     assert not faults
 
 
-def test_each_refusal_of_httpsock_has_the_status_of_the_table_and_closes(results: dict[str, Result]) -> None:
-    """The RFC leaves some statuses open to other servers; the table settles them for httpsock."""
+def test_each_refusal_by_httpsock_has_the_status_of_the_table_and_closes(results: dict[str, Result]) -> None:
+    """Other servers may choose some of these statuses; for httpsock the table gives each."""
     wrong = {}
     for number, case in enumerate(_CASES, 1):
         expected = case.expected["httpsock"]
@@ -81,15 +78,15 @@ def test_each_refusal_of_httpsock_has_the_status_of_the_table_and_closes(results
         methods = probe_of(case, number).methods
         answers = read_responses(results[case.name].received, methods, is_ended=True).responses
         (refusal,) = answers[len(expected.accepted) :]
-        # A fault in content is found only if the content is read; 405 comes before that.
+        # httpsock answers a POST with 405 before it reads the content, and so before it finds a fault there.
         is_method_refused = refusal.status == 405 and case.octets.startswith(b"POST ")
         if (refusal.status != expected.status and not is_method_refused) or not refusal.closes:
             wrong[case.name] = (refusal.status, refusal.closes)
     assert not wrong
 
 
-def test_octet_by_octet_a_case_gets_the_same_answers(address: tuple[str, int], results: dict[str, Result]) -> None:
-    """R001 on the wire; longer cases would only take longer."""
+def test_a_case_sent_octet_by_octet_gets_the_same_answers(address: tuple[str, int], results: dict[str, Result]) -> None:
+    """R001. Cases of 120 octets and more are left out, to save time."""
     for number, case in enumerate(_CASES, 1):
         probe = probe_of(case, number)
         if len(probe.octets) < 120:
@@ -101,7 +98,6 @@ def test_octet_by_octet_a_case_gets_the_same_answers(address: tuple[str, int], r
 
 
 def test_httpsock_passes_the_static_semantics(address: tuple[str, int]) -> None:
-    """All pass, and the results of both parts are one list."""
     found = check(Target(address), "RFC 9110 §1")
     assert [result for result in found if result.outcome is Outcome.FAILED] == []
     assert {result.name for result in found} & {check_.name for check_ in CHECKS}
@@ -109,7 +105,7 @@ def test_httpsock_passes_the_static_semantics(address: tuple[str, int]) -> None:
 
 @contextmanager
 def serving(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
-    """Listen, and let *converse* have each connection in a thread of its own, until the block ends."""
+    """Listen, and call *converse* with each connection, in its own thread, until the block ends."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     is_over = threading.Event()
     threads = []
@@ -119,7 +115,7 @@ def serving(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, 
             try:
                 converse(connected)
             except OSError:
-                pass  # The client has gone.
+                pass  # The client has closed the connection.
 
     def serve() -> None:
         while True:
@@ -164,10 +160,10 @@ def _reset(connected: socket.socket) -> None:
         pytest.param(_send_endlessly, id="never ends"),
     ],
 )
-def test_a_server_that_speaks_no_http_is_not_checked(
+def test_without_a_valid_response_to_a_plain_request_no_case_is_tried(
     converse: Callable[[socket.socket], object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One sentence without an accusation, since no case was tried, and exit code 2."""
+    """The command prints what came instead and how to repeat it, and exits with 2."""
     with serving(converse) as (host, port):
         assert main(["check", f"http://{host}:{port}/"]) == 2
     captured = capsys.readouterr()
@@ -176,8 +172,7 @@ def test_a_server_that_speaks_no_http_is_not_checked(
     assert f"nc {host} {port}" in captured.err
 
 
-def test_a_server_that_is_not_there_is_said_to_be_whatever_was_asked_for() -> None:
-    """The chosen case is not mentioned."""
+def test_a_closed_port_is_reported_even_if_only_one_requirement_is_checked() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()[:2]
     with pytest.raises(NothingTriedError, match=f"port {address[1]} accepts no connection"):
@@ -217,20 +212,20 @@ def _send_slowly(connected: socket.socket) -> None:
         pytest.param(_wait, id="never answers"),
         pytest.param(socket.socket.close, id="closes immediately"),
         pytest.param(lambda connected: connected.sendall(bytes(range(256)) * 9), id="answers garbage"),
-        pytest.param(_send_endlessly, id="never ends"),
-        pytest.param(_send_interim_responses_endlessly, id="never comes to the point"),
-        pytest.param(_send_small_chunks_endlessly, id="never ends, in small pieces"),
+        pytest.param(_send_endlessly, id="sends endless content"),
+        pytest.param(_send_interim_responses_endlessly, id="sends endless interim responses"),
+        pytest.param(_send_small_chunks_endlessly, id="sends endless small chunks"),
         pytest.param(_send_slowly, id="answers octet by octet"),
     ],
 )
-def test_a_server_that_is_polite_once_and_hostile_then_costs_its_time_and_no_more(
+def test_a_hostile_server_that_answers_plain_requests_costs_no_more_than_the_time_limit(
     converse: Callable[[socket.socket], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each case and each check has its result, and lack of time is not a fault."""
+    """Each case and each check has a result; those without time left are skipped."""
     monkeypatch.setattr(command, "_CORPUS_SECONDS", 0.1)
     monkeypatch.setattr(command, "_SEMANTICS_SECONDS", 0.2)
 
-    def be_polite_once(connected: socket.socket) -> None:
+    def answer_plain_requests(connected: socket.socket) -> None:
         if connected.recv(65536).startswith(_PLAIN):
             connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n0123456789")
             connected.shutdown(socket.SHUT_WR)
@@ -238,7 +233,7 @@ def test_a_server_that_is_polite_once_and_hostile_then_costs_its_time_and_no_mor
             converse(connected)
 
     started = time.monotonic()
-    with serving(be_polite_once) as address:
+    with serving(answer_plain_requests) as address:
         results = check(Target(address))
     assert time.monotonic() - started < 5.0
     assert len([result for result in results if result.name != LAST]) == len(_CASES) + len(CHECKS)
@@ -248,7 +243,7 @@ def test_a_server_that_is_polite_once_and_hostile_then_costs_its_time_and_no_mor
 
 
 def _answer(octets: bytes) -> Callable[[socket.socket], None]:
-    """Return a server that answers every request with *octets*, and closes when its client does."""
+    """Return a server that sends *octets* in response to anything, and closes when the client does."""
 
     def converse(connected: socket.socket) -> None:
         connected.recv(65536)
@@ -265,8 +260,7 @@ def _outcomes(converse: Callable[[socket.socket], object], *only: str) -> dict[s
         return {result.name: result for text in only for result in check_corpus(Target(address), text)}
 
 
-def test_a_server_that_takes_everything_breaks_what_has_to_be_refused() -> None:
-    """Only those, since it announces the close."""
+def test_a_server_that_accepts_everything_fails_the_cases_that_must_be_refused() -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     accepted = ("a-get-with-host-alone", "a-field-line-that-ends-with-lf")
     refused = ("no-host", "a-length-with-a-minus", "two-different-hosts", "a-space-before-the-colon")
@@ -278,8 +272,7 @@ def test_a_server_that_takes_everything_breaks_what_has_to_be_refused() -> None:
         assert "200" in results[name].why, name
 
 
-def test_a_server_that_refuses_everything_breaks_what_has_to_be_taken() -> None:
-    """It passes the cases that must be refused."""
+def test_a_server_that_refuses_everything_fails_the_cases_that_must_be_accepted() -> None:
     answer = b"HTTP/1.1 400 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     results = _outcomes(_answer(answer), "a-get-with-host-alone", "no-host", "chunked-content")
     assert results["a-get-with-host-alone"].outcome is Outcome.FAILED
@@ -287,22 +280,20 @@ def test_a_server_that_refuses_everything_breaks_what_has_to_be_taken() -> None:
     assert results["chunked-content"].outcome is Outcome.FAILED
 
 
-def test_a_server_that_answers_once_too_often_has_lost_the_border_between_requests() -> None:
-    """Three answers to two requests."""
+def test_three_answers_to_two_requests_mean_that_a_request_started_at_the_wrong_byte() -> None:
     answer = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
     results = _outcomes(_answer(answer * 3), "a-get-with-host-alone")
     assert results["a-get-with-host-alone"].outcome is Outcome.FAILED
     assert "wrong byte" in results["a-get-with-host-alone"].why
 
 
-def test_an_error_of_the_server_is_never_an_answer() -> None:
-    """R116, in each case of the longest chapter."""
+def test_a_500_is_a_failure_in_every_case() -> None:
     answer = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     assert all(result.outcome is Outcome.FAILED for result in _outcomes(_answer(answer), "R031").values())
 
 
-def test_every_case_has_a_verdict_whatever_the_answers_are() -> None:
-    """From no answer to too many; silence passes only where the RFC lets a server close without a response."""
+def test_every_case_has_a_verdict_on_no_answer_on_few_and_on_too_many() -> None:
+    """A case without an answer passes only if the RFC lets a server close without a response."""
     wrong = []
     all_statuses = [(), *product((200, 400, 404), repeat=2), (404, 404, 404, 404)]
     plain = PlainAnswer(404, echoes=False)
@@ -318,18 +309,16 @@ def test_every_case_has_a_verdict_whatever_the_answers_are() -> None:
     assert not wrong
 
 
-def test_what_is_no_response_is_a_fault_however_well_meant() -> None:
-    """The date is invalid: the response has a fault, the subject of the case has not."""
+def test_a_fault_in_a_response_that_is_otherwise_right_is_reported_as_r115() -> None:
     octets = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\nDate: today\r\n\r\n"
     result = _outcomes(_answer(octets), "a-get-with-host-alone")["a-get-with-host-alone"]
     assert "date is" in result.why
     assert (result.requirement, result.level) == ("R115", "MUST")
 
 
-def test_the_command_starts_a_server_checks_it_and_writes_what_it_found(
+def test_the_command_starts_a_server_checks_it_and_writes_the_results(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All outputs say the same."""
     files = [tmp_path / name for name in ("r.json", "r.xml", "r.html")]
     options = [part for option, file in zip(("--json", "--junit", "--html"), files, strict=True)
                for part in (option, str(file))]  # fmt: skip
@@ -343,8 +332,7 @@ def test_the_command_starts_a_server_checks_it_and_writes_what_it_found(
     assert "Field syntax" in capsys.readouterr().out
 
 
-def test_a_failure_shows_its_octets_its_section_and_a_line_that_repeats_it() -> None:
-    """In each output, for any octets."""
+def test_every_output_shows_the_octets_of_a_failure_its_section_and_a_line_that_repeats_it() -> None:
     again = "printf 'x' | nc h 1"
     result = Result("a-name", "R036", "MUST", Outcome.FAILED, "why <&>", b"\x00\r\n<", b"\xff" * 5000, again)
     for text in (outputs.as_table([result]), outputs.as_junit([result]), outputs.as_html([result], "<title>")):
@@ -356,11 +344,13 @@ def test_a_failure_shows_its_octets_its_section_and_a_line_that_repeats_it() -> 
     assert json.loads(outputs.as_json([result]))[0]["sent"] == "\x00\r\n<"
 
 
-def test_a_should_is_reported_and_breaks_no_must() -> None:
-    """The exit code is for MUST alone."""
+def test_only_a_failure_of_a_must_counts_for_the_exit_code() -> None:
     result = Result("a-name", "R036", "SHOULD", Outcome.FAILED, "why", b"", b"", "")
     assert not breaks_a_must([result])
     assert breaks_a_must([result._replace(level="MUST")])
+
+
+def test_only_selects_by_name_number_section_and_chapter() -> None:
     assert matches("a-name", "R036", "r036")
     assert matches("a-name", "R036", "field syntax")
     assert not matches("a-name", "R036", "R0361")
@@ -379,15 +369,17 @@ def test_a_should_is_reported_and_breaks_no_must() -> None:
         [],
     ],
 )
-def test_what_cannot_be_done_is_said_and_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """No traceback."""
+def test_wrong_arguments_print_one_sentence_and_exit_with_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(arguments) == 2
-    assert capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines()[-1].startswith("conformance: ")
 
 
-@pytest.mark.skipif(shutil.which("nginx") is None, reason="there is no nginx")
-def test_nginx_is_not_accused_of_what_it_does_right(tmp_path: Path) -> None:
-    """It breaks only known MUSTs of the corpus, each of which is one."""
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+def test_nginx_fails_only_known_musts(tmp_path: Path) -> None:
     configuration = tmp_path / "nginx.conf"
     places = "".join(
         f"{name}_temp_path {tmp_path}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -405,5 +397,5 @@ def test_nginx_is_not_accused_of_what_it_does_right(tmp_path: Path) -> None:
         finally:
             nginx.stop()
     broken = {result.requirement for result in results if breaks_a_must([result])}
-    # Host values, a tab before a value, 405 without Allow.
+    # nginx accepts invalid Host values, refuses a tab before a value, and sends 405 without Allow.
     assert broken <= {"R031", "R035", "R100"}

@@ -1,4 +1,4 @@
-"""The wire: the strict reader on responses good and bad, and the exchange with servers good and hostile."""
+"""The wire: reading valid and invalid responses, and exchanges with well-behaved and hostile servers."""
 
 import shutil
 import socket
@@ -42,8 +42,8 @@ GOOD = {
 
 
 @pytest.mark.parametrize(("method", "octets", "contents"), GOOD.values(), ids=GOOD.keys())
-def test_a_well_formed_response_is_read_whole(method: str, octets: bytes, contents: list[bytes]) -> None:
-    """Neither reader finds a fault, and both find the same end."""
+def test_a_valid_response_is_read_to_its_end_without_a_fault(method: str, octets: bytes, contents: list[bytes]) -> None:
+    """h11 as a client finds no fault either."""
     reading = read(octets, method)
     assert [response.content for response in reading.responses] == contents
     assert (reading.leftover, reading.faults) == (b"", [])
@@ -67,15 +67,15 @@ BAD = {
         "beside",
     ),
     "a length in 204": (b"HTTP/1.1 204 x\r\nContent-Length: 0\r\n\r\n", "in a 204"),
-    "a length that is none": (b"HTTP/1.1 200 x\r\nContent-Length: -1\r\n\r\n", "Content-Length is"),
+    "a negative length": (b"HTTP/1.1 200 x\r\nContent-Length: -1\r\n\r\n", "Content-Length is"),
     "content in 304": (b"HTTP/1.1 304 x\r\n\r\nhello", "must not have content"),
     "content cut short": (OK[:-1], "promised"),
     "chunks cut short": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", "no end"),
     "no last chunk": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "no end"),
     "a trailer cut short": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX", "no end"),
-    "a size that is none": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n", "chunk size"),
+    "a negative chunk size": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n", "chunk size"),
     "a chunk too long": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello!\r\n", "of that size"),
-    "a trailer that is none": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX\r\n\r\n", "trailer"),
+    "a trailer without a colon": (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX\r\n\r\n", "trailer"),
     "405 without Allow": (b"HTTP/1.1 405 x\r\nContent-Length: 0\r\n\r\n", "Allow"),
     "401 without a challenge": (b"HTTP/1.1 401 x\r\nContent-Length: 0\r\n\r\n", "WWW-Authenticate"),
     "426 without Upgrade": (b"HTTP/1.1 426 x\r\nContent-Length: 0\r\n\r\n", "Upgrade"),
@@ -90,15 +90,14 @@ BAD = {
 
 
 @pytest.mark.parametrize(("octets", "fault"), BAD.values(), ids=BAD.keys())
-def test_what_no_server_may_send_is_a_fault_with_its_section(octets: bytes, fault: str) -> None:
-    """Each fault has one sentence."""
+def test_an_invalid_response_has_a_fault_with_its_section(octets: bytes, fault: str) -> None:
     found = read(octets).faults[0].says
     assert fault in found
     assert "(RFC 9" in found
 
 
-def test_nothing_that_a_server_sends_raises_an_error() -> None:
-    """Each good response with each octet in turn replaced, and cut at each place."""
+def test_no_octets_that_a_server_sends_raise_an_error() -> None:
+    """Each valid response is tried with each of its octets replaced, and cut at each position."""
     for method, octets, _ in GOOD.values():
         for position in range(len(octets)):
             for replaced in (b"", b"\x00", b"\r", b"\n", b"\xff", b" ", b"9"):
@@ -107,13 +106,13 @@ def test_nothing_that_a_server_sends_raises_an_error() -> None:
                 octets_read = sum(len(part.octets) for part in (*reading.responses, *reading.interim))
                 assert octets_read + len(reading.leftover) == len(changed)
                 faults_by_h11_client(changed, [method])
-            # An incomplete response is not a fault.
+            # A response that is still incomplete is not a fault.
             assert read_responses(octets[:position], [method], False).faults == []
 
 
 @contextmanager
 def server(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
-    """Listen, and let *converse* have each connection, until the block ends."""
+    """Listen, and call *converse* with one connection after the other, until the block ends."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -125,7 +124,7 @@ def server(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, i
                 try:
                     converse(connected)
                 except OSError:
-                    pass  # The client has closed.
+                    pass  # The client has closed the connection.
 
     is_over = threading.Event()
     thread = threading.Thread(target=serve)
@@ -139,8 +138,7 @@ def server(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, i
         listener.close()
 
 
-def test_an_exchange_has_what_was_sent_and_received_and_how_it_ended() -> None:
-    """Parts are sent in order; the server's close is the end."""
+def test_a_transcript_has_the_octets_sent_and_received_and_how_the_connection_ended() -> None:
 
     def converse(connected: socket.socket) -> None:
         with connected.makefile("rb") as stream:
@@ -151,8 +149,8 @@ def test_an_exchange_has_what_was_sent_and_received_and_how_it_ended() -> None:
     assert transcript == (b"abcd", b"<abcd>", "closed", False)
 
 
-def test_what_never_ends_is_not_read_without_end() -> None:
-    """Octets behind a hundred surplus responses, or a hundred thousand chunks, are left over."""
+def test_reading_an_endless_response_stops() -> None:
+    """It stops after a hundred surplus responses, or a hundred thousand chunks."""
     assert len(read(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, "GET").interim) < 110
     assert len(read(OK * 1000, "GET").responses) < 110
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 200_000
@@ -161,8 +159,8 @@ def test_what_never_ends_is_not_read_without_end() -> None:
     assert [fault.says for fault in reading.faults] == ["more than 100000 chunks, and no end"]
 
 
-def test_our_side_ends_at_once_if_asked() -> None:
-    """A server that waits for the end of input gets it."""
+def test_the_client_ends_its_side_immediately_or_after_its_patience() -> None:
+    """This server answers only after the client has ended its side."""
 
     def converse(connected: socket.socket) -> None:
         with connected.makefile("rb") as stream:
@@ -173,16 +171,14 @@ def test_our_side_ends_at_once_if_asked() -> None:
         assert exchange(address, [b"ab"], seconds=5.0, ends=False, patience=0.05) == (b"ab", b"<ab>", "closed", True)
 
 
-def test_a_server_that_never_answers_costs_its_time_and_no_more() -> None:
-    """The check abandons the connection."""
+def test_an_exchange_with_a_silent_server_times_out() -> None:
     is_over = threading.Event()
     with server(lambda _: is_over.wait(10.0)) as address:
         assert exchange(address, [b"x"], seconds=0.1, ends=False) == (b"x", b"", "timed out", False)
         is_over.set()
 
 
-def test_a_server_that_never_ends_is_cut_off() -> None:
-    """The deadline applies even if it sends fast."""
+def test_an_exchange_stops_after_max_octets() -> None:
 
     def converse(connected: socket.socket) -> None:
         while True:
@@ -194,8 +190,8 @@ def test_a_server_that_never_ends_is_cut_off() -> None:
     assert len(transcript.received) > 100_000
 
 
-def test_a_server_that_reads_nothing_doesnt_block_the_exchange() -> None:
-    """The exchange still receives a response sent before the close."""
+def test_a_server_that_does_not_read_does_not_block_the_exchange() -> None:
+    """A response that it sent before it closed may still arrive."""
 
     def converse(connected: socket.socket) -> None:
         connected.sendall(b"no")
@@ -206,8 +202,7 @@ def test_a_server_that_reads_nothing_doesnt_block_the_exchange() -> None:
     assert transcript.received in (b"no", b"")
 
 
-def test_a_closed_port_is_told_from_a_close() -> None:
-    """A closed port means that there is no server."""
+def test_a_connection_to_a_closed_port_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()[:2]
     assert exchange(address, [b"x"], seconds=1.0, ends=False) == (b"", b"", "refused", False)
@@ -219,12 +214,11 @@ def test_a_closed_port_is_told_from_a_close() -> None:
     [
         pytest.param(b"-n%d\\x41'\"`$HOME`" + bytes(range(256)) + b"7\x007", id="all octets"),
         pytest.param(b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", id="long runs"),
-        pytest.param(b"-%'\x00" * 500, id="nothing but a run"),
-        pytest.param(b"", id="nothing"),
+        pytest.param(b"-%'\x00" * 500, id="one long run"),
+        pytest.param(b"", id="no octets"),
     ],
 )
-def test_the_line_that_reproduces_a_case_prints_its_octets(octets: bytes) -> None:
-    """A shell's printf turns the line into the octets sent, and a long case has a short line."""
+def test_the_shell_line_that_repeats_a_case_prints_its_octets_and_is_short(octets: bytes) -> None:
     line = reproduce("127.0.0.1", 80, octets)
     assert "\n" not in line
     command, separator, rest = line.rpartition(" | ")
@@ -234,6 +228,6 @@ def test_the_line_that_reproduces_a_case_prints_its_octets(octets: bytes) -> Non
         assert shell.communicate()[0] == octets
 
 
-def test_the_line_ends_its_side_where_the_case_does() -> None:
-    """A request that is cut short is one only then."""
+def test_the_shell_line_for_a_request_cut_short_ends_the_client_s_side() -> None:
+    """The option -N of nc does this. Without it the server would wait for the rest of the request."""
     assert reproduce("::1", 80, b"GET", ends=True) == "printf 'GET' | nc -N ::1 80"
