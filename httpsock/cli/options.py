@@ -16,15 +16,16 @@ from httpsock.server.server import check_response_field
 from httpsock.server.transport import PlainTransport
 
 from .arguments import TRACE_FORMS, ArgumentParser, command_name, expand_trace_option, field, number
-from .password import VARIABLE, PrintHash, read_hash
 
+if TYPE_CHECKING:
+    from httpsock.testing.faults import Rule
+
+# The environment variable with the hash of the password, if no file has it.
+AUTH_VARIABLE = "HTTPSOCK_AUTH"
 _DEFAULT_GRACE = 5
 _port = number(0, 65535, "a port")
 _header = field(check_response_field)
 # Options of other servers, and their names here.
-if TYPE_CHECKING:
-    from httpsock.testing.faults import Rule
-
 _FOREIGN_OPTIONS = {
     "--host": "--bind", "--address": "--bind", "-a": "--bind", "-i": "--bind", "--listen": "--bind", "-l": "--port",
     "--cors": "--header 'Access-Control-Allow-Origin: *'",
@@ -49,6 +50,11 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     """Return *arguments*, parsed, as attributes. Exits with code 2 if they are wrong."""
     parser = _parser()
     options = parser.parse_args(expand_trace_option(arguments))
+    if options.auth_hash:
+        # Imported here, since a server with a password is rare.
+        from .password import print_hash
+
+        print_hash(parser)
     _place(parser, options)
     options.bind = list(dict.fromkeys(options.bind)) if options.bind else None
     if options.announce and not (options.lan or options.bind):
@@ -70,7 +76,9 @@ def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Mid
         try:
             from httpsock.handlers.authentication import basic_authentication
 
-            chosen.append(basic_authentication(options.auth, read_hash(options.auth_file)))
+            from .password import read_hash
+
+            chosen.append(basic_authentication(options.auth, read_hash(options.auth_file, AUTH_VARIABLE)))
         except (ImportError, ValueError) as error:  # some builds of Python lack scrypt
             parser.error(str(error))
     elif options.auth_file is not None:
@@ -155,10 +163,10 @@ def _add_what_to_serve(what: argparse._ArgumentGroup) -> None:
 def _add_authentication(who: argparse._ArgumentGroup) -> None:
     """Add the options about the user and the password."""
     who.add_argument("--auth", metavar="USER", help="admit this user alone, by Basic authentication")
-    file_help = f"the file with the hash of the password (default: it is in the variable {VARIABLE})"
+    file_help = f"the file with the hash of the password (default: it is in the variable {AUTH_VARIABLE})"
     who.add_argument("--auth-file", metavar="FILE", help=file_help)
     hash_help = "read a password, print its hash for FILE, and exit"
-    who.add_argument("--auth-hash", action=PrintHash, help=hash_help)
+    who.add_argument("--auth-hash", action="store_true", help=hash_help)
 
 
 def _add_how_to_run(how: argparse._ArgumentGroup) -> None:

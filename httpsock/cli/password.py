@@ -4,24 +4,23 @@ Takes a file or the environment, gives the hash. Neither the password nor its ha
 the machine can read those. Next: handlers/credentials.py.
 """
 
-import argparse
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any
+from typing import NoReturn
 
-VARIABLE = "HTTPSOCK_AUTH"
+from .arguments import ArgumentParser
+
 # More than any hash; a device such as /dev/zero has no end.
 _MAX_OCTETS = 4096
 _FAILED = 1
 
 
-def read_hash(file: str | None) -> str:
-    """Return the hash in *file*, or without one in the environment. Raises ValueError with a sentence."""
+def read_hash(file: str | None, variable: str) -> str:
+    """Return the hash in *file*, or without one in an environment *variable*. Raises ValueError with a sentence."""
     if file is None:
-        password_hash = os.environ.get(VARIABLE, "")
+        password_hash = os.environ.get(variable, "")
         if not password_hash:
-            raise ValueError(f"the hash of the password is missing: give --auth-file FILE, or set {VARIABLE}")
+            raise ValueError(f"the hash of the password is missing: give --auth-file FILE, or set {variable}")
     else:
         try:
             with open(file, "rb") as opened:
@@ -31,25 +30,19 @@ def read_hash(file: str | None) -> str:
     return password_hash.strip(" \t\r\n")
 
 
-class PrintHash(argparse.Action):
-    """Reads a password, prints its hash, and exits: twice from a terminal, or the first line of standard input."""
+def print_hash(parser: ArgumentParser) -> NoReturn:
+    """Read a password, twice from a terminal or else the first line of standard input; print its hash, and exit."""
+    try:
+        # Some builds of Python lack scrypt.
+        from httpsock.handlers.credentials import hash_password
 
-    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
-        super().__init__(option_strings, dest, nargs=0, **settings)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        """Read a password, print its hash, exit."""
-        try:
-            # Imported here, since a server with a password is rare; some builds of Python lack scrypt.
-            from httpsock.handlers.credentials import hash_password
-
-            print(hash_password(_read_password()))
-        except (ImportError, ValueError) as error:
-            parser.error(str(error))
-        except (OSError, EOFError) as error:
-            reason = getattr(error, "strerror", None) or "end of input"
-            parser.exit(_FAILED, f"httpsock: cannot read the password: {reason}.\n")
-        parser.exit()
+        print(hash_password(_read_password()))
+    except (ImportError, ValueError) as error:
+        parser.error(str(error))
+    except (OSError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or "end of input"
+        parser.exit(_FAILED, f"httpsock: cannot read the password: {reason}.\n")
+    parser.exit()
 
 
 def _read_password() -> str:

@@ -20,14 +20,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from httpsock.server.access_log import FORMATS, Exchange, Format, TextFormat
-from httpsock.server.activation import InheritedSockets, inherit_sockets
 from httpsock.server.addresses import is_loopback, local_addresses
 from httpsock.server.children import Children, Parent
 from httpsock.server.event_loop import Log
 from httpsock.server.listeners import ANY, LOOPBACK, url_of
 from httpsock.server.process import become_user, fill_standard_descriptors, raise_descriptor_limit
 from httpsock.server.process_loop import ExitCode, ProcessLoop, Served
-from httpsock.server.restart import GracefulRestart
+from httpsock.server.restart import RESTART_VARIABLE, GracefulRestart
 from httpsock.server.server import DEFAULT_PORT, Server, preload_lazy_imports, print_stderr
 from httpsock.server.threaded import ThreadedServer
 from httpsock.tracing.output import shows_colours, standard_error, width_of
@@ -38,10 +37,13 @@ from .stderr import StderrWriter
 if TYPE_CHECKING:
     from httpsock.discovery.description_handler import DescriptionHandler
     from httpsock.observe.traced import Instrumentation
+    from httpsock.server.activation import InheritedSockets
 
 WRONG_ARGUMENT = 2
 # If the default port is in use, try the next ones; a port given with --port has no substitute.
 _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
+# Of sd_listen_fds(3).
+_ACTIVATION_VARIABLES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 # Time to write the last lines of the log at exit.
 _LAST_LINES_SECONDS = 1.0
 
@@ -60,19 +62,20 @@ def main(arguments: Sequence[str]) -> int:
     lines = StderrWriter()
     description = _description_handler(options)
     try:
-        inherited = inherit_sockets()
+        inherited = _inherited_sockets()
     except (OSError, ValueError) as error:
         print_stderr(f"httpsock: cannot use the inherited listening sockets: {error}.")
         return ExitCode.FAILED
     try:
         make = partial(_server, options, directory, lines, description=description)
         servers = _open_servers(options, make, inherited)
-        _check_all_are_bound(servers, options, inherited)
+        if not inherited:
+            _check_all_are_bound(servers, options)
     except OSError as error:
         print_stderr(f"httpsock: {_cannot_serve(error, options, directory)}")
         return ExitCode.FAILED
     # A process that takes over inherits its user.
-    if not inherited.parent and (fault := _drop_root(options, directory)):
+    if not (inherited and inherited.parent) and (fault := _drop_root(options, directory)):
         for server in servers:
             server.stop(0)
         print_stderr(f"httpsock: {fault}")
@@ -84,7 +87,7 @@ def _run(
     servers: Sequence[Server],
     lines: StderrWriter,
     options: argparse.Namespace,
-    inherited: InheritedSockets,
+    inherited: "InheritedSockets | None",
     description: "DescriptionHandler | None",
 ) -> int:
     """Serve in as many processes as there are servers, until a signal ends them; return the exit code."""
@@ -108,7 +111,7 @@ def _process_loop(
     servers: Sequence[Server],
     lines: StderrWriter,
     options: argparse.Namespace,
-    inherited: InheritedSockets,
+    inherited: "InheritedSockets | None",
     description: "DescriptionHandler | None",
 ) -> ProcessLoop:
     """Return the main thread's loop, which runs *servers*. Raises OSError if too few descriptors are left for it."""
@@ -123,7 +126,7 @@ def _process_loop(
         served,
         children=children,
         restart=restart,
-        parent=inherited.parent,
+        parent=inherited.parent if inherited else None,
         grace_seconds=options.grace,
         report=_print_if_writable,
     )
@@ -180,6 +183,16 @@ def _supervisor(
     return Supervisor(children, len(servers), serve=serve, close=lambda: close_all(servers), report=_print_if_writable)
 
 
+def _inherited_sockets() -> "InheritedSockets | None":
+    """Return the listening sockets that this process was started with, if any. Raises ValueError or OSError."""
+    if not any(name in os.environ for name in (RESTART_VARIABLE, *_ACTIVATION_VARIABLES)):
+        return None
+    # Imported here, since most servers are started from a shell.
+    from httpsock.server.activation import inherit_sockets
+
+    return inherit_sockets()
+
+
 def _print_if_writable(text: str) -> None:
     """Print on standard error, unless that is closed or would block."""
     with contextlib.suppress(OSError, ValueError):
@@ -189,10 +202,10 @@ def _print_if_writable(text: str) -> None:
 
 
 def _open_servers(
-    options: argparse.Namespace, make: Callable[..., Server], inherited: InheritedSockets
+    options: argparse.Namespace, make: Callable[..., Server], inherited: "InheritedSockets | None"
 ) -> list[Server]:
     """Make a server for each process, bound to the port or using the inherited sockets."""
-    if inherited.groups:
+    if inherited:
         return [make(0, group) for group in inherited.for_processes(options.processes)]
     first = _open_server(options, make)
     return [first, *(make(0, first.clone_listeners()) for _ in range(1, options.processes))]
@@ -210,9 +223,9 @@ def _open_server(options: argparse.Namespace, make: Callable[..., Server]) -> Se
     raise AssertionError("there is always a port to try")
 
 
-def _check_all_are_bound(servers: Sequence[Server], options: argparse.Namespace, inherited: InheritedSockets) -> None:
+def _check_all_are_bound(servers: Sequence[Server], options: argparse.Namespace) -> None:
     """Raise OSError if an address of --bind is missing, since Server ignores missing addresses after the first."""
-    if options.bind and not inherited.groups and len(servers[0].urls) < len(options.bind):
+    if options.bind and len(servers[0].urls) < len(options.bind):
         for server in servers:
             server.stop(0)
         raise OSError(errno.EADDRNOTAVAIL, "no such address")
@@ -327,12 +340,12 @@ def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -
     return f"{directory!r} can't be served at {' or '.join(options.bind or LOOPBACK[:1])}: {error.strerror or error}."
 
 
-def _print_urls(server: Server, options: argparse.Namespace, inherited: InheritedSockets) -> None:
+def _print_urls(server: Server, options: argparse.Namespace, inherited: "InheritedSockets | None") -> None:
     """Print the URL on standard output, and how to reach the server on standard error; not again after a restart."""
-    if inherited.parent:
+    if inherited and inherited.parent:
         return
     lines = []
-    if options.port is None and server.port != DEFAULT_PORT and not inherited.groups:
+    if options.port is None and server.port != DEFAULT_PORT and not inherited:
         lines.append(f"Port {DEFAULT_PORT} is in use, so this is port {server.port}.")
     if options.lan:
         lines.append(f"Serving {server.directory} to the whole network (Ctrl-C to stop). On other devices type:")

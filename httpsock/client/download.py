@@ -266,7 +266,7 @@ def _is_strong(validator: str) -> bool:
     octets = validator.encode("utf-8", "surrogateescape")
     if not octets.isascii():
         return False
-    is_tag = grammar.entity_tag.fullmatch(octets) is not None and not octets.startswith(b"W/")
+    is_tag = re.fullmatch(grammar.ENTITY_TAG, octets) is not None and not octets.startswith(b"W/")
     return is_tag or grammar.parse_http_date(octets, 0.0) is not None
 
 

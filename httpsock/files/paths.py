@@ -13,7 +13,6 @@ RFC 3986 §2.4 (when to decode), §3.3 (path), §5.2.4 and §6.2.2.3 (dot-segmen
 
 import os
 import re
-import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -33,7 +32,7 @@ _WINDOWS_TRAP = (
 # Stands for a prefix that a proxy has stripped; the path of a file can't have such a segment.
 _PREFIX = b"/%00"
 # The end of the short name (8.3) that a file system makes of a longer one: GIT~1, GI2D57~2.
-_SHORT_NAME = re.compile("~[0-9]")
+_SHORT_NAME = "~[0-9]"
 # Format characters, combining marks, unassigned characters, invalid UTF-8; and letters that Unicode calls ignorable.
 _IGNORABLE_CATEGORIES = frozenset(("Cf", "Cc", "Cn", "Co", "Cs", "Mn", "Me", "Zl", "Zp"))
 _FILLERS = "\u115f\u1160\u3164\uffa0"
@@ -118,15 +117,24 @@ def may_be_alias(name: str) -> bool:
     file systems treat compatibility forms of the full stop as a full stop.
     """
     if name.isascii():
-        return _SHORT_NAME.search(name) is not None
+        return _has_short_name(name)
+    from unicodedata import normalize  # 0.4 ms of start-up; server.py imports it before the first request
+
     # Characters can be normalised one by one, since a full stop never combines; most names start with a letter.
-    letters = (c for character in name for c in unicodedata.normalize("NFKC", character) if not _is_ignorable(c))
-    return next(letters, "") == "." or _SHORT_NAME.search(name) is not None
+    letters = (c for character in name for c in normalize("NFKC", character) if not _is_ignorable(c))
+    return next(letters, "") == "." or _has_short_name(name)
+
+
+def _has_short_name(name: str) -> bool:
+    # The plain search first: most names have no tilde.
+    return "~" in name and re.search(_SHORT_NAME, name) is not None
 
 
 def _is_ignorable(character: str) -> bool:
     """Return whether a file system may ignore *character*; a few more than Unicode calls ignorable."""
-    return unicodedata.category(character) in _IGNORABLE_CATEGORIES or character in _FILLERS
+    from unicodedata import category  # see may_be_alias
+
+    return category(character) in _IGNORABLE_CATEGORIES or character in _FILLERS
 
 
 def folder_reference(path: bytes, query: bytes | None) -> str:

@@ -25,7 +25,8 @@ from typing import NamedTuple, Protocol
 from . import grammar
 from .checks import check_kind, check_number
 
-_DIGITS = re.compile(rb"[0-9]++")
+# re compiles this pattern on first use, and then remembers it.
+_DIGITS = rb"[0-9]++"
 # 18 digits exceed the capacity of every file system, and fit into 64 bits.
 _MAX_DIGITS = 18
 _MAX_HEX_DIGITS = 15
@@ -116,7 +117,7 @@ def parse_length(content_length: bytes) -> int:
 
     Raise FramingError unless it is one decimal number of at most 18 significant digits.
     """
-    if not _DIGITS.fullmatch(content_length):
+    if not re.fullmatch(_DIGITS, content_length):
         reason = f'Content-Length is "{grammar.printable(content_length)}", not one decimal number'
         raise FramingError(reason, "RFC 9112 §6.3")
     significant = content_length.lstrip(b"0")
@@ -162,9 +163,9 @@ def is_persistent(connection: bytes | None, minor_version: int) -> bool:
     if connection is None:
         return minor_version == 1
     # Options are tokens, never quoted strings, so a comma always separates and "close" is found anywhere.
-    if b"close" in connection.lower() and grammar.close_option.search(connection):
+    if b"close" in connection.lower() and re.search(grammar.CLOSE_OPTION, connection):
         return False
-    return minor_version == 1 or grammar.keep_alive_option.search(connection) is not None
+    return minor_version == 1 or re.search(grammar.KEEP_ALIVE_OPTION, connection) is not None
 
 
 class Decoded(NamedTuple):
@@ -370,7 +371,7 @@ def parse_field_line(line: bytes, name: str) -> tuple[bytes, bytes]:
 def field_line_fault(line: bytes, name: str) -> FramingError | None:
     """Return the fault of a field line that ends in LF, or None if it is valid; the reason calls the line *name*."""
     text = line.removesuffix(b"\n").removesuffix(b"\r")
-    if line.endswith(b"\r\n") and grammar.field_line.fullmatch(text):
+    if line.endswith(b"\r\n") and re.fullmatch(grammar.FIELD_LINE, text):
         return None
     reason, section = _field_line_reason(line, text)
     return FramingError(f"{name} {reason}", section)

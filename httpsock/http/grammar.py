@@ -42,7 +42,6 @@ FIELD_VALUE = rb"[\t -~\x80-\xff]*+"
 FIELD_LINE = TOKEN + rb":" + FIELD_VALUE
 
 token = re.compile(TOKEN)
-field_line = re.compile(FIELD_LINE)
 field_value = re.compile(FIELD_VALUE)
 # HTTP-message = start-line CRLF *( field-line CRLF ) CRLF      here from the first CRLF on, with a maximum of lines
 FIELD_SECTION = rb"\r\n(?:" + FIELD_LINE.replace(b"%", b"%%") + rb"\r\n){0,%d}+\r\n"
@@ -72,7 +71,7 @@ _IP_LITERAL = rb"\[(?:" + _IPV6 + rb"|[vV][0-9A-Fa-f]++\.[!$&'()*+,;=:\-._~0-9A-
 # reg-name = *( unreserved / pct-encoded / sub-delims ), not empty in an http URI
 _REG_NAME = rb"(?:[!$&'()*+,;=\-._~0-9A-Za-z]++|%[0-9A-Fa-f]{2})++"
 # Host = uri-host [ ":" port ]      port = *DIGIT
-_host = re.compile(rb"(?:(?P<literal>\[[^\]]*+\])|" + _REG_NAME + rb")(?::(?P<port>[0-9]*+))?")
+_HOST = rb"(?:(?P<literal>\[[^\]]*+\])|" + _REG_NAME + rb")(?::(?P<port>[0-9]*+))?"
 
 # absolute-form = scheme "://" authority path-abempty [ "?" query ]
 ABSOLUTE_FORM = (
@@ -86,11 +85,9 @@ _PLAIN_ORIGIN_FORM = rb"(/" + _PLAIN + rb"]*+)(?:\?(" + _PLAIN + rb"?]*+))?"
 # query; for any other target both are None.
 request_line = re.compile(rb"(" + TOKEN + rb") (?:" + _PLAIN_ORIGIN_FORM + rb" |[!-~\x80-\xff]++ )" + HTTP_VERSION)
 # Octets that must be percent-encoded in a path or query, but that people type and browsers send.
-unencoded = re.compile(rb'["<>\[\]^`{|}\x80-\xff]')
-# Each octet as a path or query spells it: a table, so that thousands of encoded octets cost no more than others.
-_WRITTEN = [f"%{octet:02X}" if unencoded.match(bytes((octet,))) else chr(octet) for octet in range(256)]
+UNENCODED = rb'["<>\[\]^`{|}\x80-\xff]'
 # pct-encoded = "%" HEXDIG HEXDIG
-broken_percent = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+BROKEN_PERCENT = rb"%(?![0-9A-Fa-f]{2})"
 
 # --- RFC 9112 §7.1: chunks ------------------------------------------------------------------------
 
@@ -102,22 +99,21 @@ _CHUNK_LINE = rb"(?P<size>[0-9A-Fa-f]++)(?P<extensions>" + _CHUNK_EXT + rb")\r\n
 # --- RFC 9110 §5.6.1, §8.8.3, §12.4.2: lists, entity-tags, weights --------------------------------
 
 # A member of a comma-separated list; a comma within quotes does not end it.
-list_member = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^",]++)++', re.DOTALL)
+_LIST_MEMBER = rb'(?s)(?:"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^",]++)++'
 # A value or parameter between semicolons; a semicolon within quotes does not end it.
-parameter = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^";]++)++', re.DOTALL)
+PARAMETER = rb'(?s)(?:"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^";]++)++'
 # Connection = #connection-option      connection-option = token      (RFC 9110 §7.6.1)
 _OPTION = rb"(?i:(?:\A|,)" + OWS + rb"%b" + OWS + rb"(?:,|\Z))"
-close_option = re.compile(_OPTION % b"close")
-keep_alive_option = re.compile(_OPTION % b"keep-alive")
+CLOSE_OPTION = _OPTION % b"close"
+KEEP_ALIVE_OPTION = _OPTION % b"keep-alive"
 # entity-tag = [ weak ] opaque-tag      opaque-tag = DQUOTE *etagc DQUOTE
 ENTITY_TAG = rb'(?:W/)?"[!#-~\x80-\xff]*+"'
-entity_tag = re.compile(ENTITY_TAG)
-entity_tags = re.compile(rb"(?:[ \t,]*+" + ENTITY_TAG + rb"[ \t]*+(?=,|$))++[ \t,]*+")
+ENTITY_TAGS = rb"(?:[ \t,]*+" + ENTITY_TAG + rb"[ \t]*+(?=,|$))++[ \t,]*+"
 # Content-Range = "bytes" SP ( first-pos "-" last-pos "/" ( complete-length / "*" ) / "*/" complete-length )
 CONTENT_RANGE = rb"(?i:bytes) (?:(?P<first>[0-9]++)-(?P<last>[0-9]++)|\*)/(?:(?P<length>[0-9]++)|\*)"
 # weight = OWS ";" OWS "q=" qvalue
 # qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )
-qvalue = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+QVALUE = rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?"
 
 
 def split_field_line(line: bytes) -> tuple[bytes, bytes]:
@@ -128,7 +124,7 @@ def split_field_line(line: bytes) -> tuple[bytes, bytes]:
 
 def match_host(octets: bytes) -> re.Match[bytes] | None:
     """Return the match of a host with an optional port, which is the group "port"; None if it is invalid."""
-    match = _host.fullmatch(octets)
+    match = re.fullmatch(_HOST, octets)
     is_valid = match and (match["literal"] is None or re.fullmatch(_IP_LITERAL, match["literal"]))
     return match if is_valid else None
 
@@ -146,7 +142,7 @@ def list_members(field_value: bytes) -> list[bytes]:
 
 def each_member(field_value: bytes) -> Iterator[bytes]:
     """Yield the members of a comma-separated list one by one, for callers that need the first few only."""
-    for match in list_member.finditer(field_value):
+    for match in re.finditer(_LIST_MEMBER, field_value):
         if member := match[0].strip(b" \t"):
             yield member
 
@@ -165,23 +161,31 @@ def printable(octets: bytes, maximum: int = 60) -> str:
 _SHOWN = [chr(o) if 0x20 <= o < 0x7F and o not in b'"\\' else f"\\x{o:02x}" for o in range(256)]
 
 # Whole runs: thousands of escapes in a row cost one call.
-_percent_encoded = re.compile(rb"(?:%[0-9A-Fa-f]{2})++")
-_reserved = re.compile(rb"[^0-9A-Za-z\-._~]++")
+_PERCENT_ENCODED = rb"(?:%[0-9A-Fa-f]{2})++"
+_RESERVED = rb"[^0-9A-Za-z\-._~]++"
 
 
 def percent_decode(octets: bytes) -> bytes:
     """Return *octets* with each percent-encoded octet decoded, once (RFC 3986 §2.4)."""
-    return _percent_encoded.sub(lambda run: bytes.fromhex(run[0].replace(b"%", b"").decode("ascii")), octets)
+    if b"%" not in octets:
+        return octets
+    return re.sub(_PERCENT_ENCODED, lambda run: bytes.fromhex(run[0].replace(b"%", b"").decode("ascii")), octets)
 
 
 def encode_unencoded(octets: bytes) -> str:
     """Return a path or query with every octet percent-encoded that must be, as the client should have sent it."""
-    return "".join(map(_WRITTEN.__getitem__, broken_percent.sub(b"%25", octets)))
+    return "".join(map(_written().__getitem__, re.sub(BROKEN_PERCENT, b"%25", octets)))
+
+
+@cache
+def _written() -> list[str]:
+    """Return each octet as a path or query spells it: thousands of encoded octets cost no more than others."""
+    return [f"%{octet:02X}" if re.match(UNENCODED, bytes((octet,))) else chr(octet) for octet in range(256)]
 
 
 def percent_encode(octets: bytes) -> str:
     """Return *octets* with all but unreserved characters percent-encoded (RFC 3986 §2.1, §2.3)."""
-    return _reserved.sub(lambda run: b"%" + run[0].hex("%").upper().encode("ascii"), octets).decode("ascii")
+    return re.sub(_RESERVED, lambda run: b"%" + run[0].hex("%").upper().encode("ascii"), octets).decode("ascii")
 
 
 def accept_line(octets: bytes) -> bytes | None:

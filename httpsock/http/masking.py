@@ -66,13 +66,13 @@ def _pattern(before_userinfo: bytes, after_userinfo: bytes) -> re.Pattern[bytes]
 _WHOLE = _BEFORE_USERINFO + rb"|^[%b]++[ \t]++|^" % _TOKEN, rb"@|%40"
 _BEGUN = _BEFORE_USERINFO, rb"@|%40|\Z"
 _OPEN_PARAMETER = _PARAMETER + rb"[^&\s#]*+\Z"
-_start_of_line = re.compile(rb"(?:\r\n?|\n)(?=[^ \t\r\n])")
-_line_ends = re.compile(rb"[\r\n]{1,4}\Z")
+_START_OF_LINE = rb"(?:\r\n?|\n)(?=[^ \t\r\n])"
+_LINE_ENDS = rb"[\r\n]{1,4}\Z"
 # ``mask_start`` masks this many octets more than it returns, since masking shortens them.
 MARGIN = 256
 # Replaces the rest of a cut word if that has an "@", so that the userinfo before the cut is recognised.
 _LATER_END = b":@"
-_word = re.compile(rb"[^/?#\s]*+")
+_WORD = rb"[^/?#\s]*+"
 # A line up to this length is remembered verbatim; a longer one is replaced by a short equivalent.
 _MAX_REMEMBERED = 64
 
@@ -91,7 +91,7 @@ def mask_start(octets: bytes, minimum: int) -> bytes:
     if len(octets) <= cut:
         return mask(octets)
     # The bytes "%40" may stand on both sides of the cut.
-    rest = _word.match(octets, cut - 2)
+    rest = re.compile(_WORD).match(octets, cut - 2)
     if rest is None or (b"@" not in rest[0] and b"%40" not in rest[0]):
         return mask(octets[:cut])
     return mask(octets[:cut] + _LATER_END).removesuffix(_LATER_END[1:]).removesuffix(_LATER_END[:1])
@@ -117,7 +117,7 @@ class Masker:
         joined = self._context + octets
         masked = _masked(_pattern(*_BEGUN), joined, keeps_length=True)[len(self._context) :]
         start = 0
-        for match in _start_of_line.finditer(joined):
+        for match in re.finditer(_START_OF_LINE, joined):
             start = match.end()
         line = joined[start:]
         self._context = line if len(line) <= _MAX_REMEMBERED else _context(line)
@@ -126,7 +126,7 @@ class Masker:
 
 def _context(line: bytes) -> bytes:
     """Return a short start of a line that can replace *line*: octets that follow are masked as if after *line*."""
-    ends = _line_ends.search(line)
+    ends = re.search(_LINE_ENDS, line)
     if re.match(_FIELD, line, re.IGNORECASE):
         return b"cookie: x" + (ends[0] if ends else b"")
     if ends:

@@ -5,6 +5,7 @@ Takes the values of Accept and Accept-Encoding and the offers, gives choices. Kn
 RFC 9110 §12.4 (quality values), §12.5.1 (Accept), §12.5.3 (Accept-Encoding).
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import islice
@@ -26,7 +27,7 @@ def _weights(field_value: bytes) -> dict[str, int]:
     for member in islice(grammar.each_member(field_value), _MAX_MEMBERS):
         if member.startswith(b";"):
             continue
-        choice, *parameters = (part.strip(b" \t").lower() for part in grammar.parameter.findall(member))
+        choice, *parameters = (part.strip(b" \t").lower() for part in re.findall(grammar.PARAMETER, member))
         qvalues = [parameter[2:] for parameter in parameters if parameter.startswith(b"q=")]
         weight = _thousandths(qvalues[0]) if qvalues else 1000
         if weight >= 0:
@@ -37,7 +38,7 @@ def _weights(field_value: bytes) -> dict[str, int]:
 
 def _thousandths(qvalue: bytes) -> int:
     """Return a qvalue in thousandths, or -1 for an invalid one."""
-    return round(float(qvalue) * 1000) if grammar.qvalue.fullmatch(qvalue) else -1
+    return round(float(qvalue) * 1000) if re.fullmatch(grammar.QVALUE, qvalue) else -1
 
 
 def preferred_media_type(accept: bytes | None, offers: Sequence[str]) -> str:

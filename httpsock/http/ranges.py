@@ -18,7 +18,7 @@ MAX_RANGES = 256
 
 # range-set = 1#range-spec      range-spec = int-range / suffix-range
 # int-range = first-pos "-" [ last-pos ]      suffix-range = "-" suffix-length
-_RANGE_SPEC = re.compile(rb"(?P<first>[0-9]*+)-(?P<last>[0-9]*+)")
+_RANGE_SPEC = rb"(?P<first>[0-9]*+)-(?P<last>[0-9]*+)"
 # No real position has more digits; int() is slow for thousands of them.
 _MAX_DIGITS = 19
 
@@ -62,7 +62,7 @@ def parse_ranges(field_value: bytes) -> list[RangeSpec] | None:
 
 def _parse_spec(member: bytes) -> RangeSpec | None:
     """Return *member* as a range-spec, or None if it is malformed."""
-    match = _RANGE_SPEC.fullmatch(member)
+    match = re.fullmatch(_RANGE_SPEC, member)
     if match is None or member == b"-":
         return None
     first, last = (digits and (digits.lstrip(b"0") or b"0") for digits in match.groups())

@@ -80,8 +80,9 @@ MEANINGFUL_FIELDS = (
 _DECISIVE_FIELDS = frozenset((b"host", b"connection", b"content-length", b"transfer-encoding"))
 _initials = {initial for name in MEANINGFUL_FIELDS for initial in (name[:1], name[:1].upper())}
 # A lookahead at the first letter skips most other fields quickly.
-_meaningful_field = re.compile(
-    rb"\r\n(?=[%b])((?i:%b)):[ \t]*+([^\r]*+)" % (b"".join(sorted(_initials)), b"|".join(MEANINGFUL_FIELDS))
+_MEANINGFUL_FIELD = rb"\r\n(?=[%b])((?i:%b)):[ \t]*+([^\r]*+)" % (
+    b"".join(sorted(_initials)),
+    b"|".join(MEANINGFUL_FIELDS),
 )
 
 
@@ -236,12 +237,13 @@ def _parse_request_line(octets: bytes) -> RequestLine:
 def _parsers(max_field_lines: int) -> Parsers:
     """Return the parsers of the parts of a head with at most *max_field_lines*."""
     is_valid = re.compile(grammar.FIELD_SECTION % min(max_field_lines, _MAX_REPETITIONS)).fullmatch
+    find_meaningful = re.compile(_MEANINGFUL_FIELD).findall
 
     def parse_section(octets: bytes, minor_version: int) -> FieldSection:
         if not is_valid(octets):
             raise next(_line_faults(octets[len(b"\r\n") :], 1, max_field_lines))
         fields: dict[bytes, bytes] = {}
-        for name, value in _meaningful_field.findall(octets):
+        for name, value in find_meaningful(octets):
             key, text = name.lower(), value.rstrip(b" \t")
             fields[key] = _join(key, fields[key], text) if key in fields else text
         check_host(fields.get(b"host"), minor_version)
@@ -251,7 +253,7 @@ def _parsers(max_field_lines: int) -> Parsers:
     def parse_tail(octets: bytes) -> Fields | None:
         if not is_valid(octets):
             return None
-        found = _meaningful_field.findall(octets)
+        found = find_meaningful(octets)
         fields = {name.lower(): value.rstrip(b" \t") for name, value in found}
         return fields if len(fields) == len(found) and _DECISIVE_FIELDS.isdisjoint(fields) else None
 

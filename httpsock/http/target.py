@@ -54,14 +54,13 @@ def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
         for octet, name in ((b"#", "a fragment (#), which clients must not send"), (b"\\", "a backslash")):
             if octet in part:
                 raise RequestError(Status.BAD_REQUEST, f"the request-target has {name}", "RFC 9112 §3.2")
-    if broken := grammar.broken_percent.search(path):
+    if broken := re.search(grammar.BROKEN_PERCENT, path):
         shown = grammar.printable(path[broken.start() : broken.start() + 3])
         reason = f'the request-target has "{shown}", a percent sign without two hexadecimal digits'
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 3986 §2.1")
     # People type a bare percent sign in queries; like other unencoded octets it causes a redirect to the encoded form.
-    is_encoded = not grammar.unencoded.search(path + b"?" + (query or b"")) and not grammar.broken_percent.search(
-        query or b""
-    )
+    is_unencoded = re.search(grammar.UNENCODED, path + b"?" + (query or b""))
+    is_encoded = not is_unencoded and not re.search(grammar.BROKEN_PERCENT, query or b"")
     return Target(form, path, query, is_encoded)
 
 

@@ -22,7 +22,7 @@ from httpsock.http.grammar import MONTHS, printable
 _MAX_VALID = 1024
 _MAX_MALFORMED = 60
 _MAX_BINARY = 12
-_end_of_request_line = re.compile(rb" HTTP/[0-9]\.[0-9]\Z")
+_END_OF_REQUEST_LINE = rb" HTTP/[0-9]\.[0-9]\Z"
 # If a line is too long for the terminal, its request line is shortened, but not below this length; then its reason.
 _MIN_CHARACTERS = 16
 # By the first digit of the status: red is for server errors.
@@ -52,16 +52,19 @@ Format = Callable[[Exchange], str]
 
 
 def _format_request_line(request_line: bytes) -> str:
-    is_request_line = _end_of_request_line.match(request_line[-len(b" HTTP/1.1") :])
+    # Longer lines must not fill the memo.
+    return (_memoised_shown if len(request_line) <= _MAX_VALID else _shown)(request_line)
+
+
+def _shown(request_line: bytes) -> str:
+    """Return a request line that is safe to print; a pure function, so that it can be memoised."""
+    is_request_line = re.match(_END_OF_REQUEST_LINE, request_line[-len(b" HTTP/1.1") :])
     is_binary = any(octet < 0x20 or octet >= 0x7F for octet in request_line[:4])
     maximum = _MAX_VALID if is_request_line else _MAX_BINARY if is_binary else _MAX_MALFORMED
-    if len(request_line) > maximum:
-        # Longer lines must not fill the memo.
-        return printable(request_line, maximum)
-    return _memoised_printable(request_line, maximum)
+    return printable(request_line, maximum)
 
 
-_memoised_printable = lru_cache(maxsize=256)(printable)
+_memoised_shown = lru_cache(maxsize=256)(_shown)
 
 
 class TextFormat:

@@ -12,9 +12,8 @@ from collections.abc import MutableMapping
 from typing import NamedTuple
 
 from .children import Parent
+from .restart import RESTART_VARIABLE
 
-# Its value: the parent's PID, the descriptor of the control channel, and for each process those of its listeners.
-RESTART_VARIABLE = "HTTPSOCK_RESTART"
 _RESTART_VALUE = r"([0-9]{1,10}) ([0-9]{1,9})((?: [0-9]{1,9}(?:,[0-9]{1,9})*)+)"
 _FIRST_DESCRIPTOR = 3
 _COUNT = r"[0-9]{1,6}"
@@ -28,14 +27,14 @@ class InheritedSockets(NamedTuple):
 
     def for_processes(self, count: int) -> list[list[socket.socket]]:
         """Return the listening sockets of each of *count* processes; unless there are *count* groups, each gets all."""
-        if len(self.groups) in (0, count):
+        if len(self.groups) == count:
             return self.groups
         together = [listener for group in self.groups for listener in group]
         return [together, *([listener.dup() for listener in together] for _ in range(1, count))]
 
 
-def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> InheritedSockets:
-    """Return the sockets that *environment* names, and remove their variables from it.
+def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> InheritedSockets | None:
+    """Return the sockets that *environment* names, if any, and remove their variables from it.
 
     Raise ValueError if a variable is malformed, ValueError or OSError if a descriptor is not a listening TCP socket.
     """
@@ -45,11 +44,11 @@ def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> Inher
     if restart:
         return _inherit_from_parent(restart)
     if pid != str(os.getpid()):
-        return InheritedSockets([])
+        return None
     if not re.fullmatch(_COUNT, count):
         raise ValueError(f"LISTEN_FDS is {count!r}, not a number of sockets")
     descriptors = range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))
-    return InheritedSockets([_open_listeners(descriptors)] if descriptors else [])
+    return InheritedSockets([_open_listeners(descriptors)]) if descriptors else None
 
 
 def _inherit_from_parent(value: str) -> InheritedSockets:

@@ -17,11 +17,12 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
-from .activation import RESTART_VARIABLE
 from .children import Child, Children
 from .poller import Poller
 
 Report = Callable[[str], object]
+# Its value: the parent's PID, the descriptor of the control channel, and for each process those of its listeners.
+RESTART_VARIABLE = "HTTPSOCK_RESTART"
 # A new process that is not ready after this time hangs: kill it, since it would block every later restart.
 START_SECONDS = 30.0
 _NEVER = float("inf")

@@ -55,6 +55,9 @@ _OWN_FIELDS = frozenset(
     keep-alive last-modified location trailer transfer-encoding upgrade vary""".split()
 )
 
+# See preload_lazy_imports.
+_LAZY_IMPORTS = "datetime fcntl html json termios traceback unicodedata zlib httpsock.files.listing".split()
+
 _CHECK_SECONDS = 0.1
 _MAX_THREADS = 1000
 
@@ -282,7 +285,7 @@ def preload_lazy_imports() -> None:
     Call it at the start, and before `--user` changes the user: later the process may have no descriptor left to open a
     module, or no permission to read it.
     """
-    for name in ("datetime", "fcntl", "html", "json", "termios", "traceback", "zlib", "httpsock.files.listing"):
+    for name in _LAZY_IMPORTS:
         # Windows lacks some of them.
         with contextlib.suppress(ImportError):
             import_module(name)

@@ -9,7 +9,6 @@ import pytest
 import httpsock
 from httpsock.cli.options import options_of
 from httpsock.cli.serve import _DEFAULT_PORTS, _print_urls
-from httpsock.server.activation import InheritedSockets
 from httpsock.server.addresses import local_addresses
 from httpsock.server.listeners import url_of
 from tests.cli.programs import cannot_serve, need_address, taken_port, unprivileged_command
@@ -145,7 +144,7 @@ def test_a_zone_is_encoded_in_the_url() -> None:
 def test_a_zone_in_the_url_is_explained(folder: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
     server = httpsock.Server(folder, port=0)
     server.urls = [url_of("fe80::1%eth0", 8000)]
-    _print_urls(server, options_of(["--port", "0"]), InheritedSockets([]))
+    _print_urls(server, options_of(["--port", "0"]), None)
     server.stop()
     out, error = capfd.readouterr()
     assert out == "http://[fe80::1%25eth0]:8000/\n"

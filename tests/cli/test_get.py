@@ -506,6 +506,46 @@ SERVER = {"cli.serve", "cli.options", "server.server", "server.supervisor", "ser
 SERVER |= {"files.handler", "files.document_root", "files.listing"}
 
 
+# Prints the modules that are loaded when the program prints its first line, the URL. Without start-up files of an
+# environment (-S), which may load any module.
+UNTIL_THE_URL = """if True:
+    import os, sys
+    from httpsock.__main__ import main
+
+    class Output:
+        def write(self, text): assert text.startswith("http://") or text == "\\n"
+        def flush(self):
+            os.write(1, " ".join(sys.modules).encode())
+            os._exit(0)
+
+    sys.stdout = Output()
+    main(["--port", "0"])"""
+# Of the package: for an option, for a listing, for a process that was started with sockets. Each wing's name is first.
+FOR_OPTIONS = {"cli.password", "server.activation", "server.supervisor", "files.listing", "tracing.trace"}
+OTHER_WINGS = {"client", "discovery", "handlers", "observe", "testing"}
+# Of the standard library: for a first request, for an error, or for no request at all.
+SLOW = {"asyncio", "dataclasses", "datetime", "email", "encodings.idna", "hashlib", "heapq", "html", "http", "inspect"}
+SLOW |= {"json", "logging", "pathlib", "random", "shutil", "ssl", "subprocess", "tempfile", "traceback", "unicodedata"}
+SLOW |= {"urllib", "weakref", "zlib"}
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="each interpreter's own modules import others")
+def test_serve_loads_only_what_it_needs_until_it_prints_the_url() -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", UNTIL_THE_URL],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    modules = set(done.stdout.split())
+    own = {name.removeprefix("httpsock.") for name in modules if name.startswith("httpsock.")}
+    assert own >= {"server.event_loop", "files.document_root"}
+    assert own & (FOR_OPTIONS | OTHER_WINGS) == set()
+    assert modules & SLOW == set()
+
+
 def test_serve_does_not_load_the_client() -> None:
     modules = loaded("--version")
     assert modules >= {"cli.serve", "server.server", "server.event_loop"}

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from httpsock.__main__ import main
-from httpsock.cli.password import VARIABLE
+from httpsock.cli.options import AUTH_VARIABLE
 from httpsock.handlers.credentials import Credentials
 from tests.support.program import COMMAND, ENVIRONMENT, Start, run_python
 
@@ -112,10 +112,10 @@ def test_standard_input_that_cannot_be_read_is_reported() -> None:
 
 
 def test_a_user_needs_a_password(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(AUTH_VARIABLE, raising=False)
     said = "the hash of the password is missing: give --auth-file FILE, or set HTTPSOCK_AUTH"
     assert refused(capsys, "--auth", "alice") == said
-    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.setenv(AUTH_VARIABLE, "")
     assert refused(capsys, "--auth", "alice") == said
 
 
@@ -185,7 +185,7 @@ def test_only_the_user_with_the_password_is_admitted(serving: Start, file: str, 
 
 @needs_signals
 def test_the_environment_may_hold_the_hash(serving: Start) -> None:
-    program = serving("--auth", "alice", env=ENVIRONMENT | {VARIABLE: HASH})
+    program = serving("--auth", "alice", env=ENVIRONMENT | {AUTH_VARIABLE: HASH})
     assert [program.ask("/hello.txt", line).status for line in (WRONG, RIGHT)] == [401, 200]
 
 

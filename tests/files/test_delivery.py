@@ -473,6 +473,7 @@ with httpsock.Server(sys.argv[1], port=0, log=print) as server:
         get("/hello.txt", "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT"),
         get("/large.bin", "Range: bytes=0-1,3-4"),
         get("/hello.txt", "Accept-Encoding: gzip"),
+        get("/%EF%BC%8Egit"),
         get("/nothing", "Accept: text/html"),
         get("/nothing", "Accept: application/json"),
         b"nonsense",

@@ -318,7 +318,7 @@ def test_a_chunk_line_is_parsed(octets: bytes, size: bytes, extensions: bytes) -
 )
 def test_a_malformed_entity_tag_is_recognised(octets: bytes, expected: bool) -> None:
     """RFC 9110 §8.8.3."""
-    assert takes(grammar.entity_tag, octets) is expected
+    assert takes(grammar.ENTITY_TAG, octets) is expected
 
 
 @each_row(
@@ -335,18 +335,18 @@ def test_a_malformed_entity_tag_is_recognised(octets: bytes, expected: bool) -> 
     ],
 )
 def test_a_malformed_list_of_entity_tags_is_recognised(octets: bytes, expected: bool) -> None:
-    assert takes(grammar.entity_tags, octets) is expected
+    assert takes(grammar.ENTITY_TAGS, octets) is expected
 
 
 @each_row("octets", [b"0", b"0.", b"0.5", b"0.123", b"1", b"1.", b"1.000"])
 def test_a_valid_weight_is_parsed(octets: bytes) -> None:
     """RFC 9110 §12.4.2."""
-    assert takes(grammar.qvalue, octets)
+    assert takes(grammar.QVALUE, octets)
 
 
 @each_row("octets", [b"", b".5", b"0.1234", b"1.001", b"1.0000", b"2", b"00", b"-0", b"0,5", b" 1", b"1e0"])
 def test_an_invalid_weight_is_refused(octets: bytes) -> None:
-    assert not takes(grammar.qvalue, octets)
+    assert not takes(grammar.QVALUE, octets)
 
 
 # --- HTTP-date ------------------------------------------------------------------------------------
@@ -505,15 +505,15 @@ def fill(start: bytes, repeated: bytes, stop: bytes = b"") -> bytes:
         pytest.param(grammar.FIELD_SECTION % 10**6, b"\r\n", b"a: b\r\n", b"a", id="many field lines"),
         pytest.param(grammar.FIELD_SECTION % 10**6, b"\r\na:", b" \t", b"\0", id="a field line with much whitespace"),
         pytest.param(grammar.REQUEST_LINE, b"", b"a", b" / HTTP/1.1\r", id="a method"),
-        pytest.param(grammar.field_line, b"a:", b"\t ", b"\x7f", id="a value of whitespace"),
+        pytest.param(grammar.FIELD_LINE, b"a:", b"\t ", b"\x7f", id="a value of whitespace"),
         pytest.param(grammar.ABSOLUTE_FORM, b"", b"a+", b":/", id="a scheme"),
         pytest.param(grammar.chunk_line(), b"", b"0", b"x", id="a chunk's size"),
         pytest.param(grammar.chunk_line(), b"0", b";a", b" ", id="many chunk extensions"),
         pytest.param(grammar.chunk_line(), b"0", b" \t", b"x", id="bad whitespace"),
         pytest.param(grammar.chunk_line(), b'0;a="', b'\\"', b"", id="a quoted value of quoted quotes"),
-        pytest.param(grammar.entity_tags, b"", b'"a", ', b"x", id="many entity-tags"),
-        pytest.param(grammar.entity_tags, b"", b", \t", b"x", id="many empty members"),
-        pytest.param(grammar.entity_tag, b'"', b"a", b"", id="an entity-tag without end"),
+        pytest.param(grammar.ENTITY_TAGS, b"", b'"a", ', b"x", id="many entity-tags"),
+        pytest.param(grammar.ENTITY_TAGS, b"", b", \t", b"x", id="many empty members"),
+        pytest.param(grammar.ENTITY_TAG, b'"', b"a", b"", id="an entity-tag without end"),
     ],
 )
 def test_a_pattern_gets_to_the_end_of_a_mebibyte_of_hostile_octets(

@@ -575,7 +575,7 @@ def test_sockets_meant_for_another_process_are_ignored(monkeypatch: pytest.Monke
     monkeypatch.setenv("LISTEN_FDS", "1")
     monkeypatch.setenv("LISTEN_PID", str(os.getppid()))
 
-    assert inherit_sockets().groups == []
+    assert inherit_sockets() is None
     assert "LISTEN_FDS" not in os.environ
 
 
@@ -608,4 +608,4 @@ def test_malformed_activation_is_refused_with_a_sentence(
 
 
 def test_no_sockets_means_that_the_server_opens_its_own() -> None:
-    assert inherit_sockets({"LISTEN_FDS": "0", "LISTEN_PID": str(os.getpid())}).groups == []
+    assert inherit_sockets({"LISTEN_FDS": "0", "LISTEN_PID": str(os.getpid())}) is None
