@@ -7,7 +7,7 @@ long before its times, and some file systems keep times in whole seconds: so aft
 
 import os
 import threading
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 Value = TypeVar("Value")
 Key = tuple[str, str | None]
@@ -17,6 +17,8 @@ Key = tuple[str, str | None]
 # value depends on two files, the parts of both.
 FileStamp = tuple[int, ...]
 STAMP_LENGTH = 5
+# All that a cached value was made from: the stamps of files, or the entries of a folder.
+State = tuple[Any, ...]
 
 # How long a value is valid without reading the file again.
 FRESH_SECONDS = 1.0
@@ -30,7 +32,7 @@ def file_stamp(status: os.stat_result) -> FileStamp:
 class Cached(NamedTuple, Generic[Value]):
     """A value made from a file in this *state*, fresh until a time of the monotonic clock, with its size in memory."""
 
-    state: FileStamp
+    state: State
     value: Value
     fresh_until: float
     octets: int
@@ -49,7 +51,7 @@ class FileCache(Generic[Value]):
         self._total = 0
         self._writing = threading.Lock()
 
-    def get(self, key: Key, state: FileStamp, now: float) -> Value | None:
+    def get(self, key: Key, state: State, now: float) -> Value | None:
         """Return the value of *key* if the file was read in this *state* less than a second ago, else None.
 
         *now* is in seconds of the monotonic clock.
@@ -61,12 +63,12 @@ class FileCache(Generic[Value]):
         """Return what is stored under *key*, whatever the file's state is now."""
         return self._cache.get(key)
 
-    def get_stale(self, key: Key, state: FileStamp) -> Value | None:
+    def get_stale(self, key: Key, state: State) -> Value | None:
         """Return the value of *key* if the file was read in this *state* at any time, else None."""
         cached = self._cache.get(key)
         return cached[1] if cached is not None and cached[0] == state else None
 
-    def put(self, key: Key, state: FileStamp, value: Value, octets: int, now: float) -> None:
+    def put(self, key: Key, state: State, value: Value, octets: int, now: float) -> None:
         """Store *value*, read *now* and *octets* long in memory, under *key*; evict the oldest entries if full."""
         with self._writing:
             self._drop(key)

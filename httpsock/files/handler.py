@@ -160,7 +160,7 @@ def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Re
 def _list(root: DocumentRoot, request: Request, directory: Directory, context: Context) -> Steps[Response]:
     """Return the listing of *directory* in the form that the client prefers, charged to the client's network.
 
-    Each request makes a new listing, since a folder does not reliably show that it is unchanged. To save that work,
+    Each request reads the folder anew, since a folder does not reliably show that it is unchanged. To save that work,
     an unconditional HEAD is answered without the fields that depend on the page (RFC 9110 §9.3.2), and Range, which
     is optional (§14.2), is ignored.
     """

@@ -10,7 +10,7 @@ runs, the runs are merged lazily, and other connections run between any two step
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
@@ -24,6 +24,7 @@ from httpsock.http.grammar import percent_decode, percent_encode
 from httpsock.http.handler import BATCH, Steps
 
 from . import listing_page
+from .cache import FileCache
 from .document_root import Directory, Entry
 
 MEDIA_TYPES = ("text/html", "application/json", "text/plain")
@@ -62,9 +63,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Sorting a run takes about 1 ms, and so does joining this many rows.
 _RUN = 1024
 _JOINED_ROWS = 256
-# Rows kept for the next listing of their folder, with their keys: mostly few of its entries have changed. Each takes
-# 0.4 KiB, or 1.5 with the longest of names.
-_MAX_ROWS = 4096
+# Listings of up to this many entries are cached, each beside the entries that it shows; in all this many octets. An
+# entry takes so many besides its name. For 1,000 unchanged names a listing takes 2.5 ms instead of 6.
+_MAX_KNOWN_ENTRIES = 4096
+_MAX_KNOWN_OCTETS = 8 * 1024 * 1024
+_ENTRY_OCTETS = 256
+_known_listings: FileCache[tuple[bytes, ...]] = FileCache(_MAX_KNOWN_OCTETS)
 
 
 def parse_view(query: bytes | None) -> View:
@@ -86,10 +90,30 @@ def render(directory: Directory, query: bytes | None, media_type: str) -> Steps[
     Raise OSError if the folder can't be read to its end.
     """
     view = parse_view(query)
+    unread = iter(directory.entries)
+    entries: list[Entry] = []
+    for entry in unread:
+        entries.append(entry)
+        if len(entries) > _MAX_KNOWN_ENTRIES:
+            return (yield from _render(directory, chain(entries, unread), view, media_type))
+        if len(entries) % BATCH == 0:
+            yield
+    key = "/".join((directory.served, *directory.name.segments)), f"{media_type} {view.sort} {view.text}"
+    state = tuple(entries)
+    parts = _known_listings.get_stale(key, state)
+    if parts is None:
+        parts = yield from _render(directory, entries, view, media_type)
+        octets = sum(map(len, (*key, *parts))) + sum(_ENTRY_OCTETS + 4 * len(entry.name) for entry in entries)
+        _known_listings.put(key, state, parts, octets, 0.0)
+    return parts
+
+
+def _render(directory: Directory, entries: Iterable[Entry], view: View, media_type: str) -> Steps[tuple[bytes, ...]]:
+    """Return the listing of *entries*, all those of *directory*."""
     row = {"text/html": _page_row, "application/json": _json_row, "text/plain": _text_row}[media_type]
     folders, files = _Runs(view), _Runs(view)
     text, found = view.text.casefold(), 0
-    for found, entry in enumerate(directory.entries, start=1):
+    for found, entry in enumerate(entries, start=1):
         if not text or text in entry.name.casefold():
             (folders if entry.is_folder else files).add(entry, row)
         if found % BATCH == 0:
@@ -132,9 +156,7 @@ class _Runs:
             value = self._sign * entry.length
         elif self._order is Order.DATE:
             value = self._sign * entry.modified
-        # The first names of a folder that is too long for the memo are its first the next time, too.
-        key_and_row = _known_key_and_row if self.count <= _MAX_ROWS else _key_and_row
-        self._newest.append((value, *key_and_row(entry, row)))
+        self._newest.append((value, _natural(entry.name), entry.name, row(entry)))
         if len(self._newest) == _RUN:
             self._end_run()
 
@@ -155,14 +177,6 @@ class _Runs:
 def _drain(run: list[Key]) -> Iterator[Key]:
     while run:
         yield run.pop()
-
-
-def _key_and_row(entry: Entry, row: _Row) -> tuple[str, str, bytes]:
-    """Return what a row is sorted by, and the row."""
-    return _natural(entry.name), entry.name, row(entry)
-
-
-_known_key_and_row = lru_cache(maxsize=_MAX_ROWS)(_key_and_row)
 
 
 def _natural(name: str) -> str:

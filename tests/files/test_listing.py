@@ -290,12 +290,40 @@ def test_folders_have_no_size_to_be_sorted_by(query: bytes) -> None:
 
 
 def test_an_entry_that_changes_has_a_new_row_in_each_form() -> None:
-    """Rows are kept for the next listing."""
+    """Listings are cached, each beside the entries that it shows."""
     for entry in (file("a", 1), file("a", 2), folder("a"), file("a", 1)):
         forms = [listing_of(Directory(ROOT, [entry]), b"", media_type) for media_type in MEDIA_TYPES]
         assert [b"1 byte<" in forms[0], b'"size": 1,' in forms[1], b"1 byte " in forms[2]] == [entry.length == 1] * 3
         assert [b"2 bytes<" in forms[0], b'"size": 2,' in forms[1], b"2 bytes " in forms[2]] == [entry.length == 2] * 3
         assert [b"a/</a>" in forms[0], b'"folder"' in forms[1], b"a/\n" in forms[2]] == [entry.is_folder] * 3
+
+
+def test_a_folder_that_is_unchanged_is_not_listed_anew() -> None:
+    entries = [file("a"), folder("b")]
+    first, again = (finish(render(Directory(ROOT, list(entries)), None, "text/html")) for _ in range(2))
+    assert again is first
+    for changed in (entries[:1], [*entries, file("c")], [file("a", modified=MODIFIED + 60), entries[1]]):
+        parts = finish(render(Directory(ROOT, changed), None, "text/html"))
+        assert parts != first
+        assert sorted(text.rstrip("/") for _, text in page_of(*changed).entries) == [entry.name for entry in changed]
+
+
+def test_folders_with_equal_entries_have_listings_of_their_own() -> None:
+    entries = [file("a", 2), file("b", 1)]
+    names = [ROOT, SUB, ResourceName(("sub",), "sub", is_folder=True, is_hidden=False)]
+    queries = [None, b"sort=size", b"sort=size-desc", b"filter=a", b"filter=b"]
+    cases = [(name, served, query) for name in names for served in ("www", "x") for query in queries]
+    listed = [listing_of(Directory(name, list(entries), served=served), query) for name, served, query in cases * 2]
+    assert listed[: len(cases)] == listed[len(cases) :]
+    assert len(set(listed)) == len(cases)
+
+
+def test_a_long_listing_is_not_cached() -> None:
+    """It would take the place of many others."""
+    entries = [file(f"n{number}") for number in range(4097)]
+    first, again = (finish(render(Directory(SUB, entries), None, "text/plain")) for _ in range(2))
+    assert again is not first
+    assert again == first
 
 
 @each_row("query", [b"sort=name", b"sort=name-desc", b"sort=size", b"sort=size-desc", b"sort=date-desc"])
