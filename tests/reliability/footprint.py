@@ -15,18 +15,18 @@ _LONG = f"X: {'y' * 30_000}"
 _HELD = {
     "idle": (b"", 24),
     "64 KiB pipelined behind an unread file": (get("/large.bin") + get("/hello.txt") * 1500, 24),
-    "the same behind a long head": (get("/large.bin", _LONG) + get("/hello.txt") * 1500, 40),
+    "the same behind a long head": (get("/large.bin", _LONG) + get("/hello.txt") * 1500, 48),
     "the same behind a small file": (get("/small.bin") * 1500, 24),
     "content that does not end": (get("/hello.txt", "Content-Length: 100000") + bytes(90_000), 24),
     "a chunk that does not end": (get("/hello.txt", "Transfer-Encoding: chunked") + b"ffff\r\n" + bytes(60_000), 24),
-    "a head that does not end": (get("/hello.txt", _LONG)[:-2], 40),
-    "trailers that do not end": (get("/hello.txt", "Transfer-Encoding: chunked") + b"0\r\n" + _LONG.encode(), 40),
+    "a head that does not end": (get("/hello.txt", _LONG)[:-2], 48),
+    "trailers that do not end": (get("/hello.txt", "Transfer-Encoding: chunked") + b"0\r\n" + _LONG.encode(), 48),
 }
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """800 connections of each kind; in the short form 400."""
-    count = 800 if is_long else 400
+    """800 connections of each kind; in the short form 200."""
+    count = 800 if is_long else 200
     rows = []
     with site() as root:
         (root / "small.bin").write_bytes(os.urandom(60_000))
