@@ -4,11 +4,11 @@ It uses all other wings; they must not import it.
 
     commands          imports and runs one command
     serve             the server's command
-    options           its options
+    options           the options of serve
     password          the password of --auth
     get               the client's command
     find              the command that searches the local network
-    arguments         parsers that the commands share
+    arguments         argument parsers that the commands share
     terminal          safe text, and a progress bar, for a terminal
     stderr            standard error, written by its own thread
 """

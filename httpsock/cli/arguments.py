@@ -1,6 +1,6 @@
 """Arguments: parsers that serve, get and find share.
 
-Takes the arguments of a command line, gives values, or one sentence about the wrong one.
+Takes the arguments of a command line, gives their values, or one sentence about a wrong argument.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from httpsock.http.masking import mask
 from httpsock.http.text import visible
 
 WRONG_ARGUMENT = 2
-# Exit codes of get and find: curl's, and 128 + SIGINT.
+# Exit codes of get and find: 23 is curl's; 130 is 128 + SIGINT.
 NOT_WRITTEN = 23
 INTERRUPTED = 130
 # "octets" is an older name of "hex".
@@ -31,14 +31,14 @@ def command_name() -> str:
 class ArgumentParser(argparse.ArgumentParser):
     """Reports a wrong argument in one sentence, and suggests the option that was probably meant.
 
-    *foreign_options* maps options of other programs to the same options here.
+    *foreign_options* maps options of other programs to those of this one with the same meaning.
     """
 
     def __init__(self, name: str, usage: str, foreign_options: Mapping[str, str], **settings: Any) -> None:
         self._name = name
         self._foreign_options = foreign_options
         self._command = name.replace("httpsock", command_name(), 1)
-        # For each option, argparse makes a formatter; without a width, that imports shutil (3 ms of start-up).
+        # argparse makes a formatter for each option; without a width, the formatter imports shutil (3 ms of start-up).
         formatter = partial(argparse.RawDescriptionHelpFormatter, width=80)
         super().__init__(
             prog=name, usage=f"{self._command} {usage}", formatter_class=formatter, allow_abbrev=False, **settings
@@ -55,7 +55,7 @@ class ArgumentParser(argparse.ArgumentParser):
         self.exit(WRONG_ARGUMENT, f"{self._name}: {printable}; see {self._command} --help.\n")
 
     def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
-        """Return *arguments*, parsed, as attributes. Exits with code 2 if they are wrong."""
+        """Parse *arguments*; return their values as attributes. Exit with code 2 if they are wrong."""
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             option = next((each for each in unknown if each.startswith("-")), "")
@@ -69,7 +69,7 @@ class ArgumentParser(argparse.ArgumentParser):
         if option in self._foreign_options:
             return self._foreign_options[option]
         if not option.startswith("--"):
-            # -p8080x, -P: the letter decides.
+            # Only the letter counts, as in -P or -p8080x.
             return next((each for each in known if each.lower() == option[:2].lower()), None)
         from difflib import get_close_matches  # rarely needed
 
@@ -87,7 +87,7 @@ def print_error(sentence: str) -> None:
 
 
 def expand_trace_option(arguments: Sequence[str]) -> list[str]:
-    """Return *arguments* with the form of --trace, if one follows, joined to it by an equals sign."""
+    """Return *arguments* with a form that follows --trace joined to it: --trace=FORM."""
     expanded: list[str] = []
     remaining = list(arguments)
     while remaining:
@@ -104,7 +104,7 @@ def number(minimum: int, maximum: int, name: str) -> Callable[[str], int]:
     """Return a function that parses a number from *minimum* to *maximum*."""
 
     def parse(text: str) -> int:
-        # Nine digits exceed every limit here; int() alone would also take signs, spaces and other scripts' digits.
+        # Nine digits are enough for every limit here; int() alone would accept signs, spaces and non-ASCII digits.
         if text.isascii() and text.isdigit() and len(text) <= 9 and minimum <= int(text) <= maximum:
             return int(text)
         raise argparse.ArgumentTypeError(f"{text!r} is not {name} from {minimum} to {maximum}")
@@ -113,11 +113,11 @@ def number(minimum: int, maximum: int, name: str) -> Callable[[str], int]:
 
 
 def field(check: Callable[[str, str], None]) -> Callable[[str], tuple[str, str]]:
-    """Return a function that parses 'Name: value'; *check* raises ValueError for a name or value that it refuses."""
+    """Return a function that parses 'Name: value'; *check* must raise ValueError if the name or the value is wrong."""
 
     def parse(text: str) -> tuple[str, str]:
         name, colon, value = text.partition(":")
-        # A value is octets; a str holds them as Latin-1 (RFC 9110 §5.5).
+        # A field value has octets; the str that represents them is decoded as Latin-1 (RFC 9110 §5.5).
         octets = value.strip(" \t").encode("utf-8", "surrogateescape")
         if not colon:
             raise argparse.ArgumentTypeError(f"{text!r} is not 'Name: value'")

@@ -1,4 +1,4 @@
-"""Commands: import and run the one that the first argument names.
+"""Commands: import and run the command that the first argument names.
 
     httpsock [DIR] [options]    serve      the server
     httpsock get URL...         get        the client
@@ -17,11 +17,11 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that *arguments* name, or the arguments of this program; return the exit code."""
+    """Run the command of *arguments*, by default those of this program; return the exit code."""
     is_program = arguments is None
     try:
         if is_program:
-            # Modules stay: a garbage collection would search them for 3 ms now, and again later, and free nothing.
+            # Modules are never freed: each garbage collection would search them for 3 ms in vain.
             gc.disable()
         command, rest = _import(sys.argv[1:] if arguments is None else arguments)
         if is_program:
@@ -36,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _import(arguments: Sequence[str]) -> tuple[Callable[[Sequence[str]], int], Sequence[str]]:
-    """Return the command that *arguments* name, and its arguments."""
-    # To serve a folder of that name: ./get or ./find.
+    """Return the function of the command that *arguments* name, and the command's own arguments."""
+    # A folder with the name of a command is served as ./get or ./find.
     match arguments[:1]:
         case ["get"]:
             from .get import main as get

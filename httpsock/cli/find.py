@@ -1,8 +1,8 @@
 """``httpsock find``: search the local network for devices that announce themselves.
 
-Takes arguments, prints devices, gives an exit code; the search itself: discovery/search.py.
+Takes arguments, prints devices, gives an exit code. The search itself is in discovery/search.py.
 
-standard output    one line for each device: its name, its URL, its address; with --json one object each
+standard output    one line for each device: its name, its URL, its address; or one object, with --json
 exit code          0 if a device was found, 1 if not, 2 for a wrong argument, 23 if the output can't be written, 130
                    if interrupted
 """
@@ -73,7 +73,7 @@ def _trace(form: str | None) -> "TraceWriter | None":
 
 
 def _print(device: FoundDevice, *, as_json: bool) -> None:
-    """Print one device; control characters of its name and URL are escaped. Raises OSError."""
+    """Print one device, with control characters escaped. Raise OSError if standard output fails."""
     text = f"{visible(device.name)}  {visible(device.url)}  {device.address}"
     line = json.dumps(device._asdict()) if as_json else text
     # Characters that standard output can't encode are escaped too.
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _interface(text: str) -> Interface:
-    """Return the interface of a numeric address."""
+    """Return the interface with the numeric address *text*."""
     _numeric(text)
     try:
         return interface(text)
@@ -120,7 +120,7 @@ def _interface(text: str) -> Interface:
 
 
 def _numeric(text: str) -> str:
-    """Return a numeric address."""
+    """Return *text* if it is a numeric address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

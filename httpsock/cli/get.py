@@ -1,10 +1,10 @@
 """``httpsock get URL...``: the client as a command.
 
-Takes arguments, gives an exit code; the work is done by client/client.py and client/download.py.
+Takes arguments, gives an exit code. The download itself is in client/client.py and client/download.py.
 
 standard output    the content; with -i and -I also the heads
 standard error     calls (-v), progress, and errors: one sentence for each URL
-exit code          0 if every URL was downloaded, else the code of the first failure; curl's number where it has one
+exit code          0 if every URL was downloaded, else the code of the first failure; the codes are curl's
 
      2  wrong argument                            18  incomplete content; -C resumes it
      6  the host has no address                   22  with --fail, or -C: a status of 400 or more
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return *arguments*, parsed. Exits with code 2 if they are wrong."""
+    """Parse *arguments*; return their values as attributes. Exit with code 2 if they are wrong."""
     parser = _parser()
     options = parser.parse_args(expand_trace_option(arguments))
     if len(options.output) > len(options.url):
@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _url(text: str) -> str:
-    """Return *text* if it is a URL that the client supports."""
+    """Return *text* if it is a URL that the client supports; else raise ArgumentTypeError."""
     try:
         parse_url(text)
     except UrlError as error:
@@ -171,7 +171,7 @@ def _url(text: str) -> str:
 
 
 def _output(text: str) -> str:
-    """Return *text* if it can be the name of a file."""
+    """Return *text* if it can be the name of a file; else raise ArgumentTypeError."""
     if not text:
         raise argparse.ArgumentTypeError("the name of the file is empty")
     if text.endswith(tuple(filter(None, (os.sep, os.altsep)))) or os.path.isdir(text):
@@ -180,7 +180,7 @@ def _output(text: str) -> str:
 
 
 def _data(text: str) -> bytes:
-    """Return the content to send: *text* itself, or the content of the file after its @."""
+    """Return the content to send: *text* itself, or the content of the file whose name follows an @."""
     if not text.startswith("@"):
         return text.encode("utf-8", "surrogateescape")
     try:
@@ -195,7 +195,7 @@ def _data(text: str) -> bytes:
 
 
 def _try_to_get(client: Client, options: argparse.Namespace, url: str, path: str | None) -> int:
-    """Download one URL; report a failure; return its exit code."""
+    """Download one URL, and report a failure; return the exit code."""
     try:
         return _get(client, options, url, path)
     except (RedirectError, ResponseError, OutputError, OSError) as error:
@@ -254,14 +254,14 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
 
 
 def _fields(options: argparse.Namespace, path: str | None) -> list[tuple[str, str]]:
-    """Return the request fields; for a terminal, they prefer listings as text."""
+    """Return the request fields. If the content goes to a terminal, they prefer a listing as text."""
     names = {name.lower() for name, _ in options.header}
     prefers_text = path is None and _is_terminal() and "accept" not in names
     return [*options.header, *([("Accept", "text/plain, */*;q=0.8")] if prefers_text else [])]
 
 
 def _check_is_requested(response: ClientResponse, fields: Sequence[tuple[str, str]]) -> None:
-    """Raise ResponseError if it is partial although the request *fields* have no Range."""
+    """Raise ResponseError if *response* is partial although the request *fields* have no Range."""
     if response.status == 206 and not any(name.lower() == "range" for name, _ in fields):
         raise ResponseError("the server sent a part, but the request was for the whole", "RFC 9110 §15.3.7")
 

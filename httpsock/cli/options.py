@@ -1,4 +1,4 @@
-"""The server's options: takes arguments, gives their values, or an error for those that exclude each other."""
+"""The server's options: takes arguments, gives their values; an error if they are wrong or exclude each other."""
 
 import argparse
 import os
@@ -47,7 +47,7 @@ httpsock find         search the network for announced servers
 
 
 def options_of(arguments: Sequence[str]) -> argparse.Namespace:
-    """Return *arguments*, parsed, as attributes. Exits with code 2 if they are wrong."""
+    """Parse *arguments*; return their values as attributes. Exit with code 2 if they are wrong."""
     parser = _parser()
     options = parser.parse_args(expand_trace_option(arguments))
     if options.auth_hash:
@@ -60,7 +60,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     if options.announce and not (options.lan or options.bind):
         parser.error("a loopback-only server cannot be announced; add --lan or --bind")
     if options.inspect and options.processes > 1:
-        # The process that answers the page would show its own connections alone.
+        # The process that happens to answer would show only its own connections.
         parser.error("--inspect cannot be combined with --processes")
     if options.inspect and not all(map(is_loopback, options.bind or ())):
         parser.error("--inspect is for this machine alone; leave out --bind, bind a loopback address, or use --lan")
@@ -70,7 +70,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Middleware]:
-    """Return the middleware that *options* choose, the outermost first. Each is imported only then."""
+    """Return the middleware that *options* choose, the outermost first. Import only what they choose."""
     chosen: list[Middleware] = [_break_responses(parser, options)] if options.fault else []
     if options.auth is not None:
         try:
@@ -91,7 +91,7 @@ def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Mid
 
 
 def _break_responses(parser: ArgumentParser, options: argparse.Namespace) -> Middleware:
-    """Return the middleware of --fault; choose its transport, too."""
+    """Return the middleware of --fault, and set its transport in *options*."""
     # Imported here, since it is rarely needed.
     from httpsock.testing.faults import Faults
     from httpsock.testing.transport import Transports
@@ -195,7 +195,7 @@ def _add_faults(faults: argparse._ArgumentGroup) -> None:
 
 
 def _fault(text: str) -> "Rule":
-    """Return the rule of a fault."""
+    """Return the rule of a fault that *text* describes."""
     # Imported here, since it is rarely needed.
     from httpsock.testing.faults import parse_rule
 
@@ -221,7 +221,7 @@ def _place(parser: ArgumentParser, options: argparse.Namespace) -> None:
 
 
 def _host(text: str) -> str:
-    """Return a numeric address."""
+    """Return *text* if it is a numeric address."""
     try:
         check_numeric_address(text)
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""Passwords on the command line: make the hash of one, and find the hash for --auth.
+"""Passwords: make the hash of one for --auth-hash, and read the hash for --auth.
 
-Takes a file or the environment, gives the hash. Neither the password nor its hash is an argument, since other users of
-the machine can read those. Next: handlers/credentials.py.
+Takes a file or the environment, gives the hash. Neither a password nor a hash is passed as an argument, since other
+users of the machine can read arguments. Next: handlers/credentials.py.
 """
 
 import os
@@ -10,13 +10,13 @@ from typing import NoReturn
 
 from .arguments import ArgumentParser
 
-# More than any hash; a device such as /dev/zero has no end.
+# No hash is longer; but a device such as /dev/zero has no end.
 _MAX_OCTETS = 4096
 _FAILED = 1
 
 
 def read_hash(file: str | None, variable: str) -> str:
-    """Return the hash in *file*, or without one in an environment *variable*. Raises ValueError with a sentence."""
+    """Return the hash in *file*, or else in the environment *variable*. Raise ValueError if it is missing."""
     if file is None:
         password_hash = os.environ.get(variable, "")
         if not password_hash:
@@ -31,7 +31,7 @@ def read_hash(file: str | None, variable: str) -> str:
 
 
 def print_hash(parser: ArgumentParser) -> NoReturn:
-    """Read a password, twice from a terminal or else the first line of standard input; print its hash, and exit."""
+    """Read a password, twice from a terminal or once from standard input; print its hash, and exit."""
     try:
         # Some builds of Python lack scrypt.
         from httpsock.handlers.credentials import hash_password
@@ -46,7 +46,7 @@ def print_hash(parser: ArgumentParser) -> NoReturn:
 
 
 def _read_password() -> str:
-    """Return the password. Raises ValueError if the second one differs from the first."""
+    """Read the password and return it. Raise ValueError if it is typed differently the second time."""
     if not sys.stdin or not sys.stdin.isatty():
         line = sys.stdin.buffer.readline(_MAX_OCTETS) if sys.stdin else b""
         return line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")

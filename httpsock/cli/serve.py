@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         print_stderr(f"httpsock: {_cannot_serve(error, options, directory)}")
         return ExitCode.FAILED
-    # A process that takes over inherits its user.
+    # A process that takes over after SIGHUP already has the user of the old one.
     if not (inherited and inherited.parent) and (fault := _drop_root(options, directory)):
         for server in servers:
             server.stop(0)
@@ -100,7 +100,7 @@ def _run(
             server.stop(0)
         print_stderr(f"httpsock: cannot serve: {error.strerror}.")
         return ExitCode.FAILED
-    # Of several processes the first one announces: a process that forks must have a single thread.
+    # With several processes, the first forked one announces: this one must fork, so it must not start a thread.
     with _announcing(servers[0], description if len(servers) == 1 else None):
         # Print the URL last, when everything works.
         _print_urls(servers[0], options, inherited)
@@ -114,7 +114,7 @@ def _process_loop(
     inherited: "InheritedSockets | None",
     description: "DescriptionHandler | None",
 ) -> ProcessLoop:
-    """Return the main thread's loop, which runs *servers*. Raises OSError if too few descriptors are left for it."""
+    """Return the main thread's loop, which runs *servers*. Raise OSError if no descriptors are left for it."""
     # Windows lacks SIGHUP and inherited descriptors.
     groups = [server.descriptors() for server in servers] if hasattr(signal, "SIGHUP") else []
     children = Children()
@@ -140,7 +140,7 @@ def _run_loop(loop: ProcessLoop, lines: StderrWriter) -> int:
         print_stderr(f"httpsock: cannot serve: {error.strerror}.")
         code = ExitCode.FAILED
     lines.close(_LAST_LINES_SECONDS)
-    # As it exits, the interpreter restores the default actions: a late SIGHUP would change the exit code.
+    # The interpreter restores the default actions as it exits: without this, a late SIGHUP would change the exit code.
     with contextlib.suppress(AttributeError):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     return code
@@ -184,7 +184,7 @@ def _supervisor(
 
 
 def _inherited_sockets() -> "InheritedSockets | None":
-    """Return the listening sockets that this process was started with, if any. Raises ValueError or OSError."""
+    """Return the listening sockets that this process was started with, if any. Raise as ``inherit_sockets`` does."""
     if not any(name in os.environ for name in (RESTART_VARIABLE, *_ACTIVATION_VARIABLES)):
         return None
     # Imported here, since most servers are started from a shell.
@@ -204,7 +204,7 @@ def _print_if_writable(text: str) -> None:
 def _open_servers(
     options: argparse.Namespace, make: Callable[..., Server], inherited: "InheritedSockets | None"
 ) -> list[Server]:
-    """Make a server for each process, bound to the port or using the inherited sockets."""
+    """Make a server for each process, with the inherited sockets or else bound to the port."""
     if inherited:
         return [make(0, group) for group in inherited.for_processes(options.processes)]
     first = _open_server(options, make)
@@ -224,7 +224,7 @@ def _open_server(options: argparse.Namespace, make: Callable[..., Server]) -> Se
 
 
 def _check_all_are_bound(servers: Sequence[Server], options: argparse.Namespace) -> None:
-    """Raise OSError if an address of --bind is missing, since Server ignores missing addresses after the first."""
+    """Raise OSError if this machine lacks an address of --bind: Server skips such addresses after the first."""
     if options.bind and len(servers[0].urls) < len(options.bind):
         for server in servers:
             server.stop(0)
@@ -240,7 +240,7 @@ def _server(
     *,
     description: "DescriptionHandler | None",
 ) -> Server:
-    """Return a server, bound to *port* or using *listeners*."""
+    """Return a server, with *listeners* or else bound to *port*."""
     return Server(
         directory,
         # Devices on the network read the description without a password.
@@ -262,7 +262,7 @@ def _server(
 
 
 def _tracing(options: argparse.Namespace) -> "Instrumentation":
-    """Return the instrumentation of a server that is traced on standard error, inspected, or both."""
+    """Return the instrumentation of a server for --trace, for --inspect, or for both."""
     trace = None
     # Imported here, since it is rarely needed.
     if options.trace or options.trace_only:
@@ -281,7 +281,7 @@ def _tracing(options: argparse.Namespace) -> "Instrumentation":
 
 
 def _format(name: str) -> Format:
-    """Return the format called *name*; text fits the width and colours of standard error."""
+    """Return the format of the log called *name*; "text" uses the width and the colours of standard error."""
     if name != "text":
         return FORMATS[name]
     descriptor = standard_error()
@@ -298,14 +298,14 @@ def _log(format_line: Format, lines: StderrWriter) -> Log:
 
 
 def _drop_root(options: argparse.Namespace, directory: str) -> str | None:
-    """Become the user of --user, if given; return a sentence about a failure, or None."""
+    """Become the user of --user, if given; return None, or a sentence about a failure."""
     if options.user is None:
         return None
     preload_lazy_imports()
     try:
         become_user(options.user)
         os.scandir(directory).close()
-        # A restarted server reads it as this user.
+        # After SIGHUP, the new process reads this file as this user.
         if options.auth_file:
             os.close(os.open(options.auth_file, os.O_RDONLY))
     except ValueError as error:
@@ -341,7 +341,7 @@ def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -
 
 
 def _print_urls(server: Server, options: argparse.Namespace, inherited: "InheritedSockets | None") -> None:
-    """Print the URL on standard output, and how to reach the server on standard error; not again after a restart."""
+    """Print the URL on standard output, and more on standard error; print nothing after a restart."""
     if inherited and inherited.parent:
         return
     lines = []
@@ -375,13 +375,16 @@ def _description_handler(options: argparse.Namespace) -> "DescriptionHandler | N
 
 
 def _announcing(server: Server, description: "DescriptionHandler | None") -> contextlib.AbstractContextManager[object]:
-    """Return a context manager that announces the folder on the local network, with a *description* and if possible."""
+    """Return a context manager that announces the folder on the local network, or does nothing without *description*.
+
+    If the folder can't be announced, report it.
+    """
     if description is None:
         return contextlib.nullcontext()
     # Imported here, since it is rarely needed.
     from httpsock.discovery.announcer import Announcer
 
-    # A trace of some paths has no datagrams.
+    # Datagrams have no path, so a trace of one path leaves them out.
     trace = server.tracing.trace if server.tracing and not server.tracing.trace.path else None
     try:
         return Announcer(

@@ -1,7 +1,7 @@
-"""Writes standard error from its own thread, so that a blocked reader never blocks the server.
+"""Standard error: lines written by its own thread, so that a blocked reader never blocks the server.
 
 Takes text from any thread, writes it in order, at most 20 times a second. A paused pager, a full pipe or a full disk
-delays only these lines; lines beyond a limit are dropped, and the number of dropped lines is written.
+delays only these lines; lines beyond a limit are dropped, and a line reports how many.
 """
 
 import contextlib
@@ -30,20 +30,20 @@ class StderrWriter:
         self._is_closing = threading.Event()
         # When to stop retrying a full standard error, on the monotonic clock.
         self._deadline = math.inf
-        # Started with the first line, after a fork: a forked process does not inherit threads.
+        # The thread starts with the first line, not before a fork: a forked process does not inherit threads.
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> None:
-        """Queue *text*, which is whole lines; drop and count them if the queue is full. Never blocks."""
+        """Queue *text*, whole lines, without blocking; drop and count the lines if the queue is full."""
         with self._lock:
-            # After the first dropped line, drop all until the report, so that it appears where they are missing.
+            # After the first dropped line, drop all lines until the report, so that the report takes their place.
             if self._dropped or self._length + len(text) > _MAX_QUEUED:
                 self._dropped += text.count("\n")
                 return
             self._waiting.append(text)
             self._length += len(text)
             if self._thread is None:
-                # If no thread starts, the lines stay queued for the next try, or for ``close``.
+                # If the thread can't start, the lines stay queued for the next attempt, or for ``close``.
                 with contextlib.suppress(OSError):
                     self._thread = start_thread(self._run, "httpsock-stderr")
         if not self._has_some.is_set():
@@ -54,7 +54,7 @@ class StderrWriter:
         self.write(f"{text}\n")
 
     def close(self, seconds: float) -> None:
-        """Write what is queued, for at most *seconds*."""
+        """Write the queued text, for at most *seconds*."""
         self._deadline = time.monotonic() + seconds
         self._is_closing.set()
         self._has_some.set()
@@ -68,7 +68,7 @@ class StderrWriter:
             self._has_some.wait()
             self._has_some.clear()
             if not self._write_out(self._take()) and self._is_closing.is_set():
-                # Lines lost now can't be reported any more.
+                # Dropped lines can't be reported any more.
                 return
             self._is_closing.wait(_BATCH_SECONDS)
 

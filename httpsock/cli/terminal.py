@@ -1,9 +1,9 @@
 """The terminal: safe text, and a progress bar.
 
-Takes octets from any source, gives text that moves no cursor, changes no colour, types no input, and reads in the order
-in which it is written. It does not know HTTP or sockets.
+Takes octets from any source, gives text that can't move the cursor, change colours, type input, or reorder letters. It
+does not know HTTP or sockets.
 
-ECMA-48 (control functions); UAX #9 (marks of direction).
+ECMA-48 (control functions); UAX #9 (bidirectional controls).
 """
 
 import codecs
@@ -15,14 +15,14 @@ from typing import TextIO
 
 from httpsock.http.text import visible_character
 
-# Shorter transfers show no bar; and the minimum interval between two redraws.
+# A transfer shows no bar before this time; and the minimum interval between two redraws.
 _LONG_SECONDS = 0.5
 _REDRAW_SECONDS = 0.1
 _BAR_CHARACTERS = 24
 
 
 class TerminalText:
-    """Writes content to a terminal: UTF-8 in pieces of any size; all other and unprintable characters are escaped."""
+    """Writes content, in pieces of any size, to a terminal; escapes octets that are not UTF-8 or not printable."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -77,7 +77,7 @@ class Progress:
             bar = "#" * int(share * _BAR_CHARACTERS)
             left = (self._total - self._octets) / rate if rate else 0.0
             line = f"{share:4.0%} [{bar:.<{_BAR_CHARACTERS}}] {line}  {left:.0f} s left"
-        # Erase the rest of a longer line (ECMA-48: EL). A character in the last column might begin a new line.
+        # Erase the rest of a longer line (ECMA-48: EL). Leave the last column free, where some terminals begin a line.
         self._stream.write(f"\r{line[: _columns(self._stream) - 1]}\x1b[K")
         self._stream.flush()
         self._is_shown = True

@@ -1,6 +1,6 @@
 """The client: the other end of a connection.
 
-Must not know threads: a caller that wants parallel requests brings its own. In reading order:
+Must not know threads: a caller that wants parallel requests uses threads of its own. In reading order:
 
     url               parse an http URL, resolve a redirect
     connection        socket(), connect(), send(), recv(), close()

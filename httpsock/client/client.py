@@ -43,7 +43,7 @@ _IDEMPOTENT = frozenset("GET HEAD OPTIONS PUT DELETE TRACE".split())
 _CREDENTIALS = frozenset("authorization cookie proxy-authorization".split())
 # RFC 9110 §8.6: without content, methods that expect it send "Content-Length: 0".
 _WITH_CONTENT = frozenset("POST PUT PATCH".split())
-# The most idle connections; opening another closes the oldest.
+# The maximum of idle connections; to open another one closes the oldest.
 _MAX_CONNECTIONS = 8
 # Read up to this much of a redirect's content, to reuse the connection.
 _MAX_DISCARDED_OCTETS = 64 * 1024
@@ -56,7 +56,7 @@ class RedirectError(Exception):
 
 
 class _Outgoing(NamedTuple):
-    """A request to send; the whole response must arrive by *deadline* (on the monotonic clock)."""
+    """A request to send, whose whole response must arrive by *deadline* (on the monotonic clock)."""
 
     method: str
     url: Url
@@ -69,8 +69,8 @@ class ClientResponse:
     """A response whose head has arrived; its content is received as the caller reads it.
 
     Iterate over it for pieces of any size, or ``read()`` it whole; then ``close()`` it, best by ``with``. *url* is
-    the final one, after redirects. Reading raises IncompleteError if the connection ends early (RFC 9112 §8),
-    ResponseError if the framing is broken, or TimeoutError; a later read raises the same error again. Reading the
+    the final one, after redirects. A read raises IncompleteError if the connection ends early (RFC 9112 §8),
+    ResponseError if the framing is broken, or TimeoutError; a later read raises the same error again. A read of the
     rest after ``close()`` raises ValueError.
     """
 
@@ -89,7 +89,7 @@ class ClientResponse:
             self.read()
 
     def field(self, name: str) -> str | None:
-        """Return the value of the field *name*, several joined with commas, or None if it is missing."""
+        """Return the value of the field *name*, its lines joined with commas, or None if it is missing."""
         value = self.head.field(name.lower().encode("latin-1"))
         return None if value is None else value.decode("latin-1")
 
@@ -126,7 +126,7 @@ class ClientResponse:
             self._fault = ValueError("the response was closed before its content was whole")
 
     def discard(self) -> None:
-        """Read a short rest of the content, to reuse the connection; close it if the rest is long or slow."""
+        """Read the rest of the content, to reuse the connection; close the connection if the rest is long or slow."""
         if self._connection is not None:
             self._connection.hasten(_MAX_DISCARD_SECONDS)
         octets = 0
@@ -148,7 +148,7 @@ class ClientResponse:
 
 
 class Client:
-    """Send requests over HTTP/1.1.
+    """Sends requests over HTTP/1.1, and returns the responses.
 
     ``with Client() as client, client.get(url) as response: ...`` Use it from one thread at a time.
     The client follows at most *redirects* redirects; with 0, it returns the redirect itself. *trace* receives an
@@ -182,8 +182,8 @@ class Client:
         """Return the final response to a request with *method*, *fields* and *content* for *url*.
 
         *fields* are pairs of name and value, or a mapping.
-        Raises UrlError (a ValueError), ValueError or TypeError for a bad argument; socket.gaierror for a name without
-        addresses, other OSErrors if connecting fails; TimeoutError; ResponseError for a malformed response;
+        Raise UrlError (a ValueError), ValueError or TypeError if an argument is wrong; socket.gaierror if the host has
+        no address, another OSError if the connection fails; TimeoutError; ResponseError if the response is malformed;
         IncompleteError if the connection ends before the response; RedirectError.
         """
         check_kind("method", method, str, "a str")
@@ -216,8 +216,8 @@ class Client:
     def _exchange(self, request: _Outgoing) -> ClientResponse:
         """Return the final response to one request, over an idle connection if there is one.
 
-        RFC 9112 §9.3.1: the server may close it while the request is on its way. Then retry once, on a new connection,
-        if the method is idempotent.
+        RFC 9112 §9.3.1: the server may close an idle connection while the request is on its way. Then retry once, on a
+        new connection, if the method is idempotent.
         """
         if connection := self._idle_connection(request.url.origin):
             try:
@@ -234,7 +234,7 @@ class Client:
         return self._send_and_receive(connection, request)
 
     def _idle_connection(self, origin: tuple[str, int]) -> ClientConnection | None:
-        """Return an idle connection to *origin* or None; close the oldest idle ones over the limit."""
+        """Return an idle connection to *origin*, or None after closing the oldest idle connections over the limit."""
         self._connections = [each for each in self._connections if not each[1].is_closed]
         idle = [each for each in self._connections if each[1].is_idle]
         for peer, connection in idle:
@@ -271,7 +271,7 @@ class Client:
 
 
 def format_head(method: str, url: Url, fields: Fields, content: bytes) -> bytes:
-    """Return the head of a request. Raises ValueError for an invalid method or field."""
+    """Return the head of a request. Raise ValueError if the method or a field is invalid."""
     if not grammar.token.fullmatch(method.encode("ascii", "replace")):
         raise ValueError(f"the method {method!r} is not a token (RFC 9110 §9.1)")
     if method == "CONNECT":
@@ -291,7 +291,7 @@ def format_head(method: str, url: Url, fields: Fields, content: bytes) -> bytes:
 
 
 def check_request_field(name: str, value: str) -> None:
-    """Raise ValueError if a caller may not add this field: it is malformed, or the client sets it."""
+    """Raise ValueError if the field is malformed, or if only the client itself sets it."""
     check_field(name, value)
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"the client itself sets the field {name}")

@@ -48,7 +48,7 @@ class ClientTimeouts:
 
     # To connect to any of the addresses. The name look-up is not included: only the system can end it.
     connect: float = 10.0
-    # From the request's last octet to the end of the final head, interim responses included.
+    # From the request's last octet to the end of the final head; interim responses do not extend it.
     response: float = 60.0
     # Between two reads of content, or two writes of it.
     stall: float = 30.0
@@ -63,8 +63,8 @@ class ClientTimeouts:
 
 
 def resolve(host: str, port: int, emit: Emit = discard) -> list[Address]:
-    """Return the addresses of *host*, a numeric address or a name. Raises socket.gaierror if it has no address."""
-    # As octets, so that Python passes the name to the system unchanged.
+    """Return the addresses of *host*, a numeric address or a name. Raise socket.gaierror if it has no address."""
+    # Pass the name as octets, so that Python does not change it.
     with trace_errors(emit, "getaddrinfo", {"host": host}):
         found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
     addresses = interleave_families([(family, address) for family, *_, address in found])
@@ -80,9 +80,9 @@ def interleave_families(addresses: Sequence[Address]) -> list[Address]:
 
 
 def connect(addresses: Sequence[Address], deadline: float, emit: Emit = discard) -> socket.socket:
-    """Return a socket connected to the first of *addresses* to answer; try them in order, a short delay apart.
+    """Return a socket connected to the address that answers first; try *addresses* in order, a short delay apart.
 
-    Raises TimeoutError at *deadline* (on the monotonic clock), or the OSError of the last address to fail.
+    Raise TimeoutError at *deadline* (on the monotonic clock), or the OSError of the last address that failed.
     """
     waiting = deque(addresses)
     attempts: dict[socket.socket, Any] = {}
@@ -119,7 +119,7 @@ def connect(addresses: Sequence[Address], deadline: float, emit: Emit = discard)
 
 
 def _start_connecting(family: socket.AddressFamily, address: Any, emit: Emit) -> socket.socket:
-    """Return a socket that is connecting to *address*. Raises OSError if connect() fails immediately."""
+    """Return a socket that is connecting to *address*. Raise OSError if connect() fails immediately."""
     # 1. Create: a descriptor for one end of a TCP connection, over IPv4 or IPv6.
     created = socket.socket(family, socket.SOCK_STREAM)
     emit("socket", {"family": created.family.name, "type": created.type.name})
@@ -160,7 +160,7 @@ class ClientConnection:
         self._emit = emit
         self._parser = ResponseParser(limits)
         self._deadline = 0.0
-        # A final head that arrived before all our content was sent; and how much content has been received.
+        # A final head that arrived while the request's content was being sent; and how much content has been received.
         self._early: ResponseHead | None = None
         self._octets = 0
         # The request head, until it is traced with the first send().
@@ -169,7 +169,7 @@ class ClientConnection:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is open with no response pending."""
+        """Whether the connection is open, and the last response is complete."""
         return not self.is_closed and self._parser.is_idle
 
     @property
@@ -179,7 +179,7 @@ class ClientConnection:
 
     @property
     def is_reusable(self) -> bool:
-        """Whether another request may be sent: the server has not closed, nor sent unexpected octets."""
+        """Whether another request may be sent: the server has neither closed its side nor sent unexpected octets."""
         return self.is_idle and self._parser.can_go_on and not self._has_octets()
 
     @property
@@ -221,7 +221,7 @@ class ClientConnection:
     def _send_all(self, octets: memoryview) -> bool:
         """Send *octets*, but stop if the server answers with an error; return whether all were sent.
 
-        A server that refuses content may stop reading: waiting for room to send could last for ever.
+        A server that refuses content may stop reading, so the socket might never become writable again.
         """
         stall = self._timeouts.stall
         with selectors.DefaultSelector() as selector:
@@ -260,7 +260,7 @@ class ClientConnection:
         return self._is_last
 
     def receive_head(self) -> ResponseHead:
-        """Return the head of the final response. Raises ResponseError, TimeoutError."""
+        """Return the head of the final response. Raise ResponseError if it is malformed, TimeoutError if it is late."""
         seconds = self._timeouts.response
         deadline = time.monotonic() + seconds
         head = self._early or self._final_head()
@@ -278,7 +278,7 @@ class ClientConnection:
         return None
 
     def receive_content(self) -> bytes:
-        """Return some content, or b"" at its end. Raises ResponseError, TimeoutError."""
+        """Return some content, or b"" at its end. Raise ResponseError if it is broken, TimeoutError if it is late."""
         while (event := self._parser.next_event()) is Pause.NEED_DATA:
             self._receive(*self._stall())
         if isinstance(event, Content):
@@ -290,12 +290,12 @@ class ClientConnection:
         return b""
 
     def _stall(self) -> tuple[float, str]:
-        """Return the deadline for the next octets, and the error's reason if it passes."""
+        """Return the deadline for the next octets, and the reason of the error when it passes."""
         seconds = self._timeouts.stall
         return time.monotonic() + seconds, f"the server sent nothing for {seconds:g} s"
 
     def _receive(self, deadline: float, reason: str) -> None:
-        """Receive octets into the parser. Raises TimeoutError with *reason* at *deadline*."""
+        """Receive octets into the parser. Raise TimeoutError with *reason* at *deadline*."""
         began = time.monotonic()
         try:
             self._wait_until(deadline)
@@ -309,18 +309,18 @@ class ClientConnection:
         self._parser.receive(octets)
 
     def _has_octets(self) -> bool:
-        """Return whether recv() would return immediately: with octets, the end or an error."""
+        """Return whether recv() would not block: octets, the end or an error have arrived."""
         return bool(_ready([self._socket], selectors.EVENT_READ, 0.0))
 
     def _wait_until(self, deadline: float) -> None:
-        """Set the next call's time-out to *deadline* or that of the whole exchange, whichever is sooner."""
+        """Let the next call time out at *deadline*, or at the deadline of the whole exchange if that is sooner."""
         seconds = min(deadline, self._deadline) - time.monotonic()
         if seconds <= 0:
             raise TimeoutError
         self._socket.settimeout(seconds)
 
     def _timeout(self, awaited: str, seconds: float, reason: str) -> TimeoutError:
-        """Return the error for a missed deadline: the whole exchange's if it has passed, else with *reason*."""
+        """Return the error of a missed deadline, with *reason* unless the deadline of the whole exchange has passed."""
         self._emit("timeout", {"for": awaited, "seconds": round(max(seconds, 0.0), 3)})
         if self._timeouts.whole is not None and time.monotonic() >= self._deadline:
             reason = f"the exchange was not complete within {self._timeouts.whole:g} s"

@@ -1,7 +1,7 @@
 """Downloads: save content to a file, complete or resumable.
 
-A path from the caller (never from a server) and responses come in; a file goes out, under its name only when complete.
-A resumed download never mixes two versions: the server must confirm that its representation is unchanged.
+A path from the caller (never from a server) and responses come in; a file goes out, which gets its name when it is
+complete. A resumed download never mixes two versions: the server must confirm that its representation is unchanged.
 
 RFC 9110 §8.8 (validators), §13.1.5 (If-Range), §14 (ranges), §15.3.7 (206), §15.5.17 (416).
 
@@ -9,7 +9,7 @@ RFC 9110 §8.8 (validators), §13.1.5 (If-Range), §14 (ranges), §15.3.7 (206),
     FILE.part     the content received so far
     FILE.resume   a note about that part: URLs, a strong validator, the complete length and the Content-Encoding
 
-Other users may be able to write to the folder: both files must be regular ones of our own. cli/get.py drives this.
+Other users may be able to write to the folder, so both must be regular files of this user. cli/get.py uses this module.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from .client import ClientResponse
 # RFC 9110 §8.8.2.2: a date is a strong validator only if the file can't have changed again within that second; a
 # minute allows for clocks that differ.
 _SETTLED_SECONDS = 60
-# A note with two of the longest URLs and the longest entity-tag is shorter.
+# Even a note with two URLs and an entity-tag of the maximum length is shorter.
 _MAX_NOTE_OCTETS = 64 * 1024
 
 
@@ -49,7 +49,7 @@ def _writing(path: str) -> Iterator[None]:
 
 
 class _Part(NamedTuple):
-    """The contents of a note: the URL requested, the final URL after redirects, and the version found there."""
+    """The contents of a note: the URL requested, the final URL (*source*), and the version of its representation."""
 
     url: str
     source: str
@@ -61,9 +61,9 @@ class _Part(NamedTuple):
 
 
 def _open_own(path: str, flags: int) -> int:
-    """Open a regular file of our own. Raises OSError for anything else: a link, a pipe, another user's file.
+    """Open a regular file of this user. Raise OSError if it is anything else: a link, a pipe, another user's file.
 
-    Its name is predictable, so in a shared folder another user may have placed something there.
+    The name is predictable, so in a shared folder another user may have placed something there.
     """
     # With O_NONBLOCK, a pipe without a reader fails instead of blocking.
     safely = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -97,13 +97,13 @@ def _fault_of(found: os.stat_result) -> str | None:
 class Download:
     """A download to the file *path*; with *resumes*, continue an earlier one if possible.
 
-    Write directly to a *path* that exists but is not a regular file (``/dev/null``, a pipe).
+    If *path* exists but is not a regular file (``/dev/null``, a pipe), the content is written directly to it.
     All methods raise OutputError if the file can't be written.
     """
 
     def __init__(self, path: str, url: str, *, resumes: bool) -> None:
         self._is_direct = os.path.exists(path) and not os.path.isfile(path)
-        # Follow a symlink, to replace its target and not the link. A link to a pipe has no real path to follow.
+        # Follow a symlink, to replace its target and not the link.
         self._path = path if self._is_direct else os.path.realpath(path)
         self.part_path = self._path if self._is_direct else self._path + ".part"
         self._note_path = self._path + ".resume"
@@ -112,7 +112,7 @@ class Download:
         self._expected: int | None = None
         self.octets = 0
         self._resumed = 0
-        # The reason not to resume.
+        # A sentence on why the download can't be resumed.
         self.obstacle = f"{self.part_path}: no part of a known version to resume"
         self._part = self._known_part() if resumes and not self._is_direct else None
 
@@ -129,11 +129,11 @@ class Download:
         return [("Range", f"bytes={self._resumed}-"), ("If-Range", self._part.validator)]
 
     def forget(self) -> None:
-        """Start over: ignore the part."""
+        """Forget the part, to start over."""
         self._part = None
 
     def accepts(self, response: ClientResponse) -> bool:
-        """Return whether *response* fits the part: it comes from the same final URL, and is not a 416."""
+        """Return whether *response* may continue the part: it is not a 416, and has the same final URL."""
         return self._part is None or (response.status != 416 and response.url == self._part.source)
 
     @property
@@ -142,9 +142,9 @@ class Download:
         return self.octets > 0 and os.path.exists(self._note_path)
 
     def start(self, response: ClientResponse) -> None:
-        """Open the file for the content of *response*: append if that is the rest of the part, else start over.
+        """Open the file for the content of *response*: append if the content is the rest of the part, else start over.
 
-        Raises ResponseError for a 206 that is not the requested rest.
+        Raise ResponseError if it is a 206 with anything else than the requested rest.
         """
         if self._part is not None and response.status == 206:
             self.octets, self._expected = self._resumed, _check_rest(response, self._part, self._resumed)
@@ -171,7 +171,7 @@ class Download:
         self.octets += len(octets)
 
     def finish(self) -> None:
-        """Rename the complete part to its final name. Raises IncompleteError if octets are missing."""
+        """Rename the complete part to its final name. Raise IncompleteError if octets are missing."""
         self.close()
         if self._expected is not None and self.octets != self._expected:
             reason = f"only {self.octets} of {self._expected} bytes arrived before the server stopped"
@@ -188,7 +188,7 @@ class Download:
             return
         with _writing(self.part_path):
             self._file.close()
-            # An interrupt may have come between writing and counting.
+            # An interrupt may have come after a write and before the count.
             if not self._is_direct:
                 self.octets = os.path.getsize(self.part_path)
 
@@ -226,7 +226,7 @@ class Download:
 
 
 def _read_note(path: str) -> _Part | None:
-    """Return the contents of a note, or None if it is invalid. Raises OSError if it is unreadable or not ours."""
+    """Return the contents of a note, or None if it is invalid. Raise OSError if it is unreadable or another user's."""
     with open(path, "rb", opener=_open_own) as note:
         octets = note.read(_MAX_NOTE_OCTETS)
     if len(octets) == _MAX_NOTE_OCTETS:
@@ -273,7 +273,7 @@ def _is_strong(validator: str) -> bool:
 def _check_rest(response: ClientResponse, part: _Part, start: int) -> int:
     """Return the complete length from a 206.
 
-    Raises ResponseError unless it has exactly the requested range (RFC 9110 §15.3.7.1) of the same version.
+    Raise ResponseError unless it has exactly the requested range (RFC 9110 §15.3.7.1) of the same version.
     """
     content_range = (response.field("Content-Range") or "").encode("latin-1")
     shown = grammar.printable(content_range)

@@ -1,8 +1,8 @@
 """URLs: parse an http URL, and resolve a redirect against it.
 
 Text from a person or a server comes in; a Url goes out, or an error that names the fault. The parser percent-encodes
-the characters that have one possible meaning (a space, a letter beyond ASCII) and rejects those that could split a
-request. Must not know sockets; ``connection`` comes next.
+harmless characters that a URL must not contain (a space, a letter beyond ASCII), and rejects controls, which could
+split a request. Must not know sockets; ``connection`` comes next.
 
 RFC 9110 §4.2 (http URIs), §15.4 (redirection); RFC 3986 §3 (parts), §5 (references).
 
@@ -34,11 +34,11 @@ class UrlError(ValueError):
 
 
 class _ReferenceError(UrlError):
-    """The text can't be resolved as a reference; the message has the reason without the text."""
+    """The text can't be resolved as a reference. The message does not repeat the text: "has a control character"."""
 
 
 class Url(NamedTuple):
-    """A parsed http URL. *host* is in lower case; an IPv6 address has no brackets, and its zone after %."""
+    """A parsed http URL. *host* is in lower case; an IPv6 address has no brackets, and a zone follows a "%"."""
 
     host: str
     port: int
@@ -46,8 +46,8 @@ class Url(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """The value of the field Host, without the default port (RFC 9110 §4.2.3, §7.2)."""
-        # RFC 6874 §4: a zone has a meaning on this machine only.
+        """The value of the field Host; the default port is left out (RFC 9110 §4.2.3, §7.2)."""
+        # RFC 6874 §4: a zone has a meaning on this machine only, so leave it out.
         return self._written(self.host.partition("%")[0])
 
     @property
@@ -64,7 +64,7 @@ class Url(NamedTuple):
 
 
 def parse_url(text: str) -> Url:
-    """Return *text* as a Url. Raises UrlError with the reason if it is malformed or not supported."""
+    """Return *text* as a Url. Raise UrlError with the reason if it is malformed or not supported."""
     octets = _octets_of(text)
     shown = grammar.printable(octets)
     if len(octets) > _MAX_OCTETS:
@@ -91,7 +91,7 @@ def _octets_of(text: str) -> bytes:
 
 
 def _parse_authority(authority: bytes) -> tuple[str, int]:
-    """Return host and port. Raises UrlError for an invalid host or port, and for a user name."""
+    """Return host and port. Raise UrlError if one of them is invalid, or if there is a user name."""
     shown = grammar.printable(authority)
     if b"@" in authority:
         # RFC 9110 §4.2.4: a password would end up in logs and histories, and text before "@" can pose as the host.
@@ -112,12 +112,12 @@ def _parse_authority(authority: bytes) -> tuple[str, int]:
 
 
 def resolve(base: Url, reference: str) -> Url:
-    """Return *reference* resolved against *base* (RFC 3986 §5.2). Raises UrlError if the result is not supported."""
+    """Return *reference* resolved against *base* (RFC 3986 §5.2). Raise UrlError if the result is not supported."""
     if _control.search(_octets_of(reference)):
         # urljoin() would silently drop a tab.
         raise _ReferenceError("has a control character")
     if _no_host.match(reference):
-        # RFC 9110 §4.2.1: it is invalid. Some clients would stay at this host, others take the next segment for one.
+        # RFC 9110 §4.2.1: such a URL is invalid. Some clients would use the base's host, others the next segment.
         raise _ReferenceError("names no host")
     try:
         joined = urljoin(str(base), reference)
@@ -129,7 +129,7 @@ def resolve(base: Url, reference: str) -> Url:
 def redirect(method: str, url: Url, status: int, location: bytes | None) -> tuple[str, Url] | None:
     """Return the method and the URL of the next request, or None if the response is not a redirect.
 
-    Raises UrlError if the new URL is not supported.
+    Raise UrlError if the new URL is not supported.
     """
     if location is None or status not in (301, 302, 303, 307, 308):
         return None

@@ -1,7 +1,7 @@
 """Discovery: announce and find a folder on the local network, over UDP.
 
-Device descriptions travel over HTTP: the client of this package gets them, the server of the announced folder serves
-its own. In reading order:
+A device's description is a resource over HTTP: a search gets it with the client of this package; the announced folder's
+own server serves it. In reading order:
 
     ssdp              SSDP messages: HTTP in datagrams, as values
     multicast         send to a group and join it, on each interface

@@ -9,11 +9,11 @@ Read this file to see what a UDP server does:
     4  close          close()
 
 UDP has no connections, so there is no listen() and no accept(). The network may lose, duplicate or reorder datagrams
-without an error, so the announcer sends each one twice, and repeats it before it expires.
+without an error, so the announcer sends each announcement twice, and repeats it before it expires.
 
 Each interface has its own socket: Linux limits a socket to 20 memberships, and drops them when the socket closes.
-Interfaces and addresses change while the announcer runs: it follows them (``networks``) and announces only current
-addresses.
+Interfaces and addresses change while the announcer runs: it watches for changes (``networks``) and announces only
+current addresses.
 
 UPnP Device Architecture 2.0 §1.1.2, §1.2 (advertisement), §1.3 (search); RFC 1112 §6, §7 (multicast).
 """
@@ -74,19 +74,20 @@ _MAX_FAULTS = 100
 _IS_LINUX = sys.platform.startswith("linux")
 # The socket options that let several sockets bind one port.
 _SHARING = (socket.SO_REUSEADDR,) if _IS_LINUX else (socket.SO_REUSEADDR, getattr(socket, "SO_REUSEPORT", 4))
-# By default Linux delivers every group that any socket has joined; these disable it: IP(V6)_MULTICAST_ALL.
+# By default, Linux delivers to a socket the datagrams of groups that other sockets have joined. These options disable
+# that: IP_MULTICAST_ALL, IPV6_MULTICAST_ALL.
 _ALL_GROUPS = {socket.AF_INET: (socket.IPPROTO_IP, 49), socket.AF_INET6: (socket.IPPROTO_IPV6, 29)} if _IS_LINUX else {}
 
 
 class Announcer:
-    """Announce, from its own thread, a folder that is served at *port* of the addresses *hosts*.
+    """Announces, from its own thread, a folder that is served at *port* of the addresses *hosts*.
 
     ``with Announcer(...):`` *description* is a middleware of the folder's server: each LOCATION names its path, at the
     address of one interface. Among *hosts*, 0.0.0.0 and :: stand for the addresses of all networks, present and future.
     *is_replaced* returns whether a successor process announces the folder now: then the announcer ends, without byebye.
-    A network that fails is skipped, with a reason to *report*. *trace* receives an event for each socket call.
-    *group_port* is for tests; 0 takes a free one.
-    Raises OSError if every address fails and *hosts* has no wildcard.
+    A network that fails is skipped, and *report* gets the reason. *trace* receives an event for each socket call.
+    *group_port* is for tests; with 0 the system picks a free port.
+    Raise OSError if every address fails and *hosts* has neither 0.0.0.0 nor ::.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class Announcer:
             opened.callback(self._poller.close)
             opened.callback(self._close_all)
             self._open(opened)
-            # __exit__ closes all of these.
+            # From here on, __exit__ closes all of these.
             self._opened = opened.pop_all()
         self._announce_at = 0.0
         self._scan_at = time.monotonic() + _SCAN_SECONDS
@@ -184,7 +185,7 @@ class Announcer:
         self._emit("join", attributes)
 
     def _update_networks(self) -> None:
-        """Join and announce on new networks, leave those that are gone (UDA 2.0 §1.2.2 to §1.2.4)."""
+        """Join new networks and announce there; leave networks that are gone (UDA 2.0 §1.2.2 to §1.2.4)."""
         wanted = self._hosts.interfaces()
         gone = [each for each in self.devices if each not in wanted]
         # Each scan retries the networks that could not be joined.
@@ -196,7 +197,7 @@ class Announcer:
             neighbours = [other for other in joined + staying if _shares_network(other, each)]
             self._send_twice({each: neighbours[0] if neighbours else each}, Device.byebye)
             self._leave(each)
-        # A byebye for one address also removes its neighbours on that network: announce those again.
+        # A byebye for one address withdraws the device from its whole network: announce other addresses there again.
         removed = [each for each in staying if any(_shares_network(each, left) for left in gone)]
         if joined:
             # UDA 2.0 §1.2.4: with a new network, send an update with a new boot number on the others.
@@ -237,7 +238,7 @@ class Announcer:
             due = min(self._announce_at, self._scan_at, self._answers.next_due)
             ready = self._poller.poll(max(0.0, due - time.monotonic()))
             descriptors = [descriptor for descriptor, _ in ready]
-            # A successor gives other locations: the old ones lead nowhere.
+            # A successor announces new locations; those of this process lead nowhere.
             if self._wakeup_reader.fileno() in descriptors or self._is_replaced():
                 break
             for descriptor in descriptors:
@@ -247,7 +248,7 @@ class Announcer:
             self._announce(Device.byebye)
 
     def _run_timers(self, now: float) -> None:
-        """Run the timers that are due; set each one's next time first, so that a fault can't loop."""
+        """Run the timers that are due. Set each next time before, so that a fault is not repeated in a loop."""
         if now >= self._scan_at:
             self._scan_at = now + _SCAN_SECONDS
             self._guard(self._update_networks)
@@ -259,7 +260,7 @@ class Announcer:
         self._guard(self._send_due_answers, now)
 
     def _guard(self, step: Callable[..., object], *arguments: object) -> None:
-        """Run one step of the loop. An error ends this step with one report; the loop continues."""
+        """Run one step of the loop. Report an error of the step; the loop continues."""
         try:
             step(*arguments)
         except OSError as error:
@@ -272,7 +273,7 @@ class Announcer:
             self._report_once(f"{place.filename}:{place.lineno}", traceback.format_exc())
 
     def _report_faults(self, faults: dict[str, OSError]) -> None:
-        """Report each failure to announce once, with its address and reason."""
+        """Report each fault once, with its reason, and with the address that can't be announced."""
         for where, fault in faults.items():
             # A key that starts with "_" is a step of the loop, not an address.
             place = "" if where.startswith("_") else f" at {where}"
@@ -285,18 +286,18 @@ class Announcer:
                 self._report(text)
 
     def _announce(self, what: Callable[[Device], Iterable[bytes]]) -> None:
-        """Multicast the datagrams that *what* makes for each device, on the device's own network."""
+        """Multicast the datagrams that *what* makes of each interface's device, by that interface."""
         for each in self.devices:
             self._send(each, each, what)
 
     def _send_twice(self, routes: dict[Interface, Interface], what: Callable[[Device], Iterable[bytes]]) -> None:
-        """Multicast the datagrams about each interface in *routes*, by the interface that it maps to."""
+        """Multicast the datagrams of *what* about each key of *routes* twice, by the interface that is its value."""
         for _ in range(_TIMES):
             for about, via in routes.items():
                 self._send(about, via, what)
 
     def _send(self, about: Interface, via: Interface, what: Callable[[Device], Iterable[bytes]]) -> None:
-        # If the network is down, the next announcement will do.
+        # If the network is down, the next announcement repeats this one.
         with contextlib.suppress(OSError):
             for datagram in what(self.devices[about]):
                 via.send(self._sockets[via], datagram, _group_of(via.family), self._group_port)
@@ -331,7 +332,7 @@ class Announcer:
             emit("ignore", error.attributes)
 
     def _answer(self, search: Search, peer: tuple[Any, ...], received_on: Interface, now: float, emit: Emit) -> None:
-        """Queue the answers to *search* for a random time. Raises DatagramError if it does not match."""
+        """Queue the answers to *search* for a random time. Raise DatagramError if the device does not match it."""
         about = self._interface_towards(peer, received_on)
         answers = list(self.devices[about].answers(search))
         if not answers:
@@ -351,9 +352,9 @@ class Announcer:
                 self._sockets[due.received_on].sendto(due.datagram, due.peer)
 
     def _interface_towards(self, peer: tuple[Any, ...], received_on: Interface) -> Interface:
-        """Return the interface that routes to *peer*: its address is the one to answer with.
+        """Return the interface by which datagrams to *peer* leave: the answer names the location at its address.
 
-        Raises DatagramError if that interface is new and not announced yet.
+        Raise DatagramError if that interface is new and not announced yet.
         """
         # connect() on a datagram socket only looks up the route.
         with contextlib.suppress(OSError), socket.socket(received_on.family, socket.SOCK_DGRAM) as probe:
@@ -376,24 +377,24 @@ class Announcer:
     ) -> None:
         self._wakeup_writer.send(b"\0")
         self._thread.join(_STOP_SECONDS)
-        # 4. Close: UDP tells no peer, which is why byebye exists.
+        # 4. Close: UDP does not inform the peers; that is why SSDP has byebye.
         self._opened.close()
 
 
 def _shares_network(one: Interface, other: Interface) -> bool:
-    """Return whether both are addresses of one family on one interface."""
+    """Return whether both are different addresses of one family on one interface."""
     return one != other and one.number == other.number and one.family == other.family
 
 
 def _neighbours_search(datagram: Datagram, host: str) -> Search:
-    """Return *datagram* as a search. Raises DatagramError if it is not one, or *host* is not on a local network."""
+    """Return *datagram* as a search. Raise DatagramError if it is none, or if *host* is not on a local network."""
     if not is_near(host):
         raise DatagramError(f"{host} is not on a local network", "UDA 2.0 §1.3.3")
     return search_of(datagram)
 
 
 def _bind(created: socket.socket, port: int) -> None:
-    """Bind the port that all SSDP programs of a machine share. Raises OSError."""
+    """Bind the port that all SSDP programs of a machine share. Raise OSError if that fails."""
     # 1. Create: the caller has made a descriptor for UDP datagrams, over IPv4 or IPv6.
     for option in _SHARING:
         created.setsockopt(socket.SOL_SOCKET, option, 1)

@@ -1,8 +1,8 @@
 """Delayed answers to searches, with rate limits.
 
-Datagrams come in; the announcer takes them out when they are due. A search may have a forged source address, and the
-answers go there, so a limit applies to all answers; a second limit applies to each neighbour, so that one can't use up
-the others' share. Must not know sockets.
+The announcer queues answers here, and removes and sends those that are due. A search may have a forged source address,
+to which the answers go, so all answers together have a rate limit. Each neighbour also has a limit, so that one can't
+use up the rate of the others. Must not know sockets.
 
 UDA 2.0 §1.3.2, §1.3.3 (when to answer); RFC 4732 §2.1 (reflected traffic).
 """
@@ -23,7 +23,7 @@ from .ssdp import DatagramError
 _ALL_PER_SECOND, _ALL_BURST = 30, 30
 _EACH_PER_SECOND, _EACH_BURST = 3, 9
 _MAX_QUEUED = 90
-# The most neighbours to remember; the longest silent one is evicted.
+# The maximum of neighbours to remember; the one that has been silent longest is evicted.
 _MAX_NEIGHBOURS = 1024
 
 
@@ -43,7 +43,7 @@ class RateLimit:
         return self._left >= 1
 
     def take(self) -> None:
-        """Use one token."""
+        """Spend one token."""
         self._left -= 1
 
 
@@ -55,7 +55,7 @@ class Shares:
         self._each: OrderedDict[str, RateLimit] = OrderedDict()
 
     def grant(self, neighbour: str, now: float) -> None:
-        """Allow one answer to *neighbour*. Raises DatagramError over its limit or the total; that uses no token."""
+        """Spend a token for one answer to *neighbour*. Raise DatagramError if its limit or the total is exceeded."""
         share = self._each.setdefault(neighbour, RateLimit(_EACH_PER_SECOND, _EACH_BURST, now))
         self._each.move_to_end(neighbour)
         if len(self._each) > _MAX_NEIGHBOURS:
@@ -73,7 +73,7 @@ class Shares:
 
 
 class Answer(NamedTuple):
-    """A queued answer; *number* orders answers due at one time, *about* is the interface that it describes."""
+    """A queued answer. *number* orders answers that are due at the same time; *about* is the interface it describes."""
 
     due: float
     number: int
@@ -107,11 +107,11 @@ class Answers:
         seconds: float,
         now: float,
     ) -> None:
-        """Queue *datagrams* for random times within *seconds*. Raises DatagramError over a limit.
+        """Queue *datagrams* for random times within *seconds*. Raise DatagramError if a limit is exceeded.
 
-        *places* are the interface that received the search, and the one that the answers describe.
+        *places* are the interface that received the search, and the interface that the answers describe.
         """
-        # Without the port, since one neighbour has many; by address, since all link-local ones share a network.
+        # Limit each address, not its /64 network, which all link-local addresses share; and not each port.
         neighbour = sender(peer)
         for datagram in datagrams:
             if any(each.datagram == datagram and each.peer == peer for each in self._queue):
@@ -130,6 +130,6 @@ class Answers:
         return answers
 
     def drop(self, gone: Interface) -> None:
-        """Drop the answers on or about an interface that is gone."""
+        """Drop the answers to send by, or about, an interface that is gone."""
         self._queue = [each for each in self._queue if gone not in (each.received_on, each.about)]
         heapq.heapify(self._queue)

@@ -1,8 +1,8 @@
-"""Device descriptions: format our own, parse those of others for a name and a page.
+"""Device descriptions: format that of the folder, and parse those of other devices for a name and a page.
 
-A control point downloads the description from the LOCATION that a device announces. Input is untrusted, so the parser
-matches three elements with linear-time patterns: it ignores document types and nesting, and decodes few encodings.
-Must not know sockets.
+A program that searches downloads the description from the LOCATION that a device announces. Input is untrusted, so the
+parser matches three elements with linear-time patterns: it ignores document types and nesting, and decodes few
+encodings. Must not know sockets.
 
 UPnP Device Architecture 2.0 §2.3 (description), 1.0 §2.1 (URLBase); XML 1.0 §4.1 (references), §4.3.3 (encodings);
 RFC 3986 §5 (relative references).
@@ -32,10 +32,10 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def format_description(device: Device, name: str) -> bytes:
-    """Return the description of *device*: its *name*, and the folder at the root of the server that serves it.
+    """Return the description of *device*, with its *name* and the URL of the folder.
 
     It has no services (UDA 2.0 §2.1 allows that). The URL of the folder is relative to that of the description, so one
-    description fits every address of the server. XML can't hold control characters, so escape them visibly.
+    description fits every address of the server. XML can't hold control characters, so they are escaped as text.
     """
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <root xmlns="urn:schemas-upnp-org:device-1-0" configId="1">
@@ -53,7 +53,7 @@ def format_description(device: Device, name: str) -> bytes:
 
 
 class Description(NamedTuple):
-    """The elements of a description that this program uses; a missing one is empty."""
+    """The elements of a description that this program uses; a missing element is empty text."""
 
     name: str
     presentation: str
@@ -62,7 +62,7 @@ class Description(NamedTuple):
     def page(self, location: Url) -> Url | None:
         """Return the presentation URL, or None if it is missing or not http.
 
-        Resolve a relative one against the URLBase of UDA 1.0, else against *location*, the description's own URL.
+        Resolve a relative URL against the URLBase (UDA 1.0), or else against *location*, the description's own URL.
         """
         if not self.presentation:
             return None
@@ -73,7 +73,7 @@ class Description(NamedTuple):
 
 
 def parse_description(octets: bytes) -> Description:
-    """Return the description in *octets*; without known elements it is empty."""
+    """Return the description in *octets*."""
     text = _decoded(octets)
     name, presentation, base = (_first(pattern, text) for pattern in _ELEMENTS.values())
     return Description(name[:_MAX_THEIR_CHARACTERS], presentation, base)

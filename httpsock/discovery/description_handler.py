@@ -1,7 +1,7 @@
 """The handler of the device description: a middleware in front of the handler of the announced folder.
 
-It answers one path, which only the announcer's datagrams tell. All processes of a server give the same response, made
-before they are forked. Knows no sockets. Next: announcer.py, which names the path in LOCATION.
+It answers requests for one path, which only the announcer's datagrams reveal. All processes of a server send the same
+response, which is made before they are forked. Knows no sockets. Next: announcer.py, which names the path in LOCATION.
 
 UPnP Device Architecture 2.0 §2 (description), §2.11 (retrieval); RFC 9110 §9.1 (methods), §15.5.6 (405).
 """
@@ -27,8 +27,8 @@ _FIELDS = (("Content-Type", 'text/xml; charset="utf-8"'),)
 class DescriptionHandler:
     """A middleware: it answers a request for *path* with the description; the wrapped handler answers all others.
 
-    *path* has 128 random bits. So no file of the folder has this name, and a control point that has cached the
-    description of an earlier start asks again. Until ``describe`` is called, the wrapped handler answers *path*, too.
+    *path* has 128 random bits. So no file of the folder has this name, and a program that has cached the description of
+    an earlier start requests the new one. Until ``describe`` is called, the wrapped handler answers *path*, too.
     """
 
     def __init__(self) -> None:
@@ -36,9 +36,9 @@ class DescriptionHandler:
         self._response: Response | None = None
 
     def describe(self, directory: str, port: int) -> Device:
-        """Describe the folder *directory*, served at *port*; return its device.
+        """Make the description of the folder *directory*, served at *port*; return its device.
 
-        Call it before the server forks. A later call with the same arguments makes the same response.
+        Call it before the server forks. A later call with the same arguments makes the same description.
         """
         # The same folder on the same machine keeps its identity across restarts.
         origin = f"httpsock:{platform.node()}:{uuid.getnode()}:{visible(directory)}:{port}"
@@ -49,7 +49,7 @@ class DescriptionHandler:
         return device
 
     def __call__(self, handler: Handler) -> Handler:
-        """Return a handler that answers *path*; *handler* answers all else."""
+        """Return a handler that answers requests for *path*, and passes all others to *handler*."""
         path = self.path.encode("ascii")
 
         def respond(request: Request, context: Context) -> Response | Steps[Response]:

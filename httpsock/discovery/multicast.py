@@ -19,7 +19,7 @@ _NEAR = [
 
 
 class Interface(NamedTuple):
-    """A network interface of this machine: one of its addresses, and its index, or 0 if that is unknown.
+    """A network interface of this machine: one of its addresses, and its index (*number*), or 0 if that is unknown.
 
     An interface that is deleted and created again has a new index.
     """
@@ -34,7 +34,7 @@ class Interface(NamedTuple):
 
     @property
     def is_link_local(self) -> bool:
-        """Whether it is a link-local IPv6 address, which is unique on its network only."""
+        """Whether the address is a link-local IPv6 address, which is unique on its network only."""
         return self.family == socket.AF_INET6 and ipaddress.ip_address(self.address).is_link_local
 
     @property
@@ -43,7 +43,7 @@ class Interface(NamedTuple):
         return with_zone(self.address, self.number)
 
     def join(self, receiver: socket.socket, group: str) -> None:
-        """Join *group* on this interface. Raises OSError."""
+        """Join *group* on this interface. Raise OSError if that fails."""
         if self.family == socket.AF_INET6:
             wanted = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", self.number)
             receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, wanted)
@@ -53,16 +53,16 @@ class Interface(NamedTuple):
 
     @property
     def _ipv4(self) -> bytes:
-        """The interface as IPv4 options name it: its address and, on Linux, its index, which takes precedence."""
+        """The interface in an IPv4 option: its address, then its index if that is known, which takes precedence."""
         return socket.inet_aton(self.address) + (struct.pack("@i", self.number) if self.number else b"")
 
     def send(self, sender: socket.socket, octets: bytes, group: str, port: int) -> None:
-        """Send one datagram to *group* by this interface. Raises OSError."""
+        """Send one datagram to *group* by this interface. Raise OSError if that fails."""
         if self.family == socket.AF_INET6:
             sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, self.number)
             sender.sendto(octets, (group, port, 0, self.number))
         else:
-            # struct ip_mreqn, without a group; or the address alone.
+            # The option takes a struct ip_mreqn, here without a group; or the address alone.
             named = bytes(4) + self._ipv4 if self.number else self._ipv4
             sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, named)
             sender.sendto(octets, (group, port))

@@ -2,7 +2,7 @@
 
 On Linux this uses netlink: the kernel answers a dump request with one message for each link or address. A netlink
 socket in the kernel's multicast groups becomes readable at each change; its messages are discarded, and the caller
-lists everything again. Other systems lack netlink: there it uses the addresses of the routes.
+lists everything again. On systems without netlink, this uses the addresses from which the routes lead elsewhere.
 
 RFC 3549 §2.3 (messages), §3.1.1 (links), §3.1.2 (addresses); RFC 1112 §6 (interfaces).
 """
@@ -36,14 +36,14 @@ _ANSWER_SECONDS = 5.0
 
 
 class Hosts:
-    """The numeric addresses of a server; 0.0.0.0 and :: stand for those of all networks."""
+    """The numeric addresses of a server; 0.0.0.0 and :: stand for the addresses on all networks."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self.of_all = [host for host in hosts if host in ("0.0.0.0", "::")]
         self._own = [host for host in hosts if host not in self.of_all]
 
     def first(self, faults: dict[str, OSError]) -> list[Interface]:
-        """Return the interfaces, present or not; store an unknown one's error in *faults*."""
+        """Return the interfaces of all these addresses; store the error of an address without one in *faults*."""
         found = []
         for host in self._own:
             try:
@@ -58,7 +58,7 @@ class Hosts:
         self._own = [known[plain] for host in self._own if (plain := host.partition("%")[0]) in known]
 
     def interfaces(self) -> list[Interface]:
-        """Return the interfaces that have these addresses now. Raises OSError if the look-up fails."""
+        """Return the interfaces that have these addresses now. Raise OSError if the look-up fails."""
         own = [interface(host) for host in self._own if _is_ours(host)]
         return [*dict.fromkeys(own + self._of_networks())]
 
@@ -68,7 +68,7 @@ class Hosts:
 
 
 def _is_ours(host: str) -> bool:
-    """Return whether this machine has the numeric address *host* now. Raises OSError if the look-up fails."""
+    """Return whether this machine has the numeric address *host* now. Raise OSError if the look-up fails."""
     try:
         family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -81,7 +81,7 @@ def _is_ours(host: str) -> bool:
 
 
 def interface(host: str) -> Interface:
-    """Return the interface with the numeric address *host*. Raises OSError if no interface has it."""
+    """Return the interface with the numeric address *host*. Raise OSError if no interface has it."""
     address = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0][4]
     known = [each.number for each in interfaces(with_loopback=True) if each.address == address[0]]
     number = (int(address[3]) if len(address) > 2 else 0) or (known or [0])[0]
@@ -91,12 +91,12 @@ def interface(host: str) -> Interface:
 
 
 def announcing_interfaces() -> list[Interface]:
-    """Return the interfaces to announce on: IPv4 addresses, and link-local IPv6 addresses."""
+    """Return the interfaces to announce on, by their IPv4 addresses and their link-local IPv6 addresses."""
     return [each for each in interfaces() if each.family == socket.AF_INET or each.is_link_local]
 
 
 def interfaces(*, with_loopback: bool = False) -> list[Interface]:
-    """Return each address of each interface that is up and connected. Raises OSError if the look-up fails."""
+    """Return each address of each interface that is up and connected. Raise OSError if the look-up fails."""
     try:
         wanted = _IS_UP | _IS_RUNNING
         ignored = 0 if with_loopback else _IS_LOOPBACK
@@ -131,7 +131,7 @@ def _attributes(octets: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _all(kind: int) -> Iterator[bytes]:
-    """Request a dump of one *kind* from the kernel; yield the content of each message. Raises OSError."""
+    """Request a dump of one *kind* from the kernel; yield the content of each message. Raise OSError if that fails."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asking:
         asking.settimeout(_ANSWER_SECONDS)
         asking.send(_HEADER.pack(_HEADER.size + 4, kind, _REQUEST_ALL, 0, 0) + bytes(4))
@@ -154,7 +154,7 @@ def _aligned(length: int) -> int:
 
 
 def open_changes() -> socket.socket | None:
-    """Return a socket that becomes readable when a link or an address changes, or None if not supported."""
+    """Return a socket that becomes readable when a link or an address changes, or None on a system without netlink."""
     with contextlib.suppress(OSError, AttributeError), contextlib.ExitStack() as opened:
         changes = opened.enter_context(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE))
         changes.bind((0, _GROUPS))
@@ -165,7 +165,7 @@ def open_changes() -> socket.socket | None:
 
 
 def discard_changes(changes: socket.socket) -> None:
-    """Drain the socket of changes; the caller lists the interfaces afterwards."""
+    """Discard the messages of a socket of ``open_changes``; the caller lists the interfaces afterwards."""
     # EAGAIN: the socket is empty. ENOBUFS: its buffer overflowed; the next call drains the rest.
     with contextlib.suppress(OSError):
         while changes.recv(_MAX_OCTETS):

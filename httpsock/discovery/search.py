@@ -1,4 +1,4 @@
-"""The search: find the devices of the local network that announce themselves, and read their descriptions.
+"""The search: find the devices of the local network that answer SSDP searches, and read their descriptions.
 
 Read this file to see the steps of a UDP client; next: ``ssdp``.
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _MAX_OCTETS = 8193
 # UDP may lose a datagram: send each search twice.
 _TIMES = 2
-# Drop the answers of further devices.
+# The answers of further devices are dropped.
 _MAX_DEVICES = 256
 # A device whose description is longer or slower than this is found without its name.
 _MAX_DESCRIPTION_OCTETS = 64 * 1024
@@ -71,7 +71,7 @@ def discover(
 ) -> Iterator[FoundDevice]:
     """Search *destinations* for *target* for *seconds*; then yield each device that has answered, once.
 
-    *trace* receives an event for each call. Raises OSError if no search can be sent.
+    *trace* receives an event for each call. Raise OSError if no search can be sent.
     """
     emit: Emit = trace.server if trace else discard
     answers: dict[str, tuple[str, Datagram]] = {}
@@ -91,9 +91,9 @@ def discover(
 def search(
     target: str, destinations: Sequence[Destination], seconds: float, trace: "TraceWriter | None" = None
 ) -> Iterator[tuple[str, Datagram]]:
-    """Search *destinations* for *target*; yield each answer with its sender's address, for *seconds*.
+    """Search *destinations* for *target*; for *seconds*, yield each answer after its sender's address.
 
-    *trace* receives an event for each call. Raises OSError if no search can be sent.
+    *trace* receives an event for each call. Raise OSError if no search can be sent.
     """
     emit: Emit = trace.server if trace else discard
     create: Callable[[int, int], socket.socket] = partial(TracedDatagramSocket, emit=emit) if trace else socket.socket
@@ -124,17 +124,17 @@ def _send_searches(
     sockets: dict[int, socket.socket],
     create: Callable[[int], socket.socket],
 ) -> None:
-    """Send the search to each of *destinations*. Raises the last OSError if all of them fail."""
+    """Send the search to each of *destinations*. Raise the last OSError if all of them fail."""
     fault: OSError | None = None
     has_sent = False
     for each in destinations:
         family = each.family if isinstance(each, Interface) else socket.AF_INET6 if len(each) > 2 else socket.AF_INET
         is_ipv6 = family == socket.AF_INET6
-        # Devices may wait one second less than we do: that leaves time for the network.
+        # Let devices wait one second less than this search, which leaves time for the network.
         octets = format_search(target, max(1, int(seconds) - 1), is_ipv6=is_ipv6)
         try:
             if family not in sockets:
-                # 1. Create: a descriptor for datagrams of UDP; the system picks a port when the first is sent.
+                # 1. Create: a descriptor for UDP datagrams; the system picks a local port when the first one is sent.
                 sockets[family] = create(family)
                 # The kernel may drop a datagram after select() has reported it.
                 sockets[family].setblocking(False)
@@ -157,14 +157,14 @@ def _receive_answer(receiver: socket.socket, emit: Emit) -> Iterator[tuple[str, 
     except DatagramError as error:
         emit("ignore", error.attributes)
     except OSError:
-        # One closed port or broken datagram does not concern the others.
+        # The error of one destination does not end the search.
         pass
     else:
         yield sender(peer), datagram
 
 
 def _parse_answer(octets: bytes, emit: Emit) -> Datagram:
-    """Parse *octets* as an answer. Raises DatagramError if they are malformed or another message."""
+    """Parse *octets* as an answer. Raise DatagramError if they are malformed or another message."""
     datagram = parse_datagram(octets)
     emit("parse", datagram.summary, head=octets)
     if not datagram.is_answer:
@@ -191,7 +191,10 @@ def identify(client: Client | None, address: str, datagram: Datagram, emit: Emit
 
 
 def _download(client: Client | None, location: Url, address: str) -> bytes:
-    """Return the description at *location*. Raises DescriptionError, OSError or ResponseError with the reason."""
+    """Return the octets of the description at *location*, a URL of the device at *address*.
+
+    Raise DescriptionError if they must not or can't be used, OSError or ResponseError if the client fails.
+    """
     # A device must not make us connect to another host, or leave the local network.
     if not is_near(address):
         raise DescriptionError(f"{address} is not on a local network")
@@ -211,9 +214,9 @@ def _download(client: Client | None, location: Url, address: str) -> bytes:
 
 
 def _seen_from_here(url: Url, address: str) -> Url:
-    """Return *url* with the zone of *address* if it is link-local: the device does not know our name of the network.
+    """Return *url*, with the zone of *address* if its host is link-local.
 
-    RFC 4007 §6: a link-local address is ambiguous without a zone.
+    A link-local address is ambiguous without a zone, and a zone has a meaning on one machine only (RFC 4007 §6).
     """
     _, percent, zone = address.partition("%")
     host = url.host.partition("%")[0]
@@ -221,7 +224,7 @@ def _seen_from_here(url: Url, address: str) -> Url:
 
 
 def _is_same(host: str, address: str) -> bool:
-    """Return whether *host* is *address*, in any notation. Names are not looked up, and never match."""
+    """Return whether *host* and *address* are the same numeric address, in any notation; False if *host* is a name."""
     try:
         return ipaddress.ip_address(host) == ipaddress.ip_address(address)
     except ValueError:

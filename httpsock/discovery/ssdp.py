@@ -1,7 +1,7 @@
 """SSDP: HTTP in datagrams, as values.
 
-The octets of one datagram come in and its message goes out, and the reverse. Each datagram holds one complete message:
-no stream, no content, no connection. Must not know sockets or time; ``announcer`` uses it.
+Parses the octets of a datagram as a message, and formats messages as datagrams. Each datagram holds one complete
+message: no stream, no content, no connection. Must not know sockets or time; ``announcer`` uses it.
 
 UPnP Device Architecture 2.0 §1.2 (advertisement), §1.3 (search); RFC 9110 §5 (fields), RFC 9112 §2.1 (message format).
 
@@ -38,7 +38,7 @@ _mx = re.compile(r"[0-9]{1,9}")
 
 
 class DatagramError(Exception):
-    """A malformed or irrelevant SSDP message. It gets no answer: its source address may be forged."""
+    """A malformed or irrelevant SSDP message. It gets no answer, since its source address may be forged."""
 
     def __init__(self, reason: str, section: str) -> None:
         super().__init__(f"{reason} ({section})")
@@ -47,12 +47,12 @@ class DatagramError(Exception):
 
     @property
     def attributes(self) -> dict[str, str]:
-        """The attributes of its trace event."""
+        """The attributes of the error's trace event."""
         return {"reason": self.reason, "section": self.section}
 
 
 class Datagram(NamedTuple):
-    """One message: its parsed start line, and its fields, by lower-case name; a repeated field keeps its last line.
+    """One message: its parsed start line, and its fields by names in lower case; of a repeated field the last line.
 
     A request has a *method* and a *target*; a response has a *status* (0 in a request) and a *phrase*.
     """
@@ -70,12 +70,12 @@ class Datagram(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """The sending device: the USN up to the first "::" (UDA 2.0 §1.2.2)."""
+        """The name of the sending device: the USN up to the first "::" (UDA 2.0 §1.2.2)."""
         return self.field("usn").partition("::")[0]
 
     @property
     def is_answer(self) -> bool:
-        """Whether it answers a search and names its device (UDA 2.0 §1.3.3)."""
+        """Whether the message answers a search and names a device (UDA 2.0 §1.3.3)."""
         return self.status == 200 and bool(self.identity)
 
     @property
@@ -98,7 +98,7 @@ class Search(NamedTuple):
 
 
 def parse_datagram(octets: bytes) -> Datagram:
-    """Return *octets* as a Datagram. Raises DatagramError with the reason if they are malformed."""
+    """Return *octets* as a Datagram. Raise DatagramError with the reason if they are malformed."""
     if len(octets) > _MAX_OCTETS:
         raise DatagramError(f"the datagram has {len(octets)} bytes; the limit is {_MAX_OCTETS}", "UDA 2.0 §1.1.2")
     start_line, crlf, rest = octets.partition(b"\r\n")
@@ -129,7 +129,7 @@ def _parse_start_line(octets: bytes) -> Datagram | None:
 
 
 def search_of(datagram: Datagram) -> Search:
-    """Return *datagram* as a search. Raises DatagramError if it is another message or a malformed search."""
+    """Return *datagram* as a search. Raise DatagramError if it is another message or a malformed search."""
     if datagram.start_line != b"M-SEARCH * HTTP/1.1" or datagram.field("man") != '"ssdp:discover"':
         raise DatagramError("it is not a search", "UDA 2.0 §1.3.2")
     seconds, target = datagram.field("mx"), datagram.field("st")
@@ -153,7 +153,7 @@ class Device(NamedTuple):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Its search targets: root device, own UUID, device type (UDA 2.0 §1.2.2, table 1-1)."""
+        """The search targets that the device answers to: root device, UUID, device type (UDA 2.0 §1.2.2, table 1-1)."""
         return (ROOT_DEVICE, f"uuid:{self.identity}", DEVICE_TYPE)
 
     def name_of(self, target: str) -> str:
@@ -162,7 +162,7 @@ class Device(NamedTuple):
         return own if target == own else f"{own}::{target}"
 
     def answers(self, search: Search) -> Iterator[bytes]:
-        """Yield the datagrams that answer *search*, if it matches."""
+        """Yield the datagrams that answer *search*: one for each target of the device that it matches."""
         for target in self.targets:
             if search.target in (ALL, target):
                 yield _format(
@@ -192,7 +192,7 @@ class Device(NamedTuple):
             )
 
     def update(self, booted: int) -> Iterator[bytes]:
-        """Yield the datagrams that change the boot number to *booted*, after the device joins another network."""
+        """Yield the datagrams that change the boot number to *booted*, sent when the device joins another network."""
         for target in self.targets:
             yield _format(
                 "NOTIFY * HTTP/1.1",

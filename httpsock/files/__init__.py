@@ -2,15 +2,15 @@
 
 Takes the path of a request-target, gives a representation. Knows no socket. In reading order:
 
-    paths             the name that a path spells
+    paths             the name of the file or folder that a path means
     confinement       open files beneath a folder, and no others
     file_system       the calls with which a document root looks at files
-    aliases           whether a name is a second one of something hidden
+    aliases           whether a name is a second name of a hidden file
     document_root     which resource a path names
     representation    a file as it is sent, with its validators
     siblings          compressed siblings, verified
     cache             small files in memory
-    lookups           the file found for a path, while all that it depends on is unchanged
+    lookups           the file found for a path, remembered while nothing has changed
     listing           a folder's names, sorted and filtered
     listing_page      the listing as a page
     listing_budget    how many names all listings may hold

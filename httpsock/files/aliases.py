@@ -1,7 +1,7 @@
-"""Aliases: detect an unlisted second name of a hidden file, by which some file systems open it.
+"""Aliases: detect a name by which some file systems open a hidden file, although they do not list it.
 
-Takes segments of a path, gives a verdict. NTFS and FAT open .git as GIT~1; the listed name decides whether the file is
-hidden. Finding it takes a listing of the folder; its names are cached while it is unchanged, for at most a second.
+Takes segments of a path, gives a verdict. NTFS and FAT open .git as GIT~1, too; the name in the folder's list decides
+whether the file is hidden. The names in a folder are cached while the folder is unchanged, for at most a second.
 
 RFC 9110 §17.3 (attacks based on file and path names).
 """
@@ -15,7 +15,7 @@ from .confinement import scandir_beneath
 from .paths import is_hidden_name, may_be_alias
 from .representation import is_settled
 
-# The size of the cache, and the memory of a name besides its letters, in bytes.
+# The size of the cache, and the overhead of a name in memory, in bytes.
 _CACHE_OCTETS = 8 * 1024 * 1024
 _NAME_OVERHEAD = 120
 
@@ -35,7 +35,7 @@ class Aliases:
     ) -> bool:
         """Return whether one of *segments*, a path from the root on, is an alias of a hidden name.
 
-        *seen* holds the names listed in this tick. *monotonic* and *now* are as in Tick. Raise OSError from the system.
+        *seen* holds the names listed in this tick. *monotonic* and *now* are as in Tick. Raise OSError if a call fails.
         """
         for number, segment in enumerate(segments):
             if may_be_alias(segment):
@@ -49,7 +49,7 @@ class Aliases:
         return False
 
     def _listed(self, folder: str, seen: MutableMapping[str, Names], monotonic: float, now: float) -> Names:
-        """Return the names in *folder* that could be taken for aliases."""
+        """Return the names in *folder* that look like aliases, but are listed."""
         if (names := seen.get(folder)) is not None:
             return names
         status = os.stat(os.path.join(self._root, folder))
@@ -57,7 +57,7 @@ class Aliases:
         if (names := self._cache.get(key, state, monotonic)) is None:
             with scandir_beneath(self._root, folder, follow_links=self._follow_links) as entries:
                 names = frozenset(entry.name for entry in entries if "~" in entry.name or not entry.name.isascii())
-            # A folder changed just now could change again and keep its times.
+            # A folder that has just changed could change again within the granularity of its times.
             if is_settled(status, now):
                 memory = sum(len(name) + _NAME_OVERHEAD for name in names) + len(folder) + _NAME_OVERHEAD
                 self._cache.put(key, state, names, memory, monotonic)

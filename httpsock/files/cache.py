@@ -13,8 +13,8 @@ Value = TypeVar("Value")
 Key = tuple[str, str | None]
 
 
-# The parts of stat() that change with a file: inode, length, time of modification, time of change (ns), device. If a
-# value depends on two files, the parts of both.
+# The parts of stat() that change with a file: inode, length, time of modification, time of change (ns), device. For a
+# value that depends on two files, the parts of both.
 FileStamp = tuple[int, ...]
 STAMP_LENGTH = 5
 # All that a cached value was made from: the stamps of files, or the entries of a folder.
@@ -30,7 +30,10 @@ def file_stamp(status: os.stat_result) -> FileStamp:
 
 
 class Cached(NamedTuple, Generic[Value]):
-    """A value made from a file in this *state*, fresh until a time of the monotonic clock, with its size in memory."""
+    """A value made from a file in this *state*; *octets* is its size in memory.
+
+    After *fresh_until*, on the monotonic clock, the file must be read again.
+    """
 
     state: State
     value: Value
@@ -39,10 +42,10 @@ class Cached(NamedTuple, Generic[Value]):
 
 
 class FileCache(Generic[Value]):
-    """A cache of values made from files, up to *capacity* octets in all; the oldest entry is evicted.
+    """A cache of values made from files, up to *capacity* octets in all; then the oldest entry is evicted.
 
-    Shared by all threads. Reading is one dict look-up, which is atomic in every Python, and values are immutable.
-    Writing changes dict and total together, so it holds the lock.
+    Shared by all threads. To read takes one dict look-up, which is atomic in every Python, and values are immutable.
+    To write changes the dict and the total together, so it holds the lock.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -60,7 +63,7 @@ class FileCache(Generic[Value]):
         return cached[1] if cached is not None and cached[0] == state and now < cached[2] else None
 
     def entry(self, key: Key) -> Cached[Value] | None:
-        """Return what is stored under *key*, whatever the file's state is now."""
+        """Return the entry stored under *key*, whatever the file's state is now."""
         return self._cache.get(key)
 
     def get_stale(self, key: Key, state: State) -> Value | None:

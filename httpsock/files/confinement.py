@@ -1,10 +1,10 @@
 """Confinement: open files beneath a folder, and no others.
 
-Takes a folder and a name relative to it, gives a file descriptor. Checking the name alone is not enough: a symlink may
-be swapped in between check and open. So the kernel is told not to follow symlinks. If there is one, its real path is
-computed; if that lies within the folder, it is opened the same way, from the folder down, again without following. An
-attacker who swaps in a link gets a refusal, never a file from outside. Next: handler, which selects from the
-representation of the file.
+Takes a folder and a name relative to it, gives a file descriptor. To check the name alone is not enough, since a
+symlink may be swapped in between check and open. So the kernel opens each folder on the way without following symlinks.
+If one is met, the real path is computed; if that lies within the folder, it is opened in the same way, from the folder
+down, again without following. An attacker who swaps in a link gets a refusal, never a file from outside. Next: handler,
+which selects from the representation of the file.
 
 RFC 9110 §17.3 (attacks based on file and path names).
 """
@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Flags that the system lacks are left out.
+# A flag that the system lacks is left out.
 _ANY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 # O_PATH: passing through a folder needs permission to search it, not to read it.
@@ -30,8 +30,8 @@ HAS_OPENAT = os.open in os.supports_dir_fd and bool(_NO_LINK)
 def open_beneath(root: str, relative: str, *, follow_links: bool) -> int:
     """Return a descriptor of *relative*, a name below the folder *root*, opened without blocking.
 
-    Symlinks may lead anywhere with *follow_links*, else only to files beneath *root*.
-    Raise FileNotFoundError if they lead out of it, else OSError from the system.
+    With *follow_links*, symlinks may lead anywhere, else only to files beneath *root*.
+    Raise FileNotFoundError if a symlink leads out of *root*, another OSError if the system refuses.
     """
     return _open(root, relative, _ANY, follow_links=follow_links)
 
@@ -58,7 +58,7 @@ def has_link(root: str, relative: str) -> bool:
 
 @contextmanager
 def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """Give the entries of *relative*, a folder beneath *root*, while the context lasts. Raise like ``open_beneath``."""
+    """Enter with an iterator over the entries of *relative*, a folder beneath *root*. Raise like ``open_beneath``."""
     if not HAS_OPENAT:
         below = relative if follow_links else _real_relative(root, relative)
         with os.scandir(os.path.join(root, below)) as entries:
@@ -113,7 +113,7 @@ def _real_relative(root: str, relative: str) -> str:
 def _open_checked(root: str, relative: str) -> int:
     """Return a descriptor of *relative* on a system without openat(): open it, then compare with its real path.
 
-    This is weaker, and for Windows only: links swapped at the right moment can deceive it.
+    This is for Windows only, and weaker: an attacker who swaps links at the right moment can deceive it.
     """
     real = os.path.join(os.path.realpath(root), _real_relative(root, relative))
     descriptor = os.open(real, _ANY)

@@ -38,16 +38,16 @@ INDEX_NAMES = ("index.html", "index.htm")
 
 # A file up to this length is read whole: its entity-tag is a digest of its octets, and it may be cached.
 SMALL_FILE = 64 * 1024
-# The size of the cache in memory, and the overhead of one file besides its content, in octets. The content is there
-# twice: alone for ranges, and behind the head of its response.
+# The size of the cache in memory, and the overhead of one file in addition to its content, in octets. The content is
+# stored twice: alone for ranges, and behind the head of its response.
 _CACHE_OCTETS = 32 * 1024 * 1024
 _CACHED_OVERHEAD = 2048
 # The same for the cache of verdicts on siblings.
 _MAX_PROOFS = 1024 * 1024
 _PROOF_OVERHEAD = 768
-# Octets of a large file to read for its type and charset.
+# How much of a large file to read for its type and charset.
 _MAX_SNIFFED_OCTETS = 8 * 1024
-# The names that all listings in progress may hold: each takes up to 1 KiB. See ListingBudget.
+# The number of names that all listings in progress may hold: each takes up to 1 KiB. See ListingBudget.
 _MAX_LISTED = 500_000
 
 _MISSING = (
@@ -65,7 +65,7 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
 class Entry(NamedTuple):
-    """One name in a folder; *modified* in seconds since 1970."""
+    """A file or folder in a listing; *modified* is in seconds since 1970."""
 
     name: str
     is_folder: bool
@@ -74,21 +74,20 @@ class Entry(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """A folder without an index, and its visible *entries*, read from the folder as they are iterated over.
+    """A folder without an index, and its visible *entries*, which are read during the iteration.
 
     Iterate exactly once; the iteration raises OSError if the folder can't be read to its end. Close *allotment* to
-    free the memory budget.
+    release the entries from the budget. *served* is the name of the document root, for the page.
     """
 
     name: ResourceName
     entries: Iterable[Entry]
     allotment: Allotment = Allotment(ListingBudget(0))
-    # The name of the document root, for the page.
     served: str = "/"
 
 
 class Redirect(NamedTuple):
-    """A folder that needs another path: with a final slash, or one that relative references lead into."""
+    """A folder whose path must change: it lacks the final slash, or relative references would lead elsewhere."""
 
     name: ResourceName
 
@@ -111,7 +110,7 @@ class DocumentRoot:
     ) -> None:
         """Serve *directory*; with *siblings*, send compressed siblings in place of files.
 
-        Raise NotADirectoryError, FileNotFoundError or PermissionError if the folder can't be served.
+        Raise NotADirectoryError, FileNotFoundError or PermissionError if the folder can't be read.
         """
         self.directory = os.path.abspath(directory)
         self._prefix = os.path.join(self.directory, "")
@@ -122,13 +121,13 @@ class DocumentRoot:
         self._siblings = siblings
         self._vary = "Accept-Encoding" if siblings else None
         self._cache_control = cache_control
-        # The user has said how stale an answer may be.
+        # Whether a fresh look-up may be used unchecked: the max-age of *cache_control* allows stale answers.
         self._believes_lookups = allows_staleness(cache_control)
         file_system = file_system or FileSystem()
         self._file_system = file_system
         self._stat = file_system.stat
         self._cache: FileCache[Representation] = file_system.cache(_CACHE_OCTETS)
-        # For each possible sibling its Content-Type, or "" if it is not a valid sibling.
+        # For each possible sibling, the Content-Type of its file, or "" if it is not a valid sibling.
         self._proofs: FileCache[str] = FileCache(_MAX_PROOFS)
         self._lookups = Lookups(self.directory, follow_links=follow_links, reference=file_system.reference)
         self._aliases = Aliases(self.directory, follow_links=follow_links)
@@ -151,9 +150,9 @@ class DocumentRoot:
         return found
 
     def _recall(self, lookup: Lookup, tick: TickMemo) -> Representation | None:
-        """Return what *lookup* found if all that it saw is unchanged in this *tick*, else None.
+        """Return the representation of *lookup* if its files and its folder are unchanged in this *tick*, else None.
 
-        Where answers may be stale, a fresh look-up is believed without a look at its files.
+        Where answers may be stale, a fresh look-up is used without a look at its files.
         """
         is_fresh = tick.monotonic < lookup.fresh_until
         if is_fresh and self._believes_lookups:
@@ -173,7 +172,7 @@ class DocumentRoot:
         return lookup.found()
 
     def _search(self, asked: Asked, tick: TickMemo) -> Found:
-        """Return the resource that is *asked* for, whatever was found before."""
+        """Find the resource that is *asked* for in the file system, without the look-ups."""
         path, accept_encoding = asked
         name = parse_path(path)
         if isinstance(name, Refusal):
@@ -210,10 +209,10 @@ class DocumentRoot:
         for index_name in INDEX_NAMES:
             index = os.path.join(name.relative, index_name)
             if status_of_index := self._stat_regular(index):
-                # An index that leads out of the root does not count.
+                # Skip an index that is a symlink out of the root.
                 with contextlib.suppress(FileNotFoundError):
                     found = self._represent(index, status_of_index, accept_encoding, tick)
-                    # A later index depends on the earlier name, too.
+                    # A later index would become wrong when an earlier one appears, so remember only the first.
                     if index_name == INDEX_NAMES[0]:
                         self._remember(asked, name, index, found, tick)
                     return found
@@ -226,7 +225,7 @@ class DocumentRoot:
     ) -> Representation:
         """Return the representation of a regular file, or of a sibling if the client prefers its coding."""
         if codings := self._codings(accept_encoding):
-            # Before the siblings: one that appears from now on changes the folder.
+            # Look at the folder before the siblings: a sibling that appears from now on changes it.
             self._lookups.folder(os.path.dirname(name), tick)
         for coding in codings:
             if sibling := self._sibling(name, coding, status, tick):
@@ -238,7 +237,7 @@ class DocumentRoot:
         return accepted_codings(accept_encoding, CODING_NAMES) if accept_encoding and self._siblings else ()
 
     def _remember(self, asked: Asked, name: ResourceName, file: str, found: Representation, tick: TickMemo) -> None:
-        """Let *found*, made from *file*, be recalled for what was *asked*, if it is cached."""
+        """Remember that *asked* led to *found*, the representation of *file*, if that is cached."""
         cached = self._cache.entry((file, found.coding))
         # Whether a name is an alias depends on all names in its folder.
         if cached is not None and cached.value is found and not name.may_be_alias:
@@ -267,13 +266,13 @@ class DocumentRoot:
                     self._proofs.put(key, state, media_type, len(name) + _PROOF_OVERHEAD, tick.monotonic)
             return self._open(name, coding, tick, state, media_type) if media_type else None
         except OSError as error:
-            # If the sibling is unreadable or leads outside, send the file itself.
+            # Send the file itself if the sibling is unreadable or leads out of the root.
             if error.errno in _EXHAUSTED:
                 raise
             return None
 
     def _prove(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> str:
-        """Return the Content-Type of the file that its sibling holds in *coding*, or "" if that can't be proved."""
+        """Return the Content-Type of the file *name* if its sibling in *coding* is proved to hold it, else ""."""
         with contextlib.closing(self._plain(name, status, tick)) as plain:
             original = Original(plain.length, None if plain.file else plain.octets)
             descriptor = open_beneath(self.directory, name + CODINGS[coding], follow_links=self._follow_links)
@@ -290,14 +289,14 @@ class DocumentRoot:
     def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: TickMemo) -> Representation | None:
         """Return the cached file if stat() still shows this *state*, unless a symlink leads to it now.
 
-        A folder may have been moved out of the root and replaced by a link; its files are unchanged then.
+        If its folder was moved out of the root and replaced by a symlink, the file itself is unchanged.
         """
         cached = self._cache.get((name, coding), state, tick.monotonic)
         folder = os.path.dirname(name)
         return None if cached and folder and self._lookups.folder(folder, tick).has_link else cached
 
     def _passes_symlink(self, relative: str) -> bool:
-        """Return whether there is a symlink on the way to *relative*, always False with ``follow_links``."""
+        """Return whether there is a symlink on the way to *relative*; always False with ``follow_links``."""
         return not self._follow_links and has_link(self.directory, relative)
 
     def _open(
@@ -321,7 +320,7 @@ class DocumentRoot:
         finally:
             os.close(descriptor)
         small = self._cache.get_stale((name, coding), state)
-        # Mostly the file has not changed since it was last read; then reuse its digest.
+        # Mostly the file has not changed since it was last read; then reuse its representation, with the digest.
         if small is None or small.octets != octets or small.media_type != (media_type or small.media_type):
             media_type = media_type or content_type_of(name, octets, is_whole=True)
             small = self._represented(media_type, coding, opened, tick, octets=octets)

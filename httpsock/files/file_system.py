@@ -1,7 +1,7 @@
 """The file system: the calls with which a document root looks at files.
 
-Takes names, gives what the system says of them. A traced server, and nothing else, puts another in its
-place, which emits an event for each call. Next: confinement, which opens files beneath the root and no others.
+Takes names, gives the results of the system's calls. A traced server puts another file system in its place, which emits
+an event for each call. Next: confinement, which opens files beneath the root and no others.
 
 POSIX.1 (the calls); RFC 9110 §17.3 (attacks based on file and path names).
 """
@@ -25,21 +25,21 @@ class FileSystem:
     """The system's own calls."""
 
     def __init__(self) -> None:
-        # An attribute, since the call itself takes hardly longer than a method around it.
+        # The system's own function, since a method around it would cost time at each request.
         self.stat: Callable[[str], os.stat_result] = os.stat
 
     def open(self, root: str, relative: str, *, follow_links: bool) -> int:
-        """Return a descriptor of *relative*, a name below the folder *root*. Raises OSError."""
+        """Return a descriptor of *relative*, a name below the folder *root*. Raise OSError if that fails."""
         return open_beneath(root, relative, follow_links=follow_links)
 
     def read(self, descriptor: int, length: int) -> bytes:
-        """Return the first *length* octets of a file, or fewer if it has been cut."""
+        """Return the first *length* octets of a file, or fewer if the file has become shorter."""
         return read_whole(descriptor, length)
 
     def scandir(
         self, root: str, relative: str, *, follow_links: bool
     ) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
-        """Give the entries of a folder while the context lasts. Raises OSError."""
+        """Enter with an iterator over the entries of a folder. Raise OSError if it can't be opened."""
         return scandir_beneath(root, relative, follow_links=follow_links)
 
     def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:  # noqa: ARG002 (for an observer)
@@ -60,7 +60,7 @@ class FileSystem:
 
 
 def read_whole(descriptor: int, length: int) -> bytes:
-    """Return the first *length* octets of a file, or fewer if it has been cut."""
+    """Return the first *length* octets of a file, or fewer if the file has become shorter."""
     parts = []
     while length and (part := os.read(descriptor, length)):
         parts.append(part)

@@ -1,6 +1,6 @@
 """The handler for files: turn a request into the response of an origin server.
 
-Takes a Request, gives a Response; for a listing, steps of work that end with one.
+Takes a Request, gives a Response, or for a listing steps of work that end with one.
 A refusal is a response like any other: the connection persists.
 Knows no sockets or threads. Next: document_root, which finds the resource.
 
@@ -27,7 +27,7 @@ from .paths import encoded_reference, folder_reference
 from .representation import Representation
 
 _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
-# RFC 9110 §9.3 and RFC 5789: answered with 405. Any other method is unknown: 501.
+# Known methods, answered with 405 (RFC 9110 §9.3, RFC 5789). Any other method is unknown: 501.
 _NOT_ALLOWED = frozenset(("POST", "PUT", "DELETE", "CONNECT", "TRACE", "PATCH"))
 _CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"range"))
 _PRECONDITIONS = _CONDITIONAL - {b"range"}
@@ -39,7 +39,7 @@ def serve_folder(root: DocumentRoot) -> Handler:
 
 
 def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
-    """Return the response to *request* from the files of *root* as they are in this tick; receive its content first."""
+    """Return the response to *request*, from the files of *root* in this tick. Discard content before."""
     if request.content_length != 0:
         return _discard_content(root, request, context)
     if request.method not in ("GET", "HEAD"):
@@ -66,7 +66,7 @@ def respond(root: DocumentRoot, request: Request, context: Context) -> Response 
 
 
 def _discard_content(root: DocumentRoot, request: Request, context: Context) -> Steps[Response]:
-    """Receive the content first, since a folder does not use it; then respond, from the files as they are then."""
+    """Discard the content, which a folder does not use; then respond, from the files as they are then."""
     is_read = (yield from context.discard_content()) is not None
     # All connections receive before any answers: see Tick.
     yield
@@ -110,7 +110,7 @@ def _check(request: Request, representation: Representation, now: float) -> Resp
 
 
 def _select_ranges(request: Request, representation: Representation, now: float) -> Response:
-    """Return the 200, 206 or 416 that the Range of *request* selects from *representation*."""
+    """Return the 200, 206 or 416 for the Range of *request* and this *representation*."""
     range_field = request.fields.get(b"range")
     # RFC 9110 §14.2: Range is defined for GET alone.
     if (
@@ -160,9 +160,9 @@ def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Re
 def _list(root: DocumentRoot, request: Request, directory: Directory, context: Context) -> Steps[Response]:
     """Return the listing of *directory* in the form that the client prefers, charged to the client's network.
 
-    Each request reads the folder anew, since a folder does not reliably show that it is unchanged. To save that work,
-    an unconditional HEAD is answered without the fields that depend on the page (RFC 9110 §9.3.2), and Range, which
-    is optional (§14.2), is ignored.
+    Each request reads the folder anew, since the times of a folder do not show a change of its files. So Range, which
+    is optional (RFC 9110 §14.2), is ignored; and the response to an unconditional HEAD omits the fields that depend on
+    the page (§9.3.2).
     """
     from . import listing  # 3 ms of start-up with its imports, and many folders have an index
 
@@ -194,7 +194,7 @@ def _list(root: DocumentRoot, request: Request, directory: Directory, context: C
 
 
 def _redirect(location: str) -> Response:
-    """Return a 301 to *location*, to be revalidated: a folder may be a file tomorrow."""
+    """Return a 301 to *location*, which caches must revalidate: a folder may be a file tomorrow."""
     content = f"{location}\n".encode("ascii")
     fields = (("Location", location), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-cache"))
     return Response(Status.MOVED_PERMANENTLY, fields, (content,))
@@ -223,8 +223,8 @@ def _not_here(request: Request) -> str:
 def _above(path: bytes) -> str:
     """Return the reference to the folder above *path*, or "" for the root.
 
-    It is relative to the requested path: so it keeps a prefix that a proxy has removed, and can't name another host
-    (RFC 3986 §5.2.2).
+    The reference is relative to the requested path, so it works behind a proxy that has removed a prefix, and can't
+    name another host (RFC 3986 §5.2.2).
     """
     if not path.strip(b"/"):
         return ""

@@ -1,7 +1,7 @@
 """Listings: a folder's names as a page, as JSON or as text; safe against hostile names.
 
 Takes a Directory, gives bytes in parts. Knows no requests, files or sockets. Next: listing_page.
-A name is any bytes but NUL and slash: percent-encoded in references, escaped in text, and with U+FFFD in place of
+A name may have any bytes but NUL and slash. References percent-encode it; text escapes it, and shows U+FFFD in place of
 octets that are not UTF-8. Links are relative, so that a listing works below any prefix.
 
 The length of a step does not grow with the folder: each entry becomes a row as it is read, rows are sorted in short
@@ -51,7 +51,7 @@ class View(NamedTuple):
         return self.order.value + ("-desc" if self.is_descending else "")
 
 
-# A row comes last, after its sort keys: the key of the order, the natural key of its name, and the name.
+# The sort keys of a row, then the row: the size or date, the natural key of the name, the name, the row.
 Key = tuple[float, str, str, bytes]
 _Row = Callable[[Entry], bytes]
 
@@ -63,8 +63,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Sorting a run takes about 1 ms, and so does joining this many rows.
 _RUN = 1024
 _JOINED_ROWS = 256
-# Listings of up to this many entries are cached, each beside the entries that it shows; in all this many octets. An
-# entry takes so many besides its name. For 1,000 unchanged names a listing takes 2.5 ms instead of 6.
+# Listings of up to this many entries are cached, each with its entries, in this many octets in all. An entry takes
+# _ENTRY_OCTETS and its name. A cached listing of 1,000 names takes 2.5 ms instead of 6.
 _MAX_KNOWN_ENTRIES = 4096
 _MAX_KNOWN_OCTETS = 8 * 1024 * 1024
 _ENTRY_OCTETS = 256
@@ -129,7 +129,7 @@ def _render(directory: Directory, entries: Iterable[Entry], view: View, media_ty
         beginning = listing_page.beginning(path, view.sort, _shown(view.text), counts)
         return (beginning.encode("utf-8", "replace"), *parts, listing_page.END)
     if media_type == "application/json":
-        # Each object begins with the comma that ends the line before it; the first begins the array instead.
+        # Each row begins with the comma that ends the line before it; in the first row "[" replaces the comma.
         return (b"[", parts[0][1:], *parts[1:], b"\n]\n") if parts else (b"[]\n",)
     return tuple(parts) or (b"No name matches the filter.\n" if found else b"This folder is empty.\n",)
 
@@ -143,7 +143,7 @@ class _Runs:
         self._runs: list[list[Key]] = []
         self._newest: list[Key] = []
         self._order = view.order
-        # Entries of equal size or date are always in ascending order of their names.
+        # Only the order by name is reversed: entries of equal size or date always have ascending names.
         self._is_reversed = view.is_descending and view.order is Order.NAME
         self._sign = -1 if view.is_descending else 1
 
@@ -161,7 +161,7 @@ class _Runs:
             self._end_run()
 
     def _end_run(self) -> None:
-        # In reverse, so that each row is freed as it is popped: freeing all at once would take long.
+        # Sort in reverse, so that rows are popped from the end and freed one by one: to free all together takes long.
         self._newest.sort(reverse=not self._is_reversed)
         self._runs.append(self._newest)
         self._newest = []
@@ -182,7 +182,7 @@ def _drain(run: list[Key]) -> Iterator[Key]:
 def _natural(name: str) -> str:
     """Return a key that sorts numbers within names by value, before other characters, and ignores case.
 
-    A number becomes NUL, which names can't contain, then the count of its digits, then the digits.
+    In the key a number is NUL, which names can't contain, then the count of its digits, then the digits.
     """
     parts = _DIGITS.split(name.casefold())
     for place in range(1, len(parts), 2):
@@ -200,7 +200,7 @@ def _shown(name: str) -> str:
 
 
 def _reference(name: str) -> str:
-    """Return the relative reference to a name, with every reserved character encoded, so that it is never a scheme."""
+    """Return the relative reference to a name, with all reserved characters encoded: a colon would end a scheme."""
     return percent_encode(os.fsencode(name))
 
 
@@ -222,7 +222,7 @@ def _page_row(entry: Entry) -> bytes:
     return f'<tr><td><a href="{reference}">{text}</a></td><td>{size}</td><td>{date}</td></tr>\n'.encode()
 
 
-# Cached: a folder has many files of one minute, or of one size.
+# Cached, since many files of a folder have the same minute, or the same size.
 @lru_cache(maxsize=4096)
 def _page_date(minutes: float) -> str:
     if (time := _time(minutes * 60)) is None:
@@ -252,7 +252,7 @@ def _text_date(minutes: float) -> str:
 
 
 def _json_row(entry: Entry) -> bytes:
-    """Return a line with an object: name, href, type, for a file its size in bytes, and modification time in UTC."""
+    """Return a line with an object: name, href, type, size in bytes (null for a folder), modification time in UTC."""
     import json  # 3 ms of start-up, and seldom needed
 
     time = _time(entry.modified)

@@ -1,8 +1,7 @@
 """Listing budget: a limit on the names that all listings in progress hold, in total and for each network.
 
-A listing takes memory from its first name to the last byte of its page, and a client may read slowly: so each listing
-charges its names to the budget as it reads them, and releases them when it is closed. Safe to be used by several
-threads.
+A listing occupies memory until the last byte of its page is sent, and a client may read slowly. So each listing charges
+its names to the budget as it reads them, and releases them when it is closed. Safe to be used by several threads.
 """
 
 import errno
@@ -21,10 +20,10 @@ UNCOUNTED = 4 * BATCH
 
 
 class ListingBudget:
-    """The total of all listings, at most *maximum*; a single listing may exceed it.
+    """Limits the names in all listings to *maximum*, and those of each network to a share.
 
-    A network may hold as many names as it leaves to others: one network alone gets half, two get a third each, and so
-    on. The single listing beyond that must be the only one of its network.
+    The share of a network is as many names as it leaves free: one network alone gets half of them, two networks get a
+    third each, and so on. One listing at a time may exceed share and maximum, if it is the only one of its network.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -62,7 +61,7 @@ class ListingBudget:
 
 
 class Allotment:
-    """The part of *budget* that one listing holds, on behalf of the client's *network*."""
+    """The part of *budget* that one listing has charged to the client's *network*."""
 
     def __init__(self, budget: ListingBudget) -> None:
         self._budget = budget

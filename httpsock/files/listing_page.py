@@ -1,9 +1,9 @@
 """The listing page: the HTML around the rows of a listing, with its style and its script.
 
 Takes texts and counts, gives HTML. Knows no files, requests or rows.
-Everything works without the script: sorting and filtering are forms, since a crawler follows links but does not submit
-forms. The script shows times in the visitor's zone and filters as one types. The page's policy names its digest, so
-that a script in a file name can't run.
+Everything works without the script: a form sorts and filters (not links, which a crawler would follow in every order).
+The script shows times in the visitor's zone, and filters while the visitor types. The page's policy allows only the
+script with its digest, so that a script in a file name can't run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from httpsock.http.error_response import SAFE_PAGE
 
 # A folder with this many names gets a filter field.
 FILTERED_FROM = 20
-# A deeper path is shown without the folders in the middle, since the length of each link grows with its depth.
+# A deeper path is shown without the folders in the middle, since each link gets longer with the depth.
 _MAX_TRAIL = 12
 
 
@@ -140,8 +140,8 @@ END = f"""</tbody>
 def beginning(path: Sequence[str], sort: str, text: str, counts: Counts) -> str:
     """Return the page up to its first row.
 
-    *path* has the names of the document root and of each folder below it, *sort* is the order as a query spells it,
-    and *text* filters the names.
+    *path* has the names of the document root and of each folder on the way to this one, *sort* is the order as a query
+    spells it, and *text* filters the names.
     """
     title = escape("/".join(path if path[0] != "/" else ["", *path[1:]]) + "/")
     return "".join((
@@ -160,7 +160,7 @@ def beginning(path: Sequence[str], sort: str, text: str, counts: Counts) -> str:
 
 
 def _trail(path: Sequence[str]) -> Iterator[str]:
-    """Yield a link to each folder above, and the folder's own name."""
+    """Yield a link to each folder above, then the name of the folder itself."""
     depth = len(path) - 1
     for number, name in enumerate(path[:-1]):
         if number and depth - number >= _MAX_TRAIL:

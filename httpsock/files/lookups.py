@@ -1,15 +1,16 @@
-"""Look-ups: the file found for a path, and the files and the folder that must be unchanged for it to be found again.
+"""Look-ups: remember the file found for a path, with the files and the folder that must be unchanged to use it again.
 
-Takes stamps of files and folders, gives verdicts. It compares Accept-Encoding as bytes, and knows no other HTTP. A
-page's file costs two calls instead of five, and one of the two serves all files of its folder in a tick:
+Takes stamps of files and folders, gives verdicts. It compares Accept-Encoding as bytes, and knows no other HTTP. To
+find a file of a page again costs two calls instead of five, and one of the two serves all files of its folder in a
+tick:
 
     GET /js/a.js, Accept-Encoding: gzip, br      stat(js/a.js)  lstat(js)  stat(js/a.js.br)  stat(js/a.js.gz)  read ...
     the same again                               stat(js/a.js)  lstat(js)
 
-A missing sibling stays missing while its folder is unchanged: a new name changes the folder's times, another folder or
-a symlink in its place has another inode. Times prove that only if the last change is old enough, and a few file systems
-do not keep them: so after a second the file is read again and compared. Until then, if the user has allowed caches a
-``max-age``, a look-up is believed without any call.
+A missing sibling stays missing while its folder is unchanged: a new name changes the folder's times, and another folder
+or a symlink in its place has another inode. Times prove that only if the last change is older than their granularity,
+and a few file systems do not store them: so after a second the file is read again and compared. Until then, if the user
+has allowed caches a ``max-age``, a look-up is used without any call.
 
 RFC 9110 §12.5.3 (Accept-Encoding); RFC 9111 §5.2.2.1 (max-age).
 """
@@ -30,10 +31,10 @@ from .confinement import open_beneath
 from .representation import Representation, is_settled
 from .siblings import CODINGS
 
-# A path and an Accept-Encoding.
+# The path and the Accept-Encoding of a request.
 Asked = tuple[bytes, bytes | None]
 
-# All look-ups take at most some 10 MiB: this many, each with its paths and up to this many octets of what was asked.
+# The number of look-ups, and the maximum octets of path and Accept-Encoding of each: all take at most some 10 MiB.
 _MAX_LOOKUPS = 4096
 _MAX_ASKED_OCTETS = 512
 # A max-age of a second or more.
@@ -52,10 +53,11 @@ class FolderState(NamedTuple):
 
 
 class Lookup(NamedTuple):
-    """The file *found* in *folder* for what was *asked*, and the stamps of the *files* that the search saw, by path.
+    """The file *found* in *folder* for what was *asked*.
 
-    *folder_stamp* is that of the folder if the look-up depends on *missing* paths, else None. It also depends on the
-    *contents* of these files, as read for the representations; there are none if other contents matter, too.
+    It is valid while the *files* that the search saw, pairs of a path and a stamp, are unchanged. If it depends on
+    *missing* paths, it also needs the *folder_stamp*; else that is None. *contents* has the files whose octets can be
+    compared to make it fresh again; it is empty if the look-up depends on other octets, too.
     """
 
     asked: Asked
@@ -69,22 +71,22 @@ class Lookup(NamedTuple):
 
 
 class TickMemo:
-    """What a document root has looked at in one tick, for all requests of that tick."""
+    """The memo of a document root in one tick: its results serve all requests of that tick."""
 
     __slots__ = ("folders", "found", "listed_names", "monotonic", "time")
 
     def __init__(self, tick: Tick) -> None:
         self.time = tick.time
         self.monotonic = tick.monotonic
-        # By what was asked: the resource, which the document root alone knows.
+        # The resource found for each request; only the document root knows its type.
         self.found: dict[Asked, Any] = {}
         self.folders: dict[str, FolderState] = {}
-        # Names that folders list: see Aliases.
+        # The names listed in each folder: see Aliases.
         self.listed_names: dict[str, Names] = {}
 
 
 class Lookups:
-    """A memo of look-ups below *root*; the oldest is evicted. Shared by all threads, like FileCache."""
+    """A cache of look-ups below *root*; the oldest is evicted. Shared by all threads, like FileCache."""
 
     def __init__(self, root: str, *, follow_links: bool, reference: Callable[[str, Representation], Reference]) -> None:
         """Remember look-ups below *root*; *reference* makes the reference to the representation of a file."""
@@ -96,7 +98,7 @@ class Lookups:
         self.get = self._lookups.get
 
     def folder(self, relative: str, tick: TickMemo) -> FolderState:
-        """Return the state of a folder, looked at once in each *tick*. Raise OSError from the system."""
+        """Return the state of a folder; look at it once in each *tick*. Raise OSError if that fails."""
         if (state := tick.folders.get(relative)) is None:
             state = folder_state(self._root, relative, tick.time, follow_links=self._follow_links)
             tick.folders[relative] = state
@@ -147,8 +149,8 @@ class Lookups:
     def is_confirmed(self, lookup: Lookup, tick: TickMemo) -> bool:
         """Return whether an expired look-up is still valid; if so, make it fresh for another second.
 
-        The caller has compared its stamps. The files must have the octets that were read, and no missing sibling may
-        have appeared.
+        The caller has compared its stamps. Here the files must still have the octets that were read, and the missing
+        siblings must still be missing.
         """
         if not lookup.contents or any(map(os.path.lexists, lookup.missing)):
             return False
@@ -160,7 +162,7 @@ class Lookups:
         return True
 
     def _read(self, path: str, length: int) -> bytes:
-        """Return the first octets of a file, to compare and never to send: a symlink may have replaced it."""
+        """Return the first octets of a file, to compare them; never send them, since a symlink may have replaced it."""
         descriptor = open_beneath(self._root, path, follow_links=True)
         try:
             return os.read(descriptor, length)
@@ -200,9 +202,9 @@ def folder_state(root: str, relative: str, now: float, *, follow_links: bool) ->
 
 
 def _stamps_of_present(paths: Iterable[str], now: float) -> list[tuple[str, FileStamp]] | None:
-    """Return the stamps of those of *paths* that exist; None if one has changed lately, or can't be seen.
+    """Return the stamps of those of *paths* that exist; None if a file has changed lately, or lstat() fails.
 
-    A symlink gets its own stamp, which never equals that of its target: the path is looked up again each time.
+    A symlink gets its own stamp, not that of its target; so the stamp never matches, and the path is looked up anew.
     """
     stamps = []
     for path in paths:

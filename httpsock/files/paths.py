@@ -1,8 +1,8 @@
-"""Paths: the name that the path of a request-target spells.
+"""Paths: the name of the file or folder that the path of a request-target means.
 
 Takes a path's octets, gives the segments of a name, or a Refusal. Equivalent paths give one name: a path is
 percent-decoded once, then split, then its dot-segments and empty segments are removed, all as text, before any access
-to the file system. So all later checks see the very name that will be opened. Next: document_root.
+to the file system. So all later checks see exactly the name that will be opened. Next: document_root.
 
 RFC 3986 §2.4 (when to decode), §3.3 (path), §5.2.4 and §6.2.2.3 (dot-segments); RFC 9110 §4.2.3, §17.3.
 
@@ -24,7 +24,7 @@ _MAX_MEMOISED = 256
 
 NOT_FOUND = Refusal(Status.NOT_FOUND, "there is no such file here", "RFC 9110 §15.5.5")
 
-# Names that Windows takes for a device, with any extension; and characters that it drops or splits names at.
+# Names that mean a device on Windows, with any extension; and characters that Windows drops, or splits a name at.
 _WINDOWS_TRAP = (
     r'(?is)(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\..*)?|.*[. ]|.*[<>:"|?*\\\x00-\x1f].*'
 )
@@ -42,8 +42,8 @@ class ResourceName(NamedTuple):
     """The name of a file or folder below the document root.
 
     *relative* has the system's separators. *is_folder*: the path ended with a slash or a dot-segment. *is_hidden*: a
-    segment starts with a full stop, except /.well-known/, which is public (RFC 8615). *may_be_alias*: a file system
-    may take a segment for a hidden name.
+    segment starts with a full stop, except /.well-known/, which is public (RFC 8615). *may_be_alias*: a segment may be
+    another name of a hidden file.
     """
 
     segments: tuple[str, ...]
@@ -54,7 +54,7 @@ class ResourceName(NamedTuple):
 
 
 def parse_path(path: bytes) -> ResourceName | Refusal:
-    """Return the name that *path*, which starts with a slash, spells, or the refusal of an invalid path."""
+    """Return the name that *path*, which starts with a slash, means, or the refusal of an invalid path."""
     return _memoised_parse_path(path) if len(path) <= _MAX_MEMOISED else _parse_path(path)
 
 
@@ -111,9 +111,9 @@ def is_hidden_name(name: str, *, is_top: bool) -> bool:
 
 
 def may_be_alias(name: str) -> bool:
-    """Return whether some file system may open a file whose name starts with a full stop when asked for *name*.
+    """Return whether *name* may be another name, on some file system, of a file whose name starts with a full stop.
 
-    NTFS and FAT also call .git GIT~1. On case-insensitive volumes HFS+ and ext4 also ignore some characters, and a few
+    NTFS and FAT open .git as GIT~1, too. On case-insensitive volumes HFS+ and ext4 ignore some characters, and a few
     file systems treat compatibility forms of the full stop as a full stop.
     """
     if name.isascii():
@@ -141,8 +141,8 @@ def folder_reference(path: bytes, query: bytes | None) -> str:
     """Return the reference from *path*, which lacks its folder's final slash, to that folder.
 
     It is the last segment as sent, so that it works behind any prefix, even one that a proxy has stripped. Its only
-    slash is the last, so it can't name another host. If clients would resolve it to another folder, since they count
-    empty segments and do not decode slashes, it is the whole path instead.
+    slash is its last character, so it can't name another host. Clients count empty segments and do not decode slashes;
+    if they would therefore resolve it to another folder, return the whole path instead.
     """
     before, _, last = path.rpartition(b"/")
     # A colon in the first segment would end a scheme (RFC 3986 §4.2).
@@ -154,7 +154,7 @@ def folder_reference(path: bytes, query: bytes | None) -> str:
 
 
 def holds_references(path: bytes, folder: ResourceName) -> bool:
-    """Return whether relative references against *path*, which names *folder*, lead into it.
+    """Return whether relative references against *path*, which means *folder*, lead into that folder.
 
     They lead elsewhere if the last slash is encoded, or if clients split the path into other segments.
     """
@@ -177,7 +177,7 @@ def encoded_reference(path: bytes, query: bytes | None) -> str:
 
 
 def _leads_to(path: bytes, name: ResourceName) -> bool:
-    """Return whether all clients that resolve *path*, behind any prefix, request *name*."""
+    """Return whether every client that resolves *path*, behind any prefix, then requests *name*."""
     # Only two full stops can make a difference; skip the work for all other paths.
     if b".." not in percent_decode(path):
         return True
@@ -189,7 +189,7 @@ def _leads_to(path: bytes, name: ResourceName) -> bool:
 
 
 def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
-    """Return the segments of *path* as clients resolve it (RFC 3986 §5.2.4): they keep empty segments.
+    """Return the segments of *path* as clients resolve it (RFC 3986 §5.2.4), with its empty segments.
 
     Browsers also treat %2E as a full stop, by WHATWG's URL Standard.
     """
@@ -216,5 +216,5 @@ def _with_query(reference: bytes, query: bytes | None) -> str:
 
 
 def is_reserved_on_windows(name: str) -> bool:
-    """Return whether Windows would open something else than a file of this exact name."""
+    """Return whether Windows would open something other than a file of exactly this name."""
     return re.fullmatch(_WINDOWS_TRAP, name) is not None

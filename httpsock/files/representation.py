@@ -47,7 +47,7 @@ class Representation:
 
     @property
     def fields(self) -> tuple[tuple[str, str], ...]:
-        """All fields that describe it (RFC 9110 §8), for a 200."""
+        """All fields that describe the representation (RFC 9110 §8), for a 200."""
         encoding = (("Content-Encoding", self.coding),) if self.coding else ()
         return (("Content-Type", self.media_type), *encoding, ("Accept-Ranges", "bytes"), *self.caching_fields)
 
@@ -91,8 +91,8 @@ def validators_of(etag: bytes, opened: os.stat_result, now: float) -> Validators
 def etag_of_state(opened: os.stat_result, now: float) -> bytes:
     """Return the entity-tag of a large file, from its status instead of its octets.
 
-    It is weak while the file could change again without changing its times: a strong one would let a client splice
-    two versions (RFC 9110 §8.8.1).
+    It is weak while the file could change again without a change of its times: a client with a strong one could join
+    parts of two versions (RFC 9110 §8.8.1).
     """
     weak = "W/" if _could_keep_its_times(opened, now) else ""
     tag = f'{weak}"{opened.st_ino:x}-{opened.st_size:x}-{opened.st_mtime_ns:x}-{opened.st_ctime_ns:x}"'
@@ -100,12 +100,12 @@ def etag_of_state(opened: os.stat_result, now: float) -> bytes:
 
 
 def is_settled(status: os.stat_result, now: float) -> bool:
-    """Return whether any further change of a file or folder would change its times, so that they can be relied on."""
+    """Return whether any further change of a file or folder would certainly change its times."""
     return max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS < now
 
 
 def _could_keep_its_times(opened: os.stat_result, now: float) -> bool:
-    """Return whether a change of a file now could leave its times unchanged."""
+    """Return whether a further change of the file could leave its times as they are."""
     # On Windows st_ctime is the time of creation, and does not change.
     changed_ns = opened.st_mtime_ns if os.name == "nt" else opened.st_ctime_ns
     # A fraction of a second proves that the file system stores fractions.

@@ -1,14 +1,14 @@
-"""Siblings: verify that a compressed file beside another, made beforehand, is that file in a content coding.
+"""Siblings: verify that a compressed file (app.js.gz) holds the file beside it (app.js) in a content coding.
 
 Takes a reader of the sibling and the length of the file, gives a verdict. A sibling may be empty, cut, still being
-written, or the compressed form of another file: it is used only if its own octets prove it, as far as they can.
+written, or the compressed form of another file. It is used only if its own octets prove it, as far as they can.
 
     gzip    RFC 1952 §2.3    decompressed and compared if the file is small; else its signature and ISIZE, the length
                              modulo 2^32 in the last four octets, which a cut file has lost
     zstd    RFC 8878 §3.1    its signature, its Frame_Content_Size if it has one, a window that clients accept (RFC 9659
                              §3), and all of its blocks up to the last
     br      RFC 7932 §9      its window, and the length of its first meta-block; it must not have another format's
-                             signature. Brotli lacks a signature, and decoding alone would find its end
+                             signature. Brotli has no signature of its own, and only a decoder would find its end
 
 RFC 9110 §8.4 (Content-Encoding).
 """
@@ -30,7 +30,7 @@ _SETTLED_SECONDS = 2.0
 
 _GZIP = b"\x1f\x8b\x08"
 _MIN_GZIP = 18
-# The most that gzip adds to incompressible octets; names and comments are shorter.
+# gzip adds at most this much to incompressible octets, with a name and a comment of usual length.
 _MAX_GZIP_ADDED = 4096
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _MAX_ZSTD_HEAD = 18
@@ -60,8 +60,8 @@ class Original(NamedTuple):
 
 def may_be_used(sibling: os.stat_result, original: os.stat_result, now: float) -> bool:
     """Return whether *sibling* is not older than its file, and not still being written."""
-    # The time of modification is enough: a file still being written has a recent one, and a copy that has got the time
-    # of its source is complete.
+    # The time of modification is enough: a file that is being written has a recent one, and a copy gets the time of its
+    # source only when it is complete.
     is_settled = sibling.st_mtime + _SETTLED_SECONDS < now
     return is_settled and sibling.st_mtime_ns >= original.st_mtime_ns - _SLACK_NS
 
@@ -73,7 +73,7 @@ def is_proved(coding: str, read: Read, length: int, original: Original) -> bool:
 
 
 def _proves_gzip(read: Read, length: int, original: Original) -> bool:
-    """Return whether a gzip file is one whole member with the length of *original*, and for a small one its content.
+    """Return whether a gzip file is one member with the length of *original*, and its content if that is small.
 
     gzip allows several members, but many clients read only the first.
     """
@@ -95,7 +95,7 @@ def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
 
     decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
-        # One octet more than expected: enough to notice longer content, and to reach the end of the right one.
+        # Decompress one octet more than expected: enough to notice longer content, and to reach the end.
         content = decompressor.decompress(compressed, len(octets) + 1)
     except zlib.error:
         return False
@@ -163,7 +163,8 @@ def _proves_brotli(read: Read, length: int, original: Original) -> bool:
 def _fits_brotli(bits: int, content_length: int) -> bool:
     """Return whether a stream with these first *bits* may hold *content_length* octets (RFC 7932 §9).
 
-    The lowest bit comes first. The first meta-block must not be longer; if it is the last one, it must be as long.
+    The lowest bit comes first. The first meta-block must not be longer than that; if it is also the last one, it must
+    be exactly as long.
     """
     window_bits = _brotli_window_bits(bits)
     if window_bits is None:

@@ -1,7 +1,7 @@
 """Basic authentication: a middleware that answers 401 to all requests without the credentials of one user.
 
-A check takes long on purpose, so it runs in a thread: one for each network at a time, so that guesses from one delay no
-other. The credentials that were right last need no check.
+A check takes long on purpose, so it runs in a thread. Each network has one check at a time, so that guesses from one
+network delay no other. The credentials that were right last need no check.
 
 RFC 7617 (Basic); RFC 9110 §11 (authentication); RFC 9111 §3.5, §5.2.2.7 (shared caches).
 """
@@ -15,16 +15,16 @@ from .in_thread import Threads
 
 _CHALLENGE = ("WWW-Authenticate", 'Basic realm="httpsock", charset="UTF-8"')
 _NEEDED = "this needs a user name and a password, as Basic authentication in UTF-8"
-# All responses depend on the credentials, and no shared cache may store one.
+# All responses depend on the credentials, and no shared cache may store a response.
 _PRIVATE = {"Cache-Control": "private", "Vary": "Authorization"}
-# Checks that run at a time, at most half of them for one network; and checks of one network that wait.
+# The number of checks that run at a time, at most half of them for one network; and of those of one network that wait.
 _MAX_CHECKS, _MAX_WAITING = 2, 128
 
 
 def basic_authentication(user: str, password_hash: str) -> Middleware:
-    """Return a middleware that admits *user* alone, with the password of which *password_hash* is the hash.
+    """Return a middleware that admits only *user*, with the password whose hash is *password_hash*.
 
-    ``httpsock --auth-hash`` makes a hash. Raises ValueError if the name or the hash is malformed.
+    ``httpsock --auth-hash`` makes a hash. Raise ValueError if the name or the hash is malformed.
     """
     credentials, threads = Credentials(user, password_hash), Threads(_MAX_CHECKS)
 
@@ -39,7 +39,7 @@ def basic_authentication(user: str, password_hash: str) -> Middleware:
 
 
 def _refuse(request: Request, context: Context, credentials: Credentials, threads: Threads) -> Steps[Response | None]:
-    """Return the response to a *request* without the right *credentials*, or None."""
+    """Return the 401 or 429 for *request*, or None if it has the right *credentials*."""
     accept = request.fields.get(b"accept")
     given = parse_credentials(request.field(b"authorization"))
     if given is None:

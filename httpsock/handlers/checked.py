@@ -1,4 +1,4 @@
-"""Checked handlers: what a program's own handler returns and yields, checked before the connection relies on it.
+"""Checked handlers: check the results of a program's own handler before the connection relies on them.
 
 Takes a handler, gives one that raises TypeError or ValueError for a response that would break the framing or the event
 loop. The connection answers an exception with 500. The folder's own handler needs no check, and pays nothing.
@@ -16,7 +16,7 @@ from httpsock.http.handler import Context, Handler, Steps
 from httpsock.http.messages import FileSlice, Request, RequestError, Response, Sleep, Status, Stream
 
 _MAX_LENGTH = 10**18
-# Each response sets these itself; a second or wrong one would break its framing.
+# Each response sets these fields itself; a second or wrong one would break its framing.
 _OWN_FIELDS = frozenset(
     ("connection", "content-length", "date", "keep-alive", "trailer", "transfer-encoding", "upgrade")
 )
@@ -58,7 +58,7 @@ def _is_wait(wait: object) -> bool:
 
 
 def _checked(response: object, request: Request) -> Response:
-    """Return *response*. Raises TypeError or ValueError, after closing it, if it can't be sent."""
+    """Return *response*. If it can't be sent, close it and raise TypeError or ValueError."""
     if not isinstance(response, Response):
         raise TypeError(f"the handler returned {response!r:.80}, not a Response or a generator that returns one")
     try:
@@ -88,7 +88,7 @@ def _checked_response(response: Response, request: Request) -> Response:
 # Most handlers send the same fields again and again.
 @lru_cache(maxsize=1024)
 def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
-    """Raise ValueError for a malformed field, or one that each response sets itself."""
+    """Raise ValueError if a field is malformed, or if each response sets this field itself."""
     for name, value in fields:
         check_field(name, value)
         if name.lower() in _OWN_FIELDS:
@@ -96,7 +96,7 @@ def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
 
 
 def _with_checked_chunks(response: Response, stream: Stream) -> Response:
-    """Return *response* with the chunks of its *stream* checked. An exception before the first one is raised here."""
+    """Return *response* with the chunks of its *stream* checked. Make the first chunk now, and raise its exception."""
     length = stream.length
     if length is not None:
         check_number("the length of a stream", length, 0, _MAX_LENGTH)
@@ -106,7 +106,7 @@ def _with_checked_chunks(response: Response, stream: Stream) -> Response:
 
 
 class _CheckedChunks(Iterator[bytes | Sleep]):
-    """The chunks of a stream. The first is made already: its exception can still be answered with 500."""
+    """The chunks of a stream, checked. The first is made immediately, while an exception can be answered with 500."""
 
     def __init__(self, chunks: Iterable[object]) -> None:
         self._chunks = iter(chunks)
@@ -116,7 +116,7 @@ class _CheckedChunks(Iterator[bytes | Sleep]):
         return self._first.pop() if self._first else _checked_chunk(next(self._chunks))
 
     def close(self) -> None:
-        """Let a generator end its work."""
+        """Close the chunks: a generator runs its "finally" clauses."""
         getattr(self._chunks, "close", bool)()
 
 

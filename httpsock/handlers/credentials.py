@@ -1,7 +1,7 @@
-"""Credentials: a user name and the hash of a password, against which the credentials of requests are checked.
+"""Credentials: check the user name and password of a request against a name and the hash of a password.
 
-Takes the value of an Authorization field, returns whether it is right. A hash is one line of text, its salt and key in
-base64:
+Takes the value of an Authorization field, returns whether it is right. A hash is one line of text, with the salt and
+the key in base64:
 
     scrypt$16384$8$1$c2FsdCBvZiAxNiBieXRlcw==$...        N, r, p, salt, key
 
@@ -20,7 +20,7 @@ from typing import NamedTuple
 _N, _R, _P = 1 << 14, 8, 1
 _SALT_OCTETS, _KEY_OCTETS = 16, 32
 _MAX_MEMORY = 1 << 30
-# A longer field is wrong without a check.
+# A longer Authorization field is rejected without a check.
 _MAX_CREDENTIALS = 2048
 # A name and a password have at most this many octets each.
 MAX_OCTETS = 500
@@ -44,7 +44,7 @@ class _Scrypt(NamedTuple):
 
     @property
     def memory(self) -> int:
-        """How many octets it needs."""
+        """The memory that scrypt needs with these parameters, in octets."""
         return 128 * self.r * (self.n + self.p + 2)
 
     def derive(self, password: bytes) -> bytes:
@@ -54,9 +54,9 @@ class _Scrypt(NamedTuple):
 
 
 class Credentials:
-    """The right credentials: *user*, and the password of which *password_hash* is the hash.
+    """The right credentials: *user*, and the password whose hash is *password_hash*.
 
-    Raises ValueError if either is malformed; the message shows no part of the hash.
+    Raise ValueError if either is malformed; the message shows no part of the hash.
     """
 
     def __init__(self, user: str, password_hash: str) -> None:
@@ -66,20 +66,20 @@ class Credentials:
             raise ValueError(f"a user name has {reason}, not {user[:80]!r}")
         self._user = _prepared(user)
         self._scrypt, self._key = _parse_hash(password_hash)
-        # Of the credentials that were right last, memory holds only a digest, made with a random key.
+        # Only a digest of the credentials that were right last is in memory, made with a random key.
         self._digest_key = os.urandom(_KEY_OCTETS)
         self._accepted = b""
 
     def digest(self, given: tuple[bytes, bytes]) -> bytes:
-        """Return a short text that stands for a name and a password in this process."""
+        """Return a digest of a name and a password, to recognise them again in this process."""
         return hmac.digest(self._digest_key, b":".join(given), "sha256")
 
     def are_known(self, digest: bytes) -> bool:
-        """Return whether *digest* is that of the credentials that were right last; it takes no scrypt."""
+        """Return whether *digest* is that of the credentials that were right last; this needs no scrypt."""
         return hmac.compare_digest(digest, self._accepted)
 
     def are_right(self, digest: bytes, given: tuple[bytes, bytes]) -> bool:
-        """Return whether the name and password *given* are right. It takes long, unless they are known."""
+        """Return whether the name and password *given* are right. This takes long, unless they are known."""
         # An earlier check of the same credentials may have ended meanwhile.
         if self.are_known(digest):
             return True
@@ -93,7 +93,7 @@ class Credentials:
 
 
 def parse_credentials(authorization: bytes | None) -> tuple[bytes, bytes] | None:
-    """Return the name and the password in the value of an Authorization field; None if they are not valid."""
+    """Return the name and the password in the value of an Authorization field; None if it is missing or malformed."""
     match = _basic.fullmatch(authorization or b"") if len(authorization or b"") <= _MAX_CREDENTIALS else None
     if match is None:
         return None
@@ -106,7 +106,7 @@ def parse_credentials(authorization: bytes | None) -> tuple[bytes, bytes] | None
 
 
 def hash_password(password: str) -> str:
-    """Return the hash of *password*, with a new salt. Raises ValueError for one that no client can send."""
+    """Return the hash of *password*, with a new salt. Raise ValueError if no client can send this password."""
     match = _user_pass.fullmatch(f":{password}")
     octets = _prepared(password) if match else b""
     if not 1 <= len(octets) <= MAX_OCTETS:
@@ -119,12 +119,12 @@ def hash_password(password: str) -> str:
 
 
 def _prepared(text: str) -> bytes:
-    """Return a name or a password in UTF-8, composed: keyboards differ in how they write an accent."""
+    """Return a name or a password in UTF-8, normalised to NFC, since keyboards differ in how they encode an accent."""
     return unicodedata.normalize("NFC", text).encode("utf-8")
 
 
 def _parse_hash(password_hash: str) -> tuple[_Scrypt, bytes]:
-    """Return the parameters of a hash, and its key. Raises ValueError."""
+    """Return the parameters of a hash, and its key. Raise ValueError if the hash is malformed."""
     match = _hash.fullmatch(password_hash)
     if match is None:
         raise ValueError("the hash of the password is not scrypt$N$R$P$SALT$KEY, with salt and key in base64")

@@ -1,6 +1,6 @@
 """In a thread: call a function that blocks, while the event loop serves the other connections.
 
-Takes a function, gives steps that end with its result. Loaded only by programs with such handlers.
+Takes a function, gives steps that end with its result. Loaded only by programs that use it.
 
     def report(request, context):
         rows = yield from in_thread(context, database.query, "...")
@@ -29,21 +29,21 @@ def in_thread(
 ) -> Steps[Result]:
     """Call *function* in a thread; return its result, or raise its exception.
 
-    At most 64 calls of a process run at a time, 32 of one network; more of them wait, and networks take turns. A call
+    At most 64 calls run at a time in a process, 32 for one network; further calls wait, and networks take turns. A call
     that has begun can't be stopped: it continues when the client is gone, and Python waits for it before the process
-    ends.
+    exits.
     """
     return _threads().call(context, function, *arguments, **keywords)
 
 
 class Threads:
-    """Runs at most *maximum* calls at a time, half of them for one network. Networks whose calls wait take turns."""
+    """Runs at most *maximum* calls at a time, half of them for one network. Networks with waiting calls take turns."""
 
     def __init__(self, maximum: int) -> None:
         self._pool = ThreadPoolExecutor(maximum, "httpsock-handler")
         self._max_of_network = max(1, maximum // 2)
         self._lock = Lock()
-        # The calls that wait, of each network; the first network is next.
+        # The waiting calls of each network; the turn is the first network's.
         self._waiting: dict[str, deque[tuple[Future[Any], Callable[[], Any]]]] = {}
         self._running: Counter[str] = Counter()
 
@@ -71,10 +71,10 @@ class Threads:
         return future.result()
 
     def _run_calls(self) -> None:
-        """Run waiting calls until each network with calls waiting uses all the threads that it may.
+        """Run waiting calls until each network with waiting calls uses its maximum of threads.
 
-        Each call submits one run to the pool. If its network uses all its threads when the run starts, the call waits
-        until another call of that network ends; that run takes it next.
+        ``call`` submits this function to the pool once for each call. If the network already uses all its threads, the
+        call stays in the queue: the thread that finishes a call of the network runs it next.
         """
         while begun := self._begin():
             network, future, call = begun

@@ -1,6 +1,6 @@
-"""Single-page fallback: a middleware that answers a browser's request for a page without a file with /index.html.
+"""Single-page fallback: a middleware that sends /index.html when a browser requests a page that has no file.
 
-The script of that page reads the path and shows what belongs there. A missing file that is no page stays 404.
+The script of /index.html reads the path and shows the page. A missing file of another kind stays 404.
 
 RFC 9110 §12.5.1 (Accept), §12.5.5 (Vary), §15.5.5 (404).
 """
@@ -15,7 +15,7 @@ _INDEX = Target(TargetForm.ORIGIN, b"/index.html", None, is_encoded=True)
 
 
 def single_page(handler: Handler) -> Handler:
-    """Return *handler* with /index.html, if it has that, in place of 404 for a page."""
+    """Return a handler that sends the /index.html of *handler*, if it has one, in place of the 404 for a page."""
 
     def respond_with_page(request: Request, context: Context) -> Response | Steps[Response]:
         return _fall_back(handler, request, context) if _is_for_page(request) else handler(request, context)
@@ -24,7 +24,7 @@ def single_page(handler: Handler) -> Handler:
 
 
 def _is_for_page(request: Request) -> bool:
-    """Return whether a browser asks for a page: no segment of the path is hidden, the last one has no extension."""
+    """Return whether a browser requests a page: no segment of the path is hidden, and the last one has no extension."""
     if request.method not in ("GET", "HEAD"):
         return False
     if preferred_media_type(request.fields.get(b"accept"), MEDIA_TYPES) != "text/html":
@@ -39,11 +39,11 @@ def _fall_back(handler: Handler, request: Request, context: Context) -> Steps[Re
     missing = yield from respond(handler, request, context)
     if missing.status is not Status.NOT_FOUND:
         return missing
-    # The same request for the index: its conditions and ranges hold, its content has been read.
+    # Pass the same request on, for the index: with its conditions and ranges, but without content, which has been read.
     index = yield from respond(handler, request._replace(target=_INDEX, content_length=0), context)
     if index.status is Status.NOT_FOUND:
         index.close()
         return missing
     missing.close()
-    # Without this Accept, the response is 404.
+    # For another Accept the response is 404.
     return index.with_members({"Vary": "Accept"})

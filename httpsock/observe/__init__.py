@@ -2,7 +2,7 @@
 
 Without --trace or --inspect, a server loads only this docstring. In reading order:
 
-    traced            the parts of a traced server, each with an event for each step
+    traced            the parts of a traced server, which emit an event for each step
     traced_transport  the calls of a connection's socket
     traced_files      the calls of a document root
     recorder          the latest events and all counters, in memory

@@ -1,6 +1,6 @@
 """An inspected server: a traced one that also serves the inspector's page, and samples the kernel's TCP_INFO.
 
-Its events go to ``recorder``. The page and its event stream are a handler in front of the folder's.
+Its events go to ``recorder``. The page and its event stream come from a handler in front of the folder's handler.
 
 RFC 9293 §3.8, RFC 5681 (the figures of TCP_INFO); RFC 9110 §9.1 (methods).
 """
@@ -29,29 +29,29 @@ _SAMPLE_SECONDS = 0.2
 
 
 class Inspection(Instrumentation):
-    """The parts of a server whose events go to *recorder*; one for each server."""
+    """Makes the parts of a server whose events go to *recorder*; one object for each server."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(recorder)
         self._recorder = recorder
 
     def handler(self, handler: Handler) -> Handler:
-        """Return *handler* behind the inspector's."""
+        """Return a handler that answers requests for the inspector, and passes all others to *handler*."""
         return inspected_handler(handler, self.current)
 
     def wrap(self, settings: Settings, log: Log | None) -> Log | None:
-        """Put the traced handlers into *settings*; return a log that counts what it passes on to *log*."""
+        """Put the traced handlers into *settings*; return a log that counts exchanges and passes them on to *log*."""
         super().wrap(settings, log)
         return self._recorder.counting(log)
 
     def coroutine(self, connection: Connection, connected: socket.socket, emit: ConnectionTracer) -> Coroutine:
-        """Return a coroutine that runs the traced one of *connection*, and samples TCP_INFO."""
+        """Return a coroutine that runs the traced coroutine of *connection*, and samples TCP_INFO."""
         connection.coroutine = super().coroutine(connection, connected, emit)
         return _Sampling(connection, connected, emit).run()
 
 
 def inspected_handler(handler: Handler, current: CurrentTracer) -> Handler:
-    """Return a handler that answers what the inspector is asked; *handler* answers all else."""
+    """Return a handler that answers requests for the inspector, and passes all others to *handler*."""
 
     def respond(request: Request, context: Context) -> Response | Steps[Response]:
         # An inspected server traces all its connections.

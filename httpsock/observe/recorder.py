@@ -1,9 +1,9 @@
 """The recorder: hold the latest events in memory, and count all of them.
 
-Trace events come in; an event stream goes out to ``inspected``. The recorder holds events up to a limit: a slow reader
-loses events and is told how many; it never delays the server. The format is "Server-sent events" (HTML standard):
+Trace events come in; an event stream goes out to ``inspected``. The recorder holds events up to a limit: a slow client
+loses events and receives their number; it never delays the server. The format is "Server-sent events" (HTML standard):
 
-    id: 5f3a9c01-57                        event 57 of this server; a reader resumes with it as Last-Event-ID
+    id: 5f3a9c01-57                        event 57 of this server; a client resumes after it with Last-Event-ID
     data: {"time": ..., "event": "recv", "octets": 78, "hex": "474554...", ...}
 
     event: counters                        after each change
@@ -29,10 +29,10 @@ from httpsock.tracing.trace import ConnectionTracer, TraceWriter, memory_size
 
 # The path of the inspector; its own requests are not recorded.
 PREFIX = b"/.httpsock/"
-# The most to hold: a few hundred requests.
+# The maximum of events to hold, and of their memory: enough for a few hundred requests.
 _MAX_EVENTS = 1000
 _MAX_OCTETS = 4 * 1024 * 1024
-# Hold this many of the server's own events, from socket() to listen(), for ever.
+# Hold the first events of the server itself, from socket() to listen(), for ever.
 _MAX_STARTUP_EVENTS = 16
 # Show this many octets of each call.
 _SHOWN_OCTETS = 1024
@@ -41,12 +41,12 @@ _BATCH = 256
 _HEARTBEAT_SECONDS = 10.0
 # List this many of the newest open connections.
 _MAX_LISTED = 256
-# Histogram buckets: up to 1 µs, 2, 4, ...; the last is for more than a minute.
+# Buckets of the histogram: up to 1 µs, 2, 4, ...; the last one is for more than a minute.
 _LATENCIES = 28
 
 
 class Recorder(TraceWriter):
-    """A trace that holds its events in memory; forward each one to the trace *forward_to*, too."""
+    """A trace that holds its events in memory, and forwards each one to the trace *forward_to*, if given."""
 
     def __init__(
         self, forward_to: TraceWriter | None = None, *, max_events: int = _MAX_EVENTS, max_octets: int = _MAX_OCTETS
@@ -54,7 +54,7 @@ class Recorder(TraceWriter):
         super().__init__(format_json, -1)
         self._forward_to = forward_to
         self.server = InspectedTracer(self, 0, "", forward_to.server if forward_to else None)
-        # Distinguishes this server's events from those of an earlier process.
+        # A random name, which distinguishes this server's events from those of an earlier process.
         self.name = os.urandom(4).hex()
         # Guards all fields below.
         self._lock = threading.Lock()
@@ -117,14 +117,14 @@ class Recorder(TraceWriter):
         return count
 
     def after(self, number: int | None) -> tuple[int, list[Event]]:
-        """Return the number of the first event held after *number*, and one batch of events from there on."""
+        """Return the events held after event *number* (None: all), at most a batch, and the number of the first one."""
         with self._lock:
             first = self._last - len(self._events) + 1
             start = first if number is None or number > self._last else max(first, number + 1)
             return start, list(islice(self._events, start - first, start - first + _BATCH))
 
     def message(self, number: int, event: Event) -> str:
-        """Return event *number* as a message of the stream, from a cache for all streams."""
+        """Return event *number* as a message of an event stream; all streams share a cache."""
         message = self._messages.get(number)
         if message is None:
             message = self._messages[number] = f"id: {self.name}-{number}\ndata: {_object(event)}\n\n"
@@ -143,7 +143,7 @@ class Recorder(TraceWriter):
             (self._streams.add if is_on else self._streams.discard)(connection)
 
     def counters_message(self) -> tuple[dict[str, Any], str]:
-        """Return all counters, and their message of the stream, from a cache for all streams."""
+        """Return all counters, and a message with them for an event stream; all streams share a cache."""
         counters = self.counters()
         known, message = self._counters
         if counters != known:
@@ -168,7 +168,7 @@ class Recorder(TraceWriter):
             }
 
     def _count_event(self, event: Event) -> None:
-        """Update the counters by an event."""
+        """Update the counters that *event* changes."""
         match event.name:
             case "accept":
                 self._open[event.connection] = None
@@ -189,9 +189,9 @@ class Recorder(TraceWriter):
 
 
 class InspectedTracer(ConnectionTracer):
-    """Record the events of one connection, except requests to the inspector; forward all of them to *forward_to*.
+    """Records the events of one connection, except those of requests for the inspector; forwards all to *forward_to*.
 
-    Buffer received octets until the request shows whether it is for the inspector.
+    It buffers the events of a request until the request-target shows whether it is for the inspector.
     """
 
     def __init__(self, recorder: Recorder, connection: int, peer: str, forward_to: ConnectionTracer | None) -> None:
@@ -202,7 +202,7 @@ class InspectedTracer(ConnectionTracer):
         self._forward_to = forward_to
         self._undecided: list[Event] = []
         self._is_own = False
-        # Suppress the events of an event stream, which would otherwise cause each other without end.
+        # While it sends an event stream, it emits no events: each would go into the stream and cause another one.
         self.is_silent = False
 
     def __call__(
@@ -224,16 +224,16 @@ class InspectedTracer(ConnectionTracer):
             return
         if self._undecided:
             self.set_own(is_own=False)
-        # Every recorded "accept" gets its "close".
+        # Record each "close", since each "accept" is recorded.
         if not self._is_own or name == "close":
             self.recorder.put(event)
 
     def event(
         self, name: str, attributes: Mapping[str, Any], head: bytes = b"", octets: bytes | memoryview = b""
     ) -> Event:
-        """Return an event that happens now, with its head and the first of its octets."""
+        """Return an event that happens now, with its head and the start of its octets."""
         event = super().event(name, attributes)
-        # Mask all octets: the field line may continue in the next call.
+        # Mask all octets, since a field line may continue in the next call.
         shown = self._masked(name, octets)[:_SHOWN_OCTETS] if octets else b""
         return event._replace(head=mask(head), octets=shown)
 
@@ -243,7 +243,7 @@ class InspectedTracer(ConnectionTracer):
             self._forward_to.set_path(path)
 
     def set_own(self, *, is_own: bool) -> None:
-        """Record the buffered events; or drop them and the following ones if they are the inspector's own."""
+        """Record the buffered events and the following ones, or drop them if the request is for the inspector."""
         self._is_own = is_own
         for event in () if is_own else self._undecided:
             self.recorder.put(event)
@@ -251,7 +251,7 @@ class InspectedTracer(ConnectionTracer):
 
 
 class EventStream:
-    """The stream to one reader: all new events that the recorder still holds."""
+    """The event stream to one client: all new events that the recorder still holds."""
 
     def __init__(self, recorder: Recorder, last_event_id: bytes, now: float) -> None:
         name, _, number = last_event_id.partition(b"-")

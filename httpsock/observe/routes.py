@@ -35,10 +35,7 @@ _inline = re.compile(rb"<(style|script)>(.*?)</\1>", re.DOTALL)
 
 
 def may_inspect(request: Request, client: str) -> bool:
-    """Return whether *request* is for the inspector, and trusted.
-
-    To any other request the inspector does not exist.
-    """
+    """Return whether *request* is for the inspector, and trusted; if not, the folder answers it."""
     target = request.target
     if not (target.path + b"/").startswith(PREFIX) or target.form is not TargetForm.ORIGIN:
         return False
@@ -51,7 +48,7 @@ def is_shown(request: Request, client: str) -> bool:
 
 
 def announce(response: Response) -> Response:
-    """Return *response* with a field that tells the page's script of the inspector."""
+    """Return *response* with a field from which the page's script learns that there is an inspector."""
     # A page's script can read only one field of its own response: Server-Timing (W3C).
     return response.with_members({"Server-Timing": f'inspector;desc="{PREFIX.decode()}"'})
 
@@ -94,11 +91,11 @@ def respond(request: Request, context: Context, emit: InspectedTracer) -> Respon
 
 
 def _events(events: EventStream, context: Context, emit: InspectedTracer) -> Iterator[bytes | Sleep]:
-    """Yield new events until the reader disconnects or the server stops.
+    """Yield new events until the client disconnects or the server stops.
 
-    A slow reader gets only the events that the recorder still holds.
+    A slow client gets only the events that the recorder still holds.
     """
-    # The head is sent, and traced.
+    # Let the head be sent, and its event recorded.
     yield b""
     emit.is_silent = True
     emit.recorder.streaming(emit.connection, is_on=True)

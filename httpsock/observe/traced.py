@@ -1,6 +1,6 @@
-"""A traced server: the parts that are put together when it is made, each with an event for each step.
+"""A traced server: it is put together from these parts, which emit an event for each step.
 
-Each part wraps one that does not know of tracing, so that an untraced server pays nothing:
+Each part wraps another one, which does not know about tracing, so that an untraced server pays nothing:
 
     TracedListener        around the system's calls            socket, bind, listen
     TracedTransport       around a connection's transport      recv, send, sendfile, shutdown, close
@@ -41,16 +41,16 @@ _MAX_UNREAD = 2048
 
 
 class CurrentTracer(threading.local):
-    """The tracer of the connection that this thread runs; each thread has its own.
+    """The tracer of the connection that this thread runs.
 
-    A thread that a slow disk blocks finishes its look-up while another one leads.
+    Each thread has its own: a thread that a slow disk blocks finishes its look-up while another thread leads.
     """
 
     emit: Emit = staticmethod(discard)
 
 
 class Instrumentation:
-    """The parts of a server whose events go to *trace*; one for each server."""
+    """Makes the parts of a server whose events go to *trace*; one object for each server."""
 
     def __init__(self, trace: TraceWriter) -> None:
         self.trace = trace
@@ -67,7 +67,7 @@ class Instrumentation:
         return TracedFileSystem(directory, self.current)
 
     def handler(self, handler: Handler) -> Handler:
-        """Return the handler that runs before *handler*, after all middleware."""
+        """Return the handler to run after all middleware; a subclass may wrap *handler*."""
         return handler
 
     def wrap(self, settings: Settings, log: Log | None) -> Log | None:
@@ -90,7 +90,7 @@ class Instrumentation:
         try:
             peer = address_of(connected.getpeername())
         except (OSError, ValueError):
-            # The client has disconnected, or its socket is none of IP.
+            # The client has disconnected, or the socket is not an IP socket.
             peer = client
         emit = self.trace.tracer(peer)
         emit("accept")
@@ -101,7 +101,7 @@ class Instrumentation:
         return connection
 
     def coroutine(self, connection: Connection, connected: socket.socket, emit: ConnectionTracer) -> Coroutine:  # noqa: ARG002 (the inspector's needs the socket)
-        """Return a coroutine that runs that of *connection*, with an event for each wait."""
+        """Return a coroutine that runs the coroutine of *connection*, and emits an event for each wait."""
         return traced_coroutine(connection, emit, self.current)
 
 
@@ -142,7 +142,7 @@ def traced_coroutine(connection: Connection, emit: Emit, current: CurrentTracer)
 
 
 def traced_handler(handler: Handler, current: CurrentTracer) -> Handler:
-    """Return *handler* with an event for each request, for the end of its content, and for a refusal."""
+    """Return a handler that calls *handler*, and emits events for the request, the end of its content, a refusal."""
 
     def respond(request: Request, context: Context) -> Response | Steps[Response]:
         emit = current.emit
@@ -165,7 +165,7 @@ def _traced_steps(steps: Steps[Response], emit: Emit) -> Steps[Response]:
 
 
 def _traced_explain(explain: ErrorHandler, current: CurrentTracer) -> ErrorHandler:
-    """Return *explain* with an event for each refusal."""
+    """Return a function that calls *explain*, and emits an event for each refusal."""
 
     def explain_traced(refusal: Refusal, request: Request | None, unread: bytes) -> Response:
         emit = current.emit
@@ -184,7 +184,7 @@ def _traced_explain(explain: ErrorHandler, current: CurrentTracer) -> ErrorHandl
 def _emit_request(emit: ConnectionTracer, request: Request) -> None:
     path = request.target.path
     emit.set_path(normalise(path) if path.startswith(b"/") else path)
-    # Masking hides the rest of the line if the method looks like the name of a secret field.
+    # If the method looks like the name of a field with credentials, the rest of the line is masked, too.
     method, _, rest = visible(mask(request.request_line)).partition(" ")
     emit("parse", {"method": method, "target": rest.rpartition(" ")[0] or rest}, head=request.head)
 
@@ -197,7 +197,7 @@ def _emit_refusal(emit: Emit, refusal: Refusal | None, head: bytes) -> None:
 
 
 class _TracedContext:
-    """The *context* of a request with content; emits an event when the content has been read."""
+    """Wraps the *context* of a request with content; emits an event when the content has been read."""
 
     def __init__(self, context: Context, emit: Emit) -> None:
         self._context = context
@@ -212,12 +212,12 @@ class _TracedContext:
 
     @property
     def tick(self) -> Tick:
-        """The tick of the current step."""
+        """The tick in which the current step runs."""
         return self._context.tick
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the server stops."""
+        """Whether the server is stopping."""
         return self._context.is_stopping
 
     def read_content(self, maximum: int = CONTENT_OCTETS) -> Steps[bytes]:

@@ -1,6 +1,6 @@
 """The traced file system: the calls of a document root, with an event for each.
 
-An event goes to the tracer of the connection that the thread runs.
+Each event goes to the tracer of the connection that the calling thread runs.
 
 POSIX.1 (the calls); RFC 9110 §3.2 (representations).
 """
@@ -27,10 +27,10 @@ class _Current(Protocol):
 
 
 class TracedFileSystem(FileSystem):
-    """The system's own calls; emits each one to *current.emit*."""
+    """Makes the system's own calls, and emits an event for each one to *current.emit*."""
 
     def __init__(self, directory: str, current: _Current) -> None:
-        """Show names as they are below *directory*."""
+        """Trace the calls of the document root *directory*; events show names relative to it."""
         super().__init__()
         self._current = current
         self._prefix = os.path.join(os.path.abspath(directory), "")
@@ -78,14 +78,14 @@ class TracedFileSystem(FileSystem):
         self._current.emit("scandir", {"name": _shown(relative), "entries": count})
 
     def is_proved(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:
-        """Look into a sibling."""
+        """Return whether a sibling is proved; emit an event if it is not."""
         is_proved = super().is_proved(name, coding, read, length, original)
         if not is_proved:
             self._current.emit("unproved", {"name": _shown(name), "coding": coding})
         return is_proved
 
     def reference(self, name: str, found: Representation) -> Callable[[], Representation | None]:
-        """Return a reference that emits its use."""
+        """Return a reference that emits an event each time it is used."""
         refer = super().reference(name, found)
 
         def use() -> Representation | None:
@@ -96,19 +96,19 @@ class TracedFileSystem(FileSystem):
         return use
 
     def cache(self, capacity: int) -> FileCache[Value]:
-        """Return a cache that emits its hits."""
+        """Return a cache that emits an event for each hit."""
         return _TracedCache(capacity, self._current)
 
 
 class _TracedCache(FileCache[Value]):
-    """A cache; emits each representation that it finds."""
+    """A cache that emits an event for each hit."""
 
     def __init__(self, capacity: int, current: _Current) -> None:
         super().__init__(capacity)
         self._current = current
 
     def get(self, key: Key, state: FileStamp, now: float) -> Value | None:
-        """Return the value of *key*."""
+        """Return the value of *key*, and emit an event if it is a representation."""
         value = super().get(key, state, now)
         if isinstance(value, Representation):
             self._current.emit("cache", {"name": _shown(key[0]), "octets": value.length})
@@ -116,5 +116,5 @@ class _TracedCache(FileCache[Value]):
 
 
 def _shown(name: str) -> str:
-    """Return a file name below the root, for an event."""
+    """Return *name*, which is relative to the root, as safe text for an event."""
     return visible(os.fsencode(name)) or "."

@@ -1,6 +1,6 @@
 """The traced transport: another transport, with an event for each call.
 
-Takes a transport and the tracer of its connection. The connection does not know the difference.
+Takes a transport and the tracer of its connection. To the connection it looks like any other transport.
 
 RFC 9293 §3.9.1 (the calls of a user of TCP); RFC 9112 §9.6 (tear-down).
 """
@@ -17,7 +17,7 @@ from httpsock.tracing.trace import ConnectionTracer
 
 
 class TracedTransport:
-    """*transport* of the *connected* socket; emits an event for each call that moves octets or ends a direction."""
+    """Wraps the *transport* of a *connected* socket; emits an event for each call that moves octets or closes."""
 
     def __init__(self, transport: Transport, connected: socket.socket, emit: ConnectionTracer) -> None:
         self._transport = transport
@@ -26,7 +26,7 @@ class TracedTransport:
         self.descriptor = transport.descriptor
         self.scheme = transport.scheme
         self.has_sendfile = transport.has_sendfile
-        # How many of the next octets to send belong to a head, which the event shows.
+        # Returns how many of the next octets to send belong to a head: the event shows the head.
         self.head_left: Callable[[], int] = lambda: 0
         # These calls have no event.
         self.handshake = transport.handshake
@@ -53,7 +53,7 @@ class TracedTransport:
         return sent
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Send as much of both as the transport takes."""
+        """Send as much of *first* + *second* as the transport takes."""
         return self.send(first + second)
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:
@@ -65,7 +65,7 @@ class TracedTransport:
         return sent
 
     def end(self) -> None:
-        """End our side."""
+        """End this side of the connection."""
         with trace_errors(self._emit, "shutdown"):
             self._transport.end()
         self._emit("shutdown")

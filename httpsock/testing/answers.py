@@ -1,7 +1,7 @@
-"""Answers: which answer a request gets, if not a file.
+"""Answers: which answer a request gets in place of a file.
 
-A middleware in front of the folder. Before an answer is sent the whole request has arrived, so that a test which has
-its response also finds the request's content recorded.
+A middleware in front of the folder. It sends an answer after the whole request has arrived, so that a test which has
+received the response also finds the request's content recorded.
 
 RFC 9110 §3.9 (a request and its response), §10.1.1 (100 for a client that waits for it).
 """
@@ -18,7 +18,7 @@ from .transport import Transports
 # A response, exact octets, or a handler that makes a response for each request.
 Answer = Response | Exact | Handler
 _ANY = b""
-# In the place of exact octets.
+# The connection's response after exact octets; the transport discards it.
 _DISCARDED = Response(Status.NO_CONTENT)
 
 
@@ -31,21 +31,21 @@ class Answers:
         self._lock = threading.Lock()
 
     def set(self, target: str | None, answers: Sequence[Answer]) -> None:
-        """Answer requests for *target* with *answers* in turn, and with the last one from then on.
+        """Answer requests for *target* with *answers* in turn; repeat the last one.
 
-        A target without a query stands for its path with any; None is every other request.
+        A target without a query stands for its path with any query; None stands for every other request.
         """
         key = _ANY if target is None else target.encode("ascii")
         with self._lock:
             self._answers[key] = list(answers)
 
     def clear(self) -> None:
-        """Forget all answers: the files answer again."""
+        """Forget all answers, so that requests get files again."""
         with self._lock:
             self._answers.clear()
 
     def middleware(self, handler: Handler) -> Handler:
-        """Return a handler that gives these answers; *handler* answers where there is none."""
+        """Return a handler that gives these answers; *handler* answers a request that has none."""
 
         def respond(request: Request, context: Context) -> Response | Steps[Response]:
             answer = self._next(request)
@@ -58,7 +58,7 @@ class Answers:
         return respond
 
     def _next(self, request: Request) -> Answer | None:
-        """Return the answer whose turn it is."""
+        """Return the answer to *request*, or None if it has none; remove it, unless it is the last one."""
         path, query = request.target.path, request.target.query
         with self._lock:
             for key in (path if query is None else b"%b?%b" % (path, query), path, _ANY):
@@ -72,7 +72,7 @@ class Answers:
             response = answer(request, context)
             if not isinstance(response, Response):
                 response = yield from response
-            # What the handler has not read.
+            # Receive the content that the handler has not read.
             yield from context.discard_content()
             return response
         while (yield from context.read_content()):

@@ -1,6 +1,6 @@
-r"""Exact octets as an answer: what no well-behaved server sends.
+r"""Exact octets as an answer, as no well-behaved server sends them.
 
-Takes octets and the connection's transport, gives steps that send them and nothing else.
+Takes octets and the connection's transport, gives steps that send exactly these octets.
 
     Exact(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", then="reset")
 
@@ -20,29 +20,29 @@ from httpsock.server.transport import event_of
 
 from .transport import Next, RecordedTransport
 
-# close: end our side, then wait for the client's end. reset: RST. keep: the next request is answered.
-# stall: send nothing more, until the client closes or the server stops.
+# The end of an answer. close: end this side, then wait for the client's end. reset: send RST. keep: answer the next
+# request. stall: send no more octets, until the client closes or the server stops.
 Then = Literal["close", "reset", "keep", "stall"]
 
-# For how long a client may stop reading, and may leave its side open after a "close".
+# How long a client may pause reading, and may leave its side open after a "close".
 _STALL_SECONDS = 60.0
 _LINGER_SECONDS = 2.0
 
 
 class Exact(NamedTuple):
-    """An answer of exact *octets*, or of a tuple of octets and Sleeps; *then* is what happens to the connection."""
+    """An answer of exact *octets*: bytes, or a tuple of bytes and Sleeps; then the connection does *then*."""
 
     octets: bytes | tuple[bytes | Sleep, ...]
     then: Then = "close"
 
     @property
     def parts(self) -> tuple[bytes | Sleep, ...]:
-        """The octets in parts."""
+        """The octets and Sleeps as a tuple."""
         return self.octets if isinstance(self.octets, tuple) else (self.octets,)
 
 
 def check_exact(exact: Exact) -> None:
-    """Raise TypeError or ValueError for an answer that can't be sent."""
+    """Raise TypeError or ValueError if *exact* can't be sent."""
     for part in exact.parts:
         if not isinstance(part, bytes | Sleep):
             raise TypeError(f"exact octets must be bytes, or a tuple of bytes and Sleep, not {part!r:.80}")
@@ -53,9 +53,9 @@ def check_exact(exact: Exact) -> None:
 def send_exactly(
     parts: Iterable[bytes | Sleep], then: Then, context: Context, transport: RecordedTransport
 ) -> Steps[None]:
-    """Send only the *parts*; the transport discards the response that the handler returns."""
+    """Send the *parts*, then do *then*; the transport discards the response that the handler returns."""
     transport.next = Next.CUT
-    # The client is gone or does not read, or the connection is evicted.
+    # An OSError means that the client is gone or does not read, or that the connection is evicted.
     with contextlib.suppress(OSError):
         for part in parts:
             if isinstance(part, Sleep):
@@ -68,7 +68,7 @@ def send_exactly(
 
 
 def _follow(then: Then, context: Context, transport: RecordedTransport) -> Steps[None]:
-    """Do what follows the octets."""
+    """Close, reset, keep or stall the connection after the octets."""
     match then:
         case "keep":
             transport.next = Next.DISCARDED
@@ -81,7 +81,7 @@ def _follow(then: Then, context: Context, transport: RecordedTransport) -> Steps
 
 
 def _send(octets: bytes, context: Context, transport: RecordedTransport) -> Steps[None]:
-    """Send all *octets*. Raises TimeoutError if the client does not read."""
+    """Send all *octets*. Raise TimeoutError if the client does not read."""
     left = memoryview(octets)
     while left:
         try:
@@ -92,13 +92,13 @@ def _send(octets: bytes, context: Context, transport: RecordedTransport) -> Step
 
 
 def _pause(seconds: float, context: Context, transport: RecordedTransport) -> Steps[None]:
-    """Wait. Raises ConnectionAbortedError if the client closes meanwhile, or the server stops."""
+    """Wait for *seconds*. Raise ConnectionAbortedError if the client closes or the server stops meanwhile."""
     deadline = context.tick.monotonic + seconds
     state = State.SLEEPING
     with contextlib.suppress(TimeoutError):
         while True:
             yield state, deadline
-            # Its next request waits until this answer has ended.
+            # The socket is readable: at the client's end, or with its next request, which waits for this answer's end.
             if context.is_stopping or state is State.SLEEPING_UNREAD or not transport.has_input():
                 raise ConnectionAbortedError("the client has disconnected, or the server stops")
             state = State.SLEEPING_UNREAD

@@ -1,8 +1,8 @@
 """Faults on demand: a response that is broken in one known way, for the tests of clients.
 
-Takes the response that would be sent, and sends its octets with the fault; each fault names the section it breaks or
-puts to the test. A middleware chooses, by path, by number and by chance, which responses are broken. The command
-loads it only when a fault is asked for.
+Takes the response that would be sent, and sends its octets with the fault; each fault names the section that it breaks
+or tests. A middleware chooses, by path, by number and by chance, which responses to break. The command loads this file
+only for --fault.
 
 RFC 9112 §6.3, §7.1, §8 (framing, incomplete messages), §9 (connections); RFC 9110 §8.4, §8.6, §15.2.
 """
@@ -23,20 +23,20 @@ from .exact import Then, send_exactly
 from .transport import Next, RecordedTransport, Transports
 
 _PIECE_OCTETS = 64 * 1024
-# Octets of an endless message, and the pause between two of them.
+# The pause between two parts of an endless message.
 _ENDLESS_PAUSE = Sleep(0.005)
 _GARBAGE = b"\0\xffgarbage\r\n\r\n"
 
 
 class Message(NamedTuple):
-    """The response that would be sent: its *start*, status line and field lines; and *length* octets of *content*."""
+    """The response that would be sent. *start* is its status line and field lines; *content* has *length* octets."""
 
     start: bytes
     length: int
     content: tuple[Part, ...]
 
     def head(self, *field_lines: str) -> bytes:
-        """Return the head with the lines of its framing."""
+        """Return the head: *start*, these *field_lines*, which frame the content, and the empty line."""
         return self.start + "".join(f"{line}\r\n" for line in (*field_lines, "")).encode("ascii")
 
     @property
@@ -58,21 +58,22 @@ class Message(NamedTuple):
                 yield octets
 
     def whole(self) -> Iterator[bytes]:
-        """Yield the response as it should be."""
+        """Yield the response without a fault."""
         return chain([self.sized_head], self.octets(self.length))
 
 
 class Script(NamedTuple):
-    """The octets to send in place of the response, with pauses between them, and the fate of the connection."""
+    """The octets to send in place of the response, with pauses between them; then the connection does *then*."""
 
     parts: Iterable[bytes | Sleep]
     then: Then
 
 
 class Fault(NamedTuple):
-    """A fault: what it does, the *section* it breaks or tests, the meaning and default of its value, and its *make*.
+    """A fault: a *text* that completes "the server ...", the *section* it breaks or tests, and its value's default.
 
-    Without *meaning* it takes no value. A share is from 0 to 1. A fault of connections comes before any request.
+    *make* takes the message and the value, and returns the script. *meaning* is the unit of the value; a fault without
+    it takes no value. A share is from 0 to 1. A fault *is_of_connections* if it comes before any request.
     """
 
     text: str
@@ -84,12 +85,12 @@ class Fault(NamedTuple):
 
 
 def _share(message: Message, share: float) -> Iterator[bytes]:
-    """Yield the head, and this share of the content."""
+    """Yield the head and the first part of the content, *share* (0 to 1) of its length."""
     return chain([message.sized_head], message.octets(int(message.length * share)))
 
 
 def _drip(parts: Iterable[bytes], rate: float) -> Iterator[bytes | Sleep]:
-    """Yield *parts* in small pieces, so that they take as long as at *rate* octets a second."""
+    """Yield *parts* in small pieces with pauses, so that they arrive at *rate* octets a second."""
     size = max(1, int(rate / 10))
     for part in parts:
         for first in range(0, len(part), size):
@@ -98,7 +99,7 @@ def _drip(parts: Iterable[bytes], rate: float) -> Iterator[bytes | Sleep]:
 
 
 def _chunked(message: Message, after: bytes) -> Iterator[bytes]:
-    """Yield the response in the chunked coding, with other octets *after* its chunks than the last chunk."""
+    """Yield the response in the chunked coding, with the octets *after* in place of the last chunk."""
     yield message.head("Transfer-Encoding: chunked")
     for octets in message.octets(message.length):
         if octets:
@@ -112,7 +113,7 @@ def _endless(first: bytes, again: bytes) -> Iterator[bytes | Sleep]:
 
 
 def _with_length(message: Message, length: float) -> Script:
-    """Return the response with a wrong Content-Length."""
+    """Return a script of the response with this Content-Length, which is wrong."""
     head = message.head(f"Content-Length: {max(0, int(length))}")
     return Script(chain([head], message.octets(message.length)), "keep")
 
@@ -231,10 +232,10 @@ FAULTS = {
 
 
 class Rule(NamedTuple):
-    """Which responses have the fault *name*, with its *value*.
+    """Selects the responses to break with the fault *name* and its *value*.
 
-    *path* is one path, or a beginning that ends with a slash; None is any. *probability* is from 0 to 1; *times* is for
-    how many responses, None for all.
+    *path* is one path, or a prefix that ends with a slash; None stands for all paths. *probability* is from 0 to 1.
+    *times* is the number of responses to break; None means no limit.
     """
 
     name: str
@@ -244,7 +245,7 @@ class Rule(NamedTuple):
     times: int | None = None
 
     def matches(self, path: str) -> bool:
-        """Return whether it is for *path*."""
+        """Return whether the rule selects responses to requests for *path*."""
         return self.path in (None, path) or (str(self.path).endswith("/") and path.startswith(str(self.path)))
 
 
@@ -254,7 +255,10 @@ _rule = re.compile(
 
 
 def parse_rule(text: str, times: int | None = None) -> Rule:
-    """Return the rule ``PATH:NAME=VALUE@PROBABILITY``; all but the name may be missing. Raises ValueError."""
+    """Return the rule that *text* describes. Raise ValueError if it is wrong.
+
+    The form is ``PATH:NAME=VALUE@PROBABILITY``, of which only the name is required.
+    """
     match = _rule.fullmatch(text)
     if not match:
         raise ValueError(f"{text!r} is not [PATH:]FAULT[=VALUE][@PROBABILITY], such as /big:truncate=0.5@0.1")
@@ -294,7 +298,7 @@ class Faults:
         self._lock = threading.Lock()
 
     def add(self, rule: Rule) -> None:
-        """Break the responses that *rule* is for; the first rule that is for a response counts."""
+        """Break the responses that *rule* selects; if several rules select a response, the first one counts."""
         if rule.times is not None:
             check_number("times", rule.times, 1, 10**9)
         with self._lock:
@@ -306,7 +310,7 @@ class Faults:
             self._rules.clear()
 
     def middleware(self, handler: Handler) -> Handler:
-        """Return *handler* with its responses broken as the rules say."""
+        """Return a handler that breaks the responses of *handler* by the rules."""
 
         def respond(request: Request, context: Context) -> Response | Steps[Response]:
             response = handler(request, context)
@@ -316,7 +320,7 @@ class Faults:
         return respond
 
     def _open(self, transport: RecordedTransport) -> None:
-        """Break a new connection off, if a rule says so."""
+        """Let a new connection break off if a rule selects it."""
         rule = self._choose("", is_of_connections=True)
         if rule is None:
             return
@@ -329,7 +333,7 @@ class Faults:
         transport.begin = break_off
 
     def _choose(self, path: str, *, is_of_connections: bool) -> Rule | None:
-        """Return the rule for a new connection, or for the next response to a request for *path*."""
+        """Return the rule that breaks a new connection, or the response to a request for *path*; None if none does."""
         with self._lock:
             for index, rule in enumerate(self._rules):
                 if FAULTS[rule.name].is_of_connections != is_of_connections or not rule.matches(path):
@@ -345,12 +349,12 @@ class Faults:
     def _break(
         self, rule: Rule, response: Response | Steps[Response], request: Request, context: Context
     ) -> Steps[Response]:
-        """Send *response* with the fault; return one for the access log alone, which the transport discards."""
+        """Send *response* with the fault; return a response for the access log, which the transport discards."""
         if not isinstance(response, Response):
             response = yield from response
         transport = self._transports.of(context)
         if transport.next is not Next.SENT:
-            # Exact octets have been sent.
+            # Exact octets have been sent in place of the response.
             return response
         try:
             content = response.content if request.method != "HEAD" else ()

@@ -1,7 +1,7 @@
 """The plugin of pytest: the fixtures ``http_server`` and ``http_server_factory``.
 
-pytest loads it by its entry point. It loads the server only when a test asks for one. When a test with such a server
-fails, the report has the requests that arrived.
+pytest loads this plugin by its entry point. The plugin loads the server only when a test needs one. If a test with such
+a server fails, the report has the requests that arrived.
 
 RFC 9110 §3 (messages and their parts).
 """
@@ -20,7 +20,7 @@ _SERVER = "httpsock.testing.server"
 
 @pytest.fixture
 def http_server() -> Iterator["TestServer"]:
-    """Start a real HTTP server over a temporary folder, for this test: see httpsock.testing.server.TestServer."""
+    """Start an HTTP server over a temporary folder, for this test: see httpsock.testing.server.TestServer."""
     from .server import TestServer
 
     with TestServer() as server:
@@ -29,7 +29,7 @@ def http_server() -> Iterator["TestServer"]:
 
 @pytest.fixture(scope="session")
 def http_server_factory() -> Iterator["ServerFactory"]:
-    """Call it for a server that runs until the session ends; it takes the arguments of TestServer."""
+    """Give a function that starts servers, which run until the session ends; it takes the arguments of TestServer."""
     from .server import ServerFactory
 
     with ServerFactory() as factory:
@@ -40,7 +40,7 @@ def http_server_factory() -> Iterator["ServerFactory"]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the requests of the test's servers to the report of a failure."""
     report = yield
-    # A session without a server has not loaded this module.
+    # A session without a server has not loaded the server's module.
     if report.failed and _SERVER in sys.modules:
         report.sections += sys.modules[_SERVER].described(getattr(item, "funcargs", {}).values())
     return report

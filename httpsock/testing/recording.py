@@ -1,7 +1,7 @@
 """The recording: the requests that arrived, each as received and as parsed.
 
-Takes the octets of each connection as its transport receives them, and finds the requests in them with a parser of its
-own; so it has the content that a handler never reads, and octets that are not a request. Any thread may read it.
+Takes the octets of each connection as its transport receives them, and parses them with a parser of its own. So it also
+has content that no handler reads, and octets that are not a request. Any thread may read it.
 
 RFC 9112 §2.1 (message format), §8 (incomplete messages).
 """
@@ -22,9 +22,9 @@ _MAX_SHOWN = 2048
 
 
 class ReceivedConnection(NamedTuple):
-    """The connection that a request came on: its *number* from 1, the client's address, and when it was accepted.
+    """The connection on which a request came: its *number* from 1, and the client's address.
 
-    *accepted* is a time of the monotonic clock.
+    It was *accepted* at this time of the monotonic clock.
     """
 
     number: int
@@ -33,10 +33,11 @@ class ReceivedConnection(NamedTuple):
 
 
 class ReceivedRequest:
-    """One request as it arrived, or octets that are not one: then *refusal* has the reason.
+    """One request as it arrived; or octets that are not a request: then *refusal* has the reason.
 
-    *method* and *target* are text, "" without a valid request line; *fields* are pairs of a name in lower case and a
-    value, in the order received. *began* and *ended* are the times of its first and last octets, as time.monotonic().
+    *method* and *target* are text, or "" if the request line is malformed; *fields* are pairs of a name in lower case
+    and a value, in the order received. *began* and *ended* are the times of the first and last octets, as from
+    time.monotonic().
     """
 
     def __init__(self, connection: ReceivedConnection, began: float, request: Request | None = None) -> None:
@@ -52,17 +53,17 @@ class ReceivedRequest:
 
     @property
     def octets(self) -> bytes:
-        """All its octets as received, with the framing of its content."""
+        """All octets of the request as received, with the framing of the content."""
         return bytes(self._octets)
 
     @property
     def content(self) -> bytes:
-        """The octets of its content, decoded from chunks."""
+        """The octets of the content, decoded from chunks."""
         return bytes(self._content)
 
     @property
     def is_over(self) -> bool:
-        """Whether no more of it will arrive: it is complete, or was broken off."""
+        """Whether no more octets of the request will arrive: it is complete, malformed or broken off."""
         return self.is_complete or self.refusal is not None
 
     def field(self, name: str) -> str | None:
@@ -91,7 +92,7 @@ class Recording:
         self.changed = threading.Condition()
 
     def connection(self, peer: str) -> ReceivedConnection:
-        """Return a new connection of the client *peer*."""
+        """Count and return a new connection from the client *peer*."""
         with self.changed:
             self._connections += 1
             return ReceivedConnection(self._connections, peer, time.monotonic())
@@ -118,7 +119,7 @@ class Recording:
             self._requests.clear()
 
     def wait_for(self, count: int, seconds: float) -> list[ReceivedRequest]:
-        """Return the requests once at least *count* of them are over. Raises AssertionError after *seconds*."""
+        """Wait until at least *count* requests are over; return all. Raise AssertionError after *seconds*."""
 
         def over() -> int:
             return sum(request.is_over for request in self._requests)
@@ -137,15 +138,15 @@ class Arrivals:
         self._recording = recording
         self._connection = recording.connection(peer)
         self._parser = RequestParser(recording.limits)
-        # The octets received since the last event, and when their first one came; the request whose content arrives;
-        # whether no more are recorded.
+        # The octets received since the last event, and the time of the first one; the request whose content is
+        # arriving; and whether recording has ended.
         self._octets = bytearray()
         self._began = 0.0
         self._request: ReceivedRequest | None = None
         self._is_over = False
 
     def receive(self, octets: bytes) -> None:
-        """Record *octets*; b"" is the end of the connection."""
+        """Record *octets*; b"" means the end of the connection."""
         if self._is_over:
             return
         self._is_over = not octets
@@ -174,16 +175,16 @@ class Arrivals:
         self._request = None if request.is_complete else request
 
     def _take(self, count: int) -> bytes:
-        """Return the first *count* octets that belong to no request yet."""
+        """Remove and return the first *count* octets that belong to no request yet."""
         octets = bytes(self._octets[:count])
         del self._octets[:count]
-        # The octets behind them came just now.
+        # The octets after them have just arrived.
         self._began = time.monotonic()
         return octets
 
 
 def describe(requests: Iterable[ReceivedRequest]) -> str:
-    """Return *requests* as the trace shows them, without credentials; or a sentence that there are none."""
+    """Return *requests* in the text of a trace, without credentials; or a sentence if there are none."""
     return "".join(map(TextFormatter(), map(_event, requests))) or "no request has arrived\n"
 
 

@@ -1,6 +1,6 @@
-"""The server of a test: a real one, on a free port of this machine, over a temporary folder.
+"""The server of a test: a real server, on a free port of this machine, over a temporary folder.
 
-It records what arrives, and answers with files or as the test says. With pytest, use the fixture ``http_server``;
+It records the requests, and answers with files or as the test says. With pytest, use the fixture ``http_server``;
 without it:
 
     with TestServer() as server:
@@ -34,7 +34,7 @@ from .faults import Faults, parse_rule
 from .recording import Arrivals, ReceivedRequest, Recording, describe
 from .transport import Transports
 
-# A test's own client may send as much as fits into memory.
+# Higher than the server's own limits: the client of a test is trusted.
 _LIMITS = Limits(content=ContentLimits(content=2**30, chunk_framing=2**30))
 
 _GET = parse_head(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", _LIMITS.field_lines)
@@ -43,11 +43,12 @@ _GET = parse_head(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", _LIMITS.field_li
 class TestServer(Server):
     """A server for one test, or for several: it records the requests, and answers as the test says.
 
-    It serves *directory*, or a temporary folder that is removed at the end; ``folder`` is its path. *settings* are
-    those of Server; *seed* makes faults by chance repeatable. All methods may be called while it runs, from any thread.
+    It serves *directory*, or else a temporary folder that is removed at the end; ``folder`` is the path. *settings* are
+    those of Server; with a *seed*, faults by chance are repeatable. All methods may be called while the server runs,
+    from any thread.
     """
 
-    # It is no test: pytest must not collect it.
+    # pytest must not collect this class as a test, in spite of its name.
     __test__ = False
 
     def __init__(
@@ -59,7 +60,7 @@ class TestServer(Server):
         self._answers = Answers(self._transports)
         self._faults = Faults(self._transports, seed)
         report = given.get("report", print_stderr)
-        # A test may well leave a response unfinished: that is no news.
+        # When the server stops, the test may have left a response unfinished: do not report that.
         given["report"] = lambda text: None if self.is_stopping else report(text)
         given["middleware"] = (self._faults.middleware, self._answers.middleware, *given.get("middleware", ()))
         with contextlib.ExitStack() as stack:
@@ -69,7 +70,7 @@ class TestServer(Server):
             self._resources = stack.pop_all()
 
     def _record(self, connected: socket.socket) -> Callable[[bytes], object]:
-        """Return the function that records what is received from a *connected* socket."""
+        """Return the function that records the octets received from a *connected* socket."""
         try:
             host, port = connected.getpeername()[:2]
         except OSError:
@@ -79,7 +80,7 @@ class TestServer(Server):
 
     @property
     def folder(self) -> pathlib.Path:
-        """The folder whose files it serves."""
+        """The folder whose files the server sends."""
         return pathlib.Path(self.directory)
 
     def url_for(self, path: str) -> str:
@@ -92,7 +93,7 @@ class TestServer(Server):
         return self._recording.requests()
 
     def wait_for(self, count: int, seconds: float = 5.0) -> list[ReceivedRequest]:
-        """Return the requests once *count* of them have arrived. Raises AssertionError, with them, after *seconds*."""
+        """Wait until *count* requests have arrived; return all. Raise AssertionError, with them, after *seconds*."""
         check_number("count", count, 0, 10**9)
         check_seconds("seconds", seconds)
         return self._recording.wait_for(count, seconds)
@@ -106,7 +107,8 @@ class TestServer(Server):
     ) -> None:
         """Answer requests for *path* with this response from now on; text is sent in UTF-8.
 
-        *status* is any from 200 to 599 but 205, whose framing is its own (RFC 9110 §15.3.6); ``send_octets`` sends all.
+        *status* may be from 200 to 599, except 205, which has a framing of its own (RFC 9110 §15.3.6): for that use
+        ``send_octets``.
         """
         octets = content.encode() if isinstance(content, str) else content
         self.answer(path, Response(_status(status), tuple(field_list(fields)), octets))
@@ -114,14 +116,14 @@ class TestServer(Server):
     def send_octets(
         self, octets: bytes | tuple[bytes | Sleep, ...], then: Then = "close", *, path: str | None = None
     ) -> None:
-        """Answer requests for *path*, or all, with exactly these octets; *then* close, reset, keep or stall."""
+        """Answer requests for *path* (None: all) with exactly these octets; *then* close, reset, keep or stall."""
         self.answer(path, Exact(octets, then))
 
     def answer(self, path: str | None, *answers: Answer) -> None:
-        """Answer requests for *path* with *answers* in turn, and with the last one from then on.
+        """Answer requests for *path* with *answers* in turn; repeat the last one.
 
-        Each is a Response, Exact octets, or a handler. A path with a query stands for that query alone, None for all
-        other requests. Raises ValueError or TypeError for an answer that can't be sent.
+        Each answer is a Response, Exact octets, or a handler. A path without a query stands for the path with any
+        query; None stands for all other requests. Raise ValueError or TypeError if an answer can't be sent.
         """
         for answer in answers:
             if isinstance(answer, Exact):
@@ -133,10 +135,10 @@ class TestServer(Server):
         self._answers.set(path, answers)
 
     def fault(self, rule: str, *, times: int | None = None) -> None:
-        """Break responses: *rule* is ``PATH:FAULT=VALUE@PROBABILITY``, all but FAULT optional; see FAULTS in faults.py.
+        """Break responses by *rule*: ``PATH:FAULT=VALUE@PROBABILITY``, of which only FAULT is required.
 
-        A path that ends with a slash stands for all below it. *times* limits the number of responses.
-        Raises ValueError for a wrong rule.
+        FAULTS in faults.py has all faults. A path that ends with a slash stands for all paths below it. *times* limits
+        the number of responses to break. Raise ValueError if the rule is wrong.
         """
         self._faults.add(parse_rule(rule, times))
 
@@ -147,7 +149,7 @@ class TestServer(Server):
         self._recording.clear()
 
     def describe(self) -> str:
-        """Return the requests so far as the trace shows them."""
+        """Return the requests so far in the text of a trace."""
         return describe(self.requests)
 
     def stop(self, grace_seconds: float = 0.0) -> None:
@@ -164,7 +166,7 @@ class TestServer(Server):
 
 
 def _status(code: int) -> Status:
-    """Return the status *code*, also one that no RFC defines. Raises ValueError if it is not that of a response."""
+    """Return *code* as a Status, also if no RFC defines it. Raise ValueError unless a response can have it."""
     check_number("status", code, 200, 599)
     if code == 205:
         raise ValueError("205 has a framing of its own (RFC 9110 §15.3.6): use send_octets")
@@ -176,7 +178,7 @@ def _status(code: int) -> Status:
 
 
 def _check_response(response: Response) -> None:
-    """Raise TypeError or ValueError for a response that can't be sent each time: the check of a handler's response."""
+    """Raise TypeError or ValueError if *response* can't be sent repeatedly, or can't be sent at all."""
     if isinstance(getattr(response, "content", None), Stream):
         raise TypeError("a Stream can be sent only once: give a handler that makes the response")
     checked(lambda *_: response)(_GET, None)  # type: ignore[arg-type]  # no context is needed
@@ -190,7 +192,7 @@ class ServerFactory:
         self._stack = contextlib.ExitStack()
 
     def __call__(self, directory: str | os.PathLike[str] | None = None, **settings: Any) -> TestServer:
-        """Return a new server that runs."""
+        """Start and return a new server."""
         server = self._stack.enter_context(TestServer(directory, **settings))
         self.servers.append(server)
         return server
@@ -203,7 +205,7 @@ class ServerFactory:
 
 
 def described(values: Iterable[object]) -> Sequence[tuple[str, str]]:
-    """Return a title and the requests of each server among *values*, the fixtures of a test."""
+    """Return the title and the text of a report section for each server among *values*, the fixtures of a test."""
     servers: list[TestServer] = []
     for value in values:
         servers += value.servers if isinstance(value, ServerFactory) else []

@@ -1,7 +1,7 @@
 """The recorded transport: another transport that records the octets received, and can discard one response.
 
-Takes a transport and a function that records. The connection does not know the difference. When exact octets
-have answered a request, the response of the connection must not follow them: the transport discards it.
+Takes a transport and a function that records octets. To the connection it looks like any other transport. When exact
+octets have answered a request, the connection still sends a response: the transport discards it.
 
 RFC 9112 §9 (connection management).
 """
@@ -16,15 +16,15 @@ from httpsock.server.transport import PlainTransport, Transport
 
 
 class Next(Enum):
-    """The fate of the next response."""
+    """What happens to the next response of the connection."""
 
     SENT = "it is sent"
-    DISCARDED = "exact octets stand in its place, and the connection goes on"
-    CUT = "exact octets stand in its place, and the connection ends"
+    DISCARDED = "it is discarded after exact octets, and the connection persists"
+    CUT = "it is discarded after exact octets, and the connection ends"
 
 
 class RecordedTransport:
-    """*transport*; *record* gets the octets received, b"" at the end. *close_also* is called when it is closed."""
+    """Wraps *transport*; passes received octets to *record*, b"" at the end; calls *close_also* when it is closed."""
 
     def __init__(
         self, transport: Transport, record: Callable[[bytes], object], close_also: Callable[[], object] = bool
@@ -33,7 +33,7 @@ class RecordedTransport:
         self._record = record
         self._close_also = close_also
         self.next = Next.SENT
-        # Breaks the connection off before a request is read, if it raises an OSError.
+        # Called before a request is read; an OSError breaks the connection off.
         self.begin: Callable[[], object] = bool
         self.descriptor = transport.descriptor
         self.scheme = transport.scheme
@@ -44,11 +44,11 @@ class RecordedTransport:
         self.reset = transport.reset
         self.abort = transport.abort
         self.send_both = transport.send_both
-        # The exact octets of an answer.
+        # Sends the exact octets of an answer.
         self.send_exactly = transport.send
 
     def handshake(self) -> bool:
-        """Begin, or break off; then agree on keys."""
+        """Call ``begin``, which may break the connection off; then do the transport's handshake."""
         self.begin()
         return self._transport.handshake()
 
@@ -59,7 +59,7 @@ class RecordedTransport:
         return octets
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
-        """Send as many *octets* as the transport takes; or discard them, a whole response."""
+        """Send as many *octets* as the transport takes, or discard them if they are the response to discard."""
         if self.next is Next.SENT:
             return self._transport.send(octets, flags)
         if self.next is Next.CUT:
@@ -72,14 +72,17 @@ class RecordedTransport:
         return self._transport.send_file(file, offset, length)
 
     def close(self) -> None:
-        """Close the socket; a request that is not complete will never be."""
+        """Close the socket, and record the end, which breaks an incomplete request off."""
         self._record(b"")
         self._close_also()
         self._transport.close()
 
 
 class Transports:
-    """The transports of one server: *open_transport* makes that of a socket, *record* the function that records it."""
+    """The transports of one server.
+
+    *open_transport* makes the transport of a socket, *record* the function that records the octets received from it.
+    """
 
     def __init__(
         self,
@@ -103,5 +106,5 @@ class Transports:
         return transport
 
     def of(self, context: Context) -> RecordedTransport:
-        """Return the transport of a request."""
+        """Return the transport of the connection that *context* describes."""
         return self._transports[context.descriptor]

@@ -6,5 +6,5 @@ Must not know the meaning of HTTP: an event has a name and attributes. In readin
     trace             queue the events, and write them in order from a thread
     sockets           sockets that emit an event for each call
     tcp_info          the kernel's figures on a connection
-    output            write to standard error, completely
+    output            write whole lines to standard error
 """

@@ -25,9 +25,9 @@ from .tcp_info import format_tcp_info
 class Event(NamedTuple):
     """One event: its time, connection, name and attributes.
 
-    *seconds* count from when the server accepted the connection or the client began it. *attributes* become members
-    of the JSON object. *head* is the head of a message, *octets* all octets of the call if wanted; credentials are
-    already masked in both.
+    *seconds* count from the moment when the server accepted the connection, or the client began it. *attributes* become
+    members of the JSON object. *head* is the head of a message, *octets* all octets of the call, if the trace shows
+    them; credentials are already masked in both.
     """
 
     time: float
@@ -112,7 +112,7 @@ _not_visible = re.compile(rb"[^ -\[\]-~]")
 
 
 class TextFormatter:
-    """Format events as text: with or without colours and the process, for a server or a client."""
+    """Formats events as text: with or without colours and the process ID, for a server or a client."""
 
     def __init__(self, *, is_coloured: bool = False, shows_process: bool = False, is_client: bool = False) -> None:
         self._is_coloured = is_coloured
@@ -211,7 +211,7 @@ def _dump(octets: bytes) -> list[str]:
 
 
 def _elapsed(seconds: float) -> str:
-    """Return a time to the microsecond, in a suitable unit."""
+    """Return *seconds* as text in a suitable unit, with microseconds."""
     microseconds = int(seconds * 1_000_000)
     if microseconds < 1000:
         return f"{microseconds} µs"

@@ -1,7 +1,7 @@
-"""Output: write all octets to a descriptor that may be full, non-blocking, or closed.
+"""Output: write all octets to a descriptor that may be full, non-blocking, or closed; and the features of a terminal.
 
-Octets come in; the number written goes out. It also knows the features of a terminal. Standard error may be a pipe that
-another program made non-blocking, or a file on a full disk: retry both later, to complete the line.
+Octets come in; the number written goes out. Standard error may be a pipe that another program made non-blocking, or a
+file on a full disk: both are retried later, to complete the line.
 """
 
 import errno
@@ -16,7 +16,7 @@ _MAX_WRITE_OCTETS = 4096
 # A disk, a quota or memory that is full now may have room later.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.ENOBUFS)
 _RETRY_SECONDS = 0.1
-# select() may report a pipe as writable that has room for fewer octets than these.
+# select() may report a pipe as writable although it has too little room for the octets: then pause this long.
 _PAUSE_SECONDS = 0.005
 
 
@@ -40,7 +40,7 @@ def write_whole(descriptor: int, octets: bytes, may_go_on: Callable[[], bool]) -
 
 
 def _wait(descriptor: int, *, is_disk: bool) -> None:
-    """Wait until *descriptor* is writable; for a disk, which never signals it, a short time."""
+    """Wait until *descriptor* is writable; or for a short time if it is on a disk, which signals nothing."""
     if not is_disk:
         select.select([], [descriptor], [], _RETRY_SECONDS)
     time.sleep(_RETRY_SECONDS if is_disk else _PAUSE_SECONDS)
@@ -68,7 +68,7 @@ def width_of(descriptor: int) -> int | None:
 
 
 def standard_error() -> int:
-    """Return the descriptor of standard error, or -1 if there is none: another file may then have number 2."""
+    """Return the descriptor of standard error, or -1 if that is closed: then descriptor 2 may be another file."""
     try:
         return sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):

@@ -1,7 +1,7 @@
 """Traced sockets: emit an event for each system call, with its result.
 
-They behave like any other socket, so their users need not know about the tracing. Must not know HTTP; ``events``
-formats the events.
+They behave like other sockets, so their users need not know about the trace. Must not know HTTP; ``events`` formats the
+events.
 
 RFC 9293 §3.9.1 (the calls of a user of TCP), POSIX.1.
 """
@@ -23,8 +23,8 @@ def discard(*_: object, **__: object) -> None:
 class TracedListener(socket.socket):
     """A listening socket that emits an event for each call.
 
-    The server duplicates its sockets for the event loop and then closes its own, so only a duplicate emits "close": its
-    end is the end of the listening.
+    The server duplicates its sockets for the event loop and then closes its own. So only a duplicate emits "close": the
+    system listens until the duplicate is closed.
     """
 
     def __init__(
@@ -46,20 +46,20 @@ class TracedListener(socket.socket):
         self._emit("bind", attributes)
 
     def listen(self, backlog: int = 128, /) -> None:
-        """Accept connections into a queue of *backlog*."""
+        """Listen, with an accept queue for *backlog* connections."""
         attributes = {"address": address_of(self.getsockname()), "backlog": backlog}
         with trace_errors(self._emit, "listen", attributes):
             super().listen(backlog)
         self._emit("listen", attributes)
 
     def dup(self) -> "TracedListener":
-        """Return a duplicate; it emits "close" when listening ends."""
+        """Return a duplicate, which emits "close" when it is closed."""
         duplicate = TracedListener(self.family, self.type, self.proto, os.dup(self.fileno()), emit=self._emit)
         duplicate.settimeout(self.gettimeout())
         return duplicate
 
     def close(self) -> None:
-        """Close the descriptor."""
+        """Close the descriptor; emit "close" if this is a duplicate."""
         if self._is_duplicate:
             self._emit("close", {"address": address_of(self.getsockname())})
         super().close()
@@ -120,7 +120,7 @@ def trace_errors(emit: Emit, name: str, attributes: Mapping[str, Any] | None = N
 
 
 def error_attributes(error: OSError) -> dict[str, str]:
-    """Return a failed call's errno by name, and a message."""
+    """Return the attributes of a failed call's event: the name of its errno, and a message."""
     # The system's own "Resource temporarily unavailable" puzzles first readers.
     message = "it would have to wait" if isinstance(error, BlockingIOError) else error.strerror or str(error)
     return {"error": errno.errorcode.get(error.errno or 0, type(error).__name__), "message": message}

@@ -28,7 +28,7 @@ _EVENT_OCTETS = 1024
 _BATCH = 64
 # A stalled terminal delays the exit by at most this.
 _FINISH_SECONDS = 1.0
-# The most events of an exchange to buffer until its path is known.
+# The maximum of events to buffer until the path of their exchange is known.
 _MAX_BUFFERED = 100
 
 
@@ -37,7 +37,7 @@ def trace_on_standard_error(
 ) -> "TraceWriter":
     """Return a trace that writes to standard error in one of the forms of --trace, coloured if allowed.
 
-    It writes to no descriptor if the program was started without standard error.
+    It writes to -1, so all events are lost, if the program was started without standard error.
     """
     descriptor = standard_error()
     text = TextFormatter(is_coloured=shows_colours(descriptor), shows_process=shows_process, is_client=is_client)
@@ -45,14 +45,14 @@ def trace_on_standard_error(
         format_json if form == "json" else text,
         descriptor,
         only=only,
-        # A program may have put something without an encoding in its place.
+        # A program may have replaced sys.stderr by an object without an encoding.
         encoding=getattr(sys.stderr, "encoding", None) or "utf-8",
         wants_octets=form == "octets",
     )
 
 
 class TraceWriter:
-    """Write events to a descriptor: directly before ``start()``, then from a thread until ``finish()``.
+    """Writes events to a descriptor: directly before ``start()``, then from a thread until ``finish()``.
 
     *only* selects one client, by its address, or the requests whose path has this prefix.
     """
@@ -108,7 +108,7 @@ class TraceWriter:
                 self._queue(event)
 
     def start(self) -> None:
-        """Start the writer thread. Raises OSError if the system allows no more threads."""
+        """Start the writer thread. Raise OSError if the system allows no more threads."""
         self._thread = threading.Thread(target=self._run, name="httpsock-trace", daemon=True)
         try:
             self._thread.start()
@@ -116,7 +116,7 @@ class TraceWriter:
             raise OSError(errno.EAGAIN, "the system allows no more threads") from None
 
     def finish(self) -> None:
-        """End the writer thread, after all events are written or a time-out."""
+        """Wait until the writer thread has written all events and ended, but not longer than a time-out."""
         with self._changed:
             self._queue_lost()
             self._is_over = True
@@ -160,7 +160,7 @@ class TraceWriter:
             return f"an event could not be shown: {error!r}\n"
 
     def _write(self, events: list[Event]) -> None:
-        """Write events; the thread retries, and events that can't be written count as lost."""
+        """Write events, and count those that can't be written as lost. Only the writer thread retries."""
         octets = "".join(map(self._formatted, events)).encode(self._encoding, "backslashreplace")
         may_go_on = self._may_go_on if self._thread else bool
         if write_whole(self._descriptor, octets, may_go_on) < len(octets):
@@ -173,10 +173,10 @@ class TraceWriter:
 
 
 class ConnectionTracer:
-    """Emit the events of one connection to a trace.
+    """Emits the events of one connection to a trace.
 
-    If the trace selects a path, buffer the events of each exchange until its path is known. An exchange begins with
-    the first octets received after a response.
+    If the trace selects a path, it buffers the events of each exchange until the path of the exchange is known. An
+    exchange begins with the first octets received after a response.
     """
 
     def __init__(self, trace: TraceWriter, connection: int, peer: str) -> None:
@@ -185,7 +185,7 @@ class ConnectionTracer:
         self._connection = connection
         self._peer = peer
         self._began = time.monotonic()
-        # Whether the current exchange is selected, or None if that is unknown; whether its response has begun.
+        # Whether the trace selects the current exchange (None: not known yet); and whether its response has begun.
         self._is_wanted = None if trace.path and connection else True
         self._is_answered = False
         self._sent, self._received = Masker(), Masker()
@@ -226,7 +226,7 @@ class ConnectionTracer:
 
     def _masked(self, name: str, octets: bytes | memoryview) -> bytes:
         """Return sent or received octets with their credentials masked."""
-        # Outside a connection these are datagrams: a secret never spans two of them.
+        # Octets outside a connection are datagrams, and a secret never spans two datagrams.
         ways = (self._sent, self._received) if self._connection else (Masker(), Masker())
         return ways[not name.startswith("send")].mask(bytes(octets))
 
@@ -246,6 +246,6 @@ class ConnectionTracer:
 
 
 def memory_size(event: Event) -> int:
-    """Return the approximate memory of an event, in octets."""
+    """Return how much memory an event takes, approximately, in octets."""
     texts = sum(len(value) for value in event.attributes.values() if isinstance(value, str))
     return _EVENT_OCTETS + texts + len(event.head) + len(event.octets)
