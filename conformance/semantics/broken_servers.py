@@ -1,4 +1,4 @@
-"""Broken servers: for each check of the static semantics, one server that the check must catch.
+"""Broken servers: for each check of the static semantics, a server that fails it.
 
 A behaviour is a function from one request to the octets of a response. Most answer a plain GET of an existing file
 correctly, since a check sends one to find out whether it applies.
@@ -15,7 +15,7 @@ from conformance.live.site import DIGITS, MODIFIED, OUTSIDE_MARK, SPARSE_OCTETS
 
 Behaviour = Callable[[bytes], bytes]
 
-# The known file, and content that must not be in a response.
+# The content of the known file, and texts that no response must contain.
 _LEAKS = DIGITS + OUTSIDE_MARK + b"nobody shall read this <script>alert <b>bold secret-one no percent sign\n"
 _TRUE_FIELDS = {
     "ETag": '"tag"',
@@ -51,17 +51,17 @@ def _now() -> str:
 
 
 def answer_always(status: int, request: bytes) -> bytes:
-    """Return the same response to every request, with all that does not belong in it."""
+    """Return the same response to every request, with fields and content that do not belong in it."""
     return respond(status, _LEAKS, **_FALSE_FIELDS)
 
 
 def answer_the_file(request: bytes) -> bytes:
-    """Return the whole known file for all requests."""
+    """Return the whole known file in response to every request."""
     return respond(200, DIGITS, Date=_now(), **_TRUE_FIELDS)
 
 
 def answer_plain(behaviour: Behaviour, root: Path, request: bytes) -> bytes:
-    """Return the right answer to an unconditional request for a file, else that of *behaviour*."""
+    """Answer a plain GET of a file correctly, and every other request with *behaviour*."""
     line, *fields = request.partition(b"\r\n\r\n")[0].split(b"\r\n")
     method, target, _ = line.decode("latin-1").split(" ", 2) if line.count(b" ") >= 2 else ("", "", "")
     names = {field.partition(b":")[0] for field in fields}
@@ -75,7 +75,7 @@ def answer_plain(behaviour: Behaviour, root: Path, request: bytes) -> bytes:
 
 
 def answer_wrong_ranges(content_range: str, octets: bytes, request: bytes) -> bytes:
-    """Return a 206 with *octets* for every request, without the fields of the 200."""
+    """Return a 206 with *octets* in response to every request, without the fields that the 200 has."""
     return respond(206, octets, Content_Range=content_range, Content_Type="text/html")
 
 
@@ -85,17 +85,17 @@ def answer_multipart(content: bytes, request: bytes) -> bytes:
 
 
 def answer_twice_framed(request: bytes) -> bytes:
-    """Return the file, framed in two ways, with an error's status."""
+    """Return the file with status 400, framed by both Content-Length and Transfer-Encoding."""
     return respond(400, DIGITS, Transfer_Encoding="chunked")
 
 
 def answer_conditions_first(request: bytes) -> bytes:
-    """Return 404, but 412 to every condition."""
+    """Return 412 in response to a request with a condition, and 404 in response to any other."""
     return respond(412 if b"\nIf-" in request else 404)
 
 
 def answer_a_large_file(request: bytes) -> bytes:
-    """Return right ranges of the ten bytes, and wrong ones of the file of 5 GiB."""
+    """Return correct ranges of the file of ten bytes, and wrong ranges of the file of 5 GiB."""
     if request.startswith(b"HEAD"):
         return b"HTTP/1.1 200 Broken\r\nContent-Length: %d\r\n\r\n" % SPARSE_OCTETS
     if b"/digits.txt" in request:
@@ -104,19 +104,19 @@ def answer_a_large_file(request: bytes) -> bytes:
 
 
 def answer_one_form_of_date(request: bytes) -> bytes:
-    """Evaluate conditions whose date has the preferred form; return the file for the others."""
+    """Evaluate a condition if its date is an IMF-fixdate, and ignore dates in the obsolete forms."""
     if f"If-Modified-Since: {_TRUE_FIELDS['Last-Modified']}".encode() in request:
         return respond(304)
     return respond(412) if b"If-Unmodified-Since: Sun, 06 Nov 1994" in request else answer_the_file(request)
 
 
 def answer_without_length(request: bytes) -> bytes:
-    """Return the file without validators and length: the close of the connection ends it."""
+    """Return the file without validators and without a length, so that the close of the connection ends it."""
     return b"HTTP/1.1 200 Broken\r\n\r\n" + DIGITS
 
 
 def answer_anew(count: Iterator[int], request: bytes) -> bytes:
-    """Return another file each time."""
+    """Return other content with another ETag each time."""
     number = next(count)
     return respond(200, b"%d" % number, ETag=f'"{number}"')
 
@@ -127,7 +127,7 @@ def answer_nothing(request: bytes) -> bytes:
 
 
 def behaviours(root: Path) -> dict[str, Behaviour]:
-    """Return all behaviours, by name; *root* holds the known folder."""
+    """Return all behaviours by name; *root* is the known folder."""
     statuses = (200, 206, 301, 304, 400, 404, 405, 412, 416, 500)
     always: dict[str, Behaviour] = {f"always {status}": partial(answer_always, status) for status in statuses}
     always["always the file"] = answer_the_file
@@ -150,12 +150,12 @@ def behaviours(root: Path) -> dict[str, Behaviour]:
 
 
 class Handler(socketserver.BaseRequestHandler):
-    """Answers each request of a connection with the server's behaviour, even after one that asks to close."""
+    """Answers requests by the behaviour of the server, even if they arrive behind one that asks to close."""
 
     server: "BrokenServer"
 
     def handle(self) -> None:
-        """Answer all requests that have arrived, and close if one of them asks for it."""
+        """Answer all requests that have arrived, and return if one of them asks to close."""
         self.request.settimeout(0.05)
         received, is_last = b"", False
         try:
@@ -166,12 +166,12 @@ class Handler(socketserver.BaseRequestHandler):
                     self.request.sendall(self.server.behaviour(head + b"\r\n\r\n"))
                     is_last |= b"\nconnection: close" in head.lower()
         except OSError:
-            # The client is silent or gone, and the next connection waits.
+            # The client has closed the connection, or has sent no request within the time-out.
             pass
 
 
 class BrokenServer(socketserver.ThreadingTCPServer):
-    """A server at a free port of the loopback address, with one behaviour."""
+    """A server on a free port of the loopback address, with one behaviour."""
 
     daemon_threads = True
     block_on_close = True
@@ -183,5 +183,5 @@ class BrokenServer(socketserver.ThreadingTCPServer):
 
     @property
     def address(self) -> tuple[str, int]:
-        """The address at which it listens."""
+        """The address at which the server listens."""
         return "127.0.0.1", int(self.server_address[1])

@@ -1,12 +1,12 @@
-"""The static-semantics checks: the duties of a server for files beyond the syntax (R082 to R148).
+"""All checks of the static semantics: the duties of a file server beyond the syntax (R082 to R148).
 
-    site(root)                     makes the known folder, which the server under test is to serve
-    is_served(session)                whether it does
+    site(root)                        make the known folder, which the server under test must serve
+    is_served(session)                return whether the server does
     for check in CHECKS:
-        fault = check.run(session)    None if what check.name says holds, else a sentence on what is wrong
+        fault = check.run(session)    return None if the sentence check.name is true, else a sentence about the fault
 
-A check raises InapplicableError, with a sentence, where the RFC makes a feature optional and the server lacks it;
-that is no failure. MUST and SHOULD are the RFC's; SECURITY and POLICY are ours.
+A check raises InapplicableError, which is no failure, if the server lacks a feature that the RFC makes optional. The
+levels MUST and SHOULD are those of the RFC; SECURITY and POLICY are our own.
 """
 
 from conformance.live.site import DIGITS, site

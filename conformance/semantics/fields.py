@@ -1,4 +1,4 @@
-"""Checks on the fields and framing of each response: RFC 9110 §6, §8, §9.3.2, §10.2.4, §12.5, §15; RFC 9112 §6."""
+"""Checks on the fields and framing of responses: RFC 9110 §6, §8, §9.3.2, §10.2.4, §12.5, §15; RFC 9112 §6."""
 
 import gzip
 import re
@@ -16,7 +16,7 @@ CHECKS = Chapter()
 
 _ENTITY_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
-# A request for each kind of response that a server of files has.
+# A request for each kind of response that a file server sends.
 _KINDS: dict[str, bytes] = {
     "a file": get("/digits.txt"),
     "an empty file": get("/empty.txt"),
@@ -41,19 +41,19 @@ _SINGLETONS = b"""content-length content-type content-range content-location dat
 
 
 def _date(session: Session, asked: bytes) -> str | None:
-    """Return a fault unless the response to *asked* has a Date near the clock (RFC 9110 §6.6.1)."""
+    """Return a fault unless Date in the response to *asked* is about the current time (RFC 9110 §6.6.1)."""
     response = session.one(asked)
     if response.status >= 500:
         raise InapplicableError(f"a {response.status} need not have Date")
     date = field(response, "date")
     moment = parse_date(date)
     if moment is None:
-        return f"Date is {date!r}: no IMF-fixdate" if date else f"the {response.status} has no Date"
-    return unless(abs(moment.timestamp() - time.time()) < 300, f"Date is {date}: far from now")
+        return f"Date is {date!r}, not an IMF-fixdate" if date else f"the {response.status} has no Date"
+    return unless(abs(moment.timestamp() - time.time()) < 300, f"Date is {date}, not the current time")
 
 
 def _well_formed(session: Session, asked: bytes) -> str | None:
-    """Return the faults of form in the response to *asked*."""
+    """Return the first fault in the syntax of the response to *asked*, if there is one."""
     response = session.one(asked)
     names = [name for name, _ in response.fields]
     twice = sorted({name.decode() for name in _SINGLETONS if names.count(name) > 1})
@@ -61,19 +61,19 @@ def _well_formed(session: Session, asked: bytes) -> str | None:
     faults = [fault.says for fault in session.faults if fault.kind is not FaultKind.NO_ALLOW]
     return (
         (faults[0] if faults else None)
-        or unless(not twice, f"twice: {', '.join(twice)}")
+        or unless(not twice, f"sent twice: {', '.join(twice)}")
         or unless(not {b"content-length", b"transfer-encoding"} <= set(names), "Content-Length and Transfer-Encoding")
     )
 
 
 def _delimited(session: Session, asked: bytes) -> str | None:
-    """Return a fault if only a close ends the response to *asked*."""
+    """Return a fault if only the close of the connection ends the response to *asked*."""
     response = session.one(asked)
     if response.status in {204, 304}:
-        raise InapplicableError(f"a {response.status} to this has no content")
+        raise InapplicableError(f"the response is a {response.status}, which has no content")
     return unless(
         field(response, "content-length") or field(response, "transfer-encoding"),
-        "only the close of the connection ends it",
+        "only the close of the connection ends the response",
     )
 
 
@@ -85,7 +85,7 @@ for _kind, _asked in _KINDS.items():
     CHECKS.add(f"The response to {_kind} is delimited", "R114", "SHOULD", partial(_delimited, asked=_asked))
 
 
-# Fields of the connection or of the content alone; RFC 9110 §9.3.2 lets HEAD leave out the latter.
+# Fields in which HEAD may differ from GET: those of time, connection and framing (RFC 9110 §9.3.2).
 _NOT_OF_HEAD = {b"date", b"connection", b"keep-alive", b"content-length", b"transfer-encoding"}
 
 
@@ -103,21 +103,23 @@ def _head_fields(session: Session, target: str, fields: list[str]) -> str | None
         for name, value in full.fields
         if name not in _NOT_OF_HEAD | generated and (name, value) not in head.fields
     ]
-    return expect(head, full.status) or unless(not missing, f"HEAD lacks {', '.join(missing)} as GET has it")
+    return expect(head, full.status) or unless(not missing, f"not the same as in GET: {', '.join(missing)}")
 
 
 def _head_length(session: Session, target: str, fields: list[str]) -> str | None:
     head, full = _head_and_get(session, target, fields)
     length = field(head, "content-length")
     if not length.isdecimal():
-        raise InapplicableError("HEAD has no Content-Length, as it may")
-    return unless(int(length) == len(full.content), f"HEAD announces {length} bytes, GET has {len(full.content)}")
+        raise InapplicableError("the response to HEAD has no Content-Length, which is allowed")
+    return unless(
+        int(length) == len(full.content), f"Content-Length is {length}, but GET gets {len(full.content)} bytes"
+    )
 
 
 def _head_content(session: Session, target: str, fields: list[str]) -> str | None:
     session.ask(request("HEAD", target, *fields))
     received = session.transcript.received if session.transcript else b""
-    return unless(received.partition(b"\r\n\r\n")[2] == b"", "octets follow the head")
+    return unless(received.partition(b"\r\n\r\n")[2] == b"", "bytes follow the head")
 
 
 for _what, _target, _fields in (
@@ -147,7 +149,7 @@ for _what, _target, _fields in (
 
 @CHECKS.check("A file has Last-Modified", "R108", "SHOULD")
 def _last_modified_is_sent(session: Session) -> str | None:
-    return unless(session.whole("/digits.txt").field("last-modified"), "it has not")
+    return unless(session.whole("/digits.txt").field("last-modified"), "the response has no Last-Modified")
 
 
 def _last_modified_is_past(session: Session, path: str) -> str | None:
@@ -157,24 +159,31 @@ def _last_modified_is_past(session: Session, path: str) -> str | None:
         raise InapplicableError("the server sends no Last-Modified")
     moment = parse_date(modified)
     if moment is None:
-        return f"Last-Modified is {modified!r}: no IMF-fixdate"
-    return unless(moment <= (parse_date(date) or datetime.now(UTC)), f"Last-Modified is {modified}, after Date, {date}")
+        return f"Last-Modified is {modified!r}, not an IMF-fixdate"
+    return unless(
+        moment <= (parse_date(date) or datetime.now(UTC)), f"Last-Modified is {modified}, which is after Date, {date}"
+    )
 
 
 CHECKS.add("Last-Modified is not later than Date", "R108", "MUST", partial(_last_modified_is_past, path="/digits.txt"))
-CHECKS.add("A file from the future is not", "R108", "MUST", partial(_last_modified_is_past, path="/future.txt"))
+CHECKS.add(
+    "Last-Modified of a file from the future is not later than Date",
+    "R108",
+    "MUST",
+    partial(_last_modified_is_past, path="/future.txt"),
+)
 
 
 def _tag(session: Session, asked: bytes) -> str:
     tag = field(session.one(asked), "etag")
     if not tag:
-        raise InapplicableError("the server sends no ETag here")
+        raise InapplicableError("the response has no ETag")
     return tag
 
 
 @CHECKS.check("A file has ETag", "R109", "SHOULD")
 def _tag_is_sent(session: Session) -> str | None:
-    return unless(session.whole("/digits.txt").field("etag"), "it has not")
+    return unless(session.whole("/digits.txt").field("etag"), "the response has no ETag")
 
 
 def _tag_is_quoted(session: Session, path: str) -> str | None:
@@ -191,23 +200,30 @@ def _tag_is_stable(session: Session, asked: bytes) -> str | None:
 for _path in ("/digits.txt", "/empty.txt", "/folder/", "/style.css", "/listing/"):
     CHECKS.add(f"ETag of {_path} is an entity-tag", "R109", "MUST", partial(_tag_is_quoted, path=_path))
 for _kind in ("a file", "HEAD", "a range", "two ranges", "If-None-Match"):
-    CHECKS.add(f"ETag with {_kind} is that of the file", "R109", "MUST", partial(_tag_is_stable, asked=_KINDS[_kind]))
+    CHECKS.add(
+        f"ETag in the response to {_kind} is that of the file",
+        "R109",
+        "MUST",
+        partial(_tag_is_stable, asked=_KINDS[_kind]),
+    )
 
 
 @CHECKS.check("A strong ETag of the encoded representation is not that of the plain one", "R109", "MUST")
 def _tag_of_encoded(session: Session) -> str | None:
     encoded = session.one(get("/style.css", "Accept-Encoding: gzip"))
     if not field(encoded, "content-encoding"):
-        raise InapplicableError("the server does not encode")
+        raise InapplicableError("the server does not encode the file")
     tag = _tag(session, get("/style.css"))
-    return unless(tag.startswith("W/") or field(encoded, "etag") != tag, "two representations with one strong ETag")
+    return unless(
+        tag.startswith("W/") or field(encoded, "etag") != tag, "both representations have the same strong ETag"
+    )
 
 
 def _type(session: Session, path: str, types: list[str]) -> str | None:
     found = field(session.whole(path), "content-type").partition(";")[0].strip().lower()
-    # RFC 9110 §8.3: a server may omit the field for an unknown type, and recipients then assume this one.
+    # RFC 9110 §8.3: a server may omit Content-Type; the recipient then assumes application/octet-stream.
     if found in {"", "application/octet-stream"}:
-        raise InapplicableError("the server does not know this type, or is not told of it")
+        raise InapplicableError("the server does not know the type of this file, which is allowed")
     return unless(found in types, f"Content-Type is {found!r}")
 
 
@@ -225,7 +241,7 @@ for _path, _types in {
 
 
 def _charset(session: Session, path: str, *, is_utf8: bool) -> str | None:
-    """Return a fault if Content-Type names a charset that the file at *path* is not in, or does not declare."""
+    """Return a fault if Content-Type announces UTF-8 for a file in another charset, or the other way round."""
     found = field(session.whole(path), "content-type")
     match = re.search(r';[ \t]*charset="?([^";\s]+)', found, re.IGNORECASE)
     if match is None:
@@ -264,12 +280,13 @@ def _encoding(session: Session, value: str, allowed: list[str]) -> str | None:
     try:
         content = gzip.decompress(response.content) if coding == "gzip" else response.content
     except (EOFError, OSError, zlib.error):
-        return "what is sent as gzip is none"
+        return "the content is not valid gzip"
     return (
         expect(response, 200, 406)
         or unless(coding in allowed, f"Content-Encoding is {coding!r}")
         or unless(
-            response.status != 200 or coding not in {"", "gzip"} or content == STYLE, "decoded, it is not the file"
+            response.status != 200 or coding not in {"", "gzip"} or content == STYLE,
+            "the decoded content is not that of the file",
         )
     )
 
@@ -294,9 +311,9 @@ for _value, _allowed in {
 def _vary(session: Session) -> str | None:
     encoded, plain = session.one(_KINDS["a compressible file"]), session.whole("/style.css")
     if field(encoded, "content-encoding") == field(plain, "content-encoding"):
-        raise InapplicableError("the server does not encode")
+        raise InapplicableError("the server does not encode the file")
     named = ["accept-encoding" in field(one, "vary").lower() or field(one, "vary") == "*" for one in (encoded, plain)]
-    return unless(all(named), f"Vary is {field(encoded, 'vary')!r} encoded, {field(plain, 'vary')!r} plain")
+    return unless(all(named), f"Vary is {field(encoded, 'vary')!r} if encoded, and {field(plain, 'vary')!r} if not")
 
 
 @CHECKS.check("Server does not name the system and the libraries", "R112", "SHOULD")
@@ -308,9 +325,9 @@ def _server(session: Session) -> str | None:
 def _explains(session: Session, asked: bytes) -> str | None:
     response = session.one(asked)
     if response.status < 400:
-        raise InapplicableError(f"a {response.status} is no error")
-    return unless(response.content, f"a {response.status} without a word") or unless(
-        response.field("content-type"), f"a {response.status} with content of no type"
+        raise InapplicableError(f"the response is a {response.status}, which is no error")
+    return unless(response.content, f"the {response.status} has no content") or unless(
+        response.field("content-type"), f"the content of the {response.status} has no Content-Type"
     )
 
 
@@ -320,7 +337,7 @@ for _kind in ("a missing file", "a method not allowed", "an unknown method", "an
 
 def _no_500(session: Session, asked: bytes) -> str | None:
     status = session.one(asked).status
-    return unless(status < 500 or status in {501, 503, 505}, f"it is answered {status}")
+    return unless(status < 500 or status in {501, 503, 505}, f"the status is {status}")
 
 
 for _what, _asked in {

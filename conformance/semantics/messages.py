@@ -22,15 +22,18 @@ def _is_persistent_version(response: Response) -> bool:
 
 
 def _answers_after(session: Session, first: bytes, *, may_close: bool = True) -> str | None:
-    """Return a fault unless a request behind *first* is answered on the same connection, or the server says close."""
+    """Return a fault unless the server answers a request behind *first* on the same connection.
+
+    Raise InapplicableError if it announces that it closes, and *may_close* is true.
+    """
     responses = session.ask(first, get("/digits.txt"))
     if responses and not _is_persistent_version(responses[0]):
         raise InapplicableError("the server speaks HTTP/1.0, which need not persist")
     if len(responses) == 2:
-        return unless(responses[1].content == DIGITS, "the second response is not that to the second request")
+        return unless(responses[1].content == DIGITS, "the second response does not answer the second request")
     says_close = bool(responses) and responses[0].closes
     if says_close and may_close:
-        raise InapplicableError("the server closes after it and announces the close, as it may")
+        raise InapplicableError("the server closes the connection and announces it, which is allowed")
     return f"{len(responses)} of 2 requests answered, the first {'with' if says_close else 'without'} Connection: close"
 
 
@@ -53,7 +56,7 @@ for _what, _first in {
 
 
 def _closes(session: Session, fields: list[str]) -> str | None:
-    """Return a fault if a request behind one with *fields*, which ask to close, is answered."""
+    """Return a fault if the server answers a request behind one with *fields*, which ask to close."""
     responses = session.ask(get("/letters.txt", *fields), get("/digits.txt"))
     return unless(responses, "no response") or unless(
         len(responses) == 1, "a request behind one that asked to close is answered"
@@ -67,20 +70,22 @@ for _fields in (
     ["Connection: close,"],
     ["Connection: te", "Connection: close"],
 ):
-    CHECKS.add(f"Nothing is processed behind {' and '.join(_fields)}", "R084", "MUST", partial(_closes, fields=_fields))
+    CHECKS.add(
+        f"No request is processed behind {' and '.join(_fields)}", "R084", "MUST", partial(_closes, fields=_fields)
+    )
 
 
 @CHECKS.check("A large last response arrives whole", "R085", "MUST")
 def _last_response_is_whole(session: Session) -> str | None:
     response = session.whole("/big.bin")
-    return unless(response.content == BIG, f"{len(response.content)} of {len(BIG)} bytes arrived, or wrong ones")
+    return unless(response.content == BIG, f"{len(response.content)} of {len(BIG)} bytes arrived, or wrong bytes")
 
 
-@CHECKS.check("The response to a request that asks to close says close", "R086", "SHOULD")
+@CHECKS.check("The response to a request with Connection: close has it too", "R086", "SHOULD")
 def _close_is_said(session: Session) -> str | None:
     response = session.one(get("/digits.txt", "Connection: close"))
     if not _is_persistent_version(response):
-        raise InapplicableError("the server speaks HTTP/1.0, which closes unsaid")
+        raise InapplicableError("the server speaks HTTP/1.0, which need not announce the close")
     return unless("close" in field(response, "connection").lower(), "the response lacks Connection: close")
 
 
@@ -110,10 +115,10 @@ def _keep_alive_is_confirmed(session: Session) -> str | None:
     keep, leave = "Connection: keep-alive", "Connection: close"
     responses = session.ask(_old("/letters.txt", keep), _old("/digits.txt", leave))
     if len(responses) < 2:
-        raise InapplicableError("the server closes after HTTP/1.0, as it may")
+        raise InapplicableError("the server closes the connection after HTTP/1.0, which is allowed")
     return unless(
         "keep-alive" in field(responses[0], "connection").lower(),
-        "the connection is kept alive without saying keep-alive",
+        "the connection persists, but the response lacks Connection: keep-alive",
     )
 
 
@@ -126,7 +131,7 @@ def _persists_by_default(session: Session) -> str | None:
 def _pipeline_in_order(session: Session) -> str | None:
     alone = [session.whole(path).content for path in _NAMED]
     together = [response.content for response in session.ask(*map(get, _NAMED))]
-    return unless(together == alone[: len(together)], "a response is not that to the request in its place")
+    return unless(together == alone[: len(together)], "the responses are not in the order of the requests")
 
 
 @CHECKS.check("Responses to pipelined HEAD and GET do not run into each other", "R089", "MUST")
@@ -134,9 +139,10 @@ def _pipeline_of_unlike_methods(session: Session) -> str | None:
     head = request("HEAD", "/big.bin")
     responses = session.ask(head, get("/digits.txt"), head, get("/digits.txt"))
     contents = [response.content for response in responses]
-    return unless(contents == [b"", DIGITS, b"", DIGITS][: len(contents)], f"contents {[*map(len, contents)]}") or (
-        session.faults[0].says if session.faults else None
-    )
+    lengths = [*map(len, contents)]
+    return unless(
+        contents == [b"", DIGITS, b"", DIGITS][: len(contents)], f"the lengths of the contents are {lengths}"
+    ) or (session.faults[0].says if session.faults else None)
 
 
 @CHECKS.check("Forty pipelined requests are all answered", "R090", "SHOULD")
@@ -145,7 +151,7 @@ def _all_are_answered(session: Session) -> str | None:
     if responses and not _is_persistent_version(responses[0]):
         raise InapplicableError("the server speaks HTTP/1.0, which need not persist")
     if responses and len(responses) < 40 and responses[-1].closes:
-        raise InapplicableError("the server closes after a number of requests and announces the close, as it may")
+        raise InapplicableError("the server closes after some requests and announces it, which is allowed")
     return unless(len(responses) == 40, f"{len(responses)} of 40 are answered")
 
 
@@ -165,22 +171,22 @@ def _half_close(session: Session) -> str | None:
 def _half_close_ends(session: Session) -> str | None:
     session.send([get("/digits.txt")], ["GET"], ends=True)
     ended = session.transcript.ended if session.transcript else ""
-    return unless(ended in {"closed", "reset"}, "the connection stays open though no request can come")
+    return unless(ended in {"closed", "reset"}, "the connection stays open")
 
 
 @CHECKS.check("A request that comes octet by octet is answered like any other", "R095", "MUST")
 def _octet_by_octet(session: Session) -> str | None:
     octets = get("/digits.txt", "Connection: close")
     responses = session.send([octets[place : place + 1] for place in range(len(octets))], ["GET"])
-    return unless(len(responses) == 1 and responses[0].content == DIGITS, "it is not")
+    return unless(len(responses) == 1 and responses[0].content == DIGITS, "the response is missing or wrong")
 
 
 def _harmless(session: Session, octets: bytes) -> str | None:
-    """Return a fault unless the server answers a good request after *octets* on another connection."""
+    """Send *octets*; return a fault unless the server then answers a valid request on another connection."""
     session.send([octets], ["GET"], ends=True)
     received = session.transcript.received if session.transcript else b""
-    return unless(DIGITS not in received, "the file is sent to something that is no HTTP/1 request") or unless(
-        session.one(get("/digits.txt")).content == DIGITS, "a good request on the next connection is not answered"
+    return unless(DIGITS not in received, "the server sends a file, although this is no HTTP/1 request") or unless(
+        session.one(get("/digits.txt")).content == DIGITS, "a valid request on the next connection is not answered"
     )
 
 
@@ -200,7 +206,7 @@ for _what, _octets in {
 @CHECKS.check("GET returns the file", "R097", "MUST")
 def _get(session: Session) -> str | None:
     response = session.one(get("/digits.txt"))
-    return expect(response, 200) or unless(response.content == DIGITS, "other octets than the file's")
+    return expect(response, 200) or unless(response.content == DIGITS, "the content is not that of the file")
 
 
 @CHECKS.check("HEAD is answered like GET", "R097", "MUST")
@@ -212,8 +218,10 @@ def _is_not_get(session: Session, method: str) -> str | None:
     """Return a fault if a server that distinguishes methods answers *method* like GET."""
     response = session.one(request(method, "/digits.txt"))
     if response.status < 400 and session.aside().one(request("X-NONE", "/digits.txt")).status < 400:
-        raise InapplicableError("the server treats any method like GET")
-    return unless(response.status >= 400 and DIGITS not in response.content, f"{method} is answered {response.status}")
+        raise InapplicableError("the server treats every method like GET")
+    return unless(
+        response.status >= 400 and DIGITS not in response.content, f"{method} is answered with {response.status}"
+    )
 
 
 for _method in ("get", "Get", "HEAD1", "GETT", "GE"):
@@ -228,14 +236,14 @@ def _unknown_method(session: Session) -> str | None:
 def _not_allowed(session: Session, method: str) -> str | None:
     response = session.one(request(method, "/digits.txt", content=b"x"))
     if response.status < 400:
-        raise InapplicableError(f"{method} is answered {response.status}")
+        raise InapplicableError(f"{method} is answered with {response.status}")
     return expect(response, 405, 403, 501)
 
 
 def _has_allow(session: Session, method: str) -> str | None:
     response = session.one(request(method, "/digits.txt", content=b"x"))
     if response.status != 405:
-        raise InapplicableError(f"{method} is answered {response.status}, not 405")
+        raise InapplicableError(f"{method} is answered with {response.status}, not 405")
     allowed = [name.strip() for name in field(response, "allow").split(",")]
     return unless(response.field("allow") is not None, "405 without Allow") or unless(
         method not in allowed, f"Allow names {method}, which is refused"
@@ -245,7 +253,7 @@ def _has_allow(session: Session, method: str) -> str | None:
 def _changes_nothing(session: Session, method: str) -> str | None:
     session.ask(request(method, "/letters.txt", content=b"other"))
     response = session.one(get("/letters.txt"))
-    return unless(response.content == b"abcdefghij", f"after {method} the file is another")
+    return unless(response.content == b"abcdefghij", f"{method} has changed the file")
 
 
 for _method in ("POST", "PUT", "DELETE", "PATCH"):
@@ -257,16 +265,16 @@ for _method in ("POST", "PUT", "DELETE", "PATCH"):
 def _options(session: Session, target: str) -> str | None:
     response = session.one(request("OPTIONS", target))
     if target == "*":
-        return unless(response.status != 500, "it is answered 500")
+        return unless(response.status != 500, "the status is 500")
     if not 200 <= response.status < 300:
-        raise InapplicableError(f"OPTIONS is answered {response.status}")
+        raise InapplicableError(f"OPTIONS is answered with {response.status}")
     allowed = {name.strip() for name in field(response, "allow").split(",")}
     return unless({"GET", "HEAD"} <= allowed, "a successful OPTIONS does not name GET and HEAD in Allow")
 
 
-CHECKS.add("OPTIONS of a file names Allow", "R104", "SHOULD", partial(_options, target="/digits.txt"))
-CHECKS.add("OPTIONS of a folder names Allow", "R104", "SHOULD", partial(_options, target="/folder/"))
-CHECKS.add("OPTIONS * breaks nothing", "R116", "SECURITY", partial(_options, target="*"))
+CHECKS.add("OPTIONS of a file gets Allow", "R104", "SHOULD", partial(_options, target="/digits.txt"))
+CHECKS.add("OPTIONS of a folder gets Allow", "R104", "SHOULD", partial(_options, target="/folder/"))
+CHECKS.add("OPTIONS * does not get 500", "R116", "SECURITY", partial(_options, target="*"))
 
 
 @CHECKS.check("TRACE echoes no credentials", "R105", "SHOULD")
@@ -278,13 +286,13 @@ def _trace(session: Session) -> str | None:
 @CHECKS.check("CONNECT opens no tunnel", "R099", "SECURITY")
 def _connect(session: Session) -> str | None:
     response = session.one(request("CONNECT", "localhost:9"))
-    return unless(response.status >= 300, f"CONNECT is answered {response.status}, which opens a tunnel")
+    return unless(response.status >= 300, f"CONNECT is answered with {response.status}, which opens a tunnel")
 
 
 @CHECKS.check("Idle, stalled and half-open connections do not keep others waiting", "R093", "SECURITY")
 def _others_do_not_wait(session: Session) -> str | None:
     with contextlib.ExitStack() as stack:
-        # Few enough for the accept queue of a server that accepts them one by one.
+        # Only four connections, since they must fit into the accept queue of a server that serves one at a time.
         for octets in (b"", b"GET /dig", request("POST", "/", content=b"x")[:-1], get("/big.bin")):
             connected = stack.enter_context(socket.create_connection(session.address, timeout=session.seconds))
             connected.sendall(octets)
@@ -303,7 +311,7 @@ def _reset(session: Session) -> str | None:
     return unless(session.one(get("/digits.txt")).content == DIGITS, "another client gets no answer, or a wrong one")
 
 
-@CHECKS.check("Eight clients at once get a large file whole", "R095", "MUST")
+@CHECKS.check("Eight clients at the same time get a large file whole", "R095", "MUST")
 def _parallel(session: Session) -> str | None:
     session.aside().whole("/digits.txt")
     talks = [Session(session.address, session.seconds * 2, session.deadline) for _ in range(8)]
@@ -311,4 +319,4 @@ def _parallel(session: Session) -> str | None:
         responses = list(pool.map(lambda one: one.one(get("/big.bin")), talks))
     wrong = [talk for talk, response in zip(talks, responses, strict=True) if response.content != BIG]
     session.exchanges += [exchange for talk in wrong[:1] for exchange in talk.exchanges]
-    return unless(not wrong, f"{len(talks) - len(wrong)} of {len(talks)} get it")
+    return unless(not wrong, f"{len(talks) - len(wrong)} of {len(talks)} clients get it")

@@ -14,7 +14,7 @@ _UP = "../" * 12
 
 
 def _stays_inside(session: Session, target: str) -> str | None:
-    """Return a fault if *target* gives a file of the system."""
+    """Return a fault if the response to *target* contains a file outside the folder."""
     responses = session.ask(get(target))
     return unless(
         all(OUTSIDE_MARK not in response.content for response in responses), "a file outside the folder is served"
@@ -47,12 +47,12 @@ for _target in (
     "/inner-folder/../../../../../../../../etc/passwd",
 ):
     _shown = re.sub(r"(.{3,}?)\1{3,}", r"\1…", _target)
-    CHECKS.add(f"No way out by {_shown}", "R138", "SECURITY", partial(_stays_inside, target=_target))
+    CHECKS.add(f"{_shown} does not lead out of the folder", "R138", "SECURITY", partial(_stays_inside, target=_target))
 
 
 def _is_refused(session: Session, target: str) -> str | None:
     response = session.one(get(target))
-    return unless(400 <= response.status < 500, f"it is answered {response.status}")
+    return unless(400 <= response.status < 500, f"the status is {response.status}, not 4xx")
 
 
 for _what, _target in {
@@ -73,11 +73,11 @@ def _decoded_once(session: Session) -> str | None:
     if session.aside().one(get("/A.txt")).status != 200:
         raise InapplicableError("the known folder is not served")
     response = session.one(get("/%2541.txt"))
-    return unless(b"no percent sign" not in response.content, "%2541 is taken for A")
+    return unless(b"no percent sign" not in response.content, "%2541 is decoded twice, to A")
 
 
 def _reaches(session: Session, target: str, content: bytes, known: str = "/digits.txt") -> str | None:
-    """Return a fault unless *target* gives *content*."""
+    """Return a fault unless *target* gives *content*. Raise InapplicableError if *known* is not served."""
     session.aside().whole(known)
     response = session.one(get(target))
     return expect(response, 200) or unless(response.content == content, "another file is served")
@@ -114,8 +114,8 @@ def _is_not(session: Session, target: str, content: bytes) -> str | None:
     """Return a fault if *target* gives *content*, which belongs to another resource."""
     session.aside().whole("/digits.txt")
     response = session.one(get(target))
-    return unless(response.content != content, "the file is served under a name that is not its own") or unless(
-        response.status < 500, f"it is answered {response.status}"
+    return unless(response.content != content, "the file is served under another name") or unless(
+        response.status < 500, f"the status is {response.status}"
     )
 
 
@@ -130,7 +130,12 @@ for _target in (
 ):
     CHECKS.add(f"{_target} is not /digits.txt", "R141", "POLICY", partial(_is_not, target=_target, content=DIGITS))
 CHECKS.add("/?digits.txt is not /digits.txt", "R141", "POLICY", partial(_is_not, target="/?digits.txt", content=DIGITS))
-CHECKS.add("An escaped ? begins no query", "R141", "POLICY", partial(_is_not, target="/digits.txt%3Fa", content=DIGITS))
+CHECKS.add(
+    "An escaped ? does not begin a query",
+    "R141",
+    "POLICY",
+    partial(_is_not, target="/digits.txt%3Fa", content=DIGITS),
+)
 
 
 def _is_equivalent(session: Session, target: str, canonical: str) -> str | None:
@@ -156,7 +161,7 @@ for _target in (
     CHECKS.add(
         f"{_target} is /digits.txt", "R146", "SHOULD", partial(_is_equivalent, target=_target, canonical="/digits.txt")
     )
-# No RFC covers empty segments and escaped slashes; most servers for folders treat them like this.
+# No RFC covers empty segments and escaped slashes; most file servers treat them like this.
 for _target in (
     "//digits.txt",
     "///digits.txt",
@@ -177,15 +182,15 @@ for _target in ("/..", "/../digits.txt", "/%2e%2e/digits.txt", "/folder/../../di
     def _stays_in_root(session: Session, target: str = _target) -> str | None:
         response = session.one(get(target))
         is_root = response.status in (200, 301, 302, 307, 308)
-        return unless(is_root or 400 <= response.status < 500, f"it is answered {response.status}")
+        return unless(is_root or 400 <= response.status < 500, f"the status is {response.status}")
 
-    CHECKS.add(f"{_target} leaves no root", "R146", "SHOULD", _stays_in_root)
+    CHECKS.add(f"{_target} stays at the root or is refused", "R146", "SHOULD", _stays_in_root)
 
 
 def _location_fault(response: Response) -> str | None:
     """Return a fault if *response* sends the client to another host."""
     location = field(response, "location")
-    # Browsers read these as the start of a host: RFC 3986 §4.2, and they take "\" for "/".
+    # Two slashes start a host (RFC 3986 §4.2), and browsers read a backslash as a slash.
     has_host = re.match(r"[\s\x00-\x20]*([A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2,}([^/\\?#]*)", location)
     is_here = not has_host or has_host[2].partition(":")[0] in {"localhost", "127.0.0.1", "[", "[::1]"}
     return unless(is_here, f"Location is {location}")
@@ -238,7 +243,7 @@ for _target in (
 def _no_field_injection(session: Session, target: str) -> str | None:
     response = session.one(get(target))
     head = response.octets.partition(b"\r\n\r\n")[0]
-    return unless(not re.search(rb"[\r\n]x-injected", head, re.IGNORECASE), "a field of the client's is in the head")
+    return unless(not re.search(rb"[\r\n]x-injected", head, re.IGNORECASE), "the response has a field from the request")
 
 
 for _target in (
@@ -258,7 +263,7 @@ def _no_markup(session: Session, asked: bytes) -> str | None:
         return None
     return unless(
         b"<script>alert" not in response.content and b"<b>bold" not in response.content,
-        "markup of a name is not escaped",
+        "markup is not escaped",
     )
 
 
@@ -271,7 +276,7 @@ for _what, _asked in {
     "a name in a listing": get("/listing/", "Accept: text/html"),
     "a range": get("/digits.txt", "Range: bytes=<script>alert", "Accept: text/html"),
 }.items():
-    CHECKS.add(f"No markup from {_what}", "R143", "SECURITY", partial(_no_markup, asked=_asked))
+    CHECKS.add(f"Markup in {_what} is escaped or left out", "R143", "SECURITY", partial(_no_markup, asked=_asked))
 
 
 def _is_hidden(session: Session, target: str) -> str | None:
@@ -310,7 +315,7 @@ CHECKS.add("A broken link gets 4xx", "R144", "POLICY", partial(_is_refused, targ
 
 def _is_error(session: Session, target: str) -> str | None:
     response = session.one(get(target))
-    return unless(response.status >= 400, f"it is answered {response.status}")
+    return unless(response.status >= 400, f"the status is {response.status}")
 
 
 for _what, _target in {
@@ -319,12 +324,12 @@ for _what, _target in {
     "A link to itself": "/loop",
     "A path through a link to itself": "/loop/x",
 }.items():
-    CHECKS.add(f"{_what} gets an error, at once", "R145", "SECURITY", partial(_is_error, target=_target))
+    CHECKS.add(f"{_what} gets an error immediately", "R145", "SECURITY", partial(_is_error, target=_target))
 
 
 def _is_harmless(session: Session, target: str) -> str | None:
     response = session.one(get(target))
-    return unless(response.status < 500, f"it is answered {response.status}")
+    return unless(response.status < 500, f"the status is {response.status}")
 
 
 for _what, _target in {

@@ -1,6 +1,6 @@
 """Checks on range requests: RFC 9110 §14, §15.3.7, §15.5.17, and If-Range (§13.1.5).
 
-Ranges are optional: a server may answer any of them with the whole file. It must never answer one wrongly.
+Ranges are optional: a server may answer any range request with the whole file, but never with a wrong part.
 """
 
 import re
@@ -44,7 +44,7 @@ def ranges_of(response: Response) -> list[tuple[int, int, bytes]]:
         raise ValueError("a multipart 206 has Content-Range outside its parts (RFC 9110 §15.3.7.2)")
     boundary = _BOUNDARY.fullmatch(content_type)
     if not boundary:
-        raise ValueError(f"no boundary: {content_type[:100]}")
+        raise ValueError(f"no valid boundary in Content-Type: {content_type[:100]}")
     delimiter = b"\r\n--" + boundary[2].encode()
     preamble, *parts, epilogue = (b"\r\n" + response.content).split(delimiter)
     if not re.match(rb"--[ \t]*(\r\n|$)", epilogue):
@@ -55,30 +55,30 @@ def ranges_of(response: Response) -> list[tuple[int, int, bytes]]:
 
 
 def _part(part: bytes) -> tuple[int, int, bytes]:
-    """Return the range in one *part*, from behind its delimiter."""
+    """Return first, last and octets of *part*, the octets between two delimiters. Raise ValueError if malformed."""
     head, end_of_head, octets = part.partition(b"\r\n\r\n")
     if not end_of_head or not re.match(rb"[ \t]*\r\n", head + b"\r\n"):
         raise ValueError("a part has no head (RFC 2046 §5.1)")
     lines = [line.partition(b":") for line in head.split(b"\r\n")[1:]]
     values = [value.strip().decode("latin-1") for name, _, value in lines if name.lower() == b"content-range"]
     if len(values) != 1:
-        raise ValueError(f"a part has {len(values)} Content-Range (RFC 9110 §15.3.7.2)")
+        raise ValueError(f"a part has {len(values)} Content-Range fields (RFC 9110 §15.3.7.2)")
     return _range(values[0], octets)
 
 
 def _range(content_range: str, octets: bytes) -> tuple[int, int, bytes]:
-    """Return the range of *octets* by *content_range*."""
+    """Return first and last of *content_range*, and *octets*. Raise ValueError if they do not fit together."""
     numbers = _CONTENT_RANGE.fullmatch(content_range)
     if not numbers:
         raise ValueError(f"a 206 with Content-Range {content_range!r}")
     first, last = int(numbers[1]), int(numbers[2])
     if last - first + 1 != len(octets):
-        raise ValueError(f"{content_range} with {len(octets)} bytes")
+        raise ValueError(f"a 206 with Content-Range {content_range}, but with {len(octets)} bytes")
     return first, last, octets
 
 
 def _fault(response: Response, whole: bytes) -> str | None:
-    """Return a fault if *response* is a 206 whose octets differ from those of *whole* at its positions."""
+    """Return a fault if *response* is a 206 whose octets differ from the *whole* file at the same positions."""
     if response.status != 206:
         return None
     try:
@@ -90,32 +90,32 @@ def _fault(response: Response, whole: bytes) -> str | None:
 
 
 def _ask(session: Session, value: str, *fields: str, path: str = _PATH) -> Response:
-    """Return the response to a GET of *path* with Range *value*. Raise InapplicableError without any."""
+    """Return the response to a GET of *path* with Range *value*. Raise InapplicableError if the server has none."""
     response = session.one(get(path, f"Range: {value}", *fields))
     if response.status == 200 and session.aside().one(get(_PATH, "Range: bytes=1-2")).status == 200:
-        raise InapplicableError("the server has no ranges, as it may")
+        raise InapplicableError("the server does not support ranges, which is allowed")
     return response
 
 
-def _is_served(response: Response) -> OtherFault | None:
-    """Return a fault if *response* refuses ranges that can be satisfied; it should be a 206 (RFC 9110 §14.2)."""
+def _refusal(response: Response) -> OtherFault | None:
+    """Return a fault if *response* refuses a range that can be satisfied; it should be a 206 (RFC 9110 §14.2)."""
     if response.status not in {400, 416}:
         return None
-    return OtherFault(f"the range can be satisfied, but is answered {response.status}", "R127")
+    return OtherFault(f"the range can be satisfied, but is answered with {response.status}", "R127")
 
 
 def _single(session: Session, value: str, first: int, last: int) -> str | None:
-    """Return a fault unless *value* gives *first* to *last*, or the whole."""
+    """Return a fault unless Range *value* gives bytes within *first* to *last*, or the whole file."""
     response = _ask(session, value)
     if response.status == 200:
-        return unless(response.content == DIGITS, "a 200 without the whole file")
-    fault = _is_served(response) or expect(response, 206) or _fault(response, DIGITS)
+        return unless(response.content == DIGITS, "the 200 does not have the whole file")
+    fault = _refusal(response) or expect(response, 206) or _fault(response, DIGITS)
     if fault or "multipart" in field(response, "content-type"):
-        return fault or "a multipart answer to a request for one range (RFC 9110 §15.3.7.2)"
+        return fault or "a multipart response to a request for one range (RFC 9110 §15.3.7.2)"
     # RFC 9110 §15.3.7: a server may send less than was asked for.
     sent_first, sent_last, _ = ranges_of(response)[0]
     is_within = first <= sent_first and sent_last <= last
-    return unless(is_within, f"{field(response, 'content-range')} is sent, for {first} to {last}")
+    return unless(is_within, f"Content-Range is {field(response, 'content-range')}, not within {first} to {last}")
 
 
 _HUGE = "340282366920938463463374607431768211456"
@@ -154,7 +154,7 @@ def _are_supported(session: Session) -> str | None:
 
 
 def _unsatisfiable(session: Session, value: str) -> str | None:
-    # RFC 9110 §14.2: 416 should be the answer, and a server may ignore Range.
+    # RFC 9110 §14.2: the server should answer with 416, but may ignore Range.
     return expect(_ask(session, value), 416, 200)
 
 
@@ -167,7 +167,7 @@ for _value in ("bytes=4294967296-", "bytes=18446744073709551616-", "bytes=184467
 def _of_empty(session: Session, value: str) -> str | None:
     response = session.one(get("/empty.txt", f"Range: {value}"))
     return expect(response, 200, 416) or unless(
-        response.status == 416 or not response.content, "a 200 with content for an empty file"
+        response.status == 416 or not response.content, "the 200 has content, but the file is empty"
     )
 
 
@@ -175,7 +175,7 @@ for _value in ("bytes=0-", "bytes=0-0", "bytes=-1", "bytes=-0", "bytes=1-2"):
     CHECKS.add(f"Range: {_value} of an empty file is no 206", "R132", "MUST", partial(_of_empty, value=_value))
 
 
-@CHECKS.check("416 says how long the file is", "R133", "SHOULD")
+@CHECKS.check("416 states the length of the file", "R133", "SHOULD")
 def _length_in_416(session: Session) -> str | None:
     response = _ask(session, "bytes=10-")
     return expect(response, 416) or unless(
@@ -186,7 +186,7 @@ def _length_in_416(session: Session) -> str | None:
 def _not_served(session: Session, value: str) -> str | None:
     response = session.one(get(_PATH, f"Range: {value}"))
     return expect(response, 200, 400, 416) or unless(
-        response.status != 200 or response.content == DIGITS, "a 200 without the whole file"
+        response.status != 200 or response.content == DIGITS, "the 200 does not have the whole file"
     )
 
 
@@ -202,7 +202,7 @@ for _value in ("bytes=+1-2", "bytes=1-2,x", "bytes=x,1-2", "bytes=5-2,0-1", "byt
 
 def _ignored(session: Session, value: str) -> str | None:
     response = session.one(get(_PATH, f"Range: {value}"))
-    return expect(response, 200) or unless(response.content == DIGITS, "not the whole file")
+    return expect(response, 200) or unless(response.content == DIGITS, "the content is not the whole file")
 
 
 for _value in ("seconds=0-4", "bytesx=0-4", "xbytes=0-4", "items=99-", "none=0-0"):
@@ -211,12 +211,14 @@ for _value in ("seconds=0-4", "bytesx=0-4", "xbytes=0-4", "items=99-", "none=0-0
 
 def _head_ignores(session: Session, value: str) -> str | None:
     response = session.one(request("HEAD", _PATH, f"Range: {value}"))
-    return expect(response, 200) or unless(response.field("content-range") is None, "HEAD is answered Content-Range")
+    return expect(response, 200) or unless(
+        response.field("content-range") is None, "the response to HEAD has Content-Range"
+    )
 
 
 def _other_ignores(session: Session, method: str) -> str | None:
     response = session.one(request(method, _PATH, "Range: bytes=99-"))
-    return unless(response.status not in {206, 416}, f"{method} with Range is answered {response.status}")
+    return unless(response.status not in {206, 416}, f"{method} with Range is answered with {response.status}")
 
 
 for _value in ("bytes=0-4", "bytes=99-", "bytes=0-1,4-5"):
@@ -239,21 +241,21 @@ for _field in ("Date", "ETag", "Content-Type", "Cache-Control", "Expires", "Vary
 
 
 def _several(session: Session, value: str) -> str | None:
-    """Return a fault unless *value* is understood, and each part has the octets of its range."""
+    """Return a fault unless Range *value* gives the whole file, or parts that agree with it."""
     response = _ask(session, value)
-    # RFC 9110 §5.6.1.2: empty members of a list have to be ignored.
-    fault = None if ",," in value else _is_served(response)
+    # RFC 9110 §5.6.1.2: ignoring an empty member of a list is a MUST, so a refusal breaks more than R127.
+    fault = None if ",," in value else _refusal(response)
     return fault or expect(response, 200, 206) or _fault(response, DIGITS)
 
 
 def _all_of_several(session: Session, value: str, wanted: str) -> str | None:
-    """Return a fault unless *value* gives all the octets that *wanted* names, in any division."""
+    """Return a fault unless the parts for Range *value* together have the octets at all positions *wanted*."""
     response = _ask(session, value)
     if response.status != 206 or _fault(response, DIGITS):
-        raise InapplicableError("no ranges are sent that could be added up")
+        raise InapplicableError("the server sends no valid ranges")
     covered = {place for first, last, _ in ranges_of(response) for place in range(first, last + 1)}
-    # RFC 9110 §15.3.7.2: a gap that is smaller than a part's head may be sent too.
-    return unless({int(digit) for digit in wanted} <= covered, f"only {sorted(covered)} is sent")
+    # RFC 9110 §15.3.7.2: the server may also send small gaps between the ranges.
+    return unless({int(digit) for digit in wanted} <= covered, f"only the bytes at {sorted(covered)} are sent")
 
 
 for _value, _wanted in (
@@ -273,22 +275,24 @@ for _value, _wanted in (
     _requirement = "R041" if ",," in _value else "R135"
     _run = partial(_several, value=_value)
     CHECKS.add(f"Range: {_value} of ten bytes is understood", _requirement, "MUST", _run)
-    # RFC 9110 §15.3.7: usually all of it is sent, since another request for the remainder is likely.
+    # RFC 9110 §15.3.7: a server may send less, but the client would then likely request the rest.
     _run = partial(_all_of_several, value=_value, wanted=_wanted)
-    CHECKS.add(f"Range: {_value} of ten bytes gives all that is asked for", "R135", "SHOULD", _run)
+    CHECKS.add(f"Range: {_value} of ten bytes gives all requested bytes", "R135", "SHOULD", _run)
 
 
 @CHECKS.check("The parts have the Content-Type that the 200 has", "R135", "SHOULD")
 def _parts_have_type(session: Session) -> str | None:
     response = _ask(session, "bytes=0-0,1700-1700", path="/style.css")
     if "multipart" not in field(response, "content-type"):
-        raise InapplicableError("no multipart answer")
+        raise InapplicableError("the server sends no multipart response")
     content_type = session.aside().whole("/style.css").field("content-type") or b""
-    return unless(b"content-type: " + content_type.lower() in response.content.lower(), "they do not")
+    return unless(
+        b"content-type: " + content_type.lower() in response.content.lower(), "no part has the Content-Type of the 200"
+    )
 
 
 def _not_multiplied(session: Session, value: str) -> str | None:
-    """Return a fault if *value* makes the server send more than twice the file."""
+    """Return a fault if the response to Range *value* is longer than twice the file."""
     octets = len(_ask(session, value, path="/big.bin").content)
     return unless(octets <= 2 * len(BIG), f"{octets} bytes for a file of {len(BIG)}")
 
@@ -312,7 +316,7 @@ def _if_range(session: Session, value: str, *, is_whole: bool) -> str | None:
     response = _ask(session, "bytes=2-4", f"If-Range: {value}")
     if not is_whole:
         return expect(response, 200, 206) or _fault(response, DIGITS)
-    return expect(response, 200) or unless(response.content == DIGITS, "not the whole file")
+    return expect(response, 200) or unless(response.content == DIGITS, "the content is not the whole file")
 
 
 for _value, _is_whole in (
@@ -328,7 +332,7 @@ for _value, _is_whole in (
     ('""', True),
 ):
     CHECKS.add(
-        f"If-Range: {_value} gives the {'whole' if _is_whole else 'range, or the whole'}",
+        f"If-Range: {_value} gives the {'whole file' if _is_whole else 'range, or the whole file'}",
         "R137", "MUST", partial(_if_range, value=_value, is_whole=_is_whole),
     )  # fmt: skip
 
@@ -338,19 +342,19 @@ def _if_range_alone(session: Session) -> str | None:
     return expect(session.one(get(_PATH, 'If-Range: "no-such-tag"')), 200)
 
 
-@CHECKS.check("If-Range that fails gives the whole also where the range is unsatisfiable", "R137", "MUST")
+@CHECKS.check("If-Range that fails gives the whole file, even if the range is unsatisfiable", "R137", "MUST")
 def _if_range_fails_before_416(session: Session) -> str | None:
     return expect(_ask(session, "bytes=99-", 'If-Range: "no-such-tag"'), 200)
 
 
-@CHECKS.check("If-Range that fails gives the whole also where several ranges are asked for", "R137", "MUST")
+@CHECKS.check("If-Range that fails gives the whole file, even if several ranges are requested", "R137", "MUST")
 def _if_range_fails_before_several(session: Session) -> str | None:
     return expect(_ask(session, "bytes=0-1,4-5", 'If-Range: "no-such-tag"'), 200)
 
 
 def _of_big(session: Session, value: str) -> str | None:
     response = _ask(session, value, path="/big.bin")
-    return _is_served(response) or expect(response, 200, 206) or _fault(response, BIG)
+    return _refusal(response) or expect(response, 200, 206) or _fault(response, BIG)
 
 
 for _value in ("bytes=1048575-1048577", "bytes=-1", "bytes=65535-262144", "bytes=1-", "bytes=0-0,3000000-3000010"):
@@ -361,23 +365,23 @@ def _of_sparse(session: Session, value: str, content_range: str, octets: bytes) 
     try:
         head = session.aside().one(request("HEAD", "/sparse.bin"))
     except FaultError as fault:
-        raise InapplicableError(f"a file of 5 GiB is too much for the server's HEAD: {fault}") from fault
+        raise InapplicableError(f"HEAD of a file of 5 GiB fails: {fault}") from fault
     if field(head, "content-length") != str(SPARSE_OCTETS):
-        raise InapplicableError("the folder has no file of 5 GiB, or HEAD does not say so")
+        raise InapplicableError("the folder has no file of 5 GiB, or HEAD does not give its length")
     if session.aside().one(get(_PATH, "Range: bytes=1-2")).status != 206:
-        raise InapplicableError("the server has no ranges, as it may")
+        raise InapplicableError("the server does not support ranges, which is allowed")
     try:
         response = session.one(get("/sparse.bin", f"Range: {value}"))
     except FaultError as fault:
         if session.transcript and session.transcript.ended == "flooded":
-            raise InapplicableError("the server sends more than the range, as it may") from fault
+            raise InapplicableError("the server sends the whole file, which is allowed") from fault
         raise
     return (
-        _is_served(response)
+        _refusal(response)
         or expect(response, 206)
         or unless(
             field(response, "content-range") == content_range and response.content == octets,
-            f"{field(response, 'content-range')} with {len(response.content)} bytes",
+            f"Content-Range is {field(response, 'content-range')}, with {len(response.content)} bytes",
         )
     )
 
@@ -393,16 +397,16 @@ for _value, _first, _last, _octets in (
     CHECKS.add(f"Range: {_value} of 5 GiB has its bytes", "R134", "MUST", _run)
 
 
-# RFC 9110 §5.3 lets a recipient combine the lines of any field, but Range and the dates are not lists: two lines are
-# two requests in one, and a server that reads them as one list serves ranges that no line asked for.
+# RFC 9110 §5.3 lets a recipient join the lines of a field that is a list. Range is no such list: a server that joins
+# two Range lines serves ranges that neither line requests.
 def _not_joined(session: Session, first: str, second: str) -> str | None:
-    """Return a fault if two Range lines are answered as one with the ranges of both."""
+    """Return a fault if the server joins two Range lines into one list of ranges."""
     _ask(session.aside(), "bytes=1-2")
     response = session.one(get(_PATH, f"Range: {first}", f"Range: {second}"))
     if 400 <= response.status < 500:
         return None
     if response.status == 206:
-        return unless("multipart" not in field(response, "content-type"), "the two lines are answered as one list")
+        return unless("multipart" not in field(response, "content-type"), "the two lines are joined into one list")
     return expect(response, 200)
 
 

@@ -1,4 +1,4 @@
-"""The run of the static-semantics checks against a server: a few at a time, until a deadline."""
+"""Run the checks of the static semantics against a server, a few at a time, until the deadline."""
 
 import time
 from functools import partial
@@ -12,32 +12,33 @@ from conformance.live.trials import Attempt, Trial, run_trials
 from .checks import CHECKS, is_served
 from .session import Check, InapplicableError, OtherFault, Session
 
-# A check that compares responses has this many exchanges at most that are worth repeating.
+# A failure has shell lines for at most this many exchanges, the last ones of the check.
 _MAX_EXCHANGES = 5
 
 
 def check_semantics(target: Target, only: str | None = None) -> list[Result]:
-    """Return the result of each check of the static semantics that matches *only*, for *target*.
+    """Run each check that matches *only* against *target*, and return the results.
 
-    All are skipped if *target* serves another folder than the known one.
+    If *target* does not serve the known folder, skip all of them.
     """
     checks = [check_ for check_ in CHECKS if matches(check_.name, check_.requirement, only)]
     if target.is_gone:
         return [_untried(check_, GONE) for check_ in checks]
     if not is_served(Session(target.address, deadline=target.deadline)):
-        return [_untried(check_, "the server doesn't serve the known folder: see --start") for check_ in checks]
+        why = "the server does not serve the known folder, which --start makes"
+        return [_untried(check_, why) for check_ in checks]
     return run_trials(
         target, [Trial(check_.name, partial(_attempt, target, check_), partial(_untried, check_)) for check_ in checks]
     )
 
 
 def _untried(check_: Check, why: str) -> Result:
-    """Return the result of *check_* if it is left out, for the reason *why*."""
+    """Return the result of skipping *check_* for the reason *why*."""
     return Result(check_.name, check_.requirement, check_.level, Outcome.SKIPPED, why, b"", b"", "")
 
 
 def _attempt(target: Target, check_: Check) -> Attempt:
-    """Return what *check_* says of *target*; after the deadline it is not asked."""
+    """Run *check_* against *target*, or skip it after the deadline."""
     if time.monotonic() > target.deadline:
         return Attempt(_untried(check_, NO_TIME), is_doubtful=False)
     session = Session(target.address, deadline=target.deadline)
@@ -48,8 +49,8 @@ def _attempt(target: Target, check_: Check) -> Attempt:
     except InapplicableError as reason:
         outcome, why = Outcome.SKIPPED, str(reason)
     except Exception as error:
-        # A response may be anything. If a check fails to read one, its author must fix the check; the run continues.
-        why = f"the check cannot read the response ({type(error).__name__}: {error})"
+        # A check that crashes on a strange response must be fixed, but the run continues.
+        why = f"the check can't read the response ({type(error).__name__}: {error})"
     if outcome is Outcome.FAILED and time.monotonic() > target.deadline:
         outcome, why = Outcome.SKIPPED, NO_TIME
     transcript = session.transcript or wire.Transcript(b"", b"", "refused")

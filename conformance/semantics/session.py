@@ -1,7 +1,7 @@
-"""The parts of the static-semantics checks: a Check, its Session with a server, and its verdict.
+"""A Check of the static semantics, its Session with a server, and helpers that checks share.
 
-A check returns None if its name is true, else a sentence that names the fault. It raises InapplicableError where
-the server lacks an optional feature: ranges, entity-tags; or if it serves another folder.
+A check returns None if its name is true of the server, else a sentence about the fault. It raises InapplicableError if
+the server lacks an optional feature, such as ranges or entity-tags, or does not serve the known folder.
 """
 
 import functools
@@ -23,12 +23,12 @@ _IMF_FIXDATE = re.compile(
 
 
 _MIN_SECONDS = 0.05
-# More than twice the largest file.
+# More than twice the length of /big.bin, the largest file that a check receives whole.
 _MAX_OCTETS = 8 * 1024 * 1024
 
 
 class InapplicableError(Exception):
-    """The check does not apply: the server lacks this optional feature. The message names it."""
+    """The check does not apply, since the server lacks an optional feature; the message names it."""
 
 
 class FaultError(Exception):
@@ -36,7 +36,7 @@ class FaultError(Exception):
 
 
 class OtherFault(str):
-    """A fault that breaks another *requirement* than the one that the check tries."""
+    """A fault that breaks another requirement than that of the check."""
 
     __slots__ = ("requirement",)
     requirement: str
@@ -49,9 +49,10 @@ class OtherFault(str):
 
 
 class Session:
-    """The session of one check with the server at *address*; ``exchanges`` has what was sent and what came of it.
+    """The exchanges of one check with the server at *address*; the verdict is on the last one.
 
-    The last exchange is the one that the verdict is on. An exchange has *seconds*, and less when *deadline* is near.
+    Each exchange is limited to *seconds*, or to the time left until *deadline*. ``exchanges`` has the octets sent and
+    the transcript of each.
     """
 
     def __init__(self, address: tuple[str, int], seconds: float = 2.0, deadline: float = math.inf) -> None:
@@ -63,19 +64,22 @@ class Session:
 
     @property
     def transcript(self) -> wire.Transcript | None:
-        """The last exchange."""
+        """The transcript of the last exchange."""
         return self.exchanges[-1][1] if self.exchanges else None
 
     def aside(self) -> "Session":
-        """Return a session for exchanges that the verdict is not on: they prepare the check, or find if it applies."""
+        """Return a separate session, for requests that only prepare the check or find out whether it applies."""
         return Session(self.address, self.seconds, self.deadline)
 
     def ask(self, *requests: bytes) -> list[Response]:
-        """Return the final responses to *requests*, pipelined on one connection; the last asks to close it."""
+        """Send *requests* pipelined on one connection, the last with Connection: close; return the final responses."""
         return self.send([b"".join((*requests[:-1], _closing(requests[-1])))], [_method(one) for one in requests])
 
     def send(self, parts: Iterable[bytes], methods: list[str], *, ends: bool = False) -> list[Response]:
-        """Return the final responses to *parts*, which make requests with *methods*; *ends* our side then if asked."""
+        """Send *parts*, which are requests with *methods*, and return the final responses.
+
+        If *ends* is true, end the client's side then.
+        """
         seconds = max(min(self.seconds, self.deadline - time.monotonic()), _MIN_SECONDS)
         parts = list(parts)
         transcript = wire.exchange(self.address, parts, seconds=seconds, ends=ends, max_octets=_MAX_OCTETS)
@@ -87,7 +91,7 @@ class Session:
         return [response for response in reading.responses if response.status >= 200]
 
     def one(self, request: bytes) -> Response:
-        """Return the response to *request*; a missing response is a fault."""
+        """Send *request*, and return the response. Raise FaultError if there is none."""
         responses = self.ask(request)
         if not responses:
             ended = self.transcript.ended if self.transcript else "closed"
@@ -95,10 +99,10 @@ class Session:
         return responses[0]
 
     def whole(self, path: str) -> Response:
-        """Return the 200 response to a plain GET of *path*. Raise InapplicableError without one."""
+        """Return the 200 response to a plain GET of *path*. Raise InapplicableError for any other status."""
         response = self.one(get(path))
         if response.status != 200:
-            raise InapplicableError(f"GET {path} is answered {response.status}: the known folder is not served")
+            raise InapplicableError(f"GET {path} is answered with {response.status}: the known folder is not served")
         return response
 
 
@@ -111,7 +115,7 @@ _ENDED: Mapping[str, str] = {
 
 
 class Check(NamedTuple):
-    """One check: a sentence, its requirement and level, and the function that tries it in a session."""
+    """One check: *name* is a sentence that is true of a server that passes; *run* returns a fault or None."""
 
     name: str
     requirement: str
@@ -134,12 +138,12 @@ class Chapter(list[Check]):
         return add
 
     def add(self, name: str, requirement: str, level: str, run: Callable[[Session], str | None]) -> None:
-        """Add the check that *run* is."""
+        """Add *run* as the check *name* of *requirement*."""
         self.append(Check(name, requirement, level, functools.partial(_verdict, run)))
 
 
 def _verdict(run: Callable[[Session], str | None], session: Session) -> str | None:
-    """Return the fault that *run* finds, or that stopped it."""
+    """Return the fault that *run* finds, or that prevents it from finishing."""
     try:
         return run(session)
     except FaultError as fault:
@@ -149,18 +153,16 @@ def _verdict(run: Callable[[Session], str | None], session: Session) -> str | No
 
 
 def unless(holds: object, fault: str) -> str | None:
-    """Return *fault* unless the claim *holds*."""
+    """Return None if *holds* is true, else *fault*."""
     return None if holds else fault
 
 
 def expect(response: Response, *statuses: int, whether: str = "") -> str | None:
-    """Return a fault unless *response* has one of *statuses*."""
+    """Return a fault unless *response* has one of *statuses*; *whether* is text behind the statuses in the fault."""
     wanted = " or ".join(map(str, statuses))
     if response.status == 500 and 500 not in statuses:
-        return OtherFault("the request makes the server fail: the answer is 500", "R116")
-    return unless(
-        response.status in statuses, f"the status is {response.status}, not {wanted}{whether and ': '}{whether}"
-    )
+        return OtherFault("the server fails with 500", "R116")
+    return unless(response.status in statuses, f"the status is {response.status}, not {wanted}{whether}")
 
 
 def request(method: str, target: str, *fields: str, content: bytes | None = None, version: str = "HTTP/1.1") -> bytes:
@@ -172,17 +174,17 @@ def request(method: str, target: str, *fields: str, content: bytes | None = None
 
 
 def get(target: str, *fields: str) -> bytes:
-    """Return a GET."""
+    """Return a GET request for *target*."""
     return request("GET", target, *fields)
 
 
 def field(response: Response, name: str) -> str:
-    """Return the value of the field *name* of *response*, "" without one."""
+    """Return the value of the field *name* of *response*, or "" if it has none."""
     return (response.field(name) or b"").decode("latin-1")
 
 
 def entity_tag(session: Session, path: str = "/digits.txt") -> str:
-    """Return the strong entity-tag of *path*. Raise InapplicableError without one."""
+    """Return the strong entity-tag of *path*. Raise InapplicableError if it has none."""
     tag = field(session.aside().whole(path), "etag")
     if not tag or tag.startswith("W/"):
         raise InapplicableError("the server sends no strong entity-tag")
@@ -190,7 +192,7 @@ def entity_tag(session: Session, path: str = "/digits.txt") -> str:
 
 
 def last_modified(session: Session, path: str = "/digits.txt") -> str:
-    """Return the Last-Modified of *path*. Raise InapplicableError without one."""
+    """Return the Last-Modified of *path*. Raise InapplicableError if it has none."""
     date = field(session.aside().whole(path), "last-modified")
     if not date:
         raise InapplicableError("the server sends no Last-Modified")
@@ -198,7 +200,7 @@ def last_modified(session: Session, path: str = "/digits.txt") -> str:
 
 
 def parse_date(text: str) -> datetime | None:
-    """Return the date that *text* has in the preferred form, IMF-fixdate, or None (RFC 9110 §5.6.7)."""
+    """Return the date in *text*, or None unless *text* is an IMF-fixdate (RFC 9110 §5.6.7)."""
     try:
         return parsedate_to_datetime(text) if _IMF_FIXDATE.fullmatch(text) else None
     except ValueError:
@@ -206,11 +208,11 @@ def parse_date(text: str) -> datetime | None:
 
 
 def last_modified_date(session: Session) -> datetime:
-    """Return the Last-Modified of the known file as a date. Raise InapplicableError without one."""
+    """Return the Last-Modified of the known file as a date. Raise InapplicableError if it has none."""
     text = last_modified(session)
     date = parse_date(text)
     if date is None:
-        raise FaultError(f"Last-Modified is {text!r}: no IMF-fixdate")
+        raise FaultError(f"Last-Modified is {text!r}, not an IMF-fixdate")
     return date
 
 

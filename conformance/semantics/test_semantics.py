@@ -1,4 +1,4 @@
-"""The static-semantics checks: each holds of httpsock, and each catches a broken server."""
+"""The checks of the static semantics: httpsock passes each, and for each there is a broken server that fails it."""
 
 import contextlib
 import re
@@ -22,10 +22,10 @@ from .ranges import ranges_of
 from .run import check_semantics
 from .session import InapplicableError, OtherFault, Session
 
-# The number of checks that do not apply to httpsock, because it lacks an optional feature.
+# At most this many checks do not apply to httpsock, because it lacks an optional feature.
 _NOT_DONE_BY_HTTPSOCK = 15
 
-# These fail only without any response.
+# These checks fail only if the server does not respond at all.
 _CAUGHT_BY_SILENCE = {
     "The answer to a request whose content is refused can be read",
     "A connection whose client has ended its side is closed after the answer",
@@ -34,7 +34,7 @@ _CAUGHT_BY_SILENCE = {
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the known folder."""
+    """Make the known folder, and return its path."""
     folder = tmp_path_factory.mktemp("site")
     site(folder)
     return folder
@@ -42,13 +42,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(root: Path) -> Iterator[tuple[str, int]]:
-    """Yield the address of an httpsock that serves the known folder."""
+    """Serve the known folder with httpsock, and yield the address."""
     with Server(root, port=0, hosts=["127.0.0.1"]) as server:
         yield "127.0.0.1", server.port
 
 
-def test_each_check_holds_of_httpsock_and_most_apply(address: tuple[str, int]) -> None:
-    """A check does not apply where httpsock lacks an optional feature."""
+def test_httpsock_passes_each_check_and_most_checks_apply(address: tuple[str, int]) -> None:
     faults: dict[str, str] = {}
     inapplicable = []
     for check in CHECKS:
@@ -62,22 +61,21 @@ def test_each_check_holds_of_httpsock_and_most_apply(address: tuple[str, int]) -
     assert len(inapplicable) <= _NOT_DONE_BY_HTTPSOCK, inapplicable
 
 
-def test_every_check_is_a_sentence_of_its_own() -> None:
-    """Reports show the name, and --only selects by it."""
+def test_no_two_checks_have_the_same_name() -> None:
+    """Reports identify a check by its name, and --only selects by it."""
     names = [check.name for check in CHECKS]
     assert len(set(names)) == len(names) >= 120
 
 
-def test_every_check_says_what_it_tries() -> None:
-    """The requirement, and its level."""
+def test_every_check_has_a_requirement_and_a_level() -> None:
     for check in CHECKS:
         assert re.fullmatch(r"R(041|064|08[2-9]|09[0-9]|1[0-3][0-9]|14[0-8])", check.requirement), check.name
         assert check.level in {"MUST", "SHOULD", "SECURITY", "POLICY"}, check.name
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_every_check_catches_a_broken_server(chapter: str, root: Path) -> None:
-    """A check that cannot fail is useless."""
+def test_for_every_check_there_is_a_broken_server_that_fails_it(chapter: str, root: Path) -> None:
+    """A check that can't fail is useless."""
     unfailing = {check.name: check for check in CHAPTERS[chapter] if check.name not in _CAUGHT_BY_SILENCE}
     for behaviour in behaviours(root).values():
         with running(behaviour) as address:
@@ -88,8 +86,7 @@ def test_every_check_catches_a_broken_server(chapter: str, root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(_CAUGHT_BY_SILENCE))
-def test_silence_is_caught(name: str) -> None:
-    """A server that accepts connections and never answers."""
+def test_a_server_that_never_answers_fails_even_checks_that_need_only_a_response(name: str) -> None:
     check = next(check for check in CHECKS if check.name == name)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert check.run(Session(silent.getsockname(), seconds=0.05))
@@ -115,10 +112,12 @@ def test_the_parts_of_a_multipart_answer_are_its_ranges() -> None:
         pytest.param(_PART + b"\r\n--edge", [], "close delimiter", id="an unfinished close delimiter"),
         pytest.param(b"--edge--\r\n", [], "begin", id="no part"),
         pytest.param(b"12\r\n--edge--", [], "begin", id="no delimiter before the first part"),
-        pytest.param(_PART + b"3\r\n--edge--", [], "with 3 bytes", id="more octets than the part says"),
+        pytest.param(_PART + b"3\r\n--edge--", [], "with 3 bytes", id="more octets than Content-Range says"),
         pytest.param(b"--edge\r\n12\r\n--edge--", [], "no head", id="a part without a head"),
-        pytest.param(b"--edge\r\nA: b\r\n\r\n12\r\n--edge--", [], "0 Content-Range", id="a part of no place"),
-        pytest.param(_PART + b"\r\n--edge--", [(b"content-range", b"bytes 1-2/10")], "outside", id="one outside"),
+        pytest.param(b"--edge\r\nA: b\r\n\r\n12\r\n--edge--", [], "0 Content-Range", id="a part without Content-Range"),
+        pytest.param(
+            _PART + b"\r\n--edge--", [(b"content-range", b"bytes 1-2/10")], "outside", id="Content-Range outside parts"
+        ),
     ],
 )
 def test_a_multipart_answer_is_read_strictly(content: bytes, fields: list[tuple[bytes, bytes]], fault: str) -> None:
@@ -127,8 +126,8 @@ def test_a_multipart_answer_is_read_strictly(content: bytes, fields: list[tuple[
         ranges_of(_multipart(content, *fields))
 
 
-def test_another_folder_is_not_taken_for_the_known_one(tmp_path: Path, address: tuple[str, int]) -> None:
-    """A server that serves something else is not accused of lacking these files."""
+def test_a_server_of_another_folder_is_recognised(tmp_path: Path, address: tuple[str, int]) -> None:
+    """Otherwise it would fail because it lacks the known files."""
     with Server(tmp_path, port=0, hosts=["127.0.0.1"]) as server:
         assert not is_served(Session(("127.0.0.1", server.port)))
     assert is_served(Session(address))
@@ -136,7 +135,7 @@ def test_another_folder_is_not_taken_for_the_known_one(tmp_path: Path, address: 
 
 @contextlib.contextmanager
 def running(behaviour: Behaviour) -> Iterator[tuple[str, int]]:
-    """Run a server with *behaviour*, and yield its address."""
+    """Run a broken server with *behaviour*, and yield its address."""
     with BrokenServer(behaviour) as broken:
         thread = threading.Thread(target=partial(broken.serve_forever, poll_interval=0.01))
         thread.start()
@@ -152,12 +151,12 @@ def _catches(check: Check, session: Session) -> bool:
         fault = check.run(session)
     except InapplicableError:
         return False
-    # A missing response proves little: every check would notice it.
+    # A missing response does not count, since every check notices it.
     return fault is not None and not isinstance(fault, OtherFault) and not fault.startswith("no response")
 
 
 def _answer_wrongly(request: bytes) -> bytes:
-    """Answer the probes for ranges and methods correctly, and other range requests with wrong octets."""
+    """Answer requests that only find out whether a check applies correctly, and other range requests wrongly."""
     if request.startswith(b"X-NONE"):
         return respond(405)
     if request.startswith(b"HEAD"):
@@ -170,15 +169,15 @@ def _answer_wrongly(request: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "lines"),
     [
-        pytest.param("Range: bytes=0-4 of ten bytes is 0 to 4", ["Range: bytes=0-4"], id="not a probe behind it"),
-        pytest.param("get is not GET", ["get /digits.txt"], id="nor a question whether the check applies"),
+        pytest.param("Range: bytes=0-4 of ten bytes is 0 to 4", ["Range: bytes=0-4"], id="no probe for ranges"),
+        pytest.param("get is not GET", ["get /digits.txt"], id="no probe for unknown methods"),
         pytest.param(
-            "HEAD of a file has the length of GET", ["GET /digits.txt", "HEAD /digits.txt"], id="two compared"
+            "HEAD of a file has the length of GET", ["GET /digits.txt", "HEAD /digits.txt"], id="two requests compared"
         ),
     ],
 )
-def test_the_lines_that_repeat_a_failure_are_of_the_exchanges_that_failed(name: str, lines: list[str]) -> None:
-    """In their order; the octets shown are those of the last."""
+def test_the_shell_lines_of_a_failure_repeat_only_the_requests_that_it_is_about(name: str, lines: list[str]) -> None:
+    """The lines are in the order of the requests; the octets in the report are those of the last one."""
     with running(_answer_wrongly) as address:
         (result,) = [found for found in check_semantics(Target(address), name) if found.name == name]
     found = result.reproduce.splitlines()
