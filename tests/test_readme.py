@@ -187,7 +187,7 @@ def run_definitions(example: str, start: str) -> dict[str, Any]:
 
 
 def test_the_example_of_a_handler_runs() -> None:
-    example = next(block for block in code_blocks("python") if "handler=" in block)
+    example = next(block for block in code_blocks("python", OF_HANDLERS) if "handler=" in block)
     names = run_definitions(example, "httpsock.Server(handler=greet).serve()")
     with httpsock.Server(port=0, handler=names["greet"]) as server:
         status, fields, content, connected = exchange(server.port, get("/you"))
@@ -196,7 +196,7 @@ def test_the_example_of_a_handler_runs() -> None:
 
 
 def test_the_example_of_a_middleware_runs() -> None:
-    (example,) = code_blocks("python", OF_HANDLERS)
+    example = next(block for block in code_blocks("python", OF_HANDLERS) if "middleware=" in block)
     names = run_definitions(example, 'httpsock.Server("www", middleware=[api]).serve()')
     with httpsock.Server(ROOT / "www", port=0, middleware=[names["api"]]) as server:
 
