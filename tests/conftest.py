@@ -10,11 +10,16 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import httpsock
 from tests.support import PATIENCE_SECONDS
 from tests.support.folder import ALPHABET, FILM_OCTETS, HELLO, LARGE, LONG_AGO
 from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
+
+# The same examples each time, on the slowest machine too.
+settings.register_profile("patient", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -235,7 +235,7 @@ def test_a_hostile_server_that_answers_plain_requests_costs_no_more_than_the_tim
     started = time.monotonic()
     with serving(answer_plain_requests) as address:
         results = check(Target(address))
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 30.0
     assert len([result for result in results if result.name != LAST]) == len(_CASES) + len(CHECKS)
     assert any(result.outcome is Outcome.FAILED or result.why == NO_TIME for result in results)
     assert max(len(result.received) for result in results) <= 65536
