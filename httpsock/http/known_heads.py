@@ -5,16 +5,16 @@ same page send the same request lines. One client sends the same field lines for
 the page again, it only appends conditions. Next: request_parser, which parses the parts that are new.
 
     GET /a.png HTTP/1.1               request line
-    Host: localhost                   stem: the field lines up to the first condition
+    Host: localhost                   stem: the field lines up to the first condition; the same for all files
     Accept-Encoding: gzip
-    If-None-Match: "3a7c"             tail: from the first condition to the end
+    If-None-Match: "3a7c"             tail: from the first condition to the end; the same for all clients
                                       the empty line
 
 RFC 9112 §2.1 (message format); RFC 9110 §13.1 (conditions).
 """
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from .framing import FramingError
@@ -22,20 +22,22 @@ from .messages import Request, RequestError, Target
 
 # The parts of a Request that a request line and a field section determine, in its order.
 RequestLine = tuple[bytes, str, Target, int]
-Fields = Mapping[bytes, bytes]
+Fields = dict[bytes, bytes]
 FieldSection = tuple[Fields, int | None, bool]
 
-# Longer heads are not cached, so that all known parts together stay below some 20 MiB.
+# Longer heads are not cached, so that all known parts together stay below some 30 MiB.
 MAX_KNOWN_OCTETS = 2048
 _MAX_PARTS = 2048
 _MAX_HASHES = 4096
+# A longer tail is parsed together with its stem.
+_MAX_TAIL_LINES = 8
 _END = b"\r\n\r\n"
 
 Part = TypeVar("Part")
 
 
 class Parsers(NamedTuple):
-    """The functions that parse new parts; all but *tail* raise RequestError or FramingError.
+    """The functions that parse new parts; *line* and *section* raise RequestError or FramingError.
 
     *section* takes the field lines, with the CRLF before them and the empty line, and the minor version, on which the
     meaning of some fields depends. *tail* takes only the last field lines, also with that CRLF and the empty line. It
@@ -60,57 +62,90 @@ class KnownHeads:
         self._parse_line, self._parse_section, self._parse_tail, self._max_field_lines = parsers
         self.requests: dict[bytes, Request] = {}
         self._lines: dict[bytes, RequestLine] = {}
-        # Each key starts with the digit before the CRLF, which is the minor version.
+        # Each key starts with the digit before the CRLF, which is the minor version. A stem ends before a CRLF.
         self._sections: dict[bytes, FieldSection] = {}
-        # Hashes of parts that have come once: they take less memory than the parts.
-        self._hashes: set[int] = set()
+        self._stems: dict[bytes, FieldSection] = {}
+        self._tails: dict[bytes, Fields] = {}
+        # Hashes of parts that have come, each in its place: they take less memory than the parts.
+        self._hashes = [0] * _MAX_HASHES
 
-    def parse(self, head: bytes) -> Request:
-        """Return the request with the complete *head*, including its empty line; raise the errors of the parsers."""
-        line_end = head.find(b"\r\n")
-        line_octets, section_octets = head[:line_end], head[line_end - 1 :]
+    def parse(self, octets: bytes) -> Request:
+        """Return the request with the complete head, including its empty line, that *octets* start with.
+
+        *octets* end with an empty line, mostly that of this head. Raise the errors of the parsers.
+        """
+        line_end = octets.find(b"\r\n")
+        line_octets, section_octets = octets[:line_end], octets[line_end - 1 :]
         line, section = self._lines.get(line_octets), self._sections.get(section_octets)
         if line is not None:
-            section = section or self._with_tail(section_octets, line[3])
-            is_known = section is not None
-        else:
-            is_known = False
-            line = self._parse_line(line_octets)
-            self._store(self._lines, line_octets, line)
+            section = section or self._conditional_section(octets, line_end)
+            if section is not None:
+                request = Request._make((octets, *line, *section))
+                if self._comes_again(octets):
+                    _put(self.requests, octets, request)
+                return request
         if section is None:
-            section = self._parse_section(head[line_end:], line[3])
-            self._store(self._sections, section_octets, section)
-        request = Request._make((head, *line, *section))
-        if is_known:
-            self._store(self.requests, head, request)
-        return request
+            head_end = octets.find(_END) + len(_END)
+            if head_end < len(octets):
+                head = octets[:head_end]
+                return self.requests.get(head) or self.parse(head)
+        if line is None:
+            line = self._parse_line(line_octets)
+            if self._comes_again(line_octets):
+                _put(self._lines, line_octets, line)
+        if section is None:
+            section = self._parse_section(octets[line_end:], line[3])
+            if self._comes_again(section_octets):
+                _put(self._sections, section_octets, section)
+        return Request._make((octets, *line, *section))
 
-    def _with_tail(self, octets: bytes, minor_version: int) -> FieldSection | None:
-        """Return the parsed field section *octets* if its stem is known and its tail only adds fields, else None."""
-        stem_end = octets.find(b"\r\nIf-")
+    def _conditional_section(self, head: bytes, line_end: int) -> FieldSection | None:
+        """Return the field section of *head* if it has a known stem, and a tail that does no more than add fields."""
+        stem_end = head.find(b"\r\nIf-", line_end)
         if stem_end < 0:
             return None
-        stem_octets = octets[:stem_end] + _END
-        stem = self._sections.get(stem_octets)
+        stem_octets, tail_octets = head[line_end - 1 : stem_end], head[stem_end:]
+        stem = self._stems.get(stem_octets) or self._learn_stem(stem_octets)
         if stem is None:
-            with contextlib.suppress(RequestError, FramingError):  # a stem may be invalid without its tail
-                self._store(self._sections, stem_octets, self._parse_section(stem_octets[1:], minor_version))
             return None
-        added = self._parse_tail(octets[stem_end:])
-        # Two of the line ends belong to no field line: the first one, and that of the empty line.
-        has_many = octets.count(b"\n") - 2 > self._max_field_lines
-        if added is None or has_many or not added.keys().isdisjoint(stem[0]):
-            return None
-        return {**stem[0], **added}, stem[1], stem[2]
+        tail = self._tails.get(tail_octets)
+        if tail is None:
+            tail = self._parse_tail(tail_octets) if tail_octets.count(b"\n") <= _MAX_TAIL_LINES else None
+            if tail is None:
+                return None
+            if self._comes_again(tail_octets):
+                _put(self._tails, tail_octets, tail)
+        fields = stem[0] | tail
+        # If a name occurs in both, its values must be joined.
+        return (fields, stem[1], stem[2]) if len(fields) == len(stem[0]) + len(tail) else None
 
-    def _store(self, parts: dict[bytes, Part], octets: bytes, part: Part) -> None:
-        """Store *part*, the result for *octets*, if they come for the second time; clear a full store before."""
+    def _learn_stem(self, octets: bytes) -> FieldSection | None:
+        """Return and store what a stem means that has come before, if it is within the limit with any tail."""
+        section_octets = octets + _END
+        # The condition may be another head's.
+        is_whole = section_octets.find(_END) == len(octets)
+        if not is_whole or octets.count(b"\n") + _MAX_TAIL_LINES > self._max_field_lines:
+            return None
+        stem = self._sections.get(section_octets)
+        if stem is None and self._comes_again(octets):
+            with contextlib.suppress(RequestError, FramingError):  # a stem may be invalid without its tail
+                stem = self._parse_section(section_octets[1:], 0 if octets.startswith(b"0") else 1)
+        if stem is not None:
+            _put(self._stems, octets, stem)
+        return stem
+
+    def _comes_again(self, octets: bytes) -> bool:
+        """Return whether *octets* have come before, unless that was too long ago."""
         hashed = hash(octets)
-        if hashed not in self._hashes:
-            if len(self._hashes) >= _MAX_HASHES:
-                self._hashes.clear()
-            self._hashes.add(hashed)
-            return
-        if len(parts) >= _MAX_PARTS:
-            parts.clear()
-        parts[octets] = part
+        place = hashed % _MAX_HASHES
+        if self._hashes[place] == hashed:
+            return True
+        self._hashes[place] = hashed
+        return False
+
+
+def _put(parts: dict[bytes, Part], octets: bytes, part: Part) -> None:
+    """Store *part*. A store that is full starts anew."""
+    if len(parts) >= _MAX_PARTS:
+        parts.clear()
+    parts[octets] = part

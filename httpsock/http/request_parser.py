@@ -65,7 +65,8 @@ _CR = ord(b"\r")
 # To look up the enum's member each time would take a tenth of the time that a request line takes.
 _ORIGIN = TargetForm.ORIGIN
 # The end of the last line of a head, and the empty line.
-_END_OCTETS = len(b"\r\n\r\n")
+_END = b"\r\n\r\n"
+_END_OCTETS = len(_END)
 
 # A pattern can count this far, and no head has this many lines.
 _MAX_REPETITIONS = 2**31
@@ -92,13 +93,14 @@ class RequestParser(MessageReader):
     ``next_event`` raises RequestError at octets that are not a request; the parser is unusable after that.
     """
 
-    __slots__ = ("_known_heads", "_limits", "_passed", "_usual_head")
+    __slots__ = ("_known_heads", "_known_octets", "_limits", "_passed", "_usual_head")
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
         self._limits = limits
         # A head below this length is within both limits.
         self._usual_head = min(limits.request_line, limits.head - _END_OCTETS)
+        self._known_octets = min(self._usual_head, MAX_KNOWN_OCTETS)
         self._passed = _NOTHING_PASSED
         self._known_heads = known_heads(limits.field_lines)
 
@@ -115,11 +117,14 @@ class RequestParser(MessageReader):
                 return self._next_content(self._decoder)
             if not buffer:
                 return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
-            # The usual case: exactly one head, which has come before.
-            known = self._known_heads.requests.get(buffer)
-            if known is not None and len(buffer) <= self._usual_head:
-                return self._consume(known)
-            last_line = buffer.find(b"\r\n\r\n")
+            # The usual case: one head, which has come before as a whole or in parts.
+            if len(buffer) <= self._known_octets:
+                request = self._known_heads.requests.get(buffer)
+                if request is None and buffer[0] != _CR and buffer.endswith(_END):
+                    request = self._known_heads.parse(buffer)
+                if request is not None:
+                    return self._consume(request)
+            last_line = buffer.find(_END)
             if 0 < last_line < self._usual_head and buffer[0] != _CR:
                 return self._request(last_line + _END_OCTETS)
             return self._next_unusual(last_line)
