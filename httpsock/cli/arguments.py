@@ -87,7 +87,7 @@ def print_error(sentence: str) -> None:
 
 
 def expand_trace_option(arguments: Sequence[str]) -> list[str]:
-    """Return *arguments* with a form that follows --trace joined to it: --trace=FORM."""
+    """Return *arguments* with ``--trace FORM`` replaced by ``--trace=FORM``, ``--trace`` alone by ``--trace=text``."""
     expanded: list[str] = []
     remaining = list(arguments)
     while remaining:
@@ -101,7 +101,7 @@ def expand_trace_option(arguments: Sequence[str]) -> list[str]:
 
 
 def number(minimum: int, maximum: int, name: str) -> Callable[[str], int]:
-    """Return a function that parses a number from *minimum* to *maximum*."""
+    """Return a function that parses a number from *minimum* to *maximum*; its error calls the number *name*."""
 
     def parse(text: str) -> int:
         # Nine digits are enough for every limit here; int() alone would accept signs, spaces and non-ASCII digits.

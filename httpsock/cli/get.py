@@ -267,7 +267,7 @@ def _check_is_requested(response: ClientResponse, fields: Sequence[tuple[str, st
 
 
 def _write_file(response: ClientResponse, download: Download) -> None:
-    """Write the content into a file."""
+    """Write the content of *response* into the file of *download*."""
     try:
         download.start(response)
         length = response.content_length

@@ -19,7 +19,7 @@ _BATCH_SECONDS = 0.05
 
 
 class StderrWriter:
-    """Queues text for standard error; drops and counts it when the queue is full."""
+    """Queues lines for standard error; drops and counts them when the queue is full."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

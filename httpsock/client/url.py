@@ -83,7 +83,7 @@ def parse_url(text: str) -> Url:
 
 
 def _octets_of(text: str) -> bytes:
-    """Return *text* in UTF-8, with the octets that a surrogate stands for. Raise UrlError at any other surrogate."""
+    """Return *text* in UTF-8; surrogates of surrogateescape become their octets. Raise UrlError at any other one."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
@@ -138,6 +138,6 @@ def redirect(method: str, url: Url, status: int, location: bytes | None) -> tupl
         target = resolve(url, location.decode("utf-8", "surrogateescape"))
     except _ReferenceError as error:
         raise UrlError(f'the redirect to "{grammar.printable(location)}" {error}') from None
-    # RFC 9110 §15.4: after 303 the method becomes GET, and by custom POST after 301 and 302; HEAD stays HEAD.
+    # RFC 9110 §15.4: after 303 any method but HEAD becomes GET; after 301 and 302 only POST does, by custom.
     becomes_get = (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST")
     return ("GET" if becomes_get else method), target

@@ -248,7 +248,7 @@ class Announcer:
             self._announce(Device.byebye)
 
     def _run_timers(self, now: float) -> None:
-        """Run the timers that are due. Set each next time before, so that a fault is not repeated in a loop."""
+        """Run the timers that are due. Set the next time of each first, so that a failing one is not run in a loop."""
         if now >= self._scan_at:
             self._scan_at = now + _SCAN_SECONDS
             self._guard(self._update_networks)
@@ -286,12 +286,12 @@ class Announcer:
                 self._report(text)
 
     def _announce(self, what: Callable[[Device], Iterable[bytes]]) -> None:
-        """Multicast the datagrams that *what* makes of each interface's device, by that interface."""
+        """For each interface, multicast the datagrams that *what* makes of its device."""
         for each in self.devices:
             self._send(each, each, what)
 
     def _send_twice(self, routes: dict[Interface, Interface], what: Callable[[Device], Iterable[bytes]]) -> None:
-        """Multicast the datagrams of *what* about each key of *routes* twice, by the interface that is its value."""
+        """For each pair of *routes*, multicast twice the datagrams about the first interface, by the second one."""
         for _ in range(_TIMES):
             for about, via in routes.items():
                 self._send(about, via, what)

@@ -100,7 +100,7 @@ def search(
     deadline = time.monotonic() + seconds
     with contextlib.ExitStack() as opened:
         sockets: dict[int, socket.socket] = {}
-        # 2. Communicate: UDP does not acknowledge, so send it again.
+        # 2. Communicate: UDP does not acknowledge datagrams, so send each search twice.
         for _ in range(_TIMES):
             _send_searches(
                 target,

@@ -44,8 +44,8 @@ class Cached(NamedTuple, Generic[Value]):
 class FileCache(Generic[Value]):
     """A cache of values made from files, up to *capacity* octets in all; then the oldest entry is evicted.
 
-    Shared by all threads. To read takes one dict look-up, which is atomic in every Python, and values are immutable.
-    To write changes the dict and the total together, so it holds the lock.
+    Shared by all threads. A read is one dict look-up, which is atomic in every Python, and values are immutable. A
+    write changes the dict and the total together, so it holds the lock.
     """
 
     def __init__(self, capacity: int) -> None:

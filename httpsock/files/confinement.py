@@ -58,7 +58,10 @@ def has_link(root: str, relative: str) -> bool:
 
 @contextmanager
 def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """Enter with an iterator over the entries of *relative*, a folder beneath *root*. Raise like ``open_beneath``."""
+    """Return a context manager that gives the entries of *relative*, a folder beneath *root*.
+
+    Raise like ``open_beneath``.
+    """
     if not HAS_OPENAT:
         below = relative if follow_links else _real_relative(root, relative)
         with os.scandir(os.path.join(root, below)) as entries:

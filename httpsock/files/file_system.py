@@ -39,7 +39,7 @@ class FileSystem:
     def scandir(
         self, root: str, relative: str, *, follow_links: bool
     ) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
-        """Enter with an iterator over the entries of a folder. Raise OSError if it can't be opened."""
+        """Return a context manager that gives the entries of a folder. Raise OSError if it can't be opened."""
         return scandir_beneath(root, relative, follow_links=follow_links)
 
     def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:  # noqa: ARG002 (for an observer)

@@ -39,7 +39,7 @@ def serve_folder(root: DocumentRoot) -> Handler:
 
 
 def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
-    """Return the response to *request*, from the files of *root* in this tick. Discard content before."""
+    """Return the response to *request*, from the files of *root* in this tick. First discard its content, if any."""
     if request.content_length != 0:
         return _discard_content(root, request, context)
     if request.method not in ("GET", "HEAD"):

@@ -31,7 +31,7 @@ _WINDOWS_TRAP = (
 
 # Stands for a prefix that a proxy has stripped; the path of a file can't have such a segment.
 _PREFIX = b"/%00"
-# The end of the short name (8.3) that a file system makes of a longer one: GIT~1, GI2D57~2.
+# The end of a short name (8.3), which a file system makes from a longer one: GIT~1, GI2D57~2.
 _SHORT_NAME = "~[0-9]"
 # Format characters, combining marks, unassigned characters, invalid UTF-8; and letters that Unicode calls ignorable.
 _IGNORABLE_CATEGORIES = frozenset(("Cf", "Cc", "Cn", "Co", "Cs", "Mn", "Me", "Zl", "Zp"))
@@ -131,7 +131,7 @@ def _has_short_name(name: str) -> bool:
 
 
 def _is_ignorable(character: str) -> bool:
-    """Return whether a file system may ignore *character*; a few more than Unicode calls ignorable."""
+    """Return whether a file system may ignore *character*; Unicode calls a few of these not ignorable."""
     from unicodedata import category  # see may_be_alias
 
     return category(character) in _IGNORABLE_CATEGORIES or character in _FILLERS

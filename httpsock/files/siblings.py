@@ -73,7 +73,7 @@ def is_proved(coding: str, read: Read, length: int, original: Original) -> bool:
 
 
 def _proves_gzip(read: Read, length: int, original: Original) -> bool:
-    """Return whether a gzip file is one member with the length of *original*, and its content if that is small.
+    """Return whether a gzip file is one member with the length of *original*; if that is small, with its content too.
 
     gzip allows several members, but many clients read only the first.
     """

@@ -96,7 +96,7 @@ def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
 
 
 def _with_checked_chunks(response: Response, stream: Stream) -> Response:
-    """Return *response* with the chunks of its *stream* checked. Make the first chunk now, and raise its exception."""
+    """Return *response* with the chunks of its *stream* checked. The first chunk is made here, and may raise here."""
     length = stream.length
     if length is not None:
         check_number("the length of a stream", length, 0, _MAX_LENGTH)

@@ -66,7 +66,7 @@ class FramingError(Exception):
 
 
 class ContentLimits(NamedTuple):
-    """Limits on the content of a message, in octets. The defaults are a server's, which only discards content."""
+    """Limits on the content of a message, in octets. The defaults are for a server that only discards content."""
 
     # Enough to discard a stray form or JSON document and keep the connection.
     content: int = 1024 * 1024

@@ -123,7 +123,7 @@ def split_field_line(line: bytes) -> tuple[bytes, bytes]:
 
 
 def match_host(octets: bytes) -> re.Match[bytes] | None:
-    """Return the match of a host with an optional port, which is the group "port"; None if it is invalid."""
+    """Return the match of a host with an optional port (the group "port"), or None if it is invalid."""
     match = re.fullmatch(_HOST, octets)
     is_valid = match and (match["literal"] is None or re.fullmatch(_IP_LITERAL, match["literal"]))
     return match if is_valid else None
@@ -179,7 +179,7 @@ def encode_unencoded(octets: bytes) -> str:
 
 @cache
 def _written() -> list[str]:
-    """Return each octet as a path or query spells it: thousands of encoded octets cost no more than others."""
+    """Return a table with each octet as a path or query spells it: an encoded octet costs no more than another one."""
     return [f"%{octet:02X}" if re.match(UNENCODED, bytes((octet,))) else chr(octet) for octet in range(256)]
 
 
@@ -228,7 +228,7 @@ def can_be_http_date(seconds: int) -> bool:
 def parse_http_date(field_value: bytes, now: float) -> int | None:
     """Return the seconds since 1970 of an HTTP-date in any of its three forms, or None for anything else.
 
-    *now* places a two-digit year: one that seems more than 50 years ahead lies in the past (RFC 9110 §5.6.7).
+    A two-digit year that seems more than 50 years later than *now* lies in the past (RFC 9110 §5.6.7).
     """
     for form in _DATES:
         if match := re.fullmatch(form, field_value):

@@ -44,7 +44,7 @@ class Tick:
     __slots__ = ("memo", "monotonic", "second", "time")
 
     def __init__(self, now: float, monotonic: float) -> None:
-        """Begin at *now*, in seconds since 1970 (for fields), and at *monotonic*, on that clock (for deadlines)."""
+        """Begin at *now*, in seconds since 1970 (for fields); *monotonic* is the time of that clock (for deadlines)."""
         self.time = now
         self.second = int(now)
         self.monotonic = monotonic

@@ -66,13 +66,13 @@ class KnownHeads:
         self._sections: dict[bytes, FieldSection] = {}
         self._stems: dict[bytes, FieldSection] = {}
         self._tails: dict[bytes, Fields] = {}
-        # Hashes of parts that have come, each in its place: they take less memory than the parts.
+        # Hashes of parts that have come, each at the index that it determines: they take less memory than the parts.
         self._hashes = [0] * _MAX_HASHES
 
     def parse(self, octets: bytes) -> Request:
-        """Return the request with the complete head, including its empty line, that *octets* start with.
+        """Return the request whose complete head, including its empty line, is at the start of *octets*.
 
-        *octets* end with an empty line, mostly that of this head. Raise the errors of the parsers.
+        *octets* end with the empty line of a head, mostly of this one. Raise the errors of the parsers.
         """
         line_end = octets.find(b"\r\n")
         line_octets, section_octets = octets[:line_end], octets[line_end - 1 :]
@@ -100,7 +100,7 @@ class KnownHeads:
         return Request._make((octets, *line, *section))
 
     def _conditional_section(self, head: bytes, line_end: int) -> FieldSection | None:
-        """Return the field section of *head* if it has a known stem, and a tail that does no more than add fields."""
+        """Return the parsed field section of *head* if its stem is known and its tail only adds fields, else None."""
         stem_end = head.find(b"\r\nIf-", line_end)
         if stem_end < 0:
             return None
@@ -120,9 +120,9 @@ class KnownHeads:
         return (fields, stem[1], stem[2]) if len(fields) == len(stem[0]) + len(tail) else None
 
     def _learn_stem(self, octets: bytes) -> FieldSection | None:
-        """Return and store what a stem means that has come before, if it is within the limit with any tail."""
+        """Return and store the parsed stem *octets* if it has come before, and is within the limit with any tail."""
         section_octets = octets + _END
-        # The condition may be another head's.
+        # The condition that ends the stem may belong to the next head.
         is_whole = section_octets.find(_END) == len(octets)
         if not is_whole or octets.count(b"\n") + _MAX_TAIL_LINES > self._max_field_lines:
             return None
@@ -135,7 +135,7 @@ class KnownHeads:
         return stem
 
     def _comes_again(self, octets: bytes) -> bool:
-        """Return whether *octets* have come before, unless that was too long ago."""
+        """Return whether *octets* have come before, not too long ago; remember that they have come now."""
         hashed = hash(octets)
         place = hashed % _MAX_HASHES
         if self._hashes[place] == hashed:
@@ -145,7 +145,7 @@ class KnownHeads:
 
 
 def _put(parts: dict[bytes, Part], octets: bytes, part: Part) -> None:
-    """Store *part*. A store that is full starts anew."""
+    """Store *part*, the result for *octets*, in *parts*; clear *parts* before if it is full."""
     if len(parts) >= _MAX_PARTS:
         parts.clear()
     parts[octets] = part

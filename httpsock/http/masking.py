@@ -45,7 +45,7 @@ _PARAMETER = (
     # PHP and others write token[]=x.
     rb"(?:\[|%5b|%5d|\]|\+|%20){0,4}(?:=|%3d)"
 )
-# Userinfo may follow "//"; CONNECT; Host and its colon; or, if it has a colon, a scheme or the beginning of any word.
+# Userinfo may follow "//", CONNECT or "Host:". If it has a colon, it may also follow a scheme, or begin any word.
 _BEFORE_USERINFO = (
     rb"//|^connect[ \t]++|(?:^|[\r\n])host[ \t]*+:[ \t]*+"
     rb"|(?:^|\s)[\"'<(]*+(?:[a-z][a-z0-9+.-]*+:/?)?(?=[^\s/?#@:]*+:[^\s/?#])"
@@ -54,7 +54,7 @@ _BEFORE_USERINFO = (
 
 @cache  # compiled when it is first needed: at start-up it would take 5 ms
 def _pattern(before_userinfo: bytes, after_userinfo: bytes) -> re.Pattern[bytes]:
-    """Return the pattern of all secrets; each secret is the second of two groups."""
+    """Return the pattern of all secrets: of the two groups that match, the second is the secret."""
     userinfo = rb"(%b)([^/?#\s]+)(?=%b)" % (before_userinfo, after_userinfo)
     return re.compile(
         rb"(%b)(%b)|%b|(%b)([^&\s#]++)" % (_FIELD, _VALUE, userinfo, _PARAMETER), re.IGNORECASE
@@ -109,7 +109,7 @@ class Masker:
     """Masks one direction of a connection, however its octets are split, with constant work for each octet."""
 
     def __init__(self) -> None:
-        # A short text that stands for all octets so far: the next octets mean the same after it.
+        # A short text that can replace all octets so far: the next octets are masked as if after those.
         self._context = b""
 
     def mask(self, octets: bytes) -> bytes:

@@ -87,7 +87,7 @@ def range_applies(request: Request, validators: Validators, now: float) -> bool:
 
 
 def _matches_strongly(field_value: bytes, etag: bytes) -> bool:
-    """Return whether If-Match is "*" or lists *etag*, both strong (RFC 9110 §8.8.3.2)."""
+    """Return whether If-Match is "*", or lists *etag* and *etag* is strong (RFC 9110 §8.8.3.2)."""
     return field_value == b"*" or (_is_strong(etag) and etag in _entity_tags(field_value, etag))
 
 

@@ -15,7 +15,7 @@ _PROXY = (b"PROXY TCP4", b"PROXY TCP6", b"PROXY UNKNOWN")
 
 
 def foreign_protocol(octets: bytes) -> str | None:
-    """Return the reason to refuse *octets*, the first of a connection: their protocol; None if it is not known."""
+    """Return the reason to refuse *octets*, the first of a connection, if their protocol is known, else None."""
     if octets.startswith(_SSH):
         return "an SSH greeting on an HTTP port"
     if octets.startswith(_PROXY):

@@ -326,7 +326,10 @@ class ResponseParser(MessageReader):
 
 
 def _check_beginning(octets: bytes, *, is_all: bool) -> None:
-    """Raise ResponseError if *octets* are not the start of a response, once enough have come to show (or *is_all*)."""
+    """Raise ResponseError if *octets* are not the start of a response.
+
+    Wait for as many octets as the error should show, unless these *is_all*: the connection has ended.
+    """
     if _BEGINNING.startswith(octets[: len(_BEGINNING)]):
         return
     if octets.startswith(b"\x15"):

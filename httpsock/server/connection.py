@@ -218,7 +218,7 @@ class Connection:
         return is_due and self._content_error is None
 
     def _receive_content(self, request: Request, *, is_wanted: bool) -> Generator[Wait, None, None]:
-        """Receive until some content, or its end, has arrived; *is_wanted* by a handler, or to be discarded."""
+        """Receive until some content, or its end, has arrived. *is_wanted*: a handler reads it."""
         if self._content_error:
             raise self._content_error
         try:

@@ -50,7 +50,7 @@ _MAX_POLL_SECONDS = 86_400.0  # the kernel rejects larger time-outs
 
 
 class EventLoop:
-    """Serves connections in the threads that call ``run``, until ``stop`` is called from any other."""
+    """Serves connections in the threads that call ``run``, until another thread calls ``stop``."""
 
     def __init__(
         self,
@@ -278,7 +278,7 @@ class EventLoop:
             self._report_safely(f"not accepting: {reason}")
 
     def _can_accept(self, tick: Tick) -> bool:
-        """Return whether to accept; evict idle connections first, and let no client over its share block the others."""
+        """Return whether to accept: below the limit, after an eviction, or to close connections over a share."""
         return not self._limit.is_full or self._evict_idle(tick) or self._limit.has_client_over_share()
 
     def _evict_idle(self, tick: Tick) -> bool:
@@ -346,7 +346,7 @@ class EventLoop:
         self._poller.unregister(connection.descriptor)
         del self._connections[connection.descriptor]
         self._limit.remove(connection.client)
-        # Last: another thread may reuse the descriptor immediately.
+        # Close last, since another thread may reuse the descriptor immediately.
         connection.close()
         if not self._is_accepting:
             self._accept_again_at = 0.0  # the limit allows another one

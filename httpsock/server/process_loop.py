@@ -184,7 +184,7 @@ class ProcessLoop:
         """Look after the child processes; return the time at which to do it again, or earlier at an event."""
         if self._restart.take_over():
             self._served.drain()
-        # Also at the start: a shell that became this process by exec may have left children.
+        # Reap at the start, too: a shell that became this process by exec may have left children.
         self._children.reap()
         deadlines = self._restart.run_timers(now), self._served.run_timers(now)
         if self._restart.exit_code is not None:
@@ -197,7 +197,7 @@ class ProcessLoop:
         return min(deadline for deadline in (*deadlines, *own_deadlines) if deadline > now)
 
     def _left_behind(self, now: float) -> list[str] | None:
-        """Return the requests and processes to leave behind once the grace period is long over, else None."""
+        """Return the blocked requests and running processes to exit without, or None while there is time to wait."""
         blocked = self._served.blocked() if now >= self._blocked_deadline else []
         pids = self._children.pids()
         if blocked and not pids:
@@ -234,7 +234,7 @@ class ProcessLoop:
         self._stop()
 
     def _stop(self) -> None:
-        """Stop, and let all child processes stop."""
+        """Stop serving, and make all child processes stop."""
         if self._is_stopping:
             return
         self._is_stopping = True

@@ -100,7 +100,7 @@ class GracefulRestart:
             child.drain()
 
     def stop(self) -> None:
-        """Start no more processes, and close the listening sockets' duplicates. A forked process calls it too."""
+        """Start no more processes, and close this object's listening sockets. A forked process calls it too."""
         self._is_ending = True
         groups, self._groups = self._groups, []
         for descriptor in (descriptor for group in groups for descriptor in group):

@@ -58,7 +58,7 @@ class Sender:
     def __init__(
         self, transport: Transport, settings: Settings, context: Context, log: Callable[[Exchange], object] | None
     ) -> None:
-        """*context* has the client's address and the current tick. The sender holds a weak reference to it."""
+        """Send to *transport*. *context* has the client's address and the current tick; the reference to it is weak."""
         self._transport = transport
         self._settings = settings
         # A strong reference would make a cycle, which only the garbage collector frees.

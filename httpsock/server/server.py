@@ -280,7 +280,7 @@ class Server:
 
 
 def preload_lazy_imports() -> None:
-    """Import the modules that start-up has left out, to be a third faster.
+    """Import the modules that start-up leaves out, which makes it a third faster.
 
     Call it at the start, and before `--user` changes the user: later the process may have no descriptor left to open a
     module, or no permission to read it.
@@ -371,7 +371,7 @@ def check_response_field(name: str, value: str) -> None:
 
 
 def _field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
-    """Return the field lines of every response: *fields* without Cache-Control, and the defaults that they keep."""
+    """Return the field lines of every response: *fields* without Cache-Control, and the defaults not replaced."""
     for name, value in fields:
         check_response_field(name, value)
     given = [field for field in fields if field[0].lower() != "cache-control"]

@@ -57,15 +57,15 @@ class Transport(Protocol):
         """
 
     def recv(self, maximum: int, /) -> bytes:
-        """Return octets from the peer, about *maximum* of them at most; b"" at the end.
+        """Return at most *maximum* octets from the peer; b"" at the end.
 
-        Return all that are decrypted, even a few more, since the poller does not report octets in a buffer.
+        TLS may return a few more: all that are decrypted, since the poller does not report octets in a buffer.
         """
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
         """Send as many *octets* as the kernel takes now; return how many. The flag MORE announces more octets.
 
-        After a BlockingIOError the next call passes octets that start with the same ones, but maybe fewer of them.
+        After a BlockingIOError the caller passes the same octets again, or only the first of them.
         """
 
     def send_both(self, first: bytes, second: bytes) -> int:

@@ -20,8 +20,8 @@ from httpsock.server.transport import event_of
 
 from .transport import Next, RecordedTransport
 
-# The end of an answer. close: end this side, then wait for the client's end. reset: send RST. keep: answer the next
-# request. stall: send no more octets, until the client closes or the server stops.
+# What follows exact octets on the connection. close: end this side, then wait for the client's end. reset: send RST.
+# keep: answer the next request. stall: send no more octets, until the client closes or the server stops.
 Then = Literal["close", "reset", "keep", "stall"]
 
 # How long a client may pause reading, and may leave its side open after a "close".
@@ -30,7 +30,7 @@ _LINGER_SECONDS = 2.0
 
 
 class Exact(NamedTuple):
-    """An answer of exact *octets*: bytes, or a tuple of bytes and Sleeps; then the connection does *then*."""
+    """An answer of exact *octets*: bytes, or a tuple of bytes and Sleeps; *then* close, reset, keep or stall."""
 
     octets: bytes | tuple[bytes | Sleep, ...]
     then: Then = "close"
@@ -53,7 +53,7 @@ def check_exact(exact: Exact) -> None:
 def send_exactly(
     parts: Iterable[bytes | Sleep], then: Then, context: Context, transport: RecordedTransport
 ) -> Steps[None]:
-    """Send the *parts*, then do *then*; the transport discards the response that the handler returns."""
+    """Send the *parts*, *then* close, reset, keep or stall; the transport discards the handler's response."""
     transport.next = Next.CUT
     # An OSError means that the client is gone or does not read, or that the connection is evicted.
     with contextlib.suppress(OSError):
