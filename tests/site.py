@@ -7,8 +7,8 @@
 Attributes in a page select its content, which replaces the old:
 
     <ol class="trace" data-from="server" data-connection="1" data-turn="2" data-calls="recv parse">
-        the events of a recording: one connection (0: the server itself), one turn (0 ends at the first wait for a
-        request, -1 is the last), only these calls; data-below: the calls whose lines below are shown, too
+        the events of a recording: one connection (0: the server itself); one turn, which begins with a wait for a
+        request (0: before the first, -1: the last); only these calls; data-below: calls with the lines below them
     <pre data-said="receiver" data-line="0">
         the output of a program, or one line of it
     <code data-program="tcp_server.py">, <code data-datagram="search">
@@ -60,7 +60,7 @@ def trace_get(*arguments: str) -> str:
 
 
 def record_tcp(port: int) -> dict[str, str]:
-    """Return the traces of server and client for some exchanges on *port*, each on a connection of its own."""
+    """Return the traces of server and client for some exchanges on *port*, each on a new connection."""
     with Traced(WWW, port=port) as server:
         url = f"http://127.0.0.1:{server.port}/"
         hello = url + "hello.txt"
@@ -76,20 +76,20 @@ def record_tcp(port: int) -> dict[str, str]:
 
 
 def etag_of(name: str) -> str:
-    """Return the entity-tag of a file of www; that of a small file depends on its octets alone."""
+    """Return the entity-tag of a file of www, which depends only on its octets if the file is small."""
     with httpsock.Server(WWW, port=0) as server, httpsock.Client() as client, client.get(server.url + name) as response:
         return str(response.field("ETag"))
 
 
 class Silent(Announcer):
-    """An announcer that only answers."""
+    """An announcer that answers searches, but sends no announcements."""
 
     def _announce(self, what: object) -> None:
         pass
 
 
 def record_search() -> dict[str, str]:
-    """Return the traces of an announcer and of its searcher for one search."""
+    """Return the traces of an announcer and of a client for one search."""
     server, client = CollectedTrace(is_client=False), CollectedTrace()
     with Silent(str(WWW), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=server) as running:
         port = running.group_port
@@ -104,7 +104,7 @@ def record_search() -> dict[str, str]:
 
 
 def record_udp() -> dict[str, str]:
-    """Return the output of the two UDP programs of www/code: with a receiver, and without one."""
+    """Return the output of the two UDP programs of www/code, and that of the sender without a receiver."""
     port = str(free_port(socket.SOCK_DGRAM))
     sender = on_port("udp_sender.py", port)
     with subprocess.Popen(on_port("udp_receiver.py", port), stdout=subprocess.PIPE, text=True) as receiver:
@@ -131,7 +131,7 @@ def run(command: list[str]) -> str:
 
 
 def record_bad_path() -> str:
-    """Return the figures of the bad path, as JSON."""
+    """Return the figures of a transfer over a lossy path, as JSON."""
     command = [sys.executable, "-m", "tests.support.lossy_path"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_SECONDS, check=True, text=True)
     return done.stdout
@@ -169,7 +169,7 @@ def events_of(text: str) -> list[RecordedEvent]:
 
 
 def turns_of(events: list[RecordedEvent]) -> list[list[RecordedEvent]]:
-    """Return the events of one connection in turns: each after the first begins with the wait for a request."""
+    """Return the events of one connection in turns: each turn but the first begins with a wait for a request."""
     turns: list[list[RecordedEvent]] = [[]]
     for event in events:
         if event.what.startswith("wait for a request"):
@@ -276,7 +276,7 @@ def path_of(module: str) -> str:
 
 
 def excerpt(module: str, function: str, calls: list[str]) -> str:
-    """Return the source of a function, with its *calls* marked. Raises KeyError if one is missing."""
+    """Return the source of a function, with its *calls* marked. Raise KeyError if one is missing."""
     source = file_of(module).read_text(encoding="utf-8")
     node = find(ast.parse(source), function)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
@@ -291,7 +291,7 @@ def excerpt(module: str, function: str, calls: list[str]) -> str:
 
 
 def find(tree: ast.AST, function: str) -> ast.FunctionDef:
-    """Return the function or method of that name."""
+    """Return the function *function*, or the method "Class.method", in *tree*."""
     node: ast.AST = tree
     for name in function.split("."):
         body = [child for child in ast.iter_child_nodes(node) if getattr(child, "name", "") == name]
@@ -347,7 +347,7 @@ def contents(cited: list[Cited]) -> str:
 
 
 def figure(path: dict[str, object], name: str) -> str:
-    """Return the figure at *name*: its keys, with slashes between."""
+    """Return the figure in *path* at *name*, the keys on the way to it joined by slashes."""
     value: object = path
     for part in name.split("/"):
         assert isinstance(value, dict)
@@ -356,7 +356,7 @@ def figure(path: dict[str, object], name: str) -> str:
 
 
 def datagrams(sent: int, arrived: list[int]) -> str:
-    """Return the picture of the fate of each datagram: rows of cells, in the order of sending."""
+    """Return a picture of the datagrams in the order of sending: a cell for each, which shows how it arrived."""
     overtaken = {later for earlier, later in itertools.pairwise(arrived) if later < earlier}
     cells = []
     for number in range(sent):

@@ -1,4 +1,4 @@
-"""The benchmarks' own pure parts, and one tiny run. No test here judges a time."""
+"""The benchmarks: their functions, and one tiny run. No test depends on a measured time."""
 
 import gzip
 import io
@@ -28,7 +28,7 @@ def row(**samples: list[load.Sample]) -> measure.Row:
     return measure.Row(SMALL, samples, dict.fromkeys(samples, 2**20), {name: [name] for name in samples}, {})
 
 
-def test_the_figures_of_a_client_are_its_last_line_of_json() -> None:
+def test_the_figures_of_a_client_are_in_its_last_line_of_json() -> None:
     figures = '{"requests": 2, "microseconds": 3, "octets": 4, "errors": 0, "right": 2, "p50": 5, "p99": 6}'
     assert load.parse(f"Running 1s test\n{figures}\n") == load.Counts(2, 3, 4, 0, 2, 5, 6)
 
@@ -43,7 +43,7 @@ def test_a_client_without_figures_is_an_error() -> None:
     [
         pytest.param(COUNTS, id="exact"),
         pytest.param(
-            COUNTS._replace(octets=1_200_000 + 32 * 1200), id="all connections were being answered in the end"
+            COUNTS._replace(octets=1_200_000 + 32 * 1200), id="all connections had a running response at the end"
         ),
         pytest.param(COUNTS._replace(right=-1), id="not counted one by one"),
     ],
@@ -68,7 +68,7 @@ def test_wrong_answers_do_not_pass(counts: load.Counts, reason: str) -> None:
 
 
 @pytest.mark.parametrize("workload", workloads.WORKLOADS, ids=lambda workload: workload.key)
-def test_each_request_is_whole_and_has_no_blank_left_to_fill(workload: workloads.Workload) -> None:
+def test_each_request_is_whole_and_has_no_placeholder_left(workload: workloads.Workload) -> None:
     allowed = Answer(200, {"etag": '"x"'}, b"", 1)
     for request in workloads.requests_of(workload, 8000):
         octets = workloads.numbered(with_validators(request, lambda request: allowed), 1)
@@ -101,7 +101,7 @@ def test_a_script_for_wrk_sends_a_few_numbers_in_turn() -> None:
         pytest.param({"last-modified": "then"}, "If-Modified-Since: then", id="a date alone"),
     ],
 )
-def test_a_request_is_revalidated_by_what_its_own_answer_holds(fields: dict[str, str], line: str) -> None:
+def test_a_request_is_revalidated_with_the_validator_of_its_answer(fields: dict[str, str], line: str) -> None:
     asked = []
 
     def answer_to(request: str) -> Answer:
@@ -112,19 +112,19 @@ def test_a_request_is_revalidated_by_what_its_own_answer_holds(fields: dict[str,
     assert asked == ["GET / HTTP/1.1\r\n\r\n"]
 
 
-def test_an_answer_without_validators_can_not_be_revalidated() -> None:
+def test_an_answer_without_validators_cannot_be_revalidated() -> None:
     with pytest.raises(WrongAnswerError, match="neither ETag nor Last-Modified"):
         with_validators("GET / HTTP/1.1\r\n{validators}\r\n", lambda request: Answer(200, {}, b"", 1))
 
 
-def test_the_files_of_a_page_have_siblings_that_hold_them(tmp_path: pathlib.Path) -> None:
+def test_the_files_of_a_page_have_valid_siblings(tmp_path: pathlib.Path) -> None:
     file = files.make_small_files(tmp_path) / "precompressed" / "0000.svg"
     compressed = file.with_name("0000.svg.br").read_bytes()
     assert compressed[3:-1] == file.read_bytes()
     assert gzip.decompress(file.with_name("0000.svg.gz").read_bytes()) == file.read_bytes()
 
 
-def test_a_tick_answers_all_connections_right(tmp_path: pathlib.Path) -> None:
+def test_a_tick_answers_all_connections_correctly(tmp_path: pathlib.Path) -> None:
     root = files.make_small_files(tmp_path)
     for key in ticks.KEYS:
         with ticks.connected(root, 2) as (loop, clients):
@@ -138,7 +138,7 @@ def test_a_tick_with_a_wrong_answer_is_not_measured(tmp_path: pathlib.Path) -> N
         ticks.measure(SMALL._replace(length=1), loop, clients, 1)
 
 
-def test_a_script_for_wrk_looks_at_each_small_answer_and_at_no_large_one() -> None:
+def test_a_script_for_wrk_checks_each_small_answer_and_no_large_one() -> None:
     assert "status == 200 and #content == 1024" in load.lua(SMALL, EXPECTED, 4096)
     assert "#content" not in load.lua(SMALL, EXPECTED, 1023)
 
@@ -192,8 +192,8 @@ def test_memory_is_read_in_octets() -> None:
     assert processes.status_octets(status, "VmSwap") == 0
 
 
-def test_a_ratio_is_the_median_of_those_of_each_turn() -> None:
-    # The second turn was slow for both; the third for one alone.
+def test_a_ratio_is_the_median_of_the_ratios_in_each_turn() -> None:
+    # The second turn was slow for both servers, the third for one of them.
     first = [sample(100), sample(10), sample(100)]
     other = [sample(50), sample(5), sample(1)]
     assert report.ratio(other, first, "rate") == 0.5
@@ -214,7 +214,7 @@ def test_a_table_has_the_ratios_to_its_first_server() -> None:
     assert ratios == {"server": ("rate ratio", "CPU ratio"), "nginx": ("1.00", "1.00"), "httpsock": ("0.90", "2.00")}
 
 
-def test_the_summary_shows_a_dash_where_a_server_took_no_part() -> None:
+def test_the_summary_has_a_dash_for_a_server_without_figures() -> None:
     rows = [row(nginx=[sample(100)], httpsock=[sample(80)]), row(nginx=[sample(100)])]
     assert report.summary(rows, "rate")[1:] == [["1k", "1.00", "0.80"], ["1k", "1.00", "–"]]
 
@@ -234,7 +234,7 @@ def test_a_report_states_its_conditions_and_the_omitted_servers() -> None:
     assert "| c | d |" in text
 
 
-def test_a_server_that_is_not_installed_says_how_to_get_it() -> None:
+def test_the_error_for_a_missing_server_says_how_to_install_it() -> None:
     nothing = environment.Environment(pathlib.Path("/nowhere"), "python", {}, {})
     missing = peers.Peer("x", lambda site: [], program="no-such-program", install="apt-get install it")
     assert missing.missing(nothing) == "no-such-program is not installed: apt-get install it"
@@ -242,7 +242,7 @@ def test_a_server_that_is_not_installed_says_how_to_get_it() -> None:
     assert "pip install no-such-package" in missing.missing(nothing)
 
 
-def test_charts_are_drawn_if_matplotlib_is_there(tmp_path: pathlib.Path) -> None:
+def test_charts_are_drawn_if_matplotlib_is_installed(tmp_path: pathlib.Path) -> None:
     if not charts.are_possible():
         pytest.skip("matplotlib is not installed")
     measured = row(nginx=[sample(100)], httpsock=[sample(80)])

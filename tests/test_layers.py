@@ -1,4 +1,4 @@
-"""The shape of the package, read from its source: imports of each wing, docstrings, lengths."""
+"""The structure of the package, read from its source: the imports of each wing, docstrings, lengths."""
 
 import ast
 import functools
@@ -22,7 +22,7 @@ def name_of(file: pathlib.Path) -> str:
 SOURCES = {name_of(file): file.read_text(encoding="utf-8") for file in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(source) for name, source in SOURCES.items()}
 
-# One row for each wing: the wings that it may import besides itself.
+# The wings that each wing may import, besides itself.
 WINGS = {
     "http": set[str](),
     "tracing": {"http"},
@@ -35,9 +35,9 @@ WINGS = {
     "testing": {"http", "tracing", "files", "server", "handlers"},
     "cli": {"http", "tracing", "files", "handlers", "client", "server", "discovery", "observe", "testing"},
 }
-# Of the files of the server, only these know the folder that is served.
+# The only files of the server that may import the wing "files".
 KNOWS_FILES = {"server.server"}
-# The modules of the standard library that a wing must not see, with all that it loads.
+# The modules of the standard library that a wing must not load, directly or through other modules.
 NETWORK = {"asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
 CONCURRENCY = {"_thread", "concurrent", "multiprocessing", "queue", "threading"}
 UNSEEN = {
@@ -45,7 +45,7 @@ UNSEEN = {
     "files": NETWORK | {"signal"},
     "client": CONCURRENCY | {"signal"},
 }
-# Wings and files that follow no section of an RFC: parts of this package alone, and the system's calls.
+# Wings and files that implement no section of an RFC.
 WITHOUT_SECTION = re.compile(
     r"__init__|__main__|cli\..*|http\.(?:checks|masking)|files\.(?:cache|listing.*|steps)|observe\.recorder|"
     r"tracing\.(?:events|trace|output)|"
@@ -53,7 +53,7 @@ WITHOUT_SECTION = re.compile(
     r"process_loop|restart|server|supervisor|threaded)"
 )
 SECTION = re.compile(r"RFC \d{4,5} (?:§§?|section )[\dA-Z]")
-# HTTP/1.1 as it was defined before RFC 9110 to 9112.
+# The RFCs that defined HTTP/1.1 before RFC 9110 to 9112.
 OBSOLETE = re.compile(r"(?:RFC *)?\b(?:2068|2616|723[0-5])\b")
 
 LONGEST_FUNCTION = 45
@@ -104,7 +104,7 @@ def imports_of_package(module: str, *, also_for_types: bool = True) -> set[str]:
 
 
 def imports_from_elsewhere(module: str) -> set[str]:
-    """Return the first names of all that *module* imports from outside the package."""
+    """Return the top-level names of the modules that *module* imports from outside the package."""
     found = set()
     for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
@@ -132,7 +132,7 @@ def all_below(module: str) -> set[str]:
 
 
 def public_definitions(module: str) -> Iterator[tuple[str, ast.ClassDef | Function]]:
-    """Give the public classes and functions of *module*, and the public methods of those classes."""
+    """Yield the public classes and functions of *module*, and the public methods of those classes."""
     for node in TREES[module].body:
         if isinstance(node, ast.ClassDef | Function) and not node.name.startswith("_"):
             yield node.name, node
@@ -149,7 +149,7 @@ def test_every_file_is_in_a_wing() -> None:
 def test_a_wing_imports_only_allowed_wings(wing: str) -> None:
     for name in files_of(wing):
         allowed = WINGS[wing] | {wing} | ({"files"} if name in KNOWS_FILES else set())
-        # The program's name and version are in the package itself.
+        # The wing "cli" imports the version from the package itself.
         allowed |= {"__init__"} if wing == "cli" else set()
         imported = {each.split(".")[0] for each in imports_of_package(name, also_for_types=False)}
         assert imported <= allowed, f"{name} imports {imported - allowed}"
@@ -164,15 +164,15 @@ def test_a_wing_loads_no_forbidden_module(wing: str) -> None:
 
 
 @each_module
-def test_no_file_is_loaded_for_its_own_sake(module: str) -> None:
-    """No circle between files; between wings the table has none."""
+def test_no_file_imports_itself_through_others(module: str) -> None:
+    """No two files import each other, directly or through others; the table WINGS has no such circle, either."""
     for name in imports_of_package(module, also_for_types=False):
         assert module not in all_below(name), f"{module} and {name} import each other"
 
 
 @each_wing
-def test_a_wing_tells_of_each_of_its_files_once(wing: str) -> None:
-    """One row in its docstring: a file's name, then its purpose."""
+def test_the_docstring_of_a_wing_lists_each_of_its_files_once(wing: str) -> None:
+    """The docstring of a wing has a row for each file: its name, then its purpose."""
     rows = re.findall(r"^    (\w+)(?:\.html)? {2,}\S.*$", SOURCES[wing], re.MULTILINE)
     files = [name.partition(".")[2] for name in files_of(wing) if "." in name]
     assert sorted(set(rows) - {"page"}) == sorted(files)
@@ -184,14 +184,14 @@ def test_a_wing_has_no_re_exports(wing: str) -> None:
     assert [type(node) for node in TREES[wing].body] == [ast.Expr]
 
 
-def test_the_package_tells_of_each_wing_once() -> None:
+def test_the_docstring_of_the_package_lists_each_wing_once() -> None:
     rows = re.findall(r"^    (\w+) {2,}\S.*$", SOURCES["__init__"], re.MULTILINE)
     assert sorted(rows) == sorted(WINGS)
 
 
 @each_module
 def test_only_the_standard_library_is_imported(module: str) -> None:
-    # pytest itself loads its plugin.
+    # Only pytest loads the plugin.
     allowed = sys.stdlib_module_names | ({"pytest"} if module == "testing.plugin" else set())
     assert imports_from_elsewhere(module) <= allowed
 
@@ -244,7 +244,7 @@ def test_no_file_of_tests_is_long() -> None:
     assert {name: length for name, length in lengths.items() if length > LONGEST_TEST_MODULE} == {}
 
 
-def test_no_helper_of_tests_stands_twice() -> None:
+def test_no_helper_of_tests_is_defined_twice() -> None:
     """Helpers that several files need are in tests/support."""
     places: dict[str, list[str]] = {}
     for name, helper in helpers_of_tests():
@@ -255,7 +255,7 @@ def test_no_helper_of_tests_stands_twice() -> None:
 
 
 def helpers_of_tests() -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Yield the functions of tests that are no tests themselves, each with the name of its file."""
+    """Yield the functions in files of tests that are not tests, each with the name of its file."""
     for name, source in TEST_SOURCES.items():
         for node in ast.parse(source).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("test_"):

@@ -1,4 +1,4 @@
-"""The promises of README to a newcomer, tried as a newcomer would: from a fresh clone, command by command."""
+"""README: each command, example, option, limit and table is tried or compared with the code."""
 
 import ast
 import base64
@@ -52,7 +52,7 @@ def code_blocks(language: str, text: str = README) -> list[str]:
 
 @pytest.fixture
 def clone(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A clone of the last commit, with only the files of this folder that git tracks."""
+    """A clone of the last commit, which has only the files that git tracks."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     copy = tmp_path / "clone"
@@ -65,7 +65,7 @@ def test_the_first_command_serves_a_fresh_clone(clone: pathlib.Path) -> None:
     first, *screen = code_blocks("console")[0].splitlines()
     command = first.removeprefix("$ ")
     assert command == "python3 -m httpsock"
-    # Isolated from the packages of this test's own interpreter; port 0, since 8000 may be taken here.
+    # The option -S hides the packages of this interpreter; port 0 replaces 8000, which may be in use.
     arguments = [sys.executable, "-S", *command.split()[1:], "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     with subprocess.Popen(arguments, cwd=clone, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
@@ -83,7 +83,7 @@ def test_the_first_command_serves_a_fresh_clone(clone: pathlib.Path) -> None:
         _, errors = run.communicate(timeout=20)
     assert run.returncode == 0
     printed = [url, *errors.decode().replace(str(clone), "/home/you/httpsock").splitlines()]
-    # A machine may lack IPv6; times, ports and the size of the page are those of a day.
+    # These parts vary: the URL of IPv6, times, ports, and the size of the page.
     varying = r" and http://\[::1\]:\d+/|[\d:]+(?= 127)|(?<=:)\d+(?=/)|(?<= 200 )\d+|[\d.]+(?= ms)"
     assert [re.sub(varying, "", line) for line in printed] == [re.sub(varying, "", line) for line in screen]
 
@@ -91,7 +91,7 @@ def test_the_first_command_serves_a_fresh_clone(clone: pathlib.Path) -> None:
 @pytest.mark.slow
 def test_the_test_command_passes_in_a_fresh_clone(clone: pathlib.Path) -> None:
     command = next(block for block in code_blocks("sh") if "pytest" in block)
-    # Run the command for one file: the whole suite would run itself again and again.
+    # Run only one file of tests: the whole suite would run this test again and again.
     environment = os.environ | {"PYTEST_ADDOPTS": "tests/http/test_ranges.py", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     for name in [name for name in environment if name.startswith(("COV_", "COVERAGE", "VIRTUAL_ENV"))]:
         del environment[name]
@@ -114,7 +114,7 @@ def test_the_example_of_the_client_runs() -> None:
 
 
 def test_the_client_prints_the_output_in_readme(capfd: pytest.CaptureFixture[str]) -> None:
-    """Times, ports and dates may differ."""
+    """Only times, ports and dates may differ."""
     command, *printed = code_blocks("console", OF_CLIENT)[0].splitlines()
     with httpsock.Server(ROOT / "www", port=0) as server:
         assert main(command.replace("http://127.0.0.1:8000/", server.url).split()[2:]) == 0
@@ -122,12 +122,12 @@ def test_the_client_prints_the_output_in_readme(capfd: pytest.CaptureFixture[str
         said = error.replace(f"127.0.0.1:{server.port}", "127.0.0.1:8000")
     assert out == (ROOT / "www" / "hello.txt").read_text()
     expected = "\n".join([*printed, ""]).replace(out, "")
-    # A port of its own may have fewer digits.
+    # The head may be shorter, since the port may have fewer digits.
     same = [re.sub(r"(send|recv) \d+", r"\1 N", alike(trace)) for trace in (said, expected)]
     assert same[0] == same[1]
 
 
-def test_the_options_and_exit_codes_of_the_client_are_all_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_lists_all_options_and_exit_codes_of_the_client(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["get", "--help"])
     for option in set(re.findall(r"(?<![\w-])--?[a-zA-Z]+", capsys.readouterr().out)) - {"-h", "--help"}:
@@ -137,15 +137,15 @@ def test_the_options_and_exit_codes_of_the_client_are_all_there(capsys: pytest.C
         assert re.search(rf"\b{code}\b", OF_CLIENT), code
 
 
-def test_the_options_of_find_are_all_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme_lists_all_options_of_find(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["find", "--help"])
     for option in set(re.findall(r"(?<![\w-])--[a-z]+", capsys.readouterr().out)) - {"--help"}:
         assert f"`{option}" in OF_DISCOVERY or option in ("--announce", "--verbose"), option
 
 
-def test_the_trace_is_an_excerpt_of_the_whole_one() -> None:
-    """A line of "..." stands for any number of lines; all others are those of the whole trace, in its order."""
+def test_the_trace_in_readme_is_an_excerpt_of_the_whole_one() -> None:
+    """A line "..." stands for any number of lines; all other lines are in the whole trace, in this order."""
     command, *lines = next(block for block in code_blocks("console") if "--trace" in block).splitlines()
     whole_command, *whole = code_blocks("console", OF_TRACING)[0].splitlines()
     assert command == whole_command
@@ -215,7 +215,7 @@ def test_the_example_of_a_middleware_runs() -> None:
 
 
 @pytest.mark.tools
-def test_the_commands_to_try_do_as_readme_says(tmp_path: pathlib.Path) -> None:
+def test_the_commands_to_try_work_as_readme_says(tmp_path: pathlib.Path) -> None:
     tool("curl")
     block = next(block for block in code_blocks("sh") if "multipart/byteranges" in block)
     said = []
@@ -241,7 +241,7 @@ def test_the_commands_to_try_do_as_readme_says(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_commands_of_the_password_admit_only_its_user(tmp_path: pathlib.Path) -> None:
-    """The first command reads the password from standard input; the second one serves with the hash it made."""
+    """The first command makes a hash of the password on standard input; the second command serves with it."""
     (block,) = code_blocks("sh", OF_HANDLERS)
     program = f"{shlex.quote(sys.executable)} -m httpsock "
     make, serve = [program + line.removeprefix("httpsock ") for line in block.splitlines()]
@@ -269,7 +269,7 @@ def test_the_list_of_wings_is_complete() -> None:
     assert listed == {path.parent.name for path in (ROOT / "httpsock").glob("*/__init__.py")}
 
 
-def test_the_table_of_limits_holds_the_real_limits() -> None:
+def test_the_table_of_limits_has_the_real_limits() -> None:
     limits, timeouts = httpsock.Limits(), httpsock.Timeouts()
     table = TOUR.partition("## Limits")[2].partition("\n## ")[0]
     content = limits.content
@@ -333,7 +333,7 @@ def test_each_link_leads_to_a_file_and_to_a_heading_in_it() -> None:
 
 
 class Both:
-    """``python3 -m http.server`` and httpsock, each serving the same folder by itself, until the block ends."""
+    """``python3 -m http.server`` and httpsock, two processes that serve the same folder until the block ends."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._folder = folder
@@ -375,7 +375,7 @@ def shared(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def exchange(port: int, octets: bytes) -> tuple[int, dict[str, str], bytes, socket.socket]:
-    """Return the response to *octets*, and the connection that it came by."""
+    """Return the response to *octets* (status, fields, content), and its connection."""
     connected = connect(port)
     connected.sendall(octets)
     response = http.client.HTTPResponse(connected)
@@ -397,7 +397,7 @@ def test_each_row_of_the_comparison_with_http_server_is_true(shared: pathlib.Pat
 
 
 def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
-    """Yield how the server at *port* behaves in each row of the table, in its words; the last row ends the server."""
+    """Yield the behaviour of the server at *port* in the words of each row of the table; the last row ends it."""
     status, fields, content, connected = exchange(port, get("/hello.txt", "Range: bytes=0-4"))
     connected.close()
     yield {b"Hello": f"{status}, five bytes", b"Hello, socket.\n": f"{status}, the whole file"}[content]
@@ -423,7 +423,7 @@ def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
 
 
 def download_while_it_is_terminated(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
-    """Yield whether a download that has begun is finished after SIGTERM."""
+    """Send SIGTERM during a download; yield in words whether the download finishes."""
     with connect(port) as connected:
         connected.sendall(get("/large.bin"))
         received = len(connected.recv(65536))

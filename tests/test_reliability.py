@@ -1,4 +1,4 @@
-"""The experiments of tests/reliability in their quick forms, without the results that depend on a busy machine."""
+"""The short forms of the experiments in tests/reliability, without results that depend on the load of the machine."""
 
 import sys
 from collections.abc import Callable
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.tools]
 
 
 @each_row("name", EXPERIMENTS)
-def test_every_row_of_an_experiment_holds(name: str) -> None:
+def test_every_requirement_of_an_experiment_is_met(name: str) -> None:
     if name == "smuggling":
         for front_end in FRONT_ENDS:
             tool(front_end)
@@ -29,12 +29,12 @@ def test_every_row_of_an_experiment_holds(name: str) -> None:
     assert [row for row in rows if not row.holds and not row.is_timed] == []
 
 
-def test_there_are_variants_enough() -> None:
+def test_there_are_many_variants() -> None:
     assert len(set(variants())) > 80
 
 
-def test_the_search_finds_a_fault() -> None:
-    """A search that misses a planted fault is of no use."""
+def test_the_fuzzer_finds_a_fault() -> None:
+    """The fuzzer finds a fault that the test has planted."""
 
     def faulty(octets: bytes) -> None:
         if octets.startswith(b"bytes=") and octets.count(b",") > 4:

@@ -1,4 +1,4 @@
-"""The site in www/: its traces are real, its citations exist, its programs run, and its pages are sound."""
+"""The site in www/: its traces are up to date, the cited code exists, its programs run, and its pages are valid."""
 
 import itertools
 import json
@@ -31,7 +31,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 # --- the generated parts --------------------------------------------------------------------------------------------
 
 
-def test_the_pages_show_the_recordings_the_programs_and_the_code_as_they_are() -> None:
+def test_the_pages_show_the_present_recordings_programs_and_code() -> None:
     pages = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
     built = site.built(pages)
     for name, page in pages.items():
@@ -49,8 +49,8 @@ def test_a_citation_of_a_missing_function_or_call_fails() -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="recorded on Linux, which reports TCP_INFO")
 def test_the_program_still_prints_the_recorded_traces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times, ports and dates may differ; to record again: python3 -m tests.site --record."""
-    # Let the cache hold even a file that was checked out just now.
+    """Only times, ports and dates may differ. To record the traces again: python3 -m tests.site --record."""
+    # Let the server cache even a file that was checked out just now.
     monkeypatch.setattr(representation, "MTIME_GRANULARITY_SECONDS", -3600)
     monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
     for name, collected in site.record_tcp(0).items():
@@ -99,7 +99,7 @@ def test_the_figures_of_the_bad_path_agree_with_what_arrived() -> None:
     assert cells.count("twice") == path["UDP"]["came twice"]
 
 
-def test_live_events_read_as_those_on_the_terminal_do() -> None:
+def test_live_events_have_the_text_of_those_on_the_terminal() -> None:
     table = SCRIPT.partition("const sentences = {")[2].partition("};")[0]
     written = dict(re.findall(r'^  (\w+): "(.*)",$', table, re.MULTILINE))
     assert written == {name: FORMATS[name].replace(":g}", "}") for name in written}
@@ -114,7 +114,7 @@ def test_the_server_of_six_steps_answers_the_client_of_five() -> None:
     port = str(free_port())
     with subprocess.Popen(site.on_port("tcp_server.py", port), stdout=subprocess.PIPE, text=True) as server:
         client = site.on_port("tcp_client.py", port)
-        # Until it listens, connections are refused.
+        # Repeat while connections are refused: the server does not listen yet.
         while (done := subprocess.run(client, capture_output=True, text=True, timeout=60, check=False)).returncode:
             assert "ConnectionRefusedError" in done.stderr
             assert server.poll() is None
@@ -163,7 +163,7 @@ class Page(HTMLParser):
 
 
 @each_page
-def test_a_page_is_nested_rightly_and_small(page: pathlib.Path) -> None:
+def test_a_page_is_well_nested_and_small(page: pathlib.Path) -> None:
     assert Page(page).faults == []
     assert page.stat().st_size < MAX_OCTETS
 
@@ -188,7 +188,7 @@ def test_pictures_and_regions_have_names_for_a_screen_reader(page: pathlib.Path)
 
 
 @each_page
-def test_each_link_leads_somewhere_and_nowhere_else(page: pathlib.Path) -> None:
+def test_each_link_leads_to_a_page_of_the_site(page: pathlib.Path) -> None:
     parsed = Page(page)
     ids = parsed.all("id")
     assert [name for name, count in Counter(ids).items() if count > 1] == []
@@ -209,14 +209,14 @@ def test_the_pages_load_no_resource_from_another_host() -> None:
     assert re.findall(r"https?://[^\"/]*", SCRIPT) == ["http://127.0.0.1:8000"], "only within commands"
 
 
-def test_reduced_motion_means_no_motion() -> None:
+def test_the_site_has_no_motion_for_users_who_reduce_it() -> None:
     moving = re.sub(r"@media \(prefers-reduced-motion: no-preference\) \{.*?\n\}", "", STYLE, flags=re.DOTALL)
     assert not re.search(r"animation|transition|scroll-behavior", moving)
 
 
 @pytest.mark.parametrize("figure", sorted((WWW / "img").glob("*.svg")), ids=lambda path: path.name)
 def test_the_text_of_a_figure_is_readable_on_a_phone(figure: pathlib.Path) -> None:
-    """On a phone of 390 pixels a figure is 374 wide: the edges of the page and its own border take the rest."""
+    """On a phone of 390 pixels a figure is 374 pixels wide, between the margins of the page and its border."""
     drawing = figure.read_text(encoding="utf-8")
     if figure.name == "conversation-wide.svg":
         pytest.skip("a phone gets conversation-narrow.svg in its place")
@@ -226,7 +226,7 @@ def test_the_text_of_a_figure_is_readable_on_a_phone(figure: pathlib.Path) -> No
 
 
 def contrast(first: str, second: str) -> float:
-    """Return the contrast of two colours by WCAG 2."""
+    """Return the contrast ratio of two colours, as defined in WCAG 2."""
 
     def luminance(colour: str) -> float:
         parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
@@ -240,10 +240,10 @@ def contrast(first: str, second: str) -> float:
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize("ground", ["paper", "panel"])
 @pytest.mark.parametrize("text", ["ink", "soft", "client", "server"])
-def test_text_stands_out_from_its_ground(scheme: int, ground: str, text: str) -> None:
+def test_text_has_enough_contrast(scheme: int, ground: str, text: str) -> None:
     blocks = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", blocks[scheme]))
     assert contrast(colours[text], colours[ground]) >= 4.5
-    # A marked line of code, and text on a bar.
+    # The last ground is that of marked lines of code, and of text on bars.
     assert contrast(colours[text if text in ("ink", "soft") else "ink"], colours["server-wash"]) >= 4.5
     assert contrast(colours["panel"], colours["server"]) >= 4.5

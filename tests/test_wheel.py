@@ -1,4 +1,4 @@
-"""The wheel: built from the sources, installed into an empty environment, imported whole, and serving a file."""
+"""The wheel: build and install it into an empty environment, import each module, and serve a file."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ from tests.support.program import PACKAGE, Start
 pytestmark = pytest.mark.slow
 
 ROOT = PACKAGE.parent
-# Neither the sources nor the coverage tool of the tests may be found by the installed program.
+# The environment without the variables by which Python would find the sources, or the coverage tool of the tests.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))}
 IMPORT_ALL = """
 import importlib, pkgutil, httpsock
@@ -30,19 +30,19 @@ print(httpsock.__file__, "httpsock", *names, sep="\\n")
 
 
 class Installed(NamedTuple):
-    """A wheel, and an environment that holds nothing else."""
+    """The wheel, and a virtual environment in which it is the only package."""
 
     wheel: pathlib.Path
     environment: pathlib.Path
 
     @property
     def scripts(self) -> pathlib.Path:
-        """The folder of its commands."""
+        """The folder of the environment's commands."""
         return self.environment / ("Scripts" if os.name == "nt" else "bin")
 
     @property
     def site_packages(self) -> pathlib.Path:
-        """The folder of its packages."""
+        """The folder of the environment's packages."""
         (folder,) = self.environment.rglob("site-packages")
         return folder
 
@@ -56,7 +56,7 @@ def run(*command: str | os.PathLike[str]) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Build the wheel, and install it into an environment that has not even pip."""
+    """Build the wheel, and install it into a new environment without pip."""
     work = tmp_path_factory.mktemp("wheel")
     sources = work / "sources"
     shutil.copytree(PACKAGE, sources / "httpsock", ignore=shutil.ignore_patterns("__pycache__"))
@@ -77,7 +77,7 @@ def sources() -> set[str]:
     return {file.relative_to(ROOT).as_posix() for file in files if file.suffix != ".md"}
 
 
-def test_the_wheel_holds_the_files_of_the_package_and_its_license(installed: Installed) -> None:
+def test_the_wheel_has_the_files_of_the_package_and_its_license(installed: Installed) -> None:
     names = set(zipfile.ZipFile(installed.wheel).namelist())
     information = {name for name in names if ".dist-info/" in name}
     assert {name for name in names - information if not name.endswith(".md")} == sources()
@@ -90,7 +90,7 @@ def test_the_wheel_needs_no_other_package(installed: Installed) -> None:
 
 
 def test_each_module_of_the_wheel_can_be_imported(installed: Installed) -> None:
-    """Without warnings, in isolated mode: the modules are those of the wheel."""
+    """Python runs in isolated mode, so that it imports the wheel, and each warning is an error."""
     file, *names = run(installed.scripts / "python", "-I", "-W", "error", "-c", IMPORT_ALL).split()
     assert pathlib.Path(file).is_relative_to(installed.site_packages)
     modules = [name.removesuffix(".py").replace("/", ".") for name in sources() if name.endswith(".py")]
@@ -123,7 +123,7 @@ def test_the_plugin_of_the_wheel_serves_the_tests_of_another_package(
         "    assert client.get(http_server.url_for('/x')) == b'hello'\n"
         f"    assert httpsock.__file__.startswith({str(packages)!r})\n"
     )
-    # The fixture comes from the wheel's entry point alone.
+    # pytest finds the fixture by the entry point of the wheel.
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
         cwd=project,

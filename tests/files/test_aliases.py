@@ -1,4 +1,4 @@
-"""Aliases: a file that is hidden by its name stays hidden under the other names that a file system has for it."""
+"""Aliases: a hidden file stays hidden under the other names that a file system gives it (GIT~1 for .git)."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ SPELLED = ["/SECRET~1", "/secret%7e1/../SECRET~1", "/./SECRET%7E1", "/sub/SECRET
 
 
 def find(root: DocumentRoot, path: str) -> Found:
-    """Return what *path* names; read a listing to its end."""
+    """Return the resource at *path*; if it is a listing, read it to its end."""
     found = root.find(path.encode(), None, Tick(LATER, 0.0))
     if isinstance(found, Directory):
         list(found.entries)
@@ -36,7 +36,7 @@ def find(root: DocumentRoot, path: str) -> Found:
 
 
 @each_row("name", [*SHORT, *FOLDED])
-def test_a_name_that_a_file_system_may_make_up_is_looked_up(name: str) -> None:
+def test_a_name_that_may_be_an_alias_is_looked_up(name: str) -> None:
     assert may_be_alias(name)
 
 
@@ -47,7 +47,7 @@ def test_an_ordinary_name_costs_no_system_call(name: str) -> None:
 
 @pytest.fixture
 def aliased(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """A folder whose listings leave out all names with a tilde or a ZWNJ: a stand-in for one on NTFS, FAT or HFS+."""
+    """A folder like one on NTFS, FAT or HFS+: names with a tilde or a ZWNJ exist, but are not listed."""
     listed = confinement.scandir_beneath
 
     @contextlib.contextmanager
@@ -73,7 +73,7 @@ def aliased(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.
 @pytest.mark.parametrize("path", [*SPELLED, "/%E2%80%8C.git", "/UNLIST~1", "/MISSIN~1"])
 @pytest.mark.parametrize("follow_links", [False, True])
 def test_an_alias_of_a_hidden_name_is_not_found(aliased: pathlib.Path, path: str, follow_links: bool) -> None:
-    """The name that the folder lists decides (requirement R144)."""
+    """Only the name that the folder lists counts (requirement R144)."""
     assert find(DocumentRoot(aliased, follow_links=follow_links), path) == NOT_FOUND
 
 
@@ -84,13 +84,13 @@ def test_an_alias_of_a_visible_file_is_served(aliased: pathlib.Path, path: str) 
 
 
 @needs_links
-def test_where_hidden_names_are_served_so_are_their_aliases(aliased: pathlib.Path) -> None:
+def test_aliases_of_hidden_names_are_served_if_hidden_names_are(aliased: pathlib.Path) -> None:
     assert isinstance(find(DocumentRoot(aliased, show_hidden=True), "/SECRET~1"), Representation)
 
 
 @needs_links
 def test_a_listed_name_is_not_an_alias(tmp_path: pathlib.Path) -> None:
-    """Not even a hard link to a hidden file is one: its author made it on purpose."""
+    """A hard link to a hidden file is served, too: its author made it on purpose."""
     (tmp_path / ".secret").write_bytes(b"meant")
     os.link(tmp_path / ".secret", tmp_path / "backup~1")
     (tmp_path / "folder~1").mkdir()
@@ -111,7 +111,7 @@ class Entry:
 
 
 @needs_links
-def test_entries_are_examined_where_inode_numbers_are_unreliable(
+def test_entries_are_compared_by_stat_where_inode_numbers_are_unreliable(
     aliased: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @contextlib.contextmanager
@@ -147,8 +147,8 @@ def test_a_folder_is_read_once_for_all_its_names(tmp_path: pathlib.Path, monkeyp
         assert isinstance(root.find(asked, None, tick), Representation)
     assert looks == ["", ""], "the folder has changed"
     assert isinstance(root.find(b"/c~4", None, Tick(LATER, 5.0)), Representation)
-    assert looks == ["", "", ""], "what was seen is old"
-    # The folder may still change without changing its times.
+    assert looks == ["", "", ""], "the earlier listing is too old"
+    # A folder that changed just now may change again without changing its times.
     for _ in range(2):
         assert isinstance(root.find(b"/c~4", None, Tick(os.stat(tmp_path).st_ctime, 20.0)), Representation)
     assert len(looks) == 5
@@ -184,14 +184,14 @@ def installed(name: str) -> str:
 
 
 def fill(folder: pathlib.Path) -> None:
-    """Make a hidden folder, and a file whose name has a short alias on FAT and NTFS."""
+    """Make a hidden folder and a file, whose names both have a short alias on FAT and NTFS."""
     (folder / ".git").mkdir()
     (folder / ".git" / "config").write_bytes(b"secret")
     (folder / "longfilename.text").write_bytes(b"plain")
 
 
 def check(folder: pathlib.Path) -> None:
-    """Assert that a hidden file is served under no name, and each other file under all its names."""
+    """Assert that a hidden file is not served under any name, and another file is under its alias."""
     assert (folder / "GIT~1" / "config").read_bytes() == b"secret", "the file system has no such alias"
     for path in ("/GIT~1/config", "/GIT~1/", "/GIT~1", "/git~1/config", "/x/../GIT~1%2fconfig", "//GIT~1/./config"):
         assert isinstance(find(DocumentRoot(folder), path), Refusal), path

@@ -1,4 +1,4 @@
-"""The cache of small files: when a file is valid, and when it is evicted."""
+"""The cache of small files: when a cached file is valid, and when it is evicted."""
 
 import os
 import pathlib
@@ -33,8 +33,8 @@ def test_a_file_that_was_never_cached_is_a_miss() -> None:
         pytest.param((9, 2, 3, 4, 5), id="another inode: replaced by a rename"),
         pytest.param((1, 9, 3, 4, 5), id="another length"),
         pytest.param((1, 2, 9, 4, 5), id="another time of modification"),
-        pytest.param((1, 2, 3, 9, 5), id="another time of change: modified, and its time set back"),
-        pytest.param((1, 2, 3, 4, 9), id="another device: something was mounted here"),
+        pytest.param((1, 2, 3, 9, 5), id="another change time: modified, and its modification time set back"),
+        pytest.param((1, 2, 3, 4, 9), id="another device: another file system was mounted here"),
     ],
 )
 def test_a_file_that_changed_in_any_way_is_not_found(state: FileStamp) -> None:
@@ -72,7 +72,7 @@ def test_a_value_is_fresh_for_a_second(seconds: float, is_fresh: bool) -> None:
     assert kept.get_stale(KEY, STATE) == "Hello"
 
 
-def test_a_stale_value_is_that_of_the_same_state() -> None:
+def test_a_stale_value_is_returned_only_for_the_same_state() -> None:
     kept: FileCache[str] = FileCache(100)
     assert kept.get_stale(KEY, STATE) is None
     kept.put(KEY, STATE, "Hello", 5, NOW)
@@ -109,7 +109,7 @@ def test_a_file_cached_anew_is_evicted_last() -> None:
     assert [kept.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == ["a", None, "c"]
 
 
-def test_as_many_values_are_evicted_as_necessary() -> None:
+def test_only_as_many_values_are_evicted_as_necessary() -> None:
     kept: FileCache[str] = FileCache(100)
     for name in ("a", "b", "c"):
         kept.put((name, None), STATE, name, 30, NOW)
@@ -118,7 +118,7 @@ def test_as_many_values_are_evicted_as_necessary() -> None:
     assert kept.get(KEY, STATE, NOW) == "Hello"
 
 
-def test_the_capacity_itself_still_fits() -> None:
+def test_a_file_of_exactly_the_capacity_is_cached() -> None:
     kept: FileCache[str] = FileCache(100)
     kept.put(("a", None), STATE, "a", 60, NOW)
     kept.put(("b", None), STATE, "b", 40, NOW)
@@ -145,7 +145,7 @@ def test_many_threads_never_exceed_the_capacity() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    # If the threads had corrupted the total, more or fewer entries than fit would be left.
+    # If the threads had corrupted the total, more or fewer entries would be left than the capacity allows.
     assert sum(kept.get((str(n), None), STATE, NOW) is not None for n in range(20)) == 5
 
 
@@ -160,14 +160,14 @@ def lengthened(file: pathlib.Path) -> None:
 
 
 def set_back(file: pathlib.Path) -> None:
-    """Write as many octets as before, and set the time of modification back."""
+    """Write as many octets as before, and set the modification time back."""
     before = file.stat()
     file.write_bytes(b"HELLO")
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def replaced(file: pathlib.Path) -> None:
-    """Put another file of the same length and time in the place of *file*."""
+    """Replace *file* by another file of the same length and modification time."""
     before = file.stat()
     other = file.with_name("other")
     other.write_bytes(b"HELLO")
@@ -178,24 +178,26 @@ def replaced(file: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(rewritten, id="rewritten in its length"),
+        pytest.param(rewritten, id="rewritten with the same length"),
         pytest.param(lengthened, id="lengthened"),
         pytest.param(set_back, id="rewritten, its time of modification set back"),
         pytest.param(replaced, id="replaced by another of the same length and time"),
     ],
 )
-def test_the_state_of_a_file_changes_when_it_is(change: Callable[[pathlib.Path], None], tmp_path: pathlib.Path) -> None:
+def test_the_state_of_a_file_changes_with_the_file(
+    change: Callable[[pathlib.Path], None], tmp_path: pathlib.Path
+) -> None:
     file = tmp_path / "hello.txt"
     file.write_bytes(b"Hello")
     before = file_stamp(file.stat())
     change(file)
-    # A file system's clock stands still between its ticks; some ticks later the state differs for good.
+    # The clock of a file system advances in ticks; repeat the change until one has passed.
     while file.stat().st_ctime_ns == before[3] and file.stat().st_ino == before[0]:
         change(file)
     assert file_stamp(file.stat()) != before
 
 
-def test_the_state_of_a_file_that_is_only_read_stays(tmp_path: pathlib.Path) -> None:
+def test_reading_a_file_does_not_change_its_state(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "hello.txt"
     file.write_bytes(b"Hello")
     before = file_stamp(file.stat())
@@ -203,7 +205,7 @@ def test_the_state_of_a_file_that_is_only_read_stays(tmp_path: pathlib.Path) -> 
     assert file_stamp(file.stat()) == before
 
 
-def test_the_state_is_all_that_tells_one_file_from_another(tmp_path: pathlib.Path) -> None:
+def test_the_state_distinguishes_files(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "hello.txt"
     file.write_bytes(b"Hello")
     os.utime(file, ns=(1, 1_700_000_000_123_456_789))

@@ -1,4 +1,4 @@
-"""Small files in the cache, and changes that stat() does not show."""
+"""Small files in the cache, also if they change in ways that stat() does not show."""
 
 import functools
 import mmap
@@ -18,10 +18,10 @@ from httpsock.http.handler import Tick
 from tests.files.lookup import LATER, Change, changes, make, read, represent, until_the_clock_ticks
 from tests.support.folder import LONG_AGO
 
-# --- What is kept in memory -----------------------------------------------------------------------
+# --- Files in memory ------------------------------------------------------------------------------
 
 
-def test_a_small_file_is_cached_once_it_is_read(folder: pathlib.Path) -> None:
+def test_a_small_file_is_cached_after_it_is_read(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     assert represent(served, b"/hello.txt") is represent(served, b"/%68ello.txt")
     assert represent(served, b"/sub/") is represent(served, b"/sub/index.html")
@@ -42,7 +42,7 @@ def test_a_large_file_is_opened_each_time(folder: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     "octets",
     [
-        pytest.param(b"HELLO, SOCKET.\n", id="in its length"),
+        pytest.param(b"HELLO, SOCKET.\n", id="rewritten with the same length"),
         pytest.param(b"Hello\n", id="shortened"),
         pytest.param(b"Hello, sockets.\n", id="lengthened"),
         pytest.param(b"", id="emptied"),
@@ -71,7 +71,7 @@ def test_a_cached_file_whose_folder_is_deleted_is_not_found(folder: pathlib.Path
         assert served.find(path, None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
-def test_a_cached_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path) -> None:
+def test_a_path_of_a_cached_file_that_became_a_folder_is_redirected(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     assert read(served, b"/hello.txt") == b"Hello, socket.\n"
     (folder / "hello.txt").unlink()
@@ -84,14 +84,14 @@ def test_a_cached_file_that_becomes_a_folder_is_redirected(folder: pathlib.Path)
     [
         pytest.param(0.0, False, id="changed just now"),
         pytest.param(-60.0, False, id="changed in the future, by a clock that is behind"),
-        pytest.param(1.9, False, id="changed within what the coarsest file system tells apart"),
+        pytest.param(1.9, False, id="changed within the coarsest granularity of file times"),
         pytest.param(2.1, True, id="changed longer ago"),
     ],
 )
 def test_a_file_that_could_change_and_keep_its_times_is_not_cached(
     seconds: float, is_kept: bool, folder: pathlib.Path
 ) -> None:
-    # Its modification time is old; the time of its last change of any kind decides.
+    # The modification time of the file is old; its change time (ctime) decides.
     now = (folder / "hello.txt").stat().st_ctime + seconds
     served = DocumentRoot(folder)
     first = represent(served, b"/hello.txt", None, now)
@@ -113,11 +113,11 @@ def test_the_cache_stays_within_its_memory_limit(tmp_path: pathlib.Path, monkeyp
     assert [each() is not None for each in kept] == [False, True, True, True]
 
 
-# --- What changes unseen --------------------------------------------------------------------------
+# --- Changes that stat() does not show ------------------------------------------------------------
 
 
 def test_a_small_file_changed_through_memory_is_read_again_after_a_second(folder: pathlib.Path) -> None:
-    """The first write to a mapped page changes the file's times, later ones do not."""
+    """The first write to a mapped page changes the file's times; later writes do not."""
     file = folder / "hello.txt"
     with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as mapped:
         mapped[:5] = b"Hallo"
@@ -131,7 +131,7 @@ def test_a_small_file_changed_through_memory_is_read_again_after_a_second(folder
 
 
 def unchanged(file: pathlib.Path, status: os.stat_result) -> Callable[[str], os.stat_result]:
-    """Return a stat() that sees *file* as it was."""
+    """Return a stat() that returns *status* for *file*, whatever has changed."""
     return lambda path: status if path == str(file) else os.stat(path)
 
 
@@ -145,7 +145,7 @@ def test_a_file_read_again_is_the_same_representation_if_it_is_unchanged(folder:
 def test_a_file_that_changes_and_keeps_all_its_times_is_read_again_after_a_second(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """exFAT allows it: a file is rewritten in place with the same length, within the same two seconds."""
+    """On exFAT, a file rewritten in place with the same length, within the same two seconds, keeps its times."""
     status = (folder / "hello.txt").stat()
     monkeypatch.setattr(os, "fstat", lambda descriptor: status)
     served = DocumentRoot(folder)

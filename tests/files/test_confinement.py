@@ -1,6 +1,6 @@
-"""No name leads out of the folder that is served (R138, R144), however links are placed, and whenever they are swapped.
+"""No name leads out of the document root (requirements R138 and R144), even if links are swapped at any moment.
 
-Every rule holds on systems that can walk from folder to folder, and on those that compare real paths instead.
+Each rule is tested twice: with openat(), from folder to folder, and by comparing real paths, for other systems.
 """
 
 import errno
@@ -23,7 +23,7 @@ from httpsock.http.messages import Refusal, Status
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there, to make a symlink takes a privilege")
 
-# Long after any change of a file, so that small files are cached.
+# A time long after any change of a file, so that small files are cached.
 LATER = 4_000_000_000.0
 # How often a thread swaps a link.
 SWAPS = 2000
@@ -31,10 +31,10 @@ SWAPS = 2000
 
 @contextmanager
 def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
-    """Call *change* once, right before a file or folder called *name* is opened, which must happen in this context.
+    """Call *change* once in this context, right before the first file or folder called *name* is opened.
 
-    A checked name can still change at that moment. An audit hook is no help: it can't be removed, and it keeps other
-    threads from setting a trace function, such as that of a debugger or a coverage tool.
+    An audit hook can't replace this: it can't be removed, and it prevents other threads from setting a trace function,
+    such as that of a debugger or a coverage tool.
     """
     system_open = os.open
     is_opened = False
@@ -59,7 +59,7 @@ def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
     ]
 )
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways in turn: that of POSIX, and that of systems without openat()."""
+    """Run the test with openat(), as on POSIX, and without it, as on other systems."""
     if request.param and not confinement.HAS_OPENAT:
         pytest.skip("this system cannot walk")
     monkeypatch.setattr(confinement, "HAS_OPENAT", request.param)
@@ -75,7 +75,7 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
     (root / "folder" / "deep" / "inside.txt").write_bytes(b"inside")
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "inside.txt").write_bytes(b"outside")
-    # Its name starts with the root's name.
+    # The name of this folder starts with that of the root.
     (tmp_path / "root-2").mkdir()
     (tmp_path / "root-2" / "inside.txt").write_bytes(b"outside")
     links = {
@@ -175,7 +175,7 @@ def test_a_file_below_the_root_is_opened(relative: str, root: pathlib.Path, way:
 
 
 @pytest.mark.parametrize("relative", INSIDE)
-def test_the_root_may_be_reached_through_a_link_itself(relative: str, root: pathlib.Path, way: None) -> None:
+def test_the_path_of_the_root_may_contain_a_link(relative: str, root: pathlib.Path, way: None) -> None:
     linked_root = root.with_name("linked-root")
     linked_root.symlink_to("root")
     assert read_below(linked_root, relative) == b"inside"
@@ -248,7 +248,9 @@ def bind_socket(folder: pathlib.Path, name: str, monkeypatch: pytest.MonkeyPatch
     ],
 )
 @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
-def test_a_folder_below_passes_the_check(relative: str, follow_links: bool, root: pathlib.Path, way: None) -> None:
+def test_a_folder_below_the_root_passes_the_check(
+    relative: str, follow_links: bool, root: pathlib.Path, way: None
+) -> None:
     check_folder_beneath(str(root), relative, follow_links=follow_links)
 
 
@@ -262,7 +264,7 @@ def test_a_folder_below_passes_the_check(relative: str, follow_links: bool, root
         pytest.param("system", id="R138: a link to the root of the file system"),
     ],
 )
-def test_a_folder_elsewhere_fails_the_check(relative: str, root: pathlib.Path, way: None) -> None:
+def test_a_folder_outside_the_root_fails_the_check(relative: str, root: pathlib.Path, way: None) -> None:
     with pytest.raises(FileNotFoundError, match="leads out of the document root"):
         check_folder_beneath(str(root), relative, follow_links=False)
     check_folder_beneath(str(root), relative, follow_links=True)
@@ -295,7 +297,7 @@ def test_a_file_in_place_of_a_folder_fails_the_check(
     ],
 )
 @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
-def test_a_folder_below_is_listed(
+def test_a_folder_below_the_root_is_listed(
     relative: str, names: list[str], follow_links: bool, root: pathlib.Path, way: None
 ) -> None:
     assert names_below(root, relative, follow_links=follow_links) == names
@@ -307,7 +309,7 @@ def test_the_root_itself_is_listed(relative: str, root: pathlib.Path, way: None)
 
 
 @pytest.mark.parametrize("relative", ["out-folder", "out-folder-chain", "self/out-folder"])
-def test_a_folder_elsewhere_is_listed_only_when_links_are_followed(
+def test_a_folder_outside_the_root_is_listed_only_when_links_are_followed(
     relative: str, root: pathlib.Path, way: None
 ) -> None:
     with pytest.raises(FileNotFoundError, match="leads out of the document root"):
@@ -332,7 +334,7 @@ def point(link: pathlib.Path, target: str) -> None:
     new.replace(link)
 
 
-def test_a_file_that_becomes_a_link_out_before_it_is_opened(root: pathlib.Path, way: None) -> None:
+def test_a_file_that_becomes_a_link_out_before_it_is_opened_is_not_found(root: pathlib.Path, way: None) -> None:
     with (
         before_opening("inside.txt", lambda: point(root / "inside.txt", "../outside/inside.txt")),
         pytest.raises(FileNotFoundError, match=r"leads out of the document root|changed while it was opened"),
@@ -340,18 +342,18 @@ def test_a_file_that_becomes_a_link_out_before_it_is_opened(root: pathlib.Path, 
         read_below(root, "inside.txt")
 
 
-def test_a_link_whose_target_becomes_a_link_out_before_it_is_opened(root: pathlib.Path, way: None) -> None:
+def test_a_link_whose_target_becomes_a_link_out_before_it_is_opened_is_refused(root: pathlib.Path, way: None) -> None:
     with (
         before_opening("inside.txt", lambda: point(root / "inside.txt", "../outside/inside.txt")),
         pytest.raises(OSError, match=r".") as raised,
     ):
         read_below(root, "link")
-    # The kernel reports a link, or this server a change.
+    # The kernel reports a link, or the server reports a change.
     assert raised.value.errno in (errno.ELOOP, errno.EMLINK, errno.ENOENT)
 
 
 @pytest.mark.skipif(not confinement.HAS_OPENAT, reason="this system cannot walk")
-def test_a_link_that_leads_out_by_the_time_it_is_resolved(root: pathlib.Path) -> None:
+def test_a_link_that_is_swapped_before_it_is_resolved_is_not_found(root: pathlib.Path) -> None:
     with (
         before_opening("link", lambda: point(root / "link", "../outside/inside.txt")),
         pytest.raises(FileNotFoundError, match="leads out of the document root"),
@@ -360,7 +362,7 @@ def test_a_link_that_leads_out_by_the_time_it_is_resolved(root: pathlib.Path) ->
 
 
 @pytest.mark.skipif(not confinement.HAS_OPENAT, reason="this system cannot walk")
-def test_a_folder_that_becomes_a_link_out_before_it_is_entered(root: pathlib.Path) -> None:
+def test_a_folder_that_becomes_a_link_out_before_it_is_entered_is_not_found(root: pathlib.Path) -> None:
     def swap() -> None:
         (root / "folder").rename(root / "elsewhere")
         (root / "folder").symlink_to("../outside")
@@ -373,7 +375,7 @@ def test_a_folder_that_becomes_a_link_out_before_it_is_entered(root: pathlib.Pat
 
 
 @pytest.mark.skipif(not confinement.HAS_OPENAT, reason="this system cannot walk")
-def test_a_folder_that_becomes_a_link_out_once_entered_is_still_the_folder(root: pathlib.Path) -> None:
+def test_a_folder_that_becomes_a_link_out_after_it_is_entered_is_still_read(root: pathlib.Path) -> None:
     def swap() -> None:
         (root / "folder").rename(root / "elsewhere")
         (root / "folder").symlink_to("../outside")
@@ -382,7 +384,7 @@ def test_a_folder_that_becomes_a_link_out_once_entered_is_still_the_folder(root:
         assert read_below(root, "folder/inside.txt") == b"inside"
 
 
-def test_a_file_replaced_by_another_while_it_is_opened_is_one_of_them(root: pathlib.Path, way: None) -> None:
+def test_a_file_replaced_while_it_is_opened_is_either_the_old_or_the_new_one(root: pathlib.Path, way: None) -> None:
     def swap() -> None:
         (root / "new").write_bytes(b"inside, too")
         (root / "new").replace(root / "inside.txt")
@@ -422,7 +424,7 @@ def test_a_folder_that_becomes_a_link_out_before_it_is_listed_is_not_found(root:
         assert DocumentRoot(root).find(b"/empty/", None, Tick(LATER, 0.0)) == NOT_FOUND
 
 
-@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="where links are swapped, the other way can be deceived")
+@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="without openat(), a swapped link can deceive the check")
 @pytest.mark.parametrize(
     ("link", "targets", "path"),
     [
@@ -433,7 +435,7 @@ def test_a_folder_that_becomes_a_link_out_before_it_is_listed_is_not_found(root:
         ),
     ],
 )
-def test_no_octet_from_outside_while_a_link_is_swapped(
+def test_no_octet_from_outside_is_sent_while_a_link_is_swapped(
     link: str, targets: tuple[str, str], path: bytes, root: pathlib.Path
 ) -> None:
     (root / "deep-2").symlink_to("swapped")
@@ -460,8 +462,8 @@ def test_no_octet_from_outside_while_a_link_is_swapped(
             assert answer.status is Status.NOT_FOUND
 
 
-@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="where links are swapped, the other way can be deceived")
-def test_no_name_from_outside_while_a_link_is_swapped(root: pathlib.Path) -> None:
+@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="without openat(), a swapped link can deceive the check")
+def test_no_name_from_outside_is_listed_while_a_link_is_swapped(root: pathlib.Path) -> None:
     point(root / "swapped", "folder")
 
     def swap() -> None:
@@ -485,11 +487,11 @@ def test_no_name_from_outside_while_a_link_is_swapped(root: pathlib.Path) -> Non
     assert set(refused) <= {errno.ENOENT, errno.ELOOP, errno.ENOTDIR}
 
 
-def test_a_cached_file_is_not_found_once_its_folder_is_a_link_out(root: pathlib.Path) -> None:
+def test_a_cached_file_is_not_found_after_its_folder_became_a_link_out(root: pathlib.Path) -> None:
     served = DocumentRoot(root)
     found = served.find(b"/folder/inside.txt", None, Tick(LATER, 0.0))
     assert isinstance(found, Representation)
-    # Moved out as a whole: the file itself is unchanged, but it is no longer below the root.
+    # Move the whole folder out of the root: the file in it is unchanged.
     (root / "folder").rename(root.parent / "moved")
     (root / "folder").symlink_to("../moved")
     assert served.find(b"/folder/inside.txt", None, Tick(LATER, 0.0)) == NOT_FOUND

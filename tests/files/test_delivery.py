@@ -1,4 +1,4 @@
-"""Delivery: every promised byte arrives over real connections, however clients and files behave."""
+"""Delivery: all octets of a response arrive over real connections, however clients and files behave."""
 
 import errno
 import gzip
@@ -28,7 +28,7 @@ Serve = Callable[..., Server]
 
 @pytest.fixture(params=["epoll and sendfile", PORTABLE])
 def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run the test twice: on the system as it is, and without epoll and sendfile."""
+    """Run the test twice: with all calls of this system, and without epoll and sendfile."""
     name = str(request.param)
     if name == PORTABLE:
         fall_back(monkeypatch)
@@ -36,7 +36,7 @@ def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the calls that other systems lack."""
+    """Remove epoll and sendfile, which other systems lack."""
     monkeypatch.delattr(select, "epoll", raising=False)
     monkeypatch.delattr(os, "sendfile", raising=False)
 
@@ -65,17 +65,14 @@ SlowClient = Callable[[int], socket.socket]
 
 
 def without_time(answers: list[Answer]) -> list[Answer]:
-    """Return *answers* without their varying parts: Date, and how strong the ETag of a file is.
-
-    A file that has just been made has a weak one.
-    """
+    """Return *answers* without Date, and with strong ETags: that of a file made just now is weak."""
     return [
         answer._replace(fields=[(name, value.removeprefix("W/")) for name, value in answer.fields if name != "Date"])
         for answer in answers
     ]
 
 
-def test_a_system_with_neither_epoll_nor_sendfile_is_served_the_same(
+def test_the_answers_are_the_same_without_epoll_and_sendfile(
     folder: pathlib.Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests = [
@@ -121,7 +118,7 @@ def test_slow_and_fast_clients_all_get_the_whole_right_content(
             path = list(contents)[number % len(contents)]
             client = stack.enter_context(connect(served.port))
             client.sendall(get(path, "Connection: close"))
-            # Each fourth client is slow, and each takes octets in portions of its own.
+            # Each fourth client is slow, and each reads in portions of another size.
             portion = 20_000 + number if number % 4 == 0 else MEBIBYTE
             reading.append((client, path, portion, bytearray()))
         finished = 0
@@ -154,7 +151,7 @@ def test_many_clients_share_small_and_large_files(folder: pathlib.Path, serve: S
 
 
 def test_idle_clients_delay_no_other_client(folder: pathlib.Path, serve: Serve, platform: str) -> None:
-    """RFC 9112 §9.5 (requirement R093)."""
+    """Idle connections do not stop the server from serving others (RFC 9112 §9.5, requirement R093)."""
     served = serve(folder)
     with ExitStack() as stack:
         for _ in range(150):
@@ -205,7 +202,7 @@ def test_a_client_that_pipelines_thousands_before_reading_gets_all_answers(
 def test_a_file_truncated_while_it_is_sent_ends_the_connection(
     folder: pathlib.Path, serve: Serve, platform: str, slow_client: SlowClient
 ) -> None:
-    """RFC 9112 §8: the connection ends, so the client sees that octets are missing."""
+    """The connection ends, so that the client notices the missing octets (RFC 9112 §8)."""
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(128 * MEBIBYTE)
     client = slow_client(serve(folder).port)
@@ -219,7 +216,7 @@ def test_a_file_truncated_while_it_is_sent_ends_the_connection(
     assert content == bytes(64 * MEBIBYTE)
 
 
-def test_a_file_replaced_while_it_is_sent_is_sent_as_it_was(
+def test_a_file_replaced_while_it_is_sent_is_sent_with_its_old_content(
     folder: pathlib.Path, serve: Serve, platform: str, slow_client: SlowClient
 ) -> None:
     before, after = octets_from("before", 24 * MEBIBYTE), octets_from("after", 23 * MEBIBYTE)
@@ -298,7 +295,7 @@ needs_sendfile = pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this sy
 @needs_sendfile
 @pytest.mark.parametrize("after", [pytest.param(0, id="from the first call on"), pytest.param(3, id="midway")])
 @pytest.mark.parametrize("name", REFUSALS)
-def test_a_file_is_read_and_sent_where_sendfile_is_refused(
+def test_a_file_is_read_and_sent_if_sendfile_is_refused(
     folder: pathlib.Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str, after: int
 ) -> None:
     content = octets_from(name, MEBIBYTE + 7)
@@ -315,7 +312,7 @@ def test_a_file_is_read_and_sent_where_sendfile_is_refused(
 
 
 @needs_sendfile
-def test_a_slow_reader_gets_all_of_a_file_where_sendfile_is_refused(
+def test_a_slow_reader_gets_a_whole_file_if_sendfile_is_refused(
     folder: pathlib.Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, slow_client: SlowClient
 ) -> None:
     content = octets_from("film", 8 * MEBIBYTE)
@@ -325,7 +322,7 @@ def test_a_slow_reader_gets_all_of_a_file_where_sendfile_is_refused(
     client = slow_client(served.port)
     client.sendall(get("/film.bin", "Connection: close"))
 
-    # The other client is answered while the first one has read nothing.
+    # Another client is answered while the first one does not read.
     (other,) = read_answers(talk(served.port, get("/hello.txt", "Connection: close")))
     (answer,) = read_answers(receive_all(client))
 
@@ -335,10 +332,10 @@ def test_a_slow_reader_gets_all_of_a_file_where_sendfile_is_refused(
 
 @needs_sendfile
 @pytest.mark.parametrize("name", ["EIO", "ENOMEM"])
-def test_a_file_that_fails_is_broken_off_and_not_read_again(
+def test_a_response_is_broken_off_at_a_read_error_and_the_file_not_read_again(
     folder: pathlib.Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """RFC 9112 §8."""
+    """The client sees by its length that the response is incomplete (RFC 9112 §8)."""
     content = octets_from("film", MEBIBYTE)
     (folder / "film.bin").write_bytes(content)
     refuse_sendfile(monkeypatch, name, 2)
@@ -355,7 +352,7 @@ def test_a_file_that_fails_is_broken_off_and_not_read_again(
 @pytest.mark.usefixtures("platform")
 @pytest.mark.parametrize("length", [1, 100, 16 * 1024, 16 * 1024 + 1, 40_000])
 def test_256_parts_of_a_large_file_are_sent_exactly(folder: pathlib.Path, serve: Serve, length: int) -> None:
-    """Zchunk asks for 255 parts of any length at once (requirement R136)."""
+    """The client zchunk requests up to 255 parts of any length in one request (requirement R136)."""
     content = octets_from("parts", 256 * (length + 1) + 100_000)
     (folder / "parts.bin").write_bytes(content)
     starts = [place * (length + 1) for place in range(256)]
@@ -377,10 +374,10 @@ def test_256_parts_of_a_large_file_are_sent_exactly(folder: pathlib.Path, serve:
 
 @pytest.mark.usefixtures("platform")
 @pytest.mark.parametrize("length", [100, 40_000])
-def test_a_file_cut_short_between_its_parts_breaks_the_connection_off(
+def test_a_file_truncated_between_its_parts_ends_the_connection(
     folder: pathlib.Path, serve: Serve, slow_client: SlowClient, length: int
 ) -> None:
-    """RFC 9112 §8: fewer octets than promised, and no other response after them."""
+    """The client gets fewer octets than the head announces, and no other response after them (RFC 9112 §8)."""
     film = folder / "film.bin"
     film.write_bytes(octets_from("film", 16 * MEBIBYTE))
     client = slow_client(serve(folder).port)
@@ -406,7 +403,7 @@ def test_a_file_cut_short_between_its_parts_breaks_the_connection_off(
 
 @pytest.fixture
 def vast(folder: pathlib.Path) -> pathlib.Path:
-    """A folder with a file longer than 32 bits count, marked at its start, where they end, and at its end."""
+    """A folder with a file of 5 GiB, which has text at its start, across 4 GiB, and at its end."""
     path = folder / "vast.bin"
     with open(path, "wb") as file:
         file.write(b"start")
@@ -455,7 +452,7 @@ def test_a_file_of_more_than_4_gib_has_its_whole_length(vast: pathlib.Path, serv
     assert content.rstrip(b"\0") == b"start"
 
 
-# --- What is imported on demand -------------------------------------------------------------------
+# --- Imports while serving ------------------------------------------------------------------------
 
 EVERYTHING = """
 import pathlib, sys
@@ -483,7 +480,7 @@ with httpsock.Server(sys.argv[1], port=0, log=print) as server:
 
 
 def test_a_serving_program_imports_no_module(folder: pathlib.Path) -> None:
-    """Descriptors may have run out by then, or the modules be unreadable after root is dropped."""
+    """A later import could fail: descriptors may have run out, or the new user may not read the modules."""
     octets = (folder / "hello.txt").read_bytes()
     (folder / "hello.txt.gz").write_bytes(gzip.compress(octets))
     for name in ("hello.txt", "hello.txt.gz"):

@@ -1,4 +1,4 @@
-"""Look-up of paths under the document root."""
+"""The document root: the file, folder or error that each path leads to."""
 
 import gzip
 import os
@@ -31,7 +31,7 @@ def test_a_root_that_is_not_a_folder_is_refused(name: str, error: type[OSError],
         DocumentRoot(folder / name)
 
 
-def test_a_folder_is_served_from_where_it_was_when_the_program_began(
+def test_a_relative_document_root_is_resolved_at_the_start(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
@@ -56,7 +56,7 @@ def test_a_replaced_document_root_is_opened_again(folder: pathlib.Path) -> None:
     assert read(served, b"/hello.txt") == b"Hello, again.\n"
 
 
-# --- What a path names ----------------------------------------------------------------------------
+# --- Paths ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_missing_file_is_not_found(path: bytes, folder: pathlib.Path) -> None:
         pytest.param(b"/hello.txt%00", "a NUL (%00)", id="R139: a NUL"),
     ],
 )
-def test_a_path_that_spells_no_name_is_refused(path: bytes, reason: str, folder: pathlib.Path) -> None:
+def test_an_invalid_path_is_refused(path: bytes, reason: str, folder: pathlib.Path) -> None:
     found = DocumentRoot(folder).find(path, None, Tick(LATER, 0.0))
     assert isinstance(found, Refusal)
     assert found.status is Status.BAD_REQUEST
@@ -95,20 +95,20 @@ def test_a_path_that_spells_no_name_is_refused(path: bytes, reason: str, folder:
 @pytest.mark.parametrize(
     ("name", "path"),
     [
-        pytest.param(b"hello.txt", b"/%68ello.txt", id="R140: a letter, escaped though it need not be"),
+        pytest.param(b"hello.txt", b"/%68ello.txt", id="R140: a letter, encoded without need"),
         pytest.param(b"two words.txt", b"/two%20words.txt", id="R140: a space"),
         pytest.param(b"100%.txt", b"/100%25.txt", id="R140: a percent sign"),
         pytest.param(b"%41.txt", b"/%2541.txt", id="R139: decoded once, not twice"),
         pytest.param("š.txt".encode(), b"/%C5%A1.txt", id="R140: a letter beyond ASCII"),
         pytest.param(b"\xff.txt", b"/%FF.txt", id="R145: an octet that is not UTF-8"),
         pytest.param(b"two\nlines.txt", b"/two%0Alines.txt", id="R145: a line feed"),
-        pytest.param(b"a;b=c&d?e#f.txt", b"/a;b=c&d%3Fe%23f.txt", id="R140: delimiters of other places"),
-        pytest.param(b"-rf", b"/-rf", id="R145: what a command line would misread"),
-        pytest.param(b"~", b"/~", id="R145: what a shell would replace"),
+        pytest.param(b"a;b=c&d?e#f.txt", b"/a;b=c&d%3Fe%23f.txt", id="R140: delimiters of other parts of a URL"),
+        pytest.param(b"-rf", b"/-rf", id="R145: a name that a command line would misread"),
+        pytest.param(b"~", b"/~", id="R145: a name that a shell would replace"),
         pytest.param(b"...txt", b"/...txt", id="a hidden name of three full stops"),
     ],
 )
-def test_a_name_is_reached_by_its_encoded_form(name: bytes, path: bytes, folder: pathlib.Path) -> None:
+def test_a_file_is_found_by_its_encoded_name(name: bytes, path: bytes, folder: pathlib.Path) -> None:
     try:
         descriptor = os.open(os.path.join(os.fsencode(folder), name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     except OSError as error:
@@ -118,7 +118,7 @@ def test_a_name_is_reached_by_its_encoded_form(name: bytes, path: bytes, folder:
     assert read(DocumentRoot(folder, show_hidden=True), path) == b"reached"
 
 
-def test_the_case_of_a_name_counts(folder: pathlib.Path) -> None:
+def test_names_are_case_sensitive(folder: pathlib.Path) -> None:
     if (folder / "HELLO.TXT").exists():
         pytest.skip("this file system has one name for both")
     assert DocumentRoot(folder).find(b"/HELLO.TXT", None, Tick(LATER, 0.0)) == NOT_FOUND
@@ -139,11 +139,11 @@ def test_a_folder_with_its_slash_is_represented_by_its_index(folder: pathlib.Pat
 @pytest.mark.parametrize(
     ("names", "shown"),
     [
-        pytest.param(["index.htm"], b"index.htm", id="the shorter name will do"),
+        pytest.param(["index.htm"], b"index.htm", id="the shorter name alone"),
         pytest.param(["index.htm", "index.html"], b"index.html", id="the longer name comes first"),
     ],
 )
-def test_an_index_has_one_of_two_names(names: list[str], shown: bytes, tmp_path: pathlib.Path) -> None:
+def test_an_index_is_called_index_html_or_index_htm(names: list[str], shown: bytes, tmp_path: pathlib.Path) -> None:
     for name in names:
         make(tmp_path / name, name.encode())
     assert read(tmp_path, b"/") == shown
@@ -154,7 +154,7 @@ def test_a_folder_called_index_is_not_an_index(tmp_path: pathlib.Path) -> None:
     assert list(listed(tmp_path)) == ["index.html"]
 
 
-def test_a_folder_without_an_index_is_given_with_its_entries(folder: pathlib.Path) -> None:
+def test_a_folder_without_an_index_is_listed_with_its_entries(folder: pathlib.Path) -> None:
     found = DocumentRoot(folder).find(b"/", None, Tick(LATER, 0.0))
     assert isinstance(found, Directory)
     assert found.name.segments == ()
@@ -179,7 +179,7 @@ def test_an_empty_folder_has_no_entries(tmp_path: pathlib.Path) -> None:
 
 @pytest.fixture
 def with_odd_objects(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """The folder, with a pipe without a writer, a socket without a listener, and links to devices."""
+    """The folder with a pipe without a writer, a socket without a listener, and links to devices."""
     os.mkfifo(folder / "pipe")
     (folder / "pipe-link").symlink_to("pipe")
     # The path of a socket can have no more than about 100 octets.
@@ -219,7 +219,7 @@ def test_a_pipe_is_not_used_as_a_sibling(suffix: str, folder: pathlib.Path) -> N
 
 @needs_posix
 def test_a_name_with_a_backslash_is_listed_and_reached(tmp_path: pathlib.Path) -> None:
-    """On POSIX it is a character like any other (requirement R146)."""
+    """On POSIX a backslash is a character like any other (requirement R146)."""
     for name in ("a\\b.txt", "\\", "plain.txt"):
         make(tmp_path / name, name.encode())
     assert set(listed(tmp_path)) == {"a\\b.txt", "\\", "plain.txt"}
@@ -230,7 +230,7 @@ def test_a_name_with_a_backslash_is_listed_and_reached(tmp_path: pathlib.Path) -
 
 @needs_posix
 @pytest.mark.parametrize("name", [b"two words", b"100%", "š".encode(), b"\xff", b"two\nlines", b"<b>&quot;", b"-"])
-def test_a_name_that_a_path_can_spell_is_listed(name: bytes, tmp_path: pathlib.Path) -> None:
+def test_a_name_that_a_path_can_contain_is_listed(name: bytes, tmp_path: pathlib.Path) -> None:
     try:
         os.close(os.open(os.path.join(os.fsencode(tmp_path), name), os.O_WRONLY | os.O_CREAT))
     except OSError as error:
@@ -238,10 +238,10 @@ def test_a_name_that_a_path_can_spell_is_listed(name: bytes, tmp_path: pathlib.P
     assert [os.fsencode(entry) for entry in listed(tmp_path)] == [name]
 
 
-# --- A moment -------------------------------------------------------------------------------------
+# --- One tick -------------------------------------------------------------------------------------
 
 
-def test_a_look_up_holds_for_one_tick(folder: pathlib.Path) -> None:
+def test_a_look_up_is_cached_for_one_tick(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
     tick = Tick(LATER, 0.0)
     found = served.find(b"/hello.txt", None, tick)
@@ -256,7 +256,7 @@ def test_a_look_up_holds_for_one_tick(folder: pathlib.Path) -> None:
 
 
 def test_an_open_file_is_looked_up_each_time(folder: pathlib.Path) -> None:
-    """It belongs to one response, which closes it."""
+    """An open file belongs to one response, which closes it."""
     served, tick = DocumentRoot(folder), Tick(LATER, 0.0)
     first, second = served.find(b"/large.bin", None, tick), served.find(b"/large.bin", None, tick)
     assert isinstance(first, Representation)

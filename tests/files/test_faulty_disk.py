@@ -1,7 +1,7 @@
-"""A disk that fails: errors are reported, cut responses are broken off, every descriptor is closed.
+"""Read errors of a disk: each is reported, the response is broken off, and every descriptor is closed.
 
-The real program runs on a C library whose read(), sendfile() and readdir() fail with EIO for files and folders of some
-names: always, or, if the name says "late", from the second MiB on.
+The program runs with a library of functions in C that replace read(), sendfile() and readdir(): they fail with EIO for
+files and folders whose names have "faulty"; if the name has "late", only from the second MiB on.
 """
 
 import os
@@ -79,7 +79,7 @@ struct dirent *readdir(DIR *folder)
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The library, compiled."""
+    """The path of the compiled library."""
     folder = tmp_path_factory.mktemp("library")
     (folder / "faulty.c").write_text(SOURCE)
     command = [tool("cc", "gcc", "clang"), "-shared", "-fPIC", "-o", "library.so", "faulty.c", "-ldl"]
@@ -89,7 +89,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture
 def program(serving: Start, folder: pathlib.Path, library: pathlib.Path) -> Program:
-    """The program, where some files and a folder fail."""
+    """The program, with files and a folder that can't be read."""
     (folder / "faulty.txt").write_bytes(b"x" * 100)
     (folder / "faulty").mkdir()
     for name in ("faulty.bin", "faulty-late.bin"):
@@ -125,7 +125,7 @@ def test_a_read_error_cuts_the_response_off(program: Program, folder: pathlib.Pa
         received = receive_all(client)
     head, _, sent = received.partition(b"\r\n\r\n")
 
-    # Fewer octets than the head says, all of them right, and no other answer after them.
+    # The client receives only right octets, but fewer than the head announces, and no other answer after them.
     assert f"Content-Length: {len(content) - offset}".encode() in head
     assert bool(sent) is ("late" in path)
     assert len(sent) < len(content) - offset
@@ -143,7 +143,7 @@ def test_every_descriptor_is_closed(program: Program) -> None:
             with connect(program.port) as client:
                 client.sendall(get(path, "Connection: close"))
                 receive_all(client)
-        # Once this is answered, the event loop has closed the earlier connections.
+        # When this request is answered, the event loop has closed the earlier connections.
         program.ask("/hello.txt")
         return len(list(descriptors.iterdir()))
 

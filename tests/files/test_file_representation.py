@@ -64,7 +64,7 @@ def test_a_file_of_more_than_4_gib_is_represented(tmp_path: pathlib.Path) -> Non
         assert found.file.read() == b"after"
 
 
-def test_a_file_that_is_cut_short_while_it_is_read_gives_the_rest(tmp_path: pathlib.Path) -> None:
+def test_a_file_truncated_while_it_is_read_gives_its_remaining_octets(tmp_path: pathlib.Path) -> None:
     make(tmp_path / "file", b"Hello")
     descriptor = os.open(tmp_path / "file", os.O_RDONLY)
     try:
@@ -85,7 +85,7 @@ def test_a_file_that_grows_while_it_is_read_gives_its_old_content(tmp_path: path
 # --- The fields -----------------------------------------------------------------------------------
 
 
-def test_a_representation_is_described_by_its_fields(folder: pathlib.Path) -> None:
+def test_a_representation_has_its_fields(folder: pathlib.Path) -> None:
     found = represent(folder, b"/hello.txt")
     assert found.fields == (
         ("Content-Type", "text/plain; charset=utf-8"),
@@ -111,7 +111,7 @@ def test_a_304_repeats_the_fields_for_caches(folder: pathlib.Path) -> None:
     assert names == ["ETag", "Last-Modified", "Cache-Control", "Vary"]
 
 
-def test_the_cache_control_is_the_one_that_was_asked_for(folder: pathlib.Path) -> None:
+def test_the_configured_cache_control_is_sent(folder: pathlib.Path) -> None:
     found = represent(DocumentRoot(folder, cache_control="max-age=60"), b"/hello.txt")
     assert ("Cache-Control", "max-age=60") in found.caching_fields
 
@@ -123,7 +123,7 @@ def test_the_cache_control_is_the_one_that_was_asked_for(folder: pathlib.Path) -
         pytest.param(LONG_AGO + 0.75, LATER, LONG_AGO, id="seconds are whole"),
         pytest.param(LONG_AGO, LONG_AGO - 10.5, LONG_AGO - 11, id="R108: never later than now"),
         pytest.param(0, LATER, 0, id="the first second of 1970"),
-        pytest.param(-1, LATER, None, id="before 1970 there is none"),
+        pytest.param(-1, LATER, None, id="before 1970 the field is left out"),
     ],
 )
 def test_last_modified_is_the_time_of_the_file(
@@ -143,19 +143,19 @@ def test_small_files_with_equal_octets_have_equal_entity_tags(folder: pathlib.Pa
     assert etag_of(folder, b"/other.txt") == etag_of(folder, b"/hello.txt")
 
 
-def test_small_files_with_other_octets_have_other_entity_tags(folder: pathlib.Path) -> None:
+def test_small_files_with_different_octets_have_different_entity_tags(folder: pathlib.Path) -> None:
     make(folder / "other.txt", b"Hello, socket!\n")
     assert etag_of(folder, b"/other.txt") != etag_of(folder, b"/hello.txt")
 
 
-def test_the_entity_tag_of_a_small_file_is_strong_however_fresh_it_is(folder: pathlib.Path) -> None:
+def test_the_entity_tag_of_a_small_file_is_strong_even_just_after_a_change(folder: pathlib.Path) -> None:
     etag = etag_of(folder, b"/hello.txt", now=(folder / "hello.txt").stat().st_ctime)
     assert etag == etag_of(folder, b"/hello.txt")
     assert etag.startswith(b'"')
     assert etag.endswith(b'"')
 
 
-def test_each_coding_has_an_entity_tag_of_its_own(folder: pathlib.Path) -> None:
+def test_each_coding_has_its_own_entity_tag(folder: pathlib.Path) -> None:
     # RFC 9110 §8.8.3.3: representations that differ only in their coding have different entity-tags.
     make(folder / "hello.txt.gz", gzipped(HELLO))
     make(folder / "hello.txt.br", FORMS[".br"](HELLO))
@@ -177,7 +177,7 @@ def test_a_large_file_that_changes_gets_another_entity_tag(change: Change, folde
     assert etag_of(served, b"/large.bin") != before
 
 
-# --- What was read of a file ----------------------------------------------------------------------
+# --- Types by content -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("length", [100, SMALL_FILE + 100], ids=["a small file", "a large file"])
@@ -189,7 +189,7 @@ def test_a_large_file_that_changes_gets_another_entity_tag(change: Change, folde
         pytest.param("a.html", b"<meta charset=iso-8859-1>", "text/html", id="a page that declares its charset"),
         pytest.param("a.css", b"/* \xe9 */", "text/css", id="a style sheet in Latin-1"),
         pytest.param("a.js", "/* é */".encode(), "text/javascript; charset=utf-8", id="a script in UTF-8"),
-        pytest.param("a.png", b"\x89PNG", "image/png", id="a picture, which is not looked at"),
+        pytest.param("a.png", b"\x89PNG", "image/png", id="a picture, whose content is not examined"),
     ],
 )
 def test_the_type_is_that_of_the_read_content(
@@ -202,7 +202,7 @@ def test_the_type_is_that_of_the_read_content(
         assert (found.octets if found.file is None else found.file.readall()) == octets
 
 
-def test_a_large_file_may_be_cut_within_a_character_where_the_look_at_it_ends(tmp_path: pathlib.Path) -> None:
+def test_the_examined_start_of_a_large_file_may_end_within_a_character(tmp_path: pathlib.Path) -> None:
     for lead in range(4):
         make(tmp_path / "a.txt", b"x" * lead + "😀".encode() * SMALL_FILE)
         with closing(represent(tmp_path, b"/a.txt")) as found:

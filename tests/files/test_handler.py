@@ -1,4 +1,4 @@
-"""The handler: methods, expectations, redirects and codings (RFC 9110 §9, §10.1.1, §15), and any answer."""
+"""The handler of files: methods, expectations, redirects and codings (RFC 9110 §9, §10.1.1, §15), and any request."""
 
 import contextlib
 import gzip
@@ -27,7 +27,7 @@ from tests.support.processes import open_descriptors
 
 
 def test_get_sends_the_file_and_its_metadata(root: DocumentRoot) -> None:
-    """RFC 9110 §9.3.1 (requirements R097, R108, R109 and R110)."""
+    """The response has validators and a media type (RFC 9110 §9.3.1; requirements R097, R108, R109 and R110)."""
     answer = ask(root, get("/alphabet.txt"))
     assert (answer.status, answer.content) == (200, ALPHABET)
     assert field_names(answer) == [
@@ -50,7 +50,7 @@ def test_get_sends_files_of_any_length(root: DocumentRoot, path: str, content: b
 
 
 def test_a_folder_with_an_index_sends_it(root: DocumentRoot) -> None:
-    """RFC 9110 §15.4.2 (requirement R142)."""
+    """A folder is requested with its slash (requirement R142)."""
     answer = ask(root, get("/sub/"))
     assert answer.content == b"<!DOCTYPE html><title>sub</title>\n"
     assert answer.field("Content-Type") == "text/html; charset=utf-8"
@@ -71,7 +71,7 @@ def test_head_has_the_head_of_get(root: DocumentRoot, path: str, accept: str) ->
 
 @pytest.mark.parametrize("path", ["/alphabet.txt", "/", "/sub", "/missing", '/a"', "/%00"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "TRACE", "PATCH"])
-def test_a_method_that_is_not_for_files_is_not_allowed(root: DocumentRoot, method: str, path: str) -> None:
+def test_a_method_that_files_do_not_support_is_not_allowed(root: DocumentRoot, method: str, path: str) -> None:
     """RFC 9110 §15.5.6 (requirements R099 and R100)."""
     answer = ask(root, get(path, method=method))
     assert answer.status == 405
@@ -82,7 +82,7 @@ def test_a_method_that_is_not_for_files_is_not_allowed(root: DocumentRoot, metho
 
 
 def test_connect_opens_no_tunnel(root: DocumentRoot) -> None:
-    """CONNECT without a valid port is rejected, and only a proxy opens a tunnel (RFC 9110 §9.3.6, requirement R028)."""
+    """Only a proxy opens a tunnel (RFC 9110 §9.3.6, requirement R028)."""
     answer = ask(root, get("localhost:80", method="CONNECT"))
     assert answer.status == 405
     assert answer.field("Allow") == "GET, HEAD, OPTIONS"
@@ -90,7 +90,7 @@ def test_connect_opens_no_tunnel(root: DocumentRoot) -> None:
 
 
 def test_trace_is_refused_without_an_echo(root: DocumentRoot) -> None:
-    """TRACE, if it is implemented at all, leaves out fields that may be secret (RFC 9110 §9.3.8, requirement R105)."""
+    """A response with the fields of the request could reveal secrets (RFC 9110 §9.3.8, requirement R105)."""
     answer = ask(root, get("/hello.txt", "Authorization: Basic c2VjcmV0", "Cookie: secret", method="TRACE"))
     assert answer.status == 405
     assert "c2VjcmV0" not in answer.text
@@ -113,7 +113,7 @@ def test_methods_that_would_write_are_refused(root: DocumentRoot, folder: pathli
 
 
 @pytest.mark.parametrize("method", ["get", "Get", "head", "post", "options", "FOO", "PROPFIND", "GETX", "!#$%&'*+"])
-def test_a_method_that_is_not_known_is_not_implemented(root: DocumentRoot, method: str) -> None:
+def test_an_unknown_method_is_not_implemented(root: DocumentRoot, method: str) -> None:
     """RFC 9110 §9.1 (requirements R098 and R099)."""
     answer = ask(root, get("/hello.txt", method=method))
     assert answer.status == 501
@@ -122,8 +122,8 @@ def test_a_method_that_is_not_known_is_not_implemented(root: DocumentRoot, metho
     )
 
 
-def test_a_long_method_is_shown_in_part(root: DocumentRoot) -> None:
-    """A method longer than all implemented ones is answered with 501, an endless one is cut off (requirement R014)."""
+def test_a_long_method_is_truncated_in_the_error(root: DocumentRoot) -> None:
+    """A method longer than all implemented ones is answered with 501 (RFC 9112 §3, requirement R014)."""
     answer = ask(root, get("/", method="A" * 1000))
     assert answer.status == 501
     assert f'the method "{"A" * 40}" is not supported' in answer.text
@@ -143,7 +143,7 @@ def test_options_names_the_allowed_methods(root: DocumentRoot, target: str) -> N
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("expect", ["100-continue", "100-Continue", "100-CONTINUE"])
-def test_the_one_expectation_is_met(root: DocumentRoot, expect: str, method: str) -> None:
+def test_the_expectation_100_continue_is_met(root: DocumentRoot, expect: str, method: str) -> None:
     """RFC 9110 §10.1.1 (requirements R076 and R079)."""
     assert ask(root, get("/hello.txt", f"Expect: {expect}", method=method)).status == 200
 
@@ -164,11 +164,11 @@ def test_another_expectation_fails(root: DocumentRoot, expect: str, path: str) -
     [
         pytest.param(",100-continue, ,", id="R041: empty members are skipped"),
         pytest.param("", id="R041: an empty list expects nothing"),
-        pytest.param("100-continue\r\nExpect: 100-continue", id="§5.3: said on two lines it is a list"),
+        pytest.param("100-continue\r\nExpect: 100-continue", id="§5.3: two field lines are one list"),
     ],
 )
 def test_expectations_are_a_list(root: DocumentRoot, expect: str) -> None:
-    """RFC 9110 §5.6.1.2, §10.1.1: Expect = #expectation, and 417 is for one that is not known."""
+    """The value of Expect is a list; only an unknown member leads to 417 (RFC 9110 §5.6.1.2, §10.1.1)."""
     assert ask(root, get("/hello.txt", f"Expect: {expect}")).status == 200
 
 
@@ -177,7 +177,7 @@ def test_an_expectation_in_http_1_0_is_ignored(root: DocumentRoot) -> None:
     assert ask(root, b"GET /hello.txt HTTP/1.0\r\nExpect: 200-ok\r\n\r\n").status == 200
 
 
-def test_a_method_is_judged_before_an_expectation(root: DocumentRoot) -> None:
+def test_a_method_is_checked_before_an_expectation(root: DocumentRoot) -> None:
     assert ask(root, get("/hello.txt", "Expect: 200-ok", method="POST")).status == 405
 
 
@@ -191,24 +191,26 @@ def test_a_method_is_judged_before_an_expectation(root: DocumentRoot) -> None:
         pytest.param("/sub?", "sub/?", id="with an empty query"),
         pytest.param("/sub?a=b/c&d=%20?", "sub/?a=b/c&d=%20?", id="the query is kept as it is"),
         pytest.param("/%73ub", "%73ub/", id="R140: an encoded name"),
-        pytest.param("http://evil.example/sub?q", "sub/?q", id="R143: absolute-form leads nowhere else"),
-        pytest.param("//sub", "sub/", id="R143, R146: an empty segment is no host"),
+        pytest.param("http://evil.example/sub?q", "sub/?q", id="R143: absolute-form stays on this host"),
+        pytest.param("//sub", "sub/", id="R143, R146: an empty segment does not become a host"),
         pytest.param("/./alphabet.txt/../sub", "sub/", id="R146: dot-segments"),
         pytest.param("/sub%2F..%2fsub", "sub%2F..%2fsub/", id="R146: encoded slashes"),
-        pytest.param("/sub%2F", "sub%2F/", id="R142: behind an encoded slash, links would lead elsewhere"),
+        pytest.param("/sub%2F", "sub%2F/", id="R142: an encoded slash, after which relative links would fail"),
         pytest.param("/sub%2f?q", "sub%2f/?q", id="R142: the same with a query"),
-        pytest.param("/sub/..", "../", id="R142: dot-segments that the client has left"),
-        pytest.param("/sub/x%2F..", "x%2F../", id="R142: and encoded ones"),
+        pytest.param("/sub/..", "../", id="R142: dot-segments that the client did not remove"),
+        pytest.param("/sub/x%2F..", "x%2F../", id="R142: encoded dot-segments"),
         pytest.param("/sub//../", "/", id="R142: two full stops would remove an empty segment"),
-        pytest.param('//evil.example/"', "/evil.example/%22", id="R143: no host before what is to be encoded"),
-        pytest.param('http://localhost//evil.example/"', "/evil.example/%22", id="R143: nor in absolute-form"),
-        pytest.param('/a"b', "/a%22b", id="R017: a quote that was not encoded"),
-        pytest.param("/a<b>?{c}|^`[d]", "/a%3Cb%3E?%7Bc%7D%7C%5E%60%5Bd%5D", id="R017: all that people type"),
-        pytest.param("/sub?q=[1]", "/sub?q=%5B1%5D", id="R017: first encoded, then the slash"),
+        pytest.param('//evil.example/"', "/evil.example/%22", id="R143: a quote to be encoded, and no host"),
+        pytest.param('http://localhost//evil.example/"', "/evil.example/%22", id="R143: the same in absolute-form"),
+        pytest.param('/a"b', "/a%22b", id="R017: a quote without encoding"),
+        pytest.param(
+            "/a<b>?{c}|^`[d]", "/a%3Cb%3E?%7Bc%7D%7C%5E%60%5Bd%5D", id="R017: all characters that people type"
+        ),
+        pytest.param("/sub?q=[1]", "/sub?q=%5B1%5D", id="R017: a missing slash, and brackets to be encoded"),
         pytest.param("/sub?a=100%", "/sub?a=100%25", id="R017: a percent sign in a query"),
         pytest.param("/sub?%4{%%41%4", "/sub?%254%7B%25%41%254", id="R017: several, one before an encoded octet"),
         pytest.param("/ü?ü", "/%C3%BC?%C3%BC", id="R017: letters beyond ASCII"),
-        pytest.param("/%2522/%22{", "/%2522/%22%7B", id="R139: what is encoded is not encoded again"),
+        pytest.param("/%2522/%22{", "/%2522/%22%7B", id="R139: encoded octets are not encoded again"),
         pytest.param('/?"//evil.example', "/?%22//evil.example", id="slashes in a query are not a host"),
     ],
 )
@@ -223,8 +225,8 @@ def test_a_redirect_stays_on_the_host_and_keeps_the_query(root: DocumentRoot, ta
     assert answer.field("Content-Range") is None
 
 
-def test_a_redirect_writes_no_line_of_its_own(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """RFC 9110 §17.4 (requirement R143)."""
+def test_a_name_with_a_line_break_adds_no_field_to_a_redirect(root: DocumentRoot, folder: pathlib.Path) -> None:
+    """Otherwise a client could add fields to a response (RFC 9110 §17.4, requirement R143)."""
     (folder / "a\r\nSet-Cookie: x").mkdir()
     answer = ask(root, get("/a%0D%0ASet-Cookie:%20x"))
     assert answer.field("Location") == "./a%0D%0ASet-Cookie:%20x/"
@@ -242,7 +244,7 @@ def test_a_redirect_writes_no_line_of_its_own(root: DocumentRoot, folder: pathli
     ],
 )
 def test_equivalent_paths_have_one_answer_without_a_redirect(root: DocumentRoot, path: str) -> None:
-    """RFC 3986 §6.2.2.3 (requirement R146)."""
+    """Dot-segments, empty segments and encoding do not matter (RFC 3986 §6.2.2.3, requirement R146)."""
     answer = ask(root, get(path))
     assert answer.status == 200
     assert answer.field("ETag") == ask(root, get("/alphabet.txt")).field("ETag")
@@ -258,7 +260,7 @@ def test_a_redirect_leads_to_the_intended_folder(root: DocumentRoot, folder: pat
 # --- Codings --------------------------------------------------------------------------------------
 
 
-def test_a_coded_sibling_is_a_representation_of_its_own(root: DocumentRoot, folder: pathlib.Path) -> None:
+def test_a_compressed_sibling_is_a_separate_representation(root: DocumentRoot, folder: pathlib.Path) -> None:
     """RFC 9110 §8.4, §8.8.3.3, §14.2 (requirements R109 and R111)."""
     coded = gzip.compress(ALPHABET, mtime=0)
     (folder / "alphabet.txt.gz").write_bytes(coded)
@@ -281,7 +283,7 @@ def test_a_coded_sibling_is_a_representation_of_its_own(root: DocumentRoot, fold
     assert other.status == 200
 
 
-def test_cache_control_is_the_configured_one(folder: pathlib.Path) -> None:
+def test_files_have_the_configured_cache_control(folder: pathlib.Path) -> None:
     """RFC 9110 §15.4.5 (requirement R125)."""
     root = DocumentRoot(folder, cache_control="max-age=3600")
     for octets in (
@@ -292,13 +294,13 @@ def test_cache_control_is_the_configured_one(folder: pathlib.Path) -> None:
         get("/alphabet.txt", "Range: bytes=0-1,5-6"),
     ):
         assert ask(root, octets).field("Cache-Control") == "max-age=3600"
-    # Caches must revalidate redirects, listings and refusals.
+    # Redirects, listings and errors must be revalidated.
     assert ask(root, get("/sub")).field("Cache-Control") == "no-cache"
     assert ask(root, get("/")).field("Cache-Control") == "no-cache"
     assert ask(root, get("/missing")).field("Cache-Control") == "no-store"
 
 
-# --- What is true of every answer -----------------------------------------------------------------
+# --- Every answer ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -311,14 +313,14 @@ def test_cache_control_is_the_configured_one(folder: pathlib.Path) -> None:
         pytest.param(get("/large.bin", "If-None-Match: *"), 304, False, id="not modified"),
         pytest.param(get("/large.bin", 'If-Match: "x"'), 412, False, id="a failed precondition"),
         pytest.param(get("/large.bin", "Range: bytes=999999-"), 416, False, id="a range beyond"),
-        pytest.param(get("/large.bin", "Range: bytes=x"), 200, True, id="a range that is none"),
+        pytest.param(get("/large.bin", "Range: bytes=x"), 200, True, id="a malformed range"),
         pytest.param(get("/missing", BROWSER), 404, True, id="the page for a missing file"),
         pytest.param(get("/missing"), 404, False, id="a missing file"),
         pytest.param(get("/"), 200, False, id="a listing"),
         pytest.param(get("/alphabet.txt"), 200, False, id="a small file"),
     ],
 )
-def test_a_file_is_open_no_longer_than_its_response(
+def test_a_file_is_closed_with_its_response(
     root: DocumentRoot, folder: pathlib.Path, octets: bytes, status: int, holds_file: bool
 ) -> None:
     (folder / "404.html").write_bytes(LARGE)
@@ -331,7 +333,7 @@ def test_a_file_is_open_no_longer_than_its_response(
     assert open_descriptors() == before
 
 
-def test_a_cached_file_has_its_response_ready(root: DocumentRoot) -> None:
+def test_the_response_of_a_cached_file_is_cached(root: DocumentRoot) -> None:
     request = parse_head(get("/alphabet.txt"), 100)
     context = FixedContext(Tick(NOW, 0.0))
     assert respond(root, request, context) is respond(root, request, context)
@@ -349,7 +351,7 @@ _TARGETS = st.text(alphabet=[chr(octet) for octet in range(0x21, 0x7F)], max_siz
     derandomize=True,
     deadline=None,
     max_examples=300,
-    # The examples do not change the folder.
+    # All examples may share the folder: none of them changes it.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_target_has_an_answer_that_stays_on_the_host(root: DocumentRoot, target: str, method: str) -> None:
@@ -357,7 +359,7 @@ def test_any_target_has_an_answer_that_stays_on_the_host(root: DocumentRoot, tar
     try:
         answer = ask(root, get("/" + target, method=method))
     except RequestError:
-        # The parser refuses it for its grammar, before the handler sees it.
+        # The parser refuses a malformed target before the handler sees it.
         return
     assert answer.status in (200, 204, 301, 400, 404, 405)
     if answer.status == 301:
@@ -387,10 +389,12 @@ _NAMES = st.sampled_from(
     derandomize=True,
     deadline=None,
     max_examples=300,
-    # The examples do not change the folder.
+    # All examples may share the folder: none of them changes it.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_any_field_values_have_an_answer(root: DocumentRoot, path: bytes, fields: list[tuple[bytes, bytes]]) -> None:
+def test_any_field_values_get_an_answer_below_500(
+    root: DocumentRoot, path: bytes, fields: list[tuple[bytes, bytes]]
+) -> None:
     """No request makes the server fail with 500 (RFC 9110 §15.6, requirement R116)."""
     field_lines = [b"%b: %b" % field for field in fields]
     answer = ask(root, b"\r\n".join([b"GET %b HTTP/1.1" % path, b"Host: a", *field_lines, b"", b""]))

@@ -1,4 +1,4 @@
-"""The handler: missing files, paths that name no file, and the page of the folder for them."""
+"""The handler of files: missing files, invalid paths, and the folder's own page for missing files (404.html)."""
 
 import gzip
 import pathlib
@@ -14,8 +14,8 @@ from tests.support import get
     ("path", "shown"),
     [
         pytest.param("/missing", "/missing", id="R142: a missing file"),
-        pytest.param("/hello.txt/", "/hello.txt/", id="R141: a file is no folder"),
-        pytest.param("/hello.txt/x", "/hello.txt/x", id="R141: nor has it files"),
+        pytest.param("/hello.txt/", "/hello.txt/", id="R141: a file with a slash"),
+        pytest.param("/hello.txt/x", "/hello.txt/x", id="R141: a file below a file"),
         pytest.param("/HELLO.TXT", "/HELLO.TXT", id="R141: case counts"),
         pytest.param("/missing?query", "/missing", id="the query is not part of a name"),
         pytest.param("/.hidden", "/.hidden", id="R144: a hidden file is not there"),
@@ -41,7 +41,7 @@ def test_a_path_that_cannot_name_a_file_is_a_bad_request(root: DocumentRoot, acc
     assert "RFC 3986 §5.2.4" in answer.text
 
 
-def test_a_browser_is_shown_the_page_of_the_folder(root: DocumentRoot, folder: pathlib.Path) -> None:
+def test_a_browser_gets_the_error_page_of_the_folder(root: DocumentRoot, folder: pathlib.Path) -> None:
     (folder / "404.html").write_bytes(b"<h1>Nothing here.</h1>")
     answer = ask(root, get("/missing", BROWSER))
     assert (answer.status, answer.content) == (404, b"<h1>Nothing here.</h1>")
@@ -63,7 +63,7 @@ def test_a_program_gets_the_error_in_its_own_format(root: DocumentRoot, folder: 
     assert "there is no " in answer.text
 
 
-def test_the_page_of_the_folder_is_for_missing_files_alone(root: DocumentRoot, folder: pathlib.Path) -> None:
+def test_the_error_page_of_the_folder_is_sent_for_missing_files_only(root: DocumentRoot, folder: pathlib.Path) -> None:
     (folder / "404.html").write_bytes(b"<h1>Nothing here.</h1>")
     assert ask(root, get("/404.html", BROWSER)).status == 200
     for octets, status in (
@@ -78,7 +78,7 @@ def test_the_page_of_the_folder_is_for_missing_files_alone(root: DocumentRoot, f
 
 
 def test_the_error_page_of_the_folder_is_sent_unchanged(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """Its coded sibling is sent only if it is requested by name (requirement R111)."""
+    """The compressed sibling of the error page is sent only if it is requested by name (requirement R111)."""
     (folder / "404.html").write_bytes(b"<h1>Nothing here.</h1>")
     (folder / "404.html.gz").write_bytes(gzip.compress(b"<h1>Nothing here.</h1>", mtime=0))
     answer = ask(root, get("/missing", BROWSER, "Accept-Encoding: gzip"))
@@ -86,7 +86,7 @@ def test_the_error_page_of_the_folder_is_sent_unchanged(root: DocumentRoot, fold
     assert answer.field("Content-Encoding") is None
 
 
-def test_a_large_page_of_the_folder_is_sent_too(root: DocumentRoot, folder: pathlib.Path) -> None:
+def test_a_large_error_page_of_the_folder_is_sent(root: DocumentRoot, folder: pathlib.Path) -> None:
     (folder / "404.html").write_bytes(b"x" * 100_000)
     answer = ask(root, get("/missing", BROWSER))
     assert (answer.status, answer.content) == (404, b"x" * 100_000)

@@ -1,4 +1,4 @@
-"""The handler: folders without an index."""
+"""The handler of files: listings of folders without an index."""
 
 import contextlib
 import errno
@@ -28,13 +28,13 @@ from tests.support.context import FixedContext
         pytest.param("text/html", "text/html; charset=utf-8", id="a page"),
         pytest.param("application/json", "application/json; charset=utf-8", id="JSON"),
         pytest.param("text/plain", "text/plain; charset=utf-8", id="text"),
-        pytest.param("image/png", "text/html; charset=utf-8", id="nothing on offer: a page"),
+        pytest.param("image/png", "text/html; charset=utf-8", id="an unavailable type: a page"),
     ],
 )
 def test_a_folder_without_an_index_is_listed_as_its_client_prefers(
     root: DocumentRoot, accept: str, content_type: str
 ) -> None:
-    """RFC 9110 §12.5.1 (requirement R142)."""
+    """The client prefers by the field Accept (RFC 9110 §12.5.1, requirement R142)."""
     answer = ask(root, get("/", f"Accept: {accept}"))
     assert answer.status == 200
     assert answer.field("Content-Type") == content_type
@@ -45,7 +45,7 @@ def test_a_folder_without_an_index_is_listed_as_its_client_prefers(
 
 
 def test_a_listing_has_an_entity_tag_that_changes_with_it(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """RFC 9110 §8.8.3 (requirement R109)."""
+    """An ETag stays the same as long as the content does (RFC 9110 §8.8.3, requirement R109)."""
     first = ask(root, get("/"))
     assert ask(root, get("/")) == first
     tags = {ask(root, get(target)).field("ETag") for target in ("/", "/?sort=size", "/?sort=size-desc")}
@@ -61,8 +61,8 @@ def test_the_query_sorts_a_listing(root: DocumentRoot) -> None:
     assert names == ["sub/", "large.bin", "alphabet.txt", "hello.txt", "empty.txt"]
 
 
-def test_the_head_of_a_listing_costs_no_listing(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """RFC 9110 §9.3.2: fields that only the content determines may be left out."""
+def test_head_for_a_listing_does_not_read_the_folder(root: DocumentRoot, folder: pathlib.Path) -> None:
+    """Fields that depend on the content may be left out of a response to HEAD (RFC 9110 §9.3.2)."""
     for number in range(10 * BATCH):
         (folder / f"{number}").touch()
     work = respond(root, parse_head(get("/", method="HEAD"), 100), FixedContext(Tick(NOW, 0.0)))
@@ -74,7 +74,7 @@ def test_the_head_of_a_listing_costs_no_listing(root: DocumentRoot, folder: path
     assert b"Content-Length" not in stopped.value.value.field_lines
 
 
-def test_the_head_of_a_listing_with_a_condition_is_that_of_the_page(root: DocumentRoot) -> None:
+def test_head_for_a_listing_with_a_condition_has_the_fields_of_get(root: DocumentRoot) -> None:
     etag = ask(root, get("/")).field("ETag")
     assert ask(root, get("/", f"If-None-Match: {etag}", method="HEAD")).status == 304
     assert ask(root, get("/", 'If-Match: "x"', method="HEAD")).status == 412
@@ -94,14 +94,14 @@ def test_the_head_of_a_listing_with_a_condition_is_that_of_the_page(root: Docume
     ],
 )
 def test_the_page_for_a_missing_file_links_to_the_folder_above(root: DocumentRoot, path: str, above: str) -> None:
-    """A relative reference: it keeps a proxy's prefix, and can't lead to another host."""
+    """The link is a relative reference: it works behind a proxy's prefix, and can't lead to another host."""
     answer = ask(root, get(path, BROWSER))
     assert answer.status == 404
     assert re.findall('href="(.*?)"', answer.text) == [above]
     assert "href" not in ask(root, get(path)).text
 
 
-def test_above_the_root_there_is_no_folder_to_link_to(tmp_path: pathlib.Path) -> None:
+def test_the_page_for_a_missing_file_in_a_missing_root_has_no_link(tmp_path: pathlib.Path) -> None:
     (tmp_path / "root").mkdir()
     root = DocumentRoot(tmp_path / "root")
     (tmp_path / "root").rmdir()
@@ -126,11 +126,11 @@ HOSTILE_NAMES = [
 ]
 
 
-def test_every_hostile_name_is_listed_and_its_link_leads_to_it(tmp_path: pathlib.Path) -> None:
+def test_each_hostile_name_is_listed_with_a_link_that_leads_to_its_file(tmp_path: pathlib.Path) -> None:
     """RFC 3986 §2.1, RFC 9110 §17.4 (requirements R140, R143 and R145)."""
     made = set()
     for name in HOSTILE_NAMES:
-        # Not every file system takes every name.
+        # Some file systems refuse some of the names.
         with contextlib.suppress(OSError), open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
             file.write(b"This is " + name)
             made.add(name)
@@ -154,8 +154,8 @@ def test_every_hostile_name_is_listed_and_its_link_leads_to_it(tmp_path: pathlib
     assert ask(root, get("/", "Accept: text/plain")).text.count("\n") == len(made)
 
 
-def test_a_hostile_folder_is_redirected_to_and_listed(tmp_path: pathlib.Path) -> None:
-    """RFC 9110 §17.4 (requirement R143)."""
+def test_a_folder_with_a_hostile_name_is_redirected_to_and_listed(tmp_path: pathlib.Path) -> None:
+    """Its name does not add fields or markup to a response (RFC 9110 §17.4, requirement R143)."""
     (tmp_path / "<b>\r\nX: y").mkdir()
     root = DocumentRoot(tmp_path)
     redirect = ask(root, get("/%3Cb%3E%0d%0aX:%20y"))
@@ -166,7 +166,7 @@ def test_a_hostile_folder_is_redirected_to_and_listed(tmp_path: pathlib.Path) ->
 
 
 def test_a_folder_that_cant_be_read_to_its_end_is_refused(root: DocumentRoot, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part of a listing would be taken for all of it."""
+    """A client would take a part of the listing for all of it."""
 
     def entries(relative: str) -> Iterator[Entry]:
         yield Entry("hello.txt", False, 1, NOW)

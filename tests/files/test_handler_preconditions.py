@@ -1,4 +1,4 @@
-"""The handler: preconditions (RFC 9110 §13)."""
+"""The handler of files: preconditions (RFC 9110 §13)."""
 
 import itertools
 
@@ -14,7 +14,7 @@ FIELDS = ("If-Match", "If-Unmodified-Since", "If-None-Match", "If-Modified-Since
 
 
 EARLIER = format_http_date(LONG_AGO - 1)
-# For each field a value that makes its condition true, and one that makes it false.
+# For each field, a value that makes its condition true, and a value that makes it false.
 VALUES = {
     ("If-Match", True): "{etag}",
     ("If-Match", False): '"x"',
@@ -28,7 +28,10 @@ VALUES = {
 
 
 def status_by_the_rfc(*held: bool | None) -> int | None:
-    """Return the status that the four conditions lead to, step by step (RFC 9110 §13.2.2), or None for none."""
+    """Return the status required by RFC 9110 §13.2.2 for the four conditions, or None if no precondition fails.
+
+    Each condition is True, False, or None if its field is missing.
+    """
     if_match, if_unmodified_since, if_none_match, if_modified_since = held
     # Step 1, and step 2 if there is no If-Match.
     if if_match is False or (if_match is None and if_unmodified_since is False):
@@ -50,7 +53,7 @@ COMBINATIONS = [
 def test_all_combinations_of_conditions_are_answered_in_order(
     root: DocumentRoot, held: tuple[bool | None, ...], path: str
 ) -> None:
-    """The id says -, T(rue) or F(alse) for IM, IUS, INM and IMS (RFC 9110 §13.2.2, requirement R123)."""
+    """The id has T(rue), F(alse) or - (no field) for each of FIELDS (RFC 9110 §13.2.2, requirement R123)."""
     whole = ask(root, get(path))
     etag = whole.field("ETag") or ""
     conditions = [
@@ -59,7 +62,7 @@ def test_all_combinations_of_conditions_are_answered_in_order(
         if holds is not None
     ]
     decided = status_by_the_rfc(*held)
-    # Step 5: If-Range, with GET and Range alone.
+    # Step 5: If-Range counts only with GET and Range.
     ranges = [
         ((), "GET", 200),
         ((), "HEAD", 200),
@@ -72,7 +75,7 @@ def test_all_combinations_of_conditions_are_answered_in_order(
         (("Range: bytes=999999-",), "GET", 416),
         (("Range: bytes=999999-", 'If-Range: "x"'), "GET", 200),
         ((f"If-Range: {etag}",), "GET", 200),
-        # R148: a field with two different values counts as neither, and they are not joined.
+        # Requirement R148: of two different values of a field, neither is used, and they are not joined.
         (("Range: bytes=1-2", "Range: 3-4"), "GET", 200),
         (("Range: bytes=1-2", "Range: bytes=1-2"), "GET", 206),
         (("Range: bytes=1-2", f"If-Range: {etag}", 'If-Range: "x"'), "GET", 200),
@@ -128,7 +131,7 @@ def test_a_failed_precondition_is_named(
     [("/missing", 404), ("/sub", 301), ("/a/../../b", 400), ('/a"', 301), ("/.hidden", 404)],
 )
 @pytest.mark.parametrize("condition", ['If-Match: "x"', "If-None-Match: *", f"If-Unmodified-Since: {EARLIER}"])
-def test_preconditions_do_not_replace_another_answer(
+def test_preconditions_are_ignored_if_the_answer_is_another_error_or_redirect(
     root: DocumentRoot, condition: str, path: str, status: int, method: str
 ) -> None:
     """Preconditions are ignored if the request would get neither a 2xx nor a 412 without them (requirement R124)."""
@@ -136,29 +139,29 @@ def test_preconditions_do_not_replace_another_answer(
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 405), ("DELETE", 405), ("OPTIONS", 204), ("FOO", 501)])
-def test_preconditions_do_not_concern_other_methods(root: DocumentRoot, method: str, status: int) -> None:
+def test_preconditions_do_not_apply_to_other_methods(root: DocumentRoot, method: str, status: int) -> None:
     """RFC 9110 §13.2.1 (requirements R118 and R124)."""
     for condition in ('If-Match: "x"', "If-None-Match: *", f"If-Modified-Since: {MODIFIED}"):
         assert ask(root, get("/alphabet.txt", condition, method=method)).status == status
 
 
-def test_a_listing_is_a_representation_with_preconditions(root: DocumentRoot) -> None:
+def test_preconditions_apply_to_a_listing(root: DocumentRoot) -> None:
     assert ask(root, get("/", 'If-Match: "x"')).status == 412
     assert ask(root, get("/", "If-None-Match: *")).status == 304
-    # It has no date to compare a condition with.
+    # A listing has no modification date to compare with.
     assert ask(root, get("/", f"If-Modified-Since: {format_http_date(int(NOW))}")).status == 200
     assert ask(root, get("/", f"If-Unmodified-Since: {EARLIER}")).status == 200
 
 
-def test_two_parts_of_a_date_are_not_a_date(root: DocumentRoot) -> None:
-    """RFC 9110 §13.1.3 (requirement R148)."""
+def test_a_date_split_over_two_field_lines_is_ignored(root: DocumentRoot) -> None:
+    """A repeated date field is ignored, not joined (RFC 9110 §13.1.3, requirement R148)."""
     day, _, rest = MODIFIED.partition(", ")
     assert ask(root, get("/hello.txt", f"If-Modified-Since: {MODIFIED}")).status == 304
     assert ask(root, get("/hello.txt", f"If-Modified-Since: {day}", f"If-Modified-Since: {rest}")).status == 200
 
 
-def test_a_file_with_a_later_time_is_last_modified_now(root: DocumentRoot) -> None:
-    """Last-Modified is sent where a time is known, and is not later than Date (RFC 9110 §8.8.2.1, requirement R108)."""
+def test_last_modified_of_a_file_with_a_future_time_is_now(root: DocumentRoot) -> None:
+    """Last-Modified is never later than Date (RFC 9110 §8.8.2.1, requirement R108)."""
     before = LONG_AGO - 1000
     answer = ask(root, get("/alphabet.txt"), now=before + 0.5)
     assert answer.field("Last-Modified") == answer.field("Date") == format_http_date(before)

@@ -1,4 +1,4 @@
-"""The handler: ranges (RFC 9110 §14)."""
+"""The handler of files: ranges (RFC 9110 §14)."""
 
 import os
 import pathlib
@@ -29,8 +29,8 @@ from tests.support.folder import ALPHABET, LONG_AGO
         pytest.param("bytes=0-", slice(0, None), id="all of it"),
         pytest.param("bytes=-99999999999999999999", slice(0, None), id="R134: a suffix beyond all numbers"),
         pytest.param("bytes=3-99999999999999999999", slice(3, None), id="R134: a position beyond all numbers"),
-        pytest.param("bytes=3-5,6-8", slice(3, 9), id="R135: ranges that touch are one"),
-        pytest.param("bytes=3-5,99999999-", slice(3, 6), id="R135: one that can be satisfied is one"),
+        pytest.param("bytes=3-5,6-8", slice(3, 9), id="R135: adjacent ranges are sent as one part"),
+        pytest.param("bytes=3-5,99999999-", slice(3, 6), id="R135: only one of two ranges is satisfiable"),
     ],
 )
 def test_a_range_is_sent_unchanged(root: DocumentRoot, path: str, asked: str, selected: slice) -> None:
@@ -77,8 +77,8 @@ def parts_of(answer: Answer) -> list[tuple[dict[str, str], bytes]]:
     [
         pytest.param("bytes=0-0,-1", [slice(0, 1), slice(-1, None)], id="first and last"),
         pytest.param("bytes=20-21,0-1,10-11", [slice(20, 22), slice(0, 2), slice(10, 12)], id="in the order asked"),
-        pytest.param("bytes=0-3,2-5,9-", [slice(0, 6), slice(9, None)], id="R136: overlapping ones joined"),
-        pytest.param("bytes=0-1,99999999-,5-6", [slice(0, 2), slice(5, 7)], id="one that can't be satisfied left out"),
+        pytest.param("bytes=0-3,2-5,9-", [slice(0, 6), slice(9, None)], id="R136: overlapping ranges are joined"),
+        pytest.param("bytes=0-1,99999999-,5-6", [slice(0, 2), slice(5, 7)], id="an unsatisfiable range is left out"),
         pytest.param(
             "bytes=" + ",".join(f"{n}-{n}" for n in range(0, 18, 2)),
             [slice(n, n + 1) for n in range(0, 18, 2)],
@@ -119,11 +119,11 @@ _INT_RANGES = st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda pa
     derandomize=True,
     deadline=None,
     max_examples=60,
-    # The examples do not change the folder.
+    # All examples may share the folder: none of them changes it.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_ranges_never_send_an_octet_twice(root: DocumentRoot, pairs: list[tuple[int, int]]) -> None:
-    """RFC 9110 §17.15 (requirement R136)."""
+    """The client can't make the server send more than the file (RFC 9110 §17.15, requirement R136)."""
     answer = ask(root, get("/alphabet.txt", "Range: bytes=" + ",".join(f"{first}-{last}" for first, last in pairs)))
     asked = {octet for first, last in pairs for octet in ALPHABET[first : last + 1]}
     if not asked:
@@ -153,7 +153,7 @@ def test_a_malformed_range_is_ignored(root: DocumentRoot, path: str, asked: str)
     assert ask(root, get(path, f"Range: {asked}")) == whole
 
 
-def test_a_range_is_for_get_alone(root: DocumentRoot) -> None:
+def test_a_range_applies_to_get_only(root: DocumentRoot) -> None:
     """Range has an effect on GET alone, the only method that defines it (RFC 9110 §14.2, requirement R130)."""
     for asked in ("bytes=0-1", "bytes=0-1,5-6", "bytes=99999999-"):
         assert ask(root, get("/large.bin", f"Range: {asked}", method="HEAD")) == ask(root, get("/large.bin"))
@@ -184,8 +184,8 @@ def test_a_range_beyond_the_content_is_refused_with_the_length(
     assert answer.field("ETag") is None
 
 
-def test_the_last_octets_of_an_empty_file_are_all_of_it(root: DocumentRoot) -> None:
-    """The suffix is satisfiable, but Content-Range can't express it (RFC 9110 §14.1.2, requirement R132)."""
+def test_a_suffix_range_of_an_empty_file_gets_the_whole_file(root: DocumentRoot) -> None:
+    """The range is satisfiable, but Content-Range can't express it (RFC 9110 §14.1.2, requirement R132)."""
     answer = ask(root, get("/empty.txt", "Range: bytes=-5"))
     assert answer == ask(root, get("/empty.txt"))
     assert answer.status == 200
@@ -198,15 +198,15 @@ def test_a_missing_file_has_no_ranges(root: DocumentRoot) -> None:
 
 
 def test_a_range_of_a_listing_is_ignored(root: DocumentRoot) -> None:
-    """RFC 9110 §14.2: ranges are optional; one byte of a listing would cost as much as all of it."""
+    """Ranges are optional (RFC 9110 §14.2); one octet of a listing would cost as much time as all of it."""
     whole = ask(root, get("/", "Accept: text/plain"))
     assert whole.field("Accept-Ranges") is None
     assert ask(root, get("/", "Accept: text/plain", "Range: bytes=0-0")) == whole
     assert ask(root, get("/", "Accept: text/plain", "Range: bytes=999999-")) == whole
 
 
-def test_a_file_that_may_still_change_is_not_spliced(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """R137, RFC 9110 §8.8.1, §13.1.5: a large file changed just now has a weak entity-tag, which no range matches."""
+def test_if_range_gets_the_whole_of_a_file_that_changed_just_now(root: DocumentRoot, folder: pathlib.Path) -> None:
+    """A large file changed just now has a weak entity-tag, which If-Range never matches (RFC 9110 §13.1.5)."""
     now = os.stat(folder / "large.bin").st_ctime
     etag = ask(root, get("/large.bin"), now).field("ETag") or ""
     assert etag.startswith('W/"')
@@ -217,7 +217,7 @@ def test_a_file_that_may_still_change_is_not_spliced(root: DocumentRoot, folder:
 
 
 def test_a_date_of_the_last_second_is_not_a_strong_validator(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """RFC 9110 §8.8.2.2 (requirement R137)."""
+    """The file may have changed twice within that second (RFC 9110 §8.8.2.2, requirement R137)."""
     octets = get("/alphabet.txt", "Range: bytes=0-1", f"If-Range: {MODIFIED}")
     assert ask(root, octets, LONG_AGO + 0.5).status == 200
     assert ask(root, octets, LONG_AGO + 60).status == 206
@@ -231,10 +231,10 @@ def test_a_date_of_the_last_second_is_not_a_strong_validator(root: DocumentRoot,
         pytest.param("Größe".encode(), "text/html; charset=utf-8", id="a page in UTF-8"),
     ],
 )
-def test_each_answer_from_a_file_has_one_content_type(
+def test_all_answers_from_a_file_have_the_same_content_type(
     name: str, start: bytes, expected: str, root: DocumentRoot, folder: pathlib.Path
 ) -> None:
-    """Of HEAD, of GET, of one part, and of each of several parts (requirements R102 and R147)."""
+    """HEAD, GET, one part, and each of several parts have the same type (requirements R102 and R147)."""
     path = f"/{name}"
     (folder / name).write_bytes(start.ljust(100_000 if name == "large.html" else 100, b"x"))
     whole, head = ask(root, get(path)), respond_to(root, parse_head(get(path, method="HEAD"), 100), Tick(NOW, 0.0))

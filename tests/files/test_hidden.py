@@ -15,7 +15,7 @@ HIDDEN = [b"/.env", b"/.git/config", b"/sub/.env", b"/sub/.well-known/x", b"/.we
 
 @pytest.fixture
 def with_hidden(folder: pathlib.Path) -> pathlib.Path:
-    """The folder, with hidden files in it."""
+    """*folder* with hidden files."""
     for path in [*HIDDEN, b"/.well-known/x"]:
         make(folder / os.fsdecode(path[1:]), b"secret")
     return folder

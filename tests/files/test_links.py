@@ -13,7 +13,7 @@ from tests.files.lookup import LATER, listed, make, needs_posix, read, represent
 
 @pytest.fixture
 def linked(folder: pathlib.Path) -> pathlib.Path:
-    """The folder, with links in it that lead inside, outside and nowhere."""
+    """*folder* with links to files inside and outside of it, and broken links."""
     make(folder.parent / "outside" / "secret.txt", b"secret")
     for name, target in {
         "link.txt": "hello.txt",
@@ -32,7 +32,7 @@ def linked(folder: pathlib.Path) -> pathlib.Path:
 @needs_posix
 @pytest.mark.parametrize("can_walk", [True, False], ids=["walking", "comparing real paths"])
 class TestLinks:
-    """Symlinks within the document root are followed, all others are not found (R144)."""
+    """Symlinks within the document root are followed; all others are not found (requirement R144)."""
 
     @pytest.fixture(autouse=True)
     def way(self, can_walk: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +40,7 @@ class TestLinks:
             pytest.skip("this system cannot walk")
         monkeypatch.setattr(confinement, "HAS_OPENAT", can_walk)
 
-    def test_a_link_inside_gives_its_target(self, linked: pathlib.Path) -> None:
+    def test_a_link_inside_the_root_leads_to_its_target(self, linked: pathlib.Path) -> None:
         assert read(linked, b"/link.txt") == b"Hello, socket.\n"
         assert read(linked, b"/self/self/link.txt") == b"Hello, socket.\n"
         assert read(linked, b"/sub-link/") == b"<!DOCTYPE html><title>sub</title>\n"
@@ -56,15 +56,15 @@ class TestLinks:
     @pytest.mark.parametrize(
         "path", [b"/out.txt", b"/out", b"/out/", b"/out/secret.txt", b"/self/out.txt", b"/self/out/secret.txt"]
     )
-    def test_a_link_outside_is_not_found(self, path: bytes, linked: pathlib.Path) -> None:
+    def test_a_link_out_of_the_root_is_not_found(self, path: bytes, linked: pathlib.Path) -> None:
         assert DocumentRoot(linked).find(path, None, Tick(LATER, 0.0)) == NOT_FOUND
 
     @pytest.mark.parametrize("path", [b"/broken", b"/broken/", b"/broken/x", b"/loop", b"/loop/", b"/loop/x"])
     @pytest.mark.parametrize("follow_links", [False, True], ids=["links confined", "links followed"])
-    def test_a_link_nowhere_is_not_found(self, path: bytes, follow_links: bool, linked: pathlib.Path) -> None:
+    def test_a_broken_link_is_not_found(self, path: bytes, follow_links: bool, linked: pathlib.Path) -> None:
         assert DocumentRoot(linked, follow_links=follow_links).find(path, None, Tick(LATER, 0.0)) == NOT_FOUND
 
-    def test_a_link_outside_is_followed_on_demand(self, linked: pathlib.Path) -> None:
+    def test_a_link_out_of_the_root_is_followed_on_demand(self, linked: pathlib.Path) -> None:
         served = DocumentRoot(linked, follow_links=True)
         assert read(served, b"/out.txt") == b"secret"
         assert read(served, b"/out/secret.txt") == b"secret"
@@ -75,7 +75,7 @@ class TestLinks:
         links = {name for name in listed(linked) if (linked / name).is_symlink()}
         assert links == {"link.txt", "link.gz", "sub-link", "self"}
 
-    def test_links_that_lead_anywhere_are_listed_on_demand(self, linked: pathlib.Path) -> None:
+    def test_links_out_of_the_root_are_listed_on_demand(self, linked: pathlib.Path) -> None:
         links = {name for name in listed(DocumentRoot(linked, follow_links=True)) if (linked / name).is_symlink()}
         assert links == {"link.txt", "link.gz", "sub-link", "self", "out.txt", "out"}
 
@@ -93,7 +93,7 @@ class TestLinks:
         found = DocumentRoot(linked).find(b"/", None, Tick(LATER, 0.0))
         assert found == NOT_FOUND or (isinstance(found, Directory) and list(found.entries) is not None)
 
-    def test_a_link_that_is_changed_leads_to_where_it_leads_now(self, linked: pathlib.Path) -> None:
+    def test_a_changed_link_leads_to_its_new_target(self, linked: pathlib.Path) -> None:
         served = DocumentRoot(linked)
         assert read(served, b"/link.txt") == b"Hello, socket.\n"
         (linked / "link.txt").unlink()

@@ -1,4 +1,4 @@
-"""Listings: a folder's names as a page, as JSON, as text; safe against hostile names."""
+"""Listings: the names in a folder as an HTML page, as JSON or as text; hostile names do no harm."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests.support.rows import each_row
 
 ROOT = ResourceName((), "", is_folder=True, is_hidden=False)
 SUB = ResourceName(("sub", "a & b"), os.path.join("sub", "a & b"), is_folder=True, is_hidden=False)
-# Sat, 22 Aug 2026 10:20:30 GMT
+# The time Sat, 22 Aug 2026 10:20:30 GMT.
 MODIFIED = 1_787_394_030.75
 
 
@@ -37,7 +37,7 @@ def folder(name: str, length: int = 4096, modified: float = MODIFIED) -> Entry:
 
 
 class Page(HTMLParser):
-    """A parsed page: its elements, its links with their text, its cells."""
+    """A parsed page: its elements, its links and buttons with their texts, its cells."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class Page(HTMLParser):
 
     @property
     def entries(self) -> list[tuple[str, str]]:
-        """The links of the rows, without those of the path in the heading."""
+        """The links in the rows, without the links of the path in the heading."""
         return [(href, text) for href, text in self.links if text == "../" or href.strip("./")]
 
 
@@ -130,7 +130,7 @@ def test_as_a_page_each_name_is_a_link_with_its_size_and_date() -> None:
     [("text/plain", b"This folder is empty.\n"), ("application/json", b"[]\n")],
     ids=["as text", "as JSON"],
 )
-def test_an_empty_folder_says_so(media_type: str, expected: bytes) -> None:
+def test_the_listing_of_an_empty_folder_says_that_it_is_empty(media_type: str, expected: bytes) -> None:
     assert listing_of(Directory(ROOT, []), None, media_type) == expected
 
 
@@ -141,7 +141,7 @@ def test_an_empty_root_is_a_page_without_entries() -> None:
     assert page.texts["p"][0] == "This folder is empty."
 
 
-def test_a_folder_below_the_root_links_to_the_one_above() -> None:
+def test_a_folder_below_the_root_links_to_its_parent() -> None:
     page = page_of(file("x"), name=SUB)
     assert page.entries == [("../", "../"), ("x", "x")]
     assert page.texts["title"] == ["www/sub/a & b/"]
@@ -150,7 +150,7 @@ def test_a_folder_below_the_root_links_to_the_one_above() -> None:
 
 
 def test_the_path_to_a_deep_folder_is_shortened_in_the_middle() -> None:
-    """Each link grows with the levels that it leads up: thousands of them would take megabytes."""
+    """A link has ../ for each level: those of a path of thousands of levels would take megabytes."""
     segments = tuple(f"{number}" for number in range(1000))
     page = page_of(name=ResourceName(segments, "/".join(segments), is_folder=True, is_hidden=False))
     assert page.texts["h1"] == ["www/…/" + "/".join(segments[-12:])]
@@ -193,7 +193,7 @@ def test_a_page_loads_no_file_and_runs_only_its_own_script() -> None:
         (8192 * 1024**5, "8192 PiB"),
     ],
 )
-def test_a_length_is_shown_for_a_person(length: int, shown: str) -> None:
+def test_a_length_is_shown_in_readable_units(length: int, shown: str) -> None:
     assert page_of(file("x", length)).texts["td"][1] == shown
 
 
@@ -203,15 +203,15 @@ def test_the_exact_length_is_shown_on_demand() -> None:
 
 
 @each_row("modified", [1e12, 1e18, 1e300, -1e12, -1e300])
-def test_a_date_that_no_calendar_says_is_left_out(modified: float) -> None:
-    """Pipes, sockets, devices and odd names in the folder neither block the server nor end it (requirement R145)."""
+def test_a_date_beyond_the_calendar_is_left_out(modified: float) -> None:
+    """The file system may have times beyond those of the calendar (requirement R145)."""
     directory = Directory(ROOT, [file("x", 1, modified)])
     assert json.loads(listing_of(directory, None, "application/json"))[0]["modified"] is None
     assert page_of(file("x", 1, modified)).texts["td"] == ["x", "1 byte", ""]
     assert listing_of(directory, None, "text/plain") == b"   1 byte                        x\n"
 
 
-def test_a_date_before_1970_is_a_date() -> None:
+def test_a_date_before_1970_is_shown() -> None:
     listed = json.loads(listing_of(Directory(ROOT, [file("x", 1, -1.0)]), None, "application/json"))
     assert listed[0]["modified"] == "1969-12-31T23:59:59Z"
 
@@ -220,7 +220,7 @@ def test_a_date_before_1970_is_a_date() -> None:
 
 
 def hrefs(directory: Directory, query: bytes) -> list[bytes]:
-    """Return the names that a listing links to, as the file system has them."""
+    """Return the names that a listing links to, decoded."""
     listed = json.loads(listing_of(directory, query, "application/json"))
     return [unquote_to_bytes(entry["href"]) for entry in listed]
 
@@ -233,8 +233,8 @@ def hrefs(directory: Directory, query: bytes) -> list[bytes]:
         pytest.param(["a", "B", "c"], id="letters whatever their case"),
         pytest.param(["a1b2", "a1b10", "a2b1"], id="several numbers in a name"),
         pytest.param(["v1.9", "v1.10", "v1.10.1"], id="versions"),
-        pytest.param(["File", "file"], id="names that differ in case alone have an order too"),
-        pytest.param(["1", "a", "z", "ä"], id="numbers before letters, others behind"),
+        pytest.param(["File", "file"], id="names that differ only in case have an order"),
+        pytest.param(["1", "a", "z", "ä"], id="digits first, then ASCII letters, then others"),
         pytest.param(["a" + "9" * 200, "b1"], id="a number as long as names can be"),
         pytest.param(["x²", "x٣"], id="digits of other scripts are letters"),
         pytest.param(["a", "a\udcff"], id="names that are no UTF-8"),
@@ -268,8 +268,8 @@ ENTRIES = [
         pytest.param(b"sort=date", ["z", "y", "b10", "c", "a", "b2"], id="by date, equal ones by name"),
         pytest.param(b"sort=date-desc", ["y", "z", "b2", "a", "b10", "c"], id="by date backwards"),
         pytest.param(b"", ["y", "z", "a", "b2", "b10", "c"], id="an empty query sorts nothing"),
-        pytest.param(b"sort=colour", ["y", "z", "a", "b2", "b10", "c"], id="an order that is none"),
-        pytest.param(b"x=1&sort=size", ["y", "z", "c", "b2", "b10", "a"], id="beside something else"),
+        pytest.param(b"sort=colour", ["y", "z", "a", "b2", "b10", "c"], id="an unknown order"),
+        pytest.param(b"x=1&sort=size", ["y", "z", "c", "b2", "b10", "a"], id="beside another parameter"),
         pytest.param(b"<script>", ["y", "z", "a", "b2", "b10", "c"], id="a hostile query"),
     ],
 )
@@ -283,14 +283,14 @@ def test_a_query_sorts_a_listing(query: bytes | None, expected: list[str]) -> No
 
 
 @each_row("query", [b"sort=size", b"sort=size-desc"])
-def test_folders_have_no_size_to_be_sorted_by(query: bytes) -> None:
-    """The length of a folder depends on the file system; no listing shows it."""
+def test_folders_are_not_sorted_by_size(query: bytes) -> None:
+    """The length of a folder depends on the file system, so listings do not show it."""
     directory = Directory(ROOT, [folder("c", 4096), folder("a", 12_288), folder("b", 40)])
     assert hrefs(directory, query) == [b"a/", b"b/", b"c/"]
 
 
 def test_an_entry_that_changes_has_a_new_row_in_each_form() -> None:
-    """Listings are cached, each beside the entries that it shows."""
+    """A cached listing is valid only for the entries that it was made from."""
     for entry in (file("a", 1), file("a", 2), folder("a"), file("a", 1)):
         forms = [listing_of(Directory(ROOT, [entry]), b"", media_type) for media_type in MEDIA_TYPES]
         assert [b"1 byte<" in forms[0], b'"size": 1,' in forms[1], b"1 byte " in forms[2]] == [entry.length == 1] * 3
@@ -298,7 +298,7 @@ def test_an_entry_that_changes_has_a_new_row_in_each_form() -> None:
         assert [b"a/</a>" in forms[0], b'"folder"' in forms[1], b"a/\n" in forms[2]] == [entry.is_folder] * 3
 
 
-def test_a_folder_that_is_unchanged_is_not_listed_anew() -> None:
+def test_the_listing_of_an_unchanged_folder_is_cached() -> None:
     entries = [file("a"), folder("b")]
     first, again = (finish(render(Directory(ROOT, list(entries)), None, "text/html")) for _ in range(2))
     assert again is first
@@ -308,7 +308,7 @@ def test_a_folder_that_is_unchanged_is_not_listed_anew() -> None:
         assert sorted(text.rstrip("/") for _, text in page_of(*changed).entries) == [entry.name for entry in changed]
 
 
-def test_folders_with_equal_entries_have_listings_of_their_own() -> None:
+def test_folders_with_equal_entries_have_different_listings() -> None:
     entries = [file("a", 2), file("b", 1)]
     names = [ROOT, SUB, ResourceName(("sub",), "sub", is_folder=True, is_hidden=False)]
     queries = [None, b"sort=size", b"sort=size-desc", b"filter=a", b"filter=b"]
@@ -319,7 +319,7 @@ def test_folders_with_equal_entries_have_listings_of_their_own() -> None:
 
 
 def test_a_long_listing_is_not_cached() -> None:
-    """It would take the place of many others."""
+    """A long listing would displace many others from the cache."""
     entries = [file(f"n{number}") for number in range(4097)]
     first, again = (finish(render(Directory(SUB, entries), None, "text/plain")) for _ in range(2))
     assert again is not first
@@ -328,7 +328,7 @@ def test_a_long_listing_is_not_cached() -> None:
 
 @each_row("query", [b"sort=name", b"sort=name-desc", b"sort=size", b"sort=size-desc", b"sort=date-desc"])
 def test_many_names_are_sorted_in_steps(query: bytes) -> None:
-    """No step grows with the folder; the order is that of all names at once."""
+    """Each step is short, however large the folder is; the result is in the order of all names."""
     numbers = [number * 7919 % 5000 for number in range(5000)]
     entries = [
         file(f"n{number}", number % 7, number % 11) if number % 3 else folder(f"n{number}") for number in numbers
@@ -358,10 +358,10 @@ def test_many_names_are_sorted_in_steps(query: bytes) -> None:
         (b"sort=date-desc", [("name", "Name"), ("size", "Size"), ("date", "Modified, UTC ↓")]),
     ],
 )
-def test_a_heading_sorts_by_its_column_or_the_other_way_round(
+def test_a_heading_sorts_by_its_column_or_reverses_the_order(
     query: bytes | None, headings: list[tuple[str, str]]
 ) -> None:
-    """A button, not a link: a crawler follows links."""
+    """The headings are buttons, since crawlers follow links."""
     page = page_of(file("x"), query=query)
     assert page.buttons == [(f"sort={value}", text) for value, text in headings]
     assert page.links == [("x", "x")]
@@ -372,7 +372,7 @@ def test_a_heading_sorts_by_its_column_or_the_other_way_round(
 MANY = [file(f"Note {number}") for number in range(FILTERED_FROM)]
 
 
-def test_many_names_can_be_filtered_and_few_need_not() -> None:
+def test_only_a_listing_of_many_names_has_a_filter() -> None:
     assert "input" not in page_of(*MANY[1:]).elements
     page = page_of(*MANY, query=b"sort=size-desc")
     assert "input" in page.elements
@@ -385,7 +385,7 @@ def test_many_names_can_be_filtered_and_few_need_not() -> None:
         pytest.param(b"filter=NOTE+1&sort=name-desc", ["Note 19", "Note 11", "Note 10", "Note 1"], id="with an order"),
         pytest.param(b"filter=e%201&sort=", ["Note 1", "Note 10", "Note 11", "Note 19"], id="percent-encoded"),
         pytest.param(b"filter=2", [], id="no such name"),
-        pytest.param(b"filter=", ["Note 0", "Note 1", "Note 10", "Note 11", "Note 19"], id="nothing asked for"),
+        pytest.param(b"filter=", ["Note 0", "Note 1", "Note 10", "Note 11", "Note 19"], id="an empty filter"),
     ],
 )
 def test_a_query_filters_names_ignoring_case(query: bytes, shown: list[str]) -> None:
@@ -416,10 +416,10 @@ def test_a_name_that_is_not_utf8_can_be_filtered() -> None:
     [
         pytest.param("<script>alert(1)</script>", None, "%3Cscript%3Ealert%281%29%3C%2Fscript%3E", id="markup"),
         pytest.param('" onclick="x', None, "%22%20onclick%3D%22x", id="quotes do not end an attribute"),
-        pytest.param("' onclick='x", None, "%27%20onclick%3D%27x", id="nor do single ones"),
+        pytest.param("' onclick='x", None, "%27%20onclick%3D%27x", id="single quotes do not end an attribute"),
         pytest.param("&lt;b&gt;", None, "%26lt%3Bb%26gt%3B", id="references to characters are not resolved"),
-        pytest.param("javascript:alert(1)", None, "javascript%3Aalert%281%29", id="a scheme is a name"),
-        pytest.param("c:d", None, "c%3Ad", id="a colon makes no scheme"),
+        pytest.param("javascript:alert(1)", None, "javascript%3Aalert%281%29", id="a scheme is part of the name"),
+        pytest.param("c:d", None, "c%3Ad", id="a colon does not make a scheme"),
         pytest.param("a?b#c", None, "a%3Fb%23c", id="a name has neither query nor fragment"),
         pytest.param("100%", None, "100%25", id="a percent sign"),
         pytest.param("%2e%2e", None, "%252e%252e", id="an encoded dot-segment is a name"),
@@ -427,15 +427,15 @@ def test_a_name_that_is_not_utf8_can_be_filtered() -> None:
         pytest.param(
             "a\nb\r\t\x1b[2J\x7f", "a\ufffdb\ufffd\ufffd\ufffd[2J\ufffd", "a%0Ab%0D%09%1B%5B2J%7F", id="controls"
         ),
-        pytest.param("a\u202etxt.exe", "a\ufffdtxt.exe", "a%E2%80%AEtxt.exe", id="letters that run backwards"),
+        pytest.param("a\u202etxt.exe", "a\ufffdtxt.exe", "a%E2%80%AEtxt.exe", id="a right-to-left override"),
         pytest.param("a\u2028b", "a\ufffdb", "a%E2%80%A8b", id="a line separator"),
         pytest.param("a\udcffb", "a\ufffdb", "a%FFb", id="octets that are no UTF-8"),
-        pytest.param("\udcc3", "\ufffd", "%C3", id="half a letter"),
-        pytest.param("grüße, 世界", None, "gr%C3%BC%C3%9Fe%2C%20%E4%B8%96%E7%95%8C", id="letters of the world"),
+        pytest.param("\udcc3", "\ufffd", "%C3", id="half of a UTF-8 sequence"),
+        pytest.param("grüße, 世界", None, "gr%C3%BC%C3%9Fe%2C%20%E4%B8%96%E7%95%8C", id="letters of several scripts"),
     ],
 )
 def test_a_hostile_name_is_shown_and_linked_as_a_name(name: str, shown: str | None, href: str) -> None:
-    """RFC 9110 §17.4 (requirement R143)."""
+    """Names add no markup to a page (RFC 9110 §17.4, requirement R143)."""
     page = page_of(file(name))
     assert page.entries == [(href, name if shown is None else shown)]
     assert page.elements == page_of(file("x")).elements
@@ -449,7 +449,7 @@ def test_a_hostile_name_is_shown_and_linked_as_a_name(name: str, shown: str | No
 
 
 def test_a_hostile_name_of_the_folder_itself_is_shown_as_text() -> None:
-    """RFC 9110 §17.4 (requirement R143)."""
+    """Names add no markup to a page (RFC 9110 §17.4, requirement R143)."""
     hostile = "</title><script>\n\udcff"
     page = page_of(name=ResourceName((hostile,), hostile, is_folder=True, is_hidden=False))
     assert page.texts["title"] == ["www/</title><script>\ufffd\ufffd/"]
@@ -466,7 +466,7 @@ _NAMES = (
 
 @given(name=_NAMES, is_folder=st.booleans())
 @settings(derandomize=True, deadline=None, max_examples=200)
-def test_any_name_is_linked_from_where_it_is_and_leads_back_to_it(name: str, is_folder: bool) -> None:
+def test_the_link_of_any_name_leads_to_that_name(name: str, is_folder: bool) -> None:
     """RFC 3986 §2.1, RFC 9110 §17.4 (requirements R140 and R143)."""
     entry = Entry(name, is_folder, 1, MODIFIED)
     page = page_of(entry)

@@ -1,4 +1,4 @@
-"""What listings hold at one time: claimed piece by piece, given back when they are closed, a share for each network."""
+"""The budget for names in listings that are being sent: a limit in total, and a share of it for each network."""
 
 import pathlib
 import socket
@@ -20,7 +20,7 @@ from tests.support.context import FixedContext
 
 
 def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
-    """Return a claim that holds as many *names*, besides those that are not counted."""
+    """Return an allotment for *network* with this many *names*, in addition to the uncounted first ones."""
     claimed = Allotment(budget)
     claimed.network = network
     assert len(list(claimed.charge(range(UNCOUNTED + names)))) == UNCOUNTED + names
@@ -28,7 +28,7 @@ def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
 
 
 def is_refused(budget: ListingBudget, network: str, names: int) -> bool:
-    """Return whether a network can't have a listing of as many *names*, and give back what it got."""
+    """Return whether a listing of this many *names* exceeds the budget of *network*; free what it took."""
     claimed = Allotment(budget)
     claimed.network = network
     try:
@@ -55,7 +55,7 @@ def test_a_single_long_listing_leaves_the_budget_of_others() -> None:
     assert not is_refused(budget, "b", 2 * BATCH)
 
 
-def test_one_network_gets_half_however_many_listings_it_asks_for() -> None:
+def test_one_network_gets_half_of_the_budget_however_many_listings_it_requests() -> None:
     budget = ListingBudget(8 * BATCH)
     held = [allotment(budget, "a", BATCH) for _ in range(4)]
     assert is_refused(budget, "a", BATCH)
@@ -64,7 +64,7 @@ def test_one_network_gets_half_however_many_listings_it_asks_for() -> None:
     assert not is_refused(budget, "a", BATCH)
 
 
-def test_something_is_left_for_the_next_network_however_many_there_are() -> None:
+def test_some_budget_is_left_for_another_network_however_many_there_are() -> None:
     budget = ListingBudget(100 * BATCH)
     for number in range(9):
         while not is_refused(budget, f"{number}", BATCH):
@@ -81,7 +81,7 @@ def test_short_listings_always_pass() -> None:
         allotment(budget, "a", 0)
 
 
-def test_claims_of_many_threads_add_up() -> None:
+def test_charges_of_many_threads_add_up() -> None:
     budget = ListingBudget(10_000)
 
     def claim_and_close() -> None:
@@ -102,7 +102,7 @@ NAMES = UNCOUNTED + BATCH
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> DocumentRoot:
-    """A folder that one listing of a network can list at one time, and no second one; and a short one."""
+    """A folder so large that the budget of a network allows only one listing of it at a time, and a short folder."""
     monkeypatch.setattr("httpsock.files.document_root._MAX_LISTED", 3 * BATCH)
     (tmp_path / "short").mkdir()
     for number in range(NAMES - 1):
@@ -116,7 +116,7 @@ def begin(root: DocumentRoot, *field_lines: str, target: str = "/", network: str
     return responded
 
 
-def test_a_listing_that_is_not_sent_yet_holds_its_names(root: DocumentRoot) -> None:
+def test_an_unsent_listing_uses_the_budget(root: DocumentRoot) -> None:
     first = finish(begin(root, "Accept: text/plain"))
     assert first.status == 200
     refused = finish(begin(root))
@@ -158,7 +158,7 @@ def server(root: DocumentRoot, tmp_path: pathlib.Path) -> Iterator[httpsock.Serv
 
 
 def asked(stack: ExitStack, port: int, source: str, target: str) -> socket.socket:
-    """Return a connection from the address *source* that has asked for *target*; it takes little at a time."""
+    """Return a connection from the address *source* that has requested *target*; its receive buffer is small."""
     client = stack.enter_context(socket.socket())
     client.settimeout(PATIENCE_SECONDS)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -176,7 +176,7 @@ def test_slow_readers_of_one_address_leave_listings_to_another(
     server: httpsock.Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ExitStack() as stack:
-        # Pages that the sockets' buffers can't hold, of readers that read no further than the status.
+        # These clients read only the status; the buffers of the sockets can't hold a page.
         slow = [asked(stack, server.port, "127.0.0.2", "/short/") for _ in range(25)]
         assert {status_of(client) for client in slow} == {200, 503}
         other = asked(stack, server.port, "127.0.0.3", "/")

@@ -1,4 +1,4 @@
-"""Look-up where the system refuses: permissions, descriptors, errors."""
+"""Look-ups that the system refuses: missing permissions, too few descriptors, other errors."""
 
 import errno
 import functools
@@ -29,7 +29,7 @@ from tests.support.rows import each_row
 
 @pytest.fixture
 def reachable() -> Iterator[pathlib.Path]:
-    """A folder that ordinary users reach, with a file in it."""
+    """A folder that ordinary users can enter, with a file in it."""
     with tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)
         root.chmod(0o755)
@@ -41,7 +41,7 @@ def reachable() -> Iterator[pathlib.Path]:
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions are something else there")
 class TestPermissions:
-    """A file that the server may not read is forbidden to its clients."""
+    """A file that the server may not read is answered with 403 (Forbidden)."""
 
     def test_a_file_that_may_not_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
         (reachable / "hello.txt").chmod(0)
@@ -89,7 +89,7 @@ class TestPermissions:
         assert (found.octets, found.coding) == (b"Hello", None)
 
     def test_the_answer_does_not_reveal_what_exists_outside(self, reachable: pathlib.Path) -> None:
-        """A forbidden file there looks like a missing one (requirement R144)."""
+        """A forbidden file outside the root gets the same answer as a missing one (requirement R144)."""
         make(reachable.parent / "outside" / "private" / "file", b"").parent.chmod(0o700)
         (reachable / "link").symlink_to(reachable.parent / "outside")
         with without_privileges():
@@ -134,7 +134,7 @@ def test_without_a_descriptor_the_server_is_unavailable(path: bytes, left: int, 
 
 @needs_posix
 def test_without_a_descriptor_a_sibling_is_not_passed_over(folder: pathlib.Path) -> None:
-    """Which form a client gets does not depend on how busy the server is."""
+    """The content coding of a response does not depend on the load of the server."""
     make(folder / "hello.txt.gz", b"compressed")
     served = DocumentRoot(folder)
     with descriptors_left(0):
@@ -153,16 +153,16 @@ def test_a_cached_file_needs_no_descriptor(folder: pathlib.Path) -> None:
 @each_row(
     ("number", "status"),
     [
-        pytest.param(errno.ENOENT, Status.NOT_FOUND, id="ENOENT: there is nothing"),
-        pytest.param(errno.ENOTDIR, Status.NOT_FOUND, id="ENOTDIR: a file stands where a folder should"),
+        pytest.param(errno.ENOENT, Status.NOT_FOUND, id="ENOENT: no such file"),
+        pytest.param(errno.ENOTDIR, Status.NOT_FOUND, id="ENOTDIR: a file in place of a folder"),
         pytest.param(errno.ELOOP, Status.NOT_FOUND, id="ELOOP: links lead in a circle"),
-        pytest.param(errno.ENAMETOOLONG, Status.NOT_FOUND, id="ENAMETOOLONG: no name is that long"),
-        pytest.param(errno.EINVAL, Status.NOT_FOUND, id="EINVAL: no name is written like that"),
+        pytest.param(errno.ENAMETOOLONG, Status.NOT_FOUND, id="ENAMETOOLONG: a name too long"),
+        pytest.param(errno.EINVAL, Status.NOT_FOUND, id="EINVAL: an invalid name"),
         pytest.param(errno.ENXIO, Status.NOT_FOUND, id="ENXIO: a socket"),
-        pytest.param(errno.ESTALE, Status.NOT_FOUND, id="ESTALE: gone from the network's file system"),
-        pytest.param(errno.EISDIR, Status.NOT_FOUND, id="EISDIR: a folder stands where a file stood"),
+        pytest.param(errno.ESTALE, Status.NOT_FOUND, id="ESTALE: deleted on a network file system"),
+        pytest.param(errno.EISDIR, Status.NOT_FOUND, id="EISDIR: a folder in place of a file"),
         pytest.param(errno.EACCES, Status.FORBIDDEN, id="EACCES: no permission"),
-        pytest.param(errno.EPERM, Status.FORBIDDEN, id="EPERM: no permission, whoever asks"),
+        pytest.param(errno.EPERM, Status.FORBIDDEN, id="EPERM: not permitted"),
         pytest.param(errno.EMFILE, Status.SERVICE_UNAVAILABLE, id="EMFILE: the process has no descriptor left"),
         pytest.param(errno.ENFILE, Status.SERVICE_UNAVAILABLE, id="ENFILE: the system has no descriptor left"),
         pytest.param(errno.ENOMEM, Status.SERVICE_UNAVAILABLE, id="ENOMEM: no memory is left"),

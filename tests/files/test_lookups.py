@@ -1,6 +1,6 @@
-"""Look-ups that are remembered: they hold while all that they saw is unchanged, and no longer.
+"""Cached look-ups: a result is valid only as long as all files and folders that it depends on are unchanged.
 
-The clock is passed in. Folders are as old as their files, so that any change to them shows.
+The clock is passed in. Folders are as old as their files, so that any change of a folder changes its times.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ BROWSERS = b"gzip, deflate, br, zstd"
 
 
 class Recorded(DocumentRoot):
-    """A document root that records the names of which it asks the status."""
+    """A document root that records the names for which it calls stat()."""
 
     def __init__(self, folder: pathlib.Path, *, follow_links: bool = False, cache_control: str = "no-cache") -> None:
         super().__init__(folder, follow_links=follow_links, cache_control=cache_control)
@@ -35,26 +35,26 @@ class Recorded(DocumentRoot):
         return os.stat(path)
 
     def names_for(self, path: bytes, accept_encoding: bytes | None, monotonic: float = 0.0) -> list[str]:
-        """Return the names of which this look-up asked the status."""
+        """Return the names for which this look-up called stat()."""
         self.names.clear()
         represent(self, path, accept_encoding, monotonic=monotonic).close()
         return self.names
 
 
 def age(folder: pathlib.Path) -> None:
-    """Set the time of *folder* to long ago."""
+    """Set the modification time of *folder* to long ago."""
     os.utime(folder, (LONG_AGO, LONG_AGO))
 
 
 @pytest.fixture
 def aged(folder: pathlib.Path) -> pathlib.Path:
-    """The folder and the folder in it, modified long ago."""
+    """*folder*, which like its subfolder was modified long ago."""
     for each in (folder, folder / "sub"):
         age(each)
     return folder
 
 
-# --- What is remembered ---------------------------------------------------------------------------
+# --- Cached look-ups ------------------------------------------------------------------------------
 
 SEARCHED = ["hello.txt", "hello.txt.br", "hello.txt.zst", "hello.txt.gz"]
 
@@ -65,7 +65,7 @@ def test_a_file_without_siblings_is_searched_for_once(aged: pathlib.Path) -> Non
     assert served.names_for(b"/hello.txt", BROWSERS) == ["hello.txt"]
 
 
-def test_a_sibling_that_is_taken_is_looked_at_each_time(aged: pathlib.Path) -> None:
+def test_a_sibling_in_use_is_checked_each_time(aged: pathlib.Path) -> None:
     make(aged / "hello.txt.zst", FORMS[".zst"](HELLO))
     age(aged)
     served = Recorded(aged)
@@ -74,7 +74,7 @@ def test_a_sibling_that_is_taken_is_looked_at_each_time(aged: pathlib.Path) -> N
     assert represent(served, b"/hello.txt", BROWSERS).coding == "zstd"
 
 
-def test_an_index_is_remembered(aged: pathlib.Path) -> None:
+def test_the_look_up_of_an_index_is_cached(aged: pathlib.Path) -> None:
     served = Recorded(aged)
     index = os.path.join("sub", "index.html")
     assert served.names_for(b"/sub/", None) == ["sub", index]
@@ -103,10 +103,10 @@ def test_after_a_second_a_sibling_in_use_and_its_file_are_read_again(aged: pathl
 
 
 @pytest.mark.parametrize(("name", "octets"), [("hello.txt", b"HELLO, SOCKET.\n"), ("hello.txt.gz", gzipped(b"x"))])
-def test_a_sibling_is_proved_again_if_one_of_both_files_changes_unseen(
+def test_a_sibling_is_proved_again_if_a_file_changes_with_unchanged_times(
     name: str, octets: bytes, aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For example through mmap(), which leaves the times unchanged."""
+    """Writes through mmap(), for example, may leave the times unchanged."""
     write(aged / "hello.txt.gz")
     age(aged)
     served = DocumentRoot(aged)
@@ -120,7 +120,7 @@ def test_a_sibling_is_proved_again_if_one_of_both_files_changes_unseen(
     assert represent(served, b"/hello.txt", b"gzip", monotonic=1.0).coding is None
 
 
-def test_a_sibling_that_is_mended_unseen_is_proved_after_a_second(
+def test_a_sibling_repaired_with_unchanged_times_is_proved_after_a_second(
     aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sibling = make(aged / "hello.txt.gz", gzipped(HELLO)[:-1] + b"x")
@@ -137,7 +137,7 @@ def test_a_sibling_that_is_mended_unseen_is_proved_after_a_second(
 
 
 def test_a_large_file_with_a_small_sibling_is_searched_for_after_a_second(aged: pathlib.Path) -> None:
-    """The content of the file is not in memory to be compared."""
+    """The content of a large file is not in memory, so the sibling can't be compared with it."""
     make(aged / "zeros.txt", bytes(100_000))
     make(aged / "zeros.txt.gz", gzipped(bytes(100_000)))
     age(aged)
@@ -147,10 +147,10 @@ def test_a_large_file_with_a_small_sibling_is_searched_for_after_a_second(aged: 
     assert served.names_for(b"/zeros.txt", b"gzip", monotonic=1.0) == 2 * names
 
 
-def test_after_a_second_a_missing_sibling_is_looked_for_whatever_its_folder_tells(
+def test_a_missing_sibling_is_looked_up_again_after_a_second(
     aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some file systems record no times of folders."""
+    """Some file systems do not record changes of folders in their times."""
     served = DocumentRoot(aged)
     status = aged.stat()
     stat = os.stat
@@ -162,7 +162,7 @@ def test_after_a_second_a_missing_sibling_is_looked_for_whatever_its_folder_tell
 
 
 @pytest.mark.parametrize(
-    ("seconds", "is_remembered"),
+    ("seconds", "is_cached"),
     [
         pytest.param(-100.0, True, id="long before"),
         pytest.param(-2.1, True, id="longer before than any file system's clock ticks"),
@@ -171,25 +171,25 @@ def test_after_a_second_a_missing_sibling_is_looked_for_whatever_its_folder_tell
         pytest.param(100.0, False, id="in the future, by a clock that is ahead"),
     ],
 )
-def test_a_missing_sibling_is_remembered_only_of_a_settled_folder(
-    seconds: float, is_remembered: bool, folder: pathlib.Path
+def test_a_missing_sibling_is_cached_only_if_its_folder_changed_long_ago(
+    seconds: float, is_cached: bool, folder: pathlib.Path
 ) -> None:
-    """A name that is added within one tick of the clock leaves the folder's times as they are."""
+    """A file added within one tick of the file system's clock does not change the times of its folder."""
     os.utime(folder, (LATER + seconds, LATER + seconds))
     served = Recorded(folder)
     served.names_for(b"/hello.txt", BROWSERS)
-    assert (served.names_for(b"/hello.txt", BROWSERS) == ["hello.txt"]) is is_remembered
+    assert (served.names_for(b"/hello.txt", BROWSERS) == ["hello.txt"]) is is_cached
 
 
-def test_a_file_is_remembered_of_any_folder_if_no_sibling_is_wanted(folder: pathlib.Path) -> None:
+def test_for_clients_without_codings_a_look_up_in_a_changing_folder_is_cached(folder: pathlib.Path) -> None:
     os.utime(folder / "sub", (LATER, LATER))
     served = Recorded(folder)
     served.names_for(b"/sub/", b"identity")
     assert served.names_for(b"/sub/", b"identity") == [os.path.join("sub", "index.html")]
 
 
-def test_a_name_that_may_be_an_alias_is_not_remembered(aged: pathlib.Path) -> None:
-    """Whether it is one depends on all names in its folder."""
+def test_the_look_up_of_a_name_that_may_be_an_alias_is_not_cached(aged: pathlib.Path) -> None:
+    """Whether a name is an alias depends on all names in its folder."""
     make(aged / "notes~1", HELLO)
     age(aged)
     served = DocumentRoot(aged)
@@ -198,7 +198,7 @@ def test_a_name_that_may_be_an_alias_is_not_remembered(aged: pathlib.Path) -> No
 
 
 @needs_posix
-def test_a_file_whose_sibling_can_not_be_named_is_not_remembered(aged: pathlib.Path) -> None:
+def test_the_look_up_of_a_file_whose_sibling_has_too_long_a_name_is_not_cached(aged: pathlib.Path) -> None:
     name = "n" * 253
     make(aged / name, HELLO)
     age(aged)
@@ -208,7 +208,7 @@ def test_a_file_whose_sibling_can_not_be_named_is_not_remembered(aged: pathlib.P
     assert served._lookups.get(asked) is None
 
 
-def test_the_look_ups_are_bounded(aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_cached_look_ups_is_limited(aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "_MAX_LOOKUPS", 2)
     served = DocumentRoot(aged)
     asked = [(b"/hello.txt", accepted) for accepted in (None, b"br", b"gzip")]
@@ -217,14 +217,14 @@ def test_the_look_ups_are_bounded(aged: pathlib.Path, monkeypatch: pytest.Monkey
     assert [served._lookups.get(each) is not None for each in asked] == [False, True, True]
 
 
-def test_what_is_asked_at_length_is_not_remembered(aged: pathlib.Path) -> None:
+def test_look_ups_of_long_requests_are_not_cached(aged: pathlib.Path) -> None:
     served = DocumentRoot(aged)
     long = b"gzip" + b",x" * 300
     assert read(served, b"/hello.txt", long) == HELLO
     assert served._lookups.get((b"/hello.txt", long)) is None
 
 
-def test_clients_that_ask_in_other_words_share_a_file_in_memory(aged: pathlib.Path) -> None:
+def test_different_requests_for_a_file_share_it_in_memory(aged: pathlib.Path) -> None:
     write(aged / "hello.txt.gz")
     age(aged)
     served = DocumentRoot(aged)
@@ -240,7 +240,7 @@ def test_a_large_sibling_is_proved_once(aged: pathlib.Path, monkeypatch: pytest.
     for _ in range(2):
         with contextlib.closing(represent(served, b"/large.bin", BROWSERS)) as found:
             assert found.coding == "zstd"
-        # To prove it again would fail.
+        # From here on, another proof of the sibling would fail.
         monkeypatch.setattr(file_system, "is_proved", lambda *asked: False)
 
 
@@ -306,8 +306,8 @@ def test_a_better_sibling_that_appears_is_sent_next(aged: pathlib.Path) -> None:
     assert represent(served, b"/hello.txt", BROWSERS).coding == "br"
 
 
-def test_a_sibling_that_was_still_being_written_is_sent_once_it_is_settled(aged: pathlib.Path) -> None:
-    """Nothing changes but the time."""
+def test_a_sibling_changed_just_now_is_sent_some_seconds_later(aged: pathlib.Path) -> None:
+    """Only the time changes."""
     make(aged / "hello.txt.gz", gzipped(HELLO), modified=LATER - 1.9)
     age(aged)
     served = DocumentRoot(aged)
@@ -316,7 +316,7 @@ def test_a_sibling_that_was_still_being_written_is_sent_once_it_is_settled(aged:
     assert represent(served, b"/hello.txt", BROWSERS, LATER + 0.2, monotonic=0.2).octets == gzipped(HELLO)
 
 
-def test_a_folder_in_the_place_of_a_sibling_gives_way_to_a_file(aged: pathlib.Path) -> None:
+def test_a_sibling_that_replaces_a_folder_of_its_name_is_sent(aged: pathlib.Path) -> None:
     (aged / "hello.txt.gz").mkdir()
     age(aged)
     served = Recorded(aged)
@@ -328,8 +328,8 @@ def test_a_folder_in_the_place_of_a_sibling_gives_way_to_a_file(aged: pathlib.Pa
 
 
 @needs_posix
-def test_the_target_of_a_sibling_that_led_nowhere_is_sent_once_it_appears(aged: pathlib.Path) -> None:
-    """Nothing changes in the folder of the symlink."""
+def test_a_sibling_that_was_a_broken_symlink_is_sent_when_its_target_appears(aged: pathlib.Path) -> None:
+    """The folder of the symlink itself does not change."""
     (aged / "hello.txt.gz").symlink_to("sub/made")
     age(aged)
     served = DocumentRoot(aged)
@@ -340,20 +340,20 @@ def test_the_target_of_a_sibling_that_led_nowhere_is_sent_once_it_appears(aged: 
 
 
 @changes
-def test_a_sibling_that_could_not_be_used_is_sent_once_it_is_mended(change: Change, aged: pathlib.Path) -> None:
-    """Rewritten in place, it changes nothing in its folder."""
+def test_an_invalid_sibling_is_sent_after_it_is_repaired(change: Change, aged: pathlib.Path) -> None:
+    """A file rewritten in place does not change its folder."""
     sibling = make(aged / "hello.txt.gz", gzipped(HELLO)[:-1])
     age(aged)
     served = Recorded(aged)
     assert served.names_for(b"/hello.txt", b"gzip") == ["hello.txt", "hello.txt.gz"]
-    assert served._lookups.get((b"/hello.txt", b"gzip")) is not None, "that it can't be used is remembered"
+    assert served._lookups.get((b"/hello.txt", b"gzip")) is not None, "the result, no usable sibling, is cached"
     assert read(served, b"/hello.txt", b"gzip") == HELLO
     until_the_clock_ticks(sibling, lambda: change(sibling, gzipped(HELLO)))
     assert read(served, b"/hello.txt", b"gzip") == gzipped(HELLO), "changed without a trace in its folder"
 
 
 @changes
-def test_a_sibling_in_use_that_changes_is_read_anew(change: Change, aged: pathlib.Path) -> None:
+def test_a_sibling_in_use_that_changes_is_read_again(change: Change, aged: pathlib.Path) -> None:
     sibling = aged / "hello.txt.gz"
     write(sibling)
     age(aged)
@@ -385,12 +385,12 @@ def test_the_earlier_name_of_an_index_that_appears_is_sent(accepted: bytes | Non
     assert read(served, b"/old/", accepted) == b"earlier"
 
 
-# --- Another folder stands in its place -----------------------------------------------------------
+# --- Replaced folders -----------------------------------------------------------------------------
 
 
 @pytest.fixture
 def twins(folder: pathlib.Path) -> pathlib.Path:
-    """The folder, in which "with" holds the same file as "without", and a sibling beside it."""
+    """*folder* with two subfolders that hold the same file; in "with" it has a sibling, in "without" it has none."""
     make(folder / "without" / "a.txt", HELLO)
     write(folder / "with" / "a.txt.gz")
     os.link(folder / "without" / "a.txt", folder / "with" / "a.txt")
@@ -400,8 +400,8 @@ def twins(folder: pathlib.Path) -> pathlib.Path:
 
 
 @needs_posix
-def test_a_renamed_folder_is_another_one(twins: pathlib.Path) -> None:
-    """The file itself is the same: only the folder's inode tells them apart."""
+def test_a_folder_renamed_to_the_path_of_another_is_looked_up_again(twins: pathlib.Path) -> None:
+    """Both folders hold the same file, so only the inode of the folder differs."""
     served = DocumentRoot(twins)
     for _ in range(2):
         assert read(served, b"/without/a.txt", BROWSERS) == HELLO
@@ -412,7 +412,7 @@ def test_a_renamed_folder_is_another_one(twins: pathlib.Path) -> None:
 
 
 @needs_posix
-def test_a_folder_above_that_is_renamed_leads_to_others(twins: pathlib.Path) -> None:
+def test_renaming_a_folder_above_leads_to_other_files(twins: pathlib.Path) -> None:
     for name in ("with", "without"):
         (twins / f"of-{name}").mkdir()
         (twins / name).rename(twins / f"of-{name}" / "same")
@@ -424,7 +424,7 @@ def test_a_folder_above_that_is_renamed_leads_to_others(twins: pathlib.Path) -> 
     assert read(served, b"/of-without/same/a.txt", BROWSERS) == gzipped(HELLO)
 
 
-def test_a_folder_that_is_deleted_and_made_anew_is_searched_again(twins: pathlib.Path) -> None:
+def test_a_folder_that_is_deleted_and_made_again_is_looked_up_again(twins: pathlib.Path) -> None:
     served = DocumentRoot(twins)
     for _ in range(2):
         assert read(served, b"/without/a.txt", BROWSERS) == HELLO
@@ -437,10 +437,10 @@ def test_a_folder_that_is_deleted_and_made_anew_is_searched_again(twins: pathlib
 @needs_posix
 @pytest.mark.parametrize("moved", [pathlib.Path("top"), pathlib.Path("top", "deep")], ids=str)
 @pytest.mark.parametrize("accepted", [None, BROWSERS])
-def test_a_folder_that_a_symlink_replaces_leads_out(
+def test_a_folder_replaced_by_a_symlink_out_of_the_root_is_not_found(
     moved: pathlib.Path, accepted: bytes | None, folder: pathlib.Path
 ) -> None:
-    """It was moved out of the root; its files, and the folder itself, are unchanged."""
+    """The folder is moved out of the root and replaced by a symlink to it; the folder and its files are unchanged."""
     make(folder / "top" / "deep" / "a.txt", HELLO)
     age(folder / "top" / "deep")
     served = DocumentRoot(folder)
@@ -452,8 +452,8 @@ def test_a_folder_that_a_symlink_replaces_leads_out(
 
 
 @needs_posix
-def test_a_symlink_to_a_folder_may_be_turned_where_links_are_followed(twins: pathlib.Path) -> None:
-    """Deployments switch releases in this way."""
+def test_a_symlink_that_is_replaced_leads_to_its_new_folder_if_links_are_followed(twins: pathlib.Path) -> None:
+    """Deployments switch releases by replacing such a symlink."""
     (twins / "current").symlink_to("without")
     served = DocumentRoot(twins, follow_links=True)
     for _ in range(2):
@@ -464,7 +464,7 @@ def test_a_symlink_to_a_folder_may_be_turned_where_links_are_followed(twins: pat
 
 
 @needs_posix
-def test_a_folder_that_becomes_a_symlink_is_followed_where_links_are(twins: pathlib.Path) -> None:
+def test_a_folder_that_becomes_a_symlink_is_followed_if_links_are_followed(twins: pathlib.Path) -> None:
     served = Recorded(twins, follow_links=True)
     served.names_for(b"/without/a.txt", BROWSERS)
     assert served.names_for(b"/without/a.txt", BROWSERS) == [os.path.join("without", "a.txt")]
@@ -473,10 +473,10 @@ def test_a_folder_that_becomes_a_symlink_is_followed_where_links_are(twins: path
     assert read(served, b"/without/a.txt", BROWSERS) == gzipped(HELLO)
 
 
-# --- What is believed where a file may be stale ---------------------------------------------------
+# --- With a max-age -------------------------------------------------------------------------------
 
 
-def test_with_a_max_age_a_look_up_is_believed_for_a_second(aged: pathlib.Path) -> None:
+def test_with_a_max_age_a_look_up_is_valid_for_a_second(aged: pathlib.Path) -> None:
     served = Recorded(aged, cache_control="max-age=60")
     assert served.names_for(b"/hello.txt", BROWSERS) == SEARCHED
     assert served.names_for(b"/hello.txt", BROWSERS, 0.9) == []
@@ -520,7 +520,9 @@ def test_with_a_max_age_a_path_without_a_file_is_looked_up_each_time(aged: pathl
 @pytest.mark.parametrize(
     "cache_control", ["public, max-age=31536000, immutable", 'MAX-AGE="1"', "s-maxage=0,max-age=01"]
 )
-def test_any_max_age_of_a_second_or_more_allows_it(cache_control: str, aged: pathlib.Path) -> None:
+def test_any_max_age_of_a_second_or_more_makes_look_ups_valid_for_a_second(
+    cache_control: str, aged: pathlib.Path
+) -> None:
     served = Recorded(aged, cache_control=cache_control)
     served.names_for(b"/hello.txt", None)
     assert served.names_for(b"/hello.txt", None, 0.5) == []
@@ -530,7 +532,7 @@ def test_any_max_age_of_a_second_or_more_allows_it(cache_control: str, aged: pat
     "cache_control",
     ["no-cache", "max-age=0", "s-maxage=60", "max-age=60, no-cache", "No-Store, max-age=60", "max-age=-1", "public"],
 )
-def test_without_a_max_age_a_file_is_looked_at_each_time(cache_control: str, aged: pathlib.Path) -> None:
+def test_without_a_max_age_a_file_is_checked_each_time(cache_control: str, aged: pathlib.Path) -> None:
     served = Recorded(aged, cache_control=cache_control)
     served.names_for(b"/hello.txt", None)
     assert served.names_for(b"/hello.txt", None, 0.5) == ["hello.txt"]

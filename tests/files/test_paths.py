@@ -1,4 +1,4 @@
-"""Paths: the name that a path spells (RFC 3986 §2.4, §3.3; RFC 9110 §17.3)."""
+"""Paths: the resource name to which a path is decoded (RFC 3986 §2.4, §3.3; RFC 9110 §17.3)."""
 
 import itertools
 import os
@@ -36,7 +36,7 @@ from tests.support.rows import each_row
         pytest.param(b"/a%20b", ("a b",), False, id="R140: an encoded space"),
         pytest.param(b"/%61%62", ("ab",), False, id="R140: encoded letters are the letters"),
         pytest.param(b"/%C3%BC", ("ü",), False, id="R140: an encoded letter beyond ASCII"),
-        pytest.param(b"/%c3%bc", ("ü",), False, id="R140: in small hexadecimal digits"),
+        pytest.param(b"/%c3%bc", ("ü",), False, id="R140: encoded with lower-case digits"),
         pytest.param(b"/%2561", ("%61",), False, id="R139: decoded once"),
         pytest.param(b"/%252e%252e/", ("%2e%2e",), True, id="R139: a double encoding is a name"),
         pytest.param(b"/a+b", ("a+b",), False, id="a plus is a plus"),
@@ -60,13 +60,15 @@ from tests.support.rows import each_row
         pytest.param(b"/@scope%2fname", ("@scope", "name"), False, id="R146: an encoded slash is a slash"),
         pytest.param(b"/a%2F", ("a",), True, id="R146: an encoded slash at the end"),
         pytest.param(b"/a%2f..%2Fb", ("b",), False, id="R146: dots between encoded slashes"),
-        pytest.param(b"/.git/../x", ("x",), False, id="R146: what is removed is not judged"),
+        pytest.param(b"/.git/../x", ("x",), False, id="R146: a hidden name that dots remove"),
         pytest.param(b"/%252F", ("%2F",), False, id="R139: an escaped slash is decoded once"),
         pytest.param(b"/a/b..;/c", ("a", "b..;", "c"), False, id="dots with parameters are a name"),
-        pytest.param(b"/%c0%ae%c0%ae/x", (os.fsdecode(b"\xc0\xae\xc0\xae"), "x"), False, id="no overlong dots"),
+        pytest.param(
+            b"/%c0%ae%c0%ae/x", (os.fsdecode(b"\xc0\xae\xc0\xae"), "x"), False, id="overlong UTF-8 does not make dots"
+        ),
     ],
 )
-def test_a_path_spells_a_name(path: bytes, segments: tuple[str, ...], is_folder: bool) -> None:
+def test_a_path_is_decoded_to_a_name(path: bytes, segments: tuple[str, ...], is_folder: bool) -> None:
     name = parse_path(path)
     assert name == ResourceName(segments, os.sep.join(segments), is_folder, is_hidden=False)
 
@@ -131,7 +133,7 @@ def test_names_that_start_with_a_full_stop_are_hidden(path: bytes, is_hidden: bo
     assert name.is_hidden is is_hidden
 
 
-def test_a_name_with_a_full_stop_is_hidden_but_for_well_known_at_the_top() -> None:
+def test_a_name_that_starts_with_a_full_stop_is_hidden_except_well_known_in_the_root() -> None:
     assert is_hidden_name(".a", is_top=True)
     assert is_hidden_name(".well-known", is_top=False)
     assert not is_hidden_name(".well-known", is_top=True)
@@ -145,7 +147,7 @@ def test_a_name_with_a_full_stop_is_hidden_but_for_well_known_at_the_top() -> No
         pytest.param(b"/sub", b"", "sub/?", id="an empty query is a query"),
         pytest.param(b"/sub", b"a=b&c=%20", "sub/?a=b&c=%20", id="the query is kept as it is"),
         pytest.param(b"/a%20b/c", None, "c/", id="only the last segment"),
-        pytest.param(b"/a:b", None, "./a:b/", id="R143: a colon ends no scheme"),
+        pytest.param(b"/a:b", None, "./a:b/", id="R143: a colon does not end a scheme"),
         pytest.param(b"/javascript:alert(1)", None, "./javascript:alert(1)/", id="R143: no scheme"),
         pytest.param(b"//evil.example", None, "evil.example/", id="R143: no host"),
         pytest.param(b"/a%2Fsub", None, "a%2Fsub/", id="R146: an encoded slash is in the last segment"),
@@ -154,12 +156,12 @@ def test_a_name_with_a_full_stop_is_hidden_but_for_well_known_at_the_top() -> No
         pytest.param(b"/x/../sub", None, "sub/", id="R146: behind a dot-segment"),
         pytest.param(b"//x//sub", None, "sub/", id="R146: behind empty segments"),
         pytest.param(b"/x//../sub", b"q", "/sub/?q", id="R146: two full stops would remove an empty segment"),
-        pytest.param(b"/x//%2e%2e/sub", None, "/sub/", id="R146: in browsers they would"),
+        pytest.param(b"/x//%2e%2e/sub", None, "/sub/", id="R146: encoded full stops, which browsers decode"),
         pytest.param(b"/a%2Fb/../sub", None, "/a/sub/", id="R146: two full stops would remove two folders"),
-        pytest.param(b"/a%2Fb/../../sub", None, "/sub/", id="R146: and would leave a prefix"),
+        pytest.param(b"/a%2Fb/../../sub", None, "/sub/", id="R146: two full stops would remove a proxy's prefix"),
     ],
 )
-def test_a_folder_without_its_slash_is_referred_to_relatively(path: bytes, query: bytes | None, reference: str) -> None:
+def test_a_folder_without_its_slash_gets_a_relative_reference(path: bytes, query: bytes | None, reference: str) -> None:
     assert folder_reference(path, query) == reference
 
 
@@ -171,9 +173,9 @@ def test_a_folder_without_its_slash_is_referred_to_relatively(path: bytes, query
         pytest.param(b'//evil.example/"', None, "/evil.example/%22", id="R143: no host"),
         pytest.param(b"/", b"100%", "/?100%25", id="a broken escape in a query"),
         pytest.param(b'/x//../"', b"", "/%22?", id="R146: two full stops would remove an empty segment"),
-        pytest.param(b'/x//../"/.', None, "/%22/", id="R146: a folder behind them"),
-        pytest.param(b'/x/../"/..', None, "/x/../%22/..", id="R146: clients resolve it as it is"),
-        pytest.param(b'/../"', None, "/../%22", id="R146: what will be refused"),
+        pytest.param(b'/x//../"/.', None, "/%22/", id="R146: a folder after two full stops"),
+        pytest.param(b'/x/../"/..', None, "/x/../%22/..", id="R146: dot-segments that clients resolve"),
+        pytest.param(b'/../"', None, "/../%22", id="R146: a path that leaves the root"),
     ],
 )
 def test_a_path_with_unencoded_octets_is_redirected_to_its_encoded_form(
@@ -200,7 +202,7 @@ PIECES = ["/", ".", "%2e", "..", "%2f", "%5c", "a", "b:c", ".git", "\xff", '"', 
 
 
 def spelled_paths() -> Iterator[bytes]:
-    """Give each path of up to three pieces, and some of up to nine."""
+    """Yield all paths of up to three PIECES, and random ones of up to nine."""
     chosen = random.Random(1)
     longer = [chosen.choices(PIECES, k=chosen.randint(4, 9)) for _ in range(3000)]
     for pieces in itertools.chain(*(itertools.product(PIECES, repeat=count) for count in range(4)), longer):
@@ -208,13 +210,13 @@ def spelled_paths() -> Iterator[bytes]:
 
 
 def test_a_reference_leads_to_the_requested_file() -> None:
-    """Resolved as clients do, it names the same folder or file (requirements R142 and R143)."""
+    """A client that resolves the reference requests the same folder or file (requirements R142 and R143)."""
     for path in spelled_paths():
         check_reference(path)
 
 
 def check_reference(path: bytes) -> None:
-    """Assert that the redirect and the links of a file's *path* lead to names that mean the same."""
+    """Assert that the redirect for *path*, if it has no final slash, leads to the same name."""
     name = parse_path(path)
     if isinstance(name, Refusal) or name.is_folder:
         return
@@ -226,19 +228,19 @@ def check_reference(path: bytes) -> None:
         reference, is_folder = folder_reference(path, None), True
         assert not reference.startswith(("/", "\\"))
         assert ":" not in reference.partition("/")[0]
-        # Behind a proxy that strips a prefix, the reference leads to the same file.
+        # The reference leads to the same file behind a proxy that strips a prefix.
         assert resolve("/prefix" + base, reference) == "/prefix" + resolve(base, reference) or ".." in base
     assert parse_path(resolve(base, reference).encode("latin-1")) == name._replace(is_folder=is_folder), path
 
 
-def test_references_in_a_folder_lead_into_it() -> None:
-    """R142, R146: a path from which they lead elsewhere is redirected, once, to one from which they lead into it."""
+def test_links_in_a_listing_lead_into_its_folder() -> None:
+    """A path of a folder from which links would lead elsewhere is redirected once (requirements R142 and R146)."""
     for path in spelled_paths():
         check_references_in_folder(path)
 
 
 def check_references_in_folder(path: bytes) -> None:
-    """Assert that the links of a listing at *path* lead to the names in that folder."""
+    """Assert that links in a listing at *path*, or at the path to which it is redirected, lead into that folder."""
     name = parse_path(path)
     if isinstance(name, Refusal) or not name.is_folder or re.search(BROKEN_PERCENT, path) or re.search(UNENCODED, path):
         return
@@ -261,7 +263,7 @@ def _encoded(name: ResourceName) -> list[bytes]:
 
 
 def normalise(path: bytes) -> list[bytes] | None:
-    """Return the segments of *path* by the plainest reading of RFC 3986 §5.2.4, or None if it leaves the root."""
+    """Return the segments of *path* without dot-segments (RFC 3986 §5.2.4), or None if it leaves the root."""
     decoded, rest = b"", path
     while rest:
         size = 3 if re.match(rb"%[0-9A-Fa-f]{2}", rest) else 1
@@ -279,8 +281,8 @@ def normalise(path: bytes) -> list[bytes] | None:
 
 
 @each_row("length", range(6))
-def test_equivalent_paths_are_one_and_lead_nowhere_else(length: int) -> None:
-    """All paths of a few pieces, against a second implementation (requirements R138 and R146)."""
+def test_equivalent_paths_have_one_name(length: int) -> None:
+    """Compare all paths of a few pieces with a second implementation (requirements R138 and R146)."""
     pieces = [b"/", b".", b"%2e", b"%2F", b"%5C", b"a", b".git"]
     for chosen in itertools.product(pieces, repeat=length):
         path = b"/" + b"".join(chosen)
@@ -298,7 +300,7 @@ def test_equivalent_paths_are_one_and_lead_nowhere_else(length: int) -> None:
 @given(path=st.binary(max_size=30).map(lambda octets: b"/" + octets))
 @settings(derandomize=True, deadline=None, max_examples=300)
 def test_the_name_of_any_path_stays_below_the_root(path: bytes) -> None:
-    """RFC 9110 §17.3, §17.4 (requirements R138 and R143)."""
+    """No path leads out of the root (RFC 9110 §17.3, requirement R138)."""
     name = parse_path(path)
     if isinstance(name, Refusal):
         assert name.status in (Status.BAD_REQUEST, Status.NOT_FOUND)
@@ -328,8 +330,8 @@ WINDOWS_TRAPS += [
 
 
 @each_row("name", WINDOWS_TRAPS)
-def test_a_name_that_windows_reads_as_another_is_reserved(name: str) -> None:
-    """Pipes, sockets, devices and odd names in the folder neither block the server nor end it (requirement R145)."""
+def test_a_name_with_another_meaning_on_windows_is_reserved(name: str) -> None:
+    """Windows opens a device for NUL.txt, for example (requirement R145)."""
     assert is_reserved_on_windows(name)
 
 
@@ -339,8 +341,7 @@ def test_an_ordinary_name_is_not_reserved(name: str) -> None:
 
 
 def test_reserved_names_of_windows_are_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pipes, sockets, devices and odd names in the folder neither block the server nor end it (requirement R145)."""
-    # Paths too long for the memo, which holds results of the other system.
+    # These paths are too long for the memo, which may hold results of this system.
     folder = b"/" + b"a" * 300
     with monkeypatch.context() as windows:
         windows.setattr(os, "name", "nt")
@@ -351,8 +352,8 @@ def test_reserved_names_of_windows_are_not_found(monkeypatch: pytest.MonkeyPatch
     assert ordinary.segments == ("a" * 300, "null.txt")
 
 
-def test_a_long_path_is_not_remembered() -> None:
-    """Many long paths do not make the memo grow."""
+def test_a_long_path_is_not_memoised() -> None:
+    """Long paths do not make the memo large."""
     before = paths._memoised_parse_path.cache_info()
     assert isinstance(parse_path(b"/" + b"a/" * 200), ResourceName)
     assert paths._memoised_parse_path.cache_info() == before

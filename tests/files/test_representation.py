@@ -1,4 +1,4 @@
-"""Representations: the validators of a file. A strong entity-tag never stands for two versions."""
+"""Representations: the validators of a file. Two versions of a file never have the same strong entity-tag."""
 
 import os
 import pathlib
@@ -37,30 +37,30 @@ _TIMES = ("st_atime", "st_mtime", "st_ctime", "st_atime_ns", "st_mtime_ns", "st_
 @pytest.mark.parametrize(
     ("fraction_ns", "seconds", "weak"),
     [
-        pytest.param(123_456_789, 0.0, True, id="a fine clock, at the moment of the change"),
-        pytest.param(123_456_789, -10.0, True, id="a fine clock, before it, by a clock that is behind"),
-        pytest.param(123_456_789, 0.04, True, id="a fine clock, a few ticks later"),
-        pytest.param(123_456_789, 0.06, False, id="a fine clock, once it has ticked for sure"),
-        pytest.param(10_000_000, 0.06, False, id="a clock of 10 ms, as exFAT has it"),
+        pytest.param(123_456_789, 0.0, True, id="nanoseconds, at the time of the change"),
+        pytest.param(123_456_789, -10.0, True, id="nanoseconds, before it, by a clock that is behind"),
+        pytest.param(123_456_789, 0.04, True, id="nanoseconds, a few ticks later"),
+        pytest.param(123_456_789, 0.06, False, id="nanoseconds, certainly a tick later"),
+        pytest.param(10_000_000, 0.06, False, id="a clock of 10 ms, as that of exFAT"),
         pytest.param(0, 0.06, True, id="whole seconds: it may change again within this one"),
         pytest.param(0, 1.99, True, id="whole seconds, or two of them"),
         pytest.param(0, 2.01, False, id="whole seconds, when they are over"),
     ],
 )
-def test_an_entity_tag_is_weak_while_a_change_may_leave_the_times(
+def test_an_entity_tag_is_weak_while_the_file_may_change_with_unchanged_times(
     fraction_ns: int, seconds: float, weak: bool, folder: pathlib.Path
 ) -> None:
-    # RFC 9110 §8.8.1: a tag that a further change could keep must not be called a strong validator.
+    # RFC 9110 §8.8.1: a validator is weak if the file could change again without changing it.
     status = status_of(folder / "large.bin", CHANGED_NS + fraction_ns)
     tag = etag_of_state(status, status.st_ctime + seconds)
     assert tag.startswith(b"W/") is weak
     assert tag.removeprefix(b"W/") == etag_of_state(status, LONG_AGO + 1000)
 
 
-def test_a_file_on_a_coarse_clock_is_never_spliced_of_two_versions(
+def test_a_range_never_mixes_two_versions_of_a_file_on_a_coarse_clock(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both versions have one length and one time; If-Range of the first gets the second whole (requirement R137)."""
+    """Two versions have the same length and time; If-Range with the tag of the first gets all of the second."""
     status = status_of(folder / "large.bin", CHANGED_NS)
     monkeypatch.setattr(os, "fstat", lambda descriptor: status)
     root = DocumentRoot(folder)
@@ -84,7 +84,7 @@ def find(root: DocumentRoot, now: float) -> Representation:
 
 @pytest.fixture(params=["ext4", "vfat"])
 def coarse(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file system that keeps times in whole seconds, or two of them."""
+    """A file system that records times in steps of one second, or of two."""
     make = {
         "ext4": ["mkfs.ext4", "-q", "-F", "-I", "128", "-O", "^metadata_csum"],
         "vfat": ["mkfs.vfat"],
@@ -104,7 +104,7 @@ def coarse(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[p
     subprocess.run(["umount", folder], check=True, env=environment)
 
 
-def test_on_a_coarse_file_system_a_fresh_tag_is_weak(coarse: pathlib.Path) -> None:
+def test_on_a_coarse_file_system_the_entity_tag_of_a_new_file_is_weak(coarse: pathlib.Path) -> None:
     file = coarse / "large.bin"
     file.write_bytes(bytes(SMALL_FILE + 1))
     status = file.stat()

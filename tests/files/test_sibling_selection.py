@@ -1,4 +1,4 @@
-"""Siblings in content codings: which of them is sent, and which is not."""
+"""Compressed siblings (hello.txt.gz beside hello.txt): the choice of the one that is sent for the file."""
 
 import pathlib
 from contextlib import closing
@@ -16,7 +16,7 @@ from tests.support.siblings import FORMS, gzipped, zstandard
 
 @pytest.fixture
 def with_siblings(folder: pathlib.Path) -> pathlib.Path:
-    """The folder, with hello.txt in each content coding."""
+    """*folder*, in which hello.txt has a sibling in each content coding."""
     for suffix, form in FORMS.items():
         make(folder / f"hello.txt{suffix}", form(HELLO))
     return folder
@@ -42,10 +42,10 @@ def with_siblings(folder: pathlib.Path) -> pathlib.Path:
         pytest.param(b"identity", None, id="unencoded"),
         pytest.param(b"identity, gzip;q=0.5", None, id="better unencoded"),
         pytest.param(b"deflate, compress", None, id="codings that are not offered"),
-        pytest.param(b"gzip;q=2", None, id="a weight that is none"),
+        pytest.param(b"gzip;q=2", None, id="an invalid weight"),
     ],
 )
-def test_the_sibling_is_sent_that_the_client_prefers(
+def test_the_client_gets_the_sibling_that_it_prefers(
     accept_encoding: bytes | None, coding: str | None, with_siblings: pathlib.Path
 ) -> None:
     # R111, RFC 9110 §12.5.3.
@@ -61,7 +61,7 @@ def test_the_next_best_is_sent_where_the_best_is_missing(with_siblings: pathlib.
     assert represent(with_siblings, b"/hello.txt", b"br, gzip;q=0.5").coding == "gzip"
 
 
-def test_an_index_has_siblings_too(folder: pathlib.Path) -> None:
+def test_an_index_may_have_siblings(folder: pathlib.Path) -> None:
     page = gzipped(b"<!DOCTYPE html><title>sub</title>\n")
     make(folder / "sub" / "index.html.gz", page)
     found = represent(folder, b"/sub/", b"gzip")
@@ -73,7 +73,7 @@ def test_an_index_has_siblings_too(folder: pathlib.Path) -> None:
     [
         pytest.param(0, "gzip", id="as old as the file"),
         pytest.param(100, "gzip", id="younger"),
-        pytest.param(-2, "gzip", id="older by what copying may take"),
+        pytest.param(-2, "gzip", id="two seconds older, as by copying"),
         pytest.param(-3, None, id="older: made from another version"),
     ],
 )
@@ -89,12 +89,12 @@ def test_a_cached_sibling_is_not_used_once_its_file_changes(with_siblings: pathl
     assert read(served, b"/hello.txt", b"gzip") == b"changed"
 
 
-def test_a_sibling_of_no_file_is_not_sent_in_its_place(folder: pathlib.Path) -> None:
+def test_a_sibling_without_its_file_is_not_sent(folder: pathlib.Path) -> None:
     make(folder / "lonely.txt.gz", b"compressed")
     assert DocumentRoot(folder).find(b"/lonely.txt", b"gzip", Tick(LATER, 0.0)) == NOT_FOUND
 
 
-def test_a_sibling_is_a_file_of_its_own(with_siblings: pathlib.Path) -> None:
+def test_a_sibling_requested_by_name_is_an_ordinary_file(with_siblings: pathlib.Path) -> None:
     served = DocumentRoot(with_siblings)
     assert represent(served, b"/hello.txt", b"gzip").coding == "gzip"
     found = represent(served, b"/hello.txt.gz", b"gzip")
@@ -117,15 +117,15 @@ def test_a_folder_is_not_used_as_a_sibling(folder: pathlib.Path) -> None:
 
 
 @needs_posix
-def test_a_sibling_that_leads_inside_is_used(folder: pathlib.Path) -> None:
+def test_a_sibling_that_is_a_symlink_inside_the_root_is_used(folder: pathlib.Path) -> None:
     make(folder / "packed", gzipped(HELLO))
     (folder / "hello.txt.gz").symlink_to("packed")
     assert represent(folder, b"/hello.txt", b"gzip").octets == gzipped(HELLO)
 
 
 @needs_posix
-def test_a_sibling_that_leads_outside_is_not_used(folder: pathlib.Path) -> None:
-    # R144: the link is not followed; the file itself is there all the same.
+def test_a_sibling_that_is_a_symlink_out_of_the_root_is_not_used(folder: pathlib.Path) -> None:
+    # Requirement R144: the link is not followed, and the file itself is sent.
     make(folder.parent / "outside.gz", gzipped(HELLO))
     (folder / "hello.txt.gz").symlink_to("../outside.gz")
     found = represent(folder, b"/hello.txt", b"gzip")
@@ -149,7 +149,7 @@ def test_a_sibling_that_is_not_proved_is_not_used(octets: bytes, folder: pathlib
         assert (found.coding, found.octets, found.vary) == (None, HELLO, "Accept-Encoding")
 
 
-def test_a_sibling_that_is_mended_is_used(folder: pathlib.Path) -> None:
+def test_a_repaired_sibling_is_used(folder: pathlib.Path) -> None:
     make(folder / "hello.txt.gz", gzipped(HELLO)[:-1])
     served = DocumentRoot(folder)
     assert represent(served, b"/hello.txt", b"gzip").coding is None
@@ -158,7 +158,7 @@ def test_a_sibling_that_is_mended_is_used(folder: pathlib.Path) -> None:
 
 
 def test_a_sibling_is_not_proved_twice_within_a_second(folder: pathlib.Path) -> None:
-    """A sibling is looked up anew after a change of its state, or after a second."""
+    """The proof is repeated after a change of the sibling's state, or after a second."""
     large = (folder / "large.bin").read_bytes()
     make(folder / "large.bin.gz", gzipped(bytes(len(large))))
     make(folder / "large.bin.zst", b"foreign")
@@ -171,7 +171,7 @@ def test_a_sibling_is_not_proved_twice_within_a_second(folder: pathlib.Path) -> 
         assert found.coding == "gzip"
 
 
-def test_a_sibling_that_could_change_unseen_is_not_cached(folder: pathlib.Path) -> None:
+def test_a_sibling_changed_just_now_is_not_cached(folder: pathlib.Path) -> None:
     make(folder / "hello.txt.gz", gzipped(HELLO))
     now = (folder / "hello.txt.gz").stat().st_ctime + 0.5
     served = DocumentRoot(folder)
@@ -186,7 +186,7 @@ def test_a_sibling_written_just_now_is_not_used(folder: pathlib.Path) -> None:
     assert represent(served, b"/hello.txt", b"gzip", LATER + 0.2).coding == "gzip"
 
 
-def test_a_sibling_that_changes_once_it_is_proved_is_not_used(folder: pathlib.Path) -> None:
+def test_a_sibling_that_changes_during_its_proof_is_not_used(folder: pathlib.Path) -> None:
     make(folder / "hello.txt.gz", gzipped(HELLO))
     served = DocumentRoot(folder)
     prove = served._prove

@@ -1,4 +1,4 @@
-"""Siblings: which compressed files are proved to be their file in a content coding, and which are not."""
+"""Compressed siblings: the proof that hello.txt.gz is hello.txt in the content coding gzip, and not another file."""
 
 import gzip
 import os
@@ -43,7 +43,7 @@ def test_a_file_in_its_coding_is_proved(coding: str, original: Original) -> None
         pytest.param(b"", id="nothing"),
         pytest.param(b"\x1f", id="one octet"),
         pytest.param(CONTENT, id="the file itself"),
-        pytest.param(bytes(500), id="zeros, as a file has that was never written"),
+        pytest.param(bytes(500), id="zeros, as in a file that was never written"),
         pytest.param(b"<!DOCTYPE html><title>404 Not Found</title>", id="an error page that was saved in its place"),
         pytest.param(b"PK\x03\x04" + CONTENT, id="a ZIP archive"),
         pytest.param(b"\x89PNG\r\n\x1a\n" + CONTENT, id="a picture"),
@@ -87,7 +87,7 @@ def test_the_length_of_the_content_must_be_that_of_the_file(coding: str) -> None
         assert not proved(coding, octets, Original(len(CONTENT) + 1, None))
 
 
-def test_gzip_says_the_length_modulo_two_to_the_32() -> None:
+def test_gzip_has_the_length_modulo_two_to_the_32() -> None:
     octets = gzipped(CONTENT)
     assert proved("gzip", octets, Original(len(CONTENT) + 2**32, None))
 
@@ -103,7 +103,7 @@ def test_gzip_of_a_small_file_is_compared_with_it() -> None:
     assert not proved("gzip", bomb[:-4] + len(CONTENT).to_bytes(4, "little"), SMALL)
 
 
-def test_gzip_that_is_much_longer_than_its_file_is_not_read() -> None:
+def test_a_gzip_sibling_much_longer_than_its_file_is_not_read() -> None:
     longer = gzipped(CONTENT)[:10] + bytes(len(CONTENT) + 4096) + len(CONTENT).to_bytes(4, "little")
     read: list[int] = []
 
@@ -129,7 +129,7 @@ def test_gzip_with_a_reserved_flag_is_not_proved() -> None:
 
 
 @each_row("coding", ["gzip", "zstd"])
-def test_an_empty_file_has_siblings_too(coding: str) -> None:
+def test_an_empty_file_may_have_siblings(coding: str) -> None:
     assert proved(coding, FORMS[CODINGS[coding]](b""), Original(0, b""))
 
 
@@ -162,14 +162,14 @@ def test_the_frame_of_zstandard_is_read(octets: bytes, length: int, expected: bo
     assert proved("zstd", octets, Original(length, None)) is expected
 
 
-def test_zstandard_of_too_many_blocks_is_not_read_to_its_end() -> None:
+def test_a_zstandard_sibling_of_too_many_blocks_is_not_read_to_its_end() -> None:
     head = MAGIC + b"\x00\x00"
     assert proved("zstd", head + b"\x00\x00\x00" * 4095 + b"\x01\x00\x00", LARGE)
     assert not proved("zstd", head + b"\x00\x00\x00" * 4096 + b"\x01\x00\x00", LARGE)
 
 
 def bits(*fields: tuple[int, int]) -> bytes:
-    """Return *fields*, each a value and its number of bits, from the lowest bit on; some octets follow."""
+    """Return *fields*, pairs of a value and its number of bits, packed from the lowest bit on; some octets follow."""
     value = position = 0
     for field, count in fields:
         value |= field << position
@@ -193,7 +193,7 @@ LAST, NOT_LAST = (0b01, 2), (0, 1)
         pytest.param(bits((0b0000001, 7), NOT_LAST, (0, 2), (999, 16)), True, id="a window of 17 bits"),
         pytest.param(bits((0b0100001, 7), NOT_LAST, (0, 2), (999, 16)), True, id="a window of 10 bits"),
         pytest.param(bits((0b0010001, 7), NOT_LAST, (0, 2), (999, 16)), False, id="a large window: another format"),
-        pytest.param(bits((0, 1), NOT_LAST, (1, 2), (999, 20)), False, id="more digits of the length than it takes"),
+        pytest.param(bits((0, 1), NOT_LAST, (1, 2), (999, 20)), False, id="more digits than the length needs"),
         pytest.param(bits((0, 1), NOT_LAST, (3, 2)), False, id="metadata"),
     ],
 )
@@ -215,14 +215,14 @@ def test_brotli_of_an_empty_file_is_one_octet(octets: bytes) -> None:
     ("of_sibling", "of_original", "expected"),
     [
         pytest.param(LONG_AGO, LONG_AGO, True, id="as old as its file"),
-        pytest.param(LONG_AGO - 2, LONG_AGO, True, id="older by what copying may take"),
+        pytest.param(LONG_AGO - 2, LONG_AGO, True, id="two seconds older, as by copying"),
         pytest.param(LONG_AGO - 3, LONG_AGO, False, id="older"),
         pytest.param(LONG_AGO + 97, LONG_AGO, True, id="three seconds ago"),
         pytest.param(LONG_AGO + 98, LONG_AGO, False, id="two seconds ago: it may still be written"),
         pytest.param(LONG_AGO + 200, LONG_AGO, False, id="in the future"),
     ],
 )
-def test_a_sibling_is_neither_too_old_nor_too_new(
+def test_a_sibling_that_is_too_old_or_too_new_is_not_used(
     of_sibling: int, of_original: int, expected: bool, tmp_path: pathlib.Path
 ) -> None:
     statuses = []
@@ -236,7 +236,7 @@ def test_a_sibling_is_neither_too_old_nor_too_new(
 def test_a_sibling_is_never_sent_while_it_is_written(
     serve: Callable[..., httpsock.Server], tmp_path: pathlib.Path
 ) -> None:
-    """gzip writes while the server answers: each answer is the whole file, in either coding."""
+    """gzip writes the sibling while the server answers: each answer is the whole file, compressed or not."""
     if not shutil.which("gzip"):
         pytest.skip("gzip is not installed")
     octets = random.Random(1).randbytes(2 << 20)
@@ -253,7 +253,7 @@ def test_a_sibling_is_never_sent_while_it_is_written(
     with subprocess.Popen(["gzip", "-k", "-9", tmp_path / "a.js"]) as writing:
         while writing.poll() is None:
             ask()
-    # gzip gives it the time of its file.
+    # gzip gives the sibling the modification time of the file.
     assert ask() == "gzip"
 
 

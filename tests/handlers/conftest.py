@@ -1,4 +1,4 @@
-"""Fixtures of the tests of handlers: those of a connection."""
+"""Fixtures for the tests of handlers, the same as for tests of the connection."""
 
 from tests.server.conftest import begin, settings
 

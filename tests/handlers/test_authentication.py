@@ -19,9 +19,9 @@ from tests.support.inspect import EVENTS, Watching, inspected
 from tests.support.rows import each_row
 
 CHALLENGE = 'Basic realm="httpsock", charset="UTF-8"'
-# "secret", with a hash that is quick to check.
+# A hash of "secret" that is quick to check.
 QUICK = "scrypt$2$1$1$c2FsdHNhbHRzYWx0c2FsdA==$jjjNh3eNiOh3SQ07meC/jcZYQjJfzwYY4Tjkd0VmMZY="
-# And with one that takes about a quarter of a second.
+# A hash of "secret" that takes about a quarter of a second to check.
 SLOW = "scrypt$65536$8$1$c2FsdHNhbHRzYWx0c2FsdA==$0Y6ly8DGgHUoz6yd07bamx2OqKlbJrXyn9pN/Il3eNY="
 
 
@@ -34,7 +34,7 @@ RIGHT = basic("alice:secret")
 
 
 class Guarded:
-    """A server with a password."""
+    """A server that requires a password."""
 
     def __init__(self, server: httpsock.Server) -> None:
         self.server = server
@@ -52,7 +52,7 @@ class Guarded:
 
 @pytest.fixture
 def guarded(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> Guarded:
-    """A server of the folder for alice alone."""
+    """A server for *folder* that admits only alice."""
     return Guarded(serve(folder, middleware=[basic_authentication("alice", QUICK)]))
 
 
@@ -64,7 +64,7 @@ def assert_is_challenge(answer: Answer) -> None:
     assert answer.field("Vary") == "Accept, Authorization"
 
 
-# --- admitted -------------------------------------------------------------------------------------------------------
+# --- right credentials ----------------------------------------------------------------------------------------------
 
 
 @each_row(
@@ -83,8 +83,8 @@ def test_the_right_credentials_are_admitted(guarded: Guarded, field_line: str) -
     assert answer.field("WWW-Authenticate") is None
 
 
-def test_no_shared_cache_may_store_what_needs_a_password(guarded: Guarded) -> None:
-    """RFC 9111 §5.2.2.7; a cache that ignores it finds Authorization in Vary."""
+def test_shared_caches_may_not_store_responses_that_need_a_password(guarded: Guarded) -> None:
+    """Cache-Control has "private" (RFC 9111 §5.2.2.7), and Vary has Authorization for caches that ignore that."""
     for answer in (
         whole := guarded.ask(RIGHT),
         guarded.ask(RIGHT, f"If-None-Match: {whole.field('ETag')}"),
@@ -99,14 +99,14 @@ def test_no_shared_cache_may_store_what_needs_a_password(guarded: Guarded) -> No
         assert "Authorization" in str(answer.field("Vary")).split(", "), answer.status
 
 
-def test_a_listing_in_steps_is_admitted_too(guarded: Guarded) -> None:
+def test_a_listing_in_steps_is_sent_to_the_right_user(guarded: Guarded) -> None:
     answer = guarded.ask(RIGHT, "Accept: text/plain", path="/")
     assert "hello.txt" in answer.text
     head = guarded.ask(RIGHT, path="/", method="HEAD")
     assert (head.status, head.field("Content-Length")) == (200, None)
 
 
-# --- refused --------------------------------------------------------------------------------------------------------
+# --- missing and wrong credentials ----------------------------------------------------------------------------------
 
 
 @each_row(
@@ -149,7 +149,7 @@ def test_wrong_credentials_are_challenged_again(guarded: Guarded, user_pass: str
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "TRACE", "BREW"])
 @pytest.mark.parametrize("path", ["/hello.txt", "/missing", "/../x", "/sub"])
 def test_every_method_and_path_is_protected(guarded: Guarded, method: str, path: str) -> None:
-    """The answers to strangers reveal nothing of the folder."""
+    """An answer without the password does not show whether a file exists."""
     assert_is_challenge(guarded.ask(path=path, method=method))
 
 
@@ -162,12 +162,12 @@ def test_the_server_as_a_whole_is_protected(guarded: Guarded) -> None:
 @pytest.mark.parametrize(
     ("accept", "start"), [("text/html", b"<!DOCTYPE html>"), ("application/json", b'{"status": 401')]
 )
-def test_the_refusal_has_the_form_that_the_client_prefers(guarded: Guarded, accept: str, start: bytes) -> None:
+def test_the_challenge_has_the_media_type_that_the_client_prefers(guarded: Guarded, accept: str, start: bytes) -> None:
     assert guarded.ask(f"Accept: {accept}").content.startswith(start)
 
 
 def test_the_connection_goes_on_after_a_refusal(guarded: Guarded) -> None:
-    """Content of the request is discarded, so that a browser can answer the challenge on the same connection."""
+    """The content of the refused request is discarded: a browser may answer the challenge on the same connection."""
     content = b"GET /hello.txt HTTP/1.1\r\n\r\n"
     refused = get("/hello.txt", f"Content-Length: {len(content)}", method="POST") + content
     octets = talk(guarded.server.port, refused + get("/hello.txt", RIGHT, "Connection: close"))
@@ -176,19 +176,19 @@ def test_the_connection_goes_on_after_a_refusal(guarded: Guarded) -> None:
     assert (first.status, second.status, second.content, rest) == (401, 200, HELLO, b"")
 
 
-def test_a_client_that_waits_to_send_content_is_refused_before_it_does(guarded: Guarded) -> None:
+def test_a_client_that_expects_100_is_refused_before_it_sends_content(guarded: Guarded) -> None:
     octets = talk(guarded.server.port, get("/", "Expect: 100-continue", "Content-Length: 5", method="POST"))
     answer, rest = read_answer(octets)
     assert_is_challenge(answer)
     assert (answer.field("Connection"), rest) == ("close", b"")
 
 
-# --- many -----------------------------------------------------------------------------------------------------------
+# --- many clients ---------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def guessing(server: httpsock.Server, count: int, client: str = "127.0.0.1") -> Iterator[list[socket.socket]]:
-    """Wrong passwords on *count* connections from the address *client*, whose answers are not read."""
+    """Send wrong passwords on *count* connections from the address *client*; yield these, with unread answers."""
     with contextlib.ExitStack() as stack:
         connections = []
         for number in range(count):
@@ -207,7 +207,7 @@ def statuses(connections: list[socket.socket]) -> list[int]:
 def test_a_hundred_requests_with_the_same_credentials_need_one_hash(
     folder: pathlib.Path, serve: Callable[..., httpsock.Server]
 ) -> None:
-    """Although all come before it is known that they are right: else they would take minutes."""
+    """All requests come before the first check has ended; a hash for each of them would take minutes."""
     guarded = Guarded(serve(folder, middleware=[basic_authentication("alice", SLOW)]))
     answers: list[int] = []
     clients = [threading.Thread(target=lambda: answers.append(guarded.ask(RIGHT).status)) for _ in range(100)]
@@ -218,19 +218,23 @@ def test_a_hundred_requests_with_the_same_credentials_need_one_hash(
     assert answers == [200] * 100
 
 
-def test_guesses_from_one_network_hold_up_no_other(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> None:
-    """All of them would take longer than a test waits."""
+def test_guesses_from_one_network_delay_no_other_network(
+    folder: pathlib.Path, serve: Callable[..., httpsock.Server]
+) -> None:
+    """A check of all the guesses would take longer than a test waits."""
     guarded = Guarded(serve(folder, middleware=[basic_authentication("alice", SLOW)]))
     with guessing(guarded.server, 100, "127.0.0.2") as guesses:
         assert guarded.ask(RIGHT).status == 200, "within the patience of a test"
-        assert guarded.ask(RIGHT, client="127.0.0.2").status == 200, "known credentials wait for none, also from there"
+        assert guarded.ask(RIGHT, client="127.0.0.2").status == 200, (
+            "known credentials are not checked again, whatever their address"
+        )
         assert guarded.ask(client="127.0.0.2").status == 401
         assert not is_readable(guesses[-1]), "the last guess still waits"
         guarded.server.stop(0)
 
 
 def is_readable(connected: socket.socket) -> bool:
-    """Return whether there is an answer."""
+    """Return whether an answer, or the end of the connection, has arrived."""
     connected.setblocking(False)
     try:
         return bool(connected.recv(1, socket.MSG_PEEK))
@@ -238,8 +242,8 @@ def is_readable(connected: socket.socket) -> bool:
         return False
 
 
-def test_more_guesses_than_may_wait_are_put_off(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> None:
-    """RFC 6585 §4: 429. All others are answered."""
+def test_guesses_beyond_the_limit_get_429(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> None:
+    """The guesses beyond the limit get 429 (RFC 6585 §4); the others are checked."""
     server = serve(folder, middleware=[basic_authentication("alice", SLOW)])
     with guessing(server, authentication._MAX_WAITING + 8) as guesses:
         while True:
@@ -255,11 +259,11 @@ def test_more_guesses_than_may_wait_are_put_off(folder: pathlib.Path, serve: Cal
         server.stop(0)
 
 
-# --- what others see ------------------------------------------------------------------------------------------------
+# --- other parts of the server --------------------------------------------------------------------------------------
 
 
-def test_the_inspector_needs_the_password_too(folder: pathlib.Path) -> None:
-    """Its page shows what others request."""
+def test_the_inspector_needs_the_password(folder: pathlib.Path) -> None:
+    """The page of the inspector shows the requests of all clients."""
     with inspected(folder, middleware=[basic_authentication("alice", QUICK)]) as server:
         guarded = Guarded(server)
         for path in ("/.httpsock/", EVENTS, "/.httpsock"):
@@ -286,7 +290,7 @@ def test_the_log_has_the_reason_and_no_password(folder: pathlib.Path, serve: Cal
     ]
 
 
-def test_it_stands_before_the_single_page(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> None:
+def test_authentication_precedes_the_single_page(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> None:
     (folder / "index.html").write_bytes(b"index")
     both = [basic_authentication("alice", QUICK), httpsock.single_page]
     guarded = Guarded(serve(folder, middleware=both))

@@ -1,4 +1,4 @@
-"""Handlers that fail or return nonsense: the client gets a 500, the report the traceback, and the server continues."""
+"""Handlers that fail or return invalid values: the client gets a 500, the report a traceback; the server goes on."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ Ask = Callable[..., tuple[Dialogue, list[str]]]
 
 @pytest.fixture
 def ask(begin: Begin, settings: Settings) -> Ask:
-    """Ask a checked handler once; return the dialogue and the reports."""
+    """Send a request to a checked handler; return the dialogue and the reports."""
     reports: list[str] = []
     settings.report = reports.append
 
@@ -55,7 +55,7 @@ def assert_failed(dialogue: Dialogue, reports: list[str], reason: str) -> None:
 
 
 class _Odd(BaseException):
-    """An exception that is no Exception."""
+    """An exception that is not a subclass of Exception."""
 
 
 ERRORS = [
@@ -85,7 +85,7 @@ def test_a_handler_that_raises_is_answered_with_500(ask: Ask, error: BaseExcepti
 def test_steps_that_raise_are_answered_with_500(
     ask: Ask, error: BaseException, request_octets: bytes, reads: bool
 ) -> None:
-    """Before the content has been read, and after."""
+    """The steps raise before the content has been read, or after that."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         if reads:
@@ -108,7 +108,7 @@ def test_content_behind_a_handler_that_raised_is_not_a_request(ask: Ask) -> None
     assert len(dialogue.exchanges) == 1
 
 
-def test_a_report_that_raises_too_changes_nothing(begin: Begin, settings: Settings) -> None:
+def test_a_report_that_raises_does_not_change_the_answer(begin: Begin, settings: Settings) -> None:
     def fail(text: str) -> None:
         raise SystemExit(text)
 
@@ -184,20 +184,22 @@ def _result(make: Callable[[], object]) -> Callable[[Request, Context], object]:
         ),
         pytest.param(lambda: Response(200, (), Stream(iter(()), -1)), "must be from 0 to", id="a negative length"),
         pytest.param(lambda: Response(200, (), Stream(iter(()), 1.5)), "must be a whole number", id="half a length"),  # type: ignore[arg-type]
-        pytest.param(lambda: Response(200, (), Stream(5)), "'int' object is not iterable", id="a stream of no chunks"),  # type: ignore[arg-type]
+        pytest.param(
+            lambda: Response(200, (), Stream(5)), "'int' object is not iterable", id="a stream that is not iterable"
+        ),  # type: ignore[arg-type]
         pytest.param(lambda: Response(200, (), Stream(iter([5]))), "a stream must yield bytes", id="a number as chunk"),  # type: ignore[list-item]
         pytest.param(lambda: Response(200, (), Stream(iter(["a"]))), "a stream must yield bytes", id="text as chunk"),  # type: ignore[list-item]
         pytest.param(lambda: Response(200, (), Stream(iter([Sleep(-1)]))), "the seconds of a Sleep", id="Sleep(-1)"),
         pytest.param(
-            lambda: Response(200, (), Stream(iter([Sleep(float("nan"))]))), "the seconds of a Sleep", id="no sleep"
+            lambda: Response(200, (), Stream(iter([Sleep(float("nan"))]))), "the seconds of a Sleep", id="Sleep(nan)"
         ),
     ],
 )
-def test_nonsense_is_answered_with_500(ask: Ask, make: Callable[[], object], reason: str) -> None:
+def test_an_invalid_result_is_answered_with_500(ask: Ask, make: Callable[[], object], reason: str) -> None:
     assert_failed(*ask(_result(make)), reason)
 
 
-def test_a_coroutine_is_no_response(ask: Ask) -> None:
+def test_a_coroutine_is_not_a_response(ask: Ask) -> None:
     coroutine = _coroutine()
 
     assert_failed(*ask(lambda request, context: coroutine), "TypeError: the handler returned <coroutine")
@@ -223,7 +225,7 @@ def test_a_coroutine_is_no_response(ask: Ask) -> None:
     ],
     ids=lambda value: repr(value).partition(" at 0x")[0],
 )
-def test_steps_that_yield_nonsense_are_answered_with_500(ask: Ask, value: object) -> None:
+def test_steps_that_yield_an_invalid_value_are_answered_with_500(ask: Ask, value: object) -> None:
     closed: list[bool] = []
 
     def handler(request: Request, context: Context) -> Iterator[object]:
@@ -238,7 +240,7 @@ def test_steps_that_yield_nonsense_are_answered_with_500(ask: Ask, value: object
 
 
 @pytest.mark.parametrize("value", [None, b"abc", 5])
-def test_steps_that_return_nonsense_are_answered_with_500(ask: Ask, value: object) -> None:
+def test_steps_that_return_an_invalid_value_are_answered_with_500(ask: Ask, value: object) -> None:
     def handler(request: Request, context: Context) -> Generator[None, None, object]:
         yield
         return value
@@ -292,8 +294,8 @@ def test_a_status_may_be_a_number(ask: Ask) -> None:
     assert (answer.status, answer.phrase) == (201, "Created")
 
 
-def test_a_handler_opens_no_tunnel(ask: Ask) -> None:
-    """RFC 9110 §9.3.6: any 2xx would be one. It is the client's request that is not supported; nothing is reported."""
+def test_a_handler_cannot_open_a_tunnel(ask: Ask) -> None:
+    """A 2xx to CONNECT would open a tunnel (RFC 9110 §9.3.6). The client gets a 501; this is no error to report."""
     source = _Closings()
     request = b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n"
     dialogue, reports = ask(_result(lambda: Response(200, TEXT, b"abc", source)), request)
@@ -384,7 +386,7 @@ def test_a_stream_that_fails_later_is_broken_off(
     reason: str,
     version: str,
 ) -> None:
-    """RFC 9112 §8: the content has no end; without framing only a reset shows that."""
+    """The client must see that the content is incomplete (RFC 9112 §8); without framing, only a reset shows that."""
     source = _Closings()
     reports: list[str] = []
     exchanges: list[Exchange] = []

@@ -9,7 +9,7 @@ import pytest
 from httpsock.handlers.credentials import MAX_OCTETS, Credentials, hash_password, parse_credentials
 from tests.support.rows import each_row
 
-# Hashes of "secret" that are quick to check: N is 2.
+# The parts of a hash of "secret" that is quick to check, since N is 2.
 SALT = base64.b64encode(b"salt" * 4).decode()
 KEY = "jjjNh3eNiOh3SQ07meC/jcZYQjJfzwYY4Tjkd0VmMZY="
 QUICK = f"scrypt$2$1$1${SALT}${KEY}"
@@ -27,7 +27,7 @@ def is_right(credentials: Credentials, authorization: bytes) -> bool:
     return credentials.are_right(credentials.digest(given), given)
 
 
-# --- the field ------------------------------------------------------------------------------------------------------
+# --- the field Authorization ----------------------------------------------------------------------------------------
 
 
 @each_row(
@@ -73,15 +73,15 @@ def test_credentials_are_found(authorization: bytes, credentials: tuple[bytes, b
         pytest.param(basic(b"a:" + b"x" * 3000), id="very long"),
     ],
 )
-def test_anything_else_is_none(authorization: bytes | None) -> None:
+def test_a_value_without_valid_credentials_gives_none(authorization: bytes | None) -> None:
     assert parse_credentials(authorization) is None
 
 
 # --- the hash -------------------------------------------------------------------------------------------------------
 
 
-def test_the_key_is_that_of_scrypt() -> None:
-    """RFC 7914 §12, the second test vector."""
+def test_the_key_is_computed_by_scrypt() -> None:
+    """The second test vector of RFC 7914 §12 gives the right key."""
     key = base64.b64encode(
         bytes.fromhex(
             "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"
@@ -95,7 +95,7 @@ def test_the_key_is_that_of_scrypt() -> None:
 
 
 @pytest.mark.parametrize("password", ["secret", "a:b", "£ and ß", "e\u0301", "x" * MAX_OCTETS, " "])
-def test_a_new_hash_fits_its_password_alone(password: str) -> None:
+def test_a_new_hash_matches_only_its_password(password: str) -> None:
     credentials = Credentials("user", hash_password(password))
     assert is_right(credentials, basic(f"user:{password}".encode()))
     assert not is_right(credentials, basic(f"user:{password}x".encode()))
@@ -161,7 +161,7 @@ def test_name_and_password_must_both_be_right(user_pass: bytes, expected: bool) 
     assert is_right(Credentials("user", QUICK), basic(user_pass)) is expected
 
 
-def test_only_the_credentials_that_were_right_last_are_known() -> None:
+def test_only_the_last_right_credentials_are_remembered() -> None:
     credentials = Credentials("user", QUICK)
     right, wrong = (credentials.digest(given) for given in ((b"user", b"secret"), (b"user", b"wrong")))
     assert not credentials.are_known(right)
@@ -191,12 +191,12 @@ def keys_derived(credentials: Credentials, *user_passes: tuple[bytes, bytes]) ->
     return len(calls)
 
 
-def test_known_credentials_need_no_hash() -> None:
-    """Neither do requests that waited while the first one was checked."""
+def test_remembered_credentials_need_no_hash() -> None:
+    """Requests that waited while the first one was checked need no hash, either."""
     assert keys_derived(Credentials("user", QUICK), *[(b"user", b"secret")] * 100) == 1
 
 
-def test_an_unknown_user_takes_the_work_of_a_wrong_password() -> None:
+def test_an_unknown_user_costs_as_much_work_as_a_wrong_password() -> None:
     assert keys_derived(Credentials("user", QUICK), (b"user", b"wrong")) == 1
     assert keys_derived(Credentials("user", QUICK), (b"nobody", b"wrong")) == 1
     assert keys_derived(Credentials("user", QUICK), (b"nobody", b"secret")) == 1

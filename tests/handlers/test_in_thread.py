@@ -1,4 +1,4 @@
-"""In a thread: a handler's function that blocks holds up no other client."""
+"""in_thread(): a function of a handler that blocks in a thread delays no other client."""
 
 import threading
 from collections.abc import Callable
@@ -28,7 +28,7 @@ Serve = Callable[..., httpsock.Server]
 
 
 class Gate:
-    """A function that blocks until the gate opens; it counts its calls."""
+    """A function that blocks until *is_open* is set; *entered* counts its calls."""
 
     def __init__(self) -> None:
         self.entered = threading.Semaphore(0)
@@ -50,7 +50,7 @@ def gate() -> Any:
 
 
 def behind(gate: Gate) -> Callable[[Request, Context], Response | Steps[Response]]:
-    """Return a handler that passes the gate in a thread for /blocks, and answers all else immediately."""
+    """Return a handler that calls *gate* in a thread for /blocks, and answers other paths immediately."""
 
     def blocks(context: Context) -> Steps[Response]:
         return Response(200, TEXT, (yield from in_thread(context, gate)))
@@ -62,7 +62,7 @@ def behind(gate: Gate) -> Callable[[Request, Context], Response | Steps[Response
 
 
 def call(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Return a handler that calls *function* in a thread and answers with the representation of its result."""
+    """Return a handler that calls *function* in a thread and answers with the repr() of its result."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         result = yield from in_thread(context, function, *arguments, **keywords)
@@ -195,7 +195,7 @@ def test_a_server_that_stops_waits_for_the_call(serve: Serve, gate: Gate) -> Non
 
 
 def test_a_server_that_stops_cuts_the_call_off_after_the_grace(serve: Serve, gate: Gate) -> None:
-    """A waiting call never begins; the result of one that has begun is discarded, since the server has stopped."""
+    """A call that is still waiting never begins; the result of a call that has begun is discarded."""
     reports: list[str] = []
     server = serve(None, handler=behind(gate), report=reports.append)
     clients = [connect(server.port) for _ in range(33)]
@@ -219,10 +219,10 @@ def test_a_server_that_stops_cuts_the_call_off_after_the_grace(serve: Serve, gat
     assert not gate.entered.acquire(blocking=False)
 
 
-# --- suspend(), with which any other wait can be made ---------------------------------------------------------------
+# --- suspend(), for any other wait ----------------------------------------------------------------------------------
 
 
-def test_a_start_that_raises_ends_its_own_request_alone(serve: Serve) -> None:
+def test_a_start_that_raises_ends_only_its_own_request(serve: Serve) -> None:
     reports: list[str] = []
 
     def handler(request: Request, context: Context) -> Steps[Response]:
@@ -243,7 +243,7 @@ def test_a_start_that_raises_ends_its_own_request_alone(serve: Serve) -> None:
 
 
 def test_a_second_call_of_resume_has_no_effect(serve: Serve) -> None:
-    """The next wait of the same connection is not affected either."""
+    """The second call does not end the next wait of the same connection."""
     resumes: list[Callable[[], object]] = []
     second = threading.Event()
 
@@ -266,7 +266,7 @@ def test_a_second_call_of_resume_has_no_effect(serve: Serve) -> None:
     with connect(server.port) as client, connect(server.port) as other:
         client.sendall(get("/"))
         assert second.wait(PATIENCE_SECONDS)
-        # All that a wrong call could have begun has happened when another client has been answered.
+        # When another client has been answered, any effect of the second call would have shown.
         other.sendall(get("/other"))
         assert receive_answer(other).content == b"/other"
         assert eventually(lambda: server.blocked() == ["GET / HTTP/1.1 from 127.0.0.1"])

@@ -1,4 +1,4 @@
-"""Single-page fallback: index.html for what has no file and asks for a page."""
+"""Single-page fallback: a request for a page at a path without a file gets index.html."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ Ask = Callable[..., Answer]
 
 
 def asking(server: httpsock.Server) -> Ask:
-    """Return a function that returns the answer to a request, on a connection of its own."""
+    """Return a function that sends one request to *server* on a new connection and returns the answer."""
 
     def ask(path: str, *field_lines: str, method: str = "GET", content: bytes = b"") -> Answer:
         request = get(path, *field_lines, "Connection: close", method=method) + content
@@ -32,7 +32,7 @@ def asking(server: httpsock.Server) -> Ask:
 
 @pytest.fixture
 def index(folder: pathlib.Path) -> pathlib.Path:
-    """The index of the folder."""
+    """The index.html in *folder*."""
     index = folder / "index.html"
     index.write_bytes(INDEX)
     os.utime(index, (LONG_AGO, LONG_AGO))
@@ -41,7 +41,7 @@ def index(folder: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture
 def ask(folder: pathlib.Path, index: pathlib.Path) -> Iterator[Ask]:
-    """Ask a server of the folder, whose index is the single page."""
+    """Send a request to a server for *folder* with the single-page fallback."""
     assert index.exists()
     with httpsock.Server(folder, port=0, middleware=[single_page]) as server:
         yield asking(server)
@@ -78,29 +78,29 @@ def test_an_unknown_path_is_answered_with_the_index(ask: Ask, path: str) -> None
         pytest.param("/GIT~1/config", BROWSER, id="a short name"),
     ],
 )
-def test_anything_else_without_a_file_stays_404(ask: Ask, path: str, field_line: str) -> None:
+def test_a_request_for_anything_but_a_page_stays_404(ask: Ask, path: str, field_line: str) -> None:
     answer = ask(path, field_line)
     assert answer.status == 404
     assert answer.field("Vary") == "Accept"
 
 
 @pytest.mark.parametrize("path", ["/../users", "/%2e%2e/users", "/a/../../users", "/users%00"])
-def test_a_path_that_leads_out_stays_400(ask: Ask, path: str) -> None:
+def test_a_path_that_leads_out_of_the_root_stays_400(ask: Ask, path: str) -> None:
     assert ask(path, BROWSER).status == 400
 
 
-def test_a_file_and_a_folder_are_served_as_ever(ask: Ask) -> None:
+def test_existing_files_and_folders_are_served_as_usual(ask: Ask) -> None:
     assert ask("/hello.txt", BROWSER).content == b"Hello, socket.\n"
     assert ask("/sub", BROWSER).status == 301
     assert b"<title>sub</title>" in ask("/sub/", BROWSER).content
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 405), ("OPTIONS", 204), ("BREW", 501)])
-def test_only_get_and_head_ask_for_a_page(ask: Ask, method: str, status: int) -> None:
+def test_only_get_and_head_get_the_page(ask: Ask, method: str, status: int) -> None:
     assert ask("/users", BROWSER, method=method).status == status
 
 
-def test_conditions_hold_for_the_index(ask: Ask) -> None:
+def test_preconditions_apply_to_the_index(ask: Ask) -> None:
     tag = ask("/users", BROWSER).field("ETag")
     unchanged = ask("/users", BROWSER, f"If-None-Match: {tag}")
     assert (unchanged.status, unchanged.field("ETag")) == (304, tag)
@@ -110,7 +110,7 @@ def test_conditions_hold_for_the_index(ask: Ask) -> None:
     assert ask("/users", BROWSER, "If-Modified-Since: Thu, 26 Nov 2026 00:00:00 GMT").status == 304
 
 
-def test_ranges_are_those_of_the_index(ask: Ask) -> None:
+def test_ranges_apply_to_the_index(ask: Ask) -> None:
     partial = ask("/users", BROWSER, "Range: bytes=0-8")
     assert (partial.status, partial.content) == (206, INDEX[:9])
     assert partial.field("Content-Range") == f"bytes 0-8/{len(INDEX)}"
@@ -127,12 +127,12 @@ def test_a_compressed_index_is_sent(folder: pathlib.Path, index: pathlib.Path, a
     assert answer.field("Vary") == "Accept-Encoding, Accept"
 
 
-def test_the_content_of_a_request_is_read_once(ask: Ask) -> None:
+def test_the_content_of_a_request_for_a_page_is_discarded(ask: Ask) -> None:
     assert ask("/users", BROWSER, "Content-Length: 3", content=b"abc").content == INDEX
 
 
 def test_without_an_index_a_page_is_missing(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> None:
-    """The 404 names the path that was requested."""
+    """The 404 names the requested path, not index.html."""
     ask = asking(serve(folder, middleware=[single_page]))
     answer = ask("/users", BROWSER)
     assert answer.status == 404
@@ -141,14 +141,14 @@ def test_without_an_index_a_page_is_missing(folder: pathlib.Path, serve: Callabl
 
 
 def test_the_index_comes_before_the_folders_404_page(folder: pathlib.Path, ask: Ask) -> None:
-    """The page for 404 is open, since it is large; it is closed unsent."""
+    """The page for 404 is so large that its file is open; that file is closed without being sent."""
     (folder / "404.html").write_bytes(b"<!DOCTYPE html>" + b" " * 100_000)
     assert ask("/users", BROWSER).content == INDEX
     assert ask("/users.html", BROWSER).status == 404
 
 
-def test_it_stands_before_any_handler(serve: Callable[..., httpsock.Server]) -> None:
-    """The handler may work in steps, and make the index in steps."""
+def test_the_single_page_works_with_any_handler(serve: Callable[..., httpsock.Server]) -> None:
+    """The handler may answer in steps, also the request for the index."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         yield

@@ -1,4 +1,4 @@
-"""Threads for calls that block: how networks share them."""
+"""Threads for calls that block: the calls of different networks share them fairly."""
 
 import threading
 
@@ -14,7 +14,7 @@ ONE, OTHER = FixedContext(Tick(0.0, 0.0), "192.0.2.1"), FixedContext(Tick(0.0, 0
 
 
 class Gate:
-    """A call that blocks until it is opened."""
+    """A call that blocks until open() is called."""
 
     def __init__(self) -> None:
         self.has_begun = threading.Event()
@@ -39,7 +39,7 @@ def begin(steps: Steps[bool]) -> Steps[bool]:
     return steps
 
 
-def test_a_call_gives_its_result() -> None:
+def test_a_call_returns_its_result() -> None:
     assert finish(in_thread(ONE, "{} {other}".format, 1, other=2)) == "1 2"
     assert finish(in_thread(ONE, threading.current_thread)) is not threading.current_thread()
 

@@ -1,6 +1,6 @@
-"""Malformed heads: each with its status, its reason and its section.
+"""Malformed heads: a table of octets, with the status, the reason and the section of the refusal.
 
-malformed_content.py has the malformed framings and contents.
+malformed_content.py has malformed framing and content.
 """
 
 from typing import NamedTuple

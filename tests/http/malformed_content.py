@@ -1,4 +1,4 @@
-"""Malformed lengths, codings, chunks and trailers: each with its status, its reason and its section."""
+"""Malformed lengths, codings, chunks and trailers: octets, with the status, reason and section of the refusal."""
 
 from tests.http.malformed import FOLDED, Row, chunked, framed
 

@@ -1,4 +1,4 @@
-"""Octets given to a request parser: whole, octet by octet, and in two pieces cut anywhere."""
+"""Give octets to a request parser: whole, octet by octet, or in two pieces cut at any place."""
 
 from collections.abc import Iterable
 
@@ -30,9 +30,9 @@ Outcome = list[Event | Refusal]
 
 
 def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outcome:
-    """Return all events of a parser for *pieces*, with content joined, and the last pause.
+    """Return all events of a parser for *pieces*, with adjacent content joined; the last is a pause or a refusal.
 
-    A refusal comes last. The content before it is left out, since its length depends on the cut.
+    The content before a refusal is left out, since its length depends on the cut.
     """
     request_parser = RequestParser(limits)
     outcome: Outcome = []
@@ -52,14 +52,14 @@ def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outco
 
 
 def outcome_of(cut: Cut, octets: bytes, limits: Limits = LIMITS, *, ends: bool = False) -> Outcome:
-    """The events of a parser for *octets* cut by *cut*, the same at every cut; the peer then *ends* its side or not."""
+    """Return the events of a parser for *octets*, the same at every *cut*; *ends* adds the end of input."""
     outcomes = [outcome_of_pieces([*pieces, b""] if ends else pieces, limits) for pieces in cut(octets)]
     assert all(outcome == outcomes[0] for outcome in outcomes)
     return outcomes[0]
 
 
 def request_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Request:
-    """Return the only request in *octets*, of which it uses all."""
+    """Return the only request in *octets*; assert that no octets are left."""
     request, *rest = outcome_of(cut, octets, limits)
     assert isinstance(request, Request)
     assert rest == [Pause.NEED_DATA]
@@ -67,7 +67,7 @@ def request_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Request:
 
 
 def refusal_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Refusal:
-    """Return the reason why *octets* are not a request."""
+    """Return the refusal of *octets*, which are not a request."""
     (refusal,) = outcome_of(cut, octets, limits)
     assert isinstance(refusal, Refusal)
     return refusal

@@ -1,4 +1,4 @@
-"""Whether octets are text and UTF-8, and which charset they declare, as far as they were read (RFC 9110 §8.3.2)."""
+"""Charsets: whether the start of a file is text, is UTF-8, or declares another charset (RFC 9110 §8.3.2)."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_text_has_no_octet_that_only_binary_data_has(octets: bytes) -> None:
 
 @each_row("octet", [0, 1, 7, 8, 0x0B, 0x0E, 0x1A, 0x1C, 0x1F])
 def test_one_binary_octet_makes_data_binary(octet: int) -> None:
-    # MIME Sniffing §3, binary data byte.
+    # These octets are the binary data bytes of MIME Sniffing §3.
     assert not is_text(b"text" + bytes([octet]) + b"text")
 
 
@@ -60,7 +60,7 @@ def test_utf8_is_recognised(octets: bytes) -> None:
         pytest.param("日本語".encode("iso-2022-jp"), id="ISO-2022-JP, all ASCII octets"),
         pytest.param("한국어".encode("iso-2022-kr"), id="ISO-2022-KR, all ASCII octets"),
         pytest.param("中文".encode("hz"), id="HZ, all ASCII octets"),
-        pytest.param("text".encode("utf-16-le"), id="UTF-16 without a mark: valid UTF-8 but for its NULs"),
+        pytest.param("text".encode("utf-16-le"), id="UTF-16 without a mark: valid UTF-8 except for its NULs"),
         pytest.param("Grüße".encode("utf-16"), id="UTF-16"),
         pytest.param("text".encode("utf-32"), id="UTF-32"),
         pytest.param(b"\xc0\xaf", id="an overlong sequence"),
@@ -87,9 +87,7 @@ OTHER_IN_HTML = [
     pytest.param(b'<meta\n charset = "gbk" />', id="white space around"),
     pytest.param(b"<meta/charset=koi8-r>", id="a slash in the place of white space"),
     pytest.param(b'<meta name=x content=y charset="windows-1251">', id="behind other attributes"),
-    pytest.param(
-        b'<meta http-equiv="Content-Type" content="text/html; charset=iso-8859-1">', id="as a field's equivalent"
-    ),
+    pytest.param(b'<meta http-equiv="Content-Type" content="text/html; charset=iso-8859-1">', id="as http-equiv"),
     pytest.param(b"<meta content='text/html;charset=euc-jp' http-equiv=CONTENT-TYPE>", id="the other order"),
     pytest.param(b"<meta http-equiv=content-type content=\"charset = 'big5'\">", id="quotes within quotes"),
     pytest.param(b"<p>" * 2000 + b"<meta charset=iso-8859-1>", id="after the first 1,024 octets"),
@@ -118,8 +116,10 @@ NONE_IN_HTML = [
     pytest.param(b'<a title="<meta charset=iso-8859-1>">', id="in an attribute of another tag"),
     pytest.param(b"<metal charset=iso-8859-1>", id="a tag of another name"),
     pytest.param(b"<meta content='text/html; charset=gbk'>", id="without http-equiv"),
-    pytest.param(b"<meta http-equiv=refresh content='1; charset=gbk'>", id="another equivalent"),
-    pytest.param(b"<meta http-equiv=content-type content='text/html'><p charset=x>", id="an equivalent without one"),
+    pytest.param(b"<meta http-equiv=refresh content='1; charset=gbk'>", id="another http-equiv"),
+    pytest.param(
+        b"<meta http-equiv=content-type content='text/html'><p charset=x>", id="an http-equiv without a charset"
+    ),
     pytest.param(b"\xef\xbb\xbf<?xml version='1.0' encoding='UTF-8'?>", id="an XML declaration of UTF-8"),
 ]
 
@@ -145,7 +145,7 @@ def test_a_page_without_another_declared_charset_is_utf8(octets: bytes) -> None:
         pytest.param(Syntax.XML, b"<svg/>", False, id="XML without a declaration"),
         pytest.param(Syntax.XML, b"<meta charset=gbk>", False, id="XML has no meta tags"),
         pytest.param(Syntax.CSS, b'@charset "iso-8859-1";', True, id="CSS"),
-        pytest.param(Syntax.CSS, b"@CHARSET 'shift_jis';", True, id="CSS, as no client reads it, but as it is meant"),
+        pytest.param(Syntax.CSS, b"@CHARSET 'shift_jis';", True, id="CSS, in upper case, which clients ignore"),
         pytest.param(Syntax.CSS, b'@charset "UTF-8";', False, id="CSS in UTF-8"),
         pytest.param(Syntax.CSS, b'a { } @charset "gbk";', False, id="CSS, not at the start"),
         pytest.param(Syntax.SCRIPT, b"#!/usr/bin/python\n# -*- coding: latin-1 -*-\n", True, id="Python, line 2"),
@@ -157,5 +157,5 @@ def test_a_page_without_another_declared_charset_is_utf8(octets: bytes) -> None:
         pytest.param(Syntax.PLAIN, b"# Decoding: foundations\n", False, id="a heading"),
     ],
 )
-def test_other_syntaxes_have_declarations_of_their_own(syntax: Syntax, octets: bytes, expected: bool) -> None:
+def test_each_syntax_has_its_own_declaration_of_a_charset(syntax: Syntax, octets: bytes, expected: bool) -> None:
     assert declares_other(octets, syntax) is expected

@@ -1,4 +1,4 @@
-"""Wrong arguments: each public name refuses them with a message that names the argument."""
+"""Wrong arguments: each public function and class refuses them with a message that names the argument."""
 
 import collections
 import pathlib
@@ -31,12 +31,12 @@ def test_an_infinite_or_negative_time_is_refused(value: Any) -> None:
             httpsock.ClientTimeouts(**{name: value})
 
 
-def test_a_time_is_one() -> None:
+def test_valid_times_are_accepted() -> None:
     for value in (0, 0.5, 3, 1_000_000):
         check_seconds("grace", value)
 
 
-def test_types_and_numbers_are_distinguished() -> None:
+def test_wrong_types_and_wrong_numbers_are_refused() -> None:
     check_kind("a", 1, int, "a number")
     check_kind("a", True, bool, "a bool")
     check_callable("log", print)
@@ -125,7 +125,7 @@ def test_limits_of_content_are_checked_as_well() -> None:
 # --- the names ------------------------------------------------------------------------------------------------------
 
 
-# What a handler is made of: types with another name, described in http/handler.py.
+# These names are aliases of types, which have no docstring; http/handler.py describes them.
 ALIASES = {"Handler", "Middleware", "Steps"}
 
 
@@ -136,7 +136,7 @@ def test_each_public_name_is_there_and_documented() -> None:
 
 
 def test_the_public_names_are_those_of_the_parts_that_a_program_uses() -> None:
-    """One for another would break programs: none goes unnoticed."""
+    """A name that is removed or renamed would break programs."""
     of_handlers = "Context FileSlice Request RequestError Response Sleep Status Stream respond in_thread"
     of_middleware = "basic_authentication single_page"
     of_server = "Exchange Limits Server TestServer Timeouts"
@@ -244,7 +244,7 @@ def test_a_test_can_wait_for_the_log(tmp_path: pathlib.Path) -> None:
     server.wait_for_log()
 
 
-def test_a_log_that_blocks_is_waited_for(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_a_log_that_blocks_times_out(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate, logged = threading.Event(), list[httpsock.Exchange]()
 
     def log(batch: Sequence[httpsock.Exchange]) -> None:
@@ -256,7 +256,7 @@ def test_a_log_that_blocks_is_waited_for(tmp_path: pathlib.Path, monkeypatch: py
     looks: list[None] = []
 
     def look(server: httpsock.Server) -> bool:
-        # The second look comes after a wait that timed out.
+        # The second call of this function comes after a wait that timed out.
         looks.append(None)
         if len(looks) == 2:
             gate.set()

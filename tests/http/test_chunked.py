@@ -1,4 +1,4 @@
-"""Content of a length, chunks and trailers (RFC 9112 §6.2, §7.1), each whole and cut into octets."""
+"""Content of known length, chunks and trailers (RFC 9112 §6.2, §7.1), read whole and octet by octet."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ ONE_MIB = 1024 * 1024
 
 
 class Outcome(NamedTuple):
-    """The result of a decoder for some octets."""
+    """The result of a decoder; *left* are the octets after the content."""
 
     content: bytes
     is_complete: bool
@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 
 
 def decode(decoder: LengthDecoder | ChunkedDecoder, pieces: list[bytes]) -> Outcome:
-    """Give *pieces* to *decoder* as a connection does: unused input comes again, with the next bytes."""
+    """Give *pieces* to *decoder* as a connection does: unused octets are given again, followed by the next piece."""
     content = left = b""
     for piece in pieces:
         left += piece
@@ -79,8 +79,8 @@ def test_content_of_known_length_is_decoded(cut: Cut, length: int, octets: bytes
         pytest.param(b'5;a="\\";\t0"\r\nhello\r\n0\r\n\r\n', b"hello", b"", id="R069: quoted values too"),
         pytest.param(b"5 ; a = b\r\nhello\r\n0\r\n\r\n", b"hello", b"", id="R069: bad whitespace too"),
         pytest.param(b"0\r\nA: b\r\nC:\r\n\r\n", b"", b"", id="R072: trailers are read"),
-        pytest.param(b"0\r\nContent-Length: 9\r\n\r\n", b"", b"", id="R073: and mean nothing"),
-        pytest.param(b"0\r\n\r\nGET / HTTP/1.1\r\n", b"", b"GET / HTTP/1.1\r\n", id="R089: what follows is left"),
+        pytest.param(b"0\r\nContent-Length: 9\r\n\r\n", b"", b"", id="R073: trailers have no effect"),
+        pytest.param(b"0\r\n\r\nGET / HTTP/1.1\r\n", b"", b"GET / HTTP/1.1\r\n", id="R089: the next request is left"),
     ],
 )
 def test_chunked_content_is_decoded(cut: Cut, octets: bytes, content: bytes, left: bytes) -> None:
@@ -90,7 +90,7 @@ def test_chunked_content_is_decoded(cut: Cut, octets: bytes, content: bytes, lef
 
 @however_cut
 def test_every_beginning_of_chunked_content_waits_for_more(cut: Cut) -> None:
-    """Cut content is not complete (requirement R053)."""
+    """Truncated content is never complete (requirement R053)."""
     octets = b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nA: b\r\n\r\n"
     for stop in range(1, len(octets)):
         for pieces in cut(octets[:stop]):
@@ -216,7 +216,7 @@ def test_trailers_obey_field_syntax(cut: Cut, trailers: bytes, reason: str, sect
 
 
 @however_cut
-def test_trailers_are_kept_separately_in_the_order_received(cut: Cut) -> None:
+def test_trailers_are_stored_separately_in_the_order_received(cut: Cut) -> None:
     for pieces in cut(b"1\r\n!\r\n0\r\nDigest: abc\r\nX:\ty \r\n\r\n"):
         decoder = ChunkedDecoder(LIMITS)
         assert decode(decoder, pieces).content == b"!"
@@ -230,18 +230,18 @@ def test_trailers_are_kept_separately_in_the_order_received(cut: Cut) -> None:
 @each_row(
     ("chunks", "passes"),
     [
-        # Each chunk of one octet has four octets of framing more than content.
-        pytest.param(b"1\r\na\r\n" * 8, True, id="just as many small chunks as may be"),
+        # The framing of a chunk of one octet is four octets longer than its content.
+        pytest.param(b"1\r\na\r\n" * 8, True, id="the maximum of small chunks"),
         pytest.param(b"1\r\na\r\n" * 9, False, id="one more"),
         pytest.param(b"5\r\nhello\r\n" * 400, True, id="as much framing as content, however often"),
         pytest.param(b"14\r\n" + b"a" * 20 + b"\r\n" + b"1\r\na\r\n" * 11, True, id="content pays for framing"),
-        pytest.param(b"1\r\na\r\n" * 9 + b"14\r\n" + b"a" * 20 + b"\r\n", False, id="but not afterwards"),
+        pytest.param(b"1\r\na\r\n" * 9 + b"14\r\n" + b"a" * 20 + b"\r\n", False, id="content afterwards does not"),
         pytest.param(b"1" + b";a=bc" * 5 + b"\r\na\r\n", True, id="extensions are framing"),
-        pytest.param(b"1" + b";a=bc" * 6 + b"\r\na\r\n", False, id="and so are more of them"),
+        pytest.param(b"1" + b";a=bc" * 6 + b"\r\na\r\n", False, id="too many extensions"),
         pytest.param(b"0" * 29 + b"1\r\na\r\n", False, id="zeros in front of a size"),
     ],
 )
-def test_framing_may_exceed_the_content_by_its_limit(cut: Cut, chunks: bytes, passes: bool) -> None:
+def test_framing_may_be_longer_than_the_content_up_to_a_limit(cut: Cut, chunks: bytes, passes: bool) -> None:
     limits = ContentLimits(chunk_framing=32)
     for pieces in cut(chunks):
         refusal = decode(ChunkedDecoder(limits), pieces).refusal
@@ -256,7 +256,7 @@ def test_framing_may_exceed_the_content_by_its_limit(cut: Cut, chunks: bytes, pa
 @each_row(
     ("count", "expected"),
     [
-        pytest.param(3, None, id="as many as there may be"),
+        pytest.param(3, None, id="the maximum"),
         pytest.param(4, "the trailer section has more than 3 field lines", id="one more"),
     ],
 )
@@ -376,7 +376,7 @@ _trailer = st.builds(
 
 @st.composite
 def chunked_contents(draw: st.DrawFn) -> tuple[bytes, bytes]:
-    """Some content, and one way to encode it in chunks."""
+    """Draw some content, and the same content encoded in chunks."""
     chunks = draw(st.lists(st.binary(min_size=1, max_size=40), max_size=4))
     encoded = b""
     for chunk in [*chunks, b""]:
@@ -388,7 +388,7 @@ def chunked_contents(draw: st.DrawFn) -> tuple[bytes, bytes]:
 
 @bounded
 @given(chunked_contents(), st.binary(max_size=5), st.lists(st.integers(0, 1000), max_size=8))
-def test_any_content_in_any_chunks_cut_anyhow_is_decoded(
+def test_any_content_in_any_chunks_is_decoded_at_any_cut(
     chunked_content: tuple[bytes, bytes], rest: bytes, positions: list[int]
 ) -> None:
     content, encoded = chunked_content
@@ -410,7 +410,7 @@ _fragments = st.lists(
 
 @st.composite
 def damaged_contents(draw: st.DrawFn) -> bytes:
-    """Chunked content with some octets left out, put in or replaced."""
+    """Draw chunked content of which some octets are removed, added or replaced."""
     _, encoded = draw(chunked_contents())
     position = draw(st.integers(0, len(encoded) - 1))
     replacement = draw(st.sampled_from([b"", b"\r", b"\n", b"\r\n", b"0", b"ab", b";", b"\0"]))

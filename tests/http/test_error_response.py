@@ -1,4 +1,4 @@
-"""Error responses: a refusal as a response that gives its reason (RFC 9110 §15.5)."""
+"""Error responses: the content gives the reason of the refusal (RFC 9110 §15.5)."""
 
 import json
 from html.parser import HTMLParser
@@ -42,7 +42,7 @@ def test_curl_gets_one_line_of_text(accept: bytes | None) -> None:
     assert ("Content-Type", "text/plain; charset=utf-8") in response.fields
 
 
-def test_a_browser_is_shown_a_page() -> None:
+def test_a_browser_gets_a_page() -> None:
     response = explain(REFUSAL, b"text/html,*/*;q=0.8")
     assert ("Content-Type", "text/html; charset=utf-8") in response.fields
     page = content_of(response).decode()
@@ -52,8 +52,8 @@ def test_a_browser_is_shown_a_page() -> None:
     assert "RFC 9112 §5.1" in page
 
 
-def test_markup_in_a_reason_is_shown_and_not_obeyed() -> None:
-    """RFC 9110 §17.4 (requirement R143)."""
+def test_markup_in_a_reason_is_shown_as_text() -> None:
+    """Octets of a request do not become markup (RFC 9110 §17.4, requirement R143)."""
     page = _Page(content_of(explain(REFUSAL, b"text/html")).decode())
     assert 'Field line 3 has "<b>&" in it.' in page.text
     assert "b" not in page.elements
@@ -68,10 +68,10 @@ def test_markup_in_a_reason_is_shown_and_not_obeyed() -> None:
         Refusal(Status.BAD_REQUEST, "{title} {0} %s", "{section}"),
         Refusal(Status.BAD_REQUEST, "", ""),
     ],
-    ids=["markup in the reason", "markup in the clause", "braces and percents", "nothing to say"],
+    ids=["markup in the reason", "markup in the section", "braces and percents", "no reason"],
 )
 def test_every_page_has_the_same_elements(refusal: Refusal) -> None:
-    """RFC 9110 §17.4 (requirement R143)."""
+    """Octets of a request do not become markup (RFC 9110 §17.4, requirement R143)."""
     page = _Page(content_of(explain(refusal, b"text/html")).decode())
     assert page.elements == _Page(content_of(explain(REFUSAL, b"text/html")).decode()).elements
     assert refusal.reason[1:] in page.text
@@ -98,7 +98,7 @@ def test_a_program_gets_json() -> None:
 
 @each_row("accept", [None, b"text/html", b"application/json"])
 def test_an_error_response_is_not_cached_and_varies_with_accept(accept: bytes | None) -> None:
-    """RFC 9110 §12.5 (requirement R111)."""
+    """Vary names the field that decided about the form (RFC 9110 §12.5, requirement R111)."""
     response = explain(REFUSAL, accept, (("Allow", "GET"),))
     assert response.status is Status.BAD_REQUEST
     assert response.refusal is REFUSAL

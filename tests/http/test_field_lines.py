@@ -1,4 +1,4 @@
-"""The parser: field lines, and their meaning together (RFC 9112 §5, §3.2, §6)."""
+"""The parser: field lines, one by one and in combination (RFC 9112 §5, §3.2, §6)."""
 
 import pathlib
 import re
@@ -45,8 +45,8 @@ def test_a_field_line_is_parsed(cut: Cut, line: bytes, name: bytes, value: bytes
 
 @each_row("name", MEANINGFUL_FIELDS[4:])
 @each_row("spelling", [bytes.lower, bytes.title, bytes.upper])
-def test_the_fields_that_mean_something_are_at_hand(name: bytes, spelling: Callable[[bytes], bytes]) -> None:
-    """However they are spelled, and wherever they stand (requirements R041 and R043)."""
+def test_the_fields_that_the_server_uses_are_stored(name: bytes, spelling: Callable[[bytes], bytes]) -> None:
+    """The case of the name and the position of the line do not matter (requirements R041 and R043)."""
     second, joined = (b"c d", b"c d") if name in SINGLETONS else (b"g", b"c d, g")
     head = get_root(
         b"A: b", spelling(name) + b": \tc d \t", b"X-" + name + b": e", name + b"-x: f", name + b":" + second
@@ -54,8 +54,8 @@ def test_the_fields_that_mean_something_are_at_hand(name: bytes, spelling: Calla
     assert parse_head(head, 100).fields == {b"host": b"a", name: joined}
 
 
-def test_no_field_is_looked_for_that_is_not_at_hand() -> None:
-    """Every field name in the source is one that the parser stores."""
+def test_only_stored_fields_are_looked_up() -> None:
+    """Each field that the source looks up is one that the parser stores."""
     named: set[str] = set()
     for path in pathlib.Path(request_parser.__file__).parent.glob("*.py"):
         named.update(re.findall(r'fields(?:\.get\(|\[)b"([a-z-]+)"', path.read_text(encoding="utf-8")))
@@ -100,7 +100,7 @@ def test_no_field_is_looked_for_that_is_not_at_hand() -> None:
         ),
     ],
 )
-def test_a_field_line_without_its_grammar_is_refused(cut: Cut, line: bytes, reason: str, section: str) -> None:
+def test_a_malformed_field_line_is_refused(cut: Cut, line: bytes, reason: str, section: str) -> None:
     expected = Refusal(Status.BAD_REQUEST, f"field line 2 {reason}", section)
     for limits in (LIMITS, SMALL):
         assert refusal_of(cut, get_root(line, b"E: f"), limits) == expected
@@ -109,7 +109,7 @@ def test_a_field_line_without_its_grammar_is_refused(cut: Cut, line: bytes, reas
 @however_cut
 @each_row("line", [b" Host: a", b"\tHost: a", b" ", b" b"])
 def test_whitespace_before_the_first_field_line_is_refused(cut: Cut, line: bytes) -> None:
-    """RFC 9112 §2.2 (requirement R005)."""
+    """Otherwise such a line could be read as a field or be ignored (RFC 9112 §2.2, requirement R005)."""
     reason = "there is whitespace between the request line and the first field line"
     refusal = refusal_of(cut, b"GET / HTTP/1.1\r\n" + line + b"\r\nHost: a\r\n\r\n")
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
@@ -201,12 +201,12 @@ def test_the_first_of_several_faults_is_named(cut: Cut) -> None:
         ),
     ],
 )
-def test_a_head_that_leaves_a_doubt_is_refused(cut: Cut, octets: bytes, expected: Refusal) -> None:
+def test_an_ambiguous_head_is_refused(cut: Cut, octets: bytes, expected: Refusal) -> None:
     assert refusal_of(cut, octets) == expected
 
 
 @however_cut
-def test_an_absolute_form_stands_for_the_host(cut: Cut) -> None:
+def test_the_host_of_an_absolute_form_replaces_the_field(cut: Cut) -> None:
     """If the target names a host, that host counts, and the value of Host does not (requirement R022)."""
     request = request_of(cut, b"GET http://b/c HTTP/1.1\r\nHost: a\r\n\r\n")
     assert request.target == Target(TargetForm.ABSOLUTE, b"/c", None, is_encoded=True)
@@ -219,16 +219,16 @@ def test_http_1_0_needs_no_host(cut: Cut) -> None:
 
 
 @each_row("connection", ['a",close', '"close', '"a, close, b"', 'a="\\", close', "close,", ",CLOSE", "a, b\t,\tclose"])
-def test_no_quote_hides_that_the_client_closes(connection: str) -> None:
-    """Options are tokens (RFC 9110 §7.6.1), in which a quote has no meaning (requirement R084)."""
+def test_a_quote_does_not_hide_the_option_close(connection: str) -> None:
+    """The options of Connection are tokens, in which quotes have no meaning (RFC 9110 §7.6.1, requirement R084)."""
     head = f"GET / HTTP/1.1\r\nHost: a\r\nConnection: {connection}\r\n\r\n".encode()
     assert parse_head(head, 100).is_persistent is (connection == '"close')
 
 
 @however_cut
 @each_row("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
-def test_a_singleton_that_stands_twice_is_one_if_both_say_the_same(cut: Cut, name: str) -> None:
-    """RFC 9110 §5.3 (requirement R148)."""
+def test_a_repeated_singleton_field_with_equal_values_is_valid(cut: Cut, name: str) -> None:
+    """Two equal values of a field that allows one value count as one (RFC 9110 §5.3, requirement R148)."""
     request = request_of(cut, get_root(f"{name}: a, b".encode(), b"Accept: c", f"{name.lower()}:a, b\t".encode()))
     assert request.fields[name.lower().encode()] == b"a, b"
 
@@ -236,7 +236,7 @@ def test_a_singleton_that_stands_twice_is_one_if_both_say_the_same(cut: Cut, nam
 @however_cut
 @each_row("values", [("Sun", "06 Nov 1994 08:49:37 GMT"), ("", "a"), ("a", "b", "a"), ("a", "b", "")])
 @each_row("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
-def test_a_singleton_with_two_values_says_neither_nor_both_joined(cut: Cut, name: str, values: tuple[str, ...]) -> None:
-    """RFC 9110 §13.1.3, §13.1.4 ("appears to be a list of dates": ignored) (requirement R148)."""
+def test_a_singleton_field_with_two_different_values_is_ignored(cut: Cut, name: str, values: tuple[str, ...]) -> None:
+    """Two different values are ignored, as RFC 9110 §13.1.3 requires for dates (requirement R148)."""
     request = request_of(cut, get_root(*(f"{name}: {value}".encode() for value in values)))
     assert request.fields[name.lower().encode()] == b""

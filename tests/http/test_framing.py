@@ -1,4 +1,4 @@
-"""Framing: the length of content, and the faults of field lines (RFC 9112 §5, §6)."""
+"""Framing: the length of the content, and malformed field lines (RFC 9112 §5, §6)."""
 
 import pytest
 
@@ -21,13 +21,13 @@ def refusal_of_fields(fields: dict[bytes, bytes], minor_version: int = 1) -> Ref
     ("fields", "expected"),
     [
         pytest.param({}, 0, id="R052: without either field there is no content"),
-        pytest.param({b"content-length": b"0"}, 0, id="R052: no content, said so"),
+        pytest.param({b"content-length": b"0"}, 0, id="R052: no content, with the field"),
         pytest.param({b"content-length": b"5"}, 5, id="R052: five octets"),
         pytest.param({b"content-length": b"000"}, 0, id="R051: many zeros are zero"),
         pytest.param({b"content-length": b"010"}, 10, id="R051: leading zeros are decimal"),
-        pytest.param({b"content-length": b"0" * 100 + b"7"}, 7, id="R051: a hundred leading zeros count for nothing"),
+        pytest.param({b"content-length": b"0" * 100 + b"7"}, 7, id="R051: a hundred leading zeros are ignored"),
         pytest.param({b"content-length": b"4294967296"}, 1 << 32, id="R051: more than 32 bits"),
-        pytest.param({b"content-length": b"9" * 18}, 10**18 - 1, id="R051: eighteen digits, the most there may be"),
+        pytest.param({b"content-length": b"9" * 18}, 10**18 - 1, id="R051: eighteen digits, the maximum"),
         pytest.param({b"content_length": b"5"}, 0, id="R042: Content_Length is another field"),
     ],
 )
@@ -68,13 +68,13 @@ def test_an_invalid_content_length_is_refused(value: bytes, shown: str) -> None:
 @each_row(
     ("value", "digits"),
     [
-        pytest.param(b"1" + b"0" * 18, 19, id="R051: one digit more than there may be"),
+        pytest.param(b"1" + b"0" * 18, 19, id="R051: one digit more than the maximum"),
         pytest.param(b"000" + b"1" * 19, 19, id="R051: leading zeros do not count"),
         pytest.param(b"18446744073709551621", 20, id="R051: five, if 64 bits overflowed"),
-        pytest.param(b"9" * 5000, 5000, id="R051: more digits than an int may be made of"),
+        pytest.param(b"9" * 5000, 5000, id="R051: more digits than int() accepts"),
     ],
 )
-def test_a_content_length_beyond_all_measure_is_too_large(value: bytes, digits: int) -> None:
+def test_a_content_length_of_too_many_digits_is_too_large(value: bytes, digits: int) -> None:
     refusal = refusal_of_fields({b"content-length": value})
     assert refusal == Refusal(Status.CONTENT_TOO_LARGE, f"Content-Length has {digits} digits", "RFC 9110 §8.6")
 
@@ -84,7 +84,7 @@ def test_a_content_length_beyond_all_measure_is_too_large(value: bytes, digits: 
     [
         pytest.param(b"chunked", id="R055: chunked"),
         pytest.param(b"Chunked", id="R056: its name ignores case"),
-        pytest.param(b"CHUNKED", id="R056: all of it"),
+        pytest.param(b"CHUNKED", id="R056: all letters in upper case"),
         pytest.param(b" \tchunked\t ", id="R035: whitespace round it is dropped"),
         pytest.param(b", chunked ,,", id="R041: empty members are skipped"),
     ],
@@ -119,7 +119,7 @@ def test_chunked_content_has_no_length(value: bytes) -> None:
         pytest.param(b"chunke", "chunke", id="R062: a shorter name"),
     ],
 )
-def test_a_transfer_coding_other_than_chunked_at_the_end_has_no_end(value: bytes, shown: str) -> None:
+def test_a_request_whose_last_transfer_coding_is_not_chunked_is_refused(value: bytes, shown: str) -> None:
     reason = f'Transfer-Encoding is "{shown}"; the last coding is not exactly "chunked", so the content has no end'
     refusal = refusal_of_fields({b"transfer-encoding": value})
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.3")
@@ -150,7 +150,7 @@ def test_an_unknown_coding_before_chunked_is_not_implemented(value: str) -> None
 @each_row("length", [b"0", b"5", b"x"])
 @each_row("coding", [b"chunked", b"gzip", b""])
 def test_a_request_framed_twice_is_refused(length: bytes, coding: bytes) -> None:
-    """RFC 9112 §6.1 (requirement R059)."""
+    """Two servers could disagree on the end of such a request (RFC 9112 §6.1, requirement R059)."""
     refusal = refusal_of_fields({b"content-length": length, b"transfer-encoding": coding})
     reason = "both Transfer-Encoding and Content-Length"
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.1")
@@ -158,12 +158,12 @@ def test_a_request_framed_twice_is_refused(length: bytes, coding: bytes) -> None
 
 @each_row("coding", [b"chunked", b"gzip", b""])
 def test_http_1_0_has_no_transfer_encoding(coding: bytes) -> None:
-    """RFC 9112 §6.1 (requirement R060)."""
+    """A server of HTTP/1.0 would not decode the coding (RFC 9112 §6.1, requirement R060)."""
     refusal = refusal_of_fields({b"transfer-encoding": coding}, minor_version=0)
     assert refusal == Refusal(Status.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request", "RFC 9112 §6.1")
 
 
-# --- A field line's fault -------------------------------------------------------------------------
+# --- Malformed field lines ------------------------------------------------------------------------
 
 
 @each_row(
@@ -176,7 +176,7 @@ def test_http_1_0_has_no_transfer_encoding(coding: bytes) -> None:
         pytest.param(b"A: b\t\x80\xff:\r\n", id="R040: obs-text in a value"),
     ],
 )
-def test_a_field_line_has_no_fault(line: bytes) -> None:
+def test_a_valid_field_line_has_no_fault(line: bytes) -> None:
     assert field_line_fault(line, "it") is None
 
 

@@ -1,4 +1,7 @@
-"""Known heads: a request put together from parts that have come before is the same as one parsed whole."""
+"""Known heads: a request assembled from parts that were parsed before equals one that is parsed whole.
+
+A head is a line and a field section; a section is a stem (the fields that a client repeats) and a tail (conditions).
+"""
 
 from collections import Counter
 
@@ -16,7 +19,7 @@ from tests.support import get
 
 
 class Counted(KnownHeads):
-    """Known heads that count what they parse."""
+    """Known heads that count the parts that they parse."""
 
     def __init__(self, max_field_lines: int = 100) -> None:
         self.parsed: Counter[str] = Counter()
@@ -37,7 +40,7 @@ class Counted(KnownHeads):
         super().__init__(Parsers(line, section, tail, max_field_lines))
 
     def learn(self, *heads: bytes) -> None:
-        """Parse *heads* until their parts are known, and forget the count."""
+        """Parse *heads* until their parts are known; then set the counts to zero."""
         for head in 3 * heads:
             assert self.parse(head) == parse_head(head, 100)
         self.parsed.clear()
@@ -51,17 +54,17 @@ def page(name: str, *field_lines: str) -> bytes:
     return get(f"/{name}", *BROWSER, *field_lines)
 
 
-# --- What is parsed again -------------------------------------------------------------------------
+# --- Parts that are parsed again ------------------------------------------------------------------
 
 
-def test_another_file_of_a_page_costs_its_request_line() -> None:
+def test_for_another_file_of_a_page_only_the_request_line_is_parsed() -> None:
     known = Counted()
     known.learn(page("a"))
     assert known.parse(page("b")) == parse_head(page("b"), 100)
     assert known.parsed == {"line": 1}
 
 
-def test_another_client_of_a_page_costs_its_field_section() -> None:
+def test_for_another_client_of_a_page_only_the_field_section_is_parsed() -> None:
     known = Counted()
     known.learn(page("a"))
     other = page("a", "Cookie: b")
@@ -69,7 +72,7 @@ def test_another_client_of_a_page_costs_its_field_section() -> None:
     assert known.parsed == {"section": 1}
 
 
-def test_known_parts_make_an_unknown_head() -> None:
+def test_a_new_head_of_known_parts_is_not_parsed() -> None:
     known = Counted()
     known.learn(page("a"), page("b"), get("/a", "Accept: */*"))
     both = get("/b", "Accept: */*")
@@ -78,7 +81,7 @@ def test_known_parts_make_an_unknown_head() -> None:
 
 
 @pytest.mark.parametrize("first", [page("a"), page("a", CONDITION)], ids=["loaded", "loaded again"])
-def test_a_page_that_is_loaded_again_costs_its_conditions(first: bytes) -> None:
+def test_for_a_page_that_is_loaded_again_only_the_conditions_are_parsed(first: bytes) -> None:
     known = Counted()
     known.learn(page("a"), first)
     again = page("a", 'If-None-Match: "b"', "If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT", "Priority: u=5")
@@ -86,7 +89,7 @@ def test_a_page_that_is_loaded_again_costs_its_conditions(first: bytes) -> None:
     assert known.parsed == {"tail": 1}
 
 
-def test_a_page_that_another_client_loads_again_costs_nothing() -> None:
+def test_for_a_known_page_loaded_by_another_client_nothing_is_parsed() -> None:
     known = Counted()
     *heads, last = (
         page(name, f"Cookie: {client}", f'If-None-Match: "{name}"') for client in "abcde" for name in "fghij"
@@ -99,20 +102,20 @@ def test_a_page_that_another_client_loads_again_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("head", [page("a"), page("a", CONDITION)], ids=["loaded", "loaded again"])
-def test_a_head_that_comes_again_and_again_costs_nothing(head: bytes) -> None:
+def test_a_head_that_comes_several_times_is_stored_whole(head: bytes) -> None:
     known = Counted()
     known.learn(page("a"), page("b"), head, head)
     assert known.requests[head] == parse_head(head, 100)
 
 
-def test_a_stem_is_learned_from_conditional_requests_alone() -> None:
+def test_a_stem_is_learned_from_conditional_requests_only() -> None:
     known = Counted()
     known.learn(*(page("a", f'If-None-Match: "{number}"') for number in range(3)))
     known.parse(page("a", CONDITION))
     assert known.parsed == {"tail": 1}
 
 
-def test_what_comes_once_is_not_stored() -> None:
+def test_a_head_that_comes_once_is_not_stored() -> None:
     known = Counted()
     for number in range(10):
         known.parse(page(f"{number}", f"Cookie: {number}"))
@@ -121,7 +124,7 @@ def test_what_comes_once_is_not_stored() -> None:
     assert not known._sections
 
 
-# --- What must not be put together ----------------------------------------------------------------
+# --- Parts that must not be joined ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -140,7 +143,7 @@ def test_what_comes_once_is_not_stored() -> None:
         pytest.param(("If-None-Match : a",), id="a space before a colon"),
     ],
 )
-def test_a_tail_means_what_it_means_in_a_whole_head(tail: tuple[str, ...]) -> None:
+def test_a_tail_has_the_same_meaning_as_in_a_whole_head(tail: tuple[str, ...]) -> None:
     known = Counted()
     known.learn(page("a"), page("a", CONDITION))
     assert_alike(known, page("a", *tail), 100)
@@ -153,7 +156,7 @@ def test_a_host_in_the_tail_counts() -> None:
         assert_alike(known, head, 100)
 
 
-def test_the_version_decides_what_known_fields_mean() -> None:
+def test_known_fields_are_interpreted_by_the_version_of_each_request() -> None:
     known = KnownHeads(_parsers(100))
     for _ in range(4):
         for version in ("HTTP/1.1", "HTTP/1.0", "HTTP/1.9"):
@@ -171,7 +174,7 @@ def test_the_lines_of_stem_and_tail_are_counted_together(count: int, maximum: in
         assert_alike(known, get_root(b"A: 1", b"If-Match: *", *(count - 1) * [b"B: 1"]), maximum)
 
 
-def test_a_known_head_is_refused_where_the_limits_are_closer() -> None:
+def test_a_known_head_is_refused_if_the_limits_are_lower() -> None:
     head = page("limited", "X: " + 60 * "x")
     for _ in range(5):
         outcome_of_pieces([head])
@@ -184,7 +187,7 @@ def test_a_known_head_is_refused_where_the_limits_are_closer() -> None:
     assert refusal.reason == "there are more than 1 field lines"
 
 
-def test_a_known_head_may_have_another_behind_it() -> None:
+def test_a_known_head_may_be_followed_by_another() -> None:
     head = page("pipelined")
     for _ in range(5):
         outcome_of_pieces([head])
@@ -224,7 +227,7 @@ _heads = st.builds(lambda line, lines: b"\r\n".join([line, *lines, b"", b""]), _
 
 @bounded
 @given(st.lists(_heads, min_size=1, max_size=4), st.sampled_from([4, 12]))
-def test_any_heads_in_any_order_are_parsed_as_if_each_were_the_first(heads: list[bytes], maximum: int) -> None:
+def test_any_heads_in_any_order_are_parsed_as_by_a_new_parser(heads: list[bytes], maximum: int) -> None:
     known = KnownHeads(_parsers(maximum))
     for head in [*heads, *heads, *reversed(heads), *heads]:
         assert_alike(known, head, maximum)
@@ -240,7 +243,7 @@ def test_a_head_before_others_is_parsed_as_if_it_were_alone(heads: list[bytes], 
 
 
 def assert_alike(known: KnownHeads, head: bytes, max_field_lines: int) -> None:
-    """Assert that *head* is parsed, or refused, as if nothing were known."""
+    """Assert that *known* parses or refuses *head* as new KnownHeads do."""
     assert outcome_or_fault(known, head) == outcome_or_fault(KnownHeads(_parsers(max_field_lines)), head)
 
 
@@ -254,7 +257,7 @@ def outcome_or_fault(known: KnownHeads, head: bytes) -> Request | str:
 # --- Memory ---------------------------------------------------------------------------------------
 
 
-def test_the_stores_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_stored_parts_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "_MAX_PARTS", 3)
     monkeypatch.setattr(stores, "_MAX_HASHES", 20)
     known = KnownHeads(_parsers(100))

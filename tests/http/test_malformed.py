@@ -1,7 +1,7 @@
-"""A malformed request is refused once, with the reason, and no request behind it is answered.
+"""A malformed request is refused once, with the reason, and no request after it is answered.
 
-Each row is played three ways: alone, by a client that then waits (so the refusal may not wait either); with a
-request hidden behind it, in the same octets; and octet by octet to the parser.
+Each row is sent in three ways: alone, by a client that then waits, so that the refusal must come immediately; followed
+by a valid request in the same octets; and octet by octet to the parser.
 """
 
 import socket
@@ -49,7 +49,7 @@ each_malformed = each_row("row", [pytest.param(row, id=row.name) for row in ROWS
 
 
 def only_answer(port: int, octets: bytes) -> Answer:
-    """Return the one answer to *octets*, after which the server must end the connection, and not by a reset."""
+    """Return the only answer to *octets*; assert that the server then ends the connection without a reset."""
     with connect(port) as client:
         client.sendall(octets)
         received = receive_all(client)
@@ -60,14 +60,14 @@ def only_answer(port: int, octets: bytes) -> Answer:
 
 
 def refusal_of(parts: list[bytes]) -> Refusal:
-    """Return the refusal of *parts*, each sent through a pair of sockets."""
+    """Return the refusal of *parts*, which are sent one by one through a pair of sockets."""
     with pytest.raises(RequestError) as caught:
         parse(parts)
     return caught.value.refusal
 
 
 def parse(parts: list[bytes]) -> None:
-    """Send *parts* one by one to a parser, and take all its events after each."""
+    """Send *parts* one by one to a parser, and read all its events after each."""
     parser = RequestParser(Limits())
     near, far = socket.socketpair()
     with near, far:
@@ -94,7 +94,7 @@ def test_a_malformed_request_is_refused_immediately_and_the_connection_ends(serv
 
 
 @each_malformed
-def test_a_request_behind_a_malformed_one_is_not_answered(server: Server, row: Row) -> None:
+def test_a_request_after_a_malformed_one_is_not_answered(server: Server, row: Row) -> None:
     assert_refused(only_answer(server.port, row.octets + POISON), row)
 
 
@@ -108,7 +108,7 @@ def test_the_refusal_is_the_same_octet_by_octet(row: Row) -> None:
     assert refusal == refusal_of([row.octets + POISON])
 
 
-def test_each_name_in_the_table_is_there_once() -> None:
+def test_each_name_in_the_table_is_unique() -> None:
     names = [(row.name, row.octets) for row in ROWS]
     assert len(names) == len(set(names)) > 120
 
@@ -130,7 +130,7 @@ def test_each_name_in_the_table_is_there_once() -> None:
         pytest.param(chunked(b"0\r\nX: y"), "the content", id="R053: within a trailer"),
     ],
 )
-def test_a_request_cut_short_is_refused(server: Server, octets: bytes, reason: str) -> None:
+def test_a_truncated_request_is_refused(server: Server, octets: bytes, reason: str) -> None:
     with connect(server.port) as client:
         client.sendall(octets)
         client.shutdown(socket.SHUT_WR)

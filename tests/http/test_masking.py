@@ -1,4 +1,4 @@
-"""Masking: credentials of a client never show in a trace, however the octets are cut."""
+"""Masking: credentials of a client never appear in a trace, however the octets are cut."""
 
 import pytest
 
@@ -69,7 +69,7 @@ def test_an_ambiguous_value_is_not_masked(octets: bytes) -> None:
     assert mask(octets) == octets
 
 
-def test_the_length_stays_where_octets_are_counted() -> None:
+def test_masking_may_keep_the_length() -> None:
     assert mask(b"\r\nCookie: a=b\r\n", keeps_length=True) == b"\r\nCookie: ***\r\n"
     assert len(mask(BROWSER, keeps_length=True)) == len(BROWSER)
 
@@ -83,7 +83,7 @@ def test_a_cut_anywhere_reveals_no_secret(cut: int) -> None:
     assert masked.endswith(b"/page?x=1\r\n\r\n")
 
 
-def test_octet_by_octet_a_doubtful_value_is_masked() -> None:
+def test_octet_by_octet_an_ambiguous_value_is_masked() -> None:
     masker = Masker()
     masked = b"".join(masker.mask(BROWSER[at : at + 1]) for at in range(len(BROWSER)))
     assert b"secret" not in masked
@@ -96,7 +96,7 @@ def test_a_folded_line_is_masked_when_it_comes_later() -> None:
     assert masker.mask(b" c=d\r\nX: y\r\n") == b"****\r\nX: y\r\n"
 
 
-# Lines longer than the memory of a masker, each with a secret behind it.
+# Lines with a secret after more octets than a masker stores.
 LONG = [
     b"Cookie: " + b"x" * 200 + b"secret\r\n",
     b"Cookie" + b" " * 200 + b": secret\r\n",
@@ -118,7 +118,7 @@ LONG = [
 
 
 @each_row("octets", LONG)
-def test_a_secret_is_masked_however_much_of_its_line_came_before(octets: bytes) -> None:
+def test_a_secret_at_the_end_of_a_long_line_is_masked(octets: bytes) -> None:
     assert b"secret" not in mask(octets)
     for cut in range(1, len(octets)):
         masker = Masker()
@@ -136,7 +136,7 @@ REPEATED = [
 @each_row("repeated", REPEATED)
 @each_row("before", [b"", b"CONNECT ", b"Authorization: ", b"GET /?token=", b"X: ", b"cookie", b"//"])
 def test_the_work_for_an_octet_does_not_grow_with_earlier_input(before: bytes, repeated: bytes) -> None:
-    """The input that a masker examines again with each octet is bounded."""
+    """The number of octets that a masker examines again for each new octet is limited."""
     masker = Masker()
     masker.mask(before)
     for _ in range(10):
@@ -166,7 +166,7 @@ def test_a_cut_head_shows_no_secret(octets: bytes) -> None:
 
 
 @each_row("octets", [b"GET /" + b"a/b:c@" * 500, b"GET /" + b"a" * 3000, b"a/?x=y&token=z " * 300])
-def test_the_start_of_octets_is_that_of_all_of_them(octets: bytes) -> None:
+def test_masking_the_start_of_octets_gives_the_start_of_all_masked_octets(octets: bytes) -> None:
     for minimum in (0, 1, 60, 1024):
         assert mask_start(octets, minimum)[:minimum] == mask(octets)[:minimum]
 
@@ -188,7 +188,7 @@ def test_the_start_of_octets_is_that_of_all_of_them(octets: bytes) -> None:
         b"AWS-Secret-Key: secret",
     ],
 )
-def test_odd_spellings_are_masked_whole_or_octet_by_octet(octets: bytes) -> None:
+def test_unusual_spellings_are_masked_whole_and_octet_by_octet(octets: bytes) -> None:
     masker = Masker()
     assert b"secret" not in mask(octets)
     assert b"secret" not in b"".join(masker.mask(octets[i : i + 1]) for i in range(len(octets)))

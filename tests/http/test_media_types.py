@@ -41,7 +41,7 @@ def test_a_name_has_a_content_type(name: str, expected: str) -> None:
     """LICENSE Makefile README Dockerfile .gitignore cert.pem main.kt App.vue a.c b.cpp c.go d.h e.rs f.py g.rb h.sh
     i.sql j.tex k.jsx l.tsx m.cts n.ts o.mts p.conf q.ini r.unheard-of s. t.scss u.lock v.proto""".split(),
 )
-def test_a_file_without_a_known_suffix_is_judged_by_its_content(name: str) -> None:
+def test_the_type_of_a_file_without_a_known_suffix_depends_on_its_content(name: str) -> None:
     assert content_type_of(name, b"<script>alert(1)</script>\n", is_whole=True) == "text/plain; charset=utf-8"
     assert content_type_of(name, b"", is_whole=True) == "text/plain; charset=utf-8"
     assert content_type_of(name, LATIN_1, is_whole=True) == "text/plain"
@@ -50,8 +50,8 @@ def test_a_file_without_a_known_suffix_is_judged_by_its_content(name: str) -> No
 
 
 @each_row("name", ["a.html", "a.css", "a.js", "a.json", "a.csv", "a.svg", "a.xml", "a.xhtml", "a.txt"])
-def test_a_charset_is_stated_of_utf8_alone(name: str) -> None:
-    # R147.
+def test_only_utf8_is_stated_as_a_charset(name: str) -> None:
+    # Requirement R147: a charset is stated only if the content is in it.
     assert content_type_of(name, "Grüße".encode(), is_whole=True).endswith("; charset=utf-8")
     for octets in (
         LATIN_1,
@@ -77,7 +77,7 @@ def test_a_charset_is_stated_of_utf8_alone(name: str) -> None:
         pytest.param("a.el", b";; -*- coding: iso-2022-7bit -*-\n", id="an Emacs cookie"),
     ],
 )
-def test_no_charset_is_stated_beside_another_that_the_content_declares(name: str, octets: bytes) -> None:
+def test_no_charset_is_stated_if_the_content_declares_another(name: str, octets: bytes) -> None:
     assert "charset" not in content_type_of(name, octets, is_whole=True)
 
 
@@ -145,7 +145,7 @@ def test_formats_that_share_a_suffix_are_distinguished(name: str, octets: bytes,
         ("torrent", "application/x-bittorrent"),
     ],
 )
-def test_names_of_today_have_types(suffix: str, media_type: str) -> None:
+def test_modern_suffixes_have_types(suffix: str, media_type: str) -> None:
     assert content_type_of(f"a.{suffix}", b"text", is_whole=True).partition(";")[0] == media_type
 
 

@@ -1,4 +1,4 @@
-"""The part that both parsers share: each fault of the framing is an error of the request, or of the response."""
+"""Message reader, the part that both parsers share: each framing error becomes an error of the request or response."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 class Row(NamedTuple):
-    """One kind of fault, the octets after a start line that have it, and the two errors."""
+    """A kind of framing error, octets that have it (without the start line), and the errors of both parsers."""
 
     kind: FramingFault
     octets: bytes
@@ -93,12 +93,12 @@ def read(parser: RequestParser | ResponseParser, octets: bytes) -> None:
             pass
 
 
-def test_every_kind_of_fault_has_a_row() -> None:
+def test_the_table_has_each_kind_of_framing_error() -> None:
     assert [row.kind for row in ROWS] == list(FramingFault)
 
 
 @each_kind
-def test_a_request_with_a_fault_of_its_framing_has_a_status(row: Row) -> None:
+def test_a_framing_error_of_a_request_becomes_a_request_error(row: Row) -> None:
     start = b"POST / HTTP/1.%d\r\nHost: a\r\n" % row.minor_version
     with pytest.raises(RequestError) as caught:
         read(RequestParser(Limits(content=CONTENT)), start + row.octets)
@@ -107,7 +107,7 @@ def test_a_request_with_a_fault_of_its_framing_has_a_status(row: Row) -> None:
 
 
 @each_kind
-def test_a_response_with_a_fault_of_its_framing_has_the_reason_of_a_client(row: Row) -> None:
+def test_a_framing_error_of_a_response_becomes_a_response_error(row: Row) -> None:
     parser = ResponseParser(ResponseLimits(content=CONTENT))
     parser.expect("GET")
     start = b"HTTP/1.%d 200 OK\r\nServer: a\r\n" % row.minor_version
@@ -119,6 +119,6 @@ def test_a_response_with_a_fault_of_its_framing_has_the_reason_of_a_client(row: 
 
 
 def kind_behind(error: Exception) -> FramingFault:
-    """Return the kind of the FramingError that *error* stands for."""
+    """Return the kind of the FramingError that *error* was raised for."""
     assert isinstance(error.__context__, FramingError)
     return error.__context__.kind

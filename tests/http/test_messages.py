@@ -46,8 +46,8 @@ def test_the_field_lines_are_in_their_order_and_end_with_the_empty_line() -> Non
 
 
 @each_row("status", [Status.NO_CONTENT, Status.NOT_MODIFIED])
-def test_a_response_that_can_have_no_content_says_no_length(status: Status) -> None:
-    """A 304 has no content, and no length but that of the 200 (RFC 9110 §8.6, requirement R126)."""
+def test_a_response_that_cannot_have_content_has_no_length(status: Status) -> None:
+    """The only length allowed in a 304 is that of the 200 (RFC 9110 §8.6, requirement R126)."""
     assert Response(status, (("ETag", '"x"'),)).field_lines == b'ETag: "x"\r\n\r\n'
 
 
@@ -92,13 +92,13 @@ def test_closing_a_response_closes_its_file(tmp_path: pathlib.Path) -> None:
     response.close()
 
 
-def test_closing_a_response_from_memory_leaves_it_as_it_was() -> None:
+def test_closing_a_response_from_memory_does_not_change_it() -> None:
     response = Response(Status.OK, (), (b"abc",))
     response.close()
     assert response.content == (b"abc",)
 
 
-def test_an_error_holds_its_refusal_and_reads_as_a_sentence() -> None:
+def test_a_request_error_has_its_refusal_and_its_text_is_a_sentence() -> None:
     error = RequestError(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
     assert error.refusal == Refusal(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
     assert str(error) == "400 Bad Request: there is no Host field line (RFC 9112 §3.2)"
@@ -141,11 +141,11 @@ def test_the_unsent_rest_of_two_buffers_is_not_copied(length: int, unsent: bytes
 def test_a_member_is_added_to_a_list_field_once(
     fields: tuple[tuple[str, str], ...], expected: tuple[tuple[str, str], ...]
 ) -> None:
-    """RFC 9110 §5.6.1."""
+    """Members are compared whole and without regard to case (RFC 9110 §5.6.1)."""
     assert Response(Status.OK, fields).with_members({"Vary": "Accept"}).fields == expected
 
 
-def test_a_response_with_more_members_is_the_same_otherwise(tmp_path: pathlib.Path) -> None:
+def test_adding_members_changes_nothing_else_in_a_response(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_bytes(b"some")
     with io.FileIO(tmp_path / "file") as file:
         response = Response(Status.NOT_FOUND, (("A", "b"),), (b"x", FileSlice(file, 0, 4)), file)
@@ -169,7 +169,7 @@ def test_a_response_with_more_members_is_the_same_otherwise(tmp_path: pathlib.Pa
         pytest.param(Response(Status.OK, (), Stream(iter(()))), id="a stream"),
     ],
 )
-def test_a_response_without_a_length_gets_none_with_more_members(response: Response) -> None:
+def test_adding_members_to_a_response_without_a_length_adds_no_length(response: Response) -> None:
     assert b"\nContent-Length" not in response.with_members({"Vary": "Accept"}).field_lines
 
 
@@ -177,7 +177,7 @@ def test_a_response_without_a_length_gets_none_with_more_members(response: Respo
 
 
 def test_a_field_of_a_request_has_the_values_of_all_its_lines() -> None:
-    """RFC 9110 §5.3; whether the server itself uses the field or not."""
+    """This holds for fields that the server itself uses, and for others (RFC 9110 §5.3)."""
     lines = b"Host: a\r\nAccept: x\r\nX-Own: 1\r\nACCEPT: y\r\nx-own:\t2 \r\n"
     request = parse_head(b"GET / HTTP/1.1\r\n" + lines + b"\r\n", 100)
     assert [request.field(name) for name in (b"host", b"accept", b"x-own", b"x")] == [b"a", b"x, y", b"1, 2", None]

@@ -1,4 +1,4 @@
-"""Negotiation: which of several representations a client prefers (RFC 9110 §12.4, §12.5)."""
+"""Negotiation: the choice of the representation that a client prefers (RFC 9110 §12.4, §12.5)."""
 
 import pytest
 
@@ -99,12 +99,12 @@ def test_codings_are_accepted_by_weight(accept_encoding: bytes | None, expected:
 
 @each_row("field_value", [b";", b";q=1", b" ; ,;;", b'";"', b";;;;,text/html"])
 def test_a_member_without_a_name_is_skipped(field_value: bytes) -> None:
-    """A client's mistake is no reason to fail (requirement R116)."""
+    """A malformed field must not make the server fail (requirement R116)."""
     assert preferred_media_type(field_value, ("text/plain", "text/html")) in ("text/plain", "text/html")
     assert accepted_codings(field_value, ("br", "gzip")) == ()
 
 
-def test_of_a_very_long_list_only_the_beginning_counts() -> None:
+def test_only_the_first_members_of_a_very_long_list_count() -> None:
     field_value = b"a/a;q=0.1," * 64 + b"text/html"
     assert preferred_media_type(field_value, ("text/plain", "text/html")) == "text/plain"
     assert preferred_media_type(field_value[10:], ("text/plain", "text/html")) == "text/html"

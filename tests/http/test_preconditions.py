@@ -11,7 +11,7 @@ from httpsock.http.request_parser import parse_head
 from tests.support import get
 from tests.support.rows import each_row
 
-# Sun, 06 Nov 1994 08:49:37 GMT, and a moment long after it.
+# The time Sun, 06 Nov 1994 08:49:37 GMT, and a time long after it.
 MODIFIED = 784_111_777
 NOW = 800_000_000.0
 STRONG = Validators(b'"abc"', MODIFIED)
@@ -23,7 +23,7 @@ LATER_DATE = format_http_date(MODIFIED + 1)
 
 
 def request(*field_lines: str, method: str = "GET") -> Request:
-    """Return a request with these field lines besides Host."""
+    """Return a request with Host and *field_lines*."""
     return parse_head(get("/", *field_lines, method=method), 100)
 
 
@@ -112,7 +112,7 @@ def test_if_unmodified_since_is_a_date_or_ignored(date: str, validators: Validat
     assert evaluate(request(f"If-Unmodified-Since: {date}"), validators, NOW) is expected
 
 
-# Each condition absent (None), true, or false.
+# The field lines that make each condition missing (None), true, or false.
 LINES: dict[str, dict[bool | None, tuple[str, ...]]] = {
     "If-Match": {None: (), True: ('If-Match: "abc"',), False: ('If-Match: "x"',)},
     "If-Unmodified-Since": {
@@ -139,7 +139,7 @@ FIRST_STEPS = {
     (False, True): False,
     (False, False): False,
 }
-# Steps 3 and 4: If-None-Match and If-Modified-Since together, by the very same table.
+# The same table holds for steps 3 and 4: If-None-Match and If-Modified-Since together.
 LAST_STEPS = FIRST_STEPS
 COMBINATIONS = [
     pytest.param(dict(zip(LINES, held, strict=True)), id=" ".join({None: "-", True: "T", False: "F"}[h] for h in held))
@@ -149,8 +149,8 @@ COMBINATIONS = [
 
 @each_row("method", ["GET", "HEAD"])
 @each_row("held", COMBINATIONS)
-def test_the_fields_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool | None], method: str) -> None:
-    """The id says -, T(rue) or F(alse) for IM, IUS, INM and IMS (RFC 9110 §13.2.2, requirement R123)."""
+def test_conditions_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool | None], method: str) -> None:
+    """The id has T(rue), F(alse) or - (no field) for each condition (RFC 9110 §13.2.2, requirement R123)."""
     field_lines = [line for name, holds in held.items() for line in LINES[name][holds]]
     if not FIRST_STEPS[held["If-Match"], held["If-Unmodified-Since"]]:
         expected = Verdict.FAILED
@@ -164,7 +164,7 @@ def test_the_fields_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool |
 
 
 def test_an_invalid_if_none_match_still_overrides_if_modified_since() -> None:
-    """RFC 9110 §13.1.3 (requirement R118)."""
+    """If-Modified-Since counts only without If-None-Match (RFC 9110 §13.1.3, requirement R118)."""
     asked = request("If-None-Match: broken", f"If-Modified-Since: {MODIFIED_DATE}")
     assert evaluate(asked, STRONG, NOW) is Verdict.PROCEED
 

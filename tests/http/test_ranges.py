@@ -1,4 +1,4 @@
-"""Byte ranges: parsed, selected, described (RFC 9110 §14, §15.3.7, §17.15)."""
+"""Byte ranges: parsing Range, selecting octets, formatting Content-Range (RFC 9110 §14, §15.3.7, §17.15)."""
 
 import itertools
 
@@ -77,14 +77,14 @@ def test_a_malformed_range_field_is_ignored(field_value: bytes) -> None:
     assert parse_ranges(field_value) is None
 
 
-def test_as_many_ranges_as_allowed_are_parsed() -> None:
+def test_the_maximum_number_of_ranges_is_parsed() -> None:
     specs = parse_ranges(b"bytes=" + b",".join(b"%d-%d" % (n * 3, n * 3) for n in range(MAX_RANGES)))
     assert specs is not None
     assert len(specs) == MAX_RANGES
 
 
-def test_one_range_more_is_ignored() -> None:
-    """RFC 9110 §17.15 (requirement R136)."""
+def test_more_ranges_than_the_maximum_are_ignored() -> None:
+    """Many ranges could be an attack (RFC 9110 §17.15, requirement R136)."""
     assert parse_ranges(b"bytes=" + b",".join(b"%d-%d" % (n * 3, n * 3) for n in range(MAX_RANGES + 1))) is None
 
 
@@ -182,22 +182,22 @@ _LENGTH = st.integers(min_value=0, max_value=64)
 
 
 def naive_positions(first: int | None, last: int | None, length: int) -> set[int]:
-    """Return the positions that one range asks for, by looking at each octet."""
+    """Return the positions in the range *first* to *last*, found by examining each position."""
     if first is None:
         return {position for position in range(length) if last is not None and position >= length - last}
     return {position for position in range(length) if position >= first and (last is None or position <= last)}
 
 
 def field_of(pairs: list[tuple[int | None, int | None]]) -> bytes:
-    """Return the Range field that asks for *pairs*."""
+    """Return the value of Range for *pairs* of a first and a last position."""
     shown = [("" if first is None else str(first)) + "-" + ("" if last is None else str(last)) for first, last in pairs]
     return f"bytes={','.join(shown)}".encode()
 
 
 @given(pairs=st.lists(_INT_RANGE | _SUFFIX_RANGE, min_size=1, max_size=MAX_RANGES), length=_LENGTH)
 @settings(derandomize=True, deadline=None, max_examples=150)
-def test_the_octets_selected_are_those_asked_for(pairs: list[tuple[int | None, int | None]], length: int) -> None:
-    """Each requested octet once, and no other (requirements R128 and R136)."""
+def test_the_selected_octets_are_the_requested_ones(pairs: list[tuple[int | None, int | None]], length: int) -> None:
+    """Each requested octet is selected once, and no other octet is (requirements R128 and R136)."""
     specs = parse_ranges(field_of(pairs))
     assert specs is not None
     selected = select_ranges(specs, length)

@@ -25,7 +25,7 @@ def test_any_token_is_a_method(cut: Cut, method: bytes) -> None:
         pytest.param("HTTP/1.9", 1, id="R011: the highest is taken for 1.1"),
     ],
 )
-def test_a_version_is_understood(cut: Cut, version: str, minor_version: int) -> None:
+def test_a_version_is_parsed(cut: Cut, version: str, minor_version: int) -> None:
     assert request_of(cut, get_root(version=version)).minor_version == minor_version
 
 
@@ -40,7 +40,7 @@ def test_another_major_version_is_not_supported(cut: Cut, version: str, field_li
 
 
 @however_cut
-def test_the_preface_of_http_2_is_another_version(cut: Cut) -> None:
+def test_the_preface_of_http_2_is_refused_as_another_version(cut: Cut) -> None:
     """The first words of another protocol are refused, without harm (RFC 9113 §3.4, requirement R096)."""
     refusal = refusal_of(cut, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert refusal.status is Status.VERSION_NOT_SUPPORTED
@@ -103,8 +103,8 @@ def test_the_preface_of_http_2_is_another_version(cut: Cut) -> None:
         pytest.param(b"GET / HTTP/1.1\rHost: a\r\n", "the request line has a bare CR", id="R002: CR for a line end"),
     ],
 )
-def test_a_request_line_without_its_grammar_is_refused(cut: Cut, line: bytes, reason: str) -> None:
-    """RFC 9112 §3; a method is judged before the rest of its line has come (§3.1)."""
+def test_a_malformed_request_line_is_refused(cut: Cut, line: bytes, reason: str) -> None:
+    """The method is checked first, before the rest of the line arrives (RFC 9112 §3, §3.1)."""
     section = "RFC 9112 §3.1" if "position" in reason else "RFC 9112 §3"
     for limits in (LIMITS, SMALL):
         assert refusal_of(cut, line + b"Host: a\r\n\r\n", limits) == Refusal(Status.BAD_REQUEST, reason, section)
@@ -131,8 +131,8 @@ def test_a_request_line_without_its_grammar_is_refused(cut: Cut, line: bytes, re
         ),
     ],
 )
-def test_an_impossible_method_is_refused_before_the_line_is_complete(cut: Cut, start: bytes, reason: str) -> None:
-    """R006: a client of another protocol is answered immediately, and in the same way if all octets arrive at once."""
+def test_an_invalid_method_is_refused_before_the_line_is_complete(cut: Cut, start: bytes, reason: str) -> None:
+    """A client of another protocol is answered immediately, however its octets are cut (requirement R006)."""
     expected = Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §3.1")
     for octets in (start, start + b" / HTTP/1.1", start + b" / HTTP/1.1\r\nHost: a\r\n\r\n"):
         for limits in (LIMITS, SMALL):

@@ -1,4 +1,4 @@
-"""The parser: octets in, events out; every exchange whole, octet by octet, and in two pieces cut anywhere."""
+"""The parser: it turns octets into events, the same whether they come whole, one by one, or in two pieces."""
 
 import pytest
 
@@ -29,7 +29,7 @@ from tests.support.rows import each_row
 
 @however_cut
 def test_a_request_is_parsed_however_it_is_cut(cut: Cut) -> None:
-    """RFC 9112 §2.2 (requirement R001)."""
+    """Octets mean the same however they are cut into reads (RFC 9112 §2.2, requirement R001)."""
     octets = b"GET /a%20b?c=d HTTP/1.1\r\nHost: localhost:8000\r\nAccept:  text/html\t\r\nACCEPT:image/png\r\n\r\n"
     request = request_of(cut, octets)
     assert request.field_lines == (
@@ -80,8 +80,8 @@ def test_a_peer_that_ends_its_side_within_a_head_is_refused(cut: Cut) -> None:
 
 
 @however_cut
-def test_requests_are_given_in_their_order(cut: Cut) -> None:
-    """RFC 9112 §9.3.2 (requirements R089 and R090)."""
+def test_pipelined_requests_are_parsed_in_order(cut: Cut) -> None:
+    """Requests may be pipelined (RFC 9112 §9.3.2; requirements R089 and R090)."""
     post_line = b"POST / HTTP/1.1"
     post_head = post_line + b"\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
     fields = {b"host": b"a", b"content-length": b"3"}
@@ -118,14 +118,14 @@ def test_a_memoised_head_equals_a_parsed_one() -> None:
 @however_cut
 @each_row("count", [1, 2])
 def test_empty_lines_before_a_request_are_ignored(cut: Cut, count: int) -> None:
-    """The count starts anew with each request (RFC 9112 §2.2, requirement R004)."""
+    """The limit applies to the lines before each request (RFC 9112 §2.2, requirement R004)."""
     octets = (b"\r\n" * count + get_root()) * 3
     assert outcome_of(cut, octets, SMALL) == [PLAIN, PLAIN, PLAIN, Pause.NEED_DATA]
 
 
 @however_cut
 def test_one_empty_line_too_many_is_refused(cut: Cut) -> None:
-    """An empty line in place of a request line is skipped (RFC 9112 §2.2, requirement R004)."""
+    """A few empty lines before a request are skipped (RFC 9112 §2.2, requirement R004)."""
     for limits, maximum in ((SMALL, 2), (LIMITS, 4)):
         refusal = refusal_of(cut, b"\r\n" * (maximum + 1) + get_root(), limits)
         reason = f"more than {maximum} empty lines before the request line"
@@ -159,11 +159,11 @@ def test_one_empty_line_too_many_is_refused(cut: Cut) -> None:
         pytest.param(
             b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
             True,
-            id="R082: CONNECT asks for no close; that no tunnel follows is for the connection to see",
+            id="R082: CONNECT, which the connection treats",
         ),
     ],
 )
-def test_a_connection_persists_or_not(cut: Cut, octets: bytes, expected: bool) -> None:
+def test_the_head_decides_whether_the_connection_persists(cut: Cut, octets: bytes, expected: bool) -> None:
     assert request_of(cut, octets).is_persistent is expected
 
 
@@ -214,7 +214,7 @@ def test_content_is_separated_from_the_next_request(
         pytest.param(post(b"Transfer-Encoding: chunked", b""), id="R053: before the first chunk"),
     ],
 )
-def test_content_that_is_cut_short_is_refused(cut: Cut, octets: bytes) -> None:
+def test_truncated_content_is_refused(cut: Cut, octets: bytes) -> None:
     waiting = outcome_of(cut, octets)
     assert waiting[-1] is Pause.NEED_DATA
     reason = "the connection ended before the content was complete"
@@ -223,7 +223,7 @@ def test_content_that_is_cut_short_is_refused(cut: Cut, octets: bytes) -> None:
 
 @however_cut
 def test_content_that_breaks_its_framing_is_refused(cut: Cut) -> None:
-    """RFC 9112 §7.1 (requirements R066 and R068)."""
+    """The size of the second chunk is not hexadecimal (RFC 9112 §7.1; requirements R066 and R068)."""
     *_, refusal = outcome_of(cut, post(b"Transfer-Encoding: chunked", b"2\r\nab\r\nx\r\n") + get_root())
     reason = r'chunk line "x\x0d\x0a" is not a hexadecimal size, extensions and CRLF'
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §7.1")

@@ -1,4 +1,4 @@
-"""The parser: limits, each at its value and one past it."""
+"""The parser: limits, each tested with input of exactly its value, and with one octet or line more."""
 
 import pytest
 
@@ -135,8 +135,8 @@ def test_input_one_byte_past_a_limit_is_refused(cut: Cut, octets: bytes, limits:
 
 
 @however_cut
-def test_a_fault_within_a_head_that_is_too_long_is_named(cut: Cut) -> None:
-    """The fault comes first, the end of input after it (requirement R043)."""
+def test_a_fault_in_a_head_that_is_too_long_is_named(cut: Cut) -> None:
+    """The fault comes before the octet at which the limit is exceeded (requirement R043)."""
     refusal = refusal_of(cut, get_root(b"B : c", b"D: " + b"e" * 100), SMALL)
     assert refusal == Refusal(Status.BAD_REQUEST, "field line 2 has a space before its colon", "RFC 9112 §5.1")
 
@@ -166,15 +166,15 @@ def test_a_mebibyte_of_hostile_octets_is_refused(octets: bytes, status: Status) 
         assert refusal.status is status
 
 
-def test_a_mebibyte_of_requests_is_understood() -> None:
+def test_a_mebibyte_of_requests_is_parsed() -> None:
     """Every pipelined request gets a response (RFC 9112 §9.3.2, requirement R090)."""
     count = 4096
     assert outcome_of_pieces([get_root() * count]) == [PLAIN] * count + [Pause.NEED_DATA]
 
 
 @each_row("length", [100, 101])
-def test_a_limit_on_the_head_below_that_on_the_request_line_holds(length: int) -> None:
-    """Every limit applies, the higher and the lower (requirement R043)."""
+def test_a_limit_on_the_head_may_be_lower_than_that_on_the_request_line(length: int) -> None:
+    """The lower of the two limits applies, too (requirement R043)."""
     head = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
     octets = head + b"x" * (length - len(head) - 4) + b"\r\n\r\n"
     request_parser = RequestParser(Limits(head=100))

@@ -1,4 +1,4 @@
-"""The response parser: responses whole and octet by octet, compared with h11."""
+"""The response parser: responses are read whole and octet by octet, and the results compared with those of h11."""
 
 import itertools
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ SMALL = ResponseLimits(
 
 
 class Outcome(NamedTuple):
-    """The outcome of one response: its heads' status codes, its content, whether it is whole, or its fault."""
+    """The outcome of one response: the status codes of its heads, its content, whether it is whole, or the error."""
 
     statuses: list[int]
     content: bytes = b""
@@ -62,10 +62,10 @@ def parse(
 
 
 def both_ways(octets: bytes, method: str = "GET", limits: ResponseLimits = LIMITS, *, ends: bool = False) -> Outcome:
-    """Return the outcome; assert that it is the same for all octets at once and for one at a time."""
+    """Return the outcome of *octets*; assert that it is the same if they come at once and one by one."""
     at_once = parse([octets], method, limits, ends=ends)[0]
     one_by_one = parse([bytes([octet]) for octet in octets], method, limits, ends=ends)[0]
-    # The content before a fault depends on the cut.
+    # The content that is read before an error depends on the cut.
     if at_once.error:
         assert one_by_one.error == at_once.error
         assert at_once.is_whole == one_by_one.is_whole
@@ -88,7 +88,7 @@ def ok(*field_lines: bytes, content: bytes = b"", version: bytes = b"1.1") -> by
 # --- the head -------------------------------------------------------------------------------------------------------
 
 
-def test_a_head_is_parsed_and_kept_as_received() -> None:
+def test_a_head_is_parsed_and_stored_as_received() -> None:
     octets = b'HTTP/1.1 200 Fine, thanks\r\nETag:"a"\r\nVary: \tAccept \r\nvary: Range\r\nX:\xe9\r\n\r\n'
     head = head_of(octets)
     assert head == ResponseHead(
@@ -121,7 +121,7 @@ def test_a_status_line_is_parsed(status_line: bytes, expected: tuple[int, int, b
 
 
 @each_row(("status", "is_error"), [(b"099", True), (b"200", False), (b"304", False), (b"400", True), (b"600", True)])
-def test_a_code_out_of_the_range_is_an_error(status: bytes, is_error: bool) -> None:
+def test_a_status_code_out_of_range_is_an_error(status: bytes, is_error: bool) -> None:
     assert head_of(b"HTTP/1.1 " + status + b" x\r\nContent-Length: 0\r\n\r\n").is_error is is_error
 
 
@@ -133,8 +133,8 @@ def test_a_code_out_of_the_range_is_an_error(status: bytes, is_error: bool) -> N
         pytest.param([b"A: b", b" c", b" ", b"\td"], (b"a", b"b c d"), id="three folds, one of them empty"),
     ],
 )
-def test_a_folded_line_is_as_good_as_spaces(field_lines: list[bytes], expected: tuple[bytes, bytes]) -> None:
-    """RFC 9112 §5.2: unlike a server, a user agent must take it."""
+def test_a_folded_line_is_read_as_spaces(field_lines: list[bytes], expected: tuple[bytes, bytes]) -> None:
+    """Unlike a server, a user agent must accept folded lines (RFC 9112 §5.2)."""
     assert both_ways(ok(*field_lines, b"Content-Length: 0")).is_whole
     assert head_of(ok(*field_lines)).field_lines == (expected,)
 
@@ -235,11 +235,11 @@ NOT_A_HEAD = [
 
 
 @each_row(("octets", "reason", "section"), NOT_A_HEAD)
-def test_a_malformed_head_is_refused_as_soon_as_the_fault_is_certain(octets: bytes, reason: str, section: str) -> None:
+def test_a_malformed_head_is_refused_at_its_first_wrong_octet(octets: bytes, reason: str, section: str) -> None:
     assert both_ways(octets).error == f"{reason} ({section})"
 
 
-# --- where content ends (RFC 9112 §6.3) -----------------------------------------------------------------------------
+# --- the end of the content (RFC 9112 §6.3) -------------------------------------------------------------------------
 
 CHUNKED = b"Transfer-Encoding: chunked"
 
@@ -283,10 +283,10 @@ CHUNKED = b"Transfer-Encoding: chunked"
         ),
     ],
 )
-def test_content_ends_where_the_head_says(octets: bytes, method: str, content: bytes, can_go_on: bool) -> None:
+def test_content_ends_as_the_head_announces(octets: bytes, method: str, content: bytes, can_go_on: bool) -> None:
     outcome = both_ways(octets, method)
     assert outcome == Outcome(outcome.statuses, content, is_whole=True, can_go_on=can_go_on)
-    # The rest was not requested: it stays unread, and the connection is not used again.
+    # A second response was not requested: it stays unread, and the connection is not reused.
     more = both_ways(octets + b"HTTP/1.1 200 OK\r\n\r\n", method)
     assert more == outcome._replace(can_go_on=False)
 
@@ -302,7 +302,7 @@ def test_content_without_length_ends_with_the_connection(content: bytes) -> None
     assert both_ways(ok(content=content), ends=True) == Outcome([200], content, is_whole=True)
 
 
-def test_trailers_are_kept_separately() -> None:
+def test_trailers_are_stored_separately() -> None:
     octets = ok(CHUNKED, content=b"1\r\n!\r\n0\r\nDigest: x\r\nETag: \ty \r\n\r\n")
     _, (head,), parser = parse([octets])
     assert parser.trailers == ((b"digest", b"x"), (b"etag", b"y"))
@@ -310,7 +310,7 @@ def test_trailers_are_kept_separately() -> None:
     assert parse([ok(b"Content-Length: 0")])[2].trailers == ()
 
 
-def test_the_length_that_is_promised_is_known() -> None:
+def test_the_parser_knows_the_announced_length() -> None:
     assert parse([ok(b"Content-Length: 5")])[2].content_length == 5
     assert parse([ok(b"Content-Length: 5")], "HEAD")[2].content_length == 0
     assert parse([ok(CHUNKED)])[2].content_length is None
@@ -383,7 +383,7 @@ DOUBTFUL = [
 
 
 @each_row(("field_lines", "reason", "section"), DOUBTFUL)
-def test_doubt_where_content_ends_is_an_error(field_lines: list[bytes], reason: str, section: str) -> None:
+def test_ambiguous_framing_of_a_response_is_an_error(field_lines: list[bytes], reason: str, section: str) -> None:
     assert both_ways(ok(*field_lines), ends=True).error == f"{reason} ({section})"
 
 
@@ -398,7 +398,7 @@ def test_broken_chunks_are_an_error() -> None:
     assert not outcome.is_whole
 
 
-# --- a field that must stand once (RFC 9110 §5.3) -------------------------------------------------------------------
+# --- repeated singleton fields (RFC 9110 §5.3) ----------------------------------------------------------------------
 
 SINGLETONS = (
     "Content-Location", "Content-Range", "Content-Type", "Date", "ETag", "Last-Modified", "Location", "Retry-After"
@@ -406,19 +406,19 @@ SINGLETONS = (
 
 
 @each_row("name", SINGLETONS)
-def test_a_singleton_with_two_values_is_an_error_that_names_it(name: str) -> None:
-    """RFC 9110 §5.3 (requirement R148)."""
+def test_a_singleton_field_with_two_different_values_is_an_error(name: str) -> None:
+    """The values are never joined (RFC 9110 §5.3, requirement R148)."""
     error = f'there are two different {name} field lines, "a" and "b" (RFC 9110 §5.3)'
     head = [f"{name}: a".encode(), b"Content-Length: 0"]
     assert both_ways(ok(*head, f"{name.upper()}: b".encode())).error == error
     assert both_ways(ok(*head, f"{name}:".encode())).error == error.replace('"b"', '""')
-    # An interim response is not an exception.
+    # The rule holds for an interim response, too.
     assert both_ways(b"HTTP/1.1 103 Early\r\n" + head[0] + f"\r\n{name}: b\r\n\r\n".encode()).error == error
 
 
 @each_row("name", [*SINGLETONS, "Age", "Expires", "Server"])
-def test_the_same_value_twice_is_one(name: str) -> None:
-    """RFC 9110 §5.3 (requirement R148)."""
+def test_a_singleton_field_with_equal_values_is_valid(name: str) -> None:
+    """Equal values of a repeated field count as one (RFC 9110 §5.3, requirement R148)."""
     line = f"{name}: a, b".encode()
     _, (head,), _ = parse([ok(line, b"Content-Length: 0", line + b" \t")])
     assert head.field(name.lower().encode()) == b"a, b"
@@ -426,17 +426,17 @@ def test_the_same_value_twice_is_one(name: str) -> None:
 
 @each_row("name", [b"age", b"expires", b"server"])
 def test_a_repeated_field_without_effect_has_its_first_value(name: bytes) -> None:
-    """RFC 9111 §4.2.1, §5.1; R148: never joined."""
+    """Caches use the first of two values (RFC 9111 §4.2.1, §5.1); they are never joined (requirement R148)."""
     _, (head,), _ = parse([ok(name + b": 1", name + b": 2", b"Content-Length: 0")])
     assert head.field(name) == b"1"
 
 
-def test_a_list_is_joined() -> None:
+def test_the_lines_of_a_list_field_are_joined() -> None:
     _, (head,), _ = parse([ok(b"Vary: a", b"vary: b", b"Content-Length: 0")])
     assert head.field(b"vary") == b"a, b"
 
 
-# --- what is cut short is never whole (RFC 9112 §8) -----------------------------------------------------------------
+# --- truncated responses (RFC 9112 §8) ------------------------------------------------------------------------------
 
 
 @each_row(
@@ -465,13 +465,13 @@ def test_a_list_is_joined() -> None:
         ),
     ],
 )
-def test_a_response_cut_short_is_an_error(octets: bytes, reason: str) -> None:
+def test_a_truncated_response_is_an_error(octets: bytes, reason: str) -> None:
     assert both_ways(octets, ends=True).error == f"{reason} (RFC 9112 §8)"
     with pytest.raises(IncompleteError):
         raise parse([octets])[2].incomplete("ended")
 
 
-def test_a_short_text_of_something_else_is_named() -> None:
+def test_the_error_quotes_a_short_text_of_another_protocol() -> None:
     assert "begins with" in both_ways(b"220 hi", ends=True).error
 
 
@@ -525,21 +525,21 @@ def test_a_short_text_of_something_else_is_named() -> None:
         ),
     ],
 )
-def test_memory_that_a_server_can_make_grow_is_limited(within: bytes, past: bytes, error: str) -> None:
+def test_the_limits_of_a_response_apply(within: bytes, past: bytes, error: str) -> None:
     assert both_ways(within, limits=SMALL).error == ""
     assert both_ways(past, limits=SMALL).error == error
 
 
-def test_a_chunk_of_more_octets_than_there_are_is_an_error() -> None:
+def test_a_chunk_of_impossible_length_is_an_error() -> None:
     error = f"the content is longer than {10**18 - 1} bytes (RFC 9110 §8.6)"
     assert both_ways(ok(CHUNKED, content=b"f" * 16 + b"\r\n")).error == error
 
 
-# --- h11 judges -----------------------------------------------------------------------------------------------------
+# --- compared with h11 ----------------------------------------------------------------------------------------------
 
 
 def read_by_h11(octets: bytes, method: str = "GET", *, ends: bool = False) -> Outcome:
-    """Return the outcome that h11 as a client finds in the same octets."""
+    """Return the outcome of *octets* as h11, as a client, reads them."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LIMITS.head)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
     connection.send(h11.EndOfMessage())
@@ -563,7 +563,7 @@ def read_by_h11(octets: bytes, method: str = "GET", *, ends: bool = False) -> Ou
 
 
 # Cases that h11 accepts and httpsock refuses, each with the reason.
-H11_TAKES = {
+H11_ACCEPTS = {
     "bare LF after the status line": "RFC 9112 §2.2 leaves it open; two readings of a line are one too many",
     "bare LF": "the same",
     "bare LF in a folded line": "the same",
@@ -573,15 +573,15 @@ H11_TAKES = {
 }
 
 
-# Each has the end of a head, in case a parser accepts it.
+# Complete each malformed head: a parser that accepts it must find its end.
 REFUSED = {str(row.id): row.values[0] + b"\r\n\r\n" for row in NOT_A_HEAD}  # type: ignore[operator]
 REFUSED |= {str(row.id): ok(*row.values[0], content=b"0\r\n\r\n") for row in DOUBTFUL}  # type: ignore[misc]
 
 
 @each_row("name", REFUSED)
-def test_h11_refuses_the_same_but_for_the_rows_of_the_table(name: str) -> None:
+def test_h11_refuses_the_same_responses_except_those_in_the_table(name: str) -> None:
     assert both_ways(REFUSED[name], ends=True).error
-    assert read_by_h11(REFUSED[name], ends=True).is_whole is (name in H11_TAKES)
+    assert read_by_h11(REFUSED[name], ends=True).is_whole is (name in H11_ACCEPTS)
 
 
 def test_h11_reads_every_accepted_response_alike() -> None:
@@ -607,7 +607,7 @@ pieces_of_content = st.lists(st.binary(min_size=1, max_size=40), max_size=4)
 
 @st.composite
 def responses(draw: st.DrawFn) -> tuple[bytes, str, bytes]:
-    """A well-formed response, the method that it answers, and its content."""
+    """Draw a well-formed response, the method of its request, and its content."""
     method = draw(st.sampled_from(["GET", "GET", "HEAD", "POST"]))
     status = draw(st.sampled_from([200, 200, 206, 204, 304, 404, 500]))
     framing = draw(st.sampled_from(["length", "chunks"]))
@@ -635,7 +635,7 @@ def cut(octets: bytes, positions: Iterable[int]) -> list[bytes]:
 
 @bounded
 @given(responses(), st.lists(st.integers(0, 10_000), max_size=6))
-def test_a_response_cut_anywhere_is_read_as_h11_reads_it(response: tuple[bytes, str, bytes], cuts: list[int]) -> None:
+def test_a_response_is_read_as_by_h11_at_any_cut(response: tuple[bytes, str, bytes], cuts: list[int]) -> None:
     octets, method, content = response
     ours = parse(cut(octets, cuts), method)[0]
     assert ours.is_whole
@@ -645,7 +645,7 @@ def test_a_response_cut_anywhere_is_read_as_h11_reads_it(response: tuple[bytes, 
 
 @bounded
 @given(responses(), st.integers(0, 10_000))
-def test_a_response_cut_short_is_never_whole(response: tuple[bytes, str, bytes], length: int) -> None:
+def test_a_truncated_response_is_never_whole(response: tuple[bytes, str, bytes], length: int) -> None:
     octets, method, _ = response
     ours = parse([octets[: length % len(octets)]], method, ends=True)[0]
     assert ours.error.endswith(")")
@@ -656,7 +656,7 @@ def test_a_response_cut_short_is_never_whole(response: tuple[bytes, str, bytes],
 @given(
     responses(), st.integers(0, 10_000), st.binary(min_size=1, max_size=3), st.lists(st.integers(0, 10_000), max_size=4)
 )
-def test_an_altered_response_is_refused_or_read_as_h11_reads_it(
+def test_an_altered_response_is_refused_or_read_as_by_h11(
     response: tuple[bytes, str, bytes], position: int, octets: bytes, cuts: list[int]
 ) -> None:
     whole, method, _ = response

@@ -1,4 +1,4 @@
-"""The request-target and the host: RFC 9112 §3.2, by form and by fault."""
+"""The request-target and Host (RFC 9112 §3.2): each form of the target, and each fault."""
 
 import pytest
 from hypothesis import given, settings
@@ -45,8 +45,8 @@ def test_a_query_with_a_broken_escape_is_not_encoded() -> None:
 
 
 @each_row("octet", [bytes([octet]) for octet in b'"<>[]^`{|}\x80\xc3\xff'])
-def test_an_octet_that_should_have_been_encoded_is_noted(octet: bytes) -> None:
-    """Such a request gets a 301 to the encoded form (requirement R017)."""
+def test_a_target_with_an_unencoded_octet_is_marked(octet: bytes) -> None:
+    """Later such a request is redirected to the encoded form (requirement R017)."""
     assert parse_target(b"GET", b"/a" + octet) == Target(TargetForm.ORIGIN, b"/a" + octet, None, is_encoded=False)
     assert parse_target(b"GET", b"/a?" + octet) == Target(TargetForm.ORIGIN, b"/a", octet, is_encoded=False)
     absolute = Target(TargetForm.ABSOLUTE, b"/" + octet, b"", is_encoded=False)
@@ -101,7 +101,7 @@ def test_an_octet_that_should_have_been_encoded_is_noted(octet: bytes) -> None:
         ),
     ],
 )
-def test_octets_that_no_encoding_explains_are_refused(
+def test_octets_that_are_invalid_in_a_target_are_refused(
     start: bytes, request_target: bytes, reason: str, section: str
 ) -> None:
     assert refusal_of_target(b"GET", start + request_target) == Refusal(Status.BAD_REQUEST, reason, section)
@@ -130,8 +130,8 @@ def test_an_absolute_form_is_parsed(request_target: bytes, path: bytes, query: b
         assert parse_target(method, request_target) == Target(TargetForm.ABSOLUTE, path, query, is_encoded=True)
 
 
-def test_an_options_without_a_path_is_for_the_whole_server() -> None:
-    """A proxy turns that into an asterisk (RFC 9112 §3.2.4) (requirement R026)."""
+def test_options_without_a_path_is_for_the_whole_server() -> None:
+    """The last proxy turns such a target into an asterisk (RFC 9112 §3.2.4, requirement R026)."""
     for request_target, path in ((b"http://a", b"*"), (b"http://a?", b"/"), (b"http://a/", b"/")):
         assert parse_target(b"OPTIONS", request_target).path == path
 
@@ -172,7 +172,7 @@ def test_an_options_without_a_path_is_for_the_whole_server() -> None:
             Status.BAD_REQUEST,
             'the request-target has the invalid host "a:65536"',
             "RFC 9110 §4.2.1",
-            id="R024: a port that there is not",
+            id="R024: a port beyond 65535",
         ),
         pytest.param(
             b"http://a#b",
@@ -211,9 +211,7 @@ def test_an_options_without_a_path_is_for_the_whole_server() -> None:
         ),
     ],
 )
-def test_an_absolute_form_for_another_host_is_refused(
-    request_target: bytes, status: Status, reason: str, section: str
-) -> None:
+def test_an_invalid_absolute_form_is_refused(request_target: bytes, status: Status, reason: str, section: str) -> None:
     assert refusal_of_target(b"GET", request_target) == Refusal(status, reason, section)
 
 
@@ -244,14 +242,14 @@ def test_a_target_of_no_known_form_is_refused(request_target: bytes) -> None:
 # --- asterisk-form and authority-form -------------------------------------------------------------
 
 
-def test_an_asterisk_belongs_to_options() -> None:
+def test_an_asterisk_is_a_target_of_options() -> None:
     """An asterisk as the target of OPTIONS means the server as a whole (RFC 9112 §3.2.4, requirement R026)."""
     assert parse_target(b"OPTIONS", b"*") == Target(TargetForm.ASTERISK, b"*", None, is_encoded=True)
 
 
 @each_row("method", ["GET", "HEAD", "POST", "options", "BREW"])
-def test_an_asterisk_belongs_to_no_other_method(method: str) -> None:
-    """An asterisk is the target of OPTIONS alone, a host with its port that of CONNECT alone (requirement R027)."""
+def test_an_asterisk_is_refused_for_other_methods(method: str) -> None:
+    """Only OPTIONS may have an asterisk as its target (RFC 9110 §7.1, requirement R027)."""
     reason = f"the request-target * is for OPTIONS, not for {method}"
     assert refusal_of_target(method.encode(), b"*") == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §3.2.4")
 
@@ -261,7 +259,7 @@ def test_an_asterisk_belongs_to_no_other_method(method: str) -> None:
     [b"www.example.com:80", b"192.0.2.1:1", b"[::1]:65535", b"a:00080", b"a:0000000000000000000065535"],
 )
 def test_connect_names_a_host_and_a_port(request_target: bytes) -> None:
-    """An asterisk is the target of OPTIONS alone, a host with its port that of CONNECT alone (requirement R027)."""
+    """The target of CONNECT is in authority-form (RFC 9112 §3.2.3, requirement R027)."""
     assert parse_target(b"CONNECT", request_target) == Target(TargetForm.AUTHORITY, b"", None, is_encoded=True)
 
 
@@ -289,8 +287,8 @@ def test_connect_to_anything_else_is_refused(request_target: bytes) -> None:
     assert refusal_of_target(b"CONNECT", request_target) == Refusal(Status.BAD_REQUEST, reason, "RFC 9110 §9.3.6")
 
 
-def test_methods_are_case_sensitive_here_too() -> None:
-    """Connect is not CONNECT (requirement R098)."""
+def test_the_target_of_lower_case_connect_is_not_an_authority() -> None:
+    """The method "connect" is not CONNECT, so its target may be in origin-form (requirement R098)."""
     assert parse_target(b"connect", b"/").form is TargetForm.ORIGIN
 
 

@@ -60,7 +60,9 @@ ODD_PATHS = [
 
 
 @each_row(("path", "status", "sentence"), ODD_PATHS)
-def test_a_path_to_a_missing_file_costs_no_connection(server: Server, path: bytes, status: int, sentence: str) -> None:
+def test_the_connection_stays_open_after_a_path_to_a_missing_file(
+    server: Server, path: bytes, status: int, sentence: str
+) -> None:
     with connect(server.port) as client:
         client.sendall(get(path) + POISON)
         client.shutdown(socket.SHUT_WR)
@@ -105,7 +107,7 @@ def test_a_path_to_a_missing_file_costs_no_connection(server: Server, path: byte
             b"A" * 7000 + POISON[3:], 501, f'"{"A" * 40}" is not supported', id="R014: a method of 7000 octets"
         ),
         pytest.param(
-            b"!#$%&'*+-.^_`|~" + POISON[3:], 501, "is not supported", id="R019: a method of all odd token characters"
+            b"!#$%&'*+-.^_`|~" + POISON[3:], 501, "is not supported", id="R019: a method of all characters of a token"
         ),
         pytest.param(b"PUT" + POISON[3:], 405, "PUT is not allowed", id="R106: PUT"),
         pytest.param(b"TRACE" + POISON[3:], 405, "TRACE is not allowed", id="R105: TRACE"),
@@ -131,7 +133,7 @@ def test_a_path_to_a_missing_file_costs_no_connection(server: Server, path: byte
             chunked(b"0\r\nConnection: close\r\nHost: a b\r\nContent-Length: 99\r\n\r\n"),
             405,
             "POST is not",
-            id="R073: trailers mean nothing to the head",
+            id="R073: trailers have no effect on the head",
         ),
         pytest.param(
             get(b"/hello.txt", b"Content_Length: 5"), 200, "Hello", id="R042: Content_Length is another field"
@@ -150,7 +152,7 @@ def test_a_path_to_a_missing_file_costs_no_connection(server: Server, path: byte
         pytest.param(line(b"GET hTTp://a:8/sub/ HTTP/1.1"), 200, "<!DOCTYPE", id="R020: a scheme ignores case"),
     ],
 )
-def test_an_odd_but_well_formed_request_costs_no_connection(
+def test_the_connection_stays_open_after_an_unusual_request(
     server: Server, octets: bytes, status: int, text: str
 ) -> None:
     with connect(server.port) as client:

@@ -1,4 +1,4 @@
-"""A server that is inspected: the page and its events over real connections, and the effect of readers of all kinds."""
+"""An inspected server: its page and its stream of events over real connections, with slow and absent readers."""
 
 import contextlib
 import json
@@ -33,7 +33,7 @@ CLOSE = "Connection: close"
 
 
 def ask(server: httpsock.Server, path: str, *field_lines: str, method: str = "GET") -> Answer:
-    """Return the answer to a request for *path*, on a connection of its own."""
+    """Return the answer to a request for *path* on a new connection."""
     answer, rest = read_answer(talk(server.port, get(path, *field_lines, CLOSE, method=method)), method)
     assert rest == b""
     return answer
@@ -102,7 +102,7 @@ def test_the_stream_has_each_call_of_a_request(folder: pathlib.Path) -> None:
     with inspected(folder) as server, Watching(server.port) as watching:
         ask(server, "/hello.txt", "Authorization: Basic dXNlcjpzZWNyZXQ=")
         events = [event for event in watching.events_until("close") if event["connection"] == 2]
-    # The client's end may arrive before or after the server first looks for it.
+    # The server may or may not have to wait for the end of the client's side.
     events = [event for event in events if (event.get("error"), event.get("for")) not in WAITING_FOR_THE_END]
     assert [
         event["event"] for event in events
@@ -135,7 +135,7 @@ def test_events_are_the_objects_of_the_trace(folder: pathlib.Path) -> None:
     assert len(alike[0]) == 4
 
 
-def test_a_late_reader_sees_the_past_and_a_returning_one_the_missed_events(folder: pathlib.Path) -> None:
+def test_a_new_reader_gets_the_past_events_and_a_returning_one_the_missed_events(folder: pathlib.Path) -> None:
     with inspected(folder) as server:
         talk(server.port, get("/hello.txt", CLOSE))
         with Watching(server.port) as watching:
@@ -191,7 +191,7 @@ def test_a_reader_that_leaves_is_forgotten(folder: pathlib.Path) -> None:
         assert watching.counters_until(lambda counters: len(counters["streams"]) == 1)["streams"] == [1]
 
 
-def test_a_request_behind_the_stream_waits_for_its_end(folder: pathlib.Path) -> None:
+def test_a_request_after_the_stream_waits_for_its_end(folder: pathlib.Path) -> None:
     with inspected(folder) as server, Watching(server.port) as watching:
         watching.until(lambda messages: messages)
         watching.client.sendall(get("/hello.txt"))
@@ -238,11 +238,11 @@ def test_a_reader_that_never_reads_is_dropped(folder: pathlib.Path) -> None:
     assert set(left["streams"]) < set(both)
 
 
-# --- How the kernel sees a download ---------------------------------------------------------------------------------
+# --- TCP_INFO of a download -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="Linux tells what the kernel knows")
-def test_while_a_download_waits_the_kernel_is_asked_again_and_again(folder: pathlib.Path, film: str) -> None:
+@pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="only Linux reports TCP_INFO")
+def test_while_a_download_waits_tcp_info_is_read_at_intervals(folder: pathlib.Path, film: str) -> None:
     with inspected(folder) as server, Watching(server.port) as watching, connect(server.port) as client:
         client.sendall(get(film))
         client.recv(1)
@@ -255,7 +255,7 @@ def test_while_a_download_waits_the_kernel_is_asked_again_and_again(folder: path
         assert waits == [], "the conversation itself waits on undisturbed"
 
 
-def test_a_stalled_download_times_out_with_an_inspector_too(folder: pathlib.Path, film: str) -> None:
+def test_a_stalled_download_times_out_with_an_inspector(folder: pathlib.Path, film: str) -> None:
     with (
         inspected(folder, timeouts=Timeouts(slow=0.3)) as server,
         Watching(server.port) as watching,
@@ -272,7 +272,7 @@ def test_a_stalled_download_times_out_with_an_inspector_too(folder: pathlib.Path
 
 
 class Inspected:
-    """A connection that no event loop resumes, its other end, and its recorder."""
+    """An inspected connection without an event loop: the test resumes its coroutine and holds its other end."""
 
     def __init__(self, folder: pathlib.Path, client: str, stack: ExitStack) -> None:
         self.recorder = Recorder()
@@ -289,14 +289,14 @@ class Inspected:
         stack.callback(self.coroutine.close)
 
     def wait(self, step: Callable[[], Wait]) -> tuple[State, float]:
-        """Call *step*, and resume the coroutine until it waits for an event."""
+        """Call *step*, then resume the coroutine until it waits; return the state and the deadline of the wait."""
         while (wait := step()) is None:
             step = self.coroutine.__next__
         self.connection.state, self.connection.deadline = wait
         return wait
 
     def start_stream(self) -> None:
-        """Request the stream, and wait for events."""
+        """Request the stream of events, and resume the coroutine until it waits for events."""
         self.client.sendall(get(EVENTS))
         assert self.wait(self.coroutine.__next__) == (State.NEW, 20.0)
         poll(self._connected)
@@ -316,7 +316,7 @@ def poll(connected: socket.socket) -> None:
 
 @pytest.fixture
 def inspect(folder: pathlib.Path) -> Iterator[Callable[..., Inspected]]:
-    """Begin an inspected connection."""
+    """Yield a function that opens an inspected connection for a client."""
     with ExitStack() as stack:
         yield lambda client="127.0.0.1": Inspected(folder, client, stack)
 
@@ -351,14 +351,14 @@ def test_an_idle_server_sends_no_event(inspect: Callable[..., Inspected]) -> Non
 
 
 def receive_until(client: socket.socket, end: bytes) -> bytes:
-    """Receive up to the chunk that holds *end*."""
+    """Return all octets up to the end of the chunk that contains *end*."""
     octets = b""
     while end not in octets or not octets.endswith(b"\r\n"):
         octets += client.recv(65536)
     return octets
 
 
-def test_a_stream_is_cancelled_where_it_waits(inspect: Callable[..., Inspected]) -> None:
+def test_a_waiting_stream_can_be_cancelled(inspect: Callable[..., Inspected]) -> None:
     one = inspect()
     one.start_stream()
     assert one.recorder.counters()["streams"] == [1]
@@ -397,7 +397,7 @@ def test_a_head_that_does_not_fit_is_sent_before_the_events(inspect: Callable[..
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the program is stopped by signals, which Windows has not")
 
 
-def test_the_program_says_where_to_look(serving: Start) -> None:
+def test_the_program_prints_the_url_of_the_inspector(serving: Start) -> None:
     program = serving("--inspect", "--bind", "127.0.0.1")
     assert program.ask("/.httpsock/").status == 200
     _, _, error = program.stop()
@@ -440,7 +440,7 @@ def test_the_inspector_is_off_by_default(serving: Start) -> None:
     program.stop()
 
 
-def test_inspecting_makes_the_listening_sockets_that_tell(folder: pathlib.Path) -> None:
+def test_an_inspected_server_has_traced_listening_sockets(folder: pathlib.Path) -> None:
     with inspected(folder) as server, Watching(server.port) as watching:
         names = [event["event"] for event in watching.events_until("listen")]
     assert names[:3] == ["socket", "bind", "listen"]

@@ -20,7 +20,7 @@ pytestmark = [
 CLOSE = "Connection: close"
 IS_LIVE = "document.getElementById('status').dataset.is === 'live'"
 
-# The number of dots in each state, once the transitions are over.
+# This script counts the dots in each state when all transitions have ended.
 DOTS = """(() => {
   const groups = [...document.querySelectorAll("#machine g")].filter((group) => group.querySelector(".count"));
   const dots = (group) => [group.querySelector("text").textContent, group.querySelectorAll("circle").length];
@@ -29,7 +29,7 @@ DOTS = """(() => {
 })()"""
 
 
-# The size of the smallest text, in pixels of the screen.
+# This script measures the smallest text, in pixels of the screen.
 SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll("body *")]
   .filter((part) => part.getClientRects().length)
   .filter((part) => [...part.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()))
@@ -39,7 +39,7 @@ SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll("body *")]
 
 @pytest.fixture
 def browser(tmp_path: pathlib.Path) -> Iterator[Browser]:
-    """A browser whose console reports no error by the end of the test."""
+    """A browser; at the end of the test its console must have no error."""
     with Browser(tmp_path) as browser:
         yield browser
         assert browser.faults == [], "the page's policy blocks no resource, and no script fails"
@@ -47,13 +47,13 @@ def browser(tmp_path: pathlib.Path) -> Iterator[Browser]:
 
 @pytest.fixture
 def server(folder: pathlib.Path, film: str) -> Iterator[httpsock.Server]:
-    """An inspected server of the folder, with a long file."""
+    """An inspected server for *folder*, which has a long file."""
     with inspected(folder) as server:
         yield server
 
 
 def watch(browser: Browser, server: httpsock.Server, width: int = 1280, scheme: str = "light") -> None:
-    """Open the page on a screen of *width* pixels."""
+    """Open the inspector's page on a screen of *width* pixels."""
     browser.command(
         "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
     )
@@ -63,12 +63,12 @@ def watch(browser: Browser, server: httpsock.Server, width: int = 1280, scheme: 
 
 
 def text_of(selector: str) -> str:
-    """Return the script that gives the text of the element *selector*."""
+    """Return a script whose value is the text of the element *selector*."""
     return f"document.querySelector({selector!r}).textContent"
 
 
 def row(listed: str, holding: str) -> str:
-    """Return the script that gives the row with the text *holding* in the list *listed*."""
+    """Return a script whose value is the row in the list *listed* that contains the text *holding*."""
     return f"[...document.querySelectorAll('#{listed} .row')].find((row) => row.textContent.includes({holding!r}))"
 
 
@@ -153,7 +153,7 @@ def test_the_buttons_of_the_page_send_requests(browser: Browser, server: httpsoc
         assert status in browser.until(
             row("requests", asked) + f"?.textContent.includes({status!r}) && {row('requests', asked)}.textContent"
         )
-    # The browser reports responses with an error status, too.
+    # The console also reports the responses with an error status, which are intended here.
     browser.faults = [fault for fault in browser.faults if "Failed to load resource" not in fault]
 
 
@@ -200,7 +200,7 @@ def test_the_page_reports_missed_events_and_shows_no_closed_connection_as_open(
             client.sendall(get("/hello.txt"))
             peer = f"127.0.0.1:{client.getsockname()[1]}"
             browser.until(row("connections", peer) + "?.textContent.includes('idle')")
-        # The event of its end is dropped before it can be sent.
+        # The "close" event of this connection is dropped before the page can receive it.
         talk(server.port, get("/hello.txt") * 100 + get("/hello.txt", CLOSE))
         browser.until(row("connections", peer) + "?.textContent.includes('closed')")
         assert "too fast for this page" in browser.until(

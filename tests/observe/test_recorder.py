@@ -1,4 +1,4 @@
-"""The recorder: history, dropped events and their report, counters, and events of no connection."""
+"""The recorder: its history, reports of dropped events, counters, and events of the server itself."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ from tests.support.rows import each_row
 
 
 def messages_of(recorder: Recorder, last_event_id: bytes = b"") -> list[Message]:
-    """Return all that a new reader receives immediately."""
+    """Return the messages that a new reader receives immediately."""
     return read_messages(EventStream(recorder, last_event_id, 0).next(0).decode())
 
 
@@ -37,10 +37,10 @@ def exchange(request_line: bytes, status: int = 200, seconds: float = 0.001) -> 
     return Exchange(0.0, "127.0.0.1", request_line, status, 1, 1, seconds)
 
 
-# --- What is remembered ---------------------------------------------------------------------------------------------
+# --- The history ----------------------------------------------------------------------------------------------------
 
 
-def test_a_late_reader_sees_the_recent_past() -> None:
+def test_a_new_reader_gets_the_recent_events() -> None:
     recorder = Recorder(max_events=3)
     record_some(recorder, 5)
     messages = messages_of(recorder)
@@ -48,7 +48,7 @@ def test_a_late_reader_sees_the_recent_past() -> None:
     assert [message.id for message in messages[:3]] == [f"{recorder.name}-{number}" for number in (3, 4, 5)]
 
 
-def test_how_the_server_came_to_listen_is_never_forgotten() -> None:
+def test_events_of_the_start_are_never_dropped() -> None:
     recorder = Recorder(max_events=3)
     for _ in range(20):
         recorder.server("listen", {"address": "127.0.0.1:8000", "backlog": 1024})
@@ -57,7 +57,7 @@ def test_how_the_server_came_to_listen_is_never_forgotten() -> None:
     assert [event.data["event"] for event in events] == ["listen"] * 16 + ["send"] * 3
     assert [event.id for event in events[:16]] == [""] * 16
     again = [message for message in messages_of(recorder, events[-1].id.encode()) if not message.event]
-    assert again == [], "who comes again has seen it"
+    assert again == [], "a returning reader has seen it"
 
 
 def test_events_of_the_server_itself_are_recorded_immediately() -> None:
@@ -75,7 +75,7 @@ def test_datagrams_are_not_joined() -> None:
     assert shown == [b"NOTIFY * HTTP/1.1\r\nCookie: **", b"M-SEARCH * HTTP/1.1\r\n"]
 
 
-def test_the_history_is_bounded_in_octets() -> None:
+def test_the_size_of_the_history_is_limited_in_octets() -> None:
     recorder = Recorder(max_octets=10 * 1024)
     emit = recorder.tracer("")
     for _ in range(100):
@@ -103,7 +103,7 @@ def test_an_event_is_the_object_of_the_trace_and_the_first_of_its_octets() -> No
     }
 
 
-def test_each_batch_is_bounded() -> None:
+def test_the_size_of_each_batch_is_limited() -> None:
     recorder = Recorder()
     record_some(recorder, _BATCH + 1)
     feed = EventStream(recorder, b"", 0)
@@ -112,7 +112,7 @@ def test_each_batch_is_bounded() -> None:
     assert feed.next(0) == b""
 
 
-# --- What a reader has missed ---------------------------------------------------------------------------------------
+# --- Missed events --------------------------------------------------------------------------------------------------
 
 
 def test_a_slow_reader_learns_how_many_events_it_missed() -> None:
@@ -160,10 +160,10 @@ def test_an_idle_stream_sends_a_comment_as_heartbeat() -> None:
     assert feed.next(_HEARTBEAT_SECONDS + 1) == b""
 
 
-# --- What is counted ------------------------------------------------------------------------------------------------
+# --- Counters -------------------------------------------------------------------------------------------------------
 
 
-def test_forgotten_events_are_counted_too() -> None:
+def test_dropped_events_are_counted() -> None:
     recorder = Recorder(max_events=1)
     one, other = recorder.tracer("a:1"), recorder.tracer("b:2")
     for emit in (one, other):
@@ -211,7 +211,7 @@ def test_counters_are_sent_when_they_have_changed() -> None:
     assert read_messages(feed.next(0).decode())[0].data["streams"] == []
 
 
-# --- What is recorded -----------------------------------------------------------------------------------------------
+# --- Recorded requests ----------------------------------------------------------------------------------------------
 
 
 def test_requests_to_the_inspector_are_not_recorded() -> None:

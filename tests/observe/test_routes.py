@@ -1,4 +1,4 @@
-"""Access to the inspector: trusted clients get its page and its events, all others find no inspector."""
+"""Access to the inspector: only a client on this machine gets its page and its events."""
 
 import pathlib
 import re
@@ -21,7 +21,7 @@ PAGE = (PACKAGE / "observe" / "page.html").read_text(encoding="utf-8")
 
 
 def answer(request: Request) -> Response:
-    """Return the inspector's response."""
+    """Return the inspector's response to *request*."""
     return respond(request, FixedContext(Tick(0.0, 0.0)), Recorder().tracer("127.0.0.1:1"))
 
 
@@ -32,27 +32,27 @@ def request(
     return parse_head(get(target, *field_lines, method=method, host=host), 100)
 
 
-# --- Who may --------------------------------------------------------------------------------------------------------
+# --- Access ---------------------------------------------------------------------------------------------------------
 
 
 @each_row("client", ["127.0.0.1", "127.8.9.10", "::1"])
 @each_row("host", ["localhost", "LocalHost:8000", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000", "[::1]"])
-def test_a_person_on_this_machine_may(client: str, host: str) -> None:
+def test_a_client_on_this_machine_gets_the_inspector(client: str, host: str) -> None:
     assert may_inspect(request(host=host), client)
 
 
 @each_row("path", ["/.httpsock", "/.httpsock/", "/.httpsock/events?x=1", "/.httpsock/nothing"])
-def test_paths_below_its_own_belong_to_the_inspector(path: str) -> None:
+def test_paths_below_that_of_the_inspector_belong_to_it(path: str) -> None:
     assert may_inspect(request(target=path), "::1")
 
 
 @each_row("path", ["/", "/.httpsocket/", "/httpsock/", "/%2Ehttpsock/", "//.httpsock/", "/x/.httpsock/"])
-def test_all_other_paths_are_for_the_origin(path: str) -> None:
+def test_all_other_paths_are_for_the_handler(path: str) -> None:
     assert not may_inspect(request(target=path), "::1")
 
 
 @each_row("client", ["192.168.1.7", "10.0.0.1", "fe80::1%eth0", "::ffff:127.0.0.1", "::", "1270.0.0.1", "unknown"])
-def test_another_machine_may_not(client: str) -> None:
+def test_a_client_on_another_machine_does_not_get_the_inspector(client: str) -> None:
     assert not is_loopback(client)
     assert not may_inspect(request(), client)
 
@@ -61,15 +61,15 @@ def test_another_machine_may_not(client: str) -> None:
     "host",
     ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "x.localhost", "192.168.1.7", "[::2]"],
 )
-def test_a_name_that_only_leads_here_may_not(host: str) -> None:
+def test_a_request_with_another_host_does_not_get_the_inspector(host: str) -> None:
     assert not may_inspect(request(host=host), "127.0.0.1")
 
 
-def test_a_request_without_host_may_not() -> None:
+def test_a_request_without_host_does_not_get_the_inspector() -> None:
     assert not may_inspect(parse_head(b"GET /.httpsock/ HTTP/1.0\r\n\r\n", 100), "127.0.0.1")
 
 
-def test_a_request_for_a_proxy_may_not() -> None:
+def test_a_request_in_absolute_form_does_not_get_the_inspector() -> None:
     assert not may_inspect(request(target="http://localhost:8000/.httpsock/"), "127.0.0.1")
 
 
@@ -93,21 +93,21 @@ def test_a_request_for_a_proxy_may_not() -> None:
         ("Referer: http://evil.example/", True),
     ],
 )
-def test_a_foreign_page_or_a_proxy_may_not(line: str, *, expected: bool) -> None:
+def test_a_request_from_another_site_or_a_proxy_does_not_get_the_inspector(line: str, *, expected: bool) -> None:
     assert may_inspect(request(line), "127.0.0.1") == expected
 
 
-def test_one_field_line_among_many_is_enough_to_be_foreign() -> None:
+def test_each_field_line_is_checked_for_another_site() -> None:
     lines = ("Sec-Fetch-Site: none", "Accept: */*", "Sec-Fetch-Site: cross-site")
     assert not may_inspect(request(*lines), "127.0.0.1")
 
 
-# --- What is answered -----------------------------------------------------------------------------------------------
+# --- Responses ------------------------------------------------------------------------------------------------------
 
 
 @each_row("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "BREW"])
 @each_row("path", ["/.httpsock/", "/.httpsock/events", "/.httpsock/nothing"])
-def test_only_get_and_head_are_for_the_inspector(path: str, method: str) -> None:
+def test_the_inspector_allows_get_and_head_only(path: str, method: str) -> None:
     response = answer(request(target=path, method=method))
     assert response.status == 405
     assert ("Allow", "GET, HEAD") in response.fields

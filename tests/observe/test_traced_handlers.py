@@ -1,4 +1,4 @@
-"""A traced server whose handler is a program's: the same events, and the content as it reads it."""
+"""A traced server with a handler of a program: the usual events, and those of the content that it reads."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ TEXT = (("Content-Type", "text/plain"),)
 
 
 def echo(request: Request, context: Context) -> Steps[Response]:
-    """Read the content in pieces, then discard the rest; answer with what has been read."""
+    """Read two pieces of the content, then discard the rest; answer with the octets that were read."""
     content = b""
     for _ in range(2):
         content += yield from context.read_content(2)
@@ -25,14 +25,14 @@ def echo(request: Request, context: Context) -> Steps[Response]:
     return Response(200, TEXT, content + b", then %r" % rest)
 
 
-def test_content_that_is_read_and_discarded_is_one_event() -> None:
+def test_reading_and_discarding_content_is_one_event() -> None:
     with Traced(None, handler=echo) as traced:
         received, _ = read_with_h11(talk(traced.port, post(b"abcdef")))
     assert received.content == b"abcd, then 2"
     assert "content 6" in traced.conversations
 
 
-def test_content_that_is_read_to_its_end_is_one_event() -> None:
+def test_reading_content_to_its_end_is_one_event() -> None:
     def handler(request: Request, context: Context) -> Steps[Response]:
         content = b""
         while octets := (yield from context.read_content()):
@@ -43,11 +43,11 @@ def test_content_that_is_read_to_its_end_is_one_event() -> None:
         received, _ = read_with_h11(talk(traced.port, chunked(b"abc", b"def")))
     assert received.content == b"ABCDEF"
     assert traced.conversations.count("content 6") == 1
-    # It has no deadline, which JSON could not express.
+    # The event has no deadline: JSON could not express an infinite one.
     assert re.search("wait for a thread$", traced.conversations, re.MULTILINE)
 
 
-def test_content_that_is_not_read_is_no_event() -> None:
+def test_unread_content_is_not_an_event() -> None:
     def handler(request: Request, context: Context) -> Steps[Response]:
         assert (yield from context.discard_content()) is None
         return Response(200, TEXT, b"unread")
@@ -87,7 +87,7 @@ def test_a_handler_that_fails_is_traced_as_a_refusal() -> None:
 
 
 def test_clients_that_are_not_traced_are_served() -> None:
-    """The server and its handlers are those of a traced one."""
+    """A server that traces other clients serves them with the same traced handlers."""
     with Traced(None, handler=echo, only="192.0.2.1") as traced:
         received, _ = read_with_h11(talk(traced.port, post(b"abcdef")))
         malformed, _ = read_with_h11(talk(traced.port, b"nonsense\r\n\r\n"))

@@ -1,4 +1,4 @@
-"""``python3 -m tests.reliability [NAME ...] [--long] [--server NAME]``: exit code 1 if a requirement fails."""
+"""Run experiments, and print each result beside its requirement; the exit code is 1 if one is not met."""
 
 import argparse
 import sys

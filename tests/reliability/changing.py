@@ -1,4 +1,4 @@
-"""Files that change while they are read: replaced, rewritten, cut short; folders that become links."""
+"""Files that are replaced, rewritten or truncated while clients read them, and folders that become links."""
 
 import contextlib
 import itertools
@@ -20,12 +20,12 @@ _SIZES = {"small.bin": 8 << 10, "large.bin": 512 << 10}
 
 
 def _content(version: int, length: int) -> bytes:
-    """Return a version of a file; every eight octets of it hold its number."""
+    """Return the content of a version of a file: the number of the version in every eight octets."""
     return b"%08d" % version * (length // 8)
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """200 versions a second, read by 16 clients with and without conditions and ranges; links swapped meanwhile."""
+    """Make 200 versions a second, which 16 clients read with and without conditions and ranges; then swap links."""
     seconds = 20.0 if is_long else 2.0
     return [*_replaced(server, seconds), *_rewritten(server, seconds / 2), *_swapped(server, seconds / 2)]
 
@@ -54,7 +54,7 @@ def _replace(root: pathlib.Path, version: int) -> None:
 
 @contextlib.contextmanager
 def _changes(change: Callable[[int], None]) -> Iterator[None]:
-    """Make numbered changes in a thread, up to 200 a second, while the context lasts."""
+    """Call *change* with increasing numbers in a thread, up to 200 times a second, until the context ends."""
     is_over = threading.Event()
 
     def go_on() -> None:
@@ -88,7 +88,7 @@ def _read(
             tag = re.search(rb'\r\netag: *((?:W/)?"[^"]*")', fields, re.IGNORECASE)
             if not tag or tag[1].startswith(b"W/"):
                 continue
-            # A strong tag stands for one version (RFC 9110 §8.8.1).
+            # Two versions must not have the same strong tag (RFC 9110 §8.8.1).
             counts["versions with one tag"] += tags.setdefault((name, tag[1]), content[:8]) != content[:8]
             half = _SIZES[name] // 2
             status, _, rest = _exchange(
@@ -98,7 +98,7 @@ def _read(
 
 
 def _exchange(client: socket.socket, octets: bytes) -> tuple[int, bytes, bytes]:
-    """Return the status, the head and the content of the answer to a request; the content as far as it comes."""
+    """Return the status, the head and the content of the answer to *octets*; the content may be incomplete."""
     client.sendall(octets)
     received = b""
     while b"\r\n\r\n" not in received and (part := client.recv(1 << 18)):
@@ -113,7 +113,7 @@ def _exchange(client: socket.socket, octets: bytes) -> tuple[int, bytes, bytes]:
 
 
 def _rewritten(server: str, seconds: float) -> list[Row]:
-    """Rewrite a file in place, longer and shorter: each answer has its announced length, the last one no old octets."""
+    """Rewrite a file in place, longer and shorter; check the length of each answer, and the content of the last one."""
     with site() as root:
         file = root / "large.bin"
 
@@ -128,7 +128,7 @@ def _rewritten(server: str, seconds: float) -> list[Row]:
                     head, _, content = ask(subject.port, get("/large.bin", "Connection: close")).partition(b"\r\n\r\n")
                     length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
                     answers += 1
-                    # Less content than announced: the connection broke off, and the client sees it.
+                    # Less content than announced is right: the client sees that the connection broke off.
                     wrong += bool(length) and len(content) > int(length[1] if length else 0)
                     errors += head.startswith(b"HTTP/1.1 5")
             is_fresh = ask(subject.port, get("/large.bin")).endswith(b"\r\n\r\n" + file.read_bytes())
@@ -140,7 +140,7 @@ def _rewritten(server: str, seconds: float) -> list[Row]:
 
 
 def _swapped(server: str, seconds: float) -> list[Row]:
-    """Swap a folder and a link that leads out, in a tight loop: never an octet from outside."""
+    """Swap a folder and a link that leads out in a tight loop; count answers with octets from outside."""
     with site() as root:
         outside = root.parent / "outside"
         for folder, content in ((root / "inside", b"inside"), (outside, b"OUTSIDE")):
@@ -158,7 +158,7 @@ def _swapped(server: str, seconds: float) -> list[Row]:
 
         thread = threading.Thread(target=swap)
         answers = leaks = errors = 0
-        # Equivalent paths to the same name.
+        # These paths are equivalent.
         forms = itertools.cycle(
             ("/swapped/file.txt", "//swapped//file.txt", "/inside/../swapped/./file.txt", "/swapped%2Ffile.txt")
         )

@@ -1,4 +1,4 @@
-"""Requests with a repetition in them: each construct of HTTP/1.1 that a client can repeat."""
+"""Requests that repeat one construct of HTTP/1.1 as often as the limits allow."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from tests.support import get
 
 _CHUNKED = b"POST /hello.txt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 _HEAD = b"GET /hello.txt HTTP/1.1\r\nHost: x\r\n"
-# Close to the limits of a head and of a request line.
+# These lengths are close to the limits of a head and of a request line.
 _VALUE = 31 * 1024
 _TARGET = 8000
 

@@ -11,7 +11,7 @@ from tests.support import get
 from .subject import Row, Subject, ask, connect, serving, site
 
 _LONG = f"X: {'y' * 30_000}"
-# The octets that each connection sends, as far as the kernel takes them, and the KiB that it may hold.
+# The octets that each connection sends until the kernel refuses more, and the KiB that it may use in the server.
 _HELD = {
     "idle": (b"", 24),
     "64 KiB pipelined behind an unread file": (get("/large.bin") + get("/hello.txt") * 1500, 24),
@@ -25,7 +25,7 @@ _HELD = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """800 connections of each kind; in the short form 200."""
+    """Open 800 connections of each kind (200 in the short form); measure the memory of one."""
     count = 800 if is_long else 200
     rows = []
     with site() as root:
@@ -43,7 +43,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 def _footprint(subject: Subject, octets: bytes, count: int) -> float:
     """Return the memory, in KiB, of each of *count* connections that have sent *octets* and do not read."""
     with ExitStack() as stack:
-        # The first ones reuse memory that the allocator holds; only the need of further ones shows.
+        # The first connections reuse memory that the allocator holds, so they are not measured.
         for _ in range(count // 2):
             _hold(stack.enter_context(connect(subject.port, buffer_octets=4096)), octets)
         _settle(subject)
@@ -55,7 +55,7 @@ def _footprint(subject: Subject, octets: bytes, count: int) -> float:
 
 
 def _settle(subject: Subject) -> None:
-    """Wait until the server's buffers are full: it answers another client, and needs the processor for nothing else."""
+    """Wait until the server's buffers are full: it answers another client, and then uses no more CPU time."""
     used = -1.0
     while used < (used := subject.cpu_seconds()):
         assert ask(subject.port, get("/hello.txt", "Connection: close"))

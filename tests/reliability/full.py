@@ -1,4 +1,4 @@
-"""Full: out of descriptors, out of disk, and a log without a reader."""
+"""Exhausted resources: no descriptors, a full disk, a log that is not read."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ _HELLO = b"Hello, socket.\n"
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """64 descriptors and 200 clients, of all kinds; standard error full, blocked and gone."""
+    """Serve 200 clients with 64 descriptors; then serve with standard error full, closed and blocked."""
     return [*_many_clients(server), *_all_busy(server, 10.0 if is_long else 1.5), *_mute(server)]
 
 
@@ -52,7 +52,7 @@ def _all_busy(server: str, seconds: float) -> list[Row]:
 
 
 def _mute(server: str) -> list[Row]:
-    """Serve while standard error is blocked: full, gone, or a pipe without a reader."""
+    """Serve while standard error is a full device, is closed, or is a pipe that is not read."""
     if server != "httpsock":
         return []
     rows = []

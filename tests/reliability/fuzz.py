@@ -1,8 +1,8 @@
-"""Coverage-guided fuzzing: inputs that reach a new place are kept and mutated further.
+"""Coverage-guided fuzzing: each input that reaches a new place is stored in the corpus and mutated further.
 
-A new place is a step from one line to another that no input took before, or a new reason for a refusal. The
+A new place is a step from one line to another that no earlier input took, or a new reason for a refusal. The
 interpreter's line tracer reports the steps, so no tool has to be installed. It is on for one input in eight; the
-others run at full speed, and only their refusals count. The cost of an input has a limit, too.
+others run at full speed, and only their refusals count. The CPU time for an input is limited, too.
 
 ``python3 -m tests.reliability.fuzz SECONDS [SEED]`` fuzzes each target for SECONDS, and prints each result.
 """
@@ -44,9 +44,9 @@ from .subject import ROOT, Row
 
 _TRACED_EVERY = 8
 _PACKAGE = str(pathlib.Path(httpsock.__file__).parent)
-# A connection with so few octets that waits more often than this is in an endless loop.
+# A connection that waits more often than this for its few octets is in an endless loop.
 _MAX_WAITS = 10_000
-# A code object, its previous line and its current one; or a refusal.
+# A place is a code object with its previous and its current line, or the words of a refusal.
 Place = tuple[CodeType, int, int] | str
 _REPEATED = (
     *(bytes([octet]) for octet in range(256)),
@@ -57,9 +57,9 @@ _REPEATED = (
 
 
 class Target(NamedTuple):
-    """A target of the search: a function of octets, its seeds, and the longest input whose cost is measured.
+    """A target: a function of octets, its first inputs, and the length of the longest input whose cost is measured.
 
-    Only the parser gets far more than a request line or a head may have.
+    Only the parser gets inputs far longer than a request line or a head may be.
     """
 
     run: Callable[[bytes], object]
@@ -79,7 +79,7 @@ def parse_all(octets: bytes) -> list[object]:
 
 
 def _field(name: bytes) -> Callable[[bytes], Request]:
-    """Return a function that makes a request with its argument as the value of the field *name*."""
+    """Return a function that returns a request with its argument as the value of the field *name*."""
 
     def request(octets: bytes) -> Request:
         (first, *_) = parse_all(b"GET / HTTP/1.1\r\nHost: x\r\n" + name + b": " + octets + b"\r\n\r\n")
@@ -121,7 +121,7 @@ def _service() -> Settings:
 
 
 def _connection(octets: bytes) -> None:
-    """Serve a client that sends *octets* over a socket and ends its side."""
+    """Serve a client that sends *octets* over a socket and then ends its side."""
     service = _service()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
@@ -145,7 +145,7 @@ _DEVICE = Device(uuid.UUID(int=1), "http://127.0.0.1:1/0.xml", "a", 1)
 
 
 def _datagram(octets: bytes) -> None:
-    """Compute all that the announcer, a search and a trace compute of a datagram."""
+    """Compute all values that the announcer, a search and a trace compute from a datagram."""
     try:
         datagram = parse_datagram(octets)
     except DatagramError:
@@ -201,7 +201,7 @@ TARGETS = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """1,000,000 inputs for each target, for at most 20 seconds; in the short form 2,000. Then the cost of inputs."""
+    """Try 1,000,000 inputs for each target (2,000 in the short form) in up to 20 seconds; then measure their cost."""
     rows = []
     for name, target in TARGETS.items():
         count, kept, fault = fuzz(target, 1_000_000 if is_long else 2000, 20.0)
@@ -220,7 +220,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 
 
 def fuzz(target: Target, maximum: int, seconds: float, seed: int = 2) -> tuple[int, int, str]:
-    """Return how many inputs were tried and kept, and the first fault, if there is one."""
+    """Return the number of inputs, the number of those in the corpus, and the first fault or ""."""
     chance = random.Random(seed)
     corpus = list(target.seeds)
     seen: set[Place] = set()
@@ -234,7 +234,7 @@ def fuzz(target: Target, maximum: int, seconds: float, seed: int = 2) -> tuple[i
             else:
                 _traced(target.run, octets, reached)
         except RequestError as error:
-            # Its first words, without quotes and counts.
+            # The place is named by the first words of the reason, without quoted octets and numbers.
             words = re.sub(r"[bB]?(['\"]).*\1|[0-9]+", "", error.refusal.reason).split()
             reached.add(" ".join((error.refusal.section, *words[:5])))
         except Exception as error:
@@ -248,7 +248,7 @@ def fuzz(target: Target, maximum: int, seconds: float, seed: int = 2) -> tuple[i
 
 
 def _traced(run: Callable[[bytes], object], octets: bytes, reached: set[Place]) -> None:
-    """Run with *octets*, noting each step from line to line of the package."""
+    """Call *run* with *octets*; add each step from line to line of the package to *reached*."""
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         code = frame.f_code

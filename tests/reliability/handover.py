@@ -16,7 +16,7 @@ _CLIENTS = 8
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """SIGHUP 100 times (in the short form 3 times), with eight busy clients, and 4 downloads each time."""
+    """Send SIGHUP 100 times (3 times in the short form) during the requests of eight clients and four downloads."""
     rows = []
     for options in ("", "--processes 2") if server == "httpsock" else ("",):
         with site() as root, serving(root, server, options) as subject:
@@ -33,7 +33,7 @@ def _under_load(subject: Subject, times: int, what: str) -> list[Row]:
         for number in range(times):
             clients = [connect(subject.port, get("/large.bin", "Connection: close")) for _ in range(4)]
             subject.process.send_signal(signal.SIGHUP)
-            # nginx does not report it.
+            # nginx does not report a restart.
             has_reported = eventually(
                 partial(_has_reported, subject, number + 1), 0.5 if "nginx" in what else PATIENCE_SECONDS
             )
@@ -56,9 +56,9 @@ def _has_reported(subject: Subject, times: int) -> bool:
 
 
 def _ask(port: int, *, keeps: bool, is_over: threading.Event) -> tuple[int, int]:
-    """Send requests until *is_over*, on one connection while the server lets it; return the successes and failures.
+    """Send requests until *is_over*, on one connection if *keeps*; return the numbers of successes and failures.
 
-    No request is repeated: a connection that closes without an announcement is a failure.
+    No request is repeated: a connection that ends without Connection: close is a failure.
     """
     answers = faults = 0
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""Hostile octets on live connections: mutated requests, storms of pipelined ones, and input without an end."""
+"""Hostile octets on real connections: mutated requests, many pipelined requests, and input without an end."""
 
 import contextlib
 import random
@@ -34,7 +34,7 @@ _TOKENS = (
     b",",
 )
 _GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
-# Endless input: its beginning, its repeated unit, and the status that ends it.
+# Kinds of endless input: the beginning, the repeated unit, and the status of the answer.
 _ENDLESS = {
     "a method": (b"", b"A", 501),
     "a request-target": (b"GET /", b"a", 414),
@@ -50,7 +50,7 @@ _ENDLESS = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """20,000 mutated connections (in the short form 300); 100,000 pipelined requests; and endless input."""
+    """Send mutated requests on 20,000 connections (short form: 300), 100,000 pipelined ones, and endless input."""
     with site() as root, serving(root, server, "" if server != "httpsock" else "--quiet") as subject:
         return [_mutated(subject, 20_000 if is_long else 300), _storm(subject), *_endless(subject)]
 
@@ -71,7 +71,7 @@ def _mutated(subject: Subject, count: int) -> Row:
     for number in range(count):
         octets = b"".join(mutate(chance.choice(_SEEDS), chance) for _ in range(chance.randint(1, 3)))
         answer = ask(subject.port, octets)
-        # Any number of whole responses, each with an expected status.
+        # The server may send any number of responses, each with one of these statuses.
         statuses = re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)
         if b"500" in statuses or (answer and not answer.startswith(b"HTTP/1.1 ")):
             wrong.append(number)

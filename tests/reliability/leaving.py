@@ -1,4 +1,4 @@
-"""Clients that leave: in the middle of a download, with half a connection, before they are accepted."""
+"""Clients that leave: in the middle of a download, after ending one side, or before they are accepted."""
 
 import socket
 
@@ -8,7 +8,7 @@ from .subject import Row, Subject, ask, connect, serving, site
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """2,000 downloads reset midway, and as many that leave in other ways; in the short form a tenth."""
+    """Reset 2,000 downloads (200 in the short form), and end as many connections in other ways."""
     count = 2000 if is_long else 200
     with site() as root, serving(root, server) as subject:
         ask(subject.port, get("/hello.txt") * 100)

@@ -1,4 +1,4 @@
-"""Time and machine: clocks that jump, threads that switch at every step, and a soak that must leave nothing behind."""
+"""The machine: clocks that jump, a suspended process, forced thread switches, and a soak test of resources."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ _SWITCHING = (
     PYTHON + " -c 'import sys; sys.setswitchinterval(1e-6); from httpsock.__main__ import main; sys.exit(main())'"
     " {root} --port {port} --bind 127.0.0.1 --quiet --threads 4"
 )
-# Every time-out is three seconds at most.
+# This server has time-outs of at most three seconds.
 _IMPATIENT = (
     PYTHON + " -c 'import sys, threading, httpsock; from httpsock.server.process import raise_descriptor_limit;"
     " raise_descriptor_limit(); timeouts = httpsock.Timeouts(head=3.0, idle=3.0, stall=3.0);"
@@ -31,7 +31,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Clock steps, a day, a halt, and forced switches; a soak of ten minutes (in the short form three seconds)."""
+    """Try clock steps, a day, a suspension and thread switches; then load for ten minutes (short form: 3 s)."""
     return [
         *_clock(),
         _day(),
@@ -42,7 +42,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 
 
 def _clock() -> list[Row]:
-    """Set the clock a day forward and back while a client is connected, in a server of this process."""
+    """Set the clock of a server in this process forward and back while a client is connected."""
     dates = []
     now = time.time
     with site() as root, httpsock.Server(root, port=0) as server, connect(server.port) as client:
@@ -61,7 +61,7 @@ def _clock() -> list[Row]:
 
 
 def _answer(client: socket.socket) -> bytes:
-    """Ask, and return the answer; its received part if the connection ends."""
+    """Send a request; return the answer, or the part that arrived before the connection ended."""
     octets = b""
     with contextlib.suppress(ConnectionError):
         client.sendall(get("/hello.txt"))
@@ -71,9 +71,9 @@ def _answer(client: socket.socket) -> bytes:
 
 
 def _day() -> Row:
-    """Let a day pass in steps of ten minutes, for a server in this process, whose clock is replaced.
+    """Advance the clock of a server in this process by a day, in steps of ten minutes.
 
-    In each step a client connects, asks, and stays; in the next step the server closes the idle connection.
+    In each step a client sends a request and stays connected; in the next step the server closes the idle connection.
     """
     began = int(time.time()) // 86_400 * 86_400
     passed = 0.0
@@ -106,7 +106,7 @@ def _halt(count: int) -> Row:
     """Suspend the server for longer than its time-outs, while all clients send their requests."""
     with site() as root, serving(root, _IMPATIENT) as subject, ExitStack() as stack:
         clients = [stack.enter_context(connect(subject.port, b"GET /hello.txt HTTP/1.1\r\n")) for _ in range(count)]
-        # This client connects last and is accepted last; by then the server knows all of them.
+        # When this client is answered, the server has accepted all clients before it.
         ask(subject.port, get("/hello.txt"))
         subject.process.send_signal(signal.SIGSTOP)
         for client in clients:
@@ -153,7 +153,7 @@ def _switching(seconds: float) -> Row:
 
 
 def _soak(server: str, seconds: float) -> list[Row]:
-    """Load the server with all kinds of clients; measure its resources now and then."""
+    """Load the server with all kinds of clients; measure its resources sixty times."""
     samples: list[tuple[int, int, int]] = []
     with site() as root, serving(root, server, "" if server != "httpsock" else "--quiet") as subject:
         latest = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Slow clients: thousands that send little or read little; their effect on others, and their cost."""
+"""Thousands of clients that send or read slowly: the delay of other clients, and the memory and CPU time they cost."""
 
 import contextlib
 import resource
@@ -17,7 +17,7 @@ _SLOW_BODY = get("/hello.txt", "Content-Length: 100000")
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """1,000 slow heads, 200 slow bodies, 200 slow readers and 5,000 idle ones; in the short form a twentieth."""
+    """Connect 1,000 slow heads, 200 slow contents, 200 slow readers and 5,000 idle clients; short form: a twentieth."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     heads, bodies, readers, idle = (1000, 200, 200, 5000) if is_long else (50, 10, 10, 250)
@@ -49,7 +49,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 
 
 def probe_once(subject: Subject) -> float:
-    """Return how many milliseconds a small request takes, with its connection."""
+    """Return the milliseconds of a small request, from connecting to the end of the answer."""
     began = time.monotonic()
     with connect(subject.port, get("/hello.txt", "Connection: close")) as client:
         answer = receive_all(client)
@@ -58,7 +58,7 @@ def probe_once(subject: Subject) -> float:
 
 
 def _cut(opened: dict[str, list[socket.socket]], began: float) -> list[Row]:
-    """Let all of them crawl; return when heads, bodies and readers were cut off. An honest reader runs beside them."""
+    """Let all clients go on slowly; return rows with the times at which each kind was dropped, and an honest reader."""
     ended: dict[str, list[float]] = {name: [] for name in opened}
     answers: list[bytes] = []
     poller = select.poll()
@@ -95,7 +95,7 @@ def _cut(opened: dict[str, list[socket.socket]], began: float) -> list[Row]:
 
 
 def _crawl(clients: list[tuple[str, socket.socket]]) -> None:
-    """Make the least progress on each connection."""
+    """Send or receive one octet on each connection."""
     for name, client in clients:
         with contextlib.suppress(OSError):
             if name in ("head", "body"):

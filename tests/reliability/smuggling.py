@@ -1,7 +1,7 @@
-"""Smuggling: requests framed in two ways, each with a second one hidden in it, alone and behind real front ends.
+"""Request smuggling: ambiguously framed requests with a second request hidden in them, alone and behind front ends.
 
-A front end keeps its connections to httpsock. If the two ever disagreed about where a request ends, the hidden request
-would be answered in the place of another client's; so after each variant other clients ask, and get their own answer.
+A front end reuses its connections to httpsock. If the two servers disagreed about the end of a request, another client
+would get the answer to the hidden request; so after each variant other clients check that they get their own answers.
 Both logs must have the same number of hidden requests.
 """
 
@@ -52,7 +52,7 @@ _CHUNKS = (
 
 
 def variants() -> list[bytes]:
-    """Return requests that two readers might frame in two ways, each followed by one that is hidden."""
+    """Return requests whose end two servers might find at different places, each followed by a hidden request."""
     head = b"POST /hello.txt HTTP/1.1\r\nHost: x\r\n"
     whole = len(_CHUNKED) + len(_HIDDEN)
     made = []
@@ -135,19 +135,19 @@ FRONT_ENDS = {"nginx": _nginx, "haproxy": _haproxy, "caddy": _caddy}
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """All variants, to httpsock alone and through each front end; in the short form every sixth through front ends."""
+    """Send all variants to httpsock, and through each front end (every sixth in the short form)."""
     made = variants()
     present = [name for name in FRONT_ENDS if is_installed(name)]
     return [_alone(made), *(_behind(name, made if is_long else made[::6]) for name in present)]
 
 
 def _alone(made: list[bytes]) -> Row:
-    """Count the variants with doubtful framing whose hidden request httpsock answers."""
+    """Count the variants that httpsock refuses but whose hidden request it answers."""
     wrong = []
     with _backend() as subject:
         for octets in made:
             answers = ask(subject.port, octets).split(b"HTTP/1.1 ")[1:]
-            # Two answers mean that the framing was clear. An unknown method, "get", does not make it doubtful.
+            # After a refusal for the framing no other answer may come. The method "get" is refused for another reason.
             refused = answers[0].startswith((b"400", b"501", b"413")) and not octets.startswith(b"get ")
             if len(answers) > 1 and refused:
                 wrong.append(octets)
@@ -179,11 +179,11 @@ def _behind(name: str, made: list[bytes]) -> Row:
                     process.terminate()
         subject.stop()
         logged = "".join((work / log).read_text() for log in ("stderr", "access.log") if (work / log).exists())
-        # HAProxy logs each line twice here: the known requests show it.
+        # HAProxy logs each line twice here; the number of known requests corrects that.
         before = _count(logged, "hidden") * len(made) // max(1, _count(logged, "own1"))
         behind = _count(subject.log(), "hidden")
     measured = f"{poisoned} poisoned; hidden requests seen: {before} before, {behind} behind"
-    # Requests that the front end answers itself never get behind it.
+    # Requests that the front end answers itself do not reach httpsock.
     return Row(f"{len(made)} variants, behind {name}", measured, "0, no more behind", not poisoned and behind <= before)
 
 
@@ -198,8 +198,8 @@ def _wait_for(port: int) -> None:
 
 
 def _poisons(port: int, octets: bytes) -> bool:
-    """Return whether, after a variant, another client gets a wrong answer."""
-    # Do not half-close: nginx takes that for a client that is gone.
+    """Return whether another client gets a wrong answer after the variant *octets*."""
+    # Do not end this side of the connection: nginx would assume that the client is gone.
     ask(port, octets, quiet_seconds=0.1)
     answers = [_own(port, number) for number in range(3)]
     return any(b"HIDDEN" in answer or not answer.endswith(b"OWN%d" % number) for number, answer in enumerate(answers))

@@ -1,4 +1,4 @@
-"""The server under test: started for a folder, watched from outside, stopped afterwards."""
+"""The server under test: start it for a folder, measure its resources, and stop it."""
 
 import contextlib
 import os
@@ -35,9 +35,9 @@ http {{ access_log off; sendfile on; keepalive_requests 100000000;
 
 
 class Row(NamedTuple):
-    """One line of a table: the attempt, its result, the requirement, and whether it holds.
+    """One line of a table: what was tried, the result, the required result, and whether the requirement holds.
 
-    *is_timed*: the result depends on how busy the machine is, so tests ignore it.
+    *is_timed*: the result depends on the load of the machine, so tests ignore it.
     """
 
     what: str
@@ -56,7 +56,7 @@ class Subject:
         self._log = log
 
     def log(self) -> str:
-        """Return its standard error so far."""
+        """Return the standard error of the server so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def _tree(self) -> list[int]:
@@ -68,25 +68,25 @@ class Subject:
         return found
 
     def memory_kib(self) -> int:
-        """Return its private memory and that of its children."""
+        """Return the memory of the server and its children; shared pages count in proportion."""
         rolled = [pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self._tree()]
         return sum(int(line.split()[1]) for text in rolled for line in text.splitlines() if line.startswith("Pss:"))
 
     def descriptors(self) -> int:
-        """Return how many descriptors it has open."""
+        """Return the number of open descriptors of the server and its children."""
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self._tree())
 
     def threads(self) -> int:
-        """Return how many threads it has."""
+        """Return the number of threads of the server and its children."""
         return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self._tree())
 
     def cpu_seconds(self) -> float:
-        """Return how long it has been on a processor."""
+        """Return the CPU time that the server and its children have used."""
         stats = [pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._tree()]
         return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> int:
-        """Ask it to stop; return its exit code."""
+        """Send SIGTERM; return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE_SECONDS)
 
@@ -151,7 +151,7 @@ def connect(port: int, octets: bytes = b"", *, buffer_octets: int = 0) -> socket
 
 
 def receive_all(client: socket.socket) -> bytes:
-    """Return all that comes until the peer ends its side or resets."""
+    """Return all octets until the peer ends its side, resets the connection, or is silent too long."""
     parts = []
     with contextlib.suppress(ConnectionError, TimeoutError):
         while part := client.recv(1 << 18):
@@ -160,9 +160,9 @@ def receive_all(client: socket.socket) -> bytes:
 
 
 def ask(port: int, octets: bytes, *, quiet_seconds: float = 0.0) -> bytes:
-    """Connect, send *octets* and end this side; return all that the server sends.
+    """Connect, send *octets* and end this side of the connection; return all octets that the server sends.
 
-    With *quiet_seconds* keep this side open, and read until the server has been quiet for that long.
+    With *quiet_seconds* keep this side open, and read until the server has sent nothing for that long.
     """
     with connect(port) as client:
         with contextlib.suppress(ConnectionError):

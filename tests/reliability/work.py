@@ -1,7 +1,7 @@
-"""Work: 200 busy connections of one address, and how long another client waits meanwhile.
+"""Load: 200 busy connections from one address, and the delay of another client meanwhile.
 
-Each construct that can be repeated is sent over and over, as fast as the server takes it, from 127.0.0.2; a client at
-127.0.0.3 asks for a small file, with a connection for each request. The same for another server is a yardstick:
+Each construct is sent over and over from 127.0.0.2, as fast as the server reads it; a client at 127.0.0.3 requests a
+small file, each time on a new connection. To compare with another server:
 ``python3 -m tests.reliability work --long --server nginx``.
 """
 
@@ -28,7 +28,7 @@ _SMALL = get("/hello.txt", "Connection: close")
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Each construct from 200 connections for 2 s; in the short form once, and its answer."""
+    """Send each construct on 200 connections for 2 s; in the short form send it once, and check the answer."""
     with site() as root:
         _fill(root / "many", 2000 if is_long else 20)
         with serving(root, server) as subject:
@@ -45,7 +45,7 @@ def _fill(folder: pathlib.Path, count: int) -> None:
 
 
 def _answered(subject: Subject, what: str, construct: Construct, server: str) -> Row:
-    """Send *construct* once; then another client must be answered."""
+    """Send *construct* once; check its status, and that another client is answered."""
     answer = ask(subject.port, construct.octets)
     status = answer[9:12].decode() or "closed"
     is_served = ask(subject.port, _SMALL).endswith(b"Hello, socket.\n")
@@ -54,11 +54,11 @@ def _answered(subject: Subject, what: str, construct: Construct, server: str) ->
 
 
 def _delays(subject: Subject, what: str, construct: Construct) -> Row:
-    """Return how long requests of another client take while *construct* comes from many connections."""
+    """Return a row with the delays of another client's requests while many connections send *construct*."""
     attacker = multiprocessing.get_context("spawn").Process(target=attack, args=(subject.port, construct), daemon=True)
     attacker.start()
     try:
-        # Until all of them are connected, and have sent something.
+        # Wait until all of them are connected and have sent some octets.
         time.sleep(1)
         before, latest, delays = subject.cpu_seconds(), time.monotonic() + _SECONDS, []
         while time.monotonic() < latest:
@@ -77,7 +77,7 @@ def _delays(subject: Subject, what: str, construct: Construct) -> Row:
 
 
 def _delay(port: int) -> float:
-    """Return how many milliseconds a small request takes, with its connection; infinity without an answer."""
+    """Return the milliseconds of a small request, from connecting to the answer; infinity without an answer."""
     began = time.monotonic()
     with support.connect(port, source=_CLIENT) as client:
         client.sendall(_SMALL)
@@ -86,7 +86,7 @@ def _delay(port: int) -> float:
 
 
 def attack(port: int, construct: Construct) -> None:
-    """Send *construct* over and over from many connections, each renewed when it ends, until this process is ended."""
+    """Send *construct* over and over on many connections, and replace those that end, until this process is killed."""
     octets = memoryview(construct.octets * (1 + (1 << 17) // len(construct.octets)))
     length, poller = len(construct.octets), select.epoll()
     attackers: dict[int, tuple[socket.socket, int]] = {}

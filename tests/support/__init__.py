@@ -1,4 +1,4 @@
-"""Shared by tests: a strict reader of responses, and ways to talk to a server in octets."""
+"""Helpers for all tests: a strict reader of responses, and functions that exchange octets with a server."""
 
 import contextlib
 import re
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 def finish(work: Steps[Result]) -> Result:
-    """Run *work* to its end without a pause; return its result."""
+    """Run all steps of *work*; return its result."""
     while True:
         try:
             next(work)
@@ -80,7 +80,7 @@ def read_answer(octets: bytes, method: str = "GET") -> tuple[Answer, bytes]:
 
 
 def read_answers(octets: bytes, *methods: str) -> list[Answer]:
-    """Return the responses in *octets*, to requests with *methods* in turn (GET where none is given)."""
+    """Return all responses in *octets*. They answer *methods* in turn; those after the last one answer GET."""
     answers: list[Answer] = []
     while octets:
         method = methods[len(answers)] if len(answers) < len(methods) else "GET"
@@ -109,7 +109,7 @@ def connect(port: int, host: str = "127.0.0.1", *, source: str = "", buffer_octe
 
 
 def receive_all(connected: socket.socket) -> bytes:
-    """Return all that the peer sends until it ends its side."""
+    """Return all octets until the peer ends its side of the connection."""
     parts = []
     while part := connected.recv(65536):
         parts.append(part)
@@ -117,7 +117,7 @@ def receive_all(connected: socket.socket) -> bytes:
 
 
 def talk(port: int, octets: bytes, *, ends: bool = True) -> bytes:
-    """Connect, send *octets*, and if *ends* end this side; return all that the server sends."""
+    """Connect, send *octets*, end this side if *ends*; return all octets that the server sends."""
     with connect(port) as client:
         client.sendall(octets)
         if ends:
@@ -126,7 +126,7 @@ def talk(port: int, octets: bytes, *, ends: bool = True) -> bytes:
 
 
 def receive_head(connected: socket.socket) -> bytes:
-    """Return one head, and leave the octets after it to be received; return a part of it if the peer ends its side."""
+    """Receive exactly one head, and return it; return a part of it if the peer ends its side."""
     octets = b""
     while not octets.endswith(b"\r\n\r\n") and (octet := connected.recv(1)):
         octets += octet
@@ -134,7 +134,7 @@ def receive_head(connected: socket.socket) -> bytes:
 
 
 def receive_answer(client: socket.socket) -> Answer:
-    """Return the next response to a GET, and leave the octets after it to be received."""
+    """Receive exactly the next response to a GET, which has a Content-Length, and return it."""
     octets = receive_head(client)
     remaining = int(octets.partition(b"\r\nContent-Length: ")[2].partition(b"\r")[0])
     while remaining:
@@ -148,7 +148,7 @@ def receive_answer(client: socket.socket) -> Answer:
 
 
 def reset(connected: socket.socket) -> None:
-    """Close a connection with a reset, as a program that crashes may."""
+    """Close a connection with a reset (RST), as after a crash of the program."""
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connected.close()
 
@@ -165,7 +165,7 @@ def is_refused(port: int) -> bool:
 
 
 def encoded(text: str | bytes) -> bytes:
-    """Return *text* encoded, or the octets that it is already."""
+    """Return *text* as octets: a str is encoded, bytes are returned unchanged."""
     return text.encode() if isinstance(text, str) else text
 
 

@@ -1,4 +1,4 @@
-"""Headless Chromium, driven over a pair of pipes: for pages that never stop loading, as a stream of events does not."""
+"""Headless Chromium, controlled over a pair of pipes: for pages that never stop loading, such as a stream of events."""
 
 import base64
 import itertools
@@ -16,7 +16,7 @@ from tests.support.tools import tool
 OPTIONS = """--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run
     --disable-background-networking --disable-component-update --disable-default-apps --disable-extensions
     --disable-sync --no-proxy-server --mute-audio --hide-scrollbars --remote-debugging-pipe""".split()
-# The browser reads commands from descriptor 3 and writes answers to 4, each JSON and a NUL.
+# This program starts a browser that reads commands from descriptor 3 and writes answers to 4: JSON, then a NUL.
 _WITH_PIPES = """
 import fcntl, os, sys
 pipes = [fcntl.fcntl(int(pipe), fcntl.F_DUPFD, 10) for pipe in sys.argv[1:3]]
@@ -72,7 +72,7 @@ class Browser:
         os.close(self._answers)
 
     def command(self, method: str, **parameters: Any) -> Any:
-        """Return what the browser answers to a command."""
+        """Send a command to the browser; return its result."""
         number = next(self._numbers)
         said = {"id": number, "method": method, "params": parameters}
         if self._session:
@@ -85,13 +85,13 @@ class Browser:
         return answer["result"]
 
     def evaluate(self, script: str) -> Any:
-        """Return the value of a script in the page; for a promise, its result."""
+        """Run a script in the page; return its value, or the result of a promise."""
         done = self.command("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
 
     def until(self, condition: str) -> Any:
-        """Return the value of *condition* in the page once it is true."""
+        """Wait until *condition* is true in the page; return its value."""
         return self.evaluate(_UNTIL.replace("CONDITION", condition))
 
     def picture(self) -> bytes:

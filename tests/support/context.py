@@ -1,4 +1,4 @@
-"""A Context as a handler sees it, without a connection: its request has no content."""
+"""A context for handlers without a connection, for requests without content."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ class FixedContext:
         yield
 
     def discard_content(self) -> Steps[int | None]:
-        """Discard nothing."""
+        """Return 0 discarded octets."""
         return 0
         yield
 

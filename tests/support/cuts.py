@@ -1,4 +1,4 @@
-"""Octets as they may arrive: whole, octet by octet, and in pieces cut wherever."""
+"""Cuts of octets as they may arrive: whole, octet by octet, or in pieces."""
 
 import itertools
 from collections.abc import Callable, Iterator

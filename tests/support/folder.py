@@ -1,6 +1,6 @@
-"""The folder that tests serve: the content of its files."""
+"""The content of the files in the folder that tests serve."""
 
-# Long enough ago that a file may be cached and its date is a strong validator.
+# A time so long ago that a file of it may be cached, and its date is a strong validator.
 LONG_AGO = 1_700_000_000
 HELLO = b"Hello, socket.\n"
 ALPHABET = b"abcdefghijklmnopqrstuvwxyz"

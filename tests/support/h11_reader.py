@@ -1,4 +1,4 @@
-"""A second reader of responses, written by others: h11 as the client."""
+"""An independent reader of responses: h11 as the client."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import h11
 
 
 class Received(NamedTuple):
-    """One response as h11 reads it: *is_whole* if its end showed, *can_reuse* if another request may follow."""
+    """A response as read by h11. *is_whole*: its end was found; *can_reuse*: another request may follow."""
 
     status: int
     fields: dict[str, str]
@@ -19,7 +19,7 @@ class Received(NamedTuple):
 def read_with_h11(octets: bytes, method: str = "GET", *, has_ended: bool = False) -> tuple[Received, bytes]:
     """Return the response at the start of *octets*, and the octets after it.
 
-    *has_ended*: the server has ended its side behind *octets*.
+    *has_ended*: after *octets* the server has ended its side of the connection.
     """
     client = h11.Connection(h11.CLIENT)
     client.send(h11.Request(method=method, target="/", headers=[("Host", "localhost")]))
@@ -31,7 +31,7 @@ def read_with_h11(octets: bytes, method: str = "GET", *, has_ended: bool = False
         try:
             event = client.next_event()
         except h11.RemoteProtocolError as error:
-            # Other faults are failures.
+            # Any other error fails the test.
             assert "without sending complete message body" in str(error)  # noqa: PT017
             break
         if event is h11.NEED_DATA and has_ended:

@@ -1,4 +1,4 @@
-"""A reader of the inspector's stream of events, and a server that is inspected."""
+"""An inspected server, and a reader of its stream of events."""
 
 import json
 import pathlib
@@ -23,7 +23,7 @@ class Message(NamedTuple):
 
 
 def read_messages(text: str) -> list[Message]:
-    """Return the messages of an event stream that ends with one of them."""
+    """Return the messages of an event stream; the last one must be complete."""
     *blocks, rest = text.split("\n\n")
     assert rest == ""
     messages = []
@@ -63,20 +63,20 @@ class Watching:
         return octets
 
     def until(self, is_there: Callable[[list[Message]], object]) -> list[Message]:
-        """Read on until *is_there* holds for all messages so far; return them."""
+        """Read until *is_there* is true of the list of all messages so far; return the list."""
         while not is_there(self.messages):
             self._read()
         return self.messages
 
     def events_until(self, name: str, count: int = 1) -> list[dict[str, Any]]:
-        """Return the objects of all events up to the *count*-th of this name."""
+        """Read until *count* events of this name have arrived; return the objects of all events."""
         self.until(
             lambda messages: sum(m.event == "" and m.data and m.data["event"] == name for m in messages) >= count
         )
         return self.events
 
     def counters_until(self, is_there: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """Return the first counters for which *is_there* holds."""
+        """Return the first counters for which *is_there* is true."""
         self.until(lambda messages: any(is_there(m.data) for m in messages if m.event == "counters"))
         return next(m.data for m in self.messages if m.event == "counters" and is_there(m.data))
 
@@ -102,6 +102,6 @@ class Watching:
 
 
 def inspected(folder: pathlib.Path, recorder: Recorder | None = None, **settings: Any) -> httpsock.Server:
-    """Return a server for *folder* that is inspected, on a free port."""
+    """Return an inspected server for *folder* on a free port."""
     given: dict[str, Any] = {"hosts": ["127.0.0.1"], "port": 0, "threads": 1} | settings
     return httpsock.Server(folder, tracing=Inspection(recorder or Recorder()), **given)

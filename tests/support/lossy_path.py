@@ -1,10 +1,10 @@
-"""A bad path between two ends: TCP delivers the bytes that UDP loses.
+"""A lossy path between two ends: TCP delivers the octets that UDP loses.
 
 ``python3 -m tests.support.lossy_path`` prints the figures.
 
-Real packets through the real kernel, in a network of their own (Linux; unshare, ip, and /dev/net/tun). A program reads
-each IP packet from a tunnel, drops, doubles or delays it, and writes it back with its two addresses exchanged, so that
-the unused address 10.9.0.2 seems to be the same machine at the far end of the path:
+The path is a tunnel in a separate network namespace; it needs Linux, unshare, ip and /dev/net/tun. This program reads
+each IP packet from the tunnel, drops, doubles or delays it, and writes it back with its two addresses exchanged, so
+that the unused address 10.9.0.2 seems to be the same machine at the far end of the path:
 
     client 10.9.0.1 → 10.9.0.2        [dropped, doubled, overtaken?]        10.9.0.2 → 10.9.0.1 server
 """
@@ -31,7 +31,7 @@ from tests.support.relay import fates_of_a_bad_network
 
 HERE, THERE = "10.9.0.1", "10.9.0.2"
 UNSHARE = ["unshare", "--map-root-user", "--net"]
-# The receive buffer holds this many: every loss is on the path.
+# The receive buffer holds this many datagrams, so that all losses occur on the path.
 DATAGRAMS = 200
 OCTETS = 400_000
 _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
@@ -56,7 +56,7 @@ def _relay(tunnel: int, fates: Iterator[str], done: Counter[str]) -> None:
         packet = os.read(tunnel, 65536)
         if packet[0] >> 4 != 4:
             continue
-        # The sum over both addresses stays the same, and so do all checksums.
+        # Exchange the addresses; their sum, and so all checksums, stay the same.
         packet = packet[:12] + packet[16:20] + packet[12:16] + packet[20:]
         fate = next(fates)
         done[fate] += 1
@@ -64,14 +64,14 @@ def _relay(tunnel: int, fates: Iterator[str], done: Counter[str]) -> None:
             held.append(packet)
             continue
         for each in [*[packet] * {"dropped": 0, "doubled": 2}.get(fate, 1), *held]:
-            # A packet that the tunnel does not take is one more lost packet.
+            # A packet that the tunnel refuses is lost.
             with contextlib.suppress(OSError):
                 os.write(tunnel, each)
         held.clear()
 
 
 def by_udp(done: Counter[str]) -> dict[str, object]:
-    """Send numbered datagrams over the path; return those that arrived."""
+    """Send numbered datagrams over the path; return the numbers that arrived, and other figures."""
     done.clear()
     arrived = []
     with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
@@ -93,7 +93,7 @@ def by_udp(done: Counter[str]) -> dict[str, object]:
 
 
 def by_tcp(done: Counter[str]) -> dict[str, object]:
-    """Get a file over the path; return whether it is whole."""
+    """Download a file over the path; return whether it arrived whole, and other figures."""
     done.clear()
     content = os.urandom(OCTETS)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Processes, as the operating system sees them, and the limits that it sets them."""
+"""Processes and descriptors: their state in the operating system, and limits for them."""
 
 import os
 import pathlib
@@ -18,12 +18,12 @@ def is_alive(process: int) -> bool:
     try:
         return status.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
     except OSError:
-        # It ended just now, or this system has no /proc.
+        # The process ended just now, or this system has no /proc.
         return not pathlib.Path("/proc/self").exists()
 
 
 def open_descriptors() -> set[int]:
-    """Return the open descriptors of this process below 512; tests use no higher ones."""
+    """Return the open descriptors of this process below 512; tests do not use higher ones."""
     found = set()
     for descriptor in range(512):
         with suppress(OSError):
@@ -34,7 +34,7 @@ def open_descriptors() -> set[int]:
 
 @contextmanager
 def descriptors_left(count: int) -> Iterator[None]:
-    """Let only *count* more descriptors be opened until the block ends; then they must all be closed."""
+    """Limit this process to *count* more descriptors until the block ends; then assert that all are closed."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     spare = os.open(os.devnull, os.O_RDONLY)
@@ -51,7 +51,7 @@ def descriptors_left(count: int) -> Iterator[None]:
 
 @contextmanager
 def without_privileges() -> Iterator[None]:
-    """Be an ordinary user, without root's permissions, until the block ends."""
+    """Run the block as an ordinary user, without the permissions of root."""
     if os.geteuid() != 0:
         yield
         return

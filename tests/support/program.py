@@ -1,4 +1,4 @@
-"""The real program, started as a person or a script would start it."""
+"""The httpsock program, run as a process of its own."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 
 
 class Program:
-    """The program, running."""
+    """The running program."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
@@ -29,22 +29,22 @@ class Program:
 
     @property
     def port(self) -> int:
-        """The port in the URL that it has printed."""
+        """The port in the URL that the program has printed."""
         return int(self.url.removesuffix("/").rpartition(":")[2])
 
     def ask(self, path: str, *field_lines: str) -> Answer:
-        """Return the answer to a request for *path*, on a connection of its own."""
+        """Return the answer to a request for *path* on a new connection."""
         answer, rest = read_answer(talk(self.port, get(path, *field_lines, "Connection: close")))
         assert rest == b""
         return answer
 
     def end(self) -> tuple[int, str, str]:
-        """Return the exit code, and the rest of standard output and of standard error."""
+        """Wait for the program to end; return its exit code and the rest of standard output and standard error."""
         out, error = self.process.communicate(timeout=PATIENCE_SECONDS)
         return self.process.returncode, (out or b"").decode(), (error or b"").decode()
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
-        """Send it a signal; return how it ended."""
+        """Send a signal, and wait for the end; return the exit code and the output, as end() does."""
         self.process.send_signal(number)
         return self.end()
 
@@ -53,7 +53,7 @@ Start = Callable[..., Program]
 
 
 def run_python(program: str, directory: pathlib.Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run *program*, in this Python, and return how it ended."""
+    """Run the source *program* with this Python; return its exit code and its output."""
     return subprocess.run(
         [sys.executable, "-u", "-c", program],
         cwd=directory,

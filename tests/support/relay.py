@@ -1,4 +1,4 @@
-"""A relay of datagrams on loopback that treats them as a bad network does: it drops, doubles and reorders."""
+"""A relay of datagrams on loopback that simulates a bad network: it drops, doubles and reorders datagrams."""
 
 import contextlib
 import random
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 
 class Relay:
-    """Passes on datagrams sent to its *port*, and passes the answers back.
+    """A relay: it passes datagrams sent to its *port* to another address, and passes the answers back.
 
     *fates* yields whether each one in turn is passed, dropped, doubled or reordered; *done* counts them.
     """
@@ -28,7 +28,7 @@ class Relay:
         self.done: Counter[str] = Counter()
 
     def run(self) -> None:
-        """Relay until asked to stop."""
+        """Relay datagrams until stop() is called."""
         while True:
             ready, _, _ = select.select([self._front, self._back, self._awakened], [], [])
             if self._awakened in ready:
@@ -43,7 +43,7 @@ class Relay:
         fate = next(self._fates)
         self.done[fate] += 1
         if fate == "reordered":
-            # It waits until the next one has gone by.
+            # A reordered datagram is sent after the next one.
             self._held.append((by, octets, to))
             return
         for _ in range({"dropped": 0, "doubled": 2}.get(fate, 1)):
@@ -53,11 +53,11 @@ class Relay:
         self._held.clear()
 
     def stop(self) -> None:
-        """Ask it to stop."""
+        """Make run() return."""
         self._awakener.send(b"\0")
 
     def close(self) -> None:
-        """Close its sockets."""
+        """Close all sockets of the relay."""
         for each in (self._front, self._back, self._awakened, self._awakener):
             each.close()
 
@@ -65,7 +65,7 @@ class Relay:
 def fates_of_a_bad_network(
     seed: int, *, drops: float = 0.3, doubles: float = 0.1, reorders: float = 0.1
 ) -> Iterator[str]:
-    """Yield the fate of each datagram, at random, but the same for the same *seed*."""
+    """Yield a random fate for each datagram; the same *seed* gives the same fates."""
     chance = random.Random(seed)
     while True:
         yield chance.choices(

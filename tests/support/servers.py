@@ -1,4 +1,4 @@
-"""Servers made by hand, for bytes that no real one would send: each connection is answered as the test says."""
+"""Servers that answer each connection with octets that the test chooses, also with octets that no real server sends."""
 
 import contextlib
 import socket
@@ -12,7 +12,7 @@ Coroutine = Callable[[socket.socket], object]
 
 @contextlib.contextmanager
 def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]:
-    """Answer each connection with the next conversation; yield the URL. All conversations must take place."""
+    """Answer each connection with the next of *conversations*; yield the URL. Each must be used once."""
     faults: list[BaseException] = []
     with socket.create_server((host, 0)) as listener:
         listener.settimeout(PATIENCE_SECONDS)
@@ -26,7 +26,7 @@ def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]
                         coroutine(connected)
             except BaseException as fault:
                 faults.append(fault)
-                # No other client is answered: further clients are refused immediately.
+                # Refuse further clients immediately.
                 listener.close()
 
         thread = threading.Thread(target=play)
@@ -39,7 +39,7 @@ def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]
 
 
 def answering(*answers: bytes, seen: list[bytes] | None = None) -> Coroutine:
-    """Return a conversation that answers requests without content in turn, and records them."""
+    """Return a conversation: a function that receives requests without content, and sends *answers* in turn."""
 
     def converse(connected: socket.socket) -> None:
         for answer in answers:
@@ -52,6 +52,6 @@ def answering(*answers: bytes, seen: list[bytes] | None = None) -> Coroutine:
 
 
 def ok(content: bytes = b"", *field_lines: str, status: str = "200 OK") -> bytes:
-    """Return a response with its length."""
+    """Return a response with *content*, its Content-Length and *field_lines*."""
     lines = [f"HTTP/1.1 {status}", *field_lines, f"Content-Length: {len(content)}", "", ""]
     return "\r\n".join(lines).encode("latin-1") + content

@@ -1,6 +1,6 @@
-"""TLS in front of a connection: a transport of the tests, to show that the server's waits fit one that encrypts.
+"""A transport that encrypts with TLS, to test that the server can wait for reading and for writing in each call.
 
-It is not part of the server. It encrypts in memory, so that each call reports whether it waits to read or to write.
+It belongs to the tests, not to the server. It encrypts in memory, so that each call reports which of the two it needs.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ _RECORD_OCTETS = 16 * 1024
 
 
 def make_certificate(folder: pathlib.Path, openssl: str) -> ssl.SSLContext:
-    """Return the settings of a server with a new certificate for localhost; it lies in *folder*/certificate."""
+    """Return the TLS settings of a server with a new certificate for localhost, which is in *folder*/certificate."""
     key, certificate = folder / "key", folder / "certificate"
     names: list[str | pathlib.Path] = [
         "-subj",
@@ -40,7 +40,7 @@ def make_certificate(folder: pathlib.Path, openssl: str) -> ssl.SSLContext:
 
 
 class TLSTransport:
-    """The transport that encrypts."""
+    """A transport that encrypts with TLS."""
 
     scheme = "https"
     has_sendfile = False
@@ -50,7 +50,7 @@ class TLSTransport:
         self.descriptor = self._plain.descriptor
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        # Encrypted octets that the kernel has not taken; and how many of the next ones to send are among them.
+        # Encrypted octets that are not sent yet, and the number of octets that they were encrypted from.
         self._encrypted = b""
         self._taken = 0
         self._has_ended = False
@@ -69,7 +69,7 @@ class TLSTransport:
                 raise WouldBlock(WRITABLE) from None
 
     def _fill(self) -> None:
-        """Receive some encrypted octets; send before what the peer may wait for."""
+        """Send waiting octets, for which the peer may wait; then receive some encrypted octets."""
         self._flush()
         if octets := self._plain.recv(_RECORD_OCTETS):
             self._incoming.write(octets)
@@ -77,7 +77,7 @@ class TLSTransport:
             self._incoming.write_eof()
 
     def handshake(self) -> bool:
-        """Agree on keys; the first request may have come with the last octets of the client."""
+        """Complete the handshake. Return True: the first request may have come with the client's last octets."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -88,7 +88,7 @@ class TLSTransport:
                 return True
 
     def recv(self, maximum: int, /) -> bytes:
-        """Return all that has been decrypted."""
+        """Return all decrypted octets."""
         octets = b""
         while True:
             try:
@@ -110,11 +110,11 @@ class TLSTransport:
         return sent
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Send some of both."""
+        """Encrypt and send some octets of both; return how many."""
         return self.send(first + second)
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:
-        """Do nothing: ``has_sendfile`` is false."""
+        """Fail: this is not called, since ``has_sendfile`` is false."""
         raise AssertionError
 
     def _unsent(self) -> int:
@@ -124,7 +124,7 @@ class TLSTransport:
         """Send close_notify, then FIN."""
         if not self._has_ended:
             self._has_ended = True
-            # It would wait for the peer's close_notify, too.
+            # unwrap() would also wait for the peer's close_notify.
             with contextlib.suppress(ssl.SSLWantReadError):
                 self._tls.unwrap()
         self._flush()

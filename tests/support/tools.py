@@ -1,4 +1,4 @@
-"""Other programs that tests need: where they are, and a way to run them that always comes to an end."""
+"""Other programs that tests need: find them, and run them with a time limit."""
 
 import os
 import pathlib
@@ -13,9 +13,9 @@ TOOL_SECONDS = 60
 
 
 def tool(*names: str) -> str:
-    """Return the path of the first of the programs *names* that is installed; without any, skip the test.
+    """Return the path of the first installed program of *names*; skip the test if none is installed.
 
-    Where the environment sets HTTPSOCK_REQUIRE_TOOLS, fail instead: a check that is always skipped is no check.
+    Fail instead of skipping if the environment sets HTTPSOCK_REQUIRE_TOOLS, as in CI.
     """
     for name in names:
         if path := shutil.which(name):
@@ -32,5 +32,5 @@ def run(arguments: Sequence[str], folder: pathlib.Path, given: bytes = b"") -> s
 
 
 def succeed(done: subprocess.CompletedProcess[bytes]) -> None:
-    """Assert that a program ended with exit code 0; show the end of its output if not."""
+    """Assert that a program ended with exit code 0; otherwise show the end of its output."""
     assert done.returncode == 0, (done.stdout + done.stderr).decode("utf-8", "replace")[-2000:]

@@ -1,4 +1,4 @@
-"""Traces of real exchanges, with the parts that differ from run to run made the same."""
+"""Traces of real exchanges, in which the parts that differ from run to run are replaced."""
 
 import pathlib
 import re
@@ -16,7 +16,7 @@ from tests.support import PATIENCE_SECONDS
 
 _TRACES = pathlib.Path(__file__).parents[1] / "traces"
 _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
-    # The port of a peer and the time; the gutter is as wide as it was.
+    # The port of a peer, and the time.
     (r"^(#\d+ 127\.0\.0\.1):\d+ +[\d.]+ (?:µs|ms|s)  ", r"\1:PORT  TIME  "),
     (r"^(server|client) +[\d.]+ (?:µs|ms|s)  ", r"\1  TIME  "),
     (r"(127\.0\.0\.1|0\.0\.0\.0|\[::1\]):\d+", r"\1:PORT"),
@@ -24,7 +24,7 @@ _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"< Last-Modified: [^\n]+", "< Last-Modified: DATE"),
     # The entity-tag of a large file holds its inode and times.
     (r'< ETag: (?:W/)?"[0-9a-f]+-[0-9a-f]+-[^\n]+', '< ETag: "INODE-SIZE-TIMES"'),
-    # So the length of that head differs, too.
+    # Therefore the length of such a head differs.
     (r'  send \d+\n((?:      <[^\n]*\n)*?      < ETag: "INODE-SIZE-TIMES"\n)', r"  send N\n\1"),
     # The identity of a device, and the URL of its description.
     (r"(sendto|recvfrom) \d+ ", r"\1 N "),
@@ -34,7 +34,7 @@ _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"SERVER: .* UPnP/2.0 httpsock", "SERVER: SYSTEM UPnP/2.0 httpsock"),
     # The size of a folder depends on the file system.
     (r": folder, \d+ bytes", ": folder, N bytes"),
-    # The peer's end may be there already when it is first looked for.
+    # The server may or may not have to wait for the end of the peer's side.
     (r"^#.*recv: EAGAIN.*\n#.*wait for the peer's end.*\n", ""),
     (r"User-Agent: curl/[\d.]+", "User-Agent: curl/VERSION"),
     (r"(?m)^      = .*$", lambda match: re.sub(r"\d+(?:,\d+)*", "N", match[0])),
@@ -74,7 +74,7 @@ class CollectedTrace(TraceWriter):
 
     @property
     def text(self) -> str:
-        """The text for a reader, from run to run the same."""
+        """The text of the trace, the same from run to run."""
         return alike("".join(map(self._text, self.events)))
 
 
@@ -98,7 +98,7 @@ class Traced:
         self._trace = TraceWriter(self._count, descriptor, only=only, wants_octets=wants_octets)
         self._closed = 0
         self._has_closed = threading.Condition()
-        # The connections whose end is traced, so that a test can wait for it.
+        # Wait at the end until each traced connection has closed.
         self._waits = not only
         given: dict[str, Any] = {"hosts": ["127.0.0.1"], "port": 0, "threads": 1} | settings
         self._server = httpsock.Server(folder, tracing=Instrumentation(self._trace), **given)
@@ -117,7 +117,7 @@ class Traced:
         return self._format(event)
 
     def stop_now(self) -> None:
-        """Stop, and cut off running responses."""
+        """Stop the server, and cut off running responses."""
         self._server.stop(grace_seconds=0)
 
     def __exit__(self, *_: object) -> None:
@@ -131,6 +131,6 @@ class Traced:
 
     @property
     def conversations(self) -> str:
-        """Its trace without its own events, from run to run the same."""
+        """The trace without the events of the server itself, the same from run to run."""
         lines = alike(self.output).splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith("server"))

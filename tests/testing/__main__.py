@@ -1,4 +1,4 @@
-"""Measure what the plugin adds to the start of pytest, and how long a server takes to start and stop.
+"""Measure the time to load the pytest plugin, and the time to start and stop a test server.
 
 python3 -m tests.testing
 """

@@ -1,11 +1,10 @@
-"""Ask servers with each fault by real clients, for the table in httpsock/testing/README.md.
+"""Send requests with real clients to servers with each fault, for the table in httpsock/testing/README.md.
 
     python3 -m tests.testing.clients            prints the table
     python3 -m tests.testing.clients --write    also writes it into the README
 
-Each client asks twice, in one session: the first response has the fault, the next one is whole. A client that is not
-installed has no column. They have their default settings: httpx a time-out of
-5 seconds, aiohttp of 300, most of them none.
+Each client sends two requests in one session: the first response has the fault, the next one is whole. A client that is
+not installed has no column. All have their default time-outs: httpx 5 seconds, aiohttp 300, most of the others none.
 """
 
 import asyncio
@@ -31,9 +30,9 @@ from httpsock.testing.faults import FAULTS
 README = pathlib.Path(httpsock.__file__).parent / "testing" / "README.md"
 BEGIN, END = "<!-- python3 -m tests.testing.clients -->\n", "<!-- end -->\n"
 CONTENT = b"0123456789"
-# A client without an answer after this many seconds counts as waiting for ever.
+# A client that has not returned after this many seconds counts as hanging.
 _HANGS_SECONDS = 2.0
-# Values at which a fault takes no longer than it must.
+# Values for faults that need one; they keep the run short.
 _VALUES = {"latency": "=0.1", "drip": "=2000", "length-long": "=3", "length-short": "=3"}
 
 Get = Callable[[str], bytes]
@@ -128,7 +127,7 @@ CLIENTS: dict[str, Callable[[], contextlib.AbstractContextManager[Get]]] = {
 
 
 def outcome(client: str, fault: str) -> str:
-    """Return what *client* does with *fault*, in words."""
+    """Return in words how *client* reacts to *fault*."""
     with TestServer() as server:
         server.respond(None, 200, {}, CONTENT)
         path = "" if FAULTS[fault].is_of_connections else "/first:"
@@ -143,7 +142,7 @@ def outcome(client: str, fault: str) -> str:
         if words[0] != "hangs":
             words.append(_said(said))
         result = _in_words(server, *words)
-    # The end of the server ends a client that hangs.
+    # A client that hangs ends with the server.
     thread.join(10)
     return result
 
@@ -158,7 +157,7 @@ def _said(said: "queue.SimpleQueue[str]") -> str:
 def _ask(
     open_client: Callable[[], contextlib.AbstractContextManager[Get]], urls: list[str], say: Callable[[str], object]
 ) -> None:
-    # After a failure the end of the client may fail, too.
+    # After a failure, closing the client may fail, too.
     with contextlib.suppress(Exception), open_client() as get:
         for url in urls:
             try:
@@ -205,7 +204,7 @@ def version(client: str) -> str:
 
 
 def table() -> str:
-    """Return the table: a row for each fault, a column for each client that is installed."""
+    """Return the table: a row for each fault, a column for each installed client."""
     clients = {client: version(client) for client in ("curl", *CLIENTS) if version(client)}
     with ThreadPoolExecutor(len(clients)) as pool:
         columns = list(pool.map(lambda client: [outcome(client, fault) for fault in FAULTS], clients))

@@ -1,4 +1,4 @@
-"""A server as the fixture of the plugin makes it; the plugin itself runs in test_plugin.py."""
+"""A fixture like that of the plugin; test_plugin.py tests the plugin itself."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,6 @@ from httpsock import TestServer
 
 @pytest.fixture
 def server() -> Iterator[TestServer]:
-    """A test's server over a temporary folder."""
+    """A test server with a temporary folder."""
     with TestServer() as server:
         yield server

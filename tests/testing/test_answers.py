@@ -1,4 +1,4 @@
-"""Answers: files, responses, handlers, several in turn, and exact octets."""
+"""Answers of a test server: files, responses, handlers, several answers in turn, and exact octets."""
 
 import contextlib
 import socket
@@ -51,7 +51,7 @@ def test_a_status_may_be_one_that_no_rfc_defines(server: TestServer, status: int
     ("status", "reason"),
     [(199, "from 200 to 599, not 199"), (600, "from 200 to 599, not 600"), (205, "205 has a framing of its own")],
 )
-def test_a_status_that_is_no_response_is_refused(server: TestServer, status: int, reason: str) -> None:
+def test_an_invalid_status_is_refused(server: TestServer, status: int, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         server.respond("/x", status)
 
@@ -74,7 +74,7 @@ def test_several_answers_come_in_turn_and_the_last_one_stays(server: TestServer)
     assert [answer.status for answer in answers] == [503, 200, 200]
 
 
-def test_a_response_comes_after_the_content_for_which_the_client_is_asked(server: TestServer) -> None:
+def test_a_response_comes_after_the_content_for_which_100_was_sent(server: TestServer) -> None:
     server.respond("/x", 201)
     with connect(server.port) as client:
         client.sendall(get("/x", "Expect: 100-continue", "Content-Length: 3", method="PUT"))
@@ -102,13 +102,13 @@ def test_a_handler_answers_at_once_or_in_steps(server: TestServer) -> None:
     assert [request.content for request in server.requests] == [b"abc", b"abc", b""]
 
 
-def test_a_handler_stands_in_place_of_the_folder() -> None:
+def test_a_handler_replaces_the_folder() -> None:
     with TestServer(handler=lambda request, context: Response(200, (), b"own")) as server:
         assert b"\r\n\r\nown" in talk(server.port, get("/x"))
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_exact_octets_are_all_that_is_sent(server: TestServer, method: str) -> None:
+def test_exact_octets_are_sent_without_any_others(server: TestServer, method: str) -> None:
     server.send_octets(OCTETS)
 
     assert talk(server.port, get("/x", method=method) * 2) == OCTETS
@@ -125,7 +125,7 @@ def test_a_connection_that_is_kept_answers_the_next_request(server: TestServer) 
 
 
 def test_pipelined_requests_are_answered_out_of_order(server: TestServer) -> None:
-    """A response does not name its request, so each request gets the answer to the other."""
+    """A response does not name its request, so the client takes each answer for that of the other request."""
     server.respond("/first", content=b"second")
     server.respond("/second", content=b"first")
 
@@ -185,7 +185,7 @@ def test_more_octets_than_the_kernel_takes_are_all_sent(server: TestServer) -> N
         assert receive_all(client) == b"x" * 20_000_000
 
 
-def test_a_client_that_leaves_its_side_open_is_not_waited_for_by_a_stop(server: TestServer) -> None:
+def test_a_stop_does_not_wait_for_a_client_that_leaves_its_side_open(server: TestServer) -> None:
     server.send_octets(OCTETS)
 
     with connect(server.port) as client:
@@ -194,7 +194,7 @@ def test_a_client_that_leaves_its_side_open_is_not_waited_for_by_a_stop(server: 
         server.stop()
 
 
-def test_a_large_file_is_sent_as_ever(server: TestServer) -> None:
+def test_a_large_file_is_sent_whole(server: TestServer) -> None:
     (server.folder / "large.bin").write_bytes(b"x" * 3_000_000)
 
     with connect(server.port) as client:
@@ -218,22 +218,22 @@ def test_an_answer_that_cannot_be_sent_is_refused(server: TestServer, answer: Re
 
 
 @pytest.mark.parametrize("path", ["x", "/é", ""])
-def test_a_path_that_is_never_sent_is_refused(server: TestServer, path: str) -> None:
+def test_a_path_that_no_client_can_send_is_refused(server: TestServer, path: str) -> None:
     with pytest.raises(ValueError, match="give a path as it is sent, such as /x or /%C3%A9"):
         server.answer(path, Response(200))
 
 
-def test_an_answer_is_needed(server: TestServer) -> None:
+def test_a_call_without_answers_is_refused(server: TestServer) -> None:
     with pytest.raises(ValueError, match="and answers"):
         server.answer("/x")
 
 
-# --- The steps of exact octets, which the test resumes like an event loop -------------------------------------------
+# --- Exact octets, step by step -------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def answering(exact: Exact) -> Iterator[tuple[Steps[None], FixedContext, RecordedTransport, socket.socket]]:
-    """Yield the steps of an answer, their context, the transport, and the client at its other end."""
+    """Yield the steps that send *exact*, their context, the transport, and the client's socket."""
     client, connected = socket.socketpair()
     with client, connected:
         connected.setblocking(False)
@@ -262,7 +262,7 @@ def test_a_connection_that_is_evicted_during_a_pause_ends() -> None:
         assert transport.next is Next.CUT
 
 
-def test_octets_that_come_after_the_end_of_ours_are_read_within_a_bound() -> None:
+def test_octets_after_the_end_of_the_answer_are_read_until_a_deadline() -> None:
     with answering(Exact(b"x")) as (steps, _, transport, client):
         assert next(steps) is None
         assert next(steps) == (State.LINGERING, 1002.0)

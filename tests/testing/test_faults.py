@@ -1,4 +1,4 @@
-"""Faults on demand: each as the bytes that a client receives; and which responses are broken."""
+"""Faults on demand: the octets that a client receives with each fault, and the choice of the broken responses."""
 
 import contextlib
 import re
@@ -21,7 +21,7 @@ CONTENT = b"0123456789"
 
 
 def received(server: TestServer, rule: str, method: str = "GET") -> tuple[bytes, str]:
-    """Return what a client receives until the end, and the reset that ended it, if any."""
+    """Return the octets that a client receives, and RESET if a reset ended them, or ""."""
     server.respond("/x", 200, {"X-A": "1"}, CONTENT)
     server.fault(rule)
     octets, end = b"", ""
@@ -59,7 +59,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n"
         ("half-close", SIZED + CONTENT, ""),
     ],
 )
-def test_a_fault_is_these_bytes_and_no_others(server: TestServer, rule: str, octets: bytes, end: str) -> None:
+def test_a_fault_sends_exactly_these_octets(server: TestServer, rule: str, octets: bytes, end: str) -> None:
     assert received(server, rule) == (octets, end)
 
 
@@ -68,7 +68,7 @@ def test_a_connection_may_end_before_its_request_is_read(server: TestServer, rul
     server.fault(rule, times=1)
     server.fault("/x:truncate=0")
 
-    # A reset may come while the client still connects.
+    # The reset may arrive while the client is still connecting.
     try:
         with connect(server.port) as client:
             found = "an end" if client.recv(1) == b"" else "a response"
@@ -85,7 +85,7 @@ def test_a_reset_may_come_within_the_head_or_the_content(server: TestServer) -> 
     server.clear()
 
     octets, end = received(server, "reset-content=0.3")
-    # A reset may overtake the bytes before it.
+    # Octets before a reset may be lost.
     assert ((SIZED + b"012").startswith(octets), end) == (True, RESET)
 
 
@@ -137,7 +137,7 @@ def test_a_handler_that_fails_is_reported(server: TestServer, capfd: pytest.Capt
     assert "RuntimeError: this handler fails" in capfd.readouterr().err
 
 
-def test_a_connection_goes_on_after_a_fault_that_leaves_it_whole(server: TestServer) -> None:
+def test_a_connection_stays_open_after_a_fault_that_keeps_the_framing(server: TestServer) -> None:
     server.respond("/x")
     server.fault("/x:encoding")
     with connect(server.port) as client:
@@ -147,7 +147,7 @@ def test_a_connection_goes_on_after_a_fault_that_leaves_it_whole(server: TestSer
         assert receive_answer(client).status == 404
 
 
-def test_a_half_closed_connection_has_not_been_announced(server: TestServer) -> None:
+def test_a_half_closed_connection_is_not_announced(server: TestServer) -> None:
     server.respond("/x", content=b"x")
     server.fault("half-close")
     with connect(server.port) as client:
@@ -158,8 +158,8 @@ def test_a_half_closed_connection_has_not_been_announced(server: TestServer) -> 
     assert b"Connection" not in octets
 
 
-def test_no_content_is_no_chunk(server: TestServer) -> None:
-    """A chunk of no bytes would be the last one."""
+def test_empty_content_is_sent_without_a_chunk(server: TestServer) -> None:
+    """A chunk without octets would be the last chunk."""
     server.respond("/x")
     server.fault("chunk-last-missing")
 
@@ -171,7 +171,7 @@ def test_the_response_to_head_has_no_content_to_break(server: TestServer) -> Non
 
 
 @pytest.mark.parametrize("target", ["/large.bin", "/large.bin?x"])
-def test_a_file_is_broken_off_without_being_read_whole(server: TestServer, target: str) -> None:
+def test_a_file_that_is_broken_off_is_not_read_whole(server: TestServer, target: str) -> None:
     (server.folder / "large.bin").write_bytes(bytes(range(250)) * 12_000)
     server.fault("/large.bin:truncate=0.5")
 
@@ -181,7 +181,7 @@ def test_a_file_is_broken_off_without_being_read_whole(server: TestServer, targe
     assert content == bytes(range(250)) * 6_000
 
 
-def test_ranges_of_a_file_are_broken_off_too(server: TestServer) -> None:
+def test_ranges_of_a_file_can_be_broken_off(server: TestServer) -> None:
     (server.folder / "large.bin").write_bytes(b"x" * 300_000)
     server.fault("truncate=0.5")
 
@@ -224,7 +224,7 @@ def test_an_endless_stream_is_collected_until_the_server_stops(server: TestServe
 
 
 def test_a_response_in_steps_and_one_of_exact_octets(server: TestServer) -> None:
-    """A listing is made in steps. Exact octets are broken already: they are sent as they are."""
+    """A listing, which is made in steps, is broken off. Exact octets are sent unchanged."""
     server.send_octets(b"HTTP/1.1 200 OK\r\n\r\n", path="/x")
     server.fault("truncate=0")
 
@@ -233,7 +233,7 @@ def test_a_response_in_steps_and_one_of_exact_octets(server: TestServer) -> None
 
 
 def statuses(server: TestServer, *targets: str) -> list[bool]:
-    """Return for each of *targets* whether the connection ended without a response."""
+    """Return for each of *targets* whether the fault ended the connection without a response."""
     return [talk(server.port, get(target)) == b"" for target in targets]
 
 
@@ -247,7 +247,7 @@ def test_a_fault_may_be_for_one_path_or_for_all_below_a_slash(server: TestServer
     ]
 
 
-def test_a_fault_may_be_for_the_next_responses_alone(server: TestServer) -> None:
+def test_a_fault_may_be_for_the_next_responses_only(server: TestServer) -> None:
     server.fault("close", times=2)
 
     assert statuses(server, "/a", "/b", "/c") == [True, True, False]
@@ -263,7 +263,7 @@ def test_the_first_fault_that_applies_counts(server: TestServer) -> None:
     assert talk(server.port, get("/x")).endswith(b"\r\n\r\n")
 
 
-def test_the_seed_repeats_the_choices_by_chance() -> None:
+def test_the_same_seed_gives_the_same_random_choices() -> None:
     seen = []
     for seed in (1, 1, 2):
         with TestServer(seed=seed) as server:
@@ -315,7 +315,7 @@ def test_each_fault_cites_a_section() -> None:
 # --- The command ----------------------------------------------------------------------------------------------------
 
 
-def test_the_command_loads_faults_only_if_they_are_asked_for() -> None:
+def test_the_command_loads_faults_only_on_demand() -> None:
     program = "import sys; from httpsock.cli.options import options_of; options_of(['--quiet'])\n"
 
     done = run_python(program + "print([name for name in sys.modules if 'testing' in name])")

@@ -1,4 +1,4 @@
-"""The plugin of pytest, in a session of its own; and the server without pytest."""
+"""The plugin for pytest, tested in other sessions of pytest; and the test server without pytest."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ def test_another_one(http_server_factory, shared):
 
 
 def run_pytest(folder: pathlib.Path, tests: str, *arguments: str) -> str:
-    """Return the output of a session over *tests*, with this plugin and those of pytest."""
+    """Return the output of a pytest session that runs the source *tests* with the plugin."""
     (folder / "test_client.py").write_text(tests)
     command = [sys.executable, "-W", "error", "-m", "pytest", "-W", "error", "-p", "httpsock.testing.plugin"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
@@ -77,7 +77,7 @@ def test_the_fixtures_serve_and_a_failed_test_shows_the_requests(
     assert "  parse GET /x\n      > GET /x HTTP/1.1\n" in second
 
 
-def test_the_plugin_alone_loads_no_server(tmp_path: pathlib.Path) -> None:
+def test_the_plugin_itself_loads_no_server(tmp_path: pathlib.Path) -> None:
     tests = "import sys\n\ndef test_modules():\n    found = {name for name in sys.modules if 'httpsock' in name}\n"
     tests += "    assert found == {'httpsock', 'httpsock.testing', 'httpsock.testing.plugin'}\n    assert 0\n"
 
@@ -108,7 +108,7 @@ def test_a_factory_stops_its_servers() -> None:
 
 def test_a_server_leaves_no_thread_descriptor_or_folder_behind(tmp_path: pathlib.Path) -> None:
     with TestServer():
-        # The first server has loaded what all of them need.
+        # The first server loads all modules and libraries.
         pass
     before = threading.active_count(), open_descriptors()
     for _ in range(20):
@@ -162,7 +162,7 @@ def test_a_server_serves_clients_in_an_event_loop_and_in_threads(server: TestSer
     assert len(server.wait_for(40)) == 40
 
 
-def test_a_client_that_is_gone_already_has_no_address(server: TestServer) -> None:
+def test_a_client_that_has_gone_has_no_address(server: TestServer) -> None:
     with socket.socket() as never_connected:
         transport = server._transports.open(never_connected)
         transport.close()

@@ -1,4 +1,4 @@
-"""The promises of the wing's README: its examples run, and its words are those of the code."""
+"""httpsock/testing/README.md: its examples run, and it names all faults and attributes of the code."""
 
 import pathlib
 import re
@@ -49,7 +49,7 @@ def test_the_migrated_test_passes(tmp_path: pathlib.Path) -> None:
     assert "1 passed" in run_pytest(tmp_path, FETCH + ours)
 
 
-def test_each_fault_is_explained_in_its_own_words() -> None:
+def test_each_fault_is_explained_in_readme_as_in_the_code() -> None:
     section = README.partition("## Faults")[2].partition("\n## ")[0]
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"(?m)^\| `.*$", section)]
     assert rows == [
@@ -59,7 +59,7 @@ def test_each_fault_is_explained_in_its_own_words() -> None:
 
 
 def documented_outcomes() -> dict[str, dict[str, str]]:
-    """Return by client and fault what the table tells."""
+    """Return the cells of the table of clients, by client and fault."""
     section = README.partition("## What clients do")[2].partition("\n## ")[0]
     head, _, *rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"(?m)^\|.*$", section)]
     columns = [column.partition(" ")[0] for column in head[1:]]
@@ -75,10 +75,10 @@ def test_the_table_of_clients_has_each_fault() -> None:
 
 @pytest.mark.parametrize("client", ["http.client", "urllib", "urllib3", "requests", "httpsock"])
 @pytest.mark.parametrize("fault", ["close", "truncate", "drip", "length-short", "chunk-last-missing", "encoding"])
-def test_a_client_still_does_what_the_table_tells(client: str, fault: str) -> None:
+def test_a_client_still_behaves_as_in_the_table(client: str, fault: str) -> None:
     first, documented = clients.outcome(client, fault), documented_outcomes()[client][fault]
 
-    # Whether the next request fails may be a matter of microseconds.
+    # Compare only the first request: whether the next one fails may depend on microseconds.
     assert first.partition(";")[0] == documented.partition(";")[0]
 
 

@@ -1,4 +1,4 @@
-"""The requests that arrived: each as received and as parsed, on the connection it came on."""
+"""The recorded requests of a test server: as received, as parsed, and with their connection."""
 
 import threading
 
@@ -30,7 +30,7 @@ def test_chunked_content_is_recorded_decoded_and_as_received(server: TestServer)
     server.respond("/form")
     content = b"3;x=1\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n"
 
-    # One octet at a time: the kernel may join some of them.
+    # Send one octet at a time; the kernel may join some of them.
     with connect(server.port) as client:
         for octet in CHUNKED + content:
             client.send(bytes([octet]))
@@ -40,7 +40,7 @@ def test_chunked_content_is_recorded_decoded_and_as_received(server: TestServer)
     assert server.requests[0].octets == CHUNKED + content
 
 
-def test_pipelined_requests_are_recorded_apart(server: TestServer) -> None:
+def test_pipelined_requests_are_recorded_separately(server: TestServer) -> None:
     first, second = b"\r\n" + get("/a"), get("/b")
 
     talk(server.port, first + second)
@@ -49,7 +49,7 @@ def test_pipelined_requests_are_recorded_apart(server: TestServer) -> None:
     assert {request.connection.number for request in server.requests} == {1}
 
 
-def test_connections_are_told_apart_by_number_and_address(server: TestServer) -> None:
+def test_connections_are_identified_by_number_and_address(server: TestServer) -> None:
     with requests.Session() as session:
         session.get(server.url)
         session.get(server.url)
@@ -73,13 +73,13 @@ def test_an_ipv6_address_stands_in_brackets() -> None:
         assert server.requests[0].connection.peer.startswith("[::1]:")
 
 
-def test_content_that_a_file_does_not_want_is_recorded_before_the_response(server: TestServer) -> None:
+def test_content_of_a_request_for_a_file_is_recorded_before_the_response(server: TestServer) -> None:
     answer = requests.post(server.url, data=b"x" * 3_000_000, timeout=20)
 
     assert (answer.status_code, len(server.requests[0].content)) == (405, 3_000_000)
 
 
-def test_octets_that_are_no_request_are_recorded_with_the_reason(server: TestServer) -> None:
+def test_a_malformed_request_is_recorded_with_the_reason(server: TestServer) -> None:
     talk(server.port, b"GET / HTTP/1.1\r\nHost : x\r\n\r\n" + get("/"))
 
     (request,) = server.requests
@@ -119,7 +119,7 @@ def test_a_request_that_is_broken_off_is_recorded(server: TestServer, octets: by
     assert request.refusal.reason == f"the connection ended before the {part} was complete"
 
 
-def test_the_first_octet_is_when_a_request_began(server: TestServer) -> None:
+def test_a_request_begins_with_its_first_octet(server: TestServer) -> None:
     with connect(server.port) as client:
         client.sendall(get("/a"))
         receive_answer(client)
@@ -185,7 +185,7 @@ def test_the_next_test_begins_with_no_requests_and_no_answers(server: TestServer
     assert talk(server.port, get("/a")).startswith(b"HTTP/1.1 404 ")
 
 
-def test_a_tunnel_is_no_request(server: TestServer) -> None:
+def test_a_request_for_a_tunnel_is_not_recorded(server: TestServer) -> None:
     with connect(server.port) as client:
         client.sendall(b"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n")
         receive_head(client)

@@ -1,4 +1,4 @@
-"""Events: each as text and as JSON; no text in an event harms a terminal."""
+"""Events: their formats as text and as JSON; control characters in an event are escaped."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def event(
         (1234.567, "1234.567 s"),
     ],
 )
-def test_a_time_is_shown_in_the_unit_that_suits_it(seconds: float, shown: str) -> None:
+def test_a_time_is_shown_in_a_suitable_unit(seconds: float, shown: str) -> None:
     assert TextFormatter()(event("accept", {}, seconds=seconds)) == f"#3 127.0.0.1:52814  {shown:>10}  accept\n"
 
 
@@ -67,11 +67,13 @@ def test_a_time_is_shown_in_the_unit_that_suits_it(seconds: float, shown: str) -
         ("lost", {"events": 5}, "lost 5 events: they came faster than they could be written"),
     ],
 )
-def test_a_call_reads_as_the_system_knows_it(name: str, attributes: dict[str, Any], sentence: str) -> None:
+def test_an_event_is_shown_with_the_name_of_the_system_call(
+    name: str, attributes: dict[str, Any], sentence: str
+) -> None:
     assert TextFormatter()(event(name, attributes)) == f"#3 127.0.0.1:52814    1.200 ms  {sentence}\n"
 
 
-def test_received_and_sent_bytes_stand_below() -> None:
+def test_received_and_sent_octets_are_shown_below_the_event() -> None:
     parsed = TextFormatter()(event("parse", {"method": "GET", "target": "/"}, HEAD))
     sent = TextFormatter()(event("send", {"octets": 30, "content": 1234}, b"HTTP/1.1 200 OK\r\n\r\n"))
     assert parsed.splitlines()[1:] == [
@@ -102,7 +104,7 @@ def test_octets_are_dumped_in_rows_that_fit_80_columns() -> None:
     assert max(map(len, rows)) <= 80
 
 
-def test_the_process_is_named_where_there_are_several() -> None:
+def test_the_process_is_named_if_there_are_several() -> None:
     assert TextFormatter(shows_process=True)(event("accept", {})) == "4711 #3 127.0.0.1:52814   1.200 ms  accept\n"
 
 
@@ -115,7 +117,7 @@ def test_colours_leave_the_text_unchanged() -> None:
     ):
         coloured = TextFormatter(is_coloured=True)(each)
         assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == TextFormatter()(each)
-        # Each line ends as plain as it began, so that other output is plain.
+        # Each line resets the colours at its end, so that other output has none.
         for line in coloured.splitlines():
             assert line.endswith("\x1b[0m")
 
@@ -149,5 +151,5 @@ def test_json_names_the_kernels_figures() -> None:
     assert json.loads(format_json(event("close", {"tcp": TCP})))["tcp"] == TCP
 
 
-def test_extra_facts_are_those_of_events() -> None:
+def test_extra_attributes_belong_to_known_events() -> None:
     assert set(EXTRA_ATTRIBUTES) <= set(FORMATS)

@@ -1,4 +1,4 @@
-"""Output: a full descriptor is tried again; the width of a terminal; a pipe has none."""
+"""Output: writing to a descriptor that is full, and the width of a terminal."""
 
 import os
 
@@ -9,7 +9,7 @@ from httpsock.tracing.output import width_of, write_whole
 needs_terminals = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals can be made here")
 
 
-def test_a_full_pipe_is_tried_again_as_long_as_the_caller_says() -> None:
+def test_writing_to_a_full_pipe_is_repeated_as_the_caller_decides() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     count = write_whole(writer, b"x" * (1 << 21), lambda: False)

@@ -35,7 +35,7 @@ CLOSE = "Connection: close"
 
 
 def collapsed(collected: str) -> str:
-    """Return a trace in which a file is sent by one call: the octets of each call differ from run to run."""
+    """Return a trace with one sendfile() for a whole file: the octets of each call differ from run to run."""
     gutter = "#1 127.0.0.1:PORT  TIME  "
     turns = rf"(?:{gutter}sendfile \d+\n(?:{gutter}wait for room.*\n(?={gutter}sendfile \d))?)+"
     collected = re.sub(turns, f"{gutter}sendfile MUCH\n", collected)
@@ -44,15 +44,15 @@ def collapsed(collected: str) -> str:
 
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let files be cached although they are new."""
+    """Let the server cache new files."""
     monkeypatch.setattr(representation, "MTIME_GRANULARITY_SECONDS", -3600)
     monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
 
 
-# --- Stories ------------------------------------------------------------------------------------------------------
+# --- Recorded exchanges ---------------------------------------------------------------------------------------------
 
 
-def test_two_requests_on_one_connection(folder: pathlib.Path, settled: None) -> None:
+def test_two_requests_on_one_connection_are_traced(folder: pathlib.Path, settled: None) -> None:
     with Traced(folder) as server, connect(server.port) as client:
         for _ in range(2):
             client.sendall(get("/hello.txt"))
@@ -62,7 +62,7 @@ def test_two_requests_on_one_connection(folder: pathlib.Path, settled: None) -> 
     assert server.conversations == golden("keep-alive")
 
 
-def test_a_file_in_memory_is_a_cache_hit_whatever_path_led_to_it(folder: pathlib.Path, settled: None) -> None:
+def test_a_file_in_memory_is_a_cache_hit_by_any_path(folder: pathlib.Path, settled: None) -> None:
     with Traced(folder) as server, connect(server.port) as client:
         for path in ("/hello.txt", "/hello.txt", "/%68ello.txt"):
             client.sendall(get(path))
@@ -73,7 +73,7 @@ def test_a_file_in_memory_is_a_cache_hit_whatever_path_led_to_it(folder: pathlib
     assert re.findall(r"TIME  (cache hit|read) ", server.conversations) == ["read", "cache hit", "cache hit", "read"]
 
 
-def test_a_file_that_another_has_displaced_is_no_cache_hit(
+def test_a_file_evicted_by_another_is_not_a_cache_hit(
     folder: pathlib.Path, settled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(document_root, "_CACHE_OCTETS", 3000)
@@ -84,7 +84,7 @@ def test_a_file_that_another_has_displaced_is_no_cache_hit(
     assert re.findall(r"TIME  (cache hit|read) ", server.conversations) == ["read", "read", "read"]
 
 
-def test_a_request_that_comes_again_and_again_is_told_each_time(folder: pathlib.Path) -> None:
+def test_a_repeated_request_is_traced_each_time(folder: pathlib.Path) -> None:
     with Traced(folder) as server, connect(server.port) as client:
         for _ in range(6):
             client.sendall(get("/hello.txt", "X: sent each time"))
@@ -92,13 +92,13 @@ def test_a_request_that_comes_again_and_again_is_told_each_time(folder: pathlib.
     assert server.conversations.count("  parse GET /hello.txt\n") == 6
 
 
-def test_a_request_that_is_refused(folder: pathlib.Path) -> None:
+def test_a_refused_request_is_traced(folder: pathlib.Path) -> None:
     with Traced(folder) as server:
         talk(server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept : text/html\r\n\r\n")
     assert server.conversations == golden("refused")
 
 
-def test_a_head_that_does_not_come_in_time(folder: pathlib.Path) -> None:
+def test_a_head_that_times_out_is_traced(folder: pathlib.Path) -> None:
     with Traced(folder, timeouts=Timeouts(head=0.05)) as server, connect(server.port) as client:
         client.sendall(b"GET /hello.txt HTTP/1.1\r\nHos")
         receive_answer(client)
@@ -107,19 +107,19 @@ def test_a_head_that_does_not_come_in_time(folder: pathlib.Path) -> None:
     assert server.conversations == golden("timed-out")
 
 
-def test_a_client_without_a_request(folder: pathlib.Path) -> None:
+def test_a_client_without_a_request_is_traced(folder: pathlib.Path) -> None:
     with Traced(folder, timeouts=Timeouts(idle=0.05)) as server, connect(server.port) as client:
         assert receive_all(client) == b""
     assert server.conversations == golden("idle")
 
 
-def test_a_part_of_a_large_file(folder: pathlib.Path) -> None:
+def test_a_range_of_a_large_file_is_traced(folder: pathlib.Path) -> None:
     with Traced(folder) as server:
         talk(server.port, get("/large.bin", "Range: bytes=1000-1099", CLOSE))
     assert server.conversations == golden("ranged")
 
 
-def test_a_large_file(folder: pathlib.Path) -> None:
+def test_a_large_file_is_traced(folder: pathlib.Path) -> None:
     length = 8 * 1024 * 1024
     (folder / "film.webm").write_bytes(bytes(length))
     with Traced(folder) as traced:
@@ -129,7 +129,7 @@ def test_a_large_file(folder: pathlib.Path) -> None:
     assert collapsed(collected) == golden("large-file")
 
 
-def test_a_file_that_is_handed_over_behind_its_head(folder: pathlib.Path) -> None:
+def test_a_file_sent_after_its_head_is_traced(folder: pathlib.Path) -> None:
     (folder / "some.bin").write_bytes(bytes(50_000))
     with Traced(folder) as server:
         answer = talk(server.port, get("/some.bin", CLOSE))
@@ -137,13 +137,13 @@ def test_a_file_that_is_handed_over_behind_its_head(folder: pathlib.Path) -> Non
     assert f"  send {len(answer)}\n" in server.conversations
 
 
-def test_a_connection_that_the_peer_resets(folder: pathlib.Path) -> None:
+def test_a_reset_by_the_peer_is_traced(folder: pathlib.Path) -> None:
     with Traced(folder) as server:
         client = connect(server.port)
         client.sendall(get("/hello.txt"))
         receive_answer(client)
         reset(client)
-        # The next client is accepted after it.
+        # When this client is answered, the server has handled the reset.
         with connect(server.port) as other:
             other.sendall(get("/hello.txt", CLOSE))
             receive_all(other)
@@ -151,7 +151,7 @@ def test_a_connection_that_the_peer_resets(folder: pathlib.Path) -> None:
     assert first == golden("reset")
 
 
-def test_a_client_that_stops_reading(folder: pathlib.Path) -> None:
+def test_a_client_that_stops_reading_is_traced(folder: pathlib.Path) -> None:
     (folder / "film.webm").write_bytes(bytes(64 * 1024 * 1024))
     has_given_up = threading.Event()
     settings: dict[str, Any] = {"timeouts": Timeouts(slow=0.05), "log": lambda exchanges: has_given_up.set()}
@@ -165,7 +165,7 @@ def test_a_client_that_stops_reading(folder: pathlib.Path) -> None:
     assert re.sub(last_attempt, "", collapsed(server.conversations)) == golden("stalled")
 
 
-def test_a_sibling_that_is_not_proved_is_named(folder: pathlib.Path) -> None:
+def test_an_unproved_sibling_is_traced(folder: pathlib.Path) -> None:
     (folder / "hello.txt.gz").write_bytes(b"")
     os.utime(folder / "hello.txt.gz", (LONG_AGO, LONG_AGO))
     with Traced(folder) as server:
@@ -173,7 +173,7 @@ def test_a_sibling_that_is_not_proved_is_named(folder: pathlib.Path) -> None:
     assert "unproved hello.txt.gz: its bytes are not proved to be the file in gzip\n" in server.conversations
 
 
-def test_a_sibling_that_is_proved_is_opened_in_its_place(folder: pathlib.Path) -> None:
+def test_a_proved_sibling_is_opened_instead_of_its_file(folder: pathlib.Path) -> None:
     (folder / "hello.txt.gz").write_bytes(gzipped((folder / "hello.txt").read_bytes()))
     os.utime(folder / "hello.txt.gz", (LONG_AGO, LONG_AGO))
     with Traced(folder) as server:
@@ -182,13 +182,13 @@ def test_a_sibling_that_is_proved_is_opened_in_its_place(folder: pathlib.Path) -
     assert "  open hello.txt.gz\n" in server.conversations
 
 
-def test_a_missing_file_and_a_folder(folder: pathlib.Path) -> None:
+def test_a_missing_file_and_a_folder_are_traced(folder: pathlib.Path) -> None:
     with Traced(folder) as server:
         talk(server.port, get("/nothing.txt") + get("/sub/") + get("/sub") + get("/", "Accept: text/plain", CLOSE))
     assert server.conversations == golden("folders")
 
 
-def test_a_path_out_of_the_folder(folder: pathlib.Path) -> None:
+def test_a_path_out_of_the_folder_is_traced(folder: pathlib.Path) -> None:
     (folder.parent / "outside").mkdir()
     (folder.parent / "secret.txt").write_text("secret")
     (folder / "link").symlink_to(folder.parent / "outside")
@@ -200,7 +200,7 @@ def test_a_path_out_of_the_folder(folder: pathlib.Path) -> None:
     assert server.output.count("  refuse 404 Not Found\n") == 2
 
 
-def test_a_system_without_sendfile_reads_and_sends(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_sendfile_reading_and_sending_are_traced(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sendfile", raising=False)
     with Traced(folder) as server:
         talk(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
@@ -221,7 +221,7 @@ def test_a_refused_sendfile_is_traced_and_replaced_by_send(
     assert "  send 100\n      < (100 bytes of content)\n" in server.output
 
 
-def test_unwanted_content(folder: pathlib.Path) -> None:
+def test_content_that_is_discarded_is_traced(folder: pathlib.Path) -> None:
     with Traced(folder) as server, connect(server.port) as client:
         client.sendall(get("/hello.txt", "Content-Length: 20", CLOSE, method="POST"))
         client.sendall(b"x" * 20)
@@ -233,7 +233,7 @@ def test_unwanted_content(folder: pathlib.Path) -> None:
     assert collected.count("> POST /hello.txt HTTP/1.1") == 1
 
 
-def test_content_is_waited_for_as_such(folder: pathlib.Path) -> None:
+def test_waiting_for_content_is_traced(folder: pathlib.Path) -> None:
     with Traced(folder, timeouts=Timeouts(stall=0.05)) as server, connect(server.port) as client:
         client.sendall(get("/hello.txt", "Content-Length: 20", method="POST") + b"xxx")
         receive_answer(client)
@@ -243,7 +243,7 @@ def test_content_is_waited_for_as_such(folder: pathlib.Path) -> None:
     assert "! the content did not come in time (RFC 9110 §15.5.9)" in collected
 
 
-def test_every_octet_is_shown_when_all_are_wanted(folder: pathlib.Path) -> None:
+def test_all_octets_are_shown_on_request(folder: pathlib.Path) -> None:
     request = get("/alphabet.txt", "Authorization: Basic dXNlcjpzZWNyZXQ=", CLOSE)
     with Traced(folder, wants_octets=True) as server:
         answer = talk(server.port, request)
@@ -255,7 +255,7 @@ def test_every_octet_is_shown_when_all_are_wanted(folder: pathlib.Path) -> None:
     assert "> GET" not in server.output, "a head is shown once"
 
 
-def test_every_octet_of_a_file_is_shown_when_all_are_wanted(folder: pathlib.Path) -> None:
+def test_all_octets_of_a_file_are_shown_on_request(folder: pathlib.Path) -> None:
     with Traced(folder, wants_octets=True) as server:
         talk(server.port, get("/large.bin", "Range: bytes=4-70003", CLOSE))
     (collected,) = re.findall(r"  sendfile 70000\n((?:      .*\n)+)", server.output)
@@ -263,7 +263,7 @@ def test_every_octet_of_a_file_is_shown_when_all_are_wanted(folder: pathlib.Path
     assert octets == (folder / "large.bin").read_bytes()[4:70004]
 
 
-# --- The server itself --------------------------------------------------------------------------------------------
+# --- The server itself ----------------------------------------------------------------------------------------------
 
 
 def test_the_trace_shows_how_the_server_starts_to_listen_and_ends(folder: pathlib.Path) -> None:
@@ -285,12 +285,12 @@ def test_an_address_in_use_is_traced(folder: pathlib.Path, tmp_path: pathlib.Pat
     assert f"  bind 127.0.0.1:{port}: EADDRINUSE, Address already in use\n" in (tmp_path / "trace").read_text()
 
 
-def test_without_heads_all_that_is_sent_is_content() -> None:
+def test_all_octets_sent_without_a_head_are_content() -> None:
     collected: list[Any] = []
     one, other = socket.socketpair()
 
     class Tracer(ConnectionTracer):
-        """Collects events."""
+        """A tracer that collects events."""
 
         def __call__(self, *event: Any, **octets: Any) -> None:
             del octets
@@ -319,10 +319,10 @@ def test_connections_that_are_cut_off_are_traced(folder: pathlib.Path) -> None:
     assert "  cut short: the server stops\n" in server.conversations
 
 
-# --- Who is traced ------------------------------------------------------------------------------------------------
+# --- Traced clients and paths ---------------------------------------------------------------------------------------
 
 
-def test_only_one_client_is_traced(folder: pathlib.Path) -> None:
+def test_a_trace_may_be_limited_to_one_client(folder: pathlib.Path) -> None:
     with Traced(folder, only="127.0.0.9") as server:
         with connect(server.port) as client:
             client.sendall(get("/hello.txt", CLOSE))
@@ -334,7 +334,7 @@ def test_only_one_client_is_traced(folder: pathlib.Path) -> None:
     assert re.findall(r"^#1 127\.0\.0\.9:\d+ .* parse (.*)$", server.output, re.MULTILINE) == ["GET /alphabet.txt"]
 
 
-def test_only_requests_for_some_paths_are_traced(folder: pathlib.Path) -> None:
+def test_a_trace_may_be_limited_to_some_paths(folder: pathlib.Path) -> None:
     with Traced(folder, only="/a") as server:
         with connect(server.port) as client:
             for path in ("/hello.txt", "/alphabet.txt", "/sub/", "/a-b"):

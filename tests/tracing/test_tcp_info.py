@@ -1,4 +1,4 @@
-"""The kernel's figures of a connection, on systems that have them."""
+"""TCP_INFO: the kernel's figures of a connection, on systems that have them."""
 
 import socket
 import sys
@@ -8,13 +8,13 @@ import pytest
 from httpsock.tracing.tcp_info import format_tcp_info, tcp_info
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has TCP_INFO")
 def test_sent_and_acknowledged_bytes_are_counted() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         connected, _ = listener.accept()
         with connected:
             connected.sendall(b"x" * 1000)
-            # Its response carries the acknowledgement.
+            # The peer's answer acknowledges the octets.
             assert client.recv(1000, socket.MSG_WAITALL) == b"x" * 1000
             client.sendall(b"y")
             assert connected.recv(1) == b"y"
@@ -40,7 +40,7 @@ def test_another_system_has_no_tcp_info(monkeypatch: pytest.MonkeyPatch) -> None
         assert tcp_info(unconnected) is None
 
 
-def test_two_lines_show_tcp_info_to_a_person() -> None:
+def test_tcp_info_is_shown_in_two_lines() -> None:
     info = {
         "segment_octets": 1448,
         "round_trip_us": 20_123,

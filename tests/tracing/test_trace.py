@@ -19,7 +19,7 @@ CLOSE = "Connection: close"
 
 
 def brief(event: Event) -> str:
-    """Return an event as a line of a known length."""
+    """Return an event as a line of 100 octets."""
     return f"{event.connection} {event.name} {' '.join(map(str, event.attributes.values()))}".strip().ljust(99) + "\n"
 
 
@@ -30,7 +30,7 @@ def lines(collected: bytes) -> list[str]:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """A pipe in place of a terminal; the test decides when to read."""
+    """A pipe in place of a terminal, which the test reads when it chooses."""
     reading, writing = os.pipe()
     yield reading, writing
     os.close(reading)
@@ -38,7 +38,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def read_lines(reading: int, count: int) -> list[str]:
-    """Return the lines of a trace from the pipe *reading*, when there are *count* or more."""
+    """Read from the pipe *reading* until *count* lines or more have arrived; return the lines."""
     collected = b""
     while collected.count(b"\n") < count:
         collected += os.read(reading, 65536)
@@ -124,7 +124,7 @@ def test_events_dropped_at_the_end_are_counted(pipe: tuple[int, int]) -> None:
 
 
 def fill(writing: int) -> int:
-    """Fill a pipe, which no longer blocks then; return the number of octets that it takes."""
+    """Make a pipe non-blocking, and fill it; return the number of octets that it holds."""
     os.set_blocking(writing, False)
     count = 0
     with contextlib.suppress(BlockingIOError):
@@ -133,7 +133,7 @@ def fill(writing: int) -> int:
     return count
 
 
-def test_a_full_terminal_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -> None:
+def test_writing_to_a_full_non_blocking_terminal_is_repeated(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
     count = fill(writing)
     trace = TraceWriter(brief, writing)
@@ -146,7 +146,7 @@ def test_a_full_terminal_that_does_not_block_is_waited_for(pipe: tuple[int, int]
     trace.finish()
 
 
-def test_a_terminal_that_stays_full_does_not_hold_up_the_end(
+def test_a_terminal_that_stays_full_does_not_delay_the_end(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("httpsock.tracing.trace._FINISH_SECONDS", 0.0)
@@ -173,9 +173,7 @@ def test_a_closed_reader_is_not_an_error() -> None:
     assert trace._thread is None
 
 
-def test_a_terminal_that_stalls_does_not_hold_up_the_end(
-    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_terminal_that_stalls_does_not_delay_the_end(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("httpsock.tracing.trace._FINISH_SECONDS", 0.01)
     reading, writing = pipe
     trace = TraceWriter(brief, writing)
@@ -200,7 +198,7 @@ def test_a_client_is_served_while_the_terminal_stalls(folder: pathlib.Path, pipe
         for _ in range(20):
             answers = read_answers(talk(server.port, request))
             assert [answer.text for answer in answers] == ["Hello, socket.\n"] * 21
-        # A reader comes back, so that all waiting events can be written.
+        # A new reader lets the trace write all waiting events.
         reader = threading.Thread(target=read_until_close, args=(reading,))
         reader.start()
     reader.join(PATIENCE_SECONDS)
@@ -208,7 +206,7 @@ def test_a_client_is_served_while_the_terminal_stalls(folder: pathlib.Path, pipe
 
 
 def read_until_close(reading: int) -> None:
-    """Read until the trace says that the server has closed its listening socket."""
+    """Read until the trace has the event of closing the listening socket."""
     collected = b""
     while b"  close 127." not in collected:
         collected = collected[-200:] + os.read(reading, 65536)
@@ -232,8 +230,7 @@ def test_a_traced_server_sends_the_same_bytes_as_an_untraced_one(folder: pathlib
 
 
 def without_dates(octets: bytes) -> bytes:
-    # An entity-tag is weak as long as the file is new.
-    """Return responses without Date, and with each entity-tag strong."""
+    """Return responses without Date, and with strong entity-tags: that of a new file is weak."""
     lines = octets.replace(b"W/", b"").split(b"\r\n")
     return b"\r\n".join(line for line in lines if not line.startswith(b"Date: "))
 
@@ -246,7 +243,7 @@ def test_connections_of_all_threads_are_counted_together(folder: pathlib.Path) -
     assert [line.partition(" ")[0] for line in accepted] == ["#1", "#2", "#3"]
 
 
-def test_an_event_that_can_not_be_shown_costs_itself_alone() -> None:
+def test_an_event_that_cannot_be_shown_is_reported_and_skipped() -> None:
     def show(event: Event) -> str:
         if event.name == "broken":
             raise ZeroDivisionError("a fault of ours")
@@ -262,7 +259,7 @@ def test_an_event_that_can_not_be_shown_costs_itself_alone() -> None:
         assert file.read() == b"one\nan event could not be shown: ZeroDivisionError('a fault of ours')\ntwo\n"
 
 
-def test_a_standard_error_without_an_encoding_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program may have put a StringIO there."""
+def test_standard_error_may_lack_an_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may have replaced standard error by a StringIO."""
     monkeypatch.setattr("sys.stderr", io.StringIO())
     trace_on_standard_error("text").tracer("x")("accept")
