@@ -1,9 +1,9 @@
-"""The fuzzer: a search for octets that httpsock's parser and h11 read differently without an explanation.
+"""The fuzzer: a search for octets that httpsock's parser and h11 read differently for no known reason.
 
-generator, faults   requests by the grammar, and broken in one place
-lenient             the parts of a request, read without either parser
-differences         the classes of explained differences, in differences.toml
-search              the search, and the command
+generator, faults   generate valid requests, and requests with one fault
+lenient             find the parts of a request without either parser
+differences         the classes of known differences, in differences.toml
+search              the search, and the command fuzz
 
 Imports corpus and parsers.
 """

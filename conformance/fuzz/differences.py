@@ -1,8 +1,7 @@
-"""The classes of accepted differences between httpsock's parser and h11: each has one feature in the octets.
+"""The classes of known differences between httpsock's parser and h11, each recognised by one feature of the octets.
 
-The table differences.toml gives the section, the direction and the reason of each class; here is how
-a class knows its own. A predicate looks at octets alone, with patterns of its own: were it to ask httpsock's grammar,
-it would excuse whatever that gets wrong.
+The table differences.toml gives the section, the direction and the reason of each class; the predicate here recognises
+the octets. Predicates have their own patterns: if they used httpsock's grammar, they would excuse its errors.
 """
 
 import ipaddress
@@ -21,7 +20,7 @@ TABLE = Path(__file__).parent / "differences.toml"
 
 
 class Class(NamedTuple):
-    """One class of differences, as in the table; *example* is the shortest request that shows it."""
+    """One class of differences from the table; *example* is a short request that shows it."""
 
     name: str
     section: str
@@ -36,7 +35,7 @@ class Class(NamedTuple):
 
 
 def load_classes() -> dict[str, Class]:
-    """Return all classes of the table by name, in its order."""
+    """Return all classes by name, in the order of the table."""
     with TABLE.open("rb") as table:
         return {
             name: Class(name, entry["section"], entry["direction"], entry["says"], _unfold(entry["example"]))
@@ -45,7 +44,7 @@ def load_classes() -> dict[str, Class]:
 
 
 def _unfold(example: str) -> bytes:
-    """Return *example* as octets, where ``{a * 3}`` stands for ``aaa``."""
+    """Return *example* as octets, with ``{a * 3}`` replaced by ``aaa``."""
     return re.sub(r"{(.*?) \* ([0-9]+)}", lambda match: match[1] * int(match[2]), example, flags=re.DOTALL).encode(
         "latin-1"
     )
@@ -62,7 +61,7 @@ _EXTENSION = re.compile(
 
 
 def _is_authority(authority: bytes) -> bool:
-    """Return whether *authority* is a host, not empty, and an optional valid port."""
+    """Return whether *authority* is a valid host that is not empty, and an optional valid port."""
     match = re.fullmatch(rb"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?", authority)
     if not match or int(match[2] or b"0") > 65535:
         return False
@@ -296,14 +295,14 @@ PREDICATES: dict[str, Callable[[LenientRequest], bool]] = {
 
 
 def explain(difference: Difference) -> list[str]:
-    """Return the names of the classes that explain *difference*: an empty list is a finding."""
+    """Return the names of the classes that explain *difference*; if there are none, it is a finding."""
     request = LenientRequest(difference.octets)
     direction = difference.direction
     return [name for name in _NAMES.get(direction, ()) if PREDICATES[name](request)]
 
 
 def contradict(request_octets: bytes) -> list[str]:
-    """Return the classes by which one parser refuses this request, which both have accepted."""
+    """Return the names of the classes that say that one parser refuses this request, although both accept it."""
     request = LenientRequest(request_octets)
     return [name for name, entry in CLASSES.items() if entry.is_refusal and PREDICATES[name](request)]
 

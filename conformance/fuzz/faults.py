@@ -1,7 +1,7 @@
-"""The faults: a request in parts, and the faults that one of them can have.
+"""The faults: functions that each put one fault into the draft of a valid request.
 
-Each fault takes a Random for its choices, and breaks a draft in one place, if the draft has such a place.
-Independent of the parsers.
+Each takes a Random for its choices. If the draft lacks the part that it breaks, it does nothing or breaks another part.
+This module does not use the parsers.
 
 RFC 9112 §3 (request line), §5 (field syntax), §6, §7.1 (content).
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-# Likely causes of faults: delimiters, look-alikes and unexpected octets.
+# Octets that parsers often get wrong: delimiters, look-alikes of delimiters, control characters.
 ODD = (
     *(b" ", b"\t", b"\r", b"\n", b"\r\n", b"\x00", b"\x0b", b"\x0c", b"\x01", b"\x1f", b"\x7f", b"\x80", b"\x85"),
     *(
@@ -98,7 +98,7 @@ class Draft:
     version: bytes
     lines: list[bytes]
     content: bytes = b""
-    # Size with extensions, data, the octets behind the data.
+    # For each chunk: the size with its extensions, the data, the octets behind the data.
     chunks: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
     trailers: list[bytes] = field(default_factory=list)
     before: bytes = b""
@@ -115,7 +115,7 @@ class Draft:
         return b"".join(parts)
 
 
-# --- Faults: each breaks a draft in one place, where it has that place ----------------------------
+# --- Faults ---------------------------------------------------------------------------------------
 
 
 def _odd_method(random: Random, draft: Draft) -> None:
@@ -165,7 +165,7 @@ def _odd_octet_in_a_line(random: Random, draft: Draft) -> None:
 
 
 def _set_field(draft: Draft, name: bytes, value: bytes) -> None:
-    """Set the field in *draft*, in place of an existing one."""
+    """Set the field *name* of *draft*, and remove field lines that it already has with this name."""
     draft.lines = [line for line in draft.lines if not line.lower().startswith(name.lower() + b":")]
     draft.lines.append(name + b": " + value)
 
@@ -221,7 +221,7 @@ def _odd_trailer(random: Random, draft: Draft) -> None:
 
 
 def _too_much(random: Random, draft: Draft) -> None:
-    """Stay below a limit, or exceed it, by one octet or line."""
+    """Make one part of *draft* about as long as a limit of httpsock: at most three octets or lines less or more."""
     kind, more = random.randrange(6), random.randrange(-3, 4)
     if kind == 0:
         draft.target = b"/" + b"a" * (8192 - len(draft.method) - len(b" / HTTP/1.1\r\n") + more)
@@ -239,7 +239,7 @@ def _too_much(random: Random, draft: Draft) -> None:
 
 
 def _much_content(draft: Draft, more: int) -> None:
-    """Give *draft* as much content as httpsock reads, and *more* octets."""
+    """Give *draft* as much content as httpsock accepts, and *more* octets."""
     octets = b"a" * (1024 * 1024 - sum(len(data) for _, data, _ in draft.chunks) + more)
     draft.chunks.insert(0, (b"%x" % len(octets), octets, b"\r\n"))
 

@@ -1,7 +1,8 @@
-"""The generator: requests by the grammar, valid or broken in one place, and mutated octets.
+"""The generator: valid requests, requests with one fault, and octets with random changes.
 
-All choices are made by a Random that is passed in: one with a seed repeats itself, and hypothesis has one that it can
-shrink. The simplest choice stands first, so that shrinking leads to it. Independent of the parsers.
+A Random passed in makes all choices: one with a seed makes the same choices again, and one from hypothesis can be
+shrunk. In each tuple the simplest choice comes first, so that shrinking leads to it. This module does not use the
+parsers.
 
 RFC 9112 §3 (request line), §5 (field syntax), §6, §7.1 (content).
 """
@@ -30,11 +31,11 @@ _CONTENTS = (b"", b"a", b"hello", b"0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: b\r\n\
 
 
 class SeededRandom(Random):
-    """A Random that repeats itself, for tests; not for secrets."""
+    """A Random with a seed, which makes the same choices in each run; not for secrets."""
 
 
 class Generator:
-    """Makes octets by the grammar; *seeds* are further octets to mutate, such as a corpus."""
+    """Generates octets; *seeds* are octets to change at random, such as the cases of a corpus."""
 
     def __init__(self, random: Random, seeds: Sequence[bytes]) -> None:
         self._random = random
@@ -45,7 +46,7 @@ class Generator:
         )
 
     def octets(self) -> bytes:
-        """Return octets by the grammar, broken in one place, or mutated."""
+        """Return valid requests, requests with one fault, or octets with random changes."""
         kind = self._random.randrange(8)
         if kind < 1:
             return self.pipeline(is_broken=False)
@@ -57,7 +58,7 @@ class Generator:
         return octets
 
     def pipeline(self, *, is_broken: bool) -> bytes:
-        """Return some requests in a row; if *is_broken*, one of them has a fault in one place."""
+        """Return one to three requests; if *is_broken*, one of them has a fault."""
         drafts = [self._draft() for _ in range(self._random.choice((1, 1, 1, 2, 3)))]
         if is_broken:
             faults = RARE_FAULTS if self._random.randrange(512) == 511 else FAULTS
@@ -65,7 +66,7 @@ class Generator:
         return b"".join(draft.octets() for draft in drafts)
 
     def mutate(self, octets: bytes) -> bytes:
-        """Return *octets* with one change: an octet or a line lost, added, doubled, changed, or two inputs spliced."""
+        """Return *octets* with one random change to an octet or a line, or joined with other octets."""
         return self._random.choice(self._mutations)(octets)
 
     def _draft(self) -> Draft:

@@ -1,7 +1,7 @@
-"""The lenient reader: the parts of a request, however malformed, so that each can be searched for faults.
+"""The lenient reader: splits a request, even a malformed one, into its parts, which predicates then examine.
 
-Lines may end with LF, folded lines are joined, and chunk lines and targets are not checked. It
-shares no grammar with httpsock, so that neither excuses a fault of the other.
+Lines may end with LF, folded lines are joined, and chunk lines and targets are not checked. This module shares no
+grammar with httpsock, so that an error in the one does not hide the same error in the other.
 """
 
 import re
@@ -11,7 +11,7 @@ _REQUEST_LINE = re.compile(rb"([^ ]+) ([^ ]+) HTTP/([0-9]\.[0-9])\r?")
 
 
 class LenientRequest:
-    """The parts of one request, leniently: lines may end with LF, and only the form is checked."""
+    """The parts of one request, which may be malformed."""
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
@@ -33,13 +33,13 @@ class LenientRequest:
 
     @cached_property
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """Names in lower case, and values, of all field lines that have a colon; folds are joined."""
+        """The names, in lower case, and values of all field lines with a colon; folded lines are joined."""
         joined = re.sub(rb"\r?\n[ \t]+", b" ", b"\n".join(self.field_lines))
         split = (line.partition(b":") for line in joined.split(b"\n") if b":" in line)
         return [(name.lower(), value.strip(b" \t\r")) for name, _, value in split]
 
     def values(self, name: bytes) -> list[bytes]:
-        """Return the values of the field lines called *name*."""
+        """Return the values of the field lines with *name*."""
         return [value for other, value in self.fields if other == name]
 
     @cached_property
@@ -54,14 +54,14 @@ class LenientRequest:
                 break
             lines.append(line)
             if not int(size[0], 16):
-                # The empty line may follow directly.
+                # Without trailers, the empty line follows directly, so give it a line end to be found behind.
                 return lines, _split_at_empty_line(b"\n" + rest)[0][1:]
             rest = rest[int(size[0], 16) + 2 :]
         return lines, b""
 
     @property
     def chunk_lines(self) -> list[bytes]:
-        """The chunk lines, without their CRLF, up to the first without a size."""
+        """The chunk lines, without their CRLF, up to the first line that does not start with a size."""
         return self._chunked[0]
 
     @property
@@ -81,18 +81,18 @@ class LenientRequest:
 
     @cached_property
     def trailer_fields(self) -> list[tuple[bytes, bytes]]:
-        """Names in lower case, and values, of all trailer field lines that have a colon."""
+        """The names, in lower case, and values of all trailer field lines with a colon."""
         split = (line.partition(b":") for line in self.trailer_lines if b":" in line)
         return [(name.lower(), value.strip(b" \t\r")) for name, _, value in split]
 
     @property
     def all_field_lines(self) -> list[bytes]:
-        """The field lines of head and trailers; those that end with CRLF still have the CR."""
+        """The field lines of head and trailers, without LF; a line that ended with CRLF still has the CR."""
         return self.field_lines + self.trailer_lines
 
 
 def _split_at_empty_line(octets: bytes) -> tuple[bytes, bytes]:
-    """Return the lines up to and with the first empty line, and the rest."""
+    """Return the lines up to the first empty line, including it, and the rest."""
     match = re.search(rb"\n\r?\n", octets)
     stop = match.end() if match else len(octets)
     return octets[:stop], octets[stop:]

@@ -1,8 +1,8 @@
-"""The fuzzer: generated octets through httpsock's parser and h11; a difference that no class explains is a finding.
+"""The fuzzer: parses generated octets with httpsock and h11; a difference that no class explains is a finding.
 
-``python3 -m conformance fuzz --minutes 10`` runs for 10 minutes; each finding is shrunk to the fewest octets that still
+``python3 -m conformance fuzz --minutes 10`` runs for 10 minutes. Each finding is shrunk to the fewest octets that still
 show it, and written as a candidate for the corpus: ``<name>.http`` with its entry in ``candidates.toml``.
-A crash of httpsock's parser is a finding too, and so is an input that takes too long.
+A crash of a parser is also a finding, and so is an input for which httpsock's parser takes too long.
 """
 
 import argparse
@@ -25,13 +25,13 @@ from conformance.parsers.results import ParseResult, find_difference
 from .differences import contradict, explain
 from .generator import Generator, SeededRandom
 
-# The time that httpsock's parser may take for one input; the usual time is a thousandth of it.
+# The time limit for httpsock's parser on one input; it usually takes a thousandth of it.
 _MAX_SECONDS = 1.0
 _SHRINKING_STEPS = 3000
 
 
 class Finding(NamedTuple):
-    """Octets that show a fault; findings of equal *kind* probably have the same fault; *says* describes it."""
+    """Octets that show a fault, which *says* describes; findings of equal *kind* probably show the same fault."""
 
     octets: bytes
     kind: str
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 
 
 class Findings:
-    """The findings of a run, one of each kind, and a count for each class of differences."""
+    """The findings of a run, one of each kind, and the number of differences in each class."""
 
     def __init__(
         self, read: Callable[[bytes], ParseResult] = read_by_httpsock, *, max_seconds: float = _MAX_SECONDS
@@ -67,8 +67,8 @@ class Findings:
         return finding is not None and finding.kind == kind
 
     def _judge(self, octets: bytes, classes: Counter[str] | None) -> Finding | None:
-        """Return the fault in the reading of *octets*, or None; count the classes that explain it in *classes*."""
-        # The time of this thread alone: a busy machine is not a finding.
+        """Return a finding if no class explains how the parsers differ on *octets*; count the classes in *classes*."""
+        # Measure the processor time of this thread, so that a busy machine does not cause a finding.
         started = time.thread_time()
         ours = self._read(octets)
         if time.thread_time() - started > self._max_seconds:
@@ -91,12 +91,12 @@ class Findings:
 
     @staticmethod
     def _contradiction(octets: bytes, reading: ParseResult) -> Finding | None:
-        """Return a request that both parsers accept, although by the table one refuses it, or None."""
+        """Return a request that both parsers accept, although the table says that one refuses it, or None."""
         start = 0
         for request in reading.requests:
             if names := contradict(octets[start : request.stop]):
                 kind = f"both accept {', '.join(names)}"
-                return Finding(octets, kind, f"{kind}, which one refuses according to differences.toml")
+                return Finding(octets, kind, f"{kind}, which one of them refuses according to differences.toml")
             start = request.stop
         return None
 
@@ -114,7 +114,7 @@ def _outline(refusal: str | None) -> str:
 
 
 def shrink(octets: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* with as many of them removed or simplified as possible while *is_alike* holds."""
+    """Remove and simplify as many of *octets* as possible while *is_alike* is true of the rest; return the rest."""
     remaining = _SHRINKING_STEPS
 
     def is_better(smaller: bytes) -> bool:
@@ -132,7 +132,7 @@ def shrink(octets: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
 
 
 def _without_lines(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* without the lines that are not needed."""
+    """Return *octets* without the lines that can be removed."""
     lines = octets.splitlines(keepends=True)
     for number in reversed(range(len(lines))):
         fewer = lines[:number] + lines[number + 1 :]
@@ -142,7 +142,7 @@ def _without_lines(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def _without_runs(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* without the runs of octets that are not needed; try long runs first."""
+    """Return *octets* without the runs of octets that can be removed; try long runs first."""
     size = max(len(octets) // 2, 1)
     while size:
         position = 0
@@ -157,7 +157,7 @@ def _without_runs(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def _simplify(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* with the letter a in place of as many of them as possible."""
+    """Return *octets* with as many of them as possible replaced by the letter a."""
     for position, octet in enumerate(octets):
         simpler = octets[:position] + b"a" + octets[position + 1 :]
         if octet != ord("a") and is_better(simpler):
@@ -166,7 +166,7 @@ def _simplify(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def write_candidate(folder: Path, finding: Finding) -> Path:
-    """Write *finding* into *folder* as a candidate for the corpus, and return its file."""
+    """Write *finding* into *folder* as a candidate for the corpus, and return the path of its file."""
     name = f"a-finding-{hashlib.sha256(finding.octets).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.http"
@@ -179,7 +179,7 @@ def write_candidate(folder: Path, finding: Finding) -> Path:
 
 
 def _entry(name: str, finding: Finding) -> str:
-    """Return the entry of *finding* for cases.toml, without the parts that only a person can write."""
+    """Return the entry of *finding* for cases.toml, without the reason, which only a person can write."""
     ours, theirs = read_by_httpsock(finding.octets), read_by_h11(finding.octets)
     accepted = ", ".join(
         f"{{ method = {_text(request.method)}, path = {_text(request.path)}, fields = {len(request.fields)}, "
@@ -210,28 +210,28 @@ def _text(octets: bytes) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Fuzz with the options *argv*; return the exit code: 0 without a finding, else 1."""
+    """Fuzz with the options *argv*, and return the exit code: 0 without a finding, else 1."""
     options = _parse_options(argv)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     print(f"seed {seed}", file=sys.stderr)
     generator = Generator(SeededRandom(seed), [case.octets for case in load_cases()])
     findings = Findings()
     progress = _Progress(sys.stderr, options.inputs, options.minutes * 60)
-    # Ctrl-C ends a run early; its findings stand.
+    # Ctrl-C ends the run early; the findings until then are reported.
     with contextlib.suppress(KeyboardInterrupt):
         _run(generator, findings, progress, options.candidates)
     progress.finish(findings)
     for name, count in findings.classes.most_common():
         print(f"{count:9} {name}")
     print(
-        f"{findings.inputs} inputs, {findings.differences} differences explained, "
+        f"{findings.inputs} inputs, {findings.differences} with a known difference, "
         f"{len(findings.found)} kinds of findings (seed {seed})"
     )
     return 1 if findings.found else 0
 
 
 def _run(generator: Generator, findings: Findings, progress: "_Progress", folder: Path) -> None:
-    """Try octets until *progress* is over, and write each finding into *folder*."""
+    """Try generated octets until *progress* is over, and write each finding into *folder*."""
     while not progress.is_over(findings):
         if finding := findings.try_octets(generator.octets()):
             path = write_candidate(folder, finding)
@@ -252,7 +252,7 @@ def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 class _Progress:
-    """A progress bar on *stream*, with the speed of the run; if *stream* is no terminal, only the last bar."""
+    """A progress bar on *stream*, with the speed of the run; if *stream* is no terminal, only its final state."""
 
     def __init__(self, stream: TextIO, inputs: int | None, seconds: float) -> None:
         self._stream = stream
@@ -261,7 +261,7 @@ class _Progress:
         self._started = self._shown = time.monotonic()
 
     def is_over(self, findings: Findings) -> bool:
-        """Return whether the run is over; draw the bar from time to time."""
+        """Return whether the run is over; redraw the bar five times a second."""
         if self._inputs is not None and findings.inputs >= self._inputs:
             return True
         if findings.inputs % 64:
@@ -274,7 +274,7 @@ class _Progress:
         return self._inputs is None and now - self._started >= self._seconds
 
     def finish(self, findings: Findings) -> None:
-        """Draw the last bar."""
+        """Draw the final state of the bar."""
         self._stream.write(self._bar(findings, time.monotonic()) + "\n")
 
     def _bar(self, findings: Findings, now: float) -> str:

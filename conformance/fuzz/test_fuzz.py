@@ -1,4 +1,4 @@
-"""Generated octets through both parsers: the table explains every difference."""
+"""The fuzzer: the table explains every difference between the parsers, and a new difference would be found."""
 
 import re
 import tomllib
@@ -27,7 +27,7 @@ INPUTS = 20_000
 
 
 def difference_of(octets: bytes) -> Difference | None:
-    """Return the difference of the two results for *octets*."""
+    """Return the difference between the results of both parsers for *octets*."""
     return find_difference(octets, read_by_httpsock(octets), read_by_h11(octets))
 
 
@@ -35,19 +35,18 @@ def difference_of(octets: bytes) -> Difference | None:
 
 
 @pytest.mark.parametrize("inputs", [2_500, pytest.param(20_000, marks=pytest.mark.slow)])
-def test_of_many_generated_inputs_none_is_a_finding(inputs: int) -> None:
-    """Both parsers accept the same requests, to the last octet, or a class explains the difference."""
+def test_generated_inputs_make_no_finding(inputs: int) -> None:
     generator, findings = Generator(SeededRandom(SEED), CORPUS), Findings()
     for _ in range(inputs):
         findings.try_octets(generator.octets())
     assert not findings.found, [(finding.octets, finding.says) for finding in findings.found.values()]
-    # A run with few differences would prove little.
+    # Without many differences of many classes, the run would prove little.
     assert findings.differences > inputs / 20
     assert len(findings.classes) > 20
 
 
-def test_the_corpus_itself_has_no_finding() -> None:
-    """Differences that its own tables explain case by case fall into the classes too."""
+def test_the_cases_of_the_corpus_make_no_finding() -> None:
+    """The classes cover also the differences that the tables of the corpus explain case by case."""
     findings = Findings()
     for octets in CORPUS:
         findings.try_octets(octets)
@@ -56,8 +55,8 @@ def test_the_corpus_itself_has_no_finding() -> None:
 
 @settings(max_examples=200, derandomize=True, database=None, deadline=None)
 @given(random=st.randoms(use_true_random=False), is_broken=st.booleans())
-def test_a_request_by_the_grammar_or_broken_in_one_place_is_no_finding(random: Random, *, is_broken: bool) -> None:
-    """Hypothesis makes the choices of the generator, and shrinks them to the simplest request that fails."""
+def test_no_valid_request_and_no_request_with_one_fault_makes_a_finding(random: Random, *, is_broken: bool) -> None:
+    """Hypothesis makes the choices of the generator, and would shrink a finding to the simplest request."""
     findings = Findings()
     findings.try_octets(Generator(random, ()).pipeline(is_broken=is_broken))
     assert not findings.found
@@ -65,10 +64,9 @@ def test_a_request_by_the_grammar_or_broken_in_one_place_is_no_finding(random: R
 
 @settings(max_examples=200, derandomize=True, database=None, deadline=None)
 @given(st.sampled_from(CORPUS), st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=3), st.integers(0, 3))))
-def test_a_case_of_the_corpus_with_some_octets_changed_is_no_finding(
+def test_a_case_of_the_corpus_with_random_changes_makes_no_finding(
     octets: bytes, changes: list[tuple[int, bytes, int]]
 ) -> None:
-    """Any octets, at any place, in place of any others."""
     for position, added, removed in changes:
         octets = octets[:position] + added + octets[position + removed :]
     findings = Findings()
@@ -79,14 +77,13 @@ def test_a_case_of_the_corpus_with_some_octets_changed_is_no_finding(
 # --- The generator --------------------------------------------------------------------------------
 
 
-def test_a_seed_repeats_its_inputs() -> None:
-    """A finding can be found again."""
+def test_generators_with_the_same_seed_return_the_same_octets() -> None:
     first, second = (Generator(SeededRandom(SEED), CORPUS) for _ in range(2))
     assert [first.octets() for _ in range(200)] == [second.octets() for _ in range(200)]
 
 
-def test_what_is_generated_by_the_grammar_is_taken() -> None:
-    """R033, R039, R069, R090 and others: httpsock accepts all that the grammar allows."""
+def test_httpsock_accepts_every_generated_valid_request() -> None:
+    """R033, R039, R069, R090 and others."""
     generator = Generator(SeededRandom(SEED), ())
     for _ in range(2000):
         octets = generator.pipeline(is_broken=False)
@@ -98,13 +95,12 @@ def test_what_is_generated_by_the_grammar_is_taken() -> None:
 # --- The classes ----------------------------------------------------------------------------------
 
 
-def test_each_class_of_the_table_is_recognised_and_nothing_else_is() -> None:
-    """Each predicate has an entry, and each entry a predicate."""
+def test_each_class_of_the_table_has_a_predicate_and_each_predicate_a_class() -> None:
     assert CLASSES.keys() == PREDICATES.keys()
 
 
-def test_each_class_explains_its_example_and_no_other_does() -> None:
-    """The parsers still differ there: the test detects a class that no longer applies."""
+def test_only_its_own_class_explains_an_example() -> None:
+    """The test also detects a class on whose example the parsers no longer differ."""
     explained = {}
     for name, entry in CLASSES.items():
         difference = difference_of(entry.example)
@@ -112,15 +108,13 @@ def test_each_class_explains_its_example_and_no_other_does() -> None:
     assert explained == {name: [name] for name in CLASSES}
 
 
-def test_each_predicate_sees_its_own_example_alone() -> None:
-    """Each predicate is narrow."""
+def test_each_predicate_recognises_only_its_own_example() -> None:
     examples = {name: LenientRequest(entry.example) for name, entry in CLASSES.items()}
     seen = {name: [other for other in CLASSES if PREDICATES[name](examples[other])] for name in CLASSES}
     assert seen == {name: [name] for name in CLASSES}
 
 
-def test_each_class_has_its_section_direction_and_reason() -> None:
-    """The table can be read without the program."""
+def test_each_class_has_a_section_a_direction_and_a_reason() -> None:
     wrong = [
         name
         for name, entry in CLASSES.items()
@@ -131,17 +125,16 @@ def test_each_class_has_its_section_direction_and_reason() -> None:
     assert not wrong
 
 
-# --- What would be found --------------------------------------------------------------------------
+# --- Findings -------------------------------------------------------------------------------------
 
 
-def taking(octets: bytes) -> ParseResult:
-    """Parse *octets* with h11, as a parser that is no stricter than h11."""
+def read_like_h11(octets: bytes) -> ParseResult:
+    """Parse *octets* with h11 in place of httpsock, as if httpsock had no stricter rule."""
     return read_by_h11(octets)
 
 
-def test_taking_what_the_table_says_is_refused_is_a_finding() -> None:
-    """The predicates have their own rules, so they detect it even if both parsers make the same mistake."""
-    finding = Findings(taking).try_octets(b"GET / HTTP/1.1\r\nHost: a/b\r\nX: y\r\n\r\n")
+def test_if_both_parsers_accept_what_the_table_says_one_refuses_it_is_a_finding() -> None:
+    finding = Findings(read_like_h11).try_octets(b"GET / HTTP/1.1\r\nHost: a/b\r\nX: y\r\n\r\n")
     assert finding is not None
     assert finding.kind == "both accept an-invalid-host"
     assert contradict(finding.octets) == ["an-invalid-host"]
@@ -150,7 +143,7 @@ def test_taking_what_the_table_says_is_refused_is_a_finding() -> None:
 
 @pytest.fixture
 def unmemoised() -> Iterator[None]:
-    """Clear the parser's memos before and after a test with another parser."""
+    """Clear the parser's memo of heads before and after a test that changes the parser."""
     request_parser.known_heads.cache_clear()
     yield
     request_parser.known_heads.cache_clear()
@@ -161,32 +154,35 @@ def unmemoised() -> Iterator[None]:
     ("name", "wrong", "octets"),
     [
         pytest.param(
-            "http.request_parser.check_host", lambda *_: None, b"GET / HTTP/1.0\r\nHost:\r\n\r\n", id="any Host taken"
+            "http.request_parser.check_host",
+            lambda *_: None,
+            b"GET / HTTP/1.0\r\nHost:\r\n\r\n",
+            id="any Host is accepted",
         ),
         pytest.param(
             "http.request_parser.is_persistent",
             lambda _, minor_version: minor_version == 1,
             b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-            id="close overlooked",
+            id="Connection: close is ignored",
         ),
         pytest.param(
             "http.grammar.chunk_line",
             lambda: re.compile(rb"(?P<size>[0-9A-F]+)(?P<extensions>)\r\n"),
             b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n",
-            id="sizes in lower case refused",
+            id="chunk sizes in lower case are refused",
         ),
         pytest.param(
             "http.target._check_authority_form",
             lambda _: None,
             b"CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n",
-            id="no port asked for",
+            id="CONNECT needs no port",
         ),
     ],
 )
-def test_a_parser_that_errs_is_found_out(
+def test_an_error_put_into_the_parser_is_found(
     monkeypatch: pytest.MonkeyPatch, name: str, wrong: object, octets: bytes
 ) -> None:
-    """Given octets and generated ones show the error, and no class excuses them."""
+    """The octets given here show the error, and so do generated ones."""
     assert Findings().try_octets(octets) is None
     request_parser.known_heads.cache_clear()
     monkeypatch.setattr(f"httpsock.{name}", wrong)
@@ -197,8 +193,7 @@ def test_a_parser_that_errs_is_found_out(
     assert findings.found
 
 
-def test_an_exception_is_a_finding() -> None:
-    """A parser raises only RequestError."""
+def test_an_exception_other_than_request_error_is_a_finding() -> None:
 
     def read(octets: bytes) -> ParseResult:
         return ParseResult((), crash="httpsock raised ValueError()") if b"!" in octets else read_by_httpsock(octets)
@@ -207,15 +202,13 @@ def test_an_exception_is_a_finding() -> None:
     assert finding == Finding(b"!", "httpsock raised ValueError()", "httpsock raised ValueError()")
 
 
-def test_taking_long_is_a_finding() -> None:
-    """Whether the octets are accepted or refused."""
+def test_an_input_that_takes_too_long_is_a_finding() -> None:
     finding = Findings(max_seconds=-1.0).try_octets(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert finding is not None
     assert (finding.kind, finding.octets) == ("slow", b"")
 
 
-def test_the_same_fault_is_found_once() -> None:
-    """One fault does not fill the report of a long run."""
+def test_a_second_finding_of_the_same_kind_is_not_reported() -> None:
     findings = Findings(lambda octets: ParseResult((), f"never {len(octets)}"))
     assert findings.try_octets(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") is not None
     assert findings.try_octets(b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n") is None
@@ -237,15 +230,13 @@ USUAL = ParsedRequest(b"GET", b"/", None, ((b"a", b"b"),), b"a", 10, closes=Fals
         pytest.param(USUAL._replace(closes=True), id="whether another request may follow"),
     ],
 )
-def test_results_are_compared_to_the_last_detail(other: ParsedRequest) -> None:
-    """Requests that look alike may differ."""
+def test_results_differ_if_any_attribute_of_a_request_differs(other: ParsedRequest) -> None:
     usual = ParseResult((USUAL,))
     assert find_difference(b"." * 20, usual, usual) is None
     assert find_difference(b"." * 20, usual, ParseResult((other,))) is not None
 
 
-def test_a_difference_starts_behind_what_both_agree_on() -> None:
-    """A class sees only the request in question, not those before it."""
+def test_a_difference_starts_behind_the_last_request_that_both_parsers_agree_on() -> None:
     good, bad = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"
     difference = difference_of(good + bad)
     assert difference is not None
@@ -256,14 +247,13 @@ def test_a_difference_starts_behind_what_both_agree_on() -> None:
 # --- Shrinking and writing ------------------------------------------------------------------------
 
 
-def test_shrinking_leaves_what_matters() -> None:
-    """As few octets as possible, and as simple as possible."""
+def test_shrinking_leaves_few_and_simple_octets() -> None:
     assert shrink(b"GET / HTTP/1.1\r\nX: !\r\nY: ?\r\n\r\n", lambda octets: b"!" in octets and b"?" in octets) == b"!?"
     assert shrink(b"hello world", lambda octets: len(octets) > 2) == b"aaa"
 
 
-def test_a_finding_becomes_a_candidate_for_the_corpus(tmp_path: Path) -> None:
-    """Its octets are a file, its verdicts an entry as in cases.toml; written once."""
+def test_a_finding_is_written_once_as_a_candidate_for_the_corpus(tmp_path: Path) -> None:
+    """Its octets are a file, and its verdicts an entry as in cases.toml."""
     octets = b'GET /"\x7f HTTP/1.1\r\nHost: a\r\n\r\n'
     finding = Finding(octets, "kind", 'says "this"')
     path = write_candidate(tmp_path / "candidates", finding)
@@ -274,15 +264,15 @@ def test_a_finding_becomes_a_candidate_for_the_corpus(tmp_path: Path) -> None:
     assert table == {path.stem: expected}
 
 
-def test_any_verdict_can_be_written(tmp_path: Path) -> None:
-    """The entry is TOML whatever the octets hold."""
+def test_the_entry_of_every_candidate_is_valid_toml(tmp_path: Path) -> None:
     paths = [write_candidate(tmp_path, Finding(entry.example, "kind", "says\nthis")) for entry in CLASSES.values()]
     table = tomllib.loads((tmp_path / "candidates.toml").read_text("utf-8"))
     assert list(table) == [path.stem for path in paths]
 
 
-def test_the_command_counts_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a finding, exit with 0 and write no file."""
+def test_without_a_finding_the_command_prints_counts_and_writes_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     candidates = tmp_path / "candidates"
     assert fuzz.main(["--inputs", "300", "--seed", str(SEED), "--candidates", str(candidates)]) == 0
     output = capsys.readouterr()
@@ -292,7 +282,6 @@ def test_the_command_counts_what_it_did(tmp_path: Path, capsys: pytest.CaptureFi
     assert not candidates.exists()
 
 
-def test_a_run_ends_when_its_time_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Zero minutes are over immediately."""
+def test_a_run_of_zero_minutes_tries_no_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fuzz.main(["--minutes", "0", "--seed", "1", "--candidates", str(tmp_path / "candidates")]) == 0
-    assert capsys.readouterr().out.endswith("0 inputs, 0 differences explained, 0 kinds of findings (seed 1)\n")
+    assert capsys.readouterr().out.endswith("0 inputs, 0 with a known difference, 0 kinds of findings (seed 1)\n")

@@ -1,9 +1,9 @@
-"""The two parsers: httpsock's, which is under test, and h11, the oracle, each behind a driver of the same form.
+"""The two parsers, httpsock's, which is under test, and h11, the oracle: drivers with results of the same form.
 
-results     requests to the last octet, and the point where two results differ
-drivers     octets in, a result out, for each parser
-suite       gunicorn's request files, and each difference argued
-h11_client  h11 as a client, which reads a server's responses
+results     the requests that a parser found in some octets, and the point where two results differ
+drivers     a function for each parser: octets in, a result out
+suite       httpsock compared with gunicorn on the request files of gunicorn's tests
+h11_client  h11 as a client, which reads the responses of a server
 
 Imports corpus, httpsock and h11; knows no sockets.
 """

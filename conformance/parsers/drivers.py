@@ -1,7 +1,7 @@
 r"""The drivers of the two parsers: httpsock's, which is under test, and h11, the oracle.
 
-A driver feeds the octets that a client sends before it ends its side, in any number of parts, and returns a
-ParseResult. It never sees the tables. A further parser needs one function here and its name in PARSERS.
+A driver gives the parser all octets of a client in any number of parts, then the end of input, and returns a
+ParseResult. It does not know the tables of the corpus. Another parser needs one function here and an entry in PARSERS.
 
     b"GET / HTTP/1.1\r\n...", ... --> read_by_httpsock() --> ParseResult(requests, refusal, status, crash)
 """
@@ -17,21 +17,21 @@ from httpsock.http.request_parser import RequestParser
 
 from .results import ParsedRequest, ParseResult
 
-# Any final status but 2xx, which would open the tunnel of a CONNECT.
+# The status is not 2xx, since that would open a tunnel if the request is CONNECT.
 _RESPONSE = h11.Response(status_code=404, headers=[("Content-Length", "0")])
 
 
 def read_by_httpsock(*parts: bytes, is_ended: bool = True) -> ParseResult:
     """Return the requests that httpsock's parser, with its default limits, finds in *parts*.
 
-    Unless *is_ended*, the client may still send more.
+    If *is_ended* is false, the end of input does not follow.
     """
     requests: list[ParsedRequest] = []
     try:
         _read_by_httpsock((*parts, b"") if is_ended else parts, requests)
     except RequestError as error:
         return ParseResult(tuple(requests), str(error), int(error.refusal.status))
-    except Exception as error:  # any other exception is a defect of the parser, which the fuzzer reports
+    except Exception as error:  # a defect of the parser, which the fuzzer reports
         return ParseResult(tuple(requests), crash=f"httpsock raised {error!r}")
     return ParseResult(tuple(requests))
 
@@ -67,13 +67,13 @@ def _parsed(request: Request, content: bytes, stop: int) -> ParsedRequest:
 
 
 def read_by_h11(*parts: bytes) -> ParseResult:
-    """Return the requests that h11, as a server that answers each whole request, finds in *parts*."""
+    """Return the requests that h11, in a server that answers each complete request, finds in *parts*."""
     requests: list[ParsedRequest] = []
     try:
         _read_by_h11(parts, requests)
     except h11.RemoteProtocolError as error:
         return ParseResult(tuple(requests), str(error), error.error_status_hint)
-    except Exception as error:  # the same
+    except Exception as error:  # a defect of h11
         return ParseResult(tuple(requests), crash=f"h11 raised {error!r}")
     return ParseResult(tuple(requests))
 
@@ -119,9 +119,9 @@ def _answer(connection: h11.Connection) -> bool:
 
 
 def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes | None]:
-    """Return path and query of *request_target*, which h11 leaves whole; both are empty for authority-form.
+    """Split *request_target*, which h11 does not do, into path and query; for authority-form the path is empty.
 
-    RFC 9112 §3.2.4: an OPTIONS without path and query is for the server as a whole.
+    RFC 9112 §3.2.4: OPTIONS of an absolute-form without path and query is for the server as a whole.
     """
     before_query, mark, query = request_target.partition(b"?")
     scheme, separator, rest = before_query.partition(b"://")
@@ -135,5 +135,5 @@ def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes 
 
 
 def _field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """Return a field in a comparable form: coding names ignore case, and h11 gives them in lower case."""
+    """Return a field for comparison, with a transfer coding in lower case, in which h11 gives it."""
     return name, value.lower() if name == b"transfer-encoding" else value

@@ -1,4 +1,4 @@
-"""h11 in the role of the client: a second opinion on the responses of a server."""
+"""h11 as a client: a second opinion on the responses of a server."""
 
 import re
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def faults_by_h11_client(octets: bytes, methods: Sequence[str]) -> list[str]:
-    """Return the faults that h11 finds in *octets*, all that the server sent, as answers to *methods*.
+    """Return the faults that h11 finds in *octets*, all that a server sent in response to requests with *methods*.
 
-    Missing answers are not a fault here; octets after the last answer are.
+    A missing response is not a fault here, but octets behind the last response are.
     """
     for count, method in enumerate(methods, 1):
         if not octets:
@@ -27,13 +27,13 @@ def faults_by_h11_client(octets: bytes, methods: Sequence[str]) -> list[str]:
                 connection.receive_data(b"")
                 rest = _rest_after_response(connection) or b""
         except h11.RemoteProtocolError as error:
-            return [f"h11 says of answer {count}: {error}"]
+            return [f"h11 on response {count}: {error}"]
         octets = rest
-    return ["h11 says that octets follow the last answer"] if octets else []
+    return ["h11: octets follow the last response"] if octets else []
 
 
 def _rest_after_response(connection: h11.Connection) -> bytes | None:
-    """Return the octets behind the response that *connection* has received, or None if it has no end yet."""
+    """Return the octets behind the response that *connection* has received, or None if it is still incomplete."""
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:

@@ -1,9 +1,9 @@
-"""Results: the requests that a parser found in some octets, to the last field and octet of content.
+"""Results: the requests that a parser found in some octets, with all fields and the whole content.
 
-Two results are equal only if both parsers took the same requests from the same octets, with the same method, target,
-fields and content, and both or neither refuse the rest. A Difference holds the octets from the point where they differ.
+Two results agree only if both parsers found the same requests in the same octets, with the same method, target, fields
+and content, and if both or neither refuse the rest. A Difference has the octets from the point where they differ.
 
-Standard library only. The tables of the corpus use the shorter form, a Verdict: `ParseResult.verdict`.
+Standard library only. The tables of the corpus use a shorter form, the Verdict, which `ParseResult.verdict` returns.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,10 @@ _SHOWN_CHARACTERS = 60
 
 
 class ParsedRequest(NamedTuple):
-    """One whole request; *stop* is the position behind its last octet, *closes* is true for the last request."""
+    """One complete request; *stop* is the position behind its last octet.
+
+    *closes* is true if the connection closes after this request.
+    """
 
     method: bytes
     path: bytes
@@ -26,7 +29,10 @@ class ParsedRequest(NamedTuple):
 
 
 class ParseResult(NamedTuple):
-    """The *requests* in some octets; the *refusal* of the rest, with its *status*; the *crash* of the parser."""
+    """The *requests* in some octets, and the reason of the *refusal* of the rest, with its *status*, or None.
+
+    If the parser raised an unexpected exception, *crash* names it.
+    """
 
     requests: tuple[ParsedRequest, ...]
     refusal: str | None = None
@@ -35,7 +41,7 @@ class ParseResult(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        """The short form. Raise RuntimeError after a crash."""
+        """The result as the tables of the corpus give it. Raise RuntimeError after a crash."""
         if self.crash is not None:
             raise RuntimeError(self.crash)
         return Verdict(tuple(_understood(request) for request in self.requests), self.status)
@@ -44,7 +50,7 @@ class ParseResult(NamedTuple):
 class Difference(NamedTuple):
     """The point where two results differ: *octets* start behind the last request that both parsers agree on.
 
-    *ours* and *theirs* are the requests that each parser accepted next; empty at a refusal or the end.
+    *ours* and *theirs* are the requests that each parser found next, or None at a refusal or the end of the octets.
     """
 
     octets: bytes
@@ -55,7 +61,7 @@ class Difference(NamedTuple):
 
     @property
     def direction(self) -> str:
-        """The parser that refuses, in the words of differences.toml."""
+        """The parser that refuses the octets, in the words of differences.toml."""
         if self.our_refusal is not None:
             return "httpsock refuses"
         return "h11 refuses" if self.their_refusal is not None else "neither refuses"
@@ -79,7 +85,7 @@ def find_difference(octets: bytes, ours: ParseResult, theirs: ParseResult) -> Di
 
 
 def _understood(request: ParsedRequest) -> Understood:
-    """Return *request* as a row of the table shows it."""
+    """Return *request* in the form of the tables."""
     method, path = (_cut(octets.decode("utf-8", "backslashreplace")) for octets in (request.method, request.path))
     return Understood(method, path, len(request.fields), len(request.content), request.closes)
 

@@ -1,10 +1,10 @@
-"""The command ``suite``: the request files of gunicorn's tests before httpsock's parser, and each difference argued.
+"""The command ``suite``: parse the request files of gunicorn's tests with httpsock, and explain each difference.
 
     python3 -m conformance suite gunicorn-27.0.1/tests/requests
 
-gunicorn keeps a folder of requests that its parser accepts and one of those that it refuses. Where httpsock decides
-otherwise, ``suites.toml`` names the case of the corpus that asks the same, and gives the reason with its section. The
-files stay where they are: what is carried over is what they ask.
+gunicorn has one folder of requests that its parser accepts, and one of requests that it refuses. For each file on which
+httpsock decides otherwise, ``suites.toml`` names a case of the corpus that tests the same, and gives the reason with
+its section.
 """
 
 import argparse
@@ -25,7 +25,7 @@ _ESCAPES = {rb"\r\n": b"\r\n", rb"\0": b"\0", rb"\n": b"\n", rb"\t": b"\t"}
 
 
 class Difference(NamedTuple):
-    """Files that httpsock reads otherwise than gunicorn; the *case* of the corpus that asks the same, and *why*."""
+    """Files on which httpsock and gunicorn differ, for the reason *why*; *case* of the corpus tests the same."""
 
     files: tuple[str, ...]
     case: str
@@ -34,14 +34,14 @@ class Difference(NamedTuple):
 
 @cache
 def load_differences() -> tuple[Difference, ...]:
-    """Return the argued differences. Raise TypeError if an entry lacks something or has too much."""
+    """Return the explained differences. Raise TypeError if an entry has a missing or unknown key."""
     with TABLE.open("rb") as file:
         entries = tomllib.load(file)["differences"]
     return tuple(Difference(tuple(entry.pop("files")), **entry) for entry in entries)
 
 
 def octets_of(text: bytes) -> bytes:
-    """Return the octets that *text*, a request file, stands for: drop its line ends, replace its escapes."""
+    """Return the octets that the request file *text* describes: without its line ends, and with escapes replaced."""
     octets = text.replace(b"\n", b"")
     for escape, meaning in _ESCAPES.items():
         octets = octets.replace(escape, meaning)
@@ -49,7 +49,7 @@ def octets_of(text: bytes) -> bytes:
 
 
 def read_folder(folder: Path) -> Iterator[tuple[str, bool]]:
-    """Yield the name of each request file below *folder*, and whether httpsock reads it as gunicorn does."""
+    """Yield the name of each request file below *folder*, and whether httpsock decides as gunicorn does."""
     for kind in _FOLDERS:
         for path in sorted((folder / kind).glob("*.http")):
             is_refused = read_by_httpsock(octets_of(path.read_bytes())).verdict.is_refused
@@ -57,10 +57,11 @@ def read_folder(folder: Path) -> Iterator[tuple[str, bool]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare a folder of request files, and return 0 only if each difference is argued."""
+    """Compare httpsock with gunicorn on a folder of request files; return 0 only if each difference is explained."""
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance suite",
-        description="Read the request files of gunicorn's tests, and argue each difference. Exits with 1 at another.",
+        description="Compare httpsock with gunicorn on the request files of gunicorn's tests, and print the reason of "
+        "each difference. Exits with 1 if a difference has no reason in suites.toml.",
     )
     parser.add_argument("folder", type=Path, help="tests/requests of gunicorn's sources, with valid/ and invalid/")
     options = parser.parse_args(arguments)
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str]) -> int:
         if names:
             print(f"{', '.join(names)}: as {difference.case}\n  {difference.why}")
     for name in open_ones:
-        print(f"{name}: not argued", file=sys.stderr)
+        print(f"{name}: a difference without a reason", file=sys.stderr)
     alike = len(found) - len(different)
-    print(f"{len(found)} files: {alike} alike, {len(different)} otherwise, {len(open_ones)} of them not argued")
+    print(f"{len(found)} files: {alike} alike, {len(different)} different, {len(open_ones)} of them without a reason")
     return 1 if open_ones else 0

@@ -1,4 +1,4 @@
-"""Each case of the corpus through both parsers, however its octets are cut into reads.
+"""Each case of the corpus parsed by both parsers, in one read and in several.
 
 Each test is a loop over all cases, and names every case that fails it.
 """
@@ -20,10 +20,10 @@ UNDERSTOOD_SENTINEL = Understood("GET", "/sentinel", 1, 0)
 
 
 def cut_positions(octets: bytes, max_octets: int) -> Iterator[int]:
-    """Yield the positions at which *octets* are cut in two: all, up to *max_octets*.
+    """Yield the positions at which to cut *octets* in two: every position, if there are at most *max_octets*.
 
-    Longer cases repeat one octet thousands of times; a cut at every position would take half a minute. They are
-    cut around their line ends, and at each 61st position between.
+    To save time, longer octets, which repeat one octet thousands of times, are cut around their line ends and at each
+    61st position.
     """
     for position in range(1, len(octets)):
         around = octets[max(position - 2, 0) : position + 2]
@@ -32,19 +32,18 @@ def cut_positions(octets: bytes, max_octets: int) -> Iterator[int]:
 
 
 def in_octets(octets: bytes, max_octets: int) -> list[bytes]:
-    """Return *octets* one by one up to *max_octets*, the rest, which repeats itself, in pieces of 61."""
+    """Return the first *max_octets* of *octets* one by one, and the rest in pieces of 61."""
     rest = [octets[start : start + 61] for start in range(max_octets, len(octets), 61)]
     return [bytes([octet]) for octet in octets[:max_octets]] + rest
 
 
-def test_httpsock_reads_each_case_as_the_table_says() -> None:
-    """The parser under test: the requests understood and the status of the refusal."""
+def test_httpsock_reaches_the_verdict_of_the_table_in_each_case() -> None:
     verdicts = {case.name: read_by_httpsock(case.octets).verdict for case in CASES}
     assert verdicts == {case.name: case.expected["httpsock"] for case in CASES}
 
 
-def test_h11_reads_each_case_as_the_table_says() -> None:
-    """The oracle: the test detects a new version of h11 with another verdict."""
+def test_h11_reaches_the_verdict_of_the_table_in_each_case() -> None:
+    """The test detects a new version of h11 with other verdicts."""
     verdicts = {case.name: read_by_h11(case.octets).verdict for case in CASES}
     wrong = {
         case.name: verdicts[case.name] for case in CASES if not verdicts[case.name].agrees_with(case.expected["h11"])
@@ -52,8 +51,8 @@ def test_h11_reads_each_case_as_the_table_says() -> None:
     assert not wrong
 
 
-def test_each_difference_is_explained_and_only_differences_are() -> None:
-    """Where the two parsers differ the table gives the reason, by section."""
+def test_the_table_gives_a_reason_exactly_if_the_parsers_differ() -> None:
+    """Each reason names a section of an RFC."""
     unexplained, needless = [], []
     for case in CASES:
         httpsock, h11 = read_by_httpsock(case.octets).verdict, read_by_h11(case.octets).verdict
@@ -61,20 +60,20 @@ def test_each_difference_is_explained_and_only_differences_are() -> None:
             needless += [case.name] * (case.why is not None)
         elif not case.why or not SECTION.search(case.why) or not case.why.endswith("."):
             unexplained.append((case.name, httpsock, h11))
-    assert not needless, "both agree on these, and the table explains a difference"
-    assert not unexplained, "without a sentence that names a section"
+    assert not needless, "the table gives a reason, but the parsers agree"
+    assert not unexplained, "the table gives no reason with a section"
 
 
 @pytest.mark.parametrize("max_octets", [1_000, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_octet_by_octet_the_verdict_is_the_same(max_octets: int) -> None:
-    """R001: a message is a sequence of octets, however it is cut into reads."""
+def test_httpsock_reaches_the_same_verdict_octet_by_octet(max_octets: int) -> None:
+    """R001: the cuts between reads do not change the meaning of a message."""
     verdicts = {case.name: read_by_httpsock(*in_octets(case.octets, max_octets)).verdict for case in CASES}
     assert verdicts == {case.name: case.expected["httpsock"] for case in CASES}
 
 
 @pytest.mark.parametrize("max_octets", [40, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_cut_in_two_anywhere_the_verdict_is_the_same(max_octets: int) -> None:
-    """R001: the same, with every position of the case at the border of two reads."""
+def test_httpsock_reaches_the_same_verdict_on_a_case_cut_in_two(max_octets: int) -> None:
+    """R001, with a cut at each position."""
     wrong = [
         (case.name, position)
         for case in CASES
@@ -85,8 +84,8 @@ def test_cut_in_two_anywhere_the_verdict_is_the_same(max_octets: int) -> None:
 
 
 @pytest.mark.parametrize("max_octets", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
-def test_octet_by_octet_h11_gives_the_same_verdict_or_the_table_explains_it(max_octets: int) -> None:
-    """The test also detects an excuse that is no longer needed."""
+def test_h11_reaches_the_same_verdict_octet_by_octet_unless_the_table_gives_a_reason(max_octets: int) -> None:
+    """The test also detects a reason that is no longer needed."""
     wrong = []
     for case in CASES:
         verdict = read_by_h11(*in_octets(case.octets, max_octets)).verdict
@@ -100,8 +99,8 @@ def test_octet_by_octet_h11_gives_the_same_verdict_or_the_table_explains_it(max_
 
 
 @pytest.mark.slow
-def test_cut_in_two_anywhere_h11_gives_the_same_verdict() -> None:
-    """h11 limits incomplete parts of a request, so a cut can lead to a refusal: the table says where."""
+def test_h11_reaches_the_same_verdict_on_a_case_cut_in_two_unless_the_table_gives_a_reason() -> None:
+    """A cut can lead to a refusal, since h11 limits only parts that arrive incomplete."""
     wrong = []
     for case in CASES:
         for position in cut_positions(case.octets, 1_000):
@@ -118,15 +117,15 @@ def _with_sentinel(case: Case) -> Verdict:
     return Verdict(accepted if is_last else (*accepted, UNDERSTOOD_SENTINEL))
 
 
-def test_a_request_behind_an_accepted_case_is_understood_as_itself() -> None:
-    """R052, R055: the case ends at its last octet, and the next request starts there."""
+def test_the_request_behind_an_accepted_case_starts_at_the_right_octet() -> None:
+    """R052, R055."""
     cases = [case for case in CASES if not case.is_refused]
     verdicts = {case.name: read_by_httpsock(case.octets + SENTINEL).verdict for case in cases}
     assert verdicts == {case.name: _with_sentinel(case) for case in cases}
 
 
-def test_a_request_behind_a_refused_case_is_never_understood() -> None:
-    """R007: parsing ends at a fault; a case that only lacks its end takes octets of the sentinel."""
+def test_the_request_behind_a_refused_case_is_never_parsed() -> None:
+    """R007. If the case is only cut short, the octets behind it become part of it."""
     understood = [
         case.name
         for case in CASES
@@ -135,8 +134,8 @@ def test_a_request_behind_a_refused_case_is_never_understood() -> None:
     assert not understood
 
 
-def test_the_table_marks_the_cases_that_are_refused_only_because_they_end() -> None:
-    """These wait for more octets until the end of input; httpsock refuses all others without an end."""
+def test_the_table_marks_the_cases_that_are_refused_only_because_they_end_too_early() -> None:
+    """In these cases httpsock waits for more octets; it refuses every other one before the end of input."""
     waiting = {
         case.name
         for case in CASES
@@ -145,6 +144,5 @@ def test_the_table_marks_the_cases_that_are_refused_only_because_they_end() -> N
     assert waiting == {case.name for case in CASES if case.is_cut_short}
 
 
-def test_every_parser_is_in_the_table() -> None:
-    """A new parser needs its column."""
+def test_each_case_has_a_verdict_for_each_parser() -> None:
     assert all(case.expected.keys() == PARSERS.keys() for case in CASES)

@@ -1,4 +1,4 @@
-"""The request files of another author's tests: each difference from httpsock is argued by a case of the corpus."""
+"""The request files of gunicorn's tests: each difference from httpsock has a reason and a case of the corpus."""
 
 from pathlib import Path
 
@@ -12,8 +12,7 @@ from .suite import load_differences, octets_of
 _CASES = {case.name: case for case in load_cases()}
 
 
-def test_each_argued_file_is_answered_as_the_case_that_asks_the_same() -> None:
-    """Httpsock refuses a case that stands for files which gunicorn accepts, and the other way round."""
+def test_httpsock_refuses_the_case_of_a_difference_exactly_if_gunicorn_accepts_the_files() -> None:
     for difference in load_differences():
         kinds = {name.partition("/")[0] for name in difference.files}
         assert len(kinds) == 1, difference.files
@@ -21,14 +20,12 @@ def test_each_argued_file_is_answered_as_the_case_that_asks_the_same() -> None:
         assert difference.why.startswith("RFC "), difference.case
 
 
-def test_no_file_is_argued_twice() -> None:
-    """Otherwise one of the arguments would be wrong."""
+def test_no_file_is_in_two_differences() -> None:
     names = [name for difference in load_differences() for name in difference.files]
     assert len(names) == len(set(names)) == 47
 
 
-def test_a_request_file_stands_for_octets() -> None:
-    """Line ends of the file are dropped; escapes become octets."""
+def test_line_ends_of_a_request_file_are_dropped_and_its_escapes_become_octets() -> None:
     assert octets_of(b"GET / HTTP/1.1\\r\\n\nA: \\t\\0\\x7f\\r\\n\n") == b"GET / HTTP/1.1\r\nA: \t\x00\x7f\r\n"
 
 
@@ -38,10 +35,10 @@ def _write(folder: Path, name: str, text: bytes) -> None:
     path.write_bytes(text)
 
 
-def test_the_command_finds_a_difference_that_nobody_has_argued(
+def test_the_command_exits_with_1_at_a_difference_without_a_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 1; without it, 0, with each argument in print; and 2 for a folder without request files."""
+    """Without such a difference it exits with 0, and for a folder without request files with 2."""
     assert main(["suite", str(tmp_path)]) == 2
     assert "has no request files" in capsys.readouterr().err
     _write(tmp_path, "valid/001", b"GET / HTTP/1.1\\r\\n\nHost: a\\r\\n\n\\r\\n")
@@ -49,7 +46,7 @@ def test_the_command_finds_a_difference_that_nobody_has_argued(
     assert main(["suite", str(tmp_path)]) == 0
     found = capsys.readouterr().out
     assert "valid/006: as no-host\n  RFC 9112 §3.2: " in found
-    assert "2 files: 1 alike, 1 otherwise, 0 of them not argued" in found
+    assert "2 files: 1 alike, 1 different, 0 of them without a reason" in found
     _write(tmp_path, "invalid/new", b"GET / HTTP/1.1\\r\\n\nHost: a\\r\\n\n\\r\\n")
     assert main(["suite", str(tmp_path)]) == 1
-    assert "invalid/new: not argued" in capsys.readouterr().err
+    assert "invalid/new: a difference without a reason" in capsys.readouterr().err

@@ -1,8 +1,8 @@
-"""The reports: coverage of the requirements, and the standing of both parsers.
+"""The reports: coverage of the requirements, and both parsers side by side.
 
 coverage        the cases and checks that try each requirement
 figures         all counts, by chapter
-page, markdown  the report as HTML and as Markdown; the summary in README.md
+page, markdown  the report as HTML and as Markdown, and the summary in README.md
 
 Imports corpus, semantics, fuzz and parsers.
 """

@@ -1,11 +1,11 @@
-"""Coverage: for each requirement, the cases and checks that try it, and whether both sides are tried.
+"""Coverage: for each requirement, the cases and checks that try it.
 
-Cases and checks try a requirement. A case of the corpus keeps it if httpsock accepts all of its octets,
-and breaks it if httpsock refuses some. A check of the static semantics tests an answer, and holds or fails: it tells a
-server that keeps the requirement from one that breaks it.
+A case of the corpus keeps its requirement if httpsock accepts all of its octets, and breaks it if httpsock refuses
+some. A check of the static semantics passes if a server's responses keep the requirement, and fails if they break it.
 
-A requirement is covered if cases or checks keep it and break it. A one-sided one (no octets of a client can break it)
-is only kept, an untestable one is not tried; the table of requirements gives the reason.
+A requirement is covered if a check tries it, or if one case keeps it and another one breaks it. If no request can break
+it, it is one-sided, and a case that keeps it is enough. If it can't be seen on the wire, it is untestable, and needs no
+case. In both exceptions the table of requirements gives the reason.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from conformance.semantics.checks import CHECKS
 
 
 class Coverage(NamedTuple):
-    """The cases and checks that try one requirement, by name."""
+    """The names of the cases that keep and break one requirement, and of the checks that try it."""
 
     requirement: Requirement
     keeping: tuple[str, ...]
@@ -29,7 +29,7 @@ class Coverage(NamedTuple):
 
     @property
     def gap(self) -> str | None:
-        """The gap in words, or None."""
+        """A clause on how the coverage is incomplete, or None."""
         if self.checks or self.requirement.untestable:
             return None
         if not self.keeping:
@@ -40,7 +40,7 @@ class Coverage(NamedTuple):
 
 
 def cover(cases: Iterable[Case], checks: Iterable[tuple[str, str]]) -> list[Coverage]:
-    """Return the coverage of each requirement; *cases* and *checks* are pairs of name and requirement."""
+    """Return the coverage of each requirement; *checks* are pairs of a name and the number of a requirement."""
     keeping: dict[str, list[str]] = defaultdict(list)
     breaking: dict[str, list[str]] = defaultdict(list)
     checking: dict[str, list[str]] = defaultdict(list)
@@ -56,12 +56,12 @@ def cover(cases: Iterable[Case], checks: Iterable[tuple[str, str]]) -> list[Cove
 
 
 def load_checks() -> list[tuple[str, str]]:
-    """Return the name and requirement of each check of the static semantics."""
+    """Return the name and the number of the requirement of each check of the static semantics."""
     return [(check.name, check.requirement) for check in CHECKS]
 
 
 def table(coverages: Iterable[Coverage]) -> Iterator[str]:
-    """Yield the lines of a table by chapter: the cases that keep and break each requirement, and its checks."""
+    """Yield the lines of a table by chapter: for each requirement, how many cases keep and break it, and its checks."""
     by_chapter: dict[str, list[Coverage]] = defaultdict(list)
     for coverage in coverages:
         by_chapter[chapter_of(coverage.requirement.section)].append(coverage)
@@ -95,13 +95,14 @@ def main(arguments: Sequence[str]) -> int:
     """Print the coverage, and return the exit code: 0 if it is complete."""
     argparse.ArgumentParser(
         prog="python3 -m conformance coverage",
-        description="Print the number of cases and checks for each requirement. Exits with 1 if one is not covered.",
+        description="For each requirement, print how many cases keep it, how many break it, and how many checks of a "
+        "running server try it. Exits with 1 if a requirement is not covered.",
     ).parse_args(arguments)
     return 0 if report(sys.stdout) else 1
 
 
 def _remark(coverage: Coverage) -> str:
-    """Return the remark behind the counts of the table."""
+    """Return the remark that follows the counts in the table."""
     requirement = coverage.requirement
     if requirement.untestable:
         return f"untestable: {requirement.untestable}"
@@ -113,6 +114,6 @@ def _remark(coverage: Coverage) -> str:
 
 
 def _chapter_order(chapter: str) -> tuple[bool, str, int]:
-    """Return a sort key: chapters by document and number, those beyond the RFCs last."""
+    """Return a sort key: first chapters of RFCs by document and number, then the others."""
     document, sign, rest = chapter.partition(" §")
     return (not sign, document, int(rest.partition(" ")[0]) if sign else 0)

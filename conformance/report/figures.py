@@ -1,6 +1,6 @@
-"""The figures: counts of the corpus, the classes of differences and the requirements, chapter by chapter.
+"""The figures of the report: counts of cases, requirements and checks, chapter by chapter, and reasons of differences.
 
-Counts and arguments as values, in the order of the report; this module runs no parser.
+All of them come from the tables; this module runs no parser.
 """
 
 import re
@@ -19,9 +19,9 @@ SECTION = re.compile(r"RFC ([0-9]{4}) §([0-9]+(?:\.[0-9]+)*)")
 
 
 class Chapter(NamedTuple):
-    """One chapter of an RFC; *cases* and *requirements* are those whose sections are in it.
+    """One chapter of an RFC, with the *cases* and *requirements* whose sections are in it.
 
-    *checks* counts the checks of a running server that look at one of the requirements.
+    *checks* is the number of checks of a running server that try one of the requirements.
     """
 
     name: str
@@ -31,17 +31,17 @@ class Chapter(NamedTuple):
 
     @property
     def refused(self) -> int:
-        """How many cases httpsock refuses."""
+        """How many of the cases httpsock refuses."""
         return sum(case.is_refused for case in self.cases)
 
     @property
     def accepted(self) -> int:
-        """How many cases httpsock accepts whole."""
+        """How many of the cases httpsock accepts entirely."""
         return len(self.cases) - self.refused
 
     @property
     def arguments(self) -> dict[str, list[Case]]:
-        """The cases in which h11 differs, by their reason."""
+        """The cases in which h11 differs from httpsock, by the reason."""
         found: dict[str, list[Case]] = {}
         for case in self.cases:
             if case.why is not None:
@@ -50,12 +50,12 @@ class Chapter(NamedTuple):
 
     @property
     def differences(self) -> int:
-        """In how many cases h11 differs."""
+        """The number of cases in which h11 differs from httpsock."""
         return sum(case.why is not None for case in self.cases)
 
 
 def load_chapters() -> list[Chapter]:
-    """Return all chapters, those of RFC 9112 first."""
+    """Return all chapters, beginning with those of RFC 9112."""
     cases: dict[str, list[Case]] = {}
     requirements: dict[str, list[Requirement]] = {}
     checks: Counter[str] = Counter()
@@ -72,7 +72,7 @@ def load_chapters() -> list[Chapter]:
 
 
 def _order(chapter: str) -> tuple[int, int, int, str]:
-    """Return a sort key for chapters: HTTP/1.1, HTTP, other RFCs, the rest."""
+    """Return a sort key for chapters: RFC 9112 first, then RFC 9110, other RFCs, and the rest."""
     match = SECTION.match(chapter)
     if match is None:
         return (3, 0, 0, chapter)
@@ -81,7 +81,7 @@ def _order(chapter: str) -> tuple[int, int, int, str]:
 
 
 def load_excuses() -> dict[str, list[Case]]:
-    """Return the cases that h11 accepts whole and may refuse in parts, by their reason."""
+    """Return the cases that h11 accepts in one read but may refuse in several, by the reason."""
     found: dict[str, list[Case]] = {}
     for case in load_cases():
         if case.h11_in_parts is not None:
@@ -101,7 +101,7 @@ def address_of(section: str) -> str | None:
 
 
 def describe(verdict: Verdict, *, has_status: bool) -> str:
-    """Return *verdict* in words; h11 chooses no status for a refusal."""
+    """Return *verdict* in words; with *has_status*, name the status of a refusal."""
     requests = ", ".join(f"{request.method} {request.path}".rstrip() for request in verdict.accepted)
     refusal = f"refuses with {verdict.status}" if has_status else "refuses"
     if not verdict.is_refused:
@@ -110,7 +110,7 @@ def describe(verdict: Verdict, *, has_status: bool) -> str:
 
 
 def show(octets: bytes, maximum: int = 400) -> str:
-    """Return *octets* as readable text, line by line, at most *maximum* of them."""
+    """Return at most *maximum* of *octets* as printable ASCII with escapes, line by line."""
     shown = "".join(
         chr(octet) if 0x20 <= octet < 0x7F and octet != 0x5C else _escape(octet) for octet in octets[:maximum]
     )

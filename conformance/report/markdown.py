@@ -1,7 +1,7 @@
-"""The report: both parsers side by side, as one HTML page, as Markdown, and in short for the README.
+"""The command ``report``: both parsers side by side, as an HTML page, as Markdown, and as a summary for the README.
 
-``python3 -m conformance report`` writes conformance.html and conformance.md; ``--readme FILE`` puts the short
-form between ``<!-- conformance -->`` and ``<!-- /conformance -->``. The same corpus always gives the same octets.
+Without options it writes conformance.html and conformance.md; ``--readme FILE`` puts the summary between
+``<!-- conformance -->`` and ``<!-- /conformance -->``. The same corpus always gives the same files.
 """
 
 import argparse
@@ -15,56 +15,67 @@ from conformance.fuzz.differences import CLASSES
 
 from .coverage import load_checks
 from .figures import SECTION, Chapter, address_of, describe, load_chapters, load_coverages, load_excuses
-from .page import render_page
+from .page import CLASSES_INTRODUCTION, IN_PARTS, REQUIREMENTS_INTRODUCTION, TITLE, render_page
 
 BEGIN = "<!-- conformance -->"
 END = "<!-- /conformance -->"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the reports that *argv* names; return the exit code."""
+    """Write the reports that *argv* names, and return the exit code."""
     options = _parse_options(argv)
     if options.html is None and options.markdown is None and options.readme is None:
         options.html, options.markdown = Path("conformance.html"), Path("conformance.md")
-    if options.html is not None:
-        options.html.write_text(render_page(), encoding="utf-8")
-    if options.markdown is not None:
-        options.markdown.write_text(render_markdown(), encoding="utf-8")
-    if options.readme is not None:
-        try:
-            text = with_summary(options.readme.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            print(f"conformance: {options.readme}: {error}", file=sys.stderr)
-            return 2
-        options.readme.write_text(text, encoding="utf-8")
+    try:
+        if options.html is not None:
+            options.html.write_text(render_page(), encoding="utf-8")
+        if options.markdown is not None:
+            options.markdown.write_text(render_markdown(), encoding="utf-8")
+        if options.readme is not None:
+            _renew_summary(options.readme)
+    except (OSError, ValueError) as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return 2
     return 0
+
+
+def _renew_summary(readme: Path) -> None:
+    """Replace the summary in *readme*. Raise ValueError if it lacks the markers or is not UTF-8."""
+    try:
+        text = with_summary(readme.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{readme}: {error}") from error
+    readme.write_text(text, encoding="utf-8")
 
 
 def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance report",
-        description="Write the report on both parsers. Without options: conformance.html and conformance.md.",
+        description="Write what httpsock and h11 do with each case of the corpus. Without options, write "
+        "conformance.html and conformance.md.",
     )
-    parser.add_argument("--html", metavar="FILE", type=Path, help="one page, which needs no other file")
-    parser.add_argument("--markdown", metavar="FILE", type=Path, help="the same as Markdown")
-    parser.add_argument("--readme", metavar="FILE", type=Path, help=f"the short form, between {BEGIN} and {END}")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write the report as one HTML page")
+    parser.add_argument("--markdown", metavar="FILE", type=Path, help="write the report as Markdown")
+    parser.add_argument(
+        "--readme", metavar="FILE", type=Path, help=f"replace the summary in FILE, between {BEGIN} and {END}"
+    )
     return parser.parse_args(argv)
 
 
-# --- The short form -------------------------------------------------------------------------------
+# --- The summary ----------------------------------------------------------------------------------
 
 
 def with_summary(text: str) -> str:
-    """Return *text* with the short form between its markers. Raise ValueError unless it has one pair of markers."""
+    """Return *text* with the summary between its markers. Raise ValueError unless it has one pair of markers."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"there is not one {BEGIN} with one {END} behind it")
+        raise ValueError(f"the file must have {BEGIN} once, and {END} once behind it")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
     return f"{before}{BEGIN}\n{render_summary()}{END}{after}"
 
 
 def render_summary() -> str:
-    """Return the short form: totals in one paragraph, and the figures of each chapter."""
+    """Return the summary: totals in one paragraph, and the counts of each chapter."""
     chapters = load_chapters()
     cases = sum(len(chapter.cases) for chapter in chapters)
     coverages = load_coverages()
@@ -73,10 +84,10 @@ def render_summary() -> str:
     sentence = (
         f"{cases} cases: httpsock accepts {sum(chapter.accepted for chapter in chapters)} and refuses "
         f"{sum(chapter.refused for chapter in chapters)}. h11 differs in "
-        f"{sum(chapter.differences for chapter in chapters)}, each with its reason in the table; generated "
-        f"bytes differ in {len(CLASSES)} classes, each with its section. Of {len(coverages)} requirements "
-        f"{len(coverages) - gaps - untestable} are tried by cases or by {len(load_checks())} checks of a running "
-        f"server, {untestable} cannot be seen on the wire, {gaps} are not covered."
+        f"{sum(chapter.differences for chapter in chapters)}, and the tables give the reason of each difference; "
+        f"{len(CLASSES)} classes explain the differences on generated bytes. Of {len(coverages)} requirements, "
+        f"cases or {len(load_checks())} checks of a running server try {len(coverages) - gaps - untestable}; "
+        f"{untestable} cannot be seen on the wire, and {gaps} are not covered."
     )
     return f"\n{_wrapped(sentence)}\n\n{_chapter_table(chapters)}\n"
 
@@ -102,17 +113,17 @@ def _chapter_table(chapters: list[Chapter]) -> str:
 def render_markdown() -> str:
     """Return the whole report as Markdown."""
     parts = [
-        "# The meaning of HTTP/1.1, as httpsock and h11 read it",
+        f"# {TITLE}",
         render_summary().strip("\n"),
         "## Where h11 differs, case by case",
         *(_arguments(chapter) for chapter in load_chapters() if chapter.differences),
-        "## Cases that h11 accepts whole and may refuse in parts",
+        f"## {IN_PARTS}",
         *(f"- {_linked(why)} {_names(cases)}." for why, cases in load_excuses().items()),
         "## Classes of differences",
-        "The classes of differences in generated bytes.",
+        CLASSES_INTRODUCTION,
         _class_table(),
         "## The requirements",
-        "How many cases keep and break each, and how many checks of a running server look at it.",
+        REQUIREMENTS_INTRODUCTION,
         _requirement_table(),
     ]
     return "\n\n".join(parts) + "\n"
@@ -159,7 +170,7 @@ def _cell(text: str) -> str:
 
 
 def _linked(text: str) -> str:
-    """Return *text* as Markdown, with a link at each section that it names."""
+    """Return *text* as Markdown, with each section of an RFC as a link."""
     parts = []
     position = 0
     for match in SECTION.finditer(text):

@@ -1,4 +1,4 @@
-"""The table of requirements is whole, and cases or checks try each one: some keep it, some break it."""
+"""The table of requirements is complete, and cases or checks cover each requirement."""
 
 import io
 import re
@@ -39,13 +39,11 @@ def test_no_two_requirements_have_the_same_sentence() -> None:
     assert len({requirement.says for requirement in REQUIREMENTS.values()}) == len(REQUIREMENTS)
 
 
-def test_each_requirement_is_kept_and_broken_by_something() -> None:
-    """The coverage is complete, but for the requirements that the table calls untestable, with the reason."""
+def test_each_requirement_is_covered_unless_the_table_gives_a_reason() -> None:
     assert {covered.requirement.id: covered.gap for covered in COVERAGES if covered.gap} == {}
 
 
-def test_the_reasons_for_a_gap_are_those_that_are_needed() -> None:
-    """A requirement that cases or checks cover needs no reason for a gap."""
+def test_no_requirement_that_is_covered_has_a_reason_for_a_gap() -> None:
     needless = [
         covered.requirement.id
         for covered in COVERAGES
@@ -55,8 +53,7 @@ def test_the_reasons_for_a_gap_are_those_that_are_needed() -> None:
     assert not needless
 
 
-def test_every_check_tries_a_requirement_that_there_is() -> None:
-    """A check with a wrong number would not count."""
+def test_every_check_has_the_number_of_a_requirement() -> None:
     assert [name for name, number in load_checks() if number not in REQUIREMENTS] == []
 
 
@@ -66,12 +63,11 @@ def test_every_check_tries_a_requirement_that_there_is() -> None:
         pytest.param("RFC 9112 §5.1", "RFC 9112 §5 Field syntax", id="a section of a chapter"),
         pytest.param("RFC 9112 §3", "RFC 9112 §3 Request line", id="a chapter itself"),
         pytest.param("RFC 9110 §15.5.15", "RFC 9110 §15 Status codes", id="a chapter of two digits"),
-        pytest.param("RFC 9111 §4", "RFC 9111 §4", id="one that no requirement comes from"),
-        pytest.param("practice", "Beyond the RFCs: practice", id="no RFC"),
+        pytest.param("RFC 9111 §4", "RFC 9111 §4", id="a chapter without requirements"),
+        pytest.param("practice", "Beyond the RFCs: practice", id="not in an RFC"),
     ],
 )
 def test_a_section_belongs_to_a_chapter(section: str, chapter: str) -> None:
-    """Tables are ordered by chapter."""
     assert chapter_of(section) == chapter
 
 
@@ -84,29 +80,29 @@ def _case(requirement: str, status: int | None, also: tuple[str, ...] = ()) -> C
 @pytest.mark.parametrize(
     ("cases", "checks", "gap"),
     [
-        pytest.param([], [], "no case keeps it", id="nothing tries it"),
+        pytest.param([], [], "no case keeps it", id="no case and no check"),
         pytest.param([_case("R036", 400)], [], "no case keeps it", id="only broken"),
         pytest.param([_case("R036", None)], [], "no case breaks it", id="only kept"),
         pytest.param([_case("R036", None), _case("R036", 400)], [], None, id="kept and broken"),
-        pytest.param([_case("R036", None), _case("R001", 400, ("R036",))], [], None, id="broken by the way"),
-        pytest.param([], [("A check", "R036")], None, id="a check tells both"),
+        pytest.param(
+            [_case("R036", None), _case("R001", 400, ("R036",))], [], None, id="also broken by a case of R001"
+        ),
+        pytest.param([], [("A check", "R036")], None, id="one check"),
     ],
 )
-def test_a_requirement_is_covered_if_it_is_kept_and_broken(
+def test_a_requirement_is_covered_by_a_check_or_by_cases_that_keep_and_break_it(
     cases: list[Case], checks: list[tuple[str, str]], gap: str | None
 ) -> None:
-    """The computation itself, on a few cases."""
     assert next(each for each in cover(cases, checks) if each.requirement.id == "R036").gap == gap
 
 
-def test_what_only_a_server_can_break_needs_no_case_that_breaks_it() -> None:
-    """The table gives the reason why R081 is one-sided."""
+def test_a_one_sided_requirement_needs_no_case_that_breaks_it() -> None:
+    """R081 is one-sided."""
     kept = cover([_case("R081", None)], [])
     assert next(each for each in kept if each.requirement.id == "R081").gap is None
 
 
-def test_the_coverage_is_printed_by_chapter() -> None:
-    """Each requirement has its line, behind that of its chapter; the sum comes last."""
+def test_the_coverage_is_printed_by_chapter_with_a_line_for_each_requirement() -> None:
     out = io.StringIO()
     is_complete = coverage.report(out)
     lines = out.getvalue().splitlines()
@@ -116,8 +112,9 @@ def test_the_coverage_is_printed_by_chapter() -> None:
     assert is_complete == lines[-1].endswith(" untestable, 0 not covered")
 
 
-def test_a_gap_is_named_and_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command exits with 1 if a requirement is not tried."""
+def test_a_requirement_that_is_not_covered_is_named_and_the_exit_code_is_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(coverage, "load_cases", lambda: ())
     monkeypatch.setattr(coverage, "load_checks", list)
     assert coverage.main([]) == 1

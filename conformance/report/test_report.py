@@ -1,4 +1,4 @@
-"""The report: it agrees with the tables and links to its sources; README quotes the current one."""
+"""The report agrees with the tables and links to sections of the RFCs, and README has the current summary."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -22,7 +22,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def page() -> ET.Element:
-    """Return the page; well-formed XML has every tag closed and every character escaped."""
+    """Parse the page as XML, and return its root; this fails unless each tag is closed and each character escaped."""
     _, doctype, html = render_page().partition("<!DOCTYPE html>\n")
     assert doctype
     builder, parser = ET.TreeBuilder(), expat.ParserCreate()
@@ -36,27 +36,23 @@ def page() -> ET.Element:
 
 
 def test_the_page_is_well_formed() -> None:
-    """A browser need not repair it."""
     html = page()
     assert html.tag == "html"
     assert [child.tag for child in html] == ["head", "body"]
 
 
-def test_the_page_needs_nothing_else() -> None:
-    """No script, no image, no style sheet of another file: it can be sent by mail."""
+def test_the_page_needs_no_other_file() -> None:
     tags = {element.tag for element in page().iter()}
     assert not tags & {"script", "img", "link", "iframe", "object"}
     assert "url(" not in render_page()
 
 
-def test_the_page_is_light_and_dark() -> None:
-    """It follows the reader's system."""
+def test_the_page_has_light_and_dark_colours() -> None:
     assert "color-scheme: light dark" in render_page()
     assert "@media (prefers-color-scheme: dark)" in render_page()
 
 
-def test_each_link_leads_to_a_section_or_to_a_place_on_the_page() -> None:
-    """The reader can follow each reason to its source."""
+def test_each_link_leads_to_a_section_of_an_rfc_or_to_an_anchor_on_the_page() -> None:
     html = page()
     places = [element.attrib["id"] for element in html.iter() if "id" in element.attrib]
     assert len(places) == len(set(places))
@@ -67,7 +63,6 @@ def test_each_link_leads_to_a_section_or_to_a_place_on_the_page() -> None:
 
 
 def test_the_page_has_each_difference_each_class_and_each_requirement() -> None:
-    """Every difference is there."""
     html = page()
     text = "".join(html.itertext())
     names = {"".join(element.itertext()).partition(":")[0] for element in html.iter("summary")} - {"example"}
@@ -81,8 +76,7 @@ def test_the_page_has_each_difference_each_class_and_each_requirement() -> None:
     assert load_requirements().keys() <= {element.attrib.get("id") for element in html.iter()}
 
 
-def test_octets_of_a_case_are_shown_and_never_interpreted() -> None:
-    """Markup in a case is text in the report."""
+def test_markup_in_the_octets_of_a_case_is_shown_as_text() -> None:
     assert (
         show(b"GET /<b>\\ HTTP/1.1\r\nA:\t\x00\xff\r\n\r\n")
         == "GET /<b>\\\\ HTTP/1.1\\r\\n\nA:\\t\\x00\\xff\\r\\n\n\\r\\n"
@@ -95,8 +89,7 @@ def test_octets_of_a_case_are_shown_and_never_interpreted() -> None:
 # --- The figures ----------------------------------------------------------------------------------
 
 
-def test_the_chapters_hold_each_case_and_each_requirement_once() -> None:
-    """The figures add up."""
+def test_each_case_and_each_requirement_is_in_one_chapter() -> None:
     chapters = load_chapters()
     assert sorted(case.name for chapter in chapters for case in chapter.cases) == sorted(
         case.name for case in load_cases()
@@ -108,8 +101,7 @@ def test_the_chapters_hold_each_case_and_each_requirement_once() -> None:
         assert sum(len(cases) for cases in chapter.arguments.values()) == chapter.differences
 
 
-def test_the_chapters_of_http_1_1_come_first_and_in_order() -> None:
-    """Section 10 comes behind section 9."""
+def test_the_chapters_of_rfc_9112_come_first_and_section_10_comes_after_section_9() -> None:
     names = [chapter.name for chapter in load_chapters()]
     assert names[0].startswith("RFC 9112 §2 ")
     rfc_9110 = [int(match[1]) for name in names if (match := re.match(r"RFC 9110 §([0-9]+)", name))]
@@ -119,7 +111,7 @@ def test_the_chapters_of_http_1_1_come_first_and_in_order() -> None:
 @pytest.mark.parametrize(
     ("verdict", "ours", "theirs"),
     [
-        pytest.param(Verdict(()), "accepts no request", "accepts no request", id="nothing at all"),
+        pytest.param(Verdict(()), "accepts no request", "accepts no request", id="no request"),
         pytest.param(Verdict((), 400), "refuses with 400", "refuses", id="refused"),
         pytest.param(Verdict((Understood("GET", "/", 1, 0),)), "accepts GET /", "accepts GET /", id="accepted"),
         pytest.param(
@@ -130,14 +122,13 @@ def test_the_chapters_of_http_1_1_come_first_and_in_order() -> None:
         ),
     ],
 )
-def test_a_verdict_is_said_in_words(verdict: Verdict, ours: str, theirs: str) -> None:
-    """Only httpsock's refusals have a status of their own."""
+def test_a_verdict_is_described_in_words(verdict: Verdict, ours: str, theirs: str) -> None:
+    """The words give the status of httpsock's refusals, but not of h11's."""
     assert describe(verdict, has_status=True) == ours
     assert describe(verdict, has_status=False) == theirs
 
 
-def test_a_section_has_an_address() -> None:
-    """A rule outside the RFCs has no address."""
+def test_a_section_of_an_rfc_has_a_url() -> None:
     assert address_of("RFC 9112 §5.1") == "https://www.rfc-editor.org/rfc/rfc9112#section-5.1"
     assert address_of("practice") is None
 
@@ -146,7 +137,6 @@ def test_a_section_has_an_address() -> None:
 
 
 def test_the_markdown_has_each_difference() -> None:
-    """The content of the page, as text."""
     markdown = render_markdown()
     for case in load_cases():
         is_there = case.why is not None or case.h11_in_parts is not None
@@ -154,19 +144,18 @@ def test_the_markdown_has_each_difference() -> None:
 
 
 def test_each_row_of_a_table_has_as_many_cells_as_its_head() -> None:
-    """A bar in a cell is escaped."""
+    """Otherwise a bar in a cell is not escaped."""
     counts = [len(re.findall(r"(?<!\\)\|", line)) for line in render_markdown().splitlines() if line.startswith("|")]
     assert set(counts) == {5, 7, 8}
 
 
-def test_the_summary_in_the_readme_is_not_stale() -> None:
-    """To renew it: python3 -m conformance report --readme conformance/README.md."""
+def test_the_summary_in_the_readme_is_current() -> None:
+    """If not, renew it with: python3 -m conformance report --readme conformance/README.md."""
     text = README.read_text(encoding="utf-8")
     assert with_summary(text) == text
 
 
-def test_the_command_renews_the_summary_and_leaves_the_rest(tmp_path: Path) -> None:
-    """Text before and behind the markers stays."""
+def test_the_command_replaces_only_the_text_between_the_markers(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"# Title\n\n{BEGIN}\n7 cases\n{END}\n\nThe end.\n", encoding="utf-8")
     assert report.main(["--readme", str(readme)]) == 0
@@ -177,19 +166,25 @@ def test_the_command_renews_the_summary_and_leaves_the_rest(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"], ids=ascii)
-def test_a_readme_without_its_markers_is_left_alone(
+def test_a_readme_without_one_pair_of_markers_is_not_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    """Exit code 2, and a sentence that names the missing marker."""
     readme = tmp_path / "README.md"
     readme.write_text(text, encoding="utf-8")
     assert report.main(["--readme", str(readme)]) == 2
     assert readme.read_text(encoding="utf-8") == text
-    assert f"there is not one {BEGIN}" in capsys.readouterr().err
+    assert f"conformance: {readme}: the file must have {BEGIN} once" in capsys.readouterr().err
 
 
-def test_the_summary_has_the_figures_of_each_chapter() -> None:
-    """Its lines are short enough for an editor."""
+@pytest.mark.parametrize("option", ["--html", "--markdown", "--readme"])
+def test_a_file_that_cannot_be_written_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert report.main([option, str(tmp_path / "missing" / "file")]) == 2
+    assert str(tmp_path / "missing" / "file") in capsys.readouterr().err
+
+
+def test_the_summary_has_the_counts_of_each_chapter_in_lines_of_at_most_120_characters() -> None:
     summary = render_summary()
     assert f"{len(load_cases())} cases" in summary
     assert all(len(line) <= 120 for line in summary.splitlines())
@@ -197,8 +192,9 @@ def test_the_summary_has_the_figures_of_each_chapter() -> None:
         assert f"| {chapter.name} | {len(chapter.cases)} | " in summary
 
 
-def test_the_command_writes_both_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Into the current folder by default."""
+def test_the_command_writes_both_forms_into_the_current_folder_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert report.main([]) == 0
     assert report.main(["--html", "a.html", "--markdown", "a.md"]) == 0
