@@ -339,7 +339,7 @@ class DocumentRoot:
         octets: bytes = b"",
         file: io.FileIO | None = None,
     ) -> Representation:
-        """Return the representation of a file with the status *opened*: of its *octets*, or of the open *file*."""
+        """Return the representation of a file whose status is *opened*, from its *octets* or from the open *file*."""
         return Representation(
             media_type,
             coding,

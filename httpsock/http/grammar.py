@@ -221,7 +221,7 @@ def format_http_date(seconds: int) -> str:
 
 
 def can_be_http_date(seconds: int) -> bool:
-    """Return whether *seconds* since 1970 lie in the years 1970 to 9999; those of a file need not."""
+    """Return whether *seconds* since 1970 lie in the years 1970 to 9999; the time of a file may lie outside."""
     return 0 <= seconds <= _LAST_SECOND_OF_9999
 
 

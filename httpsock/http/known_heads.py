@@ -120,7 +120,7 @@ class KnownHeads:
         return (fields, stem[1], stem[2]) if len(fields) == len(stem[0]) + len(tail) else None
 
     def _learn_stem(self, octets: bytes) -> FieldSection | None:
-        """Return and store the parsed stem *octets* if it has come before, and is within the limit with any tail."""
+        """Parse, store and return the stem *octets* if it has come before; None if it leaves no lines for a tail."""
         section_octets = octets + _END
         # The condition that ends the stem may belong to the next head.
         is_whole = section_octets.find(_END) == len(octets)
@@ -135,7 +135,7 @@ class KnownHeads:
         return stem
 
     def _comes_again(self, octets: bytes) -> bool:
-        """Return whether *octets* have come before, not too long ago; remember that they have come now."""
+        """Return whether *octets* are among those remembered to have come before; remember them now."""
         hashed = hash(octets)
         place = hashed % _MAX_HASHES
         if self._hashes[place] == hashed:

@@ -30,7 +30,7 @@ _LINGER_SECONDS = 2.0
 
 
 class Exact(NamedTuple):
-    """An answer of exact *octets*: bytes, or a tuple of bytes and Sleeps; *then* close, reset, keep or stall."""
+    """An answer of exact *octets*: bytes, or a tuple of bytes and Sleeps. *then* (see Then) is done afterwards."""
 
     octets: bytes | tuple[bytes | Sleep, ...]
     then: Then = "close"
@@ -53,7 +53,7 @@ def check_exact(exact: Exact) -> None:
 def send_exactly(
     parts: Iterable[bytes | Sleep], then: Then, context: Context, transport: RecordedTransport
 ) -> Steps[None]:
-    """Send the *parts*, *then* close, reset, keep or stall; the transport discards the handler's response."""
+    """Send the *parts*, and do *then* (see Then) afterwards; the transport discards the handler's response."""
     transport.next = Next.CUT
     # An OSError means that the client is gone or does not read, or that the connection is evicted.
     with contextlib.suppress(OSError):
@@ -68,7 +68,7 @@ def send_exactly(
 
 
 def _follow(then: Then, context: Context, transport: RecordedTransport) -> Steps[None]:
-    """Close, reset, keep or stall the connection after the octets."""
+    """Do *then* after the octets: close, reset, keep or stall the connection."""
     match then:
         case "keep":
             transport.next = Next.DISCARDED

@@ -63,7 +63,7 @@ class Message(NamedTuple):
 
 
 class Script(NamedTuple):
-    """The octets to send in place of the response, with pauses between them; *then* close, reset, keep or stall."""
+    """The octets to send in place of the response, with pauses between them. *then* (see Then) is done afterwards."""
 
     parts: Iterable[bytes | Sleep]
     then: Then

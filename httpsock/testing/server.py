@@ -116,7 +116,10 @@ class TestServer(Server):
     def send_octets(
         self, octets: bytes | tuple[bytes | Sleep, ...], then: Then = "close", *, path: str | None = None
     ) -> None:
-        """Answer requests for *path* (None: all) with exactly these octets; *then* close, reset, keep or stall."""
+        """Answer requests for *path* (None: all) with exactly these octets. Then "close", "reset", "keep" or "stall".
+
+        See Then in exact.py.
+        """
         self.answer(path, Exact(octets, then))
 
     def answer(self, path: str | None, *answers: Answer) -> None:
