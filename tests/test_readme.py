@@ -72,15 +72,15 @@ def test_the_first_command_serves_a_fresh_clone(clone: pathlib.Path) -> None:
         assert run.stdout is not None
         url = run.stdout.readline().decode().strip()
         try:
-            with urllib.request.urlopen(url, timeout=20) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 assert answer.status == 200
                 assert answer.read() == (clone / "www" / "index.html").read_bytes()
             seek = urllib.request.Request(url + "clock.webm", headers={"Range": "bytes=0-"})
-            with urllib.request.urlopen(seek, timeout=20) as answer:
+            with urllib.request.urlopen(seek, timeout=60) as answer:
                 assert len(answer.read()) == (clone / "www" / "clock.webm").stat().st_size
         finally:
             run.send_signal(signal.SIGTERM)
-        _, errors = run.communicate(timeout=20)
+        _, errors = run.communicate(timeout=60)
     assert run.returncode == 0
     printed = [url, *errors.decode().replace(str(clone), "/home/you/httpsock").splitlines()]
     # These parts vary: the URL of IPv6, times, ports, and the size of the page.

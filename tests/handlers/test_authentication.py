@@ -245,7 +245,7 @@ def is_readable(connected: socket.socket) -> bool:
 def test_guesses_beyond_the_limit_get_429(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> None:
     """The guesses beyond the limit get 429 (RFC 6585 §4); the others are checked."""
     server = serve(folder, middleware=[basic_authentication("alice", SLOW)])
-    with guessing(server, authentication._MAX_WAITING + 8) as guesses:
+    with guessing(server, authentication._MAX_WAITING + 64) as guesses:
         while True:
             (answered, *_), _, _ = select.select(guesses, [], [], PATIENCE_SECONDS)
             answer, _ = read_answer(receive_all(answered))

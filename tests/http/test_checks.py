@@ -248,7 +248,7 @@ def test_waiting_for_a_log_that_blocks_times_out(tmp_path: pathlib.Path, monkeyp
     gate, logged = threading.Event(), list[httpsock.Exchange]()
 
     def log(batch: Sequence[httpsock.Exchange]) -> None:
-        assert gate.wait(20)
+        assert gate.wait(60)
         logged.extend(batch)
 
     monkeypatch.setattr("httpsock.server.server._CHECK_SECONDS", 0.001)

@@ -217,7 +217,7 @@ def test_an_endless_stream_is_collected_until_the_server_stops(server: TestServe
     server.fault("truncate")
     with connect(server.port) as client:
         client.sendall(get("/x"))
-        assert begun.wait(20)
+        assert begun.wait(60)
         server.stop(grace_seconds=20)
         with contextlib.suppress(ConnectionError):
             receive_all(client)

@@ -74,7 +74,7 @@ def test_an_ipv6_address_stands_in_brackets() -> None:
 
 
 def test_content_of_a_request_for_a_file_is_recorded_before_the_response(server: TestServer) -> None:
-    answer = requests.post(server.url, data=b"x" * 3_000_000, timeout=20)
+    answer = requests.post(server.url, data=b"x" * 3_000_000, timeout=60)
 
     assert (answer.status_code, len(server.requests[0].content)) == (405, 3_000_000)
 
