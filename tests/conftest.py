@@ -21,13 +21,17 @@ from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
 settings.register_profile("patient", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+_MAX_WORKERS = 8
+
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return how many processes run the tests: one more than cores, or only this one for tests given by file."""
     if any(".py" in argument for argument in config.args):
         config.option.dist = "no"
         return 0
-    return (os.cpu_count() or 1) + 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # A container may see more cores than it has time on.
+    return min(cores, _MAX_WORKERS - 1) + 1
 
 
 @pytest.fixture
