@@ -15,12 +15,12 @@ _LONG = f"X: {'y' * 30_000}"
 _HELD = {
     "idle": (b"", 24),
     "64 KiB pipelined behind an unread file": (get("/large.bin") + get("/hello.txt") * 1500, 24),
-    "the same behind a long head": (get("/large.bin", _LONG) + get("/hello.txt") * 1500, 48),
+    "the same behind a long head": (get("/large.bin", _LONG) + get("/hello.txt") * 1500, 24),
     "the same behind a small file": (get("/small.bin") * 1500, 24),
     "content that does not end": (get("/hello.txt", "Content-Length: 100000") + bytes(90_000), 24),
     "a chunk that does not end": (get("/hello.txt", "Transfer-Encoding: chunked") + b"ffff\r\n" + bytes(60_000), 24),
-    "a head that does not end": (get("/hello.txt", _LONG)[:-2], 48),
-    "trailers that do not end": (get("/hello.txt", "Transfer-Encoding: chunked") + b"0\r\n" + _LONG.encode(), 48),
+    "a head that does not end": (get("/hello.txt", _LONG)[:-2], 40),
+    "trailers that do not end": (get("/hello.txt", "Transfer-Encoding: chunked") + b"0\r\n" + _LONG.encode(), 40),
 }
 
 
