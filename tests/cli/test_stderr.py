@@ -94,7 +94,7 @@ def test_lines_for_a_closed_reader_are_dropped(monkeypatch: pytest.MonkeyPatch, 
 def test_a_writer_without_lines_has_no_thread_to_close() -> None:
     before = threading.active_count()
     StderrWriter().close(PATIENCE_SECONDS)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_a_full_pipe_that_does_not_block_loses_no_line(pipe: IO[bytes]) -> None:

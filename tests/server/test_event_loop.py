@@ -578,7 +578,7 @@ def test_an_event_loop_whose_listening_socket_fails_ends_and_holds_no_descriptor
             loop.run()
 
     assert raised.value.errno == errno.EINVAL
-    assert open_descriptors() == before
+    assert open_descriptors() <= before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a listening socket is not shut down there")
