@@ -232,6 +232,7 @@ def test_an_unknown_path_is_answered_with_the_index(serving: Start, folder: path
     program = serving("--spa")
     assert program.ask("/users/7", "Accept: text/html").content == b"index"
     assert program.ask("/app.js", "Accept: text/html").status == 404
+    assert program.stop()[0] == 0
     assert serving().ask("/users/7", "Accept: text/html").status == 404
 
 
