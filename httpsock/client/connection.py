@@ -180,7 +180,7 @@ class ClientConnection:
     @property
     def is_reusable(self) -> bool:
         """Whether another request may be sent: the server has neither closed its side nor sent unexpected octets."""
-        return self.is_idle and self._parser.can_go_on and not self._has_octets()
+        return self.is_idle and self._parser.is_reusable and not self._has_octets()
 
     @property
     def has_begun_to_answer(self) -> bool:
@@ -285,7 +285,7 @@ class ClientConnection:
             self._octets += len(event.octets)
             return event.octets
         self._emit("content", {"octets": self._octets})
-        if self._is_last or not self._parser.can_go_on:
+        if self._is_last or not self._parser.is_reusable:
             self.close()
         return b""
 

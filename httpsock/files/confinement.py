@@ -2,9 +2,9 @@
 
 Takes a folder and a name relative to it, gives a file descriptor. To check the name alone is not enough, since a
 symlink may be swapped in between check and open. So the kernel opens each folder on the way without following symlinks.
-If one is met, the real path is computed; if that lies within the folder, it is opened in the same way, from the folder
-down, again without following. An attacker who swaps in a link gets a refusal, never a file from outside. Next: handler,
-which selects from the representation of the file.
+If it meets a symlink, the real path is computed; a real path within the folder is then opened in the same way. An
+attacker who swaps in a symlink gets a refusal, never a file from outside. Next: handler, which selects from the
+representation of the file.
 
 RFC 9110 §17.3 (attacks based on file and path names).
 """

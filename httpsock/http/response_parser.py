@@ -141,7 +141,7 @@ class ResponseParser(MessageReader):
         self._is_persistent = True
 
     @property
-    def can_go_on(self) -> bool:
+    def is_reusable(self) -> bool:
         """Whether another request may be sent: the last response is complete, and no unsolicited octets follow it.
 
         RFC 9112 §9.3: octets after the last response must not be read as the response to a later request.

@@ -168,7 +168,7 @@ class ProcessLoop:
                 deadline = self._run_timers(now)
                 if not self._served.is_running and not self._children.pids():
                     break
-                if (pending := self._left_behind(now)) is not None:
+                if (pending := self._abandoned(now)) is not None:
                     self._report(f"httpsock: still waiting for {', '.join(pending)}; exiting.")
                     return ExitCode.FAILED
                 self._handle_events(min(deadline - now, _MAX_POLL_SECONDS))
@@ -196,7 +196,7 @@ class ProcessLoop:
         own_deadlines = self._blocked_deadline, self._kill_deadline, self._leave_deadline
         return min(deadline for deadline in (*deadlines, *own_deadlines) if deadline > now)
 
-    def _left_behind(self, now: float) -> list[str] | None:
+    def _abandoned(self, now: float) -> list[str] | None:
         """Return the blocked requests and running processes to exit without, or None while there is time to wait."""
         blocked = self._served.blocked() if now >= self._blocked_deadline else []
         pids = self._children.pids()

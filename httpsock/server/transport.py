@@ -57,9 +57,9 @@ class Transport(Protocol):
         """
 
     def recv(self, maximum: int, /) -> bytes:
-        """Return at most *maximum* octets from the peer; b"" at the end.
+        """Return about *maximum* octets from the peer, or fewer; b"" at the end.
 
-        TLS may return a few more: all that are decrypted, since the poller does not report octets in a buffer.
+        TLS may exceed *maximum* a little, to return all octets that it has decrypted: the poller does not report those.
         """
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:

@@ -24,14 +24,14 @@ class Next(Enum):
 
 
 class RecordedTransport:
-    """Wraps *transport*; passes received octets to *record*, b"" at the end; calls *close_also* when it is closed."""
+    """Wraps *transport*; passes received octets to *record*, b"" at the end; calls *on_close* when it is closed."""
 
     def __init__(
-        self, transport: Transport, record: Callable[[bytes], object], close_also: Callable[[], object] = bool
+        self, transport: Transport, record: Callable[[bytes], object], on_close: Callable[[], object] = bool
     ) -> None:
         self._transport = transport
         self._record = record
-        self._close_also = close_also
+        self._on_close = on_close
         self.next = Next.SENT
         # Called before a request is read; an OSError breaks the connection off.
         self.begin: Callable[[], object] = bool
@@ -74,7 +74,7 @@ class RecordedTransport:
     def close(self) -> None:
         """Close the socket, and record the end, which breaks an incomplete request off."""
         self._record(b"")
-        self._close_also()
+        self._on_close()
         self._transport.close()
 
 

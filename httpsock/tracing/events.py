@@ -180,7 +180,7 @@ def _sentence(event: Event) -> str:
 
 
 def _details(event: Event) -> list[tuple[str, str]]:
-    """Return the detail lines of an event, each with the mark before it."""
+    """Return the detail lines of an event as pairs of a mark, such as ">", and the text after it."""
     mark = _DIRECTIONS.get(event.name, ">")
     details = []
     if "reason" in event.attributes:

@@ -20,8 +20,8 @@ _RETRY_SECONDS = 0.1
 _PAUSE_SECONDS = 0.005
 
 
-def write_whole(descriptor: int, octets: bytes, may_go_on: Callable[[], bool]) -> int:
-    """Write *octets*, in whole lines where they fit; retry a full descriptor while *may_go_on* returns true.
+def write_whole(descriptor: int, octets: bytes, may_retry: Callable[[], bool]) -> int:
+    """Write *octets*, in whole lines where they fit; retry a full descriptor while *may_retry* returns true.
 
     Return how many octets were written: fewer than all if the descriptor is closed, broken, or stayed full.
     """
@@ -33,7 +33,7 @@ def write_whole(descriptor: int, octets: bytes, may_go_on: Callable[[], bool]) -
             start += os.write(descriptor, octets[start:stop])
         except OSError as error:
             is_full = isinstance(error, BlockingIOError) or error.errno in _FULL
-            if not is_full or not may_go_on():
+            if not is_full or not may_retry():
                 break
             _wait(descriptor, is_disk=error.errno in _FULL)
     return start

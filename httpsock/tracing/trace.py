@@ -162,12 +162,12 @@ class TraceWriter:
     def _write(self, events: list[Event]) -> None:
         """Write events, and count those that can't be written as lost. Only the writer thread retries."""
         octets = "".join(map(self._formatted, events)).encode(self._encoding, "backslashreplace")
-        may_go_on = self._may_go_on if self._thread else bool
-        if write_whole(self._descriptor, octets, may_go_on) < len(octets):
+        may_retry = self._may_retry if self._thread else bool
+        if write_whole(self._descriptor, octets, may_retry) < len(octets):
             with self._changed:
                 self._lost += len(events)
 
-    def _may_go_on(self) -> bool:
+    def _may_retry(self) -> bool:
         """Return whether to retry a full standard error."""
         return time.monotonic() < self._retry_deadline
 

@@ -177,7 +177,7 @@ def test_every_response_is_usable_or_a_response_error(seed: int) -> None:
             assert isinstance(event, EndOfContent)
         assert isinstance(parser.trailers, tuple)
         assert parser.content_length is None or parser.content_length >= 0
-        assert isinstance(parser.can_go_on, bool)
+        assert isinstance(parser.is_reusable, bool)
 
 
 @pytest.mark.parametrize("seed", range(4))

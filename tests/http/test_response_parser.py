@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
     content: bytes = b""
     is_whole: bool = False
     error: str = ""
-    can_go_on: bool = False
+    is_reusable: bool = False
 
 
 def parse(
@@ -43,7 +43,7 @@ def parse(
 
     def outcome(error: str = "") -> tuple[Outcome, list[ResponseHead], ResponseParser]:
         statuses = [head.status for head in heads]
-        return Outcome(statuses, content, whole, error, not error and parser.can_go_on), heads, parser
+        return Outcome(statuses, content, whole, error, not error and parser.is_reusable), heads, parser
 
     for piece in [*pieces, *([b""] if ends else [])]:
         parser.receive(piece)
@@ -245,7 +245,7 @@ CHUNKED = b"Transfer-Encoding: chunked"
 
 
 @each_row(
-    ("octets", "method", "content", "can_go_on"),
+    ("octets", "method", "content", "is_reusable"),
     [
         pytest.param(ok(b"Content-Length: 5", content=b"hello"), "GET", b"hello", True, id="a length"),
         pytest.param(ok(b"Content-Length: 0"), "GET", b"", True, id="no content, said so"),
@@ -283,12 +283,12 @@ CHUNKED = b"Transfer-Encoding: chunked"
         ),
     ],
 )
-def test_content_ends_as_the_head_announces(octets: bytes, method: str, content: bytes, can_go_on: bool) -> None:
+def test_content_ends_as_the_head_announces(octets: bytes, method: str, content: bytes, is_reusable: bool) -> None:
     outcome = both_ways(octets, method)
-    assert outcome == Outcome(outcome.statuses, content, is_whole=True, can_go_on=can_go_on)
+    assert outcome == Outcome(outcome.statuses, content, is_whole=True, is_reusable=is_reusable)
     # A second response was not requested: it stays unread, and the connection is not reused.
     more = both_ways(octets + b"HTTP/1.1 200 OK\r\n\r\n", method)
-    assert more == outcome._replace(can_go_on=False)
+    assert more == outcome._replace(is_reusable=False)
 
 
 def test_interim_heads_are_marked() -> None:
@@ -331,10 +331,10 @@ def test_one_response_after_the_other_is_read_from_one_connection() -> None:
         assert parser.has_begun
         assert parser.next_event() == Content(content)
         assert parser.next_event() == EndOfContent()
-        assert parser.can_go_on
+        assert parser.is_reusable
     parser.receive(b"")
     assert parser.next_event() is Pause.CLOSED
-    assert not parser.can_go_on
+    assert not parser.is_reusable
 
 
 DOUBTFUL = [
@@ -595,7 +595,7 @@ def test_h11_reads_every_accepted_response_alike() -> None:
         (ok(content=b"to the end", version=b"1.0"), "GET", True),
     ):
         ours = both_ways(octets, method, ends=ends)
-        assert ours._replace(can_go_on=False) == read_by_h11(octets, method, ends=ends)
+        assert ours._replace(is_reusable=False) == read_by_h11(octets, method, ends=ends)
         assert ours.is_whole
 
 
@@ -640,7 +640,7 @@ def test_a_response_is_read_as_by_h11_at_any_cut(response: tuple[bytes, str, byt
     ours = parse(cut(octets, cuts), method)[0]
     assert ours.is_whole
     assert ours.content == content
-    assert ours._replace(can_go_on=False) == read_by_h11(octets, method)
+    assert ours._replace(is_reusable=False) == read_by_h11(octets, method)
 
 
 @bounded
