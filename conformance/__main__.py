@@ -1,6 +1,7 @@
 """The command line: ``python3 -m conformance COMMAND``."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -56,7 +57,17 @@ def _run(command: str, arguments: list[str]) -> int:
             raise
         print(f"conformance: {command} needs h11; install it with: python3 -m pip install h11", file=sys.stderr)
         return 2
-    return int(module.main(arguments))
+    try:
+        code = int(module.main(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of standard output, such as head, has closed it: discard the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except KeyboardInterrupt:
+        print("\nconformance: interrupted", file=sys.stderr)
+        return 130
+    return code
 
 
 if __name__ == "__main__":

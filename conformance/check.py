@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         _write(results, options)
     except OSError as error:
-        print(f"conformance: {error}", file=sys.stderr)
+        print(f"conformance: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     return 1 if _is_incomplete(results) or breaks_a_must(results) else 0
 
@@ -96,6 +96,8 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
     """Return the server at the URL in *options*, or start one that *stack* stops. Raise StartError or ValueError."""
     if options.url:
         return Target(_address(options.url))
+    if "{port}" not in options.start:
+        raise ValueError("the start command needs {port}, where check puts the port on which the server must listen")
     server = stack.enter_context(started(Recipe(options.start)))
     return Target(server.address, server, restarts=options.restart)
 
@@ -125,14 +127,18 @@ def _write(results: list[Result], options: argparse.Namespace) -> None:
         (options.html, lambda found: outputs.as_html(found, title)),
     ):
         if path is not None:
-            path.write_text(text(results), encoding="utf-8")
+            path.write_text(text(results), encoding="utf-8", errors="backslashreplace")
 
 
 def _address(url: str) -> tuple[str, int]:
     """Return the host and port in *url*. Raise ValueError for an invalid URL or another protocol."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname, 80 if parts.port is None else parts.port
+    except ValueError as error:
+        raise ValueError(f"{url} is not a valid URL: {error}") from error
+    if parts.scheme != "http" or not host:
         raise ValueError(f"{url} is not an http URL")
     if parts.path not in {"", "/"} or parts.query:
         raise ValueError(f"{url} has a path: give the root of the server, http://host:port/")
-    return parts.hostname, parts.port or 80
+    return host, port

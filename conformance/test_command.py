@@ -84,6 +84,24 @@ def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str])
     assert f"usage: python3 -m conformance {command}" in capsys.readouterr().out
 
 
+def test_a_closed_standard_output_causes_no_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "conformance", "coverage"]
+    result = subprocess.run(command, cwd=PROJECT, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writer)
+    assert (result.returncode, result.stderr) == (2, b"")
+
+
+def test_an_interrupt_causes_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(_: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("conformance.report.coverage.report", interrupt)
+    assert main(["coverage"]) == 130
+    assert capsys.readouterr().err == "\nconformance: interrupted\n"
+
+
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "  check " in capsys.readouterr().out

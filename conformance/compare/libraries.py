@@ -102,7 +102,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options.page.write_text(render(found, skipped, dt.datetime.now(dt.UTC).date()), encoding="utf-8")
     except OSError as error:
-        print(f"conformance: {error}", file=sys.stderr)
+        print(f"conformance: cannot write {options.page}: {error.strerror}", file=sys.stderr)
         return 2
     return 0
 

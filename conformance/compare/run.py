@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
         options.results.with_suffix(".md").write_text(render_markdown(comparison), encoding="utf-8")
         options.results.with_suffix(".html").write_text(render_page(comparison), encoding="utf-8")
     except OSError as error:
-        print(f"conformance: {error}", file=sys.stderr)
+        print(f"conformance: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     return 0
 

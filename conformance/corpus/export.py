@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options.file.write_text(text, encoding="utf-8")
     except OSError as error:
-        print(f"conformance: {error}", file=sys.stderr)
+        print(f"conformance: cannot write {options.file}: {error.strerror}", file=sys.stderr)
         return 2
     return 0
 

@@ -241,14 +241,26 @@ def _run(generator: Generator, findings: Findings, progress: "_Progress", folder
 def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance fuzz",
-        description="Search for input that httpsock's parser and h11 read differently.",
+        description="Search for input that httpsock and h11 parse differently for no known reason. Exits with 1 if "
+        "there is a finding.",
     )
     parser.add_argument("--minutes", type=float, default=1.0, help="duration (default: 1)")
-    parser.add_argument("--inputs", type=int, help="stop after this many inputs")
-    parser.add_argument("--seed", type=int, help="repeat the run with this seed (default: random)")
+    parser.add_argument("--inputs", type=int, metavar="NUMBER", help="stop after this many inputs")
+    parser.add_argument("--seed", type=int, metavar="NUMBER", help="repeat the run with this seed (default: random)")
     folder = Path("candidates")
-    parser.add_argument("--candidates", type=Path, default=folder, help="folder for findings (default: ./candidates)")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--candidates",
+        type=Path,
+        metavar="FOLDER",
+        default=folder,
+        help="write each finding into this folder (default: ./candidates)",
+    )
+    options = parser.parse_args(argv)
+    if not options.minutes >= 0:
+        parser.error(f"--minutes is {options.minutes}: give 0 or more")
+    if options.inputs is not None and options.inputs < 0:
+        parser.error(f"--inputs is {options.inputs}: give 0 or more")
+    return options
 
 
 class _Progress:

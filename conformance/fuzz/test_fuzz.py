@@ -282,6 +282,14 @@ def test_without_a_finding_the_command_prints_counts_and_writes_no_file(
     assert not candidates.exists()
 
 
+@pytest.mark.parametrize("option", ["--minutes=nan", "--minutes=-1", "--inputs=-1"])
+def test_a_limit_that_is_not_zero_or_more_is_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        fuzz.main([option])
+    assert ended.value.code == 2
+    assert "give 0 or more" in capsys.readouterr().err
+
+
 def test_a_run_of_zero_minutes_tries_no_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fuzz.main(["--minutes", "0", "--seed", "1", "--candidates", str(tmp_path / "candidates")]) == 0
     assert capsys.readouterr().out.endswith("0 inputs, 0 with a known difference, 0 kinds of findings (seed 1)\n")

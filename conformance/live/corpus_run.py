@@ -173,7 +173,7 @@ def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
     )
     seconds = time.monotonic() - started
     if first.ended == "refused":
-        raise NothingTriedError(f"{host} port {port} accepts no connection")
+        raise NothingTriedError(f"cannot connect to {host} port {port}: start the server first, or use --start")
     received = b"" if first.ended == "flooded" else first.received
     reading = wire.read_responses(received, ["GET"], is_ended=first.ended == "closed")
     if not reading.responses:

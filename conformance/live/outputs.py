@@ -56,7 +56,7 @@ def _counts(results: Sequence[Result]) -> str:
     if outcomes[Outcome.FAILED]:
         count = len(find_causes(results))
         text += ", with one likely cause" if count == 1 else f", with {count} likely causes, the gravest first"
-    return f"{text}. {outcomes[Outcome.SKIPPED]} could not be tried, or do not apply."
+    return f"{text}. {outcomes[Outcome.SKIPPED]} skipped, since they do not apply or could not be tried."
 
 
 def _summary(results: Sequence[Result]) -> list[str]:

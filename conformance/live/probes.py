@@ -151,7 +151,8 @@ def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
     """Judge the answer to a request that ends too early: an answer is optional, but the connection must close."""
     answers = _without_early_answer(probe, reading.responses)
     if len(answers) > probe.accepted_count + 1:
-        return Judgement(f"{len(answers)} answers to {probe.accepted_count} requests and an incomplete one")
+        why = f"{_answers(len(answers))} to {_requests(probe.accepted_count)} and an incomplete one"
+        return Judgement(why)
     head = probe.case.octets.rpartition(b"\r\n\r\n")
     if len(answers) > probe.accepted_count and not head[1] and answers[-1].status < 300:
         return Judgement(f"an incomplete head is answered with {answers[-1].status}")
@@ -191,8 +192,11 @@ def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, pla
     if has_no_end(probe.case):
         # The case ends within a line, so that the sentinel is part of that line.
         return Judgement("bytes of one line are read as two requests" if len(answers) > count else None)
-    if len(answers) == count and probe.is_alone:
+    # A server may say why it closes a connection on which it received no request (RFC 9110 §15.5.9).
+    if probe.is_alone and (len(answers) == count or not probe.case.octets):
         return Judgement(None)
+    if probe.is_alone and len(answers) > count:
+        return Judgement(f"{_answers(len(answers))} to {_requests(count)}")
     if len(answers) > count and (probe.closes or (count > probe.accepted_count and has_to_close(probe.case))):
         why = "the connection must close after the last of these requests, but the next one is answered"
         is_by_version = probe.closes and is_of_http_1_0(probe.case) and b"close" not in probe.case.octets
@@ -200,7 +204,8 @@ def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, pla
             return Judgement(why, is_should=True, requirement=_END_OF_HTTP_1_0)
         return Judgement(why)
     if len(answers) > count + 1:
-        return Judgement(f"{len(answers)} answers to {count + 1} requests: the next request starts at the wrong byte")
+        why = f"{_answers(len(answers))} to {_requests(count + 1)}: the next request starts at the wrong byte"
+        return Judgement(why)
     if len(answers) == count + 1:
         if not _is_sentinels(answers[-1], number, plain):
             why = f"the next request is answered with {answers[-1].status}; sent alone, it gets {plain.status}"
@@ -234,7 +239,7 @@ def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: s
     """Judge *answers* that are fewer than the *count* requests of the case and the sentinel."""
     if (probe.closes and len(answers) == count) or (answers and answers[-1].closes):
         return Judgement(None)
-    why = f"{len(answers)} answers to {count + 1} requests"
+    why = f"{_answers(len(answers))} to {_requests(count if probe.is_alone else count + 1)}"
     if ended == "timed out":
         return Judgement(f"{why}, and the connection stays open", is_unanswered=True)
     if answers and is_of_http_1_0(probe.case):
@@ -255,14 +260,16 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
         why = f"request {first + 1} is valid, but is refused with {answers[first].status} because of what follows"
         return Judgement(why, is_should=True, requirement=PIPELINING)
     if len(answers) < count:
-        return Judgement(f"{len(answers)} answers to {count} requests", is_should=True, requirement=PIPELINING)
+        why = f"{_answers(len(answers))} to {_requests(count)}"
+        return Judgement(why, is_should=True, requirement=PIPELINING)
     refusal, behind = answers[count : count + 1], answers[count + 1 :]
     is_taken = bool(refusal) and refusal[0].status not in _SYNTAX_STATUSES
     if len(behind) > 1 and not (is_taken and probe.case.requirement == "R013"):
         # The server has accepted the case, as the RFC allows, and answered the requests behind it.
         if is_taken and may_accept(probe.case):
             return Judgement(None)
-        return Judgement(f"{len(behind)} answers after the refusal: part of the request is read as another request")
+        why = f"{_answers(len(behind))} after the refusal: part of the request is read as another request"
+        return Judgement(why)
     fault = _fault_of_refusal(refusal, probe, is_last=not behind)
     if fault.why is not None or not behind:
         return fault
@@ -305,9 +312,17 @@ def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -
     if may_turn_away(probe.case, status):
         return Judgement(None)
     if is_error:
-        return Judgement(f"the request is refused with {status}, not with {wanted}", is_should=not is_given)
+        return Judgement(f"the request is answered with {status}, not with {wanted}", is_should=not is_given)
     due = f"refused with {wanted}" if wanted else "refused"
     return Judgement(f"the request is accepted and answered with {status}; it must be {due}")
+
+
+def _answers(count: int) -> str:
+    return "1 answer" if count == 1 else f"{count} answers"
+
+
+def _requests(count: int) -> str:
+    return "1 request" if count == 1 else f"{count} requests"
 
 
 def _refuses_the_method(refusal: Response, probe: Probe) -> bool:

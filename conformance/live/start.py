@@ -107,7 +107,10 @@ class StartedServer:
 
     def _run(self, command: str, values: Mapping[str, str], address: tuple[str, int]) -> None:
         """Start *command*, and wait until it answers at *address*."""
-        words = [_fill(word, values) for word in shlex.split(command)]
+        try:
+            words = [_fill(word, values) for word in shlex.split(command)]
+        except ValueError as error:
+            raise StartError(f"cannot read the start command {command!r}: {error}") from error
         environment = {name: _fill(value, values) for name, value in self._recipe.environment.items()}
         try:
             program = Program(
@@ -118,13 +121,14 @@ class StartedServer:
                 env=os.environ | environment,
                 start_new_session=True,
             )
-        except (OSError, IndexError) as error:
-            raise StartError(f"{command!r} can't be run: {error}") from error
+        except OSError as error:
+            raise StartError(f"cannot run {words[0]}: {error.strerror}") from error
         self._programs.append(program)
         if not program.answers(address):
-            raise StartError(
-                f"{words[0]} does not answer on port {address[1]}; its output: {self.last_output() or 'empty'}"
-            )
+            code = program.poll()
+            how = "does not answer" if code is None else f"exited with code {code} before it answered"
+            printed = self.last_output()
+            raise StartError(f"{words[0]} {how} on port {address[1]}; it printed {printed or 'no output'}")
 
     def exit_code(self, seconds: float) -> int | None:
         """Return the exit code, negative for a signal, or None if the server still runs after *seconds*."""

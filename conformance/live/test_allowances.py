@@ -101,7 +101,7 @@ def test_behaviour_that_the_rfc_allows_passes(name: str, statuses: list[int]) ->
         pytest.param(
             "an-empty-length",
             [411],
-            "refused with 411, not with 400",
+            "answered with 411, not with 400",
             id="another status than the required one (RFC 9112 §6.3)",
         ),
         pytest.param(
@@ -166,7 +166,7 @@ def test_a_server_without_pipelining_gets_each_case_without_a_sentinel() -> None
         results = {result.name: result for result in check_corpus(Target(address), "R0")}
     assert results["a-get-with-host-alone"].outcome is Outcome.PASSED
     assert results["http-1-0-with-host"].outcome is Outcome.PASSED
-    assert results["no-host"].why == "the request is refused with 404, not with 400"
+    assert results["no-host"].why == "the request is answered with 404, not with 400"
     assert (results["ten-requests"].requirement, results["ten-requests"].level) == ("R090", "SHOULD")
 
 

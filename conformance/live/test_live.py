@@ -175,7 +175,7 @@ def test_without_a_valid_response_to_a_plain_request_no_case_is_tried(
 def test_a_closed_port_is_reported_even_if_only_one_requirement_is_checked() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()[:2]
-    with pytest.raises(NothingTriedError, match=f"port {address[1]} accepts no connection"):
+    with pytest.raises(NothingTriedError, match=f"cannot connect to 127.0.0.1 port {address[1]}: start the server"):
         check(Target(address), "R036")
 
 
@@ -360,10 +360,14 @@ def test_only_selects_by_name_number_section_and_chapter() -> None:
     "arguments",
     [
         ["check", "--start", "no-such-program-anywhere {port}"],
-        ["check", "--start", f"{sys.executable} -c 'raise SystemExit(3)'"],
+        ["check", "--start", f"{sys.executable} -c 'raise SystemExit(3)' {{port}}"],
         ["check", "--start", ""],
+        ["check", "--start", "a-server --port 80"],
+        ["check", "--start", "'a-server {port}"],
         ["check", "https://127.0.0.1/"],
         ["check", "http://127.0.0.1:99999/"],
+        ["check", "http://127.0.0.1:port/"],
+        ["check", "http://[::1"],
         ["check", "http://127.0.0.1/folder/"],
         ["nothing"],
         [],

@@ -18,8 +18,9 @@ __all__ = ["Reading", "Response", "Transcript", "exchange", "read_responses", "r
 
 _RECEIVE_OCTETS = 64 * 1024
 _MAX_OCTETS = 64 * 1024 * 1024
-# One to eight octets, repeated a hundred times or more.
-_RUN = re.compile(rb"(.{1,8}?)\1{99,}", re.DOTALL)
+# Up to 200 octets that are repeated ten times or more, and the fewest octets of such a run that a line abbreviates.
+_RUN = re.compile(rb"(.{1,200}?)\1{9,}", re.DOTALL)
+_MIN_RUN = 100
 
 
 class Transcript(NamedTuple):
@@ -154,6 +155,8 @@ def reproduce(host: str, port: int, octets: bytes, *, ends: bool = False) -> str
     commands = []
     position = 0
     for run in _RUN.finditer(octets):
+        if len(run[0]) < _MIN_RUN:
+            continue
         before, count = octets[position : run.start()], len(run[0]) // len(run[1])
         commands += [f"printf '{_printf_format(before)}'"] if before else []
         commands.append(f"printf '{_printf_format(run[1])}%.0s' $(seq {count})")

@@ -33,7 +33,10 @@ def main(argv: Sequence[str]) -> int:
             options.markdown.write_text(render_markdown(), encoding="utf-8")
         if options.readme is not None:
             _renew_summary(options.readme)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        print(f"conformance: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    except ValueError as error:
         print(f"conformance: {error}", file=sys.stderr)
         return 2
     return 0
