@@ -108,10 +108,11 @@ def serving(
                 _wait_until_it_accepts(process, port)
                 yield Subject(process, port, pathlib.Path(work, "stderr"))
             finally:
-                # SIGTERM comes first, so that nginx can end its workers.
-                process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(1)
+                # SIGTERM comes first, so that nginx can end its workers; httpsock exits at the second one.
+                for seconds in (1.0, PATIENCE_SECONDS):
+                    process.terminate()
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(seconds)
                 process.kill()
 
 
