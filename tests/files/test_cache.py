@@ -16,15 +16,15 @@ NOW = 1000.0
 
 
 def test_a_cached_file_is_returned_unchanged() -> None:
-    kept: FileCache[list[str]] = FileCache(100)
+    stored: FileCache[list[str]] = FileCache(100)
     value = ["Hello"]
-    kept.put(KEY, STATE, value, 5, NOW)
-    assert kept.get(KEY, STATE, NOW) is value
+    stored.put(KEY, STATE, value, 5, NOW)
+    assert stored.get(KEY, STATE, NOW) is value
 
 
 def test_a_file_that_was_never_cached_is_a_miss() -> None:
-    kept: FileCache[str] = FileCache(100)
-    assert kept.get(KEY, STATE, NOW) is None
+    stored: FileCache[str] = FileCache(100)
+    assert stored.get(KEY, STATE, NOW) is None
 
 
 @each_row(
@@ -38,9 +38,9 @@ def test_a_file_that_was_never_cached_is_a_miss() -> None:
     ],
 )
 def test_a_file_that_changed_in_any_way_is_not_found(state: FileStamp) -> None:
-    kept: FileCache[str] = FileCache(100)
-    kept.put(KEY, STATE, "Hello", 5, NOW)
-    assert kept.get(KEY, state, NOW) is None
+    stored: FileCache[str] = FileCache(100)
+    stored.put(KEY, STATE, "Hello", 5, NOW)
+    assert stored.get(KEY, state, NOW) is None
 
 
 @each_row(
@@ -51,9 +51,9 @@ def test_a_file_that_changed_in_any_way_is_not_found(state: FileStamp) -> None:
     ],
 )
 def test_the_same_state_under_another_key_is_not_found(key: tuple[str, str | None]) -> None:
-    kept: FileCache[str] = FileCache(100)
-    kept.put(KEY, STATE, "Hello", 5, NOW)
-    assert kept.get(key, STATE, NOW) is None
+    stored: FileCache[str] = FileCache(100)
+    stored.put(KEY, STATE, "Hello", 5, NOW)
+    assert stored.get(key, STATE, NOW) is None
 
 
 @each_row(
@@ -66,79 +66,79 @@ def test_the_same_state_under_another_key_is_not_found(key: tuple[str, str | Non
     ],
 )
 def test_a_value_is_fresh_for_a_second(seconds: float, is_fresh: bool) -> None:
-    kept: FileCache[str] = FileCache(100)
-    kept.put(KEY, STATE, "Hello", 5, NOW)
-    assert kept.get(KEY, STATE, NOW + seconds) == ("Hello" if is_fresh else None)
-    assert kept.get_stale(KEY, STATE) == "Hello"
+    stored: FileCache[str] = FileCache(100)
+    stored.put(KEY, STATE, "Hello", 5, NOW)
+    assert stored.get(KEY, STATE, NOW + seconds) == ("Hello" if is_fresh else None)
+    assert stored.get_stale(KEY, STATE) == "Hello"
 
 
 def test_a_stale_value_is_returned_only_for_the_same_state() -> None:
-    kept: FileCache[str] = FileCache(100)
-    assert kept.get_stale(KEY, STATE) is None
-    kept.put(KEY, STATE, "Hello", 5, NOW)
-    assert kept.get_stale(KEY, (9, 2, 3, 4, 5)) is None
+    stored: FileCache[str] = FileCache(100)
+    assert stored.get_stale(KEY, STATE) is None
+    stored.put(KEY, STATE, "Hello", 5, NOW)
+    assert stored.get_stale(KEY, (9, 2, 3, 4, 5)) is None
 
 
 def test_a_value_that_is_cached_again_is_evicted_later() -> None:
-    kept: FileCache[str] = FileCache(100)
-    kept.put(KEY, STATE, "Hello", 5, NOW)
-    kept.put(KEY, STATE, "Hello", 5, NOW + 10)
-    assert kept.get(KEY, STATE, NOW + 10.5) == "Hello"
+    stored: FileCache[str] = FileCache(100)
+    stored.put(KEY, STATE, "Hello", 5, NOW)
+    stored.put(KEY, STATE, "Hello", 5, NOW + 10)
+    assert stored.get(KEY, STATE, NOW + 10.5) == "Hello"
 
 
 def test_a_newer_state_replaces_the_older_one() -> None:
-    kept: FileCache[str] = FileCache(100)
+    stored: FileCache[str] = FileCache(100)
     newer = (1, 2, 3, 5, 5)
-    kept.put(KEY, STATE, "old", 60, NOW)
-    kept.put(KEY, newer, "new", 60, NOW)
-    assert kept.get(KEY, newer, NOW) == "new"
-    assert kept.get(KEY, STATE, NOW) is None
+    stored.put(KEY, STATE, "old", 60, NOW)
+    stored.put(KEY, newer, "new", 60, NOW)
+    assert stored.get(KEY, newer, NOW) == "new"
+    assert stored.get(KEY, STATE, NOW) is None
 
 
 def test_the_oldest_value_is_evicted() -> None:
-    kept: FileCache[str] = FileCache(100)
+    stored: FileCache[str] = FileCache(100)
     for name in ("a", "b", "c"):
-        kept.put((name, None), STATE, name, 40, NOW)
-    assert [kept.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == [None, "b", "c"]
+        stored.put((name, None), STATE, name, 40, NOW)
+    assert [stored.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == [None, "b", "c"]
 
 
 def test_a_file_cached_anew_is_evicted_last() -> None:
-    kept: FileCache[str] = FileCache(100)
+    stored: FileCache[str] = FileCache(100)
     for name in ("a", "b", "a", "c"):
-        kept.put((name, None), STATE, name, 40, NOW)
-    assert [kept.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == ["a", None, "c"]
+        stored.put((name, None), STATE, name, 40, NOW)
+    assert [stored.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == ["a", None, "c"]
 
 
 def test_only_as_many_values_are_evicted_as_necessary() -> None:
-    kept: FileCache[str] = FileCache(100)
+    stored: FileCache[str] = FileCache(100)
     for name in ("a", "b", "c"):
-        kept.put((name, None), STATE, name, 30, NOW)
-    kept.put(KEY, STATE, "Hello", 70, NOW)
-    assert [kept.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == [None, None, "c"]
-    assert kept.get(KEY, STATE, NOW) == "Hello"
+        stored.put((name, None), STATE, name, 30, NOW)
+    stored.put(KEY, STATE, "Hello", 70, NOW)
+    assert [stored.get((name, None), STATE, NOW) for name in ("a", "b", "c")] == [None, None, "c"]
+    assert stored.get(KEY, STATE, NOW) == "Hello"
 
 
 def test_a_file_of_exactly_the_capacity_is_cached() -> None:
-    kept: FileCache[str] = FileCache(100)
-    kept.put(("a", None), STATE, "a", 60, NOW)
-    kept.put(("b", None), STATE, "b", 40, NOW)
-    assert [kept.get((name, None), STATE, NOW) for name in ("a", "b")] == ["a", "b"]
+    stored: FileCache[str] = FileCache(100)
+    stored.put(("a", None), STATE, "a", 60, NOW)
+    stored.put(("b", None), STATE, "b", 40, NOW)
+    assert [stored.get((name, None), STATE, NOW) for name in ("a", "b")] == ["a", "b"]
 
 
 def test_a_file_larger_than_the_capacity_is_not_cached() -> None:
-    kept: FileCache[str] = FileCache(100)
-    kept.put(KEY, STATE, "Hello", 101, NOW)
-    assert kept.get(KEY, STATE, NOW) is None
+    stored: FileCache[str] = FileCache(100)
+    stored.put(KEY, STATE, "Hello", 101, NOW)
+    assert stored.get(KEY, STATE, NOW) is None
 
 
 def test_many_threads_never_exceed_the_capacity() -> None:
-    kept: FileCache[int] = FileCache(50)
+    stored: FileCache[int] = FileCache(50)
     together = threading.Barrier(4)
 
     def keep(number: int) -> None:
         together.wait()
         for n in range(500):
-            kept.put((str((n + number) % 20), None), STATE, n, 10, NOW)
+            stored.put((str((n + number) % 20), None), STATE, n, 10, NOW)
 
     threads = [threading.Thread(target=keep, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -146,7 +146,7 @@ def test_many_threads_never_exceed_the_capacity() -> None:
     for thread in threads:
         thread.join()
     # If the threads had corrupted the total, more or fewer entries would be left than the capacity allows.
-    assert sum(kept.get((str(n), None), STATE, NOW) is not None for n in range(20)) == 5
+    assert sum(stored.get((str(n), None), STATE, NOW) is not None for n in range(20)) == 5
 
 
 def rewritten(file: pathlib.Path) -> None:

@@ -109,8 +109,8 @@ def test_the_cache_stays_within_its_memory_limit(tmp_path: pathlib.Path, monkeyp
     served = DocumentRoot(tmp_path)
     for name in "abcd":
         make(tmp_path / name, name.encode() * 1000)
-    kept = [weakref.ref(represent(served, b"/" + name)) for name in (b"a", b"b", b"c", b"d")]
-    assert [each() is not None for each in kept] == [False, True, True, True]
+    stored = [weakref.ref(represent(served, b"/" + name)) for name in (b"a", b"b", b"c", b"d")]
+    assert [each() is not None for each in stored] == [False, True, True, True]
 
 
 # --- Changes that stat() does not show ------------------------------------------------------------

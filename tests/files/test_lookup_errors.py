@@ -144,10 +144,10 @@ def test_without_a_descriptor_a_sibling_is_not_passed_over(folder: pathlib.Path)
 @needs_posix
 def test_a_cached_file_needs_no_descriptor(folder: pathlib.Path) -> None:
     served = DocumentRoot(folder)
-    kept = represent(served, b"/hello.txt")
+    stored = represent(served, b"/hello.txt")
     with descriptors_left(0):
         found = served.find(b"/hello.txt", None, Tick(LATER, 0.0))
-    assert found is kept
+    assert found is stored
 
 
 @each_row(

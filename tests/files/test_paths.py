@@ -187,15 +187,15 @@ def test_a_path_with_unencoded_octets_is_redirected_to_its_encoded_form(
 def resolve(base: str, reference: str) -> str:
     """Return the path of a *reference* without a host against the path *base* (RFC 3986 §5.2.2 to §5.2.4)."""
     path = reference if reference.startswith("/") else base.rpartition("/")[0] + "/" + reference
-    kept: list[str] = []
+    stored: list[str] = []
     *folders, last = path.split("/")[1:]
     for segment in folders:
         if segment == "..":
-            del kept[-1:]
+            del stored[-1:]
         elif segment != ".":
-            kept.append(segment)
+            stored.append(segment)
     assert last not in (".", "..")
-    return "".join(f"/{segment}" for segment in [*kept, last])
+    return "".join(f"/{segment}" for segment in [*stored, last])
 
 
 PIECES = ["/", ".", "%2e", "..", "%2f", "%5c", "a", "b:c", ".git", "\xff", '"', "%61", ";", "%25", "%"]

@@ -89,8 +89,8 @@ def test_a_list_is_split_into_its_members(field_value: bytes, expected: list[byt
 @bounded
 @given(st.lists(st.sampled_from([b"a", b",", b" ", b"\t", b'"', b"\\", b'"b,c"', b"\xff", b"\n"])).map(b"".join))
 def test_splitting_a_list_loses_only_commas_and_whitespace(field_value: bytes) -> None:
-    kept = b"".join(grammar.list_members(field_value))
-    assert re.sub(rb"[\t ,]", b"", kept) == re.sub(rb"[\t ,]", b"", field_value)
+    stored = b"".join(grammar.list_members(field_value))
+    assert re.sub(rb"[\t ,]", b"", stored) == re.sub(rb"[\t ,]", b"", field_value)
 
 
 # --- Escapes in messages, and percent-encoding ----------------------------------------------------

@@ -1,4 +1,4 @@
 import pytest
 
-# A failed assertion of these helpers shows its values, as that of a test does.
+# Show the values of a failed assertion in these helpers, as in a test.
 pytest.register_assert_rewrite("tests.server.dialogue")

@@ -1,7 +1,7 @@
-"""A client and the connection that serves it: a conversation over a pair of sockets, with a clock that the test sets.
+"""A dialogue: a client, and the connection that serves it, over a pair of sockets with a clock that the test sets.
 
-Nothing runs by itself here. The test is the event loop: it sees each wait of the connection, and resumes it, or
-throws TimeoutError when its deadline is over.
+There is no event loop. Instead the dialogue resumes the connection's coroutine when the event occurs that it waits for,
+or throws TimeoutError into it when its deadline has passed.
 """
 
 import select
@@ -29,12 +29,12 @@ MUCH = 10 * 1024 * 1024
 def _open(
     connected: socket.socket, settings: Settings, log: Callable[[Exchange], object] | None, now: float
 ) -> Connection:
-    """Return the connection under test; the one place that knows how it is made."""
+    """Return the connection under test."""
     return open_connection(connected, "192.0.2.7", settings, log, Tick(time.time(), now))
 
 
 class Dialogue:
-    """A client, the conversation with it, and the clock of both."""
+    """A client's socket, the connection at its other end, and their clock."""
 
     def __init__(self, settings: Settings, *, is_logged: bool = True, buffered_octets: int | None = None) -> None:
         self.client, self._connected = socket.socketpair()
@@ -46,11 +46,11 @@ class Dialogue:
         self.settings = settings
         self.exchanges: list[Exchange] = []
         self.now = STARTED
-        # Two responses of one moment have one Date.
+        # Use one time for all responses, so that they have the same Date.
         self._began = time.time()
         self.goes_on = True
         self.has_heard_the_end = False
-        # Each state of the connection, in order.
+        # All states of the connection so far, in order.
         self.states = [State.NEW]
         self.connection = _open(self._connected, settings, self.exchanges.append if is_logged else None, self.now)
         self._step(next, self.connection.coroutine)
@@ -61,7 +61,7 @@ class Dialogue:
             wait = step(argument)
             while wait is None:
                 self._enter(State.QUEUED)
-                # There is no other connection that could receive first.
+                # None means a new tick, for other connections; here there are none, so go on.
                 wait = self.connection.coroutine.send(None)
             state, self.connection.deadline = wait
             self._enter(state)
@@ -75,14 +75,14 @@ class Dialogue:
         self.states.append(state)
 
     def resume(self) -> None:
-        """Resume the conversation, whether its awaited event has happened or not."""
+        """Resume the connection, whether or not the event that it waits for has occurred."""
         if self.connection.state is State.SUSPENDED:
-            # As the event loop does when the thread of the handler has finished.
+            # The event loop sets this state when the thread of the handler has finished.
             self._enter(State.QUEUED)
         self._step(self.connection.coroutine.send, None)
 
     def run(self) -> None:
-        """Resume the conversation while its awaited event has happened."""
+        """Resume the connection as long as the event that it waits for has occurred."""
         while self.goes_on and self._is_ready():
             self.resume()
 
@@ -94,24 +94,24 @@ class Dialogue:
         return bool(select.select([], watched, [], 0)[1])
 
     def pass_time(self, seconds: float) -> None:
-        """Set the clock forward; overdue connections are closed then."""
+        """Set the clock forward; if the deadline has passed, throw TimeoutError into the connection."""
         self.now += seconds
         if self.goes_on and self.now >= self.connection.deadline:
             self._step(self.connection.coroutine.throw, TimeoutError())
 
     @property
     def seconds_left(self) -> float:
-        """The seconds until the conversation's deadline, to the microsecond."""
+        """The seconds until the deadline of the connection, rounded to microseconds."""
         return round(self.connection.deadline - self.now, 6)
 
     def say(self, octets: bytes) -> None:
-        """Send all of *octets*, as fast as the conversation receives them."""
+        """Send all of *octets* as the client, as fast as the connection receives them."""
         remaining = memoryview(octets)
         while remaining:
             sent = self._send(remaining)
             before = self.connection.deadline, self._is_readable()
             self.run()
-            assert sent or before[1], "the conversation does not read"
+            assert sent or before[1], "the connection does not read"
             remaining = remaining[sent:]
 
     def _send(self, octets: memoryview) -> int:
@@ -124,7 +124,7 @@ class Dialogue:
         return self.goes_on and bool(select.select([self._connected], [], [], 0)[0])
 
     def end_our_side(self) -> None:
-        """End the client's side."""
+        """End the client's side of the connection."""
         self.client.shutdown(socket.SHUT_WR)
         self.run()
 
@@ -153,7 +153,7 @@ class Dialogue:
         return answer
 
     def close(self) -> None:
-        """Close the conversation, as the event loop does in the end, and the client."""
+        """Close the connection, as the event loop does at its end, and the client's socket."""
         self.connection.coroutine.close()
         self.connection.close()
         self.goes_on = False
@@ -175,7 +175,7 @@ def chunked(*chunks: bytes, method: str = "POST") -> bytes:
 
 
 def assert_goes_on(dialogue: Dialogue) -> None:
-    """Assert that another request is answered."""
+    """Assert that the connection is open: it answers another request."""
     dialogue.say(get("/alphabet.txt"))
     assert dialogue.answer().content == ALPHABET
     assert not dialogue.has_heard_the_end

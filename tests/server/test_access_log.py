@@ -1,4 +1,4 @@
-"""The access log: one response as one line that no client can forge."""
+"""The access log: it has one line for each response, and no request can add or forge a line."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from httpsock.server import access_log
 from httpsock.server.access_log import FORMATS, Exchange, TextFormat, format_clf, format_json, format_text, shorten
 from tests.support.rows import each_row
 
-# 2026-11-22 14:03:59.125 UTC
+# The time 2026-11-22 14:03:59.125 UTC.
 ENDED = 1_795_356_239.125
 HELLO = Exchange(ENDED, "127.0.0.1", b"GET /hello.txt HTTP/1.1", 200, 312, 312, 0.000_4)
 
@@ -28,7 +28,7 @@ CLF_LINE = re.compile(
 
 @pytest.fixture(autouse=True)
 def two_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Local time is two hours ahead of UTC, wherever the tests run."""
+    """Set the local time to two hours ahead of UTC, whatever the time zone of this machine."""
     with monkeypatch.context() as patched:
         patched.setenv("TZ", "EET-2")
         time.tzset()
@@ -38,7 +38,7 @@ def two_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     access_log._clock.cache_clear()
 
 
-def test_a_person_reads_local_time_octets_and_milliseconds() -> None:
+def test_the_text_format_has_local_time_bytes_and_milliseconds() -> None:
     assert format_text(HELLO) == '16:03:59 127.0.0.1 "GET /hello.txt HTTP/1.1" 200 312 0.4 ms\n'
 
 
@@ -46,7 +46,7 @@ def test_the_common_log_format_has_local_time_and_its_offset() -> None:
     assert format_clf(HELLO) == ('127.0.0.1 - - [22/Nov/2026:16:03:59 +0200] "GET /hello.txt HTTP/1.1" 200 312\n')
 
 
-def test_json_has_utc_and_everything_by_name() -> None:
+def test_json_has_utc_and_names_each_value() -> None:
     line = format_json(HELLO)
     assert line.endswith("}\n")
     assert json.loads(line) == {
@@ -60,7 +60,7 @@ def test_json_has_utc_and_everything_by_name() -> None:
     }
 
 
-def test_a_response_cut_short_says_how_much_was_promised() -> None:
+def test_the_line_of_a_truncated_response_has_both_lengths() -> None:
     cut = HELLO._replace(sent=100)
     assert format_text(cut) == '16:03:59 127.0.0.1 "GET /hello.txt HTTP/1.1" 200 100 of 312 0.4 ms\n'
     assert format_clf(cut).endswith(" 200 100\n")
@@ -68,7 +68,7 @@ def test_a_response_cut_short_says_how_much_was_promised() -> None:
     assert json.loads(format_json(cut))["length"] == 312
 
 
-def test_a_response_without_content_says_zero() -> None:
+def test_the_line_of_a_response_without_content_has_length_zero() -> None:
     nothing = HELLO._replace(status=304, sent=0, length=0)
     assert format_text(nothing).endswith(" 304 0 0.4 ms\n")
     assert format_clf(nothing).endswith(" 304 0\n")
@@ -99,7 +99,7 @@ FORGERIES = [
     pytest.param(b"a" * 1016 + b" HTTP/1.1", "a" * 1016 + " HTTP/1.…", id="one octet more is cut, and said to be"),
     pytest.param(b"a" * 61, "a" * 60 + "…", id="what is no request line is cut sooner"),
     pytest.param(
-        b"\x16\x03\x01" + b"\0" * 99, r"\x16\x03\x01" + r"\x00" * 9 + "…", id="and binary octets sooner still"
+        b"\x16\x03\x01" + b"\0" * 99, r"\x16\x03\x01" + r"\x00" * 9 + "…", id="binary octets are truncated sooner"
     ),
     pytest.param(b"GET http://u:p@a/ HTTP/1.1", "GET http://***@a/ HTTP/1.1", id="a password in a URI"),
     pytest.param(b"GET //u:p@h/ HTTP/1.1", "GET //***@h/ HTTP/1.1", id="a password in a reference"),
@@ -111,7 +111,7 @@ FORGERIES = [
 
 @each_row(("request_line", "shown"), FORGERIES)
 def test_a_request_line_cannot_forge_a_log_line(request_line: bytes, shown: str) -> None:
-    """RFC 9110 §17.4 (requirement R143)."""
+    """Control characters and quotes of a request are escaped (RFC 9110 §17.4, requirement R143)."""
     exchange = HELLO._replace(request_line=request_line)
     text = TEXT_LINE.fullmatch(format_text(exchange))
     clf = CLF_LINE.fullmatch(format_clf(exchange))
@@ -124,7 +124,7 @@ def test_a_request_line_cannot_forge_a_log_line(request_line: bytes, shown: str)
 
 @given(request_line=st.binary(max_size=1100))
 @settings(derandomize=True, deadline=None, max_examples=100)
-def test_any_octets_give_one_line_that_can_be_read_back(request_line: bytes) -> None:
+def test_any_octets_give_one_line_that_can_be_parsed_again(request_line: bytes) -> None:
     exchange = HELLO._replace(request_line=request_line)
     assert TEXT_LINE.fullmatch(format_text(exchange))
     assert CLF_LINE.fullmatch(format_clf(exchange))
@@ -140,7 +140,7 @@ def test_any_octets_give_one_line_that_can_be_read_back(request_line: bytes) -> 
 REFUSED = HELLO._replace(status=400, reason='there is no "/x" here')
 
 
-def test_a_refusal_says_why_in_all_formats() -> None:
+def test_all_formats_have_the_reason_of_a_refusal() -> None:
     assert '"GET /hello.txt HTTP/1.1" 400 there is no "/x" here; 312 0.4 ms\n' in format_text(REFUSED)
     assert format_clf(REFUSED).endswith(r'"GET /hello.txt HTTP/1.1" 400 312 "there is no \"/x\" here"' + "\n")
     assert json.loads(format_json(REFUSED))["reason"] == 'there is no "/x" here'
@@ -149,7 +149,7 @@ def test_a_refusal_says_why_in_all_formats() -> None:
 @each_row("width", [72, 80, 100, 132])
 @each_row("client", ["127.0.0.1", "::1"])
 @each_row("reason", ["", "a TLS handshake on a plain HTTP port", 'there is no "/' + "x" * 60 + '…" here'])
-def test_a_line_is_as_wide_as_the_terminal_at_most(width: int, client: str, reason: str) -> None:
+def test_a_line_is_at_most_as_wide_as_the_terminal(width: int, client: str, reason: str) -> None:
     exchange = HELLO._replace(request_line=b"GET /" + b"y" * 500 + b"z HTTP/1.1", client=client, reason=reason)
     line = TextFormat(width)(exchange).removesuffix("\n")
     assert len(line) <= width
@@ -172,7 +172,7 @@ def test_on_a_terminal_the_status_has_the_colour_of_its_class(status: int, colou
 
 
 @each_row(("text", "maximum", "short"), [("abc", 3, "abc"), ("abcdefgh", 7, "abcd…gh"), ("abcd", 2, "a…")])
-def test_a_long_value_is_cut_in_its_middle(text: str, maximum: int, short: str) -> None:
+def test_a_long_value_is_shortened_in_its_middle(text: str, maximum: int, short: str) -> None:
     assert shorten(text, maximum) == short
 
 

@@ -1,4 +1,4 @@
-"""Parent and child processes: their messages, their signals, and how each learns that the other is gone."""
+"""Parent and child processes: their messages and signals, and how each notices the end of the other."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ if not hasattr(os, "posix_spawn"):
 
 @pytest.fixture
 def ends() -> "tuple[socket.socket, socket.socket]":
-    """The two ends of a control channel: the parent's and the child's."""
+    """The two ends of a control channel, first that of the parent, then that of the child."""
     return socket.socketpair()
 
 
@@ -50,7 +50,7 @@ def test_a_watched_child_ends_a_poll_once(ends: tuple[socket.socket, socket.sock
     poller.close()
 
 
-def test_a_parent_asks_to_drain_and_its_end_means_to_stop(ends: tuple[socket.socket, socket.socket]) -> None:
+def test_a_child_drains_on_request_and_stops_when_its_parent_ends(ends: tuple[socket.socket, socket.socket]) -> None:
     child, parent = Child(1, ends[0], signal.SIGTERM), Parent(ends[1])
     assert parent.read_order() is None
     child.drain()
@@ -68,7 +68,7 @@ def test_a_child_stops_when_its_parent_ends_before_reading(
     parent.notify_ready()
     ends[0].close()
 
-    # The kernel resets the channel: the child's message was never read.
+    # The kernel resets the channel, since the parent did not read the child's message.
     assert parent.read_order() is Order.STOP
     parent.notify_ready()
     ends[1].close()
@@ -87,23 +87,23 @@ def test_a_child_that_is_gone_is_not_ready(ends: tuple[socket.socket, socket.soc
 
 
 def test_a_process_that_has_exited_gets_no_signal(ends: tuple[socket.socket, socket.socket]) -> None:
-    # Above every limit on PIDs.
+    # No process has this PID: it exceeds the system's limit.
     Child(2**30, ends[0], signal.SIGTERM).send_signal(signal.SIGTERM)
     for end in ends:
         end.close()
 
 
 def spawn(children: Children, code: str) -> Child:
-    """Start a Python that runs *code*."""
+    """Start a child process that runs the Python *code*."""
     return children.spawn([sys.executable, "-c", code], lambda _: os.environ)
 
 
 def wait_for_exit(pid: int) -> None:
-    """Wait until process *pid* has exited; leave it to be reaped."""
+    """Wait until process *pid* has exited, without reaping it."""
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
-def test_children_are_reaped_with_their_exit_codes_and_so_are_adopted_orphans() -> None:
+def test_children_and_adopted_orphans_are_reaped_with_their_exit_codes() -> None:
     children = Children()
     exited = spawn(children, "raise SystemExit(3)")
     killed = spawn(children, "import os; os.kill(os.getpid(), 9)")
@@ -166,7 +166,7 @@ def codes(*exiting):
 children = Children()
 """
 
-# The second one has a copy of the parent's end of the first channel, and closes it.
+# This program forks two children. The second child inherits the parent's end of the first channel, and closes it.
 TWO_FORKED = """
 first, second = children.fork(wait_for_the_end), children.fork(wait_for_the_end)
 first.close()
@@ -176,7 +176,7 @@ print(codes(second), children.pids())
 """
 
 
-def test_a_forked_process_sees_the_end_of_its_channel_although_a_later_one_runs() -> None:
+def test_a_forked_process_sees_the_end_of_its_channel_although_another_runs() -> None:
     ran = run_python(FORKING + TWO_FORKED)
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "[7] None True\n[7] []\n", "")
@@ -190,13 +190,13 @@ print(codes(forked, spawned) == [-signal.SIGKILL, -signal.SIGTERM])
 """
 
 
-def test_at_an_immediate_end_a_forked_process_is_killed_and_a_spawned_one_may_end_its_own() -> None:
+def test_an_immediate_end_kills_a_forked_process_and_stops_a_spawned_one() -> None:
     ran = run_python(FORKING + ENDED)
 
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "True\n", "")
 
 
-def test_a_process_that_cannot_be_forked_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_fork_leaves_no_descriptor_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fork", fail)
     children = Children()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
@@ -208,7 +208,7 @@ def test_a_process_that_cannot_be_forked_leaves_no_trace(monkeypatch: pytest.Mon
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == blocked
 
 
-def test_a_process_that_cannot_be_spawned_leaves_no_trace() -> None:
+def test_a_failed_spawn_leaves_no_descriptor_open() -> None:
     children = Children()
 
     with pytest.raises(FileNotFoundError):
@@ -218,5 +218,5 @@ def test_a_process_that_cannot_be_spawned_leaves_no_trace() -> None:
 
 
 def fail() -> int:
-    """Fail as a system without room for a process."""
+    """Fail like fork() on a system that has reached its limit of processes."""
     raise BlockingIOError(11, "no process to spare")

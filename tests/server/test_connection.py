@@ -1,4 +1,4 @@
-"""The connection: RFC 9112 §9 as a conversation over a pair of sockets, with a clock that the test sets."""
+"""The connection: persistence, pipelining and its end (RFC 9112 §9), over a pair of sockets."""
 
 import pathlib
 
@@ -32,7 +32,7 @@ from tests.support.folder import HELLO, LARGE
         pytest.param("1.2", [], None, True, id="R011: a higher minor version persists as 1.1 does"),
     ],
 )
-def test_a_connection_persists_or_closes(
+def test_version_and_options_decide_whether_a_connection_persists(
     dialogue: Dialogue, version: str, field_lines: list[str], connection: str | None, *, is_persistent: bool
 ) -> None:
     dialogue.say("\r\n".join([f"GET /hello.txt HTTP/{version}", "Host: a", *field_lines, "", ""]).encode())
@@ -63,7 +63,9 @@ def test_a_connection_persists_or_closes(
         pytest.param(get("/hello.txt", "Expect: the impossible"), 417, id="417"),
     ],
 )
-def test_persistence_survives_every_ordinary_answer(dialogue: Dialogue, request_octets: bytes, status: int) -> None:
+def test_a_connection_persists_after_each_ordinary_answer(
+    dialogue: Dialogue, request_octets: bytes, status: int
+) -> None:
     """A response such as 304, 404, 405 or 416 is no reason to end a connection (RFC 9112 §9.5, requirement R083)."""
     dialogue.say(request_octets)
 
@@ -74,7 +76,7 @@ def test_persistence_survives_every_ordinary_answer(dialogue: Dialogue, request_
 
 
 def test_a_connect_is_answered_and_closed(dialogue: Dialogue) -> None:
-    """The following bytes may be meant for the requested tunnel (RFC 9110 §9.3.6, requirement R028)."""
+    """Later octets may be meant for the requested tunnel (RFC 9110 §9.3.6, requirement R028)."""
     dialogue.say(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n")
 
     answer = dialogue.answer()
@@ -84,7 +86,7 @@ def test_a_connect_is_answered_and_closed(dialogue: Dialogue) -> None:
 
 
 def test_a_request_after_a_request_to_close_is_not_processed(dialogue: Dialogue) -> None:
-    """RFC 9112 §9.6 (requirement R084)."""
+    """A request with Connection: close is the last one (RFC 9112 §9.6, requirement R084)."""
     dialogue.say(get("/hello.txt", "Connection: close") + get("/alphabet.txt"))
 
     assert dialogue.answer().content == HELLO
@@ -100,7 +102,7 @@ def test_a_request_after_a_request_to_close_is_not_processed(dialogue: Dialogue)
     ],
 )
 def test_late_input_does_not_destroy_the_last_response(begin: Begin, request_octets: bytes) -> None:
-    """Unread octets turn a close into a reset; old clients send an empty line too many (requirements R085 and R091)."""
+    """Unread octets would turn a close into a reset; old clients send an extra empty line (requirement R085)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(request_octets)
     dialogue.client.sendall(b"\r\n")
@@ -109,7 +111,7 @@ def test_late_input_does_not_destroy_the_last_response(begin: Begin, request_oct
     assert_is_over(dialogue)
 
 
-def test_a_server_about_to_stop_says_so(dialogue: Dialogue) -> None:
+def test_a_server_that_stops_sends_connection_close(dialogue: Dialogue) -> None:
     """A server that is going to close puts the option close into its response (RFC 9112 §9.6, requirement R086)."""
     dialogue.say(get("/hello.txt"))
     dialogue.settings.phase = Phase.STOPPING
@@ -121,8 +123,8 @@ def test_a_server_about_to_stop_says_so(dialogue: Dialogue) -> None:
     assert_is_over(dialogue)
 
 
-def test_a_response_under_way_when_the_server_stops_is_sent_whole_and_is_the_last(begin: Begin) -> None:
-    """The server waits for no further request (requirement R085)."""
+def test_a_response_running_when_the_server_stops_is_sent_whole_and_is_the_last(begin: Begin) -> None:
+    """The server does not wait for another request (requirement R085)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
     dialogue.settings.phase = Phase.STOPPING
@@ -133,7 +135,7 @@ def test_a_response_under_way_when_the_server_stops_is_sent_whole_and_is_the_las
     assert dialogue.has_heard_the_end
 
 
-def test_a_request_received_before_the_server_stops_is_answered_after_the_one_under_way(begin: Begin) -> None:
+def test_a_pipelined_request_received_before_the_server_stops_is_answered(begin: Begin) -> None:
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin") + get("/hello.txt"))
     dialogue.settings.phase = Phase.STOPPING
@@ -167,7 +169,7 @@ def assert_answers_the_pipeline(dialogue: Dialogue) -> None:
 
 
 def test_pipelined_requests_are_answered_in_order(dialogue: Dialogue) -> None:
-    """RFC 9112 §9.3.2 (requirements R089 and R090)."""
+    """Each pipelined request is answered (RFC 9112 §9.3.2; requirements R089 and R090)."""
     dialogue.say(PIPELINE)
 
     assert_answers_the_pipeline(dialogue)
@@ -175,7 +177,7 @@ def test_pipelined_requests_are_answered_in_order(dialogue: Dialogue) -> None:
 
 
 def test_requests_may_come_one_octet_at_a_time(dialogue: Dialogue) -> None:
-    """RFC 9112 §2.2 (requirement R001)."""
+    """Octets mean the same however they are cut into reads (RFC 9112 §2.2, requirement R001)."""
     for octet in PIPELINE:
         dialogue.say(bytes([octet]))
 
@@ -195,7 +197,7 @@ def test_an_incomplete_head_is_not_answered(dialogue: Dialogue) -> None:
 
 
 def test_head_of_a_listing_omits_fields_that_depend_on_the_page(dialogue: Dialogue) -> None:
-    """RFC 9110 §9.3.2."""
+    """HEAD for a listing does not read the folder (RFC 9110 §9.3.2)."""
     dialogue.say(get("/") + get("/", method="HEAD"))
 
     got, head = dialogue.answers("GET", "HEAD")
@@ -207,7 +209,7 @@ def test_head_of_a_listing_omits_fields_that_depend_on_the_page(dialogue: Dialog
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/sub/", "/nothing"])
 def test_head_has_the_fields_of_get_and_no_content(dialogue: Dialogue, path: str) -> None:
-    """RFC 9110 §9.3.2, §8.6 (requirements R101, R102 and R103)."""
+    """Content-Length is that of the response to GET (RFC 9110 §9.3.2, §8.6; requirements R101 to R103)."""
     dialogue.say(get(path) + get(path, method="HEAD"))
 
     got, head = dialogue.answers("GET", "HEAD")
@@ -252,7 +254,7 @@ def test_a_client_that_ends_its_side_still_gets_all_its_answers(begin: Begin) ->
         pytest.param(b"nonsense\r\n\r\n", id="in a lingering close"),
     ],
 )
-def test_a_connection_resumed_without_input_waits_on(dialogue: Dialogue, octets: bytes) -> None:
+def test_a_connection_resumed_without_input_keeps_waiting(dialogue: Dialogue, octets: bytes) -> None:
     dialogue.say(octets)
     waited_for = dialogue.connection.awaited, dialogue.connection.deadline
 
@@ -263,7 +265,9 @@ def test_a_connection_resumed_without_input_waits_on(dialogue: Dialogue, octets:
 
 
 @pytest.mark.parametrize("path", ["/large.bin", "/small.bin"])
-def test_a_connection_resumed_with_a_full_send_buffer_waits_on(begin: Begin, folder: pathlib.Path, path: str) -> None:
+def test_a_connection_resumed_with_a_full_send_buffer_keeps_waiting(
+    begin: Begin, folder: pathlib.Path, path: str
+) -> None:
     (folder / "small.bin").write_bytes(LARGE[: 63 * 1024])
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get(path))
@@ -337,7 +341,7 @@ def test_a_refusal_is_logged_with_the_received_request_line(
     assert exchange.sent == exchange.length == len(answer.content)
 
 
-def test_an_exchange_cut_short_is_logged_with_the_number_of_sent_bytes(begin: Begin) -> None:
+def test_a_truncated_response_is_logged_with_the_number_of_sent_octets(begin: Begin) -> None:
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
 
@@ -351,7 +355,7 @@ def test_an_exchange_cut_short_is_logged_with_the_number_of_sent_bytes(begin: Be
     assert LARGE.startswith(content)
 
 
-def test_without_a_log_all_is_the_same(begin: Begin) -> None:
+def test_without_a_log_the_answers_are_the_same(begin: Begin) -> None:
     dialogue = begin(is_logged=False)
     dialogue.say(PIPELINE)
 
@@ -360,7 +364,7 @@ def test_without_a_log_all_is_the_same(begin: Begin) -> None:
 
 
 def test_a_pipelining_client_gets_one_response_per_tick(dialogue: Dialogue) -> None:
-    """Other clients wait for one slow response, not for all that were pipelined (requirement R093)."""
+    """Other clients wait for one slow response, not for all pipelined ones (requirement R093)."""
     dialogue.client.sendall(get("/", method="HEAD") * 3)
     coroutine = dialogue.connection.coroutine
     assert coroutine.send(None) is None

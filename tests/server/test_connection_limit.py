@@ -1,4 +1,4 @@
-"""The connection limit: refusal and eviction."""
+"""The connection limit: when new connections wait or are closed, and which idle connections are evicted."""
 
 import contextlib
 import errno
@@ -42,7 +42,7 @@ from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of descriptors to lower")
 
-# A program that serves a folder and, on command, opens all descriptors that are left, or closes them.
+# This program serves a folder; on the command "take" it opens all remaining descriptors.
 GREEDY_PROGRAM = """
 import os, sys, httpsock
 with httpsock.Server(sys.argv[1], port=0, threads=1) as server:
@@ -62,7 +62,7 @@ with httpsock.Server(sys.argv[1], port=0, threads=1) as server:
 
 
 class Limited:
-    """A program that serves with few descriptors, and its clients."""
+    """A server program with few descriptors, and its clients."""
 
     def __init__(self, process: subprocess.Popen[bytes], stack: ExitStack) -> None:
         self.process = process
@@ -79,7 +79,7 @@ class Limited:
         return client
 
     def command(self, word: bytes) -> None:
-        """Send the program a command, and return when it is done."""
+        """Send a command to the program, and wait until it is done."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(word + b"\n")
@@ -97,7 +97,7 @@ Limit = Callable[..., Limited]
 
 @pytest.fixture
 def limited(folder: pathlib.Path) -> Iterator[Limit]:
-    """Start the program, or another one, with few descriptors; it is killed when the test ends or takes too long."""
+    """Start httpsock, or Python with *arguments*, with few descriptors; kill it at the end of the test."""
     with ExitStack() as stack:
 
         def start(descriptors: int, *arguments: str) -> Limited:
@@ -117,7 +117,7 @@ def limited(folder: pathlib.Path) -> Iterator[Limit]:
             watchdog.start()
             stack.callback(watchdog.join)
             stack.callback(watchdog.cancel)
-            # The one ends at a signal, the other with its standard input.
+            # httpsock ends at SIGTERM, another program at the end of its standard input.
             stack.callback(process.stdin.close if arguments and process.stdin else process.terminate)
             return Limited(process, stack)
 
@@ -127,15 +127,15 @@ def limited(folder: pathlib.Path) -> Iterator[Limit]:
 # --- Few descriptors, many clients ----------------------------------------------------------------
 
 
-def test_those_that_have_been_idle_longest_make_room(limited: Limit) -> None:
-    """Each is answered, although few fit at a time, and no client with a request is turned away."""
+def test_the_longest_idle_connections_are_evicted(limited: Limit) -> None:
+    """All clients are answered, although the limit is much lower than their number."""
     program = limited(64)
     clients = []
     for _ in range(200):
         clients.append(program.connect(get("/hello.txt")))
         assert receive_answer(clients[-1]).content == HELLO
 
-    # The first was evicted, the last is open.
+    # The first connection was evicted, the last one is open.
     assert clients[0].recv(1) == b""
     clients[-1].sendall(get("/hello.txt"))
     assert receive_answer(clients[-1]).content == HELLO
@@ -149,7 +149,7 @@ def test_two_hundred_simultaneous_clients_are_all_answered(limited: Limit) -> No
 
 
 def test_silent_connections_are_evicted_for_active_clients(limited: Limit) -> None:
-    """But not immediately: a new client may be about to send its request."""
+    """They are evicted after a delay: a new client may be about to send its request."""
     program = limited(64)
     silent = [program.connect() for _ in range(30)]
 
@@ -157,8 +157,10 @@ def test_silent_connections_are_evicted_for_active_clients(limited: Limit) -> No
     assert silent[0].recv(1) == b""
 
 
-def test_when_all_are_busy_the_others_wait_and_every_file_can_be_opened(limited: Limit, folder: pathlib.Path) -> None:
-    """A connection is accepted only while there is a descriptor left for the file that it may ask for."""
+def test_if_all_connections_are_busy_new_clients_wait_and_files_can_be_opened(
+    limited: Limit, folder: pathlib.Path
+) -> None:
+    """Each accepted connection has a descriptor in reserve for the file that it may request."""
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(1 << 30)
     program = limited(64)
@@ -170,14 +172,14 @@ def test_when_all_are_busy_the_others_wait_and_every_file_can_be_opened(limited:
     answers = []
     for client in clients:
         answers.append(client.recv(12))
-        # Each that leaves makes room for another.
+        # Each client that leaves makes room for another.
         client.close()
     assert answers == [b"HTTP/1.1 200"] * 60
     assert read_answers(talk(program.port, get("/hello.txt")))[0].content == HELLO
 
 
-def test_out_of_descriptors_all_the_same_the_idle_make_room(limited: Limit) -> None:
-    """Here the program that embeds the server has taken them."""
+def test_idle_connections_are_evicted_if_descriptors_run_out(limited: Limit) -> None:
+    """The program that embeds the server has taken the descriptors."""
     program = limited(64, "-c", GREEDY_PROGRAM)
     idle = program.connect(get("/hello.txt"))
     assert receive_answer(idle).content == HELLO
@@ -187,7 +189,7 @@ def test_out_of_descriptors_all_the_same_the_idle_make_room(limited: Limit) -> N
 
     assert busy.recv(12) == b"HTTP/1.1 404"
     assert idle.recv(1) == b""
-    # No idle connection is left, so that the next one waits.
+    # No idle connection is left, so the next client waits.
     waiting = program.connect(get("/hello.txt"))
     assert program.report() == b"not accepting: Too many open files\n"
     program.command(b"release")
@@ -200,14 +202,14 @@ def test_without_descriptors_the_event_loop_does_not_spin(limited: Limit) -> Non
     before = processor_seconds(program.process.pid)
     program.connect(get("/hello.txt"))
 
-    # One line a second at most, so that three take two seconds.
+    # There is at most one report a second, so three reports take two seconds.
     assert [program.report() for _ in range(3)] == [b"not accepting: Too many open files\n"] * 3
 
     assert processor_seconds(program.process.pid) - before < 0.5
 
 
 def processor_seconds(process: int) -> float:
-    """Return how long a process has been running on a processor."""
+    """Return the CPU time that a process has used."""
     stat = pathlib.Path(f"/proc/{process}/stat")
     if not stat.exists():
         pytest.skip("this system does not tell what a process has used")
@@ -219,7 +221,7 @@ def processor_seconds(process: int) -> float:
 
 
 class FromAfar(socket.socket):
-    """A listening socket whose clients have the addresses that the test gives them."""
+    """A listening socket that reports addresses chosen by the test as those of its clients."""
 
     addresses: list[str | None]
 
@@ -238,7 +240,7 @@ class FromAfar(socket.socket):
 def working(
     folder: pathlib.Path, addresses: list[str | None], timeouts: Timeouts | None = None
 ) -> Iterator[tuple[int, list[str]]]:
-    """An event loop in a thread, with clients from *addresses* in turn; its port and its reports."""
+    """Run an event loop in a thread, with clients from *addresses* in turn; yield its port and its reports."""
     settings = Settings(serve_folder(DocumentRoot(folder)), timeouts=timeouts or Timeouts())
     reports: list[str] = []
     with FromAfar() as listener:
@@ -253,30 +255,30 @@ def working(
     try:
         yield port, reports
     finally:
-        assert thread.is_alive(), "nothing has ended the worker"
+        assert thread.is_alive(), "the event loop still runs"
         settings.phase = Phase.STOPPING
         loop.stop(0)
         thread.join()
 
 
 @pytest.fixture
-def room_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def limit_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the connection limit to one."""
     monkeypatch.setattr("httpsock.server.connection_limit._MAX_CONNECTIONS", 1)
 
 
 def is_closed_on(port: int) -> bool:
-    """Return whether the server closes a connection before any request."""
+    """Return whether the server closes a new connection without an answer."""
     return talk(port, b"", ends=False) == b""
 
 
-def test_at_the_connection_limit_a_client_over_its_share_is_closed(folder: pathlib.Path, room_for_one: None) -> None:
+def test_at_the_connection_limit_a_client_over_its_share_is_closed(folder: pathlib.Path, limit_of_one: None) -> None:
     hog, other = "192.0.2.1", "192.0.2.2"
     with working(folder, [hog, hog, other, other]) as (port, _), ExitStack() as stack:
         holding = stack.enter_context(connect(port))
         holding.sendall(b"GET /unfinished")
 
-        # A client that has all connections gets no further one.
+        # A client that has all connections gets no other one.
         assert is_closed_on(port)
         # Another client does.
         assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
@@ -291,10 +293,10 @@ def test_at_the_connection_limit_a_client_over_its_share_is_closed(folder: pathl
         pytest.param("::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.2", id="IPv4 at a socket for both"),
     ],
 )
-def test_a_network_of_ipv6_counts_as_one_address(
-    folder: pathlib.Path, room_for_one: None, hog: str, same: str, other: str
+def test_an_ipv6_network_counts_as_one_client(
+    folder: pathlib.Path, limit_of_one: None, hog: str, same: str, other: str
 ) -> None:
-    """A client with one address of it has all of them, and could use another each time."""
+    """A client has all addresses of its IPv6 network, and could use another one each time."""
     with working(folder, [hog, same, other]) as (port, _), ExitStack() as stack:
         holding = stack.enter_context(connect(port))
         holding.sendall(b"GET /unfinished")
@@ -304,12 +306,14 @@ def test_a_network_of_ipv6_counts_as_one_address(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"])
-def test_this_machine_may_have_all_the_room(folder: pathlib.Path, room_for_one: None, address: str) -> None:
+def test_clients_on_this_machine_may_use_all_connections(
+    folder: pathlib.Path, limit_of_one: None, address: str
+) -> None:
     with working(folder, [address] * 3) as (port, reports), connect(port) as first, connect(port) as second:
         first.sendall(get("/hello.txt") + b"GET /unfinished")
         assert receive_answer(first).content == HELLO
         second.sendall(get("/hello.txt"))
-        # It waits for the first one to go.
+        # The second client waits until the first one leaves.
         assert eventually(lambda: bool(reports))
         assert not select.select([second], [], [], 0.0)[0]
         first.close()
@@ -319,7 +323,7 @@ def test_this_machine_may_have_all_the_room(folder: pathlib.Path, room_for_one: 
 
 
 @each_row("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
-def test_this_machine_never_has_more_than_its_share(address: str) -> None:
+def test_clients_on_this_machine_never_exceed_their_share(address: str) -> None:
     connection_limit = ConnectionLimit(0)
     connection_limit.add(address)
     assert not connection_limit.exceeds_share(address)
@@ -345,52 +349,52 @@ def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path
 
         assert loop._evict_idle(tick)
         assert list(loop._connections.values()) == [first, third], "the second was silent, and the third came later"
-        # A departed client is about to be removed anyway.
+        # A client that has left does not count as evictable: it is removed without eviction.
         assert not loop._evict_idle(tick)
         assert not loop._evict_idle(tick), "asked again in the same turn"
 
 
-def test_a_pause_in_accepting_lasts_while_there_is_no_room(folder: pathlib.Path, room_for_one: None) -> None:
-    """It is reported once; when one connection has gone, the first queue alone has room."""
+def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one: None) -> None:
+    """The pause is reported once; when one connection ends, only one accept queue is polled again."""
     settings = Settings(serve_folder(DocumentRoot(folder)))
     reports: list[str] = []
     with ExitStack() as stack:
         listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
         for listener in listeners:
             listener.setblocking(False)
-        worker = EventLoop(listeners, settings, None, reports.append)
-        stack.callback(worker.close)
+        loop = EventLoop(listeners, settings, None, reports.append)
+        stack.callback(loop.close)
         first, *others = (stack.enter_context(connect(each.getsockname()[1])) for each in [listeners[0], *listeners])
         first.sendall(b"GET /unfinished")
         tick = Tick(time.time(), time.monotonic())
-        for listener in list(worker._listeners.values()):
-            worker._accept(listener, tick, 1)
-        assert (len(worker._connections), worker._is_accepting) == (1, False)
+        for listener in list(loop._listeners.values()):
+            loop._accept(listener, tick, 1)
+        assert (len(loop._connections), loop._is_accepting) == (1, False)
 
-        worker._resume_accepting(tick)
-        assert (len(worker._connections), worker._is_accepting) == (1, False)
+        loop._resume_accepting(tick)
+        assert (len(loop._connections), loop._is_accepting) == (1, False)
         assert reports == ["not accepting: connection limit of 1 reached"]
 
         reset(first)
-        while worker._connections:
-            worker._resume(next(iter(worker._connections.values())), tick)
-        assert worker._accept_again_at == 0.0
-        worker._resume_accepting(tick)
-        assert (len(worker._connections), worker._is_accepting) == (1, False)
+        while loop._connections:
+            loop._resume(next(iter(loop._connections.values())), tick)
+        assert loop._accept_again_at == 0.0
+        loop._resume_accepting(tick)
+        assert (len(loop._connections), loop._is_accepting) == (1, False)
         assert len(others) == 3
 
 
-# --- What could end a worker, and must not --------------------------------------------------------
+# --- Errors that must not end the event loop ------------------------------------------------------
 
 
 def test_a_connection_without_an_address_is_served(folder: pathlib.Path) -> None:
-    """On macOS there is none when a connection was reset before it was accepted."""
+    """On macOS a connection that was reset before it was accepted has no address."""
     with working(folder, [None]) as (port, _):
         assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
 
 
 def test_a_full_poller_costs_one_connection(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """epoll is full at max_user_watches."""
+    """The limit of epoll is max_user_watches."""
     refused: list[int] = []
 
     class FullPoller:
@@ -415,7 +419,7 @@ def test_a_full_poller_costs_one_connection(folder: pathlib.Path, monkeypatch: p
     assert reports == ["not accepting: No space left on device"]
 
 
-def test_a_report_that_fails_costs_no_worker(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_that_fails_does_not_end_the_event_loop(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object) -> None:
         raise ZeroDivisionError("the report is at fault")
 
@@ -437,7 +441,7 @@ def test_a_report_that_fails_costs_no_worker(folder: pathlib.Path, monkeypatch: 
 
 
 def test_a_deadline_may_be_years_away(folder: pathlib.Path) -> None:
-    """No system polls that long in one go."""
+    """Such a time is too long for a single poll."""
     a_century = 100 * 365 * 86_400.0
     with working(folder, ["192.0.2.1"] * 2, Timeouts(idle=a_century)) as (port, _), connect(port) as client:
         client.sendall(get("/hello.txt"))

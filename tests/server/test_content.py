@@ -1,4 +1,4 @@
-"""The connection: content of requests, RFC 9112 §6 and §9.3, and the expectation of 100 (Continue)."""
+"""The connection: content of requests that is discarded (RFC 9112 §6, §9.3), and the expectation of 100 (Continue)."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.support.folder import ALPHABET, HELLO
 def test_a_client_that_expects_100_gets_the_final_response_immediately(
     dialogue: Dialogue, expectation: str, method: str, status: int
 ) -> None:
-    """R075, R076, R078: the server does not wait for the content; since it may come or not, the connection closes."""
+    """The content may still come or not, so the connection closes (requirements R075, R076 and R078)."""
     dialogue.say(get("/hello.txt", f"Expect: {expectation}", "Content-Length: 30", method=method))
 
     answer = dialogue.answer()
@@ -25,7 +25,7 @@ def test_a_client_that_expects_100_gets_the_final_response_immediately(
 
 
 def test_a_client_that_expects_100_for_chunks_gets_the_final_response_immediately(dialogue: Dialogue) -> None:
-    """RFC 9110 §10.1.1 (requirement R075)."""
+    """The final response comes before the content (RFC 9110 §10.1.1, requirement R075)."""
     dialogue.say(get("/hello.txt", "Expect: 100-continue", "Transfer-Encoding: chunked", method="PUT"))
 
     answer = dialogue.answer()
@@ -45,8 +45,8 @@ def test_an_expectation_without_content_has_no_effect(dialogue: Dialogue) -> Non
     assert_goes_on(dialogue)
 
 
-def test_http_1_0_knows_no_expectation(dialogue: Dialogue) -> None:
-    """The server waits for the content, and sends no 100 (requirement R077)."""
+def test_an_expectation_in_http_1_0_is_ignored(dialogue: Dialogue) -> None:
+    """The server waits for the content without sending 100 (requirement R077)."""
     dialogue.say(
         b"GET /hello.txt HTTP/1.0\r\nConnection: keep-alive\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
     )
@@ -84,7 +84,7 @@ def test_an_unknown_expectation_with_content_is_refused_without_waiting(dialogue
     ],
 )
 def test_content_is_read_and_discarded(dialogue: Dialogue, request_octets: bytes, status: int) -> None:
-    """RFC 9112 §9.3 (requirement R054)."""
+    """The next request begins after the content (RFC 9112 §9.3, requirement R054)."""
     dialogue.say(request_octets + get("/alphabet.txt"))
 
     first, second = dialogue.answers()
@@ -149,10 +149,10 @@ TOO_LARGE = f"the content is longer than the limit of {MAX_CONTENT} bytes (RFC 9
         ),
     ],
 )
-def test_content_too_large_or_malformed_ends_the_connection(
+def test_content_that_is_too_large_or_malformed_ends_the_connection(
     dialogue: Dialogue, request_octets: bytes, status: int, sentence: str
 ) -> None:
-    """The following bytes are never taken for a request (requirements R007, R043 and R054)."""
+    """Octets after it are never read as a request (requirements R007, R043 and R054)."""
     dialogue.say(request_octets + get("/secret"))
 
     answer = dialogue.answer()
@@ -177,8 +177,8 @@ def test_too_much_content_for_a_head_is_refused_without_content(dialogue: Dialog
         pytest.param(get("/hello.txt", "Transfer-Encoding: chunked") + b"0\r\n", id="without its empty line"),
     ],
 )
-def test_content_cut_short_ends_the_connection(dialogue: Dialogue, request_octets: bytes) -> None:
-    """RFC 9112 §8 (requirement R053)."""
+def test_truncated_content_ends_the_connection(dialogue: Dialogue, request_octets: bytes) -> None:
+    """A request with incomplete content is not processed (RFC 9112 §8, requirement R053)."""
     dialogue.say(request_octets)
     dialogue.end_our_side()
 

@@ -1,4 +1,4 @@
-"""The connection: the time that a client has, RFC 9112 §9.5 and RFC 9110 §15.5.9."""
+"""The connection: the deadlines of a client (RFC 9112 §9.5, RFC 9110 §15.5.9)."""
 
 import pytest
 
@@ -12,7 +12,7 @@ LATE_CONTENT = "the content did not come in time (RFC 9110 §15.5.9)"
 
 
 def test_a_silent_client_is_closed_without_a_response(dialogue: Dialogue) -> None:
-    """A browser that opens connections ahead must not find an unrequested answer."""
+    """A browser that opens a connection in advance must not find a response without a request on it."""
     assert dialogue.connection.state in IDLE_STATES
     assert dialogue.seconds_left == TIMEOUTS.idle
 
@@ -37,8 +37,8 @@ def test_an_idle_client_is_closed_without_a_response(dialogue: Dialogue) -> None
     assert dialogue.hear() == b""
 
 
-def test_a_head_may_be_dripped_until_its_deadline_and_no_longer(dialogue: Dialogue) -> None:
-    """The deadline counts from the first octet, and no octet puts it off (requirement R094)."""
+def test_a_head_sent_octet_by_octet_times_out_at_its_deadline(dialogue: Dialogue) -> None:
+    """The deadline is set at the first octet; later octets do not extend it (requirement R094)."""
     dialogue.pass_time(5)
     for octet in b"GET /hell":
         dialogue.say(bytes([octet]))
@@ -66,8 +66,8 @@ def test_a_slow_head_that_is_complete_in_time_is_answered(dialogue: Dialogue) ->
     assert dialogue.seconds_left == TIMEOUTS.idle
 
 
-def test_a_head_that_begins_behind_another_request_has_the_same_time(dialogue: Dialogue) -> None:
-    """Its first octet has arrived, so the deadline of a head applies (requirement R094)."""
+def test_a_head_after_another_request_has_the_deadline_of_a_head(dialogue: Dialogue) -> None:
+    """The first octet of the head has arrived, so the deadline of a head applies (requirement R094)."""
     dialogue.say(get("/hello.txt") + b"GET /al")
     assert dialogue.answer().content == HELLO
     assert dialogue.connection.state not in IDLE_STATES
@@ -81,7 +81,7 @@ def test_a_head_that_begins_behind_another_request_has_the_same_time(dialogue: D
 
 
 def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
-    """A connection without progress times out, and so does one that drips (RFC 9112 §9.5, requirement R094)."""
+    """Each octet extends the deadline of a stall (RFC 9112 §9.5, requirement R094)."""
     dialogue.say(get("/hello.txt", "Content-Length: 9"))
     dialogue.pass_time(TIMEOUTS.stall - 1)
     dialogue.say(b"x")
@@ -96,8 +96,8 @@ def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
     assert [exchange.request_line for exchange in dialogue.exchanges] == [b"GET /hello.txt HTTP/1.1"]
 
 
-def test_content_that_drips_times_out(dialogue: Dialogue) -> None:
-    """All of the content has one deadline, however often some of it comes (requirement R094)."""
+def test_content_sent_octet_by_octet_times_out(dialogue: Dialogue) -> None:
+    """The whole content has one deadline, however often a part of it arrives (requirement R094)."""
     dialogue.say(get("/hello.txt", "Transfer-Encoding: chunked") + b"9\r\n")
     for _ in range(5):
         dialogue.say(b"x")
@@ -118,7 +118,7 @@ def test_content_that_drips_times_out(dialogue: Dialogue) -> None:
     ],
 )
 def test_a_client_that_timed_out_has_time_to_read_the_408(dialogue: Dialogue, octets: bytes) -> None:
-    """The clock has gone on while nothing came; the lingering close starts from now (requirement R091)."""
+    """The deadline of the lingering close counts from the 408 (requirement R091)."""
     dialogue.say(octets)
     dialogue.pass_time(dialogue.seconds_left)
     assert dialogue.seconds_left == TIMEOUTS.linger

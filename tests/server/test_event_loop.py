@@ -1,4 +1,4 @@
-"""The event loop: it accepts, resumes, keeps deadlines and stops, however its connections behave."""
+"""The event loop: accepting and resuming connections, their deadlines, and stopping."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ from httpsock.files.handler import respond as respond_with_files
 from httpsock.files.handler import serve_folder
 from httpsock.http.handler import Context, Steps, Tick
 from httpsock.http.messages import Request, Response
-from httpsock.server import event_loop as worker_module
+from httpsock.server import event_loop as event_loop_module
 from httpsock.server.access_log import Exchange
 from httpsock.server.event_loop import EventLoop, Log, Report
 from httpsock.server.poller import Poller
@@ -43,17 +43,17 @@ from tests.support import (
 from tests.support.folder import HELLO
 from tests.support.processes import open_descriptors
 
-# Longer than any test waits.
+# A time longer than any test waits.
 AN_HOUR = 3600.0
 
 
 def open_loop(listener: socket.socket, settings: Settings, log: Log | None, report: Report) -> EventLoop:
-    """Return the event loop under test; the one place that knows how it is made."""
+    """Return the event loop under test."""
     return EventLoop([listener], settings, log, report)
 
 
 class RunningLoop:
-    """An event loop in a thread of its own, and its reports."""
+    """An event loop that runs in a thread, and its reports."""
 
     def __init__(self, root: pathlib.Path, timeouts: Timeouts, log: Log | None) -> None:
         self.reports: list[str] = []
@@ -70,7 +70,7 @@ class RunningLoop:
         self.loop.stop(grace_seconds)
 
     def has_returned(self) -> bool:
-        """Return whether the event loop ends in time."""
+        """Wait for the event loop; return whether it has ended."""
         self.thread.join(PATIENCE_SECONDS)
         return not self.thread.is_alive()
 
@@ -84,7 +84,7 @@ StartLoop = Callable[..., RunningLoop]
 
 @pytest.fixture
 def start_loop(folder: pathlib.Path) -> Iterator[StartLoop]:
-    """Run an event loop; it has ended when the test ends."""
+    """Yield a function that runs an event loop; stop the loop when the test ends."""
     with ExitStack() as stack:
 
         def start(timeouts: Timeouts | None = None, log: Log | None = None) -> RunningLoop:
@@ -95,7 +95,7 @@ def start_loop(folder: pathlib.Path) -> Iterator[StartLoop]:
         yield start
 
 
-# --- Accepting, and turns -------------------------------------------------------------------------
+# --- Accepting, and ticks -------------------------------------------------------------------------
 
 
 def test_more_clients_than_are_accepted_at_a_time_are_all_served(start_loop: StartLoop) -> None:
@@ -109,7 +109,7 @@ def test_more_clients_than_are_accepted_at_a_time_are_all_served(start_loop: Sta
 
 
 def test_silent_and_unfinished_clients_delay_no_other_client(start_loop: StartLoop) -> None:
-    """RFC 9112 §9.5 (requirement R093)."""
+    """No client stops the others from being served (RFC 9112 §9.5, requirement R093)."""
     running = start_loop()
     with ExitStack() as stack:
         for beginning in (b"", b"GET /hel", get("/", "Content-Length: 9"), get("/large.bin") * 50, b"nonsense\r\n\r\n"):
@@ -121,8 +121,8 @@ def test_silent_and_unfinished_clients_delay_no_other_client(start_loop: StartLo
         assert [answer.content for answer in answers] == [HELLO] * 3
 
 
-def test_clients_that_leave_immediately_are_forgotten(start_loop: StartLoop) -> None:
-    """Whether they stay silent or reset (requirement R093)."""
+def test_clients_that_leave_immediately_are_removed(start_loop: StartLoop) -> None:
+    """Some close without a request, others reset the connection after one (requirement R093)."""
     running = start_loop()
     for _ in range(5):
         connect(running.port).close()
@@ -137,8 +137,8 @@ def test_clients_that_leave_immediately_are_forgotten(start_loop: StartLoop) -> 
 def test_connections_that_are_postponed_are_all_served_in_the_end(
     start_loop: StartLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every tick is long, and one connection uses up its network's share, in receiving and in answering."""
-    monkeypatch.setattr(worker_module, "_RESUMES_PER_CLOCK_READ", 1)
+    """Each tick counts as long, and one connection as using up the share of its network."""
+    monkeypatch.setattr(event_loop_module, "_RESUMES_PER_CLOCK_READ", 1)
     for name in ("_LONG_SECONDS", "_SHARE_SECONDS", "_CHEAP_SECONDS"):
         monkeypatch.setattr(f"httpsock.server.fairness.{name}", -1.0)
     running = start_loop()
@@ -166,8 +166,8 @@ def test_overdue_connections_that_are_postponed_end_soon_after(
 # --- Deadlines ------------------------------------------------------------------------------------
 
 
-def test_each_client_has_a_deadline_of_its_own(start_loop: StartLoop) -> None:
-    """A silent one is closed, a slow one gets a 408, and the third is unaffected (requirement R094)."""
+def test_each_client_has_its_own_deadline(start_loop: StartLoop) -> None:
+    """A silent client is closed, a slow one gets a 408, and the third is not affected (requirement R094)."""
     running = start_loop(Timeouts(head=0.5, idle=1.0, stall=PATIENCE_SECONDS, linger=0.1))
     with connect(running.port) as reader, connect(running.port) as silent, connect(running.port) as slow:
         reader.sendall(get("/large.bin", "Content-Length: 1"))
@@ -195,12 +195,12 @@ def test_a_dropped_reader_is_reset(start_loop: StartLoop, folder: pathlib.Path) 
             receive_all(client)
 
 
-# --- A fault of our own ---------------------------------------------------------------------------
+# --- Bugs of the server ---------------------------------------------------------------------------
 
 
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Add a bug that a request for one path meets, and an exit for another."""
+    """Make the handler raise for the path /fault, and exit for the path /exit."""
 
     def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
         if request.target.path == b"/fault":
@@ -213,10 +213,10 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("has_epoll", [True, False], ids=["epoll", "selectors"])
-def test_a_fault_is_reported_and_ends_one_connection(
+def test_an_unexpected_error_is_reported_and_ends_one_connection(
     start_loop: StartLoop, faulty: None, monkeypatch: pytest.MonkeyPatch, *, has_epoll: bool
 ) -> None:
-    """The client sees a 500 that says no more, and the other clients no delay (requirement R116)."""
+    """The client gets a 500 without details; other clients are not affected (requirement R116)."""
     if not has_epoll:
         monkeypatch.delattr(select, "epoll", raising=False)
     running = start_loop()
@@ -236,7 +236,7 @@ def test_a_fault_is_reported_and_ends_one_connection(
 
 
 def test_an_exit_is_reported_and_ends_one_connection(start_loop: StartLoop, faulty: None) -> None:
-    """Unhandled, it would end the thread silently."""
+    """An unhandled SystemExit would end the thread silently."""
     running = start_loop()
 
     assert read_answers(talk(running.port, get("/exit"), ends=False))[0].status == 500
@@ -246,18 +246,18 @@ def test_an_exit_is_reported_and_ends_one_connection(start_loop: StartLoop, faul
     assert report.endswith("SystemExit: a fault of our own\n")
 
 
-# --- A turn: input before and after it begins -----------------------------------------------------
+# --- Input before and during a tick ---------------------------------------------------------------
 
 
 def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
     start_loop: StartLoop, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even if many clients request the file in one tick, and one look-up serves all of them."""
+    """One look-up serves all requests in a tick, but only requests that arrived before the tick."""
 
     def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
         response = respond_with_files(root, request, context)
         if request.target.query == b"first":
-            # In the middle of a tick the file is replaced, and then requested.
+            # Replace and request the file in the middle of a tick.
             (folder / "new.txt").write_bytes(b"changed")
             (folder / "new.txt").replace(folder / "hello.txt")
             second.sendall(get("/hello.txt"))
@@ -272,10 +272,10 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
         assert receive_answer(second).content == b"changed"
 
 
-def test_between_the_pieces_of_long_work_others_are_answered(
+def test_other_clients_are_answered_between_the_steps_of_long_work(
     start_loop: StartLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that requests a huge listing delays no other client of the same event loop."""
+    """A huge listing, for example, is made in steps, so that it delays no other client of the event loop."""
     other_is_answered = threading.Event()
 
     def work(root: DocumentRoot, request: Request, context: Context) -> Steps[Response]:
@@ -325,7 +325,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(start_loop: StartLoop, mon
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory is in use")
 def test_an_idle_connection_holds_no_file(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """A file that has just changed is not cached; each of its readers would hold a copy."""
+    """A file that has just changed is not cached: each idle connection could hold a copy of its own."""
     running = start_loop()
     with ExitStack() as stack:
         before = resident_octets()
@@ -335,7 +335,7 @@ def test_an_idle_connection_holds_no_file(start_loop: StartLoop, folder: pathlib
             client.sendall(get("/new.bin"))
             receive_answer(client)
 
-        # 25 MiB have been sent.
+        # The server has sent 25 MiB.
         assert resident_octets() - before < 12 * 1024 * 1024
 
 
@@ -345,7 +345,7 @@ def resident_octets() -> int:
 
 
 def test_many_pipelining_clients_are_each_answered_in_order(start_loop: StartLoop) -> None:
-    """Over any number of ticks (requirement R089)."""
+    """Each connection gets one answer in a tick, so this takes many ticks (requirement R089)."""
     running = start_loop()
     with ExitStack() as stack:
         clients = [stack.enter_context(connect(running.port)) for _ in range(8)]
@@ -360,7 +360,7 @@ def test_many_pipelining_clients_are_each_answered_in_order(start_loop: StartLoo
 # --- The log --------------------------------------------------------------------------------------
 
 
-def test_the_log_is_given_each_exchange_once_in_order(start_loop: StartLoop) -> None:
+def test_the_log_receives_each_exchange_once_in_order(start_loop: StartLoop) -> None:
     seen: list[Exchange] = []
     running = start_loop(log=seen.extend)
     began, clock_began = time.time(), time.monotonic()
@@ -380,7 +380,7 @@ def test_the_log_is_given_each_exchange_once_in_order(start_loop: StartLoop) -> 
     assert all(began <= exchange.ended <= ended for exchange in seen)
 
 
-def test_an_exchange_cut_short_at_the_end_is_logged(start_loop: StartLoop, folder: pathlib.Path) -> None:
+def test_a_response_cut_off_at_the_end_is_logged(start_loop: StartLoop, folder: pathlib.Path) -> None:
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(1 << 30)
     seen: list[Exchange] = []
@@ -394,7 +394,7 @@ def test_an_exchange_cut_short_at_the_end_is_logged(start_loop: StartLoop, folde
     assert exchange.sent < exchange.length == 1 << 30
 
 
-def test_the_log_may_hold_on_to_a_batch_of_exchanges(start_loop: StartLoop) -> None:
+def test_the_log_may_store_a_batch_of_exchanges(start_loop: StartLoop) -> None:
     batches: list[Sequence[Exchange]] = []
     running = start_loop(log=batches.append)
     talk(running.port, get("/hello.txt"))
@@ -405,30 +405,30 @@ def test_the_log_may_hold_on_to_a_batch_of_exchanges(start_loop: StartLoop) -> N
 
 
 class FewAtOnce:
-    """A poller that reports two ready sockets at a time, and others in the next tick, as epoll does with 1,023."""
+    """A poller that reports at most two ready sockets in each poll, as epoll reports at most 1,023."""
 
     def __init__(self, poller: Poller) -> None:
         self._poller = poller
         self._run_once = 0
-        self._told: dict[int, int] = {}
+        self._reported_at: dict[int, int] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._poller, name)
 
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
-        # The longest unreported one comes first.
-        ready = sorted(self._poller.poll(seconds), key=lambda each: self._told.get(each[0], 0))[:2]
+        # Report those first that were not reported for the longest time.
+        ready = sorted(self._poller.poll(seconds), key=lambda each: self._reported_at.get(each[0], 0))[:2]
         self._run_once += 1
-        self._told |= {descriptor: self._run_once for descriptor, _ in ready}
+        self._reported_at |= {descriptor: self._run_once for descriptor, _ in ready}
         return ready
 
 
 def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Although all are overdue, and no single poll reports all of them."""
+    """All connections are overdue then, and one poll does not report all that have input."""
     now = [100.0]
-    monkeypatch.setattr(worker_module, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
+    monkeypatch.setattr(event_loop_module, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
     settings = Settings(serve_folder(DocumentRoot(folder)))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
@@ -450,7 +450,7 @@ def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
         while len(loop._connections) == 7:
             loop._run_once()
 
-        # The silent one is gone.
+        # The silent client is closed.
         assert clients[6].recv(1) == b""
         for client in clients[:6]:
             client.settimeout(PATIENCE_SECONDS)
@@ -474,7 +474,7 @@ def test_a_stopped_event_loop_closes_idle_connections(start_loop: StartLoop) -> 
 
 
 def test_a_stopped_event_loop_finishes_its_responses(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """And then waits for no other request (requirement R085)."""
+    """It does not wait for further requests (requirement R085)."""
     large = os.urandom(1 << 20) * 16
     (folder / "larger.bin").write_bytes(large)
     running = start_loop(Timeouts(idle=AN_HOUR))
@@ -490,7 +490,7 @@ def test_a_stopped_event_loop_finishes_its_responses(start_loop: StartLoop, fold
 
 
 def test_a_stopped_event_loop_accepts_no_connection(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """While it finishes its responses, new clients are refused immediately, and may try elsewhere."""
+    """New clients are refused while it finishes its responses, so that they may try another server."""
     large = bytes(1 << 26)
     (folder / "larger.bin").write_bytes(large)
     running = start_loop()
@@ -556,7 +556,7 @@ def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Pat
 
 
 def test_a_spurious_wake_up_has_no_effect(start_loop: StartLoop) -> None:
-    """The settings say whether to stop; the wake-up only makes the event loop look."""
+    """The event loop stops only if the settings have this phase, not because of a wake-up."""
     running = start_loop()
     running.loop.stop(PATIENCE_SECONDS)
 
@@ -565,7 +565,7 @@ def test_a_spurious_wake_up_has_no_effect(start_loop: StartLoop) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no descriptors to count")
 def test_an_event_loop_whose_listening_socket_fails_ends_and_holds_no_descriptor(folder: pathlib.Path) -> None:
-    """That is a fault of our own: accepting on it again and again would not help."""
+    """Such an error means a bug of this program, so accepting again would not help."""
     settings = Settings(serve_folder(DocumentRoot(folder)))
     reports: list[str] = []
     before = open_descriptors()
@@ -582,7 +582,7 @@ def test_an_event_loop_whose_listening_socket_fails_ends_and_holds_no_descriptor
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a listening socket is not shut down there")
-def test_a_worker_that_ends_leaves_no_client_waiting(folder: pathlib.Path) -> None:
+def test_an_event_loop_that_ends_closes_all_clients(folder: pathlib.Path) -> None:
     settings = Settings(serve_folder(DocumentRoot(folder)))
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
@@ -600,7 +600,7 @@ def test_a_worker_that_ends_leaves_no_client_waiting(folder: pathlib.Path) -> No
 
 
 @pytest.mark.parametrize("kind", [ZeroDivisionError, SystemExit])
-def test_a_log_that_fails_is_reported_and_costs_no_client(start_loop: StartLoop, kind: type[BaseException]) -> None:
+def test_a_log_that_fails_is_reported_and_affects_no_client(start_loop: StartLoop, kind: type[BaseException]) -> None:
     def log(exchanges: Sequence[Exchange]) -> None:
         raise kind("the log is at fault")
 

@@ -1,4 +1,4 @@
-"""Fairness: the connections of one network have a share of each tick, and then the others run."""
+"""Fairness: a network whose connections have used their share of a tick waits, and other networks run."""
 
 import pathlib
 import socket
@@ -19,7 +19,7 @@ HEAVY, LIGHT = "192.0.2.1", "192.0.2.2"
 
 
 class Clock:
-    """A clock that stands still until a connection has taken its time."""
+    """A clock that advances only when the test sets it."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -29,7 +29,7 @@ class Clock:
 
 
 class Peers:
-    """Makes connections of given clients."""
+    """A factory of connections from given clients."""
 
     def __init__(self, root: pathlib.Path, stack: ExitStack) -> None:
         self._settings = Settings(serve_folder(DocumentRoot(root)))
@@ -48,13 +48,13 @@ class Peers:
 
 @pytest.fixture
 def peers(tmp_path: pathlib.Path) -> Iterator[Peers]:
-    """Connections of clients that the test chooses."""
+    """A factory of connections from clients that the test chooses."""
     with ExitStack() as stack:
         yield Peers(tmp_path, stack)
 
 
 def run(fairness: Fairness, clock: Clock, connections: list[Connection], costs: dict[str, float]) -> list[Connection]:
-    """Run the selected connections, each for as long as its client costs; return them."""
+    """Return the connections that *fairness* selects; each advances *clock* by the cost of its client."""
     ran = []
     for connection in fairness.select(iter(connections)):
         clock.now += costs.get(connection.client, 0.0)
@@ -62,7 +62,7 @@ def run(fairness: Fairness, clock: Clock, connections: list[Connection], costs: 
     return ran
 
 
-def test_a_network_that_has_used_its_share_up_waits_and_the_others_run(peers: Peers) -> None:
+def test_a_network_that_has_used_its_share_waits_and_the_others_run(peers: Peers) -> None:
     clock = Clock()
     fairness = Fairness(clock)
     connections = peers.of(*[HEAVY] * 200, LIGHT)

@@ -1,4 +1,4 @@
-"""Responses of handlers on the wire: each kind of content, to each version and method, read with h11.
+"""Framing of responses: each kind of content is sent for each version and method, and read with h11.
 
 RFC 9112 §6.3 (message body length), §7.1 (chunked), §9.3 (persistence); RFC 9110 §6.4.1 (content), §9.3.2 (HEAD).
 """
@@ -23,7 +23,7 @@ CONTENT = b"0123456789" * 2000
 
 
 def chunks() -> Iterator[bytes]:
-    """Yield CONTENT in pieces, with pauses."""
+    """Yield CONTENT in pieces, with empty ones between them, which are pauses."""
     yield b""
     for first in range(0, len(CONTENT), 7000):
         yield CONTENT[first : first + 7000]
@@ -39,7 +39,7 @@ def file(tmp_path: pathlib.Path) -> Iterator[io.FileIO]:
 
 
 def answer_with(settings: Settings, *responses: Response) -> None:
-    """Let the connection answer each request with the next of *responses*."""
+    """Set a handler that answers each request with the next of *responses*."""
     following = iter(responses)
 
     def handler(request: Request, context: Context) -> Response:
@@ -52,7 +52,7 @@ KINDS = ["bytes", "parts", "file", "sized", "unsized"]
 
 
 def respond(kind: str, file: io.FileIO, status: int = 200) -> Response:
-    """Return a response with CONTENT of one *kind*."""
+    """Return a response with CONTENT as one *kind* of content."""
     match kind:
         case "bytes":
             return Response(status, TEXT, CONTENT)
@@ -68,7 +68,7 @@ def respond(kind: str, file: io.FileIO, status: int = 200) -> Response:
 def ask(
     begin: Begin, request: bytes, method: str = "GET", *, buffered_octets: int | None = None
 ) -> tuple[Received, Dialogue]:
-    """Return the response to *request*, and the dialogue after it; no octet follows the response."""
+    """Return the response to *request*, and the dialogue; assert that no octets follow the response."""
     dialogue = begin(buffered_octets=buffered_octets)
     dialogue.say(request)
     octets = dialogue.hear()
@@ -160,7 +160,7 @@ def test_a_status_without_content_has_no_framing(
 
 
 class _Watched(Iterator[bytes]):
-    """An iterator that is no generator, and remembers that it was closed."""
+    """An iterator other than a generator, which counts the calls of close()."""
 
     def __init__(self) -> None:
         self.closings = 0
@@ -197,7 +197,7 @@ def test_a_stream_may_be_empty(begin: Begin, settings: Settings, length: int | N
 
 
 def test_pauses_and_sleeps_send_no_empty_chunk(begin: Begin, settings: Settings) -> None:
-    """RFC 9112 §7.1: an empty chunk would end the content."""
+    """An empty chunk would end the content (RFC 9112 §7.1)."""
     answer_with(settings, Response(200, TEXT, Stream(iter((b"", Sleep(1), b"", b"a", b"", Sleep(1), b"b", b"")))))
     dialogue = begin()
     dialogue.say(get("/"))
@@ -230,10 +230,10 @@ def test_pipelined_responses_of_all_kinds_arrive_in_order(begin: Begin, settings
     assert (received.content, octets) == (b"last", b"")
 
 
-def test_a_file_that_is_cut_while_it_is_sent_breaks_the_response_off(
+def test_a_file_truncated_while_it_is_sent_breaks_the_response_off(
     begin: Begin, settings: Settings, file: io.FileIO
 ) -> None:
-    """RFC 9112 §8: the end of the connection shows that content is missing."""
+    """The end of the connection shows that content is missing (RFC 9112 §8)."""
     answer_with(settings, Response(200, TEXT, (FileSlice(file, 6, len(CONTENT) + 100),)))
 
     received, dialogue = ask(begin, get("/"))
@@ -244,10 +244,10 @@ def test_a_file_that_is_cut_while_it_is_sent_breaks_the_response_off(
     assert dialogue.exchanges[0].sent == len(CONTENT) + 6 < dialogue.exchanges[0].length
 
 
-def test_a_short_slice_of_a_file_that_is_cut_breaks_the_response_off(
+def test_a_short_slice_of_a_truncated_file_breaks_the_response_off(
     begin: Begin, settings: Settings, file: io.FileIO
 ) -> None:
-    """Short slices of several are read, and sent together."""
+    """Short slices are read and sent together with the parts beside them."""
     parts = (b"first", FileSlice(file, len(CONTENT), 100), FileSlice(file, 0, 6))
     answer_with(settings, Response(200, TEXT, parts))
 

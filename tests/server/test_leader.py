@@ -31,24 +31,24 @@ from tests.support.processes import descriptors_left
 
 
 class SlowDisk:
-    """Blocks each request for ``?slow`` until it is released."""
+    """A disk that blocks each request with the query "slow" until *released* is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.keeps = threading.Semaphore(0)
+        self.blocks = threading.Semaphore(0)
         self.released = threading.Event()
-        # How long it pretends to have blocked them.
+        # The seconds for which it pretends to have blocked a request.
         self.seconds = 0.0
         monkeypatch.setattr("httpsock.files.handler.respond", self.respond)
 
     def respond(self, root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
         if request.target.query == b"slow":
-            self.keeps.release()
+            self.blocks.release()
             assert self.released.wait(PATIENCE_SECONDS)
             context.tick.monotonic -= self.seconds
         return respond_with_files(root, request, context)
 
-    def has_kept_another(self) -> bool:
-        return self.keeps.acquire(timeout=PATIENCE_SECONDS)
+    def has_blocked_another(self) -> bool:
+        return self.blocks.acquire(timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
 
 @pytest.fixture
 def serve(folder: object) -> Callable[..., Server]:
-    """Return a function that starts a server of the folder."""
+    """Return a function that makes a server for *folder*."""
     return lambda **options: Server(str(folder), port=0, **options)
 
 
@@ -75,7 +75,7 @@ def test_connected_clients_are_served_while_a_disk_blocks_another(disk: SlowDisk
         other.sendall(get("/hello.txt"))
         receive_hello(other)
         slow.sendall(get("/hello.txt?slow"))
-        assert disk.has_kept_another()
+        assert disk.has_blocked_another()
 
         for _ in range(10):
             other.sendall(get("/hello.txt"))
@@ -86,20 +86,20 @@ def test_connected_clients_are_served_while_a_disk_blocks_another(disk: SlowDisk
 
         disk.released.set()
         receive_hello(slow)
-        # It is an ordinary connection again.
+        # The connection that was blocked is an ordinary one again.
         slow.sendall(get("/hello.txt"))
         receive_hello(slow)
 
 
 def test_other_requests_of_the_same_tick_are_answered(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """Requests that arrived before the blocking one, with it, and pipelined behind others."""
+    """The answered requests arrived before the blocking ones, after them, or pipelined behind them."""
     with ExitStack() as stack:
         server = stack.enter_context(serve(threads=3))
         clients = [stack.enter_context(connect(server.port)) for _ in range(20)]
         for number, client in enumerate(clients):
             client.sendall(get("/hello.txt?slow") + get("/hello.txt") if number in (3, 11) else get("/hello.txt"))
-        assert disk.has_kept_another()
-        assert disk.has_kept_another()
+        assert disk.has_blocked_another()
+        assert disk.has_blocked_another()
 
         for number, client in enumerate(clients):
             if number not in (3, 11):
@@ -115,12 +115,12 @@ def test_a_blocked_connection_gets_its_full_idle_time_back(disk: SlowDisk, serve
     disk.seconds = 3600.0
     with serve() as server, connect(server.port) as slow, connect(server.port) as other:
         slow.sendall(get("/hello.txt?slow"))
-        assert disk.has_kept_another()
+        assert disk.has_blocked_another()
         other.sendall(get("/hello.txt"))
         receive_hello(other)
         disk.released.set()
         receive_hello(slow)
-        # Enough ticks to check all deadlines.
+        # Make enough ticks to check all deadlines.
         for _ in range(3):
             other.sendall(get("/hello.txt"))
             receive_hello(other)
@@ -130,13 +130,13 @@ def test_a_blocked_connection_gets_its_full_idle_time_back(disk: SlowDisk, serve
 
 
 def test_a_blocked_connection_leaves_no_state(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """The new leader, which may lead for days, holds no reference to it."""
+    """The new leader, which may lead for days, must not hold a reference to the closed connection."""
     gc.collect()
     before = count_connections()
     with serve() as server, connect(server.port) as other:
         with connect(server.port) as slow:
             slow.sendall(get("/hello.txt?slow"))
-            assert disk.has_kept_another()
+            assert disk.has_blocked_another()
             other.sendall(get("/hello.txt"))
             receive_hello(other)
             disk.released.set()
@@ -149,12 +149,12 @@ def test_a_blocked_connection_leaves_no_state(disk: SlowDisk, serve: Callable[..
 
 
 def count_connections() -> int:
-    """Return how many connections are in memory, closed ones too; a proxy is none."""
+    """Return the number of Connection objects in memory, including closed connections."""
     return sum(type(each) is Connection for each in gc.get_objects())
 
 
 def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """The log does not wait for the next event."""
+    """They are logged before the next event."""
     is_logging, may_go_on, has_logged = (threading.Event() for _ in range(3))
 
     def log(exchanges: Sequence[Exchange]) -> None:
@@ -173,24 +173,24 @@ def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk
             receive_hello(client)
         first.sendall(get("/hello.txt?first"))
         assert is_logging.wait(PATIENCE_SECONDS)
-        # Meanwhile these arrive, for the same tick.
+        # Meanwhile these requests arrive, all for the same tick.
         second.sendall(get("/hello.txt?second"))
         slow.sendall(get("/hello.txt?slow"))
         may_go_on.set()
-        assert disk.has_kept_another()
+        assert disk.has_blocked_another()
 
         assert has_logged.wait(PATIENCE_SECONDS)
         disk.released.set()
 
 
-def test_a_blocked_connection_that_fails_ends_alone(serve: Callable[..., Server], disk: SlowDisk) -> None:
+def test_a_blocked_connection_that_fails_affects_no_other(serve: Callable[..., Server], disk: SlowDisk) -> None:
     reports: list[str] = []
     with serve(report=reports.append) as server, connect(server.port) as slow, connect(server.port) as other:
         slow.sendall(get("/hello.txt?slow"))
-        assert disk.has_kept_another()
+        assert disk.has_blocked_another()
         other.sendall(get("/hello.txt"))
         receive_hello(other)
-        # Its client leaves meanwhile: its send fails.
+        # The client of the blocked connection resets it, so that sending fails.
         reset(slow)
         disk.released.set()
 
@@ -199,7 +199,7 @@ def test_a_blocked_connection_that_fails_ends_alone(serve: Callable[..., Server]
     assert reports == []
 
 
-def test_at_the_end_of_the_grace_a_blocked_connection_is_cut(serve: Callable[..., Server], disk: SlowDisk) -> None:
+def test_a_blocked_connection_is_cut_off_after_the_grace(serve: Callable[..., Server], disk: SlowDisk) -> None:
     reports: list[str] = []
     server = serve(report=reports.append)
     server.start()
@@ -207,8 +207,8 @@ def test_at_the_end_of_the_grace_a_blocked_connection_is_cut(serve: Callable[...
         other.sendall(get("/hello.txt"))
         receive_hello(other)
         slow.sendall(get("/hello.txt?slow"))
-        assert disk.has_kept_another()
-        # This answer shows that another thread leads.
+        assert disk.has_blocked_another()
+        # The answer to this request shows that another thread leads.
         other.sendall(get("/hello.txt"))
         receive_hello(other)
         server.ask_to_stop(0)
@@ -223,7 +223,7 @@ def test_at_the_end_of_the_grace_a_blocked_connection_is_cut(serve: Callable[...
 def test_every_request_is_answered_however_often_the_leader_changes(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    """Without a stall time the leader is superseded at every possible place, though it is not blocked."""
+    """With a stall time of 0 s the leader is superseded at any place, although it is not blocked."""
     monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.0)
     logged: list[object] = []
     with serve(threads=threads, log=logged.extend) as server, switching_often():
@@ -243,7 +243,7 @@ def test_every_request_is_answered_however_often_the_leader_changes(
 
 @contextmanager
 def switching_often() -> Iterator[None]:
-    """Let the interpreter switch threads as often as it can."""
+    """Let the interpreter switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -254,7 +254,7 @@ def switching_often() -> Iterator[None]:
 
 @contextmanager
 def leader_threads(folder: pathlib.Path) -> Iterator[tuple[LeaderThreads, Connection]]:
-    """Yield the threads of a loop that polls one connection, and the connection."""
+    """Yield leader threads that poll one connection, and the connection."""
     ours, theirs = socket.socketpair()
     poller = open_poller()
     with ours, theirs:
@@ -267,7 +267,7 @@ def leader_threads(folder: pathlib.Path) -> Iterator[tuple[LeaderThreads, Connec
 
 
 def run_all(leaders: LeaderThreads, lead: Callable[[], object], count: int) -> None:
-    """Run *count* threads until the end."""
+    """Run *count* leader threads, and wait for their end."""
     threads = [threading.Thread(target=leaders.run, args=(lead,)) for _ in range(count)]
     for thread in threads:
         thread.start()
@@ -308,7 +308,7 @@ def test_a_detached_connection_is_polled_again_once_its_thread_has_finished(fold
 
         def lead() -> None:
             if leaders.detached:
-                # It is not polled: it may be registered once more.
+                # A detached connection is not registered, so it can be registered here.
                 leaders._poller.register(connection.descriptor, READABLE)
                 leaders._poller.unregister(connection.descriptor)
                 assert list(leaders.reattach()) == []
@@ -339,7 +339,7 @@ def test_followers_of_an_idle_server_sleep(serve: Callable[..., Server]) -> None
 
 
 def test_a_follower_opens_no_descriptor(folder: pathlib.Path) -> None:
-    """Descriptors may have run out when it takes over, which would end one thread after the other."""
+    """Without free descriptors, opening one would end each thread that takes over."""
     leads = [threading.Event() for _ in range(3)]
     may_end = threading.Event()
 
@@ -369,10 +369,10 @@ def test_a_follower_opens_no_descriptor(folder: pathlib.Path) -> None:
     assert was_superseded_twice
 
 
-def test_a_thread_that_computes_leads_until_it_waits(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two threads that compute are slower than one."""
+def test_a_computing_leader_is_not_superseded(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two computing threads would be slower than one."""
     monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.001)
-    # The readings of the leader's clock, each time that the follower looks: it computes 12 times, then waits.
+    # The CPU time of the leader at each look of the follower: it advances 12 times, then the leader waits.
     seen = [0.05 * min(look, 12) for look in range(1, 100)]
     looks = iter(seen)
     is_superseded = threading.Event()
@@ -393,9 +393,7 @@ def test_a_thread_that_computes_leads_until_it_waits(folder: pathlib.Path, monke
     assert next(looks) == seen[13], "it was superseded at the 13th look"
 
 
-@pytest.mark.skipif(
-    not hasattr(time, "pthread_getcpuclockid"), reason="no clock tells how long another thread computes"
-)
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="this system has no clock of another thread")
 def test_the_clock_of_the_leader_advances_while_it_computes(folder: pathlib.Path) -> None:
     looked = []
 
@@ -413,7 +411,7 @@ def test_the_clock_of_the_leader_advances_while_it_computes(folder: pathlib.Path
 
 
 def test_a_stopped_clock_reports_no_time(folder: pathlib.Path) -> None:
-    """The leader may have ended when the follower looks."""
+    """The leader's thread may have ended when the follower reads its clock."""
     with leader_threads(folder) as (leaders, _):
         leaders._clock = -1
         assert leaders._used_seconds() == 0.0

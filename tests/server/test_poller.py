@@ -1,4 +1,4 @@
-"""The poller: epoll and its substitutes on other systems report the same ready sockets."""
+"""The poller: epoll, and the selectors that replace it on other systems, report the same ready sockets."""
 
 import contextlib
 import pathlib
@@ -33,7 +33,7 @@ Pair = tuple[socket.socket, socket.socket]
     ]
 )
 def poller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Poller]:
-    """Each kind of poller in turn."""
+    """An open poller of each kind in turn."""
     if request.param is not None:
         if not hasattr(selectors, request.param):
             pytest.skip(f"this system has no {request.param}")
@@ -46,14 +46,14 @@ def poller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    """Two connected sockets: ours, which is watched, and the peer's."""
+    """Two connected sockets: the first is watched, the second is the peer's."""
     ours, peer = socket.socketpair()
     with ours, peer:
         yield ours, peer
 
 
 def fill(sender: socket.socket) -> None:
-    """Send until the buffer is full."""
+    """Send octets until the send buffer is full."""
     sender.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -61,14 +61,14 @@ def fill(sender: socket.socket) -> None:
 
 
 def drain(receiver: socket.socket) -> None:
-    """Read all that was sent."""
+    """Read all octets that have arrived."""
     receiver.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
             receiver.recv(65536)
 
 
-def test_without_epoll_the_selectors_of_the_standard_library_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_epoll_the_selectors_of_the_standard_library_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(select, "epoll", raising=False)
     opened = open_poller()
     opened.close()
@@ -121,7 +121,7 @@ def test_a_socket_without_room_is_not_writable_until_the_peer_reads(poller: Poll
 def test_only_awaited_events_are_reported(poller: Poller, pair: Pair) -> None:
     ours, peer = pair
     poller.register(ours.fileno(), READABLE)
-    assert poller.poll(0) == [], "there is room to write, but nobody asked"
+    assert poller.poll(0) == [], "the socket is writable, but only reading is awaited"
     poller.modify(ours.fileno(), WRITABLE)
     peer.sendall(b"G")
     assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), WRITABLE)]
@@ -185,7 +185,7 @@ def test_several_pollers_may_watch_one_listening_socket(poller: Poller) -> None:
             for each in (poller, other):
                 each.register(listening.fileno(), ACCEPTABLE)
             with socket.create_connection(listening.getsockname(), timeout=PATIENCE_SECONDS):
-                # The kernel chooses which one to wake; a poller that looks sees the client, too.
+                # The kernel wakes one of the pollers; the other one may find the client, too.
                 assert (listening.fileno(), READABLE) in poller.poll(PATIENCE_SECONDS) + other.poll(0)
             for each in (poller, other):
                 each.unregister(listening.fileno())
@@ -194,7 +194,7 @@ def test_several_pollers_may_watch_one_listening_socket(poller: Poller) -> None:
 
 
 def test_the_length_of_the_send_queue_is_reported() -> None:
-    """The length tells a slow reader from a stalled one."""
+    """The length distinguishes a slow reader from a stalled one."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         connected, _ = listener.accept()
         with connected:
@@ -217,9 +217,7 @@ def test_an_object_without_a_send_queue_holds_no_bytes(tmp_path: pathlib.Path) -
         assert unsent_octets(file.fileno()) == 0
 
 
-def test_a_socket_that_is_watched_for_nothing_is_not_reported_until_it_is_watched_again(
-    poller: Poller, pair: Pair
-) -> None:
+def test_a_socket_without_awaited_events_is_not_reported(poller: Poller, pair: Pair) -> None:
     ours, peer = pair
     poller.register(ours.fileno(), READABLE)
     peer.send(b"x")

@@ -1,4 +1,4 @@
-"""The process: how many descriptors it may have, and which user it is."""
+"""The process: its limit of descriptors, its standard streams, and its user."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 NOBODY = "nobody"
 
 
-def test_the_limit_is_that_of_the_system() -> None:
+def test_the_descriptor_limit_is_that_of_the_system() -> None:
     assert descriptor_limit() in (resource.getrlimit(resource.RLIMIT_NOFILE)[0], MAX_DESCRIPTORS)
 
 
@@ -44,7 +44,7 @@ def test_the_limit_is_raised(monkeypatch: pytest.MonkeyPatch, soft: int, hard: i
     assert limits[-1][1] == hard
 
 
-def test_a_limit_that_can_not_be_raised_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_cannot_be_raised_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(which: int, given: tuple[int, int]) -> None:
         raise ValueError("current limit exceeds maximum limit")
 
@@ -67,7 +67,7 @@ def test_the_program_raises_its_limit() -> None:
 
 
 @each_row("closed", ["", "<&-", "2>&-", "<&- 2>&-"])
-def test_no_socket_takes_the_place_of_a_closed_standard_stream(closed: str) -> None:
+def test_no_socket_gets_the_descriptor_of_a_closed_standard_stream(closed: str) -> None:
     program = (
         "import os, socket, httpsock.server.process as p; p.fill_standard_descriptors(); s = socket.socket(); "
         "print(s.fileno() > 2, [os.fstat(d).st_rdev == os.stat(os.devnull).st_rdev for d in (0, 2)])"
@@ -80,7 +80,7 @@ def test_no_socket_takes_the_place_of_a_closed_standard_stream(closed: str) -> N
 
 
 def test_the_groups_of_root_are_dropped_before_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is no longer root can't change its groups."""
+    """Only root may change the groups of a process."""
     done: list[tuple[object, ...]] = []
     monkeypatch.setattr(os, "initgroups", lambda *given: done.append(("initgroups", *given)))
     monkeypatch.setattr(os, "setgid", lambda *given: done.append(("setgid", *given)))

@@ -1,4 +1,4 @@
-"""The main thread's loop: how a server ends that a disk or a lack of threads blocks, and its report."""
+"""The loop of the main thread: a server ends although a disk blocks it, and reports a lack of threads."""
 
 import os
 import pathlib
@@ -15,7 +15,7 @@ if not hasattr(os, "mkfifo"):
 
 in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
 
-# Looking up one file blocks, as on a disk that hangs, until the writer closes the FIFO.
+# This program simulates a disk that hangs: looking up one file blocks until the writer of a FIFO closes it.
 HANGING_DISK = """
 import os, sys
 from httpsock.files import file_system
@@ -35,13 +35,13 @@ sys.exit(main())
 
 
 @in_each_form
-def test_a_disk_that_hangs_does_not_hold_up_the_end(serving: Start, folder: pathlib.Path, processes: str) -> None:
+def test_a_disk_that_hangs_does_not_delay_the_end(serving: Start, folder: pathlib.Path, processes: str) -> None:
     os.mkfifo(folder / "gate")
     (folder / "slow.txt").touch()
     program = serving("--quiet", "--grace", "0", "--processes", processes, command=[sys.executable, "-c", HANGING_DISK])
     with connect(program.port) as client:
         client.sendall(get("/slow.txt?q"))
-        # This open() returns once the server has opened the FIFO for reading: the server is blocked now.
+        # This open() returns when the server has opened the FIFO for reading, and is blocked.
         opened = os.open(folder / "gate", os.O_WRONLY)
         code, _, said = program.stop()
         os.close(opened)
@@ -74,7 +74,7 @@ def test_a_server_that_cannot_start_a_thread_reports_it(start: Start, arguments:
 
 
 def test_a_server_with_fewer_threads_than_requested_serves_and_reports_it(serving: Start) -> None:
-    # Two that serve, and one that writes the log.
+    # Three threads can start: two that serve, and one that writes the log.
     program = serving(command=[sys.executable, "-c", WITH_THREADS.format(3)])
     with connect(program.port) as client:
         client.sendall(get("/hello.txt"))
@@ -85,7 +85,7 @@ def test_a_server_with_fewer_threads_than_requested_serves_and_reports_it(servin
     assert "of 4 threads started: the system allows no more threads\n" in said
 
 
-# Prints how often the loop has waited.
+# This program prints how often the loop has waited.
 COUNTED = """
 import sys
 from httpsock.server import process_loop
@@ -104,7 +104,7 @@ sys.exit(code)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the children of a process")
-def test_a_loop_that_waits_for_a_suspended_process_sleeps(serving: Start) -> None:
+def test_the_loop_sleeps_while_it_waits_for_a_suspended_process(serving: Start) -> None:
     program = serving("--quiet", "--grace", "0", "--processes", "2", command=[sys.executable, "-c", COUNTED])
     program.ask("/hello.txt")
     forked = pathlib.Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()

@@ -1,4 +1,4 @@
-"""Content that a handler reads as it comes, or leaves: RFC 9112 §6, §7.1, §9.3; RFC 9110 §10.1.1 (Expect)."""
+"""Content of requests: a handler reads it or not (RFC 9112 §6, §7.1, §9.3), and 100 (RFC 9110 §10.1.1)."""
 
 import contextlib
 import inspect
@@ -20,19 +20,19 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def echo(request: Request, context: Context) -> Steps[Response]:
-    """Answer with the content."""
+    """Answer with the content of the request."""
     content = b""
     while octets := (yield from context.read_content(7)):
         assert len(octets) <= 7
         content += octets
-    # The end is found again and again.
+    # Reading after the end returns b"" again.
     assert (yield from context.read_content()) == b""
     return Response(200, TEXT, content)
 
 
 @pytest.fixture
 def reports(settings: Settings) -> list[str]:
-    """The reports of the connection; its handler echoes."""
+    """The reports of a connection whose handler is echo()."""
     found: list[str] = []
     settings.report = found.append
     settings.handler = checked(echo)
@@ -101,7 +101,7 @@ def test_content_reaches_the_handler_before_its_end(begin: Begin, settings: Sett
     assert dialogue.answer().status == 204
 
 
-def test_a_read_is_of_one_octet_at_least(begin: Begin, settings: Settings, reports: list[str]) -> None:
+def test_a_read_must_be_of_at_least_one_octet(begin: Begin, settings: Settings, reports: list[str]) -> None:
     def handler(request: Request, context: Context) -> Steps[Response]:
         yield from context.read_content(0)
         return Response(204)
@@ -131,7 +131,7 @@ def test_a_read_is_of_one_octet_at_least(begin: Begin, settings: Settings, repor
 def test_content_that_is_too_long_or_malformed_is_refused(
     echoing: Dialogue, reports: list[str], octets: bytes, status: int, sentence: str
 ) -> None:
-    """The octets after it are not read as a request, and the program is not at fault."""
+    """Octets after it are not read as a request. An error of the client is not reported."""
     echoing.say(octets + b"\r\n\r\n" + get("/secret"))
 
     answer = echoing.answer()
@@ -165,7 +165,7 @@ def test_a_handler_that_ignores_malformed_content_answers_and_closes(
 
     assert (answer.content, answer.field("Connection")) == (b"never mind", "close")
     assert dialogue.has_heard_the_end
-    # The same error each time: parsing does not resume after the fault.
+    # Each read raises the same error: parsing does not resume after a fault.
     assert len(errors) == 2
     assert errors[0] is errors[1]
 
@@ -183,7 +183,7 @@ def test_content_that_comes_too_late_is_refused(echoing: Dialogue, reports: list
     assert reports == []
 
 
-def test_the_time_that_the_handler_takes_is_not_the_clients(begin: Begin, settings: Settings) -> None:
+def test_the_time_of_the_handler_does_not_count_for_the_client(begin: Begin, settings: Settings) -> None:
     def handler(request: Request, context: Context) -> Steps[Response]:
         content = b""
         while octets := (yield from context.read_content()):
@@ -197,7 +197,7 @@ def test_the_time_that_the_handler_takes_is_not_the_clients(begin: Begin, settin
     for octet in b"abcde":
         dialogue.pass_time(TIMEOUTS.content / 6)
         dialogue.say(b"%c" % octet)
-        # The handler works for longer than the client may take.
+        # The handler takes more time than the client may take.
         assert dialogue.connection.state is State.SUSPENDED
         dialogue.now += TIMEOUTS.content
         dialogue.resume()
@@ -208,7 +208,7 @@ def test_the_time_that_the_handler_takes_is_not_the_clients(begin: Begin, settin
     assert dialogue.answer().content == b"abcdef"
 
 
-def test_the_content_of_each_request_has_all_its_time(echoing: Dialogue) -> None:
+def test_the_content_of_each_request_has_its_own_deadline(echoing: Dialogue) -> None:
     for _ in range(3):
         echoing.say(get("/", "Content-Length: 3", method="POST"))
         for octet in b"abc":
@@ -218,10 +218,10 @@ def test_the_content_of_each_request_has_all_its_time(echoing: Dialogue) -> None
 
 
 @pytest.mark.parametrize("octets", [post(b"abc")[:-1], chunked(b"abc")[:-1]], ids=["length", "chunked"])
-def test_a_client_that_ends_its_side_within_the_content_is_told(
+def test_a_client_that_ends_its_side_within_the_content_gets_400(
     echoing: Dialogue, reports: list[str], octets: bytes
 ) -> None:
-    """RFC 9112 §8."""
+    """The client has ended only its own side, so it can read the error (RFC 9112 §8)."""
     echoing.say(octets)
     echoing.end_our_side()
 
@@ -233,7 +233,7 @@ def test_a_client_that_ends_its_side_within_the_content_is_told(
     assert not echoing.goes_on
 
 
-def test_a_client_that_is_gone_within_the_content_is_no_fault(
+def test_a_client_that_leaves_within_the_content_is_not_reported(
     settings: Settings, reports: list[str], begin: Begin
 ) -> None:
     caught: list[BaseException] = []
@@ -248,7 +248,7 @@ def test_a_client_that_is_gone_within_the_content_is_no_fault(
 
     settings.handler = checked(handler)
     dialogue = begin()
-    # Octets that the client has not read make its close a reset.
+    # The client does not read the answer, so that closing its socket resets the connection.
     dialogue.say(get("/", "Content-Length: 9", "Expect: 100-continue", method="POST"))
     assert dialogue.connection.state is State.CONTENT
     dialogue.client.close()
@@ -264,12 +264,12 @@ def test_a_client_that_is_gone_within_the_content_is_no_fault(
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 3", "Transfer-Encoding: chunked"])
-def test_100_is_sent_at_the_first_read_and_only_then(begin: Begin, settings: Settings, framing: str) -> None:
+def test_100_is_sent_at_the_first_read(begin: Begin, settings: Settings, framing: str) -> None:
     go = [False]
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         while not go[0]:
-            # Not read yet: it waits for a thread, or for a look-up.
+            # Suspend the handler before it reads.
             yield from context.suspend(lambda resume: None)
         return (yield from echo(request, context))
 
@@ -342,8 +342,8 @@ def test_a_client_that_does_not_read_100_is_dropped(reports: list[str], begin: B
     assert reports == []
 
 
-def test_a_client_that_waits_for_100_in_vain_is_not_read_from(begin: Begin, settings: Settings) -> None:
-    """What follows could be the content or a request: the connection closes."""
+def test_content_for_which_no_100_was_sent_is_not_read(begin: Begin, settings: Settings) -> None:
+    """The next octets could be the content or a request, so the connection closes."""
     settings.handler = checked(lambda request, context: Response(200, TEXT, b"no"))
     dialogue = begin()
     dialogue.say(get("/", "Content-Length: 30", "Expect: 100-continue", method="POST"))
@@ -357,11 +357,11 @@ def test_a_client_that_waits_for_100_in_vain_is_not_read_from(begin: Begin, sett
     assert len(dialogue.exchanges) == 1
 
 
-# --- Content that the handler leaves --------------------------------------------------------------
+# --- Content that the handler does not read -------------------------------------------------------
 
 
 def take(number: int) -> Callable[[Request, Context], Steps[Response]]:
-    """Return a handler that reads *number* times one octet, then answers."""
+    """Return a handler that reads one octet *number* times, then answers."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         content = b""
@@ -382,7 +382,7 @@ def take(number: int) -> Callable[[Request, Context], Steps[Response]]:
     ],
 )
 @pytest.mark.parametrize("cut", [None, 3])
-def test_content_that_is_left_is_never_a_request(
+def test_unread_content_is_never_parsed_as_a_request(
     begin: Begin, settings: Settings, octets: bytes, number: int, cut: int | None
 ) -> None:
     settings.handler = checked(take(number))
@@ -398,7 +398,7 @@ def test_content_that_is_left_is_never_a_request(
     assert [exchange.request_line[:8] for exchange in dialogue.exchanges] == [b"POST /he", b"OPTIONS "]
 
 
-def test_the_response_does_not_wait_for_content_that_is_left(begin: Begin, settings: Settings) -> None:
+def test_the_response_does_not_wait_for_unread_content(begin: Begin, settings: Settings) -> None:
     settings.handler = checked(take(0))
     dialogue = begin()
     dialogue.say(get("/", "Content-Length: 20", method="POST") + b"x")
@@ -410,7 +410,7 @@ def test_the_response_does_not_wait_for_content_that_is_left(begin: Begin, setti
     assert dialogue.answer().status == 200
 
 
-def test_content_that_is_left_must_come_in_time(begin: Begin, settings: Settings, reports: list[str]) -> None:
+def test_unread_content_must_arrive_in_time(begin: Begin, settings: Settings, reports: list[str]) -> None:
     settings.handler = checked(take(0))
     dialogue = begin()
     dialogue.say(get("/", "Content-Length: 20", method="POST"))
@@ -418,7 +418,7 @@ def test_content_that_is_left_must_come_in_time(begin: Begin, settings: Settings
 
     dialogue.pass_time(TIMEOUTS.stall)
 
-    # No second response: the first has been sent.
+    # No 408 follows, since the response has been sent.
     assert dialogue.hear() == b""
     assert dialogue.has_heard_the_end
     assert reports == []
@@ -449,7 +449,7 @@ def test_chunks_without_end_are_not_discarded_for_ever(begin: Begin, settings: S
     assert dialogue.has_heard_the_end
 
 
-def test_a_slow_reader_of_the_response_holds_no_content(begin: Begin, settings: Settings) -> None:
+def test_content_is_not_stored_while_a_response_waits_for_its_reader(begin: Begin, settings: Settings) -> None:
     def handler(request: Request, context: Context) -> Steps[Response]:
         yield from context.read_content(1)
         return Response(200, TEXT, Stream(iter([bytes(100_000)] * 10)))
@@ -464,26 +464,26 @@ def test_a_slow_reader_of_the_response_holds_no_content(begin: Begin, settings: 
     assert (held.head, held.fields) == (b"", {})
 
 
-def test_the_log_counts_the_time_in_which_content_comes_and_the_handler_works(
+def test_the_logged_time_includes_the_content_and_the_handler(
     echoing: Dialogue,
 ) -> None:
-    """The next response starts from zero."""
+    """The time of the next response counts from zero."""
     echoing.say(get("/", "Content-Length: 3", method="POST"))
     echoing.pass_time(25)
     echoing.say(b"abc")
     echoing.say(post(b"next"))
 
     first, second = echoing.exchanges
-    # The dialogue's clock stands still within a step, and is far behind the machine's, from which the rest is read.
+    # Compare the difference: the clock of the machine, which the handler's time is measured with, is another one.
     assert round(first.seconds - second.seconds) == 25
 
 
-def test_a_context_that_is_kept_reads_nothing_of_a_request_without_content(begin: Begin, settings: Settings) -> None:
-    kept: list[Context] = []
+def test_a_stored_context_does_not_read_content_of_a_later_request(begin: Begin, settings: Settings) -> None:
+    stored: list[Context] = []
 
     def handler(request: Request, context: Context) -> Steps[Response]:
-        kept.append(context)
-        octets = yield from kept[0].read_content()
+        stored.append(context)
+        octets = yield from stored[0].read_content()
         return Response(200, TEXT, octets)
 
     settings.handler = checked(handler)
@@ -521,7 +521,7 @@ def test_a_reset_while_content_is_discarded_ends_the_connection(
     settings.handler = checked(take(0))
     dialogue = begin()
     dialogue.say(get("/", "Content-Length: 20", method="POST"))
-    # The response has not been read: the close is a reset.
+    # The client has not read the response, so that closing its socket resets the connection.
     dialogue.client.close()
     dialogue.run()
 

@@ -1,4 +1,4 @@
-"""SIGHUP: a new process takes over, no request fails, the PID stays, and a failure changes nothing."""
+"""Restart at SIGHUP: a new process takes over, no request fails, and after a failure the old process goes on."""
 
 import http.client
 import os
@@ -27,7 +27,7 @@ from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
 if not hasattr(os, "posix_spawn"):
     pytest.skip("this system has no signals for it", allow_module_level=True)
 
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process started which")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc with the children of a process")
 in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
 
 
@@ -38,8 +38,8 @@ def line(program: Program) -> str:
     return octets.decode()
 
 
-def hand_over(program: Program) -> int:
-    """Let a new process take over; return its PID."""
+def restart(program: Program) -> int:
+    """Send SIGHUP, and wait until a new process has taken over; return its PID."""
     program.process.send_signal(signal.SIGHUP)
     words = line(program).split()
     assert words[0] == "httpsock:"
@@ -53,7 +53,7 @@ def children(process: int) -> list[int]:
 
 
 def is_answered_for_the_last_time(client: socket.socket) -> bool:
-    """Ask until an answer closes its connection; return whether one does, in time."""
+    """Send requests until an answer has Connection: close; return whether one has."""
 
     def is_last() -> bool:
         client.sendall(get("/hello.txt"))
@@ -71,13 +71,13 @@ def threads(process: int) -> int:
 
 @pytest.fixture
 def replaceable(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A copy of the package, which a test may change."""
+    """A copy of the package that the test may change."""
     shutil.copytree(PACKAGE, tmp_path / "code" / "httpsock", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path / "code" / "httpsock"
 
 
 def running(package: pathlib.Path) -> dict[str, str]:
-    """Return the environment in which *package* is run; the coverage tool does not examine it."""
+    """Return an environment for a program that runs *package*, without the coverage tool."""
     environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("COVERAGE")}
     return {**environment, "PYTHONPATH": str(package.parent)}
 
@@ -87,7 +87,7 @@ def program_with(code: str) -> list[str]:
     return [sys.executable, "-c", f"import sys\nfrom httpsock.__main__ import main\n{code}\nsys.exit(main())"]
 
 
-# Does something in each process that starts once there is a file of this name.
+# This code runs a statement in each process that starts after the file "started" exists.
 AFTER_THE_FIRST = "import os\nif os.path.exists('started'): {}"
 
 
@@ -95,7 +95,7 @@ AFTER_THE_FIRST = "import os\nif os.path.exists('started'): {}"
 
 
 class Load:
-    """A client that asks over and over, on one connection while it persists, and counts every fault."""
+    """A client that sends requests until the block ends, on one connection while it persists, and records faults."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -117,7 +117,7 @@ class Load:
         client.close()
 
     def goes_on(self, *, answers: int) -> bool:
-        """Return whether *answers* more answers, or a fault, arrive in time."""
+        """Wait for *answers* more answers or a fault; return whether they arrived."""
         enough = self.answers + answers
         return eventually(lambda: self.answers >= enough or bool(self.faults))
 
@@ -138,8 +138,8 @@ def test_under_load_no_request_fails(serving: Start, processes: str) -> None:
     with Load(program.port) as first, Load(program.port) as second:
         took_over = []
         for _ in range(3):
-            took_over.append(hand_over(program))
-            # The old process answers the next request as its last, or the new process does.
+            took_over.append(restart(program))
+            # The next request is answered by the old process, as its last one, or by the new process.
             assert first.goes_on(answers=3)
             assert second.goes_on(answers=3)
 
@@ -155,7 +155,7 @@ def test_under_load_no_request_fails(serving: Start, processes: str) -> None:
 def test_a_connected_client_gets_one_more_response(serving: Start, folder: pathlib.Path, processes: str) -> None:
     film = os.urandom(1024) * (FILM_OCTETS // 1024)
     (folder / "film.bin").write_bytes(film)
-    # No client is cut off: a grace of zero has no effect here.
+    # A grace of zero seconds must not cut off clients at a restart.
     program = serving("--quiet", "--grace", "0", "--processes", processes)
     line(program)
     with connect(program.port) as idle, connect(program.port) as silent, connect(program.port) as download:
@@ -164,7 +164,7 @@ def test_a_connected_client_gets_one_more_response(serving: Start, folder: pathl
         download.sendall(get("/film.bin", "Connection: close"))
         beginning = download.recv(1)
 
-        hand_over(program)
+        restart(program)
         assert program.ask("/hello.txt").content == HELLO
 
         for client in (idle, silent):
@@ -184,7 +184,7 @@ def test_the_new_process_runs_the_current_code(serving: Start, replaceable: path
         source.replace('"Server": "httpsock"', '"Server": "newer"'), encoding="utf-8"
     )
 
-    hand_over(program)
+    restart(program)
 
     assert eventually(lambda: program.ask("/").field("Server") == "newer")
     assert program.stop()[0] == 0
@@ -206,7 +206,7 @@ def test_a_new_process_that_ends_before_it_serves_has_no_effect(serving: Start, 
     assert said[1].endswith(" exited before it was ready; still serving.\n")
     assert program.ask("/hello.txt").content == HELLO
     (folder / "started").unlink()
-    hand_over(program)
+    restart(program)
     assert program.ask("/hello.txt").content == HELLO
     assert program.stop()[0] == 0
 
@@ -223,8 +223,8 @@ def test_a_process_that_cannot_be_started_is_reported(serving: Start) -> None:
 
 
 @on_linux
-def test_while_one_begins_no_other_is_started(serving: Start, folder: pathlib.Path) -> None:
-    # A process that starts now blocks until there is a writer.
+def test_no_process_is_started_while_another_one_starts(serving: Start, folder: pathlib.Path) -> None:
+    # A process that starts now blocks until the FIFO has a writer.
     os.mkfifo(folder / "gate")
     program = serving("--quiet", command=program_with(AFTER_THE_FIRST.format("open('gate').close()")))
     line(program)
@@ -235,12 +235,12 @@ def test_while_one_begins_no_other_is_started(serving: Start, folder: pathlib.Pa
     beginning = children(program.process.pid)
     assert program.ask("/hello.txt").content == HELLO
 
-    # It ends although it does not serve yet.
+    # The new process ends although it does not serve yet.
     assert program.stop()[0] == 0
     assert not any(map(is_alive, beginning))
 
 
-# Kills the process that should take over, or this one, in the middle of the call that starts it.
+# This code sends a signal to the new process, or to this one, in the middle of the call that starts the new one.
 DURING_THE_START = """
 import os, signal
 spawn = os.posix_spawn
@@ -252,7 +252,7 @@ os.posix_spawn = spawn_and
 """
 
 
-def test_a_stop_during_the_start_of_a_process_stops_it_too(serving: Start) -> None:
+def test_a_stop_while_a_process_is_started_stops_that_process(serving: Start) -> None:
     during = DURING_THE_START.format("os.kill(os.getpid(), signal.SIGTERM); open('started', 'w').write(str(pid))")
     program = serving("--quiet", command=program_with(during))
     line(program)
@@ -304,34 +304,32 @@ def test_a_burst_of_signals_starts_one_process_at_a_time(serving: Start) -> None
 
 @on_linux
 @in_each_form
-def test_a_hangup_to_a_process_that_is_starting_has_no_effect(
-    serving: Start, folder: pathlib.Path, processes: str
-) -> None:
-    """pkill sends one, since it signals every process of this name."""
+def test_sighup_to_a_starting_process_has_no_effect(serving: Start, folder: pathlib.Path, processes: str) -> None:
+    """pkill, for example, sends a signal to all processes of one name."""
     hung_up = "import signal\n" + AFTER_THE_FIRST.format("os.kill(os.getpid(), signal.SIGHUP)")
     program = serving("--quiet", "--processes", processes, command=program_with(hung_up))
     line(program)
     (folder / "started").touch()
 
-    successor = hand_over(program)
+    successor = restart(program)
 
     assert program.ask("/hello.txt").content == HELLO
-    # It starts no process itself; the next restart is one of the first process.
-    assert hand_over(program) in children(program.process.pid)
+    # The new process starts no process itself; the next restart is by the first process.
+    assert restart(program) in children(program.process.pid)
     assert eventually(lambda: not is_alive(successor))
     assert program.stop() == (0, "", "")
 
 
 @on_linux
 @in_each_form
-def test_a_stray_user_signal_has_no_effect(serving: Start, processes: str) -> None:
+def test_sigusr1_has_no_effect(serving: Start, processes: str) -> None:
     program = serving("--quiet", "--processes", processes)
     line(program)
     program.ask("/hello.txt")
     for pid in [program.process.pid, *children(program.process.pid)]:
         os.kill(pid, signal.SIGUSR1)
     assert program.ask("/hello.txt").content == HELLO
-    successor = hand_over(program)
+    successor = restart(program)
     for pid in (program.process.pid, successor):
         os.kill(pid, signal.SIGUSR1)
 
@@ -344,12 +342,12 @@ def test_a_stray_user_signal_has_no_effect(serving: Start, processes: str) -> No
 def test_later_processes_of_a_replaced_supervisor_accept_no_connection(serving: Start, processes: str) -> None:
     program = serving("--quiet", "--processes", processes)
     line(program)
-    replaced = hand_over(program)
+    replaced = restart(program)
     os.kill(replaced, signal.SIGHUP)
     successor = int(line(program).split()[2])
     assert children(replaced)[-1] == successor
 
-    last = hand_over(program)
+    last = restart(program)
 
     assert eventually(lambda: not is_alive(successor))
     assert eventually(lambda: not is_alive(replaced))
@@ -370,7 +368,7 @@ def test_a_replaced_process_starts_no_other() -> None:
     assert (children.pids(), said) == ([], [])
 
 
-# Reports that it is ready, and waits.
+# This program reports that it is ready, and waits.
 READY = """
 import os, signal
 pid, control = os.environ["HTTPSOCK_RESTART"].split()
@@ -419,10 +417,10 @@ def test_a_new_process_takes_over_without_standard_error(serving: Start, closed:
 
 
 @in_each_form
-def test_the_new_one_ends_when_the_old_one_is_killed(serving: Start, processes: str) -> None:
+def test_the_new_process_ends_when_the_old_one_is_killed(serving: Start, processes: str) -> None:
     program = serving("--quiet", "--processes", processes)
     line(program)
-    successor = hand_over(program)
+    successor = restart(program)
 
     program.process.kill()
     program.process.wait()
@@ -432,10 +430,10 @@ def test_the_new_one_ends_when_the_old_one_is_killed(serving: Start, processes: 
 
 
 @in_each_form
-def test_if_the_new_process_ends_all_exit_with_its_code(serving: Start, processes: str) -> None:
+def test_if_the_new_process_ends_all_processes_exit_with_its_code(serving: Start, processes: str) -> None:
     program = serving("--quiet", "--processes", processes)
     line(program)
-    os.kill(hand_over(program), signal.SIGKILL)
+    os.kill(restart(program), signal.SIGKILL)
 
     code, _, said = program.end()
 
@@ -445,13 +443,13 @@ def test_if_the_new_process_ends_all_exit_with_its_code(serving: Start, processe
 
 @on_linux
 @in_each_form
-def test_if_the_new_process_ends_the_draining_one_stops(serving: Start, film: str, processes: str) -> None:
+def test_if_the_new_process_ends_the_draining_process_stops(serving: Start, film: str, processes: str) -> None:
     program = serving("--quiet", "--grace", "0", "--processes", processes)
     line(program)
     with connect(program.port) as client:
         client.sendall(get(film))
         client.recv(1)
-        os.kill(hand_over(program), signal.SIGTERM)
+        os.kill(restart(program), signal.SIGTERM)
 
         code, _, said = program.end()
 
@@ -462,11 +460,11 @@ def test_if_the_new_process_ends_the_draining_one_stops(serving: Start, film: st
 @on_linux
 @in_each_form
 def test_a_second_signal_ends_all_processes_immediately(serving: Start, film: str, processes: str) -> None:
-    # A process killed while it writes its coverage data writes half of it.
+    # Run without coverage: a killed process could leave incomplete coverage data.
     program = serving("--quiet", "--grace", "3600", "--processes", processes, env=running(PACKAGE))
     line(program)
-    successor = hand_over(program)
-    # Without a connection the old process ends soon.
+    successor = restart(program)
+    # The old process ends soon, since it has no connection.
     assert eventually(lambda: children(program.process.pid) == [successor] and threads(program.process.pid) == 1)
     with connect(program.port) as client:
         client.sendall(get(film))
@@ -484,7 +482,7 @@ def test_a_suspended_process_does_not_delay_the_end(serving: Start) -> None:
     short = "import httpsock.server.process_loop; httpsock.server.process_loop.KILL_SECONDS = 1"
     program = serving("--quiet", "--grace", "0", command=program_with(short))
     line(program)
-    successor = hand_over(program)
+    successor = restart(program)
     os.kill(successor, signal.SIGSTOP)
 
     program.process.terminate()
@@ -493,7 +491,7 @@ def test_a_suspended_process_does_not_delay_the_end(serving: Start) -> None:
     assert not is_alive(successor)
 
 
-# --- SIGHUP that means something else -------------------------------------------------------------
+# --- SIGHUP from a terminal -----------------------------------------------------------------------
 
 
 def test_sighup_from_its_terminal_ends_the_program(folder: pathlib.Path) -> None:
@@ -512,7 +510,7 @@ def test_sighup_from_its_terminal_ends_the_program(folder: pathlib.Path) -> None
 
 
 def test_sighup_ends_the_program_once_its_terminal_is_gone(serving: Start) -> None:
-    """As above, but its coverage data is written for sure."""
+    """This is tested as above, but so that the program certainly writes its coverage data."""
     gone = "from httpsock.server import process_loop; process_loop._has_terminal = [False, True].pop"
     program = serving("--quiet", command=program_with(gone))
     line(program)
@@ -529,12 +527,12 @@ def test_an_ignored_sighup_stays_ignored(serving: Start) -> None:
     assert program.stop() == (0, "", "")
 
 
-# --- Sockets from elsewhere -----------------------------------------------------------------------
+# --- Inherited sockets ----------------------------------------------------------------------------
 
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """A socket that listens, as systemd makes one."""
+    """A listening socket, such as systemd hands to a service."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener
 
@@ -556,7 +554,7 @@ def test_the_server_accepts_on_an_inherited_socket(start: Start, listener: socke
     assert line(program).endswith(f" at {program.url} (Ctrl-C to stop)\n")
 
     assert [program.ask("/hello.txt").content for _ in range(5)] == [HELLO] * 5
-    hand_over(program)
+    restart(program)
     assert [program.ask("/hello.txt").content for _ in range(5)] == [HELLO] * 5
     assert program.stop()[0] == 0
 

@@ -1,11 +1,11 @@
-"""The send rate: a pause is tolerated, a crawl is not."""
+"""The send rate: a reader may pause, but a reader that stays too slow is dropped."""
 
 from httpsock.server.send_rate import SendRate
 from tests.support.rows import each_row
 
 
 def start() -> SendRate:
-    """Return a send rate that starts with 100 acknowledged bytes."""
+    """Return a send rate that starts with 100 acknowledged octets."""
     return SendRate(500.0, 60.0, now=1000.0, acknowledged=100)
 
 
@@ -21,16 +21,16 @@ def test_each_acknowledged_octet_extends_the_deadline() -> None:
     assert rate.deadline == 1070.0
 
 
-def test_no_reader_gains_more_than_the_bound() -> None:
+def test_the_time_that_a_reader_gains_is_limited() -> None:
     rate = start()
     assert not rate.is_too_slow(1030.0, 10**9)
     assert rate.deadline == 1090.0
 
 
-def test_a_reader_below_the_least_rate_is_dropped_in_the_end() -> None:
+def test_a_reader_below_the_least_rate_is_dropped_after_some_time() -> None:
     rate = start()
     seconds = next(second for second in range(1, 1000) if rate.is_too_slow(1000.0 + second, 100 + 250 * second))
-    # At half the rate each second costs half a second.
+    # At half the least rate, the time left decreases by half a second each second.
     assert seconds == 120
 
 

@@ -1,4 +1,4 @@
-"""The connection: how files are sent, where sendfile() is missing or refused, and when they change meanwhile."""
+"""The connection: files are sent by sendfile(), or read and sent, also if they change meanwhile."""
 
 import errno
 import itertools
@@ -16,7 +16,7 @@ from tests.support.folder import LARGE
 def test_a_file_truncated_while_it_is_sent_ends_the_connection(
     begin: Begin, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, *, has_sendfile: bool
 ) -> None:
-    """RFC 9112 §8: fewer octets than promised, and nothing that could be taken for the rest."""
+    """The client gets fewer octets than announced, and no other octets after them (RFC 9112 §8)."""
     if not has_sendfile:
         monkeypatch.delattr(os, "sendfile", raising=False)
     dialogue = begin(buffered_octets=4096)
@@ -37,7 +37,7 @@ def test_a_file_truncated_while_it_is_sent_ends_the_connection(
 def test_a_range_of_a_large_file_is_sent_exactly(
     dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, *, has_sendfile: bool
 ) -> None:
-    """A 206 with one part names the range in Content-Range, and has exactly those bytes (requirement R128)."""
+    """A 206 with one part has exactly the octets named in Content-Range (requirement R128)."""
     if not has_sendfile:
         monkeypatch.delattr(os, "sendfile", raising=False)
     dialogue.say(get("/large.bin", "Range: bytes=1000-1999") + get("/large.bin", "Range: bytes=-3"))
@@ -52,10 +52,10 @@ def test_a_range_of_a_large_file_is_sent_exactly(
 @pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile()")
 @pytest.mark.parametrize("before", [0, 1, 2], ids=["at once", "after one call", "after two calls"])
 @pytest.mark.parametrize("refusal", ["EINVAL", "ENOSYS", "EOPNOTSUPP", "EPERM"])
-def test_where_sendfile_is_refused_the_file_is_read_and_sent(
+def test_a_file_is_read_and_sent_where_sendfile_is_refused(
     begin: Begin, monkeypatch: pytest.MonkeyPatch, refusal: str, before: int
 ) -> None:
-    """LXC, WSL 1, FUSE and filters of system calls refuse it, and not always from the beginning."""
+    """LXC, WSL 1, FUSE and filters of system calls refuse sendfile(), some of them only after the first calls."""
     sendfile, calls = os.sendfile, itertools.count()
 
     def refuse(out: int, file: int, offset: int, length: int) -> int:
@@ -75,7 +75,9 @@ def test_where_sendfile_is_refused_the_file_is_read_and_sent(
 
 
 @pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile()")
-def test_a_disk_error_is_not_taken_for_a_missing_sendfile(dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_error_of_sendfile_is_not_followed_by_reading(
+    dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: int) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 

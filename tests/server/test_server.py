@@ -1,4 +1,4 @@
-"""The server: its addresses, its additional fields, and that it leaves no trace when it has stopped."""
+"""The server: its addresses, its additional fields, its start and stop, and its reports."""
 
 import contextlib
 import errno
@@ -24,7 +24,7 @@ from tests.support.folder import HELLO
 from tests.support.processes import open_descriptors
 from tests.support.rows import each_row
 
-# Longer than any test waits.
+# A time longer than any test waits.
 AN_HOUR = 3600.0
 NO_DESCRIPTORS = pytest.mark.skipif(sys.platform == "win32", reason="there are no descriptors to count")
 
@@ -55,7 +55,7 @@ def nothing_left() -> Iterator[None]:
 
 
 def first_content(url: str) -> bytes:
-    """Return the content of hello.txt at the server of *url*."""
+    """Return the content of hello.txt from the server at *url*."""
     parts = urlsplit(url)
     assert parts.hostname
     assert parts.port
@@ -65,7 +65,7 @@ def first_content(url: str) -> bytes:
         return answer.content
 
 
-# --- Where it listens -----------------------------------------------------------------------------
+# --- Addresses ------------------------------------------------------------------------------------
 
 
 def test_by_default_the_server_listens_on_all_loopback_addresses(folder: pathlib.Path, serve: Serve) -> None:
@@ -78,7 +78,7 @@ def test_by_default_the_server_listens_on_all_loopback_addresses(folder: pathlib
 
 
 @IPV6
-def test_the_server_can_listen_on_ipv6_alone(folder: pathlib.Path, serve: Serve) -> None:
+def test_the_server_can_listen_on_ipv6_only(folder: pathlib.Path, serve: Serve) -> None:
     served = serve(folder, hosts=("::1",))
 
     assert served.urls == [f"http://[::1]:{served.port}/"]
@@ -88,7 +88,9 @@ def test_the_server_can_listen_on_ipv6_alone(folder: pathlib.Path, serve: Serve)
 
 
 @IPV6
-def test_all_addresses_of_both_families_can_be_listened_on_at_one_port(folder: pathlib.Path, serve: Serve) -> None:
+def test_the_server_can_listen_on_all_addresses_of_both_families_at_one_port(
+    folder: pathlib.Path, serve: Serve
+) -> None:
     served = serve(folder, hosts=listeners.ANY)
 
     assert served.urls == [f"http://127.0.0.1:{served.port}/", f"http://[::1]:{served.port}/"]
@@ -107,15 +109,15 @@ def test_an_address_is_shown_as_a_url(host: str, url: str) -> None:
     assert listeners.url_of(host, 80) == url
 
 
-def test_an_address_that_the_system_lacks_is_passed_over_beside_another(folder: pathlib.Path, serve: Serve) -> None:
-    """192.0.2.1 is an address of documentation (RFC 5737), which no system has."""
+def test_an_address_that_the_system_lacks_is_skipped_beside_another(folder: pathlib.Path, serve: Serve) -> None:
+    """No system has the address 192.0.2.1, which is reserved for documentation (RFC 5737)."""
     served = serve(folder, hosts=("127.0.0.1", "192.0.2.1"))
 
     assert served.urls == [f"http://127.0.0.1:{served.port}/"]
 
 
 @NO_DESCRIPTORS
-def test_an_address_that_the_system_lacks_is_an_error_alone(folder: pathlib.Path, nothing_left: None) -> None:
+def test_a_single_address_that_the_system_lacks_is_an_error(folder: pathlib.Path, nothing_left: None) -> None:
     with pytest.raises(OSError, match=r".") as raised:
         Server(folder, hosts=("192.0.2.1",), port=0)
 
@@ -130,19 +132,19 @@ def test_an_address_that_the_system_lacks_is_an_error_alone(folder: pathlib.Path
 def test_a_name_in_place_of_a_numeric_address_is_refused(
     folder: pathlib.Path, nothing_left: None, host: str, first: tuple[str, ...]
 ) -> None:
-    """No name is ever looked up."""
+    """The server never looks up names."""
     with pytest.raises(ValueError, match="is not an IPv4 or IPv6 address") as raised:
         Server(folder, hosts=(*first, host), port=0)
 
     assert repr(host) in str(raised.value)
-    # Sockets opened before must not stay referenced by the traceback.
+    # The traceback references sockets that were opened before the error.
     del raised
 
 
 @NO_DESCRIPTORS
 @pytest.mark.parametrize("port", [-1, 65536, 70000])
 def test_an_invalid_port_is_refused(folder: pathlib.Path, nothing_left: None, port: int) -> None:
-    """Some systems would take the lower 16 bits of it."""
+    """Some systems would use the lower 16 bits of the number."""
     with pytest.raises((ValueError, OverflowError), match="port"):
         Server(folder, hosts=("127.0.0.1",), port=port).stop()
 
@@ -157,7 +159,7 @@ def test_a_port_that_is_in_use_is_an_error(folder: pathlib.Path, server: Server,
 
 @NO_DESCRIPTORS
 def test_a_port_that_is_free_at_one_address_only_is_an_error(folder: pathlib.Path, nothing_left: None) -> None:
-    """With one address given twice, the second bind fails on each port; the error comes after several tries."""
+    """If one address is given twice, the second bind() fails on each port; several ports are tried."""
     with pytest.raises(OSError, match=r".") as raised:
         Server(folder, hosts=("127.0.0.1", "127.0.0.1"), port=0)
 
@@ -165,7 +167,7 @@ def test_a_port_that_is_free_at_one_address_only_is_an_error(folder: pathlib.Pat
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="an address of its own, where no port is taken by chance")
-def test_a_port_is_free_again_as_soon_as_its_server_has_stopped(folder: pathlib.Path) -> None:
+def test_a_port_is_free_immediately_after_its_server_has_stopped(folder: pathlib.Path) -> None:
     with Server(folder, hosts=("127.0.0.2",), port=0) as before:
         client = connect(before.port, "127.0.0.2")
         # A client in the accept queue of a stopping server is reset; this one has been accepted.
@@ -184,7 +186,9 @@ def test_a_missing_folder_is_an_error(folder: pathlib.Path, nothing_left: None) 
         Server(folder / "hello.txt", port=0)
 
 
-def test_the_folder_is_known_by_its_absolute_name(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_stores_the_absolute_path_of_its_folder(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder)
     with Server(port=0) as served:
         monkeypatch.chdir("/")
@@ -192,7 +196,7 @@ def test_the_folder_is_known_by_its_absolute_name(folder: pathlib.Path, monkeypa
         assert first_content(served.url) == HELLO
 
 
-# --- What every response carries ------------------------------------------------------------------
+# --- Fields of every response ---------------------------------------------------------------------
 
 
 EVERY_ANSWER = get("/hello.txt") + get("/nothing") + get("/hello.txt", "If-None-Match: *") + b"nonsense\r\n\r\n"
@@ -247,7 +251,9 @@ def test_a_stopped_server_leaves_no_thread_and_no_descriptor(folder: pathlib.Pat
 
 
 @NO_DESCRIPTORS
-def test_servers_live_side_by_side(folder: pathlib.Path, tmp_path: pathlib.Path, nothing_left: None) -> None:
+def test_several_servers_may_run_at_the_same_time(
+    folder: pathlib.Path, tmp_path: pathlib.Path, nothing_left: None
+) -> None:
     with ExitStack() as stack:
         servers = []
         for number in range(20):
@@ -291,8 +297,8 @@ def test_stopping_closes_idle_connections(folder: pathlib.Path) -> None:
         assert [receive_all(client) for client in clients] == [b""] * 10
 
 
-def test_downloads_under_way_are_finished_and_then_answers_say_close(folder: pathlib.Path) -> None:
-    """Each request received before is still answered (requirements R085 and R086)."""
+def test_running_downloads_finish_and_later_answers_close_the_connection(folder: pathlib.Path) -> None:
+    """Each request that was received before the stop is answered (requirements R085 and R086)."""
     large = os.urandom(1 << 20) * 16
     (folder / "larger.bin").write_bytes(large)
     served = Server(folder, port=0)
@@ -313,7 +319,7 @@ def test_downloads_under_way_are_finished_and_then_answers_say_close(folder: pat
             assert (second.content, second.field("Connection")) == (HELLO, "close")
 
 
-def test_downloads_not_finished_when_the_grace_ends_are_cut(folder: pathlib.Path) -> None:
+def test_downloads_that_are_unfinished_after_the_grace_are_cut_off(folder: pathlib.Path) -> None:
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(1 << 30)
     served = Server(folder, port=0)
@@ -342,7 +348,7 @@ def test_serve_returns_after_stop(folder: pathlib.Path) -> None:
         connect(served.port)
 
 
-def test_serve_returns_if_it_was_drained_before_it_began(folder: pathlib.Path) -> None:
+def test_serve_returns_if_the_server_was_drained_before(folder: pathlib.Path) -> None:
     served = Server(folder, port=0)
     served.drain()
 
@@ -351,8 +357,8 @@ def test_serve_returns_if_it_was_drained_before_it_began(folder: pathlib.Path) -
     assert (served.is_stopping, served.is_draining) == (True, True)
 
 
-def test_serve_returns_if_it_was_stopped_before_it_began(folder: pathlib.Path) -> None:
-    """A signal may come at any time."""
+def test_serve_returns_if_the_server_was_stopped_before(folder: pathlib.Path) -> None:
+    """A signal may arrive before serve() is called."""
     served = Server(folder, port=0)
     serving = threading.Thread(target=served.serve)
     served.ask_to_stop(AN_HOUR)
@@ -366,7 +372,7 @@ def test_serve_returns_if_it_was_stopped_before_it_began(folder: pathlib.Path) -
     assert has_returned
 
 
-# --- What it reports ------------------------------------------------------------------------------
+# --- Reports --------------------------------------------------------------------------------------
 
 
 def test_reports_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -385,15 +391,15 @@ def test_reports_are_dropped_when_standard_error_is_closed(capsys: pytest.Captur
 
 
 def test_reports_are_dropped_without_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """They must not find their way to standard output, which others read."""
+    """Reports must not go to standard output, which other programs read."""
     with contextlib.redirect_stderr(None):
         server.print_stderr("out of descriptors")
 
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_field_for_caches_is_that_of_files(folder: pathlib.Path, serve: Serve) -> None:
-    """It is said once (requirement R115)."""
+def test_a_configured_cache_control_replaces_that_of_files(folder: pathlib.Path, serve: Serve) -> None:
+    """The response has this field once (requirement R115)."""
     served = serve(folder, fields=[("cache-control", "max-age=5"), ("Cache-Control", "public")])
     file, missing = read_answers(talk(served.port, get("/hello.txt") + get("/nothing")))
     assert file.field("Cache-Control") == "max-age=5, public"
@@ -405,8 +411,8 @@ def test_a_server_without_a_thread_is_refused(folder: pathlib.Path) -> None:
         Server(folder, port=0, threads=0)
 
 
-def test_a_field_for_caches_is_checked(folder: pathlib.Path, serve: Serve) -> None:
-    """Nothing is injected by it, and any octets that a value may have arrive (requirement R143)."""
+def test_the_value_of_cache_control_is_checked(folder: pathlib.Path, serve: Serve) -> None:
+    """Its value cannot add fields; letters beyond ASCII are sent as Latin-1 (requirement R143)."""
     with pytest.raises(ValueError, match="the value of Cache-Control has a control character"):
         Server(folder, port=0, cache_control="a\r\nX: y")
     served = serve(folder, cache_control="private, x=é")
@@ -430,10 +436,10 @@ def test_a_field_for_caches_is_checked(folder: pathlib.Path, serve: Serve) -> No
         ({"middleware": [lambda handler: None]}, TypeError, "what a middleware returns must be a function, not None"),
         ({"transport": None}, TypeError, "transport must be a function, not None"),
     ],
-    # An address in an id would differ between the processes of a run.
+    # Leave out addresses in memory: they differ between the processes of a run.
     ids=lambda value: str(value).partition(" at 0x")[0],
 )
-def test_wrong_handlers_are_rejected_by_name(arguments: dict[str, Any], kind: type[Exception], sentence: str) -> None:
+def test_the_error_of_a_wrong_handler_names_it(arguments: dict[str, Any], kind: type[Exception], sentence: str) -> None:
     given: dict[str, Any] = {"directory": ".", "port": 0} | arguments
     with pytest.raises(kind, match=re.escape(sentence)):
         Server(**given)

@@ -1,4 +1,4 @@
-"""The connection: clients that read slowly or not at all, and the little memory that they hold."""
+"""The connection: clients that read slowly or not at all, and the memory that they can use."""
 
 import contextlib
 import inspect
@@ -17,12 +17,12 @@ from tests.support.folder import LARGE
 
 
 def test_a_client_that_does_not_read_is_dropped(begin: Begin) -> None:
-    """And the log has the number of octets that the kernel took (requirement R094)."""
+    """The log has the number of octets that the kernel accepted (requirement R094)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
     assert dialogue.connection.state is State.SENDING
     assert dialogue.connection.state not in IDLE_STATES
-    # In a pair of local sockets the kernel counts its own overhead, too.
+    # For a pair of local sockets the count of unsent octets includes overhead of the kernel.
     assert 0.9 * TIMEOUTS.slow < dialogue.seconds_left <= TIMEOUTS.slow
 
     dialogue.pass_time(TIMEOUTS.slow)
@@ -40,7 +40,7 @@ def test_a_client_that_does_not_read_is_dropped(begin: Begin) -> None:
 def test_a_file_of_any_length_arrives_whole(
     begin: Begin, folder: pathlib.Path, length: int, buffered_octets: int | None
 ) -> None:
-    """In any pieces, and however many bytes the kernel takes each time."""
+    """The number of octets that the kernel accepts at a time does not matter."""
     octets = os.urandom(length)
     (folder / "some.bin").write_bytes(octets)
     dialogue = begin(buffered_octets=buffered_octets)
@@ -51,7 +51,7 @@ def test_a_file_of_any_length_arrives_whole(
 
 
 def test_a_client_that_reads_slowly_gets_the_whole_file(begin: Begin, folder: pathlib.Path) -> None:
-    """There is no limit on a whole exchange (requirement R095)."""
+    """The time of a whole response is not limited (requirement R095)."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/larger.bin"))
@@ -69,7 +69,7 @@ def test_a_client_that_reads_slowly_gets_the_whole_file(begin: Begin, folder: pa
 
 
 def test_a_client_that_reads_in_small_steps_gets_the_whole_file(begin: Begin, folder: pathlib.Path) -> None:
-    """R095: a full buffer becomes writable only when much of it is free; to read less than that is no stall."""
+    """The server counts octets that leave its send buffer, even before that becomes writable (requirement R095)."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue = begin(buffered_octets=256 * 1024)
     dialogue.say(get("/larger.bin"))
@@ -84,7 +84,7 @@ def test_a_client_that_reads_in_small_steps_gets_the_whole_file(begin: Begin, fo
 
 
 def read_at(dialogue: Dialogue, octets_a_second: int) -> int:
-    """Read at a steady rate until the end, for an hour at most; return the seconds."""
+    """Read *octets_a_second* until the end, for at most an hour; return the seconds that it took."""
     began = dialogue.now
     while dialogue.goes_on and dialogue.now - began < 3600:
         dialogue.pass_time(1)
@@ -95,7 +95,7 @@ def read_at(dialogue: Dialogue, octets_a_second: int) -> int:
 
 @pytest.fixture
 def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
-    """A dialogue in which a client has requested much, and the buffers are small."""
+    """A dialogue with small buffers, in which the client has requested a large file."""
     (folder / "larger.bin").write_bytes(LARGE * 12)
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/larger.bin"))
@@ -103,14 +103,14 @@ def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
 
 
 def test_a_client_that_reads_too_slowly_is_dropped(crawling: Dialogue) -> None:
-    """Regular reads do not help: each octet extends the deadline by less time than has passed."""
+    """The client reads every second, but extends its deadline by less than a second each time."""
     assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
     (exchange,) = crawling.exchanges
     assert exchange.sent < exchange.length
 
 
 def test_a_client_that_reads_above_the_least_rate_gets_the_whole_file(crawling: Dialogue) -> None:
-    """A long honest download is never cut (requirement R095)."""
+    """A long download is not cut off (requirement R095)."""
     assert read_at(crawling, 4096) > 10 * TIMEOUTS.slow
     (exchange,) = crawling.exchanges
     assert exchange.sent == exchange.length
@@ -129,8 +129,8 @@ def test_without_a_least_rate_only_a_stalled_reader_is_dropped(
     assert exchange.sent == exchange.length
 
 
-def test_a_client_that_has_read_fast_may_not_crawl_for_long(crawling: Dialogue) -> None:
-    """The time that it has gained is bounded."""
+def test_a_client_that_has_read_fast_is_dropped_if_it_becomes_slow(crawling: Dialogue) -> None:
+    """The time that a client can gain by reading fast is limited."""
     assert crawling.hear(len(LARGE) * 10)
 
     assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
@@ -139,7 +139,7 @@ def test_a_client_that_has_read_fast_may_not_crawl_for_long(crawling: Dialogue) 
 
 
 def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:
-    """Content from memory waits as a file does (requirement R095)."""
+    """Content from memory waits for the client like content from a file (requirement R095)."""
     small = bytes(range(256)) * 255
     (folder / "small.bin").write_bytes(small)
     dialogue = begin(buffered_octets=4096)
@@ -152,8 +152,8 @@ def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder
     assert_goes_on(dialogue)
 
 
-def test_a_client_that_does_not_read_is_not_read_from(begin: Begin) -> None:
-    """The memory of a connection is bounded, however many requests it has sent ahead (requirement R095)."""
+def test_requests_of_a_client_that_does_not_read_are_not_received(begin: Begin) -> None:
+    """The memory of a connection is limited, however many requests the client sends in advance (requirement R095)."""
     dialogue = begin(buffered_octets=4096)
     requests = memoryview(get("/large.bin") * 100_000)
     sent = 0
@@ -164,14 +164,14 @@ def test_a_client_that_does_not_read_is_not_read_from(begin: Begin) -> None:
     assert dialogue.connection.state is State.SENDING
     assert sent < len(requests) / 2
 
-    # The connection holds the bytes of one recv(), and the start of a head from the one before.
+    # The connection holds the octets of one recv(), and the start of a head from the previous one.
     for _ in range(10):
         assert len(dialogue.connection._parser.unread) < 65 * 1024
         assert len(dialogue.hear(len(LARGE))) == len(LARGE)
 
 
-def test_a_reader_that_is_late_once_has_all_its_time_for_the_next_response(begin: Begin) -> None:
-    """The read part of one response counts, and is freed, before the next (requirement R095)."""
+def test_a_reader_has_the_full_time_for_the_next_response(begin: Begin) -> None:
+    """The octets read of the first response do not count for the second one (requirement R095)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin") * 2)
     heard = dialogue.client.recv(1 << 20)
@@ -188,7 +188,7 @@ def test_a_reader_that_is_late_once_has_all_its_time_for_the_next_response(begin
 
 
 def test_a_long_listing_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:
-    """Content too long to be joined to its head arrives whole behind it (requirement R095)."""
+    """Content that is too long to be sent together with its head arrives whole (requirement R095)."""
     for number in range(700):
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)
@@ -201,7 +201,7 @@ def test_a_long_listing_waits_for_a_client_that_does_not_read(begin: Begin, fold
     assert answer.text.count('<tr><td><a href="0') == 700
 
 
-def test_the_head_of_a_long_listing_waits_too(begin: Begin, folder: pathlib.Path) -> None:
+def test_the_head_of_a_long_listing_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:
     for number in range(700):
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)
@@ -215,7 +215,7 @@ def test_the_head_of_a_long_listing_waits_too(begin: Begin, folder: pathlib.Path
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/some.bin", "/large.bin", "/"])
 def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path, path: str) -> None:
-    """With content from memory, little or much, from a file, or made in steps (requirement R095)."""
+    """The content is from memory, little or much, from a file, or made in steps (requirement R095)."""
     (folder / "some.bin").write_bytes(bytes(32768))
     for number in range(700):
         (folder / f"{number:0200}").touch()
@@ -234,17 +234,17 @@ def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: path
 
 
 def overwhelm(dialogue: Dialogue, octets: bytes) -> None:
-    """Send *octets* until the conversation receives no more of them."""
+    """Send *octets* until the connection stops receiving."""
     waiting = memoryview(octets)
     with contextlib.suppress(BlockingIOError):
         while waiting:
             waiting = waiting[dialogue.client.send(waiting) :]
             dialogue.run()
-    assert waiting, "it has taken all"
+    assert waiting, "the connection has received all"
 
 
-def test_while_a_response_waits_for_its_reader_little_is_held(folder: pathlib.Path) -> None:
-    """Requests sent ahead stay in the kernel, which makes the client wait; the head that was answered is dropped."""
+def test_little_memory_is_used_while_a_response_waits_for_its_reader(folder: pathlib.Path) -> None:
+    """Later requests stay in the kernel's buffer, and the answered head is dropped."""
     with contextlib.closing(Dialogue(Settings(serve_folder(DocumentRoot(folder))), buffered_octets=4096)) as dialogue:
         overwhelm(dialogue, get("/large.bin", f"X: {'y' * 20_000}") + get("/hello.txt") * 10_000)
 
@@ -264,7 +264,7 @@ def test_while_a_response_waits_for_its_reader_little_is_held(folder: pathlib.Pa
         ),
     ],
 )
-def test_content_that_is_discarded_leaves_little_behind_it(octets: bytes, folder: pathlib.Path) -> None:
+def test_discarding_content_uses_little_memory(octets: bytes, folder: pathlib.Path) -> None:
     with contextlib.closing(Dialogue(Settings(serve_folder(DocumentRoot(folder))), buffered_octets=4096)) as dialogue:
         overwhelm(dialogue, octets + get("/hello.txt") * 10_000)
 

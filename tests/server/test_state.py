@@ -1,4 +1,4 @@
-"""The states of a connection: the table in the docstring, walked in both directions."""
+"""The states of a connection: the changes that occur are those in the docstring's table, and each of them occurs."""
 
 import contextlib
 import pathlib
@@ -34,7 +34,7 @@ def table() -> set[tuple[State, State]]:
 
 
 def respond(request: Request, context: Context) -> Response | Steps[Response]:
-    """Answer with what the path names, step by step: "/read/sleep" reads the content, and answers with a stream."""
+    """Do the steps in the path in turn: "/read/sleep", for example, reads the content, and answers with a stream."""
     return _respond(request, context)
 
 
@@ -61,7 +61,7 @@ def _respond(request: Request, context: Context) -> Steps[Response]:
 
 
 def fill(dialogue: Dialogue) -> None:
-    """Leave no room for a response."""
+    """Fill the send buffer, so that a response must wait."""
     with contextlib.suppress(BlockingIOError):
         while True:
             dialogue._connected.send(b"\0")
@@ -73,7 +73,7 @@ def post(path: str, content: bytes = b"abc", length: int = 3, *field_lines: str)
 
 PART = b"GET "
 CLOSE = "Connection: close"
-# A step is octets that the client sends, a function of the dialogue, or seconds that pass.
+# A step of the test: octets that the client sends, seconds that pass, or a function that gets the dialogue.
 Step = bytes | float | Callable[[Dialogue], object]
 WALKS: dict[str, tuple[Step, ...]] = {
     "a head in pieces": (get("/small")[:5], get("/small")[5:]),
@@ -118,7 +118,7 @@ WALKS: dict[str, tuple[Step, ...]] = {
 
 
 def walk(dialogue: Dialogue, steps: tuple[Step, ...]) -> Iterator[tuple[State, State]]:
-    """Take all *steps*; yield each change of state."""
+    """Do all *steps*; yield each change of the state as a pair."""
     for step in steps:
         if isinstance(step, bytes):
             dialogue.say(step)
@@ -132,7 +132,7 @@ def walk(dialogue: Dialogue, steps: tuple[Step, ...]) -> Iterator[tuple[State, S
             yield before, after
 
 
-def test_each_change_is_in_the_table_and_each_entry_of_the_table_happens(begin: Begin, settings: Settings) -> None:
+def test_the_table_has_exactly_the_changes_that_occur(begin: Begin, settings: Settings) -> None:
     settings.handler = checked(respond)
     found: dict[tuple[State, State], str] = {}
     for name, steps in WALKS.items():
@@ -170,7 +170,7 @@ def test_the_table_has_all_states() -> None:
     ids=["new", "idle", "receiving", "suspended", "content", "sending", "sleeping", "sleeping unread", "lingering"],
 )
 def test_each_state_may_be_the_last(begin: Begin, settings: Settings, steps: tuple[Step, ...]) -> None:
-    """The server may stop, or the client be gone, in any state: all resources are closed."""
+    """In any state the server may stop or the client leave; then all resources are closed."""
     settings.handler = checked(respond)
     dialogue = begin(buffered_octets=4096)
     list(walk(dialogue, steps))
@@ -188,7 +188,7 @@ def test_each_state_may_be_the_last(begin: Begin, settings: Settings, steps: tup
 
 
 class RecordedConnection(Connection):
-    """A connection that remembers its states, as the event loop sets them."""
+    """A connection that records the states that the event loop sets."""
 
     __slots__ = ("states",)
 
@@ -204,7 +204,7 @@ class RecordedConnection(Connection):
 
 
 def test_the_event_loop_sets_the_same_states(settings: Settings, folder: pathlib.Path) -> None:
-    """A thread of a handler, a blocked thread, a stream and content, one after the other."""
+    """Requests in turn suspend the handler, block the leader, get a stream, and send content."""
     gate = threading.Event()
     resumes: list[Callable[[], object]] = []
     connections: list[RecordedConnection] = []

@@ -1,4 +1,4 @@
-"""Streams without end: how they stop, make room, meet readers that are slow, gone or ahead, and run side by side."""
+"""Endless streams: their end with the client or the server, eviction, slow readers, and many streams at a time."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ Serve = Callable[..., httpsock.Server]
 
 
 class Ticking(Iterator[bytes | Sleep]):
-    """A stream of "tick" and a Sleep of *seconds*, in turn and without end; it remembers that it was closed."""
+    """An endless stream of *octets* and a Sleep of *seconds* in turn; *is_closed* shows that it was closed."""
 
     def __init__(self, context: Context, seconds: float, octets: bytes = b"tick") -> None:
         self._context = context
@@ -45,7 +45,7 @@ class Ticking(Iterator[bytes | Sleep]):
 
 @pytest.fixture
 def streams(settings: Settings) -> list[Ticking]:
-    """The streams that the connection has begun; it answers each GET for / with one."""
+    """The streams that the connection has begun: one for each request except those for /next."""
     begun: list[Ticking] = []
 
     def handler(request: Request, context: Context) -> Response:
@@ -66,7 +66,7 @@ def ticking(streams: list[Ticking], begin: Begin) -> Dialogue:
     return dialogue
 
 
-def test_a_stream_sleeps_as_long_as_it_says(ticking: Dialogue) -> None:
+def test_a_stream_sleeps_for_its_seconds(ticking: Dialogue) -> None:
     assert ticking.connection.state is State.SLEEPING
     assert ticking.seconds_left == 5
     ticking.pass_time(4.9)
@@ -94,7 +94,7 @@ def test_a_client_that_ends_its_side_ends_the_stream(ticking: Dialogue, streams:
     assert streams[0].is_closed
 
 
-def test_a_request_behind_a_stream_waits_for_its_end(
+def test_a_request_after_a_stream_waits_for_its_end(
     ticking: Dialogue, streams: list[Ticking], settings: Settings
 ) -> None:
     ticking.say(get("/next"))
@@ -104,7 +104,7 @@ def test_a_request_behind_a_stream_waits_for_its_end(
     assert heard == b"4\r\ntick\r\n"
     assert ticking.connection.state is State.SLEEPING_UNREAD
 
-    # The next response is the last, then.
+    # In this phase the next response is the last one.
     settings.phase = Phase.DRAINING
     ticking.resume()
 
@@ -115,7 +115,7 @@ def test_a_request_behind_a_stream_waits_for_its_end(
     assert streams[0].is_closed
 
 
-def test_a_request_behind_a_stream_is_answered_after_it(begin: Begin, settings: Settings) -> None:
+def test_a_request_after_a_stream_is_answered_after_its_end(begin: Begin, settings: Settings) -> None:
     responses = iter([Response(200, TEXT, Stream(iter((b"a", Sleep(1), b"b")))), Response(200, TEXT, b"next")])
     settings.handler = checked(lambda request, context: next(responses))
     dialogue = begin()
@@ -129,10 +129,10 @@ def test_a_request_behind_a_stream_is_answered_after_it(begin: Begin, settings: 
     assert (first.content, second.content, rest) == (b"ab", b"next", b"")
 
 
-def test_a_client_that_is_gone_behind_its_request_ends_the_stream(ticking: Dialogue, streams: list[Ticking]) -> None:
+def test_a_client_that_leaves_after_another_request_ends_the_stream(ticking: Dialogue, streams: list[Ticking]) -> None:
     ticking.say(get("/next"))
     ticking.client.close()
-    # epoll tells of the error without being asked.
+    # epoll reports an error even if only other events are awaited.
     ticking.resume()
 
     assert not ticking.goes_on
@@ -144,7 +144,7 @@ def test_a_stream_ends_when_the_server_stops(
     ticking: Dialogue, streams: list[Ticking], settings: Settings, phase: Phase
 ) -> None:
     settings.phase = phase
-    # The event loop resumes what is idle.
+    # The event loop resumes idle connections when the phase changes.
     ticking.resume()
 
     assert ticking.hear() == b"0\r\n\r\n"
@@ -153,7 +153,7 @@ def test_a_stream_ends_when_the_server_stops(
 
 @pytest.mark.parametrize("sends_ahead", [False, True])
 def test_a_sleeping_stream_may_be_evicted(ticking: Dialogue, streams: list[Ticking], sends_ahead: bool) -> None:
-    """A request sent ahead protects nobody: it may wait for ever."""
+    """A pipelined request does not prevent eviction, since it may wait for ever."""
     if sends_ahead:
         ticking.say(get("/next"))
     assert evictable([ticking.connection], ticking.now) == [ticking.connection]
@@ -164,7 +164,7 @@ def test_a_sleeping_stream_may_be_evicted(ticking: Dialogue, streams: list[Ticki
     assert streams[0].is_closed
 
 
-def test_a_reader_of_a_stream_that_reads_nothing_is_dropped(begin: Begin, settings: Settings) -> None:
+def test_a_client_that_does_not_read_its_stream_is_dropped(begin: Begin, settings: Settings) -> None:
     settings.handler = checked(
         lambda request, context: Response(200, TEXT, Stream(Ticking(context, 0.1, bytes(99_999))))
     )
@@ -177,8 +177,8 @@ def test_a_reader_of_a_stream_that_reads_nothing_is_dropped(begin: Begin, settin
     assert not dialogue.goes_on
 
 
-def test_a_reader_that_crawls_from_chunk_to_chunk_is_dropped(begin: Begin, settings: Settings) -> None:
-    """A Sleep gives no new time while octets before it wait for the reader."""
+def test_a_client_that_reads_its_stream_too_slowly_is_dropped(begin: Begin, settings: Settings) -> None:
+    """A Sleep does not extend the deadline while earlier octets wait for the reader."""
     settings.handler = checked(lambda request, context: Response(200, TEXT, Stream(Ticking(context, 1, bytes(8000)))))
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/"))
@@ -192,7 +192,7 @@ def test_a_reader_that_crawls_from_chunk_to_chunk_is_dropped(begin: Begin, setti
     assert dialogue.now - began < 5 * TIMEOUTS.slow
 
 
-def test_a_reader_that_has_caught_up_may_pause_for_any_time(begin: Begin, settings: Settings) -> None:
+def test_a_stream_may_sleep_for_any_time_if_its_client_has_read_all(begin: Begin, settings: Settings) -> None:
     settings.handler = checked(lambda request, context: Response(200, TEXT, Stream(Ticking(context, 9999, b"tick"))))
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/"))
@@ -235,7 +235,7 @@ def test_a_hundred_streams_run_at_once_beside_other_requests(serve: Serve) -> No
         other.sendall(get("/short", "Connection: close"))
         assert receive_all(other).endswith(b"short")
     for client in clients:
-        # A few ticks of each.
+        # Receive a few ticks of each stream.
         octets = b""
         while octets.count(b"tick") < 3:
             octets += client.recv(4096)
@@ -307,7 +307,7 @@ def test_a_stream_whose_client_resets_ends(serve: Serve) -> None:
 
 @pytest.mark.parametrize("waits", ["a thread", "its turn"])
 def test_a_handler_that_was_blocked_when_the_grace_ended_does_not_go_on(serve: Serve, waits: str) -> None:
-    """Its thread can't be stopped, but the steps after it do not run."""
+    """The blocked thread can't be stopped, but the next steps of the handler do not run."""
     reports: list[str] = []
     gate = threading.Event()
     goes_on = threading.Event()
@@ -337,8 +337,8 @@ def test_a_handler_that_was_blocked_when_the_grace_ended_does_not_go_on(serve: S
     assert not goes_on.is_set()
 
 
-def test_a_thread_that_finishes_after_the_grace_wakes_nothing(serve: Serve) -> None:
-    """The event loop still runs then, since another thread is blocked."""
+def test_a_thread_that_finishes_after_the_grace_resumes_no_handler(serve: Serve) -> None:
+    """The event loop still runs at that time, since another thread is blocked."""
     reports: list[str] = []
     resumes: list[Callable[[], object]] = []
     gate = threading.Event()

@@ -1,4 +1,4 @@
-"""Several processes: each serves, an ended process is replaced, and a signal ends them all in time."""
+"""Several processes: each serves, one that ends is replaced, and a signal ends all of them in time."""
 
 import contextlib
 import os
@@ -20,17 +20,17 @@ from tests.support.program import COMMAND, Program, Start, run_python
 from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which process has which sockets")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc with the sockets of a process")
 
 
 def serving_processes(program: Program) -> list[int]:
-    """Return the processes that serve."""
+    """Return the PIDs of the processes that serve."""
     found = subprocess.run(["pgrep", "-P", str(program.process.pid)], capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
 
 
 def connections_of(process: int, port: int) -> int:
-    """Return how many established connections to *port* a process has open."""
+    """Return the number of established connections to *port* in a process."""
     links = set()
     for descriptor in pathlib.Path(f"/proc/{process}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
@@ -69,11 +69,11 @@ def test_connections_are_spread_over_the_processes(serving: Start) -> None:
         having = [connections_of(process, program.port) for process in processes]
 
     assert sum(having) == 64
-    # A process without any would be a coin that fell on the same side 64 times.
+    # By chance, one process gets all 64 connections once in 2**63 runs.
     assert min(having) > 0
 
 
-def test_a_port_that_is_in_use_is_not_shared_with_a_stranger(serving: Start, start: Start) -> None:
+def test_a_port_in_use_is_not_shared_with_another_program(serving: Start, start: Start) -> None:
     first = serving("--processes", "2", "--quiet")
     second = start("--processes", "2", "--port", str(first.port))
 
@@ -114,7 +114,7 @@ def test_a_signal_lets_all_processes_finish_their_responses(
         for client in clients:
             client.sendall(get("/film.bin"))
         beginnings = [client.recv(1) for client in clients]
-        # As Ctrl-C does: all processes of the group get it.
+        # Send the signal to all processes of the group, as Ctrl-C does.
         os.killpg(program.process.pid, number)
         for beginning, client in zip(beginnings, clients, strict=True):
             answer, _ = read_answer(beginning + receive_all(client))
@@ -133,7 +133,7 @@ def test_a_second_signal_ends_all_processes_immediately(serving: Start, folder: 
         client.recv(1)
         processes = serving_processes(program)
         program.process.send_signal(signal.SIGTERM)
-        # The process that does not send ends: the first signal has been seen.
+        # The idle process ends, which shows that the first signal has been handled.
         assert eventually(lambda: sum(map(is_alive, processes)) == 1)
         program.process.send_signal(signal.SIGTERM)
 
@@ -154,7 +154,7 @@ def test_no_process_outlives_a_supervisor_that_is_killed(serving: Start) -> None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_as_soon_as_it_has_said_where_it_is(start: Start, number: signal.Signals) -> None:
+def test_a_signal_ends_the_program_right_after_its_first_line(start: Start, number: signal.Signals) -> None:
     for _ in range(5):
         program = start("--processes", "3", "--quiet", "--port", "0")
         program.read_url()
@@ -163,8 +163,8 @@ def test_a_signal_ends_it_as_soon_as_it_has_said_where_it_is(start: Start, numbe
 
 
 @on_linux
-def test_a_foreign_child_process_is_left_alone(serving: Start) -> None:
-    """Process 1 of a container adopts orphans; and a shell that has become this process may have had children."""
+def test_a_child_process_of_another_program_is_ignored(serving: Start) -> None:
+    """Process 1 of a container adopts orphans, and a shell that runs this program by exec may have had children."""
     with_child = ["sh", "-c", 'true & exec "$@"', "sh", *COMMAND]
     program = serving("--processes", "2", "--quiet", command=with_child)
     program.ask("/hello.txt")
@@ -176,7 +176,7 @@ def test_a_foreign_child_process_is_left_alone(serving: Start) -> None:
 
 
 @on_linux
-def test_a_full_standard_error_holds_up_neither_a_replacement_nor_the_end(serving: Start) -> None:
+def test_a_full_standard_error_delays_neither_a_replacement_nor_the_end(serving: Start) -> None:
     reading, writing = os.pipe()
     with open(reading, "rb"), open(writing, "wb", buffering=0) as full:
         program = serving("--processes", "2", "--quiet", stderr=full)
@@ -197,7 +197,7 @@ def test_a_full_standard_error_holds_up_neither_a_replacement_nor_the_end(servin
 
 
 @on_linux
-def test_a_process_that_is_stopped_does_not_hold_up_the_end(serving: Start) -> None:
+def test_a_suspended_process_does_not_delay_the_end_of_the_others(serving: Start) -> None:
     code = "import sys, httpsock.server.process_loop; httpsock.server.process_loop.KILL_SECONDS = 1"
     run = f"{code}\nfrom httpsock.__main__ import main\nsys.exit(main())"
     program = serving("--processes", "2", "--quiet", "--grace", "0", command=[sys.executable, "-c", run])
@@ -209,7 +209,7 @@ def test_a_process_that_is_stopped_does_not_hold_up_the_end(serving: Start) -> N
     assert not is_alive(stopped)
 
 
-# --- A fault of our own ---------------------------------------------------------------------------
+# --- Bugs and failed forks ------------------------------------------------------------------------
 
 SUPERVISED = """
 import os, signal, sys
@@ -247,7 +247,7 @@ run(2, serve)
 """
 
 
-def test_a_fault_is_reported_and_its_process_replaced(tmp_path: pathlib.Path) -> None:
+def test_an_error_in_a_process_is_reported_and_the_process_replaced(tmp_path: pathlib.Path) -> None:
     ran = run_python(SUPERVISED + FAULTY, tmp_path)
 
     assert (ran.returncode, ran.stderr) == (0, "")
@@ -270,7 +270,7 @@ def test_a_system_without_fork_is_reported(
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_a_server_shares_its_addresses(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
-    """On systems that spread connections over two sockets, and where both have one queue."""
+    """Linux spreads connections over two sockets; on other systems both share one accept queue."""
     if platform == "linux" and sys.platform != "linux":
         pytest.skip("only Linux spreads them")
     with Server(folder, port=0) as idle:
@@ -377,7 +377,7 @@ def test_processes_are_replaced_where_child_signals_were_ignored(serving: Start)
 @on_linux
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_adopted_orphans_do_not_stay_zombies(serving: Start, processes: str) -> None:
-    """Process 1 of a container adopts them; so does a process that a shell with children has become."""
+    """Process 1 of a container adopts orphans, and a shell that runs this program by exec may have had children."""
     with_children = ["sh", "-c", '(true) & sleep 0.01 & exec "$@"', "sh", *COMMAND]
     program = serving("--processes", processes, "--quiet", command=with_children)
     program.ask("/hello.txt")
@@ -388,8 +388,8 @@ def test_adopted_orphans_do_not_stay_zombies(serving: Start, processes: str) -> 
 
 
 @on_linux
-def test_signals_to_the_processes_themselves_cut_no_response(serving: Start, folder: pathlib.Path) -> None:
-    """A service manager may signal the processes itself, besides their supervisor."""
+def test_signals_to_the_processes_themselves_cut_off_no_response(serving: Start, folder: pathlib.Path) -> None:
+    """A service manager may send the signal to each process, not only to the supervisor."""
     film = os.urandom(1024) * (FILM_OCTETS // 1024)
     (folder / "film.bin").write_bytes(film)
     program = serving("--processes", "2", "--quiet")

@@ -1,4 +1,4 @@
-"""Transports that are not plain: TLS, and one that waits for room in order to receive, for input in order to send."""
+"""Other transports than plain TCP: TLS, and one that waits to send before it receives, and the other way round."""
 
 import pathlib
 import socket
@@ -52,7 +52,7 @@ def trust(certificate: tuple[ssl.SSLContext, pathlib.Path]) -> ssl.SSLContext:
 
 @pytest.fixture
 def encrypt(trust: ssl.SSLContext) -> Encrypt:
-    """Encrypt a connected socket, as a client."""
+    """Return a function that encrypts a client's connected socket with TLS."""
     return lambda connected: trust.wrap_socket(connected, server_hostname="localhost")
 
 
@@ -78,12 +78,12 @@ def test_files_are_served_over_tls(serve: Serve, folder: pathlib.Path, transport
 def test_a_slow_reader_gets_a_large_file_over_tls(
     serve: Serve, folder: pathlib.Path, transport: object, encrypt: Encrypt
 ) -> None:
-    """Records that the kernel does not take wait, and no octet is lost or sent twice."""
+    """A record that the kernel does not accept waits; no octet is lost or sent twice."""
     (folder / "larger.bin").write_bytes(LARGE * 40)
     server = serve(folder, transport=transport)
     with encrypt(connect(server.port, buffer_octets=4096)) as client, encrypt(connect(server.port)) as other:
         client.sendall(get("/larger.bin", "Connection: close"))
-        # The server waits for this reader when it answers another.
+        # When another client is answered, the server waits for this slow reader.
         other.sendall(get("/hello.txt"))
         assert receive_answer(other).content == HELLO
 
@@ -117,17 +117,17 @@ def test_a_stream_passes_over_tls(serve: Serve, transport: object, encrypt: Encr
     assert (received.content == bytes(300_000), received.is_whole) == (True, True)
 
 
-def test_the_end_of_a_connection_is_authentic(serve: Serve, transport: object, encrypt: Encrypt) -> None:
-    """RFC 8446 §6.1: close_notify shows that no attacker has cut the content."""
+def test_the_end_of_a_tls_connection_is_authenticated(serve: Serve, transport: object, encrypt: Encrypt) -> None:
+    """close_notify shows that no attacker has truncated the content (RFC 8446 §6.1)."""
     server = serve(None, handler=echo, transport=transport)
     with encrypt(connect(server.port)) as client:
         client.sendall(get("/", version="HTTP/1.0"))
-        # Without close_notify this raises SSLEOFError, since it is not suppressed.
+        # Without close_notify this would raise SSLEOFError.
         assert receive_all(client).endswith(b"https")
         client.unwrap()
 
 
-def test_a_handshake_octet_by_octet_is_waited_for(
+def test_a_handshake_may_arrive_octet_by_octet(
     serve: Serve, folder: pathlib.Path, transport: object, trust: ssl.SSLContext
 ) -> None:
     server = serve(folder, transport=transport)
@@ -167,7 +167,7 @@ def test_a_client_that_fails_the_handshake_is_closed_silently(
     assert (reports, exchanges) == ([], [])
 
 
-def test_a_handshake_has_the_time_of_a_head(begin: Begin, settings: Settings, transport: object) -> None:
+def test_a_handshake_has_the_deadline_of_a_head(begin: Begin, settings: Settings, transport: object) -> None:
     settings.transport = transport  # type: ignore[assignment]
     dialogue = begin()
     assert state_of(dialogue) is State.HANDSHAKE_IN
@@ -183,7 +183,7 @@ def test_a_handshake_has_the_time_of_a_head(begin: Begin, settings: Settings, tr
 
 
 class ContraryTransport(PlainTransport):
-    """Before each octet moves, it waits for the other direction once; as TLS may, when keys change."""
+    """A transport that waits for the other direction once before each call, as TLS may when keys change."""
 
     __slots__ = ("calls",)
 
@@ -211,7 +211,7 @@ class ContraryTransport(PlainTransport):
 
     def _send_late(self, octets: bytes | memoryview, flags: int = 0) -> int:
         self._waits("send", READABLE)
-        # Less than it is given: it waits for room next.
+        # Send only a part, so that the next call has to wait.
         return self._socket.send(octets[:10_000], flags)
 
     def send_both(self, first: bytes, second: bytes) -> int:
@@ -236,7 +236,7 @@ def contrary(settings: Settings, begin: Begin) -> Begin:
         dialogue = begin(**options)
         assert state_of(dialogue) is State.HANDSHAKE_IN
         dialogue.resume()
-        # Room there is; the second wait of the handshake is over when the test looks.
+        # The socket is writable, so the second wait of the handshake is over immediately.
         assert state_of(dialogue) is State.HANDSHAKE_OUT
         dialogue.run()
         assert state_of(dialogue) is State.NEW
@@ -247,13 +247,13 @@ def contrary(settings: Settings, begin: Begin) -> Begin:
 
 
 def hear_on(dialogue: Dialogue) -> bytes:
-    """Return all that the client can read, while the transport waits for input that does not come by itself."""
+    """Return all octets that the client can read; resume the connection where it waits for input that will not come."""
     heard = b""
     while True:
         octets = dialogue.hear()
         heard += octets
         if dialogue.goes_on and state_of(dialogue) is State.HANDSHAKE_IN:
-            # The direction of one wait is not that of the next.
+            # The next wait is for another direction than this one.
             assert dialogue.connection._transport.calls[-1] == "send"  # type: ignore[attr-defined]
             dialogue.resume()
         elif not octets:
@@ -300,11 +300,11 @@ def test_content_may_wait_for_the_other_direction(contrary: Begin, settings: Set
     assert answer.content == b"httpabc"
 
 
-def test_content_that_waits_for_room_in_vain_is_late(contrary: Begin, settings: Settings) -> None:
+def test_content_times_out_while_its_transport_waits_to_send(contrary: Begin, settings: Settings) -> None:
     settings.handler = checked(echo)
     dialogue = contrary()
     dialogue.say(get("/", "Content-Length: 3", method="POST"))
-    # Resumed once, it waits for room.
+    # This octet resumes the connection, which then waits to send.
     dialogue.client.send(b"a")
     dialogue.resume()
     assert state_of(dialogue) is State.HANDSHAKE_OUT
@@ -326,7 +326,7 @@ def test_the_end_may_wait_for_the_other_direction(contrary: Begin) -> None:
     assert state_of(dialogue) is State.LINGERING
 
 
-def test_a_wait_for_input_in_order_to_send_is_followed_by_one_for_room(contrary: Begin, folder: pathlib.Path) -> None:
+def test_after_waiting_for_input_sending_may_wait_for_room(contrary: Begin, folder: pathlib.Path) -> None:
     dialogue = contrary(buffered_octets=4096)
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue.say(get("/larger.bin"))
