@@ -160,7 +160,7 @@ const sentences = {
 };
 const tcpLines = [
   "round trip {round_trip_us} ± {round_trip_variation_us} µs, least {least_round_trip_us}; retransmits {retransmits}; acknowledged {octets_acknowledged}",
-  "congestion window {congestion_window_segments} × {segment_octets}; peer's window {peer_window_octets}, waited for {held_back_by_window_us} µs",
+  "congestion window {congestion_window_segments} × {segment_octets}; peer's window {peer_window_octets}, waited for {limited_by_window_us} µs",
 ];
 const grouped = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
 const filled = (sentence, facts, show = String) =>

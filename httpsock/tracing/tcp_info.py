@@ -19,7 +19,7 @@ _NUMBERS = {
     "retransmits": (100, "I"),
     "octets_acknowledged": (120, "Q"),
     "least_round_trip_us": (148, "I"),
-    "held_back_by_window_us": (176, "Q"),
+    "limited_by_window_us": (176, "Q"),
     "peer_window_octets": (228, "I"),
 }
 _SIZE = 232
@@ -44,5 +44,5 @@ def format_tcp_info(info: dict[str, int]) -> tuple[str, str]:
         "round trip {round_trip_us:,} ± {round_trip_variation_us:,} µs, least {least_round_trip_us:,}; "
         "retransmits {retransmits:,}; acknowledged {octets_acknowledged:,}".format(**info),
         "congestion window {congestion_window_segments:,} × {segment_octets:,}; "
-        "peer's window {peer_window_octets:,}, waited for {held_back_by_window_us:,} µs".format(**info),
+        "peer's window {peer_window_octets:,}, waited for {limited_by_window_us:,} µs".format(**info),
     )

@@ -10,7 +10,7 @@ from tests.support.rows import each_row
 HEAD = b'GET / HTTP/1.1\r\nHost: localhost\r\nX: "\\\x1b[2J\xff\r\n\r\n'
 TCP = dict.fromkeys(
     """segment_octets round_trip_us round_trip_variation_us congestion_window_segments retransmits octets_acknowledged
-    least_round_trip_us held_back_by_window_us peer_window_octets""".split(),
+    least_round_trip_us limited_by_window_us peer_window_octets""".split(),
     1,
 )
 

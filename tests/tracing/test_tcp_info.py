@@ -49,7 +49,7 @@ def test_tcp_info_is_shown_in_two_lines() -> None:
         "retransmits": 3,
         "octets_acknowledged": 1_048_900,
         "least_round_trip_us": 19_870,
-        "held_back_by_window_us": 1500,
+        "limited_by_window_us": 1500,
         "peer_window_octets": 65536,
     }
     assert format_tcp_info(info) == (
