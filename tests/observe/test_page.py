@@ -160,7 +160,7 @@ def test_the_buttons_of_the_page_send_requests(browser: Browser, server: httpsoc
 def test_the_page_reports_a_lost_connection_to_the_server(browser: Browser, folder: pathlib.Path) -> None:
     with inspected(folder) as server:
         watch(browser, server)
-    assert browser.until(f"!({IS_LIVE}) && {text_of('#status')}") == "the server is away; trying again"
+    assert browser.until(f"!({IS_LIVE}) && {text_of('#status')}") == "the server does not answer; trying again"
     browser.faults = [fault for fault in browser.faults if "ERR_" not in fault]
 
 
