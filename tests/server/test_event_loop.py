@@ -1,6 +1,7 @@
 """The event loop: accepting and resuming connections, their deadlines, and stopping."""
 
 import errno
+import itertools
 import os
 import pathlib
 import select
@@ -25,6 +26,7 @@ from httpsock.http.messages import Request, Response
 from httpsock.server import event_loop as event_loop_module
 from httpsock.server.access_log import Exchange
 from httpsock.server.event_loop import EventLoop, Log, Report
+from httpsock.server.fairness import Fairness
 from httpsock.server.poller import Poller
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase
@@ -150,6 +152,48 @@ def test_connections_that_are_postponed_are_all_served_in_the_end(
         for client in clients:
             client.sendall(get("/hello.txt") * 3 + get("/hello.txt", "Connection: close"))
         assert [receive_all(client).count(HELLO) for client in clients] == [4] * 30
+
+
+def test_each_tick_serves_all_connections_unless_it_is_long(folder: pathlib.Path) -> None:
+    """In receiving and in answering; a connection that waits for its turn is not read from."""
+    not_long, ticking = Fairness(lambda: 0.0), itertools.count(1e9)
+    settings = Settings(serve_folder(DocumentRoot(folder)))
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
+        listener.setblocking(False)
+        loop = open_loop(listener, settings, None, print)
+        stack.callback(loop.close)
+        clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(20)]
+        while len(loop._connections) < 20:
+            loop._run_once()
+
+        def run_once_when_all_have_sent(octets: bytes) -> int:
+            """Send *octets* from each client, and run one tick; return how many are answered."""
+            for client in clients:
+                client.sendall(octets)
+            while len(loop._poller.poll(PATIENCE_SECONDS)) < 20:
+                pass
+            loop._run_once()
+            return len(select.select(clients, [], [], 0)[0])
+
+        def serve_all() -> list[bytes]:
+            for client in clients:
+                while not select.select([client], [], [], 0)[0]:
+                    loop._run_once()
+            return [receive_answer(client).content for client in clients]
+
+        loop._fair_receiving = loop._fair_answering = not_long
+        assert run_once_when_all_have_sent(get("/hello.txt")) == 20
+        assert serve_all() == [HELLO] * 20
+
+        # The clock is read after 16 connections; then the network of all has time for one more.
+        loop._fair_answering = Fairness(lambda: next(ticking))
+        assert run_once_when_all_have_sent(get("/hello.txt")) == 17
+        assert run_once_when_all_have_sent(get("/hello.txt")) == 18
+        assert serve_all() == serve_all() == [HELLO] * 20
+
+        loop._fair_receiving, loop._fair_answering = Fairness(lambda: next(ticking)), not_long
+        assert run_once_when_all_have_sent(get("/hello.txt")) == 17
+        assert serve_all() == [HELLO] * 20
 
 
 def test_overdue_connections_that_are_postponed_end_soon_after(
