@@ -56,7 +56,7 @@ class RedirectError(Exception):
 
 
 class _Outgoing(NamedTuple):
-    """A request to send, whose whole response must arrive by *deadline* (on the monotonic clock)."""
+    """A request to send. The whole response must arrive by *deadline* (on the monotonic clock)."""
 
     method: str
     url: Url

@@ -7,7 +7,7 @@ POSIX.1 (the calls); RFC 9110 §17.3 (attacks based on file and path names).
 """
 
 import os
-from _weakref import ref  # the source of weakref, whose import takes 0.7 ms of start-up
+from _weakref import ref  # the source of weakref: to import that takes 0.7 ms of start-up
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TypeVar

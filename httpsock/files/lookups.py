@@ -19,7 +19,7 @@ import os
 import re
 import stat
 import threading
-from _weakref import ref  # the source of weakref, whose import takes 0.7 ms of start-up
+from _weakref import ref  # the source of weakref: to import that takes 0.7 ms of start-up
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 

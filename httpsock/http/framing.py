@@ -361,7 +361,7 @@ def content_too_large(limit: int) -> FramingError:
 def parse_field_line(line: bytes, name: str) -> tuple[bytes, bytes]:
     """Return the name, in lower case, and the value of a field line that ends in LF.
 
-    Raise FramingError, whose reason calls the line *name*, if it is invalid.
+    Raise FramingError if it is invalid; the reason calls the line *name*.
     """
     if fault := field_line_fault(line, name):
         raise fault

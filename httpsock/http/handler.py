@@ -4,7 +4,7 @@ A handler takes a Request and a Context, and gives a Response, or steps of work 
 handler and gives another one. A parsed Request is cached and shared by all connections, so whatever belongs to one
 connection is in the Context. Knows no sockets or threads: the connection (server/connection.py) runs the steps.
 
-    def hello(request, context):                  one response at once
+    def hello(request, context):                  one response, immediately
         return Response(Status.OK, (("Content-Type", "text/plain"),), (b"hello",))
 
     def upload(request, context):                 steps: other connections run while the content arrives

@@ -206,7 +206,7 @@ class EventLoop:
             self._resume(connection, tick)
 
     def when_logged(self) -> threading.Event:
-        """Return an event that is set once all exchanges that have ended by now are in the log."""
+        """Return an event that is set once all exchanges that have ended so far are in the log."""
         is_logged = threading.Event()
         self._waits_for_log.append(is_logged)
         self._wake()

@@ -240,7 +240,7 @@ class Server:
         self.join()
 
     def wait_for_log(self) -> None:
-        """Wait until *log* has received all exchanges that have ended by now."""
+        """Wait until *log* has received all exchanges that have ended so far."""
         if threading.current_thread() in self._threads:
             raise RuntimeError("wait_for_log() would block the thread that calls the log")
         if self._loop:

@@ -33,7 +33,7 @@ class Timeouts(NamedTuple):
     # for ever. The rate is that of Apache's mod_reqtimeout; a modem of the last century was faster.
     slow: float = 60.0
     min_rate: float = 500.0
-    # For all of a request's content, whose length has a limit.
+    # For all of a request's content; its length has a limit.
     content: float = 60.0
     # After the last response: between two reads, and in total (RFC 9112 §9.6 gives no time; nginx waits 5 and 30).
     linger: float = 2.0

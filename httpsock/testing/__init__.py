@@ -1,4 +1,4 @@
-"""Testing: a real server in a test, which records each request and answers as the test says.
+"""Testing: a real server in a test, which records each request and answers as the test defines.
 
 For tests of clients, with pytest or without. Loaded only when it is used. A server here is the real server, with a
 transport that records and a middleware that answers; the connection knows neither.

@@ -213,7 +213,7 @@ FAULTS = {
         lambda *_: Script(_endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10), "close"),
     ),
     "encoding": Fault(
-        "says that the content is gzip, which it is not",
+        "announces the content as gzip, which it is not",
         "RFC 9110 §8.4",
         lambda message, _: Script(
             chain(
@@ -224,7 +224,7 @@ FAULTS = {
         ),
     ),
     "half-close": Fault(
-        "ends its side after a response that says that the connection persists",
+        "ends its side after a response that leaves the connection open",
         "RFC 9112 §9.6",
         lambda message, _: Script(message.whole(), "close"),
     ),
@@ -333,7 +333,7 @@ class Faults:
         transport.begin = break_off
 
     def _choose(self, path: str, *, is_of_connections: bool) -> Rule | None:
-        """Return the rule that breaks a new connection, or the response to a request for *path*; None if none does."""
+        """Return the rule that breaks a new connection, or the response to a request for *path*, or None."""
         with self._lock:
             for index, rule in enumerate(self._rules):
                 if FAULTS[rule.name].is_of_connections != is_of_connections or not rule.matches(path):

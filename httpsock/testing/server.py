@@ -1,6 +1,6 @@
 """The server of a test: a real server, on a free port of this machine, over a temporary folder.
 
-It records the requests, and answers with files or as the test says. With pytest, use the fixture ``http_server``;
+It records the requests, and answers with files or as the test defines. With pytest, use the fixture ``http_server``;
 without it:
 
     with TestServer() as server:
@@ -41,7 +41,7 @@ _GET = parse_head(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", _LIMITS.field_li
 
 
 class TestServer(Server):
-    """A server for one test, or for several: it records the requests, and answers as the test says.
+    """A server for one test, or for several: it records the requests, and answers as the test defines.
 
     It serves *directory*, or else a temporary folder that is removed at the end; ``folder`` is the path. *settings* are
     those of Server; with a *seed*, faults by chance are repeatable. All methods may be called while the server runs,

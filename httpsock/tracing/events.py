@@ -71,7 +71,7 @@ FORMATS = {
     "send": "send {octets}",
     "sendto": "sendto {octets} to {address}",
     "sendfile": "sendfile {octets}",
-    "tcp": "so far the kernel says",
+    "tcp": "the kernel's figures so far",
     "shutdown": "shutdown: our side has ended",
     "close": "close",
     "cut": "cut short: the server stops",
