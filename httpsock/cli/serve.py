@@ -341,7 +341,7 @@ def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -
 
 
 def _print_urls(server: Server, options: argparse.Namespace, inherited: "InheritedSockets | None") -> None:
-    """Print the URL on standard output, and more on standard error; print nothing after a restart."""
+    """Print the URL on standard output, and on standard error how to reach the server; nothing after a restart."""
     if inherited and inherited.parent:
         return
     lines = []

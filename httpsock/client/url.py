@@ -34,7 +34,7 @@ class UrlError(ValueError):
 
 
 class _ReferenceError(UrlError):
-    """The text can't be resolved as a reference. The message does not repeat the text: "has a control character"."""
+    """The text can't be resolved as a reference. The message continues a sentence: "has a control character"."""
 
 
 class Url(NamedTuple):

@@ -43,7 +43,7 @@ class Hosts:
         self._own = [host for host in hosts if host not in self.of_all]
 
     def first(self, faults: dict[str, OSError]) -> list[Interface]:
-        """Return the interfaces of all these addresses; store the error of an address without one in *faults*."""
+        """Return the interfaces of all these addresses; store the error of an address that has none in *faults*."""
         found = []
         for host in self._own:
             try:
@@ -53,7 +53,7 @@ class Hosts:
         return [*dict.fromkeys(found + self._of_networks())]
 
     def retain(self, joined: Sequence[Interface]) -> None:
-        """Drop the addresses that are not among *joined*: an address that never worked is a mistake."""
+        """Drop the addresses that are not among *joined*: an address that did not work at the start is a mistake."""
         known = {each.address: each.host for each in joined}
         self._own = [known[plain] for host in self._own if (plain := host.partition("%")[0]) in known]
 

@@ -1,4 +1,4 @@
-"""Aliases: detect a name by which some file systems open a hidden file, although they do not list it.
+"""Aliases: detect the unlisted names by which some file systems open a hidden file.
 
 Takes segments of a path, gives a verdict. NTFS and FAT open .git as GIT~1, too; the name in the folder's list decides
 whether the file is hidden. The names in a folder are cached while the folder is unchanged, for at most a second.

@@ -89,7 +89,7 @@ class Lookups:
     """A cache of look-ups below *root*; the oldest is evicted. Shared by all threads, like FileCache."""
 
     def __init__(self, root: str, *, follow_links: bool, reference: Callable[[str, Representation], Reference]) -> None:
-        """Remember look-ups below *root*; *reference* makes the reference to the representation of a file."""
+        """Remember look-ups below *root*; *reference* makes a weak reference to the representation of a file."""
         self._reference = reference
         self._root = root
         self._follow_links = follow_links
@@ -114,10 +114,11 @@ class Lookups:
         original: Cached[Representation] | None,
         skipped: Sequence[str],
     ) -> None:
-        """Store that *asked* led to the *cached* representation of *file*, past its siblings in the *skipped* codings.
+        """Store that *asked* led to the *cached* representation of *file*.
 
-        The folder of *file* must have been looked at before its siblings: a sibling that appears later changes it. A
-        representation in a coding also depends on the *original*, if that is cached.
+        *skipped* are the codings that the client prefers, but in which no sibling could be used. The folder of *file*
+        must have been looked at before the siblings: a sibling that appears later changes the folder. A representation
+        in a coding also depends on the *original*, if that is cached.
         """
         path = os.path.join(self._root, file)
         # The state of a sibling is followed by that of its file.

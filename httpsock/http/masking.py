@@ -83,7 +83,7 @@ def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
 
 
 def mask_start(octets: bytes, minimum: int) -> bytes:
-    """Return the start of ``mask(octets)``: at least *minimum* bytes, or possibly fewer after a secret.
+    """Return the start of ``mask(octets)``: at least *minimum* octets, or fewer if masking has shortened it.
 
     The work grows with *minimum*, not with the length of *octets*.
     """

@@ -327,8 +327,8 @@ def _with_members(
 def _field_lines(fields: tuple[tuple[str, str], ...], content_length: int | None) -> bytes:
     """Return the lines of *fields* and, if given, of Content-Length, then the empty line.
 
-    Give none for a 204, which must not have Content-Length, and for a 304, where it would be the length of the omitted
-    content (RFC 9110 §8.6).
+    *content_length* is None for a 204, which must not have the field, and for a 304, where the field would be about the
+    omitted content (RFC 9110 §8.6).
     """
     lines = [f"{name}: {value}\r\n" for name, value in fields]
     if content_length is not None:

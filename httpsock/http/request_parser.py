@@ -175,7 +175,7 @@ class RequestParser(MessageReader):
             raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
 
     def _check_partial_head(self) -> None:
-        """Raise the fault of an incomplete head as soon as it is known, without waiting for its end.
+        """Raise the fault of an incomplete head as soon as it is known, before the head ends.
 
         Check each line once it is complete, but the method and the length of the first line even before.
         """

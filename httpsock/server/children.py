@@ -147,9 +147,9 @@ class Children:
         return self._add(Child(pid, ours, signal.SIGKILL))
 
     def spawn(self, command: list[str], environment: Callable[[int], Mapping[str, str]]) -> Child:
-        """Start a process. Raise OSError if the system does not allow it.
+        """Start a process that runs *command*. Raise OSError if the system does not allow it.
 
-        *environment* returns the process's variables, from the descriptor of the process's end of the channel.
+        *environment* takes the descriptor of the new process's end of the channel, and returns its variables.
         """
         ours, theirs = socket.socketpair()
         try:

@@ -53,7 +53,7 @@ class Transport(Protocol):
     def handshake(self) -> bool:
         """Agree on keys, if the transport encrypts; call it again after each BlockingIOError, until it returns.
 
-        Return whether octets may have come together with the end of the handshake, for ``recv`` to return.
+        Return whether ``recv`` may have octets already, which came with the end of the handshake.
         """
 
     def recv(self, maximum: int, /) -> bytes:

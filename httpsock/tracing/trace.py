@@ -37,7 +37,7 @@ def trace_on_standard_error(
 ) -> "TraceWriter":
     """Return a trace that writes to standard error in one of the forms of --trace, coloured if allowed.
 
-    It writes to -1, so all events are lost, if the program was started without standard error.
+    If the program was started without standard error, all events are lost.
     """
     descriptor = standard_error()
     text = TextFormatter(is_coloured=shows_colours(descriptor), shows_process=shows_process, is_client=is_client)
