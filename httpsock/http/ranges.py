@@ -116,5 +116,5 @@ def _coalesce(byte_ranges: list[ByteRange]) -> list[ByteRange]:
 
 
 def format_content_range(byte_range: ByteRange | None, length: int) -> str:
-    """Return the Content-Range of *byte_range*, or that of a 416 without one (RFC 9110 §14.4)."""
+    """Return the Content-Range of *byte_range*, or that of a 416 if *byte_range* is None (RFC 9110 §14.4)."""
     return f"bytes {byte_range.first}-{byte_range.last}/{length}" if byte_range else f"bytes */{length}"

@@ -181,7 +181,7 @@ class ProcessLoop:
         return ExitCode.STOPPED if self._is_stopping else ExitCode.FAILED
 
     def _run_timers(self, now: float) -> float:
-        """Look after the child processes; return the time at which to do it again, or earlier at an event."""
+        """Look after the child processes; return the time to do it again, if no event comes earlier."""
         if self._restart.take_over():
             self._served.drain()
         # Reap at the start, too: a shell that became this process by exec may have left children.

@@ -185,8 +185,10 @@ def _result(make: Callable[[], object]) -> Callable[[Request, Context], object]:
         pytest.param(lambda: Response(200, (), Stream(iter(()), -1)), "must be from 0 to", id="a negative length"),
         pytest.param(lambda: Response(200, (), Stream(iter(()), 1.5)), "must be a whole number", id="half a length"),  # type: ignore[arg-type]
         pytest.param(
-            lambda: Response(200, (), Stream(5)), "'int' object is not iterable", id="a stream that is not iterable"
-        ),  # type: ignore[arg-type]
+            lambda: Response(200, (), Stream(5)),  # type: ignore[arg-type]
+            "'int' object is not iterable",
+            id="a stream that is not iterable",
+        ),
         pytest.param(lambda: Response(200, (), Stream(iter([5]))), "a stream must yield bytes", id="a number as chunk"),  # type: ignore[list-item]
         pytest.param(lambda: Response(200, (), Stream(iter(["a"]))), "a stream must yield bytes", id="text as chunk"),  # type: ignore[list-item]
         pytest.param(lambda: Response(200, (), Stream(iter([Sleep(-1)]))), "the seconds of a Sleep", id="Sleep(-1)"),
