@@ -40,6 +40,7 @@ from httpsock.discovery.search import search
 from httpsock.discovery.ssdp import ROOT_DEVICE, format_search
 from httpsock.tracing.events import TextFormatter
 from tests.support import free_port, talk
+from tests.support.arguments import ArgumentParser
 from tests.support.trace import CollectedTrace, Traced, alike
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -401,8 +402,11 @@ def built(pages: dict[str, str]) -> dict[str, str]:
 
 def main() -> None:
     """Write the pages; with ``--record`` write the recordings first."""
+    parser = ArgumentParser("tests.site", __doc__)
+    parser.add_argument("--record", action="store_true", help="first play the exchanges again and store their traces")
+    options = parser.parse_args()
     TRACES.mkdir(exist_ok=True)
-    if "--record" in sys.argv:
+    if options.record:
         for name, text in {**record_tcp(8000), **record_search(), **record_udp()}.items():
             (TRACES / f"{name}.txt").write_text(text, encoding="utf-8")
         (TRACES / "bad-path.json").write_text(record_bad_path(), encoding="utf-8")

@@ -65,6 +65,11 @@ def aiohttp(port: int, root: str, log: str | None) -> None:
 
 
 if __name__ == "__main__":
-    name, port_text, root_folder, *log_file = sys.argv[1:]
-    serve_with = {"cheroot": cheroot, "waitress": waitress, "uvicorn": uvicorn, "aiohttp": aiohttp}[name]
-    serve_with(int(port_text), root_folder, log_file[0] if log_file else None)
+    serve_with = {"cheroot": cheroot, "waitress": waitress, "uvicorn": uvicorn, "aiohttp": aiohttp}
+    name, port_text, root_folder, log_file = [*sys.argv[1:], *[""] * 4][:4]
+    if name not in serve_with or not port_text.isdecimal() or not root_folder or len(sys.argv) > 5:
+        sys.stderr.write(
+            f"applications.py: the arguments are NAME PORT ROOT [LOG]; names are {', '.join(serve_with)}\n"
+        )
+        sys.exit(2)
+    serve_with[name](int(port_text), root_folder, log_file or None)

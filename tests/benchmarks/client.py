@@ -7,9 +7,10 @@ of wrk's script.
 import json
 import select
 import socket
-import sys
 import time
 from typing import NamedTuple
+
+from tests.support.arguments import ArgumentParser, whole_number
 
 # An answer after which the connection closes has one more field.
 _HEAD_SLACK_OCTETS = 64
@@ -86,5 +87,8 @@ def report(latencies: list[float], elapsed: float, octets: int, wrong: int) -> N
 
 
 if __name__ == "__main__":
-    port, connections, seconds, status, octets = map(int, sys.argv[1:6])
-    main(Run(port, connections, seconds, status, octets, sys.argv[6].encode("ascii")))
+    parser = ArgumentParser("tests.benchmarks.client", __doc__)
+    for name in ("port", "connections", "seconds", "status", "octets"):
+        parser.add_argument(name, type=whole_number, metavar=name.upper())
+    parser.add_argument("request", metavar="REQUEST", type=str.encode)
+    main(Run(**vars(parser.parse_args())))

@@ -49,5 +49,14 @@ def main(port: int, content: bytes) -> None:
             client.close()
 
 
+def _arguments() -> tuple[int, bytes]:
+    # Importing argparse would lengthen the start-up time, which is measured.
+    port, file = [*sys.argv[1:], "", ""][:2]
+    if len(sys.argv) != 3 or not port.isdecimal() or int(port) > 65535 or not pathlib.Path(file).is_file():
+        sys.stderr.write("python3 -m tests.benchmarks.floor PORT FILE: a port, and a file that exists\n")
+        sys.exit(2)
+    return int(port), pathlib.Path(file).read_bytes()
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), pathlib.Path(sys.argv[2]).read_bytes())
+    main(*_arguments())

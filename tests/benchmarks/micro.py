@@ -4,7 +4,6 @@ The parser is compared with h11, a strict parser in Python, and httptools, a len
 making a parser is not timed. It measures processor time, turn by turn.
 """
 
-import argparse
 import email.utils
 import functools
 import json
@@ -24,6 +23,7 @@ from httpsock.http.handler import Tick
 from httpsock.http.messages import Request, Response
 from httpsock.http.request_parser import Limits, RequestParser
 from httpsock.server import access_log
+from tests.support.arguments import ArgumentParser, new_file, whole_number
 from tests.support.context import FixedContext
 
 from .answers import FIRST_NUMBER
@@ -47,10 +47,12 @@ class Task(NamedTuple):
 
 def main() -> int:
     """Print the times of all tasks, and write them if requested."""
-    parser = argparse.ArgumentParser(prog="python3 -m tests.benchmarks.micro", description=__doc__.partition("\n")[0])
-    parser.add_argument("--turns", type=int, default=15, help="how many turns each task has (default: 15)")
-    parser.add_argument("--count", type=int, default=2_000, help="how often it is done in a turn (default: 2,000)")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all times to FILE")
+    parser = ArgumentParser("tests.benchmarks.micro", __doc__)
+    parser.add_argument("--turns", type=whole_number, default=15, help="how many turns each task has (default: 15)")
+    parser.add_argument(
+        "--count", type=whole_number, default=2_000, help="how often it is done in a turn (default: 2,000)"
+    )
+    parser.add_argument("--json", type=new_file, metavar="FILE", help="write all times to FILE")
     options = parser.parse_args()
     print(f"Python {platform.python_version()}; {options.turns} turns of {options.count}; processor time\n")
     with tempfile.TemporaryDirectory() as folder:

@@ -29,6 +29,7 @@ from typing import BinaryIO, NamedTuple
 from httpsock.files.representation import MTIME_GRANULARITY_SECONDS
 from httpsock.server.event_loop import EventLoop
 from httpsock.server.server import Server
+from tests.support.arguments import ArgumentParser, clone_folder, whole_number
 
 from .answers import FIRST_NUMBER, Answer, WrongAnswerError, read_answer, with_validators
 from .files import make_small_files
@@ -84,17 +85,19 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.benchmarks.ticks", description=__doc__.partition("\n")[0])
+    parser = ArgumentParser("tests.benchmarks.ticks", __doc__)
     parser.add_argument("--only", nargs="+", choices=KEYS, default=KEYS, metavar="WORKLOAD", help=", ".join(KEYS))
     connections_help = "how many connections have a request in each tick (default: 28 1)"
-    parser.add_argument("--connections", nargs="+", type=int, default=[28, 1], metavar="N", help=connections_help)
-    parser.add_argument("--ticks", type=int, default=400, metavar="N", help="how many ticks (default: 400)")
+    parser.add_argument(
+        "--connections", nargs="+", type=whole_number, default=[28, 1], metavar="N", help=connections_help
+    )
+    parser.add_argument("--ticks", type=whole_number, default=400, metavar="N", help="how many ticks (default: 400)")
     cache_help = "the Cache-Control of the files (default: no-cache)"
     parser.add_argument("--cache-control", default="no-cache", metavar="VALUE", help=cache_help)
     parser.add_argument("--json", action="store_true", help="print the times as JSON")
     against_help = "compare with the httpsock of another clone, turn by turn"
-    parser.add_argument("--against", type=pathlib.Path, metavar="CLONE", help=against_help)
-    parser.add_argument("--turns", type=int, default=5, help="how many turns each clone has (default: 5)")
+    parser.add_argument("--against", type=clone_folder, metavar="CLONE", help=against_help)
+    parser.add_argument("--turns", type=whole_number, default=5, help="how many turns each clone has (default: 5)")
     return parser
 
 

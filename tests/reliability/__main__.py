@@ -1,9 +1,10 @@
 """Run experiments, and print each result beside its requirement; the exit code is 1 if one is not met."""
 
-import argparse
 import sys
 import time
 from collections.abc import Callable
+
+from tests.support.arguments import ArgumentParser
 
 from . import (
     changing,
@@ -20,7 +21,7 @@ from . import (
     stopping,
     work,
 )
-from .subject import SERVERS, Row
+from .subject import SERVERS, NotStartedError, Row, known_server
 
 EXPERIMENTS: dict[str, Callable[..., list[Row]]] = {
     "slow": slow.run,
@@ -41,18 +42,21 @@ EXPERIMENTS: dict[str, Callable[..., list[Row]]] = {
 
 def main() -> int:
     """Run the chosen experiments; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python3 -m tests.reliability", description=__doc__)
+    parser = ArgumentParser("tests.reliability", __doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(EXPERIMENTS)} (default: all)")
     parser.add_argument("--long", action="store_true", help="the full numbers, for minutes")
     server_help = f"another one, as a yardstick: {', '.join(SERVERS)}, or a command with {{root}} and {{port}}"
-    parser.add_argument("--server", default="httpsock", help=server_help)
+    parser.add_argument("--server", type=known_server, default="httpsock", help=server_help)
     options = parser.parse_args()
     if unknown := set(options.names) - set(EXPERIMENTS):
         parser.error(f"there is no experiment {', '.join(sorted(unknown))}")
     all_hold = True
     for name in options.names or EXPERIMENTS:
         began = time.monotonic()
-        rows = EXPERIMENTS[name](options.server, is_long=options.long)
+        try:
+            rows = EXPERIMENTS[name](options.server, is_long=options.long)
+        except NotStartedError as error:
+            parser.error(str(error))
         sys.stdout.write(f"\n{name}: {options.server}, {time.monotonic() - began:.0f} s\n")
         width = max(len(row.what) for row in rows)
         for row in rows:

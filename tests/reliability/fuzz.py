@@ -38,6 +38,7 @@ from httpsock.http.ranges import parse_ranges, select_ranges
 from httpsock.http.request_parser import Limits, RequestParser
 from httpsock.server.connection import open_connection
 from httpsock.server.settings import Settings
+from tests.support.arguments import ArgumentParser, positive_seconds, whole_number
 
 from .hostile import _SEEDS, mutate
 from .subject import ROOT, Row
@@ -309,4 +310,9 @@ def main(seconds: float, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 2))
+    parser = ArgumentParser("tests.reliability.fuzz", __doc__)
+    parser.add_argument("seconds", type=positive_seconds, metavar="SECONDS", help="the time for each target")
+    parser.add_argument(
+        "seed", type=whole_number, metavar="SEED", nargs="?", default=2, help="of the random choices (default: 2)"
+    )
+    sys.exit(main(**vars(parser.parse_args())))

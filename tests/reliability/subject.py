@@ -1,5 +1,6 @@
 """The server under test: start it for a folder, measure its resources, and stop it."""
 
+import argparse
 import contextlib
 import os
 import pathlib
@@ -32,6 +33,22 @@ http {{ access_log off; sendfile on; keepalive_requests 100000000;
   fastcgi_temp_path {work}/f; uwsgi_temp_path {work}/u; scgi_temp_path {work}/s;
   server {{ listen 127.0.0.1:{port} backlog=4096; root {root}; autoindex on; }} }}
 """
+
+
+class NotStartedError(Exception):
+    """The server under test did not start."""
+
+
+def known_server(text: str) -> str:
+    """Return *text*, which is a name in SERVERS or a command with {root} and {port}."""
+    try:
+        if text in SERVERS or text.format(root="/", port=1, work="/") != text.format(root="", port="", work="/"):
+            return text
+    except (ValueError, LookupError, AttributeError):
+        pass
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is neither {', '.join(SERVERS)} nor a command with {{root}} and {{port}}"
+    )
 
 
 class Row(NamedTuple):
@@ -123,7 +140,7 @@ def _wait_until_it_accepts(process: subprocess.Popen[bytes], port: int) -> None:
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
-    raise RuntimeError("the server does not start")
+    raise NotStartedError("the server does not start")
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import httpsock
+from tests.support.arguments import ArgumentParser
 from tests.support.relay import fates_of_a_bad_network
 
 HERE, THERE = "10.9.0.1", "10.9.0.2"
@@ -109,8 +110,11 @@ def by_tcp(done: Counter[str]) -> dict[str, object]:
 
 def main() -> None:
     """Print the figures of UDP and TCP over the same path, as JSON."""
+    parser = ArgumentParser("tests.support.lossy_path", __doc__)
+    parser.add_argument("inside", nargs="?", choices=["inside"], help="the network namespace has been made")
+    options = parser.parse_args()
     try:
-        if "inside" not in sys.argv:
+        if not options.inside:
             os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, "-m", "tests.support.lossy_path", "inside"])
         with bad_path(fates_of_a_bad_network(1, drops=0.1, doubles=0.05, reorders=0.05)) as done:
             print(json.dumps({"UDP": by_udp(done), "TCP": by_tcp(done)}, indent=2))

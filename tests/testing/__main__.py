@@ -9,6 +9,7 @@ import sys
 import time
 
 from httpsock import TestServer
+from tests.support.arguments import ArgumentParser
 
 _IMPORT = """
 import time, pytest
@@ -37,6 +38,7 @@ def _median(times: list[float]) -> str:
 
 def main() -> None:
     """Print both figures: the median of 25 turns, after one that is not counted."""
+    ArgumentParser("tests.testing", __doc__).parse_args()
     for what, measure in (
         ("load the plugin", _milliseconds_to_load),
         ("start and stop a server", _milliseconds_to_start_and_stop),

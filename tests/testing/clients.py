@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpsock
 from httpsock import TestServer
 from httpsock.testing.faults import FAULTS
+from tests.support.arguments import ArgumentParser
 
 README = pathlib.Path(httpsock.__file__).parent / "testing" / "README.md"
 BEGIN, END = "<!-- python3 -m tests.testing.clients -->\n", "<!-- end -->\n"
@@ -219,9 +220,12 @@ def table() -> str:
 
 def main() -> None:
     """Print the table; with --write, put it into the README."""
+    parser = ArgumentParser("tests.testing.clients", __doc__)
+    parser.add_argument("--write", action="store_true", help="also write the table into the README")
+    options = parser.parse_args()
     made = table()
     sys.stdout.write(made)
-    if "--write" in sys.argv[1:]:
+    if options.write:
         text = README.read_text(encoding="utf-8")
         before, after = text.partition(BEGIN)[0], text.partition(END)[2]
         README.write_text(f"{before}{BEGIN}{made}{END}{after}", encoding="utf-8")
