@@ -8,6 +8,9 @@ One entry of ``requirements.toml``:
     says = "The requirement, in one sentence."
     one_sided = "Why no client breaks it."    if only a response can break it, so that no case of the corpus does
     untestable = "Why no test can tell."      if it cannot be seen on the wire
+
+A level is the key word of that section. A rule of the RFC without a key word is a MUST if it says what an element
+means, since RFC 9110 §2.2 has a recipient interpret it so, and a sender convey nothing false; else it is a SHOULD.
 """
 
 import re
@@ -24,6 +27,7 @@ _CHAPTERS = {
     "RFC 3986 §2": "Characters of a URI",
     "RFC 3986 §6": "Equivalence of URIs",
     "RFC 6585 §5": "Request Header Fields Too Large",
+    "RFC 8246 §2": "The immutable directive",
     "RFC 9110 §2": "Conformance",
     "RFC 9110 §4": "Identifiers",
     "RFC 9110 §5": "Fields",
@@ -44,6 +48,7 @@ _CHAPTERS = {
     "RFC 9112 §7": "Transfer codings",
     "RFC 9112 §8": "Incomplete messages",
     "RFC 9112 §9": "Connection management",
+    "RFC 9530 §2": "Digests of the content",
 }
 
 

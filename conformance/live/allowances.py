@@ -4,6 +4,8 @@
 sentinel wrongly fails even then.
 """
 
+import re
+
 from conformance.corpus.cases import Case
 
 # Requirements whose cases a server may accept although httpsock refuses them:
@@ -33,6 +35,7 @@ _PROCESSED_LAST = frozenset(("R059", "R060"))
 _MAY_REDIRECT = frozenset(("R017", "R027", "R140"))
 _REDIRECTS = frozenset((301, 302, 307, 308))
 _SPACE = b" \t\v\f\r"
+_SIMPLE_REQUEST = re.compile(rb"GET /[^ \r\n]*(?: HTTP/0\.9)?\r\n")
 
 
 def may_accept(case: Case) -> bool:
@@ -81,6 +84,11 @@ def may_go_on_behind_refusal(case: Case) -> bool:
 def is_of_http_1_0(case: Case) -> bool:
     """Return whether *case* has a request of HTTP/1.0, after which a server closes unannounced (RFC 9112 §9.3)."""
     return b" HTTP/1.0\r\n" in case.octets
+
+
+def may_answer_without_a_head(case: Case) -> bool:
+    """Return whether *case* is a request of HTTP/0.9, whose response is content alone (RFC 1945 §6)."""
+    return _SIMPLE_REQUEST.match(case.octets) is not None
 
 
 def has_no_end(case: Case) -> bool:

@@ -79,13 +79,15 @@ class Judgement(NamedTuple):
 class PlainAnswer(NamedTuple):
     """The answer to a sentinel sent alone: its *status*; *echoes* is true if its content quotes the target.
 
-    *pipelines* is true if the server answers two plain requests sent together; *fails*, if it answers GET / with 500.
+    *pipelines* is true if the server answers two plain requests sent together; *fails*, if it answers GET / with 500;
+    *closes*, if it closes the connection after the sentinel, which asks for that.
     """
 
     status: int
     echoes: bool
     pipelines: bool = True
     fails: bool = False
+    closes: bool = True
 
 
 def sentinel(number: int) -> bytes:
@@ -124,7 +126,7 @@ def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainA
     if ended == "timed out" and not reading.responses:
         return Judgement("no answer, and the connection stays open", is_should=probe.case.is_refused)
     if probe.case.octets.startswith(b"CONNECT "):
-        return _judge_tunnel(reading)
+        return _judge_tunnel(probe, reading)
     if probe.case.is_cut_short:
         return _judge_cut_short(probe, reading, ended)
     judgements: dict[bool, Judgement] = {}
@@ -139,12 +141,18 @@ def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainA
     return passed or judgements.get(has_refused) or judgements[not has_refused]
 
 
-def _judge_tunnel(reading: Reading) -> Judgement:
-    """Judge the answer to CONNECT, which passes unless it opens a tunnel to nowhere (RFC 9110 §9.3.6)."""
+def _judge_tunnel(probe: Probe, reading: Reading) -> Judgement:
+    """Judge the answer to CONNECT: an origin server may open a tunnel to a valid port, without content before it."""
     if not reading.responses:
         return Judgement("CONNECT is not answered", is_should=True)
-    status = reading.responses[0].status
-    return Judgement(f"CONNECT is answered with {status}, which opens a tunnel" if status < 300 else None)
+    answer = reading.responses[0]
+    if answer.status >= 300:
+        return Judgement(None)
+    if not probe.may_accept:
+        return Judgement(f"CONNECT without a valid port is answered with {answer.status}, which opens a tunnel")
+    surplus = [name for name in ("Content-Length", "Transfer-Encoding") if answer.field(name.lower()) is not None]
+    why = f"CONNECT is answered with {answer.status}, which opens a tunnel, but has {' and '.join(surplus)}"
+    return Judgement(why if surplus else None)
 
 
 def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:

@@ -63,6 +63,7 @@ class FaultKind(Enum):
 
     NO_START = "the octets do not start like a response of HTTP/1"
     NO_ALLOW = "a 405 lacks Allow"
+    CONTENT_OF_HEAD = "the response to HEAD has content"
     OTHER = "any other fault"
 
 
@@ -225,8 +226,11 @@ def _no_content(octets: bytes, at: int, head: Response, method: str) -> _Framed:
     """Return empty content, or a fault if anything but another response follows."""
     rest = octets[at : at + 5]
     if rest and not b"HTTP/".startswith(rest) and head.status != 101:
-        what = "a response to HEAD" if method == "HEAD" else f"a {head.status} response"
-        return _Framed(b"", at, Fault(f"{what} must not have content (RFC 9112 §6.3)"))
+        if method == "HEAD":
+            return _Framed(
+                b"", at, Fault("the response to HEAD has content (RFC 9110 §9.3.2)", FaultKind.CONTENT_OF_HEAD)
+            )
+        return _Framed(b"", at, Fault(f"a {head.status} response must not have content (RFC 9112 §6.3)"))
     return _Framed(b"", at)
 
 

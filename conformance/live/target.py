@@ -27,6 +27,8 @@ class Target:
 
     If *restarts* is true, the check starts the server again after it has stopped. No case is tried after *deadline*,
     which each restart extends by the time that it took. If *is_gone* is true, the server has stopped for good.
+    *patience* is set if the server does not close when a request asks for it: after that many seconds of silence, the
+    client ends its side.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Target:
         self.deadline = float("inf")
         self.end = End()
         self.is_gone = False
+        self.patience: float | None = None
         self._server = server
         self._left_starts = _MAX_RESTARTS
 

@@ -57,6 +57,7 @@ def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
         pytest.param(
             "a-host-among-the-trailers-alone", [400, 404], id="a 400 for a missing Host leaves the connection open"
         ),
+        pytest.param("two-hosts-beside-an-absolute-form", [404, 404], id="Host ignored (RFC 9112 §3.2.2)"),
         pytest.param("no-host", [400, 404], id="a 400 to a valid head leaves the connection open (RFC 9112 §2.2)"),
         pytest.param(
             "a-chunk-size-with-a-plus", [404, 400], id="an answer before faulty content is read (RFC 9112 §9.3)"
@@ -177,6 +178,68 @@ def test_a_case_that_fails_only_with_a_request_behind_it_is_reported_as_pipelini
     found = results["http-1-0-with-host"]
     assert (found.requirement, found.level) == ("R090", "SHOULD")
     assert found.why.startswith("sent alone, it is answered; with a request behind it, request 1 must be accepted, but")
+
+
+def _never_close(connected: socket.socket) -> None:
+    """Answer each request, and close no connection before the client does."""
+    while octets := connected.recv(65536):
+        connected.sendall(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n" * octets.count(b" HTTP/1."))
+
+
+def test_a_server_that_never_closes_is_accused_of_that_and_delays_no_case() -> None:
+    """The check judges what has arrived after a short silence."""
+    name = "The connection closes behind the response to a request that asks to close"
+    with serving(_never_close) as address:
+        target = Target(address)
+        results = {result.name: result for result in check_corpus(target, "R089")}
+        check = next(check for check in CHECKS if check.name == name)
+        fault = check.run(Session(address, seconds=0.2, patience=target.patience))
+    assert {result.outcome for result in results.values()} == {Outcome.PASSED}
+    assert target.patience is not None
+    assert fault == "the connection stays open behind the response"
+
+
+def _answer_simply(connected: socket.socket) -> None:
+    """Answer a plain request, and each request of HTTP/0.9 with content alone; end everything else."""
+    octets = connected.recv(65536)
+    is_plain = octets.startswith(b"GET /sentinel") or b"/ HTTP/1.1\r\nHost: localhost\r\n\r\n" in octets
+    connected.sendall(
+        b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n" * octets.count(b" HTTP/1.") if is_plain else b"<p>"
+    )
+    connected.shutdown(socket.SHUT_WR)
+    while connected.recv(65536):
+        pass
+
+
+def test_a_response_of_http_0_9_is_right_for_a_request_of_http_0_9_alone() -> None:
+    """RFC 1945 §6: it has no status line and no fields."""
+    with serving(_answer_simply) as address:
+        results = {result.name: result for result in check_corpus(Target(address), "R013")}
+        wrong = {result.name: result for result in check_corpus(Target(address), "R008")}
+    assert results["http-0-9-has-no-version"].outcome is Outcome.PASSED
+    assert results["http-0-9-spelt-out"].outcome is Outcome.PASSED
+    assert wrong["http-name-in-lower-case"].why == "'<p>' is not the start of a response (RFC 9112 §4)"
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "why"),
+    [
+        pytest.param("connect-to-a-host-and-port", b"x", None, id="a tunnel, which an origin server may open"),
+        pytest.param(
+            "connect-to-a-host-and-port", b"content-length",
+            "CONNECT is answered with 200, which opens a tunnel, but has Content-Length", id="content in place of one",
+        ),
+        pytest.param(
+            "connect-to-no-port", b"x", "CONNECT without a valid port is answered with 200, which opens a tunnel",
+            id="a tunnel to no port",
+        ),
+    ],
+)  # fmt: skip
+def test_a_tunnel_is_opened_to_a_valid_port_and_without_content(name: str, field: bytes, why: str | None) -> None:
+    """RFC 9110 §9.3.6: an origin server may accept CONNECT; a 2xx to it must not have Content-Length."""
+    reading = Reading([Response(200, b"", ((field, b"5"),), b"", b"")], b"", [], [])
+    verdict = judge(probe_of(_CASES[name], 1), 1, reading, "closed", PlainAnswer(_MISSING, echoes=False))
+    assert (verdict.why, verdict.is_should) == (why, False)
 
 
 def _run(name: str, behaviour: Behaviour) -> str | None:

@@ -88,7 +88,8 @@ def test_with_restart_every_case_is_tried_and_each_that_stops_the_server_is_name
     stops = {name for name, result in results.items() if result["stops_server"]}
     assert code == 1
     assert stops == {
-        *("a-field-line-without-a-colon", "a-status-line-among-the-fields", "a-request-line-among-the-fields")
+        *("a-field-line-without-a-colon", "a-status-line-among-the-fields", "a-request-line-among-the-fields"),
+        *("a-corrupted-line-without-a-colon", "a-name-whose-colon-is-in-a-fold"),
     }
     assert all(result["why"] != GONE for result in results.values())
     assert "a-field-line-without-a-colon: the server stops: it exited with code 3\n" in capsys.readouterr().err

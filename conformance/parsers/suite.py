@@ -1,31 +1,30 @@
-"""The command ``suite``: parse the request files of gunicorn's tests with httpsock, and explain each difference.
+"""The command ``suite``: parse the requests of other parsers' tests with httpsock, and explain each difference.
 
     python3 -m conformance suite gunicorn-27.0.1/tests/requests
+    python3 -m conformance suite aiohttp-3.14.5/vendor/llhttp/test
 
-gunicorn has one folder of requests that its parser accepts, and one of requests that it refuses. For each file on which
-httpsock decides otherwise, ``suites.toml`` names a case of the corpus that tests the same, and gives the reason with
-its section.
+For each file on which httpsock decides otherwise than gunicorn or llhttp, ``suites.toml`` names a case of the corpus
+that tests the same, and gives the reason with its section.
 """
 
 import argparse
-import re
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from .drivers import read_by_httpsock
+from .request_files import RequestFile, read_gunicorn, read_llhttp
 
 TABLE = Path(__file__).with_name("suites.toml")
-_FOLDERS = ("valid", "invalid")
-_HEXADECIMAL = re.compile(rb"\\x([0-9A-Fa-f]{2})")
-_ESCAPES = {rb"\r\n": b"\r\n", rb"\0": b"\0", rb"\n": b"\n", rb"\t": b"\t"}
+# The function that reads the files of each suite; a folder belongs to the first suite that finds files in it.
+SUITES: Mapping[str, Callable[[Path], Iterator[RequestFile]]] = {"gunicorn": read_gunicorn, "llhttp": read_llhttp}
 
 
 class Difference(NamedTuple):
-    """Files on which httpsock and gunicorn differ, for the reason *why*; *case* of the corpus tests the same."""
+    """Files on which httpsock and the other parser differ, why, and the case of the corpus that tests the same."""
 
     files: tuple[str, ...]
     case: str
@@ -33,51 +32,54 @@ class Difference(NamedTuple):
 
 
 @cache
-def load_differences() -> tuple[Difference, ...]:
-    """Return the explained differences. Raise TypeError if an entry has a missing or unknown key."""
+def load_differences() -> dict[str, tuple[Difference, ...]]:
+    """Return the explained differences of each suite. Raise TypeError if an entry has a missing or unknown key."""
     with TABLE.open("rb") as file:
-        entries = tomllib.load(file)["differences"]
-    return tuple(Difference(tuple(entry.pop("files")), **entry) for entry in entries)
+        table = tomllib.load(file)
+    return {
+        suite: tuple(Difference(tuple(entry.pop("files")), **entry) for entry in entries)
+        for suite, entries in table.items()
+    }
 
 
-def octets_of(text: bytes) -> bytes:
-    """Return the octets that the request file *text* describes: without its line ends, and with escapes replaced."""
-    octets = text.replace(b"\n", b"")
-    for escape, meaning in _ESCAPES.items():
-        octets = octets.replace(escape, meaning)
-    return _HEXADECIMAL.sub(lambda match: bytes.fromhex(match[1].decode("ascii")), octets)
-
-
-def read_folder(folder: Path) -> Iterator[tuple[str, bool]]:
-    """Yield the name of each request file below *folder*, and whether httpsock decides as gunicorn does."""
-    for kind in _FOLDERS:
-        for path in sorted((folder / kind).glob("*.http")):
-            is_refused = read_by_httpsock(octets_of(path.read_bytes())).verdict.is_refused
-            yield f"{kind}/{path.stem}", is_refused == (kind == "invalid")
+def is_read_alike(file: RequestFile) -> bool:
+    """Return whether httpsock decides on *file* as the other parser does, and finds as many requests."""
+    verdict = read_by_httpsock(file.octets, is_ended=file.is_ended).verdict
+    if verdict.is_refused != file.is_refused:
+        return False
+    return file.requests is None or len(verdict.accepted) == file.requests
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare httpsock with gunicorn on a folder of request files; return 0 only if each difference is explained."""
+    """Compare httpsock with another parser on a folder of request files; return 0 only if no reason is missing."""
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance suite",
-        description="Compare httpsock with gunicorn on the request files of gunicorn's tests, and print the reason of "
+        description="Compare httpsock with gunicorn or llhttp on the requests of their tests, and print the reason of "
         "each difference. Exits with 1 if a difference has no reason in suites.toml.",
     )
-    parser.add_argument("folder", type=Path, help="tests/requests of gunicorn's sources, with valid/ and invalid/")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        help="tests/requests of gunicorn's sources, or test of llhttp's (aiohttp's sources have it)",
+    )
     options = parser.parse_args(arguments)
-    found = dict(read_folder(options.folder))
-    if not found:
-        print(f"conformance: {options.folder} has no request files in valid/ and invalid/", file=sys.stderr)
-        return 2
-    argued = {name: difference for difference in load_differences() for name in difference.files}
-    different = [name for name, is_alike in found.items() if not is_alike]
-    open_ones = [name for name in different if name not in argued]
-    for difference in load_differences():
-        names = [name for name in difference.files if name in different]
-        if names:
+    for suite, read in SUITES.items():
+        if files := list(read(options.folder)):
+            return _compare(files, load_differences()[suite])
+    print(f"conformance: {options.folder} has no request files of {' or '.join(SUITES)}", file=sys.stderr)
+    return 2
+
+
+def _compare(files: Sequence[RequestFile], differences: Sequence[Difference]) -> int:
+    """Print the reason of each difference on *files*, and return 1 if one is missing."""
+    different = [file.name for file in files if not is_read_alike(file)]
+    for difference in differences:
+        if names := [name for name in difference.files if name in different]:
             print(f"{', '.join(names)}: as {difference.case}\n  {difference.why}")
+    explained = {name for difference in differences for name in difference.files}
+    open_ones = [name for name in different if name not in explained]
     for name in open_ones:
         print(f"{name}: a difference without a reason", file=sys.stderr)
-    alike = len(found) - len(different)
-    print(f"{len(found)} files: {alike} alike, {len(different)} different, {len(open_ones)} of them without a reason")
+    alike = len(files) - len(different)
+    print(f"{len(files)} files: {alike} alike, {len(different)} different, {len(open_ones)} of them without a reason")
     return 1 if open_ones else 0

@@ -1,4 +1,4 @@
-"""The request files of gunicorn's tests: each difference from httpsock has a reason and a case of the corpus."""
+"""The request files of other parsers' tests: each difference from httpsock has a reason and a case of the corpus."""
 
 from pathlib import Path
 
@@ -7,32 +7,105 @@ import pytest
 from conformance.__main__ import main
 from conformance.corpus.cases import load_cases
 
-from .suite import load_differences, octets_of
+from .request_files import RequestFile, read_gunicorn, read_llhttp
+from .suite import SUITES, Difference, load_differences
 
 _CASES = {case.name: case for case in load_cases()}
+_DIFFERENCES = load_differences()
 
 
-def test_httpsock_refuses_the_case_of_a_difference_exactly_if_gunicorn_accepts_the_files() -> None:
-    for difference in load_differences():
-        kinds = {name.partition("/")[0] for name in difference.files}
-        assert len(kinds) == 1, difference.files
-        assert _CASES[difference.case].is_refused == (kinds == {"valid"}), difference.case
-        assert difference.why.startswith("RFC "), difference.case
+def test_each_suite_has_its_differences_in_the_table() -> None:
+    assert _DIFFERENCES.keys() == SUITES.keys()
 
 
-def test_no_file_is_in_two_differences() -> None:
-    names = [name for difference in load_differences() for name in difference.files]
-    assert len(names) == len(set(names)) == 47
+@pytest.mark.parametrize("difference", _DIFFERENCES["gunicorn"], ids=lambda difference: difference.case)
+def test_httpsock_refuses_the_case_of_a_difference_exactly_if_gunicorn_accepts_the_files(
+    difference: Difference,
+) -> None:
+    kinds = {name.partition("/")[0] for name in difference.files}
+    assert len(kinds) == 1
+    assert _CASES[difference.case].is_refused == (kinds == {"valid"})
 
 
-def test_line_ends_of_a_request_file_are_dropped_and_its_escapes_become_octets() -> None:
-    assert octets_of(b"GET / HTTP/1.1\\r\\n\nA: \\t\\0\\x7f\\r\\n\n") == b"GET / HTTP/1.1\r\nA: \t\x00\x7f\r\n"
+@pytest.mark.parametrize("difference", [each for suite in _DIFFERENCES.values() for each in suite])
+def test_each_difference_has_a_reason_with_its_section_and_a_case(difference: Difference) -> None:
+    assert difference.case in _CASES
+    assert difference.why.startswith("RFC ")
+    assert difference.why.endswith(".")
 
 
-def _write(folder: Path, name: str, text: bytes) -> None:
-    path = folder / f"{name}.http"
+@pytest.mark.parametrize(("suite", "count"), [("gunicorn", 47), ("llhttp", 16)])
+def test_no_file_is_in_two_differences(suite: str, count: int) -> None:
+    names = [name for difference in _DIFFERENCES[suite] for name in difference.files]
+    assert len(names) == len(set(names)) == count
+
+
+def _write(path: Path, text: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text)
+
+
+def test_line_ends_of_a_file_of_gunicorn_are_dropped_and_its_escapes_become_octets(tmp_path: Path) -> None:
+    _write(tmp_path / "invalid" / "a.http", b"GET / HTTP/1.1\\r\\n\nA: \\t\\0\\x7f\\r\\n\n")
+    octets = b"GET / HTTP/1.1\r\nA: \t\x00\x7f\r\n"
+    assert list(read_gunicorn(tmp_path)) == [RequestFile("invalid/a", octets, is_refused=True)]
+
+
+_LLHTTP = rb"""# Requests
+
+## A title
+
+<!-- meta={"type": "request", "noScan": true} -->
+```http
+GET /\033\t\
+a HTTP/1.1
+A: b\n
+
+```
+_A remark._
+
+```log
+off=22 message complete
+off=22 error code=22 reason="Pause on CONNECT/Upgrade"
+```
+
+### Another
+
+<!-- meta={"type": "request-lenient-headers"} -->
+```http
+GET
+```
+
+```log
+off=3 message complete
+```
+
+<!-- meta={"type": "request"} -->
+```http
+GET / HTTP/1.1
+Host : a
+```
+
+```log
+off=20 error code=10 reason="Missing `:`"
+```
+"""
+
+
+def test_the_input_of_a_test_of_llhttp_gets_host_and_an_end(tmp_path: Path) -> None:
+    """Line ends become CRLF, a pause is no refusal, and lenient tests are left out."""
+    _write(tmp_path / "request" / "a.md", _LLHTTP)
+    first, second = read_llhttp(tmp_path)
+    octets = b"GET /\x1b\ta HTTP/1.1\r\nHost: a\r\nA: b\n\r\n"
+    assert first == RequestFile("a: A title", octets, is_refused=False, requests=1, is_ended=False)
+    octets = b"GET / HTTP/1.1\r\nHost: a\r\nHost : a\r\n\r\n"
+    assert second == RequestFile("a: Another", octets, is_refused=True, is_ended=False)
+
+
+def test_two_tests_of_llhttp_with_one_title_have_two_names(tmp_path: Path) -> None:
+    one = _LLHTTP[_LLHTTP.index(b"## A title") : _LLHTTP.index(b"### Another")]
+    _write(tmp_path / "request" / "a.md", one + one)
+    assert [file.name for file in read_llhttp(tmp_path)] == ["a: A title", "a: A title (2)"]
 
 
 def test_the_command_exits_with_1_at_a_difference_without_a_reason(
@@ -40,13 +113,26 @@ def test_the_command_exits_with_1_at_a_difference_without_a_reason(
 ) -> None:
     """Without such a difference it exits with 0, and for a folder without request files with 2."""
     assert main(["suite", str(tmp_path)]) == 2
-    assert "has no request files" in capsys.readouterr().err
-    _write(tmp_path, "valid/001", b"GET / HTTP/1.1\\r\\n\nHost: a\\r\\n\n\\r\\n")
-    _write(tmp_path, "valid/006", b"GET / HTTP/1.1\\r\\n\n\\r\\n")
+    assert "has no request files of gunicorn or llhttp" in capsys.readouterr().err
+    _write(tmp_path / "valid" / "001.http", b"GET / HTTP/1.1\\r\\n\nHost: a\\r\\n\n\\r\\n")
+    _write(tmp_path / "valid" / "006.http", b"GET / HTTP/1.1\\r\\n\n\\r\\n")
     assert main(["suite", str(tmp_path)]) == 0
     found = capsys.readouterr().out
     assert "valid/006: as no-host\n  RFC 9112 §3.2: " in found
     assert "2 files: 1 alike, 1 different, 0 of them without a reason" in found
-    _write(tmp_path, "invalid/new", b"GET / HTTP/1.1\\r\\n\nHost: a\\r\\n\n\\r\\n")
+    _write(tmp_path / "invalid" / "new.http", b"GET / HTTP/1.1\\r\\n\nHost: a\\r\\n\n\\r\\n")
     assert main(["suite", str(tmp_path)]) == 1
     assert "invalid/new: a difference without a reason" in capsys.readouterr().err
+
+
+def test_another_number_of_requests_than_llhttp_finds_is_a_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        b'## Skipped content\n<!-- meta={"type": "request"} -->\n```http\nPUT / HTTP/1.1\nContent-Length: 5\n\n\n```\n'
+    )
+    _write(tmp_path / "request" / "new.md", text + b"```log\noff=1 message complete\n```\n")
+    assert main(["suite", str(tmp_path)]) == 1
+    assert "new: Skipped content: a difference without a reason" in capsys.readouterr().err
+    _write(tmp_path / "request" / "new.md", text + b"```log\noff=1 message begin\n```\n")
+    assert main(["suite", str(tmp_path)]) == 0

@@ -16,6 +16,7 @@ from typing import NamedTuple, TextIO
 
 from conformance.corpus.cases import Case, load_cases
 from conformance.corpus.requirements import Requirement, chapter_of, load_requirements
+from conformance.corpus.texts import load_texts
 from conformance.semantics.checks import CHECKS
 
 
@@ -84,6 +85,10 @@ def report(out: TextIO) -> bool:
     print(f"{len(coverages)} requirements, {len(cases)} cases, {len(checks)} checks", file=out)
     for line in table(coverages):
         print(line, file=out)
+    print("\nErrata, and texts that do not apply or only in part", file=out)
+    for text in load_texts():
+        tried = f"tried by {len(text.tried_by)}" if text.tried_by else "not tried"
+        print(f"  {text.text:<31}{tried:<12}{text.why or text.says}", file=out)
     covered = len(coverages) - len(gaps) - len(untestable)
     print(f"\n{covered} covered, {len(untestable)} untestable, {len(gaps)} not covered", file=out)
     for coverage in gaps:

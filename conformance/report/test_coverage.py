@@ -7,6 +7,7 @@ import pytest
 
 from conformance.corpus.cases import Case, load_cases
 from conformance.corpus.requirements import LEVELS, chapter_of, load_requirements
+from conformance.corpus.texts import Text, load_texts
 from conformance.corpus.verdicts import Verdict
 
 from . import coverage
@@ -55,6 +56,22 @@ def test_no_requirement_that_is_covered_has_a_reason_for_a_gap() -> None:
 
 def test_every_check_has_the_number_of_a_requirement() -> None:
     assert [name for name, number in load_checks() if number not in REQUIREMENTS] == []
+
+
+@pytest.mark.parametrize("text", load_texts(), ids=lambda text: text.text)
+def test_each_erratum_and_other_text_is_tried_or_has_a_reason(text: Text) -> None:
+    """Its cases and checks are there, and what it says and why are sentences."""
+    names = {case.name for case in load_cases()} | {name for name, _ in load_checks()}
+    assert re.fullmatch(r"RFC [0-9]{4}( §[0-9]+(\.[0-9]+)*| errat(um|a) [0-9 and]+)?", text.text)
+    assert text.status in {None, "verified", "held", "reported", "rejected"}
+    assert text.tried_by or text.why
+    assert set(text.tried_by) <= names
+    assert all(re.fullmatch(r"[A-Z].{20,}\.", sentence) for sentence in (text.says, text.why or text.says))
+
+
+def test_no_text_stands_twice() -> None:
+    """One of two entries would be wrong."""
+    assert len({text.text for text in load_texts()}) == len(load_texts())
 
 
 @pytest.mark.parametrize(
@@ -109,6 +126,7 @@ def test_the_coverage_is_printed_by_chapter_with_a_line_for_each_requirement() -
     assert all(any(line.startswith(f"  {number}  ") for line in lines) for number in REQUIREMENTS)
     assert "RFC 9112 §5 Field syntax" in out.getvalue()
     assert "RFC 9110 §15 Status codes" in out.getvalue()
+    assert all(any(line.startswith(f"  {text.text}  ") for line in lines) for text in load_texts())
     assert is_complete == lines[-1].endswith(" untestable, 0 not covered")
 
 

@@ -36,6 +36,9 @@ _FALSE_FIELDS = {
     "Allow": "POST, PUT, DELETE, PATCH",
     "Content-Range": "bytes 0-0/1",
     "Content-Type": "text/html; charset=iso-8859-1",
+    "Content-Digest": "sha-256=:AAAA:",
+    "Repr-Digest": "sha-512=:AAAA:",
+    "Cache-Control": "immutable",
 }
 
 

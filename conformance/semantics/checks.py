@@ -1,4 +1,4 @@
-"""All checks of the static semantics: the duties of a file server beyond the syntax (R082 to R148).
+"""All checks of the static semantics: the duties of a file server beyond the syntax (R028, R041, R064, R082 to R152).
 
     site(root)                        make the known folder, which the server under test must serve
     is_served(session)                return whether the server does

@@ -1,14 +1,19 @@
-"""Checks on the fields and framing of responses: RFC 9110 §6, §8, §9.3.2, §10.2.4, §12.5, §15; RFC 9112 §6."""
+"""Checks on the fields and framing of responses: RFC 9110 §6, §8, §9.3.2, §10.2.4, §12.5, §15; RFC 9112 §6.
 
+Digests (RFC 9530) and immutable (RFC 8246), which a server for files need not send, have to be right if it does.
+"""
+
+import base64
 import gzip
+import hashlib
 import re
 import time
 import zlib
 from datetime import UTC, datetime
 from functools import partial
 
-from conformance.live.responses import FaultKind, Response
-from conformance.live.site import STYLE
+from conformance.live.responses import Response
+from conformance.live.site import DIGITS, STYLE
 
 from .session import Chapter, InapplicableError, Session, expect, field, get, parse_date, request, unless
 
@@ -57,10 +62,8 @@ def _well_formed(session: Session, asked: bytes) -> str | None:
     response = session.one(asked)
     names = [name for name, _ in response.fields]
     twice = sorted({name.decode() for name in _SINGLETONS if names.count(name) > 1})
-    # Allow in a 405 is a requirement with its own checks.
-    faults = [fault.says for fault in session.faults if fault.kind is not FaultKind.NO_ALLOW]
     return (
-        (faults[0] if faults else None)
+        session.fault
         or unless(not twice, f"sent twice: {', '.join(twice)}")
         or unless(not {b"content-length", b"transfer-encoding"} <= set(names), "Content-Length and Transfer-Encoding")
     )
@@ -119,7 +122,7 @@ def _head_length(session: Session, target: str, fields: list[str]) -> str | None
 def _head_content(session: Session, target: str, fields: list[str]) -> str | None:
     session.ask(request("HEAD", target, *fields))
     received = session.transcript.received if session.transcript else b""
-    return unless(received.partition(b"\r\n\r\n")[2] == b"", "bytes follow the head")
+    return unless(received.partition(b"\r\n\r\n")[2] == b"", "the response to HEAD has content (RFC 9110 §9.3.2)")
 
 
 for _what, _target, _fields in (
@@ -165,10 +168,10 @@ def _last_modified_is_past(session: Session, path: str) -> str | None:
     )
 
 
-CHECKS.add("Last-Modified is not later than Date", "R108", "MUST", partial(_last_modified_is_past, path="/digits.txt"))
+CHECKS.add("Last-Modified is not later than Date", "R149", "MUST", partial(_last_modified_is_past, path="/digits.txt"))
 CHECKS.add(
     "Last-Modified of a file from the future is not later than Date",
-    "R108",
+    "R149",
     "MUST",
     partial(_last_modified_is_past, path="/future.txt"),
 )
@@ -198,17 +201,17 @@ def _tag_is_stable(session: Session, asked: bytes) -> str | None:
 
 
 for _path in ("/digits.txt", "/empty.txt", "/folder/", "/style.css", "/listing/"):
-    CHECKS.add(f"ETag of {_path} is an entity-tag", "R109", "MUST", partial(_tag_is_quoted, path=_path))
+    CHECKS.add(f"ETag of {_path} is an entity-tag", "R150", "MUST", partial(_tag_is_quoted, path=_path))
 for _kind in ("a file", "HEAD", "a range", "two ranges", "If-None-Match"):
     CHECKS.add(
         f"ETag in the response to {_kind} is that of the file",
-        "R109",
+        "R150",
         "MUST",
         partial(_tag_is_stable, asked=_KINDS[_kind]),
     )
 
 
-@CHECKS.check("A strong ETag of the encoded representation is not that of the plain one", "R109", "MUST")
+@CHECKS.check("A strong ETag of the encoded representation is not that of the plain one", "R150", "MUST")
 def _tag_of_encoded(session: Session) -> str | None:
     encoded = session.one(get("/style.css", "Accept-Encoding: gzip"))
     if not field(encoded, "content-encoding"):
@@ -217,6 +220,40 @@ def _tag_of_encoded(session: Session) -> str | None:
     return unless(
         tag.startswith("W/") or field(encoded, "etag") != tag, "both representations have the same strong ETag"
     )
+
+
+_WANTED = ("Want-Content-Digest: sha-256=10, sha-512=1", "Want-Repr-Digest: sha-256=10, sha-512=1")
+_DIGEST = re.compile(r"(sha-256|sha-512)=:([0-9A-Za-z+/=]*):")
+
+
+def _digests(session: Session, name: str, fields: list[str]) -> str | None:
+    """Return a fault if a digest in the field *name* is not that of the octets it is of (RFC 9530 §2, §3)."""
+    response = session.one(get("/digits.txt", *_WANTED, *fields))
+    found = _DIGEST.findall(field(response, name))
+    if response.status not in {200, 206} or not found:
+        raise InapplicableError("no digest is sent: Want-Content-Digest and Want-Repr-Digest may be ignored")
+    octets = DIGITS if name == "repr-digest" else response.content
+    right = {
+        (algorithm, base64.b64encode(hashlib.new(algorithm.replace("-", ""), octets).digest()).decode())
+        for algorithm in ("sha-256", "sha-512")
+    }
+    wrong = sorted(algorithm for algorithm, digest in set(found) - right)
+    return unless(not wrong, f"{', '.join(wrong)} in {name} is not that of the bytes")
+
+
+for _name in ("Content-Digest", "Repr-Digest"):
+    for _what, _fields in {"a file": [], "a range": ["Range: bytes=2-7"]}.items():
+        _run = partial(_digests, name=_name.lower(), fields=_fields)
+        CHECKS.add(f"{_name} of {_what} is right", "R151", "MUST", _run)
+
+
+@CHECKS.check("immutable stands beside a lifetime", "R152", "SHOULD")
+def _immutable(session: Session) -> str | None:
+    response = session.whole("/digits.txt")
+    value = field(response, "cache-control").lower()
+    if "immutable" not in value:
+        raise InapplicableError("the server does not send immutable")
+    return unless("max-age" in value or response.field("expires"), f"Cache-Control is {value}, without a lifetime")
 
 
 def _type(session: Session, path: str, types: list[str]) -> str | None:

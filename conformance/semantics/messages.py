@@ -75,6 +75,16 @@ for _fields in (
     )
 
 
+@CHECKS.check("The connection closes behind the response to a request that asks to close", "R084", "MUST")
+def _close_is_initiated(session: Session) -> str | None:
+    session.patience = None
+    responses = session.ask(get("/digits.txt"))
+    ended = session.transcript.ended if session.transcript else ""
+    return unless(responses, "no response") or unless(
+        ended in {"closed", "reset"}, "the connection stays open behind the response"
+    )
+
+
 @CHECKS.check("A large last response arrives whole", "R085", "MUST")
 def _last_response_is_whole(session: Session) -> str | None:
     response = session.whole("/big.bin")
@@ -140,9 +150,9 @@ def _pipeline_of_unlike_methods(session: Session) -> str | None:
     responses = session.ask(head, get("/digits.txt"), head, get("/digits.txt"))
     contents = [response.content for response in responses]
     lengths = [*map(len, contents)]
-    return unless(
+    return session.fault or unless(
         contents == [b"", DIGITS, b"", DIGITS][: len(contents)], f"the lengths of the contents are {lengths}"
-    ) or (session.faults[0].says if session.faults else None)
+    )
 
 
 @CHECKS.check("Forty pipelined requests are all answered", "R090", "SHOULD")
@@ -283,7 +293,7 @@ def _trace(session: Session) -> str | None:
     return unless(b"secret-" not in response.content, "the response has the Cookie or Authorization of the request")
 
 
-@CHECKS.check("CONNECT opens no tunnel", "R099", "SECURITY")
+@CHECKS.check("CONNECT opens no tunnel", "R028", "SECURITY")
 def _connect(session: Session) -> str | None:
     response = session.one(request("CONNECT", "localhost:9"))
     return unless(response.status >= 300, f"CONNECT is answered with {response.status}, which opens a tunnel")

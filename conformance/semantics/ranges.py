@@ -123,6 +123,8 @@ for _value, _first, _last, _requirement in (
     ("bytes=0-0", 0, 0, "R128"),
     ("bytes=0-4", 0, 4, "R128"),
     ("bytes=2-7", 2, 7, "R128"),
+    # The grammar lacks the space of the example in RFC 9110 §14.1.2: erratum 7306.
+    ("bytes= 2-7", 2, 7, "R128"),
     ("bytes=9-9", 9, 9, "R128"),
     ("bytes=5-", 5, 9, "R128"),
     ("bytes=9-", 9, 9, "R128"),

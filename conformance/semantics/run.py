@@ -41,7 +41,7 @@ def _attempt(target: Target, check_: Check) -> Attempt:
     """Run *check_* against *target*, or skip it after the deadline."""
     if time.monotonic() > target.deadline:
         return Attempt(_untried(check_, NO_TIME), is_doubtful=False)
-    session = Session(target.address, deadline=target.deadline)
+    session = Session(target.address, deadline=target.deadline, patience=target.patience)
     outcome = Outcome.FAILED
     try:
         why = check_.run(session) or ""

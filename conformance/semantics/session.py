@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple, Self
 
 from conformance.live import wire
-from conformance.live.responses import Fault, Response
+from conformance.live.responses import Fault, FaultKind, Response
 
 _IMF_FIXDATE = re.compile(
     r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4}"
@@ -51,16 +51,31 @@ class OtherFault(str):
 class Session:
     """The exchanges of one check with the server at *address*; the verdict is on the last one.
 
-    Each exchange is limited to *seconds*, or to the time left until *deadline*. ``exchanges`` has the octets sent and
-    the transcript of each.
+    Each exchange is limited to *seconds*, or to the time left until *deadline*; with *patience*, the client ends its
+    side after that many seconds of silence. ``exchanges`` has the octets sent and the transcript of each.
     """
 
-    def __init__(self, address: tuple[str, int], seconds: float = 2.0, deadline: float = math.inf) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        seconds: float = 2.0,
+        deadline: float = math.inf,
+        patience: float | None = None,
+    ) -> None:
         self.address = address
         self.seconds = seconds
         self.deadline = deadline
+        self.patience = patience
         self.exchanges: list[tuple[bytes, wire.Transcript]] = []
         self.faults: list[Fault] = []
+
+    @property
+    def fault(self) -> str | None:
+        """The first fault in the last responses, but for Allow, which has checks of its own."""
+        fault = next((fault for fault in self.faults if fault.kind is not FaultKind.NO_ALLOW), None)
+        if fault is None:
+            return None
+        return OtherFault(fault.says, "R101") if fault.kind is FaultKind.CONTENT_OF_HEAD else fault.says
 
     @property
     def transcript(self) -> wire.Transcript | None:
@@ -69,7 +84,7 @@ class Session:
 
     def aside(self) -> "Session":
         """Return a separate session, for requests that only prepare the check or find out whether it applies."""
-        return Session(self.address, self.seconds, self.deadline)
+        return Session(self.address, self.seconds, self.deadline, self.patience)
 
     def ask(self, *requests: bytes) -> list[Response]:
         """Send *requests* pipelined on one connection, the last with Connection: close; return the final responses."""
@@ -82,7 +97,9 @@ class Session:
         """
         seconds = max(min(self.seconds, self.deadline - time.monotonic()), _MIN_SECONDS)
         parts = list(parts)
-        transcript = wire.exchange(self.address, parts, seconds=seconds, ends=ends, max_octets=_MAX_OCTETS)
+        transcript = wire.exchange(
+            self.address, parts, seconds=seconds, ends=ends, patience=self.patience, max_octets=_MAX_OCTETS
+        )
         self.exchanges.append((b"".join(parts), transcript))
         if transcript.ended == "flooded":
             raise FaultError(f"no response: more than {_MAX_OCTETS} bytes without an end")

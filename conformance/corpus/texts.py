@@ -1,0 +1,36 @@
+"""Errata, rules of other RFCs, and rules on other roles: the cases that test each, or the reason why none needs to.
+
+One entry of ``texts.toml``:
+
+    [[texts]]
+    text = "RFC 9112 erratum 7633"                    the erratum or section
+    status = "rejected"                               of an erratum, if known: verified, held, reported or rejected
+    says = "What it says, in one sentence."
+    tried_by = ["a-chunk-line-that-ends-with-lf"]     cases of the corpus and checks of the static semantics
+    why = "Why it does not apply."                    if it does not apply to a server of files, or only in part
+"""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+TABLE = Path(__file__).with_name("texts.toml")
+
+
+class Text(NamedTuple):
+    """One erratum or section: what it says, the cases and checks that test it, and why it does not apply."""
+
+    text: str
+    says: str
+    status: str | None = None
+    tried_by: tuple[str, ...] = ()
+    why: str | None = None
+
+
+@cache
+def load_texts() -> tuple[Text, ...]:
+    """Return all entries in their order. Raise TypeError if one has a missing or unknown key."""
+    with TABLE.open("rb") as file:
+        entries = tomllib.load(file)["texts"]
+    return tuple(Text(tried_by=tuple(entry.pop("tried_by", ())), **entry) for entry in entries)

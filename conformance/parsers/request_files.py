@@ -1,0 +1,96 @@
+r"""The request files of other parsers' tests: the octets that each describes, and the verdict of that parser.
+
+gunicorn has one folder of requests that its parser accepts, and one of requests that it refuses. Each file has one
+request, with escapes for line ends. llhttp has Markdown files with a title, the input and the log of its parser:
+
+    ### A title
+    <!-- meta={"type": "request"} -->
+    ```http
+    GET / HTTP/1.1
+    ```
+    ```log
+    off=16 message complete
+    ```
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+_LETTERS = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"f": b"\f"}
+_ESCAPE = re.compile(rb"\\(?:x(?P<hexadecimal>[0-9A-Fa-f]{2})|(?P<octal>[0-3]?[0-7]{1,2})|(?P<letter>[rntf]))")
+_TITLE_OR_TEST = re.compile(
+    rb"^##+ (?P<title>[^\n]+)$"
+    rb"|<!-- meta=(?P<meta>\{[^\n]*\}) -->\s*```http\n(?P<input>.*?)\n```.*?```log\n(?P<log>.*?)```",
+    re.MULTILINE | re.DOTALL,
+)
+# llhttp logs a pause as an error too: it stops where another protocol may follow.
+_FAILURE = re.compile(rb"error code=(?!21 |22 )")
+
+
+class RequestFile(NamedTuple):
+    """One test of another parser: its *name*, its *octets*, and whether that parser refuses them.
+
+    If it accepts them, *requests* is the number of whole requests that it finds, or None if the test does not tell.
+    Unless *is_ended*, more octets may follow.
+    """
+
+    name: str
+    octets: bytes
+    is_refused: bool
+    requests: int | None = None
+    is_ended: bool = True
+
+
+def read_gunicorn(folder: Path) -> Iterator[RequestFile]:
+    """Yield the request files below *folder*, which is tests/requests of gunicorn's sources."""
+    for kind in ("valid", "invalid"):
+        for path in sorted((folder / kind).glob("*.http")):
+            octets = _unescaped(path.read_bytes().replace(b"\n", b""))
+            yield RequestFile(f"{kind}/{path.stem}", octets, is_refused=kind == "invalid")
+
+
+def read_llhttp(folder: Path) -> Iterator[RequestFile]:
+    """Yield the tests of requests below *folder*, which is test of llhttp's sources, except for lenient modes."""
+    names: Counter[str] = Counter()
+    for path in sorted((folder / "request").glob("*.md")):
+        title = ""
+        for found in _TITLE_OR_TEST.finditer(path.read_bytes()):
+            title = found["title"].decode() if found["title"] else title
+            if found["title"] or "lenient" in json.loads(found["meta"])["type"]:
+                continue
+            name = f"{path.stem}: {title}"
+            names[name] += 1
+            yield _llhttp_test(name if names[name] == 1 else f"{name} ({names[name]})", found["input"], found["log"])
+
+
+def _llhttp_test(name: str, text: bytes, log: bytes) -> RequestFile:
+    """Return the test of llhttp with the input *text* and the log *log*.
+
+    llhttp does not require Host, so this adds a Host line to requests without one. It also adds an end to a head that
+    llhttp refuses before its end. Otherwise httpsock would refuse most requests for Host, or wait for the rest.
+    """
+    text = text.replace(b"\\\n", b"").replace(b"\n", b"\r\n")
+    octets = _unescaped(text)
+    if b"host:" not in octets.lower():
+        octets = octets.replace(b" HTTP/1.1\r\n", b" HTTP/1.1\r\nHost: a\r\n")
+    is_refused = _FAILURE.search(log) is not None
+    if is_refused and b"\r\n\r\n" not in octets:
+        octets += b"\r\n\r\n"
+    requests = None if is_refused else log.count(b" message complete\n")
+    return RequestFile(name, octets, is_refused, requests, is_ended=False)
+
+
+def _unescaped(text: bytes) -> bytes:
+    """Return *text* with octets in place of its escapes."""
+    return _ESCAPE.sub(_octet, text)
+
+
+def _octet(escape: re.Match[bytes]) -> bytes:
+    """Return the octet that *escape* stands for."""
+    if escape["letter"]:
+        return _LETTERS[escape["letter"]]
+    return bytes([int(escape["hexadecimal"], 16) if escape["hexadecimal"] else int(escape["octal"], 8)])
