@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import socket
-import struct
+from array import array
 from collections.abc import Callable
 from io import FileIO
 from typing import Protocol
@@ -27,7 +27,7 @@ _SENDFILE_NOT_SUPPORTED = (
 # Octets of a file to read and send at a time where sendfile() is not supported.
 _READ_OCTETS = 64 * 1024
 # struct linger with a time-out of 0 seconds: close() sends RST.
-_RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+_RESET = array("h" if os.name == "nt" else "i", (1, 0)).tobytes()
 
 
 class WouldBlock(BlockingIOError):  # noqa: N818 (it is no error)

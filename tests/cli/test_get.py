@@ -529,7 +529,7 @@ NEEDED = """if True:
 # Of the package: for an option, for a listing, for a process started with sockets; and the wings of other commands.
 FOR_OPTIONS = {"cli.password", "server.activation", "server.supervisor", "files.listing", "tracing.trace"}
 OTHER_WINGS = {"client", "discovery", "handlers", "observe", "testing"}
-# Of the standard library: for a request, for an error, or for nothing that a server does.
+# Of the standard library: for a request, for an error, or for other programs.
 SLOW = {"asyncio", "dataclasses", "datetime", "email", "encodings.idna", "hashlib", "heapq", "html", "http", "inspect"}
 SLOW |= {"json", "logging", "pathlib", "random", "shutil", "ssl", "subprocess", "tempfile", "traceback", "unicodedata"}
 SLOW |= {"urllib", "weakref", "zlib"}
