@@ -16,7 +16,8 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 from httpsock.http.handler import Tick
 from httpsock.http.media_types import content_type_of, depends_on_content
@@ -24,15 +25,16 @@ from httpsock.http.messages import Refusal, Status
 from httpsock.http.negotiation import accepted_codings
 from httpsock.http.preconditions import etag_of
 
-from .aliases import Aliases
 from .cache import FileCache, FileStamp, file_stamp
 from .confinement import check_folder_beneath, has_link, open_beneath
 from .file_system import FileSystem, read_whole
 from .listing_budget import Allotment, ListingBudget
 from .lookups import Asked, Lookup, Lookups, TickMemo, allows_staleness
 from .paths import NOT_FOUND, ResourceName, holds_references, is_hidden_name, parse_path
-from .representation import Representation, etag_of_state, is_settled, validators_of
-from .siblings import CODING_NAMES, CODINGS, Original, may_be_used
+from .representation import CODING_NAMES, CODINGS, Representation, etag_of_state, is_settled, validators_of
+
+if TYPE_CHECKING:
+    from .aliases import Aliases
 
 INDEX_NAMES = ("index.html", "index.htm")
 
@@ -130,7 +132,6 @@ class DocumentRoot:
         # For each possible sibling, the Content-Type of its file, or "" if it is not a valid sibling.
         self._proofs: FileCache[str] = FileCache(_MAX_PROOFS)
         self._lookups = Lookups(self.directory, follow_links=follow_links, reference=file_system.reference)
-        self._aliases = Aliases(self.directory, follow_links=follow_links)
         self._budget = ListingBudget(_MAX_LISTED)
 
     def find(self, path: bytes, accept_encoding: bytes | None, tick: Tick) -> Found:
@@ -194,6 +195,13 @@ class DocumentRoot:
             return refusal_of(error)
         return NOT_FOUND
 
+    @cached_property
+    def _aliases(self) -> "Aliases":
+        """The aliases of hidden names below the folder."""
+        from .aliases import Aliases  # few paths look like one
+
+        return Aliases(self.directory, follow_links=self._follow_links)
+
     def _is_hidden(self, name: ResourceName, tick: TickMemo) -> bool:
         """Return whether a segment of *name* is hidden, or an alias of a hidden name."""
         return name.is_hidden or (
@@ -253,7 +261,11 @@ class DocumentRoot:
     def _sibling(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> Representation | None:
         """Return the representation of a file in *coding*, or None without a valid sibling."""
         of_sibling = self._stat_regular(name + CODINGS[coding])
-        if of_sibling is None or not may_be_used(of_sibling, status, tick.time):
+        if of_sibling is None:
+            return None
+        from .siblings import may_be_used  # few folders have compressed siblings
+
+        if not may_be_used(of_sibling, status, tick.time):
             return None
         key, state = (name, coding), file_stamp(of_sibling) + file_stamp(status)
         try:
@@ -273,6 +285,8 @@ class DocumentRoot:
 
     def _prove(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> str:
         """Return the Content-Type of the file *name* if its sibling in *coding* is proved to hold it, else ""."""
+        from .siblings import Original  # few folders have compressed siblings
+
         with contextlib.closing(self._plain(name, status, tick)) as plain:
             original = Original(plain.length, None if plain.file else plain.octets)
             descriptor = open_beneath(self.directory, name + CODINGS[coding], follow_links=self._follow_links)

@@ -10,12 +10,14 @@ import os
 from _weakref import ref  # the source of weakref: to import that takes 0.7 ms of start-up
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .cache import FileCache
 from .confinement import open_beneath, scandir_beneath
 from .representation import Representation
-from .siblings import Original, Read, is_proved
+
+if TYPE_CHECKING:
+    from .siblings import Original, Read
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -46,8 +48,10 @@ class FileSystem:
         """Return the visible *entries* of the folder *relative*."""
         return entries
 
-    def is_proved(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:  # noqa: ARG002 (for an observer)
+    def is_proved(self, name: str, coding: str, read: "Read", length: int, original: "Original") -> bool:  # noqa: ARG002 (for an observer)
         """Return whether the sibling *name*, which *read* reads, holds the *original* in *coding*."""
+        from .siblings import is_proved  # few folders have compressed siblings
+
         return is_proved(coding, read, length, original)
 
     def reference(self, name: str, found: Representation) -> Callable[[], Representation | None]:  # noqa: ARG002 (for an observer)

@@ -21,15 +21,16 @@ import stat
 import threading
 from _weakref import ref  # the source of weakref: to import that takes 0.7 ms of start-up
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from httpsock.http.handler import Tick
 
-from .aliases import Names
 from .cache import FRESH_SECONDS, STAMP_LENGTH, Cached, FileStamp, file_stamp
 from .confinement import open_beneath
-from .representation import Representation, is_settled
-from .siblings import CODINGS
+from .representation import CODINGS, Representation, is_settled
+
+if TYPE_CHECKING:
+    from .aliases import Names
 
 # The path and the Accept-Encoding of a request.
 Asked = tuple[bytes, bytes | None]

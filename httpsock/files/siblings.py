@@ -19,10 +19,6 @@ from typing import NamedTuple
 
 from httpsock.http.charsets import is_text, is_utf8
 
-# Content codings, best first, with their suffix.
-CODINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
-CODING_NAMES = tuple(CODINGS)
-
 # A sibling older than its file comes from another version of it. Allow 2 s, for copying.
 _SLACK_NS = 2_000_000_000
 # A sibling changed this recently may be incomplete.

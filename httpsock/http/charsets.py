@@ -49,6 +49,26 @@ class Syntax(Enum):
     PLAIN = "in an Emacs cookie in the first two lines"
 
 
+# Other types that end in +xml are XML. XHTML opened as HTML obeys its meta tags.
+_SYNTAXES = {
+    "application/xhtml+xml": Syntax.HTML,
+    "application/xml": Syntax.XML,
+    "application/xml-dtd": Syntax.XML,
+    "text/css": Syntax.CSS,
+    "text/html": Syntax.HTML,
+    "text/x-opml": Syntax.XML,
+}
+# Scripts declare their charset in a comment in the first two lines.
+_SCRIPTS = frozenset(("py", "pyi", "pyw", "rb"))
+
+
+def syntax_of(media_type: str, suffix: str) -> Syntax:
+    """Return where content of this type declares its charset."""
+    if suffix in _SCRIPTS:
+        return Syntax.SCRIPT
+    return _SYNTAXES.get(media_type, Syntax.XML if media_type.endswith("+xml") else Syntax.PLAIN)
+
+
 def is_text(octets: bytes) -> bool:
     """Return whether *octets* are text in any charset: they hold no octet that only binary data has."""
     if octets.startswith(_UTF16_MARKS):

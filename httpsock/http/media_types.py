@@ -7,8 +7,6 @@ A file with any other suffix is text/plain if its content is text, as source cod
 RFC 9110 §8.3 (Content-Type), §8.3.2 (charset); the IANA media type registry; RFC 9239 (JavaScript).
 """
 
-from .charsets import Syntax, declares_other, is_text, is_utf8
-
 # Text: the Content-Type states the charset if the content is UTF-8.
 _TEXT = {
     "appcache": "text/cache-manifest",
@@ -275,17 +273,6 @@ _SHARED = {
 }
 _PLAIN = "text/plain"
 _UNKNOWN = "application/octet-stream"
-# Other types that end in +xml are XML. XHTML opened as HTML obeys its meta tags.
-_SYNTAXES = {
-    "application/xhtml+xml": Syntax.HTML,
-    "application/xml": Syntax.XML,
-    "application/xml-dtd": Syntax.XML,
-    "text/css": Syntax.CSS,
-    "text/html": Syntax.HTML,
-    "text/x-opml": Syntax.XML,
-}
-# Scripts declare their charset in a comment in the first two lines.
-_SCRIPTS = frozenset(("py", "pyi", "pyw", "rb"))
 
 # An MPEG-2 transport stream is packets of 188 octets that start with a sync octet; Blu-ray and AVCHD put a time of four
 # octets before each packet. A recording may begin within a packet.
@@ -299,12 +286,14 @@ def content_type_of(name: str, octets: bytes, *, is_whole: bool) -> str:
     suffix = _suffix_of(name)
     if suffix in _BINARY:
         return _BINARY[suffix]
+    from .charsets import declares_other, is_text, is_utf8, syntax_of  # a server needs them for its first text
+
     media_type = _TEXT.get(suffix)
     if media_type is None:
         if not is_text(octets):
             return _binary_type_of(suffix, octets)
         media_type = _PLAIN
-    if is_utf8(octets, is_whole=is_whole) and not declares_other(octets, _syntax_of(media_type, suffix)):
+    if is_utf8(octets, is_whole=is_whole) and not declares_other(octets, syntax_of(media_type, suffix)):
         return in_utf8(media_type)
     return media_type
 
@@ -340,10 +329,3 @@ def _is_mpeg_stream(octets: bytes) -> bool:
             if syncs.count(_SYNC) == len(syncs) and (len(syncs) > 2 or start == lead):
                 return True
     return False
-
-
-def _syntax_of(media_type: str, suffix: str) -> Syntax:
-    """Return where content of this type declares its charset."""
-    if suffix in _SCRIPTS:
-        return Syntax.SCRIPT
-    return _SYNTAXES.get(media_type, Syntax.XML if media_type.endswith("+xml") else Syntax.PLAIN)

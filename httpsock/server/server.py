@@ -55,8 +55,12 @@ _OWN_FIELDS = frozenset(
     keep-alive last-modified location trailer transfer-encoding upgrade vary""".split()
 )
 
-# See preload_lazy_imports.
-_LAZY_IMPORTS = "datetime fcntl html json termios traceback unicodedata zlib httpsock.files.listing".split()
+# For ``preload_lazy_imports``: modules that some requests need.
+_LAZY_IMPORTS = (
+    *("datetime", "fcntl", "html", "json", "termios", "traceback", "unicodedata", "zlib"),
+    *("httpsock.files.aliases", "httpsock.files.listing", "httpsock.files.siblings"),
+    *("httpsock.http.charsets", "httpsock.http.masking", "httpsock.http.ranges"),
+)
 
 _CHECK_SECONDS = 0.1
 _MAX_THREADS = 1000

@@ -526,8 +526,9 @@ NEEDED = """if True:
     parser.add_argument("--port")
     parser.parse_args([])
     print(*sys.modules)"""
-# Of the package: for an option, for a listing, for a process started with sockets; and the wings of other commands.
-FOR_OPTIONS = {"cli.password", "server.activation", "server.supervisor", "files.listing", "tracing.trace"}
+# Of the package: for an option or for sockets to inherit; for some requests; and the wings of other commands.
+FOR_OPTIONS = {"cli.password", "server.activation", "server.supervisor", "tracing.trace"}
+FOR_SOME_REQUESTS = {"files.aliases", "files.listing", "files.siblings", "http.charsets", "http.masking", "http.ranges"}
 OTHER_WINGS = {"client", "discovery", "handlers", "observe", "testing"}
 # Of the standard library: for a request, for an error, or for other programs.
 SLOW = {"asyncio", "dataclasses", "datetime", "email", "encodings.idna", "hashlib", "heapq", "html", "http", "inspect"}
@@ -547,7 +548,7 @@ def test_serve_loads_only_what_it_needs_until_it_prints_the_url() -> None:
     modules = printed_by(UNTIL_THE_URL)
     own = {name.removeprefix("httpsock.") for name in modules if name.startswith("httpsock.")}
     assert own >= {"server.event_loop", "files.document_root"}
-    assert own & (FOR_OPTIONS | OTHER_WINGS) == set()
+    assert own & (FOR_OPTIONS | FOR_SOME_REQUESTS | OTHER_WINGS) == set()
     assert modules & SLOW <= printed_by(NEEDED)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from httpsock.files import document_root, file_system, lookups
+from httpsock.files import document_root, lookups, siblings
 from httpsock.files.document_root import DocumentRoot
 from httpsock.files.paths import NOT_FOUND
 from httpsock.http.handler import Tick
@@ -241,7 +241,7 @@ def test_a_large_sibling_is_proved_once(aged: pathlib.Path, monkeypatch: pytest.
         with contextlib.closing(represent(served, b"/large.bin", BROWSERS)) as found:
             assert found.coding == "zstd"
         # From here on, another proof of the sibling would fail.
-        monkeypatch.setattr(file_system, "is_proved", lambda *asked: False)
+        monkeypatch.setattr(siblings, "is_proved", lambda *asked: False)
 
 
 def test_a_look_up_does_not_hold_a_file_in_memory(aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import pytest
 
 import httpsock
-from httpsock.files.siblings import CODINGS, Original, is_proved, may_be_used
+from httpsock.files.representation import CODINGS
+from httpsock.files.siblings import Original, is_proved, may_be_used
 from tests.support import get, read_answer, talk
 from tests.support.folder import LONG_AGO
 from tests.support.rows import each_row
