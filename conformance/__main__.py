@@ -17,7 +17,7 @@ _USAGE = """usage: python3 -m conformance COMMAND [--help | ...]
   suite     compare httpsock with gunicorn or llhttp on the requests of their tests (needs h11)
 """
 
-# Imported only when the command runs, since fuzz, report and suite need h11, and the others only the standard library.
+# The module of a command is imported only when the command runs: fuzz, report and suite need h11, the others do not.
 _MODULES = {
     "check": "conformance.check",
     "compare": "conformance.compare.run",

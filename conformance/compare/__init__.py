@@ -6,7 +6,7 @@ arguments  for each MUST that a well-known server breaks, the words of the RFC: 
 markdown   the page as Markdown
 page       the same as HTML
 run        the command compare
-libraries, drivers, libraries_page    the command parsers: the same for parsers as libraries
+libraries, drivers, libraries_page    the command parsers, a driver for each parser, and the page on parsers
 
 Imports corpus, live and check; standard library only.
 """

@@ -83,7 +83,7 @@ def compared(name: str, title: str, version: str, source: str, results: Sequence
 
 
 def _differences(results: Sequence[Result]) -> list[Difference]:
-    """Return the causes of the failures among *results* that break more than a policy."""
+    """Return the causes of the failures among *results*, except those of policies."""
     return [
         Difference(
             cause.level,

@@ -29,7 +29,7 @@ _HERE = Path(__file__).parent
 
 
 class Reading(Enum):
-    """How a parser's verdict on a case compares with the expected one."""
+    """How the verdict of a parser on a case compares with the expected verdict."""
 
     SAME = "as expected"
     ALLOWED = "otherwise, as the RFC allows"
@@ -70,7 +70,7 @@ LIBRARIES = (
 
 
 class Read(NamedTuple):
-    """The results of one parser: by the name of the case, how it read the case, and why it refused it."""
+    """The results of one parser: for each case, by name, how the parser read it, and why it refused it."""
 
     title: str
     version: str
@@ -141,7 +141,7 @@ def _run(installation: Installation, library: Library, corpus: str) -> dict[str,
 
 
 def reading_of(case: Case, verdict: dict[str, Any]) -> Reading:
-    """Return how *verdict* compares with the expected one of *case*."""
+    """Return how *verdict* compares with the expected verdict on *case*."""
     expected = case.expected["httpsock"]
     due = [understood.content for understood in expected.accepted]
     found = [length for _, length in verdict["accepted"]]

@@ -67,7 +67,7 @@ def _chapters(read: "Read") -> list[str]:
 
 
 def _listed(read: "Read") -> list[str]:
-    """Return the cases that the parser reads against the RFC, with a link to the octets of each."""
+    """Return the cases in which the parser breaks the RFC, each with a link to its octets."""
     parts = [f"## {read.title} {read.version}"]
     for name, title in _LISTED.items():
         lines = [

@@ -18,7 +18,7 @@ ARGUMENTS = f"For each MUST that one of {', '.join(WELL_KNOWN)} breaks: the word
 
 
 class Group(NamedTuple):
-    """A difference that some servers share, with the *anchor* of its place on the page."""
+    """A difference that some servers share; *anchor* names its place on the page."""
 
     anchor: str
     level: str
@@ -47,7 +47,7 @@ class Group(NamedTuple):
 
 
 def group(comparison: Comparison) -> list[Group]:
-    """Return the differences of all servers by level and requirement; a Group has all servers that share one."""
+    """Return the differences of all servers by level and requirement, each with all servers that share it."""
     found: dict[tuple[str, tuple[str, ...], str], list[tuple[Compared, Difference]]] = {}
     for server in comparison.compared:
         for difference in server.differences:

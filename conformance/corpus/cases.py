@@ -11,7 +11,7 @@ A case is one file ``<chapter>/<name>.http``, and the entry of that name in ``<c
     httpsock = { refused = 400 }                              or { accepted = [{ method, path, fields, content }, ...] }
     allowed = [400]                                           what any server may do: see Case
     h11 = "refused"                                           or "accepted", if h11 accepts all of its octets
-    h11_accepted = [...]                                      the requests that h11 accepts, if httpsock accepts others
+    h11_accepted = [...]                                      the requests that h11 accepts, if not those of httpsock
     h11_in_parts = "One sentence with its section."           why h11 may refuse it if it arrives in parts
     why = "One sentence with its section."                    why httpsock and h11 differ, only if they do
 

@@ -3,7 +3,7 @@
 One entry of ``requirements.toml``:
 
     [R036]
-    section = "RFC 9112 §5.1"                 where the RFC states it; else "practice" or "policy"
+    section = "RFC 9112 §5.1"                 the section that states it, or "practice" or "policy" if no RFC does
     level = "MUST"                            or SHOULD, MAY; SECURITY if the RFC leaves it open and an attack is known
     says = "The requirement, in one sentence."
     one_sided = "Why no client breaks it."    if only a response can break it, so that no case of the corpus does

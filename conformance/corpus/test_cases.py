@@ -24,8 +24,7 @@ def test_no_two_cases_have_the_same_name_or_octets() -> None:
     assert [same for same in names.values() if len(same) > 1] == []
 
 
-def test_a_case_is_named_by_a_sentence_and_says_what_it_tries() -> None:
-    """Name, requirement, section and level match their patterns."""
+def test_each_case_has_a_valid_name_requirement_section_and_level() -> None:
     wrong = [
         case.name
         for case in CASES
@@ -38,7 +37,7 @@ def test_a_case_is_named_by_a_sentence_and_says_what_it_tries() -> None:
     assert not wrong
 
 
-def test_the_table_allows_what_httpsock_does() -> None:
+def test_the_behaviour_that_a_case_allows_includes_that_of_httpsock() -> None:
     """Otherwise ``check`` would fail httpsock for the verdict in its own table."""
     wrong = []
     for case in CASES:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Understood(NamedTuple):
-    """One whole request, with the number of its *fields* and of its octets of *content*.
+    """One complete request: the number of its *fields*, and the number of octets of its *content*.
 
     *closes* is true for the last request of a connection. *method* and *path* are cut after 60 characters.
     """
@@ -28,6 +28,6 @@ class Verdict(NamedTuple):
         return self.status is not None
 
     def agrees_with(self, other: "Verdict") -> bool:
-        """Return whether both accept the same requests, and both or neither refuse the rest."""
+        """Return whether both verdicts accept the same requests, and either both or neither refuse the rest."""
         # The status of a refusal is not compared: a parser only suggests one, and the server around it chooses.
         return (self.accepted, self.is_refused) == (other.accepted, other.is_refused)

@@ -1,7 +1,7 @@
 """The classes of known differences between httpsock's parser and h11, each recognised by one feature of the octets.
 
 The table differences.toml gives the section, the direction and the reason of each class; the predicate here recognises
-the octets. Predicates have their own patterns: if they used httpsock's grammar, they would excuse its errors.
+the octets. Predicates have their own patterns: with httpsock's grammar they would not notice an error in that grammar.
 """
 
 import ipaddress
@@ -61,7 +61,7 @@ _EXTENSION = re.compile(
 
 
 def _is_authority(authority: bytes) -> bool:
-    """Return whether *authority* is a valid host that is not empty, and an optional valid port."""
+    """Return whether *authority* is valid: a host, which must not be empty, and an optional port."""
     match = re.fullmatch(rb"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?", authority)
     if not match or int(match[2] or b"0") > 65535:
         return False

@@ -54,7 +54,7 @@ class LenientRequest:
                 break
             lines.append(line)
             if not int(size[0], 16):
-                # Without trailers, the empty line follows directly, so give it a line end to be found behind.
+                # The line end in front makes the search find the empty line even if there are no trailers.
                 return lines, _split_at_empty_line(b"\n" + rest)[0][1:]
             rest = rest[int(size[0], 16) + 2 :]
         return lines, b""

@@ -52,7 +52,7 @@ class Findings:
         self.found: dict[str, Finding] = {}
 
     def try_octets(self, octets: bytes) -> Finding | None:
-        """Parse *octets* with both parsers; return the finding, shrunk, if it is of a new kind."""
+        """Parse *octets* with both parsers; if they make a finding of a new kind, shrink it and return it."""
         self.inputs += 1
         finding = self._judge(octets, self.classes)
         if finding is None or finding.kind in self.found:
@@ -91,7 +91,7 @@ class Findings:
 
     @staticmethod
     def _contradiction(octets: bytes, reading: ParseResult) -> Finding | None:
-        """Return a request that both parsers accept, although the table says that one refuses it, or None."""
+        """Return a finding if both parsers accept a request that, according to the table, one of them refuses."""
         start = 0
         for request in reading.requests:
             if names := contradict(octets[start : request.stop]):

@@ -46,7 +46,7 @@ def test_generated_inputs_make_no_finding(inputs: int) -> None:
 
 
 def test_the_cases_of_the_corpus_make_no_finding() -> None:
-    """The classes cover also the differences that the tables of the corpus explain case by case."""
+    """The classes also cover the differences that the tables of the corpus explain case by case."""
     findings = Findings()
     for octets in CORPUS:
         findings.try_octets(octets)
@@ -99,8 +99,8 @@ def test_each_class_of_the_table_has_a_predicate_and_each_predicate_a_class() ->
     assert CLASSES.keys() == PREDICATES.keys()
 
 
-def test_only_its_own_class_explains_an_example() -> None:
-    """The test also detects a class on whose example the parsers no longer differ."""
+def test_each_example_is_explained_by_its_own_class_alone() -> None:
+    """The test also fails if the parsers no longer differ on an example."""
     explained = {}
     for name, entry in CLASSES.items():
         difference = difference_of(entry.example)
@@ -133,7 +133,7 @@ def read_like_h11(octets: bytes) -> ParseResult:
     return read_by_h11(octets)
 
 
-def test_if_both_parsers_accept_what_the_table_says_one_refuses_it_is_a_finding() -> None:
+def test_it_is_a_finding_if_both_parsers_accept_a_request_that_one_should_refuse() -> None:
     finding = Findings(read_like_h11).try_octets(b"GET / HTTP/1.1\r\nHost: a/b\r\nX: y\r\n\r\n")
     assert finding is not None
     assert finding.kind == "both accept an-invalid-host"

@@ -49,7 +49,7 @@ def may_accept(case: Case) -> bool:
         return True
     if case.expected["httpsock"].status in _LIMIT_STATUSES or _is_respaced(case.octets):
         return True
-    # RFC 9112 §2.2: a server may ignore lines that start with whitespace; if Host is one of them, it is missing.
+    # RFC 9112 §2.2: a server may ignore lines that start with whitespace, but needs a Host line that does not.
     if case.requirement == "R005":
         return b"\nHost:" in case.octets
     # RFC 9112 §2.2: a server may replace a bare CR by SP, but not read it as a line end.

@@ -32,7 +32,7 @@ _SECTION = re.compile(r" \(RFC [0-9]+ §[0-9.]+\)$")
 
 
 class Cause(NamedTuple):
-    """Failures at one *level* that likely have one cause; *requirements* has the one that they break, rarely more."""
+    """Failures at one *level* that likely have one cause; *requirements* are those that they break, usually one."""
 
     level: str
     requirements: tuple[str, ...]
@@ -93,7 +93,7 @@ def _cause(failures: Sequence[Result]) -> Cause:
 
 
 def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause]:
-    """Move the groups that one omission explains into one cause, if all of its requirements are broken."""
+    """Join the failures of a server that evaluates neither If-Match nor If-Unmodified-Since into one cause."""
     keys = [key for key in groups if key[0] == "MUST" and key[1] in _FAMILY and key[2] == _FAMILY_SHAPE]
     if {number for _, number, _ in keys} != _FAMILY:
         return []

@@ -53,7 +53,7 @@ class _Prober:
         return Trial(case.name, partial(self._attempt, probe, number), partial(self._untried, probe))
 
     def _attempt(self, probe: Probe, number: int) -> Attempt:
-        """Send *probe*, and return its result, and whether a server that has stopped would cause the same result."""
+        """Send *probe*; return the result, and whether a server that has stopped would cause the same result."""
         if time.monotonic() > self._target.deadline:
             return Attempt(self._untried(probe, NO_TIME), is_doubtful=False)
         transcript = self._exchange(probe)
@@ -88,7 +88,7 @@ class _Prober:
         return result._replace(requirement=judgement.requirement, level=level)
 
     def _judge_alone(self, probe: Probe, number: int, judgement: Judgement) -> Judgement:
-        """Send the case without a sentinel: if it passes now, blame pipelining, else return *judgement*."""
+        """Send the case again without a sentinel: if it passes, return a judgement on pipelining, else *judgement*."""
         if probe.is_alone and probe.accepted_count > 1:
             # The case itself consists of several requests, and this server does not support pipelining.
             return judgement._replace(is_should=True, requirement=PIPELINING)

@@ -19,13 +19,13 @@ _MAX_NAMES = 3
 
 
 def show(octets: bytes) -> str:
-    """Return *octets* as printable ASCII with escapes as in Python, at most _MAX_SHOWN of them."""
+    """Return at most _MAX_SHOWN of *octets* as printable ASCII, with escapes as in Python."""
     text = ascii(octets[:_MAX_SHOWN])[2:-1].replace("\\\\", "\\")
     return text if len(octets) <= _MAX_SHOWN else f"{text} … ({len(octets)} bytes)"
 
 
 def _lines(octets: bytes) -> list[str]:
-    """Return *octets* as lines for a terminal, each ending with its CRLF as escapes."""
+    """Return *octets* as lines for a terminal, with a line break behind each escaped CRLF."""
     lines = show(octets).replace("\\r\\n", "\\r\\n\n").splitlines()
     return lines or ["(no bytes)"]
 
@@ -87,7 +87,10 @@ def _cause(cause: Cause) -> list[str]:
 
 
 def as_table(results: Sequence[Result], *, shows_all: bool = False) -> str:
-    """Return the causes of all failures and the counts of each chapter; if few or *shows_all*, also the octets."""
+    """Return the causes of all failures and the counts of each chapter.
+
+    If there are few failures, or if *shows_all* is true, add the octets of each failure.
+    """
     failures = [result for result in results if result.outcome is Outcome.FAILED]
     counts = chapters(results)
     width = max([len(chapter) for chapter in counts] + [30]) + 2

@@ -239,12 +239,12 @@ def _judge_refusal_of_valid(probe: Probe, answers: list[Response]) -> Judgement 
 
 
 def _goes_on(probe: Probe) -> bool:
-    """Return whether the case has more octets behind its first request: other requests, or octets to be left unread."""
+    """Return whether octets follow the first request of the case: other requests, or octets that must stay unread."""
     return probe.accepted_count > 1 or probe.case.requirement == "R084"
 
 
 def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: str) -> Judgement:
-    """Judge *answers* that are fewer than the *count* requests of the case and the sentinel."""
+    """Judge the case in which the server has sent fewer *answers* than there are requests, sentinel included."""
     if (probe.closes and len(answers) == count) or (answers and answers[-1].closes):
         return Judgement(None)
     why = f"{_answers(len(answers))} to {_requests(count if probe.is_alone else count + 1)}"
@@ -307,7 +307,7 @@ def _without_early_answer(probe: Probe, answers: list[Response]) -> list[Respons
 
 
 def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -> Judgement:
-    """Judge the refusal, or its absence; *is_last* is true if no further answer follows."""
+    """Judge the answer that refuses a case, or the lack of one; *is_last* is true if no further answer follows."""
     is_given = probe.case.requirement in _STATUS_IS_GIVEN
     wanted = " or ".join(map(str, sorted(probe.statuses)))
     if not refusal:

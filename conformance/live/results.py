@@ -21,10 +21,10 @@ class Outcome(Enum):
 
 
 class Result(NamedTuple):
-    """The outcome of one case or check against one server; *why* it failed or was skipped, and how to repeat it.
+    """The outcome of one case or check against one server, and *why* it failed or was skipped.
 
-    *reproduce* has shell lines that send the same octets. If the server exited or no longer answered, *stops_server*
-    is true, and *output* has the last lines that the server printed.
+    *reproduce* has shell lines that send the same octets again. If the server exited or no longer answered,
+    *stops_server* is true, and *output* has the last lines that the server printed.
     """
 
     name: str

@@ -14,7 +14,7 @@ DIGITS = b"0123456789"
 BIG = b"".join(b"%07d\n" % number for number in range(0, 3 << 20, 8))
 SPARSE_OCTETS = (5 << 30) + 3
 STYLE = b"body { margin: 0; padding: 0; color: black }\n" * 40
-# A file outside the folder that no path must reach: every Unix has it, and it contains the mark.
+# A file outside the folder that no path must reach: every Unix has it, and it contains OUTSIDE_MARK.
 OUTSIDE = "/etc/passwd"
 OUTSIDE_MARK = b"root:"
 MODIFIED = 1_614_834_367

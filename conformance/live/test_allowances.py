@@ -29,7 +29,10 @@ _MISSING = 404
 
 
 def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
-    """Judge *statuses* as answers to the case *name* and its sentinel; return why, and whether it is only a SHOULD."""
+    """Judge answers with *statuses* to the case *name* and its sentinel.
+
+    Return the reason why they fail, or None, and whether they break only a SHOULD.
+    """
     answers = [Response(status, b"", (), b"", b"") for status in statuses]
     verdict = judge(
         probe_of(_CASES[name], 1), 1, Reading(answers, b"", [], []), "closed", PlainAnswer(_MISSING, echoes=False)
@@ -146,7 +149,7 @@ def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requiremen
 
 
 def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket], None]:
-    """Return a server that answers the requests in its first read if *is_alone* says so, else with 400 and a close."""
+    """Return a server that answers the requests in its first read if *is_alone* is true of them, else with one 400."""
 
     def converse(connected: socket.socket) -> None:
         octets = connected.recv(65536)
@@ -342,7 +345,7 @@ def test_causes_that_stop_the_server_come_first_then_faults_of_framing() -> None
     assert "<failure" not in outputs.as_junit([_result("SECURITY", "R093")])
 
 
-def test_the_bytes_of_failures_are_printed_if_there_are_few_or_with_all() -> None:
+def test_the_bytes_of_failures_are_printed_if_there_are_few_or_with_the_option_all() -> None:
     """Otherwise a sentence names the option --all."""
     results = [_result("MUST", "R100")._replace(sent=b"GET / HTTP/1.1\r\n")] * 4
     assert "  > GET / HTTP/1.1" not in outputs.as_table(results)

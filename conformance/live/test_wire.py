@@ -159,7 +159,7 @@ def test_reading_an_endless_response_stops() -> None:
     assert [fault.says for fault in reading.faults] == ["more than 100000 chunks, and no end"]
 
 
-def test_the_client_ends_its_side_immediately_or_after_its_patience() -> None:
+def test_the_client_ends_its_side_immediately_or_after_some_silence() -> None:
     """This server answers only after the client has ended its side."""
 
     def converse(connected: socket.socket) -> None:

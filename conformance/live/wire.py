@@ -18,8 +18,9 @@ __all__ = ["Reading", "Response", "Transcript", "exchange", "read_responses", "r
 
 _RECEIVE_OCTETS = 64 * 1024
 _MAX_OCTETS = 64 * 1024 * 1024
-# Up to 200 octets that are repeated ten times or more, and the fewest octets of such a run that a line abbreviates.
+# A run: up to 200 octets, repeated ten times or more.
 _RUN = re.compile(rb"(.{1,200}?)\1{9,}", re.DOTALL)
+# Shorter runs are not abbreviated.
 _MIN_RUN = 100
 
 

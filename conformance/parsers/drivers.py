@@ -119,7 +119,7 @@ def _answer(connection: h11.Connection) -> bool:
 
 
 def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes | None]:
-    """Split *request_target*, which h11 does not do, into path and query; for authority-form the path is empty.
+    """Return the path and query of *request_target*, which h11 does not split; for authority-form the path is empty.
 
     RFC 9112 §3.2.4: OPTIONS of an absolute-form without path and query is for the server as a whole.
     """
@@ -135,5 +135,5 @@ def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes 
 
 
 def _field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """Return a field for comparison, with a transfer coding in lower case, in which h11 gives it."""
+    """Return a field for comparison: a transfer coding is in lower case, as h11 gives it."""
     return name, value.lower() if name == b"transfer-encoding" else value

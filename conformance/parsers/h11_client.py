@@ -9,7 +9,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def faults_by_h11_client(octets: bytes, methods: Sequence[str]) -> list[str]:
-    """Return the faults that h11 finds in *octets*, all that a server sent in response to requests with *methods*.
+    """Return the faults that h11 finds in *octets*, the responses of a server to requests with *methods*.
 
     A missing response is not a fault here, but octets behind the last response are.
     """

@@ -29,7 +29,7 @@ class ParsedRequest(NamedTuple):
 
 
 class ParseResult(NamedTuple):
-    """The *requests* in some octets, and the reason of the *refusal* of the rest, with its *status*, or None.
+    """The *requests* in some octets; if the parser refused the rest, the reason is *refusal*, with *status*.
 
     If the parser raised an unexpected exception, *crash* names it.
     """

@@ -135,7 +135,7 @@ def test_the_request_behind_a_refused_case_is_never_parsed() -> None:
 
 
 def test_the_table_marks_the_cases_that_are_refused_only_because_they_end_too_early() -> None:
-    """In these cases httpsock waits for more octets; it refuses every other one before the end of input."""
+    """In these cases httpsock waits for more octets; other cases it refuses without waiting for the end of input."""
     waiting = {
         case.name
         for case in CASES

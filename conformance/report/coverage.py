@@ -30,7 +30,7 @@ class Coverage(NamedTuple):
 
     @property
     def gap(self) -> str | None:
-        """A clause on how the coverage is incomplete, or None."""
+        """The reason why the requirement is not covered, or None."""
         if self.checks or self.requirement.untestable:
             return None
         if not self.keeping:

@@ -1,7 +1,7 @@
 """Broken servers: for each check of the static semantics, a server that fails it.
 
-A behaviour is a function from one request to the octets of a response. Most answer a plain GET of an existing file
-correctly, since a check sends one to find out whether it applies.
+A behaviour is a function from one request to the octets of a response. Most behaviours answer a plain GET of a file
+correctly, since a check sends one to find out whether the check applies.
 """
 
 import itertools

@@ -24,7 +24,7 @@ def _is_persistent_version(response: Response) -> bool:
 def _answers_after(session: Session, first: bytes, *, may_close: bool = True) -> str | None:
     """Return a fault unless the server answers a request behind *first* on the same connection.
 
-    Raise InapplicableError if it announces that it closes, and *may_close* is true.
+    Raise InapplicableError if the server announces a close and *may_close* is true.
     """
     responses = session.ask(first, get("/digits.txt"))
     if responses and not _is_persistent_version(responses[0]):

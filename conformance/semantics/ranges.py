@@ -55,7 +55,7 @@ def ranges_of(response: Response) -> list[tuple[int, int, bytes]]:
 
 
 def _part(part: bytes) -> tuple[int, int, bytes]:
-    """Return first, last and octets of *part*, the octets between two delimiters. Raise ValueError if malformed."""
+    """Return first, last and octets of the range in *part*. Raise ValueError if it is malformed."""
     head, end_of_head, octets = part.partition(b"\r\n\r\n")
     if not end_of_head or not re.match(rb"[ \t]*\r\n", head + b"\r\n"):
         raise ValueError("a part has no head (RFC 2046 §5.1)")
@@ -90,7 +90,10 @@ def _fault(response: Response, whole: bytes) -> str | None:
 
 
 def _ask(session: Session, value: str, *fields: str, path: str = _PATH) -> Response:
-    """Return the response to a GET of *path* with Range *value*. Raise InapplicableError if the server has none."""
+    """Return the response to a GET of *path* with Range *value*.
+
+    Raise InapplicableError if the server does not support ranges.
+    """
     response = session.one(get(path, f"Range: {value}", *fields))
     if response.status == 200 and session.aside().one(get(_PATH, "Range: bytes=1-2")).status == 200:
         raise InapplicableError("the server does not support ranges, which is allowed")
@@ -245,7 +248,7 @@ for _field in ("Date", "ETag", "Content-Type", "Cache-Control", "Expires", "Vary
 def _several(session: Session, value: str) -> str | None:
     """Return a fault unless Range *value* gives the whole file, or parts that agree with it."""
     response = _ask(session, value)
-    # RFC 9110 §5.6.1.2: ignoring an empty member of a list is a MUST, so a refusal breaks more than R127.
+    # RFC 9110 §5.6.1.2: a server that refuses a list for an empty member breaks a MUST, not only R127.
     fault = None if ",," in value else _refusal(response)
     return fault or expect(response, 200, 206) or _fault(response, DIGITS)
 

@@ -160,7 +160,7 @@ class Chapter(list[Check]):
 
 
 def _verdict(run: Callable[[Session], str | None], session: Session) -> str | None:
-    """Return the fault that *run* finds, or that prevents it from finishing."""
+    """Return the fault that *run* finds or raises, or None."""
     try:
         return run(session)
     except FaultError as fault:
@@ -175,7 +175,7 @@ def unless(holds: object, fault: str) -> str | None:
 
 
 def expect(response: Response, *statuses: int, whether: str = "") -> str | None:
-    """Return a fault unless *response* has one of *statuses*; *whether* is text behind the statuses in the fault."""
+    """Return a fault, to which *whether* is added, unless *response* has one of *statuses*."""
     wanted = " or ".join(map(str, statuses))
     if response.status == 500 and 500 not in statuses:
         return OtherFault("the server fails with 500", "R116")

@@ -157,7 +157,7 @@ def _catches(check: Check, session: Session) -> bool:
 
 
 def _answer_wrongly(request: bytes) -> bytes:
-    """Answer requests that only find out whether a check applies correctly, and other range requests wrongly."""
+    """Answer correctly if a request only finds out whether a check applies; answer other range requests wrongly."""
     if request.startswith(b"X-NONE"):
         return respond(405)
     if request.startswith(b"HEAD"):
