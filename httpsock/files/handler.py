@@ -19,7 +19,7 @@ from httpsock.http.handler import Context, Handler, Steps, Tick
 from httpsock.http.media_types import in_utf8
 from httpsock.http.messages import Part, Refusal, Request, Response, Status
 from httpsock.http.negotiation import preferred_media_type
-from httpsock.http.preconditions import Validators, Verdict, tag_digest, tag_of
+from httpsock.http.preconditions import NOT_MODIFIED, PROCEED, Validators, tag_digest, tag_of
 from httpsock.http.request_parser import request_error
 
 from .document_root import Directory, DocumentRoot, Redirect, refusal_of
@@ -54,12 +54,10 @@ def respond(root: DocumentRoot, request: Request, context: Context) -> Response 
     if not target.is_encoded:
         return _redirect(encoded_reference(target.path, target.query))
     found = root.find(target.path, request.fields.get(b"accept-encoding"), context.tick)
+    if isinstance(found, Representation):
+        # Most requests are unconditional; for a cached file the whole response is ready.
+        return found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, context.tick.time)
     match found:
-        case Representation():
-            # Most requests are unconditional; for a cached file the whole response is ready.
-            return (
-                found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, context.tick.time)
-            )
         case Redirect():
             return _redirect(folder_reference(target.path, target.query))
         case Directory():
@@ -100,16 +98,15 @@ def _select(request: Request, representation: Representation, now: float) -> Res
 
 def _check(request: Request, representation: Representation, now: float) -> Response | None:
     """Return the 304 or 412 that the preconditions of *request* require, or None."""
-    match preconditions.evaluate(request, representation.validators, now):
-        case Verdict.NOT_MODIFIED:
-            representation.close()
-            return representation.not_modified
-        case Verdict.FAILED:
-            representation.close()
-            name = "If-Match" if b"if-match" in request.fields else "If-Unmodified-Since"
-            reason = f"{name} is false for the current representation"
-            return _explain(Refusal(Status.PRECONDITION_FAILED, reason, "RFC 9110 §15.5.13"), request)
-    return None
+    verdict = preconditions.evaluate(request, representation.validators, now)
+    if verdict is PROCEED:
+        return None
+    representation.close()
+    if verdict is NOT_MODIFIED:
+        return representation.not_modified
+    name = "If-Match" if b"if-match" in request.fields else "If-Unmodified-Since"
+    reason = f"{name} is false for the current representation"
+    return _explain(Refusal(Status.PRECONDITION_FAILED, reason, "RFC 9110 §15.5.13"), request)
 
 
 def _select_ranges(request: Request, representation: Representation, now: float) -> Response:

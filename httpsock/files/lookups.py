@@ -1,6 +1,6 @@
 """Look-ups: remember the file found for a path, with the files and the folder that must be unchanged to use it again.
 
-Takes stamps of files and folders, gives verdicts. It compares Accept-Encoding as bytes, and knows no other HTTP. To
+Takes stamps of files and folders, gives verdicts. It knows paths and codings, and no other HTTP. To
 find a file of a page again costs two calls instead of five, and one of the two serves all files of its folder in a
 tick:
 
@@ -15,6 +15,7 @@ has allowed caches a ``max-age``, a look-up is used without any call.
 RFC 9110 §12.5.3 (Accept-Encoding); RFC 9111 §5.2.2.1 (max-age).
 """
 
+import itertools
 import os
 import re
 import stat
@@ -34,52 +35,78 @@ if TYPE_CHECKING:
 
 # The path and the Accept-Encoding of a request.
 Asked = tuple[bytes, bytes | None]
+# The codings that a client prefers to none, best first: clients with the same ones share their look-ups.
+Codings = tuple[str, ...]
 
 # The number of look-ups, and the maximum octets of path and Accept-Encoding of each: all take at most some 10 MiB.
 _MAX_LOOKUPS = 4096
 _MAX_ASKED_OCTETS = 512
+_MAX_ACCEPTED = 256
+_MAX_FOLDERS = 1024
 # A max-age of a second or more.
 _MAX_AGE = 'max-age="?0*[1-9][0-9]*"?'
+
+# Of each look at the document root: no two ticks have the same one.
+_numbers = itertools.count(1)
 
 # Returns a representation as long as the cache holds it, else None.
 Reference = Callable[[], Representation | None]
 
 
 class FolderState(NamedTuple):
-    """A folder as it is in one tick; *has_link*: the folder, or one above it, is a symlink."""
+    """The folder *relative* as it is in one tick; *has_link*: the folder, or one above it, is a symlink."""
 
+    relative: str
     stamp: FileStamp
     has_link: bool
     is_settled: bool
 
 
-class Lookup(NamedTuple):
-    """The file *found* in *folder* for what was *asked*.
+class Lookup:
+    """The file *found* at *path* for a request.
 
-    It is valid while the *files* that the search saw, pairs of a path and a stamp, are unchanged. If it depends on
-    *missing* paths, it also needs the *folder_stamp*; else that is None. *contents* has the files whose octets can be
-    compared to make it fresh again; it is empty if the look-up depends on other octets, too.
+    It is valid while the file has this *stamp*, the *siblings* that the search saw have theirs, and the *folder* is no
+    symlink; if it depends on *missing* siblings, the folder must have the same stamp, too. *contents* has the files
+    whose octets can be compared to make it fresh again; it is empty if the look-up depends on other octets, too.
+    *number* is that of the last tick in which it was valid.
+
+    A page has a thousand look-ups, and each object of its own costs a miss in the processor's cache.
     """
 
-    asked: Asked
-    found: Reference
-    fresh_until: float
-    folder: str
-    folder_stamp: FileStamp | None
-    files: tuple[tuple[str, FileStamp], ...]
-    missing: tuple[str, ...]
-    contents: tuple[tuple[str, ref[Representation]], ...]
+    __slots__ = ("contents", "folder", "found", "fresh_until", "missing", "number", "path", "siblings", "stamp")
+
+    def __init__(
+        self,
+        found: Reference,
+        files: Sequence[tuple[str, FileStamp]],
+        *,
+        number: int,
+        fresh_until: float,
+        folder: FolderState | None,
+        missing: tuple[str, ...],
+        contents: tuple[tuple[str, ref[Representation]], ...],
+    ) -> None:
+        """*files* are the path and the stamp of the file and of each sibling that the search saw."""
+        self.found = found
+        self.path, self.stamp = files[0]
+        self.siblings = tuple(files[1:])
+        self.number = number
+        self.fresh_until = fresh_until
+        self.folder = folder
+        self.missing = missing
+        self.contents = contents
 
 
 class TickMemo:
     """The memo of a document root in one tick: its results serve all requests of that tick."""
 
-    __slots__ = ("folders", "found", "listed_names", "monotonic", "time")
+    __slots__ = ("folders", "found", "listed_names", "monotonic", "number", "time")
 
     def __init__(self, tick: Tick) -> None:
+        self.number = next(_numbers)
         self.time = tick.time
         self.monotonic = tick.monotonic
-        # The resource found for each request; only the document root knows its type.
+        # The resource found for each request without a look-up; only the document root knows its type.
         self.found: dict[Asked, Any] = {}
         self.folders: dict[str, FolderState] = {}
         # The names listed in each folder: see Aliases.
@@ -94,16 +121,37 @@ class Lookups:
         self._reference = reference
         self._root = root
         self._follow_links = follow_links
-        self._lookups: dict[Asked, Lookup] = {}
+        # By the codings of the client, then by path; and the same by each Accept-Encoding that means these codings.
+        self._lookups: dict[Codings, dict[bytes, Lookup]] = {}
+        self.accepted: dict[bytes | None, dict[bytes, Lookup]] = {}
+        self._folders: dict[str, FolderState] = {}
         self._writing = threading.Lock()
-        self.get = self._lookups.get
 
     def folder(self, relative: str, tick: TickMemo) -> FolderState:
-        """Return the state of a folder; look at it once in each *tick*. Raise OSError if that fails."""
-        if (state := tick.folders.get(relative)) is None:
+        """Return the state of a folder; look at it once in each *tick*. Raise OSError if that fails.
+
+        It is the same object as before if it is the same state, so that look-ups share it.
+        """
+        state = tick.folders.get(relative)
+        if state is None:
             state = folder_state(self._root, relative, tick.time, follow_links=self._follow_links)
+            known = self._folders.get(relative)
+            if known == state:
+                state = known
+            else:
+                if len(self._folders) >= _MAX_FOLDERS:
+                    self._folders.clear()
+                self._folders[relative] = state
             tick.folders[relative] = state
         return state
+
+    def holds_names(self, lookup: Lookup, folder: FolderState, tick: TickMemo) -> bool:
+        """Return whether *folder* is no symlink in this *tick*, and the missing siblings of *lookup* are missing."""
+        state = self.folder(folder.relative, tick)
+        if state.has_link or (lookup.missing and state.stamp != folder.stamp):
+            return False
+        lookup.folder = state
+        return True
 
     def remember(
         self,
@@ -113,40 +161,40 @@ class Lookups:
         tick: TickMemo,
         *,
         original: Cached[Representation] | None,
-        skipped: Sequence[str],
+        codings: Codings,
     ) -> None:
         """Store that *asked* led to the *cached* representation of *file*.
 
-        *skipped* are the codings that the client prefers, but in which no sibling could be used. The folder of *file*
-        must have been looked at before the siblings: a sibling that appears later changes the folder. A representation
-        in a coding also depends on the *original*, if that is cached.
+        The client prefers *codings*; in those before the coding of *cached* no sibling could be used. The folder of
+        *file* must have been looked at before the siblings: a sibling that appears later changes the folder. A
+        representation in a coding also depends on the *original*, if that is cached.
         """
         path = os.path.join(self._root, file)
         # The state of a sibling is followed by that of its file.
         files = [(path, cached.state[-STAMP_LENGTH:])]
         contents = [(path, ref(original.value))] if original else []
+        skipped = codings
         if coding := cached.value.coding:
             files.append((path + CODINGS[coding], cached.state[:STAMP_LENGTH]))
             contents.append((files[1][0], ref(cached.value)))
+            skipped = codings[: codings.index(coding)]
         siblings = tuple(path + CODINGS[coding] for coding in skipped)
         folder = os.path.dirname(file)
-        state = self.folder(folder, tick) if siblings else None
+        state = self.folder(folder, tick) if siblings or folder else None
         present = _stamps_of_present(siblings, tick.time)
-        if present is None or (state and not state.is_settled):
+        if present is None or (state and (state.has_link or (siblings and not state.is_settled))):
             return
-        found = self._reference(file, cached.value)
         lookup = Lookup(
-            asked,
-            found,
-            cached.fresh_until,
-            folder,
-            state and state.stamp,
+            self._reference(file, cached.value),
             (*files, *present),
-            tuple(set(siblings) - dict(present).keys()),
+            number=tick.number,
+            fresh_until=cached.fresh_until,
+            folder=state,
+            missing=tuple(set(siblings) - dict(present).keys()),
             # A skipped sibling may be repaired without a new stamp; a used one is compared together with its original.
-            tuple(contents) if len(contents) == len(files) and not present else (),
+            contents=tuple(contents) if len(contents) == len(files) and not present else (),
         )
-        self._put(asked, lookup)
+        self._put(asked, codings, lookup)
 
     def is_confirmed(self, lookup: Lookup, tick: TickMemo) -> bool:
         """Return whether an expired look-up is still valid; if so, make it fresh for another second.
@@ -160,7 +208,7 @@ class Lookups:
             representation = read()
             if representation is None or self._read(path, representation.length + 1) != representation.octets:
                 return False
-        self._put(lookup.asked, lookup._replace(fresh_until=tick.monotonic + FRESH_SECONDS))
+        lookup.fresh_until = tick.monotonic + FRESH_SECONDS
         return True
 
     def _read(self, path: str, length: int) -> bytes:
@@ -171,15 +219,19 @@ class Lookups:
         finally:
             os.close(descriptor)
 
-    def _put(self, asked: Asked, lookup: Lookup) -> None:
+    def _put(self, asked: Asked, codings: Codings, lookup: Lookup) -> None:
         path, accept_encoding = asked
         if len(path) + len(accept_encoding or b"") > _MAX_ASKED_OCTETS:
             return
         with self._writing:
-            self._lookups.pop(asked, None)
-            self._lookups[asked] = lookup
-            if len(self._lookups) > _MAX_LOOKUPS:
-                del self._lookups[next(iter(self._lookups))]
+            if len(self.accepted) >= _MAX_ACCEPTED:
+                self.accepted.clear()
+            lookups = self.accepted[accept_encoding] = self._lookups.setdefault(codings, {})
+            lookups.pop(path, None)
+            lookups[path] = lookup
+            if sum(map(len, self._lookups.values())) > _MAX_LOOKUPS:
+                most = max(self._lookups.values(), key=len)
+                del most[next(iter(most))]
 
 
 def allows_staleness(cache_control: str) -> bool:
@@ -199,8 +251,8 @@ def folder_state(root: str, relative: str, now: float, *, follow_links: bool) ->
             below = os.path.join(below, name)
             status = os.lstat(below)
             if stat.S_ISLNK(status.st_mode):
-                return FolderState(file_stamp(status), has_link=True, is_settled=False)
-    return FolderState(file_stamp(status), has_link=False, is_settled=is_settled(status, now))
+                return FolderState(relative, file_stamp(status), has_link=True, is_settled=False)
+    return FolderState(relative, file_stamp(status), has_link=False, is_settled=is_settled(status, now))
 
 
 def _stamps_of_present(paths: Iterable[str], now: float) -> list[tuple[str, FileStamp]] | None:

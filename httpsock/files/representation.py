@@ -8,7 +8,6 @@ RFC 9110 §8 (representation data and metadata), §8.8 (validators), §15.4.5 (t
 
 import io
 import os
-from functools import cached_property
 
 from httpsock.http.grammar import can_be_http_date, format_http_date
 from httpsock.http.messages import FileSlice, Part, Response, Status
@@ -27,6 +26,11 @@ _SECOND_NS = 1_000_000_000
 
 class Representation:
     """A file's metadata, and either its octets or the open file. Immutable."""
+
+    __slots__ = (
+        *("__weakref__", "_not_modified", "_whole", "cache_control", "coding", "file", "length", "media_type"),
+        *("octets", "validators", "vary"),
+    )
 
     def __init__(
         self,
@@ -48,6 +52,8 @@ class Representation:
         self.octets = octets
         self.file = file
         self.vary = vary
+        self._whole: Response | None = None
+        self._not_modified: Response | None = None
 
     @property
     def fields(self) -> tuple[tuple[str, str], ...]:
@@ -64,15 +70,19 @@ class Representation:
         varying = () if self.vary is None else (("Vary", self.vary),)
         return (etag, *dated, ("Cache-Control", self.cache_control), *varying)
 
-    @cached_property
+    @property
     def whole(self) -> Response:
         """The response with the whole content; made once for a cached file."""
-        return Response(Status.OK, self.fields, (self.part(0, self.length),), self.file)
+        if self._whole is None:
+            self._whole = Response(Status.OK, self.fields, (self.part(0, self.length),), self.file)
+        return self._whole
 
-    @cached_property
+    @property
     def not_modified(self) -> Response:
         """The 304 for a client that already has the content."""
-        return Response(Status.NOT_MODIFIED, self.caching_fields)
+        if self._not_modified is None:
+            self._not_modified = Response(Status.NOT_MODIFIED, self.caching_fields)
+        return self._not_modified
 
     def part(self, offset: int, length: int) -> Part:
         """Return *length* octets from *offset* on, as a part of a response."""

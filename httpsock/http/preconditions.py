@@ -52,6 +52,10 @@ class Verdict(Enum):
     FAILED = "answer 412"
 
 
+# To look up the enum's members would take a tenth of the time of a 304.
+PROCEED, NOT_MODIFIED, FAILED = Verdict
+
+
 def evaluate(request: Request, validators: Validators, now: float) -> Verdict:
     """Return the verdict of the preconditions of a GET or HEAD, by steps 1 to 4 of RFC 9110 §13.2.2.
 
@@ -60,17 +64,17 @@ def evaluate(request: Request, validators: Validators, now: float) -> Verdict:
     fields = request.fields
     if (if_match := fields.get(b"if-match")) is not None:
         if not _matches_strongly(if_match, validators.etag):
-            return Verdict.FAILED
+            return FAILED
     elif (if_unmodified_since := fields.get(b"if-unmodified-since")) is not None:
         if _is_modified_since(if_unmodified_since, validators.last_modified, now) is True:
-            return Verdict.FAILED
+            return FAILED
     if (if_none_match := fields.get(b"if-none-match")) is not None:
         if _matches_weakly(if_none_match, validators.etag):
-            return Verdict.NOT_MODIFIED
+            return NOT_MODIFIED
     elif (if_modified_since := fields.get(b"if-modified-since")) is not None:
         if _is_modified_since(if_modified_since, validators.last_modified, now) is False:
-            return Verdict.NOT_MODIFIED
-    return Verdict.PROCEED
+            return NOT_MODIFIED
+    return PROCEED
 
 
 def range_applies(request: Request, validators: Validators, now: float) -> bool:

@@ -84,13 +84,16 @@ class Sender:
 
         Without a valid *request* the log shows the first line of the octets *unread*.
         """
-        request_line = request.request_line if request else unread.partition(b"\n")[0].removesuffix(b"\r")
-        # RFC 9112 §9.3, §9.6: 1.1 persists by default, 1.0 only with "keep-alive".
-        confirmed = "keep-alive" if request and request.minor_version == 0 else None
+        if request:
+            # RFC 9112 §9.3, §9.6: 1.1 persists by default, 1.0 only with "keep-alive".
+            confirmed = None if request.minor_version else "keep-alive"
+            request_line, is_head = request.request_line, request.method == "HEAD"
+        else:
+            request_line, confirmed = unread.partition(b"\n")[0].removesuffix(b"\r"), None
+            is_head = request_line.startswith(b"HEAD ")
         connection_option = confirmed if is_persistent else "close"
         common_head = _common_head(response.status, began.second, self._settings.field_lines, connection_option)
         # RFC 9110 §9.3.2: the response to HEAD has the same fields, without content.
-        is_head = request_line.startswith(b"HEAD ")
         octets, parts = (response.field_lines, ()) if is_head else (response.first_write, response.rest)
         if not octets:
             return self._send_stream(response, request, request_line, began, connection_option)

@@ -41,6 +41,11 @@ class Recorded(DocumentRoot):
         return self.names
 
 
+def lookup_of(served: DocumentRoot, path: bytes, accept_encoding: bytes | None) -> lookups.Lookup | None:
+    """Return the look-up that is stored for a request."""
+    return served._lookups.accepted.get(accept_encoding, {}).get(path)
+
+
 def age(folder: pathlib.Path) -> None:
     """Set the modification time of *folder* to long ago."""
     os.utime(folder, (LONG_AGO, LONG_AGO))
@@ -194,7 +199,7 @@ def test_the_look_up_of_a_name_that_may_be_an_alias_is_not_cached(aged: pathlib.
     age(aged)
     served = DocumentRoot(aged)
     assert read(served, b"/notes~1", BROWSERS) == HELLO
-    assert served._lookups.get((b"/notes~1", BROWSERS)) is None
+    assert lookup_of(served, b"/notes~1", BROWSERS) is None
 
 
 @needs_posix
@@ -205,7 +210,31 @@ def test_the_look_up_of_a_file_whose_sibling_has_too_long_a_name_is_not_cached(a
     served = DocumentRoot(aged)
     asked = b"/" + name.encode(), BROWSERS
     assert read(served, *asked) == HELLO
-    assert served._lookups.get(asked) is None
+    assert lookup_of(served, *asked) is None
+
+
+def test_clients_that_prefer_the_same_codings_share_their_look_ups(aged: pathlib.Path) -> None:
+    """Only the first request with another spelling is searched for: it shows what that means."""
+    served = Recorded(aged)
+    index = os.path.join("sub", "index.html")
+    for path in (b"/hello.txt", b"/sub/index.html"):
+        represent(served, path, b"gzip")
+    assert served.names_for(b"/hello.txt", b"br;q=0, gzip") == ["hello.txt", "hello.txt.gz"]
+    assert served.names_for(b"/sub/index.html", b"br;q=0, gzip") == [index]
+    assert served.names_for(b"/sub/index.html", b"br") == [index, index + ".br"]
+
+
+def test_the_spellings_and_the_folders_in_memory_are_bounded(
+    aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "_MAX_ACCEPTED", 2)
+    monkeypatch.setattr(lookups, "_MAX_FOLDERS", 1)
+    served = DocumentRoot(aged)
+    for accepted in (b"gzip", b"br", b"zstd", b"gzip;q=0.5"):
+        for path in (b"/hello.txt", b"/sub/index.html"):
+            assert read(served, path, accepted) == read(served, path)
+            assert len(served._lookups.accepted) <= 2
+            assert len(served._lookups._folders) <= 1
 
 
 def test_the_number_of_cached_look_ups_is_limited(aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,14 +243,14 @@ def test_the_number_of_cached_look_ups_is_limited(aged: pathlib.Path, monkeypatc
     asked = [(b"/hello.txt", accepted) for accepted in (None, b"br", b"gzip")]
     for each in asked:
         read(served, *each)
-    assert [served._lookups.get(each) is not None for each in asked] == [False, True, True]
+    assert [lookup_of(served, *each) is not None for each in asked] == [False, True, True]
 
 
 def test_look_ups_of_long_requests_are_not_cached(aged: pathlib.Path) -> None:
     served = DocumentRoot(aged)
     long = b"gzip" + b",x" * 300
     assert read(served, b"/hello.txt", long) == HELLO
-    assert served._lookups.get((b"/hello.txt", long)) is None
+    assert lookup_of(served, b"/hello.txt", long) is None
 
 
 def test_different_requests_for_a_file_share_it_in_memory(aged: pathlib.Path) -> None:
@@ -249,7 +278,7 @@ def test_a_look_up_does_not_hold_a_file_in_memory(aged: pathlib.Path, monkeypatc
     served = Recorded(aged)
     read(served, b"/hello.txt")
     read(served, b"/sub/index.html")
-    lookup = served._lookups.get((b"/hello.txt", None))
+    lookup = lookup_of(served, b"/hello.txt", None)
     assert lookup is not None
     assert lookup.found() is None
     assert read(served, b"/hello.txt") == HELLO
@@ -346,7 +375,7 @@ def test_an_invalid_sibling_is_sent_after_it_is_repaired(change: Change, aged: p
     age(aged)
     served = Recorded(aged)
     assert served.names_for(b"/hello.txt", b"gzip") == ["hello.txt", "hello.txt.gz"]
-    assert served._lookups.get((b"/hello.txt", b"gzip")) is not None, "the result, no usable sibling, is cached"
+    assert lookup_of(served, b"/hello.txt", b"gzip") is not None, "the result, no usable sibling, is cached"
     assert read(served, b"/hello.txt", b"gzip") == HELLO
     until_the_clock_ticks(sibling, lambda: change(sibling, gzipped(HELLO)))
     assert read(served, b"/hello.txt", b"gzip") == gzipped(HELLO), "changed without a trace in its folder"
