@@ -255,7 +255,7 @@ class Cited(NamedTuple):
 
     @property
     def anchor(self) -> str:
-        """Its anchor in the page of excerpts."""
+        """The anchor of the call in the page of excerpts."""
         return "/".join(self)
 
 

@@ -371,7 +371,7 @@ def test_the_output_file_may_be_a_pipe(server: httpsock.Server) -> None:
 def test_a_symlink_at_the_name_of_the_part_is_not_followed(
     name: str, server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
 ) -> None:
-    """In a folder where other users may write, such a name may be a symlink to a file of this user."""
+    """Another user who may write to the folder could have made a symlink to a file of this user."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"ours")
     (tmp_path / name).symlink_to(victim)

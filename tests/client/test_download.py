@@ -461,7 +461,7 @@ def test_a_pipe_with_a_reader_is_not_used_as_the_part(tmp_path: pathlib.Path) ->
 @on_posix
 @pytest.mark.parametrize("name", ["film.part", "film.resume"])
 def test_a_part_or_note_of_another_user_is_not_trusted(tmp_path: pathlib.Path, name: str) -> None:
-    """In /tmp, for example, the sticky bit prevents the program from replacing that file."""
+    """A user may not replace files of others in /tmp, for example, which has the sticky bit."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     broken_off(tmp_path / "film")

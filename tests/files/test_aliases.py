@@ -125,7 +125,7 @@ def test_entries_are_compared_by_stat_where_inode_numbers_are_unreliable(
 
 @needs_links
 def test_a_folder_is_read_once_for_all_its_names(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise each request for a name with a tilde would list the whole folder."""
+    """The names in a folder are cached, so that not every request for a name with a tilde lists the folder."""
     looks: list[str] = []
     listed = confinement.scandir_beneath
 

@@ -34,7 +34,7 @@ def test_a_missing_file_is_404(root: DocumentRoot, folder: pathlib.Path, path: s
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
 def test_a_path_that_cannot_name_a_file_is_a_bad_request(root: DocumentRoot, accept: str) -> None:
-    """RFC 9110 §17.3, RFC 3986 §2.4 (requirements R138 and R139)."""
+    """A path that leaves the root is refused (RFC 9110 §17.3; requirements R138 and R139)."""
     answer = ask(root, get("/sub/%2e%2e/%2e%2e/etc/passwd", f"Accept: {accept}"))
     assert answer.status == 400
     assert "ath segment 3 is " in answer.text

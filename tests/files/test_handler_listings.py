@@ -127,7 +127,7 @@ HOSTILE_NAMES = [
 
 
 def test_each_hostile_name_is_listed_with_a_link_that_leads_to_its_file(tmp_path: pathlib.Path) -> None:
-    """RFC 3986 §2.1, RFC 9110 §17.4 (requirements R140, R143 and R145)."""
+    """Names can break neither the page nor its links (RFC 9110 §17.4; requirements R140, R143 and R145)."""
     made = set()
     for name in HOSTILE_NAMES:
         # Some file systems refuse some of the names.
@@ -155,7 +155,7 @@ def test_each_hostile_name_is_listed_with_a_link_that_leads_to_its_file(tmp_path
 
 
 def test_a_folder_with_a_hostile_name_is_redirected_to_and_listed(tmp_path: pathlib.Path) -> None:
-    """Its name does not add fields or markup to a response (RFC 9110 §17.4, requirement R143)."""
+    """The name of a folder cannot add fields or markup to a response (RFC 9110 §17.4, requirement R143)."""
     (tmp_path / "<b>\r\nX: y").mkdir()
     root = DocumentRoot(tmp_path)
     redirect = ask(root, get("/%3Cb%3E%0d%0aX:%20y"))

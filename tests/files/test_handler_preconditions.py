@@ -36,7 +36,7 @@ def status_by_the_rfc(*held: bool | None) -> int | None:
     # Step 1, and step 2 if there is no If-Match.
     if if_match is False or (if_match is None and if_unmodified_since is False):
         return 412
-    # Step 3, and step 4 if there is no If-None-Match.
+    # Step 3, and step 4 without If-None-Match.
     if if_none_match is False or (if_none_match is None and if_modified_since is False):
         return 304
     return None
@@ -92,7 +92,7 @@ def test_all_combinations_of_conditions_are_answered_in_order(
 
 @pytest.mark.parametrize("path", ["/alphabet.txt", "/large.bin", "/sub/", "/"])
 def test_not_modified_repeats_only_the_fields_for_caches(root: DocumentRoot, path: str) -> None:
-    """RFC 9110 §15.4.5 (requirements R125 and R126)."""
+    """A 304 leaves out the other metadata (RFC 9110 §15.4.5; requirements R125 and R126)."""
     whole = ask(root, get(path))
     answer = ask(root, get(path, f"If-None-Match: {whole.field('ETag')}"))
     assert answer.status == 304
@@ -115,7 +115,7 @@ def test_not_modified_repeats_only_the_fields_for_caches(root: DocumentRoot, pat
 def test_a_failed_precondition_is_named(
     root: DocumentRoot, field_lines: tuple[str, ...], name: str, method: str
 ) -> None:
-    """RFC 9110 §15.5.13 (requirements R121 and R122)."""
+    """The 412 names the field, and has no validators (RFC 9110 §15.5.13; requirements R121 and R122)."""
     answer = ask(root, get("/alphabet.txt", *field_lines, method=method))
     assert answer.status == 412
     assert answer.text == (
@@ -140,7 +140,7 @@ def test_preconditions_are_ignored_if_the_answer_is_another_error_or_redirect(
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 405), ("DELETE", 405), ("OPTIONS", 204), ("FOO", 501)])
 def test_preconditions_do_not_apply_to_other_methods(root: DocumentRoot, method: str, status: int) -> None:
-    """RFC 9110 §13.2.1 (requirements R118 and R124)."""
+    """Conditions do not change the answer to a refused method (RFC 9110 §13.2.1; requirements R118 and R124)."""
     for condition in ('If-Match: "x"', "If-None-Match: *", f"If-Modified-Since: {MODIFIED}"):
         assert ask(root, get("/alphabet.txt", condition, method=method)).status == status
 

@@ -34,7 +34,7 @@ from tests.support.folder import ALPHABET, LONG_AGO
     ],
 )
 def test_a_range_is_sent_unchanged(root: DocumentRoot, path: str, asked: str, selected: slice) -> None:
-    """RFC 9110 §15.3.7.1 (requirements R127, R128 and R129)."""
+    """All fields but Content-Length and Content-Range are those of the whole file (RFC 9110 §15.3.7.1)."""
     whole = ask(root, get(path))
     answer = ask(root, get(path, f"Range: {asked}"))
     assert answer.status == 206
@@ -87,7 +87,7 @@ def parts_of(answer: Answer) -> list[tuple[dict[str, str], bytes]]:
     ],
 )
 def test_several_ranges_are_sent_in_parts(root: DocumentRoot, path: str, asked: str, selected: list[slice]) -> None:
-    """RFC 9110 §15.3.7.2 (requirements R128 and R135)."""
+    """Each part has its Content-Range, the response has none (RFC 9110 §15.3.7.2; requirements R128 and R135)."""
     whole = ask(root, get(path))
     length = len(whole.content)
     answer = ask(root, get(path, f"Range: {asked}"))

@@ -467,7 +467,7 @@ _NAMES = (
 @given(name=_NAMES, is_folder=st.booleans())
 @settings(derandomize=True, deadline=None, max_examples=200)
 def test_the_link_of_any_name_leads_to_that_name(name: str, is_folder: bool) -> None:
-    """RFC 3986 §2.1, RFC 9110 §17.4 (requirements R140 and R143)."""
+    """Each octet of a name can be encoded in a link (RFC 3986 §2.1; requirements R140 and R143)."""
     entry = Entry(name, is_folder, 1, MODIFIED)
     page = page_of(entry)
     ((href, shown),) = page.entries

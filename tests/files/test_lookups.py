@@ -194,7 +194,7 @@ def test_for_clients_without_codings_a_look_up_in_a_changing_folder_is_cached(fo
 
 
 def test_the_look_up_of_a_name_that_may_be_an_alias_is_not_cached(aged: pathlib.Path) -> None:
-    """Whether a name is an alias depends on all names in its folder."""
+    """A name is an alias if its folder does not list it, so the result depends on all names in the folder."""
     make(aged / "notes~1", HELLO)
     age(aged)
     served = DocumentRoot(aged)
@@ -336,7 +336,7 @@ def test_a_better_sibling_that_appears_is_sent_next(aged: pathlib.Path) -> None:
 
 
 def test_a_sibling_changed_just_now_is_sent_some_seconds_later(aged: pathlib.Path) -> None:
-    """Only the time changes."""
+    """The files do not change; only the time does."""
     make(aged / "hello.txt.gz", gzipped(HELLO), modified=LATER - 1.9)
     age(aged)
     served = DocumentRoot(aged)

@@ -109,7 +109,7 @@ def test_a_malformed_field_line_is_refused(cut: Cut, line: bytes, reason: str, s
 @however_cut
 @each_row("line", [b" Host: a", b"\tHost: a", b" ", b" b"])
 def test_whitespace_before_the_first_field_line_is_refused(cut: Cut, line: bytes) -> None:
-    """Otherwise such a line could be read as a field or be ignored (RFC 9112 §2.2, requirement R005)."""
+    """Other servers might read such a line as a field, or ignore it (RFC 9112 §2.2, requirement R005)."""
     reason = "there is whitespace between the request line and the first field line"
     refusal = refusal_of(cut, b"GET / HTTP/1.1\r\n" + line + b"\r\nHost: a\r\n\r\n")
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")

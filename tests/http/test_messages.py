@@ -177,7 +177,7 @@ def test_adding_members_to_a_response_without_a_length_adds_no_length(response: 
 
 
 def test_a_field_of_a_request_has_the_values_of_all_its_lines() -> None:
-    """This holds for fields that the server itself uses, and for others (RFC 9110 §5.3)."""
+    """The values of several lines are joined, whether or not the server uses the field (RFC 9110 §5.3)."""
     lines = b"Host: a\r\nAccept: x\r\nX-Own: 1\r\nACCEPT: y\r\nx-own:\t2 \r\n"
     request = parse_head(b"GET / HTTP/1.1\r\n" + lines + b"\r\n", 100)
     assert [request.field(name) for name in (b"host", b"accept", b"x-own", b"x")] == [b"a", b"x, y", b"1, 2", None]

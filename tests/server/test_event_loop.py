@@ -155,7 +155,7 @@ def test_connections_that_are_postponed_are_all_served_in_the_end(
 
 
 def test_each_tick_serves_all_connections_unless_it_is_long(folder: pathlib.Path) -> None:
-    """In receiving and in answering; a connection that waits for its turn is not read from."""
+    """A connection that is postponed is neither received from nor answered."""
     not_long, ticking = Fairness(lambda: 0.0), itertools.count(1e9)
     settings = Settings(serve_folder(DocumentRoot(folder)))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
@@ -518,7 +518,7 @@ def test_a_stopped_event_loop_closes_idle_connections(start_loop: StartLoop) -> 
 
 
 def test_a_stopped_event_loop_finishes_its_responses(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """It does not wait for further requests (requirement R085)."""
+    """The stopped event loop does not wait for further requests (requirement R085)."""
     large = os.urandom(1 << 20) * 16
     (folder / "larger.bin").write_bytes(large)
     running = start_loop(Timeouts(idle=AN_HOUR))

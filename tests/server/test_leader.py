@@ -154,7 +154,7 @@ def count_connections() -> int:
 
 
 def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """They are logged before the next event."""
+    """The log does not wait for the next event."""
     is_logging, may_go_on, has_logged = (threading.Event() for _ in range(3))
 
     def log(exchanges: Sequence[Exchange]) -> None:
@@ -339,7 +339,7 @@ def test_followers_of_an_idle_server_sleep(serve: Callable[..., Server]) -> None
 
 
 def test_a_follower_opens_no_descriptor(folder: pathlib.Path) -> None:
-    """Without free descriptors, opening one would end each thread that takes over."""
+    """Descriptors may have run out: a follower that needed one would fail when it takes over."""
     leads = [threading.Event() for _ in range(3)]
     may_end = threading.Event()
 

@@ -510,7 +510,7 @@ def test_sighup_from_its_terminal_ends_the_program(folder: pathlib.Path) -> None
 
 
 def test_sighup_ends_the_program_once_its_terminal_is_gone(serving: Start) -> None:
-    """This is tested as above, but so that the program certainly writes its coverage data."""
+    """This program pretends that its terminal is gone, so that it ends normally and writes its coverage data."""
     gone = "from httpsock.server import process_loop; process_loop._has_terminal = [False, True].pop"
     program = serving("--quiet", command=program_with(gone))
     line(program)

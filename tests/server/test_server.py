@@ -49,7 +49,7 @@ def nothing_left() -> Iterator[None]:
     threads, descriptors = threading.active_count(), open_descriptors()
     yield
     gc.collect()
-    # What an earlier test has left may end meanwhile.
+    # Threads of an earlier test may end meanwhile.
     assert eventually(lambda: threading.active_count() <= threads)
     assert open_descriptors() <= descriptors
 
@@ -412,7 +412,7 @@ def test_a_server_without_a_thread_is_refused(folder: pathlib.Path) -> None:
 
 
 def test_the_value_of_cache_control_is_checked(folder: pathlib.Path, serve: Serve) -> None:
-    """Its value cannot add fields; letters beyond ASCII are sent as Latin-1 (requirement R143)."""
+    """The value cannot add fields; letters beyond ASCII are sent as Latin-1 (requirement R143)."""
     with pytest.raises(ValueError, match="the value of Cache-Control has a control character"):
         Server(folder, port=0, cache_control="a\r\nX: y")
     served = serve(folder, cache_control="private, x=é")
