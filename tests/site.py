@@ -267,7 +267,7 @@ def cited_in(pages: dict[str, str]) -> list[Cited]:
 
 
 def file_of(module: str) -> pathlib.Path:
-    """Return the file of a module, given as wing and name: server.connection."""
+    """Return the file of a module of httpsock, such as "server.connection"."""
     return (ROOT / "httpsock").joinpath(*module.split(".")).with_suffix(".py")
 
 

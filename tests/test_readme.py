@@ -397,7 +397,7 @@ def test_each_row_of_the_comparison_with_http_server_is_true(shared: pathlib.Pat
 
 
 def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
-    """Yield the behaviour of the server at *port* in the words of each row of the table; the last row ends it."""
+    """Yield the cells of the table that describe the server at *port*, row by row; the last row stops the server."""
     status, fields, content, connected = exchange(port, get("/hello.txt", "Range: bytes=0-4"))
     connected.close()
     yield {b"Hello": f"{status}, five bytes", b"Hello, socket.\n": f"{status}, the whole file"}[content]

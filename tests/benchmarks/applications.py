@@ -1,6 +1,6 @@
 """Servers that are libraries, each started as its documentation says: ``python applications.py NAME PORT ROOT [LOG]``.
 
-Run by the environment that holds them, not by the one of httpsock.
+Each runs in the environment of its own packages, not in that of httpsock.
 """
 
 import asyncio

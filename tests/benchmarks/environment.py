@@ -1,6 +1,6 @@
-"""The servers that come from PyPI and npm, in a folder of the user's choice: a virtual environment and node_modules.
+"""The servers from PyPI and npm, installed in one folder: a virtual environment with node_modules.
 
-A package from npm has the name "npm:" in front.
+The names of packages from npm begin with "npm:".
 """
 
 import json

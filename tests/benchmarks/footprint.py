@@ -38,7 +38,7 @@ IMPORTED = (
 
 
 class Start(NamedTuple):
-    """One start of one server, in seconds from the command on; *ready* is the first line that it prints."""
+    """One start of one server: the seconds from the command to its first answer, and to the first line it prints."""
 
     answered: float
     ready: float | None
@@ -124,7 +124,7 @@ def _wait_for_answer(port: int, begun: float) -> None:
 
 
 def _memory(peer: Peer, stage: Stage) -> list[str]:
-    """Return the MiB that a server holds at rest, and the KiB more for each of many idle connections."""
+    """Return the memory of a server at rest in MiB, and that of each idle connection in KiB."""
     try:
         with _site(stage) as site, running(peer, stage._replace(work=site.folder)) as server:
             time.sleep(_SETTLE_SECONDS)

@@ -1,4 +1,4 @@
-"""Play a workload to one server for some seconds, check every answer, and count.
+"""Play a workload to one server for some seconds, check every answer, and count the answers.
 
 The client is wrk. Its latency is that of a closed loop: a connection sends its next request once it is answered. wrk
 can't read answers to HEAD, since it waits for content; client.py sends those requests, more slowly.
@@ -115,7 +115,7 @@ def ask_again_and_again(
 
 
 def _children_seconds() -> float:
-    """Return the processor time of the clients, which have ended; servers still run, and do not count."""
+    """Return the processor time of all child processes that have ended: the clients, since the servers still run."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

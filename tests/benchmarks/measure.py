@@ -1,4 +1,4 @@
-"""Take the samples of a workload: all servers turn by turn, A B C A B C, so that a slow minute hurts all alike."""
+"""Take the samples of a workload: the servers take turns, A B C A B C, so that a slow minute affects all."""
 
 import contextlib
 import pathlib

@@ -1,7 +1,7 @@
 """Measure the parts below the connection, without a socket: ``python3 -m tests.benchmarks.micro``.
 
-The parser is compared with h11, a strict parser in Python, and httptools, a lenient one in C. All get the same octets;
-making a parser is not timed. It measures processor time, turn by turn.
+The parser is compared with h11, a strict parser in Python, and httptools, a lenient one in C. All get the same octets.
+The parsers take turns, and their processor time is measured without that of making a parser.
 """
 
 import email.utils

@@ -45,7 +45,7 @@ class Peer(NamedTuple):
     uses_defaults: bool = False
 
     def missing(self, environment: Environment) -> str:
-        """Return what is missing and how to install it; "" if nothing is."""
+        """Return which requirement is missing and how to install it, or "" if the peer can run."""
         if self.program and not shutil.which(self.program):
             return f"{self.program} is not installed: {self.install}"
         for package in self.packages:

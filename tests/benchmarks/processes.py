@@ -40,7 +40,7 @@ def divide_processors(*, pin: bool) -> Processors:
 
 @contextlib.contextmanager
 def pinned(processors: frozenset[int]) -> Iterator[None]:
-    """Let programs started within this context run on *processors* only; a child inherits where it may run."""
+    """Let programs that are started in the block run on *processors* only, which children inherit."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, processors)
     try:

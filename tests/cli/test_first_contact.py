@@ -65,7 +65,7 @@ WITHOUT_SITE = [sys.executable, "-S", "-m", "httpsock"]
 
 
 def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
-    """Return the modules that the interpreter imports for "-m" before any program; only the option -P prevents that."""
+    """Return the modules that Python itself imports from the current folder for "-m", unless it gets the option -P."""
     (folder / "nothing.py").write_text("import sys; print(*sys.modules)")
     done = subprocess.run(
         [sys.executable, "-S", "-m", "nothing"], check=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""The announcer: its answers, its announcements, and the limits on what a stranger can make it send."""
+"""The announcer: its answers, its announcements, and the limits on the datagrams that a stranger can cause."""
 
 import contextlib
 import functools

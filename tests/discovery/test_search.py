@@ -146,7 +146,7 @@ def reason_to_skip(location: str, address: str = TO, seconds: float = 5.0) -> st
 
 
 def described(*answers: bytes, at: str = "description.xml") -> FoundDevice:
-    """Return the device whose description is the response *answers*, with PORT for its port."""
+    """Return the device that *answers* describe, with PORT in place of the port in its URL."""
     with playing(*map(answering, answers)) as url:
         found = identified(url + at)
         port = url.rpartition(":")[2].rstrip("/")

@@ -34,7 +34,7 @@ from tests.support.context import FixedContext
 def test_a_folder_without_an_index_is_listed_as_its_client_prefers(
     root: DocumentRoot, accept: str, content_type: str
 ) -> None:
-    """The client prefers by the field Accept (RFC 9110 §12.5.1, requirement R142)."""
+    """The client states its preference in Accept (RFC 9110 §12.5.1, requirement R142)."""
     answer = ask(root, get("/", f"Accept: {accept}"))
     assert answer.status == 200
     assert answer.field("Content-Type") == content_type
@@ -166,7 +166,7 @@ def test_a_folder_with_a_hostile_name_is_redirected_to_and_listed(tmp_path: path
 
 
 def test_a_folder_that_cant_be_read_to_its_end_is_refused(root: DocumentRoot, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client would take a part of the listing for all of it."""
+    """A listing with some of the names would look complete."""
 
     def entries(relative: str) -> Iterator[Entry]:
         yield Entry("hello.txt", False, 1, NOW)

@@ -134,7 +134,7 @@ def test_a_failed_precondition_is_named(
 def test_preconditions_are_ignored_if_the_answer_is_another_error_or_redirect(
     root: DocumentRoot, condition: str, path: str, status: int, method: str
 ) -> None:
-    """Preconditions are ignored if the request would get neither a 2xx nor a 412 without them (requirement R124)."""
+    """Only a request that would otherwise get a 2xx or 412 has preconditions evaluated (requirement R124)."""
     assert ask(root, get(path, condition, method=method)).status == status
 
 

@@ -1,4 +1,4 @@
-"""Look-up: names that start with a full stop."""
+"""Look-ups of hidden names, which start with a full stop."""
 
 import os
 import pathlib

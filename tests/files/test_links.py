@@ -1,4 +1,4 @@
-"""Look-up: symbolic links."""
+"""Look-ups through symbolic links."""
 
 import pathlib
 

@@ -328,7 +328,7 @@ def test_a_long_listing_is_not_cached() -> None:
 
 @each_row("query", [b"sort=name", b"sort=name-desc", b"sort=size", b"sort=size-desc", b"sort=date-desc"])
 def test_many_names_are_sorted_in_steps(query: bytes) -> None:
-    """Each step is short, however large the folder is; the result is in the order of all names."""
+    """Each step is short, however large the folder is, and the names are in order across all steps."""
     numbers = [number * 7919 % 5000 for number in range(5000)]
     entries = [
         file(f"n{number}", number % 7, number % 11) if number % 3 else folder(f"n{number}") for number in numbers

@@ -133,7 +133,7 @@ def test_the_number_of_transfer_codings_is_limited() -> None:
 
 @each_row("value", ["chunked, chunked", "chunked,Chunked", "chunked, gzip, chunked"])
 def test_chunked_is_not_applied_twice(value: str) -> None:
-    """Chunked is applied once at most, and a request that lists it twice is not decoded by guess (requirement R061)."""
+    """A sender must not apply chunked more than once (RFC 9112 §6.1, requirement R061)."""
     refusal = refusal_of_fields({b"transfer-encoding": value.encode()})
     reason = f'Transfer-Encoding "{value}" applies chunked twice'
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.1")

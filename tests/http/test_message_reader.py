@@ -1,4 +1,4 @@
-"""Message reader, the part that both parsers share: each framing error becomes an error of the request or response."""
+"""The message reader, which both parsers use: each framing error becomes an error of the request or response."""
 
 from typing import NamedTuple
 

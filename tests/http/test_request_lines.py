@@ -33,7 +33,7 @@ def test_a_version_is_parsed(cut: Cut, version: str, minor_version: int) -> None
 @each_row("version", ["0.9", "0.0", "2.0", "3.0", "9.9"])
 @each_row("field_lines", [(), (b"no field line",)])
 def test_another_major_version_is_not_supported(cut: Cut, version: str, field_lines: tuple[bytes, ...]) -> None:
-    """A major version that the server does not support is refused, best with 505 (requirement R013)."""
+    """The status 505 is for major versions that the server does not support (requirement R013)."""
     reason = f"HTTP/{version} is not supported; use HTTP/1.1"
     expected = Refusal(Status.VERSION_NOT_SUPPORTED, reason, "RFC 9110 §15.6.6")
     assert refusal_of(cut, get_root(*field_lines, version=f"HTTP/{version}")) == expected
@@ -41,7 +41,7 @@ def test_another_major_version_is_not_supported(cut: Cut, version: str, field_li
 
 @however_cut
 def test_the_preface_of_http_2_is_refused_as_another_version(cut: Cut) -> None:
-    """The first words of another protocol are refused, without harm (RFC 9113 §3.4, requirement R096)."""
+    """The preface of HTTP/2 looks like a request with the version HTTP/2.0 (RFC 9113 §3.4, requirement R096)."""
     refusal = refusal_of(cut, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert refusal.status is Status.VERSION_NOT_SUPPORTED
     assert refusal.reason == "HTTP/2.0 is not supported; use HTTP/1.1"

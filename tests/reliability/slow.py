@@ -58,7 +58,7 @@ def probe_once(subject: Subject) -> float:
 
 
 def _cut(opened: dict[str, list[socket.socket]], began: float) -> list[Row]:
-    """Let all clients go on slowly; return rows with the times at which each kind was dropped, and an honest reader."""
+    """Let all clients go on slowly; return rows with the number of dropped clients of each kind, and when."""
     ended: dict[str, list[float]] = {name: [] for name in opened}
     answers: list[bytes] = []
     poller = select.poll()

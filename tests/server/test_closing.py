@@ -40,7 +40,7 @@ def test_a_truncated_head_is_refused(dialogue: Dialogue) -> None:
     ],
 )
 def test_a_connection_that_its_client_resets_is_closed(dialogue: Dialogue, request_octets: bytes) -> None:
-    """Closing a socket with unread octets resets the connection (requirement R093)."""
+    """The client closes its socket before it reads the answer, which resets the connection (requirement R093)."""
     dialogue.say(get("/hello.txt"))
     dialogue.say(request_octets)
     dialogue.client.close()

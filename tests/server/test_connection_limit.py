@@ -179,7 +179,7 @@ def test_if_all_connections_are_busy_new_clients_wait_and_files_can_be_opened(
 
 
 def test_idle_connections_are_evicted_if_descriptors_run_out(limited: Limit) -> None:
-    """The program that embeds the server has taken the descriptors."""
+    """Here the program that embeds the server has used up the descriptors."""
     program = limited(64, "-c", GREEDY_PROGRAM)
     idle = program.connect(get("/hello.txt"))
     assert receive_answer(idle).content == HELLO

@@ -139,7 +139,7 @@ def test_clients_that_leave_immediately_are_removed(start_loop: StartLoop) -> No
 def test_connections_that_are_postponed_are_all_served_in_the_end(
     start_loop: StartLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each tick counts as long, and one connection as using up the share of its network."""
+    """The test makes every tick too long, and lets every connection use up the share of its network."""
     monkeypatch.setattr(event_loop_module, "_RESUMES_PER_CLOCK_READ", 1)
     for name in ("_LONG_SECONDS", "_SHARE_SECONDS", "_CHEAP_SECONDS"):
         monkeypatch.setattr(f"httpsock.server.fairness.{name}", -1.0)
@@ -369,7 +369,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(start_loop: StartLoop, mon
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory is in use")
 def test_an_idle_connection_holds_no_file(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """A file that has just changed is not cached: each idle connection could hold a copy of its own."""
+    """Each client downloads a file that has just changed and so is not cached; its content must not stay in memory."""
     running = start_loop()
     with ExitStack() as stack:
         before = resident_octets()
@@ -600,7 +600,7 @@ def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Pat
 
 
 def test_a_spurious_wake_up_has_no_effect(start_loop: StartLoop) -> None:
-    """The event loop stops only if the settings have this phase, not because of a wake-up."""
+    """A wake-up stops the event loop only if the server is stopping; this server is not."""
     running = start_loop()
     running.loop.stop(PATIENCE_SECONDS)
 

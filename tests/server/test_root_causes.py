@@ -86,7 +86,7 @@ def refused(name: str, octets: bytes, status: int = 400) -> object:
 def test_a_malformed_request_is_refused_and_the_next_one_is_not_answered(
     server: Server, octets: bytes, status: int
 ) -> None:
-    """In CVE-2024-49768 the next request was answered instead of closing the connection."""
+    """In CVE-2024-49768 the server answered the next request instead of closing the connection."""
     (answer,) = read_answers(talk(server.port, octets + POISON))
 
     assert (answer.status, answer.field("Connection")) == (status, "close")

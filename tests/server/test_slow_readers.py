@@ -69,7 +69,7 @@ def test_a_client_that_reads_slowly_gets_the_whole_file(begin: Begin, folder: pa
 
 
 def test_a_client_that_reads_in_small_steps_gets_the_whole_file(begin: Begin, folder: pathlib.Path) -> None:
-    """The server counts octets that leave its send buffer, even before that becomes writable (requirement R095)."""
+    """Octets that leave the send buffer count, also while the buffer is not writable (requirement R095)."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue = begin(buffered_octets=256 * 1024)
     dialogue.say(get("/larger.bin"))
@@ -171,7 +171,7 @@ def test_requests_of_a_client_that_does_not_read_are_not_received(begin: Begin) 
 
 
 def test_a_reader_has_the_full_time_for_the_next_response(begin: Begin) -> None:
-    """The octets read of the first response do not count for the second one (requirement R095)."""
+    """Octets that the client has read of the first response give it no time for the second one (requirement R095)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin") * 2)
     heard = dialogue.client.recv(1 << 20)

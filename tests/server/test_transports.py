@@ -1,4 +1,4 @@
-"""Other transports than plain TCP: TLS, and one that waits to send before it receives, and the other way round."""
+"""Transports other than plain TCP: TLS, and one that must send before it receives, or receive before it sends."""
 
 import pathlib
 import socket

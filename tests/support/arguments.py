@@ -20,14 +20,14 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def whole_number(text: str) -> int:
-    """Return the whole number from 1 to 999,999,999 that *text* is."""
+    """Return *text* as a whole number from 1 to 999,999,999."""
     if re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 999999999")
 
 
 def positive_seconds(text: str) -> float:
-    """Return the positive number of seconds that *text* is."""
+    """Return *text* as a positive number of seconds."""
     if re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", text) and not math.isclose(float(text), 0):
         return float(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")

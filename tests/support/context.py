@@ -1,4 +1,4 @@
-"""A context for handlers without a connection, for requests without content."""
+"""The context of a handler in tests that have no connection; its request has no content."""
 
 from collections.abc import Callable
 
@@ -18,13 +18,13 @@ class FixedContext:
         self.client = self.network = client
 
     def read_content(self, maximum: int = CONTENT_OCTETS) -> Steps[bytes]:
-        """Return no octets."""
+        """Return b"", since the request has no content."""
         del maximum
         return b""
         yield
 
     def discard_content(self) -> Steps[int | None]:
-        """Return 0 discarded octets."""
+        """Return 0, the number of discarded octets."""
         return 0
         yield
 

@@ -1,4 +1,4 @@
-"""An inspected server, and a reader of its stream of events."""
+"""A server with the option --inspect, and a reader of its stream of events."""
 
 import json
 import pathlib

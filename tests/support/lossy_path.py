@@ -3,10 +3,10 @@
 ``python3 -m tests.support.lossy_path`` prints the figures.
 
 The path is a tunnel in a separate network namespace; it needs Linux, unshare, ip and /dev/net/tun. This program reads
-each IP packet from the tunnel, drops, doubles or delays it, and writes it back with its two addresses exchanged, so
+each IP packet from the tunnel, drops, duplicates or delays it, and writes it back with its two addresses exchanged, so
 that the unused address 10.9.0.2 seems to be the same machine at the far end of the path:
 
-    client 10.9.0.1 → 10.9.0.2        [dropped, doubled, overtaken?]        10.9.0.2 → 10.9.0.1 server
+    client 10.9.0.1 → 10.9.0.2        [dropped, duplicated, delayed]        10.9.0.2 → 10.9.0.1 server
 """
 
 import contextlib
@@ -40,7 +40,7 @@ _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 @contextlib.contextmanager
 def bad_path(fates: Iterator[str]) -> Iterator[Counter[str]]:
-    """Make the path until the block ends; yield the counts of the packets by their fate."""
+    """Keep the path until the block ends; yield the number of packets with each fate."""
     tunnel = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(tunnel, _TUNSETIFF, struct.pack("16sH22x", b"bad0", _IFF_TUN | _IFF_NO_PI))
     for command in ("ip link set lo up", f"ip address add {HERE}/24 dev bad0", "ip link set bad0 up"):

@@ -1,4 +1,4 @@
-"""A relay of datagrams on loopback that simulates a bad network: it drops, doubles and reorders datagrams."""
+"""A relay of datagrams on loopback that simulates a bad network: it drops, duplicates and reorders datagrams."""
 
 import contextlib
 import random
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 class Relay:
     """A relay: it passes datagrams sent to its *port* to another address, and passes the answers back.
 
-    *fates* yields whether each one in turn is passed, dropped, doubled or reordered; *done* counts them.
+    *fates* yields the fate of each datagram: passed, dropped, doubled or reordered; *done* counts the fates.
     """
 
     def __init__(self, to: tuple[str, int], fates: Iterator[str]) -> None:

@@ -1,6 +1,7 @@
 """A transport that encrypts with TLS, to test that the server can wait for reading and for writing in each call.
 
-It belongs to the tests, not to the server. It encrypts in memory, so that each call reports which of the two it needs.
+It belongs to the tests, not to the server. It encrypts in memory, so that each call reports whether it waits to read
+or to write.
 """
 
 import contextlib
@@ -110,7 +111,7 @@ class TLSTransport:
         return sent
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Encrypt and send some octets of both; return how many."""
+        """Encrypt and send some octets of *first* and *second*; return how many."""
         return self.send(first + second)
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:

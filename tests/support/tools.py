@@ -27,7 +27,7 @@ def tool(*names: str) -> str:
 
 
 def run(arguments: Sequence[str], folder: pathlib.Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run a program in *folder* with *given* on its standard input; return its exit code and its output."""
+    """Run a program in *folder* with the standard input *given*; return its exit code and its output."""
     return subprocess.run(arguments, cwd=folder, input=given, capture_output=True, timeout=TOOL_SECONDS, check=False)
 
 

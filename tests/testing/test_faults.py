@@ -232,7 +232,7 @@ def test_a_response_in_steps_and_one_of_exact_octets(server: TestServer) -> None
     assert talk(server.port, get("/x")) == b"HTTP/1.1 200 OK\r\n\r\n"
 
 
-def statuses(server: TestServer, *targets: str) -> list[bool]:
+def are_ended(server: TestServer, *targets: str) -> list[bool]:
     """Return for each of *targets* whether the fault ended the connection without a response."""
     return [talk(server.port, get(target)) == b"" for target in targets]
 
@@ -241,7 +241,7 @@ def test_a_fault_may_be_for_one_path_or_for_all_below_a_slash(server: TestServer
     server.fault("/x:close")
     server.fault("/below/:close")
 
-    assert statuses(server, "/x", "/x?a=1", "/x/", "/xy", "/below/", "/below/a", "/below") == [
+    assert are_ended(server, "/x", "/x?a=1", "/x/", "/xy", "/below/", "/below/a", "/below") == [
         *(True, True, False, False),
         *(True, True, False),
     ]
@@ -250,7 +250,7 @@ def test_a_fault_may_be_for_one_path_or_for_all_below_a_slash(server: TestServer
 def test_a_fault_may_be_for_the_next_responses_only(server: TestServer) -> None:
     server.fault("close", times=2)
 
-    assert statuses(server, "/a", "/b", "/c") == [True, True, False]
+    assert are_ended(server, "/a", "/b", "/c") == [True, True, False]
 
 
 def test_the_first_fault_that_applies_counts(server: TestServer) -> None:
@@ -268,7 +268,7 @@ def test_the_same_seed_gives_the_same_random_choices() -> None:
     for seed in (1, 1, 2):
         with TestServer(seed=seed) as server:
             server.fault("close@0.5")
-            seen.append(statuses(server, *["/"] * 20))
+            seen.append(are_ended(server, *["/"] * 20))
 
     assert seen[0] == seen[1] != seen[2]
     assert {True, False} == set(seen[0])
@@ -279,7 +279,7 @@ def test_the_next_test_begins_without_faults(server: TestServer) -> None:
 
     server.clear()
 
-    assert statuses(server, "/") == [False]
+    assert are_ended(server, "/") == [False]
 
 
 @pytest.mark.parametrize(
