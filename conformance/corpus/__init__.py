@@ -3,7 +3,7 @@
 verdicts        a parser's result in the short form of the tables
 requirements    the requirements of the RFCs, numbered, in requirements.toml
 cases           the tables and the files as values
-texts           errata, and rules that do not apply or only in part, in texts.toml
+texts           errata, and rules of other texts, each with its cases or the reason why it does not apply: texts.toml
 export          the cases as JSON
 
 Standard library only; knows no parser and no server.

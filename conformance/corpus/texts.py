@@ -1,10 +1,10 @@
-"""Errata, rules of other RFCs, and rules on other roles: the cases that test each, or the reason why none needs to.
+"""Errata and rules of other texts: for each the cases that test it, or the reason why it does not apply.
 
 One entry of ``texts.toml``:
 
     [[texts]]
     text = "RFC 9112 erratum 7633"                    the erratum or section
-    status = "rejected"                               of an erratum, if known: verified, held, reported or rejected
+    status = "rejected"                               verified, held, reported or rejected, if it is an erratum
     says = "What it says, in one sentence."
     tried_by = ["a-chunk-line-that-ends-with-lf"]     cases of the corpus and checks of the static semantics
     why = "Why it does not apply."                    if it does not apply to a server of files, or only in part

@@ -142,7 +142,7 @@ def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainA
 
 
 def _judge_tunnel(probe: Probe, reading: Reading) -> Judgement:
-    """Judge the answer to CONNECT: an origin server may open a tunnel to a valid port, without content before it."""
+    """Judge the answer to CONNECT: a 2xx opens a tunnel, which needs a valid port and has no content (§9.3.6)."""
     if not reading.responses:
         return Judgement("CONNECT is not answered", is_should=True)
     answer = reading.responses[0]

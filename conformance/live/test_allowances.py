@@ -189,8 +189,8 @@ def _never_close(connected: socket.socket) -> None:
         connected.sendall(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n" * octets.count(b" HTTP/1."))
 
 
-def test_a_server_that_never_closes_is_accused_of_that_and_delays_no_case() -> None:
-    """The check judges what has arrived after a short silence."""
+def test_a_server_that_never_closes_fails_the_check_on_closing_and_delays_no_case() -> None:
+    """In each case the check waits for a short silence, and judges the octets received until then."""
     name = "The connection closes behind the response to a request that asks to close"
     with serving(_never_close) as address:
         target = Target(address)
@@ -203,7 +203,7 @@ def test_a_server_that_never_closes_is_accused_of_that_and_delays_no_case() -> N
 
 
 def _answer_simply(connected: socket.socket) -> None:
-    """Answer a plain request, and each request of HTTP/0.9 with content alone; end everything else."""
+    """Answer a plain request correctly, and everything else with content alone, as in HTTP/0.9."""
     octets = connected.recv(65536)
     is_plain = octets.startswith(b"GET /sentinel") or b"/ HTTP/1.1\r\nHost: localhost\r\n\r\n" in octets
     connected.sendall(
@@ -214,8 +214,8 @@ def _answer_simply(connected: socket.socket) -> None:
         pass
 
 
-def test_a_response_of_http_0_9_is_right_for_a_request_of_http_0_9_alone() -> None:
-    """RFC 1945 §6: it has no status line and no fields."""
+def test_a_response_without_a_head_passes_only_for_a_request_of_http_0_9() -> None:
+    """RFC 1945 §6: a response of HTTP/0.9 has no status line and no fields."""
     with serving(_answer_simply) as address:
         results = {result.name: result for result in check_corpus(Target(address), "R013")}
         wrong = {result.name: result for result in check_corpus(Target(address), "R008")}
@@ -238,7 +238,7 @@ def test_a_response_of_http_0_9_is_right_for_a_request_of_http_0_9_alone() -> No
         ),
     ],
 )  # fmt: skip
-def test_a_tunnel_is_opened_to_a_valid_port_and_without_content(name: str, field: bytes, why: str | None) -> None:
+def test_a_2xx_to_connect_needs_a_valid_port_and_no_content(name: str, field: bytes, why: str | None) -> None:
     """RFC 9110 §9.3.6: an origin server may accept CONNECT; a 2xx to it must not have Content-Length."""
     reading = Reading([Response(200, b"", ((field, b"5"),), b"", b"")], b"", [], [])
     verdict = judge(probe_of(_CASES[name], 1), 1, reading, "closed", PlainAnswer(_MISSING, echoes=False))

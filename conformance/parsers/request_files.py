@@ -34,8 +34,8 @@ _FAILURE = re.compile(rb"error code=(?!21 |22 )")
 class RequestFile(NamedTuple):
     """One test of another parser: its *name*, its *octets*, and whether that parser refuses them.
 
-    If it accepts them, *requests* is the number of whole requests that it finds, or None if the test does not tell.
-    Unless *is_ended*, more octets may follow.
+    If it accepts them, *requests* is the number of complete requests that it finds, or None if that is unknown. If
+    *is_ended* is false, more octets may follow.
     """
 
     name: str
@@ -85,7 +85,7 @@ def _llhttp_test(name: str, text: bytes, log: bytes) -> RequestFile:
 
 
 def _unescaped(text: bytes) -> bytes:
-    """Return *text* with octets in place of its escapes."""
+    """Return *text* with its escapes replaced by octets."""
     return _ESCAPE.sub(_octet, text)
 
 

@@ -24,7 +24,7 @@ SUITES: Mapping[str, Callable[[Path], Iterator[RequestFile]]] = {"gunicorn": rea
 
 
 class Difference(NamedTuple):
-    """Files on which httpsock and the other parser differ, why, and the case of the corpus that tests the same."""
+    """Files on which httpsock and the other parser differ, a *case* that tests the same, and the reason *why*."""
 
     files: tuple[str, ...]
     case: str

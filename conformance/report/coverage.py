@@ -85,7 +85,7 @@ def report(out: TextIO) -> bool:
     print(f"{len(coverages)} requirements, {len(cases)} cases, {len(checks)} checks", file=out)
     for line in table(coverages):
         print(line, file=out)
-    print("\nErrata, and texts that do not apply or only in part", file=out)
+    print("\nErrata and rules of other texts", file=out)
     for text in load_texts():
         tried = f"tried by {len(text.tried_by)}" if text.tried_by else "not tried"
         print(f"  {text.text:<31}{tried:<12}{text.why or text.says}", file=out)

@@ -227,7 +227,7 @@ _DIGEST = re.compile(r"(sha-256|sha-512)=:([0-9A-Za-z+/=]*):")
 
 
 def _digests(session: Session, name: str, fields: list[str]) -> str | None:
-    """Return a fault if a digest in the field *name* is not that of the octets it is of (RFC 9530 §2, §3)."""
+    """Return a fault if a digest in the field *name* is wrong (RFC 9530 §2, §3)."""
     response = session.one(get("/digits.txt", *_WANTED, *fields))
     found = _DIGEST.findall(field(response, name))
     if response.status not in {200, 206} or not found:
@@ -247,7 +247,7 @@ for _name in ("Content-Digest", "Repr-Digest"):
         CHECKS.add(f"{_name} of {_what} is right", "R151", "MUST", _run)
 
 
-@CHECKS.check("immutable stands beside a lifetime", "R152", "SHOULD")
+@CHECKS.check("Cache-Control with immutable has a lifetime", "R152", "SHOULD")
 def _immutable(session: Session) -> str | None:
     response = session.whole("/digits.txt")
     value = field(response, "cache-control").lower()
