@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check a server, write the results, and return 0 only if no MUST is broken."""
+    """Check a server, write the results, and return the exit code: 0 if the server breaks no MUST."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if (options.url is None) == (options.start is None):

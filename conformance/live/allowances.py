@@ -64,7 +64,7 @@ def has_to_close(case: Case) -> bool:
 
 
 def may_go_on(case: Case) -> bool:
-    """Return whether the connection may stay open or close, since the RFC leaves open whether *case* asks to close."""
+    """Return whether the connection may stay open or close, since *case* does not clearly ask to close it."""
     return {"accepted", "last"} <= set(case.allowed)
 
 

@@ -80,7 +80,7 @@ class PlainAnswer(NamedTuple):
     """The answer to a sentinel sent alone: its *status*; *echoes* is true if its content quotes the target.
 
     *pipelines* is true if the server answers two plain requests sent together; *fails*, if it answers GET / with 500;
-    *closes*, if it closes the connection after the sentinel, which asks for that.
+    *closes*, if it closes the connection after the sentinel, as its Connection: close asks.
     """
 
     status: int

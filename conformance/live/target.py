@@ -16,7 +16,7 @@ _MAX_RESTARTS = 200
 
 
 class End(NamedTuple):
-    """How the server stopped: a clause for a message, and the last lines that the server printed."""
+    """How the server stopped, in words for a message, and the last lines that it printed."""
 
     says: str = ""
     output: str = ""

@@ -61,7 +61,7 @@ class Difference(NamedTuple):
 
     @property
     def direction(self) -> str:
-        """The parser that refuses the octets, in the words of differences.toml."""
+        """Which parser refuses the octets, in the words of differences.toml."""
         if self.our_refusal is not None:
             return "httpsock refuses"
         return "h11 refuses" if self.their_refusal is not None else "neither refuses"

@@ -125,7 +125,7 @@ def test_the_command_exits_with_1_at_a_difference_without_a_reason(
     assert "invalid/new: a difference without a reason" in capsys.readouterr().err
 
 
-def test_another_number_of_requests_than_llhttp_finds_is_a_difference(
+def test_a_file_in_which_httpsock_finds_more_or_fewer_requests_than_llhttp_is_a_difference(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (

@@ -60,7 +60,7 @@ def test_every_check_has_the_number_of_a_requirement() -> None:
 
 @pytest.mark.parametrize("text", load_texts(), ids=lambda text: text.text)
 def test_each_erratum_and_other_text_is_tried_or_has_a_reason(text: Text) -> None:
-    """Its cases and checks are there, and what it says and why are sentences."""
+    """Each case and each check that it names exists, and its statement and its reason are sentences."""
     names = {case.name for case in load_cases()} | {name for name, _ in load_checks()}
     assert re.fullmatch(r"RFC [0-9]{4}( §[0-9]+(\.[0-9]+)*| errat(um|a) [0-9 and]+)?", text.text)
     assert text.status in {None, "verified", "held", "reported", "rejected"}
@@ -69,8 +69,7 @@ def test_each_erratum_and_other_text_is_tried_or_has_a_reason(text: Text) -> Non
     assert all(re.fullmatch(r"[A-Z].{20,}\.", sentence) for sentence in (text.says, text.why or text.says))
 
 
-def test_no_text_stands_twice() -> None:
-    """One of two entries would be wrong."""
+def test_no_text_has_two_entries() -> None:
     assert len({text.text for text in load_texts()}) == len(load_texts())
 
 

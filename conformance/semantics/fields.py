@@ -278,7 +278,7 @@ for _path, _types in {
 
 
 def _charset(session: Session, path: str, *, is_utf8: bool) -> str | None:
-    """Return a fault if Content-Type names UTF-8 for a file in another charset, or another charset for UTF-8."""
+    """Return a fault if Content-Type names UTF-8 for a file not in UTF-8, or another charset for one in UTF-8."""
     found = field(session.whole(path), "content-type")
     match = re.search(r';[ \t]*charset="?([^";\s]+)', found, re.IGNORECASE)
     if match is None:
