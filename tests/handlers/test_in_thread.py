@@ -1,5 +1,6 @@
 """in_thread(): a function of a handler that blocks in a thread delays no other client."""
 
+import select
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -169,7 +170,10 @@ def test_a_client_that_is_gone_is_noticed_at_the_end_of_the_call(serve: Serve, g
     client = connect(server.port)
     client.sendall(get("/blocks"))
     assert gate.entered.acquire(timeout=PATIENCE_SECONDS)
+    assert server._loop is not None
+    (connection,) = server._loop._connections.values()
     reset(client)
+    assert select.select([connection.descriptor], [], [], PATIENCE_SECONDS)[0]
 
     gate.is_open.set()
 

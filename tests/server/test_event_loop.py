@@ -27,7 +27,7 @@ from httpsock.server import event_loop as event_loop_module
 from httpsock.server.access_log import Exchange
 from httpsock.server.event_loop import EventLoop, Log, Report
 from httpsock.server.fairness import Fairness
-from httpsock.server.poller import Poller
+from httpsock.server.poller import Poller, unsent_octets
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase
 from tests.support import (
@@ -591,6 +591,7 @@ def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Pat
         loop = open_loop(listener, settings, None, reports.append)
         with connect(listener.getsockname()[1]) as silent, connect(listener.getsockname()[1]) as asking:
             asking.sendall(get("/hello.txt"))
+            assert eventually(lambda: unsent_octets(asking.fileno()) == 0)
             listener.close()
 
             loop.run()

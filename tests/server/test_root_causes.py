@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from httpsock import Server
-from tests.support import connect, get, read_answer, read_answers, receive_all, reset, talk
+from tests.support import connect, eventually, get, read_answer, read_answers, receive_all, reset, talk
 from tests.support.folder import HELLO
 from tests.support.program import Start
 
@@ -277,6 +277,6 @@ def test_a_departed_client_leaves_no_state(serving: Start) -> None:
         assert read_answers(talk(program.port, CHUNKED + b"5\r\nhe"))[0].status == 400
 
     assert program.ask("/hello.txt").content == HELLO
-    assert len(list(descriptors.iterdir())) <= before + 1
+    assert eventually(lambda: len(list(descriptors.iterdir())) <= before + 1)
     code, _, said = program.stop()
     assert (code, "Traceback" in said) == (0, False)
