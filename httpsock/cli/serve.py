@@ -159,6 +159,9 @@ def _supervisor(
     # Imported here, since most servers run in one process.
     from httpsock.server.supervisor import Supervisor
 
+    # Before the first fork: after an upgrade, a process that replaces another would import modules of the new version.
+    preload_lazy_imports()
+
     def serve(number: int, parent: Parent) -> int:
         restart.stop()
         close_all(server for server in servers if server is not servers[number])

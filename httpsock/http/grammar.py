@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator
 from functools import cache, lru_cache
 
+from .masking import MARGIN, mask_start
+
 # --- RFC 9110 §5.6: the building blocks of fields -------------------------------------------------
 
 # tchar = "!" / "#" / "$" / "%" / "&" / "'" / "*" / "+" / "-" / "." / "^" / "_" / "`" / "|" / "~"
@@ -150,8 +152,6 @@ def printable(octets: bytes, maximum: int = 60) -> str:
 
     Mask credentials (RFC 9110 §17.9, §17.16), since the text may end up in a log that other people read.
     """
-    from .masking import MARGIN, mask_start  # a server needs it for its first line of the log
-
     masked = mask_start(octets, maximum)
     shown = "".join(map(_SHOWN.__getitem__, masked[:maximum]))
     return shown + "…" if len(masked) > maximum or len(octets) > maximum + MARGIN else shown

@@ -59,7 +59,7 @@ _OWN_FIELDS = frozenset(
 _LAZY_IMPORTS = (
     *("datetime", "fcntl", "html", "json", "termios", "traceback", "unicodedata", "zlib"),
     *("httpsock.files.aliases", "httpsock.files.listing", "httpsock.files.siblings"),
-    *("httpsock.http.charsets", "httpsock.http.masking", "httpsock.http.ranges"),
+    *("httpsock.http.charsets", "httpsock.http.ranges"),
 )
 
 _CHECK_SECONDS = 0.1

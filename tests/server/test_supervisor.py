@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from httpsock.__main__ import main
 from tests.support import PATIENCE_SECONDS, connect, eventually, get, read_answer, receive_all
 from tests.support.folder import FILM_OCTETS, HELLO
 from tests.support.processes import is_alive
-from tests.support.program import COMMAND, Program, Start, run_python
+from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start, run_python
 from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
@@ -100,6 +101,23 @@ def test_a_process_that_is_killed_is_replaced(serving: Start) -> None:
 
     assert code == 0
     assert re.search(rf"httpsock: process {killed} exited with signal 9 \(.*\); restarting\.", said)
+
+
+@on_linux
+def test_processes_forked_during_an_upgrade_import_no_file(serving: Start, tmp_path: pathlib.Path) -> None:
+    package = tmp_path / "httpsock"
+    shutil.copytree(PACKAGE, package)
+    program = serving("--processes", "2", "--quiet", env=ENVIRONMENT | {"PYTHONPATH": str(tmp_path)})
+    assert eventually(lambda: len(serving_processes(program)) == 2)
+    before = serving_processes(program)
+    # An upgrade removes the old files before it writes the new ones.
+    shutil.rmtree(package)
+    for process in before:
+        os.kill(process, signal.SIGKILL)
+
+    assert eventually(lambda: len(set(serving_processes(program)) - set(before)) == 2)
+    answer = program.ask("/", "Accept: application/json")
+    assert (answer.status, answer.content[:1]) == (200, b"[")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
