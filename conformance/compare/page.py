@@ -26,7 +26,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --text: #e5e6e8; --ground: #17191c; --line: #383c42; --quiet: #9ba1ab;
   --link: #86b9f5; --panel: #212428 } }
 body { margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 68rem; background: var(--ground); color: var(--text);
-  font: 1rem/1.5 system-ui, sans-serif }
+  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word }
 h1, h2, h3 { line-height: 1.2; text-wrap: balance }
 h2 { margin-top: 3rem }
 a { color: var(--link) }

@@ -74,8 +74,8 @@ def _cause(cause: Cause) -> list[str]:
     """Return *cause* as lines: the requirement, the verdict, the failures, and shell lines that repeat one of them."""
     example = cause.example
     others = [failure.name for failure in cause.failures if failure is not example]
-    names = ", ".join([example.name, *others[: _MAX_NAMES - 1]])
-    more = f" and {len(others) - _MAX_NAMES + 1} more" if len(others) >= _MAX_NAMES else ""
+    names = "; ".join([example.name, *others[: _MAX_NAMES - 1]])
+    more = f"; and {len(others) - _MAX_NAMES + 1} more" if len(others) >= _MAX_NAMES else ""
     indent = " " * 7
     return [
         f"{len(cause.failures):>5}  {', '.join(cause.requirements)}  {cause.section}  {cause.says}",
@@ -152,10 +152,10 @@ def as_junit(results: Sequence[Result]) -> str:
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word; }
 table { border-collapse: collapse; } th, td { padding: .2rem .8rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; } tr + tr { border-top: 1px solid #8884; }
-pre { overflow-x: auto; padding: .5rem; background: #8881; } .broken { color: #c33; }
+.wide { overflow-x: auto; } pre { overflow-x: auto; padding: .5rem; background: #8881; } .broken { color: #c33; }
 """
 
 
@@ -175,7 +175,8 @@ def as_html(results: Sequence[Result], title: str) -> str:
         f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width">\n<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n'
         f"<p>{_counts(results)}</p>\n{causes or '<p>No failures.</p>'}"
-        f"<h2>By chapter</h2>\n<table>\n<tr><th>chapter</th>{heads}</tr>\n{rows}</table>\n</html>\n"
+        f'<h2>By chapter</h2>\n<div class="wide"><table>\n<tr><th>chapter</th>{heads}</tr>\n{rows}</table></div>\n'
+        "</html>\n"
     )
 
 

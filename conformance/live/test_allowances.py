@@ -314,7 +314,7 @@ def test_failures_with_one_likely_cause_are_one_paragraph_and_the_gravest_come_f
     assert text.startswith("33 cases and checks tried: 1 passed, 32 failed, with 3 likely causes, the gravest first. ")
     assert "MUST: 30 failures" in text
     assert "   30  R031  RFC 9112 §3.2  A Host that is not a host" in text
-    assert "a-name-0, a-name-1, a-name-2 and 27 more" in text
+    assert "a-name-0; a-name-1; a-name-2; and 27 more" in text
     assert "other servers need not make" in text
     assert "failures" not in outputs.as_table([_result("MUST", "R036", Outcome.PASSED)])
     assert outputs.as_html(results, "title").count("<summary>") == 32

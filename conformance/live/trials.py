@@ -158,9 +158,9 @@ def _try_one(target: Target, trial: Trial) -> tuple[Result, bool]:
 
 def _unexplained(target: Target, suspects: Sequence[Trial]) -> Result:
     """Return the result for a server that stopped while *suspects* were tried, if no single one of them stops it."""
-    names = ", ".join(trial.name for trial in suspects[:_MAX_NAMED])
+    names = "; ".join(trial.name for trial in suspects[:_MAX_NAMED])
     alone = ", none of which stops it alone" if target.is_ours else ""
-    why = f"the server stopped during these cases{alone}: {names}; {target.end.says}"
+    why = f"the server stops: {target.end.says}; in progress{alone}: {names}"
     return Result(
         *(LAST, _REQUIREMENT, "SECURITY", Outcome.FAILED, why, b"", b"", ""),
         stops_server=True,
