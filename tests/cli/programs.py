@@ -2,8 +2,11 @@
 
 import contextlib
 import os
+import pathlib
 import re
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -37,6 +40,14 @@ def cannot_serve(program: Program) -> str:
     assert (code, out) == (1, "")
     assert re.fullmatch(r"httpsock: [^\n]+\.\n", error), "one sentence, no traceback"
     return error.removeprefix("httpsock: ").removesuffix("\n")
+
+
+@contextlib.contextmanager
+def readable_copy(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yield a copy of *folder* that every user may read; pytest closes its own folders to others at each start."""
+    with tempfile.TemporaryDirectory() as place:
+        pathlib.Path(place).chmod(0o755)
+        yield shutil.copytree(folder, pathlib.Path(place) / "root")
 
 
 def unprivileged_command() -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 from httpsock.__main__ import main
 from httpsock.cli.options import AUTH_VARIABLE
 from httpsock.handlers.credentials import Credentials
+from tests.cli.programs import readable_copy
 from tests.support.program import COMMAND, ENVIRONMENT, Start, run_python
 
 # The hash of "secret".
@@ -239,14 +240,16 @@ def test_an_unknown_path_is_answered_with_the_index(serving: Start, folder: path
 @as_root
 def test_a_user_without_access_to_the_password_file_is_reported(start: Start, folder: pathlib.Path, file: str) -> None:
     """The server is not started, since a restart could not read the file."""
-    for parent in [folder, *folder.parents][:5]:
-        parent.chmod(parent.stat().st_mode | 0o055)
-    arguments = ("--user", "nobody", "--auth", "alice", "--auth-file", file, "--port", "0")
-    pathlib.Path(file).chmod(0o600)
-    code, out, error = start(*arguments).end()
-    assert (code, out) == (1, "")
-    assert error.startswith(f"httpsock: nobody may not read the file {file!r}.\n")
-    pathlib.Path(file).chmod(0o644)
-    program = start(*arguments)
-    program.read_url()
-    assert [program.ask("/hello.txt", line).status for line in (WRONG, RIGHT)] == [401, 200]
+    with readable_copy(folder) as copy:
+        hidden = copy.with_name("password.txt")
+        hidden.write_text(pathlib.Path(file).read_text())
+        hidden.chmod(0o600)
+        arguments = ("--user", "nobody", "--auth", "alice", "--auth-file", str(hidden), "--port", "0")
+        code, out, error = start(*arguments, cwd=copy).end()
+        assert (code, out) == (1, "")
+        assert error.startswith(f"httpsock: nobody may not read the file {str(hidden)!r}.\n")
+        hidden.chmod(0o644)
+        program = start(*arguments, cwd=copy)
+        program.read_url()
+        assert [program.ask("/hello.txt", line).status for line in (WRONG, RIGHT)] == [401, 200]
+        assert program.stop()[0] == 0

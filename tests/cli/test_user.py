@@ -11,7 +11,7 @@ import pytest
 from httpsock.__main__ import main
 from httpsock.cli.options import _parser
 from httpsock.cli.serve import _drop_root
-from tests.cli.programs import cannot_serve
+from tests.cli.programs import cannot_serve, readable_copy
 from tests.support.program import Start
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
@@ -22,21 +22,19 @@ as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, re
 
 @as_root
 def test_root_is_dropped_once_the_port_is_bound(start: Start, folder: pathlib.Path) -> None:
-    # Others may pass through the temporary folders.
-    for parent in [folder, *folder.parents][:5]:
-        parent.chmod(parent.stat().st_mode | 0o055)
     secret = folder / "secret.txt"
     secret.write_bytes(b"for root alone")
     secret.chmod(0o600)
-    program = start("--user", "nobody", "--port", str(free_low_port()))
-    program.read_url()
-    assert program.ask("/hello.txt").status == 200
-    assert program.ask("/secret.txt").status == 403
-    status = pathlib.Path(f"/proc/{program.process.pid}/status").read_text()
-    assert re.search(r"^Uid:\t(\d+)\t\1\t\1\t\1$", status, re.MULTILINE)
-    assert "Uid:\t0" not in status
-    assert "Gid:\t0" not in status
-    assert program.stop()[0] == 0
+    with readable_copy(folder) as copy:
+        program = start("--user", "nobody", "--port", str(free_low_port()), cwd=copy)
+        program.read_url()
+        assert program.ask("/hello.txt").status == 200
+        assert program.ask("/secret.txt").status == 403
+        status = pathlib.Path(f"/proc/{program.process.pid}/status").read_text()
+        assert re.search(r"^Uid:\t(\d+)\t\1\t\1\t\1$", status, re.MULTILINE)
+        assert "Uid:\t0" not in status
+        assert "Gid:\t0" not in status
+        assert program.stop()[0] == 0
 
 
 def free_low_port() -> int:
