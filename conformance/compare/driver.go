@@ -1,5 +1,5 @@
-// The driver of Go's net/http: the corpus as JSON on standard input, its verdicts on standard output, as drivers.py has
-// them.
+// The driver of Go's net/http: the corpus as JSON on standard input, its verdicts on standard output, in the
+// form that drivers.py describes.
 package main
 
 import (
