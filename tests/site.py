@@ -221,7 +221,7 @@ def item(event: RecordedEvent) -> str:
 _SIDES = {">": "of-client", "<": "of-server", "=": "note", "!": "of-server"}
 
 
-def said(name: str, line: str) -> str:
+def output_of(name: str, line: str) -> str:
     """Return the output of a program, or one line of it."""
     lines = (TRACES / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     return html.escape("\n".join(lines) if line == "" else lines[int(line)], quote=False)
@@ -369,7 +369,7 @@ def datagrams(sent: int, arrived: list[int]) -> str:
 
 
 _TRACE = re.compile(r'(<ol class="trace"( data-from=[^>]*)>)(?s:.*?)(?=</ol>)')
-_SAID = re.compile(r'(<pre [^>]*data-said="([^"]*)"(?: data-line="([^"]*)")?[^>]*>)(?s:.*?)(?=</pre>)')
+_OUTPUT = re.compile(r'(<pre [^>]*data-said="([^"]*)"(?: data-line="([^"]*)")?[^>]*>)(?s:.*?)(?=</pre>)')
 _DATAGRAM = re.compile(r'(<code data-datagram="([^"]*)">)(?s:.*?)(?=</code>)')
 _PROGRAM = re.compile(r'(<code data-program="([^"]*)">)(?s:.*?)(?=</code>)')
 _SOURCE = re.compile(r'(<a class="source" href="code\.html#([^/"]+)/([^/"]+)/[^/"]+">).*?(?=</a>)')
@@ -384,7 +384,7 @@ def built(pages: dict[str, str]) -> dict[str, str]:
     code = excerpts(cited_in(pages))
     fillings: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]] = [
         (_TRACE, lambda found: trace(dict(re.findall(r'([\w-]+)="([^"]*)"', found[2])))),
-        (_SAID, lambda found: said(found[2], found[3] or "")),
+        (_OUTPUT, lambda found: output_of(found[2], found[3] or "")),
         (_DATAGRAM, lambda found: datagram(found[2])),
         (_PROGRAM, lambda found: program(found[2])),
         (_SOURCE, lambda found: f"<code>{path_of(found[2])}</code> {found[3]}"),

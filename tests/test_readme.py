@@ -119,11 +119,11 @@ def test_the_client_prints_the_output_in_readme(capfd: pytest.CaptureFixture[str
     with httpsock.Server(ROOT / "www", port=0) as server:
         assert main(command.replace("http://127.0.0.1:8000/", server.url).split()[2:]) == 0
         out, error = capfd.readouterr()
-        said = error.replace(f"127.0.0.1:{server.port}", "127.0.0.1:8000")
+        actual = error.replace(f"127.0.0.1:{server.port}", "127.0.0.1:8000")
     assert out == (ROOT / "www" / "hello.txt").read_text()
     expected = "\n".join([*printed, ""]).replace(out, "")
     # The head may be shorter, since the port may have fewer digits.
-    same = [re.sub(r"(send|recv) \d+", r"\1 N", alike(trace)) for trace in (said, expected)]
+    same = [re.sub(r"(send|recv) \d+", r"\1 N", alike(trace)) for trace in (actual, expected)]
     assert same[0] == same[1]
 
 
@@ -218,7 +218,7 @@ def test_the_example_of_a_middleware_runs() -> None:
 def test_the_commands_to_try_work_as_readme_says(tmp_path: pathlib.Path) -> None:
     tool("curl")
     block = next(block for block in code_blocks("sh") if "multipart/byteranges" in block)
-    said = []
+    outputs = []
     with httpsock.Server(ROOT / "www", port=0) as server:
         for line in block.splitlines():
             if line.startswith("curl"):
@@ -227,8 +227,8 @@ def test_the_commands_to_try_work_as_readme_says(tmp_path: pathlib.Path) -> None
                     ["bash", "-c", command], check=False, cwd=tmp_path, capture_output=True, timeout=60
                 )
                 assert done.returncode == 0, command
-                said.append(done.stdout)
-    whole, five, two, resumed, listing, outside = said
+                outputs.append(done.stdout)
+    whole, five, two, resumed, listing, outside = outputs
     hello = (ROOT / "www" / "hello.txt").read_bytes()
     assert whole.endswith(b"\r\n\r\n" + hello)
     assert five == hello[:5]

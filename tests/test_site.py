@@ -118,16 +118,16 @@ def test_the_server_of_six_steps_answers_the_client_of_five() -> None:
         while (done := subprocess.run(client, capture_output=True, text=True, timeout=60, check=False)).returncode:
             assert "ConnectionRefusedError" in done.stderr
             assert server.poll() is None
-        said, _ = server.communicate(timeout=60)
+        output, _ = server.communicate(timeout=60)
     assert done.stdout == "HELLO, SOCKET\n"
-    assert said.startswith("connection from ('127.0.0.1', ")
+    assert output.startswith("connection from ('127.0.0.1', ")
 
 
 def test_a_request_written_by_hand_is_answered() -> None:
     with httpsock.Server(WWW, port=0) as server:
-        said = site.run(site.on_port("http_by_hand.py", str(server.port)))
-    assert said.startswith("HTTP/1.1 200 OK")
-    assert said.endswith((WWW / "hello.txt").read_text() + "\n")
+        output = site.run(site.on_port("http_by_hand.py", str(server.port)))
+    assert output.startswith("HTTP/1.1 200 OK")
+    assert output.endswith((WWW / "hello.txt").read_text() + "\n")
 
 
 # --- the pages ------------------------------------------------------------------------------------------------------

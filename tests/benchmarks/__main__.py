@@ -64,7 +64,7 @@ def _measure(row: Row) -> Row:
 
 
 def _play(options: argparse.Namespace, peers: list[Peer], stage: Stage, run_conditions: dict[str, str]) -> None:
-    """Measure the chosen workloads, then start-up and import."""
+    """Measure the chosen workloads, then the times of start-up and import."""
     chosen = [workload for workload in WORKLOADS if workload.key in options.only]
     rows = [_measure(measure(workload, peers, stage, options.seconds, options.turns)) for workload in chosen]
     regular = [row for row in rows if not row.workload.uses_defaults]
@@ -87,7 +87,7 @@ def _play(options: argparse.Namespace, peers: list[Peer], stage: Stage, run_cond
 
 
 def _grow(options: argparse.Namespace, peers: list[Peer], stage: Stage, run_conditions: dict[str, str]) -> None:
-    """Measure the curves."""
+    """Measure how the figures grow with connections, with the size of a file, and with the names in a folder."""
     stage = stage._replace(root=make_growing_root(stage.work))
     measured: list[tuple[Curve, list[Row]]] = []
     for curve in curves():

@@ -23,9 +23,10 @@ def conditions(
         "machine": f"{_processor()}, {os.cpu_count()} processors, {_memory_gib():.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, loopback",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "Python of the peers from PyPI": _said([environment.python, "--version"]).removeprefix("Python ") or "none",
-        "httpsock": _said(["git", "-C", str(CLONE), "describe", "--always", "--dirty"]) or "no clone",
-        "wrk": _said(["wrk", "-v"]).partition(" Copyright")[0].removeprefix("wrk ") or "not installed",
+        "Python of the peers from PyPI": _first_line([environment.python, "--version"]).removeprefix("Python ")
+        or "none",
+        "httpsock": _first_line(["git", "-C", str(CLONE), "describe", "--always", "--dirty"]) or "no clone",
+        "wrk": _first_line(["wrk", "-v"]).partition(" Copyright")[0].removeprefix("wrk ") or "not installed",
         "peers": ", ".join(filter(None, (_version(peer, environment) for peer in peers))),
         "turns": f"{turns} of {seconds} s for each server, one server after the other",
         "processors": str(processors),
@@ -35,12 +36,12 @@ def conditions(
 def _version(peer: Peer, environment: Environment) -> str:
     """Return a peer's name and version; "" if its version is that of Python."""
     if peer.version:
-        version = _said(list(peer.version)).removeprefix("nginx version: ").partition(" - ")[0].strip()
+        version = _first_line(list(peer.version)).removeprefix("nginx version: ").partition(" - ")[0].strip()
         return f"{peer.name} ({version})"
     return " + ".join(f"{package} {environment.versions[package]}" for package in peer.packages)
 
 
-def _said(command: list[str]) -> str:
+def _first_line(command: list[str]) -> str:
     """Return the first line of a command's output."""
     try:
         finished = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)

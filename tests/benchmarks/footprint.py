@@ -165,8 +165,8 @@ def import_time(stage: Stage, turns: int) -> Table:
         for name in IMPORTED:
             code = f"import time; begun = time.perf_counter(); import {name}; print(time.perf_counter() - begun)"
             with pinned(stage.processors.server):
-                said = subprocess.run([sys.executable, "-c", code], cwd=CLONE, capture_output=True, check=True)
-            taken[name].append(float(said.stdout) * 1e3)
+                done = subprocess.run([sys.executable, "-c", code], cwd=CLONE, capture_output=True, check=True)
+            taken[name].append(float(done.stdout) * 1e3)
     lines = [["import", "median ms", "lowest–highest"]]
     for name, times in taken.items():
         lines.append([name, f"{statistics.median(times):.1f}", f"{min(times):.1f}–{max(times):.1f}"])

@@ -57,9 +57,9 @@ def running(peer: Peer, stage: Stage, *, is_logged: bool = False) -> Iterator[Ru
     command = peer.command(site)
     with (folder / "output").open("wb") as output:
         # Discard the output for each response, unless the workload measures the log.
-        said = subprocess.DEVNULL if peer.streams and not is_logged else output
+        destination = subprocess.DEVNULL if peer.streams and not is_logged else output
         with pinned(stage.processors.server):
-            process = subprocess.Popen(command, cwd=peer.folder, stdout=said, stderr=said)
+            process = subprocess.Popen(command, cwd=peer.folder, stdout=destination, stderr=destination)
         try:
             _wait_until_it_answers(process, site.port, folder / "output")
             yield Running(peer, process.pid, site.port, command)

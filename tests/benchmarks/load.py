@@ -92,7 +92,7 @@ def play(workload: Workload, server: Running, expected: Expected, processors: Pr
 def ask_again_and_again(
     workload: Workload, port: int, expected: Expected, processors: Processors, seconds: int, *, thoroughly: bool = False
 ) -> Counts:
-    """Return the counts of the client of *workload*; *thoroughly* checks each answer, even if that is slow."""
+    """Run the client of *workload*; return its counts. *thoroughly* checks each answer, even if that is slow."""
     seconds = max(seconds, workload.min_seconds)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, pinned(processors.client):
         if workload.method == "HEAD":
@@ -137,11 +137,11 @@ def lua(workload: Workload, expected: Expected, max_counted: int) -> str:
     return script + _REPORT
 
 
-def parse(said: str) -> Counts:
+def parse(output: str) -> Counts:
     """Return the figures in the last line of a client's output. Raise WrongAnswerError if there is none."""
-    lines = re.findall(r"^\{.*\}$", said, re.MULTILINE)
+    lines = re.findall(r"^\{.*\}$", output, re.MULTILINE)
     if not lines:
-        raise WrongAnswerError(f"no figures: {said[-200:]}")
+        raise WrongAnswerError(f"no figures: {output[-200:]}")
     return Counts(**json.loads(lines[-1]))
 
 

@@ -38,7 +38,7 @@ _NOW = 4_000_000_000.0
 
 
 class Task(NamedTuple):
-    """A timed task: *prepare* returns *count* steps; only running them is timed. Ratios are to the group's first."""
+    """A task: *prepare* returns *count* steps; only running them is timed. Ratios are to the group's first task."""
 
     group: str
     name: str

@@ -94,7 +94,7 @@ def cpu_ticks(stat: str) -> int:
 
 
 def memory_octets(pid: int, kind: str) -> int:
-    """Return the memory of a tree of processes: *kind* is VmHWM for the peak, VmRSS for now.
+    """Return the memory of a tree of processes, in octets: its peak if *kind* is VmHWM, the present value if VmRSS.
 
     Pages that processes share count once for each of them.
     """

@@ -154,7 +154,7 @@ def to_markdown(conditions: dict[str, str], rows: Sequence[Row], more: dict[str,
 
 
 def to_json(conditions: dict[str, str], rows: Sequence[Row], more: dict[str, Table]) -> str:
-    """Return every sample."""
+    """Return all samples as JSON."""
     measured: list[dict[str, Any]] = [
         {
             "workload": row.workload._asdict() | {"names": len(row.workload.names)},

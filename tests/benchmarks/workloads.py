@@ -3,8 +3,8 @@
 In a target or a field line, {n} becomes a new number for each request, {port} the server's port, {validators}
 the conditional field line that the server's own answer allows, and {name} one of *names*, taken at random.
 
-A page is asked for as browsers do: each of some hundred visitors sends the same fields for all files, and all visitors
-ask for the same files. So request lines and field sections repeat, and whole heads do not.
+The workload of a page imitates browsers: each of some hundred visitors sends the same fields for all files, and all
+visitors ask for the same files. So request lines and field sections repeat, and whole heads do not.
 """
 
 from typing import NamedTuple
@@ -151,7 +151,7 @@ QUICK = ("page", "1k", "browser", "distinct", "files", "304", "64k", "100m", "cl
 
 
 def requests_of(workload: Workload, port: int) -> list[str]:
-    """Return the different requests of *workload*, in which {n} and {validators} are left to be filled."""
+    """Return the different requests of *workload*, in which {n} and {validators} are not yet replaced."""
     head = f"{workload.method} {workload.target} HTTP/1.1\r\n{workload.fields}\r\n".replace("{port}", str(port))
     return [head.replace("{name}", name) for name in workload.names] or [head]
 

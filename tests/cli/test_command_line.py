@@ -53,11 +53,11 @@ def test_help_documents_every_option(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit) as left:
         main(["--help"])
     assert left.value.code == 0
-    said = capsys.readouterr().out
-    assert said.isascii(), "it can be printed on any terminal"
+    help_text = capsys.readouterr().out
+    assert help_text.isascii(), "it can be printed on any terminal"
     for action in _parser()._actions:
         assert action.help
-        assert all(option in said for option in action.option_strings)
+        assert all(option in help_text for option in action.option_strings)
 
 
 def test_a_loopback_only_server_is_not_announced(start: Start) -> None:
@@ -82,8 +82,8 @@ def test_a_server_that_cannot_be_announced_still_serves(
     server.hosts = ["192.0.2.1"]
     with _announcing(server, DescriptionHandler()) as announcer:
         assert announcer is None
-    said = "httpsock: the folder can't be announced: No such device; it is served all the same.\n"
-    assert capsys.readouterr().err == said
+    message = "httpsock: the folder can't be announced: No such device; it is served all the same.\n"
+    assert capsys.readouterr().err == message
 
 
 @pytest.mark.parametrize("hosts", [["0.0.0.0", "::"], ["0.0.0.0"], ["::"], ["127.0.0.2"], ["127.0.0.1", "2001:db8::1"]])
@@ -138,13 +138,13 @@ def test_the_readme_documents_every_option() -> None:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the sentence with which *arguments* are refused; the missing folder is not reported first."""
+    """Return the sentence with which *arguments* are refused, although the folder is missing, too."""
     with pytest.raises(SystemExit) as left:
         main(["there is no such folder", *arguments])
-    said = capsys.readouterr()
-    assert (left.value.code, said.out) == (2, "")
-    assert re.fullmatch(r"httpsock: [^\n]+; see httpsock --help\.\n", said.err), "one sentence, no usage"
-    return said.err
+    printed = capsys.readouterr()
+    assert (left.value.code, printed.out) == (2, "")
+    assert re.fullmatch(r"httpsock: [^\n]+; see httpsock --help\.\n", printed.err), "one sentence, no usage"
+    return printed.err
 
 
 @pytest.mark.parametrize(

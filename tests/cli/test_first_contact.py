@@ -65,7 +65,7 @@ WITHOUT_SITE = [sys.executable, "-S", "-m", "httpsock"]
 
 
 def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
-    """Return the modules that Python itself imports from the current folder for "-m", unless it gets the option -P."""
+    """Return the modules that Python itself imports for "-m"; without the option -P the current folder comes first."""
     (folder / "nothing.py").write_text("import sys; print(*sys.modules)")
     done = subprocess.run(
         [sys.executable, "-S", "-m", "nothing"], check=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True

@@ -30,7 +30,7 @@ def run_get(*arguments: str) -> int:
     return main(["get", *arguments])
 
 
-def said(captured: Captured) -> tuple[bytes, str]:
+def read_output(captured: Captured) -> tuple[bytes, str]:
     """Return the output since the last call: bytes on standard output, text on standard error."""
     out, error = captured.readouterr()
     return out, error.decode()
@@ -41,24 +41,24 @@ def said(captured: Captured) -> tuple[bytes, str]:
 
 def test_get_writes_the_content_unchanged_to_standard_output(server: httpsock.Server, capfdbinary: Captured) -> None:
     assert run_get(server.url + "large.bin") == 0
-    assert said(capfdbinary) == (bytes(range(256)) * 1024, "")
+    assert read_output(capfdbinary) == (bytes(range(256)) * 1024, "")
 
 
 def test_the_contents_of_several_urls_are_written_in_order(server: httpsock.Server, capfdbinary: Captured) -> None:
     assert run_get(server.url + "hello.txt", server.url + "alphabet.txt", server.url + "empty.txt") == 0
-    assert said(capfdbinary) == (b"Hello, socket.\nabcdefghijklmnopqrstuvwxyz", "")
+    assert read_output(capfdbinary) == (b"Hello, socket.\nabcdefghijklmnopqrstuvwxyz", "")
 
 
 def test_option_i_writes_the_received_head_before_the_content(capfdbinary: Captured) -> None:
     answer = ok(b"hello", "X: \xe9")
     with playing(answering(answer)) as url:
         assert run_get("-i", url) == 0
-    assert said(capfdbinary) == (answer, "")
+    assert read_output(capfdbinary) == (answer, "")
 
 
 def test_option_capital_i_writes_the_head_alone(server: httpsock.Server, capfdbinary: Captured) -> None:
     assert run_get("-I", server.url + "alphabet.txt") == 0
-    out, error = said(capfdbinary)
+    out, error = read_output(capfdbinary)
     assert out.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"\r\nContent-Length: 26\r\n" in out
     assert out.endswith(b"\r\n\r\n")
@@ -69,7 +69,7 @@ def test_option_capital_i_writes_the_head_alone(server: httpsock.Server, capfdbi
 def test_option_v_traces_each_call_and_both_heads(option: str, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello", "Set-Cookie: secret"))) as url:
         assert run_get(option, url, "--header", "Authorization: secret") == 0
-    out, error = said(capfdbinary)
+    out, error = read_output(capfdbinary)
     assert out == b"hello"
     address = url.removeprefix("http://").removesuffix("/")
     collected = [re.sub(rf"^#1 {address} +[0-9.]+ (µs|ms)  ", "", line) for line in error.splitlines()]
@@ -98,7 +98,7 @@ def test_option_v_traces_each_call_and_both_heads(option: str, capfdbinary: Capt
 
 def test_a_json_trace_has_one_object_for_each_call(server: httpsock.Server, capfdbinary: Captured) -> None:
     assert run_get("--trace=json", server.url + "hello.txt") == 0
-    events = [json.loads(line) for line in said(capfdbinary)[1].splitlines()]
+    events = [json.loads(line) for line in read_output(capfdbinary)[1].splitlines()]
     calls = ["getaddrinfo", "socket", "connect", "send", "recv", "parse", "content", "close"]
     assert [event["event"] for event in events] == calls
     assert {event["connection"] for event in events} == {1}
@@ -118,7 +118,7 @@ def test_each_url_is_written_to_the_next_named_file(
 ) -> None:
     urls = [server.url + name for name in ("hello.txt", "alphabet.txt", "empty.txt")]
     assert run_get("-o", str(tmp_path / "a"), "-i", "-o", "-", *urls) == 0
-    out, error = said(capfdbinary)
+    out, error = read_output(capfdbinary)
     assert (tmp_path / "a").read_bytes() == b"Hello, socket.\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "root"]
     assert out.count(b"HTTP/1.1 200 OK\r\n") == 3
@@ -130,7 +130,7 @@ def test_a_file_name_suggested_by_the_server_is_ignored(tmp_path: pathlib.Path, 
     with playing(answering(ok(b"hello", 'Content-Disposition: attachment; filename="/etc/passwd"'))) as url:
         assert run_get("-o", str(tmp_path / "mine"), url) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-    assert said(capfdbinary) == (b"", "")
+    assert read_output(capfdbinary) == (b"", "")
 
 
 # --- requests -------------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def test_option_data_sends_text_a_file_or_standard_input(
 def test_an_invalid_argument_gives_exit_code_2(arguments: list[str], reason: str, capfdbinary: Captured) -> None:
     with pytest.raises(SystemExit) as left:
         run_get(*arguments)
-    out, error = said(capfdbinary)
+    out, error = read_output(capfdbinary)
     assert (left.value.code, out) == (2, b"")
     assert error.startswith("httpsock get: ")
     assert reason in error
@@ -219,12 +219,12 @@ def test_an_invalid_argument_gives_exit_code_2(arguments: list[str], reason: str
 def fails(captured: Captured, url: str, code: int, sentence: str, *arguments: str) -> None:
     """Assert that the download of *url* ends with the exit code *code* and the error message *sentence*."""
     assert run_get(*arguments, url) == code
-    assert said(captured)[1] == f"httpsock get: {url}: {sentence}\n"
+    assert read_output(captured)[1] == f"httpsock get: {url}: {sentence}\n"
 
 
 def test_a_host_without_an_address_gives_exit_code_6(capfdbinary: Captured) -> None:
     assert run_get(f"http://{'a' * 64}/") == 6
-    assert "the host has no address" in said(capfdbinary)[1]
+    assert "the host has no address" in read_output(capfdbinary)[1]
 
 
 def test_a_refused_connection_gives_exit_code_7(capfdbinary: Captured) -> None:
@@ -251,7 +251,7 @@ def test_a_connection_reset_before_the_response_gives_exit_code_18(capfdbinary: 
 
     with playing(hang_up) as url:
         assert run_get(url) == 18
-    assert "before any byte of the response" in said(capfdbinary)[1]
+    assert "before any byte of the response" in read_output(capfdbinary)[1]
 
 
 @pytest.mark.parametrize("option", ["-f", "--fail"])
@@ -265,7 +265,7 @@ def test_an_error_response_without_fail_is_written_like_any_other(
     server: httpsock.Server, capfdbinary: Captured
 ) -> None:
     assert run_get(server.url + "missing") == 0
-    assert said(capfdbinary)[0].startswith(b"404 Not Found")
+    assert read_output(capfdbinary)[0].startswith(b"404 Not Found")
 
 
 def test_an_error_response_with_fail_does_not_overwrite_the_file(
@@ -279,20 +279,20 @@ def test_an_error_response_with_fail_does_not_overwrite_the_file(
 def test_a_health_check_gives_exit_code_0_or_22(server: httpsock.Server, capfdbinary: Captured) -> None:
     assert run_get("--fail", "--timeout", "20", "-o", os.devnull, server.url + "hello.txt") == 0
     assert run_get("--fail", "--timeout", "20", "-o", os.devnull, server.url + "missing") == 22
-    assert said(capfdbinary)[0] == b""
+    assert read_output(capfdbinary)[0] == b""
 
 
 def test_a_write_error_gives_exit_code_23(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello"))) as url:
         assert run_get("-o", str(tmp_path / "no" / "file"), url) == 23
-    assert "can't be written" in said(capfdbinary)[1]
+    assert "can't be written" in read_output(capfdbinary)[1]
 
 
 def test_a_closed_standard_output_gives_exit_code_23(capfdbinary: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     with playing(answering(ok(b"hello"))) as url, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", None)
         assert run_get(url) == 23
-    assert "can't write to standard output" in said(capfdbinary)[1]
+    assert "can't write to standard output" in read_output(capfdbinary)[1]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the shell is POSIX's")
@@ -346,7 +346,7 @@ def test_too_many_redirects_give_exit_code_47(capfdbinary: Captured) -> None:
 def test_a_redirect_to_an_invalid_url_gives_exit_code_47(capfdbinary: Captured) -> None:
     with playing(answering(ok(b"", "Location: http://[::1", status="302 Found"))) as url:
         assert run_get(url) == 47
-    assert 'the redirect to "http://[::1" is invalid: ' in said(capfdbinary)[1]
+    assert 'the redirect to "http://[::1" is invalid: ' in read_output(capfdbinary)[1]
 
 
 def test_an_unrequested_206_gives_exit_code_8_and_writes_no_file(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
@@ -355,7 +355,7 @@ def test_an_unrequested_206_gives_exit_code_8_and_writes_no_file(tmp_path: pathl
     for arguments in ([], ["-o", str(tmp_path / "file")]):
         with playing(answering(part)) as url:
             assert run_get(url, *arguments) == 8
-    assert "the server sent a part, but the request was for the whole (RFC 9110 §15.3.7)" in said(capfdbinary)[1]
+    assert "the server sent a part, but the request was for the whole (RFC 9110 §15.3.7)" in read_output(capfdbinary)[1]
     assert list(tmp_path.iterdir()) == []
     with playing(answering(part)) as url:
         assert run_get(url, "--header", "Range: bytes=0-4") == 0
@@ -391,7 +391,7 @@ def test_the_first_failure_gives_the_exit_code_and_later_urls_are_downloaded(
 ) -> None:
     with playing(answering(b"what?\r\n")) as broken:
         assert run_get("--fail", server.url + "missing", broken, server.url + "hello.txt") == 22
-    out, error = said(capfdbinary)
+    out, error = read_output(capfdbinary)
     assert out == b"Hello, socket.\n"
     assert error.count("\n") == 2
 
@@ -410,7 +410,7 @@ def test_option_capital_c_resumes_a_download_where_it_broke_off(
     note = {"url": whole, "source": whole, "validator": tag, "coding": "", "length": 26}
     pathlib.Path(path + ".resume").write_text(json.dumps(note))
     assert run_get("-C", "-v", "-o", path, whole) == 0
-    error = said(capfdbinary)[1]
+    error = read_output(capfdbinary)[1]
     assert "> Range: bytes=10-\n" in error
     assert "< Content-Range: bytes 10-25/26\n" in error
     assert pathlib.Path(path).read_bytes() == b"abcdefghijklmnopqrstuvwxyz"
@@ -422,11 +422,11 @@ def test_a_truncated_download_is_reported_and_resumed(tmp_path: pathlib.Path, ca
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(rest, seen=seen)) as url:
         path = str(tmp_path / "file")
         assert run_get("-o", path, url) == 18
-        assert f"httpsock get: {path}.part has 3 bytes; resume it with -C.\n" in said(capfdbinary)[1]
+        assert f"httpsock get: {path}.part has 3 bytes; resume it with -C.\n" in read_output(capfdbinary)[1]
         assert run_get("-C", "-o", path, url) == 0
     assert b'\r\nRange: bytes=3-\r\nIf-Range: "a"\r\n' in seen[0]
     assert pathlib.Path(path).read_bytes() == b"hello"
-    assert said(capfdbinary) == (b"", "")
+    assert read_output(capfdbinary) == (b"", "")
 
 
 def test_a_416_for_the_rest_starts_the_download_over(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
@@ -444,7 +444,10 @@ def test_resuming_without_a_part_reports_that_it_starts_over(
 ) -> None:
     path = str(tmp_path / "file")
     assert run_get("-C", "-o", path, server.url + "hello.txt") == 0
-    assert said(capfdbinary)[1] == f"httpsock get: {path}.part: no part of a known version to resume; starting over.\n"
+    assert (
+        read_output(capfdbinary)[1]
+        == f"httpsock get: {path}.part: no part of a known version to resume; starting over.\n"
+    )
 
 
 @pytest.mark.parametrize("status", ["404 Not Found", "204 No Content", "503 Later"])
@@ -454,7 +457,7 @@ def test_a_response_other_than_200_206_or_416_keeps_the_part(
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(ok(b"", status=status))) as url:
         path = str(tmp_path / "file")
         assert run_get("-o", path, url) == 18
-        said(capfdbinary)
+        read_output(capfdbinary)
         fails(capfdbinary, url, 22, f"{status}.", "-C", "-o", path)
     assert pathlib.Path(path + ".part").read_bytes() == b"hel"
     assert os.path.exists(path + ".resume")
@@ -463,7 +466,7 @@ def test_a_response_other_than_200_206_or_416_keeps_the_part(
 def test_content_without_a_validator_cannot_be_resumed(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     with playing(answering(ok(b"hello")[:-2])) as url:
         assert run_get("-o", str(tmp_path / "file"), url) == 18
-    assert "-C" not in said(capfdbinary)[1]
+    assert "-C" not in read_output(capfdbinary)[1]
 
 
 # --- as a program, and on a terminal --------------------------------------------------------------------------------
@@ -537,7 +540,7 @@ SLOW |= {"urllib", "weakref", "zlib"}
 
 
 def printed_by(program: str) -> set[str]:
-    """Return the words that *program* prints, run without start-up files of an environment (-S), which import more."""
+    """Return the words that *program* prints; with -S, Python imports no start-up files of an environment."""
     command = [sys.executable, "-S", "-c", program]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True)
     return set(done.stdout.split())

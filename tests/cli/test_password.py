@@ -33,9 +33,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Return the sentence with which *arguments* are refused."""
     with pytest.raises(SystemExit) as left:
         main(arguments)
-    said = capsys.readouterr()
-    assert (left.value.code, said.out) == (2, "")
-    return said.err.removeprefix("httpsock: ").partition("; see ")[0]
+    printed = capsys.readouterr()
+    assert (left.value.code, printed.out) == (2, "")
+    return printed.err.removeprefix("httpsock: ").partition("; see ")[0]
 
 
 # --- the hash -------------------------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def test_a_password_that_no_client_can_send_is_refused(typed: bytes) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
 @pytest.mark.parametrize(
-    ("again", "code", "said"),
+    ("again", "code", "message"),
     [
         pytest.param("secret", 0, b"scrypt$", id="the same"),
         pytest.param("sceret", 2, b"the two passwords differ", id="another"),
@@ -68,7 +68,7 @@ def test_a_password_that_no_client_can_send_is_refused(typed: bytes) -> None:
         pytest.param("\x03", 130, b"", id="Ctrl-C"),
     ],
 )
-def test_on_a_terminal_the_password_is_typed_twice_and_not_shown(again: str, code: int, said: bytes) -> None:
+def test_on_a_terminal_the_password_is_typed_twice_and_not_shown(again: str, code: int, message: bytes) -> None:
     import pty
 
     pid, terminal = pty.fork()
@@ -87,7 +87,7 @@ def test_on_a_terminal_the_password_is_typed_twice_and_not_shown(again: str, cod
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code
     assert b"ecret" not in shown
     assert b"Traceback" not in shown
-    assert said in shown
+    assert message in shown
 
 
 def test_without_standard_input_the_password_is_refused_as_empty(
@@ -114,10 +114,10 @@ def test_standard_input_that_cannot_be_read_is_reported() -> None:
 
 def test_a_user_needs_a_password(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(AUTH_VARIABLE, raising=False)
-    said = "the hash of the password is missing: give --auth-file FILE, or set HTTPSOCK_AUTH"
-    assert refused(capsys, "--auth", "alice") == said
+    sentence = "the hash of the password is missing: give --auth-file FILE, or set HTTPSOCK_AUTH"
+    assert refused(capsys, "--auth", "alice") == sentence
     monkeypatch.setenv(AUTH_VARIABLE, "")
-    assert refused(capsys, "--auth", "alice") == said
+    assert refused(capsys, "--auth", "alice") == sentence
 
 
 def test_a_password_needs_a_user(capsys: pytest.CaptureFixture[str], file: str) -> None:
@@ -125,9 +125,9 @@ def test_a_password_needs_a_user(capsys: pytest.CaptureFixture[str], file: str) 
 
 
 def test_the_error_names_a_missing_password_file(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
-    said = refused(capsys, "--auth", "alice", "--auth-file", str(tmp_path / "none"))
-    assert said.startswith("cannot read the file ")
-    assert said.endswith("none' of --auth-file: No such file or directory")
+    sentence = refused(capsys, "--auth", "alice", "--auth-file", str(tmp_path / "none"))
+    assert sentence.startswith("cannot read the file ")
+    assert sentence.endswith("none' of --auth-file: No such file or directory")
 
 
 @pytest.mark.parametrize("content", [b"", b"secret", b"\xff\xfe\0", b"scrypt$2$1$1$$", HASH.encode() * 2])
@@ -135,8 +135,8 @@ def test_a_file_without_a_hash_is_refused_and_not_shown(
     capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path, content: bytes
 ) -> None:
     (tmp_path / "file").write_bytes(content)
-    said = refused(capsys, "--auth", "alice", "--auth-file", str(tmp_path / "file"))
-    assert said in (
+    sentence = refused(capsys, "--auth", "alice", "--auth-file", str(tmp_path / "file"))
+    assert sentence in (
         "the hash of the password is not scrypt$N$R$P$SALT$KEY, with salt and key in base64",
         "the key in the hash of the password has less than 16 bytes",
     )

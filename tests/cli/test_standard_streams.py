@@ -52,7 +52,7 @@ def test_the_program_serves_when_the_reader_of_standard_output_is_gone(start: St
 def test_the_program_serves_without_standard_error(serving: Start) -> None:
     program = serving(command=closing(2))
     assert program.ask("/hello.txt").status == 200
-    assert program.stop()[:2] == (0, ""), "what belongs on standard error is not said on standard output"
+    assert program.stop()[:2] == (0, ""), "what belongs on standard error is not written to standard output"
 
 
 def test_the_program_serves_when_the_reader_of_standard_error_is_gone(serving: Start, dead_pipe: int) -> None:

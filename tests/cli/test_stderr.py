@@ -68,9 +68,9 @@ def test_a_blocked_reader_blocks_no_writer(pipe: IO[bytes]) -> None:
         if read == LINE.encode():
             written += 1
         else:
-            said = re.fullmatch(rb"(\d+) log lines dropped: standard error is blocked\n", read)
-            assert said
-            dropped += int(said[1])
+            report = re.fullmatch(rb"(\d+) log lines dropped: standard error is blocked\n", read)
+            assert report
+            dropped += int(report[1])
     assert written * len(LINE) <= MUCH * 3 / 4
 
 
@@ -120,10 +120,10 @@ def test_lines_dropped_beside_a_full_pipe_are_counted_exactly(pipe: IO[bytes]) -
     written = dropped = 0
     while written + dropped < total:
         read = pipe.readline()
-        said = re.fullmatch(rb"(\d+) log lines dropped: standard error is blocked\n", read)
-        assert said or read == LINE.encode(), "no line is torn"
-        dropped += int(said[1]) if said else 0
-        written += not said
+        report = re.fullmatch(rb"(\d+) log lines dropped: standard error is blocked\n", read)
+        assert report or read == LINE.encode(), "no line is torn"
+        dropped += int(report[1]) if report else 0
+        written += not report
     lines.close(PATIENCE_SECONDS)
     assert dropped
 

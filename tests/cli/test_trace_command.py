@@ -185,8 +185,8 @@ def test_the_screen_in_readme_is_the_output_of_the_program(start: Start, tmp_pat
     assert done.returncode == 0
     # This client is answered after the first connection has ended.
     program.ask("/hello.txt")
-    _, _, said = program.stop()
-    first = "".join(re.findall(r"(?m)^#1 .*\n(?:      .*\n)*", said))
+    _, _, standard_error = program.stop()
+    first = "".join(re.findall(r"(?m)^#1 .*\n(?:      .*\n)*", standard_error))
     assert essence(first) == essence(expected)
 
 

@@ -365,7 +365,7 @@ def test_a_server_that_answers_200_early_is_still_sent_the_rest() -> None:
 
 
 def test_responses_that_arrive_before_all_content_is_sent_are_read_in_turn() -> None:
-    """The first one finds the client waiting for room to send, the second one finds it sending."""
+    """The first response arrives while the client waits for a writable socket, the second one while it sends."""
     ours, server = socket.socketpair()
     server.setblocking(False)
     received = []

@@ -51,9 +51,9 @@ def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
 
 def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str | None = None) -> bytes:
     """Return a 206 with the rest of WHOLE after *first* octets."""
-    said = content_range or f"bytes {first}-{len(WHOLE) - 1}/{len(WHOLE)}"
+    value = content_range or f"bytes {first}-{len(WHOLE) - 1}/{len(WHOLE)}"
     content = content or WHOLE[first:]
-    return ok(content, f"Content-Range: {said}", *(field_lines or ['ETag: "v1"']), status="206 Partial Content")
+    return ok(content, f"Content-Range: {value}", *(field_lines or ['ETag: "v1"']), status="206 Partial Content")
 
 
 def receive(download: Download, octets: bytes, url: str = URL) -> None:
@@ -76,9 +76,9 @@ def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
     assert download.octets == octets
 
 
-def note_with(**said: object) -> str:
-    """Return a valid note with the changes *said*."""
-    return json.dumps({"url": URL, "source": URL, "validator": '"v1"', "coding": "", "length": 10, **said})
+def note_with(**changes: object) -> str:
+    """Return a note that is valid except for *changes*."""
+    return json.dumps({"url": URL, "source": URL, "validator": '"v1"', "coding": "", "length": 10, **changes})
 
 
 def names(folder: pathlib.Path) -> list[str]:

@@ -47,8 +47,8 @@ def home(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def curl_speaks(feature: str) -> bool:
     """Return whether the installed curl has *feature*."""
-    said = subprocess.run([tool("curl"), "--version"], capture_output=True, timeout=PATIENCE_SECONDS, check=True)
-    return feature.encode() in said.stdout.split()
+    done = subprocess.run([tool("curl"), "--version"], capture_output=True, timeout=PATIENCE_SECONDS, check=True)
+    return feature.encode() in done.stdout.split()
 
 
 def status_of(answered: subprocess.CompletedProcess[bytes]) -> int:
@@ -291,7 +291,7 @@ def session() -> Iterator[requests.Session]:
 
 
 def fetch(session: requests.Session, url: str, **field_lines: str) -> requests.Response:
-    """Return the response to GET, with fields whose names are written with underscores."""
+    """Return the response to a GET with *field_lines*; an underscore in a name stands for a hyphen."""
     fields = {name.replace("_", "-"): value for name, value in field_lines.items()}
     return session.get(url, headers=fields, timeout=PATIENCE_SECONDS)
 

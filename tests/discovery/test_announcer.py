@@ -170,30 +170,30 @@ def test_an_unexpected_error_costs_one_datagram_and_is_reported_once(
         return parse_datagram(octets)
 
     monkeypatch.setattr(announcer, "parse_datagram", parse)
-    said: list[str] = []
-    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, report=said.append)
+    reports: list[str] = []
+    running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, report=reports.append)
     with running, asking(BARE, BARE, BARE, SEARCH % b"ssdp:all", port=running.group_port) as client:
         assert len(receive(client, 3)) == 3
-    assert len(said) == 1
-    assert said[0].endswith("ZeroDivisionError: a fault of ours\n")
+    assert len(reports) == 1
+    assert reports[0].endswith("ZeroDivisionError: a fault of ours\n")
 
 
 def test_a_step_that_fails_is_reported_once(announcing: Announcer, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(announcing, "_report", said.append)
+    reports: list[str] = []
+    monkeypatch.setattr(announcing, "_report", reports.append)
 
     def _step() -> None:
         raise OSError(24, "Too many open files")
 
     for _ in range(3):
         announcing._guard(_step)
-    assert said == ["httpsock: the folder can't be announced: Too many open files."]
+    assert reports == ["httpsock: the folder can't be announced: Too many open files."]
 
 
 # --- networks that come and go --------------------------------------------------------------------------------------
 
 
-def said_to(listener: socket.socket, count: int) -> list[tuple[str, str]]:
+def notifications(listener: socket.socket, count: int) -> list[tuple[str, str]]:
     """Return the NTS of each of the next *count* datagrams, with the host of its LOCATION."""
     return [
         (each.field("nts").removeprefix("ssdp:"), each.field("location").partition("//")[2].partition(":")[0])
@@ -208,15 +208,15 @@ def test_the_announcer_follows_new_and_removed_addresses(tmp_path: pathlib.Path)
         booted = running._device.booted
         running._hosts._own = ["127.0.0.3"]
         running._update_networks()
-        assert said_to(listener, 12) == [("byebye", "")] * 6 + [("alive", "127.0.0.3")] * 6
+        assert notifications(listener, 12) == [("byebye", "")] * 6 + [("alive", "127.0.0.3")] * 6
         assert running._device.booted > booted
         running._hosts._own = ["127.0.0.3", "127.0.0.4"]
         running._update_networks()
-        assert said_to(listener, 12) == [("update", "127.0.0.3")] * 6 + [("alive", "127.0.0.4")] * 6
+        assert notifications(listener, 12) == [("update", "127.0.0.3")] * 6 + [("alive", "127.0.0.4")] * 6
         assert len({device.booted for device in running.devices.values()}) == 1
         running._hosts._own = ["127.0.0.3"]
         running._update_networks()
-        assert said_to(listener, 12) == [("byebye", "")] * 6 + [("alive", "127.0.0.3")] * 6
+        assert notifications(listener, 12) == [("byebye", "")] * 6 + [("alive", "127.0.0.3")] * 6
         running._update_networks()
         assert list(running.devices) == list(running._sockets) == [Interface("127.0.0.3")]
     running._opened.close()
@@ -225,9 +225,9 @@ def test_the_announcer_follows_new_and_removed_addresses(tmp_path: pathlib.Path)
 def test_the_announcer_waits_for_a_network(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Interface] = []
     monkeypatch.setattr("httpsock.discovery.networks.announcing_interfaces", lambda: found)
-    said: list[str] = []
-    running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, DescriptionHandler(), group_port=0, report=said.append)
-    assert said == ["httpsock: no network to announce the folder on; waiting for one."]
+    reports: list[str] = []
+    running = Announcer(str(tmp_path), ["0.0.0.0"], 8000, DescriptionHandler(), group_port=0, report=reports.append)
+    assert reports == ["httpsock: no network to announce the folder on; waiting for one."]
     running._scan_at = 0.0
     found.append(HERE)
     running._run_timers(1.0)
@@ -261,9 +261,9 @@ def test_without_notices_of_changes_networks_are_scanned_at_intervals(
     monkeypatch.setattr(announcer, "_SCAN_SECONDS", 0.01)
     running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, DescriptionHandler(), group_port=0)
     with listening(running.group_port) as listener, running:
-        said_to(listener, 6)
+        notifications(listener, 6)
         running._hosts._own = ["127.0.0.3"]
-        assert said_to(listener, 12)[6:] == [("alive", "127.0.0.3")] * 6
+        assert notifications(listener, 12)[6:] == [("alive", "127.0.0.3")] * 6
 
 
 # --- what is announced ----------------------------------------------------------------------------------------------
@@ -339,17 +339,17 @@ def test_a_failed_announcement_is_an_error_and_leaves_no_socket_open(tmp_path: p
 
 
 def test_a_missing_network_is_reported_and_the_others_are_announced(tmp_path: pathlib.Path) -> None:
-    said: list[str] = []
+    reports: list[str] = []
     collected = CollectedTrace(is_client=False)
     hosts = ["192.0.2.1", "127.0.0.1", "fe80::1%no-such-interface"]
     with Announcer(
-        str(tmp_path), hosts, 8000, DescriptionHandler(), group_port=0, report=said.append, trace=collected
+        str(tmp_path), hosts, 8000, DescriptionHandler(), group_port=0, report=reports.append, trace=collected
     ) as running:
         assert list(running.devices) == [HERE]
-    assert len(said) == 2
-    said.sort()
-    assert said[0] == "httpsock: the folder can't be announced at 192.0.2.1: No such device."
-    assert said[1].startswith("httpsock: the folder can't be announced at fe80::1%no-such-interface: ")
+    assert len(reports) == 2
+    reports.sort()
+    assert reports[0] == "httpsock: the folder can't be announced at 192.0.2.1: No such device."
+    assert reports[1].startswith("httpsock: the folder can't be announced at fe80::1%no-such-interface: ")
     assert "join 239.255.255.250 at 192.0.2.1: ENODEV, No such device\n" in collected.text
 
 
@@ -473,14 +473,14 @@ def test_other_programs_find_the_announced_server(
     program: str, command: str, expected: str, folder: pathlib.Path
 ) -> None:
     tool(program)
-    said = in_a_network_of_its_own(f"exec 4>/dev/null\n{start('--bind 127.0.0.1')}\n{command}\nkill $pid", folder)
-    assert re.search(expected, said), said
+    output = in_a_network_of_its_own(f"exec 4>/dev/null\n{start('--bind 127.0.0.1')}\n{command}\nkill $pid", folder)
+    assert re.search(expected, output), output
 
 
 @pytest.mark.tools
 def test_find_finds_a_server_at_its_link_local_address(folder: pathlib.Path) -> None:
     get = f"{sys.executable} -m httpsock get"
-    said = in_a_network_of_its_own(
+    output = in_a_network_of_its_own(
         f"""
         address=$(ip -6 -o addr show dev near1 | sed 's/.*inet6 //; s,/.*,,')
         exec 4>/dev/null
@@ -492,16 +492,16 @@ def test_find_finds_a_server_at_its_link_local_address(folder: pathlib.Path) -> 
         """,
         folder,
     )
-    if "inet6" in said or not said.strip():
+    if "inet6" in output or not output.strip():
         pytest.skip("networks have no IPv6 here")
-    assert re.search(r" on .*  http://\[fe80::[0-9a-f:]+%25\d+\]:8123/  fe80::[0-9a-f:]+%\d+\n", said), said
-    assert said.endswith("got\n"), said
+    assert re.search(r" on .*  http://\[fe80::[0-9a-f:]+%25\d+\]:8123/  fe80::[0-9a-f:]+%\d+\n", output), output
+    assert output.endswith("got\n"), output
 
 
 @pytest.mark.tools
 def test_each_process_serves_the_description_and_a_restart_gives_it_another_location(folder: pathlib.Path) -> None:
     get = f"{sys.executable} -m httpsock get"
-    said = in_a_network_of_its_own(
+    output = in_a_network_of_its_own(
         f"""
         exec 4>/dev/null
         locate() {{
@@ -518,13 +518,13 @@ def test_each_process_serves_the_description_and_a_restart_gives_it_another_loca
         """,
         folder,
     )
-    assert re.fullmatch(rf"(1\n){{10}}{LOCATION}\n", said), said
+    assert re.fullmatch(rf"(1\n){{10}}{LOCATION}\n", output), output
 
 
 @pytest.mark.tools
 @pytest.mark.parametrize("options", ["--auth alice", "--inspect", "--spa"])
 def test_the_description_needs_no_password_and_precedes_all_other_handlers(options: str, folder: pathlib.Path) -> None:
-    said = in_a_network_of_its_own(
+    output = in_a_network_of_its_own(
         f"""
         exec 4>/dev/null
         export HTTPSOCK_AUTH=$(echo secret | {sys.executable} -m httpsock --auth-hash)
@@ -534,13 +534,13 @@ def test_the_description_needs_no_password_and_precedes_all_other_handlers(optio
         """,
         folder,
     )
-    assert re.search(r"^root on .*  http://127\.0\.0\.1:8123/  127\.", said), said
+    assert re.search(r"^root on .*  http://127\.0\.0\.1:8123/  127\.", output), output
 
 
 @pytest.mark.tools
 def test_a_server_at_a_link_local_address_alone_is_announced_there(folder: pathlib.Path) -> None:
     """The announced URL has a zone, without which the address is ambiguous on this machine."""
-    said = in_a_network_of_its_own(
+    output = in_a_network_of_its_own(
         f"""
         address=$(ip -6 -o addr show dev near1 | sed 's/.*inet6 //; s,/.*,,')
         exec 4>&1
@@ -551,11 +551,11 @@ def test_a_server_at_a_link_local_address_alone_is_announced_there(folder: pathl
         """,
         folder,
     )
-    if "inet6" in said or "Serving" not in said:
+    if "inet6" in output or "Serving" not in output:
         pytest.skip("networks have no IPv6 here")
-    assert re.search(r"at http://\[fe80::[0-9a-f:]+%25\d+\]:8123/ ", said), said
-    assert "got\n" in said, said
-    assert re.search(r" on .*  http://\[fe80::[0-9a-f:]+%25\d+\]:8123/  fe80::[0-9a-f:]+%\d", said), said
+    assert re.search(r"at http://\[fe80::[0-9a-f:]+%25\d+\]:8123/ ", output), output
+    assert "got\n" in output, output
+    assert re.search(r" on .*  http://\[fe80::[0-9a-f:]+%25\d+\]:8123/  fe80::[0-9a-f:]+%\d", output), output
 
 
 @pytest.mark.tools
@@ -567,7 +567,7 @@ def test_a_search_from_another_network_is_not_answered(folder: pathlib.Path) -> 
             asking.bind(("8.8.8.8", 0))
             asking.sendto({SEARCH % b"ssdp:all"!r}, ("10.8.0.1", 1900))
         """
-    said = in_a_network_of_its_own(
+    output = in_a_network_of_its_own(
         f"""
         exec 4>&1
         {start("--bind 10.8.0.1 --trace")}
@@ -577,15 +577,15 @@ def test_a_search_from_another_network_is_not_answered(folder: pathlib.Path) -> 
         """,
         folder,
     )
-    assert "! 8.8.8.8 is not on a local network (UDA 2.0 §1.3.3)\n" in said
-    assert "sendto" in said
-    assert not re.search(r"sendto \d+ to 8\.8", said)
+    assert "! 8.8.8.8 is not on a local network (UDA 2.0 §1.3.3)\n" in output
+    assert "sendto" in output
+    assert not re.search(r"sendto \d+ to 8\.8", output)
 
 
 @pytest.mark.tools
 def test_the_announcer_follows_changes_of_the_networks(folder: pathlib.Path) -> None:
     """One of 30 interfaces is deleted, is made again, and gets another address."""
-    said = in_a_network_of_its_own(
+    output = in_a_network_of_its_own(
         f"""
         for n in $(seq 2 31); do
             ip link add far$n type veth peer name end$n
@@ -612,4 +612,4 @@ def test_the_announcer_follows_changes_of_the_networks(folder: pathlib.Path) -> 
         folder,
     )
     for name, address in (("31", "10.8.31.1"), ("again", "10.8.0.1"), ("other", "10.8.0.9")):
-        assert re.search(rf"^{name}: on .*  http://{re.escape(address)}:8123/  ", said, re.MULTILINE), said
+        assert re.search(rf"^{name}: on .*  http://{re.escape(address)}:8123/  ", output, re.MULTILINE), output

@@ -41,8 +41,8 @@ def test_tcp_arrives_whole_where_udp_is_lost_repeated_and_reordered() -> None:
     command = [sys.executable, "-m", "tests.support.lossy_path"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=TOOL_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    udp, tcp = said["UDP"], said["TCP"]
+    figures = json.loads(done.stdout)
+    udp, tcp = figures["UDP"], figures["TCP"]
     assert udp["lost"] > 0
     assert udp["came twice"] > 0
     assert udp["overtaken"] > 0

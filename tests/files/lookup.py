@@ -1,6 +1,6 @@
 """Look-ups of paths under a document root, and changes to its files.
 
-The clock is passed in: LATER is long after any file was made, so that small files are cached.
+Each caller chooses the time: LATER is long after any file was made, so that small files are cached.
 """
 
 import os

@@ -166,7 +166,7 @@ def test_idle_clients_delay_no_other_client(folder: pathlib.Path, serve: Serve, 
 
 
 def test_a_hundred_pipelined_requests_are_answered_in_order(server: Server) -> None:
-    """Each pipelined request is answered (RFC 9112 §9.3.2; requirements R089 and R090)."""
+    """A server sends its responses in the order of the requests (RFC 9112 §9.3.2; requirements R089 and R090)."""
     octets = b"".join(get("/alphabet.txt", f"Range: bytes=0-{number % 26}") for number in range(100))
 
     answers = read_answers(talk(server.port, octets))
@@ -335,7 +335,7 @@ def test_a_slow_reader_gets_a_whole_file_if_sendfile_is_refused(
 def test_a_response_is_broken_off_at_a_read_error_and_the_file_not_read_again(
     folder: pathlib.Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """The client sees by its length that the response is incomplete (RFC 9112 §8)."""
+    """The length shows the client that the response is incomplete (RFC 9112 §8)."""
     content = octets_from("film", MEBIBYTE)
     (folder / "film.bin").write_bytes(content)
     refuse_sendfile(monkeypatch, name, 2)

@@ -130,9 +130,9 @@ def test_a_read_error_cuts_the_response_off(program: Program, folder: pathlib.Pa
     assert bool(sent) is ("late" in path)
     assert len(sent) < len(content) - offset
     assert sent == content[offset : offset + len(sent)]
-    _, _, said = program.stop()
-    assert re.search(rf'"GET {path} HTTP/1\.1" 206 {len(sent)} of {len(content) - offset} ', said)
-    assert "Traceback" not in said
+    _, _, standard_error = program.stop()
+    assert re.search(rf'"GET {path} HTTP/1\.1" 206 {len(sent)} of {len(content) - offset} ', standard_error)
+    assert "Traceback" not in standard_error
 
 
 def test_every_descriptor_is_closed(program: Program) -> None:

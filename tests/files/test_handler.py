@@ -50,7 +50,7 @@ def test_get_sends_files_of_any_length(root: DocumentRoot, path: str, content: b
 
 
 def test_a_folder_with_an_index_sends_it(root: DocumentRoot) -> None:
-    """A folder is requested with its slash (requirement R142)."""
+    """The path of a folder ends with a slash (requirement R142)."""
     answer = ask(root, get("/sub/"))
     assert answer.content == b"<!DOCTYPE html><title>sub</title>\n"
     assert answer.field("Content-Type") == "text/html; charset=utf-8"
@@ -173,7 +173,7 @@ def test_expectations_are_a_list(root: DocumentRoot, expect: str) -> None:
 
 
 def test_an_expectation_in_http_1_0_is_ignored(root: DocumentRoot) -> None:
-    """An expectation of an HTTP/1.0 client is ignored, and such a client receives no 1xx (requirement R077)."""
+    """A server must not send a 1xx to an HTTP/1.0 client (requirement R077)."""
     assert ask(root, b"GET /hello.txt HTTP/1.0\r\nExpect: 200-ok\r\n\r\n").status == 200
 
 

@@ -204,7 +204,7 @@ def test_the_exact_length_is_shown_on_demand() -> None:
 
 @each_row("modified", [1e12, 1e18, 1e300, -1e12, -1e300])
 def test_a_date_beyond_the_calendar_is_left_out(modified: float) -> None:
-    """The file system may have times beyond those of the calendar (requirement R145)."""
+    """A file system can store years that Python's calendar does not have (requirement R145)."""
     directory = Directory(ROOT, [file("x", 1, modified)])
     assert json.loads(listing_of(directory, None, "application/json"))[0]["modified"] is None
     assert page_of(file("x", 1, modified)).texts["td"] == ["x", "1 byte", ""]

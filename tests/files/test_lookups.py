@@ -1,6 +1,6 @@
 """Cached look-ups: a result is valid only as long as all files and folders that it depends on are unchanged.
 
-The clock is passed in. Folders are as old as their files, so that any change of a folder changes its times.
+Each test chooses the time. Folders are as old as their files, so that any change of a folder changes its times.
 """
 
 import contextlib
@@ -214,7 +214,7 @@ def test_the_look_up_of_a_file_whose_sibling_has_too_long_a_name_is_not_cached(a
 
 
 def test_clients_that_prefer_the_same_codings_share_their_look_ups(aged: pathlib.Path) -> None:
-    """Only the first request with another spelling is searched for: it shows what that means."""
+    """Another spelling of Accept-Encoding causes one new look-up, by which the server learns what it means."""
     served = Recorded(aged)
     index = os.path.join("sub", "index.html")
     for path in (b"/hello.txt", b"/sub/index.html"):
@@ -288,17 +288,17 @@ def test_a_look_up_does_not_hold_a_file_in_memory(aged: pathlib.Path, monkeypatc
 
 
 def write(sibling: pathlib.Path) -> None:
-    """Write a sibling."""
+    """Write a compressed sibling."""
     make(sibling, gzipped(HELLO))
 
 
 def move_in(sibling: pathlib.Path) -> None:
-    """Move a sibling in from another folder."""
+    """Move a compressed sibling here from another folder."""
     make(sibling.parent.parent / "made", gzipped(HELLO)).rename(sibling)
 
 
 def link_in(sibling: pathlib.Path) -> None:
-    """Link a sibling in from another folder."""
+    """Make a hard link to a compressed sibling in another folder."""
     os.link(make(sibling.parent.parent / "made", gzipped(HELLO)), sibling)
 
 
@@ -336,7 +336,7 @@ def test_a_better_sibling_that_appears_is_sent_next(aged: pathlib.Path) -> None:
 
 
 def test_a_sibling_changed_just_now_is_sent_some_seconds_later(aged: pathlib.Path) -> None:
-    """The files do not change; only the time does."""
+    """At the first two requests the sibling is too new to be sent; then only the time changes."""
     make(aged / "hello.txt.gz", gzipped(HELLO), modified=LATER - 1.9)
     age(aged)
     served = DocumentRoot(aged)

@@ -185,7 +185,7 @@ def test_a_path_with_unencoded_octets_is_redirected_to_its_encoded_form(
 
 
 def resolve(base: str, reference: str) -> str:
-    """Return the path of a *reference* without a host against the path *base* (RFC 3986 §5.2.2 to §5.2.4)."""
+    """Resolve *reference*, which has no host, against the path *base*; return the path (RFC 3986 §5.2.2 to §5.2.4)."""
     path = reference if reference.startswith("/") else base.rpartition("/")[0] + "/" + reference
     stored: list[str] = []
     *folders, last = path.split("/")[1:]
@@ -253,7 +253,7 @@ def check_references_in_folder(path: bytes) -> None:
 
 
 def resolve_folder(base: str, reference: str) -> str:
-    """Return the path of *reference*, which ends with a slash, against *base*."""
+    """Resolve *reference*, which ends with a slash, against the path *base*; return the path."""
     return resolve(base, reference + "x").removesuffix("x")
 
 

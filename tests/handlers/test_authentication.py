@@ -243,7 +243,7 @@ def is_readable(connected: socket.socket) -> bool:
 
 
 def test_guesses_beyond_the_limit_get_429(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> None:
-    """The guesses beyond the limit get 429 (RFC 6585 §4); the others are checked."""
+    """The guesses up to the limit are checked; RFC 6585 §4 defines 429."""
     server = serve(folder, middleware=[basic_authentication("alice", SLOW)])
     with guessing(server, authentication._MAX_WAITING + 64) as guesses:
         while True:

@@ -119,6 +119,6 @@ def test_a_framing_error_of_a_response_becomes_a_response_error(row: Row) -> Non
 
 
 def kind_behind(error: Exception) -> FramingFault:
-    """Return the kind of the FramingError that *error* was raised for."""
+    """Return the kind of the FramingError that caused *error*."""
     assert isinstance(error.__context__, FramingError)
     return error.__context__.kind

@@ -90,7 +90,7 @@ def test_the_preferred_media_type_is_chosen(accept: bytes | None, expected: str)
         pytest.param(b"gzip;q=5, br", ("br",), id="a malformed weight: the member is skipped"),
         pytest.param(b"gzip;level=9", ("gzip",), id="a parameter that is no weight"),
         pytest.param(b" , gzip ,, br , ", ("br", "gzip"), id="R041: empty members are skipped"),
-        pytest.param(b"gzip;q=0.1, gzip;q=1, br;q=0.5", ("br", "gzip"), id="said twice, the first counts"),
+        pytest.param(b"gzip;q=0.1, gzip;q=1, br;q=0.5", ("br", "gzip"), id="stated twice, the first counts"),
     ],
 )
 def test_codings_are_accepted_by_weight(accept_encoding: bytes | None, expected: tuple[str, ...]) -> None:

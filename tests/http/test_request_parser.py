@@ -81,7 +81,7 @@ def test_a_peer_that_ends_its_side_within_a_head_is_refused(cut: Cut) -> None:
 
 @however_cut
 def test_pipelined_requests_are_parsed_in_order(cut: Cut) -> None:
-    """Requests may be pipelined (RFC 9112 §9.3.2; requirements R089 and R090)."""
+    """A client may send a request before earlier ones are answered (RFC 9112 §9.3.2; requirements R089 and R090)."""
     post_line = b"POST / HTTP/1.1"
     post_head = post_line + b"\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
     fields = {b"host": b"a", b"content-length": b"3"}
@@ -176,7 +176,10 @@ def test_the_head_decides_whether_the_connection_persists(cut: Cut, octets: byte
     [
         pytest.param(post(b"Content-Length: 0", b""), 0, [], id="R052: none"),
         pytest.param(
-            post(b"Content-Length: 3", b"abc"), 3, [Content(b"abc"), EndOfContent()], id="R052: as many octets as said"
+            post(b"Content-Length: 3", b"abc"),
+            3,
+            [Content(b"abc"), EndOfContent()],
+            id="R052: as many octets as stated",
         ),
         pytest.param(
             post(b"Content-Length: 003", b"\r\n\r"), 3, [Content(b"\r\n\r"), EndOfContent()], id="R051: leading zeros"

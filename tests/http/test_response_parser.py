@@ -248,7 +248,7 @@ CHUNKED = b"Transfer-Encoding: chunked"
     ("octets", "method", "content", "is_reusable"),
     [
         pytest.param(ok(b"Content-Length: 5", content=b"hello"), "GET", b"hello", True, id="a length"),
-        pytest.param(ok(b"Content-Length: 0"), "GET", b"", True, id="no content, said so"),
+        pytest.param(ok(b"Content-Length: 0"), "GET", b"", True, id="no content, Content-Length: 0"),
         pytest.param(ok(b"Content-Length: 5, 5", content=b"hello"), "GET", b"hello", True, id="the same length twice"),
         pytest.param(
             ok(b"Content-Length: 5", b"Content-Length: 5", content=b"hello"), "GET", b"hello", True, id="on two lines"
@@ -263,7 +263,7 @@ CHUNKED = b"Transfer-Encoding: chunked"
         pytest.param(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", "GET", b"", True, id="1: 204 has none"),
         pytest.param(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "GET", b"", True, id="1: 304 has none"),
         pytest.param(
-            ok(b"Content-Length: 2", b"Connection: Close", content=b"ab"), "GET", b"ab", False, id="close, said so"
+            ok(b"Content-Length: 2", b"Connection: Close", content=b"ab"), "GET", b"ab", False, id="close, announced"
         ),
         pytest.param(ok(b"Content-Length: 2", content=b"ab", version=b"1.0"), "GET", b"ab", False, id="HTTP/1.0"),
         pytest.param(
@@ -539,7 +539,7 @@ def test_a_chunk_of_impossible_length_is_an_error() -> None:
 
 
 def read_by_h11(octets: bytes, method: str = "GET", *, ends: bool = False) -> Outcome:
-    """Return the outcome of *octets* as h11, as a client, reads them."""
+    """Return the outcome of reading *octets* with h11 as the client."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LIMITS.head)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
     connection.send(h11.EndOfMessage())

@@ -1,4 +1,4 @@
-"""A traced server with a handler of a program: the usual events, and those of the content that it reads."""
+"""A traced server with a handler that a program supplies: the usual events, and those of the content that it reads."""
 
 import re
 from collections.abc import Iterator

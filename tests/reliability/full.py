@@ -33,7 +33,7 @@ def _all_busy(server: str, seconds: float) -> list[Row]:
         clients = [stack.enter_context(connect(subject.port, get("/large.bin"))) for _ in range(200)]
         before, began = subject.cpu_seconds(), time.monotonic()
         time.sleep(seconds)
-        said = subject.log().count("\n") - 1
+        logged = subject.log().count("\n") - 1
         seconds = time.monotonic() - began
         share = (subject.cpu_seconds() - before) / seconds
         first = []
@@ -46,7 +46,7 @@ def _all_busy(server: str, seconds: float) -> list[Row]:
         return [
             Row("200 downloads, 64 descriptors", f"{whole} begun in turn", "all, no 503", whole == 200),
             Row("the processor meanwhile", f"{share:.1%}", "< 5%", share < 0.05, is_timed=True),
-            Row("lines logged meanwhile", f"{said} in {seconds:.0f} s", "one a second", said <= seconds + 2),
+            Row("lines logged meanwhile", f"{logged} in {seconds:.0f} s", "one a second", logged <= seconds + 2),
             Row("when they have left", f"answers after {time.monotonic() - began:.2f} s", "at once", recovered),
         ]
 

@@ -137,9 +137,9 @@ def _connection(octets: bytes) -> None:
                 answers.append(theirs.recv(1 << 20))
         with contextlib.suppress(BlockingIOError):
             answers.append(theirs.recv(1 << 20))
-    said = b"".join(answers)
-    assert not said or said.startswith(b"HTTP/1.1 ")
-    assert not said.startswith(b"HTTP/1.1 500 ")
+    answer = b"".join(answers)
+    assert not answer or answer.startswith(b"HTTP/1.1 ")
+    assert not answer.startswith(b"HTTP/1.1 500 ")
 
 
 _DEVICE = Device(uuid.UUID(int=1), "http://127.0.0.1:1/0.xml", "a", 1)

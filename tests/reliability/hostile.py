@@ -75,11 +75,14 @@ def _mutated(subject: Subject, count: int) -> Row:
         statuses = re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)
         if b"500" in statuses or (answer and not answer.startswith(b"HTTP/1.1 ")):
             wrong.append(number)
-    said = "Traceback" in subject.log()
+    has_traceback = "Traceback" in subject.log()
     alive = ask(subject.port, get("/hello.txt")).endswith(b"socket.\n")
     what = f"{count} mutated connections"
     return Row(
-        what, f"{len(wrong)} wrong, traceback: {said}, serves: {alive}", "none", not wrong and not said and alive
+        what,
+        f"{len(wrong)} wrong, traceback: {has_traceback}, serves: {alive}",
+        "none",
+        not wrong and not has_traceback and alive,
     )
 
 

@@ -146,9 +146,12 @@ def _switching(seconds: float) -> Row:
         latest = time.monotonic() + seconds
         loads = [pool.submit(_load, subject, latest, seed).result for seed in range(4)]
         right, wrong = map(sum, zip(*(load() for load in loads), strict=True))
-        said = "Traceback" in subject.log()
+        has_traceback = "Traceback" in subject.log()
     return Row(
-        "threads that switch at every step", f"{right} right, {wrong} wrong", "0 wrong", right > 0 and not wrong + said
+        "threads that switch at every step",
+        f"{right} right, {wrong} wrong",
+        "0 wrong",
+        right > 0 and not wrong + has_traceback,
     )
 
 

@@ -54,9 +54,14 @@ def _cut() -> list[Row]:
         for _ in range(5):
             stack.enter_context(connect(subject.port, get("/large.bin"))).recv(1)
         code = subject.stop()
-        said = "grace period over: 5 responses cut off" in subject.log()
+        is_counted = "grace period over: 5 responses cut off" in subject.log()
         lines = subject.log().count("/large.bin")
     return [
-        Row("what the grace is too short for", f"counted: {said}, {lines} log lines", "5 cut", said and lines == 5),
+        Row(
+            "what the grace is too short for",
+            f"counted: {is_counted}, {lines} log lines",
+            "5 cut",
+            is_counted and lines == 5,
+        ),
         Row("exit code then", str(code), "0", code == 0),
     ]

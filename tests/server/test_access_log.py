@@ -96,7 +96,9 @@ FORGERIES = [
     pytest.param("GET /ü\u202e".encode(), r"GET /\xc3\xbc\xe2\x80\xae", id="no letters that run backwards"),
     pytest.param(b"", "", id="nothing understood"),
     pytest.param(b"a" * 1015 + b" HTTP/1.1", "a" * 1015 + " HTTP/1.1", id="the longest shown whole"),
-    pytest.param(b"a" * 1016 + b" HTTP/1.1", "a" * 1016 + " HTTP/1.…", id="one octet more is cut, and said to be"),
+    pytest.param(
+        b"a" * 1016 + b" HTTP/1.1", "a" * 1016 + " HTTP/1.…", id="one octet more is cut, and the cut is marked"
+    ),
     pytest.param(b"a" * 61, "a" * 60 + "…", id="what is no request line is cut sooner"),
     pytest.param(
         b"\x16\x03\x01" + b"\0" * 99, r"\x16\x03\x01" + r"\x00" * 9 + "…", id="binary octets are truncated sooner"

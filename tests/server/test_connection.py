@@ -17,7 +17,7 @@ from tests.support.folder import HELLO, LARGE
     [
         pytest.param("1.1", [], None, True, id="R082: 1.1 persists by default, unsaid"),
         pytest.param("1.1", ["Connection: keep-alive"], None, True, id="R082: 1.1 persists, asked for or not"),
-        pytest.param("1.1", ["Connection: close"], "close", False, id="R084, R086: close is honoured, and said"),
+        pytest.param("1.1", ["Connection: close"], "close", False, id="R084, R086: close is honoured, and announced"),
         pytest.param("1.1", ["Connection: CLOSE"], "close", False, id="9110 §7.6.1: options ignore case"),
         pytest.param("1.1", ["Connection: te, ,close"], "close", False, id="R041: close in a list, after an empty one"),
         pytest.param("1.1", ["Connection: te", "connection: close"], "close", False, id="close on a second line"),
@@ -169,7 +169,7 @@ def assert_answers_the_pipeline(dialogue: Dialogue) -> None:
 
 
 def test_pipelined_requests_are_answered_in_order(dialogue: Dialogue) -> None:
-    """Each pipelined request is answered (RFC 9112 §9.3.2; requirements R089 and R090)."""
+    """A server sends its responses in the order of the requests (RFC 9112 §9.3.2; requirements R089 and R090)."""
     dialogue.say(PIPELINE)
 
     assert_answers_the_pipeline(dialogue)

@@ -43,11 +43,11 @@ def test_a_disk_that_hangs_does_not_delay_the_end(serving: Start, folder: pathli
         client.sendall(get("/slow.txt?q"))
         # This open() returns when the server has opened the FIFO for reading, and is blocked.
         opened = os.open(folder / "gate", os.O_WRONLY)
-        code, _, said = program.stop()
+        code, _, standard_error = program.stop()
         os.close(opened)
 
     assert code == (1 if processes == "1" else 0)
-    assert "httpsock: still waiting for GET /slow.txt?q HTTP/1.1 from 127.0.0.1; exiting.\n" in said
+    assert "httpsock: still waiting for GET /slow.txt?q HTTP/1.1 from 127.0.0.1; exiting.\n" in standard_error
 
 
 WITH_THREADS = """
@@ -66,11 +66,13 @@ sys.exit(main())
 
 @pytest.mark.parametrize("arguments", [[], ["--trace"], ["--processes", "1", "--threads", "1"]])
 def test_a_server_that_cannot_start_a_thread_reports_it(start: Start, arguments: list[str]) -> None:
-    code, _, said = start("--port", "0", *arguments, command=[sys.executable, "-c", WITH_THREADS.format(0)]).end()
+    code, _, standard_error = start(
+        "--port", "0", *arguments, command=[sys.executable, "-c", WITH_THREADS.format(0)]
+    ).end()
 
     assert code == 1
-    assert said.endswith("httpsock: cannot serve: the system allows no more threads.\n")
-    assert "Traceback" not in said
+    assert standard_error.endswith("httpsock: cannot serve: the system allows no more threads.\n")
+    assert "Traceback" not in standard_error
 
 
 def test_a_server_with_fewer_threads_than_requested_serves_and_reports_it(serving: Start) -> None:
@@ -80,9 +82,9 @@ def test_a_server_with_fewer_threads_than_requested_serves_and_reports_it(servin
         client.sendall(get("/hello.txt"))
         assert read_answer(client.recv(4096))[0].status == 200
 
-    code, _, said = program.stop(signal.SIGINT)
+    code, _, standard_error = program.stop(signal.SIGINT)
     assert code == 0
-    assert "of 4 threads started: the system allows no more threads\n" in said
+    assert "of 4 threads started: the system allows no more threads\n" in standard_error
 
 
 # This program prints how often the loop has waited.

@@ -51,7 +51,7 @@ TEXT_64 = bytes(range(64))
 @pytest.mark.parametrize(
     "octets",
     [
-        pytest.param(post(b""), id="none, and said so"),
+        pytest.param(post(b""), id="Content-Length: 0"),
         pytest.param(post(TEXT_64), id="of a length, as much as is allowed"),
         pytest.param(post(get("/secret")), id="a request is content"),
         pytest.param(chunked(TEXT_64), id="one chunk"),

@@ -145,8 +145,8 @@ def test_under_load_no_request_fails(serving: Start, processes: str) -> None:
 
     assert first.faults + second.faults == []
     assert len({program.process.pid, *took_over}) == 4
-    code, out, said = program.stop()
-    assert (code, out, said) == (0, "", "")
+    code, out, standard_error = program.stop()
+    assert (code, out, standard_error) == (0, "", "")
     assert is_refused(program.port)
     assert eventually(lambda: not any(map(is_alive, took_over)))
 
@@ -199,11 +199,11 @@ def test_a_new_process_that_ends_before_it_serves_has_no_effect(serving: Start, 
     (folder / "started").touch()
 
     program.process.send_signal(signal.SIGHUP)
-    said = line(program), line(program)
+    reported = line(program), line(program)
 
-    assert said[0] == "a fault of the new one\n"
-    assert said[1].startswith("httpsock: new process ")
-    assert said[1].endswith(" exited before it was ready; still serving.\n")
+    assert reported[0] == "a fault of the new one\n"
+    assert reported[1].startswith("httpsock: new process ")
+    assert reported[1].endswith(" exited before it was ready; still serving.\n")
     assert program.ask("/hello.txt").content == HELLO
     (folder / "started").unlink()
     restart(program)
@@ -257,9 +257,9 @@ def test_a_stop_while_a_process_is_started_stops_that_process(serving: Start) ->
     program = serving("--quiet", command=program_with(during))
     line(program)
 
-    code, _, said = program.stop(signal.SIGHUP)
+    code, _, standard_error = program.stop(signal.SIGHUP)
 
-    assert (code, said) in ((0, ""), (128 + signal.SIGTERM, ""))
+    assert (code, standard_error) in ((0, ""), (128 + signal.SIGTERM, ""))
     assert is_refused(program.port)
 
 
@@ -358,14 +358,14 @@ def test_later_processes_of_a_replaced_supervisor_accept_no_connection(serving: 
 
 
 def test_a_replaced_process_starts_no_other() -> None:
-    said: list[str] = []
+    reports: list[str] = []
     children = Children()
-    restart = GracefulRestart(children, [], said.append)
+    restart = GracefulRestart(children, [], reports.append)
     restart.drain()
 
     restart.start(open_poller(), time.monotonic())
 
-    assert (children.pids(), said) == ([], [])
+    assert (children.pids(), reports) == ([], [])
 
 
 # This program reports that it is ready, and waits.
@@ -382,9 +382,9 @@ def test_a_process_that_is_ready_at_the_end_does_not_take_over(
     end: Callable[[GracefulRestart], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", READY])
-    said: list[str] = []
+    reports: list[str] = []
     own = Children()
-    restart, poller = GracefulRestart(own, [], said.append), open_poller()
+    restart, poller = GracefulRestart(own, [], reports.append), open_poller()
     restart.start(poller, 0.0)
     assert poller.poll(PATIENCE_SECONDS) != []
 
@@ -396,7 +396,7 @@ def test_a_process_that_is_ready_at_the_end_does_not_take_over(
     os.waitid(os.P_PID, own.pids()[0], os.WEXITED | os.WNOWAIT)
     own.reap()
     restart.run_timers(0.0)
-    assert (own.pids(), restart.exit_code, said) == ([], None, [])
+    assert (own.pids(), restart.exit_code, reports) == ([], None, [])
     poller.close()
 
 
@@ -435,10 +435,10 @@ def test_if_the_new_process_ends_all_processes_exit_with_its_code(serving: Start
     line(program)
     os.kill(restart(program), signal.SIGKILL)
 
-    code, _, said = program.end()
+    code, _, standard_error = program.end()
 
     assert code == 128 + signal.SIGKILL
-    assert said.endswith(", which had taken over, exited with code 137.\n")
+    assert standard_error.endswith(", which had taken over, exited with code 137.\n")
 
 
 @on_linux
@@ -451,10 +451,10 @@ def test_if_the_new_process_ends_the_draining_process_stops(serving: Start, film
         client.recv(1)
         os.kill(restart(program), signal.SIGTERM)
 
-        code, _, said = program.end()
+        code, _, standard_error = program.end()
 
     assert code == 0
-    assert "grace period over: 1 response cut off\n" in said
+    assert "grace period over: 1 response cut off\n" in standard_error
 
 
 @on_linux
@@ -501,9 +501,9 @@ def test_sighup_from_its_terminal_ends_the_program(folder: pathlib.Path) -> None
     if process == 0:  # pragma: no cover (another process)
         os.chdir(folder)
         os.execve(sys.executable, [*COMMAND, "--port", "0", "--quiet"], ENVIRONMENT)
-    said = b""
-    while b"Ctrl-C" not in said:
-        said += os.read(terminal, 4096)
+    shown = b""
+    while b"Ctrl-C" not in shown:
+        shown += os.read(terminal, 4096)
     os.close(terminal)
 
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
@@ -562,11 +562,11 @@ def test_the_server_accepts_on_an_inherited_socket(start: Start, listener: socke
 def test_an_inherited_socket_that_does_not_listen_is_reported(start: Start) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         command = [sys.executable, "-c", GIVEN, str(other.fileno()), *COMMAND]
-        code, out, said = start(command=command, pass_fds=[other.fileno()]).end()
+        code, out, standard_error = start(command=command, pass_fds=[other.fileno()]).end()
 
     reason = "descriptor 3 is not a listening TCP socket"
     assert (code, out) == (1, "")
-    assert said == f"httpsock: cannot use the inherited listening sockets: {reason}.\n"
+    assert standard_error == f"httpsock: cannot use the inherited listening sockets: {reason}.\n"
 
 
 def test_sockets_meant_for_another_process_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -600,9 +600,9 @@ def test_malformed_activation_is_refused_with_a_sentence(
 
     assert main([]) == 1
 
-    said = capfd.readouterr().err
-    assert said.startswith("httpsock: cannot use the inherited listening sockets: ")
-    assert reason in said
+    standard_error = capfd.readouterr().err
+    assert standard_error.startswith("httpsock: cannot use the inherited listening sockets: ")
+    assert reason in standard_error
 
 
 def test_no_sockets_means_that_the_server_opens_its_own() -> None:

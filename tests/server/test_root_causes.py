@@ -155,7 +155,7 @@ def test_answers_come_in_the_order_of_the_requests(server: Server) -> None:
 def test_files_outside_the_root_are_not_revealed(
     folder: pathlib.Path, serve: Serve, target: str, *, follow_links: bool
 ) -> None:
-    """In CVE-2025-69226 the status showed whether a file outside exists."""
+    """In CVE-2025-69226 the status showed whether a file outside the root exists."""
     secret = folder.parent / "root-secret"
     secret.mkdir()
     (secret / "passwd").write_bytes(b"secret")
@@ -221,9 +221,9 @@ def test_a_log_line_is_one_line_without_control_characters(serving: Start) -> No
     program = serving()
     program.ask("/%1b[31m%0a")
     talk(program.port, b"GET /\x1b[31m HTTP/1.1\r\nCookie: \x80;;=\r\n\r\n")
-    said = program.stop()[2]
-    assert "\x1b" not in said
-    assert [re.search(r'" (\d+) ', line)[1] for line in said.splitlines()[1:]] == ["301", "400"]  # type: ignore[index]
+    standard_error = program.stop()[2]
+    assert "\x1b" not in standard_error
+    assert [re.search(r'" (\d+) ', line)[1] for line in standard_error.splitlines()[1:]] == ["301", "400"]  # type: ignore[index]
 
 
 # --- Crashes, delays and leaks --------------------------------------------------------------------

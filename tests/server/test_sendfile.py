@@ -52,7 +52,7 @@ def test_a_range_of_a_large_file_is_sent_exactly(
 @pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile()")
 @pytest.mark.parametrize("before", [0, 1, 2], ids=["at once", "after one call", "after two calls"])
 @pytest.mark.parametrize("refusal", ["EINVAL", "ENOSYS", "EOPNOTSUPP", "EPERM"])
-def test_a_file_is_read_and_sent_where_sendfile_is_refused(
+def test_a_file_is_read_and_sent_if_sendfile_is_refused(
     begin: Begin, monkeypatch: pytest.MonkeyPatch, refusal: str, before: int
 ) -> None:
     """LXC, WSL 1, FUSE and filters of system calls refuse sendfile(), some of them only after the first calls."""

@@ -48,11 +48,11 @@ def test_several_processes_serve_at_one_port(serving: Start) -> None:
     program = serving("--processes", "3", "--quiet")
 
     assert [program.ask("/hello.txt").content for _ in range(20)] == [HELLO] * 20
-    code, _, said = program.stop()
+    code, _, standard_error = program.stop()
 
     assert code == 0
-    assert len(said.splitlines()) == 1
-    assert said.startswith("Serving ")
+    assert len(standard_error.splitlines()) == 1
+    assert standard_error.startswith("Serving ")
 
 
 @on_linux
@@ -78,10 +78,10 @@ def test_a_port_in_use_is_not_shared_with_another_program(serving: Start, start:
     first = serving("--processes", "2", "--quiet")
     second = start("--processes", "2", "--port", str(first.port))
 
-    code, out, said = second.end()
+    code, out, standard_error = second.end()
 
     assert (code, out) == (1, "")
-    assert said.startswith(f"httpsock: port {first.port} is in use")
+    assert standard_error.startswith(f"httpsock: port {first.port} is in use")
 
 
 # --- Ending ---------------------------------------------------------------------------------------
@@ -97,10 +97,10 @@ def test_a_process_that_is_killed_is_replaced(serving: Start) -> None:
     assert eventually(lambda: len(serving_processes(program)) == 2 and killed not in serving_processes(program))
     assert left in serving_processes(program)
     assert [program.ask("/hello.txt").content for _ in range(20)] == [HELLO] * 20
-    code, _, said = program.stop()
+    code, _, standard_error = program.stop()
 
     assert code == 0
-    assert re.search(rf"httpsock: process {killed} exited with signal 9 \(.*\); restarting\.", said)
+    assert re.search(rf"httpsock: process {killed} exited with signal 9 \(.*\); restarting\.", standard_error)
 
 
 @on_linux
@@ -189,8 +189,8 @@ def test_a_child_process_of_another_program_is_ignored(serving: Start) -> None:
     assert eventually(lambda: len(serving_processes(program)) == 2)
 
     assert [program.ask("/hello.txt").content for _ in range(5)] == [HELLO] * 5
-    code, _, said = program.stop()
-    assert (code, len(said.splitlines())) == (0, 1)
+    code, _, standard_error = program.stop()
+    assert (code, len(standard_error.splitlines())) == (0, 1)
 
 
 @on_linux
@@ -281,9 +281,12 @@ def test_a_system_without_fork_is_reported(
 
     assert main([str(folder), "--port", "0", "--processes", "2"]) == 2
 
-    out, said = capfd.readouterr()
+    out, standard_error = capfd.readouterr()
     assert out == ""
-    assert said == "httpsock: this system can't share listening sockets between processes; leave out --processes.\n"
+    assert (
+        standard_error
+        == "httpsock: this system can't share listening sockets between processes; leave out --processes.\n"
+    )
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])

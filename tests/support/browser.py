@@ -74,10 +74,10 @@ class Browser:
     def command(self, method: str, **parameters: Any) -> Any:
         """Send a command to the browser; return its result."""
         number = next(self._numbers)
-        said = {"id": number, "method": method, "params": parameters}
+        message = {"id": number, "method": method, "params": parameters}
         if self._session:
-            said["sessionId"] = self._session
-        os.write(self._commands, json.dumps(said).encode() + b"\0")
+            message["sessionId"] = self._session
+        os.write(self._commands, json.dumps(message).encode() + b"\0")
         while (answer := self._next()).get("id") != number:
             if answer.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded"):
                 self.faults.append(json.dumps(answer["params"]))
@@ -103,5 +103,5 @@ class Browser:
             octets = os.read(self._answers, 1 << 20)
             assert octets, "the browser has ended"
             self._unread += octets
-        said, _, self._unread = self._unread.partition(b"\0")
-        return json.loads(said)
+        message, _, self._unread = self._unread.partition(b"\0")
+        return json.loads(message)

@@ -136,35 +136,35 @@ def outcome(client: str, fault: str) -> str:
         urls = [server.url_for("/first"), server.url_for("/next")]
         if client == "curl":
             return _in_words(server, *_ask_with_curl(urls))
-        said: queue.SimpleQueue[str] = queue.SimpleQueue()
-        thread = threading.Thread(target=_ask, args=(CLIENTS[client], urls, said.put), daemon=True)
+        queued: queue.SimpleQueue[str] = queue.SimpleQueue()
+        thread = threading.Thread(target=_ask, args=(CLIENTS[client], urls, queued.put), daemon=True)
         thread.start()
-        words = [_said(said)]
+        words = [_next_word(queued)]
         if words[0] != "hangs":
-            words.append(_said(said))
+            words.append(_next_word(queued))
         result = _in_words(server, *words)
     # A client that hangs ends with the server.
     thread.join(10)
     return result
 
 
-def _said(said: "queue.SimpleQueue[str]") -> str:
+def _next_word(queued: "queue.SimpleQueue[str]") -> str:
     try:
-        return said.get(timeout=_HANGS_SECONDS)
+        return queued.get(timeout=_HANGS_SECONDS)
     except queue.Empty:
         return "hangs"
 
 
 def _ask(
-    open_client: Callable[[], contextlib.AbstractContextManager[Get]], urls: list[str], say: Callable[[str], object]
+    open_client: Callable[[], contextlib.AbstractContextManager[Get]], urls: list[str], put: Callable[[str], object]
 ) -> None:
     # After a failure, closing the client may fail, too.
     with contextlib.suppress(Exception), open_client() as get:
         for url in urls:
             try:
-                say(_judged(get(url)))
+                put(_judged(get(url)))
             except Exception as error:
-                say(f"`{type(error).__name__}`")
+                put(f"`{type(error).__name__}`")
 
 
 def _judged(content: bytes) -> str:
