@@ -28,7 +28,7 @@ from httpsock.handlers.authentication import _MAX_CHECKS, _MAX_WAITING
 from httpsock.handlers.in_thread import _MAX_THREADS
 from httpsock.http.ranges import MAX_RANGES
 from httpsock.server.connection_limit import _RESERVED_DESCRIPTORS
-from httpsock.server.listeners import _BACKLOG
+from httpsock.server.listeners import BACKLOG
 from httpsock.server.process import MAX_DESCRIPTORS
 from tests.benchmarks.arguments import _parser as benchmark_arguments
 from tests.support import connect, get
@@ -287,7 +287,7 @@ def test_the_table_of_limits_has_the_real_limits() -> None:
         f"| a response | {timeouts.min_rate:g} bytes a second, or less for {timeouts.slow:g} s; no limit in all |",
         f"| after the last response | {timeouts.linger:g} s between two reads, {timeouts.linger_total:g} s in all |",
         f"| half of the descriptors but {_RESERVED_DESCRIPTORS}, of at most {MAX_DESCRIPTORS:,} |",
-        f"| accept queue | {_BACKLOG:,} |",
+        f"| accept queue | {BACKLOG:,} |",
         (
             f"| small files in the cache | {_CACHE_OCTETS // 2**20} MiB in all, "
             f"{SMALL_FILE // 1024} KiB each, for a second"

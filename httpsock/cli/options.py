@@ -11,7 +11,7 @@ from httpsock.files.paths import normalise
 from httpsock.http.handler import Middleware
 from httpsock.server.access_log import FORMATS
 from httpsock.server.addresses import is_loopback
-from httpsock.server.listeners import check_numeric_address
+from httpsock.server.listeners import check_numeric_address, duplicate
 from httpsock.server.server import check_response_field
 from httpsock.server.transport import PlainTransport
 
@@ -64,7 +64,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error("--inspect cannot be combined with --processes")
     if options.inspect and not all(map(is_loopback, options.bind or ())):
         parser.error("--inspect is for this machine alone; leave out --bind, bind a loopback address, or use --lan")
-    options.transport = PlainTransport
+    options.transport, options.accept_queue = PlainTransport, duplicate
     options.middleware = _middleware(parser, options)
     return options
 
@@ -91,19 +91,22 @@ def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Mid
 
 
 def _break_responses(parser: ArgumentParser, options: argparse.Namespace) -> Middleware:
-    """Return the middleware of --fault, and set its transport in *options*."""
+    """Return the middleware of --fault, and set its transport and its accept queue in *options*."""
     # Imported here, since it is rarely needed.
-    from httpsock.testing.faults import Faults
-    from httpsock.testing.transport import Transports
+    from httpsock.testing.broken import Faults
+    from httpsock.testing.transport import RecordedTransport
 
-    if options.trace or options.trace_only or options.inspect:
-        # The bytes of a broken response do not pass the traced transport.
-        parser.error("--fault cannot be combined with --trace or --inspect")
-    transports = Transports()
-    options.transport = transports.open
-    faults = Faults(transports, options.fault_seed)
-    for rule in options.fault:
-        faults.add(rule)
+    if options.processes > 1 and any(rule.name == "refuse" for rule in options.fault):
+        parser.error("--fault refuse cannot be combined with --processes: another process would accept")
+    # The inspector's page is not to be tested.
+    faults = Faults(options.fault_seed, exempt="/.httpsock/" if options.inspect else None)
+    options.transport = lambda connected: faults.begin(RecordedTransport(PlainTransport(connected), bool))
+    options.accept_queue = faults.accept_queue
+    try:
+        for rule in options.fault:
+            faults.add(rule)
+    except ValueError as error:
+        parser.error(str(error))
     return faults.middleware
 
 
@@ -188,7 +191,10 @@ def _add_how_to_run(how: argparse._ArgumentGroup) -> None:
 
 def _add_faults(faults: argparse._ArgumentGroup) -> None:
     """Add the options that break responses."""
-    fault_help = "break responses: [PATH:]FAULT[=VALUE][@PROBABILITY]; may be repeated, the first that applies counts"
+    fault_help = (
+        "break responses or connections: [PATH:]FAULT[=VALUE][@PROBABILITY][*TIMES]; "
+        "may be repeated, the first that applies counts"
+    )
     faults.add_argument("--fault", type=_fault, action="append", default=[], metavar="FAULT", help=fault_help)
     seed_help = "make the same choices as another run with this number"
     faults.add_argument("--fault-seed", type=number(0, 2**31, "a number"), metavar="N", help=seed_help)

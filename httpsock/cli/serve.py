@@ -249,6 +249,7 @@ def _server(
         # Devices on the network read the description without a password.
         middleware=[*([description] if description else []), *options.middleware],
         transport=options.transport,
+        accept_queue=options.accept_queue,
         hosts=ANY if options.lan else options.bind or LOOPBACK,
         port=port,
         threads=options.threads,

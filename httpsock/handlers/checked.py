@@ -100,7 +100,8 @@ def _with_checked_chunks(response: Response, stream: Stream) -> Response:
     length = stream.length
     if length is not None:
         check_number("the length of a stream", length, 0, _MAX_LENGTH)
-    streamed = Response(response.status, response.fields, Stream(_CheckedChunks(stream.chunks), length), response.file)
+    chunks = stream._replace(chunks=_CheckedChunks(stream.chunks))
+    streamed = Response(response.status, response.fields, chunks, response.file)
     streamed.refusal = response.refusal
     return streamed
 

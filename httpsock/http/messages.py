@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum, IntEnum
 from functools import lru_cache
 from itertools import islice
-from typing import NamedTuple, Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self
 
 from .grammar import each_member, split_field_line
 
@@ -187,16 +187,25 @@ class Sleep(NamedTuple):
     seconds: float
 
 
+# What follows a whole response that a stream sends octet by octet. close: end our side, and read until the client ends
+# its own. reset: RST. keep: the next request is answered. stall: send nothing more until the client closes.
+Then = Literal["close", "reset", "keep", "stall"]
+
+
 class Stream(NamedTuple):
     """Content that is made while it is sent: *chunks* yields octets, or a Sleep.
 
     Other connections run between two chunks. Yield b"" only to let them run; to wait, yield a Sleep: only a Sleep
     notices that the client is gone. The content has *length* octets; if *length* is None, the content is chunked, or
     ends with the connection for HTTP/1.0 (RFC 9112 §6.3). The server closes the iterator at the end.
+
+    With *then*, the chunks are the whole response instead, head and all, and are sent as they are, also to HEAD: for
+    tests of clients, see ``testing/exact.py``.
     """
 
     chunks: Iterator[bytes | Sleep]
     length: int | None = None
+    then: Then | None = None
 
     def close(self) -> None:
         """Close *chunks*: a generator runs its "finally" clauses now."""
@@ -283,7 +292,12 @@ class Response:
             self.content_length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in self.rest)
         self.has_length = has_length or not has_content
         self.field_lines = _field_lines(fields, self.content_length if has_length and has_content else None)
-        self.first_write = b"" if isinstance(self.content, Stream) and has_content else self.field_lines
+        self.first_write = self.field_lines
+        if isinstance(self.content, Stream):
+            if self.content.then:
+                self.field_lines = self.first_write = b""
+            elif has_content:
+                self.first_write = b""
         if self.rest and isinstance(self.rest[0], bytes) and len(self.rest[0]) <= _JOINED_OCTETS:
             self.first_write, self.rest = self.field_lines + self.rest[0], self.rest[1:]
 

@@ -5,7 +5,7 @@ Each part wraps another one, which does not know about tracing, so that an untra
     TracedListener        around the system's calls            socket, bind, listen
     TracedTransport       around a connection's transport      recv, send, sendfile, shutdown, close
     traced_coroutine      around a connection's coroutine      wait, timeout, cut
-    traced_handler        around the handler                   parse, content, refuse
+    traced_handler        around the handler                   parse, content, refuse, break
     TracedFileSystem      in place of the file system          stat, cache, open, read, scandir
 
 ``tracing.trace`` receives the events.
@@ -23,7 +23,7 @@ from httpsock.files.paths import normalise
 from httpsock.http.error_response import ErrorHandler
 from httpsock.http.handler import CONTENT_OCTETS, Context, Handler, Steps, Tick
 from httpsock.http.masking import mask
-from httpsock.http.messages import Refusal, Request, Response
+from httpsock.http.messages import Refusal, Request, Response, Stream
 from httpsock.server.access_log import Exchange
 from httpsock.server.connection import Connection, Coroutine, open_connection
 from httpsock.server.event_loop import Log
@@ -152,7 +152,7 @@ def traced_handler(handler: Handler, current: CurrentTracer) -> Handler:
         result = handler(request, context if request.content_length == 0 else _TracedContext(context, emit))
         if not isinstance(result, Response):
             return _traced_steps(result, emit)
-        _emit_refusal(emit, result.refusal, b"")
+        _emit_outcome(emit, result)
         return result
 
     return respond
@@ -160,7 +160,7 @@ def traced_handler(handler: Handler, current: CurrentTracer) -> Handler:
 
 def _traced_steps(steps: Steps[Response], emit: Emit) -> Steps[Response]:
     response: Response = yield from steps
-    _emit_refusal(emit, response.refusal, b"")
+    _emit_outcome(emit, response)
     return response
 
 
@@ -189,11 +189,17 @@ def _emit_request(emit: ConnectionTracer, request: Request) -> None:
     emit("parse", {"method": method, "target": rest.rpartition(" ")[0] or rest}, head=request.head)
 
 
-def _emit_refusal(emit: Emit, refusal: Refusal | None, head: bytes) -> None:
-    if refusal:
-        status, reason, section = refusal
-        attributes = {"status": int(status), "phrase": status.phrase, "reason": reason, "section": section}
-        emit("refuse", attributes, head=head)
+def _emit_outcome(emit: Emit, response: Response) -> None:
+    """Emit the reason of an error response, or of one that is broken to test a client."""
+    if response.refusal:
+        is_broken = isinstance(response.content, Stream) and response.content.then is not None
+        _emit_refusal(emit, response.refusal, b"", "break" if is_broken else "refuse")
+
+
+def _emit_refusal(emit: Emit, refusal: Refusal, head: bytes, name: str = "refuse") -> None:
+    status, reason, section = refusal
+    attributes = {"status": int(status), "phrase": status.phrase, "reason": reason, "section": section}
+    emit(name, attributes, head=head)
 
 
 class _TracedContext:

@@ -21,6 +21,7 @@ from .connection import Connection, current_traceback, open_connection
 from .connection_limit import ConnectionLimit, evictable
 from .fairness import Fairness, least_recently_resumed
 from .leader import LeaderThreads, Superseded
+from .listeners import AcceptQueue, NotAccepting, duplicate
 from .poller import ACCEPTABLE, READABLE, open_poller
 from .sending import Wait
 from .settings import Settings
@@ -43,8 +44,7 @@ _RESUMES_PER_CLOCK_READ = 16
 # Minimum interval between two checks of all deadlines, so that many connections cost little.
 _SWEEP_SECONDS = 0.05
 _NEVER = float("inf")
-# To look up a member of an enum takes 0.03 µs.
-_QUEUED = State.QUEUED
+_QUEUED = State.QUEUED  # to look up a member of an enum takes 0.03 µs
 _ENDED = (State.CLOSED, _NEVER)  # the wait of a finished coroutine
 _MAX_POLL_SECONDS = 86_400.0  # the kernel rejects larger time-outs
 
@@ -59,11 +59,13 @@ class EventLoop:
         log: Log | None,
         report: Report,
         connect: Connect = open_connection,
+        *,
+        accept_queue: Callable[[socket.socket], AcceptQueue] = duplicate,
     ) -> None:
         self._settings = settings
         self._log = log
         self._report = report
-        self._listeners = {listener.fileno(): listener for listener in (listener.dup() for listener in listeners)}
+        self._listeners = {queue.fileno(): queue for queue in map(accept_queue, listeners)}
         self._connect = connect
         self._connections: dict[int, Connection] = {}
         # Connections that are ready to answer; and an iterator over those still to answer in this tick.
@@ -90,8 +92,7 @@ class EventLoop:
         self._no_idle_at = _NEVER
         self._poller.register(self._wakeup_reader.fileno(), READABLE)
         self._start_accepting()
-        # The server may have been asked to stop already: see _on_wakeup.
-        self._wake()
+        self._wake()  # the server may have been asked to stop already: see _on_wakeup
 
     def run(self) -> None:
         """Lead or follow until the server is stopped and all running responses are sent."""
@@ -227,7 +228,7 @@ class EventLoop:
         with contextlib.suppress(BaseException):
             self._report(text)
 
-    def _accept(self, listener: socket.socket, tick: Tick, maximum: int) -> None:
+    def _accept(self, listener: AcceptQueue, tick: Tick, maximum: int) -> None:
         """Accept at most *maximum* connections from the accept queue, and start them."""
         for number in range(maximum):
             if not self._can_accept(tick):
@@ -237,6 +238,9 @@ class EventLoop:
                 return
             try:
                 connected, address = listener.accept()
+            except NotAccepting as pause:
+                self._pause_accepting(tick, None, pause.seconds)
+                return
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -268,11 +272,11 @@ class EventLoop:
         self._limit.add(client)
         self._resume(connection, tick)
 
-    def _pause_accepting(self, tick: Tick, reason: str | None) -> None:
+    def _pause_accepting(self, tick: Tick, reason: str | None, seconds: float = _ACCEPT_PAUSE_SECONDS) -> None:
         """Stop polling the listeners for a while; new connections wait in the accept queue."""
         now = tick.monotonic
         self._stop_accepting()
-        self._accept_again_at = now + _ACCEPT_PAUSE_SECONDS
+        self._accept_again_at = now + seconds
         if reason and now >= self._next_report:
             self._next_report = now + _REPORT_SECONDS
             self._report_safely(f"not accepting: {reason}")
@@ -401,8 +405,7 @@ class EventLoop:
             return
         self._start_accepting()
         for listener in self._listeners.values():
-            if self._is_accepting:
-                self._accept(listener, tick, _ACCEPTS_FROM_BACKLOG)
+            self._accept(listener, tick, _ACCEPTS_FROM_BACKLOG)
 
     def _start_accepting(self) -> None:
         """Poll the listeners."""

@@ -15,16 +15,41 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 # Makes a socket of a family and a type, as ``socket.socket`` does.
 Create = Callable[[int, int], socket.socket]
+
+
+class AcceptQueue(Protocol):
+    """The calls of the event loop at a listening socket, which it owns."""
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return a connection and the client's address. Raises NotAccepting if it is to be called again soon."""
+
+    def close(self) -> None:
+        """Stop listening."""
+
+
+class NotAccepting(BlockingIOError):  # noqa: N818 (it is no error)
+    """accept() is to be called again after *seconds*, and the queue not polled meanwhile: see testing/listening.py."""
+
+    seconds = 0.01
+
+
+def duplicate(listener: socket.socket) -> AcceptQueue:
+    """Return the accept queue of *listener*: a duplicate, which the event loop alone closes."""
+    return listener.dup()
+
 
 LOOPBACK = ("127.0.0.1", "::1")
 ANY = ("0.0.0.0", "::")
 
 # Length of the accept queue; when it is full, clients must retry.
-_BACKLOG = 1024
+BACKLOG = 1024
 # The errors of a system without IPv6, or without an IPv6 address.
 _NO_SUCH_ADDRESS = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 # With port 0 the kernel picks a free port for the first address; it may be in use at the second.
@@ -97,7 +122,7 @@ def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_
         # 2. Bind: take the address and the port.
         listener.bind(address)
         # 3. Listen: let the kernel complete connections and queue them for accept().
-        listener.listen(_BACKLOG)
+        listener.listen(BACKLOG)
         # accept() must not block, since another process may have accepted the connection first.
         listener.setblocking(False)
     except BaseException:

@@ -7,11 +7,13 @@ RFC 9112 §4 (status line), §7.1 (chunked), §9.3, §9.6 (the connection option
 """
 
 import contextlib
+import math
 import socket
 import time
 from _weakref import proxy  # the source of weakref: to import that takes 0.7 ms of start-up
 from collections.abc import Callable, Generator, Iterator
 from functools import lru_cache
+from itertools import chain
 
 from httpsock.http.grammar import format_http_date
 from httpsock.http.handler import Context, Tick
@@ -36,6 +38,8 @@ _COPIED_OCTETS = 32 * 1024 if hasattr(socket.socket, "sendmsg") else 1 << 62
 # calls and a segment for each slice would cost more than the copy.
 _SHORT_SLICE = 16 * 1024
 _LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112 §7.1
+_END_OF_HEAD = b"\r\n\r\n"
+_FOREVER = Sleep(math.inf)
 # Gather this much from short slices before sending it.
 _GATHERED_OCTETS = 8 * 1024
 
@@ -96,6 +100,8 @@ class Sender:
         # RFC 9110 §9.3.2: the response to HEAD has the same fields, without content.
         octets, parts = (response.field_lines, ()) if is_head else (response.first_write, response.rest)
         if not octets:
+            if isinstance(response.content, Stream) and response.content.then:
+                return self._send_exactly(response.content, response, request_line, began)
             return self._send_stream(response, request, request_line, began, connection_option)
         self._head_octets, self._sent = len(common_head) + len(response.field_lines), 0
         try:
@@ -206,6 +212,43 @@ class Sender:
                 self._transport.reset()
             self._finish(response, request_line, began, framing_octets)
         return is_sized or is_chunked
+
+    def _send_exactly(
+        self, stream: Stream, response: Response, request_line: bytes, began: Tick
+    ) -> Generator[Wait, None, bool]:
+        """Send the octets of *stream* and nothing else. Return whether the next request is answered.
+
+        Raises ConnectionAbortedError if a reset follows them, or if the server stops meanwhile.
+        """
+        self._head_octets, self._sent, self._rate = 0, 0, None
+        # The last octets of a head that has not ended yet, or None.
+        begun: bytes | None = b""
+        try:
+            for chunk in chain(_chunks(stream), (_FOREVER,) if stream.then == "stall" else ()):
+                if isinstance(chunk, Sleep):
+                    yield from self._sleep(chunk.seconds)
+                    if self._context.is_stopping:
+                        raise ConnectionAbortedError("the server stops")
+                    continue
+                if begun is not None or chunk.startswith(b"HTTP/"):
+                    begun = self._find_head(begun or b"", chunk)
+                yield from self._send_octets(chunk)
+                # Other connections run between two chunks.
+                yield None
+            if stream.then == "reset":
+                self._transport.reset()
+                raise ConnectionAbortedError("a reset follows")
+        finally:
+            self._finish(response, request_line, began)
+        return stream.then == "keep"
+
+    def _find_head(self, begun: bytes, chunk: bytes) -> bytes | None:
+        """Record how much of *chunk* belongs to the head *begun*. Return its last octets, or None if it has ended."""
+        octets = begun + chunk
+        stop = octets.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        has_ended = stop >= len(_END_OF_HEAD)
+        self._head_octets = self._sent + (stop - len(begun) if has_ended else len(chunk))
+        return None if has_ended else octets[1 - len(_END_OF_HEAD) :]
 
     def _sleep(self, seconds: float) -> Generator[Wait, None, None]:
         """Wait while a stream has nothing to send. Raise ConnectionAbortedError if the client closes its side."""

@@ -35,7 +35,7 @@ from httpsock.http.request_parser import Limits
 
 from .connection import open_connection
 from .event_loop import Connect, EventLoop, Log, Report
-from .listeners import LOOPBACK, Create, clone, host_of, listen_on, url_of
+from .listeners import LOOPBACK, AcceptQueue, Create, clone, duplicate, host_of, listen_on, url_of
 from .process import start_thread
 from .settings import Settings, Timeouts
 from .state import Phase
@@ -82,7 +82,7 @@ class Server:
 
     *handler* answers the requests instead of the folder. Each *middleware* wraps the handler; the first is outermost.
     A handler that takes long should run in steps, or with ``in_thread``: see http/handler.py. *transport* makes the
-    transport of an accepted socket.
+    transport of an accepted socket, *accept_queue* the object from which the event loop accepts, of a listening one.
     *siblings*: answer with ``app.js.gz`` instead of ``app.js`` if the client accepts it.
     *hosts* is one numeric address or several; by default those of loopback (::1 only if the system has IPv6). With
     *port* 0, the system picks a free port.
@@ -103,6 +103,7 @@ class Server:
         handler: Handler | None = None,
         middleware: Sequence[Middleware] = (),
         transport: Callable[[socket.socket], Transport] = PlainTransport,
+        accept_queue: Callable[[socket.socket], AcceptQueue] = duplicate,
         hosts: Sequence[str] | str = LOOPBACK,
         port: int = DEFAULT_PORT,
         threads: int = 4,
@@ -122,7 +123,7 @@ class Server:
         limits, timeouts = Limits() if limits is None else limits, Timeouts() if timeouts is None else timeouts
         hosts = [hosts] if isinstance(hosts, str) else hosts
         _check_arguments(hosts, port, threads, switches)
-        _check_handlers(directory, handler, middleware, transport)
+        _check_handlers(directory, handler, middleware, transport, accept_queue)
         _check_settings(cache_control, log, report, limits, timeouts)
         fields = field_list(fields)
         # The absolute path of the folder; "" without one.
@@ -135,7 +136,7 @@ class Server:
         handler = tracing.handler(handler) if tracing else handler
         composed = _compose(handler, middleware, is_folder=is_folder)
         self._settings = Settings(composed, _field_lines(fields), limits, timeouts, transport=transport, report=report)
-        self._report, self._thread_count = report, threads
+        self._report, self._thread_count, self._accept_queue = report, threads, accept_queue
         self._loop: EventLoop | None = None
         # The threads; and one item for each thread that has returned or is about to.
         self._threads: list[threading.Thread] = []
@@ -163,7 +164,9 @@ class Server:
         """
         if self._loop or self._listeners[0].fileno() < 0:
             raise RuntimeError(f"the server has been {'started' if self._loop else 'stopped'}; make another one")
-        self._loop = EventLoop(self._listeners, self._settings, self._log, self._report, self._connect)
+        self._loop = EventLoop(
+            self._listeners, self._settings, self._log, self._report, self._connect, accept_queue=self._accept_queue
+        )
         self._close_listeners()
         try:
             if self.tracing:
@@ -327,11 +330,14 @@ def _compose(handler: Handler, middleware: Sequence[Middleware], *, is_folder: b
     return checked(handler)
 
 
-def _check_handlers(directory: object, handler: object, middleware: object, transport: object) -> None:
-    """Raise TypeError or ValueError for a wrong folder, handler, middleware or transport."""
+def _check_handlers(
+    directory: object, handler: object, middleware: object, transport: object, accept_queue: object
+) -> None:
+    """Raise TypeError or ValueError for a wrong folder, handler, middleware, transport or accept queue."""
     if handler is None:
         check_kind("directory", directory, (str, os.PathLike), "a str or a path")
     check_callable("transport", transport)
+    check_callable("accept_queue", accept_queue)
     check_kind("middleware", middleware, Sequence, "a sequence of functions")
     for each in middleware:  # type: ignore[attr-defined]
         check_callable("each of middleware", each)

@@ -1,13 +1,15 @@
 """Testing: a real server in a test, which records each request and answers as the test defines.
 
-For tests of clients, with pytest or without. Loaded only when it is used. A server here is the real server, with a
-transport that records and a middleware that answers; the connection knows neither.
+For tests of clients, with pytest or without. Loaded only when it is used. A server here is the real server, with an
+accept queue that may refuse, a transport that records and a middleware that answers; the connection knows none of them.
 
     plugin        the fixtures of pytest; the report of a failed test shows the requests
     server        the server of a test
     answers       which answer a request gets
-    faults        break responses in known ways, by path, number and chance
+    faults        the faults: each breaks a response in one known way, or a connection
+    broken        break responses and connections, by path, number and chance
+    listening     refuse connections for a time, or accept them late
     exact         send exact octets as an answer, as no well-behaved server does
-    transport     record the octets received on a connection, and discard a response
+    transport     record the octets received on a connection
     recording     the requests that arrived, as received and as parsed
 """

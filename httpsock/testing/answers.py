@@ -10,23 +10,19 @@ import threading
 from collections.abc import Sequence
 
 from httpsock.http.handler import Context, Handler, Steps
-from httpsock.http.messages import Request, Response, Status
+from httpsock.http.messages import Request, Response
 
-from .exact import Exact, send_exactly
-from .transport import Transports
+from .exact import Exact, exact_response
 
 # A response, exact octets, or a handler that makes a response for each request.
 Answer = Response | Exact | Handler
 _ANY = b""
-# The connection's response after exact octets; the transport discards it.
-_DISCARDED = Response(Status.NO_CONTENT)
 
 
 class Answers:
     """The answers of one server."""
 
-    def __init__(self, transports: Transports) -> None:
-        self._transports = transports
+    def __init__(self) -> None:
         self._answers: dict[bytes, list[Answer]] = {}
         self._lock = threading.Lock()
 
@@ -77,7 +73,4 @@ class Answers:
             return response
         while (yield from context.read_content()):
             pass
-        if isinstance(answer, Response):
-            return answer
-        yield from send_exactly(answer.parts, answer.then, context, self._transports.of(context))
-        return _DISCARDED
+        return answer if isinstance(answer, Response) else exact_response(iter(answer.parts), answer.then)

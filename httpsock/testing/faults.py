@@ -1,26 +1,18 @@
 """Faults on demand: a response that is broken in one known way, for the tests of clients.
 
-Takes the response that would be sent, and sends its octets with the fault; each fault names the section that it breaks
-or tests. A middleware chooses, by path, by number and by chance, which responses to break. The command loads this file
-only for --fault.
+Takes the response that would be sent, gives its octets with the fault; each fault names the section that it breaks or
+tests. A rule selects the responses to break. The command loads this file only for --fault. Next: broken.py.
 
 RFC 9112 §6.3, §7.1, §8 (framing, incomplete messages), §9 (connections); RFC 9110 §8.4, §8.6, §15.2.
 """
 
-import random
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
 from itertools import chain, repeat
 from typing import NamedTuple
 
-from httpsock.http.checks import check_number
-from httpsock.http.grammar import format_http_date
-from httpsock.http.handler import Context, Handler, Steps
-from httpsock.http.messages import FileSlice, Part, Refusal, Request, Response, Sleep, Stream
-
-from .exact import Then, send_exactly
-from .transport import Next, RecordedTransport, Transports
+from httpsock.http.messages import FileSlice, Part, Sleep, Then
 
 _PIECE_OCTETS = 64 * 1024
 # The pause between two parts of an endless message.
@@ -69,19 +61,33 @@ class Script(NamedTuple):
     then: Then
 
 
+def _end(*_: object) -> Script:
+    """Return the script that ends the connection without an octet."""
+    return Script((), "close")
+
+
+class Stage(Enum):
+    """The subject of a fault. Only a response has a path; the others come before a request."""
+
+    PORT = "the listening sockets"
+    QUEUE = "the accept queue"
+    CONNECTION = "a new connection"
+    RESPONSE = "a response"
+
+
 class Fault(NamedTuple):
     """A fault: a *text* that completes "the server ...", the *section* it breaks or tests, and its value's default.
 
-    *make* takes the message and the value, and returns the script. *meaning* is the unit of the value; a fault without
-    it takes no value. A share is from 0 to 1. A fault *is_of_connections* if it comes before any request.
+    *make* takes the message and the value, and returns the script of a response. *meaning* is the unit of the value; a
+    fault without it takes no value. A share is from 0 to 1. *stage* is what it breaks.
     """
 
     text: str
     section: str
-    make: Callable[[Message, float], Script]
+    make: Callable[[Message, float], Script] = _end
     meaning: str = ""
     default: float = 0.0
-    is_of_connections: bool = False
+    stage: Stage = Stage.RESPONSE
 
 
 def _share(message: Message, share: float) -> Iterator[bytes]:
@@ -119,19 +125,23 @@ def _with_length(message: Message, length: float) -> Script:
 
 
 FAULTS = {
-    "connect-close": Fault(
-        "ends a new connection before a request is read",
-        "RFC 9112 §9.5",
-        lambda *_: Script((), "close"),
-        is_of_connections=True,
+    "refuse": Fault(
+        "closes the port for so many seconds at a time: the kernel refuses connections",
+        "RFC 9293 §3.5.2",
+        meaning="seconds at a time",
+        default=1.0,
+        stage=Stage.PORT,
     ),
-    "connect-reset": Fault(
-        "resets a new connection before a request is read",
+    "slow-accept": Fault(
+        "leaves a new connection in the accept queue for so many seconds",
         "RFC 9112 §9.5",
-        lambda *_: Script((), "reset"),
-        is_of_connections=True,
+        meaning="seconds",
+        default=1.0,
+        stage=Stage.QUEUE,
     ),
-    "close": Fault("ends the connection without a response", "RFC 9112 §9.5", lambda *_: Script((), "close")),
+    "connect-close": Fault("ends a new connection before a request is read", "RFC 9112 §9.5", stage=Stage.CONNECTION),
+    "connect-reset": Fault("resets a new connection before a request is read", "RFC 9112 §9.5", stage=Stage.CONNECTION),
+    "close": Fault("ends the connection without a response", "RFC 9112 §9.5"),
     "reset": Fault("resets the connection before the head", "RFC 9112 §9.5", lambda *_: Script((), "reset")),
     "reset-head": Fault(
         "resets the connection in the middle of the head",
@@ -210,7 +220,7 @@ FAULTS = {
     "endless-1xx": Fault(
         "sends interim responses for ever",
         "RFC 9110 §15.2",
-        lambda *_: Script(_endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10), "close"),
+        lambda *_: Script(_endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), "close"),
     ),
     "encoding": Fault(
         "announces the content as gzip, which it is not",
@@ -250,142 +260,56 @@ class Rule(NamedTuple):
 
 
 _rule = re.compile(
-    r"(?:(?P<path>/[^:]*):)?(?P<name>[a-z0-9-]+)(?:=(?P<value>[0-9]+(?:\.[0-9]+)?)(?:/s)?)?(?:@(?P<probability>[01](?:\.[0-9]+)?))?"
+    r"(?:(?P<path>/.*):)?(?P<name>[a-z0-9-]+)(?:=(?P<value>[0-9]+(?:\.[0-9]+)?)(?P<unit>/s)?)?"
+    r"(?:@(?P<probability>[01](?:\.[0-9]+)?))?(?:\*(?P<times>[0-9]{1,9}))?"
 )
-
-
-def parse_rule(text: str, times: int | None = None) -> Rule:
-    """Return the rule that *text* describes. Raise ValueError if it is wrong.
-
-    The form is ``PATH:NAME=VALUE@PROBABILITY``, of which only the name is required.
-    """
-    match = _rule.fullmatch(text)
-    if not match:
-        raise ValueError(f"{text!r} is not [PATH:]FAULT[=VALUE][@PROBABILITY], such as /big:truncate=0.5@0.1")
-    name, value = match["name"], match["value"]
-    fault = FAULTS.get(name)
-    if fault is None:
-        raise ValueError(f"there is no fault {name!r}; there are {', '.join(FAULTS)}")
-    if value and not fault.meaning:
-        raise ValueError(f"the fault {name} takes no value")
-    number = float(value) if value else fault.default
-    if match["path"] and fault.is_of_connections:
-        raise ValueError(f"the fault {name} is for connections: it takes no path")
-    if (fault.meaning == "share" and number > 1) or (name == "drip" and number < 1) or number > 10**6:
-        raise ValueError(f"{name}={value} is out of range: the value is {_RANGES[fault.meaning]}")
-    probability = float(match["probability"] or 1)
-    if probability > 1:
-        raise ValueError(f"the probability in {text!r} must be from 0 to 1")
-    return Rule(name, number, match["path"], probability, times)
-
-
+# A path as it is sent: no octet that must be encoded, no query.
+_path = re.compile(r"(?:/[!-\"$->@-~]*)?")
 _RANGES = {
-    "share": "a share from 0 to 1",
-    "seconds": "in seconds, at most 1000000",
-    "bytes": "in bytes, at most 1000000",
-    "bytes a second": "in bytes a second, from 1 to 1000000",
+    "share": (0.0, 1.0, "a share from 0 to 1"),
+    "seconds": (0.0, 1e6, "in seconds, at most 1000000"),
+    "seconds at a time": (0.01, 1e6, "in seconds, from 0.01 to 1000000"),
+    "bytes": (0.0, 1e6, "in bytes, at most 1000000"),
+    "bytes a second": (1.0, 1e6, "in bytes a second, from 1 to 1000000"),
 }
 
 
-class Faults:
-    """The faults of one server. The same *seed* makes the same choices for the same requests in the same order."""
-
-    def __init__(self, transports: Transports, seed: int | None = None) -> None:
-        self._transports = transports
-        transports.opened = self._open
-        self._random = random.Random(seed)  # noqa: S311 (no secret)
-        self._rules: list[Rule] = []
-        self._lock = threading.Lock()
-
-    def add(self, rule: Rule) -> None:
-        """Break the responses that *rule* selects; if several rules select a response, the first one counts."""
-        if rule.times is not None:
-            check_number("times", rule.times, 1, 10**9)
-        with self._lock:
-            self._rules.append(rule)
-
-    def clear(self) -> None:
-        """Break no more responses."""
-        with self._lock:
-            self._rules.clear()
-
-    def middleware(self, handler: Handler) -> Handler:
-        """Return a handler that breaks the responses of *handler* by the rules."""
-
-        def respond(request: Request, context: Context) -> Response | Steps[Response]:
-            response = handler(request, context)
-            rule = self._choose(request.target.path.decode("latin-1"), is_of_connections=False)
-            return response if rule is None else self._break(rule, response, request, context)
-
-        return respond
-
-    def _open(self, transport: RecordedTransport) -> None:
-        """Let a new connection break off if a rule selects it."""
-        rule = self._choose("", is_of_connections=True)
-        if rule is None:
-            return
-
-        def break_off() -> None:
-            if rule.name == "connect-reset":
-                transport.reset()
-            raise ConnectionAbortedError(FAULTS[rule.name].text)
-
-        transport.begin = break_off
-
-    def _choose(self, path: str, *, is_of_connections: bool) -> Rule | None:
-        """Return the rule that breaks a new connection, or the response to a request for *path*, or None."""
-        with self._lock:
-            for index, rule in enumerate(self._rules):
-                if FAULTS[rule.name].is_of_connections != is_of_connections or not rule.matches(path):
-                    continue
-                if self._random.random() < rule.probability:
-                    if rule.times == 1:
-                        del self._rules[index]
-                    elif rule.times:
-                        self._rules[index] = rule._replace(times=rule.times - 1)
-                    return rule
-        return None
-
-    def _break(
-        self, rule: Rule, response: Response | Steps[Response], request: Request, context: Context
-    ) -> Steps[Response]:
-        """Send *response* with the fault; return a response for the access log, which the transport discards."""
-        if not isinstance(response, Response):
-            response = yield from response
-        transport = self._transports.of(context)
-        if transport.next is not Next.SENT:
-            # Exact octets have been sent in place of the response.
-            return response
-        try:
-            content = response.content if request.method != "HEAD" else ()
-            if isinstance(content, Stream):
-                content = ((yield from _collect(content, context)),)
-            fault = FAULTS[rule.name]
-            script = fault.make(_message(response, content, request, context), rule.value)
-            yield from send_exactly(script.parts, script.then, context, transport)
-        finally:
-            response.close()
-        discarded = Response(response.status)
-        discarded.refusal = Refusal(response.status, f"fault {rule.name}: {fault.text}", fault.section)
-        return discarded
+def parse_rule(text: str, times: int | None = None) -> Rule:
+    """Return the rule ``PATH:NAME=VALUE@PROBABILITY*TIMES``; all but the name may be missing. Raises ValueError."""
+    match = _rule.fullmatch(text)
+    if not match:
+        # A colon in the same word as the "@" would look like a password, which the command masks.
+        form = "FAULT[=VALUE][@PROBABILITY][*TIMES], or that behind PATH and a colon"
+        raise ValueError(f"{text!r:.200} is not {form}, such as /big:truncate=0.5@0.1")
+    name, path = match["name"], match["path"]
+    fault = FAULTS.get(name)
+    if fault is None:
+        raise ValueError(f"there is no fault {name!r:.80}; there are {', '.join(FAULTS)}")
+    if path and fault.stage is not Stage.RESPONSE:
+        raise ValueError(f"the fault {name} is for connections: it takes no path")
+    if not _path.fullmatch(path or ""):
+        raise ValueError(f"{path!r:.200} is not a path as it is sent, such as /x or /%C3%A9; a query can't be given")
+    if match["unit"] and fault.meaning != "bytes a second":
+        raise ValueError(f"the fault {name} takes no rate")
+    probability = float(match["probability"] or 1)
+    if probability > 1:
+        raise ValueError(f"the probability in {text!r:.200} must be from 0 to 1")
+    if match["times"] is not None:
+        if times is not None:
+            raise ValueError(f"the number of times is given twice, in {text!r:.200} and beside it")
+        times = int(match["times"])
+        if times < 1:
+            raise ValueError(f"the number of times in {text!r:.200} must be from 1 on")
+    return Rule(name, _value(name, fault, match["value"]), path, probability, times)
 
 
-def _collect(stream: Stream, context: Context) -> Steps[bytes]:
-    """Return all octets of *stream*, without its pauses."""
-    octets = bytearray()
-    for chunk in stream.chunks:
-        if not isinstance(chunk, Sleep):
-            octets += chunk
-        yield
-        if context.is_stopping:
-            break
-    return bytes(octets)
-
-
-def _message(response: Response, content: tuple[Part, ...], request: Request, context: Context) -> Message:
-    fields = [("Date", format_http_date(context.tick.second)), *response.fields]
-    if not request.is_persistent:
-        fields.insert(1, ("Connection", "close"))
-    start = response.status.line + "".join(f"{name}: {value}\r\n" for name, value in fields)
-    length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in content)
-    return Message(start.encode("latin-1"), length, content)
+def _value(name: str, fault: Fault, text: str | None) -> float:
+    """Return the value *text* of a fault, or its default. Raises ValueError."""
+    if text is None:
+        return fault.default
+    if not fault.meaning:
+        raise ValueError(f"the fault {name} takes no value")
+    least, most, described = _RANGES[fault.meaning]
+    if not least <= float(text) <= most:
+        raise ValueError(f"{name}={text:.40} is out of range: the value is {described}")
+    return float(text)

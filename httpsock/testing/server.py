@@ -23,16 +23,17 @@ from typing import Any, Self
 from httpsock.handlers.checked import checked
 from httpsock.http.checks import check_number, check_seconds, field_list
 from httpsock.http.framing import ContentLimits
-from httpsock.http.messages import Response, Sleep, Status, Stream
+from httpsock.http.messages import Response, Sleep, Status, Stream, Then
 from httpsock.http.request_parser import Limits, parse_head
 from httpsock.server.server import Server, print_stderr
-from httpsock.server.transport import PlainTransport
+from httpsock.server.transport import PlainTransport, Transport
 
 from .answers import Answer, Answers
-from .exact import Exact, Then, check_exact
-from .faults import Faults, parse_rule
+from .broken import Faults
+from .exact import Exact, check_exact
+from .faults import parse_rule
 from .recording import Arrivals, ReceivedRequest, Recording, describe
-from .transport import Transports
+from .transport import RecordedTransport
 
 # Higher than the server's own limits: the client of a test is trusted.
 _LIMITS = Limits(content=ContentLimits(content=2**30, chunk_framing=2**30))
@@ -56,9 +57,9 @@ class TestServer(Server):
     ) -> None:
         given: dict[str, Any] = {"hosts": "127.0.0.1", "port": 0, "threads": 2, "limits": _LIMITS} | settings
         self._recording = Recording(given["limits"])
-        self._transports = Transports(given.pop("transport", PlainTransport), self._record)
-        self._answers = Answers(self._transports)
-        self._faults = Faults(self._transports, seed)
+        self._open_transport: Callable[[socket.socket], Transport] = given.pop("transport", PlainTransport)
+        self._answers = Answers()
+        self._faults = Faults(seed)
         report = given.get("report", print_stderr)
         # When the server stops, the test may have left a response unfinished: do not report that.
         given["report"] = lambda text: None if self.is_stopping else report(text)
@@ -66,8 +67,12 @@ class TestServer(Server):
         with contextlib.ExitStack() as stack:
             if directory is None and given.get("handler") is None:
                 directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="httpsock-"))
-            super().__init__(directory, transport=self._transports.open, **given)
+            super().__init__(directory, transport=self._open, accept_queue=self._faults.accept_queue, **given)
             self._resources = stack.pop_all()
+
+    def _open(self, connected: socket.socket) -> RecordedTransport:
+        """Return the transport of a *connected* socket."""
+        return self._faults.begin(RecordedTransport(self._open_transport(connected), self._record(connected)))
 
     def _record(self, connected: socket.socket) -> Callable[[bytes], object]:
         """Return the function that records the octets received from a *connected* socket."""
@@ -138,7 +143,7 @@ class TestServer(Server):
         self._answers.set(path, answers)
 
     def fault(self, rule: str, *, times: int | None = None) -> None:
-        """Break responses by *rule*: ``PATH:FAULT=VALUE@PROBABILITY``, of which only FAULT is required.
+        """Break responses or connections by *rule*: ``PATH:FAULT=VALUE@PROBABILITY*TIMES``; only FAULT is required.
 
         FAULTS in faults.py has all faults. A path that ends with a slash stands for all paths below it. *times* limits
         the number of responses to break. Raise ValueError if the rule is wrong.

@@ -65,6 +65,7 @@ FORMATS = {
     "read": "read {octets}",
     "scandir": "scandir {name}: {entries} entries",
     "refuse": "refuse {status} {phrase}",
+    "break": "break {status} {phrase}",
     "ignore": "ignore it",
     "repeated": "repeated: {identity} has answered already",
     "skip": "skip the description of {identity}: {message}",
@@ -80,10 +81,12 @@ FORMATS = {
 EXTRA_ATTRIBUTES = {
     "parse": ("head", "status", "phrase"),
     "refuse": ("reason", "section", "head"),
+    "break": ("reason", "section"),
     "ignore": ("reason", "section", "head"),
     "send": ("head", "content"),
     "sendto": ("head",),
     "tcp": ("tcp",),
+    "shutdown": ("address",),
     "close": ("address", "tcp"),
 }
 # The text of a failed call; the error follows it.
@@ -105,7 +108,7 @@ _INDENT = "      "
 
 _NAME, _FAINT, _IN, _OUT, _WRONG, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[32m", "\x1b[1;31m", "\x1b[0m"
 _COLOURS = {">": _IN, "<": _OUT, "!": _WRONG, "=": _FAINT}
-_WRONG_EVENTS = ("timeout", "refuse", "ignore", "skip", "cut", "lost")
+_WRONG_EVENTS = ("timeout", "refuse", "break", "ignore", "skip", "cut", "lost")
 # The character for each octet in a dump.
 _PRINTABLE = bytes(octet if 0x20 <= octet < 0x7F else ord(".") for octet in range(256))
 _not_visible = re.compile(rb"[^ -\[\]-~]")
@@ -172,6 +175,8 @@ def _sentence(event: Event) -> str:
         return "recv 0: the peer has ended its side"
     if event.name == "wait" and "seconds" not in event.attributes:
         return f"wait for {event.attributes['for']}"
+    if event.name == "shutdown" and "address" in event.attributes:
+        return f"shutdown {event.attributes['address']}: the kernel refuses connections"
     if event.name == "close" and "address" in event.attributes:
         return f"close {event.attributes['address']}"
     if event.name == "parse" and "status" in event.attributes:

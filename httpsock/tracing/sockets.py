@@ -52,6 +52,11 @@ class TracedListener(socket.socket):
             super().listen(backlog)
         self._emit("listen", attributes)
 
+    def shutdown(self, how: int, /) -> None:
+        """Stop listening, and keep the address."""
+        super().shutdown(how)
+        self._emit("shutdown", {"address": address_of(self.getsockname())})
+
     def dup(self) -> "TracedListener":
         """Return a duplicate, which emits "close" when it is closed."""
         duplicate = TracedListener(self.family, self.type, self.proto, os.dup(self.fileno()), emit=self._emit)

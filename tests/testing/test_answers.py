@@ -1,20 +1,14 @@
 """Answers of a test server: files, responses, handlers, several answers in turn, and exact octets."""
 
-import contextlib
 import socket
-from collections.abc import Iterator
 
 import pytest
 
 from httpsock import TestServer
-from httpsock.http.handler import Context, Steps, Tick
+from httpsock.http.handler import Context, Steps
 from httpsock.http.messages import Request, Response, Sleep, Stream
-from httpsock.server.state import State
-from httpsock.server.transport import PlainTransport
-from httpsock.testing.exact import Exact, send_exactly
-from httpsock.testing.transport import Next, RecordedTransport
+from httpsock.testing.exact import Exact
 from tests.support import connect, get, read_answers, receive_all, receive_answer, receive_head, talk
-from tests.support.context import FixedContext
 
 OCTETS = b"HTTP/1.1 299 Odd\r\nContent-Length: 5\r\n\r\nhel"
 
@@ -226,48 +220,3 @@ def test_a_path_that_no_client_can_send_is_refused(server: TestServer, path: str
 def test_a_call_without_answers_is_refused(server: TestServer) -> None:
     with pytest.raises(ValueError, match="and answers"):
         server.answer("/x")
-
-
-# --- Exact octets, step by step -------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def answering(exact: Exact) -> Iterator[tuple[Steps[None], FixedContext, RecordedTransport, socket.socket]]:
-    """Yield the steps that send *exact*, their context, the transport, and the client's socket."""
-    client, connected = socket.socketpair()
-    with client, connected:
-        connected.setblocking(False)
-        transport = RecordedTransport(PlainTransport(connected), bool)
-        context = FixedContext(Tick(0.0, 1000.0))
-        yield send_exactly(exact.parts, exact.then, context, transport), context, transport, client
-
-
-def test_a_client_that_sends_more_during_a_pause_is_read_later() -> None:
-    with answering(Exact((Sleep(10), b"x"), "keep")) as (steps, context, transport, client):
-        assert next(steps) == (State.SLEEPING, 1010.0)
-        client.sendall(get("/y"))
-        assert next(steps) == (State.SLEEPING_UNREAD, 1010.0)
-        context.tick = Tick(0.0, 1010.0)
-        assert steps.throw(TimeoutError()) is None
-        with pytest.raises(StopIteration):
-            next(steps)
-        assert (client.recv(10), transport.next) == (b"x", Next.DISCARDED)
-
-
-def test_a_connection_that_is_evicted_during_a_pause_ends() -> None:
-    with answering(Exact((Sleep(10), b"x"), "keep")) as (steps, _, transport, _):
-        next(steps)
-        with pytest.raises(StopIteration):
-            steps.throw(TimeoutError())
-        assert transport.next is Next.CUT
-
-
-def test_octets_after_the_end_of_the_answer_are_read_until_a_deadline() -> None:
-    with answering(Exact(b"x")) as (steps, _, transport, client):
-        assert next(steps) is None
-        assert next(steps) == (State.LINGERING, 1002.0)
-        client.sendall(b"more")
-        assert next(steps) == (State.LINGERING, 1002.0)
-        with pytest.raises(StopIteration):
-            steps.throw(TimeoutError())
-        assert (client.recv(10), client.recv(10), transport.next) == (b"x", b"", Next.CUT)

@@ -11,7 +11,8 @@ from httpsock import TestServer
 from httpsock.__main__ import main
 from httpsock.http.handler import Context
 from httpsock.http.messages import Request, Response, Sleep, Stream
-from httpsock.testing.faults import FAULTS, parse_rule
+from httpsock.testing.broken import Faults
+from httpsock.testing.faults import FAULTS, Rule, parse_rule
 from tests.support import connect, get, receive_all, receive_answer, receive_head, talk
 from tests.support.folder import HELLO
 from tests.support.program import Start, run_python
@@ -202,6 +203,26 @@ def test_a_stream_is_collected_before_it_is_broken(server: TestServer) -> None:
     assert talk(server.port, get("/x")).endswith(b"\r\n\r\na\r\n0123456789\r\n")
 
 
+def test_a_stream_that_fails_is_answered_as_without_a_fault(
+    server: TestServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    has_ended = threading.Event()
+
+    def failing() -> Iterator[bytes]:
+        try:
+            yield b"x"
+            raise RuntimeError("this stream fails")
+        finally:
+            has_ended.set()
+
+    server.answer("/x", lambda request, context: Response(200, (), Stream(failing())))
+    server.fault("truncate")
+
+    assert talk(server.port, get("/x")).startswith(b"HTTP/1.1 500 ")
+    assert has_ended.is_set()
+    assert "RuntimeError: this stream fails" in capfd.readouterr().err
+
+
 def test_an_endless_stream_is_collected_until_the_server_stops(server: TestServer) -> None:
     begun = threading.Event()
 
@@ -274,6 +295,46 @@ def test_the_same_seed_gives_the_same_random_choices() -> None:
     assert {True, False} == set(seen[0])
 
 
+def test_the_choices_of_a_rule_depend_on_nothing_but_the_seed_and_its_place() -> None:
+    """The next test begins anew; the choices are those of any other process; other rules have their own."""
+    program = """
+from httpsock.testing.broken import Faults
+from httpsock.testing.faults import Stage, parse_rule
+
+faults, seen = Faults(7), []
+for others in (0, 3):
+    faults.clear()
+    faults.add(parse_rule("connect-close@0.5"))
+    faults.add(parse_rule("close@0.5"))
+    faults.add(parse_rule("refuse@0.5"))
+    chosen = []
+    for number in range(60):
+        for _ in range(others):
+            faults._choose(Stage.CONNECTION)
+        chosen += [bool(faults._choose(Stage.RESPONSE, "/x")), faults._next_period().is_closed]
+    seen.append("".join(".X"[each] for each in chosen))
+print(*seen)
+"""
+    (first, again), (elsewhere, _) = (run_python(program).stdout.split() for _ in range(2))
+
+    assert first == again == elsewhere
+    assert {"X", "."} == set(first[::2]) == set(first[1::2])
+    assert first[::2] != first[1::2]
+
+
+@pytest.mark.parametrize("fault", ["refuse", "slow-accept"])
+def test_a_fault_of_listening_sockets_needs_linux(
+    fault: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+
+    with pytest.raises(ValueError, match=f"the fault {fault} needs Linux"):
+        Faults().add(parse_rule(fault))
+    with pytest.raises(SystemExit):
+        main(["--fault", fault])
+    assert f"the fault {fault} needs Linux" in capsys.readouterr().err
+
+
 def test_the_next_test_begins_without_faults(server: TestServer) -> None:
     server.fault("close")
 
@@ -285,10 +346,10 @@ def test_the_next_test_begins_without_faults(server: TestServer) -> None:
 @pytest.mark.parametrize(
     ("rule", "reason"),
     [
-        ("", "is not [PATH:]FAULT[=VALUE][@PROBABILITY]"),
-        ("x:close", "is not [PATH:]FAULT[=VALUE][@PROBABILITY]"),
-        ("drip=٣", "is not [PATH:]FAULT[=VALUE][@PROBABILITY]"),
-        ("burst", "there is no fault 'burst'; there are connect-close, connect-reset, close"),
+        ("", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("x:close", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("drip=٣", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("burst", "there is no fault 'burst'; there are refuse, slow-accept, connect-close, connect-reset, close"),
         ("close=1", "the fault close takes no value"),
         ("truncate=1.5", "truncate=1.5 is out of range: the value is a share from 0 to 1"),
         ("drip=0", "drip=0 is out of range: the value is in bytes a second, from 1 to 1000000"),
@@ -296,11 +357,44 @@ def test_the_next_test_begins_without_faults(server: TestServer) -> None:
         ("length-long=1000001", "the value is in bytes, at most 1000000"),
         ("/x:connect-close", "the fault connect-close is for connections: it takes no path"),
         ("close@1.5", "the probability in 'close@1.5' must be from 0 to 1"),
+        ("close@2", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("close@", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("=0.5", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("truncate=", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("truncate=1e-1", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("truncate=-1", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("truncate=nan", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("close ", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("close\n", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("close*", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("close*1234567890", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("close*2@0.5", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("/x:", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("/x", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        (":close", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("CLOSE", "is not FAULT[=VALUE][@PROBABILITY][*TIMES]"),
+        ("close*0", "the number of times in 'close*0' must be from 1 on"),
+        ("truncate=0.5/s", "the fault truncate takes no rate"),
+        ("/x:refuse", "the fault refuse is for connections: it takes no path"),
+        ("/:slow-accept", "the fault slow-accept is for connections: it takes no path"),
+        ("refuse=0.001", "refuse=0.001 is out of range: the value is in seconds, from 0.01 to 1000000"),
+        ("/é:close", "'/é' is not a path as it is sent, such as /x or /%C3%A9; a query can't be given"),
+        ("/a b:close", "'/a b' is not a path as it is sent"),
+        ("/a?b:close", "'/a?b' is not a path as it is sent"),
+        ("/a#b:close", "'/a#b' is not a path as it is sent"),
+        ("drip=" + "9" * 400, f"drip={'9' * 40} is out of range"),
     ],
 )
 def test_a_wrong_rule_is_refused(rule: str, reason: str) -> None:
     with pytest.raises(ValueError, match=re.escape(reason)):
         parse_rule(rule)
+
+
+def test_a_rule_may_have_all_its_parts() -> None:
+    assert parse_rule("/a:b/:drip=2.5/s@0.25*3") == Rule("drip", 2.5, "/a:b/", 0.25, 3)
+    assert parse_rule("close") == Rule("close", 0.0)
+    with pytest.raises(ValueError, match="the number of times is given twice"):
+        parse_rule("close*3", times=2)
 
 
 def test_a_wrong_number_of_times_is_refused(server: TestServer) -> None:
@@ -338,8 +432,11 @@ def test_the_command_breaks_responses_and_logs_why(serving: Start) -> None:
     ("arguments", "reason"),
     [
         (["--fault", "burst"], "there is no fault 'burst'"),
-        (["--fault", "close", "--trace"], "--fault cannot be combined with --trace or --inspect"),
-        (["--fault", "close", "--inspect"], "--fault cannot be combined with --trace or --inspect"),
+        (["--fault", "refuse", "--processes", "2"], "--fault refuse cannot be combined with --processes"),
+        (
+            ["--fault", ""],
+            "'' is not FAULT[=VALUE][@PROBABILITY][*TIMES], or that behind PATH",
+        ),
     ],
 )
 def test_a_wrong_fault_of_the_command_is_refused(

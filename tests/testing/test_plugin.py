@@ -164,6 +164,6 @@ def test_a_server_serves_clients_in_an_event_loop_and_in_threads(server: TestSer
 
 def test_a_client_that_has_gone_has_no_address(server: TestServer) -> None:
     with socket.socket() as never_connected:
-        transport = server._transports.open(never_connected)
+        transport = server._open(never_connected)
         transport.close()
     assert server.requests == []

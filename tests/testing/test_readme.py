@@ -8,7 +8,8 @@ from typing import get_args
 
 import pytest
 
-from httpsock.testing import exact, recording
+from httpsock.http.messages import Then
+from httpsock.testing import recording
 from httpsock.testing.faults import FAULTS
 from tests.support import PATIENCE_SECONDS
 from tests.testing import clients
@@ -85,7 +86,7 @@ def test_a_client_still_behaves_as_in_the_table(client: str, fault: str, monkeyp
     assert first.partition(";")[0] == documented.partition(";")[0]
 
 
-@pytest.mark.parametrize("then", get_args(exact.Then))
+@pytest.mark.parametrize("then", get_args(Then))
 def test_each_end_of_exact_octets_is_explained(then: str) -> None:
     assert f'- `"{then}"`: ' in README
 

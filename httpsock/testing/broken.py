@@ -1,0 +1,171 @@
+"""Broken responses and connections: which of them have a fault, by path, by number and by chance.
+
+Takes rules, gives the parts of a server that break what the rules choose: its accept queues, its transports, and a
+middleware. Each rule has random numbers of its own, so that its choices depend on nothing but the seed, its place among
+the rules, and what it has been asked before.
+
+RFC 9112 §6.3 (framing), §9 (connections).
+"""
+
+import math
+import random
+import sys
+import threading
+
+from httpsock.http.checks import check_number
+from httpsock.http.grammar import format_http_date
+from httpsock.http.handler import Context, Handler, Steps
+from httpsock.http.messages import FileSlice, Part, Refusal, Request, Response, Sleep, Stream
+
+from .exact import exact_response, is_exact
+from .faults import FAULTS, Message, Rule, Stage
+from .listening import Period, Port
+from .transport import RecordedTransport
+
+
+class _Chosen:
+    """A *rule*, how many times it still applies, and its random numbers."""
+
+    def __init__(self, rule: Rule, seed: str | None) -> None:
+        self.rule = rule
+        self.stage = FAULTS[rule.name].stage
+        self.left = math.inf if rule.times is None else rule.times
+        self._random = random.Random(seed)  # noqa: S311 (no secret)
+
+    def applies(self) -> bool:
+        """Return whether it applies this time."""
+        if self._random.random() >= self.rule.probability:
+            return False
+        self.left -= 1
+        return True
+
+
+class Faults:
+    """The faults of one server. The same *seed* makes the same choices for the same requests in the same order.
+
+    Requests for a path below *exempt* are answered as ever.
+    """
+
+    def __init__(self, seed: int | None = None, *, exempt: str | None = None) -> None:
+        self._seed = seed
+        self._exempt = exempt
+        self._rules: list[_Chosen] = []
+        # How many rules there have been since the last ``clear``.
+        self._count = 0
+        self._lock = threading.Lock()
+        self._port = Port(self._next_period, self._next_delay)
+        # Makes the accept queue of a listening socket.
+        self.accept_queue = self._port.accept_queue
+
+    def add(self, rule: Rule) -> None:
+        """Break what *rule* is for; the first rule that is for a response, or for a connection, counts."""
+        if rule.times is not None:
+            check_number("times", rule.times, 1, 10**9)
+        if FAULTS[rule.name].stage in (Stage.PORT, Stage.QUEUE) and not sys.platform.startswith("linux"):
+            raise ValueError(f"the fault {rule.name} needs Linux")
+        with self._lock:
+            chosen = _Chosen(rule, None if self._seed is None else f"{self._seed} {self._count}")
+            self._rules.append(chosen)
+            self._count += 1
+        self._port.is_slow |= chosen.stage is Stage.QUEUE
+        if chosen.stage is Stage.PORT:
+            self._port.begin_period()
+
+    def clear(self) -> None:
+        """Break no more."""
+        with self._lock:
+            self._rules.clear()
+            self._count = 0
+        self._port.is_slow = False
+        self._port.begin_period()
+
+    def middleware(self, handler: Handler) -> Handler:
+        """Return *handler* with its responses broken as the rules say."""
+
+        def respond(request: Request, context: Context) -> Response | Steps[Response]:
+            response = handler(request, context)
+            path = request.target.path.decode("latin-1")
+            if self._exempt is not None and path.startswith(self._exempt):
+                return response
+            rule = self._choose(Stage.RESPONSE, path)
+            return response if rule is None else _broken(rule, response, request, context)
+
+        return respond
+
+    def begin(self, transport: RecordedTransport) -> RecordedTransport:
+        """Let the *transport* of a new connection break it off before a request is read, if a rule says so."""
+        rule = self._choose(Stage.CONNECTION)
+        if rule is not None:
+            text, is_reset = FAULTS[rule.name].text, rule.name == "connect-reset"
+
+            def break_off() -> None:
+                if is_reset:
+                    transport.reset()
+                raise ConnectionAbortedError(text)
+
+            transport.begin = break_off
+        return transport
+
+    def _next_period(self) -> Period:
+        """Return whether the port refuses connections now, and for how long that holds."""
+        seconds = min((each.rule.value for each in self._rules_of(Stage.PORT)), default=math.inf)
+        rule = self._choose(Stage.PORT)
+        return Period(is_closed=False, seconds=seconds) if rule is None else Period(is_closed=True, seconds=rule.value)
+
+    def _next_delay(self) -> float:
+        """Return for how many seconds to leave the next connection in the accept queue."""
+        rule = self._choose(Stage.QUEUE)
+        return 0.0 if rule is None else rule.value
+
+    def _rules_of(self, stage: Stage) -> list[_Chosen]:
+        with self._lock:
+            return [each for each in self._rules if each.stage is stage and each.left]
+
+    def _choose(self, stage: Stage, path: str = "") -> Rule | None:
+        """Return the rule for a new connection, or for the next response to a request for *path*."""
+        with self._lock:
+            for each in self._rules:
+                if each.stage is stage and each.left and each.rule.matches(path) and each.applies():
+                    return each.rule
+        return None
+
+
+def _broken(rule: Rule, response: Response | Steps[Response], request: Request, context: Context) -> Steps[Response]:
+    """Return *response* with the fault of *rule*; exact octets are broken already."""
+    if not isinstance(response, Response):
+        response = yield from response
+    if is_exact(response):
+        return response
+    try:
+        content = response.content if request.method != "HEAD" else ()
+        if isinstance(content, Stream):
+            content = ((yield from _collect(content, context)),)
+    except BaseException:
+        response.close()
+        raise
+    fault = FAULTS[rule.name]
+    script = fault.make(_message(response, content, request, context), rule.value)
+    broken = exact_response(iter(script.parts), script.then, response.status, response)
+    broken.refusal = Refusal(response.status, f"fault {rule.name}: {fault.text}", fault.section)
+    return broken
+
+
+def _collect(stream: Stream, context: Context) -> Steps[bytes]:
+    """Return all octets of *stream*, without its pauses."""
+    octets = bytearray()
+    for chunk in stream.chunks:
+        if not isinstance(chunk, Sleep):
+            octets += chunk
+        yield
+        if context.is_stopping:
+            break
+    return bytes(octets)
+
+
+def _message(response: Response, content: tuple[Part, ...], request: Request, context: Context) -> Message:
+    fields = [("Date", format_http_date(context.tick.second)), *response.fields]
+    if not request.is_persistent:
+        fields.insert(1, ("Connection", "close"))
+    start = response.status.line + "".join(f"{name}: {value}\r\n" for name, value in fields)
+    length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in content)
+    return Message(start.encode("latin-1"), length, content)

@@ -1,0 +1,177 @@
+"""Listening: a port that refuses connections for a time, and an accept queue that is slow.
+
+Takes the listening sockets of a server, gives the accept queues that its event loop polls. The kernel refuses
+connections without a word to the server, so a refusal is counted in time: in each period the port is open or closed. A
+closed port stays bound, so that no other program gets it. It does not know HTTP.
+
+RFC 9293 §3.5.2 (reset: a connection that does not exist), §3.9.1.1 (open).
+"""
+
+import contextlib
+import errno
+import math
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from httpsock.server.listeners import BACKLOG, NotAccepting
+
+
+class Period(NamedTuple):
+    """Whether the port is closed, for this many *seconds*."""
+
+    is_closed: bool
+    seconds: float
+
+
+class Port:
+    """The listening sockets of one server; *next_period* and *next_delay* choose its faults.
+
+    Any thread may begin a period. The event loop ends it: meanwhile the accept queues ask it to call again soon.
+    """
+
+    def __init__(self, next_period: Callable[[], Period], next_delay: Callable[[], float]) -> None:
+        self.next_delay = next_delay
+        # Whether a connection may have to wait in the accept queue.
+        self.is_slow = False
+        self.lock = threading.RLock()
+        self.is_closed = False
+        self._next_period = next_period
+        self._period_end = math.inf
+        self._queues: list[FaultyQueue] = []
+
+    def accept_queue(self, listener: socket.socket) -> "FaultyQueue":
+        """Return an accept queue for *listener*. The first one begins a period."""
+        with self.lock:
+            queue = FaultyQueue(self, listener.dup())
+            self._queues.append(queue)
+            if len(self._queues) == 1:
+                self.begin_period()
+            elif self.is_closed:
+                queue.refuse()
+            return queue
+
+    def remove(self, queue: "FaultyQueue") -> None:
+        """Forget a *queue* that is closed."""
+        with self.lock:
+            self._queues.remove(queue)
+
+    def begin_period(self) -> None:
+        """Begin a period now: open or close the port."""
+        with self.lock:
+            if not self._queues:
+                return
+            self.is_closed, seconds = self._next_period()
+            self._period_end = time.monotonic() + seconds
+            for queue in self._queues:
+                if self.is_closed:
+                    queue.refuse()
+                else:
+                    queue.listen()
+
+    def is_changing(self) -> bool:
+        """Begin a period if the last one has ended. Return whether the port has opened or closed, or will."""
+        has_ended = time.monotonic() >= self._period_end
+        if has_ended:
+            self.begin_period()
+        return has_ended or self._period_end < math.inf
+
+
+class FaultyQueue:
+    """The accept queue of *listener*, which it owns. The event loop calls it; other threads refuse and listen."""
+
+    def __init__(self, port: Port, listener: socket.socket) -> None:
+        self._port = port
+        self._listener = listener
+        self._address = listener.getsockname()
+        self._is_refusing = False
+        # Holds the port meanwhile.
+        self._placeholder: socket.socket | None = None
+        # When to accept the first connection of the queue.
+        self._accept_at: float | None = None
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+        return self._listener.fileno()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return the next connection and the client's address. Raises NotAccepting if it is to be called again soon."""
+        with self._port.lock:
+            self._check_delay()
+            try:
+                return self._listener.accept()
+            except OSError as error:
+                # The queue is empty; EINVAL: the port is closed.
+                if error.errno not in (errno.EAGAIN, errno.EINVAL) or not self._port.is_changing():
+                    raise
+        raise NotAccepting
+
+    def close(self) -> None:
+        """Stop listening."""
+        with self._port.lock:
+            self._port.remove(self)
+            self._free()
+            self._listener.close()
+
+    def _check_delay(self) -> None:
+        """Raise NotAccepting if the first connection of the queue has to wait."""
+        now = time.monotonic()
+        if self._accept_at is None and self._port.is_slow and self._has_connection():
+            self._accept_at = now + self._port.next_delay()
+        if self._accept_at is not None and now < self._accept_at:
+            raise NotAccepting
+        self._accept_at = None
+
+    def _has_connection(self) -> bool:
+        poll = select.poll()
+        poll.register(self._listener, select.POLLIN)
+        return any(events == select.POLLIN for _, events in poll.poll(0))
+
+    def refuse(self) -> None:
+        """Close the port: the kernel resets the connections in the queue, and refuses others."""
+        if not self._is_refusing:
+            # On Linux a listening socket that is shut down listens no more, in any process that has it.
+            self._listener.shutdown(socket.SHUT_RD)
+            self._placeholder = _placeholder(self._listener.family, self._address)
+            self._is_refusing = True
+
+    def listen(self) -> None:
+        """Open the port, and let the first connection of the queue wait no longer."""
+        self._accept_at = None
+        if self._is_refusing:
+            self._free()
+            _bind_again(self._listener, self._address)
+            self._listener.listen(BACKLOG)
+            self._is_refusing = False
+
+    def _free(self) -> None:
+        """Close the placeholder."""
+        if self._placeholder is not None:
+            self._placeholder.close()
+            self._placeholder = None
+
+
+def _placeholder(family: int, address: Any) -> socket.socket:
+    """Return a socket that is bound to *address* and does not listen."""
+    placeholder = socket.socket(family, socket.SOCK_STREAM)
+    placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        placeholder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    # Inherited sockets may not share their address.
+    with contextlib.suppress(OSError):
+        placeholder.bind(address)
+    return placeholder
+
+
+def _bind_again(listener: socket.socket, address: Any) -> None:
+    """Bind a *listener* that was shut down, if the kernel has taken back its port: it does so if it chose the port."""
+    try:
+        # Not the traced method: it is the same port as before.
+        socket.socket.bind(listener, address)
+    except OSError as error:
+        # EINVAL: the listener is still bound.
+        if error.errno != errno.EINVAL:
+            raise

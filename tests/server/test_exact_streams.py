@@ -1,0 +1,107 @@
+"""Streams that are a whole response, head and all: what is sent, what is logged, and how the connection goes on."""
+
+from collections.abc import Callable
+
+import pytest
+
+from httpsock.handlers.checked import checked
+from httpsock.http.messages import Response, Sleep, Status, Stream, Then
+from httpsock.server.settings import Settings
+from httpsock.server.state import Phase, State
+from tests.server.dialogue import Begin, Dialogue
+from tests.support import get, read_answers
+
+HEAD = b"HTTP/1.1 299 Own\r\nX: 1\r\n\r\n"
+Answering = Callable[..., Dialogue]
+
+
+@pytest.fixture
+def answering(begin: Begin, settings: Settings) -> Answering:
+    """A client that has asked twice; the first answer is exact octets."""
+
+    def begin_with(*chunks: bytes | Sleep, then: Then, method: str = "GET", status: Status = Status.OK) -> Dialogue:
+        exact = Response(status, (), Stream(iter(chunks), then=then))
+        responses = iter([exact, Response(200, (), b"next")])
+        settings.handler = checked(lambda request, context: next(responses))
+        dialogue = begin()
+        dialogue.say(get("/x", method=method))
+        if dialogue.goes_on:
+            dialogue.say(get("/next"))
+        return dialogue
+
+    return begin_with
+
+
+@pytest.mark.parametrize("status", [Status.OK, Status.NO_CONTENT, Status.NOT_MODIFIED])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_the_chunks_are_all_that_is_sent(answering: Answering, method: str, status: Status) -> None:
+    dialogue = answering(HEAD, b"abc", then="close", method=method, status=status)
+
+    assert dialogue.hear() == HEAD + b"abc"
+    assert dialogue.connection.state is State.LINGERING
+    (exchange,) = dialogue.exchanges
+    assert (exchange.status, exchange.sent) == (status, 3)
+
+
+def test_the_next_request_is_answered_if_the_connection_is_kept(answering: Answering) -> None:
+    dialogue = answering(HEAD, then="keep")
+
+    octets = dialogue.hear()
+
+    assert octets.startswith(HEAD)
+    assert [answer.content for answer in read_answers(octets.removeprefix(HEAD))] == [b"next"]
+
+
+def test_a_reset_may_follow(answering: Answering) -> None:
+    dialogue = answering(HEAD, then="reset")
+
+    assert not dialogue.goes_on
+    assert [exchange.sent for exchange in dialogue.exchanges] == [0]
+
+
+def test_a_stalled_response_ends_when_the_server_stops(answering: Answering, settings: Settings) -> None:
+    dialogue = answering(HEAD, then="stall")
+    assert dialogue.hear() == HEAD
+    assert dialogue.connection.state is State.SLEEPING_UNREAD
+    dialogue.pass_time(1e9)
+    assert dialogue.goes_on
+
+    settings.phase = Phase.STOPPING
+    dialogue.resume()
+
+    assert not dialogue.goes_on
+
+
+def test_a_pause_lies_between_two_chunks(answering: Answering) -> None:
+    dialogue = answering(HEAD[:9], Sleep(3), HEAD[9:], then="close")
+    assert dialogue.hear() == HEAD[:9]
+    dialogue.pass_time(2)
+    assert dialogue.hear() == b""
+
+    dialogue.pass_time(1)
+
+    assert dialogue.hear() == HEAD[9:]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        pytest.param((HEAD + b"abc",), id="in one chunk"),
+        pytest.param((HEAD, b"abc"), id="in a chunk of its own"),
+        pytest.param(tuple(bytes([octet]) for octet in HEAD + b"abc"), id="octet by octet"),
+        pytest.param((HEAD[:-2], HEAD[-2:] + b"ab", b"c"), id="split in its end"),
+        pytest.param((b"HTTP/1.1 103 Early Hints\r\n\r\n", HEAD + b"abc"), id="after an interim response"),
+    ],
+)
+def test_the_log_counts_the_content_behind_the_head(answering: Answering, chunks: tuple[bytes, ...]) -> None:
+    dialogue = answering(*chunks, then="close")
+    dialogue.hear()
+
+    assert [exchange.sent for exchange in dialogue.exchanges] == [3]
+
+
+def test_octets_without_a_head_are_no_content(answering: Answering) -> None:
+    dialogue = answering(b"never a head", then="close")
+    dialogue.hear()
+
+    assert [exchange.sent for exchange in dialogue.exchanges] == [0]

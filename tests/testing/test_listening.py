@@ -1,0 +1,248 @@
+"""A port that refuses connections, and a slow accept queue: alone, in a server, and from the command line."""
+
+import contextlib
+import errno
+import functools
+import math
+import os
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from httpsock import TestServer
+from httpsock.server.listeners import NotAccepting, listen_on
+from httpsock.testing.listening import FaultyQueue, Period, Port
+from tests.support import connect, eventually, get, is_refused, talk
+from tests.support.program import Start
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux reopens a listening socket")
+
+CLOSED, OPEN = Period(is_closed=True, seconds=0.0), Period(is_closed=False, seconds=0.0)
+OPEN_FOR_EVER = Period(is_closed=False, seconds=math.inf)
+
+
+def port_with(*periods: Period, delays: tuple[float, ...] = ()) -> Port:
+    """Return a port with these periods, whose connections have these *delays*."""
+    port = Port(iter(periods).__next__, iter(delays).__next__)
+    port.is_slow = bool(delays)
+    return port
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A listening socket."""
+    (listener,) = listen_on(["127.0.0.1"], 0, socket.socket)
+    with listener:
+        yield listener
+
+
+def number_of(listener: socket.socket) -> int:
+    """Return the number of the port."""
+    number: int = listener.getsockname()[1]
+    return number
+
+
+def accepted(queue: FaultyQueue) -> str:
+    """Return what ``accept`` does."""
+    try:
+        connected, _ = queue.accept()
+    except BlockingIOError as pause:
+        return "call it again" if isinstance(pause, NotAccepting) else "empty"
+    connected.close()
+    return "accepted"
+
+
+@pytest.mark.parametrize("is_chosen", [False, True], ids=["chosen by the kernel", "given"])
+def test_a_closed_port_refuses_connections_and_opens_at_the_same_address(
+    listener: socket.socket, *, is_chosen: bool
+) -> None:
+    """The kernel takes a port back that it chose itself; the other one stays bound."""
+    number = number_of(listener)
+    if is_chosen:
+        listener.close()
+        (listener,) = listen_on(["127.0.0.1"], number, socket.socket)
+    with contextlib.closing(port_with(CLOSED, CLOSED, OPEN_FOR_EVER).accept_queue(listener)) as queue, listener:
+        assert is_refused(number)
+        assert accepted(queue) == "call it again"
+        assert is_refused(number), "the second period"
+        assert accepted(queue) == "call it again"
+        assert accepted(queue) == "empty"
+        with connect(number):
+            assert accepted(queue) == "accepted"
+        assert number_of(listener) == number
+
+
+def test_a_connection_that_came_before_the_port_closes_is_accepted(listener: socket.socket) -> None:
+    queue = port_with(OPEN, CLOSED, CLOSED).accept_queue(listener)
+    with connect(number_of(listener)):
+        assert accepted(queue) == "accepted"
+        assert accepted(queue) == "call it again"
+        assert is_refused(number_of(listener))
+    queue.close()
+
+
+def test_all_addresses_refuse_together() -> None:
+    try:
+        listeners = listen_on(["127.0.0.1", "::1"], 0, socket.socket)
+    except OSError:
+        pytest.skip("no IPv6")
+    port = port_with(Period(is_closed=True, seconds=3600.0), OPEN_FOR_EVER)
+    queues = [port.accept_queue(listener) for listener in listeners]
+    number = number_of(listeners[0])
+    for host in ("127.0.0.1", "::1"):
+        with pytest.raises(ConnectionRefusedError):
+            connect(number, host)
+
+    port.begin_period()
+
+    for host, queue in zip(("127.0.0.1", "::1"), queues, strict=True):
+        with connect(number, host):
+            assert accepted(queue) == "accepted"
+    for queue, listener in zip(queues, listeners, strict=True):
+        queue.close()
+        listener.close()
+    port.begin_period()
+
+
+def test_a_port_that_another_program_has_taken_meanwhile_is_not_exchanged_for_another(listener: socket.socket) -> None:
+    number = number_of(listener)
+    port = port_with(CLOSED, OPEN_FOR_EVER, OPEN_FOR_EVER)
+    queue = port.accept_queue(listener)
+    (other,) = listen_on(["127.0.0.1"], number, socket.socket)
+    with other, pytest.raises(OSError, match=os.strerror(errno.EADDRINUSE)):
+        queue.accept()
+
+    port.begin_period()
+
+    with connect(number):
+        assert accepted(queue) == "accepted"
+    queue.close()
+
+
+def test_a_socket_that_shares_its_address_with_no_other_opens_too() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        number = number_of(listener)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", number))
+        listener.listen()
+        listener.setblocking(False)
+        queue = port_with(CLOSED, OPEN_FOR_EVER).accept_queue(listener)
+        assert is_refused(number)
+        assert accepted(queue) == "call it again"
+        with connect(number):
+            assert accepted(queue) == "accepted"
+        queue.close()
+
+
+def test_a_connection_waits_in_the_accept_queue(listener: socket.socket) -> None:
+    port = port_with(OPEN_FOR_EVER, OPEN_FOR_EVER, delays=(3600.0, 0.0))
+    queue = port.accept_queue(listener)
+    assert accepted(queue) == "empty", "only a connection has a delay"
+    with connect(number_of(listener)):
+        assert accepted(queue) == "call it again"
+        assert accepted(queue) == "call it again", "the same delay"
+
+        port.begin_period()
+
+        assert accepted(queue) == "accepted"
+    queue.close()
+
+
+# --- In a server ----------------------------------------------------------------------------------------------------
+
+
+def test_a_server_refuses_connections_until_the_next_test(server: TestServer) -> None:
+    server.fault("refuse")
+
+    assert is_refused(server.port)
+    assert is_refused(server.port)
+    server.clear()
+    assert talk(server.port, get("/x")).startswith(b"HTTP/1.1 404 ")
+    assert [request.target for request in server.requests] == ["/x"]
+
+
+def test_a_server_refuses_connections_for_a_time(server: TestServer) -> None:
+    server.fault("refuse=0.05", times=1)
+
+    assert eventually(lambda: not is_refused(server.port))
+    assert talk(server.port, get("/x")).startswith(b"HTTP/1.1 404 ")
+
+
+def test_connections_that_are_open_stay_open_while_others_are_refused(server: TestServer) -> None:
+    server.respond("/x", content=b"x")
+    with connect(server.port) as client:
+        client.sendall(get("/x"))
+        server.wait_for(1)
+        server.fault("refuse")
+        assert is_refused(server.port)
+        client.sendall(get("/x", "Connection: close"))
+        octets = b""
+        while part := client.recv(65536):
+            octets += part
+
+    assert octets.count(b"HTTP/1.1 200 OK\r\n") == 2
+
+
+def test_by_chance_a_server_refuses_and_accepts_in_turns() -> None:
+    with TestServer(seed=1) as server:
+        server.fault("refuse=0.01@0.5")
+        for expected in (True, False) * 3:
+            assert eventually(functools.partial(_is_refused_as, server.port, expected))
+
+
+def _is_refused_as(number: int, expected: bool) -> bool:
+    return is_refused(number) == expected
+
+
+def test_a_server_that_stops_while_it_refuses_leaves_the_port(server: TestServer) -> None:
+    server.fault("refuse")
+
+    server.stop()
+
+    (other,) = listen_on(["127.0.0.1"], server.port, socket.socket)
+    other.close()
+    server.fault("refuse")
+
+
+@pytest.mark.parametrize("stops", [False, True], ids=["answered", "stopped"])
+def test_a_connection_is_accepted_late_or_never(server: TestServer, *, stops: bool) -> None:
+    server.fault("slow-accept=3600" if stops else "slow-accept=0.02")
+    with connect(server.port) as client:
+        client.sendall(get("/x", "Connection: close"))
+        if stops:
+            assert eventually(lambda: not server._loop._is_accepting)  # type: ignore[union-attr]
+            server.stop()
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+        else:
+            assert client.recv(100).startswith(b"HTTP/1.1 404 ")
+
+
+def answers(number: int) -> bool:
+    """Return whether a request is answered."""
+    try:
+        return talk(number, get("/hello.txt", "Connection: close")).startswith(b"HTTP/1.1 200 ")
+    except ConnectionError:
+        return False
+
+
+def test_the_command_refuses_and_accepts_late(serving: Start) -> None:
+    program = serving("--trace", "--bind", "127.0.0.1", "--fault", "refuse=0.01*1", "--fault", "slow-accept=0.01*1")
+
+    # A client that has come before the port closes is reset.
+    assert eventually(lambda: answers(program.port))
+
+    _, _, trace = program.stop()
+    steps = [
+        f"  listen 1024 at 127.0.0.1:{program.port}\n",
+        f"  shutdown 127.0.0.1:{program.port}: the kernel refuses connections\n",
+        f"  listen 1024 at 127.0.0.1:{program.port}\n",
+        "  accept\n",
+    ]
+    position = -1
+    for step in steps:
+        position = trace.find(step, position + 1)
+        assert position >= 0, (step, trace)
