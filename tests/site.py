@@ -16,7 +16,7 @@ Attributes in a page select its content, which replaces the old:
     <a class="source" href="code.html#server.listeners/_open_listener/bind">
         a link to that call: module, function, call
     <b data-figure="UDP lost">, <!-- datagrams -->
-        a figure of the bad path, and its picture
+        a figure of the transfer over the lossy path, and its picture
 
 ``tests/test_site.py`` checks that the pages are up to date, and that the program still prints these recordings.
 """
@@ -348,7 +348,7 @@ def contents(cited: list[Cited]) -> str:
 
 
 def figure(path: dict[str, object], name: str) -> str:
-    """Return the figure in *path* at *name*, the keys on the way to it joined by slashes."""
+    """Return a figure of the lossy path; *name* is the keys that lead to it in *path*, joined by slashes."""
     value: object = path
     for part in name.split("/"):
         assert isinstance(value, dict)

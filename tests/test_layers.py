@@ -1,4 +1,4 @@
-"""The structure of the package, read from its source: the imports of each wing, docstrings, lengths."""
+"""The structure of the package, read from its source: imports, docstrings, lengths. A wing is a folder of modules."""
 
 import ast
 import functools

@@ -34,7 +34,7 @@ def test_there_are_many_variants() -> None:
 
 
 def test_the_fuzzer_finds_a_fault() -> None:
-    """The fuzzer finds a fault that the test has planted."""
+    """The target of this test fails if its input has more than four commas."""
 
     def faulty(octets: bytes) -> None:
         if octets.startswith(b"bytes=") and octets.count(b",") > 4:

@@ -1,4 +1,4 @@
-"""The cost of a server before its first request: start-up time, memory, import time, memory of idle connections."""
+"""The cost of a server without load: start-up time, import time, memory, and memory of idle connections."""
 
 import contextlib
 import pathlib

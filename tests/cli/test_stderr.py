@@ -33,7 +33,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[bytes]]:
 
 
 def writer_of() -> int:
-    """Return the descriptor of standard error in the test."""
+    """Return the descriptor to which StderrWriter writes in these tests."""
     return standard_error()
 
 

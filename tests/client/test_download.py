@@ -32,7 +32,7 @@ Put = Callable[[pathlib.Path], None]
 
 @contextlib.contextmanager
 def respond(octets: bytes, url: str = URL) -> Iterator[ClientResponse]:
-    """Yield a client's response to which the server has sent *octets*."""
+    """Yield the response that a client receives if its server sends *octets*."""
     ours, server = socket.socketpair()
     connection = ClientConnection(ours, ResponseLimits(), ClientTimeouts())
     with contextlib.closing(connection):

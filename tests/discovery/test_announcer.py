@@ -365,7 +365,7 @@ def test_without_a_joined_network_no_search_is_received(tmp_path: pathlib.Path) 
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send answers only, no announcements."""
+    """Let announcers send answers only, no announcements."""
     for what in ("alive", "byebye"):
         monkeypatch.setattr(Device, what, lambda device: ())
 

@@ -20,7 +20,7 @@ from tests.support.context import FixedContext
 
 
 def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
-    """Return an allotment for *network* with this many *names*, in addition to the uncounted first ones."""
+    """Return an allotment for *network* with this many *names*, after the first ones, which do not count."""
     claimed = Allotment(budget)
     claimed.network = network
     assert len(list(claimed.charge(range(UNCOUNTED + names)))) == UNCOUNTED + names

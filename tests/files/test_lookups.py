@@ -35,7 +35,7 @@ class Recorded(DocumentRoot):
         return os.stat(path)
 
     def names_for(self, path: bytes, accept_encoding: bytes | None, monotonic: float = 0.0) -> list[str]:
-        """Return the names for which this look-up called stat()."""
+        """Look *path* up; return the names for which stat() is called."""
         self.names.clear()
         represent(self, path, accept_encoding, monotonic=monotonic).close()
         return self.names

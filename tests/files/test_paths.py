@@ -216,7 +216,7 @@ def test_a_reference_leads_to_the_requested_file() -> None:
 
 
 def check_reference(path: bytes) -> None:
-    """Assert that the redirect for *path*, if it has no final slash, leads to the same name."""
+    """Assert that the redirect for a *path* without a final slash leads to the same name."""
     name = parse_path(path)
     if isinstance(name, Refusal) or name.is_folder:
         return
@@ -234,7 +234,7 @@ def check_reference(path: bytes) -> None:
 
 
 def test_links_in_a_listing_lead_into_its_folder() -> None:
-    """A path of a folder from which links would lead elsewhere is redirected once (requirements R142 and R146)."""
+    """If its links would lead elsewhere, the path of the folder is redirected (requirements R142 and R146)."""
     for path in spelled_paths():
         check_references_in_folder(path)
 

@@ -26,7 +26,7 @@ EMPTY_BROTLI = b"\x06"
 
 
 def proved(coding: str, octets: bytes, original: Original) -> bool:
-    """Return whether a sibling that holds *octets* is proved to be *original* in *coding*."""
+    """Return whether a sibling with the content *octets* passes as *original* encoded in *coding*."""
     return is_proved(coding, lambda offset, length: octets[offset : offset + length], len(octets), original)
 
 

@@ -149,7 +149,7 @@ def test_wrong_credentials_are_challenged_again(guarded: Guarded, user_pass: str
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "TRACE", "BREW"])
 @pytest.mark.parametrize("path", ["/hello.txt", "/missing", "/../x", "/sub"])
 def test_every_method_and_path_is_protected(guarded: Guarded, method: str, path: str) -> None:
-    """An answer without the password does not show whether a file exists."""
+    """Without the password, no answer shows whether a file exists."""
     assert_is_challenge(guarded.ask(path=path, method=method))
 
 

@@ -148,7 +148,7 @@ def test_the_index_comes_before_the_folders_404_page(folder: pathlib.Path, ask: 
 
 
 def test_the_single_page_works_with_any_handler(serve: Callable[..., httpsock.Server]) -> None:
-    """The handler may answer in steps, also the request for the index."""
+    """A handler may answer in steps, both for the missing page and for the index."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         yield

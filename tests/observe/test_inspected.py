@@ -1,4 +1,4 @@
-"""An inspected server: its page and its stream of events over real connections, with slow and absent readers."""
+"""A server with --inspect: its page and its stream of events over real connections, with slow and absent readers."""
 
 import contextlib
 import json

@@ -56,7 +56,7 @@ def _has_reported(subject: Subject, times: int) -> bool:
 
 
 def _ask(port: int, *, keeps: bool, is_over: threading.Event) -> tuple[int, int]:
-    """Send requests until *is_over*, on one connection if *keeps*; return the numbers of successes and failures.
+    """Send requests until *is_over*, on one persistent connection if *keeps*; count successes and failures.
 
     No request is repeated: a connection that ends without Connection: close is a failure.
     """

@@ -111,7 +111,7 @@ def test_more_clients_than_are_accepted_at_a_time_are_all_served(start_loop: Sta
 
 
 def test_silent_and_unfinished_clients_delay_no_other_client(start_loop: StartLoop) -> None:
-    """No client stops the others from being served (RFC 9112 §9.5, requirement R093)."""
+    """The server answers other clients in the meantime (RFC 9112 §9.5, requirement R093)."""
     running = start_loop()
     with ExitStack() as stack:
         for beginning in (b"", b"GET /hel", get("/", "Content-Length: 9"), get("/large.bin") * 50, b"nonsense\r\n\r\n"):
@@ -155,7 +155,7 @@ def test_connections_that_are_postponed_are_all_served_in_the_end(
 
 
 def test_each_tick_serves_all_connections_unless_it_is_long(folder: pathlib.Path) -> None:
-    """In receiving and in answering; a connection that waits for its turn is not read from."""
+    """A connection that is postponed is neither received from nor answered."""
     not_long, ticking = Fairness(lambda: 0.0), itertools.count(1e9)
     loop = EventLoop([], Settings(serve_folder(DocumentRoot(folder))), None, print)
     clients = []

@@ -278,5 +278,5 @@ def test_a_departed_client_leaves_no_state(serving: Start) -> None:
 
     assert program.ask("/hello.txt").content == HELLO
     assert eventually(lambda: len(list(descriptors.iterdir())) <= before + 1)
-    code, _, said = program.stop()
-    assert (code, "Traceback" in said) == (0, False)
+    code, _, standard_error = program.stop()
+    assert (code, "Traceback" in standard_error) == (0, False)

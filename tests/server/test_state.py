@@ -1,4 +1,4 @@
-"""The states of a connection: the changes that occur are those in the docstring's table, and each of them occurs."""
+"""The states of a connection: the table in the docstring of server/state.py has exactly the changes that occur."""
 
 import contextlib
 import pathlib
@@ -28,7 +28,7 @@ NONSENSE = b"nonsense\r\n\r\n"
 
 
 def table() -> set[tuple[State, State]]:
-    """Return the pairs of states in the docstring's table."""
+    """Return the pairs of states in the table of that docstring."""
     rows = _ROW.findall(state_module.__doc__ or "")
     return {(State[name], State[following]) for name, names in rows for following in names.split(", ")}
 

@@ -247,7 +247,7 @@ def contrary(settings: Settings, begin: Begin) -> Begin:
 
 
 def hear_on(dialogue: Dialogue) -> bytes:
-    """Return all octets that the client can read; resume the connection where it waits for input that will not come."""
+    """Return all octets that the client can read; resume the connection whenever it waits, although no input comes."""
     heard = b""
     while True:
         octets = dialogue.hear()

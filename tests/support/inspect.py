@@ -102,6 +102,6 @@ class Watching:
 
 
 def inspected(folder: pathlib.Path, recorder: Recorder | None = None, **settings: Any) -> httpsock.Server:
-    """Return an inspected server for *folder* on a free port."""
+    """Return a server with the inspector, for *folder*, on a free port."""
     given: dict[str, Any] = {"hosts": ["127.0.0.1"], "port": 0, "threads": 1} | settings
     return httpsock.Server(folder, tracing=Inspection(recorder or Recorder()), **given)
