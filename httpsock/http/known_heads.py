@@ -25,8 +25,12 @@ RequestLine = tuple[bytes, str, Target, int]
 Fields = dict[bytes, bytes]
 FieldSection = tuple[Fields, int | None, bool]
 
-# Longer heads are not cached, so that all known parts together stay below some 30 MiB.
+# Longer heads are not cached, so that all known parts together stay below some 25 MiB.
 MAX_KNOWN_OCTETS = 2048
+# Longer heads are not cached as a whole: hashing one in vain takes 3 % of the time of a browser's request.
+MAX_WHOLE_OCTETS = 256
+# Where conditions are looked for, since a search of the whole head would take longer.
+_MAX_TAIL_OCTETS = 256
 _MAX_PARTS = 2048
 _MAX_HASHES = 4096
 # A longer tail is parsed together with its stem.
@@ -81,7 +85,7 @@ class KnownHeads:
             section = section or self._conditional_section(octets, line_end)
             if section is not None:
                 request = Request._make((octets, *line, *section))
-                if self._comes_again(octets):
+                if len(octets) <= MAX_WHOLE_OCTETS and self._comes_again(octets):
                     _put(self.requests, octets, request)
                 return request
         if section is None:
@@ -101,7 +105,7 @@ class KnownHeads:
 
     def _conditional_section(self, head: bytes, line_end: int) -> FieldSection | None:
         """Return the parsed field section of *head* if its stem is known and its tail only adds fields, else None."""
-        stem_end = head.find(b"\r\nIf-", line_end)
+        stem_end = head.find(b"\r\nIf-", max(line_end, len(head) - _MAX_TAIL_OCTETS))
         if stem_end < 0:
             return None
         stem_octets, tail_octets = head[line_end - 1 : stem_end], head[stem_end:]

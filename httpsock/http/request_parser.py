@@ -29,7 +29,7 @@ from .framing import (
     is_persistent,
     parse_content_length,
 )
-from .known_heads import MAX_KNOWN_OCTETS, Fields, FieldSection, KnownHeads, Parsers, RequestLine
+from .known_heads import MAX_KNOWN_OCTETS, MAX_WHOLE_OCTETS, Fields, FieldSection, KnownHeads, Parsers, RequestLine
 from .message_reader import Content, EndOfContent, MessageReader, Pause, incomplete
 from .messages import Request, RequestError, Status, Target, TargetForm
 from .protocols import foreign_protocol
@@ -93,7 +93,7 @@ class RequestParser(MessageReader):
     ``next_event`` raises RequestError at octets that are not a request; the parser is unusable after that.
     """
 
-    __slots__ = ("_known_heads", "_known_octets", "_limits", "_passed", "_usual_head")
+    __slots__ = ("_known_heads", "_known_octets", "_last", "_limits", "_passed", "_usual_head")
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
@@ -101,6 +101,8 @@ class RequestParser(MessageReader):
         # A head below this length is within both limits.
         self._usual_head = min(limits.request_line, limits.head - _END_OCTETS)
         self._known_octets = min(self._usual_head, MAX_KNOWN_OCTETS)
+        # The last request with a new head: a client that repeats a long head mostly does so on one connection.
+        self._last: Request | None = None
         self._passed = _NOTHING_PASSED
         self._known_heads = known_heads(limits.field_lines)
 
@@ -119,9 +121,12 @@ class RequestParser(MessageReader):
                 return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
             # The usual case: one head, which has come before as a whole or in parts.
             if len(buffer) <= self._known_octets:
-                request = self._known_heads.requests.get(buffer)
+                if len(buffer) <= MAX_WHOLE_OCTETS:
+                    request = self._known_heads.requests.get(buffer)
+                else:
+                    request = self._last if self._last and buffer == self._last.head else None
                 if request is None and buffer[0] != _CR and buffer.endswith(_END):
-                    request = self._known_heads.parse(buffer)
+                    request = self._last = self._known_heads.parse(buffer)
                 if request is not None:
                     return self._consume(request)
             last_line = buffer.find(_END)
@@ -233,7 +238,7 @@ def _parse_request_line(octets: bytes) -> RequestLine:
     if path is None or method == b"CONNECT":
         target = parse_target(method, octets[len(method) + 1 : -len(b" HTTP/1.1")])
     else:
-        target = Target._make((_ORIGIN, path, query, True))
+        target = tuple.__new__(Target, (_ORIGIN, path, query, True))
     # RFC 9110 §2.5, §6.2: process a higher minor version as the highest supported one.
     return octets, method.decode("ascii"), target, 0 if minor_digit == b"0" else 1
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from httpsock.http import known_heads as stores
 from httpsock.http.framing import FramingError
 from httpsock.http.known_heads import Fields, FieldSection, KnownHeads, Parsers, RequestLine
+from httpsock.http.message_reader import Pause
 from httpsock.http.messages import Refusal, Request, RequestError
 from httpsock.http.request_parser import Limits, RequestParser, _parsers, known_heads, parse_head
 from tests.http.parsing import bounded, get_root, outcome_of_pieces
@@ -138,6 +139,8 @@ def test_a_head_that_comes_once_is_not_stored() -> None:
         pytest.param((CONDITION, 'If-None-Match: "b"'), id="a list in two lines"),
         pytest.param(("If-Range: a", "If-Range: b"), id="two values of a field that has one"),
         pytest.param((CONDITION, "Range: bytes=0-1", "Expect: 100-continue"), id="fields that decide nothing"),
+        pytest.param((CONDITION, "X: " + 300 * "x"), id="a long line"),
+        pytest.param((CONDITION, "X: " + 300 * "x", "If-Range: a"), id="a condition long before another"),
         pytest.param((CONDITION, "X: \0"), id="a control character"),
         pytest.param((CONDITION, " folded"), id="a line that is folded"),
         pytest.param(("If-None-Match : a",), id="a space before a colon"),
@@ -201,6 +204,22 @@ def test_a_long_head_is_not_stored() -> None:
     for _ in range(5):
         outcome_of_pieces([head])
     assert head not in known_heads(100).requests
+
+
+def test_a_long_head_that_a_connection_repeats_is_parsed_once() -> None:
+    head, other = (page(name, "X: " + 300 * "x") for name in "ab")
+    parser = RequestParser(Limits())
+    requests = []
+    for octets in (head, head, other, head):
+        parser.receive(octets)
+        requests.append(parser.next_event())
+    assert requests == [parse_head(octets, 100) for octets in (head, head, other, head)]
+    assert requests[0] is requests[1]
+
+
+def test_the_content_behind_a_long_head_that_is_repeated_is_read() -> None:
+    message = [page("c", "X: " + 300 * "x", "Content-Length: 2"), b"ab"]
+    assert outcome_of_pieces(2 * message) == [*2 * outcome_of_pieces(message)[:-1], Pause.NEED_DATA]
 
 
 _lines = st.sampled_from(
