@@ -129,7 +129,7 @@ def _numeric(text: str) -> str:
 
 
 def _peer(text: str) -> tuple[Any, ...]:
-    """Parse a numeric address and an optional port into a socket address; IPv6 before a port is in brackets."""
+    """Parse ADDR, IPV4:PORT or [IPV6]:PORT, with a numeric address, into a socket address."""
     host, port = text, ""
     if text.startswith("["):
         host, bracket, port = text[1:].partition("]:")

@@ -227,7 +227,7 @@ def _open_server(options: argparse.Namespace, make: Callable[..., Server]) -> Se
 
 
 def _check_all_are_bound(servers: Sequence[Server], options: argparse.Namespace) -> None:
-    """Raise OSError if this machine lacks an address of --bind: Server skips such addresses after the first."""
+    """Raise OSError if this machine lacks any address of --bind; Server itself requires only the first one."""
     if options.bind and len(servers[0].urls) < len(options.bind):
         for server in servers:
             server.stop(0)

@@ -286,12 +286,12 @@ class Announcer:
                 self._report(text)
 
     def _announce(self, what: Callable[[Device], Iterable[bytes]]) -> None:
-        """For each interface, multicast the datagrams that *what* makes of its device."""
+        """On each interface, multicast the datagrams that *what* returns for its device."""
         for each in self.devices:
             self._send(each, each, what)
 
     def _send_twice(self, routes: dict[Interface, Interface], what: Callable[[Device], Iterable[bytes]]) -> None:
-        """For each pair of *routes*, multicast twice the datagrams about the first interface, by the second one."""
+        """For each pair of *routes*, multicast the first interface's datagrams on the second interface, twice."""
         for _ in range(_TIMES):
             for about, via in routes.items():
                 self._send(about, via, what)

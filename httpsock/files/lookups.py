@@ -243,7 +243,7 @@ def allows_staleness(cache_control: str) -> bool:
 
 
 def folder_state(root: str, relative: str, now: float, *, follow_links: bool) -> FolderState:
-    """Return the state of the folder *relative* beneath *root*; with *follow_links* no symlink matters."""
+    """Return the state of the folder *relative* beneath *root*; look for symlinks on its path unless *follow_links*."""
     status = os.stat(os.path.join(root, relative) if follow_links else root)
     if relative and not follow_links:
         below = root

@@ -58,8 +58,8 @@ class Parsers(NamedTuple):
 class KnownHeads:
     """Parses heads, and caches the results for parts that are repeated.
 
-    Heads that never repeat cost little more than their parsing. Shared by all threads: results are immutable, and at
-    worst two threads parse the same octets.
+    A head that never repeats costs little more than its parsing. All threads share one object without a lock: results
+    are immutable, and at worst two threads parse the same octets.
     """
 
     def __init__(self, parsers: Parsers) -> None:
@@ -76,7 +76,7 @@ class KnownHeads:
     def parse(self, octets: bytes) -> Request:
         """Return the request whose complete head, including its empty line, is at the start of *octets*.
 
-        *octets* end with the empty line of a head, mostly of this one. Raise the errors of the parsers.
+        Further heads may follow it; *octets* end with the last one's empty line. Raise the errors of the parsers.
         """
         line_end = octets.find(b"\r\n")
         line_octets, section_octets = octets[:line_end], octets[line_end - 1 :]

@@ -10,7 +10,7 @@ RFC 9112 §2.2 (message parsing), §3 (request line), §5 (field syntax), §9.3 
     CRLF                                  the head ends
 
 One pattern validates the request line, another all field lines. The line-by-line walk only finds out why a head is
-invalid. Clients repeat themselves: known_heads stores the parts of heads that come again.
+invalid. Clients repeat themselves, so known_heads caches the heads, and parts of heads, that come again.
 """
 
 import re

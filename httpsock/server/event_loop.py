@@ -140,7 +140,7 @@ class EventLoop:
             self._wakeup_writer.send(b"\0")
 
     def blocked(self) -> list[str]:
-        """Describe the requests whose answers block threads now, as a slow disk does."""
+        """Describe the requests whose answers block a thread now, for example on a slow disk."""
         return [connection.describe() for connection in [*self._leaders.detached, *self._current]]
 
     def _run_once(self) -> None:

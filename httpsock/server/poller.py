@@ -1,8 +1,8 @@
 """The poller: which sockets are readable or writable now, and how much their send buffers hold.
 
-Takes descriptors and the awaited event of each, gives those that are ready. Uses epoll where the system has it, else
-the standard library's selectors: kqueue on macOS, select on Windows. It does not know connections or HTTP. Next:
-event_loop.py, which resumes the connections of these descriptors.
+It takes descriptors, each with the event to wait for, and gives the ready ones. It uses epoll if the system has it,
+else the standard library's selectors: kqueue on macOS, select on Windows. It does not know connections or HTTP. Next:
+event_loop.py, which resumes the connection of each ready descriptor.
 """
 
 import select

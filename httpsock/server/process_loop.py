@@ -181,7 +181,7 @@ class ProcessLoop:
         return ExitCode.STOPPED if self._is_stopping else ExitCode.FAILED
 
     def _run_timers(self, now: float) -> float:
-        """Look after the child processes; return the time to do it again, if no event comes earlier."""
+        """Reap child processes and run all timers that are due *now*; return the next deadline."""
         if self._restart.take_over():
             self._served.drain()
         # Reap at the start, too: a shell that became this process by exec may have left children.
@@ -197,7 +197,7 @@ class ProcessLoop:
         return min(deadline for deadline in (*deadlines, *own_deadlines) if deadline > now)
 
     def _abandoned(self, now: float) -> list[str] | None:
-        """Return the blocked requests and running processes to exit without, or None while there is time to wait."""
+        """Return None while there is time to wait; else describe the requests and processes that exiting cuts off."""
         blocked = self._served.blocked() if now >= self._blocked_deadline else []
         pids = self._children.pids()
         if blocked and not pids:
@@ -253,7 +253,7 @@ class ProcessLoop:
 
 
 def _signals(*, is_forked: bool) -> tuple[list[int], list[int]]:
-    """Return the signals to handle, and those to ignore before; a signal in the second list alone stays ignored."""
+    """Return the signals to handle, and the signals to ignore. A signal in both is ignored first, and then handled."""
     if is_forked:
         # Ctrl-C reaches all processes of a terminal; here only the parent's SIGTERM counts.
         return _present(["SIGTERM"]), _present(["SIGINT", "SIGHUP", "SIGUSR1"])

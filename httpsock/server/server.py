@@ -238,7 +238,7 @@ class Server:
         return len(self._returned) < len(self._threads)
 
     def blocked(self) -> list[str]:
-        """Describe the requests whose answers block threads now, as a slow disk does."""
+        """Describe the requests whose answers block a thread now, for example on a slow disk."""
         return self._loop.blocked() if self._loop and self.is_running else []
 
     def serve(self) -> None:
