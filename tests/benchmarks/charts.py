@@ -31,7 +31,7 @@ def are_possible() -> bool:
 
 
 def ratios(rows: Sequence[Row], figure: str, title: str, conditions: dict[str, str], file: pathlib.Path) -> None:
-    """Write one panel for each workload, with a bar for each server: its ratio to the first."""
+    """Write a panel for each workload, with a bar for each server: the ratio of its *figure* to the first server's."""
     from matplotlib import pyplot as plt
 
     rows = [row for row in rows if row.samples]
@@ -68,7 +68,7 @@ def _label(row: Row, name: str, value: float) -> str:
 
 
 def curve(measured: Curve, rows: Sequence[Row], conditions: dict[str, str], file: pathlib.Path) -> None:
-    """Write a chart of the rate and the CPU time of each server over *measured*."""
+    """Write a chart of each server's rate and CPU time over the values of *measured*."""
     from matplotlib import pyplot as plt
 
     chart, panels = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")

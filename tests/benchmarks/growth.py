@@ -24,7 +24,7 @@ class Curve(NamedTuple):
 
 
 def make_growing_root(work: pathlib.Path) -> pathlib.Path:
-    """Return a new folder below *work* with all files of the curves."""
+    """Return a new folder below *work* with the files that all three curves request."""
     work.chmod(0o755)
     root = work / "growing"
     root.mkdir()

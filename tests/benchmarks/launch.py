@@ -23,7 +23,7 @@ _GRACE_SECONDS = 5.0
 class Stage(NamedTuple):
     """The surroundings of a server: the folder it serves, a folder for its own files, its environment, its processors.
 
-    A disturbed sample is repeated, up to *attempts* times.
+    If other programs disturb a measurement, it is repeated, up to *attempts* times.
     """
 
     root: pathlib.Path

@@ -22,7 +22,7 @@ _DISTURBED = 0.15
 
 
 class Entrant(NamedTuple):
-    """A server in a workload. *own* is the server that plays the workload *beside*: the same, or one without a log."""
+    """A server in a workload. *own* plays the workload to compare with: the same server, or one without a log."""
 
     server: Running
     expected: Expected

@@ -1,4 +1,4 @@
-"""The figures as text, Markdown and JSON. Ratios are to the first server in the same turn."""
+"""The figures as text, Markdown and JSON. A ratio compares a server with the first server in the same turn."""
 
 import json
 import statistics
@@ -52,7 +52,7 @@ def median(samples: Sequence[Sample], figure: str) -> float:
 
 
 def ratio(samples: Sequence[Sample], others: Sequence[Sample], figure: str) -> float | None:
-    """Return the median of a figure's ratios to that of *others* in the same turn; None without a ratio."""
+    """Return the median of the ratios of *samples* to *others*, turn by turn; None if there is no ratio."""
     pairs = zip(samples, others, strict=False)
     ratios = [getattr(sample, figure) / getattr(other, figure) for sample, other in pairs if getattr(other, figure)]
     return statistics.median(ratios) if ratios else None

@@ -18,7 +18,7 @@ BROWSER = "Accept: text/html,application/xhtml+xml,*/*;q=0.8"
 
 
 def octets_of(response: Response) -> bytes:
-    """Return the content of *response*, whose slices of files are read; close the response."""
+    """Return the content of *response*, with slices of files read from disk; close the response."""
     parts = []
     for part in response.content:
         if isinstance(part, FileSlice):

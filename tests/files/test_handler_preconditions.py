@@ -154,7 +154,7 @@ def test_preconditions_apply_to_a_listing(root: DocumentRoot) -> None:
 
 
 def test_a_date_split_over_two_field_lines_is_ignored(root: DocumentRoot) -> None:
-    """Its two lines are not joined to one value (RFC 9110 §13.1.3, requirement R148)."""
+    """The two lines are not joined into one date (RFC 9110 §13.1.3, requirement R148)."""
     day, _, rest = MODIFIED.partition(", ")
     assert ask(root, get("/hello.txt", f"If-Modified-Since: {MODIFIED}")).status == 304
     assert ask(root, get("/hello.txt", f"If-Modified-Since: {day}", f"If-Modified-Since: {rest}")).status == 200

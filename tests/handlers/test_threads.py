@@ -29,7 +29,7 @@ class Gate:
         self._is_open.set()
 
     def wait(self) -> None:
-        """Return when the call has begun."""
+        """Wait until the call has begun."""
         assert self.has_begun.wait(PATIENCE_SECONDS)
 
 

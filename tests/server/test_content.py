@@ -152,7 +152,7 @@ TOO_LARGE = f"the content is longer than the limit of {MAX_CONTENT} bytes (RFC 9
 def test_content_that_is_too_large_or_malformed_ends_the_connection(
     dialogue: Dialogue, request_octets: bytes, status: int, sentence: str
 ) -> None:
-    """Octets after it are never read as a request (requirements R007, R043 and R054)."""
+    """The server never reads octets after the refused content as a request (requirements R007, R043 and R054)."""
     dialogue.say(request_octets + get("/secret"))
 
     answer = dialogue.answer()

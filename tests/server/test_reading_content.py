@@ -131,7 +131,7 @@ def test_a_read_must_be_of_at_least_one_octet(begin: Begin, settings: Settings, 
 def test_content_that_is_too_long_or_malformed_is_refused(
     echoing: Dialogue, reports: list[str], octets: bytes, status: int, sentence: str
 ) -> None:
-    """Octets after it are not read as a request. An error of the client is not reported."""
+    """The server does not read octets after the content as a request, and does not report the client's error."""
     echoing.say(octets + b"\r\n\r\n" + get("/secret"))
 
     answer = echoing.answer()

@@ -197,7 +197,7 @@ def test_a_redirect_stays_on_this_host(server: Server, target: str) -> None:
 
 
 def test_a_page_escapes_the_requested_path(server: Server) -> None:
-    """Markup got into pages in CVE-2022-39348, CVE-2024-41810, CVE-2016-10516 and CVE-2025-67724."""
+    """In CVE-2022-39348, CVE-2024-41810, CVE-2016-10516 and CVE-2025-67724 pages had markup from requests."""
     accept = b"Accept: text/html\r\n\r\n"
     for octets in (
         b"GET / HTTP/1.1\r\nHost: <script>\r\n" + accept,
@@ -211,13 +211,13 @@ def test_a_page_escapes_the_requested_path(server: Server) -> None:
 
 
 def test_a_configured_value_with_a_line_break_is_refused(folder: pathlib.Path) -> None:
-    """Line breaks in values added fields in gh-142533, CVE-2018-1000164 and CVE-2026-34519."""
+    """In gh-142533, CVE-2018-1000164 and CVE-2026-34519 a line break in a value began a new field."""
     with pytest.raises(ValueError, match="control character"):
         Server(folder, port=0, fields=[("X-A", "b\r\nX-Injected: y")])
 
 
 def test_a_log_line_is_one_line_without_control_characters(serving: Start) -> None:
-    """Requests forged lines in CVE-2020-7694, and flooded the log in CVE-2025-47287."""
+    """In CVE-2020-7694 requests forged log lines; in CVE-2025-47287 they flooded the log."""
     program = serving()
     program.ask("/%1b[31m%0a")
     talk(program.port, b"GET /\x1b[31m HTTP/1.1\r\nCookie: \x80;;=\r\n\r\n")

@@ -78,7 +78,7 @@ def test_files_are_served_over_tls(serve: Serve, folder: pathlib.Path, transport
 def test_a_slow_reader_gets_a_large_file_over_tls(
     serve: Serve, folder: pathlib.Path, transport: object, encrypt: Encrypt
 ) -> None:
-    """A record that the kernel does not accept waits; no octet is lost or sent twice."""
+    """If the kernel's send buffer is full, a TLS record must wait; no octet is lost or sent twice."""
     (folder / "larger.bin").write_bytes(LARGE * 40)
     server = serve(folder, transport=transport)
     with encrypt(connect(server.port, buffer_octets=4096)) as client, encrypt(connect(server.port)) as other:
@@ -253,7 +253,7 @@ def hear_on(dialogue: Dialogue) -> bytes:
         octets = dialogue.hear()
         heard += octets
         if dialogue.goes_on and state_of(dialogue) is State.HANDSHAKE_IN:
-            # The next wait is for another direction than this one.
+            # The transport waits to receive before it can send.
             assert dialogue.connection._transport.calls[-1] == "send"  # type: ignore[attr-defined]
             dialogue.resume()
         elif not octets:
