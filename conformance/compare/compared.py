@@ -83,7 +83,7 @@ def compared(name: str, title: str, version: str, source: str, results: Sequence
 
 
 def _differences(results: Sequence[Result]) -> list[Difference]:
-    """Return the causes of the failures among *results*, except those of policies."""
+    """Return the causes of the failures among *results*, except failures at the level POLICY."""
     return [
         Difference(
             cause.level,

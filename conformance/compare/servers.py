@@ -70,7 +70,7 @@ def _server(name: str, entry: dict[str, Any], apps: dict[str, dict[str, str]]) -
 
 
 class Installation:
-    """Installs servers: packages of pip and npm into *folder*, which may have some from an earlier run.
+    """Installs servers. Packages of pip and npm go into *folder*; those from an earlier run are used again.
 
     Debian packages are installed only if *uses_apt* is true, which needs root.
     """

@@ -38,7 +38,7 @@ def test_each_case_has_a_valid_name_requirement_section_and_level() -> None:
 
 
 def test_the_behaviour_that_a_case_allows_includes_that_of_httpsock() -> None:
-    """Otherwise ``check`` would fail httpsock for the verdict in its own table."""
+    """If *allowed* left it out, ``check`` would fail httpsock for its correct answer."""
     wrong = []
     for case in CASES:
         status = case.expected["httpsock"].status

@@ -253,7 +253,7 @@ def test_shrinking_leaves_few_and_simple_octets() -> None:
 
 
 def test_a_finding_is_written_once_as_a_candidate_for_the_corpus(tmp_path: Path) -> None:
-    """Its octets are a file, and its verdicts an entry as in cases.toml."""
+    """The octets become a file, and the verdicts become an entry in the form of cases.toml."""
     octets = b'GET /"\x7f HTTP/1.1\r\nHost: a\r\n\r\n'
     finding = Finding(octets, "kind", 'says "this"')
     path = write_candidate(tmp_path / "candidates", finding)

@@ -1,7 +1,7 @@
 """The allowances: where the RFC lets a server behave otherwise than httpsock.
 
-``allowed`` in the tables is for one case; this module is for all cases of a requirement. A server that answers the
-sentinel wrongly fails even then.
+``allowed`` in the tables is for one case; this module is for all cases of a requirement. No allowance covers the
+sentinel, the plain request sent after a case: a wrong answer to it always fails.
 """
 
 import re

@@ -254,7 +254,7 @@ def _run(name: str, behaviour: Behaviour) -> str | None:
 
 @pytest.mark.parametrize("name", ["get is not GET", "GETT is not GET"])
 def test_a_server_that_ignores_the_method_does_not_fail_the_checks_on_similar_methods(name: str) -> None:
-    """It fails the check on unknown methods instead (RFC 9110 §9.1)."""
+    """Such a server fails only the check on unknown methods (RFC 9110 §9.1)."""
     with pytest.raises(InapplicableError):
         _run(name, answer_the_file)
     assert _run("An unknown method gets 501", answer_the_file)
@@ -346,7 +346,7 @@ def test_causes_that_stop_the_server_come_first_then_faults_of_framing() -> None
 
 
 def test_the_bytes_of_failures_are_printed_if_there_are_few_or_with_the_option_all() -> None:
-    """Otherwise a sentence names the option --all."""
+    """If many failed, the table names the option --all in place of the bytes."""
     results = [_result("MUST", "R100")._replace(sent=b"GET / HTTP/1.1\r\n")] * 4
     assert "  > GET / HTTP/1.1" not in outputs.as_table(results)
     assert "--all shows the bytes" in outputs.as_table(results)

@@ -69,7 +69,7 @@ def test_the_strict_reader_and_h11_find_no_fault_in_the_responses_of_httpsock(re
 
 
 def test_each_refusal_by_httpsock_has_the_status_of_the_table_and_closes(results: dict[str, Result]) -> None:
-    """Other servers may choose some of these statuses; for httpsock the table gives each."""
+    """For other servers a case may allow several statuses; for httpsock the table requires one."""
     wrong = {}
     for number, case in enumerate(_CASES, 1):
         expected = case.expected["httpsock"]

@@ -238,7 +238,7 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork()")
 def test_a_server_is_stopped_with_its_children(tmp_path: Path) -> None:
-    """Otherwise worker processes would keep serving after the parent has exited."""
+    """If only the parent were stopped, its worker processes would keep serving."""
     script, port = tmp_path / "server.py", tmp_path / "port"
     script.write_text(_HAS_A_CHILD, encoding="utf-8")
     with ExitStack() as stack:

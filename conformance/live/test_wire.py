@@ -150,7 +150,7 @@ def test_a_transcript_has_the_octets_sent_and_received_and_how_the_connection_en
 
 
 def test_reading_an_endless_response_stops() -> None:
-    """It stops after a hundred surplus responses, or a hundred thousand chunks."""
+    """The reader stops after a hundred surplus responses, or a hundred thousand chunks."""
     assert len(read(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, "GET").interim) < 110
     assert len(read(OK * 1000, "GET").responses) < 110
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 200_000

@@ -1,4 +1,4 @@
-"""The reports: coverage of the requirements, and both parsers side by side.
+"""The reports: coverage of the requirements, and the parsers of httpsock and h11 side by side.
 
 coverage        the cases and checks that try each requirement
 figures         all counts, by chapter

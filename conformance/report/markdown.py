@@ -1,4 +1,4 @@
-"""The command ``report``: both parsers side by side, as an HTML page, as Markdown, and as a summary for the README.
+"""The command ``report``: httpsock and h11 side by side, as an HTML page, as Markdown, and as a summary for the README.
 
 Without options it writes conformance.html and conformance.md; ``--readme FILE`` puts the summary between
 ``<!-- conformance -->`` and ``<!-- /conformance -->``. The same corpus always gives the same files.

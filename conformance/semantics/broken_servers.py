@@ -153,7 +153,7 @@ def behaviours(root: Path) -> dict[str, Behaviour]:
 
 
 class Handler(socketserver.BaseRequestHandler):
-    """Answers requests by the behaviour of the server, even if they arrive behind one that asks to close."""
+    """Answers each request as the server's *behaviour* says, even requests that arrive after one that asks to close."""
 
     server: "BrokenServer"
 

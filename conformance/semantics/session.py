@@ -36,7 +36,7 @@ class FaultError(Exception):
 
 
 class OtherFault(str):
-    """A fault that breaks another requirement than that of the check."""
+    """A fault that breaks a requirement other than the one that the check tests."""
 
     __slots__ = ("requirement",)
     requirement: str
