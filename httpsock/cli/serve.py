@@ -161,6 +161,8 @@ def _supervisor(
 
     # Before the first fork: after an upgrade, a process that replaces another would import modules of the new version.
     preload_lazy_imports()
+    if description:
+        from httpsock.discovery import announcer  # noqa: F401
 
     def serve(number: int, parent: Parent) -> int:
         restart.stop()

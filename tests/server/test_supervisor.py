@@ -107,7 +107,8 @@ def test_a_process_that_is_killed_is_replaced(serving: Start) -> None:
 def test_processes_forked_during_an_upgrade_import_no_file(serving: Start, tmp_path: pathlib.Path) -> None:
     package = tmp_path / "httpsock"
     shutil.copytree(PACKAGE, package)
-    program = serving("--processes", "2", "--quiet", env=ENVIRONMENT | {"PYTHONPATH": str(tmp_path)})
+    options = "--processes", "2", "--announce", "--bind", "127.0.0.1", "--quiet"
+    program = serving(*options, env=ENVIRONMENT | {"PYTHONPATH": str(tmp_path)})
     assert eventually(lambda: len(serving_processes(program)) == 2)
     before = serving_processes(program)
     # An upgrade removes the old files before it writes the new ones.
