@@ -10,6 +10,7 @@ RFC 9112 §8 (incomplete messages), §9.6 (tear-down); RFC 9293 §3.5.2 (reset).
 from collections.abc import Iterator
 from typing import NamedTuple, get_args
 
+from httpsock.http.checks import check_seconds
 from httpsock.http.messages import Closable, Response, Sleep, Status, Stream, Then
 
 
@@ -30,6 +31,8 @@ def check_exact(exact: Exact) -> None:
     for part in exact.parts:
         if not isinstance(part, bytes | Sleep):
             raise TypeError(f"exact octets must be bytes, or a tuple of bytes and Sleep, not {part!r:.80}")
+        if isinstance(part, Sleep):
+            check_seconds("the seconds of a Sleep", part.seconds)
     if exact.then not in get_args(Then):
         raise ValueError(f"then must be one of {', '.join(get_args(Then))}, not {exact.then!r}")
 

@@ -14,6 +14,7 @@ RFC 9110 §3 (messages and their parts).
 import contextlib
 import os
 import pathlib
+import re
 import socket
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from httpsock.handlers.checked import checked
-from httpsock.http.checks import check_number, check_seconds, field_list
+from httpsock.http.checks import check_field, check_kind, check_number, check_seconds, field_list
 from httpsock.http.framing import ContentLimits
 from httpsock.http.messages import Response, Sleep, Status, Stream, Then
 from httpsock.http.request_parser import Limits, parse_head
@@ -38,6 +39,8 @@ from .transport import RecordedTransport
 # Higher than the server's own limits: the client of a test is trusted.
 _LIMITS = Limits(content=ContentLimits(content=2**30, chunk_framing=2**30))
 
+# A path, perhaps with a query: no octet that must be encoded, no fragment.
+_path = re.compile(r"/[!-\"$-~]*")
 _GET = parse_head(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", _LIMITS.field_lines)
 
 
@@ -115,15 +118,19 @@ class TestServer(Server):
         *status* may be from 200 to 599, except 205, which has a framing of its own (RFC 9110 §15.3.6): for that use
         ``send_octets``.
         """
+        check_kind("content", content, (bytes, str), "bytes or a str")
+        pairs = tuple(field_list(fields))
+        for name, value in pairs:
+            check_field(name, value)
         octets = content.encode() if isinstance(content, str) else content
-        self.answer(path, Response(_status(status), tuple(field_list(fields)), octets))
+        self.answer(path, Response(_status(status), pairs, octets))
 
     def send_octets(
         self, octets: bytes | tuple[bytes | Sleep, ...], then: Then = "close", *, path: str | None = None
     ) -> None:
         """Answer requests for *path* (None: all) with exactly these octets. Then "close", "reset", "keep" or "stall".
 
-        See Then in exact.py.
+        See Then in http/messages.py.
         """
         self.answer(path, Exact(octets, then))
 
@@ -138,8 +145,12 @@ class TestServer(Server):
                 check_exact(answer)
             elif not callable(answer):
                 _check_response(answer)
-        if not answers or not (path is None or (path.startswith("/") and path.isascii())):
-            raise ValueError(f"give a path as it is sent, such as /x or /%C3%A9, and answers, not {path!r}")
+        if not answers:
+            raise ValueError("give a path and answers, at least one")
+        if path is not None:
+            check_kind("path", path, str, "a str or None")
+            if not _path.fullmatch(path):
+                raise ValueError(f"give a path as it is sent, such as /x or /%C3%A9, not {path!r:.200}")
         self._answers.set(path, answers)
 
     def fault(self, rule: str, *, times: int | None = None) -> None:
@@ -148,6 +159,7 @@ class TestServer(Server):
         FAULTS in faults.py has all faults. A path that ends with a slash stands for all paths below it. *times* limits
         the number of responses to break. Raise ValueError if the rule is wrong.
         """
+        check_kind("rule", rule, str, "a str")
         self._faults.add(parse_rule(rule, times))
 
     def clear(self) -> None:

@@ -203,6 +203,7 @@ def test_a_large_file_is_sent_whole(server: TestServer) -> None:
         pytest.param(Response(200, (), Stream(iter(()))), "a Stream can be sent only once", id="stream"),
         pytest.param(Exact(b"", "burst"), "then must be one of close, reset, keep, stall", id="then"),  # type: ignore[arg-type]
         pytest.param(Exact("text"), "exact octets must be bytes", id="text"),  # type: ignore[arg-type]
+        pytest.param(Exact((Sleep(-1.0),)), "the seconds of a Sleep must be from 0", id="pause"),
         pytest.param("text", "the handler returned 'text', not a Response", id="not an answer"),
     ],
 )
@@ -211,7 +212,32 @@ def test_an_answer_that_cannot_be_sent_is_refused(server: TestServer, answer: Re
         server.answer("/x", answer)
 
 
-@pytest.mark.parametrize("path", ["x", "/é", ""])
+@pytest.mark.parametrize(
+    ("fields", "content", "reason"),
+    [
+        pytest.param({"A\r\nB": "1"}, b"", "the field name .* is not a token", id="name"),
+        pytest.param({"A": "1\r\n"}, b"", "the value of A has a control character", id="control character"),
+        pytest.param({"A": "€"}, b"", "the value of A has a character beyond Latin-1", id="beyond Latin-1"),
+        pytest.param({"A": 1}, b"", "the value of a field must be a str", id="kind of a value"),
+        pytest.param({"Content-Length": "1"}, b"", "the field Content-Length is set by each", id="framing"),
+        pytest.param({}, 1, "content must be bytes or a str, not a value of type int", id="content"),
+    ],
+)
+def test_a_response_that_cannot_be_sent_is_refused(
+    server: TestServer, fields: dict[str, str], content: bytes, reason: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=reason):
+        server.respond("/x", 200, fields, content)
+
+
+def test_a_path_and_a_rule_are_text(server: TestServer) -> None:
+    with pytest.raises(TypeError, match="path must be a str or None, not a value of type int"):
+        server.respond(1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="rule must be a str, not a value of type bytes"):
+        server.fault(b"close")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["x", "/é", "", "/a b", "/a#b", "/a\n"])
 def test_a_path_that_no_client_can_send_is_refused(server: TestServer, path: str) -> None:
     with pytest.raises(ValueError, match="give a path as it is sent, such as /x or /%C3%A9"):
         server.answer(path, Response(200))
