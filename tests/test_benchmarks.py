@@ -56,7 +56,7 @@ def test_right_answers_pass(counts: load.Counts) -> None:
     ("counts", "reason"),
     [
         pytest.param(COUNTS._replace(errors=1), "1 errors in 1000", id="an error of a socket"),
-        pytest.param(COUNTS._replace(octets=0), "no answer", id="nothing came"),
+        pytest.param(COUNTS._replace(octets=0), "no answer", id="no octets arrived"),
         pytest.param(COUNTS._replace(right=999), "only 999 of 1000", id="one status or length was wrong"),
         pytest.param(COUNTS._replace(octets=1_100_000), "1100000 octets", id="too few octets"),
         pytest.param(COUNTS._replace(octets=1_400_000), "1400000 octets", id="too many octets"),

@@ -168,7 +168,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         pytest.param(["--log", "xml"], "invalid choice: 'xml'", id="an unknown log"),
         pytest.param(["--bind", "localhost"], "'localhost' is not an IPv4 or IPv6 address", id="a name for --bind"),
         pytest.param(["--bind", ""], "'' is not an IPv4 or IPv6 address", id="an empty address"),
-        pytest.param(["--lan", "--bind", "::1"], "not allowed with argument", id="one address, and all"),
+        pytest.param(["--lan", "--bind", "::1"], "not allowed with argument", id="--lan with --bind"),
     ],
 )
 def test_a_wrong_argument_is_refused_with_its_reason(

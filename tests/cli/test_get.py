@@ -201,7 +201,11 @@ def test_option_data_sends_text_a_file_or_standard_input(
         pytest.param(["-H", "a", "http://a/"], "'a' is not 'Name: value'", id="no field"),
         pytest.param(["-H", "Content-Length: 5", "http://a/"], "the client itself sets the field", id="framing"),
         pytest.param(["-d", "@nowhere", "http://a/"], "'nowhere' can't be read: No such file", id="no file to send"),
-        pytest.param(["--redirects", "-1", "http://a/"], "'-1' is not a number from 0 to 100", id="less than none"),
+        pytest.param(
+            ["--redirects", "-1", "http://a/"],
+            "'-1' is not a number from 0 to 100",
+            id="a negative number of redirects",
+        ),
         pytest.param(["--timeout", "0", "http://a/"], "is not a number of seconds from 1", id="no time"),
     ],
 )

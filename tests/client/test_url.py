@@ -14,14 +14,14 @@ from tests.support.rows import each_row
     ("text", "host", "port", "target", "authority"),
     [
         pytest.param("http://a/", "a", 80, "/", "a", id="the default port is left out (RFC 9110 §4.2.3)"),
-        pytest.param("http://a:80/", "a", 80, "/", "a", id="also if it was given"),
+        pytest.param("http://a:80/", "a", 80, "/", "a", id="the default port is given"),
         pytest.param("http://a:/", "a", 80, "/", "a", id="or left empty"),
         pytest.param(
             "HTTP://A.Example:08080/B", "a.example", 8080, "/B", "a.example:8080", id="case of scheme and host"
         ),
         pytest.param("http://a", "a", 80, "/", "a", id="an empty path is /"),
         pytest.param("http://a?q=1", "a", 80, "/?q=1", "a", id="also before a query"),
-        pytest.param("http://a/?", "a", 80, "/?", "a", id="an empty query is one"),
+        pytest.param("http://a/?", "a", 80, "/?", "a", id="an empty query is sent"),
         pytest.param("http://a/b#c?d", "a", 80, "/b", "a", id="a fragment is never sent"),
         pytest.param("http://a/b?c?d//e", "a", 80, "/b?c?d//e", "a", id="a query may hold ? and /"),
         pytest.param("http://[::1]:8000/", "::1", 8000, "/", "[::1]:8000", id="IPv6"),
@@ -58,7 +58,7 @@ def test_a_zone_is_not_sent() -> None:
 @each_row(
     ("text", "reason"),
     [
-        pytest.param("", 'the URL "" does not begin with http://', id="nothing"),
+        pytest.param("", 'the URL "" does not begin with http://', id="an empty URL"),
         pytest.param("http://[fe80::1%25a b]/", 'has an invalid host "[fe80::1%25a b]"', id="an invalid zone"),
         pytest.param("http://[v1.a]/", 'has an invalid host "[v1.a]"', id="an address of the future"),
         pytest.param(
@@ -79,7 +79,7 @@ def test_a_zone_is_not_sent() -> None:
         pytest.param("http://ä/", "write a non-ASCII name in its xn-- form", id="a host beyond ASCII"),
         pytest.param("http://me:secret@a/", "URLs with a user name or password are refused", id="credentials"),
         pytest.param("http://a@b/", "URLs with a user name or password are refused", id="a user's name"),
-        pytest.param("http://a/\r\nX: y", "has the control character \\x0d", id="a line of its own"),
+        pytest.param("http://a/\r\nX: y", "has the control character \\x0d", id="a line break"),
         pytest.param("http://a/\ud800", "has the surrogate '\\ud800', which has no form in UTF-8", id="a surrogate"),
         pytest.param("http://a/\0", "has the control character \\x00", id="NUL"),
         pytest.param("http://a/" + "b" * 16384, "the URL has 16393 bytes; the limit is 16384", id="too long"),
@@ -129,7 +129,7 @@ BASE = parse_url("http://a:8000/b/c?d")
         pytest.param(b"?q", "http://a:8000/b/c?q", id="a query"),
         pytest.param(b"#x", "http://a:8000/b/c?d", id="a fragment"),
         pytest.param("/ä".encode(), "http://a:8000/%C3%A4", id="UTF-8, as some servers send it"),
-        pytest.param(b"/\xe4", "http://a:8000/%E4", id="Latin-1, as others do"),
+        pytest.param(b"/\xe4", "http://a:8000/%E4", id="an octet beyond ASCII is percent-encoded"),
     ],
 )
 def test_a_location_is_resolved_against_its_url(location: bytes, expected: str) -> None:

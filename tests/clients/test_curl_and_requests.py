@@ -222,7 +222,7 @@ def test_curl_gets_the_file_again_when_its_entity_tag_has_changed(
 @pytest.mark.parametrize(
     ("date", "status"),
     [
-        pytest.param("Tue, 14 Nov 2023 22:13:20 GMT", 304, id="R119: not modified since its own date"),
+        pytest.param("Tue, 14 Nov 2023 22:13:20 GMT", 304, id="R119: the date is that of the file"),
         pytest.param("Tue, 14 Nov 2023 22:13:19 GMT", 200, id="R119: modified since the second before"),
     ],
 )

@@ -162,7 +162,7 @@ def described(*answers: bytes, at: str = "description.xml") -> FoundDevice:
         pytest.param("../", "http://127.0.0.1:PORT/", id="the folder above"),
         pytest.param("//c:81/x", "http://c:81/x", id="another host"),
         pytest.param("?q", "http://127.0.0.1:PORT/dir/d.xml?q", id="a query"),
-        pytest.param("", "http://127.0.0.1:PORT/dir/d.xml", id="nothing"),
+        pytest.param("", "http://127.0.0.1:PORT/dir/d.xml", id="an empty URL"),
         pytest.param("https://c/", "http://127.0.0.1:PORT/dir/d.xml", id="https"),
         pytest.param("javascript:alert(1)", "http://127.0.0.1:PORT/dir/d.xml", id="no page"),
         pytest.param("http://[", "http://127.0.0.1:PORT/dir/d.xml", id="brackets that break urljoin"),
@@ -194,9 +194,9 @@ LAUGHS = (
         pytest.param(b"<d:friendlyName x='y'>A</d:friendlyName >", "A", id="with a prefix"),
         pytest.param(b"<friendlyName><![CDATA[A & B]]></friendlyName>", "A & B", id="as character data"),
         pytest.param(b"<friendlyName>A<b/></friendlyName>", None, id="markup within"),
-        pytest.param(b"", None, id="nothing"),
+        pytest.param(b"", None, id="an empty description"),
         pytest.param(b"<friendlyName>" + b"x" * 9999 + b"</friendlyName>", "x" * 100, id="a long name"),
-        pytest.param(b"<friendlyName>A</friendlyName>" + b"x" * 70_000, None, id="far too much"),
+        pytest.param(b"<friendlyName>A</friendlyName>" + b"x" * 70_000, None, id="a description that is too long"),
         pytest.param(LAUGHS.encode(), "&z;", id="a billion laughs"),
         pytest.param(b"<a>" * 20_000, None, id="deep nesting"),
         pytest.param(b"<friendlyName " * 4_000, None, id="a start without an end"),
@@ -205,7 +205,7 @@ LAUGHS = (
             b"<friendlyName>&#" + b"1" * 5000 + b";</friendlyName>", "&#" + "1" * 98, id="a number of 5,000 digits"
         ),
         pytest.param("\ufeff<friendlyName>\xe4</friendlyName>".encode("utf-16-le"), "\xe4", id="UTF-16"),
-        pytest.param("\ufeff<friendlyName>\xe4</friendlyName>".encode("utf-16-be"), "\xe4", id="UTF-16, the other way"),
+        pytest.param("\ufeff<friendlyName>\xe4</friendlyName>".encode("utf-16-be"), "\xe4", id="UTF-16, big-endian"),
         pytest.param("\ufeff<friendlyName>\xe4</friendlyName>".encode(), "\xe4", id="UTF-8 with a mark"),
         pytest.param(
             b"<?xml version='1.0' encoding='ISO-8859-1'?><friendlyName>\xe4</friendlyName>", "\xe4", id="Latin-1"

@@ -23,7 +23,7 @@ from tests.support.folder import LONG_AGO
     ("name", "error"),
     [
         pytest.param("hello.txt", NotADirectoryError, id="a file"),
-        pytest.param("missing", FileNotFoundError, id="nothing"),
+        pytest.param("missing", FileNotFoundError, id="a missing file"),
     ],
 )
 def test_a_root_that_is_not_a_folder_is_refused(name: str, error: type[OSError], folder: pathlib.Path) -> None:

@@ -307,7 +307,7 @@ def test_files_have_the_configured_cache_control(folder: pathlib.Path) -> None:
     ("octets", "status", "holds_file"),
     [
         pytest.param(get("/large.bin"), 200, True, id="the whole file"),
-        pytest.param(get("/large.bin", method="HEAD"), 200, True, id="its head"),
+        pytest.param(get("/large.bin", method="HEAD"), 200, True, id="HEAD for a large file"),
         pytest.param(get("/large.bin", "Range: bytes=0-1"), 206, True, id="a part"),
         pytest.param(get("/large.bin", "Range: bytes=0-1,5-6"), 206, True, id="several parts"),
         pytest.param(get("/large.bin", "If-None-Match: *"), 304, False, id="not modified"),

@@ -312,7 +312,7 @@ def point_in(sibling: pathlib.Path) -> None:
     "appear",
     [
         pytest.param(write, id="written"),
-        pytest.param(move_in, id="moved in from elsewhere, as old as it was"),
+        pytest.param(move_in, id="moved here, with its old modification time"),
         pytest.param(link_in, id="a hard link to a file elsewhere", marks=needs_posix),
         pytest.param(point_in, id="a symlink to a file inside", marks=needs_posix),
     ],

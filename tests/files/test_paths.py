@@ -87,7 +87,9 @@ def test_a_path_is_decoded_to_a_name(path: bytes, segments: tuple[str, ...], is_
         ),
         pytest.param(b"/..", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R146: out of the root"),
         pytest.param(b"/../", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R146: out of the root, a folder"),
-        pytest.param(b"/a/../../a", 'path segment 3 is ".."', "RFC 3986 §5.2.4", id="R146: out and in again"),
+        pytest.param(
+            b"/a/../../a", 'path segment 3 is ".."', "RFC 3986 §5.2.4", id="R146: out of the root and back into it"
+        ),
         pytest.param(b"/%2e%2E/x", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R146: encoded"),
         pytest.param(b"/.%2e/x", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R146: half encoded"),
         pytest.param(b"/..%2Fx", 'path segment 1 is ".."', "RFC 3986 §5.2.4", id="R146: an encoded slash"),
@@ -120,7 +122,7 @@ def test_an_encoded_backslash_is_part_of_a_name() -> None:
         pytest.param(b"/...", True, id="R144: full stops alone"),
         pytest.param(b"/.well-known/security.txt", False, id="RFC 8615: meant to be seen"),
         pytest.param(b"/.well-known/", False, id="RFC 8615: the folder itself"),
-        pytest.param(b"/.well-known/.secret", True, id="R144: hidden even there"),
+        pytest.param(b"/.well-known/.secret", True, id="R144: hidden names in .well-known are hidden"),
         pytest.param(b"/a/.well-known/x", True, id="RFC 8615: at the top alone"),
         pytest.param(b"/.well-known.bak", True, id="R144: a longer name"),
         pytest.param(b"/.Well-Known/", True, id="RFC 8615: case counts"),

@@ -42,7 +42,7 @@ _TIMES = ("st_atime", "st_mtime", "st_ctime", "st_atime_ns", "st_mtime_ns", "st_
         pytest.param(123_456_789, 0.04, True, id="nanoseconds, a few ticks later"),
         pytest.param(123_456_789, 0.06, False, id="nanoseconds, certainly a tick later"),
         pytest.param(10_000_000, 0.06, False, id="a clock of 10 ms, as that of exFAT"),
-        pytest.param(0, 0.06, True, id="whole seconds: it may change again within this one"),
+        pytest.param(0, 0.06, True, id="a time in whole seconds: the file may change again within that second"),
         pytest.param(0, 1.99, True, id="whole seconds, or two of them"),
         pytest.param(0, 2.01, False, id="whole seconds, when they are over"),
     ],

@@ -41,11 +41,11 @@ def test_a_file_in_its_coding_is_proved(coding: str, original: Original) -> None
 @pytest.mark.parametrize(
     "octets",
     [
-        pytest.param(b"", id="nothing"),
+        pytest.param(b"", id="no octets"),
         pytest.param(b"\x1f", id="one octet"),
         pytest.param(CONTENT, id="the file itself"),
         pytest.param(bytes(500), id="zeros, as in a file that was never written"),
-        pytest.param(b"<!DOCTYPE html><title>404 Not Found</title>", id="an error page that was saved in its place"),
+        pytest.param(b"<!DOCTYPE html><title>404 Not Found</title>", id="an error page that was saved as the sibling"),
         pytest.param(b"PK\x03\x04" + CONTENT, id="a ZIP archive"),
         pytest.param(b"\x89PNG\r\n\x1a\n" + CONTENT, id="a picture"),
         pytest.param(zlib.compress(CONTENT), id="zlib"),
@@ -146,7 +146,7 @@ LAST_BLOCK = b"\x09\x00\x00x"
         pytest.param(MAGIC + b"\xe0" + (1).to_bytes(8, "little") + LAST_BLOCK, 1, True, id="eight octets"),
         pytest.param(MAGIC + b"\x00\x00" + LAST_BLOCK, 99, True, id="no length: a stream"),
         pytest.param(MAGIC + b"\x00\x68" + LAST_BLOCK, 99, True, id="a window of 8 MiB"),
-        pytest.param(MAGIC + b"\x00\x69" + LAST_BLOCK, 99, False, id="a larger one, which clients refuse (RFC 9659)"),
+        pytest.param(MAGIC + b"\x00\x69" + LAST_BLOCK, 99, False, id="a window that clients refuse (RFC 9659)"),
         pytest.param(
             MAGIC + b"\xa0" + (9 << 20).to_bytes(4, "little") + LAST_BLOCK, 9 << 20, False, id="a segment of 9 MiB"
         ),
@@ -215,11 +215,11 @@ def test_brotli_of_an_empty_file_is_one_octet(octets: bytes) -> None:
 @pytest.mark.parametrize(
     ("of_sibling", "of_original", "expected"),
     [
-        pytest.param(LONG_AGO, LONG_AGO, True, id="as old as its file"),
+        pytest.param(LONG_AGO, LONG_AGO, True, id="the same age as the file"),
         pytest.param(LONG_AGO - 2, LONG_AGO, True, id="two seconds older, as by copying"),
         pytest.param(LONG_AGO - 3, LONG_AGO, False, id="older"),
         pytest.param(LONG_AGO + 97, LONG_AGO, True, id="three seconds ago"),
-        pytest.param(LONG_AGO + 98, LONG_AGO, False, id="two seconds ago: it may still be written"),
+        pytest.param(LONG_AGO + 98, LONG_AGO, False, id="modified two seconds ago: it may still be written"),
         pytest.param(LONG_AGO + 200, LONG_AGO, False, id="in the future"),
     ],
 )

@@ -112,15 +112,15 @@ def test_a_listing_in_steps_is_sent_to_the_right_user(guarded: Guarded) -> None:
 @each_row(
     "field_lines",
     [
-        pytest.param([], id="none"),
+        pytest.param([], id="no field"),
         pytest.param(["Authorization:"], id="an empty field"),
         pytest.param(["Authorization: Basic"], id="a scheme alone"),
         pytest.param(["Authorization: Basic !!!!"], id="bad base64"),
         pytest.param(["Authorization: Basic YWxpY2U="], id="no colon"),
         pytest.param([basic("alice:secret", "Bearer")], id="another scheme"),
         pytest.param([RIGHT, RIGHT], id="two field lines"),
-        pytest.param(["Authorization:", RIGHT], id="an empty one before"),
-        pytest.param([RIGHT, "Authorization:"], id="an empty one behind"),
+        pytest.param(["Authorization:", RIGHT], id="an empty field before the right one"),
+        pytest.param([RIGHT, "Authorization:"], id="an empty field after the right one"),
         pytest.param([basic("alice:sec\0ret")], id="a control character"),
         pytest.param([basic("alice:" + "x" * 20_000)], id="very long"),
         pytest.param([RIGHT.replace("Authorization", "Proxy-Authorization")], id="for a proxy"),

@@ -67,7 +67,7 @@ def test_an_unknown_path_is_answered_with_the_index(ask: Ask, path: str) -> None
         pytest.param("/users/app.css", BROWSER, id="an asset below a page"),
         pytest.param("/users/7", "Accept: application/json", id="no page is asked for"),
         pytest.param("/users/7", "Accept: */*", id="anything is asked for"),
-        pytest.param("/users/7", "X: y", id="nothing is asked for"),
+        pytest.param("/users/7", "X: y", id="a request without Accept"),
         pytest.param("/users/7", "Accept: text/html;q=0", id="a page is refused"),
         pytest.param("/users/7", "Accept: text/html;q=0.5, application/json", id="a page is the second choice"),
         pytest.param("/.git/config", BROWSER, id="a hidden folder"),

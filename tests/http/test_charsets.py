@@ -9,7 +9,7 @@ from tests.support.rows import each_row
 @each_row(
     "octets",
     [
-        pytest.param(b"", id="nothing"),
+        pytest.param(b"", id="no octets"),
         pytest.param(b"all:\n\tcc\r\n\x0c", id="tab, line feed, carriage return, form feed"),
         pytest.param(b"\x1b[31mred\x1b[0m", id="colours of a terminal"),
         pytest.param("Grüße".encode("latin-1"), id="Latin-1"),
@@ -36,7 +36,7 @@ def test_pdf_is_binary_although_it_starts_as_text() -> None:
 @each_row(
     "octets",
     [
-        pytest.param(b"", id="nothing"),
+        pytest.param(b"", id="no octets"),
         pytest.param(b"plain ASCII", id="ASCII"),
         pytest.param("Grüße, 日本語, 😀".encode(), id="two, three and four octets a character"),
         pytest.param("\ufeffGrüße".encode(), id="a byte order mark"),
@@ -88,7 +88,9 @@ OTHER_IN_HTML = [
     pytest.param(b"<meta/charset=koi8-r>", id="a slash in the place of white space"),
     pytest.param(b'<meta name=x content=y charset="windows-1251">', id="behind other attributes"),
     pytest.param(b'<meta http-equiv="Content-Type" content="text/html; charset=iso-8859-1">', id="as http-equiv"),
-    pytest.param(b"<meta content='text/html;charset=euc-jp' http-equiv=CONTENT-TYPE>", id="the other order"),
+    pytest.param(
+        b"<meta content='text/html;charset=euc-jp' http-equiv=CONTENT-TYPE>", id="the attributes in the other order"
+    ),
     pytest.param(b"<meta http-equiv=content-type content=\"charset = 'big5'\">", id="quotes within quotes"),
     pytest.param(b"<p>" * 2000 + b"<meta charset=iso-8859-1>", id="after the first 1,024 octets"),
     pytest.param(b"<!-- a --><!--><meta charset=iso-8859-1>", id="behind comments"),
@@ -99,16 +101,16 @@ OTHER_IN_HTML = [
     pytest.param(b"<meta charset=nonsense>", id="a charset that no client knows"),
     pytest.param(b"<meta charset=iso-8859-1", id="cut off"),
     pytest.param(b"<?xml version='1.0' encoding='iso-8859-1'?><html>", id="an XML declaration"),
-    pytest.param(b"a < b <meta charset=iso-8859-1>", id="behind an angle bracket that opens nothing"),
-    pytest.param(b"<meta charset=us-ascii>", id="even ASCII"),
+    pytest.param(b"a < b <meta charset=iso-8859-1>", id="after an angle bracket that opens no tag"),
+    pytest.param(b"<meta charset=us-ascii>", id="US-ASCII"),
 ]
 NONE_IN_HTML = [
-    pytest.param(b"", id="nothing"),
+    pytest.param(b"", id="no octets"),
     pytest.param(b"<title>charset</title>", id="the word alone"),
     pytest.param(b"<meta charset=utf-8>", id="UTF-8"),
     pytest.param(b'<meta charset="UTF8" >', id="UTF-8 by another label"),
     pytest.param(b"<meta charset=utf-8/>", id="UTF-8 and a slash"),
-    pytest.param(b'<meta http-equiv=content-type content="text/html; charset=utf-8">', id="UTF-8 in the other way"),
+    pytest.param(b'<meta http-equiv=content-type content="text/html; charset=utf-8">', id="UTF-8 by http-equiv"),
     pytest.param(b"<meta charset=utf-8><meta charset=iso-8859-1>", id="the first counts"),
     pytest.param(b"<meta charset=utf-8 charset=iso-8859-1>", id="the first attribute counts"),
     pytest.param(b"<!-- <meta charset=iso-8859-1> --><p>", id="in a comment"),

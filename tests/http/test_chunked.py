@@ -76,8 +76,10 @@ def test_content_of_known_length_is_decoded(cut: Cut, length: int, octets: bytes
             b"5\r\n0\r\n\r\n\r\n0\r\n\r\n", b"0\r\n\r\n", b"", id="R068: chunk data may look like the last chunk"
         ),
         pytest.param(b"5;a;b=c\r\nhello\r\n0;d\r\n\r\n", b"hello", b"", id="R069: extensions are ignored"),
-        pytest.param(b'5;a="\\";\t0"\r\nhello\r\n0\r\n\r\n', b"hello", b"", id="R069: quoted values too"),
-        pytest.param(b"5 ; a = b\r\nhello\r\n0\r\n\r\n", b"hello", b"", id="R069: bad whitespace too"),
+        pytest.param(
+            b'5;a="\\";\t0"\r\nhello\r\n0\r\n\r\n', b"hello", b"", id="R069: an extension with a quoted value"
+        ),
+        pytest.param(b"5 ; a = b\r\nhello\r\n0\r\n\r\n", b"hello", b"", id="R069: bad whitespace in an extension"),
         pytest.param(b"0\r\nA: b\r\nC:\r\n\r\n", b"", b"", id="R072: trailers are read"),
         pytest.param(b"0\r\nContent-Length: 9\r\n\r\n", b"", b"", id="R073: trailers have no effect"),
         pytest.param(b"0\r\n\r\nGET / HTTP/1.1\r\n", b"", b"GET / HTTP/1.1\r\n", id="R089: the next request is left"),
@@ -112,16 +114,16 @@ def test_every_beginning_of_chunked_content_waits_for_more(cut: Cut) -> None:
         pytest.param(b"5_0\r\n", r"5_0\x0d\x0a", id="R066: an underscore"),
         pytest.param(b"5h\r\n", r"5h\x0d\x0a", id="R066: a suffix"),
         pytest.param(b" 5\r\n", r" 5\x0d\x0a", id="R066: a space before it"),
-        pytest.param(b"5 \r\n", r"5 \x0d\x0a", id="R066: a space after it"),
+        pytest.param(b"5 \r\n", r"5 \x0d\x0a", id="R066: a space after the size"),
         pytest.param(b"5 5\r\n", r"5 5\x0d\x0a", id="R066: two sizes"),
         pytest.param(b"5,5\r\n", r"5,5\x0d\x0a", id="R066: a list"),
         pytest.param(b"\0005\r\n", r"\x005\x0d\x0a", id="R066: NUL"),
         pytest.param(b"\xb2\r\n", r"\xb2\x0d\x0a", id="R066: a digit that is not ASCII"),
         pytest.param(b"5\n", r"5\x0a", id="R003: a bare LF"),
         pytest.param(b"5\r\r\n", r"5\x0d\x0d\x0a", id="R002: a bare CR before the line end"),
-        pytest.param(b"5\rX\n", r"5\x0dX\x0a", id="R002: a bare CR, and something for its LF"),
+        pytest.param(b"5\rX\n", r"5\x0dX\x0a", id="R002: a bare CR, and X in place of its LF"),
         pytest.param(b"5;\r\n", r"5;\x0d\x0a", id="R070: an extension without name"),
-        pytest.param(b"5;a;\r\n", r"5;a;\x0d\x0a", id="R070: a second one without name"),
+        pytest.param(b"5;a;\r\n", r"5;a;\x0d\x0a", id="R070: a second extension without a name"),
         pytest.param(b"5;=b\r\n", r"5;=b\x0d\x0a", id="R070: a value without name"),
         pytest.param(b"5;a=\r\n", r"5;a=\x0d\x0a", id="R070: an equals sign without value"),
         pytest.param(b"5;a=b=c\r\n", r"5;a=b=c\x0d\x0a", id="R070: two values"),
@@ -232,7 +234,7 @@ def test_trailers_are_stored_separately_in_the_order_received(cut: Cut) -> None:
     [
         # The framing of a chunk of one octet is four octets longer than its content.
         pytest.param(b"1\r\na\r\n" * 8, True, id="the maximum of small chunks"),
-        pytest.param(b"1\r\na\r\n" * 9, False, id="one more"),
+        pytest.param(b"1\r\na\r\n" * 9, False, id="one chunk more"),
         pytest.param(b"5\r\nhello\r\n" * 400, True, id="as much framing as content, however often"),
         pytest.param(b"14\r\n" + b"a" * 20 + b"\r\n" + b"1\r\na\r\n" * 11, True, id="content pays for framing"),
         pytest.param(b"1\r\na\r\n" * 9 + b"14\r\n" + b"a" * 20 + b"\r\n", False, id="content afterwards does not"),
@@ -257,7 +259,7 @@ def test_framing_may_be_longer_than_the_content_up_to_a_limit(cut: Cut, chunks: 
     ("count", "expected"),
     [
         pytest.param(3, None, id="the maximum"),
-        pytest.param(4, "the trailer section has more than 3 field lines", id="one more"),
+        pytest.param(4, "the trailer section has more than 3 field lines", id="one field line more"),
     ],
 )
 def test_trailer_lines_are_limited_in_number(cut: Cut, count: int, expected: str | None) -> None:
@@ -277,7 +279,7 @@ def test_trailer_lines_are_limited_in_number(cut: Cut, count: int, expected: str
         pytest.param(b"a\r\n0123456789\r\n" * 2 + b"0\r\n\r\n", id="content, in two chunks"),
         pytest.param(b"0" * 14 + b"\r\n\r\n", id="R071: a chunk line"),
         pytest.param(b"1;" + b"a" * 11 + b"\r\n!\r\n0;" + b"b" * 11 + b"\r\n\r\n", id="R071: extensions, in all"),
-        pytest.param(b"0\r\nA: " + b"b" * 17 + b"\r\n\r\n", id="R074: trailers, in one line"),
+        pytest.param(b"0\r\nA: " + b"b" * 17 + b"\r\n\r\n", id="R074: a trailer section of one line"),
         pytest.param(b"0\r\nA: 45678\r\nB: 4567890\r\n\r\n", id="R074: trailers, in two lines"),
     ],
 )
@@ -315,7 +317,9 @@ TRAILERS_TOO_LARGE = Refusal(Status.FIELDS_TOO_LARGE, "the trailer section is lo
             Refusal(Status.BAD_REQUEST, "chunk extensions take more than 24 bytes", "RFC 9112 §7.1.1"),
             id="R071: extensions, in all",
         ),
-        pytest.param(b"0\r\nA: " + b"b" * 18 + b"\r\n\r\n", TRAILERS_TOO_LARGE, id="R074: trailers, in one line"),
+        pytest.param(
+            b"0\r\nA: " + b"b" * 18 + b"\r\n\r\n", TRAILERS_TOO_LARGE, id="R074: a trailer section of one line"
+        ),
         pytest.param(b"0\r\nA: " + b"b" * 1000, TRAILERS_TOO_LARGE, id="R074: trailers, in a line without end"),
         pytest.param(b"0\r\n" + b"A: 45\r\n" * 4, TRAILERS_TOO_LARGE, id="R074: trailers, in several lines"),
         pytest.param(

@@ -39,7 +39,7 @@ def test_content_length_decides(fields: dict[bytes, bytes], expected: int, minor
 @each_row(
     ("value", "shown"),
     [
-        pytest.param(b"", "", id="R048: nothing"),
+        pytest.param(b"", "", id="R048: an empty value"),
         pytest.param(b"five", "five", id="R048: a word"),
         pytest.param(b"-1", "-1", id="R048: a minus sign"),
         pytest.param(b"+5", "+5", id="R048: a plus sign"),
@@ -83,7 +83,7 @@ def test_a_content_length_of_too_many_digits_is_too_large(value: bytes, digits: 
     "value",
     [
         pytest.param(b"chunked", id="R055: chunked"),
-        pytest.param(b"Chunked", id="R056: its name ignores case"),
+        pytest.param(b"Chunked", id="R056: the case of a coding does not matter"),
         pytest.param(b"CHUNKED", id="R056: all letters in upper case"),
         pytest.param(b" \tchunked\t ", id="R035: whitespace round it is dropped"),
         pytest.param(b", chunked ,,", id="R041: empty members are skipped"),
@@ -96,9 +96,9 @@ def test_chunked_content_has_no_length(value: bytes) -> None:
 @each_row(
     ("value", "shown"),
     [
-        pytest.param(b"", "", id="R057: nothing"),
+        pytest.param(b"", "", id="R057: an empty value"),
         pytest.param(b" , ", " , ", id="R057: an empty list"),
-        pytest.param(b"gzip", "gzip", id="R057: another coding alone"),
+        pytest.param(b"gzip", "gzip", id="R057: only another coding"),
         pytest.param(b"identity", "identity", id="R057: identity, which is no coding any more"),
         pytest.param(b"chunked, gzip", "chunked, gzip", id="R057: chunked not last"),
         pytest.param(b"chunked;q=1", "chunked;q=1", id="R063: a parameter"),
@@ -106,12 +106,12 @@ def test_chunked_content_has_no_length(value: bytes) -> None:
         pytest.param(b'"chunked"', r"\x22chunked\x22", id="R062: quotes"),
         pytest.param(b'"chunked', r"\x22chunked", id="R062: a quote before it"),
         pytest.param(b'chunked"', r"chunked\x22", id="R062: a quote after it"),
-        pytest.param(b'a"chunked', r"a\x22chunked", id="R062: a quote between it and something else"),
+        pytest.param(b'a"chunked', r"a\x22chunked", id="R062: a quote between chunked and another token"),
         pytest.param(b'gzip,"chunked', r"gzip,\x22chunked", id="R062: a quote before it, as the last of a list"),
         pytest.param(b"\x0bchunked", r"\x0bchunked", id="R062: VT before it"),
-        pytest.param(b"chunked\x0c", r"chunked\x0c", id="R062: FF after it"),
+        pytest.param(b"chunked\x0c", r"chunked\x0c", id="R062: FF after chunked"),
         pytest.param(b"\x85chunked", r"\x85chunked", id="R062: NEL before it"),
-        pytest.param(b"chunked\xa0", r"chunked\xa0", id="R062: a no-break space after it"),
+        pytest.param(b"chunked\xa0", r"chunked\xa0", id="R062: a no-break space after chunked"),
         pytest.param(b"chunked\0", r"chunked\x00", id="R062: NUL after it"),
         pytest.param(b"chun ked", "chun ked", id="R062: a space within"),
         pytest.param(b"gzip chunked", "gzip chunked", id="R062: a space for a comma"),
@@ -234,7 +234,7 @@ def test_a_valid_field_line_has_no_fault(line: bytes) -> None:
             b"A: \t\x7f\x01\r\n",
             r"it has the control character \x7f in its value",
             "RFC 9110 §5.5",
-            id="R032: DEL in the value, and it is the first",
+            id="R032: DEL in the value, before another control",
         ),
     ],
 )

@@ -67,7 +67,7 @@ def test_the_content_length_counts_octets_and_slices(tmp_path: pathlib.Path) -> 
 @each_row(
     ("content", "joined", "rest"),
     [
-        pytest.param((), b"", (), id="none"),
+        pytest.param((), b"", (), id="no content"),
         pytest.param((b"abc",), b"abc", (), id="short"),
         pytest.param((b"x" * 65536,), b"x" * 65536, (), id="as long as may be joined"),
         pytest.param((b"x" * 65537,), b"", (b"x" * 65537,), id="longer"),

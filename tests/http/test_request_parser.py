@@ -60,7 +60,7 @@ def test_an_incomplete_head_is_not_answered(cut: Cut) -> None:
 @each_row(
     ("octets", "expected"),
     [
-        pytest.param(b"", [Pause.CLOSED], id="R093: nothing at all"),
+        pytest.param(b"", [Pause.CLOSED], id="R093: no octets"),
         pytest.param(b"\r\n", [Pause.CLOSED], id="R004: an empty line"),
         pytest.param(get_root(), [PLAIN, Pause.CLOSED], id="R092: a request"),
         pytest.param(get_root() + b"\r\n", [PLAIN, Pause.CLOSED], id="R004: a request and an empty line"),
@@ -146,11 +146,13 @@ def test_one_empty_line_too_many_is_refused(cut: Cut) -> None:
         pytest.param(get_root(b"Connection: te", b"Connection: close"), False, id="R084: on any line"),
         pytest.param(get_root(b"Connection: closed"), True, id="R084: by that very word"),
         pytest.param(get_root(b"Connection: upgrade"), True, id="R082: another option does not matter"),
-        pytest.param(get_root(b"Connection:"), True, id="R082: nor does an empty one"),
+        pytest.param(get_root(b"Connection:"), True, id="R082: an empty Connection does not close 1.1"),
         pytest.param(get_root(version="HTTP/1.5"), True, id="R082: a higher minor version persists like 1.1"),
         pytest.param(get_root(version="HTTP/1.0"), False, id="R087: HTTP/1.0 does not persist"),
         pytest.param(get_root(b"Connection: x", version="HTTP/1.0"), False, id="R087: nor for another option"),
-        pytest.param(get_root(b"Connection: Keep-Alive", version="HTTP/1.0"), True, id="R087: but for keep-alive"),
+        pytest.param(
+            get_root(b"Connection: Keep-Alive", version="HTTP/1.0"), True, id="R087: 1.0 with keep-alive persists"
+        ),
         pytest.param(
             get_root(b"Connection: keep-alive, close", version="HTTP/1.0"),
             False,
@@ -174,7 +176,7 @@ def test_the_head_decides_whether_the_connection_persists(cut: Cut, octets: byte
 @each_row(
     ("octets", "content_length", "events"),
     [
-        pytest.param(post(b"Content-Length: 0", b""), 0, [], id="R052: none"),
+        pytest.param(post(b"Content-Length: 0", b""), 0, [], id="R052: Content-Length: 0"),
         pytest.param(
             post(b"Content-Length: 3", b"abc"),
             3,
@@ -210,8 +212,8 @@ def test_content_is_separated_from_the_next_request(
 @each_row(
     "octets",
     [
-        pytest.param(post(b"Content-Length: 3", b"ab"), id="R053: by its length"),
-        pytest.param(post(b"Content-Length: 3", b""), id="R053: by its length, before it started"),
+        pytest.param(post(b"Content-Length: 3", b"ab"), id="R053: within content of known length"),
+        pytest.param(post(b"Content-Length: 3", b""), id="R053: before content of known length"),
         pytest.param(post(b"Transfer-Encoding: chunked", b"2\r\nab"), id="R053: after a chunk's data"),
         pytest.param(post(b"Transfer-Encoding: chunked", b"2\r\nab\r\n0\r\n"), id="R053: before the last empty line"),
         pytest.param(post(b"Transfer-Encoding: chunked", b""), id="R053: before the first chunk"),

@@ -120,7 +120,7 @@ def test_input_just_within_a_limit_passes(cut: Cut, octets: bytes, limits: Limit
             get_root(b"B: 1", b"C: 2", b"no field line"),
             SMALL,
             Refusal(Status.FIELDS_TOO_LARGE, "there are more than 3 field lines", "RFC 6585 §5"),
-            id="R044: field lines, the last one being none",
+            id="R044: field lines, the last one without a colon",
         ),
         pytest.param(
             get_root(*[b"B:"] * 100),

@@ -106,7 +106,7 @@ def test_a_head_is_parsed_and_stored_as_received() -> None:
     ("status_line", "expected"),
     [
         pytest.param(b"HTTP/1.1 200 ", (1, 200, b""), id="no phrase"),
-        pytest.param(b"HTTP/1.1 200", (1, 200, b""), id="nor the space before it"),
+        pytest.param(b"HTTP/1.1 200", (1, 200, b""), id="the space before the reason phrase is missing"),
         pytest.param(b"HTTP/1.1 404 Nicht \xfcber", (1, 404, b"Nicht \xfcber"), id="a phrase beyond ASCII"),
         pytest.param(b"HTTP/1.1 200  two  spaces", (1, 200, b" two  spaces"), id="a phrase that begins with a space"),
         pytest.param(b"HTTP/1.0 200 OK", (0, 200, b"OK"), id="HTTP/1.0"),
@@ -259,7 +259,7 @@ CHUNKED = b"Transfer-Encoding: chunked"
         ),
         pytest.param(ok(b"Transfer-Encoding: ,Chunked", content=b"0\r\n\r\n"), "GET", b"", True, id="in any case"),
         pytest.param(ok(b"Content-Length: 5"), "HEAD", b"", True, id="1: HEAD has none, whatever it says"),
-        pytest.param(ok(CHUNKED), "HEAD", b"", True, id="1: not even chunks"),
+        pytest.param(ok(CHUNKED), "HEAD", b"", True, id="1: HEAD has no chunks, either"),
         pytest.param(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", "GET", b"", True, id="1: 204 has none"),
         pytest.param(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "GET", b"", True, id="1: 304 has none"),
         pytest.param(
@@ -371,7 +371,7 @@ DOUBTFUL = [
         [b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"],
         'Transfer-Encoding is "chunked, chunked"; only chunked is supported',
         "RFC 9112 §7.4",
-        id="twice",
+        id="chunked twice",
     ),
     pytest.param(
         [b"Transfer-Encoding: "],
@@ -442,7 +442,7 @@ def test_the_lines_of_a_list_field_are_joined() -> None:
 @each_row(
     ("octets", "reason"),
     [
-        pytest.param(b"", "the connection ended before any byte of the response", id="nothing"),
+        pytest.param(b"", "the connection ended before any byte of the response", id="no octets"),
         pytest.param(b"HTT", "the connection ended within the head of the response", id="within the first line"),
         pytest.param(b"HTTP/1.1 200 OK\r\n", "the connection ended within the head of the response", id="without end"),
         pytest.param(

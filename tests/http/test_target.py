@@ -28,7 +28,7 @@ def refusal_of_target(method: bytes, request_target: bytes) -> Refusal:
         pytest.param(b"/where?q=now", b"/where", b"q=now", id="a path and a query"),
         pytest.param(b"/a?", b"/a", b"", id="an empty query is a query"),
         pytest.param(b"/a?b?c", b"/a", b"b?c", id="a query may hold question marks"),
-        pytest.param(b"/a%2Fb%00", b"/a%2Fb%00", None, id="R139: nothing is decoded here"),
+        pytest.param(b"/a%2Fb%00", b"/a%2Fb%00", None, id="R139: the parser does not decode the target"),
         pytest.param(b"/../a//b/.", b"/../a//b/.", None, id="nor is anything resolved"),
         pytest.param(b"//example.org/a", b"//example.org/a", None, id="two slashes start a path, not an authority"),
         pytest.param(b"/a:b@c!$&'()*+,;=-._~", b"/a:b@c!$&'()*+,;=-._~", None, id="all that a path may hold"),
@@ -165,7 +165,7 @@ def test_options_without_a_path_is_for_the_whole_server() -> None:
             Status.BAD_REQUEST,
             'the request-target has the invalid host ":80"',
             "RFC 9110 §4.2.1",
-            id="R024: a port alone",
+            id="R024: a port without a host",
         ),
         pytest.param(
             b"http://a:65536/",
@@ -314,7 +314,7 @@ def test_a_valid_host_is_accepted_in_any_version(value: bytes, minor_version: in
 @each_row(
     ("value", "shown"),
     [
-        pytest.param(b"", "", id="R031: nothing"),
+        pytest.param(b"", "", id="R031: an empty Host"),
         pytest.param(b"a b", "a b", id="R031: a space"),
         pytest.param(b"a, b", "a, b", id="R031: two hosts"),
         pytest.param(b"a/b", "a/b", id="R031: a path"),

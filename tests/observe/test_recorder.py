@@ -129,7 +129,7 @@ def test_a_slow_reader_learns_how_many_events_it_missed() -> None:
 @each_row(
     ("last_event_id", "expected"),
     [
-        pytest.param("{}-3", [4, 5], id="goes on behind the last one seen"),
+        pytest.param("{}-3", [4, 5], id="continues after the last event received"),
         pytest.param("{}-5", [], id="has seen all"),
         pytest.param("{}-6", [1, 2, 3, 4, 5], id="of the future"),
         pytest.param("{}-", [1, 2, 3, 4, 5], id="without a number"),

@@ -94,7 +94,7 @@ FORGERIES = [
     pytest.param(b'GET /" 200 1\\', r"GET /\x22 200 1\x5c", id="quotes and backslashes do not end the request line"),
     pytest.param(b"GET /%0a%22 HTTP/1.1", "GET /%0a%22 HTTP/1.1", id="what is percent-encoded is not decoded"),
     pytest.param("GET /ü\u202e".encode(), r"GET /\xc3\xbc\xe2\x80\xae", id="no letters that run backwards"),
-    pytest.param(b"", "", id="nothing understood"),
+    pytest.param(b"", "", id="no request line"),
     pytest.param(b"a" * 1015 + b" HTTP/1.1", "a" * 1015 + " HTTP/1.1", id="the longest shown whole"),
     pytest.param(
         b"a" * 1016 + b" HTTP/1.1", "a" * 1016 + " HTTP/1.…", id="one octet more is cut, and the cut is marked"

@@ -25,10 +25,18 @@ from tests.support.folder import HELLO, LARGE
         pytest.param("1.1", ["Connection: closed, Xclose"], None, True, id="other options are not close"),
         pytest.param("1.0", [], "close", False, id="R087: 1.0 closes by default"),
         pytest.param("1.0", ["Connection: keep-alive"], "keep-alive", True, id="R088: 1.0 persists if asked to"),
-        pytest.param("1.0", ["Connection: Keep-Alive"], "keep-alive", True, id="R088: as browsers wrote it"),
+        pytest.param(
+            "1.0",
+            ["Connection: Keep-Alive"],
+            "keep-alive",
+            True,
+            id="R088: Keep-Alive in the case that old browsers used",
+        ),
         pytest.param("1.0", ["Connection: keep-alive, close"], "close", False, id="R087: 1.0, both asked for"),
         pytest.param("1.0", ["Connection: te"], "close", False, id="R087: 1.0, something else asked for"),
-        pytest.param("1.0", ["Keep-Alive: 300"], "close", False, id="R087: 1.0, the field Keep-Alive asks nothing"),
+        pytest.param(
+            "1.0", ["Keep-Alive: 300"], "close", False, id="R087: the field Keep-Alive does not keep 1.0 open"
+        ),
         pytest.param("1.2", [], None, True, id="R011: a higher minor version persists as 1.1 does"),
     ],
 )

@@ -174,7 +174,7 @@ def test_too_much_content_for_a_head_is_refused_without_content(dialogue: Dialog
     [
         pytest.param(get("/hello.txt", "Content-Length: 9") + b"12345678", id="shorter than its length"),
         pytest.param(get("/hello.txt", "Transfer-Encoding: chunked") + b"1\r\nx\r\n", id="without a last chunk"),
-        pytest.param(get("/hello.txt", "Transfer-Encoding: chunked") + b"0\r\n", id="without its empty line"),
+        pytest.param(get("/hello.txt", "Transfer-Encoding: chunked") + b"0\r\n", id="without the empty line"),
     ],
 )
 def test_truncated_content_ends_the_connection(dialogue: Dialogue, request_octets: bytes) -> None:

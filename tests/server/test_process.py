@@ -24,12 +24,12 @@ def test_the_descriptor_limit_is_that_of_the_system() -> None:
 @pytest.mark.parametrize(
     ("soft", "hard", "expected"),
     [
-        pytest.param(40, 1000, 1000, id="as many as it may allow itself"),
-        pytest.param(40, 1_000_000, MAX_DESCRIPTORS, id="but no more than are of use"),
-        pytest.param(40, -1, MAX_DESCRIPTORS, id="also where there is no limit"),
-        pytest.param(100, 100, 100, id="not more than it may"),
-        pytest.param(1_000_000, 1_000_000, 1_000_000, id="never less than it has"),
-        pytest.param(-1, -1, MAX_DESCRIPTORS, id="nothing to raise"),
+        pytest.param(40, 1000, 1000, id="the soft limit is raised to the hard limit"),
+        pytest.param(40, 1_000_000, MAX_DESCRIPTORS, id="the soft limit is raised to the maximum"),
+        pytest.param(40, -1, MAX_DESCRIPTORS, id="the soft limit is raised to the maximum, without a hard limit"),
+        pytest.param(100, 100, 100, id="the soft limit equals the hard limit"),
+        pytest.param(1_000_000, 1_000_000, 1_000_000, id="the limit is never lowered"),
+        pytest.param(-1, -1, MAX_DESCRIPTORS, id="no limit"),
     ],
 )
 def test_the_limit_is_raised(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, expected: int) -> None:

@@ -214,7 +214,7 @@ EVERY_ANSWER = get("/hello.txt") + get("/nothing") + get("/hello.txt", "If-None-
         pytest.param(
             [("SERVER", "mine")],
             {"SERVER": "mine", "X-Content-Type-Options": "nosniff"},
-            id="R115: one of them replaced, whatever its case",
+            id="R115: a default field is replaced, whatever the case of its name",
         ),
     ],
 )
