@@ -257,7 +257,9 @@ def test_a_changed_file_is_downloaded_whole(tmp_path: pathlib.Path) -> None:
         pytest.param(rest(4, 'ETag: "v1"', "Content-Encoding: gzip"), "is gzip, the part's none", id="coded"),
         pytest.param(rest(4, content=b"efg"), "but 3 bytes of content", id="less content than Content-Length says"),
         pytest.param(
-            ok(b"efghij", 'ETag: "v1"', status="206 Partial Content"), 'Content-Range "", without', id="no Content-Range"
+            ok(b"efghij", 'ETag: "v1"', status="206 Partial Content"),
+            'Content-Range "", without',
+            id="no Content-Range",
         ),
     ],
 )  # fmt: skip

@@ -17,7 +17,7 @@ Answering = Callable[..., Dialogue]
 
 @pytest.fixture
 def answering(begin: Begin, settings: Settings) -> Answering:
-    """A client that has asked twice; the first answer is exact octets."""
+    """Return a function that begins a dialogue of two requests; *chunks* are the whole first response."""
 
     def begin_with(*chunks: bytes | Sleep, then: Then, method: str = "GET", status: Status = Status.OK) -> Dialogue:
         exact = Response(status, (), Stream(iter(chunks), then=then))

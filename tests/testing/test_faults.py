@@ -296,7 +296,7 @@ def test_the_same_seed_gives_the_same_random_choices() -> None:
 
 
 def test_the_choices_of_a_rule_depend_on_nothing_but_the_seed_and_its_place() -> None:
-    """The next test begins anew; the choices are those of any other process; other rules have their own."""
+    """The choices are the same after clear() and in another process, and each rule has choices of its own."""
     program = """
 from httpsock.testing.broken import Faults
 from httpsock.testing.faults import Stage, parse_rule

@@ -27,7 +27,7 @@ def traced_answer(octets: bytes | None = None, rule: str = "", method: str = "GE
 
 
 def sent_according_to(trace: CollectedTrace) -> int:
-    """Return how many bytes of connections the trace shows as sent."""
+    """Return how many bytes *trace* shows as sent."""
     return sum(event.attributes["octets"] for event in trace.events if event.name == "send")
 
 

@@ -39,13 +39,13 @@ def listener() -> Iterator[socket.socket]:
 
 
 def number_of(listener: socket.socket) -> int:
-    """Return the number of the port."""
+    """Return the port on which *listener* listens."""
     number: int = listener.getsockname()[1]
     return number
 
 
 def accepted(queue: FaultyQueue) -> str:
-    """Return what ``accept`` does."""
+    """Return in words what accept() does."""
     try:
         connected, _ = queue.accept()
     except BlockingIOError as pause:
@@ -58,7 +58,7 @@ def accepted(queue: FaultyQueue) -> str:
 def test_a_closed_port_refuses_connections_and_opens_at_the_same_address(
     listener: socket.socket, *, is_chosen: bool
 ) -> None:
-    """The kernel takes a port back that it chose itself; the other one stays bound."""
+    """After shutdown() the kernel takes back a port that it chose itself, but not a port that was given."""
     number = number_of(listener)
     if is_chosen:
         listener.close()
