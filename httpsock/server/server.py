@@ -136,7 +136,7 @@ class Server:
         handler = tracing.handler(handler) if tracing else handler
         composed = _compose(handler, middleware, is_folder=is_folder)
         self._settings = Settings(composed, _field_lines(fields), limits, timeouts, transport=transport, report=report)
-        self._report, self._thread_count, self._accept_queue = report, threads, accept_queue
+        self._report, self._thread_count = report, threads
         self._loop: EventLoop | None = None
         # The threads; and one item for each thread that has returned or is about to.
         self._threads: list[threading.Thread] = []
@@ -147,6 +147,10 @@ class Server:
         self._connect: Connect = tracing.connect if tracing else open_connection
         self._log = tracing.wrap(self._settings, log) if tracing else log
         self._listeners = listen_on(hosts, port, self._create) if listeners is None else list(listeners)
+        # Queues that may refuse connections do so from now on, before the start.
+        is_plain = accept_queue is duplicate
+        self._queues = {} if is_plain else {each: accept_queue(each) for each in self._listeners}
+        self._accept_queue = duplicate if is_plain else self._queues.__getitem__
         self.port: int = self._listeners[0].getsockname()[1]
         self.hosts: list[str] = [host_of(listener) for listener in self._listeners]
         self.urls = [url_of(host, self.port) for host in self.hosts]
@@ -260,6 +264,8 @@ class Server:
         """Stop accepting, let running responses finish within *grace_seconds*, and close all sockets."""
         self.ask_to_stop(grace_seconds)
         self._close_listeners()
+        while self._queues and not self._loop:
+            self._queues.popitem()[1].close()
         self.join()
 
     def _close_listeners(self) -> None:

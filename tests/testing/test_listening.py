@@ -221,6 +221,25 @@ def test_a_connection_is_accepted_late_or_never(server: TestServer, *, stops: bo
             assert client.recv(100).startswith(b"HTTP/1.1 404 ")
 
 
+def test_the_port_is_closed_when_the_command_prints_its_url(serving: Start) -> None:
+    program = serving("--bind", "127.0.0.1", "--fault", "refuse")
+
+    assert is_refused(program.port)
+    assert is_refused(program.port)
+
+
+def test_a_server_refuses_connections_before_it_starts() -> None:
+    server = TestServer()
+    server.fault("refuse")
+    assert is_refused(server.port)
+
+    server.stop()
+    server.stop()
+
+    (other,) = listen_on(["127.0.0.1"], server.port, socket.socket)
+    other.close()
+
+
 def answers(number: int) -> bool:
     """Return whether a request is answered."""
     try:
@@ -232,7 +251,6 @@ def answers(number: int) -> bool:
 def test_the_command_refuses_and_accepts_late(serving: Start) -> None:
     program = serving("--trace", "--bind", "127.0.0.1", "--fault", "refuse=0.01*1", "--fault", "slow-accept=0.01*1")
 
-    # A client that has come before the port closes is reset.
     assert eventually(lambda: answers(program.port))
 
     _, _, trace = program.stop()
