@@ -103,10 +103,14 @@ class FaultyQueue:
             self._check_delay()
             try:
                 return self._listener.accept()
-            except OSError as error:
-                # The queue is empty; EINVAL: the port is closed.
-                if error.errno not in (errno.EAGAIN, errno.EINVAL) or not self._port.is_changing():
+            except BlockingIOError:
+                if not self._port.is_changing():
                     raise
+            except OSError as error:
+                # EINVAL: the port is closed, by this process or, after a restart, by another one.
+                if error.errno != errno.EINVAL:
+                    raise
+                self._port.is_changing()
         raise NotAccepting
 
     def close(self) -> None:
@@ -133,8 +137,10 @@ class FaultyQueue:
     def refuse(self) -> None:
         """Close the port: the kernel resets the connections in the queue, and refuses others."""
         if not self._is_refusing:
-            # On Linux a listening socket that is shut down listens no more, in any process that has it.
-            self._listener.shutdown(socket.SHUT_RD)
+            # On Linux a listening socket that is shut down listens no more, in any process that has it; another one may
+            # have done so.
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RD)
             self._placeholder = _placeholder(self._listener.family, self._address)
             self._is_refusing = True
 

@@ -137,6 +137,30 @@ def test_a_socket_that_shares_its_address_with_no_other_opens_too() -> None:
         queue.close()
 
 
+def test_two_processes_may_close_the_port_that_they_share(listener: socket.socket) -> None:
+    """After a restart, the old process still has the listening socket."""
+    old = port_with(CLOSED, OPEN_FOR_EVER).accept_queue(listener)
+    port = port_with(OPEN_FOR_EVER, CLOSED, OPEN_FOR_EVER)
+    queue = port.accept_queue(listener)
+    assert accepted(queue) == "call it again"
+    port.begin_period()
+    old.close()
+
+    port.begin_period()
+
+    with connect(number_of(listener)):
+        assert accepted(queue) == "accepted"
+    queue.close()
+
+
+def test_another_failure_is_an_error(listener: socket.socket) -> None:
+    queue = port_with(OPEN_FOR_EVER).accept_queue(listener)
+    queue.close()
+
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        queue.accept()
+
+
 def test_a_connection_waits_in_the_accept_queue(listener: socket.socket) -> None:
     port = port_with(OPEN_FOR_EVER, OPEN_FOR_EVER, delays=(3600.0, 0.0))
     queue = port.accept_queue(listener)
