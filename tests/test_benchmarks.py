@@ -45,7 +45,7 @@ def test_a_client_without_figures_is_an_error() -> None:
         pytest.param(
             COUNTS._replace(octets=1_200_000 + 32 * 1200), id="all connections had a running response at the end"
         ),
-        pytest.param(COUNTS._replace(right=-1), id="not counted one by one"),
+        pytest.param(COUNTS._replace(right=-1), id="right answers are not counted"),
     ],
 )
 def test_right_answers_pass(counts: load.Counts) -> None:
@@ -98,7 +98,7 @@ def test_a_script_for_wrk_sends_a_few_numbers_in_turn() -> None:
     ("fields", "line"),
     [
         pytest.param({"etag": '"x"', "last-modified": "then"}, 'If-None-Match: "x"', id="an entity-tag"),
-        pytest.param({"last-modified": "then"}, "If-Modified-Since: then", id="a date alone"),
+        pytest.param({"last-modified": "then"}, "If-Modified-Since: then", id="only a date"),
     ],
 )
 def test_a_request_is_revalidated_with_the_validator_of_its_answer(fields: dict[str, str], line: str) -> None:
@@ -168,7 +168,7 @@ def test_a_script_for_wrk_repeats_pipelined_requests() -> None:
             Answer(200, {"content-length": "2"}, b"", 38),
             id="HEAD has no content",
         ),
-        pytest.param(b"HTTP/1.1 304 x\r\n\r\n", "GET", Answer(304, {}, b"", 18), id="nor has a 304"),
+        pytest.param(b"HTTP/1.1 304 x\r\n\r\n", "GET", Answer(304, {}, b"", 18), id="a 304 has no content"),
         pytest.param(b"HTTP/1.1 200 OK\r\n\r\nab", "GET", Answer(200, {}, b"ab", 21), id="up to the end"),
     ],
 )

@@ -141,8 +141,8 @@ def test_a_file_name_suggested_by_the_server_is_ignored(tmp_path: pathlib.Path, 
     [
         pytest.param([], b"GET", id="GET"),
         pytest.param(["-I"], b"HEAD", id="HEAD"),
-        pytest.param(["--method", "DELETE"], b"DELETE", id="another"),
-        pytest.param(["-X", "OPTIONS"], b"OPTIONS", id="as curl writes it"),
+        pytest.param(["--method", "DELETE"], b"DELETE", id="another method"),
+        pytest.param(["-X", "OPTIONS"], b"OPTIONS", id="-X, as with curl"),
         pytest.param(["-d", ""], b"POST", id="POST, although there is no content"),
     ],
 )
@@ -184,7 +184,7 @@ def test_option_data_sends_text_a_file_or_standard_input(
         pytest.param(["http://a/", "-o", "x", "-o", "y"], "2 files for 1 URLs", id="more files than URLs"),
         pytest.param(["-C", "http://a/"], "-C needs a file for each URL: -o FILE", id="no file to resume"),
         pytest.param(
-            ["-C", "-o", "-", "http://a/"], "-C needs a file for each URL: -o FILE", id="nor on standard output"
+            ["-C", "-o", "-", "http://a/"], "-C needs a file for each URL: -o FILE", id="-C on standard output"
         ),
         pytest.param(["-C", "-o", "x", "-d", "y", "http://a/"], "-C resumes GET only", id="-C and POST"),
         pytest.param(["-o", "", "http://a/"], "the name of the file is empty", id="no name"),

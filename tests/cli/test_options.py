@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by si
 
 @pytest.mark.parametrize(
     ("options", "status", "is_listed"),
-    [pytest.param([], 404, False, id="R144: not by default"), pytest.param(["--hidden"], 200, True, id="--hidden")],
+    [pytest.param([], 404, False, id="R144: without an option"), pytest.param(["--hidden"], 200, True, id="--hidden")],
 )
 def test_hidden_names_are_served_on_demand(
     serving: Start, folder: pathlib.Path, options: list[str], status: int, is_listed: bool
@@ -33,7 +33,7 @@ def test_hidden_names_are_served_on_demand(
 
 @pytest.mark.parametrize(
     ("options", "status"),
-    [pytest.param([], 404, id="R144: not by default"), pytest.param(["--follow-links"], 200, id="--follow-links")],
+    [pytest.param([], 404, id="R144: without an option"), pytest.param(["--follow-links"], 200, id="--follow-links")],
 )
 def test_links_that_lead_out_are_followed_on_demand(
     serving: Start, folder: pathlib.Path, options: list[str], status: int
@@ -72,7 +72,7 @@ def test_siblings_are_turned_off_on_demand(
         pytest.param(
             ["--cache", "9", "--header", "Cache-Control: public", "--header", "Cache-Control: immutable"],
             "public, immutable",
-            id="two are one list",
+            id="two --header make one list",
         ),
     ],
 )

@@ -63,7 +63,7 @@ def test_a_password_that_no_client_can_send_is_refused(typed: bytes) -> None:
     ("again", "code", "message"),
     [
         pytest.param("secret", 0, b"scrypt$", id="the same"),
-        pytest.param("sceret", 2, b"the two passwords differ", id="another"),
+        pytest.param("sceret", 2, b"the two passwords differ", id="another password"),
         pytest.param("\x04", 1, b"cannot read the password: end of input", id="Ctrl-D"),
         pytest.param("\x03", 130, b"", id="Ctrl-C"),
     ],

@@ -302,7 +302,10 @@ def test_a_part_of_another_url_is_not_resumed_after_a_redirect(tmp_path: pathlib
         "", "{", "[]", "{}", '{"url": "http://a/film"}',
         pytest.param('{"url": "http://a/film", "source": "x", "validator": 1}', id="a number"),
         pytest.param('{"url": "http://a/film", "source": "x", "validator": "W/\\"a\\""}', id="a weak validator"),
-        pytest.param('{"url": "http://a/film", "source": "x", "validator": "\\"a\\"\\r\\nX: y"}', id="another line"),
+        pytest.param(
+            '{"url": "http://a/film", "source": "x", "validator": "\\"a\\"\\r\\nX: y"}',
+            id="a line break in the validator",
+        ),
         pytest.param('{"url": "http://a/film", "source": "x", "validator": "\\"\\u00e4\\""}', id="beyond ASCII"),
         pytest.param(note_with(validator='"\ud800"'), id="half a character"),
         pytest.param(note_with(length=-1), id="a negative length"),
@@ -500,7 +503,7 @@ def test_an_empty_or_missing_part_is_not_resumed(tmp_path: pathlib.Path) -> None
         pytest.param([f"Last-Modified: {JUST_BEFORE}", DATE], None, id="a date a moment ago (RFC 9110 §8.8.2.2)"),
         pytest.param([f"Last-Modified: {BEFORE}"], None, id="Last-Modified alone is not enough to resume"),
         pytest.param(["Last-Modified: yesterday", DATE], None, id="no date"),
-        pytest.param([], None, id="neither"),
+        pytest.param([], None, id="neither entity-tag nor Last-Modified"),
     ],
 )
 def test_a_weak_validator_is_not_used(field_lines: list[str], expected: str | None) -> None:

@@ -15,12 +15,12 @@ from tests.support.rows import each_row
     [
         pytest.param("http://a/", "a", 80, "/", "a", id="the default port is left out (RFC 9110 §4.2.3)"),
         pytest.param("http://a:80/", "a", 80, "/", "a", id="the default port is given"),
-        pytest.param("http://a:/", "a", 80, "/", "a", id="or left empty"),
+        pytest.param("http://a:/", "a", 80, "/", "a", id="an empty port"),
         pytest.param(
             "HTTP://A.Example:08080/B", "a.example", 8080, "/B", "a.example:8080", id="case of scheme and host"
         ),
         pytest.param("http://a", "a", 80, "/", "a", id="an empty path is /"),
-        pytest.param("http://a?q=1", "a", 80, "/?q=1", "a", id="also before a query"),
+        pytest.param("http://a?q=1", "a", 80, "/?q=1", "a", id="no path before a query"),
         pytest.param("http://a/?", "a", 80, "/?", "a", id="an empty query is sent"),
         pytest.param("http://a/b#c?d", "a", 80, "/b", "a", id="a fragment is never sent"),
         pytest.param("http://a/b?c?d//e", "a", 80, "/b?c?d//e", "a", id="a query may hold ? and /"),
@@ -82,7 +82,9 @@ def test_a_zone_is_not_sent() -> None:
         pytest.param("http://a/\r\nX: y", "has the control character \\x0d", id="a line break"),
         pytest.param("http://a/\ud800", "has the surrogate '\\ud800', which has no form in UTF-8", id="a surrogate"),
         pytest.param("http://a/\0", "has the control character \\x00", id="NUL"),
-        pytest.param("http://a/" + "b" * 16384, "the URL has 16393 bytes; the limit is 16384", id="too long"),
+        pytest.param(
+            "http://a/" + "b" * 16384, "the URL has 16393 bytes; the limit is 16384", id="the URL is too long"
+        ),
     ],
 )
 def test_an_invalid_url_is_refused(text: str, reason: str) -> None:

@@ -156,7 +156,7 @@ def described(*answers: bytes, at: str = "description.xml") -> FoundDevice:
 @each_row(
     ("page", "url"),
     [
-        pytest.param("http://c/", "http://c/", id="as in UDA 2.0"),
+        pytest.param("http://c/", "http://c/", id="an absolute URL, as in UDA 2.0"),
         pytest.param("/page?a&amp;b", "http://127.0.0.1:PORT/page?a&b", id="a path"),
         pytest.param("page", "http://127.0.0.1:PORT/dir/page", id="a name beside the description"),
         pytest.param("../", "http://127.0.0.1:PORT/", id="the folder above"),
@@ -190,7 +190,7 @@ LAUGHS = (
 @each_row(
     ("octets", "name"),
     [
-        pytest.param(b"<friendlyName> A &amp; B </friendlyName>", "A & B", id="as in UDA 2.0"),
+        pytest.param(b"<friendlyName> A &amp; B </friendlyName>", "A & B", id="a name as in UDA 2.0"),
         pytest.param(b"<d:friendlyName x='y'>A</d:friendlyName >", "A", id="with a prefix"),
         pytest.param(b"<friendlyName><![CDATA[A & B]]></friendlyName>", "A & B", id="as character data"),
         pytest.param(b"<friendlyName>A<b/></friendlyName>", None, id="markup within"),

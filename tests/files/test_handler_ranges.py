@@ -26,7 +26,7 @@ from tests.support.folder import ALPHABET, LONG_AGO
         pytest.param("bytes=20-", slice(20, None), id="to the end"),
         pytest.param("bytes=-5", slice(-5, None), id="the last five"),
         pytest.param("bytes=-1", slice(-1, None), id="the last octet"),
-        pytest.param("bytes=0-", slice(0, None), id="all of it"),
+        pytest.param("bytes=0-", slice(0, None), id="the whole file"),
         pytest.param("bytes=-99999999999999999999", slice(0, None), id="R134: a suffix beyond all numbers"),
         pytest.param("bytes=3-99999999999999999999", slice(3, None), id="R134: a position beyond all numbers"),
         pytest.param("bytes=3-5,6-8", slice(3, 9), id="R135: adjacent ranges are sent as one part"),
@@ -144,7 +144,7 @@ def test_ranges_never_send_an_octet_twice(root: DocumentRoot, pairs: list[tuple[
         pytest.param("bytes=0-1,2-1", id="R131: one invalid among valid ones"),
         pytest.param("bytes=a-b", id="R131: no numbers"),
         pytest.param("bytes=", id="R131: no range"),
-        pytest.param("bytes=" + "0-0," * MAX_RANGES + "0-0", id="R136: too many"),
+        pytest.param("bytes=" + "0-0," * MAX_RANGES + "0-0", id="R136: too many ranges"),
     ],
 )
 def test_a_malformed_range_is_ignored(root: DocumentRoot, path: str, asked: str) -> None:

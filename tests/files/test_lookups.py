@@ -170,7 +170,7 @@ def test_a_missing_sibling_is_looked_up_again_after_a_second(
     ("seconds", "is_cached"),
     [
         pytest.param(-100.0, True, id="long before"),
-        pytest.param(-2.1, True, id="longer before than any file system's clock ticks"),
+        pytest.param(-2.1, True, id="longer ago than a tick of any file system's clock"),
         pytest.param(-1.9, False, id="within one tick of the coarsest clock"),
         pytest.param(0.0, False, id="just now"),
         pytest.param(100.0, False, id="in the future, by a clock that is ahead"),

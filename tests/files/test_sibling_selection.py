@@ -71,8 +71,8 @@ def test_an_index_may_have_siblings(folder: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("seconds", "coding"),
     [
-        pytest.param(0, "gzip", id="as old as the file"),
-        pytest.param(100, "gzip", id="younger"),
+        pytest.param(0, "gzip", id="the same age as the file"),
+        pytest.param(100, "gzip", id="newer than the file"),
         pytest.param(-2, "gzip", id="two seconds older, as by copying"),
         pytest.param(-3, None, id="older: made from another version"),
     ],

@@ -186,7 +186,7 @@ LAST, NOT_LAST = (0b01, 2), (0, 1)
     [
         pytest.param(bits((0, 1), NOT_LAST, (0, 2), (999, 16)), True, id="as long as the file"),
         pytest.param(bits((0, 1), NOT_LAST, (0, 2), (499, 16)), True, id="shorter, and more follows"),
-        pytest.param(bits((0, 1), NOT_LAST, (0, 2), (1000, 16)), False, id="longer"),
+        pytest.param(bits((0, 1), NOT_LAST, (0, 2), (1000, 16)), False, id="longer than the file"),
         pytest.param(bits((0, 1), LAST, (0, 2), (999, 16)), True, id="the last, as long as the file"),
         pytest.param(bits((0, 1), LAST, (0, 2), (998, 16)), False, id="the last, and too short"),
         pytest.param(bits((0, 1), (0b11, 2)), False, id="the last, and empty"),
@@ -217,7 +217,7 @@ def test_brotli_of_an_empty_file_is_one_octet(octets: bytes) -> None:
     [
         pytest.param(LONG_AGO, LONG_AGO, True, id="the same age as the file"),
         pytest.param(LONG_AGO - 2, LONG_AGO, True, id="two seconds older, as by copying"),
-        pytest.param(LONG_AGO - 3, LONG_AGO, False, id="older"),
+        pytest.param(LONG_AGO - 3, LONG_AGO, False, id="three seconds older"),
         pytest.param(LONG_AGO + 97, LONG_AGO, True, id="three seconds ago"),
         pytest.param(LONG_AGO + 98, LONG_AGO, False, id="modified two seconds ago: it may still be written"),
         pytest.param(LONG_AGO + 200, LONG_AGO, False, id="in the future"),

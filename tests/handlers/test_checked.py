@@ -375,8 +375,16 @@ def test_a_stream_that_fails_at_its_first_chunk_is_answered_with_500(
         pytest.param(None, (b"abc", "text"), None, "a stream must yield bytes or a Sleep, not 'text'", id="text"),
         pytest.param(None, (b"abc", Sleep(-1)), None, "the seconds of a Sleep must be from 0", id="Sleep"),
         pytest.param(ValueError("a secret"), (b"abc",), 10, "ValueError: a secret", id="raises, sized"),
-        pytest.param(None, (b"abc",), 10, "the stream ended 7 bytes before its length of 10", id="too short"),
-        pytest.param(None, (b"abc", b"d" * 8), 10, "the stream is longer than its length of 10 bytes", id="too long"),
+        pytest.param(
+            None, (b"abc",), 10, "the stream ended 7 bytes before its length of 10", id="the stream is too short"
+        ),
+        pytest.param(
+            None,
+            (b"abc", b"d" * 8),
+            10,
+            "the stream is longer than its length of 10 bytes",
+            id="the stream is too long",
+        ),
     ],
 )
 def test_a_stream_that_fails_later_is_broken_off(

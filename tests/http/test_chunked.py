@@ -49,9 +49,9 @@ def decode(decoder: LengthDecoder | ChunkedDecoder, pieces: list[bytes]) -> Outc
 @each_row(
     ("length", "octets", "expected"),
     [
-        pytest.param(0, b"abc", Outcome(b"", True, b"abc"), id="R052: none of it is content"),
+        pytest.param(0, b"abc", Outcome(b"", True, b"abc"), id="R052: Content-Length: 0"),
         pytest.param(2, b"abc", Outcome(b"ab", True, b"c"), id="R052: the rest is not content"),
-        pytest.param(3, b"abc", Outcome(b"abc", True, b""), id="R052: all of it is content"),
+        pytest.param(3, b"abc", Outcome(b"abc", True, b""), id="R052: all octets are content"),
         pytest.param(4, b"abc", Outcome(b"abc", False, b""), id="R053: there is more to come"),
     ],
 )
@@ -113,7 +113,7 @@ def test_every_beginning_of_chunked_content_waits_for_more(cut: Cut) -> None:
         pytest.param(b"0x5\r\n", r"0x5\x0d\x0a", id="R066: a prefix"),
         pytest.param(b"5_0\r\n", r"5_0\x0d\x0a", id="R066: an underscore"),
         pytest.param(b"5h\r\n", r"5h\x0d\x0a", id="R066: a suffix"),
-        pytest.param(b" 5\r\n", r" 5\x0d\x0a", id="R066: a space before it"),
+        pytest.param(b" 5\r\n", r" 5\x0d\x0a", id="R066: a space before the size"),
         pytest.param(b"5 \r\n", r"5 \x0d\x0a", id="R066: a space after the size"),
         pytest.param(b"5 5\r\n", r"5 5\x0d\x0a", id="R066: two sizes"),
         pytest.param(b"5,5\r\n", r"5,5\x0d\x0a", id="R066: a list"),
@@ -235,7 +235,7 @@ def test_trailers_are_stored_separately_in_the_order_received(cut: Cut) -> None:
         # The framing of a chunk of one octet is four octets longer than its content.
         pytest.param(b"1\r\na\r\n" * 8, True, id="the maximum of small chunks"),
         pytest.param(b"1\r\na\r\n" * 9, False, id="one chunk more"),
-        pytest.param(b"5\r\nhello\r\n" * 400, True, id="as much framing as content, however often"),
+        pytest.param(b"5\r\nhello\r\n" * 400, True, id="as much framing as content in each chunk"),
         pytest.param(b"14\r\n" + b"a" * 20 + b"\r\n" + b"1\r\na\r\n" * 11, True, id="content pays for framing"),
         pytest.param(b"1\r\na\r\n" * 9 + b"14\r\n" + b"a" * 20 + b"\r\n", False, id="content afterwards does not"),
         pytest.param(b"1" + b";a=bc" * 5 + b"\r\na\r\n", True, id="extensions are framing"),

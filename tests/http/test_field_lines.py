@@ -77,7 +77,7 @@ def test_only_stored_fields_are_looked_up() -> None:
             b"\tB: c", "starts with whitespace: folded lines are obsolete", "RFC 9112 §5.2", id="R037: folded by a tab"
         ),
         pytest.param(
-            b" ", "starts with whitespace: folded lines are obsolete", "RFC 9112 §5.2", id="R037: nothing but a space"
+            b" ", "starts with whitespace: folded lines are obsolete", "RFC 9112 §5.2", id="R037: a line of one space"
         ),
         pytest.param(b"B", '"B" has no colon', "RFC 9112 §5", id="R038: no colon"),
         pytest.param(b": c", 'has the name "", which is not a token', "RFC 9110 §5.1", id="R038: no name"),

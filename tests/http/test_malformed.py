@@ -120,7 +120,7 @@ def test_each_name_in_the_table_is_unique() -> None:
         pytest.param(b"GET / HTTP/1.1\r\n", "the head", id="R053: after the request line"),
         pytest.param(HEAD, "the head", id="R053: before the empty line"),
         pytest.param(HEAD + b"\r", "the head", id="R053: within the empty line"),
-        pytest.param(framed(b"Content-Length: 6"), "the content", id="R053: one octet before the length"),
+        pytest.param(framed(b"Content-Length: 6"), "the content", id="R053: one octet less than Content-Length"),
         pytest.param(chunked(b""), "the content", id="R053: before the first chunk"),
         pytest.param(chunked(b"5"), "the content", id="R053: within a chunk size"),
         pytest.param(chunked(b"5\r\nhell"), "the content", id="R053: within chunk data"),

@@ -103,7 +103,7 @@ def packets(period: int, lead: int, count: int) -> bytes:
         pytest.param(b"G" * 1000, "text/plain; charset=utf-8", id="text full of the octet that starts a packet"),
         pytest.param(b'<?xml version="1.0"?><!DOCTYPE TS>', "text/plain; charset=utf-8", id="translations of Qt"),
         pytest.param(b"\x47\x00", "application/octet-stream", id="less than a packet"),
-        pytest.param(bytes(1000), "application/octet-stream", id="neither"),
+        pytest.param(bytes(1000), "application/octet-stream", id="zeros"),
         pytest.param(packets(188, 0, 2)[:300] + bytes(700), "application/octet-stream", id="packets that don't go on"),
     ],
 )
@@ -118,7 +118,7 @@ def test_typescript_and_mpeg_streams_are_distinguished(suffix: str, octets: byte
         pytest.param("ca.crt", b"-----BEGIN CERTIFICATE-----\n", "text/plain; charset=utf-8", id="armoured"),
         pytest.param("talk.key", b"PK\x03\x04\x00", "application/vnd.apple.keynote", id="slides"),
         pytest.param("tls.key", b"-----BEGIN PRIVATE KEY-----\n", "text/plain; charset=utf-8", id="a key"),
-        pytest.param("tls.key", BINARY, "application/octet-stream", id="neither"),
+        pytest.param("tls.key", BINARY, "application/octet-stream", id="binary, but not slides"),
     ],
 )
 def test_formats_that_share_a_suffix_are_distinguished(name: str, octets: bytes, expected: str) -> None:

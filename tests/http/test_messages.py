@@ -70,7 +70,7 @@ def test_the_content_length_counts_octets_and_slices(tmp_path: pathlib.Path) -> 
         pytest.param((), b"", (), id="no content"),
         pytest.param((b"abc",), b"abc", (), id="short"),
         pytest.param((b"x" * 65536,), b"x" * 65536, (), id="as long as may be joined"),
-        pytest.param((b"x" * 65537,), b"", (b"x" * 65537,), id="longer"),
+        pytest.param((b"x" * 65537,), b"", (b"x" * 65537,), id="longer than may be joined"),
         pytest.param((b"abc", b"def"), b"abc", (b"def",), id="two parts"),
     ],
 )
@@ -134,7 +134,7 @@ def test_the_unsent_rest_of_two_buffers_is_not_copied(length: int, unsent: bytes
         pytest.param(
             (("Set-Cookie", "a"), ("Set-Cookie", "b")),
             (("Set-Cookie", "a"), ("Set-Cookie", "b"), ("Vary", "Accept")),
-            id="other fields stay, also twice",
+            id="other fields stay, even repeated ones",
         ),
     ],
 )

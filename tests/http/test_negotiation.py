@@ -56,7 +56,7 @@ BROWSER = b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*
         pytest.param(
             b'text/html;title="a;q=0;b", text/plain;q=0.5', "text/html", id="§5.6.6: a semicolon in quotes is no end"
         ),
-        pytest.param(b'text/html;title="a, text/plain, b"', "text/html", id="§5.6.4: nor is a comma"),
+        pytest.param(b'text/html;title="a, text/plain, b"', "text/html", id="§5.6.4: a quoted comma does not separate"),
         pytest.param(
             b"text/html\xff;q=\xff, application/json", "application/json", id="R040: octets beyond ASCII are opaque"
         ),
@@ -88,7 +88,9 @@ def test_the_preferred_media_type_is_chosen(accept: bytes | None, expected: str)
         pytest.param(b"gzip;q=0.001", ("gzip",), id="the least weight is acceptable"),
         pytest.param(b"identity", (), id="what is not listed is not asked for"),
         pytest.param(b"identity;q=0.5, gzip;q=0.4, br;q=0.6", ("br",), id="§12.5.3: identity is preferred to gzip"),
-        pytest.param(b"identity;q=0.5, gzip;q=0.5", ("gzip",), id="as welcome as identity is preferred: it is shorter"),
+        pytest.param(
+            b"identity;q=0.5, gzip;q=0.5", ("gzip",), id="gzip is preferred to an equal identity: it is shorter"
+        ),
         pytest.param(b"identity;q=0, gzip", ("gzip",), id="identity forbidden"),
         pytest.param(b"identity;q=0", (), id="identity forbidden and nothing else asked for: identity after all"),
         pytest.param(b"gzip;q=5, br", ("br",), id="a malformed weight: the member is skipped"),

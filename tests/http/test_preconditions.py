@@ -58,7 +58,7 @@ def test_if_match_compares_strongly(if_match: str, validators: Validators, expec
         pytest.param('"abc"', STRONG, Verdict.NOT_MODIFIED, id="R117: the entity-tag itself"),
         pytest.param('W/"abc"', STRONG, Verdict.NOT_MODIFIED, id="R117: a weak entity-tag matches a strong one"),
         pytest.param('"abc"', WEAK, Verdict.NOT_MODIFIED, id="R117: a strong entity-tag matches a weak one"),
-        pytest.param('W/"abc"', WEAK, Verdict.NOT_MODIFIED, id="R117: and both weak"),
+        pytest.param('W/"abc"', WEAK, Verdict.NOT_MODIFIED, id="R117: equal weak entity-tags match"),
         pytest.param('"x", W/"abc"', STRONG, Verdict.NOT_MODIFIED, id="R117: one entity-tag of a list matches"),
         pytest.param('"a,b", "abc"', STRONG, Verdict.NOT_MODIFIED, id="a comma in an entity-tag ends nothing"),
         pytest.param("*", STRONG, Verdict.NOT_MODIFIED, id="R117: * is any state"),

@@ -54,7 +54,7 @@ def test_the_preface_of_http_2_is_refused_as_another_version(cut: Cut) -> None:
         pytest.param(
             b"GET\r\n",
             "the request line has 1 of its three parts: method, request-target, HTTP-version",
-            id="R017: a method alone",
+            id="R017: only a method",
         ),
         pytest.param(
             b"GET /\r\n",

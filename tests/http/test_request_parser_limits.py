@@ -151,7 +151,7 @@ def test_a_fault_in_a_head_that_is_too_long_is_named(cut: Cut) -> None:
         pytest.param(b"\r" * ONE_MIB, Status.BAD_REQUEST, id="R002: bare CRs"),
         pytest.param(b"\0" * ONE_MIB, Status.BAD_REQUEST, id="R006: NULs"),
         pytest.param(
-            b"GET / HTTP/1.1\r\n" + b"A:" * (ONE_MIB // 2), Status.FIELDS_TOO_LARGE, id="R045: one field line"
+            b"GET / HTTP/1.1\r\n" + b"A:" * (ONE_MIB // 2), Status.FIELDS_TOO_LARGE, id="R045: one long field line"
         ),
         pytest.param(
             b"GET / HTTP/1.1\r\n" + b"A:\r\n" * (ONE_MIB // 4), Status.FIELDS_TOO_LARGE, id="R045: field lines"

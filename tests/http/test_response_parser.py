@@ -258,10 +258,16 @@ CHUNKED = b"Transfer-Encoding: chunked"
             ok(CHUNKED, content=b"2\r\nhe\r\n3\r\nllo\r\n000\r\nX: y\r\n\r\n"), "GET", b"hello", True, id="trailers"
         ),
         pytest.param(ok(b"Transfer-Encoding: ,Chunked", content=b"0\r\n\r\n"), "GET", b"", True, id="in any case"),
-        pytest.param(ok(b"Content-Length: 5"), "HEAD", b"", True, id="1: HEAD has none, whatever it says"),
+        pytest.param(
+            ok(b"Content-Length: 5"), "HEAD", b"", True, id="1: HEAD has no content, whatever Content-Length says"
+        ),
         pytest.param(ok(CHUNKED), "HEAD", b"", True, id="1: HEAD has no chunks, either"),
-        pytest.param(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", "GET", b"", True, id="1: 204 has none"),
-        pytest.param(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "GET", b"", True, id="1: 304 has none"),
+        pytest.param(
+            b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", "GET", b"", True, id="1: 204 has no content"
+        ),
+        pytest.param(
+            b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", "GET", b"", True, id="1: 304 has no content"
+        ),
         pytest.param(
             ok(b"Content-Length: 2", b"Connection: Close", content=b"ab"), "GET", b"ab", False, id="close, announced"
         ),

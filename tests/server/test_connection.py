@@ -22,7 +22,7 @@ from tests.support.folder import HELLO, LARGE
         pytest.param("1.1", ["Connection: te, ,close"], "close", False, id="R041: close in a list, after an empty one"),
         pytest.param("1.1", ["Connection: te", "connection: close"], "close", False, id="close on a second line"),
         pytest.param("1.1", ["Connection: keep-alive, close"], "close", False, id="9112 §9.3: close outweighs all"),
-        pytest.param("1.1", ["Connection: closed, Xclose"], None, True, id="other options are not close"),
+        pytest.param("1.1", ["Connection: closed, Xclose"], None, True, id="options that only contain close"),
         pytest.param("1.0", [], "close", False, id="R087: 1.0 closes by default"),
         pytest.param("1.0", ["Connection: keep-alive"], "keep-alive", True, id="R088: 1.0 persists if asked to"),
         pytest.param(

@@ -582,7 +582,10 @@ def test_sockets_meant_for_another_process_are_ignored(monkeypatch: pytest.Monke
     [
         pytest.param("HTTPSOCK_RESTART", f"{os.getppid()} 99999 5", "Bad file descriptor", id="no channel"),
         pytest.param(
-            "HTTPSOCK_RESTART", "1 2 3", "process 1, which this one should replace, has ended", id="another's"
+            "HTTPSOCK_RESTART",
+            "1 2 3",
+            "process 1, which this one should replace, has ended",
+            id="variables meant for another process",
         ),
         pytest.param("HTTPSOCK_RESTART", "x", "HTTPSOCK_RESTART is 'x'", id="malformed"),
         pytest.param("LISTEN_FDS", "x", "LISTEN_FDS is 'x', not a number of sockets", id="not a number"),
