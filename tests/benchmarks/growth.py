@@ -42,7 +42,7 @@ def make_growing_root(work: pathlib.Path) -> pathlib.Path:
 
 
 def curves() -> Iterator[Curve]:
-    """Yield the three curves."""
+    """Yield the curves: of connections, of sizes of a file, and of names in a folder."""
     by_connections = (
         Workload(f"connections-{count}", f"1 KiB file, {count:,} connections", connections=count, has_floor=True)
         for count in CONNECTIONS
