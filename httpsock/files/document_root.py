@@ -379,21 +379,20 @@ class DocumentRoot:
         def look_up() -> Iterator[Entry]:
             with opened:
                 for entry in entries:
-                    if self._is_nameable(relative, entry.name) and (seen := self._entry(relative, entry)):
-                        yield seen
+                    # Most names start with no full stop, and need no call.
+                    if entry.name.startswith(".") and not self._is_nameable(relative, entry.name):
+                        continue
+                    try:
+                        link = os.path.join(relative, entry.name) if entry.is_symlink() else None
+                        status = self._stat_link(link) if link else entry.stat()
+                    except OSError:
+                        # It is gone, or leads outside.
+                        continue
+                    kind = stat.S_IFMT(status.st_mode)
+                    if kind in (stat.S_IFREG, stat.S_IFDIR):
+                        yield Entry._make((entry.name, kind == stat.S_IFDIR, status.st_size, status.st_mtime))
 
         return self._file_system.listed(relative, look_up())
-
-    def _entry(self, relative: str, entry: os.DirEntry[str]) -> Entry | None:
-        """Return *entry* for a listing, or None if it is gone, leads outside, or is neither file nor folder."""
-        try:
-            status = self._stat_link(os.path.join(relative, entry.name)) if entry.is_symlink() else entry.stat()
-        except OSError:
-            return None
-        is_folder = stat.S_ISDIR(status.st_mode)
-        if not is_folder and not stat.S_ISREG(status.st_mode):
-            return None
-        return Entry(entry.name, is_folder, status.st_size, status.st_mtime)
 
     def _is_nameable(self, relative: str, name: str) -> bool:
         """Return whether a client may request *name*."""

@@ -92,12 +92,11 @@ def render(directory: Directory, query: bytes | None, media_type: str) -> Steps[
     view = parse_view(query)
     unread = iter(directory.entries)
     entries: list[Entry] = []
-    for entry in unread:
-        entries.append(entry)
+    while batch := list(islice(unread, BATCH)):
+        entries += batch
         if len(entries) > _MAX_KNOWN_ENTRIES:
             return (yield from _render(directory, chain(entries, unread), view, media_type))
-        if len(entries) % BATCH == 0:
-            yield
+        yield
     key = "/".join((directory.served, *directory.name.segments)), f"{media_type} {view.sort} {view.text}"
     state = tuple(entries)
     parts = _known_listings.get_stale(key, state)
