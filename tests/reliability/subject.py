@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tests import support
-from tests.support import free_port
+from tests.support import free_port, get
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 60.0
@@ -112,7 +112,7 @@ class Subject:
 def serving(
     root: pathlib.Path, server: str = "httpsock", options: str = "", *, descriptors: int = 0, port: int = 0
 ) -> Iterator[Subject]:
-    """Start *server* for *root*; yield it once it accepts connections, and end it afterwards."""
+    """Start *server* for *root*; yield it once it answers, and end it afterwards."""
     port = port or free_port()
     with tempfile.TemporaryDirectory() as work, open(f"{work}/stderr", "wb") as log:
         pathlib.Path(work).chmod(0o755)
@@ -122,7 +122,7 @@ def serving(
             command = f"ulimit -n {descriptors}; {command}"
         with subprocess.Popen(["/bin/sh", "-c", command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log) as process:
             try:
-                _wait_until_it_accepts(process, port)
+                _wait_until_it_answers(process, port)
                 yield Subject(process, port, pathlib.Path(work, "stderr"))
             finally:
                 # SIGTERM comes first, so that nginx can end its workers; httpsock exits at the second one.
@@ -133,14 +133,16 @@ def serving(
                 process.kill()
 
 
-def _wait_until_it_accepts(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait for an answer: a server that only listens may not handle signals yet."""
     latest = time.monotonic() + PATIENCE_SECONDS
     while process.poll() is None and time.monotonic() < latest:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return
+        with contextlib.suppress(OSError):
+            if ask(port, get("*", "Connection: close", method="OPTIONS")):
+                return
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
-    raise NotStartedError("the server does not start")
+    raise RuntimeError("the server does not start")
 
 
 @contextlib.contextmanager
