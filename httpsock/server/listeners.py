@@ -28,7 +28,7 @@ class AcceptQueue(Protocol):
         """Return the descriptor to poll."""
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Return a connection and the client's address. Raises NotAccepting if it is to be called again soon."""
+        """Return a connection and the client's address. Raise NotAccepting if it is to be called again soon."""
 
     def close(self) -> None:
         """Stop listening."""

@@ -218,7 +218,7 @@ class Sender:
     ) -> Generator[Wait, None, bool]:
         """Send the octets of *stream* and nothing else. Return whether the next request is answered.
 
-        Raises ConnectionAbortedError if a reset follows them, or if the server stops meanwhile.
+        Raise ConnectionAbortedError if a reset follows them, or if the server stops meanwhile.
         """
         self._head_octets, self._sent, self._rate = 0, 0, None
         # The last octets of a head that has not ended yet, or None.

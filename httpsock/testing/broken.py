@@ -1,8 +1,8 @@
-"""Broken responses and connections: which of them have a fault, by path, by number and by chance.
+"""Broken responses and connections: faults by path, by number and by chance.
 
-Takes rules, gives the parts of a server that break what the rules choose: its accept queues, its transports, and a
-middleware. Each rule has random numbers of its own, so that its choices depend on nothing but the seed, its place among
-the rules, and what it has been asked before.
+Takes rules, gives the parts of a server that break what the rules select: its accept queues, its transports, and a
+middleware. Each rule has random numbers of its own: its choices depend only on the seed, on its place among the rules,
+and on how often it has been asked.
 
 RFC 9112 §6.3 (framing), §9 (connections).
 """
@@ -24,7 +24,7 @@ from .transport import RecordedTransport
 
 
 class _Chosen:
-    """A *rule*, how many times it still applies, and its random numbers."""
+    """A *rule* with its random numbers; it still applies *left* times."""
 
     def __init__(self, rule: Rule, seed: str | None) -> None:
         self.rule = rule

@@ -275,7 +275,7 @@ _RANGES = {
 
 
 def parse_rule(text: str, times: int | None = None) -> Rule:
-    """Return the rule ``PATH:NAME=VALUE@PROBABILITY*TIMES``; all but the name may be missing. Raises ValueError."""
+    """Return the rule ``PATH:NAME=VALUE@PROBABILITY*TIMES``; all but the name may be missing. Raise ValueError."""
     match = _rule.fullmatch(text)
     if not match:
         # A colon in the same word as the "@" would look like a password, which the command masks.
@@ -304,7 +304,7 @@ def parse_rule(text: str, times: int | None = None) -> Rule:
 
 
 def _value(name: str, fault: Fault, text: str | None) -> float:
-    """Return the value *text* of a fault, or its default. Raises ValueError."""
+    """Return the value *text* of a fault, or its default. Raise ValueError."""
     if text is None:
         return fault.default
     if not fault.meaning:

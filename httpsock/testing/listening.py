@@ -98,7 +98,7 @@ class FaultyQueue:
         return self._listener.fileno()
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Return the next connection and the client's address. Raises NotAccepting if it is to be called again soon."""
+        """Return the next connection and the client's address. Raise NotAccepting if it is to be called again soon."""
         with self._port.lock:
             self._check_delay()
             try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from httpsock import TestServer
+from httpsock import Server, TestServer
 from httpsock.__main__ import main
 from httpsock.http.handler import Context
 from httpsock.http.messages import Request, Response, Sleep, Stream
@@ -333,6 +333,14 @@ def test_a_fault_of_listening_sockets_needs_linux(
     with pytest.raises(SystemExit):
         main(["--fault", fault])
     assert f"the fault {fault} needs Linux" in capsys.readouterr().err
+
+
+def test_an_exempt_path_has_no_faults() -> None:
+    faults = Faults(exempt="/own/")
+    faults.add(parse_rule("close"))
+    with Server(handler=lambda *_: Response(200, (), b"whole"), middleware=[faults.middleware], port=0) as server:
+        assert talk(server.port, get("/own/x")).endswith(b"\r\n\r\nwhole")
+        assert talk(server.port, get("/own")) == b""
 
 
 def test_the_next_test_begins_without_faults(server: TestServer) -> None:

@@ -50,7 +50,13 @@ def run_pytest(folder: pathlib.Path, tests: str, *arguments: str) -> str:
     """Return the output of a pytest session that runs the source *tests* with the plugin."""
     (folder / "test_client.py").write_text(tests)
     command = [sys.executable, "-W", "error", "-m", "pytest", "-W", "error", "-p", "httpsock.testing.plugin"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""}
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_ADDOPTS": "",
+        # Sessions that share a folder for temporary files remove them from under each other.
+        "PYTEST_DEBUG_TEMPROOT": str(folder),
+    }
     done = subprocess.run(
         [*command, "-p", "no:cacheprovider", *arguments],
         cwd=folder,

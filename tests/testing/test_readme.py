@@ -76,7 +76,9 @@ def test_the_table_of_clients_has_each_fault() -> None:
 
 
 @pytest.mark.parametrize("client", ["http.client", "urllib", "urllib3", "requests", "httpsock"])
-@pytest.mark.parametrize("fault", ["close", "truncate", "drip", "length-short", "chunk-last-missing", "encoding"])
+@pytest.mark.parametrize(
+    "fault", ["refuse", "slow-accept", "close", "truncate", "drip", "length-short", "chunk-last-missing", "encoding"]
+)
 def test_a_client_still_behaves_as_in_the_table(client: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # None of them hangs.
     monkeypatch.setattr(clients, "_HANGS_SECONDS", PATIENCE_SECONDS)
