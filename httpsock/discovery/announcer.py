@@ -248,7 +248,7 @@ class Announcer:
             self._announce(Device.byebye)
 
     def _run_timers(self, now: float) -> None:
-        """Run the timers that are due. Set the next time of each first, so that a failing one is not run in a loop."""
+        """Run the timers that are due. Set each timer's next time first, so that a step that fails does not loop."""
         if now >= self._scan_at:
             self._scan_at = now + _SCAN_SECONDS
             self._guard(self._update_networks)
@@ -352,7 +352,7 @@ class Announcer:
                 self._sockets[due.received_on].sendto(due.datagram, due.peer)
 
     def _interface_towards(self, peer: tuple[Any, ...], received_on: Interface) -> Interface:
-        """Return the interface by which datagrams to *peer* leave: the answer names the location at its address.
+        """Return the interface by which datagrams to *peer* leave: the answer must name a location at its address.
 
         Raise DatagramError if that interface is new and not announced yet.
         """
@@ -387,7 +387,7 @@ def _shares_network(one: Interface, other: Interface) -> bool:
 
 
 def _neighbours_search(datagram: Datagram, host: str) -> Search:
-    """Return *datagram* as a search. Raise DatagramError if it is none, or if *host* is not on a local network."""
+    """Return *datagram* as a search. Raise DatagramError if it is not one, or if *host* is not on a local network."""
     if not is_near(host):
         raise DatagramError(f"{host} is not on a local network", "UDA 2.0 §1.3.3")
     return search_of(datagram)

@@ -2,7 +2,7 @@
 
 On Linux this uses netlink: the kernel answers a dump request with one message for each link or address. A netlink
 socket in the kernel's multicast groups becomes readable at each change; its messages are discarded, and the caller
-lists everything again. On systems without netlink, this uses the addresses from which the routes lead elsewhere.
+lists everything again. On systems without netlink, this uses the source addresses of the routes to other networks.
 
 RFC 3549 §2.3 (messages), §3.1.1 (links), §3.1.2 (addresses); RFC 1112 §6 (interfaces).
 """
@@ -53,7 +53,7 @@ class Hosts:
         return [*dict.fromkeys(found + self._of_networks())]
 
     def retain(self, joined: Sequence[Interface]) -> None:
-        """Drop the addresses that are not among *joined*: an address that did not work at the start is a mistake."""
+        """Drop the addresses that are not among *joined*: an address that fails at the start is taken for a mistake."""
         known = {each.address: each.host for each in joined}
         self._own = [known[plain] for host in self._own if (plain := host.partition("%")[0]) in known]
 

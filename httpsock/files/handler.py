@@ -67,7 +67,7 @@ def respond(root: DocumentRoot, request: Request, context: Context) -> Response 
 
 
 def _discard_content(root: DocumentRoot, request: Request, context: Context) -> Steps[Response]:
-    """Discard the content, which a folder does not use; then respond, from the files as they are then."""
+    """Discard the content, which a folder does not use; then look at the files and respond."""
     is_read = (yield from context.discard_content()) is not None
     # All connections receive before any answers: see Tick.
     yield

@@ -70,7 +70,8 @@ class Lookup:
     whose octets can be compared to make it fresh again; it is empty if the look-up depends on other octets, too.
     *number* is that of the last tick in which it was valid.
 
-    A page has a thousand look-ups, and each object of its own costs a miss in the processor's cache.
+    Look-ups share objects where they can: a page has a thousand look-ups, and each separate object that is read costs a
+    miss in the processor's cache.
     """
 
     __slots__ = ("contents", "folder", "found", "fresh_until", "missing", "number", "path", "siblings", "stamp")
@@ -165,9 +166,9 @@ class Lookups:
     ) -> None:
         """Store that *asked* led to the *cached* representation of *file*.
 
-        The client prefers *codings*; in those before the coding of *cached* no sibling could be used. The folder of
-        *file* must have been looked at before the siblings: a sibling that appears later changes the folder. A
-        representation in a coding also depends on the *original*, if that is cached.
+        *codings* are those that the client prefers, best first; no sibling in a coding before that of *cached* was
+        usable. The folder of *file* must have been looked at before the siblings: a sibling that appears later changes
+        the folder. A representation in a coding also depends on the *original*, if that is cached.
         """
         path = os.path.join(self._root, file)
         # The state of a sibling is followed by that of its file.
@@ -199,8 +200,8 @@ class Lookups:
     def is_confirmed(self, lookup: Lookup, tick: TickMemo) -> bool:
         """Return whether an expired look-up is still valid; if so, make it fresh for another second.
 
-        The caller has compared its stamps. Here the files must still have the octets that were read, and the missing
-        siblings must still be missing.
+        The caller has compared the stamps. This function compares the octets of the files with those read before, and
+        checks that the missing siblings are still missing.
         """
         if not lookup.contents or any(map(os.path.lexists, lookup.missing)):
             return False

@@ -179,7 +179,7 @@ def encode_unencoded(octets: bytes) -> str:
 
 @cache
 def _written() -> list[str]:
-    """Return a table with each octet as a path or query spells it: an encoded octet costs no more than another one."""
+    """Return how a path or query spells each octet, as a table: an octet takes the same time whether encoded or not."""
     return [f"%{octet:02X}" if re.match(UNENCODED, bytes((octet,))) else chr(octet) for octet in range(256)]
 
 

@@ -187,8 +187,8 @@ class Sleep(NamedTuple):
     seconds: float
 
 
-# What follows a whole response that a stream sends octet by octet. close: end our side, and read until the client ends
-# its own. reset: RST. keep: the next request is answered. stall: send nothing more until the client closes.
+# The action after a whole response that a stream sends octet by octet. close: end our side, and read until the client
+# ends its own. reset: RST. keep: the next request is answered. stall: send nothing more until the client closes.
 Then = Literal["close", "reset", "keep", "stall"]
 
 
@@ -199,8 +199,8 @@ class Stream(NamedTuple):
     notices that the client is gone. The content has *length* octets; if *length* is None, the content is chunked, or
     ends with the connection for HTTP/1.0 (RFC 9112 §6.3). The server closes the iterator at the end.
 
-    With *then*, the chunks are the whole response instead, head and all, and are sent as they are, also to HEAD: for
-    tests of clients, see ``testing/exact.py``.
+    With *then* (see Then), *chunks* are the octets of a whole response, including its head, and are sent unchanged,
+    even to HEAD: for tests of clients, see ``testing/exact.py``.
     """
 
     chunks: Iterator[bytes | Sleep]

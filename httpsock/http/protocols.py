@@ -1,8 +1,8 @@
 """Foreign protocols: recognise the first octets of a connection that are not HTTP/1.1.
 
-Takes octets, gives the reason of a refusal in words. One octet is enough to recognise a protocol whose first octet no
-method has; SSH and PROXY are recognised by a whole line. So the reason does not depend on how many octets arrive
-together. RFC 8446 §5.1 (TLS), RFC 1928 §3 (SOCKS), RFC 4253 §4.2 (SSH).
+Takes octets, gives the reason of a refusal in words. One octet is enough to recognise a protocol if no method can
+contain that octet; SSH and PROXY are recognised by a whole line. So the reason does not depend on how many octets
+arrive together. RFC 8446 §5.1 (TLS), RFC 1928 §3 (SOCKS), RFC 4253 §4.2 (SSH).
 """
 
 _TLS = "a TLS handshake on a plain HTTP port"

@@ -182,7 +182,7 @@ class RequestParser(MessageReader):
     def _check_partial_head(self) -> None:
         """Raise the fault of an incomplete head as soon as it is known, before the head ends.
 
-        Check each line once it is complete, but the method and the length of the first line even before.
+        Check each line once it is complete; check the method and the length of the first line even earlier.
         """
         octets, lines, empty_lines = self._passed
         if lines == 0:

@@ -1,4 +1,4 @@
-"""The traced transport: another transport, with an event for each call.
+"""The traced transport: wraps another transport, and emits an event for each call.
 
 Takes a transport and the tracer of its connection. To the connection it looks like any other transport.
 

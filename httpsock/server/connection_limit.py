@@ -24,7 +24,7 @@ class ConnectionLimit:
     """Counts connections, by the networks of their clients, up to *maximum*."""
 
     def __init__(self, used_descriptors: int) -> None:
-        """Allow as many connections as half of the free descriptors; with the others each response can open a file."""
+        """Use half of the free descriptors for connections; the other half lets each response open a file."""
         left = descriptor_limit() - used_descriptors - _RESERVED_DESCRIPTORS
         self.maximum = max(1, min(_MAX_CONNECTIONS, left // 2))
         self._count = 0

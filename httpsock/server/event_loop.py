@@ -282,7 +282,7 @@ class EventLoop:
             self._report_safely(f"not accepting: {reason}")
 
     def _can_accept(self, tick: Tick) -> bool:
-        """Return whether to accept: below the limit, after an eviction, or to close connections over a share."""
+        """Return whether to accept: there is room, an eviction makes room, or a client over its share is refused."""
         return not self._limit.is_full or self._evict_idle(tick) or self._limit.has_client_over_share()
 
     def _evict_idle(self, tick: Tick) -> bool:

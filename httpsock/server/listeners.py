@@ -22,26 +22,26 @@ Create = Callable[[int, int], socket.socket]
 
 
 class AcceptQueue(Protocol):
-    """The calls of the event loop at a listening socket, which it owns."""
+    """The methods of a listening socket that the event loop calls. The event loop owns the socket."""
 
     def fileno(self) -> int:
         """Return the descriptor to poll."""
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Return a connection and the client's address. Raise NotAccepting if it is to be called again soon."""
+        """Return a connection and the client's address. Raise NotAccepting if the event loop must call again soon."""
 
     def close(self) -> None:
         """Stop listening."""
 
 
 class NotAccepting(BlockingIOError):  # noqa: N818 (it is no error)
-    """accept() is to be called again after *seconds*, and the queue not polled meanwhile: see testing/listening.py."""
+    """Do not poll the queue; call its accept() again after *seconds*: see testing/listening.py."""
 
     seconds = 0.01
 
 
 def duplicate(listener: socket.socket) -> AcceptQueue:
-    """Return the accept queue of *listener*: a duplicate, which the event loop alone closes."""
+    """Return a duplicate of *listener*, which only the event loop closes, as its accept queue."""
     return listener.dup()
 
 

@@ -243,7 +243,10 @@ class Sender:
         return stream.then == "keep"
 
     def _find_head(self, begun: bytes, chunk: bytes) -> bytes | None:
-        """Record how much of *chunk* belongs to the head *begun*. Return its last octets, or None if it has ended."""
+        """Record how much of *chunk* belongs to the head.
+
+        *begun* has the last octets of the head so far. Return those for the next call, or None if the head has ended.
+        """
         octets = begun + chunk
         stop = octets.find(_END_OF_HEAD) + len(_END_OF_HEAD)
         has_ended = stop >= len(_END_OF_HEAD)

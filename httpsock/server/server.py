@@ -81,8 +81,8 @@ class Server:
     disk blocks it.
 
     *handler* answers the requests instead of the folder. Each *middleware* wraps the handler; the first is outermost.
-    A handler that takes long should run in steps, or with ``in_thread``: see http/handler.py. *transport* makes the
-    transport of an accepted socket, *accept_queue* the object from which the event loop accepts, of a listening one.
+    A handler that takes long should run in steps, or with ``in_thread``: see http/handler.py. *transport* makes a
+    transport from an accepted socket; *accept_queue* makes an accept queue from a listening socket.
     *siblings*: answer with ``app.js.gz`` instead of ``app.js`` if the client accepts it.
     *hosts* is one numeric address or several; by default those of loopback (::1 only if the system has IPv6). With
     *port* 0, the system picks a free port.
@@ -293,7 +293,7 @@ class Server:
 
 
 def preload_lazy_imports() -> None:
-    """Import the modules that start-up leaves out, which makes it a third faster.
+    """Import the modules that start-up leaves out in order to be a third faster.
 
     Call it at the start, and before `--user` changes the user: later the process may have no descriptor left to open a
     module, or no permission to read it.
@@ -380,7 +380,7 @@ def _check_settings(cache_control: object, log: object, report: object, limits: 
 
 
 def check_response_field(name: str, value: str) -> None:
-    """Raise ValueError if the field is malformed, or if each response sets this field itself."""
+    """Raise ValueError if the field is malformed, or if the server sets this field in every response."""
     check_field(name, value)
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"the field {name} is set by each response itself")

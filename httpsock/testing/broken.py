@@ -43,7 +43,7 @@ class _Chosen:
 class Faults:
     """The faults of one server. The same *seed* makes the same choices for the same requests in the same order.
 
-    Requests for a path below *exempt* are answered as ever.
+    Responses to requests for a path below *exempt* stay unbroken.
     """
 
     def __init__(self, seed: int | None = None, *, exempt: str | None = None) -> None:
@@ -58,7 +58,7 @@ class Faults:
         self.accept_queue = self._port.accept_queue
 
     def add(self, rule: Rule) -> None:
-        """Break what *rule* is for; the first rule that is for a response, or for a connection, counts."""
+        """Apply *rule* from now on. If several rules select one response or one connection, the first counts."""
         if rule.times is not None:
             check_number("times", rule.times, 1, 10**9)
         if FAULTS[rule.name].stage in (Stage.PORT, Stage.QUEUE) and not sys.platform.startswith("linux"):
@@ -72,7 +72,7 @@ class Faults:
             self._port.begin_period()
 
     def clear(self) -> None:
-        """Break no more."""
+        """Remove all rules."""
         with self._lock:
             self._rules.clear()
             self._count = 0

@@ -15,7 +15,7 @@ from httpsock.http.messages import Closable, Response, Sleep, Status, Stream, Th
 
 
 class Exact(NamedTuple):
-    """An answer of exact *octets*: bytes, or a tuple of bytes and Sleeps. *then* (see Then) is done afterwards."""
+    """An answer of exact *octets*: bytes, or a tuple of bytes and Sleeps. *then* is the action afterwards: see Then."""
 
     octets: bytes | tuple[bytes | Sleep, ...]
     then: Then = "close"

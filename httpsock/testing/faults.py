@@ -55,7 +55,7 @@ class Message(NamedTuple):
 
 
 class Script(NamedTuple):
-    """The octets to send in place of the response, with pauses between them. *then* (see Then) is done afterwards."""
+    """The octets to send in place of the response, with pauses. *then* is the action that follows: see Then."""
 
     parts: Iterable[bytes | Sleep]
     then: Then
@@ -67,7 +67,7 @@ def _end(*_: object) -> Script:
 
 
 class Stage(Enum):
-    """The subject of a fault. Only a response has a path; the others come before a request."""
+    """The part that a fault breaks. Only a response has a path; a fault of another part comes before any request."""
 
     PORT = "the listening sockets"
     QUEUE = "the accept queue"

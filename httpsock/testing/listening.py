@@ -1,8 +1,8 @@
 """Listening: a port that refuses connections for a time, and an accept queue that is slow.
 
 Takes the listening sockets of a server, gives the accept queues that its event loop polls. The kernel refuses
-connections without a word to the server, so a refusal is counted in time: in each period the port is open or closed. A
-closed port stays bound, so that no other program gets it. It does not know HTTP.
+connections without telling the server, so refusals can't be counted: instead, the port is closed for some periods of
+time and open for others. A closed port stays bound, so that no other program gets it. It does not know HTTP.
 
 RFC 9293 §3.5.2 (reset: a connection that does not exist), §3.9.1.1 (open).
 """
@@ -21,7 +21,7 @@ from httpsock.server.listeners import BACKLOG, NotAccepting
 
 
 class Period(NamedTuple):
-    """Whether the port is closed, for this many *seconds*."""
+    """A period of *seconds* in which the port is closed or open."""
 
     is_closed: bool
     seconds: float
@@ -30,7 +30,8 @@ class Period(NamedTuple):
 class Port:
     """The listening sockets of one server; *next_period* and *next_delay* choose its faults.
 
-    Any thread may begin a period. The event loop ends it: meanwhile the accept queues ask it to call again soon.
+    Any thread may begin a period. The event loop ends it: during a period that ends, the accept queues raise
+    NotAccepting, so that the event loop calls them again soon.
     """
 
     def __init__(self, next_period: Callable[[], Period], next_delay: Callable[[], float]) -> None:
@@ -73,7 +74,7 @@ class Port:
                     queue.listen()
 
     def is_changing(self) -> bool:
-        """Begin a period if the last one has ended. Return whether the port has opened or closed, or will."""
+        """Begin a period if the last one has ended. Return whether a period has just begun, or will begin later."""
         has_ended = time.monotonic() >= self._period_end
         if has_ended:
             self.begin_period()
@@ -81,7 +82,7 @@ class Port:
 
 
 class FaultyQueue:
-    """The accept queue of *listener*, which it owns. The event loop calls it; other threads refuse and listen."""
+    """The accept queue of *listener*, which it owns. The event loop accepts; any thread may refuse and listen."""
 
     def __init__(self, port: Port, listener: socket.socket) -> None:
         self._port = port
@@ -98,7 +99,7 @@ class FaultyQueue:
         return self._listener.fileno()
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Return the next connection and the client's address. Raise NotAccepting if it is to be called again soon."""
+        """Return the next connection and the client's address. Raise NotAccepting if the event loop must call again."""
         with self._port.lock:
             self._check_delay()
             try:
@@ -173,7 +174,7 @@ def _placeholder(family: int, address: Any) -> socket.socket:
 
 
 def _bind_again(listener: socket.socket, address: Any) -> None:
-    """Bind a *listener* that was shut down, if the kernel has taken back its port: it does so if it chose the port."""
+    """Bind a *listener* that was shut down, if it has lost its port: the kernel takes back a port that it chose."""
     try:
         # Not the traced method: it is the same port as before.
         socket.socket.bind(listener, address)

@@ -128,9 +128,9 @@ class TestServer(Server):
     def send_octets(
         self, octets: bytes | tuple[bytes | Sleep, ...], then: Then = "close", *, path: str | None = None
     ) -> None:
-        """Answer requests for *path* (None: all) with exactly these octets. Then "close", "reset", "keep" or "stall".
+        """Answer requests for *path* (None: all) with exactly these octets.
 
-        See Then in http/messages.py.
+        *then* is the action that follows: "close", "reset", "keep" or "stall"; see Then in http/messages.py.
         """
         self.answer(path, Exact(octets, then))
 

@@ -1,4 +1,4 @@
-"""The recorded transport: another transport that records the octets received.
+"""The recorded transport: wraps another transport, and records the octets received.
 
 Takes a transport and a function that records octets. To the connection it looks like any other transport.
 
