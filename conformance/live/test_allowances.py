@@ -149,7 +149,7 @@ def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requiremen
 
 
 def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket], None]:
-    """Return a server that answers the requests in its first read if *is_alone* is true of them, else with one 400."""
+    """Return a server that reads once, and sends a 404 to each request if *is_alone(octets)*, else one 400."""
 
     def converse(connected: socket.socket) -> None:
         octets = connected.recv(65536)

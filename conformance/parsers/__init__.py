@@ -1,4 +1,4 @@
-"""The two parsers, httpsock's, which is under test, and h11, the oracle: drivers with results of the same form.
+"""The two parsers: httpsock's, which is under test, and h11, the oracle. Their results have the same form.
 
 results        the requests that a parser found in some octets, and the point where two results differ
 drivers        a function for each parser: octets in, a result out

@@ -204,7 +204,7 @@ for _name, _value, _preferred, _status in (
 
 
 def _like_plain(session: Session, method: str, path: str, fields: list[str]) -> str | None:
-    """Return a fault if the condition in *fields* changes a response that is no 2xx (RFC 9110 §13.2.1)."""
+    """Return a fault if the condition in *fields* changes a response that is not a 2xx (RFC 9110 §13.2.1)."""
     plain = session.one(request(method, path))
     if plain.status < 300:
         raise InapplicableError(f"{method} {path} is answered with {plain.status}")

@@ -71,7 +71,7 @@ class Session:
 
     @property
     def fault(self) -> str | None:
-        """The first fault in the last responses, but for Allow, which has checks of its own."""
+        """The first fault in the last responses, except one of Allow, which has its own checks."""
         fault = next((fault for fault in self.faults if fault.kind is not FaultKind.NO_ALLOW), None)
         if fault is None:
             return None

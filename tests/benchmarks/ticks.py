@@ -1,8 +1,8 @@
 """Measure ticks of the event loop, in this process alone: ``python3 -m tests.benchmarks.ticks``.
 
 In each tick some connections have one request each; only the loop's pass over them is timed, as processor time. The
-least of many ticks is steady even on a shared machine; the median includes the cache's re-reading. The table also has
-the floor: ``epoll``, ``recv`` and ``send`` of as many fixed octets, on the same sockets.
+least of many ticks is steady even on a shared machine; the median includes ticks in which cached files are read again.
+The table also has the floor: ``epoll``, ``recv`` and ``send`` of as many fixed octets, on the same sockets.
 
     write requests   →   one tick, timed   →   read the answers, check each one's status and length
 """

@@ -28,7 +28,7 @@ def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
 
 
 def is_refused(budget: ListingBudget, network: str, names: int) -> bool:
-    """Return whether a listing of this many *names* exceeds the budget of *network*; free what it took."""
+    """Return whether a listing of this many *names* exceeds the budget of *network*; release its names again."""
     claimed = Allotment(budget)
     claimed.network = network
     try:

@@ -214,7 +214,7 @@ def test_the_look_up_of_a_file_whose_sibling_has_too_long_a_name_is_not_cached(a
 
 
 def test_clients_that_prefer_the_same_codings_share_their_look_ups(aged: pathlib.Path) -> None:
-    """Another spelling of Accept-Encoding causes one new look-up, by which the server learns what it means."""
+    """After one look-up with another spelling of Accept-Encoding, the server knows that it means the same codings."""
     served = Recorded(aged)
     index = os.path.join("sub", "index.html")
     for path in (b"/hello.txt", b"/sub/index.html"):

@@ -262,7 +262,7 @@ def test_a_head_before_others_is_parsed_as_if_it_were_alone(heads: list[bytes], 
 
 
 def assert_alike(known: KnownHeads, head: bytes, max_field_lines: int) -> None:
-    """Assert that *known* parses or refuses *head* as new KnownHeads do."""
+    """Assert that *known* parses or refuses *head* as an empty KnownHeads does."""
     assert outcome_or_fault(known, head) == outcome_or_fault(KnownHeads(_parsers(max_field_lines)), head)
 
 

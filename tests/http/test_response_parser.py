@@ -62,7 +62,7 @@ def parse(
 
 
 def both_ways(octets: bytes, method: str = "GET", limits: ResponseLimits = LIMITS, *, ends: bool = False) -> Outcome:
-    """Return the outcome of *octets*; assert that it is the same if they come at once and one by one."""
+    """Return the outcome of *octets*; assert that it is the same if they come together or one by one."""
     at_once = parse([octets], method, limits, ends=ends)[0]
     one_by_one = parse([bytes([octet]) for octet in octets], method, limits, ends=ends)[0]
     # The content that is read before an error depends on the cut.

@@ -1,4 +1,4 @@
-"""Streams that are a whole response, head and all: what is sent, what is logged, and how the connection goes on."""
+"""Streams that hold a whole response with its head: the octets sent, the log, and the connection afterwards."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Faults in a trace and in the inspector: what is shown is what was sent."""
+"""Faults in a trace and in the inspector: they show the octets that were really sent."""
 
 import json
 
@@ -14,7 +14,7 @@ from tests.support.trace import CollectedTrace
 
 
 def traced_answer(octets: bytes | None = None, rule: str = "", method: str = "GET") -> tuple[bytes, CollectedTrace]:
-    """Return what a client receives from a traced server, and the trace."""
+    """Return the octets that a client receives from a traced server, and the trace."""
     trace = CollectedTrace(is_client=False)
     with TestServer(tracing=Instrumentation(trace)) as server:
         server.respond("/x", 200, {"X-A": "1"}, b"0123456789")
