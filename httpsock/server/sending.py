@@ -62,7 +62,7 @@ class Sender:
     def __init__(
         self, transport: Transport, settings: Settings, context: Context, log: Callable[[Exchange], object] | None
     ) -> None:
-        """Send to *transport*. *context* has the client's address and the current tick; the reference to it is weak."""
+        """Send to *transport*; hold a weak reference to *context*, which has the client's address and current tick."""
         self._transport = transport
         self._settings = settings
         # A strong reference would make a cycle, which only the garbage collector frees.
