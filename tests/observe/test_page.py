@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import httpsock
+from httpsock.observe.inspected import Inspection
 from httpsock.observe.recorder import Recorder
 from tests.support import connect, get, talk
 from tests.support.browser import Browser
@@ -90,6 +91,21 @@ def test_the_page_lists_a_request_and_a_click_shows_its_bytes(browser: Browser, 
     )
     assert browser.until(text_of("#c-requests")) == "1"
     assert browser.evaluate(text_of("#c-statuses")) == "200 × 1"
+
+
+def test_the_page_shows_what_is_wrong_with_a_broken_response(browser: Browser) -> None:
+    with httpsock.TestServer(tracing=Inspection(Recorder())) as server:
+        server.respond("/x", content=b"0123456789")
+        server.fault("/x:truncate=0.5")
+        watch(browser, server)
+        talk(server.port, get("/x", CLOSE))
+        browser.until(row("requests", "GET /x") + "?.textContent")
+        browser.evaluate(row("requests", "GET /x") + ".click()")
+        browser.until(row("events", "break 200 OK") + "?.textContent")
+        browser.evaluate(row("events", "break 200 OK") + ".click()")
+        assert browser.evaluate(text_of("#events pre")) == (
+            "fault truncate: ends the connection after a share of the content\nRFC 9112 §8"
+        )
 
 
 def test_the_page_shows_requests_from_before_it_was_opened(browser: Browser, server: httpsock.Server) -> None:
