@@ -93,7 +93,7 @@ class RequestParser(MessageReader):
     ``next_event`` raises RequestError at octets that are not a request; the parser is unusable after that.
     """
 
-    __slots__ = ("_known_heads", "_known_octets", "_last", "_limits", "_passed", "_usual_head")
+    __slots__ = ("_known_heads", "_known_octets", "_last", "_last_octets", "_limits", "_passed", "_usual_head")
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
@@ -101,8 +101,10 @@ class RequestParser(MessageReader):
         # A head below this length is within both limits.
         self._usual_head = min(limits.request_line, limits.head - _END_OCTETS)
         self._known_octets = min(self._usual_head, MAX_KNOWN_OCTETS)
-        # The last request with a new head: a client that repeats a long head mostly does so on one connection.
+        # A client that repeats a long head mostly does so on one connection. The last one is held in memory only if the
+        # head before was as long: so a connection with a single request holds none.
         self._last: Request | None = None
+        self._last_octets = 0
         self._passed = _NOTHING_PASSED
         self._known_heads = known_heads(limits.field_lines)
 
@@ -120,13 +122,16 @@ class RequestParser(MessageReader):
             if not buffer:
                 return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
             # The usual case: one head, which has come before as a whole or in parts.
-            if len(buffer) <= self._known_octets:
-                if len(buffer) <= MAX_WHOLE_OCTETS:
+            length = len(buffer)
+            if length <= self._known_octets:
+                if length <= MAX_WHOLE_OCTETS:
                     request = self._known_heads.requests.get(buffer)
                 else:
                     request = self._last if self._last and buffer == self._last.head else None
                 if request is None and buffer[0] != _CR and buffer.endswith(_END):
-                    request = self._last = self._known_heads.parse(buffer)
+                    request = self._known_heads.parse(buffer)
+                    self._last = request if length == self._last_octets else None
+                    self._last_octets = length
                 if request is not None:
                     return self._consume(request)
             last_line = buffer.find(_END)
