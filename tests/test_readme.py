@@ -98,7 +98,7 @@ def test_the_test_command_passes_in_a_fresh_clone(clone: pathlib.Path) -> None:
     python = pathlib.Path(shutil.which("python3", path=os.path.dirname(sys.executable)) or sys.executable)
     environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", command], check=False, cwd=clone, env=environment, capture_output=True, text=True, timeout=300
+        ["bash", "-c", command], check=False, cwd=clone, env=environment, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\d+ passed", done.stdout)

@@ -44,6 +44,11 @@ def test_a_member_of_the_group_receives_its_datagrams(each: Interface, group: st
             assert is_near(peer[0])
 
 
+@each_row(("address", "expected"), [("fe80::1", True), ("2001:db8::1", False), ("169.254.1.1", False)])
+def test_an_address_of_ipv6_may_be_link_local(address: str, expected: bool) -> None:
+    assert Interface(address).is_link_local is expected
+
+
 @each_row(
     ("host", "expected"),
     [
