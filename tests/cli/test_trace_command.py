@@ -95,7 +95,8 @@ def test_json_is_one_object_for_each_event_with_the_attributes_that_readme_names
     serving: Start, folder: pathlib.Path
 ) -> None:
     (folder / "sub" / "more").mkdir()
-    program = serving("--trace=json", "--bind", "127.0.0.1")
+    program = serving("--trace=json", "--bind", "127.0.0.1", "--fault", "/alphabet.txt:truncate")
+    talk(program.port, get("/alphabet.txt"))
     talk(program.port, get("/hello.txt") + get("/large.bin") + get("/nothing", CLOSE))
     talk(program.port, get("/sub/more/", "Content-Length: 3", CLOSE) + b"abc")
     talk(program.port, b"G T\r\n\r\n")
