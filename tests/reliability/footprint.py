@@ -55,11 +55,12 @@ def _footprint(subject: Subject, octets: bytes, count: int) -> float:
 
 
 def _settle(subject: Subject) -> None:
-    """Wait until the server's buffers are full: it answers another client, and then uses no more CPU time."""
-    used = -1.0
-    while used < (used := subject.cpu_seconds()):
-        assert ask(subject.port, get("/hello.txt", "Connection: close"))
-        time.sleep(0.2)
+    """Wait until the server has read what it reads: it answers another client, and then sleeps for a while."""
+    assert ask(subject.port, get("/hello.txt", "Connection: close"))
+    calm = 0
+    while calm < 10:
+        time.sleep(0.03)
+        calm = calm + 1 if subject.is_asleep() else 0
 
 
 def _hold(client: socket.socket, octets: bytes) -> None:

@@ -97,6 +97,11 @@ class Subject:
         """Return the number of threads of the server and its children."""
         return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self._tree())
 
+    def is_asleep(self) -> bool:
+        """Return whether all its threads wait, and none for a processor."""
+        threads = [thread for pid in self._tree() for thread in pathlib.Path(f"/proc/{pid}/task").iterdir()]
+        return all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "S" for thread in threads)
+
     def cpu_seconds(self) -> float:
         """Return the CPU time that the server and its children have used."""
         stats = [pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._tree()]
