@@ -56,7 +56,10 @@ def respond(root: DocumentRoot, request: Request, context: Context) -> Response 
     found = root.find(target.path, request.fields.get(b"accept-encoding"), context.tick)
     if isinstance(found, Representation):
         # Most requests are unconditional; for a cached file the whole response is ready.
-        return found.whole if _CONDITIONAL.isdisjoint(request.fields) else _select(request, found, context.tick.time)
+        if _CONDITIONAL.isdisjoint(request.fields):
+            return found.whole
+        now = context.tick.time
+        return _check(request, found, now) or _select_ranges(request, found, now)
     match found:
         case Redirect():
             return _redirect(folder_reference(target.path, target.query))
@@ -89,11 +92,6 @@ def _respond_to_other_method(request: Request) -> Response:
         return _explain(Refusal(Status.METHOD_NOT_ALLOWED, reason, "RFC 9110 §15.5.6"), request, (_ALLOW,))
     reason = f'the method "{request.method[:40]}" is not supported (methods are case-sensitive)'
     return _explain(Refusal(Status.NOT_IMPLEMENTED, reason, "RFC 9110 §9.1"), request)
-
-
-def _select(request: Request, representation: Representation, now: float) -> Response:
-    """Return the response to a GET or HEAD with its preconditions and Range applied to *representation*."""
-    return _check(request, representation, now) or _select_ranges(request, representation, now)
 
 
 def _check(request: Request, representation: Representation, now: float) -> Response | None:

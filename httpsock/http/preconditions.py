@@ -69,7 +69,8 @@ def evaluate(request: Request, validators: Validators, now: float) -> Verdict:
         if _is_modified_since(if_unmodified_since, validators.last_modified, now) is True:
             return FAILED
     if (if_none_match := fields.get(b"if-none-match")) is not None:
-        if _matches_weakly(if_none_match, validators.etag):
+        # The usual case first: the one entity-tag that this server sent.
+        if if_none_match == validators.etag or _matches_weakly(if_none_match, validators.etag):
             return NOT_MODIFIED
     elif (if_modified_since := fields.get(b"if-modified-since")) is not None:
         if _is_modified_since(if_modified_since, validators.last_modified, now) is False:
@@ -97,8 +98,7 @@ def _matches_strongly(field_value: bytes, etag: bytes) -> bool:
 
 def _matches_weakly(field_value: bytes, etag: bytes) -> bool:
     """Return whether If-None-Match is "*" or lists *etag*, whether weak or strong (RFC 9110 §8.8.3.2)."""
-    # The usual case: the one entity-tag that this server sent.
-    if field_value in (etag, b"*"):
+    if field_value == b"*":
         return True
     opaque_tag = _opaque(etag)
     listed = _entity_tags(field_value, opaque_tag)
