@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
+from httpsock.http.masking import mask
+from httpsock.http.text import visible
+
 WRONG_ARGUMENT = 2
 # Exit codes of get and find: 23 is curl's; 130 is 128 + SIGINT.
 NOT_WRITTEN = 23
@@ -48,10 +51,6 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print *message* with its credentials masked, and exit with code 2."""
-        # Imported here, since the program ends.
-        from httpsock.http.masking import mask
-        from httpsock.http.text import visible
-
         printable = visible(mask(message.encode("utf-8", "surrogateescape")).decode("utf-8", "backslashreplace"))
         self.exit(WRONG_ARGUMENT, f"{self._name}: {printable}; see {self._command} --help.\n")
 

@@ -7,7 +7,7 @@ POSIX.1 (the calls); RFC 9110 §17.3 (attacks based on file and path names).
 """
 
 import os
-from _weakref import ref  # the source of weakref: to import that takes 0.7 ms of start-up
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
@@ -56,7 +56,7 @@ class FileSystem:
 
     def reference(self, name: str, found: Representation) -> Callable[[], Representation | None]:  # noqa: ARG002 (for an observer)
         """Return a weak reference to *found*, the representation of the file *name*."""
-        return ref(found)
+        return weakref.ref(found)
 
     def cache(self, capacity: int) -> FileCache[Value]:
         """Return a cache of files, for up to *capacity* octets."""

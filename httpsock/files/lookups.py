@@ -20,7 +20,7 @@ import os
 import re
 import stat
 import threading
-from _weakref import ref  # the source of weakref: to import that takes 0.7 ms of start-up
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -85,7 +85,7 @@ class Lookup:
         fresh_until: float,
         folder: FolderState | None,
         missing: tuple[str, ...],
-        contents: tuple[tuple[str, ref[Representation]], ...],
+        contents: tuple[tuple[str, weakref.ref[Representation]], ...],
     ) -> None:
         """*files* are the path and the stamp of the file and of each sibling that the search saw."""
         self.found = found
@@ -173,11 +173,11 @@ class Lookups:
         path = os.path.join(self._root, file)
         # The state of a sibling is followed by that of its file.
         files = [(path, cached.state[-STAMP_LENGTH:])]
-        contents = [(path, ref(original.value))] if original else []
+        contents = [(path, weakref.ref(original.value))] if original else []
         skipped = codings
         if coding := cached.value.coding:
             files.append((path + CODINGS[coding], cached.state[:STAMP_LENGTH]))
-            contents.append((files[1][0], ref(cached.value)))
+            contents.append((files[1][0], weakref.ref(cached.value)))
             skipped = codings[: codings.index(coding)]
         siblings = tuple(path + CODINGS[coding] for coding in skipped)
         folder = os.path.dirname(file)

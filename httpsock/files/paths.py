@@ -13,6 +13,7 @@ RFC 3986 §2.4 (when to decode), §3.3 (path), §5.2.4 and §6.2.2.3 (dot-segmen
 
 import os
 import re
+import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -118,10 +119,8 @@ def may_be_alias(name: str) -> bool:
     """
     if name.isascii():
         return _has_short_name(name)
-    from unicodedata import normalize  # 0.4 ms of start-up; server.py imports it before the first request
-
     # Characters can be normalised one by one, since a full stop never combines; most names start with a letter.
-    letters = (c for character in name for c in normalize("NFKC", character) if not _is_ignorable(c))
+    letters = (c for character in name for c in unicodedata.normalize("NFKC", character) if not _is_ignorable(c))
     return next(letters, "") == "." or _has_short_name(name)
 
 
@@ -132,9 +131,7 @@ def _has_short_name(name: str) -> bool:
 
 def _is_ignorable(character: str) -> bool:
     """Return whether a file system may ignore *character*; Unicode calls a few of these not ignorable."""
-    from unicodedata import category  # see may_be_alias
-
-    return category(character) in _IGNORABLE_CATEGORIES or character in _FILLERS
+    return unicodedata.category(character) in _IGNORABLE_CATEGORIES or character in _FILLERS
 
 
 def folder_reference(path: bytes, query: bytes | None) -> str:

@@ -14,6 +14,7 @@ RFC 9110 §8.4 (Content-Encoding).
 """
 
 import os
+import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -87,8 +88,6 @@ def _proves_gzip(read: Read, length: int, original: Original) -> bool:
 
 def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
     """Return whether *compressed* is one gzip member with exactly *octets* as content."""
-    import zlib  # 0.4 ms of start-up, and few folders have compressed siblings
-
     decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
         # Decompress one octet more than expected: enough to notice longer content, and to reach the end.

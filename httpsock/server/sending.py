@@ -10,7 +10,7 @@ import contextlib
 import math
 import socket
 import time
-from _weakref import proxy  # the source of weakref: to import that takes 0.7 ms of start-up
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from functools import lru_cache
 from itertools import chain
@@ -66,7 +66,7 @@ class Sender:
         self._transport = transport
         self._settings = settings
         # A strong reference would make a cycle, which only the garbage collector frees.
-        self._context = proxy(context)
+        self._context = weakref.proxy(context)
         self._log = log
         # The length of the current response's head, and how many octets of the response the kernel has taken.
         self._head_octets = self._sent = 0

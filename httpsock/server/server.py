@@ -57,7 +57,7 @@ _OWN_FIELDS = frozenset(
 
 # For ``preload_lazy_imports``: modules that some requests need.
 _LAZY_IMPORTS = (
-    *("datetime", "fcntl", "html", "json", "termios", "traceback", "unicodedata", "zlib"),
+    *("datetime", "fcntl", "html", "json", "termios", "traceback"),
     *("httpsock.files.aliases", "httpsock.files.listing", "httpsock.files.siblings"),
     *("httpsock.http.charsets", "httpsock.http.ranges"),
 )

@@ -539,8 +539,8 @@ FOR_SOME_REQUESTS = {"files.aliases", "files.listing", "files.siblings", "http.c
 OTHER_WINGS = {"client", "discovery", "handlers", "observe", "testing"}
 # Of the standard library: for a request, for an error, or for other programs.
 SLOW = {"asyncio", "dataclasses", "datetime", "email", "encodings.idna", "hashlib", "heapq", "html", "http", "inspect"}
-SLOW |= {"json", "logging", "pathlib", "random", "shutil", "ssl", "subprocess", "tempfile", "traceback", "unicodedata"}
-SLOW |= {"urllib", "weakref", "zlib"}
+SLOW |= {"json", "logging", "pathlib", "random", "shutil", "ssl", "subprocess", "tempfile", "traceback"}
+SLOW |= {"urllib", "zlib"}
 
 
 def printed_by(program: str) -> set[str]:
