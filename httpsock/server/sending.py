@@ -226,15 +226,13 @@ class Sender:
         try:
             for chunk in chain(_chunks(stream), (_FOREVER,) if stream.then == "stall" else ()):
                 if isinstance(chunk, Sleep):
-                    yield from self._sleep(chunk.seconds)
-                    if self._context.is_stopping:
-                        raise ConnectionAbortedError("the server stops")
-                    continue
-                if begun is not None or chunk.startswith(b"HTTP/"):
-                    begun = self._find_head(begun or b"", chunk)
-                yield from self._send_octets(chunk)
-                # Other connections run between two chunks.
-                yield None
+                    yield from self._sleep(chunk.seconds, may_end_early=False)
+                else:
+                    if begun is not None or chunk.startswith(b"HTTP/"):
+                        begun = self._find_head(begun or b"", chunk)
+                    yield from self._send_octets(chunk)
+                    # Other connections run between two chunks.
+                    yield None
             if stream.then == "reset":
                 self._transport.reset()
                 raise ConnectionAbortedError("a reset follows")
@@ -253,15 +251,20 @@ class Sender:
         self._head_octets = self._sent + (stop - len(begun) if has_ended else len(chunk))
         return None if has_ended else octets[1 - len(_END_OF_HEAD) :]
 
-    def _sleep(self, seconds: float) -> Generator[Wait, None, None]:
-        """Wait while a stream has nothing to send. Raise ConnectionAbortedError if the client closes its side."""
+    def _sleep(self, seconds: float, *, may_end_early: bool = True) -> Generator[Wait, None, None]:
+        """Wait while a stream has nothing to send, until the server stops if the sleep *may_end_early*.
+
+        Raise ConnectionAbortedError if the client closes its side, or if the server stops and the sleep may not end.
+        """
         deadline = self._context.tick.monotonic + seconds
         state = State.SLEEPING
         try:
             while True:
                 yield state, deadline
                 if self._context.is_stopping:
-                    break
+                    if may_end_early:
+                        break
+                    raise ConnectionAbortedError("the server stops")
                 # The socket is readable: at the client's end, or with its next request, which waits for the stream.
                 if state is State.SLEEPING_UNREAD or not self._transport.has_input():
                     raise ConnectionAbortedError("the reader of the stream disconnected")

@@ -72,7 +72,7 @@ def wait_until_it_stops(idle: socket.socket) -> None:
 
 @pytest.mark.parametrize("number", STOPPING)
 def test_a_signal_lets_a_running_download_finish(serving: Start, film: str, number: int) -> None:
-    program = serving()
+    program = serving("--grace", "3600")
     with connect(program.port) as idle, connect(program.port) as client:
         begin(idle, get("/empty.txt"))
         first = begin(client, get(film, "Connection: close"))
@@ -87,7 +87,7 @@ def test_a_signal_lets_a_running_download_finish(serving: Start, film: str, numb
 
 
 def test_while_a_download_finishes_new_clients_are_refused(serving: Start, film: str) -> None:
-    program = serving()
+    program = serving("--grace", "3600")
     with connect(program.port) as idle, connect(program.port) as client:
         begin(idle, get("/empty.txt"))
         first = begin(client, get(film, "Connection: close"))
@@ -109,7 +109,7 @@ def test_a_client_that_has_its_download_is_closed_immediately(folder: pathlib.Pa
 
 @pytest.mark.parametrize("number", STOPPING)
 def test_a_second_signal_ends_the_program_immediately(serving: Start, film: str, number: int) -> None:
-    program = serving()
+    program = serving("--grace", "3600")
     with connect(program.port) as idle, connect(program.port) as client:
         begin(idle, get("/empty.txt"))
         begin(client, get(film))

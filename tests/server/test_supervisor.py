@@ -127,7 +127,7 @@ def test_a_signal_lets_all_processes_finish_their_responses(
 ) -> None:
     film = os.urandom(1024) * (FILM_OCTETS // 1024)
     (folder / "film.bin").write_bytes(film)
-    program = serving("--processes", "2", "--quiet", start_new_session=True)
+    program = serving("--processes", "2", "--quiet", "--grace", "3600", start_new_session=True)
     with ExitStack() as stack:
         clients = [stack.enter_context(connect(program.port)) for _ in range(4)]
         for client in clients:
@@ -146,7 +146,7 @@ def test_a_signal_lets_all_processes_finish_their_responses(
 def test_a_second_signal_ends_all_processes_immediately(serving: Start, folder: pathlib.Path) -> None:
     with open(folder / "film.bin", "wb") as file:
         file.truncate(FILM_OCTETS * 16)
-    program = serving("--processes", "2", "--quiet")
+    program = serving("--processes", "2", "--quiet", "--grace", "3600")
     with connect(program.port) as client:
         client.sendall(get("/film.bin"))
         client.recv(1)
@@ -414,7 +414,7 @@ def test_signals_to_the_processes_themselves_cut_off_no_response(serving: Start,
     """A service manager may send the signal to each process, not only to the supervisor."""
     film = os.urandom(1024) * (FILM_OCTETS // 1024)
     (folder / "film.bin").write_bytes(film)
-    program = serving("--processes", "2", "--quiet")
+    program = serving("--processes", "2", "--quiet", "--grace", "3600")
     with connect(program.port) as client:
         client.sendall(get("/film.bin"))
         beginning = client.recv(1)
