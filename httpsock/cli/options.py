@@ -16,12 +16,11 @@ from httpsock.server.server import check_response_field
 from httpsock.server.transport import PlainTransport
 
 from .arguments import TRACE_FORMS, ArgumentParser, command_name, expand_trace_option, field, number
+from .password import VARIABLE, print_hash, read_hash
 
 if TYPE_CHECKING:
     from httpsock.testing.faults import Rule
 
-# The environment variable with the hash of the password, if no file has it.
-AUTH_VARIABLE = "HTTPSOCK_AUTH"
 _DEFAULT_GRACE = 5
 _port = number(0, 65535, "a port")
 _header = field(check_response_field)
@@ -51,9 +50,6 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_args(expand_trace_option(arguments))
     if options.auth_hash:
-        # Imported here, since a server with a password is rare.
-        from .password import print_hash
-
         print_hash(parser)
     _place(parser, options)
     options.bind = list(dict.fromkeys(options.bind)) if options.bind else None
@@ -76,9 +72,7 @@ def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Mid
         try:
             from httpsock.handlers.authentication import basic_authentication
 
-            from .password import read_hash
-
-            chosen.append(basic_authentication(options.auth, read_hash(options.auth_file, AUTH_VARIABLE)))
+            chosen.append(basic_authentication(options.auth, read_hash(options.auth_file)))
         except (ImportError, ValueError) as error:  # some builds of Python lack scrypt
             parser.error(str(error))
     elif options.auth_file is not None:
@@ -166,7 +160,7 @@ def _add_what_to_serve(what: argparse._ArgumentGroup) -> None:
 def _add_authentication(who: argparse._ArgumentGroup) -> None:
     """Add the options about the user and the password."""
     who.add_argument("--auth", metavar="USER", help="admit this user alone, by Basic authentication")
-    file_help = f"the file with the hash of the password (default: it is in the variable {AUTH_VARIABLE})"
+    file_help = f"the file with the hash of the password (default: it is in the variable {VARIABLE})"
     who.add_argument("--auth-file", metavar="FILE", help=file_help)
     hash_help = "read a password, print its hash for FILE, and exit"
     who.add_argument("--auth-hash", action="store_true", help=hash_help)

@@ -10,17 +10,19 @@ from typing import NoReturn
 
 from .arguments import ArgumentParser
 
+# The environment variable with the hash, if no file has it.
+VARIABLE = "HTTPSOCK_AUTH"
 # No hash is longer; but a device such as /dev/zero has no end.
 _MAX_OCTETS = 4096
 _FAILED = 1
 
 
-def read_hash(file: str | None, variable: str) -> str:
-    """Return the hash in *file*, or else in the environment *variable*. Raise ValueError if it is missing."""
+def read_hash(file: str | None) -> str:
+    """Return the hash in *file*, or else in the environment variable. Raise ValueError if it is missing."""
     if file is None:
-        password_hash = os.environ.get(variable, "")
+        password_hash = os.environ.get(VARIABLE, "")
         if not password_hash:
-            raise ValueError(f"the hash of the password is missing: give --auth-file FILE, or set {variable}")
+            raise ValueError(f"the hash of the password is missing: give --auth-file FILE, or set {VARIABLE}")
     else:
         try:
             with open(file, "rb") as opened:

@@ -20,13 +20,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from httpsock.server.access_log import FORMATS, Exchange, Format, TextFormat
+from httpsock.server.activation import InheritedSockets, inherit_sockets
 from httpsock.server.addresses import is_loopback, local_addresses
 from httpsock.server.children import Children, Parent
 from httpsock.server.event_loop import Log
 from httpsock.server.listeners import ANY, LOOPBACK, url_of
 from httpsock.server.process import become_user, fill_standard_descriptors, raise_descriptor_limit
 from httpsock.server.process_loop import ExitCode, ProcessLoop, Served
-from httpsock.server.restart import RESTART_VARIABLE, GracefulRestart
+from httpsock.server.restart import GracefulRestart
 from httpsock.server.server import DEFAULT_PORT, Server, preload_lazy_imports, print_stderr
 from httpsock.server.threaded import ThreadedServer
 from httpsock.tracing.output import shows_colours, standard_error, width_of
@@ -37,13 +38,10 @@ from .stderr import StderrWriter
 if TYPE_CHECKING:
     from httpsock.discovery.description_handler import DescriptionHandler
     from httpsock.observe.traced import Instrumentation
-    from httpsock.server.activation import InheritedSockets
 
 WRONG_ARGUMENT = 2
 # If the default port is in use, try the next ones; a port given with --port has no substitute.
 _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
-# Of sd_listen_fds(3).
-_ACTIVATION_VARIABLES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 # Time to write the last lines of the log at exit.
 _LAST_LINES_SECONDS = 1.0
 
@@ -62,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     lines = StderrWriter()
     description = _description_handler(options)
     try:
-        inherited = _inherited_sockets()
+        inherited = inherit_sockets()
     except (OSError, ValueError) as error:
         print_stderr(f"httpsock: cannot use the inherited listening sockets: {error}.")
         return ExitCode.FAILED
@@ -87,7 +85,7 @@ def _run(
     servers: Sequence[Server],
     lines: StderrWriter,
     options: argparse.Namespace,
-    inherited: "InheritedSockets | None",
+    inherited: InheritedSockets | None,
     description: "DescriptionHandler | None",
 ) -> int:
     """Serve in as many processes as there are servers, until a signal ends them; return the exit code."""
@@ -111,7 +109,7 @@ def _process_loop(
     servers: Sequence[Server],
     lines: StderrWriter,
     options: argparse.Namespace,
-    inherited: "InheritedSockets | None",
+    inherited: InheritedSockets | None,
     description: "DescriptionHandler | None",
 ) -> ProcessLoop:
     """Return the main thread's loop, which runs *servers*. Raise OSError if no descriptors are left for it."""
@@ -188,16 +186,6 @@ def _supervisor(
     return Supervisor(children, len(servers), serve=serve, close=lambda: close_all(servers), report=_print_if_writable)
 
 
-def _inherited_sockets() -> "InheritedSockets | None":
-    """Return the listening sockets that this process was started with, if any. Raise as ``inherit_sockets`` does."""
-    if not any(name in os.environ for name in (RESTART_VARIABLE, *_ACTIVATION_VARIABLES)):
-        return None
-    # Imported here, since most servers are started from a shell.
-    from httpsock.server.activation import inherit_sockets
-
-    return inherit_sockets()
-
-
 def _print_if_writable(text: str) -> None:
     """Print on standard error, unless that is closed or would block."""
     with contextlib.suppress(OSError, ValueError):
@@ -207,7 +195,7 @@ def _print_if_writable(text: str) -> None:
 
 
 def _open_servers(
-    options: argparse.Namespace, make: Callable[..., Server], inherited: "InheritedSockets | None"
+    options: argparse.Namespace, make: Callable[..., Server], inherited: InheritedSockets | None
 ) -> list[Server]:
     """Make a server for each process, with the inherited sockets or else bound to the port."""
     if inherited:
@@ -346,7 +334,7 @@ def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -
     return f"{directory!r} can't be served at {' or '.join(options.bind or LOOPBACK[:1])}: {error.strerror or error}."
 
 
-def _print_urls(server: Server, options: argparse.Namespace, inherited: "InheritedSockets | None") -> None:
+def _print_urls(server: Server, options: argparse.Namespace, inherited: InheritedSockets | None) -> None:
     """Print the URL on standard output, and on standard error how to reach the server; nothing after a restart."""
     if inherited and inherited.parent:
         return

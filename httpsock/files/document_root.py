@@ -16,8 +16,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from httpsock.http.handler import Tick
 from httpsock.http.media_types import content_type_of, depends_on_content
@@ -25,6 +24,7 @@ from httpsock.http.messages import Refusal, Status
 from httpsock.http.negotiation import accepted_codings
 from httpsock.http.preconditions import etag_of
 
+from .aliases import Aliases
 from .cache import FileCache, FileStamp, file_stamp
 from .confinement import check_folder_beneath, has_link, open_beneath
 from .file_system import FileSystem, read_whole
@@ -32,9 +32,6 @@ from .listing_budget import Allotment, ListingBudget
 from .lookups import Asked, Lookup, Lookups, TickMemo, allows_staleness
 from .paths import NOT_FOUND, ResourceName, holds_references, is_hidden_name, parse_path
 from .representation import CODING_NAMES, CODINGS, Representation, etag_of_state, is_settled, validators_of
-
-if TYPE_CHECKING:
-    from .aliases import Aliases
 
 INDEX_NAMES = ("index.html", "index.htm")
 
@@ -132,6 +129,7 @@ class DocumentRoot:
         # For each possible sibling, the Content-Type of its file, or "" if it is not a valid sibling.
         self._proofs: FileCache[str] = FileCache(_MAX_PROOFS)
         self._lookups = Lookups(self.directory, follow_links=follow_links, reference=file_system.reference)
+        self._aliases = Aliases(self.directory, follow_links=follow_links)
         self._budget = ListingBudget(_MAX_LISTED)
 
     def find(self, path: bytes, accept_encoding: bytes | None, tick: Tick) -> Found:
@@ -200,13 +198,6 @@ class DocumentRoot:
                 return NOT_FOUND
             return refusal_of(error)
         return NOT_FOUND
-
-    @cached_property
-    def _aliases(self) -> "Aliases":
-        """The aliases of hidden names below the folder."""
-        from .aliases import Aliases  # few paths look like one
-
-        return Aliases(self.directory, follow_links=self._follow_links)
 
     def _is_hidden(self, name: ResourceName, tick: TickMemo) -> bool:
         """Return whether a segment of *name* is hidden, or an alias of a hidden name."""

@@ -10,7 +10,6 @@ RFC 9110 §9 (methods), §10.1.1 (Expect), §13.2 (preconditions), §14.2 (Range
 import os
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING
 
 from httpsock.http import error_response, preconditions
 from httpsock.http.framing import content_too_large
@@ -20,14 +19,12 @@ from httpsock.http.media_types import in_utf8
 from httpsock.http.messages import Part, Refusal, Request, Response, Status
 from httpsock.http.negotiation import preferred_media_type
 from httpsock.http.preconditions import NOT_MODIFIED, PROCEED, Validators, tag_digest, tag_of
+from httpsock.http.ranges import ByteRange, format_content_range, parse_ranges, select_ranges
 from httpsock.http.request_parser import request_error
 
 from .document_root import Directory, DocumentRoot, Redirect, refusal_of
 from .paths import encoded_reference, folder_reference
 from .representation import Representation
-
-if TYPE_CHECKING:
-    from httpsock.http.ranges import ByteRange
 
 _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
 # Known methods, answered with 405 (RFC 9110 §9.3, RFC 5789). Any other method is unknown: 501.
@@ -117,27 +114,23 @@ def _select_ranges(request: Request, representation: Representation, now: float)
         or not preconditions.range_applies(request, representation.validators, now)
     ):
         return representation.whole
-    from httpsock.http import ranges  # few requests have a range
-
-    specs = ranges.parse_ranges(range_field)
+    specs = parse_ranges(range_field)
     if specs is None:
         return representation.whole
     if representation.length == 0 and any(spec.first is None and spec.last for spec in specs):
         # RFC 9110 §14.1.2: a suffix of an empty file is satisfiable, but Content-Range can't express an empty range.
         return representation.whole
-    byte_ranges = ranges.select_ranges(specs, representation.length)
+    byte_ranges = select_ranges(specs, representation.length)
     if byte_ranges:
         return _partial(representation, byte_ranges)
     representation.close()
     reason = f"none of the ranges lies within the {representation.length} bytes"
-    content_range = ("Content-Range", ranges.format_content_range(None, representation.length))
+    content_range = ("Content-Range", format_content_range(None, representation.length))
     return _explain(Refusal(Status.RANGE_NOT_SATISFIABLE, reason, "RFC 9110 §15.5.17"), request, (content_range,))
 
 
-def _partial(representation: Representation, byte_ranges: "list[ByteRange]") -> Response:
+def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Response:
     """Return a 206: one range as plain content, several as multipart/byteranges (RFC 9110 §15.3.7)."""
-    from httpsock.http.ranges import format_content_range  # few requests have a range
-
     if len(byte_ranges) == 1:
         (byte_range,) = byte_ranges
         content_range = ("Content-Range", format_content_range(byte_range, representation.length))

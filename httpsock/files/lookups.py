@@ -22,16 +22,14 @@ import stat
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from httpsock.http.handler import Tick
 
+from .aliases import Names
 from .cache import FRESH_SECONDS, STAMP_LENGTH, Cached, FileStamp, file_stamp
 from .confinement import open_beneath
 from .representation import CODINGS, Representation, is_settled
-
-if TYPE_CHECKING:
-    from .aliases import Names
 
 # The path and the Accept-Encoding of a request.
 Asked = tuple[bytes, bytes | None]

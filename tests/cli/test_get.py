@@ -533,9 +533,9 @@ NEEDED = """if True:
     parser.add_argument("--port")
     parser.parse_args([])
     print(*sys.modules)"""
-# Of the package: for an option or for sockets to inherit; for some requests; and the wings of other commands.
-FOR_OPTIONS = {"cli.password", "server.activation", "server.supervisor", "tracing.trace"}
-FOR_SOME_REQUESTS = {"files.aliases", "files.listing", "files.siblings", "http.charsets", "http.ranges"}
+# Of the package: for an option; for some requests; and the wings of other commands.
+FOR_OPTIONS = {"server.supervisor", "tracing.trace"}
+FOR_SOME_REQUESTS = {"files.listing", "files.siblings", "http.charsets"}
 OTHER_WINGS = {"client", "discovery", "handlers", "observe", "testing"}
 # Of the standard library: for a request, for an error, or for other programs.
 SLOW = {"asyncio", "dataclasses", "datetime", "email", "encodings.idna", "hashlib", "heapq", "html", "http", "inspect"}

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from httpsock.__main__ import main
-from httpsock.cli.options import AUTH_VARIABLE
+from httpsock.cli.password import VARIABLE
 from httpsock.handlers.credentials import Credentials
 from tests.cli.programs import readable_copy
 from tests.support.program import COMMAND, ENVIRONMENT, Start, run_python
@@ -113,10 +113,10 @@ def test_standard_input_that_cannot_be_read_is_reported() -> None:
 
 
 def test_a_user_needs_a_password(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(AUTH_VARIABLE, raising=False)
+    monkeypatch.delenv(VARIABLE, raising=False)
     sentence = "the hash of the password is missing: give --auth-file FILE, or set HTTPSOCK_AUTH"
     assert refused(capsys, "--auth", "alice") == sentence
-    monkeypatch.setenv(AUTH_VARIABLE, "")
+    monkeypatch.setenv(VARIABLE, "")
     assert refused(capsys, "--auth", "alice") == sentence
 
 
@@ -186,7 +186,7 @@ def test_only_the_user_with_the_password_is_admitted(serving: Start, file: str, 
 
 @needs_signals
 def test_the_environment_may_hold_the_hash(serving: Start) -> None:
-    program = serving("--auth", "alice", env=ENVIRONMENT | {AUTH_VARIABLE: HASH})
+    program = serving("--auth", "alice", env=ENVIRONMENT | {VARIABLE: HASH})
     assert [program.ask("/hello.txt", line).status for line in (WRONG, RIGHT)] == [401, 200]
 
 
