@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tracemalloc
 from base64 import b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -12,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from httpsock.files import listing
+from httpsock.files.cache import FileCache
 from httpsock.files.document_root import Directory, Entry
 from httpsock.files.listing import MEDIA_TYPES, render
 from httpsock.files.listing_page import FILTERED_FROM
@@ -324,6 +327,29 @@ def test_a_long_listing_is_not_cached() -> None:
     first, again = (finish(render(Directory(SUB, entries), None, "text/plain")) for _ in range(2))
     assert again is not first
     assert again == first
+
+
+@each_row(
+    "text, count",
+    [
+        pytest.param("", 2000, id="short"),
+        pytest.param("%F0%9F%98%80" + "a" * 2000, 150, id="long and with a character of four octets"),
+    ],
+)
+def test_the_cache_of_listings_holds_no_more_than_its_capacity_whatever_the_filters(
+    text: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client may filter a listing by a new text each time; even the listing of an empty folder takes memory."""
+    capacity = 256 * 1024
+    monkeypatch.setattr(listing, "_known_listings", FileCache(capacity))
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            finish(render(Directory(ROOT, []), f"filter={text}{number}".encode(), "text/plain"))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < capacity
 
 
 @each_row("query", [b"sort=name", b"sort=name-desc", b"sort=size", b"sort=size-desc", b"sort=date-desc"])
