@@ -28,13 +28,15 @@ def run(server: str, *, is_long: bool) -> list[Row]:
     """Open 800 connections of each kind (200 in the short form); measure the memory of one."""
     count = 800 if is_long else 200
     rows = []
+    # A server that measures its coverage needs more memory.
+    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     with site() as root:
         (root / "small.bin").write_bytes(os.urandom(60_000))
         # A file unchanged for some time is cached.
         os.utime(root / "small.bin", (1e9, 1e9))
         time.sleep(2.5)
         for what, (octets, maximum) in _HELD.items():
-            with serving(root, server) as subject:
+            with serving(root, server, environment=unmeasured) as subject:
                 each = _footprint(subject, octets, count)
             rows.append(Row(f"a connection, {what}", f"{each:.1f} KiB", f"<= {maximum} KiB", each <= maximum))
     return rows

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from tests import support
@@ -115,7 +115,13 @@ class Subject:
 
 @contextlib.contextmanager
 def serving(
-    root: pathlib.Path, server: str = "httpsock", options: str = "", *, descriptors: int = 0, port: int = 0
+    root: pathlib.Path,
+    server: str = "httpsock",
+    options: str = "",
+    *,
+    descriptors: int = 0,
+    port: int = 0,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Subject]:
     """Start *server* for *root*; yield it once it answers, and end it afterwards."""
     port = port or free_port()
@@ -125,7 +131,8 @@ def serving(
         command = f"exec {SERVERS.get(server, server).format(root=root, port=port, work=work)} {options}"
         if descriptors:
             command = f"ulimit -n {descriptors}; {command}"
-        with subprocess.Popen(["/bin/sh", "-c", command], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log) as process:
+        shell = ["/bin/sh", "-c", command]
+        with subprocess.Popen(shell, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=log) as process:
             try:
                 _wait_until_it_answers(process, port)
                 yield Subject(process, port, pathlib.Path(work, "stderr"))
