@@ -72,6 +72,8 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         print_stderr(f"httpsock: {_cannot_serve(error, options, directory)}")
         return ExitCode.FAILED
+    if description:
+        description.describe(servers[0].directory, servers[0].port)
     # A process that takes over after SIGHUP already has the user of the old one.
     if not (inherited and inherited.parent) and (fault := _drop_root(options, directory)):
         for server in servers:
@@ -89,8 +91,6 @@ def _run(
     description: "DescriptionHandler | None",
 ) -> int:
     """Serve in as many processes as there are servers, until a signal ends them; return the exit code."""
-    if description:
-        description.describe(servers[0].directory, servers[0].port)
     try:
         loop = _process_loop(servers, lines, options, inherited, description)
     except OSError as error:
@@ -158,9 +158,7 @@ def _supervisor(
     from httpsock.server.supervisor import Supervisor
 
     # Before the first fork: after an upgrade, a process that replaces another would import modules of the new version.
-    preload_lazy_imports()
-    if description:
-        from httpsock.discovery import announcer  # noqa: F401
+    _preload(options)
 
     def serve(number: int, parent: Parent) -> int:
         restart.stop()
@@ -291,11 +289,20 @@ def _log(format_line: Format, lines: StderrWriter) -> Log:
     return log
 
 
+def _preload(options: argparse.Namespace) -> None:
+    """Import the modules that serving with these options needs later."""
+    preload_lazy_imports()
+    if options.processes > 1:
+        from httpsock.server import supervisor  # noqa: F401
+    if options.announce:
+        from httpsock.discovery import announcer  # noqa: F401
+
+
 def _drop_root(options: argparse.Namespace, directory: str) -> str | None:
     """Become the user of --user, if given; return None, or a sentence about a failure."""
     if options.user is None:
         return None
-    preload_lazy_imports()
+    _preload(options)
     try:
         become_user(options.user)
         os.scandir(directory).close()

@@ -34,6 +34,8 @@ class Inspection(Instrumentation):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(recorder)
         self._recorder = recorder
+        # Read it now: later the process may have no descriptor left, or another user without access to the file.
+        routes.page()
 
     def handler(self, handler: Handler) -> Handler:
         """Return a handler that answers requests for the inspector, and passes all others to *handler*."""

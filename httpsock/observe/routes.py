@@ -81,7 +81,7 @@ def respond(request: Request, context: Context, emit: InspectedTracer) -> Respon
         case b"/.httpsock":
             return Response(Status.MOVED_PERMANENTLY, (("Location", PREFIX.decode()), *_PRIVATE))
         case b"/.httpsock/":
-            return _page()
+            return page()
         case b"/.httpsock/events":
             last_event_id = request.field(b"last-event-id") or b""
             stream = Stream(_events(EventStream(emit.recorder, last_event_id, context.tick.monotonic), context, emit))
@@ -109,8 +109,8 @@ def _events(events: EventStream, context: Context, emit: InspectedTracer) -> Ite
 
 
 @cache
-def _page() -> Response:
-    """Return the page, with a policy that allows only its own script and style."""
+def page() -> Response:
+    """Return the page, with a policy that allows only its own script and style; read it once."""
     octets = files(__package__).joinpath("page.html").read_bytes()
     hashes = {kind.decode(): b64encode(sha256(content).digest()).decode() for kind, content in _inline.findall(octets)}
     policy = (

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import socket
 
 import pytest
@@ -12,7 +13,8 @@ from httpsock.__main__ import main
 from httpsock.cli.options import _parser
 from httpsock.cli.serve import _drop_root
 from tests.cli.programs import cannot_serve, readable_copy
-from tests.support.program import Start
+from tests.support.program import ENVIRONMENT, PACKAGE, Start
+from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
 
@@ -35,6 +37,27 @@ def test_root_is_dropped_once_the_port_is_bound(start: Start, folder: pathlib.Pa
         assert "Uid:\t0" not in status
         assert "Gid:\t0" not in status
         assert program.stop()[0] == 0
+
+
+@as_root
+@each_row("options", [["--processes", "2"], ["--inspect"], ["--trace"], ["--bind", "127.0.0.1", "--announce"]])
+def test_the_user_need_not_be_able_to_read_the_program(
+    options: list[str], serving: Start, folder: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """All modules and pages are read before root is dropped."""
+    private = tmp_path_factory.mktemp("private")
+    private.chmod(0o700)
+    shutil.copytree(PACKAGE, private / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    with readable_copy(folder) as copy:
+        environment = {**ENVIRONMENT, "PYTHONPATH": str(private)}
+        program = serving("--user", "nobody", *options, cwd=copy, env=environment)
+        assert program.url, program.end()[2]
+        assert program.ask("/hello.txt").status == 200
+        assert program.ask("/?sort=size", "Accept: application/json").status == 200
+        assert program.ask("/.httpsock/").status == (200 if "--inspect" in options else 404)
+        code, _, error = program.stop()
+        assert "Traceback" not in error
+        assert code == 0
 
 
 def free_low_port() -> int:
