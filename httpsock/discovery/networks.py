@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from httpsock.server.addresses import local_addresses
 
@@ -70,7 +71,7 @@ class Hosts:
 def _is_ours(host: str) -> bool:
     """Return whether this machine has the numeric address *host* now. Raise OSError if the look-up fails."""
     try:
-        family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
+        family, *_, address = _numeric(host)
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind(address)
     except OSError as error:
@@ -82,12 +83,18 @@ def _is_ours(host: str) -> bool:
 
 def interface(host: str) -> Interface:
     """Return the interface with the numeric address *host*. Raise OSError if no interface has it."""
-    address = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0][4]
+    *_, address = _numeric(host)
     known = [each.number for each in interfaces(with_loopback=True) if each.address == address[0]]
     number = (int(address[3]) if len(address) > 2 else 0) or (known or [0])[0]
     if not number and len(address) > 2:
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
     return Interface(str(address[0]), number)
+
+
+def _numeric(host: str) -> tuple[Any, ...]:
+    """Return the family, and what else socket.getaddrinfo() gives, of the numeric address *host*."""
+    # Pass octets, as in server/listeners: for a str, Python would import the codec of IDNA.
+    return socket.getaddrinfo(os.fsencode(host), 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
 
 
 def announcing_interfaces() -> list[Interface]:
