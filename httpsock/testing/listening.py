@@ -161,9 +161,12 @@ class FaultyQueue:
             self._placeholder = None
 
 
-def _placeholder(family: int, address: Any) -> socket.socket:
-    """Return a socket that is bound to *address* and does not listen."""
-    placeholder = socket.socket(family, socket.SOCK_STREAM)
+def _placeholder(family: int, address: Any) -> socket.socket | None:
+    """Return a socket that is bound to *address* and does not listen; None if the system has no socket left."""
+    try:
+        placeholder = socket.socket(family, socket.SOCK_STREAM)
+    except OSError:
+        return None
     placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
         placeholder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

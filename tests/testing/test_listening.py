@@ -16,6 +16,7 @@ from httpsock import TestServer
 from httpsock.server.listeners import NotAccepting, listen_on
 from httpsock.testing.listening import FaultyQueue, Period, Port
 from tests.support import PATIENCE_SECONDS, connect, eventually, get, is_refused, talk
+from tests.support.processes import descriptors_left
 from tests.support.program import Start
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux reopens a listening socket")
@@ -142,6 +143,18 @@ def test_a_socket_that_shares_its_address_with_no_other_opens_too() -> None:
         with connect(number):
             assert accepts(queue)
         queue.close()
+
+
+def test_a_port_closes_and_opens_without_a_descriptor_left(listener: socket.socket) -> None:
+    port = port_with(OPEN_FOR_EVER, CLOSED, OPEN_FOR_EVER)
+    queue = port.accept_queue(listener)
+    with socket.socket() as client, descriptors_left(0):
+        port.begin_period()
+        assert client.connect_ex(listener.getsockname()) == errno.ECONNREFUSED
+        port.begin_period()
+    with connect(number_of(listener)):
+        assert accepts(queue)
+    queue.close()
 
 
 def test_two_processes_may_close_the_port_that_they_share(listener: socket.socket) -> None:
