@@ -243,7 +243,7 @@ def _parse_request_line(octets: bytes) -> RequestLine:
     if path is None or method == b"CONNECT":
         target = parse_target(method, octets[len(method) + 1 : -len(b" HTTP/1.1")])
     else:
-        target = tuple.__new__(Target, (_ORIGIN, path, query, True))
+        target = Target._make((_ORIGIN, path, query, True))
     # RFC 9110 §2.5, §6.2: process a higher minor version as the highest supported one.
     return octets, method.decode("ascii"), target, 0 if minor_digit == b"0" else 1
 
