@@ -29,6 +29,7 @@ from httpsock.server.process import become_user, fill_standard_descriptors, rais
 from httpsock.server.process_loop import ExitCode, ProcessLoop, Served
 from httpsock.server.restart import GracefulRestart
 from httpsock.server.server import DEFAULT_PORT, Server, preload_lazy_imports, print_stderr
+from httpsock.server.supervisor import Supervisor
 from httpsock.server.threaded import ThreadedServer
 from httpsock.tracing.output import shows_colours, standard_error, width_of
 
@@ -154,9 +155,6 @@ def _supervisor(
     description: "DescriptionHandler | None",
 ) -> Served:
     """Return a supervisor that runs each of *servers* in a process of its own."""
-    # Imported here, since most servers run in one process.
-    from httpsock.server.supervisor import Supervisor
-
     # Before the first fork: after an upgrade, a process that replaces another would import modules of the new version.
     _preload(options)
 
@@ -292,8 +290,6 @@ def _log(format_line: Format, lines: StderrWriter) -> Log:
 def _preload(options: argparse.Namespace) -> None:
     """Import the modules that serving with these options needs later."""
     preload_lazy_imports()
-    if options.processes > 1:
-        from httpsock.server import supervisor  # noqa: F401
     if options.announce:
         from httpsock.discovery import announcer  # noqa: F401
 

@@ -534,7 +534,7 @@ NEEDED = """if True:
     parser.parse_args([])
     print(*sys.modules)"""
 # Of the package: for an option; for some requests; and the wings of other commands.
-FOR_OPTIONS = {"server.supervisor", "tracing.trace"}
+FOR_OPTIONS = {"tracing.trace"}
 FOR_SOME_REQUESTS = {"files.listing", "files.siblings", "http.charsets"}
 OTHER_WINGS = {"client", "discovery", "handlers", "observe", "testing"}
 # Of the standard library: for a request, for an error, or for other programs.
