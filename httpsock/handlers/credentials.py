@@ -16,6 +16,8 @@ import unicodedata
 from hashlib import scrypt
 from typing import NamedTuple
 
+from httpsock.http.checks import check_kind
+
 # 16 MiB of memory and about 50 ms for each check.
 _N, _R, _P = 1 << 14, 8, 1
 _SALT_OCTETS, _KEY_OCTETS = 16, 32
@@ -56,10 +58,12 @@ class _Scrypt(NamedTuple):
 class Credentials:
     """The right credentials: *user*, and the password whose hash is *password_hash*.
 
-    Raise ValueError if either is malformed; the message shows no part of the hash.
+    Raise TypeError unless both are str, and ValueError if either is malformed; no message shows a part of the hash.
     """
 
     def __init__(self, user: str, password_hash: str) -> None:
+        check_kind("user", user, str, "a str")
+        check_kind("password_hash", password_hash, str, "a str")
         match = _user_pass.fullmatch(f"{user}:")
         if not user or match is None or match[1] != user or len(_prepared(user)) > MAX_OCTETS:
             reason = f"1 to {MAX_OCTETS} bytes of UTF-8, without a colon or control characters (RFC 7617 §2)"

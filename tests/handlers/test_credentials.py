@@ -142,6 +142,13 @@ def test_a_user_name_that_no_client_can_send_is_refused(user: str) -> None:
         Credentials(user, QUICK)
 
 
+def test_a_name_and_a_hash_that_are_not_text_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"^user must be a str, not a value of type dict$"):
+        Credentials({"user": QUICK}, QUICK)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^password_hash must be a str, not a value of type bytes$"):
+        Credentials("user", QUICK.encode())  # type: ignore[arg-type]
+
+
 # --- the comparison -------------------------------------------------------------------------------------------------
 
 
