@@ -159,7 +159,7 @@ def test_a_server_that_needs_no_installation_is_started(tmp_path: Path) -> None:
 
 
 def test_a_proxy_starts_after_the_server_behind_it(tmp_path: Path) -> None:
-    """The proxy finds the port of the other server in its own file, in place of {back}."""
+    """In the proxy's file, {back} is replaced by the port of the server behind it."""
     front = (
         "import socket, sys\n"
         "with socket.create_server(('127.0.0.1', int(sys.argv[1]))) as listener:\n"

@@ -31,12 +31,12 @@ class Chapter(NamedTuple):
 
     @property
     def refused(self) -> int:
-        """How many of the cases httpsock refuses."""
+        """The number of cases that httpsock refuses, at least in part."""
         return sum(case.is_refused for case in self.cases)
 
     @property
     def accepted(self) -> int:
-        """How many of the cases httpsock accepts entirely."""
+        """The number of cases that httpsock accepts completely."""
         return len(self.cases) - self.refused
 
     @property

@@ -179,7 +179,7 @@ def encode_unencoded(octets: bytes) -> str:
 
 @cache
 def _written() -> list[str]:
-    """Return how a path or query spells each octet, as a table: an octet takes the same time whether encoded or not."""
+    """Return a table of how a path or query writes each octet, so that all octets take the same time to encode."""
     return [f"%{octet:02X}" if re.match(UNENCODED, bytes((octet,))) else chr(octet) for octet in range(256)]
 
 

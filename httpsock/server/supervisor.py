@@ -75,7 +75,7 @@ class Supervisor:
             process.drain()
 
     def close(self) -> None:
-        """Return; all processes have exited already."""
+        """Do nothing: all processes have already exited."""
 
     @property
     def is_running(self) -> bool:

@@ -26,8 +26,8 @@ class Event(NamedTuple):
     """One event: its time, connection, name and attributes.
 
     *seconds* count from the moment when the server accepted the connection, or the client began it. *attributes* become
-    members of the JSON object. *head* is the head of a message, *octets* all octets of the call, if the trace shows
-    them; credentials are already masked in both.
+    members of the JSON object. *head* is the head of a message. *octets* are the octets of the call that the trace
+    shows: all, only the first ones, or none. Credentials are already masked in *head* and *octets*.
     """
 
     time: float

@@ -98,7 +98,7 @@ class Subject:
         return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self._tree())
 
     def is_asleep(self) -> bool:
-        """Return whether all its threads wait, and none for a processor."""
+        """Return whether every thread sleeps: none runs or is ready to run."""
         threads = [thread for pid in self._tree() for thread in pathlib.Path(f"/proc/{pid}/task").iterdir()]
         return all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "S" for thread in threads)
 

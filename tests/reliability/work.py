@@ -28,7 +28,7 @@ _SMALL = get("/hello.txt", "Connection: close")
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Send each construct on 200 connections for 2 s; in the short form send it once, and check the answer."""
+    """Return a row per construct: if *is_long*, the delays while 200 connections send it for 2 s; else its answer."""
     with site() as root:
         _fill(root / "many", 2000 if is_long else 20)
         with serving(root, server) as subject:
