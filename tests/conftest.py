@@ -25,7 +25,7 @@ _MAX_WORKERS = 8
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many processes run the tests: one more than cores, or only this one for tests given by file."""
+    """Return the number of worker processes: one more than cores, or 0 (run in this process) if files are named."""
     if any(".py" in argument for argument in config.args):
         config.option.dist = "no"
         return 0
@@ -59,7 +59,7 @@ def film(folder: pathlib.Path) -> str:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., httpsock.Server]]:
-    """Start a server for a folder on a free port; stop it when the test ends."""
+    """Yield a function that starts a server for a folder on a free port; stop its servers when the test ends."""
     with ExitStack() as stack:
 
         def start(directory: os.PathLike[str], **settings: Any) -> httpsock.Server:
@@ -76,7 +76,7 @@ def server(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> https
 
 @pytest.fixture
 def start(folder: pathlib.Path) -> Iterator[Start]:
-    """Start the program in the folder of the test; kill it when the test ends or takes too long."""
+    """Yield a function that starts the program in *folder*; kill the program when the test ends or takes too long."""
     with ExitStack() as stack:
 
         def start(*arguments: str, command: list[str] = COMMAND, **settings: Any) -> Program:
@@ -100,7 +100,7 @@ def start(folder: pathlib.Path) -> Iterator[Start]:
 
 @pytest.fixture
 def serving(start: Start) -> Start:
-    """Start the program on a free port, and return when it has printed its URL."""
+    """Return a function that starts the program on a free port and waits until it has printed its URL."""
 
     def begin(*arguments: str, **settings: Any) -> Program:
         program = start(*arguments, "--port", "0", **settings)
@@ -112,7 +112,7 @@ def serving(start: Start) -> Start:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Let the started programs receive SIGINT: a shell makes tests in the background ignore it."""
+    """Let the started programs receive SIGINT, which a shell makes its background processes ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -120,7 +120,7 @@ def record_udp() -> dict[str, str]:
 
 
 def on_port(name: str, port: str) -> list[str]:
-    """Return the command that runs a program of www/code on this port of 127.0.0.1."""
+    """Return the command that runs the program *name* of www/code on *port* of 127.0.0.1."""
     source = (WWW / "code" / name).read_text(encoding="utf-8")
     assert len(re.findall(r"\b(?:8000|900[01])\b", source)) > 0
     return [sys.executable, "-u", "-c", re.sub(r"\b(?:8000|900[01])\b", port, source)]

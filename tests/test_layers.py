@@ -78,7 +78,7 @@ each_wing = each_row("wing", WINGS)
 
 @functools.cache
 def imports_of_package(module: str, *, also_for_types: bool = True) -> set[str]:
-    """Return the modules of the package that *module* imports, anywhere in it."""
+    """Return the modules of the package that *module* imports at any place, also under TYPE_CHECKING by default."""
     tree = TREES[module]
     for_types = {
         id(inner)
@@ -165,7 +165,7 @@ def test_a_wing_loads_no_forbidden_module(wing: str) -> None:
 
 @each_module
 def test_no_file_imports_itself_through_others(module: str) -> None:
-    """No two files import each other, directly or through others; the table WINGS has no such circle, either."""
+    """No two files import each other, directly or through others; no two wings in the table WINGS do, either."""
     for name in imports_of_package(module, also_for_types=False):
         assert module not in all_below(name), f"{module} and {name} import each other"
 
@@ -255,7 +255,7 @@ def test_no_helper_of_tests_is_defined_twice() -> None:
 
 
 def helpers_of_tests() -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Yield the functions in files of tests that are not tests, each with the name of its file."""
+    """Yield each function in tests/ that is not a test, preceded by the name of its file."""
     for name, source in TEST_SOURCES.items():
         for node in ast.parse(source).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("test_"):

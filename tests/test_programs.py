@@ -1,4 +1,4 @@
-"""The programs beside the tests: a wrong argument gives one sentence and exit code 2."""
+"""The programs in tests/, such as tests.site: a wrong argument gives one sentence and exit code 2."""
 
 import pathlib
 import subprocess

@@ -1,4 +1,4 @@
-"""The short forms of the experiments in tests/reliability, without results that depend on the load of the machine."""
+"""The experiments in tests/reliability, shortened; results that depend on the load of the machine are ignored."""
 
 import sys
 from collections.abc import Callable

@@ -158,7 +158,7 @@ class Page(HTMLParser):
             self.faults.append(f"</{tag}> at {self.getpos()}")
 
     def all(self, name: str) -> list[str]:
-        """Return the values of an attribute."""
+        """Return the values of the attribute *name* of all elements that have it."""
         return [attributes[name] for _, attributes in self.elements if name in attributes]
 
 

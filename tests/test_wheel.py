@@ -90,7 +90,7 @@ def test_the_wheel_needs_no_other_package(installed: Installed) -> None:
 
 
 def test_each_module_of_the_wheel_can_be_imported(installed: Installed) -> None:
-    """Python runs in isolated mode, so that it imports the wheel, and each warning is an error."""
+    """In isolated mode Python imports the wheel, not the clone; each warning is an error."""
     file, *names = run(installed.scripts / "python", "-I", "-W", "error", "-c", IMPORT_ALL).split()
     assert pathlib.Path(file).is_relative_to(installed.site_packages)
     modules = [name.removesuffix(".py").replace("/", ".") for name in sources() if name.endswith(".py")]

@@ -90,7 +90,7 @@ def test_a_server_that_cannot_be_announced_still_serves(
 def test_a_folder_is_announced_at_the_addresses_at_which_its_server_listens(
     hosts: list[str], folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system may lack a requested address, or the server may have inherited another socket."""
+    """They may differ from the requested ones: the system may lack an address, or the socket may be inherited."""
     need_address("::1")
     announced: list[str] = []
 
@@ -138,7 +138,7 @@ def test_the_readme_documents_every_option() -> None:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the sentence with which *arguments* are refused, although the folder is missing, too."""
+    """Return the error message for *arguments*, which are checked before the folder, which does not exist."""
     with pytest.raises(SystemExit) as left:
         main(["there is no such folder", *arguments])
     printed = capsys.readouterr()

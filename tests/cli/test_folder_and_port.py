@@ -164,7 +164,7 @@ def test_help_fits_a_terminal_of_80_columns(start: Start) -> None:
 
 
 def with_default_ports(*ports: int) -> list[str]:
-    """Return the command for the program with other default ports, since 8000 may be in use."""
+    """Return the command that runs the program with *ports* as its default ports, since 8000 may be in use."""
     set_ports = f"program._DEFAULT_PORTS = {ports}; program.DEFAULT_PORT = {ports[0]}"
     start = f"import sys, httpsock.cli.serve as program; {set_ports}; sys.exit(program.main(sys.argv[1:]))"
     return [sys.executable, "-c", start]

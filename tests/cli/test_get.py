@@ -105,7 +105,7 @@ def test_a_json_trace_has_one_object_for_each_call(server: httpsock.Server, capf
 
 
 def test_a_trace_with_closed_standard_error_is_dropped(server: httpsock.Server, tmp_path: pathlib.Path) -> None:
-    """The output file may be descriptor 2 then; the trace must not be written into it."""
+    """The output file may get the free descriptor 2; the trace must not be written into this file."""
     command = [*COMMAND, "get", "--trace", "-o", "hello.txt", server.url + "hello.txt"]
     without = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
     done = subprocess.run(without, cwd=tmp_path, env=ENVIRONMENT, timeout=60, check=False)
@@ -375,7 +375,7 @@ def test_the_output_file_may_be_a_pipe(server: httpsock.Server) -> None:
 def test_a_symlink_at_the_name_of_the_part_is_not_followed(
     name: str, server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
 ) -> None:
-    """Another user who may write to the folder could have made a symlink to a file of this user."""
+    """Another user who may write to the folder could make a symlink, so that the download overwrites its target."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"ours")
     (tmp_path / name).symlink_to(victim)
@@ -496,7 +496,7 @@ def test_a_full_standard_output_is_reported_in_one_sentence(server: httpsock.Ser
 
 
 def loaded(*arguments: str) -> set[str]:
-    """Return the modules of the package that the program with these arguments has loaded when it ends."""
+    """Run the program with *arguments*; return the modules of the package that it has loaded when it ends."""
     code = f"""if True:
         import atexit, sys
         from httpsock.__main__ import main
@@ -544,7 +544,7 @@ SLOW |= {"urllib", "zlib"}
 
 
 def printed_by(program: str) -> set[str]:
-    """Return the words that *program* prints; with -S, Python imports no start-up files of an environment."""
+    """Run the code *program*; return the printed words. With -S, Python imports no start-up files of an environment."""
     command = [sys.executable, "-S", "-c", program]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True)
     return set(done.stdout.split())
@@ -597,7 +597,7 @@ def test_an_interrupt_gives_exit_code_130_and_keeps_the_part(tmp_path: pathlib.P
 
 
 class Watched:
-    """The program, with a terminal for *streams* and pipes for the others; *drawn* is the output on the terminal."""
+    """The program, with a terminal for *streams* and a pipe for any other output; *drawn* is the terminal's text."""
 
     def __init__(self, *arguments: str, streams: tuple[str, ...]) -> None:
         self._watching, watched = os.openpty()
@@ -617,7 +617,7 @@ class Watched:
         return bool(octets)
 
     def end(self) -> bytes:
-        """Read until the program ends; return its output to the pipe."""
+        """Read until the program ends; return the octets that it has written to the pipe."""
         while self.watch():
             pass
         piped, _ = self.program.communicate(timeout=PATIENCE_SECONDS)

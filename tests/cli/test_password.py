@@ -1,4 +1,4 @@
-"""The command line: the options for a password, from its hash to the answer, and for a single page."""
+"""The command line: the options for a password (hashing it, and serving with it), and the option --spa."""
 
 import contextlib
 import io
@@ -23,14 +23,14 @@ RIGHT, WRONG = "Authorization: Basic YWxpY2U6c2VjcmV0", "Authorization: Basic YW
 
 @pytest.fixture
 def file(tmp_path: pathlib.Path) -> str:
-    """The path of a file with the hash."""
+    """The path of a file with the hash of the password."""
     path = tmp_path / "password.txt"
     path.write_text(HASH + "\n")
     return str(path)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the sentence with which *arguments* are refused."""
+    """Return the error message for *arguments*, without the name of the program."""
     with pytest.raises(SystemExit) as left:
         main(arguments)
     printed = capsys.readouterr()
@@ -169,7 +169,7 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="stops the program by
 @needs_signals
 @pytest.mark.parametrize("options", [[], ["--processes", "2"], ["--inspect"], ["--trace"], ["--trace=json"]])
 def test_only_the_user_with_the_password_is_admitted(serving: Start, file: str, options: list[str]) -> None:
-    """The password is masked wherever it could appear."""
+    """Neither the password nor its hash appears in the log or the trace."""
     program = serving("--auth", "alice", "--auth-file", file, *options)
     for _ in range(4):
         assert program.ask("/hello.txt").status == 401
@@ -199,7 +199,7 @@ def test_beyond_loopback_a_hint_says_that_the_password_can_be_read(serving: Star
 
 @needs_signals
 def test_a_restart_reads_the_file_again(serving: Start, file: str) -> None:
-    """SIGHUP changes the password; connections that are open still accept the old one."""
+    """After SIGHUP the new password is valid; only connections accepted before still accept the old password."""
     program = serving("--auth", "alice", "--auth-file", file)
     assert program.ask("/hello.txt", RIGHT).status == 200
     changed = subprocess.run(

@@ -98,7 +98,7 @@ def test_a_writer_without_lines_has_no_thread_to_close() -> None:
 
 
 def test_a_full_pipe_that_does_not_block_loses_no_line(pipe: IO[bytes]) -> None:
-    """Another program that shares the pipe has set O_NONBLOCK: after EAGAIN the writer tries again."""
+    """If another program that shares the pipe has set O_NONBLOCK, the writer tries again after EAGAIN."""
     os.set_blocking(writer_of(), False)
     lines = StderrWriter()
     expected = [f"{number} {'x' * 200}\n".encode() for number in range(3001)]

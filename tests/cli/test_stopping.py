@@ -66,7 +66,7 @@ def begin(client: socket.socket, request: bytes) -> bytes:
 
 
 def wait_until_it_stops(idle: socket.socket) -> None:
-    """Wait until the program handles a signal: it then closes idle connections."""
+    """Wait until the program stops: it closes the connection *idle* as soon as it handles a signal."""
     assert receive_all(idle) == b""
 
 
@@ -189,7 +189,7 @@ def test_responses_unfinished_after_the_grace_are_cut_and_counted(serving: Start
 
 
 def test_a_blocked_standard_error_delays_no_client(serving: Start) -> None:
-    """A pager that is not scrolled blocks standard error: the log exceeds the pipe and the queue of lines."""
+    """Standard error is not read, as by a pager that waits for a key; the log is longer than the pipe and the queue."""
     program = serving()
     octets = get("/nothing?" + "x" * 900) * 500
     for _ in range(8):

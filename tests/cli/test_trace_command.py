@@ -1,4 +1,4 @@
-"""``--trace`` on the command line: the real program, its output to a terminal, to a script, and in README."""
+"""``--trace`` on the command line: the real program; its output on a terminal, in a pipe, and as shown in README."""
 
 import json
 import os
@@ -203,7 +203,7 @@ def essence(trace: str) -> str:
 def test_a_trace_without_standard_error_is_not_written_into_another_file(
     serving: Start,
 ) -> None:
-    """Descriptor 2 is free, so that the next opened file or connection gets it."""
+    """With standard error closed, descriptor 2 is given to the next file or connection that is opened."""
     program = serving(command=["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, "--trace"])
     assert program.ask("/hello.txt").text == "Hello, socket.\n"
     assert program.stop()[0] == 0

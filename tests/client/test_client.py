@@ -250,7 +250,7 @@ def test_a_connection_that_the_server_has_ended_is_not_used_again() -> None:
 
 
 def close_at_the_second_request(answer: bytes) -> Coroutine:
-    """Answer one request, and close the connection at the next: the client can't know whether it was processed."""
+    """Answer one request; at the next one, close the connection: the client can't know if this was processed."""
 
     def converse(connected: socket.socket) -> None:
         answering(answer)(connected)
@@ -339,7 +339,7 @@ def test_credentials_are_not_sent_to_another_origin() -> None:
 
 
 def received_with_content(seen: list[bytes], *answers: bytes) -> Coroutine:
-    """Answer requests, and append each to *seen*; its content, if announced, has two octets."""
+    """Answer each request, and append it to *seen*, with its content if Content-Length announces two octets."""
 
     def converse(connected: socket.socket) -> None:
         for answer in answers:

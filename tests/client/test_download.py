@@ -1,4 +1,7 @@
-"""Downloads: which responses become a file, and which part is resumed; a file never mixes two versions."""
+"""Downloads: which responses are written to a file, and which downloads are resumed; a file never mixes two versions.
+
+The *part* is the incomplete file (film.part); its *note* (film.resume) has the URL and the validator.
+"""
 
 import contextlib
 import json
@@ -50,7 +53,7 @@ def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
 
 
 def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str | None = None) -> bytes:
-    """Return a 206 with the rest of WHOLE after *first* octets."""
+    """Return a 206 with the rest of WHOLE after *first* octets, or with another *content* or *content_range*."""
     value = content_range or f"bytes {first}-{len(WHOLE) - 1}/{len(WHOLE)}"
     content = content or WHOLE[first:]
     return ok(content, f"Content-Range: {value}", *(field_lines or ['ETag: "v1"']), status="206 Partial Content")
@@ -69,7 +72,7 @@ def receive(download: Download, octets: bytes, url: str = URL) -> None:
 
 
 def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
-    """Leave a part of WHOLE behind, as after a connection that broke off."""
+    """Start a download of WHOLE to *path*, and end the connection after this many *octets*, so that a part remains."""
     download = Download(str(path), URL, resumes=False)
     with pytest.raises(IncompleteError):
         receive(download, ok(WHOLE, *(field_lines or ['ETag: "v1"']))[: octets - len(WHOLE)])
@@ -468,7 +471,7 @@ def test_a_pipe_with_a_reader_is_not_used_as_the_part(tmp_path: pathlib.Path) ->
 @on_posix
 @pytest.mark.parametrize("name", ["film.part", "film.resume"])
 def test_a_part_or_note_of_another_user_is_not_trusted(tmp_path: pathlib.Path, name: str) -> None:
-    """A user may not replace files of others in /tmp, for example, which has the sticky bit."""
+    """In a folder like /tmp, other users can make files that this user may not replace, because of the sticky bit."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     broken_off(tmp_path / "film")

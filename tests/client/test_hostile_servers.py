@@ -1,4 +1,4 @@
-"""The client against servers that send endless or random bytes: each ends with an error message."""
+"""The client against servers that send endless or random bytes: it reads each response or raises a clear error."""
 
 import contextlib
 import itertools

@@ -33,7 +33,7 @@ Visit = Callable[..., tuple[str, list[Exchange]]]
 
 @pytest.fixture
 def browse(tmp_path: pathlib.Path) -> Browse:
-    """Load a URL in the browser; return the document after its scripts have run."""
+    """Return a function that loads a URL in the browser and returns the document after its scripts have run."""
     browser = [tool("chromium", "chromium-browser", "google-chrome"), *OPTIONS]
     profile = f"--user-data-dir={tmp_path / 'profile'}"
 
@@ -47,7 +47,7 @@ def browse(tmp_path: pathlib.Path) -> Browse:
 
 @pytest.fixture
 def visit(browse: Browse) -> Visit:
-    """Serve a folder and load a path of it in the browser; return the document and the log."""
+    """Return a function that serves a folder, loads a path of it in the browser, and returns document and log."""
 
     def load(folder: pathlib.Path, path: str, *more: str) -> tuple[str, list[Exchange]]:
         log: list[Exchange] = []
@@ -163,7 +163,7 @@ def test_the_pages_of_the_site_fit_a_phone(visit: Visit, tmp_path: pathlib.Path)
 
 
 def test_with_an_inspector_a_page_shows_the_steps_of_its_own_request(tmp_path: pathlib.Path) -> None:
-    """The steps appear without a click; those of other clients' requests for the same page do not."""
+    """The steps appear without a click; the steps of other clients' requests for the same page do not appear."""
     with inspected(SITE) as server, Browser(tmp_path) as browser:
         talk(server.port, get("/tcp.html", "Connection: close"))
         browser.command("Page.navigate", url=server.url + "tcp.html")

@@ -28,7 +28,7 @@ MANY_OCTETS = 24 * 1024 * 1024
 
 @pytest.fixture
 def curl(tmp_path: pathlib.Path) -> Curl:
-    """Run curl in its own folder, without the user's settings or proxies."""
+    """Return a function that runs curl in the folder *home*, without the user's settings or proxies."""
     arguments = [tool("curl"), "-q", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(PATIENCE_SECONDS)]
     home = tmp_path / "home"
     home.mkdir()

@@ -1,4 +1,4 @@
-"""Clients that download files and folders: whole, in parts, once more, or only the parts that changed."""
+"""Clients that download files and folders: whole, in parts, again if they changed, or only the changed parts."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ FILM = bytes(range(256)) * 8192
 
 @pytest.fixture
 def served(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder with a large file, and a subfolder of names with characters that clients may encode wrongly."""
+    """A folder with a large file, and a subfolder with file names that clients may encode wrongly."""
     folder = tmp_path / "served"
     (folder / "sub").mkdir(parents=True)
     files = {"film.bin": FILM, "hello.txt": b"hello\n", "sub/a:b.txt": b"colon\n", "sub/two words.txt": b"words\n"}

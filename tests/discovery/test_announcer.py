@@ -111,7 +111,7 @@ def test_a_search_from_outside_the_network_is_not_answered() -> None:
 
 
 def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client may send its search twice, since datagrams get lost. A victim of forged searches gets one answer."""
+    """Clients repeat a search in case a datagram is lost; the victim of forged searches must not get every answer."""
     monkeypatch.setattr("random.uniform", lambda low, high: high)
     collected = CollectedTrace(is_client=False)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=collected)
@@ -271,7 +271,7 @@ def test_without_notices_of_changes_networks_are_scanned_at_intervals(
 
 @contextlib.contextmanager
 def listening(port: int) -> Iterator[socket.socket]:
-    """Yield a socket that receives the datagrams to the group on loopback."""
+    """Yield a socket that receives the datagrams sent to the multicast group on loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as created:
         created.settimeout(PATIENCE_SECONDS)
         created.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -130,13 +130,13 @@ def test_a_link_local_url_gets_the_zone_of_the_answering_device() -> None:
 
 
 def identified(location: str, address: str = TO) -> FoundDevice:
-    """Return the device at *address* as its description at *location* names it."""
+    """Return the device at *address*, with the name and URL from its description at *location*."""
     with Client(redirects=0) as client:
         return identify(client, address, device(location))
 
 
 def reason_to_skip(location: str, address: str = TO, seconds: float = 5.0) -> str:
-    """Return the reason in the trace why the description at *location* is skipped; check that none of it is used."""
+    """Return the traced reason for skipping the description at *location*; assert that the description is not used."""
     collected = CollectedTrace()
     with Client(redirects=0, timeouts=ClientTimeouts(whole=seconds)) as client:
         assert identify(client, address, device(location), collected.server).name == "uuid:1::a"
@@ -146,7 +146,7 @@ def reason_to_skip(location: str, address: str = TO, seconds: float = 5.0) -> st
 
 
 def described(*answers: bytes, at: str = "description.xml") -> FoundDevice:
-    """Return the device that *answers* describe, with PORT in place of the port in its URL."""
+    """Return the device that *answers* describe; the port in its URL is replaced by the word PORT."""
     with playing(*map(answering, answers)) as url:
         found = identified(url + at)
         port = url.rpartition(":")[2].rstrip("/")
@@ -334,7 +334,7 @@ def test_more_devices_than_a_network_has_are_dropped(monkeypatch: pytest.MonkeyP
 
 
 def test_slow_descriptions_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that answers for many devices could otherwise delay the client once for each."""
+    """A host that answers for many devices could otherwise delay the client once for each device."""
     monkeypatch.setattr(search_module, "_MAX_DESCRIPTIONS_SECONDS", 0.0)
     collected = until_received(monkeypatch, 1)
     with socket.create_server((TO, 0)) as silent:

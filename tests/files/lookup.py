@@ -57,7 +57,7 @@ def etag_of(root: DocumentRoot | pathlib.Path, path: bytes, now: float = LATER) 
 
 
 def make(file: pathlib.Path, octets: bytes, *, modified: float = LONG_AGO) -> pathlib.Path:
-    """Write *octets* to *file*, set its modification time to *modified*, and return it."""
+    """Write *octets* to *file*, set its modification time to *modified*, and return *file*."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(octets)
     os.utime(file, (modified, modified))
@@ -65,7 +65,7 @@ def make(file: pathlib.Path, octets: bytes, *, modified: float = LONG_AGO) -> pa
 
 
 def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> None:
-    """Call *change*, which rewrites *file*, until the inode or the change time of *file* differs from before."""
+    """Call *change*, which rewrites *file*, again and again, until the inode or change time of *file* is a new one."""
     before = file.stat()
     change()
     while (file.stat().st_ctime_ns, file.stat().st_ino) == (before.st_ctime_ns, before.st_ino):

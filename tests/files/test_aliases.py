@@ -90,7 +90,7 @@ def test_aliases_of_hidden_names_are_served_if_hidden_names_are(aliased: pathlib
 
 @needs_links
 def test_a_listed_name_is_not_an_alias(tmp_path: pathlib.Path) -> None:
-    """A hard link to a hidden file is served, too: its author made it on purpose."""
+    """A hard link to a hidden file is served, since somebody made the link on purpose."""
     (tmp_path / ".secret").write_bytes(b"meant")
     os.link(tmp_path / ".secret", tmp_path / "backup~1")
     (tmp_path / "folder~1").mkdir()
@@ -178,20 +178,20 @@ def mounted(image: pathlib.Path, folder: pathlib.Path, *command: str) -> Iterato
 
 
 def installed(name: str) -> str:
-    """Return the path of a program for file systems, which may not be on the path of an ordinary user."""
+    """Return the path of a program for file systems; it may be in /sbin, which is not in the PATH of all users."""
     path = shutil.which(name) or shutil.which(name, path="/sbin:/usr/sbin")
     return path or tool(name)
 
 
 def fill(folder: pathlib.Path) -> None:
-    """Make a hidden folder and a file, whose names both have a short alias on FAT and NTFS."""
+    """Make a hidden folder and an ordinary file; on FAT and NTFS both have a short alias."""
     (folder / ".git").mkdir()
     (folder / ".git" / "config").write_bytes(b"secret")
     (folder / "longfilename.text").write_bytes(b"plain")
 
 
 def check(folder: pathlib.Path) -> None:
-    """Assert that a hidden file is not served under any name, and another file is under its alias."""
+    """Assert that the hidden file is not found by any name, and that the other file is found by its alias."""
     assert (folder / "GIT~1" / "config").read_bytes() == b"secret", "the file system has no such alias"
     for path in ("/GIT~1/config", "/GIT~1/", "/GIT~1", "/git~1/config", "/x/../GIT~1%2fconfig", "//GIT~1/./config"):
         assert isinstance(find(DocumentRoot(folder), path), Refusal), path

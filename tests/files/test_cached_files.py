@@ -131,7 +131,7 @@ def test_a_small_file_changed_through_memory_is_read_again_after_a_second(folder
 
 
 def unchanged(file: pathlib.Path, status: os.stat_result) -> Callable[[str], os.stat_result]:
-    """Return a stat() that returns *status* for *file*, whatever has changed."""
+    """Return a replacement for stat() that always returns *status* for *file*."""
     return lambda path: status if path == str(file) else os.stat(path)
 
 

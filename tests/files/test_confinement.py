@@ -31,7 +31,7 @@ SWAPS = 2000
 
 @contextmanager
 def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
-    """Call *change* once in this context, right before the first file or folder called *name* is opened.
+    """Within the block, call *change* once, right before the first file or folder called *name* is opened.
 
     An audit hook can't replace this: it can't be removed, and it prevents other threads from setting a trace function,
     such as that of a debugger or a coverage tool.
@@ -67,7 +67,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A document root with links of every kind, and its surroundings."""
+    """A document root with links of every kind, beside other folders with files."""
     root = tmp_path / "root"
     (root / "folder" / "deep").mkdir(parents=True)
     (root / "inside.txt").write_bytes(b"inside")

@@ -49,7 +49,7 @@ def octets_from(seed: str, length: int) -> bytes:
 
 @pytest.fixture
 def slow_client() -> Iterator[Callable[[int], socket.socket]]:
-    """Connect clients with small buffers, so that the server soon waits for them."""
+    """Yield a function that connects a client with small buffers, so that the server soon waits for the client."""
     with ExitStack() as stack:
 
         def start(port: int) -> socket.socket:
@@ -65,7 +65,7 @@ SlowClient = Callable[[int], socket.socket]
 
 
 def without_time(answers: list[Answer]) -> list[Answer]:
-    """Return *answers* without Date, and with strong ETags: that of a file made just now is weak."""
+    """Return *answers* without Date, and with strong ETags, since the ETag of a file made just now is weak."""
     return [
         answer._replace(fields=[(name, value.removeprefix("W/")) for name, value in answer.fields if name != "Date"])
         for answer in answers

@@ -1,7 +1,7 @@
 """Read errors of a disk: each is reported, the response is broken off, and every descriptor is closed.
 
-The program runs with a library of functions in C that replace read(), sendfile() and readdir(): they fail with EIO for
-files and folders whose names have "faulty"; if the name has "late", only from the second MiB on.
+The program runs with a library in C that replaces read(), sendfile() and readdir(). They fail with EIO for files and
+folders whose names contain "faulty"; if the name also contains "late", they fail only from the second MiB on.
 """
 
 import os

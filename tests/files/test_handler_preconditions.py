@@ -53,7 +53,7 @@ COMBINATIONS = [
 def test_all_combinations_of_conditions_are_answered_in_order(
     root: DocumentRoot, held: tuple[bool | None, ...], path: str
 ) -> None:
-    """The id has T(rue), F(alse) or - (no field) for each of FIELDS (RFC 9110 §13.2.2, requirement R123)."""
+    """The id of a case has T(rue), F(alse) or - (no field) for each of FIELDS (RFC 9110 §13.2.2, requirement R123)."""
     whole = ask(root, get(path))
     etag = whole.field("ETag") or ""
     conditions = [

@@ -40,7 +40,7 @@ def folder(name: str, length: int = 4096, modified: float = MODIFIED) -> Entry:
 
 
 class Page(HTMLParser):
-    """A parsed page: its elements, its links and buttons with their texts, its cells."""
+    """A parsed page: its elements, its links and buttons with their texts, and its cells."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ def test_a_folder_below_the_root_links_to_its_parent() -> None:
 
 
 def test_the_path_to_a_deep_folder_is_shortened_in_the_middle() -> None:
-    """A link has ../ for each level: those of a path of thousands of levels would take megabytes."""
+    """Each link has ../ for each level above it, so the links of thousands of levels would take megabytes."""
     segments = tuple(f"{number}" for number in range(1000))
     page = page_of(name=ResourceName(segments, "/".join(segments), is_folder=True, is_hidden=False))
     assert page.texts["h1"] == ["www/…/" + "/".join(segments[-12:])]

@@ -20,7 +20,7 @@ from tests.support.context import FixedContext
 
 
 def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
-    """Return an allotment for *network* with this many *names*, after the first ones, which do not count."""
+    """Return an allotment that has charged *network* for this many *names*, besides the first names, which are free."""
     claimed = Allotment(budget)
     claimed.network = network
     assert len(list(claimed.charge(range(UNCOUNTED + names)))) == UNCOUNTED + names
@@ -28,7 +28,7 @@ def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
 
 
 def is_refused(budget: ListingBudget, network: str, names: int) -> bool:
-    """Return whether a listing of this many *names* exceeds the budget of *network*; release its names again."""
+    """Return whether a listing of this many *names* exceeds the budget of *network*; then release the names."""
     claimed = Allotment(budget)
     claimed.network = network
     try:
@@ -102,7 +102,7 @@ NAMES = UNCOUNTED + BATCH
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> DocumentRoot:
-    """A folder so large that the budget of a network allows only one listing of it at a time, and a short folder."""
+    """A folder so large that each network may have only one listing of it at a time; it has an empty subfolder."""
     monkeypatch.setattr("httpsock.files.document_root._MAX_LISTED", 3 * BATCH)
     (tmp_path / "short").mkdir()
     for number in range(NAMES - 1):

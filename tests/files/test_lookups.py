@@ -214,7 +214,7 @@ def test_the_look_up_of_a_file_whose_sibling_has_too_long_a_name_is_not_cached(a
 
 
 def test_clients_that_prefer_the_same_codings_share_their_look_ups(aged: pathlib.Path) -> None:
-    """After one look-up with another spelling of Accept-Encoding, the server knows that it means the same codings."""
+    """After one look-up with a new spelling of Accept-Encoding, results cached for the same codings are used."""
     served = Recorded(aged)
     index = os.path.join("sub", "index.html")
     for path in (b"/hello.txt", b"/sub/index.html"):
@@ -336,7 +336,7 @@ def test_a_better_sibling_that_appears_is_sent_next(aged: pathlib.Path) -> None:
 
 
 def test_a_sibling_changed_just_now_is_sent_some_seconds_later(aged: pathlib.Path) -> None:
-    """At the first two requests the sibling is too new to be sent; then only the time changes."""
+    """At the first two requests the sibling is too new to be sent; before the third one only time passes."""
     make(aged / "hello.txt.gz", gzipped(HELLO), modified=LATER - 1.9)
     age(aged)
     served = DocumentRoot(aged)
@@ -419,7 +419,7 @@ def test_the_earlier_name_of_an_index_that_appears_is_sent(accepted: bytes | Non
 
 @pytest.fixture
 def twins(folder: pathlib.Path) -> pathlib.Path:
-    """*folder* with two subfolders that hold the same file; in "with" it has a sibling, in "without" it has none."""
+    """*folder* with two subfolders that hold the same file; only the one called "with" has a compressed sibling."""
     make(folder / "without" / "a.txt", HELLO)
     write(folder / "with" / "a.txt.gz")
     os.link(folder / "without" / "a.txt", folder / "with" / "a.txt")

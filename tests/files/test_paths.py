@@ -236,7 +236,7 @@ def check_reference(path: bytes) -> None:
 
 
 def test_links_in_a_listing_lead_into_its_folder() -> None:
-    """If its links would lead elsewhere, the path of the folder is redirected (requirements R142 and R146)."""
+    """A path at which the links would lead elsewhere is redirected (requirements R142 and R146)."""
     for path in spelled_paths():
         check_references_in_folder(path)
 

@@ -84,7 +84,7 @@ def test_the_right_credentials_are_admitted(guarded: Guarded, field_line: str) -
 
 
 def test_shared_caches_may_not_store_responses_that_need_a_password(guarded: Guarded) -> None:
-    """Cache-Control has "private" (RFC 9111 §5.2.2.7), and Vary has Authorization for caches that ignore that."""
+    """Cache-Control has "private" (RFC 9111 §5.2.2.7); Vary has Authorization for caches that ignore Cache-Control."""
     for answer in (
         whole := guarded.ask(RIGHT),
         guarded.ask(RIGHT, f"If-None-Match: {whole.field('ETag')}"),
@@ -167,7 +167,7 @@ def test_the_challenge_has_the_media_type_that_the_client_prefers(guarded: Guard
 
 
 def test_the_connection_goes_on_after_a_refusal(guarded: Guarded) -> None:
-    """The content of the refused request is discarded: a browser may answer the challenge on the same connection."""
+    """The content of the refused request is discarded, so that the client can retry on the same connection."""
     content = b"GET /hello.txt HTTP/1.1\r\n\r\n"
     refused = get("/hello.txt", f"Content-Length: {len(content)}", method="POST") + content
     octets = talk(guarded.server.port, refused + get("/hello.txt", RIGHT, "Connection: close"))
@@ -188,7 +188,7 @@ def test_a_client_that_expects_100_is_refused_before_it_sends_content(guarded: G
 
 @contextlib.contextmanager
 def guessing(server: httpsock.Server, count: int, client: str = "127.0.0.1") -> Iterator[list[socket.socket]]:
-    """Send wrong passwords on *count* connections from the address *client*; yield these, with unread answers."""
+    """Send wrong passwords on *count* connections from the address *client*; yield the connections, answers unread."""
     with contextlib.ExitStack() as stack:
         connections = []
         for number in range(count):
@@ -221,7 +221,7 @@ def test_a_hundred_requests_with_the_same_credentials_need_one_hash(
 def test_guesses_from_one_network_delay_no_other_network(
     folder: pathlib.Path, serve: Callable[..., httpsock.Server]
 ) -> None:
-    """A check of all the guesses would take longer than a test waits."""
+    """If all guesses were checked before the request of the other network, its client would time out."""
     guarded = Guarded(serve(folder, middleware=[basic_authentication("alice", SLOW)]))
     with guessing(guarded.server, 100, "127.0.0.2") as guesses:
         assert guarded.ask(RIGHT).status == 200, "within the patience of a test"

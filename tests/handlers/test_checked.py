@@ -1,4 +1,4 @@
-"""Handlers that fail or return invalid values: the client gets a 500, the report a traceback; the server goes on."""
+"""Handlers that fail or return invalid values: the client gets a 500, a traceback is reported, the server goes on."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ Ask = Callable[..., tuple[Dialogue, list[str]]]
 
 @pytest.fixture
 def ask(begin: Begin, settings: Settings) -> Ask:
-    """Send a request to a checked handler; return the dialogue and the reports."""
+    """Return a function that sends a request to a checked handler and returns the dialogue and the reports."""
     reports: list[str] = []
     settings.report = reports.append
 
@@ -85,7 +85,7 @@ def test_a_handler_that_raises_is_answered_with_500(ask: Ask, error: BaseExcepti
 def test_steps_that_raise_are_answered_with_500(
     ask: Ask, error: BaseException, request_octets: bytes, reads: bool
 ) -> None:
-    """The steps raise before the content has been read, or after that."""
+    """The steps raise before or after the content has been read (*reads*)."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         if reads:
@@ -396,7 +396,7 @@ def test_a_stream_that_fails_later_is_broken_off(
     reason: str,
     version: str,
 ) -> None:
-    """The client must see that the content is incomplete (RFC 9112 §8); without framing, only a reset shows that."""
+    """The client must see that the content is incomplete (RFC 9112 §8): by its length, its chunks, or a reset."""
     source = _Closings()
     reports: list[str] = []
     exchanges: list[Exchange] = []

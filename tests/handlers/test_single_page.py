@@ -41,7 +41,7 @@ def index(folder: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture
 def ask(folder: pathlib.Path, index: pathlib.Path) -> Iterator[Ask]:
-    """Send a request to a server for *folder* with the single-page fallback."""
+    """Yield a function that sends a request to a server for *folder* with the single-page fallback."""
     assert index.exists()
     with httpsock.Server(folder, port=0, middleware=[single_page]) as server:
         yield asking(server)
@@ -141,7 +141,7 @@ def test_without_an_index_a_page_is_missing(folder: pathlib.Path, serve: Callabl
 
 
 def test_the_index_comes_before_the_folders_404_page(folder: pathlib.Path, ask: Ask) -> None:
-    """The page for 404 is so large that its file is open; that file is closed without being sent."""
+    """The page for 404 is too large for the cache: its file is open, and is closed without being sent."""
     (folder / "404.html").write_bytes(b"<!DOCTYPE html>" + b" " * 100_000)
     assert ask("/users", BROWSER).content == INDEX
     assert ask("/users.html", BROWSER).status == 404

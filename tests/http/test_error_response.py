@@ -98,7 +98,7 @@ def test_a_program_gets_json() -> None:
 
 @each_row("accept", [None, b"text/html", b"application/json"])
 def test_an_error_response_is_not_cached_and_varies_with_accept(accept: bytes | None) -> None:
-    """Vary names the field that decided about the form (RFC 9110 §12.5, requirement R111)."""
+    """Vary names Accept, which selects HTML, JSON or text (RFC 9110 §12.5, requirement R111)."""
     response = explain(REFUSAL, accept, (("Allow", "GET"),))
     assert response.status is Status.BAD_REQUEST
     assert response.refusal is REFUSAL

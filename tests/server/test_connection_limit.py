@@ -97,7 +97,7 @@ Limit = Callable[..., Limited]
 
 @pytest.fixture
 def limited(folder: pathlib.Path) -> Iterator[Limit]:
-    """Start httpsock, or Python with *arguments*, with few descriptors; kill it at the end of the test."""
+    """Yield a function that starts httpsock, or another Python program, with few descriptors; end it after the test."""
     with ExitStack() as stack:
 
         def start(descriptors: int, *arguments: str) -> Limited:
@@ -179,7 +179,7 @@ def test_if_all_connections_are_busy_new_clients_wait_and_files_can_be_opened(
 
 
 def test_idle_connections_are_evicted_if_descriptors_run_out(limited: Limit) -> None:
-    """Here the program that embeds the server has used up the descriptors."""
+    """The program that embeds the server has opened other files until no descriptor was left."""
     program = limited(64, "-c", GREEDY_PROGRAM)
     idle = program.connect(get("/hello.txt"))
     assert receive_answer(idle).content == HELLO
@@ -296,7 +296,7 @@ def test_at_the_connection_limit_a_client_over_its_share_is_closed(folder: pathl
 def test_an_ipv6_network_counts_as_one_client(
     folder: pathlib.Path, limit_of_one: None, hog: str, same: str, other: str
 ) -> None:
-    """A client has all addresses of its IPv6 network, and could use another one each time."""
+    """A client could use another address of its IPv6 network for each connection."""
     with working(folder, [hog, same, other]) as (port, _), ExitStack() as stack:
         holding = stack.enter_context(connect(port))
         holding.sendall(b"GET /unfinished")
@@ -331,7 +331,7 @@ def test_clients_on_this_machine_never_exceed_their_share(address: str) -> None:
 
 
 def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path) -> None:
-    """The longest idle client may just have sent a request; the server checks before it evicts it."""
+    """The longest idle client may just have sent a request, so the server checks for unread octets before it evicts."""
     settings = Settings(serve_folder(DocumentRoot(folder)))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
@@ -400,7 +400,7 @@ def test_a_connection_without_an_address_is_served(folder: pathlib.Path) -> None
 
 
 def test_a_full_poller_costs_one_connection(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limit of epoll is max_user_watches."""
+    """If epoll has reached its limit, max_user_watches, only the connection that exceeds it is closed."""
     refused: list[int] = []
 
     class FullPoller:

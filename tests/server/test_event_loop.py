@@ -168,7 +168,7 @@ def test_each_tick_serves_all_connections_unless_it_is_long(folder: pathlib.Path
             loop._admit(connected, "192.0.2.1", Tick(time.time(), time.monotonic()))
 
         def run_once_after(octets: bytes) -> int:
-            """Send *octets* from each client, and run one tick; return how many are answered."""
+            """Send *octets* from each client, and run one tick; return how many clients are answered."""
             for client in clients:
                 client.sendall(octets)
             loop._run_once()
@@ -536,7 +536,7 @@ def test_a_stopped_event_loop_finishes_its_responses(start_loop: StartLoop, fold
 
 
 def test_a_stopped_event_loop_accepts_no_connection(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """New clients are refused while it finishes its responses, so that they may try another server."""
+    """While the event loop finishes its responses, new clients are refused, so that they may try another server."""
     large = bytes(1 << 26)
     (folder / "larger.bin").write_bytes(large)
     running = start_loop()

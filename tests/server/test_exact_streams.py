@@ -17,7 +17,7 @@ Answering = Callable[..., Dialogue]
 
 @pytest.fixture
 def answering(begin: Begin, settings: Settings) -> Answering:
-    """Return a function that begins a dialogue of two requests; *chunks* are the whole first response."""
+    """Return a function that begins a dialogue of two requests; the given chunks are the whole first response."""
 
     def begin_with(*chunks: bytes | Sleep, then: Then, method: str = "GET", status: Status = Status.OK) -> Dialogue:
         exact = Response(status, (), Stream(iter(chunks), then=then))

@@ -160,7 +160,7 @@ def test_a_status_without_content_has_no_framing(
 
 
 class _Watched(Iterator[bytes]):
-    """An iterator other than a generator, which counts the calls of close()."""
+    """An endless iterator that is not a generator, and that counts the calls of its close()."""
 
     def __init__(self) -> None:
         self.closings = 0

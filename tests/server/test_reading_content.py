@@ -1,4 +1,4 @@
-"""Content of requests: a handler reads it or not (RFC 9112 §6, §7.1, §9.3), and 100 (RFC 9110 §10.1.1)."""
+"""Content that a handler reads, or leaves unread (RFC 9112 §6, §7.1, §9.3); 100 (Continue) (RFC 9110 §10.1.1)."""
 
 import contextlib
 import inspect

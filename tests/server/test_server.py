@@ -132,7 +132,7 @@ def test_a_single_address_that_the_system_lacks_is_an_error(folder: pathlib.Path
 def test_a_name_in_place_of_a_numeric_address_is_refused(
     folder: pathlib.Path, nothing_left: None, host: str, first: tuple[str, ...]
 ) -> None:
-    """The server never looks up names."""
+    """The server does not resolve host names."""
     with pytest.raises(ValueError, match="is not an IPv4 or IPv6 address") as raised:
         Server(folder, hosts=(*first, host), port=0)
 
@@ -159,7 +159,7 @@ def test_a_port_that_is_in_use_is_an_error(folder: pathlib.Path, server: Server,
 
 @NO_DESCRIPTORS
 def test_a_port_that_is_free_at_one_address_only_is_an_error(folder: pathlib.Path, nothing_left: None) -> None:
-    """If one address is given twice, the second bind() fails on each port; several ports are tried."""
+    """One address is given twice, so the second bind() fails on every port; the server tries only a few ports."""
     with pytest.raises(OSError, match=r".") as raised:
         Server(folder, hosts=("127.0.0.1", "127.0.0.1"), port=0)
 

@@ -28,7 +28,7 @@ NONSENSE = b"nonsense\r\n\r\n"
 
 
 def table() -> set[tuple[State, State]]:
-    """Return the pairs of states in the table of that docstring."""
+    """Return the pairs of states in the table of the docstring of server/state.py."""
     rows = _ROW.findall(state_module.__doc__ or "")
     return {(State[name], State[following]) for name, names in rows for following in names.split(", ")}
 

@@ -22,7 +22,7 @@ CONTENT = b"0123456789"
 
 
 def received(server: TestServer, rule: str, method: str = "GET") -> tuple[bytes, str]:
-    """Return the octets that a client receives, and RESET if a reset ended them, or ""."""
+    """Return the octets that a client receives, and how the connection ended: RESET for a reset, "" otherwise."""
     server.respond("/x", 200, {"X-A": "1"}, CONTENT)
     server.fault(rule)
     octets, end = b"", ""

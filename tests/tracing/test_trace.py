@@ -30,7 +30,7 @@ def lines(collected: bytes) -> list[str]:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """A pipe in place of a terminal, which the test reads when it chooses."""
+    """Yield both ends of a pipe, which replaces a terminal; the test reads from it when it chooses."""
     reading, writing = os.pipe()
     yield reading, writing
     os.close(reading)
@@ -230,7 +230,7 @@ def test_a_traced_server_sends_the_same_bytes_as_an_untraced_one(folder: pathlib
 
 
 def without_dates(octets: bytes) -> bytes:
-    """Return responses without Date, and with strong entity-tags: that of a new file is weak."""
+    """Return responses without Date, and with strong entity-tags, since the entity-tag of a new file is weak."""
     lines = octets.replace(b"W/", b"").split(b"\r\n")
     return b"\r\n".join(line for line in lines if not line.startswith(b"Date: "))
 
