@@ -103,7 +103,7 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
 
 
 def _is_incomplete(results: list[Result]) -> bool:
-    """Print which cases stop the server and how many were not tried; return whether there are any of these."""
+    """Print which cases stop the server and how many were not tried; return whether there are cases of either kind."""
     stops = [result for result in results if result.stops_server]
     for result in stops[:_MAX_STOPS]:
         print(f"conformance: {result.name}: {result.why}", file=sys.stderr)

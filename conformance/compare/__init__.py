@@ -3,8 +3,8 @@
 servers    the table of servers, servers.toml; how each server is installed and started
 compared   the results as values, which a JSON file stores
 arguments  for each MUST that a well-known server breaks, the words of the RFC: arguments.toml
-markdown   the page as Markdown
-page       the same as HTML
+markdown   the page on servers as Markdown
+page       the same page as HTML
 run        the command compare
 libraries, drivers, libraries_page    the command parsers, a driver for each parser, and the page on parsers
 

@@ -13,7 +13,7 @@ WELL_KNOWN = ("nginx", "Apache", "Caddy", "lighttpd", "HAProxy", "h2o")
 
 
 class Argument(NamedTuple):
-    """One argument: the words of *section* in *says*, and how servers break them in *why*."""
+    """One argument: *says* quotes *section*, and *why* describes how servers break it."""
 
     section: str
     says: str
@@ -28,7 +28,7 @@ def load_arguments() -> dict[str, Argument]:
 
 
 def accusations(comparison: Comparison) -> dict[str, list[str]]:
-    """Return the well-known servers that break a MUST, by requirement."""
+    """Return, for each MUST that well-known servers break, the names of these servers."""
     found: dict[str, list[str]] = {}
     for server in comparison.compared:
         for difference in server.differences:

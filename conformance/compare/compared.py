@@ -19,9 +19,9 @@ _MAX_WHY = 300
 
 
 class Difference(NamedTuple):
-    """Failures of one server with one likely cause: the cases and checks *names*.
+    """Failures of one server with one likely cause; *names* lists the cases and checks that fail.
 
-    *sent* and *received* are the octets of one of them, *example*.
+    *sent* and *received* are the octets of *example*, one of *names*.
     """
 
     level: str

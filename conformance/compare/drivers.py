@@ -2,9 +2,9 @@
 
     python3 drivers.py NAME < corpus.json > verdicts.json
 
-A separate script: it runs in the Python environment of the parser, and needs only that library. A verdict has the
-requests that were *accepted*, each with its method and the length of its content, and *refused*, the reason of the
-refusal, or None. Octets that end within a request count as refused.
+A separate script: it runs in the Python environment of the parser, and needs only the parser's library. In a
+verdict, *accepted* has the method and the length of the content of each accepted request, and *refused* is the reason
+of the refusal, or None. Octets that end within a request count as refused.
 """
 
 import asyncio

@@ -47,7 +47,7 @@ class Library(NamedTuple):
 
 
 def _python(name: str, title: str, *packages: str, driver: str = "", **environment: str) -> Library:
-    """Return a library of PyPI."""
+    """Return a parser that pip installs from *packages*; *driver* names it in drivers.py, if not *name*."""
     version = f"{{python}} -c 'from importlib.metadata import version; print(version(\"{packages[0]}\"))'"
     start = f"{{python}} {_HERE / 'drivers.py'} {driver or name}"
     return Library(name, Server(name, "pip", title, version, start, packages), environment)
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _each(installation: Installation, libraries: Iterable[Library], skipped: dict[str, str]) -> Iterable[Read]:
-    """Yield the results of each of *libraries*; put into *skipped* the reason for each that can't be tried."""
+    """Yield the results of each of *libraries*; put into *skipped* the reason for each library that can't be tried."""
     corpus = as_json(load_cases())
     for library in libraries:
         try:

@@ -23,7 +23,7 @@ _LISTED = {
 
 
 def render(found: Sequence["Read"], skipped: dict[str, str], date: dt.date) -> str:
-    """Return the page."""
+    """Return the page on the parsers *found*, which were tried on *date*, and on those that were *skipped*."""
     parts = [
         "# Parsers of HTTP/1.1, case by case",
         (
@@ -60,7 +60,7 @@ def _counts(read: "Read") -> list[str]:
 
 
 def _chapters(read: "Read") -> list[str]:
-    """Return the figures of *read* in each chapter, in the order of _LISTED."""
+    """Return, for each chapter, how many cases the parser read in each of the ways in _LISTED."""
     counts = Counter((case.chapter, read.readings[case.name].name) for case in load_cases())
     cells = [[counts[chapter, name] for name in _LISTED] for chapter in CHAPTERS]
     return [" · ".join(map(str, cell)) if any(cell) else "–" for cell in cells]

@@ -79,7 +79,7 @@ def _chapters(comparison: Comparison) -> str:
 
 
 def _server(index: int, server: Compared, groups: list[Group]) -> str:
-    """Return the differences of *server*, each as a link with the number of its failures."""
+    """Return the differences of *server*, each as a link with the number of failures; *index* numbers the server."""
     lines = [f'<a id="server-{index}"></a>**{server.title}** {server.version}', ""]
     for level in LEVELS:
         links = [

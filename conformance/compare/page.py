@@ -75,7 +75,7 @@ def _code(sentence: str) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> str:
-    """Return a table of markup whose last *numbers* columns are figures."""
+    """Return a table whose cells are HTML; its last *numbers* columns are figures."""
     first = len(heads) - numbers
     head = "".join(f'<th scope="col"{_class(index >= first)}>{name}</th>' for index, name in enumerate(heads))
     body = "\n".join(
@@ -116,7 +116,7 @@ def _chapters(comparison: Comparison) -> str:
 
 
 def _server(index: int, server: Compared, groups: list[Group]) -> str:
-    """Return the differences of *server*, each as a link with the number of its failures."""
+    """Return the differences of *server*, each as a link with the number of failures; *index* numbers the server."""
     items = ""
     for level in LEVELS:
         links = ", ".join(
@@ -134,7 +134,7 @@ def _level(level: str, groups: list[Group]) -> str:
 
 
 def _group(one: Group) -> str:
-    """Return one difference: the requirement, the verdict, the servers, the cases, and the octets of each server."""
+    """Return one difference: the requirement, the verdict, the servers, the cases, and octets of each server."""
     servers = ", ".join(f"{escape(server.title)} ({len(difference.names)})" for server, difference in one.servers)
     names = ", ".join(map(_name, one.names))
     octets = "".join(

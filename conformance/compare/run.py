@@ -90,7 +90,7 @@ def _distribution() -> str:
 
 
 def _each(installation: Installation, servers: Sequence[Server], skipped: dict[str, str]) -> Iterator[Compared]:
-    """Yield the results of each of *servers*; put into *skipped* the reason for each that can't be tried."""
+    """Yield the results of each of *servers*; put into *skipped* the reason for each server that can't be tried."""
     for server in servers:
         try:
             yield _one(installation, server)

@@ -3,13 +3,13 @@
 One entry of ``servers.toml``, below ``servers``:
 
     [servers.nginx]
-    source = "apt"                   apt, pip, npm, or here, if nothing is to be installed
+    source = "apt"                   apt, pip or npm; or "here", if nothing needs to be installed
     packages = ["nginx-light"]       the packages to install
-    program = "nginx"                the program that must be on the path
+    program = "nginx"                the program that must be on the PATH
     title = "nginx"                  its name on the page, if not the name of the entry
     version = "nginx -v"             a command that prints its version
     start = "nginx -c {folder}/..."  the command that starts it: see live.start.Recipe, also for back and files
-    app = "starlette"                the application that it runs, one of the table's ``apps``
+    app = "starlette"                the application that the server runs, one of the table's ``apps``
     build = "go build ..."           a command that builds the program
 """
 
@@ -80,7 +80,7 @@ class Installation:
         self._uses_apt = uses_apt
 
     def _place(self, server: Server) -> Path:
-        """Return the folder for the packages of *server*: a separate one, since packages of others may change it."""
+        """Return the folder for the packages of *server* alone: packages of other servers may need other versions."""
         return self._folder / re.sub(r"\W+", "-", server.name)
 
     def _python(self, server: Server) -> Path:
@@ -102,7 +102,7 @@ class Installation:
         return Recipe(self._fill(start, server), files, self._fill(server.back, server), environment)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment for the version command and for drivers of parsers."""
+        """Return the environment variables for the version command and for drivers of parsers."""
         return os.environ | {"PATH": _PATH}
 
     def version(self, server: Server) -> str:

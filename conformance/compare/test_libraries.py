@@ -98,7 +98,7 @@ def test_an_undocumented_exception_becomes_a_refusal() -> None:
 def test_the_command_writes_the_page_and_skips_parsers_that_cannot_be_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The page and standard error give the reason for each."""
+    """The page and standard error give the reason for each parser that was skipped."""
     (tmp_path / "credulous.py").write_text(_CREDULOUS, encoding="utf-8")
     credulous = Server("credulous", "here", "Credulous", "{this} --version", f"{{this}} {tmp_path}/credulous.py")
     monkeypatch.setattr(

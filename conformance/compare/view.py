@@ -1,4 +1,4 @@
-"""The content of the page in its order, for both forms of it, Markdown and HTML."""
+"""The content of the page on servers, which the modules for Markdown and HTML share."""
 
 import re
 from functools import cache
@@ -37,7 +37,7 @@ class Group(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all cases and checks in which a server differs, in order."""
+        """The names of all cases and checks that one of the servers fails, sorted."""
         return tuple(sorted({name for _, difference in self.servers for name in difference.names}))
 
     @property
@@ -47,7 +47,7 @@ class Group(NamedTuple):
 
 
 def group(comparison: Comparison) -> list[Group]:
-    """Return the differences of all servers by level and requirement, each with all servers that share it."""
+    """Return the differences of all servers, sorted by level and requirement, each with all servers that share it."""
     found: dict[tuple[str, tuple[str, ...], str], list[tuple[Compared, Difference]]] = {}
     for server in comparison.compared:
         for difference in server.differences:
@@ -90,7 +90,7 @@ def address_of(section: str) -> str | None:
 
 @cache
 def files() -> dict[str, str]:
-    """Return, by the name of the case, the path of its file relative to the page; checks have no file."""
+    """Return the path of each case's file, relative to the page, by the name of the case."""
     return {case.name: f"corpus/{case.chapter}/{case.name}.http" for case in load_cases()}
 
 
@@ -121,7 +121,7 @@ def introduction(comparison: Comparison) -> list[str]:
 
 
 def of_server(server: Compared, groups: list[Group], level: str) -> list[tuple[Group, int]]:
-    """Return those of *groups* that *server* has at *level*, each with the number of its failures."""
+    """Return those of *groups* that *server* has at *level*, each with the number of the server's failures."""
     return [
         (one, len(difference.names))
         for one in groups

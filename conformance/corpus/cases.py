@@ -3,8 +3,8 @@
 A case is one file ``<chapter>/<name>.http``, and the entry of that name in ``<chapter>/cases.toml``:
 
     [a-space-before-the-colon]                                the name of the file
-    requirement = "R036"                                      the requirement that it tries
-    also = ["R035"]                                           further requirements that it tries
+    requirement = "R036"                                      the requirement that the case tests
+    also = ["R035"]                                           further requirements that the case tests
     section = "RFC 9112 §5.1"                                 the section of the rule
     level = "MUST"                                            if it differs from the requirement's
     cut_short = true                                          if it is refused only because it ends too early
@@ -13,7 +13,7 @@ A case is one file ``<chapter>/<name>.http``, and the entry of that name in ``<c
     h11 = "refused"                                           or "accepted", if h11 accepts all of its octets
     h11_accepted = [...]                                      the requests that h11 accepts, if not those of httpsock
     h11_in_parts = "One sentence with its section."           why h11 may refuse it if it arrives in parts
-    why = "One sentence with its section."                    why httpsock and h11 differ, only if they do
+    why = "One sentence with its section."                    why httpsock and h11 differ, if they do
 
 An accepted request has ``closes = true`` if it is the last one that the server reads.
 """
@@ -46,7 +46,7 @@ class Case(NamedTuple):
     A server fails the case unless it does one of the things in *allowed*:
 
         "accepted"  give each request a final response, and keep the connection open unless a request asked to close
-        "last"      the same, but answer no request behind the case
+        "last"      give each request a final response, but answer no request behind the case
         "refused"   respond with any 4xx or 5xx, or not at all, and close the connection
         a status    respond with this status, and close the connection
     """
@@ -66,7 +66,7 @@ class Case(NamedTuple):
 
     @property
     def is_refused(self) -> bool:
-        """Whether httpsock refuses some of its octets."""
+        """Whether httpsock refuses some of the case's octets."""
         return self.expected["httpsock"].is_refused
 
 

@@ -1,7 +1,8 @@
 """The command ``export``: the corpus as JSON, for test suites in other languages.
 
 Each case is an object: its octets in base64, its requirement with section and level, the requests that a parser must
-accept, and the status if it must refuse the rest. ``allowed`` lists what a server may do, as corpus.cases describes it.
+accept, and the status with which it must refuse the rest, if any. ``allowed`` lists the behaviour of a server that
+passes, as corpus.cases describes it.
 """
 
 import argparse

@@ -9,8 +9,9 @@ One entry of ``requirements.toml``:
     one_sided = "Why no client breaks it."    if only a response can break it, so that no case of the corpus does
     untestable = "Why no test can tell."      if it cannot be seen on the wire
 
-The level is the key word of the section. A rule without a key word counts as a MUST if it defines the meaning of an
-element, since RFC 9110 §2.2 requires senders and recipients to respect that meaning; else it counts as a SHOULD.
+The level is the key word of the section. A rule without a key word counts as a MUST if it defines the meaning of a
+protocol element, since RFC 9110 §2.2 requires senders and recipients to respect that meaning; else it counts as a
+SHOULD.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Verdicts: the result of a parser in the short form that the tables of the corpus use."""
+"""Verdicts: the result of a parser, reduced to what the tables of the corpus state."""
 
 from typing import NamedTuple
 

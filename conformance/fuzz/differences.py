@@ -1,7 +1,7 @@
 """The classes of known differences between httpsock's parser and h11, each recognised by one feature of the octets.
 
 The table differences.toml gives the section, the direction and the reason of each class; the predicate here recognises
-the octets. Predicates have their own patterns: with httpsock's grammar they would not notice an error in that grammar.
+the octets. Predicates have their own patterns: if they used httpsock's grammar, they would not notice an error in it.
 """
 
 import ipaddress
@@ -159,7 +159,7 @@ def _broken_escape(request: LenientRequest) -> bool:
 
 
 def _absolute_form(request: LenientRequest) -> tuple[bytes, bytes] | None:
-    """Return the scheme, in lower case, and the authority of a target in absolute-form."""
+    """Return the scheme, in lower case, and the authority of a target in absolute-form, or None for another form."""
     match = None if request.method == b"CONNECT" else _ABSOLUTE.fullmatch(request.target)
     return (match[1].lower(), match[2]) if match else None
 
@@ -302,7 +302,7 @@ def explain(difference: Difference) -> list[str]:
 
 
 def contradict(request_octets: bytes) -> list[str]:
-    """Return the names of the classes that say that one parser refuses this request, although both accept it."""
+    """Return the names of the classes by which one parser should refuse this request, which both have accepted."""
     request = LenientRequest(request_octets)
     return [name for name, entry in CLASSES.items() if entry.is_refusal and PREDICATES[name](request)]
 

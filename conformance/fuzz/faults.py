@@ -1,6 +1,7 @@
 """The faults: functions that each put one fault into the draft of a valid request.
 
-Each takes a Random for its choices. If the draft lacks the part that it breaks, it does nothing or breaks another part.
+Each takes a Random for its choices. If the draft lacks the part that a function breaks, the function does
+nothing or breaks another part.
 This module does not use the parsers.
 
 RFC 9112 §3 (request line), §5 (field syntax), §6, §7.1 (content).
@@ -221,7 +222,7 @@ def _odd_trailer(random: Random, draft: Draft) -> None:
 
 
 def _too_much(random: Random, draft: Draft) -> None:
-    """Make one part of *draft* about as long as a limit of httpsock: at most three octets or lines less or more."""
+    """Make one part of *draft* as long as a limit of httpsock, or up to three octets or lines shorter or longer."""
     kind, more = random.randrange(6), random.randrange(-3, 4)
     if kind == 0:
         draft.target = b"/" + b"a" * (8192 - len(draft.method) - len(b" / HTTP/1.1\r\n") + more)
@@ -239,7 +240,7 @@ def _too_much(random: Random, draft: Draft) -> None:
 
 
 def _much_content(draft: Draft, more: int) -> None:
-    """Give *draft* as much content as httpsock accepts, and *more* octets."""
+    """Make the content of *draft* *more* octets longer than httpsock's limit, or shorter if *more* is negative."""
     octets = b"a" * (1024 * 1024 - sum(len(data) for _, data, _ in draft.chunks) + more)
     draft.chunks.insert(0, (b"%x" % len(octets), octets, b"\r\n"))
 

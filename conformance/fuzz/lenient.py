@@ -1,7 +1,7 @@
 """The lenient reader: splits a request, even a malformed one, into its parts, which predicates then examine.
 
 Lines may end with LF, folded lines are joined, and chunk lines and targets are not checked. This module shares no
-grammar with httpsock, so that an error in the one does not hide the same error in the other.
+grammar with httpsock, so that an error in httpsock's grammar is not repeated here.
 """
 
 import re

@@ -67,7 +67,7 @@ class Findings:
         return finding is not None and finding.kind == kind
 
     def _judge(self, octets: bytes, classes: Counter[str] | None) -> Finding | None:
-        """Return a finding if no class explains how the parsers differ on *octets*; count the classes in *classes*."""
+        """Return a finding if parsing *octets* is slow, crashes or differs without a class; else count in *classes*."""
         # Measure the processor time of this thread, so that a busy machine does not cause a finding.
         started = time.thread_time()
         ours = self._read(octets)
@@ -102,7 +102,7 @@ class Findings:
 
 
 def _verdict(reading: ParseResult) -> str:
-    """Return *reading* in words."""
+    """Return the result *reading* in words."""
     accepted = [f"{request.method.decode()} {request.path!r}" for request in reading.requests]
     words = "accepts " + ", ".join(accepted) if accepted else "accepts no request"
     return f"{words}, then refuses: {reading.refusal}" if reading.refusal is not None else words
@@ -114,7 +114,7 @@ def _outline(refusal: str | None) -> str:
 
 
 def shrink(octets: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
-    """Remove and simplify as many of *octets* as possible while *is_alike* is true of the rest; return the rest."""
+    """Return *octets* with as many removed or simplified as possible while *is_alike* stays true of the result."""
     remaining = _SHRINKING_STEPS
 
     def is_better(smaller: bytes) -> bool:
@@ -264,7 +264,7 @@ def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 class _Progress:
-    """A progress bar on *stream*, with the speed of the run; if *stream* is no terminal, only its final state."""
+    """A progress bar on *stream*, with the speed of the run; if *stream* is not a terminal, only its last state."""
 
     def __init__(self, stream: TextIO, inputs: int | None, seconds: float) -> None:
         self._stream = stream

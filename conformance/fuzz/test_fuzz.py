@@ -182,7 +182,7 @@ def unmemoised() -> Iterator[None]:
 def test_an_error_put_into_the_parser_is_found(
     monkeypatch: pytest.MonkeyPatch, name: str, wrong: object, octets: bytes
 ) -> None:
-    """The octets given here show the error, and so do generated ones."""
+    """Both *octets* and generated octets show the error."""
     assert Findings().try_octets(octets) is None
     request_parser.known_heads.cache_clear()
     monkeypatch.setattr(f"httpsock.{name}", wrong)

@@ -7,7 +7,7 @@ target, trials    whether the server still answers; cases tried a few at a time,
 corpus_run        all cases against one server
 results, causes   one result; groups of failures that likely have one cause
 outputs           all results as text, JSON, JUnit XML and HTML
-site, start       the known folder; a server that is started to serve it
+site, start       the folder of known files; the start of a server that serves it
 
 Imports corpus; standard library only.
 """

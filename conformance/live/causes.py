@@ -1,7 +1,7 @@
 """The causes of failures: groups of failures that likely have one cause, the gravest first.
 
-One mistake of a server fails many cases: a 405 without Allow fails thirty. Failures count as one cause if they break
-the same requirement at the same level, and their verdicts differ only in numbers and quotations.
+One mistake of a server fails many cases: if its 405 has no Allow, it fails thirty. Failures count as one cause if they
+break the same requirement at the same level, and their verdicts differ only in numbers and quotations.
 """
 
 import re
@@ -93,7 +93,7 @@ def _cause(failures: Sequence[Result]) -> Cause:
 
 
 def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause]:
-    """Join the failures of a server that evaluates neither If-Match nor If-Unmodified-Since into one cause."""
+    """Move failures from *groups* into one cause if the server evaluates neither If-Match nor If-Unmodified-Since."""
     keys = [key for key in groups if key[0] == "MUST" and key[1] in _FAMILY and key[2] == _FAMILY_SHAPE]
     if {number for _, number, _ in keys} != _FAMILY:
         return []
@@ -114,7 +114,7 @@ def _error_in(output: str) -> str:
 
 
 def _order(cause: Cause) -> tuple[bool, int, bool, int, tuple[str, ...]]:
-    """Return a sort key: causes that stop the server first, then by level, then framing, then by number of failures."""
+    """Return a sort key: causes that stop the server first; then by level, framing first, then most failures first."""
     return (
         not cause.failures[0].stops_server,
         list(LEVELS).index(cause.level),

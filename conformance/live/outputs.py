@@ -132,7 +132,7 @@ def _plain(result: Result) -> dict[str, object]:
 def as_junit(results: Sequence[Result]) -> str:
     """Return the results as JUnit XML, with a suite for each chapter.
 
-    Failures that neither break a MUST nor stop the server are marked as skipped, so that a build does not fail.
+    Failures that neither break a MUST nor stop the server are marked as skipped, so that they do not fail a build.
     """
     root = ET.Element("testsuites", name="conformance")
     for chapter in chapters(results):

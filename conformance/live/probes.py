@@ -47,9 +47,9 @@ class Probe(NamedTuple):
     """The octets sent for one case, and what the server may do.
 
     The server must accept the first *accepted_count* requests. If *may_refuse* is true, it may refuse the rest of the
-    octets: with one of *statuses* or, if there are none, with any error or without an answer. If *may_accept* is true,
-    it may accept the rest as a request. *closes* is true if the last request closes the connection. *is_alone* is true
-    if no sentinel follows.
+    octets: with one of *statuses* or, if *statuses* is empty, with any error or without an answer. If *may_accept* is
+    true, it may accept the rest as a request. *closes* is true if the last request closes the connection. *is_alone*
+    is true if no sentinel follows.
     """
 
     case: Case
@@ -66,8 +66,8 @@ class Probe(NamedTuple):
 class Judgement(NamedTuple):
     """The reason *why* a server fails, or None if it passes; *is_should* is true if it breaks only a SHOULD.
 
-    *requirement* is the requirement that it breaks, if not that of the case. *is_unanswered* is true if it refused a
-    valid request, or did not answer it: the sentinel behind the request may be the reason.
+    *requirement* is the requirement that the server breaks, if not that of the case. *is_unanswered* is true if the
+    server refused or did not answer a valid request, perhaps because of the sentinel behind it.
     """
 
     why: str | None
@@ -79,8 +79,8 @@ class Judgement(NamedTuple):
 class PlainAnswer(NamedTuple):
     """The answer to a sentinel sent alone: its *status*; *echoes* is true if its content quotes the target.
 
-    *pipelines* is true if the server answers two plain requests sent together; *fails*, if it answers GET / with 500;
-    *closes*, if it closes the connection after the sentinel, as its Connection: close asks.
+    *pipelines* is true if the server answers two plain requests sent together; *fails* is true if it answers GET /
+    with 500; *closes* is true if it closes the connection after the sentinel, as the sentinel asks.
     """
 
     status: int
@@ -118,7 +118,7 @@ def probe_of(case: Case, number: int, *, is_alone: bool = False) -> Probe:
 
 
 def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
-    """Judge the answers in *reading* to *probe*, on a connection that ended as *ended* says."""
+    """Judge the answers in *reading* to *probe* with the sentinel *number*; *ended* is how the connection ended."""
     if any(response.status == 500 for response in reading.responses) and not plain.fails:
         return Judgement("the server fails with 500", requirement=_FAILURE)
     if any(interim.status == 101 for interim in reading.interim):
@@ -142,7 +142,7 @@ def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainA
 
 
 def _judge_tunnel(probe: Probe, reading: Reading) -> Judgement:
-    """Judge the answer to CONNECT: a 2xx opens a tunnel, which needs a valid port and has no content (§9.3.6)."""
+    """Judge the answer to CONNECT: a 2xx opens a tunnel, so it requires a valid port and has no content (§9.3.6)."""
     if not reading.responses:
         return Judgement("CONNECT is not answered", is_should=True)
     answer = reading.responses[0]
@@ -244,7 +244,7 @@ def _goes_on(probe: Probe) -> bool:
 
 
 def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: str) -> Judgement:
-    """Judge the case in which the server has sent fewer *answers* than there are requests, sentinel included."""
+    """Judge a server that has not answered all of the *count* requests of the case and the sentinel."""
     if (probe.closes and len(answers) == count) or (answers and answers[-1].closes):
         return Judgement(None)
     why = f"{_answers(len(answers))} to {_requests(count if probe.is_alone else count + 1)}"
@@ -307,7 +307,7 @@ def _without_early_answer(probe: Probe, answers: list[Response]) -> list[Respons
 
 
 def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -> Judgement:
-    """Judge the answer that refuses a case, or the lack of one; *is_last* is true if no further answer follows."""
+    """Judge the answer that refuses a case, or the lack of an answer; *is_last* is true if no other answer follows."""
     is_given = probe.case.requirement in _STATUS_IS_GIVEN
     wanted = " or ".join(map(str, sorted(probe.statuses)))
     if not refusal:

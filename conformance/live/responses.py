@@ -1,6 +1,7 @@
 """The strict reader: octets in, responses out, and a Fault for everything that a server must not send.
 
-It covers RFC 9112 §4 (status line), §5 (fields), §6 and §7 (framing), knows no sockets, and never raises an error.
+The reader covers RFC 9112 §4 (status line), §5 (fields), §6 and §7 (framing), uses no sockets, and never raises an
+error.
 
     responses = *( interim ) response *( *( interim ) response )
     response  = status-line *( field-line CRLF ) CRLF [ content, as §6.3 delimits it ]
@@ -68,7 +69,7 @@ class FaultKind(Enum):
 
 
 class Fault(NamedTuple):
-    """A sentence about octets that no server may send, with its section of the RFC."""
+    """A sentence about octets that no server may send, with the section of the RFC."""
 
     says: str
     kind: FaultKind = FaultKind.OTHER

@@ -39,7 +39,7 @@ class Program(subprocess.Popen[bytes]):
     def answers(self, address: tuple[str, int]) -> bool:
         """Wait until the program accepts connections at *address*; return False if it exits or takes too long.
 
-        If it closes a connection without an answer, it may only have tested the port, so wait a little longer.
+        A program that closes a connection without an answer may only be testing the port, so wait a little longer.
         """
         deadline = time.monotonic() + _START_SECONDS
         is_accepted = False
@@ -69,8 +69,8 @@ class Program(subprocess.Popen[bytes]):
 class Recipe(NamedTuple):
     """How to start a server: the command *start*, with {port}, {root}, {folder} and {back} filled in.
 
-    They are also filled in in *environment*, and in *files*, which are first written into {folder}. If *back* is given,
-    it is the command of a second server, which starts first, on the port {back}: the server behind a proxy.
+    These are also replaced in *environment*, and in *files*, which are written into {folder} first. If *start* is a
+    proxy, *back* is the command of the server behind it, which starts first, on the port {back}.
     """
 
     start: str
@@ -146,7 +146,7 @@ class StartedServer:
         return "\n".join(lines[-_QUOTED_LINES:])
 
     def stop(self) -> None:
-        """Stop the server, and the one behind it, if they were started."""
+        """Stop the server, and the server behind it, if they have been started."""
         while self._programs:
             with self._programs.pop() as program:
                 program.stop()

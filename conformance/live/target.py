@@ -27,8 +27,8 @@ class Target:
 
     If *restarts* is true, the check starts the server again after it has stopped. No case is tried after *deadline*,
     which each restart extends by the time that it took. If *is_gone* is true, the server has stopped for good.
-    *patience* is set if the server does not close when a request asks for it: after that many seconds of silence, the
-    client ends its side.
+    If the server does not close when a request asks it to, *patience* is the number of seconds of silence after which
+    the client ends its side.
     """
 
     def __init__(
@@ -51,7 +51,8 @@ class Target:
     def is_there(self, exit_seconds: float = 0.0) -> bool:
         """Return whether the server answers a plain request with at least one octet; if not, set *end*.
 
-        A server that answers is given *exit_seconds* more to exit. After the deadline, return True without a request.
+        A server that exits with an error within *exit_seconds* after its answer counts as stopped. After the deadline,
+        return True without a request.
         """
         if time.monotonic() > self.deadline:
             return True

@@ -77,7 +77,7 @@ def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
     ],
 )
 def test_behaviour_that_the_rfc_allows_passes(name: str, statuses: list[int]) -> None:
-    """An earlier version of the check failed some of these; others are what well-known servers do."""
+    """An earlier version of the check failed servers for some of these answers; well-known servers give the others."""
     assert verdict_on(name, *statuses) == (None, False)
 
 
@@ -346,7 +346,7 @@ def test_causes_that_stop_the_server_come_first_then_faults_of_framing() -> None
 
 
 def test_the_bytes_of_failures_are_printed_if_there_are_few_or_with_the_option_all() -> None:
-    """If many failed, the table names the option --all in place of the bytes."""
+    """If many failed, the table shows no bytes, but names the option --all."""
     results = [_result("MUST", "R100")._replace(sent=b"GET / HTTP/1.1\r\n")] * 4
     assert "  > GET / HTTP/1.1" not in outputs.as_table(results)
     assert "--all shows the bytes" in outputs.as_table(results)

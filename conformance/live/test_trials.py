@@ -66,7 +66,7 @@ def run(tmp_path: Path, program: str, *options: str) -> tuple[int, dict[str, dic
 def test_the_case_that_stops_the_server_is_named_and_the_others_are_not_blamed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The report has the exit code and the last output of the server. Cases behind that one are skipped."""
+    """The report has the exit code and the last output of the server. Cases that were to follow are skipped."""
     code, results = run(tmp_path, _FRAGILE, "--only", "RFC 9112 §5")
     failed = {name: result for name, result in results.items() if result["outcome"] == "failed"}
     stops = [result for result in failed.values() if result["stops_server"]]

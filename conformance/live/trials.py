@@ -1,8 +1,8 @@
 """Trials: cases or checks tried on one server, a few at a time, until the server stops.
 
 "Stops" means that the server exits, or no longer answers. Each trial in progress at that moment is a suspect: its
-own result is meaningless, and it may have stopped the server. If the check has started the server, it starts it
-again and tries the suspects one by one, to find the one that stops it; otherwise the result names all suspects.
+own result is meaningless, and it may have stopped the server. If the check has started the server, it starts the
+server again and tries the suspects one by one, to find the one that stops it; otherwise the result names all suspects.
 """
 
 import threading
@@ -90,7 +90,7 @@ class _Round:
 
 
 def run_trials(target: Target, trials: Sequence[Trial]) -> list[Result]:
-    """Return the results of *trials*, in their order, and LAST if the server stopped without a known cause."""
+    """Return the results of *trials*, in order; if the server stopped for no known cause, add a result named LAST."""
     results: dict[str, Result] = {}
     waiting = list(trials)
     ends: list[Result] = []
@@ -157,7 +157,7 @@ def _try_one(target: Target, trial: Trial) -> tuple[Result, bool]:
 
 
 def _unexplained(target: Target, suspects: Sequence[Trial]) -> Result:
-    """Return the result for a server that stopped while *suspects* were tried, if no single one of them stops it."""
+    """Return the result for a server that stopped while *suspects* were tried, if none of them stops it alone."""
     names = "; ".join(trial.name for trial in suspects[:_MAX_NAMED])
     alone = ", none of which stops it alone" if target.is_ours else ""
     why = f"the server stops: {target.end.says}; in progress{alone}: {names}"

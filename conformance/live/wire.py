@@ -64,7 +64,7 @@ class _Exchange:
         return self._writes
 
     def send(self) -> None:
-        """Send what the kernel accepts. After an error send no more, but keep reading: the server may give a reason."""
+        """Send as much as the kernel accepts. After an error only receive, since the server may give a reason."""
         try:
             count = self._socket.send(self._unsent)
         except BlockingIOError:
@@ -106,8 +106,9 @@ def exchange(
 ) -> Transcript:
     """Connect to *address*, send *parts* one after the other, and return the transcript when the server has closed.
 
-    If *ends* is true, end the client's side as soon as all is sent; if *patience* is given, after that many seconds of
-    silence. The exchange stops after *seconds* in total, or when more than *max_octets* have been received.
+    If *ends* is true, end the client's side as soon as all parts are sent; if *patience* is given, end it after
+    that many seconds of silence. The exchange stops after *seconds* in total, or when more than *max_octets* have been
+    received.
     """
     deadline = time.monotonic() + seconds
     try:

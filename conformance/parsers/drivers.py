@@ -67,7 +67,7 @@ def _parsed(request: Request, content: bytes, stop: int) -> ParsedRequest:
 
 
 def read_by_h11(*parts: bytes) -> ParseResult:
-    """Return the requests that h11, in a server that answers each complete request, finds in *parts*."""
+    """Return the requests that h11, used as a server that answers each complete request, finds in *parts*."""
     requests: list[ParsedRequest] = []
     try:
         _read_by_h11(parts, requests)

@@ -46,7 +46,7 @@ class RequestFile(NamedTuple):
 
 
 def read_gunicorn(folder: Path) -> Iterator[RequestFile]:
-    """Yield the request files below *folder*, which is tests/requests of gunicorn's sources."""
+    """Yield the request files below *folder*, the folder tests/requests of gunicorn's sources."""
     for kind in ("valid", "invalid"):
         for path in sorted((folder / kind).glob("*.http")):
             octets = _unescaped(path.read_bytes().replace(b"\n", b""))
@@ -54,7 +54,7 @@ def read_gunicorn(folder: Path) -> Iterator[RequestFile]:
 
 
 def read_llhttp(folder: Path) -> Iterator[RequestFile]:
-    """Yield the tests of requests below *folder*, which is test of llhttp's sources, except for lenient modes."""
+    """Yield the request tests below *folder*, the folder test of llhttp's sources; leave out tests of lenient modes."""
     names: Counter[str] = Counter()
     for path in sorted((folder / "request").glob("*.md")):
         title = ""
@@ -71,7 +71,8 @@ def _llhttp_test(name: str, text: bytes, log: bytes) -> RequestFile:
     """Return the test of llhttp with the input *text* and the log *log*.
 
     llhttp does not require Host, so this adds a Host line to requests without one. It also adds an end to a head that
-    llhttp refuses before its end. Otherwise httpsock would refuse most requests for Host, or wait for the rest.
+    llhttp refuses before its end. Otherwise httpsock would refuse most requests because Host is missing, or wait
+    for the rest.
     """
     text = text.replace(b"\\\n", b"").replace(b"\n", b"\r\n")
     octets = _unescaped(text)

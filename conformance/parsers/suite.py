@@ -4,7 +4,7 @@
     python3 -m conformance suite aiohttp-3.14.5/vendor/llhttp/test
 
 For each file on which httpsock decides otherwise than gunicorn or llhttp, ``suites.toml`` names a case of the corpus
-that tests the same, and gives the reason with its section.
+that tests the same rule, and gives the reason with its section.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SUITES: Mapping[str, Callable[[Path], Iterator[RequestFile]]] = {"gunicorn": rea
 
 
 class Difference(NamedTuple):
-    """Files on which httpsock and the other parser differ, a *case* that tests the same, and the reason *why*."""
+    """Files on which httpsock and the other parser differ, a *case* that tests the same rule, and the reason *why*."""
 
     files: tuple[str, ...]
     case: str
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _compare(files: Sequence[RequestFile], differences: Sequence[Difference]) -> int:
-    """Print the reason of each difference on *files*, and return 1 if one is missing."""
+    """Print the reason of each difference on *files*; return 1 if a reason is missing, else 0."""
     different = [file.name for file in files if not is_read_alike(file)]
     for difference in differences:
         if names := [name for name in difference.files if name in different]:

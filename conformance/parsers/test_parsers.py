@@ -118,7 +118,7 @@ def _with_sentinel(case: Case) -> Verdict:
 
 
 def test_the_request_behind_an_accepted_case_starts_at_the_right_octet() -> None:
-    """R052, R055."""
+    """Requirements R052 and R055: the length of the content is read correctly."""
     cases = [case for case in CASES if not case.is_refused]
     verdicts = {case.name: read_by_httpsock(case.octets + SENTINEL).verdict for case in cases}
     assert verdicts == {case.name: _with_sentinel(case) for case in cases}
@@ -135,7 +135,7 @@ def test_the_request_behind_a_refused_case_is_never_parsed() -> None:
 
 
 def test_the_table_marks_the_cases_that_are_refused_only_because_they_end_too_early() -> None:
-    """In these cases httpsock waits for more octets; other cases it refuses without waiting for the end of input."""
+    """In these cases httpsock waits for more octets; it refuses all others without waiting for the end of input."""
     waiting = {
         case.name
         for case in CASES

@@ -1,9 +1,9 @@
-"""Coverage: for each requirement, the cases and checks that try it.
+"""Coverage: for each requirement, the cases and checks that test it.
 
 A case of the corpus keeps its requirement if httpsock accepts all of its octets, and breaks it if httpsock refuses
 some. A check of the static semantics passes if a server's responses keep the requirement, and fails if they break it.
 
-A requirement is covered if a check tries it, or if one case keeps it and another one breaks it. If no request can break
+A requirement is covered if a check tests it, or if one case keeps it and another one breaks it. If no request can break
 it, it is one-sided, and a case that keeps it is enough. If it can't be seen on the wire, it is untestable, and needs no
 case. In both exceptions the table of requirements gives the reason.
 """
@@ -21,7 +21,7 @@ from conformance.semantics.checks import CHECKS
 
 
 class Coverage(NamedTuple):
-    """The names of the cases that keep and break one requirement, and of the checks that try it."""
+    """The names of the cases that keep and break one requirement, and of the checks that test it."""
 
     requirement: Requirement
     keeping: tuple[str, ...]

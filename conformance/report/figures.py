@@ -21,7 +21,7 @@ SECTION = re.compile(r"RFC ([0-9]{4}) §([0-9]+(?:\.[0-9]+)*)")
 class Chapter(NamedTuple):
     """One chapter of an RFC, with the *cases* and *requirements* whose sections are in it.
 
-    *checks* is the number of checks of a running server that try one of the requirements.
+    *checks* is the number of checks of a running server that test one of the requirements.
     """
 
     name: str

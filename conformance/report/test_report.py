@@ -144,7 +144,7 @@ def test_the_markdown_has_each_difference() -> None:
 
 
 def test_each_row_of_a_table_has_as_many_cells_as_its_head() -> None:
-    """A cell more would mean that a "|" in a cell is not escaped."""
+    """An extra cell would mean that a "|" in a cell is not escaped."""
     counts = [len(re.findall(r"(?<!\\)\|", line)) for line in render_markdown().splitlines() if line.startswith("|")]
     assert set(counts) == {5, 7, 8}
 

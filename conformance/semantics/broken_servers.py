@@ -153,12 +153,12 @@ def behaviours(root: Path) -> dict[str, Behaviour]:
 
 
 class Handler(socketserver.BaseRequestHandler):
-    """Answers each request as the server's *behaviour* says, even requests that arrive after one that asks to close."""
+    """Answers each request with the server's *behaviour*, even a request received together with a request to close."""
 
     server: "BrokenServer"
 
     def handle(self) -> None:
-        """Answer all requests that have arrived, and return if one of them asks to close."""
+        """Receive requests and answer all that have arrived; stop after one that asks to close."""
         self.request.settimeout(0.05)
         received, is_last = b"", False
         try:

@@ -30,7 +30,7 @@ _OTHER = '"no-such-tag"'
 def _status_with(
     session: Session, fields: list[str], statuses: list[int], method: str = "GET", path: str = _PATH
 ) -> str | None:
-    """Return a fault unless *fields*, with the known file's validators filled in, get one of *statuses*."""
+    """Return a fault unless a request with *fields*, whose placeholders are filled in, gets one of *statuses*."""
     text = "\n".join(fields)
     if "{tag}" in text or "{bare}" in text:
         tag = entity_tag(session)
@@ -185,7 +185,7 @@ _add("HEAD with If-Match that fails gives 412", "R121", "MUST", [f"If-Match: {_O
 
 
 def _date_form(session: Session, name: str, value: str, preferred: str, status: int) -> str | None:
-    """Return a fault unless a condition with the date *value* gets *status*, as one with the *preferred* form does."""
+    """Return a fault unless the field *name* with the date *value* gets *status*, as the form *preferred* does."""
     if _status_with(session, [f"{name}: {preferred}"], [status]):
         raise InapplicableError(f"the server does not evaluate {name}")
     return _status_with(session, [f"{name}: {value}"], [status])

@@ -1,6 +1,6 @@
 """Checks on the fields and framing of responses: RFC 9110 §6, §8, §9.3.2, §10.2.4, §12.5, §15; RFC 9112 §6.
 
-Digests (RFC 9530) and immutable (RFC 8246), which a server for files need not send, have to be right if it does.
+A server for files need not send digests (RFC 9530) and immutable (RFC 8246), but must send correct ones if it does.
 """
 
 import base64
@@ -46,7 +46,7 @@ _SINGLETONS = b"""content-length content-type content-range content-location dat
 
 
 def _date(session: Session, asked: bytes) -> str | None:
-    """Return a fault unless Date in the response to *asked* is about the current time (RFC 9110 §6.6.1)."""
+    """Return a fault unless Date in the response to the request *asked* is about the current time (RFC 9110 §6.6.1)."""
     response = session.one(asked)
     if response.status >= 500:
         raise InapplicableError(f"a {response.status} need not have Date")
@@ -58,7 +58,7 @@ def _date(session: Session, asked: bytes) -> str | None:
 
 
 def _well_formed(session: Session, asked: bytes) -> str | None:
-    """Return the first fault in the syntax of the response to *asked*, if there is one."""
+    """Return the first fault in the syntax of the response to the request *asked*, if there is one."""
     response = session.one(asked)
     names = [name for name, _ in response.fields]
     twice = sorted({name.decode() for name in _SINGLETONS if names.count(name) > 1})
@@ -70,7 +70,7 @@ def _well_formed(session: Session, asked: bytes) -> str | None:
 
 
 def _delimited(session: Session, asked: bytes) -> str | None:
-    """Return a fault if only the close of the connection ends the response to *asked*."""
+    """Return a fault if only the close of the connection ends the response to the request *asked*."""
     response = session.one(asked)
     if response.status in {204, 304}:
         raise InapplicableError(f"the response is a {response.status}, which has no content")

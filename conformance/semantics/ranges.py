@@ -36,7 +36,7 @@ _BOUNDARY = re.compile(
 
 
 def ranges_of(response: Response) -> list[tuple[int, int, bytes]]:
-    """Return first, last and octets of each range in the 206 *response*. Raise ValueError if it is malformed."""
+    """Return the first and last position and the octets of each range in a 206. Raise ValueError if it is malformed."""
     content_type = field(response, "content-type")
     if not content_type.lower().startswith("multipart/byteranges"):
         return [_range(field(response, "content-range"), response.content)]
@@ -55,7 +55,7 @@ def ranges_of(response: Response) -> list[tuple[int, int, bytes]]:
 
 
 def _part(part: bytes) -> tuple[int, int, bytes]:
-    """Return first, last and octets of the range in *part*. Raise ValueError if it is malformed."""
+    """Return the first and last position and the octets of the range in *part*. Raise ValueError if it is malformed."""
     head, end_of_head, octets = part.partition(b"\r\n\r\n")
     if not end_of_head or not re.match(rb"[ \t]*\r\n", head + b"\r\n"):
         raise ValueError("a part has no head (RFC 2046 §5.1)")
@@ -67,7 +67,7 @@ def _part(part: bytes) -> tuple[int, int, bytes]:
 
 
 def _range(content_range: str, octets: bytes) -> tuple[int, int, bytes]:
-    """Return first and last of *content_range*, and *octets*. Raise ValueError if they do not fit together."""
+    """Return the positions in *content_range*, and *octets*. Raise ValueError unless their lengths agree."""
     numbers = _CONTENT_RANGE.fullmatch(content_range)
     if not numbers:
         raise ValueError(f"a 206 with Content-Range {content_range!r}")
@@ -254,7 +254,7 @@ def _several(session: Session, value: str) -> str | None:
 
 
 def _all_of_several(session: Session, value: str, wanted: str) -> str | None:
-    """Return a fault unless the parts for Range *value* together have the octets at all positions *wanted*."""
+    """Return a fault unless the parts for Range *value* have the octets at all positions *wanted*, one digit each."""
     response = _ask(session, value)
     if response.status != 206 or _fault(response, DIGITS):
         raise InapplicableError("the server sends no valid ranges")

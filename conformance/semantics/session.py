@@ -49,7 +49,7 @@ class OtherFault(str):
 
 
 class Session:
-    """The exchanges of one check with the server at *address*; the verdict is on the last one.
+    """The exchanges of one check with the server at *address*; the check judges the last one.
 
     Each exchange is limited to *seconds*, or to the time left until *deadline*; with *patience*, the client ends its
     side after that many seconds of silence. ``exchanges`` has the octets sent and the transcript of each.
@@ -71,7 +71,7 @@ class Session:
 
     @property
     def fault(self) -> str | None:
-        """The first fault in the last responses, except one of Allow, which has its own checks."""
+        """The first fault in the last responses, except a missing Allow, for which there are separate checks."""
         fault = next((fault for fault in self.faults if fault.kind is not FaultKind.NO_ALLOW), None)
         if fault is None:
             return None
@@ -93,7 +93,7 @@ class Session:
     def send(self, parts: Iterable[bytes], methods: list[str], *, ends: bool = False) -> list[Response]:
         """Send *parts*, which are requests with *methods*, and return the final responses.
 
-        If *ends* is true, end the client's side then.
+        If *ends* is true, end the client's side after the last part.
         """
         seconds = max(min(self.seconds, self.deadline - time.monotonic()), _MIN_SECONDS)
         parts = list(parts)
