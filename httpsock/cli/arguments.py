@@ -31,7 +31,7 @@ def command_name() -> str:
 class ArgumentParser(argparse.ArgumentParser):
     """Reports a wrong argument in one sentence, and suggests the option that was probably meant.
 
-    *foreign_options* maps options of other programs to those of this one with the same meaning.
+    *foreign_options* maps options of other programs to the httpsock options with the same meaning.
     """
 
     def __init__(self, name: str, usage: str, foreign_options: Mapping[str, str], **settings: Any) -> None:
@@ -64,7 +64,7 @@ class ArgumentParser(argparse.ArgumentParser):
         return options
 
     def _hint(self, option: str) -> str | None:
-        """Return the option that *option* was probably meant for, or None."""
+        """Return the known option that the user probably meant by *option*, or None if no option is similar."""
         known = [each for action in self._actions for each in action.option_strings]
         if option in self._foreign_options:
             return self._foreign_options[option]
@@ -80,14 +80,14 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def print_error(sentence: str) -> None:
-    """Write a line to standard error; ignore errors, since the exit code reports the failure too."""
+    """Write *sentence* as a line to standard error. Ignore write errors: the exit code reports the failure too."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"{sentence}\n")
         sys.stderr.flush()
 
 
 def expand_trace_option(arguments: Sequence[str]) -> list[str]:
-    """Return *arguments* with ``--trace FORM`` replaced by ``--trace=FORM``, ``--trace`` alone by ``--trace=text``."""
+    """Return *arguments* with ``--trace FORM`` as ``--trace=FORM``, and ``--trace`` alone as ``--trace=text``."""
     expanded: list[str] = []
     remaining = list(arguments)
     while remaining:
@@ -101,7 +101,7 @@ def expand_trace_option(arguments: Sequence[str]) -> list[str]:
 
 
 def number(minimum: int, maximum: int, name: str) -> Callable[[str], int]:
-    """Return a function that parses a number from *minimum* to *maximum*; its error calls the number *name*."""
+    """Return a parser of numbers from *minimum* to *maximum*; its errors call the number *name* ("a port")."""
 
     def parse(text: str) -> int:
         # Nine digits are enough for every limit here; int() alone would accept signs, spaces and non-ASCII digits.

@@ -17,7 +17,7 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command of *arguments*, by default those of this program; return the exit code."""
+    """Run the command that *arguments* name (default: the arguments of this program); return the exit code."""
     is_program = arguments is None
     try:
         if is_program:

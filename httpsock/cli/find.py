@@ -63,7 +63,7 @@ def _networks() -> list[Interface]:
 
 
 def _trace(form: str | None) -> "TraceWriter | None":
-    """Return a trace on standard error in *form*, or None without --trace."""
+    """Return a trace that writes events to standard error in *form*, or None without --trace."""
     if form is None:
         return None
     # Imported here, since it is rarely needed.
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _interface(text: str) -> Interface:
-    """Return the interface with the numeric address *text*."""
+    """Return the interface with the numeric address *text*; raise ArgumentTypeError if there is none."""
     _numeric(text)
     try:
         return interface(text)
@@ -120,7 +120,7 @@ def _interface(text: str) -> Interface:
 
 
 def _numeric(text: str) -> str:
-    """Return *text* if it is a numeric address."""
+    """Return *text* if it is a numeric address; else raise ArgumentTypeError."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -225,7 +225,7 @@ def _explain(error: Exception) -> tuple[int, str]:
 
 
 def _get(client: Client, options: argparse.Namespace, url: str, path: str | None) -> int:
-    """Download one URL into the file *path*, or to standard output; return 0 or FAILED."""
+    """Download one URL into the file *path*, or to standard output; return 0, or FAILED after an error status."""
     download = Download(path, url, resumes=options.resume) if path else None
     if options.resume and download and not download.is_resumable:
         _report(f"{download.obstacle}; starting over.")
@@ -254,7 +254,7 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
 
 
 def _fields(options: argparse.Namespace, path: str | None) -> list[tuple[str, str]]:
-    """Return the request fields. If the content goes to a terminal, they prefer a listing as text."""
+    """Return the request fields; if the content goes to a terminal, they ask for text rather than HTML."""
     names = {name.lower() for name, _ in options.header}
     prefers_text = path is None and _is_terminal() and "accept" not in names
     return [*options.header, *([("Accept", "text/plain, */*;q=0.8")] if prefers_text else [])]
@@ -289,7 +289,7 @@ def _write_file(response: ClientResponse, download: Download) -> None:
 
 
 def _progress(octets: int, total: int | None) -> Progress | None:
-    """Return the progress bar of a transfer, or None if standard error is not a terminal."""
+    """Return a progress bar at *octets* of *total*, or None if standard error is not a terminal."""
     return Progress(sys.stderr, octets, total) if sys.stderr is not None and sys.stderr.isatty() else None
 
 
@@ -330,7 +330,7 @@ def _is_terminal() -> bool:
 
 
 def _trace(form: str | None) -> "TraceWriter | None":
-    """Return a trace on standard error in *form*, or None without --trace."""
+    """Return a trace that writes events to standard error in *form*, or None without --trace."""
     if form is None:
         return None
     # Imported here, since it is rarely needed.

@@ -1,4 +1,4 @@
-"""The server's options: takes arguments, gives their values; an error if they are wrong or exclude each other."""
+"""The server's options: takes arguments, gives their values, or an error if they are wrong or exclude each other."""
 
 import argparse
 import os
@@ -66,7 +66,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Middleware]:
-    """Return the middleware that *options* choose, the outermost first. Import only what they choose."""
+    """Return the middleware that *options* choose, the outermost first; import no other middleware."""
     chosen: list[Middleware] = [_break_responses(parser, options)] if options.fault else []
     if options.auth is not None:
         try:
@@ -85,7 +85,7 @@ def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Mid
 
 
 def _break_responses(parser: ArgumentParser, options: argparse.Namespace) -> Middleware:
-    """Return the middleware of --fault, and set its transport and its accept queue in *options*."""
+    """Return the middleware of --fault; store its transport and accept queue, which break connections, in *options*."""
     # Imported here, since it is rarely needed.
     from httpsock.testing.broken import Faults
     from httpsock.testing.transport import RecordedTransport
@@ -221,7 +221,7 @@ def _place(parser: ArgumentParser, options: argparse.Namespace) -> None:
 
 
 def _host(text: str) -> str:
-    """Return *text* if it is a numeric address."""
+    """Return *text* if it is a numeric address; else raise ArgumentTypeError."""
     try:
         check_numeric_address(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Passwords: make the hash of one for --auth-hash, and read the hash for --auth.
+"""Passwords: hash a password for --auth-hash, and read a hash for --auth.
 
 Takes a file or the environment, gives the hash. Neither a password nor a hash is passed as an argument, since other
 users of the machine can read arguments. Next: handlers/credentials.py.
@@ -18,7 +18,7 @@ _FAILED = 1
 
 
 def read_hash(file: str | None) -> str:
-    """Return the hash in *file*, or else in the environment variable. Raise ValueError if it is missing."""
+    """Return the hash in *file*; if *file* is None, from the environment. Raise ValueError if it is missing."""
     if file is None:
         password_hash = os.environ.get(VARIABLE, "")
         if not password_hash:
@@ -48,7 +48,7 @@ def print_hash(parser: ArgumentParser) -> NoReturn:
 
 
 def _read_password() -> str:
-    """Read the password and return it. Raise ValueError if it is typed differently the second time."""
+    """Read the password and return it. On a terminal, ask twice, and raise ValueError if the two differ."""
     if not sys.stdin or not sys.stdin.isatty():
         line = sys.stdin.buffer.readline(_MAX_OCTETS) if sys.stdin else b""
         return line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")

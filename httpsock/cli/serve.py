@@ -193,7 +193,7 @@ def _print_if_writable(text: str) -> None:
 def _open_servers(
     options: argparse.Namespace, make: Callable[..., Server], inherited: InheritedSockets | None
 ) -> list[Server]:
-    """Make a server for each process, with the inherited sockets or else bound to the port."""
+    """Call *make* for a server for each process; use the inherited sockets, or else bind the port."""
     if inherited:
         return [make(0, group) for group in inherited.for_processes(options.processes)]
     first = _open_server(options, make)
@@ -201,7 +201,7 @@ def _open_servers(
 
 
 def _open_server(options: argparse.Namespace, make: Callable[..., Server]) -> Server:
-    """Make the server, bound to the port of --port, or to the first free default port."""
+    """Call *make* for a server bound to the port of --port, or else to the first default port that is free."""
     ports = _DEFAULT_PORTS if options.port is None else [options.port]
     for port in ports:
         try:
@@ -338,7 +338,7 @@ def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -
 
 
 def _print_urls(server: Server, options: argparse.Namespace, inherited: InheritedSockets | None) -> None:
-    """Print the URL on standard output, and on standard error how to reach the server; nothing after a restart."""
+    """Print the URL on standard output, and instructions on standard error. After a restart, print nothing."""
     if inherited and inherited.parent:
         return
     lines = []

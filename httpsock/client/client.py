@@ -115,7 +115,7 @@ class ClientResponse:
             raise self._fault
 
     def read(self) -> bytes:
-        """Return all remaining content, of any size."""
+        """Return all remaining content, however large."""
         return b"".join(self)
 
     def close(self) -> None:
@@ -183,8 +183,9 @@ class Client:
 
         *fields* are pairs of name and value, or a mapping.
         Raise UrlError (a ValueError), ValueError or TypeError if an argument is wrong; socket.gaierror if the host has
-        no address, another OSError if the connection fails; TimeoutError; ResponseError if the response is malformed;
-        IncompleteError if the connection ends before the response; RedirectError.
+        no address, another OSError if the connection fails; TimeoutError if the server is too slow; ResponseError if
+        the response is malformed; IncompleteError if the connection ends before the response; RedirectError if a
+        redirect can't be followed.
         """
         check_kind("method", method, str, "a str")
         check_kind("url", url, str, "a str")
@@ -234,7 +235,7 @@ class Client:
         return self._send_and_receive(connection, request)
 
     def _idle_connection(self, origin: tuple[str, int]) -> ClientConnection | None:
-        """Return an idle connection to *origin*, or None after closing the oldest idle connections over the limit."""
+        """Return an idle connection to *origin*. If there is none, make room for a new one, and return None."""
         self._connections = [each for each in self._connections if not each[1].is_closed]
         idle = [each for each in self._connections if each[1].is_idle]
         for peer, connection in idle:
@@ -291,7 +292,7 @@ def format_head(method: str, url: Url, fields: Fields, content: bytes) -> bytes:
 
 
 def check_request_field(name: str, value: str) -> None:
-    """Raise ValueError if the field is malformed, or if only the client itself sets it."""
+    """Raise ValueError if the field is malformed, or is one that only the client itself may set."""
     check_field(name, value)
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"the client itself sets the field {name}")

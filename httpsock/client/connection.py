@@ -174,7 +174,7 @@ class ClientConnection:
 
     @property
     def is_closed(self) -> bool:
-        """Whether its socket is closed."""
+        """Whether the socket is closed."""
         return self._socket.fileno() < 0
 
     @property
@@ -278,7 +278,7 @@ class ClientConnection:
         return None
 
     def receive_content(self) -> bytes:
-        """Return some content, or b"" at its end. Raise ResponseError if it is broken, TimeoutError if it is late."""
+        """Return some content, or b"" at its end. Raise ResponseError if the framing is broken, or TimeoutError."""
         while (event := self._parser.next_event()) is Pause.NEED_DATA:
             self._receive(*self._stall())
         if isinstance(event, Content):
@@ -290,7 +290,7 @@ class ClientConnection:
         return b""
 
     def _stall(self) -> tuple[float, str]:
-        """Return the deadline for the next octets, and the reason of the error when it passes."""
+        """Return the deadline for the next octets, and the error message for a missed deadline."""
         seconds = self._timeouts.stall
         return time.monotonic() + seconds, f"the server sent nothing for {seconds:g} s"
 
@@ -320,7 +320,10 @@ class ClientConnection:
         self._socket.settimeout(seconds)
 
     def _timeout(self, awaited: str, seconds: float, reason: str) -> TimeoutError:
-        """Return the error of a missed deadline, with *reason* unless the deadline of the whole exchange has passed."""
+        """Return the error of a missed deadline; its message is *reason*, unless the whole exchange has timed out.
+
+        Emit an event that says what was *awaited*, for how many *seconds*.
+        """
         self._emit("timeout", {"for": awaited, "seconds": round(max(seconds, 0.0), 3)})
         if self._timeouts.whole is not None and time.monotonic() >= self._deadline:
             reason = f"the exchange was not complete within {self._timeouts.whole:g} s"

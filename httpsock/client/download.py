@@ -9,7 +9,8 @@ RFC 9110 §8.8 (validators), §13.1.5 (If-Range), §14 (ranges), §15.3.7 (206),
     FILE.part     the content received so far
     FILE.resume   a note about that part: URLs, a strong validator, the complete length and the Content-Encoding
 
-Other users may be able to write to the folder, so both must be regular files of this user. cli/get.py uses this module.
+Other users may be able to write to the folder, so part and note must be regular files of this user.
+cli/get.py uses this module.
 """
 
 import contextlib
@@ -85,7 +86,7 @@ def _check_own(found: os.stat_result) -> None:
 
 
 def _fault_of(found: os.stat_result) -> str | None:
-    """Return the reason to distrust a file, or None."""
+    """Return the reason to distrust a file, or None to trust it."""
     if not stat.S_ISREG(found.st_mode):
         return "it is not a regular file"
     # Windows has neither such owners nor such links.
@@ -129,7 +130,7 @@ class Download:
         return [("Range", f"bytes={self._resumed}-"), ("If-Range", self._part.validator)]
 
     def forget(self) -> None:
-        """Forget the part, to start over."""
+        """Forget the earlier part, so that ``start`` starts over."""
         self._part = None
 
     def accepts(self, response: ClientResponse) -> bool:
@@ -144,7 +145,7 @@ class Download:
     def start(self, response: ClientResponse) -> None:
         """Open the file for the content of *response*: append if the content is the rest of the part, else start over.
 
-        Raise ResponseError if it is a 206 with anything else than the requested rest.
+        Raise ResponseError if *response* is a 206 with any other range than the requested rest.
         """
         if self._part is not None and response.status == 206:
             self.octets, self._expected = self._resumed, _check_rest(response, self._part, self._resumed)
@@ -273,7 +274,7 @@ def _is_strong(validator: str) -> bool:
 def _check_rest(response: ClientResponse, part: _Part, start: int) -> int:
     """Return the complete length from a 206.
 
-    Raise ResponseError unless it has exactly the requested range (RFC 9110 §15.3.7.1) of the same version.
+    Raise ResponseError unless the 206 has the requested range, from *start* on, of the version of *part*.
     """
     content_range = (response.field("Content-Range") or "").encode("latin-1")
     shown = grammar.printable(content_range)

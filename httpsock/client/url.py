@@ -83,7 +83,7 @@ def parse_url(text: str) -> Url:
 
 
 def _octets_of(text: str) -> bytes:
-    """Return *text* in UTF-8; surrogates of surrogateescape become their octets. Raise UrlError at any other one."""
+    """Return *text* in UTF-8, with the octets of surrogateescape; raise UrlError at any other surrogate."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:

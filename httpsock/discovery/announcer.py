@@ -82,8 +82,9 @@ _ALL_GROUPS = {socket.AF_INET: (socket.IPPROTO_IP, 49), socket.AF_INET6: (socket
 class Announcer:
     """Announces, from its own thread, a folder that is served at *port* of the addresses *hosts*.
 
-    ``with Announcer(...):`` *description* is a middleware of the folder's server: each LOCATION names its path, at the
-    address of one interface. Among *hosts*, 0.0.0.0 and :: stand for the addresses of all networks, present and future.
+    ``with Announcer(...):`` *description* is a middleware of the folder's server: each LOCATION has the path of the
+    description, at the address of one interface. Among *hosts*, 0.0.0.0 and :: stand for the addresses of all networks,
+    present and future.
     *is_replaced* returns whether a successor process announces the folder now: then the announcer ends, without byebye.
     A network that fails is skipped, and *report* gets the reason. *trace* receives an event for each socket call.
     *group_port* is for tests; with 0 the system picks a free port.
@@ -157,7 +158,7 @@ class Announcer:
     # --- networks that come and go -----------------------------------------------------------------------------------
 
     def _join(self, wanted: Iterable[Interface], faults: dict[str, OSError]) -> list[Interface]:
-        """Open a socket for each interface in *wanted*; return those that have joined the group."""
+        """Join the group on each interface of *wanted*; return those that joined. Errors go to *faults*, by address."""
         joined: list[Interface] = []
         for each in wanted:
             try:
@@ -211,7 +212,7 @@ class Announcer:
         self._send_twice({each: each for each in joined + removed}, Device.alive)
 
     def _device_at(self, each: Interface) -> Device:
-        """Return the device with its location at the address of an interface."""
+        """Return the device, with a location at the address of the interface *each*."""
         return self._device._replace(location=url_of(each.address, self._port).removesuffix("/") + self._path)
 
     def _leave(self, each: Interface) -> None:
@@ -286,12 +287,12 @@ class Announcer:
                 self._report(text)
 
     def _announce(self, what: Callable[[Device], Iterable[bytes]]) -> None:
-        """On each interface, multicast the datagrams that *what* returns for its device."""
+        """On each interface, multicast the datagrams that *what* returns for the interface's device."""
         for each in self.devices:
             self._send(each, each, what)
 
     def _send_twice(self, routes: dict[Interface, Interface], what: Callable[[Device], Iterable[bytes]]) -> None:
-        """For each pair of *routes*, multicast the first interface's datagrams on the second interface, twice."""
+        """For each item of *routes*, multicast datagrams about the key by the interface that is its value, twice."""
         for _ in range(_TIMES):
             for about, via in routes.items():
                 self._send(about, via, what)
@@ -332,7 +333,7 @@ class Announcer:
             emit("ignore", error.attributes)
 
     def _answer(self, search: Search, peer: tuple[Any, ...], received_on: Interface, now: float, emit: Emit) -> None:
-        """Queue the answers to *search* for a random time. Raise DatagramError if the device does not match it."""
+        """Queue answers to *search*, each due at a random time. Raise DatagramError if the device does not match."""
         about = self._interface_towards(peer, received_on)
         answers = list(self.devices[about].answers(search))
         if not answers:
@@ -382,7 +383,7 @@ class Announcer:
 
 
 def _shares_network(one: Interface, other: Interface) -> bool:
-    """Return whether both are different addresses of one family on one interface."""
+    """Return whether *one* and *other* are different addresses of the same family on the same interface."""
     return one != other and one.number == other.number and one.family == other.family
 
 

@@ -107,7 +107,7 @@ class Answers:
         seconds: float,
         now: float,
     ) -> None:
-        """Queue *datagrams* for random times within *seconds*. Raise DatagramError if a limit is exceeded.
+        """Queue *datagrams* to *peer*, due at random within *seconds*. Raise DatagramError if a limit is exceeded.
 
         *places* are the interface that received the search, and the interface that the answers describe.
         """

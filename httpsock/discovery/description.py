@@ -1,4 +1,4 @@
-"""Device descriptions: format that of the folder, and parse those of other devices for a name and a page.
+"""Device descriptions: format one for the folder; parse the name and the page in those of other devices.
 
 A program that searches downloads the description from the LOCATION that a device announces. Input is untrusted, so the
 parser matches three elements with linear-time patterns: it ignores document types and nesting, and decodes few

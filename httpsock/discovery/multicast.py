@@ -53,7 +53,7 @@ class Interface(NamedTuple):
 
     @property
     def _ipv4(self) -> bytes:
-        """The interface in an IPv4 option: its address, then its index if that is known, which takes precedence."""
+        """The interface in an IPv4 socket option: its address, then (if known) its index, which takes precedence."""
         return socket.inet_aton(self.address) + (struct.pack("@i", self.number) if self.number else b"")
 
     def send(self, sender: socket.socket, octets: bytes, group: str, port: int) -> None:

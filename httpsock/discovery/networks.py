@@ -44,7 +44,7 @@ class Hosts:
         self._own = [host for host in hosts if host not in self.of_all]
 
     def first(self, faults: dict[str, OSError]) -> list[Interface]:
-        """Return the interfaces of all these addresses; store the error of an address that has none in *faults*."""
+        """Return the interfaces with these addresses. If an address has no interface, store the error in *faults*."""
         found = []
         for host in self._own:
             try:
@@ -54,7 +54,7 @@ class Hosts:
         return [*dict.fromkeys(found + self._of_networks())]
 
     def retain(self, joined: Sequence[Interface]) -> None:
-        """Drop the addresses that are not among *joined*: an address that fails at the start is taken for a mistake."""
+        """Drop the addresses that are not in *joined*: an address that fails at the start is probably misspelled."""
         known = {each.address: each.host for each in joined}
         self._own = [known[plain] for host in self._own if (plain := host.partition("%")[0]) in known]
 
@@ -92,7 +92,7 @@ def interface(host: str) -> Interface:
 
 
 def _numeric(host: str) -> tuple[Any, ...]:
-    """Return the family, and what else socket.getaddrinfo() gives, of the numeric address *host*."""
+    """Return the numeric address *host* as a tuple of socket.getaddrinfo(): the family first, the address last."""
     # Pass octets, as in server/listeners: for a str, Python would import the codec of IDNA.
     return socket.getaddrinfo(os.fsencode(host), 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
 

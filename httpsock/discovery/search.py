@@ -91,7 +91,7 @@ def discover(
 def search(
     target: str, destinations: Sequence[Destination], seconds: float, trace: "TraceWriter | None" = None
 ) -> Iterator[tuple[str, Datagram]]:
-    """Search *destinations* for *target*; for *seconds*, yield each answer after its sender's address.
+    """Search *destinations* for *target*; for *seconds*, yield each answer as (address of the sender, answer).
 
     *trace* receives an event for each call. Raise OSError if no search can be sent.
     """
@@ -124,7 +124,10 @@ def _send_searches(
     sockets: dict[int, socket.socket],
     create: Callable[[int], socket.socket],
 ) -> None:
-    """Send the search to each of *destinations*. Raise the last OSError if all of them fail."""
+    """Send the search to each of *destinations*. Raise the last OSError if all of them fail.
+
+    *sockets* has one socket for each family; *create* makes those that are missing.
+    """
     fault: OSError | None = None
     has_sent = False
     for each in destinations:
@@ -193,7 +196,7 @@ def identify(client: Client | None, address: str, datagram: Datagram, emit: Emit
 def _download(client: Client | None, location: Url, address: str) -> bytes:
     """Return the octets of the description at *location*, a URL of the device at *address*.
 
-    Raise DescriptionError if they must not or can't be used, OSError or ResponseError if the client fails.
+    Raise DescriptionError if the description must not or can't be used, OSError or ResponseError if the client fails.
     """
     # A device must not make us connect to another host, or leave the local network.
     if not is_near(address):

@@ -52,7 +52,7 @@ class DatagramError(Exception):
 
 
 class Datagram(NamedTuple):
-    """One message: its parsed start line, and its fields by names in lower case; of a repeated field the last line.
+    """One message: its parsed start line, and its fields by name in lower case (the last line of a repeated field).
 
     A request has a *method* and a *target*; a response has a *status* (0 in a request) and a *phrase*.
     """
@@ -162,7 +162,7 @@ class Device(NamedTuple):
         return own if target == own else f"{own}::{target}"
 
     def answers(self, search: Search) -> Iterator[bytes]:
-        """Yield the datagrams that answer *search*: one for each target of the device that it matches."""
+        """Yield the datagrams that answer *search*: one for each target of the device that *search* matches."""
         for target in self.targets:
             if search.target in (ALL, target):
                 yield _format(
@@ -219,7 +219,7 @@ class Device(NamedTuple):
 
     @property
     def _group(self) -> str:
-        """The group to announce to, of the same family as the location's address (UDA 2.0 §A.3)."""
+        """The group to announce to: that of IPv4 or of IPv6, like the address in the location (UDA 2.0 §A.3)."""
         return _host_of(is_ipv6=self.location.startswith("http://["))
 
     def _numbers(self) -> tuple[tuple[str, str], ...]:

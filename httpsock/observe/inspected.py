@@ -29,7 +29,7 @@ _SAMPLE_SECONDS = 0.2
 
 
 class Inspection(Instrumentation):
-    """Makes the parts of a server whose events go to *recorder*; one object for each server."""
+    """Makes the parts of one inspected server, whose events go to *recorder*."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(recorder)
@@ -100,7 +100,7 @@ class _Sampling:
                     thrown = error
 
     def _sample(self, deadline: float) -> Coroutine:
-        """Wait for room to send, and sample meanwhile."""
+        """Wait for room to send, until *deadline*, and sample meanwhile."""
         while True:
             now = self._connection.tick.monotonic
             if now >= self._next_sample and (info := tcp_info(self._connected)):

@@ -1,7 +1,7 @@
 """The recorder: hold the latest events in memory, and count all of them.
 
 Trace events come in; an event stream goes out to ``inspected``. The recorder holds events up to a limit: a slow client
-loses events and receives their number; it never delays the server. The format is "Server-sent events" (HTML standard):
+loses events and is told how many; it never delays the server. The format is "Server-sent events" (HTML standard):
 
     id: 5f3a9c01-57                        event 57 of this server; a client resumes after it with Last-Event-ID
     data: {"time": ..., "event": "recv", "octets": 78, "hex": "474554...", ...}
@@ -75,7 +75,7 @@ class Recorder(TraceWriter):
         self._process = {"process": os.getpid(), "started": time.time()}
 
     def tracer(self, peer: str) -> "InspectedTracer":
-        """Return a tracer for the next connection."""
+        """Return a tracer for a new connection from the client *peer*."""
         with self._lock:
             self._count += 1
             client = peer.rpartition(":")[0].strip("[]") or peer
@@ -117,7 +117,10 @@ class Recorder(TraceWriter):
         return count
 
     def after(self, number: int | None) -> tuple[int, list[Event]]:
-        """Return the events held after event *number* (None: all), at most a batch, and the number of the first one."""
+        """Return the next batch of events after event *number* (None: from the oldest event on).
+
+        The result is the number of the first event of the batch, and a list of the events.
+        """
         with self._lock:
             first = self._last - len(self._events) + 1
             start = first if number is None or number > self._last else max(first, number + 1)
@@ -189,7 +192,7 @@ class Recorder(TraceWriter):
 
 
 class InspectedTracer(ConnectionTracer):
-    """Records the events of one connection, except those of requests for the inspector; forwards all to *forward_to*.
+    """Records the events of one connection, without those of the inspector; forwards all events to *forward_to*.
 
     It buffers the events of a request until the request-target shows whether it is for the inspector.
     """
@@ -243,7 +246,7 @@ class InspectedTracer(ConnectionTracer):
             self._forward_to.set_path(path)
 
     def set_own(self, *, is_own: bool) -> None:
-        """Record the buffered events and the following ones, or drop them if the request is for the inspector."""
+        """Record the buffered and the following events, or drop them if the request is for the inspector (*is_own*)."""
         self._is_own = is_own
         for event in () if is_own else self._undecided:
             self.recorder.put(event)

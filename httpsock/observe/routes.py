@@ -43,7 +43,7 @@ def may_inspect(request: Request, client: str) -> bool:
 
 
 def is_shown(request: Request, client: str) -> bool:
-    """Return whether *request* is for an HTML page, and trusted."""
+    """Return whether *request* asks for HTML, and is trusted."""
     return b"text/html" in request.fields.get(b"accept", b"") and _is_trusted(request, client)
 
 
@@ -110,7 +110,7 @@ def _events(events: EventStream, context: Context, emit: InspectedTracer) -> Ite
 
 @cache
 def page() -> Response:
-    """Return the page, with a policy that allows only its own script and style; read it once."""
+    """Return the page, with a policy that allows only its own script and style. The file is read only once."""
     octets = files(__package__).joinpath("page.html").read_bytes()
     hashes = {kind.decode(): b64encode(sha256(content).digest()).decode() for kind, content in _inline.findall(octets)}
     policy = (

@@ -50,7 +50,7 @@ class CurrentTracer(threading.local):
 
 
 class Instrumentation:
-    """Makes the parts of a server whose events go to *trace*; one object for each server."""
+    """Makes the parts of one traced server, whose events go to *trace*."""
 
     def __init__(self, trace: TraceWriter) -> None:
         self.trace = trace
@@ -71,7 +71,7 @@ class Instrumentation:
         return handler
 
     def wrap(self, settings: Settings, log: Log | None) -> Log | None:
-        """Put the traced handlers into *settings*; return the log that the server calls."""
+        """Put the traced handlers into *settings*; return *log* (a subclass may return a log that wraps it)."""
         settings.handler = traced_handler(settings.handler, self.current)
         settings.explain = _traced_explain(settings.explain, self.current)
         return log
@@ -142,7 +142,7 @@ def traced_coroutine(connection: Connection, emit: Emit, current: CurrentTracer)
 
 
 def traced_handler(handler: Handler, current: CurrentTracer) -> Handler:
-    """Return a handler that calls *handler*, and emits events for the request, the end of its content, a refusal."""
+    """Return a handler that calls *handler*; it emits events for the request, the end of content, and a refusal."""
 
     def respond(request: Request, context: Context) -> Response | Steps[Response]:
         emit = current.emit
@@ -190,7 +190,7 @@ def _emit_request(emit: ConnectionTracer, request: Request) -> None:
 
 
 def _emit_outcome(emit: Emit, response: Response) -> None:
-    """Emit the reason of an error response, or of one that is broken to test a client."""
+    """Emit the reason of an error response, or of a response that is broken on purpose."""
     if response.refusal:
         is_broken = isinstance(response.content, Stream) and response.content.then is not None
         _emit_refusal(emit, response.refusal, b"", "break" if is_broken else "refuse")

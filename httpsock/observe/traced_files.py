@@ -78,14 +78,14 @@ class TracedFileSystem(FileSystem):
         self._current.emit("scandir", {"name": _shown(relative), "entries": count})
 
     def is_proved(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:
-        """Return whether a sibling is proved; emit an event if it is not."""
+        """Return whether the sibling *name* holds the *original* in *coding*; emit an event if it does not."""
         is_proved = super().is_proved(name, coding, read, length, original)
         if not is_proved:
             self._current.emit("unproved", {"name": _shown(name), "coding": coding})
         return is_proved
 
     def reference(self, name: str, found: Representation) -> Callable[[], Representation | None]:
-        """Return a reference that emits an event each time it is used."""
+        """Return a weak reference to *found* that emits an event each time it is used."""
         refer = super().reference(name, found)
 
         def use() -> Representation | None:

@@ -6,7 +6,7 @@ accept queue that may refuse, a transport that records and a middleware that ans
     plugin        the fixtures of pytest; the report of a failed test shows the requests
     server        the server of a test
     answers       which answer a request gets
-    faults        the faults: each breaks a response in one known way, or a connection
+    faults        the faults: each breaks a response or a connection in one known way
     broken        break responses and connections, by path, number and chance
     listening     refuse connections for a time, or accept them late
     exact         send exact octets as an answer, as no well-behaved server does

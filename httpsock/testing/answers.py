@@ -41,7 +41,7 @@ class Answers:
             self._answers.clear()
 
     def middleware(self, handler: Handler) -> Handler:
-        """Return a handler that gives these answers; *handler* answers a request that has none."""
+        """Return a handler that gives these answers, and passes requests without an answer to *handler*."""
 
         def respond(request: Request, context: Context) -> Response | Steps[Response]:
             answer = self._next(request)
@@ -54,7 +54,7 @@ class Answers:
         return respond
 
     def _next(self, request: Request) -> Answer | None:
-        """Return the answer to *request*, or None if it has none; remove it, unless it is the last one."""
+        """Return the next answer to *request*, or None. Remove the answer, unless it is the last one."""
         path, query = request.target.path, request.target.query
         with self._lock:
             for key in (path if query is None else b"%b?%b" % (path, query), path, _ANY):
@@ -63,7 +63,7 @@ class Answers:
         return None
 
     def _answer(self, answer: Answer, request: Request, context: Context) -> Steps[Response]:
-        """Return the response of *answer*, once the content has arrived."""
+        """Return the response of *answer*, once the content of *request* has arrived."""
         if not isinstance(answer, Response | Exact):
             response = answer(request, context)
             if not isinstance(response, Response):

@@ -1,6 +1,6 @@
 """Broken responses and connections: faults by path, by number and by chance.
 
-Takes rules, gives the parts of a server that break what the rules select: its accept queues, its transports, and a
+Takes rules, gives the parts of a server that break responses and connections: its accept queues, its transports, and a
 middleware. Each rule has random numbers of its own: its choices depend only on the seed, on its place among the rules,
 and on how often it has been asked.
 
@@ -24,7 +24,7 @@ from .transport import RecordedTransport
 
 
 class _Chosen:
-    """A *rule* with its random numbers; it still applies *left* times."""
+    """A *rule* with its random numbers; the rule may be applied *left* more times."""
 
     def __init__(self, rule: Rule, seed: str | None) -> None:
         self.rule = rule
@@ -33,7 +33,7 @@ class _Chosen:
         self._random = random.Random(seed)  # noqa: S311 (no secret)
 
     def applies(self) -> bool:
-        """Return whether it applies this time."""
+        """Return, at random, whether the rule applies this time; if so, lower *left*."""
         if self._random.random() >= self.rule.probability:
             return False
         self.left -= 1
@@ -43,7 +43,7 @@ class _Chosen:
 class Faults:
     """The faults of one server. The same *seed* makes the same choices for the same requests in the same order.
 
-    Responses to requests for a path below *exempt* stay unbroken.
+    Responses to requests for paths that begin with *exempt* are never broken.
     """
 
     def __init__(self, seed: int | None = None, *, exempt: str | None = None) -> None:
@@ -93,7 +93,7 @@ class Faults:
         return respond
 
     def begin(self, transport: RecordedTransport) -> RecordedTransport:
-        """Let the *transport* of a new connection break it off before a request is read, if a rule says so."""
+        """Return *transport*; if a rule says so, it breaks its new connection off before a request is read."""
         rule = self._choose(Stage.CONNECTION)
         if rule is not None:
             text, is_reset = FAULTS[rule.name].text, rule.name == "connect-reset"
@@ -107,7 +107,7 @@ class Faults:
         return transport
 
     def _next_period(self) -> Period:
-        """Return whether the port refuses connections now, and for how long that holds."""
+        """Return whether the port is closed in the next period, and how long the period lasts."""
         seconds = min((each.rule.value for each in self._rules_of(Stage.PORT)), default=math.inf)
         rule = self._choose(Stage.PORT)
         return Period(is_closed=False, seconds=seconds) if rule is None else Period(is_closed=True, seconds=rule.value)

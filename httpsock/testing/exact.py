@@ -40,7 +40,7 @@ def check_exact(exact: Exact) -> None:
 def exact_response(
     parts: Iterator[bytes | Sleep], then: Then, status: Status = Status.NO_CONTENT, source: Closable | None = None
 ) -> Response:
-    """Return a response of exactly the octets of *parts*, which owns their *source*. Its *status* is for the log."""
+    """Return a response of exactly the octets of *parts*. *status* is for the log; the response closes *source*."""
     return Response(status, (), Stream(parts, then=then), source)
 
 

@@ -76,10 +76,10 @@ class Stage(Enum):
 
 
 class Fault(NamedTuple):
-    """A fault: a *text* that completes "the server ...", the *section* it breaks or tests, and its value's default.
+    """A fault: *text* completes "the server ..."; *section* is the section of an RFC that the fault breaks or tests.
 
     *make* takes the message and the value, and returns the script of a response. *meaning* is the unit of the value; a
-    fault without it takes no value. A share is from 0 to 1. *stage* is what it breaks.
+    fault without *meaning* takes no value. A share is from 0 to 1. *stage* is the part that the fault breaks.
     """
 
     text: str
@@ -275,7 +275,10 @@ _RANGES = {
 
 
 def parse_rule(text: str, times: int | None = None) -> Rule:
-    """Return the rule ``PATH:NAME=VALUE@PROBABILITY*TIMES``; all but the name may be missing. Raise ValueError."""
+    """Return the rule ``PATH:NAME=VALUE@PROBABILITY*TIMES``; only NAME is required.
+
+    Raise ValueError if *text* is wrong, or if it has TIMES although *times* is given.
+    """
     match = _rule.fullmatch(text)
     if not match:
         # A colon in the same word as the "@" would look like a password, which the command masks.
@@ -304,7 +307,7 @@ def parse_rule(text: str, times: int | None = None) -> Rule:
 
 
 def _value(name: str, fault: Fault, text: str | None) -> float:
-    """Return the value *text* of a fault, or its default. Raise ValueError."""
+    """Return the number *text*, or the default of *fault* if that is None. Raise ValueError if it is out of range."""
     if text is None:
         return fault.default
     if not fault.meaning:

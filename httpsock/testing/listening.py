@@ -30,7 +30,7 @@ class Period(NamedTuple):
 class Port:
     """The listening sockets of one server; *next_period* and *next_delay* choose its faults.
 
-    Any thread may begin a period. The event loop ends it: during a period that ends, the accept queues raise
+    Any thread may begin a period. The event loop ends it: unless the period is endless, the accept queues raise
     NotAccepting, so that the event loop calls them again soon.
     """
 
@@ -82,7 +82,7 @@ class Port:
 
 
 class FaultyQueue:
-    """The accept queue of *listener*, which it owns. The event loop accepts; any thread may refuse and listen."""
+    """The accept queue of *listener*. The event loop calls ``accept``; any thread may ``refuse`` or ``listen``."""
 
     def __init__(self, port: Port, listener: socket.socket) -> None:
         self._port = port
@@ -155,7 +155,7 @@ class FaultyQueue:
             self._is_refusing = False
 
     def _free(self) -> None:
-        """Close the placeholder."""
+        """Close the socket that kept the port bound."""
         if self._placeholder is not None:
             self._placeholder.close()
             self._placeholder = None
@@ -177,7 +177,7 @@ def _placeholder(family: int, address: Any) -> socket.socket | None:
 
 
 def _bind_again(listener: socket.socket, address: Any) -> None:
-    """Bind a *listener* that was shut down, if it has lost its port: the kernel takes back a port that it chose."""
+    """Bind a *listener* that was shut down, if it has lost its port, as happens to a port that the kernel chose."""
     try:
         # Not the traced method: it is the same port as before.
         socket.socket.bind(listener, address)

@@ -29,7 +29,7 @@ def http_server() -> Iterator["TestServer"]:
 
 @pytest.fixture(scope="session")
 def http_server_factory() -> Iterator["ServerFactory"]:
-    """Give a function that starts servers, which run until the session ends; it takes the arguments of TestServer."""
+    """Give a function that takes the arguments of TestServer, and starts a server that runs until the session ends."""
     from .server import ServerFactory
 
     with ServerFactory() as factory:

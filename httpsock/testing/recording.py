@@ -22,9 +22,9 @@ _MAX_SHOWN = 2048
 
 
 class ReceivedConnection(NamedTuple):
-    """The connection on which a request came: its *number* from 1, and the client's address.
+    """The connection on which a request came: its *number* from 1, and the client's address (*peer*).
 
-    It was *accepted* at this time of the monotonic clock.
+    *accepted* is the time when the server accepted it, on the monotonic clock.
     """
 
     number: int
@@ -119,7 +119,7 @@ class Recording:
             self._requests.clear()
 
     def wait_for(self, count: int, seconds: float) -> list[ReceivedRequest]:
-        """Wait until at least *count* requests are over; return all. Raise AssertionError after *seconds*."""
+        """Wait until at least *count* requests are over; return all requests. Raise AssertionError after *seconds*."""
 
         def over() -> int:
             return sum(request.is_over for request in self._requests)
@@ -184,7 +184,7 @@ class Arrivals:
 
 
 def describe(requests: Iterable[ReceivedRequest]) -> str:
-    """Return *requests* in the text of a trace, without credentials; or a sentence if there are none."""
+    """Return *requests* as text, like a trace, without credentials; or a sentence if there are none."""
     return "".join(map(TextFormatter(), map(_event, requests))) or "no request has arrived\n"
 
 

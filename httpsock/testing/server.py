@@ -101,7 +101,10 @@ class TestServer(Server):
         return self._recording.requests()
 
     def wait_for(self, count: int, seconds: float = 5.0) -> list[ReceivedRequest]:
-        """Wait until *count* requests have arrived; return all. Raise AssertionError, with them, after *seconds*."""
+        """Wait until *count* requests have arrived; return all requests.
+
+        After *seconds*, raise AssertionError, which lists the requests so far.
+        """
         check_number("count", count, 0, 10**9)
         check_seconds("seconds", seconds)
         return self._recording.wait_for(count, seconds)
@@ -169,7 +172,7 @@ class TestServer(Server):
         self._recording.clear()
 
     def describe(self) -> str:
-        """Return the requests so far in the text of a trace."""
+        """Return the requests so far as text, like a trace."""
         return describe(self.requests)
 
     def stop(self, grace_seconds: float = 0.0) -> None:

@@ -42,6 +42,6 @@ class RecordedTransport:
         return octets
 
     def close(self) -> None:
-        """Close the socket, and record the end, which breaks an incomplete request off."""
+        """Close the socket, and record the end of the connection: an incomplete request is then broken off."""
         self._record(b"")
         self._transport.close()

@@ -23,8 +23,8 @@ def discard(*_: object, **__: object) -> None:
 class TracedListener(socket.socket):
     """A listening socket that emits an event for each call.
 
-    The server duplicates its sockets for the event loop and then closes its own. So only a duplicate emits "close": the
-    system listens until the duplicate is closed.
+    The server duplicates its sockets for the event loop and then closes its own. Only a duplicate emits "close",
+    since the system listens until the duplicate is closed.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class TracedListener(socket.socket):
 
 
 class TracedDatagramSocket(socket.socket):
-    """A datagram socket that emits an event for each call; for datagrams, only if *includes(host)* is true."""
+    """A datagram socket that emits an event for each call; for datagrams, only if *includes* accepts the peer."""
 
     def __init__(
         self, family: int, kind: int, *, emit: Emit = discard, includes: Callable[[str], bool] = lambda _: True

@@ -26,7 +26,7 @@ _SIZE = 232
 
 
 def tcp_info(connected: socket.socket) -> dict[str, int] | None:
-    """Return the kernel's figures on a connection, or None where the system has none."""
+    """Return the kernel's figures on a connection, or None if the system has no such figures."""
     if not sys.platform.startswith("linux"):
         return None
     structure = b""

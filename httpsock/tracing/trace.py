@@ -35,7 +35,7 @@ _MAX_BUFFERED = 100
 def trace_on_standard_error(
     form: str, *, only: str = "", shows_process: bool = False, is_client: bool = False
 ) -> "TraceWriter":
-    """Return a trace that writes to standard error in one of the forms of --trace, coloured if allowed.
+    """Return a trace that writes to standard error in *form* (of --trace), coloured if allowed.
 
     If the program was started without standard error, all events are lost.
     """
@@ -54,7 +54,7 @@ def trace_on_standard_error(
 class TraceWriter:
     """Writes events to a descriptor: directly before ``start()``, then from a thread until ``finish()``.
 
-    *only* selects one client, by its address, or the requests whose path has this prefix.
+    *only* is the address of the one client to trace, or a prefix of the paths to trace.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class TraceWriter:
         return not self._client or client == self._client
 
     def tracer(self, peer: str) -> "ConnectionTracer":
-        """Return a tracer for the next connection."""
+        """Return a tracer for a new connection to or from *peer*."""
         with self._changed:
             self._count += 1
             return ConnectionTracer(self, self._count, peer)
