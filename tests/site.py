@@ -105,7 +105,7 @@ def record_search() -> dict[str, str]:
 
 
 def record_udp() -> dict[str, str]:
-    """Return the output of the two UDP programs of www/code, and that of the sender without a receiver."""
+    """Return the output of the two UDP programs of www/code, and of the sender when it has no receiver."""
     port = str(free_port(socket.SOCK_DGRAM))
     sender = on_port("udp_sender.py", port)
     with subprocess.Popen(on_port("udp_receiver.py", port), stdout=subprocess.PIPE, text=True) as receiver:
@@ -312,7 +312,7 @@ def line_of(function: ast.FunctionDef, call: str) -> int:
 
 
 def name_of(called: ast.expr) -> str:
-    """Return the last name of the called expression."""
+    """Return the last name in the expression that is called, or "" if it has none."""
     if isinstance(called, ast.Attribute):
         return called.attr
     return called.id if isinstance(called, ast.Name) else ""

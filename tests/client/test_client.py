@@ -27,7 +27,7 @@ HERE = parse_url("http://127.0.0.1:8000/where?q=now")
 
 
 def as_h11_reads(octets: bytes) -> tuple[h11.Request, bytes]:
-    """Return the only request that h11, as a server, finds in *octets*."""
+    """Return the only request that h11, as a server, finds in *octets*, and the content of the request."""
     server = h11.Connection(h11.SERVER)
     server.receive_data(octets)
     request = server.next_event()
@@ -250,7 +250,7 @@ def test_a_connection_that_the_server_has_ended_is_not_used_again() -> None:
 
 
 def close_at_the_second_request(answer: bytes) -> Coroutine:
-    """Answer one request; at the next one, close the connection: the client can't know if this was processed."""
+    """Answer one request, receive the next one, and close the connection, as if that one might have been processed."""
 
     def converse(connected: socket.socket) -> None:
         answering(answer)(connected)

@@ -25,7 +25,7 @@ Command = Callable[[pathlib.Path, pathlib.Path, int], list[str]]
 
 
 def nginx(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
-    """Return the command of nginx: its listings and compressed content are chunked, its files have a length."""
+    """Return the command that starts nginx, which sends listings and compressed content in chunks."""
     (work / "nginx.conf").write_text(
         f"""
 daemon off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/error.log; user root;
@@ -41,7 +41,7 @@ http {{
 
 
 def caddy(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
-    """Return the command of Caddy."""
+    """Return the command that starts Caddy."""
     (work / "Caddyfile").write_text(
         f"{{\n admin off\n auto_https off\n}}\nhttp://127.0.0.1:{port} {{\n root * {root}\n file_server browse\n}}\n"
     )
@@ -49,12 +49,12 @@ def caddy(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
 
 
 def of_python(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
-    """Return the command of http.server: it speaks HTTP/1.0, and each response ends its connection."""
+    """Return the command that starts http.server, which speaks HTTP/1.0 and closes after each response."""
     return [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(root)]
 
 
 def of_ours(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
-    """Return the command of httpsock itself."""
+    """Return the command that starts httpsock itself."""
     return [sys.executable, "-m", "httpsock", str(root), "--bind", "127.0.0.1", "--port", str(port), "--quiet"]
 
 

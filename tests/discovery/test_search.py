@@ -101,7 +101,7 @@ def test_a_search_may_use_ipv6() -> None:
 
 
 def until_received(monkeypatch: pytest.MonkeyPatch, count: int) -> CollectedTrace:
-    """Stop the clock of a search until it has received *count* datagrams; return its trace."""
+    """Stop the clock of a search until *count* datagrams have been received; return the trace of the search."""
     collected = CollectedTrace()
     clock = SimpleNamespace(monotonic=lambda: 9.0 if collected.names.count("recvfrom") >= count else 0.0)
     monkeypatch.setattr(search_module, "time", clock)

@@ -31,7 +31,7 @@ def octets_of(response: Response) -> bytes:
 
 
 def respond_to(root: DocumentRoot, request: Request, tick: Tick) -> Response:
-    """Return the response to *request*; if it comes in steps, run them all."""
+    """Return the response to *request*; if the handler answers in steps, run all of them."""
     responded = respond(root, request, FixedContext(tick))
     return responded if isinstance(responded, Response) else finish(responded)
 

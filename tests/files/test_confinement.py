@@ -33,8 +33,8 @@ SWAPS = 2000
 def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
     """Within the block, call *change* once, right before the first file or folder called *name* is opened.
 
-    An audit hook can't replace this: it can't be removed, and it prevents other threads from setting a trace function,
-    such as that of a debugger or a coverage tool.
+    An audit hook would not do, since it can't be removed, and it prevents other threads from setting a trace function,
+    as debuggers and coverage tools do.
     """
     system_open = os.open
     is_opened = False

@@ -28,7 +28,7 @@ Serve = Callable[..., Server]
 
 @pytest.fixture(params=["epoll and sendfile", PORTABLE])
 def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run the test twice: with all calls of this system, and without epoll and sendfile."""
+    """Run the test twice: with epoll and sendfile, if this system has them, and without them."""
     name = str(request.param)
     if name == PORTABLE:
         fall_back(monkeypatch)
@@ -274,7 +274,7 @@ Sendfile = Callable[[int, int, int, int], int]
 
 
 def refuse_sendfile(monkeypatch: pytest.MonkeyPatch, name: str, after: int) -> list[int]:
-    """Let sendfile() fail with the error *name* after *after* calls; return the offsets at which it has failed."""
+    """Let sendfile() fail with the error *name* after *after* calls; return the offsets of the failed calls."""
     refused: list[int] = []
     real: Sendfile = os.sendfile
     calls = iter(range(1 << 30))

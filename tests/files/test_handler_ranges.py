@@ -34,7 +34,7 @@ from tests.support.folder import ALPHABET, LONG_AGO
     ],
 )
 def test_a_range_is_sent_unchanged(root: DocumentRoot, path: str, asked: str, selected: slice) -> None:
-    """All fields but Content-Length and Content-Range are those of the whole file (RFC 9110 §15.3.7.1)."""
+    """All fields but Content-Length and Content-Range are the same as for the whole file (RFC 9110 §15.3.7.1)."""
     whole = ask(root, get(path))
     answer = ask(root, get(path, f"Range: {asked}"))
     assert answer.status == 206

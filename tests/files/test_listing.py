@@ -153,7 +153,7 @@ def test_a_folder_below_the_root_links_to_its_parent() -> None:
 
 
 def test_the_path_to_a_deep_folder_is_shortened_in_the_middle() -> None:
-    """Each link has ../ for each level above it, so the links of thousands of levels would take megabytes."""
+    """The link to each folder above has ../ for each level in between; for thousands of levels this takes megabytes."""
     segments = tuple(f"{number}" for number in range(1000))
     page = page_of(name=ResourceName(segments, "/".join(segments), is_folder=True, is_hidden=False))
     assert page.texts["h1"] == ["www/…/" + "/".join(segments[-12:])]

@@ -469,7 +469,7 @@ def test_a_folder_that_is_deleted_and_made_again_is_looked_up_again(twins: pathl
 def test_a_folder_replaced_by_a_symlink_out_of_the_root_is_not_found(
     moved: pathlib.Path, accepted: bytes | None, folder: pathlib.Path
 ) -> None:
-    """The folder is moved out of the root and replaced by a symlink to it; the folder and its files are unchanged."""
+    """The folder is moved out of the root and replaced by a symlink to its new place; the files are unchanged."""
     make(folder / "top" / "deep" / "a.txt", HELLO)
     age(folder / "top" / "deep")
     served = DocumentRoot(folder)

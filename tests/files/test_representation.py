@@ -24,7 +24,7 @@ CHANGED_NS = LONG_AGO * 10**9
 
 
 def status_of(file: pathlib.Path, changed_ns: int) -> os.stat_result:
-    """Return the stat() of *file*, as if it had changed at *changed_ns*."""
+    """Return the stat() of *file*, as if *file* had last changed at *changed_ns*."""
     status = list(file.stat())
     seconds = [changed_ns // 10**9] * 3
     fractions = [changed_ns / 10**9] * 3
@@ -76,7 +76,7 @@ def test_a_range_never_mixes_two_versions_of_a_file_on_a_coarse_clock(
 
 
 def find(root: DocumentRoot, now: float) -> Representation:
-    """Return the representation of large.bin as it is *now*."""
+    """Return the representation that large.bin has at the time *now*."""
     found = root.find(b"/large.bin", None, Tick(now, 0.0))
     assert isinstance(found, Representation)
     return found

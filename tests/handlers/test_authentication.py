@@ -42,7 +42,7 @@ class Guarded:
     def ask(
         self, *field_lines: str, path: str = "/hello.txt", method: str = "GET", client: str = "127.0.0.1"
     ) -> Answer:
-        """Return the answer to a request, on a connection of its own from the address *client*."""
+        """Return the answer to a request on a new connection from the address *client*."""
         with socket.create_connection(("127.0.0.1", self.server.port), PATIENCE_SECONDS, (client, 0)) as connected:
             connected.sendall(get(path, *field_lines, "Connection: close", method=method))
             answer, rest = read_answer(receive_all(connected), method)
@@ -57,7 +57,7 @@ def guarded(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> Guar
 
 
 def assert_is_challenge(answer: Answer) -> None:
-    """Assert that *answer* asks for a password, and that no cache stores it."""
+    """Assert that *answer* asks for a password and may not be cached."""
     assert answer.status == 401
     assert answer.field("WWW-Authenticate") == CHALLENGE
     assert answer.field("Cache-Control") == "no-store, private"

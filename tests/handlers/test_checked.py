@@ -265,7 +265,7 @@ def test_a_slice_has_an_offset(ask: Ask, tmp_path: pathlib.Path) -> None:
 
 
 class _Closings:
-    """A source that counts how often it is closed."""
+    """The source of a response's content; it counts how often it is closed."""
 
     def __init__(self) -> None:
         self.count = 0

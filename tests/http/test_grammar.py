@@ -195,7 +195,7 @@ _address = st.ip_addresses(v=6).flatmap(lambda a: st.sampled_from([str(a), a.exp
 
 @st.composite
 def damaged_addresses(draw: st.DrawFn) -> str:
-    """Draw an address of which a few characters are removed, doubled or replaced."""
+    """Draw an address in which up to two characters are removed or replaced."""
     text = draw(_address)
     for _ in range(draw(st.integers(0, 2))):
         position = draw(st.integers(0, len(text) - 1))

@@ -47,7 +47,7 @@ def test_the_field_lines_are_in_their_order_and_end_with_the_empty_line() -> Non
 
 @each_row("status", [Status.NO_CONTENT, Status.NOT_MODIFIED])
 def test_a_response_that_cannot_have_content_has_no_length(status: Status) -> None:
-    """The only length allowed in a 304 is that of the 200 (RFC 9110 §8.6, requirement R126)."""
+    """A 304 may only have the length that the 200 would have (RFC 9110 §8.6, requirement R126)."""
     assert Response(status, (("ETag", '"x"'),)).field_lines == b'ETag: "x"\r\n\r\n'
 
 

@@ -1,4 +1,4 @@
-"""The response parser: responses are read whole and octet by octet, and the results compared with those of h11."""
+"""The response parser: it reads responses whole and octet by octet; the results are compared with those of h11."""
 
 import itertools
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ SMALL = ResponseLimits(
 
 
 class Outcome(NamedTuple):
-    """The outcome of one response: the status codes of its heads, its content, whether it is whole, or the error."""
+    """The outcome of one response: the statuses of its heads, its content, whether it is whole, and any error."""
 
     statuses: list[int]
     content: bytes = b""
@@ -432,7 +432,7 @@ def test_a_singleton_field_with_equal_values_is_valid(name: str) -> None:
 
 @each_row("name", [b"age", b"expires", b"server"])
 def test_a_repeated_field_without_effect_has_its_first_value(name: bytes) -> None:
-    """Caches use the first of two values (RFC 9111 §4.2.1, §5.1); they are never joined (requirement R148)."""
+    """Caches use the first of two values (RFC 9111 §4.2.1, §5.1); the values are never joined (requirement R148)."""
     _, (head,), _ = parse([ok(name + b": 1", name + b": 2", b"Content-Length: 0")])
     assert head.field(name) == b"1"
 

@@ -17,7 +17,7 @@ if not hasattr(os, "posix_spawn"):
 
 @pytest.fixture
 def ends() -> "tuple[socket.socket, socket.socket]":
-    """The two ends of a control channel, first that of the parent, then that of the child."""
+    """The two ends of a control channel: the parent's end, then the child's."""
     return socket.socketpair()
 
 

@@ -40,7 +40,7 @@ def test_a_truncated_head_is_refused(dialogue: Dialogue) -> None:
     ],
 )
 def test_a_connection_that_its_client_resets_is_closed(dialogue: Dialogue, request_octets: bytes) -> None:
-    """The client closes its socket before it reads the answer, which resets the connection (requirement R093)."""
+    """A client that closes its socket before it reads the answer resets the connection (requirement R093)."""
     dialogue.say(get("/hello.txt"))
     dialogue.say(request_octets)
     dialogue.client.close()
@@ -132,7 +132,7 @@ def test_requests_before_the_one_that_is_refused_are_answered(dialogue: Dialogue
     ],
 )
 def test_a_refusal_is_not_destroyed_by_unread_input(dialogue: Dialogue, head: bytes, status: int) -> None:
-    """The server reads the remaining input: a reset could destroy the answer (requirement R091)."""
+    """The server reads all input before it closes; else a reset could destroy the answer (requirement R091)."""
     dialogue.say(head + b"x" * MUCH)
 
     answer = dialogue.answer()

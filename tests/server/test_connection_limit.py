@@ -149,7 +149,7 @@ def test_two_hundred_simultaneous_clients_are_all_answered(limited: Limit) -> No
 
 
 def test_silent_connections_are_evicted_for_active_clients(limited: Limit) -> None:
-    """Silent connections are evicted after a delay: a new client may be about to send its request."""
+    """Silent connections are evicted only after a delay, since a new client may be about to send its request."""
     program = limited(64)
     silent = [program.connect() for _ in range(30)]
 

@@ -72,7 +72,7 @@ class RunningLoop:
         self.loop.stop(grace_seconds)
 
     def has_returned(self) -> bool:
-        """Wait for the event loop; return whether it has ended."""
+        """Wait for the event loop to end; return whether it has ended in time."""
         self.thread.join(PATIENCE_SECONDS)
         return not self.thread.is_alive()
 

@@ -23,7 +23,7 @@ CONTENT = b"0123456789" * 2000
 
 
 def chunks() -> Iterator[bytes]:
-    """Yield CONTENT in pieces, with empty ones between them, which are pauses."""
+    """Yield CONTENT in pieces, and an empty piece (a pause) before and after each."""
     yield b""
     for first in range(0, len(CONTENT), 7000):
         yield CONTENT[first : first + 7000]

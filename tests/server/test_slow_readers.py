@@ -171,7 +171,7 @@ def test_requests_of_a_client_that_does_not_read_are_not_received(begin: Begin) 
 
 
 def test_a_reader_has_the_full_time_for_the_next_response(begin: Begin) -> None:
-    """However the client has read the first response, it has all its time for the second one (requirement R095)."""
+    """The time for the second response does not depend on how slowly the first one was read (requirement R095)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin") * 2)
     heard = dialogue.client.recv(1 << 20)

@@ -24,7 +24,7 @@ Serve = Callable[..., httpsock.Server]
 
 
 class Ticking(Iterator[bytes | Sleep]):
-    """An endless stream of *octets* and a Sleep of *seconds* in turn; *is_closed* shows that it was closed."""
+    """A stream that yields *octets* and a Sleep of *seconds* alternately until the server stops."""
 
     def __init__(self, context: Context, seconds: float, octets: bytes = b"tick") -> None:
         self._context = context
@@ -153,7 +153,7 @@ def test_a_stream_ends_when_the_server_stops(
 
 @pytest.mark.parametrize("sends_ahead", [False, True])
 def test_a_sleeping_stream_may_be_evicted(ticking: Dialogue, streams: list[Ticking], sends_ahead: bool) -> None:
-    """A pipelined request does not prevent eviction, since it may wait for ever."""
+    """A pipelined request does not prevent eviction, since the stream before it may be endless."""
     if sends_ahead:
         ticking.say(get("/next"))
     assert evictable([ticking.connection], ticking.now) == [ticking.connection]

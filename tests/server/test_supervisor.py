@@ -292,7 +292,7 @@ def test_a_system_without_fork_is_reported(
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_a_server_shares_its_addresses(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
-    """On Linux each server has a listening socket of its own; on other systems they share one accept queue."""
+    """On Linux each server has a listening socket of its own; on other systems all servers share one accept queue."""
     if platform == "linux" and sys.platform != "linux":
         pytest.skip("only Linux spreads them")
     with Server(folder, port=0) as idle:

@@ -247,7 +247,7 @@ def contrary(settings: Settings, begin: Begin) -> Begin:
 
 
 def hear_on(dialogue: Dialogue) -> bytes:
-    """Return all octets that the client can read; resume the connection whenever it waits, although no input comes."""
+    """Return all octets that the client can read; resume the connection whenever it waits, without new input."""
     heard = b""
     while True:
         octets = dialogue.hear()

@@ -37,7 +37,7 @@ def _median(times: list[float]) -> str:
 
 
 def main() -> None:
-    """Print the median of each time: it is measured 25 times, after a first time that is not counted."""
+    """Print both times, each as the median of 25 measurements; a first measurement is not counted."""
     ArgumentParser("tests.testing", __doc__).parse_args()
     for what, measure in (
         ("load the plugin", _milliseconds_to_load),
