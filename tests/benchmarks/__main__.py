@@ -3,7 +3,7 @@
 Each workload is played by wrk against one server after the other, again and again (A B C A B C ...), so that a slow
 minute of the machine slows all servers alike. The results are ratios within one run: of the rates, and of the processor
 time that each server used for a response, which is steadier than rates on a machine that is shared.
-Every answer is checked: its status, its length, and that no connection failed.
+Every answer must have the right status and length, and no connection may fail.
 """
 
 import argparse

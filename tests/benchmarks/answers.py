@@ -65,7 +65,7 @@ def read_answer(stream: BinaryIO, method: str = "GET") -> Answer:
 
 
 def _read_chunks(stream: BinaryIO) -> tuple[bytes, int]:
-    """Return chunked content, and how many octets its framing took."""
+    """Return chunked content, and the number of octets of its framing."""
     content, framing = b"", 0
     while True:
         line = stream.readline()
@@ -87,7 +87,7 @@ def connection(port: int) -> Iterator[tuple[socket.socket, BinaryIO]]:
 
 
 def ask(port: int, request: str) -> Answer:
-    """Return the answer to one request on a connection of its own."""
+    """Send one request on a new connection; return the answer."""
     with connection(port) as (connected, stream):
         connected.sendall(numbered(request, FIRST_NUMBER))
         return read_answer(stream, request.partition(" ")[0])
@@ -106,7 +106,7 @@ def expect(workload: Workload, port: int, root: pathlib.Path) -> Expected:
 
 
 def with_validators(request: str, answer_to: Callable[[str], Answer]) -> str:
-    """Return *request* with {validators} replaced by a conditional field line for the validators of the server."""
+    """Return *request* with {validators} replaced by a conditional field line that has the server's validator."""
     if "{validators}" not in request:
         return request
     answer = answer_to(request.replace("{validators}", ""))

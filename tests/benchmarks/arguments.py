@@ -99,7 +99,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
 
 
 def choose_peers(options: argparse.Namespace) -> tuple[list[Peer], Environment]:
-    """Return the chosen servers that are installed, and the environment of those from PyPI; print which are missing."""
+    """Return the chosen servers that are installed, and the environment of those from PyPI; report missing servers."""
     wanted = [peer for peer in _ALL if not options.servers or peer.name.startswith(tuple(options.servers))]
     packages = list(dict.fromkeys(package for peer in wanted for package in peer.packages))
     environment = open_environment(options.environment, options.python, packages, install=options.install)

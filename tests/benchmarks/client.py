@@ -18,7 +18,7 @@ _CLOSE = b"\r\nConnection: close\r\n"
 
 
 class Run(NamedTuple):
-    """The requests, the seconds, and the right answer."""
+    """The arguments of a run; *status* and *octets* are those of the right answer."""
 
     port: int
     connections: int
@@ -62,7 +62,7 @@ def main(run: Run) -> None:
 
 
 def connect(port: int, clients: dict[int, socket.socket], poller: select.epoll) -> socket.socket:
-    """Return a new connection, after adding it to *clients* and the poller."""
+    """Make a connection, add it to *clients* and *poller*, and return it."""
     client = socket.create_connection(("127.0.0.1", port))
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     clients[client.fileno()] = client
@@ -71,7 +71,7 @@ def connect(port: int, clients: dict[int, socket.socket], poller: select.epoll) 
 
 
 def report(latencies: list[float], elapsed: float, octets: int, wrong: int) -> None:
-    """Print the figures of a run of *elapsed* seconds."""
+    """Print the figures of a run of *elapsed* seconds, with answers of *octets* each, of which *wrong* were wrong."""
     count = len(latencies)
     ordered = sorted(latencies) or [0.0]
     figures = {

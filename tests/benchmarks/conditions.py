@@ -34,7 +34,7 @@ def conditions(
 
 
 def _version(peer: Peer, environment: Environment) -> str:
-    """Return a peer's name and version; "" if its version is that of Python."""
+    """Return a peer's name and version, or "" if its version is that of this clone or of Python."""
     if peer.version:
         version = _first_line(list(peer.version)).removeprefix("nginx version: ").partition(" - ")[0].strip()
         return f"{peer.name} ({version})"

@@ -51,9 +51,9 @@ def make_small_files(folder: pathlib.Path) -> pathlib.Path:
 
 
 def _write_with_siblings(file: pathlib.Path, text: bytes) -> None:
-    """Write *text*, of up to 64 KiB, to *file*, and beside it in gzip and in Brotli.
+    """Write *text*, of up to 64 KiB, to *file*, and beside it a gzip and a Brotli sibling.
 
-    Both codings store it uncompressed, so that all answers are equally long, and Brotli needs no encoder.
+    Both siblings hold the text uncompressed, so that all answers are equally long, and Brotli needs no encoder.
     """
     file.write_bytes(text)
     file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(text, compresslevel=0, mtime=0))

@@ -85,7 +85,7 @@ def _site(stage: Stage) -> Iterator[Site]:
 
 
 def _start(peer: Peer, stage: Stage) -> Start:
-    """Return how long *peer* takes to answer; raise NotStartedError if it doesn't."""
+    """Start *peer* and measure the time until it answers. Raise NotStartedError if it does not answer."""
     with _site(stage) as site:
         command = peer.command(site)
         with pinned(stage.processors.server):
@@ -124,7 +124,7 @@ def _wait_for_answer(port: int, begun: float) -> None:
 
 
 def _memory(peer: Peer, stage: Stage) -> list[str]:
-    """Return the memory of a server at rest in MiB, and that of each idle connection in KiB."""
+    """Return the memory of *peer* at rest, in MiB, and the memory of each idle connection, in KiB."""
     try:
         with _site(stage) as site, running(peer, stage._replace(work=site.folder)) as server:
             time.sleep(_SETTLE_SECONDS)

@@ -1,6 +1,6 @@
 """Play a workload to one server for some seconds, check every answer, and count the answers.
 
-The client is wrk. Its latency is that of a closed loop: a connection sends its next request once it is answered. wrk
+The client is wrk. Its latency is that of a closed loop: a connection sends a request once the last one is answered. wrk
 can't read answers to HEAD, since it waits for content; client.py sends those requests, more slowly.
 """
 
@@ -68,7 +68,7 @@ class Sample(NamedTuple):
 
 
 def play(workload: Workload, server: Running, expected: Expected, processors: Processors, seconds: int) -> Sample:
-    """Return one sample. Raise WrongAnswerError if any answer was wrong."""
+    """Play *workload* once; return the sample. Raise WrongAnswerError if any answer was wrong."""
     before, client_before, all_before = cpu_seconds(server.pid), _children_seconds(), busy_seconds()
     counts = ask_again_and_again(workload, server.port, expected, processors, seconds)
     used, client_used = cpu_seconds(server.pid) - before, _children_seconds() - client_before
@@ -92,7 +92,7 @@ def play(workload: Workload, server: Running, expected: Expected, processors: Pr
 def ask_again_and_again(
     workload: Workload, port: int, expected: Expected, processors: Processors, seconds: int, *, thoroughly: bool = False
 ) -> Counts:
-    """Run the client of *workload*; return its counts. *thoroughly* checks each answer, even if that is slow."""
+    """Run the client of *workload*; return its counts. With *thoroughly*, check every answer, even a long one."""
     seconds = max(seconds, workload.min_seconds)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, pinned(processors.client):
         if workload.method == "HEAD":
@@ -115,13 +115,13 @@ def ask_again_and_again(
 
 
 def _children_seconds() -> float:
-    """Return the processor time of all child processes that have ended: the clients, since the servers still run."""
+    """Return the processor time of all child processes that have ended; these are the clients, as servers still run."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def lua(workload: Workload, expected: Expected, max_counted: int) -> str:
-    """Return wrk's script. Statuses and lengths are counted if the content has at most *max_counted* octets."""
+    """Return wrk's script. It checks each status and length if the content has at most *max_counted* octets."""
     pieces = [request.split("{n}") for request in expected.requests]
     if len(pieces) == 1 and len(pieces[0]) == 1:
         script = f"local all = {json.dumps(expected.requests[0] * workload.pipelined)}\n"

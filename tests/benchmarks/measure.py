@@ -22,7 +22,7 @@ _DISTURBED = 0.15
 
 
 class Entrant(NamedTuple):
-    """A server in a workload. *own* plays the workload to compare with: the same server, or one without a log."""
+    """A server in a workload. *own* plays the workload beside it: the same server, or one without an access log."""
 
     server: Running
     expected: Expected
@@ -71,7 +71,7 @@ def measure(workload: Workload, peers: list[Peer], stage: Stage, seconds: int, t
 
 @contextlib.contextmanager
 def _left_out_if_wrong(row: Row, name: str) -> Iterator[None]:
-    """Record the reason if a server answers wrongly, and continue without it."""
+    """If the server *name* answers wrongly, record the reason in *row*, and continue without the server."""
     try:
         yield
     except (WrongAnswerError, NotStartedError, OSError) as error:
@@ -93,7 +93,7 @@ def _enter(workload: Workload, peer: Peer, stage: Stage, stack: contextlib.ExitS
 
 
 def _turn(workload: Workload, entrant: Entrant, stage: Stage, seconds: int) -> Sample:
-    """Return one sample of one server."""
+    """Play *workload* once, and the workload beside it if there is one; return the sample."""
     own_rate = None
     if entrant.own_expected:
         own = BY_KEY[workload.beside]
@@ -106,7 +106,7 @@ def _turn(workload: Workload, entrant: Entrant, stage: Stage, seconds: int) -> S
 
 
 def _play_in_peace(workload: Workload, server: Running, expected: Expected, stage: Stage, seconds: int) -> Sample:
-    """Return a sample; on a busy machine, the least disturbed of a few attempts."""
+    """Return a sample of *workload*; on a busy machine, the least disturbed of a few attempts."""
     samples: list[Sample] = []
     while len(samples) < stage.attempts:
         samples.append(play(workload, server, expected, stage.processors, seconds))

@@ -38,7 +38,7 @@ _NOW = 4_000_000_000.0
 
 
 class Task(NamedTuple):
-    """A task: *prepare* returns *count* steps; only running them is timed. Ratios are to the group's first task."""
+    """A task: *prepare* returns any number of steps, which are timed. Ratios are to the group's first task."""
 
     group: str
     name: str
@@ -65,7 +65,7 @@ def main() -> int:
 
 
 def measure(tasks: list[Task], turns: int, count: int) -> dict[Task, list[float]]:
-    """Return the µs of processor time that one step of each task took, in each turn."""
+    """Return, for each task, the µs of processor time of one step in each turn; a turn has *count* steps."""
     times: dict[Task, list[float]] = {task: [] for task in tasks}
     for _ in range(turns):
         for task in tasks:
@@ -104,9 +104,9 @@ def parser_tasks() -> Iterator[Task]:
 
 
 def _heads() -> dict[str, str]:
-    """Return heads by their kinds; with {n}, each head is a new one.
+    """Return heads by kind; a head with {n} differs each time.
 
-    A server that caches heads has seen some of them whole, and of others only the request line or the field section.
+    A parser that caches has seen some heads whole; of other heads it has seen the request line or the field section.
     """
     browser = requests_of(BY_KEY["browser"], 8000)[0]
     kinds: dict[str, str] = {}
@@ -124,7 +124,7 @@ def _heads() -> dict[str, str]:
 def _steps(
     request: str, make_step: Callable[[bytes], Callable[[], object]]
 ) -> Callable[[int], Iterator[Callable[[], object]]]:
-    """Return a function that prepares any number of steps; a head with {n} is a new one in each step."""
+    """Return a function that prepares any number of steps; a head with {n} differs in each step."""
     numbers = iter(range(FIRST_NUMBER, 10 * FIRST_NUMBER))
 
     def prepare(count: int) -> Iterator[Callable[[], object]]:
@@ -237,7 +237,7 @@ def _line_step(form: Callable[[access_log.Exchange], str]) -> Callable[[], objec
 
 
 def _again(step: Callable[[], Any]) -> Callable[[int], list[Callable[[], object]]]:
-    """Return a function that returns a list of *step*, repeated as often as its argument says."""
+    """Return a function that takes a number, and returns a list with *step* that many times."""
     return lambda count: [step] * count
 
 

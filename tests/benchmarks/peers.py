@@ -14,7 +14,7 @@ CLONE = _HERE.parent.parent
 
 
 class Site(NamedTuple):
-    """The arguments of a server: the folder it serves, its port, a folder of its own, its access log or none."""
+    """The arguments of a server: the folder it serves, its port, a folder for its own files, its access log or None."""
 
     root: pathlib.Path
     port: int
@@ -26,8 +26,8 @@ class Site(NamedTuple):
 class Peer(NamedTuple):
     """A server in the comparison.
 
-    It needs *program* on the PATH, or the distributions *packages* in the environment that the benchmarks make,
-    of which the first gives its version. *streams*: it writes its access log to standard error, or can't be silenced.
+    It needs *program* on the PATH, or *packages* from PyPI or npm in the environment of the benchmarks; the first
+    package gives the version. *streams*: it writes its access log to standard error, or can't be silenced.
     *announces*: the first line on its standard output says that it is ready. *uses_defaults*: it is started
     without options for speed, and plays only the workloads that have *uses_defaults*, too.
     """
@@ -76,7 +76,7 @@ def _http_server(site: Site) -> list[str]:
 
 
 def _configured(site: Site, text: str, log: str) -> str:
-    """Return the path of the configuration *text*, filled in; *log* is its part for the access log."""
+    """Return the path of the configuration *text*, filled in; *log* is the part of the text for the access log."""
     file = site.folder / "configuration"
     log = log.format(log=site.log) if site.log else ""
     file.write_text(text.format(root=site.root, port=site.port, folder=site.folder, log=log))

@@ -30,7 +30,7 @@ def _names(processors: frozenset[int]) -> str:
 
 
 def divide_processors(*, pin: bool) -> Processors:
-    """Return one processor for the server and one for its client, or all for both if the machine has too few."""
+    """Return one processor for the server and one for its client; without *pin* or with too few, all for both."""
     usable = sorted(os.sched_getaffinity(0))
     if not pin or len(usable) < 2:
         return Processors(frozenset(usable), frozenset(usable))
@@ -40,7 +40,7 @@ def divide_processors(*, pin: bool) -> Processors:
 
 @contextlib.contextmanager
 def pinned(processors: frozenset[int]) -> Iterator[None]:
-    """Let programs that are started in the block run on *processors* only, which children inherit."""
+    """Run this program, and the programs that it starts in the block, on *processors* only."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, processors)
     try:
@@ -71,7 +71,7 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the processor time, user and system, that a tree of processes has used, ended children included."""
+    """Return the processor time, user and system, of a tree of processes, including children that have ended."""
     ticks = 0
     for process in tree(pid):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -80,14 +80,14 @@ def cpu_seconds(pid: int) -> float:
 
 
 def busy_seconds() -> float:
-    """Return the processor time that this whole machine has used, and the time that its host has stolen."""
+    """Return the processor time used on this whole machine, including the time stolen by its host."""
     # user nice system idle iowait irq softirq steal ...
     figures = list(map(int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]))
     return (sum(figures) - figures[3] - figures[4]) / _TICKS_A_SECOND
 
 
 def cpu_ticks(stat: str) -> int:
-    """Return utime, stime, cutime and cstime in all, from the text of /proc/PID/stat."""
+    """Return the sum of utime, stime, cutime and cstime in *stat*, the text of /proc/PID/stat."""
     # The name of the program comes second, in brackets, and may hold spaces and brackets itself.
     after_name = stat.rpartition(")")[2].split()
     return sum(map(int, after_name[11:15]))
@@ -106,7 +106,7 @@ def memory_octets(pid: int, kind: str) -> int:
 
 
 def status_octets(status: str, kind: str) -> int:
-    """Return one figure of the text of /proc/PID/status, in octets; 0 if it isn't there."""
+    """Return the figure *kind* of *status*, the text of /proc/PID/status, in octets; 0 if it is missing."""
     for line in status.splitlines():
         if line.startswith(f"{kind}:"):
             return int(line.split()[1]) * 1024

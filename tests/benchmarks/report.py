@@ -52,7 +52,7 @@ def median(samples: Sequence[Sample], figure: str) -> float:
 
 
 def ratio(samples: Sequence[Sample], others: Sequence[Sample], figure: str) -> float | None:
-    """Return the median of the ratios of *samples* to *others*, turn by turn; None if there is no ratio."""
+    """Return the median, over all turns, of the ratio of *samples* to *others*; None if there is no ratio."""
     pairs = zip(samples, others, strict=False)
     ratios = [getattr(sample, figure) / getattr(other, figure) for sample, other in pairs if getattr(other, figure)]
     return statistics.median(ratios) if ratios else None
@@ -140,7 +140,7 @@ def row_text(row: Row, layout: Callable[[Table], str] = aligned) -> str:
 
 
 def to_markdown(conditions: dict[str, str], rows: Sequence[Row], more: dict[str, Table]) -> str:
-    """Return the whole report; *more* are tables with their titles."""
+    """Return the whole report; *more* has further tables by title."""
     parts = ["# httpsock and its peers", "\n".join(f"- {name}: {text}" for name, text in conditions.items()), LEGEND]
     regular = [row for row in rows if not row.workload.uses_defaults]
     if regular:

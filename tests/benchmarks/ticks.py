@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 def connected(
     root: pathlib.Path, count: int, cache_control: str = "no-cache"
 ) -> Iterator[tuple[EventLoop, list[Client]]]:
-    """Yield an event loop for the folder *root* that has accepted *count* connections, and their other ends."""
+    """Yield an event loop for the folder *root* that has accepted *count* connections, and the clients' ends."""
     with contextlib.ExitStack() as stack:
         server = Server(root, port=0, cache_control=cache_control)
         stack.callback(server.stop)
@@ -120,7 +120,7 @@ def connected(
 
 
 def measure(workload: Workload, loop: EventLoop, clients: list[Client], ticks: int) -> Times:
-    """Return the times of *workload*; all *clients* ask in each tick. Raise WrongAnswerError at a wrong answer."""
+    """Return the times of *workload*; in each tick, each client sends a request. Check each answer."""
 
     def answer_to(request: str) -> Answer:
         return _ask(loop, clients[0], request)
@@ -141,7 +141,7 @@ def measure(workload: Workload, loop: EventLoop, clients: list[Client], ticks: i
 
 
 def _at_random(workload: Workload, requests: list[str]) -> Iterator[bytes]:
-    """Yield *requests* at random, the same ones in each run, each with the next number."""
+    """Yield *requests* in a random order that is the same in each run; number them in turn."""
     chance = random.Random(1)
     for number in itertools.cycle(range(workload.numbers)) if workload.numbers else itertools.count():
         yield numbered(chance.choice(requests), FIRST_NUMBER + number)
@@ -157,7 +157,7 @@ def _ask(loop: EventLoop, client: Client, request: str) -> Answer:
 def _timed(
     run_once: Callable[[], object], clients: list[Client], requests: Iterator[bytes], check: Callable[[Answer], None]
 ) -> float:
-    """Return the µs of a tick for each answer; infinity if some answers come in a later tick. *check* each answer."""
+    """Return the µs of a tick divided by its answers; infinity if some answers come later. *check* each answer."""
     for client in clients:
         client.socket.sendall(next(requests))
     begun = time.thread_time_ns()
@@ -174,7 +174,7 @@ def _timed(
 
 @contextlib.contextmanager
 def _floor(loop: EventLoop, expected: Answer) -> Iterator[Callable[[], None]]:
-    """Yield a tick that answers each read on the loop's connections with the same octets, as many as *expected* has."""
+    """Yield a tick of the floor: answer each read on the loop's connections with as many octets as *expected* has."""
     head = f"HTTP/1.1 {expected.status} OK\r\nContent-Length: {len(expected.content)}\r\nX: "
     answer = head.encode("ascii").ljust(expected.octets - len(expected.content) - 4, b"x")
     answer += b"\r\n\r\n" + expected.content
@@ -202,7 +202,7 @@ def _table(found: dict[str, Times]) -> list[list[str]]:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    """Print the times of this clone and of another one: the least and the median of all turns."""
+    """Print the times of this clone and of another clone: the least and the median of all turns."""
     clones = {"this": CLONE, "other": options.against.resolve()}
     turns: dict[str, list[dict[str, Times]]] = {name: [] for name in clones}
     arguments = ["--only", *options.only, "--connections", *options.connections, "--ticks", options.ticks, "--json"]

@@ -42,10 +42,10 @@ _RANGE_OCTETS = 2**20
 class Workload(NamedTuple):
     """The requests, the number of connections, and the right answer.
 
-    *numbers* is how many different numbers {n} takes in turn, or 0 for no limit. *length* is that of the content, or
-    None where it is the server's choice; *codings* are those in which it may come. *beside* is a workload that each
-    server also plays in each turn: the table has the ratio of both rates. A turn lasts *min_seconds* or more.
-    *uses_defaults*: only servers started without options for speed play it.
+    *numbers* is how many different numbers {n} takes in turn, or 0 for no limit. *length* is the length of the
+    content, or None if the server chooses it; *codings* are the codings that the content may have. *beside* is a
+    workload that each server also plays in each turn; the table has the ratio of both rates. A turn lasts
+    *min_seconds* or more. *uses_defaults*: only servers started without options for speed play it.
     """
 
     key: str

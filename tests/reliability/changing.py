@@ -20,12 +20,12 @@ _SIZES = {"small.bin": 8 << 10, "large.bin": 512 << 10}
 
 
 def _content(version: int, length: int) -> bytes:
-    """Return the content of a version of a file: the number of the version in every eight octets."""
+    """Return the content of a version of a file: the number of the version in eight digits, repeated."""
     return b"%08d" % version * (length // 8)
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Make 200 versions a second, which 16 clients read with and without conditions and ranges; then swap links."""
+    """Replace a file 200 times a second while 16 clients read it with conditions and ranges; rewrite it; swap links."""
     seconds = 20.0 if is_long else 2.0
     return [*_replaced(server, seconds), *_rewritten(server, seconds / 2), *_swapped(server, seconds / 2)]
 
@@ -54,7 +54,7 @@ def _replace(root: pathlib.Path, version: int) -> None:
 
 @contextlib.contextmanager
 def _changes(change: Callable[[int], None]) -> Iterator[None]:
-    """Call *change* with increasing numbers in a thread, up to 200 times a second, until the context ends."""
+    """Call *change* with increasing numbers in a thread, up to 200 times a second, until the block ends."""
     is_over = threading.Event()
 
     def go_on() -> None:
@@ -113,7 +113,7 @@ def _exchange(client: socket.socket, octets: bytes) -> tuple[int, bytes, bytes]:
 
 
 def _rewritten(server: str, seconds: float) -> list[Row]:
-    """Rewrite a file in place, longer and shorter; check the length of each answer, and the content of the last one."""
+    """Rewrite a file in place, longer and shorter; check that no answer is too long, and that the last is whole."""
     with site() as root:
         file = root / "large.bin"
 
@@ -140,7 +140,7 @@ def _rewritten(server: str, seconds: float) -> list[Row]:
 
 
 def _swapped(server: str, seconds: float) -> list[Row]:
-    """Swap a folder and a link that leads out in a tight loop; count answers with octets from outside."""
+    """Switch a link between a folder inside and one outside in a tight loop; count answers with octets from outside."""
     with site() as root:
         outside = root.parent / "outside"
         for folder, content in ((root / "inside", b"inside"), (outside, b"OUTSIDE")):

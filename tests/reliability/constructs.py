@@ -12,10 +12,7 @@ _TARGET = 8000
 
 
 class Construct(NamedTuple):
-    """The repeated bytes of a connection, and the *status* of each answer.
-
-    *step* is how many bytes are sent at a time.
-    """
+    """A request that a connection repeats, and the *status* of each answer. *step* is how many bytes to send at once."""
 
     octets: bytes
     status: int

@@ -25,7 +25,7 @@ _HELD = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Open 800 connections of each kind (200 in the short form); measure the memory of one."""
+    """Open 800 connections of each kind (200 unless *is_long*); measure the memory of one connection."""
     count = 800 if is_long else 200
     rows = []
     # A server that measures its coverage needs more memory.
@@ -57,7 +57,7 @@ def _footprint(subject: Subject, octets: bytes, count: int) -> float:
 
 
 def _settle(subject: Subject) -> None:
-    """Wait until the server has read what it reads: it answers another client, and then sleeps for a while."""
+    """Wait until the server is done with its input: it has answered another client, and sleeps."""
     assert ask(subject.port, get("/hello.txt", "Connection: close"))
     calm = 0
     while calm < 10:

@@ -80,7 +80,7 @@ def parse_all(octets: bytes) -> list[object]:
 
 
 def _field(name: bytes) -> Callable[[bytes], Request]:
-    """Return a function that returns a request with its argument as the value of the field *name*."""
+    """Return a function that takes a value, and returns a request with the field *name* of that value."""
 
     def request(octets: bytes) -> Request:
         (first, *_) = parse_all(b"GET / HTTP/1.1\r\nHost: x\r\n" + name + b": " + octets + b"\r\n\r\n")
@@ -202,7 +202,7 @@ TARGETS = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Try 1,000,000 inputs for each target (2,000 in the short form) in up to 20 seconds; then measure their cost."""
+    """Try 1,000,000 inputs (2,000 unless *is_long*) on each target, for at most 20 seconds; then measure costs."""
     rows = []
     for name, target in TARGETS.items():
         count, stored, fault = fuzz(target, 1_000_000 if is_long else 2000, 20.0)
@@ -223,7 +223,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 
 
 def fuzz(target: Target, maximum: int, seconds: float, seed: int = 2) -> tuple[int, int, str]:
-    """Return the number of inputs, the number of those in the corpus, and the first fault or ""."""
+    """Try at most *maximum* inputs; return their number, the size of the corpus, and the first fault or ""."""
     chance = random.Random(seed)
     corpus = list(target.seeds)
     seen: set[Place] = set()
@@ -251,7 +251,7 @@ def fuzz(target: Target, maximum: int, seconds: float, seed: int = 2) -> tuple[i
 
 
 def _traced(run: Callable[[bytes], object], octets: bytes, reached: set[Place]) -> None:
-    """Call *run* with *octets*; add each step from line to line of the package to *reached*."""
+    """Call *run* with *octets*; add each step from a line of httpsock to the next one to *reached*."""
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         code = frame.f_code

@@ -16,7 +16,7 @@ _CLIENTS = 8
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Send SIGHUP 100 times (3 times in the short form) during the requests of eight clients and four downloads."""
+    """Send SIGHUP 100 times (3 unless *is_long*) during the requests of eight clients and four downloads."""
     rows = []
     for options in ("", "--processes 2") if server == "httpsock" else ("",):
         with site() as root, serving(root, server, options) as subject:
@@ -56,7 +56,7 @@ def _has_reported(subject: Subject, times: int) -> bool:
 
 
 def _ask(port: int, *, keeps: bool, is_over: threading.Event) -> tuple[int, int]:
-    """Send requests until *is_over*, on one persistent connection if *keeps*; count successes and failures.
+    """Send requests until *is_over*, on one persistent connection if *keeps*; return how many succeed and fail.
 
     No request is repeated: a connection that ends without Connection: close is a failure.
     """

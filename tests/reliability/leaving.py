@@ -8,7 +8,7 @@ from .subject import Row, Subject, ask, connect, serving, site
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Reset 2,000 downloads (200 in the short form), and end as many connections in other ways."""
+    """Reset 2,000 downloads (200 unless *is_long*), and end as many connections in other ways."""
     count = 2000 if is_long else 200
     with site() as root, serving(root, server) as subject:
         ask(subject.port, get("/hello.txt") * 100)

@@ -31,7 +31,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Try clock steps, a day, a suspension and thread switches; then load for ten minutes (short form: 3 s)."""
+    """Try clock steps, a day, a suspension and thread switches; then load for ten minutes, or 3 s unless *is_long*."""
     return [
         *_clock(),
         _day(),
@@ -103,7 +103,7 @@ def _day() -> Row:
 
 
 def _halt(count: int) -> Row:
-    """Suspend the server for longer than its time-outs, while all clients send their requests."""
+    """Suspend the server for longer than its time-outs, while *count* clients send their requests."""
     with site() as root, serving(root, _IMPATIENT) as subject, ExitStack() as stack:
         clients = [stack.enter_context(connect(subject.port, b"GET /hello.txt HTTP/1.1\r\n")) for _ in range(count)]
         # When this client is answered, the server has accepted all clients before it.

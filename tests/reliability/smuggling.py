@@ -135,7 +135,7 @@ FRONT_ENDS = {"nginx": _nginx, "haproxy": _haproxy, "caddy": _caddy}
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Send all variants to httpsock, and through each front end (every sixth in the short form)."""
+    """Send all variants to httpsock, and all (every sixth unless *is_long*) through each front end."""
     made = variants()
     present = [name for name in FRONT_ENDS if is_installed(name)]
     return [_alone(made), *(_behind(name, made if is_long else made[::6]) for name in present)]
@@ -198,7 +198,7 @@ def _wait_for(port: int) -> None:
 
 
 def _poisons(port: int, octets: bytes) -> bool:
-    """Return whether another client gets a wrong answer after the variant *octets*."""
+    """Send the variant *octets*; return whether another client then gets a wrong answer."""
     # Do not end this side of the connection: nginx would assume that the client is gone.
     ask(port, octets, quiet_seconds=0.1)
     answers = [_own(port, number) for number in range(3)]

@@ -123,7 +123,7 @@ def serving(
     port: int = 0,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Subject]:
-    """Start *server* for *root*; yield it once it answers, and end it afterwards."""
+    """Start *server* for *root*; yield it once it answers, and end it afterwards. *descriptors* is its limit, or 0."""
     port = port or free_port()
     with tempfile.TemporaryDirectory() as work, open(f"{work}/stderr", "wb") as log:
         pathlib.Path(work).chmod(0o755)
@@ -146,7 +146,7 @@ def serving(
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
-    """Wait for an answer: a server that only listens may not handle signals yet."""
+    """Wait for an answer, since a server that listens but does not answer yet may not handle signals."""
     latest = time.monotonic() + PATIENCE_SECONDS
     while process.poll() is None and time.monotonic() < latest:
         with contextlib.suppress(OSError):
@@ -159,7 +159,7 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
 
 @contextlib.contextmanager
 def site() -> Iterator[pathlib.Path]:
-    """A temporary folder with a few files, small and large."""
+    """Make a temporary folder with a few files, small and large; yield it."""
     with tempfile.TemporaryDirectory() as work:
         # Some servers read as another user.
         pathlib.Path(work).chmod(0o755)

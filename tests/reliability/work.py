@@ -28,7 +28,7 @@ _SMALL = get("/hello.txt", "Connection: close")
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Return a row per construct: if *is_long*, the delays while 200 connections send it for 2 s; else its answer."""
+    """Return a row for each construct: if *is_long*, the delays while 200 connections send it; else its answer."""
     with site() as root:
         _fill(root / "many", 2000 if is_long else 20)
         with serving(root, server) as subject:
@@ -45,7 +45,7 @@ def _fill(folder: pathlib.Path, count: int) -> None:
 
 
 def _answered(subject: Subject, what: str, construct: Construct, server: str) -> Row:
-    """Send *construct* once; check its status, and that another client is answered."""
+    """Send *construct* once; return a row with the status, and whether another client is answered."""
     answer = ask(subject.port, construct.octets)
     status = answer[9:12].decode() or "closed"
     is_served = ask(subject.port, _SMALL).endswith(b"Hello, socket.\n")
@@ -77,7 +77,7 @@ def _delays(subject: Subject, what: str, construct: Construct) -> Row:
 
 
 def _delay(port: int) -> float:
-    """Return the milliseconds of a small request, from connecting to the answer; infinity without an answer."""
+    """Send a small request; return the milliseconds from connecting to the answer, or infinity without an answer."""
     began = time.monotonic()
     with support.connect(port, source=_CLIENT) as client:
         client.sendall(_SMALL)

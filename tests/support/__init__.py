@@ -80,7 +80,7 @@ def read_answer(octets: bytes, method: str = "GET") -> tuple[Answer, bytes]:
 
 
 def read_answers(octets: bytes, *methods: str) -> list[Answer]:
-    """Return all responses in *octets*. They answer *methods* in turn; those after the last one answer GET."""
+    """Return all responses in *octets*. The responses answer *methods* in turn; after the last method, GET."""
     answers: list[Answer] = []
     while octets:
         method = methods[len(answers)] if len(answers) < len(methods) else "GET"
@@ -90,7 +90,7 @@ def read_answers(octets: bytes, *methods: str) -> list[Answer]:
 
 
 def connect(port: int, host: str = "127.0.0.1", *, source: str = "", buffer_octets: int = 0) -> socket.socket:
-    """Return a connection to a server on this machine, from the address *source*.
+    """Return a connection to a server on this machine, from the address *source* if given.
 
     A small receive buffer of *buffer_octets* makes the server wait until the client reads.
     """
@@ -126,7 +126,7 @@ def talk(port: int, octets: bytes, *, ends: bool = True) -> bytes:
 
 
 def receive_head(connected: socket.socket) -> bytes:
-    """Receive exactly one head, and return it; return a part of it if the peer ends its side."""
+    """Receive exactly one head, and return it; if the peer ends its side early, return the part that arrived."""
     octets = b""
     while not octets.endswith(b"\r\n\r\n") and (octet := connected.recv(1)):
         octets += octet
@@ -134,7 +134,7 @@ def receive_head(connected: socket.socket) -> bytes:
 
 
 def receive_answer(client: socket.socket) -> Answer:
-    """Receive exactly the next response to a GET, which has a Content-Length, and return it."""
+    """Receive exactly one response to a GET, which must have a Content-Length, and return it."""
     octets = receive_head(client)
     remaining = int(octets.partition(b"\r\nContent-Length: ")[2].partition(b"\r")[0])
     while remaining:
@@ -182,7 +182,7 @@ def get(
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a port that no program of this machine has bound: a TCP port, or a UDP port for SOCK_DGRAM."""
+    """Return a port that no program of this machine has bound: a TCP port by default, a UDP port for SOCK_DGRAM."""
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -85,7 +85,7 @@ class Browser:
         return answer["result"]
 
     def evaluate(self, script: str) -> Any:
-        """Run a script in the page; return its value, or the result of a promise."""
+        """Run a script in the page; return its value, or if that is a promise, the result of the promise."""
         done = self.command("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")

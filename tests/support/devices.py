@@ -13,7 +13,7 @@ NAMELESS = b"HTTP/1.1 200 OK\r\nST: a\r\nUSN: uuid:1::a\r\nLOCATION: nowhere\r\n
 
 @contextlib.contextmanager
 def devices(*answers: bytes, host: str = TO) -> Iterator[int]:
-    """Answer the first search with the datagrams *answers*; yield the port."""
+    """Answer the first search that arrives at *host* with the datagrams *answers*; yield the port."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as device:
         device.settimeout(PATIENCE_SECONDS)
         device.bind((host, 0))

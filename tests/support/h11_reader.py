@@ -6,7 +6,7 @@ import h11
 
 
 class Received(NamedTuple):
-    """A response as read by h11. *is_whole*: its end was found; *can_reuse*: another request may follow."""
+    """A response as read by h11. *is_whole*: the response is complete; *can_reuse*: another request may follow."""
 
     status: int
     fields: dict[str, str]

@@ -40,7 +40,7 @@ _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 @contextlib.contextmanager
 def bad_path(fates: Iterator[str]) -> Iterator[Counter[str]]:
-    """Keep the path until the block ends; yield the number of packets with each fate."""
+    """Open the path; yield a counter of the packets by fate, which grows while the program runs."""
     tunnel = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(tunnel, _TUNSETIFF, struct.pack("16sH22x", b"bad0", _IFF_TUN | _IFF_NO_PI))
     for command in ("ip link set lo up", f"ip address add {HERE}/24 dev bad0", "ip link set bad0 up"):
@@ -51,7 +51,7 @@ def bad_path(fates: Iterator[str]) -> Iterator[Counter[str]]:
 
 
 def _relay(tunnel: int, fates: Iterator[str], done: Counter[str]) -> None:
-    """Send each packet back, according to its fate, while the program runs."""
+    """Send each packet back according to its fate, and count it in *done*, while the program runs."""
     held: list[bytes] = []
     while True:
         packet = os.read(tunnel, 65536)
@@ -72,7 +72,7 @@ def _relay(tunnel: int, fates: Iterator[str], done: Counter[str]) -> None:
 
 
 def by_udp(done: Counter[str]) -> dict[str, object]:
-    """Send numbered datagrams over the path; return the numbers that arrived, and other figures."""
+    """Send numbered datagrams over the path; return the numbers that arrived, and figures such as *done*."""
     done.clear()
     arrived = []
     with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
@@ -94,7 +94,7 @@ def by_udp(done: Counter[str]) -> dict[str, object]:
 
 
 def by_tcp(done: Counter[str]) -> dict[str, object]:
-    """Download a file over the path; return whether it arrived whole, and other figures."""
+    """Download a file over the path; return whether it arrived whole, and figures such as *done*."""
     done.clear()
     content = os.urandom(OCTETS)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Servers that answer each connection with octets that the test chooses, also with octets that no real server sends."""
+"""Servers that answer with octets that the test chooses, including octets that no real server sends."""
 
 import contextlib
 import socket
@@ -12,7 +12,7 @@ Coroutine = Callable[[socket.socket], object]
 
 @contextlib.contextmanager
 def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]:
-    """Answer each connection with the next of *conversations*; yield the URL. Each must be used once."""
+    """Play the next of *conversations* on each connection; yield the URL. Each conversation must be used once."""
     faults: list[BaseException] = []
     with socket.create_server((host, 0)) as listener:
         listener.settimeout(PATIENCE_SECONDS)
@@ -39,7 +39,7 @@ def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]
 
 
 def answering(*answers: bytes, seen: list[bytes] | None = None) -> Coroutine:
-    """Return a conversation: a function that receives requests without content, and sends *answers* in turn."""
+    """Return a conversation: it receives a request for each of *answers*, stores the head in *seen*, and answers."""
 
     def converse(connected: socket.socket) -> None:
         for answer in answers:

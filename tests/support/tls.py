@@ -19,7 +19,7 @@ _RECORD_OCTETS = 16 * 1024
 
 
 def make_certificate(folder: pathlib.Path, openssl: str) -> ssl.SSLContext:
-    """Return the TLS settings of a server with a new certificate for localhost, which is in *folder*/certificate."""
+    """Make a certificate for localhost, the file *folder*/certificate; return the TLS settings of a server with it."""
     key, certificate = folder / "key", folder / "certificate"
     names: list[str | pathlib.Path] = [
         "-subj",
@@ -70,7 +70,7 @@ class TLSTransport:
                 raise WouldBlock(WRITABLE) from None
 
     def _fill(self) -> None:
-        """Send waiting octets, for which the peer may wait; then receive some encrypted octets."""
+        """Send the octets that are not sent yet, since the peer may need them; then receive some encrypted octets."""
         self._flush()
         if octets := self._plain.recv(_RECORD_OCTETS):
             self._incoming.write(octets)
