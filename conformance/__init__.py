@@ -11,7 +11,7 @@ live        sends the corpus to a running server
 semantics   checks of the responses of a server for files
 fuzz        a search for differences between the two parsers beyond the corpus
 report      coverage, and both parsers side by side
-compare     other servers and parsers: a page on each kind
+compare     results of other servers and of other parsers, with a page on each
 
 The command check uses live and semantics. Each test_* file stands beside the modules that it tests.
 """

@@ -1,4 +1,4 @@
-"""The results of a comparison: for each server the figures of each chapter, and each cause of failures.
+"""The results of a comparison: for each server, the figures of each chapter and the causes of failures.
 
 A JSON file stores them: pages can be made from it without new checks, and other programs can read it.
 """
@@ -101,7 +101,7 @@ def _differences(results: Sequence[Result]) -> list[Difference]:
 
 
 def _text(octets: bytes, maximum: int) -> str:
-    """Return at most *maximum* of *octets* as printable ASCII, with all others escaped."""
+    """Return at most *maximum* of *octets* as printable ASCII, with all other octets escaped."""
     shown = ascii(octets[:maximum])[2:-1].replace("\\\\", "\\")
     return shown if len(octets) <= maximum else f"{shown}…"
 

@@ -47,7 +47,7 @@ class Library(NamedTuple):
 
 
 def _python(name: str, title: str, *packages: str, driver: str = "", **environment: str) -> Library:
-    """Return a parser that pip installs from *packages*; *driver* names it in drivers.py, if not *name*."""
+    """Return a parser that pip installs from *packages*; drivers.py knows it as *driver*, or else as *name*."""
     version = f"{{python}} -c 'from importlib.metadata import version; print(version(\"{packages[0]}\"))'"
     start = f"{{python}} {_HERE / 'drivers.py'} {driver or name}"
     return Library(name, Server(name, "pip", title, version, start, packages), environment)
@@ -70,7 +70,7 @@ LIBRARIES = (
 
 
 class Read(NamedTuple):
-    """The results of one parser: for each case, by name, how the parser read it, and why it refused it."""
+    """The results of one parser: for each case, by name, how the parser read it, and the reason for a refusal."""
 
     title: str
     version: str

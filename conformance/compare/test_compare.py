@@ -107,7 +107,7 @@ def test_each_must_that_a_well_known_server_breaks_has_an_argument() -> None:
 
 
 def test_the_well_known_servers_are_in_the_table() -> None:
-    """A server renamed in the table would otherwise no longer need arguments."""
+    """Without this test, a server renamed in the table would no longer need arguments."""
     assert set(WELL_KNOWN) <= _SERVERS.keys()
 
 

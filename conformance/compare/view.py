@@ -121,7 +121,7 @@ def introduction(comparison: Comparison) -> list[str]:
 
 
 def of_server(server: Compared, groups: list[Group], level: str) -> list[tuple[Group, int]]:
-    """Return those of *groups* that *server* has at *level*, each with the number of the server's failures."""
+    """Return the *groups* of *level* that include *server*, each with the number of the server's failures."""
     return [
         (one, len(difference.names))
         for one in groups

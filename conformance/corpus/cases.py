@@ -6,13 +6,13 @@ A case is one file ``<chapter>/<name>.http``, and the entry of that name in ``<c
     requirement = "R036"                                      the requirement that the case tests
     also = ["R035"]                                           further requirements that the case tests
     section = "RFC 9112 §5.1"                                 the section of the rule
-    level = "MUST"                                            if it differs from the requirement's
-    cut_short = true                                          if it is refused only because it ends too early
+    level = "MUST"                                            the level, if not that of the requirement
+    cut_short = true                                          if the case is refused only because it ends too early
     httpsock = { refused = 400 }                              or { accepted = [{ method, path, fields, content }, ...] }
     allowed = [400]                                           what any server may do: see Case
     h11 = "refused"                                           or "accepted", if h11 accepts all of its octets
-    h11_accepted = [...]                                      the requests that h11 accepts, if not those of httpsock
-    h11_in_parts = "One sentence with its section."           why h11 may refuse it if it arrives in parts
+    h11_accepted = [...]                                      the requests that h11 accepts, if httpsock accepts others
+    h11_in_parts = "One sentence with its section."           why h11 may refuse the case if it arrives in parts
     why = "One sentence with its section."                    why httpsock and h11 differ, if they do
 
 An accepted request has ``closes = true`` if it is the last one that the server reads.

@@ -54,7 +54,7 @@ _CHAPTERS = {
 
 
 class Requirement(NamedTuple):
-    """One requirement; *untestable* and *one_sided* are reasons, or None."""
+    """One requirement; *untestable* and *one_sided* give the reason if the requirement is so, else None."""
 
     id: str
     section: str

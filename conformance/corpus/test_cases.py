@@ -1,4 +1,4 @@
-"""The tables of the corpus match its files and their own rules. Each test names every case that fails it."""
+"""The tables of the corpus match its files, and entries follow the rules. Each test names every case that fails it."""
 
 import re
 

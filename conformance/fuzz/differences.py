@@ -1,7 +1,8 @@
 """The classes of known differences between httpsock's parser and h11, each recognised by one feature of the octets.
 
-The table differences.toml gives the section, the direction and the reason of each class; the predicate here recognises
-the octets. Predicates have their own patterns: if they used httpsock's grammar, they would not notice an error in it.
+The table differences.toml gives the section, the direction (which parser refuses) and the reason of each class; the
+predicate here recognises the octets. Predicates have their own patterns: with httpsock's grammar they could not detect
+its errors.
 """
 
 import ipaddress
@@ -295,7 +296,7 @@ PREDICATES: dict[str, Callable[[LenientRequest], bool]] = {
 
 
 def explain(difference: Difference) -> list[str]:
-    """Return the names of the classes that explain *difference*; if there are none, it is a finding."""
+    """Return the names of the classes that explain *difference*; if no class does, the difference is a finding."""
     request = LenientRequest(difference.octets)
     direction = difference.direction
     return [name for name in _NAMES.get(direction, ()) if PREDICATES[name](request)]

@@ -1,8 +1,7 @@
 """The faults: functions that each put one fault into the draft of a valid request.
 
-Each takes a Random for its choices. If the draft lacks the part that a function breaks, the function does
-nothing or breaks another part.
-This module does not use the parsers.
+Each takes a Random for its choices. If the draft lacks the part that a function breaks, the function does nothing or
+breaks another part. This module does not use the parsers.
 
 RFC 9112 §3 (request line), §5 (field syntax), §6, §7.1 (content).
 """

@@ -99,5 +99,5 @@ def _split_at_empty_line(octets: bytes) -> tuple[bytes, bytes]:
 
 
 def _without_empty(lines: list[bytes]) -> list[bytes]:
-    """Return *lines*, which may end with CR, without the empty ones."""
+    """Return *lines* without those that are empty or only a CR."""
     return [line for line in lines if line not in {b"", b"\r"}]

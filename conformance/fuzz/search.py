@@ -52,7 +52,7 @@ class Findings:
         self.found: dict[str, Finding] = {}
 
     def try_octets(self, octets: bytes) -> Finding | None:
-        """Parse *octets* with both parsers; if they make a finding of a new kind, shrink it and return it."""
+        """Parse *octets* with both parsers; if *octets* make a finding of a new kind, shrink and return the finding."""
         self.inputs += 1
         finding = self._judge(octets, self.classes)
         if finding is None or finding.kind in self.found:
@@ -67,7 +67,10 @@ class Findings:
         return finding is not None and finding.kind == kind
 
     def _judge(self, octets: bytes, classes: Counter[str] | None) -> Finding | None:
-        """Return a finding if parsing *octets* is slow, crashes or differs without a class; else count in *classes*."""
+        """Return a finding for a slow parse, a crash, or a difference that no class explains.
+
+        If classes explain the difference, count them in *classes*, if that is given, and return None.
+        """
         # Measure the processor time of this thread, so that a busy machine does not cause a finding.
         started = time.thread_time()
         ours = self._read(octets)

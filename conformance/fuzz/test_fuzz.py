@@ -83,7 +83,7 @@ def test_generators_with_the_same_seed_return_the_same_octets() -> None:
 
 
 def test_httpsock_accepts_every_generated_valid_request() -> None:
-    """R033, R039, R069, R090 and others."""
+    """Requirements R033, R039, R069, R090 and others."""
     generator = Generator(SeededRandom(SEED), ())
     for _ in range(2000):
         octets = generator.pipeline(is_broken=False)

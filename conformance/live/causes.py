@@ -32,7 +32,7 @@ _SECTION = re.compile(r" \(RFC [0-9]+ §[0-9.]+\)$")
 
 
 class Cause(NamedTuple):
-    """Failures at one *level* that likely have one cause; *requirements* are those that they break, usually one."""
+    """Failures at one *level* that likely have one cause; *requirements* are those that these failures break."""
 
     level: str
     requirements: tuple[str, ...]
@@ -93,7 +93,7 @@ def _cause(failures: Sequence[Result]) -> Cause:
 
 
 def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause]:
-    """Move failures from *groups* into one cause if the server evaluates neither If-Match nor If-Unmodified-Since."""
+    """If a server evaluates neither If-Match nor If-Unmodified-Since, join these failures in *groups* to one cause."""
     keys = [key for key in groups if key[0] == "MUST" and key[1] in _FAMILY and key[2] == _FAMILY_SHAPE]
     if {number for _, number, _ in keys} != _FAMILY:
         return []
@@ -102,7 +102,7 @@ def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause
 
 
 def shape(why: str) -> str:
-    """Return *why* without its numbers and quotations, but with the expected status."""
+    """Return *why* without numbers and quotations, except for the number of the expected status."""
     if is_due := re.match(r"the status is [0-9]+, (not .*)", why):
         return is_due[1]
     return _FIGURES.sub("#", _SECTION.sub("", why))

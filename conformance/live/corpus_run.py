@@ -48,7 +48,7 @@ class _Prober:
         self._timeouts = 0
 
     def trial(self, case: Case, number: int) -> Trial:
-        """Return the trial of *case*; *number* is its position in the corpus, which its sentinel carries."""
+        """Return the trial of *case*, whose sentinel carries *number*, the position of the case in the corpus."""
         probe = probe_of(case, number, is_alone=not self._plain.pipelines)
         return Trial(case.name, partial(self._attempt, probe, number), partial(self._untried, probe))
 
@@ -88,7 +88,7 @@ class _Prober:
         return result._replace(requirement=judgement.requirement, level=level)
 
     def _judge_alone(self, probe: Probe, number: int, judgement: Judgement) -> Judgement:
-        """Send the case again without a sentinel: if it passes, return a judgement on pipelining, else *judgement*."""
+        """Retry the case without a sentinel; if that passes, return a judgement on pipelining, else *judgement*."""
         if probe.is_alone and probe.accepted_count > 1:
             # The case itself consists of several requests, and this server does not support pipelining.
             return judgement._replace(is_should=True, requirement=PIPELINING)

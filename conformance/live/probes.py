@@ -244,7 +244,7 @@ def _goes_on(probe: Probe) -> bool:
 
 
 def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: str) -> Judgement:
-    """Judge a server that has not answered all of the *count* requests of the case and the sentinel."""
+    """Judge a server that has not answered all *count* requests of the case, or not the sentinel."""
     if (probe.closes and len(answers) == count) or (answers and answers[-1].closes):
         return Judgement(None)
     why = f"{_answers(len(answers))} to {_requests(count if probe.is_alone else count + 1)}"

@@ -69,8 +69,8 @@ class Program(subprocess.Popen[bytes]):
 class Recipe(NamedTuple):
     """How to start a server: the command *start*, with {port}, {root}, {folder} and {back} filled in.
 
-    These are also replaced in *environment*, and in *files*, which are written into {folder} first. If *start* is a
-    proxy, *back* is the command of the server behind it, which starts first, on the port {back}.
+    These names are also replaced in *environment*, and in *files*, which are written into {folder} first. If *start*
+    is a proxy, *back* is the command of the server behind it, which starts first, on the port {back}.
     """
 
     start: str

@@ -270,7 +270,7 @@ def test_a_server_that_distinguishes_methods_fails_if_it_treats_get_in_lower_cas
 
 
 def test_a_redirect_of_connect_opens_no_tunnel_but_a_200_does() -> None:
-    """RFC 9110 §9.3.6: every 2xx opens one."""
+    """RFC 9110 §9.3.6: every 2xx opens a tunnel."""
     assert _run("CONNECT opens no tunnel", partial(answer_always, 301)) is None
     assert _run("CONNECT opens no tunnel", partial(answer_always, 200))
 
@@ -286,7 +286,7 @@ def test_a_server_that_does_not_know_a_type_does_not_fail() -> None:
 
 
 def test_a_206_with_less_than_the_requested_range_passes() -> None:
-    """RFC 9110 §15.3.7 allows it; but a byte outside the range fails."""
+    """RFC 9110 §15.3.7 allows a smaller part, but no byte outside the range."""
 
     def answer_less(request: bytes) -> bytes:
         return respond(206, b"2", Content_Range="bytes 2-2/10")

@@ -86,7 +86,7 @@ def test_each_refusal_by_httpsock_has_the_status_of_the_table_and_closes(results
 
 
 def test_a_case_sent_octet_by_octet_gets_the_same_answers(address: tuple[str, int], results: dict[str, Result]) -> None:
-    """R001. Cases of 120 octets and more are left out, to save time."""
+    """Requirement R001. Cases of 120 octets and more are left out, to save time."""
     for number, case in enumerate(_CASES, 1):
         probe = probe_of(case, number)
         if len(probe.octets) < 120:

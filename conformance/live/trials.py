@@ -130,7 +130,7 @@ def _try_alone(target: Target, suspects: Sequence[Trial]) -> dict[str, Result]:
 
 
 def _try_late(target: Target, late: Sequence[Trial]) -> dict[str, Result]:
-    """Try the trials that timed out beside others again, one by one, until the server stops; return the results."""
+    """Retry trials that timed out beside others, one by one, until the server stops, and return the results."""
     results = {trial.name: trial.untried(GONE) for trial in late}
     for trial in late:
         results[trial.name], is_end_here = _try_one(target, trial)

@@ -107,8 +107,7 @@ def exchange(
     """Connect to *address*, send *parts* one after the other, and return the transcript when the server has closed.
 
     If *ends* is true, end the client's side as soon as all parts are sent; if *patience* is given, end it after
-    that many seconds of silence. The exchange stops after *seconds* in total, or when more than *max_octets* have been
-    received.
+    that many seconds of silence. The exchange stops after *seconds* in total, or when more than *max_octets* arrive.
     """
     deadline = time.monotonic() + seconds
     try:

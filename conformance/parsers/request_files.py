@@ -1,4 +1,4 @@
-r"""The request files of other parsers' tests: the octets that each describes, and the verdict of that parser.
+r"""The request files of other parsers' tests: for each test its octets, and the verdict of the tested parser.
 
 gunicorn has one folder of requests that its parser accepts, and one of requests that it refuses. Each file has one
 request, with escapes for line ends. llhttp has Markdown files with a title, the input and the log of its parser:
@@ -71,8 +71,8 @@ def _llhttp_test(name: str, text: bytes, log: bytes) -> RequestFile:
     """Return the test of llhttp with the input *text* and the log *log*.
 
     llhttp does not require Host, so this adds a Host line to requests without one. It also adds an end to a head that
-    llhttp refuses before its end. Otherwise httpsock would refuse most requests because Host is missing, or wait
-    for the rest.
+    llhttp refuses before its end. Otherwise httpsock would refuse most requests for lack of Host, or wait for
+    the rest.
     """
     text = text.replace(b"\\\n", b"").replace(b"\n", b"\r\n")
     octets = _unescaped(text)

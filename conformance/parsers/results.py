@@ -29,7 +29,7 @@ class ParsedRequest(NamedTuple):
 
 
 class ParseResult(NamedTuple):
-    """The *requests* in some octets; if the parser refused the rest, the reason is *refusal*, with *status*.
+    """The *requests* in some octets; if the parser refused the rest, *refusal* is the reason, *status* its status code.
 
     If the parser raised an unexpected exception, *crash* names it.
     """
@@ -41,7 +41,7 @@ class ParseResult(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        """The result as the tables of the corpus give it. Raise RuntimeError after a crash."""
+        """The result in the form of the tables of the corpus. Raise RuntimeError after a crash."""
         if self.crash is not None:
             raise RuntimeError(self.crash)
         return Verdict(tuple(_understood(request) for request in self.requests), self.status)

@@ -66,14 +66,14 @@ def test_the_table_gives_a_reason_exactly_if_the_parsers_differ() -> None:
 
 @pytest.mark.parametrize("max_octets", [1_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_httpsock_reaches_the_same_verdict_octet_by_octet(max_octets: int) -> None:
-    """R001: the cuts between reads do not change the meaning of a message."""
+    """Requirement R001: the cuts between reads do not change the meaning of a message."""
     verdicts = {case.name: read_by_httpsock(*in_octets(case.octets, max_octets)).verdict for case in CASES}
     assert verdicts == {case.name: case.expected["httpsock"] for case in CASES}
 
 
 @pytest.mark.parametrize("max_octets", [40, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_httpsock_reaches_the_same_verdict_on_a_case_cut_in_two(max_octets: int) -> None:
-    """R001, with a cut at each position."""
+    """Requirement R001, with a cut at each position."""
     wrong = [
         (case.name, position)
         for case in CASES
@@ -100,7 +100,7 @@ def test_h11_reaches_the_same_verdict_octet_by_octet_unless_the_table_gives_a_re
 
 @pytest.mark.slow
 def test_h11_reaches_the_same_verdict_on_a_case_cut_in_two_unless_the_table_gives_a_reason() -> None:
-    """A cut can lead to a refusal, since h11 limits only parts that arrive incomplete."""
+    """A cut can lead to a refusal, since h11 limits only the size of an event that arrives incomplete."""
     wrong = []
     for case in CASES:
         for position in cut_positions(case.octets, 1_000):
@@ -125,7 +125,7 @@ def test_the_request_behind_an_accepted_case_starts_at_the_right_octet() -> None
 
 
 def test_the_request_behind_a_refused_case_is_never_parsed() -> None:
-    """R007. If the case is only cut short, the octets behind it become part of it."""
+    """Requirement R007. The octets behind a case that is only cut short become part of the case."""
     understood = [
         case.name
         for case in CASES

@@ -83,7 +83,7 @@ def _totals(chapters: list[Chapter]) -> str:
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str | int, ...]]) -> str:
-    """Return a table: a string is the markup of a cell, a number is a count."""
+    """Return a table: a string in *rows* is the HTML of a cell, a number is a count."""
     counts = [isinstance(cell, int) for cell in rows[0]] if rows else [False] * len(heads)
     head = "".join(
         f'<th scope="col"{_class(is_count)}>{name}</th>' for name, is_count in zip(heads, counts, strict=True)

@@ -88,7 +88,7 @@ def test_a_section_belongs_to_a_chapter(section: str, chapter: str) -> None:
 
 
 def _case(requirement: str, status: int | None, also: tuple[str, ...] = ()) -> Case:
-    """Return a case of *requirement* and *also*: refused with *status*, or accepted if that is None."""
+    """Return a case of *requirement* and *also*: refused with *status*, or accepted if *status* is None."""
     verdicts = {"httpsock": Verdict((), status)}
     return Case("chapter", "a-case", b"", requirement, also, "RFC 9112 §5", "MUST", verdicts, ("accepted",), None)
 

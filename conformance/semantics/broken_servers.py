@@ -114,7 +114,7 @@ def answer_one_form_of_date(request: bytes) -> bytes:
 
 
 def answer_without_length(request: bytes) -> bytes:
-    """Return the file without validators and without a length, so that the close of the connection ends it."""
+    """Return the file without validators and without a length, so that the close of the connection ends the content."""
     return b"HTTP/1.1 200 Broken\r\n\r\n" + DIGITS
 
 

@@ -1,7 +1,7 @@
 """All checks of the static semantics: the duties of a file server beyond the syntax (R028, R041, R064, R082 to R152).
 
     site(root)                        make the known folder, which the server under test must serve
-    is_served(session)                return whether the server does
+    is_served(session)                return whether the server serves it
     for check in CHECKS:
         fault = check.run(session)    return None if the sentence check.name is true, else a sentence about the fault
 

@@ -17,7 +17,7 @@ _NAMED = ["/digits.txt", "/letters.txt", "/folder/inner.txt", "/page.html"]
 
 
 def _is_persistent_version(response: Response) -> bool:
-    """Return whether *response* is of HTTP/1.1; a server that speaks HTTP/1.0 need not persist."""
+    """Return whether *response* is of HTTP/1.1; a server of HTTP/1.0 need not keep connections open."""
     return response.octets.startswith(b"HTTP/1.1")
 
 

@@ -67,7 +67,7 @@ def _part(part: bytes) -> tuple[int, int, bytes]:
 
 
 def _range(content_range: str, octets: bytes) -> tuple[int, int, bytes]:
-    """Return the positions in *content_range*, and *octets*. Raise ValueError unless their lengths agree."""
+    """Return both positions in *content_range*, and *octets*. Raise ValueError if *octets* has another length."""
     numbers = _CONTENT_RANGE.fullmatch(content_range)
     if not numbers:
         raise ValueError(f"a 206 with Content-Range {content_range!r}")
@@ -254,7 +254,7 @@ def _several(session: Session, value: str) -> str | None:
 
 
 def _all_of_several(session: Session, value: str, wanted: str) -> str | None:
-    """Return a fault unless the parts for Range *value* have the octets at all positions *wanted*, one digit each."""
+    """Return a fault unless the parts for Range *value* cover each position in *wanted*, a string of digits."""
     response = _ask(session, value)
     if response.status != 206 or _fault(response, DIGITS):
         raise InapplicableError("the server sends no valid ranges")

@@ -234,7 +234,7 @@ def last_modified_date(session: Session) -> datetime:
 
 
 def _closing(octets: bytes) -> bytes:
-    """Return the request *octets* with Connection: close, unless it has a Connection field."""
+    """Return the request *octets* with Connection: close added, unless it has a Connection field."""
     head, end_of_head, content = octets.partition(b"\r\n\r\n")
     if b"\nconnection:" in head.lower():
         return octets

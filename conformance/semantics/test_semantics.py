@@ -102,7 +102,7 @@ def _multipart(content: bytes, *fields: tuple[bytes, bytes]) -> Response:
 
 
 def test_the_parts_of_a_multipart_answer_are_its_ranges() -> None:
-    """RFC 9110 §14.6."""
+    """RFC 9110 §14.6: each part has its own Content-Range."""
     assert ranges_of(_multipart(_PART + b"\r\n" + _PART + b"\r\n--edge--\r\n")) == [(1, 2, b"12"), (1, 2, b"12")]
 
 
@@ -122,7 +122,7 @@ def test_the_parts_of_a_multipart_answer_are_its_ranges() -> None:
     ],
 )
 def test_a_multipart_answer_is_read_strictly(content: bytes, fields: list[tuple[bytes, bytes]], fault: str) -> None:
-    """RFC 2046 §5.1.1, RFC 9110 §15.3.7.2."""
+    """The rules are those of RFC 2046 §5.1.1 and RFC 9110 §15.3.7.2."""
     with pytest.raises(ValueError, match=fault):
         ranges_of(_multipart(content, *fields))
 
