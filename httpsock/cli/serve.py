@@ -295,7 +295,7 @@ def _preload(options: argparse.Namespace) -> None:
 
 
 def _drop_root(options: argparse.Namespace, directory: str) -> str | None:
-    """Become the user of --user, if given; return None, or a sentence about a failure."""
+    """Become the user of --user, if given; return a sentence if that fails, else None."""
     if options.user is None:
         return None
     _preload(options)

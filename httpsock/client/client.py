@@ -52,7 +52,7 @@ MAX_REDIRECTS = 10
 
 
 class RedirectError(Exception):
-    """There are too many redirects, or one leads to a URL that is not supported."""
+    """There are too many redirects, or a redirect leads to a URL that is not supported."""
 
 
 class _Outgoing(NamedTuple):

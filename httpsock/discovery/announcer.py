@@ -249,7 +249,7 @@ class Announcer:
             self._announce(Device.byebye)
 
     def _run_timers(self, now: float) -> None:
-        """Run the timers that are due. Set each timer's next time first, so that a step that fails does not loop."""
+        """Run the timers that are due. Set each timer's next time first, so that a failed step does not loop."""
         if now >= self._scan_at:
             self._scan_at = now + _SCAN_SECONDS
             self._guard(self._update_networks)
@@ -388,7 +388,7 @@ def _shares_network(one: Interface, other: Interface) -> bool:
 
 
 def _neighbours_search(datagram: Datagram, host: str) -> Search:
-    """Return *datagram* as a search. Raise DatagramError if it is not one, or if *host* is not on a local network."""
+    """Return *datagram* as a search. Raise DatagramError if it is not a search, or *host* is not on a local network."""
     if not is_near(host):
         raise DatagramError(f"{host} is not on a local network", "UDA 2.0 §1.3.3")
     return search_of(datagram)

@@ -48,7 +48,7 @@ class RateLimit:
 
 
 class Shares:
-    """The rate limits of all neighbours together, and of each."""
+    """The rate limit of all neighbours together, and the rate limit of each neighbour."""
 
     def __init__(self, now: float) -> None:
         self._all = RateLimit(_ALL_PER_SECOND, _ALL_BURST, now)
@@ -73,7 +73,7 @@ class Shares:
 
 
 class Answer(NamedTuple):
-    """A queued answer. *number* orders answers that are due at the same time; *about* is the interface it describes."""
+    """A queued answer. *number* orders answers that are due at the same time; *about* is the interface described."""
 
     due: float
     number: int
@@ -130,6 +130,6 @@ class Answers:
         return answers
 
     def drop(self, gone: Interface) -> None:
-        """Drop the answers to send by, or about, an interface that is gone."""
+        """Drop the answers that would leave by the interface *gone*, or that describe it."""
         self._queue = [each for each in self._queue if gone not in (each.received_on, each.about)]
         heapq.heapify(self._queue)

@@ -1,7 +1,7 @@
 """The handler of the device description: a middleware in front of the handler of the announced folder.
 
 It answers requests for one path, which only the announcer's datagrams reveal. All processes of a server send the same
-response, which is made before they are forked. Knows no sockets. Next: announcer.py, which names the path in LOCATION.
+response, which is made before the fork. Must not know sockets. Next: announcer.py, which names the path in LOCATION.
 
 UPnP Device Architecture 2.0 §2 (description), §2.11 (retrieval); RFC 9110 §9.1 (methods), §15.5.6 (405).
 """

@@ -35,7 +35,7 @@ _inline = re.compile(rb"<(style|script)>(.*?)</\1>", re.DOTALL)
 
 
 def may_inspect(request: Request, client: str) -> bool:
-    """Return whether *request* is for the inspector, and trusted; if not, the folder answers it."""
+    """Return whether *request* is for the inspector, and trusted; the folder answers all other requests."""
     target = request.target
     if not (target.path + b"/").startswith(PREFIX) or target.form is not TargetForm.ORIGIN:
         return False

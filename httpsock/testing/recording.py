@@ -72,7 +72,7 @@ class ReceivedRequest:
         return ", ".join(values) if values else None
 
     def append(self, octets: bytes, content: bytes = b"") -> None:
-        """Append *octets* as received; *content* is decoded from them."""
+        """Append *octets* as received, and *content*, which was decoded from *octets*."""
         self._octets += octets
         self._content += content
         self.ended = time.monotonic()

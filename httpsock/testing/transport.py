@@ -11,7 +11,7 @@ from httpsock.server.transport import Transport
 
 
 class RecordedTransport:
-    """Wraps *transport*; passes received octets to *record*, b"" at the end."""
+    """Wraps *transport*; passes received octets to *record*, and b"" at the end."""
 
     def __init__(self, transport: Transport, record: Callable[[bytes], object]) -> None:
         self._transport = transport

@@ -47,7 +47,7 @@ def _wait(descriptor: int, *, is_disk: bool) -> None:
 
 
 def is_terminal(descriptor: int) -> bool:
-    """Return whether *descriptor* is a terminal; a negative one is not."""
+    """Return whether *descriptor* is a terminal; False if it is negative."""
     return descriptor >= 0 and os.isatty(descriptor)
 
 

@@ -218,7 +218,7 @@ def _request(text: str) -> Request:
 
 
 def line_tasks() -> Iterator[Task]:
-    """Yield the tasks that format dates, each of a new second, and log lines, each of a new request."""
+    """Yield the tasks that format dates and log lines; each step has a new second or a new request."""
     seconds = iter(range(1_000_000_000, 2_000_000_000))
     yield Task("date", "httpsock", _again(lambda: format_http_date(next(seconds))))
     yield Task("date", "email.utils.formatdate", _again(lambda: email.utils.formatdate(next(seconds), usegmt=True)))

@@ -159,7 +159,7 @@ def _npx_http_server_with_defaults(site: Site) -> list[str]:
 
 
 def _from_npm(site: Site, name: str) -> str:
-    """Return the program that npx would run."""
+    """Return the path of the program *name*, installed from npm, as npx finds it."""
     return str(site.environment.folder / "node_modules" / ".bin" / name)
 
 

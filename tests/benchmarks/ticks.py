@@ -47,7 +47,7 @@ _OF_CLONE = (
 
 
 class Times(NamedTuple):
-    """The µs of processor time for one response in a tick: the least and the median of all ticks, and the floor's."""
+    """The µs of processor time for one response: the least and the median of all ticks, and the least of the floor."""
 
     least: float
     median: float

@@ -12,7 +12,7 @@ _TARGET = 8000
 
 
 class Construct(NamedTuple):
-    """A request that a connection repeats, and the *status* of each answer. *step* is how many bytes to send at once."""
+    """A request that a connection repeats, and the *status* of each answer; *step* bytes are sent at once."""
 
     octets: bytes
     status: int

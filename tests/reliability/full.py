@@ -13,7 +13,7 @@ _HELLO = b"Hello, socket.\n"
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Serve 200 clients, idle and busy, with 64 descriptors; then serve with standard error full, closed and blocked."""
+    """Serve 200 clients, idle and busy, with 64 descriptors; serve with standard error full, closed and blocked."""
     return [*_many_clients(server), *_all_busy(server, 10.0 if is_long else 1.5), *_mute(server)]
 
 

@@ -276,7 +276,7 @@ def _traced(run: Callable[[bytes], object], octets: bytes, reached: set[Place]) 
 
 
 def cost(maximum: int) -> tuple[float, bytes]:
-    """Return the highest cost, in ms per KiB, of any repeated octets in any target, and those octets."""
+    """Try repeated octets on all targets; return the highest cost, in ms per KiB, and the octets that cause it."""
     worst, which = 0.0, b""
     for target in TARGETS.values():
         length = min(maximum, target.longest)

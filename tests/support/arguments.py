@@ -1,4 +1,4 @@
-"""Arguments of the programs beside the tests: a wrong one gives one sentence, and exit code 2."""
+"""Arguments of the programs among the tests: for a wrong argument, print one sentence and exit with code 2."""
 
 import argparse
 import math
