@@ -1,8 +1,9 @@
 """File cache: small files in memory, valid only while stat() is unchanged, and for a second after they were read.
 
-Takes a name and its current stat(), gives the value cached for exactly these. Knows no HTTP.
+Takes a name and its current stat(), gives the value that was cached for the same two. Knows no HTTP.
 A cached file costs one stat() instead of open(), fstat(), read() and close(). But a write through mmap() changes a file
-long before its times, and some file systems keep times in whole seconds: so after a second the file is read again.
+long before its times change, and some file systems keep times in whole seconds; so after a second the file is read
+again.
 """
 
 import os
@@ -72,7 +73,7 @@ class FileCache(Generic[Value]):
         return cached[1] if cached is not None and cached[0] == state else None
 
     def put(self, key: Key, state: State, value: Value, octets: int, now: float) -> None:
-        """Store *value*, read *now* and *octets* long in memory, under *key*; evict the oldest entries if full."""
+        """Store *value*, read *now*, under *key*; it occupies *octets* of memory. Evict the oldest entries if full."""
         with self._writing:
             self._drop(key)
             self._cache[key] = Cached(state, value, now + FRESH_SECONDS, octets)

@@ -107,7 +107,7 @@ class DocumentRoot:
         cache_control: str = "no-cache",
         file_system: FileSystem | None = None,
     ) -> None:
-        """Serve *directory*; with *siblings*, send compressed siblings in place of files.
+        """Serve *directory*; with *siblings*, send a compressed sibling instead of a file if the client accepts it.
 
         Raise NotADirectoryError, FileNotFoundError or PermissionError if the folder can't be read.
         """
@@ -177,7 +177,7 @@ class DocumentRoot:
         return lookup.found()
 
     def _search(self, asked: Asked, tick: TickMemo) -> Found:
-        """Find the resource that is *asked* for in the file system, without the look-ups."""
+        """Search the file system for the resource that is *asked* for; do not use look-ups."""
         path, accept_encoding = asked
         name = parse_path(path)
         if isinstance(name, Refusal):
@@ -228,7 +228,7 @@ class DocumentRoot:
     def _represent(
         self, name: str, status: os.stat_result, accept_encoding: bytes | None, tick: TickMemo
     ) -> Representation:
-        """Return the representation of a regular file, or of a sibling if the client prefers its coding."""
+        """Return the representation of a regular file, or of its sibling in a coding that the client prefers."""
         if codings := self._codings(accept_encoding):
             # Look at the folder before the siblings: a sibling that appears from now on changes it.
             self._lookups.folder(os.path.dirname(name), tick)
@@ -242,7 +242,7 @@ class DocumentRoot:
         return accepted_codings(accept_encoding, CODING_NAMES) if accept_encoding and self._siblings else ()
 
     def _remember(self, asked: Asked, name: ResourceName, file: str, found: Representation, tick: TickMemo) -> None:
-        """Remember that *asked* led to *found*, the representation of *file*, if that is cached."""
+        """Remember that *asked* led to *found*, the representation of *file*, if *found* is in the cache."""
         cached = self._cache.entry((file, found.coding))
         # Whether a name is an alias depends on all names in its folder.
         if cached is not None and cached.value is found and not name.may_be_alias:
@@ -296,9 +296,9 @@ class DocumentRoot:
             return plain.media_type if is_its_sibling else ""
 
     def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: TickMemo) -> Representation | None:
-        """Return the cached file if stat() still shows this *state*, unless a symlink leads to it now.
+        """Return the cached file if stat() still shows this *state* and the path leads through no symlink.
 
-        If its folder was moved out of the root and replaced by a symlink, the file itself is unchanged.
+        The *state* stays the same if a folder is moved out of the root and replaced by a symlink to its new place.
         """
         cached = self._cache.get((name, coding), state, tick.monotonic)
         folder = os.path.dirname(name)

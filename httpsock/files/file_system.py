@@ -1,7 +1,7 @@
 """The file system: the calls with which a document root looks at files.
 
-Takes names, gives the results of the system's calls. A traced server puts another file system in its place, which emits
-an event for each call. Next: confinement, which opens files beneath the root and no others.
+Takes names, gives the results of the system's calls. A traced server uses a subclass, which also emits events. Next:
+confinement, which opens files beneath the root and no others.
 
 POSIX.1 (the calls); RFC 9110 §17.3 (attacks based on file and path names).
 """
@@ -45,11 +45,11 @@ class FileSystem:
         return scandir_beneath(root, relative, follow_links=follow_links)
 
     def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:  # noqa: ARG002 (for an observer)
-        """Return the visible *entries* of the folder *relative*."""
+        """Return *entries*, those of the folder *relative* that are visible; a subclass may count them."""
         return entries
 
     def is_proved(self, name: str, coding: str, read: "Read", length: int, original: "Original") -> bool:  # noqa: ARG002 (for an observer)
-        """Return whether the sibling *name*, which *read* reads, holds the *original* in *coding*."""
+        """Return whether the sibling *name*, whose *length* octets *read* returns, holds the *original* in *coding*."""
         from .siblings import is_proved  # few folders have compressed siblings
 
         return is_proved(coding, read, length, original)

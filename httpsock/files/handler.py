@@ -39,7 +39,7 @@ def serve_folder(root: DocumentRoot) -> Handler:
 
 
 def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
-    """Return the response to *request*, from the files of *root* in this tick. First discard its content, if any."""
+    """Return the response to *request*, from the files of *root* in this tick. First discard any content."""
     if request.content_length != 0:
         return _discard_content(root, request, context)
     if request.method not in ("GET", "HEAD"):
@@ -153,11 +153,11 @@ def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Re
 
 
 def _list(root: DocumentRoot, request: Request, directory: Directory, context: Context) -> Steps[Response]:
-    """Return the listing of *directory* in the form that the client prefers, charged to the client's network.
+    """Return the listing of *directory* in the form that the client prefers; charge it to the client's network.
 
     Each request reads the whole folder, since the times of a folder do not show a change of its files. To save work,
-    ignore Range, which is optional (RFC 9110 §14.2), and leave out of the response to an unconditional HEAD the fields
-    that depend on the page (§9.3.2).
+    ignore Range, which is optional (RFC 9110 §14.2). The response to an unconditional HEAD lacks the fields that depend
+    on the page (§9.3.2).
     """
     from . import listing  # 3 ms of start-up with its imports, and many folders have an index
 
@@ -196,7 +196,7 @@ def _redirect(location: str) -> Response:
 
 
 def _refuse(root: DocumentRoot, refusal: Refusal, request: Request, tick: Tick) -> Response:
-    """Return the error response; for a 404 the folder's own 404.html, if the client prefers a page."""
+    """Return the error response to *request*: for a 404 the root's own 404.html, if the client prefers a page."""
     wants_page = preferred_media_type(request.fields.get(b"accept"), error_response.MEDIA_TYPES) == "text/html"
     if refusal.status is Status.NOT_FOUND and wants_page:
         page = root.find(b"/404.html", None, tick)

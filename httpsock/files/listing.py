@@ -39,7 +39,7 @@ class Order(Enum):
 
 
 class View(NamedTuple):
-    """The entries that a listing shows, and their order: all names that contain *text*, ignoring case."""
+    """The order of a listing, and its filter: it shows the names that contain *text*, ignoring case."""
 
     order: Order = Order.NAME
     is_descending: bool = False
@@ -47,7 +47,7 @@ class View(NamedTuple):
 
     @property
     def sort(self) -> str:
-        """The order as a query spells it: size-desc."""
+        """The order as a query spells it, for example size-desc."""
         return self.order.value + ("-desc" if self.is_descending else "")
 
 
@@ -111,7 +111,7 @@ def render(directory: Directory, query: bytes | None, media_type: str) -> Steps[
 
 
 def _render(directory: Directory, entries: Iterable[Entry], view: View, media_type: str) -> Steps[tuple[bytes, ...]]:
-    """Return the listing of *entries*, all those of *directory*."""
+    """Return the listing of *directory*, which has these *entries*."""
     row = {"text/html": _page_row, "application/json": _json_row, "text/plain": _text_row}[media_type]
     folders, files = _Runs(view), _Runs(view)
     text, found = view.text.casefold(), 0

@@ -20,7 +20,7 @@ UNCOUNTED = 4 * BATCH
 
 
 class ListingBudget:
-    """Limits the names in all listings to *maximum*, and those of each network to a share.
+    """Limits the names in all listings to *maximum*, and those of each network to a share of it.
 
     A network may not hold more names than remain free: so one network alone gets half of them, two networks get a third
     each, and so on. One listing at a time may exceed share and maximum, if it is the only one of its network.
@@ -33,7 +33,7 @@ class ListingBudget:
         self._changing = threading.Lock()
 
     def add(self, allotment: "Allotment", names: int) -> None:
-        """Charge *names* more to *allotment*. Raise OSError if its network has spent its share."""
+        """Charge *names* more to *allotment*. Raise OSError if the network has spent its share."""
         with self._changing:
             if allotment is self._longest:
                 return
@@ -69,7 +69,7 @@ class Allotment:
         self.held = 0
 
     def charge(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield *items*, charging a batch at a time. Raise OSError when the budget is spent."""
+        """Yield *items*; charge all but the first few, in batches. Raise OSError when the budget is spent."""
         iterator = iter(items)
         yield from islice(iterator, UNCOUNTED)
         while batch := list(islice(iterator, BATCH)):
@@ -77,5 +77,5 @@ class Allotment:
             yield from batch
 
     def close(self) -> None:
-        """Release all its names; safe to call twice."""
+        """Release all names of this listing; safe to call twice."""
         self._budget.release(self)

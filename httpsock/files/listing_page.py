@@ -188,7 +188,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _filter_field(sort: str, text: str) -> str:
-    """Return the filter field with its button. It is the form's first, so Enter presses it, and the order stays."""
+    """Return the filter field and the form's first button, which Enter presses: it filters, and keeps the order."""
     return (
         f'<div class="find"><input type="search" name="filter" value="{escape(text)}" placeholder="Filter names"'
         ' aria-label="Filter names" autocomplete="off" spellcheck="false">'

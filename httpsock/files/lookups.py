@@ -8,7 +8,7 @@ tick:
     the same again                               stat(js/a.js)  lstat(js)
 
 A missing sibling stays missing while its folder is unchanged: a new name changes the folder's times, and another folder
-or a symlink in its place has another inode. Times prove that only if the last change is older than their granularity,
+or a symlink in its place has another inode. Times prove this only if the last change is older than their granularity,
 and a few file systems do not store them: so after a second the file is read again and compared. Until then, if the user
 has allowed caches a ``max-age``, a look-up is used without any call.
 
@@ -63,10 +63,10 @@ class FolderState(NamedTuple):
 class Lookup:
     """The file *found* at *path* for a request.
 
-    It is valid while the file has this *stamp*, the *siblings* that the search saw have theirs, and the *folder* is no
-    symlink; if it depends on *missing* siblings, the folder must have the same stamp, too. *contents* has the files
-    whose octets can be compared to make it fresh again; it is empty if the look-up depends on other octets, too.
-    *number* is that of the last tick in which it was valid.
+    A look-up is valid while the file has this *stamp*, each of the *siblings* that the search saw has the stamp stored
+    with it, and the *folder* is no symlink; if siblings are *missing*, the folder must have the same stamp, too.
+    *contents* are the files whose octets can be compared to make the look-up fresh again; it is empty if the look-up
+    depends on other octets, too. *number* is the number of the last tick in which the look-up was valid.
 
     Look-ups share objects where they can: a page has a thousand look-ups, and each separate object that is read costs a
     miss in the processor's cache.
@@ -129,7 +129,7 @@ class Lookups:
     def folder(self, relative: str, tick: TickMemo) -> FolderState:
         """Return the state of a folder; look at it once in each *tick*. Raise OSError if that fails.
 
-        It is the same object as before if it is the same state, so that look-ups share it.
+        While the state is unchanged, return the same object, so that look-ups share it.
         """
         state = tick.folders.get(relative)
         if state is None:
@@ -145,7 +145,7 @@ class Lookups:
         return state
 
     def holds_names(self, lookup: Lookup, folder: FolderState, tick: TickMemo) -> bool:
-        """Return whether *folder* is no symlink in this *tick*, and the missing siblings of *lookup* are missing."""
+        """Return whether *folder* is still no symlink, and the missing siblings of *lookup* are still missing."""
         state = self.folder(folder.relative, tick)
         if state.has_link or (lookup.missing and state.stamp != folder.stamp):
             return False
@@ -164,7 +164,7 @@ class Lookups:
     ) -> None:
         """Store that *asked* led to the *cached* representation of *file*.
 
-        *codings* are those that the client prefers, best first; no sibling in a coding before that of *cached* was
+        *codings* are those that the client prefers, best first; in the codings before that of *cached*, no sibling was
         usable. The folder of *file* must have been looked at before the siblings: a sibling that appears later changes
         the folder. A representation in a coding also depends on the *original*, if that is cached.
         """
@@ -255,7 +255,7 @@ def folder_state(root: str, relative: str, now: float, *, follow_links: bool) ->
 
 
 def _stamps_of_present(paths: Iterable[str], now: float) -> list[tuple[str, FileStamp]] | None:
-    """Return the stamps of those of *paths* that exist; None if a file has changed lately, or lstat() fails.
+    """Return the stamps of the *paths* that exist; None if one has changed lately, or lstat() fails otherwise.
 
     A symlink gets its own stamp, not that of its target; so the stamp never matches, and the path is looked up anew.
     """

@@ -1,6 +1,6 @@
 """Paths: the name of the file or folder that the path of a request-target means.
 
-Takes a path's octets, gives the segments of a name, or a Refusal. Equivalent paths give one name: a path is
+Takes a path's octets, gives the segments of a name, or a Refusal. Equivalent paths give the same name: a path is
 percent-decoded once, then split, then its dot-segments and empty segments are removed, all as text, before any access
 to the file system. So all later checks see exactly the name that will be opened. Next: document_root.
 
@@ -137,9 +137,9 @@ def _is_ignorable(character: str) -> bool:
 def folder_reference(path: bytes, query: bytes | None) -> str:
     """Return the reference from *path*, which lacks its folder's final slash, to that folder.
 
-    It is the last segment as sent, so that it works behind any prefix, even one that a proxy has stripped. Its only
-    slash is its last character, so it can't name another host. Clients count empty segments and do not decode slashes;
-    if they would therefore resolve it to another folder, return the whole path instead.
+    The reference is the last segment as sent and a slash, so that it works behind any prefix, even one that a proxy has
+    stripped, and can't name another host. Clients count empty segments and do not decode slashes; if a client would
+    therefore resolve the reference to another folder, return the whole path instead.
     """
     before, _, last = path.rpartition(b"/")
     # A colon in the first segment would end a scheme (RFC 3986 §4.2).
@@ -153,7 +153,7 @@ def folder_reference(path: bytes, query: bytes | None) -> str:
 def holds_references(path: bytes, folder: ResourceName) -> bool:
     """Return whether relative references against *path*, which means *folder*, lead into that folder.
 
-    They lead elsewhere if the last slash is encoded, or if clients split the path into other segments.
+    The references lead elsewhere if the last slash is encoded, or if clients split the path into other segments.
     """
     if path.endswith(b"/") and b"%" not in path and b".." not in path:
         return True
@@ -162,9 +162,9 @@ def holds_references(path: bytes, folder: ResourceName) -> bool:
 
 
 def encoded_reference(path: bytes, query: bytes | None) -> str:
-    """Return the reference to *path* and *query* with every octet encoded that must be.
+    """Return the reference to *path* and *query*; percent-encode every octet that must be encoded.
 
-    It starts with a single slash, so it can't name another host.
+    The reference starts with a single slash, so it can't name another host.
     """
     reference = b"/" + encode_unencoded(path.lstrip(b"/")).encode("ascii")
     name = parse_path(path)
@@ -203,7 +203,7 @@ def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
 
 
 def _whole(name: ResourceName) -> bytes:
-    """Return the path of *name*, which starts with a single slash."""
+    """Return the whole path of *name*; it starts with a single slash."""
     path = b"".join(b"/" + percent_encode(os.fsencode(segment)).encode("ascii") for segment in name.segments)
     return path + b"/" if name.is_folder else path
 

@@ -1,7 +1,8 @@
 """Siblings: verify that a compressed file (app.js.gz) holds the file beside it (app.js) in a content coding.
 
 Takes a reader of the sibling and the length of the file, gives a verdict. A sibling may be empty, cut, still being
-written, or the compressed form of another file. It is used only if its own octets prove it, as far as they can.
+written, or the compressed form of another file. It is used only if its octets prove, as far as they can, that it
+is whole and holds the file.
 
     gzip    RFC 1952 §2.3    decompressed and compared if the file is small; else its signature and ISIZE, the length
                              modulo 2^32 in the last four octets, which a cut file has lost
@@ -70,9 +71,9 @@ def is_proved(coding: str, read: Read, length: int, original: Original) -> bool:
 
 
 def _proves_gzip(read: Read, length: int, original: Original) -> bool:
-    """Return whether a gzip file is one member with the length of *original*; if that is small, with its content too.
+    """Return whether a gzip file states the length of *original*, and if that is small, has the same content.
 
-    gzip allows several members, but many clients read only the first.
+    A file is compared as one member: gzip allows several members, but many clients read only the first.
     """
     # RFC 1952 §2.3.1.2: a reserved flag changes the format.
     head = read(0, 4)
@@ -158,8 +159,8 @@ def _proves_brotli(read: Read, length: int, original: Original) -> bool:
 def _fits_brotli(bits: int, content_length: int) -> bool:
     """Return whether a stream with these first *bits* may hold *content_length* octets (RFC 7932 §9).
 
-    The lowest bit comes first. The first meta-block must not be longer than that; if it is also the last one, it must
-    be exactly as long.
+    The lowest bit comes first. The first meta-block must not be longer than the content; if it is also the last one, it
+    must be exactly as long.
     """
     window_bits = _brotli_window_bits(bits)
     if window_bits is None:

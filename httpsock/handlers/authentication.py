@@ -1,7 +1,7 @@
 """Basic authentication: a middleware that answers 401 to all requests without the credentials of one user.
 
 A check takes long on purpose, so it runs in a thread. Each network has one check at a time, so that guesses from one
-network delay no other. The credentials that were right last need no check.
+network delay no other. The credentials that were last found right need no further check.
 
 RFC 7617 (Basic); RFC 9110 §11 (authentication); RFC 9111 §3.5, §5.2.2.7 (shared caches).
 """
@@ -39,7 +39,7 @@ def basic_authentication(user: str, password_hash: str) -> Middleware:
 
 
 def _refuse(request: Request, context: Context, credentials: Credentials, threads: Threads) -> Steps[Response | None]:
-    """Return the 401 or 429 for *request*, or None if it has the right *credentials*."""
+    """Return None if *request* has the right *credentials*, else a 401, or a 429 while too many checks wait."""
     accept = request.fields.get(b"accept")
     given = parse_credentials(request.field(b"authorization"))
     if given is None:

@@ -1,7 +1,7 @@
 """Checked handlers: check the results of a program's own handler before the connection relies on them.
 
 Takes a handler, gives one that raises TypeError or ValueError for a response that would break the framing or the event
-loop. The connection answers an exception with 500. The folder's own handler needs no check, and pays nothing.
+loop. The connection answers an exception with 500. The folder's own handler is trusted, so it is not slowed down.
 
 RFC 9110 §5.1, §5.5 (names and values of fields); RFC 9112 §6 (framing).
 """
@@ -96,7 +96,7 @@ def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
 
 
 def _with_checked_chunks(response: Response, stream: Stream) -> Response:
-    """Return *response* with the chunks of its *stream* checked. The first chunk is made here, and may raise here."""
+    """Return *response* with the chunks of its *stream* checked. The first chunk is made here, which may raise."""
     length = stream.length
     if length is not None:
         check_number("the length of a stream", length, 0, _MAX_LENGTH)

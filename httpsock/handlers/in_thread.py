@@ -29,15 +29,15 @@ def in_thread(
 ) -> Steps[Result]:
     """Call *function* in a thread; return its result, or raise its exception.
 
-    At most 64 calls run at a time in a process, 32 for one network; further calls wait, and networks take turns. A call
-    that has begun can't be stopped: it continues when the client is gone, and Python waits for it before the process
-    exits.
+    At most 64 calls run at a time in a process, at most 32 of them for one network; further calls wait, and networks
+    take turns. A call that has begun can't be stopped: it continues when the client is gone, and Python waits for it
+    before the process exits.
     """
     return _threads().call(context, function, *arguments, **keywords)
 
 
 class Threads:
-    """Runs at most *maximum* calls at a time, half of them for one network. Networks with waiting calls take turns."""
+    """Runs at most *maximum* calls at a time, half as many for one network; networks with waiting calls take turns."""
 
     def __init__(self, maximum: int) -> None:
         self._pool = ThreadPoolExecutor(maximum, "httpsock-handler")
@@ -83,7 +83,7 @@ class Threads:
                 self._running -= Counter((network,))
 
     def _begin(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
-        """Return the next call that may run, with its network, or None."""
+        """Return the network, the future and the function of the next call that may run, or None."""
         with self._lock:
             waiting = (network for network in self._waiting if self._running[network] < self._max_of_network)
             network = next(waiting, None)

@@ -14,7 +14,7 @@ Knows no socket, file or thread: octets alone are enough to test it. In reading 
     ranges            byte ranges
     negotiation       which representation a client prefers
     charsets          the charset that a text declares
-    media_types       the Content-Type of a name and its content
+    media_types       the Content-Type of a file, from its name and content
     error_response    a refusal as a response that explains itself
     handler           handlers, middlewares, and the context of a request
     text              text that is safe to print

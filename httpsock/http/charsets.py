@@ -91,7 +91,7 @@ def is_utf8(octets: bytes, *, is_whole: bool) -> bool:
 
 
 def declares_other(octets: bytes, syntax: Syntax) -> bool:
-    """Return whether *octets* declare a charset, and the first one declared is not UTF-8."""
+    """Return whether the first charset that *octets* declare is not UTF-8; False without a declaration."""
     octets = octets.removeprefix(codecs.BOM_UTF8)
     # The value of <meta charset=utf-8/> includes the slash.
     label = _declared(octets, syntax).strip(b"\t\n\f\r /").lower()
@@ -117,7 +117,7 @@ def _declared(octets: bytes, syntax: Syntax) -> bytes:
 
 
 def _declared_in_source(octets: bytes, patterns: tuple[bytes, ...]) -> bytes:
-    """Return the charset that a comment in the first two lines declares to editors and interpreters."""
+    """Return the charset that a comment in the first two lines declares in the form of one of *patterns*, or b""."""
     lines = octets[:_MAX_SOURCE_OCTETS].split(b"\n", 2)[:2]
     return next((label for line in lines for pattern in patterns if (label := _first(pattern, line))), b"")
 
@@ -164,7 +164,7 @@ def _declared_in_html(octets: bytes) -> bytes:
 
 
 def _attributes(octets: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
-    """Return the attributes that start at *position*, by name in lower case, and where they end."""
+    """Return the values of the attributes from *position* on, by name in lower case, and the position after them."""
     attributes: dict[bytes, bytes] = {}
     while found := _meta_attribute().match(octets, position):
         value = found["double"] or found["single"] or found["bare"] or b""

@@ -56,7 +56,7 @@ def field_list(fields: object) -> list[tuple[str, str]]:
 
 
 def check_field(name: str, value: str) -> None:
-    """Raise ValueError unless *name* and *value* make a field line."""
+    """Raise ValueError unless *name* and *value* are valid in a field line."""
     # Every character beyond ASCII becomes a "?", which is not allowed in a token either.
     if not grammar.token.fullmatch(name.encode("ascii", "replace")):
         raise ValueError(f"the field name {name!r} is not a token (RFC 9110 §5.1)")

@@ -51,7 +51,10 @@ ErrorHandler = Callable[[Refusal, Request | None, bytes], Response]
 
 
 def explain_fault(refusal: Refusal, request: Request | None, unread: bytes) -> Response:
-    """Return the error response in the form that Accept prefers, in *request* or in the malformed head *unread*."""
+    """Return the error response to *refusal*, in the form that the client prefers.
+
+    The preference is in the Accept field of *request*, or without a valid request, of the malformed head *unread*.
+    """
     return explain(refusal, request.fields.get(b"accept") if request else accept_line(unread))
 
 
@@ -60,7 +63,8 @@ def explain(
 ) -> Response:
     """Return the error response to *refusal*, in the form that the Accept value *accept* prefers.
 
-    *above* is a relative reference to the folder above, for a link on the page; "" for no link.
+    *fields* are added to the response. *above* is a relative reference to the folder above, for a link on the page; ""
+    for no link.
     """
     media_type = preferred_media_type(accept, MEDIA_TYPES)
     title = f"{refusal.status} {refusal.status.phrase}"

@@ -1,4 +1,4 @@
-"""Framing: where the content of a message ends, and its decoding; the same for requests and responses.
+"""Framing: find where the content of a message ends, and decode it, in the same way for requests and responses.
 
 Takes the fields of a head and then octets, gives the content without its framing.
 Every ambiguity is an error: request smuggling needs two programs that disagree about where a request ends.
@@ -87,7 +87,7 @@ class _Limits(Protocol):
 
 
 def check_limits(limits: _Limits) -> None:
-    """Raise TypeError or ValueError unless all *limits*, including those of content, are whole numbers from 0 on."""
+    """Raise TypeError or ValueError unless all *limits*, including those on content, are whole numbers from 0."""
     check_kind("content", limits.content, ContentLimits, "ContentLimits")
     names: Iterable[str] = getattr(limits, "_fields", None) or vars(limits)
     for name in names:
@@ -241,9 +241,10 @@ class ChunkedDecoder:
         return self._state is ChunkState.COMPLETE
 
     def decode(self, octets: bytes) -> Decoded:
-        """Return the content in *octets*. Pass unused octets again with more: they are part of a line or a CRLF.
+        """Return the content in *octets*.
 
-        Raise FramingError at the first octet that breaks the framing.
+        The caller passes unused octets again, followed by more: they are an incomplete line or CRLF. Raise
+        FramingError at the first octet that breaks the framing.
         """
         content: list[bytes] = []
         position = 0
@@ -269,9 +270,9 @@ class ChunkedDecoder:
         return Decoded(b"".join(content), position)
 
     def _decode_whole_chunks(self, octets: bytes, position: int, content: list[bytes]) -> int:
-        """Decode all chunks that are complete in *octets*; return where the next one begins.
+        """Decode complete chunks from *position* on, and append them to *content*; return the position after the last.
 
-        A fast path: state by state, each chunk takes five times as long.
+        This is a fast path: decoded state by state, each chunk takes five times as long.
         """
         chunk_line = grammar.chunk_line()
         while match := chunk_line.match(octets, position):
@@ -361,7 +362,7 @@ def content_too_large(limit: int) -> FramingError:
 def parse_field_line(line: bytes, name: str) -> tuple[bytes, bytes]:
     """Return the name, in lower case, and the value of a field line that ends in LF.
 
-    Raise FramingError if it is invalid; the reason calls the line *name*.
+    Raise FramingError if the line is invalid; the reason starts with *name*, for example "field line 3".
     """
     if fault := field_line_fault(line, name):
         raise fault
@@ -369,7 +370,7 @@ def parse_field_line(line: bytes, name: str) -> tuple[bytes, bytes]:
 
 
 def field_line_fault(line: bytes, name: str) -> FramingError | None:
-    """Return the fault of a field line that ends in LF, or None if it is valid; the reason calls the line *name*."""
+    """Return the fault of a field line that ends in LF, or None if it is valid; the reason starts with *name*."""
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     if line.endswith(b"\r\n") and re.fullmatch(grammar.FIELD_LINE, text):
         return None
@@ -378,7 +379,7 @@ def field_line_fault(line: bytes, name: str) -> FramingError | None:
 
 
 def _field_line_reason(line: bytes, text: bytes) -> tuple[str, str]:
-    """Return why *line* is not a field line, and the section that it violates."""
+    """Return why *line*, which is *text* and a line end, is not a field line, and the section that it violates."""
     if not line.endswith(b"\r\n"):
         return "ends with a bare LF, not with CRLF", "RFC 9112 §2.2"
     if text.startswith((b" ", b"\t")):

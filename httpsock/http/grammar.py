@@ -173,7 +173,7 @@ def percent_decode(octets: bytes) -> bytes:
 
 
 def encode_unencoded(octets: bytes) -> str:
-    """Return a path or query with every octet percent-encoded that must be, as the client should have sent it."""
+    """Return a path or query as the client should have sent it: percent-encode every octet that must be encoded."""
     return "".join(map(_written().__getitem__, re.sub(BROKEN_PERCENT, b"%25", octets)))
 
 

@@ -1,4 +1,4 @@
-"""The handler, which turns a request into a response, and the context, which describes the connection to it.
+"""The handler, which turns a request into a response, and the context, which describes the connection to the handler.
 
 A handler takes a Request and a Context, and gives a Response, or steps of work that end in one. A middleware takes a
 handler and gives another one. A parsed Request is cached and shared by all connections, so whatever belongs to one
@@ -38,13 +38,13 @@ class Tick:
     """One pass of the event loop: its time, and a memo.
 
     Every request answered in a tick arrived before the first is answered. So one look-up serves all of them, and no
-    client gets a result older than its request. *memo* holds whatever a handler looks up, each under a key of its own.
+    client gets a result older than its request. *memo* holds whatever handlers look up; each handler uses its own key.
     """
 
     __slots__ = ("memo", "monotonic", "second", "time")
 
     def __init__(self, now: float, monotonic: float) -> None:
-        """Begin at *now*, in seconds since 1970 (for fields); *monotonic* is the time of that clock (for deadlines)."""
+        """Begin at *now*, in seconds since 1970 (for fields); *monotonic* is the monotonic time (for deadlines)."""
         self.time = now
         self.second = int(now)
         self.monotonic = monotonic

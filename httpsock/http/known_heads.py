@@ -43,10 +43,10 @@ Part = TypeVar("Part")
 class Parsers(NamedTuple):
     """The functions that parse new parts; *line* and *section* raise RequestError or FramingError.
 
-    *section* takes the field lines, with the CRLF before them and the empty line, and the minor version, on which the
-    meaning of some fields depends. *tail* takes only the last field lines, also with that CRLF and the empty line. It
-    returns their fields, or None if a line is invalid, if two lines have one name, or if a field determines the host,
-    the framing or the persistence.
+    *section* takes the octets from the CRLF before the first field line to the empty line, and the minor version, on
+    which the meaning of some fields depends. *tail* takes the octets from the CRLF before a later field line to the
+    empty line. *tail* returns the fields of these lines, or None if a line is invalid, if two lines have the same name,
+    or if a field determines the host, the framing or the persistence.
     """
 
     line: Callable[[bytes], RequestLine]
@@ -76,7 +76,7 @@ class KnownHeads:
     def parse(self, octets: bytes) -> Request:
         """Return the request whose complete head, including its empty line, is at the start of *octets*.
 
-        Further heads may follow it; *octets* end with the last one's empty line. Raise the errors of the parsers.
+        *octets* may contain further heads, all of which are complete, too. Raise the errors of the parsers.
         """
         line_end = octets.find(b"\r\n")
         line_octets, section_octets = octets[:line_end], octets[line_end - 1 :]
@@ -124,7 +124,7 @@ class KnownHeads:
         return (fields, stem[1], stem[2]) if len(fields) == len(stem[0]) + len(tail) else None
 
     def _learn_stem(self, octets: bytes) -> FieldSection | None:
-        """Parse, store and return the stem *octets* if it has come before; None if it leaves no lines for a tail."""
+        """Parse, store and return the stem *octets*; or return None if it is new or invalid, or too long."""
         section_octets = octets + _END
         # The condition that ends the stem may belong to the next head.
         is_whole = section_octets.find(_END) == len(octets)
@@ -139,7 +139,7 @@ class KnownHeads:
         return stem
 
     def _comes_again(self, octets: bytes) -> bool:
-        """Return whether *octets* are among those remembered to have come before; remember them now."""
+        """Return whether *octets* have come before, as far as remembered; remember them."""
         hashed = hash(octets)
         place = hashed % _MAX_HASHES
         if self._hashes[place] == hashed:
@@ -149,7 +149,7 @@ class KnownHeads:
 
 
 def _put(parts: dict[bytes, Part], octets: bytes, part: Part) -> None:
-    """Store *part*, the result for *octets*, in *parts*; clear *parts* before if it is full."""
+    """Store *part*, the result for *octets*, in *parts*; if *parts* is full, clear it first."""
     if len(parts) >= _MAX_PARTS:
         parts.clear()
     parts[octets] = part

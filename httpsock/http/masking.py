@@ -1,7 +1,7 @@
 """Masking: hide credentials in all output: the access log, traces, reasons, error messages.
 
 Takes octets as they went over a connection, gives them with asterisks in place of credentials. It does not parse
-requests: a line of content that looks like a field with credentials is masked too. When in doubt, it masks. Masked are
+requests: a line of content that looks like a field with credentials is masked too. When in doubt, it masks. It hides
 
     the values of Authorization (without the scheme, if it is known), Proxy-Authorization, Cookie, Set-Cookie,
       and of fields whose names end in token, jwt, secret, password, passphrase, api-key (also access-, secret- and
@@ -15,7 +15,7 @@ RFC 9110 §11.6.2, §11.7.2 (credentials), §4.2.4 (userinfo); RFC 6265 §4 (coo
     GET http://user:secret@localhost/ HTTP/1.1  →   GET http://***@localhost/ HTTP/1.1
     GET /?access_token=secret HTTP/1.1          →   GET /?access_token=*** HTTP/1.1
 
-Each pattern begins at an octet that the repetition before it can't match, so the work is linear in the length.
+Each attempt to match begins with an octet that stops the repetition of the attempt before, so the work is linear.
 """
 
 import re
@@ -54,7 +54,10 @@ _BEFORE_USERINFO = (
 
 @cache  # compiled when it is first needed: at start-up it would take 5 ms
 def _pattern(before_userinfo: bytes, after_userinfo: bytes) -> re.Pattern[bytes]:
-    """Return the pattern of all secrets: of the two groups that match, the second is the secret."""
+    """Return the pattern of all secrets: a match sets two groups, and the second one is the secret.
+
+    *before_userinfo* and *after_userinfo* are patterns of the octets on both sides of userinfo.
+    """
     userinfo = rb"(%b)([^/?#\s]+)(?=%b)" % (before_userinfo, after_userinfo)
     return re.compile(
         rb"(%b)(%b)|%b|(%b)([^&\s#]++)" % (_FIELD, _VALUE, userinfo, _PARAMETER), re.IGNORECASE
@@ -78,7 +81,7 @@ _MAX_REMEMBERED = 64
 
 
 def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
-    """Return *octets* with each secret masked, by three asterisks or, with *keeps_length*, one for each octet."""
+    """Return *octets* with each secret replaced by three asterisks, or with *keeps_length* by one for each octet."""
     return _masked(_pattern(*_WHOLE), octets, keeps_length=keeps_length)
 
 
@@ -125,7 +128,7 @@ class Masker:
 
 
 def _context(line: bytes) -> bytes:
-    """Return a short start of a line that can replace *line*: octets that follow are masked as if after *line*."""
+    """Return a short line with the same effect as *line*: octets after either are masked in the same way."""
     ends = re.search(_LINE_ENDS, line)
     if re.match(_FIELD, line, re.IGNORECASE):
         return b"cookie: x" + (ends[0] if ends else b"")
@@ -139,7 +142,7 @@ def _context(line: bytes) -> bytes:
 
 
 def _context_of_word(word: bytes) -> bytes:
-    """Return a short start of a word that can replace *word*: octets that follow are masked as if after *word*."""
+    """Return a short word with the same effect as *word*: octets after either are masked in the same way."""
     if re.search(_OPEN_PARAMETER, word, re.IGNORECASE):
         return b"/?token=x"
     _, slashes, authority = word.rpartition(b"//")

@@ -2,7 +2,7 @@
 
 A built-in table, the same on every system: an operating system's registry depends on the programs installed there.
 Takes a name and the first octets of the file, or all of them; gives a field value. The table prefers registered types.
-A file with any other suffix is text/plain if its content is text, as source code and LICENSE are.
+A file whose suffix is not in the table is text/plain if its content is text, for example source code or LICENSE.
 
 RFC 9110 §8.3 (Content-Type), §8.3.2 (charset); the IANA media type registry; RFC 9239 (JavaScript).
 """
@@ -304,7 +304,7 @@ def depends_on_content(name: str) -> bool:
 
 
 def in_utf8(media_type: str) -> str:
-    """Return the Content-Type of text in UTF-8."""
+    """Return the Content-Type of text of this *media_type* in UTF-8."""
     return f"{media_type}; charset=utf-8"
 
 
@@ -314,7 +314,7 @@ def _suffix_of(name: str) -> str:
 
 
 def _binary_type_of(suffix: str, octets: bytes) -> str:
-    """Return the Content-Type of binary content by its signature; *suffix* alone does not determine it."""
+    """Return the Content-Type of binary *octets*: the type of *suffix* if they have its signature, else the default."""
     media_type, signature = _SHARED.get(suffix, (_UNKNOWN, b""))
     is_it = _is_mpeg_stream(octets) if media_type == _MPEG_STREAM else octets.startswith(signature)
     return media_type if is_it else _UNKNOWN

@@ -149,7 +149,7 @@ class Request(NamedTuple):
         return tuple(map(split_field_line, lines[1:-2]))
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the value of any field by its *name* in lower case, its lines joined with commas, or None."""
+        """Return the value of a field, whose *name* is given in lower case, or None; join its lines with commas."""
         value = self.fields.get(name)
         if value is None:
             values = [value for found, value in self.field_lines if found == name]
@@ -195,12 +195,12 @@ Then = Literal["close", "reset", "keep", "stall"]
 class Stream(NamedTuple):
     """Content that is made while it is sent: *chunks* yields octets, or a Sleep.
 
-    Other connections run between two chunks. Yield b"" only to let them run; to wait, yield a Sleep: only a Sleep
-    notices that the client is gone. The content has *length* octets; if *length* is None, the content is chunked, or
-    ends with the connection for HTTP/1.0 (RFC 9112 §6.3). The server closes the iterator at the end.
+    Other connections run between two chunks. Yield b"" only to let others run; to wait, yield a Sleep, since only a
+    Sleep notices that the client is gone. The content has *length* octets; if *length* is None, the content is chunked,
+    or ends with the connection for HTTP/1.0 (RFC 9112 §6.3). The server closes the iterator at the end.
 
     With *then* (see Then), *chunks* are the octets of a whole response, including its head, and are sent unchanged,
-    even to HEAD: for tests of clients, see ``testing/exact.py``.
+    even to HEAD. This is for tests of clients: see ``testing/exact.py``.
     """
 
     chunks: Iterator[bytes | Sleep]
@@ -218,9 +218,10 @@ Content = tuple[Part, ...] | Stream
 def unsent_parts(
     first: bytes, second: bytes, length: int, rest: tuple[Part, ...]
 ) -> tuple[bytes | memoryview, tuple[Part, ...]]:
-    """Return the octets to send next, and the parts after them, if *length* octets of *first* + *second* are unsent.
+    """Return the octets to send next, and the parts after them.
 
-    Never copy *second*: many connections with slow readers may share the octets of one cached file.
+    The last *length* octets of *first* + *second* are unsent, and all of *rest*. Never copy *second*: many connections
+    with slow readers may share the octets of one cached file.
     """
     if length > len(second):
         return first[len(first) + len(second) - length :], (second, *rest)
@@ -245,10 +246,11 @@ class Response:
     closes it after sending. The response for a cached file is assembled once and sent many times, so never change one.
 
     *has_length* is False if the fields do not give the length of the content, although the status allows content. Only
-    the response to HEAD, or one with a stream, may do that (RFC 9110 §9.3.2).
+    a response to HEAD, or a response with a stream, may omit the length (RFC 9110 §9.3.2).
     *content_length* is the length of the content in octets, also for HEAD; 0 for a stream of unknown length.
     *field_lines* end with the empty line after the head. *first_write* is these lines, followed by the first part of
-    the content if that is short; *rest* has the other parts. For a stream both are empty.
+    the content if that is short; *rest* has the other parts. If a Stream is to be sent, *first_write* and *rest* are
+    empty.
     """
 
     __slots__ = (

@@ -42,10 +42,10 @@ def _thousandths(qvalue: bytes) -> int:
 
 
 def preferred_media_type(accept: bytes | None, offers: Sequence[str]) -> str:
-    """Return the one of *offers* that *accept* prefers; the first on a tie, or if no offer is acceptable.
+    """Return the offer that *accept* prefers; the first of *offers* on a tie, or if none is acceptable.
 
     RFC 9110 §12.5.1: the most specific range that matches a type gives its weight. A server may answer 406 or send an
-    unacceptable representation; this one sends.
+    unacceptable representation; this server sends one.
     """
     if accept is None:
         return offers[0]

@@ -15,7 +15,7 @@ _PROXY = (b"PROXY TCP4", b"PROXY TCP6", b"PROXY UNKNOWN")
 
 
 def foreign_protocol(octets: bytes) -> str | None:
-    """If *octets*, the first of a connection, are of a known foreign protocol, return why to refuse them, else None."""
+    """Return why to refuse *octets*, the first of a connection, or None if they show no known foreign protocol."""
     if octets.startswith(_SSH):
         return "an SSH greeting on an HTTP port"
     if octets.startswith(_PROXY):

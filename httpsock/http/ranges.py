@@ -24,7 +24,7 @@ _MAX_DIGITS = 19
 
 
 class ByteRange(NamedTuple):
-    """Positions within a representation, both inclusive, as Content-Range gives them."""
+    """The first and the last position of a range within a representation, both inclusive, as in Content-Range."""
 
     first: int
     last: int
@@ -38,7 +38,7 @@ class ByteRange(NamedTuple):
 class RangeSpec(NamedTuple):
     """A requested range: from *first* to *last* inclusive, or to the end if *last* is None.
 
-    If *first* is None, it is a suffix: the final *last* octets.
+    If *first* is None, the range is a suffix: the final *last* octets.
     """
 
     first: int | None
@@ -82,7 +82,7 @@ def _position(digits: bytes) -> int | None:
 def select_ranges(specs: list[RangeSpec], length: int) -> list[ByteRange]:
     """Return the satisfiable ranges of *specs*, clipped to *length* octets and joined where they touch.
 
-    An empty list means that the range is not satisfiable (RFC 9110 §14.1.2).
+    An empty list means that no range is satisfiable (RFC 9110 §14.1.2).
     """
     clipped = (_clip(spec, length) for spec in specs)
     return _coalesce([byte_range for byte_range in clipped if byte_range is not None])

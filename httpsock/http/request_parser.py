@@ -110,7 +110,7 @@ class RequestParser(MessageReader):
 
     @property
     def content_left(self) -> int:
-        """How many octets are still to come: of the content, or of the current chunk if it is chunked."""
+        """The number of octets still to come: of the current chunk if the content is chunked, else of the content."""
         return 0 if self._decoder is None else self._decoder.remaining
 
     def next_event(self) -> Event:
@@ -292,7 +292,7 @@ def _join(name: bytes, first: bytes, second: bytes) -> bytes:
 
 
 def _line_faults(lines: bytes, passed_lines: int, max_field_lines: int) -> Iterator[RequestError | FramingError]:
-    """Yield the faults of complete *lines* of a head, up to its empty line; *passed_lines* came before them."""
+    """Yield the faults of complete *lines* of a head, up to its empty line, after *passed_lines* valid lines."""
     fault: RequestError | FramingError | None
     for number, line in enumerate(lines.split(b"\n")[:-1], start=passed_lines):
         if number == 0:
@@ -332,7 +332,7 @@ def _check_first_line(octets: bytes, maximum: int) -> None:
 
 
 def _method_fault(octets: bytes) -> RequestError | None:
-    """Return the fault of the method at the start of *octets*, which may be cut anywhere, or None."""
+    """Return the fault of the method at the start of *octets*, or None; the method may be incomplete."""
     method = octets.partition(b"\n")[0].removesuffix(b"\r").partition(b" ")[0]
     passed = grammar.token.match(method)
     valid = passed.end() if passed else 0
@@ -358,7 +358,7 @@ def _request_line_fault(line: bytes) -> RequestError | None:
 
 
 def _request_line_reason(line: bytes, text: bytes) -> str:
-    """Return why *line* is not a request line."""
+    """Return why *line*, which is *text* and a line end, is not a request line."""
     if protocol := foreign_protocol(line):
         return protocol
     if not line.endswith(b"\r\n"):

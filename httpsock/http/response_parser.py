@@ -90,7 +90,7 @@ class ResponseHead(NamedTuple):
     field_lines: tuple[tuple[bytes, bytes], ...]
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the value of the field *name*, in lower case, or None; join lists with commas (RFC 9110 §5.3)."""
+        """Return the value of a field, whose *name* is given in lower case, or None; join lists with commas."""
         values = [value for key, value in self.field_lines if key == name]
         return b", ".join(values[:1] if name in _FIRST_COUNTS else values) if values else None
 
@@ -170,7 +170,7 @@ class ResponseParser(MessageReader):
         return self._trailers
 
     def expect(self, method: str) -> None:
-        """Expect the response to a request with *method*, which determines whether it has content."""
+        """Expect the response to a request with *method*, which determines whether the response has content."""
         self._method = method
         self._awaited = Awaited.HEAD
         self._interim_responses = 0
@@ -188,7 +188,7 @@ class ResponseParser(MessageReader):
         return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
 
     def _error(self, fault: FramingError) -> ResponseError:
-        """Return *fault* as a ResponseError; reword the reason where the server's does not fit a client."""
+        """Return *fault* as a ResponseError; reword the reason if it fits only a server."""
         match fault.kind:
             case FramingFault.INCOMPLETE:
                 return self.incomplete("ended")
@@ -228,7 +228,7 @@ class ResponseParser(MessageReader):
         return Pause.NEED_DATA
 
     def _next_line(self) -> bytes:
-        """Return the next line with its LF, or b"" if it is incomplete. Raise ResponseError past the limit."""
+        """Return the next line with its LF, or b"" if it is incomplete. Raise ResponseError if the head is too long."""
         allowed = self._limits.head - self._head_octets
         stop = self.unread.find(b"\n", 0, allowed) + 1
         if not stop and len(self.unread) >= allowed:
@@ -342,7 +342,7 @@ def _check_beginning(octets: bytes, *, is_all: bool) -> None:
 
 
 def _parse_status_line(line: bytes) -> _StatusLine:
-    """Return the parsed status line in *line*, which ends in LF. Raise ResponseError unless it is one of HTTP/1."""
+    """Return the parsed status line in *line*, which ends in LF. Raise ResponseError if it is not of HTTP/1.x."""
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     if not line.endswith(b"\r\n"):
         raise ResponseError("the status line ends with a bare LF, not with CRLF", "RFC 9112 §2.2")

@@ -65,7 +65,7 @@ def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
 
 
 def _parse_absolute_form(method: bytes, request_target: bytes) -> Target:
-    """Return the Target of an absolute-form. Only check its authority: this server answers for every host."""
+    """Return the Target of an absolute-form; its authority must be valid, but may be any host."""
     match = re.fullmatch(grammar.ABSOLUTE_FORM, request_target)
     if match is None:
         reason = f'the request-target "{grammar.printable(request_target)}" starts with neither / nor http://'

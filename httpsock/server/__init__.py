@@ -20,7 +20,7 @@ a parser; the handler decides how to answer a request. No module here imports di
     access_log        one response as one line
     process           the limits, standard streams and user of a process
     process_loop      signals, child processes and the parent, handled one at a time
-    threaded          the server's threads, as that loop sees them
+    threaded          the server's threads, as process_loop sees them
     supervisor        several processes, each replaced when it exits
     restart           a new process takes over the listening sockets
     activation        the listening sockets that a process was started with

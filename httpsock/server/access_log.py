@@ -1,8 +1,8 @@
 r"""The access log: one response as one line, safe to print.
 
 Takes an exchange, gives a line in one of three formats. The request line is shown as received: never decoded, but
-escaped and without credentials, so that it cannot move a cursor, end the line or forge another. For a 4xx or 5xx, text
-gives the reason after the status, and the Common Log Format in an extra quoted field at the end.
+escaped and without credentials, so that it cannot move a cursor, end the line or forge another. For a 4xx or 5xx, the
+line also gives the reason: in text after the status, in the Common Log Format in an extra quoted field at the end.
 
     text    14:03:59 127.0.0.1 "GET /hello.txt HTTP/1.1" 200 312 0.4 ms
             14:04:07 127.0.0.1 "\x16\x03\x01\x02…" 400 a TLS handshake on a plain HTTP port; 129 0.1 ms

@@ -20,13 +20,16 @@ _COUNT = r"[0-9]{1,6}"
 
 
 class InheritedSockets(NamedTuple):
-    """Listening sockets in groups, one group for each process, and the process that this one replaces, if any."""
+    """Listening sockets, one group for each process; *parent* is the process that this one replaces, if any."""
 
     groups: list[list[socket.socket]]
     parent: Parent | None = None
 
     def for_processes(self, count: int) -> list[list[socket.socket]]:
-        """Return the listening sockets of each of *count* processes; unless there are *count* groups, each gets all."""
+        """Return the listening sockets of each of *count* processes.
+
+        If there are *count* groups, each process gets its own group, else each gets all sockets.
+        """
         if len(self.groups) == count:
             return self.groups
         together = [listener for group in self.groups for listener in group]

@@ -61,7 +61,7 @@ class Parent:
 class Child:
     """A process that this one started; *control* is this process's end of the channel.
 
-    *exit_signum* is the signal that makes it exit immediately even while it is stopping.
+    *exit_signum* is the signal that makes the child exit immediately, even while it is stopping.
     """
 
     def __init__(self, pid: int, control: socket.socket, exit_signum: int) -> None:
@@ -74,7 +74,7 @@ class Child:
         self._poller: Poller | None = None
 
     def watch(self, poller: Poller) -> None:
-        """Let *poller* report when the child is ready or gone, until ``is_ready`` has seen it."""
+        """Let *poller* report when the child is ready or has exited; ``is_ready`` ends this."""
         poller.register(self._control.fileno(), READABLE)
         self._poller = poller
 
@@ -182,7 +182,7 @@ class Children:
             child.send_signal(signum)
 
     def end_immediately(self) -> None:
-        """Make all children exit immediately, although they are stopping, and their children too."""
+        """Make all children and their own children exit immediately, even if they are already stopping."""
         for child in self._by_pid.values():
             child.send_signal(child.exit_signum)
 

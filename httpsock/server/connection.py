@@ -56,7 +56,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Connection:
     """One client's connection. The event loop resumes its coroutine, in one thread at a time.
 
-    To the handler it is the Context of its requests.
+    For the handler, the connection is the Context of its requests.
     """
 
     __slots__ = (
@@ -109,7 +109,7 @@ class Connection:
         self._transport.close()
 
     def cut(self) -> None:
-        """End the coroutine in any state; report an exception that a handler or a stream raises as it cleans up."""
+        """End the coroutine in any state; report an exception that a handler or a stream raises in its clean-up."""
         try:
             self.coroutine.close()
         except BaseException:
@@ -127,18 +127,18 @@ class Connection:
         return f"{printable(request.request_line) if request else 'a connection'} from {self.client}"
 
     def is_evictable(self, now: float) -> bool:
-        """Return whether it may be evicted: it is idle, and has had either a response or time to send a request."""
+        """Return whether it is idle, and the client has received a response or had time to send a request."""
         has_had_time = self.deadline - now <= self._settings.timeouts.idle - _SECONDS_TO_ASK
         return self.state in IDLE_STATES and (self.state is not State.NEW or has_had_time)
 
     def has_no_input(self) -> bool:
-        """Return whether the socket holds no unread octets; a request that waits for a stream to end does not count."""
+        """Return whether the socket holds no unread octets; a request that a sleeping stream delays does not count."""
         return self.state is State.SLEEPING_UNREAD or not self._transport.has_input()
 
     def has_input_after_suspend(self, now: float) -> bool:
-        """Return whether an overdue connection has unread input after a suspension.
+        """Return whether the connection is overdue because the process was suspended, and has unread input.
 
-        All connections are overdue then, and a single poll does not report every readable one.
+        After a suspension all connections are overdue, and a single poll does not report every readable one.
         """
         return now > self.deadline + _SUSPEND_SECONDS and self.awaited == READABLE and self._transport.has_input()
 
@@ -218,7 +218,7 @@ class Connection:
         return is_due and self._content_error is None
 
     def _receive_content(self, request: Request, *, is_wanted: bool) -> Generator[Wait, None, None]:
-        """Receive until some content, or its end, has arrived. *is_wanted*: a handler reads it."""
+        """Receive until some content, or its end, has arrived; *is_wanted* if a handler reads the content."""
         if self._content_error:
             raise self._content_error
         try:
@@ -325,7 +325,7 @@ class Connection:
         return response
 
     def _shake_hands(self) -> Coroutine:
-        """Complete the transport's handshake, in the time of a head; then receive octets that came with its end."""
+        """Complete the transport's handshake within the time-out of a head; receive octets that came with its end."""
         deadline = self.tick.monotonic + self._settings.timeouts.head
         if (yield from self._complete(self._transport.handshake, deadline)):
             while self._receive():
@@ -343,7 +343,7 @@ class Connection:
     def _request_wait(self, wait: tuple[State, float] | None) -> tuple[State, float]:
         """Return the state and the deadline of the wait for the next request, or for the rest of its head.
 
-        The first octet of a head starts a deadline of its own.
+        *wait* is the previous result, which stays valid until a head begins: its first octet starts a new deadline.
         """
         has_begun = bool(self._parser.unread)
         if wait and has_begun == (wait[0] is _RECEIVING):
@@ -354,7 +354,10 @@ class Connection:
         return _IDLE, self.tick.monotonic + timeouts.idle
 
     def _receive(self, maximum: int = _RECEIVE_OCTETS) -> bool:
-        """Pass some octets from the peer, or its end, to the parser. Return whether the transport must send first."""
+        """Pass some octets, or the end of input, to the parser.
+
+        Return True if the transport must send before it can receive.
+        """
         try:
             self._parser.receive(self._transport.recv(maximum))
         except BlockingIOError as error:

@@ -1,7 +1,7 @@
 """The event loop: a poller, its connections and their deadlines, tick by tick.
 
 Takes listening sockets, which it duplicates so that it alone closes each descriptor; accepts connections and resumes
-each one when its socket is ready or its deadline has passed. Gives the log its exchanges. It does not know HTTP. One
+each one when its socket is ready or its deadline has passed. Passes exchanges to the log. It does not know HTTP. One
 thread at a time leads; if a connection blocks it, another takes the loop over (leader.py). Next: connection.py.
 
     poll → receive, receive, ... → accept → time out → answer, answer, ... → write the log → poll
@@ -255,7 +255,7 @@ class EventLoop:
                 self._admit(connected, address[0] if address else "unknown", tick)
 
     def _admit(self, connected: socket.socket, client: str, tick: Tick) -> None:
-        """Start a connection; close it if, at the limit, its client exceeds its share."""
+        """Start a connection, or close it if the limit is reached and the client exceeds its share."""
         if self._limit.is_full and self._limit.exceeds_share(client):
             connected.close()
             return
@@ -273,7 +273,7 @@ class EventLoop:
         self._resume(connection, tick)
 
     def _pause_accepting(self, tick: Tick, reason: str | None, seconds: float = _ACCEPT_PAUSE_SECONDS) -> None:
-        """Stop polling the listeners for a while; new connections wait in the accept queue."""
+        """Stop polling the listeners for *seconds*; report the *reason*. New connections wait in the accept queue."""
         now = tick.monotonic
         self._stop_accepting()
         self._accept_again_at = now + seconds
@@ -282,7 +282,7 @@ class EventLoop:
             self._report_safely(f"not accepting: {reason}")
 
     def _can_accept(self, tick: Tick) -> bool:
-        """Return whether to accept: there is room, an eviction makes room, or a client over its share is refused."""
+        """Return whether to accept: there is room, an eviction makes room, or a client over its share blocks others."""
         return not self._limit.is_full or self._evict_idle(tick) or self._limit.has_client_over_share()
 
     def _evict_idle(self, tick: Tick) -> bool:

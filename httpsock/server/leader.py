@@ -14,7 +14,7 @@ from one). So a leader that computes stays the leader; only a blocked one is rep
 difference, where the system has such a clock.
 
 The list *current* holds at most one connection: the one in progress. Removing it is atomic, with an interpreter lock
-and without one; the thread that removes it leads. The user is event_loop.py. This file does not know HTTP.
+and without one; the thread that removes it leads. event_loop.py uses this module, which does not know HTTP.
 """
 
 import contextlib
@@ -67,7 +67,10 @@ class LeaderThreads:
         self._follower_lock = threading.Lock()
 
     def run(self, lead: Callable[[], object]) -> None:
-        """Call *lead* whenever this thread becomes the leader, until the end. *lead* returns when another one leads."""
+        """Call *lead* whenever this thread becomes the leader, until ``end`` is called.
+
+        *lead* returns when another thread has become the leader.
+        """
         while self._wait_to_lead():
             self._clock = _clock_of_this_thread()
             lead()
@@ -79,7 +82,10 @@ class LeaderThreads:
         raise Superseded from None
 
     def suspend(self, connection: Connection) -> None:
-        """Stop polling *connection*, which waits for a thread of its handler, and call its ``start``."""
+        """Stop polling *connection*, whose handler waits for another thread, and call ``connection.start``.
+
+        The function passed to ``start`` queues the connection to be polled again.
+        """
         self._stop_polling(connection)
 
         waiting = [connection]
@@ -120,7 +126,7 @@ class LeaderThreads:
         self._is_awakened.set()
 
     def _wait_to_lead(self) -> bool:
-        """Wait until this thread leads; detach a connection that blocks the old leader. Return False at the end."""
+        """Return True once this thread leads, False after ``end``. Detach a connection that blocks the old leader."""
         with self._follower_lock:
             if not self._has_leader:
                 self._has_leader = True

@@ -35,13 +35,13 @@ class AcceptQueue(Protocol):
 
 
 class NotAccepting(BlockingIOError):  # noqa: N818 (it is no error)
-    """Do not poll the queue; call its accept() again after *seconds*: see testing/listening.py."""
+    """An accept queue has no connection, and must not be polled; call accept() again after *seconds*."""
 
     seconds = 0.01
 
 
 def duplicate(listener: socket.socket) -> AcceptQueue:
-    """Return a duplicate of *listener*, which only the event loop closes, as its accept queue."""
+    """Return a duplicate of *listener* as an accept queue; only the event loop closes the duplicate."""
     return listener.dup()
 
 
@@ -57,7 +57,7 @@ _MAX_PORT_TRIES = 16
 
 
 def listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
-    """Return listening sockets for all *hosts* on one port."""
+    """Return listening sockets for all *hosts* on one port; *create* makes each socket."""
     tries = _MAX_PORT_TRIES if port == 0 else 1
     while True:
         tries -= 1
@@ -69,7 +69,7 @@ def listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.so
 
 
 def _listen_once(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
-    """Return listening sockets for all *hosts* on *port*; with 0, on the port that the kernel picks for the first."""
+    """Return listening sockets for all *hosts* on *port*; 0 is the port that the kernel picks for the first host."""
     listeners: list[socket.socket] = []
     try:
         for host in hosts:
@@ -103,7 +103,7 @@ def _listen(host: str, port: int, create: Create) -> socket.socket:
 
 
 def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_clone: bool = False) -> socket.socket:
-    """Return a socket that listens on *address*: the first three steps of a server."""
+    """Return a socket that listens on *address*: the first three steps of a server. *is_clone*: share the address."""
     # 1. Create: a descriptor for one end of TCP connections, of IPv4 or IPv6.
     listener = create(family, socket.SOCK_STREAM)
     try:

@@ -158,7 +158,7 @@ class ProcessLoop:
         self._blocked_deadline = self._kill_deadline = self._leave_deadline = _NEVER
 
     def run(self) -> int:
-        """Serve; return the exit code. Raise OSError if the system does not allow a single thread."""
+        """Serve; return the exit code. Raise OSError if the system does not allow any thread."""
         try:
             self._served.start(self._signals.wake)
             if self._parent:
@@ -197,7 +197,7 @@ class ProcessLoop:
         return min(deadline for deadline in (*deadlines, *own_deadlines) if deadline > now)
 
     def _abandoned(self, now: float) -> list[str] | None:
-        """Return None while there is time to wait; else describe the requests and processes that exiting cuts off."""
+        """Return None while there is time to wait; else describe the requests and processes that an exit cuts off."""
         blocked = self._served.blocked() if now >= self._blocked_deadline else []
         pids = self._children.pids()
         if blocked and not pids:
@@ -247,13 +247,13 @@ class ProcessLoop:
         self._children.send_signal(signal.SIGTERM)
 
     def _exit_immediately(self, signum: int) -> NoReturn:
-        """Exit at the second signal; end all other processes too."""
+        """Exit because of a second signal, *signum*; make all child processes exit, too."""
         self._children.end_immediately()
         os._exit(128 + signum)
 
 
 def _signals(*, is_forked: bool) -> tuple[list[int], list[int]]:
-    """Return the signals to handle, and the signals to ignore. A signal in both is ignored first, and then handled."""
+    """Return the signals to handle, and the signals to ignore; those in both lists are ignored first, then handled."""
     if is_forked:
         # Ctrl-C reaches all processes of a terminal; here only the parent's SIGTERM counts.
         return _present(["SIGTERM"]), _present(["SIGINT", "SIGHUP", "SIGUSR1"])

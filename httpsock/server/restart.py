@@ -48,7 +48,7 @@ class GracefulRestart:
         self._is_ending = False
 
     def start(self, poller: Poller, now: float) -> None:
-        """Start and watch the process that will take over; do nothing if one is starting, or if this one is ending."""
+        """Start and watch the process that will take over, unless one is already starting or this process is ending."""
         if self._starting or self._is_ending:
             return
         groups = " ".join(",".join(map(str, group)) for group in self._groups)
@@ -94,7 +94,7 @@ class GracefulRestart:
         return self._start_deadline if self._starting else _NEVER
 
     def drain(self) -> None:
-        """Start no more processes, and drain the running ones: the parent has replaced all of them."""
+        """Start no more processes, and drain the running ones, which the parent has replaced."""
         self._is_ending = True
         for child in filter(None, (self._starting, self._successor)):
             child.drain()

@@ -86,7 +86,7 @@ class Sender:
     ) -> Generator[Wait, None, object] | None:
         """Send *response*; return a coroutine that sends the rest, or None if the kernel took all, the usual case.
 
-        Without a valid *request* the log shows the first line of the octets *unread*.
+        *began* is the current tick. Without a valid *request* the log shows the first line of the octets *unread*.
         """
         if request:
             # RFC 9112 §9.3, §9.6: 1.1 persists by default, 1.0 only with "keep-alive".
@@ -216,9 +216,9 @@ class Sender:
     def _send_exactly(
         self, stream: Stream, response: Response, request_line: bytes, began: Tick
     ) -> Generator[Wait, None, bool]:
-        """Send the octets of *stream* and nothing else. Return whether the next request is answered.
+        """Send the octets of *stream* and nothing else. Return whether the connection then serves another request.
 
-        Raise ConnectionAbortedError if a reset follows them, or if the server stops meanwhile.
+        Raise ConnectionAbortedError if a reset must follow the octets, or if the server stops meanwhile.
         """
         self._head_octets, self._sent, self._rate = 0, 0, None
         # The last octets of a head that has not ended yet, or None.
@@ -243,7 +243,7 @@ class Sender:
     def _find_head(self, begun: bytes, chunk: bytes) -> bytes | None:
         """Record how much of *chunk* belongs to the head.
 
-        *begun* has the last octets of the head so far. Return those for the next call, or None if the head has ended.
+        *begun* has the last octets of the head so far. Return *begun* for the next call, or None if the head has ended.
         """
         octets = begun + chunk
         stop = octets.find(_END_OF_HEAD) + len(_END_OF_HEAD)
@@ -252,9 +252,9 @@ class Sender:
         return None if has_ended else octets[1 - len(_END_OF_HEAD) :]
 
     def _sleep(self, seconds: float, *, may_end_early: bool = True) -> Generator[Wait, None, None]:
-        """Wait while a stream has nothing to send, until the server stops if the sleep *may_end_early*.
+        """Wait for *seconds* while a stream has nothing to send; if it *may_end_early*, only until the server stops.
 
-        Raise ConnectionAbortedError if the client closes its side, or if the server stops and the sleep may not end.
+        Raise ConnectionAbortedError if the client closes its side, or if the server stops and not *may_end_early*.
         """
         deadline = self._context.tick.monotonic + seconds
         state = State.SLEEPING
@@ -293,7 +293,7 @@ class Sender:
         return b"" if sent == len(octets) else memoryview(octets)[sent:]
 
     def _send_both(self, first: bytes, second: bytes) -> bytes | memoryview:
-        """Send as much of *first* + *second* as the kernel takes now, without joining them before; return the rest."""
+        """Send as much of *first* + *second* as the kernel takes now, without joining the two; return the rest."""
         try:
             sent = self._transport.send_both(first, second)
         except BlockingIOError as error:
@@ -339,7 +339,7 @@ class Sender:
 def _chunks(stream: Stream) -> Iterator[bytes | Sleep]:
     """Yield the chunks of *stream*. Raise ValueError unless they have the length that was announced.
 
-    Raise RuntimeError in place of an OSError of the stream, which would pass for an error of the connection.
+    Turn an OSError of the stream into a RuntimeError, so that it does not pass for an error of the connection.
     """
     length, sent = stream.length, 0
     try:

@@ -162,8 +162,8 @@ class Server:
     def start(self, wake: Callable[[], object] | None = None) -> None:
         """Start to serve, on threads of its own, and return.
 
-        Each thread calls *wake* when it returns. Report it if the system allows fewer threads than wanted; raise
-        OSError if it allows none. Raise RuntimeError if the server has been started or stopped before.
+        Each thread calls *wake* when it returns. If the system allows fewer threads than wanted, report that; raise
+        OSError if the system allows none. Raise RuntimeError if the server has been started or stopped before.
         """
         if self._loop or self._listeners[0].fileno() < 0:
             raise RuntimeError(f"the server has been {'started' if self._loop else 'stopped'}; make another one")
@@ -309,7 +309,7 @@ def _open_root(
     cache_control: str,
     tracing: "Instrumentation | None",
 ) -> DocumentRoot:
-    """Return the document root, on a traced file system if the server is traced. Raise OSError if it can't be read."""
+    """Return the document root, on a traced file system if *tracing* is given. Raise OSError if it can't be read."""
     directory = os.fspath(directory or "")
     file_system = tracing.file_system(directory) if tracing else FileSystem()
     return DocumentRoot(directory, **switches, cache_control=cache_control, file_system=file_system)
@@ -386,7 +386,7 @@ def check_response_field(name: str, value: str) -> None:
 
 
 def _field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
-    """Return the field lines of every response: *fields* without Cache-Control, and the defaults not replaced."""
+    """Return the lines of *fields*, except Cache-Control, and of each default field that *fields* do not replace."""
     for name, value in fields:
         check_response_field(name, value)
     given = [field for field in fields if field[0].lower() != "cache-control"]

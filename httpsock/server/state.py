@@ -66,8 +66,8 @@ class State(Enum):
 class Phase(Enum):
     """The phase of a server.
 
-    While it drains, each response is the last of its connection, and idle connections keep their time-outs. While it
-    stops, idle connections close immediately.
+    While a server drains, each response is the last of its connection, and idle connections keep their time-outs. While
+    a server stops, idle connections close immediately.
     """
 
     SERVING = "serving"
