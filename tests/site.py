@@ -61,7 +61,7 @@ def trace_get(*arguments: str) -> str:
 
 
 def record_tcp(port: int) -> dict[str, str]:
-    """Return the traces of server and client for some exchanges on *port*, each on a new connection."""
+    """Return the traces of a server on *port*, and of a client, for some exchanges."""
     with Traced(WWW, port=port) as server:
         url = f"http://127.0.0.1:{server.port}/"
         hello = url + "hello.txt"
@@ -277,7 +277,7 @@ def path_of(module: str) -> str:
 
 
 def excerpt(module: str, function: str, calls: list[str]) -> str:
-    """Return the source of a function, with its *calls* marked. Raise KeyError if one is missing."""
+    """Return the source of a function, with its *calls* marked. Raise KeyError if the function or a call is missing."""
     source = file_of(module).read_text(encoding="utf-8")
     node = find(ast.parse(source), function)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
@@ -292,7 +292,7 @@ def excerpt(module: str, function: str, calls: list[str]) -> str:
 
 
 def find(tree: ast.AST, function: str) -> ast.FunctionDef:
-    """Return the function *function*, or the method "Class.method", in *tree*."""
+    """Return the function *function*, or the method "Class.method", in *tree*. Raise KeyError if it is missing."""
     node: ast.AST = tree
     for name in function.split("."):
         body = [child for child in ast.iter_child_nodes(node) if getattr(child, "name", "") == name]
@@ -304,7 +304,7 @@ def find(tree: ast.AST, function: str) -> ast.FunctionDef:
 
 
 def line_of(function: ast.FunctionDef, call: str) -> int:
-    """Return the first line on which *function* makes a *call*."""
+    """Return the first line on which *function* makes a *call*. Raise KeyError if it makes none."""
     lines = [node.lineno for node in ast.walk(function) if isinstance(node, ast.Call) and name_of(node.func) == call]
     if not lines:
         raise KeyError(f"{function.name} makes no call of {call}")
@@ -348,7 +348,7 @@ def contents(cited: list[Cited]) -> str:
 
 
 def figure(path: dict[str, object], name: str) -> str:
-    """Return a figure of the lossy path; *name* is the keys that lead to it in *path*, joined by slashes."""
+    """Return one figure of the transfer *path*; *name* has the keys that lead to the figure, joined by slashes."""
     value: object = path
     for part in name.split("/"):
         assert isinstance(value, dict)

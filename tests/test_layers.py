@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(httpsock.__file__).parent
 
 
 def name_of(file: pathlib.Path) -> str:
-    """Return the dotted name of a module within the package: ``http.grammar``; ``http`` for a wing itself."""
+    """Return the dotted name of a module within the package: "http.grammar", for example, or "http" for a wing."""
     parts = file.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
@@ -132,7 +132,7 @@ def all_below(module: str) -> set[str]:
 
 
 def public_definitions(module: str) -> Iterator[tuple[str, ast.ClassDef | Function]]:
-    """Yield the public classes and functions of *module*, and the public methods of those classes."""
+    """Yield name and node of each public class and function of *module*, and of each public method of these classes."""
     for node in TREES[module].body:
         if isinstance(node, ast.ClassDef | Function) and not node.name.startswith("_"):
             yield node.name, node
@@ -165,7 +165,7 @@ def test_a_wing_loads_no_forbidden_module(wing: str) -> None:
 
 @each_module
 def test_no_file_imports_itself_through_others(module: str) -> None:
-    """No two files import each other, directly or through others; no two wings in the table WINGS do, either."""
+    """No two files import each other, directly or through others; the table WINGS has no such circle of wings."""
     for name in imports_of_package(module, also_for_types=False):
         assert module not in all_below(name), f"{module} and {name} import each other"
 

@@ -35,7 +35,7 @@ def need_address(host: str) -> None:
 
 
 def cannot_serve(program: Program) -> str:
-    """Start the program, which can't serve; return its error message."""
+    """Wait until *program*, which can't serve, has ended; return its error message."""
     code, out, error = program.end()
     assert (code, out) == (1, "")
     assert re.fullmatch(r"httpsock: [^\n]+\.\n", error), "one sentence, no traceback"

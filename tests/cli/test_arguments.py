@@ -10,7 +10,7 @@ from tests.support.rows import each_row
 
 
 def anything(name: str, value: str) -> None:
-    """Refuse only the value "bad"."""
+    """Refuse the field name "bad", and accept every other field."""
     if name == "bad":
         raise ValueError("it is bad")
 

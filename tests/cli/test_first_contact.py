@@ -75,7 +75,7 @@ def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
 
 @pytest.fixture
 def downloads(folder: pathlib.Path) -> pathlib.Path:
-    """A folder with a file named after each module of the standard library; each file records that it was run."""
+    """A folder with a file named after each module that the program could import; each file records that it was run."""
     marks = folder.parent / "marks"
     names = sys.stdlib_module_names - modules_of_the_interpreter(folder)
     assert {"argparse", "select", "socket", "typing"} <= names

@@ -1,4 +1,4 @@
-"""The command ``httpsock get``: its output, and its exit codes; also on a terminal."""
+"""The command ``httpsock get``: its exit codes, and its output to files, to pipes and on a terminal."""
 
 import io
 import itertools

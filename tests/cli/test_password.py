@@ -1,4 +1,4 @@
-"""The command line: the options for a password (hashing it, and serving with it), and the option --spa."""
+"""The command line: --auth-hash, which hashes a password; --auth, which asks for it; and --spa."""
 
 import contextlib
 import io

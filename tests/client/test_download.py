@@ -60,7 +60,7 @@ def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str
 
 
 def receive(download: Download, octets: bytes, url: str = URL) -> None:
-    """Write a response to the file, as the command does."""
+    """Write the response *octets* to the file of *download*, as the command does."""
     with respond(octets, url) as response:
         download.start(response)
         try:

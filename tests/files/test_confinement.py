@@ -231,7 +231,7 @@ def test_a_socket_is_not_opened(root: pathlib.Path, way: None, monkeypatch: pyte
 
 
 def bind_socket(folder: pathlib.Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a socket called *name* in *folder*; by a relative path, since the path of a socket must be short."""
+    """Make a socket called *name* in *folder*, by its relative path, since the path of a socket must be short."""
     monkeypatch.chdir(folder)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(name)

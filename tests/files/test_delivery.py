@@ -42,7 +42,7 @@ def fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def octets_from(seed: str, length: int) -> bytes:
-    """Return *length* octets that do not repeat within a mebibyte."""
+    """Return *length* random octets, the same for the same *seed*, which repeat only after a mebibyte."""
     block = hashlib.shake_256(seed.encode()).digest(min(length, MEBIBYTE))
     return (block * (length // len(block) + 1))[:length]
 
@@ -274,7 +274,7 @@ Sendfile = Callable[[int, int, int, int], int]
 
 
 def refuse_sendfile(monkeypatch: pytest.MonkeyPatch, name: str, after: int) -> list[int]:
-    """Let sendfile() fail with the error *name* after *after* calls; return the offsets of the failed calls."""
+    """Let sendfile() fail with the error *name* after its first *after* calls; return the offsets of failed calls."""
     refused: list[int] = []
     real: Sendfile = os.sendfile
     calls = iter(range(1 << 30))

@@ -67,7 +67,7 @@ def refusal_of(parts: list[bytes]) -> Refusal:
 
 
 def parse(parts: list[bytes]) -> None:
-    """Send *parts* one by one to a parser, and read all its events after each."""
+    """Send *parts* one by one to a parser; after each part, read all events of the parser."""
     parser = RequestParser(Limits())
     near, far = socket.socketpair()
     with near, far:

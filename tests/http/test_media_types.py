@@ -87,7 +87,7 @@ def test_a_prefix_that_ends_within_a_character_is_utf8() -> None:
 
 
 def packets(period: int, lead: int, count: int) -> bytes:
-    """Return *count* packets of an MPEG stream, each with *lead* octets before it."""
+    """Return *count* packets of an MPEG stream, one every *period* octets, each after *lead* other octets."""
     return (bytes(lead) + b"\x47\x40\x00\x10" + bytes(period - lead - 4)) * count
 
 

@@ -184,7 +184,7 @@ _LENGTH = st.integers(min_value=0, max_value=64)
 
 
 def naive_positions(first: int | None, last: int | None, length: int) -> set[int]:
-    """Return the positions in the range *first* to *last*, found by examining each position."""
+    """Return the positions in the range *first* to *last*, or in a suffix of *last* octets if *first* is None."""
     if first is None:
         return {position for position in range(length) if last is not None and position >= length - last}
     return {position for position in range(length) if position >= first and (last is None or position <= last)}

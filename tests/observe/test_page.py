@@ -54,7 +54,7 @@ def server(folder: pathlib.Path, film: str) -> Iterator[httpsock.Server]:
 
 
 def watch(browser: Browser, server: httpsock.Server, width: int = 1280, scheme: str = "light") -> None:
-    """Open the inspector's page on a screen of *width* pixels."""
+    """Open the inspector's page on a screen of *width* pixels, with the colour *scheme*; wait until it is live."""
     browser.command(
         "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
     )

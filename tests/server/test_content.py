@@ -36,7 +36,7 @@ def test_a_client_that_expects_100_for_chunks_gets_the_final_response_immediatel
 
 
 def test_an_expectation_without_content_has_no_effect(dialogue: Dialogue) -> None:
-    """An expectation of a request that has no content still ends in a final response (requirement R079)."""
+    """A request with an expectation and no content gets its final response as usual (requirement R079)."""
     dialogue.say(get("/hello.txt", "Expect: 100-continue"))
 
     answer = dialogue.answer()

@@ -12,7 +12,7 @@ LATE_CONTENT = "the content did not come in time (RFC 9110 §15.5.9)"
 
 
 def test_a_silent_client_is_closed_without_a_response(dialogue: Dialogue) -> None:
-    """A browser may open a connection in advance; a response there would seem to answer its next request."""
+    """A browser may open a connection in advance; a response on it would seem to answer the next request."""
     assert dialogue.connection.state in IDLE_STATES
     assert dialogue.seconds_left == TIMEOUTS.idle
 

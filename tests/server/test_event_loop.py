@@ -124,7 +124,7 @@ def test_silent_and_unfinished_clients_delay_no_other_client(start_loop: StartLo
 
 
 def test_clients_that_leave_immediately_are_removed(start_loop: StartLoop) -> None:
-    """Some clients close without a request, others reset the connection after one (requirement R093)."""
+    """Some clients close without a request, others send a request and reset the connection (requirement R093)."""
     running = start_loop()
     for _ in range(5):
         connect(running.port).close()

@@ -117,7 +117,7 @@ class Load:
         client.close()
 
     def goes_on(self, *, answers: int) -> bool:
-        """Wait for *answers* more answers or a fault; return whether they arrived."""
+        """Wait for *answers* more answers, or for a fault; return whether either has come in time."""
         enough = self.answers + answers
         return eventually(lambda: self.answers >= enough or bool(self.faults))
 

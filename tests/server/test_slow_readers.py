@@ -215,7 +215,7 @@ def test_the_head_of_a_long_listing_waits_for_a_client_that_does_not_read(begin:
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/some.bin", "/large.bin", "/"])
 def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path, path: str) -> None:
-    """The content is from memory, little or much, from a file, or made in steps (requirement R095)."""
+    """The content is short or long, from memory or a file, or a listing that is made in steps (requirement R095)."""
     (folder / "some.bin").write_bytes(bytes(32768))
     for number in range(700):
         (folder / f"{number:0200}").touch()

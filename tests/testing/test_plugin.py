@@ -1,4 +1,4 @@
-"""The plugin for pytest, tested in other sessions of pytest; and the test server without pytest."""
+"""The plugin for pytest, which is tested in separate sessions of pytest, and the test server without pytest."""
 
 import asyncio
 import os
