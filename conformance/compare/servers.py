@@ -6,9 +6,9 @@ One entry of ``servers.toml``, below ``servers``:
     source = "apt"                   apt, pip or npm; or "here", if nothing needs to be installed
     packages = ["nginx-light"]       the packages to install
     program = "nginx"                the program that must be on the PATH
-    title = "nginx"                  its name on the page, if not the name of the entry
+    title = "nginx"                  the server's name on the page, if not the name of the entry
     version = "nginx -v"             a command that prints its version
-    start = "nginx -c {folder}/..."  the command that starts it: see live.start.Recipe, also for back and files
+    start = "nginx -c {folder}/..."  the command that starts the server: see live.start.Recipe, also for back and files
     app = "starlette"                the application that the server runs, one of the table's ``apps``
     build = "go build ..."           a command that builds the program
 """

@@ -116,7 +116,7 @@ def _result(name: str, level: str, outcome: Outcome = Outcome.FAILED) -> Result:
 
 
 def test_results_of_a_server_go_through_json_unchanged() -> None:
-    """Counts are by chapter and level; policies are not counted."""
+    """The counts are by chapter and level, and leave out policies."""
     results = [
         _result("an-unknown-method", "MUST"),
         _result("a-delete", "MUST"),

@@ -165,7 +165,7 @@ def _odd_octet_in_a_line(random: Random, draft: Draft) -> None:
 
 
 def _set_field(draft: Draft, name: bytes, value: bytes) -> None:
-    """Set the field *name* of *draft*, and remove field lines that it already has with this name."""
+    """Set the field *name* of *draft*, and remove other field lines with this name."""
     draft.lines = [line for line in draft.lines if not line.lower().startswith(name.lower() + b":")]
     draft.lines.append(name + b": " + value)
 

@@ -1,8 +1,8 @@
 """The generator: valid requests, requests with one fault, and octets with random changes.
 
-A Random that the caller passes in makes all choices. With a seed, it makes the same choices in each run; if it comes
-from hypothesis, its choices can be shrunk. In each tuple the simplest choice comes first, so that shrinking leads to
-it. This module does not use the parsers.
+A Random that the caller passes in makes all choices. A Random with a seed makes the same choices in each run; the
+choices of a Random from hypothesis can be shrunk. In each tuple the simplest choice comes first, so that shrinking
+leads to it. This module does not use the parsers.
 
 RFC 9112 §3 (request line), §5 (field syntax), §6, §7.1 (content).
 """

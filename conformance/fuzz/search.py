@@ -267,7 +267,7 @@ def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 class _Progress:
-    """A progress bar on *stream*, with the speed of the run; if *stream* is not a terminal, only its last state."""
+    """A progress bar on *stream*, with the speed of the run; unless *stream* is a terminal, only the final bar."""
 
     def __init__(self, stream: TextIO, inputs: int | None, seconds: float) -> None:
         self._stream = stream

@@ -1,7 +1,7 @@
 """The allowances: where the RFC lets a server behave otherwise than httpsock.
 
 ``allowed`` in the tables is for one case; this module is for all cases of a requirement. No allowance covers the
-sentinel, the plain request sent after a case: a wrong answer to it always fails.
+sentinel, the plain request sent after a case: a wrong answer to the sentinel always fails.
 """
 
 import re

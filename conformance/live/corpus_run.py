@@ -213,7 +213,7 @@ def _seconds_to_first_octet(target: Target) -> float:
 def _fails(target: Target, status: int) -> bool:
     """Return whether *target* answers every GET / with 500, so that a 500 proves nothing about a case.
 
-    *status* is the status of its answer to a plain request with another path.
+    *status* is the status of the target's answer to a plain request with another path.
     """
     octets = sentinel(0).replace(b"/sentinel-0", b"/")
     plain = wire.exchange(target.address, [octets], seconds=_NEXT_SECONDS, ends=False, patience=1.0)
@@ -224,7 +224,7 @@ def _fails(target: Target, status: int) -> bool:
 def _pipelines(target: Target, status: int) -> bool:
     """Return whether *target* answers two pipelined requests, or announces a close in its first answer.
 
-    *status* is the status of its answer to a single request.
+    *status* is the status of the target's answer to a single request.
     """
     first = sentinel(0).replace(b"Connection: close\r\n", b"")
     both = wire.exchange(target.address, [first + sentinel(0)], seconds=_NEXT_SECONDS, ends=False, patience=1.0)

@@ -191,7 +191,7 @@ def test_an_exchange_stops_after_max_octets() -> None:
 
 
 def test_a_server_that_does_not_read_does_not_block_the_exchange() -> None:
-    """A response that it sent before it closed may still arrive."""
+    """A response that the server sent before it closed may still arrive."""
 
     def converse(connected: socket.socket) -> None:
         connected.sendall(b"no")

@@ -27,7 +27,7 @@ _EXIT_SECONDS = 0.02
 
 
 class Attempt(NamedTuple):
-    """The *result* of one trial; *is_doubtful* is true if a server that has stopped would also explain it.
+    """The *result* of one trial; *is_doubtful* is true if a server that has stopped would also explain the result.
 
     *is_late* is true after a time-out: other trials may have kept the server busy.
     """

@@ -1,4 +1,4 @@
-r"""The request files of other parsers' tests: for each test its octets, and the verdict of the tested parser.
+r"""The request files of other parsers' tests: the octets of each test, and the verdict of the tested parser.
 
 gunicorn has one folder of requests that its parser accepts, and one of requests that it refuses. Each file has one
 request, with escapes for line ends. llhttp has Markdown files with a title, the input and the log of its parser:
@@ -34,7 +34,7 @@ _FAILURE = re.compile(rb"error code=(?!21 |22 )")
 class RequestFile(NamedTuple):
     """One test of another parser: its *name*, its *octets*, and whether that parser refuses them.
 
-    If it accepts them, *requests* is the number of complete requests that it finds, or None if that is unknown. If
+    If the parser accepts them, *requests* is the number of complete requests, or None if that is unknown. If
     *is_ended* is false, more octets may follow.
     """
 
@@ -70,7 +70,7 @@ def read_llhttp(folder: Path) -> Iterator[RequestFile]:
 def _llhttp_test(name: str, text: bytes, log: bytes) -> RequestFile:
     """Return the test of llhttp with the input *text* and the log *log*.
 
-    llhttp does not require Host, so this adds a Host line to requests without one. It also adds an end to a head that
+    llhttp does not require Host, so this function adds Host to requests without it. It also adds an end to a head that
     llhttp refuses before its end. Otherwise httpsock would refuse most requests for lack of Host, or wait for
     the rest.
     """

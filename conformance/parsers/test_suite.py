@@ -111,7 +111,7 @@ def test_two_tests_of_llhttp_with_one_title_have_two_names(tmp_path: Path) -> No
 def test_the_command_exits_with_1_at_a_difference_without_a_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without such a difference it exits with 0, and for a folder without request files with 2."""
+    """The exit code is 0 without such a difference, and 2 for a folder without request files."""
     assert main(["suite", str(tmp_path)]) == 2
     assert "has no request files of gunicorn or llhttp" in capsys.readouterr().err
     _write(tmp_path / "valid" / "001.http", b"GET / HTTP/1.1\\r\\n\nHost: a\\r\\n\n\\r\\n")

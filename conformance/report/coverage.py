@@ -3,9 +3,9 @@
 A case of the corpus keeps its requirement if httpsock accepts all of its octets, and breaks it if httpsock refuses
 some. A check of the static semantics passes if a server's responses keep the requirement, and fails if they break it.
 
-A requirement is covered if a check tests it, or if one case keeps it and another one breaks it. If no request can break
-it, it is one-sided, and a case that keeps it is enough. If it can't be seen on the wire, it is untestable, and needs no
-case. In both exceptions the table of requirements gives the reason.
+A requirement is covered if a check tests it, or if one case keeps it and another one breaks it. A one-sided
+requirement, which no request can break, needs only a case that keeps it. An untestable requirement, which can't be seen
+on the wire, needs no case. In both exceptions the table of requirements gives the reason.
 """
 
 import argparse

@@ -60,7 +60,7 @@ def test_every_check_has_the_number_of_a_requirement() -> None:
 
 @pytest.mark.parametrize("text", load_texts(), ids=lambda text: text.text)
 def test_each_erratum_and_other_text_is_tried_or_has_a_reason(text: Text) -> None:
-    """Each case and each check that it names exists, and its statement and its reason are sentences."""
+    """Each case and check that *text* names exists, and the statement and the reason are sentences."""
     names = {case.name for case in load_cases()} | {name for name, _ in load_checks()}
     assert re.fullmatch(r"RFC [0-9]{4}( §[0-9]+(\.[0-9]+)*| errat(um|a) [0-9 and]+)?", text.text)
     assert text.status in {None, "verified", "held", "reported", "rejected"}

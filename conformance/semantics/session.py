@@ -28,7 +28,7 @@ _MAX_OCTETS = 8 * 1024 * 1024
 
 
 class InapplicableError(Exception):
-    """The check does not apply, since the server lacks an optional feature; the message names it."""
+    """The check does not apply, since the server lacks an optional feature, which the message names."""
 
 
 class FaultError(Exception):

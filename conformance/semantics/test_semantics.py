@@ -178,7 +178,7 @@ def _answer_wrongly(request: bytes) -> bytes:
     ],
 )
 def test_the_shell_lines_of_a_failure_repeat_only_the_requests_that_it_is_about(name: str, lines: list[str]) -> None:
-    """The lines are in the order of the requests; the octets in the report are those of the last one."""
+    """The lines are in the order of the requests; the octets in the report are those of the last request."""
     with running(_answer_wrongly) as address:
         (result,) = [found for found in check_semantics(Target(address), name) if found.name == name]
     found = result.reproduce.splitlines()
