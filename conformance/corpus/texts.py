@@ -1,4 +1,4 @@
-"""Errata and rules of other texts: for each the cases that test it, or the reason why it does not apply.
+"""Errata and rules of other texts, each with the cases that test it or the reason why it does not apply.
 
 One entry of ``texts.toml``:
 
