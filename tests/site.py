@@ -348,7 +348,7 @@ def contents(cited: list[Cited]) -> str:
 
 
 def figure(path: dict[str, object], name: str) -> str:
-    """Return one figure of the transfer *path*; *name* has the keys that lead to the figure, joined by slashes."""
+    """Return one figure of *path*, the results of the transfer; *name* joins the keys to the figure by slashes."""
     value: object = path
     for part in name.split("/"):
         assert isinstance(value, dict)

@@ -29,7 +29,7 @@ def taken_port(host: str = "127.0.0.1") -> Iterator[int]:
 
 
 def need_address(host: str) -> None:
-    """Skip the test where the system has no such address."""
+    """Skip the test if the system does not have the address *host*."""
     with taken_port(host):
         pass
 

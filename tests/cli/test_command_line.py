@@ -138,7 +138,7 @@ def test_the_readme_documents_every_option() -> None:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the error message for *arguments*, which are checked before the folder, which does not exist."""
+    """Return the error message for *arguments*, given with a missing folder, which is checked later."""
     with pytest.raises(SystemExit) as left:
         main(["there is no such folder", *arguments])
     printed = capsys.readouterr()

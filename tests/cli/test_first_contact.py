@@ -1,4 +1,4 @@
-"""The first start: with a Python that is too old, in a folder with hostile downloads, or of __main__.py by its path."""
+"""The first start: with a Python that is too old, in a folder with hostile downloads, by the path of __main__.py."""
 
 import os
 import pathlib
@@ -65,7 +65,7 @@ WITHOUT_SITE = [sys.executable, "-S", "-m", "httpsock"]
 
 
 def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
-    """Return the modules that Python itself imports for "-m"; it looks for them in the current folder first."""
+    """Return the modules that Python itself, which looks in the current folder first, imports for "-m"."""
     (folder / "nothing.py").write_text("import sys; print(*sys.modules)")
     done = subprocess.run(
         [sys.executable, "-S", "-m", "nothing"], check=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True

@@ -21,6 +21,6 @@
     uv               an index that consists of listings; metadata by ranges        test_more_packages.py
     cargo            a sparse registry                                             test_more_packages.py
 
-The tests of a client that is not installed are skipped, and its name is given. CI installs all clients but cargo,
+The tests of a client that is not installed are skipped, with its name as the reason. CI installs all but cargo,
 which comes with a compiler of 500 MB. Tried by hand, and not run here: dnf, go, hey, Firefox, Safari's engine.
 """

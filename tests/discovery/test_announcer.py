@@ -111,7 +111,7 @@ def test_a_search_from_outside_the_network_is_not_answered() -> None:
 
 
 def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients repeat a search in case a datagram is lost; the victim of forged searches must not get every answer."""
+    """Clients repeat a search in case a datagram is lost; the victim of a forged search must get only one answer."""
     monkeypatch.setattr("random.uniform", lambda low, high: high)
     collected = CollectedTrace(is_client=False)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=collected)

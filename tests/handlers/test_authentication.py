@@ -221,7 +221,7 @@ def test_a_hundred_requests_with_the_same_credentials_need_one_hash(
 def test_guesses_from_one_network_delay_no_other_network(
     folder: pathlib.Path, serve: Callable[..., httpsock.Server]
 ) -> None:
-    """If all guesses were checked before the request of the other network, its client would time out."""
+    """If all guesses were checked first, the client in the other network would time out."""
     guarded = Guarded(serve(folder, middleware=[basic_authentication("alice", SLOW)]))
     with guessing(guarded.server, 100, "127.0.0.2") as guesses:
         assert guarded.ask(RIGHT).status == 200, "within the patience of a test"
