@@ -73,7 +73,7 @@ def _trace(form: str | None) -> "TraceWriter | None":
 
 
 def _print(device: FoundDevice, *, as_json: bool) -> None:
-    """Print one device, with control characters escaped. Raise OSError if standard output fails."""
+    """Print one device as a line of text or of JSON, with control characters escaped. Raise OSError if that fails."""
     text = f"{visible(device.name)}  {visible(device.url)}  {device.address}"
     line = json.dumps(device._asdict()) if as_json else text
     # Characters that standard output can't encode are escaped too.

@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse *arguments*; return their values as attributes. Exit with code 2 if they are wrong."""
+    """Parse *arguments*; return their values as attributes. Exit with code 2 if an argument is wrong."""
     parser = _parser()
     options = parser.parse_args(expand_trace_option(arguments))
     if len(options.output) > len(options.url):

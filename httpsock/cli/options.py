@@ -46,7 +46,7 @@ httpsock find         search the network for announced servers
 
 
 def options_of(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse *arguments*; return their values as attributes. Exit with code 2 if they are wrong."""
+    """Parse *arguments*; return their values as attributes. Exit with code 2 if an argument is wrong."""
     parser = _parser()
     options = parser.parse_args(expand_trace_option(arguments))
     if options.auth_hash:

@@ -54,7 +54,7 @@ class StderrWriter:
         self.write(f"{text}\n")
 
     def close(self, seconds: float) -> None:
-        """Write the queued text, for at most *seconds*."""
+        """Write the queued text, for at most *seconds*, and stop."""
         self._deadline = time.monotonic() + seconds
         self._is_closing.set()
         self._has_some.set()

@@ -31,7 +31,7 @@ class TerminalText:
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
 
     def write(self, octets: bytes, *, is_last: bool = False) -> None:
-        """Write the complete characters of *octets*; buffer an incomplete one for the next call."""
+        """Write the complete characters of *octets*; buffer an incomplete one, or escape it if *is_last*."""
         text = self._decoder.decode(octets, final=is_last)
         self._stream.write("".join(c if c in "\n\t" else visible_character(c) for c in text))
         self._stream.flush()
@@ -55,7 +55,7 @@ class Progress:
         self._is_shown = False
 
     def advance(self, octets: int) -> None:
-        """Count *octets* more, and redraw the bar if it is due."""
+        """Count *octets* more, and redraw the bar if enough time has passed."""
         self._octets += octets
         now = self._clock()
         if now >= self._next:

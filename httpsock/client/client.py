@@ -68,10 +68,10 @@ class _Outgoing(NamedTuple):
 class ClientResponse:
     """A response whose head has arrived; its content is received as the caller reads it.
 
-    Iterate over it for pieces of any size, or ``read()`` it whole; then ``close()`` it, best by ``with``. *url* is
-    the final one, after redirects. A read raises IncompleteError if the connection ends early (RFC 9112 §8),
-    ResponseError if the framing is broken, or TimeoutError; a later read raises the same error again. A read of the
-    rest after ``close()`` raises ValueError.
+    Iterate over it for pieces of any size, or ``read()`` it whole; then ``close()`` it, preferably by ``with``.
+    *url* is the final URL, after redirects. A read raises IncompleteError if the connection ends early (RFC 9112 §8),
+    ResponseError if the framing is broken, or TimeoutError; a later read raises the same error again. A read after
+    ``close()`` raises ValueError if the content was not complete.
     """
 
     def __init__(self, url: Url, head: ResponseHead, connection: ClientConnection) -> None:
@@ -217,8 +217,8 @@ class Client:
     def _exchange(self, request: _Outgoing) -> ClientResponse:
         """Return the final response to one request, over an idle connection if there is one.
 
-        RFC 9112 §9.3.1: the server may close an idle connection while the request is on its way. Then retry once, on a
-        new connection, if the method is idempotent.
+        RFC 9112 §9.3.1: the server may close an idle connection while the request is on its way. In that case,
+        retry once, on a new connection, if the method is idempotent.
         """
         if connection := self._idle_connection(request.url.origin):
             try:

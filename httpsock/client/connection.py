@@ -270,7 +270,7 @@ class ClientConnection:
         return head
 
     def _final_head(self) -> ResponseHead | None:
-        """Return the final head if it has arrived; skip interim ones."""
+        """Return the final head if it has arrived; skip interim heads."""
         while isinstance(event := self._parser.next_event(), ResponseHead):
             self._emit("parse", {"status": event.status, "phrase": visible(event.phrase)}, head=event.octets)
             if not event.is_interim:

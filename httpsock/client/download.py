@@ -207,7 +207,7 @@ class Download:
             os.unlink(self._note_path)
 
     def _known_part(self) -> _Part | None:
-        """Return the note of an earlier part of the same URL if it can be resumed, else None."""
+        """Return the note of an earlier part of this URL, or None if there is no such part that can be resumed."""
         try:
             found = os.lstat(self.part_path)
             fault, path = _fault_of(found), self.part_path

@@ -91,7 +91,7 @@ def _octets_of(text: str) -> bytes:
 
 
 def _parse_authority(authority: bytes) -> tuple[str, int]:
-    """Return host and port. Raise UrlError if one of them is invalid, or if there is a user name."""
+    """Return host and port. Raise UrlError if the host or the port is invalid, or if there is a user name."""
     shown = grammar.printable(authority)
     if b"@" in authority:
         # RFC 9110 §4.2.4: a password would end up in logs and histories, and text before "@" can pose as the host.

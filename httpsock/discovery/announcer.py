@@ -353,7 +353,7 @@ class Announcer:
                 self._sockets[due.received_on].sendto(due.datagram, due.peer)
 
     def _interface_towards(self, peer: tuple[Any, ...], received_on: Interface) -> Interface:
-        """Return the interface by which datagrams to *peer* leave: the answer must name a location at its address.
+        """Return the interface by which datagrams to *peer* leave: an answer must name the interface's address.
 
         Raise DatagramError if that interface is new and not announced yet.
         """

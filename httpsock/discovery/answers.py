@@ -55,7 +55,7 @@ class Shares:
         self._each: OrderedDict[str, RateLimit] = OrderedDict()
 
     def grant(self, neighbour: str, now: float) -> None:
-        """Spend a token for one answer to *neighbour*. Raise DatagramError if its limit or the total is exceeded."""
+        """Spend a token for one answer to *neighbour*. Raise DatagramError if a limit is exceeded."""
         share = self._each.setdefault(neighbour, RateLimit(_EACH_PER_SECOND, _EACH_BURST, now))
         self._each.move_to_end(neighbour)
         if len(self._each) > _MAX_NEIGHBOURS:

@@ -34,8 +34,9 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 def format_description(device: Device, name: str) -> bytes:
     """Return the description of *device*, with its *name* and the URL of the folder.
 
-    It has no services (UDA 2.0 §2.1 allows that). The URL of the folder is relative to that of the description, so one
-    description fits every address of the server. XML can't hold control characters, so they are escaped as text.
+    The description has no services (UDA 2.0 §2.1 allows that). The URL of the folder is relative to the URL of the
+    description, so one description fits every address of the server. XML can't hold control characters, so they are
+    escaped as text.
     """
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <root xmlns="urn:schemas-upnp-org:device-1-0" configId="1">

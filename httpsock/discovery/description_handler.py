@@ -25,7 +25,7 @@ _FIELDS = (("Content-Type", 'text/xml; charset="utf-8"'),)
 
 
 class DescriptionHandler:
-    """A middleware: it answers a request for *path* with the description; the wrapped handler answers all others.
+    """A middleware: answers requests for *path* with the description; the wrapped handler answers all other requests.
 
     *path* has 128 random bits. So no file of the folder has this name, and a program that has cached the description of
     an earlier start requests the new one. Until ``describe`` is called, the wrapped handler answers *path*, too.

@@ -69,13 +69,13 @@ class Interface(NamedTuple):
 
 
 def sender(address: tuple[Any, ...]) -> str:
-    """Return the host of an *address* from recvfrom(), with the zone of a link-local one."""
+    """Return the host of an *address* from recvfrom(); if the host is link-local, with its zone."""
     host = str(address[0]).partition("%")[0]
     return with_zone(host, address[3]) if len(address) > 2 else host
 
 
 def with_zone(address: str, number: int) -> str:
-    """Return *address*, with its zone if it is link-local (RFC 4007 §11)."""
+    """Return *address*; if it is link-local, with its zone: the index *number* of its interface (RFC 4007 §11)."""
     is_of_a_zone = number and ":" in address and ipaddress.ip_address(address).is_link_local
     return f"{address}%{number}" if is_of_a_zone else address
 

@@ -69,7 +69,7 @@ Destination = Interface | tuple[Any, ...]
 def discover(
     target: str, destinations: Sequence[Destination], seconds: float, trace: "TraceWriter | None" = None
 ) -> Iterator[FoundDevice]:
-    """Search *destinations* for *target* for *seconds*; then yield each device that has answered, once.
+    """Search *destinations* for *target* for *seconds*; then yield each device that has answered, but only once.
 
     *trace* receives an event for each call. Raise OSError if no search can be sent.
     """
@@ -153,7 +153,7 @@ def _send_searches(
 
 
 def _receive_answer(receiver: socket.socket, emit: Emit) -> Iterator[tuple[str, Datagram]]:
-    """Receive one datagram; yield it if it is an answer."""
+    """Receive one datagram; if it is an answer, yield the sender's address and the answer."""
     try:
         octets, peer = receiver.recvfrom(_MAX_OCTETS)
         datagram = _parse_answer(octets, emit)
@@ -217,7 +217,7 @@ def _download(client: Client | None, location: Url, address: str) -> bytes:
 
 
 def _seen_from_here(url: Url, address: str) -> Url:
-    """Return *url*, with the zone of *address* if its host is link-local.
+    """Return *url*; if its host is link-local, with the zone of *address*.
 
     A link-local address is ambiguous without a zone, and a zone has a meaning on one machine only (RFC 4007 §6).
     """

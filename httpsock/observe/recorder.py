@@ -85,7 +85,7 @@ class Recorder(TraceWriter):
             return InspectedTracer(self, self._count, peer, forward_to)
 
     def put(self, event: Event) -> None:
-        """Store an event, and evict the oldest over the limit."""
+        """Store an event; if the limit is exceeded, evict the oldest events."""
         with self._lock:
             self._count_event(event)
             self._last += 1

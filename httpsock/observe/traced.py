@@ -43,7 +43,7 @@ _MAX_UNREAD = 2048
 class CurrentTracer(threading.local):
     """The tracer of the connection that this thread runs.
 
-    Each thread has its own: a thread that a slow disk blocks finishes its look-up while another thread leads.
+    Each thread has its own tracer, since a thread that a slow disk blocks still traces while another thread leads.
     """
 
     emit: Emit = staticmethod(discard)
@@ -59,11 +59,11 @@ class Instrumentation:
         self.current = CurrentTracer()
 
     def listener(self, family: int, kind: int) -> socket.socket:
-        """Return a new socket for listening."""
+        """Return a new traced socket for listening."""
         return TracedListener(family, kind, emit=self.trace.server)
 
     def file_system(self, directory: str) -> TracedFileSystem:
-        """Return the file system of the document root *directory*."""
+        """Return the traced file system of the document root *directory*."""
         return TracedFileSystem(directory, self.current)
 
     def handler(self, handler: Handler) -> Handler:
@@ -106,7 +106,7 @@ class Instrumentation:
 
 
 def traced_coroutine(connection: Connection, emit: Emit, current: CurrentTracer) -> Coroutine:
-    """Run the coroutine of *connection*; emit an event for each wait and for its end."""
+    """Return a coroutine that runs the coroutine of *connection*; emit an event for each wait, time-out and cut."""
     coroutine = connection.coroutine
 
     def run() -> Coroutine:
@@ -235,7 +235,7 @@ class _TracedContext:
         return octets
 
     def discard_content(self) -> Steps[int | None]:
-        """Receive and discard the rest of the content."""
+        """Receive and discard the rest of the content; return its length, or None if it was left unread."""
         length: int | None = yield from self._context.discard_content()
         if length is not None:
             self._emit("content", {"octets": self._octets + length})

@@ -63,7 +63,7 @@ class TracedFileSystem(FileSystem):
 
     @contextmanager
     def scandir(self, root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
-        """Open a folder."""
+        """Open a folder; yield its entries."""
         with ExitStack() as opened:
             with trace_errors(self._current.emit, "scandir", {"name": _shown(relative)}):
                 entries = opened.enter_context(super().scandir(root, relative, follow_links=follow_links))

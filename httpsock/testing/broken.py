@@ -58,7 +58,7 @@ class Faults:
         self.accept_queue = self._port.accept_queue
 
     def add(self, rule: Rule) -> None:
-        """Apply *rule* from now on. If several rules select one response or one connection, the first counts."""
+        """Apply *rule* from now on. If several rules select a response or a connection, the first rule counts."""
         if rule.times is not None:
             check_number("times", rule.times, 1, 10**9)
         if FAULTS[rule.name].stage in (Stage.PORT, Stage.QUEUE) and not sys.platform.startswith("linux"):
@@ -131,7 +131,7 @@ class Faults:
 
 
 def _broken(rule: Rule, response: Response | Steps[Response], request: Request, context: Context) -> Steps[Response]:
-    """Return *response* with the fault of *rule*; exact octets are broken already."""
+    """Return *response* with the fault of *rule*; leave exact octets as they are."""
     if not isinstance(response, Response):
         response = yield from response
     if is_exact(response):

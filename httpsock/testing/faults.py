@@ -33,7 +33,7 @@ class Message(NamedTuple):
 
     @property
     def sized_head(self) -> bytes:
-        """The head with the right length."""
+        """The head with the right Content-Length."""
         return self.head(f"Content-Length: {self.length}")
 
     def octets(self, stop: int) -> Iterator[bytes]:

@@ -45,7 +45,7 @@ class Port:
         self._queues: list[FaultyQueue] = []
 
     def accept_queue(self, listener: socket.socket) -> "FaultyQueue":
-        """Return an accept queue for *listener*. The first one begins a period."""
+        """Return an accept queue for *listener*. The first queue begins a period."""
         with self.lock:
             queue = FaultyQueue(self, listener.dup())
             self._queues.append(queue)
@@ -115,7 +115,7 @@ class FaultyQueue:
         raise NotAccepting
 
     def close(self) -> None:
-        """Stop listening."""
+        """Close the listener."""
         with self._port.lock:
             self._port.remove(self)
             self._free()

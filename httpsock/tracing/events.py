@@ -25,7 +25,7 @@ from .tcp_info import format_tcp_info
 class Event(NamedTuple):
     """One event: its time, connection, name and attributes.
 
-    *seconds* count from the moment when the server accepted the connection, or the client began it. *attributes* become
+    *seconds* count from the moment when the server accepted, or the client began, the connection. *attributes* become
     members of the JSON object. *head* is the head of a message. *octets* are the octets of the call that the trace
     shows: all, only the first ones, or none. Credentials are already masked in *head* and *octets*.
     """
@@ -216,7 +216,7 @@ def _dump(octets: bytes) -> list[str]:
 
 
 def _elapsed(seconds: float) -> str:
-    """Return *seconds* as text in a suitable unit, with microseconds."""
+    """Return *seconds* as text in µs, ms or s, to the microsecond."""
     microseconds = int(seconds * 1_000_000)
     if microseconds < 1000:
         return f"{microseconds} µs"

@@ -21,7 +21,7 @@ _PAUSE_SECONDS = 0.005
 
 
 def write_whole(descriptor: int, octets: bytes, may_retry: Callable[[], bool]) -> int:
-    """Write *octets*, in whole lines where they fit; retry a full descriptor while *may_retry* returns true.
+    """Write *octets*, whole lines at a time if possible; retry a full descriptor while *may_retry* returns true.
 
     Return how many octets were written: fewer than all if the descriptor is closed, broken, or stayed full.
     """
@@ -40,7 +40,7 @@ def write_whole(descriptor: int, octets: bytes, may_retry: Callable[[], bool]) -
 
 
 def _wait(descriptor: int, *, is_disk: bool) -> None:
-    """Wait until *descriptor* is writable; or for a short time if it is on a disk, which signals nothing."""
+    """Wait until *descriptor* is writable; if *is_disk*, wait for a short time, since a full disk gives no signal."""
     if not is_disk:
         select.select([], [descriptor], [], _RETRY_SECONDS)
     time.sleep(_RETRY_SECONDS if is_disk else _PAUSE_SECONDS)
@@ -68,7 +68,7 @@ def width_of(descriptor: int) -> int | None:
 
 
 def standard_error() -> int:
-    """Return the descriptor of standard error, or -1 if that is closed: then descriptor 2 may be another file."""
+    """Return the descriptor of standard error, or -1 if that is closed, since descriptor 2 may then be another file."""
     try:
         return sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):

@@ -132,6 +132,6 @@ def error_attributes(error: OSError) -> dict[str, str]:
 
 
 def address_of(address: tuple[Any, ...]) -> str:
-    """Return an address and a port, IPv6 in brackets (RFC 3986 §3.2.2)."""
+    """Return an address and a port as text, with IPv6 in brackets (RFC 3986 §3.2.2)."""
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

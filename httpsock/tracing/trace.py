@@ -134,7 +134,7 @@ class TraceWriter:
         self._changed.notify()
 
     def _queue_lost(self) -> None:
-        """Queue an event that counts the dropped ones, if there are any."""
+        """If events were dropped, queue an event with their number."""
         if self._lost:
             self._queue(self.server.event("lost", {"events": self._lost}))
             self._lost = 0
@@ -153,7 +153,7 @@ class TraceWriter:
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
 
     def _formatted(self, event: Event) -> str:
-        """Return an event as text; a bug in the formatter costs this event, never the writer thread."""
+        """Return an event as text; a bug in the formatter loses this event, but does not end the writer thread."""
         try:
             return self._format(event)
         except Exception as error:

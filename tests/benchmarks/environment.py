@@ -20,7 +20,7 @@ _LIST = (
 
 
 class Environment(NamedTuple):
-    """An environment: its folder, its interpreter, the versions of its packages, and why others are missing."""
+    """An environment: its folder, its interpreter, the versions of its packages, and why other packages are missing."""
 
     folder: pathlib.Path
     python: str

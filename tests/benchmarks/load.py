@@ -138,7 +138,7 @@ def lua(workload: Workload, expected: Expected, max_counted: int) -> str:
 
 
 def parse(output: str) -> Counts:
-    """Return the figures in the last line of a client's output. Raise WrongAnswerError if there is none."""
+    """Return the figures in the last line of a client's output. Raise WrongAnswerError if they are missing."""
     lines = re.findall(r"^\{.*\}$", output, re.MULTILINE)
     if not lines:
         raise WrongAnswerError(f"no figures: {output[-200:]}")
@@ -146,7 +146,7 @@ def parse(output: str) -> Counts:
 
 
 def check(workload: Workload, counts: Counts, expected: Expected) -> None:
-    """Raise WrongAnswerError if *counts* has no answers, or a wrong one."""
+    """Raise WrongAnswerError if *counts* has no answers, or a wrong answer."""
     if counts.errors:
         what = "closed without saying so, lost, late, or a status of 400 or more"
         raise WrongAnswerError(f"{counts.errors} errors in {counts.requests} answers: {what}")

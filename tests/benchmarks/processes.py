@@ -96,7 +96,7 @@ def cpu_ticks(stat: str) -> int:
 def memory_octets(pid: int, kind: str) -> int:
     """Return the memory of a tree of processes, in octets: its peak if *kind* is VmHWM, the present value if VmRSS.
 
-    Pages that processes share count once for each of them.
+    A page that several processes share counts once for each process.
     """
     octets = 0
     for process in tree(pid):

@@ -29,7 +29,7 @@ class FixedContext:
         yield
 
     def suspend(self, start: Callable[[Callable[[], object]], object]) -> Steps[None]:
-        """Wait until the function given to *start* has been called."""
+        """Call *start* with a function, and wait until that function is called."""
         is_over: list[bool] = []
         start(lambda: is_over.append(True))
         while not is_over:

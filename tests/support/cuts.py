@@ -21,7 +21,7 @@ def octet_by_octet(octets: bytes) -> Iterator[list[bytes]]:
 
 
 def in_two(octets: bytes) -> Iterator[list[bytes]]:
-    """Yield *octets* in two pieces, cut at each position; of long octets, at 200 positions."""
+    """Yield *octets* in two pieces, cut at each position in turn; if *octets* are long, at 200 positions."""
     for position in range(0, len(octets) or 1, 1 + len(octets) // 200):
         yield [piece for piece in (octets[:position], octets[position:]) if piece]
 

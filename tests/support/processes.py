@@ -34,7 +34,7 @@ def open_descriptors() -> set[int]:
 
 @contextmanager
 def descriptors_left(count: int) -> Iterator[None]:
-    """Limit this process to *count* more descriptors until the block ends; then assert that all are closed."""
+    """Limit the block to *count* more descriptors; afterwards assert that it has closed all its descriptors."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     spare = os.open(os.devnull, os.O_RDONLY)

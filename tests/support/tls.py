@@ -78,7 +78,7 @@ class TLSTransport:
             self._incoming.write_eof()
 
     def handshake(self) -> bool:
-        """Complete the handshake. Return True: the first request may have come with the client's last octets."""
+        """Complete the handshake. Return True, since the first request may have come with the client's last octets."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -115,7 +115,7 @@ class TLSTransport:
         return self.send(first + second)
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:
-        """Fail: this is not called, since ``has_sendfile`` is false."""
+        """Raise AssertionError: the server must not call this, since ``has_sendfile`` is false."""
         raise AssertionError
 
     def _unsent(self) -> int:
