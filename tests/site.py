@@ -77,7 +77,7 @@ def record_tcp(port: int) -> dict[str, str]:
 
 
 def etag_of(name: str) -> str:
-    """Return the entity-tag of a file of www, which depends only on its octets if the file is small."""
+    """Return the entity-tag of the file *name* of www; that of a small file depends on its octets alone."""
     with httpsock.Server(WWW, port=0) as server, httpsock.Client() as client, client.get(server.url + name) as response:
         return str(response.field("ETag"))
 
