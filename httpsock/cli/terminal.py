@@ -1,7 +1,7 @@
 """The terminal: safe text, and a progress bar.
 
-Takes octets from any source, gives text that can't move the cursor, change colours, type input, or reorder letters. It
-does not know HTTP or sockets.
+Takes octets from any source, gives text that can't move the cursor, change colours, type input, or reorder letters.
+Must not know HTTP or sockets.
 
 ECMA-48 (control functions); UAX #9 (bidirectional controls).
 """

@@ -83,7 +83,7 @@ def parse_url(text: str) -> Url:
 
 
 def _octets_of(text: str) -> bytes:
-    """Return *text* in UTF-8, with the octets of surrogateescape; raise UrlError at any other surrogate."""
+    """Return *text* in UTF-8; a surrogate of surrogateescape becomes its octet. Raise UrlError at other surrogates."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:

@@ -69,7 +69,7 @@ Destination = Interface | tuple[Any, ...]
 def discover(
     target: str, destinations: Sequence[Destination], seconds: float, trace: "TraceWriter | None" = None
 ) -> Iterator[FoundDevice]:
-    """Search *destinations* for *target* for *seconds*; then yield each device that has answered, but only once.
+    """Search *destinations* for *target* for *seconds*; then yield the devices that have answered, without duplicates.
 
     *trace* receives an event for each call. Raise OSError if no search can be sent.
     """

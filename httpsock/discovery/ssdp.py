@@ -52,9 +52,10 @@ class DatagramError(Exception):
 
 
 class Datagram(NamedTuple):
-    """One message: its parsed start line, and its fields by name in lower case (the last line of a repeated field).
+    """One message: its parsed start line, and its fields by name in lower case.
 
-    A request has a *method* and a *target*; a response has a *status* (0 in a request) and a *phrase*.
+    If a field is repeated, only its last line is kept. A request has a *method* and a *target*; a response has a
+    *status* (0 in a request) and a *phrase*.
     """
 
     start_line: bytes
@@ -219,7 +220,7 @@ class Device(NamedTuple):
 
     @property
     def _group(self) -> str:
-        """The group to announce to: that of IPv4 or of IPv6, like the address in the location (UDA 2.0 §A.3)."""
+        """The group to announce to: of IPv6 if the location has an IPv6 address, else of IPv4 (UDA 2.0 §A.3)."""
         return _host_of(is_ipv6=self.location.startswith("http://["))
 
     def _numbers(self) -> tuple[tuple[str, str], ...]:

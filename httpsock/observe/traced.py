@@ -1,6 +1,6 @@
 """A traced server: it is put together from these parts, which emit an event for each step.
 
-Each part wraps another one, which does not know about tracing, so that an untraced server pays nothing:
+Each part wraps an untraced part, which does not know about tracing, so that an untraced server pays nothing:
 
     TracedListener        around the system's calls            socket, bind, listen
     TracedTransport       around a connection's transport      recv, send, sendfile, shutdown, close

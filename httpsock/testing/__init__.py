@@ -9,7 +9,7 @@ accept queue that may refuse, a transport that records and a middleware that ans
     faults        the faults: each breaks a response or a connection in one known way
     broken        break responses and connections, by path, number and chance
     listening     refuse connections for a time, or accept them late
-    exact         send exact octets as an answer, as no well-behaved server does
+    exact         send exact octets as an answer, even octets that no well-behaved server sends
     transport     record the octets received on a connection
     recording     the requests that arrived, as received and as parsed
 """

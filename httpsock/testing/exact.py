@@ -1,4 +1,4 @@
-r"""Exact octets as an answer, as no well-behaved server sends them.
+r"""Exact octets as an answer, even octets that no well-behaved server sends.
 
 Takes octets, gives a response that is sent as exactly these octets: see ``Stream`` in http/messages.py.
 

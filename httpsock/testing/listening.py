@@ -2,7 +2,7 @@
 
 Takes the listening sockets of a server, gives the accept queues that its event loop polls. The kernel refuses
 connections without telling the server, so refusals can't be counted: instead, the port is closed for some periods of
-time and open for others. A closed port stays bound, so that no other program gets it. It does not know HTTP.
+time and open for others. A closed port stays bound, so that no other program gets it. Must not know HTTP.
 
 RFC 9293 §3.5.2 (reset: a connection that does not exist), §3.9.1.1 (open).
 """
@@ -30,8 +30,8 @@ class Period(NamedTuple):
 class Port:
     """The listening sockets of one server; *next_period* and *next_delay* choose its faults.
 
-    Any thread may begin a period. The event loop ends it: unless the period is endless, the accept queues raise
-    NotAccepting, so that the event loop calls them again soon.
+    Any thread may begin a period. Only the event loop notices that a period is over; so until then, the accept queues
+    raise NotAccepting, which makes the event loop call them again soon.
     """
 
     def __init__(self, next_period: Callable[[], Period], next_delay: Callable[[], float]) -> None:

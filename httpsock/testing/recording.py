@@ -1,7 +1,7 @@
 """The recording: the requests that arrived, each as received and as parsed.
 
-Takes the octets of each connection as its transport receives them, and parses them with a parser of its own. So it also
-has content that no handler reads, and octets that are not a request. Any thread may read it.
+Takes the octets of each connection as its transport receives them, and parses them with a parser of its own. So the
+recording also has content that no handler reads, and octets that are not a request. Any thread may read the recording.
 
 RFC 9112 §2.1 (message format), §8 (incomplete messages).
 """

@@ -31,7 +31,7 @@ def are_possible() -> bool:
 
 
 def ratios(rows: Sequence[Row], figure: str, title: str, conditions: dict[str, str], file: pathlib.Path) -> None:
-    """Write a panel for each workload, with a bar for each server: its ratio of *figure* to the first server."""
+    """Write a panel for each workload, with a bar for each server: *figure* relative to that of the first server."""
     from matplotlib import pyplot as plt
 
     rows = [row for row in rows if row.samples]

@@ -74,7 +74,7 @@ class CollectedTrace(TraceWriter):
 
     @property
     def text(self) -> str:
-        """The text of the trace, the same from run to run."""
+        """The text of the trace, without the parts that differ from run to run."""
         return alike("".join(map(self._text, self.events)))
 
 
@@ -131,6 +131,6 @@ class Traced:
 
     @property
     def conversations(self) -> str:
-        """The trace without the events of the server itself, the same from run to run."""
+        """The trace without the events of the server itself, and without the parts that differ from run to run."""
         lines = alike(self.output).splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith("server"))
