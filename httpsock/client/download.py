@@ -134,7 +134,7 @@ class Download:
         self._part = None
 
     def accepts(self, response: ClientResponse) -> bool:
-        """Return whether *response* may continue the part: it is not a 416, and has the same final URL."""
+        """Return whether *response* may continue the part: it is not a 416, and comes from the part's final URL."""
         return self._part is None or (response.status != 416 and response.url == self._part.source)
 
     @property

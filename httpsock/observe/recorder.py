@@ -127,7 +127,7 @@ class Recorder(TraceWriter):
             return start, list(islice(self._events, start - first, start - first + _BATCH))
 
     def message(self, number: int, event: Event) -> str:
-        """Return event *number* as a message of an event stream; all streams share a cache."""
+        """Return event *number* as a message of an event stream; all streams share a cache of messages."""
         message = self._messages.get(number)
         if message is None:
             message = self._messages[number] = f"id: {self.name}-{number}\ndata: {_object(event)}\n\n"
@@ -146,7 +146,7 @@ class Recorder(TraceWriter):
             (self._streams.add if is_on else self._streams.discard)(connection)
 
     def counters_message(self) -> tuple[dict[str, Any], str]:
-        """Return all counters, and a message with them for an event stream; all streams share a cache."""
+        """Return all counters, and a message with them for an event stream; all streams share the cached message."""
         counters = self.counters()
         known, message = self._counters
         if counters != known:

@@ -33,7 +33,7 @@ class ReceivedConnection(NamedTuple):
 
 
 class ReceivedRequest:
-    """One request as it arrived; or octets that are not a request: then *refusal* has the reason.
+    """One request as it arrived; or octets that are not a request, for the reason in *refusal*.
 
     *method* and *target* are text, or "" if the request line is malformed; *fields* are pairs of a name in lower case
     and a value, in the order received. *began* and *ended* are the times of the first and last octets, as from

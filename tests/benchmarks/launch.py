@@ -43,7 +43,7 @@ class Running(NamedTuple):
 
 
 class NotStartedError(Exception):
-    """A server did not start; the message is its output."""
+    """A server did not start; the message is the server's output."""
 
 
 @contextlib.contextmanager
@@ -78,7 +78,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, output: pathlib.Path) -> None:
-    """Wait until the server on *port* answers. Raise NotStartedError if it doesn't in time."""
+    """Wait until the server on *port* answers. Raise NotStartedError if it does not answer in time."""
     latest = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:

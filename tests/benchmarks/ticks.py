@@ -157,7 +157,7 @@ def _ask(loop: EventLoop, client: Client, request: str) -> Answer:
 def _timed(
     run_once: Callable[[], object], clients: list[Client], requests: Iterator[bytes], check: Callable[[Answer], None]
 ) -> float:
-    """Return the µs of a tick divided by its answers; infinity if some answers come later. *check* each answer."""
+    """Time a tick and *check* its answers; return its µs for each answer, or infinity if one tick is not enough."""
     for client in clients:
         client.socket.sendall(next(requests))
     begun = time.thread_time_ns()
