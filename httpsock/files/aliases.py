@@ -49,7 +49,7 @@ class Aliases:
         return False
 
     def _listed(self, folder: str, seen: MutableMapping[str, Names], monotonic: float, now: float) -> Names:
-        """Return the names in *folder* that look like aliases, but are listed."""
+        """Return those listed names in *folder* that look like aliases."""
         if (names := seen.get(folder)) is not None:
             return names
         status = os.stat(os.path.join(self._root, folder))

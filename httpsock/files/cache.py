@@ -26,7 +26,7 @@ FRESH_SECONDS = 1.0
 
 
 def file_stamp(status: os.stat_result) -> FileStamp:
-    """Return the stamp of the file with this *status*."""
+    """Return the stamp of a file: the parts of its *status* that show whether the file has changed."""
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev
 
 

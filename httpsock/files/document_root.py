@@ -75,8 +75,8 @@ class Entry(NamedTuple):
 class Directory(NamedTuple):
     """A folder without an index, and its visible *entries*, which are read during the iteration.
 
-    Iterate exactly once; the iteration raises OSError if the folder can't be read to its end. Close *allotment* to
-    release the entries from the budget. *served* is the name of the document root, for the page.
+    Iterate over *entries* exactly once; the iteration raises OSError if the folder can't be read to its end. Close
+    *allotment* to release the entries from the budget. *served* is the name of the document root, for the page.
     """
 
     name: ResourceName
@@ -154,7 +154,7 @@ class DocumentRoot:
     def _recall(self, lookup: Lookup, tick: TickMemo) -> Representation | None:
         """Return the representation of *lookup* if its files and its folder are unchanged in this *tick*, else None.
 
-        Where answers may be stale, a fresh look-up is used without a look at its files.
+        If the user allows stale answers, use a fresh look-up without looking at its files.
         """
         is_fresh = tick.monotonic < lookup.fresh_until
         if is_fresh and self._believes_lookups:
@@ -390,7 +390,7 @@ class DocumentRoot:
         return self._show_hidden or not is_hidden_name(name, is_top=not relative)
 
     def _stat_link(self, relative: str) -> os.stat_result:
-        """Return the status of a symlink's target. Raise OSError if it lies outside."""
+        """Return the status of a symlink's target. Raise OSError if the target lies outside the root."""
         status = self._stat(self._prefix + relative)
         if stat.S_ISDIR(status.st_mode):
             check_folder_beneath(self.directory, relative, follow_links=self._follow_links)

@@ -1,6 +1,6 @@
 """The handler for files: turn a request into the response of an origin server.
 
-Takes a Request, gives a Response, or for a listing steps of work that end with one.
+Takes a Request, gives a Response, or, for a listing, steps of work that end with a Response.
 A refusal is a response like any other: the connection persists.
 Knows no sockets or threads. Next: document_root, which finds the resource.
 
@@ -196,7 +196,7 @@ def _redirect(location: str) -> Response:
 
 
 def _refuse(root: DocumentRoot, refusal: Refusal, request: Request, tick: Tick) -> Response:
-    """Return the error response to *request*: for a 404 the root's own 404.html, if the client prefers a page."""
+    """Return the error response to *request*: for a 404, the page /404.html of *root* if the client prefers a page."""
     wants_page = preferred_media_type(request.fields.get(b"accept"), error_response.MEDIA_TYPES) == "text/html"
     if refusal.status is Status.NOT_FOUND and wants_page:
         page = root.find(b"/404.html", None, tick)

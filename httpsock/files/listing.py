@@ -137,7 +137,7 @@ def _render(directory: Directory, entries: Iterable[Entry], view: View, media_ty
 
 
 class _Runs:
-    """Sorts rows in the order of *view*: in runs as they are added, merged as they are taken."""
+    """Sorts rows in the order of *view*: it sorts runs as rows are added, and merges the runs as rows are taken."""
 
     def __init__(self, view: View) -> None:
         self.count = 0
@@ -202,7 +202,7 @@ def _shown(name: str) -> str:
 
 
 def _reference(name: str) -> str:
-    """Return the relative reference to a name, with all reserved characters encoded: a colon would end a scheme."""
+    """Return the relative reference to a name; encode all reserved characters, since a colon would end a scheme."""
     return percent_encode(os.fsencode(name))
 
 

@@ -22,8 +22,8 @@ UNCOUNTED = 4 * BATCH
 class ListingBudget:
     """Limits the names in all listings to *maximum*, and those of each network to a share of it.
 
-    A network may not hold more names than remain free: so one network alone gets half of them, two networks get a third
-    each, and so on. One listing at a time may exceed share and maximum, if it is the only one of its network.
+    A network may not hold more names than remain free: so one network alone gets half of *maximum*, two networks
+    get a third each, and so on. One listing at a time, if its network has no other, may exceed share and maximum.
     """
 
     def __init__(self, maximum: int) -> None:

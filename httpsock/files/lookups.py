@@ -1,4 +1,4 @@
-"""Look-ups: remember the file found for a path, with the files and the folder that must be unchanged to use it again.
+"""Look-ups: remember the file found for a path, and which files and folder must be unchanged to use the result again.
 
 Takes stamps of files and folders, gives verdicts. It knows paths and codings, and no other HTTP. To
 find a file of a page again costs two calls instead of five, and one of the two serves all files of its folder in a
@@ -234,7 +234,7 @@ class Lookups:
 
 
 def allows_staleness(cache_control: str) -> bool:
-    """Return whether caches may send a response with this Cache-Control for a second without asking (RFC 9111 §4.2)."""
+    """Return whether caches may reuse a response with this Cache-Control for a second, unchecked (RFC 9111 §4.2)."""
     directives = [directive.strip().lower() for directive in cache_control.split(",")]
     if any(directive.startswith(("no-cache", "no-store")) for directive in directives):
         return False

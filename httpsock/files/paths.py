@@ -55,7 +55,7 @@ class ResourceName(NamedTuple):
 
 
 def parse_path(path: bytes) -> ResourceName | Refusal:
-    """Return the name that *path*, which starts with a slash, means, or the refusal of an invalid path."""
+    """Return the name that *path* means, or the refusal of an invalid path; *path* starts with a slash."""
     return _memoised_parse_path(path) if len(path) <= _MAX_MEMOISED else _parse_path(path)
 
 
@@ -186,7 +186,7 @@ def _leads_to(path: bytes, name: ResourceName) -> bool:
 
 
 def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
-    """Return the segments of *path* as clients resolve it (RFC 3986 §5.2.4), with its empty segments.
+    """Return the segments of *path* as clients resolve it (RFC 3986 §5.2.4), including empty segments.
 
     Browsers also treat %2E as a full stop, by WHATWG's URL Standard.
     """

@@ -40,7 +40,7 @@ _IN_CONTENT = rb"charset[\t\n\f\r ]*+=[\t\n\f\r ]*+[\"']?([^\"';\t\n\f\r ]*)"
 
 
 class Syntax(Enum):
-    """Where content of a type declares its charset."""
+    """The place in which content of a media type declares its charset."""
 
     HTML = "in a meta tag or an XML declaration"
     XML = "in an XML declaration"
@@ -63,7 +63,7 @@ _SCRIPTS = frozenset(("py", "pyi", "pyw", "rb"))
 
 
 def syntax_of(media_type: str, suffix: str) -> Syntax:
-    """Return where content of this type declares its charset."""
+    """Return where content of this *media_type*, in a file with this *suffix*, declares its charset."""
     if suffix in _SCRIPTS:
         return Syntax.SCRIPT
     return _SYNTAXES.get(media_type, Syntax.XML if media_type.endswith("+xml") else Syntax.PLAIN)

@@ -98,7 +98,7 @@ def check_limits(limits: _Limits) -> None:
 
 
 def parse_content_length(fields: Mapping[bytes, bytes], minor_version: int) -> int | None:
-    """Return how many octets of content follow a request's head, or None if it is chunked (RFC 9112 §6.3).
+    """Return the number of octets of a request's content, or None for chunked content (RFC 9112 §6.3).
 
     Raise FramingError when the fields are ambiguous.
     """

@@ -215,7 +215,7 @@ _LAST_SECOND_OF_9999 = 253_402_300_799
 
 @lru_cache(maxsize=1024)
 def format_http_date(seconds: int) -> str:
-    """Return the IMF-fixdate of *seconds* since 1970 UTC, which must lie in the years 1970 to 9999."""
+    """Return *seconds* since 1970 UTC as an IMF-fixdate; the year must be from 1970 to 9999."""
     year, month, day, hour, minute, second, weekday, *_ = time.gmtime(seconds)
     return f"{_DAYS[weekday]}, {day:02} {MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
 

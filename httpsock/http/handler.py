@@ -56,7 +56,7 @@ class Context(Protocol):
 
     @property
     def descriptor(self) -> int:
-        """The file descriptor of the connection, unique among the open ones."""
+        """The file descriptor of the connection, unique among open connections."""
 
     @property
     def client(self) -> str:
@@ -104,6 +104,6 @@ Middleware = Callable[[Handler], Handler]
 
 
 def respond(handler: Handler, request: Request, context: Context) -> Steps[Response]:
-    """Call *handler*, run its steps if it has any, and return its response, for a middleware that changes it."""
+    """Call *handler*, run the steps if it returns any, and return its response, for a middleware to change."""
     response = handler(request, context)
     return response if isinstance(response, Response) else (yield from response)

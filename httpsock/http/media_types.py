@@ -1,6 +1,6 @@
 """Media types: the Content-Type of a file, by its name and its first octets.
 
-A built-in table, the same on every system: an operating system's registry depends on the programs installed there.
+The table is built in, and the same on every system, while a system's registry depends on the programs installed.
 Takes a name and the first octets of the file, or all of them; gives a field value. The table prefers registered types.
 A file whose suffix is not in the table is text/plain if its content is text, for example source code or LICENSE.
 

@@ -25,7 +25,7 @@ class Status(IntEnum):
     """
 
     def __new__(cls, code: int, phrase: str) -> Self:
-        """Make the member of a status *code* and its reason *phrase*."""
+        """Make the member for a status *code* and its reason *phrase*."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.phrase = phrase
@@ -158,7 +158,7 @@ class Request(NamedTuple):
 
     @property
     def expectations(self) -> list[bytes]:
-        """The members of the Expect field in lower case, at most sixteen: only one expectation is defined.
+        """The members of the Expect field in lower case, at most sixteen, since only one expectation is defined.
 
         HTTP/1.0 has no such field (RFC 9110 §10.1.1).
         """

@@ -328,7 +328,7 @@ class ResponseParser(MessageReader):
 def _check_beginning(octets: bytes, *, is_all: bool) -> None:
     """Raise ResponseError if *octets* are not the start of a response.
 
-    Wait for as many octets as the error should show, unless *is_all*: then no more will come.
+    Unless *is_all*, more octets may come: then raise only once there are as many as the error should show.
     """
     if _BEGINNING.startswith(octets[: len(_BEGINNING)]):
         return

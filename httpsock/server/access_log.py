@@ -57,7 +57,7 @@ def _format_request_line(request_line: bytes) -> str:
 
 
 def _shown(request_line: bytes) -> str:
-    """Return a request line that is safe to print; a pure function, so that it can be memoised."""
+    """Return *request_line* as text that is safe to print; a pure function, so that it can be memoised."""
     is_request_line = re.match(_END_OF_REQUEST_LINE, request_line[-len(b" HTTP/1.1") :])
     is_binary = any(octet < 0x20 or octet >= 0x7F for octet in request_line[:4])
     maximum = _MAX_VALID if is_request_line else _MAX_BINARY if is_binary else _MAX_MALFORMED
@@ -98,7 +98,7 @@ format_text = TextFormat()
 
 
 def shorten(text: str, maximum: int) -> str:
-    """Return *text* with an ellipsis in place of its middle if it has more than *maximum* characters."""
+    """Return *text*; if it has more than *maximum* characters, replace its middle by an ellipsis."""
     if len(text) <= maximum:
         return text
     last = (maximum - 1) // 3
@@ -116,7 +116,7 @@ def format_clf(exchange: Exchange) -> str:
 
 
 def format_json(exchange: Exchange) -> str:
-    """Return a line with one JSON object, in UTC."""
+    """Return a line with one JSON object, its time in UTC."""
     second, fraction = divmod(exchange.ended, 1)
     members = {
         "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{int(fraction * 1000):03}Z",

@@ -37,7 +37,7 @@ class InheritedSockets(NamedTuple):
 
 
 def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> InheritedSockets | None:
-    """Return the sockets that *environment* names, if any, and remove their variables from it.
+    """Return the sockets that variables in *environment* name, or None; remove these variables.
 
     Raise ValueError if a variable is malformed, ValueError or OSError if a descriptor is not a listening TCP socket.
     """

@@ -1,10 +1,10 @@
 """Child processes, and the parent as a child sees it.
 
 Forks and spawns processes, signals and reaps them. One object has all children of a process, of every kind; the code
-that starts a child stores its ``Child``, and reads the exit code there. It does not know HTTP.
+that starts a child stores the ``Child``, which gets the exit code. It does not know HTTP.
 
-A parent and a child share a pair of connected sockets: the control channel. The kernel closes the parent's end with the
-parent, even after SIGKILL, so a child always sees that its parent is gone.
+A parent and a child share a pair of connected sockets: the control channel. When the parent exits, even by SIGKILL,
+the kernel closes the parent's end, so a child always sees that its parent is gone.
 
     parent                      control channel        child
     Child.is_ready()            <-- READY              Parent.notify_ready()
@@ -79,7 +79,7 @@ class Child:
         self._poller = poller
 
     def is_ready(self) -> bool:
-        """Return whether the child has reported that it serves; True only once."""
+        """Return True once, after the child has reported that it serves; otherwise False."""
         try:
             octets = self._control.recv(1)
         except BlockingIOError:
@@ -100,7 +100,7 @@ class Child:
             os.kill(self.pid, signum)
 
     def record_exit(self, code: int) -> None:
-        """Record that the child has been reaped."""
+        """Record that the child has been reaped, with exit *code*."""
         self.exit_code = code
         self._unwatch()
         self.close()
@@ -149,7 +149,7 @@ class Children:
     def spawn(self, command: list[str], environment: Callable[[int], Mapping[str, str]]) -> Child:
         """Start a process that runs *command*. Raise OSError if the system does not allow it.
 
-        *environment* takes the descriptor of the new process's end of the channel, and returns its variables.
+        *environment* takes the descriptor of the new process's end of the channel, and returns environment variables.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -169,7 +169,7 @@ class Children:
     def reap(self) -> None:
         """Record the exit code of each child that has exited.
 
-        Process 1 of a container adopts orphans: it reaps them here too, or they would stay zombies.
+        Process 1 of a container adopts orphans: they are reaped here too, or they would stay zombies.
         """
         with contextlib.suppress(ChildProcessError):
             for pid, status in iter(_wait_for_any, (0, 0)):

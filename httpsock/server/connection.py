@@ -307,7 +307,7 @@ class Connection:
             pass
 
     def _run(self, steps: Steps[Response]) -> Generator[Wait, None, Response]:
-        """Run the *steps* of a response; their time counts in the log."""
+        """Run the *steps* of a response, and count their time for the log."""
         began = self.tick.monotonic
         try:
             return (yield from steps)
@@ -343,7 +343,7 @@ class Connection:
     def _request_wait(self, wait: tuple[State, float] | None) -> tuple[State, float]:
         """Return the state and the deadline of the wait for the next request, or for the rest of its head.
 
-        *wait* is the previous result, which stays valid until a head begins: its first octet starts a new deadline.
+        *wait* is the previous result; it stays valid until the first octet of a head starts a new deadline.
         """
         has_begun = bool(self._parser.unread)
         if wait and has_begun == (wait[0] is _RECEIVING):

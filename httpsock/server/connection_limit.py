@@ -51,7 +51,7 @@ class ConnectionLimit:
             self._networks[network] = count
 
     def exceeds_share(self, client: str) -> bool:
-        """Return whether *client* has more than half of the connections; a loopback client may have all of them."""
+        """Return whether the network of *client* has more than half of all connections; loopback may have all."""
         network = network_of(client)
         return not is_loopback(network) and self._networks.get(network, 0) * 2 > self._count
 

@@ -125,9 +125,9 @@ class EventLoop:
         self._wakeup_writer.close()
 
     def stop(self, grace_seconds: float) -> None:
-        """Wake the loop to stop; it aborts responses that still run after *grace_seconds*.
+        """Wake the loop to stop; the loop aborts responses that still run after *grace_seconds*.
 
-        Safe in a signal handler: it writes one attribute and one octet, and never blocks.
+        This is safe in a signal handler: it only writes one attribute and one octet, and never blocks.
         """
         # A second call never extends the grace.
         self._grace_deadline = min(self._grace_deadline, time.monotonic() + grace_seconds)

@@ -10,11 +10,11 @@ one in progress; the old leader finishes that one and becomes a follower.
 
 At most one thread is busy: under the interpreter lock two would be slower than one, since the lock changes hands at
 each system call (measured with wrk, 32 connections, 1 KiB: 39,000 responses a second from two busy threads, 72,000
-from one). So a leader that computes stays the leader; only a blocked one is replaced. Its processor clock shows the
-difference, where the system has such a clock.
+from one). So a leader that computes stays the leader; only a blocked one is replaced. The leader's processor clock
+shows the difference, where the system has such a clock.
 
-The list *current* holds at most one connection: the one in progress. Removing it is atomic, with an interpreter lock
-and without one; the thread that removes it leads. event_loop.py uses this module, which does not know HTTP.
+The list *current* holds at most one connection: the one in progress. Removing the connection is atomic, with an
+interpreter lock and without one; the thread that removes it leads. It does not know HTTP. Next: event_loop.py.
 """
 
 import contextlib
@@ -44,8 +44,8 @@ class Superseded(Exception):  # noqa: N818 (it is no error)
 class LeaderThreads:
     """The threads that call ``run``. *wake* ends a poll of *poller* early.
 
-    The leader stores the connection in progress in *current* and records when each tick begins. While it polls,
-    *tick_began* is None.
+    The leader stores the connection in progress in *current* and records when each tick begins. While the
+    leader polls, *tick_began* is None.
     """
 
     def __init__(self, poller: Poller, wake: Callable[[], object]) -> None:

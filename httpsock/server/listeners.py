@@ -161,7 +161,7 @@ def host_of(listener: socket.socket) -> str:
 
 
 def url_of(host: str, port: int) -> str:
-    """Return the URL of the folder at a numeric address, IPv6 in brackets (RFC 3986 §3.2.2).
+    """Return the URL of a server at a numeric address, with IPv6 in brackets (RFC 3986 §3.2.2).
 
     Return the URL at loopback for the unspecified address.
     """

@@ -19,7 +19,7 @@ ACCEPTABLE = READABLE | getattr(select, "EPOLLEXCLUSIVE", 0)
 
 
 class Poller(Protocol):
-    """The methods of epoll that are used here."""
+    """The methods of epoll that the server uses."""
 
     def register(self, descriptor: int, awaited: int, /) -> None:
         """Watch *descriptor* until it is unregistered."""

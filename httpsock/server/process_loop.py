@@ -74,7 +74,7 @@ class Served(Protocol):
 
     @property
     def is_running(self) -> bool:
-        """Whether a thread of the server still serves; or whether the supervisor still replaces processes."""
+        """Whether a thread of the server still serves, or the supervisor still replaces processes."""
 
     def blocked(self) -> list[str]:
         """Describe the requests whose answers block threads of this process."""

@@ -6,7 +6,7 @@ its PID: it stops its successor when it is stopped, and exits with its successor
 activation.py, with which the new process inherits the sockets.
 
     SIGHUP
-      start a process                  if it exits or hangs: report it, and continue to serve
+      start a process                  if it exits or hangs: report this, and continue to serve
       wait for READY
       drain the process it replaces    this one, or the previous successor
       wait for the successor's exit    and exit with its code
@@ -100,7 +100,7 @@ class GracefulRestart:
             child.drain()
 
     def stop(self) -> None:
-        """Start no more processes, and close this object's listening sockets. A forked process calls it too."""
+        """Start no more processes, and close this object's listening sockets. A forked process calls this, too."""
         self._is_ending = True
         groups, self._groups = self._groups, []
         for descriptor in (descriptor for group in groups for descriptor in group):

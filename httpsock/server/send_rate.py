@@ -25,7 +25,7 @@ class SendRate:
         self.deadline = now + slow
 
     def is_too_slow(self, now: float, acknowledged: int) -> bool:
-        """Extend the deadline by the octets acknowledged since the last call; return whether it has passed.
+        """Extend the deadline for octets acknowledged since the last call; return whether the deadline has passed.
 
         *acknowledged* is the total so far.
         """

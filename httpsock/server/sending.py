@@ -382,7 +382,7 @@ def _join_short(parts: tuple[Part, ...]) -> Iterator[Part]:
 
 @lru_cache(maxsize=64)
 def _common_head(status: Status, second: int, field_lines: bytes, connection_option: str | None) -> bytes:
-    """Return the status line and the field lines that all responses of this second share.
+    """Return the start of a head, which responses of the same *second*, *status* and *connection_option* share.
 
     RFC 9110 §5.3: control fields come first.
     """

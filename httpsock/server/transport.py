@@ -98,7 +98,7 @@ class Transport(Protocol):
 
 
 def event_of(error: BlockingIOError, needed: int) -> int:
-    """Return the event that the call which raised *error* waits for; *needed* if the error does not say."""
+    """Return the event that *error* names, for which the failed call must wait, or *needed* if it names none."""
     return error.awaited if isinstance(error, WouldBlock) else needed
 
 
