@@ -1,6 +1,6 @@
 """File cache: small files in memory, valid only while stat() is unchanged, and for a second after they were read.
 
-Takes a name and its current stat(), gives the value that was cached for the same two. Knows no HTTP.
+Takes a name and the file's current stat(), gives the value cached for this name and stat(). Knows no HTTP.
 A cached file costs one stat() instead of open(), fstat(), read() and close(). But a write through mmap() changes a file
 long before its times change, and some file systems keep times in whole seconds; so after a second the file is read
 again.

@@ -45,7 +45,7 @@ class FileSystem:
         return scandir_beneath(root, relative, follow_links=follow_links)
 
     def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:  # noqa: ARG002 (for an observer)
-        """Return *entries*, those of the folder *relative* that are visible; a subclass may count them."""
+        """Return *entries*, the visible entries of the folder *relative*; a subclass may count them."""
         return entries
 
     def is_proved(self, name: str, coding: str, read: "Read", length: int, original: "Original") -> bool:  # noqa: ARG002 (for an observer)

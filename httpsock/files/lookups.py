@@ -85,7 +85,7 @@ class Lookup:
         missing: tuple[str, ...],
         contents: tuple[tuple[str, weakref.ref[Representation]], ...],
     ) -> None:
-        """*files* are the path and the stamp of the file and of each sibling that the search saw."""
+        """*files* are the paths and stamps of the file and of each sibling that the search saw."""
         self.found = found
         self.path, self.stamp = files[0]
         self.siblings = tuple(files[1:])

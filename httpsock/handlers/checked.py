@@ -107,7 +107,7 @@ def _with_checked_chunks(response: Response, stream: Stream) -> Response:
 
 
 class _CheckedChunks(Iterator[bytes | Sleep]):
-    """The chunks of a stream, checked. The first is made immediately, while an exception can be answered with 500."""
+    """The chunks of a stream, checked. The first is made early, while an exception can still be answered with 500."""
 
     def __init__(self, chunks: Iterable[object]) -> None:
         self._chunks = iter(chunks)

@@ -106,7 +106,7 @@ def _matches_weakly(field_value: bytes, etag: bytes) -> bool:
 
 
 def _is_modified_since(field_value: bytes, last_modified: int | None, now: float) -> bool | None:
-    """Return whether the representation changed after the given date; None if either date is missing or invalid."""
+    """Return whether *last_modified* is after the date in *field_value*; None if either is missing or invalid."""
     date = grammar.parse_http_date(field_value, now)
     if date is None or last_modified is None:
         return None

@@ -368,7 +368,7 @@ def _check_singletons(field_lines: list[tuple[bytes, bytes]]) -> None:
 
 
 def _parse_lengths(content_length: bytes) -> int:
-    """Return the number in Content-Length, which may be repeated (RFC 9112 §6.3, the invalid case)."""
+    """Return the number in Content-Length, which may list the same number several times (RFC 9112 §6.3)."""
     members = [member.strip(b" \t") for member in content_length.split(b",")]
     lengths = {parse_length(member) for member in members}
     if len(lengths) > 1:

@@ -75,7 +75,7 @@ class TextFormat:
         self._is_coloured = is_coloured
 
     def __call__(self, exchange: Exchange) -> str:
-        """Return the line."""
+        """Return the line for *exchange*."""
         clock = _clock("%H:%M:%S", int(exchange.ended))
         sent = str(exchange.sent) if exchange.sent == exchange.length else f"{exchange.sent} of {exchange.length}"
         request_line = _format_request_line(exchange.request_line)

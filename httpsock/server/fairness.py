@@ -1,7 +1,7 @@
 """Fairness: how long the connections of one network may run in a tick before other networks run.
 
 Takes the ready connections, yields them one by one to the event loop, and measures how long each one runs. While ticks
-are short, it only reads the clock now and then. After a long tick, each network has a share of every tick; once a
+are short, the clock is read only now and then. After a long tick, each network has a share of every tick; once a
 network's share is used up, its other connections are postponed to the next tick.
 """
 

@@ -252,7 +252,7 @@ class Sender:
         return None if has_ended else octets[1 - len(_END_OF_HEAD) :]
 
     def _sleep(self, seconds: float, *, may_end_early: bool = True) -> Generator[Wait, None, None]:
-        """Wait for *seconds* while a stream has nothing to send; if it *may_end_early*, only until the server stops.
+        """Wait for *seconds*, while a stream has nothing to send; with *may_end_early*, at most until the server stops.
 
         Raise ConnectionAbortedError if the client closes its side, or if the server stops and not *may_end_early*.
         """
