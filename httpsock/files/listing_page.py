@@ -19,7 +19,7 @@ _MAX_TRAIL = 12
 
 
 class Counts(NamedTuple):
-    """The number of entries in a folder, of folders shown and of files shown, and the length of these files."""
+    """The number of entries in a folder, of folders and of files shown, and the total length of the files shown."""
 
     found: int
     folders: int

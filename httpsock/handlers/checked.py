@@ -96,7 +96,7 @@ def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
 
 
 def _with_checked_chunks(response: Response, stream: Stream) -> Response:
-    """Return *response* with the chunks of its *stream* checked. The first chunk is made here, which may raise."""
+    """Return *response* with the chunks of its *stream* checked. To make the first chunk here may raise."""
     length = stream.length
     if length is not None:
         check_number("the length of a stream", length, 0, _MAX_LENGTH)
