@@ -114,7 +114,10 @@ def _error_in(output: str) -> str:
 
 
 def _order(cause: Cause) -> tuple[bool, int, bool, int, tuple[str, ...]]:
-    """Return a sort key: causes that stop the server first; then by level, framing first, then most failures first."""
+    """Return a sort key: causes that stop the server come first, and the others follow by level.
+
+    Within a level, faults of framing come first, then the causes with the most failures.
+    """
     return (
         not cause.failures[0].stops_server,
         list(LEVELS).index(cause.level),

@@ -295,10 +295,10 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
 
 
 def _without_early_answer(probe: Probe, answers: list[Response]) -> list[Response]:
-    """Return *answers* without an answer to the head of the case, if a refusal of its content follows.
+    """Return *answers*; if the case was answered and then its content refused, leave out the first of these two.
 
-    A server need not wait for content before it answers. The refusal may also mean that the server read the content as
-    another, invalid request; other cases, whose content would be a valid request, detect that.
+    A server may answer the head of a request before it reads the content. A server that reads the content as another
+    request, which is invalid, gives the same two answers; the cases whose content is a valid request detect that.
     """
     is_late = len(answers) == probe.accepted_count + 2 and answers[-1].status in _SYNTAX_STATUSES
     if is_late and probe.case.requirement in _CONTENT:

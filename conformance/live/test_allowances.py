@@ -139,7 +139,7 @@ def test_a_verdict_describes_what_the_server_did(name: str, statuses: list[int],
 def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requirement(
     name: str, statuses: list[int], requirement: str
 ) -> None:
-    """Each of these requirements is less than a MUST, even if the requirement of the case is a MUST."""
+    """The requirement reported is below a MUST, even if the case tests a MUST."""
     answers = [Response(status, b"", (), b"", b"") for status in statuses]
     judgement = judge(
         probe_of(_CASES[name], 1), 1, Reading(answers, b"", [], []), "closed", PlainAnswer(_MISSING, echoes=False)

@@ -30,7 +30,10 @@ def _names(processors: frozenset[int]) -> str:
 
 
 def divide_processors(*, pin: bool) -> Processors:
-    """Return one processor for the server and one for its client; without *pin* or with too few, all for both."""
+    """Return one processor for the server and another for its client, if *pin* is true.
+
+    Without *pin*, or on a computer with only one processor, both get all processors.
+    """
     usable = sorted(os.sched_getaffinity(0))
     if not pin or len(usable) < 2:
         return Processors(frozenset(usable), frozenset(usable))
