@@ -32,7 +32,7 @@ def _names(processors: frozenset[int]) -> str:
 def divide_processors(*, pin: bool) -> Processors:
     """Return one processor for the server and another for its client, if *pin* is true.
 
-    Without *pin*, or on a computer with only one processor, both get all processors.
+    Without *pin*, or if only one processor is usable, both get all usable processors.
     """
     usable = sorted(os.sched_getaffinity(0))
     if not pin or len(usable) < 2:
