@@ -193,7 +193,7 @@ def _print_if_writable(text: str) -> None:
 def _open_servers(
     options: argparse.Namespace, make: Callable[..., Server], inherited: InheritedSockets | None
 ) -> list[Server]:
-    """Call *make* for a server for each process; use the inherited sockets, or else bind the port."""
+    """Return one server for each process, made by *make*; use the inherited sockets, or else bind the port."""
     if inherited:
         return [make(0, group) for group in inherited.for_processes(options.processes)]
     first = _open_server(options, make)

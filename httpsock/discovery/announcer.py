@@ -249,7 +249,7 @@ class Announcer:
             self._announce(Device.byebye)
 
     def _run_timers(self, now: float) -> None:
-        """Run the timers that are due. Set each timer's next time first, so that a failed step does not loop."""
+        """Run the timers that are due. Set the next time before each step, so that a failed step is retried later."""
         if now >= self._scan_at:
             self._scan_at = now + _SCAN_SECONDS
             self._guard(self._update_networks)
@@ -292,7 +292,10 @@ class Announcer:
             self._send(each, each, what)
 
     def _send_twice(self, routes: dict[Interface, Interface], what: Callable[[Device], Iterable[bytes]]) -> None:
-        """For each item of *routes*, multicast datagrams about the key by the interface that is its value, twice."""
+        """Multicast the datagrams that *what* returns for a device, twice for each item of *routes*.
+
+        The key of an item is the interface of the device, the value is the interface by which the datagrams leave.
+        """
         for _ in range(_TIMES):
             for about, via in routes.items():
                 self._send(about, via, what)
@@ -353,7 +356,7 @@ class Announcer:
                 self._sockets[due.received_on].sendto(due.datagram, due.peer)
 
     def _interface_towards(self, peer: tuple[Any, ...], received_on: Interface) -> Interface:
-        """Return the interface by which datagrams to *peer* leave: an answer must name the interface's address.
+        """Return the interface by which datagrams to *peer* leave; an answer must name the address of this interface.
 
         Raise DatagramError if that interface is new and not announced yet.
         """

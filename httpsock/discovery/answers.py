@@ -1,8 +1,8 @@
 """Delayed answers to searches, with rate limits.
 
 The announcer queues answers here, and removes and sends those that are due. A search may have a forged source address,
-to which the answers go, so all answers together have a rate limit. Each neighbour also has a limit, so that none can
-use up the rate of the others. Must not know sockets.
+to which the answers go, so all answers together have a rate limit. Each neighbour also has a limit, so that no
+neighbour can use up the rate of the others. Must not know sockets.
 
 UDA 2.0 §1.3.2, §1.3.3 (when to answer); RFC 4732 §2.1 (reflected traffic).
 """

@@ -1,7 +1,7 @@
 """Multicast: send to a group and join it, on each interface.
 
 A multicast datagram leaves by one interface and reaches the members of the group on its network. IPv4 identifies an
-interface by one of its addresses, IPv6 by its index, which link-local addresses need too.
+interface by one of its addresses, IPv6 by its index, which is also the zone of link-local addresses.
 
 RFC 1112 §6, §7 (IPv4); RFC 3493 §5.2 (IPv6); RFC 4007 §6, §11 (link-local addresses and their zones).
 """

@@ -54,7 +54,7 @@ class Hosts:
         return [*dict.fromkeys(found + self._of_networks())]
 
     def retain(self, joined: Sequence[Interface]) -> None:
-        """Drop the addresses that are not in *joined*: an address that fails at the start is probably misspelled."""
+        """Drop the addresses not in *joined*, since an address that fails at the start is probably misspelled."""
         known = {each.address: each.host for each in joined}
         self._own = [known[plain] for host in self._own if (plain := host.partition("%")[0]) in known]
 

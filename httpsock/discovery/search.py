@@ -6,8 +6,8 @@ Read this file to see the steps of a UDP client; next: ``ssdp``.
     2  communicate    sendto(), recvfrom()    one search to a group, any number of answers, in any order
     3  close          close()
 
-There is no connect() and no acknowledgement: a datagram may be lost. So the search is sent twice, repeated answers are
-dropped, and receiving ends at a deadline.
+There is no connect() and no acknowledgement, and a datagram may be lost. So the search is sent twice, repeated answers
+are dropped, and receiving ends at a deadline.
 
 UPnP Device Architecture 2.0 §1.3 (search), §2.1 (description), §A.3 (IPv6); RFC 1112 §6 (multicast).
 """

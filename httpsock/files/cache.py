@@ -1,4 +1,4 @@
-"""File cache: small files in memory, valid only while stat() is unchanged, and for a second after they were read.
+"""File cache: small files in memory, each valid for at most a second, and only while its stat() is unchanged.
 
 Takes a name and the file's current stat(), gives the value cached for this name and stat(). Knows no HTTP.
 A cached file costs one stat() instead of open(), fstat(), read() and close(). But a write through mmap() changes a file

@@ -95,7 +95,7 @@ Found = Representation | Directory | Redirect | Refusal
 
 
 class DocumentRoot:
-    """The folder that is served. Safe to be used by several threads: only its caches change, under locks."""
+    """The folder that is served. Safe to be used by several threads, since only its caches change, under locks."""
 
     def __init__(
         self,
@@ -279,7 +279,7 @@ class DocumentRoot:
             return None
 
     def _prove(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> str:
-        """Return the Content-Type of the file *name* if its sibling in *coding* is proved to hold it, else ""."""
+        """Return the Content-Type of the file *name* if its sibling in *coding* provably holds this file, else ""."""
         from .siblings import Original  # few folders have compressed siblings
 
         with contextlib.closing(self._plain(name, status, tick)) as plain:
@@ -296,9 +296,9 @@ class DocumentRoot:
             return plain.media_type if is_its_sibling else ""
 
     def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: TickMemo) -> Representation | None:
-        """Return the cached file if stat() still shows this *state* and the path leads through no symlink.
+        """Return the cached file if it was read in this *state* and its path leads through no symlink, else None.
 
-        The *state* stays the same if a folder is moved out of the root and replaced by a symlink to its new place.
+        A file keeps its *state* if its folder is moved out of the root, and a symlink to the new place is put instead.
         """
         cached = self._cache.get((name, coding), state, tick.monotonic)
         folder = os.path.dirname(name)

@@ -1,7 +1,7 @@
 """The handler for files: turn a request into the response of an origin server.
 
 Takes a Request, gives a Response, or, for a listing, steps of work that end with a Response.
-A refusal is a response like any other: the connection persists.
+A refusal is a response like any other, so the connection persists.
 Knows no sockets or threads. Next: document_root, which finds the resource.
 
 RFC 9110 §9 (methods), §10.1.1 (Expect), §13.2 (preconditions), §14.2 (Range), §15 (status codes).
@@ -189,7 +189,7 @@ def _list(root: DocumentRoot, request: Request, directory: Directory, context: C
 
 
 def _redirect(location: str) -> Response:
-    """Return a 301 to *location*, which caches must revalidate: a folder may be a file tomorrow."""
+    """Return a 301 to *location*, which caches must revalidate, since a folder may be a file tomorrow."""
     content = f"{location}\n".encode("ascii")
     fields = (("Location", location), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-cache"))
     return Response(Status.MOVED_PERMANENTLY, fields, (content,))

@@ -7,10 +7,10 @@ tick:
     GET /js/a.js, Accept-Encoding: gzip, br      stat(js/a.js)  lstat(js)  stat(js/a.js.br)  stat(js/a.js.gz)  read ...
     the same again                               stat(js/a.js)  lstat(js)
 
-A missing sibling stays missing while its folder is unchanged: a new name changes the folder's times, and another folder
-or a symlink in its place has another inode. Times prove this only if the last change is older than their granularity,
-and a few file systems do not store them: so after a second the file is read again and compared. Until then, if the user
-has allowed caches a ``max-age``, a look-up is used without any call.
+A missing sibling stays missing while its folder is unchanged, since a new name changes the folder's times, and another
+folder or a symlink in its place has another inode. Times prove this only if the last change is older than their
+granularity, and a few file systems do not store them; so after a second the file is read again and compared. Until
+then, if the user has allowed caches a ``max-age``, a look-up is used without any call.
 
 RFC 9110 §12.5.3 (Accept-Encoding); RFC 9111 §5.2.2.1 (max-age).
 """
@@ -165,8 +165,8 @@ class Lookups:
         """Store that *asked* led to the *cached* representation of *file*.
 
         *codings* are those that the client prefers, best first; in the codings before that of *cached*, no sibling was
-        usable. The folder of *file* must have been looked at before the siblings: a sibling that appears later changes
-        the folder. A representation in a coding also depends on the *original*, if that is cached.
+        usable. The folder of *file* must have been looked at before the siblings, since a sibling that appears later
+        changes the folder. A representation in a coding also depends on the *original*, if that is cached.
         """
         path = os.path.join(self._root, file)
         # The state of a sibling is followed by that of its file.
@@ -255,7 +255,7 @@ def folder_state(root: str, relative: str, now: float, *, follow_links: bool) ->
 
 
 def _stamps_of_present(paths: Iterable[str], now: float) -> list[tuple[str, FileStamp]] | None:
-    """Return the stamps of the *paths* that exist; None if one has changed lately, or lstat() fails otherwise.
+    """Return the stamps of those *paths* that exist; None if one has changed lately, or if another error occurs.
 
     A symlink gets its own stamp, not that of its target; so the stamp never matches, and the path is looked up anew.
     """

@@ -105,8 +105,8 @@ def validators_of(etag: bytes, opened: os.stat_result, now: float) -> Validators
 def etag_of_state(opened: os.stat_result, now: float) -> bytes:
     """Return the entity-tag of a large file, from its status instead of its octets.
 
-    The tag is weak while the file could change again without a change of its times: with a strong tag, a client could
-    join parts of two versions (RFC 9110 §8.8.1).
+    The tag is weak while the file could change again without a change of its times, since with a strong tag a client
+    could join parts of two versions (RFC 9110 §8.8.1).
     """
     weak = "W/" if _could_keep_its_times(opened, now) else ""
     tag = f'{weak}"{opened.st_ino:x}-{opened.st_size:x}-{opened.st_mtime_ns:x}-{opened.st_ctime_ns:x}"'

@@ -71,7 +71,7 @@ def is_proved(coding: str, read: Read, length: int, original: Original) -> bool:
 
 
 def _proves_gzip(read: Read, length: int, original: Original) -> bool:
-    """Return whether a gzip file states the length of *original*, and if that is small, has the same content.
+    """Return whether a gzip file states the length of *original* and, if *original* is small, has its content.
 
     A file is compared as one member: gzip allows several members, but many clients read only the first.
     """

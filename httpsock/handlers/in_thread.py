@@ -30,7 +30,7 @@ def in_thread(
     """Call *function* in a thread; return its result, or raise its exception.
 
     At most 64 calls run at a time in a process, at most 32 of them for one network; further calls wait, and networks
-    take turns. A call that has begun can't be stopped: it continues when the client is gone, and Python waits for it
+    take turns. A call that has begun can't be stopped, so it continues when the client is gone, and Python waits for it
     before the process exits.
     """
     return _threads().call(context, function, *arguments, **keywords)

@@ -1,6 +1,6 @@
 """HTTP: octets to values and back, without a socket.
 
-Knows no socket, file or thread: octets alone are enough to test it. In reading order:
+Knows no socket, file or thread, so octets alone are enough to test it. In reading order:
 
     grammar           the ABNF of the RFCs as patterns
     messages          requests and responses as values

@@ -1,7 +1,7 @@
 """Framing: find where the content of a message ends, and decode it, in the same way for requests and responses.
 
 Takes the fields of a head and then octets, gives the content without its framing.
-Every ambiguity is an error: request smuggling needs two programs that disagree about where a request ends.
+Every ambiguity is an error, since request smuggling needs two programs that disagree about where a request ends.
 Knows no targets, files or sockets, and does not know whether it is part of a server or of a client: each parser turns a
 FramingError into an error of its own.
 Next: message_reader, which drives the decoders.
@@ -243,7 +243,7 @@ class ChunkedDecoder:
     def decode(self, octets: bytes) -> Decoded:
         """Return the content in *octets*.
 
-        The caller passes unused octets again, followed by more: they are an incomplete line or CRLF. Raise
+        Unused octets are an incomplete line or CRLF; the caller passes them again, followed by more. Raise
         FramingError at the first octet that breaks the framing.
         """
         content: list[bytes] = []

@@ -43,10 +43,10 @@ Part = TypeVar("Part")
 class Parsers(NamedTuple):
     """The functions that parse new parts; *line* and *section* raise RequestError or FramingError.
 
-    *section* takes the octets from the CRLF before the first field line to the empty line, and the minor version, on
-    which the meaning of some fields depends. *tail* takes the octets from the CRLF before a later field line to the
-    empty line. *tail* returns the fields of these lines, or None if a line is invalid, if two lines have the same name,
-    or if a field determines the host, the framing or the persistence.
+    *line* takes a request line. *section* takes the octets from the CRLF before the first field line to the empty line,
+    and the minor version, on which the meaning of some fields depends. *tail* takes the octets from the CRLF before a
+    later field line to the empty line. *tail* returns the fields of these lines, or None if a line is invalid, if two
+    lines have the same name, or if a field determines the host, the framing or the persistence.
     """
 
     line: Callable[[bytes], RequestLine]
@@ -124,7 +124,7 @@ class KnownHeads:
         return (fields, stem[1], stem[2]) if len(fields) == len(stem[0]) + len(tail) else None
 
     def _learn_stem(self, octets: bytes) -> FieldSection | None:
-        """Parse, store and return the stem *octets*; or return None if it is new or invalid, or too long."""
+        """Parse the stem *octets*, store and return the result; None if the stem is new, invalid or too long."""
         section_octets = octets + _END
         # The condition that ends the stem may belong to the next head.
         is_whole = section_octets.find(_END) == len(octets)

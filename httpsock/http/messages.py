@@ -220,7 +220,7 @@ def unsent_parts(
 ) -> tuple[bytes | memoryview, tuple[Part, ...]]:
     """Return the octets to send next, and the parts after them.
 
-    The last *length* octets of *first* + *second* are unsent, and all of *rest*. Never copy *second*: many connections
+    The last *length* octets of *first* + *second*, and all of *rest*, are unsent. Never copy *second*: many connections
     with slow readers may share the octets of one cached file.
     """
     if length > len(second):

@@ -72,7 +72,7 @@ def accepted_codings(accept_encoding: bytes | None, offers: Sequence[str]) -> tu
 
     RFC 9110 §12.5.3: a coding of weight 0 is not acceptable; "*" stands for each coding not listed; equal
     weights leave the choice to the server, which takes the order of *offers*. Without the field every coding is
-    acceptable, but the client may not be able to decode it: use none.
+    acceptable, but the client may not be able to decode any, so the result is empty.
     """
     if accept_encoding is None:
         return ()

@@ -328,7 +328,7 @@ class ResponseParser(MessageReader):
 def _check_beginning(octets: bytes, *, is_all: bool) -> None:
     """Raise ResponseError if *octets* are not the start of a response.
 
-    Unless *is_all*, more octets may come: then raise only once there are as many as the error should show.
+    Unless *is_all*, more octets may follow, so wait for a whole line, or for as many octets as the error shows.
     """
     if _BEGINNING.startswith(octets[: len(_BEGINNING)]):
         return

@@ -38,7 +38,7 @@ def parse_target(method: bytes, request_target: bytes) -> Target:
 
 
 def check_host(value: bytes | None, minor_version: int) -> None:
-    """Raise RequestError if the *value* of Host is invalid, or None except in HTTP/1.0 (RFC 9112 §3.2)."""
+    """Raise RequestError if the *value* of Host is invalid, or if it is missing in HTTP/1.1 (RFC 9112 §3.2)."""
     if value is None:
         if minor_version == 0:
             return

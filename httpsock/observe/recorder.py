@@ -1,7 +1,7 @@
 """The recorder: hold the latest events in memory, and count all of them.
 
-Trace events come in; an event stream goes out to ``inspected``. The recorder holds events up to a limit: a slow client
-loses events and is told how many; it never delays the server. The format is "Server-sent events" (HTML standard):
+Trace events come in; an event stream goes out to ``inspected``. The recorder holds events up to a limit, so a slow
+client loses events and is told how many; it never delays the server. The format is "Server-sent events" (HTML):
 
     id: 5f3a9c01-57                        event 57 of this server; a client resumes after it with Last-Event-ID
     data: {"time": ..., "event": "recv", "octets": 78, "hex": "474554...", ...}

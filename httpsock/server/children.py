@@ -74,7 +74,7 @@ class Child:
         self._poller: Poller | None = None
 
     def watch(self, poller: Poller) -> None:
-        """Let *poller* report when the child is ready or has exited; ``is_ready`` ends this."""
+        """Let *poller* report when the child is ready or has exited, until ``is_ready`` has read that report."""
         poller.register(self._control.fileno(), READABLE)
         self._poller = poller
 

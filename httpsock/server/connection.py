@@ -127,7 +127,7 @@ class Connection:
         return f"{printable(request.request_line) if request else 'a connection'} from {self.client}"
 
     def is_evictable(self, now: float) -> bool:
-        """Return whether it is idle, and the client has received a response or had time to send a request."""
+        """Return whether the connection is idle, and the client has had a response, or time to send a request."""
         has_had_time = self.deadline - now <= self._settings.timeouts.idle - _SECONDS_TO_ASK
         return self.state in IDLE_STATES and (self.state is not State.NEW or has_had_time)
 

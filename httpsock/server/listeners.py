@@ -69,7 +69,7 @@ def listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.so
 
 
 def _listen_once(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
-    """Return listening sockets for all *hosts* on *port*; 0 is the port that the kernel picks for the first host."""
+    """Return listening sockets for all *hosts* on *port*; with 0, on one port that the kernel picks."""
     listeners: list[socket.socket] = []
     try:
         for host in hosts:

@@ -94,7 +94,10 @@ class GracefulRestart:
         return self._start_deadline if self._starting else _NEVER
 
     def drain(self) -> None:
-        """Start no more processes, and drain the running ones, which the parent has replaced."""
+        """Start no more processes, and drain those that this object has started.
+
+        The parent orders this when it has replaced this process.
+        """
         self._is_ending = True
         for child in filter(None, (self._starting, self._successor)):
             child.drain()

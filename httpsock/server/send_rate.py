@@ -11,7 +11,7 @@ _ALWAYS = float("inf")
 class SendRate:
     """The deadline of a peer that reads a response: it passes after *slow* seconds below *min_rate* octets a second.
 
-    Each acknowledged octet extends the deadline, up to a bound: a pause is tolerated, a crawl is not. Octets in the
+    Each acknowledged octet extends the deadline, up to a bound, so a pause is tolerated, a crawl is not. Octets in the
     kernel's send buffer do not count, since it holds megabytes.
     """
 

@@ -15,7 +15,7 @@ A connection's coroutine yields a state and a deadline, and waits for the state'
     SUSPENDED        QUEUED
     LINGERING        CLOSED
 
-Each state may also be followed by itself, and by CLOSED: the peer is gone, or the server stops. A state of the
+Each state may also be followed by itself, or by CLOSED if the peer is gone or the server stops. A state of the
 handshake may come between any two. DETACHED comes while a slow disk blocks the thread that runs the connection.
 
 RFC 9112 §9 (connection management).

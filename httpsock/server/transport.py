@@ -59,7 +59,7 @@ class Transport(Protocol):
     def recv(self, maximum: int, /) -> bytes:
         """Return about *maximum* octets from the peer, or fewer; b"" at the end.
 
-        TLS may exceed *maximum* a little, to return all octets that it has decrypted: the poller does not report those.
+        TLS may exceed *maximum* a little, to return all decrypted octets, since the poller does not report those.
         """
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
@@ -166,7 +166,7 @@ class PlainTransport:
         self._socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Make ``close`` send RST: the kernel drops its send buffer instead of retrying for minutes."""
+        """Make ``close`` send RST, so that the kernel drops its send buffer instead of retrying for minutes."""
         # macOS refuses it once the peer is gone.
         with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -1,8 +1,8 @@
 """Broken responses and connections: faults by path, by number and by chance.
 
 Takes rules, gives the parts of a server that break responses and connections: its accept queues, its transports, and a
-middleware. Each rule has random numbers of its own: its choices depend only on the seed, on its place among the rules,
-and on how often it has been asked.
+middleware. Each rule has random numbers of its own, so its choices depend only on the seed, on its place among the
+rules, and on how often it has been asked.
 
 RFC 9112 §6.3 (framing), §9 (connections).
 """
@@ -93,7 +93,7 @@ class Faults:
         return respond
 
     def begin(self, transport: RecordedTransport) -> RecordedTransport:
-        """Return *transport*; if a rule says so, it breaks its new connection off before a request is read."""
+        """Return *transport*; if a rule selects the new connection, break it off before a request is read."""
         rule = self._choose(Stage.CONNECTION)
         if rule is not None:
             text, is_reset = FAULTS[rule.name].text, rule.name == "connect-reset"

@@ -177,7 +177,7 @@ def _placeholder(family: int, address: Any) -> socket.socket | None:
 
 
 def _bind_again(listener: socket.socket, address: Any) -> None:
-    """Bind a *listener* that was shut down, if it has lost its port, as happens to a port that the kernel chose."""
+    """Bind a *listener* that was shut down, unless it still has its port; the kernel releases a port that it chose."""
     try:
         # Not the traced method: it is the same port as before.
         socket.socket.bind(listener, address)

@@ -52,7 +52,7 @@ def trace_on_standard_error(
 
 
 class TraceWriter:
-    """Writes events to a descriptor: directly before ``start()``, then from a thread until ``finish()``.
+    """Writes events to a descriptor: before ``start()`` in the emitting thread, then in its own until ``finish()``.
 
     *only* is the address of the one client to trace, or a prefix of the paths to trace.
     """
