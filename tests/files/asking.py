@@ -39,7 +39,7 @@ def respond_to(root: DocumentRoot, request: Request, tick: Tick) -> Response:
 def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
     """Return the answer to the request whose head is *octets*, checked against the grammar.
 
-    The connection adds Date, and drops the content of an answer to HEAD.
+    This function adds Date, as a connection would, but keeps the content of an answer to HEAD.
     """
     response = respond_to(root, parse_head(octets, 100), Tick(now, 0.0))
     content = octets_of(response)

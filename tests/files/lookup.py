@@ -1,6 +1,6 @@
 """Look-ups of paths under a document root, and changes to its files.
 
-Each caller chooses the time: LATER is long after any file was made, so that small files are cached.
+Each caller chooses the time. The default, LATER, is long after any file was made, so that small files are cached.
 """
 
 import os
@@ -65,7 +65,7 @@ def make(file: pathlib.Path, octets: bytes, *, modified: float = LONG_AGO) -> pa
 
 
 def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> None:
-    """Rewrite *file* by calling *change* until the inode or the change time of *file* has changed."""
+    """Call *change*, which rewrites *file*, until the inode or the change time of *file* has changed."""
     before = file.stat()
     change()
     while (file.stat().st_ctime_ns, file.stat().st_ino) == (before.st_ctime_ns, before.st_ino):

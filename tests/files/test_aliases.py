@@ -101,7 +101,7 @@ def test_a_listed_name_is_not_an_alias(tmp_path: pathlib.Path) -> None:
 
 
 class Entry:
-    """An entry whose inode number is not the one of stat()."""
+    """A directory entry whose inode number differs from that of stat()."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -1,6 +1,6 @@
 """No name leads out of the document root (requirements R138 and R144), even if links are swapped at any moment.
 
-Each rule is tested twice: with openat(), from folder to folder, and by comparing real paths, for other systems.
+Each rule is tested once with openat(), folder by folder, and once by comparing real paths, as on other systems.
 """
 
 import errno

@@ -42,7 +42,7 @@ def fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def octets_from(seed: str, length: int) -> bytes:
-    """Return *length* random octets, the same for the same *seed*, which repeat only after a mebibyte."""
+    """Return *length* octets that look random, depend on *seed* alone, and repeat only after a mebibyte."""
     block = hashlib.shake_256(seed.encode()).digest(min(length, MEBIBYTE))
     return (block * (length // len(block) + 1))[:length]
 
@@ -274,7 +274,7 @@ Sendfile = Callable[[int, int, int, int], int]
 
 
 def refuse_sendfile(monkeypatch: pytest.MonkeyPatch, name: str, after: int) -> list[int]:
-    """Let sendfile() fail with the error *name* after its first *after* calls; return the offsets of failed calls."""
+    """Let sendfile() fail with the error *name* after *after* calls; return a list that records failed offsets."""
     refused: list[int] = []
     real: Sendfile = os.sendfile
     calls = iter(range(1 << 30))
@@ -403,7 +403,7 @@ def test_a_file_truncated_between_its_parts_ends_the_connection(
 
 @pytest.fixture
 def vast(folder: pathlib.Path) -> pathlib.Path:
-    """A folder with a file of 5 GiB, which has text at its start, across 4 GiB, and at its end."""
+    """A folder with a file of 5 GiB, which has text at its start, across the offset of 4 GiB, and at its end."""
     path = folder / "vast.bin"
     with open(path, "wb") as file:
         file.write(b"start")

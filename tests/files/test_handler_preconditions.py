@@ -28,9 +28,9 @@ VALUES = {
 
 
 def status_by_the_rfc(*held: bool | None) -> int | None:
-    """Return the status required by RFC 9110 §13.2.2 for the four conditions, or None if no precondition fails.
+    """Return the status that RFC 9110 §13.2.2 requires for four conditions, or None if no precondition fails.
 
-    Each condition is True, False, or None if its field is missing.
+    *held* has, for each condition, True, False, or None if its field is missing.
     """
     if_match, if_unmodified_since, if_none_match, if_modified_since = held
     # Step 1, and step 2 if there is no If-Match.
@@ -134,7 +134,7 @@ def test_a_failed_precondition_is_named(
 def test_preconditions_are_ignored_if_the_answer_is_another_error_or_redirect(
     root: DocumentRoot, condition: str, path: str, status: int, method: str
 ) -> None:
-    """Only a request that would otherwise get a 2xx or 412 has preconditions evaluated (requirement R124)."""
+    """Preconditions are evaluated only if the answer would otherwise be a 2xx or 412 (requirement R124)."""
     assert ask(root, get(path, condition, method=method)).status == status
 
 

@@ -223,7 +223,7 @@ def test_a_date_before_1970_is_shown() -> None:
 
 
 def hrefs(directory: Directory, query: bytes) -> list[bytes]:
-    """Return the names that a listing links to, decoded."""
+    """Return the names, decoded, to which the listing of *directory* for *query* links."""
     listed = json.loads(listing_of(directory, query, "application/json"))
     return [unquote_to_bytes(entry["href"]) for entry in listed]
 

@@ -1,6 +1,6 @@
 """Cached look-ups: a result is valid only as long as all files and folders that it depends on are unchanged.
 
-Each test chooses the time. Folders are as old as their files, so that any change of a folder changes its times.
+Each test chooses the time. Folders are made to look as old as their files, so that any change changes their times.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ def age(folder: pathlib.Path) -> None:
 
 @pytest.fixture
 def aged(folder: pathlib.Path) -> pathlib.Path:
-    """*folder*, which like its subfolder was modified long ago."""
+    """*folder*, with modification times of long ago for *folder* and its subfolder."""
     for each in (folder, folder / "sub"):
         age(each)
     return folder

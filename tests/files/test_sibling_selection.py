@@ -1,4 +1,4 @@
-"""Compressed siblings (hello.txt.gz beside hello.txt): the choice of the one that is sent for the file."""
+"""Compressed siblings (hello.txt.gz beside hello.txt): the choice of the sibling that is sent for the file."""
 
 import pathlib
 from contextlib import closing
@@ -158,7 +158,7 @@ def test_a_repaired_sibling_is_used(folder: pathlib.Path) -> None:
 
 
 def test_a_sibling_is_not_proved_twice_within_a_second(folder: pathlib.Path) -> None:
-    """The proof is repeated after a change of the sibling's state, or after a second."""
+    """The proof is repeated if the sibling has changed, or after a second."""
     large = (folder / "large.bin").read_bytes()
     make(folder / "large.bin.gz", gzipped(bytes(len(large))))
     make(folder / "large.bin.zst", b"foreign")

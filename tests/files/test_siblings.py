@@ -170,7 +170,7 @@ def test_a_zstandard_sibling_of_too_many_blocks_is_not_read_to_its_end() -> None
 
 
 def bits(*fields: tuple[int, int]) -> bytes:
-    """Pack *fields*, each a value and its number of bits, from the lowest bit on; add some octets, and return all."""
+    """Return *fields*, each a value and its number of bits, packed from the lowest bit on, then some octets."""
     value = position = 0
     for field, count in fields:
         value |= field << position

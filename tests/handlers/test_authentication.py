@@ -188,7 +188,7 @@ def test_a_client_that_expects_100_is_refused_before_it_sends_content(guarded: G
 
 @contextlib.contextmanager
 def guessing(server: httpsock.Server, count: int, client: str = "127.0.0.1") -> Iterator[list[socket.socket]]:
-    """Send wrong passwords on *count* connections from the address *client*; yield the connections, answers unread."""
+    """Send wrong passwords on *count* connections from the address *client*; read no answer; yield the connections."""
     with contextlib.ExitStack() as stack:
         connections = []
         for number in range(count):

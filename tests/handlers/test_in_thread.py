@@ -1,4 +1,4 @@
-"""in_thread(): a function that blocks, called by a handler, runs in a thread, and delays no other client."""
+"""in_thread(): a blocking function that a handler calls runs in a thread, and delays no other client."""
 
 import select
 import threading

@@ -30,7 +30,7 @@ Outcome = list[Event | Refusal]
 
 
 def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outcome:
-    """Return all events of a parser for *pieces*, with adjacent content joined; the last is a pause or a refusal.
+    """Return all events of a parser for *pieces*, with adjacent content joined; the last event is a pause or a refusal.
 
     The content before a refusal is left out, since its length depends on the cut.
     """
@@ -52,7 +52,7 @@ def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outco
 
 
 def outcome_of(cut: Cut, octets: bytes, limits: Limits = LIMITS, *, ends: bool = False) -> Outcome:
-    """Return the events of a parser for *octets*, the same at every *cut*; *ends* adds the end of input."""
+    """Return the events of a parser for *octets*; assert that no *cut* changes them. *ends* adds the end of input."""
     outcomes = [outcome_of_pieces([*pieces, b""] if ends else pieces, limits) for pieces in cut(octets)]
     assert all(outcome == outcomes[0] for outcome in outcomes)
     return outcomes[0]

@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 
 
 def decode(decoder: LengthDecoder | ChunkedDecoder, pieces: list[bytes]) -> Outcome:
-    """Give *pieces* to *decoder* as a connection does: unused octets are given again, followed by the next piece."""
+    """Return the outcome of decoding *pieces*; repeat octets that *decoder* does not use before the next piece."""
     content = left = b""
     for piece in pieces:
         left += piece

@@ -55,7 +55,7 @@ def test_the_fields_that_the_server_uses_are_stored(name: bytes, spelling: Calla
 
 
 def test_only_stored_fields_are_looked_up() -> None:
-    """Each field that the source looks up is one that the parser stores."""
+    """Each field that the code of httpsock.http looks up is one that the parser stores."""
     named: set[str] = set()
     for path in pathlib.Path(request_parser.__file__).parent.glob("*.py"):
         named.update(re.findall(r'fields(?:\.get\(|\[)b"([a-z-]+)"', path.read_text(encoding="utf-8")))

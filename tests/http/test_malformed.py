@@ -1,7 +1,7 @@
 """A malformed request is refused once, with the reason, and no request after it is answered.
 
-Each row is sent in three ways: alone, by a client that then waits, so that the refusal must come immediately; followed
-by a valid request in the same octets; and octet by octet to the parser.
+Each row of the tables of malformed requests is sent in three ways: alone, by a client that then waits, so that the
+refusal must come immediately; together with a valid request after it; and octet by octet to the parser.
 """
 
 import socket

@@ -16,7 +16,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 class Row(NamedTuple):
-    """A kind of framing error, octets that have it (without the start line), and the errors of both parsers."""
+    """A kind of framing error, a message with this error (without its start line), and the error of each parser."""
 
     kind: FramingFault
     octets: bytes

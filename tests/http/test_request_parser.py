@@ -1,4 +1,4 @@
-"""The parser: it turns octets into events, the same whether they come whole, one by one, or in two pieces."""
+"""The parser turns octets into the same events whether they come whole, one by one, or in two pieces."""
 
 import pytest
 

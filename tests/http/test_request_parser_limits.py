@@ -174,7 +174,7 @@ def test_a_mebibyte_of_requests_is_parsed() -> None:
 
 @each_row("length", [100, 101])
 def test_a_limit_on_the_head_may_be_lower_than_that_on_the_request_line(length: int) -> None:
-    """A head longer than its own limit is refused, although its request line is short enough (requirement R043)."""
+    """A head over the limit for heads is refused, although its request line is short enough (requirement R043)."""
     head = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
     octets = head + b"x" * (length - len(head) - 4) + b"\r\n\r\n"
     request_parser = RequestParser(Limits(head=100))

@@ -85,7 +85,7 @@ def _parse_request_line_or_none(octets: bytes) -> object:
 @settings(bounded, max_examples=200)
 @given(_traffic)
 def test_a_head_matches_the_patterns_or_has_a_named_fault(octets: bytes) -> None:
-    """Checking line by line finds a fault in each head that the patterns refuse, and in no other."""
+    """Checking line by line finds a fault in each head that the patterns refuse, and in no other head."""
     while octets.startswith(b"\r\n"):
         octets = octets[2:]
     complete = (octets + b"\r\n\r\n").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"

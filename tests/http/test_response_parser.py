@@ -62,7 +62,7 @@ def parse(
 
 
 def both_ways(octets: bytes, method: str = "GET", limits: ResponseLimits = LIMITS, *, ends: bool = False) -> Outcome:
-    """Return the outcome of *octets*; assert that it is the same if they come together or one by one."""
+    """Return the outcome of *octets*; assert that the outcome is the same if the octets come together or one by one."""
     at_once = parse([octets], method, limits, ends=ends)[0]
     one_by_one = parse([bytes([octet]) for octet in octets], method, limits, ends=ends)[0]
     # The content that is read before an error depends on the cut.
@@ -634,7 +634,7 @@ def responses(draw: st.DrawFn) -> tuple[bytes, str, bytes]:
 
 
 def cut(octets: bytes, positions: Iterable[int]) -> list[bytes]:
-    """Return *octets* cut at *positions*, which may repeat or lie past the end."""
+    """Return the pieces of *octets* cut at *positions*, which may repeat or lie past the end."""
     bounds = [0, *sorted({position % (len(octets) + 1) for position in positions}), len(octets)]
     return [octets[start:stop] for start, stop in itertools.pairwise(bounds) if start < stop]
 

@@ -153,7 +153,7 @@ class Dialogue:
         return answer
 
     def close(self) -> None:
-        """Close the connection, as the event loop does when it ends, and the client's socket."""
+        """Close the connection, as an event loop does at its end; then close the client's socket."""
         self.connection.coroutine.close()
         self.connection.close()
         self.goes_on = False

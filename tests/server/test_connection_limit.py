@@ -97,7 +97,7 @@ Limit = Callable[..., Limited]
 
 @pytest.fixture
 def limited(folder: pathlib.Path) -> Iterator[Limit]:
-    """Yield a function that starts httpsock, or another Python program, with few descriptors; end it after the test."""
+    """Yield a function that starts httpsock or another program with few descriptors; finally end the program."""
     with ExitStack() as stack:
 
         def start(descriptors: int, *arguments: str) -> Limited:

@@ -81,7 +81,7 @@ def test_a_head_after_another_request_has_the_deadline_of_a_head(dialogue: Dialo
 
 
 def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
-    """Each octet extends the deadline of a stall (RFC 9112 §9.5, requirement R094)."""
+    """The deadline restarts with each octet that arrives (RFC 9112 §9.5, requirement R094)."""
     dialogue.say(get("/hello.txt", "Content-Length: 9"))
     dialogue.pass_time(TIMEOUTS.stall - 1)
     dialogue.say(b"x")

@@ -155,7 +155,7 @@ def test_connections_that_are_postponed_are_all_served_in_the_end(
 
 
 def test_each_tick_serves_all_connections_unless_it_is_long(folder: pathlib.Path) -> None:
-    """A connection that is postponed is neither received from nor answered."""
+    """A long tick neither receives from the connections that it postpones nor answers them."""
     not_long, ticking = Fairness(lambda: 0.0), itertools.count(1e9)
     loop = EventLoop([], Settings(serve_folder(DocumentRoot(folder))), None, print)
     clients = []
@@ -469,7 +469,7 @@ class FewAtOnce:
 def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All connections are overdue then, and one poll does not report all that have input."""
+    """After the suspension all connections are overdue, and one poll does not report all connections with input."""
     now = [100.0]
     monkeypatch.setattr(event_loop_module, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
     settings = Settings(serve_folder(DocumentRoot(folder)))

@@ -1,4 +1,4 @@
-"""Fairness: a network whose connections have used their share of a tick waits, and other networks run."""
+"""Fairness: if the connections of one network have used their share of a tick, they wait while other networks run."""
 
 import pathlib
 import socket

@@ -92,7 +92,7 @@ def test_connected_clients_are_served_while_a_disk_blocks_another(disk: SlowDisk
 
 
 def test_other_requests_of_the_same_tick_are_answered(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """The answered requests arrived before the blocking ones, after them, or pipelined behind them."""
+    """These requests arrived before the two blocking requests, between and after them, or pipelined behind them."""
     with ExitStack() as stack:
         server = stack.enter_context(serve(threads=3))
         clients = [stack.enter_context(connect(server.port)) for _ in range(20)]
@@ -267,7 +267,7 @@ def leader_threads(folder: pathlib.Path) -> Iterator[tuple[LeaderThreads, Connec
 
 
 def run_all(leaders: LeaderThreads, lead: Callable[[], object], count: int) -> None:
-    """Run *count* leader threads, and wait for their end."""
+    """Run *count* threads, each of which calls *lead* while it leads; wait for their end."""
     threads = [threading.Thread(target=leaders.run, args=(lead,)) for _ in range(count)]
     for thread in threads:
         thread.start()
@@ -411,7 +411,7 @@ def test_the_clock_of_the_leader_advances_while_it_computes(folder: pathlib.Path
 
 
 def test_a_stopped_clock_reports_no_time(folder: pathlib.Path) -> None:
-    """The leader's thread may have ended when the follower reads its clock."""
+    """A follower may read the CPU clock of a leader whose thread has ended."""
     with leader_threads(folder) as (leaders, _):
         leaders._clock = -1
         assert leaders._used_seconds() == 0.0

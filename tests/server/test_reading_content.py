@@ -467,7 +467,7 @@ def test_content_is_not_stored_while_a_response_waits_for_its_reader(begin: Begi
 def test_the_logged_time_includes_the_content_and_the_handler(
     echoing: Dialogue,
 ) -> None:
-    """The time of the next response counts from zero."""
+    """The logged time of the next response begins at zero."""
     echoing.say(get("/", "Content-Length: 3", method="POST"))
     echoing.pass_time(25)
     echoing.say(b"abc")

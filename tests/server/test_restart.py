@@ -53,7 +53,7 @@ def children(process: int) -> list[int]:
 
 
 def is_answered_for_the_last_time(client: socket.socket) -> bool:
-    """Send requests until an answer has Connection: close; return whether one has."""
+    """Send requests until an answer has Connection: close; return whether such an answer has come in time."""
 
     def is_last() -> bool:
         client.sendall(get("/hello.txt"))
@@ -95,7 +95,7 @@ AFTER_THE_FIRST = "import os\nif os.path.exists('started'): {}"
 
 
 class Load:
-    """A client that sends requests until the block ends, on one connection while it persists, and records faults."""
+    """A client that sends requests until its ``with`` block ends, on one connection if possible; it records faults."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -117,7 +117,7 @@ class Load:
         client.close()
 
     def goes_on(self, *, answers: int) -> bool:
-        """Wait for *answers* more answers, or for a fault; return whether either has come in time."""
+        """Wait for *answers* more answers, or for a fault; return whether one of the two has come in time."""
         enough = self.answers + answers
         return eventually(lambda: self.answers >= enough or bool(self.faults))
 

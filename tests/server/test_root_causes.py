@@ -1,7 +1,7 @@
 """Known faults of other servers, sorted by cause: the requests that triggered them have no such effect here.
 
-Each row is named after the report of the fault. Faults by costly input, slow clients, swapped symlinks and listings are
-tested in ``tests/reliability`` (fuzz, slow, escapes), test_confinement.py and test_listing.py.
+Each row is named after the report of the fault. Faults caused by costly input, slow clients, swapped symlinks and
+listings are tested in ``tests/reliability`` (fuzz, slow, escapes), test_confinement.py and test_listing.py.
 """
 
 import os

@@ -34,7 +34,7 @@ def table() -> set[tuple[State, State]]:
 
 
 def respond(request: Request, context: Context) -> Response | Steps[Response]:
-    """Do the steps in the path in turn: "/read/sleep", for example, reads the content, and answers with a stream."""
+    """Do the steps that the path names: "/read/sleep" reads the content, then answers with a stream that sleeps."""
     return _respond(request, context)
 
 

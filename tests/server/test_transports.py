@@ -1,4 +1,4 @@
-"""Transports other than plain TCP: TLS, and one that must send before it receives, or receive before it sends."""
+"""Transports other than plain TCP: TLS, and a transport that waits to send before it receives, and vice versa."""
 
 import pathlib
 import socket
@@ -183,7 +183,7 @@ def test_a_handshake_has_the_deadline_of_a_head(begin: Begin, settings: Settings
 
 
 class ContraryTransport(PlainTransport):
-    """A transport that waits for the other direction once before each call, as TLS may when keys change."""
+    """A transport that waits for input before it sends, and for room before it reads, as TLS may when keys change."""
 
     __slots__ = ("calls",)
 
@@ -247,7 +247,7 @@ def contrary(settings: Settings, begin: Begin) -> Begin:
 
 
 def hear_on(dialogue: Dialogue) -> bytes:
-    """Return all octets that the client can read; resume the connection whenever it waits, without new input."""
+    """Return all octets that the client can read; whenever the connection waits for input, resume it without any."""
     heard = b""
     while True:
         octets = dialogue.hear()
