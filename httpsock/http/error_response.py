@@ -53,7 +53,7 @@ ErrorHandler = Callable[[Refusal, Request | None, bytes], Response]
 def explain_fault(refusal: Refusal, request: Request | None, unread: bytes) -> Response:
     """Return the error response to *refusal*, in the form that the client prefers.
 
-    The preference is in the Accept field of *request* or, if that is None, of the malformed head *unread*.
+    The preference is in the Accept field of *request* or, without a request, of the malformed head *unread*.
     """
     return explain(refusal, request.fields.get(b"accept") if request else accept_line(unread))
 

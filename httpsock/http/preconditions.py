@@ -59,7 +59,7 @@ PROCEED, NOT_MODIFIED, FAILED = Verdict
 def evaluate(request: Request, validators: Validators, now: float) -> Verdict:
     """Return the verdict of the preconditions of a GET or HEAD, by steps 1 to 4 of RFC 9110 §13.2.2.
 
-    Step 5, If-Range, is a function of its own, ``range_applies``, since it concerns only the range.
+    Step 5, If-Range, is a function of its own, ``range_applies``, since If-Range concerns only the range.
     """
     fields = request.fields
     if (if_match := fields.get(b"if-match")) is not None:

@@ -214,7 +214,7 @@ class EventLoop:
         return is_logged
 
     def _write_log(self, log: Log) -> None:
-        """Pass the exchanges since the last call to the log; report an exception that it raises."""
+        """Pass to *log* the exchanges that have ended since the last call; report an exception that *log* raises."""
         batch = tuple(self._exchanges)
         # A detached connection may have appended meanwhile.
         del self._exchanges[: len(batch)]

@@ -307,7 +307,7 @@ def parse_rule(text: str, times: int | None = None) -> Rule:
 
 
 def _value(name: str, fault: Fault, text: str | None) -> float:
-    """Return the number *text*, or the default of *fault* if that is None. Raise ValueError if it is out of range."""
+    """Return the number *text*, or the default of *fault* if *text* is None. Raise ValueError if it is out of range."""
     if text is None:
         return fault.default
     if not fault.meaning:
