@@ -4,7 +4,7 @@
     python3 -m tests.site --record    first play the exchanges again and store their traces
                                       (Linux; port 8000 has to be free)
 
-Attributes in a page select its content, which replaces the old:
+In a page, the attributes of an element select its content, which replaces the old content:
 
     <ol class="trace" data-from="server" data-connection="1" data-turn="2" data-calls="recv parse">
         the events of a recording: one connection (0: the server itself); one turn, which begins with a wait for a
@@ -348,7 +348,7 @@ def contents(cited: list[Cited]) -> str:
 
 
 def figure(path: dict[str, object], name: str) -> str:
-    """Return one figure of *path*, the results of the transfer; *name* joins the keys to the figure by slashes."""
+    """Return one figure of *path*, the results on the lossy path; *name* is the keys to it, joined by slashes."""
     value: object = path
     for part in name.split("/"):
         assert isinstance(value, dict)

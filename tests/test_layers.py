@@ -121,7 +121,7 @@ def files_of(wing: str) -> list[str]:
 
 @functools.cache
 def all_below(module: str) -> set[str]:
-    """Return *module* and every module that it loads."""
+    """Return *module* and every module that it loads, directly or through others."""
     found: set[str] = set()
     waiting = {module}
     while waiting:
@@ -165,7 +165,7 @@ def test_a_wing_loads_no_forbidden_module(wing: str) -> None:
 
 @each_module
 def test_no_file_imports_itself_through_others(module: str) -> None:
-    """No two files import each other, directly or through others; the table WINGS has no such circle of wings."""
+    """No two files import each other, directly or through others; WINGS excludes such circles of wings."""
     for name in imports_of_package(module, also_for_types=False):
         assert module not in all_below(name), f"{module} and {name} import each other"
 

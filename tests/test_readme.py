@@ -178,7 +178,7 @@ def test_the_example_of_embedding_runs() -> None:
 
 
 def run_definitions(example: str, start: str) -> dict[str, Any]:
-    """Run *example* up to its last line, *start*, which starts a server; return the names it defines."""
+    """Run *example* without its last line *start*, which would start a server; return the names that it defines."""
     definitions, found, rest = example.partition(start)
     assert (bool(found), rest.strip()) == (True, "")
     names: dict[str, Any] = {}

@@ -134,7 +134,7 @@ def test_a_request_written_by_hand_is_answered() -> None:
 
 
 class Page(HTMLParser):
-    """The elements of a page, and the faults of their nesting."""
+    """The elements of a page, and the errors in their nesting."""
 
     def __init__(self, path: pathlib.Path) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """Measure httpsock beside its peers: ``python3 -m tests.benchmarks``.
 
 Each workload is played by wrk against one server after the other, again and again (A B C A B C ...), so that a slow
-minute of the machine slows all servers alike. The results are ratios within one run: of the rates, and of the processor
-time that each server used for a response, which is steadier than rates on a machine that is shared.
+minute of the machine slows all servers alike. The results are ratios within one run: ratios of rates, and ratios of the
+processor time for a response, which are steadier on a shared machine.
 Every answer must have the right status and length, and no connection may fail.
 """
 

@@ -94,7 +94,7 @@ def ask(port: int, request: str) -> Answer:
 
 
 def expect(workload: Workload, port: int, root: pathlib.Path) -> Expected:
-    """Check the answer to each different request of *workload*; return the expected answer."""
+    """Check the server's answer to each request of *workload*; return the requests, and what wrk is to expect."""
     requests = [with_validators(request, partial(ask, port)) for request in requests_of(workload, port)]
     lengths, octets = set(), set()
     for request in requests:
@@ -106,7 +106,7 @@ def expect(workload: Workload, port: int, root: pathlib.Path) -> Expected:
 
 
 def with_validators(request: str, answer_to: Callable[[str], Answer]) -> str:
-    """Return *request* with {validators} replaced by a conditional field line that has the server's validator."""
+    """Return *request* with a conditional field line for {validators}, made from the answer to the bare request."""
     if "{validators}" not in request:
         return request
     answer = answer_to(request.replace("{validators}", ""))

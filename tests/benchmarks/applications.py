@@ -14,7 +14,7 @@ _THREADS = 4
 
 
 def whitenoise(root: str) -> Any:
-    """Return WhiteNoise for *root*, around an empty application."""
+    """Return WhiteNoise for *root*, which passes unknown paths to an application that answers 404."""
     from whitenoise import WhiteNoise
 
     def nothing(environ: Any, start_response: Callable[..., Any]) -> list[bytes]:

@@ -1,7 +1,7 @@
 """A client for requests that wrk can't send: ``client.py PORT CONNECTIONS SECONDS STATUS OCTETS REQUEST``.
 
-Each connection sends REQUEST again once the whole answer of OCTETS octets has arrived. The output is a line like that
-of wrk's script.
+Each connection sends REQUEST again once the whole answer of OCTETS octets has arrived. The output is one line
+of JSON with the same figures as the script in wrk prints.
 """
 
 import json
@@ -18,7 +18,7 @@ _CLOSE = b"\r\nConnection: close\r\n"
 
 
 class Run(NamedTuple):
-    """The arguments of a run; *status* and *octets* are those of the right answer."""
+    """The arguments of a run; the right answer has this *status* and this number of *octets*."""
 
     port: int
     connections: int
@@ -71,7 +71,7 @@ def connect(port: int, clients: dict[int, socket.socket], poller: select.epoll) 
 
 
 def report(latencies: list[float], elapsed: float, octets: int, wrong: int) -> None:
-    """Print the figures of a run of *elapsed* seconds, with answers of *octets* each, of which *wrong* were wrong."""
+    """Print the figures of a run: each answer counts as *octets* octets; *wrong* is the number of wrong answers."""
     count = len(latencies)
     ordered = sorted(latencies) or [0.0]
     figures = {

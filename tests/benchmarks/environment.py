@@ -28,7 +28,7 @@ class Environment(NamedTuple):
     failures: dict[str, str]
 
     def why(self, package: str) -> str:
-        """Return why *package* is missing, or how to install it."""
+        """Return why the installation of *package* failed, or the command to install it if it was not tried."""
         return self.failures.get(package) or shlex.join(_installation(self.folder, self.python, package))
 
 

@@ -1,6 +1,6 @@
 """The floor: the rate of a Python loop of epoll, recv and send of fixed octets, without a parser.
 
-Run as ``python3 -m tests.benchmarks.floor PORT FILE``; answers anything with the content of FILE. Linux only.
+Run as ``python3 -m tests.benchmarks.floor PORT FILE``, it answers any request with the content of FILE. Linux only.
 """
 
 import pathlib

@@ -21,7 +21,7 @@ _GRACE_SECONDS = 5.0
 
 
 class Stage(NamedTuple):
-    """The surroundings of a server: the folder it serves, a folder for its own files, its environment, its processors.
+    """The surroundings of the servers: the folder they serve, a folder to work in, their packages, their processors.
 
     If other programs disturb a measurement, it is repeated, up to *attempts* times.
     """

@@ -115,7 +115,7 @@ def ask_again_and_again(
 
 
 def _children_seconds() -> float:
-    """Return the processor time of all child processes that have ended; these are the clients, as servers still run."""
+    """Return the processor time of all ended child processes: only the clients, since the servers still run."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

@@ -22,7 +22,10 @@ _DISTURBED = 0.15
 
 
 class Entrant(NamedTuple):
-    """A server in a workload. *own* plays the workload beside it: the same server, or one without an access log."""
+    """A server in a workload.
+
+    If the workload is compared with another one, *own* plays the other: it is *server*, or a twin without access log.
+    """
 
     server: Running
     expected: Expected
@@ -93,7 +96,7 @@ def _enter(workload: Workload, peer: Peer, stage: Stage, stack: contextlib.ExitS
 
 
 def _turn(workload: Workload, entrant: Entrant, stage: Stage, seconds: int) -> Sample:
-    """Play *workload* once, and the workload beside it if there is one; return the sample."""
+    """Play *workload* once, after the workload that it is compared with, if any; return the sample of *workload*."""
     own_rate = None
     if entrant.own_expected:
         own = BY_KEY[workload.beside]
@@ -116,7 +119,7 @@ def _play_in_peace(workload: Workload, server: Running, expected: Expected, stag
 
 
 def load_generator(stage: Stage, seconds: int) -> str:
-    """Return the speed of the load generator in words, measured with the floor as its server."""
+    """Return in words the speed of wrk, measured with the loop in floor.py as its server."""
     (sample,) = measure(BY_KEY["1k"], [FLOOR], stage, seconds, 1).samples["floor"]
     needed = sample.client_busy / sample.rate
     return (

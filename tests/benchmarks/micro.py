@@ -38,7 +38,7 @@ _NOW = 4_000_000_000.0
 
 
 class Task(NamedTuple):
-    """A task: *prepare* returns any number of steps, which are timed. Ratios are to the group's first task."""
+    """A task: *prepare* takes a number, and returns that many steps to time. Ratios are to its *group*'s first task."""
 
     group: str
     name: str
@@ -104,9 +104,10 @@ def parser_tasks() -> Iterator[Task]:
 
 
 def _heads() -> dict[str, str]:
-    """Return heads by kind; a head with {n} differs each time.
+    """Return heads by kind; {n} in a head becomes a new number each time the head is parsed.
 
-    A parser that caches has seen some heads whole; of other heads it has seen the request line or the field section.
+    A parser may cache a whole head if it has no {n}; else it may cache the part without {n}: the request line, or the
+    field section.
     """
     browser = requests_of(BY_KEY["browser"], 8000)[0]
     kinds: dict[str, str] = {}
@@ -124,7 +125,7 @@ def _heads() -> dict[str, str]:
 def _steps(
     request: str, make_step: Callable[[bytes], Callable[[], object]]
 ) -> Callable[[int], Iterator[Callable[[], object]]]:
-    """Return a function that prepares any number of steps; a head with {n} differs in each step."""
+    """Return a function that prepares any number of steps; each step parses *request* with another number for {n}."""
     numbers = iter(range(FIRST_NUMBER, 10 * FIRST_NUMBER))
 
     def prepare(count: int) -> Iterator[Callable[[], object]]:
@@ -218,7 +219,7 @@ def _request(text: str) -> Request:
 
 
 def line_tasks() -> Iterator[Task]:
-    """Yield the tasks that format dates and log lines; each step has a new second or a new request."""
+    """Yield the tasks that format dates and log lines; each step has a new time or a new request line."""
     seconds = iter(range(1_000_000_000, 2_000_000_000))
     yield Task("date", "httpsock", _again(lambda: format_http_date(next(seconds))))
     yield Task("date", "email.utils.formatdate", _again(lambda: email.utils.formatdate(next(seconds), usegmt=True)))

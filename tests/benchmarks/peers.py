@@ -27,9 +27,9 @@ class Peer(NamedTuple):
     """A server in the comparison.
 
     It needs *program* on the PATH, or *packages* from PyPI or npm in the environment of the benchmarks; the first
-    package gives the version. *streams*: it writes its access log to standard error, or can't be silenced.
+    package's version is shown. *streams*: it writes its access log to standard error, or can't be silenced.
     *announces*: the first line on its standard output says that it is ready. *uses_defaults*: it is started
-    without options for speed, and plays only the workloads that have *uses_defaults*, too.
+    without options for speed, and plays only workloads whose *uses_defaults* is true.
     """
 
     name: str
@@ -76,7 +76,7 @@ def _http_server(site: Site) -> list[str]:
 
 
 def _configured(site: Site, text: str, log: str) -> str:
-    """Return the path of the configuration *text*, filled in; *log* is the part of the text for the access log."""
+    """Write the configuration *text* to a file, with *log* in place of {log} if the server logs; return the path."""
     file = site.folder / "configuration"
     log = log.format(log=site.log) if site.log else ""
     file.write_text(text.format(root=site.root, port=site.port, folder=site.folder, log=log))
@@ -110,7 +110,7 @@ def _caddy(site: Site) -> list[str]:
 
 
 def _application(name: str) -> Callable[[Site], list[str]]:
-    """Return the command that starts one of the servers in applications.py."""
+    """Return a function that returns the command to start the server *name* of applications.py."""
 
     def command(site: Site) -> list[str]:
         log = [str(site.log)] if site.log else []

@@ -47,12 +47,12 @@ def shown(figure: float) -> str:
 
 
 def median(samples: Sequence[Sample], figure: str) -> float:
-    """Return the median of a figure over all turns."""
+    """Return the median of *figure* over all turns."""
     return float(statistics.median(getattr(sample, figure) for sample in samples))
 
 
 def ratio(samples: Sequence[Sample], others: Sequence[Sample], figure: str) -> float | None:
-    """Return the median, over all turns, of the ratio of *samples* to *others*; None if there is no ratio."""
+    """Return the median, over all turns, of the ratio of *samples* to *others* in *figure*; None without a ratio."""
     pairs = zip(samples, others, strict=False)
     ratios = [getattr(sample, figure) / getattr(other, figure) for sample, other in pairs if getattr(other, figure)]
     return statistics.median(ratios) if ratios else None
@@ -104,7 +104,7 @@ def ratio_shown(figure: float | None) -> str:
 
 
 def summary(rows: Sequence[Row], figure: str) -> Table:
-    """Return one line for each workload, with each server's ratio of *figure* to the first server."""
+    """Return headings, and a line for each workload: each server's ratio of *figure* to that of the first server."""
     names = list(dict.fromkeys(name for row in rows for name in row.samples))
     lines = [["workload", *names]]
     for row in rows:
@@ -134,7 +134,7 @@ def markdown(lines: Table) -> str:
 
 
 def row_text(row: Row, layout: Callable[[Table], str] = aligned) -> str:
-    """Return the figures of one workload, and the servers left out with the reasons."""
+    """Return the figures of one workload, and the reason for each server that is left out."""
     left_out = [f"{name} is left out: {reason}" for name, reason in row.left_out.items()]
     return "\n\n".join(filter(None, [layout(table(row)), "\n".join(left_out)]))
 

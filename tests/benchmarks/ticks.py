@@ -1,8 +1,9 @@
 """Measure ticks of the event loop, in this process alone: ``python3 -m tests.benchmarks.ticks``.
 
 In each tick some connections have one request each; only the loop's pass over them is timed, as processor time. The
-least of many ticks is steady even on a shared machine; the median includes ticks in which cached files are read again.
-The table also has the floor: ``epoll``, ``recv`` and ``send`` of as many fixed octets, on the same sockets.
+shortest of many ticks is steady even on a shared machine; the median includes ticks in which cached files are read
+again. The table also has the floor: the time of ``epoll``, ``recv`` and ``send`` alone, on the same sockets, with fixed
+answers of the same lengths.
 
     write requests   →   one tick, timed   →   read the answers, check each one's status and length
 """
@@ -47,7 +48,7 @@ _OF_CLONE = (
 
 
 class Times(NamedTuple):
-    """The µs of processor time for one response: the least and the median of all ticks, and the least of the floor."""
+    """The µs of processor time for one response: minimum and median over all ticks, and the minimum of the floor."""
 
     least: float
     median: float
@@ -157,7 +158,7 @@ def _ask(loop: EventLoop, client: Client, request: str) -> Answer:
 def _timed(
     run_once: Callable[[], object], clients: list[Client], requests: Iterator[bytes], check: Callable[[Answer], None]
 ) -> float:
-    """Time a tick and *check* its answers; return its µs for each answer, or infinity if one tick is not enough."""
+    """Time a tick and *check* its answers; return the µs for each answer, or infinity if further ticks are needed."""
     for client in clients:
         client.socket.sendall(next(requests))
     begun = time.thread_time_ns()
@@ -174,7 +175,7 @@ def _timed(
 
 @contextlib.contextmanager
 def _floor(loop: EventLoop, expected: Answer) -> Iterator[Callable[[], None]]:
-    """Yield a tick of the floor: answer each read on the loop's connections with as many octets as *expected* has."""
+    """Yield a function that runs one tick of the floor: it answers each read with as many octets as *expected* has."""
     head = f"HTTP/1.1 {expected.status} OK\r\nContent-Length: {len(expected.content)}\r\nX: "
     answer = head.encode("ascii").ljust(expected.octets - len(expected.content) - 4, b"x")
     answer += b"\r\n\r\n" + expected.content
@@ -202,7 +203,7 @@ def _table(found: dict[str, Times]) -> list[list[str]]:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    """Print the times of this clone and of another clone: the least and the median of all turns."""
+    """Print the times of this clone beside those of another clone, which take turns."""
     clones = {"this": CLONE, "other": options.against.resolve()}
     turns: dict[str, list[dict[str, Times]]] = {name: [] for name in clones}
     arguments = ["--only", *options.only, "--connections", *options.connections, "--ticks", options.ticks, "--json"]

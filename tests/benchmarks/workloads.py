@@ -1,7 +1,7 @@
 """The requests: the workloads as a table, and the octets of their requests.
 
-In a target or a field line, {n} becomes a new number for each request, {port} the server's port, {validators}
-the conditional field line that the server's own answer allows, and {name} one of *names*, taken at random.
+In a target or a field line, {n} becomes a new number for each request, {port} the server's port, {validators} an
+If-None-Match or If-Modified-Since made from the server's first answer, and {name} one of *names*, taken at random.
 
 The workload of a page imitates browsers: each of some hundred visitors sends the same fields for all files, and all
 visitors ask for the same files. So request lines and field sections repeat, and whole heads do not.
@@ -43,9 +43,9 @@ class Workload(NamedTuple):
     """The requests, the number of connections, and the right answer.
 
     *numbers* is how many different numbers {n} takes in turn, or 0 for no limit. *length* is the length of the
-    content, or None if the server chooses it; *codings* are the codings that the content may have. *beside* is a
-    workload that each server also plays in each turn; the table has the ratio of both rates. A turn lasts
-    *min_seconds* or more. *uses_defaults*: only servers started without options for speed play it.
+    content, or None if the server chooses it; *codings* are the codings that the content may have. *beside* names a
+    workload that each server also plays in each turn; the table has the ratio of both rates. A turn lasts at least
+    *min_seconds*. *uses_defaults*: only servers that are started without options for speed play this workload.
     """
 
     key: str

@@ -44,7 +44,7 @@ def cannot_serve(program: Program) -> str:
 
 @contextlib.contextmanager
 def readable_copy(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yield a copy of *folder* that every user may read: other users may not enter the folders that pytest makes."""
+    """Yield a copy of *folder* that every user may read; other users may not enter the folders that pytest makes."""
     with tempfile.TemporaryDirectory() as place:
         pathlib.Path(place).chmod(0o755)
         yield shutil.copytree(folder, pathlib.Path(place) / "root")

@@ -65,7 +65,7 @@ WITHOUT_SITE = [sys.executable, "-S", "-m", "httpsock"]
 
 
 def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
-    """Return the modules that Python itself, which looks in the current folder first, imports for "-m"."""
+    """Return the modules that ``python -m`` itself imports; it looks for them in the current folder first."""
     (folder / "nothing.py").write_text("import sys; print(*sys.modules)")
     done = subprocess.run(
         [sys.executable, "-S", "-m", "nothing"], check=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True

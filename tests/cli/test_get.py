@@ -544,7 +544,7 @@ SLOW |= {"urllib", "zlib"}
 
 
 def printed_by(program: str) -> set[str]:
-    """Run the code *program*; return the printed words. With -S, Python imports no start-up files of an environment."""
+    """Run the code *program*, with -S to import no start-up files of an environment; return the printed words."""
     command = [sys.executable, "-S", "-c", program]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True)
     return set(done.stdout.split())

@@ -105,7 +105,7 @@ def test_a_field_beyond_ascii_is_sent_as_its_octets(serving: Start) -> None:
 
 
 def log_of(serving: Start, *options: str) -> list[str]:
-    """Return the log lines of two requests, the one for hello.txt first."""
+    """Return the log lines of two requests; the first line is that of the request for hello.txt."""
     program = serving(*options)
     program.ask("/hello.txt")
     program.ask("/nothing?\x1b[2J")

@@ -199,7 +199,7 @@ def test_beyond_loopback_a_hint_says_that_the_password_can_be_read(serving: Star
 
 @needs_signals
 def test_a_restart_reads_the_file_again(serving: Start, file: str) -> None:
-    """After SIGHUP the new password is valid; only connections accepted before still accept the old password."""
+    """After SIGHUP the new password is valid; only connections from before it still accept the old one."""
     program = serving("--auth", "alice", "--auth-file", file)
     assert program.ask("/hello.txt", RIGHT).status == 200
     changed = subprocess.run(

@@ -189,7 +189,7 @@ def test_responses_unfinished_after_the_grace_are_cut_and_counted(serving: Start
 
 
 def test_a_blocked_standard_error_delays_no_client(serving: Start) -> None:
-    """A pager that waits for a key does not read standard error; the log is longer than the pipe and the queue."""
+    """A pager that waits for a key does not read; the log exceeds what the pipe and the queue can hold."""
     program = serving()
     octets = get("/nothing?" + "x" * 900) * 500
     for _ in range(8):

@@ -250,7 +250,7 @@ def test_a_connection_that_the_server_has_ended_is_not_used_again() -> None:
 
 
 def close_at_the_second_request(answer: bytes) -> Coroutine:
-    """Answer one request, receive the next one, and close the connection, as if that one might have been processed."""
+    """Return a conversation that answers one request, and closes the connection after receiving the next one."""
 
     def converse(connected: socket.socket) -> None:
         answering(answer)(connected)
@@ -339,7 +339,7 @@ def test_credentials_are_not_sent_to_another_origin() -> None:
 
 
 def received_with_content(seen: list[bytes], *answers: bytes) -> Coroutine:
-    """Answer each request, and append it to *seen*, with its content if Content-Length announces two octets."""
+    """Return a conversation that appends each request to *seen*, with any content of two octets, and answers it."""
 
     def converse(connected: socket.socket) -> None:
         for answer in answers:

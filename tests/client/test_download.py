@@ -60,7 +60,7 @@ def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str
 
 
 def receive(download: Download, octets: bytes, url: str = URL) -> None:
-    """Write the response *octets* to the file of *download*, as the command does."""
+    """Write the response *octets* to the file of *download*, as ``httpsock get`` does."""
     with respond(octets, url) as response:
         download.start(response)
         try:
@@ -80,7 +80,7 @@ def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
 
 
 def note_with(**changes: object) -> str:
-    """Return a note that is valid except for *changes*."""
+    """Return the text of a download's note that is valid except for *changes*."""
     return json.dumps({"url": URL, "source": URL, "validator": '"v1"', "coding": "", "length": 10, **changes})
 
 
@@ -347,7 +347,7 @@ def test_a_part_of_unknown_length_is_resumed(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_download_of_a_range_is_not_resumed(tmp_path: pathlib.Path) -> None:
-    """The saved octets would be taken for the first ones of the file."""
+    """If it were resumed, its octets would be taken for the first octets of the whole file."""
     with pytest.raises(IncompleteError):
         receive(Download(str(tmp_path / "film"), URL, resumes=False), rest(4)[:-3])
     assert names(tmp_path) == ["film.part"]
@@ -377,7 +377,7 @@ def a_socket(path: pathlib.Path) -> None:
 
 
 def a_link(path: pathlib.Path) -> None:
-    """Make a symlink to a valid note."""
+    """Make a symlink to a download's valid note."""
     (path.parent / "elsewhere").write_text(note_with())
     path.symlink_to("elsewhere")
 
@@ -388,13 +388,13 @@ def a_link_to_a_device(path: pathlib.Path) -> None:
 
 
 def a_second_name(path: pathlib.Path) -> None:
-    """Make a hard link to a valid note."""
+    """Make a hard link to a download's valid note."""
     (path.parent / "elsewhere").write_text(note_with())
     os.link(path.parent / "elsewhere", path)
 
 
 def too_much(path: pathlib.Path) -> None:
-    """Write a note that is too long."""
+    """Write a download's note that is too long."""
     path.write_text(note_with() + " " * 65536)
 
 
@@ -471,7 +471,7 @@ def test_a_pipe_with_a_reader_is_not_used_as_the_part(tmp_path: pathlib.Path) ->
 @on_posix
 @pytest.mark.parametrize("name", ["film.part", "film.resume"])
 def test_a_part_or_note_of_another_user_is_not_trusted(tmp_path: pathlib.Path, name: str) -> None:
-    """In a folder like /tmp, other users can make files that this user may not replace, because of the sticky bit."""
+    """In a folder with the sticky bit, such as /tmp, a user may make files, but not replace files of other users."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     broken_off(tmp_path / "film")

@@ -1,4 +1,4 @@
-"""Media players: they seek by ranges, and play lists of file names such as `find .` prints."""
+"""Media players: they seek by ranges, and open playlists of relative names (./film.mp4), as `find .` prints them."""
 
 import pathlib
 import shutil

@@ -53,7 +53,7 @@ TAGS = [
 
 
 def found(port: int, count: int) -> list[tuple[str, Datagram]]:
-    """Return the first *count* answers to a search that is sent to the device at *port*, with the address of each."""
+    """Send a search to the device at *port*; return the first *count* answers, each with its sender's address."""
     return list(itertools.islice(search("upnp:rootdevice", [(TO, port)], PATIENCE_SECONDS), count))
 
 
@@ -101,7 +101,7 @@ def test_a_search_may_use_ipv6() -> None:
 
 
 def until_received(monkeypatch: pytest.MonkeyPatch, count: int) -> CollectedTrace:
-    """Stop the clock of a search until *count* datagrams have been received; return the trace of the search."""
+    """Make a search's clock stand still until *count* datagrams are in its trace; return this trace, still empty."""
     collected = CollectedTrace()
     clock = SimpleNamespace(monotonic=lambda: 9.0 if collected.names.count("recvfrom") >= count else 0.0)
     monkeypatch.setattr(search_module, "time", clock)

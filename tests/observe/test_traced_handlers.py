@@ -1,4 +1,4 @@
-"""A traced server with a handler that a program supplies: the usual events, and those of the content that it reads."""
+"""A traced server with a program's own handler: the usual events, and events for the content that the handler reads."""
 
 import re
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def test_a_handler_that_fails_is_traced_as_a_refusal() -> None:
 
 
 def test_clients_that_are_not_traced_are_served() -> None:
-    """A server that traces other clients serves them with the same traced handlers."""
+    """If a server traces only certain clients, its traced handlers also serve the other clients."""
     with Traced(None, handler=echo, only="192.0.2.1") as traced:
         received, _ = read_with_h11(talk(traced.port, post(b"abcdef")))
         malformed, _ = read_with_h11(talk(traced.port, b"nonsense\r\n\r\n"))

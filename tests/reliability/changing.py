@@ -25,7 +25,7 @@ def _content(version: int, length: int) -> bytes:
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Replace a file 200 times a second while 16 clients read it, with ranges too; rewrite a file; swap links."""
+    """Replace a file 200 times a second while 16 clients read it, whole and by ranges; rewrite a file; swap links."""
     seconds = 20.0 if is_long else 2.0
     return [*_replaced(server, seconds), *_rewritten(server, seconds / 2), *_swapped(server, seconds / 2)]
 

@@ -12,7 +12,7 @@ _TARGET = 8000
 
 
 class Construct(NamedTuple):
-    """A request that a connection repeats, and the *status* of each answer; *step* bytes are sent at once."""
+    """A request that a connection sends over and over, *step* bytes at a time, and the *status* of each answer."""
 
     octets: bytes
     status: int

@@ -57,7 +57,7 @@ def _footprint(subject: Subject, octets: bytes, count: int) -> float:
 
 
 def _settle(subject: Subject) -> None:
-    """Wait until the server is done with its input: it has answered another client, and sleeps."""
+    """Wait until the server has processed all its input: it answers another client, and then sleeps."""
     assert ask(subject.port, get("/hello.txt", "Connection: close"))
     calm = 0
     while calm < 10:

@@ -56,9 +56,9 @@ def _has_reported(subject: Subject, times: int) -> bool:
 
 
 def _ask(port: int, *, keeps: bool, is_over: threading.Event) -> tuple[int, int]:
-    """Send requests until *is_over*, on one persistent connection if *keeps*; return how many succeed and fail.
+    """Send requests until *is_over*, on one connection if *keeps*; return the numbers of successes and failures.
 
-    No request is repeated: a connection that ends without Connection: close is a failure.
+    No request is sent twice, so a connection that ends without Connection: close is a failure.
     """
     answers = faults = 0
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)

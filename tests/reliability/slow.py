@@ -17,7 +17,7 @@ _SLOW_BODY = get("/hello.txt", "Content-Length: 100000")
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Connect 1,000 slow senders of heads, 200 of content, 200 slow readers, 5,000 idle (1/20 unless *is_long*)."""
+    """Connect 1,200 slow senders of heads or content, 200 slow readers, 5,000 idle clients (1/20 unless *is_long*)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     heads, bodies, readers, idle = (1000, 200, 200, 5000) if is_long else (50, 10, 10, 250)
@@ -58,7 +58,7 @@ def probe_once(subject: Subject) -> float:
 
 
 def _cut(opened: dict[str, list[socket.socket]], began: float) -> list[Row]:
-    """Let all clients continue slowly; return a row for each kind: how many the server has dropped, and how late."""
+    """Let all clients continue slowly; return a row for each kind of client: how many were dropped, and when."""
     ended: dict[str, list[float]] = {name: [] for name in opened}
     answers: list[bytes] = []
     poller = select.poll()

@@ -142,7 +142,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 
 
 def _alone(made: list[bytes]) -> Row:
-    """Count the variants that httpsock refuses, although it then answers the hidden request."""
+    """Count the variants after which httpsock refuses the outer request and yet answers the hidden one."""
     wrong = []
     with _backend() as subject:
         for octets in made:

@@ -123,7 +123,7 @@ def serving(
     port: int = 0,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Subject]:
-    """Start *server* for *root*; yield it once it answers, and end it afterwards. *descriptors* is its limit, or 0."""
+    """Start *server* for *root*; yield it once it answers, then end it. *descriptors*: limit of open files, or 0."""
     port = port or free_port()
     with tempfile.TemporaryDirectory() as work, open(f"{work}/stderr", "wb") as log:
         pathlib.Path(work).chmod(0o755)

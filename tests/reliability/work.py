@@ -28,7 +28,7 @@ _SMALL = get("/hello.txt", "Connection: close")
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Return a row for each construct: if *is_long*, the delays while 200 connections send it; else its answer."""
+    """Return a row for each construct, with delays while 200 connections send it if *is_long*, else with its answer."""
     with site() as root:
         _fill(root / "many", 2000 if is_long else 20)
         with serving(root, server) as subject:

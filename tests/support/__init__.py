@@ -80,7 +80,7 @@ def read_answer(octets: bytes, method: str = "GET") -> tuple[Answer, bytes]:
 
 
 def read_answers(octets: bytes, *methods: str) -> list[Answer]:
-    """Return all responses in *octets*. The responses answer *methods* in turn; after the last method, GET."""
+    """Return all responses in *octets*. The responses are to requests with *methods*, in turn, and then to GETs."""
     answers: list[Answer] = []
     while octets:
         method = methods[len(answers)] if len(answers) < len(methods) else "GET"

@@ -35,7 +35,7 @@ _UNTIL = """new Promise((resolve) => {
 
 
 class Browser:
-    """A browser with one page, until the block ends; *faults* holds the errors of the page's console."""
+    """A browser with one page, which runs until the block ends; *faults* holds the errors of the page's console."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         program = tool("chromium", "chromium-browser", "google-chrome")

@@ -72,7 +72,7 @@ def _relay(tunnel: int, fates: Iterator[str], done: Counter[str]) -> None:
 
 
 def by_udp(done: Counter[str]) -> dict[str, object]:
-    """Send numbered datagrams over the path; return the numbers that arrived, and figures such as *done*."""
+    """Send numbered datagrams over the path; return the numbers that arrived, the counts of *done*, and more."""
     done.clear()
     arrived = []
     with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
@@ -94,7 +94,7 @@ def by_udp(done: Counter[str]) -> dict[str, object]:
 
 
 def by_tcp(done: Counter[str]) -> dict[str, object]:
-    """Download a file over the path; return whether it arrived whole, and figures such as *done*."""
+    """Download a file over the path; return whether it arrived whole, the counts of *done*, and more."""
     done.clear()
     content = os.urandom(OCTETS)
     with tempfile.TemporaryDirectory() as folder:

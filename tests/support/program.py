@@ -23,7 +23,7 @@ class Program:
         self.url = ""
 
     def read_url(self) -> None:
-        """Read line 1 of standard output."""
+        """Read the program's URL from the first line of its standard output."""
         assert self.process.stdout
         self.url = self.process.stdout.readline().decode("ascii").removesuffix("\n")
 

@@ -1,4 +1,4 @@
-"""Octets in the formats of content codings: gzip, and Zstandard and Brotli without compression."""
+"""Octets in the formats of content codings: gzip with compression, Zstandard and Brotli without."""
 
 import gzip
 

@@ -4,7 +4,7 @@
     python3 -m tests.testing.clients --write    also writes it into the README
 
 Each client sends two requests in one session: the first response has the fault, the next one is whole. A client that is
-not installed has no column. All have their default time-outs: httpx 5 seconds, aiohttp 300, most of the others none.
+not installed has no column. All clients have their default time-outs: httpx 5 seconds, aiohttp 300, most others none.
 """
 
 import asyncio

@@ -245,7 +245,7 @@ def test_an_endless_stream_is_collected_until_the_server_stops(server: TestServe
 
 
 def test_a_response_in_steps_and_one_of_exact_octets(server: TestServer) -> None:
-    """A listing, which is made in steps, is broken off. Exact octets are sent unchanged."""
+    """The fault breaks off a listing, which is made in steps, and leaves exact octets unchanged."""
     server.send_octets(b"HTTP/1.1 200 OK\r\n\r\n", path="/x")
     server.fault("truncate=0")
 

@@ -35,7 +35,7 @@ CLOSE = "Connection: close"
 
 
 def collapsed(collected: str) -> str:
-    """Return a trace with all sendfile() of a file as one, since their number and octets differ from run to run."""
+    """Return a trace with all sendfile() calls for a file as one: their number and lengths differ from run to run."""
     gutter = "#1 127.0.0.1:PORT  TIME  "
     turns = rf"(?:{gutter}sendfile \d+\n(?:{gutter}wait for room.*\n(?={gutter}sendfile \d))?)+"
     collected = re.sub(turns, f"{gutter}sendfile MUCH\n", collected)
