@@ -47,7 +47,7 @@ class Library(NamedTuple):
 
 
 def _python(name: str, title: str, *packages: str, driver: str = "", **environment: str) -> Library:
-    """Return a parser that pip installs from *packages*; drivers.py knows it as *driver*, or else as *name*."""
+    """Return a parser that pip installs from *packages*; its name in drivers.py is *driver*, if given, else *name*."""
     version = f"{{python}} -c 'from importlib.metadata import version; print(version(\"{packages[0]}\"))'"
     start = f"{{python}} {_HERE / 'drivers.py'} {driver or name}"
     return Library(name, Server(name, "pip", title, version, start, packages), environment)

@@ -60,7 +60,7 @@ def _counts(read: "Read") -> list[str]:
 
 
 def _chapters(read: "Read") -> list[str]:
-    """Return, for each chapter, how many cases the parser read in each of the ways in _LISTED."""
+    """Return, for each chapter, how many cases have each of the readings in _LISTED."""
     counts = Counter((case.chapter, read.readings[case.name].name) for case in load_cases())
     cells = [[counts[chapter, name] for name in _LISTED] for chapter in CHAPTERS]
     return [" · ".join(map(str, cell)) if any(cell) else "–" for cell in cells]

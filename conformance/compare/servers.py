@@ -8,7 +8,7 @@ One entry of ``servers.toml``, below ``servers``:
     program = "nginx"                the program that must be on the PATH
     title = "nginx"                  the server's name on the page, if not the name of the entry
     version = "nginx -v"             a command that prints its version
-    start = "nginx -c {folder}/..."  the command that starts the server: see live.start.Recipe, also for back and files
+    start = "nginx -c {folder}/..."  the command that starts the server; see live.start.Recipe for start, back and files
     app = "starlette"                the application that the server runs, one of the table's ``apps``
     build = "go build ..."           a command that builds the program
 """
@@ -80,7 +80,7 @@ class Installation:
         self._uses_apt = uses_apt
 
     def _place(self, server: Server) -> Path:
-        """Return the folder for the packages of *server* alone: packages of other servers may need other versions."""
+        """Return the folder for the packages of *server* alone, since other servers may need other versions."""
         return self._folder / re.sub(r"\W+", "-", server.name)
 
     def _python(self, server: Server) -> Path:

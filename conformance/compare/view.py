@@ -83,7 +83,7 @@ def figures(server: Compared, chapter: str) -> str:
 
 
 def address_of(section: str) -> str | None:
-    """Return the URL of *section*, or None outside the RFCs."""
+    """Return the URL of *section*, or None if it is not in an RFC."""
     match = _SECTION.match(section)
     return f"https://www.rfc-editor.org/rfc/rfc{match[1]}#section-{match[2]}" if match else None
 

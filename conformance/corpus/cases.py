@@ -46,7 +46,7 @@ class Case(NamedTuple):
     A server fails the case unless it does one of the things in *allowed*:
 
         "accepted"  give each request a final response, and keep the connection open unless a request asked to close
-        "last"      give each request a final response, but answer no request behind the case
+        "last"      give each request a final response, but answer no request that follows the case
         "refused"   respond with any 4xx or 5xx, or not at all, and close the connection
         a status    respond with this status, and close the connection
     """

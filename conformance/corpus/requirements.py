@@ -54,7 +54,7 @@ _CHAPTERS = {
 
 
 class Requirement(NamedTuple):
-    """One requirement; *untestable* and *one_sided* give the reason if the requirement is so, else None."""
+    """One requirement; *untestable* and *one_sided* are the reason why it is untestable or one-sided, or None."""
 
     id: str
     section: str
@@ -66,7 +66,7 @@ class Requirement(NamedTuple):
 
 @cache
 def load_requirements() -> dict[str, Requirement]:
-    """Return all requirements by number. Raise TypeError at an entry with a missing or unknown key."""
+    """Return all requirements by number. Raise TypeError if an entry has a missing or unknown key."""
     with TABLE.open("rb") as table:
         return {number: Requirement(number, **entry) for number, entry in tomllib.load(table).items()}
 

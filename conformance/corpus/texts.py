@@ -7,7 +7,7 @@ One entry of ``texts.toml``:
     status = "rejected"                               verified, held, reported or rejected, if it is an erratum
     says = "What it says, in one sentence."
     tried_by = ["a-chunk-line-that-ends-with-lf"]     cases of the corpus and checks of the static semantics
-    why = "Why it does not apply."                    if it does not apply to a server of files, or only in part
+    why = "Why it does not apply."                    if it does not apply to a server of files, or applies only in part
 """
 
 import tomllib

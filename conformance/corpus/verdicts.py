@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Understood(NamedTuple):
-    """One complete request: the number of its *fields*, and the number of octets of its *content*.
+    """One complete request; *fields* is the number of its fields, and *content* is the length of its content in octets.
 
     *closes* is true for the last request of a connection. *method* and *path* are cut after 60 characters.
     """

@@ -1,8 +1,8 @@
 """The classes of known differences between httpsock's parser and h11, each recognised by one feature of the octets.
 
 The table differences.toml gives the section, the direction (which parser refuses) and the reason of each class; the
-predicate here recognises the octets. Predicates have their own patterns: with httpsock's grammar they could not detect
-its errors.
+predicate here recognises the octets. Predicates have their own patterns, since patterns taken from httpsock's grammar
+could not detect errors in that grammar.
 """
 
 import ipaddress
@@ -303,7 +303,7 @@ def explain(difference: Difference) -> list[str]:
 
 
 def contradict(request_octets: bytes) -> list[str]:
-    """Return the names of the classes by which one parser should refuse this request, which both have accepted."""
+    """Return the names of the classes of refusals that match *request_octets*, a request that both parsers accepted."""
     request = LenientRequest(request_octets)
     return [name for name, entry in CLASSES.items() if entry.is_refusal and PREDICATES[name](request)]
 

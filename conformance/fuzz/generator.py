@@ -66,7 +66,7 @@ class Generator:
         return b"".join(draft.octets() for draft in drafts)
 
     def mutate(self, octets: bytes) -> bytes:
-        """Return *octets* with a random octet or line changed, or joined to some other octets."""
+        """Return *octets* with a random octet or line changed, or with other octets joined to them."""
         return self._random.choice(self._mutations)(octets)
 
     def _draft(self) -> Draft:

@@ -1,4 +1,4 @@
-"""The lenient reader: splits a request, even a malformed one, into its parts, which predicates then examine.
+"""The lenient reader: splits a request, even a malformed one, into parts, which differences.py examines.
 
 Lines may end with LF, folded lines are joined, and chunk lines and targets are not checked. This module shares no
 grammar with httpsock, so that an error in httpsock's grammar is not repeated here.

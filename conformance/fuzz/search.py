@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 
 
 class Findings:
-    """The findings of a run, one of each kind, and the number of differences in each class."""
+    """The findings of a run, one of each kind, and how many differences each class in differences.toml explained."""
 
     def __init__(
         self, read: Callable[[bytes], ParseResult] = read_by_httpsock, *, max_seconds: float = _MAX_SECONDS
@@ -94,7 +94,7 @@ class Findings:
 
     @staticmethod
     def _contradiction(octets: bytes, reading: ParseResult) -> Finding | None:
-        """Return a finding if both parsers accept a request that, according to the table, one of them refuses."""
+        """Return a finding if one of the parsers should refuse a request in *reading*, the result of both parsers."""
         start = 0
         for request in reading.requests:
             if names := contradict(octets[start : request.stop]):
@@ -117,7 +117,7 @@ def _outline(refusal: str | None) -> str:
 
 
 def shrink(octets: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* with as many removed or simplified as possible while *is_alike* stays true of the result."""
+    """Remove or simplify as many of *octets* as possible while *is_alike* accepts the result, and return the result."""
     remaining = _SHRINKING_STEPS
 
     def is_better(smaller: bytes) -> bool:
@@ -135,7 +135,7 @@ def shrink(octets: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
 
 
 def _without_lines(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* without the lines that can be removed."""
+    """Return *octets* without each line whose removal *is_better* accepts."""
     lines = octets.splitlines(keepends=True)
     for number in reversed(range(len(lines))):
         fewer = lines[:number] + lines[number + 1 :]
@@ -145,7 +145,7 @@ def _without_lines(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def _without_runs(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* without the runs of octets that can be removed; try long runs first."""
+    """Return *octets* without each run of octets whose removal *is_better* accepts; try long runs first."""
     size = max(len(octets) // 2, 1)
     while size:
         position = 0
@@ -160,7 +160,7 @@ def _without_runs(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def _simplify(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* with as many of them as possible replaced by the letter a."""
+    """Return *octets*; replace each one by the letter a if *is_better* accepts the result."""
     for position, octet in enumerate(octets):
         simpler = octets[:position] + b"a" + octets[position + 1 :]
         if octet != ord("a") and is_better(simpler):
@@ -267,7 +267,10 @@ def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 class _Progress:
-    """A progress bar on *stream*, with the speed of the run; unless *stream* is a terminal, only the final bar."""
+    """A progress bar on *stream*, with the speed of the run; without a terminal, only the final bar is drawn.
+
+    The run ends after a number of *inputs*, or after *seconds* if *inputs* is None.
+    """
 
     def __init__(self, stream: TextIO, inputs: int | None, seconds: float) -> None:
         self._stream = stream

@@ -129,7 +129,7 @@ def test_each_class_has_a_section_a_direction_and_a_reason() -> None:
 
 
 def read_like_h11(octets: bytes) -> ParseResult:
-    """Parse *octets* with h11 in place of httpsock, as if httpsock had no stricter rule."""
+    """Return h11's result for *octets*, as if httpsock accepted each request that h11 accepts."""
     return read_by_h11(octets)
 
 

@@ -1,4 +1,4 @@
-"""The allowances: where the RFC lets a server behave otherwise than httpsock.
+"""The allowances: where the RFC lets a server behave differently from httpsock.
 
 ``allowed`` in the tables is for one case; this module is for all cases of a requirement. No allowance covers the
 sentinel, the plain request sent after a case: a wrong answer to the sentinel always fails.
@@ -64,7 +64,7 @@ def has_to_close(case: Case) -> bool:
 
 
 def may_go_on(case: Case) -> bool:
-    """Return whether the connection may stay open or close, since *case* does not clearly ask to close it."""
+    """Return whether a server may choose, after *case*, to close the connection or to keep it open."""
     return {"accepted", "last"} <= set(case.allowed)
 
 
@@ -77,12 +77,12 @@ def may_turn_away(case: Case, status: int) -> bool:
 
 
 def may_go_on_behind_refusal(case: Case) -> bool:
-    """Return whether the connection may stay open after the refusal of *case*, whose form and framing are valid."""
+    """Return whether *case* matches the grammar, so that the connection may stay open after a refusal."""
     return case.requirement in _IN_THE_GRAMMAR
 
 
 def is_of_http_1_0(case: Case) -> bool:
-    """Return whether *case* has a request of HTTP/1.0, after which a server closes unannounced (RFC 9112 §9.3)."""
+    """Return whether *case* has a request of HTTP/1.0, after which a server may close unannounced (RFC 9112 §9.3)."""
     return b" HTTP/1.0\r\n" in case.octets
 
 

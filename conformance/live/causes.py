@@ -1,7 +1,7 @@
 """The causes of failures: groups of failures that likely have one cause, the gravest first.
 
-One mistake of a server fails many cases: if its 405 has no Allow, it fails thirty. Failures count as one cause if they
-break the same requirement at the same level, and their verdicts differ only in numbers and quotations.
+One mistake of a server can fail many cases; a 405 without Allow, for example, fails thirty. Failures count as one
+cause if they break the same requirement at the same level, and their verdicts differ only in numbers and quotations.
 """
 
 import re
@@ -56,7 +56,7 @@ class Cause(NamedTuple):
 
 
 def find_causes(results: Sequence[Result]) -> list[Cause]:
-    """Return the causes of the failures among *results*: first those that stop the server, then level by level."""
+    """Return the causes of the failures among *results*, sorted; causes that stop the server come first."""
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
         if result.outcome is Outcome.FAILED:
@@ -67,7 +67,7 @@ def find_causes(results: Sequence[Result]) -> list[Cause]:
 
 
 def blocks(results: Sequence[Result]) -> list[tuple[str, list[Cause]]]:
-    """Return the causes of the failures in blocks with titles: first those that stop the server, then each level."""
+    """Return blocks, each with a title and causes: first the causes that stop the server, then the others by level."""
     found = find_causes(results)
     stops = [cause for cause in found if cause.failures[0].stops_server]
     titled = [("STOPS THE SERVER", "it exits, or no longer answers", stops)]
@@ -93,7 +93,10 @@ def _cause(failures: Sequence[Result]) -> Cause:
 
 
 def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause]:
-    """If a server evaluates neither If-Match nor If-Unmodified-Since, join these failures in *groups* to one cause."""
+    """If a server evaluates neither If-Match nor If-Unmodified-Since, return one cause for both, else an empty list.
+
+    The failures with this cause are removed from *groups*.
+    """
     keys = [key for key in groups if key[0] == "MUST" and key[1] in _FAMILY and key[2] == _FAMILY_SHAPE]
     if {number for _, number, _ in keys} != _FAMILY:
         return []

@@ -30,11 +30,11 @@ _MANY_TIMEOUTS = 12
 
 
 class NothingTriedError(Exception):
-    """The server does not answer a plain request, so no case can be tried; the message quotes what came instead."""
+    """The server does not answer a plain request, so no case can be tried; the message describes its behaviour."""
 
 
 class _Prober:
-    """Sends cases to *target*, which has given the answer *plain* to a plain request within *seconds*."""
+    """Sends cases to *target*, which answered a plain request with *plain* after *seconds*."""
 
     def __init__(self, target: Target, plain: PlainAnswer, seconds: float) -> None:
         self._target = target
@@ -103,7 +103,7 @@ class _Prober:
         return Judgement(why, is_should=True, requirement=PIPELINING)
 
     def _exchange(self, probe: Probe) -> wire.Transcript:
-        """Send *probe* and receive the answer, with less time after many time-outs."""
+        """Send *probe*, and return the transcript; after many time-outs, use a shorter time limit."""
         is_slow = self._timeouts >= _MANY_TIMEOUTS
         left = max(self._target.deadline - time.monotonic(), _MIN_SECONDS)
         transcript = wire.exchange(
@@ -135,7 +135,7 @@ def speaks_http_2(transcript: wire.Transcript) -> bool:
 def _judgement(
     probe: Probe, number: int, transcript: wire.Transcript, reading: wire.Reading, plain: PlainAnswer
 ) -> Judgement:
-    """Return the judgement on the octets received: on their syntax, then on their meaning."""
+    """Return the judgement on the octets received, which covers their syntax and their meaning."""
     if transcript.ended == "refused":
         return Judgement("the connection is refused")
     if transcript.ended == "flooded":

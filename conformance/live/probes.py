@@ -5,7 +5,7 @@ it must answer the sentinel like any plain request; if it refuses the case, it m
 connection closes. A case that is refused only because it ends too early (``cut_short`` in the table) is sent without
 a sentinel, and then the client ends its side.
 
-This module knows the tables and the strict reader, but no sockets. Where the RFC leaves a choice, every choice passes.
+This module uses the tables and the strict reader, but no sockets. Where the RFC leaves a choice, every choice passes.
 """
 
 from typing import NamedTuple
@@ -172,7 +172,7 @@ def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
 
 
 def _is_sentinels(answer: Response, number: int, plain: PlainAnswer) -> bool:
-    """Return whether *answer* is the one that the sentinel *number* gets when it is sent alone."""
+    """Return whether *answer* fits the sentinel *number*; *plain* is the answer to a sentinel sent alone."""
     if answer.status != plain.status:
         return False
     return not plain.echoes or f"/sentinel-{number}".encode() in answer.content
@@ -244,7 +244,7 @@ def _goes_on(probe: Probe) -> bool:
 
 
 def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: str) -> Judgement:
-    """Judge a server that has not answered all *count* requests of the case, or not the sentinel."""
+    """Judge a server that left the sentinel or one of the *count* requests of the case unanswered."""
     if (probe.closes and len(answers) == count) or (answers and answers[-1].closes):
         return Judgement(None)
     why = f"{_answers(len(answers))} to {_requests(count if probe.is_alone else count + 1)}"
@@ -295,10 +295,10 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
 
 
 def _without_early_answer(probe: Probe, answers: list[Response]) -> list[Response]:
-    """Return *answers*; if the case was answered and then its content refused, leave out the first of these two.
+    """Return *answers*; if a request is answered before its content is refused, leave out the first of both answers.
 
-    A server may answer the head of a request before it reads the content. A server that reads the content as another
-    request, which is invalid, gives the same two answers; the cases whose content is a valid request detect that.
+    A server may answer the head of a request before it reads the content. A server that wrongly reads the content as
+    another request gives the same two answers; the cases whose content is a valid request detect this error.
     """
     is_late = len(answers) == probe.accepted_count + 2 and answers[-1].status in _SYNTAX_STATUSES
     if is_late and probe.case.requirement in _CONTENT:

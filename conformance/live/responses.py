@@ -42,7 +42,7 @@ class Response(NamedTuple):
     version: bytes = b"1.1"
 
     def field(self, name: bytes | str) -> bytes | None:
-        """Return the value of the field *name*, with the values of several lines joined by commas, or None."""
+        """Return the value of the field *name*, or None if it is missing; join several values with commas."""
         wanted = name.encode("ascii") if isinstance(name, str) else name
         values = [value for known, value in self.fields if known == wanted.lower()]
         return b", ".join(values) if values else None

@@ -37,9 +37,10 @@ class Program(subprocess.Popen[bytes]):
     """A process that the check has started: a server, or a shell in a test."""
 
     def answers(self, address: tuple[str, int]) -> bool:
-        """Wait until the program accepts connections at *address*; return False if it exits or takes too long.
+        """Return True when the program answers at *address*, or False if it exits or takes too long.
 
-        A program that closes a connection without an answer may only be testing the port, so wait a little longer.
+        A program that closes a connection without an answer may only be testing the port, so return True only if it
+        still runs a little later.
         """
         deadline = time.monotonic() + _START_SECONDS
         is_accepted = False
@@ -154,7 +155,7 @@ class StartedServer:
 
 @contextlib.contextmanager
 def started(recipe: Recipe) -> Iterator[StartedServer]:
-    """Make the known folder, start the server of *recipe*, yield it, and stop it. Raise StartError if that fails."""
+    """Make the known folder, start the server of *recipe*, yield and stop it. Raise StartError if it does not start."""
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder, tempfile.TemporaryFile() as output:
         root = Path(folder) / "root"
         root.mkdir()

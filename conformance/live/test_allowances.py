@@ -31,7 +31,7 @@ _MISSING = 404
 def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
     """Judge answers with *statuses* to the case *name* and its sentinel.
 
-    Return the reason why they fail, or None, and whether they break only a SHOULD.
+    Return the reason why the answers fail, or None, and whether they break only a SHOULD.
     """
     answers = [Response(status, b"", (), b"", b"") for status in statuses]
     verdict = judge(
@@ -77,7 +77,7 @@ def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
     ],
 )
 def test_behaviour_that_the_rfc_allows_passes(name: str, statuses: list[int]) -> None:
-    """An earlier version of the check failed servers for some of these answers; well-known servers give the others."""
+    """Each answer is one that a well-known server gives, or one that an earlier version of the check did not allow."""
     assert verdict_on(name, *statuses) == (None, False)
 
 
@@ -139,7 +139,7 @@ def test_a_verdict_describes_what_the_server_did(name: str, statuses: list[int],
 def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requirement(
     name: str, statuses: list[int], requirement: str
 ) -> None:
-    """The requirement reported is below a MUST, even if the case tests a MUST."""
+    """The requirement reported has a level below MUST, even if the requirement of the case is a MUST."""
     answers = [Response(status, b"", (), b"", b"") for status in statuses]
     judgement = judge(
         probe_of(_CASES[name], 1), 1, Reading(answers, b"", [], []), "closed", PlainAnswer(_MISSING, echoes=False)
@@ -149,7 +149,7 @@ def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requiremen
 
 
 def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket], None]:
-    """Return a server that reads once, and sends a 404 to each request if *is_alone(octets)*, else one 400."""
+    """Return a server that reads once; it sends a 404 to each request if *is_alone(octets)*, else a single 400."""
 
     def converse(connected: socket.socket) -> None:
         octets = connected.recv(65536)
@@ -165,7 +165,7 @@ def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket]
 
 
 def test_a_server_without_pipelining_gets_each_case_without_a_sentinel() -> None:
-    """Cases that themselves have several requests fail the requirement on pipelining."""
+    """Cases that consist of several requests fail the requirement on pipelining."""
     with serving(_answer_alone(lambda octets: octets.count(b" HTTP/1.") == 1)) as address:
         results = {result.name: result for result in check_corpus(Target(address), "R0")}
     assert results["a-get-with-host-alone"].outcome is Outcome.PASSED
@@ -261,7 +261,7 @@ def test_a_server_that_ignores_the_method_does_not_fail_the_checks_on_similar_me
 
 
 def _answer_loosely(request: bytes) -> bytes:
-    """Return the file for every method that starts with GE in any case."""
+    """Return the file for every method that starts with GE or ge, and 405 for others."""
     return answer_the_file(request) if request[:2].upper() == b"GE" else respond(405, Allow="GET")
 
 

@@ -163,7 +163,7 @@ def _reset(connected: socket.socket) -> None:
 def test_without_a_valid_response_to_a_plain_request_no_case_is_tried(
     converse: Callable[[socket.socket], object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command prints what came instead and how to repeat it, and exits with 2."""
+    """The command prints what the server did instead and how to repeat the request, and exits with 2."""
     with serving(converse) as (host, port):
         assert main(["check", f"http://{host}:{port}/"]) == 2
     captured = capsys.readouterr()

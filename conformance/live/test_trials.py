@@ -1,4 +1,4 @@
-"""A server that exits or falls silent during a check: the case that stops it is named, and no other is blamed."""
+"""A server that exits or falls silent during a check: the check names the case that stops it, and no other case."""
 
 import json
 import os

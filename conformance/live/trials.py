@@ -114,7 +114,7 @@ def run_trials(target: Target, trials: Sequence[Trial]) -> list[Result]:
 
 
 def _try_alone(target: Target, suspects: Sequence[Trial]) -> dict[str, Result]:
-    """Try *suspects* one by one, and return the results; if one stops the server, restart it or try no more."""
+    """Try *suspects* one by one, until one stops the server for good, and return the results."""
     results: dict[str, Result] = {}
     is_new = target.restart()
     for trial in suspects if is_new else ():
@@ -130,7 +130,7 @@ def _try_alone(target: Target, suspects: Sequence[Trial]) -> dict[str, Result]:
 
 
 def _try_late(target: Target, late: Sequence[Trial]) -> dict[str, Result]:
-    """Retry trials that timed out beside others, one by one, until the server stops, and return the results."""
+    """Retry *late*, trials that timed out beside others, until one stops the server for good; return the results."""
     results = {trial.name: trial.untried(GONE) for trial in late}
     for trial in late:
         results[trial.name], is_end_here = _try_one(target, trial)

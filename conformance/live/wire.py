@@ -64,7 +64,7 @@ class _Exchange:
         return self._writes
 
     def send(self) -> None:
-        """Send as much as the kernel accepts. After an error only receive, since the server may give a reason."""
+        """Send as much as the kernel accepts; after an error, send no more, but the server may still send a reason."""
         try:
             count = self._socket.send(self._unsent)
         except BlockingIOError:

@@ -135,5 +135,5 @@ def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes 
 
 
 def _field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """Return a field for comparison: a transfer coding is in lower case, as h11 gives it."""
+    """Return a field for comparison, with a transfer coding in lower case, as h11 gives it."""
     return name, value.lower() if name == b"transfer-encoding" else value

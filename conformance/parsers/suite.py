@@ -3,8 +3,8 @@
     python3 -m conformance suite gunicorn-27.0.1/tests/requests
     python3 -m conformance suite aiohttp-3.14.5/vendor/llhttp/test
 
-For each file on which httpsock decides otherwise than gunicorn or llhttp, ``suites.toml`` names a case of the corpus
-that tests the same rule, and gives the reason with its section.
+For each file on which httpsock and the other parser (gunicorn or llhttp) disagree, ``suites.toml`` names a case of the
+corpus that tests the same rule, and gives the reason with its section.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def load_differences() -> dict[str, tuple[Difference, ...]]:
 
 
 def is_read_alike(file: RequestFile) -> bool:
-    """Return whether httpsock decides on *file* as the other parser does, and finds as many requests."""
+    """Return whether httpsock and the other parser agree on *file* and on the number of requests in it."""
     verdict = read_by_httpsock(file.octets, is_ended=file.is_ended).verdict
     if verdict.is_refused != file.is_refused:
         return False
@@ -51,7 +51,7 @@ def is_read_alike(file: RequestFile) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare httpsock with another parser on a folder of request files; return 0 only if no reason is missing."""
+    """Compare httpsock with another parser on a folder of request files; return 0 if each difference has a reason."""
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance suite",
         description="Compare httpsock with gunicorn or llhttp on the requests of their tests, and print the reason of "

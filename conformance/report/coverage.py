@@ -57,12 +57,12 @@ def cover(cases: Iterable[Case], checks: Iterable[tuple[str, str]]) -> list[Cove
 
 
 def load_checks() -> list[tuple[str, str]]:
-    """Return the name and the number of the requirement of each check of the static semantics."""
+    """Return, for each check of the static semantics, its name and the number of its requirement."""
     return [(check.name, check.requirement) for check in CHECKS]
 
 
 def table(coverages: Iterable[Coverage]) -> Iterator[str]:
-    """Yield the lines of a table by chapter: for each requirement, how many cases keep and break it, and its checks."""
+    """Yield the lines of a table by chapter, with the numbers of cases and checks of each requirement."""
     by_chapter: dict[str, list[Coverage]] = defaultdict(list)
     for coverage in coverages:
         by_chapter[chapter_of(coverage.requirement.section)].append(coverage)

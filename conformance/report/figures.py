@@ -95,7 +95,7 @@ def load_coverages() -> list[Coverage]:
 
 
 def address_of(section: str) -> str | None:
-    """Return the URL of *section*, or None outside the RFCs."""
+    """Return the URL of *section*, or None if it is not in an RFC."""
     match = SECTION.match(section)
     return f"https://www.rfc-editor.org/rfc/rfc{match[1]}#section-{match[2]}" if match else None
 

@@ -22,7 +22,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def page() -> ET.Element:
-    """Parse the page as XML, and return its root; this fails unless each tag is closed and each character escaped."""
+    """Parse the page as XML, and return its root; fail if a tag is not closed or a special character not escaped."""
     _, doctype, html = render_page().partition("<!DOCTYPE html>\n")
     assert doctype
     builder, parser = ET.TreeBuilder(), expat.ParserCreate()

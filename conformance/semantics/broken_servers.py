@@ -119,7 +119,7 @@ def answer_without_length(request: bytes) -> bytes:
 
 
 def answer_anew(count: Iterator[int], request: bytes) -> bytes:
-    """Return other content with another ETag each time."""
+    """Return new content and a new ETag each time, made from the next number of *count*."""
     number = next(count)
     return respond(200, b"%d" % number, ETag=f'"{number}"')
 
@@ -153,7 +153,7 @@ def behaviours(root: Path) -> dict[str, Behaviour]:
 
 
 class Handler(socketserver.BaseRequestHandler):
-    """Answers each request with the server's *behaviour*, even a request received together with a request to close."""
+    """Answers requests with the server's *behaviour*, even one that arrives right behind a request to close."""
 
     server: "BrokenServer"
 

@@ -1,6 +1,6 @@
 """Checks on the fields and framing of responses: RFC 9110 §6, §8, §9.3.2, §10.2.4, §12.5, §15; RFC 9112 §6.
 
-A server for files need not send digests (RFC 9530) and immutable (RFC 8246), but must send correct ones if it does.
+A server for files need not send digests (RFC 9530) or immutable (RFC 8246); if it sends them, they must be correct.
 """
 
 import base64
@@ -278,7 +278,7 @@ for _path, _types in {
 
 
 def _charset(session: Session, path: str, *, is_utf8: bool) -> str | None:
-    """Return a fault if Content-Type names UTF-8 for a file not in UTF-8, or another charset for one in UTF-8."""
+    """Return a fault if Content-Type has a charset that contradicts *is_utf8*, which is true for a file in UTF-8."""
     found = field(session.whole(path), "content-type")
     match = re.search(r';[ \t]*charset="?([^";\s]+)', found, re.IGNORECASE)
     if match is None:

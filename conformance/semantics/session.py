@@ -175,7 +175,7 @@ def unless(holds: object, fault: str) -> str | None:
 
 
 def expect(response: Response, *statuses: int, whether: str = "") -> str | None:
-    """Return a fault, to which *whether* is added, unless *response* has one of *statuses*."""
+    """Return a fault, which ends with *whether*, unless *response* has one of *statuses*."""
     wanted = " or ".join(map(str, statuses))
     if response.status == 500 and 500 not in statuses:
         return OtherFault("the server fails with 500", "R116")

@@ -128,7 +128,7 @@ def test_a_multipart_answer_is_read_strictly(content: bytes, fields: list[tuple[
 
 
 def test_a_server_of_another_folder_is_recognised(tmp_path: Path, address: tuple[str, int]) -> None:
-    """The checks are skipped for such a server: it would fail only because it lacks the known files."""
+    """The checks are skipped for such a server, which would fail only because it lacks the known files."""
     with Server(tmp_path, port=0, hosts=["127.0.0.1"]) as server:
         assert not is_served(Session(("127.0.0.1", server.port)))
     assert is_served(Session(address))
@@ -157,7 +157,7 @@ def _catches(check: Check, session: Session) -> bool:
 
 
 def _answer_wrongly(request: bytes) -> bytes:
-    """Answer correctly if a request only finds out whether a check applies; answer other range requests wrongly."""
+    """Answer range requests wrongly, except those that only find out whether a check applies."""
     if request.startswith(b"X-NONE"):
         return respond(405)
     if request.startswith(b"HEAD"):
