@@ -1,4 +1,4 @@
-"""Small files in the cache, also if they change in ways that stat() does not show."""
+"""Small files in the cache, including files that change in ways that stat() does not show."""
 
 import functools
 import mmap

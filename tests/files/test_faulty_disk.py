@@ -89,7 +89,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture
 def program(serving: Start, folder: pathlib.Path, library: pathlib.Path) -> Program:
-    """The program, with files and a folder that can't be read."""
+    """The program, which serves some files and a folder that can't be read."""
     (folder / "faulty.txt").write_bytes(b"x" * 100)
     (folder / "faulty").mkdir()
     for name in ("faulty.bin", "faulty-late.bin"):

@@ -1,6 +1,6 @@
 """Cached look-ups: a result is valid only as long as all files and folders that it depends on are unchanged.
 
-Each test chooses the time. Folders are made to look as old as their files, so that any change changes their times.
+Each test chooses the time. Folders look as old as their files, so that each change shows in their times.
 """
 
 import contextlib

@@ -84,7 +84,7 @@ def find(root: DocumentRoot, now: float) -> Representation:
 
 @pytest.fixture(params=["ext4", "vfat"])
 def coarse(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file system that records times in steps of one second, or of two."""
+    """A file system that records times in steps of one second, or of two seconds."""
     make = {
         "ext4": ["mkfs.ext4", "-q", "-F", "-I", "128", "-O", "^metadata_csum"],
         "vfat": ["mkfs.vfat"],

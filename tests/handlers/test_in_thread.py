@@ -199,7 +199,7 @@ def test_a_server_that_stops_waits_for_the_call(serve: Serve, gate: Gate) -> Non
 
 
 def test_a_server_that_stops_cuts_the_call_off_after_the_grace(serve: Serve, gate: Gate) -> None:
-    """A call that is still waiting never begins; the result of a call that has begun is discarded."""
+    """A call that still waits for a thread never begins; the result of a call that has begun is discarded."""
     reports: list[str] = []
     server = serve(None, handler=behind(gate), report=reports.append)
     clients = [connect(server.port) for _ in range(33)]

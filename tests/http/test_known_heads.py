@@ -1,7 +1,7 @@
 """Known heads: a request assembled from parts that were parsed before equals one that is parsed whole.
 
-A head is a request line and a field section; the section is a stem (fields that a client repeats) and a tail
-(conditions).
+A head is a request line and a field section. The section consists of a stem (fields that a client repeats) and a tail
+(conditional fields).
 """
 
 from collections import Counter

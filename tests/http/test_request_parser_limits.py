@@ -1,4 +1,4 @@
-"""The parser: limits, each tested with input of exactly its value, and with one octet or line more."""
+"""The limits of the parser, each tested with input at the limit, and with one octet or line more."""
 
 import pytest
 

@@ -129,7 +129,7 @@ class Dialogue:
         self.run()
 
     def hear(self, maximum: int | None = None) -> bytes:
-        """Return the octets that the client can read now, at most *maximum*. A reset is an error."""
+        """Return the octets that the client can read now, at most *maximum*. Raise OSError after a reset."""
         heard = b""
         while maximum is None or len(heard) < maximum:
             self.run()

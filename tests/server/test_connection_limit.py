@@ -221,7 +221,7 @@ def processor_seconds(process: int) -> float:
 
 
 class FromAfar(socket.socket):
-    """A listening socket that reports addresses chosen by the test as those of its clients."""
+    """A listening socket that gives its clients addresses chosen by the test, one after the other."""
 
     addresses: list[str | None]
 

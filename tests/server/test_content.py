@@ -1,4 +1,4 @@
-"""The connection: content of requests that is discarded (RFC 9112 §6, §9.3), and the expectation of 100 (Continue)."""
+"""The connection: it discards the content of requests (RFC 9112 §6, §9.3); the expectation of 100 (Continue)."""
 
 import pytest
 

@@ -81,7 +81,7 @@ def test_a_head_after_another_request_has_the_deadline_of_a_head(dialogue: Dialo
 
 
 def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
-    """The deadline restarts with each octet that arrives (RFC 9112 §9.5, requirement R094)."""
+    """Each octet that arrives sets a new deadline for the next one (RFC 9112 §9.5, requirement R094)."""
     dialogue.say(get("/hello.txt", "Content-Length: 9"))
     dialogue.pass_time(TIMEOUTS.stall - 1)
     dialogue.say(b"x")
@@ -118,7 +118,7 @@ def test_content_sent_octet_by_octet_times_out(dialogue: Dialogue) -> None:
     ],
 )
 def test_a_client_that_timed_out_has_time_to_read_the_408(dialogue: Dialogue, octets: bytes) -> None:
-    """The deadline of the lingering close counts from the 408 (requirement R091)."""
+    """The time for the lingering close begins when the 408 is sent (requirement R091)."""
     dialogue.say(octets)
     dialogue.pass_time(dialogue.seconds_left)
     assert dialogue.seconds_left == TIMEOUTS.linger

@@ -92,7 +92,7 @@ def test_connected_clients_are_served_while_a_disk_blocks_another(disk: SlowDisk
 
 
 def test_other_requests_of_the_same_tick_are_answered(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """These requests arrived before the two blocking requests, between and after them, or pipelined behind them."""
+    """The other requests arrived before, between and after the two blocking requests, or are pipelined behind them."""
     with ExitStack() as stack:
         server = stack.enter_context(serve(threads=3))
         clients = [stack.enter_context(connect(server.port)) for _ in range(20)]

@@ -77,7 +77,7 @@ def replaceable(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def running(package: pathlib.Path) -> dict[str, str]:
-    """Return an environment for a program that runs *package*, without the coverage tool."""
+    """Return the environment variables for a program that runs *package* without measuring its coverage."""
     environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("COVERAGE")}
     return {**environment, "PYTHONPATH": str(package.parent)}
 

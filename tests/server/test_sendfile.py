@@ -1,4 +1,4 @@
-"""The connection: files are sent by sendfile(), or read and sent, also if they change meanwhile."""
+"""The connection sends a file by sendfile(), or reads and sends it; the file may change meanwhile."""
 
 import errno
 import itertools

@@ -69,7 +69,7 @@ def test_a_client_that_reads_slowly_gets_the_whole_file(begin: Begin, folder: pa
 
 
 def test_a_client_that_reads_in_small_steps_gets_the_whole_file(begin: Begin, folder: pathlib.Path) -> None:
-    """Octets that leave the send buffer count, also while the buffer is not writable (requirement R095)."""
+    """Octets that leave the send buffer extend the deadline, even while it is not writable (requirement R095)."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue = begin(buffered_octets=256 * 1024)
     dialogue.say(get("/larger.bin"))

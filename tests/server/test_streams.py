@@ -1,4 +1,4 @@
-"""Endless streams: their end with the client or the server, eviction, slow readers, and many streams at a time."""
+"""Endless streams: their end when the client or the server ends, eviction, slow readers, and many streams at a time."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -247,7 +247,7 @@ def contrary(settings: Settings, begin: Begin) -> Begin:
 
 
 def hear_on(dialogue: Dialogue) -> bytes:
-    """Return all octets that the client can read; whenever the connection waits for input, resume it without any."""
+    """Return all octets that the client can read; whenever the connection waits for input, resume it without input."""
     heard = b""
     while True:
         octets = dialogue.hear()
