@@ -1,4 +1,4 @@
-"""The handler of files: methods, expectations, redirects, codings, and random requests (RFC 9110 §9, §10.1.1, §15)."""
+"""The handler of files: methods, expectations, redirects, codings, generated requests (RFC 9110 §9, §10.1.1, §15)."""
 
 import contextlib
 import gzip

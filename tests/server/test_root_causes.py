@@ -211,7 +211,7 @@ def test_a_page_escapes_the_requested_path(server: Server) -> None:
 
 
 def test_a_configured_value_with_a_line_break_is_refused(folder: pathlib.Path) -> None:
-    """In gh-142533, CVE-2018-1000164 and CVE-2026-34519 a line break in a value began a new field."""
+    """In CPython issue 142533, CVE-2018-1000164 and CVE-2026-34519 a line break in a value began a new field."""
     with pytest.raises(ValueError, match="control character"):
         Server(folder, port=0, fields=[("X-A", "b\r\nX-Injected: y")])
 

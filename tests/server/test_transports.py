@@ -1,4 +1,4 @@
-"""Transports other than plain TCP: TLS, and a transport that waits to send before it receives, and vice versa."""
+"""Transports other than plain TCP: TLS, and a transport that cannot receive until it can send, and vice versa."""
 
 import pathlib
 import socket
