@@ -25,7 +25,7 @@ _MAX_WORKERS = 8
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the number of worker processes: one more than cores, or 0 (run in this process) if files are named."""
+    """Return the number of worker processes: at most one more than cores, but 0 (none) if the arguments name files."""
     if any(".py" in argument for argument in config.args):
         config.option.dist = "no"
         return 0

@@ -14,9 +14,9 @@ In a page, the attributes of an element select its content, which replaces the o
     <code data-program="tcp_server.py">, <code data-datagram="search">
         a program of www/code; a datagram of SSDP
     <a class="source" href="code.html#server.listeners/_open_listener/bind">
-        a link to that call: module, function, call
+        a link to one call, named by module, function and call
     <b data-figure="UDP lost">, <!-- datagrams -->
-        a figure of the transfer over the lossy path, and its picture
+        a figure of the transfer over the lossy path; a picture of the transfer
 
 ``tests/test_site.py`` checks that the pages are up to date, and that the program still prints these recordings.
 """

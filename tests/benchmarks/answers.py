@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """The requests for wrk, and the expected response: status, length of the content, octets of the whole answer."""
+    """The requests for wrk, and the expected answer: status, length of its content, range of its whole length."""
 
     requests: list[str]
     status: int

@@ -96,7 +96,7 @@ def curve(measured: Curve, rows: Sequence[Row], conditions: dict[str, str], file
 
 
 def _finish(chart: Any, conditions: dict[str, str], file: pathlib.Path) -> None:
-    """Put the conditions below the chart, and write it."""
+    """Put the conditions below the chart, and write the chart to *file*."""
     from matplotlib import pyplot as plt
 
     text = "; ".join(f"{name}: {value}" for name, value in conditions.items())

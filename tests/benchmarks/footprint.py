@@ -151,7 +151,7 @@ def _octets_with_idle_connections(server: Running) -> int | None:
 
 
 def _are_open(connections: Sequence[socket.socket]) -> bool:
-    """Return whether all *connections* are open: no octet and no end of input has arrived."""
+    """Return whether all *connections* are still open and silent: neither octets nor an end of input has arrived."""
     poller = select.poll()
     for connected in connections:
         poller.register(connected, select.POLLIN)

@@ -92,7 +92,7 @@ def play(workload: Workload, server: Running, expected: Expected, processors: Pr
 def ask_again_and_again(
     workload: Workload, port: int, expected: Expected, processors: Processors, seconds: int, *, thoroughly: bool = False
 ) -> Counts:
-    """Run the client of *workload*; return its counts. With *thoroughly*, check every answer, even a long one."""
+    """Run wrk or client.py with *workload*; return the counts. With *thoroughly*, check even long answers."""
     seconds = max(seconds, workload.min_seconds)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, pinned(processors.client):
         if workload.method == "HEAD":

@@ -24,7 +24,8 @@ _DISTURBED = 0.15
 class Entrant(NamedTuple):
     """A server in a workload.
 
-    If the workload is compared with another one, *own* plays the other: it is *server*, or a twin without access log.
+    If the workload is compared with a second one, *own* is the server that plays the second: *server* itself or, if the
+    workload is logged, a twin without an access log.
     """
 
     server: Running

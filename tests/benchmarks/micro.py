@@ -106,8 +106,7 @@ def parser_tasks() -> Iterator[Task]:
 def _heads() -> dict[str, str]:
     """Return heads by kind; {n} in a head becomes a new number each time the head is parsed.
 
-    A parser may cache a whole head if it has no {n}; else it may cache the part without {n}: the request line, or the
-    field section.
+    A parser may cache a head without {n} whole; of other heads it may cache a request line or fields without {n}.
     """
     browser = requests_of(BY_KEY["browser"], 8000)[0]
     kinds: dict[str, str] = {}

@@ -56,7 +56,7 @@ class Times(NamedTuple):
 
 
 class Client(NamedTuple):
-    """One end of a connection, and the stream of its answers."""
+    """A client's end of a connection, and the stream of the answers that arrive there."""
 
     socket: socket.socket
     answers: BinaryIO

@@ -354,7 +354,7 @@ def test_a_missing_network_is_reported_and_the_others_are_announced(tmp_path: pa
 
 
 def test_without_a_joined_network_no_search_is_received(tmp_path: pathlib.Path) -> None:
-    """The announcer has no device for a network that it could not join, so it could not answer there."""
+    """The announcer listens only for the networks that it has joined, since it could not answer in others."""
     hosts = ["127.0.0.1", "fe80::1%99999"]
     with Announcer(str(tmp_path), hosts, 8000, DescriptionHandler(), group_port=0, report=lambda text: None) as running:
         assert list(running._sockets) == [HERE]

@@ -43,7 +43,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 
 
 def _footprint(subject: Subject, octets: bytes, count: int) -> float:
-    """Return the memory, in KiB, of each of *count* connections that have sent *octets* and do not read."""
+    """Return the memory per connection, in KiB, when *count* connections have sent *octets* and do not read."""
     with ExitStack() as stack:
         # The first connections reuse memory that the allocator holds, so they are not measured.
         for _ in range(count // 2):

@@ -1,8 +1,9 @@
 """Coverage-guided fuzzing: each input that reaches a new place is stored in the corpus and mutated further.
 
 A new place is a step from one line to another that no earlier input took, or a new reason for a refusal. The
-interpreter's line tracer reports the steps, so no tool has to be installed. It is on for one input in eight; the
-others run at full speed, and only their refusals count. The CPU time for an input is limited, too.
+interpreter's line tracer reports the steps, so no tool has to be installed. The tracer is on for one input in
+eight; the other inputs run at full speed, and of their results only refusals count. The CPU time for an input is
+limited, too.
 
 ``python3 -m tests.reliability.fuzz SECONDS [SEED]`` fuzzes each target for SECONDS, and prints each result.
 """

@@ -50,7 +50,7 @@ _ENDLESS = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Send mutated requests on 20,000 connections (300 unless *is_long*), 100,000 pipelined requests, endless input."""
+    """Send mutated requests on 20,000 connections (300 unless *is_long*), pipelined requests, and endless input."""
     with site() as root, serving(root, server, "" if server != "httpsock" else "--quiet") as subject:
         return [_mutated(subject, 20_000 if is_long else 300), _storm(subject), *_endless(subject)]
 

@@ -31,7 +31,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Try clock steps, a day, a suspension and thread switches; then load for ten minutes, or 3 s unless *is_long*."""
+    """Try clock jumps, a simulated day, suspension, thread switches, and ten minutes of load (3 s unless *is_long*)."""
     return [
         *_clock(),
         _day(),

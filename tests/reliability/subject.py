@@ -40,7 +40,7 @@ class NotStartedError(Exception):
 
 
 def known_server(text: str) -> str:
-    """Return *text*, which is a name in SERVERS or a command with {root} and {port}."""
+    """Return *text* if it is a name in SERVERS or a command with {root} and {port}; else raise ArgumentTypeError."""
     try:
         if text in SERVERS or text.format(root="/", port=1, work="/") != text.format(root="", port="", work="/"):
             return text
@@ -98,7 +98,7 @@ class Subject:
         return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self._tree())
 
     def is_asleep(self) -> bool:
-        """Return whether every thread sleeps: none runs or is ready to run."""
+        """Return whether every thread sleeps; no thread runs or is ready to run."""
         threads = [thread for pid in self._tree() for thread in pathlib.Path(f"/proc/{pid}/task").iterdir()]
         return all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "S" for thread in threads)
 

@@ -39,7 +39,7 @@ class Answer(NamedTuple):
     content: bytes
 
     def field(self, name: str) -> str | None:
-        """Return the value of the field *name*, which must not occur twice, or None."""
+        """Return the value of the field *name*, or None if it is missing; the field must not occur twice."""
         values = [value for key, value in self.fields if key.lower() == name.lower()]
         assert len(values) <= 1, f"{name} occurs {len(values)} times"
         return values[0] if values else None
@@ -154,7 +154,7 @@ def reset(connected: socket.socket) -> None:
 
 
 def is_refused(port: int) -> bool:
-    """Return whether a new client is refused: nothing listens on *port*."""
+    """Return whether a new connection is refused because no socket listens on *port*."""
     # A client in the accept queue is reset when the listening socket closes.
     with contextlib.suppress(ConnectionResetError):
         try:

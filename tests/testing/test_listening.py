@@ -57,7 +57,7 @@ def accepted(queue: FaultyQueue) -> str:
 
 
 def accepts(queue: FaultyQueue) -> bool:
-    """Return whether accept() returns the client that has connected, which the kernel may queue a little later."""
+    """Return whether accept() returns the connected client; wait a little, since the kernel may queue it late."""
     assert select.select([queue], [], [], PATIENCE_SECONDS)[0]
     return accepted(queue) == "accepted"
 
