@@ -52,7 +52,10 @@ def median(samples: Sequence[Sample], figure: str) -> float:
 
 
 def ratio(samples: Sequence[Sample], others: Sequence[Sample], figure: str) -> float | None:
-    """Return the median, over all turns, of the ratio of *samples* to *others* in *figure*; None without a ratio."""
+    """Return the median over all turns: *figure* in *samples*, divided by *figure* in *others*.
+
+    Return None if *figure* is 0 in all *others*.
+    """
     pairs = zip(samples, others, strict=False)
     ratios = [getattr(sample, figure) / getattr(other, figure) for sample, other in pairs if getattr(other, figure)]
     return statistics.median(ratios) if ratios else None

@@ -22,6 +22,6 @@
     cargo            a sparse registry                                             test_more_packages.py
 
 The tests of a client that is not installed are skipped, with its name as the reason. CI installs all but cargo,
-which comes with a compiler of 500 MB. Other clients were only tried by hand: dnf, go, hey,
-Firefox, Safari's engine.
+which comes with a compiler of 500 MB. Other clients were only tried by hand: dnf, go, hey, Firefox,
+Safari's engine.
 """

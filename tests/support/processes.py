@@ -9,7 +9,7 @@ import pytest
 
 
 def is_alive(process: int) -> bool:
-    """Return whether *process* is running; a zombie has ended."""
+    """Return whether *process* is running; a zombie counts as ended."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

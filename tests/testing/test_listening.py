@@ -66,7 +66,7 @@ def accepts(queue: FaultyQueue) -> bool:
 def test_a_closed_port_refuses_connections_and_opens_at_the_same_address(
     listener: socket.socket, *, is_chosen: bool
 ) -> None:
-    """After shutdown() the kernel takes back a port that it chose itself, but not a port that was given."""
+    """After shutdown() the kernel frees a port that it chose itself, but keeps a port that was given."""
     number = number_of(listener)
     if is_chosen:
         listener.close()
