@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check a server, write the results, and return the exit code: 0 if the server breaks no MUST."""
+    """Check a server, write the results, and return the exit code: 0 if all was tried and no MUST is broken."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if (options.url is None) == (options.start is None):
@@ -103,7 +103,7 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
 
 
 def _is_incomplete(results: list[Result]) -> bool:
-    """Print which cases stop the server and how many were not tried; return whether there are cases of either kind."""
+    """Print which cases stop the server and how many were not tried; return whether there is such a case."""
     stops = [result for result in results if result.stops_server]
     for result in stops[:_MAX_STOPS]:
         print(f"conformance: {result.name}: {result.why}", file=sys.stderr)

@@ -13,7 +13,7 @@ WELL_KNOWN = ("nginx", "Apache", "Caddy", "lighttpd", "HAProxy", "h2o")
 
 
 class Argument(NamedTuple):
-    """One argument: *says* quotes *section*, and *why* describes how servers break it."""
+    """One argument: *says* is a sentence of *section*, and *why* describes how servers break that rule."""
 
     section: str
     says: str

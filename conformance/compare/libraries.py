@@ -127,7 +127,7 @@ def _each(installation: Installation, libraries: Iterable[Library], skipped: dic
 
 
 def _run(installation: Installation, library: Library, corpus: str) -> dict[str, Any]:
-    """Return the verdicts of *library* on *corpus*, by the name of the case. Raise SkipError if it can't be run."""
+    """Return the verdicts of *library* on *corpus*, by the name of the case. Raise SkipError if a command fails."""
     recipe = installation.prepare(library.server)
     try:
         done = subprocess.run(

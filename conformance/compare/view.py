@@ -27,12 +27,12 @@ class Group(NamedTuple):
 
     @property
     def section(self) -> str:
-        """The section of the first requirement."""
+        """The section of the first requirement that the servers break."""
         return load_requirements()[self.requirements[0]].section
 
     @property
     def says(self) -> str:
-        """The first requirement, as a sentence."""
+        """The first requirement that the servers break, as a sentence."""
         return load_requirements()[self.requirements[0]].says
 
     @property
@@ -63,7 +63,7 @@ def group(comparison: Comparison) -> list[Group]:
 
 
 def chapters(comparison: Comparison) -> list[str]:
-    """Return the chapters of the RFCs that were tried, in the order of the documents."""
+    """Return the tried chapters of the RFCs, in the order of the documents."""
     found = {name for server in comparison.compared for name in server.chapters if name.startswith("RFC")}
     return sorted(found, key=lambda name: [int(number) for number in re.findall("[0-9]+", name)[:2]])
 

@@ -21,7 +21,7 @@ TABLE = Path(__file__).parent / "differences.toml"
 
 
 class Class(NamedTuple):
-    """One class of differences from the table; *example* is a short request that shows it."""
+    """One class of differences, an entry of the table; *example* is a short request that shows the difference."""
 
     name: str
     section: str

@@ -221,7 +221,7 @@ def _odd_trailer(random: Random, draft: Draft) -> None:
 
 
 def _too_much(random: Random, draft: Draft) -> None:
-    """Make one part of *draft* as long as a limit of httpsock, or up to three octets or lines shorter or longer."""
+    """Give one part of *draft* the length of a limit of httpsock, plus or minus up to three octets or lines."""
     kind, more = random.randrange(6), random.randrange(-3, 4)
     if kind == 0:
         draft.target = b"/" + b"a" * (8192 - len(draft.method) - len(b" / HTTP/1.1\r\n") + more)

@@ -90,7 +90,7 @@ class Generator:
         return name + b":" + before + value + (b"" if self._random.randrange(4) else self._random.choice(_SPACES))
 
     def _add_content(self, draft: Draft) -> None:
-        """Give *draft* content with a length, chunked content, or no content."""
+        """Add content to *draft*, with a length or chunked, or leave *draft* without content."""
         random = self._random
         kind = random.randrange(4)
         if kind == 1:

@@ -92,7 +92,7 @@ class LenientRequest:
 
 
 def _split_at_empty_line(octets: bytes) -> tuple[bytes, bytes]:
-    """Return the lines up to the first empty line, including it, and the rest."""
+    """Split *octets* behind the first empty line, and return both parts."""
     match = re.search(rb"\n\r?\n", octets)
     stop = match.end() if match else len(octets)
     return octets[:stop], octets[stop:]

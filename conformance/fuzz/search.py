@@ -69,7 +69,7 @@ class Findings:
     def _judge(self, octets: bytes, classes: Counter[str] | None) -> Finding | None:
         """Return a finding for a slow parse, a crash, or a difference that no class explains.
 
-        If classes explain the difference, count them in *classes*, if that is given, and return None.
+        If classes explain the difference, return None, and add one to the count of each in *classes* unless it is None.
         """
         # Measure the processor time of this thread, so that a busy machine does not cause a finding.
         started = time.thread_time()
@@ -112,7 +112,7 @@ def _verdict(reading: ParseResult) -> str:
 
 
 def _outline(refusal: str | None) -> str:
-    """Return *refusal* without its quotations and numbers."""
+    """Return the reason *refusal* without quotations and numbers, or "-" if there is no refusal."""
     return re.sub(r'".*"|(bytearray)?\(?b[\'"].*|[0-9]+', "_", refusal) if refusal else "-"
 
 
@@ -160,7 +160,7 @@ def _without_runs(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def _simplify(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Return *octets*; replace each one by the letter a if *is_better* accepts the result."""
+    """Replace each octet by the letter a if *is_better* accepts the result, and return the result."""
     for position, octet in enumerate(octets):
         simpler = octets[:position] + b"a" + octets[position + 1 :]
         if octet != ord("a") and is_better(simpler):

@@ -69,7 +69,7 @@ def may_go_on(case: Case) -> bool:
 
 
 def may_turn_away(case: Case, status: int) -> bool:
-    """Return whether *status*, a redirect or 404, is as good as a refusal of the request-target of *case*."""
+    """Return whether *status*, a redirect or 404, counts as a refusal of the request-target of *case*."""
     if case.requirement in _MAY_REDIRECT and status in _REDIRECTS:
         return True
     # RFC 9110 §7.1: GET of an asterisk names no resource, and the RFC does not forbid 404 for it.

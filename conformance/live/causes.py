@@ -41,7 +41,7 @@ class Cause(NamedTuple):
 
     @property
     def section(self) -> str:
-        """The section of the first requirement."""
+        """The section of the first of *requirements*."""
         return load_requirements()[self.requirements[0]].section
 
     @property

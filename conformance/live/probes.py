@@ -295,7 +295,7 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
 
 
 def _without_early_answer(probe: Probe, answers: list[Response]) -> list[Response]:
-    """Return *answers*; if a request is answered before its content is refused, leave out the first of both answers.
+    """Return *answers*, but leave out an answer to a request whose content is refused by the next answer.
 
     A server may answer the head of a request before it reads the content. A server that wrongly reads the content as
     another request gives the same two answers; the cases whose content is a valid request detect this error.

@@ -114,7 +114,7 @@ def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> R
 
 
 def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tuple[Response | None, list[Fault], int]:
-    """Return the response at *at*, or None if it is incomplete, with its faults and the position behind it."""
+    """Return the response at *at*, or None if it is incomplete; also return its faults and the position behind it."""
     head_stop = octets.find(b"\r\n\r\n", at)
     if head_stop < 0:
         return None, _faults_of_a_partial_head(octets[at:], is_ended=is_ended), at

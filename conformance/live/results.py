@@ -52,7 +52,7 @@ def section_of_result(result: Result) -> str:
 
 
 def matches(name: str, number: str, only: str | None) -> bool:
-    """Return whether *only* is None, or part of *name* or of the requirement's *number*, section or chapter."""
+    """Return whether *only* is None, or is part of *name* or of the requirement's *number*, section or chapter."""
     if only is None:
         return True
     section = load_requirements()[number].section

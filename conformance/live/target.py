@@ -49,7 +49,7 @@ class Target:
         return self._server is not None and self._left_starts > 0
 
     def is_there(self, exit_seconds: float = 0.0) -> bool:
-        """Return whether the server answers a plain request with at least one octet; if not, set *end*.
+        """Return whether the server answers a plain request with at least one octet; if not, describe this in *end*.
 
         A server that exits with an error within *exit_seconds* after its answer counts as stopped. After the deadline,
         return True without a request.

@@ -24,7 +24,7 @@ _RESPONSE = h11.Response(status_code=404, headers=[("Content-Length", "0")])
 def read_by_httpsock(*parts: bytes, is_ended: bool = True) -> ParseResult:
     """Return the requests that httpsock's parser, with its default limits, finds in *parts*.
 
-    If *is_ended* is false, the end of input does not follow.
+    If *is_ended* is false, the parser does not receive the end of input.
     """
     requests: list[ParsedRequest] = []
     try:

@@ -29,7 +29,7 @@ class ParsedRequest(NamedTuple):
 
 
 class ParseResult(NamedTuple):
-    """The *requests* in some octets; if the parser refused the rest, *refusal* is the reason, *status* its status code.
+    """The *requests* in some octets; *refusal* and *status* are the reason and status if the parser refused the rest.
 
     If the parser raised an unexpected exception, *crash* names it.
     """

@@ -20,7 +20,7 @@ UNDERSTOOD_SENTINEL = Understood("GET", "/sentinel", 1, 0)
 
 
 def cut_positions(octets: bytes, max_octets: int) -> Iterator[int]:
-    """Yield the positions at which to cut *octets* in two: every position, if there are at most *max_octets*.
+    """Yield the positions at which to cut *octets* in two: every position, if *octets* has at most *max_octets*.
 
     To save time, longer octets, which repeat one octet thousands of times, are cut around their line ends and at each
     61st position.

@@ -21,7 +21,7 @@ from conformance.semantics.checks import CHECKS
 
 
 class Coverage(NamedTuple):
-    """The names of the cases that keep and break one requirement, and of the checks that test it."""
+    """The names of the cases that keep or break one requirement, and of the checks that test it."""
 
     requirement: Requirement
     keeping: tuple[str, ...]

@@ -69,7 +69,7 @@ def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def with_summary(text: str) -> str:
-    """Return *text* with the summary between its markers. Raise ValueError unless it has one pair of markers."""
+    """Return *text* with a new summary between the markers. Raise ValueError unless *text* has one pair of markers."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"the file must have {BEGIN} once, and {END} once behind it")
     before, _, rest = text.partition(BEGIN)
