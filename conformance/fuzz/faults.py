@@ -239,7 +239,7 @@ def _too_much(random: Random, draft: Draft) -> None:
 
 
 def _much_content(draft: Draft, more: int) -> None:
-    """Make the content of *draft* *more* octets longer than httpsock's limit, or shorter if *more* is negative."""
+    """Make the content of *draft* longer than httpsock's limit by *more* octets, or shorter if *more* is negative."""
     octets = b"a" * (1024 * 1024 - sum(len(data) for _, data, _ in draft.chunks) + more)
     draft.chunks.insert(0, (b"%x" % len(octets), octets, b"\r\n"))
 

@@ -32,7 +32,7 @@ _MAX_CHUNKS = 100_000
 
 
 class Response(NamedTuple):
-    """One response: the names of its *fields* in lower case, its *content* decoded from chunks, all its *octets*."""
+    """One response: its *fields* with names in lower case, its *content* decoded from chunks, and all its *octets*."""
 
     status: int
     phrase: bytes

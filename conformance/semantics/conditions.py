@@ -185,7 +185,7 @@ _add("HEAD with If-Match that fails gives 412", "R121", "MUST", [f"If-Match: {_O
 
 
 def _date_form(session: Session, name: str, value: str, preferred: str, status: int) -> str | None:
-    """Return a fault unless the field *name* with the date *value* gets *status*, as the form *preferred* does."""
+    """Return a fault unless the field *name* gets *status* with the date *value*, as with the date *preferred*."""
     if _status_with(session, [f"{name}: {preferred}"], [status]):
         raise InapplicableError(f"the server does not evaluate {name}")
     return _status_with(session, [f"{name}: {value}"], [status])

@@ -56,7 +56,7 @@ for _what, _first in {
 
 
 def _closes(session: Session, fields: list[str]) -> str | None:
-    """Return a fault if the server answers a request behind one with *fields*, which ask to close."""
+    """Return a fault if the server answers a request that follows one with *fields*, which ask to close."""
     responses = session.ask(get("/letters.txt", *fields), get("/digits.txt"))
     return unless(responses, "no response") or unless(
         len(responses) == 1, "a request behind one that asked to close is answered"

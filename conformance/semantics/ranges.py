@@ -36,7 +36,7 @@ _BOUNDARY = re.compile(
 
 
 def ranges_of(response: Response) -> list[tuple[int, int, bytes]]:
-    """Return the positions and the octets of each range in *response*, a 206. Raise ValueError if it is malformed."""
+    """Return the first and last position and the octets of each range in a 206. Raise ValueError if it is malformed."""
     content_type = field(response, "content-type")
     if not content_type.lower().startswith("multipart/byteranges"):
         return [_range(field(response, "content-range"), response.content)]
