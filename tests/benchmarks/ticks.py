@@ -203,7 +203,7 @@ def _table(found: dict[str, Times]) -> list[list[str]]:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    """Print the times of this clone beside those of another clone, which take turns."""
+    """Measure this clone and another clone in turn, several times; print both clones' times side by side."""
     clones = {"this": CLONE, "other": options.against.resolve()}
     turns: dict[str, list[dict[str, Times]]] = {name: [] for name in clones}
     arguments = ["--only", *options.only, "--connections", *options.connections, "--ticks", options.ticks, "--json"]
