@@ -149,7 +149,10 @@ def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requiremen
 
 
 def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket], None]:
-    """Return a server that reads once; it sends a 404 to each request if *is_alone(octets)*, else a single 400."""
+    """Return a server that reads once.
+
+    If *is_alone* is true of the octets, it answers each request in them with a 404; otherwise it sends a single 400.
+    """
 
     def converse(connected: socket.socket) -> None:
         octets = connected.recv(65536)

@@ -253,7 +253,10 @@ class ProcessLoop:
 
 
 def _signals(*, is_forked: bool) -> tuple[list[int], list[int]]:
-    """Return the signals to handle, and the signals to ignore; those in both lists are ignored first, then handled."""
+    """Return the signals to handle, and those to ignore.
+
+    A signal in both lists is ignored first and then gets its handler, which discards a pending one.
+    """
     if is_forked:
         # Ctrl-C reaches all processes of a terminal; here only the parent's SIGTERM counts.
         return _present(["SIGTERM"]), _present(["SIGINT", "SIGHUP", "SIGUSR1"])

@@ -24,8 +24,8 @@ _DISTURBED = 0.15
 class Entrant(NamedTuple):
     """A server in a workload.
 
-    If the workload is compared with a second one, *own* is the server that plays the second: *server* itself or, if the
-    workload is logged, a twin without an access log.
+    A workload may be compared with a second one, whose requests go to *own*. That is *server* itself or, if the
+    workload is logged, another process of the same server without an access log.
     """
 
     server: Running

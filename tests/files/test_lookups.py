@@ -214,7 +214,10 @@ def test_the_look_up_of_a_file_whose_sibling_has_too_long_a_name_is_not_cached(a
 
 
 def test_clients_that_prefer_the_same_codings_share_their_look_ups(aged: pathlib.Path) -> None:
-    """After one look-up with a new spelling of Accept-Encoding, results cached for the same codings are used."""
+    """The first request with a new value of Accept-Encoding is looked up in full.
+
+    Later ones get the results cached for other values that mean the same codings.
+    """
     served = Recorded(aged)
     index = os.path.join("sub", "index.html")
     for path in (b"/hello.txt", b"/sub/index.html"):

@@ -141,7 +141,10 @@ def test_without_an_index_a_page_is_missing(folder: pathlib.Path, serve: Callabl
 
 
 def test_the_index_comes_before_the_folders_404_page(folder: pathlib.Path, ask: Ask) -> None:
-    """The 404 page is too large for the cache, so its file is opened, and then closed without being sent."""
+    """The response with the 404 page is made first, and then closed.
+
+    The page is too large for the cache, so that response holds an open file.
+    """
     (folder / "404.html").write_bytes(b"<!DOCTYPE html>" + b" " * 100_000)
     assert ask("/users", BROWSER).content == INDEX
     assert ask("/users.html", BROWSER).status == 404
