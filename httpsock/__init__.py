@@ -2,13 +2,14 @@
 
 A program embeds ``Server`` and ``Client``; a person runs ``python3 -m httpsock``.
 
-Ten wings; imports only point downwards, and each wing's docstring lists its files:
+Eleven wings; imports only point downwards, and each wing's docstring lists its files:
 
     cli          the commands
     testing      a real server in the tests of a client
     observe      a running server, as a trace or as a live page
     discovery    announce and find a folder, by datagrams
-    server       sockets, threads, connections, processes
+    processes    signals, child processes, restart
+    server       sockets, threads, connections
     handlers     handlers and middlewares of programs and of options
     client       the other end of a connection
     files        a folder as resources

@@ -19,18 +19,18 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from httpsock.processes.activation import InheritedSockets, inherit_sockets
+from httpsock.processes.children import Children, Parent
+from httpsock.processes.process_loop import ExitCode, ProcessLoop, Served
+from httpsock.processes.restart import GracefulRestart
+from httpsock.processes.supervisor import Supervisor
+from httpsock.processes.threaded import ThreadedServer
 from httpsock.server.access_log import FORMATS, Exchange, Format, TextFormat
-from httpsock.server.activation import InheritedSockets, inherit_sockets
 from httpsock.server.addresses import is_loopback, local_addresses
-from httpsock.server.children import Children, Parent
 from httpsock.server.event_loop import Log
 from httpsock.server.listeners import ANY, LOOPBACK, url_of
 from httpsock.server.process import become_user, fill_standard_descriptors, raise_descriptor_limit
-from httpsock.server.process_loop import ExitCode, ProcessLoop, Served
-from httpsock.server.restart import GracefulRestart
 from httpsock.server.server import DEFAULT_PORT, Server, preload_lazy_imports, print_stderr
-from httpsock.server.supervisor import Supervisor
-from httpsock.server.threaded import ThreadedServer
 from httpsock.tracing.output import shows_colours, standard_error, width_of
 
 from .options import options_of

@@ -1,7 +1,7 @@
-"""The server: sockets, threads and processes.
+"""The server: sockets, threads and connections.
 
 Takes a folder or a handler, and addresses; answers requests. Only the connection moves octets between a transport and
-a parser; the handler decides how to answer a request. No module here imports discovery, observe or cli.
+a parser; the handler decides how to answer a request. No module here imports processes, discovery, observe or cli.
 
     server            the threads, the parts of a server, and a clean stop
     listeners         the listening sockets: create, bind, listen
@@ -19,10 +19,4 @@ a parser; the handler decides how to answer a request. No module here imports di
     addresses         which addresses count as one client; the addresses of this machine
     access_log        one response as one line
     process           the limits, standard streams and user of a process
-    process_loop      signals, child processes and the parent, handled one at a time
-    threaded          the server's threads, as process_loop sees them
-    supervisor        several processes, each replaced when it exits
-    restart           a new process takes over the listening sockets
-    activation        the listening sockets that a process was started with
-    children          child processes, and the parent as a child sees it
 """

@@ -509,7 +509,7 @@ def loaded(*arguments: str) -> set[str]:
 
 
 CLIENT = {"cli.get", "client.client", "client.connection", "client.download", "client.url", "http.response_parser"}
-SERVER = {"cli.serve", "cli.options", "server.server", "server.supervisor", "server.event_loop", "server.connection"}
+SERVER = {"cli.serve", "cli.options", "server.server", "processes.supervisor", "server.event_loop", "server.connection"}
 SERVER |= {"files.handler", "files.document_root", "files.listing"}
 
 

@@ -15,10 +15,10 @@ from typing import Self
 import pytest
 
 from httpsock.__main__ import main
-from httpsock.server.activation import inherit_sockets
-from httpsock.server.children import Children
+from httpsock.processes.activation import inherit_sockets
+from httpsock.processes.children import Children
+from httpsock.processes.restart import GracefulRestart
 from httpsock.server.poller import open_poller
-from httpsock.server.restart import GracefulRestart
 from tests.support import PATIENCE_SECONDS, connect, eventually, get, is_refused, read_answer, receive_all
 from tests.support.folder import FILM_OCTETS, HELLO
 from tests.support.processes import is_alive
@@ -277,7 +277,7 @@ def test_an_exit_that_happens_while_the_process_is_started_is_noticed(serving: S
 
 def test_a_new_process_that_hangs_is_killed_and_does_not_block_the_next(serving: Start, folder: pathlib.Path) -> None:
     os.mkfifo(folder / "gate")
-    impatient = "import httpsock.server.restart; httpsock.server.restart.START_SECONDS = 0.2\n"
+    impatient = "import httpsock.processes.restart; httpsock.processes.restart.START_SECONDS = 0.2\n"
     program = serving("--quiet", command=program_with(impatient + AFTER_THE_FIRST.format("open('gate').close()")))
     line(program)
     (folder / "started").touch()
@@ -479,7 +479,7 @@ def test_a_second_signal_ends_all_processes_immediately(serving: Start, film: st
 
 
 def test_a_suspended_process_does_not_delay_the_end(serving: Start) -> None:
-    short = "import httpsock.server.process_loop; httpsock.server.process_loop.KILL_SECONDS = 1"
+    short = "import httpsock.processes.process_loop; httpsock.processes.process_loop.KILL_SECONDS = 1"
     program = serving("--quiet", "--grace", "0", command=program_with(short))
     line(program)
     successor = restart(program)
@@ -511,7 +511,7 @@ def test_sighup_from_its_terminal_ends_the_program(folder: pathlib.Path) -> None
 
 def test_sighup_ends_the_program_once_its_terminal_is_gone(serving: Start) -> None:
     """This program pretends that its terminal is gone, so that it ends normally and writes its coverage data."""
-    gone = "from httpsock.server import process_loop; process_loop._has_terminal = [False, True].pop"
+    gone = "from httpsock.processes import process_loop; process_loop._has_terminal = [False, True].pop"
     program = serving("--quiet", command=program_with(gone))
     line(program)
 

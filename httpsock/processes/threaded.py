@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from .server import Server
+from httpsock.server.server import Server
 
 _NEVER = float("inf")
 

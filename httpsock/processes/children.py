@@ -19,7 +19,7 @@ import socket
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-from .poller import READABLE, Poller
+from httpsock.server.poller import READABLE, Poller
 
 _READY = b"r"
 _DRAIN = b"d"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from httpsock.server.children import Child, Children, Order, Parent
+from httpsock.processes.children import Child, Children, Order, Parent
 from httpsock.server.poller import open_poller
 from tests.support.program import run_python
 
@@ -150,7 +150,7 @@ def test_the_exit_of_a_watched_child_ends_its_watch() -> None:
 
 FORKING = """
 import os, select, signal, sys
-from httpsock.server.children import Children, Order
+from httpsock.processes.children import Children, Order
 
 def wait_for_the_end(parent):
     while parent.read_order() is not Order.STOP:

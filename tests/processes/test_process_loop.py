@@ -19,7 +19,7 @@ in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
 HANGING_DISK = """
 import os, sys
 from httpsock.files import file_system
-from httpsock.server import process_loop
+from httpsock.processes import process_loop
 look_up = os.stat
 def hang(path, **keywords):
     if path.endswith("slow.txt"):
@@ -90,7 +90,7 @@ def test_a_server_with_fewer_threads_than_requested_serves_and_reports_it(servin
 # This program prints how often the loop has waited.
 COUNTED = """
 import sys
-from httpsock.server import process_loop
+from httpsock.processes import process_loop
 process_loop.BLOCKED_SECONDS = 0
 process_loop.KILL_SECONDS = 0.5
 handle_events, waits = process_loop.ProcessLoop._handle_events, []

@@ -29,8 +29,9 @@ from enum import IntEnum
 from types import FrameType
 from typing import NoReturn, Protocol
 
+from httpsock.server.poller import READABLE, open_poller
+
 from .children import Children, Order, Parent
-from .poller import READABLE, open_poller
 from .restart import GracefulRestart
 
 Report = Callable[[str], object]

@@ -217,7 +217,7 @@ def test_a_full_standard_error_delays_neither_a_replacement_nor_the_end(serving:
 
 @on_linux
 def test_a_suspended_process_does_not_delay_the_end_of_the_others(serving: Start) -> None:
-    code = "import sys, httpsock.server.process_loop; httpsock.server.process_loop.KILL_SECONDS = 1"
+    code = "import sys, httpsock.processes.process_loop; httpsock.processes.process_loop.KILL_SECONDS = 1"
     run = f"{code}\nfrom httpsock.__main__ import main\nsys.exit(main())"
     program = serving("--processes", "2", "--quiet", "--grace", "0", command=[sys.executable, "-c", run])
     program.ask("/hello.txt")
@@ -232,9 +232,9 @@ def test_a_suspended_process_does_not_delay_the_end_of_the_others(serving: Start
 
 SUPERVISED = """
 import os, signal, sys
-from httpsock.server import children, supervisor
-from httpsock.server.process_loop import ProcessLoop
-from httpsock.server.restart import GracefulRestart
+from httpsock.processes import children, supervisor
+from httpsock.processes.process_loop import ProcessLoop
+from httpsock.processes.restart import GracefulRestart
 
 def run(count, serve):
     def report(text):

@@ -17,8 +17,9 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
+from httpsock.server.poller import Poller
+
 from .children import Child, Children
-from .poller import Poller
 
 Report = Callable[[str], object]
 # Its value: the parent's PID, the descriptor of the control channel, and for each process those of its listeners.

@@ -1,0 +1,12 @@
+"""Processes: run servers in one process or several, and obey signals.
+
+Takes servers; gives an exit code. The main thread handles signals; a child process runs a server each with
+--processes, and a new process takes over at a restart. No module of the server imports these.
+
+    process_loop  signals, child processes and the parent, handled one at a time
+    threaded      the server's threads, as process_loop sees them
+    supervisor    several processes, each replaced when it exits
+    children      child processes, and the parent as a child sees it
+    restart       a new process takes over the listening sockets
+    activation    the listening sockets that a process was started with
+"""
