@@ -5,7 +5,6 @@ import shutil
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import product
@@ -232,12 +231,10 @@ def test_a_hostile_server_that_answers_plain_requests_costs_no_more_than_the_tim
         else:
             converse(connected)
 
-    started = time.monotonic()
     with serving(answer_plain_requests) as address:
         results = check(Target(address))
-    assert time.monotonic() - started < 30.0
     assert len([result for result in results if result.name != LAST]) == len(_CASES) + len(CHECKS)
-    assert any(result.outcome is Outcome.FAILED or result.why == NO_TIME for result in results)
+    assert sum(result.why == NO_TIME for result in results) > len(results) / 2
     assert max(len(result.received) for result in results) <= 65536
     assert outputs.as_table(results)
 
