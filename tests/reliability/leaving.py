@@ -24,12 +24,12 @@ def run(server: str, *, is_long: bool) -> list[Row]:
         for _ in range(count):
             reset(connect(subject.port))
         halves = sum(_half_closed(subject) for _ in range(count // 10))
-        eventually(lambda: subject.descriptors() <= settled[0] and subject.threads() <= settled[1])
+        eventually(lambda: subject.descriptors() <= settled[0] and subject.threads() == settled[1])
         after = subject.descriptors(), subject.threads()
         grown = subject.memory_kib() - memory
         rows = [
             Row("descriptors", f"{settled[0]} before, {after[0]} after", "no more", after[0] <= settled[0]),
-            Row("threads", f"{settled[1]} before, {after[1]} after", "no more", after[1] <= settled[1]),
+            Row("threads", f"{settled[1]} before, {after[1]} after", "as many", after[1] == settled[1]),
             Row("memory", f"{grown:+} KiB", "< 2 MiB more", grown < 2048),
             Row("half-closed senders", f"{halves} of {count // 10} answered whole", "all", halves == count // 10),
         ]
